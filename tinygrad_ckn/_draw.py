@@ -1,0 +1,78 @@
+"""Pictures of a graph: DOT text for Graphviz, and a plain-text tree. Reads nodes, imports nothing of the engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _label(edge: Any) -> str:
+    name = edge.name if hasattr(edge, "edges") else "leaf"
+    return f"{name} {edge.shape} {edge.dtype}"
+
+
+def _root(tensor: Any) -> Any:
+    return tensor._node or tensor
+
+
+def to_dot(tensor: Any) -> str:
+    """Return the graph that made a Tensor as DOT text (`dot -Tsvg` draws it); arrows point from operand to result.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn import Tensor, graph
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> print(graph.to_dot((x * x).sum()))
+    digraph {
+      n0 [label="sum () float64"];
+      n1 [label="multiply (2,) float64"];
+      n1 -> n0;
+      n2 [label="leaf (2,) float64", shape=box];
+      n2 -> n1;
+      n2 -> n1;
+    }
+    """
+    numbers: dict[Any, int] = {}
+    lines: list[str] = []
+
+    def declare(edge: Any) -> None:
+        numbers[edge] = len(numbers)
+        box = "" if hasattr(edge, "edges") else ", shape=box"
+        lines.append(f'  n{numbers[edge]} [label="{_label(edge)}"{box}];')
+
+    stack = [_root(tensor)]
+    declare(stack[0])
+    while stack:
+        node = stack.pop()
+        for edge in getattr(node, "edges", ()):
+            if edge is None:
+                continue
+            if edge not in numbers:
+                declare(edge)
+                stack.append(edge)
+            lines.append(f"  n{numbers[edge]} -> n{numbers[node]};")
+    return "\n".join(["digraph {", *lines, "}"])
+
+
+def to_text(tensor: Any) -> str:
+    """Return the graph that made a Tensor as an indented tree; what appears twice is written out once.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn import Tensor, graph
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> print(graph.to_text((x * 2).sum()))
+    sum () float64
+      multiply (2,) float64
+        leaf (2,) float64
+    """
+    lines: list[str] = []
+    seen: set[Any] = set()
+    stack = [(0, _root(tensor))]
+    while stack:
+        depth, edge = stack.pop()
+        again = edge in seen and getattr(edge, "edges", ())
+        lines.append("  " * depth + _label(edge) + (" (see above)" if again else ""))
+        if not again:
+            seen.add(edge)
+            stack += [(depth + 1, e) for e in reversed(getattr(edge, "edges", ())) if e is not None]
+    return "\n".join(lines)

@@ -1,0 +1,190 @@
+"""The one file that knows NumPy from CuPy.
+
+The arrays decide: `xp_of(x)` is the namespace that made `x`, and every primitive computes with the `xp` it is handed.
+CuPy is looked up among the modules already imported, and imported only when the user asks for `device="cuda"`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from numbers import Number
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+
+from tinygrad_ckn.errors import BackendError, DTypeError
+
+Array = Annotated[Any, "an array of any backend, or a Tensor"]
+Namespace: TypeAlias = Any
+Shape: TypeAlias = tuple[int, ...]
+Axis: TypeAlias = int | tuple[int, ...] | None
+Generator: TypeAlias = np.random.Generator
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Backend:
+    """An array library on a device: its name for users, its namespace, and the few things libraries do differently."""
+
+    device: str
+    xp: Namespace
+    array_type: type
+    to_numpy: Callable[[Any], np.ndarray]
+    synchronize: Callable[[], None]
+    strict_linalg: Callable[[], AbstractContextManager[Any]]
+
+
+CPU = Backend("cpu", np, np.ndarray, np.asarray, lambda: None, contextlib.nullcontext)
+
+_BY_TYPE: dict[type, Backend] = {np.ndarray: CPU}
+_NEUTRAL: set[type] = {int, float, bool, type(None)}  # scalars go with any backend
+
+
+def register(backend: Backend) -> None:
+    """Make a backend known by the type of its arrays; the last one registered answers for its device."""
+    _BY_TYPE[backend.array_type] = backend
+
+
+def is_array(value: Any) -> bool:
+    """Tell whether `value` is an array of a known backend; scalars are not."""
+    return type(value) in _BY_TYPE
+
+
+def backend_of(*arrays: Any) -> Backend:
+    """Return the backend whose arrays these are; Python and NumPy scalars go with any (the CPU, when alone).
+
+    Raises
+    ------
+    BackendError
+        If arrays of two backends are mixed.
+    DTypeError
+        If something is not an array of a known backend.
+    """
+    found: Backend | None = None
+    for array in arrays:
+        kind = type(array)
+        if kind in _NEUTRAL:
+            continue
+        backend = _BY_TYPE.get(kind) or _identify(kind)
+        if found is None:
+            found = backend
+        elif backend is not None and backend is not found:
+            raise BackendError(
+                f"expected arrays on one device, got {found.device!r} and {backend.device!r}; "
+                f"move one with .to({found.device!r})"
+            )
+    return found or CPU
+
+
+def xp_of(*arrays: Any) -> Namespace:
+    """Return the array namespace (numpy, cupy) that made these arrays."""
+    return backend_of(*arrays).xp
+
+
+def _identify(kind: type) -> Backend | None:
+    """Find the backend of a type seen for the first time; None for a scalar."""
+    if issubclass(kind, Number | np.generic):
+        _NEUTRAL.add(kind)
+        return None
+    if issubclass(kind, np.ndarray):
+        raise DTypeError(f"expected a plain numpy.ndarray, got its subclass {kind.__name__}; pass numpy.asarray(x)")
+    cupy = sys.modules.get("cupy")
+    if cupy is not None and issubclass(kind, cupy.ndarray):
+        register(_cupy_backend(cupy))
+        return _BY_TYPE[kind]
+    raise DTypeError(f"expected an array or a number, got {kind.__name__}; wrap it in Tensor(...) first")
+
+
+def _cupy_backend(cupy: Any) -> Backend:
+    def strict_linalg() -> AbstractContextManager[Any]:
+        # CuPy's own default is to return garbage where LAPACK reports a failure.
+        context: AbstractContextManager[Any] = importlib.import_module("cupyx").errstate(linalg="raise")
+        return context
+
+    def synchronize() -> None:
+        cupy.cuda.get_current_stream().synchronize()
+
+    return Backend("cuda", cupy, cupy.ndarray, cupy.asnumpy, synchronize, strict_linalg)
+
+
+def use(device: str) -> Backend:
+    """Return the backend of a device, importing its library if need be.
+
+    Raises
+    ------
+    BackendError
+        If the device has another name than "cpu" and "cuda", CuPy is missing, or CuPy finds no usable GPU.
+
+    Examples
+    --------
+    >>> use("cpu").xp.__name__
+    'numpy'
+    """
+    for backend in reversed(_BY_TYPE.values()):
+        if backend.device == device:
+            return backend
+    if device != "cuda":
+        raise BackendError(f"device: expected 'cpu' or 'cuda', got {device!r}")
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError as error:
+        raise BackendError(
+            "device 'cuda' needs CuPy, which does not import; "
+            f"pip install 'tinygrad-ckn[cuda13]' (or [cuda12] for older drivers) ({error})"
+        ) from error
+    if not cupy.cuda.is_available():
+        raise BackendError("device 'cuda' needs a GPU with its driver, and CuPy finds none; use device='cpu'")
+    register(_cupy_backend(cupy))
+    return _BY_TYPE[cupy.ndarray]
+
+
+def asarray(data: Any, *, dtype: Any = None, device: str = "cpu") -> Any:
+    """Return a new array on a device with the values of `data` (numbers, nested lists, arrays of any backend).
+
+    Raises
+    ------
+    DTypeError
+        If the values are not real numbers or booleans.
+    """
+    source = _BY_TYPE.get(type(data))
+    if source is None and not isinstance(data, Number | np.generic | Sequence | np.ndarray):
+        source = backend_of(data)
+    target = use(device)
+    if source is not None and source is not target:
+        data = source.to_numpy(data)
+    try:
+        array = target.xp.array(data, dtype=dtype)
+    except (ValueError, TypeError) as error:
+        raise DTypeError(f"Tensor: expected numbers in a regular grid, got {type(data).__name__} ({error})") from error
+    return check_real("Tensor", "data", array)
+
+
+def check_real(op: str, argument: str, array: Any) -> Any:
+    """Return `array` unless its dtype is not a real number or bool, in which case raise a DTypeError."""
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(
+            f"{op}: argument {argument} expected a real dtype, got {array.dtype}; "
+            "pass real and imaginary parts as two real arrays"
+            if array.dtype.kind == "c"
+            else f"{op}: argument {argument} expected numbers, got dtype {array.dtype}"
+        )
+    return array
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """Return the array in host memory: itself on the CPU, a copy from a GPU."""
+    return backend_of(array).to_numpy(array)
+
+
+def synchronize(device: str) -> None:
+    """Wait until the device has done everything asked of it; nothing to wait for on the CPU."""
+    use(device).synchronize()
+
+
+def rng(seed: int | Generator | None = None) -> Generator:
+    """Return the generator given, or a new one from a seed; all randomness is drawn on the host, from such a one."""
+    return np.random.default_rng(seed)

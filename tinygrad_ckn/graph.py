@@ -1,0 +1,392 @@
+"""The graph of what was computed, and the walk back through it.
+
+A Tensor points to the Node that made it; a Node points to where its operands came from: to their Nodes, or to the
+Tensor itself for a leaf. Nothing points from a Node to the Tensor it made, so no cycle keeps a graph alive.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from tinygrad_ckn._draw import to_dot, to_text
+from tinygrad_ckn.backend import Shape, xp_of
+from tinygrad_ckn.errors import GradientError
+from tinygrad_ckn.modes import enable_grad, modes, no_grad, recording, users_line
+from tinygrad_ckn.primitive import Plan, Primitive
+
+__all__ = ["Node", "Variable", "apply", "backpropagate", "enable_grad", "grad", "no_grad", "to_dot", "to_text"]
+
+Edge: TypeAlias = "Node | Variable"
+_count = itertools.count()  # later nodes have larger numbers, which makes an order of the graph
+
+
+class Variable:
+    """What the graph sees of a Tensor: its array, the Node that made it, and a version that each new value bumps."""
+
+    __slots__ = ("__weakref__", "_data", "_node", "_requires_grad", "_version")
+    _data: Any
+    _node: Node | None
+    _requires_grad: bool
+    _version: list[int]  # shared with the views of the same memory
+
+    tensor_type: type[Any]  # set by tensor.py
+
+    @classmethod
+    def wrap(cls, data: Any, node: Node | None = None, version: list[int] | None = None) -> Any:
+        """Make a Tensor of an array, without a copy."""
+        tensor = object.__new__(Variable.tensor_type)
+        tensor._data = data
+        tensor._node = node
+        tensor._requires_grad = node is not None
+        tensor._version = [0] if version is None else version
+        tensor._grad = None
+        return tensor
+
+    @property
+    def shape(self) -> Shape:
+        """Size along each axis."""
+        shape: Shape = self._data.shape
+        return shape
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the elements."""
+        return self._data.dtype
+
+
+class Node:
+    """One application of a primitive: its operands' edges, and what its rules need."""
+
+    __slots__ = ("dtype", "edges", "env", "primitive", "sequence", "shape", "site", "versions")
+
+    def __init__(self, primitive: Any, y: Any, edges: Sequence[Edge | None]) -> None:
+        self.primitive = primitive
+        self.shape: Shape = y.shape
+        self.dtype = y.dtype
+        self.edges = edges
+        self.env: dict[str, Any] | None = {}
+        self.versions: list[tuple[str, list[int], int]] = []
+        self.sequence = next(_count)
+        self.site = users_line() if modes.anomaly else ""
+
+    @property
+    def name(self) -> str:
+        """Name of the operation."""
+        name: str = self.primitive.name
+        return name
+
+    def retain(
+        self, plan: Plan, args: Sequence[Any], arrays: Sequence[Any], options: Mapping[str, Any], y: Any, saved: Any
+    ) -> None:
+        """Keep what the rules name, and the versions of the tensors among it."""
+        env: dict[str, Any] = {}
+        primitive = self.primitive
+        for name, position, _ in plan.operands:
+            env[name] = arrays if primitive.variadic else arrays[position]
+            for arg in args if primitive.variadic else (args[position],):
+                if isinstance(arg, Variable):
+                    self.versions.append((name, arg._version, arg._version[0]))
+        for name, position in plan.shapes:
+            env[name] = tuple(_shape(a) for a in arrays) if primitive.variadic else _shape(arrays[position])
+        for name in plan.options:
+            position = primitive.names.index(name)
+            given = position < len(arrays) and not primitive.variadic
+            env[name] = arrays[position] if given else options.get(name, primitive.defaults.get(name))
+        if plan.output:
+            env["y"] = y
+        if plan.saved:
+            env["saved"] = saved
+        self.env = env
+
+    def pull(self, g: Any, wanted: set[Any] | None, differentiable: bool) -> list[Any]:
+        """Return the gradient of each operand, given that of the output; None where there is none or it is unwanted."""
+        env = self.fresh_env(differentiable)
+        env["g"] = g
+        rules, operands = self.primitive.rules, self.primitive.operands
+        if self.primitive.variadic:
+            function, needs = rules[operands[0]]
+            return list(function(*[env[need] for need in needs]))
+        gradients = []
+        for name, edge in zip(operands, self.edges, strict=False):
+            if edge is None or (wanted is not None and edge not in wanted):
+                gradients.append(None)
+            else:
+                function, needs = rules[name]
+                gradients.append(function(*[env[need] for need in needs]))
+        return gradients
+
+    def fresh_env(self, differentiable: bool) -> dict[str, Any]:
+        """Return what the rules need: raw arrays, or Tensors with their history when the rules are differentiated."""
+        if self.env is None:
+            raise GradientError(
+                f"backward: the graph through {self.name!r} was freed by an earlier backward; "
+                "pass retain_graph=True to that one to run it twice"
+            )
+        for name, version, retained in self.versions:
+            if version[0] != retained:
+                raise GradientError(
+                    f"backward: argument {name} of {self.name!r} (output shape {self.shape}) expected the data it was "
+                    "computed with, got data assigned since; run backward before assigning, or compute it again"
+                )
+        env = dict(self.env)
+        if not differentiable:
+            return env
+        versions = {name: version for name, version, _ in self.versions}
+        for name in env.keys() & set(self.primitive.operands):
+            if self.primitive.variadic:
+                env[name] = tuple(_rewrap(a, e, None) for a, e in zip(env[name], self.edges, strict=True))
+            else:
+                edge = self.edges[self.primitive.operands.index(name)]
+                env[name] = _rewrap(env[name], edge, versions.get(name))
+        if "y" in env:
+            env["y"] = Variable.wrap(env["y"], self)
+        if "saved" in env:
+            env["saved"] = None
+        return env
+
+    def release(self) -> None:
+        """Drop what was retained, and the way to the nodes before."""
+        self.env = None
+        self.edges = ()
+        self.versions = []
+
+
+def raw(value: Any) -> Any:
+    """Return the array of a Tensor; anything else as it is."""
+    return value._data if isinstance(value, Variable) else value
+
+
+def _shape(operand: Any) -> Shape:
+    return operand.shape if hasattr(operand, "shape") else ()
+
+
+def _rewrap(array: Any, edge: Edge | None, version: list[int] | None) -> Any:
+    if isinstance(edge, Node):
+        return Variable.wrap(array, edge, version)
+    return array if edge is None else edge
+
+
+def apply(primitive: Primitive[Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
+    """Run a primitive of which an operand is a Tensor; record it if an operand requires grad."""
+    args, options_left = primitive.arrange(args, options)
+    arrays = list(args)
+    edges: list[Edge | None] = []
+    wanted = bit = 0
+    for position in range(len(args)) if primitive.variadic else primitive.positions:
+        if position >= len(args):
+            break
+        arg = args[position]
+        edge = None
+        if isinstance(arg, Variable):
+            arrays[position] = arg._data
+            if arg._requires_grad and modes.recording:
+                edge = arg._node or arg
+                wanted |= 1 << bit
+        edges.append(edge)
+        bit += 1
+    y, saved = primitive.compute(arrays, options_left)
+    if y.dtype.kind == "c":
+        primitive.check_operands(arrays)
+    if modes.anomaly:
+        _check_finite(y, f"the forward of {primitive.name!r}, called at {users_line()},")
+    node = None
+    if wanted and y.dtype.kind == "f":
+        _check_rules(primitive, edges)
+        node = Node(primitive, y, edges)
+        node.retain(primitive.plan(wanted), args, arrays, options_left, y, saved)
+    version = args[0]._version if primitive.views and isinstance(args[0], Variable) else None
+    return Variable.wrap(y, node, version)
+
+
+def _check_rules(primitive: Primitive[Any], edges: Sequence[Edge | None]) -> None:
+    if not primitive.variadic and len(primitive.rules) < len(primitive.operands):
+        for name, edge in zip(primitive.operands, edges, strict=False):
+            if edge is not None and name not in primitive.rules:
+                raise GradientError(
+                    f"{primitive.name}: argument {name} has no derivative, but got a tensor that requires grad; "
+                    "pass it as .detach()"
+                )
+
+
+def _check_finite(array: Any, what: str) -> None:
+    if array.dtype.kind == "f" and not xp_of(array).isfinite(array).all():
+        raise GradientError(f"detect_anomaly: {what} made the first NaN or infinity")
+
+
+def _history(roots: Sequence[Node], inputs: Sequence[Edge] | None) -> tuple[list[Node], set[Any] | None]:
+    """Return the nodes under the roots, newest first, and those edges among them that lead to `inputs` (None: all)."""
+    seen = set(roots)
+    stack = list(roots)
+    while stack:
+        for edge in stack.pop().edges:
+            if isinstance(edge, Node) and edge not in seen:
+                seen.add(edge)
+                stack.append(edge)
+    order = sorted(seen, key=lambda node: node.sequence, reverse=True)
+    if inputs is None:
+        return order, None
+    wanted: set[Any] = set(inputs)
+    for node in reversed(order):
+        if any(edge in wanted for edge in node.edges):
+            wanted.add(node)
+    return [node for node in order if node in wanted], wanted
+
+
+def sum_to(x: Any, shape: Shape) -> Any:
+    """Sum an array or Tensor over the axes along which `shape` was broadcast to its shape."""
+    extra = len(x.shape) - len(shape)
+    axes = (*range(extra), *(i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1))
+    return (x.sum(axis=axes, keepdims=True) if axes else x).reshape(shape)
+
+
+def _fit(gradient: Any, node: Node, number: int, edge: Edge) -> Any:
+    """Return the gradient in its operand's shape and dtype; the one place where broadcasting is undone."""
+    if gradient.shape != edge.shape:
+        if not node.primitive.broadcasts:
+            raise GradientError(
+                f"{node.name}: the rule of argument {node.primitive.label(number)} expected to return a gradient of "
+                f"the argument's shape {edge.shape}, got {gradient.shape}"
+            )
+        gradient = sum_to(gradient, edge.shape)
+    return gradient if gradient.dtype == edge.dtype else gradient.astype(edge.dtype)
+
+
+def backpropagate(
+    roots: Sequence[tuple[Edge, Any]],
+    inputs: Sequence[Edge] | None = None,
+    *,
+    create_graph: bool = False,
+    retain_graph: bool = False,
+) -> dict[Edge, Any]:
+    """Return the gradient of sum <output, gradient> over `roots` (pairs of the two), for `inputs` or for all leaves.
+
+    The gradients are raw arrays, or Tensors under `create_graph`. What is returned never shares memory with the
+    gradients that were given.
+    """
+    targets = set(inputs or ())
+    order, wanted = _history([edge for edge, _ in roots if isinstance(edge, Node)], inputs)
+    gradients: dict[Edge, Any] = {}
+    owned: set[Edge] = set()  # edges whose gradient is a buffer of ours, to be added to in place
+    results: dict[Edge, Any] = {}
+
+    def accumulate(edge: Edge, gradient: Any, aliased: bool) -> None:
+        if edge not in gradients:
+            keeps = not create_graph and (isinstance(edge, Variable) or edge in targets)
+            gradients[edge] = gradient.copy() if aliased and keeps else gradient
+        elif create_graph or edge not in owned:
+            gradients[edge] = gradients[edge] + gradient
+            owned.add(edge)
+        else:
+            gradients[edge] += gradient
+
+    for edge, gradient in roots:
+        accumulate(edge, gradient, aliased=True)
+    with recording(create_graph):
+        for node in order:
+            g = gradients.pop(node, None)
+            if g is None:
+                continue
+            if node in targets:
+                results[node] = g
+            for number, (edge, gradient) in enumerate(
+                zip(node.edges, node.pull(g, wanted, create_graph), strict=False)
+            ):
+                if gradient is None or edge is None or (wanted is not None and edge not in wanted):
+                    continue
+                fitted = _fit(gradient, node, number, edge)
+                if modes.anomaly:
+                    _check_finite(raw(fitted), f"the rule of {node.name!r} (forward at {node.site}) for operand {number}")
+                accumulate(edge, fitted, aliased=fitted is g or getattr(fitted, "base", None) is not None)
+            if not retain_graph:
+                node.release()
+    return results | gradients
+
+
+def grad(
+    output: Any, inputs: Any, *, gradient: Any = None, create_graph: bool = False, retain_graph: bool | None = None
+) -> tuple[Any, ...]:
+    """Return the gradients of `output` with respect to each of `inputs`, without touching any `.grad`.
+
+    Parameters
+    ----------
+    output
+        A Tensor that requires grad; a scalar, unless `gradient` is given.
+    inputs
+        A Tensor or a sequence of Tensors; leaves or results on the way.
+    gradient
+        What multiplies the Jacobian from the left; same shape as `output`. Default: one, for a scalar.
+    create_graph
+        Record the computation of the gradients, so that they can be differentiated again.
+    retain_graph
+        Keep what the graph retains, for another backward through it. Default: the value of `create_graph`.
+
+    Returns
+    -------
+    tuple of Tensor or None
+        None where the output does not depend on the input.
+
+    Raises
+    ------
+    GradientError
+        If the output does not require grad, is no scalar and comes without `gradient`, or its graph was freed.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn import Tensor, grad
+    >>> x = Tensor(3.0, requires_grad=True)
+    >>> (slope,) = grad(x**2, x, create_graph=True)
+    >>> slope.item(), grad(slope, x)[0].item()
+    (6.0, 2.0)
+    """
+    inputs = [inputs] if isinstance(inputs, Variable) else list(inputs)
+    for i, tensor in enumerate(inputs):
+        if not isinstance(tensor, Variable) or not tensor._requires_grad:
+            raise GradientError(f"grad: inputs[{i}] expected a Tensor with requires_grad=True, got {tensor!r}")
+    edges = [tensor._node or tensor for tensor in inputs]
+    results = backpropagate(
+        [(output._node or output, seed(output, gradient, create_graph))],
+        edges,
+        create_graph=create_graph,
+        retain_graph=create_graph if retain_graph is None else retain_graph,
+    )
+    return tuple(as_tensor(results.get(edge)) for edge in edges)
+
+
+def as_tensor(gradient: Any) -> Any:
+    """Return a result of `backpropagate` as a Tensor; None stays None."""
+    if gradient is None or isinstance(gradient, Variable):
+        return gradient
+    return Variable.wrap(xp_of(gradient).asarray(gradient))
+
+
+def seed(output: Any, gradient: Any, create_graph: bool) -> Any:
+    """Return the gradient to start from, checked: an array, or a Tensor if a graph is to be created."""
+    if not isinstance(output, Variable) or not output._requires_grad:
+        raise GradientError(
+            f"backward: expected an output that depends on a tensor with requires_grad=True, got {output!r}"
+        )
+    xp = xp_of(output._data)
+    start = raw(gradient)
+    if start is None:
+        if output._data.size != 1:
+            raise GradientError(
+                f"backward: argument gradient expected an array of the output's shape {output.shape}, got None, "
+                "which is for outputs of one element; pass gradient= or take a .sum() first"
+            )
+        start = xp.ones_like(output._data)
+    start = xp.asarray(start)
+    if start.shape != output.shape or start.dtype.kind not in "fiub":
+        raise GradientError(
+            f"backward: argument gradient expected real numbers of the output's shape {output.shape}, "
+            f"got {start.dtype} of shape {start.shape}"
+        )
+    start = start if start.dtype == output.dtype else start.astype(output.dtype)
+    if not create_graph:
+        return start
+    return gradient if isinstance(gradient, Variable) else Variable.wrap(start)
+
+
+Primitive.dispatch = staticmethod(apply)
+Primitive.variable_type = Variable

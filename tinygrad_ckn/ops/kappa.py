@@ -1,0 +1,88 @@
+"""kappa, the function of the cosine u of two patches that makes a homogeneous dot-product kernel |x||y| kappa(u).
+
+All have kappa(1) = 1 and non-negative power series. Sources: Mairal 2016 (arXiv 1605.06265) for the exponential;
+Cho and Saul 2009, equations (3) to (7), for the arc-cosine kernels of order 0 and 1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tinygrad_ckn.backend import Array, Namespace
+from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.graph import raw
+from tinygrad_ckn.ops.arithmetic import power
+from tinygrad_ckn.ops.elementwise import sqrt, where
+from tinygrad_ckn.primitive import primitive
+
+
+@primitive(broadcasts=True)
+def kappa_exponential(xp: Namespace, u: Array, alpha: Array) -> Any:
+    """Return exp(alpha (u - 1)); alpha = 1/sigma^2 may be a tensor that is trained.
+
+    Examples
+    --------
+    >>> kappa_exponential(Tensor([1.0, 0.0]), 1.0)
+    Tensor((2,), float64, cpu) [1.         0.36787944]
+    """
+    return xp.exp(alpha * (u - 1))
+
+
+@primitive()
+def kappa_polynomial(xp: Namespace, u: Array, degree: int) -> Any:
+    """Return u**degree, for a whole degree of at least 1.
+
+    Raises
+    ------
+    ConfigError
+        If the degree is not a whole number of at least 1.
+
+    Examples
+    --------
+    >>> kappa_polynomial(Tensor([1.0, -0.5]), 2)
+    Tensor((2,), float64, cpu) [1.   0.25]
+    """
+    if not isinstance(degree, int) or degree < 1:
+        raise ConfigError(f"kappa_polynomial: argument degree expected a whole number >= 1, got {degree!r}")
+    return u if degree == 1 else u * u if degree == 2 else u**degree
+
+
+@primitive()
+def kappa_arccos0(xp: Namespace, u: Array) -> Any:
+    """Return 1 - arccos(u)/pi; u is taken within [-1, 1].
+
+    The derivative 1/(pi sqrt(1 - u^2)) is infinite at u = +-1 and is taken as 0 there, which is right where it matters:
+    on the diagonal of a Gram matrix, u = 1 whatever the patch.
+
+    Examples
+    --------
+    >>> kappa_arccos0(Tensor([1.0, 0.0, -1.0]))
+    Tensor((3,), float64, cpu) [1.  0.5 0. ]
+    """
+    return 1 - xp.arccos(xp.clip(u, -1, 1)) / math.pi
+
+
+@primitive()
+def kappa_arccos1(xp: Namespace, u: Array) -> Any:
+    """Return (u (pi - arccos u) + sqrt(1 - u^2)) / pi; u is taken within [-1, 1]. Its derivative is `kappa_arccos0`.
+
+    Examples
+    --------
+    >>> kappa_arccos1(Tensor([1.0, 0.0, -1.0])).numpy().round(6).tolist()
+    [1.0, 0.31831, 0.0]
+    """
+    u = xp.clip(u, -1, 1)
+    return (u * (math.pi - xp.arccos(u)) + xp.sqrt((1 - u) * (1 + u))) / math.pi
+
+
+def _arccos0_slope(u: Any) -> Any:
+    inside = abs(raw(u)) < 1
+    safe = where(inside, (1 - u) * (1 + u), 1)
+    return where(inside, 1 / (math.pi * sqrt(safe)), 0)
+
+
+kappa_exponential.vjp(u=lambda g, alpha, y: g * y * alpha, alpha=lambda g, u, y: g * y * (u - 1))
+kappa_polynomial.vjp(u=lambda g, u, degree: g * (degree * power(u, degree - 1)) if degree > 1 else g)
+kappa_arccos0.vjp(u=lambda g, u: g * _arccos0_slope(u))
+kappa_arccos1.vjp(u=lambda g, u: g * kappa_arccos0(u) * (abs(raw(u)) <= 1))

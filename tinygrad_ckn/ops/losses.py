@@ -1,0 +1,156 @@
+"""Losses and the softmax family. n examples, k classes; labels are class numbers 0 .. k-1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_ckn.backend import Array, Namespace, xp_of
+from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
+from tinygrad_ckn.graph import raw
+from tinygrad_ckn.ops.elementwise import exp, relu, square
+from tinygrad_ckn.ops.reduce import logsumexp
+from tinygrad_ckn.primitive import primitive
+
+
+@primitive()
+def log_softmax(xp: Namespace, x: Array, axis: int = -1) -> Any:
+    """Return x - logsumexp(x) along an axis.
+
+    Examples
+    --------
+    >>> log_softmax(Tensor([0.0, 0.0]))
+    Tensor((2,), float64, cpu) [-0.69314718 -0.69314718]
+    """
+    return x - logsumexp(x, axis=axis, keepdims=True)
+
+
+log_softmax.vjp(x=lambda g, y, axis: g - exp(y) * g.sum(axis=axis, keepdims=True))
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    """Return e**x / sum e**x along an axis.
+
+    Examples
+    --------
+    >>> softmax(Tensor([0.0, 0.0]))
+    Tensor((2,), float64, cpu) [0.5 0.5]
+    """
+    return exp(log_softmax(x, axis=axis))
+
+
+def one_hot(labels: Any, n_classes: int, dtype: Any = "float64") -> Any:
+    """Return (n, n_classes) rows that are 1 at the label and 0 elsewhere.
+
+    Examples
+    --------
+    >>> one_hot(Tensor([1, 0]), 2).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
+    labels = raw(labels)
+    return (labels[:, None] == xp_of(labels).arange(n_classes)).astype(dtype)
+
+
+def _check_labels(op: str, argument: str, scores: Any, labels: Any) -> None:
+    if scores.ndim != 2 or labels.ndim != 1 or len(labels) != len(scores) or not len(labels) or not scores.shape[1]:
+        raise ShapeError(
+            f"{op}: expected {argument} of shape (n, k) and labels of shape (n,) with n, k >= 1, "
+            f"got {scores.shape} and {labels.shape}"
+        )
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(f"{op}: argument labels expected integer class numbers, got {labels.dtype}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= scores.shape[1]:
+        raise DataError(f"{op}: argument labels expected class numbers 0 .. {scores.shape[1] - 1}, got {low} .. {high}")
+
+
+@primitive(saves=True)
+def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
+    """Return the mean over the batch of -log softmax(logits)[label].
+
+    Parameters
+    ----------
+    logits
+        (n, k).
+    labels
+        Integers (n,).
+
+    Raises
+    ------
+    ShapeError, DTypeError, DataError
+        If the shapes do not fit, the labels are no integers, or one is no class number.
+
+    Examples
+    --------
+    >>> cross_entropy(Tensor([[0.0, 0.0]]), Tensor([1])).item()
+    0.6931471805599453
+    """
+    _check_labels("cross_entropy", "logits", logits, labels)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    weights = xp.exp(shifted)
+    total = weights.sum(axis=1, keepdims=True)
+    rows = xp.arange(len(labels))
+    return (xp.log(total[:, 0]) - shifted[rows, labels]).mean(), weights / total
+
+
+def _cross_entropy_rule(g: Any, logits: Any, labels: Any, saved: Any) -> Any:
+    probabilities = softmax(logits) if saved is None else saved
+    n, k = logits.shape
+    return (probabilities - one_hot(labels, k, logits.dtype)) * (g / n)
+
+
+cross_entropy.vjp(logits=_cross_entropy_rule)
+
+
+def _signs(labels: Any, scores: Any) -> Any:
+    return 2 * one_hot(labels, scores.shape[1], scores.dtype) - 1
+
+
+@primitive()
+def squared_hinge(xp: Namespace, scores: Array, labels: Array) -> Any:
+    """Return the mean over the batch of sum over classes max(0, 1 - t s)^2 / 2, t = +1 for the label, else -1.
+
+    Parameters
+    ----------
+    scores
+        (n, k).
+    labels
+        Integers (n,).
+
+    Raises
+    ------
+    ShapeError, DTypeError, DataError
+        If the shapes do not fit, the labels are no integers, or one is no class number.
+
+    Examples
+    --------
+    >>> squared_hinge(Tensor([[0.0, 0.0]]), Tensor([1])).item()
+    1.0
+    """
+    _check_labels("squared_hinge", "scores", scores, labels)
+    return 0.5 * xp.square(xp.maximum(1 - _signs(labels, scores) * scores, 0)).sum() / len(scores)
+
+
+def _squared_hinge_rule(g: Any, scores: Any, labels: Any) -> Any:
+    signs = _signs(labels, scores)
+    return -signs * relu(1 - signs * scores) * (g / len(scores))
+
+
+squared_hinge.vjp(scores=_squared_hinge_rule)
+
+
+def mse(prediction: Any, target: Any) -> Any:
+    """Return the mean over all elements of (prediction - target)^2; both of one shape.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ: broadcasting here is nearly always a mistake.
+
+    Examples
+    --------
+    >>> mse(Tensor([1.0, 2.0]), Tensor([1.0, 4.0])).item()
+    2.0
+    """
+    if prediction.shape != target.shape:
+        raise ShapeError(f"mse: expected two arrays of one shape, got {prediction.shape} and {target.shape}; reshape one")
+    return square(prediction - target).mean()

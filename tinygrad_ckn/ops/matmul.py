@@ -1,0 +1,132 @@
+"""Products that contract axes: matmul and einsum."""
+
+from __future__ import annotations
+
+import math
+import string
+from collections import Counter
+from typing import Any
+
+from tinygrad_ckn.backend import Array, Namespace, xp_of
+from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.graph import raw
+from tinygrad_ckn.ops.index import getitem
+from tinygrad_ckn.primitive import primitive
+
+
+@primitive(broadcasts=True)
+def matmul(xp: Namespace, a: Array, b: Array) -> Any:
+    """Return the matrix product over the last two axes; the others broadcast, and vectors are taken as in NumPy.
+
+    Examples
+    --------
+    >>> matmul(Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor([1.0, 1.0]))
+    Tensor((2,), float64, cpu) [3. 7.]
+    """
+    return xp.matmul(a, b)
+
+
+def _column(x: Any) -> Any:
+    return x.reshape((*x.shape, 1))
+
+
+def _matmul_a(g: Any, a: Any, b: Any) -> Any:
+    if b.ndim == 1:
+        return _column(g) * b
+    if a.ndim == 1:
+        return matmul(b, _column(g)).reshape((*b.shape[:-2], len(a)))
+    return matmul(g, b.swapaxes(-1, -2))
+
+
+def _matmul_b(g: Any, a: Any, b: Any) -> Any:
+    if a.ndim == 1:
+        return g * a if b.ndim == 1 else _column(a) * g.reshape((*g.shape[:-1], 1, g.shape[-1]))
+    if b.ndim == 1:
+        return matmul(a.swapaxes(-1, -2), _column(g)).reshape((*a.shape[:-2], len(b)))
+    if b.ndim == 2 and a.ndim > 2:  # one large product instead of many summed afterwards
+        rows = math.prod(a.shape[:-1])
+        return matmul(a.reshape((rows, a.shape[-1])).swapaxes(0, 1), g.reshape((rows, g.shape[-1])))
+    return matmul(a.swapaxes(-1, -2), g)
+
+
+matmul.vjp(a=_matmul_a, b=_matmul_b)
+
+
+@primitive(broadcasts=True)
+def contract(xp: Namespace, *operands: Array, subscripts: str) -> Any:
+    """Return an einsum in which each operand's letters are distinct and each occurs in the output or elsewhere."""
+    return xp.einsum(subscripts, *operands, optimize=True)
+
+
+def _contract_rules(g: Any, operands: Any, subscripts: str) -> list[Any]:
+    terms, output = subscripts.split("->")
+    inputs = terms.split(",")
+    gradients = []
+    for i, mine in enumerate(inputs):
+        others = inputs[:i] + inputs[i + 1 :]
+        rest = [*operands[:i], *operands[i + 1 :]]
+        gradients.append(einsum(f"{','.join([output, *others])}->{mine}", g, *rest))
+    return gradients
+
+
+contract.vjp(operands=_contract_rules)
+
+
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """Return a sum of products in Einstein's notation, as `numpy.einsum` (letters, `...`, implicit or explicit output).
+
+    Raises
+    ------
+    ShapeError
+        If the subscripts do not fit the operands.
+
+    Examples
+    --------
+    >>> einsum("ij,ij->i", Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor([[1.0, 1.0], [2.0, 2.0]]))
+    Tensor((2,), float64, cpu) [ 3. 14.]
+    """
+    inputs, output = _parse(subscripts, operands)
+    count = Counter(letter for term in [*inputs, output] for letter in set(term))
+    reduced, terms = [], []
+    for operand, term in zip(operands, inputs, strict=True):
+        array, letters = _diagonal(operand, term)
+        lonely = tuple(i for i, letter in enumerate(letters) if count[letter] == 1)
+        reduced.append(array.sum(axis=lonely) if lonely else array)
+        terms.append("".join(letter for letter in letters if count[letter] > 1))
+    return contract(*reduced, subscripts=f"{','.join(terms)}->{output}")
+
+
+def _parse(subscripts: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
+    """Return each operand's letters and the output's, with `...` written out as capital letters not yet in use."""
+    terms, arrow, output = subscripts.replace(" ", "").partition("->")
+    inputs = terms.split(",")
+    free = [letter for letter in string.ascii_uppercase + string.ascii_lowercase if letter not in subscripts]
+    dots = [raw(x).ndim - len(term.replace("...", "")) for x, term in zip(operands, inputs, strict=False)]
+    fits = len(inputs) == len(operands) and all(n == 0 or (n > 0 and "..." in t) for n, t in zip(dots, inputs, strict=True))
+    if not operands or not fits:
+        shapes = ", ".join(str(tuple(raw(x).shape)) for x in operands)
+        raise ShapeError(f"einsum: subscripts {subscripts!r} expected one letter per axis of each operand, got {shapes}")
+    longest = max(dots)
+    batch = "".join(free[:longest])
+    inputs = [term.replace("...", batch[longest - n :]) for term, n in zip(inputs, dots, strict=True)]
+    if not arrow:
+        letters = Counter("".join(inputs))
+        output = batch + "".join(sorted(x for x, n in letters.items() if n == 1 and x not in batch))
+    output = output.replace("...", batch)
+    if len(set(output)) < len(output) or not set(output) <= set("".join(inputs)):
+        raise ShapeError(f"einsum: output of {subscripts!r} expected distinct letters of the inputs, got {output!r}")
+    return inputs, output
+
+
+def _diagonal(x: Any, letters: str) -> tuple[Any, str]:
+    """Take the diagonal over each letter that occurs more than once in a term; it moves to the front."""
+    for letter in sorted({a for a in letters if letters.count(a) > 1}):
+        axes = [i for i, a in enumerate(letters) if a == letter]
+        sizes = {x.shape[i] for i in axes}
+        if len(sizes) > 1:
+            raise ShapeError(f"einsum: repeated letter {letter!r} expected axes of one size, got {sorted(sizes)}")
+        steps = xp_of(raw(x)).arange(sizes.pop())
+        rest = [i for i in range(len(letters)) if i not in axes]
+        x = getitem(x.transpose((*axes, *rest)), (steps,) * len(axes))
+        letters = letter + "".join(letters[i] for i in rest)
+    return x, letters

@@ -1,0 +1,81 @@
+"""The one table of Tensor's operators and methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_ckn.ops import arithmetic, elementwise, index, matmul, reduce, shape
+from tinygrad_ckn.primitive import Primitive
+from tinygrad_ckn.tensor import methods
+
+
+def _method(function: Primitive[Any] | Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function of a callable, for Python binds `self` to functions only."""
+
+    def method(self: Any, *args: Any, **options: Any) -> Any:
+        return function(self, *args, **options)
+
+    method.__doc__ = function.__doc__
+    return method
+
+
+def _binary(function: Primitive[Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return the operator and its reflection."""
+
+    def forward(self: Any, other: Any) -> Any:
+        return function(self, other)
+
+    def reflected(self: Any, other: Any) -> Any:
+        return function(other, self)
+
+    return forward, reflected
+
+
+def _variadic(function: Primitive[Any]) -> Callable[..., Any]:
+    """Let reshape and transpose take their tuple spread out, as arrays do."""
+
+    def method(self: Any, *sizes: Any) -> Any:
+        return function(self, sizes if len(sizes) != 1 or isinstance(sizes[0], int) else sizes[0])
+
+    method.__doc__ = function.__doc__
+    return method
+
+
+def _transposed(self: Any, *axes: Any) -> Any:
+    return _variadic(shape.transpose)(self, *axes) if axes else shape.transpose(self)
+
+
+_table: dict[str, Any] = {
+    "__neg__": _method(arithmetic.negative),
+    "__abs__": _method(elementwise.abs),
+    "__getitem__": _method(index.getitem),
+    "reshape": _variadic(shape.reshape),
+    "transpose": _transposed,
+    "T": property(lambda self: shape.transpose(self), doc="The tensor with its axes reversed."),
+}
+for _name, _function in {
+    "add": arithmetic.add,
+    "sub": arithmetic.subtract,
+    "mul": arithmetic.multiply,
+    "truediv": arithmetic.divide,
+    "pow": arithmetic.power,
+    "matmul": matmul.matmul,
+}.items():
+    _table[f"__{_name}__"], _table[f"__r{_name}__"] = _binary(_function)
+for _name, _function in {
+    "eq": arithmetic.equal,
+    "ne": arithmetic.not_equal,
+    "lt": arithmetic.less,
+    "le": arithmetic.less_equal,
+    "gt": arithmetic.greater,
+    "ge": arithmetic.greater_equal,
+}.items():
+    _table[f"__{_name}__"] = _binary(_function)[0]
+for _name, _callable in {
+    **{name: getattr(reduce, name) for name in ("sum", "mean", "var", "max", "min", "argmax", "argmin")},
+    **{name: getattr(shape, name) for name in ("swapaxes", "squeeze", "astype")},
+    "clip": elementwise.clip,
+}.items():
+    _table[_name] = _method(_callable)
+methods(_table)

@@ -1,0 +1,223 @@
+"""Pooling. Average and Gaussian pooling are linear and separable: y = R x C^T with a banded matrix per axis.
+
+N batch, C channels, H x W image, Ho x Wo output, R (Ho, H), C (Wo, W).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+from tinygrad_ckn.backend import Array, Namespace, xp_of
+from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.graph import raw
+from tinygrad_ckn.ops._windows import Pair, Windows, images, pair
+from tinygrad_ckn.ops.window import fold
+from tinygrad_ckn.primitive import primitive
+
+
+def _separable(xp: Namespace, x: Any, rows: Any, columns: Any) -> Any:
+    """Return R x C^T for every image and channel."""
+    return xp.matmul(rows, xp.matmul(x, columns.T))
+
+
+def gaussian_size(size: tuple[int, int], subsampling: float) -> tuple[int, int]:
+    """Return (Ho, Wo) of Gaussian pooling: centres at i * subsampling within the image."""
+    return _gaussian_length(size[0], subsampling), _gaussian_length(size[1], subsampling)
+
+
+def _gaussian_length(length: int, subsampling: float) -> int:
+    return math.floor((length - 1) / subsampling + 1e-9) + 1
+
+
+@functools.lru_cache(maxsize=64)
+def _gaussian_matrix(xp: Namespace, length: int, subsampling: float, dtype: Any) -> Any:
+    """Return the (Ho, H) matrix of one axis: row i holds exp(-(z - i s)^2 / s^2), |z - i s| <= s, over its full sum."""
+    centres = [i * subsampling for i in range(_gaussian_length(length, subsampling))]
+    reach = math.ceil(subsampling) + 1
+    rows = []
+    for centre in centres:
+        nearest = round(centre)
+        weights = {
+            z: math.exp(-(((z - centre) / subsampling) ** 2)) if subsampling > 1 else float(z == nearest)
+            for z in range(nearest - reach, nearest + reach + 1)
+            if math.fabs(z - centre) <= subsampling + 1e-9
+        }
+        total = math.fsum(weights.values())
+        rows.append([weights.get(z, 0.0) / total for z in range(length)])
+    return xp.asarray(rows, dtype=dtype)
+
+
+def _check_subsampling(op: str, subsampling: float) -> float:
+    if not (isinstance(subsampling, int | float) and 1 <= subsampling < math.inf):
+        raise ShapeError(f"{op}: argument subsampling expected a number >= 1, got {subsampling!r}")
+    return float(subsampling)
+
+
+@primitive()
+def gaussian_pool2d(xp: Namespace, x: Array, subsampling: float) -> Any:
+    """Return Gaussian-weighted means around positions `subsampling` apart: (N, C, H, W) -> (N, C, Ho, Wo).
+
+    Output i is centred at i*s, i = 0 .. floor((H-1)/s), with weights exp(-(z - i s)^2 / s^2) over |z - i s| <= s that
+    sum to 1 as if the image went on; outside it is zero. s may be fractional; s = 1 is the identity.
+    Source: Mairal 2016 (arXiv 1605.06265), section 2.2, with this truncation.
+
+    Raises
+    ------
+    ShapeError
+        If x has not four axes or the subsampling is below 1.
+
+    Examples
+    --------
+    >>> gaussian_pool2d(Tensor([[[[1.0], [1.0], [1.0], [1.0], [1.0]]]]), 2).numpy().round(3).ravel().tolist()
+    [0.198, 0.304, 0.198]
+    """
+    height, width = images("gaussian_pool2d", "x", x)[2:]
+    s = _check_subsampling("gaussian_pool2d", subsampling)
+    return _separable(xp, x, _gaussian_matrix(xp, height, s, x.dtype), _gaussian_matrix(xp, width, s, x.dtype))
+
+
+@primitive()
+def gaussian_unpool2d(xp: Namespace, y: Array, size: tuple[int, int], subsampling: float) -> Any:
+    """Return the adjoint of `gaussian_pool2d` for images of `size` (H, W): (N, C, Ho, Wo) -> (N, C, H, W).
+
+    Raises
+    ------
+    ShapeError
+        If y is not of the size that pooling gives.
+
+    Examples
+    --------
+    >>> gaussian_unpool2d(Tensor([[[[1.0]]]]), (1, 2), 2).numpy().round(3).ravel().tolist()
+    [0.092, 0.072]
+    """
+    s = _check_subsampling("gaussian_unpool2d", subsampling)
+    expected = gaussian_size(size, s)
+    if images("gaussian_unpool2d", "y", y)[2:] != expected:
+        raise ShapeError(f"gaussian_unpool2d: argument y expected size {expected} for images {size}, got {y.shape}")
+    rows, columns = _gaussian_matrix(xp, size[0], s, y.dtype), _gaussian_matrix(xp, size[1], s, y.dtype)
+    return _separable(xp, y, rows.T, columns.T)
+
+
+gaussian_pool2d.vjp(x=lambda g, x_shape, subsampling: gaussian_unpool2d(g, x_shape[2:], subsampling))
+gaussian_unpool2d.vjp(y=lambda g, subsampling: gaussian_pool2d(g, subsampling))
+
+
+@functools.lru_cache(maxsize=64)
+def _box_matrix(xp: Namespace, length: int, kernel: int, stride: int, padding: int, dtype: Any) -> Any:
+    """Return the (Ho, H) matrix of one axis: 1/kernel within each window."""
+    starts = range(-padding, length + padding - kernel + 1, stride)
+    return xp.asarray([[float(i <= z < i + kernel) / kernel for z in range(length)] for i in starts], dtype=dtype)
+
+
+def _box_matrices(xp: Namespace, size: tuple[int, int], windows: Windows, dtype: Any) -> list[Any]:
+    return [
+        _box_matrix(xp, size[a], windows.kernel[a], windows.stride[a], windows.padding[a][0], dtype) for a in (0, 1)
+    ]
+
+
+def _pooling(op: str, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Windows:
+    windows = Windows.of(op, kernel_size, kernel_size if stride is None else stride, padding)
+    if any(2 * before > k for (before, _), k in zip(windows.padding, windows.kernel, strict=True)):
+        raise ShapeError(f"{op}: argument padding expected at most half of kernel_size {kernel_size}, got {padding}")
+    return windows
+
+
+@primitive()
+def avg_pool2d(
+    xp: Namespace, x: Array, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
+) -> Any:
+    """Return the mean of each window, zeros of the padding included: (N, C, H, W) -> (N, C, Ho, Wo).
+
+    `stride` is `kernel_size` by default.
+
+    Raises
+    ------
+    ShapeError
+        If x has not four axes, the window does not fit, or the padding is more than half of it.
+
+    Examples
+    --------
+    >>> avg_pool2d(Tensor([[[[1.0, 3.0], [5.0, 7.0]]]]), 2).item()
+    4.0
+    """
+    size = images("avg_pool2d", "x", x)[2:]
+    windows = _pooling("avg_pool2d", kernel_size, stride, padding)
+    windows.output_size(size)
+    return _separable(xp, x, *_box_matrices(xp, size, windows, x.dtype))
+
+
+@primitive()
+def avg_unpool2d(
+    xp: Namespace,
+    y: Array,
+    size: tuple[int, int],
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+) -> Any:
+    """Return the adjoint of `avg_pool2d` for images of `size` (H, W): (N, C, Ho, Wo) -> (N, C, H, W).
+
+    Raises
+    ------
+    ShapeError
+        If y is not of the size that pooling gives.
+
+    Examples
+    --------
+    >>> avg_unpool2d(Tensor([[[[4.0]]]]), (2, 2), 2)
+    Tensor((1, 1, 2, 2), float64, cpu) [[[[1. 1.] [1. 1.]]]]
+    """
+    windows = _pooling("avg_unpool2d", kernel_size, stride, padding)
+    expected = windows.output_size(pair("avg_unpool2d", "size", size, 1))
+    if images("avg_unpool2d", "y", y)[2:] != expected:
+        raise ShapeError(f"avg_unpool2d: argument y expected size {expected} for images {size}, got {y.shape}")
+    rows, columns = _box_matrices(xp, size, windows, y.dtype)
+    return _separable(xp, y, rows.T, columns.T)
+
+
+avg_pool2d.vjp(
+    x=lambda g, x_shape, kernel_size, stride, padding: avg_unpool2d(g, x_shape[2:], kernel_size, stride, padding)
+)
+avg_unpool2d.vjp(y=lambda g, kernel_size, stride, padding: avg_pool2d(g, kernel_size, stride, padding))
+
+
+@primitive()
+def max_pool2d(
+    xp: Namespace, x: Array, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
+) -> Any:
+    """Return the maximum of each window: (N, C, H, W) -> (N, C, Ho, Wo); padding never wins.
+
+    `stride` is `kernel_size` by default. Of equal maxima the first in reading order gets the gradient.
+
+    Raises
+    ------
+    ShapeError
+        If x has not four axes, the window does not fit, or the padding is more than half of it.
+
+    Examples
+    --------
+    >>> max_pool2d(Tensor([[[[1.0, 3.0], [5.0, 7.0]]]]), 2).item()
+    7.0
+    """
+    size = images("max_pool2d", "x", x)[2:]
+    windows = _pooling("max_pool2d", kernel_size, stride, padding)
+    windows.output_size(size)
+    return windows.view(xp, windows.pad(xp, x, -math.inf)).max(axis=(4, 5))
+
+
+def _max_pool2d_rule(g: Any, x: Any, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Any:
+    """Put g on the winner of each window, by a one-hot mask over the window's taps."""
+    x = raw(x)
+    windows = _pooling("max_pool2d", kernel_size, stride, padding)
+    n, c, ho, wo = g.shape
+    kh, kw = windows.kernel
+    xp = xp_of(x)
+    taps = windows.view(xp, windows.pad(xp, x, -math.inf)).reshape(n, c, ho * wo, kh * kw)
+    winners = (taps.argmax(axis=3)[:, :, None] == xp.arange(kh * kw)[:, None]).astype(x.dtype)  # (N, C, kh*kw, L)
+    columns = (g.reshape((n, c, 1, ho * wo)) * winners).reshape((n, c * kh * kw, ho * wo))
+    return fold(columns, x.shape[2:], kernel_size, stride=windows.stride, padding=padding)
+
+
+max_pool2d.vjp(x=_max_pool2d_rule)

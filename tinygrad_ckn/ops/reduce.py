@@ -1,0 +1,190 @@
+"""Reductions over axes, with NumPy's `axis` and `keepdims`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tinygrad_ckn.backend import Array, Axis, Namespace, Shape
+from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.graph import raw
+from tinygrad_ckn.ops.elementwise import exp, where
+from tinygrad_ckn.ops.shape import broadcast_to
+from tinygrad_ckn.primitive import primitive
+
+
+@primitive()
+def sum(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Return the sum over an axis, several, or all.
+
+    Examples
+    --------
+    >>> sum(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    Tensor((2,), float64, cpu) [4. 6.]
+    """
+    return x.sum(axis=axis, keepdims=keepdims)
+
+
+@primitive()
+def mean(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Return the mean over an axis, several, or all.
+
+    Raises
+    ------
+    ShapeError
+        If there is nothing to average.
+
+    Examples
+    --------
+    >>> mean(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    Tensor((2,), float64, cpu) [2. 3.]
+    """
+    _count("mean", x.shape, axis)
+    return x.mean(axis=axis, keepdims=keepdims)
+
+
+@primitive()
+def var(xp: Namespace, x: Array, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    """Return the variance over an axis, several, or all: the squared deviations' sum over n - ddof.
+
+    Raises
+    ------
+    ShapeError
+        If fewer than ddof + 1 elements are reduced.
+
+    Examples
+    --------
+    >>> var(Tensor([1.0, 2.0, 3.0, 4.0]), ddof=0).item()
+    1.25
+    """
+    if _count("var", x.shape, axis) <= ddof:
+        raise ShapeError(f"var: expected more than ddof={ddof} elements to reduce, got shape {x.shape}, axis {axis}")
+    return x.var(axis=axis, ddof=ddof, keepdims=keepdims)
+
+
+@primitive()
+def max(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Return the maximum over an axis, several, or all; equal maxima share the gradient.
+
+    Examples
+    --------
+    >>> max(Tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
+    Tensor((2,), float64, cpu) [5. 4.]
+    """
+    return xp.max(x, axis=axis, keepdims=keepdims)
+
+
+@primitive()
+def min(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Return the minimum over an axis, several, or all; equal minima share the gradient.
+
+    Examples
+    --------
+    >>> min(Tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
+    Tensor((2,), float64, cpu) [1. 3.]
+    """
+    return xp.min(x, axis=axis, keepdims=keepdims)
+
+
+@primitive()
+def logsumexp(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Return log sum e**x over an axis, several, or all, without overflow; -inf where all of x is -inf.
+
+    Examples
+    --------
+    >>> logsumexp(Tensor([1000.0, 1000.0])).item()
+    1000.6931471805599
+    """
+    top = xp.max(x, axis=axis, keepdims=True)
+    top = xp.where(xp.isfinite(top), top, 0)
+    total = xp.exp(x - top).sum(axis=axis, keepdims=True)
+    y = top + xp.where(total > 0, xp.log(xp.where(total > 0, total, 1)), -math.inf).astype(x.dtype)
+    return y if keepdims else y.reshape(xp.max(x, axis=axis).shape)
+
+
+@primitive()
+def norm(xp: Namespace, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Return the Euclidean norm over an axis, several, or all; its gradient at the zero vector is taken as 0.
+
+    Examples
+    --------
+    >>> norm(Tensor([[3.0, 4.0], [0.0, 0.0]]), axis=1)
+    Tensor((2,), float64, cpu) [5. 0.]
+    """
+    return xp.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
+
+
+@primitive()
+def argmax(xp: Namespace, x: Array, axis: int | None = None) -> Any:
+    """Return the position of the first maximum; integers, so no gradient.
+
+    Examples
+    --------
+    >>> argmax(Tensor([1.0, 5.0, 3.0])).item()
+    1
+    """
+    return xp.argmax(x, axis=axis)
+
+
+@primitive()
+def argmin(xp: Namespace, x: Array, axis: int | None = None) -> Any:
+    """Return the position of the first minimum; integers, so no gradient.
+
+    Examples
+    --------
+    >>> argmin(Tensor([1.0, 5.0, 3.0])).item()
+    0
+    """
+    return xp.argmin(x, axis=axis)
+
+
+def _axes(shape: Shape, axis: Axis) -> tuple[int, ...]:
+    axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return tuple(a % len(shape) for a in axes) if shape else ()
+
+
+def _count(op: str, shape: Shape, axis: Axis) -> int:
+    """Return how many elements go into one result."""
+    axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    if any(not -len(shape) <= a < len(shape) for a in axes):
+        raise ShapeError(f"{op}: argument axis expected within {len(shape)} axes, got {axis} for shape {shape}")
+    count = math.prod(shape[a] for a in axes)
+    if count == 0:
+        raise ShapeError(f"{op}: expected at least one element to reduce, got shape {shape} and axis {axis}")
+    return count
+
+
+def kept(reduced: Any, shape: Shape, axis: Axis) -> Any:
+    """Reshape the result of a reduction of an array of `shape` to what keepdims=True would have given."""
+    axes = _axes(shape, axis)
+    return reduced.reshape(tuple(1 if a in axes else n for a, n in enumerate(shape)))
+
+
+def _extreme_share(g: Any, x: Any, y: Any, axis: Axis) -> Any:
+    """Spread g evenly over the elements of x that equal the extreme y."""
+    x_raw = raw(x)
+    hits = x_raw == kept(raw(y), x_raw.shape, axis)
+    return kept(g, x_raw.shape, axis) * (hits / hits.sum(axis=axis, keepdims=True)).astype(x_raw.dtype)
+
+
+def _norm_rule(g: Any, x: Any, y: Any, axis: Axis) -> Any:
+    length = kept(where(raw(y) == 0, 1, y), x.shape, axis)
+    return x * (kept(g, x.shape, axis) / length)
+
+
+def _softmax_rule(g: Any, x: Any, y: Any, axis: Axis) -> Any:
+    total = kept(where(raw(y) == -math.inf, 0, y), x.shape, axis)
+    return kept(g, x.shape, axis) * exp(x - total)
+
+
+sum.vjp(x=lambda g, x_shape, axis: broadcast_to(kept(g, x_shape, axis), x_shape))
+mean.vjp(x=lambda g, x_shape, axis: broadcast_to(kept(g / _count("mean", x_shape, axis), x_shape, axis), x_shape))
+var.vjp(
+    x=lambda g, x, axis, ddof: (
+        kept(g, x.shape, axis) * (x - x.mean(axis=axis, keepdims=True)) * (2 / (_count("var", x.shape, axis) - ddof))
+    )
+)
+max.vjp(x=lambda g, x, y, axis: _extreme_share(g, x, y, axis))
+min.vjp(x=lambda g, x, y, axis: _extreme_share(g, x, y, axis))
+logsumexp.vjp(x=lambda g, x, y, axis: _softmax_rule(g, x, y, axis))
+norm.vjp(x=lambda g, x, y, axis: _norm_rule(g, x, y, axis))

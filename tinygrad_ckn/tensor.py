@@ -1,0 +1,323 @@
+"""Tensor: an array, its gradient, and where it came from. Its operators are attached by `ops`; no mathematics here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_ckn.backend import Axis, asarray, backend_of, check_real, to_numpy, use
+from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
+from tinygrad_ckn.graph import Variable, as_tensor, backpropagate, seed
+from tinygrad_ckn.primitive import REGISTRY
+
+_UFUNCS = {"absolute": "abs", "true_divide": "divide"}  # NumPy's names that differ from the op's
+
+
+class Tensor(Variable):
+    """An n-dimensional array that remembers how it was computed.
+
+    Parameters
+    ----------
+    data
+        Numbers, nested sequences, or an array of any backend; copied.
+    requires_grad
+        Whether operations on it are recorded, so that `backward()` fills `.grad`. Floating dtypes only.
+    dtype
+        As for NumPy; default: that of `data` (Python floats make float64).
+    device
+        "cpu" (NumPy) or "cuda" (CuPy).
+
+    Raises
+    ------
+    DTypeError
+        If the data are no real numbers, or integers or booleans are to require grad.
+    BackendError
+        If the device is unknown or not there.
+
+    Examples
+    --------
+    >>> w = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> w.grad.numpy()
+    array([[2., 4.],
+           [6., 8.]])
+    """
+
+    __slots__ = ("_grad",)
+    __array_priority__ = 1000
+    _grad: Tensor | None
+
+    def __init__(self, data: Any, *, requires_grad: bool = False, dtype: Any = None, device: str = "cpu") -> None:
+        self._data = asarray(data._data if isinstance(data, Variable) else data, dtype=dtype, device=device)
+        self._node = None
+        self._version = [0]
+        self._grad = None
+        self._requires_grad = False
+        self.requires_grad = requires_grad
+
+    @property
+    def data(self) -> Any:
+        """The backend's array.
+
+        Assigning (`t.data = a`, `t.data -= a`) is noticed: a backward through a result that retained the old values
+        raises. Writing into it (`t.data[0] = 1`) cannot be noticed, and makes such a gradient wrong.
+        """
+        return self._data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        value = value._data if isinstance(value, Variable) else value
+        mine = backend_of(self._data)
+        if type(value) is not mine.array_type:
+            value = asarray(value, dtype=self.dtype, device=mine.device)
+        if value.shape != self.shape or value.dtype != self.dtype:
+            raise ShapeError(
+                f"Tensor.data: expected an array of shape {self.shape} and dtype {self.dtype}, "
+                f"got shape {value.shape} and dtype {value.dtype}; make a new Tensor for another shape or dtype"
+            )
+        self._data = value
+        self._version[0] += 1
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded; assignable on leaves."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self.dtype.kind != "f":
+            raise DTypeError(
+                f"Tensor: requires_grad expected a floating dtype, got {self.dtype}; pass dtype='float64' or 'float32'"
+            )
+        if self._node is not None and not value:
+            raise GradientError(f"Tensor: requires_grad is fixed for the result of {self._node.name!r}; use .detach()")
+        self._requires_grad = bool(value)
+
+    @property
+    def grad(self) -> Tensor | None:
+        """What `backward()` has accumulated here; None before, and always for results that are no leaves."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and (not isinstance(value, Variable) or value.shape != self.shape):
+            got = f"shape {value.shape}" if isinstance(value, Variable) else type(value).__name__
+            raise ShapeError(f"Tensor.grad: expected None or a Tensor of shape {self.shape}, got {got}")
+        self._grad = value
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made this tensor."""
+        return self._node is None
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(self._data.size)
+
+    @property
+    def device(self) -> str:
+        """Where the array is: "cpu" or "cuda"."""
+        return backend_of(self._data).device
+
+    def backward(self, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False) -> None:
+        """Add the gradient of sum(self * gradient) to the `.grad` of every leaf it depends on.
+
+        Parameters
+        ----------
+        gradient
+            Array or Tensor of this tensor's shape. Default: one, for a tensor of one element.
+        retain_graph
+            Keep what the graph retains, for another backward through it.
+        create_graph
+            Record this computation too, so that the `.grad`s can be differentiated. A `.grad` then refers to the leaf
+            it hangs on; set it to None to break that cycle, or use `grad()`, which makes none.
+
+        Raises
+        ------
+        GradientError
+            If nothing here requires grad, this is no scalar and `gradient` is missing, the graph was freed, or a
+            tensor that a rule needs was assigned new data in between.
+        """
+        start = seed(self, gradient, create_graph)
+        results = backpropagate(
+            [(self._node or self, start)], create_graph=create_graph, retain_graph=retain_graph or create_graph
+        )
+        for leaf, value in results.items():
+            if isinstance(leaf, Tensor):
+                new = as_tensor(value)
+                if leaf._grad is None:
+                    leaf._grad = new
+                else:
+                    leaf._grad = leaf._grad + new if create_graph else Variable.wrap(leaf._grad._data + new._data)
+
+    def detach(self) -> Tensor:
+        """Return a tensor with the same memory and no history."""
+        detached: Tensor = Variable.wrap(self._data, None, self._version)
+        return detached
+
+    def numpy(self) -> Any:
+        """Return the values as a NumPy array: a read-only view on the CPU, a copy from a GPU; `.copy()` to write."""
+        array = to_numpy(self._data).view()
+        array.flags.writeable = False
+        return array
+
+    def item(self, *index: int) -> Any:
+        """Return one element as a Python number: the only one, or that at `index`."""
+        if not index and self.size != 1:
+            raise ShapeError(f"Tensor.item: expected a tensor of one element, got shape {self.shape}; pass an index")
+        return self._data.item(*index)
+
+    def tolist(self) -> Any:
+        """Return the values as nested Python lists."""
+        return self._data.tolist()
+
+    def to(self, device: str) -> Tensor:
+        """Return this tensor on a device: itself if it is there, else a copy through which gradients flow back."""
+        if device == self.device:
+            return self
+        moved: Tensor = REGISTRY["to_device"](self, device=device)
+        return moved
+
+    def __repr__(self) -> str:
+        """Show the values, shape, dtype, device, and the operation that made it or that it requires grad."""
+        values = "" if self.size > 12 else "".join(f" {line.strip()}" for line in str(self._data).splitlines())
+        origin = f", op={self._node.name}" if self._node else ", requires_grad=True" if self._requires_grad else ""
+        return f"{type(self).__name__}({self.shape}, {self.dtype}, {self.device}{origin}){values}"
+
+    def __len__(self) -> int:
+        """Return the length of the first axis."""
+        if not self.ndim:
+            raise ShapeError("len: expected a tensor with at least one axis, got a scalar; use .item()")
+        return int(self.shape[0])
+
+    def __bool__(self) -> bool:
+        """Return the truth of the only element."""
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        """Return the only element; refused where that would drop the graph."""
+        return float(self._without_graph("float(t)").item())
+
+    def __int__(self) -> int:
+        """Return the only element; refused where that would drop the graph."""
+        return int(self._without_graph("int(t)").item())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """Return the values for NumPy; refused where that would drop the graph, or copy from a GPU unasked."""
+        if self.device != "cpu":
+            raise GradientError("np.asarray(t): the tensor is on a GPU; use t.numpy(), which copies it to the host")
+        array = self._without_graph("np.asarray(t)").numpy()
+        return array.astype(dtype) if dtype is not None and dtype != array.dtype else array.copy() if copy else array
+
+    def _without_graph(self, operation: str) -> Tensor:
+        if self._requires_grad:
+            raise GradientError(
+                f"{operation}: the tensor requires grad, and a number has no graph; "
+                "use t.item() or t.numpy() for the value, or t.detach() first"
+            )
+        return self
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """Let `np.exp(t)` and `array * t` run the op of that name, so that the graph is not lost."""
+        name = _UFUNCS.get(ufunc.__name__, ufunc.__name__)
+        if method != "__call__" or options or name not in REGISTRY:
+            call = f"np.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
+            extra = f" with {', '.join(options)}=" if options else ""
+            raise DTypeError(f"{call}{extra}: not an operation on tensors; use tinygrad_ckn.ops, or t.numpy()")
+        return REGISTRY[name](*inputs)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Refuse: values that a gradient may need are not overwritten."""
+        raise GradientError(
+            "t[i] = v: tensors are not written into; use ops.where(mask, v, t) or ops.index_add(t, i, v), "
+            "or assign t.data as a whole"
+        )
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """Export the memory (DLPack); refused where that would drop the graph."""
+        return self._without_graph("from_dlpack(t)")._data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        """Tell where the memory is (DLPack)."""
+        return self._data.__dlpack_device__()
+
+    def __reduce__(self) -> Any:
+        """Pickle and copy by value: data and requires_grad, without graph and gradient."""
+        return _rebuild, (type(self), self.numpy(), self._requires_grad and self.is_leaf, self.device)
+
+    def __hash__(self) -> int:
+        """Hash by identity: `==` compares elementwise."""
+        return id(self)
+
+    if TYPE_CHECKING:  # attached by tinygrad_ckn/ops/methods.py
+        T: Tensor
+
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __rpow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __rmatmul__(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __eq__(self, other: object) -> Tensor: ...  # type: ignore[override]  # elementwise, as NumPy's
+        def __ne__(self, other: object) -> Tensor: ...  # type: ignore[override]  # elementwise, as NumPy's
+        def __lt__(self, other: Any) -> Tensor: ...
+        def __le__(self, other: Any) -> Tensor: ...
+        def __gt__(self, other: Any) -> Tensor: ...
+        def __ge__(self, other: Any) -> Tensor: ...
+        def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+        def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+        def var(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor: ...
+        def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+        def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+        def argmax(self, axis: int | None = None) -> Tensor: ...
+        def argmin(self, axis: int | None = None) -> Tensor: ...
+        def reshape(self, *shape: int | Sequence[int]) -> Tensor: ...
+        def transpose(self, *axes: int | Sequence[int]) -> Tensor: ...
+        def swapaxes(self, axis1: int, axis2: int) -> Tensor: ...
+        def squeeze(self, axis: Axis = None) -> Tensor: ...
+        def astype(self, dtype: Any) -> Tensor: ...
+        def copy(self) -> Tensor: ...
+        def clip(self, a_min: float | None = None, a_max: float | None = None) -> Tensor: ...
+
+
+def _rebuild(kind: type[Tensor], data: Any, requires_grad: bool, device: str) -> Tensor:
+    return kind(data, requires_grad=requires_grad, device=device)
+
+
+def from_dlpack(source: Any) -> Tensor:
+    """Return a Tensor on the memory of another library's array, without a copy (DLPack).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from_dlpack(np.arange(3.0))
+    Tensor((3,), float64, cpu) [0. 1. 2.]
+    """
+    kind, _ = source.__dlpack_device__()
+    array = use("cpu" if kind == 1 else "cuda").xp.from_dlpack(source)  # kDLCPU = 1 in dlpack.h
+    tensor: Tensor = Variable.wrap(check_real("from_dlpack", "source", array))
+    return tensor
+
+
+def methods(table: dict[str, Callable[..., Any]]) -> None:
+    """Attach operators and methods to Tensor; called once, by `ops`."""
+    for name, function in table.items():
+        setattr(Tensor, name, function)
+
+
+Variable.tensor_type = Tensor
