@@ -1,0 +1,24 @@
+"""Data sets: the embedded digits, IDX files (MNIST, Fashion-MNIST), CIFAR-10, and a user's own .npz and CSV files."""
+
+from tinygrad_ckn.data.cifar import load_cifar10
+from tinygrad_ckn.data.dataset import Dataset, Split, batches, split_off
+from tinygrad_ckn.data.digits import load_digits
+from tinygrad_ckn.data.idx import load_fashion_mnist, load_idx, read_idx
+from tinygrad_ckn.data.loading import load, load_images
+from tinygrad_ckn.data.tables import load_csv, load_npz
+
+__all__ = [
+    "Dataset",
+    "Split",
+    "batches",
+    "load",
+    "load_cifar10",
+    "load_csv",
+    "load_digits",
+    "load_fashion_mnist",
+    "load_idx",
+    "load_images",
+    "load_npz",
+    "read_idx",
+    "split_off",
+]

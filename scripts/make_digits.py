@@ -1,0 +1,34 @@
+"""Make tinygrad_ckn/data/digits.npz, the embedded data set, from the copy that scikit-learn carries.
+
+Run `python scripts/make_digits.py` from anywhere; it needs scikit-learn, which the library itself does not.
+Two runs write the same bytes: NumPy stamps the members of an .npz with a fixed date.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
+
+TARGET = Path(__file__).resolve().parent.parent / "tinygrad_ckn" / "data" / "digits.npz"
+
+
+def main() -> None:
+    """Write the images, the labels and the indices of one fixed, stratified split."""
+    digits = load_digits()
+    images = digits.images.astype(np.uint8)  # (1797, 8, 8), whole numbers 0..16 stored as floats
+    if not np.array_equal(images, digits.images):
+        raise SystemExit("scikit-learn's digits are not whole numbers any more: this script would change them")
+    train, test = train_test_split(np.arange(len(images)), test_size=0.2, random_state=0, stratify=digits.target)
+    np.savez_compressed(
+        TARGET,
+        images=images,
+        labels=digits.target.astype(np.uint8),
+        train=train.astype(np.uint16),
+        test=test.astype(np.uint16),
+    )
+    print(f"{TARGET}: {TARGET.stat().st_size} bytes, {len(train)} training and {len(test)} test images")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tinygrad_ckn.data._csv import read_csv
+from tinygrad_ckn.errors import DataError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "images.csv"
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "7,0,51,102,255\n1,255,0,0,0\n",
+        "7,0,51,102,255\n1,255,0,0,0",
+        "label,p0,p1,p2,p3\n7,0,51,102,255\n1,255,0,0,0\n",
+        '"Label","p0","p1","p2","p3"\r\n7,0,51,102,255\r\n1,255,0,0,0\r\n',
+        "\ufefflabel,0,1,2,3,\n7,0,51,102,255,\n1,255,0,0,0,\n",
+        "\n7, 0, 51, 102, 255\n\n1,255,0,0,0\n\n",
+    ],
+)
+def test_labels_come_first_and_whole_pixels_are_divided_by_255(tmp_path: Path, text: str) -> None:
+    images, labels = read_csv(write(tmp_path, text), labelled=True)
+    assert labels is not None
+    assert labels.tolist() == [7, 1]
+    assert images.dtype == np.float32
+    np.testing.assert_array_equal(images, np.array([[[[0, 0.2], [0.4, 1]]], [[[1, 0], [0, 0]]]], np.float32))
+
+
+@pytest.mark.parametrize("row", ["0,1,0.5,300", "0,1,5e-1,300", "0,1,5E-1,300", " 0.0,1,.5,+3e2"])
+def test_pixels_with_a_point_or_exponent_are_taken_as_they_are(tmp_path: Path, row: str) -> None:
+    images, labels = read_csv(write(tmp_path, row), labelled=False)
+    assert labels is None
+    np.testing.assert_array_equal(images, [[[[0, 1], [0.5, 300]]]])
+
+
+def test_a_label_with_a_point_says_nothing_about_the_pixels(tmp_path: Path) -> None:
+    images, labels = read_csv(write(tmp_path, "3.0,255"), labelled=True)
+    assert labels is not None
+    assert labels.tolist() == [3]
+    assert images.item() == 1
+
+
+def test_without_labels_a_header_still_names_them(tmp_path: Path) -> None:
+    images, labels = read_csv(write(tmp_path, "label,p0\n9,255\n"), labelled=False)
+    assert labels is not None
+    assert labels.tolist() == [9]
+    assert images.shape == (1, 1, 1, 1)
+    assert read_csv(write(tmp_path, "p0,p1,p2,p3\n9,255,0,0\n"), labelled=False)[0].shape == (1, 1, 2, 2)
+
+
+@pytest.mark.parametrize(("width", "shape"), [(1, (1, 1, 1)), (3, (3, 1, 1)), (16, (1, 4, 4)), (27, (3, 3, 3))])
+def test_squares_of_one_or_three_channels_are_inferred(tmp_path: Path, width: int, shape: tuple[int, int, int]) -> None:
+    row = ",".join(str(i) for i in range(width))
+    images, _ = read_csv(write(tmp_path, row), labelled=False)
+    assert images.shape == (1, *shape)
+    np.testing.assert_array_equal(images.ravel() * 255, np.arange(width))
+
+
+def test_a_given_shape_is_used(tmp_path: Path) -> None:
+    images, _ = read_csv(write(tmp_path, "1,2,3,4,5,6"), labelled=False, image_shape=(1, 3, 2))
+    assert images.shape == (1, 1, 3, 2)
+
+
+@given(pixels=hnp.arrays(np.float32, (3, 4), elements=st.floats(allow_nan=False, allow_infinity=False, width=32)))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_floats_survive_the_round_trip(tmp_path: Path, pixels: np.ndarray) -> None:
+    text = "\n".join(",".join(repr(float(pixel)) for pixel in row) for row in pixels)
+    images, _ = read_csv(write(tmp_path, text), labelled=False)
+    np.testing.assert_array_equal(images.reshape(3, 4), pixels)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "images.csv: expected at least one row of numbers, got none"),
+        ("label,p0\n", "images.csv: expected at least one row of numbers, got none"),
+        ("1,2\n1,2\n1\n", "images.csv, row 3: expected 2 columns as in the rows above, got 1"),
+        ("label,p0\n1,2\n\n1,2,3\n", "images.csv, row 4: expected 2 columns as in the rows above, got 3"),
+        ("label,p0\n1,2,3,4,5\n", "images.csv, row 2: expected 2 columns as in the header, got 5"),
+        ("1,2\n1,x\n", "images.csv, row 2, column 2: expected a number, got 'x'"),
+        ("1,2\n1,1_0\n", "images.csv, row 2, column 2: expected a number, got '1_0'"),
+        ("1,2,,\n1,2,,\n", "images.csv, row 1, column 3: expected a number, got ''"),
+        ("1,0.5\n1,nan\n", "images.csv, row 2, column 2: expected a finite number, got 'nan'"),
+        ("1,0.5\n1,1e39\n", "images.csv, row 2, column 2: expected a finite number, got '1e39'"),
+        ("1,0\n1,256\n", "images.csv, row 2, column 2: expected a whole pixel 0 .. 255, got '256'"),
+        ("1,0\n1,-1\n", "images.csv, row 2, column 2: expected a whole pixel 0 .. 255, got '-1'"),
+        ("0,1\n\n1.5,1\n", "images.csv, row 3, column 1: expected a label 0 .. 65535, got '1.5'"),
+        ("-1,1\n", "images.csv, row 1, column 1: expected a label 0 .. 65535, got '-1'"),
+        ("nan,1\n", "images.csv, row 1, column 1: expected a label 0 .. 65535, got 'nan'"),
+        ("70000,1\n", "images.csv, row 1, column 1: expected a label 0 .. 65535, got '70000'"),
+        ("p0,label\n1,1\n", "images.csv: expected a header whose first column is 'label', got 'p0'"),
+        ("1;2;3\n", "images.csv: expected a header whose first column is 'label', got '1;2;3'"),
+        ("1\n", "images.csv: expected rows of H*H or 3*H*H pixels, got 0; give image_shape=(C, H, W)"),
+        ("1,2,3\n", "images.csv: expected rows of H*H or 3*H*H pixels, got 2; give image_shape=(C, H, W)"),
+    ],
+)
+def test_a_bad_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=re.escape(message)):
+        read_csv(write(tmp_path, text), labelled=True)
+
+
+def test_a_shape_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"images\.csv: expected 6 pixels a row for images \(1, 2, 3\), got 4"):
+        read_csv(write(tmp_path, "1,2,3,4"), labelled=False, image_shape=(1, 2, 3))
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "images.csv"
+    path.write_bytes(b"1,2\n1,\xff\n")
+    with pytest.raises(DataError, match=r"images\.csv: expected text in UTF-8, got the byte 0xff at byte 6"):
+        read_csv(path, labelled=True)
+
+
+def test_a_refusal_of_the_parser_that_cannot_be_explained_is_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise ValueError("no reason")
+
+    monkeypatch.setattr(np, "loadtxt", refuse)
+    with pytest.raises(DataError, match=r"images\.csv: expected rows of numbers \(no reason\)"):
+        read_csv(write(tmp_path, "1,2"), labelled=True)

@@ -1,0 +1,105 @@
+import gzip
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinygrad_ckn.data import idx, load, load_images
+from tinygrad_ckn.errors import DataError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (10, 2, 2), dtype=np.uint8)
+SCALED = IMAGES[:, np.newaxis] / np.float32(255)
+
+
+def test_names(mnist_folder: Path, cifar_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load("digits").name == "digits"
+    assert load("mnist", data_dir=mnist_folder).class_names[9] == "9"
+    assert load("mnist", data_dir=mnist_folder).name == "mnist"
+    assert load("fashion-mnist", data_dir=mnist_folder).class_names[9] == "Ankle boot"
+    assert load("cifar10", data_dir=cifar_folder).class_names[9] == "truck"
+    monkeypatch.setattr(idx, "DEBIAN_FASHION_MNIST", mnist_folder)
+    assert load("fashion-mnist").name == "fashion-mnist"
+
+
+def test_folders_are_known_by_their_files(mnist_folder: Path, cifar_folder: Path) -> None:
+    assert load(mnist_folder).name == "clothes"
+    assert load(cifar_folder).name == "cifar10"
+    outer = cifar_folder.parent / "outer"
+    outer.mkdir()
+    cifar_folder.rename(outer / "cifar-10-batches-bin")
+    assert load(str(outer)).name == "cifar10"
+
+
+def test_files_are_known_by_their_ending(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=IMAGES, labels=np.zeros(10, np.int64))
+    np.savetxt(tmp_path / "b.CSV", np.column_stack([np.zeros(10), IMAGES.reshape(10, 4)]), fmt="%d", delimiter=",")
+    first, second = load(tmp_path / "a.npz", seed=3), load(str(tmp_path / "b.CSV"), seed=3)
+    assert len(first.test) == 2
+    np.testing.assert_array_equal(first.test.images, second.test.images)
+    assert not np.array_equal(load(tmp_path / "a.npz", seed=4).test.images, first.test.images)
+
+
+def test_what_is_not_known_is_refused_with_what_is(tmp_path: Path) -> None:
+    accepted = (
+        "expected the name 'digits', 'fashion-mnist', 'mnist' or 'cifar10', an .npz file, a .csv file, or a folder"
+    )
+    with pytest.raises(DataError, match=re.escape(f"imagenet: {accepted}") + ".*, got none of these"):
+        load("imagenet")
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(DataError, match=re.escape(f"a.txt: {accepted}") + ".*, got another file"):
+        load(tmp_path / "a.txt")
+    with pytest.raises(DataError, match=r"absent\.npz: expected an \.npz file, got nothing"):
+        load(tmp_path / "absent.npz")
+    with pytest.raises(
+        DataError, match=r"expected a folder with IDX files .* or CIFAR-10 binary files .*, got neither"
+    ):
+        load(tmp_path)
+
+
+def test_data_dir_is_asked_for_where_it_is_needed_and_nowhere_else(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"mnist: expected the folder of the four IDX files, got none; .* --data-dir"):
+        load("mnist")
+    with pytest.raises(
+        DataError, match=r"cifar10: expected the folder of the six \.bin files, got none; .* --data-dir"
+    ):
+        load("cifar10")
+    with pytest.raises(DataError, match="digits: expected no data_dir, since the images are embedded"):
+        load("digits", data_dir=tmp_path)
+    with pytest.raises(DataError, match=r"data_dir: expected with .* only, got it with .*a\.npz"):
+        load(tmp_path / "a.npz", data_dir=tmp_path)
+
+
+def test_images_alone(tmp_path: Path, idx_bytes: Callable[[np.ndarray], bytes]) -> None:
+    np.savez(tmp_path / "a.npz", images=IMAGES)
+    np.save(tmp_path / "b.npy", IMAGES)
+    np.savetxt(tmp_path / "c.csv", IMAGES.reshape(10, 4), fmt="%d", delimiter=",")
+    (tmp_path / "d.idx").write_bytes(idx_bytes(IMAGES))
+    (tmp_path / "e-idx3-ubyte").write_bytes(idx_bytes(IMAGES))
+    (tmp_path / "f.idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(IMAGES)))
+    for path in sorted(tmp_path.iterdir()):
+        images = load_images(path)
+        assert images.dtype == np.float32
+        assert images.flags.c_contiguous
+        np.testing.assert_array_equal(images, SCALED)
+
+
+def test_images_of_an_unknown_kind_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"absent: expected a file of images \(\.npz, \.npy, \.csv or IDX\), got nothing"
+    ):
+        load_images(tmp_path / "absent")
+    (tmp_path / "a.png").touch()
+    with pytest.raises(
+        DataError, match=r"a\.png: expected an \.npz, \.npy or \.csv file, or an IDX file .*, got another"
+    ):
+        load_images(tmp_path / "a.png")
+
+
+def test_importing_the_package_needs_numpy_only() -> None:
+    code = "import sys, tinygrad_ckn.data; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"scipy", "sklearn", "cupy", "safetensors", "typer", "PIL", "pandas"} & set(done.stdout.split())

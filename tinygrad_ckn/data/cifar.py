@@ -1,0 +1,95 @@
+"""The binary version of CIFAR-10.
+
+A file is a sequence of records of 3,073 bytes: the label 0..9, then the red, green and blue planes of 32x32 bytes in
+row-major order. Source: A. Krizhevsky, https://www.cs.toronto.edu/~kriz/cifar.html ("Binary version").
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_ckn.data._files import PathLike, existing_folder
+from tinygrad_ckn.data.dataset import Dataset, Split
+from tinygrad_ckn.errors import DataError
+
+SHAPE = (3, 32, 32)
+RECORD = 1 + 3 * 32 * 32
+SUBFOLDER = "cifar-10-batches-bin"
+TRAIN_FILES = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
+TEST_FILES = ("test_batch.bin",)
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def load_cifar10(folder: PathLike) -> Dataset:
+    """Read CIFAR-10 from its six binary files.
+
+    Parameters
+    ----------
+    folder : str or PathLike
+        Holds data_batch_1.bin .. data_batch_5.bin and test_batch.bin, itself or in a subfolder cifar-10-batches-bin.
+
+    Returns
+    -------
+    Dataset
+        Images of shape (3, 32, 32) in [0, 1], 10 classes; the official files hold 50,000 and 10,000 images.
+
+    Raises
+    ------
+    DataError
+        For a missing file, an incomplete record, or a label above 9, with the byte offset of the record.
+    """
+    folder = existing_folder(folder, "the CIFAR-10 binary files")
+    if (folder / SUBFOLDER).is_dir():
+        folder = folder / SUBFOLDER
+    train, test = _read_split(folder, TRAIN_FILES), _read_split(folder, TEST_FILES)
+    return Dataset("cifar10", train, test, len(CLASSES), CLASSES)
+
+
+def has_cifar_files(folder: Path) -> bool:
+    """Whether the folder, or its subfolder cifar-10-batches-bin, holds any file that `load_cifar10` reads."""
+    return (folder / SUBFOLDER).is_dir() or any((folder / name).is_file() for name in (*TRAIN_FILES, *TEST_FILES))
+
+
+def _read_split(folder: Path, names: tuple[str, ...]) -> Split:
+    """Read some files into one array, which is allocated once; at most one file is held beside it."""
+    counts = [_count_records(folder / name) for name in names]
+    images = np.empty((sum(counts), *SHAPE), dtype=np.float32)  # (n, C, H, W)
+    labels = np.empty(sum(counts), dtype=np.int64)  # (n,)
+    start = 0
+    for name, count in zip(names, counts, strict=True):
+        records = _read_records(folder / name)  # (count, RECORD)
+        labels[start : start + count] = records[:, 0]
+        images[start : start + count] = records[:, 1:].reshape(count, *SHAPE)
+        start += count
+    images /= 255
+    return Split(images, labels)
+
+
+def _count_records(path: Path) -> int:
+    """Return the number of records in a file by its size."""
+    if not path.is_file():
+        raise DataError(f"{path}: expected this file of CIFAR-10's binary version, got nothing; add it there")
+    size = path.stat().st_size
+    count, extra = divmod(size, RECORD)
+    if extra:
+        raise DataError(
+            f"{path}: expected records of {RECORD} bytes, got {extra} bytes in the last one, at byte {count * RECORD}; "
+            "copy or download the file again"
+        )
+    if count == 0:
+        raise DataError(f"{path}: expected at least one record of {RECORD} bytes at byte 0, got an empty file")
+    return count
+
+
+def _read_records(path: Path) -> NDArray[np.uint8]:
+    """Return a file's records, shape (count, RECORD), with their labels checked."""
+    records = np.fromfile(path, dtype=np.uint8).reshape(-1, RECORD)
+    wrong = records[:, 0] >= len(CLASSES)
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise DataError(
+            f"{path}: expected a label 0 .. {len(CLASSES) - 1} at byte {first * RECORD}, where record {first} starts, "
+            f"got {records[first, 0]}; is it CIFAR-10's binary version?"
+        )
+    return records

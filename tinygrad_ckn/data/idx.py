@@ -1,0 +1,204 @@
+"""The IDX format of MNIST and Fashion-MNIST, compressed with gzip or not.
+
+An IDX file is two zero bytes, a type code, the number of dimensions r, r lengths as big-endian uint32, then the
+elements in row-major, big-endian order. Source: http://yann.lecun.com/exdb/mnist/ ("The IDX file format").
+"""
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_ckn.data._arrays import as_images, as_labels, numbered_classes
+from tinygrad_ckn.data._files import PathLike, existing_file, existing_folder
+from tinygrad_ckn.data.dataset import Dataset, Split
+from tinygrad_ckn.errors import DataError
+
+DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+GZIP_MAGIC = b"\x1f\x8b"
+MAX_RANK = 64  # NumPy's own limit
+
+DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # dpkg -L dataset-fashion-mnist
+FASHION_CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+
+def read_idx(path: PathLike) -> NDArray[Any]:
+    """Read one IDX file.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file. It is unzipped when it starts as a gzip file does, whatever its name.
+
+    Returns
+    -------
+    NDArray
+        uint8, int8, int16, int32, float32 or float64, as the type code says, in native byte order; read-only.
+
+    Raises
+    ------
+    DataError
+        For a missing file, a broken gzip stream, a wrong magic number or type code, a length of 0, a header or data
+        that end early, or bytes after the data. Offsets count the bytes of the unzipped file.
+    """
+    path = existing_file(path, "an IDX file")
+    content = _unzipped(path)
+    if len(content) < 4:
+        raise DataError(
+            f"{path}: expected an IDX header of at least 4 bytes, got a file that ends at byte {len(content)}"
+        )
+    if content[:2] != b"\0\0":
+        raise DataError(
+            f"{path}: expected 0x0000 at byte 0, where an IDX file starts, got 0x{content[:2].hex()}; "
+            "is it an IDX file (or one zipped with gzip, which starts with 0x1f8b)?"
+        )
+    code, rank = content[2], content[3]
+    if code not in DTYPES:
+        known = ", ".join(f"0x{known:02x}" for known in DTYPES)
+        raise DataError(f"{path}: expected an IDX type code at byte 2, one of {known}, got 0x{code:02x}")
+    if not 1 <= rank <= MAX_RANK:
+        raise DataError(f"{path}: expected 1 to {MAX_RANK} dimensions at byte 3, got {rank}")
+    start = 4 + 4 * rank
+    if len(content) < start:
+        raise DataError(
+            f"{path}: expected an IDX header of {start} bytes for {rank} dimensions, got a file that ends at byte "
+            f"{len(content)}; copy or download it again"
+        )
+    shape = tuple(int(length) for length in np.frombuffer(content, ">u4", rank, offset=4))
+    if 0 in shape:
+        axis = shape.index(0)
+        raise DataError(f"{path}: expected a length of at least 1 for dimension {axis} at byte {4 + 4 * axis}, got 0")
+    dtype = np.dtype(DTYPES[code])
+    end = start + math.prod(shape) * dtype.itemsize
+    if len(content) != end:
+        raise DataError(
+            f"{path}: expected data of shape {shape} from byte {start} to byte {end}, got a file that ends at byte "
+            f"{len(content)}; copy or download it again"
+        )
+    array = np.frombuffer(content, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+    array.flags.writeable = False
+    return array
+
+
+def load_idx(folder: PathLike, *, name: str | None = None, class_names: tuple[str, ...] | None = None) -> Dataset:
+    """Read the four IDX files of a data set laid out as MNIST is.
+
+    Parameters
+    ----------
+    folder : str or PathLike
+        Holds train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each
+        with or without ".gz"; also under the names with a dot, as train-images.idx3-ubyte.
+    name : str, optional
+        The data set's name; the folder's when None.
+    class_names : tuple[str, ...], optional
+        One name a class; "0", "1", ... up to the largest label when None.
+
+    Returns
+    -------
+    Dataset
+        Images of shape (1, H, W) in [0, 1].
+
+    Raises
+    ------
+    DataError
+        For a missing or damaged file, files of different lengths, or labels without a class name.
+    """
+    folder = existing_folder(folder, "IDX files")
+    train, test = _read_split(folder, "train"), _read_split(folder, "t10k")
+    names = numbered_classes(train.labels, test.labels) if class_names is None else class_names
+    return Dataset(name or folder.resolve().name, train, test, len(names), names)
+
+
+def load_fashion_mnist(folder: PathLike | None = None) -> Dataset:
+    """Read Fashion-MNIST: 60,000 training and 10,000 test images of clothes, shape (1, 28, 28), 10 classes.
+
+    Source: H. Xiao, K. Rasul and R. Vollgraf, 2017, https://arxiv.org/abs/1708.07747.
+
+    Parameters
+    ----------
+    folder : str or PathLike, optional
+        Holds the four IDX files; the folder of Debian's package dataset-fashion-mnist when None.
+
+    Raises
+    ------
+    DataError
+        As `load_idx` does, and when no folder is given and the package is not installed.
+    """
+    if folder is None and not DEBIAN_FASHION_MNIST.is_dir():
+        raise DataError(
+            f"fashion-mnist: expected the IDX files in {DEBIAN_FASHION_MNIST}, got no such folder; "
+            "run `apt-get install dataset-fashion-mnist`, or pass their folder with --data-dir (data_dir=...)"
+        )
+    return load_idx(folder or DEBIAN_FASHION_MNIST, name="fashion-mnist", class_names=FASHION_CLASSES)
+
+
+def has_idx_files(folder: Path) -> bool:
+    """Whether the folder holds any of the four files that `load_idx` reads."""
+    return any(
+        _find(folder, part, kind) is not None
+        for part in ("train", "t10k")
+        for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
+    )
+
+
+def _read_split(folder: Path, part: str) -> Split:
+    """Read the images and labels of one part, "train" or "t10k"."""
+    images_path, labels_path = (_required(folder, part, kind) for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))
+    images = as_images(read_idx(images_path), str(images_path))  # (n, 1, H, W)
+    labels = as_labels(read_idx(labels_path), str(labels_path))  # (n,)
+    if len(images) != len(labels):
+        raise DataError(
+            f"{labels_path}: expected {len(images)} labels, one for each image of {images_path.name}, got {len(labels)}"
+        )
+    return Split(images, labels)
+
+
+def _required(folder: Path, part: str, kind: str) -> Path:
+    """Return the path of one of the four files, or say that it is missing."""
+    path = _find(folder, part, kind)
+    if path is None:
+        raise DataError(f"{folder}: expected a file {part}-{kind} or {part}-{kind}.gz, got neither; add it there")
+    return path
+
+
+def _find(folder: Path, part: str, kind: str) -> Path | None:
+    """Return the path of one of the four files under any of its names, or None."""
+    stems = (f"{part}-{kind}", f"{part}-{kind.replace('-', '.', 1)}")
+    candidates = (folder / f"{stem}{suffix}" for stem in stems for suffix in ("", ".gz"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _unzipped(path: Path) -> bytes:
+    """Return the bytes of a file, unzipped when it is a gzip file."""
+    with path.open("rb") as raw:
+        if raw.read(2) != GZIP_MAGIC:
+            raw.seek(0)
+            return raw.read()
+        raw.seek(0)
+        try:
+            return gzip.GzipFile(fileobj=raw).read()
+        except EOFError as error:
+            raise DataError(
+                f"{path}: expected a whole gzip stream, got one that breaks off where the file ends, at byte "
+                f"{raw.tell()}; copy or download it again"
+            ) from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise DataError(
+                f"{path}: expected a sound gzip stream, got one damaged at or before byte {raw.tell()} ({error}); "
+                "copy or download it again"
+            ) from error
