@@ -117,8 +117,8 @@ class Node:
                 gradients.append(function(*[env[need] for need in needs]))
         return gradients
 
-    def fresh_env(self, differentiable: bool) -> dict[str, Any]:
-        """Return what the rules need: raw arrays, or Tensors with their history when the rules are differentiated."""
+    def check_retained(self) -> dict[str, Any]:
+        """Return what was retained; raise a GradientError if it was freed or overwritten."""
         if self.env is None:
             raise GradientError(
                 f"backward: the graph through {self.name!r} was freed by an earlier backward; "
@@ -130,7 +130,11 @@ class Node:
                     f"backward: argument {name} of {self.name!r} (output shape {self.shape}) expected the data it was "
                     "computed with, got data assigned since; run backward before assigning, or compute it again"
                 )
-        env = dict(self.env)
+        return self.env
+
+    def fresh_env(self, differentiable: bool) -> dict[str, Any]:
+        """Return what the rules need: raw arrays, or Tensors with their history when the rules are differentiated."""
+        env = dict(self.check_retained())
         if not differentiable:
             return env
         versions = {name: version for name, version, _ in self.versions}
@@ -215,13 +219,35 @@ def _check_finite(array: Any, what: str) -> None:
         raise GradientError(f"detect_anomaly: {what} made the first NaN or infinity")
 
 
-def _history(roots: Sequence[Node], inputs: Sequence[Edge] | None) -> tuple[list[Node], set[Any] | None]:
+def next_sequence() -> int:
+    """Return a number that is larger than those of all nodes so far, and smaller than those of all to come."""
+    return next(_count)
+
+
+def edges_into(node: Node, start: int) -> list[Edge]:
+    """Return where the part of a graph made after `start` begins: leaves and older nodes that it reads."""
+    inner, stack, found = {node}, [node], dict[Edge, None]()
+    while stack:
+        for edge in stack.pop().edges:
+            if isinstance(edge, Node) and edge.sequence > start:
+                if edge not in inner:
+                    inner.add(edge)
+                    stack.append(edge)
+            elif edge is not None:
+                found[edge] = None
+    return list(found)
+
+
+def _history(
+    roots: Sequence[Node], inputs: Sequence[Edge] | None, partial: bool
+) -> tuple[list[Node], set[Any] | None]:
     """Return the nodes under the roots, newest first, and those edges among them that lead to `inputs` (None: all)."""
     seen = set(roots)
     stack = list(roots)
+    ends = set(inputs or ()) if partial else set()
     while stack:
         for edge in stack.pop().edges:
-            if isinstance(edge, Node) and edge not in seen:
+            if isinstance(edge, Node) and edge not in seen and edge not in ends:
                 seen.add(edge)
                 stack.append(edge)
     order = sorted(seen, key=lambda node: node.sequence, reverse=True)
@@ -229,7 +255,7 @@ def _history(roots: Sequence[Node], inputs: Sequence[Edge] | None) -> tuple[list
         return order, None
     wanted: set[Any] = set(inputs)
     for node in reversed(order):
-        if any(edge in wanted for edge in node.edges):
+        if node.env is None or any(edge in wanted for edge in node.edges):  # a freed node is visited, to say so
             wanted.add(node)
     return [node for node in order if node in wanted], wanted
 
@@ -259,14 +285,16 @@ def backpropagate(
     *,
     create_graph: bool = False,
     retain_graph: bool = False,
+    partial: bool = False,
 ) -> dict[Edge, Any]:
     """Return the gradient of sum <output, gradient> over `roots` (pairs of the two), for `inputs` or for all leaves.
 
+    With `partial` the walk ends at the inputs: what one has on another does not count.
     The gradients are raw arrays, or Tensors under `create_graph`. What is returned never shares memory with the
     gradients that were given.
     """
     targets = set(inputs or ())
-    order, wanted = _history([edge for edge, _ in roots if isinstance(edge, Node)], inputs)
+    order, wanted = _history([edge for edge, _ in roots if isinstance(edge, Node)], inputs, partial)
     gradients: dict[Edge, Any] = {}
     owned: set[Edge] = set()  # edges whose gradient is a buffer of ours, to be added to in place
     results: dict[Edge, Any] = {}

@@ -1,0 +1,254 @@
+"""Derivatives of functions of Tensors: vjp, jvp, hvp, jacobian, hessian; and checkpoint, which trades time for memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinygrad_ckn.backend import Shape, xp_of
+from tinygrad_ckn.errors import GradientError, ShapeError
+from tinygrad_ckn.graph import (
+    Edge,
+    Node,
+    Variable,
+    as_tensor,
+    backpropagate,
+    edges_into,
+    grad,
+    next_sequence,
+    raw,
+)
+from tinygrad_ckn.modes import enable_grad
+from tinygrad_ckn.tensor import Tensor
+
+
+def _leaves(primals: Any) -> list[Tensor]:
+    """Return copies of the points, to differentiate at."""
+    points = [primals] if isinstance(primals, Variable) or not isinstance(primals, Sequence) else primals
+    return [Variable.tensor_type(raw(p), requires_grad=True, device=_device(p)) for p in points]
+
+
+def _device(point: Any) -> str:
+    return str(point.device) if isinstance(point, Tensor) else "cpu"
+
+
+def _like(op: str, argument: str, vectors: Any, leaves: Sequence[Tensor]) -> list[Any]:
+    """Return one raw vector for each leaf, of its shape."""
+    given = [vectors] if isinstance(vectors, Variable) or not isinstance(vectors, Sequence) else vectors
+    arrays = [xp_of(p.data).asarray(raw(v), dtype=p.dtype) for v, p in zip(given, leaves, strict=False)]
+    if len(given) != len(leaves) or any(v.shape != p.shape for v, p in zip(arrays, leaves, strict=True)):
+        shapes = [p.shape for p in leaves]
+        raise ShapeError(f"{op}: argument {argument} expected arrays of the shapes {shapes}, got {len(given)} of others")
+    return arrays
+
+
+def _gradients(output: Tensor, leaves: Sequence[Tensor], gradient: Any, *, create_graph: bool) -> list[Tensor]:
+    """Return gradients with zeros where the output does not depend on a leaf."""
+    if not output.requires_grad:
+        results: tuple[Any, ...] = (None,) * len(leaves)
+    else:
+        results = grad(output, leaves, gradient=gradient, create_graph=create_graph)
+    return [
+        Variable.wrap(xp_of(p.data).zeros_like(p.data)) if g is None else g
+        for g, p in zip(results, leaves, strict=True)
+    ]
+
+
+def vjp(function: Callable[..., Tensor], primals: Any, gradient: Any = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return function(*primals) and the vector-Jacobian products gradient^T J, one for each of primals.
+
+    Parameters
+    ----------
+    function
+        Of Tensors, returning one Tensor.
+    primals
+        The point: a Tensor or array, or a sequence of them; floating.
+    gradient
+        Of the shape of the output; default one, for a scalar.
+
+    Raises
+    ------
+    GradientError
+        If the output is no scalar and `gradient` is missing or of another shape.
+
+    Examples
+    --------
+    >>> y, (g,) = vjp(ops.square, Tensor([1.0, 2.0]), Tensor([1.0, 10.0]))
+    >>> g
+    Tensor((2,), float64, cpu) [ 2. 40.]
+    """
+    leaves = _leaves(primals)
+    with enable_grad():
+        output = function(*leaves)
+    return output.detach(), tuple(_gradients(output, leaves, gradient, create_graph=False))
+
+
+def jvp(function: Callable[..., Tensor], primals: Any, tangents: Any) -> tuple[Tensor, Tensor]:
+    """Return function(*primals) and the Jacobian-vector product J tangents.
+
+    J v is the gradient, in u, of <J^T u, v>: no second set of rules is needed (J. Townsend's "double vjp").
+
+    Raises
+    ------
+    ShapeError
+        If the tangents have not the shapes of the primals.
+
+    Examples
+    --------
+    >>> jvp(ops.square, Tensor([1.0, 2.0]), Tensor([1.0, 10.0]))[1]
+    Tensor((2,), float64, cpu) [ 2. 40.]
+    """
+    leaves = _leaves(primals)
+    vectors = _like("jvp", "tangents", tangents, leaves)
+    with enable_grad():
+        output = function(*leaves)
+        dummy = Variable.tensor_type(xp_of(output.data).zeros_like(output.data), requires_grad=True)
+        pulled = _gradients(output, leaves, dummy, create_graph=True)
+    roots = [(p._node or p, v) for p, v in zip(pulled, vectors, strict=True) if p.requires_grad]
+    result = backpropagate(roots, [dummy]).get(dummy)
+    zeros = xp_of(output.data).zeros_like(output.data)
+    return output.detach(), as_tensor(zeros if result is None else result)
+
+
+def hvp(function: Callable[..., Tensor], primals: Any, vectors: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return a scalar function's value and its Hessian times `vectors`, one product for each of primals.
+
+    Raises
+    ------
+    ShapeError
+        If the vectors have not the shapes of the primals.
+    GradientError
+        If the output is no scalar.
+
+    Examples
+    --------
+    >>> hvp(lambda x: (x**3).sum(), Tensor([1.0, 2.0]), Tensor([1.0, 1.0]))[1][0]
+    Tensor((2,), float64, cpu) [ 6. 12.]
+    """
+    leaves = _leaves(primals)
+    arrays = _like("hvp", "vectors", vectors, leaves)
+    with enable_grad():
+        output = function(*leaves)
+        slopes = _gradients(output, leaves, None, create_graph=True)
+    roots = [(s._node or s, v) for s, v in zip(slopes, arrays, strict=True) if s.requires_grad]
+    results = backpropagate(roots, leaves)
+    products = [results.get(p) for p in leaves]
+    zeros = [xp_of(p.data).zeros_like(p.data) for p in leaves]
+    return output.detach(), tuple(as_tensor(z if h is None else h) for h, z in zip(products, zeros, strict=True))
+
+
+def jacobian(function: Callable[[Tensor], Tensor], primal: Any) -> Tensor:
+    """Return all first derivatives: an array of shape output.shape + primal.shape, by one backward per output element.
+
+    Examples
+    --------
+    >>> jacobian(ops.square, Tensor([1.0, 2.0]))
+    Tensor((2, 2), float64, cpu) [[2. 0.] [0. 4.]]
+    """
+    (leaf,) = _leaves(primal)
+    with enable_grad():
+        output = function(leaf)
+    return _rows(output, leaf)
+
+
+def hessian(function: Callable[[Tensor], Tensor], primal: Any) -> Tensor:
+    """Return all second derivatives of a scalar function: an array of shape primal.shape + primal.shape.
+
+    Raises
+    ------
+    GradientError
+        If the output is no scalar.
+
+    Examples
+    --------
+    >>> hessian(lambda x: (x**3).sum(), Tensor([1.0, 2.0]))
+    Tensor((2, 2), float64, cpu) [[ 6.  0.] [ 0. 12.]]
+    """
+    (leaf,) = _leaves(primal)
+    with enable_grad():
+        (slope,) = _gradients(function(leaf), [leaf], None, create_graph=True)
+    return _rows(slope, leaf)
+
+
+def _rows(output: Tensor, leaf: Tensor) -> Tensor:
+    """Return the Jacobian of a recorded output, row by row."""
+    xp = xp_of(leaf.data)
+    shape: Shape = (*output.shape, *leaf.shape)
+    rows = xp.zeros((output.size, math.prod(leaf.shape)), dtype=leaf.dtype)
+    if output.requires_grad:
+        basis = xp.eye(output.size, dtype=output.dtype)
+        for row, unit in zip(rows, basis, strict=True):
+            (g,) = grad(output, leaf, gradient=unit.reshape(output.shape), retain_graph=True)
+            if g is not None:
+                row[:] = g.data.reshape(-1)
+    result: Tensor = Variable.wrap(rows.reshape(shape))
+    return result
+
+
+class _Checkpoint:
+    """Stands for a primitive in the graph: its pull runs the function again."""
+
+    name = "checkpoint"
+    broadcasts = False
+
+    def label(self, number: int) -> str:
+        return f"{number} (of those the function reads)"
+
+
+class _CheckpointNode(Node):
+    """A function's result, of which nothing but what it reads is kept."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[[], Tensor], y: Any, edges: Sequence[Edge], args: Sequence[Any]) -> None:
+        super().__init__(_Checkpoint(), y, edges)
+        self.function = function
+        read = [*(a for a in args if isinstance(a, Variable)), *(e for e in edges if isinstance(e, Variable))]
+        self.versions = [(str(i), tensor._version, tensor._version[0]) for i, tensor in enumerate(read)]
+
+    def pull(self, g: Any, wanted: set[Any] | None, differentiable: bool) -> list[Any]:
+        """Run the function again, recorded, and go back through that as far as what it reads."""
+        self.check_retained()
+        with enable_grad():
+            output = self.function()
+        root = (output._node or output, g)
+        results = backpropagate(
+            [root], self.edges, create_graph=differentiable, retain_graph=differentiable, partial=True
+        )
+        return [results.get(edge) for edge in self.edges]
+
+    def release(self) -> None:
+        """Drop the function, and with it what it closes over."""
+        super().release()
+        del self.function
+
+
+def checkpoint(function: Callable[..., Tensor], *args: Any) -> Tensor:
+    """Return function(*args), keeping nothing of what it computes on the way: backward runs it again.
+
+    Memory for time: of a chain of checkpointed blocks only the results of the blocks are kept. Gradients of any order
+    flow to `args` and to every tensor the function closes over (weights). It must give the same result both times.
+
+    Raises
+    ------
+    GradientError
+        If the function returns something else than one Tensor.
+
+    Examples
+    --------
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> checkpoint(lambda x: ops.exp(ops.sin(x)), x).sum().backward()
+    >>> x.grad.numpy().round(4).tolist()
+    [1.2534, -1.0331]
+    """
+    start = next_sequence()
+    output = function(*args)
+    if not isinstance(output, Tensor):
+        raise GradientError(f"checkpoint: expected the function to return one Tensor, got {type(output).__name__}")
+    made = output._node
+    if made is None or made.sequence < start:
+        return output  # nothing was recorded in between
+    node = _CheckpointNode(lambda: function(*args), output._data, edges_into(made, start), args)
+    result: Tensor = Variable.wrap(output._data, node)
+    return result

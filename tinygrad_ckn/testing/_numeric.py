@@ -1,0 +1,46 @@
+"""Derivatives by finite differences that choose their own step, in float64.
+
+phi is a function of the step(s) along given directions. A fourth-order stencil is evaluated on a ladder of steps, and
+the two neighbours that agree best give the estimate; their difference says how far it can be trusted. At a kink no
+two steps agree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+STEPS = (1e-2, 2e-3, 4e-4, 8e-5)
+_STENCIL = {-2: 1 / 12, -1: -8 / 12, 1: 8 / 12, 2: -1 / 12}  # first derivative, error O(h^4)
+
+
+class Estimate(NamedTuple):
+    """A derivative, how far it can be trusted, and the step (relative to the data's scale) it was taken with."""
+
+    value: float
+    uncertainty: float
+    step: float
+
+
+def derivative(phi: Callable[[float], float]) -> Estimate:
+    """Return d phi / ds at 0."""
+    return _settle(lambda h: math.fsum(c * phi(i * h) for i, c in _STENCIL.items()) / h)
+
+
+def mixed_derivative(phi: Callable[[float, float], float]) -> Estimate:
+    """Return d^2 phi / ds dt at 0."""
+    return _settle(
+        lambda h: (
+            math.fsum(a * b * phi(i * h, j * h) for i, a in _STENCIL.items() for j, b in _STENCIL.items()) / (h * h)
+        )
+    )
+
+
+def _settle(difference: Callable[[float], float]) -> Estimate:
+    values = [difference(h) for h in STEPS]
+    best = Estimate(values[-1], math.inf, STEPS[-1])
+    for before, after, step in zip(values, values[1:], STEPS[1:], strict=False):
+        if math.fabs(after - before) < best.uncertainty:
+            best = Estimate(after, math.fabs(after - before), step)
+    return best

@@ -1,0 +1,417 @@
+"""Checks of derivatives against finite differences, along random directions with random upstream gradients.
+
+Order 1 compares <J^T g, v> with the derivative of <g, f(x + s v)>. Order 2 compares the derivative of
+<J(x)^T g, u> along (v, w) with the mixed second difference of <g + t w, f(x + s u + t v)>: it uses values of f only,
+so that a wrong first derivative cannot vouch for a wrong second one, and the w part holds for linear f too.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinygrad_ckn.backend import Generator, rng, to_numpy, xp_of
+from tinygrad_ckn.errors import DTypeError, GradientError
+from tinygrad_ckn.functional import jvp
+from tinygrad_ckn.graph import Variable, backpropagate, raw
+from tinygrad_ckn.modes import enable_grad, no_grad
+from tinygrad_ckn.tensor import Tensor
+from tinygrad_ckn.testing._numeric import Estimate, derivative, mixed_derivative
+
+TOLERANCE = {1: 1e-7, 2: 1e-5}
+_FLOOR = 1e-5  # derivatives this much smaller than value / argument are compared with that instead
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One derivative, both ways: of which order, in which argument, and the relative error."""
+
+    order: int
+    argument: str
+    analytic: float
+    numeric: Estimate
+    error: float
+
+
+@dataclass
+class Report:
+    """What was compared; `error` is the worst."""
+
+    name: str
+    comparisons: list[Comparison] = field(default_factory=list)
+
+    @property
+    def error(self) -> float:
+        """Largest relative error of all comparisons; 0 when there was nothing to compare."""
+        return max((c.error for c in self.comparisons), default=0.0)
+
+    def __str__(self) -> str:
+        """Return one line."""
+        return f"{self.name}: {len(self.comparisons)} derivatives compared, largest relative error {self.error:.1e}"
+
+
+class _Problem:
+    """A computation from leaves to outputs, which can be moved along directions and put back."""
+
+    def __init__(self, name: str, compute: Callable[[], Any], leaves: Sequence[Tensor], names: Sequence[str]) -> None:
+        self.name = name
+        self.leaves = list(leaves)
+        self.names = list(names)
+        self.origin = [leaf.data for leaf in leaves]
+        self._compute = compute
+        # The steps are relative to the size of the data.
+        self.scales = [math.sqrt(float((x * x).mean())) or 1.0 if x.size else 1.0 for x in self.origin]
+
+    def outputs(self) -> list[Tensor]:
+        result = self._compute()
+        outputs = list(result) if isinstance(result, tuple | list) else [result]
+        for y in outputs:
+            if not isinstance(y, Variable) or y.dtype != "float64":
+                got = y.dtype if isinstance(y, Variable) else type(y).__name__
+                raise DTypeError(f"{self.name}: expected a function that returns float64 Tensors here, got {got}")
+        return outputs
+
+    def values(self, *moves: tuple[float, Sequence[Any]]) -> list[Any]:
+        """Return the outputs' arrays at origin + sum of step * direction; directions are in units of the scales."""
+        try:
+            for i, leaf in enumerate(self.leaves):
+                leaf.data = self.origin[i] + sum(s * self.scales[i] * d[i] for s, d in moves)
+            with no_grad():
+                return [y.data for y in self.outputs()]
+        finally:
+            for leaf, data in zip(self.leaves, self.origin, strict=True):
+                leaf.data = data
+
+    def directions(self, generator: Generator, only: int | None = None) -> list[Any]:
+        return [
+            xp_of(x).asarray(generator.standard_normal(x.shape) * (only is None or only == i))
+            for i, x in enumerate(self.origin)
+        ]
+
+    def pull(self, outputs: Sequence[Tensor], gradients: Sequence[Any], create_graph: bool = False) -> list[Any]:
+        """Return J^T g for every leaf; None where the outputs do not depend on it."""
+        roots = [(y._node or y, g) for y, g in zip(outputs, gradients, strict=True) if y.requires_grad]
+        results = backpropagate(roots, self.leaves, create_graph=create_graph, retain_graph=create_graph)
+        return [results.get(leaf) for leaf in self.leaves]
+
+
+def _dot(a: Sequence[Any], b: Sequence[Any]) -> float:
+    return math.fsum(float((x * y).sum()) for x, y in zip(a, b, strict=True) if x is not None)
+
+
+def _norm(a: Sequence[Any]) -> float:
+    return math.sqrt(math.fsum(float((x * x).sum()) for x in a if x is not None))
+
+
+def _count(a: Sequence[Any]) -> int:
+    return max(1, sum(x.size for x in a))
+
+
+def _relative(analytic: float, numeric: Estimate, typical: float, magnitude: float) -> float:
+    """Return the error relative to the larger of the derivative, its typical size, and a floor from the value."""
+    size = max(math.fabs(analytic), math.fabs(numeric.value), typical, _FLOOR * magnitude)
+    return math.fabs(analytic - numeric.value) / size if size else 0.0
+
+
+def _random_like(arrays: Sequence[Any], generator: Generator) -> list[Any]:
+    return [xp_of(y).asarray(generator.standard_normal(y.shape)) for y in arrays]
+
+
+def _first_order(problem: _Problem, generator: Generator, tolerance: float) -> list[Comparison]:
+    outputs = problem.outputs()
+    values = [y.data for y in outputs]
+    upstream = _random_like(values, generator)
+    pulled = problem.pull(outputs, upstream)
+    if any(not (a == b).all() for a, b in zip(values, problem.values(), strict=True)):
+        raise GradientError(f"{problem.name}: expected the same result twice, got two; fix the function's random seed")
+    comparisons = []
+    for i, name in enumerate(problem.names):
+        gradient, scale = pulled[i], problem.scales[i]
+        direction = problem.directions(generator, only=i)
+        analytic = scale * _dot([gradient], [direction[i]])
+        numeric = derivative(lambda s, d=direction: _dot(upstream, problem.values((s, d))))
+        typical = scale * _norm([gradient]) * _norm(direction) / math.sqrt(_count([problem.origin[i]]))
+        error = _relative(analytic, numeric, typical, _norm(upstream) * _norm(values))
+        comparisons.append(Comparison(1, name, analytic, numeric, error))
+        if not error <= tolerance:
+            raise GradientError(_explain(problem, i, upstream, gradient, comparisons[-1], tolerance))
+    return comparisons
+
+
+def _explain(
+    problem: _Problem, i: int, upstream: list[Any], gradient: Any, worst: Comparison, tolerance: float
+) -> str:
+    """Find the element of argument i whose derivative is most off, and say so; or that the point is a kink."""
+    head = f"{problem.name}: gradient of argument {problem.names[i]}"
+    origin = problem.origin[i]
+    numeric_size = max(math.fabs(worst.numeric.value), math.fabs(worst.analytic))
+    if not worst.numeric.uncertainty <= 1e-3 * numeric_size:
+        return (
+            f"{head}: the function does not seem to be differentiable here (a kink, or noise): differences with "
+            f"smaller and smaller steps do not settle ({worst.numeric.value:.9g} +- {worst.numeric.uncertainty:.1g}); "
+            "move the input away from the kink"
+        )
+    found = (0.0, "no single element", 0.0, worst.numeric)
+    flat = to_numpy(gradient).reshape(-1) if gradient is not None else [0.0] * origin.size
+    for k in range(min(origin.size, 256)):
+        unit = [0 * x for x in problem.origin]
+        unit[i] = unit[i].reshape(-1)
+        unit[i][k] = 1.0
+        unit[i] = unit[i].reshape(origin.shape)
+        numeric = derivative(lambda s, d=unit: _dot(upstream, problem.values((s, d))))
+        analytic = float(flat[k]) * problem.scales[i]
+        if math.fabs(analytic - numeric.value) > found[0]:
+            found = (math.fabs(analytic - numeric.value), f"element {_position(k, origin.shape)}", analytic, numeric)
+    _, where, analytic, numeric = found
+    scale = problem.scales[i]
+    return (
+        f"{head}: {where} expected {numeric.value / scale:.9g} (central differences, step {numeric.step * scale:.1g}), "
+        f"got {analytic / scale:.9g}; relative error {worst.error:.1e} is over the tolerance {tolerance:.0e}"
+    )
+
+
+def _position(k: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    position: list[int] = []
+    for n in reversed(shape):
+        position.insert(0, k % n)
+        k //= n
+    return tuple(position)
+
+
+def _second_order(problem: _Problem, generator: Generator, tolerance: float) -> list[Comparison]:
+    comparisons = []
+    for i, name in enumerate(problem.names):
+        with enable_grad():
+            outputs = problem.outputs()
+            values = [y.data for y in outputs]
+            gradients = [Variable.tensor_type(g, requires_grad=True) for g in _random_like(values, generator)]
+            pulled = problem.pull(outputs, gradients, create_graph=True)[i]
+        u, v = problem.directions(generator, only=i), problem.directions(generator)
+        w = _random_like(values, generator)
+        scaled = [s * d for s, d in zip(problem.scales, v, strict=True)]
+        analytic = typical = 0.0
+        if pulled is not None and pulled.requires_grad:
+            sources = [*problem.leaves, *gradients]
+            results = backpropagate([(pulled._node or pulled, problem.scales[i] * u[i])], sources)
+            second = [results.get(source) for source in sources]
+            along = [*scaled, *w]
+            analytic = _dot(second, along)
+            typical = _norm(second) * _norm(along) / math.sqrt(_count(along))
+        upstream = [g.data for g in gradients]
+
+        def phi(s: float, t: float, u: Any = u, v: Any = v, w: Any = w, g: Any = upstream) -> float:
+            return _dot([a + t * b for a, b in zip(g, w, strict=True)], problem.values((s, u), (t, v)))
+
+        numeric = mixed_derivative(phi)
+        error = _relative(analytic, numeric, typical, _norm(upstream) * _norm(values))
+        comparisons.append(Comparison(2, name, analytic, numeric, error))
+        if not error <= tolerance:
+            raise GradientError(
+                f"{problem.name}: second derivative through the gradient of argument {name} expected "
+                f"{numeric.value:.9g} +- {numeric.uncertainty:.1g} (differences of the function's values, step "
+                f"{numeric.step:.1g}), got {analytic:.9g}; relative error {error:.1e} is over the tolerance "
+                f"{tolerance:.0e}"
+            )
+    return comparisons
+
+
+def _problem(function: Callable[..., Any], inputs: Any) -> _Problem:
+    """Wrap a function and the point: floating inputs become float64 leaves, others are passed as they are."""
+    name = getattr(function, "__name__", type(function).__name__)
+    points = [inputs] if isinstance(inputs, Variable) or hasattr(inputs, "dtype") else list(inputs)
+    args, leaves, names = [], [], []
+    for i, point in enumerate(points):
+        array = raw(point)
+        if hasattr(array, "dtype") and array.dtype.kind == "f":
+            device = point.device if isinstance(point, Tensor) else "cpu"
+            leaf = Variable.tensor_type(array, dtype="float64", requires_grad=True, device=device)
+            leaves.append(leaf)
+            names.append(str(i))
+            args.append(leaf)
+        else:
+            args.append(point)
+    if not leaves:
+        raise DTypeError(f"{name}: expected at least one floating array among the inputs, got none; pass float64 arrays")
+    return _Problem(name, lambda: function(*args), leaves, names)
+
+
+def _run(problem: _Problem, orders: Sequence[int], tolerances: dict[int, float], seed: int) -> Report:
+    generator = rng(seed)
+    report = Report(problem.name)
+    for order in orders:
+        check = _first_order if order == 1 else _second_order
+        report.comparisons += check(problem, generator, tolerances[order])
+    return report
+
+
+def gradcheck(
+    function: Callable[..., Any], inputs: Any, *, order: int = 1, tolerance: float | None = None, seed: int = 0
+) -> Report:
+    """Check the gradient of a function, and for order=2 the gradient of that too.
+
+    Parameters
+    ----------
+    function
+        Of Tensors, returning a Tensor or a tuple of them.
+    inputs
+        The point: arrays or Tensors, or one of them. Floating ones are checked, in float64; others passed as they are.
+    order
+        1 or 2 (both orders).
+    tolerance
+        Largest relative error; default 1e-7 at order 1, 1e-5 at order 2.
+    seed
+        Of the random upstream gradients and directions.
+
+    Returns
+    -------
+    Report
+        With every comparison, and the largest `error`.
+
+    Raises
+    ------
+    GradientError
+        If a derivative is off, naming argument, element, both values and the step; or if the point is a kink.
+
+    Examples
+    --------
+    >>> print(gradcheck(lambda x: ops.exp(x) * x, np.array([0.5, -1.0])).error < 1e-7)
+    True
+    """
+    if order not in (1, 2):
+        raise GradientError(f"gradcheck: argument order expected 1 or 2, got {order!r}")
+    tolerances = TOLERANCE if tolerance is None else {1: tolerance, 2: tolerance}
+    return _run(_problem(function, inputs), range(1, order + 1), tolerances, seed)
+
+
+def gradgradcheck(
+    function: Callable[..., Any], inputs: Any, *, tolerance: float = TOLERANCE[2], seed: int = 0
+) -> Report:
+    """Check second derivatives alone, against differences of the function's values; arguments as for `gradcheck`.
+
+    Raises
+    ------
+    GradientError
+        If a second derivative is off.
+
+    Examples
+    --------
+    >>> gradgradcheck(ops.tanh, np.array([0.5, -1.0])).error < 1e-5
+    True
+    """
+    return _run(_problem(function, inputs), (2,), {2: tolerance}, seed)
+
+
+def check_jvp(
+    function: Callable[..., Any], inputs: Any, *, tolerance: float = TOLERANCE[1], seed: int = 0
+) -> Report:
+    """Check `jvp` of a function of floating inputs, returning one Tensor, along a random direction.
+
+    Raises
+    ------
+    GradientError
+        If the product is off.
+
+    Examples
+    --------
+    >>> check_jvp(ops.tanh, np.array([0.5, -1.0])).error < 1e-7
+    True
+    """
+    problem = _problem(function, inputs)
+    generator = rng(seed)
+    values = problem.values()
+    upstream = _random_like(values, generator)
+    direction = problem.directions(generator)
+    tangents = [s * d for s, d in zip(problem.scales, direction, strict=True)]
+    product = jvp(function, [Variable.wrap(x) for x in problem.origin], tangents)[1].data
+    analytic = _dot(upstream, [product])
+    numeric = derivative(lambda s: _dot(upstream, problem.values((s, direction))))
+    typical = _norm(upstream) * _norm([product]) / math.sqrt(_count(upstream))
+    error = _relative(analytic, numeric, typical, _norm(upstream) * _norm(values))
+    if not error <= tolerance:
+        raise GradientError(
+            f"{problem.name}: jvp along a random direction expected {numeric.value:.9g}, got {analytic:.9g}; "
+            f"relative error {error:.1e} is over the tolerance {tolerance:.0e}"
+        )
+    return Report(problem.name, [Comparison(1, "all", analytic, numeric, error)])
+
+
+def check_adjoint(
+    function: Callable[..., Any], inputs: Any, *, tolerance: float = 1e-12, seed: int = 0
+) -> Report:
+    """Check <J u, g> = <u, J^T g> for a function linear (or affine) in each input, to rounding: no differences.
+
+    J u is the function's own value at u less that at 0, so that the rule is compared with nothing but the forward.
+
+    Raises
+    ------
+    GradientError
+        If the identity fails: the rule is wrong, or the function is not linear in that input.
+
+    Examples
+    --------
+    >>> check_adjoint(lambda x: ops.unfold(x, 2), np.ones((1, 1, 3, 4))).error <= 1e-12
+    True
+    """
+    problem = _problem(function, inputs)
+    generator = rng(seed)
+    outputs = problem.outputs()
+    upstream = _random_like([y.data for y in outputs], generator)
+    pulled = problem.pull(outputs, upstream)
+    report = Report(problem.name)
+    for i, name in enumerate(problem.names):
+        direction = problem.directions(generator, only=i)
+        problem.scales[i] = 1.0
+        away = [-x if k == i else 0 * x for k, x in enumerate(problem.origin)]
+        pushed = [
+            a - b
+            for a, b in zip(problem.values((1, away), (1, direction)), problem.values((1, away)), strict=True)
+        ]
+        forward, backward = _dot(upstream, pushed), _dot([pulled[i]], [direction[i]])
+        size = _norm(upstream) * _norm(pushed) + _norm(direction) * _norm([pulled[i]])
+        error = math.fabs(forward - backward) / size if size else 0.0
+        report.comparisons.append(Comparison(1, name, backward, Estimate(forward, 0.0, 1.0), error))
+        if not error <= tolerance:
+            raise GradientError(
+                f"{problem.name}: adjoint identity in argument {name} expected <J u, g> = <u, J^T g>, got "
+                f"{forward:.12g} and {backward:.12g}; relative error {error:.1e} is over the tolerance {tolerance:.0e}"
+            )
+    return report
+
+
+def check_module(module: Any, *inputs: Any, order: int = 1, tolerance: float | None = None, seed: int = 0) -> Report:
+    """Check the gradients of a module's output in its inputs and in every one of its parameters, on a float64 copy.
+
+    Parameters
+    ----------
+    module
+        With `named_parameters()`; called with `inputs`. It is left as it is.
+    inputs
+        Arrays or Tensors; floating ones are checked too.
+    order, tolerance, seed
+        As for `gradcheck`.
+
+    Raises
+    ------
+    GradientError
+        If a derivative is off, naming the parameter.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn import nn
+    >>> check_module(nn.Linear(3, 2, rng=0), np.ones((4, 3))).error < 1e-7
+    True
+    """
+    twin = copy.deepcopy(module)
+    problem = _problem(twin, inputs)
+    for name, parameter in twin.named_tensors():
+        if parameter.dtype.kind == "f":
+            parameter._data = parameter._data.astype("float64")
+        if parameter.requires_grad:
+            problem.leaves.append(parameter)
+            problem.names.append(name)
+    problem = _Problem(type(module).__name__, problem._compute, problem.leaves, problem.names)
+    tolerances = TOLERANCE if tolerance is None else {1: tolerance, 2: tolerance}
+    return _run(problem, range(1, order + 1), tolerances, seed)
