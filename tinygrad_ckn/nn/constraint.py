@@ -1,0 +1,103 @@
+"""Sets that a parameter is kept on while it is trained, on raw arrays of any backend."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from tinygrad_ckn.backend import xp_of
+from tinygrad_ckn.errors import LinearAlgebraError, ShapeError
+
+
+@runtime_checkable
+class Constraint(Protocol):
+    """A smooth set: how to project onto its tangent space at a point, and how to come back to it after a step.
+
+    An optimiser replaces the gradient by `tangent(data, gradient)`, and after its step the data by `retract(data)`.
+    Both return a new array of the shape and dtype of `data`, and change neither argument.
+    """
+
+    def tangent(self, data: Any, gradient: Any) -> Any:
+        """Return the part of `gradient` that is tangent to the set at `data`, a point of it."""
+
+    def retract(self, data: Any) -> Any:
+        """Return a point of the set near `data`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sphere:
+    """Arrays (p, ...) of which each data[i], flattened over the other axes, is a unit vector.
+
+    Source: Mairal 2016 (arXiv 1605.06265), section 3.3: the filters' gradient is projected on the tangent space, and
+    the filters are normalised after each step.
+
+    Examples
+    --------
+    >>> z = np.array([[3.0, 4.0], [0.0, -2.0]])
+    >>> Sphere().retract(z)
+    array([[ 0.6,  0.8],
+           [ 0. , -1. ]])
+    """
+
+    def tangent(self, data: Any, gradient: Any) -> Any:
+        """Return g - <g, z> z for each row z of the data and g of the gradient.
+
+        Parameters
+        ----------
+        data
+            Unit rows (p, ...).
+        gradient
+            Of the shape of `data`.
+
+        Raises
+        ------
+        ShapeError
+            If the data have no rows, or the gradient has another shape.
+
+        Examples
+        --------
+        >>> Sphere().tangent(np.array([[1.0, 0.0]]), np.array([[5.0, 2.0]]))
+        array([[0., 2.]])
+        """
+        if gradient.shape != data.shape:
+            raise ShapeError(
+                f"Sphere.tangent: argument gradient expected the data's shape {data.shape}, got {gradient.shape}"
+            )
+        z, g = _rows("tangent", data), _rows("tangent", gradient)  # (p, d)
+        tangent = g - (g * z).sum(axis=1, keepdims=True) * z
+        return tangent.reshape(data.shape)
+
+    def retract(self, data: Any) -> Any:
+        """Return the data with each row divided by its norm, whatever its size: squares neither over- nor underflow.
+
+        Raises
+        ------
+        ShapeError
+            If the data have no rows.
+        LinearAlgebraError
+            If a row is zero or not finite, so that it has no direction.
+        """
+        rows = _rows("retract", data)  # (p, d)
+        xp = xp_of(data)
+        largest = xp.abs(rows).max(axis=1, keepdims=True)
+        usable = xp.isfinite(largest) & (largest > 0)
+        if not usable.all():
+            i = int((~usable[:, 0]).argmax())
+            raise LinearAlgebraError(
+                f"Sphere.retract: argument data expected non-zero finite rows, got "
+                f"{'a zero one' if float(largest[i, 0]) == 0 else 'NaN or infinity'} at index {i}; "
+                "draw it anew, or lower the learning rate that led there"
+            )
+        scaled = rows / largest
+        scaled /= xp.sqrt((scaled * scaled).sum(axis=1, keepdims=True))
+        return scaled.reshape(data.shape)
+
+
+def _rows(method: str, data: Any) -> Any:
+    """Return (p, ...) as (p, d)."""
+    if data.ndim < 1 or not data.size:
+        raise ShapeError(
+            f"Sphere.{method}: argument data expected rows (p, ...) of at least one element, got shape {data.shape}"
+        )
+    return data.reshape(data.shape[0], math.prod(data.shape[1:]))

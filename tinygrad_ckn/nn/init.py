@@ -1,0 +1,201 @@
+"""Initial values of weights, as raw arrays on the host; all randomness comes from the `rng` that is passed.
+
+Shapes are (out, in) for a linear layer and (out, in/groups, kh, kw) for filters; fan_in is the product of all but the
+first size, fan_out = out*kh*kw. Numbers are drawn in float64 and rounded, so that float32 weights are those of float64.
+`rng` is a generator, or a seed for a new one; None seeds it from the operating system, which no later run repeats.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+from tinygrad_ckn import backend
+from tinygrad_ckn.backend import Generator, Shape
+from tinygrad_ckn.errors import DTypeError, ShapeError
+from tinygrad_ckn.nn import _checks
+from tinygrad_ckn.nn.constraint import Sphere
+
+Seed: TypeAlias = int | Generator | None
+
+RELU_GAIN = math.sqrt(2)  # He et al. 2015, eq. 10: ReLU halves the second moment
+
+
+def uniform(shape: Shape, *, rng: Seed, low: float = 0.0, high: float = 1.0, dtype: Any = "float32") -> Any:
+    """Return numbers uniform on [low, high).
+
+    Raises
+    ------
+    ConfigError
+        If low > high.
+    DTypeError
+        If the dtype is not floating.
+
+    Examples
+    --------
+    >>> uniform((2,), rng=0, low=-1, high=1).tolist()
+    [0.2739233672618866, -0.46042656898498535]
+    """
+    low = _checks.number("init.uniform", "low", low, f"a number <= high = {high}", lambda value: value <= high)
+    return _cast("init.uniform", backend.rng(rng).uniform(low, high, shape), dtype)
+
+
+def normal(shape: Shape, *, rng: Seed, mean: float = 0.0, std: float = 1.0, dtype: Any = "float32") -> Any:
+    """Return Gaussian numbers of a mean and a standard deviation.
+
+    Raises
+    ------
+    ConfigError
+        If std < 0.
+    DTypeError
+        If the dtype is not floating.
+
+    Examples
+    --------
+    >>> normal((2,), rng=0, mean=10.0, std=0.0).tolist()
+    [10.0, 10.0]
+    """
+    std = _checks.number("init.normal", "std", std, "a number >= 0", lambda value: value >= 0)
+    return _cast("init.normal", backend.rng(rng).normal(mean, std, shape), dtype)
+
+
+def kaiming_uniform(shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: Any = "float32") -> Any:
+    """Return numbers uniform on [-b, b) with b = gain sqrt(3 / fan_in): variance gain^2 / fan_in.
+
+    Source: He et al. 2015 (arXiv 1502.01852), eq. 10, where gain = sqrt(2), for ReLU; theirs are Gaussian.
+
+    Raises
+    ------
+    ShapeError
+        If the shape is not (out, in) or (out, in, kh, kw).
+
+    Examples
+    --------
+    >>> bool(abs(kaiming_uniform((4, 6), rng=0)).max() < 1)
+    True
+    """
+    bound = gain * math.sqrt(3 / _fans("init.kaiming_uniform", shape)[0])
+    return uniform(shape, rng=rng, low=-bound, high=bound, dtype=dtype)
+
+
+def kaiming_normal(shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: Any = "float32") -> Any:
+    """Return Gaussian numbers of standard deviation gain / sqrt(fan_in).
+
+    Source: He et al. 2015 (arXiv 1502.01852), eq. 10, where gain = sqrt(2), for ReLU.
+
+    Raises
+    ------
+    ShapeError
+        If the shape is not (out, in) or (out, in, kh, kw).
+
+    Examples
+    --------
+    >>> kaiming_normal((4, 2, 3, 3), rng=0).shape
+    (4, 2, 3, 3)
+    """
+    std = gain / math.sqrt(_fans("init.kaiming_normal", shape)[0])
+    return normal(shape, rng=rng, std=std, dtype=dtype)
+
+
+def xavier_uniform(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "float32") -> Any:
+    """Return numbers uniform on [-b, b) with b = gain sqrt(6 / (fan_in + fan_out)).
+
+    Source: Glorot & Bengio 2010 (AISTATS), eq. 16.
+
+    Raises
+    ------
+    ShapeError
+        If the shape is not (out, in) or (out, in, kh, kw).
+
+    Examples
+    --------
+    >>> bool(abs(xavier_uniform((2, 4), rng=0)).max() < 1)
+    True
+    """
+    bound = gain * math.sqrt(6 / sum(_fans("init.xavier_uniform", shape)))
+    return uniform(shape, rng=rng, low=-bound, high=bound, dtype=dtype)
+
+
+def xavier_normal(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "float32") -> Any:
+    """Return Gaussian numbers of standard deviation gain sqrt(2 / (fan_in + fan_out)).
+
+    Source: Glorot & Bengio 2010 (AISTATS), eq. 12.
+
+    Raises
+    ------
+    ShapeError
+        If the shape is not (out, in) or (out, in, kh, kw).
+
+    Examples
+    --------
+    >>> xavier_normal((2, 4), rng=0).shape
+    (2, 4)
+    """
+    std = gain * math.sqrt(2 / sum(_fans("init.xavier_normal", shape)))
+    return normal(shape, rng=rng, std=std, dtype=dtype)
+
+
+def orthogonal(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "float32") -> Any:
+    """Return gain times orthonormal rows, or orthonormal columns if there are more rows than columns.
+
+    Filters count as rows of in*kh*kw numbers. Uniform over such matrices: the Q of a Gaussian matrix's QR factors, its
+    columns given the signs of R's diagonal (Mezzadri 2007, arXiv math-ph/0609050, section 5).
+
+    Raises
+    ------
+    ShapeError
+        If the shape has fewer than two axes, or an empty one.
+
+    Examples
+    --------
+    >>> q = orthogonal((2, 5), rng=0, dtype="float64")
+    >>> bool(np.allclose(q @ q.T, np.eye(2)))
+    True
+    """
+    p, d = _rows("init.orthogonal", shape)
+    gaussian = normal((max(p, d), min(p, d)), rng=rng, dtype="float64")
+    xp = backend.xp_of(gaussian)
+    q, r = xp.linalg.qr(gaussian)
+    q = q * xp.sign(xp.diagonal(r))
+    return _cast("init.orthogonal", gain * (q if p >= d else q.T).reshape(shape), dtype)
+
+
+def sphere(shape: Shape, *, rng: Seed, dtype: Any = "float32") -> Any:
+    """Return unit rows, each uniform on the sphere: Gaussian ones, normalised over all axes but the first.
+
+    Raises
+    ------
+    ShapeError
+        If the shape has fewer than two axes, or an empty one.
+
+    Examples
+    --------
+    >>> np.linalg.norm(sphere((3, 4), rng=0, dtype="float64"), axis=1).round(12).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    _rows("init.sphere", shape)
+    return _cast("init.sphere", Sphere().retract(normal(shape, rng=rng, dtype="float64")), dtype)
+
+
+def _rows(op: str, shape: Shape) -> tuple[int, int]:
+    """Return (p, d), the number of rows and the size of each."""
+    if len(shape) < 2 or min(shape) < 1:
+        raise ShapeError(f"{op}: argument shape expected two axes or more, none of them empty, got {shape}")
+    return shape[0], math.prod(shape[1:])
+
+
+def _fans(op: str, shape: Shape) -> tuple[int, int]:
+    """Return (fan_in, fan_out)."""
+    if len(shape) not in (2, 4) or min(shape) < 1:
+        raise ShapeError(f"{op}: argument shape expected (out, in) or (out, in, kh, kw), none of them 0, got {shape}")
+    return math.prod(shape[1:]), shape[0] * math.prod(shape[2:])
+
+
+def _cast(op: str, values: Any, dtype: Any) -> Any:
+    """Return the values in a floating dtype."""
+    array = backend.asarray(values, dtype=dtype)
+    if array.dtype.kind != "f":
+        raise DTypeError(
+            f"{op}: argument dtype expected a floating one, got {array.dtype}; pass 'float32' or 'float64'"
+        )
+    return array

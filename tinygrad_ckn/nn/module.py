@@ -1,0 +1,201 @@
+"""Module: a plain class whose Tensors are found by walking over its attributes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+from tinygrad_ckn.backend import asarray, use
+from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.nn import _checks
+from tinygrad_ckn.nn.parameter import Parameter
+from tinygrad_ckn.tensor import Tensor
+
+
+class Module(ABC):
+    """A function with parameters: subclass it, assign attributes as in any class, and write `forward`.
+
+    Every Tensor among the attributes, or in lists, tuples, dicts and Modules there, belongs to the module, under a
+    dotted name such as "layers.0.weight". Parameters are trained; other Tensors are buffers: saved and moved, no more.
+    A Tensor or Module met twice counts once, under its first name.
+
+    Examples
+    --------
+    >>> class Scale(Module):
+    ...     def __init__(self) -> None:
+    ...         self.factor = Parameter([2.0, 3.0])
+    ...     def forward(self, x):
+    ...         return x * self.factor
+    >>> Scale()(Tensor([1.0, 1.0])).tolist()
+    [2.0, 3.0]
+    >>> Scale()
+    Scale  factor (2,)  2
+    """
+
+    training: bool = True
+
+    @abstractmethod
+    def forward(self, *args: Any, **options: Any) -> Any:
+        """Return the module's value; what calling the module does."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Return `forward(*args, **options)`."""
+        return self.forward(*args, **options)
+
+    def _members(self) -> Mapping[str, Any]:
+        """Return the attributes that the walk looks at, by name."""
+        return vars(self)
+
+    def _children(self) -> Iterator[tuple[str, Tensor | Module]]:
+        """Yield the Tensors and Modules right below this one, repeated ones too, by name."""
+        for name, value in self._members().items():
+            yield from _found(name, value)
+
+    def _walk(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, Tensor | Module]]:
+        """Yield what is below this module and not yet seen, in order of insertion, by dotted name."""
+        for name, child in self._children():
+            if id(child) not in seen:
+                seen.add(id(child))
+                yield prefix + name, child
+                if isinstance(child, Module):
+                    yield from child._walk(f"{prefix}{name}.", seen)
+
+    def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield every parameter and buffer once, by name."""
+        return ((name, found) for name, found in self._walk("", {id(self)}) if isinstance(found, Tensor))
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Yield every parameter once, by name."""
+        return ((name, tensor) for name, tensor in self.named_tensors() if isinstance(tensor, Parameter))
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Yield every parameter once."""
+        return (parameter for _, parameter in self.named_parameters())
+
+    def modules(self) -> Iterator[Module]:
+        """Yield this module and every one below it, each once."""
+        yield self
+        yield from (found for _, found in self._walk("", {id(self)}) if isinstance(found, Module))
+
+    def _state(self) -> dict[str, Tensor]:
+        """Return every parameter and buffer by name, each under a name of its own."""
+        tensors: dict[str, Tensor] = {}
+        for name, tensor in self.named_tensors():
+            if name in tensors:
+                raise ConfigError(
+                    f"{type(self).__name__}: expected a name of its own for each tensor, got two named {name!r}; "
+                    "rename a dictionary key"
+                )
+            tensors[name] = tensor
+        return tensors
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return copies of all parameters and buffers as NumPy arrays, by name.
+
+        Raises
+        ------
+        ConfigError
+            If two tensors have one name, as from the keys "a.b" and "a" -> "b" of nested dicts.
+
+        Examples
+        --------
+        >>> from tinygrad_ckn.nn import Linear
+        >>> {name: array.shape for name, array in Linear(3, 2, rng=0).state_dict().items()}
+        {'weight': (2, 3), 'bias': (2,)}
+        """
+        return {name: tensor.numpy().copy() for name, tensor in self._state().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any], *, strict: bool = True) -> None:
+        """Copy values into the parameters and buffers of the same names; either all of them, or none on error.
+
+        Parameters
+        ----------
+        state
+            Arrays by name, as from `state_dict`, of the shapes and dtypes of the module's tensors.
+        strict
+            Whether names that are missing or unexpected are an error; else they are passed over.
+
+        Raises
+        ------
+        DataError
+            If a shape, a dtype or, when strict, a name does not fit; all that do not are listed.
+        """
+        tensors = self._state()
+        mine = {name: tensor.data for name, tensor in tensors.items()}
+        for name, array in _checks.state(type(self).__name__, mine, state, strict=strict).items():
+            tensors[name].data = array
+
+    def train(self, mode: bool = True) -> Self:
+        """Set `training` here and in every module below; return self."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Set `training` to False here and in every module below; return self."""
+        return self.train(False)
+
+    def to(self, device: str) -> Self:
+        """Move all parameters, buffers and gradients to a device, in place; return self.
+
+        Make optimisers after this: they keep arrays of their own beside the parameters.
+
+        Raises
+        ------
+        BackendError
+            If the device is unknown or not there; nothing is moved then.
+        """
+        use(device)
+        moved = [
+            (tensor, asarray(tensor.data, device=device), None if tensor.grad is None else tensor.grad.data)
+            for _, tensor in self.named_tensors()
+            if tensor.device != device
+        ]
+        for tensor, data, gradient in moved:
+            tensor._data = data  # not tensor.data: assigning that keeps a tensor on its device
+            tensor._version[0] += 1
+            tensor.grad = None if gradient is None else Tensor(gradient, device=device)
+        return self
+
+    def zero_grad(self) -> None:
+        """Set the `grad` of every tensor to None."""
+        for _, tensor in self.named_tensors():
+            tensor.grad = None
+
+    def extra_repr(self) -> str:
+        """Return this module's own options, for `repr`."""
+        return ""
+
+    def __repr__(self) -> str:
+        """Show the tree of modules with their options, parameter shapes and parameter counts."""
+        return "\n".join(_tree(self, "", set()))
+
+
+def _found(name: str, value: Any) -> Iterator[tuple[str, Tensor | Module]]:
+    """Yield the Tensors and Modules in a value, a list, tuple or dict, however nested, by dotted name."""
+    if isinstance(value, Tensor | Module):
+        yield name, value
+    elif isinstance(value, dict | list | tuple):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _found(f"{name}.{key}", item)
+
+
+def _tree(module: Module, label: str, seen: set[int]) -> list[str]:
+    """Return the lines of `repr`: one for the module, then those of the modules below it, indented."""
+    options = module.extra_repr()
+    line = label + type(module).__name__ + (f"({options})" if options else "")
+    if id(module) in seen:
+        return [f"{line}  shared"]
+    seen.add(id(module))
+    children = list(module._children())
+    tensors = [(name, child) for name, child in children if isinstance(child, Tensor)]
+    modules = [(name, child) for name, child in children if isinstance(child, Module)]
+    if modules:
+        total = sum(parameter.size for parameter in module.parameters())
+        line += f" ({total:,} parameter{'' if total == 1 else 's'})"
+    if tensors:
+        shapes = [f"{name} {t.shape}" + ("" if isinstance(t, Parameter) else " buffer") for name, t in tensors]
+        own = sum(t.size for t in {id(t): t for _, t in tensors if isinstance(t, Parameter)}.values())
+        line += f"  {' '.join(shapes)}" + (f"  {own:,}" if own else "")
+    return [line, *(f"  {row}" for name, child in modules for row in _tree(child, f"{name}: ", seen))]

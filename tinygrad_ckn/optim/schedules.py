@@ -1,0 +1,175 @@
+"""Learning rates that change: a schedule maps a step, counted from 0, to a factor of the initial learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from tinygrad_ckn.nn import _checks
+from tinygrad_ckn.optim.optimizer import Optimizer
+
+Schedule: TypeAlias = Callable[[int], float]
+
+
+@dataclass(frozen=True, slots=True)
+class StepDecay:
+    """The factor gamma^floor(step / step_size): multiplied by gamma every step_size steps.
+
+    Parameters
+    ----------
+    step_size
+        At least 1.
+    gamma
+        In (0, 1].
+
+    Raises
+    ------
+    ConfigError
+        If an option is out of range.
+
+    Examples
+    --------
+    >>> [StepDecay(2, 0.5)(step) for step in range(5)]
+    [1.0, 1.0, 0.5, 0.5, 0.25]
+    """
+
+    step_size: int
+    gamma: float
+
+    def __post_init__(self) -> None:
+        _checks.integer("StepDecay", "step_size", self.step_size)
+        _checks.number("StepDecay", "gamma", self.gamma, "a number in (0, 1]", lambda value: 0 < value <= 1)
+
+    def __call__(self, step: int) -> float:
+        """Return the factor of a step."""
+        return float(self.gamma ** (step // self.step_size))
+
+
+@dataclass(frozen=True, slots=True)
+class CosineDecay:
+    """Half a cosine from 1 at step 0 to `final` at step total_steps, and `final` from there on.
+
+    Source: Loshchilov & Hutter 2017 (arXiv 1608.03983), eq. 5, without restarts.
+
+    Parameters
+    ----------
+    total_steps
+        At least 1.
+    final
+        In [0, 1].
+
+    Raises
+    ------
+    ConfigError
+        If an option is out of range.
+
+    Examples
+    --------
+    >>> [round(CosineDecay(4)(step), 3) for step in range(6)]
+    [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
+    """
+
+    total_steps: int
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        _checks.integer("CosineDecay", "total_steps", self.total_steps)
+        _checks.number("CosineDecay", "final", self.final, "a number in [0, 1]", lambda value: 0 <= value <= 1)
+
+    def __call__(self, step: int) -> float:
+        """Return the factor of a step."""
+        done = min(step / self.total_steps, 1.0)
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * done)) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class LinearWarmup:
+    """The factor (step + 1) / steps for the first `steps` steps, then that of another schedule, counted from 0 there.
+
+    Parameters
+    ----------
+    steps
+        At least 1.
+    then
+        A schedule; default: the factor stays 1.
+
+    Raises
+    ------
+    ConfigError
+        If `steps` is no positive integer.
+
+    Examples
+    --------
+    >>> [LinearWarmup(2, then=StepDecay(1, 0.5))(step) for step in range(5)]
+    [0.5, 1.0, 1.0, 0.5, 0.25]
+    """
+
+    steps: int
+    then: Schedule | None = None
+
+    def __post_init__(self) -> None:
+        _checks.integer("LinearWarmup", "steps", self.steps)
+
+    def __call__(self, step: int) -> float:
+        """Return the factor of a step."""
+        if step < self.steps:
+            return (step + 1) / self.steps
+        return 1.0 if self.then is None else self.then(step - self.steps)
+
+
+class Scheduler:
+    """Sets an optimiser's learning rate to its initial one times a schedule's factor: now for step 0, then at `step()`.
+
+    Parameters
+    ----------
+    optimizer
+        Its `lr` at this moment is the initial one.
+    schedule
+        Any function from the step to a factor >= 0.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn.optim import SGD
+    >>> optimizer = SGD([Tensor([1.0], requires_grad=True)], lr=0.8)
+    >>> scheduler = Scheduler(optimizer, StepDecay(1, 0.5))
+    >>> scheduler.step()
+    >>> optimizer.lr
+    0.4
+    """
+
+    def __init__(self, optimizer: Optimizer, schedule: Schedule) -> None:
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.initial = optimizer.lr
+        self.steps = 0
+        optimizer.lr = self.initial * schedule(0)
+
+    def step(self) -> None:
+        """Count a step, and set the optimiser's learning rate for the next.
+
+        Raises
+        ------
+        ConfigError
+            If the schedule's factor makes it negative or not finite; no step is counted then.
+        """
+        self.optimizer.lr = self.initial * self.schedule(self.steps + 1)
+        self.steps += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the steps counted and the initial learning rate."""
+        return {"steps": self.steps, "initial": self.initial}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state: count from its steps, and set the optimiser's learning rate for them.
+
+        Raises
+        ------
+        DataError
+            If the state is not one of a Scheduler; nothing is changed then.
+        """
+        arrays = _checks.state("Scheduler", self.state_dict(), state, strict=True)
+        steps, initial = arrays["steps"].item(), arrays["initial"].item()
+        self.optimizer.lr = initial * self.schedule(steps)
+        self.steps, self.initial = steps, initial

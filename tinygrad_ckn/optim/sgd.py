@@ -1,0 +1,74 @@
+"""Stochastic gradient descent, plain and with momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.nn import _checks
+from tinygrad_ckn.optim.optimizer import Optimizer
+from tinygrad_ckn.tensor import Tensor
+
+
+class SGD(Optimizer):
+    """Gradient descent: g <- g + weight_decay x;  v <- momentum v + g;  x <- x - lr v.
+
+    With `nesterov`, x <- x - lr (g + momentum v). Source: Sutskever et al. 2013 (ICML), eqs. 1-4, in the variables of
+    PyTorch: v is divided by -lr, so that a new learning rate acts at once, and Nesterov's point looks ahead.
+
+    Parameters
+    ----------
+    params
+        Tensors that require grad; those with a constraint stay on it.
+    lr
+        The learning rate, > 0; assignable.
+    momentum
+        In [0, 1).
+    weight_decay
+        The weight of |x|^2 / 2 in the loss, >= 0.
+    nesterov
+        Needs momentum > 0.
+
+    Raises
+    ------
+    ConfigError
+        If the parameters cannot be trained, or an option is out of range.
+    DTypeError
+        If `params` are no tensors.
+
+    Examples
+    --------
+    >>> x = Tensor([4.0], requires_grad=True)
+    >>> optimizer = SGD([x], lr=0.25)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x.item()
+    2.0
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        *,
+        lr: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        self.momentum = _checks.number("SGD", "momentum", momentum, "a number in [0, 1)", lambda m: 0 <= m < 1)
+        self.nesterov = nesterov
+        if nesterov and not momentum:
+            raise ConfigError("SGD: argument momentum expected > 0 with nesterov=True, got 0; pass momentum=0.9")
+        self.moments = self.tangents = ("momentum",) if momentum else ()
+        super().__init__(params, lr=lr, weight_decay=weight_decay)
+
+    def _direction(self, gradient: Any, decay: Any, state: dict[str, Any]) -> Any:
+        if decay is not None:
+            gradient = gradient + decay
+        if not self.momentum:
+            return gradient
+        velocity = state["momentum"]
+        velocity *= self.momentum
+        velocity += gradient
+        return gradient + self.momentum * velocity if self.nesterov else velocity
