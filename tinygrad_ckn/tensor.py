@@ -79,6 +79,11 @@ class Tensor(Variable):
         self._version[0] += 1
 
     @property
+    def version(self) -> int:
+        """How often `data` was assigned."""
+        return self._version[0]
+
+    @property
     def requires_grad(self) -> bool:
         """Whether operations on this tensor are recorded; assignable on leaves."""
         return self._requires_grad

@@ -1,0 +1,23 @@
+"""Convolutional kernel networks (Mairal, NIPS 2016)."""
+
+from tinygrad_ckn.models import kernels
+from tinygrad_ckn.models.ckn import CKN
+from tinygrad_ckn.models.classifier import LinearFit, fit_linear
+from tinygrad_ckn.models.fitting import Progress
+from tinygrad_ckn.models.kmeans import Clustering, spherical_kmeans
+from tinygrad_ckn.models.layer import CKNLayer
+from tinygrad_ckn.models.patches import sample_patches
+from tinygrad_ckn.models.presets import PRESETS
+
+__all__ = [
+    "CKN",
+    "PRESETS",
+    "CKNLayer",
+    "Clustering",
+    "LinearFit",
+    "Progress",
+    "fit_linear",
+    "kernels",
+    "sample_patches",
+    "spherical_kmeans",
+]

@@ -1,0 +1,342 @@
+"""The convolutional kernel network: layers, one on the other, and a linear classifier on the last map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+from tinygrad_ckn.backend import Generator, asarray, is_array, rng as generator, xp_of
+from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
+from tinygrad_ckn.graph import raw
+from tinygrad_ckn.models import fitting
+from tinygrad_ckn.models.fitting import Progress, quiet
+from tinygrad_ckn.models.layer import CKNLayer
+from tinygrad_ckn.models.patches import blocks
+from tinygrad_ckn.models.presets import preset_layers
+from tinygrad_ckn.modes import modes, no_grad
+from tinygrad_ckn.nn import Linear, Module
+from tinygrad_ckn.tensor import Tensor
+
+
+class CKN(Module):
+    """A convolutional kernel network for images of one size.
+
+    Parameters
+    ----------
+    in_channels
+        C.
+    image_size
+        (H, W), or one number for square images.
+    n_classes
+        Number of classes, at least 2.
+    layers
+        CKNLayers; each takes as many channels as the one before has filters.
+    rng
+        Generator or seed of the classifier's initial weights.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        If the layers do not fit on each other or on the image.
+
+    Examples
+    --------
+    >>> model = CKN(1, 8, 10, [CKNLayer(1, 4, 3, subsampling=2), CKNLayer(4, 6, 3, subsampling=2)])
+    >>> model.features(np.ones((5, 1, 8, 8), dtype="float32")).shape
+    (5, 24)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        image_size: int | Sequence[int],
+        n_classes: int,
+        layers: Sequence[CKNLayer],
+        *,
+        rng: Generator | int | None = None,
+    ) -> None:
+        if not isinstance(n_classes, int) or n_classes < 2:
+            raise ConfigError(f"CKN: argument n_classes expected a whole number >= 2, got {n_classes!r}")
+        if not layers:
+            raise ConfigError("CKN: argument layers expected at least one CKNLayer, got none")
+        self.in_channels = in_channels
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        self.image_size = (height, width)
+        self.n_classes = n_classes
+        self.layers = list(layers)
+        size, channels = self.image_size, in_channels
+        for i, layer in enumerate(self.layers):
+            if layer.in_channels != channels:
+                raise ConfigError(
+                    f"CKN: layers[{i}] expected in_channels = {channels}, the channels before it, got {layer.in_channels}"
+                )
+            size, channels = layer.output_size(size), layer.n_filters
+        self.dtype = str(self.layers[0].weight.dtype)
+        self.classifier = Linear(channels * math.prod(size), n_classes, rng=generator(rng), dtype=self.dtype)
+
+    @classmethod
+    def preset(
+        cls,
+        name: str,
+        *,
+        in_channels: int,
+        image_size: int | Sequence[int],
+        n_classes: int,
+        rng: Generator | int | None = None,
+    ) -> Self:
+        """Return a published architecture: unsup-32-64, unsup-64-256, unsup-256-1024, ckn5 or ckn14.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such preset.
+
+        Examples
+        --------
+        >>> len(CKN.preset("ckn5", in_channels=3, image_size=32, n_classes=10).layers)
+        5
+        """
+        random = generator(rng)
+        return cls(in_channels, image_size, n_classes, preset_layers(name, in_channels, random), rng=random)
+
+    def images(self, x: Any) -> Any:
+        """Return images, checked, in the model's dtype; Tensors stay Tensors.
+
+        Raises
+        ------
+        ShapeError
+            If they are not of shape (N, C, H, W) with this model's C, H and W.
+        """
+        expected = (self.in_channels, *self.image_size)
+        if not isinstance(x, Tensor) and not is_array(x):
+            x = asarray(x)
+        if len(x.shape) != 4 or x.shape[1:] != expected:
+            raise ShapeError(f"CKN: expected images of shape (N, {', '.join(map(str, expected))}), got {tuple(x.shape)}")
+        return x if x.dtype == self.dtype else x.astype(self.dtype)
+
+    def features(self, x: Any) -> Any:
+        """Return the last map of images (N, C, H, W), flattened: (N, D).
+
+        Where no gradient can be asked for, images go through in blocks, so that memory stays bounded.
+        """
+        x = self.images(x)
+        recorded = modes.recording and (
+            (isinstance(x, Tensor) and x.requires_grad) or any(layer.weight.requires_grad for layer in self.layers)
+        )
+        if recorded:
+            return self._through(x)
+        array = raw(x)
+        y = xp_of(array).empty((len(array), self.classifier.in_features), dtype=self.dtype)
+        for block in blocks(len(array), self.largest_map()):
+            y[block] = raw(self._through(array[block]))
+        return Tensor.wrap(y)
+
+    def _through(self, x: Any) -> Any:
+        for layer in self.layers:
+            x = layer(x)
+        return x.reshape((x.shape[0], -1))
+
+    def largest_map(self) -> int:
+        """Return the number of elements an image has in the largest map, before pooling."""
+        size, largest = self.image_size, 0
+        for layer in self.layers:
+            largest = max(largest, layer.n_filters * math.prod(layer.windows.output_size(size)))
+            size = layer.output_size(size)
+        return largest
+
+    def forward(self, x: Any) -> Any:
+        """Return class scores (N, n_classes) of images (N, C, H, W)."""
+        return self.classifier(self.features(x))
+
+    def encode(self, images: Any) -> Any:
+        """Return features (N, D) as an array, in eval mode and without recording."""
+        training = self.training
+        try:
+            with no_grad():
+                return raw(self.eval().features(images))
+        finally:
+            self.train(training)
+
+    def scores(self, images: Any) -> Any:
+        """Return class scores (N, n_classes) as an array, in blocks of images."""
+        with no_grad():
+            return raw(self.classifier(self.encode(images)))
+
+    def predict(self, images: Any) -> Any:
+        """Return the class of each image: integers (N,).
+
+        Raises
+        ------
+        ShapeError
+            If the images are not of the model's size.
+        """
+        return self.scores(images).argmax(axis=1)
+
+    def accuracy(self, images: Any, labels: Any) -> float:
+        """Return the share of images whose predicted class is the label."""
+        return float((self.predict(images) == raw(labels)).mean())
+
+    def labels(self, labels: Any, n: int) -> Any:
+        """Return labels, checked: integers (n,) from 0 to n_classes - 1, of two classes at least.
+
+        Raises
+        ------
+        DataError
+            If they are not.
+        """
+        array = raw(labels) if isinstance(labels, Tensor) or is_array(labels) else asarray(labels)
+        if array.shape != (n,) or array.dtype.kind not in "iu":
+            raise DataError(f"CKN: expected integer labels of shape ({n},), got {array.dtype} of shape {array.shape}")
+        if not n or int(array.min()) < 0 or int(array.max()) >= self.n_classes:
+            got = f"{array.min()} .. {array.max()}" if n else "none"
+            raise DataError(f"CKN: expected labels 0 .. {self.n_classes - 1}, got {got}")
+        if int(array.min()) == int(array.max()):
+            raise DataError(f"CKN: expected labels of at least two classes to train on, got only class {array[0]}")
+        return array
+
+    def fit_unsupervised(
+        self,
+        images: Any,
+        *,
+        n_patches: int = 100_000,
+        iterations: int = 10,
+        rng: Generator | int | None = None,
+        report: Callable[[Progress], None] = quiet,
+    ) -> Self:
+        """Learn the filters of each layer, first to last, by spherical k-means on patches of its input; no labels.
+
+        Parameters
+        ----------
+        images
+            (N, C, H, W).
+        n_patches
+            At most so many for each layer, drawn uniformly from all images and positions; zero patches are left out.
+        iterations
+            Of k-means, at most.
+        rng
+            Generator or seed.
+        report
+            Called as it goes on.
+
+        Raises
+        ------
+        DataError
+            If there are no images, or too few distinct patches for the filters.
+        """
+        fitting.fit_filters(
+            self, self._array(images), n_patches=n_patches, iterations=iterations, rng=generator(rng), report=report
+        )
+        return self
+
+    def fit_classifier(
+        self,
+        images: Any,
+        labels: Any,
+        *,
+        loss: str = "cross_entropy",
+        l2: float | None = None,
+        iterations: int = 30,
+        rng: Generator | int | None = None,
+        report: Callable[[Progress], None] = quiet,
+    ) -> Self:
+        """Fit the linear classifier on the features of images; arguments as for `models.classifier.fit_linear`."""
+        array = self._array(images)
+        y = self.labels(labels, len(array))
+        fitting.fit_classifier(
+            self, array, y, loss=loss, l2=l2, iterations=iterations, rng=generator(rng), report=report
+        )
+        return self
+
+    def fit(
+        self,
+        images: Any,
+        labels: Any,
+        *,
+        epochs: int = 10,
+        batch_size: int = 128,
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        loss: str = "cross_entropy",
+        l2: float | None = None,
+        n_patches: int = 100_000,
+        rng: Generator | int | None = None,
+        report: Callable[[Progress], None] = quiet,
+    ) -> Self:
+        """Train end to end: filters by k-means, classifier by L-BFGS, then SGD through everything, classifier again.
+
+        Minimises (1/n) sum L(y_i, <W, features_i>) + l2/2 |W|^2 over the classifier W and all filters on their spheres.
+
+        Parameters
+        ----------
+        images, labels
+            (N, C, H, W) and integers (N,).
+        epochs, batch_size, lr, momentum
+            Of SGD; the rate falls to 0 on a cosine.
+        loss, l2
+            As for `fit_classifier`; the l2 that it chose is used throughout.
+        n_patches
+            As for `fit_unsupervised`.
+        rng
+            Generator or seed.
+        report
+            Called as it goes on.
+
+        Raises
+        ------
+        DataError
+            If images or labels are not what they should be.
+        GradientError
+            If the loss becomes NaN or infinite.
+        """
+        random = generator(rng)
+        array = self._array(images)
+        y = self.labels(labels, len(array))
+        fitting.fit_filters(self, array, n_patches=n_patches, iterations=10, rng=random, report=report)
+        l2 = fitting.fit_classifier(self, array, y, loss=loss, l2=l2, iterations=30, rng=random, report=report)
+        fitting.descend(
+            self,
+            array,
+            y,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            momentum=momentum,
+            loss=loss,
+            l2=l2,
+            rng=random,
+            report=report,
+        )
+        fitting.fit_classifier(self, array, y, loss=loss, l2=l2, iterations=30, rng=random, report=report)
+        return self
+
+    def _array(self, images: Any) -> Any:
+        array = raw(self.images(images))
+        if not len(array):
+            raise DataError("CKN: expected at least one image to train on, got none")
+        return array
+
+    def config(self) -> dict[str, Any]:
+        """Return what `from_config` needs to build this architecture again, as JSON takes it."""
+        return {
+            "model": "CKN",
+            "in_channels": self.in_channels,
+            "image_size": list(self.image_size),
+            "n_classes": self.n_classes,
+            "layers": [layer.config() for layer in self.layers],
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Return a model of this architecture, untrained.
+
+        Raises
+        ------
+        ConfigError
+            If the configuration is not one that `config()` gives.
+        """
+        try:
+            layers = [CKNLayer(**options) for options in config["layers"]]
+            return cls(config["in_channels"], config["image_size"], config["n_classes"], layers)
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"CKN.from_config: expected what config() returns, got {dict(config)!r}") from error

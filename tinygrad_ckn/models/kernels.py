@@ -1,0 +1,162 @@
+"""Homogeneous dot-product kernels K(x, y) = |x| |y| kappa(<x, y> / (|x| |y|)), 0 where a vector is 0; kappa(1) = 1.
+
+Sources: Mairal 2016 (arXiv 1605.06265), section 2.1; Cho and Saul 2009 for the arc-cosine kernels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_ckn import ops
+from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.graph import raw
+
+
+def lengths(squares: Any) -> tuple[Any, Any]:
+    """Return norms and their inverses from squared norms; at 0 they are 0 and 1, with zero derivatives."""
+    positive = raw(squares) > 0
+    safe = ops.sqrt(ops.where(positive, squares, 1))
+    return ops.where(positive, safe, 0), 1 / safe
+
+
+class Kernel(ABC):
+    """A kernel of patches, given by kappa; call it for the Gram matrix of two sets of vectors."""
+
+    @abstractmethod
+    def kappa(self, u: Any) -> Any:
+        """Return kappa of cosines u, elementwise; Tensors or arrays."""
+
+    def __call__(self, x: Any, y: Any | None = None) -> Any:
+        """Return the Gram matrix K(x_i, y_j).
+
+        Parameters
+        ----------
+        x, y
+            Vectors as rows: (n, d) and (m, d), Tensors or arrays. y is x when left out.
+
+        Returns
+        -------
+        (n, m)
+
+        Raises
+        ------
+        ShapeError
+            If the arrays are not matrices of one number of columns.
+        """
+        y = x if y is None else y
+        if len(x.shape) != 2 or len(y.shape) != 2 or x.shape[1] != y.shape[1]:
+            raise ShapeError(f"kernel: expected x (n, d) and y (m, d) of one d, got {x.shape} and {y.shape}")
+        (norm_x, inverse_x), (norm_y, inverse_y) = (lengths(ops.square(v).sum(axis=1)) for v in (x, y))
+        cosines = (x * inverse_x.reshape((-1, 1))) @ (y * inverse_y.reshape((-1, 1))).swapaxes(0, 1)
+        return norm_x.reshape((-1, 1)) * self.kappa(cosines) * norm_y
+
+    def config(self) -> dict[str, Any]:
+        """Return the kernel's name and parameters, from which `kernel` makes it again."""
+        return {"name": _NAMES[type(self)], **dataclasses.asdict(self)}  # type: ignore[call-overload]  # all dataclasses
+
+
+@dataclass(frozen=True)
+class Exponential(Kernel):
+    """kappa(u) = exp((u - 1) / sigma^2): for unit vectors exp(-|x - y|^2 / (2 sigma^2)), the Gaussian kernel.
+
+    Examples
+    --------
+    >>> Exponential(sigma=0.5)(np.array([[2.0, 0.0]]), np.array([[0.0, 3.0]])).round(4)
+    array([[0.1099]])
+    """
+
+    sigma: float = 0.6
+
+    def __post_init__(self) -> None:
+        if not self.sigma > 0:
+            raise ConfigError(f"Exponential: argument sigma expected a number > 0, got {self.sigma!r}")
+
+    def kappa(self, u: Any) -> Any:
+        """Return exp((u - 1) / sigma^2)."""
+        return ops.kappa_exponential(u, 1 / self.sigma**2)
+
+
+@dataclass(frozen=True)
+class Polynomial(Kernel):
+    """kappa(u) = u^degree.
+
+    Examples
+    --------
+    >>> Polynomial(degree=2)(np.array([[1.0, 1.0]]), np.array([[0.0, 3.0]])).round(4)
+    array([[2.1213]])
+    """
+
+    degree: int = 2
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.degree, int) or self.degree < 1:
+            raise ConfigError(f"Polynomial: argument degree expected a whole number >= 1, got {self.degree!r}")
+
+    def kappa(self, u: Any) -> Any:
+        """Return u^degree."""
+        return ops.kappa_polynomial(u, self.degree)
+
+
+@dataclass(frozen=True)
+class ArcCosine0(Kernel):
+    """kappa(u) = 1 - arccos(u)/pi: infinitely many random step units.
+
+    Examples
+    --------
+    >>> ArcCosine0()(np.array([[1.0, 0.0]]), np.array([[0.0, 3.0]]))
+    array([[1.5]])
+    """
+
+    def kappa(self, u: Any) -> Any:
+        """Return 1 - arccos(u)/pi."""
+        return ops.kappa_arccos0(u)
+
+
+@dataclass(frozen=True)
+class ArcCosine1(Kernel):
+    """kappa(u) = (u (pi - arccos u) + sqrt(1 - u^2))/pi: infinitely many random ReLU units.
+
+    Examples
+    --------
+    >>> ArcCosine1()(np.array([[1.0, 0.0]]), np.array([[0.0, 3.0]])).round(4)
+    array([[0.9549]])
+    """
+
+    def kappa(self, u: Any) -> Any:
+        """Return (u (pi - arccos u) + sqrt(1 - u^2))/pi."""
+        return ops.kappa_arccos1(u)
+
+
+KERNELS: dict[str, type[Kernel]] = {
+    "exponential": Exponential,
+    "polynomial": Polynomial,
+    "arccos0": ArcCosine0,
+    "arccos1": ArcCosine1,
+}
+_NAMES = {kind: name for name, kind in KERNELS.items()}
+
+
+def kernel(spec: Kernel | str | Mapping[str, Any]) -> Kernel:
+    """Return a kernel from itself, its name, or its `config()`.
+
+    Raises
+    ------
+    ConfigError
+        If the name or a parameter is unknown.
+
+    Examples
+    --------
+    >>> kernel("polynomial")
+    Polynomial(degree=2)
+    """
+    if isinstance(spec, Kernel):
+        return spec
+    options = {"name": spec} if isinstance(spec, str) else dict(spec)
+    kind = KERNELS.get(options.pop("name", ""))
+    if kind is None or not set(options) <= {field.name for field in dataclasses.fields(kind)}:  # type: ignore[arg-type]
+        raise ConfigError(f"kernel: expected a Kernel or one of the names {', '.join(KERNELS)}, got {spec!r}")
+    return kind(**options)

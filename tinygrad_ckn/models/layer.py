@@ -1,0 +1,141 @@
+"""One layer of a convolutional kernel network.
+
+N batch, C channels, H x W image, p filters of kh x kw, Z (p, C*kh*kw) the filters as rows, x a patch, s subsampling:
+
+    psi(x) = (kappa(Z Z^T) + eps I)^(-1/2) |x| kappa(Z x / |x|)        Mairal 2016 (arXiv 1605.06265), equation (5)
+
+evaluated at every patch, then pooled with Gaussian weights. Pooling is linear in positions and the matrix acts on
+channels, so they commute: the matrix is applied after pooling, to s^2 times fewer positions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_ckn import ops
+from tinygrad_ckn.backend import Generator, rng as generator, xp_of
+from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.graph import raw
+from tinygrad_ckn.models.kernels import Exponential, Kernel, kernel as kernel_of, lengths
+from tinygrad_ckn.modes import modes
+from tinygrad_ckn.nn import Module, Parameter, Sphere, init
+from tinygrad_ckn.ops._windows import Padding, Pair, Windows, pair
+from tinygrad_ckn.ops.pool import gaussian_size
+
+
+class CKNLayer(Module):
+    """Patches, kernel map on anchor filters, Gaussian pooling: (N, C, H, W) -> (N, p, Ho, Wo).
+
+    Parameters
+    ----------
+    in_channels, n_filters
+        C and p.
+    kernel_size
+        Number or (vertical, horizontal).
+    subsampling
+        s >= 1, may be fractional; 1: no pooling.
+    kernel
+        A kernel from `models.kernels`, or its name.
+    padding
+        "same" | "valid" | "full", a number or a pair, as for `ops.correlate2d`.
+    eps
+        Regularisation inside the inverse square root, > 0.
+    rng
+        Generator or seed of the random initial filters.
+    dtype
+        "float32" or "float64".
+
+    Attributes
+    ----------
+    weight : Parameter
+        Filters (p, C, kh, kw), each of norm 1; optimisers keep them there.
+
+    Examples
+    --------
+    >>> layer = CKNLayer(1, 8, 3, subsampling=2)
+    >>> layer(Tensor(np.ones((2, 1, 6, 5), dtype="float32"))).shape
+    (2, 8, 3, 3)
+    """
+
+    weight: Parameter
+
+    def __init__(
+        self,
+        in_channels: int,
+        n_filters: int,
+        kernel_size: Pair,
+        *,
+        subsampling: float = 1,
+        kernel: Kernel | str = Exponential(sigma=0.6),
+        padding: Padding = "same",
+        eps: float = 1e-3,
+        rng: Generator | int | None = None,
+        dtype: str = "float32",
+    ) -> None:
+        for name, value in (("in_channels", in_channels), ("n_filters", n_filters)):
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"CKNLayer: argument {name} expected a whole number >= 1, got {value!r}")
+        if not subsampling >= 1:
+            raise ConfigError(f"CKNLayer: argument subsampling expected a number >= 1, got {subsampling!r}")
+        if not eps > 0:
+            raise ConfigError(f"CKNLayer: argument eps expected a number > 0, got {eps!r}")
+        self.in_channels = in_channels
+        self.n_filters = n_filters
+        self.kernel_size = pair("CKNLayer", "kernel_size", kernel_size, 1)
+        self.subsampling = subsampling
+        self.kernel = kernel_of(kernel)
+        self.padding = padding
+        self.eps = eps
+        self.windows = Windows.of("CKNLayer", self.kernel_size, 1, padding)
+        shape = (n_filters, in_channels, *self.kernel_size)
+        self.weight = Parameter(init.sphere(shape, rng=generator(rng), dtype=dtype), constraint=Sphere())
+        self._transform: tuple[int, Any] | None = None  # of the weight's version
+
+    def forward(self, x: Any) -> Any:
+        """Return the map of images (N, C, H, W)."""
+        if len(x.shape) != 4 or x.shape[1] != self.in_channels:
+            raise ShapeError(f"CKNLayer: expected images of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
+        box = xp_of(raw(x)).ones((1, 1, *self.kernel_size), dtype=x.dtype)
+        squares = ops.correlate2d(ops.square(x).sum(axis=1, keepdims=True), box, padding=self.padding)
+        norms, inverses = lengths(squares)  # (N, 1, H, W)
+        cosines = ops.correlate2d(x, self.weight, padding=self.padding) * inverses  # (N, p, H, W)
+        y = norms * self.kernel.kappa(cosines)
+        if self.subsampling > 1:
+            y = ops.gaussian_pool2d(y, self.subsampling)
+        n, p, height, width = y.shape
+        return ops.matmul(self.transform(), y.reshape((n, p, height * width))).reshape((n, p, height, width))
+
+    def transform(self) -> Any:
+        """Return (kappa(Z Z^T) + eps I)^(-1/2), (p, p); computed once for given filters in eval without recording."""
+        if self.training or (modes.recording and self.weight.requires_grad):
+            return self._inverse_sqrt()
+        if self._transform is None or self._transform[0] != self.weight.version:
+            self._transform = (self.weight.version, raw(self._inverse_sqrt()))
+        return self._transform[1]
+
+    def _inverse_sqrt(self) -> Any:
+        z = self.weight.reshape((self.n_filters, -1))
+        return ops.inverse_sqrt(self.kernel.kappa(z @ z.T), eps=self.eps)
+
+    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return (Ho, Wo) for images of size (H, W)."""
+        size = self.windows.output_size(size)
+        return gaussian_size(size, self.subsampling) if self.subsampling > 1 else size
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, as JSON takes them."""
+        return {
+            "in_channels": self.in_channels,
+            "n_filters": self.n_filters,
+            "kernel_size": list(self.kernel_size),
+            "subsampling": self.subsampling,
+            "kernel": self.kernel.config(),
+            "padding": self.padding,
+            "eps": self.eps,
+            "dtype": str(self.weight.dtype),
+        }
+
+    def extra_repr(self) -> str:
+        """Return the options for the module tree."""
+        kh, kw = self.kernel_size
+        return f"{self.in_channels} -> {self.n_filters}, {kh}x{kw}, subsampling {self.subsampling:g}, {self.kernel}"
