@@ -8,6 +8,7 @@ from typing import Any
 
 from tinygrad_ckn.backend import asarray, backend_of
 from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.graph import raw
 
 
 def number(owner: str, argument: str, value: Any, expected: str, accepts: Callable[[Any], bool]) -> float:
@@ -62,7 +63,9 @@ def state(owner: str, mine: Mapping[str, Any], given: Mapping[str, Any], *, stri
     """
     missing = [name for name in mine if name not in given]
     unexpected = [name for name in given if name not in mine]
-    arrays = {name: asarray(given[name], device=backend_of(old).device) for name, old in mine.items() if name in given}
+    arrays = {
+        name: asarray(raw(given[name]), device=backend_of(old).device) for name, old in mine.items() if name in given
+    }
     wrong = []
     for name, array in arrays.items():
         expected = asarray(mine[name]) if isinstance(mine[name], Real) else mine[name]

@@ -55,7 +55,7 @@ def normal(shape: Shape, *, rng: Seed, mean: float = 0.0, std: float = 1.0, dtyp
     >>> normal((2,), rng=0, mean=10.0, std=0.0).tolist()
     [10.0, 10.0]
     """
-    std = _checks.number("init.normal", "std", std, "a number >= 0", lambda value: value >= 0)
+    std = _checks.number("init.normal", "std", std, "a finite number >= 0", lambda value: 0 <= value < math.inf)
     return _cast("init.normal", backend.rng(rng).normal(mean, std, shape), dtype)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -71,7 +72,7 @@ class Adam(Optimizer):
             for i, beta in enumerate(betas)
         )
         self.betas = beta1, beta2
-        self.eps = _checks.number(owner, "eps", eps, "a number > 0", lambda value: value > 0)
+        self.eps = _checks.number(owner, "eps", eps, "a finite number > 0", lambda value: 0 < value < math.inf)
         super().__init__(params, lr=lr, weight_decay=weight_decay)
 
     def _direction(self, gradient: Any, decay: Any, state: dict[str, Any]) -> Any:

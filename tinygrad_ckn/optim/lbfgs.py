@@ -93,7 +93,11 @@ class LBFGS:
         self.max_iterations = _checks.integer("LBFGS", "max_iterations", max_iterations)
         self.history_size = _checks.integer("LBFGS", "history_size", history_size)
         self.gradient_tolerance = _checks.number(
-            "LBFGS", "gradient_tolerance", gradient_tolerance, "a number >= 0", lambda value: value >= 0
+            "LBFGS",
+            "gradient_tolerance",
+            gradient_tolerance,
+            "a finite number >= 0",
+            lambda value: 0 <= value < math.inf,
         )
         self.result: LBFGSResult | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -47,9 +48,9 @@ class Optimizer(ABC):
     def __init__(self, params: Iterable[Tensor], *, lr: float, weight_decay: float = 0.0) -> None:
         owner = type(self).__name__
         self.params = trainable(owner, params)
-        self._lr = _checks.number(owner, "lr", lr, "a finite number > 0", lambda value: 0 < value < float("inf"))
+        self._lr = _checks.number(owner, "lr", lr, "a finite number > 0", lambda value: 0 < value < math.inf)
         self.weight_decay = _checks.number(
-            owner, "weight_decay", weight_decay, "a number >= 0", lambda value: value >= 0
+            owner, "weight_decay", weight_decay, "a finite number >= 0", lambda value: 0 <= value < math.inf
         )
         self.state: list[dict[str, Any]] = [
             {"steps": 0} | {name: xp_of(p.data).zeros_like(p.data) for name in self.moments} for p in self.params
@@ -63,7 +64,7 @@ class Optimizer(ABC):
     @lr.setter
     def lr(self, value: float) -> None:
         self._lr = _checks.number(
-            type(self).__name__, "lr", value, "a finite number >= 0", lambda number: 0 <= number < float("inf")
+            type(self).__name__, "lr", value, "a finite number >= 0", lambda number: 0 <= number < math.inf
         )
 
     @abstractmethod

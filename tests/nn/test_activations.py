@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+
+from tinygrad_ckn import Tensor
+from tinygrad_ckn.nn import Module, ReLU, Sigmoid, Softplus, Tanh
+
+X = np.array([[-3.0, -0.5], [0.25, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        (ReLU(), np.where(X > 0, X, 0)),
+        (Tanh(), np.tanh(X)),
+        (Sigmoid(), 1 / (1 + np.exp(-X))),
+        (Softplus(), np.log(1 + np.exp(X))),
+    ],
+)
+def test_values_and_that_gradients_flow(module: Module, expected: np.ndarray) -> None:
+    x = Tensor(X, requires_grad=True)
+    y = module(x)
+    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12)
+    y.sum().backward()
+    assert x.grad is not None
+    assert not list(module.parameters())
+    assert repr(module) == type(module).__name__
