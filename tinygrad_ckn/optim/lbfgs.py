@@ -40,6 +40,7 @@ class LBFGSResult:
 class LBFGS:
     """Minimise a loss in float64 by `scipy.optimize.minimize(method="L-BFGS-B")`; parameters keep their dtypes.
 
+    Each `step` is a search of its own, which starts with an empty history.
     Source: Liu & Nocedal 1989 (Mathematical Programming 45); Byrd et al. 1995 (SIAM J. Sci. Comput. 16), the code.
 
     Parameters
