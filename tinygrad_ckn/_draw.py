@@ -70,7 +70,7 @@ def to_text(tensor: Any) -> str:
     stack = [(0, _root(tensor))]
     while stack:
         depth, edge = stack.pop()
-        again = edge in seen and getattr(edge, "edges", ())
+        again = edge in seen and hasattr(edge, "edges")
         lines.append("  " * depth + _label(edge) + (" (see above)" if again else ""))
         if not again:
             seen.add(edge)

@@ -186,5 +186,5 @@ def synchronize(device: str) -> None:
 
 
 def rng(seed: int | Generator | None = None) -> Generator:
-    """Return the generator given, or a new one from a seed, 0 for None; all randomness is drawn from such, on the host."""
+    """Return the generator given, or a new one from a seed (None: 0); all randomness is drawn from one, on the host."""
     return np.random.default_rng(0 if seed is None else seed)

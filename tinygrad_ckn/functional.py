@@ -1,4 +1,4 @@
-"""Derivatives of functions of Tensors: vjp, jvp, hvp, jacobian, hessian; and checkpoint, which trades time for memory."""
+"""Derivatives of functions of Tensors: vjp, jvp, hvp, jacobian, hessian; and checkpoint, time for memory."""
 
 from __future__ import annotations
 
@@ -7,18 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinygrad_ckn.backend import Shape, xp_of
+from tinygrad_ckn.backward import as_tensor, backpropagate, grad
 from tinygrad_ckn.errors import GradientError, ShapeError
-from tinygrad_ckn.graph import (
-    Edge,
-    Node,
-    Variable,
-    as_tensor,
-    backpropagate,
-    edges_into,
-    grad,
-    next_sequence,
-    raw,
-)
+from tinygrad_ckn.graph import Edge, Node, Variable, edges_into, next_sequence, raw
 from tinygrad_ckn.modes import enable_grad
 from tinygrad_ckn.tensor import Tensor
 
@@ -39,7 +30,9 @@ def _like(op: str, argument: str, vectors: Any, leaves: Sequence[Tensor]) -> lis
     arrays = [xp_of(p.data).asarray(raw(v), dtype=p.dtype) for v, p in zip(given, leaves, strict=False)]
     if len(given) != len(leaves) or any(v.shape != p.shape for v, p in zip(arrays, leaves, strict=True)):
         shapes = [p.shape for p in leaves]
-        raise ShapeError(f"{op}: argument {argument} expected arrays of the shapes {shapes}, got {len(given)} of others")
+        raise ShapeError(
+            f"{op}: argument {argument} expected arrays of the shapes {shapes}, got {len(given)} of others"
+        )
     return arrays
 
 
@@ -213,10 +206,9 @@ class _CheckpointNode(Node):
         with enable_grad():
             output = self.function()
         root = (output._node or output, g)
-        results = backpropagate(
-            [root], self.edges, create_graph=differentiable, retain_graph=differentiable, partial=True
-        )
-        return [results.get(edge) for edge in self.edges]
+        edges = [edge for edge in self.edges if edge is not None]
+        results = backpropagate([root], edges, create_graph=differentiable, retain_graph=differentiable, partial=True)
+        return [results.get(edge) for edge in edges]
 
     def release(self) -> None:
         """Drop the function, and with it what it closes over."""

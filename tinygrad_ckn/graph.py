@@ -1,4 +1,4 @@
-"""The graph of what was computed, and the walk back through it.
+"""The graph of what was computed.
 
 A Tensor points to the Node that made it; a Node points to where its operands came from: to their Nodes, or to the
 Tensor itself for a leaf. Nothing points from a Node to the Tensor it made, so no cycle keeps a graph alive.
@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 from tinygrad_ckn._draw import to_dot, to_text
 from tinygrad_ckn.backend import Shape, xp_of
 from tinygrad_ckn.errors import GradientError
-from tinygrad_ckn.modes import enable_grad, modes, no_grad, recording, users_line
+from tinygrad_ckn.modes import modes, users_line
 from tinygrad_ckn.primitive import Plan, Primitive
 
-__all__ = ["Node", "Variable", "apply", "backpropagate", "enable_grad", "grad", "no_grad", "to_dot", "to_text"]
+__all__ = ["Node", "Variable", "apply", "check_finite", "edges_into", "next_sequence", "raw", "to_dot", "to_text"]
 
 Edge: TypeAlias = "Node | Variable"
 _count = itertools.count()  # later nodes have larger numbers, which makes an order of the graph
@@ -108,7 +108,7 @@ class Node:
         if self.primitive.variadic:
             function, needs = rules[operands[0]]
             return list(function(*[env[need] for need in needs]))
-        gradients = []
+        gradients: list[Any] = []
         for name, edge in zip(operands, self.edges, strict=False):
             if edge is None or (wanted is not None and edge not in wanted):
                 gradients.append(None)
@@ -194,13 +194,15 @@ def apply(primitive: Primitive[Any], args: Sequence[Any], options: dict[str, Any
     if y.dtype.kind == "c":
         primitive.check_operands(arrays)
     if modes.anomaly:
-        _check_finite(y, f"the forward of {primitive.name!r}, called at {users_line()},")
+        check_finite(y, f"the forward of {primitive.name!r}, called at {users_line()},")
     node = None
     if wanted and y.dtype.kind == "f":
         _check_rules(primitive, edges)
         node = Node(primitive, y, edges)
         node.retain(primitive.plan(wanted), args, arrays, options_left, y, saved)
-    version = args[0]._version if primitive.views and isinstance(args[0], Variable) else None
+    version = None
+    if primitive.views and isinstance(args[0], Variable) and (y is arrays[0] or y.base is not None):
+        version = args[0]._version
     return Variable.wrap(y, node, version)
 
 
@@ -214,7 +216,8 @@ def _check_rules(primitive: Primitive[Any], edges: Sequence[Edge | None]) -> Non
                 )
 
 
-def _check_finite(array: Any, what: str) -> None:
+def check_finite(array: Any, what: str) -> None:
+    """Raise a GradientError that says what made a NaN or infinity, if there is one."""
     if array.dtype.kind == "f" and not xp_of(array).isfinite(array).all():
         raise GradientError(f"detect_anomaly: {what} made the first NaN or infinity")
 
@@ -236,184 +239,6 @@ def edges_into(node: Node, start: int) -> list[Edge]:
             elif edge is not None:
                 found[edge] = None
     return list(found)
-
-
-def _history(
-    roots: Sequence[Node], inputs: Sequence[Edge] | None, partial: bool
-) -> tuple[list[Node], set[Any] | None]:
-    """Return the nodes under the roots, newest first, and those edges among them that lead to `inputs` (None: all)."""
-    seen = set(roots)
-    stack = list(roots)
-    ends = set(inputs or ()) if partial else set()
-    while stack:
-        for edge in stack.pop().edges:
-            if isinstance(edge, Node) and edge not in seen and edge not in ends:
-                seen.add(edge)
-                stack.append(edge)
-    order = sorted(seen, key=lambda node: node.sequence, reverse=True)
-    if inputs is None:
-        return order, None
-    wanted: set[Any] = set(inputs)
-    for node in reversed(order):
-        if node.env is None or any(edge in wanted for edge in node.edges):  # a freed node is visited, to say so
-            wanted.add(node)
-    return [node for node in order if node in wanted], wanted
-
-
-def sum_to(x: Any, shape: Shape) -> Any:
-    """Sum an array or Tensor over the axes along which `shape` was broadcast to its shape."""
-    extra = len(x.shape) - len(shape)
-    axes = (*range(extra), *(i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1))
-    return (x.sum(axis=axes, keepdims=True) if axes else x).reshape(shape)
-
-
-def _fit(gradient: Any, node: Node, number: int, edge: Edge) -> Any:
-    """Return the gradient in its operand's shape and dtype; the one place where broadcasting is undone."""
-    if gradient.shape != edge.shape:
-        if not node.primitive.broadcasts:
-            raise GradientError(
-                f"{node.name}: the rule of argument {node.primitive.label(number)} expected to return a gradient of "
-                f"the argument's shape {edge.shape}, got {gradient.shape}"
-            )
-        gradient = sum_to(gradient, edge.shape)
-    return gradient if gradient.dtype == edge.dtype else gradient.astype(edge.dtype)
-
-
-def backpropagate(
-    roots: Sequence[tuple[Edge, Any]],
-    inputs: Sequence[Edge] | None = None,
-    *,
-    create_graph: bool = False,
-    retain_graph: bool = False,
-    partial: bool = False,
-) -> dict[Edge, Any]:
-    """Return the gradient of sum <output, gradient> over `roots` (pairs of the two), for `inputs` or for all leaves.
-
-    With `partial` the walk ends at the inputs: what one has on another does not count.
-    The gradients are raw arrays, or Tensors under `create_graph`. What is returned never shares memory with the
-    gradients that were given.
-    """
-    targets = set(inputs or ())
-    order, wanted = _history([edge for edge, _ in roots if isinstance(edge, Node)], inputs, partial)
-    gradients: dict[Edge, Any] = {}
-    owned: set[Edge] = set()  # edges whose gradient is a buffer of ours, to be added to in place
-    results: dict[Edge, Any] = {}
-
-    def accumulate(edge: Edge, gradient: Any, aliased: bool) -> None:
-        if edge not in gradients:
-            keeps = not create_graph and (isinstance(edge, Variable) or edge in targets)
-            gradients[edge] = gradient.copy() if aliased and keeps else gradient
-        elif create_graph or edge not in owned:
-            gradients[edge] = gradients[edge] + gradient
-            owned.add(edge)
-        else:
-            gradients[edge] += gradient
-
-    for edge, gradient in roots:
-        accumulate(edge, gradient, aliased=True)
-    with recording(create_graph):
-        for node in order:
-            g = gradients.pop(node, None)
-            if g is None:
-                continue
-            if node in targets:
-                results[node] = g
-            for number, (edge, gradient) in enumerate(
-                zip(node.edges, node.pull(g, wanted, create_graph), strict=False)
-            ):
-                if gradient is None or edge is None or (wanted is not None and edge not in wanted):
-                    continue
-                fitted = _fit(gradient, node, number, edge)
-                if modes.anomaly:
-                    _check_finite(raw(fitted), f"the rule of {node.name!r} (forward at {node.site}) for operand {number}")
-                accumulate(edge, fitted, aliased=fitted is g or getattr(fitted, "base", None) is not None)
-            if not retain_graph:
-                node.release()
-    return results | gradients
-
-
-def grad(
-    output: Any, inputs: Any, *, gradient: Any = None, create_graph: bool = False, retain_graph: bool | None = None
-) -> tuple[Any, ...]:
-    """Return the gradients of `output` with respect to each of `inputs`, without touching any `.grad`.
-
-    Parameters
-    ----------
-    output
-        A Tensor that requires grad; a scalar, unless `gradient` is given.
-    inputs
-        A Tensor or a sequence of Tensors; leaves or results on the way.
-    gradient
-        What multiplies the Jacobian from the left; same shape as `output`. Default: one, for a scalar.
-    create_graph
-        Record the computation of the gradients, so that they can be differentiated again.
-    retain_graph
-        Keep what the graph retains, for another backward through it. Default: the value of `create_graph`.
-
-    Returns
-    -------
-    tuple of Tensor or None
-        None where the output does not depend on the input.
-
-    Raises
-    ------
-    GradientError
-        If the output does not require grad, is no scalar and comes without `gradient`, or its graph was freed.
-
-    Examples
-    --------
-    >>> from tinygrad_ckn import Tensor, grad
-    >>> x = Tensor(3.0, requires_grad=True)
-    >>> (slope,) = grad(x**2, x, create_graph=True)
-    >>> slope.item(), grad(slope, x)[0].item()
-    (6.0, 2.0)
-    """
-    inputs = [inputs] if isinstance(inputs, Variable) else list(inputs)
-    for i, tensor in enumerate(inputs):
-        if not isinstance(tensor, Variable) or not tensor._requires_grad:
-            raise GradientError(f"grad: inputs[{i}] expected a Tensor with requires_grad=True, got {tensor!r}")
-    edges = [tensor._node or tensor for tensor in inputs]
-    results = backpropagate(
-        [(output._node or output, seed(output, gradient, create_graph))],
-        edges,
-        create_graph=create_graph,
-        retain_graph=create_graph if retain_graph is None else retain_graph,
-    )
-    return tuple(as_tensor(results.get(edge)) for edge in edges)
-
-
-def as_tensor(gradient: Any) -> Any:
-    """Return a result of `backpropagate` as a Tensor; None stays None."""
-    if gradient is None or isinstance(gradient, Variable):
-        return gradient
-    return Variable.wrap(xp_of(gradient).asarray(gradient))
-
-
-def seed(output: Any, gradient: Any, create_graph: bool) -> Any:
-    """Return the gradient to start from, checked: an array, or a Tensor if a graph is to be created."""
-    if not isinstance(output, Variable) or not output._requires_grad:
-        raise GradientError(
-            f"backward: expected an output that depends on a tensor with requires_grad=True, got {output!r}"
-        )
-    xp = xp_of(output._data)
-    start = raw(gradient)
-    if start is None:
-        if output._data.size != 1:
-            raise GradientError(
-                f"backward: argument gradient expected an array of the output's shape {output.shape}, got None, "
-                "which is for outputs of one element; pass gradient= or take a .sum() first"
-            )
-        start = xp.ones_like(output._data)
-    start = xp.asarray(start)
-    if start.shape != output.shape or start.dtype.kind not in "fiub":
-        raise GradientError(
-            f"backward: argument gradient expected real numbers of the output's shape {output.shape}, "
-            f"got {start.dtype} of shape {start.shape}"
-        )
-    start = start if start.dtype == output.dtype else start.astype(output.dtype)
-    if not create_graph:
-        return start
-    return gradient if isinstance(gradient, Variable) else Variable.wrap(start)
 
 
 Primitive.dispatch = staticmethod(apply)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_ckn.backend import Axis, asarray, backend_of, check_real, to_numpy, use
+from tinygrad_ckn.backward import as_tensor, backpropagate, seed
 from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
-from tinygrad_ckn.graph import Variable, as_tensor, backpropagate, seed
+from tinygrad_ckn.graph import Variable
 from tinygrad_ckn.primitive import REGISTRY
 
 _UFUNCS = {"absolute": "abs", "true_divide": "divide"}  # NumPy's names that differ from the op's
@@ -296,7 +297,6 @@ class Tensor(Variable):
         def swapaxes(self, axis1: int, axis2: int) -> Tensor: ...
         def squeeze(self, axis: Axis = None) -> Tensor: ...
         def astype(self, dtype: Any) -> Tensor: ...
-        def copy(self) -> Tensor: ...
         def clip(self, a_min: float | None = None, a_max: float | None = None) -> Tensor: ...
 
 

@@ -255,10 +255,10 @@ class CKN(Module):
         *,
         epochs: int = 10,
         batch_size: int = 128,
-        lr: float = 0.1,
+        lr: float = 0.01,
         momentum: float = 0.9,
         loss: str = "cross_entropy",
-        l2: float | None = None,
+        l2: float = 1e-5,
         n_patches: int = 100_000,
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = quiet,
@@ -273,8 +273,11 @@ class CKN(Module):
             (N, C, H, W) and integers (N,).
         epochs, batch_size, lr, momentum
             Of SGD; the rate falls to 0 on a cosine.
-        loss, l2
-            As for `fit_classifier`; the l2 that it chose is used throughout.
+        loss
+            As for `fit_classifier`.
+        l2
+            Regularisation while the filters learn, in the terms of `fit_classifier`; for the classifier that is fitted
+            at last, the best one is found on a part held out.
         n_patches
             As for `fit_unsupervised`.
         rng
@@ -293,7 +296,7 @@ class CKN(Module):
         array = self._array(images)
         y = self.labels(labels, len(array))
         fitting.fit_filters(self, array, n_patches=n_patches, iterations=10, rng=random, report=report)
-        l2 = fitting.fit_classifier(self, array, y, loss=loss, l2=l2, iterations=30, rng=random, report=report)
+        start = fitting.fit_classifier(self, array, y, loss=loss, l2=l2, iterations=30, rng=random, report=report)
         fitting.descend(
             self,
             array,
@@ -303,11 +306,11 @@ class CKN(Module):
             lr=lr,
             momentum=momentum,
             loss=loss,
-            l2=l2,
+            l2=l2 * start.scale**2,
             rng=random,
             report=report,
         )
-        fitting.fit_classifier(self, array, y, loss=loss, l2=l2, iterations=30, rng=random, report=report)
+        fitting.fit_classifier(self, array, y, loss=loss, l2=None, iterations=30, rng=random, report=report)
         return self
 
     def _array(self, images: Any) -> Any:

@@ -8,6 +8,7 @@ round, for the Hessian of the loss is at most a multiple of X^T X / n.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,22 +16,27 @@ from typing import Any
 from tinygrad_ckn import ops
 from tinygrad_ckn.backend import CPU, Generator, rng as generator, to_numpy, xp_of
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.graph import grad
+from tinygrad_ckn.backward import grad
 from tinygrad_ckn.tensor import Tensor
 
 LOSSES: dict[str, Callable[[Any, Any], Any]] = {"cross_entropy": ops.cross_entropy, "squared_hinge": ops.squared_hinge}
-L2_GRID = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
+L2_GRID = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10)
 _HELD_OUT = 0.1
-_ROUNDING = 1e-7  # what rounding a Gram matrix in float32 may take from its eigenvalues, relative to the trace
+_BLOCK = 4096  # examples centred at a time
 
 
 @dataclass
 class LinearFit:
-    """Scores are x @ weight.T + bias: weight (k, D), bias (k,); the l2 used, and the loss held out for each l2 tried."""
+    """Scores are x @ weight.T + bias: weight (k, D), bias (k,).
+
+    `l2` is the one used, `scale` the root mean squared norm of the centred features, by which they were divided, and
+    `held_out` the loss on the part held out for each l2 tried.
+    """
 
     weight: Any
     bias: Any
     l2: float
+    scale: float
     held_out: dict[float, float] = field(default_factory=dict)
 
 
@@ -42,9 +48,12 @@ class _Problem:
         self.x, self.labels, self.k = features, labels, n_classes
         self.loss = LOSSES[loss]
         self.mean = features.mean(axis=0)
-        gram = features.T @ features / len(features) - self.xp.outer(self.mean, self.mean)
-        self.scale = float(self.xp.sqrt(max(float(self.xp.trace(gram)), 0.0))) or 1.0
-        self.gram = to_numpy(gram).astype("float64") / self.scale**2
+        gram: Any = 0.0
+        for i in range(0, len(features), _BLOCK):
+            centred = features[i : i + _BLOCK] - self.mean
+            gram = gram + to_numpy(centred.T @ centred).astype("float64")
+        self.scale = math.sqrt(CPU.xp.trace(gram) / len(features)) or 1.0
+        self.gram = gram / (len(features) * self.scale**2)
 
     def linear(self, point: Any) -> tuple[Any, Any]:
         """Return weight and bias on features as they are, neither centred nor scaled."""
@@ -64,10 +73,10 @@ class _Problem:
 
     def minimise(self, l2: float, start: Any, iterations: int) -> Any:
         """Return the point that L-BFGS reaches from `start`."""
-        from scipy.linalg import cholesky, solve_triangular
+        from scipy.linalg import solve_triangular
         from scipy.optimize import minimize
 
-        root = cholesky(self.gram + (2 * l2 + _ROUNDING) * CPU.xp.eye(len(self.gram)))  # upper: R^T R
+        root = _root(self.gram, 2 * l2)
 
         def point_of(v: Any) -> Any:
             point = v.reshape(start.shape).copy()
@@ -83,6 +92,18 @@ class _Problem:
         v[:, :-1] = start[:, :-1] @ root.T
         found = minimize(function, v.reshape(-1), jac=True, method="L-BFGS-B", options={"maxiter": iterations})
         return point_of(found.x)
+
+
+def _root(gram: Any, shift: float) -> Any:
+    """Return upper R with R^T R = gram + shift I; the shift is raised where rounding in float32 left it indefinite."""
+    from scipy.linalg import LinAlgError, cholesky
+
+    shift = max(shift, 1e-9)
+    while True:
+        try:
+            return cholesky(gram + shift * CPU.xp.eye(len(gram)))
+        except LinAlgError:
+            shift *= 10
 
 
 def fit_linear(
@@ -145,7 +166,7 @@ def fit_linear(
     weight, bias = problem.linear(problem.minimise(l2, start, iterations))
     if not bool(xp_of(weight).isfinite(weight).all()):
         raise DataError("fit_linear: argument features expected finite numbers, got NaN or infinity; look at the images")
-    return LinearFit(weight, bias, l2, held_out)
+    return LinearFit(weight, bias, l2, problem.scale, held_out)
 
 
 def _choose_l2(

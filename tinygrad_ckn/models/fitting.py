@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_ckn.backend import Generator, xp_of
 from tinygrad_ckn.errors import ConfigError, GradientError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.models.classifier import LOSSES, fit_linear
+from tinygrad_ckn.models.classifier import LOSSES, LinearFit, fit_linear
 from tinygrad_ckn.models.kmeans import spherical_kmeans
 from tinygrad_ckn.models.patches import sample_patches
 from tinygrad_ckn.modes import no_grad
@@ -69,14 +69,15 @@ def fit_classifier(
     iterations: int,
     rng: Generator,
     report: Callable[[Progress], None] = quiet,
-) -> float:
-    """Set the classifier's weights; return the l2 that was used."""
+) -> LinearFit:
+    """Set the classifier's weights, and return what was fitted."""
     features = model.encode(images)
     fit = fit_linear(features, labels, model.n_classes, loss=loss, l2=l2, iterations=iterations, rng=rng)
     model.classifier.weight.data = fit.weight
-    model.classifier.bias.data = fit.bias
+    if model.classifier.bias is not None:
+        model.classifier.bias.data = fit.bias
     report(Progress("classifier", 1, 1, {"l2": fit.l2, **{f"held_out_{k:g}": v for k, v in fit.held_out.items()}}))
-    return fit.l2
+    return fit
 
 
 def descend(
@@ -93,7 +94,7 @@ def descend(
     rng: Generator,
     report: Callable[[Progress], None] = quiet,
 ) -> None:
-    """Train all parameters that require grad by SGD, each constrained one on its sphere."""
+    """Train all parameters that require grad by SGD, each constrained one on its sphere; l2 is on the raw weights."""
     if epochs < 0 or batch_size < 1:
         raise ConfigError(f"fit: expected epochs >= 0 and batch_size >= 1, got {epochs!r} and {batch_size!r}")
     xp = xp_of(images)

@@ -73,7 +73,7 @@ def spherical_kmeans(
     Examples
     --------
     >>> points = np.array([[2.0, 0.0], [0.0, 3.0], [1.0, 0.1], [0.0, 0.0]])
-    >>> spherical_kmeans(points, 2).centroids.round(2).tolist()
+    >>> sorted(spherical_kmeans(points, 2).centroids.round(2).tolist())
     [[0.0, 1.0], [1.0, 0.05]]
     """
     if not isinstance(n_clusters, int) or n_clusters < 1 or iterations < 1:

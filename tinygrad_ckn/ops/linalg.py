@@ -64,7 +64,7 @@ def _check_positive(xp: Namespace, op: str, w: Any, eps: float, *, zero: bool) -
         )
 
 
-@primitive(saves=True)
+@primitive(name="inverse_sqrt", saves=True)
 def _inverse_sqrt(xp: Namespace, a: Array, eps: float) -> Any:
     w, v = _eigh(xp, "inverse_sqrt", a)
     w = w + eps

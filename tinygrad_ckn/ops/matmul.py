@@ -52,8 +52,8 @@ def _matmul_b(g: Any, a: Any, b: Any) -> Any:
 matmul.vjp(a=_matmul_a, b=_matmul_b)
 
 
-@primitive(broadcasts=True)
-def contract(xp: Namespace, *operands: Array, subscripts: str) -> Any:
+@primitive(name="einsum", broadcasts=True)
+def _contract(xp: Namespace, *operands: Array, subscripts: str) -> Any:
     """Return an einsum in which each operand's letters are distinct and each occurs in the output or elsewhere."""
     return xp.einsum(subscripts, *operands, optimize=True)
 
@@ -69,7 +69,7 @@ def _contract_rules(g: Any, operands: Any, subscripts: str) -> list[Any]:
     return gradients
 
 
-contract.vjp(operands=_contract_rules)
+_contract.vjp(operands=_contract_rules)
 
 
 def einsum(subscripts: str, *operands: Any) -> Any:
@@ -93,7 +93,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
         lonely = tuple(i for i, letter in enumerate(letters) if count[letter] == 1)
         reduced.append(array.sum(axis=lonely) if lonely else array)
         terms.append("".join(letter for letter in letters if count[letter] > 1))
-    return contract(*reduced, subscripts=f"{','.join(terms)}->{output}")
+    return _contract(*reduced, subscripts=f"{','.join(terms)}->{output}")
 
 
 def _parse(subscripts: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, asarray
 from tinygrad_ckn.errors import ShapeError
-from tinygrad_ckn.graph import sum_to as _sum_to
+from tinygrad_ckn.backward import sum_to as _sum_to
 from tinygrad_ckn.ops.index import getitem
 from tinygrad_ckn.primitive import primitive
 

@@ -13,13 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinygrad_ckn.backend import Generator, rng, to_numpy, xp_of
-from tinygrad_ckn.errors import DTypeError, GradientError
+from tinygrad_ckn.backend import Generator, rng, to_numpy
+from tinygrad_ckn.backward import backpropagate
+from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.functional import jvp
-from tinygrad_ckn.graph import Variable, backpropagate, raw
-from tinygrad_ckn.modes import enable_grad, no_grad
-from tinygrad_ckn.tensor import Tensor
+from tinygrad_ckn.graph import Variable
+from tinygrad_ckn.modes import enable_grad
 from tinygrad_ckn.testing._numeric import Estimate, derivative, mixed_derivative
+from tinygrad_ckn.testing._problem import Problem, count, dot, norm, problem_of, random_like
 
 TOLERANCE = {1: 1e-7, 2: 1e-5}
 _FLOOR = 1e-5  # derivatives this much smaller than value / argument are compared with that instead
@@ -53,77 +54,16 @@ class Report:
         return f"{self.name}: {len(self.comparisons)} derivatives compared, largest relative error {self.error:.1e}"
 
 
-class _Problem:
-    """A computation from leaves to outputs, which can be moved along directions and put back."""
-
-    def __init__(self, name: str, compute: Callable[[], Any], leaves: Sequence[Tensor], names: Sequence[str]) -> None:
-        self.name = name
-        self.leaves = list(leaves)
-        self.names = list(names)
-        self.origin = [leaf.data for leaf in leaves]
-        self._compute = compute
-        # The steps are relative to the size of the data.
-        self.scales = [math.sqrt(float((x * x).mean())) or 1.0 if x.size else 1.0 for x in self.origin]
-
-    def outputs(self) -> list[Tensor]:
-        result = self._compute()
-        outputs = list(result) if isinstance(result, tuple | list) else [result]
-        for y in outputs:
-            if not isinstance(y, Variable) or y.dtype != "float64":
-                got = y.dtype if isinstance(y, Variable) else type(y).__name__
-                raise DTypeError(f"{self.name}: expected a function that returns float64 Tensors here, got {got}")
-        return outputs
-
-    def values(self, *moves: tuple[float, Sequence[Any]]) -> list[Any]:
-        """Return the outputs' arrays at origin + sum of step * direction; directions are in units of the scales."""
-        try:
-            for i, leaf in enumerate(self.leaves):
-                leaf.data = self.origin[i] + sum(s * self.scales[i] * d[i] for s, d in moves)
-            with no_grad():
-                return [y.data for y in self.outputs()]
-        finally:
-            for leaf, data in zip(self.leaves, self.origin, strict=True):
-                leaf.data = data
-
-    def directions(self, generator: Generator, only: int | None = None) -> list[Any]:
-        return [
-            xp_of(x).asarray(generator.standard_normal(x.shape) * (only is None or only == i))
-            for i, x in enumerate(self.origin)
-        ]
-
-    def pull(self, outputs: Sequence[Tensor], gradients: Sequence[Any], create_graph: bool = False) -> list[Any]:
-        """Return J^T g for every leaf; None where the outputs do not depend on it."""
-        roots = [(y._node or y, g) for y, g in zip(outputs, gradients, strict=True) if y.requires_grad]
-        results = backpropagate(roots, self.leaves, create_graph=create_graph, retain_graph=create_graph)
-        return [results.get(leaf) for leaf in self.leaves]
-
-
-def _dot(a: Sequence[Any], b: Sequence[Any]) -> float:
-    return math.fsum(float((x * y).sum()) for x, y in zip(a, b, strict=True) if x is not None)
-
-
-def _norm(a: Sequence[Any]) -> float:
-    return math.sqrt(math.fsum(float((x * x).sum()) for x in a if x is not None))
-
-
-def _count(a: Sequence[Any]) -> int:
-    return max(1, sum(x.size for x in a))
-
-
 def _relative(analytic: float, numeric: Estimate, typical: float, magnitude: float) -> float:
     """Return the error relative to the larger of the derivative, its typical size, and a floor from the value."""
     size = max(math.fabs(analytic), math.fabs(numeric.value), typical, _FLOOR * magnitude)
     return math.fabs(analytic - numeric.value) / size if size else 0.0
 
 
-def _random_like(arrays: Sequence[Any], generator: Generator) -> list[Any]:
-    return [xp_of(y).asarray(generator.standard_normal(y.shape)) for y in arrays]
-
-
-def _first_order(problem: _Problem, generator: Generator, tolerance: float) -> list[Comparison]:
+def _first_order(problem: Problem, generator: Generator, tolerance: float) -> list[Comparison]:
     outputs = problem.outputs()
     values = [y.data for y in outputs]
-    upstream = _random_like(values, generator)
+    upstream = random_like(values, generator)
     pulled = problem.pull(outputs, upstream)
     if any(not (a == b).all() for a, b in zip(values, problem.values(), strict=True)):
         raise GradientError(f"{problem.name}: expected the same result twice, got two; fix the function's random seed")
@@ -131,19 +71,17 @@ def _first_order(problem: _Problem, generator: Generator, tolerance: float) -> l
     for i, name in enumerate(problem.names):
         gradient, scale = pulled[i], problem.scales[i]
         direction = problem.directions(generator, only=i)
-        analytic = scale * _dot([gradient], [direction[i]])
-        numeric = derivative(lambda s, d=direction: _dot(upstream, problem.values((s, d))))
-        typical = scale * _norm([gradient]) * _norm(direction) / math.sqrt(_count([problem.origin[i]]))
-        error = _relative(analytic, numeric, typical, _norm(upstream) * _norm(values))
+        analytic = scale * dot([gradient], [direction[i]])
+        numeric = derivative(problem.along(upstream, direction))
+        typical = scale * norm([gradient]) * norm(direction) / math.sqrt(count([problem.origin[i]]))
+        error = _relative(analytic, numeric, typical, norm(upstream) * norm(values))
         comparisons.append(Comparison(1, name, analytic, numeric, error))
         if not error <= tolerance:
             raise GradientError(_explain(problem, i, upstream, gradient, comparisons[-1], tolerance))
     return comparisons
 
 
-def _explain(
-    problem: _Problem, i: int, upstream: list[Any], gradient: Any, worst: Comparison, tolerance: float
-) -> str:
+def _explain(problem: Problem, i: int, upstream: list[Any], gradient: Any, worst: Comparison, tolerance: float) -> str:
     """Find the element of argument i whose derivative is most off, and say so; or that the point is a kink."""
     head = f"{problem.name}: gradient of argument {problem.names[i]}"
     origin = problem.origin[i]
@@ -161,7 +99,7 @@ def _explain(
         unit[i] = unit[i].reshape(-1)
         unit[i][k] = 1.0
         unit[i] = unit[i].reshape(origin.shape)
-        numeric = derivative(lambda s, d=unit: _dot(upstream, problem.values((s, d))))
+        numeric = derivative(problem.along(upstream, unit))
         analytic = float(flat[k]) * problem.scales[i]
         if math.fabs(analytic - numeric.value) > found[0]:
             found = (math.fabs(analytic - numeric.value), f"element {_position(k, origin.shape)}", analytic, numeric)
@@ -181,16 +119,16 @@ def _position(k: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(position)
 
 
-def _second_order(problem: _Problem, generator: Generator, tolerance: float) -> list[Comparison]:
+def _second_order(problem: Problem, generator: Generator, tolerance: float) -> list[Comparison]:
     comparisons = []
     for i, name in enumerate(problem.names):
         with enable_grad():
             outputs = problem.outputs()
             values = [y.data for y in outputs]
-            gradients = [Variable.tensor_type(g, requires_grad=True) for g in _random_like(values, generator)]
+            gradients = [Variable.tensor_type(g, requires_grad=True) for g in random_like(values, generator)]
             pulled = problem.pull(outputs, gradients, create_graph=True)[i]
         u, v = problem.directions(generator, only=i), problem.directions(generator)
-        w = _random_like(values, generator)
+        w = random_like(values, generator)
         scaled = [s * d for s, d in zip(problem.scales, v, strict=True)]
         analytic = typical = 0.0
         if pulled is not None and pulled.requires_grad:
@@ -198,15 +136,15 @@ def _second_order(problem: _Problem, generator: Generator, tolerance: float) -> 
             results = backpropagate([(pulled._node or pulled, problem.scales[i] * u[i])], sources)
             second = [results.get(source) for source in sources]
             along = [*scaled, *w]
-            analytic = _dot(second, along)
-            typical = _norm(second) * _norm(along) / math.sqrt(_count(along))
+            analytic = dot(second, along)
+            typical = norm(second) * norm(along) / math.sqrt(count(along))
         upstream = [g.data for g in gradients]
 
         def phi(s: float, t: float, u: Any = u, v: Any = v, w: Any = w, g: Any = upstream) -> float:
-            return _dot([a + t * b for a, b in zip(g, w, strict=True)], problem.values((s, u), (t, v)))
+            return dot([a + t * b for a, b in zip(g, w, strict=True)], problem.values((s, u), (t, v)))
 
         numeric = mixed_derivative(phi)
-        error = _relative(analytic, numeric, typical, _norm(upstream) * _norm(values))
+        error = _relative(analytic, numeric, typical, norm(upstream) * norm(values))
         comparisons.append(Comparison(2, name, analytic, numeric, error))
         if not error <= tolerance:
             raise GradientError(
@@ -218,27 +156,7 @@ def _second_order(problem: _Problem, generator: Generator, tolerance: float) -> 
     return comparisons
 
 
-def _problem(function: Callable[..., Any], inputs: Any) -> _Problem:
-    """Wrap a function and the point: floating inputs become float64 leaves, others are passed as they are."""
-    name = getattr(function, "__name__", type(function).__name__)
-    points = [inputs] if isinstance(inputs, Variable) or hasattr(inputs, "dtype") else list(inputs)
-    args, leaves, names = [], [], []
-    for i, point in enumerate(points):
-        array = raw(point)
-        if hasattr(array, "dtype") and array.dtype.kind == "f":
-            device = point.device if isinstance(point, Tensor) else "cpu"
-            leaf = Variable.tensor_type(array, dtype="float64", requires_grad=True, device=device)
-            leaves.append(leaf)
-            names.append(str(i))
-            args.append(leaf)
-        else:
-            args.append(point)
-    if not leaves:
-        raise DTypeError(f"{name}: expected at least one floating array among the inputs, got none; pass float64 arrays")
-    return _Problem(name, lambda: function(*args), leaves, names)
-
-
-def _run(problem: _Problem, orders: Sequence[int], tolerances: dict[int, float], seed: int) -> Report:
+def _run(problem: Problem, orders: Sequence[int], tolerances: dict[int, float], seed: int) -> Report:
     generator = rng(seed)
     report = Report(problem.name)
     for order in orders:
@@ -283,7 +201,7 @@ def gradcheck(
     if order not in (1, 2):
         raise GradientError(f"gradcheck: argument order expected 1 or 2, got {order!r}")
     tolerances = TOLERANCE if tolerance is None else {1: tolerance, 2: tolerance}
-    return _run(_problem(function, inputs), range(1, order + 1), tolerances, seed)
+    return _run(problem_of(function, inputs), range(1, order + 1), tolerances, seed)
 
 
 def gradgradcheck(
@@ -301,12 +219,10 @@ def gradgradcheck(
     >>> gradgradcheck(ops.tanh, np.array([0.5, -1.0])).error < 1e-5
     True
     """
-    return _run(_problem(function, inputs), (2,), {2: tolerance}, seed)
+    return _run(problem_of(function, inputs), (2,), {2: tolerance}, seed)
 
 
-def check_jvp(
-    function: Callable[..., Any], inputs: Any, *, tolerance: float = TOLERANCE[1], seed: int = 0
-) -> Report:
+def check_jvp(function: Callable[..., Any], inputs: Any, *, tolerance: float = TOLERANCE[1], seed: int = 0) -> Report:
     """Check `jvp` of a function of floating inputs, returning one Tensor, along a random direction.
 
     Raises
@@ -319,17 +235,17 @@ def check_jvp(
     >>> check_jvp(ops.tanh, np.array([0.5, -1.0])).error < 1e-7
     True
     """
-    problem = _problem(function, inputs)
+    problem = problem_of(function, inputs)
     generator = rng(seed)
     values = problem.values()
-    upstream = _random_like(values, generator)
+    upstream = random_like(values, generator)
     direction = problem.directions(generator)
     tangents = [s * d for s, d in zip(problem.scales, direction, strict=True)]
     product = jvp(function, [Variable.wrap(x) for x in problem.origin], tangents)[1].data
-    analytic = _dot(upstream, [product])
-    numeric = derivative(lambda s: _dot(upstream, problem.values((s, direction))))
-    typical = _norm(upstream) * _norm([product]) / math.sqrt(_count(upstream))
-    error = _relative(analytic, numeric, typical, _norm(upstream) * _norm(values))
+    analytic = dot(upstream, [product])
+    numeric = derivative(problem.along(upstream, direction))
+    typical = norm(upstream) * norm([product]) / math.sqrt(count(upstream))
+    error = _relative(analytic, numeric, typical, norm(upstream) * norm(values))
     if not error <= tolerance:
         raise GradientError(
             f"{problem.name}: jvp along a random direction expected {numeric.value:.9g}, got {analytic:.9g}; "
@@ -338,9 +254,7 @@ def check_jvp(
     return Report(problem.name, [Comparison(1, "all", analytic, numeric, error)])
 
 
-def check_adjoint(
-    function: Callable[..., Any], inputs: Any, *, tolerance: float = 1e-12, seed: int = 0
-) -> Report:
+def check_adjoint(function: Callable[..., Any], inputs: Any, *, tolerance: float = 1e-12, seed: int = 0) -> Report:
     """Check <J u, g> = <u, J^T g> for a function linear (or affine) in each input, to rounding: no differences.
 
     J u is the function's own value at u less that at 0, so that the rule is compared with nothing but the forward.
@@ -355,10 +269,10 @@ def check_adjoint(
     >>> check_adjoint(lambda x: ops.unfold(x, 2), np.ones((1, 1, 3, 4))).error <= 1e-12
     True
     """
-    problem = _problem(function, inputs)
+    problem = problem_of(function, inputs)
     generator = rng(seed)
     outputs = problem.outputs()
-    upstream = _random_like([y.data for y in outputs], generator)
+    upstream = random_like([y.data for y in outputs], generator)
     pulled = problem.pull(outputs, upstream)
     report = Report(problem.name)
     for i, name in enumerate(problem.names):
@@ -366,11 +280,10 @@ def check_adjoint(
         problem.scales[i] = 1.0
         away = [-x if k == i else 0 * x for k, x in enumerate(problem.origin)]
         pushed = [
-            a - b
-            for a, b in zip(problem.values((1, away), (1, direction)), problem.values((1, away)), strict=True)
+            a - b for a, b in zip(problem.values((1, away), (1, direction)), problem.values((1, away)), strict=True)
         ]
-        forward, backward = _dot(upstream, pushed), _dot([pulled[i]], [direction[i]])
-        size = _norm(upstream) * _norm(pushed) + _norm(direction) * _norm([pulled[i]])
+        forward, backward = dot(upstream, pushed), dot([pulled[i]], [direction[i]])
+        size = norm(upstream) * norm(pushed) + norm(direction) * norm([pulled[i]])
         error = math.fabs(forward - backward) / size if size else 0.0
         report.comparisons.append(Comparison(1, name, backward, Estimate(forward, 0.0, 1.0), error))
         if not error <= tolerance:
@@ -405,13 +318,13 @@ def check_module(module: Any, *inputs: Any, order: int = 1, tolerance: float | N
     True
     """
     twin = copy.deepcopy(module)
-    problem = _problem(twin, inputs)
+    problem = problem_of(twin, inputs)
     for name, parameter in twin.named_tensors():
         if parameter.dtype.kind == "f":
             parameter._data = parameter._data.astype("float64")
         if parameter.requires_grad:
             problem.leaves.append(parameter)
             problem.names.append(name)
-    problem = _Problem(type(module).__name__, problem._compute, problem.leaves, problem.names)
+    problem = Problem(type(module).__name__, problem._compute, problem.leaves, problem.names)
     tolerances = TOLERANCE if tolerance is None else {1: tolerance, 2: tolerance}
     return _run(problem, range(1, order + 1), tolerances, seed)

@@ -1,0 +1,13 @@
+"""Checks of derivatives, for your own functions as for this library's; the strategies need `tinygrad-ckn[test]`."""
+
+from tinygrad_ckn.testing.gradcheck import (
+    Comparison,
+    Report,
+    check_adjoint,
+    check_jvp,
+    check_module,
+    gradcheck,
+    gradgradcheck,
+)
+
+__all__ = ["Comparison", "Report", "check_adjoint", "check_jvp", "check_module", "gradcheck", "gradgradcheck"]

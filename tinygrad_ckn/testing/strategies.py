@@ -1,0 +1,210 @@
+"""Hypothesis strategies for arrays and arguments, with the degenerate cases that break hand-written gradients.
+
+Hypothesis draws shapes, options and a seed, and shrinks them; the values come from that seed. Needs the extra
+`tinygrad-ckn[test]`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tinygrad_ckn.backend import CPU, Generator, rng
+from tinygrad_ckn.tensor import Tensor
+
+Strategy = st.SearchStrategy[Any]
+_seeds = st.integers(0, 2**32 - 1)
+
+
+def _drawn(make: Any) -> Strategy:
+    """Return a strategy of make(draw, generator)."""
+
+    @st.composite
+    def strategy(draw: st.DrawFn) -> Any:
+        return make(draw, rng(draw(_seeds)))
+
+    return strategy()
+
+
+def _sizes(draw: st.DrawFn, shape: tuple[int | Strategy, ...]) -> tuple[int, ...]:
+    return tuple(n if isinstance(n, int) else draw(n) for n in shape)
+
+
+def arrays(
+    *shape: int | Strategy, low: float = -2.0, high: float = 2.0, distinct: bool = False, gap: float = 0.0
+) -> Strategy:
+    """Draw float64 arrays, uniform in [low, high).
+
+    Parameters
+    ----------
+    shape
+        Sizes, or strategies of sizes.
+    distinct
+        All elements at least (high - low) / (2 size) apart, for functions with kinks where elements are equal.
+    gap
+        No element closer than this to 0, for functions with a kink or a pole there.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(arrays(2, st.integers(1, 3)), lambda x: x.shape == (2, 3)).shape
+    (2, 3)
+    """
+
+    def make(draw: st.DrawFn, random: Generator) -> Any:
+        sizes = _sizes(draw, shape)
+        if not distinct:
+            x = random.uniform(low, high, sizes)
+        else:
+            count = CPU.xp.prod(sizes, dtype=int)
+            places = random.permutation(count) + random.uniform(0.25, 0.75, count)
+            x = low + (high - low) * (places / max(1, count)).reshape(sizes)
+        return CPU.xp.where(abs(x) < gap, CPU.xp.where(x < 0, -gap, gap) + x, x)
+
+    return _drawn(make)
+
+
+def integers_in(*shape: int | Strategy, below: int) -> Strategy:
+    """Draw integer arrays with values 0 .. below - 1: labels, indices.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(integers_in(3, below=2), lambda x: x.sum() == 3).tolist()
+    [1, 1, 1]
+    """
+    return _drawn(lambda draw, random: random.integers(0, below, _sizes(draw, shape)))
+
+
+def tensors(*shape: int | Strategy, **options: Any) -> Strategy:
+    """Draw Tensors that require grad; options as for `arrays`.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(tensors(2), lambda t: t.requires_grad).shape
+    (2,)
+    """
+    return arrays(*shape, **options).map(lambda x: Tensor(x, requires_grad=True))
+
+
+def spd_matrices(
+    *batch: int | Strategy, n: int | Strategy = 4, least: float = 0.1, spectra: Strategy | None = None
+) -> Strategy:
+    """Draw symmetric positive definite matrices (*batch, n, n) with chosen spectra in [least, 2].
+
+    Parameters
+    ----------
+    spectra
+        Of the words "random", "equal" (all eigenvalues alike), "pairs" (each twice), "tiny" (the smallest is `least`
+        times 1e-3). Default: any of them.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(spd_matrices(n=3), lambda a: True).shape
+    (3, 3)
+    """
+    kinds = st.sampled_from(["random", "equal", "pairs", "tiny"]) if spectra is None else spectra
+
+    def make(draw: st.DrawFn, random: Generator) -> Any:
+        size = n if isinstance(n, int) else draw(n)
+        shape = _sizes(draw, batch)
+        kind = draw(kinds)
+        w = random.uniform(least, 2.0, (*shape, size))
+        if kind == "equal":
+            w = w[..., :1] + CPU.xp.zeros(size)
+        elif kind == "pairs":
+            w = CPU.xp.repeat(w, 2, axis=-1)[..., :size]
+        elif kind == "tiny":
+            w[..., 0] = least * 1e-3
+        q = CPU.xp.linalg.qr(random.standard_normal((*shape, size, size)))[0]
+        a = (q * w[..., None, :]) @ q.swapaxes(-1, -2)
+        return 0.5 * (a + a.swapaxes(-1, -2))
+
+    return _drawn(make)
+
+
+def unit_sphere(rows: int | Strategy, columns: int | Strategy) -> Strategy:
+    """Draw matrices with rows of norm 1.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> bool(np.allclose((find(unit_sphere(2, 3), lambda z: True) ** 2).sum(axis=1), 1))
+    True
+    """
+
+    def make(draw: st.DrawFn, random: Generator) -> Any:
+        z = random.standard_normal(_sizes(draw, (rows, columns)))
+        return z / CPU.xp.linalg.norm(z, axis=1, keepdims=True)
+
+    return _drawn(make)
+
+
+def near_duplicate_filters(rows: int, columns: int, distance: float = 1e-4) -> Strategy:
+    """Draw filters on the sphere of which the last nearly coincides with the first.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> z = find(near_duplicate_filters(3, 4), lambda z: True)
+    >>> bool(0 < np.linalg.norm(z[0] - z[-1]) < 2e-4)
+    True
+    """
+
+    def make(draw: st.DrawFn, random: Generator) -> Any:
+        z = draw(unit_sphere(rows, columns))
+        z[-1] = z[0] + distance * random.uniform(0.5, 1) * draw(unit_sphere(1, columns))[0]
+        z[-1] /= CPU.xp.linalg.norm(z[-1])
+        return z
+
+    return _drawn(make)
+
+
+def patches_with_zero_norm(count: int, size: int) -> Strategy:
+    """Draw patches as rows, some of them zero.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> x = find(patches_with_zero_norm(4, 3), lambda x: True)
+    >>> bool((x == 0).all(axis=1).any())
+    True
+    """
+
+    def make(draw: st.DrawFn, random: Generator) -> Any:
+        x = random.uniform(-2, 2, (count, size))
+        x[random.integers(0, count)] = 0
+        x[random.random(count) < 0.25] = 0
+        return x
+
+    return _drawn(make)
+
+
+def conv_args(max_size: int = 7) -> Strategy:
+    """Draw (x, w, options) that `ops.correlate2d` takes: non-square, even kernels, stride, padding, dilation, groups.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> x, w, options = find(conv_args(), lambda a: a[2]["groups"] == 2)
+    >>> x.shape[1] == 2 * w.shape[1]
+    True
+    """
+
+    def make(draw: st.DrawFn, random: Generator) -> Any:
+        pairs = st.tuples(st.integers(1, 2), st.integers(1, 2))
+        groups, dilation, stride = draw(st.integers(1, 2)), draw(pairs), draw(pairs)
+        kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+        words = st.sampled_from(["valid", "same", "full"])
+        padding = draw(st.one_of(words, st.integers(0, 2), st.tuples(st.integers(0, 2), st.integers(0, 2))))
+        least = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+        size = [draw(st.integers(n, max(n, max_size))) for n in least]
+        channels = draw(st.integers(1, 2))
+        x = random.standard_normal((draw(st.integers(1, 2)), channels * groups, *size))
+        w = random.standard_normal((groups * draw(st.integers(1, 2)), channels, *kernel))
+        return x, w, {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+
+    return _drawn(make)
