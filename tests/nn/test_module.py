@@ -205,6 +205,8 @@ def test_to_where_it_is_keeps_the_arrays_and_an_unknown_device_is_refused() -> N
     with pytest.raises(BackendError, match="expected 'cpu' or 'cuda'"):
         module.to("tpu")
     assert module.weight.data is data
+    with pytest.raises(BackendError, match="expected 'cpu' or 'cuda'"):
+        ReLU().to("tpu")
 
 
 def test_repr_of_a_tree() -> None:

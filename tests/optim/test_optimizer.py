@@ -190,6 +190,7 @@ def test_a_loaded_state_goes_on_bit_for_bit(make: Make) -> None:
     second = make([resumed], lr=0.7)
     second.load_state_dict(state)
     assert second.lr == first.lr
+    assert {type(state["steps"]) for state in second.state} == {int}
     for array in [value for value in state.values() if isinstance(value, np.ndarray)]:
         array[...] = 1  # what is loaded is a copy
     descend(second, lambda: resumed**4, 3)

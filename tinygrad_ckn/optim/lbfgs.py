@@ -132,7 +132,7 @@ class LBFGS:
                     f"LBFGS.step: the closure expected to return a finite loss at the start, got {loss}"
                 )
             if loss < least:
-                best, least = point.copy(), loss
+                best, least = point, loss  # SciPy hands out copies
             return loss, gradient
 
         try:
