@@ -1,0 +1,146 @@
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save, save_file
+
+import tinygrad_ckn
+from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.models import CKN
+from tinygrad_ckn.training import load_model, save_model
+
+IMAGES = np.random.default_rng(0).random((5, 1, 8, 8), dtype=np.float32)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "model.safetensors"
+
+
+@pytest.fixture
+def metadata(model: CKN) -> dict[str, str]:
+    return {
+        "format": "tinygrad-ckn",
+        "format_version": "1",
+        "version": "0.1.0",
+        "architecture": json.dumps(model.config()),
+    }
+
+
+def test_a_loaded_model_is_the_saved_one(model: CKN, path: Path):
+    save_model(model, path)
+    loaded = load_model(str(path))
+    assert not loaded.training
+    assert loaded.config() == model.config()
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(loaded.state_dict()[name], array)
+    np.testing.assert_array_equal(loaded.scores(IMAGES), model.scores(IMAGES))
+
+
+def test_the_file_is_safetensors_with_metadata(model: CKN, path: Path, metadata: dict[str, str]):
+    save_model(model, path)
+    content = path.read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    assert header["__metadata__"] == {**metadata, "version": tinygrad_ckn.__version__}
+    assert load(content).keys() == model.state_dict().keys()
+
+
+def test_equal_models_give_equal_bytes(new_model: Callable[[], CKN], path: Path):
+    contents = set()
+    for _ in range(8):  # the order of safetensors itself is another one almost every time
+        save_model(new_model(), path)
+        contents.add(path.read_bytes())
+    assert len(contents) == 1
+
+
+def test_a_crash_keeps_the_model_that_was_there(model: CKN, path: Path, monkeypatch: pytest.MonkeyPatch):
+    save_model(model, path)
+    before = path.read_bytes()
+    model.classifier.bias.data = model.classifier.bias.data + 1
+
+    def crash(*args: object) -> None:
+        raise OSError("power failure")
+
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(OSError, match="power failure"):
+        save_model(model, path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+    load_model(path)
+
+
+def test_missing_file_and_folder(path: Path):
+    with pytest.raises(DataError, match="expected a model saved by save_model, got nothing; check the path"):
+        load_model(path)
+    with pytest.raises(DataError, match="got a folder"):
+        load_model(path.parent)
+
+
+@pytest.mark.parametrize("cut", [0, 5, 100, -1])
+def test_truncated(model: CKN, path: Path, cut: int):
+    save_model(model, path)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(DataError, match="expected a whole safetensors file, got one that is cut off"):
+        load_model(path)
+
+
+def test_another_format(path: Path):
+    path.write_bytes(b"PK\x03\x04" * 100)
+    with pytest.raises(DataError, match="expected a whole safetensors file"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("foreign", [None, {}, {"format": "pt"}])
+def test_foreign_metadata(model: CKN, path: Path, foreign: dict[str, str] | None):
+    save_file(model.state_dict(), path, foreign)
+    with pytest.raises(DataError, match=r"expected metadata with format 'tinygrad-ckn', got (None|'pt')"):
+        load_model(path)
+
+
+def test_newer_format(model: CKN, path: Path, metadata: dict[str, str]):
+    save_file(model.state_dict(), path, {**metadata, "format_version": "2", "version": "9.1"})
+    with pytest.raises(DataError, match=r"format_version 1 or older, got 2, written by tinygrad-ckn 9\.1; pip install"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("version", ["", "one", "0", "-1"])
+def test_format_version_that_is_none(model: CKN, path: Path, metadata: dict[str, str], version: str):
+    save_file(model.state_dict(), path, {**metadata, "format_version": version})
+    with pytest.raises(DataError, match=f"expected a format_version from 1 up in the metadata, got '{version}'"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda config: "",
+        lambda config: "{",
+        lambda config: "[]",
+        lambda config: "null",
+        lambda config: json.dumps({**config, "layers": []}),
+        lambda config: json.dumps({**config, "layers": [{"in_channels": 1}]}),
+        lambda config: json.dumps({**config, "image_size": [8]}),
+        lambda config: json.dumps({**config, "in_channels": 2}),
+        lambda config: json.dumps({name: value for name, value in config.items() if name != "n_classes"}),
+    ],
+)
+def test_an_architecture_that_is_none(
+    model: CKN, path: Path, metadata: dict[str, str], change: Callable[[dict[str, object]], str]
+):
+    save_file(model.state_dict(), path, {**metadata, "architecture": change(model.config())})
+    with pytest.raises(DataError, match=r"expected the architecture of a CKN in the metadata, got '"):
+        load_model(path)
+
+
+def test_tensors_of_another_architecture(model: CKN, path: Path, metadata: dict[str, str]):
+    state = model.state_dict()
+    state["classifier.bias"] = state["classifier.bias"][:2]
+    del state["layers.1.weight"]
+    path.write_bytes(save(state, metadata))
+    with pytest.raises(DataError, match="expected the tensors of the architecture in the file") as caught:
+        load_model(path)
+    assert "classifier.bias" in str(caught.value)
+    assert "layers.1.weight" in str(caught.value)

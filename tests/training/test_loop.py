@@ -1,0 +1,182 @@
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinygrad_ckn.data import Dataset, Split
+from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.models import Progress
+from tinygrad_ckn.training import Run, evaluate, loop, train
+
+FAST = {"n_patches": 1000}
+
+
+@pytest.fixture(scope="module")
+def told() -> list[Progress]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def supervised(few_digits: Dataset, tmp_path_factory: pytest.TempPathFactory, told: list[Progress]) -> loop.Result:
+    """A short training of every kind of phase."""
+    return train(
+        few_digits,
+        mode="supervised",
+        epochs=2,
+        batch_size=50,
+        lr=0.001,
+        **FAST,
+        out=tmp_path_factory.mktemp("supervised"),
+        source={"data": "digits", "data_dir": None},
+        report=told.append,
+    )
+
+
+def test_result_is_what_the_saved_model_does(supervised: loop.Result, few_digits: Dataset):
+    assert supervised.total == len(few_digits.test) == 72
+    assert supervised.correct == supervised.confusion.trace()
+    assert supervised.accuracy == supervised.correct / 72 > 0.8
+    again = Run.open(supervised.run.folder).load()
+    np.testing.assert_array_equal(evaluate(again, few_digits.test), supervised.confusion)
+    assert not supervised.model.training
+
+
+def test_times_and_memory(supervised: loop.Result):
+    assert list(supervised.seconds) == ["filters", "classifier", "epoch", "evaluate"]
+    assert all(seconds > 0 for seconds in supervised.seconds.values())
+    assert supervised.peak_memory is not None
+    assert 2**24 < supervised.peak_memory < 2**36
+
+
+def test_config_says_all(supervised: loop.Result):
+    config = json.loads((supervised.run.folder / "config.json").read_text())
+    assert config["data"] == {
+        "data": "digits",
+        "data_dir": None,
+        "name": "digits",
+        "train": 144,
+        "test": 72,
+        "image_shape": [1, 8, 8],
+        "n_classes": 10,
+        "class_names": list("0123456789"),
+    }
+    assert config["options"] == {
+        "model": "unsup-32-64",
+        "mode": "supervised",
+        "epochs": 2,
+        "batch_size": 50,
+        "lr": 0.001,
+        "n_patches": 1000,
+        "seed": 0,
+        "device": "cpu",
+    }
+    assert config["model"] == supervised.model.config()
+
+
+def test_metrics_have_a_line_for_each_phase_and_epoch(supervised: loop.Result):
+    records = supervised.run.records()
+    assert [(record["phase"], record.get("done")) for record in records] == [
+        ("filters", 1),
+        ("filters", 2),
+        ("classifier", 1),
+        ("epoch", 1),
+        ("epoch", 2),
+        ("classifier", 1),
+        ("test", None),
+    ]
+    assert all(record["seconds"] >= 0 for record in records[:-1])
+    assert {"loss", "train_accuracy", "lr"} <= records[3].keys()
+    assert records[-1]["accuracy"] == supervised.accuracy
+    assert records[-1]["confusion"] == supervised.confusion.tolist()
+    assert records[-1]["seconds"] == supervised.seconds
+    by_phase = sum(record["seconds"] for record in records[:2])
+    assert by_phase == pytest.approx(supervised.seconds["filters"], abs=0.01)
+
+
+def test_report_says_when_phases_begin_and_how_fast_they_are(supervised: loop.Result, told: list[Progress]):
+    steps = [(progress.phase, progress.done, progress.total) for progress in told]
+    assert steps == [
+        ("filters", 0, 2),
+        ("filters", 1, 2),
+        ("filters", 2, 2),
+        ("classifier", 0, 1),
+        ("classifier", 1, 1),
+        *(("batch", done, 6) for done in (1, 2, 3)),
+        ("epoch", 1, 2),
+        *(("batch", done, 6) for done in (4, 5, 6)),
+        ("epoch", 2, 2),
+        ("classifier", 0, 1),
+        ("classifier", 1, 1),
+        ("evaluate", 0, 72),
+        ("evaluate", 72, 72),
+    ]
+    assert all(progress.values["images_per_second"] > 0 for progress in told if progress.phase == "batch")
+
+
+def test_rate_counts_the_images_of_this_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    clock = [0.0]
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: clock[0])
+    told: list[Progress] = []
+    recorder = loop._Recorder(Run.create(tmp_path / "run", {}), told.append, n_images=144, batch_size=50)
+    for done in range(1, 7):
+        clock[0] += 2
+        recorder(Progress("batch", done, 6, {"loss": 1.0}))
+        if done == 3:
+            recorder(Progress("epoch", 1, 2, {"loss": 1.0}))
+    rates = [progress.values["images_per_second"] for progress in told if progress.phase == "batch"]
+    assert rates == [25, 25, 24, 25, 25, 24]
+    assert recorder.seconds == {"epoch": 6}
+
+
+def test_same_seed_same_file_and_another_seed_another(few_digits: Dataset, tmp_path: Path):
+    files = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        result = train(few_digits, seed=seed, **FAST, out=tmp_path / name)
+        files.append(result.run.model_path.read_bytes())
+    assert files[0] == files[1] != files[2]
+    assert [record["phase"] for record in result.run.records()] == ["filters", "filters", "classifier", "test"]
+
+
+def test_folder_is_named_by_data_and_model(few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    result = train(few_digits, **FAST)
+    assert result.run.folder.parent == Path("runs")
+    assert result.run.folder.name.endswith("-digits-unsup-32-64")
+
+
+def test_a_folder_with_files_is_refused_before_anything_is_learned(few_digits: Dataset, tmp_path: Path):
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(ConfigError, match="expected a new or empty folder"):
+        train(few_digits, out=tmp_path, report=lambda progress: pytest.fail("it learned"))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+
+def test_one_class_is_refused_before_anything_is_learned(few_digits: Dataset, tmp_path: Path):
+    zeros = Split(few_digits.train.images, np.zeros(len(few_digits.train), dtype=np.int64))
+    data = Dataset("zeros", zeros, few_digits.test, 10, few_digits.class_names)
+    with pytest.raises(DataError, match="at least two classes"):
+        train(data, out=tmp_path / "run")
+    assert Run.open(tmp_path / "run").records() == []
+
+
+def test_peak_memory_where_the_system_does_not_say(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert loop.peak_memory() is None
+
+
+def test_peak_memory_is_in_bytes_on_macos_already(monkeypatch: pytest.MonkeyPatch):
+    elsewhere = loop.peak_memory()
+    monkeypatch.setattr(loop.sys, "platform", "darwin")
+    assert elsewhere is not None
+    assert loop.peak_memory() == pytest.approx(elsewhere / 1024, rel=0.1)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu(few_digits: Dataset, tmp_path: Path):
+    pytest.importorskip("cupy")
+    on_gpu = train(few_digits, **FAST, device="cuda", out=tmp_path / "cuda")
+    on_cpu = train(few_digits, **FAST, out=tmp_path / "cpu")
+    assert on_gpu.model.classifier.weight.device == "cuda"
+    assert abs(on_gpu.correct - on_cpu.correct) <= 4

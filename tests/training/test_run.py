@@ -1,0 +1,106 @@
+import json
+import platform
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_ckn
+from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.models import CKN
+from tinygrad_ckn.training import Run
+from tinygrad_ckn.training import run as module
+
+
+def test_config_holds_what_was_given_with_time_and_versions(tmp_path: Path):
+    run = Run.create(tmp_path / "a" / "b", {"options": {"seed": 3}})
+    config = json.loads((tmp_path / "a" / "b" / "config.json").read_text())
+    assert config == run.config == Run.open(run.folder).config
+    assert config["options"] == {"seed": 3}
+    assert datetime.fromisoformat(config["created"]).tzinfo is not None
+    assert config["versions"] == {
+        "tinygrad-ckn": tinygrad_ckn.__version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in ("numpy", "scipy", "safetensors")},
+    }
+
+
+def test_a_version_that_is_not_installed(monkeypatch: pytest.MonkeyPatch):
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(module, "version", missing)
+    assert module.versions()["scipy"] is None
+
+
+def test_default_folders_never_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+
+    class Noon(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> "Noon":
+            return cls(2026, 1, 2, 12, 0, 0)
+
+    monkeypatch.setattr(module, "datetime", Noon)
+    folders = [Run.create(None, {}, name="digits-ckn5").folder.as_posix() for _ in range(3)]
+    start = "runs/20260102-120000-digits-ckn5"
+    assert folders == [start, f"{start}-2", f"{start}-3"]
+
+
+def test_an_existing_folder_is_taken_only_when_empty(tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    Run.create(tmp_path / "empty", {})
+    before = (tmp_path / "empty" / "config.json").read_bytes()
+    with pytest.raises(ConfigError, match="expected a new or empty folder for the run, got one that holds files"):
+        Run.create(tmp_path / "empty", {"other": 1})
+    assert (tmp_path / "empty" / "config.json").read_bytes() == before
+    with pytest.raises(ConfigError, match="got a file"):
+        Run.create(tmp_path / "empty" / "config.json", {})
+
+
+def test_every_line_is_in_the_file_at_once(tmp_path: Path):
+    run = Run.create(tmp_path / "run", {})
+    assert run.records() == []
+    for epoch in range(3):
+        run.log({"epoch": epoch})
+        lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+        assert json.loads(lines[-1]) == {"epoch": epoch}
+    assert run.records() == [{"epoch": 0}, {"epoch": 1}, {"epoch": 2}]
+
+
+def test_a_damaged_line_is_named(tmp_path: Path):
+    run = Run.create(tmp_path / "run", {})
+    run.log({"epoch": 1})
+    with (run.folder / "metrics.jsonl").open("a") as stream:
+        stream.write('{"epoch": ')
+    with pytest.raises(DataError, match=r"metrics.jsonl, line 2: expected a JSON object, got '{\"epoch\": '; remove"):
+        run.records()
+
+
+def test_model_goes_in_and_out(tmp_path: Path, model: CKN):
+    run = Run.create(tmp_path / "run", {})
+    with pytest.raises(DataError, match=r"expected model.safetensors in a finished run, got none"):
+        run.load()
+    run.save(model)
+    np.testing.assert_array_equal(run.load().classifier.weight.data, model.classifier.weight.data)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "expected a run's folder with a config.json, got none; check the path"),
+        (b"{", "expected JSON, got something else"),
+        (b"\xff", "expected JSON, got something else"),
+        (b"[]", "expected the configuration of a tinygrad-ckn run, got another JSON file"),
+        (b"{}", "expected the configuration of a tinygrad-ckn run, got another JSON file"),
+        (b'{"format": "tinygrad-ckn run"}', "expected format_version 1 or older, got None"),
+        (b'{"format": "tinygrad-ckn run", "format_version": 2}', "expected format_version 1 or older, got 2; pip"),
+    ],
+)
+def test_what_is_no_run_is_refused(tmp_path: Path, content: bytes | None, message: str):
+    if content is not None:
+        (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        Run.open(tmp_path)

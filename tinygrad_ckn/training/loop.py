@@ -1,0 +1,246 @@
+"""A training from data set to run folder: learn, save, measure once on the test part."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tinygrad_ckn.backend import asarray
+from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.data import Dataset
+from tinygrad_ckn.models import CKN, Progress
+from tinygrad_ckn.models.fitting import quiet
+from tinygrad_ckn.training import metrics
+from tinygrad_ckn.training._files import PathLike
+from tinygrad_ckn.training.evaluation import evaluate
+from tinygrad_ckn.training.options import N_PATCHES, Options, resolve
+from tinygrad_ckn.training.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a training gave.
+
+    Attributes
+    ----------
+    run
+        The folder with its files.
+    model
+        The trained model, in eval mode, on the device it was trained on.
+    confusion
+        Of the test images: (k, k), row: true class, column: predicted class.
+    seconds
+        By phase: "filters", "classifier", "epoch" (all of them), "evaluate".
+    peak_memory
+        Bytes of host memory that this process had at most; None where the system does not say.
+    """
+
+    run: Run
+    model: CKN
+    confusion: metrics.Confusion
+    seconds: dict[str, float]
+    peak_memory: int | None
+
+    @property
+    def total(self) -> int:
+        """The number of test images."""
+        return int(self.confusion.sum())
+
+    @property
+    def correct(self) -> int:
+        """The number of test images whose class was recognised."""
+        return int(self.confusion.trace())
+
+    @property
+    def accuracy(self) -> float:
+        """The share of test images whose class was recognised."""
+        return metrics.accuracy(self.confusion)
+
+
+def train(
+    dataset: Dataset,
+    *,
+    model: str | None = None,
+    mode: str | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    n_patches: int = N_PATCHES,
+    seed: int = 0,
+    device: str = "cpu",
+    out: PathLike | None = None,
+    source: Mapping[str, str | None] | None = None,
+    report: Callable[[Progress], None] = quiet,
+) -> Result:
+    """Train a preset on a data set, save it in a run's folder, and measure it on the test images, once, at the end.
+
+    The same seed gives the same model on the same device, libraries and number of threads.
+
+    Parameters
+    ----------
+    dataset
+        From `tinygrad_ckn.data.load`, or made of two Splits.
+    model, mode, epochs, batch_size, lr, n_patches, seed, device
+        See `training.options.resolve`.
+    out
+        The run's folder, new or empty; None: runs/<timestamp>-<data>-<model>.
+    source
+        The arguments "data" and "data_dir" of `load`, kept in config.json so that the run can be evaluated again.
+    report
+        Called as it goes on: with `done` = 0 when a phase begins, then after each step; `values` hold what was
+        measured, "seconds" of the step or "images_per_second".
+
+    Raises
+    ------
+    ConfigError
+        If an option is out of its range or the folder holds something.
+    BackendError
+        If the device is not there.
+    DataError
+        If the data cannot be trained on: one class only, too few patches.
+    ShapeError
+        If the images are too small for the model.
+    GradientError
+        If the loss becomes NaN or infinite.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn.data import load_digits
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     result = train(load_digits(), n_patches=2000, out=f"{parent}/run")
+    ...     result.accuracy > 0.9, sorted(path.name for path in result.run.folder.iterdir())
+    (True, ['config.json', 'metrics.jsonl', 'model.safetensors'])
+    """
+    options = resolve(
+        dataset.name,
+        model=model,
+        mode=mode,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        n_patches=n_patches,
+        seed=seed,
+        device=device,
+    )
+    random = generator(options.seed)
+    ckn = CKN.preset(
+        options.model,
+        in_channels=dataset.in_channels,
+        image_size=dataset.image_size,
+        n_classes=dataset.n_classes,
+        rng=random,
+    ).to(device)
+    config = {
+        "data": {**(source or {}), **_description(dataset)},
+        "options": asdict(options),
+        "model": ckn.config(),
+    }
+    run = Run.create(out, config, name=f"{dataset.name}-{options.model}")
+    recorder = _Recorder(run, report, len(dataset.train), options.batch_size or 1)
+    _fit(ckn, dataset, options, random, recorder)
+    run.save(ckn)
+    confusion = evaluate(ckn.eval(), dataset.test, report=report)
+    recorder.measure("evaluate")
+    result = Result(run, ckn, confusion, recorder.seconds, peak_memory())
+    run.log(
+        {
+            "phase": "test",
+            "accuracy": result.accuracy,
+            "correct": result.correct,
+            "total": result.total,
+            "confusion": confusion.tolist(),
+            "seconds": result.seconds,
+            "peak_memory": result.peak_memory,
+        }
+    )
+    return result
+
+
+def _fit(model: CKN, dataset: Dataset, options: Options, random: Any, report: Callable[[Progress], None]) -> None:
+    """Learn from the training images, moved to the device whole."""
+    images, labels = dataset.train.images, dataset.train.labels
+    if options.device != "cpu":
+        images, labels = (asarray(array, device=options.device) for array in (images, labels))
+    report(Progress("filters", 0, len(model.layers)))
+    if options.mode == "unsupervised":
+        model.labels(labels, len(images))  # refused now and not after minutes of k-means
+        model.fit_unsupervised(images, n_patches=options.n_patches, rng=random, report=report)
+        model.fit_classifier(images, labels, rng=random, report=report)
+        return
+    assert options.epochs is not None and options.batch_size is not None and options.lr is not None  # supervised
+    model.fit(
+        images,
+        labels,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        lr=options.lr,
+        n_patches=options.n_patches,
+        rng=random,
+        report=report,
+    )
+
+
+class _Recorder:
+    """Hands on what a model reports, with times and rates, and keeps it in metrics.jsonl, all but single batches."""
+
+    def __init__(self, run: Run, report: Callable[[Progress], None], n_images: int, batch_size: int) -> None:
+        self.run, self.report = run, report
+        self.n_images, self.batch_size = n_images, batch_size
+        self.seconds: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.phase == "batch":
+            self.report(self._with(progress, {"images_per_second": self._rate(progress)}))
+        elif progress.done == 0:
+            self.report(progress)
+        else:
+            seconds = round(self.measure(progress.phase), 3)
+            progress = self._with(progress, {"seconds": seconds})
+            self.run.log({"phase": progress.phase, "done": progress.done, "total": progress.total, **progress.values})
+            self.report(progress)
+            if progress.phase in ("filters", "epoch") and progress.done == progress.total:
+                self.report(Progress("classifier", 0, 1))
+
+    def measure(self, phase: str) -> float:
+        """Return the seconds since the last time something was measured, and add them to the phase."""
+        now = time.perf_counter()
+        seconds, self._since = now - self._since, now
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+        return seconds
+
+    def _rate(self, progress: Progress) -> float:
+        """Return the images a second of the epoch that is on."""
+        batches = -(-self.n_images // self.batch_size)  # an epoch
+        images = min(((progress.done - 1) % batches + 1) * self.batch_size, self.n_images)
+        return images / (time.perf_counter() - self._since)
+
+    @staticmethod
+    def _with(progress: Progress, values: Mapping[str, float]) -> Progress:
+        return Progress(progress.phase, progress.done, progress.total, {**progress.values, **values})
+
+
+def peak_memory() -> int | None:
+    """Return the bytes of host memory that this process had at most; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes, but bytes on macOS
+
+
+def _description(dataset: Dataset) -> dict[str, Any]:
+    """Return what config.json says about the data."""
+    return {
+        "name": dataset.name,
+        "train": len(dataset.train),
+        "test": len(dataset.test),
+        "image_shape": [dataset.in_channels, *dataset.image_size],
+        "n_classes": dataset.n_classes,
+        "class_names": list(dataset.class_names),
+    }

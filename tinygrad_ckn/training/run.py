@@ -1,0 +1,190 @@
+"""A run's folder: config.json says what was asked for, metrics.jsonl what happened, model.safetensors is the result."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Self
+
+import tinygrad_ckn
+from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.models import CKN
+from tinygrad_ckn.training._files import PathLike, atomic_write
+from tinygrad_ckn.training.checkpoint import load_model, save_model
+
+FORMAT = "tinygrad-ckn run"
+FORMAT_VERSION = 1
+PARENT = Path("runs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder with the files of one training.
+
+    Parameters
+    ----------
+    folder
+        Where the files are.
+    config
+        What config.json holds.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     run = Run.create(f"{parent}/first", {"seed": 0})
+    ...     run.log({"phase": "epoch", "loss": 0.5})
+    ...     Run.open(f"{parent}/first").records()
+    [{'phase': 'epoch', 'loss': 0.5}]
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+
+    @classmethod
+    def create(cls, out: PathLike | None, config: Mapping[str, Any], *, name: str = "run") -> Self:
+        """Make a folder and write config.json.
+
+        Parameters
+        ----------
+        out
+            The folder, new or empty; None: runs/<timestamp>-<name>.
+        config
+            What config.json is to hold, beside format, time and versions.
+        name
+            What the run is called when `out` is None.
+
+        Raises
+        ------
+        ConfigError
+            If the folder holds something: nothing is ever overwritten.
+        OSError
+            If the folder cannot be made.
+        """
+        now = datetime.now().astimezone()
+        folder = _new_folder(f"{now:%Y%m%d-%H%M%S}-{name}") if out is None else _empty_folder(Path(out))
+        head = {"format": FORMAT, "format_version": FORMAT_VERSION, "created": now.isoformat(timespec="seconds")}
+        run = cls(folder, {**head, **config, "versions": versions()})
+        atomic_write(folder / "config.json", (json.dumps(run.config, indent=2) + "\n").encode())
+        return run
+
+    @classmethod
+    def open(cls, folder: PathLike) -> Self:
+        """Open the folder of a run.
+
+        Raises
+        ------
+        DataError
+            If there is no such folder, or its config.json is missing, damaged, from elsewhere or of a newer format.
+        """
+        folder = Path(folder)
+        path = folder / "config.json"
+        if not path.is_file():
+            raise DataError(f"{folder}: expected a run's folder with a config.json, got none; check the path")
+        try:
+            config = json.loads(path.read_bytes())
+        except ValueError as error:  # of JSON, of UTF-8
+            raise DataError(f"{path}: expected JSON, got something else ({error}); train again") from error
+        if not isinstance(config, dict) or config.get("format") != FORMAT:
+            raise DataError(f"{path}: expected the configuration of a {FORMAT}, got another JSON file; check the path")
+        if not isinstance(config.get("format_version"), int) or config["format_version"] > FORMAT_VERSION:
+            raise DataError(
+                f"{path}: expected format_version {FORMAT_VERSION} or older, got {config.get('format_version')!r}; "
+                "pip install -U tinygrad-ckn"
+            )
+        return cls(folder, config)
+
+    @property
+    def model_path(self) -> Path:
+        """The model's file."""
+        return self.folder / "model.safetensors"
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Append a line to metrics.jsonl; it is in the file when this returns."""
+        with self._metrics.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the lines of metrics.jsonl.
+
+        Raises
+        ------
+        DataError
+            If a line is no JSON; names it.
+        """
+        if not self._metrics.is_file():
+            return []
+        records = []
+        for number, line in enumerate(self._metrics.read_text(encoding="utf-8").splitlines(), start=1):
+            try:
+                records.append(json.loads(line))
+            except ValueError as error:
+                raise DataError(
+                    f"{self._metrics}, line {number}: expected a JSON object, got {line[:40]!r}; remove the line"
+                ) from error
+        return records
+
+    def save(self, model: CKN) -> None:
+        """Write the model to its file."""
+        save_model(model, self.model_path)
+
+    def load(self) -> CKN:
+        """Return the trained model.
+
+        Raises
+        ------
+        DataError
+            If the training was not finished, or the file is not sound.
+        """
+        if not self.model_path.exists():
+            raise DataError(
+                f"{self.folder}: expected model.safetensors in a finished run, got none; the training was broken off, "
+                "start it again"
+            )
+        return load_model(self.model_path)
+
+    @property
+    def _metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of this library, of Python and of what computes; None for what is not installed."""
+    return {
+        "tinygrad-ckn": tinygrad_ckn.__version__,
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("numpy", "scipy", "safetensors")},
+    }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _new_folder(name: str) -> Path:
+    """Make runs/<name>, with a number behind it where another run has the name."""
+    folder, number = PARENT / name, 1
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = PARENT / f"{name}-{number}"
+
+
+def _empty_folder(folder: Path) -> Path:
+    """Make a folder, or return one that is there and empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        got = "one that holds files" if folder.is_dir() else "a file"
+        raise ConfigError(f"{folder}: expected a new or empty folder for the run, got {got}; give another with --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
