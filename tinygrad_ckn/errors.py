@@ -1,33 +1,37 @@
 """The errors of the library. Each message is one sentence: operation, argument, expected, got, how to mend it."""
 
 
-class ShapeError(ValueError):
+class CKNError(Exception):
+    """What all errors of the library are; each is one of Python's own kinds too."""
+
+
+class ShapeError(CKNError, ValueError):
     """Arrays of shapes, or options of sizes, that do not go together."""
 
 
-class DTypeError(TypeError):
+class DTypeError(CKNError, TypeError):
     """An array of a dtype, or an argument of a type, that the operation does not take."""
 
 
-class OpIndexError(IndexError):
+class OpIndexError(CKNError, IndexError):
     """An index outside the array it indexes."""
 
 
-class LinearAlgebraError(ValueError):
+class LinearAlgebraError(CKNError, ValueError):
     """A matrix without the property that an operation needs: symmetric, positive definite, invertible."""
 
 
-class GradientError(RuntimeError):
+class GradientError(CKNError, RuntimeError):
     """A derivative that does not exist, cannot be taken any more, or failed its check."""
 
 
-class BackendError(RuntimeError):
+class BackendError(CKNError, RuntimeError):
     """An array library or a device that is missing, unusable, or mixed with another."""
 
 
-class DataError(ValueError):
+class DataError(CKNError, ValueError):
     """Data, files or labels that are not what they should be; names the file and the byte offset where it applies."""
 
 
-class ConfigError(ValueError):
+class ConfigError(CKNError, ValueError):
     """An option of a model, an optimiser or a training run that is out of its range."""

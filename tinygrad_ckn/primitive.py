@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, get_args, get_type_hints
 
 from tinygrad_ckn.backend import Array, Namespace, backend_of, check_real, is_array
-from tinygrad_ckn.errors import DTypeError, LinearAlgebraError, OpIndexError, ShapeError
+from tinygrad_ckn.errors import CKNError, DTypeError, OpIndexError, ShapeError
 
 P = ParamSpec("P")
 REGISTRY: dict[str, Primitive[Any]] = {}
@@ -170,7 +170,7 @@ class Primitive(Generic[P]):
 
     def _explained(self, error: Exception, operands: Sequence[Any]) -> Exception:
         """Return an error that names the operation and its operands, of the kind of the one that came from below."""
-        if isinstance(error, ShapeError | DTypeError | OpIndexError | LinearAlgebraError):
+        if isinstance(error, CKNError):
             return error
         got = ", ".join(f"{self.label(i)}: {_describe(operand)}" for i, operand in enumerate(operands))
         kinds = {ValueError: ShapeError, TypeError: DTypeError, IndexError: OpIndexError}

@@ -9,5 +9,15 @@ from tinygrad_ckn.testing.gradcheck import (
     gradcheck,
     gradgradcheck,
 )
+from tinygrad_ckn.testing.hygiene import check_hygiene
 
-__all__ = ["Comparison", "Report", "check_adjoint", "check_jvp", "check_module", "gradcheck", "gradgradcheck"]
+__all__ = [
+    "Comparison",
+    "Report",
+    "check_adjoint",
+    "check_hygiene",
+    "check_jvp",
+    "check_module",
+    "gradcheck",
+    "gradgradcheck",
+]

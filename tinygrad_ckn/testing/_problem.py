@@ -15,19 +15,19 @@ from tinygrad_ckn.tensor import Tensor
 
 
 class Problem:
-    """A computation from leaves to outputs, which can be moved along directions and put back."""
+    """A function at its leaves, which can be moved along directions and put back."""
 
-    def __init__(self, name: str, compute: Callable[[], Any], leaves: Sequence[Tensor], names: Sequence[str]) -> None:
+    def __init__(self, name: str, function: Callable[..., Any], leaves: Sequence[Tensor], names: Sequence[str]) -> None:
         self.name = name
         self.leaves = list(leaves)
         self.names = list(names)
         self.origin = [leaf.data for leaf in leaves]
-        self._compute = compute
+        self.function = function
         # The steps are relative to the size of the data.
         self.scales = [math.sqrt(float((x * x).mean())) or 1.0 if x.size else 1.0 for x in self.origin]
 
     def outputs(self) -> list[Tensor]:
-        result = self._compute()
+        result = self.function(*self.leaves)
         outputs = list(result) if isinstance(result, tuple | list) else [result]
         for y in outputs:
             if not isinstance(y, Variable) or y.dtype != "float64":
@@ -87,19 +87,23 @@ def problem_of(function: Callable[..., Any], inputs: Any) -> Problem:
     """Wrap a function and the point: floating inputs become float64 leaves, others are passed as they are."""
     name = getattr(function, "__name__", type(function).__name__)
     points = [inputs] if isinstance(inputs, Variable) or hasattr(inputs, "dtype") else list(inputs)
-    args, leaves, names = [], [], []
-    for i, point in enumerate(points):
-        array = raw(point)
-        if hasattr(array, "dtype") and array.dtype.kind == "f":
-            device = point.device if isinstance(point, Tensor) else "cpu"
-            leaf = Variable.tensor_type(array, dtype="float64", requires_grad=True, device=device)
-            leaves.append(leaf)
-            names.append(str(i))
-            args.append(leaf)
-        else:
-            args.append(point)
-    if not leaves:
+    floating = [i for i, p in enumerate(points) if hasattr(raw(p), "dtype") and raw(p).dtype.kind == "f"]
+    if not floating:
         raise DTypeError(
             f"{name}: expected at least one floating array among the inputs, got none; pass float64 arrays"
         )
-    return Problem(name, lambda: function(*args), leaves, names)
+
+    def of_leaves(*leaves: Any) -> Any:
+        given = dict(zip(floating, leaves, strict=True))
+        return function(*[given.get(i, point) for i, point in enumerate(points)])
+
+    leaves = [
+        Variable.tensor_type(
+            points[i],
+            dtype="float64",
+            requires_grad=True,
+            device=points[i].device if isinstance(points[i], Tensor) else "cpu",
+        )
+        for i in floating
+    ]
+    return Problem(name, of_leaves, leaves, [str(i) for i in floating])

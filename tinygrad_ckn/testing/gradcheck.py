@@ -241,7 +241,7 @@ def check_jvp(function: Callable[..., Any], inputs: Any, *, tolerance: float = T
     upstream = random_like(values, generator)
     direction = problem.directions(generator)
     tangents = [s * d for s, d in zip(problem.scales, direction, strict=True)]
-    product = jvp(function, [Variable.wrap(x) for x in problem.origin], tangents)[1].data
+    product = jvp(problem.function, [Variable.wrap(x) for x in problem.origin], tangents)[1].data
     analytic = dot(upstream, [product])
     numeric = derivative(problem.along(upstream, direction))
     typical = norm(upstream) * norm([product]) / math.sqrt(count(upstream))
@@ -318,13 +318,17 @@ def check_module(module: Any, *inputs: Any, order: int = 1, tolerance: float | N
     True
     """
     twin = copy.deepcopy(module)
-    problem = problem_of(twin, inputs)
-    for name, parameter in twin.named_tensors():
-        if parameter.dtype.kind == "f":
-            parameter._data = parameter._data.astype("float64")
-        if parameter.requires_grad:
-            problem.leaves.append(parameter)
-            problem.names.append(name)
-    problem = Problem(type(module).__name__, problem._compute, problem.leaves, problem.names)
+    for _, tensor in twin.named_tensors():
+        if tensor.dtype.kind == "f":
+            tensor._data = tensor._data.astype("float64")
+    trained = {name: p for name, p in twin.named_parameters() if p.requires_grad}
+    at_inputs = problem_of(twin, inputs)
+    count_inputs = len(at_inputs.leaves)
+    problem = Problem(
+        type(module).__name__,
+        lambda *leaves: at_inputs.function(*leaves[:count_inputs]),
+        [*at_inputs.leaves, *trained.values()],
+        [*at_inputs.names, *trained],
+    )
     tolerances = TOLERANCE if tolerance is None else {1: tolerance, 2: tolerance}
     return _run(problem, range(1, order + 1), tolerances, seed)

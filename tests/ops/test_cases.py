@@ -1,0 +1,69 @@
+"""Everything that follows from the one line each operation has in tinygrad_ckn/testing/primitives.py."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_ckn import ops
+from tinygrad_ckn.primitive import REGISTRY
+from tinygrad_ckn.testing.cases import CASES
+from tinygrad_ckn.testing.gradcheck import check_adjoint, check_jvp, gradcheck
+from tinygrad_ckn.testing.hygiene import check_hygiene
+from tinygrad_ckn.testing.primitives import CHECKED
+
+cases = [case for name in CHECKED for case in CASES[name]]
+each = pytest.mark.parametrize("case", cases, ids=[f"{c.name}-{i}" for i, c in enumerate(cases)])
+linear = pytest.mark.parametrize("case", [c for c in cases if c.linear], ids=lambda c: c.name)
+errors = [(case, wrong) for case in cases for wrong in case.errors]
+
+
+def test_every_primitive_with_a_rule_has_a_case():
+    assert {name for name, primitive in REGISTRY.items() if primitive.rules} <= set(CASES)
+
+
+def test_every_public_operation_has_a_case_or_no_derivative():
+    free = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "argmax", "argmin", "one_hot"}
+    names = {getattr(getattr(ops, n), "name", getattr(ops, n).__name__) for n in ops.__all__}
+    assert names - free <= set(CASES)
+
+
+def test_primitives_without_a_rule_return_no_floats():
+    for name, primitive in REGISTRY.items():
+        if not primitive.rules:
+            assert primitive(*[np.ones(2)] * len(primitive.operands)).dtype.kind in "bi", name
+
+
+@each
+@given(data=st.data())
+def test_gradients_of_order_1_and_2(case, data):
+    drawn = case.draw(data)
+    assert gradcheck(case.call(drawn.options), drawn.args, order=2).error < 1e-5
+
+
+@linear
+@given(data=st.data())
+def test_adjoint_identity(case, data):
+    drawn = case.draw(data)
+    assert check_adjoint(case.call(drawn.options), drawn.args).error < 1e-12
+
+
+@each
+@given(data=st.data())
+def test_manners(case, data):
+    drawn = case.draw(data)
+    check_hygiene(case.call(drawn.options), drawn.args)
+
+
+@each
+@given(data=st.data())
+def test_jvp_agrees_with_differences(case, data):
+    drawn = case.draw(data)
+    if case.name != "split":  # returns several
+        assert check_jvp(case.call(drawn.options), drawn.args).error < 1e-7
+
+
+@pytest.mark.parametrize(("case", "wrong"), errors, ids=[f"{c.name}-{i}" for i, (c, _) in enumerate(errors)])
+def test_bad_input_gets_its_sentence(case, wrong):
+    with pytest.raises(wrong.error, match=wrong.match):
+        case.function(*wrong.args, **wrong.options)
