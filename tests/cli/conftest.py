@@ -1,0 +1,65 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from tinygrad_ckn.cli import app
+from tinygrad_ckn.data import load_digits
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch):
+    """What a caller's terminal and settings are makes no difference."""
+    for name in ("TINYGRAD_CKN_TRACEBACK", "FORCE_COLOR", "GITHUB_ACTIONS", "NO_COLOR", "PY_COLORS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def tinygrad_ckn(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    command = [sys.executable, "-m", "tinygrad_ckn", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(name="tinygrad_ckn", scope="session")
+def tinygrad_ckn_fixture() -> Callable[..., subprocess.CompletedProcess[str]]:
+    return tinygrad_ckn
+
+
+@pytest.fixture
+def invoke() -> Callable[..., Result]:
+    """A function that runs the command in this process."""
+    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some digits in an .npz file, with a test part, and pixels 0..16 written as floats."""
+    digits = load_digits()
+    path = tmp_path_factory.mktemp("data") / "some.npz"
+    np.savez(
+        path,
+        images=digits.train.images[:200],
+        labels=digits.train.labels[:200],
+        test_images=digits.test.images[:80],
+        test_labels=digits.test.labels[:80],
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """A finished training on the archive; its run folder follows --out among the arguments."""
+    out = tmp_path_factory.mktemp("runs") / "some"
+    model = ("--model", "unsup-32-64", "--mode", "supervised", "--epochs", 2, "--lr", 0.001, "--patches", 1000)
+    finished = tinygrad_ckn("train", "--data", archive, *model, "--seed", 3, "--threads", 1, "--out", out)
+    assert finished.returncode == 0, finished.stderr
+    return finished
+
+
+@pytest.fixture(scope="session")
+def run_folder(trained: subprocess.CompletedProcess[str]) -> Path:
+    return Path(trained.args[trained.args.index("--out") + 1])

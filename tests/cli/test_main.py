@@ -1,0 +1,131 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import tinygrad_ckn
+from tinygrad_ckn import cli, errors
+from tinygrad_ckn.cli import _train, app
+
+Invoke = Callable[..., Result]
+
+
+def failing(error: BaseException) -> Callable[..., Any]:
+    def fail(*args: Any, **options: Any) -> None:
+        raise error
+
+    return fail
+
+
+def test_version_and_module(tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]]):
+    finished = tinygrad_ckn("--version")
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, f"tinygrad-ckn {VERSION}\n", "")
+
+
+VERSION = tinygrad_ckn.__version__
+
+
+def test_entry_point(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(sys, "argv", ["whatever", "--version"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"tinygrad-ckn {VERSION}\n"
+
+
+def test_help_names_every_command_and_what_they_take(invoke: Invoke):
+    overview = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "100"}).stdout
+    for command, option in (
+        ("train", "--batch-size"),
+        ("evaluate", "--data-dir"),
+        ("predict", "--output"),
+        ("info", "--help"),
+        ("gradcheck", "--primitive"),
+    ):
+        assert command in overview
+        result = invoke(command, "--help")
+        assert result.exit_code == 0
+        assert option in result.stdout
+    assert "\x1b" not in overview
+    assert "runs/TIME-DATA-MODEL" in overview
+
+
+def test_wrong_usage_is_status_2(invoke: Invoke):
+    assert invoke("train", "--colour").exit_code == 2
+    assert invoke("train", "--epochs", "many").exit_code == 2
+    assert invoke("fly").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "error", [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+)
+def test_every_error_of_the_library_is_one_sentence(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+):
+    monkeypatch.setattr(_train.loop, "train", failing(error("this: expected that, got another")))
+    result = invoke("train")
+    assert (result.exit_code, result.stderr) == (1, "error: this: expected that, got another\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (PermissionError(13, "Permission denied", "runs/x"), "runs/x: Permission denied"),
+        (OSError("no more"), "no more"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_errors_of_the_machine(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str):
+    monkeypatch.setattr(_train.loop, "train", failing(error))
+    result = invoke("train")
+    assert (result.exit_code, result.stderr) == (1, f"error: {sentence}\n")
+
+
+def test_the_prefix_is_red_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_train.loop, "train", failing(errors.DataError("this")))
+    result = CliRunner().invoke(app, ["train"], color=True)
+    assert result.stderr == "\x1b[31m\x1b[1merror:\x1b[0m this\n"
+
+
+def test_bugs_are_not_dressed_up(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_train.loop, "train", failing(ZeroDivisionError("a bug")))
+    assert isinstance(invoke("train").exception, ZeroDivisionError)
+
+
+def test_traceback_on_request(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_train.loop, "train", failing(errors.DataError("this")))
+    assert isinstance(invoke("--traceback", "train").exception, errors.DataError)
+    monkeypatch.setenv("TINYGRAD_CKN_TRACEBACK", "1")
+    assert isinstance(invoke("train").exception, errors.DataError)
+
+
+def test_a_reader_that_has_gone_is_left_to_typer(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_train.loop, "train", failing(BrokenPipeError(32, "Broken pipe")))
+    result = invoke("train")
+    assert (result.exit_code, result.stderr) == (1, "")
+
+
+def test_interrupted(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_train.loop, "train", failing(KeyboardInterrupt()))
+    result = invoke("train")
+    assert (result.exit_code, result.stderr) == (130, "interrupted\n")
+
+
+def test_ctrl_c_in_a_process(tmp_path: Path):
+    command = [sys.executable, "-u", "-m", "tinygrad_ckn", "train", "--out", str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.readline()  # the first layer is learned
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait() == 130
+        assert process.stderr.read() == "interrupted\n"
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert (tmp_path / "run" / "metrics.jsonl").exists()

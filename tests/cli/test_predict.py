@@ -1,0 +1,163 @@
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from typer.testing import Result
+
+from tinygrad_ckn.cli import predict
+from tinygrad_ckn.data import load_digits, load_images
+from tinygrad_ckn.training import Run, probabilities
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def idx_file(tmp_path: Path) -> Path:
+    """Five digits in an IDX file, written from the format's description."""
+    pixels = np.round(load_digits().test.images[:5, 0] * 255).astype(np.uint8)
+    path = tmp_path / "five-images-idx3-ubyte"
+    path.write_bytes(struct.pack(">BBBBIII", 0, 0, 8, 3, *pixels.shape) + pixels.tobytes())
+    return path
+
+
+@pytest.fixture
+def damaged(run_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the run, for a test to damage."""
+    return Path(shutil.copytree(run_folder, tmp_path / "damaged"))
+
+
+def test_evaluate_ends_as_train_did(
+    tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]],
+    trained: subprocess.CompletedProcess[str],
+    run_folder: Path,
+):
+    finished = tinygrad_ckn("evaluate", run_folder)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    wanted = trained.stdout.splitlines()
+    assert finished.stdout.splitlines() == [*wanted[-12:-2], wanted[-1]]
+
+
+def test_evaluate_on_other_data(invoke: Invoke, run_folder: Path):
+    result = invoke("evaluate", run_folder, "--data", "digits", "--threads", 1)
+    assert result.exit_code == 0
+    digits = load_digits()
+    correct = int((Run.open(run_folder).load().predict(digits.test.images) == digits.test.labels).sum())
+    assert result.stdout.splitlines()[-1] == f"test accuracy {correct / 360:.4f} ({correct}/360)"
+
+
+def test_predict_prints_a_tab_separated_line_an_image(
+    tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]], run_folder: Path, archive: Path, idx_file: Path
+):
+    finished = tinygrad_ckn("predict", run_folder, archive, idx_file)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    rows = [line.split("\t") for line in finished.stdout.splitlines()]
+    model, expected = Run.open(run_folder).load(), []
+    for file in (archive, idx_file):
+        for index, row in enumerate(probabilities(model, load_images(file))):
+            expected.append([str(file), str(index), str(row.argmax()), str(row.argmax()), f"{row.max():.4f}"])
+    assert [row[:4] for row in rows] == [row[:4] for row in expected]
+    np.testing.assert_allclose([float(row[4]) for row in rows], [float(row[4]) for row in expected], atol=2e-4)
+    assert len(rows) == 205
+    assert np.mean([int(row[2]) for row in rows[200:]] == load_digits().test.labels[:5]) >= 0.8
+
+
+def test_predict_names_the_classes(invoke: Invoke, damaged: Path, idx_file: Path):
+    config = json.loads((damaged / "config.json").read_text())
+    config["data"]["class_names"] = [f"class {i}" for i in range(10)]
+    (damaged / "config.json").write_text(json.dumps(config))
+    for line in invoke("predict", damaged, idx_file).stdout.splitlines():
+        _, _, number, name, _ = line.split("\t")
+        assert name == f"class {number}"
+
+
+def test_predict_writes_csv(invoke: Invoke, run_folder: Path, idx_file: Path, tmp_path: Path):
+    printed = invoke("predict", run_folder, idx_file).stdout
+    result = invoke("predict", run_folder, idx_file, "--output", tmp_path / "found.csv")
+    assert result.stdout == f"wrote the classes of 5 images to {tmp_path}/found.csv\n"
+    with (tmp_path / "found.csv").open(newline="") as stream:
+        header, *rows = csv.reader(stream)
+    assert header == ["file", "index", "class", "name", "probability"]
+    assert rows == [line.split("\t") for line in printed.splitlines()]
+
+
+def test_predict_prints_a_table_on_a_terminal(
+    run_folder: Path, idx_file: Path, monkeypatch: pytest.MonkeyPatch, invoke: Invoke
+):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    printed = [line.split("\t") for line in invoke("predict", run_folder, idx_file).stdout.splitlines()]
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    predict(run_folder, [idx_file])
+    header, *rows = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
+    assert header.split() == ["file", "index", "class", "name", "probability"]
+    assert [row.split() for row in rows] == printed
+
+
+def test_files_that_are_no_images(invoke: Invoke, run_folder: Path, tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("hello")
+    result = invoke("predict", run_folder, tmp_path / "notes.txt")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {tmp_path}/notes.txt: expected an .npz, .npy or .csv file")
+    np.save(tmp_path / "large.npy", np.zeros((2, 9, 9), np.float32))
+    result = invoke("predict", run_folder, tmp_path / "large.npy")
+    assert result.stderr == "error: CKN: expected images of shape (N, 1, 8, 8), got (2, 1, 9, 9)\n"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_no_run(invoke: Invoke, tmp_path: Path, command: str):
+    result = invoke(command, tmp_path, *(["x.npz"] if command == "predict" else []))
+    assert result.exit_code == 1
+    assert result.stderr == f"error: {tmp_path}: expected a run's folder with a config.json, got none; check the path\n"
+
+
+def test_a_damaged_model(invoke: Invoke, damaged: Path):
+    path = damaged / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    result = invoke("evaluate", damaged)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {path}: expected a whole safetensors file, got one that is cut off")
+
+
+def test_a_model_of_a_newer_format(invoke: Invoke, damaged: Path):
+    path = damaged / "model.safetensors"
+    save_file(load_file(path), path, {"format": "tinygrad-ckn", "format_version": "2", "version": "7.0"})
+    result = invoke("evaluate", damaged)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"error: {path}: expected format_version 1 or older, got 2, written by tinygrad-ckn 7.0; "
+        "pip install -U tinygrad-ckn\n"
+    )
+
+
+@pytest.mark.parametrize("data", [None, {}, []])
+def test_a_run_that_does_not_say_its_data(invoke: Invoke, damaged: Path, data: object):
+    config = json.loads((damaged / "config.json").read_text())
+    (damaged / "config.json").write_text(json.dumps({**config, "data": data}))
+    result = invoke("evaluate", damaged)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {damaged}/config.json: expected data.")
+
+
+def test_data_that_moved(invoke: Invoke, damaged: Path):
+    config = json.loads((damaged / "config.json").read_text())
+    config["data"]["data"] = f"{os.sep}gone.npz"
+    (damaged / "config.json").write_text(json.dumps(config))
+    result = invoke("evaluate", damaged)
+    assert result.exit_code == 1
+    assert result.stderr == "error: /gone.npz: expected an .npz file, got nothing; check the path\n"

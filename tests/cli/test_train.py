@@ -1,0 +1,122 @@
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from threadpoolctl import threadpool_info
+from typer.testing import Result
+
+from tinygrad_ckn.cli import _common, _train
+from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.training import Run
+
+Invoke = Callable[..., Result]
+
+
+def test_digits_out_of_the_box(tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path):
+    finished = tinygrad_ckn("train", "--patches", 5000, "--threads", 1, "--out", tmp_path / "run")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    lines = finished.stdout.splitlines()
+    assert lines[0] == "digits: 1,437 training and 360 test images of 1x8x8, 10 classes"
+    found = re.fullmatch(r"test accuracy (0\.\d{4}) \((\d+)/360\)", lines[-1])
+    assert found is not None
+    assert float(found[1]) == round(int(found[2]) / 360, 4) > 0.95
+    assert Run.open(tmp_path / "run").records()[-1]["correct"] == int(found[2])
+
+
+def test_what_a_pipe_gets(trained: subprocess.CompletedProcess[str], run_folder: Path):
+    number = r"\d+\.\d+"
+    expected = [
+        r"some: 200 training and 80 test images of 1x8x8, 10 classes",
+        rf"filters of layer 1 of 2: mean cosine {number}, {number} s",
+        rf"filters of layer 2 of 2: mean cosine {number}, {number} s",
+        rf"classifier: l2 \S+, (held-out loss {number}, )?{number} s",
+        rf"epoch 1 of 2: loss {number}, training accuracy {number}, {number} s",
+        rf"epoch 2 of 2: loss {number}, training accuracy {number}, {number} s",
+        rf"classifier: l2 \S+, held-out loss {number}, {number} s",
+        rf"{number} s in all, at most [\d,]+ MiB of memory",
+        *(rf"{digit}  +\d+ of +\d+ correct(, mistaken for \d \d+ times?)?" for digit in range(10)),
+        rf"run folder {re.escape(str(run_folder))}",
+        rf"test accuracy {number} \(\d+/80\)",
+    ]
+    assert not re.search(r"[^\n\x20-\x7e]", trained.stdout)  # no control characters, no bars
+    lines = trained.stdout.splitlines()
+    assert len(lines) == len(expected)
+    for line, pattern in zip(lines, expected, strict=True):
+        assert re.fullmatch(pattern, line), (line, pattern)
+    assert trained.stderr == ""
+
+
+def test_options_reach_the_run(run_folder: Path, archive: Path):
+    config = json.loads((run_folder / "config.json").read_text())
+    assert config["options"] == {
+        "model": "unsup-32-64",
+        "mode": "supervised",
+        "epochs": 2,
+        "batch_size": 128,
+        "lr": 0.001,
+        "n_patches": 1000,
+        "seed": 3,
+        "device": "cpu",
+    }
+    assert (config["data"]["data"], config["data"]["data_dir"]) == (str(archive), None)
+
+
+def test_paths_are_kept_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    assert _common.source_of("x.npz", None) == {"data": f"{tmp_path}/x.npz", "data_dir": None}
+    assert _common.source_of("cifar10", Path("c")) == {"data": "cifar10", "data_dir": f"{tmp_path}/c"}
+
+
+def test_threads_limit_the_blas(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
+    seen = []
+
+    def look(*args: Any, **options: Any) -> None:
+        seen.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        raise ConfigError("seen")
+
+    monkeypatch.setattr(_train.loop, "train", look)
+    assert invoke("train", "--threads", 1).exit_code == 1
+    assert seen
+    assert set(seen) == {1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--model", "resnet"], "train: argument model expected one of unsup-32-64"),
+        (["--mode", "semi"], "train: argument mode expected 'unsupervised' or 'supervised', got 'semi'"),
+        (["--epochs", "3"], "train: argument epochs expected nothing in mode 'unsupervised'"),
+        (["--mode", "supervised", "--lr", "-1"], "train: argument lr expected a finite number > 0, got -1.0"),
+        (["--device", "tpu"], "device: expected 'cpu' or 'cuda', got 'tpu'"),
+        (
+            ["--data", "cifar10"],
+            "cifar10: expected the folder of the six .bin files, got none; pass it with",
+        ),
+        (["--data", "cifar10", "--data-dir", "nowhere"], "nowhere: expected a folder with the CIFAR-10 binary files"),
+        (["--data", "nothing.npz"], "nothing.npz: expected an .npz file, got nothing; check the path"),
+    ],
+)
+def test_errors_are_one_sentence(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+):
+    monkeypatch.chdir(tmp_path)
+    result = invoke("train", *arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {sentence}")
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []  # no run folder is left
+
+
+def test_an_existing_run_is_not_touched(invoke: Invoke, run_folder: Path):
+    before = {path: path.read_bytes() for path in run_folder.iterdir()}
+    result = invoke("train", "--out", run_folder)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"error: {run_folder}: expected a new or empty folder for the run, got one that holds files; "
+        "give another with --out\n"
+    )
+    assert {path: path.read_bytes() for path in run_folder.iterdir()} == before

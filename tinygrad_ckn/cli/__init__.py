@@ -1,0 +1,87 @@
+"""The command `tinygrad-ckn`: train, evaluate, predict, info, gradcheck.
+
+Results go to stdout, errors to stderr as one sentence. Exit status: 0 done, 1 an error of the library, 2 wrong usage,
+130 interrupted with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import tinygrad_ckn
+from tinygrad_ckn.cli._gradcheck import gradcheck
+from tinygrad_ckn.cli._info import info
+from tinygrad_ckn.cli._predict import evaluate, predict
+from tinygrad_ckn.cli._train import train
+from tinygrad_ckn.errors import CKNError
+
+
+class _Commands(TyperGroup):
+    """Says in one sentence what went wrong in a command."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that the arguments name."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(130) from interrupt
+        except BrokenPipeError:  # the reader of our output, `head` say, has gone: typer ends quietly
+            raise
+        except (CKNError, MemoryError, OSError) as error:
+            if ctx.params["traceback"]:
+                raise
+            typer.echo(f"{typer.style('error:', fg='red', bold=True)} {_sentence(error)}", err=True)
+            raise typer.Exit(1) from error
+
+
+def _sentence(error: Exception) -> str:
+    """Return what to tell the user."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tinygrad-ckn {tinygrad_ckn.__version__}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (train, evaluate, predict, info, gradcheck):
+    app.command()(command)
+
+
+@app.callback()
+def options(
+    traceback: Annotated[
+        bool,
+        typer.Option("--traceback", envvar="TINYGRAD_CKN_TRACEBACK", help="Show where in the code an error came from."),
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Convolutional kernel networks: train them, measure them, use them.
+
+    Start with `tinygrad-ckn train`: it trains a small network on the embedded handwritten digits in seconds, without
+    a download, and leaves the model, its options and its measurements in a folder `runs/TIME-DATA-MODEL`. That folder
+    is what `evaluate` and `predict` take.
+
+    `tinygrad-ckn COMMAND --help` explains a command.
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="tinygrad-ckn")

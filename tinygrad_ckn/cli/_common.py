@@ -1,0 +1,64 @@
+"""Options that several commands share, and what they do with them."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from tinygrad_ckn.data import Dataset, load
+from tinygrad_ckn.training.metrics import Confusion, accuracy, confusion_summary
+
+DATA_NAMES = ("digits", "fashion-mnist", "mnist", "cifar10")
+DATA_HELP = (
+    "digits (embedded), fashion-mnist, mnist or cifar10; or the path of an .npz file (arrays images and labels), "
+    "of a .csv file (a label and the pixels a row), or of a folder with IDX or CIFAR-10 binary files"
+)
+
+DataDir: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the files of fashion-mnist, mnist or cifar10; "
+        "fashion-mnist is found without it where Debian's dataset-fashion-mnist is installed."
+    ),
+]
+Device: TypeAlias = Annotated[str, typer.Option(metavar="cpu|cuda", help="Where to compute; cuda needs CuPy.")]
+Threads: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, help="Threads of the BLAS library; by default as many as it likes.")
+]
+
+
+def load_data(data: str, data_dir: Path | str | None) -> Dataset:
+    """Load a data set; without a test part of its own it is always divided in the same way, whatever the seed."""
+    return load(data, data_dir=data_dir)
+
+
+def source_of(data: str, data_dir: Path | None) -> dict[str, str | None]:
+    """Return the arguments of `load_data` in a form that holds in any working directory."""
+    return {
+        "data": data if data in DATA_NAMES else str(Path(data).resolve()),
+        "data_dir": None if data_dir is None else str(data_dir.resolve()),
+    }
+
+
+def limited_to(threads: int | None) -> AbstractContextManager[Any]:
+    """Return a context in which the BLAS libraries use at most so many threads."""
+    if threads is None:
+        return nullcontext()
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[Any] = threadpool_limits(limits=threads)
+    return limits
+
+
+def echo_summary(confusion: Confusion, class_names: list[str]) -> None:
+    """Print a line for each class."""
+    for line in confusion_summary(confusion, class_names):
+        typer.echo(line)
+
+
+def echo_accuracy(confusion: Confusion) -> None:
+    """Print the last line of `train` and `evaluate`."""
+    typer.echo(f"test accuracy {accuracy(confusion):.4f} ({confusion.trace()}/{confusion.sum()})")

@@ -1,0 +1,99 @@
+"""`tinygrad-ckn train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinygrad_ckn.cli._common import (
+    DATA_HELP,
+    DataDir,
+    Device,
+    Threads,
+    echo_accuracy,
+    echo_summary,
+    limited_to,
+    load_data,
+    source_of,
+)
+from tinygrad_ckn.cli._display import Display
+from tinygrad_ckn.models import PRESETS
+from tinygrad_ckn.training import loop
+from tinygrad_ckn.training.options import BATCH_SIZE, EPOCHS, LR, N_PATCHES
+
+
+def train(
+    *,
+    data: Annotated[str, typer.Option(metavar="NAME|PATH", help=f"What to learn: {DATA_HELP}.")] = "digits",
+    data_dir: DataDir = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRESET",
+            help=f"One of {', '.join(PRESETS)}; by default unsup-32-64 for digits, unsup-64-256 otherwise.",
+        ),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="unsupervised|supervised",
+            help="unsupervised: filters by k-means on patches, then a linear classifier; supervised: then everything "
+            "by stochastic gradient descent. By default unsupervised for unsup-*, supervised for the others.",
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help=f"Of the descent; default {EPOCHS}. Supervised only.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help=f"Images a step of the descent; default {BATCH_SIZE}. Supervised only.")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help=f"Rate of the first step; default {LR:g}. Supervised only.")] = None,
+    patches: Annotated[int, typer.Option(help="Patches for k-means in each layer, at most.")] = N_PATCHES,
+    seed: Annotated[int, typer.Option(help="Of everything random: the same seed gives the same model.")] = 0,
+    device: Device = "cpu",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the run, new or empty; by default runs/TIME-DATA-MODEL."),
+    ] = None,
+    threads: Threads = None,
+) -> None:
+    """Train a network, save it, and measure it on the test images.
+
+    The run's folder gets config.json (all options and versions), metrics.jsonl (a line for each phase and epoch, as
+    it happens) and model.safetensors. A folder that holds something is never written to.
+
+    The last line of output is the accuracy on the test images: test accuracy 0.9944 (358/360)
+
+    For example:
+
+    tinygrad-ckn train
+
+    tinygrad-ckn train --data fashion-mnist --out runs/fashion
+
+    tinygrad-ckn train --data cifar10 --data-dir ~/cifar --model ckn5 --epochs 50 --device cuda
+    """
+    dataset = load_data(data, data_dir)
+    typer.echo(
+        f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images of "
+        f"{'x'.join(map(str, (dataset.in_channels, *dataset.image_size)))}, {dataset.n_classes} classes"
+    )
+    with limited_to(threads), Display() as display:
+        result = loop.train(
+            dataset,
+            model=model,
+            mode=mode,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            n_patches=patches,
+            seed=seed,
+            device=device,
+            out=out,
+            source=source_of(data, data_dir),
+            report=display,
+        )
+    memory = "" if result.peak_memory is None else f", at most {result.peak_memory / 2**20:,.0f} MiB of memory"
+    typer.echo(f"{sum(result.seconds.values()):.1f} s in all{memory}")
+    echo_summary(result.confusion, list(dataset.class_names))
+    typer.echo(f"run folder {result.run.folder}")
+    echo_accuracy(result.confusion)
