@@ -87,9 +87,14 @@ def xp_of(*arrays: Any) -> Namespace:
 
 def _identify(kind: type) -> Backend | None:
     """Find the backend of a type seen for the first time; None for a scalar."""
+    if issubclass(kind, complex):  # np.complex128 too
+        raise DTypeError("expected real numbers, got complex ones; pass real and imaginary parts apart")
     if issubclass(kind, Number | np.generic):
         _NEUTRAL.add(kind)
         return None
+    if issubclass(kind, np.memmap):
+        _BY_TYPE[kind] = CPU
+        return CPU
     if issubclass(kind, np.ndarray):
         raise DTypeError(f"expected a plain numpy.ndarray, got its subclass {kind.__name__}; pass numpy.asarray(x)")
     cupy = sys.modules.get("cupy")
@@ -151,7 +156,7 @@ def asarray(data: Any, *, dtype: Any = None, device: str = "cpu") -> Any:
         If the values are not real numbers or booleans.
     """
     source = _BY_TYPE.get(type(data))
-    if source is None and not isinstance(data, Number | np.generic | Sequence | np.ndarray):
+    if source is None and not isinstance(data, Number | np.generic | Sequence):
         source = backend_of(data)
     target = use(device)
     if source is not None and source is not target:

@@ -191,7 +191,7 @@ def apply(primitive: Primitive[Any], args: Sequence[Any], options: dict[str, Any
         edges.append(edge)
         bit += 1
     y, saved = primitive.compute(arrays, options_left)
-    if y.dtype.kind == "c":
+    if y.dtype.kind == "c":  # a raw operand was: Tensors are real
         primitive.check_operands(arrays)
     if modes.anomaly:
         check_finite(y, f"the forward of {primitive.name!r}, called at {users_line()},")

@@ -126,6 +126,9 @@ class Primitive(Generic[P]):
         operands = self.given(arguments)
         try:
             backend = backend_of(*operands)
+        except CKNError as error:
+            raise type(error)(f"{self.name}: {error}") from None
+        try:
             forward = self.kernels.get(backend.device, self.forward) if self.kernels else self.forward
             y = forward(backend.xp, *arguments, **options)
         except (ValueError, TypeError, IndexError) as error:

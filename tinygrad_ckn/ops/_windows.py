@@ -46,7 +46,7 @@ class Windows:
 
         Padding is a number, a pair, or a word with SciPy's meaning for a correlation: "valid" (none), "full" (every
         window that touches the image), "same" (the middle of "full", of the image's size when the stride is 1; for an
-        even kernel the extra zero comes before the image, as in `scipy.signal.correlate2d`).
+        even kernel the extra zero comes after the image, as in `scipy.signal.correlate2d`).
         """
         kernel = pair(op, "kernel_size", kernel_size, 1)
         dilation = pair(op, "dilation", dilation, 1)
@@ -54,7 +54,7 @@ class Windows:
         if padding == "valid":
             pads = [(0, 0), (0, 0)]
         elif padding == "same":
-            pads = [(k // 2 * d, (k - 1) // 2 * d) for k, d in zip(kernel, dilation, strict=True)]
+            pads = [((k - 1) // 2 * d, k // 2 * d) for k, d in zip(kernel, dilation, strict=True)]
         elif padding == "full":
             pads = [(r, r) for r in reach]
         elif isinstance(padding, str):

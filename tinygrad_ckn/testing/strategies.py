@@ -155,8 +155,8 @@ def near_duplicate_filters(rows: int, columns: int, distance: float = 1e-4) -> S
     """
 
     def make(draw: st.DrawFn, random: Generator) -> Any:
-        z = draw(unit_sphere(rows, columns))
-        aside = random.standard_normal(columns)
+        *z, aside = random.standard_normal((rows + 1, columns))
+        z = CPU.xp.asarray(z) / CPU.xp.linalg.norm(z, axis=1, keepdims=True)
         aside -= (aside @ z[0]) * z[0]
         z[-1] = z[0] + distance * aside / CPU.xp.linalg.norm(aside)
         z[-1] /= CPU.xp.linalg.norm(z[-1])

@@ -1,0 +1,322 @@
+import gc
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from tinygrad_ckn import Tensor, enable_grad, grad, no_grad, ops
+from tinygrad_ckn.backend import Array
+from tinygrad_ckn.errors import GradientError
+from tinygrad_ckn.primitive import REGISTRY, primitive
+
+
+def leaf(*values, dtype=None):
+    return Tensor(np.array(values, dtype=dtype), requires_grad=True)
+
+
+def test_gradients_accumulate_over_backwards():
+    x = leaf(1.0, 2.0)
+    (x * x).sum().backward()
+    (x * x).sum().backward()
+    assert x.grad.tolist() == [4.0, 8.0]
+
+
+def test_accumulating_leaves_the_earlier_gradient_as_it_was():
+    x = leaf(1.0)
+    x.sum().backward()
+    first = x.grad
+    x.sum().backward()
+    assert first.item() == 1.0
+    assert x.grad.item() == 2.0
+
+
+def test_a_tensor_used_many_times_gets_the_sum():
+    x = leaf(3.0)
+    (x + x + x * x + x).sum().backward()
+    assert x.grad.item() == 9.0
+
+
+def test_given_gradient_is_neither_kept_nor_changed():
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    g = np.array([1.0, 10.0])
+    (x + y).backward(g)
+    x.grad.data[:] = 7.0
+    assert g.tolist() == [1.0, 10.0]
+    assert y.grad.tolist() == [1.0, 10.0]
+
+
+def test_backward_on_a_leaf_copies_the_gradient():
+    x = leaf(1.0, 2.0)
+    g = np.ones(2)
+    x.backward(g)
+    assert not np.shares_memory(x.grad.data, g)
+
+
+@pytest.mark.parametrize("bad", [np.ones(3), np.ones(2) * 1j])
+def test_gradient_of_another_shape_or_kind_is_refused(bad):
+    with pytest.raises(GradientError, match=r"argument gradient expected real numbers of the output's shape \(2,\)"):
+        (leaf(1.0, 2.0) * 2).backward(bad)
+
+
+def test_scalar_is_needed_without_a_gradient():
+    with pytest.raises(GradientError, match=r"expected an array of the output's shape \(2,\), got None"):
+        (leaf(1.0, 2.0) * 2).backward()
+
+
+def test_output_that_depends_on_nothing_is_refused():
+    with pytest.raises(GradientError, match="depends on a tensor with requires_grad=True"):
+        Tensor([1.0]).sum().backward()
+
+
+def test_graph_is_freed_and_says_so():
+    x = leaf(1.0, 2.0)
+    y = ops.exp(x).sum()
+    y.backward()
+    with pytest.raises(GradientError, match=r"'sum' was freed by an earlier backward; pass retain_graph=True"):
+        y.backward()
+
+
+def test_grad_through_a_freed_part_says_so_instead_of_returning_none():
+    x = leaf(1.0, 2.0)
+    shared = ops.exp(x)
+    shared.sum().backward()
+    with pytest.raises(GradientError, match="'exp' was freed"):
+        grad((shared * 2).sum(), x)
+
+
+def test_retained_graph_runs_twice():
+    x = leaf(1.0, 2.0)
+    y = ops.exp(x).sum()
+    y.backward(retain_graph=True)
+    y.backward()
+    assert np.allclose(x.grad.numpy(), 2 * np.exp([1.0, 2.0]))
+
+
+def test_grad_returns_none_where_nothing_depends():
+    x, other = leaf(1.0), leaf(2.0)
+    assert grad((x * x).sum(), [x, other])[1] is None
+
+
+def test_grad_leaves_the_grads_alone():
+    x = leaf(1.0)
+    grad((x * x).sum(), x)
+    assert x.grad is None
+
+
+def test_grad_of_a_result_on_the_way():
+    x = leaf(2.0)
+    h = x * x
+    dh, dx = grad((h * h).sum(), [h, x])
+    assert dh.item() == 8.0
+    assert dx.item() == 32.0
+
+
+def test_grad_wants_tensors_that_require_grad():
+    with pytest.raises(GradientError, match=r"inputs\[0\] expected a Tensor with requires_grad=True"):
+        grad(leaf(1.0).sum(), Tensor([1.0]))
+
+
+def test_derivatives_of_order_four():
+    x = leaf(1.5)
+    y = x**5
+    for factor in (5, 4, 3, 2):
+        y = grad(y.sum(), x, create_graph=True)[0]
+        assert factor
+    assert np.isclose(y.item(), 120 * 1.5)
+
+
+def test_third_derivative_of_the_inverse_square_root_along_a_line():
+    a = np.diag([1.0, 2.0])
+    t = Tensor(0.0, requires_grad=True)
+    y = ops.inverse_sqrt(a + t * np.eye(2)).sum()
+    for _ in range(3):
+        (y,) = grad(y, t, create_graph=True)
+    expected = -15 / 8 * (1.0**-3.5 + 2.0**-3.5)
+    assert np.isclose(y.item(), expected, rtol=1e-12)
+
+
+def test_float32_gradient_of_a_float32_leaf_in_a_float64_computation():
+    x = leaf(1.0, 2.0, dtype="float32")
+    (x * np.array([1.0, 2.0])).sum().backward()
+    assert x.grad.dtype == "float32"
+
+
+def test_a_chain_of_100_000_operations():
+    x = leaf(1.0)
+    y = x
+    for _ in range(100_000):
+        y = y + 1e-6
+    y.sum().backward()
+    assert x.grad.item() == 1.0
+
+
+def test_dropping_a_chain_of_100_000_operations_without_backward():
+    y = leaf(1.0)
+    for _ in range(100_000):
+        y = y + 1e-6
+    value = y.item()
+    del y
+    assert np.isclose(value, 1.1)
+
+
+def test_memory_after_1000_steps_equals_memory_after_10_without_the_collector():
+    w = Tensor(np.ones((16, 16)) * 0.01, requires_grad=True)
+    x = Tensor(np.ones((8, 16)))
+
+    def step():
+        loss = ops.cross_entropy(ops.tanh(x @ w), np.arange(8))
+        loss.backward()
+        w.data = w.data - 0.01 * w.grad.data
+        w.grad = None
+
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        sizes = []
+        for count in (10, 990):
+            for _ in range(count):
+                step()
+            sizes.append(tracemalloc.get_traced_memory()[0])
+        cycles = gc.collect()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert cycles == 0
+    assert sizes[1] - sizes[0] < 990 * 50  # the interpreter's free lists fill up; one object a step would be more
+
+
+def test_second_order_through_grad_leaves_no_cycle():
+    gc.collect()
+    gc.disable()
+    try:
+        x = leaf(1.0, 2.0)
+        (g,) = grad(ops.exp(x).sum(), x, create_graph=True)
+        grad(g.sum(), x)
+        del x, g
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_assigning_data_that_a_rule_needs_is_noticed():
+    x = leaf(1.0, 2.0)
+    y = (x * x).sum()
+    x.data -= 1.0
+    with pytest.raises(GradientError, match=r"argument a of 'multiply' .* got data assigned since"):
+        y.backward()
+
+
+def test_assigning_data_of_a_result_or_a_constant_is_noticed():
+    x, c = leaf(1.0, 2.0), Tensor([3.0, 4.0])
+    h = ops.exp(x)
+    y = (h * c).sum()
+    c.data = np.zeros(2)
+    with pytest.raises(GradientError, match="argument b of 'multiply'"):
+        y.backward()
+    y = (h * h).sum()
+    h.data = np.zeros(2)
+    with pytest.raises(GradientError, match="argument a of 'multiply'"):
+        y.backward()
+
+
+def test_assigning_through_a_view_is_noticed():
+    x = Tensor(np.ones(4), requires_grad=True)
+    y = ops.square(x.reshape(2, 2)).sum()
+    x.data -= 1.0
+    with pytest.raises(GradientError, match="argument x of 'square'"):
+        y.backward()
+
+
+def test_assigning_data_that_no_rule_needs_is_fine():
+    x = leaf(1.0, 2.0)
+    y = (x + 1.0).sum()
+    x.data = np.zeros(2)
+    y.backward()
+    assert x.grad.tolist() == [1.0, 1.0]
+
+
+def test_no_grad_and_enable_grad_as_blocks_and_decorators():
+    x = leaf(1.0)
+
+    @no_grad()
+    def plain():
+        return x * 2
+
+    with no_grad():
+        assert not (x * 2).requires_grad
+        with enable_grad():
+            assert (x * 2).requires_grad
+    assert not plain().requires_grad
+    assert (x * 2).requires_grad
+
+
+def test_gradient_mode_belongs_to_the_thread():
+    x = leaf(1.0)
+    seen = []
+    with no_grad():
+        thread = threading.Thread(target=lambda: seen.append((x * 2).requires_grad))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+@pytest.fixture
+def scratch():
+    """Return a decorator for primitives that are forgotten after the test."""
+    before = set(REGISTRY)
+    yield primitive
+    for name in set(REGISTRY) - before:
+        del REGISTRY[name]
+
+
+def test_a_rule_of_a_wrong_shape_is_named(scratch):
+    @scratch()
+    def halve(xp, x: Array):
+        return x / 2
+
+    halve.vjp(x=lambda g: g.sum())
+    x = leaf(1.0, 2.0)
+    with pytest.raises(GradientError, match=r"halve: the rule of argument x expected .* shape \(2,\), got \(\)"):
+        halve(x).backward(np.ones(2))
+
+
+def test_a_rule_that_names_the_unknown_is_refused_at_once(scratch):
+    @scratch()
+    def third(xp, x: Array):
+        return x / 3
+
+    with pytest.raises(TypeError, match="third: the rule of 'x' names"):
+        third.vjp(x=lambda g, z: g)
+    with pytest.raises(TypeError, match="third: the rule of 'q' names"):
+        third.vjp(q=lambda g: g)
+
+
+def test_a_name_is_registered_once(scratch):
+    with pytest.raises(ValueError, match="'exp' is registered already"):
+
+        @scratch()
+        def exp(xp, x: Array):
+            return x
+
+
+def test_argument_without_a_rule_refuses_tensors_that_require_grad():
+    with pytest.raises(GradientError, match=r"where: argument condition has no derivative.*\.detach\(\)"):
+        ops.where(leaf(1.0), leaf(2.0), leaf(3.0))
+
+
+def test_saved_and_recomputed_rules_agree():
+    a = np.array([[2.0, 0.5], [0.5, 1.0]])
+    g = np.array([[1.0, 2.0], [3.0, 4.0]])
+    spd = Tensor(a, requires_grad=True)
+    for function in (
+        ops.inverse_sqrt,
+        ops.sqrtm,
+        lambda x: ops.lyapunov(x, g),
+        lambda x: ops.lyapunov(a, x),
+        lambda x: ops.cross_entropy(x, np.array([0, 1])) * np.ones((2, 2)),
+    ):
+        (plain,) = grad(function(spd), spd, gradient=g)
+        (recorded,) = grad(function(spd), spd, gradient=Tensor(g), create_graph=True)
+        assert np.allclose(plain.numpy(), recorded.numpy(), rtol=1e-12, atol=1e-12)

@@ -1,0 +1,120 @@
+"""The shape of the repository: what is imported when, and what a wheel and a checkout contain."""
+
+import ast
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import tinygrad_ckn
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "tinygrad_ckn"
+# Each may import those before it, and its own files.
+ORDER = (
+    "errors backend modes _draw primitive graph backward tensor functional ops nn optim models data training testing cli"
+).split()
+
+
+def sources():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(module):
+    """Return the name in ORDER that a dotted module below tinygrad_ckn belongs to."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def imports(path):
+    """Yield the modules of the package that a file imports at run time, with the line."""
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "tinygrad_ckn":
+            names = [node.module] if node.module != "tinygrad_ckn" else [f"tinygrad_ckn.{a.name}" for a in node.names]
+            yield from ((name, node.lineno) for name in names)
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if own in ("__init__", "__main__"):
+        return
+    for module, line in imports(path):
+        other = part_of(module)
+        if other in ORDER:
+            assert ORDER.index(other) <= ORDER.index(own), f"{path}:{line} imports {module}"
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_only_the_seam_and_the_host_side_name_numpy(path):
+    host = {"backend.py", "data", "training", "cli"}  # files and tables live on the host
+    if path.relative_to(PACKAGE).parts[0] in host:
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert not any(name.split(".")[0] in ("numpy", "cupy") for name in names), f"{path}:{node.lineno}"
+
+
+def run(code, cwd=None):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    heavy = ["typer", "rich", "scipy", "safetensors", "cupy", "matplotlib", "hypothesis", "threadpoolctl"]
+    assert run(f"import sys, tinygrad_ckn; print([m for m in {heavy} if m in sys.modules])") == "[]"
+
+
+def test_links_lead_to_the_same_classes():
+    for name in ("ops", "models", "cuda"):
+        assert (ROOT / name).is_symlink()
+        assert (ROOT / name).resolve() == PACKAGE / name
+    code = "import tinygrad_ckn.models, models; from models import CKN; print(CKN is tinygrad_ckn.models.CKN)"
+    assert run(code, cwd=ROOT) == "True"
+
+
+def test_the_root_on_the_path_does_not_hide_nvidias_cuda(tmp_path):
+    pathfinder = tmp_path / "cuda" / "pathfinder"  # NVIDIA's namespace package, as its wheels lay it out
+    pathfinder.mkdir(parents=True)
+    (pathfinder / "__init__.py").write_text("found = True\n")
+    code = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(tmp_path)!r}]; import cuda.pathfinder as p; print(p.found)"
+    assert run(code, cwd=ROOT) == "True"
+    assert not (PACKAGE / "cuda" / "__init__.py").exists()
+
+
+def test_the_wheel_contains_the_package_only(tmp_path):
+    pytest.importorskip("build", reason="building a wheel needs the extra [dev]")
+    pytest.importorskip("hatchling", reason="building without isolation needs hatchling")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"tinygrad_ckn", f"tinygrad_ckn-{tinygrad_ckn.__version__}.dist-info"}
+    for needed in ("py.typed", "data/digits.npz", "data/ATTRIBUTION.md", "cuda/README.md"):
+        assert f"tinygrad_ckn/{needed}" in names
+
+
+def test_no_file_is_longer_than_400_lines():
+    long = [str(path) for path in sources() if len(path.read_text().splitlines()) > 400]
+    assert long == []

@@ -1,0 +1,71 @@
+import doctest
+import inspect
+
+import numpy as np
+import pytest
+
+from tinygrad_ckn import Tensor, ops
+from tinygrad_ckn.errors import DTypeError, OpIndexError, ShapeError
+from tinygrad_ckn.primitive import REGISTRY
+
+
+def test_raw_arrays_in_raw_array_out_and_tensors_in_tensor_out():
+    assert type(ops.exp(np.ones(2))) is np.ndarray
+    assert type(ops.sum(np.ones(2))) is np.ndarray
+    assert type(ops.exp(Tensor([1.0]))) is Tensor
+
+
+def test_signature_and_documentation_are_those_of_the_function_without_xp():
+    assert list(inspect.signature(ops.correlate2d).parameters)[:3] == ["x", "w", "bias"]
+    assert ops.exp.__doc__.startswith("Return e**x.")
+    assert repr(ops.exp) == "<primitive exp(x: 'Array')>"
+
+
+def test_operands_may_be_named():
+    x, w = np.ones((1, 1, 3, 3)), np.ones((2, 1, 2, 2))
+    expected = ops.correlate2d(x, w, np.array([1.0, 2.0]))
+    assert np.array_equal(ops.correlate2d(x=x, w=w, bias=np.array([1.0, 2.0])), expected)
+    named = ops.correlate2d(x, w=Tensor(w, requires_grad=True), bias=np.array([1.0, 2.0]))
+    assert np.array_equal(named.numpy(), expected)
+    named.sum().backward()
+
+
+def test_options_may_be_positional():
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+    y = ops.sum(x, 1, True)
+    assert y.shape == (2, 1)
+    y.backward(np.ones((2, 1)))
+    assert x.grad.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda: ops.add(np.ones(2), np.ones(3)), ShapeError, r"add: .*; got a: float64 array of shape \(2,\), b: "),
+        (lambda: ops.exp(Tensor([1.0]), 3), DTypeError, "exp: .*positional"),
+        (lambda: ops.sum(np.ones(2), axes=1), DTypeError, "sum: .*unexpected keyword argument 'axes'"),
+        (lambda: Tensor([1.0])[3], OpIndexError, "getitem: index 3 is out of bounds.*; got x: float64 array"),
+        (lambda: ops.concatenate([np.ones(2), np.ones((1, 2))]), ShapeError, r"got arrays\[0\]: .*arrays\[1\]"),
+        (lambda: ops.multiply(Tensor([1.0]), "a"), DTypeError, "got str"),
+        (lambda: ops.multiply(Tensor([1.0]), 1j), DTypeError, "multiply: expected real numbers, got complex"),
+        (lambda: ops.abs(np.ones(2) * 1j), DTypeError, "abs: argument x expected a real dtype, got complex128"),
+        (lambda: ops.multiply(Tensor([1.0]), np.ones(1) * 1j), DTypeError, "argument b expected a real dtype"),
+    ],
+)
+def test_errors_from_below_name_operation_and_operands(call, error, match):
+    with pytest.raises(error, match=match):
+        call()
+
+
+def test_every_documented_primitive_has_an_example():
+    comparisons = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
+    for name in set(ops.__all__) - comparisons:
+        assert doctest.DocTestParser().get_examples(getattr(ops, name).__doc__), name
+
+
+def test_unused_operands_are_not_retained():
+    a, b = Tensor(np.ones(2), requires_grad=True), Tensor(np.ones(2))
+    assert set((a * b)._node.env) == {"b"}
+    assert set((a + b)._node.env) == set()
+    assert set(ops.sum(a)._node.env) == {"x_shape", "axis"}
+    assert REGISTRY["multiply"].plan(0b11).operands == (("a", 0, 0), ("b", 1, 1))
