@@ -1,0 +1,250 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import logsumexp, softmax
+
+from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.models import classifier
+from tinygrad_ckn.models.classifier import L2_GRID, LinearFit, fit_linear
+
+losses = pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
+
+
+def signs(labels: np.ndarray, k: int) -> np.ndarray:
+    return np.where(labels[:, None] == np.arange(k), 1.0, -1.0)
+
+
+def mean_loss(scores: np.ndarray, labels: np.ndarray, loss: str) -> float:
+    if loss == "cross_entropy":
+        return float(np.mean(logsumexp(scores, axis=1) - scores[np.arange(len(labels)), labels]))
+    return float(np.mean(np.sum(np.maximum(0, 1 - signs(labels, scores.shape[1]) * scores) ** 2, axis=1)) / 2)
+
+
+def slopes(scores: np.ndarray, labels: np.ndarray, loss: str) -> np.ndarray:
+    """Return the derivative of the mean loss in the scores."""
+    t = signs(labels, scores.shape[1])
+    if loss == "cross_entropy":
+        return (softmax(scores, axis=1) - (t + 1) / 2) / len(labels)
+    return -t * np.maximum(0, 1 - t * scores) / len(labels)
+
+
+def standardised(x: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return features centred and divided by the root of their mean squared norm, and that root."""
+    centred = x.astype("float64") - x.astype("float64").mean(axis=0)
+    scale = math.sqrt((centred**2).sum() / len(x)) or 1.0
+    return centred / scale, scale
+
+
+def objective(x: np.ndarray, labels: np.ndarray, weight, bias, loss: str, l2: float) -> tuple[float, np.ndarray]:
+    """Return the stated objective and its gradient in [W | b], x being standardised."""
+    scores = x @ weight.T + bias
+    g = slopes(scores, labels, loss)
+    gradient = np.column_stack([g.T @ x + l2 * weight, g.sum(axis=0)])
+    return mean_loss(scores, labels, loss) + l2 / 2 * float((weight**2).sum()), gradient
+
+
+def of_standardised(fit: LinearFit, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return W and b of the standardised features."""
+    weight = fit.weight.astype("float64")
+    return weight * standardised(features)[1], fit.bias + weight @ features.astype("float64").mean(axis=0)
+
+
+def problem(seed: int, n: int = 60, d: int = 5, k: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Return features of very different variances, and labels that depend on them with noise."""
+    rng = np.random.default_rng(seed)
+    features = (rng.normal(size=(n, d)) * np.logspace(0, -2, d)) @ np.linalg.qr(rng.normal(size=(d, d)))[0] + 3
+    labels = (features @ rng.normal(size=(d, k)) + 0.5 * rng.normal(size=(n, k))).argmax(axis=1)
+    labels[:k] = range(k)
+    return features, labels
+
+
+@losses
+@given(seed=st.integers(0, 2**32), k=st.integers(2, 4), l2=st.sampled_from([1e-1, 1e-3, 1e-5]))
+@settings(max_examples=8, deadline=None)
+def test_the_gradient_of_the_stated_objective_vanishes(loss: str, seed: int, k: int, l2: float) -> None:
+    features, labels = problem(seed, k=k)
+    fit = fit_linear(features, labels, k, loss=loss, l2=l2, iterations=1000)
+    x, scale = standardised(features)
+    assert fit.scale == pytest.approx(scale, rel=1e-12)
+    assert fit.l2 == l2
+    weight, bias = of_standardised(fit, features)
+    at_zero = np.abs(objective(x, labels, 0 * weight, 0 * bias, loss, l2)[1]).max()
+    assert np.abs(objective(x, labels, weight, bias, loss, l2)[1]).max() < 1e-4 * at_zero
+
+
+@losses
+@pytest.mark.parametrize("l2", [1e-1, 1e-3])
+def test_the_solution_is_that_of_scipy_on_the_plain_problem(loss: str, l2: float) -> None:
+    features, labels = problem(1)
+    x, _ = standardised(features)
+
+    def plain(v: np.ndarray) -> tuple[float, np.ndarray]:
+        point = v.reshape(3, -1)
+        value, gradient = objective(x, labels, point[:, :-1], point[:, -1], loss, l2)
+        return value, gradient.reshape(-1)
+
+    best = minimize(plain, np.zeros(3 * 6), jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 5000})
+    weight, bias = of_standardised(fit_linear(features, labels, 3, loss=loss, l2=l2, iterations=1000), features)
+    assert objective(x, labels, weight, bias, loss, l2)[0] == pytest.approx(best.fun, rel=1e-7)
+    scores = x @ weight.T + bias
+    expected = x @ best.x.reshape(3, -1)[:, :-1].T + best.x.reshape(3, -1)[:, -1]
+    if loss == "cross_entropy":  # which does not see a number added to all scores of an example
+        scores, expected = (s - s.mean(axis=1, keepdims=True) for s in (scores, expected))
+    np.testing.assert_allclose(scores, expected, atol=2e-3)
+
+
+@losses
+def test_few_iterations_suffice_for_badly_conditioned_features(loss: str) -> None:
+    rng = np.random.default_rng(2)
+    features = rng.normal(size=(400, 12)) * np.logspace(0, -4, 12)
+    labels = (features / np.logspace(0, -4, 12) @ rng.normal(size=(12, 2)) + rng.normal(size=(400, 2))).argmax(axis=1)
+    x, _ = standardised(features)
+
+    def value(iterations: int) -> float:
+        fit = fit_linear(features, labels, 2, loss=loss, l2=1e-8, iterations=iterations)
+        return objective(x, labels, *of_standardised(fit, features), loss, 1e-8)[0]
+
+    assert value(30) < value(1000) * 1.02
+
+
+@losses
+def test_repeated_and_constant_features_are_taken(loss: str) -> None:
+    features, labels = problem(3)
+    wide = np.column_stack([features, features, np.full(60, 7.0), np.zeros(60)])
+    fit = fit_linear(wide, labels, 3, loss=loss, l2=1e-3, iterations=1000)
+    x, _ = standardised(wide)
+    assert np.abs(objective(x, labels, *of_standardised(fit, wide), loss, 1e-3)[1]).max() < 1e-5
+    np.testing.assert_allclose(fit.weight[:, :5], fit.weight[:, 5:10], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(fit.weight[:, 10:], 0, atol=1e-5 * np.abs(fit.weight).max())
+
+
+def test_more_features_than_examples_are_taken() -> None:
+    rng = np.random.default_rng(4)
+    features, labels = rng.normal(size=(10, 40)), np.arange(10) % 2
+    fit = fit_linear(features, labels, 2, l2=1e-4, iterations=500)
+    x, _ = standardised(features)
+    assert np.abs(objective(x, labels, *of_standardised(fit, features), "cross_entropy", 1e-4)[1]).max() < 1e-5
+    assert ((features @ fit.weight.T + fit.bias).argmax(axis=1) == labels).all()
+
+
+def test_constant_features_leave_the_frequencies_of_the_classes() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    fit = fit_linear(np.full((6, 4), 2.0), labels, 3, l2=1e-3, iterations=200)
+    np.testing.assert_array_equal(fit.weight, 0)
+    np.testing.assert_allclose(softmax(fit.bias), [3 / 6, 2 / 6, 1 / 6], atol=1e-5)
+    assert fit.scale == 1
+
+
+@losses
+def test_features_in_float32_far_from_0_are_fitted_as_well_as_in_float64(loss: str) -> None:
+    rng = np.random.default_rng(5)
+    features = (rng.normal(size=(300, 6)) + 300).astype("float32")
+    labels = ((features - 300) @ rng.normal(size=(6, 3)) + rng.normal(size=(300, 3))).argmax(axis=1)
+    single = fit_linear(features, labels, 3, loss=loss, l2=1e-3, iterations=100)
+    double = fit_linear(features.astype("float64"), labels, 3, loss=loss, l2=1e-3, iterations=100)
+    x, _ = standardised(features)
+    assert single.weight.dtype == single.bias.dtype == "float32"
+    assert single.scale == pytest.approx(double.scale, rel=1e-5)
+    values = [objective(x, labels, *of_standardised(f, features), loss, 1e-3)[0] for f in (single, double)]
+    assert values[0] == pytest.approx(values[1], rel=1e-3)
+
+
+def test_the_scale_of_the_features_does_not_change_the_scores() -> None:
+    features, labels = problem(6)
+    one, other = (fit_linear(c * features, labels, 3, l2=1e-3, iterations=500) for c in (1, 1e4))
+    np.testing.assert_allclose(other.weight * 1e4, one.weight, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(other.bias, one.bias, rtol=1e-3, atol=1e-3)
+
+
+@losses
+def test_l2_is_chosen_by_the_loss_on_a_tenth_held_out(loss: str) -> None:
+    features, labels = problem(7, n=100, d=8)
+    lines: list[str] = []
+    fit = fit_linear(features, labels, 3, loss=loss, iterations=200, rng=9, report=lines.append)
+    order = np.random.default_rng(9).permutation(100)
+    kept, aside = order[10:], order[:10]
+    for l2, held_out in fit.held_out.items():
+        alone = fit_linear(features[kept], labels[kept], 3, loss=loss, l2=l2, iterations=1000)
+        scores = features[aside] @ alone.weight.T + alone.bias
+        assert held_out == pytest.approx(mean_loss(scores, labels[aside], loss), rel=0.02)
+    assert fit.held_out[fit.l2] == min(fit.held_out.values())
+    assert tuple(fit.held_out) == L2_GRID[: len(fit.held_out)]
+    assert lines == [f"classifier l2 {l2:g}: held-out loss {v:.4f}" for l2, v in fit.held_out.items()]
+
+
+def test_after_the_choice_of_l2_all_examples_are_fitted() -> None:
+    features, labels = problem(8, n=80)
+    fit = fit_linear(features, labels, 3, loss="squared_hinge", iterations=500)
+    x, _ = standardised(features)
+    gradient = objective(x, labels, *of_standardised(fit, features), "squared_hinge", fit.l2)[1]
+    assert np.abs(gradient).max() < 1e-5
+
+
+def test_search_stops_when_less_regularisation_is_worse() -> None:
+    rng = np.random.default_rng(10)
+    features, labels = rng.normal(size=(100, 60)), rng.integers(0, 2, 100)
+    fit = fit_linear(features, labels, 2, iterations=200)
+    values = list(fit.held_out.values())
+    assert len(values) < len(L2_GRID)
+    assert values[-1] > values[-2]
+    assert fit.l2 == list(fit.held_out)[-2]
+
+
+def test_search_goes_on_to_the_smallest_l2_while_it_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifier, "L2_GRID", (10.0, 1.0, 0.1))
+    features = np.repeat([[0.0], [1.0]], 50, axis=0) + np.linspace(0, 0.1, 100)[:, None]
+    fit = fit_linear(features, np.repeat([0, 1], 50), 2)
+    assert list(fit.held_out) == [10.0, 1.0, 0.1]
+    assert fit.l2 == 0.1
+
+
+def test_a_given_l2_is_used_without_holding_out() -> None:
+    features, labels = problem(11)
+    fit = fit_linear(features, labels, 3, l2=0.25)
+    assert (fit.l2, fit.held_out) == (0.25, {})
+
+
+def test_l2_may_be_0() -> None:
+    rng = np.random.default_rng(12)
+    features, labels = rng.normal(size=(50, 2)), rng.integers(0, 2, 50)
+    fit = fit_linear(features, labels, 2, loss="squared_hinge", l2=0, iterations=500)
+    x, _ = standardised(features)
+    assert np.abs(objective(x, labels, *of_standardised(fit, features), "squared_hinge", 0.0)[1]).max() < 1e-6
+
+
+def test_the_seed_of_the_part_held_out_fixes_every_bit() -> None:
+    features, labels = problem(13)
+    one, same, other = (fit_linear(features, labels, 3, rng=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.weight, same.weight)
+    assert one.held_out == same.held_out
+    assert one.held_out != other.held_out
+
+
+def test_blocks_do_not_change_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = problem(14)
+    whole = fit_linear(features, labels, 3, l2=1e-2, iterations=500)
+    monkeypatch.setattr(classifier, "_BLOCK", 7)
+    in_blocks = fit_linear(features, labels, 3, l2=1e-2, iterations=500)
+    np.testing.assert_allclose(in_blocks.weight, whole.weight, rtol=1e-3, atol=1e-3)
+    assert in_blocks.scale == pytest.approx(whole.scale, rel=1e-12)
+
+
+@pytest.mark.parametrize("options", [{"loss": "hinge"}, {"l2": -1e-3}, {"l2": math.nan}])
+def test_options_out_of_range_are_refused(options) -> None:
+    with pytest.raises(ConfigError, match="expected loss of cross_entropy, squared_hinge and l2 >= 0, got "):
+        fit_linear(np.ones((4, 2)), np.array([0, 1, 0, 1]), 2, **options)
+
+
+@pytest.mark.parametrize(("shape", "n"), [((0, 3), 0), ((4, 3), 3), ((4,), 4), ((4, 3, 2), 4)])
+def test_features_and_labels_that_do_not_fit_are_refused(shape, n: int) -> None:
+    with pytest.raises(DataError, match=r"^fit_linear: expected features \(n, D\), n >= 1, and n labels, got \("):
+        fit_linear(np.ones(shape), np.zeros(n, dtype=int), 2)
+
+
+def test_labels_that_are_no_classes_are_refused() -> None:
+    with pytest.raises(DataError, match=r"expected class numbers 0 \.\. 1, got 0 \.\. 2"):
+        fit_linear(np.eye(3), np.array([0, 1, 2]), 2, l2=1e-3)

@@ -1,0 +1,151 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from tinygrad_ckn import no_grad
+from tinygrad_ckn.graph import raw
+from tinygrad_ckn.models import patches as patches_module
+from tinygrad_ckn.models.layer import CKNLayer
+from tinygrad_ckn.models.patches import blocks, sample_patches
+
+
+def all_patches(images: np.ndarray, kernel: tuple[int, int]) -> np.ndarray:
+    """Return every patch of images that have their border already, as rows."""
+    kh, kw = kernel
+    n, _, height, width = images.shape
+    return np.array(
+        [
+            images[k, :, i : i + kh, j : j + kw].reshape(-1)
+            for k in range(n)
+            for i in range(height - kh + 1)
+            for j in range(width - kw + 1)
+        ]
+    )
+
+
+def numbered(*shape: int) -> np.ndarray:
+    return 1.0 + np.arange(np.prod(shape), dtype=float).reshape(shape)
+
+
+def draw(images: np.ndarray, layer: CKNLayer, n: int, seed: int = 0, **options) -> np.ndarray:
+    return sample_patches(images, layer, n, rng=np.random.default_rng(seed), **options)
+
+
+@given(n=st.integers(0, 40), elements=st.integers(0, 50), limit=st.integers(1, 200))
+@settings(max_examples=50, deadline=None)
+def test_blocks_cover_everything_in_order_within_the_limit(n: int, elements: int, limit: int) -> None:
+    found = [list(range(n))[block] for block in blocks(n, elements, limit)]
+    assert list(itertools.chain.from_iterable(found)) == list(range(n))
+    assert all(len(block) == 1 or 1 < len(block) * elements <= limit or not elements for block in found)
+    assert all((len(block) + 1) * max(1, elements) > limit for block in found[:-1])
+
+
+@given(
+    size=st.tuples(st.integers(4, 6), st.integers(4, 6)),
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 4)),
+    padding=st.sampled_from(["valid", "same", "full", (1, 0)]),
+)
+@settings(max_examples=15, deadline=None)
+def test_every_patch_is_drawn_and_nothing_else(size, kernel, padding) -> None:
+    images = numbered(2, 3, *size)
+    layer = CKNLayer(3, 2, kernel, padding=padding)
+    (top, bottom), (left, right) = layer.windows.padding
+    bordered = np.pad(images, [(0, 0), (0, 0), (top, bottom), (left, right)])
+    assert layer.output_size(size) == (bordered.shape[2] - kernel[0] + 1, bordered.shape[3] - kernel[1] + 1)
+    expected = {tuple(p) for p in all_patches(bordered, kernel)}
+    expected.discard((0.0,) * (3 * kernel[0] * kernel[1]))
+    assert {tuple(p) for p in draw(images, layer, 15 * len(expected))} == expected
+
+
+def test_patches_are_uniform_over_images_and_positions() -> None:
+    images = numbered(5, 1, 4, 3)
+    found = draw(images, CKNLayer(1, 2, 1), 12_000, seed=1)[:, 0]
+    counts = np.bincount(found.astype(int), minlength=61)[1:]
+    assert counts.sum() == 12_000
+    assert chisquare(counts).pvalue > 0.01
+
+
+def test_patches_are_uniform_over_images_and_positions_with_a_border() -> None:
+    layer = CKNLayer(1, 2, 3, padding="same")
+    images = numbered(3, 1, 4, 5)
+    found = draw(images, layer, 6_000, seed=2)
+    expected = all_patches(np.pad(images, [(0, 0), (0, 0), (1, 1), (1, 1)]), (3, 3))
+    index = {tuple(p): i for i, p in enumerate(expected)}
+    assert len(index) == 60
+    counts = np.bincount([index[tuple(p)] for p in found], minlength=60)
+    assert chisquare(counts).pvalue > 0.01
+
+
+def test_zero_patches_are_left_out_and_the_others_stay_uniform() -> None:
+    images = numbered(4, 1, 3, 3)
+    images[1] = 0
+    images[2, 0, :2] = 0
+    found = draw(images, CKNLayer(1, 2, 1), 5_000, seed=3)[:, 0]
+    values = images[images != 0]
+    assert (found != 0).all()
+    counts = [int((found == v).sum()) for v in values]
+    assert sum(counts) == len(found)
+    assert chisquare(counts).pvalue > 0.01
+
+
+def test_a_patch_with_any_nonzero_element_counts() -> None:
+    images = np.zeros((1, 1, 2, 2))
+    images[0, 0, 1, 1] = -1e-30
+    found = draw(images, CKNLayer(1, 2, 2, padding="valid"), 10)
+    np.testing.assert_array_equal(found, np.tile([0, 0, 0, -1e-30], (10, 1)))
+
+
+def test_nothing_but_zeros_gives_no_patches() -> None:
+    assert draw(np.zeros((3, 2, 4, 4)), CKNLayer(2, 2, 3), 100).shape == (0, 18)
+
+
+@pytest.mark.parametrize("n", [1, 2, 17, 1000])
+def test_as_many_as_wanted_and_no_more(n: int) -> None:
+    assert draw(numbered(3, 2, 5, 5), CKNLayer(2, 2, 3), n).shape == (n, 18)
+
+
+def test_no_more_than_there_are_where_most_are_zero() -> None:
+    images = np.zeros((50, 1, 4, 4))
+    images[0] = 1
+    assert 0 < len(draw(images, CKNLayer(1, 2, 1), 1000)) < 100
+
+
+def test_the_seed_fixes_every_bit() -> None:
+    images = np.random.default_rng(0).normal(size=(4, 2, 6, 6)).astype("float32")
+    layer = CKNLayer(2, 2, 3)
+    one, same, other = (draw(images, layer, 50, seed) for seed in (1, 1, 2))
+    assert one.dtype == "float32"
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_blocks_do_not_change_the_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = numbered(7, 2, 5, 4)
+    layer = CKNLayer(2, 2, 3)
+    whole = draw(images, layer, 60)
+    monkeypatch.setattr(patches_module, "blocks", lambda n, elements: blocks(n, elements, 2 * elements))
+    np.testing.assert_array_equal(draw(images, layer, 60), whole)
+
+
+@pytest.mark.parametrize("n", [3, 500])
+def test_encoding_on_the_way_gives_the_patches_of_everything_encoded_first(n: int) -> None:
+    below = CKNLayer(1, 3, 3, subsampling=2, dtype="float64").eval()
+    layer = CKNLayer(3, 4, 2, padding="same", dtype="float64")
+    images = np.random.default_rng(0).normal(size=(20, 1, 7, 8))
+    images[::3] = 0
+    encoded: list[int] = []
+
+    def encode(x: np.ndarray) -> np.ndarray:
+        encoded.append(len(x))
+        with no_grad():
+            return raw(below(x))
+
+    found = draw(images, layer, n, encode=encode)
+    np.testing.assert_allclose(found, draw(encode(images), layer, n), rtol=1e-13, atol=1e-15)
+    assert found.any(axis=1).all()
+    assert encoded[0] == 1
+    assert sum(encoded[1:-1]) <= min(20, int(1.5 * n))
