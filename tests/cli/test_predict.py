@@ -154,6 +154,15 @@ def test_a_run_that_does_not_say_its_data(invoke: Invoke, damaged: Path, data: o
     assert result.stderr.startswith(f"error: {damaged}/config.json: expected data.")
 
 
+def test_a_model_of_another_run(invoke: Invoke, damaged: Path):
+    config = json.loads((damaged / "config.json").read_text())
+    config["data"]["class_names"] = ["cat", "dog"]
+    (damaged / "config.json").write_text(json.dumps(config))
+    result = invoke("evaluate", damaged)
+    assert result.exit_code == 1
+    assert "expected 10 class names, as many as the model has classes, got 2" in result.stderr
+
+
 def test_data_that_moved(invoke: Invoke, damaged: Path):
     config = json.loads((damaged / "config.json").read_text())
     config["data"]["data"] = f"{os.sep}gone.npz"

@@ -84,6 +84,17 @@ def test_threads_limit_the_blas(invoke: Invoke, monkeypatch: pytest.MonkeyPatch)
     assert set(seen) == {1}
 
 
+def test_where_memory_is_not_known(invoke: Invoke, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_train.loop, "peak_memory", lambda: None)
+    fast = ("--model", "unsup-32-64", "--patches", 500, "--threads", 1)
+    result = invoke("train", "--data", archive, *fast, "--out", tmp_path / "run")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert re.fullmatch(r"\d+\.\d s in all", lines[4])
+    correct = Run.open(tmp_path / "run").records()[-1]["correct"]
+    assert lines[-2:] == [f"run folder {tmp_path}/run", f"test accuracy {correct / 80:.4f} ({correct}/80)"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

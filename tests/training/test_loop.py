@@ -44,7 +44,7 @@ def test_result_is_what_the_saved_model_does(supervised: loop.Result, few_digits
 
 
 def test_times_and_memory(supervised: loop.Result):
-    assert list(supervised.seconds) == ["filters", "classifier", "epoch", "evaluate"]
+    assert list(supervised.seconds) == ["filters", "classifier", "epoch", "save", "evaluate"]
     assert all(seconds > 0 for seconds in supervised.seconds.values())
     assert supervised.peak_memory is not None
     assert 2**24 < supervised.peak_memory < 2**36

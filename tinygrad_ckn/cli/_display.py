@@ -62,8 +62,7 @@ class Display:
         line = line_of(progress)
         if self._bar is None:
             if line is not None:
-                typer.echo(line)
-                sys.stdout.flush()
+                typer.echo(line)  # and flushes
             return
         if line is not None:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -23,6 +23,7 @@ from tinygrad_ckn.cli._common import (
 )
 from tinygrad_ckn.data import load_images
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.models import CKN
 from tinygrad_ckn.training import Run, atomic_write, evaluation
 
 COLUMNS = ("file", "index", "class", "name", "probability")
@@ -53,7 +54,7 @@ def evaluate(
     dataset = load_data(data, data_dir)
     with limited_to(threads):
         confusion = evaluation.evaluate(model, dataset.test)
-    echo_summary(confusion, _described(opened, "class_names"))
+    echo_summary(confusion, _class_names(opened, model))
     echo_accuracy(confusion)
 
 
@@ -80,7 +81,7 @@ def predict(
     """
     opened = Run.open(run)
     model = opened.load().to(device)
-    names = _described(opened, "class_names")
+    names = _class_names(opened, model)
     rows: list[Row] = []
     with limited_to(threads):
         for file in files:
@@ -104,8 +105,19 @@ def _described(run: Run, key: str) -> Any:
     except (KeyError, TypeError):
         found = None
     if found is None:
-        raise DataError(f"{run.folder}/config.json: expected data.{key}, got none")
+        raise DataError(f"{run.folder}/config.json: expected data.{key}, got none; train again")
     return found
+
+
+def _class_names(run: Run, model: CKN) -> list[str]:
+    """Return the names of the model's classes."""
+    names: list[str] = _described(run, "class_names")
+    if len(names) != model.n_classes:
+        raise DataError(
+            f"{run.folder}/config.json: expected {model.n_classes} class names, as many as the model has classes, "
+            f"got {len(names)}; is the model of another run?"
+        )
+    return names
 
 
 def _separated(rows: Iterable[Sequence[object]], delimiter: str) -> str:

@@ -33,7 +33,7 @@ class Result:
     confusion
         Of the test images: (k, k), row: true class, column: predicted class.
     seconds
-        By phase: "filters", "classifier", "epoch" (all of them), "evaluate".
+        By phase: "filters", "classifier", "epoch" (all of them), "save", "evaluate".
     peak_memory
         Bytes of host memory that this process had at most; None where the system does not say.
     """
@@ -143,6 +143,7 @@ def train(
     recorder = _Recorder(run, report, len(dataset.train), options.batch_size or 1)
     _fit(ckn, dataset, options, random, recorder)
     run.save(ckn)
+    recorder.measure("save")
     confusion = evaluate(ckn.eval(), dataset.test, report=report)
     recorder.measure("evaluate")
     result = Result(run, ckn, confusion, recorder.seconds, peak_memory())
