@@ -14,9 +14,8 @@ import tinygrad_ckn
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinygrad_ckn"
 # Each may import those before it, and its own files.
-ORDER = (
-    "errors backend modes _draw primitive graph backward tensor functional ops nn optim models data training testing cli"
-).split()
+ORDER = "errors backend modes _draw primitive graph backward tensor functional ops".split()
+ORDER += "nn optim models data training testing cli".split()
 
 
 def sources():

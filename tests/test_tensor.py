@@ -64,7 +64,7 @@ def test_repr_shows_shape_dtype_device_and_origin(x):
 def test_assigned_data_keep_shape_and_dtype(x):
     with pytest.raises(ShapeError, match=r"expected an array of shape \(2, 2\) and dtype float64, got shape \(3,\)"):
         x.data = np.ones(3)
-    with pytest.raises(ShapeError, match="got shape .* dtype float32"):
+    with pytest.raises(ShapeError, match=r"got shape .* dtype float32"):
         x.data = np.ones((2, 2), dtype="float32")
     x.data = [[0.0, 0.0], [0.0, 0.0]]
     assert x.version == 1
@@ -81,7 +81,7 @@ def test_grad_is_assignable_and_checked(x):
 
 def test_requires_grad_of_a_result_is_fixed(x):
     y = x * 2
-    with pytest.raises(GradientError, match="fixed for the result of 'multiply'; use .detach"):
+    with pytest.raises(GradientError, match="fixed for the result of 'multiply'"):
         y.requires_grad = False
     assert not y.detach().requires_grad
     x.requires_grad = False

@@ -161,19 +161,21 @@ def test_the_scale_of_the_features_does_not_change_the_scores() -> None:
 
 
 @losses
-def test_l2_is_chosen_by_the_loss_on_a_tenth_held_out(loss: str) -> None:
+def test_l2_is_chosen_by_the_loss_on_a_fifth_of_few_examples_held_out(loss: str) -> None:
     features, labels = problem(7, n=100, d=8)
-    lines: list[str] = []
-    fit = fit_linear(features, labels, 3, loss=loss, iterations=200, rng=9, report=lines.append)
+    reported: list[tuple[float, float]] = []
+    fit = fit_linear(
+        features, labels, 3, loss=loss, iterations=200, rng=9, report=lambda l2, value: reported.append((l2, value))
+    )
     order = np.random.default_rng(9).permutation(100)
-    kept, aside = order[10:], order[:10]
+    kept, aside = order[20:], order[:20]
     for l2, held_out in fit.held_out.items():
         alone = fit_linear(features[kept], labels[kept], 3, loss=loss, l2=l2, iterations=1000)
         scores = features[aside] @ alone.weight.T + alone.bias
         assert held_out == pytest.approx(mean_loss(scores, labels[aside], loss), rel=0.02)
     assert fit.held_out[fit.l2] == min(fit.held_out.values())
     assert tuple(fit.held_out) == L2_GRID[: len(fit.held_out)]
-    assert lines == [f"classifier l2 {l2:g}: held-out loss {v:.4f}" for l2, v in fit.held_out.items()]
+    assert reported == list(fit.held_out.items())
 
 
 def test_after_the_choice_of_l2_all_examples_are_fitted() -> None:
@@ -184,14 +186,29 @@ def test_after_the_choice_of_l2_all_examples_are_fitted() -> None:
     assert np.abs(gradient).max() < 1e-5
 
 
-def test_search_stops_when_less_regularisation_is_worse() -> None:
+@pytest.mark.parametrize(("n", "aside"), [(2, 1), (5, 1), (4_000, 800), (6_000, 1_000), (12_000, 1_200)])
+def test_a_tenth_but_of_small_sets_up_to_a_fifth_is_held_out(
+    monkeypatch: pytest.MonkeyPatch, n: int, aside: int
+) -> None:
+    sizes: list[int] = []
+
+    def counting(scores: object, labels: object, loss=classifier.LOSSES["cross_entropy"]) -> object:
+        sizes.append(len(labels))
+        return loss(scores, labels)
+
+    monkeypatch.setitem(classifier.LOSSES, "cross_entropy", counting)
+    fit_linear(np.linspace(0, 1, n)[:, None], np.arange(n) % 2, 2, iterations=1)
+    assert set(sizes) == {n, n - aside, aside}
+
+
+def test_search_stops_when_less_regularisation_was_worse_twice() -> None:
     rng = np.random.default_rng(10)
     features, labels = rng.normal(size=(100, 60)), rng.integers(0, 2, 100)
     fit = fit_linear(features, labels, 2, iterations=200)
     values = list(fit.held_out.values())
-    assert len(values) < len(L2_GRID)
-    assert values[-1] > values[-2]
-    assert fit.l2 == list(fit.held_out)[-2]
+    assert 3 <= len(values) < len(L2_GRID)
+    assert values[-3] == min(values)
+    assert fit.l2 == list(fit.held_out)[-3]
 
 
 def test_search_goes_on_to_the_smallest_l2_while_it_helps(monkeypatch: pytest.MonkeyPatch) -> None:

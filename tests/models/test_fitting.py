@@ -9,6 +9,7 @@ from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import ConfigError, DataError, GradientError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models import CKN, CKNLayer, Progress, fit_linear, fitting, sample_patches, spherical_kmeans
+from tinygrad_ckn.models.classifier import L2_GRID
 
 digits = load_digits()
 images, labels = digits.train.images[:150], digits.train.labels[:150]
@@ -122,8 +123,13 @@ def test_the_classifier_is_the_linear_fit_of_the_features(loss: str, l2: float |
     fit = fit_linear(model.encode(images), labels, 10, loss=loss, l2=l2, iterations=20, rng=3)
     np.testing.assert_array_equal(model.classifier.weight.numpy(), fit.weight)
     np.testing.assert_array_equal(model.classifier.bias.numpy(), fit.bias)
-    assert [(e.phase, e.done, e.total) for e in events] == [("classifier", 1, 1)]
-    assert events[0].values == {"l2": fit.l2} | {f"held_out_{k:g}": v for k, v in fit.held_out.items()}
+    *tried, last = events
+    assert (last.phase, last.done, last.total) == ("classifier", 1, 1)
+    assert last.values == {"l2": fit.l2} | {f"held_out_{k:g}": v for k, v in fit.held_out.items()}
+    assert [(e.phase, e.done, e.total) for e in tried] == [
+        ("l2", i + 1, len(L2_GRID)) for i in range(len(fit.held_out))
+    ]
+    assert [(e.values["l2"], e.values["held_out_loss"]) for e in tried] == list(fit.held_out.items())
 
 
 def test_a_classifier_without_bias_is_left_without() -> None:
@@ -230,6 +236,7 @@ def test_progress_of_fitting_is_complete_and_ordered() -> None:
         ("epoch", 1, 2),
         *[("batch", i, 6) for i in (4, 5, 6)],
         ("epoch", 2, 2),
+        *[("l2", i + 1, len(L2_GRID)) for i in range(len(events[-1].values) - 1)],
         ("classifier", 1, 1),
     ]
     assert [e.values["epoch"] for e in events if e.phase == "batch"] == [1, 1, 1, 2, 2, 2]
@@ -285,7 +292,7 @@ def test_no_epochs_leave_the_filters_of_kmeans() -> None:
     model = small().fit(images, labels, epochs=0, n_patches=500, rng=2, report=events.append)
     start = small().fit_unsupervised(images, n_patches=500, rng=2)
     assert all(np.array_equal(a, b) for a, b in zip(filters(model), filters(start), strict=True))
-    assert {e.phase for e in events} == {"filters", "classifier"}
+    assert {e.phase for e in events} == {"filters", "l2", "classifier"}
 
 
 def test_the_seed_fixes_every_bit() -> None:

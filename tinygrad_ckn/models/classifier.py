@@ -21,7 +21,6 @@ from tinygrad_ckn.tensor import Tensor
 
 LOSSES: dict[str, Callable[[Any, Any], Any]] = {"cross_entropy": ops.cross_entropy, "squared_hinge": ops.squared_hinge}
 L2_GRID = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10)
-_HELD_OUT = 0.1
 _BLOCK = 4096  # examples centred at a time
 
 
@@ -73,19 +72,18 @@ class _Problem:
 
     def minimise(self, l2: float, start: Any, iterations: int) -> Any:
         """Return the point that L-BFGS reaches from `start`."""
-        from scipy.linalg import solve_triangular
         from scipy.optimize import minimize
 
-        root = _root(self.gram, 2 * l2)
+        root, inverse = _root(self.gram, 2 * l2)
 
         def point_of(v: Any) -> Any:
             point = v.reshape(start.shape).copy()
-            point[:, :-1] = solve_triangular(root, point[:, :-1].T).T
+            point[:, :-1] = point[:, :-1] @ inverse.T
             return point
 
         def function(v: Any) -> tuple[float, Any]:
             value, gradient = self.value_and_gradient(point_of(v), l2)
-            gradient[:, :-1] = solve_triangular(root, gradient[:, :-1].T, trans="T").T
+            gradient[:, :-1] = gradient[:, :-1] @ inverse
             return value, gradient.reshape(-1)
 
         v = start.copy()
@@ -94,14 +92,20 @@ class _Problem:
         return point_of(found.x)
 
 
-def _root(gram: Any, shift: float) -> Any:
-    """Return upper R with R^T R = gram + shift I; the shift is raised where rounding in float32 left it indefinite."""
-    from scipy.linalg import LinAlgError, cholesky
+def _root(gram: Any, shift: float) -> tuple[Any, Any]:
+    """Return upper R with R^T R = gram + shift I, and its inverse.
+
+    The shift is raised where rounding in float32 left the matrix indefinite. The inverse is formed so that the
+    iterations are products: triangular solves would call SciPy's BLAS in turns with NumPy's, whose threads then wait
+    for each other.
+    """
+    from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
     shift = max(shift, 1e-9)
     while True:
         try:
-            return cholesky(gram + shift * CPU.xp.eye(len(gram)))
+            root = cholesky(gram + shift * CPU.xp.eye(len(gram)))
+            return root, solve_triangular(root, CPU.xp.eye(len(gram)))
         except LinAlgError:
             shift *= 10
 
@@ -115,7 +119,7 @@ def fit_linear(
     l2: float | None = None,
     iterations: int = 30,
     rng: Generator | int | None = None,
-    report: Callable[[str], None] = lambda line: None,
+    report: Callable[[float, float], None] = lambda l2, loss: None,
 ) -> LinearFit:
     """Fit a linear classifier.
 
@@ -128,13 +132,13 @@ def fit_linear(
     loss
         "cross_entropy" (multinomial logistic) or "squared_hinge" (one against the rest).
     l2
-        Regularisation, for features of mean squared norm 1; None: that of `L2_GRID` with the least loss on a tenth held out.
+        Regularisation, for features of mean squared norm 1; None: that of `L2_GRID` with the least loss on a part held out: a tenth, of small sets up to a fifth.
     iterations
         Of L-BFGS, for each l2 tried and for the final fit.
     rng
         Generator or seed of the part held out.
     report
-        Called with a line of text for each l2 tried.
+        Called with each l2 tried and the loss held out.
 
     Raises
     ------
@@ -158,7 +162,7 @@ def fit_linear(
     held_out: dict[float, float] = {}
     if l2 is None:
         order = generator(rng).permutation(len(features))
-        count = max(1, int(_HELD_OUT * len(order)))
+        count = max(1, min(max(len(order) // 10, 1000), len(order) // 5))
         l2, start, held_out = _choose_l2(
             features, labels, n_classes, loss, order[count:], order[:count], iterations, start, report
         )
@@ -178,7 +182,7 @@ def _choose_l2(
     aside: Any,
     iterations: int,
     start: Any,
-    report: Callable[[str], None],
+    report: Callable[[float, float], None],
 ) -> tuple[float, Any, dict[float, float]]:
     """Return the l2 of least loss on the rows `aside`, its solution on the rows `kept`, and all losses held out.
 
@@ -194,9 +198,9 @@ def _choose_l2(
         point = problem.minimise(l2, point, iterations)
         weight, bias = problem.linear(point)
         losses[l2] = float(LOSSES[loss](x @ weight.T + bias, y))
-        report(f"classifier l2 {l2:g}: held-out loss {losses[l2]:.4f}")
+        report(l2, losses[l2])
         if losses[l2] <= losses[best_l2]:
             best_l2, best_point = l2, point
-        else:
-            break  # less regularisation overfits from here on
+        elif l2 < 0.05 * best_l2:
+            break  # worse twice in a row: less regularisation overfits from here on
     return best_l2, best_point, losses

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_ckn.backend import Generator, xp_of
 from tinygrad_ckn.errors import ConfigError, GradientError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.models.classifier import LOSSES, LinearFit, fit_linear
+from tinygrad_ckn.models.classifier import L2_GRID, LOSSES, LinearFit, fit_linear
 from tinygrad_ckn.models.kmeans import spherical_kmeans
 from tinygrad_ckn.models.patches import sample_patches
 from tinygrad_ckn.modes import no_grad
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands: `done` of `total` steps of a phase ("filters", "classifier", "batch", "epoch")."""
+    """Where a training stands: `done` of `total` steps of a phase ("filters", "l2", "classifier", "batch", "epoch")."""
 
     phase: str
     done: int
@@ -71,8 +71,16 @@ def fit_classifier(
     report: Callable[[Progress], None] = quiet,
 ) -> LinearFit:
     """Set the classifier's weights, and return what was fitted."""
+    tried: list[float] = []
+
+    def held_out(value: float, loss: float) -> None:
+        tried.append(value)
+        report(Progress("l2", len(tried), len(L2_GRID), {"l2": value, "held_out_loss": loss}))
+
     features = model.encode(images)
-    fit = fit_linear(features, labels, model.n_classes, loss=loss, l2=l2, iterations=iterations, rng=rng)
+    fit = fit_linear(
+        features, labels, model.n_classes, loss=loss, l2=l2, iterations=iterations, rng=rng, report=held_out
+    )
     model.classifier.weight.data = fit.weight
     if model.classifier.bias is not None:
         model.classifier.bias.data = fit.bias

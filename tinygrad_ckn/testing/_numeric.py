@@ -28,6 +28,13 @@ def derivative(phi: Callable[[float], float]) -> Estimate:
     return _settle(lambda h: math.fsum(c * phi(i * h) for i, c in _STENCIL.items()) / h)
 
 
+def has_kink(phi: Callable[[float], float]) -> bool:
+    """Tell whether the slopes on the two sides of 0 differ: their difference then does not shrink with the step."""
+    wide, narrow = ((phi(h) - 2 * phi(0.0) + phi(-h)) / h for h in STEPS[2:])
+    slope = math.fabs(phi(STEPS[3]) - phi(-STEPS[3])) / STEPS[3]
+    return math.fabs(narrow) > 0.5 * math.fabs(wide) and math.fabs(narrow) > 1e-6 * slope
+
+
 def mixed_derivative(phi: Callable[[float, float], float]) -> Estimate:
     """Return d^2 phi / ds dt at 0."""
     return _settle(

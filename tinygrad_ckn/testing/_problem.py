@@ -12,6 +12,7 @@ from tinygrad_ckn.errors import DTypeError, LinearAlgebraError
 from tinygrad_ckn.graph import Variable, raw
 from tinygrad_ckn.modes import no_grad
 from tinygrad_ckn.tensor import Tensor
+from tinygrad_ckn.testing._numeric import Estimate, mixed_derivative
 
 
 class Problem:
@@ -54,6 +55,10 @@ class Problem:
         """Return s -> <upstream, f(origin + s direction)>."""
         return lambda s: dot(upstream, self.values((s, direction)))
 
+    def mixed(self, upstream: Sequence[Any], u: Sequence[Any], v: Sequence[Any]) -> Estimate:
+        """Return the mixed second derivative of <upstream, f(origin + s u + t v)>."""
+        return mixed_derivative(lambda s, t: dot(upstream, self.values((s, u), (t, v))))
+
     def directions(self, generator: Generator, only: int | None = None) -> list[Any]:
         return [
             xp_of(x).asarray(generator.standard_normal(x.shape) * (only is None or only == i))
@@ -85,7 +90,7 @@ def random_like(arrays: Sequence[Any], generator: Generator) -> list[Any]:
 
 def problem_of(function: Callable[..., Any], inputs: Any) -> Problem:
     """Wrap a function and the point: floating inputs become float64 leaves, others are passed as they are."""
-    name = getattr(function, "__name__", type(function).__name__)
+    name = getattr(function, "name", None) or getattr(function, "__name__", type(function).__name__)
     points = [inputs] if isinstance(inputs, Variable) or hasattr(inputs, "dtype") else list(inputs)
     floating = [i for i, p in enumerate(points) if hasattr(raw(p), "dtype") and raw(p).dtype.kind == "f"]
     if not floating:

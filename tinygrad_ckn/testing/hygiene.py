@@ -16,7 +16,7 @@ def _floating(args: Sequence[Any]) -> list[int]:
 
 
 def _gradients(function: Callable[..., Any], args: Sequence[Any], upstream: Sequence[Any] | None) -> tuple[Any, ...]:
-    """Return outputs, upstream gradients and gradients of the floating arguments, all as arrays."""
+    """Return outputs, upstream gradients, gradients of the floating arguments, and the arrays these were taken at."""
     points = [Tensor(a, requires_grad=True) if i in _floating(args) else a for i, a in enumerate(args)]
     result = function(*points)
     outputs = list(result) if isinstance(result, tuple | list) else [result]
@@ -26,7 +26,7 @@ def _gradients(function: Callable[..., Any], args: Sequence[Any], upstream: Sequ
     roots = [(y._node or y, g) for y, g in zip(outputs, upstream, strict=True) if y.requires_grad]
     results = backpropagate(roots)
     leaves = [points[i] for i in _floating(args)]
-    return [y.data for y in outputs], upstream, [results.get(leaf) for leaf in leaves]
+    return [y.data for y in outputs], upstream, [results.get(leaf) for leaf in leaves], [leaf.data for leaf in leaves]
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -67,7 +67,7 @@ def check_hygiene(function: Callable[..., Any], args: Sequence[Any]) -> None:
     name = getattr(function, "__name__", "function")
     places = _floating(args)
     copies = [a.copy() if hasattr(a, "copy") and hasattr(a, "dtype") else a for a in args]
-    outputs, upstream, gradients = _gradients(function, args, None)
+    outputs, upstream, gradients, points = _gradients(function, args, None)
     kept = [g.copy() for g in upstream]
     _gradients(function, args, upstream)
     for i in places:
@@ -76,7 +76,7 @@ def check_hygiene(function: Callable[..., Any], args: Sequence[Any]) -> None:
     if not all(bool((a == b).all()) for a, b in zip(upstream, kept, strict=True)):
         raise GradientError(f"{name}: the upstream gradient expected to be left as it was, got other values")
 
-    memory = [to_numpy(a) for a in (*upstream, *(args[i] for i in places))]
+    memory = [to_numpy(a) for a in (*upstream, *points)]
     for i, g in zip(places, gradients, strict=True):
         if g is None:
             continue
@@ -86,7 +86,7 @@ def check_hygiene(function: Callable[..., Any], args: Sequence[Any]) -> None:
 
     generator = rng(2)
     strided = [_strided(a, generator) if i in places else a for i, a in enumerate(args)]
-    again, _, regraded = _gradients(function, strided, upstream)
+    again, _, regraded, _ = _gradients(function, strided, upstream)
     if not all(map(_same, outputs, again)) or not all(map(_same, gradients, regraded)):
         raise GradientError(f"{name}: strided arguments expected to give the same results, got others")
 
@@ -106,7 +106,7 @@ def _check_single(
 ) -> None:
     """Check that float32 stays float32, and near the result in float64."""
     single = [a.astype("float32") if i in places else a for i, a in enumerate(args)]
-    outputs, _, small = _gradients(function, single, [g.astype("float32") for g in upstream])
+    outputs, _, small, _ = _gradients(function, single, [g.astype("float32") for g in upstream])
     for y in outputs:
         if y.dtype != "float32":
             raise GradientError(f"{name}: float32 arguments expected a float32 result, got {y.dtype}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import strategies as st
@@ -34,23 +36,15 @@ def _larger(a: float | None, b: float) -> float:
     return b if a is None else max(a, b)
 
 
-def _check(case: Case, draw: object, device: str, result: Result) -> None:
-    """Check one draw of a case, and enter the errors into the result."""
-    drawn = case.draw(draw)
-    function, args = case.call(drawn.options), on_device(drawn.args, device)
-    report = gradcheck(function, args, order=2)
-    for comparison in report.comparisons:
-        if comparison.order == 1:
-            result.order1 = _larger(result.order1, comparison.error)
-        else:
-            result.order2 = _larger(result.order2, comparison.error)
-    if case.linear:
-        result.adjoint = _larger(result.adjoint, check_adjoint(function, args).error)
-    result.cases += 1
-
-
-def run_case(case: Case, *, examples: int, device: str, result: Result) -> None:
-    """Check `examples` draws of a case; the first failure raises a GradientError."""
+def run_case(
+    case: Case,
+    *,
+    examples: int,
+    device: str,
+    result: Result,
+    check: Callable[..., Any] = partial(gradcheck, order=2),
+) -> None:
+    """Check `examples` draws of a case and enter the errors into the result; the first failure raises GradientError."""
 
     @settings(
         max_examples=examples,
@@ -62,8 +56,17 @@ def run_case(case: Case, *, examples: int, device: str, result: Result) -> None:
         suppress_health_check=list(HealthCheck),
     )
     @given(st.data())
-    def run(data: object) -> None:
-        _check(case, data, device, result)
+    def run(data: Any) -> None:
+        drawn = case.draw(data)
+        function, args = case.call(drawn.options), on_device(drawn.args, device)
+        for comparison in getattr(check(function, args), "comparisons", ()):
+            if comparison.order == 1:
+                result.order1 = _larger(result.order1, comparison.error)
+            else:
+                result.order2 = _larger(result.order2, comparison.error)
+        if case.linear:
+            result.adjoint = _larger(result.adjoint, check_adjoint(function, args).error)
+        result.cases += 1
 
     run()
 
@@ -114,6 +117,8 @@ def run_cases(
                 run_case(case, examples=examples, device=device, result=result)
         except GradientError as error:
             result.verdict, result.message = "FAIL", str(error)
+        except Exception as error:  # a rule may raise anything; the others are still to be checked
+            result.verdict, result.message = "FAIL", f"{name}: {type(error).__name__}: {error}"
         results.append(result)
         on_result(result)
     return results
