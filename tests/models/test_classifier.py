@@ -131,9 +131,10 @@ def test_more_features_than_examples_are_taken() -> None:
     assert ((features @ fit.weight.T + fit.bias).argmax(axis=1) == labels).all()
 
 
-def test_constant_features_leave_the_frequencies_of_the_classes() -> None:
+@pytest.mark.parametrize("l2", [1e-3, 0])
+def test_constant_features_leave_the_frequencies_of_the_classes(l2: float) -> None:
     labels = np.array([0, 0, 0, 1, 1, 2])
-    fit = fit_linear(np.full((6, 4), 2.0), labels, 3, l2=1e-3, iterations=200)
+    fit = fit_linear(np.full((6, 4), 2.0), labels, 3, l2=l2, iterations=200)
     np.testing.assert_array_equal(fit.weight, 0)
     np.testing.assert_allclose(softmax(fit.bias), [3 / 6, 2 / 6, 1 / 6], atol=1e-5)
     assert fit.scale == 1
