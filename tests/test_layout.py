@@ -80,6 +80,15 @@ def test_importing_the_package_imports_nothing_heavy():
     assert run(f"import sys, tinygrad_ckn; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 
+def test_subpackages_are_imported_when_first_used():
+    assert (
+        run("import tinygrad_ckn; print(tinygrad_ckn.models.CKN.__name__, tinygrad_ckn.nn.Linear.__name__)")
+        == "CKN Linear"
+    )
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = tinygrad_ckn.nonsense
+
+
 def test_links_lead_to_the_same_classes():
     for name in ("ops", "models", "cuda"):
         assert (ROOT / name).is_symlink()

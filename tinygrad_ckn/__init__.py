@@ -1,5 +1,8 @@
 """Convolutional kernel networks with exact gradients, on an autodiff engine small enough to read in an evening."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from tinygrad_ckn import graph, ops
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.functional import checkpoint, hessian, hvp, jacobian, jvp, vjp
@@ -8,10 +11,23 @@ from tinygrad_ckn.tensor import Tensor, from_dlpack
 
 __version__ = "0.1.0"
 
+if TYPE_CHECKING:
+    from tinygrad_ckn import data, models, nn, optim, testing, training
+
+_SUBPACKAGES = ("data", "models", "nn", "optim", "testing", "training")  # imported when first used
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"tinygrad_ckn.{name}")
+    raise AttributeError(f"module 'tinygrad_ckn' has no attribute {name!r}")
+
+
 __all__ = [
     "Tensor",
     "__version__",
     "checkpoint",
+    "data",
     "detect_anomaly",
     "enable_grad",
     "from_dlpack",
@@ -21,7 +37,12 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "models",
+    "nn",
     "no_grad",
     "ops",
+    "optim",
+    "testing",
+    "training",
     "vjp",
 ]

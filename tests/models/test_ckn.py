@@ -99,7 +99,7 @@ def test_memory_of_features_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_default_blocks_hold_at_most_2_to_24_elements_of_the_largest_map() -> None:
     steps = {block.stop - block.start for block in blocks(10_000, 128 * 32 * 32)}
-    assert max(steps) == 2**24 // (128 * 32 * 32)
+    assert max(steps) == 2**21 // (128 * 32 * 32)
 
 
 def test_encode_and_predict_leave_the_mode_as_it_was() -> None:
@@ -233,7 +233,7 @@ def test_the_seed_fixes_the_classifier() -> None:
     [
         (1, [(1, 2)], ConfigError, "argument n_classes expected a whole number >= 2, got 1"),
         (2.0, [(1, 2)], ConfigError, r"argument n_classes expected a whole number >= 2, got 2\.0"),
-        (2, [], ConfigError, "argument layers expected at least one CKNLayer, got none"),
+        (2, [], ConfigError, "argument layers expected at least one CKNLayer and nothing else, got"),
         (2, [(3, 2)], ConfigError, r"layers\[0\] expected in_channels = 1, the channels before it, got 3"),
         (2, [(1, 2), (3, 2)], ConfigError, r"layers\[1\] expected in_channels = 2, the channels before it, got 3"),
     ],
@@ -299,3 +299,35 @@ def test_images_of_an_odd_side_give_the_sizes_of_fractional_subsampling() -> Non
     model = CKN(1, (9, 6), 2, layers)
     # floor(8 / sqrt 2) + 1 = 6, floor(5 / sqrt 2) + 1 = 4; then floor(5 / sqrt 2) + 1 = 4, floor(3 / sqrt 2) + 1 = 3
     assert model.encode(np.ones((1, 1, 9, 6))).shape == (1, 3 * 4 * 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: CKN(1, (8, 8, 8), 2, [CKNLayer(1, 3, 3)]), ShapeError, "image_size expected an integer >= 1 or two"),
+        (lambda: CKN(1, 8, 2, [3]), ConfigError, r"at least one CKNLayer and nothing else, got \[3\]"),
+        (
+            lambda: CKN(1, 8, 2, [CKNLayer(1, 3, 3), CKNLayer(3, 3, 3, dtype="float64")]),
+            ConfigError,
+            "layers expected one dtype, got float32 and float64",
+        ),
+        (lambda: CKN.from_config([1, 2]), ConfigError, r"expected what config\(\) returns, got \[1, 2\]"),
+    ],
+)
+def test_arguments_of_another_kind_get_their_sentence(make: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_numpy_integers_are_integers() -> None:
+    assert CKN(np.int64(1), np.int64(6), np.int64(2), [CKNLayer(np.int64(1), np.int64(3), 3)]).image_size == (6, 6)
+
+
+def test_accuracy_wants_one_label_for_each_image() -> None:
+    model = CKN(1, 6, 2, [CKNLayer(1, 3, 3)])
+    images = np.ones((3, 1, 6, 6), dtype="float32")
+    with pytest.raises(DataError, match=r"labels of shape \(3,\), got int64 of shape \(3, 1\)"):
+        model.accuracy(images, np.zeros((3, 1), dtype=int))
+    with pytest.raises(DataError, match=r"labels 0 .. 1, got none"):
+        model.accuracy(images[:0], np.zeros(0, dtype=int))
+    assert model.accuracy(images, np.zeros(3, dtype=int)) in (0.0, 1.0)

@@ -155,3 +155,8 @@ def test_degree_must_be_a_positive_whole_number(degree: float) -> None:
 def test_other_than_matrices_of_one_width_are_refused(x, y) -> None:
     with pytest.raises(ShapeError, match=r"^kernel: expected x \(n, d\) and y \(m, d\) of one d, got \("):
         Exponential()(np.ones(x), np.ones(y))
+
+
+def test_what_is_no_kernel_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"expected a Kernel or one of the names .*, got 3"):
+        kernels.kernel(3)

@@ -201,9 +201,9 @@ def test_data_are_not_changed_and_the_dtype_is_kept() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_clusters": 0}, "expected n_clusters and iterations of at least 1, got 0 and 10"),
-        ({"n_clusters": 2.0}, r"expected n_clusters and iterations of at least 1, got 2\.0 and 10"),
-        ({"iterations": 0}, "expected n_clusters and iterations of at least 1, got 2 and 0"),
+        ({"n_clusters": 0}, "expected n_clusters and iterations as whole numbers >= 1, got 0 and 10"),
+        ({"n_clusters": 2.0}, r"expected n_clusters and iterations as whole numbers >= 1, got 2\.0 and 10"),
+        ({"iterations": 0}, "expected n_clusters and iterations as whole numbers >= 1, got 2 and 0"),
         ({"start": "best"}, "argument start expected 'k-means\\+\\+' or 'random', got 'best'"),
     ],
 )
@@ -211,3 +211,26 @@ def test_options_out_of_range_are_refused(options, message: str) -> None:
     n_clusters = options.pop("n_clusters", 2)
     with pytest.raises(ConfigError, match=f"^spherical_kmeans: {message}"):
         spherical_kmeans(np.eye(3), n_clusters, **options)
+
+
+@pytest.mark.parametrize("start", ["k-means++", "random"])
+def test_rounding_does_not_make_one_direction_two(start: str) -> None:
+    points = np.array([[1.0, 2], [2, 4], [0, 1], [0.5, 1], [0, 3]])
+    with pytest.raises(DataError, match="at least 3 distinct nonzero points for 3 clusters, got 2"):
+        spherical_kmeans(points, 3, start=start)
+
+
+@pytest.mark.parametrize("start", ["k-means++", "random"])
+def test_a_rare_direction_is_found_among_all_points(start: str) -> None:
+    points = np.tile([1.0, 0.0], (10_000, 1))
+    points[17] = [0.0, 1.0]
+    found = spherical_kmeans(points, 2, start=start, rng=0).centroids
+    assert sorted(found.tolist()) == [[0.0, 1.0], [1.0, 0.0]]
+
+
+def test_the_objective_is_that_at_the_start_of_each_iteration() -> None:
+    points = np.random.default_rng(0).normal(size=(200, 3))
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+    short, longer = (spherical_kmeans(points, 4, iterations=n, rng=0) for n in (1, 2))
+    assert len(short.objective) == 1
+    assert np.isclose(longer.objective[1], (unit @ short.centroids.T).max(axis=1).mean())

@@ -1,3 +1,4 @@
+import copy
 import itertools
 import json
 import math
@@ -413,3 +414,32 @@ def test_images_smaller_than_the_kernel_are_refused() -> None:
         layer(Tensor(np.ones((1, 1, 2, 5), "float32")))
     with pytest.raises(ShapeError, match=r"^CKNLayer: expected an image of at least the kernel's extent \(3, 3\)"):
         layer.output_size((2, 5))
+
+
+@pytest.mark.parametrize("change", ["deepcopy, then assign data", "replace the parameter"])
+def test_the_cached_transform_does_not_outlive_its_filters(change: str) -> None:
+    layer = CKNLayer(1, 3, 2, dtype="float64", rng=1).eval()
+    layer.weight.data = -layer.weight.data
+    fresh = CKNLayer(1, 3, 2, dtype="float64", rng=5).eval()
+    x = Tensor(np.random.default_rng(0).normal(size=(1, 1, 4, 4)))
+    with no_grad():
+        layer(x)
+        if change == "replace the parameter":
+            layer.weight = fresh.weight
+            fresh.weight.data = fresh.weight.data.copy()
+        else:
+            layer = copy.deepcopy(layer)
+            layer.weight.data = fresh.weight.data.copy()
+        assert np.array_equal(layer(x).numpy(), fresh(x).numpy())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"eps": "a"}, "eps expected a number > 0, got 'a'"),
+        ({"subsampling": np.inf}, "subsampling expected a number >= 1"),
+    ],
+)
+def test_options_of_another_kind_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        CKNLayer(1, 3, 2, **options)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from tinygrad_ckn import no_grad
+from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models import patches as patches_module
 from tinygrad_ckn.models.layer import CKNLayer
@@ -149,3 +150,9 @@ def test_encoding_on_the_way_gives_the_patches_of_everything_encoded_first(n: in
     assert found.any(axis=1).all()
     assert encoded[0] == 1
     assert sum(encoded[1:-1]) <= min(20, int(1.5 * n))
+
+
+@pytest.mark.parametrize("count", [0, -3, 2.5])
+def test_the_number_of_patches_is_checked(count: float) -> None:
+    with pytest.raises(ConfigError, match="n_patches expected a whole number >= 1, got"):
+        sample_patches(np.ones((2, 1, 4, 4)), CKNLayer(1, 3, 2), count, rng=np.random.default_rng(0))

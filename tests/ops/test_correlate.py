@@ -96,8 +96,16 @@ def test_no_images_give_no_results_and_zero_gradients():
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
-        (lambda x, w: ops.correlate2d(x, w, np.ones(2)), ShapeError, r"bias expected shape \(3,\), one for each filter"),
-        (lambda x, w: ops.correlate2d(x, w, padding="SAME"), ShapeError, "'valid', 'same', 'full' or numbers, got 'SAME'"),
+        (
+            lambda x, w: ops.correlate2d(x, w, np.ones(2)),
+            ShapeError,
+            r"bias expected shape \(3,\), one for each filter",
+        ),
+        (
+            lambda x, w: ops.correlate2d(x, w, padding="SAME"),
+            ShapeError,
+            "'valid', 'same', 'full' or numbers, got 'SAME'",
+        ),
         (lambda x, w: ops.correlate2d(x, w, stride=0), ShapeError, "stride expected an integer >= 1"),
         (lambda x, w: ops.correlate2d(x, w, stride=(1, 1.5)), ShapeError, "stride expected an integer >= 1"),
         (lambda x, w: ops.correlate2d(x, w, groups=2), ShapeError, "argument w expected shape"),

@@ -22,9 +22,7 @@ def gaussian_by_definition(x, s):
 
     rows = [axis(height, i) for i in range(math.floor((height - 1) / s + 1e-9) + 1)]
     columns = [axis(width, j) for j in range(math.floor((width - 1) / s + 1e-9) + 1)]
-    return np.array(
-        [[sum(a * b * x[p, q] for p, a in r.items() for q, b in c.items()) for c in columns] for r in rows]
-    )
+    return np.array([[sum(a * b * x[p, q] for p, a in r.items() for q, b in c.items()) for c in columns] for r in rows])
 
 
 @given(

@@ -150,7 +150,7 @@ def test_unfold_has_the_patches_that_correlate2d_sees(args):
     if groups == 1:
         columns = ops.unfold(x, w.shape[2:], **options)
         y = ops.correlate2d(x, w, **options)
-        assert np.allclose(w.reshape(len(w), -1) @ columns, y.reshape(*y.shape[:2], -1))
+        assert np.allclose(w.reshape(len(w), -1) @ columns, y.reshape(*y.shape[:2], columns.shape[2]))
 
 
 def test_unfold_is_laid_out_channel_by_channel():
@@ -201,7 +201,7 @@ def test_losses_by_their_formulas():
 
 
 def test_degree_is_checked():
-    with pytest.raises(ConfigError, match="whole number >= 1, got 1.5"):
+    with pytest.raises(ConfigError, match=r"whole number >= 1, got 1\.5"):
         ops.kappa_polynomial(x23, 1.5)
 
 

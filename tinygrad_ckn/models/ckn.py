@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from tinygrad_ckn.backend import Generator, asarray, is_array, rng as generator, xp_of
+from tinygrad_ckn.backend import Generator, asarray, is_array, xp_of
+from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models import fitting
@@ -16,6 +17,7 @@ from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.models.presets import preset_layers
 from tinygrad_ckn.modes import modes, no_grad
 from tinygrad_ckn.nn import Linear, Module
+from tinygrad_ckn.ops._windows import is_whole, pair
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -56,23 +58,26 @@ class CKN(Module):
         *,
         rng: Generator | int | None = None,
     ) -> None:
-        if not isinstance(n_classes, int) or n_classes < 2:
+        if not is_whole(n_classes, 2):
             raise ConfigError(f"CKN: argument n_classes expected a whole number >= 2, got {n_classes!r}")
-        if not layers:
-            raise ConfigError("CKN: argument layers expected at least one CKNLayer, got none")
+        if not layers or not all(isinstance(layer, CKNLayer) for layer in layers):
+            raise ConfigError(f"CKN: argument layers expected at least one CKNLayer and nothing else, got {layers!r}")
         self.in_channels = in_channels
-        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-        self.image_size = (height, width)
-        self.n_classes = n_classes
+        self.image_size = pair("CKN", "image_size", image_size, 1)
+        self.n_classes = int(n_classes)
         self.layers = list(layers)
         size, channels = self.image_size, in_channels
         for i, layer in enumerate(self.layers):
             if layer.in_channels != channels:
                 raise ConfigError(
-                    f"CKN: layers[{i}] expected in_channels = {channels}, the channels before it, got {layer.in_channels}"
+                    f"CKN: layers[{i}] expected in_channels = {channels}, the channels before it, "
+                    f"got {layer.in_channels}"
                 )
             size, channels = layer.output_size(size), layer.n_filters
-        self.dtype = str(self.layers[0].weight.dtype)
+        dtypes = {str(layer.weight.dtype) for layer in self.layers}
+        if len(dtypes) > 1:
+            raise ConfigError(f"CKN: layers expected one dtype, got {' and '.join(sorted(dtypes))}")
+        self.dtype = dtypes.pop()
         self.classifier = Linear(channels * math.prod(size), n_classes, rng=generator(rng), dtype=self.dtype)
 
     @classmethod
@@ -112,7 +117,9 @@ class CKN(Module):
         if not isinstance(x, Tensor) and not is_array(x):
             x = asarray(x)
         if len(x.shape) != 4 or x.shape[1:] != expected:
-            raise ShapeError(f"CKN: expected images of shape (N, {', '.join(map(str, expected))}), got {tuple(x.shape)}")
+            raise ShapeError(
+                f"CKN: expected images of shape (N, {', '.join(map(str, expected))}), got {tuple(x.shape)}"
+            )
         return x if x.dtype == self.dtype else x.astype(self.dtype)
 
     def features(self, x: Any) -> Any:
@@ -174,11 +181,17 @@ class CKN(Module):
         return self.scores(images).argmax(axis=1)
 
     def accuracy(self, images: Any, labels: Any) -> float:
-        """Return the share of images whose predicted class is the label."""
-        return float((self.predict(images) == raw(labels)).mean())
+        """Return the share of images whose predicted class is the label.
+
+        Raises
+        ------
+        DataError
+            If there are no images, or labels are not one class number for each.
+        """
+        return float((self.predict(images) == self.labels(labels, len(images))).mean())
 
     def labels(self, labels: Any, n: int) -> Any:
-        """Return labels, checked: integers (n,) from 0 to n_classes - 1, of two classes at least.
+        """Return labels, checked: n >= 1 integers (n,) from 0 to n_classes - 1.
 
         Raises
         ------
@@ -191,9 +204,14 @@ class CKN(Module):
         if not n or int(array.min()) < 0 or int(array.max()) >= self.n_classes:
             got = f"{array.min()} .. {array.max()}" if n else "none"
             raise DataError(f"CKN: expected labels 0 .. {self.n_classes - 1}, got {got}")
-        if int(array.min()) == int(array.max()):
-            raise DataError(f"CKN: expected labels of at least two classes to train on, got only class {array[0]}")
         return array
+
+    def _training_set(self, images: Any, labels: Any) -> tuple[Any, Any]:
+        array = self._array(images)
+        y = self.labels(labels, len(array))
+        if int(y.min()) == int(y.max()):
+            raise DataError(f"CKN: expected labels of at least two classes to train on, got only class {y[0]}")
+        return array, y
 
     def fit_unsupervised(
         self,
@@ -241,8 +259,7 @@ class CKN(Module):
         report: Callable[[Progress], None] = quiet,
     ) -> Self:
         """Fit the linear classifier on the features of images; arguments as for `models.classifier.fit_linear`."""
-        array = self._array(images)
-        y = self.labels(labels, len(array))
+        array, y = self._training_set(images, labels)
         fitting.fit_classifier(
             self, array, y, loss=loss, l2=l2, iterations=iterations, rng=generator(rng), report=report
         )
@@ -293,8 +310,7 @@ class CKN(Module):
             If the loss becomes NaN or infinite.
         """
         random = generator(rng)
-        array = self._array(images)
-        y = self.labels(labels, len(array))
+        array, y = self._training_set(images, labels)
         fitting.fit_filters(self, array, n_patches=n_patches, iterations=10, rng=random, report=report)
         start = fitting.fit_classifier(self, array, y, loss=loss, l2=l2, iterations=30, rng=random, report=report)
         fitting.descend(
@@ -342,4 +358,4 @@ class CKN(Module):
             layers = [CKNLayer(**options) for options in config["layers"]]
             return cls(config["in_channels"], config["image_size"], config["n_classes"], layers)
         except (KeyError, TypeError) as error:
-            raise ConfigError(f"CKN.from_config: expected what config() returns, got {dict(config)!r}") from error
+            raise ConfigError(f"CKN.from_config: expected what config() returns, got {config!r}") from error

@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinygrad_ckn import ops
-from tinygrad_ckn.backend import CPU, Generator, rng as generator, to_numpy, xp_of
-from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.backend import CPU, Generator, to_numpy, xp_of
+from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.backward import grad
+from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.tensor import Tensor
 
 LOSSES: dict[str, Callable[[Any, Any], Any]] = {"cross_entropy": ops.cross_entropy, "squared_hinge": ops.squared_hinge}
 L2_GRID = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10)
+_LEAST = 10  # examples from which some can be held out
 _BLOCK = 4096  # examples centred at a time
 
 
@@ -132,7 +134,8 @@ def fit_linear(
     loss
         "cross_entropy" (multinomial logistic) or "squared_hinge" (one against the rest).
     l2
-        Regularisation, for features of mean squared norm 1; None: that of `L2_GRID` with the least loss on a part held out: a tenth, of small sets up to a fifth.
+        Regularisation, for features of mean squared norm 1; None: that of `L2_GRID` with the least loss on a part held
+        out (a tenth, of small sets up to a fifth; with fewer than ten examples the first of the grid).
     iterations
         Of L-BFGS, for each l2 tried and for the final fit.
     rng
@@ -157,10 +160,18 @@ def fit_linear(
     if loss not in LOSSES or (l2 is not None and not l2 >= 0):
         raise ConfigError(f"fit_linear: expected loss of {', '.join(LOSSES)} and l2 >= 0, got {loss!r} and {l2!r}")
     if features.ndim != 2 or not len(features) or len(features) != len(labels):
-        raise DataError(f"fit_linear: expected features (n, D), n >= 1, and n labels, got {features.shape}, {len(labels)}")
+        raise DataError(
+            f"fit_linear: expected features (n, D), n >= 1, and n labels, got {features.shape}, {len(labels)}"
+        )
+    if not bool(xp_of(features).isfinite(features.sum(axis=0, dtype="float64")).all()):
+        raise DataError(
+            "fit_linear: argument features expected finite numbers, got NaN or infinity; look at the images"
+        )
     start = CPU.xp.zeros((n_classes, features.shape[1] + 1))
     held_out: dict[float, float] = {}
-    if l2 is None:
+    if l2 is None and len(features) < _LEAST:
+        l2 = L2_GRID[0]
+    elif l2 is None:
         order = generator(rng).permutation(len(features))
         count = max(1, min(max(len(order) // 10, 1000), len(order) // 5))
         l2, start, held_out = _choose_l2(
@@ -168,8 +179,6 @@ def fit_linear(
         )
     problem = _Problem(features, labels, n_classes, loss)
     weight, bias = problem.linear(problem.minimise(l2, start, iterations))
-    if not bool(xp_of(weight).isfinite(weight).all()):
-        raise DataError("fit_linear: argument features expected finite numbers, got NaN or infinity; look at the images")
     return LinearFit(weight, bias, l2, problem.scale, held_out)
 
 

@@ -122,7 +122,8 @@ def descend(
             value = objective.item()
             if not math.isfinite(value):
                 raise GradientError(
-                    f"fit: expected a finite loss, got {value} in epoch {epoch + 1}, batch {step + 1}; lower lr ({lr:g})"
+                    f"fit: expected a finite loss, got {value} in epoch {epoch + 1}, batch {step + 1}; "
+                    f"lower lr ({lr:g})"
                 )
             optimizer.zero_grad()
             objective.backward()

@@ -155,8 +155,9 @@ def kernel(spec: Kernel | str | Mapping[str, Any]) -> Kernel:
     """
     if isinstance(spec, Kernel):
         return spec
-    options = {"name": spec} if isinstance(spec, str) else dict(spec)
-    kind = KERNELS.get(options.pop("name", ""))
+    options: dict[str, Any] = dict(spec) if isinstance(spec, Mapping) else {"name": spec}
+    name = options.pop("name", None)
+    kind = KERNELS.get(name) if isinstance(name, str) else None
     if kind is None or not set(options) <= {field.name for field in dataclasses.fields(kind)}:  # type: ignore[arg-type]
         raise ConfigError(f"kernel: expected a Kernel or one of the names {', '.join(KERNELS)}, got {spec!r}")
     return kind(**options)

@@ -9,16 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinygrad_ckn.backend import Generator, rng as generator, xp_of
+from tinygrad_ckn.backend import Generator, xp_of
+from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.ops._windows import is_whole
 
 _BLOCK = 2**22  # similarities held at a time
-_SEEDING_POINTS = 64  # candidates for each centroid of k-means++
+_SEEDING_POINTS = 64  # candidates for each centroid at the start
+_SAME = 1e-6  # 1 - cosine below which two directions count as one: rounding in float32
 
 
 @dataclass
 class Clustering:
-    """Centroids (k, d) of norm 1, and the mean cosine after each iteration."""
+    """Centroids (k, d) of norm 1, and the mean cosine of the points to theirs at the start of each iteration."""
 
     centroids: Any
     objective: list[float] = field(default_factory=list)
@@ -76,9 +79,10 @@ def spherical_kmeans(
     >>> sorted(spherical_kmeans(points, 2).centroids.round(2).tolist())
     [[0.0, 1.0], [1.0, 0.05]]
     """
-    if not isinstance(n_clusters, int) or n_clusters < 1 or iterations < 1:
+    if not (is_whole(n_clusters, 1) and is_whole(iterations, 1)):
         raise ConfigError(
-            f"spherical_kmeans: expected n_clusters and iterations of at least 1, got {n_clusters!r} and {iterations!r}"
+            "spherical_kmeans: expected n_clusters and iterations as whole numbers >= 1, "
+            f"got {n_clusters!r} and {iterations!r}"
         )
     if start not in ("k-means++", "random"):
         raise ConfigError(f"spherical_kmeans: argument start expected 'k-means++' or 'random', got {start!r}")
@@ -114,13 +118,18 @@ def _seed(points: Any, k: int, start: str, random: Generator) -> Any:
     chosen = [0]
     distances = xp.maximum(1 - candidates @ candidates[0], 0)
     while len(chosen) < k:
-        weights = distances if start == "k-means++" else (distances > 0).astype(distances.dtype)
-        total = xp.cumsum(weights.astype("float64"))
-        if not float(total[-1]) > 1e-6:  # below the rounding of cosines: no further direction
-            raise _too_few(len(chosen), k)
-        chosen.append(int(xp.searchsorted(total, random.random() * float(total[-1]), side="right").clip(0, count - 1)))
+        far = distances > _SAME
+        total = xp.cumsum(xp.where(far, distances, 0).astype("float64") if start == "k-means++" else far)
+        if not total[-1] > 0:
+            if len(candidates) == len(points):
+                raise _too_few(len(chosen), k)
+            seeds, candidates = candidates[xp.asarray(chosen)], points  # rare directions: look at all points
+            chosen = (candidates @ seeds.T).argmax(axis=0).tolist()
+            distances = xp.maximum(1 - candidates @ seeds.T, 0).min(axis=1)
+            continue
+        draw = random.random() * float(total[-1])
+        chosen.append(min(int(xp.searchsorted(total, draw, side="right")), len(candidates) - 1))
         distances = xp.minimum(distances, xp.maximum(1 - candidates @ candidates[chosen[-1]], 0))
-        distances[chosen[-1]] = 0
     return candidates[xp.asarray(chosen)].copy()
 
 

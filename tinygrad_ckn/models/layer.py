@@ -10,16 +10,20 @@ channels, so they commute: the matrix is applied after pooling, to s^2 times few
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import Any
 
 from tinygrad_ckn import ops
-from tinygrad_ckn.backend import Generator, rng as generator, xp_of
+from tinygrad_ckn.backend import Generator, xp_of
+from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.models.kernels import Exponential, Kernel, kernel as kernel_of, lengths
+from tinygrad_ckn.models.kernels import Exponential, Kernel, lengths
+from tinygrad_ckn.models.kernels import kernel as kernel_of
 from tinygrad_ckn.modes import modes
 from tinygrad_ckn.nn import Module, Parameter, Sphere, init
-from tinygrad_ckn.ops._windows import Padding, Pair, Windows, pair
+from tinygrad_ckn.ops._windows import Padding, Pair, Windows, is_whole, pair
 from tinygrad_ckn.ops.pool import gaussian_size
 
 
@@ -73,14 +77,14 @@ class CKNLayer(Module):
         dtype: str = "float32",
     ) -> None:
         for name, value in (("in_channels", in_channels), ("n_filters", n_filters)):
-            if not isinstance(value, int) or value < 1:
+            if not is_whole(value, 1):
                 raise ConfigError(f"CKNLayer: argument {name} expected a whole number >= 1, got {value!r}")
-        if not subsampling >= 1:
+        if not isinstance(subsampling, Real) or not 1 <= float(subsampling) < math.inf:
             raise ConfigError(f"CKNLayer: argument subsampling expected a number >= 1, got {subsampling!r}")
-        if not eps > 0:
+        if not isinstance(eps, Real) or not float(eps) > 0:
             raise ConfigError(f"CKNLayer: argument eps expected a number > 0, got {eps!r}")
-        self.in_channels = in_channels
-        self.n_filters = n_filters
+        self.in_channels = int(in_channels)
+        self.n_filters = int(n_filters)
         self.kernel_size = pair("CKNLayer", "kernel_size", kernel_size, 1)
         self.subsampling = subsampling
         self.kernel = kernel_of(kernel)
@@ -89,7 +93,7 @@ class CKNLayer(Module):
         self.windows = Windows.of("CKNLayer", self.kernel_size, 1, padding)
         shape = (n_filters, in_channels, *self.kernel_size)
         self.weight = Parameter(init.sphere(shape, rng=generator(rng), dtype=dtype), constraint=Sphere())
-        self._transform: tuple[int, Any] | None = None  # of the weight's version
+        self._transform: tuple[Any, int, Any] | None = None  # for the weight's array at its version
 
     def forward(self, x: Any) -> Any:
         """Return the map of images (N, C, H, W)."""
@@ -109,9 +113,10 @@ class CKNLayer(Module):
         """Return (kappa(Z Z^T) + eps I)^(-1/2), (p, p); computed once for given filters in eval without recording."""
         if self.training or (modes.recording and self.weight.requires_grad):
             return self._inverse_sqrt()
-        if self._transform is None or self._transform[0] != self.weight.version:
-            self._transform = (self.weight.version, raw(self._inverse_sqrt()))
-        return self._transform[1]
+        array, version = self.weight.data, self.weight.version
+        if self._transform is None or self._transform[0] is not array or self._transform[1] != version:
+            self._transform = (array, version, raw(self._inverse_sqrt()))
+        return self._transform[2]
 
     def _inverse_sqrt(self) -> Any:
         z = self.weight.reshape((self.n_filters, -1))

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tinygrad_ckn.backend import Generator, xp_of
+from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.layer import CKNLayer
+from tinygrad_ckn.ops._windows import is_whole
 
 _SPARE = 1.5  # draws for each patch wanted: zero patches are left out
 
 
-def blocks(n: int, elements: int, limit: int = 2**24) -> Iterator[slice]:
+def blocks(n: int, elements: int, limit: int = 2**21) -> Iterator[slice]:
     """Cut n images into slices of which the largest map, `elements` an image, has at most `limit` elements."""
     step = max(1, limit // max(1, elements))
     return (slice(i, min(i + step, n)) for i in range(0, n, step))
@@ -32,7 +34,14 @@ def sample_patches(
         Makes the layer's input of images; only images of which a patch was drawn are encoded, in blocks.
     rng
         Generator.
+
+    Raises
+    ------
+    ConfigError
+        If n_patches is no whole number of at least 1.
     """
+    if not is_whole(n_patches, 1):
+        raise ConfigError(f"sample_patches: argument n_patches expected a whole number >= 1, got {n_patches!r}")
     xp = xp_of(images)
     some = images[:1] if encode is None else encode(images[:1])
     height, width = layer.windows.output_size(some.shape[2:])

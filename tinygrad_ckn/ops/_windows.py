@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, TypeAlias
 
 from tinygrad_ckn.backend import Namespace
@@ -14,6 +15,11 @@ from tinygrad_ckn.errors import DTypeError, ShapeError
 
 Pair: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = int | Sequence[int] | str
+
+
+def is_whole(value: object, least: int) -> bool:
+    """Tell whether a value is an integer, Python's or NumPy's, of at least `least`."""
+    return isinstance(value, Integral) and int(value) >= least
 
 
 def pair(op: str, argument: str, value: Pair, least: int) -> tuple[int, int]:
@@ -24,10 +30,10 @@ def pair(op: str, argument: str, value: Pair, least: int) -> tuple[int, int]:
     ShapeError
         If it is no integer of at least `least`, nor two of them.
     """
-    both = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, Sequence) else ()
-    if len(both) != 2 or not all(isinstance(n, int) and n >= least for n in both):
+    both: tuple[Any, ...] = tuple(value) if isinstance(value, Sequence) else (value, value)
+    if len(both) != 2 or not all(is_whole(n, least) for n in both):
         raise ShapeError(f"{op}: argument {argument} expected an integer >= {least} or two of them, got {value!r}")
-    return both[0], both[1]
+    return int(both[0]), int(both[1])
 
 
 @dataclass(frozen=True, slots=True)

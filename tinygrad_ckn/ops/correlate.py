@@ -14,7 +14,7 @@ from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.ops._windows import Padding, Pair, Windows, images, pair
 from tinygrad_ckn.primitive import primitive
 
-_BLOCK_BYTES = 2**25  # unfolded patches held at a time
+_BLOCK_BYTES = 2**23  # unfolded patches held at a time
 
 
 def _blocks(n: int, row_bytes: int) -> Iterator[slice]:

@@ -26,7 +26,8 @@ def kappa_exponential(xp: Namespace, u: Array, alpha: Array) -> Any:
     >>> kappa_exponential(Tensor([1.0, 0.0]), 1.0)
     Tensor((2,), float64, cpu) [1.         0.36787944]
     """
-    return xp.exp(alpha * (u - 1))
+    exponent = alpha * (u - 1)
+    return xp.exp(exponent, out=exponent) if exponent.ndim else xp.exp(exponent)  # one map less in memory
 
 
 @primitive()

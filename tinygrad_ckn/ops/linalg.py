@@ -5,7 +5,7 @@ With lyapunov(Y, Q) the solution X of YX + XY = Q:
     Y = A^(1/2)              has  A_bar = lyapunov(Y, sym Y_bar)
     X = lyapunov(A, Q)       has  Q_bar = lyapunov(A, X_bar),  A_bar = -sym(Q_bar X^T + X^T Q_bar)
 In the eigenbasis of A these divide by sums of eigenvalues, never by differences, so repeated ones are harmless.
-Derivation: differentiate Y A Y = I, Y Y = A and A X + X A = Q; compare Higham, Functions of Matrices (2008), section 6.1.
+Derivation: differentiate Y A Y = I, Y Y = A and A X + X A = Q; cf. Higham, Functions of Matrices (2008), 6.1.
 """
 
 from __future__ import annotations
@@ -203,7 +203,9 @@ def _lapack(xp: Namespace, op: str, function: Any, *matrices: Any) -> Any:
         with backend_of(*matrices).strict_linalg():
             return function(*matrices)
     except xp.linalg.LinAlgError as error:
-        raise LinearAlgebraError(f"{op}: argument a expected invertible matrices, got a singular one ({error})") from error
+        raise LinearAlgebraError(
+            f"{op}: argument a expected invertible matrices, got a singular one ({error})"
+        ) from error
 
 
 @primitive()

@@ -152,5 +152,7 @@ def mse(prediction: Any, target: Any) -> Any:
     2.0
     """
     if prediction.shape != target.shape:
-        raise ShapeError(f"mse: expected two arrays of one shape, got {prediction.shape} and {target.shape}; reshape one")
+        raise ShapeError(
+            f"mse: expected two arrays of one shape, got {prediction.shape} and {target.shape}; reshape one"
+        )
     return square(prediction - target).mean()

@@ -102,10 +102,14 @@ def _parse(subscripts: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
     inputs = terms.split(",")
     free = [letter for letter in string.ascii_uppercase + string.ascii_lowercase if letter not in subscripts]
     dots = [raw(x).ndim - len(term.replace("...", "")) for x, term in zip(operands, inputs, strict=False)]
-    fits = len(inputs) == len(operands) and all(n == 0 or (n > 0 and "..." in t) for n, t in zip(dots, inputs, strict=True))
+    fits = len(inputs) == len(operands) and all(
+        n == 0 or (n > 0 and "..." in t) for n, t in zip(dots, inputs, strict=True)
+    )
     if not operands or not fits:
         shapes = ", ".join(str(tuple(raw(x).shape)) for x in operands)
-        raise ShapeError(f"einsum: subscripts {subscripts!r} expected one letter per axis of each operand, got {shapes}")
+        raise ShapeError(
+            f"einsum: subscripts {subscripts!r} expected one letter per axis of each operand, got {shapes}"
+        )
     longest = max(dots)
     batch = "".join(free[:longest])
     inputs = [term.replace("...", batch[longest - n :]) for term, n in zip(inputs, dots, strict=True)]

@@ -125,9 +125,7 @@ def _pooling(op: str, kernel_size: Pair, stride: Pair | None, padding: Pair) -> 
 
 
 @primitive()
-def avg_pool2d(
-    xp: Namespace, x: Array, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
-) -> Any:
+def avg_pool2d(xp: Namespace, x: Array, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Any:
     """Return the mean of each window, zeros of the padding included: (N, C, H, W) -> (N, C, Ho, Wo).
 
     `stride` is `kernel_size` by default.
@@ -184,9 +182,7 @@ avg_unpool2d.vjp(y=lambda g, kernel_size, stride, padding: avg_pool2d(g, kernel_
 
 
 @primitive()
-def max_pool2d(
-    xp: Namespace, x: Array, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
-) -> Any:
+def max_pool2d(xp: Namespace, x: Array, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Any:
     """Return the maximum of each window: (N, C, H, W) -> (N, C, Ho, Wo); padding never wins.
 
     `stride` is `kernel_size` by default. Of equal maxima the first in reading order gets the gradient.

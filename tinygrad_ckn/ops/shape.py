@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, asarray
-from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.backward import sum_to as _sum_to
+from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.ops.index import getitem
 from tinygrad_ckn.primitive import primitive
 

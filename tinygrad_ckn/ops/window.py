@@ -14,7 +14,7 @@ from tinygrad_ckn.primitive import primitive
 def unfold(
     xp: Namespace, x: Array, kernel_size: Pair, *, stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1
 ) -> Any:
-    """Return the patches of images as columns: (N, C, H, W) -> (N, C*kh*kw, L), laid out as `torch.nn.functional.unfold`.
+    """Return the patches of images as columns, as `torch.nn.functional.unfold`: (N, C, H, W) -> (N, C*kh*kw, L).
 
     Parameters
     ----------

@@ -90,7 +90,7 @@ def random_like(arrays: Sequence[Any], generator: Generator) -> list[Any]:
 
 def problem_of(function: Callable[..., Any], inputs: Any) -> Problem:
     """Wrap a function and the point: floating inputs become float64 leaves, others are passed as they are."""
-    name = getattr(function, "name", None) or getattr(function, "__name__", type(function).__name__)
+    name = str(getattr(function, "name", None) or getattr(function, "__name__", type(function).__name__))
     points = [inputs] if isinstance(inputs, Variable) or hasattr(inputs, "dtype") else list(inputs)
     floating = [i for i, p in enumerate(points) if hasattr(raw(p), "dtype") and raw(p).dtype.kind == "f"]
     if not floating:

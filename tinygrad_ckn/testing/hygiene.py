@@ -15,9 +15,16 @@ def _floating(args: Sequence[Any]) -> list[int]:
     return [i for i, a in enumerate(args) if hasattr(a, "dtype") and a.dtype.kind == "f"]
 
 
+def _leaf(array: Any) -> Any:
+    """Return a leaf on this very memory: a copy would lose its layout."""
+    leaf = Tensor.wrap(array)
+    leaf.requires_grad = True
+    return leaf
+
+
 def _gradients(function: Callable[..., Any], args: Sequence[Any], upstream: Sequence[Any] | None) -> tuple[Any, ...]:
     """Return outputs, upstream gradients, gradients of the floating arguments, and the arrays these were taken at."""
-    points = [Tensor(a, requires_grad=True) if i in _floating(args) else a for i, a in enumerate(args)]
+    points = [_leaf(a) if i in _floating(args) else a for i, a in enumerate(args)]
     result = function(*points)
     outputs = list(result) if isinstance(result, tuple | list) else [result]
     if upstream is None:

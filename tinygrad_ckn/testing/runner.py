@@ -36,13 +36,16 @@ def _larger(a: float | None, b: float) -> float:
     return b if a is None else max(a, b)
 
 
+_both_orders = partial(gradcheck, order=2)
+
+
 def run_case(
     case: Case,
     *,
     examples: int,
     device: str,
     result: Result,
-    check: Callable[..., Any] = partial(gradcheck, order=2),
+    check: Callable[..., Any] = _both_orders,
 ) -> None:
     """Check `examples` draws of a case and enter the errors into the result; the first failure raises GradientError."""
 
