@@ -2,6 +2,9 @@
 
 import os
 
+# Small arrays and two test processes: BLAS threads would only get in each other's way.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 

@@ -87,6 +87,7 @@ def test_subpackages_are_imported_when_first_used():
     )
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         _ = tinygrad_ckn.nonsense
+    assert tinygrad_ckn.__getattr__("optim") is tinygrad_ckn.optim
 
 
 def test_links_lead_to_the_same_classes():

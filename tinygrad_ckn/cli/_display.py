@@ -25,8 +25,6 @@ def line_of(progress: Progress) -> str | None:
         return None
     if progress.phase == "filters":
         told = f"filters of layer {progress.done} of {progress.total}: mean cosine {values['mean_cosine']:.4f}"
-    elif progress.phase == "l2":
-        told = f"classifier with l2 {values['l2']:g}: held-out loss {values['held_out_loss']:.4f}"
     elif progress.phase == "classifier":
         held_out = [value for name, value in values.items() if name.startswith("held_out_")]
         told = f"classifier: l2 {values['l2']:g}" + (f", held-out loss {min(held_out):.4f}" if held_out else "")

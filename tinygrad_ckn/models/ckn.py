@@ -206,7 +206,14 @@ class CKN(Module):
             raise DataError(f"CKN: expected labels 0 .. {self.n_classes - 1}, got {got}")
         return array
 
-    def _training_set(self, images: Any, labels: Any) -> tuple[Any, Any]:
+    def training_set(self, images: Any, labels: Any) -> tuple[Any, Any]:
+        """Return images and labels as arrays, checked.
+
+        Raises
+        ------
+        ShapeError, DataError
+            If the images are not of the model's size, there are none, or the labels are not of two classes at least.
+        """
         array = self._array(images)
         y = self.labels(labels, len(array))
         if int(y.min()) == int(y.max()):
@@ -259,7 +266,7 @@ class CKN(Module):
         report: Callable[[Progress], None] = quiet,
     ) -> Self:
         """Fit the linear classifier on the features of images; arguments as for `models.classifier.fit_linear`."""
-        array, y = self._training_set(images, labels)
+        array, y = self.training_set(images, labels)
         fitting.fit_classifier(
             self, array, y, loss=loss, l2=l2, iterations=iterations, rng=generator(rng), report=report
         )
@@ -310,7 +317,7 @@ class CKN(Module):
             If the loss becomes NaN or infinite.
         """
         random = generator(rng)
-        array, y = self._training_set(images, labels)
+        array, y = self.training_set(images, labels)
         fitting.fit_filters(self, array, n_patches=n_patches, iterations=10, rng=random, report=report)
         start = fitting.fit_classifier(self, array, y, loss=loss, l2=l2, iterations=30, rng=random, report=report)
         fitting.descend(

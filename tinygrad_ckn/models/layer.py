@@ -10,8 +10,6 @@ channels, so they commute: the matrix is applied after pooling, to s^2 times few
 
 from __future__ import annotations
 
-import math
-from numbers import Real
 from typing import Any
 
 from tinygrad_ckn import ops
@@ -23,7 +21,7 @@ from tinygrad_ckn.models.kernels import Exponential, Kernel, lengths
 from tinygrad_ckn.models.kernels import kernel as kernel_of
 from tinygrad_ckn.modes import modes
 from tinygrad_ckn.nn import Module, Parameter, Sphere, init
-from tinygrad_ckn.ops._windows import Padding, Pair, Windows, is_whole, pair
+from tinygrad_ckn.ops._windows import Padding, Pair, Windows, is_finite, is_whole, pair
 from tinygrad_ckn.ops.pool import gaussian_size
 
 
@@ -79,9 +77,9 @@ class CKNLayer(Module):
         for name, value in (("in_channels", in_channels), ("n_filters", n_filters)):
             if not is_whole(value, 1):
                 raise ConfigError(f"CKNLayer: argument {name} expected a whole number >= 1, got {value!r}")
-        if not isinstance(subsampling, Real) or not 1 <= float(subsampling) < math.inf:
+        if not is_finite(subsampling) or subsampling < 1:
             raise ConfigError(f"CKNLayer: argument subsampling expected a number >= 1, got {subsampling!r}")
-        if not isinstance(eps, Real) or not float(eps) > 0:
+        if not is_finite(eps) or eps <= 0:
             raise ConfigError(f"CKNLayer: argument eps expected a number > 0, got {eps!r}")
         self.in_channels = int(in_channels)
         self.n_filters = int(n_filters)

@@ -5,9 +5,10 @@ N batch, C channels, H x W image, kh x kw kernel, Ho x Wo windows; every pair is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 from tinygrad_ckn.backend import Namespace
@@ -20,6 +21,11 @@ Padding: TypeAlias = int | Sequence[int] | str
 def is_whole(value: object, least: int) -> bool:
     """Tell whether a value is an integer, Python's or NumPy's, of at least `least`."""
     return isinstance(value, Integral) and int(value) >= least
+
+
+def is_finite(value: object) -> bool:
+    """Tell whether a value is a finite real number, Python's or NumPy's."""
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 def pair(op: str, argument: str, value: Pair, least: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Any
 from tinygrad_ckn.backend import Array, Namespace, xp_of
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.ops._windows import Pair, Windows, images, pair
+from tinygrad_ckn.ops._windows import Pair, Windows, images, is_finite, pair
 from tinygrad_ckn.ops.window import fold
 from tinygrad_ckn.primitive import primitive
 
@@ -50,7 +50,7 @@ def _gaussian_matrix(xp: Namespace, length: int, subsampling: float, dtype: Any)
 
 
 def _check_subsampling(op: str, subsampling: float) -> float:
-    if not (isinstance(subsampling, int | float) and 1 <= subsampling < math.inf):
+    if not is_finite(subsampling) or subsampling < 1:
         raise ShapeError(f"{op}: argument subsampling expected a number >= 1, got {subsampling!r}")
     return float(subsampling)
 

@@ -168,7 +168,7 @@ def _fit(model: CKN, dataset: Dataset, options: Options, random: Any, report: Ca
         images, labels = (asarray(array, device=options.device) for array in (images, labels))
     report(Progress("filters", 0, len(model.layers)))
     if options.mode == "unsupervised":
-        model.labels(labels, len(images))  # refused now and not after minutes of k-means
+        model.training_set(images, labels)  # refused now and not after minutes of k-means
         model.fit_unsupervised(images, n_patches=options.n_patches, rng=random, report=report)
         model.fit_classifier(images, labels, rng=random, report=report)
         return
@@ -186,7 +186,7 @@ def _fit(model: CKN, dataset: Dataset, options: Options, random: Any, report: Ca
 
 
 class _Recorder:
-    """Hands on what a model reports, with times and rates, and keeps it in metrics.jsonl, all but single batches."""
+    """Hands on what a model reports, with times and rates; keeps it in metrics.jsonl, but for batches and single l2."""
 
     def __init__(self, run: Run, report: Callable[[Progress], None], n_images: int, batch_size: int) -> None:
         self.run, self.report = run, report
@@ -197,7 +197,7 @@ class _Recorder:
     def __call__(self, progress: Progress) -> None:
         if progress.phase == "batch":
             self.report(self._with(progress, {"images_per_second": self._rate(progress)}))
-        elif progress.done == 0:
+        elif progress.phase == "l2" or progress.done == 0:  # the classifier's line has all the l2 that were tried
             self.report(progress)
         else:
             seconds = round(self.measure(progress.phase), 3)
