@@ -221,6 +221,14 @@ def test_assigning_data_of_a_result_or_a_constant_is_noticed():
         y.backward()
 
 
+def test_assigning_a_result_that_its_own_rule_needs_is_noticed():
+    x = leaf(1.0, 2.0)
+    y = ops.exp(x)
+    y.data -= 1.0
+    with pytest.raises(GradientError, match=r"the result of 'exp' .* got data assigned since"):
+        y.backward(np.ones(2))
+
+
 def test_assigning_through_a_view_is_noticed():
     x = Tensor(np.ones(4), requires_grad=True)
     y = ops.square(x.reshape(2, 2)).sum()

@@ -66,7 +66,7 @@ class Node:
         self.shape: Shape = y.shape
         self.dtype = y.dtype
         self.edges = edges
-        self.env: dict[str, Any] | None = {}
+        self.env: dict[str, Any] | None = {}  # None: freed
         self.versions: list[tuple[str, list[int], int]] = []
         self.sequence = next(_count)
         self.site = users_line() if modes.anomaly else ""
@@ -78,7 +78,13 @@ class Node:
         return name
 
     def retain(
-        self, plan: Plan, args: Sequence[Any], arrays: Sequence[Any], options: Mapping[str, Any], y: Any, saved: Any
+        self,
+        plan: Plan,
+        args: Sequence[Any],
+        arrays: Sequence[Any],
+        options: Mapping[str, Any],
+        result: tuple[Any, list[int]],
+        saved: Any,
     ) -> None:
         """Keep what the rules name, and the versions of the tensors among it."""
         env: dict[str, Any] = {}
@@ -95,7 +101,8 @@ class Node:
             given = position < len(arrays) and not primitive.variadic
             env[name] = arrays[position] if given else options.get(name, primitive.defaults.get(name))
         if plan.output:
-            env["y"] = y
+            env["y"], version = result
+            self.versions.append(("y", version, version[0]))
         if plan.saved:
             env["saved"] = saved
         self.env = env
@@ -126,8 +133,9 @@ class Node:
             )
         for name, version, retained in self.versions:
             if version[0] != retained:
+                what = "the result" if name == "y" else f"argument {name}"
                 raise GradientError(
-                    f"backward: argument {name} of {self.name!r} (output shape {self.shape}) expected the data it was "
+                    f"backward: {what} of {self.name!r} (output shape {self.shape}) expected the data it was "
                     "computed with, got data assigned since; run backward before assigning, or compute it again"
                 )
         return self.env
@@ -145,7 +153,7 @@ class Node:
                 edge = self.edges[self.primitive.operands.index(name)]
                 env[name] = _rewrap(env[name], edge, versions.get(name))
         if "y" in env:
-            env["y"] = Variable.wrap(env["y"], self)
+            env["y"] = Variable.wrap(env["y"], self, versions["y"])
         if "saved" in env:
             env["saved"] = None
         return env
@@ -195,14 +203,14 @@ def apply(primitive: Primitive[Any], args: Sequence[Any], options: dict[str, Any
         primitive.check_operands(arrays)
     if modes.anomaly:
         check_finite(y, f"the forward of {primitive.name!r}, called at {users_line()},")
+    version = [0]
+    if primitive.views and isinstance(args[0], Variable) and (y is arrays[0] or y.base is not None):
+        version = args[0]._version
     node = None
     if wanted and y.dtype.kind == "f":
         _check_rules(primitive, edges)
         node = Node(primitive, y, edges)
-        node.retain(primitive.plan(wanted), args, arrays, options_left, y, saved)
-    version = None
-    if primitive.views and isinstance(args[0], Variable) and (y is arrays[0] or y.base is not None):
-        version = args[0]._version
+        node.retain(primitive.plan(wanted), args, arrays, options_left, (y, version), saved)
     return Variable.wrap(y, node, version)
 
 

@@ -23,7 +23,7 @@ from tinygrad_ckn.tensor import Tensor
 LOSSES: dict[str, Callable[[Any, Any], Any]] = {"cross_entropy": ops.cross_entropy, "squared_hinge": ops.squared_hinge}
 L2_GRID = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10)
 _LEAST = 10  # examples from which some can be held out
-_BLOCK = 4096  # examples centred at a time
+_BLOCK = 4096  # examples taken at a time
 
 
 @dataclass
@@ -63,7 +63,10 @@ class _Problem:
 
     def value_and_gradient(self, point: Any, l2: float) -> tuple[float, Any]:
         weight, bias = self.linear(point)
-        scores = Tensor(self.x @ weight.T + bias, requires_grad=True)
+        products = self.xp.empty((len(self.x), self.k), dtype=self.x.dtype)
+        for i in range(0, len(self.x), _BLOCK):  # BLAS is slow at a tall matrix times a narrow one in one go
+            products[i : i + _BLOCK] = self.x[i : i + _BLOCK] @ weight.T
+        scores = Tensor(products + bias, requires_grad=True)
         loss = self.loss(scores, self.labels)
         g = grad(loss, scores)[0].data  # (n, k)
         total = g.sum(axis=0)
