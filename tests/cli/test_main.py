@@ -119,7 +119,14 @@ def test_interrupted(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
 
 def test_ctrl_c_in_a_process(tmp_path: Path):
     command = [sys.executable, "-u", "-m", "tinygrad_ckn", "train", "--out", str(tmp_path / "run")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A background job of a shell ignores Ctrl-C, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # no threads here
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()

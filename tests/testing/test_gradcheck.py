@@ -144,6 +144,11 @@ def test_tolerance_may_be_given(op):
     assert 1e-4 < gradcheck(wrong, x, order=2, tolerance=1e-2).error < 1e-2
 
 
+def test_a_minimum_of_value_zero_has_gradient_zero():
+    assert gradcheck(lambda a: ops.mse(a, x), x, order=2).error < 1e-6
+    assert check_jvp(lambda a: ops.mse(a, x), x).error < 1e-7
+
+
 def test_empty_inputs_pass():
     assert gradcheck(ops.exp, np.ones((0, 3)), order=2).error == 0.0
 

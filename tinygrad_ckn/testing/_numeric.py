@@ -16,16 +16,20 @@ _STENCIL = {-2: 1 / 12, -1: -8 / 12, 1: 8 / 12, 2: -1 / 12}  # first derivative,
 
 
 class Estimate(NamedTuple):
-    """A derivative, how far it can be trusted, and the step (relative to the data's scale) it was taken with."""
+    """A derivative, how far it can be trusted, the step (relative to the data's scale) it was taken with.
+
+    `size` is the largest value of phi on the way, to which rounding is relative.
+    """
 
     value: float
     uncertainty: float
     step: float
+    size: float
 
 
 def derivative(phi: Callable[[float], float]) -> Estimate:
     """Return d phi / ds at 0."""
-    return _settle(lambda h: math.fsum(c * phi(i * h) for i, c in _STENCIL.items()) / h)
+    return _settle(lambda h: [(c, phi(i * h)) for i, c in _STENCIL.items()], order=1)
 
 
 def has_kink(phi: Callable[[float], float]) -> bool:
@@ -38,16 +42,17 @@ def has_kink(phi: Callable[[float], float]) -> bool:
 def mixed_derivative(phi: Callable[[float, float], float]) -> Estimate:
     """Return d^2 phi / ds dt at 0."""
     return _settle(
-        lambda h: (
-            math.fsum(a * b * phi(i * h, j * h) for i, a in _STENCIL.items() for j, b in _STENCIL.items()) / (h * h)
-        )
+        lambda h: [(a * b, phi(i * h, j * h)) for i, a in _STENCIL.items() for j, b in _STENCIL.items()], order=2
     )
 
 
-def _settle(difference: Callable[[float], float]) -> Estimate:
-    values = [difference(h) for h in STEPS]
-    best = Estimate(values[-1], math.inf, STEPS[-1])
+def _settle(terms: Callable[[float], list[tuple[float, float]]], order: int) -> Estimate:
+    """Return the estimate of sum(weight * value) / step^order that changes least from one step to the next."""
+    ladder = [terms(h) for h in STEPS]
+    values = [math.fsum(c * v for c, v in line) / h**order for line, h in zip(ladder, STEPS, strict=True)]
+    size = max((math.fabs(v) for line in ladder for _, v in line if math.isfinite(v)), default=0.0)
+    best = Estimate(values[-1], math.inf, STEPS[-1], size)
     for before, after, step in zip(values, values[1:], STEPS[1:], strict=False):
         if math.fabs(after - before) < best.uncertainty:
-            best = Estimate(after, math.fabs(after - before), step)
+            best = Estimate(after, math.fabs(after - before), step, size)
     return best

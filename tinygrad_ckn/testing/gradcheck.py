@@ -55,9 +55,10 @@ class Report:
         return f"{self.name}: {len(self.comparisons)} derivatives compared, largest relative error {self.error:.1e}"
 
 
-def _relative(analytic: float, numeric: Estimate, typical: float, magnitude: float) -> float:
-    """Return the error relative to the larger of the derivative, its typical size, and a floor from the value."""
-    size = max(math.fabs(analytic), math.fabs(numeric.value), typical, magnitude)
+def _relative(analytic: float, numeric: Estimate, typical: float, magnitude: float, order: int = 1) -> float:
+    """Return the error relative to the larger of the derivative, its typical size, and a floor from the values."""
+    floor = _FLOOR[order] * max(magnitude, numeric.size)
+    size = max(math.fabs(analytic), math.fabs(numeric.value), typical, floor)
     return math.fabs(analytic - numeric.value) / size if size else 0.0
 
 
@@ -75,7 +76,7 @@ def _first_order(problem: Problem, generator: Generator, tolerance: float) -> li
         analytic = scale * dot([gradient], [direction[i]])
         numeric = derivative(problem.along(upstream, direction))
         typical = scale * norm([gradient]) * norm(direction) / math.sqrt(count([problem.origin[i]]))
-        error = _relative(analytic, numeric, typical, _FLOOR[1] * norm(upstream) * norm(values))
+        error = _relative(analytic, numeric, typical, norm(upstream) * norm(values))
         comparisons.append(Comparison(1, name, analytic, numeric, error))
         if not error <= tolerance:
             raise GradientError(_explain(problem, i, upstream, direction, gradient, comparisons[-1], tolerance))
@@ -139,15 +140,15 @@ def _second_order(problem: Problem, generator: Generator, tolerance: float) -> l
             results = backpropagate([root], [*problem.leaves, *gradients])
         upstream = [g.data for g in gradients]
         moved = [s * d for s, d in zip(problem.scales, v, strict=True)]
-        size = norm(values)
-        for what, sources, along, numeric, magnitude in (
-            ("upstream gradient", gradients, w, derivative(problem.along(w, u)), _FLOOR[1] * norm(w) * size),
-            ("inputs", problem.leaves, moved, problem.mixed(upstream, u, v), _FLOOR[2] * norm(upstream) * size),
+        size = max(norm(upstream), norm(w)) * norm(values)
+        for what, sources, along, numeric, order in (
+            ("upstream gradient", gradients, w, derivative(problem.along(w, u)), 1),
+            ("inputs", problem.leaves, moved, problem.mixed(upstream, u, v), 2),
         ):
             second = [results.get(source) for source in sources]
             analytic = dot(second, along)
             typical = norm(second) * norm(along) / math.sqrt(count(along))
-            error = _relative(analytic, numeric, typical, magnitude)
+            error = _relative(analytic, numeric, typical, size, order)
             comparisons.append(Comparison(2, name, analytic, numeric, error))
             if not error <= tolerance:
                 raise GradientError(
@@ -248,7 +249,7 @@ def check_jvp(function: Callable[..., Any], inputs: Any, *, tolerance: float = T
     analytic = dot(upstream, [product])
     numeric = derivative(problem.along(upstream, direction))
     typical = norm(upstream) * norm([product]) / math.sqrt(count(upstream))
-    error = _relative(analytic, numeric, typical, _FLOOR[1] * norm(upstream) * norm(values))
+    error = _relative(analytic, numeric, typical, norm(upstream) * norm(values))
     if not error <= tolerance:
         raise GradientError(
             f"{problem.name}: jvp along a random direction expected {numeric.value:.9g}, got {analytic:.9g}; "
@@ -288,7 +289,7 @@ def check_adjoint(function: Callable[..., Any], inputs: Any, *, tolerance: float
         forward, backward = dot(upstream, pushed), dot([pulled[i]], [direction[i]])
         size = norm(upstream) * norm(pushed) + norm(direction) * norm([pulled[i]])
         error = math.fabs(forward - backward) / size if size else 0.0
-        report.comparisons.append(Comparison(1, name, backward, Estimate(forward, 0.0, 1.0), error))
+        report.comparisons.append(Comparison(1, name, backward, Estimate(forward, 0.0, 1.0, math.fabs(forward)), error))
         if not error <= tolerance:
             raise GradientError(
                 f"{problem.name}: adjoint identity in argument {name} expected <J u, g> = <u, J^T g>, got "
