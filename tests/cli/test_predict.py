@@ -45,7 +45,7 @@ def test_evaluate_ends_as_train_did(
     finished = tinygrad_ckn("evaluate", run_folder)
     assert (finished.returncode, finished.stderr) == (0, "")
     wanted = trained.stdout.splitlines()
-    assert finished.stdout.splitlines() == [*wanted[-12:-2], wanted[-1]]
+    assert finished.stdout.splitlines() == ["the 80 test images of some.npz", *wanted[-12:-2], wanted[-1]]
 
 
 def test_evaluate_on_other_data(invoke: Invoke, run_folder: Path):
@@ -53,7 +53,57 @@ def test_evaluate_on_other_data(invoke: Invoke, run_folder: Path):
     assert result.exit_code == 0
     digits = load_digits()
     correct = int((Run.open(run_folder).load().predict(digits.test.images) == digits.test.labels).sum())
-    assert result.stdout.splitlines()[-1] == f"test accuracy {correct / 360:.4f} ({correct}/360)"
+    lines = result.stdout.splitlines()
+    assert (lines[0], lines[-1]) == (
+        "the 360 test images of digits",
+        f"test accuracy {correct / 360:.4f} ({correct}/360)",
+    )
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".csv"])
+def test_evaluate_on_all_images_of_another_file(invoke: Invoke, run_folder: Path, tmp_path: Path, suffix: str):
+    test, path = load_digits().test.take(np.arange(50)), tmp_path / f"fifty{suffix}"
+    if suffix == ".npz":
+        np.savez(path, images=test.images, labels=test.labels)
+    else:
+        np.savetxt(path, np.column_stack([test.labels, test.images.reshape(50, 64)]), delimiter=",")
+    result = invoke("evaluate", run_folder, "--data", path)
+    correct = int((Run.open(run_folder).load().predict(test.images) == test.labels).sum())
+    lines = result.stdout.splitlines()
+    assert (lines[0], lines[-1]) == (
+        f"all 50 images of {path.name}",
+        f"test accuracy {correct / 50:.4f} ({correct}/50)",
+    )
+
+
+def test_evaluate_on_the_images_held_out_of_the_own_file(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    train = load_digits().train.take(np.arange(300))
+    np.savez("own.npz", images=train.images, labels=train.labels)
+    assert invoke("train", "--data", "own.npz", "--model", "unsup-32-64", "--patches", 500, "--out", "r").exit_code == 0
+    for arguments in ([], ["--data", "own.npz"], ["--data", tmp_path / "own.npz"]):
+        assert invoke("evaluate", "r", *arguments).stdout.startswith("the 60 test images of own.npz\n")
+    Path("own.npz").rename("other.npz")
+    assert invoke("evaluate", "r", "--data", "other.npz").stdout.startswith("all 300 images of other.npz\n")
+
+
+@pytest.mark.parametrize("command", [["predict"], ["evaluate", "--data"]])
+def test_images_of_another_scale_are_warned_of(invoke: Invoke, run_folder: Path, tmp_path: Path, command: list[str]):
+    test, path = load_digits().test.take(np.arange(9)), tmp_path / "wide.npz"
+    for factor, warning in (
+        (1, ""),
+        (2, ""),
+        (
+            255,
+            f"warning: {path}: the largest pixel is 255, that of the training images was 1; "
+            "scale the images as those were\n",
+        ),
+    ):
+        np.savez(path, images=factor * test.images, labels=test.labels)
+        result = invoke(command[0], run_folder, *command[1:], path)
+        assert (result.exit_code, result.stderr) == (0, warning)
 
 
 def test_predict_prints_a_tab_separated_line_an_image(
@@ -116,7 +166,10 @@ def test_files_that_are_no_images(invoke: Invoke, run_folder: Path, tmp_path: Pa
     assert result.stderr.startswith(f"error: {tmp_path}/notes.txt: expected an .npz, .npy or .csv file")
     np.save(tmp_path / "large.npy", np.zeros((2, 9, 9), np.float32))
     result = invoke("predict", run_folder, tmp_path / "large.npy")
-    assert result.stderr == "error: CKN: expected images of shape (N, 1, 8, 8), got (2, 1, 9, 9)\n"
+    assert result.stderr == (
+        f"error: {tmp_path}/large.npy: expected images 1x8x8 as those the model was trained on, got 1x9x9; "
+        "bring them to that size\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict"])

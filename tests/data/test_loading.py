@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygrad_ckn.data import idx, load, load_images
+from tinygrad_ckn.data import idx, load, load_images, load_test
 from tinygrad_ckn.errors import DataError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 2, 2), dtype=np.uint8)
@@ -80,6 +80,8 @@ def test_images_alone(tmp_path: Path, idx_bytes: Callable[[np.ndarray], bytes]) 
     (tmp_path / "d.idx").write_bytes(idx_bytes(IMAGES))
     (tmp_path / "e-idx3-ubyte").write_bytes(idx_bytes(IMAGES))
     (tmp_path / "f.idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(IMAGES)))
+    (tmp_path / "g.gz").write_bytes(gzip.compress(idx_bytes(IMAGES)))
+    (tmp_path / "h").write_bytes(idx_bytes(IMAGES))
     for path in sorted(tmp_path.iterdir()):
         images = load_images(path)
         assert images.dtype == np.float32
@@ -97,6 +99,25 @@ def test_images_of_an_unknown_kind_are_refused(tmp_path: Path) -> None:
         DataError, match=r"a\.png: expected an \.npz, \.npy or \.csv file, or an IDX file .*, got another"
     ):
         load_images(tmp_path / "a.png")
+
+
+def test_all_images_of_a_file_are_for_measuring_unless_it_has_a_test_part(tmp_path: Path, mnist_folder: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=IMAGES[:3], labels=[7, 7, 2])
+    np.savez(tmp_path / "b.npz", images=IMAGES[:3], labels=[0, 1, 0], test_images=IMAGES[3:5], test_labels=[1, 0])
+    np.savetxt(tmp_path / "c.csv", np.column_stack([[7, 7, 2], IMAGES[:3].reshape(3, 4)]), fmt="%d", delimiter=",")
+    for name, which, labels, whole in (
+        ("a.npz", slice(3), [7, 7, 2], True),
+        ("b.npz", slice(3, 5), [1, 0], False),
+        ("c.csv", slice(3), [7, 7, 2], True),
+    ):
+        split, everything = load_test(tmp_path / name)
+        assert (split.labels.tolist(), everything) == (labels, whole)
+        np.testing.assert_array_equal(split.images, SCALED[which])
+    split, everything = load_test(mnist_folder)
+    assert (len(split), everything) == (10, False)
+    assert len(load_test("mnist", data_dir=mnist_folder)[0]) == 10
+    with pytest.raises(DataError, match="data_dir: expected with"):
+        load_test(tmp_path / "a.npz", data_dir=tmp_path)
 
 
 def test_importing_the_package_needs_numpy_only() -> None:

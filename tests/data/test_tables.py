@@ -31,12 +31,23 @@ def test_an_archive_without_a_test_part_is_divided_by_class(tmp_path: Path) -> N
 
 
 def test_an_archive_with_a_test_part_is_taken_as_it_is(tmp_path: Path) -> None:
-    path = write(tmp_path, images=IMAGES[:3], labels=LABELS[:3], test_images=IMAGES[3:5] / 255, test_labels=[4, 0])
+    path = write(tmp_path, images=IMAGES[:3], labels=LABELS[:3], test_images=IMAGES[3:5] / 255, test_labels=[2, 0])
     data = load_npz(path)
     np.testing.assert_array_equal(data.train.images, IMAGES[:3] / np.float32(255))
     np.testing.assert_array_equal(data.test.images, (IMAGES[3:5] / 255).astype(np.float32))
-    assert data.test.labels.tolist() == [4, 0]
-    assert data.n_classes == 5
+    assert data.test.labels.tolist() == [2, 0]
+    assert data.n_classes == 3
+
+
+@pytest.mark.parametrize(("labels", "missing"), [([1, 2, 2, 1, 1] * 4, 0), ([0, 3, 0, 3, 1] * 4, 2)])
+def test_a_class_number_that_never_occurs_is_refused(tmp_path: Path, labels: list[int], missing: int) -> None:
+    path = write(tmp_path, images=IMAGES, labels=labels)
+    message = f"but label {missing} never occurs; number the classes from 0, without gaps$"
+    with pytest.raises(DataError, match=message):
+        load_npz(path)
+    np.savetxt(tmp_path / "a.csv", np.column_stack([labels, np.ones((20, 4))]), fmt="%d", delimiter=",")
+    with pytest.raises(DataError, match=message):
+        load_csv(tmp_path / "a.csv")
 
 
 OBJECTS = np.array([None, 1], dtype=object)

@@ -59,6 +59,7 @@ def test_config_says_all(supervised: loop.Result):
         "train": 144,
         "test": 72,
         "image_shape": [1, 8, 8],
+        "largest_pixel": 1.0,
         "n_classes": 10,
         "class_names": list("0123456789"),
     }

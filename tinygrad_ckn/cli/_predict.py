@@ -9,10 +9,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from tinygrad_ckn.cli._common import (
     DATA_HELP,
+    DATA_NAMES,
     DataDir,
     Device,
     Threads,
@@ -20,9 +23,10 @@ from tinygrad_ckn.cli._common import (
     echo_summary,
     limited_to,
     load_data,
+    source_of,
 )
-from tinygrad_ckn.data import load_images
-from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.data import load_images, load_test
+from tinygrad_ckn.errors import DataError, ShapeError
 from tinygrad_ckn.models import CKN
 from tinygrad_ckn.training import Run, atomic_write, evaluation
 
@@ -42,18 +46,28 @@ def evaluate(
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
-    """Measure a run's model on the test images of its own data set, or of another one.
+    """Measure a run's model on the test images of its own data set, or on another one.
+
+    Of another data set these are the test images too; of an .npz or .csv file without a test part, all images. The
+    first line of output says how many and which: all 360 images of mine.npz
+
+    The images must be scaled as the training images were: files hold whole numbers 0 to 255, which are divided by 255,
+    or floats, which are taken as they are.
 
     The last line of output is as that of `train`: test accuracy 0.9944 (358/360)
     """
     opened = Run.open(run)
     model = opened.load().to(device)
-    if data is None:
-        source = _described(opened, "data")
-        data, data_dir = source, data_dir or opened.config["data"].get("data_dir")
-    dataset = load_data(data, data_dir)
+    if data is None or source_of(data, None)["data"] == _recorded(opened, "data"):
+        data = str(_described(opened, "data"))
+        split, whole = load_data(data, data_dir or _recorded(opened, "data_dir")).test, False
+    else:
+        split, whole = load_test(data, data_dir=data_dir)
+    which = f"all {len(split):,} images" if whole else f"the {len(split):,} test images"
+    typer.echo(f"{which} of {data if data in DATA_NAMES else Path(data).name}")
+    _check_images(opened, model, split.images, data)
     with limited_to(threads):
-        confusion = evaluation.evaluate(model, dataset.test)
+        confusion = evaluation.evaluate(model, split)
     echo_summary(confusion, _class_names(opened, model))
     echo_accuracy(confusion)
 
@@ -78,6 +92,9 @@ def predict(
 
     A line has five columns: file, index of the image in it from 0, class number, class name, softmax probability.
     They are separated by tabs, without a header, where the output is not a terminal.
+
+    The images must be scaled as the training images were: whole numbers 0 to 255 are divided by 255, floats are taken
+    as they are.
     """
     opened = Run.open(run)
     model = opened.load().to(device)
@@ -85,7 +102,9 @@ def predict(
     rows: list[Row] = []
     with limited_to(threads):
         for file in files:
-            found = evaluation.probabilities(model, load_images(file))  # (n, k)
+            images = load_images(file)
+            _check_images(opened, model, images, file)
+            found = evaluation.probabilities(model, images)  # (n, k)
             for index, probability in enumerate(found):
                 best = int(probability.argmax())
                 rows.append((str(file), index, best, names[best], f"{probability[best]:.4f}"))
@@ -98,12 +117,32 @@ def predict(
         typer.echo(_separated(rows, "\t"), nl=False)
 
 
+def _check_images(run: Run, model: CKN, images: NDArray[np.float32], source: Path | str) -> None:
+    """Raise a ShapeError unless the images are of the model's size; warn where they seem to be scaled otherwise."""
+    expected = (model.in_channels, *model.image_size)
+    if images.shape[1:] != expected:
+        raise ShapeError(
+            f"{source}: expected images {'x'.join(map(str, expected))} as those the model was trained on, "
+            f"got {'x'.join(map(str, images.shape[1:]))}; bring them to that size"
+        )
+    largest, trained = float(images.max()), _recorded(run, "largest_pixel")
+    if isinstance(trained, int | float) and largest > 2 * trained > 0:
+        typer.echo(
+            f"warning: {source}: the largest pixel is {largest:g}, that of the training images was {trained:g}; "
+            "scale the images as those were",
+            err=True,
+        )
+
+
+def _recorded(run: Run, key: str) -> Any:
+    """Return what config.json says about the run's data, None where it says nothing."""
+    data = run.config.get("data")
+    return data.get(key) if isinstance(data, dict) else None
+
+
 def _described(run: Run, key: str) -> Any:
     """Return what config.json says about the run's data."""
-    try:
-        found = run.config["data"][key]
-    except (KeyError, TypeError):
-        found = None
+    found = _recorded(run, key)
     if found is None:
         raise DataError(f"{run.folder}/config.json: expected data.{key}, got none; train again")
     return found

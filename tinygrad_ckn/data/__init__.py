@@ -4,7 +4,7 @@ from tinygrad_ckn.data.cifar import load_cifar10
 from tinygrad_ckn.data.dataset import Dataset, Split, batches, split_off
 from tinygrad_ckn.data.digits import load_digits
 from tinygrad_ckn.data.idx import load_fashion_mnist, load_idx, read_idx
-from tinygrad_ckn.data.loading import load, load_images
+from tinygrad_ckn.data.loading import load, load_images, load_test
 from tinygrad_ckn.data.tables import load_csv, load_npz
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "load_idx",
     "load_images",
     "load_npz",
+    "load_test",
     "read_idx",
     "split_off",
 ]

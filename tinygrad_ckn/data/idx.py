@@ -156,6 +156,12 @@ def has_idx_files(folder: Path) -> bool:
     )
 
 
+def starts_as_idx(path: Path) -> bool:
+    """Whether a file starts as an IDX file does, or is a gzip file, which may hold one."""
+    with path.open("rb") as stream:
+        return stream.read(2) in (b"\0\0", GZIP_MAGIC)
+
+
 def _read_split(folder: Path, part: str) -> Split:
     """Read the images and labels of one part, "train" or "t10k"."""
     images_path, labels_path = (_required(folder, part, kind) for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))

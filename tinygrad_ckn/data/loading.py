@@ -10,10 +10,17 @@ from tinygrad_ckn.data._arrays import as_images
 from tinygrad_ckn.data._csv import read_csv
 from tinygrad_ckn.data._files import PathLike, existing_file
 from tinygrad_ckn.data.cifar import has_cifar_files, load_cifar10
-from tinygrad_ckn.data.dataset import Dataset
+from tinygrad_ckn.data.dataset import Dataset, Split
 from tinygrad_ckn.data.digits import load_digits
-from tinygrad_ckn.data.idx import has_idx_files, load_fashion_mnist, load_idx, read_idx
-from tinygrad_ckn.data.tables import load_csv, load_npz, read_npy_images, read_npz_images
+from tinygrad_ckn.data.idx import has_idx_files, load_fashion_mnist, load_idx, read_idx, starts_as_idx
+from tinygrad_ckn.data.tables import (
+    load_csv,
+    load_npz,
+    read_labelled_csv,
+    read_npy_images,
+    read_npz,
+    read_npz_images,
+)
 from tinygrad_ckn.errors import DataError
 
 ACCEPTED = (
@@ -69,6 +76,40 @@ def load(name_or_path: PathLike, *, data_dir: PathLike | None = None, seed: int 
     raise DataError(f"{path}: expected {ACCEPTED}, got {'another file' if path.exists() else 'none of these'}")
 
 
+def load_test(name_or_path: PathLike, *, data_dir: PathLike | None = None) -> tuple[Split, bool]:
+    """Load labelled images to measure a model on that was trained on others.
+
+    Parameters
+    ----------
+    name_or_path, data_dir
+        As for `load`.
+
+    Returns
+    -------
+    split : Split
+        The test part; all images of an .npz or .csv file without one.
+    whole : bool
+        Whether these are all labelled images there are.
+
+    Raises
+    ------
+    DataError
+        As `load`, but not for few images or for classes that do not occur.
+
+    Examples
+    --------
+    >>> load_test("digits")
+    (Split(360 images of 1x8x8), False)
+    """
+    suffix = Path(name_or_path).suffix.lower()
+    if data_dir is None and suffix == ".npz":
+        everything, test = read_npz(name_or_path)
+        return (everything, True) if test is None else (test, False)
+    if data_dir is None and suffix == ".csv":
+        return read_labelled_csv(name_or_path), True
+    return load(name_or_path, data_dir=data_dir).test, False
+
+
 def load_images(path: PathLike) -> NDArray[np.float32]:
     """Load images alone, for prediction; labels are left out where there are any.
 
@@ -76,12 +117,12 @@ def load_images(path: PathLike) -> NDArray[np.float32]:
     ----------
     path : str or PathLike
         An .npz file with an array `images`, an .npy file, a .csv file of pixels (a label column is recognised by a
-        header that names it `label`), or an IDX file of images, with or without ".gz".
+        header that names it `label`), or an IDX file of images under any name, zipped with gzip or not.
 
     Returns
     -------
     NDArray[np.float32], shape (n, C, H, W)
-        C-contiguous and finite; integers 0..255 are divided by 255.
+        C-contiguous and finite; integers 0..255 are divided by 255, floats are taken as they are.
 
     Raises
     ------
@@ -96,10 +137,10 @@ def load_images(path: PathLike) -> NDArray[np.float32]:
         return read_npy_images(path)
     if suffix == ".csv":
         return read_csv(path, labelled=False)[0]
-    if path.name.removesuffix(".gz").endswith((".idx", "-ubyte")):
+    if path.name.endswith((".idx", "-ubyte")) or starts_as_idx(path):
         return as_images(read_idx(path), str(path))
     raise DataError(
-        f"{path}: expected an .npz, .npy or .csv file, or an IDX file (.idx, -ubyte, .gz), got another name"
+        f"{path}: expected an .npz, .npy or .csv file, or an IDX file (zipped with gzip or not), got another kind"
     )
 
 

@@ -42,17 +42,12 @@ def load_npz(path: PathLike, *, seed: int = 0) -> Dataset:
     Raises
     ------
     DataError
-        For a missing or damaged file, a missing key, an array of objects, another shape or dtype, or too few images.
+        For a missing or damaged file, a missing key, an array of objects, another shape or dtype, too few images, or
+        a class number below the largest that never occurs.
     """
     path = existing_file(path, "an .npz file")
-    arrays = _read_npz(path, ("images", "labels"), ("test_images", "test_labels"))
-    train = _labelled(path, arrays, "images", "labels")
-    if "test_images" not in arrays and "test_labels" not in arrays:
-        return _dataset(path, *_with_test_part(train, path, seed))
-    for key in ("test_images", "test_labels"):
-        if key not in arrays:
-            raise DataError(f"{path}: expected both test_images and test_labels, got no {key}; store both or neither")
-    return _dataset(path, train, _labelled(path, arrays, "test_images", "test_labels"))
+    train, test = read_npz(path)
+    return _dataset(path, *(_with_test_part(train, path, seed) if test is None else (train, test)))
 
 
 def load_csv(path: PathLike, *, image_shape: tuple[int, int, int] | None = None, seed: int = 0) -> Dataset:
@@ -77,11 +72,30 @@ def load_csv(path: PathLike, *, image_shape: tuple[int, int, int] | None = None,
     ------
     DataError
         With the row and column: for ragged rows, cells that are not what they should be, widths that are no image.
+        For a class number below the largest that never occurs.
     """
     path = existing_file(path, "a CSV file")
-    images, labels = read_csv(path, labelled=True, image_shape=image_shape)
+    return _dataset(path, *_with_test_part(read_labelled_csv(path, image_shape), path, seed))
+
+
+def read_npz(path: PathLike) -> tuple[Split, Split | None]:
+    """Return the images of an archive with their labels, and those of its test part, None where it has none."""
+    path = existing_file(path, "an .npz file")
+    arrays = _read_npz(path, ("images", "labels"), ("test_images", "test_labels"))
+    train = _labelled(path, arrays, "images", "labels")
+    if "test_images" not in arrays and "test_labels" not in arrays:
+        return train, None
+    for key in ("test_images", "test_labels"):
+        if key not in arrays:
+            raise DataError(f"{path}: expected both test_images and test_labels, got no {key}; store both or neither")
+    return train, _labelled(path, arrays, "test_images", "test_labels")
+
+
+def read_labelled_csv(path: PathLike, image_shape: tuple[int, int, int] | None = None) -> Split:
+    """Return all images of a CSV file with their labels."""
+    images, labels = read_csv(existing_file(path, "a CSV file"), labelled=True, image_shape=image_shape)
     assert labels is not None  # labelled=True
-    return _dataset(path, *_with_test_part(Split(images, labels), path, seed))
+    return Split(images, labels)
 
 
 def read_npz_images(path: PathLike) -> NDArray[np.float32]:
@@ -149,6 +163,12 @@ def _with_test_part(everything: Split, path: Path, seed: int) -> tuple[Split, Sp
 
 
 def _dataset(path: Path, train: Split, test: Split) -> Dataset:
-    """Return the Dataset of two splits, named as the file, with numbered classes."""
+    """Return the Dataset of two splits, named as the file, with numbered classes, each of which occurs."""
     names = numbered_classes(train.labels, test.labels)
+    counts = np.bincount(np.concatenate([train.labels, test.labels]))  # (n_classes,)
+    if not counts.all():
+        raise DataError(
+            f"{path}: expected images of each class up to the largest label, {len(counts) - 1}, but label "
+            f"{counts.argmin()} never occurs; number the classes from 0, without gaps"
+        )
     return Dataset(path.stem, train, test, len(names), names)

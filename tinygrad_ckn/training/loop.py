@@ -242,6 +242,7 @@ def _description(dataset: Dataset) -> dict[str, Any]:
         "train": len(dataset.train),
         "test": len(dataset.test),
         "image_shape": [dataset.in_channels, *dataset.image_size],
+        "largest_pixel": float(dataset.train.images.max()),
         "n_classes": dataset.n_classes,
         "class_names": list(dataset.class_names),
     }
