@@ -213,3 +213,43 @@ def test_dot_text_has_an_arrow_for_each_operand(x):
     text = graph.to_dot(ops.exp(x) * x)
     assert text.count("->") == 3
     assert 'label="leaf (2, 2) float64", shape=box' in text
+
+
+def test_no_tensor_of_another_kind_of_dtype_comes_into_being(x):
+    for call in (
+        lambda: x.astype(complex),
+        lambda: x.astype(str),
+        lambda: x + np.array([1, 2], dtype=object),
+        lambda: x * 1j,
+    ):
+        with pytest.raises(DTypeError):
+            call()
+
+
+def test_numpy_reductions_run_the_method(x):
+    assert np.sum(x).requires_grad
+    assert np.mean(x, axis=0).requires_grad
+    assert np.max(x).requires_grad
+    assert np.argmax(x.detach()).item() == 3
+    with pytest.raises(DTypeError, match=r"the call is sum\(x: 'Array', axis"):
+        x.sum(dim=1)
+
+
+def test_elements_as_indices_and_formatted(x):
+    assert [10, 20][Tensor(1)] == 20
+    with pytest.raises(DTypeError, match="index: expected an integer tensor, got float64"):
+        _ = [10, 20][Tensor(1.0)]
+    assert f"{x.sum():.1f}" == "10.0"
+    assert f"{x}" == repr(x)
+    assert ops.argmax(x, axis=1, keepdims=True).shape == (2, 1)
+
+
+def test_what_has_no_element_there_says_so(x):
+    with pytest.raises(IndexError, match=r"Tensor.item: expected an index into shape \(2, 2\), got \(3, 0\)"):
+        x.item(3, 0)
+    with pytest.raises(ShapeError, match="got a scalar"):
+        list(x.sum())
+    with pytest.raises(DTypeError, match="from_dlpack: expected an array with __dlpack__, got int"):
+        from_dlpack(3)
+    with pytest.raises(DTypeError, match=r"add: .*out of bounds"):
+        Tensor([1], dtype="uint8") + 300

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import operator
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from numbers import Number
+from numbers import Integral
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_ckn.errors import BackendError, DTypeError
+from tinygrad_ckn.errors import BackendError, DTypeError, ShapeError
 
 Array = Annotated[Any, "an array of any backend, or a Tensor"]
 Namespace: TypeAlias = Any
@@ -89,7 +90,7 @@ def _identify(kind: type) -> Backend | None:
     """Find the backend of a type seen for the first time; None for a scalar."""
     if issubclass(kind, complex):  # np.complex128 too
         raise DTypeError("expected real numbers, got complex ones; pass real and imaginary parts apart")
-    if issubclass(kind, Number | np.generic):
+    if issubclass(kind, int | float | np.integer | np.floating | np.bool_):
         _NEUTRAL.add(kind)
         return None
     if issubclass(kind, np.memmap):
@@ -156,7 +157,7 @@ def asarray(data: Any, *, dtype: Any = None, device: str = "cpu") -> Any:
         If the values are not real numbers or booleans.
     """
     source = _BY_TYPE.get(type(data))
-    if source is None and not isinstance(data, Number | np.generic | Sequence):
+    if source is None and not isinstance(data, int | float | complex | np.generic | Sequence):
         source = backend_of(data)
     target = use(device)
     if source is not None and source is not target:
@@ -178,6 +179,35 @@ def check_real(op: str, argument: str, array: Any) -> Any:
             else f"{op}: argument {argument} expected numbers, got dtype {array.dtype}"
         )
     return array
+
+
+def floating(xp: Namespace, x: Any) -> Any:
+    """Return x as a floating array; integers and booleans become float64, as in NumPy's own functions."""
+    x = xp.asarray(x)
+    return x if x.dtype.kind == "f" else x.astype("float64")
+
+
+def is_whole(value: object, least: int) -> bool:
+    """Tell whether a value is an integer, Python's or NumPy's, of at least `least`."""
+    return isinstance(value, Integral) and int(value) >= least
+
+
+def axes_of(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
+    """Return the axes that NumPy's argument `axis` means (None: all), counted from 0.
+
+    Raises
+    ------
+    ShapeError
+        If one is no integer, out of range, or named twice.
+    """
+    given = range(ndim) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
+    try:
+        axes = tuple(operator.index(a) for a in given)
+    except TypeError:
+        axes = (ndim,)
+    if any(not -ndim <= a < ndim for a in axes) or len({a % ndim for a in axes}) < len(axes):
+        raise ShapeError(f"{op}: argument axis expected distinct axes of {ndim}, got {axis}")
+    return tuple(a % ndim for a in axes)
 
 
 def to_numpy(array: Any) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tinygrad_ckn.backend import Shape, xp_of
@@ -50,6 +50,11 @@ def _fit(gradient: Any, node: Node, number: int, edge: Edge) -> Any:
     return gradient if gradient.dtype == edge.dtype else gradient.astype(edge.dtype)
 
 
+def _shares(gradient: Any, g: Any, kept: Iterable[Any]) -> bool:
+    """Tell whether a rule's result may be somebody else's memory: that of g, of a view, or of what was retained."""
+    return gradient is g or getattr(gradient, "base", None) is not None or any(gradient is value for value in kept)
+
+
 def backpropagate(
     roots: Sequence[tuple[Edge, Any]],
     inputs: Sequence[Edge] | None = None,
@@ -82,6 +87,8 @@ def backpropagate(
 
     for root, gradient in roots:
         accumulate(root, gradient, aliased=True)
+    for node in order:
+        node.check_retained()  # all before any is used up
     with recording(create_graph):
         for node in order:
             g = gradients.pop(node, None)
@@ -89,6 +96,9 @@ def backpropagate(
                 continue
             if node in targets:
                 results[node] = g
+            if wanted is not None and not any(edge in wanted for edge in node.edges):
+                continue  # nothing before it is asked for, so its part of the graph stays
+            kept = node.env.values() if node.env else ()
             for number, (edge, gradient) in enumerate(
                 zip(node.edges, node.pull(g, wanted, create_graph), strict=False)
             ):
@@ -99,7 +109,7 @@ def backpropagate(
                     check_finite(
                         raw(fitted), f"the rule of {node.name!r} (forward at {node.site}) for operand {number}"
                     )
-                accumulate(edge, fitted, aliased=fitted is g or getattr(fitted, "base", None) is not None)
+                accumulate(edge, fitted, aliased=_shares(fitted, g, kept))
             if not retain_graph:
                 node.release()
     return results | gradients
@@ -141,13 +151,14 @@ def grad(
     >>> slope.item(), grad(slope, x)[0].item()
     (6.0, 2.0)
     """
-    inputs = [inputs] if isinstance(inputs, Variable) else list(inputs)
+    start = seed(output, gradient, create_graph)
+    inputs = list(inputs) if isinstance(inputs, Sequence) and not isinstance(inputs, Variable) else [inputs]
     for i, tensor in enumerate(inputs):
         if not isinstance(tensor, Variable) or not tensor._requires_grad:
             raise GradientError(f"grad: inputs[{i}] expected a Tensor with requires_grad=True, got {tensor!r}")
     edges = [tensor._node or tensor for tensor in inputs]
     results = backpropagate(
-        [(output._node or output, seed(output, gradient, create_graph))],
+        [(output._node or output, start)],
         edges,
         create_graph=create_graph,
         retain_graph=create_graph if retain_graph is None else retain_graph,
@@ -186,4 +197,7 @@ def seed(output: Any, gradient: Any, create_graph: bool) -> Any:
     start = start if start.dtype == output.dtype else start.astype(output.dtype)
     if not create_graph:
         return start
-    return gradient if isinstance(gradient, Variable) else Variable.wrap(start)
+    if not isinstance(gradient, Variable):
+        return Variable.wrap(start)
+    tensor: Any = gradient
+    return tensor if tensor.dtype == output.dtype else tensor.astype(output.dtype)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import Shape, xp_of
+from tinygrad_ckn.backend import Shape, asarray, is_array, xp_of
 from tinygrad_ckn.backward import as_tensor, backpropagate, grad
-from tinygrad_ckn.errors import GradientError, ShapeError
+from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_ckn.graph import Edge, Node, Variable, edges_into, next_sequence, raw
 from tinygrad_ckn.modes import enable_grad
 from tinygrad_ckn.tensor import Tensor
@@ -17,22 +17,33 @@ from tinygrad_ckn.tensor import Tensor
 def _leaves(primals: Any) -> list[Tensor]:
     """Return copies of the points, to differentiate at."""
     points = [primals] if isinstance(primals, Variable) or not isinstance(primals, Sequence) else primals
-    return [Variable.tensor_type(raw(p), requires_grad=True, device=_device(p)) for p in points]
+    arrays = [raw(p) if is_array(raw(p)) else asarray(p) for p in points]
+    for array in arrays:
+        if array.dtype.kind != "f":
+            raise DTypeError(f"expected floating arrays to differentiate at, got {array.dtype}; use .astype('float64')")
+    return [Variable.leaf(array.copy()) for array in arrays]
 
 
-def _device(point: Any) -> str:
-    return str(point.device) if isinstance(point, Tensor) else "cpu"
+def _recorded(function: Callable[..., Tensor], leaves: Sequence[Tensor]) -> Tensor:
+    """Return the function's value, recorded."""
+    with enable_grad():
+        output = function(*leaves)
+    return _one_tensor(output)
+
+
+def _one_tensor(output: Any) -> Tensor:
+    if not isinstance(output, Tensor):
+        raise GradientError(f"expected the function to return one Tensor, got {type(output).__name__}")
+    return output
 
 
 def _like(op: str, argument: str, vectors: Any, leaves: Sequence[Tensor]) -> list[Any]:
     """Return one raw vector for each leaf, of its shape."""
     given = [vectors] if isinstance(vectors, Variable) or not isinstance(vectors, Sequence) else vectors
     arrays = [xp_of(p.data).asarray(raw(v), dtype=p.dtype) for v, p in zip(given, leaves, strict=False)]
-    if len(given) != len(leaves) or any(v.shape != p.shape for v, p in zip(arrays, leaves, strict=True)):
-        shapes = [p.shape for p in leaves]
-        raise ShapeError(
-            f"{op}: argument {argument} expected arrays of the shapes {shapes}, got {len(given)} of others"
-        )
+    wanted, got = [p.shape for p in leaves], [v.shape for v in arrays]
+    if len(given) != len(leaves) or wanted != got:
+        raise ShapeError(f"{op}: argument {argument} expected {len(leaves)} arrays of shapes {wanted}, got {got}")
     return arrays
 
 
@@ -72,8 +83,7 @@ def vjp(function: Callable[..., Tensor], primals: Any, gradient: Any = None) -> 
     Tensor((2,), float64, cpu) [ 2. 40.]
     """
     leaves = _leaves(primals)
-    with enable_grad():
-        output = function(*leaves)
+    output = _recorded(function, leaves)
     return output.detach(), tuple(_gradients(output, leaves, gradient, create_graph=False))
 
 
@@ -94,9 +104,9 @@ def jvp(function: Callable[..., Tensor], primals: Any, tangents: Any) -> tuple[T
     """
     leaves = _leaves(primals)
     vectors = _like("jvp", "tangents", tangents, leaves)
+    output = _recorded(function, leaves)
     with enable_grad():
-        output = function(*leaves)
-        dummy = Variable.tensor_type(xp_of(output.data).zeros_like(output.data), requires_grad=True)
+        dummy = Variable.leaf(xp_of(output.data).zeros_like(output.data))
         pulled = _gradients(output, leaves, dummy, create_graph=True)
     roots = [(p._node or p, v) for p, v in zip(pulled, vectors, strict=True) if p.requires_grad]
     result = backpropagate(roots, [dummy]).get(dummy)
@@ -121,8 +131,8 @@ def hvp(function: Callable[..., Tensor], primals: Any, vectors: Any) -> tuple[Te
     """
     leaves = _leaves(primals)
     arrays = _like("hvp", "vectors", vectors, leaves)
+    output = _recorded(function, leaves)
     with enable_grad():
-        output = function(*leaves)
         slopes = _gradients(output, leaves, None, create_graph=True)
     roots = [(s._node or s, v) for s, v in zip(slopes, arrays, strict=True) if s.requires_grad]
     results = backpropagate(roots, leaves)
@@ -139,10 +149,8 @@ def jacobian(function: Callable[[Tensor], Tensor], primal: Any) -> Tensor:
     >>> jacobian(ops.square, Tensor([1.0, 2.0]))
     Tensor((2, 2), float64, cpu) [[2. 0.] [0. 4.]]
     """
-    (leaf,) = _leaves(primal)
-    with enable_grad():
-        output = function(leaf)
-    return _rows(output, leaf)
+    (leaf,) = _leaves([primal])
+    return _rows(_recorded(function, [leaf]), leaf)
 
 
 def hessian(function: Callable[[Tensor], Tensor], primal: Any) -> Tensor:
@@ -158,9 +166,10 @@ def hessian(function: Callable[[Tensor], Tensor], primal: Any) -> Tensor:
     >>> hessian(lambda x: (x**3).sum(), Tensor([1.0, 2.0]))
     Tensor((2, 2), float64, cpu) [[ 6.  0.] [ 0. 12.]]
     """
-    (leaf,) = _leaves(primal)
+    (leaf,) = _leaves([primal])
+    output = _recorded(function, [leaf])
     with enable_grad():
-        (slope,) = _gradients(function(leaf), [leaf], None, create_graph=True)
+        (slope,) = _gradients(output, [leaf], None, create_graph=True)
     return _rows(slope, leaf)
 
 
@@ -202,7 +211,6 @@ class _CheckpointNode(Node):
 
     def pull(self, g: Any, wanted: set[Any] | None, differentiable: bool) -> list[Any]:
         """Run the function again, recorded, and go back through that as far as what it reads."""
-        self.check_retained()
         with enable_grad():
             output = self.function()
         root = (output._node or output, g)
@@ -220,7 +228,8 @@ def checkpoint(function: Callable[..., Tensor], *args: Any) -> Tensor:
     """Return function(*args), keeping nothing of what it computes on the way: backward runs it again.
 
     Memory for time: of a chain of checkpointed blocks only the results of the blocks are kept. Gradients of any order
-    flow to `args` and to every tensor the function closes over (weights). It must give the same result both times.
+    flow to `args` and to every tensor the function closes over (weights). It must give the same result both times:
+    that data of `args` and of leaves were assigned in between is noticed, other changes of what it reads are not.
 
     Raises
     ------
@@ -235,9 +244,7 @@ def checkpoint(function: Callable[..., Tensor], *args: Any) -> Tensor:
     [1.2534, -1.0331]
     """
     start = next_sequence()
-    output = function(*args)
-    if not isinstance(output, Tensor):
-        raise GradientError(f"checkpoint: expected the function to return one Tensor, got {type(output).__name__}")
+    output = _one_tensor(function(*args))
     made = output._node
     if made is None or made.sequence < start:
         return output  # nothing was recorded in between

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from tinygrad_ckn._draw import to_dot, to_text
 from tinygrad_ckn.backend import Shape, xp_of
-from tinygrad_ckn.errors import GradientError
+from tinygrad_ckn.errors import DTypeError, GradientError
 from tinygrad_ckn.modes import modes, users_line
 from tinygrad_ckn.primitive import Plan, Primitive
 
@@ -33,8 +33,8 @@ class Variable:
 
     tensor_type: type[Any]  # set by tensor.py
 
-    @classmethod
-    def wrap(cls, data: Any, node: Node | None = None, version: list[int] | None = None) -> Any:
+    @staticmethod
+    def wrap(data: Any, node: Node | None = None, version: list[int] | None = None) -> Any:
         """Make a Tensor of an array, without a copy."""
         tensor = object.__new__(Variable.tensor_type)
         tensor._data = data
@@ -42,6 +42,13 @@ class Variable:
         tensor._requires_grad = node is not None
         tensor._version = [0] if version is None else version
         tensor._grad = None
+        return tensor
+
+    @staticmethod
+    def leaf(data: Any) -> Any:
+        """Make a Tensor that requires grad on an array, wherever it is, without a copy."""
+        tensor = Variable.wrap(data)
+        tensor._requires_grad = True
         return tensor
 
     @property
@@ -91,15 +98,19 @@ class Node:
         primitive = self.primitive
         for name, position, _ in plan.operands:
             env[name] = arrays if primitive.variadic else arrays[position]
-            for arg in args if primitive.variadic else (args[position],):
+            for i, arg in enumerate(args) if primitive.variadic else ((position, args[position]),):
                 if isinstance(arg, Variable):
-                    self.versions.append((name, arg._version, arg._version[0]))
+                    label = primitive.label(i) if primitive.variadic else name
+                    self.versions.append((label, arg._version, arg._version[0]))
         for name, position in plan.shapes:
             env[name] = tuple(_shape(a) for a in arrays) if primitive.variadic else _shape(arrays[position])
         for name in plan.options:
             position = primitive.names.index(name)
             given = position < len(arrays) and not primitive.variadic
-            env[name] = arrays[position] if given else options.get(name, primitive.defaults.get(name))
+            env[name] = option = arrays[position] if given else options.get(name, primitive.defaults.get(name))
+            for part in option if isinstance(option, tuple) else (option,):
+                if isinstance(part, Variable):  # an index
+                    self.versions.append((name, part._version, part._version[0]))
         if plan.output:
             env["y"], version = result
             self.versions.append(("y", version, version[0]))
@@ -114,7 +125,13 @@ class Node:
         rules, operands = self.primitive.rules, self.primitive.operands
         if self.primitive.variadic:
             function, needs = rules[operands[0]]
-            return list(function(*[env[need] for need in needs]))
+            pulled = list(function(*[env[need] for need in needs]))
+            if len(pulled) != len(self.edges):
+                raise GradientError(
+                    f"{self.name}: the rule of {operands[0]} expected to return {len(self.edges)} gradients, "
+                    f"got {len(pulled)}"
+                )
+            return pulled
         gradients: list[Any] = []
         for name, edge in zip(operands, self.edges, strict=False):
             if edge is None or (wanted is not None and edge not in wanted):
@@ -124,8 +141,8 @@ class Node:
                 gradients.append(function(*[env[need] for need in needs]))
         return gradients
 
-    def check_retained(self) -> dict[str, Any]:
-        """Return what was retained; raise a GradientError if it was freed or overwritten."""
+    def check_retained(self) -> None:
+        """Raise a GradientError if what was retained was freed or overwritten."""
         if self.env is None:
             raise GradientError(
                 f"backward: the graph through {self.name!r} was freed by an earlier backward; "
@@ -138,17 +155,19 @@ class Node:
                     f"backward: {what} of {self.name!r} (output shape {self.shape}) expected the data it was "
                     "computed with, got data assigned since; run backward before assigning, or compute it again"
                 )
-        return self.env
 
     def fresh_env(self, differentiable: bool) -> dict[str, Any]:
         """Return what the rules need: raw arrays, or Tensors with their history when the rules are differentiated."""
-        env = dict(self.check_retained())
+        env = dict(self.env or {})
         if not differentiable:
             return env
         versions = {name: version for name, version, _ in self.versions}
         for name in env.keys() & set(self.primitive.operands):
             if self.primitive.variadic:
-                env[name] = tuple(_rewrap(a, e, None) for a, e in zip(env[name], self.edges, strict=True))
+                env[name] = tuple(
+                    _rewrap(a, e, versions.get(self.primitive.label(i)))
+                    for i, (a, e) in enumerate(zip(env[name], self.edges, strict=True))
+                )
             else:
                 edge = self.edges[self.primitive.operands.index(name)]
                 env[name] = _rewrap(env[name], edge, versions.get(name))
@@ -175,9 +194,9 @@ def _shape(operand: Any) -> Shape:
 
 
 def _rewrap(array: Any, edge: Edge | None, version: list[int] | None) -> Any:
-    if isinstance(edge, Node):
-        return Variable.wrap(array, edge, version)
-    return array if edge is None else edge
+    if isinstance(edge, Variable):
+        return edge
+    return array if edge is None and version is None else Variable.wrap(array, edge, version)
 
 
 def apply(primitive: Primitive[Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
@@ -198,14 +217,11 @@ def apply(primitive: Primitive[Any], args: Sequence[Any], options: dict[str, Any
                 wanted |= 1 << bit
         edges.append(edge)
         bit += 1
+    _check_options(primitive, arrays, options_left)
     y, saved = primitive.compute(arrays, options_left)
-    if y.dtype.kind == "c":  # a raw operand was: Tensors are real
-        primitive.check_operands(arrays)
     if modes.anomaly:
         check_finite(y, f"the forward of {primitive.name!r}, called at {users_line()},")
-    version = [0]
-    if primitive.views and isinstance(args[0], Variable) and (y is arrays[0] or y.base is not None):
-        version = args[0]._version
+    version = _version_of(y, args, arrays)
     node = None
     if wanted and y.dtype.kind == "f":
         _check_rules(primitive, edges)
@@ -214,9 +230,29 @@ def apply(primitive: Primitive[Any], args: Sequence[Any], options: dict[str, Any
     return Variable.wrap(y, node, version)
 
 
+def _version_of(y: Any, args: Sequence[Any], arrays: Sequence[Any]) -> list[int]:
+    """Return the version of the operand whose memory a result shares, or a new one."""
+    if y.base is not None or any(y is array for array in arrays):
+        for arg, array in zip(args, arrays, strict=True):
+            if isinstance(arg, Variable) and xp_of(y).may_share_memory(y, array):
+                return arg._version
+    return [0]
+
+
+def _check_options(primitive: Primitive[Any], arrays: Sequence[Any], options: Mapping[str, Any]) -> None:
+    given = {**dict(zip(primitive.names, arrays, strict=False)), **options} if not primitive.variadic else options
+    for name, value in given.items():
+        if isinstance(value, Variable) and name != "index":
+            raise DTypeError(
+                f"{primitive.name}: argument {name} expected a plain option, got a Tensor; no gradient goes there: "
+                "pass its .item() or .tolist()"
+            )
+
+
 def _check_rules(primitive: Primitive[Any], edges: Sequence[Edge | None]) -> None:
-    if not primitive.variadic and len(primitive.rules) < len(primitive.operands):
-        for name, edge in zip(primitive.operands, edges, strict=False):
+    if len(primitive.rules) < len(primitive.operands):
+        names = primitive.operands * (len(edges) if primitive.variadic else 1)
+        for name, edge in zip(names, edges, strict=False):
             if edge is not None and name not in primitive.rules:
                 raise GradientError(
                     f"{primitive.name}: argument {name} has no derivative, but got a tensor that requires grad; "

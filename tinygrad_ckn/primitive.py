@@ -20,7 +20,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, get_args, get_type_hints
 
-from tinygrad_ckn.backend import Array, Namespace, backend_of, check_real, is_array
+from tinygrad_ckn.backend import Array, Namespace, backend_of, check_real, is_array, xp_of
 from tinygrad_ckn.errors import CKNError, DTypeError, OpIndexError, ShapeError
 
 P = ParamSpec("P")
@@ -57,7 +57,6 @@ class Primitive(Generic[P]):
         *,
         broadcasts: bool,
         saves: bool,
-        views: bool,
     ) -> None:
         functools.update_wrapper(self, forward)
         parameters = list(inspect.signature(forward).parameters.values())[1:]
@@ -67,7 +66,6 @@ class Primitive(Generic[P]):
         self.forward = forward
         self.broadcasts = broadcasts
         self.saves = saves
-        self.views = views
         self.names = tuple(p.name for p in parameters)
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         self.operands = tuple(p.name for p in parameters if Array in (hints[p.name], *get_args(hints[p.name])))
@@ -90,6 +88,8 @@ class Primitive(Generic[P]):
         if options and any(isinstance(value, variable) for value in options.values()):
             return Primitive.dispatch(self, args, options)
         arguments, options_left = self.arrange(args, options)
+        if not any(is_array(operand) for operand in self.given(arguments)):
+            arguments = self.as_arrays(arguments)
         self.check_operands(arguments)
         return self.compute(arguments, options_left)[0]
 
@@ -131,11 +131,14 @@ class Primitive(Generic[P]):
         try:
             forward = self.kernels.get(backend.device, self.forward) if self.kernels else self.forward
             y = forward(backend.xp, *arguments, **options)
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
             raise self._explained(error, operands) from error
         y, saved = y if self.saves else (y, None)
         if not is_array(y):
             y = backend.xp.asarray(y)  # NumPy's reductions return scalars, CuPy's 0-d arrays
+        if y.dtype.kind not in "fiub":
+            self.check_operands(arguments)
+            raise DTypeError(f"{self.name}: expected a result of real numbers, got {y.dtype}; look at the dtypes")
         return y, saved
 
     def check_operands(self, arguments: Sequence[Any]) -> None:
@@ -154,6 +157,13 @@ class Primitive(Generic[P]):
         if self.variadic:
             return list(arguments)
         return [arguments[i] for i in self.positions if i < len(arguments)]
+
+    def as_arrays(self, arguments: Sequence[Any]) -> list[Any]:
+        """Make arrays of operands that are all numbers: with an array among them they would follow its dtype."""
+        places = range(len(arguments)) if self.variadic else self.positions
+        return [
+            xp_of(a).asarray(a) if i in places and isinstance(a, int | float) else a for i, a in enumerate(arguments)
+        ]
 
     def plan(self, wanted: int) -> Plan:
         """Return what to retain when the operands whose bits are set in `wanted` need a gradient."""
@@ -176,9 +186,12 @@ class Primitive(Generic[P]):
         if isinstance(error, CKNError):
             return error
         got = ", ".join(f"{self.label(i)}: {_describe(operand)}" for i, operand in enumerate(operands))
-        kinds = {ValueError: ShapeError, TypeError: DTypeError, IndexError: OpIndexError}
-        kind = next(mine for theirs, mine in kinds.items() if isinstance(error, theirs))
-        return kind(f"{self.name}: {str(error).rstrip('. ')}; got {got}")
+        text = str(error).removeprefix(f"{self.name}: ").rstrip(". ")
+        if "argument" in text and isinstance(error, TypeError):
+            text += f"; the call is {self.name}{self.__signature__}"
+        kinds = {ValueError: ShapeError, IndexError: OpIndexError}
+        kind = next((mine for theirs, mine in kinds.items() if isinstance(error, theirs)), DTypeError)
+        return kind(f"{self.name}: {text}; got {got}")
 
 
 def _describe(operand: Any) -> str:
@@ -188,7 +201,7 @@ def _describe(operand: Any) -> str:
 
 
 def primitive(
-    *, name: str | None = None, broadcasts: bool = False, saves: bool = False, views: bool = False
+    *, name: str | None = None, broadcasts: bool = False, saves: bool = False
 ) -> Callable[[Callable[Concatenate[Namespace, P], Any]], Primitive[P]]:
     """Make a primitive of a pure function of raw arrays, and enter it in the registry under its name.
 
@@ -200,12 +213,10 @@ def primitive(
         Operands are broadcast against each other; the engine sums their gradients back to their shapes.
     saves
         The forward returns (output, saved); see the head of this file.
-    views
-        The output may share its memory with the first operand.
     """
 
     def register(forward: Callable[Concatenate[Namespace, P], Any]) -> Primitive[P]:
-        made = Primitive(forward, name or forward.__name__, broadcasts=broadcasts, saves=saves, views=views)
+        made = Primitive(forward, name or forward.__name__, broadcasts=broadcasts, saves=saves)
         if made.name in REGISTRY:
             raise ValueError(f"primitive {made.name!r} is registered already")
         REGISTRY[made.name] = made

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_ckn.backend import Axis, asarray, backend_of, check_real, to_numpy, use
 from tinygrad_ckn.backward import as_tensor, backpropagate, seed
-from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
+from tinygrad_ckn.errors import DTypeError, GradientError, OpIndexError, ShapeError
 from tinygrad_ckn.graph import Variable
 from tinygrad_ckn.primitive import REGISTRY
 
+_accumulating = threading.Lock()  # several threads may share a leaf
 _UFUNCS = {"absolute": "abs", "true_divide": "divide"}  # NumPy's names that differ from the op's
 
 
@@ -61,13 +63,14 @@ class Tensor(Variable):
         """The backend's array.
 
         Assigning (`t.data = a`, `t.data -= a`) is noticed: a backward through a result that retained the old values
-        raises. Writing into it (`t.data[0] = 1`) cannot be noticed, and makes such a gradient wrong.
+        raises. Writing into it (`t.data[0] = 1`), or into an array that was assigned, cannot be noticed, and makes such
+        a gradient wrong. A Tensor that is assigned is copied, an array is not.
         """
         return self._data
 
     @data.setter
     def data(self, value: Any) -> None:
-        value = value._data if isinstance(value, Variable) else value
+        value = value._data.copy() if isinstance(value, Variable) else value
         mine = backend_of(self._data)
         if type(value) is not mine.array_type:
             value = asarray(value, dtype=self.dtype, device=mine.device)
@@ -76,8 +79,10 @@ class Tensor(Variable):
                 f"Tensor.data: expected an array of shape {self.shape} and dtype {self.dtype}, "
                 f"got shape {value.shape} and dtype {value.dtype}; make a new Tensor for another shape or dtype"
             )
-        self._data = value
         self._version[0] += 1
+        if not mine.xp.may_share_memory(value, self._data):
+            self._version = self._version[:]  # views of the old memory go their own way
+        self._data = value
 
     @property
     def version(self) -> int:
@@ -154,13 +159,15 @@ class Tensor(Variable):
         results = backpropagate(
             [(self._node or self, start)], create_graph=create_graph, retain_graph=retain_graph or create_graph
         )
-        for leaf, value in results.items():
-            if isinstance(leaf, Tensor):
-                new = as_tensor(value)
+        with _accumulating:
+            for leaf, value in results.items():
+                if not isinstance(leaf, Tensor):
+                    continue
+                new = _own(as_tensor(value)) if create_graph else as_tensor(value)
                 if leaf._grad is None:
                     leaf._grad = new
                 else:
-                    leaf._grad = leaf._grad + new if create_graph else Variable.wrap(leaf._grad._data + new._data)
+                    leaf._grad = leaf._grad + new if create_graph else as_tensor(leaf._grad._data + new._data)
 
     def detach(self) -> Tensor:
         """Return a tensor with the same memory and no history."""
@@ -177,7 +184,10 @@ class Tensor(Variable):
         """Return one element as a Python number: the only one, or that at `index`."""
         if not index and self.size != 1:
             raise ShapeError(f"Tensor.item: expected a tensor of one element, got shape {self.shape}; pass an index")
-        return self._data.item(*index)
+        try:
+            return self._data.item(*index)
+        except (IndexError, ValueError) as error:
+            raise OpIndexError(f"Tensor.item: expected an index into shape {self.shape}, got {index}") from error
 
     def tolist(self) -> Any:
         """Return the values as nested Python lists."""
@@ -187,7 +197,7 @@ class Tensor(Variable):
         """Return this tensor on a device: itself if it is there, else a copy through which gradients flow back."""
         if device == self.device:
             return self
-        moved: Tensor = REGISTRY["to_device"](self, device=device)
+        moved: Tensor = REGISTRY["to_device"](self, device=device, source=self.device)
         return moved
 
     def __repr__(self) -> str:
@@ -201,6 +211,20 @@ class Tensor(Variable):
         if not self.ndim:
             raise ShapeError("len: expected a tensor with at least one axis, got a scalar; use .item()")
         return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Go over the rows along the first axis."""
+        return (self[i] for i in range(len(self)))
+
+    def __index__(self) -> int:
+        """Return the only element of an integer tensor, for use as an index."""
+        if self.dtype.kind not in "iu":
+            raise DTypeError(f"index: expected an integer tensor, got {self.dtype}; use .astype('int64')")
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        """Format the only element (`f"{loss:.3f}"`), or show the tensor when there is no format."""
+        return format(self.item(), spec) if spec else repr(self)
 
     def __bool__(self) -> bool:
         """Return the truth of the only element."""
@@ -300,6 +324,14 @@ class Tensor(Variable):
         def clip(self, a_min: float | None = None, a_max: float | None = None) -> Tensor: ...
 
 
+def _own(gradient: Tensor) -> Tensor:
+    """Return a recorded gradient on memory of its own."""
+    if gradient.is_leaf and gradient.requires_grad:
+        return gradient  # the one that was passed to backward, to be differentiated in
+    own: Tensor = Variable.wrap(gradient._data.copy(), gradient._node)
+    return own
+
+
 def _rebuild(kind: type[Tensor], data: Any, requires_grad: bool, device: str) -> Tensor:
     return kind(data, requires_grad=requires_grad, device=device)
 
@@ -313,6 +345,8 @@ def from_dlpack(source: Any) -> Tensor:
     >>> from_dlpack(np.arange(3.0))
     Tensor((3,), float64, cpu) [0. 1. 2.]
     """
+    if not hasattr(source, "__dlpack_device__"):
+        raise DTypeError(f"from_dlpack: expected an array with __dlpack__, got {type(source).__name__}")
     kind, _ = source.__dlpack_device__()
     array = use("cpu" if kind == 1 else "cuda").xp.from_dlpack(source)  # kDLCPU = 1 in dlpack.h
     tensor: Tensor = Variable.wrap(check_real("from_dlpack", "source", array))

@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinygrad_ckn.backend import Generator, xp_of
+from tinygrad_ckn.backend import Generator, is_whole, xp_of
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.ops._windows import is_whole
 
 _BLOCK = 2**22  # similarities held at a time
 _SEEDING_POINTS = 64  # candidates for each centroid at the start
@@ -106,7 +105,7 @@ def spherical_kmeans(
 def _too_few(found: int, wanted: int) -> DataError:
     return DataError(
         f"spherical_kmeans: expected at least {wanted} distinct nonzero points for {wanted} clusters, got {found}; "
-        "use fewer filters or more varied images"
+        "use more patches, fewer filters or more varied images"
     )
 
 

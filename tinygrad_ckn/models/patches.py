@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tinygrad_ckn.backend import Generator, xp_of
+from tinygrad_ckn.backend import Generator, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.layer import CKNLayer
-from tinygrad_ckn.ops._windows import is_whole
 
 _SPARE = 1.5  # draws for each patch wanted: zero patches are left out
 

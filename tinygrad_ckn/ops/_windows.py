@@ -8,19 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, TypeAlias
 
-from tinygrad_ckn.backend import Namespace
+from tinygrad_ckn.backend import Namespace, is_whole
 from tinygrad_ckn.errors import DTypeError, ShapeError
 
 Pair: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = int | Sequence[int] | str
-
-
-def is_whole(value: object, least: int) -> bool:
-    """Tell whether a value is an integer, Python's or NumPy's, of at least `least`."""
-    return isinstance(value, Integral) and int(value) >= least
 
 
 def is_finite(value: object) -> bool:
@@ -127,7 +122,7 @@ class Windows:
         (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation
         ho, wo = self.output_size(size)
         n = len(columns)
-        parts = columns.reshape(n, -1 if n else columns.shape[1] // (kh * kw), kh, kw, ho, wo)
+        parts = columns.reshape(n, columns.shape[1] // (kh * kw), kh, kw, ho, wo)
         y = xp.zeros((n, parts.shape[1], *self.padded(size)), dtype=columns.dtype)
         for i in range(kh):
             for j in range(kw):
@@ -150,6 +145,8 @@ def images(op: str, argument: str, x: Any) -> tuple[int, int, int, int]:
     """
     if len(x.shape) != 4:
         raise ShapeError(f"{op}: argument {argument} expected shape (N, C, H, W), got {tuple(x.shape)}")
+    if 0 in x.shape[1:]:
+        raise ShapeError(f"{op}: argument {argument} expected at least one channel and pixel, got {tuple(x.shape)}")
     if x.dtype.kind != "f":
         raise DTypeError(f"{op}: argument {argument} expected a floating dtype, got {x.dtype}; use .astype('float32')")
     shape: tuple[int, int, int, int] = x.shape

@@ -60,7 +60,7 @@ def divide(xp: Namespace, a: Array, b: Array) -> Any:
 
 @primitive(broadcasts=True)
 def power(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return a**b elementwise, broadcast; the derivative in b is taken as 0 where a = 0.
+    """Return a**b elementwise, broadcast; the derivative in b is taken as 0 where a = 0, also for b < 0.
 
     Examples
     --------
@@ -106,10 +106,10 @@ def minimum(xp: Namespace, a: Array, b: Array) -> Any:
     return xp.minimum(a, b)
 
 
-def _lowered(exponent: Any) -> Any:
-    """Return exponent - 1, but 1 where the exponent is 0: 0 * x**1 is right also at x = 0, 0 * x**-1 is not."""
+def _lowered(a: Any, exponent: Any) -> Any:
+    """Return exponent - 1, but 1 where a and the exponent are 0: 0 * 0**1 is the derivative there, 0 * 0**-1 is nan."""
     if hasattr(exponent, "shape"):
-        return where(exponent == 0, 1, exponent - 1)
+        return where((raw(a) == 0) & (raw(exponent) == 0), 1, exponent - 1)
     return exponent - 1 if exponent else 1
 
 
@@ -122,8 +122,8 @@ subtract.vjp(a=lambda g: g, b=lambda g: -g)
 multiply.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
 divide.vjp(a=lambda g, b: g / b, b=lambda g, b, y: -g * y / b)
 power.vjp(
-    a=lambda g, a, b: g * b * power(a, _lowered(b)),
-    b=lambda g, a, y: g * y * log(where(raw(a) == 0, 1.0, a)),
+    a=lambda g, a, b: g * b * power(a, _lowered(a, b)),
+    b=lambda g, a, y: g * where(raw(a) == 0, 0, y * log(where(raw(a) == 0, 1.0, a))),
 )
 negative.vjp(x=lambda g: -g)
 maximum.vjp(

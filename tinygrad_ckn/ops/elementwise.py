@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Namespace
-from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.backend import Array, Namespace, floating
+from tinygrad_ckn.errors import DTypeError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.primitive import primitive
 
@@ -121,14 +122,16 @@ def tanh(xp: Namespace, x: Array) -> Any:
 
 @primitive()
 def sigmoid(xp: Namespace, x: Array) -> Any:
-    """Return 1 / (1 + e**-x), computed as (1 + tanh(x/2)) / 2, which does not overflow.
+    """Return 1 / (1 + e**-x), without overflow and to full relative accuracy at both ends.
 
     Examples
     --------
     >>> sigmoid(Tensor([0.0, -1000.0]))
     Tensor((2,), float64, cpu) [0.5 0. ]
     """
-    return 0.5 * (1 + xp.tanh(0.5 * x))
+    x = floating(xp, x)
+    small = xp.exp(-xp.abs(x))
+    return xp.where(x >= 0, 1, small) / (1 + small)
 
 
 @primitive()
@@ -152,6 +155,7 @@ def softplus(xp: Namespace, x: Array) -> Any:
     >>> softplus(Tensor([0.0, 1000.0]))
     Tensor((2,), float64, cpu) [6.93147181e-01 1.00000000e+03]
     """
+    x = floating(xp, x)
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
@@ -176,6 +180,8 @@ def clip(xp: Namespace, x: Array, a_min: float | None = None, a_max: float | Non
     >>> clip(Tensor([0.5, -3.0]), 0, 1)
     Tensor((2,), float64, cpu) [0.5 0. ]
     """
+    if not all(bound is None or isinstance(bound, Real) for bound in (a_min, a_max)):
+        raise DTypeError(f"clip: expected numbers as bounds, got {a_min!r} and {a_max!r}; use minimum and maximum")
     low, high = _bounds(a_min, a_max)
     if low > high:
         raise ShapeError(f"clip: expected a_min <= a_max, got {a_min} and {a_max}; swap them")
@@ -200,7 +206,7 @@ sign.vjp(x=lambda: None)
 sin.vjp(x=lambda g, x: g * cos(x))
 cos.vjp(x=lambda g, x: -g * sin(x))
 tanh.vjp(x=lambda g, y: g * (1 - y * y))
-sigmoid.vjp(x=lambda g, y: g * (y * (1 - y)))
+sigmoid.vjp(x=lambda g, x, y: g * (y * sigmoid(-x)))
 relu.vjp(x=lambda g, y: g * (raw(y) > 0))
 softplus.vjp(x=lambda g, x: g * sigmoid(x))
 where.vjp(a=lambda g, condition: where(condition, g, 0), b=lambda g, condition: where(condition, 0, g))

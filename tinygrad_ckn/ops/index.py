@@ -9,7 +9,7 @@ from tinygrad_ckn.graph import raw
 from tinygrad_ckn.primitive import primitive
 
 
-@primitive(views=True)
+@primitive()
 def getitem(xp: Namespace, x: Array, index: Any) -> Any:
     """Return x[index]; slices, integers, None, Ellipsis, integer and boolean arrays or Tensors, as in NumPy.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Namespace
+from tinygrad_ckn.backend import Array, Namespace, floating, is_whole
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.ops.arithmetic import power
@@ -26,7 +26,7 @@ def kappa_exponential(xp: Namespace, u: Array, alpha: Array) -> Any:
     >>> kappa_exponential(Tensor([1.0, 0.0]), 1.0)
     Tensor((2,), float64, cpu) [1.         0.36787944]
     """
-    exponent = alpha * (u - 1)
+    exponent = alpha * (floating(xp, u) - 1)
     return xp.exp(exponent, out=exponent) if exponent.ndim else xp.exp(exponent)  # one map less in memory
 
 
@@ -44,7 +44,7 @@ def kappa_polynomial(xp: Namespace, u: Array, degree: int) -> Any:
     >>> kappa_polynomial(Tensor([1.0, -0.5]), 2)
     Tensor((2,), float64, cpu) [1.   0.25]
     """
-    if not isinstance(degree, int) or degree < 1:
+    if not is_whole(degree, 1):
         raise ConfigError(f"kappa_polynomial: argument degree expected a whole number >= 1, got {degree!r}")
     return u if degree == 1 else u * u if degree == 2 else u**degree
 
@@ -68,6 +68,8 @@ def kappa_arccos0(xp: Namespace, u: Array) -> Any:
 def kappa_arccos1(xp: Namespace, u: Array) -> Any:
     """Return (u (pi - arccos u) + sqrt(1 - u^2)) / pi; u is taken within [-1, 1]. Its derivative is `kappa_arccos0`.
 
+    That is 1 at u = 1 and beyond, so that the rounding of a cosine does not decide.
+
     Examples
     --------
     >>> kappa_arccos1(Tensor([1.0, 0.0, -1.0])).numpy().round(6).tolist()
@@ -86,4 +88,4 @@ def _arccos0_slope(u: Any) -> Any:
 kappa_exponential.vjp(u=lambda g, alpha, y: g * y * alpha, alpha=lambda g, u, y: g * y * (u - 1))
 kappa_polynomial.vjp(u=lambda g, u, degree: g * (degree * power(u, degree - 1)) if degree > 1 else g)
 kappa_arccos0.vjp(u=lambda g, u: g * _arccos0_slope(u))
-kappa_arccos1.vjp(u=lambda g, u: g * kappa_arccos0(u) * (abs(raw(u)) <= 1))
+kappa_arccos1.vjp(u=lambda g, u: g * kappa_arccos0(u))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Namespace, xp_of
+from tinygrad_ckn.backend import Array, Namespace, floating, xp_of
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import Variable, raw
 from tinygrad_ckn.ops.elementwise import exp, relu, square
 from tinygrad_ckn.ops.reduce import logsumexp
 from tinygrad_ckn.primitive import primitive
@@ -21,6 +21,7 @@ def log_softmax(xp: Namespace, x: Array, axis: int = -1) -> Any:
     >>> log_softmax(Tensor([0.0, 0.0]))
     Tensor((2,), float64, cpu) [-0.69314718 -0.69314718]
     """
+    x = floating(xp, x)
     return x - logsumexp(x, axis=axis, keepdims=True)
 
 
@@ -46,7 +47,16 @@ def one_hot(labels: Any, n_classes: int, dtype: Any = "float64") -> Any:
     >>> one_hot(Tensor([1, 0]), 2).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
-    labels = raw(labels)
+    array = raw(labels)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise DTypeError(f"one_hot: argument labels expected integers (n,), got {array.dtype} of shape {array.shape}")
+    if array.size and not 0 <= int(array.min()) <= int(array.max()) < n_classes:
+        raise DataError(f"one_hot: expected class numbers 0 .. {n_classes - 1}, got {array.min()} .. {array.max()}")
+    rows = _one_hot(array, n_classes, dtype)
+    return rows if array is labels else Variable.wrap(rows)
+
+
+def _one_hot(labels: Any, n_classes: int, dtype: Any) -> Any:
     return (labels[:, None] == xp_of(labels).arange(n_classes)).astype(dtype)
 
 
@@ -85,6 +95,7 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
     0.6931471805599453
     """
     _check_labels("cross_entropy", "logits", logits, labels)
+    logits = floating(xp, logits)
     shifted = logits - logits.max(axis=1, keepdims=True)
     weights = xp.exp(shifted)
     total = weights.sum(axis=1, keepdims=True)
@@ -95,14 +106,14 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
 def _cross_entropy_rule(g: Any, logits: Any, labels: Any, saved: Any) -> Any:
     probabilities = softmax(logits) if saved is None else saved
     n, k = logits.shape
-    return (probabilities - one_hot(labels, k, logits.dtype)) * (g / n)
+    return (probabilities - _one_hot(raw(labels), k, logits.dtype)) * (g * (1 / n))
 
 
 cross_entropy.vjp(logits=_cross_entropy_rule)
 
 
 def _signs(labels: Any, scores: Any) -> Any:
-    return 2 * one_hot(labels, scores.shape[1], scores.dtype) - 1
+    return 2 * _one_hot(labels, scores.shape[1], scores.dtype) - 1
 
 
 @primitive()
@@ -127,12 +138,13 @@ def squared_hinge(xp: Namespace, scores: Array, labels: Array) -> Any:
     1.0
     """
     _check_labels("squared_hinge", "scores", scores, labels)
+    scores = floating(xp, scores)
     return 0.5 * xp.square(xp.maximum(1 - _signs(labels, scores) * scores, 0)).sum() / len(scores)
 
 
 def _squared_hinge_rule(g: Any, scores: Any, labels: Any) -> Any:
-    signs = _signs(labels, scores)
-    return -signs * relu(1 - signs * scores) * (g / len(scores))
+    signs = _signs(raw(labels), scores)
+    return -signs * relu(1 - signs * scores) * (g * (1 / len(scores)))
 
 
 squared_hinge.vjp(scores=_squared_hinge_rule)
@@ -155,4 +167,6 @@ def mse(prediction: Any, target: Any) -> Any:
         raise ShapeError(
             f"mse: expected two arrays of one shape, got {prediction.shape} and {target.shape}; reshape one"
         )
+    if raw(prediction).dtype.kind != "f" and raw(target).dtype.kind != "f":
+        raise DTypeError(f"mse: expected a floating argument, got {prediction.dtype} and {target.dtype}; use .astype")
     return square(prediction - target).mean()

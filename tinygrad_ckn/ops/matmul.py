@@ -11,6 +11,7 @@ from tinygrad_ckn.backend import Array, Namespace, xp_of
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.ops.index import getitem
+from tinygrad_ckn.ops.shape import broadcast_to
 from tinygrad_ckn.primitive import primitive
 
 
@@ -65,7 +66,9 @@ def _contract_rules(g: Any, operands: Any, subscripts: str) -> list[Any]:
     for i, mine in enumerate(inputs):
         others = inputs[:i] + inputs[i + 1 :]
         rest = [*operands[:i], *operands[i + 1 :]]
-        gradients.append(einsum(f"{','.join([output, *others])}->{mine}", g, *rest))
+        gradient = einsum(f"{','.join([output, *others])}->{mine}", g, *rest)
+        shape = tuple(max(n, m) for n, m in zip(gradient.shape, operands[i].shape, strict=True))
+        gradients.append(gradient if gradient.shape == shape else broadcast_to(gradient, shape))  # a size of 1
     return gradients
 
 
@@ -102,8 +105,10 @@ def _parse(subscripts: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
     inputs = terms.split(",")
     free = [letter for letter in string.ascii_uppercase + string.ascii_lowercase if letter not in subscripts]
     dots = [raw(x).ndim - len(term.replace("...", "")) for x, term in zip(operands, inputs, strict=False)]
-    fits = len(inputs) == len(operands) and all(
-        n == 0 or (n > 0 and "..." in t) for n, t in zip(dots, inputs, strict=True)
+    fits = (
+        max(term.count("...") for term in inputs) <= 1
+        and len(inputs) == len(operands)
+        and all(n == 0 or (n > 0 and "..." in t) for n, t in zip(dots, inputs, strict=True))
     )
     if not operands or not fits:
         shapes = ", ".join(str(tuple(raw(x).shape)) for x in operands)
@@ -116,6 +121,8 @@ def _parse(subscripts: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
     if not arrow:
         letters = Counter("".join(inputs))
         output = batch + "".join(sorted(x for x, n in letters.items() if n == 1 and x not in batch))
+    elif batch and "..." not in output:
+        raise ShapeError(f"einsum: output of {subscripts!r} expected to have the inputs' '...', got {output!r}")
     output = output.replace("...", batch)
     if len(set(output)) < len(output) or not set(output) <= set("".join(inputs)):
         raise ShapeError(f"einsum: output of {subscripts!r} expected distinct letters of the inputs, got {output!r}")

@@ -32,6 +32,16 @@ def _binary(function: Primitive[Any]) -> tuple[Callable[..., Any], Callable[...,
     return forward, reflected
 
 
+def _reduction(function: Primitive[Any]) -> Callable[..., Any]:
+    """Make a method that `np.sum(t)` and its like can call: they pass dtype=None and out=None along."""
+
+    def method(self: Any, *args: Any, **options: Any) -> Any:
+        return function(self, *args, **{k: v for k, v in options.items() if k not in ("dtype", "out") or v is not None})
+
+    method.__doc__ = function.__doc__
+    return method
+
+
 def _variadic(function: Primitive[Any]) -> Callable[..., Any]:
     """Let reshape and transpose take their tuple spread out, as arrays do."""
 
@@ -72,8 +82,9 @@ for _name, _function in {
     "ge": arithmetic.greater_equal,
 }.items():
     _table[f"__{_name}__"] = _binary(_function)[0]
+for _name in ("sum", "mean", "var", "max", "min", "argmax", "argmin"):
+    _table[_name] = _reduction(getattr(reduce, _name))
 for _name, _callable in {
-    **{name: getattr(reduce, name) for name in ("sum", "mean", "var", "max", "min", "argmax", "argmin")},
     **{name: getattr(shape, name) for name in ("swapaxes", "squeeze", "astype")},
     "clip": elementwise.clip,
 }.items():

@@ -118,7 +118,8 @@ def _box_matrices(xp: Namespace, size: tuple[int, int], windows: Windows, dtype:
 
 
 def _pooling(op: str, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Windows:
-    windows = Windows.of(op, kernel_size, kernel_size if stride is None else stride, padding)
+    before = pair(op, "padding", padding, 0)  # no words: "same" is not symmetric
+    windows = Windows.of(op, kernel_size, kernel_size if stride is None else stride, before)
     if any(2 * before > k for (before, _), k in zip(windows.padding, windows.kernel, strict=True)):
         raise ShapeError(f"{op}: argument padding expected at most half of kernel_size {kernel_size}, got {padding}")
     return windows
@@ -168,7 +169,8 @@ def avg_unpool2d(
     Tensor((1, 1, 2, 2), float64, cpu) [[[[1. 1.] [1. 1.]]]]
     """
     windows = _pooling("avg_unpool2d", kernel_size, stride, padding)
-    expected = windows.output_size(pair("avg_unpool2d", "size", size, 1))
+    size = pair("avg_unpool2d", "size", size, 1)
+    expected = windows.output_size(size)
     if images("avg_unpool2d", "y", y)[2:] != expected:
         raise ShapeError(f"avg_unpool2d: argument y expected size {expected} for images {size}, got {y.shape}")
     rows, columns = _box_matrices(xp, size, windows, y.dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Axis, Namespace, Shape
+from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, axes_of, floating
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.ops.elementwise import exp, where
@@ -95,10 +95,12 @@ def logsumexp(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False
     >>> logsumexp(Tensor([1000.0, 1000.0])).item()
     1000.6931471805599
     """
+    x = floating(xp, x)
     top = xp.max(x, axis=axis, keepdims=True)
-    top = xp.where(xp.isfinite(top), top, 0)
+    top = xp.where(xp.isinf(top), 0, top)
     total = xp.exp(x - top).sum(axis=axis, keepdims=True)
-    y = top + xp.where(total > 0, xp.log(xp.where(total > 0, total, 1)), -math.inf).astype(x.dtype)
+    empty = total == 0
+    y = xp.where(empty, -math.inf, top + xp.log(xp.where(empty, 1, total)))
     return y if keepdims else y.reshape(xp.max(x, axis=axis).shape)
 
 
@@ -111,11 +113,12 @@ def norm(xp: Namespace, x: Array, *, axis: Axis = None, keepdims: bool = False) 
     >>> norm(Tensor([[3.0, 4.0], [0.0, 0.0]]), axis=1)
     Tensor((2,), float64, cpu) [5. 0.]
     """
+    x = floating(xp, x)
     return xp.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
 
 
 @primitive()
-def argmax(xp: Namespace, x: Array, axis: int | None = None) -> Any:
+def argmax(xp: Namespace, x: Array, axis: int | None = None, *, keepdims: bool = False) -> Any:
     """Return the position of the first maximum; integers, so no gradient.
 
     Examples
@@ -123,11 +126,11 @@ def argmax(xp: Namespace, x: Array, axis: int | None = None) -> Any:
     >>> argmax(Tensor([1.0, 5.0, 3.0])).item()
     1
     """
-    return xp.argmax(x, axis=axis)
+    return xp.argmax(x, axis=axis, keepdims=keepdims)
 
 
 @primitive()
-def argmin(xp: Namespace, x: Array, axis: int | None = None) -> Any:
+def argmin(xp: Namespace, x: Array, axis: int | None = None, *, keepdims: bool = False) -> Any:
     """Return the position of the first minimum; integers, so no gradient.
 
     Examples
@@ -135,20 +138,12 @@ def argmin(xp: Namespace, x: Array, axis: int | None = None) -> Any:
     >>> argmin(Tensor([1.0, 5.0, 3.0])).item()
     0
     """
-    return xp.argmin(x, axis=axis)
-
-
-def _axes(shape: Shape, axis: Axis) -> tuple[int, ...]:
-    axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
-    return tuple(a % len(shape) for a in axes) if shape else ()
+    return xp.argmin(x, axis=axis, keepdims=keepdims)
 
 
 def _count(op: str, shape: Shape, axis: Axis) -> int:
     """Return how many elements go into one result."""
-    axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
-    if any(not -len(shape) <= a < len(shape) for a in axes):
-        raise ShapeError(f"{op}: argument axis expected within {len(shape)} axes, got {axis} for shape {shape}")
-    count = math.prod(shape[a] for a in axes)
+    count = math.prod(shape[a] for a in axes_of(op, axis, len(shape)))
     if count == 0:
         raise ShapeError(f"{op}: expected at least one element to reduce, got shape {shape} and axis {axis}")
     return count
@@ -156,7 +151,7 @@ def _count(op: str, shape: Shape, axis: Axis) -> int:
 
 def kept(reduced: Any, shape: Shape, axis: Axis) -> Any:
     """Reshape the result of a reduction of an array of `shape` to what keepdims=True would have given."""
-    axes = _axes(shape, axis)
+    axes = axes_of("reduction", axis, len(shape))
     return reduced.reshape(tuple(1 if a in axes else n for a, n in enumerate(shape)))
 
 
@@ -172,13 +167,13 @@ def _norm_rule(g: Any, x: Any, y: Any, axis: Axis) -> Any:
     return x * (kept(g, x.shape, axis) / length)
 
 
-def _softmax_rule(g: Any, x: Any, y: Any, axis: Axis) -> Any:
+def _logsumexp_rule(g: Any, x: Any, y: Any, axis: Axis) -> Any:
     total = kept(where(raw(y) == -math.inf, 0, y), x.shape, axis)
     return kept(g, x.shape, axis) * exp(x - total)
 
 
 sum.vjp(x=lambda g, x_shape, axis: broadcast_to(kept(g, x_shape, axis), x_shape))
-mean.vjp(x=lambda g, x_shape, axis: broadcast_to(kept(g / _count("mean", x_shape, axis), x_shape, axis), x_shape))
+mean.vjp(x=lambda g, x_shape, axis: broadcast_to(kept(g * (1 / _count("mean", x_shape, axis)), x_shape, axis), x_shape))
 var.vjp(
     x=lambda g, x, axis, ddof: (
         kept(g, x.shape, axis) * (x - x.mean(axis=axis, keepdims=True)) * (2 / (_count("var", x.shape, axis) - ddof))
@@ -186,5 +181,5 @@ var.vjp(
 )
 max.vjp(x=lambda g, x, y, axis: _extreme_share(g, x, y, axis))
 min.vjp(x=lambda g, x, y, axis: _extreme_share(g, x, y, axis))
-logsumexp.vjp(x=lambda g, x, y, axis: _softmax_rule(g, x, y, axis))
+logsumexp.vjp(x=lambda g, x, y, axis: _logsumexp_rule(g, x, y, axis))
 norm.vjp(x=lambda g, x, y, axis: _norm_rule(g, x, y, axis))

@@ -7,14 +7,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, asarray
+from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, asarray, axes_of, is_whole
 from tinygrad_ckn.backward import sum_to as _sum_to
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.ops.index import getitem
 from tinygrad_ckn.primitive import primitive
 
 
-@primitive(views=True)
+@primitive()
 def reshape(xp: Namespace, x: Array, shape: int | Sequence[int]) -> Any:
     """Return the elements in another shape, in C order; one size may be -1.
 
@@ -26,7 +26,7 @@ def reshape(xp: Namespace, x: Array, shape: int | Sequence[int]) -> Any:
     return x.reshape(shape)
 
 
-@primitive(views=True)
+@primitive()
 def transpose(xp: Namespace, x: Array, axes: Sequence[int] | None = None) -> Any:
     """Return x with its axes permuted; reversed when `axes` is None.
 
@@ -38,7 +38,7 @@ def transpose(xp: Namespace, x: Array, axes: Sequence[int] | None = None) -> Any
     return x.transpose(axes)
 
 
-@primitive(views=True)
+@primitive()
 def moveaxis(xp: Namespace, x: Array, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
     """Return x with some axes moved to other places, the others in their order.
 
@@ -50,7 +50,7 @@ def moveaxis(xp: Namespace, x: Array, source: int | Sequence[int], destination: 
     return xp.moveaxis(x, source, destination)
 
 
-@primitive(views=True)
+@primitive()
 def swapaxes(xp: Namespace, x: Array, axis1: int, axis2: int) -> Any:
     """Return x with two axes exchanged.
 
@@ -62,7 +62,7 @@ def swapaxes(xp: Namespace, x: Array, axis1: int, axis2: int) -> Any:
     return x.swapaxes(axis1, axis2)
 
 
-@primitive(views=True)
+@primitive()
 def broadcast_to(xp: Namespace, x: Array, shape: int | Sequence[int]) -> Any:
     """Return x repeated along new axes and axes of size 1, up to `shape`.
 
@@ -74,7 +74,7 @@ def broadcast_to(xp: Namespace, x: Array, shape: int | Sequence[int]) -> Any:
     return xp.broadcast_to(x, shape)
 
 
-@primitive(views=True)
+@primitive()
 def sum_to(xp: Namespace, x: Array, shape: Sequence[int]) -> Any:
     """Return x summed to `shape`, which broadcasts to that of x: the adjoint of `broadcast_to`.
 
@@ -95,7 +95,7 @@ def sum_to(xp: Namespace, x: Array, shape: Sequence[int]) -> Any:
     return _sum_to(x, shape)
 
 
-@primitive(views=True)
+@primitive()
 def flip(xp: Namespace, x: Array, axis: Axis = None) -> Any:
     """Return x with the order along an axis, several, or all, reversed.
 
@@ -119,7 +119,7 @@ def pad(xp: Namespace, x: Array, pad_width: int | Sequence[Any]) -> Any:
     return xp.pad(x, _widths(pad_width, x.ndim))
 
 
-@primitive(views=True)
+@primitive()
 def astype(xp: Namespace, x: Array, dtype: Any) -> Any:
     """Return x in another dtype; the gradient comes back in that of x.
 
@@ -131,7 +131,7 @@ def astype(xp: Namespace, x: Array, dtype: Any) -> Any:
     return x.astype(dtype, copy=False)
 
 
-@primitive(views=True)
+@primitive()
 def to_device(xp: Namespace, x: Array, device: str, source: str = "cpu") -> Any:
     """Return x on `device`; `source` is where it is now, and where its gradient goes.
 
@@ -148,8 +148,8 @@ def _concatenate(xp: Namespace, *arrays: Array, axis: int = 0) -> Any:
     return xp.concatenate(arrays, axis=axis)
 
 
-def concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
-    """Return arrays joined along an existing axis.
+def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
+    """Return arrays joined along an existing axis; flattened first when it is None.
 
     Raises
     ------
@@ -161,6 +161,8 @@ def concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
     >>> concatenate([Tensor([1.0, 2.0]), Tensor([3.0])])
     Tensor((3,), float64, cpu) [1. 2. 3.]
     """
+    if axis is None:
+        return _concatenate(*[reshape(array, (-1,)) for array in arrays])
     return _concatenate(*arrays, axis=axis)
 
 
@@ -182,13 +184,15 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
 
 def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     """Return (before, after) for each axis."""
-    if isinstance(pad_width, int):
-        return ((pad_width, pad_width),) * ndim
-    if all(isinstance(n, int) for n in pad_width) and len(pad_width) == 2:
-        return (tuple(pad_width),) * ndim
-    if len(pad_width) != ndim:
+    pairs = list(pad_width) if isinstance(pad_width, Sequence) else [pad_width]
+    if all(is_whole(n, 0) for n in pairs) and len(pairs) in (1, 2):
+        pairs = [(pairs[0], pairs[-1])]
+    pairs = pairs * ndim if len(pairs) == 1 else pairs
+    if len(pairs) != ndim or not all(
+        isinstance(p, Sequence) and len(p) == 2 and all(is_whole(n, 0) for n in p) for p in pairs
+    ):
         raise ShapeError(f"pad: argument pad_width expected {ndim} (before, after) pairs, got {pad_width}")
-    return tuple((before, after) for before, after in pad_width)
+    return tuple((int(before), int(after)) for before, after in pairs)
 
 
 def _unpad(g: Any, pad_width: Any, shape: Shape) -> Any:
@@ -238,9 +242,10 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     >>> [piece.shape for piece in split(Tensor([1.0, 2.0, 3.0]), [1])]
     [(1,), (2,)]
     """
+    (axis,) = axes_of("split", axis, len(x.shape))
     length = x.shape[axis]
-    if isinstance(indices_or_sections, int):
-        if length % indices_or_sections:
+    if not isinstance(indices_or_sections, Sequence):
+        if not is_whole(indices_or_sections, 1) or length % indices_or_sections:
             raise ShapeError(
                 f"split: expected a number of sections that divides the length {length} of axis {axis}, "
                 f"got {indices_or_sections}; pass the positions to cut at"
@@ -252,7 +257,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     return _pieces(x, cuts, axis)
 
 
-def expand_dims(x: Any, axis: Axis) -> Any:
+def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
     """Return x with new axes of size 1 at these positions of the result.
 
     Examples
@@ -260,9 +265,8 @@ def expand_dims(x: Any, axis: Axis) -> Any:
     >>> expand_dims(Tensor([1.0, 2.0]), 0).shape
     (1, 2)
     """
-    axes = (axis,) if isinstance(axis, int) else tuple(axis or ())
-    ndim = len(x.shape) + len(axes)
-    places = {a % ndim for a in axes}
+    ndim = len(x.shape) + (len(axis) if isinstance(axis, Sequence) else 1)
+    places = axes_of("expand_dims", axis, ndim)
     sizes = iter(x.shape)
     return reshape(x, tuple(1 if i in places else next(sizes) for i in range(ndim)))
 
@@ -280,11 +284,10 @@ def squeeze(x: Any, axis: Axis = None) -> Any:
     >>> squeeze(Tensor([[1.0, 2.0]])).shape
     (2,)
     """
-    ndim = len(x.shape)
     if axis is None:
-        gone = {i for i, n in enumerate(x.shape) if n == 1}
+        gone = tuple(i for i, n in enumerate(x.shape) if n == 1)
     else:
-        gone = {a % ndim for a in ((axis,) if isinstance(axis, int) else axis)}
+        gone = axes_of("squeeze", axis, len(x.shape))
     if math.prod(x.shape[i] for i in gone) != 1:
         raise ShapeError(f"squeeze: argument axis expected axes of size 1, got {axis} for shape {x.shape}")
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in gone))
