@@ -172,6 +172,13 @@ def test_files_that_are_no_images(invoke: Invoke, run_folder: Path, tmp_path: Pa
     )
 
 
+def test_messages_name_options_as_the_command_line_does(invoke: Invoke, run_folder: Path, tmp_path: Path):
+    (tmp_path / "odd.csv").write_text("0,1,2,3,4\n")
+    result = invoke("predict", run_folder, tmp_path / "odd.csv")
+    assert "got 5; store the images (n, C, H, W) in an .npz file, or, if" in result.stderr
+    assert "expected no --data-dir, since" in invoke("train", "--data-dir", tmp_path).stderr
+
+
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
 def test_no_run(invoke: Invoke, tmp_path: Path, command: str):
     result = invoke(command, tmp_path, *(["x.npz"] if command == "predict" else []))

@@ -102,6 +102,11 @@ def test_where_memory_is_not_known(invoke: Invoke, archive: Path, tmp_path: Path
         (["--mode", "semi"], "train: argument mode expected 'unsupervised' or 'supervised', got 'semi'"),
         (["--epochs", "3"], "train: argument epochs expected nothing in mode 'unsupervised'"),
         (["--mode", "supervised", "--lr", "-1"], "train: argument lr expected a finite number > 0, got -1.0"),
+        (["--mode", "semi", "--data", "nothing.npz"], "train: argument mode expected"),  # before the data are read
+        (["--patches", "0"], "train: --patches expected a whole number >= 1, got 0"),
+        (["--mode", "supervised", "--batch-size", "0"], "train: --batch-size expected a whole number >= 1, got 0"),
+        (["--patches", "10", "--out", "r"], "spherical_kmeans: expected at least 32 distinct nonzero points"),
+        (["--data", "nothing.npz", "--data-dir", "x"], "--data-dir: expected with 'fashion-mnist'"),
         (["--device", "tpu"], "device: expected 'cpu' or 'cuda', got 'tpu'"),
         (
             ["--data", "cifar10"],

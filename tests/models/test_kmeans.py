@@ -95,7 +95,7 @@ def test_plus_plus_starts_at_far_points_more_often_than_the_random_start_does() 
 def test_fewer_distinct_directions_than_clusters_are_refused() -> None:
     x = np.array([[1.0, 2.0], [2.0, 4.0], [0.0, 1.0], [0.5, 1.0], [0.0, 3.0]])
     assert spherical_kmeans(x, 2).objective[-1] == pytest.approx(1)
-    with pytest.raises(DataError, match="expected at least 3 distinct nonzero points for 3 clusters, got 2; use fewer"):
+    with pytest.raises(DataError, match="expected at least 3 distinct nonzero points for 3 clusters, got 2; use more"):
         spherical_kmeans(x, 3)
 
 

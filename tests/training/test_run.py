@@ -52,12 +52,31 @@ def test_default_folders_never_collide(tmp_path: Path, monkeypatch: pytest.Monke
 def test_an_existing_folder_is_taken_only_when_empty(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     Run.create(tmp_path / "empty", {})
+    (tmp_path / "empty" / "model.safetensors").touch()
     before = (tmp_path / "empty" / "config.json").read_bytes()
     with pytest.raises(ConfigError, match="expected a new or empty folder for the run, got one that holds files"):
         Run.create(tmp_path / "empty", {"other": 1})
     assert (tmp_path / "empty" / "config.json").read_bytes() == before
     with pytest.raises(ConfigError, match="got a file"):
         Run.create(tmp_path / "empty" / "config.json", {})
+
+
+@pytest.mark.parametrize(("name", "content"), [("config.json", "{}"), ("metrics.jsonl", ""), ("notes.txt", "")])
+def test_files_that_are_not_of_a_broken_off_run_are_kept(tmp_path: Path, name: str, content: str):
+    if name == "notes.txt":
+        Run.create(tmp_path, {})
+    (tmp_path / name).write_text(content)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ConfigError, match="got one that holds files"):
+        Run.create(tmp_path, {})
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_run_with_a_model_is_not_discarded(tmp_path: Path, model: CKN):
+    run = Run.create(tmp_path / "run", {})
+    run.save(model)
+    run.discard()
+    assert {path.name for path in run.folder.iterdir()} == {"config.json", "model.safetensors"}
 
 
 def test_every_line_is_in_the_file_at_once(tmp_path: Path):

@@ -18,6 +18,15 @@ from tinygrad_ckn.cli._predict import evaluate, predict
 from tinygrad_ckn.cli._train import train
 from tinygrad_ckn.errors import CKNError
 
+OPTIONS = {  # what the library calls them, and the command line
+    "argument n_patches": "--patches",
+    "argument batch_size": "--batch-size",
+    "data_dir: expected with": "--data-dir: expected with",
+    "expected no data_dir": "expected no --data-dir",
+    " (data_dir=...)": "",
+    "give image_shape=(C, H, W)": "store the images (n, C, H, W) in an .npz file",
+}
+
 
 class _Commands(TyperGroup):
     """Says in one sentence what went wrong in a command."""
@@ -42,7 +51,10 @@ def _sentence(error: Exception) -> str:
     """Return what to tell the user."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
+    message = str(error) or type(error).__name__
+    for name, option in OPTIONS.items():
+        message = message.replace(name, option)
+    return message
 
 
 def _version(wanted: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ from tinygrad_ckn.cli._common import (
 from tinygrad_ckn.cli._display import Display
 from tinygrad_ckn.models import PRESETS
 from tinygrad_ckn.training import loop
-from tinygrad_ckn.training.options import BATCH_SIZE, EPOCHS, LR, N_PATCHES
+from tinygrad_ckn.training.options import BATCH_SIZE, EPOCHS, LR, N_PATCHES, resolve
 
 
 def train(
@@ -60,7 +60,8 @@ def train(
     """Train a network, save it, and measure it on the test images.
 
     The run's folder gets config.json (all options and versions), metrics.jsonl (a line for each phase and epoch, as
-    it happens) and model.safetensors. A folder that holds something is never written to.
+    it happens) and model.safetensors. A folder that holds something is never written to, unless it is nothing but a
+    training that was broken off before it had a model. One that fails leaves nothing.
 
     The last line of output is the accuracy on the test images: test accuracy 0.9944 (358/360)
 
@@ -72,6 +73,17 @@ def train(
 
     tinygrad-ckn train --data cifar10 --data-dir ~/cifar --model ckn5 --epochs 50 --device cuda
     """
+    options: dict[str, Any] = {
+        "model": model,
+        "mode": mode,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "lr": lr,
+        "n_patches": patches,
+        "seed": seed,
+        "device": device,
+    }
+    resolve(Path(data).stem, **options)  # refuses wrong options before the data are read
     dataset = load_data(data, data_dir)
     typer.echo(
         f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images of "
@@ -80,14 +92,7 @@ def train(
     with limited_to(threads), Display() as display:
         result = loop.train(
             dataset,
-            model=model,
-            mode=mode,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            n_patches=patches,
-            seed=seed,
-            device=device,
+            **options,
             out=out,
             source=source_of(data, data_dir),
             report=display,

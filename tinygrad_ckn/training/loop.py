@@ -11,6 +11,7 @@ from typing import Any
 from tinygrad_ckn.backend import asarray
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.data import Dataset
+from tinygrad_ckn.errors import CKNError
 from tinygrad_ckn.models import CKN, Progress
 from tinygrad_ckn.models.fitting import quiet
 from tinygrad_ckn.training import metrics
@@ -86,7 +87,8 @@ def train(
     model, mode, epochs, batch_size, lr, n_patches, seed, device
         See `training.options.resolve`.
     out
-        The run's folder, new or empty; None: runs/<timestamp>-<data>-<model>.
+        The run's folder: new, empty, or with nothing but a run that was broken off; None:
+        runs/<timestamp>-<data>-<model>. A training that fails leaves nothing there.
     source
         The arguments "data" and "data_dir" of `load`, kept in config.json so that the run can be evaluated again.
     report
@@ -141,8 +143,12 @@ def train(
     }
     run = Run.create(out, config, name=f"{dataset.name}-{options.model}")
     recorder = _Recorder(run, report, len(dataset.train), options.batch_size or 1)
-    _fit(ckn, dataset, options, random, recorder)
-    run.save(ckn)
+    try:
+        _fit(ckn, dataset, options, random, recorder)
+        run.save(ckn)
+    except CKNError:  # nothing is left of it; of one that is broken off with Ctrl-C, the measurements are
+        run.discard()
+        raise
     recorder.measure("save")
     confusion = evaluate(ckn.eval(), dataset.test, report=report)
     recorder.measure("evaluate")

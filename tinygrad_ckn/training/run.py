@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,6 +20,7 @@ from tinygrad_ckn.training.checkpoint import load_model, save_model
 FORMAT = "tinygrad-ckn run"
 FORMAT_VERSION = 1
 PARENT = Path("runs")
+UNFINISHED = ("config.json", "metrics.jsonl")  # what a training writes before its model
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Run:
         Where the files are.
     config
         What config.json holds.
+    made
+        Whether `create` made the folder, which was not there before.
 
     Examples
     --------
@@ -45,6 +48,7 @@ class Run:
 
     folder: Path
     config: Mapping[str, Any]
+    made: bool = field(default=False, compare=False)
 
     @classmethod
     def create(cls, out: PathLike | None, config: Mapping[str, Any], *, name: str = "run") -> Self:
@@ -53,7 +57,8 @@ class Run:
         Parameters
         ----------
         out
-            The folder, new or empty; None: runs/<timestamp>-<name>.
+            The folder: new, empty, or with nothing but the files of a run that was broken off before it had a model,
+            which are replaced; None: runs/<timestamp>-<name>.
         config
             What config.json is to hold, beside format, time and versions.
         name
@@ -62,14 +67,15 @@ class Run:
         Raises
         ------
         ConfigError
-            If the folder holds something: nothing is ever overwritten.
+            If the folder holds something else: no model and no other file is ever overwritten.
         OSError
             If the folder cannot be made.
         """
         now = datetime.now().astimezone()
+        made = out is None or not Path(out).exists()
         folder = _new_folder(f"{now:%Y%m%d-%H%M%S}-{name}") if out is None else _empty_folder(Path(out))
         head = {"format": FORMAT, "format_version": FORMAT_VERSION, "created": now.isoformat(timespec="seconds")}
-        run = cls(folder, {**head, **config, "versions": versions()})
+        run = cls(folder, {**head, **config, "versions": versions()}, made)
         atomic_write(folder / "config.json", (json.dumps(run.config, indent=2) + "\n").encode())
         return run
 
@@ -133,6 +139,18 @@ class Run:
         """Write the model to its file."""
         save_model(model, self.model_path)
 
+    def discard(self) -> None:
+        """Remove the files of a run without a model, and the folder if `create` made it and nothing else is in it.
+
+        Does nothing where there is a model.
+        """
+        if self.model_path.exists():
+            return
+        for name in UNFINISHED:
+            (self.folder / name).unlink(missing_ok=True)
+        if self.made and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
     def load(self) -> CKN:
         """Return the trained model.
 
@@ -182,9 +200,22 @@ def _new_folder(name: str) -> Path:
 
 
 def _empty_folder(folder: Path) -> Path:
-    """Make a folder, or return one that is there and empty."""
+    """Make a folder, or return one that is there and empty, if need be after removing a run that was broken off."""
+    if _is_unfinished(folder):
+        Run.open(folder).discard()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         got = "one that holds files" if folder.is_dir() else "a file"
         raise ConfigError(f"{folder}: expected a new or empty folder for the run, got {got}; give another with --out")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """Whether a folder holds nothing but the files of a run without a model."""
+    if not folder.is_dir() or not {path.name for path in folder.iterdir()} <= set(UNFINISHED):
+        return False
+    try:
+        Run.open(folder)
+    except DataError:
+        return False
+    return True
