@@ -92,6 +92,22 @@ def test_a_kink_is_called_a_kink():
         gradcheck(lambda x: ops.maximum(x, 1.0) ** 2 * 3 + ops.abs(x - 1), np.array([1.0]))
 
 
+@pytest.mark.parametrize("function", [ops.abs, ops.relu, lambda t: ops.maximum(t, 0.0)])
+def test_a_kink_right_at_the_input_is_found_though_the_rule_takes_the_middle(function):
+    with pytest.raises(GradientError, match="differentiable here"):
+        gradcheck(function, np.array([0.0, 1.0]))
+
+
+def test_a_value_that_is_not_finite_is_called_so():
+    with pytest.raises(GradientError, match="expected finite values at the inputs, got NaN or infinity"):
+        gradcheck(lambda t: t * np.inf, np.array([1.0]))
+
+
+def test_constants_and_minima_have_no_kink():
+    assert gradcheck(lambda t: 0 * t + 3.0, x).error == 0
+    assert gradcheck(lambda t: ((t - x) ** 2).sum(), x).error < 1e-7
+
+
 def test_noise_is_called_noise():
     random = np.random.default_rng(0)
     with pytest.raises(GradientError, match="expected the same result twice, got two; fix the function's random seed"):

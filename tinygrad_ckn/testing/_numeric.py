@@ -34,9 +34,10 @@ def derivative(phi: Callable[[float], float]) -> Estimate:
 
 def has_kink(phi: Callable[[float], float]) -> bool:
     """Tell whether the slopes on the two sides of 0 differ: their difference then does not shrink with the step."""
-    wide, narrow = ((phi(h) - 2 * phi(0.0) + phi(-h)) / h for h in STEPS[2:])
-    slope = math.fabs(phi(STEPS[3]) - phi(-STEPS[3])) / STEPS[3]
-    return math.fabs(narrow) > 0.5 * math.fabs(wide) and math.fabs(narrow) > 1e-6 * slope
+    middle, ends = phi(0.0), [(h, phi(-h), phi(h)) for h in STEPS[2:]]
+    wide, narrow = (math.fabs(left - 2 * middle + right) / h for h, left, right in ends)
+    slope = max(math.fabs(right - left) / h for h, left, right in ends)
+    return narrow > 0.5 * wide and narrow > 1e-6 * max(slope, math.fabs(middle))
 
 
 def mixed_derivative(phi: Callable[[float, float], float]) -> Estimate:

@@ -102,13 +102,5 @@ def problem_of(function: Callable[..., Any], inputs: Any) -> Problem:
         given = dict(zip(floating, leaves, strict=True))
         return function(*[given.get(i, point) for i, point in enumerate(points)])
 
-    leaves = [
-        Variable.tensor_type(
-            points[i],
-            dtype="float64",
-            requires_grad=True,
-            device=points[i].device if isinstance(points[i], Tensor) else "cpu",
-        )
-        for i in floating
-    ]
+    leaves = [Variable.leaf(raw(points[i]).astype("float64")) for i in floating]
     return Problem(name, of_leaves, leaves, [str(i) for i in floating])
