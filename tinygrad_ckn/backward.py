@@ -75,10 +75,10 @@ def backpropagate(
     owned: set[Edge] = set()  # edges whose gradient is a buffer of ours, to be added to in place
     results: dict[Edge, Any] = {}
 
-    def accumulate(edge: Edge, gradient: Any, aliased: bool) -> None:
+    def accumulate(edge: Edge, gradient: Any, g: Any, kept: Iterable[Any]) -> None:
         if edge not in gradients:
             keeps = not create_graph and (isinstance(edge, Variable) or edge in targets)
-            gradients[edge] = gradient.copy() if aliased and keeps else gradient
+            gradients[edge] = gradient.copy() if keeps and _shares(gradient, g, kept) else gradient
         elif create_graph or edge not in owned:
             gradients[edge] = gradients[edge] + gradient
             owned.add(edge)
@@ -86,7 +86,7 @@ def backpropagate(
             gradients[edge] += gradient
 
     for root, gradient in roots:
-        accumulate(root, gradient, aliased=True)
+        accumulate(root, gradient, gradient, ())
     for node in order:
         node.check_retained()  # all before any is used up
     with recording(create_graph):
@@ -109,7 +109,7 @@ def backpropagate(
                     check_finite(
                         raw(fitted), f"the rule of {node.name!r} (forward at {node.site}) for operand {number}"
                     )
-                accumulate(edge, fitted, aliased=_shares(fitted, g, kept))
+                accumulate(edge, fitted, g, kept)
             if not retain_graph:
                 node.release()
     return results | gradients

@@ -201,7 +201,9 @@ def _rewrap(array: Any, edge: Edge | None, version: list[int] | None) -> Any:
 
 def apply(primitive: Primitive[Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
     """Run a primitive of which an operand is a Tensor; record it if an operand requires grad."""
-    args, options_left = primitive.arrange(args, options)
+    options_left: Mapping[str, Any] = options
+    if options:
+        args, options_left = primitive.arrange(args, options)
     arrays = list(args)
     edges: list[Edge | None] = []
     wanted = bit = 0
@@ -217,7 +219,8 @@ def apply(primitive: Primitive[Any], args: Sequence[Any], options: dict[str, Any
                 wanted |= 1 << bit
         edges.append(edge)
         bit += 1
-    _check_options(primitive, arrays, options_left)
+    if options_left or len(args) > bit:
+        _check_options(primitive, arrays, options_left)
     y, saved = primitive.compute(arrays, options_left)
     if modes.anomaly:
         check_finite(y, f"the forward of {primitive.name!r}, called at {users_line()},")
@@ -232,7 +235,7 @@ def apply(primitive: Primitive[Any], args: Sequence[Any], options: dict[str, Any
 
 def _version_of(y: Any, args: Sequence[Any], arrays: Sequence[Any]) -> list[int]:
     """Return the version of the operand whose memory a result shares, or a new one."""
-    if y.base is not None or any(y is array for array in arrays):
+    if y.base is not None or y is arrays[0]:
         for arg, array in zip(args, arrays, strict=True):
             if isinstance(arg, Variable) and xp_of(y).may_share_memory(y, array):
                 return arg._version

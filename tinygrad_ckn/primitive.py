@@ -71,6 +71,7 @@ class Primitive(Generic[P]):
         self.operands = tuple(p.name for p in parameters if Array in (hints[p.name], *get_args(hints[p.name])))
         self.variadic = parameters[0].kind is inspect.Parameter.VAR_POSITIONAL
         self.positions = tuple(self.names.index(name) for name in self.operands)
+        self.leading = self.positions == tuple(range(len(self.positions)))
         self.rules: dict[str, Rule] = {}
         self.kernels: dict[str, Callable[..., Any]] = {}
         self._plans: dict[int, Plan] = {}
@@ -152,10 +153,10 @@ class Primitive(Generic[P]):
         """Name an operand for messages: `x`, or `arrays[2]`."""
         return f"{self.operands[0]}[{number}]" if self.variadic else self.operands[number]
 
-    def given(self, arguments: Sequence[Any]) -> list[Any]:
+    def given(self, arguments: Sequence[Any]) -> Sequence[Any]:
         """Return the operands among the arguments, in order; trailing ones may be left out."""
-        if self.variadic:
-            return list(arguments)
+        if self.variadic or (self.leading and len(arguments) <= len(self.positions)):
+            return arguments
         return [arguments[i] for i in self.positions if i < len(arguments)]
 
     def as_arrays(self, arguments: Sequence[Any]) -> list[Any]:
