@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ from scipy.integrate import quad
 
 from tinygrad_ckn import Tensor, grad
 from tinygrad_ckn.errors import ConfigError, ShapeError
-from tinygrad_ckn.models import kernels
-from tinygrad_ckn.models.kernels import ArcCosine0, ArcCosine1, Exponential, Polynomial, kernel
+from tinygrad_ckn.models import CKN, CKNLayer, kernels
+from tinygrad_ckn.models.kernels import ArcCosine0, ArcCosine1, Exponential, Kernel, Polynomial, kernel
 from tinygrad_ckn.testing import gradcheck
 from tinygrad_ckn.testing.strategies import arrays, patches_with_zero_norm, unit_sphere
 
@@ -138,7 +139,69 @@ def test_unknown_names_and_parameters_are_refused(spec) -> None:
         kernel(spec)
 
 
-@pytest.mark.parametrize("sigma", [0, -1.0, math.nan])
+class Plain(Kernel):
+    def kappa(self, u):
+        return 1 / (2 - u)
+
+
+@dataclass(frozen=True)
+class Own(Kernel):
+    rate: float = 0.5
+
+    def kappa(self, u):
+        return (1 - self.rate) / (1 - self.rate * u)
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten."""
+    monkeypatch.setattr(kernels, "KERNELS", dict(kernels.KERNELS))
+    monkeypatch.setattr(kernels, "_NAMES", dict(kernels._NAMES))
+
+
+def test_a_registered_kernel_is_saved_with_its_parameters(names) -> None:
+    with pytest.raises(
+        ConfigError, match=r"got Own; make it a frozen dataclass and call kernels\.register\(\"name\", O"
+    ):
+        Own().config()
+    kernels.register("own", Own)
+    kernels.register("own", Own)  # a second time does no harm
+    assert Own(0.25).config() == {"name": "own", "rate": 0.25}
+    assert kernel({"name": "own", "rate": 0.25}) == Own(0.25)
+    model = CKN(1, 6, 2, [CKNLayer(1, 3, 3, kernel=Own(0.25))])
+    assert CKN.from_config(json.loads(json.dumps(model.config()))).layers[0].kernel == Own(0.25)
+
+
+def test_a_class_defined_again_replaces_its_former_self(names) -> None:
+    again = dataclass(frozen=True)(type("Own", (Kernel,), {"kappa": Own.kappa, "__module__": Own.__module__}))
+    kernels.register("own", Own)
+    kernels.register("own", again)
+    assert type(kernel("own")) is again
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("", Own, "argument name expected a string that is not empty, got ''"),
+        (3, Own, "argument name expected a string that is not empty, got 3"),
+        ("exponential", Own, "argument name expected a new one, got 'exponential', which is Exponential's"),
+        (
+            "own",
+            Plain,
+            "argument kind expected a frozen dataclass derived from Kernel, got .*Plain.*; write @dataclass",
+        ),
+        ("own", dataclass(type("Own", (Kernel,), {})), "argument kind expected a frozen dataclass"),
+        ("own", Own(), "argument kind expected a frozen dataclass"),
+        ("own", int, "argument kind expected a frozen dataclass"),
+    ],
+)
+def test_what_cannot_be_registered(names, name: object, kind: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^kernels.register: {message}"):
+        kernels.register(name, kind)
+    assert "own" not in kernels.KERNELS
+
+
+@pytest.mark.parametrize("sigma", [0, -1.0, math.nan, "a"])
 def test_sigma_must_be_positive(sigma: float) -> None:
     with pytest.raises(ConfigError, match=f"^Exponential: argument sigma expected a number > 0, got {sigma!r}$"):
         Exponential(sigma)

@@ -1,6 +1,20 @@
 """Homogeneous dot-product kernels K(x, y) = |x| |y| kappa(<x, y> / (|x| |y|)), 0 where a vector is 0; kappa(1) = 1.
 
 Sources: Mairal 2016 (arXiv 1605.06265), section 2.1; Cho and Saul 2009 for the arc-cosine kernels.
+
+A kernel of your own is a subclass of Kernel with kappa. To be saved with a model it has to be a frozen dataclass, whose
+fields are its parameters, and registered under a name, also in the program that loads the model:
+
+>>> @dataclass(frozen=True)
+... class Geometric(Kernel):
+...     rate: float = 0.5
+...     def kappa(self, u):
+...         return (1 - self.rate) / (1 - self.rate * u)
+>>> register("geometric", Geometric)
+>>> Geometric(rate=0.25).config()
+{'name': 'geometric', 'rate': 0.25}
+>>> kernel({"name": "geometric", "rate": 0.25})
+Geometric(rate=0.25)
 """
 
 from __future__ import annotations
@@ -14,6 +28,7 @@ from typing import Any
 from tinygrad_ckn import ops
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import raw
+from tinygrad_ckn.ops._windows import is_finite
 
 
 def lengths(squares: Any) -> tuple[Any, Any]:
@@ -55,8 +70,20 @@ class Kernel(ABC):
         return norm_x.reshape((-1, 1)) * self.kappa(cosines) * norm_y
 
     def config(self) -> dict[str, Any]:
-        """Return the kernel's name and parameters, from which `kernel` makes it again."""
-        return {"name": _NAMES[type(self)], **dataclasses.asdict(self)}  # type: ignore[call-overload]  # all dataclasses
+        """Return the kernel's name and parameters, from which `kernel` makes it again.
+
+        Raises
+        ------
+        ConfigError
+            If the kernel's class is not registered.
+        """
+        kind = type(self)
+        if kind not in _NAMES:
+            raise ConfigError(
+                f"Kernel.config: expected a registered kernel, got {kind.__name__}; make it a frozen dataclass and "
+                f'call kernels.register("name", {kind.__name__}) before saving and before loading'
+            )
+        return {"name": _NAMES[kind], **dataclasses.asdict(self)}  # type: ignore[call-overload]  # all dataclasses
 
 
 @dataclass(frozen=True)
@@ -72,7 +99,7 @@ class Exponential(Kernel):
     sigma: float = 0.6
 
     def __post_init__(self) -> None:
-        if not self.sigma > 0:
+        if not is_finite(self.sigma) or self.sigma <= 0:
             raise ConfigError(f"Exponential: argument sigma expected a number > 0, got {self.sigma!r}")
 
     def kappa(self, u: Any) -> Any:
@@ -140,6 +167,42 @@ KERNELS: dict[str, type[Kernel]] = {
 _NAMES = {kind: name for name, kind in KERNELS.items()}
 
 
+def register(name: str, kind: type[Kernel]) -> None:
+    """Give a kernel of your own a name, under which `config` and `kernel`, and so saved models, know it.
+
+    Parameters
+    ----------
+    name
+        A new one. A class that was defined again, as in a notebook, replaces its former self.
+    kind
+        A frozen dataclass derived from Kernel; its fields are the parameters, of types that JSON has.
+
+    Raises
+    ------
+    ConfigError
+        If the name is taken, or the class is another one.
+
+    Examples
+    --------
+    See the top of the module `tinygrad_ckn.models.kernels`.
+    """
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"kernels.register: argument name expected a string that is not empty, got {name!r}")
+    parameters = vars(kind).get("__dataclass_params__") if isinstance(kind, type) and issubclass(kind, Kernel) else None
+    if parameters is None or not parameters.frozen:
+        raise ConfigError(
+            f"kernels.register: argument kind expected a frozen dataclass derived from Kernel, got {kind!r}; "
+            "write @dataclass(frozen=True) above the class"
+        )
+    old = KERNELS.get(name, kind)
+    if (old.__module__, old.__qualname__) != (kind.__module__, kind.__qualname__):
+        raise ConfigError(
+            f"kernels.register: argument name expected a new one, got {name!r}, which is {old.__name__}'s"
+        )
+    KERNELS[name] = kind
+    _NAMES[kind] = name
+
+
 def kernel(spec: Kernel | str | Mapping[str, Any]) -> Kernel:
     """Return a kernel from itself, its name, or its `config()`.
 
@@ -159,5 +222,8 @@ def kernel(spec: Kernel | str | Mapping[str, Any]) -> Kernel:
     name = options.pop("name", None)
     kind = KERNELS.get(name) if isinstance(name, str) else None
     if kind is None or not set(options) <= {field.name for field in dataclasses.fields(kind)}:  # type: ignore[arg-type]
-        raise ConfigError(f"kernel: expected a Kernel or one of the names {', '.join(KERNELS)}, got {spec!r}")
+        raise ConfigError(
+            f"kernel: expected a Kernel or one of the names {', '.join(KERNELS)}, with its parameters, got {spec!r}; "
+            "a kernel of your own needs kernels.register first"
+        )
     return kind(**options)
