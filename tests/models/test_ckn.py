@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn import Tensor, no_grad, ops
-from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
+from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, ShapeError
 from tinygrad_ckn.models import CKN, CKNLayer
 from tinygrad_ckn.models import ckn as ckn_module
 from tinygrad_ckn.models.kernels import Exponential, Polynomial
@@ -138,12 +138,6 @@ def test_arrays_tensors_and_lists_of_any_dtype_are_taken(as_input) -> None:
     assert model.features(given).dtype == "float32"
 
 
-def test_bytes_are_taken_as_images() -> None:
-    model = small()
-    x = np.random.default_rng(0).integers(0, 256, (4, 2, 7, 6)).astype("uint8")
-    np.testing.assert_array_equal(model.predict(x), model.predict(x.astype("float32")))
-
-
 def test_gradients_reach_float64_images_of_a_float32_model() -> None:
     x = Tensor(images(dtype="float64"), requires_grad=True)
     small()(x).sum().backward()
@@ -257,6 +251,17 @@ def test_images_of_another_size_are_refused(shape, method: str) -> None:
         getattr(small(), method)(np.ones(shape))
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int64"])
+@pytest.mark.parametrize("method", ["__call__", "encode", "predict", "fit_unsupervised"])
+def test_images_of_integers_are_refused(dtype: str, method: str) -> None:
+    message = f"^CKN: expected images of dtype float32 or float64, got {dtype}; divide them by 255, "
+    for given in (np.ones((3, 2, 7, 6), dtype), Tensor(np.ones((3, 2, 7, 6), dtype))):
+        with pytest.raises(DTypeError, match=message):
+            getattr(small(), method)(given)
+    with pytest.raises(DTypeError, match=f"^CKNLayer: expected .*, got {dtype};"):
+        small().layers[0](np.ones((3, 2, 7, 6), dtype))
+
+
 @pytest.mark.parametrize("method", ["fit_classifier", "fit"])
 @pytest.mark.parametrize(
     ("labels", "message"),
@@ -305,6 +310,7 @@ def test_images_of_an_odd_side_give_the_sizes_of_fractional_subsampling() -> Non
     ("make", "error", "message"),
     [
         (lambda: CKN(1, (8, 8, 8), 2, [CKNLayer(1, 3, 3)]), ShapeError, "image_size expected an integer >= 1 or two"),
+        (lambda: CKN(1, 8, 2, CKNLayer(1, 3, 3)), ConfigError, "got one CKNLayer; put it in a list"),
         (lambda: CKN(1, 8, 2, [3]), ConfigError, r"at least one CKNLayer and nothing else, got \[3\]"),
         (
             lambda: CKN(1, 8, 2, [CKNLayer(1, 3, 3), CKNLayer(3, 3, 3, dtype="float64")]),

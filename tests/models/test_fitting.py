@@ -320,11 +320,16 @@ def test_a_loss_of_nan_is_refused_and_the_parameters_left_as_they_are() -> None:
     assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
 
 
-@pytest.mark.parametrize(("epochs", "batch_size"), [(-1, 10), (1, 0)])
-def test_epochs_and_batch_sizes_out_of_range_are_refused(epochs: int, batch_size: int) -> None:
-    message = f"^fit: expected epochs >= 0 and batch_size >= 1, got {epochs} and {batch_size}$"
+@pytest.mark.parametrize(("epochs", "batch_size"), [(-1, 10), (1, 0), ("1", 10), (1, 2.5)])
+def test_epochs_and_batch_sizes_out_of_range_are_refused(epochs: object, batch_size: object) -> None:
+    message = f"^fit: expected epochs >= 0 and batch_size >= 1, whole numbers, got {epochs!r} and {batch_size!r}$"
     with pytest.raises(ConfigError, match=message):
         descend(small(), epochs=epochs, batch_size=batch_size)
+    model = small()
+    before = model.state_dict()
+    with pytest.raises(ConfigError, match=message):
+        model.fit(images, labels, epochs=epochs, batch_size=batch_size)
+    assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
 
 
 @pytest.mark.parametrize("loss", ["hinge", None])

@@ -1,12 +1,13 @@
 import copy
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tinygrad_ckn import Tensor
-from tinygrad_ckn.errors import BackendError, ConfigError, DataError
+from tinygrad_ckn.errors import BackendError, ConfigError, DataError, DTypeError
 from tinygrad_ckn.nn import Linear, Module, Parameter, ReLU, Sequential, Sphere
 
 
@@ -122,6 +123,22 @@ def test_strict_loading_lists_everything_wrong_and_changes_nothing() -> None:
     with pytest.raises(DataError, match="got wrong shape or dtype 'scale'"):
         module.load_state_dict(state, strict=False)
     assert values(module) == before
+
+
+@pytest.mark.parametrize("state", ["sd.npz", None, [1.0]])
+def test_a_state_that_is_no_mapping_is_refused(state: object) -> None:
+    message = f"^Nested.load_state_dict: argument state expected a mapping .*, got {type(state).__name__}; open a file"
+    for strict in (True, False):
+        with pytest.raises(DTypeError, match=message):
+            Nested().load_state_dict(state, strict=strict)
+
+
+def test_an_open_archive_is_a_mapping(tmp_path: Path) -> None:
+    module = Nested()
+    np.savez(tmp_path / "sd.npz", **{name: array + 1 for name, array in module.state_dict().items()})
+    with np.load(tmp_path / "sd.npz") as state:
+        module.load_state_dict(state)
+    np.testing.assert_array_equal(module.state_dict()["mean"], Nested().state_dict()["mean"] + 1)
 
 
 def test_loading_that_is_not_strict_takes_what_fits_by_name() -> None:

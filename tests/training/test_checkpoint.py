@@ -1,15 +1,17 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load, save, save_file
 
 import tinygrad_ckn
-from tinygrad_ckn.errors import DataError
-from tinygrad_ckn.models import CKN
+from tinygrad_ckn.errors import ConfigError, DataError, DTypeError
+from tinygrad_ckn.models import CKN, CKNLayer, kernels
 from tinygrad_ckn.training import load_model, save_model
 
 IMAGES = np.random.default_rng(0).random((5, 1, 8, 8), dtype=np.float32)
@@ -70,6 +72,37 @@ def test_a_crash_keeps_the_model_that_was_there(model: CKN, path: Path, monkeypa
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
     load_model(path)
+
+
+def test_the_folder_of_a_run_is_enough(model: CKN, path: Path):
+    save_model(model, path)
+    assert load_model(path.parent).config() == model.config()
+
+
+def test_only_a_ckn_is_saved(model: CKN, path: Path):
+    for other in (model.classifier, model.layers[0]):
+        with pytest.raises(DTypeError, match=rf"argument model expected a CKN, got {type(other).__name__}; of another"):
+            save_model(other, path)
+    assert not path.exists()
+
+
+def test_a_kernel_of_ones_own_has_to_be_registered(path: Path, monkeypatch: pytest.MonkeyPatch):
+    @dataclass(frozen=True)
+    class Own(kernels.Kernel):
+        def kappa(self, u: Any) -> Any:
+            return 1 / (2 - u)
+
+    model = CKN(1, 8, 3, [CKNLayer(1, 4, 3, kernel=Own())])
+    with pytest.raises(ConfigError, match=r'and call kernels.register\("name", Own\)'):
+        save_model(model, path)
+    monkeypatch.setattr(kernels, "KERNELS", dict(kernels.KERNELS))
+    monkeypatch.setattr(kernels, "_NAMES", dict(kernels._NAMES))
+    kernels.register("own", Own)
+    save_model(model, path)
+    np.testing.assert_array_equal(load_model(path).scores(IMAGES), model.scores(IMAGES))
+    del kernels.KERNELS["own"]
+    with pytest.raises(DataError, match=r"a kernel of your own needs kernels\.register first"):
+        load_model(path)
 
 
 def test_missing_file_and_folder(path: Path):

@@ -6,18 +6,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from tinygrad_ckn.backend import Generator, asarray, is_array, xp_of
+from tinygrad_ckn.backend import Generator, asarray, is_array, is_whole, xp_of
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models import fitting
 from tinygrad_ckn.models.fitting import Progress, quiet
-from tinygrad_ckn.models.layer import CKNLayer
+from tinygrad_ckn.models.layer import CKNLayer, check_floating
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.models.presets import preset_layers
 from tinygrad_ckn.modes import modes, no_grad
 from tinygrad_ckn.nn import Linear, Module
-from tinygrad_ckn.ops._windows import is_whole, pair
+from tinygrad_ckn.ops._windows import pair
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -33,7 +33,7 @@ class CKN(Module):
     n_classes
         Number of classes, at least 2.
     layers
-        CKNLayers; each takes as many channels as the one before has filters.
+        Sequence of CKNLayers; each takes as many channels as the one before has filters.
     rng
         Generator or seed of the classifier's initial weights.
 
@@ -41,6 +41,11 @@ class CKN(Module):
     ------
     ConfigError, ShapeError
         If the layers do not fit on each other or on the image.
+
+    Notes
+    -----
+    `tinygrad_ckn.training.save_model(model, path)` writes a model to a file, `tinygrad_ckn.training.load_model(path)`
+    reads it, or the model in the folder of a run.
 
     Examples
     --------
@@ -60,6 +65,10 @@ class CKN(Module):
     ) -> None:
         if not is_whole(n_classes, 2):
             raise ConfigError(f"CKN: argument n_classes expected a whole number >= 2, got {n_classes!r}")
+        if isinstance(layers, CKNLayer):
+            raise ConfigError(
+                "CKN: argument layers expected a sequence of CKNLayers, got one CKNLayer; put it in a list"
+            )
         if not layers or not all(isinstance(layer, CKNLayer) for layer in layers):
             raise ConfigError(f"CKN: argument layers expected at least one CKNLayer and nothing else, got {layers!r}")
         self.in_channels = in_channels
@@ -112,6 +121,8 @@ class CKN(Module):
         ------
         ShapeError
             If they are not of shape (N, C, H, W) with this model's C, H and W.
+        DTypeError
+            If they are integers, which are not scaled as the training images were.
         """
         expected = (self.in_channels, *self.image_size)
         if not isinstance(x, Tensor) and not is_array(x):
@@ -120,6 +131,7 @@ class CKN(Module):
             raise ShapeError(
                 f"CKN: expected images of shape (N, {', '.join(map(str, expected))}), got {tuple(x.shape)}"
             )
+        check_floating("CKN", x)
         return x if x.dtype == self.dtype else x.astype(self.dtype)
 
     def features(self, x: Any) -> Any:
@@ -173,10 +185,17 @@ class CKN(Module):
     def predict(self, images: Any) -> Any:
         """Return the class of each image: integers (N,).
 
+        Parameters
+        ----------
+        images
+            (N, C, H, W), floats, scaled as the training images were: the loaders of `tinygrad_ckn.data` give [0, 1].
+
         Raises
         ------
         ShapeError
             If the images are not of the model's size.
+        DTypeError
+            If they are integers.
         """
         return self.scores(images).argmax(axis=1)
 
@@ -234,7 +253,8 @@ class CKN(Module):
         Parameters
         ----------
         images
-            (N, C, H, W).
+            (N, C, H, W), floats; images that the model is used on later have to be scaled as these are. The loaders of
+            `tinygrad_ckn.data` give [0, 1]: whole numbers in files are divided by 255, floats are taken as they are.
         n_patches
             At most so many for each layer, drawn uniformly from all images and positions; zero patches are left out.
         iterations
@@ -294,7 +314,7 @@ class CKN(Module):
         Parameters
         ----------
         images, labels
-            (N, C, H, W) and integers (N,).
+            (N, C, H, W), floats scaled as for `fit_unsupervised`, and integers (N,).
         epochs, batch_size, lr, momentum
             Of SGD; the rate falls to 0 on a cosine.
         loss
@@ -311,11 +331,14 @@ class CKN(Module):
 
         Raises
         ------
+        ConfigError
+            If an option is out of its range.
         DataError
             If images or labels are not what they should be.
         GradientError
             If the loss becomes NaN or infinite.
         """
+        fitting.check_descent(epochs, batch_size)
         random = generator(rng)
         array, y = self.training_set(images, labels)
         fitting.fit_filters(self, array, n_patches=n_patches, iterations=10, rng=random, report=report)

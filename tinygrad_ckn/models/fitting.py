@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_ckn.backend import Generator, xp_of
+from tinygrad_ckn.backend import Generator, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, GradientError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.classifier import L2_GRID, LOSSES, LinearFit, fit_linear
@@ -88,6 +88,14 @@ def fit_classifier(
     return fit
 
 
+def check_descent(epochs: int, batch_size: int) -> None:
+    """Raise a ConfigError unless these are whole numbers in range."""
+    if not (is_whole(epochs, 0) and is_whole(batch_size, 1)):
+        raise ConfigError(
+            f"fit: expected epochs >= 0 and batch_size >= 1, whole numbers, got {epochs!r} and {batch_size!r}"
+        )
+
+
 def descend(
     model: CKN,
     images: Any,
@@ -103,8 +111,7 @@ def descend(
     report: Callable[[Progress], None] = quiet,
 ) -> None:
     """Train all parameters that require grad by SGD, each constrained one on its sphere; l2 is on the raw weights."""
-    if epochs < 0 or batch_size < 1:
-        raise ConfigError(f"fit: expected epochs >= 0 and batch_size >= 1, got {epochs!r} and {batch_size!r}")
+    check_descent(epochs, batch_size)
     xp = xp_of(images)
     steps = math.ceil(len(images) / batch_size)
     optimizer = SGD([p for p in model.parameters() if p.requires_grad], lr=lr, momentum=momentum)

@@ -13,16 +13,25 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_ckn import ops
-from tinygrad_ckn.backend import Generator, xp_of
+from tinygrad_ckn.backend import Generator, is_whole, xp_of
 from tinygrad_ckn.backend import rng as generator
-from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.errors import ConfigError, DTypeError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.kernels import Exponential, Kernel, lengths
 from tinygrad_ckn.models.kernels import kernel as kernel_of
 from tinygrad_ckn.modes import modes
 from tinygrad_ckn.nn import Module, Parameter, Sphere, init
-from tinygrad_ckn.ops._windows import Padding, Pair, Windows, is_finite, is_whole, pair
+from tinygrad_ckn.ops._windows import Padding, Pair, Windows, is_finite, pair
 from tinygrad_ckn.ops.pool import gaussian_size
+
+
+def check_floating(owner: str, images: Any) -> None:
+    """Raise a DTypeError if images are of an integer dtype: their scale would be another than that of [0, 1]."""
+    if raw(images).dtype.kind in "iu":
+        raise DTypeError(
+            f"{owner}: expected images of dtype float32 or float64, got {images.dtype}; divide them by 255, or as the "
+            "training images were, and pass float32"
+        )
 
 
 class CKNLayer(Module):
@@ -97,6 +106,7 @@ class CKNLayer(Module):
         """Return the map of images (N, C, H, W)."""
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(f"CKNLayer: expected images of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
+        check_floating("CKNLayer", x)
         box = xp_of(raw(x)).ones((1, 1, *self.kernel_size), dtype=x.dtype)
         squares = ops.correlate2d(ops.square(x).sum(axis=1, keepdims=True), box, padding=self.padding)
         norms, inverses = lengths(squares)  # (N, 1, H, W)

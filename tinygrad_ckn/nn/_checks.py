@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from tinygrad_ckn.backend import asarray, backend_of
-from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.errors import ConfigError, DataError, DTypeError
 from tinygrad_ckn.graph import raw
 
 
@@ -55,12 +55,19 @@ def state(owner: str, mine: Mapping[str, Any], given: Mapping[str, Any], *, stri
     ------
     DataError
         If one has another shape or dtype than mine, or, when strict, names are missing or unexpected.
+    DTypeError
+        If what is given is no mapping.
 
     Examples
     --------
     >>> state("Net", {"bias": np.zeros(2)}, {"bias": [1.0, 2.0]}, strict=True)
     {'bias': array([1., 2.])}
     """
+    if not isinstance(given, Mapping):
+        raise DTypeError(
+            f"{owner}.load_state_dict: argument state expected a mapping from names to arrays, as {owner}.state_dict() "
+            f"returns, got {type(given).__name__}; open a file first, as with np.load(path)"
+        )
     missing = [name for name in mine if name not in given]
     unexpected = [name for name in given if name not in mine]
     arrays = {

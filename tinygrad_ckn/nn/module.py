@@ -120,6 +120,8 @@ class Module(ABC):
         ------
         DataError
             If a shape, a dtype or, when strict, a name does not fit; all that do not are listed.
+        DTypeError
+            If the state is no mapping.
         """
         tensors = self._state()
         mine = {name: tensor.data for name, tensor in tensors.items()}

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import tinygrad_ckn
-from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.errors import DataError, DTypeError
 from tinygrad_ckn.models import CKN
 from tinygrad_ckn.training._files import PathLike, atomic_write
 
 FORMAT = "tinygrad-ckn"
 FORMAT_VERSION = 1
+MODEL = "model.safetensors"  # in the folder of a run
 _HEADER = 8  # bytes of the length that a safetensors file starts with
 
 
@@ -24,12 +25,16 @@ def save_model(model: CKN, path: PathLike) -> None:
     Parameters
     ----------
     model
-        On any device.
+        On any device. Kernels of your own have to be registered, see `models.kernels`.
     path
         The file, written or replaced; its folder must exist.
 
     Raises
     ------
+    DTypeError
+        If the model is no CKN.
+    ConfigError
+        If a kernel is not registered.
     DataError
         If the folder does not exist.
     OSError
@@ -37,6 +42,11 @@ def save_model(model: CKN, path: PathLike) -> None:
     """
     from safetensors.numpy import save
 
+    if not isinstance(model, CKN):
+        raise DTypeError(
+            f"save_model: argument model expected a CKN, got {type(model).__name__}; of another module save the "
+            "arrays, np.savez(path, **module.state_dict())"
+        )
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
@@ -52,7 +62,7 @@ def load_model(path: PathLike) -> CKN:
     Parameters
     ----------
     path
-        The file.
+        The file, or the folder of a run, whose model.safetensors is read.
 
     Raises
     ------
@@ -70,6 +80,8 @@ def load_model(path: PathLike) -> CKN:
     True
     """
     path = Path(path)
+    if (path / MODEL).is_file():
+        path /= MODEL
     metadata, tensors = _read(path)
     _check_format(path, metadata)
     model = _build(path, metadata.get("architecture", ""))

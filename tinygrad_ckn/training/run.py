@@ -15,7 +15,7 @@ import tinygrad_ckn
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models import CKN
 from tinygrad_ckn.training._files import PathLike, atomic_write
-from tinygrad_ckn.training.checkpoint import load_model, save_model
+from tinygrad_ckn.training.checkpoint import MODEL, load_model, save_model
 
 FORMAT = "tinygrad-ckn run"
 FORMAT_VERSION = 1
@@ -108,7 +108,7 @@ class Run:
     @property
     def model_path(self) -> Path:
         """The model's file."""
-        return self.folder / "model.safetensors"
+        return self.folder / MODEL
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append a line to metrics.jsonl; it is in the file when this returns."""
