@@ -156,7 +156,7 @@ def trainable(owner: str, params: Iterable[Tensor]) -> list[Tensor]:
     >>> len(trainable("SGD", [Tensor([1.0], requires_grad=True)]))
     1
     """
-    if not isinstance(params, Iterable):
+    if isinstance(params, Tensor) or not isinstance(params, Iterable):
         raise DTypeError(
             f"{owner}: argument params expected an iterable of tensors, got {type(params).__name__}; "
             "pass module.parameters() or a list"
