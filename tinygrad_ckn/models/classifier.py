@@ -1,7 +1,7 @@
 """A linear classifier on given features, by preconditioned L-BFGS.
 
 n examples, D features, k classes, X (n, D) centred and scaled to mean squared norm 1. Minimises
-(1/n) sum L(y_i, W x_i + b) + l2/2 |W|^2 over W and b (Mairal 2016, section 3.2). Plain L-BFGS is slow on CKN
+(1/n) sum L(y_i, W x_i + b) + l2/2 |W|^2 over W and b (Mairal 2016). Plain L-BFGS is slow on CKN
 features, whose covariance is badly conditioned; in V = W R^T with R^T R = X^T X / n + 2 l2 I the problem is nearly
 round, for the Hessian of the loss is at most a multiple of X^T X / n.
 """

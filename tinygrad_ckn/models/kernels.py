@@ -1,6 +1,6 @@
 """Homogeneous dot-product kernels K(x, y) = |x| |y| kappa(<x, y> / (|x| |y|)), 0 where a vector is 0; kappa(1) = 1.
 
-Sources: Mairal 2016 (arXiv 1605.06265), section 2.1; Cho and Saul 2009 for the arc-cosine kernels.
+Sources: Mairal 2016 (arXiv 1605.06265); Cho and Saul 2009 for the arc-cosine kernels.
 
 A kernel of your own is a subclass of Kernel with kappa. To be saved with a model it has to be a frozen dataclass, whose
 fields are its parameters, and registered under a name, also in the program that loads the model:

@@ -2,7 +2,7 @@
 
 N batch, C channels, H x W image, p filters of kh x kw, Z (p, C*kh*kw) the filters as rows, x a patch, s subsampling:
 
-    psi(x) = (kappa(Z Z^T) + eps I)^(-1/2) |x| kappa(Z x / |x|)        Mairal 2016 (arXiv 1605.06265), equation (5)
+    psi(x) = (kappa(Z Z^T) + eps I)^(-1/2) |x| kappa(Z x / |x|)        Mairal 2016 (arXiv 1605.06265)
 
 evaluated at every patch, then pooled with Gaussian weights. Pooling is linear in positions and the matrix acts on
 channels, so they commute: the matrix is applied after pooling, to s^2 times fewer positions.

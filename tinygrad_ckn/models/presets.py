@@ -1,6 +1,6 @@
 """The published architectures, as rows of (filters, kernel size, subsampling, kernel).
 
-unsup-*: two layers learned without labels (Mairal 2016, arXiv 1605.06265, section 4.1; Chen, github.com/claying).
+unsup-*: two layers learned without labels (Mairal 2016, arXiv 1605.06265).
 ckn5: the 5-layer, ckn14: the 14-layer supervised network for CIFAR-10 of the same line of work.
 """
 

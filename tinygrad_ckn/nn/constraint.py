@@ -29,7 +29,7 @@ class Constraint(Protocol):
 class Sphere:
     """Arrays (p, ...) of which each data[i], flattened over the other axes, is a unit vector.
 
-    Source: Mairal 2016 (arXiv 1605.06265), section 3: the filters' gradient is projected on the tangent space, and
+    Source: Mairal 2016 (arXiv 1605.06265): the filters' gradient is projected on the tangent space, and
     the filters are normalised after each step.
 
     Examples

@@ -139,7 +139,7 @@ def orthogonal(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "floa
     """Return gain times orthonormal rows, or orthonormal columns if there are more rows than columns.
 
     Filters count as rows of in*kh*kw numbers. Uniform over such matrices: the Q of a Gaussian matrix's QR factors, its
-    columns given the signs of R's diagonal (Mezzadri 2007, arXiv math-ph/0609050, section 5).
+    columns given the signs of R's diagonal (Mezzadri 2007, arXiv math-ph/0609050).
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """kappa, the function of the cosine u of two patches that makes a homogeneous dot-product kernel |x||y| kappa(u).
 
 All have kappa(1) = 1 and non-negative power series. Sources: Mairal 2016 (arXiv 1605.06265) for the exponential;
-Cho and Saul 2009, equations (3) to (7), for the arc-cosine kernels of order 0 and 1.
+Cho and Saul 2009 for the arc-cosine kernels of order 0 and 1.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ With lyapunov(Y, Q) the solution X of YX + XY = Q:
     Y = A^(1/2)              has  A_bar = lyapunov(Y, sym Y_bar)
     X = lyapunov(A, Q)       has  Q_bar = lyapunov(A, X_bar),  A_bar = -sym(Q_bar X^T + X^T Q_bar)
 In the eigenbasis of A these divide by sums of eigenvalues, never by differences, so repeated ones are harmless.
-Derivation: differentiate Y A Y = I, Y Y = A and A X + X A = Q; cf. Higham, Functions of Matrices (2008), 6.1.
+Derivation: differentiate Y A Y = I, Y Y = A and A X + X A = Q; cf. Higham, Functions of Matrices (2008).
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def inverse_sqrt(a: Any, *, eps: float = 0.0, convention: str = "inside") -> Any
     eps
         At least 0.
     convention
-        "inside": (A + eps I)^(-1/2), as in Mairal 2016 (arXiv 1605.06265), equation (5).
+        "inside": (A + eps I)^(-1/2), as in Mairal 2016 (arXiv 1605.06265).
         "outside": eigenvalues 1 / (sqrt(lambda) + eps), as other CKN codes have it.
 
     Raises

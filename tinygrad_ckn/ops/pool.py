@@ -61,7 +61,7 @@ def gaussian_pool2d(xp: Namespace, x: Array, subsampling: float) -> Any:
 
     Output i is centred at i*s, i = 0 .. floor((H-1)/s), with weights exp(-(z - i s)^2 / s^2) over |z - i s| <= s that
     sum to 1 as if the image went on; outside it is zero. s may be fractional; s = 1 is the identity.
-    Source: Mairal 2016 (arXiv 1605.06265), section 2.2, with this truncation.
+    Source: Mairal 2016 (arXiv 1605.06265), with this truncation.
 
     Raises
     ------

@@ -20,7 +20,7 @@ class Optimizer(ABC):
     A parameter with a `constraint` stays on it: its gradient and its weight decay are projected on the tangent space
     before anything is made of them, after the step the data are retracted, and the running mean of the gradients, if
     the optimiser keeps one, is projected on the tangent space of the new point.
-    Source: Absil, Mahony & Sepulchre 2008, Optimization Algorithms on Matrix Manifolds, sections 4.1 and 8.1.3.
+    Source: Absil, Mahony & Sepulchre 2008, Optimization Algorithms on Matrix Manifolds.
 
     A parameter whose `grad` is None is skipped. Parameters get new arrays: nothing that shares the memory of their old
     ones, or of their gradients, changes.

@@ -52,10 +52,10 @@ case(
 )
 
 # Reductions
-outside = bad(xp.ones((2, 3)), 2, error=ShapeError, match=r"axis 2.*\(2, 3\)")
+outside = bad(xp.ones((2, 3)), 2, error=ShapeError, match="argument axis expected distinct axes of 2, got 2")
 nothing = bad(xp.ones((2, 0)), error=ShapeError, match="at least one element")
 case(ops.sum, cube, axis=axes, keepdims=flags, linear=True, errors=[complex_x])
-case(ops.mean, solid, axis=axes, keepdims=flags, linear=True, errors=[nothing])
+case(ops.mean, solid, axis=axes, keepdims=flags, linear=True, errors=[nothing, outside])
 case(
     ops.var,
     arrays(2, 3, 2),
