@@ -1,0 +1,298 @@
+"""How the CPU's cores and memory are used: a pool of threads over tiles, BLAS at one thread, memory used again.
+
+NumPy's ufuncs use one thread and release the GIL, as BLAS does. So work is cut into tiles that fit a core's cache, and
+`for_each` spreads them over the threads; BLAS is held at one thread meanwhile, for its own threads would wait for each
+other, spinning, on cores that others need. The caller works too, so a call from within a tile, or from another Python
+thread while all workers are busy, goes on by itself and never waits for ever. How work is cut never depends on the
+number of threads, so that results do not either.
+
+Memory comes from `scratch` (each thread's own, for the length of a tile) and from `empty` (for results: what was
+given up is handed out again, for pages fresh from the system cost more than the arithmetic on them).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+
+from tinygrad_ckn.backend import Shape, is_whole
+from tinygrad_ckn.errors import ConfigError
+
+T = TypeVar("T")
+
+CACHE_BYTES = 2**20  # of a core: what the arrays of a tile should fit in
+GROUPS = 8  # partial sums of a reduction over tiles, whatever the number of threads
+_SERIAL = 2**18  # multiplications up to which BLAS itself takes one thread
+_RECYCLED = 2**20  # bytes from which results are taken from memory used before
+_IDLE = 2**29  # bytes of memory kept for that at most
+_ALIGNMENT = 64
+
+
+def _default_threads() -> int:
+    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Blas:
+    """Holds the BLAS libraries at one thread while anybody is inside."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.depth = 0
+        self.before: list[tuple[Any, int]] = []
+        self.libraries: list[Any] | None = None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.libraries is None:
+                from threadpoolctl import ThreadpoolController
+
+                self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+            if self.depth == 0:
+                self.before = [(library, library.get_num_threads()) for library in self.libraries]
+                self._set((library, 1) for library, _ in self.before)
+            self.depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.depth -= 1
+            if self.depth == 0:
+                self._set(self.before)
+
+    def forked(self) -> None:
+        """Take back, in the child of a fork, what threads that do not exist there had set."""
+        self.lock = threading.Lock()
+        if self.depth:
+            self.depth = 0
+            self._set(self.before)
+
+    @staticmethod
+    def _set(threads: Iterable[tuple[Any, int]]) -> None:
+        for library, n in threads:
+            if n > 1 or library.get_num_threads() > 1:
+                library.set_num_threads(n)
+
+
+class _Memory:
+    """Blocks of memory that results gave up, to be handed out again."""
+
+    def __init__(self) -> None:
+        self.lent: dict[int, tuple[weakref.ref[Any], Any]] = {}  # by the id of the reference: arrays have no hash
+        self.returned: deque[Any] = deque()  # by garbage collection, in whatever thread, so nothing but appended to
+        self.idle: list[Any] = []  # the one given back last is at the end
+        self.lock = threading.Lock()
+
+    def empty(self, shape: Shape, dtype: Any) -> Any:
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if size < _RECYCLED:
+            return np.empty(shape, dtype)
+        block = self._take(size)
+        whole = np.frombuffer(memoryview(block)[:size], dtype)  # what all views of it have as base and keep alive
+        reference = weakref.ref(whole, self._give_back)
+        self.lent[id(reference)] = reference, block
+        return whole.reshape(shape)
+
+    def _take(self, size: int) -> Any:
+        with self.lock:
+            while self.returned:
+                self.idle.append(self.returned.popleft())
+            fitting = [i for i, block in enumerate(self.idle) if size <= block.nbytes <= size + size // 4]
+            taken = self.idle.pop(min(reversed(fitting), key=lambda i: self.idle[i].nbytes)) if fitting else None
+            total = sum(block.nbytes for block in self.idle)
+            while total > _IDLE:
+                total -= self.idle.pop(0).nbytes
+        return _aligned(size) if taken is None else taken
+
+    def _give_back(self, reference: weakref.ref[Any]) -> None:
+        self.returned.append(self.lent.pop(id(reference))[1])
+
+
+def _aligned(size: int) -> Any:
+    """Return bytes that begin where a cache line does: vector instructions cross none."""
+    block = np.empty(size + _ALIGNMENT, np.uint8)
+    return block[-block.ctypes.data % _ALIGNMENT :][:size]
+
+
+class _Scratch(threading.local):
+    """A thread's buffers, by name."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[str, Any] = {}
+
+
+_blas = _Blas()
+_memory = _Memory()
+_scratch = _Scratch()
+_pool: ThreadPoolExecutor | None = None
+_pool_lock = threading.Lock()
+_threads = _default_threads()
+
+
+def get_num_threads() -> int:
+    """Return how many threads the library computes with on the CPU.
+
+    Examples
+    --------
+    >>> get_num_threads() >= 1
+    True
+    """
+    return _threads
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many threads the library computes with on the CPU; results do not depend on it.
+
+    The default is OMP_NUM_THREADS, where the environment has it, else the number of cores this process may use.
+
+    Raises
+    ------
+    ConfigError
+        If n is not a whole number of at least 1.
+
+    Examples
+    --------
+    >>> set_num_threads(get_num_threads())
+    """
+    global _pool, _threads  # noqa: PLW0603  # one pool for the process
+    if not is_whole(n, 1):
+        raise ConfigError(f"set_num_threads: argument n expected a whole number >= 1, got {n!r}")
+    with _pool_lock:
+        if n != _threads:
+            _threads = int(n)
+            if _pool is not None:
+                _pool.shutdown(wait=False)
+                _pool = None
+
+
+def one_blas_thread() -> Any:
+    """Return a context in which BLAS uses one thread: for small matrices, whose parts it would only wait for."""
+    return _blas
+
+
+def _submit(helpers: int, work: Callable[[], None]) -> list[Future[None]]:
+    """Ask the pool for help; workers that are busy will not come."""
+    global _pool  # noqa: PLW0603
+    with _pool_lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(max(1, _threads - 1), thread_name_prefix="tinygrad-ckn")
+        return [_pool.submit(work) for _ in range(helpers)]
+
+
+def for_each(function: Callable[[T], object], items: Sequence[T]) -> None:
+    """Call a function with each item, on the threads of the pool and this one, with one BLAS thread each.
+
+    The first error of a call ends it and is raised here. Calls may be made from several threads and from within one.
+    """
+    with _blas:
+        helpers = min(_threads, len(items)) - 1
+        if helpers <= 0:
+            for item in items:
+                function(item)
+            return
+        remaining = iter(items)  # shared: next() on it is atomic
+        failed = threading.Event()
+
+        def work() -> None:
+            for item in remaining:
+                if failed.is_set():
+                    return
+                try:
+                    function(item)
+                except BaseException:
+                    failed.set()
+                    raise
+
+        futures = _submit(helpers, work)
+        try:
+            work()
+        finally:
+            for future in futures:
+                if not future.cancel():
+                    future.exception()  # waits
+        for future in futures:
+            if not future.cancelled():
+                future.result()
+
+
+def sum_of(function: Callable[[T, Any], object], items: Sequence[T], start: Callable[[], Any]) -> Any:
+    """Return the sum over items of what function(item, total) adds to its total; start() makes a zero.
+
+    Each of at most GROUPS runs of consecutive items has a total of its own, which are added in order: the same bits
+    for any number of threads.
+    """
+    count = max(1, min(GROUPS, len(items)))
+    bounds = [len(items) * i // count for i in range(count + 1)]
+    totals: list[Any] = [None] * count
+
+    def group(i: int) -> None:
+        totals[i] = start()
+        for item in items[bounds[i] : bounds[i + 1]]:
+            function(item, totals[i])
+
+    for_each(group, range(count))
+    total = totals[0]
+    for other in totals[1:]:
+        total += other
+    return total
+
+
+def tiles(n: int, bytes_each: float, limit: float = CACHE_BYTES, least: int = 1) -> list[slice]:
+    """Cut n things into slices of which each has at most `limit` bytes, but `least` things at least."""
+    step = max(least, int(limit // max(1, bytes_each)), 1)
+    return [slice(i, min(i + step, n)) for i in range(0, n, step)]
+
+
+def scratch(name: str, shape: Shape, dtype: Any) -> Any:
+    """Return an array of this thread's own, with whatever is in it, until the name is asked for again."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    buffer = _scratch.buffers.get(name)
+    if buffer is None or buffer.nbytes < size:
+        buffer = _scratch.buffers[name] = _aligned(size)
+    return buffer[:size].view(dtype).reshape(shape)
+
+
+def empty(shape: Shape, dtype: Any) -> Any:
+    """Return a new array with whatever is in it; large ones in memory that arrays given up had before."""
+    return _memory.empty(shape, dtype)
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """Return the matrix product of arrays as `numpy.matmul`, large ones in blocks of rows or of the batch."""
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        return np.matmul(a, b)  # vectors, and what NumPy refuses
+    *_, m, k = a.shape
+    n = b.shape[-1]
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    if math.prod(batch) * m * k * n <= _SERIAL:
+        return np.matmul(a, b)
+    y = empty((*batch, m, n), np.result_type(a, b))
+    if y.ndim == 2:
+        cuts = tiles(m, k * n, limit=2**22, least=64)  # 4 M multiplications a block: some 0.1 ms
+        for_each(lambda rows: np.matmul(a[rows], b, out=y[rows]), cuts)
+        return y
+    a, b = (np.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (a, b))
+    cuts = tiles(batch[0], math.prod(batch[1:]) * m * k * n, limit=2**22)
+    for_each(lambda part: np.matmul(a[part], b[part], out=y[part]), cuts)
+    return y
+
+
+def _forked() -> None:
+    """Begin anew in the child of a fork, where no thread but the forking one exists."""
+    global _memory, _pool, _pool_lock  # noqa: PLW0603
+    _pool, _pool_lock = None, threading.Lock()
+    _memory = _Memory()
+    _blas.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
