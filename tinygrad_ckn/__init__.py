@@ -3,10 +3,11 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_ckn import graph, ops
+from tinygrad_ckn import cpu, graph, ops
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.functional import checkpoint, hessian, hvp, jacobian, jvp, vjp
 from tinygrad_ckn.modes import detect_anomaly, enable_grad, no_grad
+from tinygrad_ckn.parallel import get_num_threads, set_num_threads
 from tinygrad_ckn.tensor import Tensor, from_dlpack
 
 __version__ = "0.1.0"
@@ -27,10 +28,12 @@ __all__ = [
     "Tensor",
     "__version__",
     "checkpoint",
+    "cpu",
     "data",
     "detect_anomaly",
     "enable_grad",
     "from_dlpack",
+    "get_num_threads",
     "grad",
     "graph",
     "hessian",
@@ -42,6 +45,7 @@ __all__ = [
     "no_grad",
     "ops",
     "optim",
+    "set_num_threads",
     "testing",
     "training",
     "vjp",

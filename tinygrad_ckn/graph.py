@@ -122,23 +122,23 @@ class Node:
         """Return the gradient of each operand, given that of the output; None where there is none or it is unwanted."""
         env = self.fresh_env(differentiable)
         env["g"] = g
-        rules, operands = self.primitive.rules, self.primitive.operands
-        if self.primitive.variadic:
-            function, needs = rules[operands[0]]
-            pulled = list(function(*[env[need] for need in needs]))
-            if len(pulled) != len(self.edges):
-                raise GradientError(
-                    f"{self.name}: the rule of {operands[0]} expected to return {len(self.edges)} gradients, "
-                    f"got {len(pulled)}"
-                )
+        asked = [edge is not None and (wanted is None or edge in wanted) for edge in self.edges]
+        primitive = self.primitive
+        if primitive.joint is None:
+            pulled: list[Any] = []
+            for name, ask in zip(primitive.operands, asked, strict=False):
+                rule = primitive.rules[name] if ask else None
+                pulled.append(rule and rule.function(*[env[need] for need in rule.needs]))
             return pulled
-        gradients: list[Any] = []
-        for name, edge in zip(operands, self.edges, strict=False):
-            if edge is None or (wanted is not None and edge not in wanted):
-                gradients.append(None)
-            else:
-                function, needs = rules[name]
-                gradients.append(function(*[env[need] for need in needs]))
+        count = len(asked) if primitive.variadic else len(primitive.operands)  # trailing ones may be left out
+        env["wanted"] = (*asked, *[False] * (count - len(asked)))
+        function, needs = primitive.joint
+        gradients = list(function(*[env[need] for need in needs]))
+        if len(gradients) != count:
+            raise GradientError(
+                f"{self.name}: the rule of {', '.join(primitive.operands)} expected to return {count} gradients, "
+                f"got {len(gradients)}"
+            )
         return gradients
 
     def check_retained(self) -> None:
@@ -221,6 +221,8 @@ def apply(primitive: Primitive[Any], args: Sequence[Any], options: dict[str, Any
         bit += 1
     if options_left or len(args) > bit:
         _check_options(primitive, arrays, options_left)
+    if wanted and primitive.saves_on_demand:
+        options_left = {**options_left, "saving": True}
     y, saved = primitive.compute(arrays, options_left)
     if modes.anomaly:
         check_finite(y, f"the forward of {primitive.name!r}, called at {users_line()},")
@@ -253,7 +255,7 @@ def _check_options(primitive: Primitive[Any], arrays: Sequence[Any], options: Ma
 
 
 def _check_rules(primitive: Primitive[Any], edges: Sequence[Edge | None]) -> None:
-    if len(primitive.rules) < len(primitive.operands):
+    if primitive.joint is None and len(primitive.rules) < len(primitive.operands):
         names = primitive.operands * (len(edges) if primitive.variadic else 1)
         for name, edge in zip(names, edges, strict=False):
             if edge is not None and name not in primitive.rules:

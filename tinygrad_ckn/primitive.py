@@ -10,7 +10,15 @@
 output and returns that of its operand. Its parameter names say what it needs, and so what is retained until then:
 `y` (the output), any operand, any option, `<operand>_shape` (costs nothing), and `saved`: what a forward declared with
 `saves=True` returned beside its output, for a rule to reuse. `saved` is None while the rule itself is differentiated.
+A forward to which saving is not free has a keyword option `saving=False`, which is True where a rule will ask for it.
 Rules are written with public operations, which take arrays and Tensors alike, so they can be differentiated again.
+
+Where the gradients of several operands share most of their work, one rule returns them all, in a list in the order of
+the operands, with None where `wanted` (a bool for each operand) says that nobody asks:
+
+    fused.vjp_jointly(lambda g, x, z, saved, wanted: [...])
+
+Primitives of any number of operands (`*arrays: Array`) have such a rule always.
 """
 
 from __future__ import annotations
@@ -66,6 +74,7 @@ class Primitive(Generic[P]):
         self.forward = forward
         self.broadcasts = broadcasts
         self.saves = saves
+        self.saves_on_demand = saves and "saving" in inspect.signature(forward).parameters
         self.names = tuple(p.name for p in parameters)
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         self.operands = tuple(p.name for p in parameters if Array in (hints[p.name], *get_args(hints[p.name])))
@@ -73,6 +82,7 @@ class Primitive(Generic[P]):
         self.positions = tuple(self.names.index(name) for name in self.operands)
         self.leading = self.positions == tuple(range(len(self.positions)))
         self.rules: dict[str, Rule] = {}
+        self.joint: Rule | None = None  # instead of all others
         self.kernels: dict[str, Callable[..., Any]] = {}
         self._plans: dict[int, Plan] = {}
 
@@ -96,12 +106,35 @@ class Primitive(Generic[P]):
 
     def vjp(self, **rules: Callable[..., Any]) -> None:
         """Set the rule of each operand; names that the primitive does not have are an error right here."""
-        known = {"g", "y", *self.names, *(f"{name}_shape" for name in self.operands), *(["saved"] * self.saves)}
         for operand, function in rules.items():
-            needs = tuple(inspect.signature(function).parameters)
-            if operand not in self.operands or not known.issuperset(needs):
-                raise TypeError(f"{self.name}: the rule of {operand!r} names {needs}; known are {sorted(known)}")
-            self.rules[operand] = Rule(function, needs)
+            if operand not in self.operands:
+                raise TypeError(f"{self.name}: the rule of {operand!r} names no operand; known are {self.operands}")
+            if self.variadic:
+                self.vjp_jointly(function)
+            else:
+                self._check_one_kind(self.joint)
+                self.rules[operand] = self._rule(f"the rule of {operand!r}", function)
+
+    def vjp_jointly(self, function: Callable[..., Sequence[Any]]) -> None:
+        """Set one rule for all operands, instead of one for each; see the head of this file."""
+        self._check_one_kind(self.rules)
+        self.joint = self._rule("the joint rule", function, "wanted")
+
+    def _check_one_kind(self, other: object) -> None:
+        if other:
+            raise TypeError(f"{self.name}: expected one joint rule or a rule for each operand, got both; leave one out")
+
+    def _rule(self, what: str, function: Callable[..., Any], *more: str) -> Rule:
+        known = {"g", "y", *self.names, *(f"{name}_shape" for name in self.operands), *(["saved"] * self.saves), *more}
+        needs = tuple(inspect.signature(function).parameters)
+        if not known.issuperset(needs):
+            raise TypeError(f"{self.name}: {what} names {needs}; known are {sorted(known)}")
+        return Rule(function, needs)
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether there is a rule for an operand at least."""
+        return bool(self.rules or self.joint)
 
     def kernel(self, device: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Register a forward for one device, with the signature and the results of the plain one."""
@@ -169,9 +202,9 @@ class Primitive(Generic[P]):
     def plan(self, wanted: int) -> Plan:
         """Return what to retain when the operands whose bits are set in `wanted` need a gradient."""
         if wanted not in self._plans:
-            operands = self.operands if not self.variadic else self.operands * wanted.bit_length()
-            names = {name for bit, name in enumerate(operands) if wanted >> bit & 1}
-            needs = {need for name in names for need in self.rules[name].needs}
+            names = [name for bit, name in enumerate(self.operands) if wanted >> bit & 1]
+            rules = [self.joint] if self.joint else [self.rules[name] for name in names]
+            needs = {need for rule in rules for need in rule.needs}
             number = {name: (self.positions[i], i) for i, name in enumerate(self.operands)}
             self._plans[wanted] = Plan(
                 operands=tuple((name, *number[name]) for name in self.operands if name in needs),

@@ -27,15 +27,10 @@ from typing import Any
 
 from tinygrad_ckn import ops
 from tinygrad_ckn.errors import ConfigError, ShapeError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.ops import kappa as kappas
 from tinygrad_ckn.ops._windows import is_finite
-
-
-def lengths(squares: Any) -> tuple[Any, Any]:
-    """Return norms and their inverses from squared norms; at 0 they are 0 and 1, with zero derivatives."""
-    positive = raw(squares) > 0
-    safe = ops.sqrt(ops.where(positive, squares, 1))
-    return ops.where(positive, safe, 0), 1 / safe
+from tinygrad_ckn.ops.ckn_map import lengths
+from tinygrad_ckn.ops.kappa import Kappa
 
 
 class Kernel(ABC):
@@ -44,6 +39,10 @@ class Kernel(ABC):
     @abstractmethod
     def kappa(self, u: Any) -> Any:
         """Return kappa of cosines u, elementwise; Tensors or arrays."""
+
+    def fused(self) -> Kappa | None:
+        """Return kappa with its derivative, for the fused map of a layer; None: the layer composes it of operations."""
+        return None
 
     def __call__(self, x: Any, y: Any | None = None) -> Any:
         """Return the Gram matrix K(x_i, y_j).
@@ -106,6 +105,10 @@ class Exponential(Kernel):
         """Return exp((u - 1) / sigma^2)."""
         return ops.kappa_exponential(u, 1 / self.sigma**2)
 
+    def fused(self) -> Kappa:
+        """Return kappa with its derivative."""
+        return kappas.exponential(1 / self.sigma**2)
+
 
 @dataclass(frozen=True)
 class Polynomial(Kernel):
@@ -127,6 +130,10 @@ class Polynomial(Kernel):
         """Return u^degree."""
         return ops.kappa_polynomial(u, self.degree)
 
+    def fused(self) -> Kappa:
+        """Return kappa with its derivative."""
+        return kappas.polynomial(self.degree)
+
 
 @dataclass(frozen=True)
 class ArcCosine0(Kernel):
@@ -142,6 +149,10 @@ class ArcCosine0(Kernel):
         """Return 1 - arccos(u)/pi."""
         return ops.kappa_arccos0(u)
 
+    def fused(self) -> Kappa:
+        """Return kappa with its derivative."""
+        return kappas.arccos0()
+
 
 @dataclass(frozen=True)
 class ArcCosine1(Kernel):
@@ -156,6 +167,10 @@ class ArcCosine1(Kernel):
     def kappa(self, u: Any) -> Any:
         """Return (u (pi - arccos u) + sqrt(1 - u^2))/pi."""
         return ops.kappa_arccos1(u)
+
+    def fused(self) -> Kappa:
+        """Return kappa with its derivative."""
+        return kappas.arccos1()
 
 
 KERNELS: dict[str, type[Kernel]] = {

@@ -13,15 +13,16 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_ckn import ops
-from tinygrad_ckn.backend import Generator, is_whole, xp_of
+from tinygrad_ckn.backend import Generator, is_whole
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import ConfigError, DTypeError, ShapeError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.models.kernels import Exponential, Kernel, lengths
+from tinygrad_ckn.models.kernels import Exponential, Kernel
 from tinygrad_ckn.models.kernels import kernel as kernel_of
 from tinygrad_ckn.modes import modes
 from tinygrad_ckn.nn import Module, Parameter, Sphere, init
 from tinygrad_ckn.ops._windows import Padding, Pair, Windows, is_finite, pair
+from tinygrad_ckn.ops.ckn_map import composed
 from tinygrad_ckn.ops.pool import gaussian_size
 
 
@@ -107,15 +108,14 @@ class CKNLayer(Module):
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(f"CKNLayer: expected images of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         check_floating("CKNLayer", x)
-        box = xp_of(raw(x)).ones((1, 1, *self.kernel_size), dtype=x.dtype)
-        squares = ops.correlate2d(ops.square(x).sum(axis=1, keepdims=True), box, padding=self.padding)
-        norms, inverses = lengths(squares)  # (N, 1, H, W)
-        cosines = ops.correlate2d(x, self.weight, padding=self.padding) * inverses  # (N, p, H, W)
-        y = norms * self.kernel.kappa(cosines)
-        if self.subsampling > 1:
-            y = ops.gaussian_pool2d(y, self.subsampling)
+        kappa = self.kernel.fused()
+        if kappa is None:
+            y = composed(x, self.weight, self.kernel.kappa, self.padding, self.subsampling)
+        else:
+            y = ops.ckn_map(x, self.weight, kappa, padding=self.padding, subsampling=self.subsampling)
         n, p, height, width = y.shape
-        return ops.matmul(self.transform(), y.reshape((n, p, height * width))).reshape((n, p, height, width))
+        rows = y.transpose((0, 2, 3, 1)).reshape((n * height * width, p))
+        return ops.matmul(rows, self.transform()).reshape((n, height, width, p)).transpose((0, 3, 1, 2))
 
     def transform(self) -> Any:
         """Return (kappa(Z Z^T) + eps I)^(-1/2), (p, p); computed once for given filters in eval without recording."""

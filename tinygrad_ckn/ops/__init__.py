@@ -17,6 +17,7 @@ from tinygrad_ckn.ops.arithmetic import (
     power,
     subtract,
 )
+from tinygrad_ckn.ops.ckn_map import ckn_map
 from tinygrad_ckn.ops.correlate import correlate2d, correlate2d_input, correlate2d_weight
 from tinygrad_ckn.ops.elementwise import (
     abs,
@@ -72,6 +73,7 @@ __all__ = [
     "avg_pool2d",
     "avg_unpool2d",
     "broadcast_to",
+    "ckn_map",
     "clip",
     "concatenate",
     "correlate2d",

@@ -7,6 +7,8 @@ Cho and Saul 2009 for the arc-cosine kernels of order 0 and 1.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_ckn.backend import Array, Namespace, floating, is_whole
@@ -89,3 +91,103 @@ kappa_exponential.vjp(u=lambda g, alpha, y: g * y * alpha, alpha=lambda g, u, y:
 kappa_polynomial.vjp(u=lambda g, u, degree: g * (degree * power(u, degree - 1)) if degree > 1 else g)
 kappa_arccos0.vjp(u=lambda g, u: g * _arccos0_slope(u))
 kappa_arccos1.vjp(u=lambda g, u: g * kappa_arccos0(u))
+
+
+@dataclass(frozen=True, slots=True)
+class Kappa:
+    """A kappa with its derivative, as the fused map of a CKN layer takes it (`ops.ckn_map`).
+
+    Attributes
+    ----------
+    of
+        kappa of Tensors or arrays, as a composition of operations.
+    value
+        value(xp, u, out) writes kappa(u) to out; out may be u itself.
+    slope
+        slope(xp, u, value, out) writes kappa'(u) to out, given value = kappa(u); out is neither of them.
+    """
+
+    of: Callable[[Any], Any]
+    value: Callable[[Namespace, Any, Any], None]
+    slope: Callable[[Namespace, Any, Any, Any], None]
+
+
+def exponential(alpha: float) -> Kappa:
+    """Return `kappa_exponential` of a fixed alpha, with its derivative alpha kappa.
+
+    Examples
+    --------
+    >>> exponential(2.0).of(np.array([1.0, 0.5])).round(4).tolist()
+    [1.0, 0.3679]
+    """
+
+    def value(xp: Namespace, u: Any, out: Any) -> None:
+        xp.multiply(u, alpha, out=out)
+        out -= alpha
+        xp.exp(out, out=out)
+
+    def slope(xp: Namespace, u: Any, value: Any, out: Any) -> None:
+        xp.multiply(value, alpha, out=out)
+
+    return Kappa(lambda u: kappa_exponential(u, alpha), value, slope)
+
+
+def polynomial(degree: int) -> Kappa:
+    """Return `kappa_polynomial` of a degree, with its derivative degree u^(degree - 1).
+
+    Examples
+    --------
+    >>> polynomial(2).of(np.array([1.0, 0.5])).tolist()
+    [1.0, 0.25]
+    """
+
+    def value(xp: Namespace, u: Any, out: Any) -> None:
+        if degree == 2:
+            xp.multiply(u, u, out=out)
+        else:
+            xp.power(u, degree, out=out)
+
+    def slope(xp: Namespace, u: Any, value: Any, out: Any) -> None:
+        if degree == 2:
+            xp.multiply(u, 2, out=out)
+        else:
+            xp.power(u, degree - 1, out=out)
+            out *= degree
+
+    return Kappa(lambda u: kappa_polynomial(u, degree), value, slope)
+
+
+def arccos0() -> Kappa:
+    """Return `kappa_arccos0` with its derivative, taken as 0 at u = +-1.
+
+    Examples
+    --------
+    >>> arccos0().of(np.array([1.0, 0.0])).tolist()
+    [1.0, 0.5]
+    """
+
+    def value(xp: Namespace, u: Any, out: Any) -> None:
+        out[...] = kappa_arccos0.forward(xp, u)
+
+    def slope(xp: Namespace, u: Any, value: Any, out: Any) -> None:
+        out[...] = _arccos0_slope(u)
+
+    return Kappa(kappa_arccos0, value, slope)
+
+
+def arccos1() -> Kappa:
+    """Return `kappa_arccos1` with its derivative, `kappa_arccos0`.
+
+    Examples
+    --------
+    >>> arccos1().of(np.array([1.0, -1.0])).tolist()
+    [1.0, 0.0]
+    """
+
+    def value(xp: Namespace, u: Any, out: Any) -> None:
+        out[...] = kappa_arccos1.forward(xp, u)
+
+    def slope(xp: Namespace, u: Any, value: Any, out: Any) -> None:
+        out[...] = kappa_arccos0.forward(xp, u)
+
+    return Kappa(kappa_arccos1, value, slope)

@@ -18,6 +18,7 @@ from tinygrad_ckn.errors import ConfigError, DTypeError, LinearAlgebraError, Sha
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.ops.arithmetic import add
 from tinygrad_ckn.ops.matmul import matmul
+from tinygrad_ckn.parallel import one_blas_thread
 from tinygrad_ckn.primitive import primitive
 
 
@@ -45,7 +46,7 @@ def _eigh(xp: Namespace, op: str, a: Any) -> tuple[Any, Any]:
     skew, size = (xp.abs(m).max(axis=(-2, -1)) for m in (a - _transpose(a), a)) if a.size else (a, a)
     if not bool((skew <= 0.1 * size).all()):
         raise LinearAlgebraError(f"{op}: argument a expected symmetric finite matrices, got others; pass (a + a.T) / 2")
-    with backend_of(a).strict_linalg():
+    with backend_of(a).strict_linalg(), one_blas_thread():  # LAPACK's threads mostly wait for each other
         w, v = xp.linalg.eigh(_sym(a))
     return w, v
 

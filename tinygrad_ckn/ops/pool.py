@@ -49,7 +49,13 @@ def _gaussian_matrix(xp: Namespace, length: int, subsampling: float, dtype: Any)
     return xp.asarray(rows, dtype=dtype)
 
 
-def _check_subsampling(op: str, subsampling: float) -> float:
+def gaussian_matrices(xp: Namespace, size: tuple[int, int], subsampling: float, dtype: Any) -> tuple[Any, Any]:
+    """Return the matrices R (Ho, H) and C (Wo, W) of Gaussian pooling, y = R x C^T."""
+    return _gaussian_matrix(xp, size[0], subsampling, dtype), _gaussian_matrix(xp, size[1], subsampling, dtype)
+
+
+def check_subsampling(op: str, subsampling: float) -> float:
+    """Return a subsampling as a float; a ShapeError unless it is a number of at least 1."""
     if not is_finite(subsampling) or subsampling < 1:
         raise ShapeError(f"{op}: argument subsampling expected a number >= 1, got {subsampling!r}")
     return float(subsampling)
@@ -74,8 +80,8 @@ def gaussian_pool2d(xp: Namespace, x: Array, subsampling: float) -> Any:
     [0.198, 0.304, 0.198]
     """
     height, width = images("gaussian_pool2d", "x", x)[2:]
-    s = _check_subsampling("gaussian_pool2d", subsampling)
-    return _separable(xp, x, _gaussian_matrix(xp, height, s, x.dtype), _gaussian_matrix(xp, width, s, x.dtype))
+    s = check_subsampling("gaussian_pool2d", subsampling)
+    return _separable(xp, x, *gaussian_matrices(xp, (height, width), s, x.dtype))
 
 
 @primitive()
@@ -92,11 +98,11 @@ def gaussian_unpool2d(xp: Namespace, y: Array, size: tuple[int, int], subsamplin
     >>> gaussian_unpool2d(Tensor([[[[1.0]]]]), (1, 2), 2).numpy().round(3).ravel().tolist()
     [0.092, 0.072]
     """
-    s = _check_subsampling("gaussian_unpool2d", subsampling)
+    s = check_subsampling("gaussian_unpool2d", subsampling)
     expected = gaussian_size(size, s)
     if images("gaussian_unpool2d", "y", y)[2:] != expected:
         raise ShapeError(f"gaussian_unpool2d: argument y expected size {expected} for images {size}, got {y.shape}")
-    rows, columns = _gaussian_matrix(xp, size[0], s, y.dtype), _gaussian_matrix(xp, size[1], s, y.dtype)
+    rows, columns = gaussian_matrices(xp, size, s, y.dtype)
     return _separable(xp, y, rows.T, columns.T)
 
 

@@ -1,0 +1,213 @@
+"""Products of filters with all patches of a tile of images, and their adjoints: unfolded, or by Winograd's filtering.
+
+b images, C channels, Hp x Wp padded image, p filters of kh x kw, Ho x Wo output, L = b*Ho*Wo, K = C*kh*kw. Images
+are channels last, (b, Hp, Wp, C), but for few channels, of which unfolding makes long runs when they stand first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from tinygrad_ckn import parallel
+from tinygrad_ckn.backend import CPU, Shape
+from tinygrad_ckn.cpu.winograd import Winograd
+from tinygrad_ckn.ops._windows import Windows
+
+xp = CPU.xp
+
+_FEW_CHANNELS = 8
+_WINOGRAD_CHANNELS = 16  # from which the transforms, C or p times, cost less than what they save, C * p times
+
+
+class Products(Protocol):
+    """What the fused map asks of a way to correlate; all arrays are scratch but those that are handed in."""
+
+    def padded(self, x: Any) -> Any:
+        """Return images (b, H, W, C) with their border, in this way's layout."""
+
+    def squares(self, padded: Any) -> Any:
+        """Return the squared norm of each patch: (b, Ho, Wo)."""
+
+    def products(self, padded: Any, inverses: Any, out: Any) -> None:
+        """Write <z, x> / |x| for filters z and patches x to out (b, Ho, Wo, p); inverses (b, Ho, Wo) are 1 / |x|."""
+
+    def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any) -> Any:
+        """Add the gradient of the filters to total, return that of the images (b, H, W, C); None stands for unwanted.
+
+        ds (b, Ho, Wo, p) is the gradient of <z, x>, dsquares (b, Ho, Wo) that of |x|^2.
+        """
+
+    def total(self) -> Any:
+        """Return a zero gradient of the filters, in a form of this way's own."""
+
+    def weights(self, total: Any) -> Any:
+        """Return the gradient (p, C, kh, kw) of the filters from a total."""
+
+
+def products_of(z: Any, windows: Windows, size: Sequence[int]) -> Products:
+    """Choose how to correlate images of size (H, W) with filters z (p, C, kh, kw)."""
+    p, c, *kernel = z.shape
+    if kernel == [3, 3] and min(c, p) >= _WINOGRAD_CHANNELS and min(windows.output_size(size)) >= 4:
+        return _Winograd(z, windows, size)
+    return _Unfolded(z, windows, size)
+
+
+class _Geometry:
+    """Borders and norms, which both ways share; `last`: whether the channels stand last."""
+
+    def __init__(self, z: Any, windows: Windows, size: Sequence[int], padded: tuple[int, int], last: bool) -> None:
+        self.shape: Shape = z.shape
+        self.dtype = z.dtype
+        self.windows = windows
+        self.size = size
+        self.out = windows.output_size(size)
+        self.full = padded
+        self.last = last
+
+    def _inner(self, padded: Any) -> Any:
+        """Return the view (b, H, W, C) of what stands within the border."""
+        (top, _), (left, _) = self.windows.padding
+        images = padded if self.last else padded.transpose(0, 2, 3, 1)
+        return images[:, top : top + self.size[0], left : left + self.size[1]]
+
+    def padded(self, x: Any) -> Any:
+        if self.full == tuple(self.size):
+            ready = x if self.last else x.transpose(0, 3, 1, 2)
+            if ready.flags.c_contiguous:
+                return ready
+        y = self._scratch("padded", len(x))
+        if self.full != tuple(self.size):
+            y[...] = 0
+        self._inner(y)[...] = x
+        return y
+
+    def _scratch(self, name: str, b: int) -> Any:
+        channels = self.shape[1]
+        shape = (b, *self.full, channels) if self.last else (b, channels, *self.full)
+        return parallel.scratch(f"products {name}", shape, self.dtype)
+
+    def squares(self, padded: Any) -> Any:
+        (height, width), (kh, kw) = self.out, self.windows.kernel
+        squares = xp.vecdot(padded, padded) if self.last else xp.einsum("bchw,bchw->bhw", padded, padded)
+        rows = squares[:, :height].copy()
+        for i in range(1, kh):
+            rows += squares[:, i : i + height]
+        sums = rows[:, :, :width].copy()
+        for j in range(1, kw):
+            sums += rows[:, :, j : j + width]
+        return sums
+
+    def _add_squares_adjoint(self, padded: Any, dsquares: Any, dx: Any) -> None:
+        """Add to dx, of the shape of padded, the gradient that comes by way of the norms: |x|^2 has 2 x."""
+        (height, width), (kh, kw) = self.out, self.windows.kernel
+        b, *full = len(padded), *self.full
+        rows = xp.zeros((b, height, full[1]), self.dtype)
+        for j in range(kw):
+            rows[:, :, j : j + width] += dsquares
+        twice = xp.zeros((b, *full), self.dtype)
+        for i in range(kh):
+            twice[:, i : i + height] += rows
+        twice *= 2
+        part = self._scratch("norms", b)
+        xp.multiply(padded, twice[..., None] if self.last else twice[:, None], out=part)
+        dx += part
+
+
+class _Unfolded(_Geometry):
+    """A matrix product with the patches as rows."""
+
+    def __init__(self, z: Any, windows: Windows, size: Sequence[int]) -> None:
+        p, c, kh, kw = z.shape
+        super().__init__(z, windows, size, windows.padded(size), last=c > _FEW_CHANNELS or kh == kw == 1)
+        self.rows = xp.ascontiguousarray(z.transpose(0, 2, 3, 1) if self.last else z).reshape(p, c * kh * kw)
+
+    def _columns(self, padded: Any) -> Any:
+        """Return the patches (L, K) of padded images; the view of (K, L) when channels stand first."""
+        (kh, kw), (height, width), c = self.windows.kernel, self.out, self.shape[1]
+        b = len(padded)
+        if kh == kw == 1 and self.last:
+            return padded.reshape(-1, c)
+        if self.last:
+            shape = (b, height, width, kh, kw, c)
+            s = padded.strides
+            strides = (s[0], s[1], s[2], s[1], s[2], s[3])
+        else:
+            shape = (c, kh, kw, b, height, width)
+            s = padded.strides
+            strides = (s[1], s[2], s[3], s[0], s[2], s[3])
+        columns = parallel.scratch("products columns", shape, self.dtype)
+        xp.copyto(columns, xp.lib.stride_tricks.as_strided(padded, shape, strides))
+        return columns.reshape(-1, kh * kw * c) if self.last else columns.reshape(c * kh * kw, -1).T
+
+    def products(self, padded: Any, inverses: Any, out: Any) -> None:
+        columns, p = self._columns(padded), self.shape[0]
+        flat = out.reshape(-1, p)
+        if columns.shape[1] < p and not self.last:  # the fewer numbers are scaled, in long runs
+            columns.T[...] *= inverses.reshape(-1)
+            xp.matmul(columns, self.rows.T, out=flat)
+        else:
+            xp.matmul(columns, self.rows.T, out=flat)
+            flat *= inverses.reshape(-1, 1)
+
+    def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any) -> Any:
+        if total is not None:
+            total += ds.reshape(-1, self.shape[0]).T @ self._columns(padded)
+        if dsquares is None:
+            return None
+        (kh, kw), (height, width), (p, c, *_) = self.windows.kernel, self.out, self.shape
+        flat, b = ds.reshape(-1, p), len(padded)
+        dx = self._scratch("dx", b)
+        if kh == kw == 1 and self.last:
+            xp.matmul(flat, self.rows, out=dx.reshape(-1, c))
+        else:
+            dx[...] = 0
+            shape = (b, height, width, kh, kw, c) if self.last else (c, kh, kw, b, height, width)
+            parts = parallel.scratch("products columns", shape, self.dtype)
+            if self.last:
+                xp.matmul(flat, self.rows, out=parts.reshape(-1, kh * kw * c))
+            else:
+                xp.matmul(self.rows.T, flat.T, out=parts.reshape(c * kh * kw, -1))
+            for i in range(kh):
+                for j in range(kw):
+                    if self.last:
+                        dx[:, i : i + height, j : j + width] += parts[:, :, :, i, j]
+                    else:
+                        dx[:, :, i : i + height, j : j + width] += parts[:, i, j].transpose(1, 0, 2, 3)
+        self._add_squares_adjoint(padded, dsquares, dx)
+        return self._inner(dx)
+
+    def total(self) -> Any:
+        return xp.zeros(self.rows.shape, self.dtype)
+
+    def weights(self, total: Any) -> Any:
+        p, c, kh, kw = self.shape
+        return total.reshape(p, kh, kw, c).transpose(0, 3, 1, 2) if self.last else total.reshape(p, c, kh, kw)
+
+
+class _Winograd(_Geometry):
+    """F(4x4, 3x3); see winograd.py."""
+
+    def __init__(self, z: Any, windows: Windows, size: Sequence[int]) -> None:
+        self.filter = Winograd.of(z, windows.output_size(size))
+        super().__init__(z, windows, size, self.filter.padded, last=True)
+
+    def products(self, padded: Any, inverses: Any, out: Any) -> None:
+        self.filter.correlate(padded, out)
+        out *= inverses[..., None]
+
+    def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any) -> Any:
+        pulled = self.filter.pulled(ds)
+        if total is not None:
+            self.filter.add_weight_adjoint(padded, pulled, total)
+        if dsquares is None:
+            return None
+        dx = self.filter.input_adjoint(pulled, len(padded))
+        self._add_squares_adjoint(padded, dsquares, dx)
+        return self._inner(dx)
+
+    def total(self) -> Any:
+        return xp.zeros(self.filter.filters.shape, self.dtype)
+
+    def weights(self, total: Any) -> Any:
+        return self.filter.weights(total)

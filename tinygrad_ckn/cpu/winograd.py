@@ -1,0 +1,179 @@
+"""Winograd's minimal filtering F(m x m, 3 x 3): a correlation with 3x3 filters by fewer multiplications.
+
+Sources: Winograd, Arithmetic Complexity of Computations (1980); Lavin and Gray, Fast Algorithms for Convolutional
+Neural Networks (2016), whose matrices these are. An image is cut into t x t tiles, t = m + 2, that overlap by 2:
+
+    output tile = A^T [ (G w G^T) * (B^T tile B) ] A,      * elementwise, summed over channels
+
+Each side of it is a matrix product here: with the t^2 elements of a tile in a row, X -> B^T X B is kron(B, B)^T, and the
+elementwise product summed over channels is, for each of the t^2 elements, one product of (tiles, C) and (C, O). For m = 4
+that is 36 instead of 144 multiplications for 16 outputs. The adjoints are the same pieces transposed.
+
+b images, C channels in, O out, T = b * th * tw tiles; arrays are channels last.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_ckn import parallel
+from tinygrad_ckn.backend import CPU, Shape
+
+xp = CPU.xp
+
+_B = {
+    2: [[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]],
+    4: [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ],
+}
+_G = {
+    2: [[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]],
+    4: [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ],
+}
+_A = {
+    2: [[1, 1, 1, 0], [0, 1, -1, -1]],
+    4: [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]],
+}
+
+
+@functools.lru_cache(maxsize=8)
+def _matrices(m: int, dtype: Any) -> tuple[Any, Any, Any]:
+    """Return kron(B^T, B^T) (t^2, t^2), kron(G, G) (t^2, 9) and kron(A^T, A^T) (m^2, t^2)."""
+    b, g, a = (xp.kron(xp.array(x[m], "float64"), xp.array(x[m], "float64")).astype(dtype) for x in (_B, _G, _A))
+    return b, g, a
+
+
+@dataclass(frozen=True, slots=True)
+class Winograd:
+    """F(m x m, 3 x 3) with given filters, for images of one size, padded: a tile of images at a time.
+
+    `filters` is kron(G, G) w, (t^2, C, O); `size` (Ho, Wo) that of the output.
+    """
+
+    m: int
+    filters: Any
+    size: tuple[int, int]
+
+    @classmethod
+    def of(cls, w: Any, size: tuple[int, int], m: int = 4) -> Winograd:
+        """Transform filters (O, C, 3, 3)."""
+        o, c = w.shape[:2]
+        rows = w.transpose(2, 3, 1, 0).reshape(9, c * o)
+        return cls(m, (_matrices(m, w.dtype)[1] @ rows).reshape(-1, c, o), size)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """How many tiles an image has: (th, tw)."""
+        return -(-self.size[0] // self.m), -(-self.size[1] // self.m)
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width of an image with its padding, and with zeros after it up to whole tiles."""
+        return self.grid[0] * self.m + 2, self.grid[1] * self.m + 2
+
+    def _scratch(self, name: str, rows: int, b: int, channels: int) -> Any:
+        th, tw = self.grid
+        return parallel.scratch(f"winograd {name}", (rows, b * th * tw, channels), self.filters.dtype)
+
+    def _windows(self, padded: Any) -> Any:
+        """Return the tiles of padded images (b, Hp, Wp, C) as a view (t, t, b, th, tw, C)."""
+        t, m = self.m + 2, self.m
+        th, tw = self.grid
+        (sb, sh, sw, sc), (b, _, _, c) = padded.strides, padded.shape
+        strides = (sh, sw, sb, m * sh, m * sw, sc)
+        return xp.lib.stride_tricks.as_strided(padded, (t, t, b, th, tw, c), strides)
+
+    def transformed(self, padded: Any) -> Any:
+        """Return B^T tile B of padded images (b, Hp, Wp, C): (t^2, T, C), in scratch."""
+        b, c = len(padded), padded.shape[3]
+        left = _matrices(self.m, self.filters.dtype)[0]
+        rows, v = self._scratch("tiles", len(left), b, c), self._scratch("v", len(left), b, c)
+        windows = self._windows(padded)
+        xp.copyto(rows.reshape(windows.shape), windows)
+        xp.matmul(left, rows.reshape(len(left), -1), out=v.reshape(len(left), -1))
+        return v
+
+    def correlate(self, padded: Any, out: Any) -> None:
+        """Write the correlation of padded images (b, Hp, Wp, C) to out (b, Ho, Wo, O)."""
+        b, o, m = len(padded), self.filters.shape[2], self.m
+        th, tw = self.grid
+        left = _matrices(m, self.filters.dtype)[2]
+        products, y = self._scratch("m", self.filters.shape[0], b, o), self._scratch("y", m * m, b, o)
+        xp.matmul(self.transformed(padded), self.filters, out=products)
+        xp.matmul(left, products.reshape(len(products), -1), out=y.reshape(len(y), -1))
+        self._place(y.reshape(m, m, b, th, tw, o), out)
+
+    def _place(self, y: Any, out: Any) -> None:
+        """Write tiles (m, m, b, th, tw, O) to their places; what is past the edge is left out."""
+        m, (height, width) = self.m, self.size
+        whole = height % m == 0 and width % m == 0 and out.flags.c_contiguous
+        if whole:
+            _, _, b, th, tw, o = y.shape
+            out.reshape(b, th, m, tw, m, o)[...] = y.transpose(2, 3, 0, 4, 1, 5)
+            return
+        for i in range(m):
+            for j in range(m):
+                part = out[:, i::m, j::m]
+                part[...] = y[i, j, :, : part.shape[1], : part.shape[2]]
+
+    def pulled(self, g: Any) -> Any:
+        """Return A y A^T of the gradient g (b, Ho, Wo, O) of the output's tiles: (t^2, T, O), in scratch."""
+        (b, height, width, o), m = g.shape, self.m
+        th, tw = self.grid
+        left = _matrices(m, self.filters.dtype)[2]
+        rows, q = self._scratch("y", m * m, b, o), self._scratch("m", left.shape[1], b, o)
+        parts = rows.reshape(m, m, b, th, tw, o)
+        if height % m or width % m:
+            parts[...] = 0
+        for i in range(m):
+            for j in range(m):
+                part = g[:, i::m, j::m]
+                parts[i, j, :, : part.shape[1], : part.shape[2]] = part
+        xp.matmul(left.T, rows.reshape(len(rows), -1), out=q.reshape(len(q), -1))
+        return q
+
+    def input_adjoint(self, q: Any, b: int) -> Any:
+        """Return the gradient of padded images, (b, Hp, Wp, C), in scratch, from what `pulled` gave."""
+        c, t, m = self.filters.shape[1], self.m + 2, self.m
+        th, tw = self.grid
+        left = _matrices(m, self.filters.dtype)[0]
+        products, rows = self._scratch("v", t * t, b, c), self._scratch("tiles", t * t, b, c)
+        xp.matmul(q, self.filters.swapaxes(1, 2), out=products)
+        xp.matmul(left.T, products.reshape(t * t, -1), out=rows.reshape(t * t, -1))
+        parts = rows.reshape(t, t, b, th, tw, c)
+        x = parallel.scratch("winograd x", (b, *self.padded, c), self.filters.dtype)
+        x[...] = 0
+        for i in range(t):
+            for j in range(t):
+                x[:, i : i + th * m : m, j : j + tw * m : m] += parts[i, j]
+        return x
+
+    def add_weight_adjoint(self, padded: Any, q: Any, total: Any) -> None:
+        """Add to total (t^2, C, O) the gradient of `filters`, for padded images and what `pulled` gave."""
+        total += xp.matmul(self.transformed(padded).swapaxes(1, 2), q)
+
+    def weights(self, total: Any) -> Any:
+        """Return the gradient (O, C, 3, 3) of filters from that of their transforms."""
+        _, c, o = total.shape
+        rows = _matrices(self.m, total.dtype)[1].T @ total.reshape(len(total), -1)
+        return rows.reshape(3, 3, c, o).transpose(3, 2, 0, 1)
+
+    def total(self) -> Shape:
+        """Return the shape of the gradient of `filters`."""
+        shape: Shape = self.filters.shape
+        return shape

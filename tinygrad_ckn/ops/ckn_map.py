@@ -1,0 +1,131 @@
+"""The map of a CKN layer before its linear transform: |x| kappa(<z, x> / |x|) for patches x and filters z, pooled.
+
+Here it is a composition of other operations, which is the reference, and the rule where the rule is differentiated.
+`cpu/ckn_map.py` does it in one go, tile by tile, and hands its gradient on as `saved`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinygrad_ckn.backend import Array, Namespace, xp_of
+from tinygrad_ckn.backward import backpropagate
+from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.graph import Variable, raw
+from tinygrad_ckn.modes import recording
+from tinygrad_ckn.ops._windows import Padding, Windows, images
+from tinygrad_ckn.ops.correlate import correlate2d
+from tinygrad_ckn.ops.elementwise import sqrt, square, where
+from tinygrad_ckn.ops.kappa import Kappa
+from tinygrad_ckn.ops.pool import check_subsampling, gaussian_pool2d
+from tinygrad_ckn.primitive import primitive
+
+
+def lengths(squares: Any) -> tuple[Any, Any]:
+    """Return norms and their inverses from squared norms; at 0 they are 0 and 1, with zero derivatives."""
+    positive = raw(squares) > 0
+    safe = sqrt(where(positive, squares, 1))
+    return where(positive, safe, 0), 1 / safe
+
+
+def check_map(x: Any, z: Any, padding: Padding, subsampling: float) -> Windows:
+    """Return where the patches lie.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If images and filters do not fit.
+    """
+    channels, *size = images("ckn_map", "x", x)[1:]
+    if images("ckn_map", "z", z)[1] != channels:
+        raise ShapeError(f"ckn_map: argument z expected filters of {channels} channels, as x has, got {z.shape}")
+    check_subsampling("ckn_map", subsampling)
+    windows = Windows.of("ckn_map", z.shape[2:], 1, padding)
+    windows.output_size(size)
+    return windows
+
+
+@primitive(saves=True)
+def ckn_map(
+    xp: Namespace,
+    x: Array,
+    z: Array,
+    kappa: Kappa,
+    *,
+    padding: Padding = "same",
+    subsampling: float = 1,
+    saving: bool = False,
+) -> Any:
+    """Return |x| kappa(<z, x> / |x|) for every patch x of images and filter z, after Gaussian pooling.
+
+    Parameters
+    ----------
+    x
+        Images (N, C, H, W).
+    z
+        Filters (p, C, kh, kw), each of norm 1.
+    kappa
+        `ops.kappa.exponential(alpha)` and its like, or a Kappa of your own.
+    padding
+        Zeros on each side, as for `correlate2d`.
+    subsampling
+        Of `gaussian_pool2d`; 1: no pooling.
+    saving
+        Set by the engine: whether a gradient will be asked for.
+
+    Returns
+    -------
+    (N, p, Ho, Wo)
+        0 where a patch is zero, with a zero derivative.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ConfigError
+        If an argument is not of this kind.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn.ops.kappa import polynomial
+    >>> ckn_map(Tensor([[[[3.0]], [[4.0]]]]), Tensor([[[[0.0]], [[1.0]]]]), polynomial(2))  # 5 * (4/5)^2
+    Tensor((1, 1, 1, 1), float64, cpu) [[[[3.2]]]]
+    """
+    if not isinstance(kappa, Kappa):
+        raise ConfigError(f"ckn_map: argument kappa expected an ops.kappa.Kappa, got {kappa!r}; see ops.kappa")
+    check_map(x, z, padding, subsampling)
+    return composed(x, z, kappa.of, padding, subsampling), None
+
+
+def composed(x: Any, z: Any, kappa: Callable[[Any], Any], padding: Padding, subsampling: float) -> Any:
+    """Return the map of Tensors or arrays as a composition of operations."""
+    box = xp_of(raw(x)).ones((1, 1, *z.shape[2:]), dtype=x.dtype)
+    squares = correlate2d(square(x).sum(axis=1, keepdims=True), box, padding=padding)
+    norms, inverses = lengths(squares)  # (N, 1, H, W)
+    y = norms * kappa(correlate2d(x, z, padding=padding) * inverses)  # (N, p, H, W)
+    return gaussian_pool2d(y, subsampling) if subsampling > 1 else y
+
+
+def _rule(
+    g: Any,
+    x: Any,
+    z: Any,
+    kappa: Kappa,
+    padding: Padding,
+    subsampling: float,
+    saved: Any,
+    wanted: Sequence[bool],
+) -> list[Any]:
+    """Let the kernel that computed the map go back, if it can; else go back through the composition."""
+    if saved is not None:
+        return list(saved.pull(g, wanted))
+    again = isinstance(g, Variable)
+    x, z = (Variable.leaf(a) if asked and not again else a for a, asked in zip((x, z), wanted, strict=True))
+    with recording(True):
+        y = composed(x, z, kappa.of, padding, subsampling)
+    edges = [a._node or a for a, asked in zip((x, z), wanted, strict=True) if asked]
+    found = backpropagate([(y._node or y, g)], edges, create_graph=again, retain_graph=again, partial=True)
+    gradients = (found.get(edge) for edge in edges)
+    return [next(gradients) if asked else None for asked in wanted]
+
+
+ckn_map.vjp_jointly(_rule)
