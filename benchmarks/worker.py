@@ -1,0 +1,147 @@
+"""The process of a side: answers the requests of `process.Process` until its input ends.
+
+A request is a pickled (method, arguments), an answer a pickled (kind, value): "done" with the result, "left out" with
+a sentence, or "failed" with the traceback.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import pickle
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from benchmarks.suite import Inputs, LeftOutError, Side, Work
+
+REWARM = 0.01  # seconds of steps that are not timed at the beginning of a turn, one step at least
+SLOW = 1.0  # seconds from which a step needs no other before it: caches and threads are warm in a small part of it
+_STATUS, MACHINE = Path("/proc/self/status"), Path("/proc/meminfo")
+
+
+def memory(name: str, source: Path = _STATUS) -> int | None:
+    """Return a line of a file of the system in bytes, or None where there is no such thing.
+
+    Of this process: VmRSS, the memory it has, and VmHWM, the most it had; of /proc/meminfo: MemAvailable.
+    """
+    if not source.is_file():
+        return None
+    for line in source.read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key == name:
+            return int(value.split()[0]) * 1024
+    return None
+
+
+def _forget_peak() -> None:
+    """Make VmHWM begin anew: importing needs more for a moment than it keeps."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:  # another system, or a container that forbids it: then the peak of importing counts as well
+        return
+
+
+def own(inputs: Any) -> None:
+    """Replace arrays in a dict or list by copies: those from a pickle lie unaligned in the memory of another object."""
+    for key, value in inputs.items() if isinstance(inputs, dict) else enumerate(inputs):
+        if isinstance(value, np.ndarray):
+            inputs[key] = value.copy()
+        elif isinstance(value, dict | list):
+            own(value)
+
+
+def _of_torch(torch: Any) -> list[str]:
+    """Return what PyTorch brings within itself, where threadpoolctl sees nothing."""
+    built = [line.strip(" -") for line in torch.__config__.show().splitlines()]
+    kept = [line.split(" for Intel")[0].split(" (Git")[0] for line in built if line.startswith("Intel")]
+    return [f"torch {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads", *kept]
+
+
+class Worker:
+    """The methods that a request can name."""
+
+    def __init__(self) -> None:
+        self.work: Work
+        self.before: int | None = None
+        self.last = 0.0
+
+    def start(self, side: Side, inputs: Inputs, device: str) -> None:
+        """Import what the side needs, look at the memory, and make its work."""
+        for module in side.imports:
+            try:
+                importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                raise LeftOutError(f"{error.name} is not installed: pip install 'tinygrad-ckn[bench]'") from error
+        own(inputs)
+        gc.collect()
+        _forget_peak()
+        self.before = memory("VmRSS")
+        self.work = side.make(inputs, device, **side.options)
+
+    def outputs(self) -> dict[str, Any]:
+        """Return what is compared with the other sides."""
+        return dict(self.work.outputs())
+
+    def warm_up(self, steps: int) -> None:
+        """Take steps that are not timed."""
+        for _ in range(steps):
+            self._step()
+
+    def turn(self, steps: int) -> list[float]:
+        """Return the seconds of each step, after some that are not timed unless steps are slow."""
+        begun = time.perf_counter()
+        while self.last < SLOW and time.perf_counter() - begun < REWARM:
+            self._step()
+        return [self._step() for _ in range(steps)]
+
+    def peak_memory(self) -> tuple[int | None, int | None]:
+        """Return the most memory this process had, and how much that is over what it had before it began to work."""
+        peak = memory("VmHWM")
+        return peak, None if peak is None or self.before is None else peak - self.before
+
+    def libraries(self) -> list[str]:
+        """Return the BLAS and OpenMP libraries of this process, with their kernels and threads."""
+        from threadpoolctl import threadpool_info
+
+        found = [] if "torch" not in sys.modules else _of_torch(sys.modules["torch"])
+        return found + [
+            f"{found['internal_api']} {found['version'] or ''} {found.get('architecture') or ''}".strip()
+            + f", {found['num_threads']} threads"
+            for found in threadpool_info()
+        ]
+
+    def _step(self) -> float:
+        begun = time.perf_counter()
+        self.work.step()
+        self.last = time.perf_counter() - begun
+        return self.last
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer requests until there are no more."""
+    worker = Worker()
+    while True:
+        try:
+            method, arguments = pickle.load(requests)
+        except EOFError:
+            return
+        try:
+            answer = ("done", getattr(worker, method)(*arguments))
+        except LeftOutError as reason:
+            answer = ("left out", str(reason))
+        except Exception:
+            answer = ("failed", traceback.format_exc())
+        pickle.dump(answer, answers, protocol=pickle.HIGHEST_PROTOCOL)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    with os.fdopen(os.dup(1), "wb") as pipe:
+        os.dup2(2, 1)  # what libraries print must not get between the answers
+        serve(sys.stdin.buffer, pipe)
