@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from tinygrad_ckn import Tensor, ops
-from tinygrad_ckn.errors import DTypeError, ShapeError
+from tinygrad_ckn.errors import ConfigError, DTypeError, ShapeError
 from tinygrad_ckn.ops import correlate
 from tinygrad_ckn.testing.strategies import arrays, conv_args
 
@@ -51,6 +51,7 @@ def test_four_dimensions_agree_with_loops(args):
         pads = [(p, p) for p in ((padding, padding) if isinstance(padding, int) else padding)]
     expected = brute_force(x, w, options["stride"], pads, d, options["groups"])
     assert np.allclose(ops.correlate2d(x, w, **options), expected, atol=1e-12)
+    assert np.allclose(ops.correlate2d.forward(np, x, w, **options), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("block", [1, 300, 2**25])
@@ -58,15 +59,18 @@ def test_blocks_of_images_do_not_change_the_result(monkeypatch, block):
     random = np.random.default_rng(0)
     x, w = random.standard_normal((7, 3, 6, 5)), random.standard_normal((4, 3, 3, 2))
     g = random.standard_normal((7, 4, 4, 4))
-    whole = (
-        ops.correlate2d(x, w),
-        ops.correlate2d_input(g, w, input_size=(6, 5)),
-        ops.correlate2d_weight(x, g, kernel_size=(3, 2)),
-    )
+
+    def plain():
+        return (
+            ops.correlate2d.forward(np, x, w),
+            ops.correlate2d_input.forward(np, g, w, input_size=(6, 5)),
+            ops.correlate2d_weight.forward(np, x, g, kernel_size=(3, 2)),
+        )
+
+    whole = plain()
     monkeypatch.setattr(correlate, "_BLOCK_BYTES", block)
-    assert np.allclose(ops.correlate2d(x, w), whole[0], atol=1e-12)
-    assert np.allclose(ops.correlate2d_input(g, w, input_size=(6, 5)), whole[1], atol=1e-12)
-    assert np.allclose(ops.correlate2d_weight(x, g, kernel_size=(3, 2)), whole[2], atol=1e-12)
+    for part, expected in zip(plain(), whole, strict=True):
+        assert np.allclose(part, expected, atol=1e-12)
 
 
 def test_memory_stays_near_that_of_the_result():
@@ -91,6 +95,21 @@ def test_no_images_give_no_results_and_zero_gradients():
     y.sum().backward()
     assert x.grad.shape == (0, 2, 4, 4)
     assert not w.grad.numpy().any()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, a: ops.correlate2d.forward(np, x, x, algorithm=a),
+        lambda x, a: ops.correlate2d_input.forward(np, x, x, input_size=(7, 7), algorithm=a),
+        lambda x, a: ops.correlate2d_weight.forward(np, x, x, kernel_size=1, algorithm=a),
+    ],
+)
+def test_other_devices_know_one_algorithm(call):
+    x = np.ones((1, 1, 4, 4))
+    assert np.array_equal(call(x, "unfold"), call(x, "auto"))
+    with pytest.raises(ConfigError, match="argument algorithm expected 'auto' or 'unfold' on this device, got 'fft'"):
+        call(x, "fft")
 
 
 @pytest.mark.parametrize(

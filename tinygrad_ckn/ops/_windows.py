@@ -133,6 +133,28 @@ class Windows:
         return y[:, :, top : top + size[0], left : left + size[1]]
 
 
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """What a correlation is of, once its arguments are known to fit: (n, channels, *size) with (filters, ...)."""
+
+    n: int
+    channels: int
+    size: tuple[int, int]
+    filters: int
+    groups: int
+    windows: Windows
+
+    @property
+    def out(self) -> tuple[int, int]:
+        """The size (Ho, Wo) of a result."""
+        return self.windows.output_size(self.size)
+
+    @property
+    def w_shape(self) -> tuple[int, int, int, int]:
+        """The shape of the filters, (O, C/groups, kh, kw)."""
+        return self.filters, self.channels // self.groups, *self.windows.kernel
+
+
 def images(op: str, argument: str, x: Any) -> tuple[int, int, int, int]:
     """Return the shape (N, C, H, W) of a batch of images.
 

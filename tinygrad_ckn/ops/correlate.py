@@ -2,6 +2,9 @@
 
 N batch, C channels in, O channels out, G groups, kh x kw kernel, Ho x Wo output, K = C/G*kh*kw, L = Ho*Wo.
 The three are closed under differentiation: y = X w is linear in the images and in the weights.
+
+What stands here runs on any backend and is the reference; `cpu/correlate.py` has the algorithms that the CPU chooses
+from, with the same checks and results.
 """
 
 from __future__ import annotations
@@ -10,8 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tinygrad_ckn.backend import Array, Namespace
-from tinygrad_ckn.errors import ShapeError
-from tinygrad_ckn.ops._windows import Padding, Pair, Windows, images, pair
+from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.ops._windows import Correlation, Padding, Pair, Windows, images, pair
 from tinygrad_ckn.primitive import primitive
 
 _BLOCK_BYTES = 2**23  # unfolded patches held at a time
@@ -23,16 +26,71 @@ def _blocks(n: int, row_bytes: int) -> Iterator[slice]:
     return (slice(i, i + step) for i in range(0, n, step))
 
 
-def _four(x: Any) -> Any:
+def four(x: Any) -> Any:
     """Return a 2-D array as a batch of one image of one channel."""
     return x.reshape(1, 1, *x.shape) if x.ndim == 2 else x
 
 
-def _check(op: str, channels: int, w_shape: tuple[int, ...], groups: int) -> None:
+def forward_of(x: Any, w: Any, bias: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Correlation:
+    """Check the arguments of `correlate2d`, in four dimensions."""
+    op = "correlate2d"
+    n, c, *size = images(op, "x", x)
+    o, _, *kernel = images(op, "w", w)
+    _check_filters(op, c, w.shape, groups)
+    windows = Windows.of(op, kernel, stride, padding, dilation)
+    windows.output_size(size)
+    if bias is not None and bias.shape != (o,):
+        raise ShapeError(f"{op}: argument bias expected shape ({o},), one for each filter, got {bias.shape}")
+    return Correlation(n, c, (size[0], size[1]), o, groups, windows)
+
+
+def input_of(
+    cotangent: Any, w: Any, input_size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> Correlation:
+    """Check the arguments of `correlate2d_input`, in four dimensions."""
+    op = "correlate2d_input"
+    n, _, *_ = images(op, "cotangent", cotangent)
+    o, channels, *kernel = images(op, "w", w)
+    windows = Windows.of(op, kernel, stride, padding, dilation)
+    size = pair(op, "input_size", input_size, 1)
+    _check_filters(op, channels * groups, w.shape, groups)
+    expected = (n, o, *windows.output_size(size))
+    if cotangent.shape != expected:
+        raise ShapeError(f"{op}: argument cotangent expected shape {expected}, got {cotangent.shape}")
+    return Correlation(n, channels * groups, size, o, groups, windows)
+
+
+def weight_of(
+    x: Any, cotangent: Any, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> Correlation:
+    """Check the arguments of `correlate2d_weight`, in four dimensions."""
+    op = "correlate2d_weight"
+    n, c, *size = images(op, "x", x)
+    o = images(op, "cotangent", cotangent)[1]
+    windows = Windows.of(op, kernel_size, stride, padding, dilation)
+    expected = (n, o, *windows.output_size(size))
+    if cotangent.shape != expected or groups < 1 or o % groups or c % groups:
+        raise ShapeError(
+            f"{op}: argument cotangent expected shape {expected} with O and C = {c} divisible by "
+            f"groups = {groups}, got {cotangent.shape}"
+        )
+    return Correlation(n, c, (size[0], size[1]), o, groups, windows)
+
+
+def _check_filters(op: str, channels: int, w_shape: tuple[int, ...], groups: int) -> None:
     if groups < 1 or w_shape[0] % groups or channels != w_shape[1] * groups:
         raise ShapeError(
             f"{op}: argument w expected shape (O, C/groups, kh, kw) with C = {channels}, groups = {groups} "
             f"and O divisible by groups, got {tuple(w_shape)}"
+        )
+
+
+def _check_plain(op: str, algorithm: str) -> None:
+    """Refuse an algorithm that only another device's kernels know."""
+    if algorithm not in ("auto", "unfold"):
+        raise ConfigError(
+            f"{op}: argument algorithm expected 'auto' or 'unfold' on this device, got {algorithm!r}; "
+            "the others are for the CPU"
         )
 
 
@@ -47,6 +105,7 @@ def correlate2d(
     padding: Padding = 0,
     dilation: Pair = 1,
     groups: int = 1,
+    algorithm: str = "auto",
 ) -> Any:
     """Return the cross-correlation (no flip) of images with filters.
 
@@ -64,6 +123,10 @@ def correlate2d(
         Zeros on each side: number, pair, or "valid" | "same" | "full" as in `scipy.signal.correlate2d`.
     groups
         Channels are cut into this many groups, each seen by its share of the filters.
+    algorithm
+        "auto" takes the one measured to be the fastest for such shapes; on the CPU there are "unfold" (a product with
+        unfolded patches), "winograd", "toeplitz", "fft" and "direct", elsewhere only "unfold". The gradients are
+        computed by it as well.
 
     Returns
     -------
@@ -73,21 +136,26 @@ def correlate2d(
     ------
     ShapeError
         If shapes do not fit, or the kernel is larger than the padded image.
+    ConfigError
+        If the algorithm is unknown or cannot do these shapes.
 
     Examples
     --------
     >>> correlate2d(Tensor([[1.0, 2.0, 3.0]]), Tensor([[1.0, 10.0]]), padding="valid")
     Tensor((1, 2), float64, cpu) [[21. 32.]]
     """
+    _check_plain("correlate2d", algorithm)
     flat = x.ndim == 2 and w.ndim == 2
-    x, w = (_four(x), _four(w)) if flat else (x, w)
-    n, c, *size = images("correlate2d", "x", x)
-    o, _, *kernel = images("correlate2d", "w", w)
-    _check("correlate2d", c, w.shape, groups)
-    windows = Windows.of("correlate2d", kernel, stride, padding, dilation)
-    ho, wo = windows.output_size(size)
-    if bias is not None and bias.shape != (o,):
-        raise ShapeError(f"correlate2d: argument bias expected shape ({o},), one for each filter, got {bias.shape}")
+    x, w = (four(x), four(w)) if flat else (x, w)
+    shapes = forward_of(x, w, bias, stride, padding, dilation, groups)
+    n, c, o, windows, kernel, (ho, wo) = (
+        len(x),
+        shapes.channels,
+        shapes.filters,
+        shapes.windows,
+        w.shape[2:],
+        shapes.out,
+    )
     y = xp.empty((n, o, ho, wo), dtype=xp.result_type(x, w))
     rows = w.reshape(groups, o // groups, -1)  # (G, O/G, K)
     for block in _blocks(n, c * kernel[0] * kernel[1] * ho * wo * x.dtype.itemsize):
@@ -109,6 +177,7 @@ def correlate2d_input(
     padding: Padding = 0,
     dilation: Pair = 1,
     groups: int = 1,
+    algorithm: str = "auto",
 ) -> Any:
     """Return the adjoint of `correlate2d` in its images: (N, O, Ho, Wo), (O, C/groups, kh, kw) -> (N, C, H, W).
 
@@ -118,26 +187,24 @@ def correlate2d_input(
     ------
     ShapeError
         If shapes do not fit.
+    ConfigError
+        If the algorithm is unknown or cannot do these shapes.
 
     Examples
     --------
     >>> correlate2d_input(Tensor([[1.0, 2.0]]), Tensor([[1.0, 10.0]]), input_size=(1, 3))
     Tensor((1, 3), float64, cpu) [[ 1. 12. 20.]]
     """
+    _check_plain("correlate2d_input", algorithm)
     flat = cotangent.ndim == 2 and w.ndim == 2
-    cotangent, w = (_four(cotangent), _four(w)) if flat else (cotangent, w)
-    n, o, *out = images("correlate2d_input", "cotangent", cotangent)
-    _, channels, *kernel = images("correlate2d_input", "w", w)
-    windows = Windows.of("correlate2d_input", kernel, stride, padding, dilation)
-    size = pair("correlate2d_input", "input_size", input_size, 1)
-    _check("correlate2d_input", channels * groups, w.shape, groups)
-    expected = (n, len(w), *windows.output_size(size))
-    if cotangent.shape != expected:
-        raise ShapeError(f"correlate2d_input: argument cotangent expected shape {expected}, got {cotangent.shape}")
-    x = xp.empty((n, channels * groups, *size), dtype=xp.result_type(cotangent, w))
+    cotangent, w = (four(cotangent), four(w)) if flat else (cotangent, w)
+    shapes = input_of(cotangent, w, input_size, stride, padding, dilation, groups)
+    n, o, *out = cotangent.shape
+    c, size, windows, kernel = shapes.channels, shapes.size, shapes.windows, w.shape[2:]
+    x = xp.empty((n, c, *size), dtype=xp.result_type(cotangent, w))
     rows = w.reshape(groups, o // groups, -1).swapaxes(1, 2)  # (G, K, O/G)
     length = out[0] * out[1]
-    for block in _blocks(n, channels * groups * kernel[0] * kernel[1] * length * x.dtype.itemsize):
+    for block in _blocks(n, c * kernel[0] * kernel[1] * length * x.dtype.itemsize):
         columns = xp.matmul(rows, cotangent[block].reshape(-1, groups, o // groups, length))  # (n, G, K, L)
         x[block] = windows.scatter(xp, columns.reshape(len(columns), -1, length), size)
     return x[0, 0] if flat else x
@@ -154,6 +221,7 @@ def correlate2d_weight(
     padding: Padding = 0,
     dilation: Pair = 1,
     groups: int = 1,
+    algorithm: str = "auto",
 ) -> Any:
     """Return the adjoint of `correlate2d` in its filters: (N, C, H, W), (N, O, Ho, Wo) -> (O, C/groups, kh, kw).
 
@@ -161,25 +229,21 @@ def correlate2d_weight(
     ------
     ShapeError
         If shapes do not fit.
+    ConfigError
+        If the algorithm is unknown or cannot do these shapes.
 
     Examples
     --------
     >>> correlate2d_weight(Tensor([[1.0, 2.0, 3.0]]), Tensor([[1.0, 10.0]]), kernel_size=(1, 2))
     Tensor((1, 2), float64, cpu) [[21. 32.]]
     """
+    _check_plain("correlate2d_weight", algorithm)
     flat = x.ndim == 2 and cotangent.ndim == 2
-    x, cotangent = (_four(x), _four(cotangent)) if flat else (x, cotangent)
-    n, c, *size = images("correlate2d_weight", "x", x)
-    o = images("correlate2d_weight", "cotangent", cotangent)[1]
-    windows = Windows.of("correlate2d_weight", kernel_size, stride, padding, dilation)
-    expected = (n, o, *windows.output_size(size))
-    if cotangent.shape != expected or groups < 1 or o % groups or c % groups:
-        raise ShapeError(
-            f"correlate2d_weight: argument cotangent expected shape {expected} with O and C = {c} divisible by "
-            f"groups = {groups}, got {cotangent.shape}"
-        )
+    x, cotangent = (four(x), four(cotangent)) if flat else (x, cotangent)
+    shapes = weight_of(x, cotangent, kernel_size, stride, padding, dilation, groups)
+    (n, c, *_), o, windows = x.shape, shapes.filters, shapes.windows
     kh, kw = windows.kernel
-    length = expected[2] * expected[3]
+    length = shapes.out[0] * shapes.out[1]
     w = xp.zeros((groups, o // groups, c // groups * kh * kw), dtype=xp.result_type(x, cotangent))  # (G, O/G, K)
     for block in _blocks(n, c * kh * kw * length * x.dtype.itemsize):
         columns = windows.columns(xp, x[block]).reshape(-1, groups, w.shape[2], length)  # (n, G, K, L)
@@ -189,32 +253,32 @@ def correlate2d_weight(
     return w[0, 0] if flat else w
 
 
-def _options(stride: Pair, padding: Padding, dilation: Pair, groups: int) -> dict[str, Any]:
-    return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+def _options(stride: Pair, padding: Padding, dilation: Pair, groups: int, algorithm: str) -> dict[str, Any]:
+    return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "algorithm": algorithm}
 
 
 correlate2d.vjp(
-    x=lambda g, w, x_shape, stride, padding, dilation, groups: correlate2d_input(
-        g, w, input_size=x_shape[-2:], **_options(stride, padding, dilation, groups)
+    x=lambda g, w, x_shape, stride, padding, dilation, groups, algorithm: correlate2d_input(
+        g, w, input_size=x_shape[-2:], **_options(stride, padding, dilation, groups, algorithm)
     ),
-    w=lambda g, x, w_shape, stride, padding, dilation, groups: correlate2d_weight(
-        x, g, kernel_size=w_shape[-2:], **_options(stride, padding, dilation, groups)
+    w=lambda g, x, w_shape, stride, padding, dilation, groups, algorithm: correlate2d_weight(
+        x, g, kernel_size=w_shape[-2:], **_options(stride, padding, dilation, groups, algorithm)
     ),
     bias=lambda g: g.sum(axis=(0, 2, 3)) if g.ndim == 4 else g.sum().reshape((1,)),
 )
 correlate2d_input.vjp(
-    cotangent=lambda g, w, stride, padding, dilation, groups: correlate2d(
-        g, w, **_options(stride, padding, dilation, groups)
+    cotangent=lambda g, w, stride, padding, dilation, groups, algorithm: correlate2d(
+        g, w, **_options(stride, padding, dilation, groups, algorithm)
     ),
-    w=lambda g, cotangent, w_shape, stride, padding, dilation, groups: correlate2d_weight(
-        g, cotangent, kernel_size=w_shape[-2:], **_options(stride, padding, dilation, groups)
+    w=lambda g, cotangent, w_shape, stride, padding, dilation, groups, algorithm: correlate2d_weight(
+        g, cotangent, kernel_size=w_shape[-2:], **_options(stride, padding, dilation, groups, algorithm)
     ),
 )
 correlate2d_weight.vjp(
-    x=lambda g, cotangent, x_shape, stride, padding, dilation, groups: correlate2d_input(
-        cotangent, g, input_size=x_shape[-2:], **_options(stride, padding, dilation, groups)
+    x=lambda g, cotangent, x_shape, stride, padding, dilation, groups, algorithm: correlate2d_input(
+        cotangent, g, input_size=x_shape[-2:], **_options(stride, padding, dilation, groups, algorithm)
     ),
-    cotangent=lambda g, x, stride, padding, dilation, groups: correlate2d(
-        x, g, **_options(stride, padding, dilation, groups)
+    cotangent=lambda g, x, stride, padding, dilation, groups, algorithm: correlate2d(
+        x, g, **_options(stride, padding, dilation, groups, algorithm)
     ),
 )

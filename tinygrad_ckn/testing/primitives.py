@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tinygrad_ckn import ops
 from tinygrad_ckn.backend import CPU
+from tinygrad_ckn.cpu.correlate import algorithms_for
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, LinearAlgebraError, OpIndexError, ShapeError
 from tinygrad_ckn.testing.cases import CASES, bad, case
 from tinygrad_ckn.testing.strategies import arrays, conv_args, integers_in, near_duplicate_filters, spd_matrices
@@ -175,7 +176,26 @@ case(
     errors=[bad(xp.ones((1, 4, 3)), (3, 3), 2, error=ShapeError, match=r"expected shape \(N, C\*4, 4\)")],
 )
 filters = bad(xp.ones((1, 2, 4, 4)), xp.ones((1, 3, 2, 2)), error=ShapeError, match="argument w .*C = 2, groups = 1")
-case(ops.correlate2d, conv_args(), linear=True, errors=[filters])
+unfit = bad(
+    xp.ones((1, 1, 4, 4)),
+    xp.ones((1, 1, 2, 2)),
+    stride=2,
+    algorithm="fft",
+    error=ConfigError,
+    match=r"algorithm 'fft' needs stride 1 and .*, got filters \(2, 2\), stride \(2, 2\).*; use algorithm='auto'",
+)
+
+
+def _with_algorithm(x_w_options: Any) -> Any:
+    x, w, options = x_w_options
+    names = st.sampled_from(["auto", *algorithms_for(x.shape, w.shape, x.dtype, **options)])
+    return names.map(lambda name: (x, w, {**options, "algorithm": name}))
+
+
+small = conv_args().flatmap(_with_algorithm)
+three = st.tuples(arrays(2, 2, 6, 5), arrays(3, 2, 3, 3), st.just({"padding": 1})).flatmap(_with_algorithm)
+case(ops.correlate2d, small, linear=True, errors=[filters, unfit])
+case(ops.correlate2d, three, linear=True)
 case(ops.correlate2d, arrays(5, 4), arrays(2, 3), padding=st.sampled_from(["valid", "same", "full"]), linear=True)
 case(ops.correlate2d, arrays(2, 2, 4, 3), arrays(4, 1, 2, 2), arrays(4), groups=2, linear=True)
 
@@ -189,8 +209,9 @@ def _adjoint_args(x_w_options: Any, role: str) -> Any:
     return x, cotangent, {"kernel_size": w.shape[2:], **options}
 
 
-case(ops.correlate2d_input, conv_args().map(lambda a: _adjoint_args(a, "input")), linear=True)
-case(ops.correlate2d_weight, conv_args().map(lambda a: _adjoint_args(a, "weight")), linear=True)
+for drawn in (small, three):
+    case(ops.correlate2d_input, drawn.map(lambda a: _adjoint_args(a, "input")), linear=True)
+    case(ops.correlate2d_weight, drawn.map(lambda a: _adjoint_args(a, "weight")), linear=True)
 
 # Pooling
 pooling: dict[str, Any] = {
