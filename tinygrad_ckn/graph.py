@@ -97,6 +97,9 @@ class Node:
         env: dict[str, Any] = {}
         primitive = self.primitive
         for name, position, _ in plan.operands:
+            if position >= len(arrays):  # left out, as trailing operands may be
+                env[name] = primitive.defaults[name]
+                continue
             env[name] = arrays if primitive.variadic else arrays[position]
             for i, arg in enumerate(args) if primitive.variadic else ((position, args[position]),):
                 if isinstance(arg, Variable):
@@ -169,7 +172,8 @@ class Node:
                     for i, (a, e) in enumerate(zip(env[name], self.edges, strict=True))
                 )
             else:
-                edge = self.edges[self.primitive.operands.index(name)]
+                number = self.primitive.operands.index(name)
+                edge = self.edges[number] if number < len(self.edges) else None  # one that was left out
                 env[name] = _rewrap(env[name], edge, versions.get(name))
         if "y" in env:
             env["y"] = Variable.wrap(env["y"], self, versions["y"])

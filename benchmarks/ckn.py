@@ -1,0 +1,204 @@
+"""Training steps and features of a CKN, ours and PyTorch's, for all suites that measure it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.suite import OURS, Case, Inputs, Side, Work
+
+LR, MOMENTUM = 0.01, 0.9
+CLASSES = 10
+EAGER, TUNED = "torch eager, untouched", "torch eager, tuned malloc"
+COMPILED, POOL_FIRST = "torch.compile, tuned malloc", "torch eager, tuned, pool first"
+
+
+def natural_images(n: int, channels: int, size: int, rng: np.random.Generator) -> Any:
+    """Return images (n, C, size, size) of mean 0 and variance 1, whose spectrum falls as that of photographs: 1/f."""
+    frequencies = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
+    frequencies[0, 0] = frequencies[0, 1]
+    spectrum = np.fft.rfft2(rng.standard_normal((n, channels, size, size))) / frequencies
+    images = np.fft.irfft2(spectrum, s=(size, size))
+    images -= images.mean(axis=(1, 2, 3), keepdims=True)
+    return (images / images.std(axis=(1, 2, 3), keepdims=True)).astype("float32")
+
+
+def ckn_inputs(preset: str, *, n_images: int, size: int = 32, filters: int | None = None) -> Inputs:
+    """Return images, labels, and the configuration and weights of a network whose filters are centroids of patches.
+
+    `filters` replaces the number of filters of all layers.
+    """
+    from tinygrad_ckn.models import CKN
+
+    config = CKN.preset(preset, in_channels=3, image_size=size, n_classes=CLASSES).config()
+    if filters is not None:
+        for i, layer in enumerate(config["layers"]):
+            layer.update(n_filters=filters, in_channels=filters if i else 3)
+    rng = np.random.default_rng(0)
+    images = natural_images(n_images, 3, size, rng)
+    model = CKN.from_config(config)
+    patches = 2 * max(layer["n_filters"] for layer in config["layers"])
+    model.fit_unsupervised(images[:64], n_patches=patches, iterations=2, rng=rng)
+    labels = rng.integers(0, CLASSES, n_images)
+    return {"config": config, "weights": model.state_dict(), "images": images, "labels": labels}
+
+
+def _our_model(inputs: Inputs, device: str, dtype: str) -> Any:
+    from tinygrad_ckn.models import CKN
+
+    config = inputs["config"]
+    layers = [{**layer, "dtype": dtype} for layer in config["layers"]]
+    model = CKN.from_config({**config, "layers": layers})
+    model.load_state_dict({name: array.astype(dtype) for name, array in inputs["weights"].items()})
+    return model.to(device)
+
+
+def our_training(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work:
+    """Return the step of `models.fitting.descend`."""
+    from tinygrad_ckn import Tensor, ops
+    from tinygrad_ckn.backend import asarray, synchronize, to_numpy
+    from tinygrad_ckn.optim import SGD
+
+    model = _our_model(inputs, device, dtype).train()
+    images = asarray(inputs["images"], dtype=dtype, device=device)
+    labels = asarray(inputs["labels"], device=device)
+    optimizer = SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
+
+    def step() -> float:
+        loss = ops.cross_entropy(model(Tensor.wrap(images)), labels)
+        value: float = loss.item()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        synchronize(device)
+        return value
+
+    def outputs() -> dict[str, Any]:
+        first = step()
+        gradients = [to_numpy(p.grad.data).copy() for p in model.parameters() if p.grad is not None]
+        return _training_outputs(first, gradients, step(), [to_numpy(p.data) for p in model.parameters()])
+
+    return Work(step, outputs)
+
+
+def our_features(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work:
+    """Return `CKN.encode`."""
+    from tinygrad_ckn.backend import asarray, synchronize, to_numpy
+
+    model = _our_model(inputs, device, dtype).eval()
+    images = asarray(inputs["images"], dtype=dtype, device=device)
+
+    def step() -> None:
+        model.encode(images)
+        synchronize(device)
+
+    return Work(step, lambda: {"features": to_numpy(model.encode(images))})
+
+
+def _torch_model(inputs: Inputs, device: str, dtype: str, pool_first: bool) -> tuple[Any, Any]:
+    import torch
+
+    from benchmarks.peers.torch_ckn import Network
+
+    kind = {"float32": torch.float32, "float64": torch.float64}[dtype]
+    model = Network(inputs["config"], inputs["weights"], dtype=kind, pool_first=pool_first)
+    return model.to(device), torch.from_numpy(inputs["images"]).to(device, kind)
+
+
+def _synchronize(device: str) -> None:
+    if device == "cuda":
+        import torch
+
+        torch.cuda.synchronize()
+
+
+def torch_training(
+    inputs: Inputs, device: str, *, compiled: bool = False, pool_first: bool = False, dtype: str = "float32"
+) -> Work:
+    """Return the same step on PyTorch."""
+    import torch
+
+    from benchmarks.peers.torch_ckn import SphereSGD
+
+    model, images = _torch_model(inputs, device, dtype, pool_first)
+    labels = torch.from_numpy(inputs["labels"]).to(device)
+    optimizer = SphereSGD(model.train(), LR, MOMENTUM)
+    scores = torch.compile(model) if compiled else model
+
+    def step() -> float:
+        loss = torch.nn.functional.cross_entropy(scores(images), labels)
+        value = loss.item()
+        model.zero_grad()
+        loss.backward()
+        optimizer.step()
+        _synchronize(device)
+        return value
+
+    def outputs() -> dict[str, Any]:
+        loss = torch.nn.functional.cross_entropy(scores(images), labels)
+        loss.backward()
+        gradients = [p.grad.cpu().numpy().copy() for p in model.parameters()]  # before they are projected
+        optimizer.step()
+        return _training_outputs(loss.item(), gradients, step(), [p.detach().cpu().numpy() for p in model.parameters()])
+
+    return Work(step, outputs)
+
+
+def torch_features(
+    inputs: Inputs, device: str, *, compiled: bool = False, pool_first: bool = False, dtype: str = "float32"
+) -> Work:
+    """Return the features on PyTorch, transforms computed once."""
+    import torch
+
+    model, images = _torch_model(inputs, device, dtype, pool_first)
+    model.eval()
+    features = torch.compile(model.features) if compiled else model.features
+
+    def step() -> Any:
+        with torch.inference_mode():
+            found = features(images)
+        _synchronize(device)
+        return found
+
+    return Work(step, lambda: {"features": step().cpu().numpy()})
+
+
+def _training_outputs(first: float, gradients: Sequence[Any], second: float, weights: Sequence[Any]) -> dict[str, Any]:
+    """Name what two steps are compared by: losses, gradients of the first, weights after both."""
+    return {"losses": np.array([first, second]), "gradients": gradients, "weights": weights}
+
+
+def ckn_case(
+    name: str,
+    make_inputs: Callable[[], Inputs],
+    *,
+    training: bool,
+    targets: dict[str, float],
+    peers: Sequence[str] = (TUNED, COMPILED, EAGER, POOL_FIRST),
+    **options: Any,
+) -> Case:
+    """Return the case of a network, with those of the PyTorch peers that are named.
+
+    Sides are compared with PyTorch in float64. Features and losses are within 1e-4. Gradients of five layers with
+    eps = 1e-3, each of which may multiply an error by 30, are within 3e-4 in float32, PyTorch's own as well.
+    """
+    ours, theirs = (our_training, torch_training) if training else (our_features, torch_features)
+    side = functools.partial(Side, make=theirs, imports=("torch", "benchmarks.peers.torch_ckn"))
+    all_peers = {
+        TUNED: side(TUNED, tuned_malloc=True),
+        COMPILED: side(COMPILED, tuned_malloc=True, options={"compiled": True}),
+        EAGER: side(EAGER),
+        POOL_FIRST: side(POOL_FIRST, tuned_malloc=True, options={"pool_first": True}),
+    }
+    return Case(
+        name,
+        [Side(OURS, ours, imports=("tinygrad_ckn.models", "tinygrad_ckn.optim")), *(all_peers[p] for p in peers)],
+        make_inputs,
+        tolerances={"losses": 1e-4, "gradients": 3e-4, "weights": 1e-4} if training else {"features": 1e-4},
+        reference=side("torch in float64", tuned_malloc=True, options={"dtype": "float64"}),
+        targets=targets,
+        **options,
+    )

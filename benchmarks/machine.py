@@ -1,0 +1,36 @@
+"""What a figure depends on: processor, system, versions, date."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+import tinygrad_ckn
+from tinygrad_ckn.cli import _info
+
+PACKAGES = ("numpy", "scipy", "threadpoolctl", "torch", "jax", "mygrad", "autograd", "cupy")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def describe(threads: int, device: str) -> dict[str, str]:
+    """Return the lines that belong above every table; BLAS libraries are described by each side's process."""
+    found = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "processor": f"{_info._processor()}, {os.cpu_count()} CPUs",
+        "platform": platform.platform(),
+        "device": device,
+        "threads": str(threads),
+        "python": platform.python_version(),
+        "tinygrad-ckn": tinygrad_ckn.__version__,
+    }
+    if device == "cuda":
+        found |= dict(_info._gpus())
+    return found | {package: _version(package) for package in PACKAGES}

@@ -1,0 +1,190 @@
+"""How a case is measured: outputs compared first, then sides take turns, then memory is looked at.
+
+Times on a shared machine drift by a factor of two within minutes, so that only times taken in turns can be compared.
+Between the turns is a pause, for the idle threads of BLAS libraries spin for a while on cores that the next side needs,
+and each turn begins with a step that is not timed, for caches hold what the side before used.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from benchmarks.process import TUNED_MALLOC, Process
+from benchmarks.suite import BenchmarkError, Case, LeftOutError, Settings, Side
+
+PAUSE = 0.08  # seconds
+
+
+class Turns(Protocol):
+    """What takes turns."""
+
+    def turn(self, steps: int) -> list[float]:
+        """Return the seconds of each step."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Seconds of many steps in four numbers.
+
+    Examples
+    --------
+    >>> Summary.of([4.0, 1.0, 2.0, 3.0, 5.0])
+    Summary(median=3.0, least=1.0, lower=2.0, upper=4.0)
+    """
+
+    median: float
+    least: float
+    lower: float  # quartile
+    upper: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Summary:
+        """Summarise seconds, of one step at least."""
+        lower, median, upper = (float(q) for q in np.quantile(np.asarray(seconds, dtype="float64"), (0.25, 0.5, 0.75)))
+        return cls(median, min(seconds), lower, upper)
+
+
+@dataclass
+class Measured:
+    """What is known of a side in the end; peak and growth are bytes, errors relative ones by output."""
+
+    name: str
+    seconds: list[float] = field(default_factory=list)
+    errors: dict[str, float] = field(default_factory=dict)
+    peak: int | None = None
+    growth: int | None = None
+    libraries: list[str] = field(default_factory=list)
+    malloc: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def time(self) -> Summary:
+        """The steps in four numbers."""
+        return Summary.of(self.seconds)
+
+
+@dataclass
+class Result:
+    """A case with its sides, ours first, and why others were left out."""
+
+    case: Case
+    sides: list[Measured] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def ratio(self, peer: Measured) -> float:
+        """Return our median time over the peer's."""
+        return self.sides[0].time.median / peer.time.median
+
+    def memory_ratio(self, peer: Measured) -> float | None:
+        """Return our growth in memory over the peer's; None where the system does not say."""
+        ours, theirs = self.sides[0].growth, peer.growth
+        return None if ours is None or not theirs else ours / theirs
+
+
+def relative_error(found: Any, expected: Any) -> float:
+    """Return max |found - expected| / max |expected|; infinity where shapes differ or a number is not finite.
+
+    Of lists of arrays: the largest of their errors.
+
+    Examples
+    --------
+    >>> relative_error([1.0, 2.5], [1.0, 2.0])
+    0.25
+    """
+    if isinstance(expected, list) and isinstance(expected[0], np.ndarray):
+        return max(relative_error(f, e) for f, e in zip(found, expected, strict=True))
+    found, expected = np.asarray(found, dtype="float64"), np.asarray(expected, dtype="float64")
+    if found.shape != expected.shape or not np.isfinite(found).all():
+        return float("inf")
+    scale = float(np.abs(expected).max(initial=0))
+    return float(np.abs(found - expected).max(initial=0)) / (scale or 1.0)
+
+
+def compare(case: Case, name: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, float]:
+    """Return the error of each output.
+
+    Raises
+    ------
+    BenchmarkError
+        If one is larger than allowed, or an output is missing.
+    """
+    errors = {}
+    for output, tolerance in case.tolerances.items():
+        if output not in found:
+            raise BenchmarkError(f"{case.name}: {name} expected to return {output!r}, got {', '.join(found)}")
+        errors[output] = relative_error(found[output], expected[output])
+        if not errors[output] <= tolerance:
+            raise BenchmarkError(
+                f"{case.name}: {name} expected {output} within {tolerance:g} of the reference, got "
+                f"{errors[output]:.1e}; sides that compute different things are not timed"
+            )
+    return errors
+
+
+def take_turns(
+    sides: Sequence[Turns], *, rounds: int, steps: int, pause: float = PAUSE, rest: Callable[[float], None] = time.sleep
+) -> list[list[float]]:
+    """Return the seconds of each side's steps; every round begins with another side."""
+    seconds: list[list[float]] = [[] for _ in sides]
+    for r in range(rounds):
+        for i in range(len(sides)):
+            which = (i + r) % len(sides)
+            rest(pause)
+            seconds[which] += sides[which].turn(steps)
+    return seconds
+
+
+def measure(case: Case, settings: Settings, say: Callable[[str], None] = lambda _: None) -> Result:
+    """Run a case.
+
+    Raises
+    ------
+    BenchmarkError
+        If a side fails, outputs differ, or our own side cannot take part.
+    """
+    result = Result(case)
+    inputs = case.inputs()
+    with ExitStack() as stack:
+
+        def start(side: Side) -> Process | None:
+            say(f"{case.name}: {side.name} starts")
+            process = stack.enter_context(Process(side, settings.threads))
+            try:
+                process.start(inputs, settings.device)
+            except LeftOutError as reason:
+                result.left_out[side.name] = str(reason)
+                return None
+            return process
+
+        started = [process for side in case.sides if (process := start(side)) is not None]
+        if not started or started[0].side is not case.sides[0]:
+            reason = result.left_out.get(case.sides[0].name, "none of its sides")
+            raise BenchmarkError(f"{case.name}: expected {case.sides[0].name} to run, got: {reason}")
+        expected = None
+        if case.reference is not None and (process := start(case.reference)) is not None:
+            expected = process.outputs()
+            process.stop()
+        for process in started:
+            say(f"{case.name}: {process.side.name} is compared")
+            found = process.outputs()
+            expected = found if expected is None else expected
+            errors = compare(case, process.side.name, found, expected)
+            result.sides.append(
+                Measured(process.side.name, errors=errors, malloc=TUNED_MALLOC if process.side.tuned_malloc else {})
+            )
+        for process in started:
+            say(f"{case.name}: {process.side.name} warms up")
+            process.warm_up(case.warm_up)
+        rounds = settings.rounds or case.rounds
+        say(f"{case.name}: {rounds} rounds")
+        times = take_turns(started, rounds=rounds, steps=case.steps)
+        for measured, process, seconds in zip(result.sides, started, times, strict=True):
+            measured.seconds = seconds
+            measured.peak, measured.growth = process.peak_memory()
+            measured.libraries = process.libraries()
+    return result

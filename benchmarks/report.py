@@ -1,0 +1,142 @@
+"""Results as tables for the terminal and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import Measured, Result
+
+MEGA = 1e6
+
+
+def scale_of(seconds: float) -> tuple[float, str]:
+    """Return the unit in which a time reads well, and how many there are in a second.
+
+    Examples
+    --------
+    >>> scale_of(0.25), scale_of(3.0)
+    ((1000.0, 'ms'), (1.0, 's'))
+    """
+    return (1.0, "s") if seconds >= 1 else (1e3, "ms") if seconds >= 1e-3 else (1e6, "us")
+
+
+def verdict(ratio: float | None, target: float | None) -> str:
+    """Return a ratio beside what it is to be at most."""
+    if ratio is None:
+        return ""
+    if target is None:
+        return f"{ratio:.2f}"
+    return f"{ratio:.2f} (at most {target:g}: {'met' if ratio <= target else 'MISSED'})"
+
+
+def _row(result: Result, side: Measured, scale: float) -> list[str]:
+    case, time = result.case, side.time
+    ours = side is result.sides[0]
+    memory = ["" if size is None else f"{size / MEGA:,.0f}" for size in (side.peak, side.growth)]
+    return [
+        side.name,
+        f"{time.median * scale:,.1f}",
+        f"{time.least * scale:,.1f}",
+        f"{time.lower * scale:,.1f} - {time.upper * scale:,.1f}",
+        "" if ours else verdict(result.ratio(side), case.targets.get(side.name)),
+        *memory,
+        "" if ours else verdict(result.memory_ratio(side), case.memory_targets.get(side.name)),
+        f"{max(side.errors.values(), default=0):.0e}",
+    ]
+
+
+def case_table(result: Result) -> Table:
+    """Return a row for each side: times, our time over its, memory, error."""
+    scale, unit = scale_of(result.sides[0].time.median)
+    table = Table(title=f"{result.case.name}, {len(result.sides[0].seconds)} steps each", title_justify="left")
+    table.add_column("side")
+    for heading in (f"median {unit}", "minimum", "quartiles"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("ours / theirs", no_wrap=True)
+    for heading in ("peak MB", "growth MB"):
+        table.add_column(heading, justify="right")
+    table.add_column("growth, ours / theirs")
+    table.add_column("error", justify="right", no_wrap=True)
+    for side in result.sides:
+        table.add_row(*_row(result, side, scale))
+    return table
+
+
+def group_table(results: Sequence[Result]) -> Table:
+    """Return a row for each case of a group: the median of each side, and the time per unit of ours."""
+    names = list(dict.fromkeys(side.name for result in results for side in result.sides))
+    scale, unit = scale_of(max(result.sides[0].time.median for result in results))
+    table = Table(title=f"{results[0].case.group}, median {unit}", title_justify="left")
+    table.add_column("case")
+    for name in names:
+        table.add_column(name, justify="right")
+    per_unit = results[0].case.unit
+    if per_unit:
+        table.add_column(f"us / {per_unit}", justify="right")
+    for result in results:
+        medians = {side.name: f"{side.time.median * scale:,.2f}" for side in result.sides}
+        row = [result.case.name, *(medians.get(name, "-") for name in names)]
+        if per_unit:
+            row.append(f"{result.sides[0].time.median * 1e6 / result.case.units:,.1f}")
+        table.add_row(*row)
+    return table
+
+
+def grouped(results: Sequence[Result]) -> Iterator[tuple[str, list[Result]]]:
+    """Yield results by group; each without a group by itself."""
+    for (group, _), members in groupby(results, lambda r: (r.case.group, "" if r.case.group else r.case.name)):
+        yield group, list(members)
+
+
+def show(console: Console, results: Sequence[Result]) -> None:
+    """Print tables, and who was left out and why."""
+    for group, members in grouped(results):
+        console.print(group_table(members) if group else case_table(members[0]))
+        for name, reason in dict(item for result in members for item in result.left_out.items()).items():
+            console.print(f"left out: {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
+
+
+def as_json(machine: Mapping[str, str], results: Mapping[str, Sequence[Result]], failures: Mapping[str, str]) -> Any:
+    """Return everything measured, as JSON takes it: seconds of every step, bytes, ratios, targets, environments."""
+    return {
+        "machine": dict(machine),
+        "failures": dict(failures),
+        "suites": {name: [_case_json(result) for result in found] for name, found in results.items()},
+    }
+
+
+def _case_json(result: Result) -> dict[str, Any]:
+    case = result.case
+    sides = [
+        {
+            **asdict(side),
+            "summary": asdict(side.time),
+            "ratio": result.ratio(side),
+            "target": case.targets.get(side.name),
+            "memory_ratio": result.memory_ratio(side),
+            "memory_target": case.memory_targets.get(side.name),
+        }
+        for side in result.sides
+    ]
+    return {
+        "name": case.name,
+        "group": case.group,
+        "units": case.units,
+        "unit": case.unit,
+        "tolerances": dict(case.tolerances),
+        "sides": sides,
+        "left_out": result.left_out,
+    }
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON that a person can read."""
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,83 @@
+"""Running suites: what `tinygrad-ckn bench` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import chart, report
+from benchmarks.machine import describe
+from benchmarks.measure import Result, measure
+from benchmarks.suite import BenchmarkError, Settings, Suite
+from benchmarks.suites import SUITES
+from tinygrad_ckn.errors import ConfigError
+
+
+def list_suites(console: Console) -> None:
+    """Print a line for each suite."""
+    for suite in SUITES.values():
+        console.print(f"{suite.name:<13}{suite.about}", markup=False, highlight=False, soft_wrap=True)
+
+
+def chosen(names: Sequence[str], device: str, suites: Mapping[str, Suite] = SUITES) -> list[Suite]:
+    """Return the suites of these names, or those that the device can run.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of a name, or it does not run on the device.
+    """
+    for name in names:
+        if name not in suites:
+            raise ConfigError(f"bench: argument SUITE expected one of {', '.join(suites)}, got {name!r}")
+        if device not in suites[name].devices:
+            raise ConfigError(
+                f"bench: suite {name} runs on {' and '.join(suites[name].devices)}, got --device {device}"
+            )
+    return [suites[name] for name in names] or [suite for suite in suites.values() if device in suite.devices]
+
+
+def run(suites: Sequence[Suite], settings: Settings, out: Path, console: Console) -> dict[str, str]:
+    """Run suites one after the other, show each when it is done, and write results.json and SUITE.png as they come.
+
+    Returns
+    -------
+    What failed, by suite: the others go on.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    machine = describe(settings.threads, settings.device)
+    for name, value in machine.items():
+        console.print(f"{name:<14}{value}", markup=False, highlight=False, soft_wrap=True)
+    results: dict[str, list[Result]] = {}
+    failures: dict[str, str] = {}
+    for suite in suites:
+        mine = replace(settings, threads=suite.threads or settings.threads)
+        results[suite.name] = []
+        try:
+            _run_suite(suite, mine, console, results[suite.name])
+        except BenchmarkError as error:
+            failures[suite.name] = str(error)
+            console.print(f"{suite.name} ends here: {error}", style="red", markup=False, soft_wrap=True)
+        report.show(console, results[suite.name])
+        report.write_json(out / "results.json", report.as_json(machine, results, failures))
+        if results[suite.name]:
+            _draw(out / f"{suite.name}.png", results[suite.name], f"{machine['processor']}, {mine.threads} threads")
+    console.print(f"results in {out}", markup=False, highlight=False, soft_wrap=True)
+    return failures
+
+
+def _run_suite(suite: Suite, settings: Settings, console: Console, results: list[Result]) -> None:
+    with console.status("") as status:
+        for case in suite.cases(settings):
+            results.append(measure(case, settings, status.update))
+
+
+def _draw(path: Path, results: Sequence[Result], caption: str) -> None:
+    """Draw the chart, where matplotlib is installed."""
+    try:
+        chart.draw(path, results, caption)
+    except ImportError:
+        return
