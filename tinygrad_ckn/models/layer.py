@@ -111,9 +111,7 @@ class CKNLayer(Module):
         kappa = self.kernel.fused()
         if kappa is None:
             return composed(x, self.weight, self.kernel.kappa, self.transform(), self.padding, self.subsampling)
-        return ops.ckn_map(
-            x, self.weight, kappa, self.transform(), padding=self.padding, subsampling=self.subsampling
-        )
+        return ops.ckn_map(x, self.weight, kappa, self.transform(), padding=self.padding, subsampling=self.subsampling)
 
     def transform(self) -> Any:
         """Return (kappa(Z Z^T) + eps I)^(-1/2), (p, p); computed once for given filters in eval without recording."""

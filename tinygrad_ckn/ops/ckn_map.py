@@ -106,9 +106,7 @@ def ckn_map(
     return composed(x, z, kappa.of, transform, padding, subsampling), None
 
 
-def composed(
-    x: Any, z: Any, kappa: Callable[[Any], Any], transform: Any, padding: Padding, subsampling: float
-) -> Any:
+def composed(x: Any, z: Any, kappa: Callable[[Any], Any], transform: Any, padding: Padding, subsampling: float) -> Any:
     """Return the map of Tensors or arrays as a composition of operations."""
     box = xp_of(raw(x)).ones((1, 1, *z.shape[2:]), dtype=x.dtype)
     squares = correlate2d(square(x).sum(axis=1, keepdims=True), box, padding=padding)
