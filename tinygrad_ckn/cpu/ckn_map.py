@@ -66,6 +66,8 @@ class Map:
             if math.prod(self.windows.kernel) * self.x.shape[3] > _AGAIN:
                 self.v = parallel.empty((len(self.x), *self.size, self.p), self.dtype)
 
+        turned = None if self.transform is None else xp.ascontiguousarray(self.transform.T)
+
         def tile(part: slice) -> None:
             padded = self.products.padded(self.x[part])
             norms, inverses = _lengths(self.products.squares(padded))
@@ -82,8 +84,8 @@ class Map:
                 values *= norms[..., None]
             else:
                 _pool(self.pooling, norms, values, y)
-            if self.transform is not None:
-                product(y.reshape(-1, self.p), self.transform.T, result[part].reshape(-1, self.p))
+            if turned is not None:
+                product(y.reshape(-1, self.p), turned, result[part].reshape(-1, self.p))
 
         parallel.for_each(tile, self.tiles)
         return result.transpose(0, 3, 1, 2)
@@ -94,41 +96,44 @@ class Map:
         dx = parallel.empty(self.x.shape, self.dtype) if wanted[0] else None
 
         def tile(part: slice, total: _Total) -> None:
-            above = xp.ascontiguousarray(g[part])
+            whole = xp.ascontiguousarray(g[part])
+            flat = whole.reshape(-1, self.p)
             if wanted[2]:
-                total.transform += above.reshape(-1, self.p).T @ self.y[part].reshape(-1, self.p)
+                total.transform += flat.T @ self.y[part].reshape(-1, self.p)
             if not wanted[0] and not wanted[1]:
                 return
-            if self.transform is not None:
-                pulled = self._scratch("above", len(above), self.pooled)
-                product(above.reshape(-1, self.p), self.transform, pulled.reshape(-1, self.p))
-                above = pulled
+            above = self._scratch("above", len(whole), self.pooled)  # to be overwritten
+            if self.transform is None:
+                xp.copyto(above, whole)
+            else:
+                product(flat, self.transform, above.reshape(-1, self.p))
             self._pull(part, above, total.filters if wanted[1] else None, dx)
 
         def start() -> _Total:
             return _Total(self.products.total(), xp.zeros((self.p, self.p), self.dtype))
 
         def finish(total: _Total) -> _Total:
-            return _Total(self.products.finished(total.filters), total.transform)
+            return _Total(self.products.weights(total.filters), total.transform)
 
         with parallel.one_blas_thread():
             total = parallel.sum_of(tile, self.tiles, start, finish)
-            dz = self.products.weights(total.filters) * self.dtype.type(self.kappa.scale) if wanted[1] else None
+            dz = total.filters * self.dtype.type(self.kappa.scale) if wanted[1] else None
         return [None if dx is None else dx.transpose(0, 3, 1, 2), dz, total.transform if wanted[2] else None]
 
     def _pull(self, part: slice, above: Any, total: Any, dx: Any) -> None:
         """Go back from the gradient of y (b, h, w, p): add to total that of the filters, write dx; None: unwanted."""
         padded = self.products.padded(self.x[part])
         norms, inverses = _lengths(self.products.squares(padded))
-        values, slopes, dv = (self._scratch(name, len(padded), self.size) for name in ("values", "slopes", "dv"))
+        values, slopes = (self._scratch(name, len(padded), self.size) for name in ("values", "slopes"))
         if self.v is None:
             v = self._scratch("v", len(padded), self.size)
             self.products.products(padded, inverses, v)
         else:
             v = self.v[part]
         if self.pooling is None:
-            xp.copyto(dv, above)
+            dv = above
         else:
+            dv = self._scratch("dv", len(padded), self.size)
             _unpool(self.pooling, above, dv)
         self.kappa.value(xp, v, values)
         slopes = self.kappa.slope(xp, v, values, slopes)
@@ -173,7 +178,9 @@ def _pool(matrices: tuple[Any, Any], norms: Any, values: Any, out: Any) -> None:
     rows, columns = matrices
     b, height, _, p = values.shape
     half = parallel.scratch("map half", (b, height, len(columns), p), values.dtype)
-    product(columns * norms[:, :, None, :], values, half)  # (b, Ho, w, Wo) (b, Ho, Wo, p)
+    scaled = parallel.scratch("map columns", (b, height, *columns.shape), values.dtype)
+    xp.multiply(columns, norms[:, :, None, :], out=scaled)
+    product(scaled, values, half)  # (b, Ho, w, Wo) (b, Ho, Wo, p)
     product(rows, half.reshape(b, height, -1), out.reshape(b, len(rows), -1))
 
 

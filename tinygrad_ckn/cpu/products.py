@@ -44,11 +44,8 @@ class Products(Protocol):
     def total(self) -> Any:
         """Return a zero gradient of the filters, to be added to, in a form of this way's own."""
 
-    def finished(self, total: Any) -> Any:
-        """Return the array that a total has come to; such arrays can be added."""
-
     def weights(self, total: Any) -> Any:
-        """Return the gradient (p, C, kh, kw) of the filters from a finished total."""
+        """Return the gradient (p, C, kh, kw) of the filters that a total has come to."""
 
 
 def products_of(z: Any, shift: float, windows: Windows, size: Sequence[int]) -> Products:
@@ -130,6 +127,7 @@ class _Unfolded(_Geometry):
         super().__init__(z, windows, size, windows.padded(size), last=c > _FEW_CHANNELS or kh == kw == 1)
         self.shift = shift
         self.rows = xp.ascontiguousarray(z.transpose(0, 2, 3, 1) if self.last else z).reshape(p, c * kh * kw)
+        self.turned = xp.ascontiguousarray(self.rows.T)
         self.with_shift = xp.concatenate([self.rows, xp.full((p, 1), shift, self.dtype)], axis=1).T  # (K + 1, p)
 
     def _columns(self, padded: Any) -> Any:
@@ -153,7 +151,7 @@ class _Unfolded(_Geometry):
     def products(self, padded: Any, inverses: Any, out: Any) -> None:
         columns, flat = self._columns(padded), out.reshape(-1, self.shape[0])
         if self.last:
-            product(columns, self.rows.T, flat)
+            product(columns, self.turned, flat)
             flat *= inverses.reshape(-1, 1)
             if self.shift:
                 flat += self.shift
@@ -193,9 +191,6 @@ class _Unfolded(_Geometry):
     def total(self) -> Any:
         return xp.zeros(self.rows.shape, self.dtype)
 
-    def finished(self, total: Any) -> Any:
-        return total
-
     def weights(self, total: Any) -> Any:
         p, c, kh, kw = self.shape
         return total.reshape(p, kh, kw, c).transpose(0, 3, 1, 2) if self.last else total.reshape(p, c, kh, kw)
@@ -204,7 +199,7 @@ class _Unfolded(_Geometry):
 class _Winograd(_Geometry):
     """F(4x4, 3x3); see winograd.py."""
 
-    tile_bytes = 2**18
+    tile_bytes = 2**19
 
     def __init__(self, z: Any, shift: float, windows: Windows, size: Sequence[int]) -> None:
         self.filter = Winograd.of(z, windows.output_size(size))
@@ -228,8 +223,5 @@ class _Winograd(_Geometry):
     def total(self) -> Any:
         return Total(self.filter)
 
-    def finished(self, total: Any) -> Any:
-        return total.value()
-
     def weights(self, total: Any) -> Any:
-        return self.filter.weights(total)
+        return self.filter.weights(total.value())

@@ -78,8 +78,12 @@ class Winograd:
         """Transform filters (O, C, 3, 3)."""
         o, c = w.shape[:2]
         rows = w.transpose(2, 3, 1, 0).reshape(9, c * o)
-        filters = (_matrices(m, w.dtype)[1] @ rows).reshape(-1, c, o)
-        return cls(m, filters, xp.ascontiguousarray(filters.swapaxes(1, 2)), size)
+        left = _matrices(m, w.dtype)[1]
+        filters = parallel.empty((len(left), c, o), w.dtype)
+        product(left, rows, filters.reshape(len(left), -1))
+        turned = parallel.empty((len(left), o, c), w.dtype)
+        turned[...] = filters.swapaxes(1, 2)
+        return cls(m, filters, turned, size)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -209,8 +213,8 @@ class Total:
     def _multiply(self) -> None:
         if self.filled and self.stack is not None:
             v, q = (part[:, : self.filled] for part in self.stack)
-            found = product(v.swapaxes(1, 2), q, xp.empty_like(self.filter.filters))
-            self.sum = found if self.sum is None else self.sum + found
+            found = product(v.swapaxes(1, 2), q, parallel.empty(self.filter.filters.shape, v.dtype))
+            self.sum = found if self.sum is None else xp.add(self.sum, found, out=found)
             self.filled = 0
 
     def value(self) -> Any:
