@@ -1,4 +1,5 @@
 import gc
+import json
 import os
 import subprocess
 import sys
@@ -77,6 +78,19 @@ def test_blas_has_one_thread_inside_and_its_own_number_afterwards():
     with pytest.raises(RuntimeError), parallel.one_blas_thread():
         raise RuntimeError
     assert blas_threads() == before
+
+
+def test_a_blas_library_that_comes_later_is_held_too():
+    code = """
+import tinygrad_ckn
+from tinygrad_ckn import parallel
+parallel.for_each(lambda i: None, range(4))
+import scipy.linalg
+from threadpoolctl import threadpool_info
+with parallel.one_blas_thread():
+    print(sorted(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"))
+"""
+    assert set(json.loads(python(code))) == {1}
 
 
 def test_several_python_threads_call_at_once():

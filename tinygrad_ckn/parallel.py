@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 import weakref
 from collections import deque
@@ -50,14 +51,17 @@ class _Blas:
         self.depth = 0
         self.before: list[tuple[Any, int]] = []
         self.libraries: list[Any] | None = None
+        self.with_scipy = False
 
     def __enter__(self) -> None:
         with self.lock:
-            if self.libraries is None:
-                from threadpoolctl import ThreadpoolController
-
-                self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
             if self.depth == 0:
+                loaded = "scipy.linalg" in sys.modules  # which brings a BLAS library of its own
+                if self.libraries is None or loaded != self.with_scipy:
+                    from threadpoolctl import ThreadpoolController
+
+                    self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+                    self.with_scipy = loaded
                 self.before = [(library, library.get_num_threads()) for library in self.libraries]
                 self._set((library, 1) for library, _ in self.before)
             self.depth += 1
