@@ -285,6 +285,17 @@ def test_a_rule_that_returns_its_operand_does_not_give_it_away(scratch):
     assert x.tolist() == [1.0, 2.0]
 
 
+def test_a_rule_that_is_set_again_counts_from_then_on(scratch):
+    @scratch()
+    def planted(xp, x: Array):
+        return 2 * x
+
+    x = leaf(1.0)
+    for rule, expected in ((lambda g: g, 1.0), (lambda g: 2 * g, 2.0)):
+        planted.vjp(x=rule)
+        assert grad(planted(x).sum(), x)[0].item() == expected
+
+
 def test_variadic_rules_are_checked(scratch):
     @scratch()
     def planted(xp, *xs: Array):

@@ -14,7 +14,7 @@ import tinygrad_ckn
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinygrad_ckn"
 # Each may import those before it, and its own files.
-ORDER = "errors backend parallel modes _draw primitive graph backward tensor functional ops".split()
+ORDER = "errors backend parallel modes _draw primitive graph backward tensor functional profiling ops".split()
 ORDER += "cpu nn optim models data training testing cli".split()
 
 

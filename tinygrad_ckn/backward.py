@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
-from tinygrad_ckn.backend import Shape, xp_of
+from tinygrad_ckn.backend import Shape, is_array, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.graph import Edge, Node, Variable, check_finite, raw
-from tinygrad_ckn.modes import modes, recording
+from tinygrad_ckn.modes import modes
+
+_sequence = attrgetter("sequence")
 
 
 def _history(roots: Sequence[Node], inputs: Sequence[Edge] | None, partial: bool) -> tuple[list[Node], set[Any] | None]:
@@ -18,15 +21,15 @@ def _history(roots: Sequence[Node], inputs: Sequence[Edge] | None, partial: bool
     ends = set(inputs or ()) if partial else set()
     while stack:
         for edge in stack.pop().edges:
-            if isinstance(edge, Node) and edge not in seen and edge not in ends:
+            if isinstance(edge, Node) and edge not in seen and not (ends and edge in ends):
                 seen.add(edge)
                 stack.append(edge)
-    order = sorted(seen, key=lambda node: node.sequence, reverse=True)
+    order = sorted(seen, key=_sequence, reverse=True)
     if inputs is None:
         return order, None
     wanted: set[Any] = set(inputs)
     for node in reversed(order):
-        if node.env is None or any(edge in wanted for edge in node.edges):  # a freed node is visited, to say so
+        if node.kept is None or any(edge in wanted for edge in node.edges):  # a freed node is visited, to say so
             wanted.add(node)
     return [node for node in order if node in wanted], wanted
 
@@ -34,6 +37,8 @@ def _history(roots: Sequence[Node], inputs: Sequence[Edge] | None, partial: bool
 def sum_to(x: Any, shape: Shape) -> Any:
     """Sum an array or Tensor over the axes along which `shape` was broadcast to its shape."""
     extra = len(x.shape) - len(shape)
+    if 1 not in shape:
+        return x.sum(axis=tuple(range(extra))) if extra else x
     axes = (*range(extra), *(i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1))
     return (x.sum(axis=axes, keepdims=True) if axes else x).reshape(shape)
 
@@ -52,7 +57,23 @@ def _fit(gradient: Any, node: Node, number: int, edge: Edge) -> Any:
 
 def _shares(gradient: Any, g: Any, kept: Iterable[Any]) -> bool:
     """Tell whether a rule's result may be somebody else's memory: that of g, of a view, or of what was retained."""
-    return gradient is g or getattr(gradient, "base", None) is not None or any(gradient is value for value in kept)
+    if gradient is g or getattr(gradient, "base", None) is not None:
+        return True
+    for value in kept:
+        if value is gradient:
+            return True
+    return False
+
+
+def _add(gradients: dict[Edge, Any], edge: Edge, gradient: Any, owned: set[Edge] | None) -> None:
+    """Add another gradient at an edge, in place where its buffer is in `owned`; None: nothing is."""
+    if owned is None:
+        gradients[edge] = gradients[edge] + gradient
+    elif edge in owned:
+        gradients[edge] += gradient
+    else:
+        gradients[edge] = gradients[edge] + gradient
+        owned.add(edge)
 
 
 def backpropagate(
@@ -72,24 +93,20 @@ def backpropagate(
     targets = set(inputs or ())
     order, wanted = _history([edge for edge, _ in roots if isinstance(edge, Node)], inputs, partial)
     gradients: dict[Edge, Any] = {}
-    owned: set[Edge] = set()  # edges whose gradient is a buffer of ours, to be added to in place
+    owned: set[Edge] | None = None if create_graph else set()  # where a gradient is a buffer, to be added to in place
     results: dict[Edge, Any] = {}
 
-    def accumulate(edge: Edge, gradient: Any, g: Any, kept: Iterable[Any]) -> None:
-        if edge not in gradients:
-            keeps = not create_graph and (isinstance(edge, Variable) or edge in targets)
-            gradients[edge] = gradient.copy() if keeps and _shares(gradient, g, kept) else gradient
-        elif create_graph or edge not in owned:
-            gradients[edge] = gradients[edge] + gradient
-            owned.add(edge)
-        else:
-            gradients[edge] += gradient
-
     for root, gradient in roots:
-        accumulate(root, gradient, gradient, ())
-    for node in order:
-        node.check_retained()  # all before any is used up
-    with recording(create_graph):
+        if root in gradients:
+            _add(gradients, root, gradient, owned)
+        else:
+            goes_out = not create_graph and (isinstance(root, Variable) or root in targets)
+            gradients[root] = gradient.copy() if goes_out else gradient
+    for node in order:  # all before any is used up
+        if node.kept is None or node.versions:
+            node.check_retained()
+    recording, modes.recording = modes.recording, create_graph
+    try:
         for node in order:
             g = gradients.pop(node, None)
             if g is None:
@@ -98,21 +115,40 @@ def backpropagate(
                 results[node] = g
             if wanted is not None and not any(edge in wanted for edge in node.edges):
                 continue  # nothing before it is asked for, so its part of the graph stays
-            kept = node.env.values() if node.env else ()
-            for number, (edge, gradient) in enumerate(
-                zip(node.edges, node.pull(g, wanted, create_graph), strict=False)
-            ):
-                if gradient is None or edge is None or (wanted is not None and edge not in wanted):
-                    continue
-                fitted = _fit(gradient, node, number, edge)
-                if modes.anomaly:
-                    check_finite(
-                        raw(fitted), f"the rule of {node.name!r} (forward at {node.site}) for operand {number}"
-                    )
-                accumulate(edge, fitted, g, kept)
+            _pass_on(g, node, wanted, gradients, owned, targets)
             if not retain_graph:
                 node.release()
-    return results | gradients
+    finally:
+        modes.recording = recording
+    return results | gradients if results else gradients
+
+
+def _pass_on(
+    g: Any,
+    node: Node,
+    wanted: set[Any] | None,
+    gradients: dict[Edge, Any],
+    owned: set[Edge] | None,
+    targets: set[Edge],
+) -> None:
+    """Pull the gradient of a node's output through its rules, and add what comes to the gradients at its edges."""
+    edges, kept = node.edges, node.kept or ()
+    for number, pulled in enumerate(node.pull(g, wanted, owned is None)):
+        if pulled is None:
+            continue
+        edge = edges[number]
+        if edge is None or (wanted is not None and edge not in wanted):
+            continue
+        fits = pulled.shape == edge.shape and pulled.dtype is edge.dtype
+        gradient = pulled if fits else _fit(pulled, node, number, edge)
+        if modes.anomaly:
+            check_finite(raw(gradient), f"the rule of {node.name!r} (forward at {node.site}) for operand {number}")
+        if edge in gradients:
+            _add(gradients, edge, gradient, owned)
+        elif owned is not None and (isinstance(edge, Variable) or edge in targets) and _shares(gradient, g, kept):
+            gradients[edge] = gradient.copy()  # for it goes out
+        else:
+            gradients[edge] = gradient
 
 
 def grad(
@@ -170,7 +206,7 @@ def as_tensor(gradient: Any) -> Any:
     """Return a result of `backpropagate` as a Tensor; None stays None."""
     if gradient is None or isinstance(gradient, Variable):
         return gradient
-    return Variable.wrap(xp_of(gradient).asarray(gradient))
+    return Variable.wrap(gradient if is_array(gradient) else xp_of(gradient).asarray(gradient))
 
 
 def seed(output: Any, gradient: Any, create_graph: bool) -> Any:
@@ -179,16 +215,16 @@ def seed(output: Any, gradient: Any, create_graph: bool) -> Any:
         raise GradientError(
             f"backward: expected an output that depends on a tensor with requires_grad=True, got {output!r}"
         )
-    xp = xp_of(output._data)
-    start = raw(gradient)
-    if start is None:
+    if gradient is None:
         if output._data.size != 1:
             raise GradientError(
                 f"backward: argument gradient expected an array of the output's shape {output.shape}, got None, "
                 "which is for outputs of one element; pass gradient= or take a .sum() first"
             )
-        start = xp.ones_like(output._data)
-    start = xp.asarray(start)
+        one = output._data.copy()
+        one.fill(1)
+        return Variable.wrap(one) if create_graph else one
+    start = xp_of(output._data).asarray(raw(gradient))
     if start.shape != output.shape or start.dtype.kind not in "fiub":
         raise GradientError(
             f"backward: argument gradient expected real numbers of the output's shape {output.shape}, "

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from operator import attrgetter
+from typing import Any, TypeAlias, cast
 
 from tinygrad_ckn._draw import to_dot, to_text
-from tinygrad_ckn.backend import Shape, xp_of
+from tinygrad_ckn.backend import CPU, Shape, xp_of
 from tinygrad_ckn.errors import DTypeError, GradientError
 from tinygrad_ckn.modes import modes, users_line
 from tinygrad_ckn.primitive import Plan, Primitive
@@ -19,6 +20,7 @@ from tinygrad_ckn.primitive import Plan, Primitive
 __all__ = ["Node", "Variable", "apply", "check_finite", "edges_into", "next_sequence", "raw", "to_dot", "to_text"]
 
 Edge: TypeAlias = "Node | Variable"
+NO_OPTIONS: Mapping[str, Any] = {}
 _count = itertools.count()  # later nodes have larger numbers, which makes an order of the graph
 
 
@@ -51,32 +53,25 @@ class Variable:
         tensor._requires_grad = True
         return tensor
 
-    @property
-    def shape(self) -> Shape:
-        """Size along each axis."""
-        shape: Shape = self._data.shape
-        return shape
-
-    @property
-    def dtype(self) -> Any:
-        """Type of the elements."""
-        return self._data.dtype
+    shape: Any = property(attrgetter("_data.shape"), doc="Size along each axis.")
+    dtype: Any = property(attrgetter("_data.dtype"), doc="Type of the elements.")
 
 
 class Node:
     """One application of a primitive: its operands' edges, and what its rules need."""
 
-    __slots__ = ("dtype", "edges", "env", "primitive", "sequence", "shape", "site", "versions")
+    __slots__ = ("dtype", "edges", "kept", "plan", "primitive", "sequence", "shape", "site", "versions")
+    plan: Plan  # what to retain, and the rules
 
     def __init__(self, primitive: Any, y: Any, edges: Sequence[Edge | None]) -> None:
         self.primitive = primitive
         self.shape: Shape = y.shape
         self.dtype = y.dtype
         self.edges = edges
-        self.env: dict[str, Any] | None = {}  # None: freed
+        self.kept: list[Any] | None = []  # None: freed
         self.versions: list[tuple[str, list[int], int]] = []
         self.sequence = next(_count)
-        self.site = users_line() if modes.anomaly else ""
+        self.site = ""  # the user's line, in the search for NaN
 
     @property
     def name(self) -> str:
@@ -86,57 +81,70 @@ class Node:
 
     def retain(
         self,
-        plan: Plan,
         args: Sequence[Any],
         arrays: Sequence[Any],
         options: Mapping[str, Any],
-        result: tuple[Any, list[int]],
-        saved: Any,
+        result: tuple[Any, list[int], Any],
     ) -> None:
         """Keep what the rules name, and the versions of the tensors among it."""
-        env: dict[str, Any] = {}
-        primitive = self.primitive
-        for name, position, _ in plan.operands:
-            if position >= len(arrays):  # left out, as trailing operands may be
-                env[name] = primitive.defaults[name]
-                continue
-            env[name] = arrays if primitive.variadic else arrays[position]
-            for i, arg in enumerate(args) if primitive.variadic else ((position, args[position]),):
+        plan = self.plan
+        kept: list[Any] = []
+        versions = self.versions
+        for name, number in plan.operands:
+            if self.primitive.variadic:
+                kept.append(tuple(arrays))
+                versions += [
+                    (self.primitive.label(i), arg._version, arg._version[0])
+                    for i, arg in enumerate(args)
+                    if isinstance(arg, Variable)
+                ]
+            elif number >= len(arrays):  # left out, as operands at the end may be
+                kept.append(self.primitive.defaults[name])
+            else:
+                kept.append(arrays[number])
+                arg = args[number]
                 if isinstance(arg, Variable):
-                    label = primitive.label(i) if primitive.variadic else name
-                    self.versions.append((label, arg._version, arg._version[0]))
-        for name, position in plan.shapes:
-            env[name] = tuple(_shape(a) for a in arrays) if primitive.variadic else _shape(arrays[position])
-        for name in plan.options:
-            position = primitive.names.index(name)
-            given = position < len(arrays) and not primitive.variadic
-            env[name] = option = arrays[position] if given else options.get(name, primitive.defaults.get(name))
-            for part in option if isinstance(option, tuple) else (option,):
-                if isinstance(part, Variable):  # an index
-                    self.versions.append((name, part._version, part._version[0]))
-        if plan.output:
-            env["y"], version = result
-            self.versions.append(("y", version, version[0]))
-        if plan.saved:
-            env["saved"] = saved
-        self.env = env
+                    versions.append((name, arg._version, arg._version[0]))
+        for name, number in plan.others:
+            if number < 0:
+                option = options.get(name, self.primitive.defaults.get(name))
+                kept.append(option)
+                for part in option if isinstance(option, tuple) else (option,):
+                    if isinstance(part, Variable):  # an index
+                        versions.append((name, part._version, part._version[0]))
+            else:
+                kept.append(tuple(map(_shape, arrays)) if self.primitive.variadic else _shape(arrays[number]))
+        if plan.output or plan.saved:
+            y, version, saved = result
+            if plan.output:
+                kept.append(y)
+                versions.append(("y", version, version[0]))
+            if plan.saved:
+                kept.append(saved)
+        self.kept = kept
 
     def pull(self, g: Any, wanted: set[Any] | None, differentiable: bool) -> list[Any]:
         """Return the gradient of each operand, given that of the output; None where there is none or it is unwanted."""
-        env = self.fresh_env(differentiable)
-        env["g"] = g
-        asked = [edge is not None and (wanted is None or edge in wanted) for edge in self.edges]
+        kept = self.kept or ()
+        values = (g, *(self.recorded(kept) if differentiable else kept))
+        if self.plan.joint:
+            return self._pull_jointly(values, wanted)
+        gradients: list[Any] = []
+        for rule in self.plan.rules:
+            if rule is None or (wanted is not None and self.edges[len(gradients)] not in wanted):
+                gradients.append(None)
+            else:
+                function, pick = rule
+                gradients.append(function(*pick(values)))
+        return gradients
+
+    def _pull_jointly(self, values: tuple[Any, ...], wanted: set[Any] | None) -> list[Any]:
         primitive = self.primitive
-        if primitive.joint is None:
-            pulled: list[Any] = []
-            for name, ask in zip(primitive.operands, asked, strict=False):
-                rule = primitive.rules[name] if ask else None
-                pulled.append(rule and rule.function(*[env[need] for need in rule.needs]))
-            return pulled
-        count = len(asked) if primitive.variadic else len(primitive.operands)  # trailing ones may be left out
-        env["wanted"] = (*asked, *[False] * (count - len(asked)))
-        function, needs = primitive.joint
-        gradients = list(function(*[env[need] for need in needs]))
+        count = len(self.edges) if primitive.variadic else len(primitive.operands)
+        asked = [edge is not None and (wanted is None or edge in wanted) for edge in self.edges]
+        asked += [False] * (count - len(asked))  # operands that were left out
+        ((function, pick),) = cast("Any", self.plan.rules)
+        gradients = list(function(*pick((*values, tuple(asked)))))
         if len(gradients) != count:
             raise GradientError(
                 f"{self.name}: the rule of {', '.join(primitive.operands)} expected to return {count} gradients, "
@@ -146,7 +154,7 @@ class Node:
 
     def check_retained(self) -> None:
         """Raise a GradientError if what was retained was freed or overwritten."""
-        if self.env is None:
+        if self.kept is None:
             raise GradientError(
                 f"backward: the graph through {self.name!r} was freed by an earlier backward; "
                 "pass retain_graph=True to that one to run it twice"
@@ -159,31 +167,30 @@ class Node:
                     "computed with, got data assigned since; run backward before assigning, or compute it again"
                 )
 
-    def fresh_env(self, differentiable: bool) -> dict[str, Any]:
-        """Return what the rules need: raw arrays, or Tensors with their history when the rules are differentiated."""
-        env = dict(self.env or {})
-        if not differentiable:
-            return env
+    def recorded(self, kept: Sequence[Any]) -> list[Any]:
+        """Return what is retained for rules that are differentiated: operands and output with their history."""
+        plan, primitive = self.plan, self.primitive
         versions = {name: version for name, version, _ in self.versions}
-        for name in env.keys() & set(self.primitive.operands):
-            if self.primitive.variadic:
-                env[name] = tuple(
-                    _rewrap(a, e, versions.get(self.primitive.label(i)))
-                    for i, (a, e) in enumerate(zip(env[name], self.edges, strict=True))
+        values = list(kept)
+        for place, (name, number) in enumerate(plan.operands):
+            if primitive.variadic:
+                labels = map(primitive.label, range(len(self.edges)))
+                values[place] = tuple(
+                    _rewrap(a, e, versions.get(label))
+                    for a, e, label in zip(values[place], self.edges, labels, strict=True)
                 )
-            else:
-                number = self.primitive.operands.index(name)
-                edge = self.edges[number] if number < len(self.edges) else None  # one that was left out
-                env[name] = _rewrap(env[name], edge, versions.get(name))
-        if "y" in env:
-            env["y"] = Variable.wrap(env["y"], self, versions["y"])
-        if "saved" in env:
-            env["saved"] = None
-        return env
+            elif number < len(self.edges):
+                values[place] = _rewrap(values[place], self.edges[number], versions.get(name))
+        if plan.output:
+            place = plan.names.index("y")
+            values[place] = Variable.wrap(values[place], self, versions["y"])
+        if plan.saved:
+            values[-1] = None
+        return values
 
     def release(self) -> None:
         """Drop what was retained, and the way to the nodes before."""
-        self.env = None
+        self.kept = None
         self.edges = ()
         self.versions = []
 
@@ -203,70 +210,64 @@ def _rewrap(array: Any, edge: Edge | None, version: list[int] | None) -> Any:
     return array if edge is None and version is None else Variable.wrap(array, edge, version)
 
 
-def apply(primitive: Primitive[Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
+def apply(primitive: Primitive[Any], args: Sequence[Any], options: Mapping[str, Any] = NO_OPTIONS) -> Any:
     """Run a primitive of which an operand is a Tensor; record it if an operand requires grad."""
-    options_left: Mapping[str, Any] = options
     if options:
-        args, options_left = primitive.arrange(args, options)
-    arrays = list(args)
+        _check_options(primitive, options)
+    arrays: list[Any] = []
     edges: list[Edge | None] = []
-    wanted = bit = 0
-    for position in range(len(args)) if primitive.variadic else primitive.positions:
-        if position >= len(args):
-            break
-        arg = args[position]
-        edge = None
+    wanted, bit = 0, 1
+    host = True
+    for arg in args:
         if isinstance(arg, Variable):
-            arrays[position] = arg._data
+            array = arg._data
+            arrays.append(array)
+            if type(array) is not CPU.array_type:
+                host = False
             if arg._requires_grad and modes.recording:
-                edge = arg._node or arg
-                wanted |= 1 << bit
-        edges.append(edge)
-        bit += 1
-    if options_left or len(args) > bit:
-        _check_options(primitive, arrays, options_left)
+                edges.append(arg._node or arg)
+                wanted |= bit
+            else:
+                edges.append(None)
+        else:
+            host = False
+            arrays.append(arg)
+            edges.append(None)
+        bit <<= 1
+    backend = CPU if host else primitive.backend_of(arrays)
     if wanted and primitive.saves_on_demand:
-        options_left = {**options_left, "saving": True}
-    y, saved = primitive.compute(arrays, options_left)
-    if modes.anomaly:
+        options = {**options, "saving": True}
+    y, saved = primitive.compute(backend, arrays, options)
+    anomaly = modes.anomaly
+    if anomaly:
         check_finite(y, f"the forward of {primitive.name!r}, called at {users_line()},")
-    version = _version_of(y, args, arrays)
-    node = None
-    if wanted and y.dtype.kind == "f":
-        _check_rules(primitive, edges)
-        node = Node(primitive, y, edges)
-        node.retain(primitive.plan(wanted), args, arrays, options_left, (y, version), saved)
+    version = [0] if y.base is None and y is not arrays[0] else _version_of(y, args, arrays)
+    if not wanted or y.dtype.kind != "f":
+        return Variable.wrap(y, None, version)
+    node = Node(primitive, y, edges)
+    node.plan = plan = primitive.plan(wanted)
+    if plan.names:
+        node.retain(args, arrays, options, (y, version, saved))
+    if anomaly:
+        node.site = users_line()
     return Variable.wrap(y, node, version)
 
 
 def _version_of(y: Any, args: Sequence[Any], arrays: Sequence[Any]) -> list[int]:
     """Return the version of the operand whose memory a result shares, or a new one."""
-    if y.base is not None or y is arrays[0]:
-        for arg, array in zip(args, arrays, strict=True):
-            if isinstance(arg, Variable) and xp_of(y).may_share_memory(y, array):
-                return arg._version
+    for arg, array in zip(args, arrays, strict=True):
+        if isinstance(arg, Variable) and xp_of(y).may_share_memory(y, array):
+            return arg._version
     return [0]
 
 
-def _check_options(primitive: Primitive[Any], arrays: Sequence[Any], options: Mapping[str, Any]) -> None:
-    given = {**dict(zip(primitive.names, arrays, strict=False)), **options} if not primitive.variadic else options
-    for name, value in given.items():
+def _check_options(primitive: Primitive[Any], options: Mapping[str, Any]) -> None:
+    for name, value in options.items():
         if isinstance(value, Variable) and name != "index":
             raise DTypeError(
                 f"{primitive.name}: argument {name} expected a plain option, got a Tensor; no gradient goes there: "
                 "pass its .item() or .tolist()"
             )
-
-
-def _check_rules(primitive: Primitive[Any], edges: Sequence[Edge | None]) -> None:
-    if primitive.joint is None and len(primitive.rules) < len(primitive.operands):
-        names = primitive.operands * (len(edges) if primitive.variadic else 1)
-        for name, edge in zip(names, edges, strict=False):
-            if edge is not None and name not in primitive.rules:
-                raise GradientError(
-                    f"{primitive.name}: argument {name} has no derivative, but got a tensor that requires grad; "
-                    "pass it as .detach()"
-                )
 
 
 def check_finite(array: Any, what: str) -> None:

@@ -25,14 +25,20 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
+import operator
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, get_args, get_type_hints
 
-from tinygrad_ckn.backend import Array, Namespace, backend_of, check_real, is_array, xp_of
-from tinygrad_ckn.errors import CKNError, DTypeError, OpIndexError, ShapeError
+from tinygrad_ckn.backend import CPU, Array, Backend, Namespace, backend_of, check_real, is_array, xp_of
+from tinygrad_ckn.errors import CKNError, DTypeError, GradientError, OpIndexError, ShapeError
 
 P = ParamSpec("P")
 REGISTRY: dict[str, Primitive[Any]] = {}
+_HOST: Any = CPU.array_type
+_REAL = "fiub"
 
 
 class Rule(NamedTuple):
@@ -42,20 +48,30 @@ class Rule(NamedTuple):
     needs: tuple[str, ...]
 
 
-class Plan(NamedTuple):
-    """What to retain for a given set of operands that need a gradient."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to retain for a given set of operands that need a gradient, and how to call their rules with it.
 
-    operands: tuple[tuple[str, int, int], ...]  # name, position among the arguments, number among the operands
-    shapes: tuple[tuple[str, int], ...]  # name, position among the arguments
-    options: tuple[str, ...]
+    What is retained is one tuple. Each rule comes with what picks its arguments from (g, *retained, wanted).
+    """
+
+    names: tuple[str, ...]  # of what is retained: first operands, then shapes and options, then y, then saved
+    operands: tuple[tuple[str, int], ...]  # name, number among the operands; of a variadic primitive all as one tuple
+    others: tuple[tuple[str, int], ...]  # a shape's name with the operand's number, an option's with -1
     output: bool
     saved: bool
+    rules: tuple[tuple[Callable[..., Any], Callable[[Any], tuple[Any, ...]]] | None, ...]  # of each operand
+    joint: bool  # the one rule returns all gradients
 
 
 class Primitive(Generic[P]):
     """A differentiable operation: call it on arrays or Tensors; made by `@primitive`."""
 
-    dispatch: Callable[[Primitive[Any], Sequence[Any], dict[str, Any]], Any]  # set by graph.py: a call with Tensors
+    __slots__ = (
+        *("__dict__", "__signature__", "_plans", "broadcasts", "defaults", "forward", "joint", "kernels", "leading"),
+        *("most", "name", "names", "operands", "positional", "rules", "saves", "saves_on_demand", "variadic"),
+    )
+    dispatch: Callable[[Primitive[Any], Sequence[Any], Mapping[str, Any]], Any]  # set by graph.py: a call with Tensors
     variable_type: type = type(None)  # set by graph.py: what counts as a Tensor
 
     def __init__(
@@ -74,13 +90,15 @@ class Primitive(Generic[P]):
         self.forward = forward
         self.broadcasts = broadcasts
         self.saves = saves
-        self.saves_on_demand = saves and "saving" in inspect.signature(forward).parameters
+        self.saves_on_demand = "saving" in inspect.signature(forward).parameters
         self.names = tuple(p.name for p in parameters)
+        self.positional = tuple(p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY)
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         self.operands = tuple(p.name for p in parameters if Array in (hints[p.name], *get_args(hints[p.name])))
         self.variadic = parameters[0].kind is inspect.Parameter.VAR_POSITIONAL
-        self.positions = tuple(self.names.index(name) for name in self.operands)
-        self.leading = self.positions == tuple(range(len(self.positions)))
+        leading = sum(1 for _ in itertools.takewhile(self.operands.__contains__, self.positional))
+        self.most = sys.maxsize if self.variadic else leading  # so many arguments by position are operands
+        self.leading = leading == len(self.operands)
         self.rules: dict[str, Rule] = {}
         self.joint: Rule | None = None  # instead of all others
         self.kernels: dict[str, Callable[..., Any]] = {}
@@ -93,19 +111,27 @@ class Primitive(Generic[P]):
     def __call__(self, *args: P.args, **options: P.kwargs) -> Any:
         """Run the forward on raw arrays; record it in the graph if an operand is a Tensor."""
         variable = Primitive.variable_type
-        for value in args:
-            if isinstance(value, variable):
-                return Primitive.dispatch(self, args, options)
-        if options and any(isinstance(value, variable) for value in options.values()):
-            return Primitive.dispatch(self, args, options)
-        arguments, options_left = self.arrange(args, options)
-        if not any(is_array(operand) for operand in self.given(arguments)):
-            arguments = self.as_arrays(arguments)
-        self.check_operands(arguments)
-        return self.compute(arguments, options_left)[0]
+        operands: Sequence[Any] = args
+        named: Mapping[str, Any] = options
+        if options or len(args) > self.most:
+            operands, named = self.arrange(args, options)
+            for value in named.values():
+                if isinstance(value, variable):
+                    return Primitive.dispatch(self, operands, named)
+        for operand in operands:
+            if type(operand) is _HOST and operand.dtype.kind in _REAL:
+                continue
+            if isinstance(operand, variable) or any(isinstance(value, variable) for value in operands):
+                return Primitive.dispatch(self, operands, named)
+            self._refuse_complex(operands)
+            if not any(map(is_array, operands)):  # with an array among them they would follow its dtype
+                operands = [xp_of(a).asarray(a) if isinstance(a, int | float) else a for a in operands]
+            return self.compute(self.backend_of(operands), operands, named)[0]
+        return self.compute(CPU, operands, named)[0]
 
     def vjp(self, **rules: Callable[..., Any]) -> None:
         """Set the rule of each operand; names that the primitive does not have are an error right here."""
+        self._plans.clear()
         for operand, function in rules.items():
             if operand not in self.operands:
                 raise TypeError(f"{self.name}: the rule of {operand!r} names no operand; known are {self.operands}")
@@ -117,6 +143,7 @@ class Primitive(Generic[P]):
 
     def vjp_jointly(self, function: Callable[..., Sequence[Any]]) -> None:
         """Set one rule for all operands, instead of one for each; see the head of this file."""
+        self._plans.clear()
         self._check_one_kind(self.rules)
         self.joint = self._rule("the joint rule", function, "wanted")
 
@@ -145,75 +172,107 @@ class Primitive(Generic[P]):
 
         return register
 
-    def arrange(self, args: Sequence[Any], options: Mapping[str, Any]) -> tuple[list[Any], Mapping[str, Any]]:
-        """Move operands that were given by name to their positions."""
-        arguments = list(args)
-        if options and not self.variadic and not options.keys().isdisjoint(self.operands):
-            last = max(position for position in self.positions if self.names[position] in options)
-            for name in self.names[len(arguments) : last + 1]:
-                arguments.append(options[name] if name in options else self.defaults.get(name))
-            options = {k: v for k, v in options.items() if k not in self.names[len(args) : last + 1]}
-        return arguments, options
+    def arrange(self, args: Sequence[Any], options: Mapping[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+        """Tell operands and options apart, however they were passed; operands at the end may be left out."""
+        if self.variadic:
+            return args, dict(options)
+        if len(args) <= self.most and options.keys().isdisjoint(self.operands):
+            return args, dict(options)
+        named = dict(zip(self.positional, args, strict=False))
+        if len(args) > len(self.positional) or not named.keys().isdisjoint(options):
+            self._refuse(args, options)
+        named.update(options)
+        given = max((i for i, name in enumerate(self.operands) if name in named), default=-1) + 1
+        operands = [named.pop(name, self.defaults.get(name)) for name in self.operands[:given]]
+        return operands, named
 
-    def compute(self, arguments: Sequence[Any], options: Mapping[str, Any]) -> tuple[Any, Any]:
-        """Return the output as an array, and what the forward saved for its rules (else None)."""
-        operands = self.given(arguments)
+    def backend_of(self, operands: Sequence[Any]) -> Backend:
+        """Return the backend that the operands are of."""
         try:
-            backend = backend_of(*operands)
+            return backend_of(*operands)
         except CKNError as error:
             raise type(error)(f"{self.name}: {error}") from None
+
+    def compute(self, backend: Backend, operands: Sequence[Any], options: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Return the output as an array, and what the forward saved for its rules (else None)."""
         try:
-            forward = self.kernels.get(backend.device, self.forward) if self.kernels else self.forward
-            y = forward(backend.xp, *arguments, **options)
+            forward: Callable[..., Any] = self.forward
+            if self.kernels:
+                forward = self.kernels.get(backend.device, forward)
+            if not options:
+                y = forward(backend.xp, *operands)
+            elif self.leading:
+                y = forward(backend.xp, *operands, **options)
+            else:
+                y = forward(backend.xp, **dict(zip(self.operands, operands, strict=False)), **options)
         except (ValueError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
             raise self._explained(error, operands) from error
-        y, saved = y if self.saves else (y, None)
+        saved = None
+        if self.saves:
+            y, saved = y
         if not is_array(y):
             y = backend.xp.asarray(y)  # NumPy's reductions return scalars, CuPy's 0-d arrays
-        if y.dtype.kind not in "fiub":
-            self.check_operands(arguments)
+        if y.dtype.kind not in _REAL:
+            self._refuse_complex(operands)
             raise DTypeError(f"{self.name}: expected a result of real numbers, got {y.dtype}; look at the dtypes")
         return y, saved
 
-    def check_operands(self, arguments: Sequence[Any]) -> None:
+    def _refuse_complex(self, operands: Sequence[Any]) -> None:
         """Raise a DTypeError if an operand is complex; Tensors never are."""
-        operands = self.given(arguments)
         for i, operand in enumerate(operands):
-            if hasattr(operand, "dtype") and operand.dtype.kind not in "fiub":
+            if is_array(operand):
                 check_real(self.name, self.label(i), operand)
 
     def label(self, number: int) -> str:
         """Name an operand for messages: `x`, or `arrays[2]`."""
         return f"{self.operands[0]}[{number}]" if self.variadic else self.operands[number]
 
-    def given(self, arguments: Sequence[Any]) -> Sequence[Any]:
-        """Return the operands among the arguments, in order; trailing ones may be left out."""
-        if self.variadic or (self.leading and len(arguments) <= len(self.positions)):
-            return arguments
-        return [arguments[i] for i in self.positions if i < len(arguments)]
-
-    def as_arrays(self, arguments: Sequence[Any]) -> list[Any]:
-        """Make arrays of operands that are all numbers: with an array among them they would follow its dtype."""
-        places = range(len(arguments)) if self.variadic else self.positions
-        return [
-            xp_of(a).asarray(a) if i in places and isinstance(a, int | float) else a for i, a in enumerate(arguments)
-        ]
-
     def plan(self, wanted: int) -> Plan:
-        """Return what to retain when the operands whose bits are set in `wanted` need a gradient."""
-        if wanted not in self._plans:
-            names = [name for bit, name in enumerate(self.operands) if wanted >> bit & 1]
-            rules = [self.joint] if self.joint else [self.rules[name] for name in names]
-            needs = {need for rule in rules for need in rule.needs}
-            number = {name: (self.positions[i], i) for i, name in enumerate(self.operands)}
-            self._plans[wanted] = Plan(
-                operands=tuple((name, *number[name]) for name in self.operands if name in needs),
-                shapes=tuple((f"{n}_shape", number[n][0]) for n in self.operands if f"{n}_shape" in needs),
-                options=tuple(name for name in self.names if name in needs and name not in number),
-                output="y" in needs,
-                saved="saved" in needs,
-            )
-        return self._plans[wanted]
+        """Return what to retain, and how to call the rules, when the operands whose bits are set need a gradient.
+
+        Raises
+        ------
+        GradientError
+            If one of them has no rule.
+        """
+        key = 1 if self.variadic else wanted
+        if key not in self._plans:
+            self._plans[key] = self._make_plan(key)
+        return self._plans[key]
+
+    def _make_plan(self, wanted: int) -> Plan:
+        asked = [name if wanted >> bit & 1 else None for bit, name in enumerate(self.operands)]
+        for name in asked:
+            if name is not None and self.joint is None and name not in self.rules:
+                raise GradientError(
+                    f"{self.name}: argument {name} has no derivative, but got a tensor that requires grad; "
+                    "pass it as .detach()"
+                )
+        rules = [self.joint] if self.joint else [None if name is None else self.rules[name] for name in asked]
+        needs = {need for rule in rules if rule for need in rule.needs}
+        operands = [(name, i) for i, name in enumerate(self.operands)]
+        kept = tuple((name, i) for name, i in operands if name in needs)
+        others = [(f"{name}_shape", i) for name, i in operands if f"{name}_shape" in needs]
+        others += [(name, -1) for name in self.names if name in needs and name not in self.operands]
+        last = [name for name in ("y", "saved") if name in needs]
+        names = (*(name for name, _ in (*kept, *others)), *last)
+        place = {name: i for i, name in enumerate(("g", *names, "wanted"))}
+        return Plan(
+            names=names,
+            operands=kept,
+            others=tuple(others),
+            output="y" in needs,
+            saved="saved" in needs,
+            rules=tuple(rule and (rule.function, _picker([place[need] for need in rule.needs])) for rule in rules),
+            joint=self.joint is not None,
+        )
+
+    def _refuse(self, args: Sequence[Any], options: Mapping[str, Any]) -> None:
+        """Raise the error of a call with too many arguments, or one given twice, as Python words it."""
+        try:
+            self.__signature__.bind(*args, **options)
+        except TypeError as error:
+            raise self._explained(error, args[: len(self.operands)]) from error
 
     def _explained(self, error: Exception, operands: Sequence[Any]) -> Exception:
         """Return an error that names the operation and its operands, of the kind of the one that came from below."""
@@ -226,6 +285,13 @@ class Primitive(Generic[P]):
         kinds = {ValueError: ShapeError, IndexError: OpIndexError}
         kind = next((mine for theirs, mine in kinds.items() if isinstance(error, theirs)), DTypeError)
         return kind(f"{self.name}: {text}; got {got}")
+
+
+def _picker(places: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what takes the elements at these places from a tuple, as a tuple."""
+    if len(places) > 1:
+        return operator.itemgetter(*places)
+    return operator.itemgetter(slice(places[0], places[0] + 1) if places else slice(0))
 
 
 def _describe(operand: Any) -> str:

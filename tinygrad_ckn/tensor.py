@@ -70,6 +70,9 @@ class Tensor(Variable):
 
     @data.setter
     def data(self, value: Any) -> None:
+        if value is self._data:  # t.data -= a
+            self._version[0] += 1
+            return
         value = value._data.copy() if isinstance(value, Variable) else value
         mine = backend_of(self._data)
         if type(value) is not mine.array_type:
@@ -281,9 +284,7 @@ class Tensor(Variable):
         """Pickle and copy by value: data and requires_grad, without graph and gradient."""
         return _rebuild, (type(self), self.numpy(), self._requires_grad and self.is_leaf, self.device)
 
-    def __hash__(self) -> int:
-        """Hash by identity: `==` compares elementwise."""
-        return id(self)
+    __hash__ = object.__hash__  # by identity: `==` compares elementwise
 
     if TYPE_CHECKING:  # attached by tinygrad_ckn/ops/methods.py
         T: Tensor

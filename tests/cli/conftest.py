@@ -54,8 +54,23 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     """A finished training on the archive; its run folder follows --out among the arguments."""
     out = tmp_path_factory.mktemp("runs") / "some"
-    model = ("--model", "unsup-32-64", "--mode", "supervised", "--epochs", 2, "--lr", 0.001, "--patches", 1000)
-    finished = tinygrad_ckn("train", "--data", archive, *model, "--seed", 3, "--threads", 1, "--out", out)
+    model = ("--model", "unsup-32-64", "--mode", "supervised", "--epochs", 2, "--lr", 0.001)
+    finished = tinygrad_ckn(
+        "train",
+        "--data",
+        archive,
+        *model,
+        "--augment",
+        "crop-flip",
+        "--patches",
+        1000,
+        "--seed",
+        3,
+        "--threads",
+        1,
+        "--out",
+        out,
+    )
     assert finished.returncode == 0, finished.stderr
     return finished
 

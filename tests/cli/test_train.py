@@ -58,6 +58,7 @@ def test_options_reach_the_run(run_folder: Path, archive: Path):
         "epochs": 2,
         "batch_size": 128,
         "lr": 0.001,
+        "augment": "crop-flip",
         "n_patches": 1000,
         "seed": 3,
         "device": "cpu",
@@ -101,6 +102,8 @@ def test_where_memory_is_not_known(invoke: Invoke, archive: Path, tmp_path: Path
         (["--model", "resnet"], "train: argument model expected one of unsup-32-64"),
         (["--mode", "semi"], "train: argument mode expected 'unsupervised' or 'supervised', got 'semi'"),
         (["--epochs", "3"], "train: argument epochs expected nothing in mode 'unsupervised'"),
+        (["--augment", "crop-flip"], "train: argument augment expected nothing in mode 'unsupervised'"),
+        (["--mode", "supervised", "--augment", "turn"], "train: argument augment expected 'crop-flip' or nothing"),
         (["--mode", "supervised", "--lr", "-1"], "train: argument lr expected a finite number > 0, got -1.0"),
         (["--mode", "semi", "--data", "nothing.npz"], "train: argument mode expected"),  # before the data are read
         (["--patches", "0"], "train: --patches expected a whole number >= 1, got 0"),
@@ -136,3 +139,22 @@ def test_an_existing_run_is_not_touched(invoke: Invoke, run_folder: Path):
         "give another with --out\n"
     )
     assert {path: path.read_bytes() for path in run_folder.iterdir()} == before
+
+
+def test_a_profile_is_shown_and_its_trace_kept(
+    tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]], archive: Path, tmp_path: Path
+):
+    options = ("--data", archive, "--model", "unsup-32-64", "--mode", "supervised", "--epochs", 1, "--patches", 500)
+    finished = tinygrad_ckn("train", *options, "--profile", "--out", tmp_path / "run")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    lines = [line.strip() for line in finished.stdout.splitlines()]
+    phases = {found[1] for line in lines if (found := re.fullmatch(r"(\w+) +\d+\.\d{3} +\d+\.\d%", line))}
+    assert {"preparation", "filters", "batch", "epoch", "classifier", "save", "evaluate"} <= phases
+    assert any(re.fullmatch(r"batch +\w+ +backward +\d+ +\d+\.\d{3} +\d+\.\d% +\d+\.\d", line) for line in lines)
+    events = json.loads((tmp_path / "run" / "trace.json").read_text())["traceEvents"]
+    assert {event["cat"] for event in events} == {"forward", "backward", "phase"}
+    assert Run.open(tmp_path / "run").load()
+
+
+def test_without_profile_there_is_no_trace(run_folder: Path):
+    assert not (run_folder / "trace.json").exists()

@@ -1,4 +1,6 @@
 import math
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,8 +9,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
+from tinygrad_ckn import Tensor, parallel
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.models import classifier
+from tinygrad_ckn.models import classifier, moments
 from tinygrad_ckn.models.classifier import L2_GRID, LinearFit, fit_linear
 
 losses = pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
@@ -191,15 +194,22 @@ def test_after_the_choice_of_l2_all_examples_are_fitted() -> None:
 def test_a_tenth_but_of_small_sets_up_to_a_fifth_is_held_out(
     monkeypatch: pytest.MonkeyPatch, n: int, aside: int
 ) -> None:
-    sizes: list[int] = []
+    seen: list[tuple[bool, int]] = []
 
     def counting(scores: object, labels: object, loss=classifier.LOSSES["cross_entropy"]) -> object:
-        sizes.append(len(labels))
+        seen.append((isinstance(scores, Tensor), len(labels)))
         return loss(scores, labels)
 
     monkeypatch.setitem(classifier.LOSSES, "cross_entropy", counting)
+    monkeypatch.setattr(classifier, "L2_GRID", (1e-4,))
     fit_linear(np.linspace(0, 1, n)[:, None], np.arange(n) % 2, 2, iterations=1)
-    assert set(sizes) == {n, n - aside, aside}
+    held_out = [size for with_gradient, size in seen if not with_gradient]
+    fitted = [size for with_gradient, size in seen if with_gradient]
+    assert sum(held_out) == aside
+    assert max(held_out) <= aside
+    totals = np.cumsum(fitted)
+    assert n - aside in totals  # a first pass over the others
+    assert (totals[-1] - totals == n).any()  # a last one over all
 
 
 def test_search_stops_when_less_regularisation_was_worse_twice() -> None:
@@ -245,10 +255,77 @@ def test_the_seed_of_the_part_held_out_fixes_every_bit() -> None:
 def test_blocks_do_not_change_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels = problem(14)
     whole = fit_linear(features, labels, 3, l2=1e-2, iterations=500)
-    monkeypatch.setattr(classifier, "_BLOCK", 7)
+    monkeypatch.setattr(moments, "_BLOCK", 7)
     in_blocks = fit_linear(features, labels, 3, l2=1e-2, iterations=500)
     np.testing.assert_allclose(in_blocks.weight, whole.weight, rtol=1e-3, atol=1e-3)
     assert in_blocks.scale == pytest.approx(whole.scale, rel=1e-12)
+
+
+@losses
+def test_the_number_of_threads_changes_no_bit(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moments, "_BLOCK", 32)
+    features, labels = problem(15, n=1000)
+    before = parallel.get_num_threads()
+    fits = []
+    for n in (1, 2, 5):
+        parallel.set_num_threads(n)
+        fits.append(fit_linear(features, labels, 3, loss=loss))
+    parallel.set_num_threads(before)
+    for fit in fits[1:]:
+        np.testing.assert_array_equal(fit.weight, fits[0].weight)
+        np.testing.assert_array_equal(fit.bias, fits[0].bias)
+        assert fit.held_out == fits[0].held_out
+
+
+def test_features_in_a_file_give_the_same_bits(tmp_path: Path) -> None:
+    features, labels = problem(16, n=200)
+    np.save(tmp_path / "x.npy", features)
+    fit = fit_linear(np.load(tmp_path / "x.npy", mmap_mode="r"), labels, 3)
+    np.testing.assert_array_equal(fit.weight, fit_linear(features, labels, 3).weight)
+    assert type(fit.weight) is np.ndarray
+
+
+def test_features_are_read_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moments, "_BLOCK", 16)
+
+    class Rows(np.memmap):
+        """Features that no more than a block is taken of at a time."""
+
+        def __getitem__(self, index):
+            found = np.asarray(self).view(np.ndarray)[index]
+            assert len(found) <= 16
+            return found
+
+        def __array__(self, *args, **options):
+            return super().__array__(*args, **options)
+
+    features, labels = problem(17, n=200)
+    whole = fit_linear(features, labels, 3)
+    with tempfile.TemporaryFile() as file:
+        rows = Rows(file, dtype="float64", mode="w+", shape=features.shape)
+    np.copyto(rows, features)
+    np.testing.assert_array_equal(fit_linear(rows, labels, 3).weight, whole.weight)
+
+
+@pytest.mark.parametrize("chosen", [None, np.arange(0, 100, 3)])
+def test_moments_are_those_of_numpy(chosen: np.ndarray | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moments, "_BLOCK", 17)
+    features = np.random.default_rng(0).normal(size=(100, 6)) + 5
+    found = moments.Moments(features, chosen)
+    rows = features if chosen is None else features[chosen]
+    assert found.n == len(rows)
+    np.testing.assert_allclose(found.mean, rows.mean(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(np.triu(found.scatter), np.triu(np.cov(rows.T, bias=True) * len(rows)), rtol=1e-11)
+
+
+def test_moments_without_some_examples_are_those_of_the_others() -> None:
+    features = np.random.default_rng(0).normal(size=(100, 6)) + 5
+    aside = np.arange(0, 100, 3)
+    found = moments.Moments(features).without(features, aside)
+    expected = moments.Moments(np.delete(features, aside, axis=0))
+    assert found.n == expected.n
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-13)
+    np.testing.assert_allclose(np.triu(found.scatter), np.triu(expected.scatter), rtol=1e-11)
 
 
 @pytest.mark.parametrize("options", [{"loss": "hinge"}, {"l2": -1e-3}, {"l2": math.nan}])

@@ -336,3 +336,29 @@ def test_epochs_and_batch_sizes_out_of_range_are_refused(epochs: object, batch_s
 def test_unknown_losses_are_refused(loss: str | None) -> None:
     with pytest.raises(ConfigError, match="expected loss of cross_entropy, squared_hinge and l2 >= 0, got "):
         small().fit_classifier(images, labels, loss=loss)
+
+
+def test_the_descent_is_shown_augmented_batches_drawn_by_its_generator() -> None:
+    given: list[np.ndarray] = []
+
+    def darker(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        given.append(x)
+        return x * rng.uniform(0.5, 1, (len(x), 1, 1, 1)).astype("float32")
+
+    one, same, other, plain = started(), started(), started(), started()
+    descend(one, augment=darker)
+    assert [len(x) for x in given] == [50] * 6
+    assert sorted(map(bytes, np.concatenate(given[:3]))) == sorted(map(bytes, images))
+    descend(same, augment=darker)
+    descend(other, augment=darker, rng=np.random.default_rng(1))
+    descend(plain)
+    np.testing.assert_array_equal(one.classifier.weight.numpy(), same.classifier.weight.numpy())
+    for model in (other, plain):
+        assert not np.array_equal(model.classifier.weight.numpy(), one.classifier.weight.numpy())
+
+
+def test_augmentation_is_part_of_fitting_and_changes_the_filters_alone_by_the_descent() -> None:
+    shown: list[int] = []
+    options = {"epochs": 1, "batch_size": 100, "n_patches": 500}
+    small().fit(images, labels, **options, augment=lambda x, rng: shown.append(len(x)) or x)
+    assert shown == [100, 50]

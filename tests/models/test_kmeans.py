@@ -1,11 +1,17 @@
 import itertools
 import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
+from tinygrad_ckn import parallel
+from tinygrad_ckn.cpu import kmeans as cpu
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models import kmeans
 from tinygrad_ckn.models.kmeans import spherical_kmeans
@@ -13,6 +19,14 @@ from tinygrad_ckn.testing.strategies import arrays, patches_with_zero_norm
 
 few = settings(max_examples=20, deadline=None)
 starts = pytest.mark.parametrize("start", ["k-means++", "random"])
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """A function that sets the number of threads, until the test ends."""
+    before = parallel.get_num_threads()
+    yield parallel.set_num_threads
+    parallel.set_num_threads(before)
 
 
 def unit(x: np.ndarray) -> np.ndarray:
@@ -141,7 +155,7 @@ def test_what_is_not_finite_is_refused(value: float) -> None:
 
 
 def test_an_empty_cluster_restarts_at_the_worst_fitting_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    x = np.array([[1.0, 0.0, 0.0], [10.0, 1.0, 0.0], [10.0, 0.0, 1.0], [1.0, 0.0, 0.4]])
+    x = np.array([[1.0, 0.0, 0.0], [10.0, 1.0, 0.0], [10.0, 0.0, 1.0], [1.0, 0.0, 0.4], [0.0, 0.0, 0.0]])
     seeds = np.array([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])
     monkeypatch.setattr(kmeans, "_seed", lambda *args: seeds.copy())
     once = spherical_kmeans(x, 2, iterations=1)
@@ -182,13 +196,110 @@ def test_a_generator_goes_on_where_it_stands() -> None:
     assert not np.allclose(first, second)
 
 
-def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("tiled", [True, False])
+def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch, tiled: bool) -> None:
     x = np.random.default_rng(1).normal(size=(301, 6))
+    x[[0, 17, 200]] = 0
     whole = spherical_kmeans(x, 7)
+    monkeypatch.setattr(kmeans, "_tiled", lambda x: tiled)
     monkeypatch.setattr(kmeans, "_BLOCK", 7 * 10)
+    monkeypatch.setattr(cpu, "_TILE_BYTES", 7 * 10 * 8)
+    monkeypatch.setattr(cpu, "_LEAST", 1)
     in_blocks = spherical_kmeans(x, 7)
     np.testing.assert_allclose(in_blocks.centroids, whole.centroids, atol=1e-12)
     np.testing.assert_allclose(in_blocks.objective, whole.objective, rtol=1e-13)
+
+
+@pytest.mark.parametrize("k", [5, 300])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nearest_centroids_and_sums_are_those_of_loops(k: int, dtype: str) -> None:
+    rng = np.random.default_rng(2)
+    x, centroids = rng.normal(size=(4500, 4)).astype(dtype), unit(rng.normal(size=(k, 4))).astype(dtype)
+    scales = rng.uniform(0, 2, len(x)).astype(dtype)
+    nearest, cosines, sums = cpu.assign(x, scales, centroids, True)
+    products = x.astype("float64") @ centroids.T.astype("float64")
+    np.testing.assert_array_equal(nearest, products.argmax(axis=1))
+    np.testing.assert_allclose(cosines, products.max(axis=1) * scales, atol=2e-6 if dtype == "float32" else 4e-15)
+    expected = np.zeros((k, 4))
+    for point, scale, cluster in zip(x, scales, nearest, strict=True):
+        expected[cluster] += scale * point.astype("float64")
+    np.testing.assert_allclose(sums, expected, atol=1e-3 if dtype == "float32" else 1e-11)
+
+
+@pytest.mark.parametrize("k", [3, 260])
+def test_of_equally_near_centroids_the_first_is_taken(k: int) -> None:
+    centroids = np.tile([[1.0, 0.0]], (k, 1))
+    centroids[0] = [0.0, 1.0]
+    nearest, cosines, sums = cpu.assign(np.array([[2.0, 0.0], [0.0, 3.0]]), np.array([0.5, 1 / 3]), centroids, True)
+    assert nearest.tolist() == [1, 0]
+    assert cosines.tolist() == [1, 1]
+    assert sums[:2].tolist() == [[0, 1], [1, 0]]
+
+
+def test_the_number_of_threads_changes_no_bit(threads: Callable[[int], None]) -> None:
+    x = np.random.default_rng(1).normal(size=(30_000, 6)).astype("float32")
+    found = []
+    for n in (1, 2, 5):
+        threads(n)
+        found.append(spherical_kmeans(x, 40, iterations=3))
+    for other in found[1:]:
+        np.testing.assert_array_equal(other.centroids, found[0].centroids)
+        assert other.objective == found[0].objective
+
+
+def test_points_in_a_file_give_the_same_bits(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).normal(size=(300, 6)).astype("float32")
+    np.save(tmp_path / "x.npy", x)
+    found = spherical_kmeans(np.load(tmp_path / "x.npy", mmap_mode="r"), 10)
+    np.testing.assert_array_equal(found.centroids, spherical_kmeans(x, 10).centroids)
+
+
+@pytest.mark.parametrize("given", [np.asarray, np.ndarray.tolist])
+def test_given_centroids_are_where_it_starts_whatever_their_lengths(given) -> None:
+    x = np.random.default_rng(1).normal(size=(200, 5))
+    start = np.random.default_rng(2).normal(size=(7, 5))
+    before = start.copy()
+    found = spherical_kmeans(x, 7, iterations=1, start=given(start))
+    cosines = unit(x) @ unit(start).T
+    assert found.objective[0] == pytest.approx(cosines.max(axis=1).mean(), rel=1e-13)
+    expected = np.array([unit(x)[cosines.argmax(axis=1) == i].sum(axis=0) for i in range(7)])
+    np.testing.assert_allclose(found.centroids, unit(expected), atol=1e-13)
+    np.testing.assert_array_equal(start, before)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (np.ones((3, 5)), r"expected centroids of shape \(2, 5\), got \(3, 5\)"),
+        (np.array([[0.0] * 5, [1.0] * 5]), "expected centroids that are finite and not zero, got others; take points"),
+        (np.array([[math.nan] * 5, [1.0] * 5]), "expected centroids that are finite and not zero"),
+    ],
+)
+def test_centroids_that_do_not_fit_are_refused(start: np.ndarray, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^spherical_kmeans: argument start {message}"):
+        spherical_kmeans(np.eye(5), 2, start=start)
+
+
+@starts
+def test_seeds_drawn_many_at_a_time_have_the_distribution_of_one_after_the_other(start: str) -> None:
+    x = unit(np.random.default_rng(1).normal(size=(9, 2)))
+    probabilities = {frozenset([i]): 1 / 9 for i in range(9)}  # of sets of seeds
+    for _ in range(6):
+        larger: dict[frozenset[int], float] = defaultdict(float)
+        for seeds, probability in probabilities.items():
+            distances = np.maximum(1 - x @ x[list(seeds)].T, 0).min(axis=1)
+            weights = distances * (distances > 1e-6) if start == "k-means++" else 1.0 * (distances > 1e-6)
+            for i in np.flatnonzero(weights).tolist():
+                larger[seeds | {i}] += probability * weights[i] / weights.sum()
+        probabilities = larger
+    counts = dict.fromkeys(probabilities, 0)
+    rng = np.random.default_rng(0)
+    for _ in range(6000):
+        counts[frozenset((kmeans._seed(x, np.ones(9), 7, start, rng) @ x.T).argmax(axis=1).tolist())] += 1
+    rare = [s for s, p in probabilities.items() if 6000 * p < 10]  # counted together, as the test wants
+    expected = [p for s, p in probabilities.items() if s not in rare] + [sum(probabilities[s] for s in rare) + 1e-9]
+    found = [c for s, c in counts.items() if s not in rare] + [sum(counts[s] for s in rare) + 6000e-9]
+    assert chisquare(found, 6000 * np.array(expected) / sum(expected) * (sum(found) / 6000)).pvalue > 0.01
 
 
 def test_data_are_not_changed_and_the_dtype_is_kept() -> None:
@@ -204,7 +315,7 @@ def test_data_are_not_changed_and_the_dtype_is_kept() -> None:
         ({"n_clusters": 0}, "expected n_clusters and iterations as whole numbers >= 1, got 0 and 10"),
         ({"n_clusters": 2.0}, r"expected n_clusters and iterations as whole numbers >= 1, got 2\.0 and 10"),
         ({"iterations": 0}, "expected n_clusters and iterations as whole numbers >= 1, got 2 and 0"),
-        ({"start": "best"}, "argument start expected 'k-means\\+\\+' or 'random', got 'best'"),
+        ({"start": "best"}, "argument start expected 'k-means\\+\\+', 'random' or an array of centroids, got 'best'"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message: str) -> None:
@@ -221,11 +332,13 @@ def test_rounding_does_not_make_one_direction_two(start: str) -> None:
 
 
 @pytest.mark.parametrize("start", ["k-means++", "random"])
-def test_a_rare_direction_is_found_among_all_points(start: str) -> None:
+def test_a_rare_direction_is_found_among_all_points_that_are_not_zero(start: str) -> None:
     points = np.tile([1.0, 0.0], (10_000, 1))
+    points[5000:] = 0
     points[17] = [0.0, 1.0]
     found = spherical_kmeans(points, 2, start=start, rng=0).centroids
-    assert sorted(found.tolist()) == [[0.0, 1.0], [1.0, 0.0]]
+    seeds = kmeans._seed(points, points.sum(axis=1), 2, start, np.random.default_rng(0))
+    assert sorted(seeds.tolist()) == sorted(found.tolist()) == [[0.0, 1.0], [1.0, 0.0]]
 
 
 def test_the_objective_is_that_at_the_start_of_each_iteration() -> None:

@@ -330,3 +330,13 @@ def test_tolerances_are_those_of_each_matrix_of_a_batch():
         ops.sqrtm(np.stack([large, np.diag([1.0, -1e-3])]))
     with pytest.raises(LinearAlgebraError, match="symmetric"):
         ops.sqrtm(np.stack([large, np.array([[1.0, 2.0], [-2.0, 1.0]])]))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int64", "uint8"])
+def test_labels_below_and_above_the_classes_are_refused(dtype):
+    for loss in (ops.cross_entropy, ops.squared_hinge):
+        with pytest.raises(DataError, match=r"expected class numbers 0 \.\. 1, got 0 \.\. 2"):
+            loss(np.zeros((2, 2)), np.array([0, 2], dtype))
+        if dtype != "uint8":
+            with pytest.raises(DataError, match=r"expected class numbers 0 \.\. 1, got -1 \.\. 0"):
+                loss(np.zeros((2, 2)), np.array([0, -1], dtype))

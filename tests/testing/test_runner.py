@@ -31,9 +31,20 @@ def spoiled(primitive, operand):
     return "joint", Rule(joint, needs)
 
 
+@pytest.fixture
+def plant(monkeypatch):
+    """Return what puts other rules into a primitive; the plans made with its own ones are set aside meanwhile."""
+
+    def put(name, attribute, rules):
+        monkeypatch.setattr(REGISTRY[name], attribute, rules)
+        monkeypatch.setattr(REGISTRY[name], "_plans", {})
+
+    return put
+
+
 @pytest.mark.parametrize(("name", "operand"), ruled)
-def test_any_rule_spoiled_by_a_thousandth_is_caught_at_order_1_and_2(monkeypatch, name, operand):
-    monkeypatch.setattr(REGISTRY[name], *spoiled(REGISTRY[name], operand))
+def test_any_rule_spoiled_by_a_thousandth_is_caught_at_order_1_and_2(plant, name, operand):
+    plant(name, *spoiled(REGISTRY[name], operand))
     for check in (gradcheck, gradgradcheck):
         caught = 0
         for one in CASES[name]:
@@ -55,8 +66,8 @@ def test_at_least_60_primitives_within_their_tolerances():
     assert sum(r.adjoint is not None for r in results) >= 25
 
 
-def test_a_failure_is_a_verdict_with_a_message(monkeypatch):
-    monkeypatch.setitem(REGISTRY["exp"].rules, "x", Rule(lambda g, y: 1.01 * g * y, ("g", "y")))
+def test_a_failure_is_a_verdict_with_a_message(plant):
+    plant("exp", "rules", {"x": Rule(lambda g, y: 1.01 * g * y, ("g", "y"))})
     seen = []
     exp, sin = run_cases(["sin", "exp"], examples=2, on_result=seen.append)
     assert (exp.verdict, sin.verdict) == ("FAIL", "ok")
@@ -64,8 +75,8 @@ def test_a_failure_is_a_verdict_with_a_message(monkeypatch):
     assert seen == [exp, sin]
 
 
-def test_an_unexpected_error_fails_the_primitive_and_not_the_run(monkeypatch):
-    monkeypatch.setitem(REGISTRY["exp"].rules, "x", Rule(lambda g: g.nonsense, ("g",)))
+def test_an_unexpected_error_fails_the_primitive_and_not_the_run(plant):
+    plant("exp", "rules", {"x": Rule(lambda g: g.nonsense, ("g",))})
     (exp,) = run_cases(["exp"], examples=1)
     assert exp.verdict == "FAIL"
     assert "AttributeError" in exp.message

@@ -27,6 +27,7 @@ def supervised(few_digits: Dataset, tmp_path_factory: pytest.TempPathFactory, to
         epochs=2,
         batch_size=50,
         lr=0.001,
+        augment="crop-flip",
         **FAST,
         out=tmp_path_factory.mktemp("supervised"),
         source={"data": "digits", "data_dir": None},
@@ -69,11 +70,27 @@ def test_config_says_all(supervised: loop.Result):
         "epochs": 2,
         "batch_size": 50,
         "lr": 0.001,
+        "augment": "crop-flip",
         "n_patches": 1000,
         "seed": 0,
         "device": "cpu",
     }
     assert config["model"] == supervised.model.config()
+
+
+def test_augmentation_reaches_the_descent(few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    shown: list[tuple[int, ...]] = []
+
+    def look(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        shown.append(images.shape)
+        return images
+
+    monkeypatch.setitem(loop.AUGMENTATIONS, "crop-flip", look)
+    options = {"mode": "supervised", "epochs": 1, "batch_size": 100, **FAST}
+    train(few_digits, **options, augment="crop-flip", out=tmp_path / "with")
+    assert shown == [(100, 1, 8, 8), (44, 1, 8, 8)]
+    train(few_digits, **options, out=tmp_path / "without")
+    assert len(shown) == 2
 
 
 def test_metrics_have_a_line_for_each_phase_and_epoch(supervised: loop.Result):

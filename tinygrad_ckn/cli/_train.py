@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from tinygrad_ckn import profiling
 from tinygrad_ckn.cli._common import (
     DATA_HELP,
     DataDir,
@@ -19,6 +21,8 @@ from tinygrad_ckn.cli._common import (
     source_of,
 )
 from tinygrad_ckn.cli._display import Display
+from tinygrad_ckn.cli._profile import show_profile
+from tinygrad_ckn.data import AUGMENTATIONS
 from tinygrad_ckn.models import PRESETS
 from tinygrad_ckn.training import loop
 from tinygrad_ckn.training.options import BATCH_SIZE, EPOCHS, LR, N_PATCHES, resolve
@@ -48,6 +52,13 @@ def train(
         int | None, typer.Option(help=f"Images a step of the descent; default {BATCH_SIZE}. Supervised only.")
     ] = None,
     lr: Annotated[float | None, typer.Option(help=f"Rate of the first step; default {LR:g}. Supervised only.")] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(AUGMENTATIONS),
+            help="Show the descent each image shifted by up to 4 pixels, every other one mirrored. Supervised only.",
+        ),
+    ] = None,
     patches: Annotated[int, typer.Option(help="Patches for k-means in each layer, at most.")] = N_PATCHES,
     seed: Annotated[int, typer.Option(help="Of everything random: the same seed gives the same model.")] = 0,
     device: Device = "cpu",
@@ -56,12 +67,16 @@ def train(
         typer.Option(help="Folder of the run, new or empty; by default runs/TIME-DATA-MODEL."),
     ] = None,
     threads: Threads = None,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Tell what each operation cost, and write trace.json for chrome://tracing."),
+    ] = False,
 ) -> None:
     """Train a network, save it, and measure it on the test images.
 
     The run's folder gets config.json (all options and versions), metrics.jsonl (a line for each phase and epoch, as
-    it happens) and model.safetensors. A folder that holds something is never written to, unless it is nothing but a
-    training that was broken off before it had a model. One that fails leaves nothing.
+    it happens) and model.safetensors; with --profile, trace.json too. A folder that holds something is never written
+    to, unless it is nothing but a training that was broken off before it had a model. One that fails leaves nothing.
 
     The last line of output is the accuracy on the test images: test accuracy 0.9944 (358/360)
 
@@ -79,6 +94,7 @@ def train(
         "epochs": epochs,
         "batch_size": batch_size,
         "lr": lr,
+        "augment": augment,
         "n_patches": patches,
         "seed": seed,
         "device": device,
@@ -89,7 +105,8 @@ def train(
         f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images of "
         f"{'x'.join(map(str, (dataset.in_channels, *dataset.image_size)))}, {dataset.n_classes} classes"
     )
-    with limited_to(threads), Display() as display:
+    measuring = profiling.profile() if profile else nullcontext()
+    with limited_to(threads), measuring as profiled, Display() as display:
         result = loop.train(
             dataset,
             **options,
@@ -99,6 +116,9 @@ def train(
         )
     memory = "" if result.peak_memory is None else f", at most {result.peak_memory / 2**20:,.0f} MiB of memory"
     typer.echo(f"{sum(result.seconds.values()):.1f} s in all{memory}")
+    if profiled is not None:
+        profiled.save(result.run.folder / "trace.json")
+        show_profile(profiled)
     echo_summary(result.confusion, list(dataset.class_names))
     typer.echo(f"run folder {result.run.folder}")
     echo_accuracy(result.confusion)

@@ -50,6 +50,8 @@ def product(a: Any, b: Any, out: Any) -> Any:
 @matmul.kernel("cpu")
 def threaded(xp: Namespace, a: Any, b: Any) -> Any:
     """Return the product as `numpy.matmul`, large ones on several threads, by blocks of rows or by the batch."""
+    if a.ndim == b.ndim == 2 and a.size * b.shape[1] <= _SERIAL:
+        return xp.matmul(a, b)
     if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2] or a.dtype != b.dtype or a.dtype.kind != "f":
         return xp.matmul(a, b)  # vectors, integers, and what NumPy refuses
     (m, k), n = a.shape[-2:], b.shape[-1]

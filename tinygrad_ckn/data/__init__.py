@@ -1,5 +1,6 @@
 """Data sets: the embedded digits, IDX files (MNIST, Fashion-MNIST), CIFAR-10, and a user's own .npz and CSV files."""
 
+from tinygrad_ckn.data.augment import AUGMENTATIONS, crop_flip
 from tinygrad_ckn.data.cifar import load_cifar10
 from tinygrad_ckn.data.dataset import Dataset, Split, batches, split_off
 from tinygrad_ckn.data.digits import load_digits
@@ -8,9 +9,11 @@ from tinygrad_ckn.data.loading import load, load_images, load_test
 from tinygrad_ckn.data.tables import load_csv, load_npz
 
 __all__ = [
+    "AUGMENTATIONS",
     "Dataset",
     "Split",
     "batches",
+    "crop_flip",
     "load",
     "load_cifar10",
     "load_csv",

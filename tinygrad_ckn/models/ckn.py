@@ -6,16 +6,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from tinygrad_ckn.backend import Generator, asarray, is_array, is_whole, xp_of
+from tinygrad_ckn.backend import Generator, is_whole, xp_of
 from tinygrad_ckn.backend import rng as generator
-from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
+from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models import fitting
+from tinygrad_ckn.models.encoding import MEMORY, in_blocks
 from tinygrad_ckn.models.fitting import Progress, quiet
-from tinygrad_ckn.models.layer import CKNLayer, check_floating
+from tinygrad_ckn.models.inputs import check_images, check_labels
+from tinygrad_ckn.models.layer import CKNLayer
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.models.presets import preset_layers
-from tinygrad_ckn.modes import modes, no_grad
+from tinygrad_ckn.modes import modes
 from tinygrad_ckn.nn import Linear, Module
 from tinygrad_ckn.ops._windows import pair
 from tinygrad_ckn.tensor import Tensor
@@ -124,14 +126,7 @@ class CKN(Module):
         DTypeError
             If they are integers, which are not scaled as the training images were.
         """
-        expected = (self.in_channels, *self.image_size)
-        if not isinstance(x, Tensor) and not is_array(x):
-            x = asarray(x)
-        if len(x.shape) != 4 or x.shape[1:] != expected:
-            raise ShapeError(
-                f"CKN: expected images of shape (N, {', '.join(map(str, expected))}), got {tuple(x.shape)}"
-            )
-        check_floating("CKN", x)
+        x = check_images(x, (self.in_channels, *self.image_size))
         return x if x.dtype == self.dtype else x.astype(self.dtype)
 
     def features(self, x: Any) -> Any:
@@ -168,19 +163,29 @@ class CKN(Module):
         """Return class scores (N, n_classes) of images (N, C, H, W)."""
         return self.classifier(self.features(x))
 
-    def encode(self, images: Any) -> Any:
-        """Return features (N, D) as an array, in eval mode and without recording."""
-        training = self.training
-        try:
-            with no_grad():
-                return raw(self.eval().features(images))
-        finally:
-            self.train(training)
+    def encode(self, images: Any, out: Any = None, *, batch_size: int | None = None) -> Any:
+        """Return features (N, D) as an array, in eval mode and without recording; memory holds few images' maps.
+
+        Parameters
+        ----------
+        images
+            (N, C, H, W), floats; in memory or in a file (numpy.memmap).
+        out
+            An array (N, D) of the model's dtype to fill, or the path of an .npy file, which is written anew and
+            returned memory-mapped.
+        batch_size
+            Images taken at a time; None: by the size of the maps.
+
+        Raises
+        ------
+        ShapeError, DTypeError, ConfigError
+            If images are not of the model's size or dtype, `out` does not fit, or batch_size is no whole number >= 1.
+        """
+        return in_blocks(self, self.features, images, self.classifier.in_features, out, batch_size)
 
     def scores(self, images: Any) -> Any:
         """Return class scores (N, n_classes) as an array, in blocks of images."""
-        with no_grad():
-            return raw(self.classifier(self.encode(images)))
+        return in_blocks(self, self, images, self.n_classes)
 
     def predict(self, images: Any) -> Any:
         """Return the class of each image: integers (N,).
@@ -217,13 +222,7 @@ class CKN(Module):
         DataError
             If they are not.
         """
-        array = raw(labels) if isinstance(labels, Tensor) or is_array(labels) else asarray(labels)
-        if array.shape != (n,) or array.dtype.kind not in "iu":
-            raise DataError(f"CKN: expected integer labels of shape ({n},), got {array.dtype} of shape {array.shape}")
-        if not n or int(array.min()) < 0 or int(array.max()) >= self.n_classes:
-            got = f"{array.min()} .. {array.max()}" if n else "none"
-            raise DataError(f"CKN: expected labels 0 .. {self.n_classes - 1}, got {got}")
-        return array
+        return check_labels(labels, n, self.n_classes)
 
     def training_set(self, images: Any, labels: Any) -> tuple[Any, Any]:
         """Return images and labels as arrays, checked.
@@ -282,13 +281,17 @@ class CKN(Module):
         loss: str = "cross_entropy",
         l2: float | None = None,
         iterations: int = 30,
+        memory: int = MEMORY,
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = quiet,
     ) -> Self:
-        """Fit the linear classifier on the features of images; arguments as for `models.classifier.fit_linear`."""
+        """Fit the linear classifier on the features of images; arguments as for `models.classifier.fit_linear`.
+
+        Features of more than `memory` bytes, 8 GiB by default, go to a temporary file while it is fitted.
+        """
         array, y = self.training_set(images, labels)
         fitting.fit_classifier(
-            self, array, y, loss=loss, l2=l2, iterations=iterations, rng=generator(rng), report=report
+            self, array, y, loss=loss, l2=l2, iterations=iterations, memory=memory, rng=generator(rng), report=report
         )
         return self
 
@@ -304,6 +307,7 @@ class CKN(Module):
         loss: str = "cross_entropy",
         l2: float = 1e-5,
         n_patches: int = 100_000,
+        augment: Callable[[Any, Generator], Any] | None = None,
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = quiet,
     ) -> Self:
@@ -324,6 +328,8 @@ class CKN(Module):
             at last, the best one is found on a part held out.
         n_patches
             As for `fit_unsupervised`.
+        augment
+            Makes the images that SGD is shown of those of a batch and a generator; as `tinygrad_ckn.data.crop_flip`.
         rng
             Generator or seed.
         report
@@ -353,6 +359,7 @@ class CKN(Module):
             momentum=momentum,
             loss=loss,
             l2=l2 * start.scale**2,
+            augment=augment,
             rng=random,
             report=report,
         )

@@ -4,6 +4,9 @@ n examples, D features, k classes, X (n, D) centred and scaled to mean squared n
 (1/n) sum L(y_i, W x_i + b) + l2/2 |W|^2 over W and b (Mairal 2016). Plain L-BFGS is slow on CKN
 features, whose covariance is badly conditioned; in V = W R^T with R^T R = X^T X / n + 2 l2 I the problem is nearly
 round, for the Hessian of the loss is at most a multiple of X^T X / n.
+
+Features are read in blocks of examples, each once for a value and its gradient: they may lie in a file (numpy.memmap).
+Products are in the features' dtype, sums over blocks in float64.
 """
 
 from __future__ import annotations
@@ -13,17 +16,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinygrad_ckn import ops
+from tinygrad_ckn import ops, parallel
 from tinygrad_ckn.backend import CPU, Generator, to_numpy, xp_of
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.models.moments import Moments, blocks_of, scores_of, sum_over
 from tinygrad_ckn.tensor import Tensor
 
 LOSSES: dict[str, Callable[[Any, Any], Any]] = {"cross_entropy": ops.cross_entropy, "squared_hinge": ops.squared_hinge}
 L2_GRID = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10)
 _LEAST = 10  # examples from which some can be held out
-_BLOCK = 4096  # examples taken at a time
 
 
 @dataclass
@@ -42,53 +45,66 @@ class LinearFit:
 
 
 class _Problem:
-    """The objective on given data; a point is [W | b] (k, D + 1) in float64 on the host."""
+    """The objective on given data, but for the examples aside; a point is [W | b] (k, D + 1) in float64 on the host."""
 
-    def __init__(self, features: Any, labels: Any, n_classes: int, loss: str) -> None:
-        self.xp = xp_of(features)
-        self.x, self.labels, self.k = features, labels, n_classes
-        self.loss = LOSSES[loss]
-        self.mean = features.mean(axis=0)
-        gram: Any = 0.0
-        for i in range(0, len(features), _BLOCK):
-            centred = features[i : i + _BLOCK] - self.mean
-            gram = gram + to_numpy(centred.T @ centred).astype("float64")
-        self.scale = math.sqrt(CPU.xp.trace(gram) / len(features)) or 1.0
-        self.gram = gram / (len(features) * self.scale**2)
+    def __init__(self, features: Any, labels: Any, n_classes: int, loss: str, moments: Moments, kept: Any = None):
+        self.x, self.labels, self.k, self.kept = features, labels, n_classes, kept
+        self.loss, self.n, self.mean = LOSSES[loss], moments.n, moments.mean
+        self.scale = math.sqrt(CPU.xp.trace(moments.scatter) / self.n) or 1.0
+        self.gram = moments.scatter / (self.n * self.scale**2)
 
     def linear(self, point: Any) -> tuple[Any, Any]:
         """Return weight and bias on features as they are, neither centred nor scaled."""
-        weight = self.xp.asarray(point[:, :-1] / self.scale, dtype=self.x.dtype)
-        return weight, self.xp.asarray(point[:, -1], dtype=self.x.dtype) - weight @ self.mean
+        xp = xp_of(self.x)
+        weight = point[:, :-1] / self.scale
+        return xp.asarray(weight, dtype=self.x.dtype), xp.asarray(point[:, -1] - weight @ self.mean, dtype=self.x.dtype)
 
     def value_and_gradient(self, point: Any, l2: float) -> tuple[float, Any]:
+        """Return the objective and its gradient (k, D + 1)."""
         weight, bias = self.linear(point)
-        products = self.xp.empty((len(self.x), self.k), dtype=self.x.dtype)
-        for i in range(0, len(self.x), _BLOCK):  # BLAS is slow at a tall matrix times a narrow one in one go
-            products[i : i + _BLOCK] = self.x[i : i + _BLOCK] @ weight.T
-        scores = Tensor(products + bias, requires_grad=True)
-        loss = self.loss(scores, self.labels)
-        g = grad(loss, scores)[0].data  # (n, k)
-        total = g.sum(axis=0)
-        slope = (g.T @ self.x - self.xp.outer(total, self.mean)) / self.scale
-        gradient = CPU.xp.column_stack([to_numpy(slope), to_numpy(total)]).astype("float64")
+        d = self.x.shape[1]
+
+        def add(rows: slice, total: Any) -> None:
+            x = self.x[rows]
+            value, slopes = self._loss(scores_of(x, weight) + bias, rows)
+            total[0, -1] += value
+            total[1:, :d] += to_numpy(slopes.T @ x)
+            total[1:, d] += to_numpy(slopes.sum(axis=0, dtype="float64"))
+
+        blocks = blocks_of(self.x, len(self.x))
+        total = sum_over(self.x, add, blocks, lambda: CPU.xp.zeros((1 + self.k, d + 1))) / self.n
+        value, gradient = float(total[0, -1]), total[1:]
+        gradient[:, :-1] = (gradient[:, :-1] - CPU.xp.outer(gradient[:, -1], self.mean)) / self.scale
         gradient[:, :-1] += l2 * point[:, :-1]
-        return loss.item() + 0.5 * l2 * float((point[:, :-1] ** 2).sum()), gradient
+        return value + 0.5 * l2 * float((point[:, :-1] ** 2).sum()), gradient
+
+    def _loss(self, scores: Any, rows: slice) -> tuple[float, Any]:
+        """Return the sum of a block's losses and its gradient (rows, k) in the scores; those aside have none."""
+        labels = self.labels[rows]
+        if self.kept is None:
+            return _loss_and_slopes(self.loss, scores, labels)
+        kept = self.kept[rows]
+        slopes = xp_of(scores).zeros_like(scores)
+        value = 0.0
+        if bool(kept.any()):
+            value, slopes[kept] = _loss_and_slopes(self.loss, scores[kept], labels[kept])
+        return value, slopes
 
     def minimise(self, l2: float, start: Any, iterations: int) -> Any:
         """Return the point that L-BFGS reaches from `start`."""
+        from scipy.linalg import solve_triangular
         from scipy.optimize import minimize
 
-        root, inverse = _root(self.gram, 2 * l2)
+        root = _root(self.gram, 2 * l2)
 
         def point_of(v: Any) -> Any:
             point = v.reshape(start.shape).copy()
-            point[:, :-1] = point[:, :-1] @ inverse.T
+            point[:, :-1] = solve_triangular(root, point[:, :-1].T, check_finite=False).T
             return point
 
         def function(v: Any) -> tuple[float, Any]:
             value, gradient = self.value_and_gradient(point_of(v), l2)
-            gradient[:, :-1] = gradient[:, :-1] @ inverse
+            gradient[:, :-1] = solve_triangular(root, gradient[:, :-1].T, trans="T", check_finite=False).T
             return value, gradient.reshape(-1)
 
         v = start.copy()
@@ -97,20 +113,21 @@ class _Problem:
         return point_of(found.x)
 
 
-def _root(gram: Any, shift: float) -> tuple[Any, Any]:
-    """Return upper R with R^T R = gram + shift I, and its inverse.
+def _loss_and_slopes(loss: Callable[[Any, Any], Any], scores: Any, labels: Any) -> tuple[float, Any]:
+    """Return the sum over examples of a loss that is a mean, and its gradient in the scores."""
+    leaf = Tensor(scores, requires_grad=True)
+    mean = loss(leaf, labels)
+    return mean.item() * len(scores), grad(mean, leaf)[0].data * len(scores)
 
-    The shift is raised where rounding in float32 left the matrix indefinite. The inverse is formed so that the
-    iterations are products: triangular solves would call SciPy's BLAS in turns with NumPy's, whose threads then wait
-    for each other.
-    """
-    from scipy.linalg import LinAlgError, cholesky, solve_triangular
+
+def _root(gram: Any, shift: float) -> Any:
+    """Return upper R with R^T R = gram + shift I; the shift is raised where rounding left the matrix indefinite."""
+    from scipy.linalg import LinAlgError, cholesky
 
     shift = max(shift, 1e-9)
     while True:
         try:
-            root = cholesky(gram + shift * CPU.xp.eye(len(gram)))
-            return root, solve_triangular(root, CPU.xp.eye(len(gram)))
+            return cholesky(gram + shift * CPU.xp.eye(len(gram)), check_finite=False)
         except LinAlgError:
             shift *= 10
 
@@ -131,7 +148,7 @@ def fit_linear(
     Parameters
     ----------
     features
-        (n, D), floating.
+        (n, D), floating; in memory or in a file (numpy.memmap), which is read in blocks.
     labels
         Integers (n,), 0 .. n_classes - 1.
     loss
@@ -166,23 +183,28 @@ def fit_linear(
         raise DataError(
             f"fit_linear: expected features (n, D), n >= 1, and n labels, got {features.shape}, {len(labels)}"
         )
-    if not bool(xp_of(features).isfinite(features.sum(axis=0, dtype="float64")).all()):
-        raise DataError(
-            "fit_linear: argument features expected finite numbers, got NaN or infinity; look at the images"
-        )
-    start = CPU.xp.zeros((n_classes, features.shape[1] + 1))
-    held_out: dict[float, float] = {}
-    if l2 is None and len(features) < _LEAST:
-        l2 = L2_GRID[0]
-    elif l2 is None:
-        order = generator(rng).permutation(len(features))
-        count = max(1, min(max(len(order) // 10, 1000), len(order) // 5))
-        l2, start, held_out = _choose_l2(
-            features, labels, n_classes, loss, order[count:], order[:count], iterations, start, report
-        )
-    problem = _Problem(features, labels, n_classes, loss)
-    weight, bias = problem.linear(problem.minimise(l2, start, iterations))
+    import scipy.linalg  # noqa: F401  # loads SciPy's BLAS, which is to have one thread as well
+
+    with parallel.one_blas_thread():
+        moments = Moments(features)
+        start = CPU.xp.zeros((n_classes, features.shape[1] + 1))
+        held_out: dict[float, float] = {}
+        if l2 is None and len(features) < _LEAST:
+            l2 = L2_GRID[0]
+        elif l2 is None:
+            aside = _aside(len(features), generator(rng))
+            l2, start, held_out = _choose_l2(
+                features, labels, n_classes, loss, moments, aside, iterations, start, report
+            )
+        problem = _Problem(features, labels, n_classes, loss, moments)
+        weight, bias = problem.linear(problem.minimise(l2, start, iterations))
     return LinearFit(weight, bias, l2, problem.scale, held_out)
+
+
+def _aside(n: int, random: Generator) -> Any:
+    """Return the numbers of the examples to hold out, ascending."""
+    count = max(1, min(max(n // 10, 1000), n // 5))
+    return CPU.xp.sort(random.permutation(n)[:count])
 
 
 def _choose_l2(
@@ -190,29 +212,42 @@ def _choose_l2(
     labels: Any,
     n_classes: int,
     loss: str,
-    kept: Any,
+    moments: Moments,
     aside: Any,
     iterations: int,
     start: Any,
     report: Callable[[float, float], None],
 ) -> tuple[float, Any, dict[float, float]]:
-    """Return the l2 of least loss on the rows `aside`, its solution on the rows `kept`, and all losses held out.
+    """Return the l2 of least loss on the examples `aside`, its solution on the others, and all losses held out.
 
     The loss says more than the accuracy, which on few examples takes few values.
     """
     xp = xp_of(features)
-    kept, aside = xp.asarray(kept), xp.asarray(aside)
-    problem = _Problem(features[kept], labels[kept], n_classes, loss)
-    x, y = features[aside], labels[aside]
+    aside = xp.asarray(aside)
+    kept = xp.ones(len(features), "bool")
+    kept[aside] = False
+    problem = _Problem(features, labels, n_classes, loss, moments.without(features, aside), kept)
     losses: dict[float, float] = {}
     best_l2, best_point, point = L2_GRID[0], start, start
     for l2 in L2_GRID:
         point = problem.minimise(l2, point, iterations)
-        weight, bias = problem.linear(point)
-        losses[l2] = float(LOSSES[loss](x @ weight.T + bias, y))
+        losses[l2] = _mean_loss(features, labels, aside, LOSSES[loss], *problem.linear(point))
         report(l2, losses[l2])
         if losses[l2] <= losses[best_l2]:
             best_l2, best_point = l2, point
         elif l2 < 0.05 * best_l2:
             break  # worse twice in a row: less regularisation overfits from here on
     return best_l2, best_point, losses
+
+
+def _mean_loss(
+    features: Any, labels: Any, chosen: Any, loss: Callable[[Any, Any], Any], weight: Any, bias: Any
+) -> float:
+    """Return the mean loss of the examples of which the numbers are given."""
+
+    def add(rows: slice, total: Any) -> None:
+        x, y = features[chosen[rows]], labels[chosen[rows]]
+        total += float(loss(scores_of(x, weight) + bias, y)) * len(y)
+
+    blocks = blocks_of(features, len(chosen))
+    return float(sum_over(features, add, blocks, lambda: CPU.xp.zeros(1))[0]) / len(chosen)

@@ -11,6 +11,7 @@ from tinygrad_ckn.backend import Generator, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, GradientError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.classifier import L2_GRID, LOSSES, LinearFit, fit_linear
+from tinygrad_ckn.models.encoding import MEMORY, room_for
 from tinygrad_ckn.models.kmeans import spherical_kmeans
 from tinygrad_ckn.models.patches import sample_patches
 from tinygrad_ckn.modes import no_grad
@@ -67,17 +68,19 @@ def fit_classifier(
     loss: str,
     l2: float | None,
     iterations: int,
+    memory: int = MEMORY,
     rng: Generator,
     report: Callable[[Progress], None] = quiet,
 ) -> LinearFit:
-    """Set the classifier's weights, and return what was fitted."""
+    """Set the classifier's weights, and return what was fitted; features beyond `memory` bytes go to a file."""
     tried: list[float] = []
 
     def held_out(value: float, loss: float) -> None:
         tried.append(value)
         report(Progress("l2", len(tried), len(L2_GRID), {"l2": value, "held_out_loss": loss}))
 
-    features = model.encode(images)
+    shape = len(images), model.classifier.in_features
+    features = model.encode(images, room_for(shape, model.dtype, memory, images))
     fit = fit_linear(
         features, labels, model.n_classes, loss=loss, l2=l2, iterations=iterations, rng=rng, report=held_out
     )
@@ -107,10 +110,14 @@ def descend(
     momentum: float,
     loss: str,
     l2: float,
+    augment: Callable[[Any, Generator], Any] | None = None,
     rng: Generator,
     report: Callable[[Progress], None] = quiet,
 ) -> None:
-    """Train all parameters that require grad by SGD, each constrained one on its sphere; l2 is on the raw weights."""
+    """Train all parameters that require grad by SGD, each constrained one on its sphere; l2 is on the raw weights.
+
+    Each batch is shown as `augment` makes it of its images and the generator.
+    """
     check_descent(epochs, batch_size)
     xp = xp_of(images)
     steps = math.ceil(len(images) / batch_size)
@@ -123,7 +130,8 @@ def descend(
         hits = 0
         for step in range(steps):
             chosen = order[step * batch_size : (step + 1) * batch_size]
-            scores = model(Tensor.wrap(images[chosen]))
+            batch = images[chosen] if augment is None else augment(images[chosen], rng)
+            scores = model(Tensor.wrap(batch))
             weight = model.classifier.weight
             objective = LOSSES[loss](scores, labels[chosen]) + (0.5 * l2) * (weight * weight).sum()
             value = objective.item()

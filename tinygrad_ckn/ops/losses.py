@@ -68,9 +68,11 @@ def _check_labels(op: str, argument: str, scores: Any, labels: Any) -> None:
         )
     if labels.dtype.kind not in "iu":
         raise DTypeError(f"{op}: argument labels expected integer class numbers, got {labels.dtype}")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= scores.shape[1]:
-        raise DataError(f"{op}: argument labels expected class numbers 0 .. {scores.shape[1] - 1}, got {low} .. {high}")
+    if labels.astype("uint64").max() >= scores.shape[1]:  # negative ones too: they become the largest
+        raise DataError(
+            f"{op}: argument labels expected class numbers 0 .. {scores.shape[1] - 1}, "
+            f"got {labels.min()} .. {labels.max()}"
+        )
 
 
 @primitive(saves=True)
@@ -99,14 +101,17 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
     shifted = logits - logits.max(axis=1, keepdims=True)
     weights = xp.exp(shifted)
     total = weights.sum(axis=1, keepdims=True)
-    rows = xp.arange(len(labels))
-    return (xp.log(total[:, 0]) - shifted[rows, labels]).mean(), weights / total
+    at_labels = xp.arange(len(labels)), labels
+    losses = xp.log(total[:, 0]) - shifted[at_labels]
+    weights /= total
+    weights[at_labels] -= 1
+    return losses.sum() / len(labels), weights
 
 
 def _cross_entropy_rule(g: Any, logits: Any, labels: Any, saved: Any) -> Any:
-    probabilities = softmax(logits) if saved is None else saved
-    n, k = logits.shape
-    return (probabilities - _one_hot(raw(labels), k, logits.dtype)) * (g * (1 / n))
+    if saved is None:
+        saved = softmax(logits) - _one_hot(raw(labels), logits.shape[1], logits.dtype)
+    return saved * (g / len(labels))
 
 
 cross_entropy.vjp(logits=_cross_entropy_rule)

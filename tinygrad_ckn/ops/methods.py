@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_ckn.graph import apply
 from tinygrad_ckn.ops import arithmetic, elementwise, index, matmul, reduce, shape
 from tinygrad_ckn.primitive import Primitive
 from tinygrad_ckn.tensor import methods
@@ -24,10 +25,10 @@ def _binary(function: Primitive[Any]) -> tuple[Callable[..., Any], Callable[...,
     """Return the operator and its reflection."""
 
     def forward(self: Any, other: Any) -> Any:
-        return function(self, other)
+        return apply(function, (self, other))
 
     def reflected(self: Any, other: Any) -> Any:
-        return function(other, self)
+        return apply(function, (other, self))
 
     return forward, reflected
 
@@ -36,33 +37,36 @@ def _reduction(function: Primitive[Any]) -> Callable[..., Any]:
     """Make a method that `np.sum(t)` and its like can call: they pass dtype=None and out=None along."""
 
     def method(self: Any, *args: Any, **options: Any) -> Any:
-        return function(self, *args, **{k: v for k, v in options.items() if k not in ("dtype", "out") or v is not None})
+        for name in ("dtype", "out"):
+            if name in options and options[name] is None:
+                del options[name]
+        return function(self, *args, **options)
 
     method.__doc__ = function.__doc__
     return method
 
 
-def _variadic(function: Primitive[Any]) -> Callable[..., Any]:
+def _variadic(function: Primitive[Any], option: str) -> Callable[..., Any]:
     """Let reshape and transpose take their tuple spread out, as arrays do."""
 
     def method(self: Any, *sizes: Any) -> Any:
-        return function(self, sizes if len(sizes) != 1 or isinstance(sizes[0], int) else sizes[0])
+        return apply(function, (self,), {option: sizes if len(sizes) != 1 or isinstance(sizes[0], int) else sizes[0]})
 
     method.__doc__ = function.__doc__
     return method
 
 
 def _transposed(self: Any, *axes: Any) -> Any:
-    return _variadic(shape.transpose)(self, *axes) if axes else shape.transpose(self)
+    return _variadic(shape.transpose, "axes")(self, *axes) if axes else apply(shape.transpose, (self,))
 
 
 _table: dict[str, Any] = {
     "__neg__": _method(arithmetic.negative),
     "__abs__": _method(elementwise.abs),
     "__getitem__": _method(index.getitem),
-    "reshape": _variadic(shape.reshape),
+    "reshape": _variadic(shape.reshape, "shape"),
     "transpose": _transposed,
-    "T": property(lambda self: shape.transpose(self), doc="The tensor with its axes reversed."),
+    "T": property(_transposed, doc="The tensor with its axes reversed."),
 }
 for _name, _function in {
     "add": arithmetic.add,

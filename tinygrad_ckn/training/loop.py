@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tinygrad_ckn import profiling
 from tinygrad_ckn.backend import asarray
 from tinygrad_ckn.backend import rng as generator
-from tinygrad_ckn.data import Dataset
+from tinygrad_ckn.data import AUGMENTATIONS, Dataset
 from tinygrad_ckn.errors import CKNError
 from tinygrad_ckn.models import CKN, Progress
 from tinygrad_ckn.models.fitting import quiet
@@ -69,6 +70,7 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
+    augment: str | None = None,
     n_patches: int = N_PATCHES,
     seed: int = 0,
     device: str = "cpu",
@@ -84,7 +86,7 @@ def train(
     ----------
     dataset
         From `tinygrad_ckn.data.load`, or made of two Splits.
-    model, mode, epochs, batch_size, lr, n_patches, seed, device
+    model, mode, epochs, batch_size, lr, augment, n_patches, seed, device
         See `training.options.resolve`.
     out
         The run's folder: new, empty, or with nothing but a run that was broken off; None:
@@ -124,6 +126,7 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         lr=lr,
+        augment=augment,
         n_patches=n_patches,
         seed=seed,
         device=device,
@@ -150,8 +153,10 @@ def train(
         run.discard()
         raise
     recorder.measure("save")
+    profiling.lap("save")
     confusion = evaluate(ckn.eval(), dataset.test, report=report)
     recorder.measure("evaluate")
+    profiling.lap("evaluate")
     result = Result(run, ckn, confusion, recorder.seconds, peak_memory())
     run.log(
         {
@@ -185,6 +190,7 @@ def _fit(model: CKN, dataset: Dataset, options: Options, random: Any, report: Ca
         epochs=options.epochs,
         batch_size=options.batch_size,
         lr=options.lr,
+        augment=None if options.augment is None else AUGMENTATIONS[options.augment],
         n_patches=options.n_patches,
         rng=random,
         report=report,
@@ -201,6 +207,7 @@ class _Recorder:
         self._since = time.perf_counter()
 
     def __call__(self, progress: Progress) -> None:
+        profiling.lap(progress.phase if progress.done else "preparation")
         if progress.phase == "batch":
             self.report(self._with(progress, {"images_per_second": self._rate(progress)}))
         elif progress.phase == "l2" or progress.done == 0:  # the classifier's line has all the l2 that were tried

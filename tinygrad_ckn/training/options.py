@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from numbers import Real
 
 from tinygrad_ckn.backend import use
+from tinygrad_ckn.data import AUGMENTATIONS
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import PRESETS
 
@@ -16,13 +17,14 @@ N_PATCHES = 100_000
 
 @dataclass(frozen=True)
 class Options:
-    """What a training was asked for; epochs, batch_size and lr are None when unsupervised."""
+    """What a training was asked for; epochs, batch_size, lr and augment are None when unsupervised."""
 
     model: str
     mode: str
     epochs: int | None
     batch_size: int | None
     lr: float | None
+    augment: str | None
     n_patches: int
     seed: int
     device: str
@@ -36,6 +38,7 @@ def resolve(
     epochs: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
+    augment: str | None = None,
     n_patches: int = N_PATCHES,
     seed: int = 0,
     device: str = "cpu",
@@ -53,6 +56,9 @@ def resolve(
         unsupervised for the unsup-* presets and supervised for the others.
     epochs, batch_size, lr
         Of SGD, when supervised: by default 10, 128 and 0.01.
+    augment
+        What SGD is shown, when supervised: "crop-flip" (each image shifted by up to 4 pixels, every other one mirrored)
+        or None: the images as they are.
     n_patches
         At most so many patches for k-means in each layer.
     seed
@@ -79,7 +85,7 @@ def resolve(
     if mode not in MODES:
         raise ConfigError(f"train: argument mode expected {' or '.join(map(repr, MODES))}, got {mode!r}")
     if mode == "unsupervised":
-        for name, value in (("epochs", epochs), ("batch_size", batch_size), ("lr", lr)):
+        for name, value in (("epochs", epochs), ("batch_size", batch_size), ("lr", lr), ("augment", augment)):
             if value is not None:
                 raise ConfigError(
                     f"train: argument {name} expected nothing in mode 'unsupervised', where there is no descent, "
@@ -91,6 +97,10 @@ def resolve(
         lr = LR if lr is None else lr
         if not isinstance(lr, Real) or not 0 < lr < float("inf"):
             raise ConfigError(f"train: argument lr expected a finite number > 0, got {lr!r}")
+        if augment is not None and augment not in AUGMENTATIONS:
+            raise ConfigError(
+                f"train: argument augment expected {' or '.join(map(repr, AUGMENTATIONS))} or nothing, got {augment!r}"
+            )
     use(device)
     return Options(
         model=model,
@@ -98,6 +108,7 @@ def resolve(
         epochs=epochs,
         batch_size=batch_size,
         lr=lr,
+        augment=augment,
         n_patches=_whole("n_patches", n_patches, least=1),
         seed=_whole("seed", seed, least=0),
         device=device,

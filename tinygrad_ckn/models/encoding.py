@@ -1,0 +1,122 @@
+"""Images to features, block by block: in memory, in a file, or in a temporary file where they are too many."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_ckn.backend import CPU, Shape, backend_of, is_array, is_whole, to_numpy, xp_of
+from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.graph import raw
+from tinygrad_ckn.models.inputs import check_images
+from tinygrad_ckn.models.patches import blocks
+from tinygrad_ckn.modes import no_grad
+
+if TYPE_CHECKING:
+    from tinygrad_ckn.models.ckn import CKN
+
+MEMORY = 2**33  # bytes of features that are kept in memory; more go to a file
+
+
+def in_blocks(
+    model: CKN,
+    function: Callable[[Any], Any],
+    images: Any,
+    width: int,
+    out: Any = None,
+    batch_size: int | None = None,
+) -> Any:
+    """Fill an array or a file with what a function of a model makes of images, some at a time, without recording.
+
+    Parameters
+    ----------
+    model
+        In eval mode while this goes on.
+    function
+        Makes (n, width) of n images.
+    images
+        (N, C, H, W).
+    width
+        Of the result, which has the model's dtype.
+    out
+        An array (N, width), the path of an .npy file, which is written anew, or None for an array where images are.
+    batch_size
+        Images at a time; None: by the size of the maps.
+
+    Returns
+    -------
+    array
+        (N, width): `out`, or the file's content, memory-mapped, or a new array.
+
+    Raises
+    ------
+    ConfigError
+        If batch_size is no whole number of at least 1.
+    ShapeError
+        If `out` is an array of another shape or dtype, or images are not of the model's size.
+    DTypeError
+        If they are integers.
+    """
+    if batch_size is not None and not is_whole(batch_size, 1):
+        raise ConfigError(f"encode: argument batch_size expected a whole number >= 1 or None, got {batch_size!r}")
+    array = raw(check_images(images, (model.in_channels, *model.image_size)))
+    cuts = blocks(len(array), model.largest_map()) if batch_size is None else blocks(len(array), 1, batch_size)
+    training = model.training
+    model.eval()
+    try:
+        with no_grad():
+            return _filled(out, lambda x: raw(function(x)), array, (len(array), width), model.dtype, cuts)
+    finally:
+        model.train(training)
+
+
+def _filled(
+    out: Any, function: Callable[[Any], Any], images: Any, shape: Shape, dtype: str, cuts: Iterable[slice]
+) -> Any:
+    """Return `out`, or what it stands for, filled."""
+    if isinstance(out, str | os.PathLike):
+        return _into_file(function, images, shape, dtype, Path(out), cuts)
+    y = xp_of(images).empty(shape, dtype=dtype) if out is None else out
+    if not (is_array(y) or isinstance(y, CPU.xp.ndarray)) or y.shape != shape or y.dtype != dtype:
+        got = f"{y.dtype} of shape {y.shape}" if hasattr(y, "dtype") else type(y).__name__
+        raise ShapeError(f"encode: argument out expected a path or an array of shape {shape}, {dtype}, got {got}")
+    _fill(y, function, images, cuts)
+    return y
+
+
+def _fill(y: Any, function: Callable[[Any], Any], images: Any, cuts: Iterable[slice]) -> None:
+    to_host = backend_of(y) is CPU
+    for block in cuts:
+        y[block] = to_numpy(function(images[block])) if to_host else function(images[block])
+
+
+def _into_file(
+    function: Callable[[Any], Any], images: Any, shape: Shape, dtype: str, path: Path, cuts: Iterable[slice]
+) -> Any:
+    """Write an .npy file, of which nothing is left if something fails on the way."""
+    if not shape[0]:
+        raise ShapeError(f"encode: expected at least one image to write to {path}, got none")
+    y = CPU.xp.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    try:
+        _fill(y, function, images, cuts)
+        y.flush()
+    except BaseException:
+        del y
+        path.unlink()
+        raise
+    return y
+
+
+def room_for(shape: Shape, dtype: str, memory: int, images: Any) -> Any:
+    """Return None if features of host images fit in so many bytes, else an array in a temporary file.
+
+    The file has no name, or loses it when the array is given up; it lies where `tempfile.gettempdir()` says.
+    """
+    if backend_of(images) is not CPU or math.prod(shape) * CPU.xp.dtype(dtype).itemsize <= memory:
+        return None
+    with tempfile.TemporaryFile() as file:
+        return CPU.xp.memmap(file, dtype=dtype, mode="w+", shape=shape)

@@ -1,0 +1,46 @@
+"""What a network is given: images of its size and class numbers, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_ckn.backend import CPU, Shape, asarray, is_array
+from tinygrad_ckn.errors import DataError, ShapeError
+from tinygrad_ckn.graph import raw
+from tinygrad_ckn.models.layer import check_floating
+from tinygrad_ckn.tensor import Tensor
+
+
+def check_images(x: Any, expected: Shape) -> Any:
+    """Return images as an array or a Tensor, not copied if they are one.
+
+    Raises
+    ------
+    ShapeError
+        If they are not of shape (N, *expected).
+    DTypeError
+        If they are integers, which are not scaled as the training images were.
+    """
+    if not (isinstance(x, Tensor | CPU.xp.ndarray) or is_array(x)):
+        x = asarray(x)
+    if len(x.shape) != 4 or x.shape[1:] != expected:
+        raise ShapeError(f"CKN: expected images of shape (N, {', '.join(map(str, expected))}), got {tuple(x.shape)}")
+    check_floating("CKN", x)
+    return x
+
+
+def check_labels(labels: Any, n: int, n_classes: int) -> Any:
+    """Return labels as an array: n >= 1 integers (n,) from 0 to n_classes - 1.
+
+    Raises
+    ------
+    DataError
+        If they are not.
+    """
+    array = raw(labels) if isinstance(labels, Tensor) or is_array(labels) else asarray(labels)
+    if array.shape != (n,) or array.dtype.kind not in "iu":
+        raise DataError(f"CKN: expected integer labels of shape ({n},), got {array.dtype} of shape {array.shape}")
+    if not n or int(array.min()) < 0 or int(array.max()) >= n_classes:
+        got = f"{array.min()} .. {array.max()}" if n else "none"
+        raise DataError(f"CKN: expected labels 0 .. {n_classes - 1}, got {got}")
+    return array
