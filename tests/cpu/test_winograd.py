@@ -43,6 +43,17 @@ def test_is_the_correlation_and_has_its_adjoints(m, height, width, b):
     np.testing.assert_allclose(dx[0, 1, 2, 1], (correlated(spot, w) * g).sum(), rtol=1e-9, atol=1e-11)
 
 
+def test_many_filters_are_taken_in_blocks(monkeypatch):
+    monkeypatch.setattr("tinygrad_ckn.cpu.winograd._BLOCK", 3)
+    filtering, w, padded = problem(4, (8, 5), c=7, o=8)
+    assert [block.shape[2] for block in filtering.filters] == [3, 3, 2]
+    y, g = np.empty((2, 8, 5, 8)), np.random.default_rng(1).standard_normal((2, 8, 5, 8))
+    filtering.correlate(padded, y)
+    np.testing.assert_allclose(y, correlated(padded[:, :10, :7], w), rtol=1e-10, atol=1e-12)
+    dx = filtering.input_adjoint(filtering.pulled(g), 2)
+    assert abs((y * g).sum() - (dx * padded).sum()) < 1e-9 * np.abs(y * g).sum()
+
+
 def test_totals_add_up_over_tiles_of_different_sizes(monkeypatch):
     monkeypatch.setattr("tinygrad_ckn.cpu.winograd._COLLECTED", 8)
     filtering, _, padded = problem(4, (7, 6), b=9)

@@ -30,6 +30,7 @@ from tinygrad_ckn.ops._windows import Padding, Windows
 from tinygrad_ckn.ops.ckn_map import check_map, ckn_map
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.ops.pool import gaussian_matrices
+from tinygrad_ckn.parallel import tiles
 
 xp = CPU.xp
 
@@ -52,7 +53,7 @@ class Map:
         self.v: Any = None  # (N, Ho, Wo, p), where it is kept
         self.y: Any = None  # (N, h, w, p), where it is kept
         pixels = self.size[0] * self.size[1]
-        self.tiles = parallel.tiles(len(x), pixels * self.p * self.dtype.itemsize, self.products.tile_bytes)
+        self.tiles = tiles(len(x), pixels * self.p * self.dtype.itemsize, self.products.tile_bytes)
 
     def _scratch(self, name: str, b: int, size: tuple[int, ...]) -> Any:
         return parallel.scratch(f"map {name}", (b, *size, self.p), self.dtype)
@@ -208,7 +209,10 @@ def _ckn_map(
     windows = check_map(x, z, transform, padding, subsampling)
     dtypes = {array.dtype for array in (x, z, transform) if array is not None}
     if len(dtypes) > 1 or not len(x) or not isinstance(kappa, Kappa):
-        return ckn_map.forward(xp, x, z, kappa, transform, padding=padding, subsampling=subsampling, saving=saving)
+        plain: tuple[Any, Any] = ckn_map.forward(
+            xp, x, z, kappa, transform, padding=padding, subsampling=subsampling, saving=saving
+        )
+        return plain
     with parallel.one_blas_thread():
         fused = Map(x, z, kappa, transform, windows, float(subsampling))
         return fused.forward(saving), fused if saving else None

@@ -199,9 +199,9 @@ class _Unfolded(_Geometry):
 class _Winograd(_Geometry):
     """F(4x4, 3x3); see winograd.py."""
 
-    tile_bytes = 2**19
-
     def __init__(self, z: Any, shift: float, windows: Windows, size: Sequence[int]) -> None:
+        # 64 of Winograd's tiles, so that reading the filters from memory costs little beside the products
+        self.tile_bytes = 64 * 16 * len(z) * z.itemsize
         self.filter = Winograd.of(z, windows.output_size(size))
         super().__init__(z, windows, size, self.filter.padded, last=True)
         self.shift = shift

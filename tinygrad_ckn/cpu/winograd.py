@@ -15,6 +15,7 @@ b images, C channels in, O out, T = b * th * tw tiles; arrays are channels last.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from tinygrad_ckn.cpu.gemm import product
 
 xp = CPU.xp
 
+_BLOCK = 128  # columns of the transformed filters multiplied at a time
 _COLLECTED = 128  # tiles of which the products for the filters' gradient are made together
 
 _B = {
@@ -61,16 +63,29 @@ def _matrices(m: int, dtype: Any) -> tuple[Any, Any, Any]:
     return b, g, a
 
 
+def _blocks(filters: Any) -> list[Any]:
+    """Cut (t^2, a, b) into contiguous blocks of b."""
+    blocks = []
+    for part in parallel.tiles(filters.shape[2], 1, limit=_BLOCK):
+        block = parallel.empty((*filters.shape[:2], part.stop - part.start), filters.dtype)
+        xp.copyto(block, filters[:, :, part])
+        blocks.append(block)
+    return blocks
+
+
 @dataclass(frozen=True, slots=True)
 class Winograd:
     """F(m x m, 3 x 3) with given filters, for images of one size, padded: a tile of images at a time.
 
-    `filters` is kron(G, G) w, (t^2, C, O), and `turned` the same as (t^2, O, C); `size` (Ho, Wo) that of the output.
+    `filters` is kron(G, G) w, (t^2, C, O), in blocks of O, and `turned` the same as (t^2, O, C), in blocks of C, for
+    with all columns at once neither would stay in cache. `size` is (Ho, Wo), that of the output.
     """
 
     m: int
-    filters: Any
-    turned: Any
+    shape: tuple[int, int]  # (C, O)
+    dtype: Any
+    filters: Sequence[Any]
+    turned: Sequence[Any]
     size: tuple[int, int]
 
     @classmethod
@@ -79,11 +94,9 @@ class Winograd:
         o, c = w.shape[:2]
         rows = w.transpose(2, 3, 1, 0).reshape(9, c * o)
         left = _matrices(m, w.dtype)[1]
-        filters = parallel.empty((len(left), c, o), w.dtype)
-        product(left, rows, filters.reshape(len(left), -1))
-        turned = parallel.empty((len(left), o, c), w.dtype)
-        turned[...] = filters.swapaxes(1, 2)
-        return cls(m, filters, turned, size)
+        whole = parallel.empty((len(left), c, o), w.dtype)
+        product(left, rows, whole.reshape(len(left), -1))
+        return cls(m, (c, o), w.dtype, _blocks(whole), _blocks(whole.swapaxes(1, 2)), size)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -98,7 +111,7 @@ class Winograd:
     # Steps take turns between two buffers, "a" and "b", so that these stay in cache.
     def _scratch(self, name: str, rows: int, b: int, channels: int) -> Any:
         th, tw = self.grid
-        return parallel.scratch(f"winograd {name}", (rows, b * th * tw, channels), self.filters.dtype)
+        return parallel.scratch(f"winograd {name}", (rows, b * th * tw, channels), self.dtype)
 
     def _windows(self, padded: Any) -> Any:
         """Return the tiles of padded images (b, Hp, Wp, C) as a view (t, t, b, th, tw, C)."""
@@ -111,7 +124,7 @@ class Winograd:
     def transformed(self, padded: Any, out: Any = None) -> Any:
         """Return B^T tile B of padded images (b, Hp, Wp, C): (t^2, T, C), in out or in scratch."""
         b, c = len(padded), padded.shape[3]
-        left = _matrices(self.m, self.filters.dtype)[0]
+        left = _matrices(self.m, self.dtype)[0]
         rows = self._scratch("a", len(left), b, c)
         v = self._scratch("b", len(left), b, c) if out is None else out
         windows = self._windows(padded)
@@ -121,22 +134,27 @@ class Winograd:
 
     def correlate(self, padded: Any, out: Any) -> None:
         """Write the correlation of padded images (b, Hp, Wp, C) to out (b, Ho, Wo, O)."""
-        b, o, m = len(padded), self.filters.shape[2], self.m
-        th, tw = self.grid
-        left = _matrices(m, self.filters.dtype)[2]
+        b, m = len(padded), self.m
+        left = _matrices(m, self.dtype)[2]
         v = self.transformed(padded)
-        products = product(v, self.filters, self._scratch("a", len(v), b, o))
-        y = self._scratch("b", m * m, b, o)
-        product(left, products.reshape(len(products), -1), y.reshape(len(y), -1))
-        self._place(y.reshape(m, m, b, th, tw, o), out)
+        done = 0
+        for block in self.filters:
+            o = block.shape[2]
+            products = product(v, block, self._scratch("a", len(v), b, o))
+            y = self._scratch("y", m * m, b, o)
+            product(left, products.reshape(len(products), -1), y.reshape(len(y), -1))
+            self._place(y.reshape(m, m, b, *self.grid, o), out[..., done : done + o])
+            done += o
 
     def _place(self, y: Any, out: Any) -> None:
         """Write tiles (m, m, b, th, tw, O) to their places; what is past the edge is left out."""
         m, (height, width) = self.m, self.size
-        whole = height % m == 0 and width % m == 0 and out.flags.c_contiguous
-        if whole:
+        if height % m == 0 and width % m == 0:
             _, _, b, th, tw, o = y.shape
-            out.reshape(b, th, m, tw, m, o)[...] = y.transpose(2, 3, 0, 4, 1, 5)
+            s = out.strides
+            strides = (s[0], m * s[1], s[1], m * s[2], s[2], s[3])
+            places = xp.lib.stride_tricks.as_strided(out, (b, th, m, tw, m, o), strides)
+            places[...] = y.transpose(2, 3, 0, 4, 1, 5)
             return
         for i in range(m):
             for j in range(m):
@@ -147,7 +165,7 @@ class Winograd:
         """Return A y A^T of the gradient g (b, Ho, Wo, O) of the output's tiles: (t^2, T, O), in out or in scratch."""
         (b, height, width, o), m = g.shape, self.m
         th, tw = self.grid
-        left = _matrices(m, self.filters.dtype)[2]
+        left = _matrices(m, self.dtype)[2]
         rows = self._scratch("a", m * m, b, o)
         q = self._scratch("q", left.shape[1], b, o) if out is None else out
         parts = rows.reshape(m, m, b, th, tw, o)
@@ -162,18 +180,22 @@ class Winograd:
 
     def input_adjoint(self, q: Any, b: int) -> Any:
         """Return the gradient of padded images, (b, Hp, Wp, C), in scratch, from what `pulled` gave."""
-        c, t, m = self.filters.shape[1], self.m + 2, self.m
+        t, m = self.m + 2, self.m
         th, tw = self.grid
-        left = _matrices(m, self.filters.dtype)[0]
-        products, rows = self._scratch("b", t * t, b, c), self._scratch("a", t * t, b, c)
-        product(q, self.turned, products)
-        product(left.T, products.reshape(t * t, -1), rows.reshape(t * t, -1))
-        parts = rows.reshape(t, t, b, th, tw, c)
-        x = parallel.scratch("winograd x", (b, *self.padded, c), self.filters.dtype)
+        left = _matrices(self.m, self.dtype)[0]
+        x = parallel.scratch("winograd x", (b, *self.padded, self.shape[0]), self.dtype)
         x[...] = 0
-        for i in range(t):
-            for j in range(t):
-                x[:, i : i + th * m : m, j : j + tw * m : m] += parts[i, j]
+        done = 0
+        for block in self.turned:
+            c = block.shape[2]
+            products = product(q, block, self._scratch("b", t * t, b, c))
+            rows = self._scratch("a", t * t, b, c)
+            product(left.T, products.reshape(t * t, -1), rows.reshape(t * t, -1))
+            parts = rows.reshape(t, t, b, th, tw, c)
+            for i in range(t):
+                for j in range(t):
+                    x[:, i : i + th * m : m, j : j + tw * m : m, done : done + c] += parts[i, j]
+            done += c
         return x
 
     def weights(self, total: Any) -> Any:
@@ -202,7 +224,7 @@ class Total:
         count = len(padded) * th * tw
         if self.stack is None or self.filled + count > self.stack[0].shape[1]:
             self._multiply()
-            (rows, c, o), dtype = self.filter.filters.shape, self.filter.filters.dtype
+            rows, (c, o), dtype = (self.filter.m + 2) ** 2, self.filter.shape, self.filter.dtype
             length = max(count, _COLLECTED // count * count)
             self.stack = parallel.empty((rows, length, c), dtype), parallel.empty((rows, length, o), dtype)
         v, q = (part[:, self.filled : self.filled + count] for part in self.stack)
@@ -213,11 +235,13 @@ class Total:
     def _multiply(self) -> None:
         if self.filled and self.stack is not None:
             v, q = (part[:, : self.filled] for part in self.stack)
-            found = product(v.swapaxes(1, 2), q, parallel.empty(self.filter.filters.shape, v.dtype))
+            found = product(v.swapaxes(1, 2), q, parallel.empty((len(v), *self.filter.shape), v.dtype))
             self.sum = found if self.sum is None else xp.add(self.sum, found, out=found)
             self.filled = 0
 
     def value(self) -> Any:
         """Return the sum, (t^2, C, O)."""
         self._multiply()
-        return xp.zeros_like(self.filter.filters) if self.sum is None else self.sum
+        if self.sum is None:
+            return xp.zeros(((self.filter.m + 2) ** 2, *self.filter.shape), self.filter.dtype)
+        return self.sum

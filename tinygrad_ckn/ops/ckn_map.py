@@ -135,12 +135,12 @@ def _rule(
     if saved is not None:
         return list(saved.pull(g, wanted))
     again = isinstance(g, Variable)
-    operands = [
+    x, z, transform = (
         Variable.leaf(a) if asked and not again else a for a, asked in zip((x, z, transform), wanted, strict=True)
-    ]
+    )
     with recording(True):
-        y = composed(*operands[:2], kappa.of, operands[2], padding, subsampling)
-    edges = [a._node or a for a, asked in zip(operands, wanted, strict=True) if asked]
+        y = composed(x, z, kappa.of, transform, padding, subsampling)
+    edges = [a._node or a for a, asked in zip((x, z, transform), wanted, strict=True) if asked]
     found = backpropagate([(y._node or y, g)], edges, create_graph=again, retain_graph=again, partial=True)
     gradients = (found.get(edge) for edge in edges)
     return [next(gradients) if asked else None for asked in wanted]

@@ -264,7 +264,7 @@ case(ops.kappa_arccos1, cosines)
 
 # The map of a CKN layer: unfolded, its patches scaled or its products, and by Winograd's filtering
 kappas = st.sampled_from([exponential(2.0), polynomial(2), polynomial(3), arccos1()])
-small = {"low": -0.1, "high": 0.1}  # filters within the unit sphere, where arccos has its argument
+small: dict[str, Any] = {"low": -0.1, "high": 0.1}  # filters within the unit sphere, where arccos has its argument
 case(
     ops.ckn_map,
     arrays(maybe_none, 2, 4, 3),
