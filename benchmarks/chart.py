@@ -6,53 +6,45 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Measured, Result
-from benchmarks.report import grouped, scale_of
+from benchmarks.measure import Result
+from benchmarks.report import compared, digits, grouped, scale_of
 
 OURS, THEIRS = "#1f6fb4", "#b9b9b9"
 
 
-def _bars(axes: Any, title: str, labels: Sequence[str], sides: Sequence[Measured], notes: Sequence[str]) -> None:
-    """Draw medians with their quartiles, first at the top, each with its note at the end of the bar."""
-    scale, unit = scale_of(max(side.time.median for side in sides))
-    medians = [side.time.median * scale for side in sides]
-    spread = [
-        [(side.time.median - side.time.lower) * scale for side in sides],
-        [(side.time.upper - side.time.median) * scale for side in sides],
+def _case(axes: Any, result: Result) -> None:
+    """Draw the median of each side with its quartiles, ours at the top, and beside it what it is compared by."""
+    times = [side.time for side in result.sides]
+    scale, unit = scale_of(max(time.median for time in times))
+    colours = [OURS] + [OURS if result.case.unit else THEIRS] * (len(times) - 1)
+    spread = [[(t.median - t.lower) * scale for t in times], [(t.upper - t.median) * scale for t in times]]
+    axes.barh(range(len(times)), [t.median * scale for t in times], xerr=spread, color=colours, height=0.7)
+    notes = [
+        f"{digits(t.median * scale)}   {compared(result, side)}" for t, side in zip(times, result.sides, strict=True)
     ]
-    colours = [OURS if side.name == sides[0].name else THEIRS for side in sides]
-    places = range(len(sides))
-    axes.barh(places, medians, xerr=spread, color=colours, height=0.7, error_kw={"lw": 1, "capsize": 2})
-    axes.set_yticks(places, labels)
+    _label(axes, [side.name for side in result.sides], [t.upper * scale for t in times], notes)
+    axes.set_title(result.case.name, loc="left")
+    axes.set_xlabel(f"{unit}: median and quartiles; {'time per unit' if result.case.unit else 'ours / theirs'}")
+
+
+def _group(axes: Any, name: str, results: Sequence[Result]) -> None:
+    """Draw for each case the first side's median over that of the fastest: whether a better one could be chosen."""
+    fastest = [min(result.sides, key=lambda side: side.time.median) for result in results]
+    ratios = [r.sides[0].time.median / best.time.median for r, best in zip(results, fastest, strict=True)]
+    axes.barh(range(len(results)), ratios, color=OURS, height=0.7)
+    _label(axes, [result.case.name for result in results], ratios, [best.name for best in fastest])
+    axes.set_title(f"{name}: {results[0].sides[0].name} over the fastest, which is named", loc="left")
+    axes.set_xlabel("ratio of medians")
+
+
+def _label(axes: Any, labels: Sequence[str], ends: Sequence[float], notes: Sequence[str]) -> None:
+    """Name the bars on the left, and put a note at the end of each."""
+    axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.3 * max(side.time.upper * scale for side in sides))
-    for place, side, note in zip(places, sides, notes, strict=True):
-        axes.annotate(note, (side.time.upper * scale, place), (6, 0), textcoords="offset points", va="center")
-    axes.set_title(title, loc="left")
-    axes.set_xlabel(f"{unit}, median and quartiles")
+    axes.set_xlim(0, 1.5 * max(ends))
+    for place, (end, note) in enumerate(zip(ends, notes, strict=True)):
+        axes.annotate(note, (end, place), (6, 0), textcoords="offset points", va="center", fontsize="small")
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _panel(axes: Any, group: str, members: Sequence[Result]) -> None:
-    if group:
-        fastest = [min(result.sides, key=lambda side: side.time.median) for result in members]
-        if all(len(result.sides) == 1 for result in members):
-            notes = [
-                f"{result.sides[0].time.median * 1e6 / result.case.units:,.1f} us / {result.case.unit}"
-                if result.case.unit
-                else ""
-                for result in members
-            ]
-        else:
-            notes = [
-                f"best: {best.name}, {best.time.median / r.sides[0].time.median:.2f} of it"
-                for best, r in zip(fastest, members, strict=True)
-            ]
-        _bars(axes, group, [r.case.name for r in members], [r.sides[0] for r in members], notes)
-        return
-    (result,) = members
-    notes = ["" if side is result.sides[0] else f"ours / theirs {result.ratio(side):.2f}" for side in result.sides]
-    _bars(axes, result.case.name, [side.name for side in result.sides], result.sides, notes)
 
 
 def draw(path: Path, results: Sequence[Result], caption: str) -> None:
@@ -68,10 +60,13 @@ def draw(path: Path, results: Sequence[Result], caption: str) -> None:
 
     panels = list(grouped(results))
     heights = [1.2 + 0.35 * (len(members) if group else len(members[0].sides)) for group, members in panels]
-    figure = Figure(figsize=(9, sum(heights) + 0.4), layout="constrained")
+    figure = Figure(figsize=(11, sum(heights) + 0.4), layout="constrained")
     FigureCanvasAgg(figure)
     rows = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
     for axes, (group, members) in zip(rows[:, 0], panels, strict=True):
-        _panel(axes, group, members)
+        if group:
+            _group(axes, group, members)
+        else:
+            _case(axes, members[0])
     figure.supxlabel(caption, fontsize="small")
     figure.savefig(path, dpi=120)

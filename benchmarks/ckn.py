@@ -46,6 +46,19 @@ def ckn_inputs(preset: str, *, n_images: int, size: int = 32, filters: int | Non
     return {"config": config, "weights": model.state_dict(), "images": images, "labels": labels}
 
 
+def multiplications(preset: str, n_images: int, size: int, filters: int) -> float:
+    """Return how many multiplications correlations and transforms take in a forward pass; its gradient takes twice."""
+    from tinygrad_ckn.models import PRESETS
+
+    channels, total = 3, 0.0
+    for _, kernel, subsampling, _ in PRESETS[preset]:
+        total += size**2 * channels * kernel**2 * filters
+        size = int((size - 1) // subsampling) + 1
+        total += size**2 * filters**2
+        channels = filters
+    return n_images * total
+
+
 def _our_model(inputs: Inputs, device: str, dtype: str) -> Any:
     from tinygrad_ckn.models import CKN
 
@@ -59,12 +72,12 @@ def _our_model(inputs: Inputs, device: str, dtype: str) -> Any:
 def our_training(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work:
     """Return the step of `models.fitting.descend`."""
     from tinygrad_ckn import Tensor, ops
-    from tinygrad_ckn.backend import asarray, synchronize, to_numpy
+    from tinygrad_ckn.backend import synchronize, to_numpy, use
     from tinygrad_ckn.optim import SGD
 
     model = _our_model(inputs, device, dtype).train()
-    images = asarray(inputs["images"], dtype=dtype, device=device)
-    labels = asarray(inputs["labels"], device=device)
+    xp = use(device).xp
+    images, labels = xp.asarray(inputs["images"], dtype=dtype), xp.asarray(inputs["labels"])
     optimizer = SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
 
     def step() -> float:
@@ -86,10 +99,10 @@ def our_training(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work
 
 def our_features(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work:
     """Return `CKN.encode`."""
-    from tinygrad_ckn.backend import asarray, synchronize, to_numpy
+    from tinygrad_ckn.backend import synchronize, to_numpy, use
 
     model = _our_model(inputs, device, dtype).eval()
-    images = asarray(inputs["images"], dtype=dtype, device=device)
+    images = use(device).xp.asarray(inputs["images"], dtype=dtype)
 
     def step() -> None:
         model.encode(images)
@@ -130,7 +143,7 @@ def torch_training(
 
     def step() -> float:
         loss = torch.nn.functional.cross_entropy(scores(images), labels)
-        value = loss.item()
+        value: float = loss.item()
         model.zero_grad()
         loss.backward()
         optimizer.step()

@@ -20,14 +20,13 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def describe(threads: int, device: str) -> dict[str, str]:
+def describe(device: str) -> dict[str, str]:
     """Return the lines that belong above every table; BLAS libraries are described by each side's process."""
     found = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": f"{_info._processor()}, {os.cpu_count()} CPUs",
         "platform": platform.platform(),
         "device": device,
-        "threads": str(threads),
         "python": platform.python_version(),
         "tinygrad-ckn": tinygrad_ckn.__version__,
     }

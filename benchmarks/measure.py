@@ -73,8 +73,13 @@ class Result:
     """A case with its sides, ours first, and why others were left out."""
 
     case: Case
+    threads: int
     sides: list[Measured] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+
+    def units(self, side: Measured) -> float:
+        """Return what a side gets through in a step."""
+        return next(given.units for given in self.case.sides if given.name == side.name)
 
     def ratio(self, peer: Measured) -> float:
         """Return our median time over the peer's."""
@@ -96,7 +101,7 @@ def relative_error(found: Any, expected: Any) -> float:
     >>> relative_error([1.0, 2.5], [1.0, 2.0])
     0.25
     """
-    if isinstance(expected, list) and isinstance(expected[0], np.ndarray):
+    if isinstance(expected, list) and expected and isinstance(expected[0], np.ndarray):
         return max(relative_error(f, e) for f, e in zip(found, expected, strict=True))
     found, expected = np.asarray(found, dtype="float64"), np.asarray(expected, dtype="float64")
     if found.shape != expected.shape or not np.isfinite(found).all():
@@ -147,7 +152,7 @@ def measure(case: Case, settings: Settings, say: Callable[[str], None] = lambda 
     BenchmarkError
         If a side fails, outputs differ, or our own side cannot take part.
     """
-    result = Result(case)
+    result = Result(case, settings.threads)
     inputs = case.inputs()
     with ExitStack() as stack:
 
@@ -162,21 +167,12 @@ def measure(case: Case, settings: Settings, say: Callable[[str], None] = lambda 
             return process
 
         started = [process for side in case.sides if (process := start(side)) is not None]
-        if not started or started[0].side is not case.sides[0]:
-            reason = result.left_out.get(case.sides[0].name, "none of its sides")
-            raise BenchmarkError(f"{case.name}: expected {case.sides[0].name} to run, got: {reason}")
-        expected = None
-        if case.reference is not None and (process := start(case.reference)) is not None:
-            expected = process.outputs()
-            process.stop()
-        for process in started:
-            say(f"{case.name}: {process.side.name} is compared")
-            found = process.outputs()
-            expected = found if expected is None else expected
-            errors = compare(case, process.side.name, found, expected)
-            result.sides.append(
-                Measured(process.side.name, errors=errors, malloc=TUNED_MALLOC if process.side.tuned_malloc else {})
+        if case.sides[0].name in result.left_out:
+            raise BenchmarkError(
+                f"{case.name}: expected {case.sides[0].name} to run, got: {result.left_out[case.sides[0].name]}"
             )
+        reference = start(case.reference) if case.reference is not None else None
+        result.sides = _compared(case, started, reference, say)
         for process in started:
             say(f"{case.name}: {process.side.name} warms up")
             process.warm_up(case.warm_up)
@@ -188,3 +184,22 @@ def measure(case: Case, settings: Settings, say: Callable[[str], None] = lambda 
             measured.peak, measured.growth = process.peak_memory()
             measured.libraries = process.libraries()
     return result
+
+
+def _compared(
+    case: Case, started: Sequence[Process], reference: Process | None, say: Callable[[str], None]
+) -> list[Measured]:
+    """Return the sides with their errors against the reference, which ends here, or else against the first side."""
+    expected = None
+    if reference is not None:
+        expected = reference.outputs()
+        reference.stop()
+    found = []
+    for process in started:
+        side = process.side
+        say(f"{case.name}: {side.name} is compared")
+        outputs = process.outputs()
+        expected = outputs if expected is None else expected
+        errors = compare(case, side.name, outputs, expected)
+        found.append(Measured(side.name, errors=errors, malloc=TUNED_MALLOC if side.tuned_malloc else {}))
+    return found

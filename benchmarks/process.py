@@ -46,6 +46,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment(threads, tuned_malloc=side.tuned_malloc),
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which ends its children
         )
 
     def __enter__(self) -> Self:

@@ -28,13 +28,23 @@ def scale_of(seconds: float) -> tuple[float, str]:
     return (1.0, "s") if seconds >= 1 else (1e3, "ms") if seconds >= 1e-3 else (1e6, "us")
 
 
+def digits(value: float) -> str:
+    """Return a number with three digits, or all of those before the point.
+
+    Examples
+    --------
+    >>> digits(1.234), digits(12.34), digits(1234.5)
+    ('1.23', '12.3', '1,234')
+    """
+    return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
+
+
 def verdict(ratio: float | None, target: float | None) -> str:
     """Return a ratio beside what it is to be at most."""
     if ratio is None:
         return ""
-    if target is None:
-        return f"{ratio:.2f}"
-    return f"{ratio:.2f} (at most {target:g}: {'met' if ratio <= target else 'MISSED'})"
+    told = f"{ratio:.{2 if ratio >= 0.1 else 3}f}"
+    return told if target is None else f"{told} (at most {target:g}: {'met' if ratio <= target else 'MISSED'})"
 
 
 def _row(result: Result, side: Measured, scale: float) -> list[str]:
@@ -43,27 +53,41 @@ def _row(result: Result, side: Measured, scale: float) -> list[str]:
     memory = ["" if size is None else f"{size / MEGA:,.0f}" for size in (side.peak, side.growth)]
     return [
         side.name,
-        f"{time.median * scale:,.1f}",
-        f"{time.least * scale:,.1f}",
-        f"{time.lower * scale:,.1f} - {time.upper * scale:,.1f}",
-        "" if ours else verdict(result.ratio(side), case.targets.get(side.name)),
+        digits(time.median * scale),
+        digits(time.least * scale),
+        f"{digits(time.lower * scale)} - {digits(time.upper * scale)}",
+        compared(result, side),
         *memory,
-        "" if ours else verdict(result.memory_ratio(side), case.memory_targets.get(side.name)),
+        "" if ours or case.unit else verdict(result.memory_ratio(side), case.memory_targets.get(side.name)),
         f"{max(side.errors.values(), default=0):.0e}",
     ]
+
+
+def compared(result: Result, side: Measured) -> str:
+    """Return the ratio to a peer, or the time per unit where that is what is compared."""
+    if result.case.unit:
+        return f"{digits(side.time.median * 1e6 / result.units(side))} us / {result.case.unit}"
+    if side is result.sides[0]:
+        return ""
+    return verdict(result.ratio(side), result.case.targets.get(side.name))
+
+
+def _threads(result: Result) -> str:
+    return "one thread" if result.threads == 1 else f"{result.threads} threads"
 
 
 def case_table(result: Result) -> Table:
     """Return a row for each side: times, our time over its, memory, error."""
     scale, unit = scale_of(result.sides[0].time.median)
-    table = Table(title=f"{result.case.name}, {len(result.sides[0].seconds)} steps each", title_justify="left")
-    table.add_column("side")
+    title = f"{result.case.name}: {len(result.sides[0].seconds)} steps each, {_threads(result)}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("side", no_wrap=True)
     for heading in (f"median {unit}", "minimum", "quartiles"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("ours / theirs", no_wrap=True)
+    table.add_column("time per unit" if result.case.unit else "ours / theirs", no_wrap=True)
     for heading in ("peak MB", "growth MB"):
         table.add_column(heading, justify="right")
-    table.add_column("growth, ours / theirs")
+    table.add_column("ours / theirs")
     table.add_column("error", justify="right", no_wrap=True)
     for side in result.sides:
         table.add_row(*_row(result, side, scale))
@@ -71,22 +95,16 @@ def case_table(result: Result) -> Table:
 
 
 def group_table(results: Sequence[Result]) -> Table:
-    """Return a row for each case of a group: the median of each side, and the time per unit of ours."""
+    """Return a row for each case of a group: the median of each side."""
     names = list(dict.fromkeys(side.name for result in results for side in result.sides))
     scale, unit = scale_of(max(result.sides[0].time.median for result in results))
-    table = Table(title=f"{results[0].case.group}, median {unit}", title_justify="left")
+    table = Table(title=f"{results[0].case.group}, median {unit}, {_threads(results[0])}", title_justify="left")
     table.add_column("case")
     for name in names:
         table.add_column(name, justify="right")
-    per_unit = results[0].case.unit
-    if per_unit:
-        table.add_column(f"us / {per_unit}", justify="right")
     for result in results:
-        medians = {side.name: f"{side.time.median * scale:,.2f}" for side in result.sides}
-        row = [result.case.name, *(medians.get(name, "-") for name in names)]
-        if per_unit:
-            row.append(f"{result.sides[0].time.median * 1e6 / result.case.units:,.1f}")
-        table.add_row(*row)
+        medians = {side.name: digits(side.time.median * scale) for side in result.sides}
+        table.add_row(result.case.name, *(medians.get(name, "-") for name in names))
     return table
 
 
@@ -100,6 +118,10 @@ def show(console: Console, results: Sequence[Result]) -> None:
     """Print tables, and who was left out and why."""
     for group, members in grouped(results):
         console.print(group_table(members) if group else case_table(members[0]))
+        for side in () if group else members[0].sides:
+            malloc = " ".join(f"{name}={value}" for name, value in side.malloc.items()) or "as the system has it"
+            told = f"{side.name}: malloc {malloc}; {'; '.join(side.libraries) or 'no BLAS'}"
+            console.print(told, markup=False, highlight=False, soft_wrap=True)
         for name, reason in dict(item for result in members for item in result.left_out.items()).items():
             console.print(f"left out: {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
 
@@ -129,7 +151,7 @@ def _case_json(result: Result) -> dict[str, Any]:
     return {
         "name": case.name,
         "group": case.group,
-        "units": case.units,
+        "threads": result.threads,
         "unit": case.unit,
         "tolerances": dict(case.tolerances),
         "sides": sides,

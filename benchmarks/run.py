@@ -48,7 +48,7 @@ def run(suites: Sequence[Suite], settings: Settings, out: Path, console: Console
     What failed, by suite: the others go on.
     """
     out.mkdir(parents=True, exist_ok=True)
-    machine = describe(settings.threads, settings.device)
+    machine = describe(settings.device)
     for name, value in machine.items():
         console.print(f"{name:<14}{value}", markup=False, highlight=False, soft_wrap=True)
     results: dict[str, list[Result]] = {}
@@ -64,7 +64,8 @@ def run(suites: Sequence[Suite], settings: Settings, out: Path, console: Console
         report.show(console, results[suite.name])
         report.write_json(out / "results.json", report.as_json(machine, results, failures))
         if results[suite.name]:
-            _draw(out / f"{suite.name}.png", results[suite.name], f"{machine['processor']}, {mine.threads} threads")
+            caption = f"{machine['processor']}, {mine.threads} threads, {machine['date']}"
+            _draw(out / f"{suite.name}.png", results[suite.name], caption, console)
     console.print(f"results in {out}", markup=False, highlight=False, soft_wrap=True)
     return failures
 
@@ -75,9 +76,9 @@ def _run_suite(suite: Suite, settings: Settings, console: Console, results: list
             results.append(measure(case, settings, status.update))
 
 
-def _draw(path: Path, results: Sequence[Result], caption: str) -> None:
+def _draw(path: Path, results: Sequence[Result], caption: str, console: Console) -> None:
     """Draw the chart, where matplotlib is installed."""
     try:
         chart.draw(path, results, caption)
     except ImportError:
-        return
+        console.print("no charts: matplotlib is not installed: pip install 'tinygrad-ckn[bench]'", markup=False)

@@ -52,6 +52,8 @@ class Side:
         Modules that it needs. They are imported before memory is looked at; without them the side is left out.
     tuned_malloc
         Whether malloc keeps what is freed (see `process.TUNED_MALLOC`) instead of giving it back to the system.
+    units
+        What a step gets through, in the case's unit, for times per unit.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Side:
     options: Mapping[str, Any] = field(default_factory=dict)
     imports: Sequence[str] = ()
     tuned_malloc: bool = False
+    units: float = 0
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,8 @@ class Case:
         For a peer's name, what the ratio of our median time (or peak memory) to its is to be at most.
     rounds, steps, warm_up
         Turns of each side, timed steps a turn, and steps before the first turn.
-    units, unit
-        What a step gets through, for times per unit: 128, "image".
+    unit
+        What the sides get through, if what is compared is the time per unit: "image".
     group
         Cases of one group are shown as one table, a row each, a column for each side.
     """
@@ -97,7 +100,6 @@ class Case:
     rounds: int = 10
     steps: int = 2
     warm_up: int = 2
-    units: float = 0
     unit: str = ""
     group: str = ""
 

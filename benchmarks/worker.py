@@ -16,17 +16,23 @@ import traceback
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from benchmarks.suite import Inputs, LeftOutError, Side, Work
 
+REWARM = 0.01  # seconds of steps that are not timed at the beginning of a turn, one step at least
 SLOW = 1.0  # seconds from which a step needs no other before it: caches and threads are warm in a small part of it
-_STATUS = Path("/proc/self/status")
+_STATUS, MACHINE = Path("/proc/self/status"), Path("/proc/meminfo")
 
 
-def memory(name: str) -> int | None:
-    """Return VmRSS or VmHWM (the most it has been) of this process in bytes; None where the system does not say."""
-    if not _STATUS.is_file():
+def memory(name: str, source: Path = _STATUS) -> int | None:
+    """Return a line of a file of the system in bytes, or None where there is no such thing.
+
+    Of this process: VmRSS, the memory it has, and VmHWM, the most it had; of /proc/meminfo: MemAvailable.
+    """
+    if not source.is_file():
         return None
-    for line in _STATUS.read_text().splitlines():
+    for line in source.read_text().splitlines():
         key, _, value = line.partition(":")
         if key == name:
             return int(value.split()[0]) * 1024
@@ -39,6 +45,22 @@ def _forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:  # another system, or a container that forbids it: then the peak of importing counts as well
         return
+
+
+def own(inputs: Any) -> None:
+    """Replace arrays in a dict or list by copies: those from a pickle lie unaligned in the memory of another object."""
+    for key, value in inputs.items() if isinstance(inputs, dict) else enumerate(inputs):
+        if isinstance(value, np.ndarray):
+            inputs[key] = value.copy()
+        elif isinstance(value, dict | list):
+            own(value)
+
+
+def _of_torch(torch: Any) -> list[str]:
+    """Return what PyTorch brings within itself, where threadpoolctl sees nothing."""
+    built = [line.strip(" -") for line in torch.__config__.show().splitlines()]
+    kept = [line.split(" for Intel")[0].split(" (Git")[0] for line in built if line.startswith("Intel")]
+    return [f"torch {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads", *kept]
 
 
 class Worker:
@@ -56,6 +78,7 @@ class Worker:
                 importlib.import_module(module)
             except ModuleNotFoundError as error:
                 raise LeftOutError(f"{error.name} is not installed: pip install 'tinygrad-ckn[bench]'") from error
+        own(inputs)
         gc.collect()
         _forget_peak()
         self.before = memory("VmRSS")
@@ -71,8 +94,9 @@ class Worker:
             self._step()
 
     def turn(self, steps: int) -> list[float]:
-        """Return the seconds of each step, after one that is not timed unless steps are slow."""
-        if self.last < SLOW:
+        """Return the seconds of each step, after some that are not timed unless steps are slow."""
+        begun = time.perf_counter()
+        while self.last < SLOW and time.perf_counter() - begun < REWARM:
             self._step()
         return [self._step() for _ in range(steps)]
 
@@ -85,7 +109,8 @@ class Worker:
         """Return the BLAS and OpenMP libraries of this process, with their kernels and threads."""
         from threadpoolctl import threadpool_info
 
-        return [
+        found = [] if "torch" not in sys.modules else _of_torch(sys.modules["torch"])
+        return found + [
             f"{found['internal_api']} {found['version'] or ''} {found.get('architecture') or ''}".strip()
             + f", {found['num_threads']} threads"
             for found in threadpool_info()

@@ -27,7 +27,7 @@ class InverseSqrt(torch.autograd.Function):
         return (vectors / roots) @ vectors.T
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
         """Divide the rotated gradient by -r_i r_j (r_i + r_j)."""
         vectors, roots = ctx.saved_tensors
         divisors = torch.outer(roots, roots) * (roots[:, None] + roots)
@@ -65,7 +65,7 @@ class Layer(nn.Module):
 
     def transform(self) -> Tensor:
         """Return (kappa(Z Z^T) + eps I)^(-1/2), (p, p); computed once in eval mode."""
-        if self._kept is None or self.training:
+        if self._kept is None:
             z = self.weight.flatten(1)
             found: Tensor = InverseSqrt.apply(self.kappa_(z @ z.T), self.eps)
             if self.training:
@@ -76,7 +76,8 @@ class Layer(nn.Module):
     def train(self, mode: bool = True) -> Layer:
         """Forget the transform: the filters may change now."""
         self._kept = None
-        return super().train(mode)
+        super().train(mode)
+        return self
 
     def pool(self, y: Tensor) -> Tensor:
         """Return Gaussian means around positions `stride` apart."""

@@ -1,6 +1,8 @@
 """The suites, by name."""
 
 from benchmarks.suite import Suite
-from benchmarks.suites.ckn5 import ckn5
+from benchmarks.suites import ckn5, ckn14, correlate2d, features, kmeans, memory, mlp, scaling
 
-SUITES: dict[str, Suite] = {suite.name: suite for suite in (ckn5,)}
+SUITES: dict[str, Suite] = {
+    module.SUITE.name: module.SUITE for module in (ckn5, ckn14, features, kmeans, correlate2d, mlp, scaling, memory)
+}

@@ -17,13 +17,9 @@ def _cases(_: Settings) -> Sequence[Case]:
             inputs,
             training=True,
             targets={TUNED: 0.65, COMPILED: 0.90, EAGER: 0.45},
-            units=128,
-            unit="image",
         ),
-        ckn_case(
-            "ckn5 inference", inputs, training=False, targets={TUNED: 0.55, COMPILED: 0.80}, units=128, unit="image"
-        ),
+        ckn_case("ckn5 inference", inputs, training=False, targets={TUNED: 0.55, COMPILED: 0.80}),
     ]
 
 
-ckn5 = Suite("ckn5", "CKN-5, batch 128, 3x32x32: training step and inference", _cases, devices=("cpu", "cuda"))
+SUITE = Suite("ckn5", "CKN-5, batch 128, 3x32x32: training step and inference", _cases, devices=("cpu", "cuda"))

@@ -1,0 +1,90 @@
+"""Spherical k-means on 200,000 points, five iterations from the same centroids, for both layers of unsup-64-256."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.ckn import EAGER, TUNED, natural_images
+from benchmarks.suite import OURS, Case, Inputs, Settings, Side, Suite, Work
+
+POINTS, ITERATIONS = 200_000, 5
+
+
+def _inputs(layer: int, k: int) -> Inputs:
+    """Return patches of what a layer of unsup-64-256 sees of 1,000 images, and k of them to start from."""
+    from tinygrad_ckn import no_grad
+    from tinygrad_ckn.graph import raw
+    from tinygrad_ckn.models import CKN, sample_patches
+
+    rng = np.random.default_rng(0)
+    images = natural_images(1000, 3, 32, rng)
+    model = CKN.preset("unsup-64-256", in_channels=3, image_size=32, n_classes=10, rng=rng)
+    model.fit_unsupervised(images[:64], n_patches=512, iterations=2, rng=rng)
+
+    def encode(x: Any) -> Any:
+        with no_grad():
+            return raw(model.layers[0](x))
+
+    points = sample_patches(images, model.layers[layer], POINTS, rng=rng, encode=encode if layer else None)
+    return {"points": points, "start": points[rng.choice(len(points), k, replace=False)]}
+
+
+def _ours(inputs: Inputs, device: str) -> Work:
+    from tinygrad_ckn.backend import synchronize, to_numpy, use
+    from tinygrad_ckn.models import Clustering, spherical_kmeans
+
+    points, start = (use(device).xp.asarray(inputs[name]) for name in ("points", "start"))
+
+    def step() -> Clustering:
+        found = spherical_kmeans(points, len(start), iterations=ITERATIONS, start=start)
+        synchronize(device)
+        return found
+
+    def outputs() -> dict[str, object]:
+        found = step()
+        return {"centroids": to_numpy(found.centroids), "objective": np.array(found.objective)}
+
+    return Work(step, outputs)
+
+
+def _torch(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work:
+    import torch
+
+    from benchmarks.peers.torch_kmeans import spherical_kmeans
+
+    kind = {"float32": torch.float32, "float64": torch.float64}[dtype]
+    points, start = (torch.from_numpy(inputs[name]).to(device, kind) for name in ("points", "start"))
+
+    def step() -> tuple[torch.Tensor, list[float]]:
+        return spherical_kmeans(points, start, ITERATIONS)  # its last mean waits for a GPU but for one product
+
+    def outputs() -> dict[str, object]:
+        centroids, objective = step()
+        return {"centroids": centroids.cpu().numpy(), "objective": np.array(objective)}
+
+    return Work(step, outputs)
+
+
+def _cases(_: Settings) -> Sequence[Case]:
+    side = functools.partial(Side, make=_torch, imports=("torch", "benchmarks.peers.torch_kmeans"))
+    return [
+        Case(
+            f"k-means, {POINTS:,} x {d} -> {k}, {ITERATIONS} iterations",
+            [Side(OURS, _ours, imports=("tinygrad_ckn.models",)), side(TUNED, tuned_malloc=True), side(EAGER)],
+            functools.partial(_inputs, layer, k),
+            # Points with two centroids equally near may go to either, and move them by their share of a cluster.
+            tolerances={"centroids": 1e-3, "objective": 1e-5},
+            reference=side("torch in float64", tuned_malloc=True, options={"dtype": "float64"}),
+            targets={TUNED: target},
+            rounds=5,
+            steps=1,
+        )
+        for layer, (d, k, target) in enumerate(((27, 64, 0.35), (576, 256, 0.80)))
+    ]
+
+
+SUITE = Suite("kmeans", "spherical k-means, 200,000 x 27 -> 64 and x 576 -> 256", _cases)
