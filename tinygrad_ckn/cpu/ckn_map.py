@@ -7,9 +7,9 @@ T y, y = P (|x| kappa(v)), P the pooling, T the transform (if any). Let g be the
     d |x| = sum over filters of G kappa(v) - (v - shift) dv,      d |x|^2 = d |x| / (2 |x|)
     d T = sum over positions of g y^T
 
-A zero patch has y = 0 and no derivative, for which 0 is taken. Only v and y are kept from the forward, and v not even
-where the patches are so small that computing it again is faster than memory. Pooling is one banded matrix per axis;
-the one along rows takes in the norms |x|, so that these cost nothing.
+A zero patch has y = 0 and no derivative, for which 0 is taken. Of the forward, v is kept, and y where it was pooled;
+but v is not where the patches are so small that computing it again is faster than memory. Pooling is one banded matrix
+per axis; the one along rows takes in the norms |x|, so that these cost nothing.
 
 b images of a tile, H x W image, C channels, Ho x Wo map, p filters, h x w pooled; arrays are channels last, and the
 results have the API's shapes (N, p, h, w) on that memory.
@@ -63,7 +63,8 @@ class Map:
         shape = (len(self.x), *self.pooled, self.p)
         result = parallel.empty(shape, self.dtype)
         if keep:
-            self.y = None if self.transform is None else parallel.empty(shape, self.dtype)
+            if self.transform is not None and self.pooling is not None:
+                self.y = parallel.empty(shape, self.dtype)
             if math.prod(self.windows.kernel) * self.x.shape[3] > _AGAIN:
                 self.v = parallel.empty((len(self.x), *self.size, self.p), self.dtype)
 
@@ -97,18 +98,7 @@ class Map:
         dx = parallel.empty(self.x.shape, self.dtype) if wanted[0] else None
 
         def tile(part: slice, total: _Total) -> None:
-            whole = xp.ascontiguousarray(g[part])
-            flat = whole.reshape(-1, self.p)
-            if wanted[2]:
-                total.transform += flat.T @ self.y[part].reshape(-1, self.p)
-            if not wanted[0] and not wanted[1]:
-                return
-            above = self._scratch("above", len(whole), self.pooled)  # to be overwritten
-            if self.transform is None:
-                xp.copyto(above, whole)
-            else:
-                product(flat, self.transform, above.reshape(-1, self.p))
-            self._pull(part, above, total.filters if wanted[1] else None, dx)
+            self._pull(part, xp.ascontiguousarray(g[part]), total, wanted, dx)
 
         def start() -> _Total:
             return _Total(self.products.total(), xp.zeros((self.p, self.p), self.dtype))
@@ -121,36 +111,52 @@ class Map:
             dz = total.filters * self.dtype.type(self.kappa.scale) if wanted[1] else None
         return [None if dx is None else dx.transpose(0, 3, 1, 2), dz, total.transform if wanted[2] else None]
 
-    def _pull(self, part: slice, above: Any, total: Any, dx: Any) -> None:
-        """Go back from the gradient of y (b, h, w, p): add to total that of the filters, write dx; None: unwanted."""
+    def _pull(  # noqa: PLR0912  # a branch for each gradient that may be unwanted
+        self, part: slice, g: Any, total: _Total, wanted: Sequence[bool], dx: Any
+    ) -> None:
+        """Go back through a tile from g (b, h, w, p): add to the totals, write dx."""
+        flat = g.reshape(-1, self.p)
         padded = self.products.padded(self.x[part])
         norms, inverses = _lengths(self.products.squares(padded))
-        values, slopes = (self._scratch(name, len(padded), self.size) for name in ("values", "slopes"))
+        values, slopes = (self._scratch(name, len(g), self.size) for name in ("values", "slopes"))
         if self.v is None:
-            v = self._scratch("v", len(padded), self.size)
+            v = self._scratch("v", len(g), self.size)
             self.products.products(padded, inverses, v)
         else:
             v = self.v[part]
+        self.kappa.value(xp, v, values)
+        if wanted[2]:
+            if self.y is None:
+                y = xp.multiply(values, norms[..., None], out=self._scratch("y", len(g), self.size))
+            else:
+                y = self.y[part]
+            total.transform += flat.T @ y.reshape(-1, self.p)
+        if not wanted[0] and not wanted[1]:
+            return
+        above = self._scratch("above", len(g), self.pooled)
+        if self.transform is None:
+            xp.copyto(above, g)
+        else:
+            product(flat, self.transform, above.reshape(-1, self.p))
         if self.pooling is None:
             dv = above
         else:
-            dv = self._scratch("dv", len(padded), self.size)
+            dv = self._scratch("dv", len(g), self.size)
             _unpool(self.pooling, above, dv)
-        self.kappa.value(xp, v, values)
         slopes = self.kappa.slope(xp, v, values, slopes)
         dsquares = None
-        if dx is not None:
-            dsquares = xp.vecdot(dv, values)  # the first part of d |x|
+        if dx is None:
             dv *= slopes
-            dsquares -= xp.vecdot(v, dv)
-            if self.kappa.shift:
-                dsquares += self.kappa.shift * dv.sum(axis=3)
-            dsquares *= 0.5 * inverses * (norms > 0)
         else:
+            dsquares = xp.vecdot(dv, values)  # d |x|, in parts
             dv *= slopes
+            if self.kappa.shift:
+                dsquares += self.kappa.shift * (dsquares if slopes is values else dv.sum(axis=3))
+            dsquares -= xp.vecdot(v, dv)
+            dsquares *= 0.5 * inverses * (norms > 0)
         if not norms.all():
             dv[norms == 0] = 0
-        found = self.products.pull(padded, dv, dsquares, total)
+        found = self.products.pull(padded, dv, dsquares, total.filters if wanted[1] else None)
         if dx is not None:
             dx[part] = found
 
