@@ -98,6 +98,8 @@ class Node:
                     for i, arg in enumerate(args)
                     if isinstance(arg, Variable)
                 ]
+            elif number >= len(arrays):  # left out, as operands at the end may be
+                kept.append(self.primitive.defaults[name])
             else:
                 kept.append(arrays[number])
                 arg = args[number]
@@ -177,7 +179,7 @@ class Node:
                     _rewrap(a, e, versions.get(label))
                     for a, e, label in zip(values[place], self.edges, labels, strict=True)
                 )
-            else:
+            elif number < len(self.edges):
                 values[place] = _rewrap(values[place], self.edges[number], versions.get(name))
         if plan.output:
             place = plan.names.index("y")
@@ -233,6 +235,8 @@ def apply(primitive: Primitive[Any], args: Sequence[Any], options: Mapping[str, 
             edges.append(None)
         bit <<= 1
     backend = CPU if host else primitive.backend_of(arrays)
+    if wanted and primitive.saves_on_demand:
+        options = {**options, "saving": True}
     y, saved = primitive.compute(backend, arrays, options)
     anomaly = modes.anomaly
     if anomaly:

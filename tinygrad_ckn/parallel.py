@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 import weakref
 from collections import deque
@@ -30,7 +31,6 @@ T = TypeVar("T")
 
 CACHE_BYTES = 2**20  # of a core: what the arrays of a tile should fit in
 GROUPS = 8  # partial sums of a reduction over tiles, whatever the number of threads
-_SERIAL = 2**18  # multiplications up to which BLAS itself takes one thread
 _RECYCLED = 2**20  # bytes from which results are taken from memory used before
 _IDLE = 2**29  # bytes of memory kept for that at most
 _ALIGNMENT = 64
@@ -51,14 +51,17 @@ class _Blas:
         self.depth = 0
         self.before: list[tuple[Any, int]] = []
         self.libraries: list[Any] | None = None
+        self.with_scipy = False
 
     def __enter__(self) -> None:
         with self.lock:
-            if self.libraries is None:
-                from threadpoolctl import ThreadpoolController
-
-                self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
             if self.depth == 0:
+                loaded = "scipy.linalg" in sys.modules  # which brings a BLAS library of its own
+                if self.libraries is None or loaded != self.with_scipy:
+                    from threadpoolctl import ThreadpoolController
+
+                    self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+                    self.with_scipy = loaded
                 self.before = [(library, library.get_num_threads()) for library in self.libraries]
                 self._set((library, 1) for library, _ in self.before)
             self.depth += 1
@@ -224,20 +227,26 @@ def for_each(function: Callable[[T], object], items: Sequence[T]) -> None:
                 future.result()
 
 
-def sum_of(function: Callable[[T, Any], object], items: Sequence[T], start: Callable[[], Any]) -> Any:
-    """Return the sum over items of what function(item, total) adds to its total; start() makes a zero.
+def sum_of(
+    function: Callable[[T, Any], object],
+    items: Sequence[T],
+    start: Callable[[], Any],
+    finish: Callable[[Any], Any] = lambda total: total,
+) -> Any:
+    """Return the sum over items of what function(item, total) adds to its total.
 
-    Each of at most GROUPS runs of consecutive items has a total of its own, which are added in order: the same bits
-    for any number of threads.
+    Each of at most GROUPS runs of consecutive items has a total of its own, start() to begin with and an array when
+    finish(total) has seen it. These are added in order: the same bits for any number of threads.
     """
     count = max(1, min(GROUPS, len(items)))
     bounds = [len(items) * i // count for i in range(count + 1)]
     totals: list[Any] = [None] * count
 
     def group(i: int) -> None:
-        totals[i] = start()
+        total = start()
         for item in items[bounds[i] : bounds[i + 1]]:
-            function(item, totals[i])
+            function(item, total)
+        totals[i] = finish(total)
 
     for_each(group, range(count))
     total = totals[0]
@@ -264,26 +273,6 @@ def scratch(name: str, shape: Shape, dtype: Any) -> Any:
 def empty(shape: Shape, dtype: Any) -> Any:
     """Return a new array with whatever is in it; large ones in memory that arrays given up had before."""
     return _memory.empty(shape, dtype)
-
-
-def matmul(a: Any, b: Any) -> Any:
-    """Return the matrix product of arrays as `numpy.matmul`, large ones in blocks of rows or of the batch."""
-    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
-        return np.matmul(a, b)  # vectors, and what NumPy refuses
-    *_, m, k = a.shape
-    n = b.shape[-1]
-    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    if math.prod(batch) * m * k * n <= _SERIAL:
-        return np.matmul(a, b)
-    y = empty((*batch, m, n), np.result_type(a, b))
-    if y.ndim == 2:
-        cuts = tiles(m, k * n, limit=2**24, least=64)  # 16 M multiplications a block: some 0.3 ms
-        for_each(lambda rows: np.matmul(a[rows], b, out=y[rows]), cuts)
-        return y
-    a, b = (np.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (a, b))
-    cuts = tiles(batch[0], math.prod(batch[1:]) * m * k * n, limit=2**24)
-    for_each(lambda part: np.matmul(a[part], b[part], out=y[part]), cuts)
-    return y
 
 
 def _forked() -> None:

@@ -10,6 +10,7 @@
 output and returns that of its operand. Its parameter names say what it needs, and so what is retained until then:
 `y` (the output), any operand, any option, `<operand>_shape` (costs nothing), and `saved`: what a forward declared with
 `saves=True` returned beside its output, for a rule to reuse. `saved` is None while the rule itself is differentiated.
+A forward to which saving is not free has a keyword option `saving=False`, which is True where a rule will ask for it.
 Rules are written with public operations, which take arrays and Tensors alike, so they can be differentiated again.
 
 Where the gradients of several operands share most of their work, one rule returns them all, in a list in the order of
@@ -68,7 +69,7 @@ class Primitive(Generic[P]):
 
     __slots__ = (
         *("__dict__", "__signature__", "_plans", "broadcasts", "defaults", "forward", "joint", "kernels", "leading"),
-        *("most", "name", "names", "operands", "positional", "rules", "saves", "variadic"),
+        *("most", "name", "names", "operands", "positional", "rules", "saves", "saves_on_demand", "variadic"),
     )
     dispatch: Callable[[Primitive[Any], Sequence[Any], Mapping[str, Any]], Any]  # set by graph.py: a call with Tensors
     variable_type: type = type(None)  # set by graph.py: what counts as a Tensor
@@ -89,6 +90,7 @@ class Primitive(Generic[P]):
         self.forward = forward
         self.broadcasts = broadcasts
         self.saves = saves
+        self.saves_on_demand = "saving" in inspect.signature(forward).parameters
         self.names = tuple(p.name for p in parameters)
         self.positional = tuple(p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY)
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}

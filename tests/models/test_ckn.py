@@ -99,7 +99,7 @@ def test_memory_of_features_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_default_blocks_hold_at_most_2_to_24_elements_of_the_largest_map() -> None:
     steps = {block.stop - block.start for block in blocks(10_000, 128 * 32 * 32)}
-    assert max(steps) == 2**21 // (128 * 32 * 32)
+    assert max(steps) == 2**24 // (128 * 32 * 32)
 
 
 def test_encode_and_predict_leave_the_mode_as_it_was() -> None:

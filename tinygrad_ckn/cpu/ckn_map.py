@@ -1,13 +1,15 @@
-"""The fused map of a CKN layer: pooled |x| kappa(Z x / |x|), forward and gradient tile by tile, in cache.
+"""The fused map of a CKN layer: T P(|x| kappa(Z x / |x|)), forward and gradient tile by tile, in cache.
 
-With u = Z x / |x|, y = P (|x| kappa(u)), P the pooling, g the gradient of y and G = P^T g:
+With cosines u = Z x / |x|, and v = scale u + shift, the variable in which `ops.kappa.Kappa` gives kappa, the map is
+T y, y = P (|x| kappa(v)), P the pooling, T the transform (if any). Let g be the gradient of T y and G = P^T T^T g:
 
-    d <z, x> = G kappa'(u)          for dy/du = |x| kappa'(u) and du/d<z, x> = 1 / |x|
-    d |x|    = sum_p G (kappa(u) - u kappa'(u)),    d |x|^2 = d |x| / (2 |x|)
+    d <scale z, x> = dv = G kappa'(v)     for dy/dv = |x| kappa'(v) and dv/d<scale z, x> = 1 / |x|
+    d |x| = sum over filters of G kappa(v) - (v - shift) dv,      d |x|^2 = d |x| / (2 |x|)
+    d T = sum over positions of g y^T
 
-A zero patch has y = 0 and no derivative, for which 0 is taken. Only the cosines u are kept from the forward, and
-not even they where the filters are so small that computing them again is faster than memory. Pooling is one banded
-matrix per axis; the one along rows takes in the norms |x|, so that these cost nothing.
+A zero patch has y = 0 and no derivative, for which 0 is taken. Of the forward, v is kept, and y where it was pooled;
+but v is not where the patches are so small that computing it again is faster than memory. Pooling is one banded matrix
+per axis; the one along rows takes in the norms |x|, so that these cost nothing.
 
 b images of a tile, H x W image, C channels, Ho x Wo map, p filters, h x w pooled; arrays are channels last, and the
 results have the API's shapes (N, p, h, w) on that memory.
@@ -15,103 +17,161 @@ results have the API's shapes (N, p, h, w) on that memory.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU, Namespace
-from tinygrad_ckn.cpu.products import Products, products_of
-from tinygrad_ckn.ops._windows import Padding, Windows, images
+from tinygrad_ckn.cpu.gemm import product
+from tinygrad_ckn.cpu.products import products_of
+from tinygrad_ckn.ops._windows import Padding, Windows
 from tinygrad_ckn.ops.ckn_map import check_map, ckn_map
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.ops.pool import gaussian_matrices
+from tinygrad_ckn.parallel import tiles
 
 xp = CPU.xp
 
-_AGAIN = 32  # elements of a patch up to which its cosines are computed again in backward, and not kept
-_TILE_BYTES = 2**19  # of a tile's map: half a core's cache, for there are two arrays of this size
+_AGAIN = 32  # elements of a patch up to which its products are computed again in backward, and not kept
 
 
 class Map:
-    """The map with given filters, on images of one size."""
+    """The map with given filters and transform, on images of one size."""
 
-    def __init__(self, x: Any, z: Any, kappa: Kappa, windows: Windows, subsampling: float) -> None:
+    def __init__(self, x: Any, z: Any, kappa: Kappa, transform: Any, windows: Windows, subsampling: float) -> None:
         self.kappa = kappa
         self.windows = windows
         self.x = x.transpose(0, 2, 3, 1)  # (N, H, W, C)
         self.p, self.dtype = len(z), z.dtype
+        self.transform = transform
         self.size = windows.output_size(self.x.shape[1:3])
-        self.products: Products = products_of(z, windows, self.x.shape[1:3])
+        self.products = products_of(z * self.dtype.type(kappa.scale), kappa.shift, windows, self.x.shape[1:3])
         self.pooling = gaussian_matrices(xp, self.size, subsampling, self.dtype) if subsampling > 1 else None
-        self.cosines: Any = None  # (N, Ho, Wo, p), where they are kept
+        self.pooled = self.size if self.pooling is None else tuple(len(matrix) for matrix in self.pooling)
+        self.v: Any = None  # (N, Ho, Wo, p), where it is kept
+        self.y: Any = None  # (N, h, w, p), where it is kept
         pixels = self.size[0] * self.size[1]
-        self.tiles = parallel.tiles(len(x), pixels * self.p * self.dtype.itemsize, _TILE_BYTES)
+        self.tiles = tiles(len(x), pixels * self.p * self.dtype.itemsize, self.products.tile_bytes)
 
-    def _scratch(self, name: str, b: int) -> Any:
-        return parallel.scratch(f"map {name}", (b, *self.size, self.p), self.dtype)
+    def _scratch(self, name: str, b: int, size: tuple[int, ...]) -> Any:
+        return parallel.scratch(f"map {name}", (b, *size, self.p), self.dtype)
 
     def forward(self, keep: bool) -> Any:
-        """Return the pooled map (N, p, h, w); keep what the gradient needs."""
-        pooled = self.size if self.pooling is None else tuple(len(matrix) for matrix in self.pooling)
-        y = parallel.empty((len(self.x), *pooled, self.p), self.dtype)
-        if keep and self.windows.kernel[0] * self.windows.kernel[1] * self.x.shape[3] > _AGAIN:
-            self.cosines = parallel.empty((len(self.x), *self.size, self.p), self.dtype)
+        """Return the map (N, p, h, w); keep what the gradient needs."""
+        shape = (len(self.x), *self.pooled, self.p)
+        result = parallel.empty(shape, self.dtype)
+        if keep:
+            if self.transform is not None and self.pooling is not None:
+                self.y = parallel.empty(shape, self.dtype)
+            if math.prod(self.windows.kernel) * self.x.shape[3] > _AGAIN:
+                self.v = parallel.empty((len(self.x), *self.size, self.p), self.dtype)
+
+        turned = None if self.transform is None else xp.ascontiguousarray(self.transform.T)
 
         def tile(part: slice) -> None:
             padded = self.products.padded(self.x[part])
             norms, inverses = _lengths(self.products.squares(padded))
             b = len(padded)
-            values = self._scratch("values", b)
-            u = values if self.cosines is None else self.cosines[part]
-            self.products.products(padded, inverses, u)
-            if self.pooling is None:
-                values = y[part]
-            self.kappa.value(xp, u, values)
+            if self.transform is None:
+                y = result[part]
+            else:
+                y = self._scratch("y", b, self.pooled) if self.y is None else self.y[part]
+            values = y if self.pooling is None else self._scratch("values", b, self.size)
+            v = values if self.v is None else self.v[part]
+            self.products.products(padded, inverses, v)
+            self.kappa.value(xp, v, values)
             if self.pooling is None:
                 values *= norms[..., None]
             else:
-                _pool(self.pooling, norms, values, y[part])
+                _pool(self.pooling, norms, values, y)
+            if turned is not None:
+                product(y.reshape(-1, self.p), turned, result[part].reshape(-1, self.p))
 
         parallel.for_each(tile, self.tiles)
-        return y.transpose(0, 3, 1, 2)
+        return result.transpose(0, 3, 1, 2)
 
-    def pull(self, g: Any, wanted: tuple[bool, ...]) -> list[Any]:
-        """Return the gradients of images and filters, given that of the map."""
+    def pull(self, g: Any, wanted: Sequence[bool]) -> list[Any]:
+        """Return the gradients of images, filters and transform, given that of the map."""
         g = g.transpose(0, 2, 3, 1)  # (N, h, w, p)
         dx = parallel.empty(self.x.shape, self.dtype) if wanted[0] else None
-        products = self.products
 
-        def tile(part: slice, total: Any) -> None:
-            padded = products.padded(self.x[part])
-            norms, inverses = _lengths(products.squares(padded))
-            b = len(padded)
-            values, slopes, from_above = (self._scratch(name, b) for name in ("values", "slopes", "from above"))
-            if self.cosines is None:
-                u = self._scratch("cosines", b)
-                products.products(padded, inverses, u)
-            else:
-                u = self.cosines[part]
-            if self.pooling is None:
-                xp.copyto(from_above, g[part])
-            else:
-                _unpool(self.pooling, g[part], from_above)
-            self.kappa.value(xp, u, values)
-            self.kappa.slope(xp, u, values, slopes)
-            slopes *= from_above
-            if not norms.all():
-                slopes[norms == 0] = 0
-            dsquares = None
-            if dx is not None:
-                dsquares = xp.vecdot(from_above, values) - xp.vecdot(u, slopes)
-                dsquares *= 0.5 * inverses * (norms > 0)
-            found = products.pull(padded, slopes, dsquares, total if wanted[1] else None)
-            if dx is not None:
-                dx[part] = found
+        def tile(part: slice, total: _Total) -> None:
+            self._pull(part, xp.ascontiguousarray(g[part]), total, wanted, dx)
 
-        total = parallel.sum_of(tile, self.tiles, products.total)
-        return [
-            None if dx is None else dx.transpose(0, 3, 1, 2),
-            products.weights(total) if wanted[1] else None,
-        ]
+        def start() -> _Total:
+            return _Total(self.products.total(), xp.zeros((self.p, self.p), self.dtype))
+
+        def finish(total: _Total) -> _Total:
+            return _Total(self.products.weights(total.filters), total.transform)
+
+        with parallel.one_blas_thread():
+            total = parallel.sum_of(tile, self.tiles, start, finish)
+            dz = total.filters * self.dtype.type(self.kappa.scale) if wanted[1] else None
+        return [None if dx is None else dx.transpose(0, 3, 1, 2), dz, total.transform if wanted[2] else None]
+
+    def _pull(  # noqa: PLR0912  # a branch for each gradient that may be unwanted
+        self, part: slice, g: Any, total: _Total, wanted: Sequence[bool], dx: Any
+    ) -> None:
+        """Go back through a tile from g (b, h, w, p): add to the totals, write dx."""
+        flat = g.reshape(-1, self.p)
+        padded = self.products.padded(self.x[part])
+        norms, inverses = _lengths(self.products.squares(padded))
+        values, slopes = (self._scratch(name, len(g), self.size) for name in ("values", "slopes"))
+        if self.v is None:
+            v = self._scratch("v", len(g), self.size)
+            self.products.products(padded, inverses, v)
+        else:
+            v = self.v[part]
+        self.kappa.value(xp, v, values)
+        if wanted[2]:
+            if self.y is None:
+                y = xp.multiply(values, norms[..., None], out=self._scratch("y", len(g), self.size))
+            else:
+                y = self.y[part]
+            total.transform += flat.T @ y.reshape(-1, self.p)
+        if not wanted[0] and not wanted[1]:
+            return
+        above = self._scratch("above", len(g), self.pooled)
+        if self.transform is None:
+            xp.copyto(above, g)
+        else:
+            product(flat, self.transform, above.reshape(-1, self.p))
+        if self.pooling is None:
+            dv = above
+        else:
+            dv = self._scratch("dv", len(g), self.size)
+            _unpool(self.pooling, above, dv)
+        slopes = self.kappa.slope(xp, v, values, slopes)
+        dsquares = None
+        if dx is None:
+            dv *= slopes
+        else:
+            dsquares = xp.vecdot(dv, values)  # d |x|, in parts
+            dv *= slopes
+            if self.kappa.shift:
+                dsquares += self.kappa.shift * (dsquares if slopes is values else dv.sum(axis=3))
+            dsquares -= xp.vecdot(v, dv)
+            dsquares *= 0.5 * inverses * (norms > 0)
+        if not norms.all():
+            dv[norms == 0] = 0
+        found = self.products.pull(padded, dv, dsquares, total.filters if wanted[1] else None)
+        if dx is not None:
+            dx[part] = found
+
+
+@dataclass(slots=True)
+class _Total:
+    """Gradients summed over tiles: of the filters, in the way's own form, and of the transform."""
+
+    filters: Any
+    transform: Any
+
+    def __iadd__(self, other: _Total) -> _Total:
+        self.filters += other.filters
+        self.transform += other.transform
+        return self
 
 
 def _lengths(squares: Any) -> tuple[Any, Any]:
@@ -125,8 +185,10 @@ def _pool(matrices: tuple[Any, Any], norms: Any, values: Any, out: Any) -> None:
     rows, columns = matrices
     b, height, _, p = values.shape
     half = parallel.scratch("map half", (b, height, len(columns), p), values.dtype)
-    xp.matmul(columns * norms[:, :, None, :], values, out=half)  # (b, Ho, w, Wo) (b, Ho, Wo, p)
-    xp.matmul(rows, half.reshape(b, height, -1), out=out.reshape(b, len(rows), -1))
+    scaled = parallel.scratch("map columns", (b, height, *columns.shape), values.dtype)
+    xp.multiply(columns, norms[:, :, None, :], out=scaled)
+    product(scaled, values, half)  # (b, Ho, w, Wo) (b, Ho, Wo, p)
+    product(rows, half.reshape(b, height, -1), out.reshape(b, len(rows), -1))
 
 
 def _unpool(matrices: tuple[Any, Any], g: Any, out: Any) -> None:
@@ -134,9 +196,8 @@ def _unpool(matrices: tuple[Any, Any], g: Any, out: Any) -> None:
     rows, columns = matrices
     b, height, _, p = out.shape
     half = parallel.scratch("map half", (b, height, len(columns), p), out.dtype)
-    flat = xp.ascontiguousarray(g).reshape(b, len(rows), -1)
-    xp.matmul(rows.T, flat, out=half.reshape(b, height, -1))
-    xp.matmul(columns.T, half, out=out)
+    product(rows.T, g.reshape(b, len(rows), -1), half.reshape(b, height, -1))
+    product(columns.T, half, out)
 
 
 @ckn_map.kernel("cpu")
@@ -145,13 +206,19 @@ def _ckn_map(
     x: Any,
     z: Any,
     kappa: Kappa,
+    transform: Any = None,
     *,
     padding: Padding = "same",
     subsampling: float = 1,
     saving: bool = False,
 ) -> tuple[Any, Any]:
-    windows = check_map(x, z, padding, subsampling)
-    if x.dtype != z.dtype or not len(images("ckn_map", "x", x)):
-        return ckn_map.forward(xp, x, z, kappa, padding=padding, subsampling=subsampling, saving=saving)
-    fused = Map(x, z, kappa, windows, float(subsampling))
-    return fused.forward(saving), fused if saving else None
+    windows = check_map(x, z, transform, padding, subsampling)
+    dtypes = {array.dtype for array in (x, z, transform) if array is not None}
+    if len(dtypes) > 1 or not len(x) or not isinstance(kappa, Kappa):
+        plain: tuple[Any, Any] = ckn_map.forward(
+            xp, x, z, kappa, transform, padding=padding, subsampling=subsampling, saving=saving
+        )
+        return plain
+    with parallel.one_blas_thread():
+        fused = Map(x, z, kappa, transform, windows, float(subsampling))
+        return fused.forward(saving), fused if saving else None

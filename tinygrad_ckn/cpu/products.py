@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU, Shape
-from tinygrad_ckn.cpu.winograd import Winograd
+from tinygrad_ckn.cpu.gemm import product
+from tinygrad_ckn.cpu.winograd import Total, Winograd
 from tinygrad_ckn.ops._windows import Windows
 
 xp = CPU.xp
@@ -23,6 +24,8 @@ _WINOGRAD_CHANNELS = 16  # from which the transforms, C or p times, cost less th
 class Products(Protocol):
     """What the fused map asks of a way to correlate; all arrays are scratch but those that are handed in."""
 
+    tile_bytes: int  # of a tile's map, for what the way needs beside it to stay in cache
+
     def padded(self, x: Any) -> Any:
         """Return images (b, H, W, C) with their border, in this way's layout."""
 
@@ -30,7 +33,7 @@ class Products(Protocol):
         """Return the squared norm of each patch: (b, Ho, Wo)."""
 
     def products(self, padded: Any, inverses: Any, out: Any) -> None:
-        """Write <z, x> / |x| for filters z and patches x to out (b, Ho, Wo, p); inverses (b, Ho, Wo) are 1 / |x|."""
+        """Write <z, x> / |x| + shift for filters z, patches x to out (b, Ho, Wo, p); inverses (b, Ho, Wo): 1 / |x|."""
 
     def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any) -> Any:
         """Add the gradient of the filters to total, return that of the images (b, H, W, C); None stands for unwanted.
@@ -39,18 +42,18 @@ class Products(Protocol):
         """
 
     def total(self) -> Any:
-        """Return a zero gradient of the filters, in a form of this way's own."""
+        """Return a zero gradient of the filters, to be added to, in a form of this way's own."""
 
     def weights(self, total: Any) -> Any:
-        """Return the gradient (p, C, kh, kw) of the filters from a total."""
+        """Return the gradient (p, C, kh, kw) of the filters that a total has come to."""
 
 
-def products_of(z: Any, windows: Windows, size: Sequence[int]) -> Products:
+def products_of(z: Any, shift: float, windows: Windows, size: Sequence[int]) -> Products:
     """Choose how to correlate images of size (H, W) with filters z (p, C, kh, kw)."""
     p, c, *kernel = z.shape
     if kernel == [3, 3] and min(c, p) >= _WINOGRAD_CHANNELS and min(windows.output_size(size)) >= 4:
-        return _Winograd(z, windows, size)
-    return _Unfolded(z, windows, size)
+        return _Winograd(z, shift, windows, size)
+    return _Unfolded(z, shift, windows, size)
 
 
 class _Geometry:
@@ -117,57 +120,65 @@ class _Geometry:
 class _Unfolded(_Geometry):
     """A matrix product with the patches as rows."""
 
-    def __init__(self, z: Any, windows: Windows, size: Sequence[int]) -> None:
+    tile_bytes = 2**20
+
+    def __init__(self, z: Any, shift: float, windows: Windows, size: Sequence[int]) -> None:
         p, c, kh, kw = z.shape
         super().__init__(z, windows, size, windows.padded(size), last=c > _FEW_CHANNELS or kh == kw == 1)
+        self.shift = shift
         self.rows = xp.ascontiguousarray(z.transpose(0, 2, 3, 1) if self.last else z).reshape(p, c * kh * kw)
+        self.turned = xp.ascontiguousarray(self.rows.T)
+        self.with_shift = xp.concatenate([self.rows, xp.full((p, 1), shift, self.dtype)], axis=1).T  # (K + 1, p)
 
     def _columns(self, padded: Any) -> Any:
-        """Return the patches (L, K) of padded images; the view of (K, L) when channels stand first."""
+        """Return the patches of padded images: (L, K), or (K + 1, L), a row to spare, when channels stand first."""
         (kh, kw), (height, width), c = self.windows.kernel, self.out, self.shape[1]
-        b = len(padded)
+        b, s = len(padded), padded.strides
         if kh == kw == 1 and self.last:
             return padded.reshape(-1, c)
         if self.last:
-            shape = (b, height, width, kh, kw, c)
-            s = padded.strides
+            shape: Shape = (b, height, width, kh, kw, c)
             strides = (s[0], s[1], s[2], s[1], s[2], s[3])
+            columns = parallel.scratch("products columns", (b * height * width, kh * kw * c), self.dtype)
         else:
             shape = (c, kh, kw, b, height, width)
-            s = padded.strides
             strides = (s[1], s[2], s[3], s[0], s[2], s[3])
-        columns = parallel.scratch("products columns", shape, self.dtype)
-        xp.copyto(columns, xp.lib.stride_tricks.as_strided(padded, shape, strides))
-        return columns.reshape(-1, kh * kw * c) if self.last else columns.reshape(c * kh * kw, -1).T
+            columns = parallel.scratch("products columns", (c * kh * kw + 1, b * height * width), self.dtype)
+        target = columns if self.last else columns[:-1]
+        xp.copyto(target.reshape(shape), xp.lib.stride_tricks.as_strided(padded, shape, strides))
+        return columns
 
     def products(self, padded: Any, inverses: Any, out: Any) -> None:
-        columns, p = self._columns(padded), self.shape[0]
-        flat = out.reshape(-1, p)
-        if columns.shape[1] < p and not self.last:  # the fewer numbers are scaled, in long runs
-            columns.T[...] *= inverses.reshape(-1)
-            xp.matmul(columns, self.rows.T, out=flat)
-        else:
-            xp.matmul(columns, self.rows.T, out=flat)
+        columns, flat = self._columns(padded), out.reshape(-1, self.shape[0])
+        if self.last:
+            product(columns, self.turned, flat)
             flat *= inverses.reshape(-1, 1)
+            if self.shift:
+                flat += self.shift
+        else:  # the fewer numbers are scaled, in long runs, and a row of ones brings the shift
+            columns[:-1] *= inverses.reshape(-1)
+            columns[-1] = 1
+            product(columns.T, self.with_shift, flat)
 
     def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any) -> Any:
         if total is not None:
-            total += ds.reshape(-1, self.shape[0]).T @ self._columns(padded)
+            flat, columns = ds.reshape(-1, self.shape[0]), self._columns(padded)
+            total += flat.T @ columns if self.last else (columns[:-1] @ flat).T
         if dsquares is None:
             return None
         (kh, kw), (height, width), (p, c, *_) = self.windows.kernel, self.out, self.shape
         flat, b = ds.reshape(-1, p), len(padded)
         dx = self._scratch("dx", b)
         if kh == kw == 1 and self.last:
-            xp.matmul(flat, self.rows, out=dx.reshape(-1, c))
+            product(flat, self.rows, dx.reshape(-1, c))
         else:
             dx[...] = 0
-            shape = (b, height, width, kh, kw, c) if self.last else (c, kh, kw, b, height, width)
+            shape: Shape = (b, height, width, kh, kw, c) if self.last else (c, kh, kw, b, height, width)
             parts = parallel.scratch("products columns", shape, self.dtype)
             if self.last:
-                xp.matmul(flat, self.rows, out=parts.reshape(-1, kh * kw * c))
+                product(flat, self.rows, parts.reshape(-1, kh * kw * c))
             else:
-                xp.matmul(self.rows.T, flat.T, out=parts.reshape(c * kh * kw, -1))
+                product(self.rows.T, flat.T, parts.reshape(c * kh * kw, -1))
             for i in range(kh):
                 for j in range(kw):
                     if self.last:
@@ -188,18 +199,21 @@ class _Unfolded(_Geometry):
 class _Winograd(_Geometry):
     """F(4x4, 3x3); see winograd.py."""
 
-    def __init__(self, z: Any, windows: Windows, size: Sequence[int]) -> None:
+    def __init__(self, z: Any, shift: float, windows: Windows, size: Sequence[int]) -> None:
+        # 64 of Winograd's tiles, so that reading the filters from memory costs little beside the products
+        self.tile_bytes = 64 * 16 * len(z) * z.itemsize
         self.filter = Winograd.of(z, windows.output_size(size))
         super().__init__(z, windows, size, self.filter.padded, last=True)
+        self.shift = shift
 
     def products(self, padded: Any, inverses: Any, out: Any) -> None:
         self.filter.correlate(padded, out)
         out *= inverses[..., None]
+        if self.shift:
+            out += self.shift
 
     def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any) -> Any:
-        pulled = self.filter.pulled(ds)
-        if total is not None:
-            self.filter.add_weight_adjoint(padded, pulled, total)
+        pulled = total.add(padded, ds) if total is not None else self.filter.pulled(ds)
         if dsquares is None:
             return None
         dx = self.filter.input_adjoint(pulled, len(padded))
@@ -207,7 +221,7 @@ class _Winograd(_Geometry):
         return self._inner(dx)
 
     def total(self) -> Any:
-        return xp.zeros(self.filter.filters.shape, self.dtype)
+        return Total(self.filter)
 
     def weights(self, total: Any) -> Any:
-        return self.filter.weights(total)
+        return self.filter.weights(total.value())

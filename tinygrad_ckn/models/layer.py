@@ -110,12 +110,8 @@ class CKNLayer(Module):
         check_floating("CKNLayer", x)
         kappa = self.kernel.fused()
         if kappa is None:
-            y = composed(x, self.weight, self.kernel.kappa, self.padding, self.subsampling)
-        else:
-            y = ops.ckn_map(x, self.weight, kappa, padding=self.padding, subsampling=self.subsampling)
-        n, p, height, width = y.shape
-        rows = y.transpose((0, 2, 3, 1)).reshape((n * height * width, p))
-        return ops.matmul(rows, self.transform()).reshape((n, height, width, p)).transpose((0, 3, 1, 2))
+            return composed(x, self.weight, self.kernel.kappa, self.transform(), self.padding, self.subsampling)
+        return ops.ckn_map(x, self.weight, kappa, self.transform(), padding=self.padding, subsampling=self.subsampling)
 
     def transform(self) -> Any:
         """Return (kappa(Z Z^T) + eps I)^(-1/2), (p, p); computed once for given filters in eval without recording."""

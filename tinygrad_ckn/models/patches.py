@@ -12,7 +12,7 @@ from tinygrad_ckn.models.layer import CKNLayer
 _SPARE = 1.5  # draws for each patch wanted: zero patches are left out
 
 
-def blocks(n: int, elements: int, limit: int = 2**21) -> Iterator[slice]:
+def blocks(n: int, elements: int, limit: int = 2**24) -> Iterator[slice]:
     """Cut n images into slices of which the largest map, `elements` an image, has at most `limit` elements."""
     step = max(1, limit // max(1, elements))
     return (slice(i, min(i + step, n)) for i in range(0, n, step))

@@ -1,4 +1,4 @@
-"""The map of a CKN layer before its linear transform: |x| kappa(<z, x> / |x|) for patches x and filters z, pooled.
+"""The map of a CKN layer: |x| kappa(<z, x> / |x|) for patches x and filters z, pooled, and transformed.
 
 Here it is a composition of other operations, which is the reference, and the rule where the rule is differentiated.
 `cpu/ckn_map.py` does it in one go, tile by tile, and hands its gradient on as `saved`.
@@ -18,6 +18,7 @@ from tinygrad_ckn.ops._windows import Padding, Windows, images
 from tinygrad_ckn.ops.correlate import correlate2d
 from tinygrad_ckn.ops.elementwise import sqrt, square, where
 from tinygrad_ckn.ops.kappa import Kappa
+from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.ops.pool import check_subsampling, gaussian_pool2d
 from tinygrad_ckn.primitive import primitive
 
@@ -29,7 +30,7 @@ def lengths(squares: Any) -> tuple[Any, Any]:
     return where(positive, safe, 0), 1 / safe
 
 
-def check_map(x: Any, z: Any, padding: Padding, subsampling: float) -> Windows:
+def check_map(x: Any, z: Any, transform: Any, padding: Padding, subsampling: float) -> Windows:
     """Return where the patches lie.
 
     Raises
@@ -40,6 +41,11 @@ def check_map(x: Any, z: Any, padding: Padding, subsampling: float) -> Windows:
     channels, *size = images("ckn_map", "x", x)[1:]
     if images("ckn_map", "z", z)[1] != channels:
         raise ShapeError(f"ckn_map: argument z expected filters of {channels} channels, as x has, got {z.shape}")
+    if transform is not None and transform.shape != (len(z), len(z)):
+        raise ShapeError(
+            f"ckn_map: argument transform expected shape ({len(z)}, {len(z)}), a row and column for each filter, "
+            f"got {transform.shape}"
+        )
     check_subsampling("ckn_map", subsampling)
     windows = Windows.of("ckn_map", z.shape[2:], 1, padding)
     windows.output_size(size)
@@ -52,12 +58,13 @@ def ckn_map(
     x: Array,
     z: Array,
     kappa: Kappa,
+    transform: Array | None = None,
     *,
     padding: Padding = "same",
     subsampling: float = 1,
     saving: bool = False,
 ) -> Any:
-    """Return |x| kappa(<z, x> / |x|) for every patch x of images and filter z, after Gaussian pooling.
+    """Return |x| kappa(<z, x> / |x|) for every patch x of images and filter z, after Gaussian pooling and a transform.
 
     Parameters
     ----------
@@ -67,6 +74,9 @@ def ckn_map(
         Filters (p, C, kh, kw), each of norm 1.
     kappa
         `ops.kappa.exponential(alpha)` and its like, or a Kappa of your own.
+    transform
+        Matrix (p, p) that the vector of each position is multiplied with, or None: of a Nystrom map,
+        (kappa(Z Z^T) + eps I)^(-1/2). It commutes with the pooling, so it is applied after that.
     padding
         Zeros on each side, as for `correlate2d`.
     subsampling
@@ -92,17 +102,22 @@ def ckn_map(
     """
     if not isinstance(kappa, Kappa):
         raise ConfigError(f"ckn_map: argument kappa expected an ops.kappa.Kappa, got {kappa!r}; see ops.kappa")
-    check_map(x, z, padding, subsampling)
-    return composed(x, z, kappa.of, padding, subsampling), None
+    check_map(x, z, transform, padding, subsampling)
+    return composed(x, z, kappa.of, transform, padding, subsampling), None
 
 
-def composed(x: Any, z: Any, kappa: Callable[[Any], Any], padding: Padding, subsampling: float) -> Any:
+def composed(x: Any, z: Any, kappa: Callable[[Any], Any], transform: Any, padding: Padding, subsampling: float) -> Any:
     """Return the map of Tensors or arrays as a composition of operations."""
     box = xp_of(raw(x)).ones((1, 1, *z.shape[2:]), dtype=x.dtype)
     squares = correlate2d(square(x).sum(axis=1, keepdims=True), box, padding=padding)
     norms, inverses = lengths(squares)  # (N, 1, H, W)
     y = norms * kappa(correlate2d(x, z, padding=padding) * inverses)  # (N, p, H, W)
-    return gaussian_pool2d(y, subsampling) if subsampling > 1 else y
+    if subsampling > 1:
+        y = gaussian_pool2d(y, subsampling)
+    if transform is None:
+        return y
+    n, p, height, width = y.shape
+    return matmul(transform, y.reshape((n, p, height * width))).reshape((n, p, height, width))
 
 
 def _rule(
@@ -110,6 +125,7 @@ def _rule(
     x: Any,
     z: Any,
     kappa: Kappa,
+    transform: Any,
     padding: Padding,
     subsampling: float,
     saved: Any,
@@ -119,10 +135,12 @@ def _rule(
     if saved is not None:
         return list(saved.pull(g, wanted))
     again = isinstance(g, Variable)
-    x, z = (Variable.leaf(a) if asked and not again else a for a, asked in zip((x, z), wanted, strict=True))
+    x, z, transform = (
+        Variable.leaf(a) if asked and not again else a for a, asked in zip((x, z, transform), wanted, strict=True)
+    )
     with recording(True):
-        y = composed(x, z, kappa.of, padding, subsampling)
-    edges = [a._node or a for a, asked in zip((x, z), wanted, strict=True) if asked]
+        y = composed(x, z, kappa.of, transform, padding, subsampling)
+    edges = [a._node or a for a, asked in zip((x, z, transform), wanted, strict=True) if asked]
     found = backpropagate([(y._node or y, g)], edges, create_graph=again, retain_graph=again, partial=True)
     gradients = (found.get(edge) for edge in edges)
     return [next(gradients) if asked else None for asked in wanted]

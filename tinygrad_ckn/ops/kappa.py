@@ -97,23 +97,29 @@ kappa_arccos1.vjp(u=lambda g, u: g * kappa_arccos0(u))
 class Kappa:
     """A kappa with its derivative, as the fused map of a CKN layer takes it (`ops.ckn_map`).
 
+    It is a function of v = scale * u + shift, for the map has v as cheaply as u: exp(alpha (u - 1)) is then exp(v).
+
     Attributes
     ----------
     of
-        kappa of Tensors or arrays, as a composition of operations.
+        kappa of Tensors or arrays of cosines u, as a composition of operations.
     value
-        value(xp, u, out) writes kappa(u) to out; out may be u itself.
+        value(xp, v, out) writes kappa to out; out may be v itself.
     slope
-        slope(xp, u, value, out) writes kappa'(u) to out, given value = kappa(u); out is neither of them.
+        slope(xp, v, value, out) returns the derivative in v, given value = kappa: value itself, or out with it.
+    scale, shift
+        Of v.
     """
 
     of: Callable[[Any], Any]
     value: Callable[[Namespace, Any, Any], None]
-    slope: Callable[[Namespace, Any, Any, Any], None]
+    slope: Callable[[Namespace, Any, Any, Any], Any]
+    scale: float = 1.0
+    shift: float = 0.0
 
 
 def exponential(alpha: float) -> Kappa:
-    """Return `kappa_exponential` of a fixed alpha, with its derivative alpha kappa.
+    """Return `kappa_exponential` of a fixed alpha: exp(v), v = alpha u - alpha, which is its own derivative.
 
     Examples
     --------
@@ -121,15 +127,13 @@ def exponential(alpha: float) -> Kappa:
     [1.0, 0.3679]
     """
 
-    def value(xp: Namespace, u: Any, out: Any) -> None:
-        xp.multiply(u, alpha, out=out)
-        out -= alpha
-        xp.exp(out, out=out)
+    def value(xp: Namespace, v: Any, out: Any) -> None:
+        xp.exp(v, out=out)
 
-    def slope(xp: Namespace, u: Any, value: Any, out: Any) -> None:
-        xp.multiply(value, alpha, out=out)
+    def slope(xp: Namespace, v: Any, value: Any, out: Any) -> Any:
+        return value
 
-    return Kappa(lambda u: kappa_exponential(u, alpha), value, slope)
+    return Kappa(lambda u: kappa_exponential(u, alpha), value, slope, alpha, -alpha)
 
 
 def polynomial(degree: int) -> Kappa:
@@ -141,18 +145,16 @@ def polynomial(degree: int) -> Kappa:
     [1.0, 0.25]
     """
 
-    def value(xp: Namespace, u: Any, out: Any) -> None:
+    def value(xp: Namespace, v: Any, out: Any) -> None:
         if degree == 2:
-            xp.multiply(u, u, out=out)
+            xp.multiply(v, v, out=out)
         else:
-            xp.power(u, degree, out=out)
+            xp.power(v, degree, out=out)
 
-    def slope(xp: Namespace, u: Any, value: Any, out: Any) -> None:
+    def slope(xp: Namespace, v: Any, value: Any, out: Any) -> Any:
         if degree == 2:
-            xp.multiply(u, 2, out=out)
-        else:
-            xp.power(u, degree - 1, out=out)
-            out *= degree
+            return xp.multiply(v, 2, out=out)
+        return xp.multiply(xp.power(v, degree - 1, out=out), degree, out=out)
 
     return Kappa(lambda u: kappa_polynomial(u, degree), value, slope)
 
@@ -166,13 +168,10 @@ def arccos0() -> Kappa:
     [1.0, 0.5]
     """
 
-    def value(xp: Namespace, u: Any, out: Any) -> None:
-        out[...] = kappa_arccos0.forward(xp, u)
+    def value(xp: Namespace, v: Any, out: Any) -> None:
+        out[...] = kappa_arccos0.forward(xp, v)
 
-    def slope(xp: Namespace, u: Any, value: Any, out: Any) -> None:
-        out[...] = _arccos0_slope(u)
-
-    return Kappa(kappa_arccos0, value, slope)
+    return Kappa(kappa_arccos0, value, lambda xp, v, value, out: _arccos0_slope(v))
 
 
 def arccos1() -> Kappa:
@@ -184,10 +183,7 @@ def arccos1() -> Kappa:
     [1.0, 0.0]
     """
 
-    def value(xp: Namespace, u: Any, out: Any) -> None:
-        out[...] = kappa_arccos1.forward(xp, u)
+    def value(xp: Namespace, v: Any, out: Any) -> None:
+        out[...] = kappa_arccos1.forward(xp, v)
 
-    def slope(xp: Namespace, u: Any, value: Any, out: Any) -> None:
-        out[...] = kappa_arccos0.forward(xp, u)
-
-    return Kappa(kappa_arccos1, value, slope)
+    return Kappa(kappa_arccos1, value, lambda xp, v, value, out: kappa_arccos0.forward(xp, v))

@@ -52,7 +52,8 @@ def _eigh(xp: Namespace, op: str, a: Any) -> tuple[Any, Any]:
 
 
 def _rotate(v: Any, middle: Any) -> Any:
-    return v @ middle @ _transpose(v)
+    with one_blas_thread():
+        return v @ middle @ _transpose(v)
 
 
 def _check_positive(xp: Namespace, op: str, w: Any, eps: float, *, zero: bool) -> None:
@@ -73,7 +74,8 @@ def _inverse_sqrt(xp: Namespace, a: Array, eps: float) -> Any:
     w = w + eps
     _check_positive(xp, "inverse_sqrt", w, eps, zero=False)
     root = xp.sqrt(w)
-    return (v / root[..., None, :]) @ _transpose(v), (root, v)
+    with one_blas_thread():
+        return (v / root[..., None, :]) @ _transpose(v), (root, v)
 
 
 def _inverse_sqrt_rule(g: Any, y: Any, saved: Any) -> Any:

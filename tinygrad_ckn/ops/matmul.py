@@ -32,6 +32,8 @@ def _column(x: Any) -> Any:
 
 
 def _matmul_a(g: Any, a: Any, b: Any) -> Any:
+    if a.ndim == b.ndim == 2:
+        return matmul(g, b.T)
     if b.ndim == 1:
         return _column(g) * b
     if a.ndim == 1:
@@ -40,6 +42,8 @@ def _matmul_a(g: Any, a: Any, b: Any) -> Any:
 
 
 def _matmul_b(g: Any, a: Any, b: Any) -> Any:
+    if a.ndim == b.ndim == 2:
+        return matmul(a.T, g)
     if a.ndim == 1:
         return g * a if b.ndim == 1 else _column(a) * g.reshape((*g.shape[:-1], 1, g.shape[-1]))
     if b.ndim == 1:

@@ -10,6 +10,7 @@ from tinygrad_ckn import ops
 from tinygrad_ckn.backend import CPU
 from tinygrad_ckn.cpu.correlate import algorithms_for
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, LinearAlgebraError, OpIndexError, ShapeError
+from tinygrad_ckn.ops.kappa import arccos1, exponential, polynomial
 from tinygrad_ckn.testing.cases import CASES, bad, case
 from tinygrad_ckn.testing.strategies import arrays, conv_args, integers_in, near_duplicate_filters, spd_matrices
 
@@ -281,6 +282,33 @@ case(
 )
 case(ops.kappa_arccos0, cosines)
 case(ops.kappa_arccos1, cosines)
+
+# The map of a CKN layer: unfolded, its patches scaled or its products, and by Winograd's filtering
+kappas = st.sampled_from([exponential(2.0), polynomial(2), polynomial(3), arccos1()])
+small: dict[str, Any] = {"low": -0.1, "high": 0.1}  # filters within the unit sphere, where arccos has its argument
+case(
+    ops.ckn_map,
+    arrays(maybe_none, 2, 4, 3),
+    arrays(3, 2, st.integers(1, 3), 2, **small),
+    kappas,
+    arrays(3, 3),
+    padding=st.sampled_from(["same", "full", 1]),
+    subsampling=subsampling,
+    errors=[
+        bad(xp.ones((1, 2, 4, 4)), xp.ones((3, 1, 2, 2)), polynomial(2), error=ShapeError, match="z .* of 2 channels"),
+        bad(xp.ones((1, 1, 4, 4)), xp.ones((3, 1, 2, 2)), "cubic", error=ConfigError, match="kappa .* got 'cubic'"),
+        bad(
+            xp.ones((1, 1, 4, 4)),
+            xp.ones((3, 1, 2, 2)),
+            polynomial(2),
+            xp.ones((2, 2)),
+            error=ShapeError,
+            match=r"transform expected shape \(3, 3\).*got \(2, 2\)",
+        ),
+    ],
+)
+case(ops.ckn_map, arrays(2, 9, 3, 3), arrays(2, 9, n, 1, **small), kappas, subsampling=subsampling)
+case(ops.ckn_map, arrays(n, 16, 5, 4), arrays(17, 16, 3, 3, low=-0.03, high=0.03), kappas, subsampling=subsampling)
 
 # Losses
 labels = integers_in(3, below=4)
