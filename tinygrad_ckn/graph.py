@@ -79,7 +79,7 @@ class Node:
         name: str = self.primitive.name
         return name
 
-    def retain(
+    def retain(  # noqa: PLR0912  # a branch for each kind of thing that is retained
         self,
         args: Sequence[Any],
         arrays: Sequence[Any],

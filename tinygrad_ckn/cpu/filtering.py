@@ -92,7 +92,8 @@ def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
         part = g[images, :, rows]
         way = replace(whole, size=part.shape[2:])
         last = _last(part, 0, 0, "filtering maps", way.size)
-        way.add_weight_adjoint(_padded(x, at, way, shapes), way.pulled(last), total)
+        v = way.transformed(_padded(x, at, way, shapes))
+        total += xp.matmul(v.swapaxes(1, 2), way.pulled(last))
 
-    total = parallel.sum_of(add, _tiles(shapes, m, x.itemsize), lambda: xp.zeros(whole.total(), x.dtype))
+    total = parallel.sum_of(add, _tiles(shapes, m, x.itemsize), lambda: xp.zeros(((m + 2) ** 2, *whole.shape), x.dtype))
     return xp.ascontiguousarray(whole.weights(total))

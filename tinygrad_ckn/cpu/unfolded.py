@@ -9,6 +9,7 @@ from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
+from tinygrad_ckn.cpu.gemm import threaded
 from tinygrad_ckn.cpu.regions import Region, excerpt, flipped, regions
 from tinygrad_ckn.ops._windows import Correlation
 
@@ -62,7 +63,7 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
     rows_of_w = w.reshape(groups, o // groups, -1)  # (G, O/G, K)
     if _pointwise(shapes):
         flat = x.reshape(*x.shape[:2], ho * wo)
-        return parallel.matmul(rows_of_w, flat).reshape(shapes.n, o, ho, wo)
+        return threaded(xp, rows_of_w, flat).reshape(shapes.n, o, ho, wo)
     y = parallel.empty((shapes.n, o, ho, wo), x.dtype)
 
     def tile(at: Region) -> None:
@@ -97,7 +98,7 @@ def input_adjoint(g: Any, w: Any, shapes: Correlation) -> Any:
     rows_of_w = w.reshape(groups, shapes.filters // groups, -1).swapaxes(1, 2)  # (G, K, O/G)
     if _pointwise(shapes):
         flat = g.reshape(*g.shape[:2], height * width)
-        return parallel.matmul(rows_of_w, flat).reshape(shapes.n, shapes.channels, height, width)
+        return threaded(xp, rows_of_w, flat).reshape(shapes.n, shapes.channels, height, width)
     (kh, kw), (sh, sw), (dh, dw), (ho, wo) = windows.kernel, windows.stride, windows.dilation, shapes.out
     (span, wide), (top, left) = windows.span, (windows.padding[0][0], windows.padding[1][0])
     x = parallel.empty((shapes.n, shapes.channels, height, width), g.dtype)

@@ -285,11 +285,11 @@ case(ops.kappa_arccos1, cosines)
 
 # The map of a CKN layer: unfolded, its patches scaled or its products, and by Winograd's filtering
 kappas = st.sampled_from([exponential(2.0), polynomial(2), polynomial(3), arccos1()])
-small: dict[str, Any] = {"low": -0.1, "high": 0.1}  # filters within the unit sphere, where arccos has its argument
+tiny: dict[str, Any] = {"low": -0.1, "high": 0.1}  # filters within the unit sphere, where arccos has its argument
 case(
     ops.ckn_map,
     arrays(maybe_none, 2, 4, 3),
-    arrays(3, 2, st.integers(1, 3), 2, **small),
+    arrays(3, 2, st.integers(1, 3), 2, **tiny),
     kappas,
     arrays(3, 3),
     padding=st.sampled_from(["same", "full", 1]),
@@ -307,7 +307,7 @@ case(
         ),
     ],
 )
-case(ops.ckn_map, arrays(2, 9, 3, 3), arrays(2, 9, n, 1, **small), kappas, subsampling=subsampling)
+case(ops.ckn_map, arrays(2, 9, 3, 3), arrays(2, 9, n, 1, **tiny), kappas, subsampling=subsampling)
 case(ops.ckn_map, arrays(n, 16, 5, 4), arrays(17, 16, 3, 3, low=-0.03, high=0.03), kappas, subsampling=subsampling)
 
 # Losses
