@@ -72,6 +72,9 @@ def test_laps_name_the_time_before_them():
 
 def test_a_lap_without_a_profile_does_nothing():
     profiling.lap("nothing")
+    with profile() as profiled:
+        work()
+    assert "nothing" not in profiled.phases
 
 
 def test_the_trace_is_json_of_nested_events(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from threadpoolctl import threadpool_info
 from typer.testing import Result
 
+from tinygrad_ckn import get_num_threads
 from tinygrad_ckn.cli import _common, _train
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.training import Run
@@ -72,17 +73,23 @@ def test_paths_are_kept_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert _common.source_of("cifar10", Path("c")) == {"data": "cifar10", "data_dir": f"{tmp_path}/c"}
 
 
-def test_threads_limit_the_blas(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
+def test_threads_limit_the_blas_and_the_pool(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
     seen = []
 
     def look(*args: Any, **options: Any) -> None:
         seen.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        seen.append(get_num_threads())
         raise ConfigError("seen")
 
     monkeypatch.setattr(_train.loop, "train", look)
-    assert invoke("train", "--threads", 1).exit_code == 1
-    assert seen
-    assert set(seen) == {1}
+    before = get_num_threads()
+    for threads in (1, 2):  # of which one is not the default
+        seen.clear()
+        assert invoke("train", "--threads", threads).exit_code == 1
+        assert len(seen) > 1
+        assert seen[-1] == threads
+        assert max(seen) == threads
+        assert get_num_threads() == before
 
 
 def test_where_memory_is_not_known(invoke: Invoke, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
 from tinygrad_ckn.data import Dataset, load
+from tinygrad_ckn.parallel import get_num_threads, set_num_threads
 from tinygrad_ckn.training.metrics import Confusion, accuracy, confusion_summary
 
 DATA_NAMES = ("digits", "fashion-mnist", "mnist", "cifar10")
@@ -26,7 +28,7 @@ DataDir: TypeAlias = Annotated[
 ]
 Device: TypeAlias = Annotated[str, typer.Option(metavar="cpu|cuda", help="Where to compute; cuda needs CuPy.")]
 Threads: TypeAlias = Annotated[
-    int | None, typer.Option(min=1, help="Threads of the BLAS library; by default as many as it likes.")
+    int | None, typer.Option(min=1, help="Threads to compute with; by default OMP_NUM_THREADS, else one for each core.")
 ]
 
 
@@ -43,14 +45,21 @@ def source_of(data: str, data_dir: Path | None) -> dict[str, str | None]:
     }
 
 
-def limited_to(threads: int | None) -> AbstractContextManager[Any]:
-    """Return a context in which the BLAS libraries use at most so many threads."""
+@contextmanager
+def limited_to(threads: int | None) -> Iterator[None]:
+    """Compute with at most so many threads within a block, those of the BLAS libraries and those of the library."""
     if threads is None:
-        return nullcontext()
+        yield
+        return
     from threadpoolctl import threadpool_limits
 
-    limits: AbstractContextManager[Any] = threadpool_limits(limits=threads)
-    return limits
+    before = get_num_threads()
+    set_num_threads(threads)
+    try:
+        with threadpool_limits(limits=threads):
+            yield
+    finally:
+        set_num_threads(before)
 
 
 def echo_summary(confusion: Confusion, class_names: list[str]) -> None:

@@ -85,7 +85,7 @@ def input_adjoint(g: Any, w: Any, shapes: Correlation) -> Any:
 def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
     """Return the gradient (O, C, 3, 3) of the filters."""
     m = smaller(shapes)
-    whole = Winograd.of(xp.zeros(shapes.w_shape, x.dtype), shapes.out, m)
+    whole = Winograd(m, (shapes.channels, shapes.filters), x.dtype, (), (), shapes.out)  # of no filters yet
 
     def add(at: Region, total: Any) -> None:
         images, rows = at

@@ -21,7 +21,7 @@ _SMALL = 1_000_000  # multiplications up to which OpenBLAS does not copy
 _PIECE = 128  # columns (and rows, at most) of a piece
 _WIDE_PIECE = 512  # columns of a piece of few rows
 _SERIAL = 2**18  # multiplications up to which BLAS takes one thread by itself
-_SHARE = 2**24  # multiplications of a thread's share, at least: some 0.15 ms
+_SHARE = 2**24  # multiplications that a thread takes at a time
 
 
 def product(a: Any, b: Any, out: Any) -> Any:
