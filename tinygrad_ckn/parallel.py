@@ -34,6 +34,7 @@ GROUPS = 8  # partial sums of a reduction over tiles, whatever the number of thr
 _RECYCLED = 2**20  # bytes from which results are taken from memory used before
 _IDLE = 2**29  # bytes of memory kept for that at most
 _ALIGNMENT = 64
+_KNOWN = 256  # arrays of scratch kept made
 
 
 def _default_threads() -> int:
@@ -127,10 +128,11 @@ def _aligned(size: int) -> Any:
 
 
 class _Scratch(threading.local):
-    """A thread's buffers, by name."""
+    """A thread's buffers, by name, and the arrays made of them: making one takes longer than some work on it."""
 
     def __init__(self) -> None:
         self.buffers: dict[str, Any] = {}
+        self.arrays: dict[tuple[str, Shape, Any], Any] = {}
 
 
 _blas = _Blas()
@@ -263,11 +265,19 @@ def tiles(n: int, bytes_each: float, limit: float = CACHE_BYTES, least: int = 1)
 
 def scratch(name: str, shape: Shape, dtype: Any) -> Any:
     """Return an array of this thread's own, with whatever is in it, until the name is asked for again."""
+    key = name, shape, dtype
+    known = _scratch.arrays.get(key)
+    if known is not None:
+        return known
     size = math.prod(shape) * np.dtype(dtype).itemsize
     buffer = _scratch.buffers.get(name)
-    if buffer is None or buffer.nbytes < size:
+    grows = buffer is None or buffer.nbytes < size
+    if grows:
         buffer = _scratch.buffers[name] = _aligned(size)
-    return buffer[:size].view(dtype).reshape(shape)
+    if grows or len(_scratch.arrays) >= _KNOWN:
+        _scratch.arrays.clear()  # of those of this name, which keep the smaller buffer alive, and of what piles up
+    array = _scratch.arrays[key] = buffer[:size].view(dtype).reshape(shape)
+    return array
 
 
 def empty(shape: Shape, dtype: Any) -> Any:

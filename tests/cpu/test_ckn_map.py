@@ -75,6 +75,14 @@ def test_many_tiles_give_what_one_gives(c, p, kernel, monkeypatch):
     agree(*both(arrays, exponential(2.0), subsampling=2))
 
 
+@pytest.mark.parametrize("subsampling", [1, 2])
+@pytest.mark.parametrize("kappa", [exponential(2.0), polynomial(2)])
+@pytest.mark.parametrize(("c", "kernel"), [(3, (3, 3)), (20, (1, 1)), (20, (3, 3)), (12, (2, 2))])
+def test_filters_are_taken_in_blocks(c, kernel, kappa, subsampling, monkeypatch):
+    monkeypatch.setattr("tinygrad_ckn.cpu.winograd._BLOCK", 7)
+    agree(*both(problem(3, c, (8, 8), 17, kernel), kappa, subsampling=subsampling))
+
+
 @pytest.mark.parametrize(("c", "kernel"), [(3, (3, 3)), (32, (3, 3)), (32, (1, 1)), (12, (2, 2))])
 def test_the_same_bits_for_any_number_of_threads(c, kernel):
     arrays = problem(40, c, (16, 16), 32, kernel, "float32")

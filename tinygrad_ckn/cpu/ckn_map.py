@@ -26,6 +26,7 @@ from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU, Namespace
 from tinygrad_ckn.cpu.gemm import product
 from tinygrad_ckn.cpu.products import products_of
+from tinygrad_ckn.cpu.winograd import filter_blocks
 from tinygrad_ckn.ops._windows import Padding, Windows
 from tinygrad_ckn.ops.ckn_map import check_map, ckn_map
 from tinygrad_ckn.ops.kappa import Kappa
@@ -38,7 +39,7 @@ _AGAIN = 32  # elements of a patch up to which its products are computed again i
 
 
 class Map:
-    """The map with given filters and transform, on images of one size."""
+    """The map with given filters and transform, on images of one size: by tiles of images and blocks of filters."""
 
     def __init__(self, x: Any, z: Any, kappa: Kappa, transform: Any, windows: Windows, subsampling: float) -> None:
         self.kappa = kappa
@@ -50,13 +51,14 @@ class Map:
         self.products = products_of(z * self.dtype.type(kappa.scale), kappa.shift, windows, self.x.shape[1:3])
         self.pooling = gaussian_matrices(xp, self.size, subsampling, self.dtype) if subsampling > 1 else None
         self.pooled = self.size if self.pooling is None else tuple(len(matrix) for matrix in self.pooling)
-        self.v: Any = None  # (N, Ho, Wo, p), where it is kept
+        self.v: Any = None  # for each block (N, Ho, Wo, o), where they are kept
         self.y: Any = None  # (N, h, w, p), where it is kept
         pixels = self.size[0] * self.size[1]
         self.tiles = tiles(len(x), pixels * self.p * self.dtype.itemsize, self.products.tile_bytes)
+        self.blocks = filter_blocks(self.p)
 
-    def _scratch(self, name: str, b: int, size: tuple[int, ...]) -> Any:
-        return parallel.scratch(f"map {name}", (b, *size, self.p), self.dtype)
+    def _scratch(self, name: str, b: int, size: tuple[int, ...], filters: slice) -> Any:
+        return parallel.scratch(f"map {name}", (b, *size, filters.stop - filters.start), self.dtype)
 
     def forward(self, keep: bool) -> Any:
         """Return the map (N, p, h, w); keep what the gradient needs."""
@@ -66,26 +68,29 @@ class Map:
             if self.transform is not None and self.pooling is not None:
                 self.y = parallel.empty(shape, self.dtype)
             if math.prod(self.windows.kernel) * self.x.shape[3] > _AGAIN:
-                self.v = parallel.empty((len(self.x), *self.size, self.p), self.dtype)
-
+                n = (len(self.x), *self.size)
+                self.v = [parallel.empty((*n, block.stop - block.start), self.dtype) for block in self.blocks]
         turned = None if self.transform is None else xp.ascontiguousarray(self.transform.T)
 
         def tile(part: slice) -> None:
             padded = self.products.padded(self.x[part])
             norms, inverses = _lengths(self.products.squares(padded))
+            prepared = self.products.prepared(padded, inverses)
             b = len(padded)
-            if self.transform is None:
+            if turned is None:
                 y = result[part]
             else:
-                y = self._scratch("y", b, self.pooled) if self.y is None else self.y[part]
-            values = y if self.pooling is None else self._scratch("values", b, self.size)
-            v = values if self.v is None else self.v[part]
-            self.products.products(padded, inverses, v)
-            self.kappa.value(xp, v, values)
-            if self.pooling is None:
-                values *= norms[..., None]
-            else:
-                _pool(self.pooling, norms, values, y)
+                y = self._scratch("y", b, self.pooled, slice(0, self.p)) if self.y is None else self.y[part]
+            scaled = None if self.pooling is None else _scaled(self.pooling[1], norms)
+            for i, block in enumerate(self.blocks):
+                values = self._scratch("values", b, self.size, block)
+                v = values if self.v is None else self.v[i][part]
+                self.products.products(prepared, inverses, i, v)
+                self.kappa.value(xp, v, values)
+                if self.pooling is None:
+                    xp.multiply(values, norms[..., None], out=y[..., block])
+                else:
+                    _pool(self.pooling[0], scaled, values, y[..., block])
             if turned is not None:
                 product(y.reshape(-1, self.p), turned, result[part].reshape(-1, self.p))
 
@@ -111,54 +116,62 @@ class Map:
             dz = total.filters * self.dtype.type(self.kappa.scale) if wanted[1] else None
         return [None if dx is None else dx.transpose(0, 3, 1, 2), dz, total.transform if wanted[2] else None]
 
-    def _pull(  # noqa: PLR0912  # a branch for each gradient that may be unwanted
-        self, part: slice, g: Any, total: _Total, wanted: Sequence[bool], dx: Any
-    ) -> None:
+    def _pull(self, part: slice, g: Any, total: _Total, wanted: Sequence[bool], dx: Any) -> None:
         """Go back through a tile from g (b, h, w, p): add to the totals, write dx."""
-        flat = g.reshape(-1, self.p)
+        b, flat, through = len(g), g.reshape(-1, self.p), wanted[0] or wanted[1]
         padded = self.products.padded(self.x[part])
         norms, inverses = _lengths(self.products.squares(padded))
-        values, slopes = (self._scratch(name, len(g), self.size) for name in ("values", "slopes"))
-        if self.v is None:
-            v = self._scratch("v", len(g), self.size)
-            self.products.products(padded, inverses, v)
-        else:
-            v = self.v[part]
-        self.kappa.value(xp, v, values)
-        if wanted[2]:
-            if self.y is None:
-                y = xp.multiply(values, norms[..., None], out=self._scratch("y", len(g), self.size))
+        prepared: Any = self.products.prepared(padded, inverses) if self.v is None else None
+        if wanted[2] and self.y is not None:
+            total.transform += flat.T @ self.y[part].reshape(-1, self.p)
+        ds: Any = self._scratch("ds", b, self.size, slice(0, self.p)) if through else None
+        dsquares: Any = xp.zeros(norms.shape, self.dtype) if wanted[0] else None
+        for i, block in enumerate(self.blocks):
+            values = self._scratch("values", b, self.size, block)
+            if self.v is None:
+                v = self._scratch("v", b, self.size, block)
+                self.products.products(prepared, inverses, i, v)
             else:
-                y = self.y[part]
-            total.transform += flat.T @ y.reshape(-1, self.p)
-        if not wanted[0] and not wanted[1]:
+                v = self.v[i][part]
+            self.kappa.value(xp, v, values)
+            if wanted[2] and self.y is None:
+                y = xp.multiply(values, norms[..., None], out=self._scratch("y", b, self.size, block))
+                total.transform[:, block] += flat.T @ y.reshape(len(flat), -1)
+            if through:
+                above = self._above(g, block)
+                self._pull_kappa(above, v, values, ds[..., block], dsquares)
+        if not through:
             return
-        above = self._scratch("above", len(g), self.pooled)
-        if self.transform is None:
-            xp.copyto(above, g)
-        else:
-            product(flat, self.transform, above.reshape(-1, self.p))
-        if self.pooling is None:
-            dv = above
-        else:
-            dv = self._scratch("dv", len(g), self.size)
-            _unpool(self.pooling, above, dv)
-        slopes = self.kappa.slope(xp, v, values, slopes)
-        dsquares = None
-        if dx is None:
-            dv *= slopes
-        else:
-            dsquares = xp.vecdot(dv, values)  # d |x|, in parts
-            dv *= slopes
-            if self.kappa.shift:
-                dsquares += self.kappa.shift * (dsquares if slopes is values else dv.sum(axis=3))
-            dsquares -= xp.vecdot(v, dv)
-            dsquares *= 0.5 * inverses * (norms > 0)
-        if not norms.all():
-            dv[norms == 0] = 0
-        found = self.products.pull(padded, dv, dsquares, total.filters if wanted[1] else None)
+        zero = norms == 0
+        if zero.any():
+            ds[zero] = 0
+        if dsquares is not None:
+            dsquares *= xp.where(zero, 0, 0.5 * inverses)
+        found = self.products.pull(padded, ds, dsquares, total.filters if wanted[1] else None)
         if dx is not None:
             dx[part] = found
+
+    def _above(self, g: Any, block: slice) -> Any:
+        """Return G (b, Ho, Wo, o) of a block of filters."""
+        above = self._scratch("above", len(g), self.pooled, block)
+        if self.transform is None:
+            xp.copyto(above, g[..., block])
+        else:
+            product(g.reshape(-1, self.p), self.transform[:, block], above.reshape(-1, above.shape[3]))
+        if self.pooling is None:
+            return above
+        return _unpool(self.pooling, above, self._scratch("unpooled", len(g), self.size, block))
+
+    def _pull_kappa(self, above: Any, v: Any, values: Any, dv: Any, dnorms: Any) -> None:
+        """Write G kappa'(v) to dv, add what d |x| has of these filters to dnorms, if that is wanted."""
+        slopes = self.kappa.slope(xp, v, values, self._scratch("slopes", len(v), self.size, slice(0, v.shape[3])))
+        xp.multiply(above, slopes, out=dv)
+        if dnorms is not None:
+            part = xp.vecdot(above, values)
+            dnorms += part
+            dnorms -= xp.vecdot(v, dv)
+            if self.kappa.shift:
+                dnorms += self.kappa.shift * (part if slopes is values else dv.sum(axis=3))
 
 
 @dataclass(slots=True)
@@ -180,24 +193,30 @@ def _lengths(squares: Any) -> tuple[Any, Any]:
     return norms, 1 / xp.where(norms > 0, norms, 1)
 
 
-def _pool(matrices: tuple[Any, Any], norms: Any, values: Any, out: Any) -> None:
-    """Write R (|x| values) C^T to out (b, h, w, p); R (h, Ho), C (w, Wo)."""
-    rows, columns = matrices
+def _scaled(columns: Any, norms: Any) -> Any:
+    """Return C |x| for each row: (b, Ho, w, Wo); C (w, Wo), norms (b, Ho, Wo)."""
+    scaled = parallel.scratch("map columns", (*norms.shape[:2], *columns.shape), columns.dtype)
+    return xp.multiply(columns, norms[:, :, None, :], out=scaled)
+
+
+def _pool(rows: Any, scaled: Any, values: Any, out: Any) -> None:
+    """Write R values (C |x|)^T to out (b, h, w, o), given R (h, Ho) and `_scaled`."""
     b, height, _, p = values.shape
-    half = parallel.scratch("map half", (b, height, len(columns), p), values.dtype)
-    scaled = parallel.scratch("map columns", (b, height, *columns.shape), values.dtype)
-    xp.multiply(columns, norms[:, :, None, :], out=scaled)
-    product(scaled, values, half)  # (b, Ho, w, Wo) (b, Ho, Wo, p)
-    product(rows, half.reshape(b, height, -1), out.reshape(b, len(rows), -1))
+    width = scaled.shape[2]
+    half = parallel.scratch("map half", (b, height, width, p), values.dtype)
+    pooled = parallel.scratch("map pooled", (b, len(rows), width, p), values.dtype)
+    product(scaled, values, half)  # (b, Ho, w, Wo) (b, Ho, Wo, o)
+    product(rows, half.reshape(b, height, -1), pooled.reshape(b, len(rows), -1))
+    xp.copyto(out, pooled)
 
 
-def _unpool(matrices: tuple[Any, Any], g: Any, out: Any) -> None:
-    """Write R^T g C to out (b, Ho, Wo, p)."""
+def _unpool(matrices: tuple[Any, Any], g: Any, out: Any) -> Any:
+    """Write R^T g C to out (b, Ho, Wo, o), and return it."""
     rows, columns = matrices
     b, height, _, p = out.shape
     half = parallel.scratch("map half", (b, height, len(columns), p), out.dtype)
     product(rows.T, g.reshape(b, len(rows), -1), half.reshape(b, height, -1))
-    product(columns.T, half, out)
+    return product(columns.T, half, out)
 
 
 @ckn_map.kernel("cpu")

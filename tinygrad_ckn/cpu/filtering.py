@@ -5,7 +5,6 @@ b images, C channels in, O out, r output rows; inside, arrays are channels last.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from tinygrad_ckn import parallel
@@ -68,7 +67,7 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
     def tile(at: Region) -> None:
         images, rows = at
         out = y[images, :, rows]
-        way = replace(whole, size=out.shape[2:])
+        way = whole.resized(out.shape[2:])
         last = parallel.scratch("filtering maps", (len(out), *out.shape[2:], shapes.filters), x.dtype)
         way.correlate(_padded(x, at, way, shapes), last)
         xp.copyto(out, last.transpose(0, 3, 1, 2))
@@ -85,12 +84,12 @@ def input_adjoint(g: Any, w: Any, shapes: Correlation) -> Any:
 def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
     """Return the gradient (O, C, 3, 3) of the filters."""
     m = smaller(shapes)
-    whole = Winograd(m, (shapes.channels, shapes.filters), x.dtype, (), (), shapes.out)  # of no filters yet
+    whole = Winograd(m, (shapes.channels, shapes.filters), x.dtype, shapes.out, ())  # of no filters yet
 
     def add(at: Region, total: Any) -> None:
         images, rows = at
         part = g[images, :, rows]
-        way = replace(whole, size=part.shape[2:])
+        way = whole.resized(part.shape[2:])
         last = _last(part, 0, 0, "filtering maps", way.size)
         v = way.transformed(_padded(x, at, way, shapes))
         total += xp.matmul(v.swapaxes(1, 2), way.pulled(last))

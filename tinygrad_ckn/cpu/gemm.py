@@ -8,6 +8,7 @@ and others a tenth less.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -24,27 +25,49 @@ _SERIAL = 2**18  # multiplications up to which BLAS takes one thread by itself
 _SHARE = 2**24  # multiplications that a thread takes at a time
 
 
+@functools.lru_cache(maxsize=1024)
+def _piece(m: int, k: int, n: int) -> tuple[int, int]:
+    """Return rows and columns of the pieces of a product (m, k) (k, n); as a whole it is (m, n)."""
+    columns = min(n, _WIDE_PIECE if m < _PIECE // 2 else _PIECE)
+    rows = m if m * k * columns <= _SMALL else min(_PIECE, 1 << (_SMALL // (k * columns)).bit_length() >> 1)
+    return (rows, columns) if rows >= 8 else (m, n)  # the products of long rows are as fast whole
+
+
 def product(a: Any, b: Any, out: Any) -> Any:
     """Write the product of a (..., m, k) and b (..., k, n) to out (..., m, n), and return it; in this thread."""
     (m, k), n = a.shape[-2:], b.shape[-1]
     if m * k * n <= _SMALL:
         return xp.matmul(a, b, out=out)
+    rows, columns = _piece(m, k, n)
+    if (rows, columns) == (m, n):
+        return xp.matmul(a, b, out=out)
     if b.strides[-1] != b.itemsize:
         b = xp.ascontiguousarray(b)  # a small product with b transposed is slow
-    columns = min(n, _WIDE_PIECE if m < _PIECE // 2 else _PIECE)
-    rows = m if m * k * columns <= _SMALL else min(_PIECE, 1 << (_SMALL // (k * columns)).bit_length() >> 1)
-    if rows < 8:  # the products of long rows are as fast whole
-        return xp.matmul(a, b, out=out)
-    whole_m, whole_n = m - m % rows, n - n % columns
-    blocks = a[..., :whole_m, :].reshape(*a.shape[:-2], whole_m // rows, 1, rows, k)
-    others = b[..., :whole_n].reshape(*b.shape[:-1], whole_n // columns, columns).swapaxes(-3, -2)
-    parts = out[..., :whole_m, :whole_n].reshape(*out.shape[:-2], whole_m // rows, rows, whole_n // columns, columns)
-    xp.matmul(blocks, others[..., None, :, :, :], out=parts.swapaxes(-3, -2))
-    if whole_m < m:
-        product(a[..., whole_m:, :], b, out[..., whole_m:, :])
-    if whole_n < n:
-        product(a[..., :whole_m, :], b[..., whole_n:], out[..., :whole_m, whole_n:])
+    if n % columns:
+        whole = n - n % columns
+        product(a, b[..., whole:], out[..., whole:])
+        product(a, b[..., :whole], out[..., :whole])
+    elif m % rows:
+        whole = m - m % rows
+        product(a[..., whole:, :], b, out[..., whole:, :])
+        product(a[..., :whole, :], b, out[..., :whole, :])
+    else:
+        _multiply(a, b, out, rows, columns)
     return out
+
+
+def _multiply(a: Any, b: Any, out: Any, rows: int, columns: int) -> None:
+    """Multiply in pieces of a size that divides the product's: one more axis for each way of cutting."""
+    (m, k), n = a.shape[-2:], b.shape[-1]
+    if columns < n:
+        a = a[..., None, :, :]
+        b = b.reshape(*b.shape[:-1], n // columns, columns).swapaxes(-3, -2)
+        out = out.reshape(*out.shape[:-1], n // columns, columns).swapaxes(-3, -2)
+    if rows < m:
+        a = a.reshape(*a.shape[:-2], m // rows, rows, k)
+        b = b[..., None, :, :]
+        out = out.reshape(*out.shape[:-2], m // rows, rows, columns)
+    xp.matmul(a, b, out=out)
 
 
 @matmul.kernel("cpu")

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU, Shape
 from tinygrad_ckn.cpu.gemm import product
-from tinygrad_ckn.cpu.winograd import Total, Winograd
+from tinygrad_ckn.cpu.winograd import Total, Winograd, filter_blocks
 from tinygrad_ckn.ops._windows import Windows
 
 xp = CPU.xp
@@ -32,8 +32,11 @@ class Products(Protocol):
     def squares(self, padded: Any) -> Any:
         """Return the squared norm of each patch: (b, Ho, Wo)."""
 
-    def products(self, padded: Any, inverses: Any, out: Any) -> None:
-        """Write <z, x> / |x| + shift for filters z, patches x to out (b, Ho, Wo, p); inverses (b, Ho, Wo): 1 / |x|."""
+    def prepared(self, padded: Any, inverses: Any) -> Any:
+        """Return what `products` takes; inverses (b, Ho, Wo): 1 / |x|."""
+
+    def products(self, prepared: Any, inverses: Any, i: int, out: Any) -> None:
+        """Write <z, x> / |x| + shift for patches x, filters z of block i to out (b, Ho, Wo, o)."""
 
     def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any) -> Any:
         """Add the gradient of the filters to total, return that of the images (b, H, W, C); None stands for unwanted.
@@ -101,8 +104,8 @@ class _Geometry:
             sums += rows[:, :, j : j + width]
         return sums
 
-    def _add_squares_adjoint(self, padded: Any, dsquares: Any, dx: Any) -> None:
-        """Add to dx, of the shape of padded, the gradient that comes by way of the norms: |x|^2 has 2 x."""
+    def _squares_adjoint(self, padded: Any, dsquares: Any) -> Any:
+        """Return the gradient of padded images that comes by way of the norms, for |x|^2 has 2 x, in scratch."""
         (height, width), (kh, kw) = self.out, self.windows.kernel
         b, *full = len(padded), *self.full
         rows = xp.zeros((b, height, full[1]), self.dtype)
@@ -112,9 +115,8 @@ class _Geometry:
         for i in range(kh):
             twice[:, i : i + height] += rows
         twice *= 2
-        part = self._scratch("norms", b)
-        xp.multiply(padded, twice[..., None] if self.last else twice[:, None], out=part)
-        dx += part
+        dx = self._scratch("dx", b)
+        return xp.multiply(padded, twice[..., None] if self.last else twice[:, None], out=dx)
 
 
 class _Unfolded(_Geometry):
@@ -127,8 +129,8 @@ class _Unfolded(_Geometry):
         super().__init__(z, windows, size, windows.padded(size), last=c > _FEW_CHANNELS or kh == kw == 1)
         self.shift = shift
         self.rows = xp.ascontiguousarray(z.transpose(0, 2, 3, 1) if self.last else z).reshape(p, c * kh * kw)
-        self.turned = xp.ascontiguousarray(self.rows.T)
-        self.with_shift = xp.concatenate([self.rows, xp.full((p, 1), shift, self.dtype)], axis=1).T  # (K + 1, p)
+        rows = self.rows if self.last else xp.concatenate([self.rows, xp.full((p, 1), shift, self.dtype)], axis=1)
+        self.blocks = [xp.ascontiguousarray(rows[part].T) for part in filter_blocks(p)]  # (K or K + 1, o)
 
     def _columns(self, padded: Any) -> Any:
         """Return the patches of padded images: (L, K), or (K + 1, L), a row to spare, when channels stand first."""
@@ -148,44 +150,40 @@ class _Unfolded(_Geometry):
         xp.copyto(target.reshape(shape), xp.lib.stride_tricks.as_strided(padded, shape, strides))
         return columns
 
-    def products(self, padded: Any, inverses: Any, out: Any) -> None:
-        columns, flat = self._columns(padded), out.reshape(-1, self.shape[0])
-        if self.last:
-            product(columns, self.turned, flat)
-            flat *= inverses.reshape(-1, 1)
-            if self.shift:
-                flat += self.shift
-        else:  # the fewer numbers are scaled, in long runs, and a row of ones brings the shift
+    def prepared(self, padded: Any, inverses: Any) -> Any:
+        columns = self._columns(padded)
+        if not self.last:  # the fewer numbers are scaled, in long runs, and a row of ones brings the shift
             columns[:-1] *= inverses.reshape(-1)
             columns[-1] = 1
-            product(columns.T, self.with_shift, flat)
+        return columns
+
+    def products(self, prepared: Any, inverses: Any, i: int, out: Any) -> None:
+        block, flat = self.blocks[i], out.reshape(-1, out.shape[3])
+        product(prepared if self.last else prepared.T, block, flat)
+        if self.last:
+            _scale(out, inverses, self.shift)
 
     def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any) -> Any:
+        (kh, kw), (height, width), (p, c, *_) = self.windows.kernel, self.out, self.shape
+        flat, b = ds.reshape(-1, p), len(padded)
         if total is not None:
-            flat, columns = ds.reshape(-1, self.shape[0]), self._columns(padded)
+            columns = self._columns(padded)
             total += flat.T @ columns if self.last else (columns[:-1] @ flat).T
         if dsquares is None:
             return None
-        (kh, kw), (height, width), (p, c, *_) = self.windows.kernel, self.out, self.shape
-        flat, b = ds.reshape(-1, p), len(padded)
-        dx = self._scratch("dx", b)
-        if kh == kw == 1 and self.last:
-            product(flat, self.rows, dx.reshape(-1, c))
+        dx = self._squares_adjoint(padded, dsquares)
+        shape: Shape = (b, height, width, kh, kw, c) if self.last else (c, kh, kw, b, height, width)
+        parts = parallel.scratch("products columns", shape, self.dtype)
+        if self.last:
+            product(flat, self.rows, parts.reshape(-1, kh * kw * c))
         else:
-            dx[...] = 0
-            shape: Shape = (b, height, width, kh, kw, c) if self.last else (c, kh, kw, b, height, width)
-            parts = parallel.scratch("products columns", shape, self.dtype)
-            if self.last:
-                product(flat, self.rows, parts.reshape(-1, kh * kw * c))
-            else:
-                product(self.rows.T, flat.T, parts.reshape(c * kh * kw, -1))
-            for i in range(kh):
-                for j in range(kw):
-                    if self.last:
-                        dx[:, i : i + height, j : j + width] += parts[:, :, :, i, j]
-                    else:
-                        dx[:, :, i : i + height, j : j + width] += parts[:, i, j].transpose(1, 0, 2, 3)
-        self._add_squares_adjoint(padded, dsquares, dx)
+            product(self.rows.T, flat.T, parts.reshape(c * kh * kw, -1))
+        for i in range(kh):
+            for j in range(kw):
+                if self.last:
+                    dx[:, i : i + height, j : j + width] += parts[:, :, :, i, j]
+                else:
+                    dx[:, :, i : i + height, j : j + width] += parts[:, i, j].transpose(1, 0, 2, 3)
         return self._inner(dx)
 
     def total(self) -> Any:
@@ -206,18 +204,19 @@ class _Winograd(_Geometry):
         super().__init__(z, windows, size, self.filter.padded, last=True)
         self.shift = shift
 
-    def products(self, padded: Any, inverses: Any, out: Any) -> None:
-        self.filter.correlate(padded, out)
-        out *= inverses[..., None]
-        if self.shift:
-            out += self.shift
+    def prepared(self, padded: Any, inverses: Any) -> Any:
+        return self.filter.transformed(padded)
+
+    def products(self, prepared: Any, inverses: Any, i: int, out: Any) -> None:
+        self.filter.filtered(prepared, i, out)
+        _scale(out, inverses, self.shift)
 
     def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any) -> Any:
         pulled = total.add(padded, ds) if total is not None else self.filter.pulled(ds)
         if dsquares is None:
             return None
-        dx = self.filter.input_adjoint(pulled, len(padded))
-        self._add_squares_adjoint(padded, dsquares, dx)
+        dx = self._squares_adjoint(padded, dsquares)
+        self.filter.add_input_adjoint(pulled, dx)
         return self._inner(dx)
 
     def total(self) -> Any:
@@ -225,3 +224,9 @@ class _Winograd(_Geometry):
 
     def weights(self, total: Any) -> Any:
         return self.filter.weights(total.value())
+
+
+def _scale(products: Any, inverses: Any, shift: float) -> None:
+    products *= inverses[..., None]
+    if shift:
+        products += shift

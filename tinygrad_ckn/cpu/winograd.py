@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_ckn import parallel
@@ -25,7 +24,7 @@ from tinygrad_ckn.cpu.gemm import product
 
 xp = CPU.xp
 
-_BLOCK = 128  # columns of the transformed filters multiplied at a time
+_BLOCK = 64  # filters or channels that products are made of at a time: what they give then stays in cache
 _COLLECTED = 128  # tiles of which the products for the filters' gradient are made together
 
 _B = {
@@ -63,45 +62,59 @@ def _matrices(m: int, dtype: Any) -> tuple[Any, Any, Any]:
     return b, g, a
 
 
-def _blocks(filters: Any) -> list[Any]:
-    """Cut (t^2, a, b) into contiguous blocks of b."""
-    blocks = []
-    for part in parallel.tiles(filters.shape[2], 1, limit=_BLOCK):
-        block = parallel.empty((*filters.shape[:2], part.stop - part.start), filters.dtype)
-        xp.copyto(block, filters[:, :, part])
-        blocks.append(block)
-    return blocks
+def filter_blocks(n: int) -> list[slice]:
+    """Cut filters or channels into blocks."""
+    return parallel.tiles(n, 1, limit=_BLOCK)
 
 
-@dataclass(frozen=True, slots=True)
 class Winograd:
     """F(m x m, 3 x 3) with given filters, for images of one size, padded: a tile of images at a time.
 
-    `filters` is kron(G, G) w, (t^2, C, O), in blocks of O, and `turned` the same as (t^2, O, C), in blocks of C, for
-    with all columns at once neither would stay in cache. `size` is (Ho, Wo), that of the output.
+    `filters` is kron(G, G) w, (t^2, C, O), in blocks of O, so that the products with one of them stay in cache. `size`
+    is (Ho, Wo), that of the output.
     """
 
-    m: int
-    shape: tuple[int, int]  # (C, O)
-    dtype: Any
-    filters: Sequence[Any]
-    turned: Sequence[Any]
-    size: tuple[int, int]
+    def __init__(
+        self, m: int, shape: tuple[int, int], dtype: Any, size: tuple[int, int], filters: Sequence[Any]
+    ) -> None:
+        self.m = m
+        self.shape = shape  # (C, O)
+        self.dtype = dtype
+        self.size = size
+        self.filters = filters
+        self.grid = -(-size[0] // m), -(-size[1] // m)  # how many tiles an image has: (th, tw)
+        self.matrices = _matrices(m, dtype)
 
     @classmethod
     def of(cls, w: Any, size: tuple[int, int], m: int = 4) -> Winograd:
         """Transform filters (O, C, 3, 3)."""
         o, c = w.shape[:2]
-        rows = w.transpose(2, 3, 1, 0).reshape(9, c * o)
         left = _matrices(m, w.dtype)[1]
-        whole = parallel.empty((len(left), c, o), w.dtype)
-        product(left, rows, whole.reshape(len(left), -1))
-        return cls(m, (c, o), w.dtype, _blocks(whole), _blocks(whole.swapaxes(1, 2)), size)
+        parts = filter_blocks(o)
+        blocks = [parallel.empty((len(left), c, part.stop - part.start), w.dtype) for part in parts]
 
-    @property
-    def grid(self) -> tuple[int, int]:
-        """How many tiles an image has: (th, tw)."""
-        return -(-self.size[0] // self.m), -(-self.size[1] // self.m)
+        def transform(i: int) -> None:
+            rows = w[parts[i]].transpose(2, 3, 1, 0).reshape(9, -1)
+            product(left, rows, blocks[i].reshape(len(left), -1))
+
+        parallel.for_each(transform, range(len(parts)))
+        return cls(m, (c, o), w.dtype, size, blocks)
+
+    def resized(self, size: tuple[int, int]) -> Winograd:
+        """Return the same for another size of output."""
+        return Winograd(self.m, self.shape, self.dtype, size, self.filters)
+
+    @functools.cached_property
+    def turned(self) -> list[Any]:
+        """The filters as (t^2, O, C), in blocks of C."""
+        c, o = self.shape
+        blocks = []
+        for part in filter_blocks(c):
+            block = parallel.empty(((self.m + 2) ** 2, o, part.stop - part.start), self.dtype)
+            for other, columns in zip(self.filters, filter_blocks(o), strict=True):
+                xp.copyto(block[:, columns], other[:, part].swapaxes(1, 2))
+            blocks.append(block)
+        return blocks
 
     @property
     def padded(self) -> tuple[int, int]:
@@ -114,17 +127,16 @@ class Winograd:
         return parallel.scratch(f"winograd {name}", (rows, b * th * tw, channels), self.dtype)
 
     def _windows(self, padded: Any) -> Any:
-        """Return the tiles of padded images (b, Hp, Wp, C) as a view (t, t, b, th, tw, C)."""
+        """Return the tiles of padded images (b, Hp, Wp, C), contiguous, as a view (t, t, b, th, tw, C)."""
         t, m = self.m + 2, self.m
-        th, tw = self.grid
         (sb, sh, sw, sc), (b, _, _, c) = padded.strides, padded.shape
         strides = (sh, sw, sb, m * sh, m * sw, sc)
-        return xp.lib.stride_tricks.as_strided(padded, (t, t, b, th, tw, c), strides)
+        return xp.ndarray((t, t, b, *self.grid, c), padded.dtype, padded, strides=strides)  # as_strided takes longer
 
     def transformed(self, padded: Any, out: Any = None) -> Any:
         """Return B^T tile B of padded images (b, Hp, Wp, C): (t^2, T, C), in out or in scratch."""
         b, c = len(padded), padded.shape[3]
-        left = _matrices(self.m, self.dtype)[0]
+        left = self.matrices[0]
         rows = self._scratch("a", len(left), b, c)
         v = self._scratch("b", len(left), b, c) if out is None else out
         windows = self._windows(padded)
@@ -134,74 +146,68 @@ class Winograd:
 
     def correlate(self, padded: Any, out: Any) -> None:
         """Write the correlation of padded images (b, Hp, Wp, C) to out (b, Ho, Wo, O)."""
-        b, m = len(padded), self.m
-        left = _matrices(m, self.dtype)[2]
         v = self.transformed(padded)
-        done = 0
-        for block in self.filters:
-            o = block.shape[2]
-            products = product(v, block, self._scratch("a", len(v), b, o))
-            y = self._scratch("y", m * m, b, o)
-            product(left, products.reshape(len(products), -1), y.reshape(len(y), -1))
-            self._place(y.reshape(m, m, b, *self.grid, o), out[..., done : done + o])
-            done += o
+        for i, part in enumerate(filter_blocks(self.shape[1])):
+            self.filtered(v, i, out[..., part])
 
-    def _place(self, y: Any, out: Any) -> None:
-        """Write tiles (m, m, b, th, tw, O) to their places; what is past the edge is left out."""
-        m, (height, width) = self.m, self.size
-        if height % m == 0 and width % m == 0:
-            _, _, b, th, tw, o = y.shape
-            s = out.strides
-            strides = (s[0], m * s[1], s[1], m * s[2], s[2], s[3])
-            places = xp.lib.stride_tricks.as_strided(out, (b, th, m, tw, m, o), strides)
-            places[...] = y.transpose(2, 3, 0, 4, 1, 5)
+    def filtered(self, v: Any, block: int, out: Any) -> None:
+        """Write the correlation with a block of the filters to out (b, Ho, Wo, o), given the images `transformed`."""
+        b, m, o = len(out), self.m, out.shape[3]
+        products = product(v, self.filters[block], self._scratch("a", len(v), b, o))
+        y = self._scratch("y", m * m, b, o)
+        product(self.matrices[2], products.reshape(len(products), -1), y.reshape(len(y), -1))
+        tiles = y.reshape(m, m, b, *self.grid, o)
+        places = self._tiled(out)
+        if places is not None:
+            xp.copyto(places, tiles)
             return
         for i in range(m):
             for j in range(m):
                 part = out[:, i::m, j::m]
-                part[...] = y[i, j, :, : part.shape[1], : part.shape[2]]
+                part[...] = tiles[i, j, :, : part.shape[1], : part.shape[2]]
+
+    def _tiled(self, y: Any) -> Any:
+        """Return maps (b, Ho, Wo, O) as a view (m, m, b, th, tw, O), or None where the tiles reach past their edge."""
+        m, (height, width), (th, tw) = self.m, self.size, self.grid
+        if height % m or width % m:
+            return None
+        return y.reshape(len(y), th, m, tw, m, y.shape[3]).transpose(2, 4, 0, 1, 3, 5)
 
     def pulled(self, g: Any, out: Any = None) -> Any:
         """Return A y A^T of the gradient g (b, Ho, Wo, O) of the output's tiles: (t^2, T, O), in out or in scratch."""
-        (b, height, width, o), m = g.shape, self.m
-        th, tw = self.grid
-        left = _matrices(m, self.dtype)[2]
+        (b, *_, o), m = g.shape, self.m
+        left = self.matrices[2]
         rows = self._scratch("a", m * m, b, o)
         q = self._scratch("q", left.shape[1], b, o) if out is None else out
-        parts = rows.reshape(m, m, b, th, tw, o)
-        if height % m or width % m:
-            parts[...] = 0
-        for i in range(m):
-            for j in range(m):
-                part = g[:, i::m, j::m]
-                parts[i, j, :, : part.shape[1], : part.shape[2]] = part
+        tiles, places = rows.reshape(m, m, b, *self.grid, o), self._tiled(g)
+        if places is not None:
+            xp.copyto(tiles, places)
+        else:
+            tiles[...] = 0
+            for i in range(m):
+                for j in range(m):
+                    part = g[:, i::m, j::m]
+                    tiles[i, j, :, : part.shape[1], : part.shape[2]] = part
         product(left.T, rows.reshape(len(rows), -1), q.reshape(len(q), -1))
         return q
 
-    def input_adjoint(self, q: Any, b: int) -> Any:
-        """Return the gradient of padded images, (b, Hp, Wp, C), in scratch, from what `pulled` gave."""
-        t, m = self.m + 2, self.m
-        th, tw = self.grid
-        left = _matrices(self.m, self.dtype)[0]
-        x = parallel.scratch("winograd x", (b, *self.padded, self.shape[0]), self.dtype)
-        x[...] = 0
-        done = 0
-        for block in self.turned:
-            c = block.shape[2]
-            products = product(q, block, self._scratch("b", t * t, b, c))
-            rows = self._scratch("a", t * t, b, c)
+    def add_input_adjoint(self, q: Any, x: Any) -> None:
+        """Add to x (b, Hp, Wp, C) the gradient of padded images, from what `pulled` gave."""
+        b, t, m = len(x), self.m + 2, self.m
+        left, windows = self.matrices[0], self._windows(x)
+        for block, part in zip(self.turned, filter_blocks(self.shape[0]), strict=True):
+            products = product(q, block, self._scratch("b", t * t, b, block.shape[2]))
+            rows = self._scratch("a", t * t, b, block.shape[2])
             product(left.T, products.reshape(t * t, -1), rows.reshape(t * t, -1))
-            parts = rows.reshape(t, t, b, th, tw, c)
-            for i in range(t):
-                for j in range(t):
-                    x[:, i : i + th * m : m, j : j + tw * m : m, done : done + c] += parts[i, j]
-            done += c
-        return x
+            tiles = rows.reshape(t, t, b, *self.grid, -1)
+            for i in (slice(m), slice(m, t)):  # tiles overlap, but not these parts of them
+                for j in (slice(m), slice(m, t)):
+                    windows[i, j, ..., part] += tiles[i, j]
 
     def weights(self, total: Any) -> Any:
         """Return the gradient (O, C, 3, 3) of filters from that of their transforms."""
         _, c, o = total.shape
-        rows = _matrices(self.m, total.dtype)[1].T @ total.reshape(len(total), -1)
+        rows = self.matrices[1].T @ total.reshape(len(total), -1)
         return rows.reshape(3, 3, c, o).transpose(3, 2, 0, 1)
 
 
