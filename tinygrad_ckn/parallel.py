@@ -270,7 +270,7 @@ def scratch(name: str, shape: Shape, dtype: Any) -> Any:
     if known is not None:
         return known
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    buffer = _scratch.buffers.get(name)
+    buffer: Any = _scratch.buffers.get(name)
     grows = buffer is None or buffer.nbytes < size
     if grows:
         buffer = _scratch.buffers[name] = _aligned(size)
