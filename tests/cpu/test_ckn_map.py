@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tinygrad_ckn import Tensor, get_num_threads, no_grad, ops, set_num_threads
@@ -8,7 +8,8 @@ from tinygrad_ckn.cpu import ckn_map as fused
 from tinygrad_ckn.ops.ckn_map import composed
 from tinygrad_ckn.ops.kappa import Kappa, arccos0, arccos1, exponential, polynomial
 
-KAPPAS = [exponential(2.5), polynomial(1), polynomial(2), polynomial(3), arccos0(), arccos1()]
+ARCCOS0 = arccos0()
+KAPPAS = [exponential(2.5), polynomial(1), polynomial(2), polynomial(3), ARCCOS0, arccos1()]
 
 
 def problem(n, c, size, p, kernel, dtype="float64", zeros=True):
@@ -59,6 +60,8 @@ def agree(kernel, reference, bound=1e-11):
     n=st.integers(1, 3),
 )
 def test_value_and_gradients_are_those_of_the_composition(kappa, c, p, size, kernel, padding, subsampling, n):
+    # the cosine of two numbers is 1 or -1, where this kappa has no derivative: rounding would decide what is taken
+    assume(kappa is not ARCCOS0 or c * kernel[0] * kernel[1] > 1)
     agree(*both(problem(n, c, size, p, kernel), kappa, padding, subsampling))
 
 

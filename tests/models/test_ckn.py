@@ -11,6 +11,7 @@ from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, ShapeError
 from tinygrad_ckn.models import CKN, CKNLayer
 from tinygrad_ckn.models import ckn as ckn_module
 from tinygrad_ckn.models.kernels import Exponential, Polynomial
+from tinygrad_ckn.models.layer import transforms
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.nn import Module
 from tinygrad_ckn.testing import check_module
@@ -51,9 +52,9 @@ def test_features_in_blocks_are_the_features_in_one_go(monkeypatch: pytest.Monke
     assert whole.requires_grad
     through: list[int] = []
 
-    def first_layer(x: object, forward=model.layers[0].forward) -> object:
+    def first_layer(x: object, transform: object, forward=model.layers[0].forward) -> object:
         through.append(len(x))
-        return forward(x)
+        return forward(x, transform)
 
     monkeypatch.setattr(model.layers[0], "forward", first_layer)
     monkeypatch.setattr(ckn_module, "blocks", functools.partial(blocks, limit=per_block * model.largest_map()))
@@ -75,10 +76,32 @@ def test_frozen_filters_need_no_graph_but_images_may() -> None:
     assert model.features(images(dtype="float64")).requires_grad
 
 
-def test_the_largest_map_is_counted_before_pooling() -> None:
-    assert small().largest_map() == max(3 * 7 * 6, 4 * 4 * 3)
-    model = CKN(1, (5, 4), 2, [CKNLayer(1, 2, 1, subsampling=2), CKNLayer(2, 50, 2, padding="full", subsampling=3)])
-    assert model.largest_map() == 50 * 4 * 3
+class Unfused(Exponential):
+    def fused(self) -> None:
+        return None
+
+
+def test_the_largest_map_is_counted_before_pooling_where_it_is_held_whole() -> None:
+    for kernel, held in ((Exponential(), 50 * 2 * 1), (Unfused(), 50 * 4 * 3)):
+        second = CKNLayer(2, 50, 2, padding="full", subsampling=3, kernel=kernel)
+        assert CKN(1, (5, 4), 2, [CKNLayer(1, 2, 1, subsampling=2), second]).largest_map() == held
+    first = CKNLayer(1, 50, 1, subsampling=2, kernel=Unfused())
+    assert CKN(1, (5, 4), 2, [first, CKNLayer(50, 2, 2)]).largest_map() == 50 * 5 * 4
+
+
+def test_transforms_are_those_of_each_layer() -> None:
+    layers = [
+        CKNLayer(c, p, 1, eps=eps, rng=c) for c, p, eps in ((2, 5, 1e-3), (3, 5, 1e-3), (4, 5, 0.1), (5, 6, 1e-3))
+    ]
+    together = transforms(layers)
+    sum((t * t).sum() for t in together).backward()
+    gradients = [layer.weight.grad.numpy() for layer in layers]
+    for layer, found, gradient in zip(layers, together, gradients, strict=True):
+        layer.weight.grad = None
+        alone = ops.inverse_sqrt(layer.gram(), eps=layer.eps)
+        (alone * alone).sum().backward()
+        np.testing.assert_allclose(found.numpy(), alone.numpy(), rtol=1e-6)
+        np.testing.assert_allclose(gradient, layer.weight.grad.numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_memory_of_features_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,8 +138,8 @@ def test_encode_in_training_mode_uses_the_cached_transform(monkeypatch: pytest.M
     model = small()
     monkeypatch.setattr(ckn_module, "blocks", functools.partial(blocks, limit=1))
     calls: list[int] = []
-    inverse = type(model.layers[0])._inverse_sqrt
-    monkeypatch.setattr(CKNLayer, "_inverse_sqrt", lambda layer: calls.append(1) or inverse(layer))
+    gram = CKNLayer.gram
+    monkeypatch.setattr(CKNLayer, "gram", lambda layer: calls.append(1) or gram(layer))
     model.train().encode(images())
     assert len(calls) == 2
 

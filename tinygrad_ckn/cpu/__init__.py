@@ -3,6 +3,6 @@
 Importing this package registers them. `parallel.py` has the threads and the memory they work with.
 """
 
-from tinygrad_ckn.cpu import ckn_map, correlate, gemm
+from tinygrad_ckn.cpu import ckn_map, correlate, gemm, linalg
 
-__all__ = ["ckn_map", "correlate", "gemm"]
+__all__ = ["ckn_map", "correlate", "gemm", "linalg"]

@@ -207,7 +207,7 @@ class Winograd:
     def weights(self, total: Any) -> Any:
         """Return the gradient (O, C, 3, 3) of filters from that of their transforms."""
         _, c, o = total.shape
-        rows = self.matrices[1].T @ total.reshape(len(total), -1)
+        rows = product(self.matrices[1].T, total.reshape(len(total), -1), parallel.empty((9, c * o), total.dtype))
         return rows.reshape(3, 3, c, o).transpose(3, 2, 0, 1)
 
 

@@ -14,7 +14,7 @@ from tinygrad_ckn.models import fitting
 from tinygrad_ckn.models.encoding import MEMORY, in_blocks
 from tinygrad_ckn.models.fitting import Progress, quiet
 from tinygrad_ckn.models.inputs import check_images, check_labels
-from tinygrad_ckn.models.layer import CKNLayer
+from tinygrad_ckn.models.layer import CKNLayer, transforms
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.models.presets import preset_layers
 from tinygrad_ckn.modes import modes
@@ -147,16 +147,17 @@ class CKN(Module):
         return Tensor.wrap(y)
 
     def _through(self, x: Any) -> Any:
-        for layer in self.layers:
-            x = layer(x)
+        for layer, transform in zip(self.layers, transforms(self.layers), strict=True):
+            x = layer(x, transform)
         return x.reshape((x.shape[0], -1))
 
     def largest_map(self) -> int:
-        """Return the number of elements an image has in the largest map, before pooling."""
+        """Return the number of elements an image has in the largest map that is held: before pooling, if not fused."""
         size, largest = self.image_size, 0
         for layer in self.layers:
-            largest = max(largest, layer.n_filters * math.prod(layer.windows.output_size(size)))
-            size = layer.output_size(size)
+            before, size = layer.windows.output_size(size), layer.output_size(size)
+            held = before if layer.kernel.fused() is None else size
+            largest = max(largest, layer.n_filters * math.prod(held))
         return largest
 
     def forward(self, x: Any) -> Any:

@@ -10,6 +10,7 @@ channels, so they commute: the matrix is applied after pooling, to s^2 times few
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_ckn import ops
@@ -103,28 +104,42 @@ class CKNLayer(Module):
         self.weight = Parameter(init.sphere(shape, rng=generator(rng), dtype=dtype), constraint=Sphere())
         self._transform: tuple[Any, int, Any] | None = None  # for the weight's array at its version
 
-    def forward(self, x: Any) -> Any:
-        """Return the map of images (N, C, H, W)."""
+    def forward(self, x: Any, transform: Any = None) -> Any:
+        """Return the map of images (N, C, H, W); transform is that of `transforms`, or None: it is computed here."""
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(f"CKNLayer: expected images of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         check_floating("CKNLayer", x)
         kappa = self.kernel.fused()
+        if transform is None:
+            transform = self.transform()
         if kappa is None:
-            return composed(x, self.weight, self.kernel.kappa, self.transform(), self.padding, self.subsampling)
-        return ops.ckn_map(x, self.weight, kappa, self.transform(), padding=self.padding, subsampling=self.subsampling)
+            return composed(x, self.weight, self.kernel.kappa, transform, self.padding, self.subsampling)
+        return ops.ckn_map(x, self.weight, kappa, transform, padding=self.padding, subsampling=self.subsampling)
 
     def transform(self) -> Any:
         """Return (kappa(Z Z^T) + eps I)^(-1/2), (p, p); computed once for given filters in eval without recording."""
-        if self.training or (modes.recording and self.weight.requires_grad):
-            return self._inverse_sqrt()
-        array, version = self.weight.data, self.weight.version
-        if self._transform is None or self._transform[0] is not array or self._transform[1] != version:
-            self._transform = (array, version, raw(self._inverse_sqrt()))
-        return self._transform[2]
+        return transforms([self])[0]
 
-    def _inverse_sqrt(self) -> Any:
+    def gram(self) -> Any:
+        """Return kappa(Z Z^T), (p, p)."""
         z = self.weight.reshape((self.n_filters, -1))
-        return ops.inverse_sqrt(self.kernel.kappa(z @ z.T), eps=self.eps)
+        return self.kernel.kappa(z @ z.T)
+
+    @property
+    def _fixed(self) -> bool:
+        """Whether the transform stays what it is until the weight changes."""
+        return not (self.training or (modes.recording and self.weight.requires_grad))
+
+    def _kept(self) -> Any:
+        """Return the transform that was kept, if it is still that of the filters."""
+        if self._transform is None or not self._fixed:
+            return None
+        array, version, transform = self._transform
+        return transform if array is self.weight.data and version == self.weight.version else None
+
+    def _keep(self, transform: Any) -> None:
+        if self._fixed:
+            self._transform = (self.weight.data, self.weight.version, raw(transform))
 
     def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return (Ho, Wo) for images of size (H, W)."""
@@ -148,3 +163,18 @@ class CKNLayer(Module):
         """Return the options for the module tree."""
         kh, kw = self.kernel_size
         return f"{self.in_channels} -> {self.n_filters}, {kh}x{kw}, subsampling {self.subsampling:g}, {self.kernel}"
+
+
+def transforms(layers: Sequence[CKNLayer]) -> list[Any]:
+    """Return the `transform` of each layer, those of as many filters in one stack: the CPU's threads share it."""
+    found = [layer._kept() for layer in layers]
+    stacks: dict[tuple[Any, ...], list[int]] = {}
+    for i, (layer, kept) in enumerate(zip(layers, found, strict=True)):
+        if kept is None:
+            stacks.setdefault((layer.n_filters, layer.eps, layer.weight.dtype), []).append(i)
+    for (_, eps, _), numbers in stacks.items():
+        roots = ops.inverse_sqrt(ops.stack([layers[i].gram() for i in numbers]), eps=eps)
+        for place, i in enumerate(numbers):
+            found[i] = roots[place]
+            layers[i]._keep(found[i])
+    return found

@@ -69,7 +69,8 @@ def _check_positive(xp: Namespace, op: str, w: Any, eps: float, *, zero: bool) -
 
 
 @primitive(name="inverse_sqrt", saves=True)
-def _inverse_sqrt(xp: Namespace, a: Array, eps: float) -> Any:
+def plain_inverse_sqrt(xp: Namespace, a: Array, eps: float) -> Any:
+    """Return `inverse_sqrt` in its usual convention."""
     w, v = _eigh(xp, "inverse_sqrt", a)
     w = w + eps
     _check_positive(xp, "inverse_sqrt", w, eps, zero=False)
@@ -87,7 +88,7 @@ def _inverse_sqrt_rule(g: Any, y: Any, saved: Any) -> Any:
     return -_rotate(v, _rotate(_transpose(v), _sym(g)) / (p * q * (p + q)))
 
 
-_inverse_sqrt.vjp(a=_inverse_sqrt_rule)
+plain_inverse_sqrt.vjp(a=_inverse_sqrt_rule)
 
 
 def inverse_sqrt(a: Any, *, eps: float = 0.0, convention: str = "inside") -> Any:
@@ -118,7 +119,7 @@ def inverse_sqrt(a: Any, *, eps: float = 0.0, convention: str = "inside") -> Any
     if not (isinstance(eps, Real) and float(eps) >= 0):
         raise ConfigError(f"inverse_sqrt: argument eps expected a number >= 0, got {eps!r}")
     if convention == "inside":
-        return _inverse_sqrt(a, eps)
+        return plain_inverse_sqrt(a, eps)
     if convention != "outside":
         raise ConfigError(f"inverse_sqrt: argument convention expected 'inside' or 'outside', got {convention!r}")
     return inv(add(sqrtm(a), eps * _identity(a)))
