@@ -167,3 +167,9 @@ def test_an_empty_batch_and_mixed_dtypes_go_through_the_composition():
     mixed = ops.ckn_map(x.astype("float32"), z, polynomial(2), t)
     np.testing.assert_allclose(mixed, ops.ckn_map(x, z, polynomial(2), t), rtol=1e-5, atol=1e-6)
     assert mixed.dtype == "float64"
+
+
+def test_images_of_many_pixels_are_pooled_by_bands():
+    arrays = problem(1, 2, (70, 41), 3, (3, 3))
+    agree(*both(arrays, exponential(2.0), subsampling=1.5))
+    agree(*both(arrays, exponential(2.0), subsampling=40))

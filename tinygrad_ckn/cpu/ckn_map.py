@@ -24,6 +24,7 @@ from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU, Namespace
+from tinygrad_ckn.cpu.banded import bands, from_left
 from tinygrad_ckn.cpu.gemm import product
 from tinygrad_ckn.cpu.products import products_of
 from tinygrad_ckn.cpu.winograd import filter_blocks
@@ -49,8 +50,11 @@ class Map:
         self.transform = transform
         self.size = windows.output_size(self.x.shape[1:3])
         self.products = products_of(z * self.dtype.type(kappa.scale), kappa.shift, windows, self.x.shape[1:3])
-        self.pooling = gaussian_matrices(xp, self.size, subsampling, self.dtype) if subsampling > 1 else None
-        self.pooled = self.size if self.pooling is None else tuple(len(matrix) for matrix in self.pooling)
+        self.pooling: _Pooling | None = None
+        self.pooled = self.size
+        if subsampling > 1:
+            self.pooling = _Pooling(*gaussian_matrices(xp, self.size, subsampling, self.dtype))
+            self.pooled = self.pooling.size
         self.v: Any = None  # for each block (N, Ho, Wo, o), where they are kept
         self.y: Any = None  # (N, h, w, p), where it is kept
         pixels = self.size[0] * self.size[1]
@@ -81,7 +85,7 @@ class Map:
                 y = result[part]
             else:
                 y = self._scratch("y", b, self.pooled, slice(0, self.p)) if self.y is None else self.y[part]
-            scaled = None if self.pooling is None else _scaled(self.pooling[1], norms)
+            weights = [] if self.pooling is None else self.pooling.weighted(norms)
             for i, block in enumerate(self.blocks):
                 values = self._scratch("values", b, self.size, block)
                 v = values if self.v is None else self.v[i][part]
@@ -90,7 +94,7 @@ class Map:
                 if self.pooling is None:
                     xp.multiply(values, norms[..., None], out=y[..., block])
                 else:
-                    _pool(self.pooling[0], scaled, values, y[..., block])
+                    self.pooling.pool(weights, values, y[..., block])
             if turned is not None:
                 product(y.reshape(-1, self.p), turned, result[part].reshape(-1, self.p))
 
@@ -160,7 +164,7 @@ class Map:
             product(g.reshape(-1, self.p), self.transform[:, block], above.reshape(-1, above.shape[3]))
         if self.pooling is None:
             return above
-        return _unpool(self.pooling, above, self._scratch("unpooled", len(g), self.size, block))
+        return self.pooling.unpool(above, self._scratch("unpooled", len(g), self.size, block))
 
     def _pull_kappa(self, above: Any, v: Any, values: Any, dv: Any, dnorms: Any) -> None:
         """Write G kappa'(v) to dv, add what d |x| has of these filters to dnorms, if that is wanted."""
@@ -193,30 +197,41 @@ def _lengths(squares: Any) -> tuple[Any, Any]:
     return norms, 1 / xp.where(norms > 0, norms, 1)
 
 
-def _scaled(columns: Any, norms: Any) -> Any:
-    """Return C |x| for each row: (b, Ho, w, Wo); C (w, Wo), norms (b, Ho, Wo)."""
-    scaled = parallel.scratch("map columns", (*norms.shape[:2], *columns.shape), columns.dtype)
-    return xp.multiply(columns, norms[:, :, None, :], out=scaled)
+class _Pooling:
+    """Pooling R x C^T with R (h, Ho), C (w, Wo), and its adjoint."""
 
+    def __init__(self, rows: Any, columns: Any) -> None:
+        self.size = len(rows), len(columns)
+        self.rows, self.columns = bands(rows), bands(columns)
+        self.rows_adjoint, self.columns_adjoint = bands(rows.T), bands(columns.T)
 
-def _pool(rows: Any, scaled: Any, values: Any, out: Any) -> None:
-    """Write R values (C |x|)^T to out (b, h, w, o), given R (h, Ho) and `_scaled`."""
-    b, height, _, p = values.shape
-    width = scaled.shape[2]
-    half = parallel.scratch("map half", (b, height, width, p), values.dtype)
-    pooled = parallel.scratch("map pooled", (b, len(rows), width, p), values.dtype)
-    product(scaled, values, half)  # (b, Ho, w, Wo) (b, Ho, Wo, o)
-    product(rows, half.reshape(b, height, -1), pooled.reshape(b, len(rows), -1))
-    xp.copyto(out, pooled)
+    def _half(self, x: Any) -> Any:
+        return parallel.scratch("map half", (*x.shape[:2], self.size[1], x.shape[3]), x.dtype)
 
+    def weighted(self, norms: Any) -> list[Any]:
+        """Return C |x| for each row, in scratch; norms (b, Ho, Wo)."""
+        found = []
+        for i, (_, columns, block) in enumerate(self.columns):
+            scaled = parallel.scratch(f"map columns {i}", (*norms.shape[:2], *block.shape), block.dtype)
+            found.append(xp.multiply(block, norms[:, :, None, columns], out=scaled))
+        return found
 
-def _unpool(matrices: tuple[Any, Any], g: Any, out: Any) -> Any:
-    """Write R^T g C to out (b, Ho, Wo, o), and return it."""
-    rows, columns = matrices
-    b, height, _, p = out.shape
-    half = parallel.scratch("map half", (b, height, len(columns), p), out.dtype)
-    product(rows.T, g.reshape(b, len(rows), -1), half.reshape(b, height, -1))
-    return product(columns.T, half, out)
+    def pool(self, weights: Sequence[Any], values: Any, out: Any) -> None:
+        """Write R (|x| values) C^T to out (b, h, w, o), given `weighted` norms and values (b, Ho, Wo, o)."""
+        b, height, _, o = values.shape
+        half = self._half(values)
+        for (rows, columns, _), scaled in zip(self.columns, weights, strict=True):
+            product(scaled, values[:, :, columns], half[:, :, rows])
+        pooled = parallel.scratch("map pooled", (b, *self.size, o), values.dtype)
+        from_left(self.rows, half.reshape(b, height, -1), pooled.reshape(b, self.size[0], -1))
+        xp.copyto(out, pooled)
+
+    def unpool(self, g: Any, out: Any) -> Any:
+        """Write R^T g C to out (b, Ho, Wo, o), and return it; g (b, h, w, o)."""
+        b, height = out.shape[:2]
+        half = self._half(out)
+        from_left(self.rows_adjoint, g.reshape(b, self.size[0], -1), half.reshape(b, height, -1))
+        return from_left(self.columns_adjoint, half, out)
 
 
 @ckn_map.kernel("cpu")

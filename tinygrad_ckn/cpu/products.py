@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU, Shape
+from tinygrad_ckn.cpu.banded import Bands, bands, box, from_left, from_right
 from tinygrad_ckn.cpu.gemm import product
 from tinygrad_ckn.cpu.winograd import Total, Winograd, filter_blocks
 from tinygrad_ckn.ops._windows import Windows
@@ -70,6 +71,9 @@ class _Geometry:
         self.out = windows.output_size(size)
         self.full = padded
         self.last = last
+        boxes = [box(*lengths, z.dtype) for lengths in zip(self.out, windows.kernel, padded, strict=True)]
+        self.boxes = [bands(matrix) for matrix in boxes]
+        self.boxes_adjoint = [bands(matrix.T) for matrix in boxes]
 
     def _inner(self, padded: Any) -> Any:
         """Return the view (b, H, W, C) of what stands within the border."""
@@ -94,35 +98,26 @@ class _Geometry:
         return parallel.scratch(f"products {name}", shape, self.dtype)
 
     def squares(self, padded: Any) -> Any:
-        (height, width), (kh, kw) = self.out, self.windows.kernel
         squares = xp.vecdot(padded, padded) if self.last else xp.einsum("bchw,bchw->bhw", padded, padded)
-        rows = squares[:, :height].copy()
-        for i in range(1, kh):
-            rows += squares[:, i : i + height]
-        sums = rows[:, :, :width].copy()
-        for j in range(1, kw):
-            sums += rows[:, :, j : j + width]
-        return sums
+        return self._sums(squares, self.boxes, self.out)
+
+    def _sums(self, x: Any, matrices: Sequence[Bands], size: tuple[int, int]) -> Any:
+        """Return R x C^T (b, *size) for x (b, ..., ...)."""
+        rows, columns = matrices
+        half = xp.empty((len(x), size[0], x.shape[2]), self.dtype)
+        return from_right(from_left(rows, x, half), columns, xp.empty((len(x), *size), self.dtype))
 
     def _squares_adjoint(self, padded: Any, dsquares: Any) -> Any:
         """Return the gradient of padded images that comes by way of the norms, for |x|^2 has 2 x, in scratch."""
-        (height, width), (kh, kw) = self.out, self.windows.kernel
-        b, *full = len(padded), *self.full
-        rows = xp.zeros((b, height, full[1]), self.dtype)
-        for j in range(kw):
-            rows[:, :, j : j + width] += dsquares
-        twice = xp.zeros((b, *full), self.dtype)
-        for i in range(kh):
-            twice[:, i : i + height] += rows
-        twice *= 2
-        dx = self._scratch("dx", b)
+        twice = self._sums(2 * dsquares, self.boxes_adjoint, self.full)
+        dx = self._scratch("dx", len(padded))
         return xp.multiply(padded, twice[..., None] if self.last else twice[:, None], out=dx)
 
 
 class _Unfolded(_Geometry):
     """A matrix product with the patches as rows."""
 
-    tile_bytes = 2**20
+    tile_bytes = 2**21
 
     def __init__(self, z: Any, shift: float, windows: Windows, size: Sequence[int]) -> None:
         p, c, kh, kw = z.shape
@@ -198,8 +193,8 @@ class _Winograd(_Geometry):
     """F(4x4, 3x3); see winograd.py."""
 
     def __init__(self, z: Any, shift: float, windows: Windows, size: Sequence[int]) -> None:
-        # 64 of Winograd's tiles, so that reading the filters from memory costs little beside the products
-        self.tile_bytes = 64 * 16 * len(z) * z.itemsize
+        # 64 of Winograd's tiles or more, so that reading the filters from memory costs little beside the products
+        self.tile_bytes = max(64, 8192 // z.shape[1]) * 16 * len(z) * z.itemsize
         self.filter = Winograd.of(z, windows.output_size(size))
         super().__init__(z, windows, size, self.filter.padded, last=True)
         self.shift = shift
