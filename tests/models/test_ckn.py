@@ -106,9 +106,9 @@ def test_transforms_are_those_of_each_layer() -> None:
 
 def test_memory_of_features_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     model = CKN(1, 16, 2, [CKNLayer(1, 32, 3, subsampling=4)])
-    x = np.random.default_rng(0).normal(size=(400, 1, 16, 16)).astype("float32")
-    map_of_all = 400 * 32 * 16 * 16 * 4
-    monkeypatch.setattr(ckn_module, "blocks", functools.partial(blocks, limit=20 * 32 * 16 * 16))
+    x = np.random.default_rng(0).normal(size=(1600, 1, 16, 16)).astype("float32")
+    map_of_all = 1600 * 32 * 16 * 16 * 4
+    monkeypatch.setattr(ckn_module, "blocks", functools.partial(blocks, limit=80 * 32 * 4 * 4))
     model.encode(x[:2])
     tracemalloc.start()
     try:
@@ -116,7 +116,7 @@ def test_memory_of_features_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert features.shape == (400, 32 * 16)
+    assert features.shape == (1600, 32 * 16)
     assert peak < features.nbytes + map_of_all / 2
 
 
