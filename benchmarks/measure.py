@@ -91,10 +91,10 @@ class Result:
         return None if ours is None or not theirs else ours / theirs
 
 
-def relative_error(found: Any, expected: Any) -> float:
+def relative_error(found: Any, expected: Any, outliers: float = 0) -> float:
     """Return max |found - expected| / max |expected|; infinity where shapes differ or a number is not finite.
 
-    Of lists of arrays: the largest of their errors.
+    Of lists of arrays: the largest of their errors. `outliers` is the share of rows, those that differ most, left out.
 
     Examples
     --------
@@ -107,7 +107,11 @@ def relative_error(found: Any, expected: Any) -> float:
     if found.shape != expected.shape or not np.isfinite(found).all():
         return float("inf")
     scale = float(np.abs(expected).max(initial=0))
-    return float(np.abs(found - expected).max(initial=0)) / (scale or 1.0)
+    errors = np.abs(found - expected)
+    if outliers:
+        rows = np.sort(errors.reshape(len(errors), -1).max(axis=1))
+        errors = rows[: len(rows) - int(outliers * len(rows))]
+    return float(errors.max(initial=0)) / (scale or 1.0)
 
 
 def compare(case: Case, name: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, float]:
@@ -122,7 +126,7 @@ def compare(case: Case, name: str, found: Mapping[str, Any], expected: Mapping[s
     for output, tolerance in case.tolerances.items():
         if output not in found:
             raise BenchmarkError(f"{case.name}: {name} expected to return {output!r}, got {', '.join(found)}")
-        errors[output] = relative_error(found[output], expected[output])
+        errors[output] = relative_error(found[output], expected[output], case.outliers.get(output, 0))
         if not errors[output] <= tolerance:
             raise BenchmarkError(
                 f"{case.name}: {name} expected {output} within {tolerance:g} of the reference, got "

@@ -78,6 +78,8 @@ class Case:
         Makes what every side is given.
     tolerances
         Largest relative error, max |y - reference| / max |reference|, allowed for each output.
+    outliers
+        Of an output, the share of rows for which that does not count: they hang on a choice between equals.
     reference
         A side that is not timed and says what the outputs should be, in float64; without it the first side does.
     targets, memory_targets
@@ -94,6 +96,7 @@ class Case:
     sides: Sequence[Side]
     inputs: Callable[[], Inputs]
     tolerances: Mapping[str, float]
+    outliers: Mapping[str, float] = field(default_factory=dict)
     reference: Side | None = None
     targets: Mapping[str, float] = field(default_factory=dict)
     memory_targets: Mapping[str, float] = field(default_factory=dict)

@@ -76,8 +76,10 @@ def _cases(_: Settings) -> Sequence[Case]:
             f"k-means, {POINTS:,} x {d} -> {k}, {ITERATIONS} iterations",
             [Side(OURS, _ours, imports=("tinygrad_ckn.models",)), side(TUNED, tuned_malloc=True), side(EAGER)],
             functools.partial(_inputs, layer, k),
-            # Points with two centroids equally near may go to either, and move them by their share of a cluster.
-            tolerances={"centroids": 1e-3, "objective": 1e-5},
+            # A point to which two centroids are equally near, but for rounding, may go to either and move both by its
+            # share of the cluster, 1e-4 to 1e-2. In float32 there are a few of 200,000; the other centroids are exact.
+            tolerances={"centroids": 1e-5, "objective": 1e-6},
+            outliers={"centroids": 0.05},
             reference=side("torch in float64", tuned_malloc=True, options={"dtype": "float64"}),
             targets={TUNED: target},
             rounds=5,

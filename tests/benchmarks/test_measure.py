@@ -40,6 +40,17 @@ def test_relative_error(found, expected, error):
     assert relative_error(found, expected) == error
 
 
+def test_outliers_are_rows_and_no_more_than_allowed():
+    expected = np.ones((10, 2))
+    found = expected.copy()
+    found[3, 1], found[5] = 7, 2
+    assert relative_error(found, expected, 0.1) == 1
+    assert relative_error(found, expected, 0.2) == 0
+    assert relative_error(found, expected, 0.09) == 6
+    found[0, 0] = np.nan
+    assert relative_error(found, expected, 0.5) == float("inf")
+
+
 class Player:
     def __init__(self, name: str, played: list[str]) -> None:
         self.name, self.played, self.turns = name, played, 0

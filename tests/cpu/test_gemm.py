@@ -9,6 +9,12 @@ from tinygrad_ckn.cpu import gemm
 sizes = st.sampled_from([1, 2, 7, 33, 64, 130, 300])
 
 
+def small_pieces(patch, small):
+    """Let small matrices be cut too, so that there are pieces and what is left at their edges."""
+    patch.setattr(gemm, "SMALL", small)
+    patch.setattr(gemm, "_piece", gemm._piece.__wrapped__)  # which remembers no other size
+
+
 def operands(shape_a, shape_b, turned, dtype="float64"):
     random = np.random.default_rng(0)
     a, b = (random.standard_normal(shape).astype(dtype) for shape in (shape_a, shape_b))
@@ -22,18 +28,16 @@ def operands(shape_a, shape_b, turned, dtype="float64"):
 @given(m=sizes, k=sizes, n=sizes, turned=st.sampled_from(["", "a", "b", "ab"]), small=st.sampled_from([500, 20_000]))
 def test_pieces_make_up_the_product(m, k, n, turned, small):
     a, b = operands((m, k), (k, n), turned)
-    before, gemm._SMALL = gemm._SMALL, small  # so that there are pieces, and tails, of small matrices
-    try:
-        out = np.full((m, n), np.nan)
+    out = np.full((m, n), np.nan)
+    with pytest.MonkeyPatch.context() as patch:
+        small_pieces(patch, small)
         assert gemm.product(a, b, out) is out
-    finally:
-        gemm._SMALL = before
     np.testing.assert_allclose(out, a @ b, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("shapes", [((3, 70, 40), (40, 300)), ((70, 40), (3, 40, 300)), ((3, 70, 40), (3, 40, 300))])
 def test_batches_of_either_side(shapes, monkeypatch):
-    monkeypatch.setattr(gemm, "_SMALL", 50_000)
+    small_pieces(monkeypatch, 50_000)
     a, b = operands(*shapes, "")
     out = np.full((3, 70, 300), np.nan)
     gemm.product(a, b, out)
@@ -41,7 +45,7 @@ def test_batches_of_either_side(shapes, monkeypatch):
 
 
 def test_the_result_may_lie_within_a_larger_array(monkeypatch):
-    monkeypatch.setattr(gemm, "_SMALL", 20_000)
+    small_pieces(monkeypatch, 20_000)
     a, b = operands((70, 40), (40, 100), "")
     around = np.full((80, 120), 7.0)
     gemm.product(a, b, around[5:75, 10:110])

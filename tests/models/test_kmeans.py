@@ -197,13 +197,15 @@ def test_a_generator_goes_on_where_it_stands() -> None:
 
 
 @pytest.mark.parametrize("tiled", [True, False])
-def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch, tiled: bool) -> None:
-    x = np.random.default_rng(1).normal(size=(301, 6))
+@pytest.mark.parametrize("d", [6, 130])
+def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch, d: int, tiled: bool) -> None:
+    x = np.random.default_rng(1).normal(size=(301, d))
     x[[0, 17, 200]] = 0
     whole = spherical_kmeans(x, 7)
     monkeypatch.setattr(kmeans, "_tiled", lambda x: tiled)
     monkeypatch.setattr(kmeans, "_BLOCK", 7 * 10)
     monkeypatch.setattr(cpu, "_TILE_BYTES", 7 * 10 * 8)
+    monkeypatch.setattr(cpu, "_IN_CACHE", 7 * 4 * 8)
     monkeypatch.setattr(cpu, "_LEAST", 1)
     in_blocks = spherical_kmeans(x, 7)
     np.testing.assert_allclose(in_blocks.centroids, whole.centroids, atol=1e-12)
@@ -211,33 +213,46 @@ def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch, tiled:
 
 
 @pytest.mark.parametrize("k", [5, 300])
+@pytest.mark.parametrize("d", [4, 90, 130, 1300])  # pieces of most points, of few; rows in pieces, and whole
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_nearest_centroids_and_sums_are_those_of_loops(k: int, dtype: str) -> None:
+def test_nearest_centroids_and_sums_are_those_of_loops(k: int, d: int, dtype: str) -> None:
     rng = np.random.default_rng(2)
-    x, centroids = rng.normal(size=(4500, 4)).astype(dtype), unit(rng.normal(size=(k, 4))).astype(dtype)
+    x, centroids = rng.normal(0, 2 / math.sqrt(d), (4500, d)).astype(dtype), unit(rng.normal(size=(k, d))).astype(dtype)
     scales = rng.uniform(0, 2, len(x)).astype(dtype)
     nearest, cosines, sums = cpu.assign(x, scales, centroids, True)
     products = x.astype("float64") @ centroids.T.astype("float64")
     np.testing.assert_array_equal(nearest, products.argmax(axis=1))
     np.testing.assert_allclose(cosines, products.max(axis=1) * scales, atol=2e-6 if dtype == "float32" else 4e-15)
-    expected = np.zeros((k, 4))
+    expected = np.zeros((k, d))
     for point, scale, cluster in zip(x, scales, nearest, strict=True):
         expected[cluster] += scale * point.astype("float64")
     np.testing.assert_allclose(sums, expected, atol=1e-3 if dtype == "float32" else 1e-11)
 
 
+@pytest.mark.parametrize("n", [1, 7, 300])
+@pytest.mark.parametrize("k", [1, 200, 10_100])  # pieces of 256 points, of 50, and the whole
+def test_products_in_pieces_are_those_of_the_whole(k: int, n: int) -> None:
+    rng = np.random.default_rng(3)
+    centroids, points = rng.integers(-4, 5, (k, 100)).astype(float), rng.integers(-4, 5, (n, 100)).astype(float)
+    found = cpu._products(np.asfortranarray(centroids), points, np.full((k, n), np.nan))
+    np.testing.assert_array_equal(found, np.einsum("kd,nd->kn", centroids, points))  # of integers: without rounding
+
+
 @pytest.mark.parametrize("k", [3, 260])
-def test_of_equally_near_centroids_the_first_is_taken(k: int) -> None:
-    centroids = np.tile([[1.0, 0.0]], (k, 1))
-    centroids[0] = [0.0, 1.0]
-    nearest, cosines, sums = cpu.assign(np.array([[2.0, 0.0], [0.0, 3.0]]), np.array([0.5, 1 / 3]), centroids, True)
+@pytest.mark.parametrize("d", [2, 130])
+def test_of_equally_near_centroids_the_first_is_taken(k: int, d: int) -> None:
+    centroids = np.tile(np.eye(d)[0], (k, 1))
+    centroids[0] = np.eye(d)[1]
+    points = np.array([[2.0], [3.0]]) * np.eye(d)[:2]
+    nearest, cosines, sums = cpu.assign(points, np.array([0.5, 1 / 3]), centroids, True)
     assert nearest.tolist() == [1, 0]
     assert cosines.tolist() == [1, 1]
-    assert sums[:2].tolist() == [[0, 1], [1, 0]]
+    np.testing.assert_array_equal(sums[:2], np.eye(d)[[1, 0]])
 
 
-def test_the_number_of_threads_changes_no_bit(threads: Callable[[int], None]) -> None:
-    x = np.random.default_rng(1).normal(size=(30_000, 6)).astype("float32")
+@pytest.mark.parametrize("d", [6, 130])
+def test_the_number_of_threads_changes_no_bit(threads: Callable[[int], None], d: int) -> None:
+    x = np.random.default_rng(1).normal(size=(30_000, d)).astype("float32")
     found = []
     for n in (1, 2, 5):
         threads(n)

@@ -18,7 +18,7 @@ from tinygrad_ckn.ops.matmul import matmul
 
 xp = CPU.xp
 
-_SMALL = 1_000_000  # multiplications up to which OpenBLAS does not copy
+SMALL = 1_000_000  # multiplications up to which OpenBLAS does not copy
 _PIECE = 128  # columns (and rows, at most) of a piece
 _WIDE_PIECE = 512  # columns of a piece of few rows
 _SERIAL = 2**18  # multiplications up to which BLAS takes one thread by itself
@@ -29,14 +29,14 @@ _SHARE = 2**24  # multiplications that a thread takes at a time
 def _piece(m: int, k: int, n: int) -> tuple[int, int]:
     """Return rows and columns of the pieces of a product (m, k) (k, n); as a whole it is (m, n)."""
     columns = min(n, _WIDE_PIECE if m < _PIECE // 2 else _PIECE)
-    rows = m if m * k * columns <= _SMALL else min(_PIECE, 1 << (_SMALL // (k * columns)).bit_length() >> 1)
+    rows = m if m * k * columns <= SMALL else min(_PIECE, 1 << (SMALL // (k * columns)).bit_length() >> 1)
     return (rows, columns) if rows >= 8 else (m, n)  # the products of long rows are as fast whole
 
 
 def product(a: Any, b: Any, out: Any) -> Any:
     """Write the product of a (..., m, k) and b (..., k, n) to out (..., m, n), and return it; in this thread."""
     (m, k), n = a.shape[-2:], b.shape[-1]
-    if m * k * n <= _SMALL:
+    if m * k * n <= SMALL:
         return xp.matmul(a, b, out=out)
     rows, columns = _piece(m, k, n)
     if (rows, columns) == (m, n):

@@ -2,8 +2,12 @@
 
 n points, d dimensions, k centroids. What decides the speed, as measured:
 
-- Cosines are laid out (k, points): a maximum over centroids is then k maxima of whole rows, and the number of the
-  nearest centroid is where the maximum is met. `argmax` along rows of k takes longer than the product itself.
+- In few dimensions finding the nearest centroid counts beside the product. Cosines are laid out (k, points): a max over
+  centroids is then k maxima of whole rows, and the number of the nearest is where the maximum is met. `argmax` along
+  rows of k takes longer than the product itself.
+- In many dimensions the product takes longest, and is fastest laid out (points, k), from points as they lie in memory.
+- Either product is taken in pieces that BLAS does not copy first (`gemm.py` says why). A small one is slow where its
+  right operand alone is transposed, but not where both are: so points are never laid out anew.
 - The sums are the product of a sparse matrix, a row for each cluster and one number in each column, with the points:
   4 to 30 times faster than with the dense one, and than sorting for `add.reduceat`.
 - Points are scaled as they go, so that no normalised copy of them is made or read.
@@ -15,11 +19,17 @@ from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
+from tinygrad_ckn.cpu.gemm import SMALL, product
 
+_MANY_DIMENSIONS = 128  # from which the layout that is best for the product is best for all
 _TILE_BYTES = 3_200_000  # of cosines; threads that change hands more often wait for each other longer than for memory
 _LEAST = (
     2000  # points in a tile, so that adding up sums (k, d) costs little; no power of 2, whose rows share cache sets
 )
+_PIECE = 256  # points in a piece, at most
+_LEAST_PIECE = 8  # points; where fewer would fit, products are as fast whole
+_IN_CACHE = 2**19  # bytes of cosines looked at while they are in cache
+_STRETCH = 192  # dimensions summed at a time: sums of sums round less than one long sum
 
 xp = CPU.xp
 
@@ -33,6 +43,50 @@ def norms(x: Any) -> Any:
 
     parallel.for_each(fill, parallel.tiles(len(x), x.shape[1] * x.itemsize, least=_LEAST))
     return xp.sqrt(squares, out=squares)
+
+
+def _products(centroids: Any, points: Any, out: Any) -> Any:
+    """Write centroids (k, d), in Fortran's order, times the transpose of points (n, d) to out (k, n), and return it."""
+    (k, d), n = centroids.shape, len(points)
+    step = min(n, _PIECE, SMALL // (k * d))
+    if step < _LEAST_PIECE:
+        return xp.matmul(centroids, points.T, out=out)
+    whole = n - n % step
+    others = points[:whole].reshape(whole // step, step, d).swapaxes(1, 2)  # (n / step, d, step)
+    parts = out[:, :whole].reshape(k, whole // step, step).swapaxes(0, 1)  # (n / step, k, step)
+    xp.matmul(centroids, others, out=parts)
+    if whole < n:
+        xp.matmul(centroids, points[whole:].T, out=out[:, whole:])
+    return out
+
+
+def _nearest(columns: Any, points: Any, nearest: Any, cosines: Any) -> None:
+    """Write the number of the nearest of the centroids (k, d), in Fortran's order, and the product with it."""
+    (k, _), n = columns.shape, len(points)
+    similarity = _products(columns, points, parallel.scratch("similarity", (k, n), points.dtype))
+    xp.max(similarity, axis=0, out=cosines)
+    met = xp.equal(similarity, cosines, out=parallel.scratch("met", (k, n), "bool"))
+    backwards = xp.arange(k - 1, -1, -1, dtype=xp.min_scalar_type(k))[:, None]  # (k, 1): the first has most
+    numbers = xp.multiply(met.view("uint8"), backwards, out=parallel.scratch("numbers", (k, n), backwards.dtype))
+    xp.subtract(k - 1, numbers.max(axis=0), out=nearest, dtype=nearest.dtype)
+
+
+def _nearest_in_rows(columns: Any, points: Any, nearest: Any, cosines: Any) -> None:
+    """Do as `_nearest`, with the centroids as columns (d, k), for points of many dimensions."""
+    d, k = columns.shape
+    stretches = parallel.tiles(d, 1, limit=_STRETCH)
+    for rows in parallel.tiles(len(points), k * points.itemsize, limit=_IN_CACHE):
+        n = rows.stop - rows.start
+        similarity = parallel.scratch("similarity", (n, k), points.dtype)
+        for i, stretch in enumerate(stretches):
+            part = parallel.scratch("part of similarity", (n, k), points.dtype) if i else similarity
+            product(points[rows, stretch], columns[stretch], part)
+            if i:
+                similarity += part
+        best = similarity.argmax(axis=1)
+        nearest[rows] = best
+        best += xp.arange(0, n * k, k)
+        similarity.reshape(-1).take(best, out=cosines[rows], mode="clip")  # other modes make a copy first
 
 
 def assign(x: Any, scales: Any, centroids: Any, with_sums: bool) -> tuple[Any, Any, Any]:
@@ -54,20 +108,18 @@ def assign(x: Any, scales: Any, centroids: Any, with_sums: bool) -> tuple[Any, A
     from scipy.sparse import csc_array
 
     k, d = centroids.shape
-    columns = xp.asfortranarray(centroids)  # which the product packs fastest
-    backwards = xp.arange(k - 1, -1, -1, dtype=xp.min_scalar_type(k))[:, None]  # (k, 1): the first has most
+    many = d >= _MANY_DIMENSIONS
+    find, columns = (
+        (_nearest_in_rows, xp.ascontiguousarray(centroids.T)) if many else (_nearest, xp.asfortranarray(centroids))
+    )
     nearest = parallel.empty((len(x),), "int32")
     cosines = parallel.empty((len(x),), x.dtype)
 
     def add(rows: slice, sums: Any) -> None:
         points = x[rows]
         n = len(points)
-        similarity = xp.matmul(columns, points.T, out=parallel.scratch("similarity", (k, n), x.dtype))
-        best = similarity.max(axis=0, out=cosines[rows])
-        met = xp.equal(similarity, best, out=parallel.scratch("met", (k, n), "bool"))
-        numbers = xp.multiply(met.view("uint8"), backwards, out=parallel.scratch("numbers", (k, n), backwards.dtype))
-        xp.subtract(k - 1, numbers.max(axis=0), out=nearest[rows], dtype="int32")
-        best *= scales[rows]
+        find(columns, points, nearest[rows], cosines[rows])
+        cosines[rows] *= scales[rows]
         if with_sums:
             members = csc_array((scales[rows], nearest[rows], xp.arange(n + 1, dtype="int32")), shape=(k, n))
             sums += members @ points
