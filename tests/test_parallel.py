@@ -1,6 +1,7 @@
 import gc
 import json
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -250,3 +251,21 @@ with parallel.one_blas_thread():  # as another thread might be
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
     assert python(code) == "0"
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="other C libraries keep freed memory by rules of their own"
+)
+def test_memory_that_numpy_frees_is_used_again():
+    code = """
+import resource
+import numpy as np
+import tinygrad_ckn
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(50):
+    arrays = [np.ones(2**18) for _ in range(8)]
+    del arrays
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(found.stdout) < 20 * 2**21 / 4096  # 400 arrays of 2 MB were touched, in the memory of a few

@@ -7,7 +7,8 @@ thread while all workers are busy, goes on by itself and never waits for ever. H
 number of threads, so that results do not either.
 
 Memory comes from `scratch` (each thread's own, for the length of a tile) and from `empty` (for results: what was
-given up is handed out again, for pages fresh from the system cost more than the arithmetic on them).
+given up is handed out again, for pages fresh from the system cost more than the arithmetic on them). For the arrays
+that NumPy and SciPy make themselves, importing this module gets glibc to do the same.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _RECYCLED = 2**20  # bytes from which results are taken from memory used before
 _IDLE = 2**29  # bytes of memory kept for that at most
 _ALIGNMENT = 64
 _KNOWN = 256  # arrays of scratch kept made
+_LARGEST_KEPT = 2**25 - 2**13  # bytes; malloc adds a little to them
 
 
 def _default_threads() -> int:
@@ -179,6 +181,15 @@ def set_num_threads(n: int) -> None:
                 _pool = None
 
 
+def _keep_freed_memory() -> None:
+    """Let malloc keep what is freed: blocks up to 32 MB, and 64 MB in all.
+
+    glibc gives large blocks back to the system, and then asks for fresh pages. What it takes for large is the size of
+    the largest block that was freed so far, at most 32 MB (mallopt(3), M_MMAP_THRESHOLD). So one of that size is freed.
+    """
+    np.empty(_LARGEST_KEPT, np.uint8)
+
+
 def one_blas_thread() -> Any:
     """Return a context in which BLAS uses one thread: for small matrices, whose parts it would only wait for."""
     return _blas
@@ -293,5 +304,6 @@ def _forked() -> None:
     _blas.forked()
 
 
+_keep_freed_memory()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)

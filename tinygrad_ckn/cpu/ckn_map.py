@@ -61,8 +61,9 @@ class Map:
         self.tiles = tiles(len(x), pixels * self.p * self.dtype.itemsize, self.products.tile_bytes)
         self.blocks = filter_blocks(self.p)
 
-    def _scratch(self, name: str, b: int, size: tuple[int, ...], filters: slice) -> Any:
-        return parallel.scratch(f"map {name}", (b, *size, filters.stop - filters.start), self.dtype)
+    def _scratch(self, name: str, b: int, size: tuple[int, ...], block: slice | None = None) -> Any:
+        o = self.p if block is None else block.stop - block.start
+        return parallel.scratch(f"map {name}", (b, *size, o), self.dtype)
 
     def forward(self, keep: bool) -> Any:
         """Return the map (N, p, h, w); keep what the gradient needs."""
@@ -84,7 +85,7 @@ class Map:
             if turned is None:
                 y = result[part]
             else:
-                y = self._scratch("y", b, self.pooled, slice(0, self.p)) if self.y is None else self.y[part]
+                y = self._scratch("y", b, self.pooled) if self.y is None else self.y[part]
             weights = [] if self.pooling is None else self.pooling.weighted(norms)
             for i, block in enumerate(self.blocks):
                 values = self._scratch("values", b, self.size, block)
@@ -127,8 +128,8 @@ class Map:
         norms, inverses = _lengths(self.products.squares(padded))
         prepared: Any = self.products.prepared(padded, inverses) if self.v is None else None
         if wanted[2] and self.y is not None:
-            total.transform += flat.T @ self.y[part].reshape(-1, self.p)
-        ds: Any = self._scratch("ds", b, self.size, slice(0, self.p)) if through else None
+            total.add_transform(flat, self.y[part], slice(0, self.p))
+        ds: Any = self._scratch("ds", b, self.size) if through else None
         dsquares: Any = xp.zeros(norms.shape, self.dtype) if wanted[0] else None
         for i, block in enumerate(self.blocks):
             values = self._scratch("values", b, self.size, block)
@@ -140,7 +141,7 @@ class Map:
             self.kappa.value(xp, v, values)
             if wanted[2] and self.y is None:
                 y = xp.multiply(values, norms[..., None], out=self._scratch("y", b, self.size, block))
-                total.transform[:, block] += flat.T @ y.reshape(len(flat), -1)
+                total.add_transform(flat, y, block)
             if through:
                 above = self._above(g, block)
                 self._pull_kappa(above, v, values, ds[..., block], dsquares)
@@ -168,7 +169,7 @@ class Map:
 
     def _pull_kappa(self, above: Any, v: Any, values: Any, dv: Any, dnorms: Any) -> None:
         """Write G kappa'(v) to dv, add what d |x| has of these filters to dnorms, if that is wanted."""
-        slopes = self.kappa.slope(xp, v, values, self._scratch("slopes", len(v), self.size, slice(0, v.shape[3])))
+        slopes = self.kappa.slope(xp, v, values, parallel.scratch("map slopes", v.shape, v.dtype))
         xp.multiply(above, slopes, out=dv)
         if dnorms is not None:
             part = xp.vecdot(above, values)
@@ -184,6 +185,12 @@ class _Total:
 
     filters: Any
     transform: Any
+
+    def add_transform(self, g: Any, y: Any, block: slice) -> None:
+        """Add g^T y, of g (L, p) and y (b, h, w, o) of a block of filters."""
+        y = y.reshape(len(g), -1)
+        part = parallel.scratch("map transform", (g.shape[1], y.shape[1]), g.dtype)
+        self.transform[:, block] += product(g.T, y, part)
 
     def __iadd__(self, other: _Total) -> _Total:
         self.filters += other.filters

@@ -163,7 +163,8 @@ class _Unfolded(_Geometry):
         flat, b = ds.reshape(-1, p), len(padded)
         if total is not None:
             columns = self._columns(padded)
-            total += flat.T @ columns if self.last else (columns[:-1] @ flat).T
+            part = parallel.scratch("products weights", total.shape if self.last else total.T.shape, self.dtype)
+            total += product(flat.T, columns, part) if self.last else product(columns[:-1], flat, part).T
         if dsquares is None:
             return None
         dx = self._squares_adjoint(padded, dsquares)

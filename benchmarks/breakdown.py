@@ -1,0 +1,120 @@
+"""Where a CKN's time goes on one thread: `python -m benchmarks.breakdown [PRESET] [train|encode]`.
+
+Functions are replaced by ones with clocks. A function's time is its own, without that of others with a clock that it
+calls. Products are compared with the rate at which BLAS multiplies a large square matrix, measured in the same run.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tinygrad_ckn import Tensor, ops, parallel, set_num_threads
+from tinygrad_ckn.cpu import banded, ckn_map, gemm, products, winograd
+from tinygrad_ckn.models import CKN
+from tinygrad_ckn.ops import linalg
+from tinygrad_ckn.optim import SGD
+
+STEPS, IMAGES = 5, 128
+CLOCKS = [
+    (winograd.Winograd, ("_windows", "transformed", "filtered", "pulled", "add_input_adjoint"), "Winograd's tiles"),
+    (products._Unfolded, ("_columns", "pull"), "unfolding and back"),
+    (products._Geometry, ("padded",), "borders"),
+    (products._Geometry, ("squares", "_squares_adjoint"), "norms"),
+    (products, ("_scale",), "scaling"),
+    (ckn_map._Pooling, ("weighted", "pool", "unpool"), "pooling but for its products"),
+    (ckn_map.Map, ("_pull_kappa",), "scaling"),
+    (linalg, ("_eigh", "_rotate"), "inverse square root"),
+]
+PRODUCTS = {ckn_map: "transform", banded: "pooling", products: "unfolded", winograd: "Winograd"}
+
+seconds: defaultdict[str, float] = defaultdict(float)
+operations: defaultdict[str, float] = defaultdict(float)
+stack: list[float] = []
+
+
+def clocked(function: Callable[..., Any], name: str, count: Callable[..., float] | None = None) -> Callable[..., Any]:
+    """Return the function with a clock; `count` says how many multiplications and additions a call takes."""
+
+    def call(*args: Any, **options: Any) -> Any:
+        stack.append(0.0)
+        begun = time.perf_counter()
+        try:
+            return function(*args, **options)
+        finally:
+            spent = time.perf_counter() - begun
+            seconds[name] += spent - stack.pop()
+            if stack:
+                stack[-1] += spent
+            if count is not None:
+                operations[name] += count(*args, **options)
+
+    return call
+
+
+def install(model: CKN) -> None:
+    """Put the clocks in."""
+    for module, name in PRODUCTS.items():
+        timed = clocked(gemm.product, f"products: {name}", lambda a, b, out: 2.0 * out.size * a.shape[-1])
+        vars(module)["product"] = timed
+    for owner, names, label in CLOCKS:
+        for name in names:
+            setattr(owner, name, clocked(getattr(owner, name), label))
+    for kernel in {id(layer.kernel): layer.kernel for layer in model.layers}.values():
+        fused = kernel.fused()
+        if fused is not None:
+            fused = replace(fused, value=clocked(fused.value, "kappa"), slope=clocked(fused.slope, "kappa"))
+        vars(kernel)["fused"] = lambda fused=fused: fused
+
+
+def ceiling() -> float:
+    """Return the rate of a large square product, in operations per second."""
+    a = np.random.default_rng(0).random((1024, 1024), dtype="float32")
+    times = []
+    with parallel.one_blas_thread():
+        for _ in range(9):
+            begun = time.perf_counter()
+            a @ a
+            times.append(time.perf_counter() - begun)
+    return 2 * 1024**3 / statistics.median(times)
+
+
+def main(preset: str = "ckn5", work: str = "train") -> None:
+    """Print the table."""
+    set_num_threads(1)
+    random = np.random.default_rng(0)
+    images = random.random((IMAGES, 3, 32, 32), dtype="float32")
+    labels = random.integers(0, 10, IMAGES)
+    model = CKN.preset(preset, in_channels=3, image_size=32, n_classes=10, rng=0)
+    optimizer = SGD(model.parameters(), lr=0.01, momentum=0.9)
+
+    def train() -> None:
+        loss = ops.cross_entropy(model(Tensor(images)), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    step = train if work == "train" else lambda: model.encode(images)
+    step()
+    install(model)
+    step = clocked(step, "all else")
+    for _ in range(STEPS):
+        step()
+    total, fastest = sum(seconds.values()), ceiling()
+    print(f"{preset}, {work}, {IMAGES} images, one thread: {total / STEPS * 1e3:.0f} ms a step")
+    for name, spent in sorted(seconds.items(), key=lambda item: -item[1]):
+        rate = f"{operations[name] / spent / 1e9:6.0f} GFLOP/s" if name in operations else ""
+        print(f"{name:30}{spent / STEPS * 1e3:8.1f} ms{100 * spent / total:6.1f} % {rate}")
+    spent, done = sum(seconds[name] for name in operations), sum(operations.values())
+    print(f"products: {100 * spent / total:.0f} % at {done / spent / 1e9:.0f} GFLOP/s; BLAS's best {fastest / 1e9:.0f}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
