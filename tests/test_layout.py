@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinygrad_ckn"
 # Each may import those before it, and its own files.
 ORDER = "errors backend parallel modes _draw primitive graph backward tensor functional profiling ops".split()
-ORDER += "cpu nn optim models data training testing cli".split()
+ORDER += "cpu blockwise nn optim models data training testing cli".split()
 
 
 def sources():
@@ -64,6 +64,11 @@ def test_only_the_seam_and_the_host_side_name_numpy(path):
         names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         assert not any(name.split(".")[0] in ("numpy", "cupy") for name in names), f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "models").glob("*.py")), ids=lambda p: p.name)
+def test_models_know_nothing_of_threads(path):
+    assert not [line for module, line in imports(path) if module == "tinygrad_ckn.parallel"]
 
 
 def run(code, cwd=None):

@@ -183,9 +183,9 @@ def test_memory_of_results_is_used_again_once_every_view_is_gone():
     assert not np.shares_memory(taken[0], taken[1])
 
 
-def test_no_more_memory_is_kept_than_allowed(monkeypatch):
+def test_no_more_memory_is_kept_than_allowed():
     memory = parallel._Memory()
-    monkeypatch.setattr(parallel, "_IDLE", 2**23)
+    memory.most_idle = 2**23
     held = [memory.empty((2**21,), np.dtype("uint8")) for _ in range(10)]
     del held
     gc.collect()

@@ -33,7 +33,7 @@ T = TypeVar("T")
 CACHE_BYTES = 2**20  # of a core: what the arrays of a tile should fit in
 GROUPS = 8  # partial sums of a reduction over tiles, whatever the number of threads
 _RECYCLED = 2**20  # bytes from which results are taken from memory used before
-_IDLE = 2**29  # bytes of memory kept for that at most
+_IDLE = 2**29  # bytes of memory kept for that at most, or an eighth of the machine's
 _ALIGNMENT = 64
 _KNOWN = 256  # arrays of scratch kept made
 _LARGEST_KEPT = 2**25 - 2**13  # bytes; malloc adds a little to them
@@ -44,6 +44,14 @@ def _default_threads() -> int:
     if given.isdecimal() and int(given) > 0:
         return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _physical_memory() -> int:
+    """Return the machine's memory in bytes; 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0
 
 
 class _Blas:
@@ -97,6 +105,7 @@ class _Memory:
         self.returned: deque[Any] = deque()  # by garbage collection, in whatever thread, so nothing but appended to
         self.idle: list[Any] = []  # the one given back last is at the end
         self.lock = threading.Lock()
+        self.most_idle = max(_IDLE, _physical_memory() // 8)
 
     def empty(self, shape: Shape, dtype: Any) -> Any:
         size = math.prod(shape) * np.dtype(dtype).itemsize
@@ -115,7 +124,7 @@ class _Memory:
             fitting = [i for i, block in enumerate(self.idle) if size <= block.nbytes <= size + size // 4]
             taken = self.idle.pop(min(reversed(fitting), key=lambda i: self.idle[i].nbytes)) if fitting else None
             total = sum(block.nbytes for block in self.idle)
-            while total > _IDLE:
+            while total > self.most_idle:
                 total -= self.idle.pop(0).nbytes
         return _aligned(size) if taken is None else taken
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
-from tinygrad_ckn import Tensor, parallel
+from tinygrad_ckn import Tensor, blockwise, parallel
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models import classifier, moments
 from tinygrad_ckn.models.classifier import L2_GRID, LinearFit, fit_linear
@@ -255,7 +255,7 @@ def test_the_seed_of_the_part_held_out_fixes_every_bit() -> None:
 def test_blocks_do_not_change_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels = problem(14)
     whole = fit_linear(features, labels, 3, l2=1e-2, iterations=500)
-    monkeypatch.setattr(moments, "_BLOCK", 7)
+    monkeypatch.setattr(blockwise, "_BLOCK", 7)
     in_blocks = fit_linear(features, labels, 3, l2=1e-2, iterations=500)
     np.testing.assert_allclose(in_blocks.weight, whole.weight, rtol=1e-3, atol=1e-3)
     assert in_blocks.scale == pytest.approx(whole.scale, rel=1e-12)
@@ -263,7 +263,7 @@ def test_blocks_do_not_change_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @losses
 def test_the_number_of_threads_changes_no_bit(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moments, "_BLOCK", 32)
+    monkeypatch.setattr(blockwise, "_BLOCK", 32)
     features, labels = problem(15, n=1000)
     before = parallel.get_num_threads()
     fits = []
@@ -286,7 +286,7 @@ def test_features_in_a_file_give_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_features_are_read_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moments, "_BLOCK", 16)
+    monkeypatch.setattr(blockwise, "_BLOCK", 16)
 
     class Rows(np.memmap):
         """Features that no more than a block is taken of at a time."""
@@ -309,7 +309,7 @@ def test_features_are_read_block_by_block(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("chosen", [None, np.arange(0, 100, 3)])
 def test_moments_are_those_of_numpy(chosen: np.ndarray | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moments, "_BLOCK", 17)
+    monkeypatch.setattr(blockwise, "_BLOCK", 17)
     features = np.random.default_rng(0).normal(size=(100, 6)) + 5
     found = moments.Moments(features, chosen)
     rows = features if chosen is None else features[chosen]

@@ -2,10 +2,10 @@
 
 n points, d dimensions, k centroids. What decides the speed, as measured:
 
-- In few dimensions finding the nearest centroid counts beside the product. Cosines are laid out (k, points): a max over
-  centroids is then k maxima of whole rows, and the number of the nearest is where the maximum is met. `argmax` along
-  rows of k takes longer than the product itself.
-- In many dimensions the product takes longest, and is fastest laid out (points, k), from points as they lie in memory.
+- In few dimensions, with few centroids, finding the nearest counts beside the product. Cosines are laid out (k,
+  points): a maximum over centroids is then k maxima of whole rows, and the number of the nearest is where the maximum
+  is met. `argmax` along rows of k takes longer than the product itself.
+- Otherwise the product takes longest, and is fastest laid out (points, k), from points as they lie in memory.
 - Either product is taken in pieces that BLAS does not copy first (`gemm.py` says why). A small one is slow where its
   right operand alone is transposed, but not where both are: so points are never laid out anew.
 - The sums are the product of a sparse matrix, a row for each cluster and one number in each column, with the points:
@@ -21,14 +21,14 @@ from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
 from tinygrad_ckn.cpu.gemm import SMALL, product
 
-_MANY_DIMENSIONS = 128  # from which the layout that is best for the product is best for all
+_MANY_DIMENSIONS, _MANY_CENTROIDS = 64, 128  # from which the layout that is best for the product is best for all
 _TILE_BYTES = 3_200_000  # of cosines; threads that change hands more often wait for each other longer than for memory
 _LEAST = (
     2000  # points in a tile, so that adding up sums (k, d) costs little; no power of 2, whose rows share cache sets
 )
 _PIECE = 256  # points in a piece, at most
 _LEAST_PIECE = 8  # points; where fewer would fit, products are as fast whole
-_IN_CACHE = 2**19  # bytes of cosines looked at while they are in cache
+_IN_CACHE = 2**20  # bytes of cosines looked at while they are in cache
 _STRETCH = 192  # dimensions summed at a time: sums of sums round less than one long sum
 
 xp = CPU.xp
@@ -72,7 +72,7 @@ def _nearest(columns: Any, points: Any, nearest: Any, cosines: Any) -> None:
 
 
 def _nearest_in_rows(columns: Any, points: Any, nearest: Any, cosines: Any) -> None:
-    """Do as `_nearest`, with the centroids as columns (d, k), for points of many dimensions."""
+    """Do as `_nearest`, with the centroids as columns (d, k): for many dimensions or centroids."""
     d, k = columns.shape
     stretches = parallel.tiles(d, 1, limit=_STRETCH)
     for rows in parallel.tiles(len(points), k * points.itemsize, limit=_IN_CACHE):
@@ -108,7 +108,7 @@ def assign(x: Any, scales: Any, centroids: Any, with_sums: bool) -> tuple[Any, A
     from scipy.sparse import csc_array
 
     k, d = centroids.shape
-    many = d >= _MANY_DIMENSIONS
+    many = d >= _MANY_DIMENSIONS or k >= _MANY_CENTROIDS
     find, columns = (
         (_nearest_in_rows, xp.ascontiguousarray(centroids.T)) if many else (_nearest, xp.asfortranarray(centroids))
     )

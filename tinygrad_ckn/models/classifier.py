@@ -16,12 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinygrad_ckn import ops, parallel
+from tinygrad_ckn import ops
 from tinygrad_ckn.backend import CPU, Generator, to_numpy, xp_of
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.backward import grad
+from tinygrad_ckn.blockwise import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.models.moments import Moments, blocks_of, scores_of, sum_over
+from tinygrad_ckn.models.moments import Moments
 from tinygrad_ckn.tensor import Tensor
 
 LOSSES: dict[str, Callable[[Any, Any], Any]] = {"cross_entropy": ops.cross_entropy, "squared_hinge": ops.squared_hinge}
@@ -183,9 +184,7 @@ def fit_linear(
         raise DataError(
             f"fit_linear: expected features (n, D), n >= 1, and n labels, got {features.shape}, {len(labels)}"
         )
-    import scipy.linalg  # noqa: F401  # loads SciPy's BLAS, which is to have one thread as well
-
-    with parallel.one_blas_thread():
+    with small_matrices():
         moments = Moments(features)
         start = CPU.xp.zeros((n_classes, features.shape[1] + 1))
         held_out: dict[float, float] = {}
