@@ -52,8 +52,7 @@ def _eigh(xp: Namespace, op: str, a: Any) -> tuple[Any, Any]:
 
 
 def _rotate(v: Any, middle: Any) -> Any:
-    with one_blas_thread():
-        return v @ middle @ _transpose(v)
+    return matmul(matmul(v, middle), _transpose(v))
 
 
 def _check_positive(xp: Namespace, op: str, w: Any, eps: float, *, zero: bool) -> None:
