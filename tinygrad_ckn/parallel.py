@@ -254,13 +254,14 @@ def sum_of(
     items: Sequence[T],
     start: Callable[[], Any],
     finish: Callable[[Any], Any] = lambda total: total,
+    groups: int | None = None,
 ) -> Any:
     """Return the sum over items of what function(item, total) adds to its total.
 
-    Each of at most GROUPS runs of consecutive items has a total of its own, start() to begin with and an array when
-    finish(total) has seen it. These are added in order: the same bits for any number of threads.
+    Each of at most `groups` (else GROUPS) runs of consecutive items has a total of its own, start() to begin with and
+    an array when finish(total) has seen it. These are added in order: the same bits for any number of threads.
     """
-    count = max(1, min(GROUPS, len(items)))
+    count = max(1, min(groups or GROUPS, len(items)))
     bounds = [len(items) * i // count for i in range(count + 1)]
     totals: list[Any] = [None] * count
 

@@ -108,7 +108,7 @@ class Map:
         dx = parallel.empty(self.x.shape, self.dtype) if wanted[0] else None
 
         def tile(part: slice, total: _Total) -> None:
-            self._pull(part, xp.ascontiguousarray(g[part]), total, wanted, dx)
+            self._pull(part, xp.ascontiguousarray(g[part]), total, wanted, None if dx is None else dx[part])
 
         def start() -> _Total:
             return _Total(self.products.total(), xp.zeros((self.p, self.p), self.dtype))
@@ -117,12 +117,14 @@ class Map:
             return _Total(self.products.weights(total.filters), total.transform)
 
         with parallel.one_blas_thread():
+            if wanted[0]:
+                self.products.before_pull()
             total = parallel.sum_of(tile, self.tiles, start, finish)
             dz = total.filters * self.dtype.type(self.kappa.scale) if wanted[1] else None
         return [None if dx is None else dx.transpose(0, 3, 1, 2), dz, total.transform if wanted[2] else None]
 
     def _pull(self, part: slice, g: Any, total: _Total, wanted: Sequence[bool], dx: Any) -> None:
-        """Go back through a tile from g (b, h, w, p): add to the totals, write dx."""
+        """Go back through a tile from g (b, h, w, p): add to the totals, write dx (b, H, W, C)."""
         b, flat, through = len(g), g.reshape(-1, self.p), wanted[0] or wanted[1]
         padded = self.products.padded(self.x[part])
         norms, inverses = _lengths(self.products.squares(padded))
@@ -152,9 +154,7 @@ class Map:
             ds[zero] = 0
         if dsquares is not None:
             dsquares *= xp.where(zero, 0, 0.5 * inverses)
-        found = self.products.pull(padded, ds, dsquares, total.filters if wanted[1] else None)
-        if dx is not None:
-            dx[part] = found
+        self.products.pull(padded, ds, dsquares, total.filters if wanted[1] else None, dx)
 
     def _above(self, g: Any, block: slice) -> Any:
         """Return G (b, Ho, Wo, o) of a block of filters."""

@@ -39,10 +39,13 @@ class Products(Protocol):
     def products(self, prepared: Any, inverses: Any, i: int, out: Any) -> None:
         """Write <z, x> / |x| + shift for patches x, filters z of block i to out (b, Ho, Wo, o)."""
 
-    def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any) -> Any:
-        """Add the gradient of the filters to total, return that of the images (b, H, W, C); None stands for unwanted.
+    def before_pull(self) -> None:
+        """Lay out what gradients of images will need: once, before threads ask for it."""
 
-        ds (b, Ho, Wo, p) is the gradient of <z, x>, dsquares (b, Ho, Wo) that of |x|^2.
+    def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any, out: Any) -> None:
+        """Add the gradient of the filters to total, write that of the images to out (b, H, W, C); None: unwanted.
+
+        ds (b, Ho, Wo, p) is the gradient of <z, x>, dsquares (b, Ho, Wo) that of |x|^2, needed for that of the images.
         """
 
     def total(self) -> Any:
@@ -158,16 +161,23 @@ class _Unfolded(_Geometry):
         if self.last:
             _scale(out, inverses, self.shift)
 
-    def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any) -> Any:
+    def before_pull(self) -> None:
+        pass
+
+    def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any, out: Any) -> None:
         (kh, kw), (height, width), (p, c, *_) = self.windows.kernel, self.out, self.shape
         flat, b = ds.reshape(-1, p), len(padded)
         if total is not None:
             columns = self._columns(padded)
             part = parallel.scratch("products weights", total.shape if self.last else total.T.shape, self.dtype)
             total += product(flat.T, columns, part) if self.last else product(columns[:-1], flat, part).T
-        if dsquares is None:
-            return None
+        if out is None:
+            return
         dx = self._squares_adjoint(padded, dsquares)
+        if kh == kw == 1 and self.last and self.full == tuple(self.size):
+            product(flat, self.rows, out.reshape(-1, c))
+            out += dx
+            return
         shape: Shape = (b, height, width, kh, kw, c) if self.last else (c, kh, kw, b, height, width)
         parts = parallel.scratch("products columns", shape, self.dtype)
         if self.last:
@@ -180,7 +190,7 @@ class _Unfolded(_Geometry):
                     dx[:, i : i + height, j : j + width] += parts[:, :, :, i, j]
                 else:
                     dx[:, :, i : i + height, j : j + width] += parts[:, i, j].transpose(1, 0, 2, 3)
-        return self._inner(dx)
+        xp.copyto(out, self._inner(dx))
 
     def total(self) -> Any:
         return xp.zeros(self.rows.shape, self.dtype)
@@ -194,7 +204,8 @@ class _Winograd(_Geometry):
     """F(4x4, 3x3); see winograd.py."""
 
     def __init__(self, z: Any, shift: float, windows: Windows, size: Sequence[int]) -> None:
-        # 64 of Winograd's tiles or more, so that reading the filters from memory costs little beside the products
+        # 64 of Winograd's tiles, so that reading the filters from memory costs little beside the products; of few
+        # channels more, for these take as little room in the cache
         self.tile_bytes = max(64, 8192 // z.shape[1]) * 16 * len(z) * z.itemsize
         self.filter = Winograd.of(z, windows.output_size(size))
         super().__init__(z, windows, size, self.filter.padded, last=True)
@@ -207,13 +218,15 @@ class _Winograd(_Geometry):
         self.filter.filtered(prepared, i, out)
         _scale(out, inverses, self.shift)
 
-    def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any) -> Any:
+    def before_pull(self) -> None:
+        _ = self.filter.turned
+
+    def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any, out: Any) -> None:
         pulled = total.add(padded, ds) if total is not None else self.filter.pulled(ds)
-        if dsquares is None:
-            return None
-        dx = self._squares_adjoint(padded, dsquares)
-        self.filter.add_input_adjoint(pulled, dx)
-        return self._inner(dx)
+        if out is not None:
+            dx = self._squares_adjoint(padded, dsquares)
+            self.filter.add_input_adjoint(pulled, dx)
+            xp.copyto(out, self._inner(dx))
 
     def total(self) -> Any:
         return Total(self.filter)
@@ -223,6 +236,7 @@ class _Winograd(_Geometry):
 
 
 def _scale(products: Any, inverses: Any, shift: float) -> None:
+    """Make <z, x> / |x| + shift of products (b, Ho, Wo, o), in place."""
     products *= inverses[..., None]
     if shift:
         products += shift

@@ -108,12 +108,14 @@ class Winograd:
     def turned(self) -> list[Any]:
         """The filters as (t^2, O, C), in blocks of C."""
         c, o = self.shape
-        blocks = []
-        for part in filter_blocks(c):
-            block = parallel.empty(((self.m + 2) ** 2, o, part.stop - part.start), self.dtype)
-            for other, columns in zip(self.filters, filter_blocks(o), strict=True):
-                xp.copyto(block[:, columns], other[:, part].swapaxes(1, 2))
-            blocks.append(block)
+        parts = filter_blocks(c)
+        blocks = [parallel.empty(((self.m + 2) ** 2, o, part.stop - part.start), self.dtype) for part in parts]
+
+        def turn(i: int) -> None:
+            for block, columns in zip(self.filters, filter_blocks(o), strict=True):
+                xp.copyto(blocks[i][:, columns], block[:, parts[i]].swapaxes(1, 2))
+
+        parallel.for_each(turn, range(len(parts)))
         return blocks
 
     @property
