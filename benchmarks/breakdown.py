@@ -33,7 +33,7 @@ CLOCKS = [
     (ckn_map.Map, ("_pull_kappa",), "scaling"),
     (linalg, ("_eigh", "_rotate"), "inverse square root"),
 ]
-PRODUCTS = {ckn_map: "transform", banded: "pooling", products: "unfolded", winograd: "Winograd"}
+PRODUCTS = {ckn_map: "transform, pooling", banded: "pooling, norms", products: "unfolded", winograd: "Winograd"}
 
 seconds: defaultdict[str, float] = defaultdict(float)
 operations: defaultdict[str, float] = defaultdict(float)
