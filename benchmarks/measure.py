@@ -102,7 +102,7 @@ def relative_error(found: Any, expected: Any, outliers: float = 0) -> float:
     0.25
     """
     if isinstance(expected, list) and expected and isinstance(expected[0], np.ndarray):
-        return max(relative_error(f, e) for f, e in zip(found, expected, strict=True))
+        return max(relative_error(f, e, outliers) for f, e in zip(found, expected, strict=True))
     found, expected = np.asarray(found, dtype="float64"), np.asarray(expected, dtype="float64")
     if found.shape != expected.shape or not np.isfinite(found).all():
         return float("inf")

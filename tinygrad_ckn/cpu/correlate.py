@@ -177,15 +177,12 @@ def _correlate2d(
     w: Any,
     bias: Any = None,
     *,
-    stride: Pair = 1,
-    padding: Padding = 0,
-    dilation: Pair = 1,
-    groups: int = 1,
     algorithm: str = "auto",
+    **geometry: Any,
 ) -> Any:
     flat = x.ndim == w.ndim == 2
     x, w = (four(x), four(w)) if flat else (x, w)
-    shapes = forward_of(x, w, bias, stride, padding, dilation, groups)
+    shapes = forward_of(x, w, bias, **geometry)
     x, w = _alike(x, w)
     y = _algorithm("correlate2d", algorithm, shapes, x.dtype).forward(x, w, shapes)
     if bias is not None:
@@ -200,15 +197,12 @@ def _correlate2d_input(
     w: Any,
     *,
     input_size: Pair,
-    stride: Pair = 1,
-    padding: Padding = 0,
-    dilation: Pair = 1,
-    groups: int = 1,
     algorithm: str = "auto",
+    **geometry: Any,
 ) -> Any:
     flat = cotangent.ndim == w.ndim == 2
     cotangent, w = (four(cotangent), four(w)) if flat else (cotangent, w)
-    shapes = input_of(cotangent, w, input_size, stride, padding, dilation, groups)
+    shapes = input_of(cotangent, w, input_size, **geometry)
     cotangent, w = _alike(cotangent, w)
     if algorithm == "auto":  # often a correlation itself, of other shapes than the one whose adjoint it is
         algorithm = chosen(turned(shapes) if unfolded.turns(shapes) else shapes, w.dtype)
@@ -223,15 +217,12 @@ def _correlate2d_weight(
     cotangent: Any,
     *,
     kernel_size: Pair,
-    stride: Pair = 1,
-    padding: Padding = 0,
-    dilation: Pair = 1,
-    groups: int = 1,
     algorithm: str = "auto",
+    **geometry: Any,
 ) -> Any:
     flat = x.ndim == cotangent.ndim == 2
     x, cotangent = (four(x), four(cotangent)) if flat else (x, cotangent)
-    shapes = weight_of(x, cotangent, kernel_size, stride, padding, dilation, groups)
+    shapes = weight_of(x, cotangent, kernel_size, **geometry)
     x, cotangent = _alike(x, cotangent)
     w = _algorithm("correlate2d_weight", algorithm, shapes, x.dtype).weight_adjoint(x, cotangent, shapes)
     return w[0, 0] if flat else w

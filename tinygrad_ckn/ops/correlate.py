@@ -31,7 +31,9 @@ def four(x: Any) -> Any:
     return x.reshape(1, 1, *x.shape) if x.ndim == 2 else x
 
 
-def forward_of(x: Any, w: Any, bias: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Correlation:
+def forward_of(
+    x: Any, w: Any, bias: Any, *, stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1, groups: int = 1
+) -> Correlation:
     """Check the arguments of `correlate2d`, in four dimensions."""
     op = "correlate2d"
     n, c, *size = images(op, "x", x)
@@ -45,7 +47,14 @@ def forward_of(x: Any, w: Any, bias: Any, stride: Pair, padding: Padding, dilati
 
 
 def input_of(
-    cotangent: Any, w: Any, input_size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int
+    cotangent: Any,
+    w: Any,
+    input_size: Pair,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
 ) -> Correlation:
     """Check the arguments of `correlate2d_input`, in four dimensions."""
     op = "correlate2d_input"
@@ -61,7 +70,14 @@ def input_of(
 
 
 def weight_of(
-    x: Any, cotangent: Any, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int
+    x: Any,
+    cotangent: Any,
+    kernel_size: Pair,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
 ) -> Correlation:
     """Check the arguments of `correlate2d_weight`, in four dimensions."""
     op = "correlate2d_weight"
@@ -147,7 +163,7 @@ def correlate2d(
     _check_plain("correlate2d", algorithm)
     flat = x.ndim == 2 and w.ndim == 2
     x, w = (four(x), four(w)) if flat else (x, w)
-    shapes = forward_of(x, w, bias, stride, padding, dilation, groups)
+    shapes = forward_of(x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
     n, c, o, windows, kernel, (ho, wo) = (
         len(x),
         shapes.channels,
@@ -198,7 +214,7 @@ def correlate2d_input(
     _check_plain("correlate2d_input", algorithm)
     flat = cotangent.ndim == 2 and w.ndim == 2
     cotangent, w = (four(cotangent), four(w)) if flat else (cotangent, w)
-    shapes = input_of(cotangent, w, input_size, stride, padding, dilation, groups)
+    shapes = input_of(cotangent, w, input_size, stride=stride, padding=padding, dilation=dilation, groups=groups)
     n, o, *out = cotangent.shape
     c, size, windows, kernel = shapes.channels, shapes.size, shapes.windows, w.shape[2:]
     x = xp.empty((n, c, *size), dtype=xp.result_type(cotangent, w))
@@ -240,7 +256,7 @@ def correlate2d_weight(
     _check_plain("correlate2d_weight", algorithm)
     flat = x.ndim == 2 and cotangent.ndim == 2
     x, cotangent = (four(x), four(cotangent)) if flat else (x, cotangent)
-    shapes = weight_of(x, cotangent, kernel_size, stride, padding, dilation, groups)
+    shapes = weight_of(x, cotangent, kernel_size, stride=stride, padding=padding, dilation=dilation, groups=groups)
     (n, c, *_), o, windows = x.shape, shapes.filters, shapes.windows
     kh, kw = windows.kernel
     length = shapes.out[0] * shapes.out[1]
