@@ -42,9 +42,18 @@ class Layer(nn.Module):
         self.kernel = options["kernel"]
         self.eps = options["eps"]
         self.pool_first = pool_first
-        size, subsampling = options["kernel_size"], int(options["subsampling"])
-        if options["padding"] != "same" or any(k % 2 == 0 for k in size) or subsampling != options["subsampling"]:
-            raise ValueError(f"torch_ckn.Layer: expected same padding, odd kernels, whole subsampling, got {options}")
+        size, subsampling = options["kernel_size"], int(options["subsampling"][0])
+        plain = {
+            "subsampling": [subsampling] * 2,
+            "pooling": "gaussian",
+            "padding": "same",
+            "dilation": [1, 1],
+            "groups": 1,
+            "centred": False,
+            "convention": "inside",
+        }
+        if any(options[name] != value for name, value in plain.items()) or any(k % 2 == 0 for k in size):
+            raise ValueError(f"torch_ckn.Layer: expected odd kernels and {plain}, got {options}")
         self.padding = [k // 2 for k in size]
         self.stride = subsampling
         filters = options["n_filters"]

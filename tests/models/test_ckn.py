@@ -11,7 +11,6 @@ from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, ShapeError
 from tinygrad_ckn.models import CKN, CKNLayer
 from tinygrad_ckn.models import ckn as ckn_module
 from tinygrad_ckn.models.kernels import Exponential, Polynomial
-from tinygrad_ckn.models.layer import transforms
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.nn import Module
 from tinygrad_ckn.testing import check_module
@@ -52,9 +51,9 @@ def test_features_in_blocks_are_the_features_in_one_go(monkeypatch: pytest.Monke
     assert whole.requires_grad
     through: list[int] = []
 
-    def first_layer(x: object, transform: object, forward=model.layers[0].forward) -> object:
+    def first_layer(x: object, factors: object, forward=model.layers[0].forward) -> object:
         through.append(len(x))
-        return forward(x, transform)
+        return forward(x, factors)
 
     monkeypatch.setattr(model.layers[0], "forward", first_layer)
     monkeypatch.setattr(ckn_module, "blocks", functools.partial(blocks, limit=per_block * model.largest_map()))
@@ -89,21 +88,6 @@ def test_the_largest_map_is_counted_before_pooling_where_it_is_held_whole() -> N
     assert CKN(1, (5, 4), 2, [first, CKNLayer(50, 2, 2)]).largest_map() == 50 * 5 * 4
 
 
-def test_transforms_are_those_of_each_layer() -> None:
-    layers = [
-        CKNLayer(c, p, 1, eps=eps, rng=c) for c, p, eps in ((2, 5, 1e-3), (3, 5, 1e-3), (4, 5, 0.1), (5, 6, 1e-3))
-    ]
-    together = transforms(layers)
-    sum((t * t).sum() for t in together).backward()
-    gradients = [layer.weight.grad.numpy() for layer in layers]
-    for layer, found, gradient in zip(layers, together, gradients, strict=True):
-        layer.weight.grad = None
-        alone = ops.inverse_sqrt(layer.gram(), eps=layer.eps)
-        (alone * alone).sum().backward()
-        np.testing.assert_allclose(found.numpy(), alone.numpy(), rtol=1e-6)
-        np.testing.assert_allclose(gradient, layer.weight.grad.numpy(), rtol=1e-5, atol=1e-6)
-
-
 def test_memory_of_features_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     model = CKN(1, 16, 2, [CKNLayer(1, 32, 3, subsampling=4)])
     x = np.random.default_rng(0).normal(size=(1600, 1, 16, 16)).astype("float32")
@@ -134,7 +118,7 @@ def test_encode_and_predict_leave_the_mode_as_it_was() -> None:
         assert {module.training for module in model.modules()} == {training}
 
 
-def test_encode_in_training_mode_uses_the_cached_transform(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encode_in_training_mode_uses_the_cached_factors(monkeypatch: pytest.MonkeyPatch) -> None:
     model = small()
     monkeypatch.setattr(ckn_module, "blocks", functools.partial(blocks, limit=1))
     calls: list[int] = []

@@ -39,7 +39,7 @@ def test_layers_are_the_published_ones(name: str) -> None:
     assert [layer.n_filters for layer in layers] == filters
     assert [layer.in_channels for layer in layers] == [3, *filters[:-1]]
     assert [layer.kernel_size for layer in layers] == [(k, k) for k in kernels]
-    assert [layer.subsampling for layer in layers] == [subsampling.get(i, 1) for i in range(1, len(filters) + 1)]
+    assert [layer.subsampling for layer in layers] == [(subsampling.get(i, 1),) * 2 for i in range(1, len(filters) + 1)]
     sigma = 0.6 if name.startswith("unsup") else 0.5
     assert [layer.kernel for layer in layers] == [Polynomial(2) if k == 1 else Exponential(sigma) for k in kernels]
 

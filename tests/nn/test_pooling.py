@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn import Tensor, ops
-from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.nn import AvgPool2d, GaussianPool2d, MaxPool2d
 
 X = np.random.default_rng(0).normal(size=(2, 3, 6, 4))
@@ -29,10 +29,10 @@ def test_options_are_handed_on_and_shown(layer, op) -> None:
 def test_gaussian() -> None:
     np.testing.assert_array_equal(GaussianPool2d(1.5)(Tensor(X)).numpy(), ops.gaussian_pool2d(X, 1.5))
     np.testing.assert_array_equal(GaussianPool2d(1)(Tensor(X)).numpy(), X)
-    assert repr(GaussianPool2d(2)) == "GaussianPool2d(2)"
+    assert repr(GaussianPool2d((1, 2.5))) == "GaussianPool2d(1 x 2.5)"
 
 
-@pytest.mark.parametrize("subsampling", [0.5, float("nan"), float("inf"), "2"])
+@pytest.mark.parametrize("subsampling", [0.5, float("nan"), float("inf"), "2", (1, 2, 3), (1, 0)])
 def test_gaussian_refuses(subsampling: object) -> None:
-    with pytest.raises(ConfigError, match="GaussianPool2d: argument subsampling expected a finite number >= 1"):
+    with pytest.raises(ShapeError, match="GaussianPool2d: argument subsampling expected a number >= 1 or two of them"):
         GaussianPool2d(subsampling)  # type: ignore[arg-type]

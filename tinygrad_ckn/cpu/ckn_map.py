@@ -31,7 +31,7 @@ from tinygrad_ckn.cpu.winograd import filter_blocks
 from tinygrad_ckn.ops._windows import Padding, Windows
 from tinygrad_ckn.ops.ckn_map import check_map, ckn_map
 from tinygrad_ckn.ops.kappa import Kappa
-from tinygrad_ckn.ops.pool import gaussian_matrices
+from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_matrices
 from tinygrad_ckn.parallel import tiles
 
 xp = CPU.xp
@@ -42,7 +42,9 @@ _AGAIN = 32  # elements of a patch up to which its products are computed again i
 class Map:
     """The map with given filters and transform, on images of one size: by tiles of images and blocks of filters."""
 
-    def __init__(self, x: Any, z: Any, kappa: Kappa, transform: Any, windows: Windows, subsampling: float) -> None:
+    def __init__(
+        self, x: Any, z: Any, kappa: Kappa, transform: Any, windows: Windows, subsampling: tuple[float, float]
+    ) -> None:
         self.kappa = kappa
         self.windows = windows
         self.x = x.transpose(0, 2, 3, 1)  # (N, H, W, C)
@@ -52,7 +54,7 @@ class Map:
         self.products = products_of(z * self.dtype.type(kappa.scale), kappa.shift, windows, self.x.shape[1:3])
         self.pooling: _Pooling | None = None
         self.pooled = self.size
-        if subsampling > 1:
+        if max(subsampling) > 1:
             self.pooling = _Pooling(*gaussian_matrices(xp, self.size, subsampling, self.dtype))
             self.pooled = self.pooling.size
         self.v: Any = None  # for each block (N, Ho, Wo, o), where they are kept
@@ -250,7 +252,7 @@ def _ckn_map(
     transform: Any = None,
     *,
     padding: Padding = "same",
-    subsampling: float = 1,
+    subsampling: Subsampling = 1,
     saving: bool = False,
 ) -> tuple[Any, Any]:
     windows = check_map(x, z, transform, padding, subsampling)
@@ -261,5 +263,5 @@ def _ckn_map(
         )
         return plain
     with parallel.one_blas_thread():
-        fused = Map(x, z, kappa, transform, windows, float(subsampling))
+        fused = Map(x, z, kappa, transform, windows, check_subsampling("ckn_map", subsampling))
         return fused.forward(saving), fused if saving else None

@@ -6,6 +6,7 @@ from tinygrad_ckn.models.classifier import LinearFit, fit_linear
 from tinygrad_ckn.models.fitting import Progress
 from tinygrad_ckn.models.kmeans import Clustering, spherical_kmeans
 from tinygrad_ckn.models.layer import CKNLayer
+from tinygrad_ckn.models.nystrom import nystrom_error
 from tinygrad_ckn.models.patches import sample_patches
 from tinygrad_ckn.models.presets import PRESETS
 
@@ -18,6 +19,7 @@ __all__ = [
     "Progress",
     "fit_linear",
     "kernels",
+    "nystrom_error",
     "sample_patches",
     "spherical_kmeans",
 ]

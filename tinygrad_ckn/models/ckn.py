@@ -14,7 +14,8 @@ from tinygrad_ckn.models import fitting
 from tinygrad_ckn.models.encoding import MEMORY, in_blocks
 from tinygrad_ckn.models.fitting import Progress, quiet
 from tinygrad_ckn.models.inputs import check_images, check_labels
-from tinygrad_ckn.models.layer import CKNLayer, transforms
+from tinygrad_ckn.models.layer import CKNLayer
+from tinygrad_ckn.models.nystrom import factors
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.models.presets import preset_layers
 from tinygrad_ckn.modes import modes
@@ -147,17 +148,15 @@ class CKN(Module):
         return Tensor.wrap(y)
 
     def _through(self, x: Any) -> Any:
-        for layer, transform in zip(self.layers, transforms(self.layers), strict=True):
-            x = layer(x, transform)
+        for layer, of_layer in zip(self.layers, factors(self.layers), strict=True):
+            x = layer(x, of_layer)
         return x.reshape((x.shape[0], -1))
 
     def largest_map(self) -> int:
         """Return the number of elements an image has in the largest map that is held: before pooling, if not fused."""
         size, largest = self.image_size, 0
         for layer in self.layers:
-            before, size = layer.windows.output_size(size), layer.output_size(size)
-            held = before if layer.kernel.fused() is None else size
-            largest = max(largest, layer.n_filters * math.prod(held))
+            largest, size = max(largest, layer.held(size)), layer.output_size(size)
         return largest
 
     def forward(self, x: Any) -> Any:

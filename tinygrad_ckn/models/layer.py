@@ -1,11 +1,12 @@
 """One layer of a convolutional kernel network.
 
-N batch, C channels, H x W image, p filters of kh x kw, Z (p, C*kh*kw) the filters as rows, x a patch, s subsampling:
+N batch, C channels, H x W image, G groups, p filters of kh x kw, Z (p, C/G*kh*kw) the filters as rows, x a patch,
+s subsampling:
 
     psi(x) = (kappa(Z Z^T) + eps I)^(-1/2) |x| kappa(Z x / |x|)        Mairal 2016 (arXiv 1605.06265)
 
-evaluated at every patch, then pooled with Gaussian weights. Pooling is linear in positions and the matrix acts on
-channels, so they commute: the matrix is applied after pooling, to s^2 times fewer positions.
+evaluated at every patch, then pooled. Gaussian pooling is linear in positions and the matrix acts on channels, so they
+commute: the matrix is applied after pooling, to s^2 times fewer positions.
 """
 
 from __future__ import annotations
@@ -14,17 +15,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_ckn import ops
-from tinygrad_ckn.backend import Generator, is_whole
+from tinygrad_ckn.backend import CPU, Generator, asarray, is_whole
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import ConfigError, DTypeError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.kernels import Exponential, Kernel
 from tinygrad_ckn.models.kernels import kernel as kernel_of
+from tinygrad_ckn.models.nystrom import factors
 from tinygrad_ckn.modes import modes
 from tinygrad_ckn.nn import Module, Parameter, Sphere, init
 from tinygrad_ckn.ops._windows import Padding, Pair, Windows, is_finite, pair
 from tinygrad_ckn.ops.ckn_map import composed
-from tinygrad_ckn.ops.pool import gaussian_size
+from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_size
+
+POOLINGS = ("gaussian", "average", "max", "strided", "none")
+CONVENTIONS = ("inside", "outside")
 
 
 def check_floating(owner: str, images: Any) -> None:
@@ -37,22 +42,33 @@ def check_floating(owner: str, images: Any) -> None:
 
 
 class CKNLayer(Module):
-    """Patches, kernel map on anchor filters, Gaussian pooling: (N, C, H, W) -> (N, p, Ho, Wo).
+    """Patches, kernel map on anchor filters, pooling: (N, C, H, W) -> (N, p, Ho, Wo).
 
     Parameters
     ----------
     in_channels, n_filters
         C and p.
     kernel_size
-        Number or (vertical, horizontal).
+        Number or (vertical, horizontal); (1, k) for signals (N, C, 1, W).
     subsampling
-        s >= 1, may be fractional; 1: no pooling.
+        s >= 1, or (vertical, horizontal); may be fractional where the pooling is Gaussian. 1: no pooling.
+    pooling
+        "gaussian" (`ops.gaussian_pool2d`), "average" or "max" (of windows of s x s), "strided" (each s-th position and
+        no more), or "none", for a subsampling of 1.
     kernel
         A kernel from `models.kernels`, or its name.
     padding
         "same" | "valid" | "full", a number or a pair, as for `ops.correlate2d`.
+    dilation
+        Of the patches, as for `ops.unfold`: number or (vertical, horizontal).
+    groups
+        G, as for `ops.correlate2d`: p/G filters see C/G channels each, with a norm and a Nystrom factor of their own.
+    centred
+        Whether a vector b, which is learned, is taken from each patch: psi(x - b). Border and zero patches become -b.
     eps
-        Regularisation inside the inverse square root, > 0.
+        Regularisation of the inverse square root, > 0.
+    convention
+        Where eps stands: "inside", (kappa(Z Z^T) + eps I)^(-1/2), or "outside", see `ops.inverse_sqrt`.
     rng
         Generator or seed of the random initial filters.
     dtype
@@ -61,7 +77,14 @@ class CKNLayer(Module):
     Attributes
     ----------
     weight : Parameter
-        Filters (p, C, kh, kw), each of norm 1; optimisers keep them there.
+        Filters (p, C/G, kh, kw), each of norm 1; optimisers keep them there.
+    centre : Parameter | None
+        b (C, kh, kw), where patches are centred; zero at first.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        If an option is out of its range.
 
     Examples
     --------
@@ -78,73 +101,183 @@ class CKNLayer(Module):
         n_filters: int,
         kernel_size: Pair,
         *,
-        subsampling: float = 1,
+        subsampling: Subsampling = 1,
+        pooling: str = "gaussian",
         kernel: Kernel | str = Exponential(sigma=0.6),
         padding: Padding = "same",
+        dilation: Pair = 1,
+        groups: int = 1,
+        centred: bool = False,
         eps: float = 1e-3,
+        convention: str = "inside",
         rng: Generator | int | None = None,
         dtype: str = "float32",
     ) -> None:
-        for name, value in (("in_channels", in_channels), ("n_filters", n_filters)):
+        for name, value in (("in_channels", in_channels), ("n_filters", n_filters), ("groups", groups)):
             if not is_whole(value, 1):
                 raise ConfigError(f"CKNLayer: argument {name} expected a whole number >= 1, got {value!r}")
-        if not is_finite(subsampling) or subsampling < 1:
-            raise ConfigError(f"CKNLayer: argument subsampling expected a number >= 1, got {subsampling!r}")
+        if in_channels % groups or n_filters % groups:
+            raise ConfigError(
+                f"CKNLayer: argument groups expected a divisor of in_channels {in_channels} and n_filters {n_filters}, "
+                f"got {groups}"
+            )
         if not is_finite(eps) or eps <= 0:
             raise ConfigError(f"CKNLayer: argument eps expected a number > 0, got {eps!r}")
-        self.in_channels = int(in_channels)
-        self.n_filters = int(n_filters)
+        for name, word, known in (("pooling", pooling, POOLINGS), ("convention", convention, CONVENTIONS)):
+            if word not in known:
+                raise ConfigError(f"CKNLayer: argument {name} expected one of {', '.join(known)}, got {word!r}")
+        self.in_channels, self.n_filters, self.groups = int(in_channels), int(n_filters), int(groups)
         self.kernel_size = pair("CKNLayer", "kernel_size", kernel_size, 1)
-        self.subsampling = subsampling
+        self.pooling = pooling
+        self.subsampling = _subsampling(subsampling, pooling)
         self.kernel = kernel_of(kernel)
-        self.padding = padding
-        self.eps = eps
-        self.windows = Windows.of("CKNLayer", self.kernel_size, 1, padding)
-        shape = (n_filters, in_channels, *self.kernel_size)
+        self.padding, self.dilation = padding, pair("CKNLayer", "dilation", dilation, 1)
+        self.eps, self.convention = eps, convention
+        stride = self.subsampling if pooling == "strided" else 1
+        self.windows = Windows.of("CKNLayer", self.kernel_size, stride, padding, self.dilation)
+        shape = (self.n_filters, self.in_channels // self.groups, *self.kernel_size)
         self.weight = Parameter(init.sphere(shape, rng=generator(rng), dtype=dtype), constraint=Sphere())
-        self._transform: tuple[Any, int, Any] | None = None  # for the weight's array at its version
+        centre = CPU.xp.zeros((self.in_channels, *self.kernel_size), dtype=dtype)
+        self.centre = Parameter(centre) if centred else None
+        self._factors: tuple[Any, int, Any] | None = None  # for the weight's array at its version
 
-    def forward(self, x: Any, transform: Any = None) -> Any:
-        """Return the map of images (N, C, H, W); transform is that of `transforms`, or None: it is computed here."""
+    def forward(self, x: Any, factors: Sequence[Any] | None = None) -> Any:
+        """Return the map of images (N, C, H, W); factors are those of `nystrom.factors`, or None: computed here."""
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(f"CKNLayer: expected images of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         check_floating("CKNLayer", x)
+        self.output_size(x.shape[2:])
+        if self._unfolds:
+            options = {"stride": self.windows.stride, "padding": self.padding, "dilation": self.dilation}
+            size = self.windows.output_size(x.shape[2:])
+            columns = ops.unfold(x, self.kernel_size, **options).reshape((x.shape[0], self._patch, *size))
+            y = self._of_columns(columns, self.subsampling, factors)
+        else:
+            y = self._of_groups(x, self.weight, factors, padding=self.padding, subsampling=self.subsampling)
+        if self.pooling in ("average", "max"):
+            pool = ops.avg_pool2d if self.pooling == "average" else ops.max_pool2d
+            return pool(y, self.subsampling)
+        return y
+
+    def embed(self, patches: Any) -> Any:
+        """Return psi of patches given as rows, (n, C*kh*kw) -> (n, p); `sample_patches` draws such."""
+        if len(patches.shape) != 2 or patches.shape[1] != self._patch:
+            raise ShapeError(f"CKNLayer.embed: expected patches of shape (n, {self._patch}), got {patches.shape}")
+        n = patches.shape[0]
+        return self._of_columns(patches.reshape((n, self._patch, 1, 1)), (1, 1)).reshape((n, self.n_filters))
+
+    def _of_columns(self, x: Any, subsampling: tuple[float, float], factors: Sequence[Any] | None = None) -> Any:
+        """Return the map of patches that are laid out as channels, (N, C*kh*kw, Ho, Wo)."""
+        if self.centre is not None:
+            x = x - self.centre.reshape((self._patch, 1, 1))
+        weight = self.weight.reshape((self.n_filters, self._patch // self.groups, 1, 1))
+        return self._of_groups(x, weight, factors, padding=0, subsampling=subsampling)
+
+    def _of_groups(self, x: Any, weight: Any, factors: Sequence[Any] | None, **options: Any) -> Any:
+        """Return the maps of all groups, before average and maximum pooling."""
         kappa = self.kernel.fused()
-        if transform is None:
-            transform = self.transform()
-        if kappa is None:
-            return composed(x, self.weight, self.kernel.kappa, transform, self.padding, self.subsampling)
-        return ops.ckn_map(x, self.weight, kappa, transform, padding=self.padding, subsampling=self.subsampling)
-
-    def transform(self) -> Any:
-        """Return (kappa(Z Z^T) + eps I)^(-1/2), (p, p); computed once for given filters in eval without recording."""
-        return transforms([self])[0]
-
-    def gram(self) -> Any:
-        """Return kappa(Z Z^T), (p, p)."""
-        z = self.weight.reshape((self.n_filters, -1))
-        return self.kernel.kappa(z @ z.T)
+        if self.pooling != "gaussian":
+            options["subsampling"] = (1, 1)
+        maps = [
+            composed(x, z, self.kernel.kappa, factor, **options)
+            if kappa is None
+            else ops.ckn_map(x, z, kappa, factor, **options)
+            for x, z, factor in zip(
+                _split(x, self.groups, 1), _split(weight, self.groups, 0), factors or self.factors(), strict=True
+            )
+        ]
+        return maps[0] if self.groups == 1 else ops.concatenate(maps, axis=1)
 
     @property
-    def _fixed(self) -> bool:
-        """Whether the transform stays what it is until the weight changes."""
+    def _patch(self) -> int:
+        """The number of elements of a patch of all channels."""
+        return self.in_channels * self.kernel_size[0] * self.kernel_size[1]
+
+    @property
+    def _unfolds(self) -> bool:
+        """Whether patches are laid out as channels, for what the fused map does not do by itself."""
+        return self.centre is not None or self.windows.stride != (1, 1) or self.dilation != (1, 1)
+
+    def gram(self) -> Any:
+        """Return kappa(Z Z^T) of each group: (G, p/G, p/G)."""
+        z = self.weight.reshape((self.groups, self.n_filters // self.groups, -1))
+        return self.kernel.kappa(z @ z.swapaxes(1, 2))
+
+    def factors(self) -> Sequence[Any]:
+        """Return each group's Nystrom factor, (p/G, p/G); computed once for given filters in eval without recording."""
+        return factors([self])[0]
+
+    def set_filters(self, filters: Any) -> None:
+        """Set the filters, each scaled to norm 1.
+
+        Parameters
+        ----------
+        filters
+            (p, C/G, kh, kw), or as rows (p, C/G*kh*kw).
+
+        Raises
+        ------
+        ShapeError
+            If they are of another shape.
+        LinearAlgebraError
+            If one is zero or not finite.
+
+        Examples
+        --------
+        >>> layer = CKNLayer(1, 2, (1, 2))
+        >>> layer.set_filters(np.array([[3.0, 4.0], [0.0, 2.0]]))
+        >>> layer.weight.data.reshape(2, 2).tolist()
+        [[0.6000000238418579, 0.800000011920929], [0.0, 1.0]]
+        """
+        array = asarray(raw(filters), device=self.weight.device)
+        shape = self.weight.shape
+        if array.shape not in (shape, (shape[0], self.weight.size // shape[0])):
+            raise ShapeError(f"CKNLayer.set_filters: expected filters of shape {shape} or as rows, got {array.shape}")
+        self.weight.data = Sphere().retract(array).reshape(shape).astype(self.weight.dtype)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the factors stay what they are until the weight changes."""
         return not (self.training or (modes.recording and self.weight.requires_grad))
 
-    def _kept(self) -> Any:
-        """Return the transform that was kept, if it is still that of the filters."""
-        if self._transform is None or not self._fixed:
+    def kept(self) -> Any:
+        """Return the factors that were kept, if they are still those of the filters."""
+        if self._factors is None or not self.fixed:
             return None
-        array, version, transform = self._transform
-        return transform if array is self.weight.data and version == self.weight.version else None
+        array, version, found = self._factors
+        return found if array is self.weight.data and version == self.weight.version else None
 
-    def _keep(self, transform: Any) -> None:
-        if self._fixed:
-            self._transform = (self.weight.data, self.weight.version, raw(transform))
+    def keep(self, found: Sequence[Any]) -> None:
+        """Keep factors for as long as they are those of the filters."""
+        if self.fixed:
+            self._factors = (self.weight.data, self.weight.version, [raw(factor) for factor in found])
 
     def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return (Ho, Wo) for images of size (H, W)."""
+        """Return (Ho, Wo) for images of size (H, W).
+
+        Raises
+        ------
+        ShapeError
+            If the kernel is larger than the padded image, or the subsampling leaves nothing of it.
+        """
         size = self.windows.output_size(size)
-        return gaussian_size(size, self.subsampling) if self.subsampling > 1 else size
+        if self.pooling in ("average", "max"):
+            pooled = size[0] // int(self.subsampling[0]), size[1] // int(self.subsampling[1])
+            if 0 in pooled:
+                raise ShapeError(
+                    f"CKNLayer: expected a map of at least the subsampling {self.subsampling}, got {size}; "
+                    "use a smaller subsampling or larger images"
+                )
+            return pooled
+        return gaussian_size(size, self.subsampling) if self.pooling == "gaussian" else size
+
+    def held(self, size: tuple[int, int]) -> int:
+        """Return the number of elements that an image of size (H, W) has in the largest array that the map makes."""
+        patches, pooled = self.windows.output_size(size), self.output_size(size)
+        fused = self.kernel.fused() is not None and self.pooling not in ("average", "max")
+        positions = pooled if fused else patches
+        held = self.n_filters * positions[0] * positions[1]
+        return max(held, self._patch * patches[0] * patches[1]) if self._unfolds else held
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments, as JSON takes them."""
@@ -152,29 +285,39 @@ class CKNLayer(Module):
             "in_channels": self.in_channels,
             "n_filters": self.n_filters,
             "kernel_size": list(self.kernel_size),
-            "subsampling": self.subsampling,
+            "subsampling": list(self.subsampling),
+            "pooling": self.pooling,
             "kernel": self.kernel.config(),
             "padding": self.padding,
+            "dilation": list(self.dilation),
+            "groups": self.groups,
+            "centred": self.centre is not None,
             "eps": self.eps,
+            "convention": self.convention,
             "dtype": str(self.weight.dtype),
         }
 
     def extra_repr(self) -> str:
         """Return the options for the module tree."""
         kh, kw = self.kernel_size
-        return f"{self.in_channels} -> {self.n_filters}, {kh}x{kw}, subsampling {self.subsampling:g}, {self.kernel}"
+        subsampling = " x ".join(f"{s:g}" for s in dict.fromkeys(self.subsampling))
+        return f"{self.in_channels} -> {self.n_filters}, {kh}x{kw}, subsampling {subsampling}, {self.kernel}"
 
 
-def transforms(layers: Sequence[CKNLayer]) -> list[Any]:
-    """Return the `transform` of each layer, those of as many filters in one stack: the CPU's threads share it."""
-    found = [layer._kept() for layer in layers]
-    stacks: dict[tuple[Any, ...], list[int]] = {}
-    for i, (layer, kept) in enumerate(zip(layers, found, strict=True)):
-        if kept is None:
-            stacks.setdefault((layer.n_filters, layer.eps, layer.weight.dtype), []).append(i)
-    for (_, eps, _), numbers in stacks.items():
-        roots = ops.inverse_sqrt(ops.stack([layers[i].gram() for i in numbers]), eps=eps)
-        for place, i in enumerate(numbers):
-            found[i] = roots[place]
-            layers[i]._keep(found[i])
-    return found
+def _split(x: Any, groups: int, axis: int) -> list[Any]:
+    return [x] if groups == 1 else ops.split(x, groups, axis)
+
+
+def _subsampling(subsampling: Subsampling, pooling: str) -> tuple[float, float]:
+    """Return the subsampling as (vertical, horizontal), checked: whole where the pooling takes no other."""
+    both = check_subsampling("CKNLayer", subsampling)
+    if pooling == "gaussian":
+        return both
+    if pooling == "none" and both != (1, 1):
+        raise ConfigError(f"CKNLayer: argument subsampling expected 1 with pooling 'none', got {subsampling!r}")
+    if any(s != int(s) for s in both):
+        raise ConfigError(
+            f"CKNLayer: argument subsampling expected whole numbers with pooling {pooling!r}, got {subsampling!r}; "
+            "Gaussian pooling takes others"
+        )
+    return int(both[0]), int(both[1])

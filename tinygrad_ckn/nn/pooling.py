@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from tinygrad_ckn.backend import Array
-from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.nn.module import Module
 from tinygrad_ckn.ops._windows import Pair, pair
-from tinygrad_ckn.ops.pool import avg_pool2d, gaussian_pool2d, max_pool2d
+from tinygrad_ckn.ops.pool import Subsampling, avg_pool2d, check_subsampling, gaussian_pool2d, max_pool2d
 
 
 class _WindowPool2d(Module):
@@ -90,12 +88,12 @@ class GaussianPool2d(Module):
     Parameters
     ----------
     subsampling
-        At least 1, which is the identity; may be fractional.
+        At least 1, which is the identity; may be fractional; a number or (vertical, horizontal).
 
     Raises
     ------
-    ConfigError
-        If it is no finite number >= 1.
+    ShapeError
+        If it is no finite number >= 1, nor two of them.
 
     Examples
     --------
@@ -103,10 +101,8 @@ class GaussianPool2d(Module):
     (1, 1, 3, 4)
     """
 
-    def __init__(self, subsampling: float) -> None:
-        self.subsampling = _checks.number(
-            "GaussianPool2d", "subsampling", subsampling, "a finite number >= 1", lambda s: 1 <= s < math.inf
-        )
+    def __init__(self, subsampling: Subsampling) -> None:
+        self.subsampling = check_subsampling("GaussianPool2d", subsampling)
 
     def forward(self, x: Array) -> Any:
         """Return the weighted means."""
@@ -114,4 +110,4 @@ class GaussianPool2d(Module):
 
     def extra_repr(self) -> str:
         """Return the subsampling."""
-        return f"{self.subsampling:g}"
+        return " x ".join(f"{s:g}" for s in self.subsampling)

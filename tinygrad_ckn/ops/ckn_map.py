@@ -19,7 +19,7 @@ from tinygrad_ckn.ops.correlate import correlate2d
 from tinygrad_ckn.ops.elementwise import sqrt, square, where
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.ops.matmul import matmul
-from tinygrad_ckn.ops.pool import check_subsampling, gaussian_pool2d
+from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_pool2d
 from tinygrad_ckn.primitive import primitive
 
 
@@ -30,7 +30,7 @@ def lengths(squares: Any) -> tuple[Any, Any]:
     return where(positive, safe, 0), 1 / safe
 
 
-def check_map(x: Any, z: Any, transform: Any, padding: Padding, subsampling: float) -> Windows:
+def check_map(x: Any, z: Any, transform: Any, padding: Padding, subsampling: Subsampling) -> Windows:
     """Return where the patches lie.
 
     Raises
@@ -61,7 +61,7 @@ def ckn_map(
     transform: Array | None = None,
     *,
     padding: Padding = "same",
-    subsampling: float = 1,
+    subsampling: Subsampling = 1,
     saving: bool = False,
 ) -> Any:
     """Return |x| kappa(<z, x> / |x|) for every patch x of images and filter z, after Gaussian pooling and a transform.
@@ -80,7 +80,7 @@ def ckn_map(
     padding
         Zeros on each side, as for `correlate2d`.
     subsampling
-        Of `gaussian_pool2d`; 1: no pooling.
+        Of `gaussian_pool2d`, a number or (vertical, horizontal); 1: no pooling.
     saving
         Set by the engine: whether a gradient will be asked for.
 
@@ -106,13 +106,15 @@ def ckn_map(
     return composed(x, z, kappa.of, transform, padding, subsampling), None
 
 
-def composed(x: Any, z: Any, kappa: Callable[[Any], Any], transform: Any, padding: Padding, subsampling: float) -> Any:
+def composed(
+    x: Any, z: Any, kappa: Callable[[Any], Any], transform: Any, padding: Padding, subsampling: Subsampling
+) -> Any:
     """Return the map of Tensors or arrays as a composition of operations."""
     box = xp_of(raw(x)).ones((1, 1, *z.shape[2:]), dtype=x.dtype)
     squares = correlate2d(square(x).sum(axis=1, keepdims=True), box, padding=padding)
     norms, inverses = lengths(squares)  # (N, 1, H, W)
     y = norms * kappa(correlate2d(x, z, padding=padding) * inverses)  # (N, p, H, W)
-    if subsampling > 1:
+    if subsampling != 1:
         y = gaussian_pool2d(y, subsampling)
     if transform is None:
         return y
@@ -127,7 +129,7 @@ def _rule(
     kappa: Kappa,
     transform: Any,
     padding: Padding,
-    subsampling: float,
+    subsampling: Subsampling,
     saved: Any,
     wanted: Sequence[bool],
 ) -> list[Any]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 from tinygrad_ckn.backend import Array, Namespace, xp_of
 from tinygrad_ckn.errors import ShapeError
@@ -16,15 +17,17 @@ from tinygrad_ckn.ops._windows import Pair, Windows, images, is_finite, pair
 from tinygrad_ckn.ops.window import fold
 from tinygrad_ckn.primitive import primitive
 
+Subsampling: TypeAlias = float | Sequence[float]
+
 
 def _separable(xp: Namespace, x: Any, rows: Any, columns: Any) -> Any:
     """Return R x C^T for every image and channel."""
     return xp.matmul(rows, xp.matmul(x, columns.T))
 
 
-def gaussian_size(size: tuple[int, int], subsampling: float) -> tuple[int, int]:
-    """Return (Ho, Wo) of Gaussian pooling: centres at i * subsampling within the image."""
-    return _gaussian_length(size[0], subsampling), _gaussian_length(size[1], subsampling)
+def gaussian_size(size: tuple[int, int], subsampling: tuple[float, float]) -> tuple[int, int]:
+    """Return (Ho, Wo) of Gaussian pooling: centres at i * subsampling within the image, on each axis."""
+    return _gaussian_length(size[0], subsampling[0]), _gaussian_length(size[1], subsampling[1])
 
 
 def _gaussian_length(length: int, subsampling: float) -> int:
@@ -49,24 +52,28 @@ def _gaussian_matrix(xp: Namespace, length: int, subsampling: float, dtype: Any)
     return xp.asarray(rows, dtype=dtype)
 
 
-def gaussian_matrices(xp: Namespace, size: tuple[int, int], subsampling: float, dtype: Any) -> tuple[Any, Any]:
+def gaussian_matrices(
+    xp: Namespace, size: tuple[int, int], subsampling: tuple[float, float], dtype: Any
+) -> tuple[Any, Any]:
     """Return the matrices R (Ho, H) and C (Wo, W) of Gaussian pooling, y = R x C^T."""
-    return _gaussian_matrix(xp, size[0], subsampling, dtype), _gaussian_matrix(xp, size[1], subsampling, dtype)
+    return _gaussian_matrix(xp, size[0], subsampling[0], dtype), _gaussian_matrix(xp, size[1], subsampling[1], dtype)
 
 
-def check_subsampling(op: str, subsampling: float) -> float:
-    """Return a subsampling as a float; a ShapeError unless it is a number of at least 1."""
-    if not is_finite(subsampling) or subsampling < 1:
-        raise ShapeError(f"{op}: argument subsampling expected a number >= 1, got {subsampling!r}")
-    return float(subsampling)
+def check_subsampling(op: str, subsampling: Subsampling) -> tuple[float, float]:
+    """Return a subsampling as (vertical, horizontal); a ShapeError unless both are numbers of at least 1."""
+    both = tuple(subsampling) if isinstance(subsampling, Sequence) else (subsampling, subsampling)
+    if len(both) != 2 or not all(is_finite(s) and s >= 1 for s in both):
+        raise ShapeError(f"{op}: argument subsampling expected a number >= 1 or two of them, got {subsampling!r}")
+    return float(both[0]), float(both[1])
 
 
 @primitive()
-def gaussian_pool2d(xp: Namespace, x: Array, subsampling: float) -> Any:
+def gaussian_pool2d(xp: Namespace, x: Array, subsampling: Subsampling) -> Any:
     """Return Gaussian-weighted means around positions `subsampling` apart: (N, C, H, W) -> (N, C, Ho, Wo).
 
     Output i is centred at i*s, i = 0 .. floor((H-1)/s), with weights exp(-(z - i s)^2 / s^2) over |z - i s| <= s that
-    sum to 1 as if the image went on; outside it is zero. s may be fractional; s = 1 is the identity.
+    sum to 1 as if the image went on; outside it is zero. s may be fractional; s = 1 is the identity; a pair is
+    (vertical, horizontal).
     Source: Mairal 2016 (arXiv 1605.06265), with this truncation.
 
     Raises
@@ -85,7 +92,7 @@ def gaussian_pool2d(xp: Namespace, x: Array, subsampling: float) -> Any:
 
 
 @primitive()
-def gaussian_unpool2d(xp: Namespace, y: Array, size: tuple[int, int], subsampling: float) -> Any:
+def gaussian_unpool2d(xp: Namespace, y: Array, size: tuple[int, int], subsampling: Subsampling) -> Any:
     """Return the adjoint of `gaussian_pool2d` for images of `size` (H, W): (N, C, Ho, Wo) -> (N, C, H, W).
 
     Raises

@@ -1,0 +1,79 @@
+"""The Nystrom factors (kappa(Z Z^T) + eps I)^(-1/2) of layers, and how much of a kernel their filters miss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_ckn import ops
+from tinygrad_ckn.backend import asarray, xp_of
+from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.graph import raw
+from tinygrad_ckn.modes import no_grad
+
+if TYPE_CHECKING:
+    from tinygrad_ckn.models.layer import CKNLayer
+
+_BLOCK = 2**22  # elements of a map of patches held at a time
+
+
+def factors(layers: Sequence[CKNLayer]) -> list[Sequence[Any]]:
+    """Return the factors (p/G, p/G) of each layer, one a group; those of a size in one stack: the threads share it."""
+    found: list[Any] = [layer.kept() for layer in layers]
+    stacks: dict[tuple[Any, ...], list[int]] = {}
+    for i, layer in enumerate(layers):
+        if found[i] is None:
+            key = layer.n_filters // layer.groups, layer.eps, layer.convention, layer.weight.dtype
+            stacks.setdefault(key, []).append(i)
+    for (_, eps, convention, _), numbers in stacks.items():
+        grams = ops.concatenate([layers[i].gram() for i in numbers])
+        roots = ops.inverse_sqrt(grams, eps=eps, convention=convention)  # (groups of all layers, p/G, p/G)
+        start = 0
+        for i in numbers:
+            found[i] = [roots[start + group] for group in range(layers[i].groups)]
+            start += layers[i].groups
+            layers[i].keep(found[i])
+    return found
+
+
+def nystrom_error(layer: CKNLayer, patches: Any) -> float:
+    """Return the share of the kernel that a layer's filters miss on patches: 0 nothing, 1 everything.
+
+    It is the relative error of the Gram matrix's trace, sum (K(x, x) - |psi(x)|^2) / sum K(x, x), K(x, x) = |x|^2,
+    which bounds the error of each element in between (Williams and Seeger 2001; Mairal 2016, section 2).
+
+    Parameters
+    ----------
+    layer
+        With filters on which the kernel is projected.
+    patches
+        (n, C*kh*kw), not all zero, as `sample_patches` draws them.
+
+    Raises
+    ------
+    ShapeError
+        If the patches are not of the layer's size.
+    DataError
+        If they are all zero.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn.models import CKNLayer
+    >>> layer = CKNLayer(1, 1, (1, 2))
+    >>> layer.set_filters([[1.0, 0.0]])
+    >>> round(nystrom_error(layer, np.array([[5.0, 0.0]])), 3), nystrom_error(layer, np.array([[0.0, 5.0]])) > 0.9
+    (0.001, True)
+    """
+    array = asarray(raw(patches), dtype=layer.weight.dtype, device=layer.weight.device)
+    xp = xp_of(array)
+    kept = whole = 0.0
+    step = max(1, _BLOCK // layer.n_filters)
+    with no_grad():
+        for start in range(0, len(array), step):
+            block = array[start : start + step]
+            kept += float(xp.square(raw(layer.embed(block))).sum(dtype="float64"))
+            centred = block if layer.centre is None else block - layer.centre.data.reshape(-1)
+            whole += float(xp.square(centred).sum(dtype="float64"))
+    if not whole > 0:
+        raise DataError("nystrom_error: argument patches expected some that are not zero, got none; draw more")
+    return (whole - kept) / whole
