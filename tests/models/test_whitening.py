@@ -1,0 +1,142 @@
+import itertools
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinygrad_ckn import Tensor, blockwise, enable_grad, no_grad, parallel
+from tinygrad_ckn.errors import ConfigError, DTypeError, ShapeError
+from tinygrad_ckn.models.whitening import LocalWhitening
+from tinygrad_ckn.testing import gradcheck
+
+rng = np.random.default_rng(0)
+
+
+def places(x: np.ndarray, kernel: tuple[int, int]) -> list[tuple[slice, slice, slice]]:
+    """Return where the patches of an image (C, H, W) lie, row by row."""
+    (_, height, width), (kh, kw) = x.shape, kernel
+    corners = itertools.product(range(height - kh + 1), range(width - kw + 1))
+    return [(slice(None), slice(i, i + kh), slice(j, j + kw)) for i, j in corners]
+
+
+def overlapped(patches: list[np.ndarray], where: list, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the image of which each pixel is the mean of the patches that contain it."""
+    total, count = np.zeros(shape), np.zeros(shape)
+    for patch, place in zip(patches, where, strict=True):
+        total[place] += patch
+        count[place] += 1
+    return total / count
+
+
+def locally_whitened(image: np.ndarray, kernel: tuple[int, int], floor: float = 0.0) -> np.ndarray:
+    """Whiten an image (C, H, W) as the recipe says; eigenvalues of at most `floor` of the largest count as it."""
+    where = places(image, kernel)
+    centred = [image[place] - image[place].mean(axis=(1, 2), keepdims=True) for place in where]
+    y = overlapped(centred, where, image.shape)
+    p = np.array([y[place].reshape(-1) for place in where])
+    e, u = np.linalg.eigh(p.T @ p)
+    w = u @ np.diag(np.maximum(e, floor * e.max()) ** -0.25) @ u.T
+    return overlapped([(w @ row).reshape(image[where[0]].shape) for row in p], where, image.shape)
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    channels=st.integers(1, 3),
+    size=st.tuples(st.integers(9, 12), st.integers(9, 12)),  # more patches than they have values
+    kernel=st.tuples(st.integers(1, 3), st.integers(2, 3)),
+)
+@settings(max_examples=15, deadline=None)
+def test_local_whitening_is_the_recipe(seed: int, channels: int, size, kernel) -> None:
+    x = np.random.default_rng(seed).random((2, channels, *size))
+    expected = np.array([locally_whitened(image, kernel) for image in x])
+    y = LocalWhitening(kernel, eps=1e-10)(x)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+def smooth(shape: tuple[int, ...]) -> np.ndarray:
+    """Return images in [0, 1] of which neighbouring pixels and channels are alike, as those of photographs are."""
+    x = np.random.default_rng(3).normal(size=shape)
+    for axis in (2, 3, 2, 3):
+        x = x + 0.9 * np.roll(x, 1, axis)
+    x = 0.2 * x + x.mean(axis=1, keepdims=True) + rng.normal(scale=0.01, size=shape)
+    return (x - x.min()) / (x.max() - x.min())
+
+
+def test_local_whitening_of_float32_images_of_cifars_size_agrees_within_1e_5() -> None:
+    x = smooth((3, 3, 32, 32)).astype("float32")
+    expected = np.array([locally_whitened(image.astype("float64"), (3, 3)) for image in x])
+    y = LocalWhitening()(x)
+    assert y.dtype == "float32"
+    assert np.abs(y - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_grey_images_have_singular_patches_and_are_whitened_in_the_other_directions() -> None:
+    x = np.repeat(smooth((2, 1, 12, 12)), 3, axis=1).astype("float32")
+    expected = np.array([locally_whitened(image.astype("float64"), (3, 3), floor=1e-8) for image in x])
+    np.testing.assert_allclose(LocalWhitening()(x), expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1.0])
+def test_a_constant_image_gives_zeros(value: float) -> None:
+    x = np.full((2, 3, 8, 8), value, dtype="float32")
+    x[0] = smooth((1, 3, 8, 8))[0]
+    y = LocalWhitening()(x)
+    assert np.abs(y[0]).max() > 1e-2
+    np.testing.assert_allclose(y[1], 0, atol=1e-7)
+
+
+def test_local_whitening_is_the_same_bits_however_the_work_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = smooth((7, 3, 10, 9)).astype("float32")
+    whole = LocalWhitening()(x)
+    monkeypatch.setattr(blockwise, "_BLOCK_BYTES", 1)
+    before = parallel.get_num_threads()
+    for threads in (1, 3):
+        parallel.set_num_threads(threads)
+        np.testing.assert_array_equal(LocalWhitening()(x), whole)
+    parallel.set_num_threads(before)
+
+
+def test_local_whitening_has_exact_gradients_of_order_1_and_2() -> None:
+    layer = LocalWhitening(2, eps=1e-3)
+
+    def recorded(x: Tensor) -> Tensor:
+        with enable_grad():  # the check takes values without recording, which are others in the last bits
+            return layer(x if x.requires_grad else Tensor(x.data, requires_grad=True))
+
+    assert gradcheck(recorded, [np.random.default_rng(1).random((2, 2, 6, 5))], order=2).error < 1e-6
+
+
+def test_recorded_tensors_give_what_arrays_give() -> None:
+    x = smooth((2, 3, 8, 8)).astype("float32")
+    layer = LocalWhitening()
+    expected = layer(x)
+    recorded = layer(Tensor(x, requires_grad=True))
+    assert recorded.requires_grad
+    assert recorded.dtype == "float32"
+    np.testing.assert_allclose(recorded.numpy(), expected, atol=1e-6 * np.abs(expected).max())
+    with no_grad():
+        plain = layer(Tensor(x, requires_grad=True))
+    assert not plain.requires_grad
+    np.testing.assert_array_equal(plain.numpy(), expected)
+
+
+def test_nothing_is_learned_and_the_shape_stays() -> None:
+    layer = LocalWhitening((3, 2), eps=1e-6)
+    assert layer.fit(np.zeros((2, 1, 4, 4))) is layer
+    assert layer.state_dict() == {}
+    assert layer.output_shape((3, 8, 9)) == (3, 8, 9)
+    assert layer(np.zeros((0, 3, 8, 9))).shape == (0, 3, 8, 9)
+    assert json.loads(json.dumps(layer.config())) == {"name": "local_whitening", "kernel_size": [3, 2], "eps": 1e-6}
+
+
+def test_bad_input_gets_a_sentence() -> None:
+    with pytest.raises(ShapeError, match=r"at least the kernel's extent \(3, 3\), got \(2, 8\)"):
+        LocalWhitening()(np.zeros((1, 3, 2, 8)))
+    with pytest.raises(ShapeError, match=r"x expected shape \(N, C, H, W\), got \(3, 8, 8\)"):
+        LocalWhitening()(np.zeros((3, 8, 8)))
+    with pytest.raises(DTypeError, match="floating dtype, got uint8"):
+        LocalWhitening()(np.zeros((1, 3, 8, 8), dtype="uint8"))
+    with pytest.raises(ConfigError, match="eps expected a number >= 1e-10, got 0"):
+        LocalWhitening(eps=0)
