@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import inv, sqrtm
 
 from tinygrad_ckn import Tensor, blockwise, enable_grad, no_grad, parallel
-from tinygrad_ckn.errors import ConfigError, DTypeError, ShapeError
-from tinygrad_ckn.models.whitening import LocalWhitening
+from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, ShapeError
+from tinygrad_ckn.models import preprocessor
+from tinygrad_ckn.models.whitening import LocalWhitening, PatchZCA
 from tinygrad_ckn.testing import gradcheck
-
-rng = np.random.default_rng(0)
 
 
 def places(x: np.ndarray, kernel: tuple[int, int]) -> list[tuple[slice, slice, slice]]:
@@ -57,7 +57,8 @@ def test_local_whitening_is_the_recipe(seed: int, channels: int, size, kernel) -
 
 def smooth(shape: tuple[int, ...]) -> np.ndarray:
     """Return images in [0, 1] of which neighbouring pixels and channels are alike, as those of photographs are."""
-    x = np.random.default_rng(3).normal(size=shape)
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=shape)
     for axis in (2, 3, 2, 3):
         x = x + 0.9 * np.roll(x, 1, axis)
     x = 0.2 * x + x.mean(axis=1, keepdims=True) + rng.normal(scale=0.01, size=shape)
@@ -131,12 +132,94 @@ def test_nothing_is_learned_and_the_shape_stays() -> None:
     assert json.loads(json.dumps(layer.config())) == {"name": "local_whitening", "kernel_size": [3, 2], "eps": 1e-6}
 
 
-def test_bad_input_gets_a_sentence() -> None:
-    with pytest.raises(ShapeError, match=r"at least the kernel's extent \(3, 3\), got \(2, 8\)"):
-        LocalWhitening()(np.zeros((1, 3, 2, 8)))
+def test_bad_input_of_local_whitening_gets_a_sentence() -> None:
+    for small in (lambda: LocalWhitening()(np.zeros((1, 3, 2, 8))), lambda: LocalWhitening().output_shape((3, 2, 8))):
+        with pytest.raises(ShapeError, match=r"at least the kernel's extent \(3, 3\), got \(2, 8\)"):
+            small()
     with pytest.raises(ShapeError, match=r"x expected shape \(N, C, H, W\), got \(3, 8, 8\)"):
         LocalWhitening()(np.zeros((3, 8, 8)))
-    with pytest.raises(DTypeError, match="floating dtype, got uint8"):
+    with pytest.raises(DTypeError, match="float32 or float64, got uint8; divide them by 255"):
         LocalWhitening()(np.zeros((1, 3, 8, 8), dtype="uint8"))
+    for value in (np.nan, np.inf):
+        x = smooth((2, 3, 8, 8))
+        x[1, 2, 3, 4] = value
+        with pytest.raises(DataError, match="expected images of finite numbers, got NaN or infinity"):
+            LocalWhitening()(x)
     with pytest.raises(ConfigError, match="eps expected a number >= 1e-10, got 0"):
         LocalWhitening(eps=0)
+
+
+def normalised(v: np.ndarray) -> np.ndarray:
+    return (v - v.mean()) / np.sqrt(v.var() + 10 / 255**2)
+
+
+def patches_of(image: np.ndarray, kernel: tuple[int, int], contrast: str) -> np.ndarray:
+    """Return the patches of an image (C, H, W) as rows, of normal contrast."""
+    if contrast == "image":
+        image = normalised(image)
+    rows = [image[place].reshape(-1) for place in places(image, kernel)]
+    return np.array([normalised(row) for row in rows] if contrast == "patch" else rows)
+
+
+@pytest.mark.parametrize("contrast", ["image", "patch"])
+@pytest.mark.parametrize("kernel", [(3, 3), (1, 2)])
+def test_patch_zca_is_the_formula(contrast: str, kernel: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    train, test = smooth((5, 2, 7, 6)), smooth((2, 2, 9, 5))
+    p = np.concatenate([patches_of(image, kernel, contrast) for image in train])
+    w = inv(sqrtm(np.cov(p.T, bias=True) + 0.2 * np.eye(p.shape[1])))
+    expected = []
+    for image in test:
+        where = places(image, kernel)
+        rows = (patches_of(image, kernel, contrast) - p.mean(axis=0)) @ w.T
+        expected.append(overlapped([row.reshape(2, *kernel) for row in rows], where, image.shape))
+    monkeypatch.setattr(preprocessor, "_BLOCK", 2 * 2 * 7 * 6)  # 2 images
+    layer = PatchZCA(kernel, eps=0.2, contrast=contrast).fit(train)
+    np.testing.assert_allclose(layer(test), expected, atol=1e-11)
+    single = layer(test.astype("float32"))
+    assert single.dtype == "float32"
+    np.testing.assert_allclose(single, expected, atol=1e-4)
+
+
+def test_patches_whitened_with_a_small_eps_are_white() -> None:
+    x = smooth((20, 1, 9, 9))
+    layer = PatchZCA(2, eps=1e-9).fit(x)
+    p = np.concatenate([patches_of(image, (2, 2), "image") for image in x])
+    white = (p - layer.mean.numpy()) @ layer.whitening.numpy().T
+    np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(4), atol=1e-5)
+
+
+@pytest.mark.parametrize("contrast", ["image", "patch"])
+def test_patch_zca_has_exact_gradients_of_order_1_and_2(contrast: str) -> None:
+    x = smooth((3, 2, 5, 4))
+    layer = PatchZCA((2, 3), contrast=contrast).fit(x)
+    assert gradcheck(layer, [x[:2]], order=2).error < 1e-6
+
+
+def test_patch_zca_of_tensors_is_that_of_arrays() -> None:
+    x = smooth((3, 3, 8, 8)).astype("float32")
+    layer = PatchZCA().fit(Tensor(x))
+    plain, recorded = layer(Tensor(x)), layer(Tensor(x, requires_grad=True))
+    assert (plain.requires_grad, recorded.requires_grad) == (False, True)
+    np.testing.assert_array_equal(plain.numpy(), layer(x))
+    np.testing.assert_allclose(recorded.numpy(), layer(x), atol=1e-6)
+    np.testing.assert_array_equal(layer.mean.numpy(), PatchZCA().fit(x).mean.numpy())
+
+
+def test_a_constant_image_has_no_contrast() -> None:
+    x = smooth((3, 1, 6, 6))
+    x[1] = 0.3
+    layer = PatchZCA(2).fit(x)
+    w, mean = layer.whitening.numpy(), layer.mean.numpy()
+    where = places(x[1], (2, 2))
+    expected = overlapped([(-w @ mean).reshape(1, 2, 2)] * len(where), where, (1, 6, 6))
+    np.testing.assert_allclose(layer(x)[1], expected, atol=1e-12)
+
+
+def test_bad_input_of_patch_zca_gets_a_sentence() -> None:
+    with pytest.raises(ConfigError, match="contrast expected 'image' or 'patch', got 'pixel'"):
+        PatchZCA(contrast="pixel")
+    with pytest.raises(ConfigError, match="eps expected a number > 0, got -1"):
+        PatchZCA(eps=-1)
+    for small in (lambda: PatchZCA(9).fit(np.zeros((1, 3, 8, 8))), lambda: PatchZCA(9).output_shape((3, 8, 8))):
+        with pytest.raises(ShapeError, match=r"PatchZCA: .*at least the kernel's extent \(9, 9\), got \(8, 8\)"):
+            small()
