@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, ShapeError
+from tinygrad_ckn.models import preprocessor
 from tinygrad_ckn.models.preprocessing import PatchZCA, Standardize, preprocessing
 
 rng = np.random.default_rng(0)
@@ -33,7 +34,9 @@ def test_use_before_fit_is_refused(make, channels: int | None) -> None:
 
 
 @learned
-def test_training_images_are_checked(make) -> None:
+@pytest.mark.parametrize("block", [1, 2**20])
+def test_training_images_are_checked(make, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preprocessor, "_BLOCK", block)
     x = rng.random((3, 2, 6, 5))
     for value in (np.nan, np.inf):
         bad = x.copy()

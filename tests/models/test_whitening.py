@@ -109,18 +109,19 @@ def test_local_whitening_has_exact_gradients_of_order_1_and_2() -> None:
     assert gradcheck(recorded, [np.random.default_rng(1).random((2, 2, 6, 5))], order=2).error < 1e-6
 
 
-def test_recorded_tensors_give_what_arrays_give() -> None:
-    x = smooth((2, 3, 8, 8)).astype("float32")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_recorded_tensors_give_what_arrays_give(dtype: str) -> None:
+    x = smooth((2, 3, 8, 8)).astype(dtype)
     layer = LocalWhitening()
     expected = layer(x)
     recorded = layer(Tensor(x, requires_grad=True))
-    assert recorded.requires_grad
-    assert recorded.dtype == "float32"
+    assert (recorded.requires_grad, recorded.dtype) == (True, dtype)
     np.testing.assert_allclose(recorded.numpy(), expected, atol=1e-6 * np.abs(expected).max())
     with no_grad():
         plain = layer(Tensor(x, requires_grad=True))
-    assert not plain.requires_grad
-    np.testing.assert_array_equal(plain.numpy(), expected)
+    for y in (plain, layer(Tensor(x))):
+        assert not y.requires_grad
+        np.testing.assert_array_equal(y.numpy(), expected)
 
 
 def test_nothing_is_learned_and_the_shape_stays() -> None:
@@ -200,6 +201,7 @@ def test_patch_zca_of_tensors_is_that_of_arrays() -> None:
     layer = PatchZCA().fit(Tensor(x))
     plain, recorded = layer(Tensor(x)), layer(Tensor(x, requires_grad=True))
     assert (plain.requires_grad, recorded.requires_grad) == (False, True)
+    assert recorded.dtype == "float32"
     np.testing.assert_array_equal(plain.numpy(), layer(x))
     np.testing.assert_allclose(recorded.numpy(), layer(x), atol=1e-6)
     np.testing.assert_array_equal(layer.mean.numpy(), PatchZCA().fit(x).mean.numpy())
