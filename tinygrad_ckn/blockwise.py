@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from tinygrad_ckn import parallel
-from tinygrad_ckn.backend import CPU, backend_of, to_numpy
+from tinygrad_ckn.backend import CPU, Shape, backend_of, to_numpy, xp_of
 from tinygrad_ckn.cpu import linear
 
 _BLOCK = 4096  # examples taken at a time, at most
 _BLOCK_BYTES = 2**22  # of features on the CPU: in cache for the second product, yet threads seldom change hands
 _LEAST = 256  # examples in a block, where they are wide
+_DEVICE_BYTES = 2**28  # of arrays made on the way, on a GPU
 
 
 @contextmanager
@@ -32,6 +33,26 @@ def blocks_of(features: Any, n: int) -> list[slice]:
     size = features.shape[1] * features.itemsize
     limit = min(_BLOCK * size, _BLOCK_BYTES) if backend_of(features) is CPU else _BLOCK * size
     return parallel.tiles(n, size, limit=limit, least=min(_BLOCK, _LEAST))
+
+
+def map_blocks(function: Callable[[Any], Any], images: Any, shape: Shape, size: float) -> Any:
+    """Return a new array of a shape (N, ...) and the dtype of images (N, ...), a block of them at a time.
+
+    function makes (n, ...) of n images, and takes `size` bytes for each of them on the way.
+    """
+    on_host = backend_of(images) is CPU
+    y = parallel.empty(shape, images.dtype) if on_host else xp_of(images).empty(shape, images.dtype)
+
+    def fill(block: slice) -> None:
+        y[block] = function(images[block])
+
+    blocks = parallel.tiles(len(images), size, limit=_BLOCK_BYTES if on_host else _DEVICE_BYTES)
+    if on_host:
+        parallel.for_each(fill, blocks)
+    else:
+        for block in blocks:
+            fill(block)
+    return y
 
 
 def sum_over(features: Any, add: Callable[[slice, Any], None], blocks: list[slice], start: Callable[[], Any]) -> Any:
