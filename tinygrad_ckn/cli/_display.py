@@ -33,6 +33,8 @@ def line_of(progress: Progress) -> str | None:
             f"{progress.phase} {progress.done} of {progress.total}: loss {values['loss']:.4f}, "
             f"training accuracy {values['train_accuracy']:.4f}"
         )
+        if "validation_accuracy" in values:
+            told += f", validation accuracy {values['validation_accuracy']:.4f}"
     return f"{told}, {values['seconds']:.1f} s"
 
 

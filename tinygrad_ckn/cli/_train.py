@@ -23,9 +23,13 @@ from tinygrad_ckn.cli._common import (
 from tinygrad_ckn.cli._display import Display
 from tinygrad_ckn.cli._profile import show_profile
 from tinygrad_ckn.data import AUGMENTATIONS
-from tinygrad_ckn.models import PRESETS
+from tinygrad_ckn.models import PRESETS, Descent
+from tinygrad_ckn.models.classifier import LOSSES
+from tinygrad_ckn.models.preprocessing import PREPROCESSORS
 from tinygrad_ckn.training import loop
-from tinygrad_ckn.training.options import BATCH_SIZE, EPOCHS, LR, N_PATCHES, resolve
+from tinygrad_ckn.training.options import ITERATIONS, N_PATCHES, resolve
+
+DESCENT = "Supervised training"
 
 
 def train(
@@ -47,19 +51,99 @@ def train(
             "by stochastic gradient descent. By default unsupervised for unsup-*, supervised for the others.",
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help=f"Of the descent; default {EPOCHS}. Supervised only.")] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help=f"Images a step of the descent; default {BATCH_SIZE}. Supervised only.")
+    preprocess: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join((*PREPROCESSORS, "none")),
+            help="What images go through first; by default local_whitening for cifar10, none otherwise.",
+        ),
     ] = None,
-    lr: Annotated[float | None, typer.Option(help=f"Rate of the first step; default {LR:g}. Supervised only.")] = None,
+    mirror: Annotated[
+        bool | None,
+        typer.Option(
+            help="Add up the scores of each image and its mirror image, left to right; by default for cifar10."
+        ),
+    ] = None,
+    loss: Annotated[str, typer.Option(metavar="|".join(LOSSES), help="Of the classifier.")] = "squared_hinge",
+    patches: Annotated[int, typer.Option(help="Patches for k-means in each layer, at most.")] = N_PATCHES,
+    iterations: Annotated[int, typer.Option(help="Of k-means, at most.")] = ITERATIONS,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=DESCENT, help=f"At most so many times through the images; default {Descent.epochs}."
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=DESCENT,
+            help=f"Images a step; default {Descent.batch_size}.",
+        ),
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=DESCENT,
+            metavar="sgd|adam",
+            help=f"Default {Descent.optimizer}.",
+        ),
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel=DESCENT,
+            help=f"Learning rate after the warm-up; default {Descent.lr:g}.",
+        ),
+    ] = None,
+    warmup: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel=DESCENT, help=f"Epochs in which the rate rises from 0; default {Descent.warmup:g}."
+        ),
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=DESCENT,
+            metavar="cosine|step|constant",
+            help=f"Of the rate from there on; default {Descent.schedule}.",
+        ),
+    ] = None,
+    scheme: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=DESCENT,
+            metavar="joint|alternating",
+            help="alternating: the classifier is solved before each epoch of the filters.",
+        ),
+    ] = None,
+    resolve_every: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=DESCENT, help="Epochs after which the classifier is solved anew; by default never."
+        ),
+    ] = None,
+    validation: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel=DESCENT,
+            help=f"Share of the training images held out to keep the best epoch; default {Descent.validation:g}.",
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=DESCENT, help="Epochs without a better one after which it ends; by default it goes on."
+        ),
+    ] = None,
     augment: Annotated[
         str | None,
         typer.Option(
+            rich_help_panel=DESCENT,
             metavar="|".join(AUGMENTATIONS),
-            help="Show the descent each image shifted by up to 4 pixels, every other one mirrored. Supervised only.",
+            help="Shift each image by up to 4 pixels, mirror every other one.",
         ),
     ] = None,
-    patches: Annotated[int, typer.Option(help="Patches for k-means in each layer, at most.")] = N_PATCHES,
     seed: Annotated[int, typer.Option(help="Of everything random: the same seed gives the same model.")] = 0,
     device: Device = "cpu",
     out: Annotated[
@@ -89,13 +173,24 @@ def train(
     tinygrad-ckn train --data cifar10 --data-dir ~/cifar --model ckn5 --epochs 50 --device cuda
     """
     options: dict[str, Any] = {
+        "preprocessing": preprocess,
         "model": model,
         "mode": mode,
+        "mirrored": mirror,
+        "loss": loss,
+        "n_patches": patches,
+        "iterations": iterations,
         "epochs": epochs,
         "batch_size": batch_size,
         "lr": lr,
+        "optimizer": optimizer,
+        "warmup": warmup,
+        "schedule": schedule,
+        "scheme": scheme,
+        "resolve_every": resolve_every,
+        "validation": validation,
+        "patience": patience,
         "augment": augment,
-        "n_patches": patches,
         "seed": seed,
         "device": device,
     }

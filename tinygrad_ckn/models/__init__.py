@@ -3,18 +3,20 @@
 from tinygrad_ckn.models import kernels
 from tinygrad_ckn.models.ckn import CKN
 from tinygrad_ckn.models.classifier import LinearFit, fit_linear
-from tinygrad_ckn.models.fitting import Progress
+from tinygrad_ckn.models.descent import Descent
 from tinygrad_ckn.models.kmeans import Clustering, spherical_kmeans
 from tinygrad_ckn.models.layer import CKNLayer
 from tinygrad_ckn.models.nystrom import nystrom_error
 from tinygrad_ckn.models.patches import sample_patches
 from tinygrad_ckn.models.presets import PRESETS
+from tinygrad_ckn.models.progress import Progress
 
 __all__ = [
     "CKN",
     "PRESETS",
     "CKNLayer",
     "Clustering",
+    "Descent",
     "LinearFit",
     "Progress",
     "fit_linear",

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
-from tinygrad_ckn.backend import Generator, is_whole, xp_of
+from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.backend import rng as generator
-from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models import fitting
-from tinygrad_ckn.models.encoding import MEMORY, in_blocks
-from tinygrad_ckn.models.fitting import Progress, quiet
-from tinygrad_ckn.models.inputs import check_images, check_labels
+from tinygrad_ckn.models.descent import Descent
 from tinygrad_ckn.models.layer import CKNLayer
+from tinygrad_ckn.models.network import Network
 from tinygrad_ckn.models.nystrom import factors
-from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.models.presets import preset_layers
-from tinygrad_ckn.modes import modes
-from tinygrad_ckn.nn import Linear, Module
-from tinygrad_ckn.ops._windows import pair
-from tinygrad_ckn.tensor import Tensor
+from tinygrad_ckn.models.progress import Progress, quiet
 
 
-class CKN(Module):
-    """A convolutional kernel network for images of one size.
+class CKN(Network):
+    """A convolutional kernel network for images of one size (Mairal 2016, arXiv 1605.06265).
 
     Parameters
     ----------
@@ -37,6 +29,11 @@ class CKN(Module):
         Number of classes, at least 2.
     layers
         Sequence of CKNLayers; each takes as many channels as the one before has filters.
+    preprocessing
+        What images go through first: one of `models.preprocessing`, its name or configuration, or a list of them.
+    mirrored
+        Whether scores are the means of those of an image and of its mirror image, left to right; the classifier is
+        then fitted on both.
     rng
         Generator or seed of the classifier's initial weights.
 
@@ -57,40 +54,7 @@ class CKN(Module):
     (5, 24)
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        image_size: int | Sequence[int],
-        n_classes: int,
-        layers: Sequence[CKNLayer],
-        *,
-        rng: Generator | int | None = None,
-    ) -> None:
-        if not is_whole(n_classes, 2):
-            raise ConfigError(f"CKN: argument n_classes expected a whole number >= 2, got {n_classes!r}")
-        if isinstance(layers, CKNLayer):
-            raise ConfigError(
-                "CKN: argument layers expected a sequence of CKNLayers, got one CKNLayer; put it in a list"
-            )
-        if not layers or not all(isinstance(layer, CKNLayer) for layer in layers):
-            raise ConfigError(f"CKN: argument layers expected at least one CKNLayer and nothing else, got {layers!r}")
-        self.in_channels = in_channels
-        self.image_size = pair("CKN", "image_size", image_size, 1)
-        self.n_classes = int(n_classes)
-        self.layers = list(layers)
-        size, channels = self.image_size, in_channels
-        for i, layer in enumerate(self.layers):
-            if layer.in_channels != channels:
-                raise ConfigError(
-                    f"CKN: layers[{i}] expected in_channels = {channels}, the channels before it, "
-                    f"got {layer.in_channels}"
-                )
-            size, channels = layer.output_size(size), layer.n_filters
-        dtypes = {str(layer.weight.dtype) for layer in self.layers}
-        if len(dtypes) > 1:
-            raise ConfigError(f"CKN: layers expected one dtype, got {' and '.join(sorted(dtypes))}")
-        self.dtype = dtypes.pop()
-        self.classifier = Linear(channels * math.prod(size), n_classes, rng=generator(rng), dtype=self.dtype)
+    layer_type = CKNLayer
 
     @classmethod
     def preset(
@@ -100,9 +64,11 @@ class CKN(Module):
         in_channels: int,
         image_size: int | Sequence[int],
         n_classes: int,
+        preprocessing: Any = None,
+        mirrored: bool = False,
         rng: Generator | int | None = None,
     ) -> Self:
-        """Return a published architecture: unsup-32-64, unsup-64-256, unsup-256-1024, ckn5 or ckn14.
+        """Return a published architecture, one of `models.PRESETS`.
 
         Raises
         ------
@@ -115,128 +81,16 @@ class CKN(Module):
         5
         """
         random = generator(rng)
-        return cls(in_channels, image_size, n_classes, preset_layers(name, in_channels, random), rng=random)
-
-    def images(self, x: Any) -> Any:
-        """Return images, checked, in the model's dtype; Tensors stay Tensors.
-
-        Raises
-        ------
-        ShapeError
-            If they are not of shape (N, C, H, W) with this model's C, H and W.
-        DTypeError
-            If they are integers, which are not scaled as the training images were.
-        """
-        x = check_images(x, (self.in_channels, *self.image_size))
-        return x if x.dtype == self.dtype else x.astype(self.dtype)
-
-    def features(self, x: Any) -> Any:
-        """Return the last map of images (N, C, H, W), flattened: (N, D).
-
-        Where no gradient can be asked for, images go through in blocks, so that memory stays bounded.
-        """
-        x = self.images(x)
-        recorded = modes.recording and (
-            (isinstance(x, Tensor) and x.requires_grad) or any(layer.weight.requires_grad for layer in self.layers)
+        layers = preset_layers(name, in_channels, random)
+        return cls(
+            in_channels, image_size, n_classes, layers, preprocessing=preprocessing, mirrored=mirrored, rng=random
         )
-        if recorded:
-            return self._through(x)
-        array = raw(x)
-        y = xp_of(array).empty((len(array), self.classifier.in_features), dtype=self.dtype)
-        for block in blocks(len(array), self.largest_map()):
-            y[block] = raw(self._through(array[block]))
-        return Tensor.wrap(y)
 
-    def _through(self, x: Any) -> Any:
+    def stacked(self, x: Any) -> Any:
+        """Return the last map of preprocessed images; the factors of all layers are computed together."""
         for layer, of_layer in zip(self.layers, factors(self.layers), strict=True):
             x = layer(x, of_layer)
-        return x.reshape((x.shape[0], -1))
-
-    def largest_map(self) -> int:
-        """Return the number of elements an image has in the largest map that is held: before pooling, if not fused."""
-        size, largest = self.image_size, 0
-        for layer in self.layers:
-            largest, size = max(largest, layer.held(size)), layer.output_size(size)
-        return largest
-
-    def forward(self, x: Any) -> Any:
-        """Return class scores (N, n_classes) of images (N, C, H, W)."""
-        return self.classifier(self.features(x))
-
-    def encode(self, images: Any, out: Any = None, *, batch_size: int | None = None) -> Any:
-        """Return features (N, D) as an array, in eval mode and without recording; memory holds few images' maps.
-
-        Parameters
-        ----------
-        images
-            (N, C, H, W), floats; in memory or in a file (numpy.memmap).
-        out
-            An array (N, D) of the model's dtype to fill, or the path of an .npy file, which is written anew and
-            returned memory-mapped.
-        batch_size
-            Images taken at a time; None: by the size of the maps.
-
-        Raises
-        ------
-        ShapeError, DTypeError, ConfigError
-            If images are not of the model's size or dtype, `out` does not fit, or batch_size is no whole number >= 1.
-        """
-        return in_blocks(self, self.features, images, self.classifier.in_features, out, batch_size)
-
-    def scores(self, images: Any) -> Any:
-        """Return class scores (N, n_classes) as an array, in blocks of images."""
-        return in_blocks(self, self, images, self.n_classes)
-
-    def predict(self, images: Any) -> Any:
-        """Return the class of each image: integers (N,).
-
-        Parameters
-        ----------
-        images
-            (N, C, H, W), floats, scaled as the training images were: the loaders of `tinygrad_ckn.data` give [0, 1].
-
-        Raises
-        ------
-        ShapeError
-            If the images are not of the model's size.
-        DTypeError
-            If they are integers.
-        """
-        return self.scores(images).argmax(axis=1)
-
-    def accuracy(self, images: Any, labels: Any) -> float:
-        """Return the share of images whose predicted class is the label.
-
-        Raises
-        ------
-        DataError
-            If there are no images, or labels are not one class number for each.
-        """
-        return float((self.predict(images) == self.labels(labels, len(images))).mean())
-
-    def labels(self, labels: Any, n: int) -> Any:
-        """Return labels, checked: n >= 1 integers (n,) from 0 to n_classes - 1.
-
-        Raises
-        ------
-        DataError
-            If they are not.
-        """
-        return check_labels(labels, n, self.n_classes)
-
-    def training_set(self, images: Any, labels: Any) -> tuple[Any, Any]:
-        """Return images and labels as arrays, checked.
-
-        Raises
-        ------
-        ShapeError, DataError
-            If the images are not of the model's size, there are none, or the labels are not of two classes at least.
-        """
-        array = self._array(images)
-        y = self.labels(labels, len(array))
-        if int(y.min()) == int(y.max()):
-            raise DataError(f"CKN: expected labels of at least two classes to train on, got only class {y[0]}")
-        return array, y
+        return x
 
     def fit_unsupervised(
         self,
@@ -268,31 +122,8 @@ class CKN(Module):
         DataError
             If there are no images, or too few distinct patches for the filters.
         """
-        fitting.fit_filters(
-            self, self._array(images), n_patches=n_patches, iterations=iterations, rng=generator(rng), report=report
-        )
-        return self
-
-    def fit_classifier(
-        self,
-        images: Any,
-        labels: Any,
-        *,
-        loss: str = "cross_entropy",
-        l2: float | None = None,
-        iterations: int = 30,
-        memory: int = MEMORY,
-        rng: Generator | int | None = None,
-        report: Callable[[Progress], None] = quiet,
-    ) -> Self:
-        """Fit the linear classifier on the features of images; arguments as for `models.classifier.fit_linear`.
-
-        Features of more than `memory` bytes, 8 GiB by default, go to a temporary file while it is fitted.
-        """
-        array, y = self.training_set(images, labels)
-        fitting.fit_classifier(
-            self, array, y, loss=loss, l2=l2, iterations=iterations, memory=memory, rng=generator(rng), report=report
-        )
+        random, prepared = generator(rng), self.fit_preprocessing(images)
+        fitting.fit_filters(self, prepared, n_patches=n_patches, iterations=iterations, rng=random, report=report)
         return self
 
     def fit(
@@ -300,36 +131,29 @@ class CKN(Module):
         images: Any,
         labels: Any,
         *,
-        epochs: int = 10,
-        batch_size: int = 128,
-        lr: float = 0.01,
-        momentum: float = 0.9,
+        descent: Descent | None = None,
         loss: str = "cross_entropy",
-        l2: float = 1e-5,
+        l2: float | None = None,
         n_patches: int = 100_000,
-        augment: Callable[[Any, Generator], Any] | None = None,
+        iterations: int = 10,
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = quiet,
     ) -> Self:
-        """Train end to end: filters by k-means, classifier by L-BFGS, then SGD through everything, classifier again.
+        """Learn everything: filters by k-means, the classifier by L-BFGS; with a descent, then end to end.
 
-        Minimises (1/n) sum L(y_i, <W, features_i>) + l2/2 |W|^2 over the classifier W and all filters on their spheres.
+        The descent minimises (1/n) sum L(y_i, <W, features_i>) + l2/2 |W|^2 over the classifier W and all filters on
+        their spheres; at last the classifier is fitted again.
 
         Parameters
         ----------
         images, labels
             (N, C, H, W), floats scaled as for `fit_unsupervised`, and integers (N,).
-        epochs, batch_size, lr, momentum
-            Of SGD; the rate falls to 0 on a cosine.
-        loss
+        descent
+            How filters learn from labels; None: they do not.
+        loss, l2
             As for `fit_classifier`.
-        l2
-            Regularisation while the filters learn, in the terms of `fit_classifier`; for the classifier that is fitted
-            at last, the best one is found on a part held out.
-        n_patches
+        n_patches, iterations
             As for `fit_unsupervised`.
-        augment
-            Makes the images that SGD is shown of those of a batch and a generator; as `tinygrad_ckn.data.crop_flip`.
         rng
             Generator or seed.
         report
@@ -337,62 +161,14 @@ class CKN(Module):
 
         Raises
         ------
-        ConfigError
-            If an option is out of its range.
         DataError
             If images or labels are not what they should be.
         GradientError
-            If the loss becomes NaN or infinite.
+            If the loss becomes NaN or infinite; the parameters are then those of the best epoch before.
         """
-        fitting.check_descent(epochs, batch_size)
         random = generator(rng)
         array, y = self.training_set(images, labels)
-        fitting.fit_filters(self, array, n_patches=n_patches, iterations=10, rng=random, report=report)
-        start = fitting.fit_classifier(self, array, y, loss=loss, l2=l2, iterations=30, rng=random, report=report)
-        fitting.descend(
-            self,
-            array,
-            y,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            momentum=momentum,
-            loss=loss,
-            l2=l2 * start.scale**2,
-            augment=augment,
-            rng=random,
-            report=report,
-        )
-        fitting.fit_classifier(self, array, y, loss=loss, l2=None, iterations=30, rng=random, report=report)
+        prepared = self.fit_preprocessing(array)
+        fitting.fit_filters(self, prepared, n_patches=n_patches, iterations=iterations, rng=random, report=report)
+        fitting.fit_labelled(self, prepared, y, descent=descent, loss=loss, l2=l2, rng=random, report=report)
         return self
-
-    def _array(self, images: Any) -> Any:
-        array = raw(self.images(images))
-        if not len(array):
-            raise DataError("CKN: expected at least one image to train on, got none")
-        return array
-
-    def config(self) -> dict[str, Any]:
-        """Return what `from_config` needs to build this architecture again, as JSON takes it."""
-        return {
-            "model": "CKN",
-            "in_channels": self.in_channels,
-            "image_size": list(self.image_size),
-            "n_classes": self.n_classes,
-            "layers": [layer.config() for layer in self.layers],
-        }
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Return a model of this architecture, untrained.
-
-        Raises
-        ------
-        ConfigError
-            If the configuration is not one that `config()` gives.
-        """
-        try:
-            layers = [CKNLayer(**options) for options in config["layers"]]
-            return cls(config["in_channels"], config["image_size"], config["n_classes"], layers)
-        except (KeyError, TypeError) as error:
-            raise ConfigError(f"CKN.from_config: expected what config() returns, got {config!r}") from error

@@ -12,21 +12,25 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_ckn.backend import CPU, Shape, backend_of, is_array, is_whole, to_numpy, xp_of
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.models.inputs import check_images
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.modes import no_grad
 
 if TYPE_CHECKING:
-    from tinygrad_ckn.models.ckn import CKN
+    from tinygrad_ckn.models.network import Network
 
 MEMORY = 2**33  # bytes of features that are kept in memory; more go to a file
 
 
+def mirror(images: Any) -> Any:
+    """Return images (N, C, H, W) with left and right exchanged."""
+    return images[:, :, :, ::-1]
+
+
 def in_blocks(
-    model: CKN,
+    model: Network,
     function: Callable[[Any], Any],
     images: Any,
-    width: int,
+    shape: Shape,
     out: Any = None,
     batch_size: int | None = None,
 ) -> Any:
@@ -37,39 +41,37 @@ def in_blocks(
     model
         In eval mode while this goes on.
     function
-        Makes (n, width) of n images.
+        Makes (n, *shape) of n images.
     images
-        (N, C, H, W).
-    width
-        Of the result, which has the model's dtype.
+        (N, C, H, W), such as the function takes.
+    shape
+        Of the result for an image; it has the model's dtype.
     out
-        An array (N, width), the path of an .npy file, which is written anew, or None for an array where images are.
+        An array (N, *shape), the path of an .npy file, which is written anew, or None for an array where images are.
     batch_size
         Images at a time; None: by the size of the maps.
 
     Returns
     -------
     array
-        (N, width): `out`, or the file's content, memory-mapped, or a new array.
+        (N, *shape): `out`, or the file's content, memory-mapped, or a new array.
 
     Raises
     ------
     ConfigError
         If batch_size is no whole number of at least 1.
     ShapeError
-        If `out` is an array of another shape or dtype, or images are not of the model's size.
-    DTypeError
-        If they are integers.
+        If `out` is an array of another shape or dtype.
     """
     if batch_size is not None and not is_whole(batch_size, 1):
         raise ConfigError(f"encode: argument batch_size expected a whole number >= 1 or None, got {batch_size!r}")
-    array = raw(check_images(images, (model.in_channels, *model.image_size)))
+    array = raw(images)
     cuts = blocks(len(array), model.largest_map()) if batch_size is None else blocks(len(array), 1, batch_size)
     training = model.training
     model.eval()
     try:
         with no_grad():
-            return _filled(out, lambda x: raw(function(x)), array, (len(array), width), model.dtype, cuts)
+            return _filled(out, lambda x: raw(function(x)), array, (len(array), *shape), model.dtype, cuts)
     finally:
         model.train(training)
 
@@ -112,11 +114,11 @@ def _into_file(
 
 
 def room_for(shape: Shape, dtype: str, memory: int, images: Any) -> Any:
-    """Return None if features of host images fit in so many bytes, else an array in a temporary file.
+    """Return an array for features: where images are, or, of host images, beyond so many bytes in a temporary file.
 
     The file has no name, or loses it when the array is given up; it lies where `tempfile.gettempdir()` says.
     """
     if backend_of(images) is not CPU or math.prod(shape) * CPU.xp.dtype(dtype).itemsize <= memory:
-        return None
+        return xp_of(images).empty(shape, dtype=dtype)
     with tempfile.TemporaryFile() as file:
         return CPU.xp.memmap(file, dtype=dtype, mode="w+", shape=shape)

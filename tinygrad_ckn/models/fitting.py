@@ -1,39 +1,24 @@
-"""How a CKN learns: filters without labels, the classifier, and everything by stochastic gradient descent."""
+"""How a network learns, on images after preprocessing: filters without labels, the classifier, then everything."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_ckn.backend import Generator, is_whole, xp_of
-from tinygrad_ckn.errors import ConfigError, GradientError
+from tinygrad_ckn.backend import Generator, xp_of
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.models.classifier import L2_GRID, LOSSES, LinearFit, fit_linear
-from tinygrad_ckn.models.encoding import MEMORY, room_for
+from tinygrad_ckn.models.classifier import L2_GRID, LinearFit, fit_linear
+from tinygrad_ckn.models.descent import Descent, descend, hold_out
+from tinygrad_ckn.models.encoding import MEMORY, in_blocks, mirror, room_for
 from tinygrad_ckn.models.kmeans import spherical_kmeans
 from tinygrad_ckn.models.patches import sample_patches
+from tinygrad_ckn.models.progress import Progress, quiet
 from tinygrad_ckn.modes import no_grad
-from tinygrad_ckn.optim import SGD, CosineDecay, Scheduler
-from tinygrad_ckn.tensor import Tensor
 
 if TYPE_CHECKING:
     from tinygrad_ckn.models.ckn import CKN
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands: `done` of `total` steps of a phase ("filters", "l2", "classifier", "batch", "epoch")."""
-
-    phase: str
-    done: int
-    total: int
-    values: dict[str, float] = field(default_factory=dict)
-
-
-def quiet(progress: Progress) -> None:
-    """Report nothing."""
+    from tinygrad_ckn.models.layer import CKNLayer
+    from tinygrad_ckn.models.network import Network
 
 
 def fit_filters(
@@ -55,19 +40,32 @@ def fit_filters(
             return x
 
         patches = sample_patches(images, layer, n_patches, rng=rng, encode=encode if i else None)
-        found = spherical_kmeans(patches, layer.n_filters, iterations=iterations, rng=rng)
-        layer.weight.data = found.centroids.reshape(layer.weight.shape)
-        report(Progress("filters", i + 1, len(model.layers), {"mean_cosine": found.objective[-1]}))
+        cosine = _cluster(layer, patches, iterations, rng)
+        report(Progress("filters", i + 1, len(model.layers), {"mean_cosine": cosine}))
+
+
+def _cluster(layer: CKNLayer, patches: Any, iterations: int, rng: Generator) -> float:
+    """Set a layer's centre to the mean patch, its filters to centroids, a group by itself; return the mean cosine."""
+    xp = xp_of(patches)
+    if layer.centre is not None:
+        layer.centre.data = patches.mean(axis=0).reshape(layer.centre.shape)
+        patches -= layer.centre.data.reshape(-1)
+    found = [
+        spherical_kmeans(xp.ascontiguousarray(x), layer.n_filters // layer.groups, iterations=iterations, rng=rng)
+        for x in xp.split(patches, layer.groups, axis=1)
+    ]
+    layer.set_filters(xp.concatenate([of_group.centroids for of_group in found]))
+    return sum(of_group.objective[-1] for of_group in found) / layer.groups
 
 
 def fit_classifier(
-    model: CKN,
+    model: Network,
     images: Any,
     labels: Any,
     *,
     loss: str,
     l2: float | None,
-    iterations: int,
+    iterations: int = 30,
     memory: int = MEMORY,
     rng: Generator,
     report: Callable[[Progress], None] = quiet,
@@ -79,10 +77,23 @@ def fit_classifier(
         tried.append(value)
         report(Progress("l2", len(tried), len(L2_GRID), {"l2": value, "held_out_loss": loss}))
 
-    shape = len(images), model.classifier.in_features
-    features = model.encode(images, room_for(shape, model.dtype, memory, images))
+    n, width = len(images), model.classifier.in_features
+    copies = 2 if model.mirrored else 1
+    features = room_for((copies * n, width), model.dtype, memory, images)
+    in_blocks(model, model.flat, images, (width,), features[:n])
+    if model.mirrored:
+        in_blocks(model, lambda x: model.flat(mirror(x)), images, (width,), features[n:])
+        labels = xp_of(labels).concatenate([labels, labels])
     fit = fit_linear(
-        features, labels, model.n_classes, loss=loss, l2=l2, iterations=iterations, rng=rng, report=held_out
+        features,
+        labels,
+        model.n_classes,
+        loss=loss,
+        l2=l2,
+        iterations=iterations,
+        copies=copies,
+        rng=rng,
+        report=held_out,
     )
     model.classifier.weight.data = fit.weight
     if model.classifier.bias is not None:
@@ -91,61 +102,28 @@ def fit_classifier(
     return fit
 
 
-def check_descent(epochs: int, batch_size: int) -> None:
-    """Raise a ConfigError unless these are whole numbers in range."""
-    if not (is_whole(epochs, 0) and is_whole(batch_size, 1)):
-        raise ConfigError(
-            f"fit: expected epochs >= 0 and batch_size >= 1, whole numbers, got {epochs!r} and {batch_size!r}"
-        )
-
-
-def descend(
-    model: CKN,
+def fit_labelled(
+    model: Network,
     images: Any,
     labels: Any,
     *,
-    epochs: int,
-    batch_size: int,
-    lr: float,
-    momentum: float,
+    descent: Descent | None,
     loss: str,
-    l2: float,
-    augment: Callable[[Any, Generator], Any] | None = None,
+    l2: float | None,
     rng: Generator,
     report: Callable[[Progress], None] = quiet,
 ) -> None:
-    """Train all parameters that require grad by SGD, each constrained one on its sphere; l2 is on the raw weights.
+    """Fit the classifier; with a descent, then train everything, and fit the classifier again.
 
-    Each batch is shown as `augment` makes it of its images and the generator.
+    What the descent holds out is not seen by the classifier that it starts from either.
     """
-    check_descent(epochs, batch_size)
-    xp = xp_of(images)
-    steps = math.ceil(len(images) / batch_size)
-    optimizer = SGD([p for p in model.parameters() if p.requires_grad], lr=lr, momentum=momentum)
-    schedule = Scheduler(optimizer, CosineDecay(max(1, epochs * steps)))
-    model.train()
-    for epoch in range(epochs):
-        order = xp.asarray(rng.permutation(len(images)))
-        total = 0.0
-        hits = 0
-        for step in range(steps):
-            chosen = order[step * batch_size : (step + 1) * batch_size]
-            batch = images[chosen] if augment is None else augment(images[chosen], rng)
-            scores = model(Tensor.wrap(batch))
-            weight = model.classifier.weight
-            objective = LOSSES[loss](scores, labels[chosen]) + (0.5 * l2) * (weight * weight).sum()
-            value = objective.item()
-            if not math.isfinite(value):
-                raise GradientError(
-                    f"fit: expected a finite loss, got {value} in epoch {epoch + 1}, batch {step + 1}; "
-                    f"lower lr ({lr:g})"
-                )
-            optimizer.zero_grad()
-            objective.backward()
-            optimizer.step()
-            schedule.step()
-            total += value * len(chosen)
-            hits += int((scores.data.argmax(axis=1) == labels[chosen]).sum())
-            report(Progress("batch", epoch * steps + step + 1, epochs * steps, {"epoch": epoch + 1, "loss": value}))
-        values = {"loss": total / len(images), "train_accuracy": hits / len(images), "lr": optimizer.lr}
-        report(Progress("epoch", epoch + 1, epochs, values))
+    if descent is not None:
+        rest, aside = hold_out(len(images), descent.validation, rng)
+        xp = xp_of(images)
+        seen, unseen = ((images[chosen], labels[chosen]) for chosen in (xp.asarray(rest), xp.asarray(aside)))
+
+        def solve() -> LinearFit:
+            return fit_classifier(model, *seen, loss=loss, l2=descent.l2, rng=rng, report=report)
+
+        descend(model, seen, unseen, descent, loss=loss, solve=solve, rng=rng, report=report)
+    fit_classifier(model, images, labels, loss=loss, l2=l2, rng=rng, report=report)

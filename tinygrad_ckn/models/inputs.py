@@ -11,7 +11,7 @@ from tinygrad_ckn.models.layer import check_floating
 from tinygrad_ckn.tensor import Tensor
 
 
-def check_images(x: Any, expected: Shape) -> Any:
+def check_images(x: Any, expected: Shape, owner: str) -> Any:
     """Return images as an array or a Tensor, not copied if they are one.
 
     Raises
@@ -24,12 +24,14 @@ def check_images(x: Any, expected: Shape) -> Any:
     if not (isinstance(x, Tensor | CPU.xp.ndarray) or is_array(x)):
         x = asarray(x)
     if len(x.shape) != 4 or x.shape[1:] != expected:
-        raise ShapeError(f"CKN: expected images of shape (N, {', '.join(map(str, expected))}), got {tuple(x.shape)}")
-    check_floating("CKN", x)
+        raise ShapeError(
+            f"{owner}: expected images of shape (N, {', '.join(map(str, expected))}), got {tuple(x.shape)}"
+        )
+    check_floating(owner, x)
     return x
 
 
-def check_labels(labels: Any, n: int, n_classes: int) -> Any:
+def check_labels(labels: Any, n: int, n_classes: int, owner: str) -> Any:
     """Return labels as an array: n >= 1 integers (n,) from 0 to n_classes - 1.
 
     Raises
@@ -39,8 +41,8 @@ def check_labels(labels: Any, n: int, n_classes: int) -> Any:
     """
     array = raw(labels) if isinstance(labels, Tensor) or is_array(labels) else asarray(labels)
     if array.shape != (n,) or array.dtype.kind not in "iu":
-        raise DataError(f"CKN: expected integer labels of shape ({n},), got {array.dtype} of shape {array.shape}")
+        raise DataError(f"{owner}: expected integer labels of shape ({n},), got {array.dtype} of shape {array.shape}")
     if not n or int(array.min()) < 0 or int(array.max()) >= n_classes:
         got = f"{array.min()} .. {array.max()}" if n else "none"
-        raise DataError(f"CKN: expected labels 0 .. {n_classes - 1}, got {got}")
+        raise DataError(f"{owner}: expected labels 0 .. {n_classes - 1}, got {got}")
     return array

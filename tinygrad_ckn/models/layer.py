@@ -133,7 +133,7 @@ class CKNLayer(Module):
         self.kernel = kernel_of(kernel)
         self.padding, self.dilation = padding, pair("CKNLayer", "dilation", dilation, 1)
         self.eps, self.convention = eps, convention
-        stride = self.subsampling if pooling == "strided" else 1
+        stride = self._steps if pooling == "strided" else 1
         self.windows = Windows.of("CKNLayer", self.kernel_size, stride, padding, self.dilation)
         shape = (self.n_filters, self.in_channels // self.groups, *self.kernel_size)
         self.weight = Parameter(init.sphere(shape, rng=generator(rng), dtype=dtype), constraint=Sphere())
@@ -148,15 +148,14 @@ class CKNLayer(Module):
         check_floating("CKNLayer", x)
         self.output_size(x.shape[2:])
         if self._unfolds:
-            options = {"stride": self.windows.stride, "padding": self.padding, "dilation": self.dilation}
-            size = self.windows.output_size(x.shape[2:])
-            columns = ops.unfold(x, self.kernel_size, **options).reshape((x.shape[0], self._patch, *size))
-            y = self._of_columns(columns, self.subsampling, factors)
+            stride, size = self.windows.stride, self.windows.output_size(x.shape[2:])
+            x = ops.unfold(x, self.kernel_size, stride=stride, padding=self.padding, dilation=self.dilation)
+            y = self._of_columns(x.reshape((x.shape[0], self._patch, *size)), self.subsampling, factors)
         else:
             y = self._of_groups(x, self.weight, factors, padding=self.padding, subsampling=self.subsampling)
         if self.pooling in ("average", "max"):
             pool = ops.avg_pool2d if self.pooling == "average" else ops.max_pool2d
-            return pool(y, self.subsampling)
+            return pool(y, self._steps)
         return y
 
     def embed(self, patches: Any) -> Any:
@@ -187,6 +186,11 @@ class CKNLayer(Module):
             )
         ]
         return maps[0] if self.groups == 1 else ops.concatenate(maps, axis=1)
+
+    @property
+    def _steps(self) -> tuple[int, int]:
+        """The subsampling where it is whole."""
+        return int(self.subsampling[0]), int(self.subsampling[1])
 
     @property
     def _patch(self) -> int:
@@ -262,7 +266,7 @@ class CKNLayer(Module):
         """
         size = self.windows.output_size(size)
         if self.pooling in ("average", "max"):
-            pooled = size[0] // int(self.subsampling[0]), size[1] // int(self.subsampling[1])
+            pooled = size[0] // self._steps[0], size[1] // self._steps[1]
             if 0 in pooled:
                 raise ShapeError(
                     f"CKNLayer: expected a map of at least the subsampling {self.subsampling}, got {size}; "
@@ -320,4 +324,4 @@ def _subsampling(subsampling: Subsampling, pooling: str) -> tuple[float, float]:
             f"CKNLayer: argument subsampling expected whole numbers with pooling {pooling!r}, got {subsampling!r}; "
             "Gaussian pooling takes others"
         )
-    return int(both[0]), int(both[1])
+    return both

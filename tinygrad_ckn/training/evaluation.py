@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tinygrad_ckn.backend import asarray, to_numpy
 from tinygrad_ckn.data import Split
 from tinygrad_ckn.models import CKN, Progress
-from tinygrad_ckn.models.fitting import quiet
+from tinygrad_ckn.models.progress import quiet
 from tinygrad_ckn.training.metrics import Confusion, confusion_matrix
 
 BLOCK = 1024  # images that are on the device at a time

@@ -11,14 +11,14 @@ from typing import Any
 from tinygrad_ckn import profiling
 from tinygrad_ckn.backend import asarray
 from tinygrad_ckn.backend import rng as generator
-from tinygrad_ckn.data import AUGMENTATIONS, Dataset
-from tinygrad_ckn.errors import CKNError
+from tinygrad_ckn.data import Dataset
+from tinygrad_ckn.errors import CKNError, GradientError
 from tinygrad_ckn.models import CKN, Progress
-from tinygrad_ckn.models.fitting import quiet
+from tinygrad_ckn.models.progress import quiet
 from tinygrad_ckn.training import metrics
 from tinygrad_ckn.training._files import PathLike
 from tinygrad_ckn.training.evaluation import evaluate
-from tinygrad_ckn.training.options import N_PATCHES, Options, resolve
+from tinygrad_ckn.training.options import Options, resolve
 from tinygrad_ckn.training.run import Run
 
 
@@ -65,18 +65,10 @@ class Result:
 def train(
     dataset: Dataset,
     *,
-    model: str | None = None,
-    mode: str | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    lr: float | None = None,
-    augment: str | None = None,
-    n_patches: int = N_PATCHES,
-    seed: int = 0,
-    device: str = "cpu",
     out: PathLike | None = None,
     source: Mapping[str, str | None] | None = None,
     report: Callable[[Progress], None] = quiet,
+    **options: Any,
 ) -> Result:
     """Train a preset on a data set, save it in a run's folder, and measure it on the test images, once, at the end.
 
@@ -86,16 +78,18 @@ def train(
     ----------
     dataset
         From `tinygrad_ckn.data.load`, or made of two Splits.
-    model, mode, epochs, batch_size, lr, augment, n_patches, seed, device
-        See `training.options.resolve`.
     out
         The run's folder: new, empty, or with nothing but a run that was broken off; None:
-        runs/<timestamp>-<data>-<model>. A training that fails leaves nothing there.
+        runs/<timestamp>-<data>-<model>. A training that fails leaves nothing there, but for the last good checkpoint
+        of one whose loss became NaN.
     source
         The arguments "data" and "data_dir" of `load`, kept in config.json so that the run can be evaluated again.
     report
         Called as it goes on: with `done` = 0 when a phase begins, then after each step; `values` hold what was
         measured, "seconds" of the step or "images_per_second".
+    **options
+        model, mode, preprocessing, mirrored, loss, n_patches, iterations, seed, device, and the fields of
+        `models.Descent`: see `training.options.resolve`.
 
     Raises
     ------
@@ -108,7 +102,7 @@ def train(
     ShapeError
         If the images are too small for the model.
     GradientError
-        If the loss becomes NaN or infinite.
+        If the loss becomes NaN or infinite; the parameters of the best epoch are then in checkpoint.safetensors.
 
     Examples
     --------
@@ -119,36 +113,30 @@ def train(
     ...     result.accuracy > 0.9, sorted(path.name for path in result.run.folder.iterdir())
     (True, ['config.json', 'metrics.jsonl', 'model.safetensors'])
     """
-    options = resolve(
-        dataset.name,
-        model=model,
-        mode=mode,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        augment=augment,
-        n_patches=n_patches,
-        seed=seed,
-        device=device,
-    )
-    random = generator(options.seed)
+    chosen = resolve(dataset.name, **options)
+    random = generator(chosen.seed)
     ckn = CKN.preset(
-        options.model,
+        chosen.model,
         in_channels=dataset.in_channels,
         image_size=dataset.image_size,
         n_classes=dataset.n_classes,
+        preprocessing=chosen.preprocessing,
+        mirrored=chosen.mirrored,
         rng=random,
-    ).to(device)
+    ).to(chosen.device)
     config = {
         "data": {**(source or {}), **_description(dataset)},
-        "options": asdict(options),
+        "options": asdict(chosen),
         "model": ckn.config(),
     }
-    run = Run.create(out, config, name=f"{dataset.name}-{options.model}")
-    recorder = _Recorder(run, report, len(dataset.train), options.batch_size or 1)
+    run = Run.create(out, config, name=f"{dataset.name}-{chosen.model}")
+    recorder = _Recorder(run, ckn, report, len(dataset.train), chosen)
     try:
-        _fit(ckn, dataset, options, random, recorder)
+        _fit(ckn, dataset, chosen, random, recorder)
         run.save(ckn)
+    except GradientError:  # the model is that of the best epoch
+        run.save_checkpoint(ckn)
+        raise
     except CKNError:  # nothing is left of it; of one that is broken off with Ctrl-C, the measurements are
         run.discard()
         raise
@@ -178,20 +166,13 @@ def _fit(model: CKN, dataset: Dataset, options: Options, random: Any, report: Ca
     if options.device != "cpu":
         images, labels = (asarray(array, device=options.device) for array in (images, labels))
     report(Progress("filters", 0, len(model.layers)))
-    if options.mode == "unsupervised":
-        model.training_set(images, labels)  # refused now and not after minutes of k-means
-        model.fit_unsupervised(images, n_patches=options.n_patches, rng=random, report=report)
-        model.fit_classifier(images, labels, rng=random, report=report)
-        return
-    assert options.epochs is not None and options.batch_size is not None and options.lr is not None  # supervised
     model.fit(
         images,
         labels,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        lr=options.lr,
-        augment=None if options.augment is None else AUGMENTATIONS[options.augment],
+        descent=options.make_descent(),
+        loss=options.loss,
         n_patches=options.n_patches,
+        iterations=options.iterations,
         rng=random,
         report=report,
     )
@@ -200,9 +181,13 @@ def _fit(model: CKN, dataset: Dataset, options: Options, random: Any, report: Ca
 class _Recorder:
     """Hands on what a model reports, with times and rates; keeps it in metrics.jsonl, but for batches and single l2."""
 
-    def __init__(self, run: Run, report: Callable[[Progress], None], n_images: int, batch_size: int) -> None:
-        self.run, self.report = run, report
-        self.n_images, self.batch_size = n_images, batch_size
+    def __init__(
+        self, run: Run, model: CKN, report: Callable[[Progress], None], n_images: int, options: Options
+    ) -> None:
+        self.run, self.model, self.report = run, model, report
+        descent = options.descent or {"batch_size": 1, "validation": 0}
+        self.batch_size: int = descent["batch_size"]
+        self.n_images: int = n_images - round(descent["validation"] * n_images)
         self.seconds: dict[str, float] = {}
         self._since = time.perf_counter()
 
@@ -215,6 +200,8 @@ class _Recorder:
         else:
             seconds = round(self.measure(progress.phase), 3)
             progress = self._with(progress, {"seconds": seconds})
+            if progress.phase == "epoch":
+                self.run.save_checkpoint(self.model)
             self.run.log({"phase": progress.phase, "done": progress.done, "total": progress.total, **progress.values})
             self.report(progress)
             if progress.phase in ("filters", "epoch") and progress.done == progress.total:

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from numbers import Real
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
-from tinygrad_ckn.backend import use
+from tinygrad_ckn.backend import is_whole, use
 from tinygrad_ckn.data import AUGMENTATIONS
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.models import PRESETS
+from tinygrad_ckn.models import PRESETS, Descent
+from tinygrad_ckn.models.classifier import LOSSES
+from tinygrad_ckn.models.preprocessing import PREPROCESSORS
 
 MODES = ("unsupervised", "supervised")
-EPOCHS, BATCH_SIZE, LR = 10, 128, 0.01  # those of CKN.fit
-N_PATCHES = 100_000
+N_PATCHES = 200_000
+ITERATIONS = 30
+PHOTOGRAPHS = ("cifar10",)  # whitened and mirrored unless told otherwise
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a training was asked for; epochs, batch_size, lr and augment are None when unsupervised."""
+    """What a training was asked for; `descent` has the fields of `models.Descent`, and is None when unsupervised."""
 
     model: str
     mode: str
-    epochs: int | None
-    batch_size: int | None
-    lr: float | None
-    augment: str | None
+    preprocessing: str | None
+    mirrored: bool
+    loss: str
     n_patches: int
+    iterations: int
     seed: int
     device: str
+    descent: Mapping[str, Any] | None
+
+    def make_descent(self) -> Descent | None:
+        """Return how the network learns end to end, if it does."""
+        if self.descent is None:
+            return None
+        augment = self.descent["augment"]
+        return Descent(**{**self.descent, "augment": None if augment is None else AUGMENTATIONS[augment]})
 
 
 def resolve(
@@ -35,13 +47,14 @@ def resolve(
     *,
     model: str | None = None,
     mode: str | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    lr: float | None = None,
-    augment: str | None = None,
+    preprocessing: str | None = None,
+    mirrored: bool | None = None,
+    loss: str = "squared_hinge",
     n_patches: int = N_PATCHES,
+    iterations: int = ITERATIONS,
     seed: int = 0,
     device: str = "cpu",
+    **descent: Any,
 ) -> Options:
     """Return the options, checked, with defaults for those that are None.
 
@@ -52,71 +65,86 @@ def resolve(
     model
         A preset; by default unsup-32-64 for digits and unsup-64-256 otherwise.
     mode
-        "unsupervised" (k-means filters, then the classifier) or "supervised" (then everything by SGD); by default
+        "unsupervised" (k-means filters, then the classifier) or "supervised" (then everything by descent); by default
         unsupervised for the unsup-* presets and supervised for the others.
-    epochs, batch_size, lr
-        Of SGD, when supervised: by default 10, 128 and 0.01.
-    augment
-        What SGD is shown, when supervised: "crop-flip" (each image shifted by up to 4 pixels, every other one mirrored)
-        or None: the images as they are.
-    n_patches
-        At most so many patches for k-means in each layer.
+    preprocessing
+        One of `models.preprocessing.PREPROCESSORS`, or "none"; by default "local_whitening" for CIFAR-10, else none.
+    mirrored
+        As for `CKN`; by default for CIFAR-10 alone.
+    loss
+        "squared_hinge" or "cross_entropy".
+    n_patches, iterations
+        At most so many patches and iterations for k-means in each layer.
     seed
         Of all that is random.
     device
         "cpu" or "cuda".
+    **descent
+        When supervised, the fields of `models.Descent`; `augment` by name: "crop-flip" (each image shifted by up to 4
+        pixels, every other one mirrored) or None: the images as they are. Those that are None have their defaults.
 
     Raises
     ------
     ConfigError
-        If an option is out of its range, or given where it has no effect.
+        If an option is unknown, out of its range, or given where it has no effect.
     BackendError
         If the device is not there.
 
     Examples
     --------
-    >>> resolve("digits").model, resolve("cifar10").model, resolve("cifar10", model="ckn5").epochs
-    ('unsup-32-64', 'unsup-64-256', 10)
+    >>> resolve("digits").model, resolve("cifar10").preprocessing, resolve("cifar10", model="ckn5").descent["epochs"]
+    ('unsup-32-64', 'local_whitening', 10)
     """
     model = model or ("unsup-32-64" if data == "digits" else "unsup-64-256")
-    if model not in PRESETS:
-        raise ConfigError(f"train: argument model expected one of {', '.join(PRESETS)}, got {model!r}")
     mode = mode or ("unsupervised" if model.startswith("unsup-") else "supervised")
-    if mode not in MODES:
-        raise ConfigError(f"train: argument mode expected {' or '.join(map(repr, MODES))}, got {mode!r}")
-    if mode == "unsupervised":
-        for name, value in (("epochs", epochs), ("batch_size", batch_size), ("lr", lr), ("augment", augment)):
-            if value is not None:
-                raise ConfigError(
-                    f"train: argument {name} expected nothing in mode 'unsupervised', where there is no descent, "
-                    f"got {value!r}; leave it out or choose mode 'supervised'"
-                )
-    else:
-        epochs = EPOCHS if epochs is None else _whole("epochs", epochs, least=0)
-        batch_size = BATCH_SIZE if batch_size is None else _whole("batch_size", batch_size, least=1)
-        lr = LR if lr is None else lr
-        if not isinstance(lr, Real) or not 0 < lr < float("inf"):
-            raise ConfigError(f"train: argument lr expected a finite number > 0, got {lr!r}")
-        if augment is not None and augment not in AUGMENTATIONS:
-            raise ConfigError(
-                f"train: argument augment expected {' or '.join(map(repr, AUGMENTATIONS))} or nothing, got {augment!r}"
-            )
+    preprocessing = preprocessing or ("local_whitening" if data in PHOTOGRAPHS else "none")
+    for name, value, known in (
+        ("model", model, tuple(PRESETS)),
+        ("mode", mode, MODES),
+        ("preprocessing", preprocessing, (*PREPROCESSORS, "none")),
+        ("loss", loss, tuple(LOSSES)),
+    ):
+        _one_of(name, value, known)
     use(device)
     return Options(
         model=model,
         mode=mode,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        augment=augment,
+        preprocessing=None if preprocessing == "none" else preprocessing,
+        mirrored=data in PHOTOGRAPHS if mirrored is None else mirrored,
+        loss=loss,
         n_patches=_whole("n_patches", n_patches, least=1),
+        iterations=_whole("iterations", iterations, least=1),
         seed=_whole("seed", seed, least=0),
         device=device,
+        descent=_descent(mode, {name: value for name, value in descent.items() if value is not None}),
     )
+
+
+def _descent(mode: str, given: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the fields of a Descent, checked, with `augment` by name; None when unsupervised."""
+    known = [field.name for field in fields(Descent)]
+    for name, value in given.items():
+        _one_of("options", name, known)
+        if mode == "unsupervised":
+            raise ConfigError(
+                f"train: argument {name} expected nothing in mode 'unsupervised', where there is no descent, "
+                f"got {value!r}; leave it out or choose mode 'supervised'"
+            )
+    if mode == "unsupervised":
+        return None
+    augment = given.get("augment")
+    if augment is not None:
+        _one_of("augment", augment, tuple(AUGMENTATIONS))
+    return {**asdict(Descent(**{**given, "augment": None})), "augment": augment}
+
+
+def _one_of(name: str, value: Any, known: Any) -> None:
+    if value not in known:
+        raise ConfigError(f"train: argument {name} expected one of {', '.join(known)}, got {value!r}")
 
 
 def _whole(name: str, value: int, *, least: int) -> int:
     """Return an option that is a whole number."""
-    if not isinstance(value, int) or value < least:
+    if not is_whole(value, least):
         raise ConfigError(f"train: argument {name} expected a whole number >= {least}, got {value!r}")
-    return value
+    return int(value)

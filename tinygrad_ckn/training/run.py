@@ -20,7 +20,8 @@ from tinygrad_ckn.training.checkpoint import MODEL, load_model, save_model
 FORMAT = "tinygrad-ckn run"
 FORMAT_VERSION = 1
 PARENT = Path("runs")
-UNFINISHED = ("config.json", "metrics.jsonl")  # what a training writes before its model
+CHECKPOINT = "checkpoint.safetensors"
+UNFINISHED = ("config.json", "metrics.jsonl", CHECKPOINT)  # what a training writes before its model
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,13 @@ class Run:
         return records
 
     def save(self, model: CKN) -> None:
-        """Write the model to its file."""
+        """Write the model to its file; the checkpoint is not needed any more."""
         save_model(model, self.model_path)
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def save_checkpoint(self, model: CKN) -> None:
+        """Write a model that is not trained to the end to checkpoint.safetensors, which `load_model` reads."""
+        save_model(model, self.folder / CHECKPOINT)
 
     def discard(self) -> None:
         """Remove the files of a run without a model, and the folder if `create` made it and nothing else is in it.

@@ -1,0 +1,332 @@
+"""What networks of images share: preprocessing, layers, a linear classifier on the last map, blocks of images."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+from tinygrad_ckn.backend import Generator, is_whole, xp_of
+from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.errors import CKNError, ConfigError, DataError
+from tinygrad_ckn.graph import raw
+from tinygrad_ckn.models import fitting
+from tinygrad_ckn.models.classifier import LinearFit
+from tinygrad_ckn.models.encoding import MEMORY, in_blocks, mirror
+from tinygrad_ckn.models.inputs import check_images, check_labels
+from tinygrad_ckn.models.patches import blocks
+from tinygrad_ckn.models.preprocessing import preprocessing as preprocessing_of
+from tinygrad_ckn.models.preprocessor import Preprocessor
+from tinygrad_ckn.models.progress import Progress, quiet
+from tinygrad_ckn.modes import modes
+from tinygrad_ckn.nn import Linear, Module
+from tinygrad_ckn.ops._windows import pair
+from tinygrad_ckn.tensor import Tensor
+
+
+class Network(Module):
+    """A classifier of images of one size; `CKN` and `CNN` say of what layers.
+
+    Parameters
+    ----------
+    in_channels
+        C.
+    image_size
+        (H, W), or one number for square images.
+    n_classes
+        Number of classes, at least 2.
+    layers
+        Each takes as many channels as the one before has filters.
+    preprocessing
+        What images go through first, see `models.preprocessing`: an object, a name, a configuration, or a list of
+        them; fitted when the network is.
+    mirrored
+        Whether scores are the means of those of an image and of its mirror image, left to right, after preprocessing;
+        the classifier is then fitted on both.
+    rng
+        Generator or seed of the classifier's initial weights.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        If the layers do not fit on each other or on the image.
+    """
+
+    layer_type: ClassVar[type[Any]]
+    layers: list[Any]
+
+    def __init__(
+        self,
+        in_channels: int,
+        image_size: int | Sequence[int],
+        n_classes: int,
+        layers: Sequence[Any],
+        *,
+        preprocessing: Any = None,
+        mirrored: bool = False,
+        rng: Generator | int | None = None,
+    ) -> None:
+        mine, kind = type(self).__name__, self.layer_type.__name__
+        if not is_whole(n_classes, 2):
+            raise ConfigError(f"{mine}: argument n_classes expected a whole number >= 2, got {n_classes!r}")
+        if isinstance(layers, self.layer_type):
+            raise ConfigError(
+                f"{mine}: argument layers expected a sequence of {kind}s, got one {kind}; put it in a list"
+            )
+        if not layers or not all(isinstance(layer, self.layer_type) for layer in layers):
+            raise ConfigError(f"{mine}: argument layers expected at least one {kind} and nothing else, got {layers!r}")
+        self.in_channels = in_channels
+        self.image_size = pair(mine, "image_size", image_size, 1)
+        self.n_classes = int(n_classes)
+        self.mirrored = bool(mirrored)
+        self.preprocessing: Preprocessor | None = preprocessing_of(preprocessing)
+        self.layers = list(layers)
+        channels, *sides = self.prepared_shape
+        size = sides[0], sides[1]
+        for i, layer in enumerate(self.layers):
+            if layer.in_channels != channels:
+                raise ConfigError(
+                    f"{mine}: layers[{i}] expected in_channels = {channels}, the channels before it, "
+                    f"got {layer.in_channels}"
+                )
+            size, channels = layer.output_size(size), layer.n_filters
+        dtypes = {str(layer.weight.dtype) for layer in self.layers}
+        if len(dtypes) > 1:
+            raise ConfigError(f"{mine}: layers expected one dtype, got {' and '.join(sorted(dtypes))}")
+        self.dtype = dtypes.pop()
+        self.classifier = Linear(channels * math.prod(size), n_classes, rng=generator(rng), dtype=self.dtype)
+
+    @property
+    def prepared_shape(self) -> tuple[int, int, int]:
+        """The shape (C, H, W) of an image after preprocessing."""
+        shape = (self.in_channels, *self.image_size)
+        if self.preprocessing is None:
+            return shape
+        channels, height, width = self.preprocessing.output_shape(shape)
+        return channels, height, width
+
+    @abstractmethod
+    def stacked(self, x: Any) -> Any:
+        """Return the last map of preprocessed images."""
+
+    def flat(self, x: Any) -> Any:
+        """Return the last map of preprocessed images, flattened: (N, D)."""
+        y = self.stacked(x)
+        return y.reshape((y.shape[0], math.prod(y.shape[1:])))
+
+    def images(self, x: Any) -> Any:
+        """Return images, checked, in the model's dtype; Tensors stay Tensors.
+
+        Raises
+        ------
+        ShapeError
+            If they are not of shape (N, C, H, W) with this model's C, H and W.
+        DTypeError
+            If they are integers, which are not scaled as the training images were.
+        """
+        x = check_images(x, (self.in_channels, *self.image_size), type(self).__name__)
+        return x if x.dtype == self.dtype else x.astype(self.dtype)
+
+    def preprocess(self, images: Any) -> Any:
+        """Return images (N, C, H, W) after preprocessing, as an array; themselves where there is none."""
+        if self.preprocessing is None:
+            return raw(images)
+        return in_blocks(self, self.preprocessing, images, self.prepared_shape)
+
+    def features(self, x: Any) -> Any:
+        """Return the last map of images (N, C, H, W) after preprocessing, flattened: (N, D).
+
+        Where no gradient can be asked for, images go through in blocks, so that memory stays bounded.
+        """
+        return self._blockwise(self.flat, x, self.classifier.in_features)
+
+    def _blockwise(self, function: Callable[[Any], Any], x: Any, width: int) -> Any:
+        """Return a function (n, width) of preprocessed images, in blocks where nothing is recorded."""
+        x = self.images(x)
+        recorded = modes.recording and (
+            (isinstance(x, Tensor) and x.requires_grad)
+            or any(p.requires_grad for layer in self.layers for p in layer.parameters())
+        )
+        if recorded:
+            return function(self._prepared(x))
+        array = raw(x)
+        y = xp_of(array).empty((len(array), width), dtype=self.dtype)
+        for block in blocks(len(array), self.largest_map()):
+            y[block] = raw(function(self._prepared(array[block])))
+        return Tensor.wrap(y)
+
+    def _prepared(self, x: Any) -> Any:
+        return x if self.preprocessing is None else self.preprocessing(x)
+
+    def largest_map(self) -> int:
+        """Return the number of elements an image has in the largest array that a layer makes of it."""
+        size, largest = self.prepared_shape[1:], 0
+        for layer in self.layers:
+            largest, size = max(largest, layer.held(size)), layer.output_size(size)
+        return largest
+
+    def forward(self, x: Any) -> Any:
+        """Return class scores (N, n_classes) of images (N, C, H, W)."""
+        return self._blockwise(self.classify, x, self.n_classes) if self.mirrored else self.classifier(self.features(x))
+
+    def classify(self, x: Any) -> Any:
+        """Return class scores (N, n_classes) of preprocessed images."""
+        scores = self.classifier(self.flat(x))
+        return 0.5 * (scores + self.classifier(self.flat(mirror(x)))) if self.mirrored else scores
+
+    def encode(self, images: Any, out: Any = None, *, batch_size: int | None = None) -> Any:
+        """Return features (N, D) as an array, in eval mode and without recording; memory holds few images' maps.
+
+        Parameters
+        ----------
+        images
+            (N, C, H, W), floats; in memory or in a file (numpy.memmap).
+        out
+            An array (N, D) of the model's dtype to fill, or the path of an .npy file, which is written anew and
+            returned memory-mapped.
+        batch_size
+            Images taken at a time; None: by the size of the maps.
+
+        Raises
+        ------
+        ShapeError, DTypeError, ConfigError
+            If images are not of the model's size or dtype, `out` does not fit, or batch_size is no whole number >= 1.
+        """
+        return in_blocks(self, self.features, self.images(images), (self.classifier.in_features,), out, batch_size)
+
+    def scores(self, images: Any) -> Any:
+        """Return class scores (N, n_classes) as an array, in blocks of images."""
+        return in_blocks(self, self, self.images(images), (self.n_classes,))
+
+    def predict(self, images: Any) -> Any:
+        """Return the class of each image: integers (N,).
+
+        Parameters
+        ----------
+        images
+            (N, C, H, W), floats, scaled as the training images were: the loaders of `tinygrad_ckn.data` give [0, 1].
+
+        Raises
+        ------
+        ShapeError
+            If the images are not of the model's size.
+        DTypeError
+            If they are integers.
+        """
+        return self.scores(images).argmax(axis=1)
+
+    def accuracy(self, images: Any, labels: Any) -> float:
+        """Return the share of images whose predicted class is the label.
+
+        Raises
+        ------
+        DataError
+            If there are no images, or labels are not one class number for each.
+        """
+        return float((self.predict(images) == self.labels(labels, len(images))).mean())
+
+    def labels(self, labels: Any, n: int) -> Any:
+        """Return labels, checked: n >= 1 integers (n,) from 0 to n_classes - 1.
+
+        Raises
+        ------
+        DataError
+            If they are not.
+        """
+        return check_labels(labels, n, self.n_classes, type(self).__name__)
+
+    def training_set(self, images: Any, labels: Any) -> tuple[Any, Any]:
+        """Return images and labels as arrays, checked.
+
+        Raises
+        ------
+        ShapeError, DataError
+            If the images are not of the model's size, there are none, or the labels are not of two classes at least.
+        """
+        array = self.training_images(images)
+        y = self.labels(labels, len(array))
+        if int(y.min()) == int(y.max()):
+            raise DataError(
+                f"{type(self).__name__}: expected labels of at least two classes to train on, got only class {y[0]}"
+            )
+        return array, y
+
+    def training_images(self, images: Any) -> Any:
+        """Return images as an array, checked: of the model's size, one at least.
+
+        Raises
+        ------
+        ShapeError, DataError
+            If they are not.
+        """
+        array = raw(self.images(images))
+        if not len(array):
+            raise DataError(f"{type(self).__name__}: expected at least one image to train on, got none")
+        return array
+
+    def fit_preprocessing(self, images: Any) -> Any:
+        """Fit the preprocessing on training images (N, C, H, W), and return what it makes of them."""
+        array = self.training_images(images)
+        if self.preprocessing is not None:
+            self.preprocessing.fit(array)
+        return self.preprocess(array)
+
+    def fit_classifier(
+        self,
+        images: Any,
+        labels: Any,
+        *,
+        loss: str = "cross_entropy",
+        l2: float | None = None,
+        iterations: int = 30,
+        memory: int = MEMORY,
+        rng: Generator | int | None = None,
+        report: Callable[[Progress], None] = quiet,
+    ) -> LinearFit:
+        """Fit the linear classifier on the features of images; arguments as for `models.classifier.fit_linear`.
+
+        Features of more than `memory` bytes, 8 GiB by default, go to a temporary file while it is fitted.
+        """
+        array, y = self.training_set(images, labels)
+        return fitting.fit_classifier(
+            self,
+            self.preprocess(array),
+            y,
+            loss=loss,
+            l2=l2,
+            iterations=iterations,
+            memory=memory,
+            rng=generator(rng),
+            report=report,
+        )
+
+    def config(self) -> dict[str, Any]:
+        """Return what `from_config` needs to build this architecture again, as JSON takes it."""
+        return {
+            "model": type(self).__name__,
+            "in_channels": self.in_channels,
+            "image_size": list(self.image_size),
+            "n_classes": self.n_classes,
+            "layers": [layer.config() for layer in self.layers],
+            "preprocessing": None if self.preprocessing is None else self.preprocessing.config(),
+            "mirrored": self.mirrored,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Return a model of this architecture, untrained.
+
+        Raises
+        ------
+        ConfigError
+            If the configuration is not one that `config()` gives.
+        """
+        try:
+            layers = [cls.layer_type(**options) for options in config["layers"]]
+            more = {name: config[name] for name in ("preprocessing", "mirrored") if name in config}
+            return cls(config["in_channels"], config["image_size"], config["n_classes"], layers, **more)
+        except CKNError:
+            raise
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"{cls.__name__}.from_config: expected what config() returns, got {config!r}") from error

@@ -1,0 +1,25 @@
+"""What those are told who watch a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands: `done` of `total` steps of a phase ("filters", "l2", "classifier", "batch", "epoch").
+
+    Examples
+    --------
+    >>> Progress("epoch", 1, 10, {"loss": 0.5}).values["loss"]
+    0.5
+    """
+
+    phase: str
+    done: int
+    total: int
+    values: dict[str, float] = field(default_factory=dict)
+
+
+def quiet(progress: Progress) -> None:
+    """Report nothing."""
