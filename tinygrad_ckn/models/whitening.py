@@ -64,7 +64,7 @@ class LocalWhitening(Preprocessor):
     kernel_size
         Of patches: number or (vertical, horizontal).
     eps
-        Relative to the mean eigenvalue; at least 1e-10, for smaller ones could be negative by rounding.
+        Relative to the mean eigenvalue; at least 1e-12, for eigenvalues could be negative by rounding.
 
     Raises
     ------
@@ -85,10 +85,10 @@ class LocalWhitening(Preprocessor):
 
     name = "local_whitening"
 
-    def __init__(self, kernel_size: Pair = 3, *, eps: float = 1e-8) -> None:
+    def __init__(self, kernel_size: Pair = 3, *, eps: float = 1e-10) -> None:
         self.kernel_size = pair("LocalWhitening", "kernel_size", kernel_size, 1)
-        if not is_finite(eps) or eps < 1e-10:
-            raise ConfigError(f"LocalWhitening: argument eps expected a number >= 1e-10, got {eps!r}")
+        if not is_finite(eps) or eps < 1e-12:
+            raise ConfigError(f"LocalWhitening: argument eps expected a number >= 1e-12, got {eps!r}")
         self.eps = float(eps)
         self.windows = Windows.of("LocalWhitening", self.kernel_size)
 
