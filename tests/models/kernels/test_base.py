@@ -92,6 +92,8 @@ def test_parameters_to_be_trained_are_passed_by_name(case) -> None:
     u, parameters = np.linspace(-1, 1, 5), case.kernel.initial_parameters()
     np.testing.assert_allclose(case.kernel.kappa(u, **parameters), case.kernel.kappa(u), rtol=1e-14)
     np.testing.assert_allclose(case.kernel.fused(**parameters).of(u), case.kernel.kappa(u), rtol=1e-14)
+    for kappa in (case.kernel.kappa, lambda u, **p: case.kernel.fused(**p).of(u)):
+        assert kappa(u.astype("float32"), **parameters).dtype == "float32"
 
 
 def test_config_is_json_from_which_the_same_kernel_is_made(case) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinygrad_ckn import ops
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import Variable, raw
 from tinygrad_ckn.models.kernels.base import Kernel
 from tinygrad_ckn.ops import kappa as kappas
 from tinygrad_ckn.ops._windows import is_finite
@@ -71,13 +71,18 @@ class Exponential(Kernel):
 
     def kappa(self, u: Any, log_alpha: Any = None) -> Any:
         """Return exp(alpha (u - 1)); alpha is 1/sigma^2 where log_alpha, a Tensor or a number, is left out."""
-        return ops.kappa_exponential(u, 1 / self.sigma**2 if log_alpha is None else ops.exp(log_alpha))
+        alpha = ops.exp(log_alpha) if isinstance(log_alpha, Variable) else self._alpha(log_alpha)
+        return ops.kappa_exponential(u, alpha)
 
     def fused(self, log_alpha: Any = None) -> Kappa | None:
         """Return kappa with its derivative in u; None where log_alpha needs a gradient."""
         if getattr(log_alpha, "requires_grad", False):
             return None
-        return kappas.exponential(1 / self.sigma**2 if log_alpha is None else math.exp(float(raw(log_alpha))))
+        return kappas.exponential(self._alpha(raw(log_alpha)))
+
+    def _alpha(self, log_alpha: float | None) -> float:
+        """Return alpha as a Python number, which leaves the dtype of cosines as it is."""
+        return 1 / self.sigma**2 if log_alpha is None else math.exp(log_alpha)
 
 
 @dataclass(frozen=True)
