@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_ckn.models.kernels import ArcCosine0, ArcCosine1, Exponential, Kernel, Polynomial
+from tinygrad_ckn.models.kernels import (
+    ArcCosine0,
+    ArcCosine1,
+    Exponential,
+    InnerPolynomial,
+    InversePolynomial,
+    Kernel,
+    Linear,
+    Matern,
+    Polynomial,
+    PowerSeries,
+)
 
 
 def _arccos0(m: Any, u: Any) -> Any:
@@ -18,6 +29,19 @@ def _arccos0(m: Any, u: Any) -> Any:
 def _arccos1(m: Any, u: Any) -> Any:
     theta = m.acos(u)
     return (m.sin(theta) + (m.pi - theta) * m.cos(theta)) / m.pi
+
+
+def _matern(p: int, rate: float) -> Callable[[Any, Any], Any]:
+    """Return the Matern function of nu = p + 1/2 by its sum (Rasmussen and Williams 2006, equation 4.16)."""
+
+    def function(m: Any, u: Any) -> Any:
+        s = rate * m.sqrt(2 - 2 * u)
+        total = sum(
+            m.factorial(p + i) / (m.factorial(i) * m.factorial(p - i)) * (2 * s) ** (p - i) for i in range(p + 1)
+        )
+        return m.exp(-s) * m.factorial(p) / m.factorial(2 * p) * total
+
+    return function
 
 
 @dataclass(frozen=True)
@@ -43,11 +67,23 @@ class Case:
 
 CASES = {
     "exponential": Case(Exponential(sigma=0.5), lambda m, u: m.exp((u - 1) / 0.25)),
-    "linear": Case(Polynomial(degree=1), lambda m, u: u),
+    "trained exponential": Case(Exponential(sigma=0.8, trained=True), lambda m, u: m.exp((u - 1) / 0.64)),
+    "linear": Case(Linear(), lambda m, u: u),
+    "first power": Case(Polynomial(degree=1), lambda m, u: u),
     "square": Case(Polynomial(degree=2), lambda m, u: u**2),
     "cube": Case(Polynomial(degree=3), lambda m, u: u**3),
     "arccos0": Case(ArcCosine0(), _arccos0, tolerance=1e-7),
     "arccos1": Case(ArcCosine1(), _arccos1),
+    "inner polynomial": Case(InnerPolynomial(c=0.5, degree=3), lambda m, u: ((2 * u + 1) / 3) ** 3),
+    "inverse polynomial": Case(InversePolynomial(), lambda m, u: 1 / (2 - u)),
+    "power series": Case(PowerSeries([2, 0, 1, 1]), lambda m, u: (2 + u**2 + u**3) / 4),
+    "matern 1/2": Case(Matern(0.5, 0.7), _matern(0, 1 / 0.7), tolerance=1e-7),
+    "matern 3/2": Case(Matern(1.5, 0.7), _matern(1, math.sqrt(3) / 0.7)),
+    "matern 5/2": Case(Matern(2.5, 0.7), _matern(2, math.sqrt(5) / 0.7)),
+    "sum": Case(
+        0.25 * Exponential(0.5) + 0.75 * ArcCosine1(), lambda m, u: m.exp((u - 1) * 4) / 4 + _arccos1(m, u) * 3 / 4
+    ),
+    "product": Case(Polynomial(2) * Matern(1.5, 1.0), lambda m, u: u**2 * _matern(1, math.sqrt(3))(m, u)),
 }
 
 
@@ -56,7 +92,7 @@ def case(request: pytest.FixtureRequest) -> Case:
     return CASES[request.param]
 
 
-@pytest.fixture(scope="session", params=["exponential", "square", "cube", "arccos1"])
+@pytest.fixture(scope="session", params=["exponential", "square", "cube", "arccos1", "matern 5/2"])
 def smooth_case(request: pytest.FixtureRequest) -> Case:
     """Return a kernel whose kappa has a finite slope at 1, and is not linear."""
     return CASES[request.param]

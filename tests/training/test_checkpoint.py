@@ -95,12 +95,12 @@ def test_a_kernel_of_ones_own_has_to_be_registered(path: Path, monkeypatch: pyte
     model = CKN(1, 8, 3, [CKNLayer(1, 4, 3, kernel=Own())])
     with pytest.raises(ConfigError, match=r'and call kernels.register\("name", Own\)'):
         save_model(model, path)
-    monkeypatch.setattr(kernels, "KERNELS", dict(kernels.KERNELS))
-    monkeypatch.setattr(kernels, "_NAMES", dict(kernels._NAMES))
+    monkeypatch.setattr(kernels.base, "KERNELS", dict(kernels.base.KERNELS))
+    monkeypatch.setattr(kernels.base, "_NAMES", dict(kernels.base._NAMES))
     kernels.register("own", Own)
     save_model(model, path)
     np.testing.assert_array_equal(load_model(path).scores(IMAGES), model.scores(IMAGES))
-    del kernels.KERNELS["own"]
+    del kernels.base.KERNELS["own"]
     with pytest.raises(DataError, match=r"a kernel of your own needs kernels\.register first"):
         load_model(path)
 

@@ -36,7 +36,14 @@ from tinygrad_ckn.ops.elementwise import (
     where,
 )
 from tinygrad_ckn.ops.index import getitem, index_add
-from tinygrad_ckn.ops.kappa import kappa_arccos0, kappa_arccos1, kappa_exponential, kappa_polynomial
+from tinygrad_ckn.ops.kappa import (
+    kappa_arccos0,
+    kappa_arccos1,
+    kappa_exponential,
+    kappa_matern,
+    kappa_polynomial,
+    kappa_power_series,
+)
 from tinygrad_ckn.ops.linalg import inv, inverse_sqrt, lyapunov, solve, sqrtm
 from tinygrad_ckn.ops.losses import cross_entropy, log_softmax, mse, one_hot, softmax, squared_hinge
 from tinygrad_ckn.ops.matmul import einsum, matmul
@@ -100,7 +107,9 @@ __all__ = [
     "kappa_arccos0",
     "kappa_arccos1",
     "kappa_exponential",
+    "kappa_matern",
     "kappa_polynomial",
+    "kappa_power_series",
     "less",
     "less_equal",
     "log",

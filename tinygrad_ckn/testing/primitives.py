@@ -10,7 +10,16 @@ from tinygrad_ckn import ops
 from tinygrad_ckn.backend import CPU
 from tinygrad_ckn.cpu.correlate import algorithms_for
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, LinearAlgebraError, OpIndexError, ShapeError
-from tinygrad_ckn.ops.kappa import arccos1, exponential, polynomial
+from tinygrad_ckn.ops.kappa import (
+    arccos1,
+    exponential,
+    inner_polynomial,
+    matern,
+    polynomial,
+    power_series,
+    product,
+    weighted_sum,
+)
 from tinygrad_ckn.testing.cases import CASES, bad, case
 from tinygrad_ckn.testing.strategies import arrays, conv_args, integers_in, near_duplicate_filters, spd_matrices
 
@@ -282,9 +291,40 @@ case(
 )
 case(ops.kappa_arccos0, cosines)
 case(ops.kappa_arccos1, cosines)
+case(
+    ops.kappa_matern,
+    cosines,
+    rate=st.floats(0.3, 3.0),
+    order=st.integers(0, 2),
+    errors=[
+        bad(xp.ones(2), 0.0, 1, error=ConfigError, match="rate expected a number > 0, got 0"),
+        bad(xp.ones(2), 1.0, 3, error=ConfigError, match="order expected 0, 1 or 2, for nu = 1/2, 3/2 or 5/2, got 3"),
+    ],
+)
+case(
+    ops.kappa_power_series,
+    cosines,
+    coefficients=st.sampled_from([(1.0,), (0.5, 0.5), (0.25, 0.0, 0.5, 0.25)]),
+    errors=[
+        bad(xp.ones(2), given, error=ConfigError, match="coefficients expected a tuple of one finite number at least")
+        for given in ((), [1.0], (1.0, float("nan")))
+    ],
+)
 
 # The map of a CKN layer: unfolded, its patches scaled or its products, and by Winograd's filtering
-kappas = st.sampled_from([exponential(2.0), polynomial(2), polynomial(3), arccos1()])
+kappas = st.sampled_from(
+    [
+        exponential(2.0),
+        polynomial(2),
+        polynomial(3),
+        arccos1(),
+        inner_polynomial(1.0, 3),
+        power_series((0.25, 0.0, 0.75)),
+        matern(1.5, 2),
+        weighted_sum([exponential(2.0), arccos1()], [0.5, 0.5]),
+        product([polynomial(2), matern(1.5, 1)]),
+    ]
+)
 tiny: dict[str, Any] = {"low": -0.1, "high": 0.1}  # filters within the unit sphere, where arccos has its argument
 case(
     ops.ckn_map,

@@ -1,0 +1,59 @@
+"""The kernel trick: two tangled spirals in the plane, which no line separates, separated by a line in feature space.
+
+pip install -e '.[plot]' scikit-learn
+python examples/kernel_trick.py kernel_trick.png
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.svm import SVC
+
+from tinygrad_ckn.models.kernels import Exponential
+
+
+def spirals(n: int, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return points (n, 2) on two arms around the origin, with a little noise, and their labels 0 and 1."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    turn = 3 * np.pi * np.sqrt(rng.uniform(0.05, 1, n))  # how far along its arm a point lies
+    angle = turn + np.pi * labels
+    points = turn[:, None] / 10 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return points + rng.normal(0, 0.02, (n, 2)), labels
+
+
+def lifted(points: NDArray[Any]) -> NDArray[Any]:
+    """Return the points with a third coordinate 1: the kernel compares directions, and these tell all points apart."""
+    return np.column_stack([points, np.ones(len(points))])
+
+
+def draw(axes: Any, model: SVC, points: NDArray[Any], labels: NDArray[Any], title: str) -> None:
+    """Colour the plane by the model's decision, with the boundary as a line, and put the points on it."""
+    side = np.linspace(-1.1, 1.1, 200)
+    plane = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    decision = model.decision_function(lifted(plane)).reshape(200, 200)
+    axes.contourf(side, side, decision > 0, levels=1, colors=["#cfe0f3", "#f7d8c4"])
+    axes.contour(side, side, decision, levels=[0], colors="black", linewidths=1)
+    axes.scatter(*points.T, c=np.where(labels, "#c2571a", "#1f6fb4"), s=8)
+    axes.set(title=title, xticks=[], yticks=[], aspect="equal")
+
+
+def main(path: str) -> None:
+    """Fit a linear and a kernel machine to the same points, print their accuracy on new ones, draw both to a PNG."""
+    (points, labels), (new_points, new_labels) = spirals(300, seed=0), spirals(300, seed=1)
+    figure = Figure(figsize=(8, 4.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, kernel in zip(figure.subplots(1, 2), ["linear", Exponential(sigma=0.1)], strict=True):
+        model = SVC(kernel=kernel, C=100).fit(lifted(points), labels)
+        accuracy = model.score(lifted(new_points), new_labels)
+        print(f"{kernel}: {accuracy:.0%} of new points")
+        draw(axes, model, points, labels, f"{kernel}: {accuracy:.0%}")
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
