@@ -215,3 +215,31 @@ def test_subsampling_that_empties_the_map_is_refused() -> None:
         layer = CKNLayer(1, 4, 3, pooling=pooling, subsampling=3)
         with pytest.raises(ShapeError, match=r"expected a map of at least the subsampling \(3, 3\), got"):
             layer(np.ones((1, 1, *size)))
+
+
+def test_a_trained_kernel_has_parameters_with_gradients_of_order_1_and_2() -> None:
+    rng = np.random.default_rng(0)
+    kernel = 0.5 * Exponential(0.7, trained=True) + 0.5 * Exponential(1.5, trained=True)
+    layer = CKNLayer(2, 4, 2, kernel=kernel, subsampling=2, eps=0.1, rng=rng, dtype="float64")
+    assert len(layer.kernel_parameters) == 2
+    assert len(list(layer.parameters())) == 3
+    x = Tensor(rng.normal(size=(2, 2, 5, 4)))
+    assert check_module(layer, x, order=2)
+    with no_grad():
+        np.testing.assert_allclose(layer(x).numpy(), layer(Tensor(x.numpy())).numpy(), rtol=1e-12)
+
+
+def test_the_map_of_a_trained_kernel_follows_its_parameter() -> None:
+    layer = CKNLayer(2, 4, 2, kernel=Exponential(0.7, trained=True), rng=0, dtype="float64")
+    x = np.random.default_rng(0).normal(size=(2, 2, 5, 4))
+    other = CKNLayer(2, 4, 2, kernel=Exponential(0.5), dtype="float64")
+    other.set_filters(layer.weight)
+    with no_grad():
+        before = layer.eval()(x)
+        layer.kernel_parameters["log_alpha"].data = np.log(np.array(4.0))
+        np.testing.assert_allclose(layer(x), other.eval()(x), rtol=1e-10)  # the factors that were kept are not used
+        assert not np.allclose(layer(x), before)
+    np.testing.assert_allclose(layer(Tensor(x)).numpy(), layer.train()(Tensor(x)).numpy(), rtol=1e-10)
+    again = CKNLayer(**json.loads(json.dumps(layer.config())))
+    again.load_state_dict(layer.state_dict())
+    np.testing.assert_allclose(again(Tensor(x)).numpy(), layer(Tensor(x)).numpy(), rtol=1e-12)

@@ -80,6 +80,8 @@ class CKNLayer(Module):
         Filters (p, C/G, kh, kw), each of norm 1; optimisers keep them there.
     centre : Parameter | None
         b (C, kh, kw), where patches are centred; zero at first.
+    kernel_parameters : dict[str, Parameter]
+        Those of a kernel that is trained, as `Exponential(0.6, trained=True)`.
 
     Raises
     ------
@@ -139,7 +141,9 @@ class CKNLayer(Module):
         self.weight = Parameter(init.sphere(shape, rng=generator(rng), dtype=dtype), constraint=Sphere())
         centre = CPU.xp.zeros((self.in_channels, *self.kernel_size), dtype=dtype)
         self.centre = Parameter(centre) if centred else None
-        self._factors: tuple[Any, int, Any] | None = None  # for the weight's array at its version
+        initial = self.kernel.initial_parameters()
+        self.kernel_parameters = {name: Parameter(CPU.xp.asarray(value, dtype)) for name, value in initial.items()}
+        self._factors: tuple[Any, Any] | None = None  # and the state of the parameters that they are of
 
     def forward(self, x: Any, factors: Sequence[Any] | None = None) -> Any:
         """Return the map of images (N, C, H, W); factors are those of `nystrom.factors`, or None: computed here."""
@@ -174,11 +178,11 @@ class CKNLayer(Module):
 
     def _of_groups(self, x: Any, weight: Any, factors: Sequence[Any] | None, **options: Any) -> Any:
         """Return the maps of all groups, before average and maximum pooling."""
-        kappa = self.kernel.fused()
+        kappa = self.kernel.fused(**self._of_kernel())
         if self.pooling != "gaussian":
             options["subsampling"] = (1, 1)
         maps = [
-            composed(x, z, self.kernel.kappa, factor, **options)
+            composed(x, z, self._kappa, factor, **options)
             if kappa is None
             else ops.ckn_map(x, z, kappa, factor, **options)
             for x, z, factor in zip(
@@ -205,7 +209,16 @@ class CKNLayer(Module):
     def gram(self) -> Any:
         """Return kappa(Z Z^T) of each group: (G, p/G, p/G)."""
         z = self.weight.reshape((self.groups, self.n_filters // self.groups, -1))
-        return self.kernel.kappa(z @ z.swapaxes(1, 2))
+        return self._kappa(z @ z.swapaxes(1, 2))
+
+    def _kappa(self, u: Any) -> Any:
+        return self.kernel.kappa(u, **self._of_kernel())
+
+    def _of_kernel(self) -> dict[str, Any]:
+        """Return the kernel's parameters: Tensors where their gradient may be asked for, else numbers."""
+        return {
+            name: p if modes.recording and p.requires_grad else p.item() for name, p in self.kernel_parameters.items()
+        }
 
     def factors(self) -> Sequence[Any]:
         """Return each group's Nystrom factor, (p/G, p/G); computed once for given filters in eval without recording."""
@@ -241,20 +254,29 @@ class CKNLayer(Module):
 
     @property
     def fixed(self) -> bool:
-        """Whether the factors stay what they are until the weight changes."""
-        return not (self.training or (modes.recording and self.weight.requires_grad))
+        """Whether the factors stay what they are until a parameter changes."""
+        return not (self.training or (modes.recording and any(p.requires_grad for p in self._behind_factors)))
+
+    @property
+    def _behind_factors(self) -> list[Parameter]:
+        return [self.weight, *self.kernel_parameters.values()]
+
+    def _state_behind(self) -> list[Any]:
+        return [(p.data, p.version) for p in self._behind_factors]
 
     def kept(self) -> Any:
         """Return the factors that were kept, if they are still those of the filters."""
         if self._factors is None or not self.fixed:
             return None
-        array, version, found = self._factors
-        return found if array is self.weight.data and version == self.weight.version else None
+        state, found = self._factors
+        now = self._state_behind()
+        same = all(a is b and i == j for (a, i), (b, j) in zip(state, now, strict=True))
+        return found if same else None
 
     def keep(self, found: Sequence[Any]) -> None:
         """Keep factors for as long as they are those of the filters."""
         if self.fixed:
-            self._factors = (self.weight.data, self.weight.version, [raw(factor) for factor in found])
+            self._factors = self._state_behind(), [raw(factor) for factor in found]
 
     def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return (Ho, Wo) for images of size (H, W).
@@ -278,7 +300,7 @@ class CKNLayer(Module):
     def held(self, size: tuple[int, int]) -> int:
         """Return the number of elements that an image of size (H, W) has in the largest array that the map makes."""
         patches, pooled = self.windows.output_size(size), self.output_size(size)
-        fused = self.kernel.fused() is not None and self.pooling not in ("average", "max")
+        fused = self.kernel.fused(**self._of_kernel()) is not None and self.pooling not in ("average", "max")
         positions = pooled if fused else patches
         held = self.n_filters * positions[0] * positions[1]
         return max(held, self._patch * patches[0] * patches[1]) if self._unfolds else held
