@@ -68,6 +68,8 @@ def test_objective_never_decreases_with_ties_and_empty_clusters(
     assume(len(np.unique(unit(points).round(4), axis=0)) >= len(start))
     found = spherical_kmeans(points, len(start), iterations=30, start=start)
     assert_never_decreases(found.objective, 1e-6 if dtype == "float32" else 1e-14)
+    if len(found.objective) < 30:  # it ended by itself
+        assert len(np.unique((unit(points) @ found.centroids.T).round(6).argmax(axis=1))) == len(start)
 
 
 def test_objective_never_decreases_where_many_clusters_restart() -> None:
@@ -157,6 +159,12 @@ def test_an_empty_cluster_restarts_at_the_worst_fitting_point() -> None:
     found = spherical_kmeans(x, 2, start=seeds)
     total = unit(x)[:3].sum(axis=0)
     np.testing.assert_allclose(found.centroids, [total / np.linalg.norm(total), unit(x)[3]], atol=1e-15)
+
+
+def test_it_does_not_end_while_a_cluster_is_empty() -> None:
+    x = np.array([[0.2, 1.0, 0.0], [1.0, 0.0, 0.1], [1.0, 0.0, -0.1]])  # the first fits worst, but then perfectly
+    found = spherical_kmeans(x, 3, start=[[0.0, 1.0, 3.0], [1.0, 0.0, 0.0], [-1.0, -1.0, 0.0]])
+    assert len(np.unique((unit(x) @ found.centroids.T).argmax(axis=1))) == 3
 
 
 def test_several_empty_clusters_restart_at_different_points() -> None:

@@ -113,10 +113,11 @@ def test_a_cluster_without_points_in_a_pass_restarts_at_the_worst_fitting_point(
 
 
 def test_centroids_stay_where_points_cancel_until_the_pass_ends() -> None:
-    x = np.array([[-1.0, 0.0], [0.0, 2.0]])
+    x = np.array([[-1.0, 0.0], [6.0, 8.0]])
     assert np.random.default_rng(0).permutation(2).tolist() == [0, 1]
     found = spherical_kmeans(x, 1, iterations=1, batch_size=1, start=[[1.0, 0.0]], rng=0)
-    np.testing.assert_allclose(found.centroids, [[0.0, 1.0]], atol=1e-15)
+    assert found.objective == pytest.approx([(-1 + 0.6) / 2])
+    np.testing.assert_allclose(found.centroids, [[0.6, 0.8]], atol=1e-15)
     found = spherical_kmeans(x[:1], 1, iterations=1, batch_size=1, start=[[1.0, 0.0]])
     np.testing.assert_allclose(found.centroids, x[:1], atol=1e-15)
 

@@ -49,7 +49,7 @@ def spherical_kmeans(
     n_clusters
         k, at most the number of distinct directions.
     iterations
-        Passes over all points. Full passes end earlier when no point changes its cluster.
+        Passes over all points. Full passes end earlier when no point changes its cluster and no cluster is empty.
     batch_size
         None: centroids move after each pass, to the mean directions of their clusters. A number: they move after each
         batch of so many points, which each pass draws without replacement (mini-batch k-means).
@@ -92,23 +92,28 @@ def spherical_kmeans(
         raise too_few(count, n_clusters)
     result = Clustering(first_centroids(x, scales, n_clusters, start, random))
     sums = result.centroids.copy()  # in batches: each start counts as a point
+    nonzero = scales > 0
     before = None
     for iteration in range(1, iterations + 1):
+        settled = False
         if batch_size is None:
             nearest, cosines, sums = assign(x, scales, result.centroids)
-            settled = before is not None and bool((nearest == before).all())
+            met = xp_of(x).bincount(nearest[nonzero], minlength=n_clusters) > 0
+            settled = before is not None and bool((nearest == before).all() & met.all())
             before = nearest
         else:
-            cosines, settled = shuffled_pass(x, scales, result.centroids, sums, batch_size, random), False
-        result.objective.append(float((cosines if count == len(x) else cosines[scales > 0]).mean(dtype="float64")))
+            cosines, met = shuffled_pass(x, scales, result.centroids, sums, batch_size, random)
+        result.objective.append(float(cosines[nonzero].mean(dtype="float64")))
         report(iteration, result.objective[-1])
         if settled:
             break
-        result.centroids = _update(x, scales, cosines, sums)
+        if not met.all() and cosines[nonzero].min() >= 1 - SAME:  # all points are where their centroids are
+            raise too_few(int(met.sum()), n_clusters)
+        result.centroids = _update(x, scales, cosines, sums, met)
     return result
 
 
-def _update(x: Any, scales: Any, cosines: Any, sums: Any) -> Any:
+def _update(x: Any, scales: Any, cosines: Any, sums: Any, met: Any) -> Any:
     """Return the normalised sums of the clusters; an empty one restarts at a point that fits its centroid worst.
 
     The objective does not decrease: of all directions, a sum's own has the largest product with it; an empty cluster
@@ -116,11 +121,8 @@ def _update(x: Any, scales: Any, cosines: Any, sums: Any) -> Any:
     """
     xp = xp_of(x)
     norms = norms_of(sums)
-    empty = xp.nonzero(norms <= NO_DIRECTION)[0]
+    empty = xp.nonzero(~met | (norms <= NO_DIRECTION))[0]
     if len(empty):
         worst = xp.argsort(xp.where(scales > 0, cosines, 2), kind="stable")[: len(empty)]
-        fitting = int((cosines[worst] >= 1 - SAME).sum())
-        if fitting:  # all but fewer points than empty clusters have the directions of the other centroids
-            raise too_few(f"at most {len(sums) - fitting}", len(sums))
         sums[empty], norms[empty] = x[worst] * scales[worst][:, None], 1
     return sums / norms[:, None]

@@ -13,8 +13,10 @@ from tinygrad_ckn.backend import Generator, xp_of
 from tinygrad_ckn.models.directions import NO_DIRECTION, assign, norms_of
 
 
-def shuffled_pass(x: Any, scales: Any, centroids: Any, sums: Any, batch_size: int, random: Generator) -> Any:
-    """Return the cosine of each point to its centroid when it was seen; 0 for zero rows.
+def shuffled_pass(
+    x: Any, scales: Any, centroids: Any, sums: Any, batch_size: int, random: Generator
+) -> tuple[Any, Any]:
+    """Return the cosine of each point to its centroid when it was seen, and which clusters (k,) had any.
 
     Memory beyond the arguments: a batch of points (batch_size, d), a few arrays (k, d), and two numbers for each point.
 
@@ -27,8 +29,7 @@ def shuffled_pass(x: Any, scales: Any, centroids: Any, sums: Any, batch_size: in
     centroids
         (k, d) of norm 1, at the start.
     sums
-        (k, d): of the points that were nearest to each so far; added to in place, and 0 after the pass where none was
-        nearest in it.
+        (k, d): of the points that were nearest to each so far; added to in place.
     batch_size
         Points after which centroids move.
     random
@@ -46,5 +47,4 @@ def shuffled_pass(x: Any, scales: Any, centroids: Any, sums: Any, batch_size: in
         sums += added
         norms = norms_of(sums)[:, None]
         centroids = xp.where(norms > NO_DIRECTION, sums / xp.maximum(norms, NO_DIRECTION), centroids)
-    sums[~met] = 0
-    return cosines
+    return cosines, met

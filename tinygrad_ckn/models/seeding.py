@@ -25,7 +25,7 @@ def check_start(start: Any) -> None:
         )
 
 
-def too_few(found: int | str, wanted: int) -> DataError:
+def too_few(found: int, wanted: int) -> DataError:
     """Return the error that there are not as many directions as clusters."""
     return DataError(
         f"spherical_kmeans: expected at least {wanted} distinct nonzero points for {wanted} clusters, got {found}; "
