@@ -170,6 +170,8 @@ def test_it_does_not_end_while_a_cluster_is_empty() -> None:
 def test_several_empty_clusters_restart_at_different_points() -> None:
     x = np.array([[1.0, 0.0, 0.0], [1.0, 0.3, 0.0], [1.0, 0.0, 0.4], [1.0, 0.01, 0.0]])
     seeds = np.array([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [-1.0, 0.1, 0.0]])
+    once = spherical_kmeans(x, 3, iterations=1, start=seeds)
+    np.testing.assert_allclose(once.centroids[1:], unit(x)[[2, 1]], atol=1e-15)
     found = spherical_kmeans(x, 3, start=seeds)
     assert sorted((unit(x) @ found.centroids.T).argmax(axis=1)) == [0, 0, 1, 2]
 
