@@ -280,7 +280,7 @@ def test_fitting_changes_the_filters_and_keeps_them_on_the_sphere() -> None:
 def test_fitting_end_to_end_lowers_the_loss_on_the_training_images(loss: str) -> None:
     events: list[Progress] = []
     model = small().fit(
-        images, labels, epochs=4, batch_size=30, loss=loss, l2=1e-3, n_patches=500, report=events.append
+        images, labels, epochs=8, batch_size=15, loss=loss, l2=1e-3, n_patches=500, report=events.append
     )
     losses = [e.values["loss"] for e in events if e.phase == "epoch"]
     assert losses[-1] < losses[0]

@@ -1,4 +1,6 @@
 import itertools
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from tinygrad_ckn import no_grad
-from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models import patches as patches_module
 from tinygrad_ckn.models.layer import CKNLayer
@@ -93,6 +95,104 @@ def test_zero_patches_are_left_out_and_the_others_stay_uniform() -> None:
     assert chisquare(counts).pvalue > 0.01
 
 
+def test_of_more_than_fit_those_kept_are_uniform_over_images_and_positions() -> None:
+    images = numbered(6, 1, 4, 5)
+    counts = np.zeros(121)
+    for seed in range(300):
+        found = draw(images, CKNLayer(1, 2, 1), 20, seed)[:, 0].astype(int)
+        assert len(found) == 20
+        np.add.at(counts, found, 1)
+    assert chisquare(counts[1:]).pvalue > 0.01
+
+
+@given(seen=st.integers(0, 30), new=st.integers(0, 30), size=st.integers(1, 20), seed=st.integers(0, 1000))
+def test_a_reservoir_keeps_the_last_for_each_place(seen: int, new: int, size: int, seed: int) -> None:
+    taken, rows = patches_module._reservoir(seen, new, size, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    expected = {}
+    for i in range(new):
+        place = int(rng.integers(0, seen + i + 1))
+        place = seen + i if seen + i < size else place
+        if place < size:
+            expected[place] = i
+    assert dict(zip(rows.tolist(), taken.tolist(), strict=True)) == expected
+    assert rows.tolist() == sorted(expected)
+
+
+def flat_and_not() -> np.ndarray:
+    """Return two-channel images of which the left half is one colour, and the channels of which differ."""
+    images = numbered(3, 2, 5, 8)
+    images[:, 0, :, :4], images[:, 1, :, :4] = 0.3, 0.7
+    return images
+
+
+def test_constant_patches_of_images_are_left_out_and_the_others_stay_uniform() -> None:
+    found = draw(flat_and_not(), CKNLayer(2, 2, (2, 3), padding="valid"), 6_000, seed=4)
+    expected = all_patches(flat_and_not(), (2, 3))
+    kept = [p for p in expected if len(set(p[:6])) > 1 or len(set(p[6:])) > 1]
+    assert len(kept) == 3 * 4 * (6 - 2)
+    index = {tuple(p): i for i, p in enumerate(kept)}
+    counts = np.bincount([index[tuple(p)] for p in found], minlength=len(kept))
+    assert chisquare(counts).pvalue > 0.01
+
+
+def test_a_patch_that_varies_in_one_channel_only_is_kept() -> None:
+    images = np.full((1, 2, 3, 3), 0.5)
+    images[0, 1, 1, 1] = 0.6
+    np.testing.assert_array_equal(
+        draw(images, CKNLayer(2, 2, 3, padding="valid"), 4), images.reshape(1, 18).repeat(4, 0)
+    )
+
+
+def test_constant_patches_are_kept_where_every_patch_is_constant_and_in_maps() -> None:
+    images = np.full((2, 3, 4, 4), 0.5)
+    assert len(draw(images, CKNLayer(3, 2, 1), 10)) == 10
+    layer = CKNLayer(3, 2, 3, padding="valid")
+    assert draw(images, layer, 10).shape == (0, 27)
+    assert draw(images, layer, 10, encode=lambda x: x).shape == (10, 27)
+
+
+def test_nan_is_not_taken_for_constant() -> None:
+    found = draw(np.full((2, 1, 4, 4), np.nan), CKNLayer(1, 2, 3, padding="valid"), 10)
+    assert len(found) == 10
+
+
+@pytest.mark.parametrize("n", [7, 400])
+def test_patches_fill_an_array_or_a_file(tmp_path: Path, n: int) -> None:
+    images = np.random.default_rng(0).normal(size=(4, 2, 6, 6)).astype("float32")
+    images[:2] = 0
+    layer = CKNLayer(2, 2, 3)
+    expected = draw(images, layer, n)
+    out = np.full((n, 18), np.nan, "float32")
+    found = draw(images, layer, n, out=out)
+    assert np.shares_memory(found, out)
+    np.testing.assert_array_equal(found, expected)
+    assert np.isnan(out[len(found) :]).all()
+    file = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype="float32", shape=(n, 18))
+    draw(images, layer, n, out=file).flush()
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy")[: len(expected)], expected)
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((4, 18), "float64"), ((5, 9), "float64"), ((5, 18), "float32")])
+def test_an_array_that_patches_do_not_fit_in_is_refused(shape: tuple[int, int], dtype: str) -> None:
+    with pytest.raises(ShapeError, match=r"argument out expected shape \(5, 18\) and dtype float64, got \("):
+        draw(numbered(2, 2, 5, 5), CKNLayer(2, 2, 3), 5, out=np.empty(shape, dtype))
+
+
+def test_memory_is_needed_for_the_patches_and_a_block_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patches_module, "_BLOCK", 2**16)
+    images = np.random.default_rng(0).normal(size=(10, 8, 16, 16))
+    layer = CKNLayer(8, 2, 3)
+    tracemalloc.start()
+    try:
+        found = draw(images, layer, 20_000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.nbytes == 20_000 * 72 * 8
+    assert peak < 1.5 * found.nbytes
+
+
 def test_a_patch_with_any_nonzero_element_counts() -> None:
     images = np.zeros((1, 1, 2, 2))
     images[0, 0, 1, 1] = -1e-30
@@ -127,9 +227,11 @@ def test_the_seed_fixes_every_bit() -> None:
 def test_blocks_do_not_change_the_patches(monkeypatch: pytest.MonkeyPatch) -> None:
     images = numbered(7, 2, 5, 4)
     layer = CKNLayer(2, 2, 3)
-    whole = draw(images, layer, 60)
-    monkeypatch.setattr(patches_module, "blocks", lambda n, elements: blocks(n, elements, 2 * elements))
+    images[2] = 0
+    whole, all_of_them = draw(images, layer, 60), draw(images, layer, 1000)
+    monkeypatch.setattr(patches_module, "blocks", lambda n, elements, limit=0: blocks(n, elements, 2 * elements))
     np.testing.assert_array_equal(draw(images, layer, 60), whole)
+    np.testing.assert_array_equal(draw(images, layer, 1000), all_of_them)
 
 
 @pytest.mark.parametrize("n", [3, 500])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tinygrad_ckn.backend import Generator, is_whole, xp_of
-from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.backend import CPU, Generator, is_whole, xp_of
+from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.models.layer import CKNLayer
 
-_SPARE = 1.5  # draws for each patch wanted: zero patches are left out
+_SPARE = 1.5  # draws for each patch wanted: some are left out
+_BLOCK = 2**22  # elements of patches taken at a time
 
 
 def blocks(n: int, elements: int, limit: int = 2**24) -> Iterator[slice]:
@@ -19,9 +20,18 @@ def blocks(n: int, elements: int, limit: int = 2**24) -> Iterator[slice]:
 
 
 def sample_patches(
-    images: Any, layer: CKNLayer, n_patches: int, *, rng: Generator, encode: Callable[[Any], Any] | None = None
+    images: Any,
+    layer: CKNLayer,
+    n_patches: int,
+    *,
+    rng: Generator,
+    encode: Callable[[Any], Any] | None = None,
+    out: Any = None,
 ) -> Any:
-    """Return up to `n_patches` patches of a layer's input that are not zero, as rows (n, C*kh*kw).
+    """Return up to `n_patches` patches of a layer's input, as rows (n, C*kh*kw).
+
+    Zero patches are left out; so are constant patches of images (no `encode`), each channel of which has one value at
+    all positions, unless the kernel is 1x1. Of 1.5 times as many draws, what remains is a uniform sample of the others.
 
     Parameters
     ----------
@@ -29,15 +39,28 @@ def sample_patches(
         Array (N, C, H, W).
     layer
         Says which patches there are: kernel size and padding.
-    encode
-        Makes the layer's input of images; only images of which a patch was drawn are encoded, in blocks.
     rng
         Generator.
+    encode
+        Makes the layer's input of images; only images of which a patch was drawn are encoded, in blocks.
+    out
+        Array (n_patches, C*kh*kw) of the dtype of the layer's input to fill, of which the first n rows are returned, or
+        None for a new one. It may lie in a file (numpy.memmap). Beyond it, memory is needed for a block only.
 
     Raises
     ------
     ConfigError
         If n_patches is no whole number of at least 1.
+    ShapeError
+        If `out` has another shape or dtype.
+
+    Examples
+    --------
+    >>> images = np.zeros((10, 1, 8, 8))
+    >>> images[:, :, 2:] = 1  # an edge: what does not touch it is constant
+    >>> layer = CKNLayer(1, 4, (2, 1), padding="valid")
+    >>> np.unique(sample_patches(images, layer, 90, rng=np.random.default_rng(0)), axis=0)
+    array([[0., 1.]])
     """
     if not is_whole(n_patches, 1):
         raise ConfigError(f"sample_patches: argument n_patches expected a whole number >= 1, got {n_patches!r}")
@@ -45,21 +68,45 @@ def sample_patches(
     some = images[:1] if encode is None else encode(images[:1])
     height, width = layer.windows.output_size(some.shape[2:])
     places = height * width
+    kh, kw = layer.kernel_size
+    shape = n_patches, layer.in_channels * kh * kw
+    kept = xp.empty(shape, dtype=some.dtype) if out is None else out
+    if kept.shape != shape or kept.dtype != some.dtype:
+        raise ShapeError(
+            f"sample_patches: argument out expected shape {shape} and dtype {some.dtype}, "
+            f"got {kept.shape} and {kept.dtype}"
+        )
+    constant_too = encode is None and kh * kw > 1
     draws = rng.integers(0, len(images) * places, size=int(_SPARE * n_patches))
     draws.sort()
     numbers, where = draws // places, draws % places
-    found = []
-    drawn = sorted(set(numbers.tolist()))
-    for block in blocks(len(drawn), layer.in_channels * places * layer.kernel_size[0] * layer.kernel_size[1]):
+    drawn = CPU.xp.unique(numbers)
+    found = 0
+    for block in blocks(len(drawn), places * shape[1]):
         chosen = drawn[block]
         maps = images[xp.asarray(chosen)] if encode is None else encode(images[xp.asarray(chosen)])
         windows = layer.windows.view(xp, layer.windows.pad(xp, maps))  # (n, C, Ho, Wo, kh, kw)
-        mine = slice(*numbers.searchsorted([chosen[0], chosen[-1] + 1]))
-        row = xp.searchsorted(xp.asarray(chosen), xp.asarray(numbers[mine]))
-        y, x = xp.asarray(where[mine] // width), xp.asarray(where[mine] % width)
-        patches = windows[row, :, y, x].reshape(len(row), -1)
-        found.append(patches[xp.any(patches != 0, axis=1)])
-    patches = xp.concatenate(found)
-    if len(patches) > n_patches:
-        patches = patches[xp.asarray(rng.choice(len(patches), n_patches, replace=False))]
-    return patches
+        first, last = numbers.searchsorted([chosen[0], chosen[-1] + 1])
+        for part in blocks(last - first, shape[1], _BLOCK):
+            mine = slice(first + part.start, first + part.stop)
+            row, y, x = chosen.searchsorted(numbers[mine]), where[mine] // width, where[mine] % width
+            patches = windows[xp.asarray(row), :, xp.asarray(y), xp.asarray(x)]  # (n, C, kh, kw)
+            dull = patches[:, :, :1, :1] if constant_too else 0
+            patches = patches[xp.any(patches != dull, axis=(1, 2, 3))]
+            taken, rows = _reservoir(found, len(patches), n_patches, rng)
+            kept[xp.asarray(rows)] = patches[xp.asarray(taken)].reshape(len(rows), shape[1])
+            found += len(patches)
+    return kept[:found]
+
+
+def _reservoir(seen: int, new: int, size: int, rng: Generator) -> tuple[Any, Any]:
+    """Return which of `new` things that come after `seen` are kept, and in which of `size` places, ascending.
+
+    Vitter, Random Sampling with a Reservoir (1985), Algorithm R: thing i, counted from 0, goes to place i, where there
+    is one, else to one of 0 .. i at random, where there is one. What is kept is a uniform sample, however many come.
+    """
+    xp = CPU.xp
+    order = xp.arange(seen, seen + new)
+    places = xp.where(order < size, order, rng.integers(0, order + 1))
+    rows, backwards = xp.unique(places[::-1], return_index=True)  # of each place the last that came
+    return new - 1 - backwards[rows < size], rows[rows < size]
