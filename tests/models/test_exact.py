@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tinygrad_ckn import Tensor, data, ops
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, ShapeError
-from tinygrad_ckn.models import CKN, CKNLayer
+from tinygrad_ckn.models import CKN, CKNLayer, exact
 from tinygrad_ckn.models.exact import exact_kernel
 from tinygrad_ckn.models.kernels import ArcCosine1, Exponential, Kernel, Polynomial
 
@@ -184,8 +184,8 @@ def test_nystrom_with_all_patches_as_filters_is_exact() -> None:
 def nystrom_error(x: np.ndarray, filters: int) -> float:
     layers = [layer_of(*channels, subsampling=2, eps=1e-8) for channels in ((1, filters), (filters, filters))]
     model = CKN(1, 8, 10, layers).fit_unsupervised(x, n_patches=2000, rng=0)
-    features, exact = model.encode(x), exact_kernel(model, x)
-    return float(np.linalg.norm(features @ features.T - exact) / np.linalg.norm(exact))
+    features, gram = model.encode(x), exact_kernel(model, x)
+    return float(np.linalg.norm(features @ features.T - gram) / np.linalg.norm(gram))
 
 
 def test_nystrom_features_approach_it_as_filters_are_doubled() -> None:
@@ -244,7 +244,8 @@ def test_parameters_of_a_kernel_may_be_tensors() -> None:
     x = np.random.default_rng(5).normal(size=(3, 1, 4, 4))
     trained = layer_of(kernel=Trained(Tensor(1 / 0.36, requires_grad=True)))
     gram = exact_kernel([trained], x)
-    assert type(gram) is np.ndarray
+    scales = np.ones((2, 3, 2, 2))
+    assert type(exact._map_kernel(np, trained, np.ones((3, 2, 2, 2, 2)), scales, scales)) is np.ndarray
     np.testing.assert_allclose(gram, exact_kernel([layer_of(kernel=Exponential(0.6))], x), rtol=1e-14)
 
 

@@ -72,7 +72,7 @@ def test_errors_are_those_of_fits_without_each_example(seed: int, l2: float, d: 
         ridge = Ridge(alpha=alpha, solver="svd").fit(x[rest], targets[rest])
         left_out.append(targets[i] - ridge.predict(x[i : i + 1])[0])
     found = KernelRidgeClassifier(l2).fit(x @ x.T, labels).errors_
-    assert found == {l2: pytest.approx(np.mean(np.square(left_out)), rel=1e-4)}
+    assert found == {l2: pytest.approx(np.mean(np.square(left_out)), rel=1e-5)}
 
 
 def test_l2_is_that_of_the_least_error() -> None:

@@ -1,9 +1,10 @@
 """A kernel ridge classifier on a given Gram matrix, its regularisation chosen by leaving out one example at a time.
 
 n examples, k classes, K (n, n) their Gram matrix, Y (n, k) with 1 at an example's class and -1 elsewhere. Minimises
-(1/n) sum |y_i - f(x_i) - b|^2 + l2 |f|^2 over f and b, K centred in feature space and scaled to mean diagonal 1. With
-K = V diag(w) V^T so centred, and shrinkage c = n l2 / (w + n l2), the residuals of Y less its mean are V diag(c) V^T Y,
-and those of each example by a fit without it are them, divided by (V diag(c) V^T)_ii - 1/n.
+(1/n) sum |y_i - f(x_i) - b|^2 + l2 |f|^2 over f and b, K centred in feature space and scaled to mean diagonal 1.
+A matrix of ones added to the centred K gives the constant vector, otherwise one of many null vectors, the eigenvalue n.
+With K + 1 1^T = V diag(w) V^T, c = n l2 / (w + n l2) and A = V diag(c) V^T, the residuals of Y less its mean are A Y,
+and that of example i by a fit without it is (A Y)_i / (A_ii - a), where a = l2 / (n + n l2) is due to the ones.
 Source: Golub, Heath and Wahba, Generalized Cross-Validation (1979), for the residuals; Saunders, Gammerman and Vovk,
 Ridge Regression in Dual Variables (1998).
 """
@@ -99,7 +100,7 @@ class KernelRidgeClassifier:
         if not scale > slack * size:
             raise DataError(f"{_FIT}: argument gram expected examples that differ, got equal ones")
         with backend_of(gram).strict_linalg():
-            w, v = xp.linalg.eigh(centred / scale)
+            w, v = xp.linalg.eigh(centred / scale + 1)
         if w[0] < -slack * w[-1]:
             raise LinearAlgebraError(
                 f"{_FIT}: argument gram expected a positive semi-definite matrix, got smallest eigenvalue "
@@ -109,11 +110,10 @@ class KernelRidgeClassifier:
         self.errors_ = {}
         for l2 in L2_GRID if self.l2 is None else (self.l2,):
             c = n * l2 / (w + n * l2)
-            left_out = (v @ (c[:, None] * rotated)) / (squares @ c - 1 / n)[:, None]
+            left_out = (v @ (c[:, None] * rotated)) / (squares @ c - l2 / (n + n * l2))[:, None]
             self.errors_[l2] = float((left_out**2).mean())
         self.l2_ = min(self.errors_, key=self.errors_.__getitem__)
-        dual = (v @ (rotated / (w + n * self.l2_)[:, None])) / scale
-        self.dual_coef_ = dual - dual.mean(axis=0)  # the mean is rounding, which a large mean of gram would magnify
+        self.dual_coef_ = (v @ (rotated / (w + n * self.l2_)[:, None])) / scale
         self.intercept_ = targets.mean(axis=0) - means @ self.dual_coef_
         return self
 
