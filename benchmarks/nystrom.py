@@ -1,0 +1,50 @@
+"""How near Nystrom features come to the exact kernel as filters grow: `python -m benchmarks.nystrom`.
+
+A network of two layers, patches, pooling and kernel as in the preset unsup-32-64 but with as many filters in both
+layers, in float64; filters by k-means on the images that are compared, the first of the embedded digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_ckn import data
+from tinygrad_ckn.models import CKN, CKNLayer
+from tinygrad_ckn.models.exact import exact_kernel
+
+EPS = 1e-8  # next to which the smallest eigenvalues of 512 filters' Gram matrix count
+PATCHES = 5_000  # for k-means, of each layer
+
+
+def network(filters: int) -> CKN:
+    """Return the network for images of 8x8 pixels, its filters at random."""
+    layers = [
+        CKNLayer(channels, filters, 3, subsampling=2, eps=EPS, dtype="float64", rng=0) for channels in (1, filters)
+    ]
+    return CKN(1, 8, 10, layers, rng=0)
+
+
+def errors(images: Any, filters: Sequence[int]) -> dict[int, float]:
+    """Return |K_nystrom - K_exact| / |K_exact|, Frobenius norms, of images (n, 1, 8, 8) for numbers of filters."""
+    exact = exact_kernel(network(1), images)
+    found = {}
+    for p in filters:
+        features = network(p).fit_unsupervised(images, n_patches=PATCHES, rng=0).encode(images)
+        found[p] = float(np.linalg.norm(features @ features.T - exact) / np.linalg.norm(exact))
+    return found
+
+
+def main(n: int = 200, filters: Sequence[int] = (16, 32, 64, 128, 256, 512)) -> None:
+    """Print the table."""
+    images = data.load("digits").train.images[:n]
+    print(f"{n} digits, eps {EPS:g}: relative error of the Nystrom Gram matrix in the Frobenius norm")
+    print("filters    error")
+    for p, error in errors(images, filters).items():
+        print(f"{p:7}{100 * error:8.3f} %")
+
+
+if __name__ == "__main__":
+    main()
