@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 import tracemalloc
 from dataclasses import dataclass
 
@@ -70,7 +69,7 @@ def brute_force(kappa, layers, x: np.ndarray, y: np.ndarray) -> float:
         for name, k in kernels.items():
             sums[name], out = patches(k, size, layer)
         norms = {side: {p: math.sqrt(max(0.0, sums[side * 2][p, p])) for p in positions(out)} for side in "xy"}
-        rows, columns = (weights(n, layer.subsampling) for n in out)
+        rows, columns = (weights(n, s) for n, s in zip(out, layer.subsampling, strict=True))
         size = len(rows), len(columns)
         for name, s in sums.items():
             mapped = {}
@@ -140,21 +139,35 @@ def test_it_is_the_inner_product_of_features_that_are_of_finite_dimension(s: flo
     np.testing.assert_allclose(exact_kernel(layers, x), features @ features.T, rtol=1e-11)
 
 
-class Anisotropic(CKNLayer):
-    """A layer that is pooled twice as far apart along one axis only."""
-
-    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        height, width = self.windows.output_size(size)
-        return (height + 1) // 2, width
-
-
-def test_subsampling_may_be_a_pair() -> None:
-    x = np.random.default_rng(1).normal(size=(3, 1, 5, 4))
-    layer = Anisotropic(1, 2, 2, kernel=Polynomial(2), padding="valid", dtype="float64")
-    layer.subsampling = (2, 1)
-    once = np.einsum("ih,nchw->nciw", [[w.get(h, 0) for h in range(4)] for w in weights(4, 2)], squared(x, 2))
-    features = once.reshape(3, -1)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"subsampling": (2, 1)},
+        {"subsampling": (1, 2**0.5), "dilation": (1, 2)},
+        {"pooling": "average", "subsampling": (2, 3), "padding": "valid"},
+        {"pooling": "strided", "subsampling": 2, "dilation": 2, "padding": 1},
+        {"pooling": "none", "padding": "full"},
+    ],
+    ids=str,
+)
+def test_options_of_a_layer_with_the_linear_kernel_whose_map_is_the_patch(options) -> None:
+    x = np.random.default_rng(1).normal(size=(3, 2, 7, 6))
+    layer = CKNLayer(2, 2, (2, 3), kernel=Polynomial(1), dtype="float64", **options)
+    windows = layer.windows
+    maps = ops.unfold(x, (2, 3), stride=windows.stride, padding=layer.padding, dilation=layer.dilation)
+    maps = maps.reshape(3, -1, *windows.output_size((7, 6)))
+    if layer.pooling == "gaussian":
+        maps = ops.gaussian_pool2d(maps, layer.subsampling)
+    if layer.pooling == "average":
+        maps = ops.avg_pool2d(maps, options["subsampling"])
+    features = maps.reshape(3, -1)
     np.testing.assert_allclose(exact_kernel([layer], x), features @ features.T, rtol=1e-12)
+
+
+def test_images_go_through_the_preprocessing_of_a_network() -> None:
+    x = np.random.default_rng(1).uniform(size=(3, 1, 6, 6))
+    model = CKN(1, 6, 2, [layer_of()], preprocessing="local_whitening")
+    np.testing.assert_array_equal(exact_kernel(model, x), exact_kernel(model.layers, model.preprocess(x)))
 
 
 def distinct_patches(x: np.ndarray, layer: CKNLayer) -> np.ndarray:
@@ -280,11 +293,10 @@ def test_empty_sets_give_empty_matrices() -> None:
     assert exact_kernel(layers, none).shape == (0, 0)
 
 
-@pytest.mark.parametrize(("name", "value"), [("pooling", "max"), ("groups", 2), ("dilation", (2, 1)), ("offset", 0.5)])
-def test_options_that_are_not_treated_exactly_are_refused(name: str, value: object) -> None:
-    layers = [layer_of(), layer_of(2)]
-    setattr(layers[1], name, value)
-    with pytest.raises(ConfigError, match=rf"layers\[1\] expected {name} = .*, got {re.escape(repr(value))}"):
+@pytest.mark.parametrize("options", [{"pooling": "max"}, {"groups": 2}, {"centred": True}])
+def test_options_that_are_not_treated_exactly_are_refused(options: dict[str, object]) -> None:
+    layers = [layer_of(1, 2), CKNLayer(2, 2, 1, dtype="float64", **options)]
+    with pytest.raises(ConfigError, match=r"layers\[1\] expected one group, patches that are not centred"):
         exact_kernel(layers, np.ones((1, 1, 4, 4)))
 
 

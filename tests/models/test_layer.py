@@ -348,7 +348,8 @@ def test_train_and_eval_give_the_same(case, s: float) -> None:
         cached = layer(x)
     assert cached.dtype == "float32"
     np.testing.assert_array_equal(training.numpy(), evaluated.numpy())
-    np.testing.assert_array_equal(training.numpy(), cached.numpy())
+    fused = 1e-5 if layer.kernel_parameters else 0  # a trained kernel is composed of operations until then
+    np.testing.assert_allclose(cached.numpy(), training.numpy(), rtol=fused, atol=fused)
 
 
 def test_filters_start_on_the_sphere_and_are_kept_there() -> None:

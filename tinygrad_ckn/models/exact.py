@@ -25,12 +25,11 @@ from tinygrad_ckn.models.layer import CKNLayer, check_floating
 from tinygrad_ckn.modes import no_grad
 from tinygrad_ckn.ops._windows import Windows
 from tinygrad_ckn.ops.ckn_map import lengths
-from tinygrad_ckn.ops.pool import gaussian_matrices
+from tinygrad_ckn.ops.pool import average_matrices, gaussian_matrices
 from tinygrad_ckn.tensor import Tensor
 
 MEMORY = 2**28  # bytes that blocks of pairs take by default
 _HELD = 7  # arrays of a block that are held at once, in the kappa of the arc-cosine kernel
-_TREATED = {"pooling": ("gaussian",), "groups": (1,), "dilation": (1, (1, 1)), "offset": (None,)}
 
 
 def exact_kernel(
@@ -43,7 +42,8 @@ def exact_kernel(
     Parameters
     ----------
     layers
-        A CKN or its layers, of which the patches, the kernel and the pooling count; filters and eps do not.
+        A CKN, whose preprocessing images go through, or layers, of which the patches, the kernel and the pooling count;
+        filters and eps do not.
     x, y
         Images (n, C, H, W) and (m, C, H, W), floats of one backend. y is x when left out.
     dtype
@@ -75,12 +75,13 @@ def exact_kernel(
     array([[0.21  , 0.1188],
            [0.1188, 0.8509]])
     """
+    prepare = layers.preprocess if isinstance(layers, CKN) else raw
     layers = _layers_of(layers)
     if dtype not in ("float32", "float64"):
         raise ConfigError(f"exact_kernel: argument dtype expected 'float32' or 'float64', got {dtype!r}")
     symmetric = y is None
-    x = _images("x", x, layers[0], dtype)
-    y = x if symmetric else _images("y", y, layers[0], dtype)
+    x = _images("x", prepare(x), layers[0], dtype)
+    y = x if symmetric else _images("y", prepare(y), layers[0], dtype)
     if x.shape[1:] != y.shape[1:]:
         raise ShapeError(f"exact_kernel: argument y expected images of shape {x.shape[1:]}, as x, got {y.shape[1:]}")
     xp = xp_of(x, y)
@@ -108,13 +109,11 @@ def _layers_of(layers: CKN | Sequence[CKNLayer]) -> list[CKNLayer]:
     if not isinstance(found, Sequence) or not found or not all(isinstance(layer, CKNLayer) for layer in found):
         raise ConfigError(f"exact_kernel: argument layers expected a CKN or a list of CKNLayers, got {layers!r}")
     for i, layer in enumerate(found):
-        for name, values in _TREATED.items():
-            value = getattr(layer, name, values[0])
-            if value not in values:
-                raise ConfigError(
-                    f"exact_kernel: layers[{i}] expected {name} = {values[0]!r}, all that it is written for, "
-                    f"got {value!r}"
-                )
+        if layer.groups != 1 or layer.centre is not None or layer.pooling == "max":
+            raise ConfigError(
+                f"exact_kernel: layers[{i}] expected one group, patches that are not centred and a linear pooling, "
+                f"got groups={layer.groups}, centred={layer.centre is not None}, pooling={layer.pooling!r}"
+            )
     return list(found)
 
 
@@ -175,10 +174,12 @@ def _inner_products(x: Any, y: Any) -> Any:
 
 def _patch_kernel(xp: Namespace, windows: Windows, k: Any) -> Any:
     """Return the sum over taps t of k(p + t, q + t), zero outside: (n, H, W, H, W) -> (n, Ho, Wo, Ho, Wo)."""
-    for taps, border in zip(windows.kernel, windows.padding, strict=True):
+    axes = zip(windows.kernel, windows.padding, windows.dilation, windows.span, windows.stride, strict=True)
+    for taps, border, dilation, span, stride in axes:
         padded = xp.pad(k, ((0, 0), border, (0, 0), border, (0, 0)))
-        length = padded.shape[1] - taps + 1
-        k = sum(padded[:, t : t + length, :, t : t + length] for t in range(taps))
+        last = padded.shape[1] - span
+        at = [slice(t * dilation, t * dilation + last + 1, stride) for t in range(taps)]
+        k = sum(padded[:, here, :, here] for here in at)
         k = k.transpose(0, 2, 1, 4, 3)  # the other axis next, and back
     return k
 
@@ -188,10 +189,10 @@ def _map_kernel(xp: Namespace, layer: CKNLayer, k: Any, scales_x: Any, scales_y:
     (norm_x, inverse_x), (norm_y, inverse_y) = scales_x[..., None, None], scales_y[:, :, None, None]
     cosines = xp.clip(k * inverse_x * inverse_y, -1, 1)  # rounding goes beyond
     k = raw(layer.kernel.kappa(cosines)) * norm_x * norm_y
-    s = layer.subsampling
-    vertical, horizontal = s if isinstance(s, Sequence) else (s, s)
-    rows = gaussian_matrices(xp, k.shape[1:3], vertical, k.dtype)[0]
-    columns = gaussian_matrices(xp, k.shape[1:3], horizontal, k.dtype)[1]
+    if layer.pooling not in ("gaussian", "average"):
+        return k
+    matrices = gaussian_matrices if layer.pooling == "gaussian" else average_matrices
+    rows, columns = matrices(xp, k.shape[1:3], layer.subsampling, k.dtype)
     for _ in range(2):
         k = (rows @ (k @ columns.T)).transpose(0, 3, 4, 1, 2)  # the other image next, and back
     return k

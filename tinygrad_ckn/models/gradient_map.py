@@ -22,6 +22,7 @@ from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.kernels import Exponential
 from tinygrad_ckn.models.preprocessor import Preprocessor, applied, image_shape
 from tinygrad_ckn.ops._windows import is_finite
+from tinygrad_ckn.ops.kappa import exponential
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -109,7 +110,9 @@ class GradientMap(Preprocessor):
         weight, transform = (buffer.data.astype(x.dtype) for buffer in (self.weight, self.transform))
 
         def embedded(images: Any) -> Any:
-            return ops.ckn_map(image_gradients(images), weight, self.kernel.fused(), transform, padding="valid")
+            return ops.ckn_map(
+                image_gradients(images), weight, exponential(1 / self.kernel.sigma**2), transform, padding="valid"
+            )
 
         size = (4 * channels + 2 * self.n_orientations) * height * width * x.dtype.itemsize
         return applied(embedded, x, (n, self.n_orientations, height, width), size)

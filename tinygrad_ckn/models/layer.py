@@ -215,10 +215,9 @@ class CKNLayer(Module):
         return self.kernel.kappa(u, **self._of_kernel())
 
     def _of_kernel(self) -> dict[str, Any]:
-        """Return the kernel's parameters: Tensors where their gradient may be asked for, else numbers."""
-        return {
-            name: p if modes.recording and p.requires_grad else p.item() for name, p in self.kernel_parameters.items()
-        }
+        """Return the kernel's parameters: Tensors in training or where a gradient may be asked for, else numbers."""
+        asked = self.training or modes.recording
+        return {name: p if asked and p.requires_grad else p.item() for name, p in self.kernel_parameters.items()}
 
     def factors(self) -> Sequence[Any]:
         """Return each group's Nystrom factor, (p/G, p/G); computed once for given filters in eval without recording."""

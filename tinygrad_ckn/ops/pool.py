@@ -130,6 +130,14 @@ def _box_matrices(xp: Namespace, size: tuple[int, int], windows: Windows, dtype:
     ]
 
 
+def average_matrices(
+    xp: Namespace, size: tuple[int, int], subsampling: tuple[float, float], dtype: Any
+) -> tuple[Any, Any]:
+    """Return the matrices R (Ho, H) and C (Wo, W) of means of windows that do not overlap, y = R x C^T."""
+    rows, columns = (_box_matrix(xp, n, int(s), int(s), 0, dtype) for n, s in zip(size, subsampling, strict=True))
+    return rows, columns
+
+
 def _pooling(op: str, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Windows:
     before = pair(op, "padding", padding, 0)  # no words: "same" is not symmetric
     windows = Windows.of(op, kernel_size, kernel_size if stride is None else stride, before)
