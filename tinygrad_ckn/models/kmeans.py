@@ -13,7 +13,7 @@ from typing import Any
 from tinygrad_ckn.backend import CPU, Generator, backend_of, is_whole, to_numpy, xp_of
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.cpu import kmeans as cpu
-from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.errors import ConfigError, DataError, TooFewPointsError
 
 _BLOCK = 2**22  # similarities held at a time where they are not cut into tiles
 _SEEDING_POINTS = 64  # candidates for each centroid at the start
@@ -56,8 +56,10 @@ def spherical_kmeans(
     ------
     ConfigError
         If an option is out of range.
+    TooFewPointsError
+        If there are fewer distinct directions than clusters; its `found` says how many.
     DataError
-        If there are fewer distinct directions than clusters, or x is not finite.
+        If x is not finite.
 
     Examples
     --------
@@ -105,10 +107,11 @@ def _tiled(x: Any) -> bool:
     return backend_of(x) is CPU and x.dtype in ("float32", "float64")
 
 
-def _too_few(found: int, wanted: int) -> DataError:
-    return DataError(
+def _too_few(found: int, wanted: int) -> TooFewPointsError:
+    return TooFewPointsError(
         f"spherical_kmeans: expected at least {wanted} distinct nonzero points for {wanted} clusters, got {found}; "
-        "use more patches, fewer filters or more varied images"
+        "use more patches, fewer filters or more varied images",
+        found,
     )
 
 
