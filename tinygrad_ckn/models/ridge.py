@@ -17,9 +17,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_ckn.backend import CPU, to_numpy, xp_of
+from tinygrad_ckn.backend import CPU, check_real, to_numpy, xp_of
 from tinygrad_ckn.blockwise import blocks_of, scatter_of, sum_over
-from tinygrad_ckn.errors import ConfigError, DataError, LinearAlgebraError
+from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, LinearAlgebraError
 from tinygrad_ckn.models.classifier import LinearFit
 from tinygrad_ckn.ops._windows import is_finite
 
@@ -81,13 +81,15 @@ def fit_ridge(features: Any, targets: Any, *, l2: float | None = None) -> Linear
     Returns
     -------
     LinearFit
-        weight (k, D) and bias (k,) in the features' dtype, with k = 1 for targets (n,). `held_out` has the mean over
-        examples of |r_i|^2 / 2, r_i the residual when example i is left out.
+        weight (k, D) and bias (k,) in the features' dtype, with k = 1 for targets (n,). `held_out` has for each l2 the
+        mean over examples of half the squared residual of the example left out.
 
     Raises
     ------
     DataError
         If there are no examples, lengths differ, or numbers are not finite.
+    DTypeError
+        If features are not floating, or targets no numbers.
     ConfigError
         If l2 is negative.
     LinearAlgebraError
@@ -113,9 +115,7 @@ def fit_ridge(features: Any, targets: Any, *, l2: float | None = None) -> Linear
     held_out: dict[float, float] = {}
     if l2 is None and n > 1:
         unit = n * scale**2
-        losses, solve = (
-            _leave_one_out_dual(t, gram, unit) if dual else _leave_one_out(centred, t, gram, right, unit)
-        )
+        losses, solve = _leave_one_out_dual(t, gram, unit) if dual else _leave_one_out(centred, t, gram, right, unit)
         best = int(losses.argmin())
         l2, solution = L2_GRID[best], solve(best)
         held_out = dict(zip(L2_GRID, (losses / (2 * n)).tolist(), strict=True))
@@ -132,7 +132,11 @@ def fit_ridge(features: Any, targets: Any, *, l2: float | None = None) -> Linear
 
 def _targets(features: Any, targets: Any) -> Any:
     """Return the targets (n, k) in float64 on the host, once they are known to fit the features."""
-    t = CPU.xp.array(to_numpy(targets), dtype="float64")
+    t = check_real("fit_ridge", "targets", to_numpy(targets)).astype("float64")
+    if features.dtype.kind != "f":
+        raise DTypeError(
+            f"fit_ridge: argument features expected a floating dtype, got {features.dtype}; use .astype('float32')"
+        )
     if features.ndim != 2 or not len(features) or t.ndim not in (1, 2) or len(t) != len(features):
         raise DataError(
             "fit_ridge: expected features (n, D), n >= 1, and targets (n,) or (n, k), "

@@ -23,6 +23,11 @@ from tinygrad_ckn.ops._windows import pair
 Report = Callable[[Progress], None]
 
 
+def _listed(value: Any) -> list[Any]:
+    """Return a sequence as a list, and anything else in one."""
+    return list(value) if isinstance(value, Sequence) else [value]
+
+
 class CKNEstimator(BaseEstimator):
     """A CKN of which the filters are learned from the rows of X; parameters as for `CKNTransformer`."""
 
@@ -75,7 +80,7 @@ class CKNEstimator(BaseEstimator):
     def _images(self, x: Any) -> Any:
         """Return the rows of an array as images (n, C, H, W)."""
         d = self.n_features_in_
-        shape = (1, 1, d) if self.image_shape is None else tuple(self.image_shape)
+        shape = (1, 1, d) if self.image_shape is None else tuple(_listed(self.image_shape))
         if len(shape) not in (2, 3) or not all(is_whole(size, 1) for size in shape) or math.prod(shape) != d:
             raise ShapeError(
                 f"{self._name}: argument image_shape expected (H, W) or (C, H, W) with the product {d}, the number "
@@ -87,29 +92,29 @@ class CKNEstimator(BaseEstimator):
         """Return the options of each layer, of which the number of channels follows from the layer before."""
         if self.preset is not None:
             return [layer.config() for layer in preset_layers(self.preset, channels, generator())]
-        counts = [self.n_filters] if is_whole(self.n_filters, 1) else list(self.n_filters)  # type: ignore[arg-type]
-        options = {
-            "kernel_size": self.kernel_size,
-            "subsampling": self.subsampling,
-            "kernel": Exponential(self.sigma) if self.kernel == "exponential" else self.kernel,
-            "padding": self.padding,
-            "eps": self.eps,
-        }
-        for name, value in options.items():
-            if isinstance(value, list) and len(value) != len(counts):
+        counts = _listed(self.n_filters)
+        layers: list[dict[str, Any]] = [{"n_filters": n} for n in counts]
+        for name in ("kernel_size", "subsampling", "kernel", "padding", "eps"):
+            value = getattr(self, name)
+            values = value if isinstance(value, list) else [value] * len(counts)
+            if len(values) != len(counts):
                 raise ConfigError(
                     f"{self._name}: argument {name} expected one value, or a list of {len(counts)}, one for each "
-                    f"layer, got a list of {len(value)}"
+                    f"layer, got a list of {len(values)}"
                 )
-        return [
-            {name: value[i] if isinstance(value, list) else value for name, value in options.items()} | {"n_filters": n}
-            for i, n in enumerate(counts)
-        ]
+            for layer, own in zip(layers, values, strict=True):
+                layer[name] = Exponential(self.sigma) if name == "kernel" and own == "exponential" else own
+        return layers
 
     def _learn_filters(self, model: CKN, images: Any, random: Generator, report: Report) -> None:
-        model.fit_unsupervised(
-            images, n_patches=self.n_patches, iterations=self.iterations, rng=random, report=report
-        )
+        n_patches = self._enough_patches(images)
+        model.fit_unsupervised(images, n_patches=n_patches, iterations=self.iterations, rng=random, report=report)
+
+    def _enough_patches(self, images: Any) -> int:
+        """Return n_patches, or on small data four for each place: more draws would only repeat patches."""
+        if not is_whole(self.n_patches, 1):
+            raise ConfigError(f"{self._name}: argument n_patches expected a whole number >= 1, got {self.n_patches!r}")
+        return min(self.n_patches, 4 * int(images[:, 0].size))
 
     def _fit_model(self, images: Any, n_classes: int, learn: Callable[[CKN, Any, Generator, Report], None]) -> CKN:
         """Return a CKN after learn(model, images, generator, report), with fewer filters where patches are too few."""
@@ -117,15 +122,16 @@ class CKNEstimator(BaseEstimator):
         asked = [layer["n_filters"] for layer in options]
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         while True:
-            random, phases = generator(seed), list[str]()
-            model = self._model(images, n_classes, options, random)
+            random, reports = generator(seed), list[Progress]()
+            model = self._model(images, n_classes, options)
             try:
-                learn(model, images, random, lambda progress, seen=phases: seen.append(progress.phase))
+                learn(model, images, random, reports.append)
                 break
             except TooFewPointsError as error:
                 if not error.found:
                     raise
-                options[phases.count("filters")]["n_filters"] = error.found
+                learned = sum(progress.phase == "filters" for progress in reports)  # layers
+                options[learned]["n_filters"] = error.found
         for i, (layer, wanted) in enumerate(zip(options, asked, strict=True)):
             if layer["n_filters"] < wanted:
                 warnings.warn(
@@ -136,14 +142,14 @@ class CKNEstimator(BaseEstimator):
                 )
         return model
 
-    def _model(self, images: Any, n_classes: int, options: list[dict[str, Any]], random: Generator) -> CKN:
-        """Return a CKN for images, of which each layer's kernels are cut to the map that they see."""
+    def _model(self, images: Any, n_classes: int, options: list[dict[str, Any]]) -> CKN:
+        """Return an untrained CKN for images, of which each layer's kernels are cut to the map that they see."""
         channels, size = images.shape[1], images.shape[2:]
         layers = []
         for layer in options:
             kernel = pair(self._name, "kernel_size", layer["kernel_size"], 1)
             cut = min(kernel[0], size[0]), min(kernel[1], size[1])
-            own = {"in_channels": channels, "kernel_size": cut, "dtype": str(images.dtype), "rng": random}
+            own = {"in_channels": channels, "kernel_size": cut, "dtype": str(images.dtype)}
             layers.append(CKNLayer(**layer | own))
             channels, size = layers[-1].n_filters, layers[-1].output_size(size)
-        return CKN(images.shape[1], images.shape[2:], n_classes, layers, rng=random)
+        return CKN(images.shape[1], images.shape[2:], n_classes, layers)

@@ -19,7 +19,7 @@ def _is_probabilistic(estimator: Any) -> bool:
     return bool(estimator.loss == "cross_entropy")
 
 
-class CKNClassifier(ClassifierMixin, CKNEstimator):  # type: ignore[misc]
+class CKNClassifier(ClassifierMixin, CKNEstimator):
     """A convolutional kernel network with a linear classifier on its features.
 
     K-means draws patches at random, so a row's weight has no exact meaning: there is no `sample_weight`.
@@ -125,6 +125,7 @@ random_state, dtype
 
         def learn(model: CKN, images: Any, random: Generator, report: Report) -> None:
             if self.supervised:
+                options: dict[str, Any] = {} if self.l2 is None else {"l2": self.l2}
                 model.fit(
                     images,
                     labels,
@@ -132,10 +133,10 @@ random_state, dtype
                     batch_size=self.batch_size,
                     lr=self.lr,
                     loss=self.loss,
-                    n_patches=self.n_patches,
+                    n_patches=self._enough_patches(images),
                     rng=random,
                     report=report,
-                    **({} if self.l2 is None else {"l2": self.l2}),
+                    **options,
                 )
             else:
                 self._learn_filters(model, images, random, report)

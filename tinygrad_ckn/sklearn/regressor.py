@@ -10,7 +10,7 @@ from tinygrad_ckn.models.ridge import fit_ridge
 from tinygrad_ckn.sklearn._base import CKNEstimator
 
 
-class CKNRegressor(RegressorMixin, CKNEstimator):  # type: ignore[misc]
+class CKNRegressor(RegressorMixin, CKNEstimator):
     """Ridge regression on the features of a convolutional kernel network whose filters are learned without labels.
 
     Parameters

@@ -9,7 +9,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from tinygrad_ckn.sklearn._base import CKNEstimator
 
 
-class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstimator):  # type: ignore[misc]
+class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstimator):
     """The features of a convolutional kernel network whose filters are learned without labels.
 
     Each row of X is an image, or a signal. K-means draws patches at random, so a row's weight has no exact meaning:
@@ -28,8 +28,10 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
         Options of `models.CKNLayer`, for all layers, or in a list one for each. Kernels are cut to the maps they see.
     sigma
         Of the kernel "exponential"; other kernels do not have it.
-    n_patches, iterations
-        Of k-means, as for `CKN.fit_unsupervised`.
+    n_patches
+        Patches drawn for each layer, at most; no more than four for each pixel or sample that X has in a channel.
+    iterations
+        Of k-means, at most.
     random_state
         Seed, by default 0; numpy.random.RandomState; or None, for NumPy's global state.
     dtype
