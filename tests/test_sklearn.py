@@ -227,6 +227,18 @@ def test_filters_learn_from_labels_where_that_is_said():
     assert moved.score(IMAGES, LABELS) > 0.95
 
 
+@pytest.mark.parametrize(("loss", "l2"), [("cross_entropy", None), ("squared_hinge", 1e-2)])
+def test_supervised_learning_is_that_of_the_network(loss: str, l2: float | None):
+    options = {"epochs": 1, "batch_size": 50, "lr": 0.1, "loss": loss}
+    ckn = CKNClassifier(**SMALL, supervised=True, l2=l2, random_state=7, **options).fit(IMAGES, LABELS)
+    seed = np.random.RandomState(7).randint(2**31 - 1)
+    model = CKN(1, 8, 10, [CKNLayer(1, 6, 3, subsampling=2), CKNLayer(6, 10, 3, subsampling=2)])
+    options |= {} if l2 is None else {"l2": l2}
+    model.fit(IMAGES.reshape(-1, 1, 8, 8), LABELS, n_patches=2000, rng=seed, **options)
+    for layer, learned in zip(model.layers, ckn.model_.layers, strict=True):
+        np.testing.assert_array_equal(learned.weight.data, layer.weight.data)
+
+
 def test_the_l2_that_is_said_is_that_of_the_classifier_at_the_end():
     ckn = CKNClassifier(**SMALL, supervised=True, epochs=1, l2=1e-2, dtype="float64").fit(IMAGES, LABELS)
     features = ckn.model_.encode(IMAGES.reshape(-1, 1, 8, 8).astype("float64"))

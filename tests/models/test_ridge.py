@@ -112,8 +112,20 @@ def test_without_regularisation_it_is_least_squares() -> None:
     np.testing.assert_allclose(np.column_stack([fit.weight, fit.bias]), solution.T, rtol=1e-8)
 
 
-@pytest.mark.parametrize("features", [np.repeat(problem(30, 3)[0], 2, axis=1), problem(10, 20)[0], np.ones((5, 3))])
-def test_weights_that_rounding_would_decide_are_refused(features: np.ndarray) -> None:
+def test_without_regularisation_few_examples_give_the_solution_of_least_norm() -> None:
+    x, t = problem(10, 25)
+    fit = fit_ridge(x, t, l2=0)
+    solution = np.linalg.lstsq(x - x.mean(axis=0), t - t.mean(axis=0), rcond=1e-10)[0]
+    np.testing.assert_allclose(fit.weight, solution.T, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(x @ fit.weight.T + fit.bias, t, rtol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", ["dependent", "repeated", "constant"])
+def test_weights_that_rounding_would_decide_are_refused(kind: str, seed: int) -> None:
+    x = problem(30, 3, seed=seed)[0]
+    wide = np.repeat(problem(4, 9, seed=seed)[0], 2, axis=0)
+    features = {"dependent": np.column_stack([x, x @ [1, 2, 3]]), "repeated": wide, "constant": np.ones((5, 3))}[kind]
     with pytest.raises(LinearAlgebraError, match=r"expected features that with l2 fix the weights, got .* larger l2"):
         fit_ridge(features, np.arange(len(features)), l2=0)
 

@@ -15,6 +15,7 @@ Features are read in blocks and may lie in a file (numpy.memmap). Sums and produ
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from tinygrad_ckn.backend import CPU, check_real, to_numpy, xp_of
@@ -51,7 +52,7 @@ class _Centred:
         x -= xp_of(x).asarray(self.mean[columns, None])
         return x
 
-    def sum(self, term: Any, shape: tuple[int, ...]) -> Any:
+    def sum(self, term: Callable[[Any, slice], Any], shape: tuple[int, ...]) -> Any:
         """Return the sum over blocks of term(examples, rows), on the host."""
 
         def add(rows: slice, total: Any) -> None:
@@ -77,6 +78,7 @@ def fit_ridge(features: Any, targets: Any, *, l2: float | None = None) -> Linear
     l2
         Regularisation, for features of mean squared norm 1: scikit-learn's alpha is n l2 scale^2. None: that of
         `L2_GRID` with the least loss of examples left out, one at a time; 10, the largest, where there is one example.
+        0 is least squares, and with n <= D the solution of least norm.
 
     Returns
     -------
@@ -93,7 +95,8 @@ def fit_ridge(features: Any, targets: Any, *, l2: float | None = None) -> Linear
     ConfigError
         If l2 is negative.
     LinearAlgebraError
-        If l2 is so small that rounding decides about the weights.
+        If rounding would decide about the weights: features are linearly dependent, or for n <= D examples are, and l2
+        is too small.
 
     Examples
     --------
@@ -111,6 +114,8 @@ def fit_ridge(features: Any, targets: Any, *, l2: float | None = None) -> Linear
     dual = n <= d
     gram = scatter_of(features.T, d, centred.columns) if dual else scatter_of(features, n, centred.rows)
     scale = math.sqrt(CPU.xp.trace(gram) / n) or 1.0
+    if dual:
+        gram += 2 * scale**2  # the constant vector, of eigenvalue 0 and orthogonal to t, gets the largest
     right = t if dual else centred.times(t)
     held_out: dict[float, float] = {}
     if l2 is None and n > 1:
@@ -121,7 +126,7 @@ def fit_ridge(features: Any, targets: Any, *, l2: float | None = None) -> Linear
         held_out = dict(zip(L2_GRID, (losses / (2 * n)).tolist(), strict=True))
     else:
         l2 = L2_GRID[0] if l2 is None else l2
-        solution = _solve(gram, right, n * l2 * scale**2)
+        solution = _solve(gram, right, n * l2 * scale**2, max(n, d))
     weight = (centred.times(solution) if dual else solution).T
     xp = xp_of(features)
     bias = origin - weight @ centred.mean
@@ -147,8 +152,8 @@ def _targets(features: Any, targets: Any) -> Any:
     return t.reshape(len(t), -1)
 
 
-def _solve(gram: Any, right: Any, shift: float) -> Any:
-    """Return (gram + shift I)^-1 right by Cholesky; gram counts in its upper triangle, and is overwritten."""
+def _solve(gram: Any, right: Any, shift: float, terms: int) -> Any:
+    """Return (gram + shift I)^-1 right by Cholesky; gram, whose entries are sums of terms, is overwritten."""
     from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
     xp = CPU.xp
@@ -158,7 +163,7 @@ def _solve(gram: Any, right: Any, shift: float) -> Any:
         pivots = xp.diagonal(factor[0]) ** 2
     except LinAlgError:
         pivots = xp.zeros(1)
-    if not pivots.min() > len(gram) * xp.finfo("float64").eps * pivots.max():
+    if not pivots.min() > terms * xp.finfo("float64").eps * pivots.max():
         raise LinearAlgebraError(
             "fit_ridge: expected features that with l2 fix the weights, got a singular matrix of moments; "
             "use a larger l2, such as 1e-8"
@@ -190,9 +195,8 @@ def _leave_one_out_dual(t: Any, gram: Any, unit: float) -> tuple[Any, Any]:
     """Return what `_leave_one_out` does, gram being X X^T, and right being t.
 
     Residuals and 1 - h_i are sums over eigenvectors with factors a / (s + a), s being the eigenvalue, over all but the
-    constant one, along which there is nothing to explain. With the largest eigenvalue it is the last.
+    constant one, along which there is nothing to explain. It has the largest eigenvalue and so is the last.
     """
-    gram += 2 * unit / len(t)
     values, vectors = (a[..., :-1] for a in _eigh(gram))
     penalties = CPU.xp.array(L2_GRID) * unit
     factors = penalties / (values[:, None] + penalties)
