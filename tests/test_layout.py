@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinygrad_ckn"
 # Each may import those before it, and its own files.
 ORDER = "errors backend parallel modes _draw primitive graph backward tensor functional profiling ops".split()
-ORDER += "cpu blockwise nn optim models data training testing cli".split()
+ORDER += "cpu blockwise nn optim models sklearn data training testing cli".split()
 
 
 def sources():
@@ -81,7 +81,7 @@ def run(code, cwd=None):
 
 
 def test_importing_the_package_imports_nothing_heavy():
-    heavy = ["typer", "rich", "scipy", "safetensors", "cupy", "matplotlib", "hypothesis", "threadpoolctl"]
+    heavy = ["typer", "rich", "scipy", "safetensors", "cupy", "matplotlib", "hypothesis", "threadpoolctl", "sklearn"]
     assert run(f"import sys, tinygrad_ckn; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 

@@ -1,4 +1,4 @@
-"""README.md's examples run, and print what it says."""
+"""The examples of README.md and docs/sklearn.md run, and print what is said there."""
 
 import contextlib
 import io
@@ -8,20 +8,38 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parent.parent / "README.md"
-EXAMPLES = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README.read_text(), flags=re.DOTALL)
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 
 
-@pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=range(len(EXAMPLES)))
+def examples(path):
+    """Return the examples of a document, as pairs of code and output."""
+    return re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", path.read_text(), flags=re.DOTALL)
+
+
+def printed(code, path, names):
+    """Return what an example prints; names are the variables that it sees, and sets."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(compile(code, str(path), "exec"), names)
+    return output.getvalue()
+
+
+@pytest.mark.parametrize(("code", "output"), examples(README), ids=range(len(examples(README))))
 def test_examples_print_what_they_say(code, output):
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(code, str(README), "exec"), {})
-    assert printed.getvalue() == output
+    assert printed(code, README, {}) == output
+
+
+def test_the_tutorial_prints_what_it_says_from_beginning_to_end():
+    path = ROOT / "docs" / "sklearn.md"
+    names: dict[str, object] = {}
+    assert len(examples(path)) == path.read_text().count("```python") == 3
+    for code, output in examples(path):
+        assert printed(code, path, names) == output
 
 
 def test_there_are_examples_of_a_ckn_a_model_and_a_check():
-    assert len(EXAMPLES) == 3
+    assert len(examples(README)) == 3
 
 
 def test_commands_are_one_line_each_and_start_from_python_alone():

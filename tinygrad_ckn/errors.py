@@ -33,5 +33,17 @@ class DataError(CKNError, ValueError):
     """Data, files or labels that are not what they should be; names the file and the byte offset where it applies."""
 
 
+class TooFewPointsError(DataError):
+    """Fewer distinct points than clusters are asked for: `found` of them."""
+
+    def __init__(self, message: str, found: int = 0) -> None:
+        super().__init__(message)
+        self.found = found
+
+
 class ConfigError(CKNError, ValueError):
     """An option of a model, an optimiser or a training run that is out of its range."""
+
+
+class MissingPackageError(CKNError, ImportError):
+    """An optional package that is not installed."""

@@ -32,8 +32,7 @@ class CKN(Network):
     preprocessing
         What images go through first: one of `models.preprocessing`, its name or configuration, or a list of them.
     mirrored
-        Whether scores are the means of those of an image and of its mirror image, left to right; the classifier is
-        then fitted on both.
+        Whether scores are the means of those of an image and of its mirror image, left to right, after preprocessing.
     rng
         Generator or seed of the classifier's initial weights.
 

@@ -141,7 +141,6 @@ def fit_linear(
     loss: str = "cross_entropy",
     l2: float | None = None,
     iterations: int = 30,
-    copies: int = 1,
     rng: Generator | int | None = None,
     report: Callable[[float, float], None] = lambda l2, loss: None,
 ) -> LinearFit:
@@ -160,9 +159,6 @@ def fit_linear(
         out (a tenth, of small sets up to a fifth; with fewer than ten examples the first of the grid).
     iterations
         Of L-BFGS, for each l2 tried and for the final fit.
-    copies
-        Of each example, as an image and its mirror image, so many are there: all first ones, then all second ones.
-        They are held out together.
     rng
         Generator or seed of the part held out.
     report
@@ -195,7 +191,7 @@ def fit_linear(
         if l2 is None and len(features) < _LEAST:
             l2 = L2_GRID[0]
         elif l2 is None:
-            aside = _aside(len(features), copies, generator(rng))
+            aside = _aside(len(features), generator(rng))
             l2, start, held_out = _choose_l2(
                 features, labels, n_classes, loss, moments, aside, iterations, start, report
             )
@@ -204,12 +200,10 @@ def fit_linear(
     return LinearFit(weight, bias, l2, problem.scale, held_out)
 
 
-def _aside(n: int, copies: int, random: Generator) -> Any:
+def _aside(n: int, random: Generator) -> Any:
     """Return the numbers of the examples to hold out, ascending."""
-    n //= copies
     count = max(1, min(max(n // 10, 1000), n // 5))
-    chosen = CPU.xp.sort(random.permutation(n)[:count])
-    return CPU.xp.concatenate([chosen + copy * n for copy in range(copies)])
+    return CPU.xp.sort(random.permutation(n)[:count])
 
 
 def _choose_l2(

@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 MEMORY = 2**33  # bytes of features that are kept in memory; more go to a file
 
 
-def mirror(images: Any) -> Any:
-    """Return images (N, C, H, W) with left and right exchanged."""
-    return images[:, :, :, ::-1]
-
-
 def in_blocks(
     model: Network,
     function: Callable[[Any], Any],

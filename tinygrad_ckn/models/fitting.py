@@ -9,7 +9,7 @@ from tinygrad_ckn.backend import Generator, xp_of
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.classifier import L2_GRID, LinearFit, fit_linear
 from tinygrad_ckn.models.descent import Descent, descend, hold_out
-from tinygrad_ckn.models.encoding import MEMORY, in_blocks, mirror, room_for
+from tinygrad_ckn.models.encoding import MEMORY, in_blocks, room_for
 from tinygrad_ckn.models.kmeans import spherical_kmeans
 from tinygrad_ckn.models.patches import sample_patches
 from tinygrad_ckn.models.progress import Progress, quiet
@@ -77,13 +77,9 @@ def fit_classifier(
         tried.append(value)
         report(Progress("l2", len(tried), len(L2_GRID), {"l2": value, "held_out_loss": loss}))
 
-    n, width = len(images), model.classifier.in_features
-    copies = 2 if model.mirrored else 1
-    features = room_for((copies * n, width), model.dtype, memory, images)
-    in_blocks(model, model.flat, images, (width,), features[:n])
-    if model.mirrored:
-        in_blocks(model, lambda x: model.flat(mirror(x)), images, (width,), features[n:])
-        labels = xp_of(labels).concatenate([labels, labels])
+    width = model.classifier.in_features
+    features = room_for((len(images), width), model.dtype, memory, images)
+    in_blocks(model, model.flat, images, (width,), features)
     fit = fit_linear(
         features,
         labels,
@@ -91,7 +87,6 @@ def fit_classifier(
         loss=loss,
         l2=l2,
         iterations=iterations,
-        copies=copies,
         rng=rng,
         report=held_out,
     )

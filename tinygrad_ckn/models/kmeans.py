@@ -67,8 +67,10 @@ def spherical_kmeans(
         If an option is out of range.
     ShapeError, DTypeError
         If x has not two axes, or is not floating.
+    TooFewPointsError
+        If there are fewer distinct directions than clusters; its `found` says how many.
     DataError
-        If there are fewer distinct directions than clusters, or x is not finite.
+        If x is not finite.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from tinygrad_ckn.errors import CKNError, ConfigError, DataError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models import fitting
 from tinygrad_ckn.models.classifier import LinearFit
-from tinygrad_ckn.models.encoding import MEMORY, in_blocks, mirror
+from tinygrad_ckn.models.encoding import MEMORY, in_blocks
 from tinygrad_ckn.models.inputs import check_images, check_labels
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.models.preprocessing import preprocessing as preprocessing_of
@@ -42,8 +42,7 @@ class Network(Module):
         What images go through first, see `models.preprocessing`: an object, a name, a configuration, or a list of
         them; fitted when the network is.
     mirrored
-        Whether scores are the means of those of an image and of its mirror image, left to right, after preprocessing;
-        the classifier is then fitted on both.
+        Whether scores are the means of those of an image and of its mirror image, left to right, after preprocessing.
     rng
         Generator or seed of the classifier's initial weights.
 
@@ -173,7 +172,7 @@ class Network(Module):
     def classify(self, x: Any) -> Any:
         """Return class scores (N, n_classes) of preprocessed images."""
         scores = self.classifier(self.flat(x))
-        return 0.5 * (scores + self.classifier(self.flat(mirror(x)))) if self.mirrored else scores
+        return 0.5 * (scores + self.classifier(self.flat(x[:, :, :, ::-1]))) if self.mirrored else scores
 
     def encode(self, images: Any, out: Any = None, *, batch_size: int | None = None) -> Any:
         """Return features (N, D) as an array, in eval mode and without recording; memory holds few images' maps.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_ckn.backend import Generator, to_numpy, xp_of
-from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.errors import ConfigError, TooFewPointsError
 from tinygrad_ckn.models.directions import SAME, assign, norms_of
 
 STARTS = "k-means++", "random"
@@ -25,11 +25,12 @@ def check_start(start: Any) -> None:
         )
 
 
-def too_few(found: int, wanted: int) -> DataError:
+def too_few(found: int, wanted: int) -> TooFewPointsError:
     """Return the error that there are not as many directions as clusters."""
-    return DataError(
+    return TooFewPointsError(
         f"spherical_kmeans: expected at least {wanted} distinct nonzero points for {wanted} clusters, got {found}; "
-        "use more patches, fewer filters or more varied images"
+        "use more patches, fewer filters or more varied images",
+        found,
     )
 
 

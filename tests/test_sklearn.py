@@ -1,0 +1,294 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from tinygrad_ckn.data import load_digits
+from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
+from tinygrad_ckn.models import CKN, CKNLayer, fit_linear
+from tinygrad_ckn.models.kernels import ArcCosine1, Exponential, Polynomial
+from tinygrad_ckn.sklearn import CKNClassifier, CKNRegressor, CKNTransformer
+
+_TRAIN = load_digits().train
+IMAGES, LABELS = _TRAIN.images[:200].reshape(200, -1), _TRAIN.labels[:200]
+SMALL = {"image_shape": (8, 8), "n_filters": (6, 10), "n_patches": 2000}
+estimators = pytest.mark.parametrize("estimator", [CKNTransformer, CKNClassifier, CKNRegressor])
+
+
+@pytest.mark.filterwarnings("ignore:.* distinct patches or more for:sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks([CKNTransformer(), CKNClassifier(), CKNRegressor()])
+def test_scikit_learn_finds_nothing_amiss(estimator, check):
+    check(estimator)
+
+
+def features_of(estimator, layers: list[CKNLayer], images: np.ndarray) -> np.ndarray:
+    """Return the features of a network of these layers, with the filters that an estimator has learned."""
+    for layer, learned in zip(layers, estimator.model_.layers, strict=True):
+        layer.weight.data = learned.weight.data
+    return CKN(images.shape[1], images.shape[2:], 2, layers).encode(images)
+
+
+def test_features_are_those_of_the_network_that_the_parameters_say():
+    ckn = CKNTransformer(
+        image_shape=(8, 8), n_filters=(6, 10), kernel_size=(3, 2), subsampling=1.5, sigma=0.5, padding="valid", eps=1e-2
+    )
+    found = ckn.fit_transform(IMAGES)
+    options = {"subsampling": 1.5, "kernel": Exponential(0.5), "padding": "valid", "eps": 1e-2, "dtype": "float32"}
+    layers = [CKNLayer(1, 6, (3, 2), **options), CKNLayer(6, 10, (3, 2), **options)]
+    np.testing.assert_array_equal(found, features_of(ckn, layers, IMAGES.reshape(-1, 1, 8, 8)))
+
+
+def test_a_list_gives_each_layer_its_own():
+    kernels = ["exponential", Polynomial(degree=3), "arccos1"]
+    ckn = CKNTransformer(
+        image_shape=(8, 8),
+        n_filters=(4, 5, 6),
+        kernel_size=[3, (1, 2), 1],
+        subsampling=[2, 1, 1],
+        kernel=kernels,
+        sigma=0.7,
+        padding=["same", "valid", 1],
+        eps=[1e-3, 1e-2, 1e-1],
+    )
+    found = ckn.fit_transform(IMAGES)
+    layers = [
+        CKNLayer(1, 4, 3, subsampling=2, kernel=Exponential(0.7), padding="same", eps=1e-3),
+        CKNLayer(4, 5, (1, 2), kernel=Polynomial(degree=3), padding="valid", eps=1e-2),
+        CKNLayer(5, 6, 1, kernel=ArcCosine1(), padding=1, eps=1e-1),
+    ]
+    np.testing.assert_array_equal(found, features_of(ckn, layers, IMAGES.reshape(-1, 1, 8, 8)))
+
+
+def test_filters_are_those_that_the_network_learns_by_itself():
+    ckn = CKNTransformer(**SMALL, iterations=3, random_state=7).fit(IMAGES)
+    seed = np.random.RandomState(7).randint(2**31 - 1)  # what scikit-learn's random_state means
+    layers = [CKNLayer(1, 6, 3, subsampling=2), CKNLayer(6, 10, 3, subsampling=2)]
+    model = CKN(1, 8, 2, layers)
+    model.fit_unsupervised(IMAGES.reshape(-1, 1, 8, 8), n_patches=2000, iterations=3, rng=seed)
+    for layer, learned in zip(layers, ckn.model_.layers, strict=True):
+        np.testing.assert_array_equal(layer.weight.data, learned.weight.data)
+
+
+def test_a_preset_overrides_what_else_is_said_of_layers():
+    ckn = CKNTransformer(image_shape=(8, 8), preset="unsup-32-64", n_filters=3, sigma=9, eps=9, n_patches=5000)
+    ckn.fit(IMAGES)
+    published = CKN.preset("unsup-32-64", in_channels=1, image_size=8, n_classes=2)
+    assert ckn.model_.config() == published.config()
+
+
+def test_rows_are_images_of_the_shape_that_is_said():
+    colour = np.random.default_rng(0).normal(size=(20, 3, 4, 6))
+    ckn = CKNTransformer(image_shape=(3, 4, 6), n_filters=5, kernel_size=2)
+    found = ckn.fit_transform(colour.reshape(20, -1))
+    layer = CKNLayer(3, 5, 2, subsampling=2, dtype="float64")
+    np.testing.assert_array_equal(found, features_of(ckn, [layer], colour))
+
+
+def test_without_a_shape_rows_are_signals_and_kernels_are_cut_to_them():
+    signals = np.random.default_rng(0).normal(size=(30, 6))
+    ckn = CKNTransformer(n_filters=(4, 5), kernel_size=4).fit(signals)
+    assert [layer.kernel_size for layer in ckn.model_.layers] == [(1, 4), (1, 3)]
+    assert ckn.transform(signals).shape == (30, 5 * 2)
+
+
+@pytest.mark.parametrize("shape", [(8, 7), (2, 8, 8), (64,), 64, (1, 1, 8, 8), (8.0, 8), (-8, -8)])
+def test_a_shape_that_does_not_fit_is_refused(shape):
+    with pytest.raises(ShapeError, match=r"CKNTransformer: argument image_shape expected .* the product 64, .* got"):
+        CKNTransformer(image_shape=shape).fit(IMAGES)
+
+
+def test_layers_have_no_more_filters_than_there_are_patches():
+    x = np.repeat([[1.0], [-2.0]], 20, axis=0)  # two directions
+    with pytest.warns(ConvergenceWarning) as warnings:
+        ckn = CKNTransformer(n_filters=(5, 7)).fit(x)
+    assert [str(w.message).split(",")[0] for w in warnings] == [
+        "CKNTransformer: layer 1 expected 5 distinct patches or more for 5 filters",
+        "CKNTransformer: layer 2 expected 7 distinct patches or more for 7 filters",
+    ]
+    assert "got fewer and has 2 filters; use fewer filters" in str(warnings[0].message)
+    assert [layer.n_filters for layer in ckn.model_.layers] == [2, 2]
+    np.testing.assert_allclose(np.sort(ckn.model_.layers[0].weight.data.ravel()), [-1, 1])
+    assert len(np.unique(ckn.transform(x).round(6), axis=0)) == 2
+
+
+@pytest.mark.parametrize("supervised", [False, True])
+def test_a_classifier_makes_do_with_few_patches_too(supervised: bool):
+    x = np.repeat([[1.0], [-2.0]], 20, axis=0)
+    with pytest.warns(ConvergenceWarning, match="CKNClassifier: layer [12] expected"):
+        ckn = CKNClassifier(n_filters=(5, 7), supervised=supervised, epochs=1).fit(x, x[:, 0] > 0)
+    assert ckn.score(x, x[:, 0] > 0) == 1
+
+
+def test_rows_that_are_all_0_have_no_patches():
+    with pytest.raises(DataError, match="distinct nonzero points for 6 clusters, got 0"):
+        CKNTransformer(**SMALL).fit(np.zeros((5, 64)))
+
+
+def test_the_seed_fixes_every_bit():
+    def features(state):
+        return CKNTransformer(**SMALL, random_state=state).fit_transform(IMAGES)
+
+    first = features(3)
+    np.testing.assert_array_equal(features(3), first)
+    np.testing.assert_array_equal(features(np.random.RandomState(3)), first)
+    assert not np.array_equal(features(4), first)
+    assert not np.array_equal(features(None), features(None))
+    np.testing.assert_array_equal(CKNTransformer(**SMALL).fit_transform(IMAGES), features(0))
+
+
+@pytest.mark.parametrize("given", ["float32", "float64"])
+def test_the_network_has_the_dtype_of_x_or_the_one_that_is_said(given: str):
+    x = IMAGES.astype(given)
+    assert CKNTransformer(**SMALL).fit_transform(x).dtype == given
+    assert CKNTransformer(**SMALL).fit_transform((255 * x).astype("int64")).dtype == "float64"
+    for said in ("float32", "float64"):
+        ckn = CKNTransformer(**SMALL, dtype=said).fit(x)
+        assert ckn.transform(x).dtype == ckn.transform(IMAGES).dtype == said
+
+
+def test_columns_out_have_names():
+    ckn = CKNTransformer(**SMALL).fit(IMAGES)
+    names = ckn.get_feature_names_out()
+    assert len(names) == ckn.transform(IMAGES).shape[1] == 10 * 2 * 2
+    assert (names[0], names[-1]) == ("ckntransformer0", "ckntransformer39")
+
+
+@estimators
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"dtype": "int32"}, "argument dtype expected None, 'float32' or 'float64', got 'int32'"),
+        ({"n_patches": 1e5}, "argument n_patches expected a whole number >= 1, got 100000.0"),
+        ({"n_filters": (4, 0)}, "argument n_filters expected a whole number >= 1, got 0"),
+        ({"n_filters": "many"}, "argument n_filters expected a whole number >= 1, got 'm'"),
+        ({"n_filters": (4, 4), "eps": [1e-3]}, "argument eps expected one value, or a list of 2, .* got a list of 1"),
+        ({"preset": "ckn6"}, "expected one of .*, got 'ckn6'"),
+        ({"sigma": 0}, "argument sigma expected a number > 0, got 0"),
+    ],
+    ids=str,
+)
+def test_parameters_out_of_range_are_refused_when_fitting(estimator, options, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        estimator(**({"image_shape": (8, 8)} | options)).fit(IMAGES, LABELS)
+
+
+def test_labels_may_be_words():
+    words = np.array(["zero one two three four five six seven eight nine".split()[i] for i in LABELS])
+    ckn = CKNClassifier(**SMALL).fit(IMAGES, words)
+    numbers = CKNClassifier(**SMALL).fit(IMAGES, LABELS)
+    assert list(ckn.classes_) == sorted(set(words))
+    assert ckn.score(IMAGES, words) > 0.95
+    assert numbers.score(IMAGES, LABELS) > 0.95
+    np.testing.assert_array_equal(ckn.predict(IMAGES), ckn.classes_[ckn.decision_function(IMAGES).argmax(axis=1)])
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
+def test_the_classifier_is_fitted_to_the_features(loss: str):
+    ckn = CKNClassifier(**SMALL, loss=loss, l2=1e-3, dtype="float64").fit(IMAGES, LABELS)
+    transformer = CKNTransformer(**SMALL, dtype="float64").fit(IMAGES)
+    fit = fit_linear(transformer.transform(IMAGES), LABELS, 10, loss=loss, l2=1e-3)
+    scores = transformer.transform(IMAGES) @ fit.weight.T + fit.bias
+    np.testing.assert_allclose(ckn.decision_function(IMAGES), scores, rtol=1e-9, atol=1e-9)
+
+
+def test_probabilities_are_there_where_the_loss_gives_some():
+    ckn = CKNClassifier(**SMALL).fit(IMAGES, LABELS)
+    scores = ckn.decision_function(IMAGES).astype("float64")
+    expected = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(ckn.predict_proba(IMAGES), expected, rtol=1e-9)
+    assert not hasattr(CKNClassifier(loss="squared_hinge"), "predict_proba")
+
+
+def test_of_two_classes_the_decision_is_the_logarithm_of_the_odds():
+    ckn = CKNClassifier(**SMALL).fit(IMAGES, LABELS % 2)
+    odds = ckn.decision_function(IMAGES)
+    probabilities = ckn.predict_proba(IMAGES)
+    assert odds.shape == (200,)
+    np.testing.assert_allclose(probabilities[:, 1], 1 / (1 + np.exp(-odds.astype("float64"))), rtol=1e-4)
+    np.testing.assert_array_equal(ckn.predict(IMAGES), odds > 0)
+
+
+def test_filters_learn_from_labels_where_that_is_said():
+    plain = CKNClassifier(**SMALL).fit(IMAGES, LABELS)
+    still = CKNClassifier(**SMALL, supervised=True, epochs=0).fit(IMAGES, LABELS)
+    moved = CKNClassifier(**SMALL, supervised=True, epochs=2, batch_size=50, lr=0.1).fit(IMAGES, LABELS)
+    for a, b, c in zip(plain.model_.layers, still.model_.layers, moved.model_.layers, strict=True):
+        np.testing.assert_array_equal(a.weight.data, b.weight.data)
+        assert np.abs(a.weight.data - c.weight.data).max() > 1e-3
+    assert moved.score(IMAGES, LABELS) > 0.95
+
+
+@pytest.mark.parametrize(("loss", "l2"), [("cross_entropy", None), ("squared_hinge", 1e-2)])
+def test_supervised_learning_is_that_of_the_network(loss: str, l2: float | None):
+    options = {"epochs": 1, "batch_size": 50, "lr": 0.1, "loss": loss}
+    ckn = CKNClassifier(**SMALL, supervised=True, l2=l2, random_state=7, **options).fit(IMAGES, LABELS)
+    seed = np.random.RandomState(7).randint(2**31 - 1)
+    model = CKN(1, 8, 10, [CKNLayer(1, 6, 3, subsampling=2), CKNLayer(6, 10, 3, subsampling=2)])
+    options |= {} if l2 is None else {"l2": l2}
+    model.fit(IMAGES.reshape(-1, 1, 8, 8), LABELS, n_patches=2000, rng=seed, **options)
+    for layer, learned in zip(model.layers, ckn.model_.layers, strict=True):
+        np.testing.assert_array_equal(learned.weight.data, layer.weight.data)
+
+
+def test_the_l2_that_is_said_is_that_of_the_classifier_at_the_end():
+    ckn = CKNClassifier(**SMALL, supervised=True, epochs=1, l2=1e-2, dtype="float64").fit(IMAGES, LABELS)
+    features = ckn.model_.encode(IMAGES.reshape(-1, 1, 8, 8).astype("float64"))
+    fit = fit_linear(features, LABELS, 10, l2=1e-2)
+    np.testing.assert_allclose(ckn.model_.classifier.weight.data, fit.weight, rtol=1e-9, atol=1e-12)
+
+
+def test_one_class_is_not_enough():
+    with pytest.raises(DataError, match="CKNClassifier: argument y expected labels of at least 2 classes, got 1 class"):
+        CKNClassifier(**SMALL).fit(IMAGES, np.zeros(200))
+
+
+@pytest.mark.parametrize("columns", [None, 1, 2])
+def test_the_regression_is_scikit_learns_ridge_on_the_features(columns: int | None):
+    targets = np.stack([LABELS, IMAGES.sum(axis=1)], axis=1).astype("float64")
+    y = targets[:, 0] if columns is None else targets[:, :columns]
+    options = SMALL | {"subsampling": 2, "dtype": "float64"}
+    ckn = CKNRegressor(**options, l2=1e-3).fit(IMAGES, y)
+    features = CKNTransformer(**options).fit_transform(IMAGES)
+    scale = ((features - features.mean(axis=0)) ** 2).sum() / 200
+    expected = Ridge(alpha=200 * 1e-3 * scale, solver="svd").fit(features, y)
+    found = ckn.predict(IMAGES)
+    assert found.shape == y.shape
+    np.testing.assert_allclose(found, expected.predict(features).reshape(y.shape), rtol=1e-8, atol=1e-8)
+
+
+def test_the_regression_chooses_its_l2():
+    ckn = CKNRegressor(**SMALL).fit(IMAGES, IMAGES.sum(axis=1))
+    assert ckn.head_.held_out[ckn.head_.l2] == min(ckn.head_.held_out.values())
+    assert ckn.score(IMAGES, IMAGES.sum(axis=1)) > 0.95
+
+
+def test_a_search_over_sigma_in_a_pipeline_runs():
+    pipeline = make_pipeline(StandardScaler(), CKNClassifier(**SMALL))
+    search = GridSearchCV(pipeline, {"cknclassifier__sigma": [0.05, 0.6]}, cv=2).fit(IMAGES, LABELS)
+    sigmas = search.cv_results_["param_cknclassifier__sigma"]
+    best = search.best_estimator_.named_steps["cknclassifier"]
+    assert list(sigmas) == [0.05, 0.6]
+    assert best.model_.layers[0].kernel == Exponential(search.best_params_["cknclassifier__sigma"])
+    assert len(set(search.cv_results_["mean_test_score"])) == 2
+    assert search.best_score_ > 0.7
+
+
+def test_without_scikit_learn_one_sentence_says_what_to_install():
+    code = (
+        "import sys; sys.modules['sklearn'] = None\ntry: import tinygrad_ckn.sklearn\nexcept ImportError as e: print(e)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    ).stdout
+    assert done.startswith("tinygrad_ckn.sklearn: expected scikit-learn 1.6 or later, which does not import; ")
+    assert "pip install 'tinygrad-ckn[sklearn]'" in done
