@@ -26,8 +26,8 @@ def line_of(progress: Progress) -> str | None:
     if progress.phase == "filters":
         told = f"filters of layer {progress.done} of {progress.total}: mean cosine {values['mean_cosine']:.4f}"
     elif progress.phase == "classifier":
-        held_out = [value for name, value in values.items() if name.startswith("held_out_")]
-        told = f"classifier: l2 {values['l2']:g}" + (f", held-out loss {min(held_out):.4f}" if held_out else "")
+        errors = [value for name, value in values.items() if name.startswith("held_out_error_")]
+        told = f"classifier: l2 {values['l2']:g}" + (f", held-out accuracy {1 - min(errors):.4f}" if errors else "")
     else:
         told = (
             f"{progress.phase} {progress.done} of {progress.total}: loss {values['loss']:.4f}, "

@@ -59,9 +59,11 @@ def train(
         ),
     ] = None,
     mirror: Annotated[
-        bool | None,
+        str | None,
         typer.Option(
-            help="Add up the scores of each image and its mirror image, left to right; by default for cifar10."
+            metavar="features|scores|none",
+            help="What is the mean over each image and its mirror image, left to right; by default the features for "
+            "cifar10. scores takes half the time to fit.",
         ),
     ] = None,
     loss: Annotated[str, typer.Option(metavar="|".join(LOSSES), help="Of the classifier.")] = "squared_hinge",

@@ -32,7 +32,9 @@ class CKN(Network):
     preprocessing
         What images go through first: one of `models.preprocessing`, its name or configuration, or a list of them.
     mirrored
-        Whether scores are the means of those of an image and of its mirror image, left to right, after preprocessing.
+        What is the mean over an image and its mirror image, left to right, after preprocessing: "features", so that the
+        network cannot tell one from the other; "scores" alone, which the classifier is not fitted for, and which
+        takes half the time to fit; or None.
     rng
         Generator or seed of the classifier's initial weights.
 
@@ -64,7 +66,7 @@ class CKN(Network):
         image_size: int | Sequence[int],
         n_classes: int,
         preprocessing: Any = None,
-        mirrored: bool = False,
+        mirrored: str | None = None,
         rng: Generator | int | None = None,
     ) -> Self:
         """Return a published architecture, one of `models.PRESETS`.

@@ -258,7 +258,7 @@ def _culprit(model: Network, batch: Any) -> str:
 
 def _validate(model: Network, images: Any, labels: Any, loss: str) -> tuple[float, float]:
     """Return accuracy and loss of the network as it is on images held out."""
-    scores = in_blocks(model, lambda x: model.classifier(model.flat(x)), images, (model.n_classes,))
+    scores = in_blocks(model, lambda x: model.classifier(model.scored(x)), images, (model.n_classes,))
     with no_grad():
         value = LOSSES[loss](Tensor.wrap(scores), labels).item()
     return float(to_numpy(scores.argmax(axis=1) == labels).mean()), value

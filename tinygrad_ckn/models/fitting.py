@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_ckn.backend import Generator, xp_of
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.models.classifier import L2_GRID, LinearFit, fit_linear
+from tinygrad_ckn.models.classifier import LinearFit, fit_linear
 from tinygrad_ckn.models.descent import Descent, descend, hold_out
 from tinygrad_ckn.models.encoding import MEMORY, in_blocks, room_for
 from tinygrad_ckn.models.kmeans import spherical_kmeans
 from tinygrad_ckn.models.patches import sample_patches
 from tinygrad_ckn.models.progress import Progress, quiet
+from tinygrad_ckn.models.selection import HeldOut
 from tinygrad_ckn.modes import no_grad
+
+_TRIED = 5  # values of l2 that are tried at least
 
 if TYPE_CHECKING:
     from tinygrad_ckn.models.ckn import CKN
@@ -73,13 +76,14 @@ def fit_classifier(
     """Set the classifier's weights, and return what was fitted; features beyond `memory` bytes go to a file."""
     tried: list[float] = []
 
-    def held_out(value: float, loss: float) -> None:
+    def held_out(value: float, measured: HeldOut) -> None:
         tried.append(value)
-        report(Progress("l2", len(tried), len(L2_GRID), {"l2": value, "held_out_loss": loss}))
+        values = {"l2": value, "held_out_error": measured.error, "held_out_loss": measured.loss}
+        report(Progress("l2", len(tried), max(len(tried), _TRIED), values))
 
     width = model.classifier.in_features
     features = room_for((len(images), width), model.dtype, memory, images)
-    in_blocks(model, model.flat, images, (width,), features)
+    in_blocks(model, model.fitted, images, (width,), features)
     fit = fit_linear(
         features,
         labels,
@@ -93,7 +97,8 @@ def fit_classifier(
     model.classifier.weight.data = fit.weight
     if model.classifier.bias is not None:
         model.classifier.bias.data = fit.bias
-    report(Progress("classifier", 1, 1, {"l2": fit.l2, **{f"held_out_{k:g}": v for k, v in fit.held_out.items()}}))
+    errors = {f"held_out_error_{value:g}": measured.error for value, measured in fit.held_out.items()}
+    report(Progress("classifier", 1, 1, {"l2": fit.l2, **errors}))
     return fit
 
 

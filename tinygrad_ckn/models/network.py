@@ -24,6 +24,8 @@ from tinygrad_ckn.nn import Linear, Module
 from tinygrad_ckn.ops._windows import pair
 from tinygrad_ckn.tensor import Tensor
 
+MIRRORED = (None, "scores", "features")
+
 
 class Network(Module):
     """A classifier of images of one size; `CKN` and `CNN` say of what layers.
@@ -42,7 +44,9 @@ class Network(Module):
         What images go through first, see `models.preprocessing`: an object, a name, a configuration, or a list of
         them; fitted when the network is.
     mirrored
-        Whether scores are the means of those of an image and of its mirror image, left to right, after preprocessing.
+        What is the mean over an image and its mirror image, left to right, after preprocessing: "features", so that the
+        network cannot tell one from the other; "scores" alone, which the classifier is not fitted for, and which
+        takes half the time to fit; or None.
     rng
         Generator or seed of the classifier's initial weights.
 
@@ -63,7 +67,7 @@ class Network(Module):
         layers: Sequence[Any],
         *,
         preprocessing: Any = None,
-        mirrored: bool = False,
+        mirrored: str | None = None,
         rng: Generator | int | None = None,
     ) -> None:
         mine, kind = type(self).__name__, self.layer_type.__name__
@@ -78,7 +82,9 @@ class Network(Module):
         self.in_channels = in_channels
         self.image_size = pair(mine, "image_size", image_size, 1)
         self.n_classes = int(n_classes)
-        self.mirrored = bool(mirrored)
+        if mirrored not in MIRRORED:
+            raise ConfigError(f"{mine}: argument mirrored expected 'features', 'scores' or None, got {mirrored!r}")
+        self.mirrored = mirrored
         self.preprocessing: Preprocessor | None = preprocessing_of(preprocessing)
         self.layers = list(layers)
         channels, *sides = self.prepared_shape
@@ -114,6 +120,17 @@ class Network(Module):
         y = self.stacked(x)
         return y.reshape((y.shape[0], math.prod(y.shape[1:])))
 
+    def fitted(self, x: Any) -> Any:
+        """Return the features (N, D) of preprocessed images that the classifier is fitted on."""
+        return self._both(x) if self.mirrored == "features" else self.flat(x)
+
+    def scored(self, x: Any) -> Any:
+        """Return the features (N, D) of preprocessed images that the classifier is used on."""
+        return self._both(x) if self.mirrored else self.flat(x)
+
+    def _both(self, x: Any) -> Any:
+        return 0.5 * (self.flat(x) + self.flat(x[:, :, :, ::-1]))
+
     def images(self, x: Any) -> Any:
         """Return images, checked, in the model's dtype; Tensors stay Tensors.
 
@@ -134,25 +151,21 @@ class Network(Module):
         return in_blocks(self, self.preprocessing, images, self.prepared_shape)
 
     def features(self, x: Any) -> Any:
-        """Return the last map of images (N, C, H, W) after preprocessing, flattened: (N, D).
+        """Return the features (N, D) of images (N, C, H, W): the last map, flattened; with mirror images their mean.
 
         Where no gradient can be asked for, images go through in blocks, so that memory stays bounded.
         """
-        return self._blockwise(self.flat, x, self.classifier.in_features)
-
-    def _blockwise(self, function: Callable[[Any], Any], x: Any, width: int) -> Any:
-        """Return a function (n, width) of preprocessed images, in blocks where nothing is recorded."""
         x = self.images(x)
         recorded = modes.recording and (
             (isinstance(x, Tensor) and x.requires_grad)
             or any(p.requires_grad for layer in self.layers for p in layer.parameters())
         )
         if recorded:
-            return function(self._prepared(x))
+            return self.scored(self._prepared(x))
         array = raw(x)
-        y = xp_of(array).empty((len(array), width), dtype=self.dtype)
+        y = xp_of(array).empty((len(array), self.classifier.in_features), dtype=self.dtype)
         for block in blocks(len(array), self.largest_map()):
-            y[block] = raw(function(self._prepared(array[block])))
+            y[block] = raw(self.scored(self._prepared(array[block])))
         return Tensor.wrap(y)
 
     def _prepared(self, x: Any) -> Any:
@@ -167,12 +180,7 @@ class Network(Module):
 
     def forward(self, x: Any) -> Any:
         """Return class scores (N, n_classes) of images (N, C, H, W)."""
-        return self._blockwise(self.classify, x, self.n_classes) if self.mirrored else self.classifier(self.features(x))
-
-    def classify(self, x: Any) -> Any:
-        """Return class scores (N, n_classes) of preprocessed images."""
-        scores = self.classifier(self.flat(x))
-        return 0.5 * (scores + self.classifier(self.flat(x[:, :, :, ::-1]))) if self.mirrored else scores
+        return self.classifier(self.features(x))
 
     def encode(self, images: Any, out: Any = None, *, batch_size: int | None = None) -> Any:
         """Return features (N, D) as an array, in eval mode and without recording; memory holds few images' maps.

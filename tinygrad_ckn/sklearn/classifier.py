@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from tinygrad_ckn.backend import CPU, Generator
 from tinygrad_ckn.errors import DataError
-from tinygrad_ckn.models import CKN
+from tinygrad_ckn.models import CKN, Descent
 from tinygrad_ckn.sklearn._base import CKNEstimator, Report
 
 
@@ -31,7 +31,7 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
     l2
         As for `models.fit_linear`; None: the best one on a part held out.
     supervised
-        Whether filters learn from the labels too, as in `CKN.fit`, whose k-means has 10 iterations.
+        Whether filters learn from the labels too, by `models.Descent`.
     epochs, lr, batch_size
         Of that.
     image_shape, preset, n_filters, kernel_size, subsampling, kernel, sigma, padding, eps, n_patches, iterations, \
@@ -124,24 +124,18 @@ random_state, dtype
             )
 
         def learn(model: CKN, images: Any, random: Generator, report: Report) -> None:
-            if self.supervised:
-                options: dict[str, Any] = {} if self.l2 is None else {"l2": self.l2}
-                model.fit(
-                    images,
-                    labels,
-                    epochs=self.epochs,
-                    batch_size=self.batch_size,
-                    lr=self.lr,
-                    loss=self.loss,
-                    n_patches=self._enough_patches(images),
-                    rng=random,
-                    report=report,
-                    **options,
-                )
-            else:
-                self._learn_filters(model, images, random, report)
-            if not self.supervised or self.l2 is not None:  # `CKN.fit` ends with a classifier of which it chose l2
-                model.fit_classifier(images, labels, loss=self.loss, l2=self.l2, rng=random)
+            descent = Descent(epochs=self.epochs, batch_size=self.batch_size, lr=self.lr) if self.supervised else None
+            model.fit(
+                images,
+                labels,
+                descent=descent,
+                loss=self.loss,
+                l2=self.l2,
+                n_patches=self._enough_patches(images),
+                iterations=self.iterations,
+                rng=random,
+                report=report,
+            )
 
         self.model_ = self._fit_model(self._images(x), len(self.classes_), learn)
         return self

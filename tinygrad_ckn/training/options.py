@@ -26,7 +26,7 @@ class Options:
     model: str
     mode: str
     preprocessing: str | None
-    mirrored: bool
+    mirrored: str | None
     loss: str
     n_patches: int
     iterations: int
@@ -48,7 +48,7 @@ def resolve(
     model: str | None = None,
     mode: str | None = None,
     preprocessing: str | None = None,
-    mirrored: bool | None = None,
+    mirrored: str | None = None,
     loss: str = "squared_hinge",
     n_patches: int = N_PATCHES,
     iterations: int = ITERATIONS,
@@ -70,7 +70,7 @@ def resolve(
     preprocessing
         One of `models.preprocessing.PREPROCESSORS`, or "none"; by default "local_whitening" for CIFAR-10, else none.
     mirrored
-        As for `CKN`; by default for CIFAR-10 alone.
+        "features", "scores", as for `CKN`, or "none"; by default "features" for CIFAR-10, else none.
     loss
         "squared_hinge" or "cross_entropy".
     n_patches, iterations
@@ -98,10 +98,12 @@ def resolve(
     model = model or ("unsup-32-64" if data == "digits" else "unsup-64-256")
     mode = mode or ("unsupervised" if model.startswith("unsup-") else "supervised")
     preprocessing = preprocessing or ("local_whitening" if data in PHOTOGRAPHS else "none")
+    mirrored = mirrored or ("features" if data in PHOTOGRAPHS else "none")
     for name, value, known in (
         ("model", model, tuple(PRESETS)),
         ("mode", mode, MODES),
         ("preprocessing", preprocessing, (*PREPROCESSORS, "none")),
+        ("mirrored", mirrored, ("features", "scores", "none")),
         ("loss", loss, tuple(LOSSES)),
     ):
         _one_of(name, value, known)
@@ -110,7 +112,7 @@ def resolve(
         model=model,
         mode=mode,
         preprocessing=None if preprocessing == "none" else preprocessing,
-        mirrored=data in PHOTOGRAPHS if mirrored is None else mirrored,
+        mirrored=None if mirrored == "none" else mirrored,
         loss=loss,
         n_patches=_whole("n_patches", n_patches, least=1),
         iterations=_whole("iterations", iterations, least=1),
