@@ -135,8 +135,21 @@ def test_features_beyond_the_memory_go_to_a_file_and_change_no_bit(monkeypatch: 
     made: list[object] = []
     temporary = tempfile.TemporaryFile
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda: made.append(temporary()) or made[-1])
-    inside = small().fit_classifier(x, labels, memory=60 * 80 * 4)
+    inside, outside = small(), small()
+    inside.fit_classifier(x, labels, memory=60 * 80 * 4)
     assert made == []
-    outside = small().fit_classifier(x, labels, memory=60 * 80 * 4 - 1)
+    outside.fit_classifier(x, labels, memory=60 * 80 * 4 - 1)
     assert len(made) == 1
     np.testing.assert_array_equal(outside.classifier.weight.numpy(), inside.classifier.weight.numpy())
+
+
+def test_features_of_mirror_images_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, labels = images(60), np.arange(60) % 3
+    made: list[object] = []
+    temporary = tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: made.append(temporary()) or made[-1])
+    for memory in (2 * 60 * 80 * 4, 2 * 60 * 80 * 4 - 1):
+        model = small()
+        model.mirrored = True
+        model.fit_classifier(x, labels, memory=memory)
+        assert len(made) == (memory % 2)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinygrad_ckn import ops
-from tinygrad_ckn.backend import CPU, Generator, to_numpy, xp_of
+from tinygrad_ckn.backend import CPU, Generator, is_whole, to_numpy, xp_of
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.blockwise import blocks_of, scores_of, small_matrices, sum_over
@@ -173,7 +173,7 @@ def fit_linear(
     DataError
         If there are no examples, or lengths differ, or features are not finite.
     ConfigError
-        If the loss is unknown or l2 is negative.
+        If the loss is unknown, l2 is negative, or the examples cannot be of so many copies.
 
     Examples
     --------
@@ -187,6 +187,10 @@ def fit_linear(
     if features.ndim != 2 or not len(features) or len(features) != len(labels):
         raise DataError(
             f"fit_linear: expected features (n, D), n >= 1, and n labels, got {features.shape}, {len(labels)}"
+        )
+    if not is_whole(copies, 1) or len(features) % copies:
+        raise ConfigError(
+            f"fit_linear: argument copies expected a divisor of the {len(features)} examples, got {copies!r}"
         )
     with small_matrices():
         moments = Moments(features)
