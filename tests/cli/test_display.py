@@ -41,6 +41,10 @@ def plain(text: str) -> str:
         (CLASSIFIER, "classifier: l2 1e-06, held-out loss 0.2500, 2.0 s"),
         (Progress("classifier", 1, 1, {"l2": 0.1, "seconds": 2.0}), "classifier: l2 0.1, 2.0 s"),
         (EPOCH, "epoch 1 of 3: loss 0.5000, training accuracy 0.7500, 4.0 s"),
+        (
+            Progress("epoch", 1, 3, {**EPOCH.values, "validation_accuracy": 0.875, "validation_loss": 0.6}),
+            "epoch 1 of 3: loss 0.5000, training accuracy 0.7500, validation accuracy 0.8750, 4.0 s",
+        ),
         (Progress("filters", 0, 2), None),
         (Progress("batch", 1, 9, {"loss": 1.0, "images_per_second": 5.0}), None),
         (Progress("evaluate", 9, 9, {"images_per_second": 5.0}), None),
