@@ -272,10 +272,14 @@ def test_the_seed_fixes_every_bit() -> None:
     assert not any(np.array_equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("loss", ["hinge", None])
-def test_unknown_losses_are_refused(loss: str | None) -> None:
+@pytest.mark.parametrize("method", ["fit_classifier", "fit"])
+@pytest.mark.parametrize("options", [{"loss": "hinge"}, {"loss": None}, {"l2": -1e-3}], ids=str)
+def test_unknown_losses_and_negative_l2_are_refused_before_anything_is_learned(method: str, options: dict) -> None:
+    model = small()
+    before = model.state_dict()
     with pytest.raises(ConfigError, match="expected loss of cross_entropy, squared_hinge and l2 >= 0, got "):
-        small().fit_classifier(images, labels, loss=loss)
+        getattr(model, method)(images, labels, **options)
+    assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
 
 
 def test_a_descent_is_shown_augmented_images() -> None:
