@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
-from tinygrad_ckn.models import CKN, CKNLayer, fit_linear
+from tinygrad_ckn.models import CKN, CKNLayer, Descent, fit_linear
 from tinygrad_ckn.models.kernels import ArcCosine1, Exponential, Polynomial
 from tinygrad_ckn.sklearn import CKNClassifier, CKNRegressor, CKNTransformer
 
@@ -220,7 +220,7 @@ def test_of_two_classes_the_decision_is_the_logarithm_of_the_odds():
 def test_filters_learn_from_labels_where_that_is_said():
     plain = CKNClassifier(**SMALL).fit(IMAGES, LABELS)
     still = CKNClassifier(**SMALL, supervised=True, epochs=0).fit(IMAGES, LABELS)
-    moved = CKNClassifier(**SMALL, supervised=True, epochs=2, batch_size=50, lr=0.1).fit(IMAGES, LABELS)
+    moved = CKNClassifier(**SMALL, supervised=True, epochs=2, batch_size=50, lr=0.1, validation=0).fit(IMAGES, LABELS)
     for a, b, c in zip(plain.model_.layers, still.model_.layers, moved.model_.layers, strict=True):
         np.testing.assert_array_equal(a.weight.data, b.weight.data)
         assert np.abs(a.weight.data - c.weight.data).max() > 1e-3
@@ -229,12 +229,12 @@ def test_filters_learn_from_labels_where_that_is_said():
 
 @pytest.mark.parametrize(("loss", "l2"), [("cross_entropy", None), ("squared_hinge", 1e-2)])
 def test_supervised_learning_is_that_of_the_network(loss: str, l2: float | None):
-    options = {"epochs": 1, "batch_size": 50, "lr": 0.1, "loss": loss}
-    ckn = CKNClassifier(**SMALL, supervised=True, l2=l2, random_state=7, **options).fit(IMAGES, LABELS)
+    options = {"epochs": 1, "batch_size": 50, "lr": 0.1}
+    ckn = CKNClassifier(**SMALL, supervised=True, loss=loss, l2=l2, random_state=7, **options).fit(IMAGES, LABELS)
     seed = np.random.RandomState(7).randint(2**31 - 1)
     model = CKN(1, 8, 10, [CKNLayer(1, 6, 3, subsampling=2), CKNLayer(6, 10, 3, subsampling=2)])
-    options |= {} if l2 is None else {"l2": l2}
-    model.fit(IMAGES.reshape(-1, 1, 8, 8), LABELS, n_patches=2000, rng=seed, **options)
+    descent = Descent(**options)
+    model.fit(IMAGES.reshape(-1, 1, 8, 8), LABELS, descent=descent, loss=loss, l2=l2, n_patches=2000, rng=seed)
     for layer, learned in zip(model.layers, ckn.model_.layers, strict=True):
         np.testing.assert_array_equal(learned.weight.data, layer.weight.data)
 
@@ -273,7 +273,7 @@ def test_the_regression_chooses_its_l2():
 
 def test_a_search_over_sigma_in_a_pipeline_runs():
     pipeline = make_pipeline(StandardScaler(), CKNClassifier(**SMALL))
-    search = GridSearchCV(pipeline, {"cknclassifier__sigma": [0.05, 0.6]}, cv=2).fit(IMAGES, LABELS)
+    search = GridSearchCV(pipeline, {"cknclassifier__sigma": [0.05, 0.6]}, cv=4).fit(IMAGES, LABELS)
     sigmas = search.cv_results_["param_cknclassifier__sigma"]
     best = search.best_estimator_.named_steps["cknclassifier"]
     assert list(sigmas) == [0.05, 0.6]

@@ -12,7 +12,9 @@ from tinygrad_ckn.cli import _display
 from tinygrad_ckn.models import Progress
 
 FILTERS = Progress("filters", 1, 2, {"mean_cosine": 0.95, "seconds": 1.0})
-CLASSIFIER = Progress("classifier", 1, 1, {"l2": 1e-6, "held_out_1e-06": 0.25, "held_out_1e-07": 0.5, "seconds": 2.0})
+CLASSIFIER = Progress(
+    "classifier", 1, 1, {"l2": 1e-6, "held_out_error_1e-06": 0.25, "held_out_error_1e-07": 0.5, "seconds": 2.0}
+)
 EPOCH = Progress("epoch", 1, 3, {"loss": 0.5, "train_accuracy": 0.75, "lr": 0.1, "seconds": 4.0})
 
 
@@ -38,9 +40,13 @@ def plain(text: str) -> str:
     ("progress", "line"),
     [
         (FILTERS, "filters of layer 1 of 2: mean cosine 0.9500, 1.0 s"),
-        (CLASSIFIER, "classifier: l2 1e-06, held-out loss 0.2500, 2.0 s"),
+        (CLASSIFIER, "classifier: l2 1e-06, held-out accuracy 0.7500, 2.0 s"),
         (Progress("classifier", 1, 1, {"l2": 0.1, "seconds": 2.0}), "classifier: l2 0.1, 2.0 s"),
         (EPOCH, "epoch 1 of 3: loss 0.5000, training accuracy 0.7500, 4.0 s"),
+        (
+            Progress("epoch", 1, 3, {**EPOCH.values, "validation_accuracy": 0.875, "validation_loss": 0.6}),
+            "epoch 1 of 3: loss 0.5000, training accuracy 0.7500, validation accuracy 0.8750, 4.0 s",
+        ),
         (Progress("filters", 0, 2), None),
         (Progress("batch", 1, 9, {"loss": 1.0, "images_per_second": 5.0}), None),
         (Progress("evaluate", 9, 9, {"images_per_second": 5.0}), None),

@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from typer.testing import Result
 from tinygrad_ckn import get_num_threads
 from tinygrad_ckn.cli import _common, _train
 from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.models import Descent
 from tinygrad_ckn.training import Run
+from tinygrad_ckn.training.options import AUGMENTATIONS, resolve
 
 Invoke = Callable[..., Result]
 
@@ -34,10 +37,10 @@ def test_what_a_pipe_gets(trained: subprocess.CompletedProcess[str], run_folder:
         r"some: 200 training and 80 test images of 1x8x8, 10 classes",
         rf"filters of layer 1 of 2: mean cosine {number}, {number} s",
         rf"filters of layer 2 of 2: mean cosine {number}, {number} s",
-        rf"classifier: l2 \S+, (held-out loss {number}, )?{number} s",
-        rf"epoch 1 of 2: loss {number}, training accuracy {number}, {number} s",
-        rf"epoch 2 of 2: loss {number}, training accuracy {number}, {number} s",
-        rf"classifier: l2 \S+, held-out loss {number}, {number} s",
+        rf"classifier: l2 \S+, (held-out accuracy {number}, )?{number} s",
+        rf"epoch 1 of 2: loss {number}, training accuracy {number}, validation accuracy {number}, {number} s",
+        rf"epoch 2 of 2: loss {number}, training accuracy {number}, validation accuracy {number}, {number} s",
+        rf"classifier: l2 \S+, held-out accuracy {number}, {number} s",
         rf"{number} s in all, at most [\d,]+ MiB of memory",
         *(rf"{digit}  +\d+ of +\d+ correct(, mistaken for \d \d+ times?)?" for digit in range(10)),
         rf"run folder {re.escape(str(run_folder))}",
@@ -56,15 +59,71 @@ def test_options_reach_the_run(run_folder: Path, archive: Path):
     assert config["options"] == {
         "model": "unsup-32-64",
         "mode": "supervised",
-        "epochs": 2,
-        "batch_size": 128,
-        "lr": 0.001,
-        "augment": "crop-flip",
+        "preprocessing": None,
+        "mirrored": None,
+        "loss": "squared_hinge",
         "n_patches": 1000,
+        "iterations": 30,
         "seed": 3,
         "device": "cpu",
+        "descent": {**asdict(Descent()), "epochs": 2, "lr": 0.001, "augment": "crop-flip"},
     }
     assert (config["data"]["data"], config["data"]["data_dir"]) == (str(archive), None)
+
+
+ALL_OPTIONS = {
+    "--model": ("ckn5", "model"),
+    "--mode": ("supervised", "mode"),
+    "--preprocess": ("standardize", "preprocessing"),
+    "--mirror": ("scores", "mirrored"),
+    "--loss": ("cross_entropy", "loss"),
+    "--patches": (77, "n_patches"),
+    "--iterations": (7, "iterations"),
+    "--epochs": (3, "epochs"),
+    "--batch-size": (11, "batch_size"),
+    "--optimizer": ("adam", "optimizer"),
+    "--lr": (0.25, "lr"),
+    "--warmup": (1.5, "warmup"),
+    "--schedule": ("step", "schedule"),
+    "--resolve-every": (2, "resolve_every"),
+    "--validation": (0.2, "validation"),
+    "--patience": (4, "patience"),
+    "--augment": ("crop-flip", "augment"),
+    "--seed": (5, "seed"),
+}
+
+
+@pytest.mark.parametrize("scheme", ["joint", "alternating"])
+def test_every_option_reaches_the_training(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, scheme: str):
+    seen: dict[str, Any] = {}
+
+    def look(dataset: Any, *, out: Any, source: Any, report: Any, **options: Any) -> None:
+        seen.update(options)
+        raise ConfigError("seen")
+
+    monkeypatch.setattr(_train.loop, "train", look)
+    given = {**ALL_OPTIONS, "--scheme": (scheme, "scheme")}
+    if scheme == "alternating":
+        del given["--resolve-every"]
+    result = invoke("train", *(part for name, (value, _) in given.items() for part in (name, value)))
+    assert result.stderr == "error: seen\n"
+    expected = {name: value for value, name in given.values()}
+    assert {name: value for name, value in seen.items() if name in expected} == expected
+    descent = resolve("digits", **seen).make_descent()
+    assert (descent.scheme, descent.optimizer, descent.lr, descent.patience) == (scheme, "adam", 0.25, 4)
+
+
+def test_options_that_are_not_given_are_left_to_the_training(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
+    seen: dict[str, Any] = {}
+
+    def look(dataset: Any, *, out: Any, source: Any, report: Any, **options: Any) -> None:
+        seen.update(options)
+        raise ConfigError("seen")
+
+    monkeypatch.setattr(_train.loop, "train", look)
+    invoke("train")
+    assert resolve("digits", **seen) == resolve("digits")
+    assert resolve("cifar10", **seen) == resolve("cifar10")
 
 
 def test_paths_are_kept_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -107,14 +166,21 @@ def test_where_memory_is_not_known(invoke: Invoke, archive: Path, tmp_path: Path
     ("arguments", "sentence"),
     [
         (["--model", "resnet"], "train: argument model expected one of unsup-32-64"),
-        (["--mode", "semi"], "train: argument mode expected 'unsupervised' or 'supervised', got 'semi'"),
+        (["--mode", "semi"], "train: argument mode expected one of unsupervised, supervised, got 'semi'"),
         (["--epochs", "3"], "train: argument epochs expected nothing in mode 'unsupervised'"),
         (["--augment", "crop-flip"], "train: argument augment expected nothing in mode 'unsupervised'"),
-        (["--mode", "supervised", "--augment", "turn"], "train: argument augment expected 'crop-flip' or nothing"),
-        (["--mode", "supervised", "--lr", "-1"], "train: argument lr expected a finite number > 0, got -1.0"),
+        (
+            ["--mode", "supervised", "--augment", "turn"],
+            "train: argument augment expected one of crop-flip, got 'turn'",
+        ),
+        (["--mode", "supervised", "--lr", "-1"], "Descent: argument lr expected a finite number > 0, got -1.0"),
+        (["--scheme", "alternating"], "train: argument scheme expected nothing in mode 'unsupervised'"),
+        (["--resolve-every", "2"], "train: --resolve-every expected nothing in mode 'unsupervised'"),
+        (["--preprocess", "bleach"], "train: --preprocess expected one of chain, "),
+        (["--loss", "hinge"], "train: argument loss expected one of cross_entropy, squared_hinge, got 'hinge'"),
         (["--mode", "semi", "--data", "nothing.npz"], "train: argument mode expected"),  # before the data are read
         (["--patches", "0"], "train: --patches expected a whole number >= 1, got 0"),
-        (["--mode", "supervised", "--batch-size", "0"], "train: --batch-size expected a whole number >= 1, got 0"),
+        (["--mode", "supervised", "--batch-size", "0"], "Descent: --batch-size expected a whole number >= 1, got 0"),
         (["--patches", "10", "--out", "r"], "spherical_kmeans: expected at least 32 distinct nonzero points"),
         (["--data", "nothing.npz", "--data-dir", "x"], "--data-dir: expected with 'fashion-mnist'"),
         (["--device", "tpu"], "device: expected 'cpu' or 'cuda', got 'tpu'"),
@@ -135,6 +201,24 @@ def test_errors_are_one_sentence(
     assert result.stderr.startswith(f"error: {sentence}")
     assert result.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []  # no run folder is left
+
+
+def test_nan_is_one_sentence_and_leaves_the_checkpoint(
+    invoke: Invoke, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(AUGMENTATIONS, "crop-flip", lambda images, rng: images * float("nan"))
+    options = ("--model", "unsup-32-64", "--mode", "supervised", "--patches", 500, "--augment", "crop-flip")
+    result = invoke("train", "--data", archive, *options, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: fit: expected a finite loss and gradient, got NaN or infinity in epoch 1, batch 1 (first in the images "
+        "of the batch); lower lr (0.01); the parameters are those of epoch 0\n"
+    )
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "config.json",
+        "metrics.jsonl",
+        "checkpoint.safetensors",
+    }
 
 
 def test_an_existing_run_is_not_touched(invoke: Invoke, run_folder: Path):

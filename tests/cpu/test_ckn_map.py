@@ -3,7 +3,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tinygrad_ckn import Tensor, get_num_threads, no_grad, ops, set_num_threads
+from tinygrad_ckn import Tensor, get_num_threads, grad, no_grad, ops, set_num_threads
 from tinygrad_ckn.cpu import ckn_map as fused
 from tinygrad_ckn.ops.ckn_map import composed
 from tinygrad_ckn.ops.kappa import Kappa, arccos0, arccos1, exponential, polynomial
@@ -173,3 +173,34 @@ def test_images_of_many_pixels_are_pooled_by_bands():
     arrays = problem(1, 2, (70, 41), 3, (3, 3))
     agree(*both(arrays, exponential(2.0), subsampling=1.5))
     agree(*both(arrays, exponential(2.0), subsampling=40))
+
+
+@pytest.mark.parametrize("small", [1e-6, 1e-10, 1e-16])
+@pytest.mark.parametrize("kappa", [exponential(1 / 0.3**2), polynomial(3), arccos1()], ids=["exp", "cube", "arccos1"])
+def test_short_patches_beside_long_ones_do_not_blow_up(kappa, small: float) -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(20, 16, 3, 3)).astype("float32")  # by Winograd's transforms, which mix patches
+    z /= np.sqrt((z**2).sum(axis=(1, 2, 3), keepdims=True))
+    x = rng.normal(size=(2, 16, 12, 12)).astype("float32")
+    x[:, :, :, 5:] *= small
+    x[:, :, :, 9:] = 0
+    found = ops.ckn_map(x, z, kappa)
+    expected = composed(*(a.astype("float64") for a in (x, z)), kappa.of, None, "same", 1)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    inputs = [Tensor(a, requires_grad=True) for a in (x, z)]
+    gradients = grad((ops.ckn_map(*inputs, kappa) ** 2).sum(), inputs)
+    assert all(np.isfinite(g.numpy()).all() for g in gradients)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("exact", [False, True])
+def test_patches_whose_squares_underflow_count_as_zero(dtype: str, exact: bool) -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(4, 2, 3, 3)).astype(dtype)
+    z /= np.sqrt((z**2).sum(axis=(1, 2, 3), keepdims=True))
+    scale = 1e-21 if dtype == "float32" else 1e-160
+    x, kappa = (scale * rng.normal(size=(1, 2, 6, 6))).astype(dtype), exponential(400.0)
+    leaf = Tensor(x, requires_grad=True)
+    y = composed(leaf, z, kappa.of, None, "same", 1) if exact else ops.ckn_map(leaf, z, kappa)
+    np.testing.assert_array_equal(y.numpy(), 0)
+    np.testing.assert_array_equal(grad(y.sum(), leaf)[0].numpy(), 0)

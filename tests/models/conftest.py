@@ -1,4 +1,4 @@
-"""The kernels of the library, each with kappa written out again for `math` and `mpmath`."""
+"""The kernels of the library, each with kappa written out again for `math` and `mpmath`; networks that learn digits."""
 
 import math
 from collections.abc import Callable
@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinygrad_ckn.data import load_digits
+from tinygrad_ckn.models import CKN, CKNLayer, Descent, LinearFit, Progress
+from tinygrad_ckn.models.descent import descend
 from tinygrad_ckn.models.kernels import (
     ArcCosine0,
     ArcCosine1,
@@ -96,3 +99,71 @@ def case(request: pytest.FixtureRequest) -> Case:
 def smooth_case(request: pytest.FixtureRequest) -> Case:
     """Return a kernel whose kappa has a finite slope at 1, and is not linear."""
     return CASES[request.param]
+
+
+Data = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture(scope="session")
+def digits() -> Data:
+    """150 images of digits and their labels."""
+    train = load_digits().train
+    return train.images[:150], train.labels[:150]
+
+
+@pytest.fixture(scope="session")
+def new_network() -> Callable[..., CKN]:
+    """A function that makes a network of two layers for digits, with 12 x 2 x 2 features."""
+
+    def new(dtype: str = "float32", seed: int = 0, **options: Any) -> CKN:
+        layers = [
+            CKNLayer(1, 8, 3, subsampling=2, rng=seed, dtype=dtype),
+            CKNLayer(8, 12, 3, subsampling=2, rng=seed + 1, dtype=dtype),
+        ]
+        return CKN(1, 8, 10, layers, rng=seed, **options)
+
+    return new
+
+
+@pytest.fixture(scope="session")
+def started(new_network: Callable[..., CKN], digits: Data) -> Callable[..., CKN]:
+    """A function that makes such a network with filters and classifier as a descent may start from."""
+
+    def start(dtype: str = "float32", **options: Any) -> CKN:
+        model = new_network(dtype, **options).fit_unsupervised(digits[0], n_patches=2000, rng=0)
+        model.fit_classifier(*digits, l2=1e-3)
+        return model
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def run_descent(digits: Data) -> Callable[..., list[Progress]]:
+    """A function that lets a network descend, and returns what was reported; its solver leaves the classifier."""
+
+    def run(
+        model: CKN,
+        *,
+        seen: Data = digits,
+        unseen: Data = (digits[0][:0], digits[1][:0]),
+        loss: str = "cross_entropy",
+        solve: Callable[[], LinearFit] | None = None,
+        report: Callable[[Progress], None] = lambda progress: None,
+        seed: int = 0,
+        **options: Any,
+    ) -> list[Progress]:
+        events: list[Progress] = []
+        defaults = {"epochs": 2, "batch_size": 50, "lr": 0.05, "l2": 0.0, "warmup": 0}
+        descend(
+            model,
+            (model.images(seen[0]), seen[1]),
+            (model.images(unseen[0]), unseen[1]),
+            Descent(**defaults | options),
+            loss=loss,
+            solve=solve or (lambda: LinearFit(None, None, l2=0.0, scale=1.0)),
+            rng=np.random.default_rng(seed),
+            report=lambda progress: (events.append(progress), report(progress)),
+        )
+        return events
+
+    return run

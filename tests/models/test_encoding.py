@@ -135,8 +135,9 @@ def test_features_beyond_the_memory_go_to_a_file_and_change_no_bit(monkeypatch: 
     made: list[object] = []
     temporary = tempfile.TemporaryFile
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda: made.append(temporary()) or made[-1])
-    inside = small().fit_classifier(x, labels, memory=60 * 80 * 4)
+    inside, outside = small(), small()
+    inside.fit_classifier(x, labels, memory=60 * 80 * 4)
     assert made == []
-    outside = small().fit_classifier(x, labels, memory=60 * 80 * 4 - 1)
+    outside.fit_classifier(x, labels, memory=60 * 80 * 4 - 1)
     assert len(made) == 1
     np.testing.assert_array_equal(outside.classifier.weight.numpy(), inside.classifier.weight.numpy())

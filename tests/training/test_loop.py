@@ -7,8 +7,9 @@ import pytest
 
 from tinygrad_ckn.data import Dataset, Split
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.models import Progress
+from tinygrad_ckn.models import CKN, Descent, Progress
 from tinygrad_ckn.training import Run, evaluate, loop, train
+from tinygrad_ckn.training.options import AUGMENTATIONS, resolve
 
 FAST = {"n_patches": 1000}
 
@@ -67,13 +68,28 @@ def test_config_says_all(supervised: loop.Result):
     assert config["options"] == {
         "model": "unsup-32-64",
         "mode": "supervised",
-        "epochs": 2,
-        "batch_size": 50,
-        "lr": 0.001,
-        "augment": "crop-flip",
+        "preprocessing": None,
+        "mirrored": None,
+        "loss": "squared_hinge",
         "n_patches": 1000,
+        "iterations": 30,
         "seed": 0,
         "device": "cpu",
+        "descent": {
+            "epochs": 2,
+            "batch_size": 50,
+            "optimizer": "sgd",
+            "lr": 0.001,
+            "momentum": 0.9,
+            "warmup": 0.5,
+            "schedule": "cosine",
+            "scheme": "joint",
+            "resolve_every": None,
+            "l2": 1e-5,
+            "augment": "crop-flip",
+            "validation": 0.1,
+            "patience": None,
+        },
     }
     assert config["model"] == supervised.model.config()
 
@@ -85,12 +101,36 @@ def test_augmentation_reaches_the_descent(few_digits: Dataset, tmp_path: Path, m
         shown.append(images.shape)
         return images
 
-    monkeypatch.setitem(loop.AUGMENTATIONS, "crop-flip", look)
+    monkeypatch.setitem(AUGMENTATIONS, "crop-flip", look)
     options = {"mode": "supervised", "epochs": 1, "batch_size": 100, **FAST}
     train(few_digits, **options, augment="crop-flip", out=tmp_path / "with")
-    assert shown == [(100, 1, 8, 8), (44, 1, 8, 8)]
+    assert shown == [(100, 1, 8, 8), (30, 1, 8, 8)]  # of 144 a tenth is held out
     train(few_digits, **options, out=tmp_path / "without")
     assert len(shown) == 2
+
+
+def test_options_of_the_model_reach_it(few_digits: Dataset, tmp_path: Path):
+    options = {"preprocessing": "standardize", "mirrored": "scores", "n_patches": 500}
+    model = train(few_digits, **options, out=tmp_path / "run").model
+    assert model.mirrored == "scores"
+    mean = few_digits.train.images.mean(axis=(0, 2, 3), dtype="float64")
+    np.testing.assert_allclose(model.preprocessing.mean.numpy(), mean, rtol=1e-6)
+    again = Run.open(tmp_path / "run").load()
+    np.testing.assert_array_equal(again.scores(few_digits.test.images), model.scores(few_digits.test.images))
+
+
+def test_options_of_the_fit_reach_it(few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    given: dict[str, object] = {}
+    fit = CKN.fit
+    monkeypatch.setattr(CKN, "fit", lambda self, *args, **options: given.update(options) or fit(self, *args, **options))
+    descent = {"epochs": 1, "optimizer": "adam", "lr": 0.001, "scheme": "alternating", "patience": 1}
+    options = {"mode": "supervised", "loss": "cross_entropy", "iterations": 2, "n_patches": 500}
+    train(few_digits, **options, **descent, out=tmp_path / "run")
+    assert given["descent"] == Descent(**descent)
+    assert (given["loss"], given["iterations"], given["n_patches"]) == ("cross_entropy", 2, 500)
+    train(few_digits, **FAST, out=tmp_path / "other")
+    assert given["descent"] is None
+    assert (given["loss"], given["iterations"]) == ("squared_hinge", 30)
 
 
 def test_metrics_have_a_line_for_each_phase_and_epoch(supervised: loop.Result):
@@ -105,7 +145,7 @@ def test_metrics_have_a_line_for_each_phase_and_epoch(supervised: loop.Result):
         ("test", None),
     ]
     assert all(record["seconds"] >= 0 for record in records[:-1])
-    assert {"loss", "train_accuracy", "lr"} <= records[3].keys()
+    assert {"loss", "train_accuracy", "lr", "validation_accuracy", "validation_loss"} <= records[3].keys()
     assert records[-1]["accuracy"] == supervised.accuracy
     assert records[-1]["confusion"] == supervised.confusion.tolist()
     assert records[-1]["seconds"] == supervised.seconds
@@ -115,7 +155,7 @@ def test_metrics_have_a_line_for_each_phase_and_epoch(supervised: loop.Result):
 
 def test_report_says_when_phases_begin_and_how_fast_they_are(supervised: loop.Result, told: list[Progress]):
     steps = [(progress.phase, progress.done, progress.total) for progress in told]
-    assert ("l2", 1, 7) in steps
+    assert ("l2", 1, 5) in steps
     assert [step for step in steps if step[0] != "l2"] == [
         ("filters", 0, 2),
         ("filters", 1, 2),
@@ -134,11 +174,12 @@ def test_report_says_when_phases_begin_and_how_fast_they_are(supervised: loop.Re
     assert all(progress.values["images_per_second"] > 0 for progress in told if progress.phase == "batch")
 
 
-def test_rate_counts_the_images_of_this_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_rate_counts_the_images_of_this_epoch(tmp_path: Path, model: CKN, monkeypatch: pytest.MonkeyPatch):
     clock = [0.0]
     monkeypatch.setattr(loop.time, "perf_counter", lambda: clock[0])
     told: list[Progress] = []
-    recorder = loop._Recorder(Run.create(tmp_path / "run", {}), told.append, n_images=144, batch_size=50)
+    options = resolve("digits", mode="supervised", batch_size=50, validation=0.1)
+    recorder = loop._Recorder(Run.create(tmp_path / "run", {}), model, told.append, 160, options)
     for done in range(1, 7):
         clock[0] += 2
         recorder(Progress("batch", done, 6, {"loss": 1.0}))

@@ -1,10 +1,11 @@
-import inspect
+from dataclasses import asdict, fields
 from typing import Any
 
 import pytest
 
+from tinygrad_ckn.data import crop_flip
 from tinygrad_ckn.errors import BackendError, ConfigError
-from tinygrad_ckn.models import CKN
+from tinygrad_ckn.models import Descent
 from tinygrad_ckn.training import Options, options
 
 
@@ -12,59 +13,105 @@ def test_defaults_of_an_unsupervised_training():
     assert options.resolve("digits") == Options(
         model="unsup-32-64",
         mode="unsupervised",
-        epochs=None,
-        batch_size=None,
-        lr=None,
-        augment=None,
-        n_patches=100_000,
+        preprocessing=None,
+        mirrored=None,
+        loss="squared_hinge",
+        n_patches=200_000,
+        iterations=30,
         seed=0,
         device="cpu",
+        descent=None,
     )
+    assert options.resolve("digits").make_descent() is None
 
 
-def test_defaults_of_a_supervised_training_are_those_of_the_model():
+def test_defaults_of_a_supervised_training_are_those_of_the_descent():
     resolved = options.resolve("cifar10", model="ckn14")
     assert resolved.mode == "supervised"
-    parameters = inspect.signature(CKN.fit).parameters
-    for name in ("epochs", "batch_size", "lr", "n_patches"):
-        assert getattr(resolved, name) == parameters[name].default, name
+    assert resolved.descent == asdict(Descent())
+    assert resolved.make_descent() == Descent()
 
 
 def test_larger_images_get_the_larger_model():
     assert options.resolve("fashion-mnist").model == "unsup-64-256"
 
 
+def test_photographs_are_whitened_and_mirrored_unless_told_otherwise():
+    resolved = options.resolve("cifar10")
+    assert (resolved.preprocessing, resolved.mirrored) == ("local_whitening", "features")
+    resolved = options.resolve("cifar10", preprocessing="none", mirrored="none")
+    assert (resolved.preprocessing, resolved.mirrored) == (None, None)
+    resolved = options.resolve("fashion-mnist")
+    assert (resolved.preprocessing, resolved.mirrored) == (None, None)
+    resolved = options.resolve("fashion-mnist", preprocessing="standardize", mirrored="scores")
+    assert (resolved.preprocessing, resolved.mirrored) == ("standardize", "scores")
+
+
 def test_what_is_given_is_kept():
     given: dict[str, Any] = {
         "model": "unsup-32-64",
         "mode": "supervised",
-        "epochs": 0,
-        "batch_size": 1,
-        "lr": 1,
-        "augment": "crop-flip",
+        "preprocessing": "patch_zca",
+        "mirrored": "features",
+        "loss": "cross_entropy",
         "n_patches": 5,
+        "iterations": 6,
         "seed": 9,
         "device": "cpu",
     }
-    assert options.resolve("x", **given) == Options(**given)
+    descent: dict[str, Any] = {
+        "epochs": 3,
+        "batch_size": 1,
+        "optimizer": "adam",
+        "lr": 1,
+        "momentum": 0.5,
+        "warmup": 2,
+        "schedule": "step",
+        "scheme": "joint",
+        "resolve_every": 2,
+        "l2": 1e-3,
+        "augment": "crop-flip",
+        "validation": 0.3,
+        "patience": 4,
+    }
+    assert set(descent) == {field.name for field in fields(Descent)}
+    resolved = options.resolve("x", **given, **descent)
+    assert resolved == Options(**given, descent=descent)
+    assert resolved.make_descent() == Descent(**descent | {"augment": crop_flip})
+
+
+def test_none_is_the_default():
+    names = [field.name for field in fields(Descent)]
+    assert options.resolve("x", mode="supervised", **dict.fromkeys(names)).make_descent() == Descent()
+    assert options.resolve("x", **dict.fromkeys(names)).descent is None
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"model": "resnet"}, "argument model expected one of unsup-32-64, .*, ckn14, got 'resnet'"),
-        ({"mode": "semi"}, "argument mode expected 'unsupervised' or 'supervised', got 'semi'"),
+        ({"mode": "semi"}, "argument mode expected one of unsupervised, supervised, got 'semi'"),
+        ({"preprocessing": "whiten"}, "argument preprocessing expected one of chain, .*, none, got 'whiten'"),
+        ({"loss": "hinge"}, "argument loss expected one of cross_entropy, squared_hinge, got 'hinge'"),
         ({"epochs": 3}, "argument epochs expected nothing in mode 'unsupervised', .* got 3; leave it out"),
         ({"batch_size": 3}, "argument batch_size expected nothing"),
         ({"lr": 0.1}, "argument lr expected nothing"),
         ({"augment": "crop-flip"}, "argument augment expected nothing"),
-        ({"mode": "supervised", "augment": "turn"}, "argument augment expected 'crop-flip' or nothing, got 'turn'"),
+        ({"scheme": "alternating"}, "argument scheme expected nothing in mode 'unsupervised'"),
+        ({"validation": 0.1}, "argument validation expected nothing in mode 'unsupervised'"),
+        ({"warmup": 0}, "argument warmup expected nothing in mode 'unsupervised', .* got 0; leave it out"),
+        ({"model": "ckn5", "mode": "unsupervised", "lr": 0.1}, "argument lr expected nothing in mode"),
+        ({"mode": "supervised", "colour": 1}, "argument options expected one of epochs, .*, patience, got 'colour'"),
+        ({"colour": 1}, "argument options expected one of epochs, .*, patience, got 'colour'"),
+        ({"mode": "supervised", "scheme": "both"}, "argument scheme expected one of joint, alternating, got 'both'"),
+        ({"mode": "supervised", "augment": "turn"}, "argument augment expected one of crop-flip, got 'turn'"),
         ({"mode": "supervised", "epochs": -1}, "argument epochs expected a whole number >= 0, got -1"),
         ({"mode": "supervised", "batch_size": 0}, "argument batch_size expected a whole number >= 1, got 0"),
         ({"mode": "supervised", "lr": 0}, "argument lr expected a finite number > 0, got 0"),
         ({"mode": "supervised", "lr": float("nan")}, "argument lr expected a finite number > 0, got nan"),
         ({"mode": "supervised", "lr": float("inf")}, "argument lr expected a finite number > 0, got inf"),
         ({"mode": "supervised", "lr": "fast"}, "argument lr expected a finite number > 0, got 'fast'"),
+        ({"iterations": 0}, "argument iterations expected a whole number >= 1, got 0"),
         ({"n_patches": 0}, "argument n_patches expected a whole number >= 1, got 0"),
         ({"seed": -1}, "argument seed expected a whole number >= 0, got -1"),
         ({"seed": 0.5}, "argument seed expected a whole number >= 0, got 0.5"),

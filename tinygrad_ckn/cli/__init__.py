@@ -22,6 +22,8 @@ from tinygrad_ckn.errors import CKNError
 OPTIONS = {  # what the library calls them, and the command line
     "argument n_patches": "--patches",
     "argument batch_size": "--batch-size",
+    "argument resolve_every": "--resolve-every",
+    "argument preprocessing": "--preprocess",
     "data_dir: expected with": "--data-dir: expected with",
     "expected no data_dir": "expected no --data-dir",
     " (data_dir=...)": "",

@@ -29,7 +29,7 @@ from tinygrad_ckn.cpu.gemm import product
 from tinygrad_ckn.cpu.products import products_of
 from tinygrad_ckn.cpu.winograd import filter_blocks
 from tinygrad_ckn.ops._windows import Padding, Windows
-from tinygrad_ckn.ops.ckn_map import check_map, ckn_map
+from tinygrad_ckn.ops.ckn_map import check_map, ckn_map, least_square
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_matrices
 from tinygrad_ckn.parallel import tiles
@@ -201,8 +201,8 @@ class _Total:
 
 
 def _lengths(squares: Any) -> tuple[Any, Any]:
-    """Return norms and their inverses, of squared norms; at 0 they are 0 and 1."""
-    norms = xp.sqrt(squares)
+    """Return norms and their inverses, of squared norms; at 0, and where squares underflow, they are 0 and 1."""
+    norms = xp.sqrt(xp.where(squares > least_square(squares.dtype), squares, 0))
     return norms, 1 / xp.where(norms > 0, norms, 1)
 
 

@@ -15,6 +15,7 @@ from tinygrad_ckn.cpu.banded import Bands, bands, box, from_left, from_right
 from tinygrad_ckn.cpu.gemm import product
 from tinygrad_ckn.cpu.winograd import Total, Winograd, filter_blocks
 from tinygrad_ckn.ops._windows import Windows
+from tinygrad_ckn.ops.ckn_map import largest_cosine
 
 xp = CPU.xp
 
@@ -210,13 +211,17 @@ class _Winograd(_Geometry):
         self.filter = Winograd.of(z, windows.output_size(size))
         super().__init__(z, windows, size, self.filter.padded, last=True)
         self.shift = shift
+        self.limit = largest_cosine(z)  # tiles mix patches: one beside much longer ones has their rounding
 
     def prepared(self, padded: Any, inverses: Any) -> Any:
         return self.filter.transformed(padded)
 
     def products(self, prepared: Any, inverses: Any, i: int, out: Any) -> None:
         self.filter.filtered(prepared, i, out)
-        _scale(out, inverses, self.shift)
+        out *= inverses[..., None]
+        xp.clip(out, -self.limit, self.limit, out=out)
+        if self.shift:
+            out += self.shift
 
     def before_pull(self) -> None:
         _ = self.filter.turned

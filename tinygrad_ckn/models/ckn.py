@@ -8,6 +8,7 @@ from typing import Any, Self
 from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.models import fitting
+from tinygrad_ckn.models.classifier import check_objective
 from tinygrad_ckn.models.descent import Descent
 from tinygrad_ckn.models.layer import CKNLayer
 from tinygrad_ckn.models.network import Network
@@ -162,12 +163,15 @@ class CKN(Network):
 
         Raises
         ------
+        ConfigError
+            If an option is out of its range.
         DataError
             If images or labels are not what they should be.
         GradientError
             If the loss becomes NaN or infinite; the parameters are then those of the best epoch before.
         """
         random = generator(rng)
+        check_objective(loss, l2)
         array, y = self.training_set(images, labels)
         prepared = self.fit_preprocessing(array)
         fitting.fit_filters(self, prepared, n_patches=n_patches, iterations=iterations, rng=random, report=report)

@@ -179,8 +179,7 @@ def fit_linear(
     >>> (x @ fit.weight.T + fit.bias).argmax(axis=1)
     array([0, 0, 1, 1])
     """
-    if loss not in LOSSES or (l2 is not None and not l2 >= 0):
-        raise ConfigError(f"fit_linear: expected loss of {', '.join(LOSSES)} and l2 >= 0, got {loss!r} and {l2!r}")
+    check_objective(loss, l2)
     if features.ndim != 2 or not len(features) or len(features) != len(labels):
         raise DataError(
             f"fit_linear: expected features (n, D), n >= 1, and n labels, got {features.shape}, {len(labels)}"
@@ -206,6 +205,12 @@ def fit_linear(
         problem = _Problem(features, labels, n_classes, loss, moments)
         weight, bias = problem.linear(problem.minimise(l2, start, iterations))
     return LinearFit(weight, bias, l2, problem.scale, held_out)
+
+
+def check_objective(loss: str, l2: float | None) -> None:
+    """Raise a ConfigError if the loss is unknown or l2 is negative."""
+    if loss not in LOSSES or (l2 is not None and not l2 >= 0):
+        raise ConfigError(f"fit_linear: expected loss of {', '.join(LOSSES)} and l2 >= 0, got {loss!r} and {l2!r}")
 
 
 def _held_out(features: Any, labels: Any, chosen: Any, loss: str, weight: Any, bias: Any) -> HeldOut:

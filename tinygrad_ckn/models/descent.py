@@ -6,7 +6,7 @@ Minimises (1/n) sum L(y_i, <W, features_i>) + l2/2 |W|^2 (Mairal 2016, arXiv 160
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from tinygrad_ckn.models.classifier import LOSSES, LinearFit
 from tinygrad_ckn.models.encoding import in_blocks
 from tinygrad_ckn.models.progress import Progress, quiet
 from tinygrad_ckn.modes import no_grad
-from tinygrad_ckn.ops._windows import is_finite
+from tinygrad_ckn.nn._checks import number
 from tinygrad_ckn.optim import SGD, Adam, CosineDecay, LinearWarmup, Optimizer, Schedule, Scheduler, StepDecay
 from tinygrad_ckn.tensor import Tensor
 
@@ -100,12 +100,25 @@ class Descent:
                 raise ConfigError(
                     f"Descent: argument {name} expected one of {', '.join(known)}, got {getattr(self, name)!r}"
                 )
-        for name, low, high in (("warmup", 0, math.inf), ("l2", 0, math.inf), ("validation", 0, 1)):
-            value = getattr(self, name)
-            if not (is_finite(value) and low <= value < high):
-                raise ConfigError(f"Descent: argument {name} expected a number from {low} to {high}, got {value!r}")
+        number("Descent", "lr", self.lr, "a finite number > 0", lambda value: 0 < value < math.inf)
+        for name in ("warmup", "l2"):
+            number("Descent", name, getattr(self, name), "a finite number >= 0", lambda value: 0 <= value < math.inf)
+        for name in ("momentum", "validation"):
+            number("Descent", name, getattr(self, name), "a number in [0, 1)", lambda value: 0 <= value < 1)
+        if not (self.augment is None or callable(self.augment)):
+            raise ConfigError(
+                f"Descent: argument augment expected a function of images and a generator or None, got {self.augment!r}"
+            )
+        if self.resolve_every is not None and self.scheme == "alternating":
+            raise ConfigError(
+                "Descent: argument resolve_every expected None with scheme 'alternating', which solves the classifier "
+                f"before each epoch, got {self.resolve_every}"
+            )
         if self.patience is not None and not self.validation:
-            raise ConfigError("Descent: argument patience expected a validation share > 0 beside it, got 0")
+            raise ConfigError(
+                f"Descent: argument patience expected None without images held out, got {self.patience}; "
+                "give a validation share > 0"
+            )
 
     def optimizer_of(self, parameters: list[Any], steps: int) -> tuple[Optimizer, Scheduler]:
         """Return the optimiser and its schedule, for epochs of so many steps."""
@@ -125,10 +138,14 @@ class Descent:
         return optimizer, Scheduler(optimizer, LinearWarmup(warm, schedule) if warm else schedule)
 
 
+def n_held_out(n: int, share: float) -> int:
+    """Return how many of n images are held out: a share, but where it is not 0 at least one, and never all."""
+    return min(max(1, round(share * n)), n - 1) if share else 0
+
+
 def hold_out(n: int, share: float, rng: Generator) -> tuple[Any, Any]:
     """Return the numbers of the images that are seen and of those that are held out, ascending, on the host."""
-    order = rng.permutation(n)
-    held = min(max(1, round(share * n)), n - 1) if share else 0
+    order, held = rng.permutation(n), n_held_out(n, share)
     order[:held].sort()
     order[held:].sort()
     return order[held:], order[:held]
@@ -234,26 +251,33 @@ def _step(model: Network, batch: Any, labels: Any, loss: str, l2: float, optimiz
     objective = LOSSES[loss](scores, labels) + (0.5 * l2) * (weight * weight).sum()
     value = objective.item()
     if not math.isfinite(value):
-        raise GradientError(_culprit(model, batch))
-    optimizer.zero_grad()
+        with no_grad():
+            _check_finite(_stages(model, batch))
+        raise GradientError("first in the loss")
+    model.zero_grad()
     objective.backward()
+    _check_finite((f"the gradient of {name}", p.grad) for name, p in model.named_parameters() if p.grad is not None)
     optimizer.step()
+    _check_finite(model.named_parameters())
     return value, scores.data
 
 
-def _culprit(model: Network, batch: Any) -> str:
-    """Say where the first NaN or infinity is: in which parameter, or in the map of which layer."""
-    xp = xp_of(batch)
-    for name, parameter in model.named_parameters():
-        if not bool(xp.isfinite(parameter.data).all()):
-            return f"first in {name}"
-    with no_grad():
-        x = batch
-        for i, layer in enumerate(model.layers):
-            x = raw(layer(x))
-            if not bool(xp.isfinite(x).all()):
-                return f"first in the map of layers.{i}"
-    return "first in the classifier's scores"
+def _check_finite(arrays: Iterable[tuple[str, Any]]) -> None:
+    """Raise a GradientError with the name of the first array in which there is NaN or infinity."""
+    for name, x in arrays:
+        array = raw(x)
+        if not bool(xp_of(array).isfinite(array).all()):
+            raise GradientError(f"first in {name}")
+
+
+def _stages(model: Network, batch: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what is computed from a batch on the way to the loss."""
+    x = batch
+    yield "the images of the batch", x
+    for i, layer in enumerate(model.layers):
+        x = layer(x)
+        yield f"the map of layers.{i}", x
+    yield "the classifier's scores", model.classifier(x.reshape((len(batch), -1)))
 
 
 def _validate(model: Network, images: Any, labels: Any, loss: str) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from typing import Any
 from tinygrad_ckn.backend import CPU, backend_of, xp_of
 from tinygrad_ckn.cpu import kmeans as cpu
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
+from tinygrad_ckn.ops.ckn_map import least_square
 
 SAME = 1e-6  # 1 - cosine below which two directions count as one: rounding in float32
 NO_DIRECTION = 1e-6  # norm up to which a sum of unit vectors is 0 but for rounding: no vectors, or such that cancel
@@ -37,7 +38,7 @@ def scales_of(x: Any) -> tuple[Any, int]:
     norms = cpu.norms(x) if _tiled(x) else xp.sqrt((x * x).sum(axis=1))
     if not bool(xp.isfinite(norms).all()):
         raise DataError("spherical_kmeans: argument x expected finite numbers, got NaN or infinity; look at the images")
-    nonzero = norms > 0
+    nonzero = norms**2 > least_square(norms.dtype)
     return nonzero / xp.where(nonzero, norms, 1), int(nonzero.sum())
 
 

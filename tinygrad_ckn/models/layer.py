@@ -290,7 +290,7 @@ class CKNLayer(Module):
             pooled = size[0] // self._steps[0], size[1] // self._steps[1]
             if 0 in pooled:
                 raise ShapeError(
-                    f"CKNLayer: expected a map of at least the subsampling {self.subsampling}, got {size}; "
+                    f"CKNLayer: expected a map of at least the subsampling {self._steps}, got {size}; "
                     "use a smaller subsampling or larger images"
                 )
             return pooled

@@ -141,8 +141,11 @@ class Network(Module):
         DTypeError
             If they are integers, which are not scaled as the training images were.
         """
-        x = check_images(x, (self.in_channels, *self.image_size), type(self).__name__)
+        x = self._checked(x)
         return x if x.dtype == self.dtype else x.astype(self.dtype)
+
+    def _checked(self, x: Any) -> Any:
+        return check_images(x, (self.in_channels, *self.image_size), type(self).__name__)
 
     def preprocess(self, images: Any) -> Any:
         """Return images (N, C, H, W) after preprocessing, as an array; themselves where there is none."""
@@ -200,11 +203,11 @@ class Network(Module):
         ShapeError, DTypeError, ConfigError
             If images are not of the model's size or dtype, `out` does not fit, or batch_size is no whole number >= 1.
         """
-        return in_blocks(self, self.features, self.images(images), (self.classifier.in_features,), out, batch_size)
+        return in_blocks(self, self.features, self._checked(images), (self.classifier.in_features,), out, batch_size)
 
     def scores(self, images: Any) -> Any:
         """Return class scores (N, n_classes) as an array, in blocks of images."""
-        return in_blocks(self, self, self.images(images), (self.n_classes,))
+        return in_blocks(self, self, self._checked(images), (self.n_classes,))
 
     def predict(self, images: Any) -> Any:
         """Return the class of each image: integers (N,).

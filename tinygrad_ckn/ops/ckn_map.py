@@ -6,26 +6,43 @@ Here it is a composition of other operations, which is the reference, and the ru
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Namespace, xp_of
+from tinygrad_ckn.backend import CPU, Array, Namespace, xp_of
 from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import Variable, raw
 from tinygrad_ckn.modes import recording
 from tinygrad_ckn.ops._windows import Padding, Windows, images
 from tinygrad_ckn.ops.correlate import correlate2d
-from tinygrad_ckn.ops.elementwise import sqrt, square, where
+from tinygrad_ckn.ops.elementwise import clip, sqrt, square, where
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_pool2d
 from tinygrad_ckn.primitive import primitive
 
 
+def least_square(dtype: Any) -> float:
+    """Return the squared norm below which a patch counts as zero, for squares that underflow have lost their digits."""
+    limits = CPU.xp.finfo(dtype)
+    return float(limits.tiny / limits.eps)
+
+
+def largest_cosine(z: Any) -> float:
+    """Return what rounding may make of the largest cosine with filters z (p, ...), 1 where they are of norm 1.
+
+    A short patch beside much longer ones has their rounding where a correlation goes through transforms; what kappa
+    would make of such a cosine has no bound.
+    """
+    squares = raw(z).reshape(len(z), -1) ** 2
+    return math.sqrt(float(squares.sum(axis=1).max())) * (1 + 2**-8)
+
+
 def lengths(squares: Any) -> tuple[Any, Any]:
     """Return norms and their inverses from squared norms; at 0 they are 0 and 1, with zero derivatives."""
-    positive = raw(squares) > 0
+    positive = raw(squares) > least_square(squares.dtype)
     safe = sqrt(where(positive, squares, 1))
     return where(positive, safe, 0), 1 / safe
 
@@ -113,7 +130,9 @@ def composed(
     box = xp_of(raw(x)).ones((1, 1, *z.shape[2:]), dtype=x.dtype)
     squares = correlate2d(square(x).sum(axis=1, keepdims=True), box, padding=padding)
     norms, inverses = lengths(squares)  # (N, 1, H, W)
-    y = norms * kappa(correlate2d(x, z, padding=padding) * inverses)  # (N, p, H, W)
+    limit = largest_cosine(z)
+    cosines = clip(correlate2d(x, z, padding=padding) * inverses, -limit, limit)  # (N, p, H, W)
+    y = norms * kappa(cosines)
     if subsampling != 1:
         y = gaussian_pool2d(y, subsampling)
     if transform is None:

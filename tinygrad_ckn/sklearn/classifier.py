@@ -32,7 +32,7 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
         As for `models.fit_linear`; None: the best one on a part held out.
     supervised
         Whether filters learn from the labels too, by `models.Descent`.
-    epochs, lr, batch_size
+    epochs, lr, batch_size, validation
         Of that.
     image_shape, preset, n_filters, kernel_size, subsampling, kernel, sigma, padding, eps, n_patches, iterations, \
 random_state, dtype
@@ -64,6 +64,7 @@ random_state, dtype
         epochs: int = 10,
         lr: float = 0.01,
         batch_size: int = 128,
+        validation: float = 0.1,
         image_shape: Any = None,
         preset: str | None = None,
         n_filters: Any = (32, 64),
@@ -99,6 +100,7 @@ random_state, dtype
         self.epochs = epochs
         self.lr = lr
         self.batch_size = batch_size
+        self.validation = validation
 
     def fit(self, X: Any, y: Any) -> Self:
         """Learn the filters and the classifier.
@@ -124,7 +126,11 @@ random_state, dtype
             )
 
         def learn(model: CKN, images: Any, random: Generator, report: Report) -> None:
-            descent = Descent(epochs=self.epochs, batch_size=self.batch_size, lr=self.lr) if self.supervised else None
+            descent = None
+            if self.supervised:
+                descent = Descent(
+                    epochs=self.epochs, batch_size=self.batch_size, lr=self.lr, validation=self.validation
+                )
             model.fit(
                 images,
                 labels,

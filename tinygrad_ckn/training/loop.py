@@ -14,6 +14,7 @@ from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.data import Dataset
 from tinygrad_ckn.errors import CKNError, GradientError
 from tinygrad_ckn.models import CKN, Progress
+from tinygrad_ckn.models.descent import n_held_out
 from tinygrad_ckn.models.progress import quiet
 from tinygrad_ckn.training import metrics
 from tinygrad_ckn.training._files import PathLike
@@ -187,7 +188,7 @@ class _Recorder:
         self.run, self.model, self.report = run, model, report
         descent = options.descent or {"batch_size": 1, "validation": 0}
         self.batch_size: int = descent["batch_size"]
-        self.n_images: int = n_images - round(descent["validation"] * n_images)
+        self.n_images = n_images - n_held_out(n_images, descent["validation"])
         self.seconds: dict[str, float] = {}
         self._since = time.perf_counter()
 

@@ -1,0 +1,240 @@
+"""What networks share: preprocessing, mirror images, blocks of images."""
+
+import functools
+import json
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_ckn import Tensor, grad, no_grad
+from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.models import CKN, CKNLayer, Descent, fit_linear, network
+from tinygrad_ckn.models.kernels import Exponential, Polynomial
+from tinygrad_ckn.models.patches import blocks
+from tinygrad_ckn.models.preprocessing import GradientMap, LocalWhitening, Standardize, preprocessing
+
+
+def small(dtype: str = "float32", rng: int = 0, channels: int = 2, **options: Any) -> CKN:
+    """Return a network of two layers for images (2, 7, 6), with 4 x 2 x 2 features."""
+    layers = [
+        CKNLayer(channels, 3, 3, subsampling=2, kernel=Exponential(0.5), rng=rng + 1, dtype=dtype),
+        CKNLayer(3, 4, 2, subsampling=2, kernel=Polynomial(2), rng=rng + 2, dtype=dtype),
+    ]
+    return CKN(2, (7, 6), 3, layers, rng=rng, **options)
+
+
+def images(n: int = 5, seed: int = 0, dtype: str = "float32") -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, 2, 7, 6)).astype(dtype)
+
+
+SPECS = ["standardize", LocalWhitening(3), {"name": "patch_zca", "kernel_size": 2}, ["standardize", "patch_zca"]]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_images_go_through_the_preprocessing_first(spec: Any) -> None:
+    model, plain = small("float64", preprocessing=spec), small("float64")
+    x = 5 + 3 * images(20, dtype="float64")
+    by_hand = preprocessing(spec).fit(x)
+    model.fit_unsupervised(x, n_patches=300, rng=0)
+    plain.fit_unsupervised(by_hand(x), n_patches=300, rng=0)
+    y = 5 + 3 * images(8, seed=1, dtype="float64")
+    close = {"rtol": 1e-9, "atol": 1e-11}
+    np.testing.assert_allclose(model.preprocess(y), by_hand(y), **close)
+    np.testing.assert_allclose(model.layers[1].weight.numpy(), plain.layers[1].weight.numpy(), **close)
+    np.testing.assert_allclose(model.features(y).numpy(), plain.features(by_hand(y)).numpy(), **close)
+    np.testing.assert_allclose(model.encode(y), plain.encode(by_hand(y)), **close)
+    np.testing.assert_allclose(model(y).numpy(), plain(by_hand(y)).numpy(), **close)
+    np.testing.assert_allclose(model.scores(y), plain.scores(by_hand(y)), **close)
+    np.testing.assert_array_equal(model.predict(y), plain.predict(by_hand(y)))
+    assert not np.allclose(model.encode(y), plain.encode(y), atol=1e-3)
+
+
+@pytest.mark.parametrize("descent", [None, Descent(epochs=1, batch_size=20, validation=0.25)], ids=["none", "descent"])
+@pytest.mark.parametrize("mirrored", [None, "scores", "features"])
+def test_fitting_preprocesses_training_images_once(descent: Descent | None, mirrored: str | None) -> None:
+    x, labels = 5 + 3 * images(40, dtype="float64"), np.arange(40) % 3
+    by_hand = Standardize().fit(x)
+    model, plain = (small("float64", preprocessing=p, mirrored=mirrored) for p in ("standardize", None))
+    model.fit(x, labels, descent=descent, n_patches=300, rng=0)
+    plain.fit(by_hand(x), labels, descent=descent, n_patches=300, rng=0)
+    for name, array in plain.state_dict().items():
+        np.testing.assert_allclose(model.state_dict()[name], array, rtol=1e-7, atol=1e-9, err_msg=name)
+
+
+def test_the_preprocessing_is_fitted_on_training_images_only() -> None:
+    model, x = small(preprocessing="standardize"), images(20)
+    with pytest.raises(ConfigError, match="Standardize: expected to be fitted before use"):
+        model.predict(x)
+    model.fit_unsupervised(x, n_patches=300)
+    learned = model.preprocessing.mean.numpy().copy()
+    np.testing.assert_allclose(learned, x.mean(axis=(0, 2, 3), dtype="float64"), rtol=1e-5)
+    model.predict(9 + images(3))
+    model.fit_classifier(9 + x, np.arange(20) % 3, l2=1e-3)  # on the filters as they are
+    np.testing.assert_array_equal(model.preprocessing.mean.numpy(), learned)
+
+
+def test_gradients_in_images_go_through_the_preprocessing() -> None:
+    x = images(4, dtype="float64")
+    model = small("float64", preprocessing="standardize").fit_unsupervised(x, n_patches=300)
+    leaf, inner = Tensor(x, requires_grad=True), Tensor(Standardize().fit(x)(x), requires_grad=True)
+    (whole,) = grad(model(leaf).sum(), leaf)
+    (part,) = grad(model.classifier(model.flat(inner)).sum(), inner)
+    std = x.std(axis=(0, 2, 3))[:, None, None]
+    np.testing.assert_allclose(whole.numpy(), part.numpy() / std, rtol=1e-9, atol=1e-12)
+
+
+def test_a_preprocessing_that_changes_the_channels_is_counted_in() -> None:
+    layers = [CKNLayer(4, 3, 3)]
+    assert CKN(1, 6, 2, layers, preprocessing=GradientMap(4)).prepared_shape == (4, 6, 6)
+    with pytest.raises(
+        ConfigError, match=r"^CKN: layers\[0\] expected in_channels = 1, the channels before it, got 4$"
+    ):
+        CKN(1, 6, 2, layers)
+    with pytest.raises(ShapeError, match=r"expected images of shape \(N, 1, 6, 6\), got \(1, 4, 6, 6\)"):
+        CKN(1, 6, 2, layers, preprocessing=GradientMap(4)).predict(np.ones((1, 4, 6, 6)))
+
+
+def test_an_unknown_preprocessing_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"one of the names chain, gradient_map, .*, got 'whiten'"):
+        small(preprocessing="whiten")
+
+
+@pytest.mark.parametrize("spec", [*SPECS, None], ids=str)
+@pytest.mark.parametrize("mirrored", [None, "scores", "features"])
+def test_config_and_state_hold_preprocessing_and_mirroring(spec: Any, mirrored: str | None) -> None:
+    x = images(20, dtype="float64")
+    model = small("float64", preprocessing=spec, mirrored=mirrored)
+    model.fit(x, np.arange(20) % 3, n_patches=300, rng=0)
+    twin = CKN.from_config(json.loads(json.dumps(model.config())))
+    assert (twin.config(), twin.mirrored) == (model.config(), mirrored)
+    twin.load_state_dict(model.state_dict())
+    np.testing.assert_array_equal(twin.scores(x), model.scores(x))
+
+
+def test_a_config_from_before_preprocessing_is_read() -> None:
+    config = small().config()
+    del config["preprocessing"], config["mirrored"]
+    model = CKN.from_config(config)
+    assert model.config() == small().config()
+
+
+@pytest.mark.parametrize("mirrored", ["scores", "features"])
+def test_mirrored_features_and_scores_are_the_means_of_both(mirrored: str) -> None:
+    model, plain, x = small("float64", mirrored=mirrored), small("float64"), images(7, dtype="float64")
+    plain.load_state_dict(model.state_dict())
+    both = (plain.scores(x) + plain.scores(x[:, :, :, ::-1])) / 2
+    np.testing.assert_allclose(model.scores(x), both, rtol=1e-10)
+    np.testing.assert_allclose(model(Tensor(x)).numpy(), both, rtol=1e-10)
+    with no_grad():
+        np.testing.assert_allclose(model(x).numpy(), both, rtol=1e-10)
+    assert not np.allclose(both, plain.scores(x), rtol=1e-3)
+    np.testing.assert_allclose(model.encode(x), (plain.encode(x) + plain.encode(x[:, :, :, ::-1])) / 2, rtol=1e-10)
+
+
+@pytest.mark.parametrize("spec", [None, "standardize"])
+def test_a_mirrored_network_predicts_the_same_for_mirror_images(spec: str | None) -> None:
+    x, labels = images(60, dtype="float64"), np.arange(60) % 3
+    model = small("float64", preprocessing=spec, mirrored="features").fit(x, labels, n_patches=300, rng=0)
+    y = images(50, seed=1, dtype="float64")
+    np.testing.assert_allclose(model.scores(y[:, :, :, ::-1]), model.scores(y), rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(model.predict(y[:, :, :, ::-1]), model.predict(y))
+    assert len(set(model.predict(y))) > 1
+
+
+@pytest.mark.parametrize("mirrored", ["scores", "features"])
+def test_the_classifier_is_fitted_on_images_as_they_are_or_on_the_means(mirrored: str) -> None:
+    x, labels = images(60, dtype="float64"), np.arange(60) % 3
+    model, plain = small("float64", mirrored=mirrored), small("float64")
+    features = (model if mirrored == "features" else plain).encode(x)
+    found = model.fit_classifier(x, labels, loss="squared_hinge", rng=3)
+    fit = fit_linear(features, labels, 3, loss="squared_hinge", rng=3)
+    np.testing.assert_allclose(found.weight, fit.weight, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(model.classifier.weight.numpy(), fit.weight, rtol=1e-6, atol=1e-9)
+    assert found.held_out == fit.held_out
+
+
+def test_another_word_for_mirrored_is_refused() -> None:
+    with pytest.raises(ConfigError, match="CKN: argument mirrored expected 'features', 'scores' or None, got True"):
+        small(mirrored=True)
+
+
+@pytest.mark.parametrize("per_block", [1, 2, 5, 100])
+def test_features_in_blocks_are_the_features_in_one_go(monkeypatch: pytest.MonkeyPatch, per_block: int) -> None:
+    model, x = small("float64"), images(7, dtype="float64")
+    whole = model.features(x)
+    assert whole.requires_grad
+    through: list[int] = []
+
+    def first_layer(x: object, factors: object, forward=model.layers[0].forward) -> object:
+        through.append(len(x))
+        return forward(x, factors)
+
+    monkeypatch.setattr(model.layers[0], "forward", first_layer)
+    monkeypatch.setattr(network, "blocks", functools.partial(blocks, limit=per_block * model.largest_map()))
+    with no_grad():
+        in_blocks = model.features(Tensor(x))
+    assert max(through) == min(per_block, 7)
+    assert sum(through) == 7
+    assert not in_blocks.requires_grad
+    np.testing.assert_allclose(in_blocks.numpy(), whole.numpy(), rtol=1e-13, atol=1e-15)
+
+
+def test_memory_of_features_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = CKN(1, 16, 2, [CKNLayer(1, 32, 3, subsampling=4)])
+    x = np.random.default_rng(0).normal(size=(1600, 1, 16, 16)).astype("float32")
+    map_of_all = 1600 * 32 * 16 * 16 * 4
+    monkeypatch.setattr(network, "blocks", functools.partial(blocks, limit=80 * 32 * 4 * 4))
+    model.encode(x[:2])
+    tracemalloc.start()
+    try:
+        features = model.encode(x)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert features.shape == (1600, 32 * 16)
+    assert peak < features.nbytes + map_of_all / 2
+
+
+def test_default_blocks_hold_at_most_2_to_24_elements_of_the_largest_map() -> None:
+    steps = {block.stop - block.start for block in blocks(10_000, 128 * 32 * 32)}
+    assert max(steps) == 2**24 // (128 * 32 * 32)
+
+
+def test_encode_and_predict_leave_the_mode_as_it_was() -> None:
+    model = small()
+    for training in (True, False):
+        model.train(training)
+        model.encode(images())
+        model.predict(images())
+        assert {module.training for module in model.modules()} == {training}
+
+
+def test_encode_in_training_mode_uses_the_cached_factors(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small()
+    monkeypatch.setattr(network, "blocks", functools.partial(blocks, limit=1))
+    calls: list[int] = []
+    gram = CKNLayer.gram
+    monkeypatch.setattr(CKNLayer, "gram", lambda layer: calls.append(1) or gram(layer))
+    model.train().encode(images())
+    assert len(calls) == 2
+
+
+def test_mode_is_restored_when_encoding_fails() -> None:
+    model = small().train()
+    with pytest.raises(ShapeError):
+        model.encode(images()[:, :1])
+    assert model.training
+    assert all(layer.training for layer in model.layers)
+
+
+def test_memory_of_scores_of_a_mirrored_network_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, sizes = small(mirrored="features"), []
+    monkeypatch.setattr(network, "blocks", functools.partial(blocks, limit=2 * model.largest_map()))
+    flat = CKN.flat
+    monkeypatch.setattr(CKN, "flat", lambda self, x: sizes.append(len(x)) or flat(self, x))
+    whole = model(Tensor(images(7))).numpy()
+    sizes.clear()
+    np.testing.assert_allclose(model.scores(images(7)), whole, rtol=1e-5)
+    assert sizes == [2, 2, 2, 2, 2, 2, 1, 1]
