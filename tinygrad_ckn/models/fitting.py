@@ -40,11 +40,11 @@ def fit_filters(
             return x
 
         patches = sample_patches(images, layer, n_patches, rng=rng, encode=encode if i else None)
-        cosine = _cluster(layer, patches, iterations, rng)
+        cosine = cluster(layer, patches, iterations, rng)
         report(Progress("filters", i + 1, len(model.layers), {"mean_cosine": cosine}))
 
 
-def _cluster(layer: CKNLayer, patches: Any, iterations: int, rng: Generator) -> float:
+def cluster(layer: CKNLayer, patches: Any, iterations: int, rng: Generator) -> float:
     """Set a layer's centre to the mean patch, its filters to centroids, a group by itself; return the mean cosine."""
     xp = xp_of(patches)
     if layer.centre is not None:
