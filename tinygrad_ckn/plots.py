@@ -17,8 +17,8 @@ from tinygrad_ckn.modes import no_grad
 PathLike: TypeAlias = str | os.PathLike[str]
 
 DPI = 120
-_COLUMNS = 24  # tiles side by side, of filters that are drawn one a tile
 _GREY, _RGB = 1, 3  # channels of images that can be shown
+_FRAME = (0.75, 0.85, 1.0)  # red, green, blue of what lies between tiles: no grey, so that white ones have an edge
 
 
 def filters(model: Network, path: PathLike) -> None:
@@ -47,15 +47,15 @@ def filters(model: Network, path: PathLike) -> None:
     by_channel = c not in (_GREY, _RGB)
     scaled = _scaled(weight, axis=(2, 3) if by_channel else (1, 2, 3))
     if by_channel:
-        tiles, columns = scaled.swapaxes(0, 1).reshape(c * p, kh, kw, 1), p
+        tiles, columns = scaled.swapaxes(0, 1).reshape(c * p, kh, kw, _GREY), p
     else:
-        tiles, columns = scaled.transpose(0, 2, 3, 1), min(p, _COLUMNS)
+        tiles, columns = scaled.transpose(0, 2, 3, 1), min(p, 16 if p <= 256 else 32)
     mosaic = _mosaic(tiles, columns)
     height, width = mosaic.shape[:2]
     across = min(10.0, max(4.5, 0.4 * columns))  # inches
     figure = _figure(across, min(20.0, across * height / width + 0.7))
     axes = figure.subplots()
-    axes.imshow(mosaic.repeat(_RGB // mosaic.shape[2], axis=2), interpolation="nearest")
+    axes.imshow(mosaic, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
@@ -157,7 +157,7 @@ def _error(layer: CKNLayer, size: int, learned: Any, other: Any, iterations: int
 
 
 def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike) -> None:
-    """Draw trainings side by side: accuracy by epoch, test accuracy, time.
+    """Draw trainings side by side: accuracy by epoch, test error, time.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike) -> None
     """
     names = list(results)
     figure = _figure(11, max(4.0, 2.5 + 0.35 * len(names)))
-    curves, accuracy, seconds = figure.subplots(1, 3, width_ratios=[2, 1, 1])
+    curves, errors, seconds = figure.subplots(1, 3, width_ratios=[2, 1, 1])
     colours = {name: f"C{i}" for i, name in enumerate(names)}
     for name, result in results.items():
         for key, style, what in (("train", "-", "training"), ("validation", "--", "validation")):
@@ -186,24 +186,30 @@ def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike) -> None
     if curves.lines:
         curves.legend(fontsize="small")
         curves.xaxis.get_major_locator().set_params(integer=True)
+        curves.set_xlabel("epoch")
+        curves.set_ylabel("accuracy")
+        curves.set_title("Accuracy during training", fontsize="medium")
+        curves.grid(alpha=0.3)
     else:
+        curves.set_axis_off()
         curves.text(0.5, 0.5, "no epochs:\nno model was trained by descent", ha="center", transform=curves.transAxes)
-    curves.set_xlabel("epoch")
-    curves.set_ylabel("accuracy")
-    curves.set_title("During training", fontsize="medium")
-    curves.grid(alpha=0.3)
-    for axes, key, title, form in (
-        (accuracy, "accuracy", "Test accuracy", "{:.4f}"),
-        (seconds, "seconds", "Time, seconds", "{:.1f}"),
+    accuracies, times = ([result[key] for result in results.values()] for key in ("accuracy", "seconds"))
+    for axes, values, labels, title in (
+        (
+            errors,
+            [100 * (1 - a) for a in accuracies],
+            [f"{a:.4f}" for a in accuracies],
+            "Test error in %, and accuracy",
+        ),
+        (seconds, times, [f"{t:.1f}" for t in times], "Time in seconds"),
     ):
-        values = [result[key] for result in results.values()]
-        bars = axes.barh(names, values, color=[colours[name] for name in names])
-        axes.bar_label(bars, [form.format(value) for value in values], padding=3, fontsize="small")
-        axes.set_xlim(0, 1.35 * max(values))
+        bars = axes.barh(names, values, height=0.6, color=list(colours.values()))
+        axes.bar_label(bars, labels, padding=3, fontsize="small")
+        axes.set_xlim(0, 1.35 * max(values) or 1)
         axes.invert_yaxis()
         axes.set_title(title, fontsize="medium")
         axes.spines[["top", "right"]].set_visible(False)
-    seconds.set_yticklabels([])
+    seconds.set_yticks([])
     _save(figure, path)
 
 
@@ -215,13 +221,14 @@ def _scaled(x: Any, axis: tuple[int, ...]) -> Any:
 
 
 def _mosaic(tiles: Any, columns: int) -> Any:
-    """Return tiles (n, h, w, c) in rows, as an image (H, W, c) with white lines between them."""
-    n, h, w, c = tiles.shape
+    """Return tiles (n, h, w, 1 or 3) in rows, as a colour image (H, W, 3), a pixel around each."""
+    n, h, w, _ = tiles.shape
     rows = math.ceil(n / columns)
-    framed = CPU.xp.ones((rows * columns, h + 1, w + 1, c))
-    framed[:n, :h, :w] = tiles
-    image = framed.reshape(rows, columns, h + 1, w + 1, c).swapaxes(1, 2).reshape(rows * (h + 1), columns * (w + 1), c)
-    return image[:-1, :-1]
+    image = CPU.xp.full((rows * (h + 1) + 1, columns * (w + 1) + 1, _RGB), _FRAME)
+    for i, tile in enumerate(tiles):
+        top, left = i // columns * (h + 1) + 1, i % columns * (w + 1) + 1
+        image[top : top + h, left : left + w] = tile
+    return image
 
 
 def _figure(width: float, height: float) -> Any:

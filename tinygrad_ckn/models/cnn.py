@@ -196,6 +196,9 @@ class CNN(Network):
     ) -> Self:
         """Learn everything by stochastic gradient descent, and at last the classifier again by L-BFGS.
 
+        In a joint descent the classifier starts from zero: one that is solved for random filters has weights so large
+        that the first steps would throw the filters far off.
+
         Parameters
         ----------
         images, labels
@@ -218,5 +221,6 @@ class CNN(Network):
         """
         array, y = self.training_set(images, labels)
         prepared, descent = self.fit_preprocessing(array), descent or Descent()
-        fitting.fit_labelled(self, prepared, y, descent=descent, loss=loss, l2=l2, rng=generator(rng), report=report)
+        options = {"loss": loss, "l2": l2, "rng": generator(rng), "report": report}
+        fitting.fit_labelled(self, prepared, y, descent=descent, from_zero=True, **options)
         return self

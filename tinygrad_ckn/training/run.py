@@ -74,7 +74,7 @@ class Run:
         """
         now = datetime.now().astimezone()
         made = out is None or not Path(out).exists()
-        folder = _new_folder(f"{now:%Y%m%d-%H%M%S}-{name}") if out is None else _empty_folder(Path(out))
+        folder = make_folder(out, name)
         head = {"format": FORMAT, "format_version": FORMAT_VERSION, "created": now.isoformat(timespec="seconds")}
         run = cls(folder, {**head, **config, "versions": versions()}, made)
         atomic_write(folder / "config.json", (json.dumps(run.config, indent=2) + "\n").encode())
@@ -191,6 +191,18 @@ def _version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
+
+
+def make_folder(out: PathLike | None, name: str) -> Path:
+    """Make the folder that `Run.create` is asked for, and return it.
+
+    Raises
+    ------
+    ConfigError
+        If it holds something, but for a run that was broken off.
+    """
+    now = datetime.now().astimezone()
+    return _new_folder(f"{now:%Y%m%d-%H%M%S}-{name}") if out is None else _empty_folder(Path(out))
 
 
 def _new_folder(name: str) -> Path:
