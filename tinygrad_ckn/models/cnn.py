@@ -221,6 +221,7 @@ class CNN(Network):
         """
         array, y = self.training_set(images, labels)
         prepared, descent = self.fit_preprocessing(array), descent or Descent()
-        options = {"loss": loss, "l2": l2, "rng": generator(rng), "report": report}
-        fitting.fit_labelled(self, prepared, y, descent=descent, from_zero=True, **options)
+        fitting.fit_labelled(
+            self, prepared, y, descent=descent, loss=loss, l2=l2, from_zero=True, rng=generator(rng), report=report
+        )
         return self
