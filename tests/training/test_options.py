@@ -52,7 +52,7 @@ def test_what_is_given_is_kept():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"model": "resnet"}, "argument model expected one of unsup-32-64, .*, ckn14, got 'resnet'"),
+        ({"model": "resnet"}, "argument model expected one of unsup-32-64, .*, lenet, got 'resnet'"),
         ({"mode": "semi"}, "argument mode expected 'unsupervised' or 'supervised', got 'semi'"),
         ({"epochs": 3}, "argument epochs expected nothing in mode 'unsupervised', .* got 3; leave it out"),
         ({"batch_size": 3}, "argument batch_size expected nothing"),
