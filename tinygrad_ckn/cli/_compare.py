@@ -34,9 +34,7 @@ from tinygrad_ckn.training.run import make_folder
 
 
 def compare(
-    models: Annotated[
-        list[str], typer.Argument(metavar="MODEL MODEL...", help=f"Two or more of {', '.join(PRESETS)}.")
-    ],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL", help=f"Two or more of {', '.join(PRESETS)}.")],
     *,
     data: Data = "digits",
     data_dir: DataDir = None,
