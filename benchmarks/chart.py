@@ -48,13 +48,7 @@ def _label(axes: Any, labels: Sequence[str], ends: Sequence[float], notes: Seque
 
 
 def draw(path: Path, results: Sequence[Result], caption: str) -> None:
-    """Write a PNG with a panel for each case or group.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed.
-    """
+    """Write a PNG with a panel for each case or group."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

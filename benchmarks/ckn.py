@@ -51,9 +51,9 @@ def multiplications(preset: str, n_images: int, size: int, filters: int) -> floa
     from tinygrad_ckn.models import PRESETS
 
     channels, total = 3, 0.0
-    for _, kernel, subsampling, _ in PRESETS[preset]:
-        total += size**2 * channels * kernel**2 * filters
-        size = int((size - 1) // subsampling) + 1
+    for layer in PRESETS[preset].layers:
+        total += size**2 * channels * layer["kernel_size"] ** 2 * filters
+        size = int((size - 1) // layer["subsampling"]) + 1
         total += size**2 * filters**2
         channels = filters
     return n_images * total

@@ -65,7 +65,7 @@ def run(suites: Sequence[Suite], settings: Settings, out: Path, console: Console
         report.write_json(out / "results.json", report.as_json(machine, results, failures))
         if results[suite.name]:
             caption = f"{machine['processor']}, {mine.threads} threads, {machine['date']}"
-            _draw(out / f"{suite.name}.png", results[suite.name], caption, console)
+            chart.draw(out / f"{suite.name}.png", results[suite.name], caption)
     console.print(f"results in {out}", markup=False, highlight=False, soft_wrap=True)
     return failures
 
@@ -74,11 +74,3 @@ def _run_suite(suite: Suite, settings: Settings, console: Console, results: list
     with console.status("") as status:
         for case in suite.cases(settings):
             results.append(measure(case, settings, status.update))
-
-
-def _draw(path: Path, results: Sequence[Result], caption: str, console: Console) -> None:
-    """Draw the chart, where matplotlib is installed."""
-    try:
-        chart.draw(path, results, caption)
-    except ImportError:
-        console.print("no charts: matplotlib is not installed: pip install 'tinygrad-ckn[bench]'", markup=False)

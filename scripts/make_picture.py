@@ -1,6 +1,6 @@
 """Draw docs/digits.png: digits, the first layer's filters learned on them without labels, and its maps of one digit.
 
-pip install -e '.[plot]'
+pip install -e .
 python scripts/make_picture.py
 """
 

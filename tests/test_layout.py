@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinygrad_ckn"
 # Each may import those before it, and its own files.
 ORDER = "errors backend parallel modes _draw primitive graph backward tensor functional profiling ops".split()
-ORDER += "cpu blockwise nn optim models sklearn data training testing cli".split()
+ORDER += "cpu blockwise nn optim models sklearn data plots training testing cli".split()
 
 
 def sources():

@@ -172,6 +172,7 @@ def test_columns_out_have_names():
         ({"n_filters": "many"}, "argument n_filters expected a whole number >= 1, got 'm'"),
         ({"n_filters": (4, 4), "eps": [1e-3]}, "argument eps expected one value, or a list of 2, .* got a list of 1"),
         ({"preset": "ckn6"}, "expected one of .*, got 'ckn6'"),
+        ({"preset": "cnn5"}, "argument preset expected one of a CKN, got 'cnn5'"),
         ({"sigma": 0}, "argument sigma expected a number > 0, got 0"),
     ],
     ids=str,

@@ -13,9 +13,9 @@ from tinygrad_ckn.tensor import Tensor, from_dlpack
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tinygrad_ckn import data, models, nn, optim, testing, training
+    from tinygrad_ckn import data, models, nn, optim, plots, testing, training
 
-_SUBPACKAGES = ("data", "models", "nn", "optim", "testing", "training")  # imported when first used
+_SUBPACKAGES = ("data", "models", "nn", "optim", "plots", "testing", "training")  # imported when first used
 
 
 def __getattr__(name: str) -> Any:
@@ -45,6 +45,7 @@ __all__ = [
     "no_grad",
     "ops",
     "optim",
+    "plots",
     "set_num_threads",
     "testing",
     "training",

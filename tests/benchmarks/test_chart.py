@@ -1,7 +1,4 @@
 import pytest
-
-pytest.importorskip("matplotlib", reason="charts need the extra [bench] or [plot]")
-
 from matplotlib.figure import Figure
 
 from benchmarks import chart

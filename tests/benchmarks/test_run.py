@@ -1,5 +1,4 @@
 import json
-import sys
 from dataclasses import replace
 
 import pytest
@@ -52,15 +51,5 @@ def test_what_fails_does_not_keep_the_others(suites, tmp_path):
 
 
 def test_charts_are_drawn(suites, tmp_path):
-    pytest.importorskip("matplotlib", reason="charts need the extra [bench] or [plot]")
     run.run([suites["right"]], Settings(), tmp_path, Console(quiet=True))
     assert (tmp_path / "right.png").is_file()
-
-
-def test_without_matplotlib_there_are_no_charts(suites, tmp_path, monkeypatch):
-    for name in ("matplotlib.figure", "matplotlib.backends.backend_agg"):
-        monkeypatch.setitem(sys.modules, name, None)
-    console = Console(record=True, width=200)
-    assert run.run([suites["right"]], Settings(), tmp_path, console) == {}
-    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
-    assert "no charts: matplotlib is not installed" in console.export_text()

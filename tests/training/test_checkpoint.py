@@ -81,7 +81,9 @@ def test_the_folder_of_a_run_is_enough(model: CKN, path: Path):
 
 def test_only_a_ckn_is_saved(model: CKN, path: Path):
     for other in (model.classifier, model.layers[0]):
-        with pytest.raises(DTypeError, match=rf"argument model expected a CKN, got {type(other).__name__}; of another"):
+        with pytest.raises(
+            DTypeError, match=rf"argument model expected a CKN or CNN, got {type(other).__name__}; of another"
+        ):
             save_model(other, path)
     assert not path.exists()
 
@@ -164,7 +166,7 @@ def test_an_architecture_that_is_none(
     model: CKN, path: Path, metadata: dict[str, str], change: Callable[[dict[str, object]], str]
 ):
     save_file(model.state_dict(), path, {**metadata, "architecture": change(model.config())})
-    with pytest.raises(DataError, match=r"expected the architecture of a CKN in the metadata, got '"):
+    with pytest.raises(DataError, match=r"expected the architecture of a CKN or CNN in the metadata, got '"):
         load_model(path)
 
 

@@ -89,7 +89,7 @@ def test_none_is_the_default():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"model": "resnet"}, "argument model expected one of unsup-32-64, .*, ckn14, got 'resnet'"),
+        ({"model": "resnet"}, "argument model expected one of unsup-32-64, .*, lenet, got 'resnet'"),
         ({"mode": "semi"}, "argument mode expected one of unsupervised, supervised, got 'semi'"),
         ({"preprocessing": "whiten"}, "argument preprocessing expected one of chain, .*, none, got 'whiten'"),
         ({"loss": "hinge"}, "argument loss expected one of cross_entropy, squared_hinge, got 'hinge'"),

@@ -1,4 +1,4 @@
-"""The command `tinygrad-ckn`: train, evaluate, predict, info, gradcheck, bench.
+"""The command `tinygrad-ckn`: train, compare, evaluate, predict, info, gradcheck, bench.
 
 Results go to stdout, errors to stderr as one sentence. Exit status: 0 done, 1 an error of the library, 2 wrong usage,
 130 interrupted with Ctrl-C.
@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 import tinygrad_ckn
 from tinygrad_ckn.cli._bench import bench
+from tinygrad_ckn.cli._compare import compare
 from tinygrad_ckn.cli._gradcheck import gradcheck
 from tinygrad_ckn.cli._info import info
 from tinygrad_ckn.cli._predict import evaluate, predict
@@ -73,7 +74,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, info, gradcheck, bench):
+for command in (train, compare, evaluate, predict, info, gradcheck, bench):
     app.command()(command)
 
 

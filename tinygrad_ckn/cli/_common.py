@@ -62,6 +62,14 @@ def limited_to(threads: int | None) -> Iterator[None]:
         set_num_threads(before)
 
 
+def echo_dataset(dataset: Dataset) -> None:
+    """Print the first line of `train` and `compare`."""
+    typer.echo(
+        f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images of "
+        f"{'x'.join(map(str, (dataset.in_channels, *dataset.image_size)))}, {dataset.n_classes} classes"
+    )
+
+
 def echo_summary(confusion: Confusion, class_names: list[str]) -> None:
     """Print a line for each class."""
     for line in confusion_summary(confusion, class_names):

@@ -27,7 +27,7 @@ from tinygrad_ckn.cli._common import (
 )
 from tinygrad_ckn.data import load_images, load_test
 from tinygrad_ckn.errors import DataError, ShapeError
-from tinygrad_ckn.models import CKN
+from tinygrad_ckn.models import Network
 from tinygrad_ckn.training import Run, atomic_write, evaluation
 
 COLUMNS = ("file", "index", "class", "name", "probability")
@@ -117,7 +117,7 @@ def predict(
         typer.echo(_separated(rows, "\t"), nl=False)
 
 
-def _check_images(run: Run, model: CKN, images: NDArray[np.float32], source: Path | str) -> None:
+def _check_images(run: Run, model: Network, images: NDArray[np.float32], source: Path | str) -> None:
     """Raise a ShapeError unless the images are of the model's size; warn where they seem to be scaled otherwise."""
     expected = (model.in_channels, *model.image_size)
     if images.shape[1:] != expected:
@@ -148,7 +148,7 @@ def _described(run: Run, key: str) -> Any:
     return found
 
 
-def _class_names(run: Run, model: CKN) -> list[str]:
+def _class_names(run: Run, model: Network) -> list[str]:
     """Return the names of the model's classes."""
     names: list[str] = _described(run, "class_names")
     if len(names) != model.n_classes:

@@ -10,31 +10,40 @@ import typer
 
 from tinygrad_ckn import profiling
 from tinygrad_ckn.cli._common import (
-    DATA_HELP,
     DataDir,
     Device,
     Threads,
     echo_accuracy,
+    echo_dataset,
     echo_summary,
     limited_to,
     load_data,
     source_of,
 )
 from tinygrad_ckn.cli._display import Display
+from tinygrad_ckn.cli._options import (
+    DESCENT,
+    Augment,
+    BatchSize,
+    Data,
+    Epochs,
+    Loss,
+    Lr,
+    Mirror,
+    Optimizer,
+    Patches,
+    Preprocess,
+    Seed,
+)
 from tinygrad_ckn.cli._profile import show_profile
-from tinygrad_ckn.data import AUGMENTATIONS
 from tinygrad_ckn.models import PRESETS, Descent
-from tinygrad_ckn.models.classifier import LOSSES
-from tinygrad_ckn.models.preprocessing import PREPROCESSORS
 from tinygrad_ckn.training import loop
 from tinygrad_ckn.training.options import ITERATIONS, N_PATCHES, resolve
-
-DESCENT = "Supervised training"
 
 
 def train(
     *,
-    data: Annotated[str, typer.Option(metavar="NAME|PATH", help=f"What to learn: {DATA_HELP}.")] = "digits",
+    data: Data = "digits",
     data_dir: DataDir = None,
     model: Annotated[
         str | None,
@@ -51,52 +60,15 @@ def train(
             "by stochastic gradient descent. By default unsupervised for unsup-*, supervised for the others.",
         ),
     ] = None,
-    preprocess: Annotated[
-        str | None,
-        typer.Option(
-            metavar="|".join((*PREPROCESSORS, "none")),
-            help="What images go through first; by default local_whitening for cifar10, none otherwise.",
-        ),
-    ] = None,
-    mirror: Annotated[
-        str | None,
-        typer.Option(
-            metavar="features|scores|none",
-            help="What is the mean over each image and its mirror image, left to right; by default the features for "
-            "cifar10. scores takes half the time to fit.",
-        ),
-    ] = None,
-    loss: Annotated[str, typer.Option(metavar="|".join(LOSSES), help="Of the classifier.")] = "squared_hinge",
-    patches: Annotated[int, typer.Option(help="Patches for k-means in each layer, at most.")] = N_PATCHES,
+    preprocess: Preprocess = None,
+    mirror: Mirror = None,
+    loss: Loss = "squared_hinge",
+    patches: Patches = N_PATCHES,
     iterations: Annotated[int, typer.Option(help="Of k-means, at most.")] = ITERATIONS,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            rich_help_panel=DESCENT, help=f"At most so many times through the images; default {Descent.epochs}."
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            rich_help_panel=DESCENT,
-            help=f"Images a step; default {Descent.batch_size}.",
-        ),
-    ] = None,
-    optimizer: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=DESCENT,
-            metavar="sgd|adam",
-            help=f"Default {Descent.optimizer}.",
-        ),
-    ] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option(
-            rich_help_panel=DESCENT,
-            help=f"Learning rate after the warm-up; default {Descent.lr:g}.",
-        ),
-    ] = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    optimizer: Optimizer = None,
+    lr: Lr = None,
     warmup: Annotated[
         float | None,
         typer.Option(
@@ -138,15 +110,8 @@ def train(
             rich_help_panel=DESCENT, help="Epochs without a better one after which it ends; by default it goes on."
         ),
     ] = None,
-    augment: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=DESCENT,
-            metavar="|".join(AUGMENTATIONS),
-            help="Shift each image by up to 4 pixels, mirror every other one.",
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random: the same seed gives the same model.")] = 0,
+    augment: Augment = None,
+    seed: Seed = 0,
     device: Device = "cpu",
     out: Annotated[
         Path | None,
@@ -161,8 +126,9 @@ def train(
     """Train a network, save it, and measure it on the test images.
 
     The run's folder gets config.json (all options and versions), metrics.jsonl (a line for each phase and epoch, as
-    it happens) and model.safetensors; with --profile, trace.json too. A folder that holds something is never written
-    to, unless it is nothing but a training that was broken off before it had a model. One that fails leaves nothing.
+    it happens), model.safetensors and filters.png (those of the first layer); with --profile, trace.json too. A folder
+    that holds something is never written to, unless it is nothing but a training that was broken off before it had a
+    model. One that fails leaves nothing.
 
     The last line of output is the accuracy on the test images: test accuracy 0.9944 (358/360)
 
@@ -198,10 +164,7 @@ def train(
     }
     resolve(Path(data).stem, **options)  # refuses wrong options before the data are read
     dataset = load_data(data, data_dir)
-    typer.echo(
-        f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images of "
-        f"{'x'.join(map(str, (dataset.in_channels, *dataset.image_size)))}, {dataset.n_classes} classes"
-    )
+    echo_dataset(dataset)
     measuring = profiling.profile() if profile else nullcontext()
     with limited_to(threads), measuring as profiled, Display() as display:
         result = loop.train(

@@ -1,25 +1,34 @@
-"""Convolutional kernel networks (Mairal, NIPS 2016)."""
+"""Convolutional kernel networks (Mairal, NIPS 2016), and the CNNs beside them."""
 
 from tinygrad_ckn.models import kernels
+from tinygrad_ckn.models.building import build, from_config
 from tinygrad_ckn.models.ckn import CKN
 from tinygrad_ckn.models.classifier import LinearFit, fit_linear
+from tinygrad_ckn.models.cnn import CNN, ConvLayer
 from tinygrad_ckn.models.descent import Descent
 from tinygrad_ckn.models.kmeans import Clustering, spherical_kmeans
 from tinygrad_ckn.models.layer import CKNLayer
+from tinygrad_ckn.models.network import Network
 from tinygrad_ckn.models.nystrom import nystrom_error
 from tinygrad_ckn.models.patches import sample_patches
-from tinygrad_ckn.models.presets import PRESETS
+from tinygrad_ckn.models.presets import PRESETS, Preset
 from tinygrad_ckn.models.progress import Progress
 
 __all__ = [
     "CKN",
+    "CNN",
     "PRESETS",
     "CKNLayer",
     "Clustering",
+    "ConvLayer",
     "Descent",
     "LinearFit",
+    "Network",
+    "Preset",
     "Progress",
+    "build",
     "fit_linear",
+    "from_config",
     "kernels",
     "nystrom_error",
     "sample_patches",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Self
 
 from tinygrad_ckn.backend import Generator
@@ -13,7 +13,6 @@ from tinygrad_ckn.models.descent import Descent
 from tinygrad_ckn.models.layer import CKNLayer
 from tinygrad_ckn.models.network import Network
 from tinygrad_ckn.models.nystrom import factors
-from tinygrad_ckn.models.presets import preset_layers
 from tinygrad_ckn.models.progress import Progress, quiet
 
 
@@ -57,36 +56,6 @@ class CKN(Network):
     """
 
     layer_type = CKNLayer
-
-    @classmethod
-    def preset(
-        cls,
-        name: str,
-        *,
-        in_channels: int,
-        image_size: int | Sequence[int],
-        n_classes: int,
-        preprocessing: Any = None,
-        mirrored: str | None = None,
-        rng: Generator | int | None = None,
-    ) -> Self:
-        """Return a published architecture, one of `models.PRESETS`.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such preset.
-
-        Examples
-        --------
-        >>> len(CKN.preset("ckn5", in_channels=3, image_size=32, n_classes=10).layers)
-        5
-        """
-        random = generator(rng)
-        layers = preset_layers(name, in_channels, random)
-        return cls(
-            in_channels, image_size, n_classes, layers, preprocessing=preprocessing, mirrored=mirrored, rng=random
-        )
 
     def stacked(self, x: Any) -> Any:
         """Return the last map of preprocessed images; the factors of all layers are computed together."""

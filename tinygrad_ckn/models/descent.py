@@ -180,6 +180,7 @@ def descend(
     *,
     loss: str,
     solve: Callable[[], LinearFit],
+    from_zero: bool = False,
     rng: Generator,
     report: Callable[[Progress], None] = quiet,
 ) -> None:
@@ -193,6 +194,8 @@ def descend(
         Images after preprocessing, and labels: to train on, and held out.
     solve
         Fits the classifier on what is seen; called at the start, and as the scheme says.
+    from_zero
+        Whether the classifier is set to zero after the first call, where it descends too.
 
     Raises
     ------
@@ -201,6 +204,9 @@ def descend(
     """
     images, labels = seen
     l2 = descent.l2 * solve().scale ** 2  # on the raw weights
+    if from_zero and descent.scheme == "joint":
+        for parameter in model.classifier.parameters():
+            parameter.data = parameter.data * 0
     steps = math.ceil(len(images) / descent.batch_size)
     alternating = descent.scheme == "alternating"
     fixed = {id(p) for p in model.classifier.parameters()} if alternating else set()

@@ -109,10 +109,10 @@ def _layers_of(layers: CKN | Sequence[CKNLayer]) -> list[CKNLayer]:
     if not isinstance(found, Sequence) or not found or not all(isinstance(layer, CKNLayer) for layer in found):
         raise ConfigError(f"exact_kernel: argument layers expected a CKN or a list of CKNLayers, got {layers!r}")
     for i, layer in enumerate(found):
-        if layer.groups != 1 or layer.centre is not None or layer.pooling == "max":
+        if layer.groups != 1 or layer.centre is not None or layer.pooling.name == "max":
             raise ConfigError(
                 f"exact_kernel: layers[{i}] expected one group, patches that are not centred and a linear pooling, "
-                f"got groups={layer.groups}, centred={layer.centre is not None}, pooling={layer.pooling!r}"
+                f"got groups={layer.groups}, centred={layer.centre is not None}, pooling={layer.pooling.name!r}"
             )
     return list(found)
 
@@ -189,9 +189,9 @@ def _map_kernel(xp: Namespace, layer: CKNLayer, k: Any, scales_x: Any, scales_y:
     (norm_x, inverse_x), (norm_y, inverse_y) = scales_x[..., None, None], scales_y[:, :, None, None]
     cosines = xp.clip(k * inverse_x * inverse_y, -1, 1)  # rounding goes beyond
     k = raw(layer.kernel.kappa(cosines)) * norm_x * norm_y
-    if layer.pooling not in ("gaussian", "average"):
+    if layer.pooling.name not in ("gaussian", "average"):
         return k
-    matrices = gaussian_matrices if layer.pooling == "gaussian" else average_matrices
+    matrices = gaussian_matrices if layer.pooling.name == "gaussian" else average_matrices
     rows, columns = matrices(xp, k.shape[1:3], layer.subsampling, k.dtype)
     for _ in range(2):
         k = (rows @ (k @ columns.T)).transpose(0, 3, 4, 1, 2)  # the other image next, and back

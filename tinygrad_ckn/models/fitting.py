@@ -43,11 +43,11 @@ def fit_filters(
             return x
 
         patches = sample_patches(images, layer, n_patches, rng=rng, encode=encode if i else None)
-        cosine = _cluster(layer, patches, iterations, rng)
+        cosine = cluster(layer, patches, iterations, rng)
         report(Progress("filters", i + 1, len(model.layers), {"mean_cosine": cosine}))
 
 
-def _cluster(layer: CKNLayer, patches: Any, iterations: int, rng: Generator) -> float:
+def cluster(layer: CKNLayer, patches: Any, iterations: int, rng: Generator) -> float:
     """Set a layer's centre to the mean patch, its filters to centroids, a group by itself; return the mean cosine."""
     xp = xp_of(patches)
     if layer.centre is not None:
@@ -110,12 +110,14 @@ def fit_labelled(
     descent: Descent | None,
     loss: str,
     l2: float | None,
+    from_zero: bool = False,
     rng: Generator,
     report: Callable[[Progress], None] = quiet,
 ) -> None:
     """Fit the classifier; with a descent, then train everything, and fit the classifier again.
 
-    What the descent holds out is not seen by the classifier that it starts from either.
+    What the descent holds out is not seen by the classifier that it starts from either; with `from_zero`, a joint
+    descent starts from a classifier of zeros.
     """
     if descent is not None:
         rest, aside = hold_out(len(images), descent.validation, rng)
@@ -125,5 +127,5 @@ def fit_labelled(
         def solve() -> LinearFit:
             return fit_classifier(model, *seen, loss=loss, l2=descent.l2, rng=rng, report=report)
 
-        descend(model, seen, unseen, descent, loss=loss, solve=solve, rng=rng, report=report)
+        descend(model, seen, unseen, descent, loss=loss, solve=solve, from_zero=from_zero, rng=rng, report=report)
     fit_classifier(model, images, labels, loss=loss, l2=l2, rng=rng, report=report)

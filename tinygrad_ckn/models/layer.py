@@ -22,13 +22,13 @@ from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.kernels import Exponential, Kernel
 from tinygrad_ckn.models.kernels import kernel as kernel_of
 from tinygrad_ckn.models.nystrom import factors
+from tinygrad_ckn.models.pooling import Pooling
 from tinygrad_ckn.modes import modes
 from tinygrad_ckn.nn import Module, Parameter, Sphere, init
 from tinygrad_ckn.ops._windows import Padding, Pair, Windows, is_finite, pair
 from tinygrad_ckn.ops.ckn_map import composed
-from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_size
+from tinygrad_ckn.ops.pool import Subsampling
 
-POOLINGS = ("gaussian", "average", "max", "strided", "none")
 CONVENTIONS = ("inside", "outside")
 
 
@@ -125,18 +125,17 @@ class CKNLayer(Module):
             )
         if not is_finite(eps) or eps <= 0:
             raise ConfigError(f"CKNLayer: argument eps expected a number > 0, got {eps!r}")
-        for name, word, known in (("pooling", pooling, POOLINGS), ("convention", convention, CONVENTIONS)):
-            if word not in known:
-                raise ConfigError(f"CKNLayer: argument {name} expected one of {', '.join(known)}, got {word!r}")
+        if convention not in CONVENTIONS:
+            raise ConfigError(
+                f"CKNLayer: argument convention expected one of {', '.join(CONVENTIONS)}, got {convention!r}"
+            )
         self.in_channels, self.n_filters, self.groups = int(in_channels), int(n_filters), int(groups)
         self.kernel_size = pair("CKNLayer", "kernel_size", kernel_size, 1)
-        self.pooling = pooling
-        self.subsampling = _subsampling(subsampling, pooling)
+        self.pooling = Pooling.of("CKNLayer", pooling, subsampling)
         self.kernel = kernel_of(kernel)
         self.padding, self.dilation = padding, pair("CKNLayer", "dilation", dilation, 1)
         self.eps, self.convention = eps, convention
-        stride = self._steps if pooling == "strided" else 1
-        self.windows = Windows.of("CKNLayer", self.kernel_size, stride, padding, self.dilation)
+        self.windows = Windows.of("CKNLayer", self.kernel_size, self.pooling.stride, padding, self.dilation)
         shape = (self.n_filters, self.in_channels // self.groups, *self.kernel_size)
         self.weight = Parameter(init.sphere(shape, rng=generator(rng), dtype=dtype), constraint=Sphere())
         centre = CPU.xp.zeros((self.in_channels, *self.kernel_size), dtype=dtype)
@@ -157,10 +156,7 @@ class CKNLayer(Module):
             y = self._of_columns(x.reshape((x.shape[0], self._patch, *size)), self.subsampling, factors)
         else:
             y = self._of_groups(x, self.weight, factors, padding=self.padding, subsampling=self.subsampling)
-        if self.pooling in ("average", "max"):
-            pool = ops.avg_pool2d if self.pooling == "average" else ops.max_pool2d
-            return pool(y, self._steps)
-        return y
+        return self.pooling(y) if self.pooling.windowed else y
 
     def embed(self, patches: Any) -> Any:
         """Return psi of patches given as rows, (n, C*kh*kw) -> (n, p); `sample_patches` draws such."""
@@ -179,7 +175,7 @@ class CKNLayer(Module):
     def _of_groups(self, x: Any, weight: Any, factors: Sequence[Any] | None, **options: Any) -> Any:
         """Return the maps of all groups, before average and maximum pooling."""
         kappa = self.kernel.fused(**self._of_kernel())
-        if self.pooling != "gaussian":
+        if self.pooling.name != "gaussian":
             options["subsampling"] = (1, 1)
         maps = [
             composed(x, z, self._kappa, factor, **options)
@@ -192,9 +188,9 @@ class CKNLayer(Module):
         return maps[0] if self.groups == 1 else ops.concatenate(maps, axis=1)
 
     @property
-    def _steps(self) -> tuple[int, int]:
-        """The subsampling where it is whole."""
-        return int(self.subsampling[0]), int(self.subsampling[1])
+    def subsampling(self) -> tuple[float, float]:
+        """The subsampling as (vertical, horizontal)."""
+        return self.pooling.subsampling
 
     @property
     def _patch(self) -> int:
@@ -285,21 +281,12 @@ class CKNLayer(Module):
         ShapeError
             If the kernel is larger than the padded image, or the subsampling leaves nothing of it.
         """
-        size = self.windows.output_size(size)
-        if self.pooling in ("average", "max"):
-            pooled = size[0] // self._steps[0], size[1] // self._steps[1]
-            if 0 in pooled:
-                raise ShapeError(
-                    f"CKNLayer: expected a map of at least the subsampling {self._steps}, got {size}; "
-                    "use a smaller subsampling or larger images"
-                )
-            return pooled
-        return gaussian_size(size, self.subsampling) if self.pooling == "gaussian" else size
+        return self.pooling.output_size(self.windows.output_size(size))
 
     def held(self, size: tuple[int, int]) -> int:
         """Return the number of elements that an image of size (H, W) has in the largest array that the map makes."""
         patches, pooled = self.windows.output_size(size), self.output_size(size)
-        fused = self.kernel.fused(**self._of_kernel()) is not None and self.pooling not in ("average", "max")
+        fused = self.kernel.fused(**self._of_kernel()) is not None and not self.pooling.windowed
         positions = pooled if fused else patches
         held = self.n_filters * positions[0] * positions[1]
         return max(held, self._patch * patches[0] * patches[1]) if self._unfolds else held
@@ -311,7 +298,7 @@ class CKNLayer(Module):
             "n_filters": self.n_filters,
             "kernel_size": list(self.kernel_size),
             "subsampling": list(self.subsampling),
-            "pooling": self.pooling,
+            "pooling": self.pooling.name,
             "kernel": self.kernel.config(),
             "padding": self.padding,
             "dilation": list(self.dilation),
@@ -331,18 +318,3 @@ class CKNLayer(Module):
 
 def _split(x: Any, groups: int, axis: int) -> list[Any]:
     return [x] if groups == 1 else ops.split(x, groups, axis)
-
-
-def _subsampling(subsampling: Subsampling, pooling: str) -> tuple[float, float]:
-    """Return the subsampling as (vertical, horizontal), checked: whole where the pooling takes no other."""
-    both = check_subsampling("CKNLayer", subsampling)
-    if pooling == "gaussian":
-        return both
-    if pooling == "none" and both != (1, 1):
-        raise ConfigError(f"CKNLayer: argument subsampling expected 1 with pooling 'none', got {subsampling!r}")
-    if any(s != int(s) for s in both):
-        raise ConfigError(
-            f"CKNLayer: argument subsampling expected whole numbers with pooling {pooling!r}, got {subsampling!r}; "
-            "Gaussian pooling takes others"
-        )
-    return both

@@ -18,6 +18,7 @@ from tinygrad_ckn.models.inputs import check_images, check_labels
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.models.preprocessing import preprocessing as preprocessing_of
 from tinygrad_ckn.models.preprocessor import Preprocessor
+from tinygrad_ckn.models.presets import preset as preset_of
 from tinygrad_ckn.models.progress import Progress, quiet
 from tinygrad_ckn.modes import modes
 from tinygrad_ckn.nn import Linear, Module
@@ -101,6 +102,46 @@ class Network(Module):
             raise ConfigError(f"{mine}: layers expected one dtype, got {' and '.join(sorted(dtypes))}")
         self.dtype = dtypes.pop()
         self.classifier = Linear(channels * math.prod(size), n_classes, rng=generator(rng), dtype=self.dtype)
+
+    @classmethod
+    def preset(
+        cls,
+        name: str,
+        *,
+        in_channels: int,
+        image_size: int | Sequence[int],
+        n_classes: int,
+        preprocessing: Any = None,
+        mirrored: str | None = None,
+        rng: Generator | int | None = None,
+    ) -> Self:
+        """Return a preset of this class, one of `models.PRESETS`; `models.build` takes those of both classes.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such preset, or it is one of the other class.
+
+        Examples
+        --------
+        >>> from tinygrad_ckn.models import CKN
+        >>> len(CKN.preset("ckn5", in_channels=3, image_size=32, n_classes=10).layers)
+        5
+        """
+        found, mine = preset_of(name), cls.__name__
+        if found.model != mine:
+            raise ConfigError(
+                f"{mine}.preset: expected a preset of a {mine}, got {name!r} of a {found.model}; "
+                f"use {found.model}.preset"
+            )
+        prepared, random = preprocessing_of(preprocessing), generator(rng)
+        channels, layers = in_channels, []
+        if prepared is not None:
+            channels = prepared.output_shape((in_channels, *pair(mine, "image_size", image_size, 1)))[0]
+        for row in found.layers:
+            layers.append(cls.layer_type(channels, **row, rng=random))
+            channels = row["n_filters"]
+        return cls(in_channels, image_size, n_classes, layers, preprocessing=prepared, mirrored=mirrored, rng=random)
 
     @property
     def prepared_shape(self) -> tuple[int, int, int]:

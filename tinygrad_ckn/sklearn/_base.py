@@ -17,7 +17,7 @@ from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import ConfigError, ShapeError, TooFewPointsError
 from tinygrad_ckn.models import CKN, CKNLayer, Progress
 from tinygrad_ckn.models.kernels import Exponential, Kernel
-from tinygrad_ckn.models.presets import preset_layers
+from tinygrad_ckn.models.presets import preset
 from tinygrad_ckn.ops._windows import pair
 
 Report = Callable[[Progress], None]
@@ -88,10 +88,13 @@ class CKNEstimator(BaseEstimator):
             )
         return x.reshape((len(x), *(1,) * (3 - len(shape)), *shape))
 
-    def _layer_options(self, channels: int) -> list[dict[str, Any]]:
+    def _layer_options(self) -> list[dict[str, Any]]:
         """Return the options of each layer, of which the number of channels follows from the layer before."""
         if self.preset is not None:
-            return [layer.config() for layer in preset_layers(self.preset, channels, generator())]
+            found = preset(self.preset)
+            if found.model != "CKN":
+                raise ConfigError(f"{self._name}: argument preset expected one of a CKN, got {self.preset!r}")
+            return [dict(row) for row in found.layers]
         counts = _listed(self.n_filters)
         layers: list[dict[str, Any]] = [{"n_filters": n} for n in counts]
         for name in ("kernel_size", "subsampling", "kernel", "padding", "eps"):
@@ -118,7 +121,7 @@ class CKNEstimator(BaseEstimator):
 
     def _fit_model(self, images: Any, n_classes: int, learn: Callable[[CKN, Any, Generator, Report], None]) -> CKN:
         """Return a CKN after learn(model, images, generator, report), with fewer filters where patches are too few."""
-        options = self._layer_options(images.shape[1])
+        options = self._layer_options()
         asked = [layer["n_filters"] for layer in options]
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         while True:

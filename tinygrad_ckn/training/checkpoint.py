@@ -8,7 +8,7 @@ from typing import Any
 
 import tinygrad_ckn
 from tinygrad_ckn.errors import DataError, DTypeError
-from tinygrad_ckn.models import CKN
+from tinygrad_ckn.models import CKN, CNN, from_config
 from tinygrad_ckn.training._files import PathLike, atomic_write
 
 FORMAT = "tinygrad-ckn"
@@ -17,7 +17,7 @@ MODEL = "model.safetensors"  # in the folder of a run
 _HEADER = 8  # bytes of the length that a safetensors file starts with
 
 
-def save_model(model: CKN, path: PathLike) -> None:
+def save_model(model: CKN | CNN, path: PathLike) -> None:
     """Write a model to a safetensors file; equal models give equal bytes.
 
     A crash leaves the file that was there before, or the new one, never half of one.
@@ -25,14 +25,14 @@ def save_model(model: CKN, path: PathLike) -> None:
     Parameters
     ----------
     model
-        On any device. Kernels of your own have to be registered, see `models.kernels`.
+        A CKN or CNN, on any device. Kernels of your own have to be registered, see `models.kernels`.
     path
         The file, written or replaced; its folder must exist.
 
     Raises
     ------
     DTypeError
-        If the model is no CKN.
+        If the model is no CKN or CNN.
     ConfigError
         If a kernel is not registered.
     DataError
@@ -42,9 +42,9 @@ def save_model(model: CKN, path: PathLike) -> None:
     """
     from safetensors.numpy import save
 
-    if not isinstance(model, CKN):
+    if not isinstance(model, CKN | CNN):
         raise DTypeError(
-            f"save_model: argument model expected a CKN, got {type(model).__name__}; of another module save the "
+            f"save_model: argument model expected a CKN or CNN, got {type(model).__name__}; of another module save the "
             "arrays, np.savez(path, **module.state_dict())"
         )
     metadata = {
@@ -56,7 +56,7 @@ def save_model(model: CKN, path: PathLike) -> None:
     atomic_write(path, _with_sorted_metadata(save(model.state_dict(), metadata)))
 
 
-def load_model(path: PathLike) -> CKN:
+def load_model(path: PathLike) -> CKN | CNN:
     """Read a model that `save_model` wrote; on the CPU and in eval mode.
 
     Parameters
@@ -73,7 +73,8 @@ def load_model(path: PathLike) -> CKN:
     Examples
     --------
     >>> import tempfile
-    >>> model = CKN.preset("unsup-32-64", in_channels=1, image_size=8, n_classes=10)
+    >>> from tinygrad_ckn.models import build
+    >>> model = build("unsup-32-64", in_channels=1, image_size=8, n_classes=10)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_model(model, f"{folder}/model.safetensors")
     ...     load_model(f"{folder}/model.safetensors").config() == model.config()
@@ -137,12 +138,12 @@ def _check_format(path: Path, metadata: dict[str, str]) -> None:
         )
 
 
-def _build(path: Path, architecture: str) -> CKN:
+def _build(path: Path, architecture: str) -> CKN | CNN:
     """Return an untrained model of the architecture in the metadata."""
     try:
-        return CKN.from_config(json.loads(architecture))
+        return from_config(json.loads(architecture))
     except (ValueError, TypeError) as error:  # of JSON, and ShapeError, ConfigError: whatever a wrong option leads to
         raise DataError(
-            f"{path}: expected the architecture of a CKN in the metadata, got {architecture[:80]!r} ({error}); "
+            f"{path}: expected the architecture of a CKN or CNN in the metadata, got {architecture[:80]!r} ({error}); "
             "save the model again"
         ) from error

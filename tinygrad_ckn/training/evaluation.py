@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn.backend import asarray, to_numpy
 from tinygrad_ckn.data import Split
-from tinygrad_ckn.models import CKN, Progress
+from tinygrad_ckn.models import Network, Progress
 from tinygrad_ckn.models.progress import quiet
 from tinygrad_ckn.training.metrics import Confusion, confusion_matrix
 
 BLOCK = 1024  # images that are on the device at a time
 
 
-def evaluate(model: CKN, split: Split, *, report: Callable[[Progress], None] = quiet) -> Confusion:
+def evaluate(model: Network, split: Split, *, report: Callable[[Progress], None] = quiet) -> Confusion:
     """Return the confusion matrix (k, k) of a model on labelled images.
 
     Parameters
@@ -47,7 +47,7 @@ def evaluate(model: CKN, split: Split, *, report: Callable[[Progress], None] = q
     return confusion_matrix(split.labels, predicted, model.n_classes)
 
 
-def probabilities(model: CKN, images: NDArray[np.float32]) -> NDArray[np.float64]:
+def probabilities(model: Network, images: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the softmax of the scores, (n, k): each row sums to 1.
 
     Parameters
@@ -64,7 +64,8 @@ def probabilities(model: CKN, images: NDArray[np.float32]) -> NDArray[np.float64
 
     Examples
     --------
-    >>> model = CKN.preset("unsup-32-64", in_channels=1, image_size=8, n_classes=10)
+    >>> from tinygrad_ckn.models import build
+    >>> model = build("unsup-32-64", in_channels=1, image_size=8, n_classes=10)
     >>> probabilities(model, np.ones((2, 1, 8, 8), np.float32)).sum(axis=1).round(6)
     array([1., 1.])
     """
@@ -76,7 +77,7 @@ def probabilities(model: CKN, images: NDArray[np.float32]) -> NDArray[np.float64
     return found
 
 
-def _scores(model: CKN, images: NDArray[np.float32]) -> Iterator[tuple[slice, NDArray[Any]]]:
+def _scores(model: Network, images: NDArray[np.float32]) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Yield the scores of the images, block by block, on the host."""
     device = model.classifier.weight.device
     for start in range(0, len(images), BLOCK):

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tinygrad_ckn import profiling
+from tinygrad_ckn import plots, profiling
 from tinygrad_ckn.backend import asarray
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.data import Dataset
 from tinygrad_ckn.errors import CKNError, GradientError
-from tinygrad_ckn.models import CKN, Progress
+from tinygrad_ckn.models import CKN, CNN, Progress, build
 from tinygrad_ckn.models.descent import n_held_out
 from tinygrad_ckn.models.progress import quiet
 from tinygrad_ckn.training import metrics
@@ -42,7 +42,7 @@ class Result:
     """
 
     run: Run
-    model: CKN
+    model: CKN | CNN
     confusion: metrics.Confusion
     seconds: dict[str, float]
     peak_memory: int | None
@@ -71,7 +71,7 @@ def train(
     report: Callable[[Progress], None] = quiet,
     **options: Any,
 ) -> Result:
-    """Train a preset on a data set, save it in a run's folder, and measure it on the test images, once, at the end.
+    """Train a preset on a data set, save it, measure it on the test images, once, at the end, and draw its filters.
 
     The same seed gives the same model on the same device, libraries and number of threads.
 
@@ -112,11 +112,11 @@ def train(
     >>> with tempfile.TemporaryDirectory() as parent:
     ...     result = train(load_digits(), n_patches=2000, out=f"{parent}/run")
     ...     result.accuracy > 0.9, sorted(path.name for path in result.run.folder.iterdir())
-    (True, ['config.json', 'metrics.jsonl', 'model.safetensors'])
+    (True, ['config.json', 'filters.png', 'metrics.jsonl', 'model.safetensors'])
     """
     chosen = resolve(dataset.name, **options)
     random = generator(chosen.seed)
-    ckn = CKN.preset(
+    model = build(
         chosen.model,
         in_channels=dataset.in_channels,
         image_size=dataset.image_size,
@@ -128,25 +128,25 @@ def train(
     config = {
         "data": {**(source or {}), **_description(dataset)},
         "options": asdict(chosen),
-        "model": ckn.config(),
+        "model": model.config(),
     }
     run = Run.create(out, config, name=f"{dataset.name}-{chosen.model}")
-    recorder = _Recorder(run, ckn, report, len(dataset.train), chosen)
+    recorder = _Recorder(run, model, report, len(dataset.train), chosen)
     try:
-        _fit(ckn, dataset, chosen, random, recorder)
-        run.save(ckn)
+        _fit(model, dataset, chosen, random, recorder)
+        run.save(model)
     except GradientError:  # the model is that of the best epoch
-        run.save_checkpoint(ckn)
+        run.save_checkpoint(model)
         raise
     except CKNError:  # nothing is left of it; of one that is broken off with Ctrl-C, the measurements are
         run.discard()
         raise
     recorder.measure("save")
     profiling.lap("save")
-    confusion = evaluate(ckn.eval(), dataset.test, report=report)
+    confusion = evaluate(model.eval(), dataset.test, report=report)
     recorder.measure("evaluate")
     profiling.lap("evaluate")
-    result = Result(run, ckn, confusion, recorder.seconds, peak_memory())
+    result = Result(run, model, confusion, recorder.seconds, peak_memory())
     run.log(
         {
             "phase": "test",
@@ -158,32 +158,34 @@ def train(
             "peak_memory": result.peak_memory,
         }
     )
+    plots.filters(model, run.folder / "filters.png")
     return result
 
 
-def _fit(model: CKN, dataset: Dataset, options: Options, random: Any, report: Callable[[Progress], None]) -> None:
+def _fit(model: CKN | CNN, dataset: Dataset, options: Options, random: Any, report: Callable[[Progress], None]) -> None:
     """Learn from the training images, moved to the device whole."""
     images, labels = dataset.train.images, dataset.train.labels
     if options.device != "cpu":
         images, labels = (asarray(array, device=options.device) for array in (images, labels))
-    report(Progress("filters", 0, len(model.layers)))
-    model.fit(
-        images,
-        labels,
-        descent=options.make_descent(),
-        loss=options.loss,
-        n_patches=options.n_patches,
-        iterations=options.iterations,
-        rng=random,
-        report=report,
-    )
+    shared: dict[str, Any] = {
+        "descent": options.make_descent(),
+        "loss": options.loss,
+        "rng": random,
+        "report": report,
+    }
+    if isinstance(model, CNN):
+        report(Progress("classifier", 0, 1))
+        model.fit(images, labels, **shared)
+    else:
+        report(Progress("filters", 0, len(model.layers)))
+        model.fit(images, labels, n_patches=options.n_patches, iterations=options.iterations, **shared)
 
 
 class _Recorder:
     """Hands on what a model reports, with times and rates; keeps it in metrics.jsonl, but for batches and single l2."""
 
     def __init__(
-        self, run: Run, model: CKN, report: Callable[[Progress], None], n_images: int, options: Options
+        self, run: Run, model: CKN | CNN, report: Callable[[Progress], None], n_images: int, options: Options
     ) -> None:
         self.run, self.model, self.report = run, model, report
         descent = options.descent or {"batch_size": 1, "validation": 0}

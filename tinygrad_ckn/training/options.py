@@ -65,8 +65,8 @@ def resolve(
     model
         A preset; by default unsup-32-64 for digits and unsup-64-256 otherwise.
     mode
-        "unsupervised" (k-means filters, then the classifier) or "supervised" (then everything by descent); by default
-        unsupervised for the unsup-* presets and supervised for the others.
+        "unsupervised" (k-means filters, then the classifier) or "supervised" (then everything by descent); see
+        `default_mode`. A CNN is supervised, and its filters start at random.
     preprocessing
         One of `models.preprocessing.PREPROCESSORS`, or "none"; by default "local_whitening" for CIFAR-10, else none.
     mirrored
@@ -74,7 +74,7 @@ def resolve(
     loss
         "squared_hinge" or "cross_entropy".
     n_patches, iterations
-        At most so many patches and iterations for k-means in each layer.
+        At most so many patches and iterations for k-means in each layer; a CNN has none.
     seed
         Of all that is random.
     device
@@ -96,17 +96,22 @@ def resolve(
     ('unsup-32-64', 'local_whitening', 10)
     """
     model = model or ("unsup-32-64" if data == "digits" else "unsup-64-256")
-    mode = mode or ("unsupervised" if model.startswith("unsup-") else "supervised")
+    _one_of("model", model, tuple(PRESETS))
+    mode = mode or default_mode(model)
     preprocessing = preprocessing or ("local_whitening" if data in PHOTOGRAPHS else "none")
     mirrored = mirrored or ("features" if data in PHOTOGRAPHS else "none")
     for name, value, known in (
-        ("model", model, tuple(PRESETS)),
         ("mode", mode, MODES),
         ("preprocessing", preprocessing, (*PREPROCESSORS, "none")),
         ("mirrored", mirrored, ("features", "scores", "none")),
         ("loss", loss, tuple(LOSSES)),
     ):
         _one_of(name, value, known)
+    if mode == "unsupervised" and PRESETS[model].model == "CNN":
+        raise ConfigError(
+            f"train: argument mode expected 'supervised' for {model}, a CNN, which learns nothing without labels, "
+            "got 'unsupervised'; leave it out or choose a CKN"
+        )
     use(device)
     return Options(
         model=model,
@@ -120,6 +125,11 @@ def resolve(
         device=device,
         descent=_descent(mode, {name: value for name, value in descent.items() if value is not None}),
     )
+
+
+def default_mode(model: str) -> str:
+    """Return the mode of a preset where none is given: unsupervised for unsup-*, supervised for the others."""
+    return "unsupervised" if model.startswith("unsup-") else "supervised"
 
 
 def _descent(mode: str, given: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import tinygrad_ckn
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.models import CKN
+from tinygrad_ckn.models import CKN, CNN
 from tinygrad_ckn.training._files import PathLike, atomic_write
 from tinygrad_ckn.training.checkpoint import MODEL, load_model, save_model
 
@@ -74,7 +74,7 @@ class Run:
         """
         now = datetime.now().astimezone()
         made = out is None or not Path(out).exists()
-        folder = _new_folder(f"{now:%Y%m%d-%H%M%S}-{name}") if out is None else _empty_folder(Path(out))
+        folder = make_folder(out, name)
         head = {"format": FORMAT, "format_version": FORMAT_VERSION, "created": now.isoformat(timespec="seconds")}
         run = cls(folder, {**head, **config, "versions": versions()}, made)
         atomic_write(folder / "config.json", (json.dumps(run.config, indent=2) + "\n").encode())
@@ -136,12 +136,12 @@ class Run:
                 ) from error
         return records
 
-    def save(self, model: CKN) -> None:
+    def save(self, model: CKN | CNN) -> None:
         """Write the model to its file; the checkpoint is not needed any more."""
         save_model(model, self.model_path)
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
 
-    def save_checkpoint(self, model: CKN) -> None:
+    def save_checkpoint(self, model: CKN | CNN) -> None:
         """Write a model that is not trained to the end to checkpoint.safetensors, which `load_model` reads."""
         save_model(model, self.folder / CHECKPOINT)
 
@@ -157,7 +157,7 @@ class Run:
         if self.made and not any(self.folder.iterdir()):
             self.folder.rmdir()
 
-    def load(self) -> CKN:
+    def load(self) -> CKN | CNN:
         """Return the trained model.
 
         Raises
@@ -191,6 +191,18 @@ def _version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
+
+
+def make_folder(out: PathLike | None, name: str) -> Path:
+    """Make the folder that `Run.create` is asked for, and return it.
+
+    Raises
+    ------
+    ConfigError
+        If it holds something, but for a run that was broken off.
+    """
+    now = datetime.now().astimezone()
+    return _new_folder(f"{now:%Y%m%d-%H%M%S}-{name}") if out is None else _empty_folder(Path(out))
 
 
 def _new_folder(name: str) -> Path:

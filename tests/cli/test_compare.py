@@ -1,0 +1,121 @@
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+from typer.testing import Result
+
+from tinygrad_ckn.cli import _compare
+from tinygrad_ckn.models import build
+from tinygrad_ckn.training import Run
+
+Invoke = Callable[..., Result]
+MODELS = ("unsup-32-64", "lenet-ckn", "lenet")
+FAST = ("--patches", 1000, "--threads", 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compared") / "out"
+
+
+@pytest.fixture(scope="module")
+def compared(archive: Path, folder: Path, tinygrad_ckn: Callable[..., object]) -> object:
+    options = ("--data", archive, "--epochs", 2, "--lr", 0.02, "--seed", 3, "--preprocess", "standardize")
+    return tinygrad_ckn("compare", *MODELS, *options, *FAST, "--out", folder)
+
+
+def test_each_model_has_a_run(compared, folder: Path):
+    assert (compared.returncode, compared.stderr) == (0, "")
+    assert {path.name for path in folder.iterdir()} == {*MODELS, "comparison.json", "comparison.png"}
+    for name in MODELS:
+        run = Run.open(folder / name)
+        options = run.config["options"]
+        assert (options["model"], options["seed"], options["preprocessing"]) == (name, 3, "standardize")
+        assert (options["mode"], options["n_patches"]) == ("supervised" if "lenet" in name else "unsupervised", 1000)
+        assert (options["descent"] or {"epochs": None})["epochs"] == (2 if "lenet" in name else None)
+        assert (folder / name / "filters.png").is_file()
+
+
+def test_the_file_says_what_the_runs_say(compared, folder: Path, archive: Path):
+    content = json.loads((folder / "comparison.json").read_text())
+    assert content["data"] == {"name": "some", "data": str(archive), "data_dir": None}
+    assert list(content["models"]) == list(MODELS)
+    for name, found in content["models"].items():
+        records = Run.open(folder / name).records()
+        assert {key: found[key] for key in ("accuracy", "correct", "total")} == {
+            key: records[-1][key] for key in ("accuracy", "correct", "total")
+        }
+        assert found["epochs"] == [record for record in records if record["phase"] == "epoch"]
+        assert len(found["epochs"]) == (2 if "lenet" in name else 0)
+        assert found["seconds"] == pytest.approx(sum(records[-1]["seconds"].values()), abs=1e-3)
+        model = build(name, in_channels=1, image_size=8, n_classes=10)
+        assert found["parameters"] == sum(p.size for p in model.parameters())
+
+
+def test_what_a_pipe_gets(compared, folder: Path):
+    assert not re.search(r"[^\n\x20-\x7e]", compared.stdout)
+    lines = compared.stdout.splitlines()
+    assert lines[0] == "some: 200 training and 80 test images of 1x8x8, 10 classes"
+    assert [line for line in lines if line.removesuffix(":") in MODELS] == [f"{name}:" for name in MODELS]
+    content = json.loads((folder / "comparison.json").read_text())["models"]
+    for name, line in zip(MODELS, lines[-4:-1], strict=True):
+        found = content[name]
+        share = f"{found['accuracy']:.4f} ({found['correct']}/80)"
+        assert line == f"{name}: test accuracy {share}, {found['seconds']:.1f} s, {found['parameters']:,} parameters"
+    assert lines[-1] == f"runs, comparison.json and comparison.png in {folder}"
+
+
+def test_the_picture_shows_something(compared, folder: Path):
+    picture = matplotlib.image.imread(folder / "comparison.png")
+    assert picture.shape[:2] == (480, 1320)
+    for part in (picture[:, :660], picture[:, 660:]):
+        assert (part[..., :3].min(axis=2) < 0.9).mean() > 0.01
+
+
+def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
+    result = {"accuracy": 0.95, "correct": 19, "total": 20, "seconds": 12.34, "parameters": 12345, "epochs": []}
+    _compare._show({"ckn5": result, "lenet-ckn": {**result, "seconds": 1.0}})
+    lines = [line.split() for line in re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()]
+    assert lines == [
+        ["model", "test", "accuracy", "seconds", "parameters"],
+        ["ckn5", "0.9500", "(19/20)", "12.3", "12,345"],
+        ["lenet-ckn", "0.9500", "(19/20)", "1.0", "12,345"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["lenet"], "compare: argument MODEL expected two or more different ones, got lenet"),
+        (["lenet", "lenet"], "compare: argument MODEL expected two or more different ones, got lenet lenet"),
+        (["lenet", "resnet"], "train: argument model expected one of unsup-32-64"),
+        (["unsup-32-64", "unsup-64-256", "--epochs", "3"], "train: argument epochs expected nothing in mode"),
+        (["lenet", "ckn5", "--augment", "turn"], "train: argument augment expected one of crop-flip, got 'turn'"),
+        (["lenet", "ckn5", "--data", "nothing.npz"], "nothing.npz: expected an .npz file, got nothing"),
+    ],
+)
+def test_errors_are_one_sentence(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+):
+    monkeypatch.chdir(tmp_path)
+    result = invoke("compare", *arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {sentence}")
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_holds_something_is_not_touched(invoke: Invoke, archive: Path, tmp_path: Path):
+    (tmp_path / "notes").write_text("mine")
+    result = invoke("compare", "lenet", "lenet-ckn", "--data", archive, "--out", tmp_path)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(
+        f"error: {tmp_path}: expected a new or empty folder for the run, got one that holds"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["notes"]

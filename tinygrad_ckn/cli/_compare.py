@@ -1,0 +1,137 @@
+"""`tinygrad-ckn compare`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tinygrad_ckn import plots
+from tinygrad_ckn.cli._common import DataDir, Device, Threads, echo_dataset, limited_to, load_data, source_of
+from tinygrad_ckn.cli._display import Display
+from tinygrad_ckn.cli._options import (
+    Augment,
+    BatchSize,
+    Data,
+    Epochs,
+    Loss,
+    Lr,
+    Mirror,
+    Optimizer,
+    Patches,
+    Preprocess,
+    Seed,
+)
+from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.models import PRESETS
+from tinygrad_ckn.training import Result, atomic_write, loop
+from tinygrad_ckn.training.options import N_PATCHES, default_mode, resolve
+from tinygrad_ckn.training.run import make_folder
+
+
+def compare(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL", help=f"Two or more of {', '.join(PRESETS)}.")],
+    *,
+    data: Data = "digits",
+    data_dir: DataDir = None,
+    preprocess: Preprocess = None,
+    mirror: Mirror = None,
+    loss: Loss = "squared_hinge",
+    patches: Patches = N_PATCHES,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    optimizer: Optimizer = None,
+    lr: Lr = None,
+    augment: Augment = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the runs, new or empty; by default runs/TIME-DATA-compare.")
+    ] = None,
+    threads: Threads = None,
+) -> None:
+    """Train several networks on the same data with the same options, and show them side by side.
+
+    Each gets a run's folder OUT/MODEL, as from `train`, in its default mode: unsup-* are trained without labels for
+    their filters, and what is said of supervised training does not reach them.
+
+    OUT gets comparison.json (accuracy, seconds, parameters and epochs of each) and comparison.png.
+
+    For example:
+
+    tinygrad-ckn compare unsup-32-64 lenet-ckn lenet --epochs 20
+    """
+    if len(set(models)) != len(models) or len(models) < 2:
+        raise ConfigError(f"compare: argument MODEL expected two or more different ones, got {' '.join(models)}")
+    shared = {
+        "preprocessing": preprocess,
+        "mirrored": mirror,
+        "loss": loss,
+        "n_patches": patches,
+        "seed": seed,
+        "device": device,
+    }
+    descent = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "lr": lr, "augment": augment}
+    options = {name: {"model": name, **shared, **of_model} for name, of_model in _descents(models, descent).items()}
+    for of_model in options.values():
+        resolve(Path(data).stem, **of_model)  # refuses wrong options before the data are read
+    dataset = load_data(data, data_dir)
+    echo_dataset(dataset)
+    folder = make_folder(out, f"{dataset.name}-compare")
+    results: dict[str, dict[str, Any]] = {}
+    with limited_to(threads):
+        for name, of_model in options.items():
+            typer.echo(f"{name}:")
+            with Display() as display:
+                source = source_of(data, data_dir)
+                result = loop.train(dataset, **of_model, out=folder / name, source=source, report=display)
+            results[name] = _record(result)
+    content = {"data": {"name": dataset.name, **source_of(data, data_dir)}, "models": results}
+    atomic_write(folder / "comparison.json", (json.dumps(content, indent=2) + "\n").encode())
+    plots.comparison(results, folder / "comparison.png")
+    _show(results)
+    typer.echo(f"runs, comparison.json and comparison.png in {folder}")
+
+
+def _descents(models: Sequence[str], descent: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the options of descent for each model that descends; for all where none does, to be refused."""
+    descending = [name for name in models if default_mode(name) == "supervised"] or models
+    return {name: descent if name in descending else {} for name in models}
+
+
+def _record(result: Result) -> dict[str, Any]:
+    """Return what comparison.json says about a training."""
+    epochs = [record for record in result.run.records() if record["phase"] == "epoch"]
+    return {
+        "accuracy": result.accuracy,
+        "correct": result.correct,
+        "total": result.total,
+        "seconds": round(sum(result.seconds.values()), 3),
+        "parameters": sum(parameter.size for parameter in result.model.parameters()),
+        "epochs": epochs,
+    }
+
+
+def _show(results: dict[str, dict[str, Any]]) -> None:
+    """Print a table, or, in a pipe or file, a line for each model."""
+    rows = [
+        (name, f"{r['accuracy']:.4f} ({r['correct']}/{r['total']})", f"{r['seconds']:.1f}", f"{r['parameters']:,}")
+        for name, r in results.items()
+    ]
+    if not sys.stdout.isatty():
+        for name, accuracy, seconds, parameters in rows:
+            typer.echo(f"{name}: test accuracy {accuracy}, {seconds} s, {parameters} parameters")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("model", box=None)
+    for title in ("test accuracy", "seconds", "parameters"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False).print(table)

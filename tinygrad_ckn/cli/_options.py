@@ -1,0 +1,59 @@
+"""Options of a training that `train` and `compare` share."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+from tinygrad_ckn.cli._common import DATA_HELP
+from tinygrad_ckn.data import AUGMENTATIONS
+from tinygrad_ckn.models import Descent
+from tinygrad_ckn.models.classifier import LOSSES
+from tinygrad_ckn.models.preprocessing import PREPROCESSORS
+
+DESCENT = "Supervised training"
+
+Data: TypeAlias = Annotated[str, typer.Option(metavar="NAME|PATH", help=f"What to learn: {DATA_HELP}.")]
+Preprocess: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join((*PREPROCESSORS, "none")),
+        help="What images go through first; by default local_whitening for cifar10, none otherwise.",
+    ),
+]
+Mirror: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="features|scores|none",
+        help="What is the mean over each image and its mirror image, left to right; by default the features for "
+        "cifar10. scores takes half the time to fit.",
+    ),
+]
+Loss: TypeAlias = Annotated[str, typer.Option(metavar="|".join(LOSSES), help="Of the classifier.")]
+Patches: TypeAlias = Annotated[int, typer.Option(help="Patches for k-means in each layer, at most.")]
+Epochs: TypeAlias = Annotated[
+    int | None,
+    typer.Option(rich_help_panel=DESCENT, help=f"At most so many times through the images; default {Descent.epochs}."),
+]
+BatchSize: TypeAlias = Annotated[
+    int | None,
+    typer.Option(rich_help_panel=DESCENT, help=f"Images a step; default {Descent.batch_size}."),
+]
+Optimizer: TypeAlias = Annotated[
+    str | None,
+    typer.Option(rich_help_panel=DESCENT, metavar="sgd|adam", help=f"Default {Descent.optimizer}."),
+]
+Lr: TypeAlias = Annotated[
+    float | None,
+    typer.Option(rich_help_panel=DESCENT, help=f"Learning rate after the warm-up; default {Descent.lr:g}."),
+]
+Augment: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=DESCENT,
+        metavar="|".join(AUGMENTATIONS),
+        help="Shift each image by up to 4 pixels, mirror every other one.",
+    ),
+]
+Seed: TypeAlias = Annotated[int, typer.Option(help="Of everything random: the same seed gives the same model.")]

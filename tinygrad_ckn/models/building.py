@@ -1,0 +1,78 @@
+"""Networks of the right class, from a preset's name or from a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tinygrad_ckn.backend import Generator
+from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.models.ckn import CKN
+from tinygrad_ckn.models.cnn import CNN
+from tinygrad_ckn.models.presets import preset
+
+MODELS: dict[str, type[CKN | CNN]] = {"CKN": CKN, "CNN": CNN}
+
+
+def build(
+    name: str,
+    *,
+    in_channels: int,
+    image_size: int | Sequence[int],
+    n_classes: int,
+    preprocessing: Any = None,
+    mirrored: str | None = None,
+    rng: Generator | int | None = None,
+) -> CKN | CNN:
+    """Return an untrained network of a preset, a `CKN` or a `CNN`.
+
+    Parameters
+    ----------
+    name
+        One of `PRESETS`.
+    in_channels, image_size, n_classes, preprocessing, mirrored
+        As for `CKN`.
+    rng
+        Generator or seed of all initial weights.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        If there is no such preset, or it does not fit on the image.
+
+    Examples
+    --------
+    >>> build("lenet", in_channels=1, image_size=8, n_classes=10).layers[0].activation
+    'relu'
+    """
+    return MODELS[preset(name).model].preset(
+        name,
+        in_channels=in_channels,
+        image_size=image_size,
+        n_classes=n_classes,
+        preprocessing=preprocessing,
+        mirrored=mirrored,
+        rng=rng,
+    )
+
+
+def from_config(config: Mapping[str, Any]) -> CKN | CNN:
+    """Return an untrained network of the architecture that its `config()` tells, of the class that it names.
+
+    Raises
+    ------
+    ConfigError
+        If the class is unknown, or the configuration is not one that `config()` gives.
+
+    Examples
+    --------
+    >>> model = build("lenet", in_channels=1, image_size=8, n_classes=10)
+    >>> type(from_config(model.config())).__name__
+    'CNN'
+    """
+    kind = config.get("model") if isinstance(config, Mapping) else None
+    if kind not in MODELS:
+        raise ConfigError(
+            f"from_config: expected model as one of {', '.join(MODELS)}, got {kind!r}; is it of a newer version?"
+        )
+    return MODELS[kind].from_config(config)
