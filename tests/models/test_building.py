@@ -11,9 +11,9 @@ OPTIONS = {"in_channels": 1, "image_size": 8, "n_classes": 3}
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "unsup-512-8192"])  # too large to build often
 def test_the_class_is_that_of_the_preset(name: str) -> None:
-    model = build(name, **OPTIONS, preprocessing="standardize", mirrored=True, rng=1)
+    model = build(name, **OPTIONS, preprocessing="standardize", mirrored="features", rng=1)
     assert type(model) is {"CKN": CKN, "CNN": CNN}[PRESETS[name].model]
-    assert (model.in_channels, model.image_size, model.n_classes, model.mirrored) == (1, (8, 8), 3, True)
+    assert (model.in_channels, model.image_size, model.n_classes, model.mirrored) == (1, (8, 8), 3, "features")
     assert model.preprocessing is not None
     same = type(model).preset(name, **OPTIONS, rng=1)
     np.testing.assert_array_equal(model.layers[-1].weight.numpy(), same.layers[-1].weight.numpy())

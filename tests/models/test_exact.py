@@ -156,9 +156,9 @@ def test_options_of_a_layer_with_the_linear_kernel_whose_map_is_the_patch(option
     windows = layer.windows
     maps = ops.unfold(x, (2, 3), stride=windows.stride, padding=layer.padding, dilation=layer.dilation)
     maps = maps.reshape(3, -1, *windows.output_size((7, 6)))
-    if layer.pooling == "gaussian":
+    if layer.pooling.name == "gaussian":
         maps = ops.gaussian_pool2d(maps, layer.subsampling)
-    if layer.pooling == "average":
+    if layer.pooling.name == "average":
         maps = ops.avg_pool2d(maps, options["subsampling"])
     features = maps.reshape(3, -1)
     np.testing.assert_allclose(exact_kernel([layer], x), features @ features.T, rtol=1e-12)

@@ -69,7 +69,7 @@ def test_a_checkpoint_is_written_each_epoch_and_removed_at_the_end(
 
     train(few_digits, **FAST, epochs=3, out=tmp_path, report=look)
     assert epochs == [1, 2, 3]
-    assert names(tmp_path) == {"config.json", "metrics.jsonl", "model.safetensors"}
+    assert names(tmp_path) == {"config.json", "metrics.jsonl", "model.safetensors", "filters.png"}
 
 
 def test_an_unsupervised_training_writes_no_checkpoint(few_digits: Dataset, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_training_starts_again_where_one_ended_with_nan(
     with pytest.raises(GradientError):
         train(few_digits, **FAST, augment="crop-flip", out=tmp_path / "run")
     result = train(few_digits, n_patches=1000, out=tmp_path / "run")
-    assert names(tmp_path / "run") == {"config.json", "metrics.jsonl", "model.safetensors"}
+    assert names(tmp_path / "run") == {"config.json", "metrics.jsonl", "model.safetensors", "filters.png"}
     assert [record["phase"] for record in result.run.records()] == ["filters", "filters", "classifier", "test"]
 
 
@@ -125,7 +125,7 @@ def test_a_training_starts_again_where_one_was_broken_off(few_digits: Dataset, t
         load_model(tmp_path / "checkpoint.safetensors").accuracy(few_digits.test.images, few_digits.test.labels) > 0.5
     )
     train(few_digits, **FAST, epochs=1, out=tmp_path)
-    assert names(tmp_path) == {"config.json", "metrics.jsonl", "model.safetensors"}
+    assert names(tmp_path) == {"config.json", "metrics.jsonl", "model.safetensors", "filters.png"}
 
 
 @pytest.mark.parametrize("scheme", ["joint", "alternating"])
