@@ -210,13 +210,18 @@ class _Winograd(_Geometry):
         self.filter = Winograd.of(z, windows.output_size(size))
         super().__init__(z, windows, size, self.filter.padded, last=True)
         self.shift = shift
+        self.longest = float(xp.sqrt(xp.square(z).sum(axis=(1, 2, 3)).max()))
 
     def prepared(self, padded: Any, inverses: Any) -> Any:
         return self.filter.transformed(padded)
 
     def products(self, prepared: Any, inverses: Any, i: int, out: Any) -> None:
         self.filter.filtered(prepared, i, out)
-        _scale(out, inverses, self.shift)
+        _scale(out, inverses, 0)
+        # The rounding is that of the largest numbers in a tile; for a patch far smaller it is far beyond |z| |x|.
+        xp.clip(out, -self.longest, self.longest, out=out)
+        if self.shift:
+            out += self.shift
 
     def before_pull(self) -> None:
         _ = self.filter.turned
