@@ -67,6 +67,17 @@ def test_classes_that_can_be_learned_are_learned(folder, challenge, end):
     assert {row.split(",")[1] for row in rows} == {"3", "7"}
 
 
+def test_both_files_are_scaled_by_the_range_of_the_training_images_and_labels_are_numbered(folder):
+    train, test = (np.loadtxt(folder / name, delimiter=",").reshape(-1, 3, 8, 8) for name in ("Xtr.csv", "Xte.csv"))
+    read = runpy.run_path(str(SCRIPT))["read"]
+    split, others, classes = read(folder / "Xtr.csv", folder / "Ytr.csv", folder / "Xte.csv", (3, 8, 8))
+    scale = train.max() - train.min()
+    np.testing.assert_allclose(split.images, (train - train.min()) / scale, atol=1e-6)
+    np.testing.assert_allclose(others, (test - train.min()) / scale, atol=1e-6)
+    np.testing.assert_array_equal(classes[split.labels], load_labels(folder / "Ytr.csv"))
+    assert split.labels.max() == 1
+
+
 def test_a_seed_gives_the_same_predictions_and_scale_and_offset_hardly_matter(folder, challenge):
     _, output, _ = challenge("--preset", "unsup-32-64", "--seed", "5")
     first = (folder / "Yte.csv").read_bytes()
