@@ -1,4 +1,4 @@
-"""The examples of README.md and docs/sklearn.md run, and print what is said there."""
+"""The examples of README.md and of the tutorials in docs/ run, and print what is said there."""
 
 import contextlib
 import io
@@ -30,10 +30,12 @@ def test_examples_print_what_they_say(code, output):
     assert printed(code, README, {}) == output
 
 
-def test_the_tutorial_prints_what_it_says_from_beginning_to_end():
-    path = ROOT / "docs" / "sklearn.md"
+@pytest.mark.parametrize(("tutorial", "count"), [("sklearn.md", 3), ("challenge.md", 6)])
+def test_a_tutorial_prints_what_it_says_from_beginning_to_end(tutorial, count, tmp_path, monkeypatch):
+    path = ROOT / "docs" / tutorial
     names: dict[str, object] = {}
-    assert len(examples(path)) == path.read_text().count("```python") == 3
+    monkeypatch.chdir(tmp_path)  # files that it writes
+    assert len(examples(path)) == path.read_text().count("```python") == count
     for code, output in examples(path):
         assert printed(code, path, names) == output
 

@@ -1,6 +1,7 @@
 """Data sets: the embedded digits, IDX files (MNIST, Fashion-MNIST), CIFAR-10, and a user's own .npz and CSV files."""
 
 from tinygrad_ckn.data.augment import AUGMENTATIONS, crop_flip
+from tinygrad_ckn.data.challenge import load_labels, load_pixels, save_labels
 from tinygrad_ckn.data.cifar import load_cifar10
 from tinygrad_ckn.data.dataset import Dataset, Split, batches, split_off
 from tinygrad_ckn.data.digits import load_digits
@@ -21,8 +22,11 @@ __all__ = [
     "load_fashion_mnist",
     "load_idx",
     "load_images",
+    "load_labels",
     "load_npz",
+    "load_pixels",
     "load_test",
     "read_idx",
+    "save_labels",
     "split_off",
 ]

@@ -1,11 +1,11 @@
-"""Images from a CSV file: one flattened image a row, cells separated by commas.
+"""Images, or labels, from a CSV file: one flattened image a row, or an Id and a label; cells separated by commas.
 
 The convention, which the files of Kaggle and OpenML follow too:
 
 * A first line whose first cell is not a number is a header. Labels are the first column, named `label` in a header.
 * Pixels follow in the order (C, H, W). A comma at the end of a line, blank lines and a byte order mark are tolerated.
 * Where every pixel is written as a whole number, pixels are 0..255 and are divided by 255; as soon as one has a
-  decimal point or an exponent, all are taken as they are.
+  decimal point or an exponent, all are taken as they are. A reader may ask for them as they are in any case.
 
 Rows and columns in messages count from 1, the header and blank lines included, as a spreadsheet counts them.
 """
@@ -24,7 +24,7 @@ Shape = tuple[int, int, int]  # (C, H, W)
 
 
 def read_csv(
-    path: Path, *, labelled: bool, image_shape: Shape | None = None
+    path: Path, *, labelled: bool, image_shape: Shape | None = None, as_they_are: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
     """Read images, and labels where there are any.
 
@@ -36,6 +36,8 @@ def read_csv(
         True: the first column holds labels. False: only where a header says so.
     image_shape : tuple[int, int, int], optional
         (C, H, W); inferred as a square of 1 or 3 channels when None.
+    as_they_are : bool
+        True: whole pixels may be of any size and are not divided.
 
     Returns
     -------
@@ -65,14 +67,33 @@ def read_csv(
             f"{path}, row {next(iter(rows))}: expected {len(header)} columns as in the header, got {values.shape[1]}"
         )
     first_pixel = 1 if labelled else 0
-    labels = _labels(values[:, 0], rows, path) if labelled else None
+    labels = _labels(values, 0, rows, path) if labelled else None
     pixels = np.ascontiguousarray(values[:, first_pixel:])  # (n, C * H * W)
     shape = _image_shape(pixels.shape[1], image_shape, path)
     _check_cells(~np.isfinite(pixels), first_pixel, rows, path, "a finite number")
-    if all(_is_whole(row.partition(",")[2] if labelled else row) for row in rows.values()):
+    if not as_they_are and all(_is_whole(row.partition(",")[2] if labelled else row) for row in rows.values()):
         _check_cells((pixels < 0) | (pixels > 255), first_pixel, rows, path, "a whole pixel 0 .. 255")
         pixels /= 255
     return pixels.reshape(-1, *shape), labels
+
+
+def read_numbered_labels(path: Path) -> NDArray[np.int64]:
+    """Return the labels (n,) of a file whose rows are an Id, 1, 2, ... in order, and a label; a header is left out.
+
+    Raises
+    ------
+    DataError
+        With the row and column: for another number of columns, other Ids, labels that are not class numbers.
+    """
+    rows = _numbered_rows(path)
+    _take_header(rows)
+    if not rows:
+        raise DataError(f"{path}: expected at least one row of an Id and a label, got none")
+    values = _parse(rows, path)  # (n, columns)
+    if values.shape[1] != 2:
+        raise DataError(f"{path}, row {next(iter(rows))}: expected 2 columns, an Id and a label, got {values.shape[1]}")
+    _check_cells(values[:, :1] != np.arange(1, len(rows) + 1)[:, np.newaxis], 0, rows, path, "the Ids 1, 2, 3, ...")
+    return _labels(values, 1, rows, path)
 
 
 def _numbered_rows(path: Path) -> dict[int, str]:
@@ -117,11 +138,12 @@ def _explain(rows: dict[int, str], path: Path) -> str | None:
     return None
 
 
-def _labels(column: NDArray[np.float32], rows: dict[int, str], path: Path) -> NDArray[np.int64]:
-    """Return the first column as class numbers."""
-    wrong = ~((column >= 0) & (column < MAX_CLASSES) & (column == np.floor(column)))  # a NaN is wrong too
-    _check_cells(wrong[:, np.newaxis], 0, rows, path, f"a label 0 .. {MAX_CLASSES - 1}")
-    return column.astype(np.int64)
+def _labels(values: NDArray[np.float32], column: int, rows: dict[int, str], path: Path) -> NDArray[np.int64]:
+    """Return a column as class numbers."""
+    labels = values[:, column]
+    wrong = ~((labels >= 0) & (labels < MAX_CLASSES) & (labels == np.floor(labels)))  # a NaN is wrong too
+    _check_cells(wrong[:, np.newaxis], column, rows, path, f"a label 0 .. {MAX_CLASSES - 1}")
+    return labels.astype(np.int64)
 
 
 def _check_cells(wrong: NDArray[np.bool_], first_column: int, rows: dict[int, str], path: Path, expected: str) -> None:

@@ -1,0 +1,114 @@
+"""The files of a course's challenge: images without labels, labels in a file of their own, predictions to hand in.
+
+Images are rows of pixels as `tinygrad_ckn.data._csv` has them. Labels and predictions are rows of an Id and a class
+number under the header `Id,Prediction`, as Kaggle asks for them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_ckn.data._arrays import as_labels
+from tinygrad_ckn.data._csv import read_csv, read_numbered_labels
+from tinygrad_ckn.data._files import PathLike, existing_file
+
+HEADER = "Id,Prediction"
+
+
+def load_pixels(path: PathLike, *, image_shape: tuple[int, int, int] | None = None) -> NDArray[np.float32]:
+    """Read the images of a CSV file with their pixels as they are written: of any sign and scale, never divided.
+
+    `load_images` divides whole pixels by 255, file by file. Images that were centred or scaled before need this one,
+    and so do two files, of which one may hold whole numbers only.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A row is an image, in the order (C, H, W); a header, and a comma at the end of a line, are left out. A label
+        column is left out where the header names it `label`.
+    image_shape : tuple[int, int, int], optional
+        (C, H, W); inferred as a square of 1 or 3 channels when None.
+
+    Returns
+    -------
+    NDArray[np.float32], shape (n, C, H, W)
+        C-contiguous and finite.
+
+    Raises
+    ------
+    DataError
+        With the row and column: for ragged rows, cells that are no finite numbers, widths that are no image.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "Xtr.csv")
+    ...     _ = path.write_text("-1,0,3,300,")
+    ...     load_pixels(path).tolist()
+    [[[[-1.0, 0.0], [3.0, 300.0]]]]
+    """
+    return read_csv(
+        existing_file(path, "a CSV file of pixels"), labelled=False, image_shape=image_shape, as_they_are=True
+    )[0]
+
+
+def load_labels(path: PathLike) -> NDArray[np.int64]:
+    """Read a CSV file of labels: rows of an Id, 1, 2, ... in order, and a class number from 0.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        With or without a header.
+
+    Returns
+    -------
+    NDArray[np.int64], shape (n,)
+
+    Raises
+    ------
+    DataError
+        With the row and column: for another number of columns, other Ids, labels that are not class numbers.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_labels(f"{folder}/Ytr.csv", np.array([7, 0, 7]))
+    ...     load_labels(f"{folder}/Ytr.csv")
+    array([7, 0, 7])
+    """
+    return read_numbered_labels(existing_file(path, "a CSV file of labels"))
+
+
+def save_labels(path: PathLike, labels: NDArray[np.integer]) -> None:
+    """Write labels as `load_labels` reads them: the header `Id,Prediction`, then Ids from 1 with a label each.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file, which is written anew.
+    labels : NDArray[np.integer], shape (n,)
+        Class numbers from 0, in the order of the images.
+
+    Raises
+    ------
+    DataError
+        If labels are not class numbers.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "Yte.csv")
+    ...     save_labels(path, np.array([7, 0]))
+    ...     print(path.read_text(), end="")
+    Id,Prediction
+    1,7
+    2,0
+    """
+    rows = (f"{i},{label}" for i, label in enumerate(as_labels(labels, "save_labels: argument labels"), start=1))
+    Path(path).write_text("\n".join((HEADER, *rows)) + "\n", encoding="utf-8", newline="\n")
