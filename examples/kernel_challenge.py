@@ -102,7 +102,7 @@ def main(
     preset: Annotated[
         str | None, typer.Option(metavar="PRESET", help=f"One of {', '.join(PRESETS)}; {DEFAULT} by default.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help=f"As --preset {QUICK}: a few minutes less.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help=f"A smaller network, as --preset {QUICK}.")] = False,
     patches: Annotated[
         int, typer.Option(help="Patches that filters are learned from in each layer, at most.")
     ] = 100_000,
