@@ -151,4 +151,4 @@ def test_bad_paths_get_one_sentence_before_anything_is_fitted(folder, challenge,
 def test_an_unknown_preset_gets_one_sentence(challenge):
     status, _, errors = challenge("--preset", "alexnet")
     assert status == 1
-    assert errors.startswith("error: CKN.preset: expected one of unsup-32-64, ")
+    assert errors.startswith("error: preset: expected one of unsup-32-64, ")
