@@ -10,7 +10,7 @@ import pytest
 
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.models import CKN, CKNLayer, Descent, LinearFit, Progress
-from tinygrad_ckn.models.descent import descend
+from tinygrad_ckn.models.descending import descend
 from tinygrad_ckn.models.kernels import (
     ArcCosine0,
     ArcCosine1,

@@ -11,12 +11,12 @@ from tinygrad_ckn.models import fitting
 from tinygrad_ckn.models.classifier import check_objective
 from tinygrad_ckn.models.descent import Descent
 from tinygrad_ckn.models.layer import CKNLayer
-from tinygrad_ckn.models.network import Network
+from tinygrad_ckn.models.learner import Learner
 from tinygrad_ckn.models.nystrom import factors
 from tinygrad_ckn.models.progress import Progress, quiet
 
 
-class CKN(Network):
+class CKN(Learner):
     """A convolutional kernel network for images of one size (Mairal 2016, arXiv 1605.06265).
 
     Parameters

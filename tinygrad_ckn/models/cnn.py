@@ -14,8 +14,8 @@ from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.models import fitting
 from tinygrad_ckn.models.descent import Descent
-from tinygrad_ckn.models.layer import check_floating
-from tinygrad_ckn.models.network import Network
+from tinygrad_ckn.models.inputs import check_floating
+from tinygrad_ckn.models.learner import Learner
 from tinygrad_ckn.models.pooling import Pooling
 from tinygrad_ckn.models.progress import Progress, quiet
 from tinygrad_ckn.nn import Conv2d, Module, Parameter
@@ -145,7 +145,7 @@ class ConvLayer(Module):
         return f"{self.activation}, subsampling {subsampling}"
 
 
-class CNN(Network):
+class CNN(Learner):
     """A convolutional neural network for images of one size, to compare a CKN with.
 
     Parameters

@@ -21,7 +21,8 @@ from tinygrad_ckn.backend import Namespace, asarray, is_array, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.ckn import CKN
-from tinygrad_ckn.models.layer import CKNLayer, check_floating
+from tinygrad_ckn.models.inputs import check_floating
+from tinygrad_ckn.models.layer import CKNLayer
 from tinygrad_ckn.modes import no_grad
 from tinygrad_ckn.ops._windows import Windows
 from tinygrad_ckn.ops.ckn_map import lengths

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_ckn.backend import Generator, xp_of
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.classifier import LinearFit, fit_linear
-from tinygrad_ckn.models.descent import Descent, descend, hold_out
+from tinygrad_ckn.models.descending import descend
+from tinygrad_ckn.models.descent import Descent, hold_out
 from tinygrad_ckn.models.encoding import MEMORY, in_blocks, room_for
 from tinygrad_ckn.models.kmeans import spherical_kmeans
 from tinygrad_ckn.models.patches import sample_patches

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_ckn.backend import CPU, Shape, asarray, is_array
-from tinygrad_ckn.errors import DataError, ShapeError
+from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.models.layer import check_floating
 from tinygrad_ckn.tensor import Tensor
+
+
+def check_floating(owner: str, images: Any) -> None:
+    """Raise a DTypeError if images are of an integer dtype: their scale would be another than that of [0, 1]."""
+    if raw(images).dtype.kind in "iu":
+        raise DTypeError(
+            f"{owner}: expected images of dtype float32 or float64, got {images.dtype}; divide them by 255, or as the "
+            "training images were, and pass float32"
+        )
 
 
 def check_images(x: Any, expected: Shape, owner: str) -> Any:

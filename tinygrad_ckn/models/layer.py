@@ -17,11 +17,12 @@ from typing import Any
 from tinygrad_ckn import ops
 from tinygrad_ckn.backend import CPU, Generator, asarray, is_whole
 from tinygrad_ckn.backend import rng as generator
-from tinygrad_ckn.errors import ConfigError, DTypeError, ShapeError
+from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import raw
+from tinygrad_ckn.models.inputs import check_floating
 from tinygrad_ckn.models.kernels import Exponential, Kernel
 from tinygrad_ckn.models.kernels import kernel as kernel_of
-from tinygrad_ckn.models.nystrom import factors
+from tinygrad_ckn.models.nystrom import Kept, factors
 from tinygrad_ckn.models.pooling import Pooling
 from tinygrad_ckn.modes import modes
 from tinygrad_ckn.nn import Module, Parameter, Sphere, init
@@ -30,15 +31,6 @@ from tinygrad_ckn.ops.ckn_map import composed
 from tinygrad_ckn.ops.pool import Subsampling
 
 CONVENTIONS = ("inside", "outside")
-
-
-def check_floating(owner: str, images: Any) -> None:
-    """Raise a DTypeError if images are of an integer dtype: their scale would be another than that of [0, 1]."""
-    if raw(images).dtype.kind in "iu":
-        raise DTypeError(
-            f"{owner}: expected images of dtype float32 or float64, got {images.dtype}; divide them by 255, or as the "
-            "training images were, and pass float32"
-        )
 
 
 class CKNLayer(Module):
@@ -142,7 +134,7 @@ class CKNLayer(Module):
         self.centre = Parameter(centre) if centred else None
         initial = self.kernel.initial_parameters()
         self.kernel_parameters = {name: Parameter(CPU.xp.asarray(value, dtype)) for name, value in initial.items()}
-        self._factors: tuple[Any, Any] | None = None  # and the state of the parameters that they are of
+        self.kept = Kept()
 
     def forward(self, x: Any, factors: Sequence[Any] | None = None) -> Any:
         """Return the map of images (N, C, H, W); factors are those of `nystrom.factors`, or None: computed here."""
@@ -250,28 +242,12 @@ class CKNLayer(Module):
     @property
     def fixed(self) -> bool:
         """Whether the factors stay what they are until a parameter changes."""
-        return not (self.training or (modes.recording and any(p.requires_grad for p in self._behind_factors)))
+        return not (self.training or (modes.recording and any(p.requires_grad for p in self.behind_factors)))
 
     @property
-    def _behind_factors(self) -> list[Parameter]:
+    def behind_factors(self) -> list[Parameter]:
+        """The parameters that the factors depend on."""
         return [self.weight, *self.kernel_parameters.values()]
-
-    def _state_behind(self) -> list[Any]:
-        return [(p.data, p.version) for p in self._behind_factors]
-
-    def kept(self) -> Any:
-        """Return the factors that were kept, if they are still those of the filters."""
-        if self._factors is None or not self.fixed:
-            return None
-        state, found = self._factors
-        now = self._state_behind()
-        same = all(a is b and i == j for (a, i), (b, j) in zip(state, now, strict=True))
-        return found if same else None
-
-    def keep(self, found: Sequence[Any]) -> None:
-        """Keep factors for as long as they are those of the filters."""
-        if self.fixed:
-            self._factors = self._state_behind(), [raw(factor) for factor in found]
 
     def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return (Ho, Wo) for images of size (H, W).

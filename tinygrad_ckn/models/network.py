@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from tinygrad_ckn.backend import Generator, is_whole, xp_of
 from tinygrad_ckn.backend import rng as generator
-from tinygrad_ckn.errors import CKNError, ConfigError, DataError
+from tinygrad_ckn.errors import CKNError, ConfigError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.models import fitting
-from tinygrad_ckn.models.classifier import LinearFit
-from tinygrad_ckn.models.encoding import MEMORY, in_blocks
-from tinygrad_ckn.models.inputs import check_images, check_labels
+from tinygrad_ckn.models.encoding import in_blocks
+from tinygrad_ckn.models.inputs import check_images
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.models.preprocessing import preprocessing as preprocessing_of
 from tinygrad_ckn.models.preprocessor import Preprocessor
 from tinygrad_ckn.models.presets import preset as preset_of
-from tinygrad_ckn.models.progress import Progress, quiet
 from tinygrad_ckn.modes import modes
 from tinygrad_ckn.nn import Linear, Module
 from tinygrad_ckn.ops._windows import pair
@@ -266,91 +263,6 @@ class Network(Module):
             If they are integers.
         """
         return self.scores(images).argmax(axis=1)
-
-    def accuracy(self, images: Any, labels: Any) -> float:
-        """Return the share of images whose predicted class is the label.
-
-        Raises
-        ------
-        DataError
-            If there are no images, or labels are not one class number for each.
-        """
-        return float((self.predict(images) == self.labels(labels, len(images))).mean())
-
-    def labels(self, labels: Any, n: int) -> Any:
-        """Return labels, checked: n >= 1 integers (n,) from 0 to n_classes - 1.
-
-        Raises
-        ------
-        DataError
-            If they are not.
-        """
-        return check_labels(labels, n, self.n_classes, type(self).__name__)
-
-    def training_set(self, images: Any, labels: Any) -> tuple[Any, Any]:
-        """Return images and labels as arrays, checked.
-
-        Raises
-        ------
-        ShapeError, DataError
-            If the images are not of the model's size, there are none, or the labels are not of two classes at least.
-        """
-        array = self.training_images(images)
-        y = self.labels(labels, len(array))
-        if int(y.min()) == int(y.max()):
-            raise DataError(
-                f"{type(self).__name__}: expected labels of at least two classes to train on, got only class {y[0]}"
-            )
-        return array, y
-
-    def training_images(self, images: Any) -> Any:
-        """Return images as an array, checked: of the model's size, one at least.
-
-        Raises
-        ------
-        ShapeError, DataError
-            If they are not.
-        """
-        array = raw(self.images(images))
-        if not len(array):
-            raise DataError(f"{type(self).__name__}: expected at least one image to train on, got none")
-        return array
-
-    def fit_preprocessing(self, images: Any) -> Any:
-        """Fit the preprocessing on training images (N, C, H, W), and return what it makes of them."""
-        array = self.training_images(images)
-        if self.preprocessing is not None:
-            self.preprocessing.fit(array)
-        return self.preprocess(array)
-
-    def fit_classifier(
-        self,
-        images: Any,
-        labels: Any,
-        *,
-        loss: str = "cross_entropy",
-        l2: float | None = None,
-        iterations: int = 30,
-        memory: int = MEMORY,
-        rng: Generator | int | None = None,
-        report: Callable[[Progress], None] = quiet,
-    ) -> LinearFit:
-        """Fit the linear classifier on the features of images; arguments as for `models.classifier.fit_linear`.
-
-        Features of more than `memory` bytes, 8 GiB by default, go to a temporary file while it is fitted.
-        """
-        array, y = self.training_set(images, labels)
-        return fitting.fit_classifier(
-            self,
-            self.preprocess(array),
-            y,
-            loss=loss,
-            l2=l2,
-            iterations=iterations,
-            memory=memory,
-            rng=generator(rng),
-            report=report,
-        )
 
     def config(self) -> dict[str, Any]:
         """Return what `from_config` needs to build this architecture again, as JSON takes it."""

@@ -10,6 +10,7 @@ from tinygrad_ckn.backend import asarray, xp_of
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.modes import no_grad
+from tinygrad_ckn.nn import Parameter
 
 if TYPE_CHECKING:
     from tinygrad_ckn.models.layer import CKNLayer
@@ -17,9 +18,30 @@ if TYPE_CHECKING:
 _BLOCK = 2**22  # elements of a map of patches held at a time
 
 
+class Kept:
+    """Factors that were computed, for as long as the parameters that they depend on stay what they are."""
+
+    def __init__(self) -> None:
+        self._found: Sequence[Any] | None = None
+        self._of: list[tuple[Any, int]] = []  # array and version of each parameter
+
+    def get(self, parameters: Sequence[Parameter]) -> Sequence[Any] | None:
+        """Return the factors, if they are those of the parameters."""
+        now = [(p.data, p.version) for p in parameters]
+        same = len(now) == len(self._of) and all(
+            a is b and i == j for (a, i), (b, j) in zip(now, self._of, strict=True)
+        )
+        return self._found if same else None
+
+    def put(self, parameters: Sequence[Parameter], found: Sequence[Any]) -> None:
+        """Keep the factors of the parameters."""
+        self._of = [(p.data, p.version) for p in parameters]
+        self._found = [raw(factor) for factor in found]
+
+
 def factors(layers: Sequence[CKNLayer]) -> list[Sequence[Any]]:
     """Return the factors (p/G, p/G) of each layer, one a group; those of a size in one stack: the threads share it."""
-    found: list[Any] = [layer.kept() for layer in layers]
+    found: list[Any] = [layer.kept.get(layer.behind_factors) if layer.fixed else None for layer in layers]
     stacks: dict[tuple[Any, ...], list[int]] = {}
     for i, layer in enumerate(layers):
         if found[i] is None:
@@ -32,7 +54,8 @@ def factors(layers: Sequence[CKNLayer]) -> list[Sequence[Any]]:
         for i in numbers:
             found[i] = [roots[start + group] for group in range(layers[i].groups)]
             start += layers[i].groups
-            layers[i].keep(found[i])
+            if layers[i].fixed:
+                layers[i].kept.put(layers[i].behind_factors, found[i])
     return found
 
 

@@ -11,7 +11,7 @@ from tinygrad_ckn.backend import CPU, Shape, is_whole, xp_of
 from tinygrad_ckn.blockwise import map_blocks
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.models.layer import check_floating
+from tinygrad_ckn.models.inputs import check_floating
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.modes import modes
 from tinygrad_ckn.nn import Module
