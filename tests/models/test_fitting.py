@@ -92,8 +92,16 @@ def test_images_without_enough_patches_are_refused() -> None:
 def test_images_with_nan_are_refused() -> None:
     broken = images.copy()
     broken[3] = math.nan
-    with pytest.raises(DataError, match="expected finite numbers, got NaN or infinity; look at the images"):
-        small().fit_unsupervised(broken, n_patches=10_000)
+    for use in (lambda: small().fit_unsupervised(broken, n_patches=10_000), lambda: small().predict(broken)):
+        with pytest.raises(
+            DataError, match="CKN: expected images of finite numbers, got NaN or infinity in image 3; leave it out"
+        ):
+            use()
+
+
+def test_a_descent_of_another_kind_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"fit: argument descent expected a models.Descent or None, got 5"):
+        small().fit(images, labels, descent=5, n_patches=500)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])

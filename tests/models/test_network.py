@@ -97,7 +97,7 @@ def test_a_preprocessing_that_changes_the_channels_is_counted_in() -> None:
 
 
 def test_an_unknown_preprocessing_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"one of the names chain, gradient_map, .*, got 'whiten'"):
+    with pytest.raises(ConfigError, match=r"one of the names gradient_map, .*, got 'whiten'"):
         small(preprocessing="whiten")
 
 

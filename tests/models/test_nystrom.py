@@ -82,5 +82,7 @@ def test_patches_that_do_not_fit_are_refused() -> None:
     layer = CKNLayer(2, 5, 2)
     with pytest.raises(ShapeError, match=r"CKNLayer.embed: expected patches of shape \(n, 8\), got \(3, 7\)"):
         nystrom_error(layer, np.ones((3, 7)))
+    with pytest.raises(DataError, match="argument patches expected finite numbers, got NaN or infinity"):
+        nystrom_error(layer, np.full((3, 8), np.nan))
     with pytest.raises(DataError, match="argument patches expected some that are not zero, got none"):
         nystrom_error(layer, np.zeros((3, 8)))

@@ -10,7 +10,7 @@ from tinygrad_ckn.cli._common import DATA_HELP
 from tinygrad_ckn.data import AUGMENTATIONS
 from tinygrad_ckn.models import Descent
 from tinygrad_ckn.models.classifier import LOSSES
-from tinygrad_ckn.models.preprocessing import PREPROCESSORS
+from tinygrad_ckn.models.preprocessing import NAMES
 
 DESCENT = "Supervised training"
 
@@ -18,7 +18,7 @@ Data: TypeAlias = Annotated[str, typer.Option(metavar="NAME|PATH", help=f"What t
 Preprocess: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        metavar="|".join((*PREPROCESSORS, "none")),
+        metavar="|".join((*NAMES, "none")),
         help="What images go through first; by default local_whitening for cifar10, none otherwise.",
     ),
 ]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_ckn.backend import Generator, xp_of
+from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.classifier import LinearFit, fit_linear
 from tinygrad_ckn.models.descending import descend
@@ -120,6 +121,8 @@ def fit_labelled(
     What the descent holds out is not seen by the classifier that it starts from either; with `from_zero`, a joint
     descent starts from a classifier of zeros.
     """
+    if not isinstance(descent, Descent | None):
+        raise ConfigError(f"fit: argument descent expected a models.Descent or None, got {descent!r}")
     if descent is not None:
         rest, aside = hold_out(len(images), descent.validation, rng)
         xp = xp_of(images)

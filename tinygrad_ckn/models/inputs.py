@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_ckn.backend import CPU, Shape, asarray, is_array
+from tinygrad_ckn.backend import CPU, Shape, asarray, is_array, xp_of
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.tensor import Tensor
 
 
 def check_floating(owner: str, images: Any) -> None:
-    """Raise a DTypeError if images are of an integer dtype: their scale would be another than that of [0, 1]."""
-    if raw(images).dtype.kind in "iu":
+    """Raise a DTypeError if images are not floating: the scale of integers would be another than that of [0, 1]."""
+    if raw(images).dtype.kind == "c":
+        raise DTypeError(
+            f"{owner}: expected images of real numbers, got {images.dtype}; pass .real or both as channels"
+        )
+    if raw(images).dtype.kind != "f":
         raise DTypeError(
             f"{owner}: expected images of dtype float32 or float64, got {images.dtype}; divide them by 255, or as the "
             "training images were, and pass float32"
         )
+
+
+def check_finite(images: Any, owner: str) -> None:
+    """Raise a DataError if there is NaN or infinity in images (N, ...)."""
+    array = raw(images)
+    finite = xp_of(array).isfinite(array).all(axis=tuple(range(1, array.ndim)))
+    if not bool(finite.all()):
+        bad = int(finite.argmin())
+        raise DataError(f"{owner}: expected images of finite numbers, got NaN or infinity in image {bad}; leave it out")
 
 
 def check_images(x: Any, expected: Shape, owner: str) -> Any:

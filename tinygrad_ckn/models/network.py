@@ -12,7 +12,7 @@ from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import CKNError, ConfigError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.encoding import in_blocks
-from tinygrad_ckn.models.inputs import check_images
+from tinygrad_ckn.models.inputs import check_finite, check_images
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.models.preprocessing import preprocessing as preprocessing_of
 from tinygrad_ckn.models.preprocessor import Preprocessor
@@ -178,8 +178,11 @@ class Network(Module):
             If they are not of shape (N, C, H, W) with this model's C, H and W.
         DTypeError
             If they are integers, which are not scaled as the training images were.
+        DataError
+            If there is NaN or infinity in them.
         """
         x = self._checked(x)
+        check_finite(x, type(self).__name__)
         return x if x.dtype == self.dtype else x.astype(self.dtype)
 
     def _checked(self, x: Any) -> Any:

@@ -77,7 +77,7 @@ def nystrom_error(layer: CKNLayer, patches: Any) -> float:
     ShapeError
         If the patches are not of the layer's size.
     DataError
-        If they are all zero.
+        If they are all zero, or not finite.
 
     Examples
     --------
@@ -89,6 +89,8 @@ def nystrom_error(layer: CKNLayer, patches: Any) -> float:
     """
     array = asarray(raw(patches), dtype=layer.weight.dtype, device=layer.weight.device)
     xp = xp_of(array)
+    if not bool(xp.isfinite(array).all()):
+        raise DataError("nystrom_error: argument patches expected finite numbers, got NaN or infinity; leave them out")
     kept = whole = 0.0
     step = max(1, _BLOCK // layer.n_filters)
     with no_grad():

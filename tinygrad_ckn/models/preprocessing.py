@@ -77,6 +77,9 @@ PREPROCESSORS: dict[str, type[Preprocessor]] = {
 }
 
 
+NAMES = tuple(name for name in PREPROCESSORS if name != Chain.name)  # of those that need no arguments
+
+
 def preprocessing(spec: Preprocessor | str | Mapping[str, Any] | Sequence[Any] | None) -> Preprocessor | None:
     """Return a preprocessor from itself, its name, its `config()`, or a sequence of those: a Chain. None gives None.
 
@@ -105,7 +108,7 @@ def _made(spec: Any) -> Preprocessor:
     kind = PREPROCESSORS.get(name) if isinstance(name, str) else None
     if kind is None or not _takes(kind, options):
         raise ConfigError(
-            f"preprocessing: expected a Preprocessor, a sequence, or one of the names {', '.join(PREPROCESSORS)}, with "
+            f"preprocessing: expected a Preprocessor, a sequence, or one of the names {', '.join(NAMES)}, with "
             f"its arguments, got {spec!r}"
         )
     return kind(**options)

@@ -11,7 +11,7 @@ from tinygrad_ckn.data import AUGMENTATIONS
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import PRESETS, Descent
 from tinygrad_ckn.models.classifier import LOSSES
-from tinygrad_ckn.models.preprocessing import PREPROCESSORS
+from tinygrad_ckn.models.preprocessing import NAMES
 
 MODES = ("unsupervised", "supervised")
 N_PATCHES = 200_000
@@ -68,7 +68,7 @@ def resolve(
         "unsupervised" (k-means filters, then the classifier) or "supervised" (then everything by descent); see
         `default_mode`. A CNN is supervised, and its filters start at random.
     preprocessing
-        One of `models.preprocessing.PREPROCESSORS`, or "none"; by default "local_whitening" for CIFAR-10, else none.
+        One of `models.preprocessing.NAMES`, or "none"; by default "local_whitening" for CIFAR-10, else none.
     mirrored
         "features", "scores", as for `CKN`, or "none"; by default "features" for CIFAR-10, else none.
     loss
@@ -102,7 +102,7 @@ def resolve(
     mirrored = mirrored or ("features" if data in PHOTOGRAPHS else "none")
     for name, value, known in (
         ("mode", mode, MODES),
-        ("preprocessing", preprocessing, (*PREPROCESSORS, "none")),
+        ("preprocessing", preprocessing, (*NAMES, "none")),
         ("mirrored", mirrored, ("features", "scores", "none")),
         ("loss", loss, tuple(LOSSES)),
     ):
