@@ -29,6 +29,7 @@ from tinygrad_ckn.tensor import Tensor
 LOSSES: dict[str, Callable[[Any, Any], Any]] = {"cross_entropy": ops.cross_entropy, "squared_hinge": ops.squared_hinge}
 FEW_L2 = 1e-4  # the l2 for fewer examples than can be divided
 _LEAST = 10  # examples from which some can be held out
+_LEAST_SHIFT = 1e-9  # of the preconditioner
 
 
 @dataclass
@@ -92,12 +93,12 @@ class _Problem:
             value, slopes[kept] = _loss_and_slopes(self.loss, scores[kept], labels[kept])
         return value, slopes
 
-    def minimise(self, l2: float, start: Any, iterations: int) -> Any:
+    def minimise(self, l2: float, start: Any, iterations: int, preconditioner: _Preconditioner) -> Any:
         """Return the point that L-BFGS reaches from `start`."""
         from scipy.linalg import solve_triangular
         from scipy.optimize import minimize
 
-        root = _root(self.gram, 2 * l2)
+        root = preconditioner.root(l2)
 
         def point_of(v: Any) -> Any:
             point = v.reshape(start.shape).copy()
@@ -122,11 +123,25 @@ def _loss_and_slopes(loss: Callable[[Any, Any], Any], scores: Any, labels: Any) 
     return mean.item() * len(scores), grad(mean, leaf)[0].data * len(scores)
 
 
+class _Preconditioner:
+    """R of R^T R = gram + 2 l2 I; that of an l2 serves others that are at most a decade off, for it is costly."""
+
+    def __init__(self, gram: Any) -> None:
+        self.gram = gram
+        self._root: tuple[float, Any] | None = None
+
+    def root(self, l2: float) -> Any:
+        """Return R for an l2, or for one that is near enough."""
+        shift = max(2 * l2, _LEAST_SHIFT)
+        if self._root is None or not 0.09 < self._root[0] / shift < 11:
+            self._root = shift, _root(self.gram, shift)
+        return self._root[1]
+
+
 def _root(gram: Any, shift: float) -> Any:
     """Return upper R with R^T R = gram + shift I; the shift is raised where rounding left the matrix indefinite."""
     from scipy.linalg import LinAlgError, cholesky
 
-    shift = max(shift, 1e-9)
     while True:
         try:
             return cholesky(gram + shift * CPU.xp.eye(len(gram)), check_finite=False)
@@ -159,7 +174,7 @@ def fit_linear(
         Regularisation, for features of mean squared norm 1; None: the one with the fewest mistakes on a part held out
         (a tenth, of small sets up to a fifth), see `models.selection`; 1e-4 with fewer than ten examples.
     iterations
-        Of L-BFGS, for each l2 tried and for the final fit.
+        Of L-BFGS, for the final fit; half as many for each l2 tried, begun at the solution for another.
     rng
         Generator or seed of the part held out.
     report
@@ -186,6 +201,8 @@ def fit_linear(
         )
     with small_matrices():
         moments = Moments(features)
+        problem = _Problem(features, labels, n_classes, loss, moments)
+        preconditioner = _Preconditioner(problem.gram)
         start = CPU.xp.zeros((n_classes, features.shape[1] + 1))
         held_out: dict[float, HeldOut] = {}
         if l2 is None and len(features) < _LEAST:
@@ -197,13 +214,12 @@ def fit_linear(
             kept[aside] = False
             others = _Problem(features, labels, n_classes, loss, moments.without(features, aside), kept)
             l2, start, held_out = choose_l2(
-                lambda l2, begin: others.minimise(l2, begin, iterations),
+                lambda l2, begin: others.minimise(l2, begin, max(1, iterations // 2), preconditioner),
                 lambda point: _held_out(features, labels, aside, loss, *others.linear(point)),
                 start,
                 report,
             )
-        problem = _Problem(features, labels, n_classes, loss, moments)
-        weight, bias = problem.linear(problem.minimise(l2, start, iterations))
+        weight, bias = problem.linear(problem.minimise(l2, start, iterations, preconditioner))
     return LinearFit(weight, bias, l2, problem.scale, held_out)
 
 
