@@ -11,7 +11,7 @@ from scipy.special import logsumexp, softmax
 
 from tinygrad_ckn import blockwise, parallel
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.models import moments
+from tinygrad_ckn.models import classifier, moments
 from tinygrad_ckn.models.classifier import FEW_L2, LinearFit, fit_linear
 from tinygrad_ckn.models.selection import HeldOut, aside_of
 
@@ -307,7 +307,7 @@ def test_moments_without_some_examples_are_those_of_the_others() -> None:
 
 @pytest.mark.parametrize("options", [{"loss": "hinge"}, {"l2": -1e-3}, {"l2": math.nan}])
 def test_options_out_of_range_are_refused(options) -> None:
-    with pytest.raises(ConfigError, match="expected loss of cross_entropy, squared_hinge and l2 >= 0, got "):
+    with pytest.raises(ConfigError, match=f"argument {next(iter(options))} expected"):
         fit_linear(np.ones((4, 2)), np.array([0, 1, 0, 1]), 2, **options)
 
 
@@ -334,3 +334,41 @@ def test_one_example_is_enough() -> None:
     fit = fit_linear(np.ones((1, 2)), np.array([0]), 2)
     assert fit.l2 == FEW_L2
     assert fit.bias[0] > fit.bias[1]
+
+
+def test_examples_that_are_all_alike_but_for_those_held_out_are_fitted() -> None:
+    for seed in range(60):
+        features = np.full((12, 3), 0.1 + seed / 7)
+        features[seed % 12] = [5.0, 1.3, 7.0]
+        fit = fit_linear(features, np.arange(12) % 2, 2, rng=seed)
+        assert np.isfinite(fit.weight).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"l2": math.inf}, "argument l2 expected a number >= 0 or None, got inf"),
+        ({"l2": "a"}, "argument l2 expected a number >= 0 or None, got 'a'"),
+        ({"loss": "mse"}, "argument loss expected one of cross_entropy, squared_hinge, got 'mse'"),
+        ({"iterations": -1}, "argument iterations expected a whole number >= 1, got -1"),
+    ],
+)
+def test_options_of_another_kind_are_refused(options, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        fit_linear(np.eye(4), np.arange(4) % 2, 2, **options)
+
+
+def test_features_whose_squares_overflow_are_refused() -> None:
+    with pytest.raises(DataError, match="expected squares that do not overflow"), np.errstate(over="ignore"):
+        fit_linear(1e30 * np.eye(4, dtype="float32"), np.arange(4) % 2, 2, l2=1e-3)
+
+
+def test_one_preconditioner_serves_a_decade(monkeypatch: pytest.MonkeyPatch) -> None:
+    factored: list[float] = []
+    root = classifier._root
+    monkeypatch.setattr(classifier, "_root", lambda gram, shift: factored.append(shift) or root(gram, shift))
+    preconditioner = classifier._Preconditioner(np.eye(3))
+    first = preconditioner.root(1e-6)
+    assert preconditioner.root(1e-7) is preconditioner.root(3.2e-6) is preconditioner.root(1e-5) is first
+    preconditioner.root(1e-8)
+    np.testing.assert_allclose(factored, [2e-6, 2e-8])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn import Tensor
-from tinygrad_ckn.errors import ConfigError, DTypeError, GradientError, ShapeError
+from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, GradientError, ShapeError
 from tinygrad_ckn.models import CKN, CKNLayer, encoding
 
 
@@ -141,3 +141,11 @@ def test_features_beyond_the_memory_go_to_a_file_and_change_no_bit(monkeypatch: 
     outside.fit_classifier(x, labels, memory=60 * 80 * 4 - 1)
     assert len(made) == 1
     np.testing.assert_array_equal(outside.classifier.weight.numpy(), inside.classifier.weight.numpy())
+
+
+def test_nan_is_named_with_the_number_of_the_image_whatever_the_blocks() -> None:
+    x = images(9)
+    x[7, 0, 0, 0] = np.nan
+    for use in (lambda: small().encode(x, batch_size=2), lambda: small().predict(x), lambda: small().features(x)):
+        with pytest.raises(DataError, match="NaN or infinity in image 7; leave it out"):
+            use()

@@ -336,3 +336,9 @@ def test_memory_that_is_too_small_for_a_pair_is_refused(memory: object) -> None:
 def test_another_dtype_is_refused() -> None:
     with pytest.raises(ConfigError, match="argument dtype expected 'float32' or 'float64', got 'float16'"):
         exact_kernel([layer_of()], np.ones((1, 1, 4, 4)), dtype="float16")
+
+
+def test_mirrored_networks_are_refused() -> None:
+    model = CKN(1, 4, 2, [layer_of()], mirrored="features")
+    with pytest.raises(ConfigError, match="expected a CKN with mirrored=None, got 'features'; pass its layers"):
+        exact_kernel(model, np.ones((1, 1, 4, 4)))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import inv, sqrtm
 
-from tinygrad_ckn import Tensor, no_grad, ops
+from tinygrad_ckn import Tensor, no_grad, ops, profiling
 from tinygrad_ckn.errors import ConfigError, LinearAlgebraError, ShapeError
 from tinygrad_ckn.models import CKNLayer
 from tinygrad_ckn.models.kernels import ArcCosine1, Exponential, Polynomial
@@ -243,3 +243,20 @@ def test_the_map_of_a_trained_kernel_follows_its_parameter() -> None:
     again = CKNLayer(**json.loads(json.dumps(layer.config())))
     again.load_state_dict(layer.state_dict())
     np.testing.assert_allclose(again(Tensor(x)).numpy(), layer(Tensor(x)).numpy(), rtol=1e-12)
+
+
+def test_numpy_numbers_are_numbers_in_the_config() -> None:
+    kernel = 0.5 * Exponential(np.float32(0.5)) + 0.5 * Polynomial(np.int64(2))
+    options = {"eps": np.float32(0.5), "padding": np.int64(1), "groups": np.int64(2), "subsampling": np.float64(2)}
+    layer = CKNLayer(np.int64(2), np.int64(4), np.int64(3), kernel=kernel, **options)
+    again = CKNLayer(**json.loads(json.dumps(layer.config())))
+    assert again.config() == layer.config()
+
+
+def test_without_subsampling_nothing_is_pooled() -> None:
+    layer = CKNLayer(2, 4, 2, kernel=Exponential(0.7, trained=True), rng=0)
+    with profiling.profile() as profiled:
+        layer(Tensor(np.ones((1, 2, 4, 4), "float32")))
+    names = {row.name for row in profiled.rows()}
+    assert "correlate2d" in names
+    assert "gaussian_pool2d" not in names

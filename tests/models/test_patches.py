@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from tinygrad_ckn import no_grad
-from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models import patches as patches_module
 from tinygrad_ckn.models.layer import CKNLayer
@@ -258,3 +258,11 @@ def test_encoding_on_the_way_gives_the_patches_of_everything_encoded_first(n: in
 def test_the_number_of_patches_is_checked(count: float) -> None:
     with pytest.raises(ConfigError, match="n_patches expected a whole number >= 1, got"):
         sample_patches(np.ones((2, 1, 4, 4)), CKNLayer(1, 3, 2), count, rng=np.random.default_rng(0))
+
+
+def test_what_is_no_input_of_the_layer_is_refused() -> None:
+    layer = CKNLayer(1, 4, 3)
+    with pytest.raises(DataError, match="sample_patches: argument images expected at least one image, got none"):
+        sample_patches(np.ones((0, 1, 5, 5)), layer, 10, rng=0)
+    with pytest.raises(ShapeError, match=r"sample_patches: expected images \(N, 1, H, W\), got \(1, 2, 5, 5\)"):
+        sample_patches(np.ones((3, 2, 5, 5)), layer, 10, rng=0)

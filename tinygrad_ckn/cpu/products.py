@@ -218,10 +218,7 @@ class _Winograd(_Geometry):
 
     def products(self, prepared: Any, inverses: Any, i: int, out: Any) -> None:
         self.filter.filtered(prepared, i, out)
-        out *= inverses[..., None]
-        xp.clip(out, -self.limit, self.limit, out=out)
-        if self.shift:
-            out += self.shift
+        _scale(out, inverses, self.shift, self.limit)
 
     def before_pull(self) -> None:
         _ = self.filter.turned
@@ -240,8 +237,10 @@ class _Winograd(_Geometry):
         return self.filter.weights(total.value())
 
 
-def _scale(products: Any, inverses: Any, shift: float) -> None:
-    """Make <z, x> / |x| + shift of products (b, Ho, Wo, o), in place."""
+def _scale(products: Any, inverses: Any, shift: float, limit: float | None = None) -> None:
+    """Make <z, x> / |x| + shift of products (b, Ho, Wo, o), in place; limited, which derivatives take no notice of."""
     products *= inverses[..., None]
+    if limit is not None:
+        xp.clip(products, -limit, limit, out=products)
     if shift:
         products += shift

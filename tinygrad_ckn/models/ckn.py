@@ -8,7 +8,6 @@ from typing import Any, Self
 from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.models import fitting
-from tinygrad_ckn.models.classifier import check_objective
 from tinygrad_ckn.models.descent import Descent
 from tinygrad_ckn.models.layer import CKNLayer
 from tinygrad_ckn.models.learner import Learner
@@ -140,7 +139,7 @@ class CKN(Learner):
             If the loss becomes NaN or infinite; the parameters are then those of the best epoch before.
         """
         random = generator(rng)
-        check_objective(loss, l2)
+        fitting.check_fit(descent, loss, l2)
         array, y = self.training_set(images, labels)
         prepared = self.fit_preprocessing(array)
         fitting.fit_filters(self, prepared, n_patches=n_patches, iterations=iterations, rng=random, report=report)

@@ -3,7 +3,7 @@
 n examples, D features, k classes, X (n, D) centred and scaled to mean squared norm 1. Minimises
 (1/n) sum L(y_i, W x_i + b) + l2/2 |W|^2 over W and b (Mairal 2016). Plain L-BFGS is slow on CKN
 features, whose covariance is badly conditioned; in V = W R^T with R^T R = X^T X / n + 2 l2 I the problem is nearly
-round, for the Hessian of the loss is at most a multiple of X^T X / n.
+round, for the Hessian of the loss is at most a multiple of X^T X / n. R may be that of an l2 a decade off.
 
 Features are read in blocks of examples, each once for a value and its gradient: they may lie in a file (numpy.memmap).
 Products are in the features' dtype, sums over blocks in float64.
@@ -17,19 +17,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinygrad_ckn import ops
-from tinygrad_ckn.backend import CPU, Generator, to_numpy, xp_of
+from tinygrad_ckn.backend import CPU, Generator, is_whole, to_numpy, xp_of
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.blockwise import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models.moments import Moments
 from tinygrad_ckn.models.selection import HeldOut, aside_of, choose_l2
+from tinygrad_ckn.ops._windows import is_finite
 from tinygrad_ckn.tensor import Tensor
 
 LOSSES: dict[str, Callable[[Any, Any], Any]] = {"cross_entropy": ops.cross_entropy, "squared_hinge": ops.squared_hinge}
 FEW_L2 = 1e-4  # the l2 for fewer examples than can be divided
 _LEAST = 10  # examples from which some can be held out
 _LEAST_SHIFT = 1e-9  # of the preconditioner
+_DECADE = 11  # and a margin, for l2 is rounded
 
 
 @dataclass
@@ -133,7 +135,7 @@ class _Preconditioner:
     def root(self, l2: float) -> Any:
         """Return R for an l2, or for one that is near enough."""
         shift = max(2 * l2, _LEAST_SHIFT)
-        if self._root is None or not 0.09 < self._root[0] / shift < 11:
+        if self._root is None or not 1 / _DECADE < self._root[0] / shift < _DECADE:
             self._root = shift, _root(self.gram, shift)
         return self._root[1]
 
@@ -185,7 +187,7 @@ def fit_linear(
     DataError
         If there are no examples, or lengths differ, or features are not finite.
     ConfigError
-        If the loss is unknown or l2 is negative.
+        If the loss is unknown, l2 is no number >= 0, or iterations is no whole number >= 1.
 
     Examples
     --------
@@ -195,6 +197,8 @@ def fit_linear(
     array([0, 0, 1, 1])
     """
     check_objective(loss, l2)
+    if not is_whole(iterations, 1):
+        raise ConfigError(f"fit_linear: argument iterations expected a whole number >= 1, got {iterations!r}")
     if features.ndim != 2 or not len(features) or len(features) != len(labels):
         raise DataError(
             f"fit_linear: expected features (n, D), n >= 1, and n labels, got {features.shape}, {len(labels)}"
@@ -224,9 +228,11 @@ def fit_linear(
 
 
 def check_objective(loss: str, l2: float | None) -> None:
-    """Raise a ConfigError if the loss is unknown or l2 is negative."""
-    if loss not in LOSSES or (l2 is not None and not l2 >= 0):
-        raise ConfigError(f"fit_linear: expected loss of {', '.join(LOSSES)} and l2 >= 0, got {loss!r} and {l2!r}")
+    """Raise a ConfigError if the loss is unknown or l2 is no number >= 0."""
+    if loss not in LOSSES:
+        raise ConfigError(f"fit_linear: argument loss expected one of {', '.join(LOSSES)}, got {loss!r}")
+    if l2 is not None and not (is_finite(l2) and l2 >= 0):
+        raise ConfigError(f"fit_linear: argument l2 expected a number >= 0 or None, got {l2!r}")
 
 
 def _held_out(features: Any, labels: Any, chosen: Any, loss: str, weight: Any, bias: Any) -> HeldOut:

@@ -214,13 +214,17 @@ class CNN(Learner):
 
         Raises
         ------
-        DataError
+        ConfigError
+            If descent, loss or l2 is not what it should be.
+        ShapeError, DTypeError, DataError
             If images or labels are not what they should be.
         GradientError
             If the loss becomes NaN or infinite; the parameters are then those of the best epoch before.
         """
+        fitting.check_fit(descent, loss, l2)
         array, y = self.training_set(images, labels)
-        prepared, descent = self.fit_preprocessing(array), descent or Descent()
+        prepared = self.fit_preprocessing(array)
+        descent = Descent() if descent is None else descent
         fitting.fit_labelled(
             self, prepared, y, descent=descent, loss=loss, l2=l2, from_zero=True, rng=generator(rng), report=report
         )

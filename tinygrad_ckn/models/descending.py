@@ -1,6 +1,7 @@
 """Everything at once by stochastic gradient descent: the classifier, and the filters on their spheres.
 
-Minimises (1/n) sum L(y_i, <W, features_i>) + l2/2 |W|^2 (Mairal 2016, arXiv 1605.06265, section 3.2).
+Minimises (1/n) sum L(y_i, <W, features_i>) + l2/2 |W|^2 (Mairal 2016, arXiv 1605.06265, section 3.2), of images
+as they are, or as `augment` makes them; mirror images are looked at where accuracy is measured.
 """
 
 from __future__ import annotations
@@ -29,16 +30,17 @@ class _Good:
 
     def __init__(self, model: Network) -> None:
         self.model = model
-        self.epoch, self.measure = 0, (-math.inf, -math.inf)
-        self.keep()
+        self.measure = -math.inf, -math.inf
+        self.keep(0)
 
-    def keep(self) -> None:
+    def keep(self, epoch: int) -> None:
+        self.epoch = epoch
         self.arrays = [(p, p.data.copy()) for p in self.model.parameters()]
 
     def look(self, epoch: int, accuracy: float, loss: float) -> None:
         if (accuracy, -loss) > self.measure:
-            self.epoch, self.measure = epoch, (accuracy, -loss)
-            self.keep()
+            self.measure = accuracy, -loss
+            self.keep(epoch)
 
     def restore(self) -> None:
         for parameter, array in self.arrays:
@@ -110,13 +112,13 @@ def descend(
             done = (epoch - 1) * steps + step + 1
             report(Progress("batch", done, descent.epochs * steps, {"epoch": epoch, "loss": value}))
         values = {"loss": total / len(images), "train_accuracy": hits / len(images), "lr": optimizer.lr}
-        if every and epoch % every == 0 and epoch < descent.epochs:
-            solve()
+        if every and epoch % every == 0 and (epoch < descent.epochs or len(unseen[0])):
+            solve()  # at the end only for the sake of what is measured
         if len(unseen[0]):
             values["validation_accuracy"], values["validation_loss"] = _validate(model, *unseen, loss)
             good.look(epoch, values["validation_accuracy"], values["validation_loss"])
         else:
-            good.look(epoch, epoch, 0)
+            good.keep(epoch)
         report(Progress("epoch", epoch, descent.epochs, values))
         if descent.patience is not None and epoch - good.epoch >= descent.patience:
             break

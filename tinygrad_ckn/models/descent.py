@@ -51,7 +51,7 @@ class Descent:
         Share of the images held out, on which accuracy is measured before the first and after each epoch; the
         parameters of the best are kept. 0: none is held out, and the last parameters are kept.
     patience
-        Epochs without a better accuracy after which the descent ends; None: it goes on.
+        Epochs without a better accuracy, or an equal one with less loss, after which the descent ends; None: none do.
 
     Raises
     ------

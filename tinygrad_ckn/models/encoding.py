@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_ckn.backend import CPU, Shape, backend_of, is_array, is_whole, to_numpy, xp_of
+from tinygrad_ckn.backend import CPU, Namespace, Shape, backend_of, is_array, is_whole, to_numpy, xp_of
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import raw
+from tinygrad_ckn.models.inputs import check_finite
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.modes import no_grad
 
@@ -57,49 +58,54 @@ def in_blocks(
         If batch_size is no whole number of at least 1.
     ShapeError
         If `out` is an array of another shape or dtype.
+    DataError
+        If there is NaN or infinity in the images.
     """
     if batch_size is not None and not is_whole(batch_size, 1):
         raise ConfigError(f"encode: argument batch_size expected a whole number >= 1 or None, got {batch_size!r}")
     array = raw(images)
     cuts = blocks(len(array), model.largest_map()) if batch_size is None else blocks(len(array), 1, batch_size)
+
+    def compute(block: slice) -> Any:
+        check_finite(type(model).__name__, array[block], block.start)
+        return raw(function(array[block]))
+
     training = model.training
     model.eval()
     try:
         with no_grad():
-            return _filled(out, lambda x: raw(function(x)), array, (len(array), *shape), model.dtype, cuts)
+            return _filled(out, compute, xp_of(array), (len(array), *shape), model.dtype, cuts)
     finally:
         model.train(training)
 
 
 def _filled(
-    out: Any, function: Callable[[Any], Any], images: Any, shape: Shape, dtype: str, cuts: Iterable[slice]
+    out: Any, compute: Callable[[slice], Any], xp: Namespace, shape: Shape, dtype: str, cuts: Iterable[slice]
 ) -> Any:
     """Return `out`, or what it stands for, filled."""
     if isinstance(out, str | os.PathLike):
-        return _into_file(function, images, shape, dtype, Path(out), cuts)
-    y = xp_of(images).empty(shape, dtype=dtype) if out is None else out
+        return _into_file(compute, shape, dtype, Path(out), cuts)
+    y = xp.empty(shape, dtype=dtype) if out is None else out
     if not (is_array(y) or isinstance(y, CPU.xp.ndarray)) or y.shape != shape or y.dtype != dtype:
         got = f"{y.dtype} of shape {y.shape}" if hasattr(y, "dtype") else type(y).__name__
         raise ShapeError(f"encode: argument out expected a path or an array of shape {shape}, {dtype}, got {got}")
-    _fill(y, function, images, cuts)
+    _fill(y, compute, cuts)
     return y
 
 
-def _fill(y: Any, function: Callable[[Any], Any], images: Any, cuts: Iterable[slice]) -> None:
+def _fill(y: Any, compute: Callable[[slice], Any], cuts: Iterable[slice]) -> None:
     to_host = backend_of(y) is CPU
     for block in cuts:
-        y[block] = to_numpy(function(images[block])) if to_host else function(images[block])
+        y[block] = to_numpy(compute(block)) if to_host else compute(block)
 
 
-def _into_file(
-    function: Callable[[Any], Any], images: Any, shape: Shape, dtype: str, path: Path, cuts: Iterable[slice]
-) -> Any:
+def _into_file(compute: Callable[[slice], Any], shape: Shape, dtype: str, path: Path, cuts: Iterable[slice]) -> Any:
     """Write an .npy file, of which nothing is left if something fails on the way."""
     if not shape[0]:
         raise ShapeError(f"encode: expected at least one image to write to {path}, got none")
     y = CPU.xp.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     try:
-        _fill(y, function, images, cuts)
+        _fill(y, compute, cuts)
         y.flush()
     except BaseException:
         del y

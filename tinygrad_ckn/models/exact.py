@@ -106,6 +106,8 @@ def exact_kernel(
 
 def _layers_of(layers: CKN | Sequence[CKNLayer]) -> list[CKNLayer]:
     """Return the layers, refused if their kernel is not the one of this file."""
+    if isinstance(layers, CKN) and layers.mirrored:
+        raise ConfigError(f"exact_kernel: expected a CKN with mirrored=None, got {layers.mirrored!r}; pass its layers")
     found = layers.layers if isinstance(layers, CKN) else layers
     if not isinstance(found, Sequence) or not found or not all(isinstance(layer, CKNLayer) for layer in found):
         raise ConfigError(f"exact_kernel: argument layers expected a CKN or a list of CKNLayers, got {layers!r}")

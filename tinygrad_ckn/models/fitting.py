@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_ckn.backend import Generator, xp_of
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.models.classifier import LinearFit, fit_linear
+from tinygrad_ckn.models.classifier import LinearFit, check_objective, fit_linear
 from tinygrad_ckn.models.descending import descend
 from tinygrad_ckn.models.descent import Descent, hold_out
 from tinygrad_ckn.models.encoding import MEMORY, in_blocks, room_for
@@ -18,12 +18,12 @@ from tinygrad_ckn.models.progress import Progress, quiet
 from tinygrad_ckn.models.selection import HeldOut
 from tinygrad_ckn.modes import no_grad
 
-_TRIED = 5  # values of l2 that are tried at least
-
 if TYPE_CHECKING:
     from tinygrad_ckn.models.ckn import CKN
     from tinygrad_ckn.models.layer import CKNLayer
     from tinygrad_ckn.models.network import Network
+
+_TRIED = 5  # values of l2 that are tried at least
 
 
 def fit_filters(
@@ -35,7 +35,8 @@ def fit_filters(
     rng: Generator,
     report: Callable[[Progress], None] = quiet,
 ) -> None:
-    """Set the filters of each layer to centroids of patches of its input."""
+    """Set the filters of each layer to centroids of patches of its input; the model is in eval mode afterwards."""
+    model.eval()  # the factors of the layers below are computed once
     for i, layer in enumerate(model.layers):
 
         def encode(x: Any, below: int = i) -> Any:
@@ -104,6 +105,13 @@ def fit_classifier(
     return fit
 
 
+def check_fit(descent: Any, loss: str, l2: float | None) -> None:
+    """Raise a ConfigError if an argument of `fit` is not of its kind: before anything is learned."""
+    if not isinstance(descent, Descent | None):
+        raise ConfigError(f"fit: argument descent expected a models.Descent or None, got {descent!r}")
+    check_objective(loss, l2)
+
+
 def fit_labelled(
     model: Network,
     images: Any,
@@ -121,8 +129,6 @@ def fit_labelled(
     What the descent holds out is not seen by the classifier that it starts from either; with `from_zero`, a joint
     descent starts from a classifier of zeros.
     """
-    if not isinstance(descent, Descent | None):
-        raise ConfigError(f"fit: argument descent expected a models.Descent or None, got {descent!r}")
     if descent is not None:
         rest, aside = hold_out(len(images), descent.validation, rng)
         xp = xp_of(images)

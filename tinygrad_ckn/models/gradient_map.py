@@ -98,7 +98,7 @@ class GradientMap(Preprocessor):
             raise ConfigError(f"GradientMap: argument eps expected a number > 0, got {eps!r}")
         self.n_orientations = int(n_orientations)
         self.eps = float(eps)
-        self.kernel = Exponential(2 * math.sin(math.pi / n_orientations) if sigma is None else sigma)
+        self.kernel = Exponential(2 * math.sin(math.pi / n_orientations) if sigma is None else float(sigma))
         angles = CPU.xp.arange(n_orientations) * (2 * math.pi / n_orientations)
         z = CPU.xp.stack([CPU.xp.cos(angles), CPU.xp.sin(angles)], axis=1)  # (n, 2)
         self.weight = Tensor(z[:, :, None, None])
@@ -119,6 +119,8 @@ class GradientMap(Preprocessor):
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (n_orientations, H, W) of an image of shape (C, H, W)."""
+        if min(shape[1:]) < 2:
+            raise ShapeError(f"GradientMap: expected images of at least 2 x 2 pixels, got {tuple(shape[1:])}")
         return self.n_orientations, *shape[1:]
 
     def config(self) -> dict[str, Any]:

@@ -23,16 +23,16 @@ def check_floating(owner: str, images: Any) -> None:
         )
 
 
-def check_finite(images: Any, owner: str) -> None:
-    """Raise a DataError if there is NaN or infinity in images (N, ...)."""
+def check_finite(owner: str, images: Any, first: int = 0) -> None:
+    """Raise a DataError if there is NaN or infinity in images (N, ...), of which the first has this number."""
     array = raw(images)
     finite = xp_of(array).isfinite(array).all(axis=tuple(range(1, array.ndim)))
     if not bool(finite.all()):
-        bad = int(finite.argmin())
+        bad = first + int(finite.argmin())
         raise DataError(f"{owner}: expected images of finite numbers, got NaN or infinity in image {bad}; leave it out")
 
 
-def check_images(x: Any, expected: Shape, owner: str) -> Any:
+def check_images(owner: str, x: Any, expected: Shape) -> Any:
     """Return images as an array or a Tensor, not copied if they are one.
 
     Raises
@@ -52,7 +52,7 @@ def check_images(x: Any, expected: Shape, owner: str) -> Any:
     return x
 
 
-def check_labels(labels: Any, n: int, n_classes: int, owner: str) -> Any:
+def check_labels(owner: str, labels: Any, n: int, n_classes: int) -> Any:
     """Return labels as an array: n >= 1 integers (n,) from 0 to n_classes - 1.
 
     Raises

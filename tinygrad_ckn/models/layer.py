@@ -125,8 +125,9 @@ class CKNLayer(Module):
         self.kernel_size = pair("CKNLayer", "kernel_size", kernel_size, 1)
         self.pooling = Pooling.of("CKNLayer", pooling, subsampling)
         self.kernel = kernel_of(kernel)
-        self.padding, self.dilation = padding, pair("CKNLayer", "dilation", dilation, 1)
-        self.eps, self.convention = eps, convention
+        self.padding = padding if isinstance(padding, str) else pair("CKNLayer", "padding", padding, 0)
+        self.dilation = pair("CKNLayer", "dilation", dilation, 1)
+        self.eps, self.convention = float(eps), convention
         self.windows = Windows.of("CKNLayer", self.kernel_size, self.pooling.stride, padding, self.dilation)
         shape = (self.n_filters, self.in_channels // self.groups, *self.kernel_size)
         self.weight = Parameter(init.sphere(shape, rng=generator(rng), dtype=dtype), constraint=Sphere())
@@ -174,7 +175,10 @@ class CKNLayer(Module):
             if kappa is None
             else ops.ckn_map(x, z, kappa, factor, **options)
             for x, z, factor in zip(
-                _split(x, self.groups, 1), _split(weight, self.groups, 0), factors or self.factors(), strict=True
+                _split(x, self.groups, 1),
+                _split(weight, self.groups, 0),
+                self.factors() if factors is None else factors,
+                strict=True,
             )
         ]
         return maps[0] if self.groups == 1 else ops.concatenate(maps, axis=1)

@@ -28,7 +28,8 @@ class Learner(Network):
         DataError
             If there are no images, or labels are not one class number for each.
         """
-        return float((self.predict(images) == self.labels(labels, len(images))).mean())
+        expected = self.labels(labels, len(images))
+        return float((self.predict(images) == expected).mean())
 
     def labels(self, labels: Any, n: int) -> Any:
         """Return labels, checked: n >= 1 integers (n,) from 0 to n_classes - 1.
@@ -38,14 +39,14 @@ class Learner(Network):
         DataError
             If they are not.
         """
-        return check_labels(labels, n, self.n_classes, type(self).__name__)
+        return check_labels(type(self).__name__, labels, n, self.n_classes)
 
     def training_set(self, images: Any, labels: Any) -> tuple[Any, Any]:
         """Return images and labels as arrays, checked.
 
         Raises
         ------
-        ShapeError, DataError
+        ShapeError, DTypeError, DataError
             If the images are not of the model's size, there are none, or the labels are not of two classes at least.
         """
         array = self.training_images(images)
@@ -61,7 +62,7 @@ class Learner(Network):
 
         Raises
         ------
-        ShapeError, DataError
+        ShapeError, DTypeError, DataError
             If they are not.
         """
         array = raw(self.images(images))

@@ -30,6 +30,10 @@ class Moments:
             )
         centre = xp_of(features).asarray(self.mean if origin is None else origin, dtype=features.dtype)
         self.scatter = scatter_of(features, self.n, lambda rows: block(rows) - centre)
+        if not bool(CPU.xp.isfinite(CPU.xp.trace(self.scatter))):
+            raise DataError(
+                "fit_linear: argument features expected squares that do not overflow, got others; scale them"
+            )
 
     def without(self, features: Any, aside: Any) -> Moments:
         """Return the moments of all examples but those of which the numbers are given."""
@@ -39,4 +43,6 @@ class Moments:
         rest.mean = (self.n * self.mean - others.n * others.mean) / rest.n
         shift = rest.mean - self.mean
         rest.scatter = self.scatter - others.scatter - rest.n * xp.outer(shift, shift)
+        if xp.trace(rest.scatter) <= self.n * xp.finfo(rest.scatter.dtype).eps * xp.trace(self.scatter):
+            rest.scatter[...] = 0  # they are all alike: what is left is rounding
         return rest

@@ -77,7 +77,7 @@ class Network(Module):
             )
         if not layers or not all(isinstance(layer, self.layer_type) for layer in layers):
             raise ConfigError(f"{mine}: argument layers expected at least one {kind} and nothing else, got {layers!r}")
-        self.in_channels = in_channels
+        self.in_channels = int(in_channels)
         self.image_size = pair(mine, "image_size", image_size, 1)
         self.n_classes = int(n_classes)
         if mirrored not in MIRRORED:
@@ -182,11 +182,11 @@ class Network(Module):
             If there is NaN or infinity in them.
         """
         x = self._checked(x)
-        check_finite(x, type(self).__name__)
+        check_finite(type(self).__name__, x)
         return x if x.dtype == self.dtype else x.astype(self.dtype)
 
     def _checked(self, x: Any) -> Any:
-        return check_images(x, (self.in_channels, *self.image_size), type(self).__name__)
+        return check_images(type(self).__name__, x, (self.in_channels, *self.image_size))
 
     def preprocess(self, images: Any) -> Any:
         """Return images (N, C, H, W) after preprocessing, as an array; themselves where there is none."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tinygrad_ckn.backend import CPU, Generator, is_whole, xp_of
-from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.models.layer import CKNLayer
 
 _SPARE = 1.5  # draws for each patch wanted: some are left out
@@ -24,7 +25,7 @@ def sample_patches(
     layer: CKNLayer,
     n_patches: int,
     *,
-    rng: Generator,
+    rng: Generator | int | None = None,
     encode: Callable[[Any], Any] | None = None,
     out: Any = None,
 ) -> Any:
@@ -40,7 +41,7 @@ def sample_patches(
     layer
         Says which patches there are: kernel size and padding.
     rng
-        Generator.
+        Generator or seed.
     encode
         Makes the layer's input of images; only images of which a patch was drawn are encoded, in blocks.
     out
@@ -52,7 +53,9 @@ def sample_patches(
     ConfigError
         If n_patches is no whole number of at least 1.
     ShapeError
-        If `out` has another shape or dtype.
+        If `out` has another shape or dtype, or the layer's input is not of its channels.
+    DataError
+        If there are no images.
 
     Examples
     --------
@@ -64,8 +67,12 @@ def sample_patches(
     """
     if not is_whole(n_patches, 1):
         raise ConfigError(f"sample_patches: argument n_patches expected a whole number >= 1, got {n_patches!r}")
-    xp = xp_of(images)
+    if not len(images):
+        raise DataError("sample_patches: argument images expected at least one image, got none")
+    xp, rng = xp_of(images), generator(rng)
     some = images[:1] if encode is None else encode(images[:1])
+    if some.ndim != 4 or some.shape[1] != layer.in_channels:
+        raise ShapeError(f"sample_patches: expected images (N, {layer.in_channels}, H, W), got {tuple(some.shape)}")
     height, width = layer.windows.output_size(some.shape[2:])
     places = height * width
     kh, kw = layer.kernel_size

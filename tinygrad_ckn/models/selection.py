@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from tinygrad_ckn.backend import CPU, Generator
 
-# l2 = 10^(-k/2) for these k; nothing wins by more, at half a decade's distance
-SCALE = range(4, 23)
+SCALE = range(4, 23)  # of k in l2 = 10^(-k/2): from 1e-2 to 1e-11
 MIDDLE = 12
 
 

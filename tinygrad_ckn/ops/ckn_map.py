@@ -133,7 +133,7 @@ def composed(
     limit = largest_cosine(z)
     cosines = clip(correlate2d(x, z, padding=padding) * inverses, -limit, limit)  # (N, p, H, W)
     y = norms * kappa(cosines)
-    if subsampling != 1:
+    if check_subsampling("ckn_map", subsampling) != (1, 1):
         y = gaussian_pool2d(y, subsampling)
     if transform is None:
         return y

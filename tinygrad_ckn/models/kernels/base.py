@@ -106,7 +106,9 @@ def _plain(value: Any) -> Any:
     """Return the value of a field as JSON has it."""
     if isinstance(value, Kernel):
         return value.config()
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.item() if hasattr(value, "item") else value  # NumPy's numbers
 
 
 def register(name: str, kind: type[Kernel]) -> None:

@@ -67,6 +67,8 @@ class _Combined(Kernel, ABC):
 class Sum(_Combined):
     """A convex combination of kernels: `Sum((k1, k2), (0.3, 0.7))`, which is `0.3 * k1 + 0.7 * k2`.
 
+    As an operator a factor has to be > 0, for `0 * k1` by itself is no kernel; here a weight may be 0.
+
     Parameters
     ----------
     kernels
@@ -90,7 +92,8 @@ class Sum(_Combined):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        given = (1.0,) * len(self.kernels) if self.weights == () else self.weights
+        given = self.weights.tolist() if hasattr(self.weights, "tolist") else self.weights
+        given = (1.0,) * len(self.kernels) if given == () else given
         if (
             not isinstance(given, list | tuple)
             or len(given) != len(self.kernels)
