@@ -190,6 +190,48 @@ def test_rate_counts_the_images_of_this_epoch(tmp_path: Path, model: CKN, monkey
     assert recorder.seconds == {"epoch": 6}
 
 
+@pytest.mark.parametrize("scheme", ["joint", "alternating"])
+def test_the_time_of_a_descent_is_booked_to_its_epoch(
+    tmp_path: Path, model: CKN, monkeypatch: pytest.MonkeyPatch, scheme: str
+):
+    clock = [0.0]
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: clock[0])
+    options = resolve("digits", mode="supervised", batch_size=80, validation=0, scheme=scheme)
+    recorder = loop._Recorder(Run.create(tmp_path / "run", {}), model, lambda progress: None, 160, options)
+
+    def report(phase: str, done: int, total: int, after: float) -> None:
+        clock[0] += after
+        recorder(Progress(phase, done, total))
+
+    for epoch in (1, 2):
+        for batch in (1, 2):
+            report("batch", 2 * epoch - 2 + batch, 4, after=10)
+        if scheme == "alternating" and epoch == 1:
+            report("classifier", 0, 1, after=0)
+            report("classifier", 1, 1, after=100)
+        report("epoch", epoch, 2, after=3)
+    solved = {"classifier": 100} if scheme == "alternating" else {}
+    assert recorder.seconds == {"epoch": 46} | solved
+    assert [(record["phase"], record["seconds"]) for record in recorder.run.records()] == [
+        *solved.items(),
+        ("epoch", 23),
+        ("epoch", 23),
+    ]
+
+
+def test_the_last_classifier_is_announced_after_early_stopping_too(few_digits: Dataset, tmp_path: Path):
+    told: list[Progress] = []
+    options = {"mode": "supervised", "epochs": 30, "patience": 1, "lr": 1e-9}  # no epoch is better than the start
+    train(few_digits, **options, **FAST, out=tmp_path / "run", report=told.append)
+    assert [(p.phase, p.done, p.total) for p in told if p.phase in ("epoch", "classifier")] == [
+        ("classifier", 0, 1),
+        ("classifier", 1, 1),
+        ("epoch", 1, 30),
+        ("classifier", 0, 1),
+        ("classifier", 1, 1),
+    ]
+
+
 def test_same_seed_same_file_and_another_seed_another(few_digits: Dataset, tmp_path: Path):
     files = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -231,6 +273,19 @@ def test_a_failed_training_leaves_nothing(few_digits: Dataset, tmp_path: Path, t
         train(few_digits, n_patches=10, out=out)
     assert list(tmp_path.rglob("*")) == ([out] if there else [])
     train(few_digits, **FAST, out=out)
+
+
+@pytest.mark.parametrize("error", [MemoryError, OSError, ZeroDivisionError])
+def test_a_training_that_fails_otherwise_leaves_nothing_either(
+    few_digits: Dataset, tmp_path: Path, error: type[Exception]
+):
+    def fail(progress: Progress) -> None:
+        if progress.phase == "classifier":
+            raise error
+
+    with pytest.raises(error):
+        train(few_digits, **FAST, out=tmp_path / "run", report=fail)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_training_removes_nothing_but_its_own_files(few_digits: Dataset, tmp_path: Path):
