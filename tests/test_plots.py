@@ -147,7 +147,7 @@ def test_what_is_measured_on_has_no_part_in_the_filters(tmp_path: Path):
 
 def test_one_image_is_not_enough_for_nystrom_errors(digits: np.ndarray, tmp_path: Path):
     model = CKN(1, 8, 2, [CKNLayer(1, 4, 3, rng=0)])
-    with pytest.raises(DataError, match="nystrom_errors: argument images expected two or more, .* got 1"):
+    with pytest.raises(DataError, match=r"nystrom_errors: argument images expected two or more, .* got 1"):
         plots.nystrom_errors(model, digits[:1], [4], tmp_path / "e.png")
     assert not (tmp_path / "e.png").exists()
 

@@ -121,7 +121,7 @@ def nystrom_errors(
     half = len(prepared) // 2
     if not half:
         raise DataError(
-            f"nystrom_errors: argument images expected two or more, to learn from and to measure on, got {len(prepared)}"
+            f"nystrom_errors: argument images expected two or more, to learn from and measure on, got {len(prepared)}"
         )
     errors = []
     for i, layer in enumerate(model.layers):

@@ -248,5 +248,9 @@ def test_a_profile_is_shown_and_its_trace_kept(
     assert Run.open(tmp_path / "run").load()
 
 
+def test_the_help_says_what_a_failed_training_leaves(invoke: Invoke):
+    assert "checkpoint.safetensors" in invoke("train", "--help").stdout
+
+
 def test_without_profile_there_is_no_trace(run_folder: Path):
     assert not (run_folder / "trace.json").exists()
