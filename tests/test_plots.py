@@ -134,17 +134,6 @@ def test_nystrom_errors_leave_patches_of_centred_layers_alone(digits: np.ndarray
     assert max(one) < 1.2 * min(one)  # a second centring would change them
 
 
-def test_what_is_measured_on_has_no_part_in_the_filters(tmp_path: Path):
-    model = CKN(1, 8, 2, [CKNLayer(1, 2, 3, padding="valid", rng=0)])
-    rows, columns = np.tile(np.arange(8.0), (8, 1)), np.tile(np.arange(8.0)[:, None], (1, 8))
-    alike, others = np.stack([rows] * 5 + [rows + 5]), np.stack([rows] * 3 + [columns] * 3)
-    one, other = (
-        plots.nystrom_errors(model, x[:, None], [2], tmp_path / "e.png", n_patches=200, rng=0)[0][0]
-        for x in (alike, others)
-    )
-    assert other > 2 * one
-
-
 def test_one_image_is_not_enough_for_nystrom_errors(digits: np.ndarray, tmp_path: Path):
     model = CKN(1, 8, 2, [CKNLayer(1, 4, 3, rng=0)])
     with pytest.raises(DataError, match=r"nystrom_errors: argument images expected two or more, .* got 1"):

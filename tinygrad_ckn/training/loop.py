@@ -187,8 +187,7 @@ class _Recorder:
         self, run: Run, model: CKN | CNN, report: Callable[[Progress], None], n_images: int, options: Options
     ) -> None:
         self.run, self.model, self.report = run, model, report
-        self.n_images = n_images
-        self.descent: Any = options.descent  # without one there are no batches
+        self.n_images, self.descent = n_images, options.descent
         self.seconds: dict[str, float] = {}
         self._of_epoch = 0.0  # seconds
         self._since = time.perf_counter()
@@ -218,8 +217,8 @@ class _Recorder:
 
     def _rate(self, progress: Progress) -> float:
         """Return the images a second of the epoch that is on."""
-        batch_size = self.descent["batch_size"]
-        seen = self.n_images - n_held_out(self.n_images, self.descent["validation"])
+        descent: Any = self.descent  # not None: where there are batches there is one
+        batch_size, seen = int(descent["batch_size"]), self.n_images - n_held_out(self.n_images, descent["validation"])
         batches = -(-seen // batch_size)  # an epoch
         return min(((progress.done - 1) % batches + 1) * batch_size, seen) / self._of_epoch
 
