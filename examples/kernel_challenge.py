@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn.backend import rng
 from tinygrad_ckn.data import Split, load_labels, load_pixels, save_labels, split_off
-from tinygrad_ckn.errors import CKNError, DataError
+from tinygrad_ckn.errors import CKNError, ConfigError, DataError
 from tinygrad_ckn.models import CKN, PRESETS, Progress
 
+NETWORKS = [name for name, found in PRESETS.items() if found.model == "CKN"]
 DEFAULT, QUICK = "unsup-256-1024", "unsup-64-256"
 HELD_OUT = 0.2  # of the training images, for validation
 
@@ -70,12 +71,14 @@ def tell(progress: Progress) -> None:
     """Print a line for each layer and for the classifier, once they are learned."""
     if progress.phase == "filters":
         typer.echo(f"  filters of layer {progress.done} of {progress.total}")
-    elif progress.phase == "classifier":
+    elif progress.phase == "classifier" and progress.done:
         typer.echo(f"  classifier, l2 {progress.values['l2']:g}")
 
 
 def solve(train: Path, labels: Path, test: Path, out: Path, image_shape: tuple[int, int, int], **options: Any) -> None:
     """Read the files, validate on a part of the training images, fit on all, write the predictions."""
+    if options["preset"] not in NETWORKS:
+        raise ConfigError(f"--preset: expected one of {', '.join(NETWORKS)}, got {options['preset']!r}")
     if out.is_dir() or not out.parent.is_dir():
         raise DataError(f"{out}: expected a file to write, in a folder that exists; check --out")
     if out.resolve() in {path.resolve() for path in (train, labels, test)}:
@@ -100,7 +103,7 @@ def main(
     test: Annotated[Path, typer.Option(help="CSV file of the images to predict.")],
     out: Annotated[Path, typer.Option(help="CSV file to write: Id,Prediction.")],
     preset: Annotated[
-        str | None, typer.Option(metavar="PRESET", help=f"One of {', '.join(PRESETS)}; {DEFAULT} by default.")
+        str | None, typer.Option(metavar="PRESET", help=f"One of {', '.join(NETWORKS)}; {DEFAULT} by default.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help=f"A smaller network, as --preset {QUICK}.")] = False,
     patches: Annotated[

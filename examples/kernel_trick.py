@@ -1,6 +1,6 @@
 """The kernel trick: two tangled spirals in the plane, which no line separates, separated by a line in feature space.
 
-pip install -e '.[plot]' scikit-learn
+pip install -e '.[sklearn]'
 python examples/kernel_trick.py kernel_trick.png
 """
 

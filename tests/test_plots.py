@@ -110,7 +110,7 @@ def test_nystrom_errors_are_those_of_filters_learned_for_each_size(digits: np.nd
     assert all((model.state_dict()[name] == array).all() for name, array in before.items())
     rng = np.random.default_rng(1)
     first = model.layers[0]
-    learned, other = (sample_patches(digits, first, 1000, rng=rng) for _ in range(2))
+    learned, other = (sample_patches(half, first, 1000, rng=rng) for half in (digits[:50], digits[50:]))
     for size, error in zip((2, 8, 32), errors[0], strict=True):
         layer = CKNLayer(1, size, 3, kernel=first.kernel)
         layer.set_filters(spherical_kmeans(learned, size, iterations=3, rng=rng).centroids)
@@ -132,6 +132,13 @@ def test_nystrom_errors_leave_patches_of_centred_layers_alone(digits: np.ndarray
     )
     assert one[0] == again[0]
     assert max(one) < 1.2 * min(one)  # a second centring would change them
+
+
+def test_one_image_is_not_enough_for_nystrom_errors(digits: np.ndarray, tmp_path: Path):
+    model = CKN(1, 8, 2, [CKNLayer(1, 4, 3, rng=0)])
+    with pytest.raises(DataError, match=r"nystrom_errors: argument images expected two or more, .* got 1"):
+        plots.nystrom_errors(model, digits[:1], [4], tmp_path / "e.png")
+    assert not (tmp_path / "e.png").exists()
 
 
 def test_too_many_filters_are_refused(digits: np.ndarray, tmp_path: Path):

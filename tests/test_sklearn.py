@@ -68,6 +68,17 @@ def test_a_list_gives_each_layer_its_own():
     np.testing.assert_array_equal(found, features_of(ckn, layers, IMAGES.reshape(-1, 1, 8, 8)))
 
 
+def test_arrays_are_taken_for_lists():
+    lists = {"image_shape": [8, 8], "n_filters": [4, 8], "kernel_size": [3, 2], "eps": [1e-3, 1e-2]}
+    arrays = {name: np.array(value) for name, value in lists.items()}
+    expected, found = (CKNTransformer(**options, n_patches=500).fit_transform(IMAGES) for options in (lists, arrays))
+    np.testing.assert_array_equal(found, expected)
+    pairs = [CKNTransformer(n_filters=[4, 8], kernel_size=kind([[3, 2], [1, 1]])) for kind in (list, np.array)]
+    for ckn in pairs:
+        ckn.set_params(image_shape=(8, 8), n_patches=500)
+    np.testing.assert_array_equal(*(ckn.fit_transform(IMAGES) for ckn in pairs))
+
+
 def test_filters_are_those_that_the_network_learns_by_itself():
     ckn = CKNTransformer(**SMALL, iterations=3, random_state=7).fit(IMAGES)
     seed = np.random.RandomState(7).randint(2**31 - 1)  # what scikit-learn's random_state means

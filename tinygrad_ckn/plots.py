@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 
 from tinygrad_ckn.backend import CPU, Generator, to_numpy
 from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.models import CKN, CKNLayer, Network, nystrom_error, sample_patches
-from tinygrad_ckn.models.fitting import cluster
-from tinygrad_ckn.modes import no_grad
+from tinygrad_ckn.models import CKN, CKNLayer, Network, nystrom_error
+from tinygrad_ckn.models.fitting import cluster, patches_of
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -80,14 +80,15 @@ def nystrom_errors(
     """Draw how much of each layer's kernel is missed, against the number of filters; return it, a list for a layer.
 
     For each layer and size, filters are learned by spherical k-means on patches of the layer's input, such as the
-    layers below it, as they are, make of images; `nystrom_error` is then measured on other patches.
+    layers below it, as they are, make of the first half of the images; `nystrom_error` is then measured on patches of
+    the second half.
 
     Parameters
     ----------
     model
         Left as it is; its preprocessing must be fitted.
     images
-        (N, C, H, W), floats.
+        (N, C, H, W), floats, N >= 2, in random order.
     sizes
         Numbers of filters, each a multiple of the layers' groups.
     path
@@ -100,7 +101,7 @@ def nystrom_errors(
     Raises
     ------
     DataError
-        If there are fewer distinct patches than filters.
+        If there are fewer distinct patches than filters, or there is one image only.
     ConfigError, ShapeError
         If a size is no whole number, or the images are not of the model's size.
 
@@ -117,18 +118,14 @@ def nystrom_errors(
     """
     random = generator(rng)
     prepared = model.preprocess(model.training_images(images))
-    errors = []
-    for below, layer in enumerate(model.layers):
-
-        def encode(x: Any, below: int = below) -> Any:
-            with no_grad():
-                for previous in model.layers[:below]:
-                    x = raw(previous(x))
-            return x
-
-        learned, other = (
-            sample_patches(prepared, layer, n_patches, rng=random, encode=encode if below else None) for _ in range(2)
+    half = len(prepared) // 2
+    if not half:
+        raise DataError(
+            f"nystrom_errors: argument images expected two or more, to learn from and measure on, got {len(prepared)}"
         )
+    errors = []
+    for i, layer in enumerate(model.layers):
+        learned, other = (patches_of(model, i, part, n_patches, random) for part in (prepared[:half], prepared[half:]))
         errors.append([_error(layer, size, learned.copy(), other, iterations, random) for size in sizes])
     figure = _figure(6, 4)
     axes = figure.subplots()
@@ -142,7 +139,7 @@ def nystrom_errors(
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.set_xlabel("filters")
     axes.set_ylabel("share of the kernel's trace that is missed")
-    axes.set_title("Nyström error on patches not learned from", fontsize="medium")
+    axes.set_title("Nyström error on patches of images not learned from", fontsize="medium")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     _save(figure, path)

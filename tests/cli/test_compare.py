@@ -2,15 +2,18 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import pytest
 from typer.testing import Result
 
 from tinygrad_ckn.cli import _compare
-from tinygrad_ckn.models import build
-from tinygrad_ckn.training import Run
+from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.models import Descent, build
+from tinygrad_ckn.training import Run, loop
 
 Invoke = Callable[..., Result]
 MODELS = ("unsup-32-64", "lenet-ckn", "lenet")
@@ -95,7 +98,14 @@ def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         (["lenet"], "compare: argument MODEL expected two or more different ones, got lenet"),
         (["lenet", "lenet"], "compare: argument MODEL expected two or more different ones, got lenet lenet"),
         (["lenet", "resnet"], "train: argument model expected one of unsup-32-64"),
-        (["unsup-32-64", "unsup-64-256", "--epochs", "3"], "train: argument epochs expected nothing in mode"),
+        (
+            ["unsup-32-64", "unsup-64-256", "--epochs", "3"],
+            "compare: argument epochs expected a model that is trained by descent, got unsup-32-64 unsup-64-256, which",
+        ),
+        (
+            ["unsup-32-64", "unsup-64-256", "--batch-size", "3"],
+            "compare: --batch-size expected a model that is trained",
+        ),
         (["lenet", "ckn5", "--augment", "turn"], "train: argument augment expected one of crop-flip, got 'turn'"),
         (["lenet", "ckn5", "--data", "nothing.npz"], "nothing.npz: expected an .npz file, got nothing"),
     ],
@@ -109,6 +119,64 @@ def test_errors_are_one_sentence(
     assert result.stderr.startswith(f"error: {sentence}")
     assert result.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+ALL_OPTIONS = {
+    "--preprocess": ("standardize", "preprocessing"),
+    "--mirror": ("scores", "mirrored"),
+    "--loss": ("cross_entropy", "loss"),
+    "--patches": (77, "n_patches"),
+    "--iterations": (7, "iterations"),
+    "--epochs": (3, "epochs"),
+    "--batch-size": (11, "batch_size"),
+    "--optimizer": ("adam", "optimizer"),
+    "--lr": (0.25, "lr"),
+    "--warmup": (1.5, "warmup"),
+    "--schedule": ("step", "schedule"),
+    "--validation": (0.2, "validation"),
+    "--augment": ("crop-flip", "augment"),
+    "--seed": (5, "seed"),
+}
+
+
+def test_every_option_reaches_the_trainings(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    seen: list[dict[str, Any]] = []
+
+    def look(dataset: Any, *, out: Any, source: Any, report: Any, **options: Any) -> None:
+        seen.append(options)
+        if len(seen) == 3:
+            raise ConfigError("seen")
+
+    monkeypatch.setattr(_compare.loop, "train", look)
+    monkeypatch.setattr(_compare, "_record", lambda result: {})
+    given = [part for name, (value, _) in ALL_OPTIONS.items() for part in (name, value)]
+    result = invoke("compare", "lenet", "ckn5", "unsup-32-64", *given, "--out", tmp_path / "out")
+    assert result.stderr == "error: seen\n"
+    expected = {name: value for value, name in ALL_OPTIONS.values()}
+    of_descent = {field.name for field in fields(Descent)}
+    for options, name in zip(seen, ("lenet", "ckn5", "unsup-32-64"), strict=True):
+        left_out = of_descent if name == "unsup-32-64" else set()
+        kept = {key: value for key, value in expected.items() if key not in left_out}
+        assert options == {"model": name, "device": "cpu", **kept}
+
+
+def test_what_is_trained_is_in_the_file_when_the_next_training_is_broken_off(
+    invoke: Invoke, archive: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    train = loop.train
+
+    def stop(*args: Any, **options: Any) -> Any:
+        if options["model"] == "lenet":
+            raise KeyboardInterrupt
+        return train(*args, **options)
+
+    monkeypatch.setattr(_compare.loop, "train", stop)
+    out = tmp_path / "out"
+    result = invoke("compare", "unsup-32-64", "lenet", "--data", archive, *FAST, "--out", out)
+    assert result.exit_code == 130
+    found = json.loads((out / "comparison.json").read_text())["models"]
+    assert list(found) == ["unsup-32-64"]
+    assert found["unsup-32-64"]["correct"] == Run.open(out / "unsup-32-64").records()[-1]["correct"]
 
 
 def test_a_folder_that_holds_something_is_not_touched(invoke: Invoke, archive: Path, tmp_path: Path):

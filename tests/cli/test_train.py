@@ -176,7 +176,8 @@ def test_where_memory_is_not_known(invoke: Invoke, archive: Path, tmp_path: Path
         (["--mode", "supervised", "--lr", "-1"], "Descent: argument lr expected a finite number > 0, got -1.0"),
         (["--scheme", "alternating"], "train: argument scheme expected nothing in mode 'unsupervised'"),
         (["--resolve-every", "2"], "train: --resolve-every expected nothing in mode 'unsupervised'"),
-        (["--preprocess", "bleach"], "train: --preprocess expected one of chain, "),
+        (["--preprocess", "bleach"], "train: --preprocess expected one of gradient_map, "),
+        (["--mirror", "both"], "train: --mirror expected one of features, scores, none, got 'both'"),
         (["--loss", "hinge"], "train: argument loss expected one of cross_entropy, squared_hinge, got 'hinge'"),
         (["--mode", "semi", "--data", "nothing.npz"], "train: argument mode expected"),  # before the data are read
         (["--patches", "0"], "train: --patches expected a whole number >= 1, got 0"),
@@ -245,6 +246,10 @@ def test_a_profile_is_shown_and_its_trace_kept(
     events = json.loads((tmp_path / "run" / "trace.json").read_text())["traceEvents"]
     assert {event["cat"] for event in events} == {"forward", "backward", "phase"}
     assert Run.open(tmp_path / "run").load()
+
+
+def test_the_help_says_what_a_failed_training_leaves(invoke: Invoke):
+    assert "checkpoint.safetensors" in invoke("train", "--help").stdout
 
 
 def test_without_profile_there_is_no_trace(run_folder: Path):

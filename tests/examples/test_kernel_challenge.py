@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 from tinygrad_ckn.data import load_labels, save_labels
+from tinygrad_ckn.models import PRESETS
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "kernel_challenge.py"
 NAMES = {"train": "Xtr.csv", "labels": "Ytr.csv", "test": "Xte.csv", "out": "Yte.csv"}
@@ -148,7 +150,16 @@ def test_bad_paths_get_one_sentence_before_anything_is_fitted(folder, challenge,
     assert (folder / "Ytr.csv").read_bytes() == labels
 
 
-def test_an_unknown_preset_gets_one_sentence(challenge):
-    status, _, errors = challenge("--preset", "alexnet")
-    assert status == 1
-    assert errors.startswith("error: preset: expected one of unsup-32-64, ")
+@pytest.mark.parametrize("name", ["alexnet", "lenet"])  # unknown, and a CNN
+def test_another_preset_than_one_of_a_ckn_gets_one_sentence_before_files_are_read(challenge, name):
+    status, output, errors = challenge("--preset", name, train="absent.csv")
+    assert (status, output) == (1, "")
+    assert errors.startswith("error: --preset: expected one of unsup-32-64, ")
+    assert errors.endswith(f", got {name!r}\n")
+
+
+def test_the_help_names_no_cnn():
+    command = typer.main.get_command(runpy.run_path(str(SCRIPT))["app"])
+    (told,) = [parameter.help for parameter in command.params if parameter.name == "preset"]
+    named = set(told.removeprefix("One of ").partition(";")[0].split(", "))
+    assert named == {name for name, found in PRESETS.items() if found.model == "CKN"} != set(PRESETS)

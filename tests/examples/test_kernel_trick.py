@@ -1,14 +1,21 @@
 import re
 import runpy
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("matplotlib", reason="the picture needs the extra [plot]")
-pytest.importorskip("sklearn", reason="scikit-learn, a development tool, has the support vector machine")
+pytest.importorskip("sklearn", reason="the support vector machine needs the extra [sklearn]")
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "kernel_trick.py"
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "examples" / "kernel_trick.py"
+
+
+def test_the_extra_that_it_names_is_there() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (extra,) = re.findall(r"pip install -e '\.\[(\w+)\]'", SCRIPT.read_text())
+    assert any(requirement.startswith("scikit-learn") for requirement in extras[extra])
 
 
 def test_the_kernel_separates_what_the_line_does_not_and_the_picture_is_written(tmp_path, monkeypatch, capsys) -> None:

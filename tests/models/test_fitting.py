@@ -115,7 +115,8 @@ def test_the_classifier_is_the_linear_fit_of_the_features(loss: str, l2: float |
     np.testing.assert_array_equal(model.classifier.bias.numpy(), fit.bias)
     np.testing.assert_array_equal(found.weight, fit.weight)
     assert (found.l2, found.scale, found.held_out) == (fit.l2, fit.scale, fit.held_out)
-    *tried, last = events
+    first, *tried, last = events
+    assert first == Progress("classifier", 0, 1)
     assert (last.phase, last.done, last.total) == ("classifier", 1, 1)
     assert last.values == {"l2": fit.l2} | {f"held_out_error_{k:g}": v.error for k, v in fit.held_out.items()}
     assert [(e.phase, e.done, e.total) for e in tried] == [
@@ -186,11 +187,13 @@ def test_progress_of_fitting_is_complete_and_ordered() -> None:
     assert [(e.phase, e.done, e.total) for e in events] == [
         ("filters", 1, 2),
         ("filters", 2, 2),
+        ("classifier", 0, 1),
         ("classifier", 1, 1),
         *[("batch", i, 6) for i in (1, 2, 3)],
         ("epoch", 1, 2),
         *[("batch", i, 6) for i in (4, 5, 6)],
         ("epoch", 2, 2),
+        ("classifier", 0, 1),
         *[("l2", i + 1, max(i + 1, 5)) for i in range(len(events[-1].values) - 1)],
         ("classifier", 1, 1),
     ]

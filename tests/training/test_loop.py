@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygrad_ckn.data import Dataset, Split
-from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.data import Dataset
 from tinygrad_ckn.models import CKN, Descent, Progress
 from tinygrad_ckn.training import Run, evaluate, loop, train
-from tinygrad_ckn.training.options import AUGMENTATIONS, resolve
+from tinygrad_ckn.training.options import AUGMENTATIONS
 
 FAST = {"n_patches": 1000}
 
@@ -174,22 +173,6 @@ def test_report_says_when_phases_begin_and_how_fast_they_are(supervised: loop.Re
     assert all(progress.values["images_per_second"] > 0 for progress in told if progress.phase == "batch")
 
 
-def test_rate_counts_the_images_of_this_epoch(tmp_path: Path, model: CKN, monkeypatch: pytest.MonkeyPatch):
-    clock = [0.0]
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: clock[0])
-    told: list[Progress] = []
-    options = resolve("digits", mode="supervised", batch_size=50, validation=0.1)
-    recorder = loop._Recorder(Run.create(tmp_path / "run", {}), model, told.append, 160, options)
-    for done in range(1, 7):
-        clock[0] += 2
-        recorder(Progress("batch", done, 6, {"loss": 1.0}))
-        if done == 3:
-            recorder(Progress("epoch", 1, 2, {"loss": 1.0}))
-    rates = [progress.values["images_per_second"] for progress in told if progress.phase == "batch"]
-    assert rates == [25, 25, 24, 25, 25, 24]
-    assert recorder.seconds == {"epoch": 6}
-
-
 def test_same_seed_same_file_and_another_seed_another(few_digits: Dataset, tmp_path: Path):
     files = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -204,55 +187,6 @@ def test_folder_is_named_by_data_and_model(few_digits: Dataset, tmp_path: Path, 
     result = train(few_digits, **FAST)
     assert result.run.folder.parent == Path("runs")
     assert result.run.folder.name.endswith("-digits-unsup-32-64")
-
-
-def test_a_folder_with_files_is_refused_before_anything_is_learned(few_digits: Dataset, tmp_path: Path):
-    (tmp_path / "notes").write_text("mine")
-    with pytest.raises(ConfigError, match="expected a new or empty folder"):
-        train(few_digits, out=tmp_path, report=lambda progress: pytest.fail("it learned"))
-    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
-
-
-def test_one_class_is_refused_before_anything_is_learned(few_digits: Dataset, tmp_path: Path):
-    told: list[Progress] = []
-    zeros = Split(few_digits.train.images, np.zeros(len(few_digits.train), dtype=np.int64))
-    data = Dataset("zeros", zeros, few_digits.test, 10, few_digits.class_names)
-    with pytest.raises(DataError, match="at least two classes"):
-        train(data, out=tmp_path / "run", report=told.append)
-    assert [(progress.phase, progress.done) for progress in told] == [("filters", 0)]
-
-
-@pytest.mark.parametrize("there", [False, True])
-def test_a_failed_training_leaves_nothing(few_digits: Dataset, tmp_path: Path, there: bool):
-    out = tmp_path / "run"
-    if there:
-        out.mkdir()
-    with pytest.raises(DataError, match="expected at least 32 distinct nonzero points"):
-        train(few_digits, n_patches=10, out=out)
-    assert list(tmp_path.rglob("*")) == ([out] if there else [])
-    train(few_digits, **FAST, out=out)
-
-
-def test_a_failed_training_removes_nothing_but_its_own_files(few_digits: Dataset, tmp_path: Path):
-    def write(progress: Progress) -> None:
-        (tmp_path / "run" / "notes.txt").write_text("mine")
-
-    with pytest.raises(DataError):
-        train(few_digits, n_patches=10, out=tmp_path / "run", report=write)
-    assert list((tmp_path / "run").iterdir()) == [tmp_path / "run" / "notes.txt"]
-
-
-def test_a_training_broken_off_can_be_started_again(few_digits: Dataset, tmp_path: Path):
-    def stop(progress: Progress) -> None:
-        if progress.phase == "filters" and progress.done == 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(few_digits, **FAST, out=tmp_path, report=stop)
-    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "metrics.jsonl"}
-    result = train(few_digits, **FAST, seed=1, out=tmp_path)
-    assert [record["phase"] for record in result.run.records()] == ["filters", "filters", "classifier", "test"]
-    assert Run.open(tmp_path).config["options"]["seed"] == 1
 
 
 def test_peak_memory_where_the_system_does_not_say(monkeypatch: pytest.MonkeyPatch):

@@ -91,7 +91,7 @@ def test_none_is_the_default():
     [
         ({"model": "resnet"}, "argument model expected one of unsup-32-64, .*, lenet, got 'resnet'"),
         ({"mode": "semi"}, "argument mode expected one of unsupervised, supervised, got 'semi'"),
-        ({"preprocessing": "whiten"}, "argument preprocessing expected one of chain, .*, none, got 'whiten'"),
+        ({"preprocessing": "whiten"}, "argument preprocessing expected one of gradient_map, .*, none, got 'whiten'"),
         ({"loss": "hinge"}, "argument loss expected one of cross_entropy, squared_hinge, got 'hinge'"),
         ({"epochs": 3}, "argument epochs expected nothing in mode 'unsupervised', .* got 3; leave it out"),
         ({"batch_size": 3}, "argument batch_size expected nothing"),
@@ -101,8 +101,12 @@ def test_none_is_the_default():
         ({"validation": 0.1}, "argument validation expected nothing in mode 'unsupervised'"),
         ({"warmup": 0}, "argument warmup expected nothing in mode 'unsupervised', .* got 0; leave it out"),
         ({"model": "ckn5", "mode": "unsupervised", "lr": 0.1}, "argument lr expected nothing in mode"),
-        ({"mode": "supervised", "colour": 1}, "argument options expected one of epochs, .*, patience, got 'colour'"),
-        ({"colour": 1}, "argument options expected one of epochs, .*, patience, got 'colour'"),
+        (
+            {"mode": "supervised", "n_patch": 1},
+            "argument options expected one of model, mode, .*, patience, got 'n_patch'",
+        ),
+        ({"colour": 1}, "one of model, mode, .*, n_patches, .*, seed, device, epochs, .*, patience, got 'colour'"),
+        ({"colour": None}, "argument options expected one of .*, got 'colour'"),
         ({"mode": "supervised", "scheme": "both"}, "argument scheme expected one of joint, alternating, got 'both'"),
         ({"mode": "supervised", "augment": "turn"}, "argument augment expected one of crop-flip, got 'turn'"),
         ({"mode": "supervised", "epochs": -1}, "argument epochs expected a whole number >= 0, got -1"),

@@ -25,6 +25,7 @@ OPTIONS = {  # what the library calls them, and the command line
     "argument batch_size": "--batch-size",
     "argument resolve_every": "--resolve-every",
     "argument preprocessing": "--preprocess",
+    "argument mirrored": "--mirror",
     "data_dir: expected with": "--data-dir: expected with",
     "expected no data_dir": "expected no --data-dir",
     " (data_dir=...)": "",

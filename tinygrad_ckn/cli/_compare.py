@@ -18,18 +18,22 @@ from tinygrad_ckn.cli._options import (
     BatchSize,
     Data,
     Epochs,
+    Iterations,
     Loss,
     Lr,
     Mirror,
     Optimizer,
     Patches,
     Preprocess,
+    Schedule,
     Seed,
+    Validation,
+    Warmup,
 )
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import PRESETS
 from tinygrad_ckn.training import Result, atomic_write, loop
-from tinygrad_ckn.training.options import N_PATCHES, default_mode, resolve
+from tinygrad_ckn.training.options import ITERATIONS, N_PATCHES, default_mode, resolve
 from tinygrad_ckn.training.run import make_folder
 
 
@@ -42,10 +46,14 @@ def compare(
     mirror: Mirror = None,
     loss: Loss = "squared_hinge",
     patches: Patches = N_PATCHES,
+    iterations: Iterations = ITERATIONS,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     optimizer: Optimizer = None,
     lr: Lr = None,
+    warmup: Warmup = None,
+    schedule: Schedule = None,
+    validation: Validation = None,
     augment: Augment = None,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -59,7 +67,8 @@ def compare(
     Each gets a run's folder OUT/MODEL, as from `train`, in its default mode: unsup-* are trained without labels for
     their filters, and what is said of supervised training does not reach them.
 
-    OUT gets comparison.json (accuracy, seconds, parameters and epochs of each) and comparison.png.
+    OUT gets comparison.json (accuracy, seconds, parameters and epochs of each, as soon as it is trained) and, when all
+    are trained, comparison.png.
 
     For example:
 
@@ -72,10 +81,20 @@ def compare(
         "mirrored": mirror,
         "loss": loss,
         "n_patches": patches,
+        "iterations": iterations,
         "seed": seed,
         "device": device,
     }
-    descent = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "lr": lr, "augment": augment}
+    descent = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "optimizer": optimizer,
+        "lr": lr,
+        "warmup": warmup,
+        "schedule": schedule,
+        "validation": validation,
+        "augment": augment,
+    }
     options = {name: {"model": name, **shared, **of_model} for name, of_model in _descents(models, descent).items()}
     for of_model in options.values():
         resolve(Path(data).stem, **of_model)  # refuses wrong options before the data are read
@@ -83,23 +102,29 @@ def compare(
     echo_dataset(dataset)
     folder = make_folder(out, f"{dataset.name}-compare")
     results: dict[str, dict[str, Any]] = {}
+    source = source_of(data, data_dir)
     with limited_to(threads):
         for name, of_model in options.items():
             typer.echo(f"{name}:")
             with Display() as display:
-                source = source_of(data, data_dir)
                 result = loop.train(dataset, **of_model, out=folder / name, source=source, report=display)
             results[name] = _record(result)
-    content = {"data": {"name": dataset.name, **source_of(data, data_dir)}, "models": results}
-    atomic_write(folder / "comparison.json", (json.dumps(content, indent=2) + "\n").encode())
+            content = {"data": {"name": dataset.name, **source}, "models": results}
+            atomic_write(folder / "comparison.json", (json.dumps(content, indent=2) + "\n").encode())
     plots.comparison(results, folder / "comparison.png")
     _show(results)
     typer.echo(f"runs, comparison.json and comparison.png in {folder}")
 
 
 def _descents(models: Sequence[str], descent: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the options of descent for each model that descends; for all where none does, to be refused."""
-    descending = [name for name in models if default_mode(name) == "supervised"] or models
+    """Return the options of descent for each model that descends."""
+    descending = [name for name in models if default_mode(name) == "supervised"]
+    for name, value in descent.items():
+        if value is not None and not descending:
+            raise ConfigError(
+                f"compare: argument {name} expected a model that is trained by descent, got {' '.join(models)}, which "
+                "are trained without labels; leave it out or add another model"
+            )
     return {name: descent if name in descending else {} for name in models}
 
 

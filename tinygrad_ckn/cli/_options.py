@@ -32,6 +32,7 @@ Mirror: TypeAlias = Annotated[
 ]
 Loss: TypeAlias = Annotated[str, typer.Option(metavar="|".join(LOSSES), help="Of the classifier.")]
 Patches: TypeAlias = Annotated[int, typer.Option(help="Patches for k-means in each layer, at most.")]
+Iterations: TypeAlias = Annotated[int, typer.Option(help="Of k-means, at most.")]
 Epochs: TypeAlias = Annotated[
     int | None,
     typer.Option(rich_help_panel=DESCENT, help=f"At most so many times through the images; default {Descent.epochs}."),
@@ -47,6 +48,25 @@ Optimizer: TypeAlias = Annotated[
 Lr: TypeAlias = Annotated[
     float | None,
     typer.Option(rich_help_panel=DESCENT, help=f"Learning rate after the warm-up; default {Descent.lr:g}."),
+]
+Warmup: TypeAlias = Annotated[
+    float | None,
+    typer.Option(rich_help_panel=DESCENT, help=f"Epochs in which the rate rises from 0; default {Descent.warmup:g}."),
+]
+Schedule: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=DESCENT,
+        metavar="cosine|step|constant",
+        help=f"Of the rate from there on; default {Descent.schedule}.",
+    ),
+]
+Validation: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        rich_help_panel=DESCENT,
+        help=f"Share of the training images held out to keep the best epoch; default {Descent.validation:g}.",
+    ),
 ]
 Augment: TypeAlias = Annotated[
     str | None,

@@ -38,16 +38,20 @@ def fit_filters(
     """Set the filters of each layer to centroids of patches of its input; the model is in eval mode afterwards."""
     model.eval()  # the factors of the layers below are computed once
     for i, layer in enumerate(model.layers):
-
-        def encode(x: Any, below: int = i) -> Any:
-            with no_grad():
-                for previous in model.layers[:below]:
-                    x = raw(previous(x))
-            return x
-
-        patches = sample_patches(images, layer, n_patches, rng=rng, encode=encode if i else None)
-        cosine = cluster(layer, patches, iterations, rng)
+        cosine = cluster(layer, patches_of(model, i, images, n_patches, rng), iterations, rng)
         report(Progress("filters", i + 1, len(model.layers), {"mean_cosine": cosine}))
+
+
+def patches_of(model: CKN, i: int, images: Any, n_patches: int, rng: Generator) -> Any:
+    """Return up to n_patches patches (n, C*kh*kw) of what the layers before layer i make of images, as they are."""
+
+    def encode(x: Any) -> Any:
+        with no_grad():
+            for layer in model.layers[:i]:
+                x = raw(layer(x))
+        return x
+
+    return sample_patches(images, model.layers[i], n_patches, rng=rng, encode=encode if i else None)
 
 
 def cluster(layer: CKNLayer, patches: Any, iterations: int, rng: Generator) -> float:
@@ -77,6 +81,7 @@ def fit_classifier(
     report: Callable[[Progress], None] = quiet,
 ) -> LinearFit:
     """Set the classifier's weights, and return what was fitted; features beyond `memory` bytes go to a file."""
+    report(Progress("classifier", 0, 1))
     tried: list[float] = []
 
     def held_out(value: float, measured: HeldOut) -> None:

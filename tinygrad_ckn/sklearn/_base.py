@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tinygrad_ckn.backend import Generator, is_whole
+from tinygrad_ckn.backend import CPU, Generator, is_whole
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import ConfigError, ShapeError, TooFewPointsError
 from tinygrad_ckn.models import CKN, CKNLayer, Progress
@@ -24,8 +24,14 @@ Report = Callable[[Progress], None]
 
 
 def _listed(value: Any) -> list[Any]:
-    """Return a sequence as a list, and anything else in one."""
+    """Return a sequence or an array as a list, and anything else in one."""
+    value = _plain(value)
     return list(value) if isinstance(value, Sequence) else [value]
+
+
+def _plain(value: Any) -> Any:
+    """Return an array as a list, and anything else as it is."""
+    return value.tolist() if isinstance(value, CPU.xp.ndarray) else value
 
 
 class CKNEstimator(BaseEstimator):
@@ -98,7 +104,7 @@ class CKNEstimator(BaseEstimator):
         counts = _listed(self.n_filters)
         layers: list[dict[str, Any]] = [{"n_filters": n} for n in counts]
         for name in ("kernel_size", "subsampling", "kernel", "padding", "eps"):
-            value = getattr(self, name)
+            value = _plain(getattr(self, name))
             values = value if isinstance(value, list) else [value] * len(counts)
             if len(values) != len(counts):
                 raise ConfigError(

@@ -25,7 +25,8 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
         Filters of each layer; one number for one layer. Where the data have fewer distinct patches, a layer has as many
         filters as there are patches, and a ConvergenceWarning says so.
     kernel_size, subsampling, kernel, padding, eps
-        Options of `models.CKNLayer`, for all layers, or in a list one for each. Kernels are cut to the maps they see.
+        Options of `models.CKNLayer`, for all layers, or in a list or array one for each. Kernels are cut to the maps
+        they see.
     sigma
         Of the kernel "exponential"; other kernels do not have it.
     n_patches

@@ -12,7 +12,7 @@ from tinygrad_ckn import plots, profiling
 from tinygrad_ckn.backend import asarray
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.data import Dataset
-from tinygrad_ckn.errors import CKNError, GradientError
+from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.models import CKN, CNN, Progress, build
 from tinygrad_ckn.models.descent import n_held_out
 from tinygrad_ckn.models.progress import quiet
@@ -81,8 +81,8 @@ def train(
         From `tinygrad_ckn.data.load`, or made of two Splits.
     out
         The run's folder: new, empty, or with nothing but a run that was broken off; None:
-        runs/<timestamp>-<data>-<model>. A training that fails leaves nothing there, but for the last good checkpoint
-        of one whose loss became NaN.
+        runs/<timestamp>-<data>-<model>. A training that fails leaves nothing there, but one whose loss becomes NaN
+        leaves its best epoch in checkpoint.safetensors, and one that is broken off with Ctrl-C all that it had.
     source
         The arguments "data" and "data_dir" of `load`, kept in config.json so that the run can be evaluated again.
     report
@@ -138,7 +138,7 @@ def train(
     except GradientError:  # the model is that of the best epoch
         run.save_checkpoint(model)
         raise
-    except CKNError:  # nothing is left of it; of one that is broken off with Ctrl-C, the measurements are
+    except Exception:  # nothing is left of it; of one that is broken off with Ctrl-C, the measurements are
         run.discard()
         raise
     recorder.measure("save")
@@ -174,7 +174,6 @@ def _fit(model: CKN | CNN, dataset: Dataset, options: Options, random: Any, repo
         "report": report,
     }
     if isinstance(model, CNN):
-        report(Progress("classifier", 0, 1))
         model.fit(images, labels, **shared)
     else:
         report(Progress("filters", 0, len(model.layers)))
@@ -188,27 +187,26 @@ class _Recorder:
         self, run: Run, model: CKN | CNN, report: Callable[[Progress], None], n_images: int, options: Options
     ) -> None:
         self.run, self.model, self.report = run, model, report
-        descent = options.descent or {"batch_size": 1, "validation": 0}
-        self.batch_size: int = descent["batch_size"]
-        self.n_images = n_images - n_held_out(n_images, descent["validation"])
+        self.n_images, self.descent = n_images, options.descent
         self.seconds: dict[str, float] = {}
+        self._of_epoch = 0.0  # seconds
         self._since = time.perf_counter()
 
     def __call__(self, progress: Progress) -> None:
         profiling.lap(progress.phase if progress.done else "preparation")
         if progress.phase == "batch":
+            self._of_epoch += self.measure("epoch")
             self.report(self._with(progress, {"images_per_second": self._rate(progress)}))
         elif progress.phase == "l2" or progress.done == 0:  # the classifier's line has all the l2 that were tried
             self.report(progress)
         else:
-            seconds = round(self.measure(progress.phase), 3)
-            progress = self._with(progress, {"seconds": seconds})
+            seconds = self.measure(progress.phase)
             if progress.phase == "epoch":
+                seconds, self._of_epoch = self._of_epoch + seconds, 0.0
                 self.run.save_checkpoint(self.model)
+            progress = self._with(progress, {"seconds": round(seconds, 3)})
             self.run.log({"phase": progress.phase, "done": progress.done, "total": progress.total, **progress.values})
             self.report(progress)
-            if progress.phase in ("filters", "epoch") and progress.done == progress.total:
-                self.report(Progress("classifier", 0, 1))
 
     def measure(self, phase: str) -> float:
         """Return the seconds since the last time something was measured, and add them to the phase."""
@@ -219,9 +217,10 @@ class _Recorder:
 
     def _rate(self, progress: Progress) -> float:
         """Return the images a second of the epoch that is on."""
-        batches = -(-self.n_images // self.batch_size)  # an epoch
-        images = min(((progress.done - 1) % batches + 1) * self.batch_size, self.n_images)
-        return images / (time.perf_counter() - self._since)
+        descent: Any = self.descent  # not None: where there are batches there is one
+        batch_size, seen = int(descent["batch_size"]), self.n_images - n_held_out(self.n_images, descent["validation"])
+        batches = -(-seen // batch_size)  # an epoch
+        return min(((progress.done - 1) % batches + 1) * batch_size, seen) / self._of_epoch
 
     @staticmethod
     def _with(progress: Progress, values: Mapping[str, float]) -> Progress:

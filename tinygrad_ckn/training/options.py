@@ -86,7 +86,7 @@ def resolve(
     Raises
     ------
     ConfigError
-        If an option is unknown, out of its range, or given where it has no effect.
+        If an option is unknown or out of its range, or one of a descent is given when unsupervised.
     BackendError
         If the device is not there.
 
@@ -123,7 +123,7 @@ def resolve(
         iterations=_whole("iterations", iterations, least=1),
         seed=_whole("seed", seed, least=0),
         device=device,
-        descent=_descent(mode, {name: value for name, value in descent.items() if value is not None}),
+        descent=_descent(mode, descent),
     )
 
 
@@ -132,11 +132,13 @@ def default_mode(model: str) -> str:
     return "unsupervised" if model.startswith("unsup-") else "supervised"
 
 
-def _descent(mode: str, given: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _descent(mode: str, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the fields of a Descent, checked, with `augment` by name; None when unsupervised."""
-    known = [field.name for field in fields(Descent)]
-    for name, value in given.items():
+    known = [field.name for field in (*fields(Options), *fields(Descent)) if field.name != "descent"]
+    for name in options:
         _one_of("options", name, known)
+    given = {name: value for name, value in options.items() if value is not None}
+    for name, value in given.items():
         if mode == "unsupervised":
             raise ConfigError(
                 f"train: argument {name} expected nothing in mode 'unsupervised', where there is no descent, "
