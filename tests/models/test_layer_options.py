@@ -103,7 +103,7 @@ def test_value_is_that_of_loops_over_positions(options, pooling, seed: int, zero
     layer = CKNLayer(4, 4, **options, rng=rng, dtype="float64")
     if layer.centre is not None:
         layer.centre.data = rng.normal(size=layer.centre.shape)
-    x = rng.normal(size=(2, 4, 7, 6))
+    x = rng.normal(size=(2, 4, 8, 7))
     x[:, :, : 4 * zeros] = 0
 
     def kappa(u: float) -> float:
@@ -111,7 +111,7 @@ def test_value_is_that_of_loops_over_positions(options, pooling, seed: int, zero
 
     expected = reference(layer, x, kappa, options)
     y = layer(Tensor(x)).numpy()
-    assert y.shape[2:] == expected.shape[2:] == layer.output_size((7, 6))
+    assert y.shape[2:] == expected.shape[2:] == layer.output_size((8, 7))
     np.testing.assert_allclose(y, expected, rtol=1e-7, atol=1e-9)
     with no_grad():
         np.testing.assert_allclose(layer.eval()(x), expected, rtol=1e-7, atol=1e-9)
