@@ -1,11 +1,13 @@
 """Convolutional kernel networks (Mairal, NIPS 2016), and the CNNs beside them."""
 
-from tinygrad_ckn.models import kernels
+from tinygrad_ckn.models import kernels, preprocessing
 from tinygrad_ckn.models.building import build, from_config
 from tinygrad_ckn.models.ckn import CKN
 from tinygrad_ckn.models.classifier import LinearFit, fit_linear
 from tinygrad_ckn.models.cnn import CNN, ConvLayer
 from tinygrad_ckn.models.descent import Descent
+from tinygrad_ckn.models.exact import exact_kernel
+from tinygrad_ckn.models.kernel_ridge import KernelRidgeClassifier
 from tinygrad_ckn.models.kmeans import Clustering, spherical_kmeans
 from tinygrad_ckn.models.layer import CKNLayer
 from tinygrad_ckn.models.network import Network
@@ -13,6 +15,7 @@ from tinygrad_ckn.models.nystrom import nystrom_error
 from tinygrad_ckn.models.patches import sample_patches
 from tinygrad_ckn.models.presets import PRESETS, Preset
 from tinygrad_ckn.models.progress import Progress
+from tinygrad_ckn.models.ridge import fit_ridge
 
 __all__ = [
     "CKN",
@@ -22,15 +25,19 @@ __all__ = [
     "Clustering",
     "ConvLayer",
     "Descent",
+    "KernelRidgeClassifier",
     "LinearFit",
     "Network",
     "Preset",
     "Progress",
     "build",
+    "exact_kernel",
     "fit_linear",
+    "fit_ridge",
     "from_config",
     "kernels",
     "nystrom_error",
+    "preprocessing",
     "sample_patches",
     "spherical_kmeans",
 ]
