@@ -28,30 +28,7 @@ MIRRORED = (None, "scores", "features")
 class Network(Module):
     """A classifier of images of one size; `CKN` and `CNN` say of what layers.
 
-    Parameters
-    ----------
-    in_channels
-        C.
-    image_size
-        (H, W), or one number for square images.
-    n_classes
-        Number of classes, at least 2.
-    layers
-        Each takes as many channels as the one before has filters.
-    preprocessing
-        What images go through first, see `models.preprocessing`: an object, a name, a configuration, or a list of
-        them; fitted when the network is.
-    mirrored
-        What is the mean over an image and its mirror image, left to right, after preprocessing: "features", so that the
-        network cannot tell one from the other; "scores" alone, which the classifier is not fitted for, and which
-        takes half the time to fit; or None.
-    rng
-        Generator or seed of the classifier's initial weights.
-
-    Raises
-    ------
-    ConfigError, ShapeError
-        If the layers do not fit on each other or on the image.
+    Its parameters are those of `CKN`, but for the kind of layers.
     """
 
     layer_type: ClassVar[type[Any]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -10,6 +9,7 @@ from tinygrad_ckn.backend import Shape
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.gradient_map import GradientMap
+from tinygrad_ckn.models.naming import made
 from tinygrad_ckn.models.preprocessor import Preprocessor
 from tinygrad_ckn.models.standardize import Standardize
 from tinygrad_ckn.models.whitening import LocalWhitening, PatchZCA
@@ -75,8 +75,6 @@ class Chain(Preprocessor):
 PREPROCESSORS: dict[str, type[Preprocessor]] = {
     kind.name: kind for kind in (Chain, GradientMap, LocalWhitening, PatchZCA, Standardize)
 }
-
-
 NAMES = tuple(name for name in PREPROCESSORS if name != Chain.name)  # of those that need no arguments
 
 
@@ -103,20 +101,10 @@ def _made(spec: Any) -> Preprocessor:
         return spec
     if isinstance(spec, Sequence) and not isinstance(spec, str):
         return Chain(spec)
-    options: dict[str, Any] = dict(spec) if isinstance(spec, Mapping) else {"name": spec}
-    name = options.pop("name", None)
-    kind = PREPROCESSORS.get(name) if isinstance(name, str) else None
-    if kind is None or not _takes(kind, options):
+    found: Preprocessor | None = made(PREPROCESSORS, spec)
+    if found is None:
         raise ConfigError(
             f"preprocessing: expected a Preprocessor, a sequence, or one of the names {', '.join(NAMES)}, with "
             f"its arguments, got {spec!r}"
         )
-    return kind(**options)
-
-
-def _takes(kind: type[Preprocessor], options: Mapping[str, Any]) -> bool:
-    try:
-        inspect.signature(kind).bind(**options)
-    except TypeError:
-        return False
-    return True
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from numbers import Real
@@ -11,6 +10,7 @@ from typing import Any
 
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.kernels.gram import gram
+from tinygrad_ckn.models.naming import made
 from tinygrad_ckn.ops.kappa import Kappa
 
 KERNELS: dict[str, type[Kernel]] = {}
@@ -162,21 +162,10 @@ def kernel(spec: Kernel | str | Mapping[str, Any]) -> Kernel:
     """
     if isinstance(spec, Kernel):
         return spec
-    options: dict[str, Any] = dict(spec) if isinstance(spec, Mapping) else {"name": spec}
-    name = options.pop("name", None)
-    kind = KERNELS.get(name) if isinstance(name, str) else None
-    if kind is None or not _takes(kind, options):
+    found: Kernel | None = made(KERNELS, spec)
+    if found is None:
         raise ConfigError(
             f"kernel: expected a Kernel or one of the names {', '.join(KERNELS)}, with its parameters, got {spec!r}; "
             "a kernel of your own needs kernels.register first"
         )
-    return kind(**options)
-
-
-def _takes(kind: type[Kernel], options: Mapping[str, Any]) -> bool:
-    """Tell whether these are the parameters of a kernel: all that it needs, and no others."""
-    try:
-        inspect.signature(kind).bind(**options)
-    except TypeError:
-        return False
-    return True
+    return found
