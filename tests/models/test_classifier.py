@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -11,7 +12,7 @@ from scipy.special import logsumexp, softmax
 
 from tinygrad_ckn import blockwise, parallel
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.models import classifier, moments
+from tinygrad_ckn.models import preconditioning
 from tinygrad_ckn.models.classifier import FEW_L2, LinearFit, fit_linear
 from tinygrad_ckn.models.selection import HeldOut, aside_of
 
@@ -254,6 +255,27 @@ def test_the_number_of_threads_changes_no_bit(loss: str, monkeypatch: pytest.Mon
         assert fit.held_out == fits[0].held_out
 
 
+@losses
+def test_more_features_than_a_matrix_holds_have_the_same_solution(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = problem(18, n=80, d=40)
+    whole = fit_linear(features, labels, 3, loss=loss, l2=1e-3, iterations=200)
+    monkeypatch.setattr(preconditioning, "_WIDEST", 39)
+    monkeypatch.setattr(preconditioning, "_SAMPLE", 30)
+    sampled = fit_linear(features, labels, 3, loss=loss, l2=1e-3, iterations=200)
+    np.testing.assert_allclose(sampled.weight, whole.weight, atol=1e-3 * np.abs(whole.weight).max())
+
+
+@pytest.mark.parametrize(("dtype", "least"), [("float32", 2.0**-23), ("float64", 2.2e-9)])
+def test_a_fit_ends_where_rounding_hides_what_is_gained(dtype, least, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(
+        scipy.optimize, "minimize", lambda *a, options, **k: asked.append(options["ftol"]) or minimize(*a, **k)
+    )
+    features, labels = problem(19)
+    fit_linear(features.astype(dtype), labels, 3, l2=1e-3)
+    assert asked == [least]
+
+
 def test_features_in_a_file_give_the_same_bits(tmp_path: Path) -> None:
     features, labels = problem(16, n=200)
     np.save(tmp_path / "x.npy", features)
@@ -282,27 +304,6 @@ def test_features_are_read_block_by_block(monkeypatch: pytest.MonkeyPatch) -> No
         rows = Rows(file, dtype="float64", mode="w+", shape=features.shape)
     np.copyto(rows, features)
     np.testing.assert_array_equal(fit_linear(rows, labels, 3).weight, whole.weight)
-
-
-@pytest.mark.parametrize("chosen", [None, np.arange(0, 100, 3)])
-def test_moments_are_those_of_numpy(chosen: np.ndarray | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blockwise, "_BLOCK", 17)
-    features = np.random.default_rng(0).normal(size=(100, 6)) + 5
-    found = moments.Moments(features, chosen)
-    rows = features if chosen is None else features[chosen]
-    assert found.n == len(rows)
-    np.testing.assert_allclose(found.mean, rows.mean(axis=0), rtol=1e-13)
-    np.testing.assert_allclose(np.triu(found.scatter), np.triu(np.cov(rows.T, bias=True) * len(rows)), rtol=1e-11)
-
-
-def test_moments_without_some_examples_are_those_of_the_others() -> None:
-    features = np.random.default_rng(0).normal(size=(100, 6)) + 5
-    aside = np.arange(0, 100, 3)
-    found = moments.Moments(features).without(features, aside)
-    expected = moments.Moments(np.delete(features, aside, axis=0))
-    assert found.n == expected.n
-    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-13)
-    np.testing.assert_allclose(np.triu(found.scatter), np.triu(expected.scatter), rtol=1e-11)
 
 
 @pytest.mark.parametrize("options", [{"loss": "hinge"}, {"l2": -1e-3}, {"l2": math.nan}])
@@ -361,14 +362,3 @@ def test_options_of_another_kind_are_refused(options, message: str) -> None:
 def test_features_whose_squares_overflow_are_refused() -> None:
     with pytest.raises(DataError, match="expected squares that do not overflow"), np.errstate(over="ignore"):
         fit_linear(1e30 * np.eye(4, dtype="float32"), np.arange(4) % 2, 2, l2=1e-3)
-
-
-def test_one_preconditioner_serves_a_decade(monkeypatch: pytest.MonkeyPatch) -> None:
-    factored: list[float] = []
-    root = classifier._root
-    monkeypatch.setattr(classifier, "_root", lambda gram, shift: factored.append(shift) or root(gram, shift))
-    preconditioner = classifier._Preconditioner(np.eye(3))
-    first = preconditioner.root(1e-6)
-    assert preconditioner.root(1e-7) is preconditioner.root(3.2e-6) is preconditioner.root(1e-5) is first
-    preconditioner.root(1e-8)
-    np.testing.assert_allclose(factored, [2e-6, 2e-8])

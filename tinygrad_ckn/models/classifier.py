@@ -2,8 +2,8 @@
 
 n examples, D features, k classes, X (n, D) centred and scaled to mean squared norm 1. Minimises
 (1/n) sum L(y_i, W x_i + b) + l2/2 |W|^2 over W and b (Mairal 2016). Plain L-BFGS is slow on CKN
-features, whose covariance is badly conditioned; in V = W R^T with R^T R = X^T X / n + 2 l2 I the problem is nearly
-round, for the Hessian of the loss is at most a multiple of X^T X / n. R may be that of an l2 a decade off.
+features, whose covariance is badly conditioned; in V = W R^T with R^T R = X^T X / n + 2 l2 I (`preconditioning.py`) the
+problem is nearly round, for the Hessian of the loss is at most a multiple of X^T X / n.
 
 Features are read in blocks of examples, each once for a value and its gradient: they may lie in a file (numpy.memmap).
 Products are in the features' dtype, sums over blocks in float64.
@@ -23,15 +23,15 @@ from tinygrad_ckn.backward import grad
 from tinygrad_ckn.blockwise import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models.moments import Moments
+from tinygrad_ckn.models.preconditioning import Preconditioner, Root
 from tinygrad_ckn.models.selection import HeldOut, aside_of, choose_l2
 from tinygrad_ckn.ops._windows import is_finite
 from tinygrad_ckn.tensor import Tensor
 
 LOSSES: dict[str, Callable[[Any, Any], Any]] = {"cross_entropy": ops.cross_entropy, "squared_hinge": ops.squared_hinge}
 FEW_L2 = 1e-4  # the l2 for fewer examples than can be divided
+_LEAST_GAIN = 2.2e-9  # of an iteration, relative to the objective
 _LEAST = 10  # examples from which some can be held out
-_LEAST_SHIFT = 1e-9  # of the preconditioner
-_DECADE = 11  # and a margin, for l2 is rounded
 
 
 @dataclass
@@ -55,8 +55,7 @@ class _Problem:
     def __init__(self, features: Any, labels: Any, n_classes: int, loss: str, moments: Moments, kept: Any = None):
         self.x, self.labels, self.k, self.kept = features, labels, n_classes, kept
         self.loss, self.n, self.mean = LOSSES[loss], moments.n, moments.mean
-        self.scale = math.sqrt(CPU.xp.trace(moments.scatter) / self.n) or 1.0
-        self.gram = moments.scatter / (self.n * self.scale**2)
+        self.scale = math.sqrt(moments.spread / self.n) or 1.0
 
     def linear(self, point: Any) -> tuple[Any, Any]:
         """Return weight and bias on features as they are, neither centred nor scaled."""
@@ -95,26 +94,25 @@ class _Problem:
             value, slopes[kept] = _loss_and_slopes(self.loss, scores[kept], labels[kept])
         return value, slopes
 
-    def minimise(self, l2: float, start: Any, iterations: int, preconditioner: _Preconditioner) -> Any:
+    def minimise(self, l2: float, start: Any, iterations: int, root: Root) -> Any:
         """Return the point that L-BFGS reaches from `start`."""
-        from scipy.linalg import solve_triangular
         from scipy.optimize import minimize
-
-        root = preconditioner.root(l2)
 
         def point_of(v: Any) -> Any:
             point = v.reshape(start.shape).copy()
-            point[:, :-1] = solve_triangular(root, point[:, :-1].T, check_finite=False).T
+            point[:, :-1] = root.solve(point[:, :-1])
             return point
 
         def function(v: Any) -> tuple[float, Any]:
             value, gradient = self.value_and_gradient(point_of(v), l2)
-            gradient[:, :-1] = solve_triangular(root, gradient[:, :-1].T, trans="T", check_finite=False).T
+            gradient[:, :-1] = root.solve_transposed(gradient[:, :-1])
             return value, gradient.reshape(-1)
 
         v = start.copy()
-        v[:, :-1] = start[:, :-1] @ root.T
-        found = minimize(function, v.reshape(-1), jac=True, method="L-BFGS-B", options={"maxiter": iterations})
+        v[:, :-1] = root.times(start[:, :-1])
+        # Beyond the rounding of products in the features' dtype a line search would look for what is not there.
+        options = {"maxiter": iterations, "ftol": max(_LEAST_GAIN, float(CPU.xp.finfo(self.x.dtype).eps))}
+        found = minimize(function, v.reshape(-1), jac=True, method="L-BFGS-B", options=options)
         return point_of(found.x)
 
 
@@ -123,32 +121,6 @@ def _loss_and_slopes(loss: Callable[[Any, Any], Any], scores: Any, labels: Any) 
     leaf = Tensor(scores, requires_grad=True)
     mean = loss(leaf, labels)
     return mean.item() * len(scores), grad(mean, leaf)[0].data * len(scores)
-
-
-class _Preconditioner:
-    """R of R^T R = gram + 2 l2 I; that of an l2 serves others that are at most a decade off, for it is costly."""
-
-    def __init__(self, gram: Any) -> None:
-        self.gram = gram
-        self._root: tuple[float, Any] | None = None
-
-    def root(self, l2: float) -> Any:
-        """Return R for an l2, or for one that is near enough."""
-        shift = max(2 * l2, _LEAST_SHIFT)
-        if self._root is None or not 1 / _DECADE < self._root[0] / shift < _DECADE:
-            self._root = shift, _root(self.gram, shift)
-        return self._root[1]
-
-
-def _root(gram: Any, shift: float) -> Any:
-    """Return upper R with R^T R = gram + shift I; the shift is raised where rounding left the matrix indefinite."""
-    from scipy.linalg import LinAlgError, cholesky
-
-    while True:
-        try:
-            return cholesky(gram + shift * CPU.xp.eye(len(gram)), check_finite=False)
-        except LinAlgError:
-            shift *= 10
 
 
 def fit_linear(
@@ -176,7 +148,7 @@ def fit_linear(
         Regularisation, for features of mean squared norm 1; None: the one with the fewest mistakes on a part held out
         (a tenth, of small sets up to a fifth), see `models.selection`; 1e-4 with fewer than ten examples.
     iterations
-        Of L-BFGS, for the final fit; half as many for each l2 tried, begun at the solution for another.
+        Of L-BFGS, for the final fit; a third as many for each l2 tried, begun at the solution for another.
     rng
         Generator or seed of the part held out.
     report
@@ -204,9 +176,9 @@ def fit_linear(
             f"fit_linear: expected features (n, D), n >= 1, and n labels, got {features.shape}, {len(labels)}"
         )
     with small_matrices():
-        moments = Moments(features)
+        moments = Moments.of(features)
         problem = _Problem(features, labels, n_classes, loss, moments)
-        preconditioner = _Preconditioner(problem.gram)
+        preconditioner = Preconditioner(features, moments)
         start = CPU.xp.zeros((n_classes, features.shape[1] + 1))
         held_out: dict[float, HeldOut] = {}
         if l2 is None and len(features) < _LEAST:
@@ -218,12 +190,12 @@ def fit_linear(
             kept[aside] = False
             others = _Problem(features, labels, n_classes, loss, moments.without(features, aside), kept)
             l2, start, held_out = choose_l2(
-                lambda l2, begin: others.minimise(l2, begin, max(1, iterations // 2), preconditioner),
+                lambda l2, begin: others.minimise(l2, begin, max(1, iterations // 3), preconditioner.root(l2)),
                 lambda point: _held_out(features, labels, aside, loss, *others.linear(point)),
                 start,
                 report,
             )
-        weight, bias = problem.linear(problem.minimise(l2, start, iterations, preconditioner))
+        weight, bias = problem.linear(problem.minimise(l2, start, iterations, preconditioner.root(l2)))
     return LinearFit(weight, bias, l2, problem.scale, held_out)
 
 

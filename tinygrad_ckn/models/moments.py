@@ -1,48 +1,68 @@
-"""Number, mean and scatter of examples, which the classifier's preconditioner is made of."""
+"""Number, mean and spread of examples, by which the classifier centres and scales them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_ckn.backend import CPU, to_numpy, xp_of
-from tinygrad_ckn.blockwise import blocks_of, scatter_of, sum_over
+from tinygrad_ckn.blockwise import blocks_of, sum_over
 from tinygrad_ckn.errors import DataError
 
 
+@dataclass(frozen=True, slots=True)
 class Moments:
-    """Number, mean (D,) and scatter matrix (D, D) of examples, in float64 on the host; the upper triangle counts."""
+    """Number n, mean (D,) and sum of squared distances from the mean, of examples, in float64 on the host."""
 
-    def __init__(self, features: Any, chosen: Any = None, origin: Any = None) -> None:
-        """Look at all examples, or at those of which the numbers are given, scattered about a point or their mean."""
-        self.n = len(features) if chosen is None else len(chosen)
-        blocks = blocks_of(features, self.n)
+    n: int
+    mean: Any
+    spread: float
 
-        def block(rows: slice) -> Any:
-            return features[rows if chosen is None else chosen[rows]]
+    @classmethod
+    def of(cls, features: Any) -> Moments:
+        """Return the moments of features (n, D).
 
-        def add(rows: slice, total: Any) -> None:
-            total += to_numpy(block(rows).sum(axis=0, dtype="float64"))
-
-        self.mean = sum_over(features, add, blocks, lambda: CPU.xp.zeros(features.shape[1])) / self.n
-        if not bool(CPU.xp.isfinite(self.mean).all()):
+        Raises
+        ------
+        DataError
+            If they are not finite, or their squares are not.
+        """
+        mean = _sum(features, None, lambda x: x.sum(axis=0, dtype="float64")) / len(features)
+        if not bool(CPU.xp.isfinite(mean).all()):
             raise DataError(
                 "fit_linear: argument features expected finite numbers, got NaN or infinity; look at the images"
             )
-        centre = xp_of(features).asarray(self.mean if origin is None else origin, dtype=features.dtype)
-        self.scatter = scatter_of(features, self.n, lambda rows: block(rows) - centre)
-        if not bool(CPU.xp.isfinite(CPU.xp.trace(self.scatter))):
+        spread = float(_sum(features, None, _squares_about(features, mean)).sum())
+        if not CPU.xp.isfinite(spread):
             raise DataError(
                 "fit_linear: argument features expected squares that do not overflow, got others; scale them"
             )
+        return cls(len(features), mean, spread)
 
     def without(self, features: Any, aside: Any) -> Moments:
         """Return the moments of all examples but those of which the numbers are given."""
         xp = CPU.xp
-        others, rest = Moments(features, aside, self.mean), object.__new__(Moments)
-        rest.n = self.n - others.n
-        rest.mean = (self.n * self.mean - others.n * others.mean) / rest.n
-        shift = rest.mean - self.mean
-        rest.scatter = self.scatter - others.scatter - rest.n * xp.outer(shift, shift)
-        if xp.trace(rest.scatter) <= self.n * xp.finfo(rest.scatter.dtype).eps * xp.trace(self.scatter):
-            rest.scatter[...] = 0  # they are all alike: what is left is rounding
-        return rest
+        n = self.n - len(aside)
+        total = _sum(features, aside, lambda x: x.sum(axis=0, dtype="float64"))
+        mean = (self.n * self.mean - total) / n
+        theirs = float(_sum(features, aside, _squares_about(features, self.mean)).sum())
+        spread = self.spread - theirs - n * float(((mean - self.mean) ** 2).sum())
+        if spread <= self.n * xp.finfo("float64").eps * self.spread:
+            spread = 0.0  # they are all alike: what is left is rounding
+        return Moments(n, mean, spread)
+
+
+def _squares_about(features: Any, origin: Any) -> Any:
+    """Return what sums the squares of a block's distances from a point, a column by itself."""
+    centre = xp_of(features).asarray(origin, dtype=features.dtype)
+    return lambda x: ((x - centre) ** 2).sum(axis=0, dtype="float64")
+
+
+def _sum(features: Any, chosen: Any, of_block: Any) -> Any:
+    """Return the sum over blocks of examples, all or those of which the numbers are given, as (D,) on the host."""
+
+    def add(rows: slice, total: Any) -> None:
+        total += to_numpy(of_block(features[rows if chosen is None else chosen[rows]]))
+
+    blocks = blocks_of(features, len(features) if chosen is None else len(chosen))
+    return sum_over(features, add, blocks, lambda: CPU.xp.zeros(features.shape[1]))
