@@ -50,11 +50,11 @@ def test_unsupervised_features_tell_digits_apart(seed: int) -> None:
 
 def test_filters_are_centroids_of_patches_of_each_layers_input() -> None:
     model, twin = small("float64"), small("float64")
-    rng = np.random.default_rng(4)
-    model.fit_unsupervised(images, n_patches=500, iterations=3, rng=4)
+    rng, n = np.random.default_rng(4), 8 * len(images)  # patches: so many that all images are looked at
+    model.fit_unsupervised(images, n_patches=n, iterations=3, rng=4)
     x = images.astype("float64")
     for layer, fitted in zip(twin.layers, model.layers, strict=True):
-        found = spherical_kmeans(sample_patches(x, layer, 500, rng=rng), layer.n_filters, iterations=3, rng=rng)
+        found = spherical_kmeans(sample_patches(x, layer, n, rng=rng), layer.n_filters, iterations=3, rng=rng)
         np.testing.assert_allclose(fitted.weight.numpy().reshape(layer.n_filters, -1), found.centroids, atol=1e-10)
         layer.weight.data = found.centroids.reshape(layer.weight.shape)
         with no_grad():

@@ -11,6 +11,7 @@ from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.models.layer import CKNLayer
 
 _SPARE = 1.5  # draws for each patch wanted: some are left out
+_DRAWS_AN_IMAGE = 8  # that an image is encoded for, at least
 _BLOCK = 2**22  # elements of patches taken at a time
 
 
@@ -33,6 +34,8 @@ def sample_patches(
 
     Zero patches are left out; so are constant patches of images (no `encode`), each channel of which has one value at
     all positions, unless the kernel is 1x1. Of 1.5 times as many draws, what remains is a uniform sample of the others.
+    With `encode`, which takes longer than all the rest, they are drawn from a uniform sample of the images: as many as
+    leave 8 draws for each.
 
     Parameters
     ----------
@@ -43,7 +46,7 @@ def sample_patches(
     rng
         Generator or seed.
     encode
-        Makes the layer's input of images; only images of which a patch was drawn are encoded, in blocks.
+        Makes the layer's input of images, in blocks.
     out
         Array (n_patches, C*kh*kw) of the dtype of the layer's input to fill, of which the first n rows are returned, or
         None for a new one. It may lie in a file (numpy.memmap). Beyond it, memory is needed for a block only.
@@ -84,9 +87,13 @@ def sample_patches(
             f"got {kept.shape} and {kept.dtype}"
         )
     constant_too = encode is None and kh * kw > 1
-    draws = rng.integers(0, len(images) * places, size=int(_SPARE * n_patches))
-    draws.sort()
-    numbers, where = draws // places, draws % places
+    n_draws = int(_SPARE * n_patches)
+    few = len(images) if encode is None else -(-n_draws // _DRAWS_AN_IMAGE)
+    source = CPU.xp.arange(len(images)) if few >= len(images) else rng.choice(len(images), few, replace=False)
+    draws = rng.integers(0, len(source) * places, size=n_draws)
+    numbers, where = source[draws // places], draws % places
+    order = numbers.argsort(kind="stable")
+    numbers, where = numbers[order], where[order]
     drawn = CPU.xp.unique(numbers)
     found = 0
     for block in blocks(len(drawn), places * shape[1]):
