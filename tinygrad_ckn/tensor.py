@@ -188,7 +188,9 @@ class Tensor(Variable):
         if not index and self.size != 1:
             raise ShapeError(f"Tensor.item: expected a tensor of one element, got shape {self.shape}; pass an index")
         try:
-            return self._data.item(*index)
+            if not index:
+                return self._data.item()
+            return (self._data.reshape(-1)[index[0]] if len(index) == 1 else self._data[index]).item()
         except (IndexError, ValueError) as error:
             raise OpIndexError(f"Tensor.item: expected an index into shape {self.shape}, got {index}") from error
 

@@ -24,10 +24,11 @@ def standin(monkeypatch):
 
     Without NVRTC the operations have their plain bodies: the registrations of kernels are taken away for the while.
     """
+    missing = nvrtc.missing()  # asked now, for the library is loaded by the real CuPy
     for name, module in modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(backend, "_BY_TYPE", dict(backend._BY_TYPE))
-    if nvrtc.missing():
+    if missing:
         for primitive in REGISTRY.values():
             monkeypatch.delitem(primitive.kernels, "cuda", raising=False)
     COUNTERS.clear()

@@ -64,7 +64,7 @@ class ndarray:  # noqa: N801  # CuPy's name
     @property
     def flags(self) -> SimpleNamespace:
         mine = self._host.flags
-        return SimpleNamespace(c_contiguous=mine.c_contiguous, f_contiguous=mine.f_contiguous, owndata=not self.base)
+        return SimpleNamespace(c_contiguous=mine.c_contiguous, f_contiguous=mine.f_contiguous, owndata=self.base is None)
 
     @property
     def data(self) -> SimpleNamespace:
@@ -206,7 +206,7 @@ def wrap(result: Any, sources: Sequence[Any] = ()) -> Any:
             if host is source._host:
                 return source
             if base is None and host.base is not None and np.may_share_memory(host, source._host):
-                base = source.base or source
+                base = source if source.base is None else source.base
     made = object.__new__(ndarray)
     made._host, made.base = host, base
     return made

@@ -48,7 +48,7 @@ def array(
     if isinstance(obj, ndarray):
         found: ndarray = wrap(np.array(obj._host, dtype, copy=copy, order=order, ndmin=ndmin), (obj,))  # type: ignore
         return found
-    if any(isinstance(part, ndarray) for part in obj if isinstance(obj, list | tuple)):
+    if isinstance(obj, list | tuple) and any(isinstance(part, ndarray) for part in obj):
         return put(np.array([unwrap(part) for part in obj], dtype, ndmin=ndmin))
     copied_to_device("array(x)")
     return put(np.array(obj, dtype, ndmin=ndmin))
