@@ -153,8 +153,10 @@ def use(device: str) -> Backend:
     return _BY_TYPE[cupy.ndarray]
 
 
-def asarray(data: Any, *, dtype: Any = None, device: str = "cpu") -> Any:
+def asarray(data: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     """Return a new array on a device with the values of `data` (numbers, nested lists, arrays of any backend).
+
+    None is the device where the data are, of numbers and lists the CPU.
 
     Raises
     ------
@@ -164,7 +166,7 @@ def asarray(data: Any, *, dtype: Any = None, device: str = "cpu") -> Any:
     source = _BY_TYPE.get(type(data))
     if source is None and not isinstance(data, int | float | complex | np.generic | Sequence):
         source = backend_of(data)
-    target = use(device)
+    target = (source or CPU) if device is None else use(device)
     if source is not None and source is not target:
         data = source.to_numpy(data)
     try:

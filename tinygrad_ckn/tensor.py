@@ -28,7 +28,7 @@ class Tensor(Variable):
     dtype
         As for NumPy; default: that of `data` (Python floats make float64).
     device
-        "cpu" (NumPy) or "cuda" (CuPy).
+        "cpu" (NumPy) or "cuda" (CuPy); None: where the data are, of numbers and lists the CPU.
 
     Raises
     ------
@@ -50,7 +50,9 @@ class Tensor(Variable):
     __array_priority__ = 1000
     _grad: Tensor | None
 
-    def __init__(self, data: Any, *, requires_grad: bool = False, dtype: Any = None, device: str = "cpu") -> None:
+    def __init__(
+        self, data: Any, *, requires_grad: bool = False, dtype: Any = None, device: str | None = None
+    ) -> None:
         self._data = asarray(data._data if isinstance(data, Variable) else data, dtype=dtype, device=device)
         self._node = None
         self._version = [0]

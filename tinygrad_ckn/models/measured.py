@@ -30,6 +30,7 @@ class Measured:
         self.sizes = [min(batch_size, len(images) - start) for start in range(0, len(images), batch_size)]
         self.every = READ_EVERY if backend.ahead else 1
         self.table = backend.xp.zeros((3, len(self.sizes)))  # objective, hits, arrays that are not finite
+        self.found: Any = None  # the table on the host
 
     def put(self, step: int, objective: Any, hits: Any) -> float | None:
         """Take down what a step gave, from 0; return its objective, or None where it is not yet read.
