@@ -32,13 +32,14 @@ ATOMICS = {
 class Part(NamedTuple):
     """The active lanes whose access falls into one window.
 
-    `at` selects them among the active lanes, `lanes` are their numbers in the batch, `places` the bytes in the window's
-    data.
+    `at` selects them among the active lanes, `lanes` are their numbers in the batch, `stamps` theirs for the shadow,
+    `places` the bytes in the window's data.
     """
 
     window: Window
     at: slice | np.ndarray
     lanes: np.ndarray
+    stamps: np.ndarray
     addresses: np.ndarray
     places: np.ndarray
 
@@ -115,10 +116,10 @@ def _part(m, ins: Instruction, window: Window, at, lanes, addresses) -> Part:
     if window.pitch:
         copies = lanes // m.block_lanes if window.space == "shared" else lanes
         places = places + copies * window.pitch
-    return Part(window, at, lanes, addresses, places)
+    return Part(window, at, lanes, m.active(m.stamps)[at], addresses, places)
 
 
-def _elements(part: Part, dtype: np.dtype, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _elements(part: Part, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Return memory as elements, and the index of each lane's first one."""
     first, elements = part.window.elements(dtype)
     return elements, (part.places - first) // dtype.itemsize
@@ -155,20 +156,28 @@ def _load(ins: Instruction) -> Callable:
         return lambda m: _read_parameter(m, offset - PARAMETERS, dtype, writes)
 
     def load(m):
-        where = address(m)
-        values = np.empty((len(m.lanes.index), count), dtype)
-        for part in _parts(m, ins, where, size):
+        found = []
+        for part in _parts(m, ins, address(m), size):
             _count(m, ins, part, size)
             if part.window.shadow is not None:
                 note = part.window.shadow.change if ordered else part.window.shadow.read
-                note(_shadowed(part), size, m.stamps[part.lanes], part.lanes)
-            elements, index = _elements(part, dtype, count)
-            for i in range(count):
-                values[part.at, i] = elements[index + i]
+                note(_shadowed(part), size, part.stamps, part.lanes)
+            elements, index = _elements(part, dtype)
+            found.append((part.at, [elements[index + i] for i in range(count)]))
         for i, write in enumerate(writes):
-            write(m, m.spread(values[:, i]))
+            write(m, m.spread(_joined([(at, columns[i]) for at, columns in found])))
 
     return load
+
+
+def _joined(pieces: list[tuple[slice | np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return the values of all active lanes, from those of each part."""
+    if len(pieces) == 1:
+        return pieces[0][1]
+    joined = np.empty(sum(len(values) for _, values in pieces), pieces[0][1].dtype)
+    for at, values in pieces:
+        joined[at] = values
+    return joined
 
 
 def _read_parameter(m, offset: int, dtype: np.dtype, writes: list[Callable]) -> None:
@@ -190,19 +199,23 @@ def _store(ins: Instruction) -> Callable:
             if not part.window.writable:
                 raise ReadOnly(f"a store to {part.window.name}", int(part.lanes[0]))
             _count(m, ins, part, size)
-            elements, index = _elements(part, dtype, count)
-            same = np.ones(len(part.lanes), bool)
+            elements, index = _elements(part, dtype)
             for i, value in enumerate(values):
                 elements[index + i] = value[part.at]
-            for i, value in enumerate(values):
-                same &= elements.view(bits(dtype.itemsize))[index + i] == value[part.at].view(bits(dtype.itemsize))
-            shadow, stamps = part.window.shadow, m.stamps[part.lanes]
+            same = np.logical_and.reduce([_equal(elements[index + i], v[part.at]) for i, v in enumerate(values)])
+            shadow = part.window.shadow
             if ordered:
-                shadow.change(_shadowed(part), size, stamps, part.lanes)
+                shadow.change(_shadowed(part), size, part.stamps, part.lanes)
             else:
-                shadow.write(_shadowed(part), size, stamps, part.lanes, same)
+                shadow.write(_shadowed(part), size, part.stamps, part.lanes, same)
 
     return store
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return where two arrays have the same bits."""
+    word = bits(a.dtype.itemsize)
+    return a.view(word) == b.view(word)
 
 
 def _atomic(ins: Instruction, used: set[int]) -> Callable:
@@ -224,8 +237,8 @@ def _atomic(ins: Instruction, used: set[int]) -> Callable:
             if not part.window.writable:
                 raise ReadOnly(f"an atomic on {part.window.name}", int(part.lanes[0]))
             _count(m, ins, part, dtype.itemsize)
-            part.window.shadow.change(_shadowed(part), dtype.itemsize, m.stamps[part.lanes], part.lanes)
-            elements, index = _elements(part, dtype, 1)
+            part.window.shadow.change(_shadowed(part), dtype.itemsize, part.stamps, part.lanes)
+            elements, index = _elements(part, dtype)
             given = [value[part.at] for value in values]
             if not wanted and name in ATOMICS:
                 ATOMICS[name].at(elements, index, given[0])

@@ -86,7 +86,7 @@ class Machine:
         self.parameters, self.report, self.traffic, self.budget = parameters, report, traffic, budget
         self.registers: list = [UNWRITTEN] * self.kernel.slots
         self.special = self._special()
-        self.stamps = np.repeat(blocks.astype(np.int64) << shadow.BLOCK, self.block_lanes) | self.thread
+        self.stamps = shadow.stamp(np.repeat(blocks, self.block_lanes), self.thread)
         self.memory = Memory([*windows, *self._private(shared)])
         self.waiting: dict[int, np.ndarray] = {}
         self.groups: dict[int, np.ndarray] = {}
@@ -170,7 +170,7 @@ class Machine:
         counts = here.reshape(-1, self.block_lanes).sum(1)
         full = np.repeat(counts == self.threads, self.block_lanes)
         free = here & full
-        self.stamps[free] += 1 << shadow.INTERVAL
+        self.stamps[free] += shadow.INTERVAL
         if len(self.lanes.index) == np.count_nonzero(free) == np.count_nonzero(here):
             return True
         if free.any():

@@ -111,27 +111,37 @@ class Report:
 def count_sectors(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, size: int) -> None:
     """Add an access of these lanes to global memory."""
     keys = _ordered((lanes >> 5 << 48) | addresses)  # a warp's addresses follow each other
-    first = np.flatnonzero(np.diff(keys, prepend=-1))  # of equal addresses
-    warps = keys[first] >> 48
+    warps = keys[_firsts(keys)] >> 48
     distinct = np.bincount(warps - warps[0])
     traffic.requests += int(np.count_nonzero(distinct))
     traffic.ideal += int((-(-distinct * size // SECTOR)).sum())
-    traffic.sectors += 1 + int(np.count_nonzero(np.diff(keys >> 5)))
+    traffic.sectors += len(_firsts(keys >> 5))
 
 
 def count_banks(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, size: int) -> None:
     """Add an access of these lanes to shared memory: 32 banks, 4 bytes wide, 128 bytes in a phase."""
     words = max(size // 4, 1)
+    traffic.requests += len(_firsts(lanes >> 5))
     phases = (lanes - lanes[0] // 32 * 32) // (32 // words)
-    keys = (phases[:, None] << 32) | ((addresses[:, None] >> 2) + np.arange(words))
-    keys = _ordered(keys.ravel())
-    keys = keys[np.flatnonzero(np.diff(keys, prepend=-1))]  # one word for several lanes is one access
+    first, rows = _firsts(phases), addresses >> 7
+    if (rows == np.repeat(rows[first], np.diff(first, append=len(rows)))).all():  # 128 bytes in a row: each bank once
+        traffic.cycles += len(first)
+        traffic.worst = max(traffic.worst, 1)
+        return
+    keys = _ordered(((phases[:, None] << 32) | ((addresses[:, None] >> 2) + np.arange(words))).ravel())
+    keys = keys[_firsts(keys)]  # one word for several lanes is one access
     counts = np.bincount((keys >> 32) * 32 + (keys & 31))
     passes = np.maximum.reduceat(counts, np.arange(0, len(counts), 32))
-    traffic.requests += 1 + int(np.count_nonzero(np.diff(lanes >> 5)))
     traffic.cycles += int(passes.sum())
     traffic.worst = max(traffic.worst, int(passes.max()))
 
 
 def _ordered(keys: np.ndarray) -> np.ndarray:
     return keys if (keys[1:] >= keys[:-1]).all() else np.sort(keys)
+
+
+def _firsts(keys: np.ndarray) -> np.ndarray:
+    """Return where each run of equal keys begins."""
+    new = np.ones(len(keys), bool)
+    np.not_equal(keys[1:], keys[:-1], out=new[1:])
+    return np.flatnonzero(new)

@@ -3,44 +3,48 @@
 Lock-step execution hides a missing barrier, so each word remembers its last writer and its last readers as a stamp. A stamp
 has four fields, highest first:
 
-    block (23 bits) | barriers the block has passed (17) | __syncwarp's the warp has passed (12) | who in the block (11)
+    block (22 bits) | barriers the block has passed (17) | __syncwarp's the warp has passed (12) | who in the block (12)
 
-"Who" is a thread's number, or SEVERAL + the number of a warp for more than one of its threads, or MANY for threads of more
-than one warp. EVERYONE stands for threads of more than one block. Two accesses are concurrent if they are of different
-blocks, or of different threads between the same two barriers, unless the two are of one warp with a __syncwarp between them.
+"Who" is a warp (five bits above SEVERAL) and a lane (five bits below it). SEVERAL stands for more than one lane of the warp,
+MANY for more than one warp of the block, EVERYONE for more than one block. Two accesses are concurrent if they are of
+different blocks, or of different threads between the same two barriers, unless the two are of one warp with a __syncwarp
+between them.
 """
 
 import numpy as np
 
 from tests.gpu.ptx.errors import Race, Uninitialised
 
-WHO, SYNC, INTERVAL, BLOCK = 0, 11, 23, 40  # where each field begins
-WHO_MASK, SEVERAL, MANY = (1 << SYNC) - 1, 1024, (1 << SYNC) - 1
-MOST_BLOCKS = (1 << 23) - 1
-EVERYONE = np.int64(MOST_BLOCKS << BLOCK | MANY)
+LANE, SEVERAL, WARP, MANY = 0x1F, 1 << 5, 0x1F << 6, 1 << 11
+SYNC, INTERVAL, BLOCK = 1 << 12, 1 << 24, 1 << 41  # one of each
+WHO, SYNCS = SYNC - 1, INTERVAL - SYNC  # masks
+MOST_BLOCKS = (1 << 22) - 1
+EVERYONE = np.int64(MOST_BLOCKS * BLOCK | MANY)
 NEVER = np.int64(-1)
 
 
-def _warp(stamps: np.ndarray) -> np.ndarray:
-    who = stamps & WHO_MASK
-    return np.where(who < SEVERAL, who >> 5, who - SEVERAL)
+def stamp(block: np.ndarray, thread: np.ndarray) -> np.ndarray:
+    """Return the stamps of threads of blocks before the first barrier."""
+    return block.astype(np.int64) * BLOCK | thread >> 5 << 6 | thread & LANE
 
 
 def concurrent(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Return where nothing orders the accesses with the stamps `old` and `new`; NEVER is ordered before all."""
     difference = old ^ new
-    same_interval = difference.view(np.uint64) < np.uint64(1 << INTERVAL)
-    hit = (same_interval & ((difference & WHO_MASK) != 0)) | (difference >= 1 << BLOCK)
-    if hit.any():
-        synced = same_interval & (difference >> SYNC != 0) & (_warp(old) == _warp(new))
-        hit &= ~synced
+    hit = ((difference.view(np.uint64) < INTERVAL) & ((difference & WHO) != 0)) | (difference >= BLOCK)
+    synced = hit & ((difference & SYNCS) != 0)
+    if synced.any():
+        hit &= ~(synced & (difference < INTERVAL) & (difference & (WARP | MANY) == 0))
     return hit
 
 
 def _together(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Return the stamp that stands for two concurrent accesses; it is larger than both."""
-    several = np.where(_warp(old) == _warp(new), SEVERAL + _warp(new), MANY)
-    return np.where((old ^ new) >= 1 << BLOCK, EVERYONE, (new & ~WHO_MASK) | several)
+    """Return the stamps that stand for pairs of concurrent accesses; each is larger than both."""
+    difference = old ^ new
+    one_warp = difference & (WARP | MANY) == 0
+    return np.where(
+        difference >= BLOCK, EVERYONE, np.where(one_warp, new & ~LANE | SEVERAL, new & ~WHO | MANY)
+    )
 
 
 class Shadow:
@@ -104,7 +108,7 @@ class Shadow:
         store = self._store("wrote")
         store[words] = stamps
         difference = store[words] ^ stamps
-        lost = (difference >= 1 << BLOCK) | ((difference != 0) & ~same)
+        lost = (difference >= BLOCK) | ((difference != 0) & ~same)
         if lost.any():
             at = int(np.argmax(lost))
             raise Race(f"writes a word that {_name(store[words[at]])} writes at the same time", int(lanes[at]))
@@ -127,14 +131,14 @@ class Shadow:
                 return
         store[words] = stamps
         kept = store[words]
-        lost = kept != stamps  # several lanes at one word
-        if lost.any():
+        lost = np.flatnonzero(kept != stamps)  # several lanes at one word
+        if len(lost):
             np.maximum.at(store, words[lost], _together(kept[lost], stamps[lost]))
 
 
 def _name(stamp: np.int64) -> str:
-    who, block = int(stamp & WHO_MASK), int(stamp >> BLOCK)
     if stamp == EVERYONE:
         return "several blocks"
-    thread = "several threads" if who >= SEVERAL else f"thread {who}"
-    return f"{thread} of block {block}"
+    warp, lane = int(stamp & WARP) >> 6, int(stamp & LANE)
+    thread = "several threads" if stamp & (SEVERAL | MANY) else f"thread {32 * warp + lane}"
+    return f"{thread} of block {int(stamp // BLOCK)}"

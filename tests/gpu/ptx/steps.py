@@ -150,7 +150,7 @@ def _warp_barrier(m, mask) -> None:
     warp.check_mask(m, mask)
     lanes = m.lanes.index
     full = warp.words(m.alive) == warp.words(m.lanes.mask)  # part of a warp orders nothing that the shadow could tell
-    m.stamps[lanes[full[lanes >> 5]]] += 1 << shadow.SYNC
+    m.stamps[lanes[full[lanes >> 5]]] += shadow.SYNC
 
 
 def _read_slots(ins: Instruction):
