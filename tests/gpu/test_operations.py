@@ -38,6 +38,7 @@ def results(function: Any, args: Sequence[Any], device: str) -> list[np.ndarray]
     weights = [Tensor(rng.uniform(0.5, 1.5, y.shape), dtype=y.dtype, device=y.device) for y in outputs]
     total = sum((y * w).sum() for y, w in zip(outputs, weights, strict=True))
     gradients = grad(total, leaves)
+    assert all(g.device == leaf.device for g, leaf in zip(gradients, leaves, strict=True) if g is not None)
     return [to_numpy(t.data) for t in (*outputs, *(g for g in gradients if g is not None))]
 
 
