@@ -27,7 +27,8 @@ def standin(monkeypatch):
     missing = nvrtc.missing()  # asked now, for the library is loaded by the real CuPy
     for name, module in modules().items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(backend, "_BY_TYPE", dict(backend._BY_TYPE))
+    on_host = {kind: known for kind, known in backend._BY_TYPE.items() if known.device == "cpu"}
+    monkeypatch.setattr(backend, "_BY_TYPE", on_host)
     backend.use("cuda")  # imports the kernels, so that what is taken away does not come back
     if missing:
         for primitive in REGISTRY.values():

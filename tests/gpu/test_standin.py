@@ -171,6 +171,11 @@ def test_there_is_no_matrix_product_in_place():
     assert a is not b
 
 
+def test_nothing_warns():
+    assert (MINE / xp.zeros(3)).tolist() == [np.inf] * 3
+    assert np.isnan(xp.sqrt(-MINE).get()).all()
+
+
 def test_linear_algebra_is_silent_unless_told():
     singular, indefinite = xp.zeros((2, 2)), -xp.eye(2)
     assert np.isnan(xp.linalg.inv(singular).get()).all()
