@@ -28,7 +28,7 @@ def test_a_run_is_trained_evaluated_and_used(tmp_path):
 
 
 def test_models_are_compared(tmp_path):
-    assert "test accuracy" in run("compare", "unsup-32-64", *FAST, "--out", tmp_path / "both")
+    assert "test accuracy" in run("compare", "unsup-32-64", "unsup-64-256", *FAST, "--out", tmp_path / "both")
 
 
 def test_derivatives_are_checked():
