@@ -21,9 +21,10 @@ class Moments:
             return features[rows if chosen is None else chosen[rows]]
 
         def add(rows: slice, total: Any) -> None:
-            total += to_numpy(block(rows).sum(axis=0, dtype="float64"))
+            total += block(rows).sum(axis=0, dtype="float64")
 
-        self.mean = sum_over(features, add, blocks, lambda: CPU.xp.zeros(features.shape[1])) / self.n
+        total = sum_over(features, add, blocks, lambda: xp_of(features).zeros(features.shape[1]))
+        self.mean = to_numpy(total) / self.n
         if not bool(CPU.xp.isfinite(self.mean).all()):
             raise DataError(
                 "fit_linear: argument features expected finite numbers, got NaN or infinity; look at the images"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Namespace, floating, xp_of
+from tinygrad_ckn.backend import Array, Namespace, backend_of, floating, xp_of
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import Variable, raw
 from tinygrad_ckn.ops.elementwise import exp, relu, square
@@ -68,11 +69,21 @@ def _check_labels(op: str, argument: str, scores: Any, labels: Any) -> None:
         )
     if labels.dtype.kind not in "iu":
         raise DTypeError(f"{op}: argument labels expected integer class numbers, got {labels.dtype}")
+    if backend_of(labels).ahead:
+        return  # see _sound
     if labels.astype("uint64").max() >= scores.shape[1]:  # negative ones too: they become the largest
         raise DataError(
             f"{op}: argument labels expected class numbers 0 .. {scores.shape[1] - 1}, "
             f"got {labels.min()} .. {labels.max()}"
         )
+
+
+def _sound(loss: Any, labels: Any, n_classes: int) -> Any:
+    """Return a loss; on a GPU, which `_check_labels` does not wait for, NaN where a label is no class number."""
+    backend = backend_of(labels)
+    if not backend.ahead:
+        return loss
+    return backend.xp.where(((labels >= 0) & (labels < n_classes)).all(), loss, math.nan)
 
 
 @primitive(saves=True)
@@ -89,7 +100,7 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
     Raises
     ------
     ShapeError, DTypeError, DataError
-        If the shapes do not fit, the labels are no integers, or one is no class number.
+        If the shapes do not fit, the labels are no integers, or one is no class number (on a GPU the loss is NaN then).
 
     Examples
     --------
@@ -101,11 +112,11 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
     shifted = logits - logits.max(axis=1, keepdims=True)
     weights = xp.exp(shifted)
     total = weights.sum(axis=1, keepdims=True)
-    at_labels = xp.arange(len(labels)), labels
+    at_labels = xp.arange(len(labels)), labels % logits.shape[1] if backend_of(labels).ahead else labels
     losses = xp.log(total[:, 0]) - shifted[at_labels]
     weights /= total
     weights[at_labels] -= 1
-    return losses.sum() / len(labels), weights
+    return _sound(losses.sum() / len(labels), labels, logits.shape[1]), weights
 
 
 def _cross_entropy_rule(g: Any, logits: Any, labels: Any, saved: Any) -> Any:
@@ -135,7 +146,7 @@ def squared_hinge(xp: Namespace, scores: Array, labels: Array) -> Any:
     Raises
     ------
     ShapeError, DTypeError, DataError
-        If the shapes do not fit, the labels are no integers, or one is no class number.
+        If the shapes do not fit, the labels are no integers, or one is no class number (on a GPU the loss is NaN then).
 
     Examples
     --------
@@ -144,7 +155,8 @@ def squared_hinge(xp: Namespace, scores: Array, labels: Array) -> Any:
     """
     _check_labels("squared_hinge", "scores", scores, labels)
     scores = floating(xp, scores)
-    return 0.5 * xp.square(xp.maximum(1 - _signs(labels, scores) * scores, 0)).sum() / len(scores)
+    loss = 0.5 * xp.square(xp.maximum(1 - _signs(labels, scores) * scores, 0)).sum() / len(scores)
+    return _sound(loss, labels, scores.shape[1])
 
 
 def _squared_hinge_rule(g: Any, scores: Any, labels: Any) -> Any:
