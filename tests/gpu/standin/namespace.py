@@ -38,7 +38,7 @@ def _of_cupy(name: str) -> Any:
         return FUNCTIONS[name]
     if name in OWN:
         return OWN[name]
-    if not hasattr(np, name):
+    if kind == "module" or not hasattr(np, name):  # of modules it has those below: random is not among them
         raise AttributeError(f"the stand-in has no cupy.{name} yet, which CuPy has: see {__file__}")
     host = getattr(np, name)
     return from_numpy("cupy", name, host) if kind == "function" else host  # dtypes, finfo, newaxis, pi

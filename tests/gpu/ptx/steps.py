@@ -1,0 +1,173 @@
+"""Every instruction of a kernel as one function of the machine, made once."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from tests.gpu.ptx import shadow, warp
+from tests.gpu.ptx.access import memory_step, size_of, space_of
+from tests.gpu.ptx.compute import clean_registers, compute
+from tests.gpu.ptx.errors import NotKnown, PTXError, Trapped
+from tests.gpu.ptx.kernel import Address, Instruction, Kernel, Label, Register, Vector
+from tests.gpu.ptx.opcodes import flops
+
+SWITCH = -1  # what a step returns when the machine must choose again which lanes go on
+MEMORY = ("ld", "st", "atom", "red")
+NOTHING = ("membar", "fence", "prefetch", "nanosleep")  # order and speed, which the machine does not model
+
+
+class Compiled(NamedTuple):
+    """A kernel as the machine runs it.
+
+    A step returns None to go on with the next one, a position to go there, or SWITCH.
+
+    Attributes
+    ----------
+    visits
+        Floating-point operations of each instruction in one thread.
+    exits
+        Positions where lanes end.
+    grain
+        Bytes of the smallest access to each kind of memory.
+    """
+
+    kernel: Kernel
+    steps: list[Callable]
+    visits: list[int]
+    exits: frozenset[int]
+    grain: dict[str, int]
+
+
+def compiled(kernel: Kernel) -> Compiled:
+    """Return the kernel's steps; NotKnown names an instruction that has no meaning here."""
+    used = frozenset(slot for ins in kernel.code for slot in _read_slots(ins))
+    clean = clean_registers(kernel.code)
+    steps = []
+    for at, ins in enumerate(kernel.code):
+        try:
+            step = _step(ins, at, kernel, used, clean)
+        except (PTXError, KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
+            reason = error.message if isinstance(error, PTXError) else "its form"
+            raise _placed(NotKnown(reason), ins, kernel) from error
+        steps.append(_guarded(step, ins.guard) if ins.guard and ins.root != "bra" else step)
+    exits = frozenset(at for at, ins in enumerate(kernel.code) if ins.root in ("ret", "exit") and not ins.guard)
+    return Compiled(kernel, steps, [flops(ins) for ins in kernel.code], exits, _grain(kernel))
+
+
+def _placed(error: PTXError, ins: Instruction, kernel: Kernel) -> PTXError:
+    error.kernel, error.instruction, error.line, error.source = kernel.name, ins.text, ins.line, ins.source
+    return error
+
+
+def _step(ins: Instruction, at: int, kernel: Kernel, used: frozenset[int], clean: frozenset[int]) -> Callable:
+    if ins.root == "bra":
+        return _branch(ins, at, kernel)
+    if ins.root in ("ret", "exit"):
+        return _end
+    if ins.root in ("bar", "barrier"):
+        return _barrier(ins)
+    if ins.root == "trap":
+        return _trap
+    if ins.root in NOTHING:
+        return lambda m: None
+    if ins.root in MEMORY:
+        return memory_step(ins, used)
+    if ins.root in warp.STEPS:
+        return warp.STEPS[ins.root](ins)
+    return compute(ins, clean)
+
+
+def _guarded(step: Callable, guard: Register) -> Callable:
+    """Return the step for those lanes whose predicate holds."""
+    slot, negated = guard.slot, guard.negated
+
+    def guarded(m):
+        flags = m.registers[slot] ^ negated
+        if flags.ndim == 0:
+            return step(m) if flags else None
+        everyone, mask = m.lanes, m.lanes.mask & flags
+        if not mask.any():
+            return None
+        m.narrow(mask)
+        to = step(m)
+        if to is SWITCH:  # they ended
+            if (rest := everyone.mask & ~mask).any():
+                m.push(m.at + 1, rest)
+            return SWITCH
+        m.lanes = everyone
+        return to
+
+    return guarded
+
+
+def _branch(ins: Instruction, at: int, kernel: Kernel) -> Callable:
+    (label,) = ins.operands
+    if not isinstance(label, Label):
+        raise NotKnown("its target")
+    target = kernel.labels[label.name]
+    if ins.guard is None:
+        return lambda m: target
+    slot, negated = ins.guard.slot, ins.guard.negated
+
+    def branch(m):
+        flags = m.registers[slot] ^ negated
+        if flags.ndim == 0:
+            return target if flags else None
+        mask = m.lanes.mask
+        taken = mask & flags
+        count = np.count_nonzero(taken)
+        if count == 0:
+            return None
+        if count == len(m.lanes.index):
+            return target
+        m.push(target, taken)
+        m.push(at + 1, mask & ~flags)
+        return SWITCH
+
+    return branch
+
+
+def _end(m) -> int:
+    m.exit(m.lanes.mask)
+    return SWITCH
+
+
+def _trap(m) -> None:
+    raise Trapped("the kernel stopped itself", int(m.lanes.index[0]))
+
+
+def _barrier(ins: Instruction) -> Callable:
+    if "warp" in ins.modifiers:
+        mask = warp.reader(ins.operands[0], warp.U32)
+        return lambda m: _warp_barrier(m, mask(m))
+    if "sync" not in ins.modifiers or len(ins.operands) != 1 or ins.operands[0] != ("0",):
+        raise NotKnown("a barrier other than __syncthreads()")
+    return lambda m: None if m.barrier() else SWITCH
+
+
+def _warp_barrier(m, mask) -> None:
+    warp.check_mask(m, mask)
+    lanes = m.lanes.index
+    full = warp.words(m.alive) == warp.words(m.lanes.mask)  # part of a warp orders nothing that the shadow could tell
+    m.stamps[lanes[full[lanes >> 5]]] += shadow.SYNC
+
+
+def _read_slots(ins: Instruction):
+    """Yield the slots that an instruction reads, if only perhaps."""
+    sources = ins.operands if ins.root in ("st", "red") else ins.operands[1:]
+    for operand in (*sources, *([ins.guard] if ins.guard else [])):
+        for item in operand.items if isinstance(operand, Vector) else (operand,):
+            register = item.base if isinstance(item, Address) else item
+            if isinstance(register, Register):
+                yield register.slot
+
+
+def _grain(kernel: Kernel) -> dict[str, int]:
+    grain = {"global": 8, "shared": 8, "local": 8}
+    for ins in kernel.code:
+        if ins.root in MEMORY:
+            for space in [space] if (space := space_of(ins)) else list(grain):
+                space = "local" if space == "param" else space
+                grain[space] = min(grain.get(space, 8), size_of(ins))
+    return grain
