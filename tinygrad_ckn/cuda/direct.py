@@ -28,10 +28,10 @@ class Tiles:
 def tiles_of(shapes: Correlation, itemsize: int) -> Tiles | None:
     """Return how a correlation is cut into tiles; None if it is not of single channels, or they take too much memory.
 
-    Threads read `stride` elements apart, so a multiple of 4 would have them wait for each other: 4 to a bank.
+    Threads of a warp read elements and rows `stride` apart: for a multiple of 4 they would be 4 to a bank and more.
     """
     windows = shapes.windows
-    if shapes.channels != shapes.groups or windows.stride[1] % 4 == 0:
+    if shapes.channels != shapes.groups or any(stride % 4 == 0 for stride in windows.stride):
         return None
     wide = width(shapes.out[1])
     high = THREADS // wide
