@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_ckn import cpu, graph, ops
+from tinygrad_ckn.cuda import kernels as _kernels  # registers them
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.functional import checkpoint, hessian, hvp, jacobian, jvp, vjp
 from tinygrad_ckn.modes import detect_anomaly, enable_grad, no_grad
