@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from numbers import Integral
-from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
@@ -106,7 +105,8 @@ def _identify(kind: type) -> Backend | None:
         raise DTypeError(f"expected a plain numpy.ndarray, got its subclass {kind.__name__}; pass numpy.asarray(x)")
     cupy = sys.modules.get("cupy")
     if cupy is not None and issubclass(kind, cupy.ndarray):
-        return _with_kernels(cupy)
+        register(_cupy_backend(cupy))
+        return _BY_TYPE[kind]
     raise DTypeError(f"expected an array or a number, got {kind.__name__}; wrap it in Tensor(...) first")
 
 
@@ -120,15 +120,6 @@ def _cupy_backend(cupy: Any) -> Backend:
         cupy.cuda.get_current_stream().synchronize()
 
     return Backend("cuda", cupy, cupy.ndarray, cupy.asnumpy, synchronize, strict_linalg, ahead=True)
-
-
-def _with_kernels(cupy: Any) -> Backend:
-    """Make CuPy known, and import the launch code beside the sources in `cuda/`, which registers kernels."""
-    backend = _cupy_backend(cupy)
-    register(backend)
-    for path in sorted((Path(__file__).parent / "cuda").glob("*.py")):
-        importlib.import_module(f"tinygrad_ckn.cuda.{path.stem}")
-    return backend
 
 
 def use(device: str) -> Backend:
@@ -158,7 +149,8 @@ def use(device: str) -> Backend:
         ) from error
     if not cupy.cuda.is_available():
         raise BackendError("device 'cuda' needs a GPU with its driver, and CuPy finds none; use device='cpu'")
-    return _with_kernels(cupy)
+    register(_cupy_backend(cupy))
+    return _BY_TYPE[cupy.ndarray]
 
 
 def asarray(data: Any, *, dtype: Any = None, device: str | None = None) -> Any:

@@ -7,6 +7,7 @@ import pytest
 from tests.gpu import nvrtc
 from tests.gpu.standin import COUNTERS, CUPY, modules
 from tinygrad_ckn import backend
+from tinygrad_ckn.models import directions
 from tinygrad_ckn.primitive import REGISTRY
 
 
@@ -18,28 +19,28 @@ def compiler():
     return nvrtc
 
 
-@pytest.fixture
-def standin(monkeypatch):
-    """The stand-in for CuPy as the device "cuda" of the product, with its kernels where NVRTC is installed.
-
-    Without NVRTC the operations have their plain bodies: the registrations of kernels are taken away for the while.
-    """
-    missing = nvrtc.missing()  # asked now, for the library is loaded by the real CuPy
+def install(monkeypatch):
+    """Put the stand-in in CuPy's place for the while of a test: of the product it is the device "cuda"."""
+    nvrtc.missing()  # asked now, for the real CuPy loads the library
     for name, module in modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     on_host = {kind: known for kind, known in backend._BY_TYPE.items() if known.device == "cpu"}
     monkeypatch.setattr(backend, "_BY_TYPE", on_host)
-    backend.use("cuda")  # imports the kernels, so that what is taken away does not come back
-    if missing:
-        for primitive in REGISTRY.values():
-            monkeypatch.delitem(primitive.kernels, "cuda", raising=False)
     COUNTERS.clear()
+
+
+@pytest.fixture
+def standin(compiler, monkeypatch):
+    """The stand-in for CuPy, with the kernels: NVRTC compiles them, and the interpreter runs them."""
+    install(monkeypatch)
     return CUPY
 
 
 @pytest.fixture
-def plain(standin, monkeypatch):
-    """The stand-in, and every operation with its plain body."""
+def plain(monkeypatch):
+    """The stand-in for CuPy without kernels: operations and k-means have their plain bodies. NVRTC is not needed."""
+    install(monkeypatch)
     for primitive in REGISTRY.values():
         monkeypatch.delitem(primitive.kernels, "cuda", raising=False)
-    return standin
+    monkeypatch.setattr(directions, "able", lambda *arrays: False)
+    return CUPY

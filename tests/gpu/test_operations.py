@@ -23,6 +23,7 @@ from tinygrad_ckn.errors import (
     ShapeError,
 )
 from tinygrad_ckn.nn import Sphere
+from tinygrad_ckn.primitive import REGISTRY
 from tinygrad_ckn.testing import check_adjoint, gradcheck
 from tinygrad_ckn.testing.cases import CASES, Bad, Case, Draw, on_device
 from tinygrad_ckn.testing.primitives import CHECKED
@@ -75,6 +76,23 @@ def test_values_and_gradients_are_those_of_the_cpu(plain, case, dtype):
         assert_near(results(function, args, "cuda"), results(function, args, "cpu"), dtype)
 
     run()
+
+
+with_kernels = [case for case in cases if case.name in REGISTRY and "cuda" in REGISTRY[case.name].kernels]
+
+
+@pytest.mark.parametrize("case", with_kernels, ids=[f"{c.name}-{i}" for i, c in enumerate(with_kernels)])
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_values_and_gradients_with_kernels_are_those_of_the_cpu(standin, case, dtype):
+    @settings(max_examples=3)
+    @given(data=st.data())
+    def run(data):
+        args, options = drawn_for(case, data, dtype)
+        function = case.call(options)
+        assert_near(results(function, args, "cuda"), results(function, args, "cpu"), dtype)
+
+    run()
+    assert COUNTERS.launches or case.name == "inverse_sqrt"  # whose kernel is CuPy's own
 
 
 @pytest.mark.parametrize("name", ["correlate2d", "ckn_map", "inverse_sqrt", "lyapunov", "index_add", "max_pool2d"])

@@ -267,9 +267,9 @@ def test_what_is_random_is_drawn_on_the_host():
         _ = xp.random.default_rng
 
 
-def test_get_array_module_knows_its_arrays(standin):
-    assert standin.get_array_module(MINE, 1) is standin
-    assert standin.get_array_module(HOST) is np
+def test_get_array_module_knows_its_arrays(plain):
+    assert plain.get_array_module(MINE, 1) is plain
+    assert plain.get_array_module(HOST) is np
 
 
 def test_the_recorded_table_is_that_of_the_installed_cupy():
