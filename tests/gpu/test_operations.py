@@ -206,13 +206,13 @@ def test_tensors_on_the_gpu(plain):
     assert (x.item(1, 0), x.item(3), x[0, 1].item(), x.tolist()[1]) == (3.0, 4.0, 2.0, [3.0, 4.0])
     assert repr(x.detach()) == "Tensor((2, 2), float64, cuda) [[1. 2.] [3. 4.]]"
     assert isinstance(x.numpy(), np.ndarray)
-    with pytest.raises(GradientError, match="the tensor is on a GPU; use t.numpy"):
+    with pytest.raises(GradientError, match=r"the tensor is on a GPU; use t\.numpy"):
         np.asarray(x.detach())
     (x.to("cpu") * 2).sum().backward()
     assert (x.grad.device, x.grad.tolist()) == ("cuda", [[2.0, 2.0], [2.0, 2.0]])
     again = pickle.loads(pickle.dumps(x))
     assert (again.device, again.requires_grad, again.tolist()) == ("cuda", True, x.tolist())
-    with pytest.raises(OpIndexError, match="Tensor.item"):
+    with pytest.raises(OpIndexError, match=r"Tensor\.item"):
         x.item(2, 0)
 
 
