@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.gpu import nvrtc
+from tests.gpu import nvrtc, ptx
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +11,14 @@ def compiler():
     if reason := nvrtc.missing():
         pytest.skip(reason)
     return nvrtc
+
+
+@pytest.fixture(scope="session")
+def run(compiler):
+    """Compile a kernel and execute it in the interpreter: run(source, expression, grid, block, *args, shared=0)."""
+
+    def run(source, expression, grid, block, *args, **options):
+        program = compiler.compile(source, [expression], options=["-std=c++17"])
+        return ptx.launch(program.ptx, program.names[expression], grid, block, args, **options)
+
+    return run
