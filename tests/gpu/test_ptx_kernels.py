@@ -28,7 +28,11 @@ template <typename T, int B> __global__ void gemm(const T* __restrict__ a, const
 def test_a_tiled_product_of_matrices(run, kind, shape, seed):
     (m, n, k), (dtype, tolerance) = shape, TYPES[kind]
     rng = np.random.default_rng(seed)
-    a, b, c = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype), np.full((m, n), np.nan, dtype)
+    a, b, c = (
+        rng.normal(size=(m, k)).astype(dtype),
+        rng.normal(size=(k, n)).astype(dtype),
+        np.full((m, n), np.nan, dtype),
+    )
     grid = (-(-n // 16), -(-m // 16))
     report = run(GEMM, f"gemm<{kind}, 16>", grid, (16, 16), a, b, c, np.int32(m), np.int32(n), np.int32(k))
     np.testing.assert_allclose(c, a.astype("f8") @ b, rtol=tolerance, atol=tolerance * k)

@@ -102,7 +102,9 @@ class Report:
         """Return a table of the accesses."""
         lines = [f"{self.kernel}: {self.instructions} warp instructions, {self.flops} flops"]
         for t in self.traffic:
-            what = f"{t.sectors} sectors, ideal {t.ideal}" if t.space == "global" else f"{t.worst}-way, {t.cycles} passes"
+            what = (
+                f"{t.sectors} sectors, ideal {t.ideal}" if t.space == "global" else f"{t.worst}-way, {t.cycles} passes"
+            )
             source = f" (source {t.source})" if t.source else ""
             lines.append(f"  line {t.line}{source}: {t.text}: {t.requests} requests, {what}")
         return "\n".join(lines)

@@ -42,9 +42,7 @@ def _together(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Return the stamps that stand for pairs of concurrent accesses; each is larger than both."""
     difference = old ^ new
     one_warp = difference & (WARP | MANY) == 0
-    return np.where(
-        difference >= BLOCK, EVERYONE, np.where(one_warp, new & ~LANE | SEVERAL, new & ~WHO | MANY)
-    )
+    return np.where(difference >= BLOCK, EVERYONE, np.where(one_warp, new & ~LANE | SEVERAL, new & ~WHO | MANY))
 
 
 class Shadow:
