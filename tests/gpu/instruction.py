@@ -1,4 +1,4 @@
-"""One instruction by itself: a kernel around it as PTX text, which needs no compiler, and columns of numbers to feed it."""
+"""One instruction by itself: a kernel around it as PTX text, which needs no compiler, and numbers to feed it."""
 
 import itertools
 

@@ -37,15 +37,17 @@ BINARY = {
     "min": min,
     "max": max,
 }
+ALL = ("s16", "u16", "s32", "u32", "s64", "u64")
+WIDE = (("s16", "s32"), ("u16", "u32"), ("s32", "s64"), ("u32", "u64"))
 CASES = [
-    *((f"{op}.{kind}", kind, (kind, kind), f) for op, f in BINARY.items() for kind in ("s16", "u16", "s32", "u32", "s64", "u64")),
+    *((f"{op}.{kind}", kind, (kind, kind), f) for op, f in BINARY.items() for kind in ALL),
     *((f"{op}.b{bits}", f"u{bits}", (f"u{bits}",) * 2, f) for bits in (16, 32, 64) for op, f in
       (("and", lambda a, b: a & b), ("or", lambda a, b: a | b), ("xor", lambda a, b: a ^ b))),
-    *((f"mul.hi.{k}", k, (k, k), lambda a, b, n=int(k[1:]): a * b >> n) for k in ("s16", "u16", "s32", "u32", "s64", "u64")),
+    *((f"mul.hi.{k}", k, (k, k), lambda a, b, n=int(k[1:]): a * b >> n) for k in ALL),
     *((f"mad.hi.{k}", k, (k,) * 3, lambda a, b, c: (a * b >> 32) + c) for k in ("s32", "u32")),
     *((f"mad.lo.{k}", k, (k,) * 3, lambda a, b, c: a * b + c) for k in ("s32", "u32", "s64", "u64")),
-    *((f"mul.wide.{k}", w, (k, k), lambda a, b: a * b) for k, w in (("s16", "s32"), ("u16", "u32"), ("s32", "s64"), ("u32", "u64"))),
-    *((f"mad.wide.{k}", w, (k, k, w), lambda a, b, c: a * b + c) for k, w in (("s32", "s64"), ("u32", "u64"))),
+    *((f"mul.wide.{k}", w, (k, k), lambda a, b: a * b) for k, w in WIDE),
+    *((f"mad.wide.{k}", w, (k, k, w), lambda a, b, c: a * b + c) for k, w in WIDE[2:]),
     *((f"neg.{k}", k, (k,), lambda a: -a) for k in ("s32", "s64")),
     *((f"abs.{k}", k, (k,), abs) for k in ("s32", "s64")),
     *((f"not.b{n}", f"u{n}", (f"u{n}",), lambda a: ~a) for n in (32, 64)),
@@ -124,7 +126,10 @@ def test_bytes_bits_and_funnels(drawn, table):
     expected = [sum(chosen(x, y, s, i) << 8 * i for i in range(4)) for x, y, s in rows]
     assert one("prmt.b32", "u32", ("u32",) * 3, drawn).tolist() == expected
 
-    expected = [sum((table >> (4 * (x >> i & 1) + 2 * (y >> i & 1) + (z >> i & 1)) & 1) << i for i in range(32)) for x, y, z in rows]  # fmt: skip
+    def looked_up(x, y, z, i):
+        return table >> (4 * (x >> i & 1) + 2 * (y >> i & 1) + (z >> i & 1)) & 1
+
+    expected = [sum(looked_up(*row, i) << i for i in range(32)) for row in rows]
     assert one("lop3.b32", "u32", ("u32",) * 3, drawn, literal=str(table)).tolist() == expected
 
     for direction, mode in (("l", "wrap"), ("l", "clamp"), ("r", "wrap"), ("r", "clamp")):

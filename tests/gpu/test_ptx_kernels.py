@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 TYPES = {"float": ("f4", 1e-5), "double": ("f8", 1e-13)}
 GEMM = """
-template <typename T, int B> __global__ void gemm(const T* __restrict__ a, const T* __restrict__ b, T* c, int m, int n, int k) {
+template <typename T, int B>
+__global__ void gemm(const T* __restrict__ a, const T* __restrict__ b, T* c, int m, int n, int k) {
     __shared__ T s[B][B], t[B][B];
     int row = blockIdx.y * B + threadIdx.y, column = blockIdx.x * B + threadIdx.x;
     T sum = 0;

@@ -70,7 +70,9 @@ def test_special_values(run):
 
 
 def test_subnormal_numbers_count_as_zero(run):
-    source = 'extern "C" __global__ void f(const float* x, float* y) { y[0] = x[0] * 4.0f; y[1] = x[1] * 0.25f; y[2] = x[0]; }'
+    source = """
+    extern "C" __global__ void f(const float* x, float* y) { y[0] = x[0] * 4.0f; y[1] = x[1] * 0.25f; y[2] = x[0]; }
+    """
     x, y = np.array([1e-39, 2e-38], "f4"), np.ones(3, "f4")
     run(source, "f", 1, 1, x, y)
     assert y.tolist() == [0, 0, x[0]]

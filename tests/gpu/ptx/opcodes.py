@@ -80,7 +80,7 @@ def _divide(ins: Instruction) -> Callable:
 
 
 def _inverse(function: Callable) -> Callable[[Instruction], Callable]:
-    """Return the maker of rcp or rsqrt; .approx.ftz.f64 has a low word of zeros, plain .approx.f64 is a whole double."""
+    """Return the maker of rcp or rsqrt; .approx.ftz.f64 has a low word of zeros."""
 
     def make(ins: Instruction) -> Callable:
         _nearest(ins)

@@ -18,7 +18,7 @@ class Traffic:
     sectors, ideal
         Global memory: the 32-byte sectors that the requests touched, and the fewest that could hold as many bytes.
     cycles, worst
-        Shared memory: passes that the banks needed in all, and most passes of one request's phase; 1 is free of conflicts.
+        Shared memory: passes that the banks needed in all, and most of them in one phase; 1 is free of conflicts.
     """
 
     text: str

@@ -1,14 +1,14 @@
 """Who touched each word of memory last: how races and reads of unwritten memory are found.
 
-Lock-step execution hides a missing barrier, so each word remembers its last writer and its last readers as a stamp. A stamp
-has four fields, highest first:
+Lock-step execution hides a missing barrier, so each word remembers its last writer and its last readers as a stamp. A
+stamp has four fields, highest first:
 
     block (22 bits) | barriers the block has passed (17) | __syncwarp's the warp has passed (12) | who in the block (12)
 
-"Who" is a warp (five bits above SEVERAL) and a lane (five bits below it). SEVERAL stands for more than one lane of the warp,
-MANY for more than one warp of the block, EVERYONE for more than one block. Two accesses are concurrent if they are of
-different blocks, or of different threads between the same two barriers, unless the two are of one warp with a __syncwarp
-between them.
+"Who" is a warp (five bits above SEVERAL) and a lane (five bits below it). SEVERAL stands for more than one lane of the
+warp, MANY for more than one warp of the block, EVERYONE for more than one block. Two accesses are concurrent if they are
+of different blocks, or of different threads between the same two barriers, unless the two are of one warp with a
+__syncwarp between them.
 """
 
 import numpy as np
