@@ -105,6 +105,21 @@ def test_vectors_and_broadcasts_have_no_conflicts(run):
     assert report.of("shared")[2].worst == 4  # the last words of 32 float4
 
 
+def test_lanes_that_share_a_word_share_the_pass(run):
+    source = """
+    extern "C" __global__ void f(float* y) {
+        __shared__ float s[1024];
+        for (int i = threadIdx.x; i < 1024; i += 32) s[i] = i;
+        __syncthreads();
+        y[threadIdx.x] = s[threadIdx.x / 2 * 32];
+    }
+    """
+    y = np.zeros(32, "f4")
+    report = run(source, "f", 1, 32, y)
+    np.testing.assert_array_equal(y, np.arange(32) // 2 * 32)
+    assert report.of("shared")[-1].worst == 16
+
+
 def test_instructions_and_operations(run):
     source = """
     extern "C" __global__ void f(float* x, int n) {

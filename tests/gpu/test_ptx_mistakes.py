@@ -180,6 +180,24 @@ def test_plain_and_atomic_accesses_to_one_word(run):
         run(source.replace("HOW", "x[0]"), "f", 1, 32, x, y)
 
 
+def test_volatile_accesses_are_in_order_among_themselves(run):
+    source = """
+    extern "C" __global__ void f(int* y) {
+        __shared__ KIND int s[64];
+        s[threadIdx.x] = threadIdx.x;
+        y[threadIdx.x] = s[threadIdx.x] + s[0] * 0;
+        atomicAdd((int*)&s[0], 1);
+    }
+    """
+    y = np.zeros(32, "i4")
+    run(source.replace("KIND", "volatile"), "f", 1, 32, y)
+    np.testing.assert_array_equal(y[1:], np.arange(1, 32))
+    with pytest.raises(Race, match="changes atomically a word that thread 0 of block 0 wrote"):
+        run(source.replace("KIND", ""), "f", 1, 32, y)
+    with pytest.raises(Uninitialised):
+        run(source.replace("KIND", "volatile").replace("s[threadIdx.x] = threadIdx.x;", ""), "f", 1, 32, y)
+
+
 def test_lanes_of_a_warp_need_a_syncwarp(run):
     source = """
     extern "C" __global__ void f(int* y) {
