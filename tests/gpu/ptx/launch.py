@@ -46,7 +46,8 @@ def launch(
     shared
         Bytes of dynamic shared memory.
     budget
-        Steps after which a loop counts as endless; a step is one instruction for all lanes of a batch that share it.
+        Steps of a batch of blocks after which a loop counts as endless; a step is one instruction for all lanes that
+        execute it together.
 
     Returns
     -------
@@ -70,7 +71,7 @@ def _launch(code: Compiled, grid, block, args, shared: int, budget: int) -> Repo
     windows, parameters = _arguments(kernel, args, code.grain["global"])
     windows += _variables(kernel)
     report = Report(kernel.name)
-    traffic: dict[int, Traffic] = {}
+    traffic: dict[tuple[int, str], Traffic] = {}
     for blocks in batches(grid, block, kernel, shared, LANES, BATCH_MEMORY):
         Machine(code, grid, block, blocks, windows, parameters, shared, report, traffic, budget).run()
     report.traffic = [traffic[at] for at in sorted(traffic)]
