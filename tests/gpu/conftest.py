@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.gpu import nvrtc
+from tests.gpu import nvrtc, ptx
 from tests.gpu.standin import COUNTERS, CUPY, modules
 from tinygrad_ckn import backend
 from tinygrad_ckn.models import directions
@@ -44,3 +44,14 @@ def plain(monkeypatch):
         monkeypatch.delitem(primitive.kernels, "cuda", raising=False)
     monkeypatch.setattr(directions, "able", lambda *arrays: False)
     return CUPY
+
+
+@pytest.fixture(scope="session")
+def run(compiler):
+    """Compile a kernel and execute it in the interpreter: run(source, expression, grid, block, *args, shared=0)."""
+
+    def run(source, expression, grid, block, *args, **options):
+        program = compiler.compile(source, [expression], options=["-std=c++17"])
+        return ptx.launch(program.ptx, program.names[expression], grid, block, args, **options)
+
+    return run

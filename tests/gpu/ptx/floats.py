@@ -17,7 +17,8 @@ def flush(x):
 
 def saturate(x):
     """Return `x` within [0, 1]; NaN becomes 0."""
-    return np.fmin(np.fmax(x, x.dtype.type(0)), x.dtype.type(1))
+    one = x.dtype.type(1)
+    return np.where(x > 0, np.minimum(x, one), x.dtype.type(0))
 
 
 def two_sum(a, b):
@@ -34,6 +35,21 @@ def two_product(a, b):
     a_high, b_high = x - (x - a), y - (y - b)
     a_low, b_low = a - a_high, b - b_high
     return p, ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+def directed(y, rest, rounding):
+    """Return `y`, or its neighbour, where the exact value is y + rest: to zero (rz), down (rm) or up (rp)."""
+    above, below = rest < 0, rest > 0
+    if rounding == "rz":
+        above, below = above & (y > 0), below & (y < 0)
+    if rounding != "rp":
+        y = np.where(above, np.nextafter(y, y.dtype.type(-np.inf)), y)
+    return np.where(below, np.nextafter(y, y.dtype.type(np.inf)), y) if rounding != "rm" else y
+
+
+def add64(a, b, rounding):
+    """Return a + b in float64, rounded in a direction."""
+    return directed(*two_sum(a, b), rounding)
 
 
 def fma64(a, b, c):
@@ -54,37 +70,30 @@ def fma32(a, b, c, rounding="rn"):
 
 
 def narrow(x, error=0.0, rounding="rn"):
-    """Return x + error as float32, rounded to nearest (rn), to zero (rz), down (rm) or up (rp)."""
+    """Return x + error as float32, where `error` is below the last place of the float64 `x`."""
     y = x.astype(np.float32)
-    if rounding == "rn":
-        return y
-    error = np.where(np.isfinite(x), error, 0.0)
-    above = (y > x) | ((y == x) & (error < 0))
-    below = (y < x) | ((y == x) & (error > 0))
-    if rounding == "rz":
-        above, below = above & (x > 0), below & (x < 0)
-    down, up = np.nextafter(y, np.float32(-np.inf)), np.nextafter(y, np.float32(np.inf))
-    if rounding != "rp":
-        y = np.where(above, down, y)
-    return np.where(below, up, y) if rounding != "rm" else y
+    return y if rounding == "rn" else directed(y, np.where(x == y, error, x - y), rounding)
 
 
 def minimum(a, b):
     """Return the smaller one; a NaN gives way to a number, and -0 is below +0."""
-    return _ordered_zeros(np.fmin(a, b), a, b, np.bitwise_or)
+    return _chosen(np.minimum, np.bitwise_or, a, b)
 
 
 def maximum(a, b):
     """Return the larger one; a NaN gives way to a number, and +0 is above -0."""
-    return _ordered_zeros(np.fmax(a, b), a, b, np.bitwise_and)
+    return _chosen(np.maximum, np.bitwise_and, a, b)
 
 
-def _ordered_zeros(chosen, a, b, combine):
-    zeros = (a == 0) & (b == 0)
-    if not zeros.any():
-        return chosen
-    word = np.dtype(f"u{a.dtype.itemsize}")
-    return np.where(zeros, combine(a.view(word), b.view(word)).view(a.dtype), chosen)
+def _chosen(function, of_zeros, a, b):
+    """Return `function`, where NumPy leaves open what signs of zero and signalling NaN (for fmin, fmax) do."""
+    chosen, zeros = function(a, b), (a == 0) & (b == 0)
+    if zeros.any():
+        word = np.dtype(f"u{a.dtype.itemsize}")
+        chosen = np.where(zeros, of_zeros(a.view(word), b.view(word)).view(a.dtype), chosen)
+    if np.isnan(chosen).any():
+        chosen = np.where(np.isnan(a), b, np.where(np.isnan(b), a, chosen))
+    return chosen
 
 
 def to_integer(x, dtype, rounding):

@@ -6,7 +6,8 @@ from functools import lru_cache
 import numpy as np
 
 from tests.gpu.ptx.errors import BadLaunch
-from tests.gpu.ptx.kernel import PARAMETERS, Kernel, link, size_of
+from tests.gpu.ptx.kernel import PARAMETERS, Kernel
+from tests.gpu.ptx.link import link, size_of
 from tests.gpu.ptx.machine import Machine, batches
 from tests.gpu.ptx.memory import Window, array_windows
 from tests.gpu.ptx.report import Report, Traffic
@@ -45,7 +46,8 @@ def launch(
     shared
         Bytes of dynamic shared memory.
     budget
-        Steps after which a loop counts as endless; a step is one instruction for all lanes of a batch that share it.
+        Steps of a batch of blocks after which a loop counts as endless; a step is one instruction for all lanes that
+        execute it together.
 
     Returns
     -------
@@ -69,7 +71,7 @@ def _launch(code: Compiled, grid, block, args, shared: int, budget: int) -> Repo
     windows, parameters = _arguments(kernel, args, code.grain["global"])
     windows += _variables(kernel)
     report = Report(kernel.name)
-    traffic: dict[int, Traffic] = {}
+    traffic: dict[tuple[int, str], Traffic] = {}
     for blocks in batches(grid, block, kernel, shared, LANES, BATCH_MEMORY):
         Machine(code, grid, block, blocks, windows, parameters, shared, report, traffic, budget).run()
     report.traffic = [traffic[at] for at in sorted(traffic)]

@@ -56,9 +56,9 @@ class Machine:
     shared
         Bytes of dynamic shared memory.
     report, traffic
-        Counters to add to; `traffic` by position of the instruction.
+        Counters to add to; `traffic` by position of the instruction and kind of memory.
     budget
-        Steps that the launch may take in all.
+        Steps that the batch may take.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Machine:
         parameters: np.ndarray,
         shared: int,
         report: Report,
-        traffic: dict[int, Traffic],
+        traffic: dict[tuple[int, str], Traffic],
         budget: int,
     ) -> None:
         self.compiled, self.kernel, self.blocks = compiled, compiled.kernel, blocks
@@ -181,26 +181,26 @@ class Machine:
 
     def run(self) -> None:
         """Execute until all lanes have ended; a PTXError says where it arose."""
-        steps, visits = self.compiled.steps, self.compiled.visits
+        steps, flops, last = self.compiled.steps, self.compiled.flops, self.report.steps + self.budget
         self.groups = {0: self.alive}
         try:
             while self.groups:
                 at = min(self.groups)
                 self.lanes = Lanes(self.groups.pop(at), self.alive)
-                stop = min(self.groups, default=-1)
+                stop = min(self.groups, default=len(steps))
                 active, warps = len(self.lanes.index), self.lanes.warps
                 while True:
                     self.at = at
                     self.report.steps += 1
                     self.report.instructions += warps
-                    if self.report.steps > self.budget:
+                    if self.report.steps > last:
                         raise EndlessLoop(f"more than {self.budget} steps", int(self.lanes.index[0]))
-                    self.report.flops += visits[at] * active
+                    self.report.flops += flops[at] * active
                     to = steps[at](self)
                     if to is SWITCH:
                         break
                     at = at + 1 if to is None else to
-                    if at == stop or (to is not None and self.groups):
+                    if at >= stop:  # others are there, or must come first
                         self.push(at, self.lanes.mask)
                         break
             if self.waiting:
@@ -220,7 +220,7 @@ class Machine:
 
     def _located(self, error: PTXError) -> PTXError:
         ins = self.kernel.code[self.at]
-        error.kernel, error.instruction, error.line, error.source = self.kernel.name, ins.text, ins.line, ins.source
+        error.at(self.kernel.name, ins.text, ins.line, ins.source)
         if error.lane is not None:
             error.thread = _position(int(self.thread[error.lane]), self.block)
             error.block = _position(int(self.blocks[error.lane // self.block_lanes]), self.grid)
