@@ -171,6 +171,11 @@ def test_there_is_no_matrix_product_in_place():
     assert a is not b
 
 
+def test_nothing_warns():
+    assert (MINE / xp.zeros(3)).tolist() == [np.inf] * 3
+    assert np.isnan(xp.sqrt(-MINE).get()).all()
+
+
 def test_linear_algebra_is_silent_unless_told():
     singular, indefinite = xp.zeros((2, 2)), -xp.eye(2)
     assert np.isnan(xp.linalg.inv(singular).get()).all()
@@ -262,9 +267,9 @@ def test_what_is_random_is_drawn_on_the_host():
         _ = xp.random.default_rng
 
 
-def test_get_array_module_knows_its_arrays(standin):
-    assert standin.get_array_module(MINE, 1) is standin
-    assert standin.get_array_module(HOST) is np
+def test_get_array_module_knows_its_arrays(plain):
+    assert plain.get_array_module(MINE, 1) is plain
+    assert plain.get_array_module(HOST) is np
 
 
 def test_the_recorded_table_is_that_of_the_installed_cupy():

@@ -150,7 +150,7 @@ def _load(ins: Instruction) -> Callable:
     dtype, count, targets = _shape(ins, ins.operands[0])
     address, size = address_of(ins.operands[1]), dtype.itemsize * count
     writes = [writer(target, dtype) for target in targets]
-    ordered = not ORDERED.isdisjoint(ins.modifiers)
+    kind = "read" if ORDERED.isdisjoint(ins.modifiers) else "read in order"
     base, offset = ins.operands[1]
     if base is None and PARAMETERS <= offset < VARIABLES:  # an argument: the same for all
         return lambda m: _read_parameter(m, offset - PARAMETERS, dtype, writes)
@@ -160,8 +160,7 @@ def _load(ins: Instruction) -> Callable:
         for part in _parts(m, ins, address(m), size):
             _count(m, ins, part, size)
             if part.window.shadow is not None:
-                note = part.window.shadow.change if ordered else part.window.shadow.read
-                note(_shadowed(part), size, part.stamps, part.lanes)
+                part.window.shadow.access(kind, _shadowed(part), size, part.stamps, part.lanes)
             elements, index = _elements(part, dtype)
             found.append((part.at, [elements[index + i] for i in range(count)]))
         for i, write in enumerate(writes):
@@ -203,11 +202,11 @@ def _store(ins: Instruction) -> Callable:
             for i, value in enumerate(values):
                 elements[index + i] = value[part.at]
             same = np.logical_and.reduce([_equal(elements[index + i], v[part.at]) for i, v in enumerate(values)])
-            shadow = part.window.shadow
             if ordered:
-                shadow.change(_shadowed(part), size, part.stamps, part.lanes)
+                note = part.window.shadow.access
+                note("changed atomically", _shadowed(part), size, part.stamps, part.lanes, fills=True)
             else:
-                shadow.write(_shadowed(part), size, part.stamps, part.lanes, same)
+                part.window.shadow.write(_shadowed(part), size, part.stamps, part.lanes, same)
 
     return store
 
@@ -237,7 +236,7 @@ def _atomic(ins: Instruction, used: set[int]) -> Callable:
             if not part.window.writable:
                 raise ReadOnly(f"an atomic on {part.window.name}", int(part.lanes[0]))
             _count(m, ins, part, dtype.itemsize)
-            part.window.shadow.change(_shadowed(part), dtype.itemsize, part.stamps, part.lanes)
+            part.window.shadow.access("changed atomically", _shadowed(part), dtype.itemsize, part.stamps, part.lanes)
             elements, index = _elements(part, dtype)
             given = [value[part.at] for value in values]
             if not wanted and name in ATOMICS:

@@ -137,7 +137,7 @@ def _carrying(ins: Instruction) -> Callable:
 
 
 def clean_registers(code: Sequence[Instruction]) -> frozenset[int]:
-    """Return the slots that never hold a subnormal float32: only instructions which flush, and constants, write them."""
+    """Return the slots without subnormal float32: only instructions which flush, and constants, write them."""
     clean: set[int] = set()
     other: set[int] = set()
     for ins in code:

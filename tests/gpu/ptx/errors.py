@@ -28,6 +28,11 @@ class PTXError(Exception):
         self.thread: Sequence[int] | None = None
         self.block: Sequence[int] | None = None
 
+    def at(self, kernel: str, instruction: str, line: int, source: int | None) -> "PTXError":
+        """Say where the mistake is, and return the error."""
+        self.kernel, self.instruction, self.line, self.source = kernel, instruction, line, source
+        return self
+
     def __str__(self) -> str:
         """Return one sentence: kind, message, instruction, lines, kernel, thread, block."""
         text = f"{self.kind}: {self.message}"

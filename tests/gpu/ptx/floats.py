@@ -17,7 +17,8 @@ def flush(x):
 
 def saturate(x):
     """Return `x` within [0, 1]; NaN becomes 0."""
-    return np.fmin(np.fmax(x, x.dtype.type(0)), x.dtype.type(1))
+    one = x.dtype.type(1)
+    return np.where(x > 0, np.minimum(x, one), x.dtype.type(0))
 
 
 def two_sum(a, b):
@@ -71,20 +72,23 @@ def narrow(x, error=0.0, rounding="rn"):
 
 def minimum(a, b):
     """Return the smaller one; a NaN gives way to a number, and -0 is below +0."""
-    return _ordered_zeros(np.fmin(a, b), a, b, np.bitwise_or)
+    return _chosen(np.minimum, np.bitwise_or, a, b)
 
 
 def maximum(a, b):
     """Return the larger one; a NaN gives way to a number, and +0 is above -0."""
-    return _ordered_zeros(np.fmax(a, b), a, b, np.bitwise_and)
+    return _chosen(np.maximum, np.bitwise_and, a, b)
 
 
-def _ordered_zeros(chosen, a, b, combine):
-    zeros = (a == 0) & (b == 0)
-    if not zeros.any():
-        return chosen
-    word = np.dtype(f"u{a.dtype.itemsize}")
-    return np.where(zeros, combine(a.view(word), b.view(word)).view(a.dtype), chosen)
+def _chosen(function, of_zeros, a, b):
+    """Return `function`, where NumPy leaves open what signs of zero and signalling NaN (for fmin, fmax) do."""
+    chosen, zeros = function(a, b), (a == 0) & (b == 0)
+    if zeros.any():
+        word = np.dtype(f"u{a.dtype.itemsize}")
+        chosen = np.where(zeros, of_zeros(a.view(word), b.view(word)).view(a.dtype), chosen)
+    if np.isnan(chosen).any():
+        chosen = np.where(np.isnan(a), b, np.where(np.isnan(b), a, chosen))
+    return chosen
 
 
 def to_integer(x, dtype, rounding):

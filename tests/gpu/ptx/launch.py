@@ -6,7 +6,8 @@ from functools import lru_cache
 import numpy as np
 
 from tests.gpu.ptx.errors import BadLaunch
-from tests.gpu.ptx.kernel import PARAMETERS, Kernel, link, size_of
+from tests.gpu.ptx.kernel import PARAMETERS, Kernel
+from tests.gpu.ptx.link import link, size_of
 from tests.gpu.ptx.machine import Machine, batches
 from tests.gpu.ptx.memory import Window, array_windows
 from tests.gpu.ptx.report import Report, Traffic

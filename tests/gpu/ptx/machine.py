@@ -220,7 +220,7 @@ class Machine:
 
     def _located(self, error: PTXError) -> PTXError:
         ins = self.kernel.code[self.at]
-        error.kernel, error.instruction, error.line, error.source = self.kernel.name, ins.text, ins.line, ins.source
+        error.at(self.kernel.name, ins.text, ins.line, ins.source)
         if error.lane is not None:
             error.thread = _position(int(self.thread[error.lane]), self.block)
             error.block = _position(int(self.blocks[error.lane // self.block_lanes]), self.grid)

@@ -80,11 +80,11 @@ def _divide(ins: Instruction) -> Callable:
 
 
 def _inverse(function: Callable) -> Callable[[Instruction], Callable]:
-    """Return the maker of rcp or rsqrt: in double precision the approximation has 20 bits and a low word of zeros."""
+    """Return the maker of rcp or rsqrt; .approx.ftz.f64 has a low word of zeros."""
 
     def make(ins: Instruction) -> Callable:
         _nearest(ins)
-        if "approx" in ins.modifiers and ins.type == "f64":
+        if ins.modifiers == ["approx", "ftz", "f64"]:
             return lambda x: floats.upper_word(function(x))
         return floats.in_double(function)
 
@@ -176,7 +176,19 @@ TABLE: dict[str, tuple[str, Callable[[Instruction], Callable]]] = {
     "prmt": ("uuuu", _always(integers.permute_bytes)),
     "lop3": ("uuuuu", _always(integers.lookup3)),
 }
-WEIGHTS = {"add": 1, "sub": 1, "mul": 1, "div": 1, "sqrt": 1, "rcp": 1, "rsqrt": 1, "ex2": 1, "lg2": 1, "fma": 2, "mad": 2}
+WEIGHTS = {
+    "add": 1,
+    "sub": 1,
+    "mul": 1,
+    "div": 1,
+    "sqrt": 1,
+    "rcp": 1,
+    "rsqrt": 1,
+    "ex2": 1,
+    "lg2": 1,
+    "fma": 2,
+    "mad": 2,
+}
 
 
 def flops(ins: Instruction) -> int:

@@ -1,7 +1,7 @@
 """How an operand is read and written while a kernel runs.
 
-A register holds an array with one element for each lane of the batch, or a scalar while all lanes agree; its NumPy type is
-whatever was written last, and a reader looks at the same bits as the type that it needs.
+A register holds an array with one element for each lane of the batch, or a scalar while all lanes agree; its NumPy
+type is whatever was written last, and a reader looks at the same bits as the type that it needs.
 """
 
 from collections.abc import Callable
@@ -10,19 +10,11 @@ import numpy as np
 
 from tests.gpu.ptx.errors import NotKnown, Uninitialised
 from tests.gpu.ptx.floats import flush
-from tests.gpu.ptx.kernel import Literal, Operand, Register, Special
+from tests.gpu.ptx.kernel import Label, Literal, Operand, Register, Special
 from tests.gpu.ptx.types import bits, constant
 
-SPECIAL = {f"%{name}.{axis}" for name in ("tid", "ntid", "ctaid", "nctaid") for axis in "xyz"} | {
-    "%laneid",
-    "%warpid",
-    "%lanemask_eq",
-    "%lanemask_lt",
-    "%lanemask_le",
-    "%lanemask_gt",
-    "%lanemask_ge",
-    "WARP_SZ",
-}
+SPECIAL = {f"%{name}.{axis}" for name in ("tid", "ntid", "ctaid", "nctaid") for axis in "xyz"}
+SPECIAL |= {"%laneid", "%warpid", "WARP_SZ", *(f"%lanemask_{which}" for which in ("eq", "lt", "le", "gt", "ge"))}
 
 
 class _Unwritten:
@@ -56,6 +48,8 @@ def _reader(operand: Operand, dtype: np.dtype) -> Callable:
         if name not in SPECIAL:
             raise NotKnown(f"the special register {name}")
         return lambda m: m.special[name].astype(dtype, copy=False)
+    if isinstance(operand, Label):
+        raise NotKnown(f"the name {operand.name.split(':')[1]}")
     if not isinstance(operand, Register):
         raise NotKnown(f"the operand {operand}")
     slot, size = operand.slot, operand.size

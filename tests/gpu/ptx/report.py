@@ -18,7 +18,7 @@ class Traffic:
     sectors, ideal
         Global memory: the 32-byte sectors that the requests touched, and the fewest that could hold as many bytes.
     cycles, worst
-        Shared memory: passes that the banks needed in all, and most passes of one request's phase; 1 is free of conflicts.
+        Shared memory: passes that the banks needed in all, and most of them in one phase; 1 is free of conflicts.
     """
 
     text: str
@@ -102,7 +102,9 @@ class Report:
         """Return a table of the accesses."""
         lines = [f"{self.kernel}: {self.instructions} warp instructions, {self.flops} flops"]
         for t in self.traffic:
-            what = f"{t.sectors} sectors, ideal {t.ideal}" if t.space == "global" else f"{t.worst}-way, {t.cycles} passes"
+            what = (
+                f"{t.sectors} sectors, ideal {t.ideal}" if t.space == "global" else f"{t.worst}-way, {t.cycles} passes"
+            )
             source = f" (source {t.source})" if t.source else ""
             lines.append(f"  line {t.line}{source}: {t.text}: {t.requests} requests, {what}")
         return "\n".join(lines)

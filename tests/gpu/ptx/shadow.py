@@ -1,14 +1,14 @@
 """Who touched each word of memory last: how races and reads of unwritten memory are found.
 
-Lock-step execution hides a missing barrier, so each word remembers its last writer and its last readers as a stamp. A stamp
-has four fields, highest first:
+Lock-step execution hides a missing barrier, so each word remembers its last writer and its last readers as a stamp. A
+stamp has four fields, highest first:
 
     block (22 bits) | barriers the block has passed (17) | __syncwarp's the warp has passed (12) | who in the block (12)
 
-"Who" is a warp (five bits above SEVERAL) and a lane (five bits below it). SEVERAL stands for more than one lane of the warp,
-MANY for more than one warp of the block, EVERYONE for more than one block. Two accesses are concurrent if they are of
-different blocks, or of different threads between the same two barriers, unless the two are of one warp with a __syncwarp
-between them.
+"Who" is a warp (five bits above SEVERAL) and a lane (five bits below it). SEVERAL stands for more than one lane of the
+warp, MANY for more than one warp of the block, EVERYONE for more than one block. Two accesses are concurrent if they
+are of different blocks, or of different threads between the same two barriers, unless the two are of one warp with a
+__syncwarp between them.
 """
 
 import numpy as np
@@ -21,6 +21,13 @@ WHO, SYNCS = SYNC - 1, INTERVAL - SYNC  # masks
 MOST_BLOCKS = (1 << 22) - 1
 EVERYONE = np.int64(MOST_BLOCKS * BLOCK | MANY)
 NEVER = np.int64(-1)
+# Kinds of access: what it is called while it is done, and which other kinds it must be ordered with.
+KINDS = {
+    "read": ("reads", ("wrote", "changed atomically")),
+    "wrote": ("writes", ("wrote", "read", "changed atomically", "read in order")),
+    "changed atomically": ("changes atomically", ("wrote", "read")),
+    "read in order": ("reads in order", ("wrote",)),
+}
 
 
 def stamp(block: np.ndarray, thread: np.ndarray) -> np.ndarray:
@@ -42,9 +49,7 @@ def _together(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Return the stamps that stand for pairs of concurrent accesses; each is larger than both."""
     difference = old ^ new
     one_warp = difference & (WARP | MANY) == 0
-    return np.where(
-        difference >= BLOCK, EVERYONE, np.where(one_warp, new & ~LANE | SEVERAL, new & ~WHO | MANY)
-    )
+    return np.where(difference >= BLOCK, EVERYONE, np.where(one_warp, new & ~LANE | SEVERAL, new & ~WHO | MANY))
 
 
 class Shadow:
@@ -64,7 +69,7 @@ class Shadow:
         self.first = start // grain
         self.words = -(-(start + size) // grain) - self.first if size else 0
         self.grain = grain
-        self.private = private
+        self.known = np.zeros(self.words, bool) if private else None
         self.stores: dict[str, np.ndarray] = {}  # made when first needed: arrays are large, and many are only read
 
     def _store(self, kind: str) -> np.ndarray:
@@ -72,7 +77,7 @@ class Shadow:
             self.stores[kind] = np.full(self.words, NEVER)
         return self.stores[kind]
 
-    def covered(self, addresses: np.ndarray, size: int, *columns: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _covered(self, addresses: np.ndarray, size: int, *columns: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return the words that accesses of `size` bytes cover, and the columns repeated to match."""
         words = addresses // self.grain - self.first
         count = size // self.grain
@@ -80,31 +85,33 @@ class Shadow:
             return words, *columns
         return (words[:, None] + np.arange(count)).ravel(), *(np.repeat(column, count) for column in columns)
 
-    def check(self, kinds: tuple[str, ...], doing: str, words, stamps, lanes) -> None:
-        """Raise Race if one of these kinds of access to the words is concurrent with `stamps`."""
-        for kind in kinds:
-            if kind not in self.stores:
-                continue
-            old = self.stores[kind][words]
-            hit = concurrent(old, stamps)
-            if hit.any():
-                at = int(np.argmax(hit))
-                raise Race(f"{doing} a word that {_name(old[at])} {kind}, with no barrier between", int(lanes[at]))
+    def _check(self, kind: str, words: np.ndarray, stamps: np.ndarray, lanes: np.ndarray) -> None:
+        """Raise Race if an access that this kind must be ordered with is concurrent."""
+        doing, others = KINDS[kind]
+        for other in others:
+            if other in self.stores:
+                old = self.stores[other][words]
+                hit = concurrent(old, stamps)
+                if hit.any():
+                    at = int(np.argmax(hit))
+                    raise Race(f"{doing} a word that {_name(old[at])} {other}, with no barrier between", int(lanes[at]))
 
-    def read(self, addresses, size: int, stamps, lanes) -> None:
-        """Note reads; Uninitialised or Race if they are wrong."""
-        words, stamps, lanes = self.covered(addresses, size, stamps, lanes)
-        if self.private:
-            never = self._store("wrote")[words] == NEVER
-            if never.any():
-                raise Uninitialised("memory is read that nobody has written", int(lanes[np.argmax(never)]))
-        self.check(("wrote", "changed atomically"), "reads", words, stamps, lanes)
-        self._note("read", words, stamps)
+    def access(self, kind: str, addresses, size: int, stamps, lanes, fills: bool = False) -> None:
+        """Note accesses of a kind other than "wrote"; those that fill words may find them unwritten."""
+        words, stamps, lanes = self._covered(addresses, size, stamps, lanes)
+        if self.known is not None and fills:
+            self.known[words] = True
+        elif self.known is not None and not (known := self.known[words]).all():
+            raise Uninitialised("memory is read that nobody has written", int(lanes[np.argmin(known)]))
+        self._check(kind, words, stamps, lanes)
+        self._note(kind, words, stamps)
 
     def write(self, addresses, size: int, stamps, lanes, same) -> None:
-        """Note writes; `same` says for each access whether memory now holds what it wrote."""
-        words, stamps, lanes, same = self.covered(addresses, size, stamps, lanes, same)
-        self.check(("wrote", "read", "changed atomically"), "writes", words, stamps, lanes)
+        """Note plain writes; `same` says for each whether memory now holds what it wrote."""
+        words, stamps, lanes, same = self._covered(addresses, size, stamps, lanes, same)
+        self._check("wrote", words, stamps, lanes)
+        if self.known is not None:
+            self.known[words] = True
         store = self._store("wrote")
         store[words] = stamps
         difference = store[words] ^ stamps
@@ -112,14 +119,6 @@ class Shadow:
         if lost.any():
             at = int(np.argmax(lost))
             raise Race(f"writes a word that {_name(store[words[at]])} writes at the same time", int(lanes[at]))
-
-    def change(self, addresses, size: int, stamps, lanes) -> None:
-        """Note atomic accesses, which need no order among themselves."""
-        words, stamps, lanes = self.covered(addresses, size, stamps, lanes)
-        if self.private and (self._store("wrote")[words] == NEVER).any():
-            raise Uninitialised("memory is changed that nobody has written", int(lanes[0]))
-        self.check(("wrote", "read"), "changes atomically", words, stamps, lanes)
-        self._note("changed atomically", words, stamps)
 
     def _note(self, kind: str, words, stamps) -> None:
         store = self._store(kind)

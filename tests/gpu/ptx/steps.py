@@ -9,7 +9,7 @@ from tests.gpu.ptx import shadow, warp
 from tests.gpu.ptx.access import memory_step, size_of, space_of
 from tests.gpu.ptx.compute import clean_registers, compute
 from tests.gpu.ptx.errors import NotKnown, PTXError, Trapped
-from tests.gpu.ptx.kernel import Address, Instruction, Kernel, Label, Register, Vector
+from tests.gpu.ptx.kernel import Address, Instruction, Kernel, Register, Vector
 from tests.gpu.ptx.opcodes import flops
 
 SWITCH = -1  # what a step returns when the machine must choose again which lanes go on
@@ -43,39 +43,25 @@ def compiled(kernel: Kernel) -> Compiled:
     """Return the kernel's steps; NotKnown names an instruction that has no meaning here."""
     used = frozenset(slot for ins in kernel.code for slot in _read_slots(ins))
     clean = clean_registers(kernel.code)
+    makers = {
+        "bra": lambda ins: _branch(ins, kernel.labels),
+        **dict.fromkeys(("ret", "exit"), lambda ins: _end),
+        **dict.fromkeys(("bar", "barrier"), _barrier),
+        "trap": lambda ins: _trap,
+        **dict.fromkeys(NOTHING, lambda ins: lambda m: None),
+        **dict.fromkeys(MEMORY, lambda ins: memory_step(ins, used)),
+        **warp.STEPS,
+    }
     steps = []
-    for at, ins in enumerate(kernel.code):
+    for ins in kernel.code:
         try:
-            step = _step(ins, at, kernel, used, clean)
+            step = makers.get(ins.root, lambda ins: compute(ins, clean))(ins)
         except (PTXError, KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
             reason = error.message if isinstance(error, PTXError) else "its form"
-            raise _placed(NotKnown(reason), ins, kernel) from error
+            raise NotKnown(reason).at(kernel.name, ins.text, ins.line, ins.source) from error
         steps.append(_guarded(step, ins.guard) if ins.guard and ins.root != "bra" else step)
     exits = frozenset(at for at, ins in enumerate(kernel.code) if ins.root in ("ret", "exit") and not ins.guard)
     return Compiled(kernel, steps, [flops(ins) for ins in kernel.code], exits, _grain(kernel))
-
-
-def _placed(error: PTXError, ins: Instruction, kernel: Kernel) -> PTXError:
-    error.kernel, error.instruction, error.line, error.source = kernel.name, ins.text, ins.line, ins.source
-    return error
-
-
-def _step(ins: Instruction, at: int, kernel: Kernel, used: frozenset[int], clean: frozenset[int]) -> Callable:
-    if ins.root == "bra":
-        return _branch(ins, at, kernel)
-    if ins.root in ("ret", "exit"):
-        return _end
-    if ins.root in ("bar", "barrier"):
-        return _barrier(ins)
-    if ins.root == "trap":
-        return _trap
-    if ins.root in NOTHING:
-        return lambda m: None
-    if ins.root in MEMORY:
-        return memory_step(ins, used)
-    if ins.root in warp.STEPS:
-        return warp.STEPS[ins.root](ins)
-    return compute(ins, clean)
 
 
 def _guarded(step: Callable, guard: Register) -> Callable:
@@ -101,11 +87,8 @@ def _guarded(step: Callable, guard: Register) -> Callable:
     return guarded
 
 
-def _branch(ins: Instruction, at: int, kernel: Kernel) -> Callable:
-    (label,) = ins.operands
-    if not isinstance(label, Label):
-        raise NotKnown("its target")
-    target = kernel.labels[label.name]
+def _branch(ins: Instruction, labels: dict[str, int]) -> Callable:
+    target = labels[ins.operands[0].name]
     if ins.guard is None:
         return lambda m: target
     slot, negated = ins.guard.slot, ins.guard.negated
@@ -122,7 +105,7 @@ def _branch(ins: Instruction, at: int, kernel: Kernel) -> Callable:
         if count == len(m.lanes.index):
             return target
         m.push(target, taken)
-        m.push(at + 1, mask & ~flags)
+        m.push(m.at + 1, mask & ~flags)
         return SWITCH
 
     return branch
@@ -167,7 +150,7 @@ def _grain(kernel: Kernel) -> dict[str, int]:
     grain = {"global": 8, "shared": 8, "local": 8}
     for ins in kernel.code:
         if ins.root in MEMORY:
-            for space in [space] if (space := space_of(ins)) else list(grain):
-                space = "local" if space == "param" else space
-                grain[space] = min(grain.get(space, 8), size_of(ins))
+            named = "local" if space_of(ins) == "param" else space_of(ins)
+            for space in [named] if named in grain else list(grain):  # one that names no space may be to any
+                grain[space] = min(grain[space], size_of(ins))
     return grain

@@ -8,6 +8,7 @@
 - every result is an array, also of no axis
 - ufuncs take `out`, `dtype` and `casting`; they reduce by addition and multiplication, and `add.at` has few dtypes
 - an index out of range raises (CuPy wraps it), and so does `x[i] = v` where a place comes twice (CuPy: not defined)
+- nothing warns, of an overflow or of a division by zero
 - memory that was reserved only is filled with NaN
 - linear algebra that fails gives NaN, unless `cupyx.errstate(linalg="raise")`
 - where the host waits for the device is counted (`counters.py`)

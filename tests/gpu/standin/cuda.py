@@ -109,6 +109,7 @@ def module() -> ModuleType:
         Event=Event,
         Device=Device,
         runtime=_runtime(),
+        nvrtc=SimpleNamespace(getVersion=lambda: (13, 0)),
         driver=SimpleNamespace(CUDADriverError=CUDADriverError),
         is_available=lambda: True,
         get_current_stream=lambda device_id=-1: Stream.null,  # type: ignore[attr-defined]

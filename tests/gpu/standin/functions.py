@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.gpu.standin.array import ndarray, put, unwrap, unwritten, wrap
+from tests.gpu.standin.array import ndarray, put, silent, unwrap, unwritten, wrap
 from tests.gpu.standin.counters import copied_to_device, synchronised
 from tests.gpu.standin.surface import check_call, entry
 
@@ -19,6 +19,7 @@ def from_numpy(module: str, name: str, host: Callable[..., Any]) -> Callable[...
     """Return a function of NumPy's as one of a module of CuPy's."""
     synchronizes = entry(module, name).get("synchronizes") or name in _WAITS
 
+    @silent
     def function(*args: Any, **options: Any) -> Any:
         for label, value in check_call(module, name, args, options).items():
             if label in _ARRAYS and name not in _ALSO_NUMBERS and not isinstance(value, ndarray):

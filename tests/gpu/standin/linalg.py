@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.gpu.standin.array import ndarray, unwrap, wrap
+from tests.gpu.standin.array import ndarray, silent, unwrap, wrap
 from tests.gpu.standin.counters import synchronised
 from tests.gpu.standin.functions import from_numpy
 from tests.gpu.standin.surface import check_call
@@ -37,6 +37,7 @@ def function(name: str) -> Callable[..., Any]:
 def _reporting(name: str) -> Callable[..., Any]:
     host: Callable[..., Any] = getattr(np.linalg, name)
 
+    @silent
     def routine(*args: Any, **options: Any) -> Any:
         check_call("cupy.linalg", name, args, options)
         matrices = [arg for arg in args if not isinstance(arg, str)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.gpu.standin.array import Scalar, ndarray, unwrap, wrap
+from tests.gpu.standin.array import Scalar, ndarray, silent, unwrap, wrap
 from tests.gpu.standin.surface import entry, table
 
 _KIND = {bool: "?bBhHiIlLqQefdFD", int: "bBhHiIlLqQefdFD", float: "efdFD", complex: "FD"}  # what a Python number may be
@@ -27,6 +27,7 @@ class ufunc:  # noqa: N801  # CuPy's name
     def __repr__(self) -> str:
         return f"<ufunc 'cupy_{self.name}'>"
 
+    @silent
     def __call__(self, *args: Any, **options: Any) -> Any:
         """Apply the function."""
         unknown = options.keys() - {"out", "dtype", "casting"}
@@ -52,6 +53,7 @@ class ufunc:  # noqa: N801  # CuPy's name
     def _inputs(self) -> list[str]:
         return [loop.split("->")[0] for loop in self.types]
 
+    @silent
     def _reduction(self, method: str, array: ndarray, axis: Any, dtype: Any, out: Any, **options: Any) -> Any:
         if method not in self._methods:
             raise NotImplementedError(f"`cupy_{self.name}.{method}` is not supported yet")
@@ -66,6 +68,7 @@ class ufunc:  # noqa: N801  # CuPy's name
         """Return running results along an axis; of add and multiply alone."""
         return self._reduction("accumulate", array, axis, dtype, out)
 
+    @silent
     def at(self, a: Any, indices: Any, b: Any = None) -> None:
         """Apply the function in place at indices, of which one may come repeatedly."""
         if "at" not in self._methods:
@@ -139,6 +142,7 @@ def _array_ufunc(self: ndarray, function: np.ufunc, method: str, *inputs: Any, *
     raise TypeError(f"numpy.{function.__name__} of an array on the device; use xp.{function.__name__}")
 
 
+@silent
 def matmul(a: Any, b: Any, *, out: Any = None) -> Any:
     """Return the product of matrices; CuPy takes arrays only."""
     return wrap(np.matmul(_of_device(a), _of_device(b), out=unwrap(out)), (out,))
