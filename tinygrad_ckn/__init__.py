@@ -4,7 +4,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_ckn import cpu, graph, ops
-from tinygrad_ckn.cuda import kernels as _kernels  # registers them
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.functional import checkpoint, hessian, hvp, jacobian, jvp, vjp
 from tinygrad_ckn.modes import detect_anomaly, enable_grad, no_grad
@@ -12,6 +11,8 @@ from tinygrad_ckn.parallel import get_num_threads, set_num_threads
 from tinygrad_ckn.tensor import Tensor, from_dlpack
 
 __version__ = "0.1.0"
+
+importlib.import_module("tinygrad_ckn.cuda.kernels")  # they register themselves
 
 if TYPE_CHECKING:
     from tinygrad_ckn import data, models, nn, optim, plots, testing, training

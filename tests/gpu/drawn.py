@@ -56,11 +56,11 @@ def geometries(draw, least_images=0, most=11):
     """Rectangles; kernels of any size, also larger than the image where it is padded; strides, dilations."""
     size, kernel = (draw(st.tuples(st.integers(1, n), st.integers(1, n))) for n in (most, 5))
     stride, dilation = (draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (1, 3), (2, 2), (3, 4)])) for _ in range(2))
-    needed = [
-        max(0, -(-((k - 1) * d + 1 - length) // 2)) for k, d, length in zip(kernel, dilation, size, strict=True)
-    ]
+    needed = [max(0, -(-((k - 1) * d + 1 - length) // 2)) for k, d, length in zip(kernel, dilation, size, strict=True)]
     padding = tuple(draw(st.integers(least, least + 2)) for least in needed)
-    return Geometry(draw(st.integers(least_images, 3)), draw(st.integers(1, 3)), size, kernel, stride, padding, dilation)
+    return Geometry(
+        draw(st.integers(least_images, 3)), draw(st.integers(1, 3)), size, kernel, stride, padding, dilation
+    )
 
 
 def normal(seed: int, *shapes: tuple[int, ...], dtype: str = "float64") -> list[np.ndarray]:

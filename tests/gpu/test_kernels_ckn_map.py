@@ -129,7 +129,9 @@ def test_nan_is_not_taken_for_a_zero_patch():
 
 
 @pytest.mark.parametrize(
-    "ours", [kappa.power_series((0.5, 0.5)), kappa.product([kappa.linear(), kappa.polynomial(2)])], ids=["series", "product"]
+    "ours",
+    [kappa.power_series((0.5, 0.5)), kappa.product([kappa.linear(), kappa.polynomial(2)])],
+    ids=["series", "product"],
 )
 def test_kappas_without_a_function_are_composed(ours):
     assert ours.device is None

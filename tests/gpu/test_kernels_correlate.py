@@ -78,7 +78,14 @@ def test_correlate2d_and_its_adjoints(case, dtype, seed):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     ("size", "kernel"),
-    [((31, 20), (3, 5)), ((20, 31), (3, 5)), ((1, 70), (1, 9)), ((70, 3), (4, 3)), ((40, 40), (1, 1)), ((9, 9), (9, 9))],
+    [
+        ((31, 20), (3, 5)),
+        ((20, 31), (3, 5)),
+        ((1, 70), (1, 9)),
+        ((70, 3), (4, 3)),
+        ((40, 40), (1, 1)),
+        ((9, 9), (9, 9)),
+    ],
 )
 @pytest.mark.parametrize("padding", ["valid", "same", "full"])
 def test_plain_images_as_scipy_does(size, kernel, padding, dtype):

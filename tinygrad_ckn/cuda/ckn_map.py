@@ -16,7 +16,7 @@ from typing import Any
 
 from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.cuda.correlate import forward, input_adjoint, weight_adjoint
-from tinygrad_ckn.cuda.launch import Source, able, batches, blocks_of, contiguous
+from tinygrad_ckn.cuda.launch import Source, able, batches, blocks_of
 from tinygrad_ckn.ops._windows import Correlation, Padding, Windows
 from tinygrad_ckn.ops.ckn_map import check_map, ckn_map, least_square
 from tinygrad_ckn.ops.kappa import Kappa
@@ -56,9 +56,7 @@ class Map:
         self.y: Any = None  # (N, p, h, w), where there is a transform
 
     def _launch(self, kernel: str, positions: int, *arguments: Any) -> None:
-        SOURCE.launch(
-            self.xp, kernel, blocks_of(positions, _POSITIONS), *arguments, threads=(_POSITIONS, _SHARES)
-        )
+        SOURCE.launch(self.xp, kernel, blocks_of(positions, _POSITIONS), *arguments, threads=(_POSITIONS, _SHARES))
 
     def _batches(self) -> list[slice]:
         s = self.shapes
@@ -78,9 +76,7 @@ class Map:
             pixels, positions = squares[part].size, self.norms[part].size
             self._launch("squares<{T}>", pixels, self.x[part], squares[part], pixels, channels, height * width)
             arguments = self.norms[part], self.inverses[part], positions, least_square(self.x.dtype)
-            SOURCE.launch(
-                self.xp, "norms<{T}>", blocks_of(positions), squares[part], *arguments, *self._patches()
-            )
+            SOURCE.launch(self.xp, "norms<{T}>", blocks_of(positions), squares[part], *arguments, *self._patches())
 
     def _elementwise(self, kernel: str, target: Any, *more: Any) -> None:
         """Launch `map` or `pull` on the maps `target`, and on arrays (N, ...) beside it."""
@@ -153,6 +149,13 @@ def _ckn_map(
             xp, x, z, kappa, transform, padding=padding, subsampling=subsampling, saving=saving
         )
         return plain
-    x, z = contiguous(xp, x, z)
-    fused = Map(xp, x, z, kappa, transform, windows, check_subsampling("ckn_map", subsampling))
+    fused = Map(
+        xp,
+        xp.ascontiguousarray(x),
+        xp.ascontiguousarray(z),
+        kappa,
+        transform,
+        windows,
+        check_subsampling("ckn_map", subsampling),
+    )
     return fused.forward(saving), fused if saving else None

@@ -14,7 +14,7 @@ from typing import Any
 
 from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.cuda.direct import correlate_to, tiles_of
-from tinygrad_ckn.cuda.launch import able, contiguous
+from tinygrad_ckn.cuda.launch import able
 from tinygrad_ckn.cuda.window import fold_to, unfold_to
 from tinygrad_ckn.ops._windows import Correlation, Pair
 from tinygrad_ckn.ops.correlate import (
@@ -127,14 +127,12 @@ def _prepared(xp: Namespace, a: Any, b: Any) -> tuple[bool, Any, Any]:
     """Return whether two operands are 2-D, and both in four dimensions, contiguous, in the dtype of their product."""
     flat = a.ndim == 2 and b.ndim == 2
     dtype = xp.result_type(a, b)
-    a, b = contiguous(xp, a.astype(dtype, copy=False), b.astype(dtype, copy=False))
+    a, b = (xp.ascontiguousarray(operand, dtype=dtype) for operand in (a, b))
     return flat, *((four(a), four(b)) if flat else (a, b))
 
 
 @correlate2d.kernel("cuda")
-def _correlate2d(
-    xp: Namespace, x: Any, w: Any, bias: Any = None, *, algorithm: str = "auto", **geometry: Any
-) -> Any:
+def _correlate2d(xp: Namespace, x: Any, w: Any, bias: Any = None, *, algorithm: str = "auto", **geometry: Any) -> Any:
     check_plain("correlate2d", algorithm)
     flat, images, filters = _prepared(xp, x, w)
     shapes = forward_of(images, filters, bias, **geometry)

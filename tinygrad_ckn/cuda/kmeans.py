@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_ckn.backend import Namespace
-from tinygrad_ckn.cuda.launch import MOST, Source, blocks_of, contiguous
+from tinygrad_ckn.cuda.launch import MOST, Source, blocks_of
 from tinygrad_ckn.errors import ShapeError
 
 SOURCE = Source("kmeans", "nearest<{T}>", "cluster_sums<{T}>")
@@ -42,7 +42,7 @@ def assign(xp: Namespace, x: Any, scales: Any, centroids: Any, with_sums: bool) 
     (n, d), k = x.shape, len(centroids)
     if n > MOST:
         raise ShapeError(f"spherical_kmeans: argument x expected at most {MOST} points on the GPU, got {n}; take fewer")
-    x, scales, columns = contiguous(xp, x, scales, centroids.T)
+    x, scales, columns = (xp.ascontiguousarray(array) for array in (x, scales, centroids.T))
     nearest = xp.empty((n,), dtype="int32")
     cosines = xp.empty((n,), dtype=x.dtype)
     step = max(1, min(n, _SIMILARITIES // k))
@@ -51,13 +51,13 @@ def assign(xp: Namespace, x: Any, scales: Any, centroids: Any, with_sums: bool) 
         rows = slice(start, start + step)
         count = len(x[rows])
         xp.matmul(x[rows], columns, out=similarities[:count])
-        arguments = similarities, scales[rows], nearest[rows], cosines[rows], count, k
-        SOURCE.launch(xp, "nearest<{T}>", blocks_of(count, 8), *arguments, threads=(32, 8))
+        arrays = similarities, scales[rows], nearest[rows], cosines[rows]
+        SOURCE.launch(xp, "nearest<{T}>", blocks_of(count, 8), *arrays, count, k, threads=(32, 8))
     if not (with_sums and n):
         return nearest, cosines, xp.zeros((k, d), dtype=x.dtype)
     segment = max(_SEGMENT, -(-n // _SEGMENTS))
     sums = xp.empty((blocks_of(n, segment), k, d), dtype=x.dtype)
     blocks = len(sums) * k * blocks_of(d, _STRIPE)
-    arguments = x, scales, nearest, sums, n, d, k, segment
-    SOURCE.launch(xp, "cluster_sums<{T}>", blocks, *arguments, threads=(_STRIPE, 1))
+    sizes = n, d, k, segment
+    SOURCE.launch(xp, "cluster_sums<{T}>", blocks, x, scales, nearest, sums, *sizes, threads=(_STRIPE, 1))
     return nearest, cosines, sums.sum(axis=0)

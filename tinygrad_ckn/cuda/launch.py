@@ -3,13 +3,13 @@
 A source (`*.cu`) holds templates; `Source` says with which arguments the Python side may ask for them, and these are
 all compiled together. Kernels count in 32 bits within the images of one launch and in 64 bits between images, so a
 batch of any size is cut by `batches`, and only an image that is too large by itself is refused. Arrays are handed over
-as pointers: what is launched on them must be contiguous, which `contiguous` sees to.
+as pointers, and must be contiguous; results are new, and operands that are not are copied first.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +83,6 @@ def able(*arrays: Any) -> bool:
     """Tell whether there are kernels for these arrays (None: not given), which are to be of one dtype."""
     dtypes = {array.dtype.name for array in arrays if array is not None}
     return len(dtypes) == 1 and dtypes <= TYPES.keys()
-
-
-def contiguous(xp: Namespace, *arrays: Any) -> Sequence[Any]:
-    """Return arrays as contiguous ones: themselves, or copies."""
-    return [xp.ascontiguousarray(array) for array in arrays]
 
 
 def blocks_of(count: int, size: int = THREADS) -> int:

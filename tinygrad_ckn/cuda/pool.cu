@@ -6,20 +6,19 @@
 // The rows of all planes are one sequence of `rows` = planes * ho. A block has a tile of them, `tile` rows by
 // blockDim.x columns. First it takes means along columns, reading x in its own order, for the `span` columns of x that
 // its outputs need; these lie in shared memory, from where it takes means along rows. There neighbouring threads read
-// elements as far apart as the subsampling, which would often be a power of 2 and so in few banks: each 128 bytes begin
-// one element later (`skewed`).
+// elements as far apart as the subsampling. Where that would be few banks, a multiple of 4 most often, each 2^skew
+// elements begin one element later; where not, skew is 31.
 
-template <typename T>
-__device__ int skewed(int col)
+__device__ int skewed(int col, int skew)
 {
-    return col + col / int(128 / sizeof(T));
+    return col + (col >> skew);
 }
 
 template <typename T>
 __global__ void banded(const T* __restrict__ x, T* __restrict__ y, const int* __restrict__ row_starts,
                        const T* __restrict__ row_weights, int row_taps, const int* __restrict__ col_starts,
                        const T* __restrict__ col_weights, int col_taps, int rows, int h, int w, int ho, int wo,
-                       int tile, int span, int pitch)
+                       int tile, int span, int pitch, int skew)
 {
     extern __shared__ __align__(16) unsigned char memory[];
     T* half = reinterpret_cast<T*>(memory);  // (tile, span), rows `pitch` apart
@@ -38,7 +37,7 @@ __global__ void banded(const T* __restrict__ x, T* __restrict__ y, const int* __
             T sum = 0;
             for (int t = 0; t < row_taps; ++t)
                 sum += row_weights[t * ho + i] * above[t * w + c];
-            half[r * pitch + skewed<T>(c)] = sum;
+            half[r * pitch + skewed(c, skew)] = sum;
         }
     }
     __syncthreads();
@@ -50,7 +49,7 @@ __global__ void banded(const T* __restrict__ x, T* __restrict__ y, const int* __
     for (int r = threadIdx.y; r < tile && first_row + r < rows; r += blockDim.y) {
         T sum = 0;
         for (int t = 0; t < col_taps; ++t)
-            sum += col_weights[t * wo + j] * half[r * pitch + skewed<T>(from + t)];
+            sum += col_weights[t * wo + j] * half[r * pitch + skewed(from + t, skew)];
         y[(long long)(first_row + r) * wo + j] = sum;
     }
 }

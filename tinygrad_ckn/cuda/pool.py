@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_ckn.backend import CPU, Namespace
-from tinygrad_ckn.cuda.launch import SHARED, THREADS, Source, able, batches, blocks_of, contiguous, pitch, width
+from tinygrad_ckn.cuda.launch import SHARED, THREADS, Source, able, batches, blocks_of, pitch, width
 from tinygrad_ckn.ops._windows import images
 from tinygrad_ckn.ops.pool import (
     Subsampling,
@@ -36,6 +36,7 @@ class Band:
     taps: int
     wide: int  # rows of the matrix that neighbouring threads take
     span: int  # columns of it that so many rows cover, at most
+    skew: int  # see `pool.cu`
 
 
 def band_of(xp: Namespace, matrix: Any) -> Band:
@@ -49,7 +50,23 @@ def band_of(xp: Namespace, matrix: Any) -> Band:
     weights = host.take_along_axis(matrix, starts[:, None] + host.arange(taps), axis=1).T
     wide = width(rows)
     span = max(int(starts[min(i + wide, rows) - 1] - starts[i]) + taps for i in range(0, rows, wide))
-    return Band(xp.asarray(starts.astype("int32")), xp.asarray(weights.copy()), taps, wide, span)
+    skew = _skew(starts, wide, matrix.dtype.itemsize)
+    return Band(xp.asarray(starts.astype("int32")), xp.asarray(weights.copy()), taps, wide, span, skew)
+
+
+def _skew(starts: Any, wide: int, itemsize: int) -> int:
+    """Return the skew with which fewest starts of neighbouring rows meet in a bank; none, 31, where that is as good."""
+    host, banks = CPU.xp, 128 // itemsize  # that lanes of one pass, as many as there are banks, may read from
+
+    def most(skew: int) -> int:
+        found = 0
+        for i in range(0, len(starts), wide):
+            for j in range(i, min(i + wide, len(starts)), banks):
+                offsets = host.unique(starts[j : min(j + banks, i + wide)] - starts[i])
+                found = max(found, int(host.bincount((offsets + (offsets >> skew)) % banks).max()))
+        return found
+
+    return min((31, banks.bit_length() - 1), key=most)
 
 
 @functools.lru_cache(maxsize=64)
@@ -72,15 +89,14 @@ def pooled(
     n, c, h, w = x.shape
     ho, wo = (len(band.starts) for band in (rows, columns))
     wide, high = columns.wide, THREADS // columns.wide
-    skewed = columns.span + columns.span * x.dtype.itemsize // 128
-    distance, tile = pitch(skewed, wide), high * _ROWS
+    distance, tile = pitch(columns.span + (columns.span >> columns.skew), wide), high * _ROWS
     while tile > high and tile * distance * x.dtype.itemsize > SHARED:
         tile //= 2
     shared = tile * distance * x.dtype.itemsize
     if shared > SHARED:
         return None
     y = xp.empty((n, c, ho, wo), dtype=x.dtype)
-    (x,) = contiguous(xp, x)
+    x = xp.ascontiguousarray(x)
     for part in batches("gaussian_pool2d", n, c * max(h * w, ho * wo)):
         count = len(x[part]) * c * ho
         SOURCE.launch(
@@ -88,7 +104,7 @@ def pooled(
             "banded<{T}>",
             blocks_of(count, tile) * blocks_of(wo, wide),
             *(x[part], y[part], rows.starts, rows.weights, rows.taps, columns.starts, columns.weights, columns.taps),
-            *(count, h, w, ho, wo, tile, columns.span, distance),
+            *(count, h, w, ho, wo, tile, columns.span, distance, columns.skew),
             threads=(wide, high),
             shared=shared,
         )

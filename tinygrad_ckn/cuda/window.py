@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_ckn.backend import Namespace
-from tinygrad_ckn.cuda.launch import Source, able, batches, blocks_of, contiguous
+from tinygrad_ckn.cuda.launch import Source, able, batches, blocks_of
 from tinygrad_ckn.ops._windows import Pair, Windows, images
 from tinygrad_ckn.ops.window import check_columns, fold, unfold
 
@@ -47,7 +47,7 @@ def _unfold(xp: Namespace, x: Any, kernel_size: Pair, **geometry: Any) -> Any:
     windows = Windows.of("unfold", kernel_size, **geometry)
     ho, wo = windows.output_size(size)
     columns = xp.empty((n, c * windows.kernel[0] * windows.kernel[1], ho * wo), dtype=x.dtype)
-    unfold_to(xp, *contiguous(xp, x), windows, columns)
+    unfold_to(xp, xp.ascontiguousarray(x), windows, columns)
     return columns
 
 
@@ -57,5 +57,5 @@ def _fold(xp: Namespace, columns: Any, output_size: Pair, kernel_size: Pair, **g
         return fold.forward(xp, columns, output_size, kernel_size, **geometry)
     windows, size = check_columns(columns, output_size, kernel_size, **geometry)
     x = xp.empty((len(columns), columns.shape[1] // (windows.kernel[0] * windows.kernel[1]), *size), columns.dtype)
-    fold_to(xp, *contiguous(xp, columns), windows, x)
+    fold_to(xp, xp.ascontiguousarray(columns), windows, x)
     return x
