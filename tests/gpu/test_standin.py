@@ -1,6 +1,5 @@
 """The stand-in for CuPy refuses what CuPy refuses, counts where the host waits, and has no name that CuPy lacks."""
 
-import copy
 import json
 import pickle
 
@@ -211,7 +210,7 @@ def test_linear_algebra_is_silent_unless_told():
         (xp.cuda.Device().synchronize, 1),
         (lambda: pickle.dumps(MINE), 1),
         (lambda: xp.linalg.inv(xp.eye(2)), 0),
-        (lambda: (MINE * 2 + xp.exp(MINE)).sum(), 0),
+        (lambda: xp.sum(MINE * 2 + xp.exp(MINE)), 0),
         (lambda: xp.where(MINE > 1, MINE, 0), 0),
         (lambda: xp.asarray(HOST), 0),
         (lambda: MINE[xp.asarray([0, 1])], 0),
