@@ -176,6 +176,14 @@ def test_what_the_cpu_refuses_for_its_values_is_nan(plain, call):
         np.testing.assert_allclose(found[1], [0.6, 0.8])  # other rows stay right
 
 
+@pytest.mark.parametrize("loss", [ops.cross_entropy, ops.squared_hinge])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_wrong_labels_leave_no_gradient_that_could_be_taken_for_one(plain, loss, create_graph):
+    scores = Tensor(np.ones((2, 3)), device="cuda", requires_grad=True)
+    (gradient,) = grad(loss(scores, Tensor([0, 3], device="cuda")), scores, create_graph=create_graph)
+    assert np.isnan(gradient.numpy()).all()
+
+
 def test_eigenvalues_that_do_not_solve_the_problem_are_nan(plain, monkeypatch):
     def wrong(a):
         return plain.ones(a.shape[:-1]), plain.ones(a.shape)
