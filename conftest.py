@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import tinygrad_ckn
-from tinygrad_ckn import ops
+from tinygrad_ckn import backend, ops
+from tinygrad_ckn.errors import BackendError
 
 try:
     from hypothesis import HealthCheck, settings
@@ -26,3 +27,12 @@ else:
 @pytest.fixture(autouse=True)
 def _doctest_names(doctest_namespace):
     doctest_namespace.update({"np": np, "ops": ops, "Tensor": tinygrad_ckn.Tensor})
+
+
+def pytest_runtest_setup(item):
+    """Skip what needs a GPU where there is none, and say what is missing."""
+    if item.get_closest_marker("gpu"):
+        try:
+            backend.use("cuda")
+        except BackendError as error:
+            pytest.skip(str(error))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 import tinygrad_ckn
-from tinygrad_ckn.cli import _info
+from tinygrad_ckn.cli import _cuda, _info
 
 PACKAGES = ("numpy", "scipy", "threadpoolctl", "torch", "jax", "mygrad", "autograd", "cupy")
 
@@ -31,5 +31,5 @@ def describe(device: str) -> dict[str, str]:
         "tinygrad-ckn": tinygrad_ckn.__version__,
     }
     if device == "cuda":
-        found |= dict(_info._gpus())
+        found |= dict(_cuda.parts())
     return found | {package: _version(package) for package in PACKAGES}

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinygrad_ckn"
 # Each may import those before it, and its own files.
 ORDER = "errors backend parallel modes _draw primitive graph backward tensor functional profiling ops".split()
-ORDER += "cpu blockwise nn optim models sklearn data plots training testing cli".split()
+ORDER += "cpu cuda blockwise nn optim models sklearn data plots training testing cli".split()
 
 
 def sources():
@@ -127,7 +127,7 @@ def test_the_wheel_contains_the_package_only(tmp_path):
     assert tops == {"tinygrad_ckn", f"tinygrad_ckn-{tinygrad_ckn.__version__}.dist-info"}
     for needed in ("py.typed", "data/digits.npz", "data/ATTRIBUTION.md", "cuda/README.md"):
         assert f"tinygrad_ckn/{needed}" in names
-    modules = {str(path.relative_to(ROOT)) for path in sources()}
+    modules = {str(path.relative_to(ROOT)) for path in [*sources(), *PACKAGE.rglob("*.cu")]}
     assert modules <= set(names)
 
 

@@ -12,6 +12,8 @@ from tinygrad_ckn.tensor import Tensor, from_dlpack
 
 __version__ = "0.1.0"
 
+importlib.import_module("tinygrad_ckn.cuda.kernels")  # they register themselves
+
 if TYPE_CHECKING:
     from tinygrad_ckn import data, models, nn, optim, plots, testing, training
 

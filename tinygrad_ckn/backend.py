@@ -29,7 +29,11 @@ Generator: TypeAlias = np.random.Generator
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Backend:
-    """An array library on a device: its name for users, its namespace, and the few things libraries do differently."""
+    """An array library on a device: its name for users, its namespace, and the few things libraries do differently.
+
+    `ahead` tells whether calls return before the device has done what they ask for. To look at a value is then to wait,
+    so that inside a training step nobody looks: what a value rules out makes the result NaN, where the CPU raises.
+    """
 
     device: str
     xp: Namespace
@@ -37,6 +41,7 @@ class Backend:
     to_numpy: Callable[[Any], np.ndarray]
     synchronize: Callable[[], None]
     strict_linalg: Callable[[], AbstractContextManager[Any]]
+    ahead: bool = False
 
 
 CPU = Backend("cpu", np, np.ndarray, np.asarray, lambda: None, contextlib.nullcontext)
@@ -114,7 +119,7 @@ def _cupy_backend(cupy: Any) -> Backend:
     def synchronize() -> None:
         cupy.cuda.get_current_stream().synchronize()
 
-    return Backend("cuda", cupy, cupy.ndarray, cupy.asnumpy, synchronize, strict_linalg)
+    return Backend("cuda", cupy, cupy.ndarray, cupy.asnumpy, synchronize, strict_linalg, ahead=True)
 
 
 def use(device: str) -> Backend:
@@ -148,8 +153,10 @@ def use(device: str) -> Backend:
     return _BY_TYPE[cupy.ndarray]
 
 
-def asarray(data: Any, *, dtype: Any = None, device: str = "cpu") -> Any:
+def asarray(data: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     """Return a new array on a device with the values of `data` (numbers, nested lists, arrays of any backend).
+
+    None is the device where the data are, of numbers and lists the CPU.
 
     Raises
     ------
@@ -159,7 +166,7 @@ def asarray(data: Any, *, dtype: Any = None, device: str = "cpu") -> Any:
     source = _BY_TYPE.get(type(data))
     if source is None and not isinstance(data, int | float | complex | np.generic | Sequence):
         source = backend_of(data)
-    target = use(device)
+    target = (source or CPU) if device is None else use(device)
     if source is not None and source is not target:
         data = source.to_numpy(data)
     try:

@@ -56,7 +56,7 @@ def map_blocks(function: Callable[[Any], Any], images: Any, shape: Shape, size: 
 
 
 def sum_over(features: Any, add: Callable[[slice, Any], None], blocks: list[slice], start: Callable[[], Any]) -> Any:
-    """Return the sum of what add(block, total) adds for each block."""
+    """Return the sum of what add(block, total) adds for each block; start() makes a total where the features are."""
     if backend_of(features) is CPU:
         return parallel.sum_of(add, blocks, start)
     total = start()
@@ -75,11 +75,11 @@ def scatter_of(features: Any, n: int, block: Callable[[slice], Any]) -> Any:
 
     block(rows) returns the examples, of the kind of `features`.
     """
-    total = CPU.xp.zeros((features.shape[1],) * 2)
+    total = xp_of(features).zeros((features.shape[1],) * 2)
     for rows in parallel.tiles(n, 1, limit=_BLOCK):
         x = block(rows)
         if backend_of(features) is CPU:
             linear.add_gram(total, x)
         else:
-            total += to_numpy(x.T @ x)
-    return total
+            total += x.T @ x
+    return to_numpy(total)

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, get_args, get_type_hints
 
 from tinygrad_ckn.backend import CPU, Array, Backend, Namespace, backend_of, check_real, is_array, xp_of
-from tinygrad_ckn.errors import CKNError, DTypeError, GradientError, OpIndexError, ShapeError
+from tinygrad_ckn.errors import BackendError, CKNError, DTypeError, GradientError, OpIndexError, ShapeError
 
 P = ParamSpec("P")
 REGISTRY: dict[str, Primitive[Any]] = {}
@@ -187,9 +187,24 @@ class Primitive(Generic[P]):
         return operands, named
 
     def backend_of(self, operands: Sequence[Any]) -> Backend:
-        """Return the backend that the operands are of."""
+        """Return the backend that the operands are of.
+
+        Raises
+        ------
+        BackendError
+            If they are of two; which operands these are is told.
+        DTypeError
+            If one is no array.
+        """
         try:
             return backend_of(*operands)
+        except BackendError as error:
+            arrays = [i for i, operand in enumerate(operands) if is_array(operand)]
+            devices = [backend_of(operands[i]).device for i in arrays]
+            other = next(i for i, device in zip(arrays, devices, strict=True) if device != devices[0])
+            raise BackendError(
+                f"{self.name}: arguments {self.label(arrays[0])} and {self.label(other)}: {error}"
+            ) from None
         except CKNError as error:
             raise type(error)(f"{self.name}: {error}") from None
 

@@ -28,7 +28,7 @@ class Tensor(Variable):
     dtype
         As for NumPy; default: that of `data` (Python floats make float64).
     device
-        "cpu" (NumPy) or "cuda" (CuPy).
+        "cpu" (NumPy) or "cuda" (CuPy); None: where the data are, of numbers and lists the CPU.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class Tensor(Variable):
     __array_priority__ = 1000
     _grad: Tensor | None
 
-    def __init__(self, data: Any, *, requires_grad: bool = False, dtype: Any = None, device: str = "cpu") -> None:
+    def __init__(self, data: Any, *, requires_grad: bool = False, dtype: Any = None, device: str | None = None) -> None:
         self._data = asarray(data._data if isinstance(data, Variable) else data, dtype=dtype, device=device)
         self._node = None
         self._version = [0]
@@ -188,7 +188,9 @@ class Tensor(Variable):
         if not index and self.size != 1:
             raise ShapeError(f"Tensor.item: expected a tensor of one element, got shape {self.shape}; pass an index")
         try:
-            return self._data.item(*index)
+            if not index:
+                return self._data.item()
+            return (self._data.reshape(-1)[index[0]] if len(index) == 1 else self._data[index]).item()
         except (IndexError, ValueError) as error:
             raise OpIndexError(f"Tensor.item: expected an index into shape {self.shape}, got {index}") from error
 

@@ -199,12 +199,3 @@ def test_peak_memory_is_in_bytes_on_macos_already(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(loop.sys, "platform", "darwin")
     assert elsewhere is not None
     assert loop.peak_memory() == pytest.approx(elsewhere / 1024, rel=0.1)
-
-
-@pytest.mark.gpu
-def test_on_a_gpu(few_digits: Dataset, tmp_path: Path):
-    pytest.importorskip("cupy")
-    on_gpu = train(few_digits, **FAST, device="cuda", out=tmp_path / "cuda")
-    on_cpu = train(few_digits, **FAST, out=tmp_path / "cpu")
-    assert on_gpu.model.classifier.weight.device == "cuda"
-    assert abs(on_gpu.correct - on_cpu.correct) <= 4

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import typer
 
-from tinygrad_ckn.backend import use
-from tinygrad_ckn.errors import BackendError
+from tinygrad_ckn.cli import _cuda
 from tinygrad_ckn.training.run import versions
 
 
 def info() -> None:
-    """Print versions, the BLAS library with its kernels and threads, the processor, and the state of CuPy."""
+    """Print versions, the BLAS library with its kernels and threads, the processor, and what there is of CUDA."""
     for name, value in _lines():
         typer.echo(f"{name:<14}{value}")
 
@@ -29,7 +28,7 @@ def _lines() -> Iterator[tuple[str, str]]:
     yield "processor", f"{_processor()}, {os.cpu_count()} CPUs"
     for library in _blas():
         yield "BLAS", library
-    yield from _gpus()
+    yield from _cuda.parts()
 
 
 def _processor() -> str:
@@ -54,16 +53,3 @@ def _blas() -> list[str]:
         for library in threadpool_info()
         if library["user_api"] == "blas"
     ]
-
-
-def _gpus() -> Iterator[tuple[str, str]]:
-    """Yield the state of CuPy and the names of the GPUs it finds; without any, how to get them."""
-    try:
-        cupy = use("cuda").xp
-    except BackendError as error:
-        yield "cuda", str(error)
-        return
-    yield "cupy", cupy.__version__
-    for number in range(cupy.cuda.runtime.getDeviceCount()):
-        name = cupy.cuda.runtime.getDeviceProperties(number)["name"]
-        yield f"cuda:{number}", name.decode() if isinstance(name, bytes) else str(name)

@@ -211,7 +211,7 @@ class _Winograd(_Geometry):
         self.filter = Winograd.of(z, windows.output_size(size))
         super().__init__(z, windows, size, self.filter.padded, last=True)
         self.shift = shift
-        self.limit = largest_cosine(z)  # tiles mix patches: one beside much longer ones has their rounding
+        self.limit = float(largest_cosine(z))  # tiles mix patches: one beside much longer ones has their rounding
 
     def prepared(self, padded: Any, inverses: Any) -> Any:
         return self.filter.transformed(padded)

@@ -72,24 +72,24 @@ class _Problem:
             x = self.x[rows]
             value, slopes = self._loss(scores_of(x, weight) + bias, rows)
             total[0, -1] += value
-            total[1:, :d] += to_numpy(slopes.T @ x)
-            total[1:, d] += to_numpy(slopes.sum(axis=0, dtype="float64"))
+            total[1:, :d] += slopes.T @ x
+            total[1:, d] += slopes.sum(axis=0, dtype="float64")
 
-        blocks = blocks_of(self.x, len(self.x))
-        total = sum_over(self.x, add, blocks, lambda: CPU.xp.zeros((1 + self.k, d + 1))) / self.n
+        blocks, xp = blocks_of(self.x, len(self.x)), xp_of(self.x)
+        total = to_numpy(sum_over(self.x, add, blocks, lambda: xp.zeros((1 + self.k, d + 1)))) / self.n
         value, gradient = float(total[0, -1]), total[1:]
         gradient[:, :-1] = (gradient[:, :-1] - CPU.xp.outer(gradient[:, -1], self.mean)) / self.scale
         gradient[:, :-1] += l2 * point[:, :-1]
         return value + 0.5 * l2 * float((point[:, :-1] ** 2).sum()), gradient
 
-    def _loss(self, scores: Any, rows: slice) -> tuple[float, Any]:
+    def _loss(self, scores: Any, rows: slice) -> tuple[Any, Any]:
         """Return the sum of a block's losses and its gradient (rows, k) in the scores; those aside have none."""
         labels = self.labels[rows]
         if self.kept is None:
             return _loss_and_slopes(self.loss, scores, labels)
         kept = self.kept[rows]
         slopes = xp_of(scores).zeros_like(scores)
-        value = 0.0
+        value: Any = 0.0
         if bool(kept.any()):
             value, slopes[kept] = _loss_and_slopes(self.loss, scores[kept], labels[kept])
         return value, slopes
@@ -116,11 +116,11 @@ class _Problem:
         return point_of(found.x)
 
 
-def _loss_and_slopes(loss: Callable[[Any, Any], Any], scores: Any, labels: Any) -> tuple[float, Any]:
+def _loss_and_slopes(loss: Callable[[Any, Any], Any], scores: Any, labels: Any) -> tuple[Any, Any]:
     """Return the sum over examples of a loss that is a mean, and its gradient in the scores."""
-    leaf = Tensor(scores, requires_grad=True)
+    leaf = Tensor.leaf(scores)
     mean = loss(leaf, labels)
-    return mean.item() * len(scores), grad(mean, leaf)[0].data * len(scores)
+    return mean.data.astype("float64") * len(scores), grad(mean, leaf)[0].data * len(scores)
 
 
 def fit_linear(
@@ -213,9 +213,9 @@ def _held_out(features: Any, labels: Any, chosen: Any, loss: str, weight: Any, b
     def add(rows: slice, total: Any) -> None:
         x, y = features[chosen[rows]], labels[chosen[rows]]
         scores = scores_of(x, weight) + bias
-        total[0] += float((scores.argmax(axis=1) != y).sum())
-        total[1] += float(LOSSES[loss](scores, y)) * len(y)
+        total[0] += (scores.argmax(axis=1) != y).sum()
+        total[1] += LOSSES[loss](scores, y).astype("float64") * len(y)
 
-    blocks = blocks_of(features, len(chosen))
-    mistakes, losses = sum_over(features, add, blocks, lambda: CPU.xp.zeros(2)) / len(chosen)
+    blocks, xp = blocks_of(features, len(chosen)), xp_of(features)
+    mistakes, losses = to_numpy(sum_over(features, add, blocks, lambda: xp.zeros(2))) / len(chosen)
     return HeldOut(float(mistakes), float(losses))

@@ -2,6 +2,8 @@
 
 Minimises (1/n) sum L(y_i, <W, features_i>) + l2/2 |W|^2 (Mairal 2016, arXiv 1605.06265, section 3.2), of images
 as they are, or as `augment` makes them; mirror images are looked at where accuracy is measured.
+
+No step waits for a GPU: there nothing is looked at before `measured.py` reads what the steps gave.
 """
 
 from __future__ import annotations
@@ -10,12 +12,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_ckn.backend import Generator, to_numpy, xp_of
+from tinygrad_ckn.backend import Generator, backend_of, to_numpy, xp_of
 from tinygrad_ckn.errors import GradientError, LinearAlgebraError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.classifier import LOSSES, LinearFit
 from tinygrad_ckn.models.descent import Descent
 from tinygrad_ckn.models.encoding import in_blocks
+from tinygrad_ckn.models.measured import Measured
 from tinygrad_ckn.models.progress import Progress, quiet
 from tinygrad_ckn.modes import no_grad
 from tinygrad_ckn.optim import Optimizer
@@ -94,12 +97,13 @@ def descend(
     for epoch in range(1, descent.epochs + 1):
         model.train()
         order = xp_of(images).asarray(rng.permutation(len(images)))
-        total, hits = 0.0, 0
+        measured = Measured(list(model.parameters()), images, descent.batch_size)
         for step in range(steps):
             chosen = order[step * descent.batch_size : (step + 1) * descent.batch_size]
             batch = images[chosen] if descent.augment is None else descent.augment(images[chosen], rng)
             try:
-                value, scores = _step(model, batch, labels[chosen], loss, l2, optimizer)
+                objective, scores = _step(model, batch, labels[chosen], loss, l2, optimizer)
+                value = measured.put(step, objective, (scores.argmax(axis=1) == labels[chosen]).sum())
             except (GradientError, LinearAlgebraError) as error:
                 good.restore()
                 raise GradientError(
@@ -107,11 +111,10 @@ def descend(
                     f"({error}); lower lr ({descent.lr:g}); the parameters are those of epoch {good.epoch}"
                 ) from error
             schedule.step()
-            total += value * len(chosen)
-            hits += int((scores.argmax(axis=1) == labels[chosen]).sum())
             done = (epoch - 1) * steps + step + 1
-            report(Progress("batch", done, descent.epochs * steps, {"epoch": epoch, "loss": value}))
-        values = {"loss": total / len(images), "train_accuracy": hits / len(images), "lr": optimizer.lr}
+            told: dict[str, float] = {"epoch": epoch} if value is None else {"epoch": epoch, "loss": value}
+            report(Progress("batch", done, descent.epochs * steps, told))
+        values = {"loss": measured.loss, "train_accuracy": measured.accuracy, "lr": optimizer.lr}
         if every and epoch % every == 0 and (epoch < descent.epochs or len(unseen[0])):
             solve()  # at the end only for the sake of what is measured
         if len(unseen[0]):
@@ -125,22 +128,25 @@ def descend(
     good.restore()
 
 
-def _step(model: Network, batch: Any, labels: Any, loss: str, l2: float, optimizer: Optimizer) -> tuple[float, Any]:
-    """Take a step; return the objective before it and the scores."""
+def _step(model: Network, batch: Any, labels: Any, loss: str, l2: float, optimizer: Optimizer) -> tuple[Any, Any]:
+    """Take a step; return the objective before it and the scores, as arrays."""
+    watched = not backend_of(batch).ahead
     scores = model.classifier(model.flat(Tensor.wrap(batch)))
     weight = model.classifier.weight
     objective = LOSSES[loss](scores, labels) + (0.5 * l2) * (weight * weight).sum()
-    value = objective.item()
-    if not math.isfinite(value):
+    if watched and not math.isfinite(objective.item()):
         with no_grad():
             _check_finite(_stages(model, batch))
         raise GradientError("first in the loss")
     model.zero_grad()
     objective.backward()
-    _check_finite((f"the gradient of {name}", p.grad) for name, p in model.named_parameters() if p.grad is not None)
+    if watched:
+        named = model.named_parameters()
+        _check_finite((f"the gradient of {name}", p.grad) for name, p in named if p.grad is not None)
     optimizer.step()
-    _check_finite(model.named_parameters())
-    return value, scores.data
+    if watched:
+        _check_finite(model.named_parameters())
+    return objective.data, scores.data
 
 
 def _check_finite(arrays: Iterable[tuple[str, Any]]) -> None:

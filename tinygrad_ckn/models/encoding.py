@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_ckn.backend import CPU, Namespace, Shape, backend_of, is_array, is_whole, to_numpy, xp_of
+from tinygrad_ckn.backend import CPU, Namespace, Shape, asarray, backend_of, is_array, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.inputs import check_finite
@@ -37,7 +37,7 @@ def in_blocks(
     model
         In eval mode while this goes on.
     function
-        Makes (n, *shape) of n images.
+        Makes (n, *shape) of n images on the model's device.
     images
         (N, C, H, W), such as the function takes.
     shape
@@ -64,11 +64,12 @@ def in_blocks(
     if batch_size is not None and not is_whole(batch_size, 1):
         raise ConfigError(f"encode: argument batch_size expected a whole number >= 1 or None, got {batch_size!r}")
     array = raw(images)
+    here = backend_of(array).device == model.device
     cuts = blocks(len(array), model.largest_map()) if batch_size is None else blocks(len(array), 1, batch_size)
 
     def compute(block: slice) -> Any:
         check_finite(type(model).__name__, array[block], block.start)
-        return raw(function(array[block]))
+        return raw(function(array[block] if here else asarray(array[block], device=model.device)))
 
     training = model.training
     model.eval()
@@ -94,9 +95,10 @@ def _filled(
 
 
 def _fill(y: Any, compute: Callable[[slice], Any], cuts: Iterable[slice]) -> None:
-    to_host = backend_of(y) is CPU
+    device = backend_of(y).device
     for block in cuts:
-        y[block] = to_numpy(compute(block)) if to_host else compute(block)
+        found = compute(block)
+        y[block] = found if backend_of(found).device == device else asarray(found, device=device)
 
 
 def _into_file(compute: Callable[[slice], Any], shape: Shape, dtype: str, path: Path, cuts: Iterable[slice]) -> Any:

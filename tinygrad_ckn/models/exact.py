@@ -17,11 +17,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import Namespace, asarray, is_array, is_whole, xp_of
+from tinygrad_ckn.backend import Namespace, asarray, backend_of, is_array, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.ckn import CKN
-from tinygrad_ckn.models.inputs import check_floating
+from tinygrad_ckn.models.inputs import check_device, check_floating
 from tinygrad_ckn.models.layer import CKNLayer
 from tinygrad_ckn.modes import no_grad
 from tinygrad_ckn.ops._windows import Windows
@@ -83,6 +83,7 @@ def exact_kernel(
     symmetric = y is None
     x = _images("x", prepare(x), layers[0], dtype)
     y = x if symmetric else _images("y", prepare(y), layers[0], dtype)
+    check_device("exact_kernel", "y", y, backend_of(x).device)
     if x.shape[1:] != y.shape[1:]:
         raise ShapeError(f"exact_kernel: argument y expected images of shape {x.shape[1:]}, as x, got {y.shape[1:]}")
     xp = xp_of(x, y)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_ckn.backend import CPU, Shape, asarray, is_array, xp_of
-from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
+from tinygrad_ckn.backend import CPU, Shape, asarray, backend_of, is_array, xp_of
+from tinygrad_ckn.errors import BackendError, DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.tensor import Tensor
 
@@ -20,6 +20,16 @@ def check_floating(owner: str, images: Any) -> None:
         raise DTypeError(
             f"{owner}: expected images of dtype float32 or float64, got {images.dtype}; divide them by 255, or as the "
             "training images were, and pass float32"
+        )
+
+
+def check_device(owner: str, argument: str, array: Any, device: str) -> None:
+    """Raise a BackendError if an array is not on a device."""
+    found = backend_of(raw(array)).device
+    if found != device:
+        raise BackendError(
+            f"{owner}: argument {argument} expected an array on {device!r}, as the others, got one on {found!r}; "
+            f"pass Tensor({argument}, device={device!r})"
         )
 
 
@@ -52,15 +62,18 @@ def check_images(owner: str, x: Any, expected: Shape) -> Any:
     return x
 
 
-def check_labels(owner: str, labels: Any, n: int, n_classes: int) -> Any:
-    """Return labels as an array: n >= 1 integers (n,) from 0 to n_classes - 1.
+def check_labels(owner: str, labels: Any, n: int, n_classes: int, device: str) -> Any:
+    """Return labels as an array: n >= 1 integers (n,) from 0 to n_classes - 1, on a device.
 
     Raises
     ------
     DataError
         If they are not.
+    BackendError
+        If they are an array on another device.
     """
-    array = raw(labels) if isinstance(labels, Tensor) or is_array(labels) else asarray(labels)
+    array = raw(labels) if isinstance(labels, Tensor) or is_array(labels) else asarray(labels, device=device)
+    check_device(owner, "labels", array, device)
     if array.shape != (n,) or array.dtype.kind not in "iu":
         raise DataError(f"{owner}: expected integer labels of shape ({n},), got {array.dtype} of shape {array.shape}")
     if not n or int(array.min()) < 0 or int(array.max()) >= n_classes:

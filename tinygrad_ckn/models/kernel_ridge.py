@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from tinygrad_ckn.backend import asarray, backend_of, floating, is_array, to_numpy, xp_of
 from tinygrad_ckn.errors import ConfigError, DataError, LinearAlgebraError, ShapeError
+from tinygrad_ckn.models.inputs import check_device
 from tinygrad_ckn.ops._windows import is_finite
 
 L2_GRID = tuple(10.0**-k for k in range(1, 11))
@@ -148,6 +149,7 @@ def _targets(gram: Any, labels: Any) -> Any:
         raise ShapeError(f"{_FIT}: argument gram expected shape (n, n), got {gram.shape}")
     backend, n = backend_of(gram), len(gram)
     array = labels if is_array(labels) else asarray(labels, device=backend.device)
+    check_device(_FIT, "labels", array, backend.device)
     if array.shape != (n,) or array.dtype.kind not in "iu":
         raise DataError(
             f"{_FIT}: argument labels expected {n} integers, one for each row of gram, got {array.dtype} of shape "

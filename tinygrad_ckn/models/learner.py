@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_ckn.backend import Generator
+from tinygrad_ckn.backend import Generator, backend_of
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.graph import raw
@@ -28,18 +28,20 @@ class Learner(Network):
         DataError
             If there are no images, or labels are not one class number for each.
         """
-        expected = self.labels(labels, len(images))
-        return float((self.predict(images) == expected).mean())
+        array = self._checked(images)
+        expected = self.labels(labels, array)
+        return float((self.predict(array) == expected).mean())
 
-    def labels(self, labels: Any, n: int) -> Any:
-        """Return labels, checked: n >= 1 integers (n,) from 0 to n_classes - 1.
+    def labels(self, labels: Any, images: Any) -> Any:
+        """Return the labels of images, checked: n >= 1 integers (n,) from 0 to n_classes - 1, where the images are.
 
         Raises
         ------
-        DataError
+        DataError, BackendError
             If they are not.
         """
-        return check_labels(type(self).__name__, labels, n, self.n_classes)
+        device = backend_of(raw(images)).device
+        return check_labels(type(self).__name__, labels, len(images), self.n_classes, device)
 
     def training_set(self, images: Any, labels: Any) -> tuple[Any, Any]:
         """Return images and labels as arrays, checked.
@@ -50,7 +52,7 @@ class Learner(Network):
             If the images are not of the model's size, there are none, or the labels are not of two classes at least.
         """
         array = self.training_images(images)
-        y = self.labels(labels, len(array))
+        y = self.labels(labels, array)
         if int(y.min()) == int(y.max()):
             raise DataError(
                 f"{type(self).__name__}: expected labels of at least two classes to train on, got only class {y[0]}"

@@ -62,7 +62,7 @@ def _sum(features: Any, chosen: Any, of_block: Any) -> Any:
     """Return the sum over blocks of examples, all or those of which the numbers are given, as (D,) on the host."""
 
     def add(rows: slice, total: Any) -> None:
-        total += to_numpy(of_block(features[rows if chosen is None else chosen[rows]]))
+        total += of_block(features[rows if chosen is None else chosen[rows]])
 
-    blocks = blocks_of(features, len(features) if chosen is None else len(chosen))
-    return sum_over(features, add, blocks, lambda: CPU.xp.zeros(features.shape[1]))
+    blocks, xp = blocks_of(features, len(features) if chosen is None else len(chosen)), xp_of(features)
+    return to_numpy(sum_over(features, add, blocks, lambda: xp.zeros(features.shape[1])))

@@ -7,12 +7,12 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from tinygrad_ckn.backend import Generator, is_whole, xp_of
+from tinygrad_ckn.backend import Generator, is_whole, use, xp_of
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import CKNError, ConfigError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.encoding import in_blocks
-from tinygrad_ckn.models.inputs import check_finite, check_images
+from tinygrad_ckn.models.inputs import check_device, check_finite, check_images
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.models.preprocessing import preprocessing as preprocessing_of
 from tinygrad_ckn.models.preprocessor import Preprocessor
@@ -146,8 +146,20 @@ class Network(Module):
     def _both(self, x: Any) -> Any:
         return 0.5 * (self.flat(x) + self.flat(x[:, :, :, ::-1]))
 
-    def images(self, x: Any) -> Any:
+    @property
+    def device(self) -> str:
+        """Where the parameters are."""
+        return self.classifier.weight.device
+
+    def images(self, x: Any, *, look: bool = True) -> Any:
         """Return images, checked, in the model's dtype; Tensors stay Tensors.
+
+        Parameters
+        ----------
+        x
+            (N, C, H, W).
+        look
+            Whether to look for NaN.
 
         Raises
         ------
@@ -157,9 +169,13 @@ class Network(Module):
             If they are integers, which are not scaled as the training images were.
         DataError
             If there is NaN or infinity in them.
+        BackendError
+            If they are not on the model's device.
         """
         x = self._checked(x)
-        check_finite(type(self).__name__, x)
+        check_device(type(self).__name__, "images", x, self.device)
+        if look:
+            check_finite(type(self).__name__, x)
         return x if x.dtype == self.dtype else x.astype(self.dtype)
 
     def _checked(self, x: Any) -> Any:
@@ -174,13 +190,14 @@ class Network(Module):
     def features(self, x: Any) -> Any:
         """Return the features (N, D) of images (N, C, H, W): the last map, flattened; with mirror images their mean.
 
-        Where no gradient can be asked for, images go through in blocks, so that memory stays bounded.
+        Where no gradient can be asked for, images go through in blocks, so that memory stays bounded. Where one can,
+        as in a training step, nobody waits for a GPU to tell of NaN in images: it goes on into the features.
         """
-        x = self.images(x)
         recorded = modes.recording and (
             (isinstance(x, Tensor) and x.requires_grad)
             or any(p.requires_grad for layer in self.layers for p in layer.parameters())
         )
+        x = self.images(x, look=not (recorded and use(self.device).ahead))
         if recorded:
             return self.scored(self._prepared(x))
         array = raw(x)
@@ -209,7 +226,7 @@ class Network(Module):
         Parameters
         ----------
         images
-            (N, C, H, W), floats; in memory or in a file (numpy.memmap).
+            (N, C, H, W), floats; in memory or in a file (numpy.memmap). Blocks of them go to the model's device.
         out
             An array (N, D) of the model's dtype to fill, or the path of an .npy file, which is written anew and
             returned memory-mapped.

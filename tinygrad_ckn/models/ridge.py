@@ -56,9 +56,9 @@ class _Centred:
         """Return the sum over blocks of term(examples, rows), on the host."""
 
         def add(rows: slice, total: Any) -> None:
-            total += to_numpy(term(self.rows(rows), rows))
+            total += term(self.rows(rows), rows)
 
-        return sum_over(self.features, add, self.blocks, lambda: CPU.xp.zeros(shape))
+        return to_numpy(sum_over(self.features, add, self.blocks, lambda: xp_of(self.features).zeros(shape)))
 
     def times(self, m: Any) -> Any:
         """Return X^T m, (D, k) on the host, for m (n, k)."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from tinygrad_ckn.backend import xp_of
+from tinygrad_ckn.backend import backend_of
 from tinygrad_ckn.errors import LinearAlgebraError, ShapeError
 
 
@@ -76,20 +76,21 @@ class Sphere:
         ShapeError
             If the data have no rows.
         LinearAlgebraError
-            If a row is zero or not finite, so that it has no direction.
+            If a row is zero or not finite, so that it has no direction; on a GPU such a row becomes NaN instead.
         """
         rows = _rows("retract", data)  # (p, d)
-        xp = xp_of(data)
+        backend = backend_of(data)
+        xp = backend.xp
         largest = xp.abs(rows).max(axis=1, keepdims=True)
         usable = xp.isfinite(largest) & (largest > 0)
-        if not usable.all():
+        if not backend.ahead and not usable.all():
             i = int((~usable[:, 0]).argmax())
             raise LinearAlgebraError(
                 f"Sphere.retract: argument data expected non-zero finite rows, got "
                 f"{'a zero one' if float(largest[i, 0]) == 0 else 'NaN or infinity'} at index {i}; "
                 "draw it anew, or lower the learning rate that led there"
             )
-        scaled = rows / largest
+        scaled = rows / (xp.where(usable, largest, math.nan) if backend.ahead else largest)
         scaled /= xp.sqrt((scaled * scaled).sum(axis=1, keepdims=True))
         return scaled.reshape(data.shape)
 

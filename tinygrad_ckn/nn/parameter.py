@@ -22,7 +22,7 @@ class Parameter(Tensor):
     dtype
         As for NumPy; default: that of `data` (Python floats make float64).
     device
-        "cpu" (NumPy) or "cuda" (CuPy).
+        "cpu" (NumPy) or "cuda" (CuPy); None: where the data are, of numbers and lists the CPU.
 
     Raises
     ------
@@ -44,7 +44,7 @@ class Parameter(Tensor):
     _constraint: Constraint | None
 
     def __init__(
-        self, data: Any, *, constraint: Constraint | None = None, dtype: Any = None, device: str = "cpu"
+        self, data: Any, *, constraint: Constraint | None = None, dtype: Any = None, device: str | None = None
     ) -> None:
         if constraint is not None and (isinstance(constraint, type) or not isinstance(constraint, Constraint)):
             raise DTypeError(

@@ -6,7 +6,6 @@ Here it is a composition of other operations, which is the reference, and the ru
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,14 +29,15 @@ def least_square(dtype: Any) -> float:
     return float(limits.tiny / limits.eps)
 
 
-def largest_cosine(z: Any) -> float:
-    """Return what rounding may make of the largest cosine with filters z (p, ...), 1 where they are of norm 1.
+def largest_cosine(z: Any) -> Any:
+    """Return what rounding may make of the largest cosine with filters z (p, ...), as a float64 array of no axis.
 
     A short patch beside much longer ones has their rounding where a correlation goes through transforms; what kappa
-    would make of such a cosine has no bound.
+    would make of such a cosine has no bound. It is 1 and a little where filters are of norm 1.
     """
     squares = raw(z).reshape(len(z), -1) ** 2
-    return math.sqrt(float(squares.sum(axis=1).max())) * (1 + 2**-8)
+    largest = squares.sum(axis=1).max()
+    return xp_of(raw(z)).sqrt(largest.astype("float64")) * (1 + 2**-8)
 
 
 def lengths(squares: Any) -> tuple[Any, Any]:
@@ -130,7 +130,7 @@ def composed(
     box = xp_of(raw(x)).ones((1, 1, *z.shape[2:]), dtype=x.dtype)
     squares = correlate2d(square(x).sum(axis=1, keepdims=True), box, padding=padding)
     norms, inverses = lengths(squares)  # (N, 1, H, W)
-    limit = largest_cosine(z)
+    limit = largest_cosine(z).astype(x.dtype)
     cosines = clip(correlate2d(x, z, padding=padding) * inverses, -limit, limit)  # (N, p, H, W)
     y = norms * kappa(cosines)
     if check_subsampling("ckn_map", subsampling) != (1, 1):

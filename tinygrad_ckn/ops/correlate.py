@@ -101,7 +101,7 @@ def _check_filters(op: str, channels: int, w_shape: tuple[int, ...], groups: int
         )
 
 
-def _check_plain(op: str, algorithm: str) -> None:
+def check_plain(op: str, algorithm: str) -> None:
     """Refuse an algorithm that only another device's kernels know."""
     if algorithm not in ("auto", "unfold"):
         raise ConfigError(
@@ -160,7 +160,7 @@ def correlate2d(
     >>> correlate2d(Tensor([[1.0, 2.0, 3.0]]), Tensor([[1.0, 10.0]]), padding="valid")
     Tensor((1, 2), float64, cpu) [[21. 32.]]
     """
-    _check_plain("correlate2d", algorithm)
+    check_plain("correlate2d", algorithm)
     flat = x.ndim == 2 and w.ndim == 2
     x, w = (four(x), four(w)) if flat else (x, w)
     shapes = forward_of(x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
@@ -211,7 +211,7 @@ def correlate2d_input(
     >>> correlate2d_input(Tensor([[1.0, 2.0]]), Tensor([[1.0, 10.0]]), input_size=(1, 3))
     Tensor((1, 3), float64, cpu) [[ 1. 12. 20.]]
     """
-    _check_plain("correlate2d_input", algorithm)
+    check_plain("correlate2d_input", algorithm)
     flat = cotangent.ndim == 2 and w.ndim == 2
     cotangent, w = (four(cotangent), four(w)) if flat else (cotangent, w)
     shapes = input_of(cotangent, w, input_size, stride=stride, padding=padding, dilation=dilation, groups=groups)
@@ -253,7 +253,7 @@ def correlate2d_weight(
     >>> correlate2d_weight(Tensor([[1.0, 2.0, 3.0]]), Tensor([[1.0, 10.0]]), kernel_size=(1, 2))
     Tensor((1, 2), float64, cpu) [[21. 32.]]
     """
-    _check_plain("correlate2d_weight", algorithm)
+    check_plain("correlate2d_weight", algorithm)
     flat = x.ndim == 2 and cotangent.ndim == 2
     x, cotangent = (four(x), four(cotangent)) if flat else (x, cotangent)
     shapes = weight_of(x, cotangent, kernel_size, stride=stride, padding=padding, dilation=dilation, groups=groups)

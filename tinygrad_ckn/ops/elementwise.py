@@ -6,7 +6,7 @@ import math
 from numbers import Real
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Namespace, floating
+from tinygrad_ckn.backend import Array, Namespace, floating, is_array
 from tinygrad_ckn.errors import DTypeError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.primitive import primitive
@@ -172,28 +172,27 @@ def where(xp: Namespace, condition: Array, a: Array, b: Array) -> Any:
 
 
 @primitive()
-def clip(xp: Namespace, x: Array, a_min: float | None = None, a_max: float | None = None) -> Any:
-    """Return x limited to [a_min, a_max] (numbers or None); the derivative is 1 on the closed interval, 0 outside.
+def clip(xp: Namespace, x: Array, a_min: Any = None, a_max: Any = None) -> Any:
+    """Return x limited to [a_min, a_max]; the derivative is 1 on the closed interval, 0 outside.
+
+    Bounds are numbers, None, or arrays of no axis where x is: those are not looked at, for that would wait for a GPU.
 
     Examples
     --------
     >>> clip(Tensor([0.5, -3.0]), 0, 1)
     Tensor((2,), float64, cpu) [0.5 0. ]
     """
-    if not all(bound is None or isinstance(bound, Real) for bound in (a_min, a_max)):
+    given = [bound for bound in (a_min, a_max) if bound is not None]
+    if any(bound.ndim if is_array(bound) else not isinstance(bound, Real) for bound in given):
         raise DTypeError(f"clip: expected numbers as bounds, got {a_min!r} and {a_max!r}; use minimum and maximum")
-    low, high = _bounds(a_min, a_max)
-    if low > high:
+    if len(given) == 2 and not any(map(is_array, given)) and a_min > a_max:
         raise ShapeError(f"clip: expected a_min <= a_max, got {a_min} and {a_max}; swap them")
     return xp.clip(x, a_min, a_max)
 
 
-def _bounds(a_min: float | None, a_max: float | None) -> tuple[float, float]:
-    return -math.inf if a_min is None else a_min, math.inf if a_max is None else a_max
-
-
-def _inside(x: Any, a_min: float | None, a_max: float | None) -> Any:
-    low, high = _bounds(a_min, a_max)
+def _inside(x: Any, a_min: Any, a_max: Any) -> Any:
+    low = -math.inf if a_min is None else a_min
+    high = math.inf if a_max is None else a_max
     return (raw(x) >= low) & (raw(x) <= high)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Namespace, floating, xp_of
+from tinygrad_ckn.backend import Array, Namespace, backend_of, floating, xp_of
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import Variable, raw
 from tinygrad_ckn.ops.elementwise import exp, relu, square
@@ -68,11 +69,21 @@ def _check_labels(op: str, argument: str, scores: Any, labels: Any) -> None:
         )
     if labels.dtype.kind not in "iu":
         raise DTypeError(f"{op}: argument labels expected integer class numbers, got {labels.dtype}")
+    if backend_of(labels).ahead:
+        return  # see _sound
     if labels.astype("uint64").max() >= scores.shape[1]:  # negative ones too: they become the largest
         raise DataError(
             f"{op}: argument labels expected class numbers 0 .. {scores.shape[1] - 1}, "
             f"got {labels.min()} .. {labels.max()}"
         )
+
+
+def _sound(x: Any, labels: Any, n_classes: int) -> Any:
+    """Return x; on a GPU, which `_check_labels` does not wait for, NaN if a label is no class number."""
+    backend = backend_of(labels)
+    if not backend.ahead:
+        return x
+    return backend.xp.where(((labels >= 0) & (labels < n_classes)).all(), x, math.nan)
 
 
 @primitive(saves=True)
@@ -89,7 +100,7 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
     Raises
     ------
     ShapeError, DTypeError, DataError
-        If the shapes do not fit, the labels are no integers, or one is no class number.
+        If the shapes do not fit, the labels are no integers, or one is no class number (on a GPU the loss is NaN then).
 
     Examples
     --------
@@ -101,16 +112,17 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
     shifted = logits - logits.max(axis=1, keepdims=True)
     weights = xp.exp(shifted)
     total = weights.sum(axis=1, keepdims=True)
-    at_labels = xp.arange(len(labels)), labels
+    at_labels = xp.arange(len(labels)), labels % logits.shape[1] if backend_of(labels).ahead else labels
     losses = xp.log(total[:, 0]) - shifted[at_labels]
     weights /= total
     weights[at_labels] -= 1
-    return losses.sum() / len(labels), weights
+    return tuple(_sound(x, labels, logits.shape[1]) for x in (losses.sum() / len(labels), weights))
 
 
 def _cross_entropy_rule(g: Any, logits: Any, labels: Any, saved: Any) -> Any:
     if saved is None:
-        saved = softmax(logits) - _one_hot(raw(labels), logits.shape[1], logits.dtype)
+        k, labels = logits.shape[1], raw(labels)
+        saved = softmax(logits) - _sound(_one_hot(labels, k, logits.dtype), labels, k)
     return saved * (g / len(labels))
 
 
@@ -118,7 +130,8 @@ cross_entropy.vjp(logits=_cross_entropy_rule)
 
 
 def _signs(labels: Any, scores: Any) -> Any:
-    return 2 * _one_hot(labels, scores.shape[1], scores.dtype) - 1
+    k = scores.shape[1]
+    return _sound(2 * _one_hot(labels, k, scores.dtype) - 1, labels, k)
 
 
 @primitive()
@@ -135,7 +148,7 @@ def squared_hinge(xp: Namespace, scores: Array, labels: Array) -> Any:
     Raises
     ------
     ShapeError, DTypeError, DataError
-        If the shapes do not fit, the labels are no integers, or one is no class number.
+        If the shapes do not fit, the labels are no integers, or one is no class number (on a GPU the loss is NaN then).
 
     Examples
     --------

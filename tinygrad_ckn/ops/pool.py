@@ -91,6 +91,15 @@ def gaussian_pool2d(xp: Namespace, x: Array, subsampling: Subsampling) -> Any:
     return _separable(xp, x, *gaussian_matrices(xp, (height, width), s, x.dtype))
 
 
+def check_cotangent(y: Any, size: tuple[int, int], subsampling: Subsampling) -> tuple[float, float]:
+    """Check the arguments of `gaussian_unpool2d`; return the subsampling as (vertical, horizontal)."""
+    s = check_subsampling("gaussian_unpool2d", subsampling)
+    expected = gaussian_size(size, s)
+    if images("gaussian_unpool2d", "y", y)[2:] != expected:
+        raise ShapeError(f"gaussian_unpool2d: argument y expected size {expected} for images {size}, got {y.shape}")
+    return s
+
+
 @primitive()
 def gaussian_unpool2d(xp: Namespace, y: Array, size: tuple[int, int], subsampling: Subsampling) -> Any:
     """Return the adjoint of `gaussian_pool2d` for images of `size` (H, W): (N, C, Ho, Wo) -> (N, C, H, W).
@@ -105,10 +114,7 @@ def gaussian_unpool2d(xp: Namespace, y: Array, size: tuple[int, int], subsamplin
     >>> gaussian_unpool2d(Tensor([[[[1.0]]]]), (1, 2), 2).numpy().round(3).ravel().tolist()
     [0.092, 0.072]
     """
-    s = check_subsampling("gaussian_unpool2d", subsampling)
-    expected = gaussian_size(size, s)
-    if images("gaussian_unpool2d", "y", y)[2:] != expected:
-        raise ShapeError(f"gaussian_unpool2d: argument y expected size {expected} for images {size}, got {y.shape}")
+    s = check_cotangent(y, size, subsampling)
     rows, columns = gaussian_matrices(xp, size, s, y.dtype)
     return _separable(xp, y, rows.T, columns.T)
 

@@ -7,9 +7,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, asarray, axes_of, is_whole
+from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, asarray, axes_of, backend_of, is_whole
 from tinygrad_ckn.backward import sum_to as _sum_to
 from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.graph import raw
 from tinygrad_ckn.ops.index import getitem
 from tinygrad_ckn.primitive import primitive
 
@@ -131,16 +132,25 @@ def astype(xp: Namespace, x: Array, dtype: Any) -> Any:
     return x.astype(dtype, copy=False)
 
 
-@primitive()
-def to_device(xp: Namespace, x: Array, device: str, source: str = "cpu") -> Any:
-    """Return x on `device`; `source` is where it is now, and where its gradient goes.
+@primitive(name="to_device")
+def _to_device(xp: Namespace, x: Array, device: str, source: str) -> Any:
+    return asarray(x, device=device)
+
+
+def to_device(x: Any, device: str) -> Any:
+    """Return a copy of x on a device; its gradient goes back to where x is.
+
+    Raises
+    ------
+    BackendError
+        If the device is unknown or not there.
 
     Examples
     --------
     >>> to_device(Tensor([1.0, 2.0]), "cpu")
     Tensor((2,), float64, cpu) [1. 2.]
     """
-    return asarray(x, device=device)
+    return _to_device(x, device, backend_of(raw(x)).device)
 
 
 @primitive(name="concatenate")
@@ -225,7 +235,7 @@ sum_to.vjp(x=lambda g, x_shape: broadcast_to(g, x_shape))
 flip.vjp(x=lambda g, axis: flip(g, axis))
 pad.vjp(x=lambda g, pad_width, x_shape: _unpad(g, pad_width, x_shape))
 astype.vjp(x=lambda g: g)
-to_device.vjp(x=lambda g, device, source: to_device(g, source, device))
+_to_device.vjp(x=lambda g, source: to_device(g, source))
 _concatenate.vjp(arrays=lambda g, arrays_shape, axis: _pieces(g, _ends(arrays_shape, axis), axis))
 
 

@@ -41,6 +41,21 @@ def unfold(
     return windows.columns(xp, x)
 
 
+def check_columns(
+    columns: Any, output_size: Pair, kernel_size: Pair, *, stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1
+) -> tuple[Windows, tuple[int, int]]:
+    """Check the arguments of `fold`; return where the windows lie, and the size of the images."""
+    windows = Windows.of("fold", kernel_size, stride, padding, dilation)
+    size = pair("fold", "output_size", output_size, 1)
+    ho, wo = windows.output_size(size)
+    taps = windows.kernel[0] * windows.kernel[1]
+    if columns.ndim != 3 or columns.shape[1] % taps or columns.shape[2] != ho * wo:
+        raise ShapeError(
+            f"fold: argument columns expected shape (N, C*{taps}, {ho * wo}) for images of {size}, got {columns.shape}"
+        )
+    return windows, size
+
+
 @primitive()
 def fold(
     xp: Namespace,
@@ -73,14 +88,7 @@ def fold(
     >>> fold(Tensor([[[1.0, 3.0], [2.0, 4.0]]]), (1, 3), (1, 2))
     Tensor((1, 1, 1, 3), float64, cpu) [[[[1. 5. 4.]]]]
     """
-    windows = Windows.of("fold", kernel_size, stride, padding, dilation)
-    size = pair("fold", "output_size", output_size, 1)
-    ho, wo = windows.output_size(size)
-    taps = windows.kernel[0] * windows.kernel[1]
-    if columns.ndim != 3 or columns.shape[1] % taps or columns.shape[2] != ho * wo:
-        raise ShapeError(
-            f"fold: argument columns expected shape (N, C*{taps}, {ho * wo}) for images of {size}, got {columns.shape}"
-        )
+    windows, size = check_columns(columns, output_size, kernel_size, stride=stride, padding=padding, dilation=dilation)
     return windows.scatter(xp, columns, size)
 
 

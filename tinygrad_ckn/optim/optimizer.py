@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tinygrad_ckn.backend import to_numpy, xp_of
-from tinygrad_ckn.errors import ConfigError, DTypeError
+from tinygrad_ckn.errors import BackendError, ConfigError, DTypeError
 from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.nn.constraint import Constraint
 from tinygrad_ckn.tensor import Tensor
@@ -80,7 +80,10 @@ class Optimizer(ABC):
         Raises
         ------
         LinearAlgebraError
-            If data on a sphere have become NaN, from NaN gradients; that parameter keeps its value.
+            If data on a sphere have become NaN, from NaN gradients; that parameter keeps its value. A GPU is not waited
+            for: there it becomes NaN.
+        BackendError
+            If a parameter was moved to another device after the optimiser was made.
         """
         for parameter, state in zip(self.params, self.state, strict=True):
             if parameter.grad is not None:
@@ -88,6 +91,11 @@ class Optimizer(ABC):
 
     def _step(self, parameter: Tensor, gradient: Any, state: dict[str, Any]) -> None:
         data = parameter.data
+        if any(type(state[name]) is not type(data) for name in self.moments):
+            raise BackendError(
+                f"{type(self).__name__}: expected parameters where they were, got one that was moved to "
+                f"{parameter.device!r}; make the optimiser after module.to({parameter.device!r})"
+            )
         constraint: Constraint | None = getattr(parameter, "constraint", None)
         decay = self.weight_decay * data if self.weight_decay else None
         if constraint is not None:

@@ -79,7 +79,7 @@ def probabilities(model: Network, images: NDArray[np.float32]) -> NDArray[np.flo
 
 def _scores(model: Network, images: NDArray[np.float32]) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Yield the scores of the images, block by block, on the host."""
-    device = model.classifier.weight.device
+    device = model.device
     for start in range(0, len(images), BLOCK):
         block = slice(start, min(start + BLOCK, len(images)))
         yield block, to_numpy(model.scores(asarray(images[block], device=device)))

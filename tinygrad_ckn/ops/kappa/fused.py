@@ -36,6 +36,8 @@ class Kappa:
         slope(xp, v, value, out) returns the derivative in v, given value = kappa: value itself, or out with it.
     scale, shift
         Of v.
+    device
+        Name and order of the function in `cuda/ckn_map.cu` that is `value` and `slope` on a GPU; None: there is none.
     """
 
     of: Callable[[Any], Any]
@@ -43,6 +45,7 @@ class Kappa:
     slope: Callable[[Namespace, Any, Any, Any], Any]
     scale: float = 1.0
     shift: float = 0.0
+    device: tuple[str, int] | None = None
 
 
 def exponential(alpha: float) -> Kappa:
@@ -60,7 +63,7 @@ def exponential(alpha: float) -> Kappa:
     def slope(xp: Namespace, v: Any, value: Any, out: Any) -> Any:
         return value
 
-    return Kappa(lambda u: kappa_exponential(u, alpha), value, slope, alpha, -alpha)
+    return Kappa(lambda u: kappa_exponential(u, alpha), value, slope, alpha, -alpha, device=("Exponential", 0))
 
 
 def linear() -> Kappa:
@@ -79,7 +82,7 @@ def linear() -> Kappa:
         out[...] = 1
         return out
 
-    return Kappa(lambda u: u, value, slope)
+    return Kappa(lambda u: u, value, slope, device=("Polynomial", 1))
 
 
 def polynomial(degree: int) -> Kappa:
@@ -102,7 +105,7 @@ def polynomial(degree: int) -> Kappa:
             return xp.multiply(v, 2, out=out)
         return xp.multiply(xp.power(v, degree - 1, out=out), degree, out=out)
 
-    return Kappa(lambda u: kappa_polynomial(u, degree), value, slope)
+    return Kappa(lambda u: kappa_polynomial(u, degree), value, slope, device=("Polynomial", degree))
 
 
 def inner_polynomial(c: float, degree: int) -> Kappa:
@@ -136,7 +139,7 @@ def inverse_polynomial() -> Kappa:
     def slope(xp: Namespace, v: Any, value: Any, out: Any) -> Any:
         return xp.multiply(value, value, out=out)
 
-    return Kappa(lambda u: 1 / (2 - u), value, slope)
+    return Kappa(lambda u: 1 / (2 - u), value, slope, device=("InversePolynomial", 0))
 
 
 def power_series(coefficients: tuple[float, ...]) -> Kappa:
@@ -171,7 +174,7 @@ def arccos0() -> Kappa:
     def value(xp: Namespace, v: Any, out: Any) -> None:
         out[...] = kappa_arccos0.forward(xp, v)
 
-    return Kappa(kappa_arccos0, value, lambda xp, v, value, out: arccos0_slope(v))
+    return Kappa(kappa_arccos0, value, lambda xp, v, value, out: arccos0_slope(v), device=("Arccos0", 0))
 
 
 def arccos1() -> Kappa:
@@ -186,7 +189,7 @@ def arccos1() -> Kappa:
     def value(xp: Namespace, v: Any, out: Any) -> None:
         out[...] = kappa_arccos1.forward(xp, v)
 
-    return Kappa(kappa_arccos1, value, lambda xp, v, value, out: kappa_arccos0.forward(xp, v))
+    return Kappa(kappa_arccos1, value, lambda xp, v, value, out: kappa_arccos0.forward(xp, v), device=("Arccos1", 0))
 
 
 def matern(rate: float, order: int) -> Kappa:
@@ -210,4 +213,6 @@ def matern(rate: float, order: int) -> Kappa:
             return matern_of(xp, s, order - 1) * (-0.5 / (2 * order - 1))
         return xp.where(s > 0, -0.5 * value / xp.where(s > 0, s, 1), 0)
 
-    return Kappa(lambda u: kappa_matern(u, rate, order), value, slope, -2 * rate**2, 2 * rate**2)
+    return Kappa(
+        lambda u: kappa_matern(u, rate, order), value, slope, -2 * rate**2, 2 * rate**2, device=("Matern", order)
+    )

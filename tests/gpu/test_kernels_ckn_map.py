@@ -1,0 +1,154 @@
+"""The fused map on the device: its formula in NumPy, and gradients against differences of that."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.gpu.drawn import CUPY, agree, dtypes, examples, normal, on_gpu, seeds
+from tests.gpu.test_kernels_pool import matrix
+from tinygrad_ckn import Tensor, ops
+from tinygrad_ckn.cuda.ckn_map import KAPPAS
+from tinygrad_ckn.ops import kappa
+
+pytestmark = pytest.mark.usefixtures("compiler", "standin")
+
+
+def matern(u, order):
+    s = 1.5 * np.sqrt(np.maximum(2 - 2 * u, 0))
+    return np.exp(-s) * (1, 1 + s, 1 + s + s * s / 3)[order]
+
+
+def arccos(u):
+    return np.arccos(np.clip(u, -1, 1))
+
+
+# Each kappa as the product has it, and in NumPy.
+PAIRS = {
+    "exponential": (kappa.exponential(1.7), lambda u: np.exp(1.7 * (u - 1))),
+    "linear": (kappa.linear(), lambda u: u),
+    "square": (kappa.polynomial(2), lambda u: u**2),
+    "quintic": (kappa.polynomial(5), lambda u: u**5),
+    "inner": (kappa.inner_polynomial(0.5, 3), lambda u: ((u + 0.5) / 1.5) ** 3),
+    "inverse": (kappa.inverse_polynomial(), lambda u: 1 / (2 - u)),
+    "arccos0": (kappa.arccos0(), lambda u: 1 - arccos(u) / math.pi),
+    "arccos1": (kappa.arccos1(), lambda u: (u * (math.pi - arccos(u)) + np.sin(arccos(u))) / math.pi),
+    "matern0": (kappa.matern(1.5, 0), lambda u: matern(u, 0)),
+    "matern1": (kappa.matern(1.5, 1), lambda u: matern(u, 1)),
+    "matern2": (kappa.matern(1.5, 2), lambda u: matern(u, 2)),
+}
+
+
+def test_there_is_a_pair_for_each_function_of_the_source():
+    assert {ours.device[0] for ours, _ in PAIRS.values()} == set(KAPPAS)
+
+
+def numpys(x, z, function, transform, padding, s):
+    """Return the map by its formula."""
+    pads = [((k - 1) // 2, k // 2) if padding == "same" else (0, 0) for k in z.shape[2:]]
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.pad(x, [(0, 0), (0, 0), *pads]), z.shape[2:], axis=(2, 3)
+    )  # (n, c, ho, wo, kh, kw)
+    norms = np.sqrt((windows**2).sum(axis=(1, 4, 5)))[:, None]  # (n, 1, ho, wo)
+    products = np.einsum("nchwij,pcij->nphw", windows, z)
+    y = norms * function(products / np.where(norms > 0, norms, 1))
+    if s != (1, 1):
+        y = matrix(y.shape[2], s[0]) @ y @ matrix(y.shape[3], s[1]).T
+    return y if transform is None else np.einsum("qp,nphw->nqhw", transform, y)
+
+
+@st.composite
+def cases(draw):
+    """Return images, one of them black, filters of norm 1, a transform or None, a gradient, and options."""
+    dtype, seed = draw(dtypes), draw(seeds)
+    n, p = draw(st.integers(1, 3)), draw(st.integers(1, 20))
+    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    c = draw(st.integers(0, 2)) + -(-4 // (kernel[0] * kernel[1]))  # in 4 dimensions cosines are seldom near +-1
+    size = tuple(draw(st.integers(k, 9)) for k in kernel)
+    padding = draw(st.sampled_from(["same", "valid"]))
+    s = draw(st.sampled_from([(1, 1), (1, 1), (2, 2), (1.5, 3)]))
+    x, z, transform = normal(seed, (n, c, *size), (p, c, *kernel), (p, p))
+    x[draw(st.integers(0, n - 1))] = 0
+    z /= np.sqrt((z**2).sum(axis=(1, 2, 3), keepdims=True))
+    given_transform = None if draw(st.booleans()) else transform.astype(dtype).astype("float64")
+    x, z = (a.astype(dtype).astype("float64") for a in (x, z))
+    return dtype, seed, x, z, given_transform, padding, s
+
+
+@examples
+@given(cases(), st.sampled_from(sorted(PAIRS)))
+def test_the_map_and_its_gradient(case, name):
+    dtype, seed, x, z, transform, padding, s = case
+    ours, function = PAIRS[name]
+    operands = [a for a in (x, z, transform) if a is not None]
+    tensors = [Tensor(a.astype(dtype), requires_grad=True, device="cuda") for a in operands]
+    y = ops.ckn_map(tensors[0], tensors[1], ours, *tensors[2:], padding=padding, subsampling=s)
+    expected = numpys(x, z, function, transform, padding, s)
+    agree(y.numpy(), expected, max(np.abs(expected).max(), np.abs(x).max()))
+
+    black = ~x.any(axis=(1, 2, 3))
+    g, *directions = normal(seed, expected.shape, *(a.shape for a in operands))
+    directions[0][black] = 0  # |x| has no derivative there
+    y.backward(Tensor(g.astype(dtype), device="cuda"))
+    gradients = [tensor.grad.numpy() for tensor in tensors]
+    assert not gradients[0][black].any()
+    h = 1e-6
+
+    def moved(step):
+        parts = [a + step * d for a, d in zip(operands, directions, strict=True)]
+        return (g * numpys(parts[0], parts[1], function, parts[2] if transform is not None else None, padding, s)).sum()
+
+    found = sum(float((a * d).sum()) for a, d in zip(gradients, directions, strict=True))
+    terms = sum(np.abs(a * d).sum() for a, d in zip(gradients, directions, strict=True))
+    rough = name in ("arccos0", "matern0")  # of no bounded second derivative: differences are off near u = +-1
+    assert abs(found - (moved(h) - moved(-h)) / (2 * h)) <= (1e-3 if rough or dtype == "float32" else 1e-6) * terms
+
+
+def test_patches_that_are_zero_in_part_of_an_image():
+    x, z = normal(1, (1, 2, 8, 9), (5, 2, 3, 3))
+    z /= np.sqrt((z**2).sum(axis=(1, 2, 3), keepdims=True))
+    x[:, :, :, 3:] = 0
+    got = on_gpu(lambda *a: ops.ckn_map(*a, kappa.exponential(1.0)), x, z)
+    agree(got, numpys(x, z, lambda u: np.exp(u - 1), None, "same", (1, 1)))
+    assert not got[..., 4:].any()
+
+
+def test_squares_that_underflow_are_zero_patches():
+    x, z = np.full((1, 1, 2, 2), 1e-18), np.ones((1, 1, 1, 1))
+    assert not on_gpu(lambda *a: ops.ckn_map(*a, kappa.linear()), x, z, dtype="float32").any()
+    assert on_gpu(lambda *a: ops.ckn_map(*a, kappa.linear()), x, z).all()
+
+
+def test_nan_is_not_taken_for_a_zero_patch():
+    x, z = np.full((1, 1, 1, 2), np.nan), np.ones((1, 1, 1, 1))
+    x[..., 1] = 1
+    got = on_gpu(lambda *a: ops.ckn_map(*a, kappa.linear()), x, z)
+    assert np.isnan(got).ravel().tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [kappa.power_series((0.5, 0.5)), kappa.product([kappa.linear(), kappa.polynomial(2)])],
+    ids=["series", "product"],
+)
+def test_kappas_without_a_function_are_composed(ours):
+    assert ours.device is None
+    x, z = normal(1, (2, 2, 6, 5), (3, 2, 2, 2))
+    z /= np.sqrt((z**2).sum(axis=(1, 2, 3), keepdims=True))
+    agree(on_gpu(lambda *a: ops.ckn_map(*a, ours), x, z), numpys(x, z, ours.of, None, "same", (1, 1)))
+
+
+def test_a_forward_that_keeps_nothing_gives_the_same():
+    x, z = (CUPY.asarray(a) for a in normal(4, (2, 3, 7, 6), (4, 3, 3, 3)))
+    kept, saved = ops.ckn_map.kernels["cuda"](CUPY, x, z, kappa.matern(1.0, 2), saving=True)
+    plain, nothing = ops.ckn_map.kernels["cuda"](CUPY, x, z, kappa.matern(1.0, 2))
+    assert saved is not None
+    assert nothing is None
+    agree(CUPY.asnumpy(plain), CUPY.asnumpy(kept))
+
+
+def test_no_images():
+    z = np.ones((2, 1, 1, 1))
+    assert on_gpu(lambda *a: ops.ckn_map(*a, kappa.linear()), np.zeros((0, 1, 4, 5)), z).shape == (0, 2, 4, 5)

@@ -1,0 +1,117 @@
+"""What launches share: large batches in parts, operands in any order of memory, nothing launched for nothing."""
+
+import numpy as np
+import pytest
+
+from tests.gpu.drawn import CUPY, agree, normal, on_gpu
+from tests.gpu.standin import COUNTERS
+from tinygrad_ckn import Tensor, ops
+from tinygrad_ckn.cuda import launch, window
+from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.models.directions import assign
+from tinygrad_ckn.ops import kappa
+
+pytestmark = pytest.mark.usefixtures("compiler", "standin")
+
+
+def ckn_map(x, z):
+    """Return the map and its gradients, one after another."""
+    tensors = [Tensor(a, requires_grad=True, device="cuda") for a in (x, z)]
+    y = ops.ckn_map(*tensors, kappa.exponential(1.0), subsampling=2)
+    y.backward(Tensor(CUPY.ones(y.shape, dtype=y.dtype)))
+    return CUPY.concatenate([a.data.reshape(-1) for a in (y, *(t.grad for t in tensors))])
+
+
+CALLS = {
+    "unfold": (lambda x: ops.unfold(x, 2), [(5, 2, 6, 7)]),
+    "fold": (lambda x: ops.fold(x, (6, 7), 2), [(5, 8, 30)]),
+    "correlate2d": (lambda x, w: ops.correlate2d(x, w, groups=2), [(5, 2, 6, 7), (4, 1, 2, 3)]),
+    "correlate2d_input": (lambda g, w: ops.correlate2d_input(g, w, input_size=(6, 7)), [(5, 3, 5, 5), (3, 2, 2, 3)]),
+    "correlate2d_weight": (lambda x, g: ops.correlate2d_weight(x, g, kernel_size=(2, 3)), [(5, 2, 6, 7), (5, 3, 5, 5)]),
+    "gaussian_pool2d": (lambda x: ops.gaussian_pool2d(x, 1.5), [(5, 2, 6, 7)]),
+    "gaussian_unpool2d": (lambda y: ops.gaussian_unpool2d(y, (6, 7), 1.5), [(5, 2, 4, 5)]),
+    "ckn_map": (ckn_map, [(5, 2, 6, 7), (3, 2, 2, 3)]),
+}
+each = pytest.mark.parametrize(("function", "shapes"), CALLS.values(), ids=CALLS)
+
+
+@each
+def test_a_batch_in_parts_gives_what_one_launch_gives(monkeypatch, function, shapes):
+    arrays = normal(1, *shapes)
+    whole, launches = on_gpu(function, *arrays), len(COUNTERS.launches)
+    monkeypatch.setattr(launch, "MOST", 200)  # an image or two
+    COUNTERS.clear()
+    agree(on_gpu(function, *arrays), whole)
+    assert len(COUNTERS.launches) > launches
+
+
+@each
+def test_operands_in_any_order_of_memory(function, shapes):
+    arrays = normal(2, *shapes)
+    expected = on_gpu(function, *arrays)
+    turned = [CUPY.asarray(a.T.copy()).T for a in arrays]
+    assert not turned[0].flags.c_contiguous
+    agree(CUPY.asnumpy(function(*turned)), expected)
+
+
+@each
+def test_nothing_waits_and_no_memory_goes_to_the_host(function, shapes):
+    arrays = [CUPY.asarray(a) for a in normal(3, *shapes)]
+    function(*arrays)
+    COUNTERS.clear()
+    function(*arrays)
+    assert COUNTERS.launches
+    assert not COUNTERS.synchronisations
+
+
+def test_nothing_is_launched_for_no_images():
+    assert on_gpu(lambda x: ops.unfold(x, 2), np.zeros((0, 2, 6, 7))).shape == (0, 8, 30)
+    assert on_gpu(lambda x: ops.gaussian_pool2d(x, 2), np.zeros((0, 2, 6, 7))).shape == (0, 2, 3, 4)
+    assert not COUNTERS.launches
+
+
+def test_an_image_that_is_too_large_is_refused(monkeypatch):
+    monkeypatch.setattr(launch, "MOST", 50)
+    with pytest.raises(
+        ShapeError, match="unfold: expected images of at most 50 elements on the GPU, got 60 in one; cut"
+    ):
+        on_gpu(lambda x: ops.unfold(x, 1), np.zeros((2, 2, 5, 6)))
+
+
+def test_too_many_points_are_refused(monkeypatch):
+    from tinygrad_ckn.cuda import kmeans
+
+    monkeypatch.setattr(kmeans, "MOST", 4)
+    with pytest.raises(ShapeError, match="argument x expected at most 4 points on the GPU, got 5; take fewer"):
+        assign(*(CUPY.ones(shape) for shape in ((5, 2), (5,), (1, 2))))
+
+
+def test_a_source_is_compiled_once(standin, monkeypatch):
+    made = []
+    real = standin.RawModule
+    monkeypatch.setattr(standin, "RawModule", lambda **options: made.append(options) or real(**options))
+    source = launch.Source("window", "unfold<{T}>")
+    launch.SOURCES.remove(source)
+    assert source.module(standin) is source.module(standin)
+    assert [options["name_expressions"] for options in made] == [("unfold<float>", "unfold<double>")]
+    assert made[0]["code"] == window.SOURCE.text
+
+
+def test_parts_cover_a_batch():
+    assert list(launch.batches("op", 0, 10)) == []
+    assert [range(10)[part] for part in launch.batches("op", 10, launch.MOST // 4)] == [
+        range(4),
+        range(4, 8),
+        range(8, 10),
+    ]
+    assert len(list(launch.batches("op", 3, 0))) == 1
+
+
+@pytest.mark.parametrize("wide", [4, 8, 16, 32])
+def test_rows_that_one_warp_reads_lie_in_banks_of_their_own(wide):
+    assert launch.width(wide) == wide
+    for row in range(1, 80):
+        pitch = launch.pitch(row, wide)
+        assert row <= pitch < row + 32
+        banks = (np.arange(32) // wide * pitch + np.arange(32) % wide) % 32
+        assert len(set(banks)) == 32

@@ -1,0 +1,170 @@
+"""correlate2d and its adjoints on the GPU: single channels from shared memory, all else as products by cuBLAS.
+
+N batch, C channels in, O channels out, G groups, kh x kw kernel, Ho x Wo output, K = C/G*kh*kw, L = Ho*Wo.
+Products are of unfolded patches, in blocks of images for which one buffer is used again and again. Where each filter
+sees one channel, a product would be a row at a time; `correlate.cu` reads the image once instead. The adjoint in the
+images is such a correlation too, with turned filters, where the stride is 1 and each channel has one filter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from tinygrad_ckn.backend import Namespace
+from tinygrad_ckn.cuda.direct import correlate_to, tiles_of
+from tinygrad_ckn.cuda.launch import able
+from tinygrad_ckn.cuda.window import fold_to, unfold_to
+from tinygrad_ckn.ops._windows import Correlation, Pair
+from tinygrad_ckn.ops.correlate import (
+    check_plain,
+    correlate2d,
+    correlate2d_input,
+    correlate2d_weight,
+    forward_of,
+    four,
+    input_of,
+    weight_of,
+)
+
+_BUFFER_BYTES = 2**26  # unfolded patches held at a time: an image's at least
+
+
+class Unfolded:
+    """Images of one correlation as columns (b, G, K, L), a block of them at a time, in memory used again."""
+
+    def __init__(self, xp: Namespace, shapes: Correlation, dtype: Any) -> None:
+        self.xp, self.shapes, self.windows = xp, shapes, shapes.windows
+        (kh, kw), (ho, wo) = self.windows.kernel, shapes.out
+        self.size = shapes.channels * kh * kw, ho * wo  # of an image's columns
+        self.grouped = shapes.groups, self.size[0] // shapes.groups, ho * wo  # (G, K, L)
+        pointwise = self.windows.kernel == self.windows.stride == (1, 1)
+        self.itself = pointwise and self.windows.padding == ((0, 0), (0, 0))  # columns are the image
+        fitting = _BUFFER_BYTES // max(1, self.size[0] * self.size[1] * dtype.itemsize)
+        self.step = max(1, min(shapes.n, shapes.n if self.itself else fitting))
+        self.buffer = None if self.itself else xp.empty((self.step, *self.size), dtype=dtype)
+
+    def blocks(self) -> Iterator[slice]:
+        """Cut the images into blocks."""
+        return (slice(i, i + self.step) for i in range(0, self.shapes.n, self.step))
+
+    def columns(self, x: Any) -> Any:
+        """Return a block of images as columns."""
+        if self.buffer is None:
+            return x.reshape(-1, *self.grouped)
+        columns = self.buffer[: len(x)]
+        unfold_to(self.xp, x, self.windows, columns)
+        return columns.reshape(-1, *self.grouped)
+
+    def add_up(self, rows: Any, maps: Any, x: Any) -> None:
+        """Write rows (G, K, O/G) times maps (b, G, O/G, L), folded, to images x."""
+        if self.buffer is None:
+            self.xp.matmul(rows, maps, out=x.reshape(-1, *self.grouped))
+            return
+        columns = self.buffer[: len(x)]
+        self.xp.matmul(rows, maps, out=columns.reshape(-1, *self.grouped))
+        fold_to(self.xp, columns, self.windows, x)
+
+
+def forward(xp: Namespace, x: Any, w: Any, shapes: Correlation, algorithm: str = "auto") -> Any:
+    """Return the maps (N, O, Ho, Wo) of contiguous images and filters."""
+    y = xp.empty((shapes.n, shapes.filters, *shapes.out), dtype=x.dtype)
+    tiles = tiles_of(shapes, x.dtype.itemsize) if algorithm == "auto" else None
+    if tiles is not None:
+        correlate_to(xp, x, w, shapes, tiles, y)
+        return y
+    unfolded = Unfolded(xp, shapes, x.dtype)
+    groups, _, length = unfolded.grouped
+    rows = w.reshape(groups, shapes.filters // groups, -1)
+    for block in unfolded.blocks():
+        xp.matmul(rows, unfolded.columns(x[block]), out=y[block].reshape(-1, groups, rows.shape[1], length))
+    return y
+
+
+def _turned(shapes: Correlation) -> Correlation | None:
+    """Return the correlation with turned filters that is the adjoint in the images, if there is one."""
+    windows = shapes.windows
+    if windows.stride != (1, 1) or not shapes.channels == shapes.filters == shapes.groups:
+        return None
+    (top, bottom), (left, right) = windows.padding
+    (high, wide) = (n - 1 for n in windows.span)
+    padding = ((high - top, high - bottom), (wide - left, wide - right))
+    return replace(shapes, size=shapes.out, windows=replace(windows, padding=padding))
+
+
+def input_adjoint(xp: Namespace, g: Any, w: Any, shapes: Correlation, algorithm: str = "auto") -> Any:
+    """Return the gradient (N, C, H, W) of images, given that of the maps; contiguous arrays."""
+    x = xp.empty((shapes.n, shapes.channels, *shapes.size), dtype=g.dtype)
+    turned = _turned(shapes) if algorithm == "auto" else None
+    tiles = None if turned is None else tiles_of(turned, g.dtype.itemsize)
+    if turned is not None and tiles is not None:
+        correlate_to(xp, g, xp.ascontiguousarray(w[:, :, ::-1, ::-1]), turned, tiles, x)
+        return x
+    unfolded = Unfolded(xp, shapes, g.dtype)
+    groups, _, length = unfolded.grouped
+    rows = w.reshape(groups, shapes.filters // groups, -1).swapaxes(1, 2)
+    for block in unfolded.blocks():
+        unfolded.add_up(rows, g[block].reshape(-1, groups, rows.shape[2], length), x[block])
+    return x
+
+
+def weight_adjoint(xp: Namespace, x: Any, g: Any, shapes: Correlation) -> Any:
+    """Return the gradient (O, C/G, kh, kw) of filters, given that of the maps; contiguous arrays."""
+    unfolded = Unfolded(xp, shapes, x.dtype)
+    groups, k, length = unfolded.grouped
+    total = xp.zeros((groups, shapes.filters // groups, k), dtype=x.dtype)
+    products = xp.empty((unfolded.step, *total.shape), dtype=x.dtype)
+    for block in unfolded.blocks():
+        maps = g[block].reshape(-1, groups, total.shape[1], length)
+        part = products[: len(maps)]
+        xp.matmul(maps, unfolded.columns(x[block]).swapaxes(2, 3), out=part)
+        total += part.sum(axis=0)
+    return total.reshape(shapes.w_shape)
+
+
+def _prepared(xp: Namespace, a: Any, b: Any) -> tuple[bool, Any, Any]:
+    """Return whether two operands are 2-D, and both in four dimensions, contiguous, in the dtype of their product."""
+    flat = a.ndim == 2 and b.ndim == 2
+    dtype = xp.result_type(a, b)
+    a, b = (xp.ascontiguousarray(operand, dtype=dtype) for operand in (a, b))
+    return flat, *((four(a), four(b)) if flat else (a, b))
+
+
+@correlate2d.kernel("cuda")
+def _correlate2d(xp: Namespace, x: Any, w: Any, bias: Any = None, *, algorithm: str = "auto", **geometry: Any) -> Any:
+    check_plain("correlate2d", algorithm)
+    flat, images, filters = _prepared(xp, x, w)
+    shapes = forward_of(images, filters, bias, **geometry)
+    if not able(images):
+        return correlate2d.forward(xp, x, w, bias, **geometry)
+    y = forward(xp, images, filters, shapes, algorithm)
+    if bias is not None:
+        y = y + bias.reshape(-1, 1, 1)
+    return y[0, 0] if flat else y
+
+
+@correlate2d_input.kernel("cuda")
+def _correlate2d_input(
+    xp: Namespace, cotangent: Any, w: Any, *, input_size: Pair, algorithm: str = "auto", **geometry: Any
+) -> Any:
+    check_plain("correlate2d_input", algorithm)
+    flat, maps, filters = _prepared(xp, cotangent, w)
+    shapes = input_of(maps, filters, input_size, **geometry)
+    if not able(maps):
+        return correlate2d_input.forward(xp, cotangent, w, input_size=input_size, **geometry)
+    x = input_adjoint(xp, maps, filters, shapes, algorithm)
+    return x[0, 0] if flat else x
+
+
+@correlate2d_weight.kernel("cuda")
+def _correlate2d_weight(
+    xp: Namespace, x: Any, cotangent: Any, *, kernel_size: Pair, algorithm: str = "auto", **geometry: Any
+) -> Any:
+    check_plain("correlate2d_weight", algorithm)
+    flat, images, maps = _prepared(xp, x, cotangent)
+    shapes = weight_of(images, maps, kernel_size, **geometry)
+    if not able(images):
+        return correlate2d_weight.forward(xp, x, cotangent, kernel_size=kernel_size, **geometry)
+    w = weight_adjoint(xp, images, maps, shapes)
+    return w[0, 0] if flat else w

@@ -1,0 +1,61 @@
+"""unfold and fold on the GPU, for float32 and float64; of other dtypes the plain forwards take care."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_ckn.backend import Namespace
+from tinygrad_ckn.cuda.launch import Source, able, batches, blocks_of
+from tinygrad_ckn.ops._windows import Pair, Windows, images
+from tinygrad_ckn.ops.window import check_columns, fold, unfold
+
+SOURCE = Source("window", "unfold<{T}>", "fold<{T}, true>", "fold<{T}, false>")
+
+
+def _geometry(windows: Windows, size: tuple[int, int]) -> tuple[int, ...]:
+    """Return what both kernels take of it: kernel, strides, dilations, padding before, image, windows."""
+    (top, _), (left, _) = windows.padding
+    return (*windows.kernel, *windows.stride, *windows.dilation, top, left, *size, *windows.output_size(size))
+
+
+def unfold_to(xp: Namespace, x: Any, windows: Windows, columns: Any) -> None:
+    """Write the patches of images (N, C, H, W) to columns (N, C*kh*kw, Ho*Wo); both contiguous."""
+    n, c, *size = x.shape
+    geometry = _geometry(windows, (size[0], size[1]))
+    length = columns.shape[2]
+    for part in batches(windows.op, n, c * max(length, size[0] * size[1])):
+        positions = len(x[part]) * c * length
+        SOURCE.launch(xp, "unfold<{T}>", blocks_of(positions), x[part], columns[part], positions, *geometry)
+
+
+def fold_to(xp: Namespace, columns: Any, windows: Windows, x: Any) -> None:
+    """Write what columns (N, C*kh*kw, Ho*Wo) add up to at each pixel to x (N, C, H, W); both contiguous."""
+    n, c, *size = x.shape
+    geometry = _geometry(windows, (size[0], size[1]))
+    kernel = "fold<{T}, true>" if windows.stride == (1, 1) else "fold<{T}, false>"
+    area = size[0] * size[1]
+    for part in batches(windows.op, n, c * max(area, columns.shape[2])):
+        pixels = len(x[part]) * c * area
+        SOURCE.launch(xp, kernel, blocks_of(pixels), columns[part], x[part], pixels, *geometry)
+
+
+@unfold.kernel("cuda")
+def _unfold(xp: Namespace, x: Any, kernel_size: Pair, **geometry: Any) -> Any:
+    n, c, *size = images("unfold", "x", x)
+    if not able(x):
+        return unfold.forward(xp, x, kernel_size, **geometry)
+    windows = Windows.of("unfold", kernel_size, **geometry)
+    ho, wo = windows.output_size(size)
+    columns = xp.empty((n, c * windows.kernel[0] * windows.kernel[1], ho * wo), dtype=x.dtype)
+    unfold_to(xp, xp.ascontiguousarray(x), windows, columns)
+    return columns
+
+
+@fold.kernel("cuda")
+def _fold(xp: Namespace, columns: Any, output_size: Pair, kernel_size: Pair, **geometry: Any) -> Any:
+    if not able(columns):
+        return fold.forward(xp, columns, output_size, kernel_size, **geometry)
+    windows, size = check_columns(columns, output_size, kernel_size, **geometry)
+    x = xp.empty((len(columns), columns.shape[1] // (windows.kernel[0] * windows.kernel[1]), *size), columns.dtype)
+    fold_to(xp, xp.ascontiguousarray(columns), windows, x)
+    return x
