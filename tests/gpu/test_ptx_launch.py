@@ -74,8 +74,15 @@ def test_arguments_that_do_not_fit(args, message):
 
 def test_extents_and_names_that_do_not_exist():
     args = [np.zeros(1, "f4"), np.float32(1), np.int32(1)]
-    for grid, block, shared in ((0, 1, 0), (1, (1, 2, 3, 4), 0), (1, (64, 32), 0), (1, 32, 1 << 18), (1 << 22, 1, 0)):
-        with pytest.raises(BadLaunch):
+    for grid, block, shared in (
+        (0, 1, 0),
+        (1, (1, 2, 3, 4), 0),
+        (1, (64, 32), 0),
+        (1, 257, 0),
+        (1, 32, 1 << 18),
+        (1 << 22, 1, 0),
+    ):
+        with pytest.raises(BadLaunch, match=r"blocks of|extents"):
             launch(SCALE, "scale", grid, block, args, shared=shared)
     with pytest.raises(NotKnown, match=r"a kernel 'scales'; the PTX has \['scale'\]"):
         launch(SCALE, "scales", 1, 1, args)

@@ -29,7 +29,7 @@ def size_of(ins: Instruction) -> int:
     return dtype_of(ins.type).itemsize
 
 
-def memory_step(ins: Instruction, used: set[int]) -> Callable:
+def memory_step(ins: Instruction, used: frozenset[int]) -> Callable:
     """Return the step of ld, st, atom or red; `used` are the slots that some instruction reads."""
     if ins.root == "ld":
         return _load(ins)
@@ -113,7 +113,7 @@ def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a.view(word) == b.view(word)
 
 
-def _atomic(ins: Instruction, used: set[int]) -> Callable:
+def _atomic(ins: Instruction, used: frozenset[int]) -> Callable:
     dtype = dtype_of(ins.type)
     operands = ins.operands if ins.root == "atom" else (Register(-1, 0, "_"), *ins.operands)
     target, address = operands[0], address_of(operands[1])

@@ -81,8 +81,7 @@ class Machine:
         self.size = self.block_lanes * len(blocks)
         self.numbers = np.arange(self.size)
         self.thread = self.numbers % self.block_lanes
-        self.real = self.thread < self.threads
-        self.alive = self.real.copy()
+        self.alive = self.thread < self.threads
         self.parameters, self.report, self.traffic, self.budget = parameters, report, traffic, budget
         self.registers: list = [UNWRITTEN] * self.kernel.slots
         self.special = self._special()
@@ -150,7 +149,7 @@ class Machine:
     def push(self, at: int, mask: np.ndarray) -> None:
         """Let lanes go on from position `at`, together with others that are there."""
         if at in self.compiled.exits:  # at once, so that those which go on need not keep these lanes' registers
-            self.alive = self.alive & ~mask
+            self.exit(mask)
         else:
             self.groups[at] = self.groups[at] | mask if at in self.groups else mask
 
@@ -233,8 +232,9 @@ def _position(number: int, extents: Dim) -> Dim:
 
 
 def batches(grid: Dim, block: Dim, kernel: Kernel, shared: int, lanes: int, memory: int) -> list[np.ndarray]:
-    """Return the blocks of a launch, as many at once as `lanes` and `memory` (bytes of shared memory) allow."""
+    """Return the blocks of a launch, as many at once as `lanes` and `memory` (bytes of shared and local) allow."""
     total = grid[0] * grid[1] * grid[2]
     threads = -(-(block[0] * block[1] * block[2]) // 32) * 32
-    count = max(1, min(lanes // threads, memory // max(1, kernel.shared_size + shared)))
+    private = kernel.shared_size + shared + threads * kernel.local_size
+    count = max(1, min(lanes // threads, memory // max(1, private)))
     return [np.arange(first, min(first + count, total)) for first in range(0, total, count)]

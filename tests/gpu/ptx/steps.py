@@ -78,7 +78,7 @@ def _guarded(step: Callable, guard: Register) -> Callable:
             return None
         m.narrow(mask)
         to = step(m)
-        if to is SWITCH:  # they ended
+        if to is SWITCH:  # they ended, or wait
             if (rest := everyone.mask & ~mask).any():
                 m.push(m.at + 1, rest)
             return SWITCH
