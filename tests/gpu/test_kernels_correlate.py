@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.signal import convolve2d
 from scipy.signal import correlate2d as scipys
 
-from tests.gpu.drawn import agree, dtypes, examples, geometries, normal, on_gpu, seeds
+from tests.gpu.drawn import Geometry, agree, dtypes, examples, geometries, normal, on_gpu, seeds
 from tinygrad_ckn import ops
 from tinygrad_ckn.cuda import direct
 from tinygrad_ckn.ops._windows import Correlation, Windows
@@ -91,6 +91,17 @@ def test_correlate2d_and_its_adjoints(case, dtype, seed):
 def test_plain_images_as_scipy_does(size, kernel, padding, dtype):
     x, w = normal(7, size, kernel, dtype=dtype)
     agree(on_gpu(ops.correlate2d, x, w, padding=padding, dtype=dtype), scipys(x, w, padding))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("stride", "dilation"), [((1, 2), (2, 1)), ((2, 1), (1, 3)), ((1, 3), (1, 1)), ((3, 5), (2, 2))]
+)
+def test_several_tiles_in_both_directions(stride, dilation, dtype):
+    geometry = Geometry(1, 2, (75 * stride[0], 40 * stride[1]), (2, 3), stride, (1, 2), dilation)
+    x, w = normal(8, (1, 2, *geometry.size), (2, 1, 2, 3), dtype=dtype)
+    options = {"groups": 2, "dtype": dtype, **geometry.options}
+    agree(on_gpu(ops.correlate2d, x, w, **options), forward(geometry, x, w, 2))
 
 
 def tiles_for(shape, kernel, stride=1, dilation=1, itemsize=4):
