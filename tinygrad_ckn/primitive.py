@@ -202,7 +202,9 @@ class Primitive(Generic[P]):
             arrays = [i for i, operand in enumerate(operands) if is_array(operand)]
             devices = [backend_of(operands[i]).device for i in arrays]
             other = next(i for i, device in zip(arrays, devices, strict=True) if device != devices[0])
-            raise BackendError(f"{self.name}: arguments {self.label(arrays[0])} and {self.label(other)}: {error}") from None
+            raise BackendError(
+                f"{self.name}: arguments {self.label(arrays[0])} and {self.label(other)}: {error}"
+            ) from None
         except CKNError as error:
             raise type(error)(f"{self.name}: {error}") from None
 

@@ -50,9 +50,7 @@ class Tensor(Variable):
     __array_priority__ = 1000
     _grad: Tensor | None
 
-    def __init__(
-        self, data: Any, *, requires_grad: bool = False, dtype: Any = None, device: str | None = None
-    ) -> None:
+    def __init__(self, data: Any, *, requires_grad: bool = False, dtype: Any = None, device: str | None = None) -> None:
         self._data = asarray(data._data if isinstance(data, Variable) else data, dtype=dtype, device=device)
         self._node = None
         self._version = [0]

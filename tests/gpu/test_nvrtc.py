@@ -1,4 +1,8 @@
+import sys
+
 import pytest
+
+from tests.gpu import nvrtc
 
 SCALE = """
 template <typename T> __global__ void scale(T* x, T factor, int n) {
@@ -40,3 +44,8 @@ def test_a_refused_source_raises_with_the_log(compiler):
         compiler.compile("__global__ void f(float* x) { *x = y; }", ["f"])
     with pytest.raises(compiler.CompilationError, match="scale<complex>"):
         compiler.compile(SCALE, ["scale<complex>"])
+
+
+def test_what_is_missing_is_said_in_words(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs", None)
+    assert "pip install nvidia-cuda-nvrtc==13.0.88" in nvrtc.missing()

@@ -65,19 +65,31 @@ def test_fma_rounds_once(kind, data):
             assert error <= Fraction(float(np.spacing(np.abs(r)))) * Fraction(500001, 1000000)
 
 
-@pytest.mark.parametrize("word", ["add", "mul", "fma"])
+DIRECTED = [("add", "f32"), ("sub", "f32"), ("mul", "f32"), ("fma", "f32"), ("add", "f64"), ("sub", "f64")]
+
+
+@pytest.mark.parametrize(("word", "kind"), DIRECTED)
 @given(data=st.data())
-def test_directed_rounding_brackets_the_exact_value(word, data):
+def test_directed_rounding_brackets_the_exact_value(word, kind, data):
     count = 3 if word == "fma" else 2
-    values = data.draw(columns(("f32",) * count))
-    exact = {"add": lambda a, b: a + b, "mul": lambda a, b: a * b, "fma": lambda a, b, c: a * b + c}[word]
-    down, up, zero = (one(f"{word}.{r}.f32", "f32", ("f32",) * count, values) for r in ("rm", "rp", "rz"))
+    values = data.draw(columns((kind,) * count))
+    values = [
+        np.append(v, np.linspace(-3, 5, 20)[::step].astype(v.dtype))
+        for v, step in zip(values, (1, -1, 1), strict=False)
+    ]
+    exact = {
+        "add": lambda a, b: a + b,
+        "sub": lambda a, b: a - b,
+        "mul": lambda a, b: a * b,
+        "fma": lambda a, b, c: a * b + c,
+    }[word]
+    down, up, zero = (one(f"{word}.{r}.{kind}", kind, (kind,) * count, values) for r in ("rm", "rp", "rz"))
     for row, low, high, near in zip(zip(*values, strict=True), down, up, zero, strict=True):
         if not np.isfinite([*row, low, high]).all():
             continue
         value = exact(*(Fraction(float(x)) for x in row))
         assert Fraction(float(low)) <= value <= Fraction(float(high))
-        assert low == high == value or np.nextafter(low, np.float32(np.inf)) == high
+        assert low == high == value or np.nextafter(low, low.dtype.type(np.inf)) == high
         assert near == (low if value > 0 else high)
 
 

@@ -54,6 +54,9 @@ CASES = [
     *((f"popc.b{n}", "u32", (f"u{n}",), int.bit_count) for n in (32, 64)),
     *((f"clz.b{n}", "u32", (f"u{n}",), lambda a, n=n: n - a.bit_length()) for n in (32, 64)),
     *((f"brev.b{n}", f"u{n}", (f"u{n}",), lambda a, n=n: int(f"{a:0{n}b}"[::-1], 2)) for n in (32, 64)),
+    *((f"sad.{k}", k, (k,) * 3, lambda a, b, c: abs(a - b) + c) for k in ("s32", "u32")),
+    *((f"bfind.{k}", "u32", (k,), lambda a: (a if a >= 0 else ~a).bit_length() - 1) for k in ALL[2:]),
+    ("bfind.shiftamt.u32", "u32", ("u32",), lambda a: 32 - a.bit_length() if a else -1),
     *((f"cvt.{to}.{k}", to, (k,), lambda a: a) for to, k in
       (("s64", "s32"), ("u64", "u32"), ("u32", "u64"), ("s32", "s64"), ("s32", "s16"), ("u16", "u32"), ("s8", "s32"))),
     *((f"cvt.sat.{to}.{k}", to, (k,), lambda a, to=to: clamped(a, to)) for to, k in

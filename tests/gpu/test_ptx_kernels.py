@@ -1,5 +1,8 @@
 """Whole kernels: what they compute, against NumPy."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -221,3 +224,11 @@ def test_structures_constants_and_calls(run):
     run(source, "f", 1, 40, shape[()], y)
     expected = 3 * np.array([4, 5, 6])[i % 3] * 0.25 + np.array([0.5, 1.5, -2, 8])[i & 3] + np.array([7, 8, 9])[i % 3]
     np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.usefixtures("compiler")
+def test_the_example_of_the_readme_shows_what_it_says(capsys):
+    text = Path(__file__).with_name("README.md").read_text()
+    code, shown = re.findall(r"```(?:python)?\n(.*?)```", text, re.DOTALL)
+    exec(code, {})
+    assert shown in capsys.readouterr().out

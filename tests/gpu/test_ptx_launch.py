@@ -27,8 +27,8 @@ another; */ .address_size 64
     ld.param.u64 %rd1, [scale_param_0];
     ld.param.f32 %f1, [scale_param_1];
     ld.param.u32 %r2, [scale_param_2];
-    { .reg .b32 %r1; mov.u32 %r1, 0; }
     mov.u32 %r1, %tid.x;
+    { .reg .b32 %r1; mov.u32 %r1, 7; }
     .loc 1 7 0, function_name $L__info_string0, inlined_at 1 2 0
     setp.ge.s32 %p1, %r1, %r2;
     @%p1 bra $L__BB0_2;
@@ -74,8 +74,15 @@ def test_arguments_that_do_not_fit(args, message):
 
 def test_extents_and_names_that_do_not_exist():
     args = [np.zeros(1, "f4"), np.float32(1), np.int32(1)]
-    for grid, block, shared in ((0, 1, 0), (1, (1, 2, 3, 4), 0), (1, (64, 32), 0), (1, 32, 1 << 18), (1 << 22, 1, 0)):
-        with pytest.raises(BadLaunch):
+    for grid, block, shared in (
+        (0, 1, 0),
+        (1, (1, 2, 3, 4), 0),
+        (1, (64, 32), 0),
+        (1, 257, 0),
+        (1, 32, 1 << 18),
+        (1 << 22, 1, 0),
+    ):
+        with pytest.raises(BadLaunch, match=r"blocks of|extents"):
             launch(SCALE, "scale", grid, block, args, shared=shared)
     with pytest.raises(NotKnown, match=r"a kernel 'scales'; the PTX has \['scale'\]"):
         launch(SCALE, "scales", 1, 1, args)
@@ -95,7 +102,7 @@ def body(text):
     ("text", "message"),
     [
         ("frobnicate.u32 %r1, %r2;", r"the opcode; `frobnicate.u32 %r1, %r2` \(PTX line 3\) of f"),
-        ("add.rz.f64 %rd1, %rd2, %rd3;", "its rounding"),
+        ("div.rz.f64 %rd1, %rd2, %rd3;", "its rounding"),
         ("mov.u32 %r1, %clock;", "the special register %clock"),
         ("mov.u64 %rd1, nowhere;", r"the name nowhere; `mov.u64 %rd1, nowhere` \(PTX line 3\)"),
         ("call.uni other, ();", "the function other that PTX line 3 calls"),
@@ -136,3 +143,55 @@ def test_guarded_instructions_and_an_early_exit():
     y = np.zeros(32, "i4")
     launch(text, "f", 1, 32, [y])
     np.testing.assert_array_equal(y, [0] * 4 + [5] * 17 + [6] * 11)
+
+
+def test_a_register_that_is_flushed_only_sometimes():
+    text = """
+    .visible .entry f(.param .u64 p) {
+        .reg .f32 %f<3>; .reg .b32 %r<3>; .reg .pred %p<3>; .reg .b64 %rd<3>;
+        ld.param.u64 %rd1, [p];
+        ld.global.f32 %f1, [%rd1];
+        mov.u32 %r1, %tid.x;
+        setp.gt.u32 %p1, %r1, 100;
+        @%p1 mul.ftz.f32 %f1, %f1, %f1;
+        mul.ftz.f32 %f2, %f1, 0f60000000;
+        st.global.f32 [%rd1+4], %f2;
+    }
+    """
+    x = np.array([1e-39, 1], "f4")
+    launch(text, "f", 1, 1, [x])
+    assert x[1] == 0
+
+
+def test_a_guarded_call():
+    text = """
+    .func (.param .b32 result) doubled(.param .b32 given) {
+        .reg .b32 %r<3>; .reg .pred %p;
+        ld.param.u32 %r1, [given];
+        add.u32 %r2, %r1, %r1;
+        setp.lt.u32 %p, %r1, 20;
+        st.param.b32 [result+0], %r2;
+        @%p ret;
+        st.param.b32 [result+0], 1;
+        ret;
+    }
+    .visible .entry f(.param .u64 p) {
+        .reg .b32 %r<3>; .reg .pred %p<3>; .reg .b64 %rd<3>;
+        ld.param.u64 %rd1, [p];
+        mov.u32 %r1, %tid.x;
+        mad.wide.u32 %rd2, %r1, 4, %rd1;
+        setp.gt.u32 %p1, %r1, 4;
+        {
+            .param .b32 in; .param .b32 out;
+            st.param.b32 [in], %r1;
+            st.param.b32 [out], 0;
+            @%p1 call.uni (out), doubled, (in);
+            ld.param.b32 %r2, [out];
+        }
+        st.global.u32 [%rd2], %r2;
+    }
+    """
+    y = np.full(32, -1, "i4")
+    launch(text, "f", 1, 32, [y])
+    i = np.arange(32)
+    np.testing.assert_array_equal(y, np.where(i > 4, np.where(i < 20, 2 * i, 1), 0))

@@ -40,9 +40,7 @@ def test_a_supervised_training_is_that_of_the_cpu():
     for device in ("cpu", "cuda"):
         model, events = network().to(device), []
         descent = Descent(epochs=2, batch_size=50, lr=0.01)
-        model.fit(
-            *data_on(device), descent=descent, l2=1e-3, n_patches=500, iterations=3, rng=0, report=events.append
-        )
+        model.fit(*data_on(device), descent=descent, l2=1e-3, n_patches=500, iterations=3, rng=0, report=events.append)
         assert all(p.device == device for p in model.parameters())
         learned[device] = model.state_dict()
         told[device] = [e.values for e in events if e.phase == "epoch"]
@@ -267,11 +265,11 @@ def test_gradients_and_buffers_move_with_a_module():
 
 
 def test_lbfgs_minimises_what_is_on_the_device():
-    found = {}
-    for device in ("cpu", "cuda"):
+    def minimised(device: str) -> list[Any]:
         linear = nn.Linear(64, 10, rng=0, dtype="float64").to(device)
         x, y = (asarray(a, device=device) for a in (IMAGES[:50].reshape(50, 64).astype("float64"), LABELS[:50]))
         loss = optim.LBFGS(linear.parameters(), max_iterations=3).step(lambda: ops.cross_entropy(linear(x), y))
-        found[device] = [np.float64(loss), *(p.data for p in linear.parameters())]
-    for mine, reference in zip(found["cuda"], found["cpu"], strict=True):
+        return [np.float64(loss), *(p.data for p in linear.parameters())]
+
+    for mine, reference in zip(minimised("cuda"), minimised("cpu"), strict=True):
         assert_near(mine, reference, 1e-11)

@@ -22,7 +22,10 @@ def parts() -> Iterator[tuple[str, str]]:
     yield "cupy", str(cupy.__version__)
     yield "nvrtc", _nvrtc(cupy)
     driver = cupy.cuda.runtime.driverGetVersion()
-    yield "driver", f"CUDA {_version(driver)}" if driver else "none; install NVIDIA's, see https://www.nvidia.com/drivers"
+    yield (
+        "driver",
+        f"CUDA {_version(driver)}" if driver else "none; install NVIDIA's, see https://www.nvidia.com/drivers",
+    )
     try:
         use("cuda")
     except BackendError as error:

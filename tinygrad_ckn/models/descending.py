@@ -112,7 +112,7 @@ def descend(
                 ) from error
             schedule.step()
             done = (epoch - 1) * steps + step + 1
-            told = {"epoch": epoch} if value is None else {"epoch": epoch, "loss": value}
+            told: dict[str, float] = {"epoch": epoch} if value is None else {"epoch": epoch, "loss": value}
             report(Progress("batch", done, descent.epochs * steps, told))
         values = {"loss": measured.loss, "train_accuracy": measured.accuracy, "lr": optimizer.lr}
         if every and epoch % every == 0 and (epoch < descent.epochs or len(unseen[0])):

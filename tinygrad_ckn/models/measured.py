@@ -1,4 +1,4 @@
-"""What the steps of an epoch gave, kept where they were computed: on a GPU it is read now and then, and no step waits."""
+"""What the steps of an epoch gave, kept where it was computed: a GPU is asked for it now and then, no step waits."""
 
 from __future__ import annotations
 

@@ -78,12 +78,12 @@ def _check_labels(op: str, argument: str, scores: Any, labels: Any) -> None:
         )
 
 
-def _sound(loss: Any, labels: Any, n_classes: int) -> Any:
-    """Return a loss; on a GPU, which `_check_labels` does not wait for, NaN where a label is no class number."""
+def _sound(x: Any, labels: Any, n_classes: int) -> Any:
+    """Return x; on a GPU, which `_check_labels` does not wait for, NaN if a label is no class number."""
     backend = backend_of(labels)
     if not backend.ahead:
-        return loss
-    return backend.xp.where(((labels >= 0) & (labels < n_classes)).all(), loss, math.nan)
+        return x
+    return backend.xp.where(((labels >= 0) & (labels < n_classes)).all(), x, math.nan)
 
 
 @primitive(saves=True)
@@ -116,12 +116,13 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
     losses = xp.log(total[:, 0]) - shifted[at_labels]
     weights /= total
     weights[at_labels] -= 1
-    return _sound(losses.sum() / len(labels), labels, logits.shape[1]), weights
+    return tuple(_sound(x, labels, logits.shape[1]) for x in (losses.sum() / len(labels), weights))
 
 
 def _cross_entropy_rule(g: Any, logits: Any, labels: Any, saved: Any) -> Any:
     if saved is None:
-        saved = softmax(logits) - _one_hot(raw(labels), logits.shape[1], logits.dtype)
+        k, labels = logits.shape[1], raw(labels)
+        saved = softmax(logits) - _sound(_one_hot(labels, k, logits.dtype), labels, k)
     return saved * (g / len(labels))
 
 
@@ -129,7 +130,8 @@ cross_entropy.vjp(logits=_cross_entropy_rule)
 
 
 def _signs(labels: Any, scores: Any) -> Any:
-    return 2 * _one_hot(labels, scores.shape[1], scores.dtype) - 1
+    k = scores.shape[1]
+    return _sound(2 * _one_hot(labels, k, scores.dtype) - 1, labels, k)
 
 
 @primitive()
@@ -155,8 +157,7 @@ def squared_hinge(xp: Namespace, scores: Array, labels: Array) -> Any:
     """
     _check_labels("squared_hinge", "scores", scores, labels)
     scores = floating(xp, scores)
-    loss = 0.5 * xp.square(xp.maximum(1 - _signs(labels, scores) * scores, 0)).sum() / len(scores)
-    return _sound(loss, labels, scores.shape[1])
+    return 0.5 * xp.square(xp.maximum(1 - _signs(labels, scores) * scores, 0)).sum() / len(scores)
 
 
 def _squared_hinge_rule(g: Any, scores: Any, labels: Any) -> Any:

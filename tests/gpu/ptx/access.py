@@ -1,22 +1,17 @@
-"""Loads, stores and atomics: each access is placed in a window, checked, counted, and only then made."""
+"""Loads, stores and atomics: each access is placed, counted, checked against the shadow, and made."""
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 
-from tests.gpu.ptx.errors import Misaligned, NotKnown, OutOfBounds, ReadOnly
-from tests.gpu.ptx.kernel import PARAMETERS, VARIABLES, Address, Instruction, Register, Vector
-from tests.gpu.ptx.memory import Window
+from tests.gpu.ptx.errors import NotKnown, ReadOnly
+from tests.gpu.ptx.kernel import PARAMETERS, VARIABLES, Instruction, Register, Vector
 from tests.gpu.ptx.operands import reader, writer
-from tests.gpu.ptx.report import Traffic, count_banks, count_sectors
+from tests.gpu.ptx.places import address_of, placed
 from tests.gpu.ptx.types import bits, dtype_of
 
-SPACES = {"global": ("global",), "shared": ("shared",), "local": ("local",), "const": ("const",)}
-SPACES |= {"param": ("param", "local")}  # arguments of calls are a thread's own
-ANY = ("global", "shared", "local", "param", "const")  # an instruction that names no space
-# A vector is one access; hardware makes it one transaction of 8 or 16 bytes.
-LENGTHS = {"v2": 2, "v4": 4}
+# A vector is one access; hardware makes it one transaction of 8, 16 or 32 bytes.
+LENGTHS = {"v2": 2, "v4": 4, "v8": 8}
 # Accesses of these kinds order themselves, as atomics do.
 ORDERED = {"volatile", "relaxed", "acquire", "release", "acq_rel"}
 ATOMICS = {
@@ -29,32 +24,12 @@ ATOMICS = {
 }
 
 
-class Part(NamedTuple):
-    """The active lanes whose access falls into one window.
-
-    `at` selects them among the active lanes, `lanes` are their numbers in the batch, `stamps` theirs for the shadow,
-    `places` the bytes in the window's data.
-    """
-
-    window: Window
-    at: slice | np.ndarray
-    lanes: np.ndarray
-    stamps: np.ndarray
-    addresses: np.ndarray
-    places: np.ndarray
-
-
-def space_of(ins: Instruction) -> str:
-    """Return the kind of memory that an instruction names, or ""."""
-    return next((m.split("::")[0] for m in ins.modifiers if m.split("::")[0] in SPACES), "")
-
-
 def size_of(ins: Instruction) -> int:
     """Return the bytes of one element of an access."""
     return dtype_of(ins.type).itemsize
 
 
-def memory_step(ins: Instruction, used: set[int]) -> Callable:
+def memory_step(ins: Instruction, used: frozenset[int]) -> Callable:
     """Return the step of ld, st, atom or red; `used` are the slots that some instruction reads."""
     if ins.root == "ld":
         return _load(ins)
@@ -63,87 +38,10 @@ def memory_step(ins: Instruction, used: set[int]) -> Callable:
     return _atomic(ins, used)
 
 
-def address_of(operand) -> Callable:
-    """Return a function of the machine that gives addresses as int64."""
-    if not isinstance(operand, Address):
-        raise NotKnown(f"the address {operand}")
-    base, offset = operand
-    if base is None:
-        return lambda m: np.int64(offset)
-    if base.size == 4:
-        read = reader(base, dtype_of("u32"))
-        return lambda m: read(m).astype(np.int64) + offset
-    read = reader(base, dtype_of("s64"))
-    return (lambda m: read(m) + offset) if offset else read
-
-
-def _parts(m, ins: Instruction, addresses, size: int) -> Iterator[Part]:
-    """Yield the accesses of the active lanes, window by window; nearly always there is one."""
-    lanes = m.lanes.index
-    addresses = m.active(addresses)
-    if (addresses & (size - 1)).any():
-        at = int(np.argmax(addresses & (size - 1) != 0))
-        where = m.memory.describe(int(addresses[at]))
-        raise Misaligned(f"{size} bytes are accessed at once at {where}", int(lanes[at]))
-    window = m.memory.window(int(addresses[0]))
-    if window is not None and _inside(addresses, window, size).all():
-        yield _part(m, ins, window, slice(None), lanes, addresses)
-        return
-    numbers = np.searchsorted(m.memory.starts, addresses, side="right") - 1
-    for number in np.unique(numbers):
-        (at,) = np.nonzero(numbers == number)
-        window = m.memory.windows[number] if number >= 0 else None
-        inside = _inside(addresses[at], window, size) if window else np.zeros(len(at), bool)
-        if not inside.all():
-            first = at[np.argmin(inside)]
-            raise OutOfBounds(f"{size} bytes at {m.memory.describe(int(addresses[first]))}", int(lanes[first]))
-    for number in np.unique(numbers):
-        (at,) = np.nonzero(numbers == number)
-        yield _part(m, ins, m.memory.windows[number], at, lanes[at], addresses[at])
-
-
-def _inside(addresses: np.ndarray, window: Window, size: int) -> np.ndarray:
-    if window.size < size:
-        return np.zeros(len(addresses), bool)
-    return (addresses - window.start).view(np.uint64) <= np.uint64(window.size - size)
-
-
-def _part(m, ins: Instruction, window: Window, at, lanes, addresses) -> Part:
-    space = space_of(ins)
-    if window.space not in SPACES.get(space, ANY):
-        raise OutOfBounds(f"an access to {space} memory meets {window.name}", int(lanes[0]))
-    places = addresses - window.start
-    if window.pitch:
-        copies = lanes // m.block_lanes if window.space == "shared" else lanes
-        places = places + copies * window.pitch
-    return Part(window, at, lanes, m.active(m.stamps)[at], addresses, places)
-
-
-def _elements(part: Part, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """Return memory as elements, and the index of each lane's first one."""
-    first, elements = part.window.elements(dtype)
-    return elements, (part.places - first) // dtype.itemsize
-
-
-def _count(m, ins: Instruction, part: Part, size: int) -> None:
-    space = part.window.space
-    if space not in ("global", "shared"):
-        return
-    traffic = m.traffic.get(m.at)
-    if traffic is None:
-        traffic = m.traffic[m.at] = Traffic(ins.text, ins.line, ins.source, space)
-    (count_sectors if space == "global" else count_banks)(traffic, part.lanes, part.addresses, size)
-
-
 def _shape(ins: Instruction, operand) -> tuple[np.dtype, int, tuple]:
     """Return element type, number of elements, and the registers of a load or store."""
     dtype, count = dtype_of(ins.type), next((LENGTHS[m] for m in ins.modifiers if m in LENGTHS), 1)
     return dtype, count, operand.items if isinstance(operand, Vector) else (operand,)
-
-
-def _shadowed(part: Part) -> np.ndarray:
-    """Return what the window's shadow is indexed by: copies of shared memory are told apart."""
-    return part.places if part.window.pitch else part.addresses
 
 
 def _load(ins: Instruction) -> Callable:
@@ -157,11 +55,10 @@ def _load(ins: Instruction) -> Callable:
 
     def load(m):
         found = []
-        for part in _parts(m, ins, address(m), size):
-            _count(m, ins, part, size)
+        for part in placed(m, ins, address(m), size):
             if part.window.shadow is not None:
-                part.window.shadow.access(kind, _shadowed(part), size, part.stamps, part.lanes)
-            elements, index = _elements(part, dtype)
+                part.window.shadow.access(kind, part.words, size, part.stamps, part.lanes)
+            elements, index = part.elements(dtype)
             found.append((part.at, [elements[index + i] for i in range(count)]))
         for i, write in enumerate(writes):
             write(m, m.spread(_joined([(at, columns[i]) for at, columns in found])))
@@ -194,19 +91,18 @@ def _store(ins: Instruction) -> Callable:
     def store(m):
         where = address(m)
         values = [m.active(read(m)) for read in reads]
-        for part in _parts(m, ins, where, size):
+        for part in placed(m, ins, where, size):
             if not part.window.writable:
                 raise ReadOnly(f"a store to {part.window.name}", int(part.lanes[0]))
-            _count(m, ins, part, size)
-            elements, index = _elements(part, dtype)
+            elements, index = part.elements(dtype)
             for i, value in enumerate(values):
                 elements[index + i] = value[part.at]
             same = np.logical_and.reduce([_equal(elements[index + i], v[part.at]) for i, v in enumerate(values)])
             if ordered:
                 note = part.window.shadow.access
-                note("changed atomically", _shadowed(part), size, part.stamps, part.lanes, fills=True)
+                note("changed atomically", part.words, size, part.stamps, part.lanes, fills=True)
             else:
-                part.window.shadow.write(_shadowed(part), size, part.stamps, part.lanes, same)
+                part.window.shadow.write(part.words, size, part.stamps, part.lanes, same)
 
     return store
 
@@ -217,7 +113,7 @@ def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a.view(word) == b.view(word)
 
 
-def _atomic(ins: Instruction, used: set[int]) -> Callable:
+def _atomic(ins: Instruction, used: frozenset[int]) -> Callable:
     dtype = dtype_of(ins.type)
     operands = ins.operands if ins.root == "atom" else (Register(-1, 0, "_"), *ins.operands)
     target, address = operands[0], address_of(operands[1])
@@ -232,12 +128,11 @@ def _atomic(ins: Instruction, used: set[int]) -> Callable:
         where = address(m)
         values = [m.active(read(m)) for read in reads]
         old = np.empty(len(m.lanes.index), dtype)
-        for part in _parts(m, ins, where, dtype.itemsize):
+        for part in placed(m, ins, where, dtype.itemsize):
             if not part.window.writable:
                 raise ReadOnly(f"an atomic on {part.window.name}", int(part.lanes[0]))
-            _count(m, ins, part, dtype.itemsize)
-            part.window.shadow.access("changed atomically", _shadowed(part), dtype.itemsize, part.stamps, part.lanes)
-            elements, index = _elements(part, dtype)
+            part.window.shadow.access("changed atomically", part.words, dtype.itemsize, part.stamps, part.lanes)
+            elements, index = part.elements(dtype)
             given = [value[part.at] for value in values]
             if not wanted and name in ATOMICS:
                 ATOMICS[name].at(elements, index, given[0])

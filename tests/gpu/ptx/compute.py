@@ -49,12 +49,14 @@ def _step(ins: Instruction, function: Callable, dtypes: list[np.dtype], clean: f
     write = writer(ins.operands[0], dtypes[0])
     reads = _reads(ins, ins.operands[1:], dtypes[1:], clean)
     if "sat" in ins.modifiers and dtypes[0].kind == "f":
-        exact = function
-        function = lambda *values: floats.saturate(exact(*values))  # noqa: E731 - named functions read no better
+        function = _then(function, floats.saturate)
     if "ftz" in ins.modifiers and dtypes[0] == np.float32:
-        whole = function
-        function = lambda *values: floats.flush(whole(*values))  # noqa: E731
+        function = _then(function, floats.flush)
     return step(write, function, reads)
+
+
+def _then(function: Callable, finish: Callable) -> Callable:
+    return lambda *values: finish(function(*values))
 
 
 def _reads(ins: Instruction, operands: tuple, dtypes: list[np.dtype], clean: frozenset[int]) -> list[Callable]:
@@ -114,7 +116,7 @@ def _repack(ins: Instruction) -> Callable:
 
 def _carrying(ins: Instruction) -> Callable:
     """Return the step of an addition, subtraction or product on 32 bits that reads or writes the carry flag."""
-    if ins.type not in ("u32", "s32", "b32"):
+    if ins.type not in ("u32", "s32") or (ins.type == "s32" and "hi" in ins.modifiers):
         raise NotKnown("its carry")
     word = dtype_of("u32")
     write = writer(ins.operands[0], word)

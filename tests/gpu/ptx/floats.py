@@ -37,6 +37,21 @@ def two_product(a, b):
     return p, ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
 
 
+def directed(y, rest, rounding):
+    """Return `y`, or its neighbour, where the exact value is y + rest: to zero (rz), down (rm) or up (rp)."""
+    above, below = rest < 0, rest > 0
+    if rounding == "rz":
+        above, below = above & (y > 0), below & (y < 0)
+    if rounding != "rp":
+        y = np.where(above, np.nextafter(y, y.dtype.type(-np.inf)), y)
+    return np.where(below, np.nextafter(y, y.dtype.type(np.inf)), y) if rounding != "rm" else y
+
+
+def add64(a, b, rounding):
+    """Return a + b in float64, rounded in a direction."""
+    return directed(*two_sum(a, b), rounding)
+
+
 def fma64(a, b, c):
     """Return a * b + c in float64, rounded once but for rare cases in the last bit."""
     p, e = two_product(a, b)
@@ -55,19 +70,9 @@ def fma32(a, b, c, rounding="rn"):
 
 
 def narrow(x, error=0.0, rounding="rn"):
-    """Return x + error as float32, rounded to nearest (rn), to zero (rz), down (rm) or up (rp)."""
+    """Return x + error as float32, where `error` is below the last place of the float64 `x`."""
     y = x.astype(np.float32)
-    if rounding == "rn":
-        return y
-    error = np.where(np.isfinite(x), error, 0.0)
-    above = (y > x) | ((y == x) & (error < 0))
-    below = (y < x) | ((y == x) & (error > 0))
-    if rounding == "rz":
-        above, below = above & (x > 0), below & (x < 0)
-    down, up = np.nextafter(y, np.float32(-np.inf)), np.nextafter(y, np.float32(np.inf))
-    if rounding != "rp":
-        y = np.where(above, down, y)
-    return np.where(below, up, y) if rounding != "rm" else y
+    return y if rounding == "rn" else directed(y, np.where(x == y, error, x - y), rounding)
 
 
 def minimum(a, b):

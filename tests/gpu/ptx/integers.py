@@ -124,6 +124,14 @@ def leading_zeros(a):
     return count.astype(np.uint32)
 
 
+def highest_bit(a, from_top):
+    """Return where the highest bit stands that is not a copy of the sign, as uint32; all ones if there is none."""
+    a = a ^ (a >> a.dtype.type(8 * a.dtype.itemsize - 1)) if a.dtype.kind == "i" else a
+    zeros = leading_zeros(a.view(bits(a.dtype.itemsize)))
+    position = zeros if from_top else np.uint32(8 * a.dtype.itemsize - 1) - zeros
+    return np.where(a == 0, np.uint32(0xFFFFFFFF), position)
+
+
 def convert(x, dtype, saturating):
     """Return integers as integers of another type: their low bits, or the nearest that it has."""
     if saturating:

@@ -89,6 +89,8 @@ class Kernel:
         Offset in the parameter memory and declaration of each.
     variables
         Address and declaration of each module-wide variable that the kernel names.
+    most_threads
+        Of a block, by __launch_bounds__; None without.
     shared_size, local_size
         Bytes of a block's static shared memory, and of a thread's local memory.
     """
@@ -98,6 +100,7 @@ class Kernel:
     labels: dict[str, int] = field(default_factory=dict)
     parameters: list[tuple[int, Variable]] = field(default_factory=list)
     variables: dict[str, tuple[int, Variable]] = field(default_factory=dict)
+    most_threads: int | None = None
     slots: int = CARRY + 1
     shared_size: int = 0
     local_size: int = 0

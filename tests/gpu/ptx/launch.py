@@ -1,5 +1,6 @@
 """Launching a kernel: arguments are checked against its parameters, and its blocks executed batch by batch."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -46,7 +47,8 @@ def launch(
     shared
         Bytes of dynamic shared memory.
     budget
-        Steps after which a loop counts as endless; a step is one instruction for all lanes of a batch that share it.
+        Steps of a batch of blocks after which a loop counts as endless; a step is one instruction for all lanes that
+        execute it together.
 
     Returns
     -------
@@ -64,13 +66,16 @@ def launch(
 def _launch(code: Compiled, grid, block, args, shared: int, budget: int) -> Report:
     kernel = code.kernel
     grid, block = _extents(grid, "grid"), _extents(block, "block")
-    threads, most = int(np.prod(block)), kernel.shared_size + shared
-    if threads > MOST_THREADS or most > MOST_SHARED or int(np.prod(grid)) >= MOST_BLOCKS:
-        raise BadLaunch(f"{kernel.name}: {grid} blocks of {block} threads with {most} bytes of shared memory")
+    most, memory = min(MOST_THREADS, kernel.most_threads or MOST_THREADS), kernel.shared_size + shared
+    if math.prod(block) > most or memory > MOST_SHARED or math.prod(grid) >= MOST_BLOCKS:
+        asked = f"{grid} blocks of {block} threads with {memory} bytes of shared memory"
+        raise BadLaunch(
+            f"{kernel.name}: {asked}; at most {most} threads, {MOST_SHARED} bytes, {MOST_BLOCKS - 1} blocks"
+        )
     windows, parameters = _arguments(kernel, args, code.grain["global"])
     windows += _variables(kernel)
     report = Report(kernel.name)
-    traffic: dict[int, Traffic] = {}
+    traffic: dict[tuple[int, str], Traffic] = {}
     for blocks in batches(grid, block, kernel, shared, LANES, BATCH_MEMORY):
         Machine(code, grid, block, blocks, windows, parameters, shared, report, traffic, budget).run()
     report.traffic = [traffic[at] for at in sorted(traffic)]

@@ -32,7 +32,7 @@ def link(module: Module, name: str) -> Kernel:
     if function is None or not function.entry:
         entries = [f.name for f in module.functions.values() if f.entry]
         raise NotKnown(f"a kernel {name!r}; the PTX has {entries}")
-    kernel = Kernel(name)
+    kernel = Kernel(name, most_threads=function.most_threads)
     names: Names = {}
     offset = 0
     for variable in function.parameters:

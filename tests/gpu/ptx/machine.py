@@ -56,9 +56,9 @@ class Machine:
     shared
         Bytes of dynamic shared memory.
     report, traffic
-        Counters to add to; `traffic` by position of the instruction.
+        Counters to add to; `traffic` by position of the instruction and kind of memory.
     budget
-        Steps that the launch may take in all.
+        Steps that the batch may take.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Machine:
         parameters: np.ndarray,
         shared: int,
         report: Report,
-        traffic: dict[int, Traffic],
+        traffic: dict[tuple[int, str], Traffic],
         budget: int,
     ) -> None:
         self.compiled, self.kernel, self.blocks = compiled, compiled.kernel, blocks
@@ -81,8 +81,7 @@ class Machine:
         self.size = self.block_lanes * len(blocks)
         self.numbers = np.arange(self.size)
         self.thread = self.numbers % self.block_lanes
-        self.real = self.thread < self.threads
-        self.alive = self.real.copy()
+        self.alive = self.thread < self.threads
         self.parameters, self.report, self.traffic, self.budget = parameters, report, traffic, budget
         self.registers: list = [UNWRITTEN] * self.kernel.slots
         self.special = self._special()
@@ -150,7 +149,7 @@ class Machine:
     def push(self, at: int, mask: np.ndarray) -> None:
         """Let lanes go on from position `at`, together with others that are there."""
         if at in self.compiled.exits:  # at once, so that those which go on need not keep these lanes' registers
-            self.alive = self.alive & ~mask
+            self.exit(mask)
         else:
             self.groups[at] = self.groups[at] | mask if at in self.groups else mask
 
@@ -181,26 +180,26 @@ class Machine:
 
     def run(self) -> None:
         """Execute until all lanes have ended; a PTXError says where it arose."""
-        steps, visits = self.compiled.steps, self.compiled.visits
+        steps, flops, last = self.compiled.steps, self.compiled.flops, self.report.steps + self.budget
         self.groups = {0: self.alive}
         try:
             while self.groups:
                 at = min(self.groups)
                 self.lanes = Lanes(self.groups.pop(at), self.alive)
-                stop = min(self.groups, default=-1)
+                stop = min(self.groups, default=len(steps))
                 active, warps = len(self.lanes.index), self.lanes.warps
                 while True:
                     self.at = at
                     self.report.steps += 1
                     self.report.instructions += warps
-                    if self.report.steps > self.budget:
+                    if self.report.steps > last:
                         raise EndlessLoop(f"more than {self.budget} steps", int(self.lanes.index[0]))
-                    self.report.flops += visits[at] * active
+                    self.report.flops += flops[at] * active
                     to = steps[at](self)
                     if to is SWITCH:
                         break
                     at = at + 1 if to is None else to
-                    if at == stop or (to is not None and self.groups):
+                    if at >= stop:  # others are there, or must come first
                         self.push(at, self.lanes.mask)
                         break
             if self.waiting:
@@ -233,8 +232,9 @@ def _position(number: int, extents: Dim) -> Dim:
 
 
 def batches(grid: Dim, block: Dim, kernel: Kernel, shared: int, lanes: int, memory: int) -> list[np.ndarray]:
-    """Return the blocks of a launch, as many at once as `lanes` and `memory` (bytes of shared memory) allow."""
+    """Return the blocks of a launch, as many at once as `lanes` and `memory` (bytes of shared and local) allow."""
     total = grid[0] * grid[1] * grid[2]
     threads = -(-(block[0] * block[1] * block[2]) // 32) * 32
-    count = max(1, min(lanes // threads, memory // max(1, kernel.shared_size + shared)))
+    private = kernel.shared_size + shared + threads * kernel.local_size
+    count = max(1, min(lanes // threads, memory // max(1, private)))
     return [np.arange(first, min(first + count, total)) for first in range(0, total, count)]

@@ -32,25 +32,27 @@ def _nearest(ins: Instruction) -> None:
 
 
 def _fma(ins: Instruction) -> Callable:
+    rounding = _rounding(ins)
     if ins.type == "f32":
-        rounding = _rounding(ins)
         return lambda a, b, c: floats.fma32(a, b, c, rounding)
     _nearest(ins)
     return floats.fma64
 
 
 def _add(ins: Instruction) -> Callable:
-    if is_float(ins) and _rounding(ins) != "rn":
-        fma, one = _fma(ins), dtype_of(ins.type).type(1)
-        return lambda a, b: fma(a, one, b)
-    return np.add
+    rounding = _rounding(ins)
+    if rounding == "rn" or not is_float(ins):
+        return np.add
+    if ins.type == "f64":
+        return lambda a, b: floats.add64(a, b, rounding)
+    return lambda a, b: floats.fma32(a, np.float32(1), b, rounding)
 
 
 def _subtract(ins: Instruction) -> Callable:
-    if is_float(ins) and _rounding(ins) != "rn":
-        add = _add(ins)
-        return lambda a, b: add(a, -b)
-    return np.subtract
+    if _rounding(ins) == "rn":
+        return np.subtract
+    add = _add(ins)
+    return lambda a, b: add(a, -b)
 
 
 def _multiply(ins: Instruction) -> Callable:
@@ -146,6 +148,7 @@ TABLE: dict[str, tuple[str, Callable[[Instruction], Callable]]] = {
     "mad": ("tttt", _multiply_add),
     "fma": ("tttt", _fma),
     "div": ("ttt", _divide),
+    "sad": ("tttt", _always(lambda a, b, c: np.maximum(a, b) - np.minimum(a, b) + c)),
     "rem": ("ttt", _always(integers.remainder)),
     "abs": ("tt", _always(np.abs)),
     "neg": ("tt", _always(np.negative)),
@@ -173,6 +176,7 @@ TABLE: dict[str, tuple[str, Callable[[Instruction], Callable]]] = {
     "brev": ("tt", _always(integers.reverse)),
     "popc": ("ut", _always(lambda x: np.bitwise_count(x).astype(np.uint32))),
     "clz": ("ut", _always(integers.leading_zeros)),
+    "bfind": ("ut", lambda ins: lambda x: integers.highest_bit(x, "shiftamt" in ins.modifiers)),
     "prmt": ("uuuu", _always(integers.permute_bytes)),
     "lop3": ("uuuuu", _always(integers.lookup3)),
 }

@@ -123,13 +123,15 @@ def count_sectors(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, si
 def count_banks(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, size: int) -> None:
     """Add an access of these lanes to shared memory: 32 banks, 4 bytes wide, 128 bytes in a phase."""
     words = max(size // 4, 1)
-    traffic.requests += len(_firsts(lanes >> 5))
-    phases = (lanes - lanes[0] // 32 * 32) // (32 // words)
-    first, rows = _firsts(phases), addresses >> 7
-    if (rows == np.repeat(rows[first], np.diff(first, append=len(rows)))).all():  # 128 bytes in a row: each bank once
-        traffic.cycles += len(first)
+    width = 32 // words  # lanes of a phase
+    change = lanes[1:] ^ lanes[:-1]
+    traffic.requests += 1 + int(np.count_nonzero(change >= 32))
+    rows, next_phase = addresses >> 7, change >= width
+    if (next_phase | (rows[1:] == rows[:-1])).all():  # a phase that stays within 128 bytes meets each bank once
+        traffic.cycles += 1 + int(np.count_nonzero(next_phase))
         traffic.worst = max(traffic.worst, 1)
         return
+    phases = lanes // width - lanes[0] // width
     keys = _ordered(((phases[:, None] << 32) | ((addresses[:, None] >> 2) + np.arange(words))).ravel())
     keys = keys[_firsts(keys)]  # one word for several lanes is one access
     counts = np.bincount((keys >> 32) * 32 + (keys & 31))

@@ -6,11 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from tests.gpu.ptx import shadow, warp
-from tests.gpu.ptx.access import memory_step, size_of, space_of
+from tests.gpu.ptx.access import memory_step, size_of
 from tests.gpu.ptx.compute import clean_registers, compute
 from tests.gpu.ptx.errors import NotKnown, PTXError, Trapped
 from tests.gpu.ptx.kernel import Address, Instruction, Kernel, Register, Vector
 from tests.gpu.ptx.opcodes import flops
+from tests.gpu.ptx.places import space_of
 
 SWITCH = -1  # what a step returns when the machine must choose again which lanes go on
 MEMORY = ("ld", "st", "atom", "red")
@@ -24,7 +25,7 @@ class Compiled(NamedTuple):
 
     Attributes
     ----------
-    visits
+    flops
         Floating-point operations of each instruction in one thread.
     exits
         Positions where lanes end.
@@ -34,7 +35,7 @@ class Compiled(NamedTuple):
 
     kernel: Kernel
     steps: list[Callable]
-    visits: list[int]
+    flops: list[int]
     exits: frozenset[int]
     grain: dict[str, int]
 
@@ -77,7 +78,7 @@ def _guarded(step: Callable, guard: Register) -> Callable:
             return None
         m.narrow(mask)
         to = step(m)
-        if to is SWITCH:  # they ended
+        if to is SWITCH:  # they ended, or wait
             if (rest := everyone.mask & ~mask).any():
                 m.push(m.at + 1, rest)
             return SWITCH

@@ -1,5 +1,6 @@
 """PTX text to statements. What names mean is `kernel.py`'s business: here is only what can be seen without it."""
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -47,12 +48,13 @@ class Variable:
 
 @dataclass
 class Function:
-    """An entry or a device function with its body as statements."""
+    """An entry or a device function with its body as statements; `most_threads` is what __launch_bounds__ says."""
 
     name: str
     entry: bool
     parameters: list[Variable]
     results: list[Variable]
+    most_threads: int | None = None
     body: list[Statement] = field(default_factory=list)
 
 
@@ -173,7 +175,8 @@ def _function(tokens: Tokens) -> Function:
     name = tokens.take()
     function = Function(name, entry, _parameters(tokens), results)
     while tokens.word not in ("{", ";"):  # .maxntid 256, 1, 1 and the like; .noreturn
-        tokens.take()
+        if tokens.take() == ".maxntid":
+            function.most_threads = math.prod(int(w) for w in tokens.rest_of_line() if w != ",")
     if tokens.take() == "{":
         function.body = _body(tokens)
     return function

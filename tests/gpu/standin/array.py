@@ -21,7 +21,7 @@ _PLAIN += "flatten max mean min partition prod ravel repeat reshape round search
 _PLAIN += "take trace transpose var view nonzero fill"
 
 
-class ndarray:  # noqa: N801  # CuPy's name
+class ndarray:
     """An array "on the device"; the constructor makes one that is not yet written."""
 
     __slots__ = ("_host", "base")
@@ -65,7 +65,9 @@ class ndarray:  # noqa: N801  # CuPy's name
     @property
     def flags(self) -> SimpleNamespace:
         mine = self._host.flags
-        return SimpleNamespace(c_contiguous=mine.c_contiguous, f_contiguous=mine.f_contiguous, owndata=self.base is None)
+        return SimpleNamespace(
+            c_contiguous=mine.c_contiguous, f_contiguous=mine.f_contiguous, owndata=self.base is None
+        )
 
     @property
     def data(self) -> SimpleNamespace:
@@ -76,7 +78,7 @@ class ndarray:  # noqa: N801  # CuPy's name
         return SimpleNamespace(id=0)
 
     @property
-    def T(self) -> "ndarray":  # noqa: N802
+    def T(self) -> "ndarray":
         return wrap(self._host.T, (self,))
 
     @property

@@ -15,7 +15,9 @@ SHARED_UNASKED = 48 * 1024  # a kernel that wants more has to say so by max_dyna
 class Stream:
     """A queue of work; here everything is done at once."""
 
-    def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: Any = None) -> None:
+    def __init__(
+        self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: Any = None
+    ) -> None:
         self.ptr = 0
 
     def __enter__(self) -> "Stream":

@@ -66,7 +66,9 @@ def empty(shape: Any, dtype: Any = float, order: str = "C") -> ndarray:
     return ndarray(shape, dtype, order=order)
 
 
-def empty_like(prototype: ndarray, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None) -> ndarray:
+def empty_like(
+    prototype: ndarray, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None
+) -> ndarray:
     """Return an array that nobody has written, like another."""
     made: ndarray = wrap(unwritten(np.empty_like(unwrap(prototype), dtype, order=order, shape=shape)))  # type: ignore
     return made

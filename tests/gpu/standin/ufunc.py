@@ -13,7 +13,7 @@ _KIND = {bool: "?bBhHiIlLqQefdFD", int: "bBhHiIlLqQefdFD", float: "efdFD", compl
 _ATOMIC = "iILqQlefd"  # what atomicAdd takes: of int64 CuPy adds as uint64
 
 
-class ufunc:  # noqa: N801  # CuPy's name
+class ufunc:
     """A function of elements: arrays on the device and scalars in, an array on the device out."""
 
     def __init__(self, name: str) -> None:
