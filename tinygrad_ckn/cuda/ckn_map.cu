@@ -183,7 +183,7 @@ __global__ void add_squares(const T* __restrict__ x, const T* __restrict__ dsqua
                             int channels, int kh, int kw, int top, int left, int h, int w, int ho, int wo)
 {
     const int i = blockIdx.x * 32 + threadIdx.x;
-    if (i >= pixels)
+    if (i >= pixels || threadIdx.y >= channels)
         return;
     const int area = h * w, at = i % area;
     const int y1 = at / w + top, x1 = at % w + left;  // the last position whose patch begins at the pixel or before
