@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from scipy.signal import convolve2d
 from scipy.signal import correlate2d as scipys
 
-from tests.gpu.drawn import agree, dtypes, examples, geometries, normal, on_gpu, seeds
+from tests.gpu.drawn import CUPY, Geometry, agree, dtypes, examples, geometries, normal, on_gpu, seeds
 from tinygrad_ckn import ops
 from tinygrad_ckn.cuda import direct
+from tinygrad_ckn.errors import DTypeError
 from tinygrad_ckn.ops._windows import Correlation, Windows
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
@@ -93,6 +94,17 @@ def test_plain_images_as_scipy_does(size, kernel, padding, dtype):
     agree(on_gpu(ops.correlate2d, x, w, padding=padding, dtype=dtype), scipys(x, w, padding))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("stride", "dilation"), [((1, 2), (2, 1)), ((2, 1), (1, 3)), ((1, 3), (1, 1)), ((3, 5), (2, 2))]
+)
+def test_several_tiles_in_both_directions(stride, dilation, dtype):
+    geometry = Geometry(1, 2, (75 * stride[0], 40 * stride[1]), (2, 3), stride, (1, 2), dilation)
+    x, w = normal(8, (1, 2, *geometry.size), (2, 1, 2, 3), dtype=dtype)
+    options = {"groups": 2, "dtype": dtype, **geometry.options}
+    agree(on_gpu(ops.correlate2d, x, w, **options), forward(geometry, x, w, 2))
+
+
 def tiles_for(shape, kernel, stride=1, dilation=1, itemsize=4):
     n, c, *size = shape
     windows = Windows.of("correlate2d", kernel, stride, 0, dilation)
@@ -127,6 +139,19 @@ def test_blocks_of_images_share_one_buffer(monkeypatch):
     agree(on_gpu(ops.correlate2d_input, g, w, input_size=(6, 7)), back.reshape(x.shape))
     taps = [sum(scipys(x[i, c], g[i, j], "valid") for i in range(5)) for j in range(4) for c in range(3)]
     agree(on_gpu(ops.correlate2d_weight, x, g, kernel_size=2), np.stack(taps).reshape(w.shape))
+
+
+def test_integers_are_refused_also_beside_floats():
+    x, w = np.ones((1, 1, 4, 4), "int32"), np.ones((1, 1, 2, 2))
+    with pytest.raises(DTypeError, match="correlate2d: argument x expected a floating dtype, got int32"):
+        ops.correlate2d(CUPY.asarray(x), CUPY.asarray(w))
+
+
+def test_dtypes_are_those_of_the_product():
+    x, w = normal(2, (6, 5), (2, 2), dtype="float32")
+    got = CUPY.asnumpy(ops.correlate2d(CUPY.asarray(x.astype("float32")), CUPY.asarray(w)))
+    agree(got, scipys(x, w, "valid"))
+    assert got.dtype == "float64"
 
 
 def test_half_precision_is_left_to_the_plain_bodies():

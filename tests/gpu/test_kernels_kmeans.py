@@ -23,7 +23,7 @@ def unit(rows):
 
 
 @examples
-@given(st.integers(1, 90), st.integers(1, 140), st.integers(1, 70), dtypes, seeds)
+@given(st.integers(1, 180), st.integers(1, 140), st.integers(1, 70), dtypes, seeds)
 def test_a_pass(n, d, k, dtype, seed):
     x, centroids = normal(seed, (n, d), (k, d), dtype=dtype)
     centroids = unit(centroids).astype(dtype).astype("float64")

@@ -133,7 +133,7 @@ __global__ void norms(const T* __restrict__ squares, T* __restrict__ norms, T* _
     inverses[i] = zero ? T(0) : 1 / norm;
 }
 
-// y = |x| kappa(scale <z, x> / |x| + shift), given the products <z, x>; 0 for a zero patch.
+// y = |x| kappa(scale <z, x> / |x| + shift), given the products <z, x>: 0 for a zero patch, as |x| is.
 template <typename T, typename Kappa>
 __global__ void map(const T* __restrict__ products, const T* __restrict__ norms, const T* __restrict__ inverses, T* y,
                     int positions, int p, int length, int order, double scale, double shift)
@@ -145,7 +145,7 @@ __global__ void map(const T* __restrict__ products, const T* __restrict__ norms,
     const T norm = norms[i], factor = T(scale) * inverses[i];
     const long long at = (long long)(i / length) * p * length + i % length;
     for (int f = threadIdx.y; f < p; f += SHARES)
-        y[at + f * length] = norm == 0 ? T(0) : norm * kappa.value(products[at + f * length] * factor + T(shift));
+        y[at + f * length] = norm * kappa.value(products[at + f * length] * factor + T(shift));
 }
 
 // Back from the gradient g of y: that of the products, written over g, and that of the squared norms,
@@ -183,7 +183,7 @@ __global__ void add_squares(const T* __restrict__ x, const T* __restrict__ dsqua
                             int channels, int kh, int kw, int top, int left, int h, int w, int ho, int wo)
 {
     const int i = blockIdx.x * 32 + threadIdx.x;
-    if (i >= pixels)
+    if (i >= pixels || threadIdx.y >= channels)
         return;
     const int area = h * w, at = i % area;
     const int y1 = at / w + top, x1 = at % w + left;  // the last position whose patch begins at the pixel or before

@@ -123,19 +123,19 @@ def weight_adjoint(xp: Namespace, x: Any, g: Any, shapes: Correlation) -> Any:
     return total.reshape(shapes.w_shape)
 
 
-def _prepared(xp: Namespace, a: Any, b: Any) -> tuple[bool, Any, Any]:
-    """Return whether two operands are 2-D, and both in four dimensions, contiguous, in the dtype of their product."""
-    flat = a.ndim == 2 and b.ndim == 2
+def _alike(xp: Namespace, a: Any, b: Any) -> tuple[Any, Any]:
+    """Return two arrays in the dtype of their product, contiguous."""
     dtype = xp.result_type(a, b)
-    a, b = (xp.ascontiguousarray(operand, dtype=dtype) for operand in (a, b))
-    return flat, *((four(a), four(b)) if flat else (a, b))
+    return xp.ascontiguousarray(a, dtype=dtype), xp.ascontiguousarray(b, dtype=dtype)
 
 
 @correlate2d.kernel("cuda")
 def _correlate2d(xp: Namespace, x: Any, w: Any, bias: Any = None, *, algorithm: str = "auto", **geometry: Any) -> Any:
     check_plain("correlate2d", algorithm)
-    flat, images, filters = _prepared(xp, x, w)
+    flat = x.ndim == w.ndim == 2
+    images, filters = (four(x), four(w)) if flat else (x, w)
     shapes = forward_of(images, filters, bias, **geometry)
+    images, filters = _alike(xp, images, filters)
     if not able(images):
         return correlate2d.forward(xp, x, w, bias, **geometry)
     y = forward(xp, images, filters, shapes, algorithm)
@@ -149,8 +149,10 @@ def _correlate2d_input(
     xp: Namespace, cotangent: Any, w: Any, *, input_size: Pair, algorithm: str = "auto", **geometry: Any
 ) -> Any:
     check_plain("correlate2d_input", algorithm)
-    flat, maps, filters = _prepared(xp, cotangent, w)
+    flat = cotangent.ndim == w.ndim == 2
+    maps, filters = (four(cotangent), four(w)) if flat else (cotangent, w)
     shapes = input_of(maps, filters, input_size, **geometry)
+    maps, filters = _alike(xp, maps, filters)
     if not able(maps):
         return correlate2d_input.forward(xp, cotangent, w, input_size=input_size, **geometry)
     x = input_adjoint(xp, maps, filters, shapes, algorithm)
@@ -162,8 +164,10 @@ def _correlate2d_weight(
     xp: Namespace, x: Any, cotangent: Any, *, kernel_size: Pair, algorithm: str = "auto", **geometry: Any
 ) -> Any:
     check_plain("correlate2d_weight", algorithm)
-    flat, images, maps = _prepared(xp, x, cotangent)
+    flat = x.ndim == cotangent.ndim == 2
+    images, maps = (four(x), four(cotangent)) if flat else (x, cotangent)
     shapes = weight_of(images, maps, kernel_size, **geometry)
+    images, maps = _alike(xp, images, maps)
     if not able(images):
         return correlate2d_weight.forward(xp, x, cotangent, kernel_size=kernel_size, **geometry)
     w = weight_adjoint(xp, images, maps, shapes)

@@ -72,7 +72,7 @@ __global__ void cluster_sums(const T* __restrict__ x, const T* __restrict__ scal
         if (col < d)
             for (int m = 0; m < total; ++m)
                 sum += scales[members[m]] * x[(long long)members[m] * d + col];
-        __syncthreads();  // before the lists are written again
+        // The list is written again after the first barrier of the next round, the counts before it: nobody reads them.
     }
     if (col < d)
         sums[((long long)part * k + cluster) * d + col] = sum;
