@@ -128,6 +128,16 @@ def test_nan_is_not_taken_for_a_zero_patch():
     assert np.isnan(got).ravel().tolist() == [True, False]
 
 
+@pytest.mark.parametrize("name", PAIRS)
+def test_nan_in_a_filter_is_nan_in_its_map_and_goes_back_to_the_images(name):
+    x = Tensor(np.ones((1, 1, 1, 2)), requires_grad=True, device="cuda")
+    z = Tensor(np.array([np.nan, 1.0]).reshape(2, 1, 1, 1), device="cuda")
+    y = ops.ckn_map(x, z, PAIRS[name][0])
+    assert np.isnan(y.numpy()).all(axis=(2, 3)).tolist() == [[True, False]]
+    y.sum().backward()
+    assert np.isnan(x.grad.numpy()).all()
+
+
 @pytest.mark.parametrize(
     "ours",
     [kappa.power_series((0.5, 0.5)), kappa.product([kappa.linear(), kappa.polynomial(2)])],

@@ -8,7 +8,7 @@
 constexpr int SHARES = 8;
 
 // kappa as a function of v = scale u + shift, as `ops.kappa.Kappa` has it, and its derivative in v, given the value.
-// `order` is the degree of a polynomial, or the order of a Matern kernel.
+// `order` is the degree of a polynomial, or the order of a Matern kernel. NaN stays NaN: min and max would drop it.
 
 template <typename T>
 __device__ T power(T v, int degree)
@@ -48,9 +48,15 @@ __device__ T pi()
 }
 
 template <typename T>
+__device__ T clipped(T v)  // a cosine, which rounding may put beyond 1
+{
+    return v > 1 ? T(1) : v < -1 ? T(-1) : v;
+}
+
+template <typename T>
 struct Arccos0 {
     int order;
-    __device__ T value(T v) const { return 1 - acos(max(T(-1), min(T(1), v))) / pi<T>(); }
+    __device__ T value(T v) const { return 1 - acos(clipped(v)) / pi<T>(); }
     __device__ T slope(T v, T value) const { return fabs(v) < 1 ? 1 / (pi<T>() * sqrt((1 - v) * (1 + v))) : T(0); }
 };
 
@@ -59,7 +65,7 @@ struct Arccos1 {
     int order;
     __device__ T value(T v) const
     {
-        v = max(T(-1), min(T(1), v));
+        v = clipped(v);
         return (v * (pi<T>() - acos(v)) + sqrt((1 - v) * (1 + v))) / pi<T>();
     }
     __device__ T slope(T v, T value) const { return Arccos0<T>{}.value(v); }
@@ -73,10 +79,11 @@ struct Matern {  // v is the square of the scaled distance
         const T decay = exp(-s);
         return order == 0 ? decay : order == 1 ? decay * (1 + s) : decay * (1 + s + s * s / 3);
     }
-    __device__ T value(T v) const { return at(sqrt(max(v, T(0))), order); }
+    __device__ static T distance(T v) { return sqrt(v < 0 ? T(0) : v); }
+    __device__ T value(T v) const { return at(distance(v), order); }
     __device__ T slope(T v, T value) const
     {
-        const T s = sqrt(max(v, T(0)));
+        const T s = distance(v);
         if (order)
             return at(s, order - 1) * (T(-0.5) / (2 * order - 1));
         return s > 0 ? T(-0.5) * value / s : T(0);
