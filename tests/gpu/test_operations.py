@@ -177,6 +177,16 @@ def test_what_the_cpu_refuses_for_its_values_is_nan(plain, call):
 
 
 @pytest.mark.parametrize("loss", [ops.cross_entropy, ops.squared_hinge])
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint64"])
+def test_labels_of_a_dtype_that_does_not_hold_the_number_of_classes(plain, loss, dtype):
+    scores, labels = np.random.default_rng(0).normal(size=(3, 300)), np.array([0, 100, 127], dtype)
+    on_gpu = loss(Tensor(scores, device="cuda"), Tensor(labels, device="cuda")).item()
+    assert on_gpu == pytest.approx(loss(Tensor(scores), Tensor(labels)).item(), rel=1e-12)
+    too_large = Tensor(np.array([0, 1, np.iinfo("uint64").max], "uint64"), device="cuda")
+    assert np.isnan(loss(Tensor(scores, device="cuda"), too_large).item())
+
+
+@pytest.mark.parametrize("loss", [ops.cross_entropy, ops.squared_hinge])
 @pytest.mark.parametrize("create_graph", [False, True])
 def test_wrong_labels_leave_no_gradient_that_could_be_taken_for_one(plain, loss, create_graph):
     scores = Tensor(np.ones((2, 3)), device="cuda", requires_grad=True)

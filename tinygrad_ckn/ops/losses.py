@@ -83,6 +83,7 @@ def _sound(x: Any, labels: Any, n_classes: int) -> Any:
     backend = backend_of(labels)
     if not backend.ahead:
         return x
+    labels = labels.astype("int64")  # whose range n_classes is in; too large for it, and they become negative
     return backend.xp.where(((labels >= 0) & (labels < n_classes)).all(), x, math.nan)
 
 
@@ -112,7 +113,8 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
     shifted = logits - logits.max(axis=1, keepdims=True)
     weights = xp.exp(shifted)
     total = weights.sum(axis=1, keepdims=True)
-    at_labels = xp.arange(len(labels)), labels % logits.shape[1] if backend_of(labels).ahead else labels
+    columns = labels.astype("int64") % logits.shape[1] if backend_of(labels).ahead else labels
+    at_labels = xp.arange(len(labels)), columns
     losses = xp.log(total[:, 0]) - shifted[at_labels]
     weights /= total
     weights[at_labels] -= 1
