@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Namespace, Shape, xp_of
+from tinygrad_ckn.backend import CPU, Array, Namespace, Shape, backend_of, is_array, xp_of
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.primitive import primitive
 
@@ -16,14 +17,15 @@ def getitem(xp: Namespace, x: Array, index: Any) -> Any:
     Raises
     ------
     OpIndexError
-        If an index is out of range.
+        If an index is out of range; of numbers in an array on a GPU the result is NaN instead, if x is floating.
 
     Examples
     --------
     >>> Tensor([1.0, 2.0, 3.0])[[0, 0, 2]]
     Tensor((3,), float64, cpu) [1. 1. 3.]
     """
-    return x[_raw_index(index)]
+    index, sound = _in_range(x, _raw_index(index))
+    return _if_sound(xp, x[index], sound)
 
 
 @primitive(broadcasts=True)
@@ -35,20 +37,20 @@ def index_add(xp: Namespace, x: Array, index: Any, values: Array) -> Any:
     Raises
     ------
     OpIndexError
-        If an index is out of range.
+        If an index is out of range; of numbers in an array on a GPU the result is NaN instead, if it is floating.
 
     Examples
     --------
     >>> index_add(Tensor([1.0, 2.0, 3.0]), [0, 0, 2], Tensor([10.0, 20.0, 30.0]))
     Tensor((3,), float64, cpu) [31.  2. 33.]
     """
-    index = _raw_index(index)
+    index, sound = _in_range(x, _raw_index(index))
     y = xp.array(x, dtype=xp.result_type(x, values))
     if all(part is None or part is Ellipsis or isinstance(part, int | slice) for part in _parts(index)):
         y[index] += values
     else:
         xp.add.at(y, index, values)
-    return y
+    return _if_sound(xp, y, sound)
 
 
 def _parts(index: Any) -> tuple[Any, ...]:
@@ -57,6 +59,48 @@ def _parts(index: Any) -> tuple[Any, ...]:
 
 def _raw_index(index: Any) -> Any:
     return tuple(raw(part) for part in index) if isinstance(index, tuple) else raw(index)
+
+
+def _in_range(x: Any, index: Any) -> tuple[Any, Any]:
+    """Return an index that stays within x, and where a GPU has yet to find out whether it did so before, that.
+
+    NumPy looks at the numbers in an array of indices. CuPy takes them modulo the length; to look is to wait for it.
+    """
+    if not backend_of(x).ahead:
+        return index, None
+    parts, sound, axis = list(_parts(index)), None, 0
+    missing = x.ndim - sum(map(_axes, parts))
+    for i, part in enumerate(parts):
+        if axis < x.ndim and (is_array(part) or isinstance(part, list)):
+            array = part if is_array(part) else CPU.xp.asarray(part)
+            if array.size and array.dtype.kind in "iu":
+                length, numbers = x.shape[axis], array.astype("int64")
+                inside = ((numbers >= -length) & (numbers < length)).all()
+                if length and backend_of(array).ahead:
+                    parts[i], sound = numbers % length, inside if sound is None else sound & inside
+                elif not (length and inside):
+                    raise IndexError(f"an index is out of bounds for axis {axis} with size {length}")
+        axis += missing if part is Ellipsis else _axes(part)
+    return tuple(parts), sound
+
+
+def _axes(part: Any) -> int:
+    """Return how many axes a part of an index is for."""
+    if part is None or part is Ellipsis or isinstance(part, bool):
+        return 0
+    mask = CPU.xp.asarray(part) if isinstance(part, list) else part
+    return int(mask.ndim) if is_array(mask) and mask.dtype == bool else 1
+
+
+def _if_sound(xp: Namespace, y: Any, sound: Any) -> Any:
+    """Return y; if the index was not sound, NaN, or where there is no NaN, raise an error."""
+    if sound is None:
+        return y
+    if y.dtype.kind == "f":
+        return xp.where(sound, y, math.nan)
+    if not bool(sound):
+        raise IndexError("an index is out of bounds")
+    return y
 
 
 def zeros(shape: Shape, like: Any) -> Any:
