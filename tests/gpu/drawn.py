@@ -1,15 +1,15 @@
 """What the tests of kernels draw, and how they compare: shapes of windows on images, numbers, results on the device."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from tests.gpu.standin import CUPY
+from tests.gpu.standin import COUNTERS, CUPY
 
 EXAMPLES = 200
-# A fixture that puts the stand-in in place does the same for all examples.
 examples = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # of the largest value
 dtypes = st.sampled_from(sorted(TOLERANCE))
@@ -52,15 +52,13 @@ class Geometry:
 
 
 @st.composite
-def geometries(draw, least_images=0, most=11):
+def geometries(draw):
     """Rectangles; kernels of any size, also larger than the image where it is padded; strides, dilations."""
-    size, kernel = (draw(st.tuples(st.integers(1, n), st.integers(1, n))) for n in (most, 5))
+    size, kernel = (draw(st.tuples(st.integers(1, n), st.integers(1, n))) for n in (11, 5))
     stride, dilation = (draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (1, 3), (2, 2), (3, 4)])) for _ in range(2))
     needed = [max(0, -(-((k - 1) * d + 1 - length) // 2)) for k, d, length in zip(kernel, dilation, size, strict=True)]
     padding = tuple(draw(st.integers(least, least + 2)) for least in needed)
-    return Geometry(
-        draw(st.integers(least_images, 3)), draw(st.integers(1, 3)), size, kernel, stride, padding, dilation
-    )
+    return Geometry(draw(st.integers(1, 3)), draw(st.integers(1, 3)), size, kernel, stride, padding, dilation)
 
 
 def normal(seed: int, *shapes: tuple[int, ...], dtype: str = "float64") -> list[np.ndarray]:
@@ -73,6 +71,12 @@ def on_gpu(function, *arguments, dtype="float64", **options) -> np.ndarray:
     """Call a function with its arrays on the device, in this dtype, and return what it gives on the host."""
     moved = (CUPY.asarray(a.astype(dtype)) if isinstance(a, np.ndarray) else a for a in arguments)
     return CUPY.asnumpy(function(*moved, **options))
+
+
+def launched_often(*kernels: str) -> None:
+    """Assert that each of these kernels was launched EXAMPLES times at least since the test began."""
+    found = Counter(name.split("<")[0] for name in COUNTERS.launches)
+    assert all(found[kernel] >= EXAMPLES for kernel in kernels), found
 
 
 def agree(got: np.ndarray, expected: np.ndarray, scale: float | None = None) -> None:

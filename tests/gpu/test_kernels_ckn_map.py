@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.gpu.drawn import CUPY, agree, dtypes, examples, normal, on_gpu, seeds
+from tests.gpu.drawn import CUPY, agree, dtypes, examples, launched_often, normal, on_gpu, seeds
 from tests.gpu.test_kernels_pool import matrix
 from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.cuda.ckn_map import KAPPAS
@@ -77,33 +77,39 @@ def cases(draw):
     return dtype, seed, x, z, given_transform, padding, s
 
 
-@examples
-@given(cases(), st.sampled_from(sorted(PAIRS)))
-def test_the_map_and_its_gradient(case, name):
-    dtype, seed, x, z, transform, padding, s = case
-    ours, function = PAIRS[name]
-    operands = [a for a in (x, z, transform) if a is not None]
-    tensors = [Tensor(a.astype(dtype), requires_grad=True, device="cuda") for a in operands]
-    y = ops.ckn_map(tensors[0], tensors[1], ours, *tensors[2:], padding=padding, subsampling=s)
-    expected = numpys(x, z, function, transform, padding, s)
-    agree(y.numpy(), expected, max(np.abs(expected).max(), np.abs(x).max()))
+def test_the_map_and_its_gradient():
+    @examples
+    @given(cases(), st.sampled_from(sorted(PAIRS)))
+    def run(case, name):
+        dtype, seed, x, z, transform, padding, s = case
+        ours, function = PAIRS[name]
+        operands = [a for a in (x, z, transform) if a is not None]
+        tensors = [Tensor(a.astype(dtype), requires_grad=True, device="cuda") for a in operands]
+        y = ops.ckn_map(tensors[0], tensors[1], ours, *tensors[2:], padding=padding, subsampling=s)
+        expected = numpys(x, z, function, transform, padding, s)
+        agree(y.numpy(), expected, max(np.abs(expected).max(), np.abs(x).max()))
 
-    black = ~x.any(axis=(1, 2, 3))
-    g, *directions = normal(seed, expected.shape, *(a.shape for a in operands))
-    directions[0][black] = 0  # |x| has no derivative there
-    y.backward(Tensor(g.astype(dtype), device="cuda"))
-    gradients = [tensor.grad.numpy() for tensor in tensors]
-    assert not gradients[0][black].any()
-    h = 1e-6
+        black = ~x.any(axis=(1, 2, 3))
+        g, *directions = normal(seed, expected.shape, *(a.shape for a in operands))
+        directions[0][black] = 0  # |x| has no derivative there
+        y.backward(Tensor(g.astype(dtype), device="cuda"))
+        gradients = [tensor.grad.numpy() for tensor in tensors]
+        assert not gradients[0][black].any()
+        h = 1e-6
 
-    def moved(step):
-        parts = [a + step * d for a, d in zip(operands, directions, strict=True)]
-        return (g * numpys(parts[0], parts[1], function, parts[2] if transform is not None else None, padding, s)).sum()
+        def moved(step):
+            parts = [a + step * d for a, d in zip(operands, directions, strict=True)]
+            return (
+                g * numpys(parts[0], parts[1], function, parts[2] if transform is not None else None, padding, s)
+            ).sum()
 
-    found = sum(float((a * d).sum()) for a, d in zip(gradients, directions, strict=True))
-    terms = sum(np.abs(a * d).sum() for a, d in zip(gradients, directions, strict=True))
-    rough = name in ("arccos0", "matern0")  # of no bounded second derivative: differences are off near u = +-1
-    assert abs(found - (moved(h) - moved(-h)) / (2 * h)) <= (1e-3 if rough or dtype == "float32" else 1e-6) * terms
+        found = sum(float((a * d).sum()) for a, d in zip(gradients, directions, strict=True))
+        terms = sum(np.abs(a * d).sum() for a, d in zip(gradients, directions, strict=True))
+        rough = name in ("arccos0", "matern0")  # of no bounded second derivative: differences are off near u = +-1
+        assert abs(found - (moved(h) - moved(-h)) / (2 * h)) <= (1e-3 if rough or dtype == "float32" else 1e-6) * terms
+
+    run()
+    launched_often("squares", "norms", "map", "pull", "add_squares")
 
 
 def test_patches_that_are_zero_in_part_of_an_image():

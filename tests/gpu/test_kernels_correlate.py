@@ -2,12 +2,24 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import convolve2d
 from scipy.signal import correlate2d as scipys
 
-from tests.gpu.drawn import CUPY, Geometry, agree, dtypes, examples, geometries, normal, on_gpu, seeds
+from tests.gpu.drawn import (
+    CUPY,
+    EXAMPLES,
+    Geometry,
+    agree,
+    dtypes,
+    examples,
+    geometries,
+    launched_often,
+    normal,
+    on_gpu,
+    seeds,
+)
 from tinygrad_ckn import ops
 from tinygrad_ckn.cuda import direct
 from tinygrad_ckn.errors import DTypeError
@@ -62,18 +74,22 @@ def cases(draw):
     return geometry, draw(st.integers(1, 3)), 1
 
 
-@examples
-@given(cases(), dtypes, seeds)
-def test_correlate2d_and_its_adjoints(case, dtype, seed):
-    geometry, o, groups = case
-    shape = geometry.n, geometry.c, *geometry.size
-    w_shape = o, geometry.c // groups, *geometry.kernel
-    x, w, g = normal(seed, shape, w_shape, (geometry.n, o, *geometry.out), dtype=dtype)
-    options = {"groups": groups, "dtype": dtype, **geometry.options}
-    dx, dw = adjoints(geometry, x, w, g, groups)
-    agree(on_gpu(ops.correlate2d, x, w, **options), forward(geometry, x, w, groups))
-    agree(on_gpu(ops.correlate2d_input, g, w, input_size=geometry.size, **options), dx)
-    agree(on_gpu(ops.correlate2d_weight, x, g, kernel_size=geometry.kernel, **options), dw)
+def test_correlate2d_and_its_adjoints():
+    @settings(examples, max_examples=EXAMPLES * 3 // 2)  # some are products
+    @given(cases(), dtypes, seeds)
+    def run(case, dtype, seed):
+        geometry, o, groups = case
+        shape = geometry.n, geometry.c, *geometry.size
+        w_shape = o, geometry.c // groups, *geometry.kernel
+        x, w, g = normal(seed, shape, w_shape, (geometry.n, o, *geometry.out), dtype=dtype)
+        options = {"groups": groups, "dtype": dtype, **geometry.options}
+        dx, dw = adjoints(geometry, x, w, g, groups)
+        agree(on_gpu(ops.correlate2d, x, w, **options), forward(geometry, x, w, groups))
+        agree(on_gpu(ops.correlate2d_input, g, w, input_size=geometry.size, **options), dx)
+        agree(on_gpu(ops.correlate2d_weight, x, g, kernel_size=geometry.kernel, **options), dw)
+
+    run()
+    launched_often("correlate")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
