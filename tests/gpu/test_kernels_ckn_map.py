@@ -99,9 +99,8 @@ def test_the_map_and_its_gradient():
 
         def moved(step):
             parts = [a + step * d for a, d in zip(operands, directions, strict=True)]
-            return (
-                g * numpys(parts[0], parts[1], function, parts[2] if transform is not None else None, padding, s)
-            ).sum()
+            third = None if transform is None else parts[2]
+            return (g * numpys(*parts[:2], function, third, padding, s)).sum()
 
         found = sum(float((a * d).sum()) for a, d in zip(gradients, directions, strict=True))
         terms = sum(np.abs(a * d).sum() for a, d in zip(gradients, directions, strict=True))
