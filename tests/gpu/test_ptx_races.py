@@ -96,6 +96,20 @@ def test_plain_and_atomic_accesses_to_one_word(run):
         run(source.replace("HOW", "x[0]"), "f", 1, 32, x, y)
 
 
+def test_what_is_read_as_constant_stays_so(run):
+    source = """
+    extern "C" __global__ void f(const float* __restrict__ x, float* y) { y[threadIdx.x] = 2 * x[threadIdx.x]; }
+    """
+    x, y = np.arange(32, dtype="f4"), np.zeros(32, "f4")
+    run(source, "f", 1, 32, x, y)
+    np.testing.assert_array_equal(y, 2 * x)
+    with pytest.raises(Race, match="writes a word that thread 0 of block 0 read as constant, in the same launch"):
+        run(source, "f", 1, 32, y, y)  # each thread its own element, but x was said to be nobody else's
+    y = x.copy()
+    run(source.replace("__restrict__", ""), "f", 1, 32, y, y)
+    np.testing.assert_array_equal(y, 2 * x)
+
+
 def test_volatile_accesses_are_in_order_among_themselves(run):
     source = """
     extern "C" __global__ void f(int* y) {

@@ -140,9 +140,10 @@ __global__ void norms(const T* __restrict__ squares, T* __restrict__ norms, T* _
     inverses[i] = zero ? T(0) : 1 / norm;
 }
 
-// y = |x| kappa(scale <z, x> / |x| + shift), given the products <z, x>: 0 for a zero patch, as |x| is.
+// y = |x| kappa(scale <z, x> / |x| + shift), given the products <z, x>, which y may be itself: 0 for a zero patch, as
+// |x| is.
 template <typename T, typename Kappa>
-__global__ void map(const T* __restrict__ products, const T* __restrict__ norms, const T* __restrict__ inverses, T* y,
+__global__ void map(const T* products, const T* __restrict__ norms, const T* __restrict__ inverses, T* y,
                     int positions, int p, int length, int order, double scale, double shift)
 {
     const Kappa kappa{order};

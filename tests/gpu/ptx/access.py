@@ -8,6 +8,7 @@ from tests.gpu.ptx.errors import NotKnown, ReadOnly
 from tests.gpu.ptx.kernel import PARAMETERS, VARIABLES, Instruction, Register, Vector
 from tests.gpu.ptx.operands import reader, writer
 from tests.gpu.ptx.places import address_of, placed
+from tests.gpu.ptx.shadow import CONSTANT
 from tests.gpu.ptx.types import bits, dtype_of
 
 # A vector is one access; hardware makes it one transaction of 8, 16 or 32 bytes.
@@ -48,7 +49,7 @@ def _load(ins: Instruction) -> Callable:
     dtype, count, targets = _shape(ins, ins.operands[0])
     address, size = address_of(ins.operands[1]), dtype.itemsize * count
     writes = [writer(target, dtype) for target in targets]
-    kind = "read" if ORDERED.isdisjoint(ins.modifiers) else "read in order"
+    kind = CONSTANT if "nc" in ins.modifiers else "read" if ORDERED.isdisjoint(ins.modifiers) else "read in order"
     base, offset = ins.operands[1]
     if base is None and PARAMETERS <= offset < VARIABLES:  # an argument: the same for all
         return lambda m: _read_parameter(m, offset - PARAMETERS, dtype, writes)

@@ -24,10 +24,12 @@ NEVER = np.int64(-1)
 # Kinds of access: what it is called while it is done, and which other kinds it must be ordered with.
 KINDS = {
     "read": ("reads", ("wrote", "changed atomically")),
-    "wrote": ("writes", ("wrote", "read", "changed atomically", "read in order")),
-    "changed atomically": ("changes atomically", ("wrote", "read")),
+    "wrote": ("writes", ("wrote", "read", "changed atomically", "read in order", "read as constant")),
+    "changed atomically": ("changes atomically", ("wrote", "read", "read as constant")),
     "read in order": ("reads in order", ("wrote",)),
+    "read as constant": ("reads as constant", ("wrote", "changed atomically")),
 }
+CONSTANT = "read as constant"  # ld.global.nc, of `const T* __restrict__`: nothing in a launch may change such a word
 
 
 def stamp(block: np.ndarray, thread: np.ndarray) -> np.ndarray:
@@ -90,11 +92,12 @@ class Shadow:
         doing, others = KINDS[kind]
         for other in others:
             if other in self.stores:
-                old = self.stores[other][words]
-                hit = concurrent(old, stamps)
+                old, constant = self.stores[other][words], CONSTANT in (kind, other)
+                hit = old != NEVER if constant else concurrent(old, stamps)
                 if hit.any():
                     at = int(np.argmax(hit))
-                    raise Race(f"{doing} a word that {_name(old[at])} {other}, with no barrier between", int(lanes[at]))
+                    why = "in the same launch" if constant else "with no barrier between"
+                    raise Race(f"{doing} a word that {_name(old[at])} {other}, {why}", int(lanes[at]))
 
     def access(self, kind: str, addresses, size: int, stamps, lanes, fills: bool = False) -> None:
         """Note accesses of a kind other than "wrote"; those that fill words may find them unwritten."""
