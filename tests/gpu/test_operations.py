@@ -175,6 +175,16 @@ def test_what_the_cpu_refuses_for_its_values_is_nan(plain, call):
         np.testing.assert_allclose(found[1], [0.6, 0.8])  # other rows stay right
 
 
+@pytest.mark.parametrize(("a", "b"), [([2, 3], -1), ([2, 3], [1, -2]), (2, [0, -1]), ([2, 3], np.int64(-1))])
+def test_integers_have_no_negative_powers(plain, a, b):
+    """CuPy would give 0."""
+    a, b = (Tensor(x, device="cuda") if isinstance(x, list) else x for x in (a, b))
+    with pytest.raises(ShapeError, match="power: expected exponents >= 0 of integers, got a negative one; use"):
+        ops.power(a, b)
+    assert np.isfinite(ops.power(a, b * -1.0).numpy()).all()
+    assert ops.power(a, b * b).dtype == "int64"
+
+
 @pytest.mark.parametrize("loss", [ops.cross_entropy, ops.squared_hinge])
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint64"])
 def test_labels_of_a_dtype_that_does_not_hold_the_number_of_classes(plain, loss, dtype):
