@@ -41,7 +41,7 @@ MISTAKES = [
     ("swapped width and height", "ckn_map", "row * w + col", "row * h + col", None),
     ("an uninitialised shared read", "correlate", "r < span_h;", "r < span_h - 1;", Uninitialised),
     ("an uninitialised shared read", "pool", "c < span &&", "c < span - 1 &&", Uninitialised),
-    ("an uninitialised shared read", "ckn_map", "i < SHARES", "i <= SHARES", OutOfBounds),
+    ("an off-by-one bound", "ckn_map", "i < SHARES", "i <= SHARES", OutOfBounds),
     ("a race across blocks", "correlate", "tile / across * high", "tile / across * (high - 1)", Race),
     ("a race across blocks", "kmeans", "((long long)part * k + cluster)", "cluster", Race),
     ("a wrong shuffle mask", "kmeans", "__shfl_xor_sync(~0u, best", "__shfl_xor_sync(0xffffu, best", BadShuffle),
