@@ -175,6 +175,19 @@ def test_images_of_many_pixels_are_pooled_by_bands():
     agree(*both(arrays, exponential(2.0), subsampling=40))
 
 
+@pytest.mark.parametrize("kernel", [(1, 2), (3, 3)])
+@pytest.mark.parametrize("c", [1, 20])
+def test_a_pixel_that_is_nan_leaves_no_wrong_numbers(c, kernel) -> None:
+    x, z, _ = problem(2, c, (7, 6), 3, kernel)
+    clean = ops.ckn_map(x, z, polynomial(2))
+    x[0, 0, 3, 2] = np.nan
+    found = ops.ckn_map(x, z, polynomial(2))
+    assert np.isnan(found[0, :, 3, 2]).all()
+    known = ~np.isnan(found)
+    assert known[1].all()
+    np.testing.assert_allclose(found[known], clean[known], rtol=1e-12)
+
+
 @pytest.mark.parametrize("small", [1e-6, 1e-10, 1e-16])
 @pytest.mark.parametrize("kappa", [exponential(1 / 0.3**2), polynomial(3), arccos1()], ids=["exp", "cube", "arccos1"])
 def test_short_patches_beside_long_ones_do_not_blow_up(kappa, small: float) -> None:

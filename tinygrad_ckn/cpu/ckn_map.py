@@ -201,8 +201,8 @@ class _Total:
 
 
 def _lengths(squares: Any) -> tuple[Any, Any]:
-    """Return norms and their inverses, of squared norms; at 0, and where squares underflow, they are 0 and 1."""
-    norms = xp.sqrt(xp.where(squares > least_square(squares.dtype), squares, 0))
+    """Return norms and their inverses from squared norms: 0 and 1 where these are 0 or underflow, NaN and 1 at NaN."""
+    norms = xp.sqrt(xp.where(squares <= least_square(squares.dtype), 0, squares))
     return norms, 1 / xp.where(norms > 0, norms, 1)
 
 

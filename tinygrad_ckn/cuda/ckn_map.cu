@@ -134,7 +134,7 @@ __global__ void norms(const T* __restrict__ squares, T* __restrict__ norms, T* _
     for (int row = max(0, y0); row < min(h, y0 + kh); ++row)
         for (int col = max(0, x0); col < min(w, x0 + kw); ++col)
             sum += image[row * w + col];
-    const bool zero = !(sum > T(least)) && sum == sum;
+    const bool zero = sum <= T(least);
     const T norm = sqrt(sum);
     norms[i] = zero ? T(0) : norm;
     inverses[i] = zero ? T(0) : 1 / norm;

@@ -42,9 +42,9 @@ def largest_cosine(z: Any) -> Any:
 
 def lengths(squares: Any) -> tuple[Any, Any]:
     """Return norms and their inverses from squared norms; at 0 they are 0 and 1, with zero derivatives."""
-    positive = raw(squares) > least_square(squares.dtype)
-    safe = sqrt(where(positive, squares, 1))
-    return where(positive, safe, 0), 1 / safe
+    zero = raw(squares) <= least_square(squares.dtype)  # NaN is not
+    safe = sqrt(where(zero, 1, squares))
+    return where(zero, 0, safe), 1 / safe
 
 
 def check_map(x: Any, z: Any, transform: Any, padding: Padding, subsampling: Subsampling) -> Windows:
