@@ -2,14 +2,18 @@
 
 import io
 import json
+import re
+import sys
+from collections import Counter
 from dataclasses import replace
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
+import scipy.signal
 from rich.console import Console
 
 from benchmarks import cards, clock, measure, operations, run
-from benchmarks.ckn import ckn_case, ckn_inputs
+from benchmarks.ckn import ckn_case, ckn_inputs, our_features, our_training
 from benchmarks.layers import encoding, training
 from benchmarks.suite import OURS, BenchmarkError, Settings, Suite
 from benchmarks.suites import SUITES, kernels
@@ -47,9 +51,22 @@ def _here(monkeypatch):
     monkeypatch.setattr(measure, "Process", InThisProcess)
     monkeypatch.setattr(measure, "PAUSE", 0)
     monkeypatch.setattr(clock, "REPETITIONS", 2)
+    monkeypatch.setattr("benchmarks.chart.draw", lambda *arguments: None)  # it has tests of its own
     monkeypatch.setattr("benchmarks.worker.REWARM", 0)
     for name, size in SMALL.items():
         monkeypatch.setattr(operations, name, size)
+
+
+@pytest.fixture
+def signal(monkeypatch):
+    """`cupyx.scipy.signal`, by SciPy."""
+    module = ModuleType("cupyx.scipy.signal")
+
+    def correlate2d(x, w, mode):
+        return CUPY.asarray(scipy.signal.correlate2d(CUPY.asnumpy(x), CUPY.asnumpy(w), mode))
+
+    module.correlate2d = correlate2d
+    monkeypatch.setitem(sys.modules, module.__name__, module)
 
 
 def small(case):
@@ -64,13 +81,13 @@ def shown(cases, out, suite="kernels"):
     return console.export_text(), failures, json.loads((out / "results.json").read_text())
 
 
-@pytest.mark.usefixtures("standin")
+@pytest.mark.usefixtures("standin", "signal")
 def test_operations_are_compared_and_shown_beside_the_roofline(tmp_path):
     cases = [small(case) for case in kernels.SUITE.cases(CUDA)]
     text, failures, content = shown(cases, tmp_path)
     assert not failures
     assert "roofline      3,352 GB/s, 66.9 TFLOP/s in float32 (from the driver's clocks)" in text
-    assert text.count("left out: cupyx.scipy.signal: ") == 1
+    assert text.count("│ cupyx.scipy.signal ") == 1
     assert text.count("left out: torch") == 7
     assert len(content["suites"]["kernels"]) == len(cases) == 13
     for case, found in zip(cases, content["suites"]["kernels"], strict=True):
@@ -107,6 +124,20 @@ def test_networks_are_compared_with_the_cpu(tmp_path):
     assert "step: 1 times each" in text
 
 
+@pytest.mark.usefixtures("standin")
+@pytest.mark.parametrize(("make", "costs_of"), [(our_training, training), (our_features, encoding)])
+def test_what_is_counted_is_what_is_launched(make, costs_of):
+    step = make(ckn_inputs("ckn5", n_images=2, size=6, filters=3), "cuda").step
+    step()  # of the filters of an evaluation factors are kept
+    COUNTERS.clear()
+    step()
+    launched = Counter(re.match(r"\w+", name)[0] for name in COUNTERS.launches)
+    by_library = {"matmul", "matmul_summed", "tensordot", "inverse_root"}
+    banded = {"pooling": "banded", "pooling_adjoint": "banded"}
+    names = [cost.name for cost in costs_of("ckn5", 2) if cost.name not in by_library]
+    assert launched == Counter(banded.get(name, name) for name in names)
+
+
 @pytest.mark.usefixtures("plain")
 def test_what_computes_something_else_is_not_timed(monkeypatch):
     case = next(small(case) for case in kernels.SUITE.cases(CUDA) if case.name == "Gaussian pooling by 2")
@@ -114,6 +145,14 @@ def test_what_computes_something_else_is_not_timed(monkeypatch):
     monkeypatch.setattr(ops, "gaussian_pool2d", lambda x, s: real(x, s) * (1.001 if isinstance(x, CUPY.ndarray) else 1))
     with pytest.raises(BenchmarkError, match="sides that compute different things are not timed"):
         measure.measure(case, CUDA)
+
+
+@pytest.mark.usefixtures("plain")
+def test_cupyx_is_left_out_where_it_does_not_import(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupyx.scipy.signal", None)
+    result = measure.measure(small(kernels.SUITE.cases(CUDA)[0]), CUDA)
+    assert result.left_out["cupyx.scipy.signal"].startswith("it does not import: ")
+    assert [side.name for side in result.sides] == [OURS]
 
 
 @pytest.mark.usefixtures("plain")
