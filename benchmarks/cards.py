@@ -30,9 +30,9 @@ class Card:
         """Return how long a launch takes at least; with `tf32`, products are computed by tensor cores."""
         return max(self._by_memory(cost), self._by_arithmetic(cost, tf32))
 
-    def is_memory_bound(self, cost: Cost, *, tf32: bool = False) -> bool:
-        """Tell whether it is memory that a launch waits for."""
-        return self._by_memory(cost) >= self._by_arithmetic(cost, tf32)
+    def is_memory_bound(self, cost: Cost) -> bool:
+        """Tell whether it is memory that a launch waits for, in float32."""
+        return self._by_memory(cost) >= self._by_arithmetic(cost, tf32=False)
 
     def total(self, costs: Iterable[Cost], *, tf32: bool = False) -> float:
         """Return how long launches one after the other take at least."""
