@@ -58,7 +58,7 @@ def test_the_last_backend_registered_answers_for_its_device(cuda):
 def test_moving_to_a_device_copies_and_the_gradient_comes_back(cuda, monkeypatch):
     moved = []
     real = backend.asarray
-    monkeypatch.setattr("tinygrad_ckn.ops.shape.asarray", lambda x, device: moved.append(device) or real(x))
+    monkeypatch.setattr("tinygrad_ckn.ops.conversion.asarray", lambda x, device: moved.append(device) or real(x))
     x = Tensor([1.0, 2.0], requires_grad=True)
     x.to("cuda").sum().backward()
     assert moved == ["cuda", "cpu"]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.gpu.drawn import CUPY, agree, dtypes, examples, launched_often, normal, on_gpu, seeds
 from tests.gpu.test_kernels_pool import matrix
 from tinygrad_ckn import Tensor, ops
+from tinygrad_ckn.cuda import pool
 from tinygrad_ckn.cuda.ckn_map import KAPPAS
 from tinygrad_ckn.ops import kappa
 
@@ -167,3 +168,21 @@ def test_a_forward_that_keeps_nothing_gives_the_same():
 def test_no_images():
     z = np.ones((2, 1, 1, 1))
     assert on_gpu(lambda *a: ops.ckn_map(*a, kappa.linear()), np.zeros((0, 1, 4, 5)), z).shape == (0, 2, 4, 5)
+
+
+@pytest.mark.parametrize("shared", [pool.SHARED, 10])
+@pytest.mark.parametrize("subsampling", [1, 2])
+@pytest.mark.parametrize("operands", [2, 3])
+def test_a_gradient_in_any_order_of_memory(monkeypatch, shared, subsampling, operands):
+    monkeypatch.setattr(pool, "SHARED", shared)  # with 10 bytes, products pool
+    x, z, *transform = (CUPY.asarray(a) for a in normal(0, (3, 2, 6, 8), (4, 2, 3, 3), (4, 4))[:operands])
+    forward = ops.ckn_map.kernels["cuda"]
+    y, saved = forward(CUPY, x, z, kappa.exponential(1.0), *transform, subsampling=subsampling, saving=True)
+    (wide,) = normal(1, (*y.shape[:3], 2 * y.shape[3]))
+    turned = CUPY.asarray(wide.T.copy()).T[..., : y.shape[3]]
+    for g in (CUPY.asarray(wide)[..., ::2], turned, CUPY.broadcast_to(CUPY.asarray(wide[0, 0, 0, 0]), y.shape)):
+        assert not g.flags.c_contiguous
+        wanted = [True, True, bool(transform)]
+        expected = saved.pull(CUPY.ascontiguousarray(g), wanted)
+        for mine, theirs in zip(saved.pull(g, wanted)[:operands], expected, strict=False):
+            agree(CUPY.asnumpy(mine), CUPY.asnumpy(theirs))

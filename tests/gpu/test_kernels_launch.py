@@ -75,12 +75,14 @@ def test_nothing_is_launched_for_no_images(name):
     assert not COUNTERS.launches
 
 
-def test_an_image_that_is_too_large_is_refused(monkeypatch):
-    monkeypatch.setattr(launch, "MOST", 50)
+@pytest.mark.parametrize("name", CALLS)
+def test_an_image_that_is_too_large_is_refused(monkeypatch, name):
+    monkeypatch.setattr(launch, "MOST", 20)
+    function, shapes = CALLS[name]
     with pytest.raises(
-        ShapeError, match="unfold: expected images of at most 50 elements on the GPU, got 60 in one; cut"
+        ShapeError, match=rf"^{name}: expected images of at most 20 elements on the GPU, got \d+ in one; cut the images"
     ):
-        on_gpu(lambda x: ops.unfold(x, 1), np.zeros((2, 2, 5, 6)))
+        on_gpu(function, *normal(1, *shapes))
 
 
 def test_too_many_points_are_refused(monkeypatch):

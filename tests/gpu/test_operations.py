@@ -65,10 +65,10 @@ def assert_near(mine: Sequence[np.ndarray], reference: Sequence[np.ndarray], dty
             assert np.abs(a - b).max() <= TOLERANCES[dtype] * np.abs(b).max()
 
 
-@each
-@pytest.mark.parametrize("dtype", TOLERANCES)
-def test_values_and_gradients_are_those_of_the_cpu(plain, case, dtype):
-    @settings(max_examples=4)
+def assert_alike(case: Case, dtype: str, examples: int) -> None:
+    """Draw arguments, and compare what an operation gives for them on both devices."""
+
+    @settings(max_examples=examples)
     @given(data=st.data())
     def run(data):
         args, options = drawn_for(case, data, dtype)
@@ -76,6 +76,12 @@ def test_values_and_gradients_are_those_of_the_cpu(plain, case, dtype):
         assert_near(results(function, args, "cuda"), results(function, args, "cpu"), dtype)
 
     run()
+
+
+@each
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_values_and_gradients_are_those_of_the_cpu(plain, case, dtype):
+    assert_alike(case, dtype, examples=4)
 
 
 with_kernels = [case for case in cases if case.name in REGISTRY and "cuda" in REGISTRY[case.name].kernels]
@@ -84,14 +90,7 @@ with_kernels = [case for case in cases if case.name in REGISTRY and "cuda" in RE
 @pytest.mark.parametrize("case", with_kernels, ids=[f"{c.name}-{i}" for i, c in enumerate(with_kernels)])
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_values_and_gradients_with_kernels_are_those_of_the_cpu(standin, case, dtype):
-    @settings(max_examples=3)
-    @given(data=st.data())
-    def run(data):
-        args, options = drawn_for(case, data, dtype)
-        function = case.call(options)
-        assert_near(results(function, args, "cuda"), results(function, args, "cpu"), dtype)
-
-    run()
+    assert_alike(case, dtype, examples=3)
     assert COUNTERS.launches or case.name == "inverse_sqrt"  # whose kernel is CuPy's own
 
 
@@ -174,6 +173,16 @@ def test_what_the_cpu_refuses_for_its_values_is_nan(plain, call):
     assert np.isnan(found).any()
     if found.shape == (2, 2) and np.isfinite(found).any():
         np.testing.assert_allclose(found[1], [0.6, 0.8])  # other rows stay right
+
+
+@pytest.mark.parametrize(("a", "b"), [([2, 3], -1), ([2, 3], [1, -2]), (2, [0, -1]), ([2, 3], np.int64(-1))])
+def test_integers_have_no_negative_powers(plain, a, b):
+    """CuPy would give 0."""
+    a, b = (Tensor(x, device="cuda") if isinstance(x, list) else x for x in (a, b))
+    with pytest.raises(ShapeError, match="power: expected exponents >= 0 of integers, got a negative one; use"):
+        ops.power(a, b)
+    assert np.isfinite(ops.power(a, b * -1.0).numpy()).all()
+    assert ops.power(a, b * b).dtype == "int64"
 
 
 @pytest.mark.parametrize("loss", [ops.cross_entropy, ops.squared_hinge])

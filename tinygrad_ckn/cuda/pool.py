@@ -97,7 +97,8 @@ def pooled(
         return None
     y = xp.empty((n, c, ho, wo), dtype=x.dtype)
     x = xp.ascontiguousarray(x)
-    for part in batches("gaussian_pool2d", n, c * max(h * w, ho * wo)):
+    op = "gaussian_unpool2d" if adjoint else "gaussian_pool2d"
+    for part in batches(op, n, c * max(h * w, ho * wo)):
         count = len(x[part]) * c * ho
         SOURCE.launch(
             xp,

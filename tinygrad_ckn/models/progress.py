@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 class Progress:
     """Where a training stands: `done` of `total` steps of a phase ("filters", "l2", "classifier", "batch", "epoch").
 
+    On a GPU not every "batch" has a "loss" among its values: it is told where it is read, every 100 steps.
+
     Examples
     --------
     >>> Progress("epoch", 1, 10, {"loss": 0.5}).values["loss"]

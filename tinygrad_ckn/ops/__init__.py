@@ -18,6 +18,7 @@ from tinygrad_ckn.ops.arithmetic import (
     subtract,
 )
 from tinygrad_ckn.ops.ckn_map import ckn_map
+from tinygrad_ckn.ops.conversion import astype, to_device
 from tinygrad_ckn.ops.correlate import correlate2d, correlate2d_input, correlate2d_weight
 from tinygrad_ckn.ops.elementwise import (
     abs,
@@ -50,7 +51,6 @@ from tinygrad_ckn.ops.matmul import einsum, matmul
 from tinygrad_ckn.ops.pool import avg_pool2d, avg_unpool2d, gaussian_pool2d, gaussian_unpool2d, max_pool2d
 from tinygrad_ckn.ops.reduce import argmax, argmin, logsumexp, max, mean, min, norm, sum, var
 from tinygrad_ckn.ops.shape import (
-    astype,
     broadcast_to,
     concatenate,
     expand_dims,
@@ -63,7 +63,6 @@ from tinygrad_ckn.ops.shape import (
     stack,
     sum_to,
     swapaxes,
-    to_device,
     transpose,
 )
 from tinygrad_ckn.ops.window import fold, unfold

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Namespace
+from tinygrad_ckn.backend import Array, Namespace, backend_of, is_array
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.ops.elementwise import log, where
 from tinygrad_ckn.primitive import primitive
@@ -67,7 +68,15 @@ def power(xp: Namespace, a: Array, b: Array) -> Any:
     >>> power(Tensor([1.0, 2.0]), 3)
     Tensor((2,), float64, cpu) [1. 8.]
     """
+    if _is_integer(a) and _is_integer(b) and backend_of(a if is_array(a) else b).ahead:  # CuPy gives 0, NumPy refuses
+        negative = b < 0
+        if bool(negative.any() if is_array(b) else negative):
+            raise ValueError("expected exponents >= 0 of integers, got a negative one; use .astype('float64')")
     return xp.power(a, b)
+
+
+def _is_integer(x: Any) -> bool:
+    return x.dtype.kind in "iu" if is_array(x) else isinstance(x, Integral)
 
 
 @primitive()

@@ -81,7 +81,7 @@ def _in_range(x: Any, index: Any) -> tuple[Any, Any]:
                 elif not (length and inside):
                     raise IndexError(f"an index is out of bounds for axis {axis} with size {length}")
         axis += missing if part is Ellipsis else _axes(part)
-    return tuple(parts), sound
+    return index if sound is None else tuple(parts), sound
 
 
 def _axes(part: Any) -> int:

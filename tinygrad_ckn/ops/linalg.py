@@ -120,7 +120,7 @@ def inverse_sqrt(a: Any, *, eps: float = 0.0, convention: str = "inside") -> Any
     Raises
     ------
     LinearAlgebraError
-        If a is not symmetric, or an eigenvalue is not positive and eps does not make it so.
+        If a is not symmetric, or an eigenvalue is not positive and eps does not make it so (on a GPU: NaN).
     ShapeError
         If the matrices are not square.
 
@@ -152,7 +152,7 @@ def sqrtm(xp: Namespace, a: Array) -> Any:
     Raises
     ------
     LinearAlgebraError
-        If a is not symmetric or not positive semi-definite.
+        If a is not symmetric or not positive semi-definite (on a GPU: NaN).
 
     Examples
     --------
@@ -188,7 +188,7 @@ def lyapunov(xp: Namespace, a: Array, q: Array) -> Any:
     Raises
     ------
     LinearAlgebraError
-        If a is not symmetric positive definite.
+        If a is not symmetric positive definite (on a GPU: NaN).
     ShapeError
         If the matrices are not square or not of one size.
 

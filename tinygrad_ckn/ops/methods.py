@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_ckn.graph import apply
-from tinygrad_ckn.ops import arithmetic, elementwise, index, matmul, reduce, shape
+from tinygrad_ckn.ops import arithmetic, conversion, elementwise, index, matmul, reduce, shape
 from tinygrad_ckn.primitive import Primitive
 from tinygrad_ckn.tensor import methods
 
@@ -89,7 +89,8 @@ for _name, _function in {
 for _name in ("sum", "mean", "var", "max", "min", "argmax", "argmin"):
     _table[_name] = _reduction(getattr(reduce, _name))
 for _name, _callable in {
-    **{name: getattr(shape, name) for name in ("swapaxes", "squeeze", "astype")},
+    **{name: getattr(shape, name) for name in ("swapaxes", "squeeze")},
+    "astype": conversion.astype,
     "clip": elementwise.clip,
 }.items():
     _table[_name] = _method(_callable)

@@ -7,10 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, asarray, axes_of, backend_of, is_whole
+from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, axes_of, is_whole
 from tinygrad_ckn.backward import sum_to as _sum_to
 from tinygrad_ckn.errors import ShapeError
-from tinygrad_ckn.graph import raw
 from tinygrad_ckn.ops.index import getitem
 from tinygrad_ckn.primitive import primitive
 
@@ -120,39 +119,6 @@ def pad(xp: Namespace, x: Array, pad_width: int | Sequence[Any]) -> Any:
     return xp.pad(x, _widths(pad_width, x.ndim))
 
 
-@primitive()
-def astype(xp: Namespace, x: Array, dtype: Any) -> Any:
-    """Return x in another dtype; the gradient comes back in that of x.
-
-    Examples
-    --------
-    >>> astype(Tensor([1.0, 2.0]), "float32").dtype.name
-    'float32'
-    """
-    return x.astype(dtype, copy=False)
-
-
-@primitive(name="to_device")
-def _to_device(xp: Namespace, x: Array, device: str, source: str) -> Any:
-    return asarray(x, device=device)
-
-
-def to_device(x: Any, device: str) -> Any:
-    """Return a copy of x on a device; its gradient goes back to where x is.
-
-    Raises
-    ------
-    BackendError
-        If the device is unknown or not there.
-
-    Examples
-    --------
-    >>> to_device(Tensor([1.0, 2.0]), "cpu")
-    Tensor((2,), float64, cpu) [1. 2.]
-    """
-    return _to_device(x, device, backend_of(raw(x)).device)
-
-
 @primitive(name="concatenate")
 def _concatenate(xp: Namespace, *arrays: Array, axis: int = 0) -> Any:
     return xp.concatenate(arrays, axis=axis)
@@ -234,8 +200,6 @@ broadcast_to.vjp(x=lambda g, x_shape: sum_to(g, x_shape))
 sum_to.vjp(x=lambda g, x_shape: broadcast_to(g, x_shape))
 flip.vjp(x=lambda g, axis: flip(g, axis))
 pad.vjp(x=lambda g, pad_width, x_shape: _unpad(g, pad_width, x_shape))
-astype.vjp(x=lambda g: g)
-_to_device.vjp(x=lambda g, source: to_device(g, source))
 _concatenate.vjp(arrays=lambda g, arrays_shape, axis: _pieces(g, _ends(arrays_shape, axis), axis))
 
 

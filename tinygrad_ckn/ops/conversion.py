@@ -1,0 +1,46 @@
+"""The same numbers in another dtype, or on another device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_ckn.backend import Array, Namespace, asarray, backend_of
+from tinygrad_ckn.graph import raw
+from tinygrad_ckn.primitive import primitive
+
+
+@primitive()
+def astype(xp: Namespace, x: Array, dtype: Any) -> Any:
+    """Return x in another dtype; the gradient comes back in that of x.
+
+    Examples
+    --------
+    >>> astype(Tensor([1.0, 2.0]), "float32").dtype.name
+    'float32'
+    """
+    return x.astype(dtype, copy=False)
+
+
+@primitive(name="to_device")
+def _to_device(xp: Namespace, x: Array, device: str, source: str) -> Any:
+    return asarray(x, device=device)
+
+
+def to_device(x: Any, device: str) -> Any:
+    """Return a copy of x on a device; its gradient goes back to where x is.
+
+    Raises
+    ------
+    BackendError
+        If the device is unknown or not there.
+
+    Examples
+    --------
+    >>> to_device(Tensor([1.0, 2.0]), "cpu")
+    Tensor((2,), float64, cpu) [1. 2.]
+    """
+    return _to_device(x, device, backend_of(raw(x)).device)
+
+
+astype.vjp(x=lambda g: g)
+_to_device.vjp(x=lambda g, source: to_device(g, source))
