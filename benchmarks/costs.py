@@ -110,14 +110,19 @@ def matmul(N: int, m: int, l: int, n: int) -> Cost:  # noqa: E741
     return Cost("matmul", m * l + N * l * n, N * m * n, 2 * N * m * l * n, product=True)
 
 
-def matmul_summed(N: int, m: int, l: int, n: int) -> Cost:  # noqa: E741
-    """Return the cost of N products (m x l) (l x n), which are written, and of their sum, for which they are read."""
-    return Cost("matmul_summed", N * (m + n) * l + N * m * n, N * m * n + m * n, 2 * N * m * l * n, product=True)
+def matmul_each(N: int, m: int, l: int, n: int) -> Cost:  # noqa: E741
+    """Return the cost of N products (m x l) (l x n), each of matrices of its own."""
+    return Cost("matmul_each", N * (m + n) * l, N * m * n, 2 * N * m * l * n, product=True)
 
 
-def tensordot(m: int, l: int) -> Cost:  # noqa: E741
-    """Return the cost of a product (m x l) (l x m) whose operands are copied into other orders first."""
-    return Cost("tensordot", 4 * m * l, 2 * m * l + m * m, 2 * m * m * l, product=True)
+def add_up(N: int, m: int, n: int) -> Cost:
+    """Return the cost of adding N matrices m x n up."""
+    return Cost("add_up", N * m * n, m * n, N * m * n)
+
+
+def copy(m: int, n: int) -> Cost:
+    """Return the cost of copying an m x n matrix into another order."""
+    return Cost("copy", m * n, m * n, 0)
 
 
 def inverse_root(n: int, p: int) -> Cost:

@@ -51,14 +51,17 @@ class Layer:
     def backward(self, *, of_images: bool) -> Iterator[Cost]:
         """Yield what its gradient launches; `of_images` tells whether that in the images is asked for."""
         n, c, p, k, side, length = self.n, self.c, self.p, self.k, self.size, self.size**2
-        yield costs.tensordot(p, n * self.pooled**2)
+        for _ in range(2):  # tensordot puts the axes of both operands in order first
+            yield costs.copy(p, n * self.pooled**2)
+        yield costs.matmul_each(1, p, n * self.pooled**2, p)
         yield costs.matmul(n, p, p, self.pooled**2)
         if self.s > 1:
             yield costs.pooling_adjoint(n, p, side, side, self.pooled, self.pooled, self.s)
         yield costs.pull(n, p, length, *self.kappa)
         if k > 1:
             yield costs.unfold(n, c, side, side, k, k, length)
-        yield costs.matmul_summed(n, p, length, c * k * k)
+        yield costs.matmul_each(n, p, length, c * k * k)
+        yield costs.add_up(n, p, c * k * k)
         if of_images:
             yield costs.matmul(n, c * k * k, p, length)
             if k > 1:

@@ -128,7 +128,7 @@ def operations() -> dict[str, Operation]:
         Operation(
             "correlate2d, dense 3x3, weight adjoint",
             [patched, patched],
-            [unfold, costs.matmul_summed(m, c, length, 9 * c)],
+            [unfold, costs.matmul_each(m, c, length, 9 * c), costs.add_up(m, c, 9 * c)],
             lambda ops, x, g: ops.correlate2d_weight(x, g, kernel_size=(3, 3), padding="same"),
             lambda torch, x, g: torch.nn.grad.conv2d_weight(x, (g.shape[1], x.shape[1], 3, 3), g, padding=1),
         ),
