@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.suite import OURS, Case, Inputs, Side, Work
+from benchmarks.costs import Cost
+from benchmarks.suite import OURS, Case, Inputs, LeftOutError, Side, Work
 
 LR, MOMENTUM = 0.01, 0.9
 CLASSES = 10
@@ -72,7 +73,7 @@ def _our_model(inputs: Inputs, device: str, dtype: str) -> Any:
 def our_training(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work:
     """Return the step of `models.fitting.descend`."""
     from tinygrad_ckn import Tensor, ops
-    from tinygrad_ckn.backend import synchronize, to_numpy, use
+    from tinygrad_ckn.backend import to_numpy, use
     from tinygrad_ckn.optim import SGD
 
     model = _our_model(inputs, device, dtype).train()
@@ -80,52 +81,59 @@ def our_training(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work
     images, labels = xp.asarray(inputs["images"], dtype=dtype), xp.asarray(inputs["labels"])
     optimizer = SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
 
-    def step() -> float:
+    def step() -> Any:
         loss = ops.cross_entropy(model(Tensor.wrap(images)), labels)
-        value: float = loss.item()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        synchronize(device)
-        return value
+        return loss.detach()
 
     def outputs() -> dict[str, Any]:
-        first = step()
+        first = step().item()
         gradients = [to_numpy(p.grad.data).copy() for p in model.parameters() if p.grad is not None]
-        return _training_outputs(first, gradients, step(), [to_numpy(p.data) for p in model.parameters()])
+        return _training_outputs(first, gradients, step().item(), [to_numpy(p.data) for p in model.parameters()])
 
     return Work(step, outputs)
 
 
 def our_features(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work:
     """Return `CKN.encode`."""
-    from tinygrad_ckn.backend import synchronize, to_numpy, use
+    from tinygrad_ckn.backend import to_numpy, use
 
     model = _our_model(inputs, device, dtype).eval()
     images = use(device).xp.asarray(inputs["images"], dtype=dtype)
 
-    def step() -> None:
-        model.encode(images)
-        synchronize(device)
+    def step() -> Any:
+        return model.encode(images)
 
-    return Work(step, lambda: {"features": to_numpy(model.encode(images))})
+    return Work(step, lambda: {"features": to_numpy(step())})
+
+
+def torch_on(device: str) -> Any:
+    """Return the module torch, which computes products in float32 on a GPU as CuPy does, without TF32.
+
+    Raises
+    ------
+    LeftOutError
+        If it finds no GPU.
+    """
+    import torch
+
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise LeftOutError("PyTorch is installed without CUDA, or finds no GPU")
+        torch.backends.cudnn.allow_tf32 = False
+    return torch
 
 
 def _torch_model(inputs: Inputs, device: str, dtype: str, pool_first: bool) -> tuple[Any, Any]:
-    import torch
+    torch = torch_on(device)
 
     from benchmarks.peers.torch_ckn import Network
 
     kind = {"float32": torch.float32, "float64": torch.float64}[dtype]
     model = Network(inputs["config"], inputs["weights"], dtype=kind, pool_first=pool_first)
     return model.to(device), torch.from_numpy(inputs["images"]).to(device, kind)
-
-
-def _synchronize(device: str) -> None:
-    if device == "cuda":
-        import torch
-
-        torch.cuda.synchronize()
 
 
 def torch_training(
@@ -141,21 +149,21 @@ def torch_training(
     optimizer = SphereSGD(model.train(), LR, MOMENTUM)
     scores = torch.compile(model) if compiled else model
 
-    def step() -> float:
+    def step() -> torch.Tensor:
         loss = torch.nn.functional.cross_entropy(scores(images), labels)
-        value: float = loss.item()
         model.zero_grad()
         loss.backward()
         optimizer.step()
-        _synchronize(device)
-        return value
+        return loss.detach()
 
     def outputs() -> dict[str, Any]:
         loss = torch.nn.functional.cross_entropy(scores(images), labels)
         loss.backward()
         gradients = [p.grad.cpu().numpy().copy() for p in model.parameters()]  # before they are projected
         optimizer.step()
-        return _training_outputs(loss.item(), gradients, step(), [p.detach().cpu().numpy() for p in model.parameters()])
+        second = step().item()
+        weights = [p.detach().cpu().numpy() for p in model.parameters()]
+        return _training_outputs(loss.item(), gradients, second, weights)
 
     return Work(step, outputs)
 
@@ -172,9 +180,7 @@ def torch_features(
 
     def step() -> Any:
         with torch.inference_mode():
-            found = features(images)
-        _synchronize(device)
-        return found
+            return features(images)
 
     return Work(step, lambda: {"features": step().cpu().numpy()})
 
@@ -191,12 +197,16 @@ def ckn_case(
     training: bool,
     targets: dict[str, float],
     peers: Sequence[str] = (TUNED, COMPILED, EAGER, POOL_FIRST),
+    device: str = "cpu",
+    costs: Sequence[Cost] = (),
     **options: Any,
 ) -> Case:
     """Return the case of a network, with those of the PyTorch peers that are named.
 
     Sides are compared with PyTorch in float64. Features and losses are within 1e-4. Gradients of five layers with
-    eps = 1e-3, each of which may multiply an error by 30, are within 3e-4 in float32, PyTorch's own as well.
+    eps = 1e-3, each of which may multiply an error by 30, are within 3e-4 in float32, PyTorch's own as well. On a GPU
+    the one peer is PyTorch as it is, targets, which are the CPU's, do not count, and what all sides are compared with
+    is our own on the CPU in float64, which is there without PyTorch.
     """
     ours, theirs = (our_training, torch_training) if training else (our_features, torch_features)
     side = functools.partial(Side, make=theirs, imports=("torch", "benchmarks.peers.torch_ckn"))
@@ -206,12 +216,19 @@ def ckn_case(
         EAGER: side(EAGER),
         POOL_FIRST: side(POOL_FIRST, tuned_malloc=True, options={"pool_first": True}),
     }
+    double = {"dtype": "float64"}
+    if device == "cuda":
+        peers, targets = (EAGER,), {}
+        reference = Side("the CPU in float64", ours, options=double, device="cpu")
+    else:
+        reference = side("torch in float64", tuned_malloc=True, options=double)
     return Case(
         name,
         [Side(OURS, ours, imports=("tinygrad_ckn.models", "tinygrad_ckn.optim")), *(all_peers[p] for p in peers)],
         make_inputs,
         tolerances={"losses": 1e-4, "gradients": 3e-4, "weights": 1e-4} if training else {"features": 1e-4},
-        reference=side("torch in float64", tuned_malloc=True, options={"dtype": "float64"}),
+        reference=reference,
         targets=targets,
+        costs=costs,
         **options,
     )

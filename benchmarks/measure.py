@@ -61,6 +61,7 @@ class Measured:
     growth: int | None = None
     libraries: list[str] = field(default_factory=list)
     malloc: dict[str, str] = field(default_factory=dict)
+    host: float | None = None  # seconds in which the host asks for a step
 
     @property
     def time(self) -> Summary:
@@ -164,7 +165,7 @@ def measure(case: Case, settings: Settings, say: Callable[[str], None] = lambda 
             say(f"{case.name}: {side.name} starts")
             process = stack.enter_context(Process(side, settings.threads))
             try:
-                process.start(inputs, settings.device)
+                process.start(inputs, side.device or settings.device)
             except LeftOutError as reason:
                 result.left_out[side.name] = str(reason)
                 return None
@@ -187,6 +188,7 @@ def measure(case: Case, settings: Settings, say: Callable[[str], None] = lambda 
             measured.seconds = seconds
             measured.peak, measured.growth = process.peak_memory()
             measured.libraries = process.libraries()
+            measured.host = process.host_time()
     return result
 
 

@@ -91,6 +91,11 @@ class Process:
         seconds: list[float] = self._ask("turn", steps)
         return seconds
 
+    def host_time(self) -> float:
+        """Return the median of the seconds that the host needs to ask for a step."""
+        found: float = self._ask("host_time")
+        return found
+
     def peak_memory(self) -> tuple[int | None, int | None]:
         """Return the peak of the resident memory in bytes, and its growth since the work began."""
         peak, growth = self._ask("peak_memory")

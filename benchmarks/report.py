@@ -122,12 +122,17 @@ def show(console: Console, results: Sequence[Result]) -> None:
             malloc = " ".join(f"{name}={value}" for name, value in side.malloc.items()) or "as the system has it"
             told = f"{side.name}: malloc {malloc}; {'; '.join(side.libraries) or 'no BLAS'}"
             console.print(told, markup=False, highlight=False, soft_wrap=True)
-        for name, reason in dict(item for result in members for item in result.left_out.items()).items():
-            console.print(f"left out: {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
+        show_left_out(console, members)
+
+
+def show_left_out(console: Console, results: Sequence[Result]) -> None:
+    """Print which sides could not take part, and why."""
+    for name, reason in dict(item for result in results for item in result.left_out.items()).items():
+        console.print(f"left out: {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
 
 
 def as_json(machine: Mapping[str, str], results: Mapping[str, Sequence[Result]], failures: Mapping[str, str]) -> Any:
-    """Return everything measured, as JSON takes it: seconds of every step, bytes, ratios, targets, environments."""
+    """Return everything measured, as JSON takes it: seconds of steps, bytes, ratios, targets, costs, environments."""
     return {
         "machine": dict(machine),
         "failures": dict(failures),
@@ -156,6 +161,7 @@ def _case_json(result: Result) -> dict[str, Any]:
         "tolerances": dict(case.tolerances),
         "sides": sides,
         "left_out": result.left_out,
+        "costs": [asdict(cost) for cost in case.costs],
     }
 
 

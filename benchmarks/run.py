@@ -8,11 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import chart, report
+from benchmarks import cards, chart, device_report, report
 from benchmarks.machine import describe
 from benchmarks.measure import Result, measure
 from benchmarks.suite import BenchmarkError, Settings, Suite
 from benchmarks.suites import SUITES
+from tinygrad_ckn.backend import use
 from tinygrad_ckn.errors import ConfigError
 
 
@@ -46,9 +47,18 @@ def run(suites: Sequence[Suite], settings: Settings, out: Path, console: Console
     Returns
     -------
     What failed, by suite: the others go on.
+
+    Raises
+    ------
+    BackendError
+        If the device is not there.
     """
+    backend = use(settings.device)
+    card = cards.present(backend.xp) if settings.device == "cuda" else None
     out.mkdir(parents=True, exist_ok=True)
     machine = describe(settings.device)
+    if card is not None:
+        machine["roofline"] = device_report.roofline(card)
     for name, value in machine.items():
         console.print(f"{name:<14}{value}", markup=False, highlight=False, soft_wrap=True)
     results: dict[str, list[Result]] = {}
@@ -61,7 +71,10 @@ def run(suites: Sequence[Suite], settings: Settings, out: Path, console: Console
         except BenchmarkError as error:
             failures[suite.name] = str(error)
             console.print(f"{suite.name} ends here: {error}", style="red", markup=False, soft_wrap=True)
-        report.show(console, results[suite.name])
+        if card is None:
+            report.show(console, results[suite.name])
+        else:
+            device_report.show(console, results[suite.name], card)
         report.write_json(out / "results.json", report.as_json(machine, results, failures))
         if results[suite.name]:
             caption = f"{machine['processor']}, {mine.threads} threads, {machine['date']}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.costs import Cost
 from tinygrad_ckn.errors import CKNError
 
 OURS = "tinygrad-ckn"
@@ -27,7 +28,7 @@ class Work:
     Parameters
     ----------
     step
-        What is timed. It returns when all is computed, on a GPU as well.
+        What is timed. On a GPU it may return when all is asked for: the clock waits (`clock.py`).
     outputs
         Called once, before any step: arrays by name, which are compared with those of the other sides.
     """
@@ -54,6 +55,8 @@ class Side:
         Whether malloc keeps what is freed (see `process.TUNED_MALLOC`) instead of giving it back to the system.
     units
         What a step gets through, in the case's unit, for times per unit.
+    device
+        Where it computes; None: where the user asked for.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Side:
     imports: Sequence[str] = ()
     tuned_malloc: bool = False
     units: float = 0
+    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ class Case:
         What the sides get through, if what is compared is the time per unit: "image".
     group
         Cases of one group are shown as one table, a row each, a column for each side.
+    costs
+        What our side launches on a GPU.
     """
 
     name: str
@@ -105,6 +111,7 @@ class Case:
     warm_up: int = 2
     unit: str = ""
     group: str = ""
+    costs: Sequence[Cost] = ()
 
 
 @dataclass(frozen=True)

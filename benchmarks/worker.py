@@ -10,6 +10,7 @@ import gc
 import importlib
 import os
 import pickle
+import statistics
 import sys
 import time
 import traceback
@@ -18,6 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from benchmarks.clock import Clock, by_host, clock_of
 from benchmarks.suite import Inputs, LeftOutError, Side, Work
 
 REWARM = 0.01  # seconds of steps that are not timed at the beginning of a turn, one step at least
@@ -69,7 +71,9 @@ class Worker:
     def __init__(self) -> None:
         self.work: Work
         self.before: int | None = None
+        self.clock: Clock = by_host
         self.last = 0.0
+        self.asking: list[float] = []  # seconds that the host needed to ask for each step
 
     def start(self, side: Side, inputs: Inputs, device: str) -> None:
         """Import what the side needs, look at the memory, and make its work."""
@@ -79,6 +83,7 @@ class Worker:
             except ModuleNotFoundError as error:
                 raise LeftOutError(f"{error.name} is not installed: pip install 'tinygrad-ckn[bench]'") from error
         own(inputs)
+        self.clock = clock_of(device)
         gc.collect()
         _forget_peak()
         self.before = memory("VmRSS")
@@ -100,6 +105,10 @@ class Worker:
             self._step()
         return [self._step() for _ in range(steps)]
 
+    def host_time(self) -> float:
+        """Return the median of the seconds that the host needed to ask for a step."""
+        return statistics.median(self.asking)
+
     def peak_memory(self) -> tuple[int | None, int | None]:
         """Return the most memory this process had, and how much that is over what it had before it began to work."""
         peak = memory("VmHWM")
@@ -117,9 +126,8 @@ class Worker:
         ]
 
     def _step(self) -> float:
-        begun = time.perf_counter()
-        self.work.step()
-        self.last = time.perf_counter() - begun
+        self.last, asking = self.clock(self.work.step)
+        self.asking.append(asking)
         return self.last
 
 

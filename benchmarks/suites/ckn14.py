@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmarks import layers
 from benchmarks.ckn import EAGER, TUNED, ckn_case, ckn_inputs
 from benchmarks.suite import Case, Settings, Suite
 
 
-def _cases(_: Settings) -> Sequence[Case]:
+def _cases(settings: Settings) -> Sequence[Case]:
     return [
         ckn_case(
             "ckn14 training step",
@@ -16,6 +17,8 @@ def _cases(_: Settings) -> Sequence[Case]:
             training=True,
             peers=(TUNED, EAGER),
             targets={TUNED: 0.70},
+            device=settings.device,
+            costs=layers.training("ckn14", 128),
             rounds=4,
             steps=1,
             warm_up=1,

@@ -45,7 +45,7 @@ def test_two_training_steps_are_the_same(inputs, pool_first):
     for name, expected in ours.items():
         assert relative_error(found[name], expected) < 1e-9, name
     assert ours["losses"][1] < ours["losses"][0]
-    assert theirs.step() == pytest.approx(mine.step(), rel=1e-12)  # with momentum
+    assert theirs.step().item() == pytest.approx(mine.step().item(), rel=1e-12)  # with momentum
 
 
 def test_the_gradient_is_exact_where_filters_coincide():

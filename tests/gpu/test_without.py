@@ -77,7 +77,13 @@ print(len(SOURCES))
 
 @pytest.mark.usefixtures("cupy_here")
 @pytest.mark.parametrize(
-    "command", ["train --device cuda", "gradcheck --device cuda", "compare unsup-32-64 lenet --device cuda"]
+    "command",
+    [
+        "train --device cuda",
+        "gradcheck --device cuda",
+        "compare unsup-32-64 lenet --device cuda",
+        "bench --device cuda",
+    ],
 )
 def test_commands_end_with_the_sentence(command):
     done = run(f"import sys; from tinygrad_ckn.cli import main; sys.argv = 'tinygrad-ckn {command}'.split(); main()")

@@ -50,6 +50,9 @@ def bench(
     of medians, beside what it is to be at most. PyTorch is measured as installed and with malloc tuned to keep
     memory; this library always in the untouched environment.
 
+    With --device cuda steps are timed by events, and bytes and operations a second are shown beside what the card can
+    do. docs/gpu.md says how to read these tables.
+
     Peers: pip install -e '.[bench]' in a checkout.
     """
     from rich.console import Console

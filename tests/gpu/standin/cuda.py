@@ -2,7 +2,7 @@
 
 import time
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.gpu.standin.counters import synchronised
 
@@ -61,6 +61,13 @@ class Device:
     id = 0
     compute_capability = str(CAPABILITY)
     mem_info = (60 * 2**30, 80 * 2**30)
+    # Clocks in kHz, the bus in bits: those of an H100, roughly.
+    attributes: ClassVar = {
+        "ClockRate": 1_980_000,
+        "MultiProcessorCount": 132,
+        "MemoryClockRate": 2_619_000,
+        "GlobalMemoryBusWidth": 5120,
+    }
 
     def __init__(self, device: int | None = None) -> None:
         if device not in (None, 0):

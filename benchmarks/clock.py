@@ -1,0 +1,42 @@
+"""What times a step: the host's clock, or events of the device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from tinygrad_ckn.backend import use
+
+REPETITIONS = 10  # steps between two events: the device is to work while the host asks for the next
+Clock: TypeAlias = Callable[[Callable[[], object]], tuple[float, float]]
+
+
+def by_host(step: Callable[[], object]) -> tuple[float, float]:
+    """Return the seconds that a step takes, twice: on the CPU, the host computes."""
+    begun = time.perf_counter()
+    step()
+    spent = time.perf_counter() - begun
+    return spent, spent
+
+
+def by_events(step: Callable[[], object]) -> tuple[float, float]:
+    """Return the seconds from step to step on the device, and those that the host needs to ask for one.
+
+    Where both are nearly the same, the device waits for Python. PyTorch works in the same stream, the default one.
+    """
+    cuda = use("cuda").xp.cuda
+    before, after = cuda.Event(), cuda.Event()
+    begun = time.perf_counter()
+    before.record()
+    for _ in range(REPETITIONS):
+        step()
+    after.record()
+    asked = time.perf_counter() - begun
+    after.synchronize()
+    return cuda.get_elapsed_time(before, after) / 1e3 / REPETITIONS, asked / REPETITIONS
+
+
+def clock_of(device: str) -> Clock:
+    """Return the clock for steps on a device."""
+    return by_events if device == "cuda" else by_host

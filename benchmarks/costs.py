@@ -1,0 +1,133 @@
+"""Bytes and operations of each kernel of the GPU, by the formulas of docs/gpu.md; a test compares the two.
+
+Each array counts once, as if a cache held all that is read again. A fused multiply-add counts as two operations, a
+special function (exp, sqrt, division) as one. N images, C channels, H x W, kernel kh x kw, L = Ho Wo positions, O or p
+filters, h x w pooled, s subsampling, n points, d dimensions, k centroids; kappa and slope: operations of kappa and of
+its derivative.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+FLOAT32 = 4  # bytes, of an index too
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one launch reads and writes, in elements, and computes.
+
+    `product` tells whether it is a product of matrices, which tensor cores could compute.
+    """
+
+    name: str
+    read: float
+    written: float
+    flops: float
+    product: bool = False
+
+    @property
+    def bytes(self) -> float:
+        """Bytes that are read and written in float32."""
+        return FLOAT32 * (self.read + self.written)
+
+
+def total_bytes(costs: Iterable[Cost]) -> float:
+    return sum(cost.bytes for cost in costs)
+
+
+def total_flops(costs: Iterable[Cost]) -> float:
+    return sum(cost.flops for cost in costs)
+
+
+def taps(s: float) -> int:
+    """Return how many pixels of an axis a pooled one is made of, at most: those within s of a centre."""
+    return math.floor(2 * s) + 1 if s > 1 else 1
+
+
+def adjoint_taps(s: float) -> int:
+    """Return how many pooled pixels of an axis a pixel goes into, at most."""
+    return 3 if s > 1 else 1
+
+
+# A function for each row of the table in docs/gpu.md.
+
+
+def unfold(N: int, C: int, H: int, W: int, kh: int, kw: int, L: int) -> Cost:
+    return Cost("unfold", N * C * H * W, N * C * kh * kw * L, 0)
+
+
+def fold(N: int, C: int, H: int, W: int, kh: int, kw: int, L: int) -> Cost:
+    return Cost("fold", N * C * kh * kw * L, N * C * H * W, N * C * kh * kw * L)
+
+
+def correlate(N: int, C: int, O: int, H: int, W: int, kh: int, kw: int, L: int) -> Cost:  # noqa: E741
+    return Cost("correlate", N * C * H * W + O * kh * kw, N * O * L, 2 * N * O * L * kh * kw)
+
+
+def pooling(N: int, C: int, H: int, W: int, h: int, w: int, s: float) -> Cost:
+    return Cost("pooling", N * C * H * W, N * C * h * w, 2 * N * C * (h * W + h * w) * taps(s))
+
+
+def pooling_adjoint(N: int, C: int, H: int, W: int, h: int, w: int, s: float) -> Cost:
+    return Cost("pooling_adjoint", N * C * h * w, N * C * H * W, 2 * N * C * (H * w + H * W) * adjoint_taps(s))
+
+
+def squares(N: int, C: int, H: int, W: int) -> Cost:
+    return Cost("squares", N * C * H * W, N * H * W, N * H * W * (2 * C + 8))
+
+
+def norms(N: int, H: int, W: int, kh: int, kw: int, L: int) -> Cost:
+    return Cost("norms", N * H * W, 2 * N * L, N * L * (kh * kw + 2))
+
+
+def kappa_map(N: int, p: int, L: int, kappa: int) -> Cost:
+    return Cost("map", N * p * L + 2 * N * L, N * p * L, N * p * L * (3 + kappa))
+
+
+def pull(N: int, p: int, L: int, kappa: int, slope: int) -> Cost:
+    return Cost("pull", 2 * N * p * L + 2 * N * L, N * p * L + N * L, N * p * L * (9 + kappa + slope))
+
+
+def add_squares(N: int, C: int, H: int, W: int, kh: int, kw: int, L: int) -> Cost:
+    flops = N * H * W * (min(C, 8) * kh * kw + 3 * C)
+    return Cost("add_squares", 2 * N * C * H * W + N * L, N * C * H * W, flops)
+
+
+def nearest(n: int, k: int) -> Cost:
+    return Cost("nearest", n * k + n, 2 * n, n * k)
+
+
+def cluster_sums(n: int, d: int, k: int) -> Cost:
+    segments = math.ceil(n / max(2048, math.ceil(n / 64)))
+    return Cost("cluster_sums", n * d + (k * math.ceil(d / 128) + 1) * n, segments * k * d, 2 * n * d)
+
+
+def matmul(N: int, m: int, l: int, n: int) -> Cost:  # noqa: E741
+    """Return the cost of N products of one m x l matrix with matrices l x n."""
+    return Cost("matmul", m * l + N * l * n, N * m * n, 2 * N * m * l * n, product=True)
+
+
+def matmul_each(N: int, m: int, l: int, n: int) -> Cost:  # noqa: E741
+    """Return the cost of N products (m x l) (l x n), each of matrices of its own."""
+    return Cost("matmul_each", N * (m + n) * l, N * m * n, 2 * N * m * l * n, product=True)
+
+
+def add_up(N: int, m: int, n: int) -> Cost:
+    """Return the cost of adding N matrices m x n up."""
+    return Cost("add_up", N * m * n, m * n, N * m * n)
+
+
+def copy(m: int, n: int) -> Cost:
+    """Return the cost of copying an m x n matrix into another order."""
+    return Cost("copy", m * n, m * n, 0)
+
+
+def inverse_root(n: int, p: int) -> Cost:
+    """Return the cost of inverse square roots of n matrices p x p: eigenvectors take 9 p^3, putting together 2 p^3.
+
+    9 p^3 is what the symmetric QR algorithm takes (Golub and Van Loan, Matrix Computations, section 8.3).
+    """
+    return Cost("inverse_root", n * p * p, 2 * n * p * p, 11 * n * p**3)

@@ -1,0 +1,96 @@
+"""What a network's forward and backward pass on the GPU launch, layer by layer, with the cost of each (`costs.py`).
+
+It follows `tinygrad_ckn/cuda/ckn_map.py` and `correlate.py` for layers as the presets have them: no stride, zero
+padding that keeps the size, one group. What the classifier, the optimiser and the filters' Gram matrices take is left
+out: they are small matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmarks import costs
+from benchmarks.costs import Cost
+
+_EXPONENTIAL, _POLYNOMIAL = (1, 0), (1, 1)  # operations of kappa, and of its derivative given the value
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Shapes of a layer: n images of c channels, square of side `size`, p filters k x k, subsampling s."""
+
+    n: int
+    c: int
+    size: int
+    p: int
+    k: int
+    s: float
+    kappa: tuple[int, int]
+
+    @property
+    def pooled(self) -> int:
+        """Side of the pooled map."""
+        from tinygrad_ckn.ops.pool import gaussian_size
+
+        return gaussian_size((self.size, self.size), (self.s, self.s))[0]
+
+    def forward(self) -> Iterator[Cost]:
+        """Yield what the map launches."""
+        n, c, p, k, side, length = self.n, self.c, self.p, self.k, self.size, self.size**2
+        yield costs.squares(n, c, side, side)
+        yield costs.norms(n, side, side, k, k, length)
+        if k > 1:
+            yield costs.unfold(n, c, side, side, k, k, length)
+        yield costs.matmul(n, p, c * k * k, length)
+        yield costs.kappa_map(n, p, length, self.kappa[0])
+        if self.s > 1:
+            yield costs.pooling(n, p, side, side, self.pooled, self.pooled, self.s)
+        yield costs.matmul(n, p, p, self.pooled**2)
+
+    def backward(self, *, of_images: bool) -> Iterator[Cost]:
+        """Yield what its gradient launches; `of_images` tells whether that in the images is asked for."""
+        n, c, p, k, side, length = self.n, self.c, self.p, self.k, self.size, self.size**2
+        for _ in range(2):  # tensordot puts the axes of both operands in order first
+            yield costs.copy(p, n * self.pooled**2)
+        yield costs.matmul_each(1, p, n * self.pooled**2, p)
+        yield costs.matmul(n, p, p, self.pooled**2)
+        if self.s > 1:
+            yield costs.pooling_adjoint(n, p, side, side, self.pooled, self.pooled, self.s)
+        yield costs.pull(n, p, length, *self.kappa)
+        if k > 1:
+            yield costs.unfold(n, c, side, side, k, k, length)
+        yield costs.matmul_each(n, p, length, c * k * k)
+        yield costs.add_up(n, p, c * k * k)
+        if of_images:
+            yield costs.matmul(n, c * k * k, p, length)
+            if k > 1:
+                yield costs.fold(n, c, side, side, k, k, length)
+            yield costs.add_squares(n, c, side, side, k, k, length)
+
+
+def layers_of(name: str, n: int) -> list[Layer]:
+    """Return the layers of a preset for n images of 3x32x32."""
+    from tinygrad_ckn.models.kernels import Exponential
+    from tinygrad_ckn.models.presets import preset
+
+    channels, size, found = 3, 32, []
+    for given in preset(name).layers:
+        kappa = _EXPONENTIAL if isinstance(given["kernel"], Exponential) else _POLYNOMIAL
+        shape = given["n_filters"], given["kernel_size"], given["subsampling"]
+        found.append(Layer(n, channels, size, *shape, kappa))
+        channels, size = given["n_filters"], found[-1].pooled
+    return found
+
+
+def encoding(name: str, n: int) -> list[Cost]:
+    """Return what encoding n images of 3x32x32 by a preset launches, factors known."""
+    return [cost for layer in layers_of(name, n) for cost in layer.forward()]
+
+
+def training(name: str, n: int) -> list[Cost]:
+    """Return what a training step of a preset on n images of 3x32x32 launches."""
+    found = layers_of(name, n)
+    roots = [costs.inverse_root(1, layer.p) for layer in found]
+    backward = [cost for i, layer in enumerate(found) for cost in layer.backward(of_images=i > 0)]
+    return [*roots, *encoding(name, n), *backward]

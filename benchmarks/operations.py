@@ -1,0 +1,180 @@
+"""Operations that have kernels of their own on a GPU, each with what CuPy or PyTorch has instead, and what it costs.
+
+Shapes are those of networks, with as many images as make a launch longer than Python takes to ask for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks import costs
+from benchmarks.costs import Cost
+from benchmarks.layers import Layer
+
+IMAGE, FILTER = 4096, 10  # sides of the one large image, and of what it is correlated with
+BATCH, CHANNELS, SIZE = 512, 64, 32  # of maps
+UNFOLDED = 128  # images where patches are unfolded, which take nine times the memory
+POINTS, CENTROIDS = 200_000, 256
+FILTERS, LAYERS = 128, 5  # of ckn5, for whose layers inverse roots are computed at once
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A case.
+
+    Parameters
+    ----------
+    about
+        What the table calls it.
+    shapes
+        Of the operands.
+    costs
+        What our side launches.
+    ours, torch, cupyx
+        Called with the module `tinygrad_ckn.ops`, `torch` or `cupyx.scipy.signal`, and the operands; None: it has none.
+    """
+
+    about: str
+    shapes: Sequence[tuple[int, ...]]
+    costs: Sequence[Cost]
+    ours: Callable[..., Any]
+    torch: Callable[..., Any] | None = None
+    cupyx: Callable[..., Any] | None = None
+
+    def operands(self) -> list[Any]:
+        """Return random operands, float32, with images, filters and points of norm 1."""
+        rng = np.random.default_rng(0)
+        found = []
+        for shape in self.shapes:
+            rows = rng.standard_normal((shape[0], math.prod(shape[1:])), dtype="float32")
+            found.append((rows / np.linalg.norm(rows, axis=1, keepdims=True)).reshape(shape))
+        return found
+
+
+def _square(columns: Any) -> tuple[int, int]:
+    """Return the size of square images, given their patches at each pixel."""
+    side = math.isqrt(columns.shape[2])
+    return side, side
+
+
+def _map(ops: Any, x: Any, z: Any, transform: Any) -> Any:
+    return ops.ckn_map(x, z, ops.kappa.exponential(4.0), transform, subsampling=2)
+
+
+def _map_and_gradient(ops: Any, *operands: Any) -> list[Any]:
+    from tinygrad_ckn.graph import Variable
+
+    *points, above = operands
+    leaves = [Variable.leaf(array) for array in points]
+    _map(ops, *leaves).backward(above)
+    return [leaf.grad.data for leaf in leaves]
+
+
+def _inverse_root(ops: Any, a: Any) -> Any:
+    return ops.inverse_sqrt(ops.matmul(a, a.swapaxes(1, 2)), eps=1e-3)
+
+
+def _assign(ops: Any, x: Any, scales: Any, centroids: Any) -> Any:
+    from tinygrad_ckn.models.directions import assign
+
+    return assign(x, scales, centroids)[1]  # cosines: of two centroids that are equally near, either may be the nearest
+
+
+def operations() -> dict[str, Operation]:
+    """Return all, by name."""
+    n, m, c, side = BATCH, UNFOLDED, CHANNELS, SIZE
+    half, length, out = side // 2, side**2, IMAGE - FILTER + 1
+    maps, patched, pooled = (n, c, side, side), (m, c, side, side), (n, c, half, half)
+    small, columns, roots = (c, c, 3, 3), (m, 9 * c, length), (LAYERS, FILTERS, FILTERS)
+    unfold, fold = (make(m, c, side, side, 3, 3, length) for make in (costs.unfold, costs.fold))
+    pooling, adjoint = (make(n, c, side, side, half, half, 2) for make in (costs.pooling, costs.pooling_adjoint))
+    layer = Layer(m, c, side, c, 3, 2, (1, 0))
+    layer_shapes = [patched, small, (c, c)]
+    listed = [
+        Operation(
+            f"correlate2d, {IMAGE}x{IMAGE} by {FILTER}x{FILTER}",
+            [(IMAGE, IMAGE), (FILTER, FILTER)],
+            [costs.correlate(1, 1, 1, IMAGE, IMAGE, FILTER, FILTER, out**2)],
+            lambda ops, x, w: ops.correlate2d(x, w, padding="valid"),
+            lambda torch, x, w: torch.nn.functional.conv2d(x[None, None], w[None, None])[0, 0],
+            lambda signal, x, w: signal.correlate2d(x, w, mode="valid"),
+        ),
+        Operation(
+            "correlate2d, depthwise 5x5",
+            [maps, (c, 1, 5, 5)],
+            [costs.correlate(n, c, c, side, side, 5, 5, length)],
+            lambda ops, x, w: ops.correlate2d(x, w, groups=len(w), padding="same"),
+            lambda torch, x, w: torch.nn.functional.conv2d(x, w, groups=len(w), padding=2),
+        ),
+        Operation(
+            "correlate2d, dense 3x3",
+            [patched, small],
+            [unfold, costs.matmul(m, c, 9 * c, length)],
+            lambda ops, x, w: ops.correlate2d(x, w, padding="same"),
+            lambda torch, x, w: torch.nn.functional.conv2d(x, w, padding=1),
+        ),
+        Operation(
+            "correlate2d, dense 3x3, input adjoint",
+            [patched, small],
+            [costs.matmul(m, 9 * c, c, length), fold],
+            lambda ops, g, w: ops.correlate2d_input(g, w, input_size=g.shape[2:], padding="same"),
+            lambda torch, g, w: torch.nn.grad.conv2d_input(g.shape, w, g, padding=1),
+        ),
+        Operation(
+            "correlate2d, dense 3x3, weight adjoint",
+            [patched, patched],
+            [unfold, costs.matmul_each(m, c, length, 9 * c), costs.add_up(m, c, 9 * c)],
+            lambda ops, x, g: ops.correlate2d_weight(x, g, kernel_size=(3, 3), padding="same"),
+            lambda torch, x, g: torch.nn.grad.conv2d_weight(x, (g.shape[1], x.shape[1], 3, 3), g, padding=1),
+        ),
+        Operation(
+            "unfold 3x3",
+            [patched],
+            [unfold],
+            lambda ops, x: ops.unfold(x, 3, padding=1),
+            lambda torch, x: torch.nn.functional.unfold(x, 3, padding=1),
+        ),
+        Operation(
+            "fold 3x3",
+            [columns],
+            [fold],
+            lambda ops, x: ops.fold(x, _square(x), 3, padding=1),
+            lambda torch, x: torch.nn.functional.fold(x, _square(x), 3, padding=1),
+        ),
+        Operation("Gaussian pooling by 2", [maps], [pooling], lambda ops, x: ops.gaussian_pool2d(x, 2)),
+        Operation(
+            "Gaussian pooling by 2, adjoint",
+            [pooled],
+            [adjoint],
+            lambda ops, y: ops.gaussian_unpool2d(y, (2 * y.shape[2], 2 * y.shape[3]), 2),
+        ),
+        Operation("CKN map", layer_shapes, list(layer.forward()), _map),
+        Operation(
+            "CKN map and gradient",
+            [*layer_shapes, (m, c, half, half)],
+            [*layer.forward(), *layer.backward(of_images=True)],
+            _map_and_gradient,
+        ),
+        Operation(
+            f"inverse square roots, {LAYERS} of {FILTERS}x{FILTERS}",
+            [roots],
+            [costs.matmul(LAYERS, *roots[1:], FILTERS), costs.inverse_root(LAYERS, FILTERS)],
+            _inverse_root,
+        ),
+        Operation(
+            f"k-means, a pass, {POINTS:,} x {c} to {CENTROIDS}",
+            [(POINTS, c), (POINTS,), (CENTROIDS, c)],
+            [
+                costs.matmul(1, POINTS, c, CENTROIDS),
+                costs.nearest(POINTS, CENTROIDS),
+                costs.cluster_sums(POINTS, c, CENTROIDS),
+            ],
+            _assign,
+        ),
+    ]
+    return {operation.about: operation for operation in listed}
