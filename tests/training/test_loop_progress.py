@@ -59,7 +59,7 @@ def test_the_time_of_a_descent_is_booked_to_its_epoch(
 
 def test_the_last_classifier_is_announced_after_early_stopping_too(few_digits: Dataset, tmp_path: Path):
     told: list[Progress] = []
-    options = {"mode": "supervised", "epochs": 30, "patience": 1, "lr": 1e-9}  # no epoch is better than the start
+    options = {"mode": "supervised", "epochs": 30, "patience": 1, "lr": 3.0}  # no epoch is better than the start
     train(few_digits, **options, **FAST, out=tmp_path / "run", report=told.append)
     assert [(p.phase, p.done, p.total) for p in told if p.phase in ("epoch", "classifier")] == [
         ("classifier", 0, 1),

@@ -118,7 +118,8 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
     losses = xp.log(total[:, 0]) - shifted[at_labels]
     weights /= total
     weights[at_labels] -= 1
-    return tuple(_sound(x, labels, logits.shape[1]) for x in (losses.sum() / len(labels), weights))
+    loss = losses.sum() / len(labels)
+    return _sound(loss, labels, logits.shape[1]), _sound(weights, labels, logits.shape[1])
 
 
 def _cross_entropy_rule(g: Any, logits: Any, labels: Any, saved: Any) -> Any:
