@@ -148,7 +148,7 @@ def fit_linear(
         Regularisation, for features of mean squared norm 1; None: the one with the fewest mistakes on a part held out
         (a tenth, of small sets up to a fifth), see `models.selection`; 1e-4 with fewer than ten examples.
     iterations
-        Of L-BFGS, for the final fit; a third as many for each l2 tried, begun at the solution for another.
+        Of L-BFGS, for the final fit; half as many for each l2 tried, begun at the solution for another.
     rng
         Generator or seed of the part held out.
     report
@@ -190,7 +190,7 @@ def fit_linear(
             kept[aside] = False
             others = _Problem(features, labels, n_classes, loss, moments.without(features, aside), kept)
             l2, start, held_out = choose_l2(
-                lambda l2, begin: others.minimise(l2, begin, max(1, iterations // 3), preconditioner.root(l2)),
+                lambda l2, begin: others.minimise(l2, begin, max(1, iterations // 2), preconditioner.root(l2)),
                 lambda point: _held_out(features, labels, aside, loss, *others.linear(point)),
                 start,
                 report,
