@@ -11,7 +11,6 @@ Products are in the features' dtype, sums over blocks in float64.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,7 +54,7 @@ class _Problem:
     def __init__(self, features: Any, labels: Any, n_classes: int, loss: str, moments: Moments, kept: Any = None):
         self.x, self.labels, self.k, self.kept = features, labels, n_classes, kept
         self.loss, self.n, self.mean = LOSSES[loss], moments.n, moments.mean
-        self.scale = math.sqrt(moments.spread / self.n) or 1.0
+        self.scale = moments.scale
 
     def linear(self, point: Any) -> tuple[Any, Any]:
         """Return weight and bias on features as they are, neither centred nor scaled."""

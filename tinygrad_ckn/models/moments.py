@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,11 @@ class Moments:
     n: int
     mean: Any
     spread: float
+
+    @property
+    def scale(self) -> float:
+        """The root mean squared distance from the mean; 1 where there is none."""
+        return math.sqrt(self.spread / self.n) or 1.0
 
     @classmethod
     def of(cls, features: Any) -> Moments:

@@ -40,7 +40,7 @@ class Preconditioner:
     """R for an l2; that of one serves others that are at most a decade off, for it is costly."""
 
     def __init__(self, features: Any, moments: Moments) -> None:
-        scale = math.sqrt(moments.spread / moments.n) or 1.0
+        scale = moments.scale
         centre = xp_of(features).asarray(moments.mean, dtype=features.dtype)
         self._root: tuple[float, Root] | None = None
         if features.shape[1] <= _WIDEST:

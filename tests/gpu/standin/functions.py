@@ -47,7 +47,7 @@ def array(
     """Return an array of numbers, of the host's arrays, which are copied, or of one on the device."""
     check_call("cupy", "array", (obj,), more)
     if isinstance(obj, ndarray):
-        found: ndarray = wrap(np.array(obj._host, dtype, copy=copy, order=order, ndmin=ndmin), (obj,))  # type: ignore
+        found: ndarray = wrap(np.array(obj._host, dtype, copy=copy, order=order, ndmin=ndmin), (obj,))
         return found
     if isinstance(obj, list | tuple) and any(isinstance(part, ndarray) for part in obj):
         return put(np.array([unwrap(part) for part in obj], dtype, ndmin=ndmin))
@@ -70,7 +70,7 @@ def empty_like(
     prototype: ndarray, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None
 ) -> ndarray:
     """Return an array that nobody has written, like another."""
-    made: ndarray = wrap(unwritten(np.empty_like(unwrap(prototype), dtype, order=order, shape=shape)))  # type: ignore
+    made: ndarray = wrap(unwritten(np.empty_like(unwrap(prototype), dtype, order=order, shape=shape)))
     return made
 
 
