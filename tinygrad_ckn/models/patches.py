@@ -89,11 +89,12 @@ def sample_patches(
     constant_too = encode is None and kh * kw > 1
     n_draws = int(_SPARE * n_patches)
     few = len(images) if encode is None else -(-n_draws // _DRAWS_AN_IMAGE)
-    source = CPU.xp.arange(len(images)) if few >= len(images) else rng.choice(len(images), few, replace=False)
+    source = CPU.xp.arange(len(images))
+    if few < len(images):
+        source = CPU.xp.sort(rng.choice(source, few, replace=False))
     draws = rng.integers(0, len(source) * places, size=n_draws)
-    numbers, where = source[draws // places], draws % places
-    order = numbers.argsort(kind="stable")
-    numbers, where = numbers[order], where[order]
+    draws.sort()
+    numbers, where = source[draws // places], draws % places  # ascending, as both are
     drawn = CPU.xp.unique(numbers)
     found = 0
     for block in blocks(len(drawn), places * shape[1]):
