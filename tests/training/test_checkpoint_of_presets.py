@@ -14,7 +14,7 @@ from tinygrad_ckn.training import load_model, save_model
 IMAGES = np.random.default_rng(0).random((2, 1, 8, 8), dtype=np.float32)
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if name != "unsup-512-8192"])  # whose arrays are large
+@pytest.mark.parametrize("name", sorted(PRESETS.keys() - {"unsup-256-4096", "unsup-512-8192"}))  # whose arrays are large
 def test_a_loaded_preset_is_the_saved_one(name: str, tmp_path: Path):
     model = build(name, in_channels=1, image_size=8, n_classes=3, preprocessing="standardize", rng=1)
     model.fit_preprocessing(IMAGES)

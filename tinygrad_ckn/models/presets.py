@@ -79,6 +79,9 @@ PRESETS: dict[str, Preset] = {
     "unsup-32-64": Preset("CKN", _unsupervised(32, 64, 2), f"ours, the smallest of the form of {PAPER}", OURS),
     "unsup-64-256": Preset("CKN", _unsupervised(64, 256, 6), REPOSITORY, "CIFAR-10, whitened: 77.5 % (its README)"),
     "unsup-256-1024": Preset("CKN", _unsupervised(256, 1024, 6), REPOSITORY, "CIFAR-10, whitened: 82.0 % (its README)"),
+    "unsup-256-4096": Preset(
+        "CKN", _unsupervised(256, 4096, 6), "ours, unsup-256-1024 with four times the filters in its last layer", OURS
+    ),
     "unsup-512-8192": Preset(
         "CKN", _unsupervised(512, 8192, 6, 2), REPOSITORY, "CIFAR-10, whitened: 84.0 % (its README)"
     ),
