@@ -7,9 +7,10 @@ from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import CKN, CNN, PRESETS, build, from_config
 
 OPTIONS = {"in_channels": 1, "image_size": 8, "n_classes": 3}
+QUICK = sorted(PRESETS.keys() - {"unsup-256-4096", "unsup-512-8192"})  # the matrices of these take seconds
 
 
-@pytest.mark.parametrize("name", sorted(PRESETS.keys() - {"unsup-256-4096", "unsup-512-8192"}))  # too large to build often
+@pytest.mark.parametrize("name", QUICK)
 def test_the_class_is_that_of_the_preset(name: str) -> None:
     model = build(name, **OPTIONS, preprocessing="standardize", mirrored="features", rng=1)
     assert type(model) is {"CKN": CKN, "CNN": CNN}[PRESETS[name].model]
