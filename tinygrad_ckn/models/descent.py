@@ -41,7 +41,9 @@ class Descent:
         "joint": classifier and filters descend together; "alternating": the classifier is solved by L-BFGS before each
         epoch, in which the filters descend alone (Mairal 2016).
     resolve_every
-        Of the joint scheme: epochs after which the classifier is solved by L-BFGS; None: never.
+        Of the joint scheme: epochs after which the classifier is solved by L-BFGS; None: never. A CKN's features are
+        small and the weights solved for them large beside a step of SGD: between two solutions filters move, and the
+        classifier hardly does.
     l2
         Regularisation, in the terms of `fit_linear`: for features of mean squared norm 1.
     augment
