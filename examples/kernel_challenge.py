@@ -31,7 +31,7 @@ def read(
 ) -> tuple[Split, NDArray[np.float32], NDArray[np.int64]]:
     """Return training images with class numbers 0 .. k - 1, the test images, and the labels (k,) of these classes.
 
-    Local whitening takes the mean away and divides by a size, so only rounding depends on the scale of pixels; but
+    Local whitening takes means away and the classifier scales its features, so the scale of pixels hardly matters; but
     training and test images need the same one. The range of the training images is all that is known beforehand.
     """
     images, of_images = load_pixels(train, image_shape=image_shape), load_labels(labels)

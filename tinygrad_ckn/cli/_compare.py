@@ -65,7 +65,7 @@ def compare(
     """Train several networks on the same data with the same options, and show them side by side.
 
     Each gets a run's folder OUT/MODEL, as from `train`, in its default mode: unsup-* are trained without labels for
-    their filters, and what is said of supervised training does not reach them.
+    their filters, and options of supervised training do not apply to them.
 
     OUT gets comparison.json (accuracy, seconds, parameters and epochs of each, as soon as it is trained) and, when all
     are trained, comparison.png.

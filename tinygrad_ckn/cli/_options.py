@@ -73,7 +73,7 @@ Augment: TypeAlias = Annotated[
     typer.Option(
         rich_help_panel=DESCENT,
         metavar="|".join(AUGMENTATIONS),
-        help="Shift each image by up to 4 pixels, mirror every other one.",
+        help="Shift each image by up to 4 pixels, mirror it with probability 1/2.",
     ),
 ]
 Seed: TypeAlias = Annotated[int, typer.Option(help="Of everything random: the same seed gives the same model.")]

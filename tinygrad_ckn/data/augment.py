@@ -12,7 +12,7 @@ from tinygrad_ckn.errors import ConfigError, ShapeError
 
 
 def crop_flip(images: Any, rng: np.random.Generator, *, padding: int = 4) -> Any:
-    """Shift each image at random, zeros coming in at its border, and mirror every other one, left to right.
+    """Shift each image at random, zeros coming in at its border, and mirror it, left to right, with probability 1/2.
 
     As if each image were padded with zeros on all sides and a part of its own size cut out at random.
 

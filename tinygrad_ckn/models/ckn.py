@@ -32,8 +32,8 @@ class CKN(Learner):
         What images go through first: one of `models.preprocessing`, its name or configuration, or a list of them.
     mirrored
         What is the mean over an image and its mirror image, left to right, after preprocessing: "features", so that the
-        network cannot tell one from the other; "scores" alone, which the classifier is not fitted for, and which
-        takes half the time to fit; or None.
+        network cannot tell one from the other; "scores", of a classifier fitted on the images as they are, in half the
+        time; or None.
     rng
         Generator or seed of the classifier's initial weights.
 
@@ -79,7 +79,8 @@ class CKN(Learner):
             (N, C, H, W), floats; images that the model is used on later have to be scaled as these are. The loaders of
             `tinygrad_ckn.data` give [0, 1]: whole numbers in files are divided by 255, floats are taken as they are.
         n_patches
-            At most so many for each layer, drawn uniformly from all images and positions; zero patches are left out.
+            At most so many for each layer, drawn uniformly from all images and positions (for layers after the first, from
+        those of a random sample of images); patches that are zero, or constant in the first layer, are left out.
         iterations
             Of k-means, at most.
         rng

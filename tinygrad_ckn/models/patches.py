@@ -42,7 +42,7 @@ def sample_patches(
     images
         Array (N, C, H, W).
     layer
-        Says which patches there are: kernel size and padding.
+        Says which patches there are: kernel size, padding, stride and dilation.
     rng
         Generator or seed.
     encode

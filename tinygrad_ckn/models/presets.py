@@ -1,4 +1,4 @@
-"""Published architectures by name, with where they come from and what accuracy was published for them.
+"""Architectures by name, with where they come from and what accuracy was published for them.
 
 Those for which a repository is named were found in the results of its README; no code was taken from it.
 """
@@ -31,7 +31,7 @@ class Preset:
     source
         Where it comes from, and what of it is our reading.
     published
-        Test accuracy that others published for it, and where; or that there is none. Our own are in README.md.
+        Test accuracy that others published for it, and where; or that there is none. README.md has some of ours.
     """
 
     model: str

@@ -33,7 +33,7 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
     supervised
         Whether filters learn from the labels too, by `models.Descent`.
     epochs, lr, batch_size, validation
-        Of that.
+        Options of that descent.
     image_shape, preset, n_filters, kernel_size, subsampling, kernel, sigma, padding, eps, n_patches, iterations, \
 random_state, dtype
         As for `CKNTransformer`.

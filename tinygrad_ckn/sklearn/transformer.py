@@ -20,7 +20,7 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
     image_shape
         (C, H, W) or (H, W), of which the product is the number of columns; None: signals, (1, 1, columns).
     preset
-        One of `models.PRESETS`, in place of n_filters, kernel_size, subsampling, kernel, sigma, padding and eps.
+        A CKN of `models.PRESETS`, in place of n_filters, kernel_size, subsampling, kernel, sigma, padding and eps.
     n_filters
         Filters of each layer; one number for one layer. Where the data have fewer distinct patches, a layer has as many
         filters as there are patches, and a ConvergenceWarning says so.
