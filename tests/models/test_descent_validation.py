@@ -9,8 +9,9 @@ import pytest
 from tinygrad_ckn import ops
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import GradientError
-from tinygrad_ckn.models import CKN, LinearFit, Progress, fitting
+from tinygrad_ckn.models import CKN, CNN, CKNLayer, LinearFit, Progress, fitting
 from tinygrad_ckn.models.descent import hold_out
+from tinygrad_ckn.models.kernels import Exponential
 
 Data = tuple[np.ndarray, np.ndarray]
 Start = Callable[..., CKN]
@@ -238,3 +239,46 @@ def test_scores_that_overflow_are_named(started: Start, run_descent: Run) -> Non
     model.classifier.weight.data = np.full_like(model.classifier.weight.data, 1e38)
     with np.errstate(all="ignore"), pytest.raises(GradientError, match="first in the classifier's scores"):
         run_descent(model)
+
+
+@pytest.mark.parametrize("validation", [True, False])
+def test_a_map_that_overflows_between_the_steps_is_named_and_the_best_epoch_is_gone_back_to(
+    validation: bool, digits: Data, run_descent: Run
+) -> None:
+    model = CNN.preset("lenet", in_channels=1, image_size=8, n_classes=10, rng=0)
+    model.classifier.weight.data = 0 * model.classifier.weight.data  # a step moves this alone
+    before = model.state_dict()
+
+    def step_into_overflow(progress: Progress) -> None:
+        if progress.phase == "batch" and progress.values["epoch"] == 2:
+            weight = model.layers[1].convolution.weight
+            weight.data = np.full_like(weight.data, 1e25)
+
+    def solve() -> LinearFit:
+        return fitting.fit_classifier(model, *seen, loss="cross_entropy", l2=1e-3, rng=np.random.default_rng(0))
+
+    seen, unseen = parts(digits, model).values()
+    data = {"seen": seen, "unseen": unseen} if validation else {"seen": seen}
+    options = {"epochs": 3, "batch_size": 120, "resolve_every": 2 if validation else None, "lr": 1e-9}
+    message = r"NaN or infinity in epoch 2 \(first in the map of layers\.1.*lower lr .* those of epoch [01]$"
+    with np.errstate(all="ignore"), pytest.raises(GradientError, match=message):
+        run_descent(model, **data, **options, solve=solve, report=step_into_overflow)
+    for name, array in model.state_dict().items():
+        if name.startswith("layers"):
+            np.testing.assert_allclose(array, before[name], atol=1e-6, err_msg=name)
+
+
+def test_a_width_of_a_kernel_that_overflows_is_named_with_its_layer(digits: Data, run_descent: Run) -> None:
+    kernel = Exponential(trained=True)
+    layers = [CKNLayer(1, 8, 3, subsampling=2, rng=0), CKNLayer(8, 8, 3, subsampling=2, kernel=kernel, rng=1)]
+    model = CKN(1, 8, 10, layers, rng=0).fit_unsupervised(digits[0], n_patches=2000, rng=0)
+    before = model.state_dict()
+
+    def widen(progress: Progress) -> None:
+        if progress.phase == "batch":
+            parameter = model.layers[1].kernel_parameters["log_alpha"]
+            parameter.data = np.full_like(parameter.data, 1e4)
+
+    with np.errstate(all="ignore"), pytest.raises(GradientError, match=r"epoch 1 \(first in the factor of layers\.1\)"):
+        run_descent(model, batch_size=150, report=widen)
+    assert_same(model, before)

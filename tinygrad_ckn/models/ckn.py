@@ -79,8 +79,9 @@ class CKN(Learner):
             (N, C, H, W), floats; images that the model is used on later have to be scaled as these are. The loaders of
             `tinygrad_ckn.data` give [0, 1]: whole numbers in files are divided by 255, floats are taken as they are.
         n_patches
-            At most so many for each layer, drawn uniformly from all images and positions (for layers after the first, from
-        those of a random sample of images); patches that are zero, or constant in the first layer, are left out.
+            At most so many for each layer, drawn uniformly from all images and positions (for layers
+            after the first, from those of a random sample of images); patches that are zero, or constant in the first
+            layer, are left out.
         iterations
             Of k-means, at most.
         rng

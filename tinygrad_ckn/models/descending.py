@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_ckn.backend import Generator, backend_of, to_numpy, xp_of
-from tinygrad_ckn.errors import GradientError, LinearAlgebraError
+from tinygrad_ckn.errors import DataError, GradientError, LinearAlgebraError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.classifier import LOSSES, LinearFit
 from tinygrad_ckn.models.descent import Descent
@@ -48,6 +49,20 @@ class _Good:
     def restore(self) -> None:
         for parameter, array in self.arrays:
             parameter.data = array
+
+    @contextmanager
+    def gone_back_to(self, when: str, batch: Any, lr: float) -> Iterator[None]:
+        """Where NaN, infinity or what leads to them is met, restore the parameters and say when and where it was."""
+        try:
+            yield
+        except (DataError, GradientError, LinearAlgebraError) as error:
+            named = isinstance(error, GradientError)
+            first = error if named else f"first in {_broken(self.model, batch) or 'the classifier'}: {error}"
+            self.restore()
+            raise GradientError(
+                f"fit: expected a finite loss and gradient, got NaN or infinity in {when} ({first}); "
+                f"lower lr ({lr:g}); the parameters are those of epoch {self.epoch}"
+            ) from error
 
 
 def descend(
@@ -101,24 +116,22 @@ def descend(
         for step in range(steps):
             chosen = order[step * descent.batch_size : (step + 1) * descent.batch_size]
             batch = images[chosen] if descent.augment is None else descent.augment(images[chosen], rng)
-            try:
+            with good.gone_back_to(f"epoch {epoch}, batch {step + 1}", batch, descent.lr):
                 objective, scores = _step(model, batch, labels[chosen], loss, l2, optimizer)
                 value = measured.put(step, objective, (scores.argmax(axis=1) == labels[chosen]).sum())
-            except (GradientError, LinearAlgebraError) as error:
-                good.restore()
-                raise GradientError(
-                    f"fit: expected a finite loss and gradient, got NaN or infinity in epoch {epoch}, batch {step + 1} "
-                    f"({error}); lower lr ({descent.lr:g}); the parameters are those of epoch {good.epoch}"
-                ) from error
             schedule.step()
             done = (epoch - 1) * steps + step + 1
             told: dict[str, float] = {"epoch": epoch} if value is None else {"epoch": epoch, "loss": value}
             report(Progress("batch", done, descent.epochs * steps, told))
         values = {"loss": measured.loss, "train_accuracy": measured.accuracy, "lr": optimizer.lr}
-        if every and epoch % every == 0 and (epoch < descent.epochs or len(unseen[0])):
-            solve()  # at the end only for the sake of what is measured
+        with good.gone_back_to(f"epoch {epoch}", batch, descent.lr):
+            if every and epoch % every == 0 and (epoch < descent.epochs or len(unseen[0])):
+                solve()  # at the end only for the sake of what is measured
+            if len(unseen[0]):
+                values["validation_accuracy"], values["validation_loss"] = _validate(model, *unseen, loss)
+            elif broken := _broken(model, batch):
+                raise GradientError(f"first in {broken}")
         if len(unseen[0]):
-            values["validation_accuracy"], values["validation_loss"] = _validate(model, *unseen, loss)
             good.look(epoch, values["validation_accuracy"], values["validation_loss"])
         else:
             good.keep(epoch)
@@ -165,6 +178,20 @@ def _stages(model: Network, batch: Any) -> Iterator[tuple[str, Any]]:
         x = layer(x)
         yield f"the map of layers.{i}", x
     yield "the classifier's scores", model.classifier(x.reshape((len(batch), -1)))
+
+
+def _broken(model: Network, batch: Any) -> str:
+    """Return what comes first on the way from a batch to its features that cannot be computed or squared, or ""."""
+    x = batch
+    with no_grad():
+        for i, layer in enumerate(model.layers):
+            try:
+                x = raw(layer(x))
+            except LinearAlgebraError:
+                return f"the factor of layers.{i}"
+            if not bool(xp_of(x).isfinite(xp_of(x).square(x)).all()):
+                return f"the map of layers.{i}"
+    return ""
 
 
 def _validate(model: Network, images: Any, labels: Any, loss: str) -> tuple[float, float]:

@@ -54,8 +54,8 @@ def spherical_kmeans(
         None: centroids move after each pass, to the mean directions of their clusters. A number: they move after each
         batch of so many points, which each pass draws without replacement (mini-batch k-means).
     start
-        "k-means++" (on a random subset of 64 points for each centroid), "random" (distinct points), or an array (k, d) of centroids,
-        whose lengths do not count.
+        "k-means++" (on a random subset of 64 points for each centroid), "random" (distinct points), or an array (k, d)
+        of centroids, whose lengths do not count.
     rng
         Generator or seed.
     report

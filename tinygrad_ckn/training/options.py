@@ -81,7 +81,8 @@ def resolve(
         "cpu" or "cuda".
     **descent
         When supervised, the fields of `models.Descent`; `augment` by name: "crop-flip" (each image shifted by up to 4
-        pixels, and mirrored with probability 1/2) or None: the images as they are. Those that are None have their defaults.
+        pixels, and mirrored with probability 1/2) or None: the images as they are. Those that are None have their
+        defaults.
 
     Raises
     ------

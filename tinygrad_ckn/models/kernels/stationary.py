@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from tinygrad_ckn.models.kernels.base import Kernel
 from tinygrad_ckn.ops import kappa as kappas
 from tinygrad_ckn.ops._windows import is_finite
 from tinygrad_ckn.ops.kappa import Kappa
+
+_LARGEST = math.log(sys.float_info.max)
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,9 @@ class Exponential(Kernel):
 
     def _alpha(self, log_alpha: float | None) -> float:
         """Return alpha as a Python number, which leaves the dtype of cosines as it is."""
-        return 1 / self.sigma**2 if log_alpha is None else math.exp(log_alpha)
+        if log_alpha is None:
+            return 1 / self.sigma**2
+        return math.exp(log_alpha) if log_alpha < _LARGEST else math.inf
 
 
 @dataclass(frozen=True)
