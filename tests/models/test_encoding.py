@@ -130,6 +130,17 @@ def test_a_file_is_not_made_for_images_that_are_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_was_there_is_untouched_if_something_fails_on_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "features.npy"
+    expected = small().encode(images(2), path).copy()
+    x = images(9)
+    x[7, 0, 0, 0] = np.nan
+    with pytest.raises(DataError, match="NaN or infinity in image 7"):
+        small().encode(x, path, batch_size=2)
+    assert list(tmp_path.iterdir()) == [path]
+    np.testing.assert_array_equal(np.load(path), expected)
+
+
 def test_features_beyond_the_memory_go_to_a_file_and_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     x, labels = images(60), np.arange(60) % 3
     made: list[object] = []

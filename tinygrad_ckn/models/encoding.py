@@ -102,18 +102,21 @@ def _fill(y: Any, compute: Callable[[slice], Any], cuts: Iterable[slice]) -> Non
 
 
 def _into_file(compute: Callable[[slice], Any], shape: Shape, dtype: str, path: Path, cuts: Iterable[slice]) -> Any:
-    """Write an .npy file, of which nothing is left if something fails on the way."""
+    """Write an .npy file; if something fails on the way, a file that was there before is untouched."""
     if not shape[0]:
         raise ShapeError(f"encode: expected at least one image to write to {path}, got none")
-    y = CPU.xp.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        y = CPU.xp.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
         _fill(y, compute, cuts)
         y.flush()
+        del y  # Windows does not rename a file that is open
+        temporary.replace(path)
     except BaseException:
-        del y
-        path.unlink()
+        y = None
+        temporary.unlink(missing_ok=True)
         raise
-    return y
+    return CPU.xp.lib.format.open_memmap(path, mode="r+")
 
 
 def room_for(shape: Shape, dtype: str, memory: int, images: Any) -> Any:
