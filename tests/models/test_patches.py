@@ -14,6 +14,7 @@ from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models import patches as patches_module
 from tinygrad_ckn.models.layer import CKNLayer
 from tinygrad_ckn.models.patches import blocks, sample_patches
+from tinygrad_ckn.models.preprocessing import preprocessing
 
 
 def all_patches(images: np.ndarray, kernel: tuple[int, int]) -> np.ndarray:
@@ -93,6 +94,28 @@ def test_zero_patches_are_left_out_and_the_others_stay_uniform() -> None:
     counts = [int((found == v).sum()) for v in values]
     assert sum(counts) == len(found)
     assert chisquare(counts).pvalue > 0.01
+
+
+@pytest.mark.parametrize("name", ["local_whitening", "patch_zca"])
+@pytest.mark.parametrize("background", [0.0, 0.3, 1.0])
+def test_what_preprocessing_makes_of_constant_patches_is_left_out(name: str, background: float) -> None:
+    images = np.full((40, 1, 16, 16), background, "float32")
+    images[:, :, 5:11, 5:11] = np.random.default_rng(0).uniform(0, 1, (40, 1, 6, 6))
+    images[3] = background
+    prepared = preprocessing(name)
+    prepared.fit(images)
+    layer = CKNLayer(1, 4, 3, padding="valid")
+    maps = np.asarray(prepared(images))
+    found = draw(maps, layer, 3_000)
+    assert len(found) > 1_000
+    assert np.ptp(found, axis=1).min() > 1e-5 * abs(maps).max()
+
+
+def test_nan_is_refused() -> None:
+    images = numbered(4, 1, 5, 5)
+    images[2, 0, 1, 1] = np.nan
+    with pytest.raises(DataError, match=r"^sample_patches: argument images expected finite numbers, got NaN"):
+        draw(images, CKNLayer(1, 2, 3), 100)
 
 
 def test_of_more_than_fit_those_kept_are_uniform_over_images_and_positions() -> None:

@@ -106,16 +106,16 @@ def _into_file(compute: Callable[[slice], Any], shape: Shape, dtype: str, path: 
     if not shape[0]:
         raise ShapeError(f"encode: expected at least one image to write to {path}, got none")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    y = CPU.xp.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
     try:
-        y = CPU.xp.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
         _fill(y, compute, cuts)
         y.flush()
-        del y  # Windows does not rename a file that is open
-        temporary.replace(path)
     except BaseException:
-        y = None
-        temporary.unlink(missing_ok=True)
+        del y
+        temporary.unlink()
         raise
+    del y  # some systems do not rename a file that is open
+    temporary.replace(path)
     return CPU.xp.lib.format.open_memmap(path, mode="r+")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from tinygrad_ckn.models.layer import CKNLayer
 
 _SPARE = 1.5  # draws for each patch wanted: some are left out
 _DRAWS_AN_IMAGE = 8  # that an image is encoded for, at least
+_ROUNDING = 64  # times eps and the largest value: what is smaller may be rounding of 0
 _BLOCK = 2**22  # elements of patches taken at a time
 
 
@@ -33,9 +35,9 @@ def sample_patches(
     """Return up to `n_patches` patches of a layer's input, as rows (n, C*kh*kw).
 
     Zero patches are left out; so are constant patches of images (no `encode`), each channel of which has one value at
-    all positions, unless the kernel is 1x1. Of 1.5 times as many draws, what remains is a uniform sample of the others.
-    With `encode`, which takes longer than all the rest, they are drawn from a uniform sample of the images: as many as
-    leave 8 draws for each.
+    all positions, unless the kernel is 1x1; both up to 64 eps of the largest value, as rounding, of whitening say,
+    makes of them. Of 1.5 times as many draws, what remains is a uniform sample of the others. With `encode`, which takes
+    longer than all the rest, they are drawn from a uniform sample of the images: as many as leave 8 draws for each.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ def sample_patches(
     ShapeError
         If `out` has another shape or dtype, or the layer's input is not of its channels.
     DataError
-        If there are no images.
+        If there are no images, or NaN or infinity in one that is drawn.
 
     Examples
     --------
@@ -100,14 +102,19 @@ def sample_patches(
     for block in blocks(len(drawn), places * shape[1]):
         chosen = drawn[block]
         maps = images[xp.asarray(chosen)] if encode is None else encode(images[xp.asarray(chosen)])
+        flat = _ROUNDING * xp.finfo(maps.dtype).eps * float(xp.abs(maps).max())
+        if not math.isfinite(flat):
+            raise DataError(
+                "sample_patches: argument images expected finite numbers, got NaN or infinity; leave them out"
+            )
         windows = layer.windows.view(xp, layer.windows.pad(xp, maps))  # (n, C, Ho, Wo, kh, kw)
         first, last = numbers.searchsorted([chosen[0], chosen[-1] + 1])
         for part in blocks(last - first, shape[1], _BLOCK):
             mine = slice(first + part.start, first + part.stop)
             row, y, x = chosen.searchsorted(numbers[mine]), where[mine] // width, where[mine] % width
             patches = windows[xp.asarray(row), :, xp.asarray(y), xp.asarray(x)]  # (n, C, kh, kw)
-            dull = patches[:, :, :1, :1] if constant_too else 0
-            patches = patches[xp.any(patches != dull, axis=(1, 2, 3))]
+            contrast = patches - patches[:, :, :1, :1] if constant_too else patches
+            patches = patches[xp.any(xp.abs(contrast) > flat, axis=(1, 2, 3))]
             taken, rows = _reservoir(found, len(patches), n_patches, rng)
             kept[xp.asarray(rows)] = patches[xp.asarray(taken)].reshape(len(rows), shape[1])
             found += len(patches)
