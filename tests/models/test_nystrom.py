@@ -39,6 +39,7 @@ def test_error_is_what_the_projection_leaves_of_the_trace(seed: int, eps: float)
     patches[3] = 0
     layer = CKNLayer(2, 5, 2, kernel="exponential", eps=eps, rng=seed, dtype="float64")
     assert nystrom_error(layer, patches) == pytest.approx(error_by_the_kernel(layer, patches), abs=1e-9)
+    assert layer.nystrom_error(patches) == nystrom_error(layer, patches)
 
 
 def test_error_in_blocks_is_the_error_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,11 +190,6 @@ def test_constant_patches_are_kept_where_every_patch_is_constant_and_in_maps() -
     assert draw(images, layer, 10, encode=lambda x: x).shape == (10, 27)
 
 
-def test_nan_is_not_taken_for_constant() -> None:
-    found = draw(np.full((2, 1, 4, 4), np.nan), CKNLayer(1, 2, 3, padding="valid"), 10)
-    assert len(found) == 10
-
-
 @pytest.mark.parametrize("n", [7, 400])
 def test_patches_fill_an_array_or_a_file(tmp_path: Path, n: int) -> None:
     images = np.random.default_rng(0).normal(size=(4, 2, 6, 6)).astype("float32")

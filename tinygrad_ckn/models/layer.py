@@ -22,7 +22,7 @@ from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.inputs import check_floating
 from tinygrad_ckn.models.kernels import Exponential, Kernel
 from tinygrad_ckn.models.kernels import kernel as kernel_of
-from tinygrad_ckn.models.nystrom import Kept, factors
+from tinygrad_ckn.models.nystrom import Kept, factors, nystrom_error
 from tinygrad_ckn.models.pooling import Pooling
 from tinygrad_ckn.modes import modes
 from tinygrad_ckn.nn import Module, Parameter, Sphere, init
@@ -242,6 +242,10 @@ class CKNLayer(Module):
         if array.shape not in (shape, (shape[0], self.weight.size // shape[0])):
             raise ShapeError(f"CKNLayer.set_filters: expected filters of shape {shape} or as rows, got {array.shape}")
         self.weight.data = Sphere().retract(array).reshape(shape).astype(self.weight.dtype)
+
+    def nystrom_error(self, patches: Any) -> float:
+        """Return the share of the kernel that the filters miss on patches (n, C*kh*kw): `models.nystrom_error`."""
+        return nystrom_error(self, patches)
 
     @property
     def fixed(self) -> bool:

@@ -36,8 +36,8 @@ def sample_patches(
 
     Zero patches are left out; so are constant patches of images (no `encode`), each channel of which has one value at
     all positions, unless the kernel is 1x1; both up to 64 eps of the largest value, as rounding, of whitening say,
-    makes of them. Of 1.5 times as many draws, what remains is a uniform sample of the others. With `encode`, which takes
-    longer than all the rest, they are drawn from a uniform sample of the images: as many as leave 8 draws for each.
+    makes of them. Of 1.5 times as many draws, what remains is a uniform sample of the others. With `encode`, which
+    takes longer than all the rest, they are drawn from a uniform sample of the images: as many as leave 8 draws for each.
 
     Parameters
     ----------
