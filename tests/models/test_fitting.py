@@ -1,6 +1,7 @@
 """Filters by k-means, classifiers on their features, and both with a descent between."""
 
 import math
+import tempfile
 
 import numpy as np
 import pytest
@@ -78,7 +79,8 @@ def test_filters_found_by_kmeans_are_nearer_to_the_patches_than_random_ones() ->
 def test_progress_of_unsupervised_fitting_tells_each_layer() -> None:
     events: list[Progress] = []
     small().fit_unsupervised(images, n_patches=500, report=events.append)
-    assert [(e.phase, e.done, e.total) for e in events] == [("filters", 1, 2), ("filters", 2, 2)]
+    layers = [(e.phase, e.done, e.total) for e in events if e.phase != "k-means"]
+    assert layers == [("filters", 1, 2), ("filters", 2, 2)]
     assert all(0.5 < e.values["mean_cosine"] <= 1 for e in events)
 
 
@@ -163,7 +165,30 @@ def test_filters_of_a_group_are_centroids_of_its_own_channels(centred: bool) -> 
         found = spherical_kmeans(patches[:, 9 * group : 9 * group + 9].copy(), 3, iterations=3, rng=rng)
         np.testing.assert_allclose(weight, found.centroids, atol=1e-10)
         cosines.append(found.objective[-1])
-    assert events[0].values["mean_cosine"] == pytest.approx(np.mean(cosines))
+    assert events[-1].values["mean_cosine"] == pytest.approx(np.mean(cosines))
+
+
+def test_filters_are_learned_by_the_kmeans_asked_for() -> None:
+    options = {"iterations": 3, "batch_size": 50, "start": "random"}
+    layer = CKNLayer(1, 8, 3, dtype="float64")
+    CKN(1, 8, 10, [layer]).fit_unsupervised(images, n_patches=500, **options, rng=4)
+    rng = np.random.default_rng(4)
+    found = spherical_kmeans(sample_patches(images.astype("float64"), layer, 500, rng=rng), 8, **options, rng=rng)
+    np.testing.assert_allclose(layer.weight.numpy().reshape(8, -1), found.centroids, atol=1e-14)
+
+
+def test_patches_beyond_the_memory_go_to_files_and_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    temporary = tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: made.append(temporary()) or made[-1])
+    inside, outside = small(), small()
+    size = 500 * 9 * 4
+    inside.fit_unsupervised(images, n_patches=500, rng=0, memory=500 * 9 * 8 * 4)
+    assert made == []
+    outside.fit_unsupervised(images, n_patches=500, rng=0, memory=size - 1)
+    assert len(made) == 2
+    for a, b in zip(filters(outside), filters(inside), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_without_a_descent_fitting_is_filters_and_then_the_classifier() -> None:
@@ -175,7 +200,7 @@ def test_without_a_descent_fitting_is_filters_and_then_the_classifier() -> None:
     twin.fit_unsupervised(images, **options, rng=rng).fit_classifier(images, labels, loss="squared_hinge", rng=rng)
     for name, array in twin.state_dict().items():
         np.testing.assert_array_equal(model.state_dict()[name], array)
-    assert {e.phase for e in events} == {"filters", "l2", "classifier"}
+    assert {e.phase for e in events} == {"k-means", "filters", "l2", "classifier"}
 
 
 def test_progress_of_fitting_is_complete_and_ordered() -> None:
@@ -184,7 +209,12 @@ def test_progress_of_fitting_is_complete_and_ordered() -> None:
     descent = Descent(epochs=2, batch_size=60)  # 135 of 150 images
     found = model.fit(images, labels, descent=descent, n_patches=500, report=events.append)
     assert found is model
-    assert [(e.phase, e.done, e.total) for e in events] == [
+    means = [e for e in events if e.phase == "k-means"]
+    assert [(e.values["layer"], e.done) for e in means] == [
+        (i, j) for i in (1, 2) for j in range(1, means[-1].done + 1)
+    ]
+    assert {e.total for e in means} == {10}
+    assert [(e.phase, e.done, e.total) for e in events if e.phase != "k-means"] == [
         ("filters", 1, 2),
         ("filters", 2, 2),
         ("classifier", 0, 1),
@@ -272,7 +302,7 @@ def test_no_epochs_leave_the_filters_of_kmeans() -> None:
     model = small().fit(images, labels, descent=descent, n_patches=500, rng=2, report=events.append)
     start = small().fit_unsupervised(images, n_patches=500, rng=2)
     assert all(np.array_equal(a, b) for a, b in zip(filters(model), filters(start), strict=True))
-    assert {e.phase for e in events} == {"filters", "l2", "classifier"}
+    assert {e.phase for e in events} == {"k-means", "filters", "l2", "classifier"}
 
 
 def test_the_seed_fixes_every_bit() -> None:

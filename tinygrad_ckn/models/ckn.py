@@ -9,6 +9,7 @@ from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.models import fitting
 from tinygrad_ckn.models.descent import Descent
+from tinygrad_ckn.models.encoding import MEMORY
 from tinygrad_ckn.models.layer import CKNLayer
 from tinygrad_ckn.models.learner import Learner
 from tinygrad_ckn.models.nystrom import factors
@@ -68,6 +69,9 @@ class CKN(Learner):
         *,
         n_patches: int = 100_000,
         iterations: int = 10,
+        batch_size: int | None = None,
+        start: str = "k-means++",
+        memory: int = MEMORY,
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = quiet,
     ) -> Self:
@@ -84,6 +88,10 @@ class CKN(Learner):
             layer, are left out.
         iterations
             Of k-means, at most.
+        batch_size, start
+            Of k-means, as for `models.spherical_kmeans`.
+        memory
+            Patches of more bytes, 8 GiB by default, go to a temporary file while they are clustered.
         rng
             Generator or seed.
         report
@@ -95,7 +103,17 @@ class CKN(Learner):
             If there are no images, or too few distinct patches for the filters.
         """
         random, prepared = generator(rng), self.fit_preprocessing(images)
-        fitting.fit_filters(self, prepared, n_patches=n_patches, iterations=iterations, rng=random, report=report)
+        fitting.fit_filters(
+            self,
+            prepared,
+            n_patches=n_patches,
+            iterations=iterations,
+            batch_size=batch_size,
+            start=start,
+            memory=memory,
+            rng=random,
+            report=report,
+        )
         return self
 
     def fit(

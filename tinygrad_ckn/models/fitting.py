@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from tinygrad_ckn.models.descending import descend
 from tinygrad_ckn.models.descent import Descent, hold_out
 from tinygrad_ckn.models.encoding import MEMORY, in_blocks, room_for
 from tinygrad_ckn.models.kmeans import spherical_kmeans
-from tinygrad_ckn.models.patches import sample_patches
+from tinygrad_ckn.models.patches import check_count, sample_patches
 from tinygrad_ckn.models.progress import Progress, quiet
 from tinygrad_ckn.models.selection import HeldOut
 from tinygrad_ckn.modes import no_grad
@@ -32,17 +33,27 @@ def fit_filters(
     *,
     n_patches: int,
     iterations: int,
+    memory: int = MEMORY,
     rng: Generator,
     report: Callable[[Progress], None] = quiet,
+    **options: Any,
 ) -> None:
-    """Set the filters of each layer to centroids of patches of its input; the model is in eval mode afterwards."""
+    """Set the filters of each layer to centroids of patches of its input; the model is in eval mode afterwards.
+
+    Patches beyond `memory` bytes go to a file; the options are more of `spherical_kmeans`.
+    """
     model.eval()  # the factors of the layers below are computed once
     for i, layer in enumerate(model.layers):
-        cosine = cluster(layer, patches_of(model, i, images, n_patches, rng), iterations, rng)
+
+        def told(iteration: int, cosine: float, number: int = i + 1) -> None:
+            report(Progress("k-means", iteration, iterations, {"layer": number, "mean_cosine": cosine}))
+
+        patches = patches_of(model, i, images, n_patches, rng, memory)
+        cosine = cluster(layer, patches, iterations, rng, report=told, **options)
         report(Progress("filters", i + 1, len(model.layers), {"mean_cosine": cosine}))
 
 
-def patches_of(model: CKN, i: int, images: Any, n_patches: int, rng: Generator) -> Any:
+def patches_of(model: CKN, i: int, images: Any, n_patches: int, rng: Generator, memory: int = MEMORY) -> Any:
     """Return up to n_patches patches (n, C*kh*kw) of what the layers before layer i make of images, as they are."""
 
     def encode(x: Any) -> Any:
@@ -51,17 +62,21 @@ def patches_of(model: CKN, i: int, images: Any, n_patches: int, rng: Generator) 
                 x = raw(layer(x))
         return x
 
-    return sample_patches(images, model.layers[i], n_patches, rng=rng, encode=encode if i else None)
+    layer = model.layers[i]
+    check_count(n_patches)
+    out = room_for((n_patches, layer.in_channels * math.prod(layer.kernel_size)), model.dtype, memory, images)
+    return sample_patches(images, layer, n_patches, rng=rng, encode=encode if i else None, out=out)
 
 
-def cluster(layer: CKNLayer, patches: Any, iterations: int, rng: Generator) -> float:
+def cluster(layer: CKNLayer, patches: Any, iterations: int, rng: Generator, **options: Any) -> float:
     """Set a layer's centre to the mean patch, its filters to centroids, a group by itself; return the mean cosine."""
     xp = xp_of(patches)
     if layer.centre is not None:
         layer.centre.data = patches.mean(axis=0).reshape(layer.centre.shape)
         patches -= layer.centre.data.reshape(-1)
+    count = layer.n_filters // layer.groups
     found = [
-        spherical_kmeans(xp.ascontiguousarray(x), layer.n_filters // layer.groups, iterations=iterations, rng=rng)
+        spherical_kmeans(xp.ascontiguousarray(x), count, iterations=iterations, rng=rng, **options)
         for x in xp.split(patches, layer.groups, axis=1)
     ]
     layer.set_filters(xp.concatenate([of_group.centroids for of_group in found]))

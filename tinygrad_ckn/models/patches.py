@@ -23,6 +23,12 @@ def blocks(n: int, elements: int, limit: int = 2**24) -> Iterator[slice]:
     return (slice(i, min(i + step, n)) for i in range(0, n, step))
 
 
+def check_count(n_patches: Any) -> None:
+    """Raise a ConfigError if this is no number of patches."""
+    if not is_whole(n_patches, 1):
+        raise ConfigError(f"sample_patches: argument n_patches expected a whole number >= 1, got {n_patches!r}")
+
+
 def sample_patches(
     images: Any,
     layer: CKNLayer,
@@ -37,7 +43,7 @@ def sample_patches(
     Zero patches are left out; so are constant patches of images (no `encode`), each channel of which has one value at
     all positions, unless the kernel is 1x1; both up to 64 eps of the largest value, as rounding, of whitening say,
     makes of them. Of 1.5 times as many draws, what remains is a uniform sample of the others. With `encode`, which
-    takes longer than all the rest, they are drawn from a uniform sample of the images: as many as leave 8 draws for each.
+    takes longer than all the rest, they are drawn from a uniform sample of the images: as many as leave 8 draws each.
 
     Parameters
     ----------
@@ -70,8 +76,7 @@ def sample_patches(
     >>> np.unique(sample_patches(images, layer, 90, rng=np.random.default_rng(0)), axis=0)
     array([[0., 1.]])
     """
-    if not is_whole(n_patches, 1):
-        raise ConfigError(f"sample_patches: argument n_patches expected a whole number >= 1, got {n_patches!r}")
+    check_count(n_patches)
     if not len(images):
         raise DataError("sample_patches: argument images expected at least one image, got none")
     xp, rng = xp_of(images), generator(rng)

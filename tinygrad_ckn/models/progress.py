@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands: `done` of `total` steps of a phase ("filters", "l2", "classifier", "batch", "epoch").
+    """Where a training stands: `done` of `total` steps of a phase.
+
+    Phases are "k-means" (iterations, for a layer), "filters" (layers), "l2" (values tried), "classifier", "batch" and
+    "epoch".
 
     On a GPU not every "batch" has a "loss" among its values: it is told where it is read, every 100 steps.
 

@@ -181,7 +181,7 @@ def _fit(model: CKN | CNN, dataset: Dataset, options: Options, random: Any, repo
 
 
 class _Recorder:
-    """Hands on what a model reports, with times and rates; keeps it in metrics.jsonl, but for batches and single l2."""
+    """Hands on what a model reports, with times and rates; keeps it in metrics.jsonl, but for single steps."""
 
     def __init__(
         self, run: Run, model: CKN | CNN, report: Callable[[Progress], None], n_images: int, options: Options
@@ -197,7 +197,7 @@ class _Recorder:
         if progress.phase == "batch":
             self._of_epoch += self.measure("epoch")
             self.report(self._with(progress, {"images_per_second": self._rate(progress)}))
-        elif progress.phase == "l2" or progress.done == 0:  # the classifier's line has all the l2 that were tried
+        elif progress.phase in ("k-means", "l2") or progress.done == 0:  # what they led to has a line
             self.report(progress)
         else:
             seconds = self.measure(progress.phase)
