@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
@@ -16,6 +18,7 @@ from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.models import CKN, CKNLayer, Descent, fit_linear
 from tinygrad_ckn.models.kernels import ArcCosine1, Exponential, Polynomial
+from tinygrad_ckn.models.preprocessing import PatchZCA
 from tinygrad_ckn.sklearn import CKNClassifier, CKNRegressor, CKNTransformer
 
 _TRAIN = load_digits().train
@@ -87,6 +90,22 @@ def test_filters_are_those_that_the_network_learns_by_itself():
     model.fit_unsupervised(IMAGES.reshape(-1, 1, 8, 8), n_patches=2000, iterations=3, rng=seed)
     for layer, learned in zip(layers, ckn.model_.layers, strict=True):
         np.testing.assert_array_equal(layer.weight.data, learned.weight.data)
+
+
+@pytest.mark.parametrize("mirrored", [None, "features"])
+def test_images_are_preprocessed_and_mirrored_as_the_network_does(mirrored: str | None):
+    zca = PatchZCA(3)
+    ckn = clone(CKNTransformer(**SMALL, preprocessing=[zca, "gradient_map"], mirrored=mirrored, random_state=7))
+    found = ckn.fit(IMAGES).transform(IMAGES)
+    with pytest.raises(ConfigError, match="fit"):
+        ckn.preprocessing[0](IMAGES.reshape(-1, 1, 8, 8))  # what was passed stays as it was
+    seed = np.random.RandomState(7).randint(2**31 - 1)
+    channels = ckn.model_.prepared_shape[0]
+    assert channels > 1
+    layers = [CKNLayer(channels, 6, 3, subsampling=2), CKNLayer(6, 10, 3, subsampling=2)]
+    model = CKN(1, 8, 2, layers, preprocessing=[PatchZCA(3), "gradient_map"], mirrored=mirrored)
+    model.fit_unsupervised(IMAGES.reshape(-1, 1, 8, 8), n_patches=2000, rng=seed)
+    np.testing.assert_array_equal(found, model.encode(IMAGES.reshape(-1, 1, 8, 8)))
 
 
 def test_a_preset_overrides_what_else_is_said_of_layers():
@@ -173,6 +192,14 @@ def test_columns_out_have_names():
     assert (names[0], names[-1]) == ("ckntransformer0", "ckntransformer39")
 
 
+def test_features_come_as_a_frame_where_that_is_asked_for():
+    ckn = CKNTransformer(**SMALL).set_output(transform="pandas")
+    frame = ckn.fit_transform(pandas.DataFrame(IMAGES, index=range(7, 207)))
+    assert list(frame.columns) == list(ckn.get_feature_names_out())
+    assert list(frame.index) == list(range(7, 207))
+    np.testing.assert_array_equal(frame, CKNTransformer(**SMALL).fit_transform(IMAGES))
+
+
 @estimators
 @pytest.mark.parametrize(
     ("options", "sentence"),
@@ -184,6 +211,8 @@ def test_columns_out_have_names():
         ({"n_filters": (4, 4), "eps": [1e-3]}, "argument eps expected one value, or a list of 2, .* got a list of 1"),
         ({"preset": "ckn6"}, "expected one of .*, got 'ckn6'"),
         ({"preset": "cnn5"}, "argument preset expected one of a CKN, got 'cnn5'"),
+        ({"preprocessing": "zca"}, "expected a Preprocessor, .* local_whitening, .* got 'zca'"),
+        ({"mirrored": "both"}, "argument mirrored expected 'features', 'scores' or None, got 'both'"),
         ({"sigma": 0}, "argument sigma expected a number > 0, got 0"),
     ],
     ids=str,

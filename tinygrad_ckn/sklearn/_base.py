@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -17,6 +18,7 @@ from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import ConfigError, ShapeError, TooFewPointsError
 from tinygrad_ckn.models import CKN, CKNLayer, Progress
 from tinygrad_ckn.models.kernels import Exponential, Kernel
+from tinygrad_ckn.models.preprocessing import preprocessing as preprocessing_of
 from tinygrad_ckn.models.presets import preset
 from tinygrad_ckn.ops._windows import pair
 
@@ -41,6 +43,8 @@ class CKNEstimator(BaseEstimator):
         self,
         *,
         image_shape: Sequence[int] | None = None,
+        preprocessing: Any = None,
+        mirrored: str | None = None,
         preset: str | None = None,
         n_filters: int | Sequence[int] = (32, 64),
         kernel_size: Any = 3,
@@ -55,6 +59,8 @@ class CKNEstimator(BaseEstimator):
         dtype: str | None = None,
     ) -> None:
         self.image_shape = image_shape
+        self.preprocessing = preprocessing
+        self.mirrored = mirrored
         self.preset = preset
         self.n_filters = n_filters
         self.kernel_size = kernel_size
@@ -153,12 +159,14 @@ class CKNEstimator(BaseEstimator):
 
     def _model(self, images: Any, n_classes: int, options: list[dict[str, Any]]) -> CKN:
         """Return an untrained CKN for images, of which each layer's kernels are cut to the map that they see."""
-        channels, size = images.shape[1], images.shape[2:]
-        layers = []
+        preprocessing = preprocessing_of(deepcopy(self.preprocessing))  # fitting changes it
+        shape = images.shape[1:]
+        channels, height, width = shape if preprocessing is None else preprocessing.output_shape(shape)
+        size, layers = (height, width), []
         for layer in options:
             kernel = pair(self._name, "kernel_size", layer["kernel_size"], 1)
             cut = min(kernel[0], size[0]), min(kernel[1], size[1])
             own = {"in_channels": channels, "kernel_size": cut, "dtype": str(images.dtype)}
             layers.append(CKNLayer(**layer | own))
             channels, size = layers[-1].n_filters, layers[-1].output_size(size)
-        return CKN(images.shape[1], images.shape[2:], n_classes, layers)
+        return CKN(shape[0], shape[1:], n_classes, layers, preprocessing=preprocessing, mirrored=self.mirrored)

@@ -34,8 +34,8 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
         Whether filters learn from the labels too, by `models.Descent`.
     epochs, lr, batch_size, validation
         Options of that descent.
-    image_shape, preset, n_filters, kernel_size, subsampling, kernel, sigma, padding, eps, n_patches, iterations, \
-random_state, dtype
+    image_shape, preprocessing, mirrored, preset, n_filters, kernel_size, subsampling, kernel, sigma, padding, eps, \
+n_patches, iterations, random_state, dtype
         As for `CKNTransformer`.
 
     Attributes
@@ -66,6 +66,8 @@ random_state, dtype
         batch_size: int = 128,
         validation: float = 0.1,
         image_shape: Any = None,
+        preprocessing: Any = None,
+        mirrored: str | None = None,
         preset: str | None = None,
         n_filters: Any = (32, 64),
         kernel_size: Any = 3,
@@ -81,6 +83,8 @@ random_state, dtype
     ) -> None:
         super().__init__(
             image_shape=image_shape,
+            preprocessing=preprocessing,
+            mirrored=mirrored,
             preset=preset,
             n_filters=n_filters,
             kernel_size=kernel_size,

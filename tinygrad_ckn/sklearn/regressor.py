@@ -17,8 +17,8 @@ class CKNRegressor(RegressorMixin, CKNEstimator):
     ----------
     l2
         As for `models.ridge.fit_ridge`; None: the best one with examples left out, one at a time.
-    image_shape, preset, n_filters, kernel_size, subsampling, kernel, sigma, padding, eps, n_patches, iterations, \
-random_state, dtype
+    image_shape, preprocessing, mirrored, preset, n_filters, kernel_size, subsampling, kernel, sigma, padding, eps, \
+n_patches, iterations, random_state, dtype
         As for `CKNTransformer`; but by default there is one layer, and no pooling, which forgets where things are: a
         number may depend on it more than a class does.
 
@@ -42,6 +42,8 @@ random_state, dtype
         *,
         l2: float | None = None,
         image_shape: Any = None,
+        preprocessing: Any = None,
+        mirrored: str | None = None,
         preset: str | None = None,
         n_filters: Any = 32,
         kernel_size: Any = 3,
@@ -57,6 +59,8 @@ random_state, dtype
     ) -> None:
         super().__init__(
             image_shape=image_shape,
+            preprocessing=preprocessing,
+            mirrored=mirrored,
             preset=preset,
             n_filters=n_filters,
             kernel_size=kernel_size,

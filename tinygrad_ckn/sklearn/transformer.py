@@ -19,6 +19,9 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
     ----------
     image_shape
         (C, H, W) or (H, W), of which the product is the number of columns; None: signals, (1, 1, columns).
+    preprocessing, mirrored
+        As for `models.CKN`: what images go through first, fitted on X ("local_whitening" for photographs), and what is
+        the mean over an image and its mirror image.
     preset
         A CKN of `models.PRESETS`, in place of n_filters, kernel_size, subsampling, kernel, sigma, padding and eps.
     n_filters
