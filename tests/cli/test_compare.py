@@ -133,7 +133,10 @@ ALL_OPTIONS = {
     "--lr": (0.25, "lr"),
     "--warmup": (1.5, "warmup"),
     "--schedule": ("step", "schedule"),
+    "--scheme": ("joint", "scheme"),
+    "--resolve-every": (2, "resolve_every"),
     "--validation": (0.2, "validation"),
+    "--patience": (4, "patience"),
     "--augment": ("crop-flip", "augment"),
     "--seed": (5, "seed"),
 }

@@ -61,11 +61,29 @@ Schedule: TypeAlias = Annotated[
         help=f"Of the rate from there on; default {Descent.schedule}.",
     ),
 ]
+Scheme: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=DESCENT,
+        metavar="joint|alternating",
+        help="alternating: the classifier is solved before each epoch of the filters.",
+    ),
+]
+ResolveEvery: TypeAlias = Annotated[
+    int | None,
+    typer.Option(rich_help_panel=DESCENT, help="Epochs after which the classifier is solved anew; by default never."),
+]
 Validation: TypeAlias = Annotated[
     float | None,
     typer.Option(
         rich_help_panel=DESCENT,
         help=f"Share of the training images held out to keep the best epoch; default {Descent.validation:g}.",
+    ),
+]
+Patience: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        rich_help_panel=DESCENT, help="Epochs without a better one after which it ends; by default it goes on."
     ),
 ]
 Augment: TypeAlias = Annotated[

@@ -22,7 +22,6 @@ from tinygrad_ckn.cli._common import (
 )
 from tinygrad_ckn.cli._display import Display
 from tinygrad_ckn.cli._options import (
-    DESCENT,
     Augment,
     BatchSize,
     Data,
@@ -33,8 +32,11 @@ from tinygrad_ckn.cli._options import (
     Mirror,
     Optimizer,
     Patches,
+    Patience,
     Preprocess,
+    ResolveEvery,
     Schedule,
+    Scheme,
     Seed,
     Validation,
     Warmup,
@@ -75,27 +77,10 @@ def train(
     lr: Lr = None,
     warmup: Warmup = None,
     schedule: Schedule = None,
-    scheme: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=DESCENT,
-            metavar="joint|alternating",
-            help="alternating: the classifier is solved before each epoch of the filters.",
-        ),
-    ] = None,
-    resolve_every: Annotated[
-        int | None,
-        typer.Option(
-            rich_help_panel=DESCENT, help="Epochs after which the classifier is solved anew; by default never."
-        ),
-    ] = None,
+    scheme: Scheme = None,
+    resolve_every: ResolveEvery = None,
     validation: Validation = None,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            rich_help_panel=DESCENT, help="Epochs without a better one after which it ends; by default it goes on."
-        ),
-    ] = None,
+    patience: Patience = None,
     augment: Augment = None,
     seed: Seed = 0,
     device: Device = "cpu",
