@@ -288,8 +288,9 @@ def test_the_l2_that_is_said_is_that_of_the_classifier_at_the_end():
 
 
 def test_one_class_is_not_enough():
-    with pytest.raises(DataError, match="CKNClassifier: argument y expected labels of at least 2 classes, got 1 class"):
-        CKNClassifier(**SMALL).fit(IMAGES, np.zeros(200))
+    message = r"CKNClassifier: argument y expected labels of 2 classes or more, got 1 class, 5; add rows of others$"
+    with pytest.raises(DataError, match=message):
+        CKNClassifier(**SMALL).fit(IMAGES, np.full(200, 5))
 
 
 @pytest.mark.parametrize("columns", [None, 1, 2])

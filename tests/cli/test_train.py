@@ -182,7 +182,7 @@ def test_where_memory_is_not_known(invoke: Invoke, archive: Path, tmp_path: Path
         (["--mode", "semi", "--data", "nothing.npz"], "train: argument mode expected"),  # before the data are read
         (["--patches", "0"], "train: --patches expected a whole number >= 1, got 0"),
         (["--mode", "supervised", "--batch-size", "0"], "Descent: --batch-size expected a whole number >= 1, got 0"),
-        (["--patches", "10", "--out", "r"], "spherical_kmeans: expected at least 32 distinct nonzero points"),
+        (["--patches", "10", "--out", "r"], "layers[0], n_filters=32: spherical_kmeans: expected at least 32 distinct"),
         (["--data", "nothing.npz", "--data-dir", "x"], "--data-dir: expected with 'fashion-mnist'"),
         (["--device", "tpu"], "device: expected 'cpu' or 'cuda', got 'tpu'"),
         (

@@ -180,7 +180,7 @@ def test_layers_too_large_for_the_maps_before_them_are_refused() -> None:
 @pytest.mark.parametrize("shape", [(2, 7, 6), (1, 3, 7, 6), (1, 2, 6, 7), (1, 2, 7, 7), (1, 1, 2, 7, 6)])
 @pytest.mark.parametrize("method", ["__call__", "features", "encode", "predict", "fit_unsupervised"])
 def test_images_of_another_size_are_refused(shape, method: str) -> None:
-    expected = r"^CKN: expected images of shape \(N, 2, 7, 6\), got "
+    expected = r"^CKN: argument images expected shape \(N, 2, 7, 6\), got "
     with pytest.raises(ShapeError, match=expected + str(shape).replace("(", r"\(").replace(")", r"\)")):
         getattr(small(), method)(np.ones(shape))
 
@@ -200,13 +200,25 @@ def test_images_of_integers_are_refused(dtype: str, method: str) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (np.array([0, 1, 2, 3]), r"expected labels 0 \.\. 2, got 0 \.\. 3"),
-        (np.array([-1, 1, 2, 0]), r"expected labels 0 \.\. 2, got -1 \.\. 2"),
-        (np.array([1, 1, 1, 1]), "expected labels of at least two classes to train on, got only class 1"),
-        (np.array([0.0, 1.0, 2.0, 0.0]), r"expected integer labels of shape \(4,\), got float64 of shape \(4,\)"),
-        (np.array([True, False, True, False]), r"expected integer labels of shape \(4,\), got bool of shape \(4,\)"),
-        (np.array([0, 1, 2]), r"expected integer labels of shape \(4,\), got int64 of shape \(3,\)"),
-        (np.array([[0], [1], [2], [0]]), r"expected integer labels of shape \(4,\), got int64 of shape \(4, 1\)"),
+        (np.array([0, 1, 2, 3]), r"argument labels expected class numbers 0 \.\. 2, got 0 \.\. 3"),
+        (np.array([-1, 1, 2, 0]), r"argument labels expected class numbers 0 \.\. 2, got -1 \.\. 2"),
+        (np.array([1, 1, 1, 1]), "argument labels expected two or more classes to train on, got class 1 alone; add"),
+        (
+            np.array([0.0, 1.0, 2.0, 0.0]),
+            r"argument labels expected integers of shape \(4,\), one for each image, got float64 of shape \(4,\)",
+        ),
+        (
+            np.array([True, False, True, False]),
+            r"argument labels expected integers of shape \(4,\), one for each image, got bool of shape \(4,\)",
+        ),
+        (
+            np.array([0, 1, 2]),
+            r"argument labels expected integers of shape \(4,\), one for each image, got int64 of shape \(3,\)",
+        ),
+        (
+            np.array([[0], [1], [2], [0]]),
+            r"argument labels expected integers of shape \(4,\), one for each image, got int64 of shape \(4, 1\)",
+        ),
     ],
 )
 def test_labels_that_are_no_classes_are_refused_before_anything_is_learned(method: str, labels, message: str) -> None:

@@ -85,7 +85,10 @@ def test_progress_of_unsupervised_fitting_tells_each_layer() -> None:
 
 
 def test_images_without_enough_patches_are_refused() -> None:
-    with pytest.raises(DataError, match="expected at least 8 distinct nonzero points for 8 clusters, got 0"):
+    message = (
+        r"^layers\[0\], n_filters=8: spherical_kmeans: expected at least 8 distinct nonzero points for 8 clusters, "
+    )
+    with pytest.raises(DataError, match=message + "got 0"):
         small().fit_unsupervised(np.zeros((5, 1, 8, 8)))
     with pytest.raises(DataError, match=r"expected at least 8 distinct nonzero points for 8 clusters, got [1-7]; use"):
         small().fit_unsupervised(images, n_patches=5)

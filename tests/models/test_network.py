@@ -92,8 +92,16 @@ def test_a_preprocessing_that_changes_the_channels_is_counted_in() -> None:
         ConfigError, match=r"^CKN: layers\[0\] expected in_channels = 1, the channels before it, got 4$"
     ):
         CKN(1, 6, 2, layers)
-    with pytest.raises(ShapeError, match=r"expected images of shape \(N, 1, 6, 6\), got \(1, 4, 6, 6\)"):
+    with pytest.raises(ShapeError, match=r"argument images expected shape \(N, 1, 6, 6\), got \(1, 4, 6, 6\)"):
         CKN(1, 6, 2, layers, preprocessing=GradientMap(4)).predict(np.ones((1, 4, 6, 6)))
+
+
+@pytest.mark.parametrize("channels", [0, 1.5, "1", None])
+def test_channels_are_a_whole_number(channels: object) -> None:
+    with pytest.raises(
+        ConfigError, match=f"^CKN: argument in_channels expected a whole number >= 1, got {channels!r}$"
+    ):
+        CKN(channels, 6, 2, [CKNLayer(1, 3, 3)])
 
 
 def test_an_unknown_preprocessing_is_refused() -> None:

@@ -40,7 +40,7 @@ def test_labels_without_a_class(model: CKN):
 
 
 def test_images_of_another_size(model: CKN):
-    with pytest.raises(ShapeError, match=r"expected images of shape \(N, 1, 8, 8\), got \(4, 1, 9, 8\)"):
+    with pytest.raises(ShapeError, match=r"argument images expected shape \(N, 1, 8, 8\), got \(4, 1, 9, 8\)"):
         evaluate(model, Split(RNG.random((10, 1, 9, 8), dtype=np.float32), LABELS))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_ckn.backend import Generator, xp_of
-from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.errors import ConfigError, TooFewPointsError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.classifier import LinearFit, check_objective, fit_linear
 from tinygrad_ckn.models.descending import descend
@@ -49,7 +49,10 @@ def fit_filters(
             report(Progress("k-means", iteration, iterations, {"layer": number, "mean_cosine": cosine}))
 
         patches = patches_of(model, i, images, n_patches, rng, memory)
-        cosine = cluster(layer, patches, iterations, rng, report=told, **options)
+        try:
+            cosine = cluster(layer, patches, iterations, rng, report=told, **options)
+        except TooFewPointsError as error:
+            raise TooFewPointsError(f"layers[{i}], n_filters={layer.n_filters}: {error}", error.found) from error
         report(Progress("filters", i + 1, len(model.layers), {"mean_cosine": cosine}))
 
 

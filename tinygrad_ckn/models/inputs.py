@@ -56,7 +56,8 @@ def check_images(owner: str, x: Any, expected: Shape) -> Any:
         x = asarray(x)
     if len(x.shape) != 4 or x.shape[1:] != expected:
         raise ShapeError(
-            f"{owner}: expected images of shape (N, {', '.join(map(str, expected))}), got {tuple(x.shape)}"
+            f"{owner}: argument images expected shape (N, {', '.join(map(str, expected))}), got {tuple(x.shape)}; "
+            "reshape them, or build a model for their size"
         )
     check_floating(owner, x)
     return x
@@ -75,8 +76,14 @@ def check_labels(owner: str, labels: Any, n: int, n_classes: int, device: str) -
     array = raw(labels) if isinstance(labels, Tensor) or is_array(labels) else asarray(labels, device=device)
     check_device(owner, "labels", array, device)
     if array.shape != (n,) or array.dtype.kind not in "iu":
-        raise DataError(f"{owner}: expected integer labels of shape ({n},), got {array.dtype} of shape {array.shape}")
+        raise DataError(
+            f"{owner}: argument labels expected integers of shape ({n},), one for each image, got {array.dtype} of "
+            f"shape {array.shape}; numpy.unique(labels, return_inverse=True)[1] numbers labels of other kinds"
+        )
     if not n or int(array.min()) < 0 or int(array.max()) >= n_classes:
         got = f"{array.min()} .. {array.max()}" if n else "none"
-        raise DataError(f"{owner}: expected labels 0 .. {n_classes - 1}, got {got}")
+        raise DataError(
+            f"{owner}: argument labels expected class numbers 0 .. {n_classes - 1}, got {got}; number them from 0, "
+            "or build a model of more"
+        )
     return array

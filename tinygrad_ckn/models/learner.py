@@ -55,7 +55,8 @@ class Learner(Network):
         y = self.labels(labels, array)
         if int(y.min()) == int(y.max()):
             raise DataError(
-                f"{type(self).__name__}: expected labels of at least two classes to train on, got only class {y[0]}"
+                f"{type(self).__name__}: argument labels expected two or more classes to train on, got class {y[0]} "
+                "alone; add images of others"
             )
         return array, y
 

@@ -46,6 +46,8 @@ class Network(Module):
         rng: Generator | int | None = None,
     ) -> None:
         mine, kind = type(self).__name__, self.layer_type.__name__
+        if not is_whole(in_channels, 1):
+            raise ConfigError(f"{mine}: argument in_channels expected a whole number >= 1, got {in_channels!r}")
         if not is_whole(n_classes, 2):
             raise ConfigError(f"{mine}: argument n_classes expected a whole number >= 2, got {n_classes!r}")
         if isinstance(layers, self.layer_type):

@@ -126,7 +126,8 @@ n_patches, iterations, random_state, dtype
         self.classes_, labels = CPU.xp.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(
-                f"CKNClassifier: argument y expected labels of at least 2 classes, got 1 class, {self.classes_[0]!r}"
+                "CKNClassifier: argument y expected labels of 2 classes or more, got 1 class, "
+                f"{self.classes_.tolist()[0]!r}; add rows of others"
             )
 
         def learn(model: CKN, images: Any, random: Generator, report: Report) -> None:
