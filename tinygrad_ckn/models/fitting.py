@@ -48,9 +48,10 @@ def fit_filters(
         def told(iteration: int, cosine: float, number: int = i + 1) -> None:
             report(Progress("k-means", iteration, iterations, {"layer": number, "mean_cosine": cosine}))
 
-        patches = patches_of(model, i, images, n_patches, rng, memory)
         try:
+            patches = patches_of(model, i, images, n_patches, rng, memory)
             cosine = cluster(layer, patches, iterations, rng, report=told, **options)
+            del patches  # before the next layer's are drawn
         except TooFewPointsError as error:
             raise TooFewPointsError(f"layers[{i}], n_filters={layer.n_filters}: {error}", error.found) from error
         report(Progress("filters", i + 1, len(model.layers), {"mean_cosine": cosine}))
