@@ -278,7 +278,7 @@ def test_numpy_integers_are_integers() -> None:
 def test_accuracy_wants_one_label_for_each_image() -> None:
     model = CKN(1, 6, 2, [CKNLayer(1, 3, 3)])
     images = np.ones((3, 1, 6, 6), dtype="float32")
-    with pytest.raises(DataError, match=r"labels of shape \(3,\), got int64 of shape \(3, 1\)"):
+    with pytest.raises(DataError, match=r"integers of shape \(3,\), one for each image, got int64 of shape \(3, 1\)"):
         model.accuracy(images, np.zeros((3, 1), dtype=int))
     with pytest.raises(DataError, match=r"labels 0 .. 1, got none"):
         model.accuracy(images[:0], np.zeros(0, dtype=int))
