@@ -280,6 +280,6 @@ def test_accuracy_wants_one_label_for_each_image() -> None:
     images = np.ones((3, 1, 6, 6), dtype="float32")
     with pytest.raises(DataError, match=r"integers of shape \(3,\), one for each image, got int64 of shape \(3, 1\)"):
         model.accuracy(images, np.zeros((3, 1), dtype=int))
-    with pytest.raises(DataError, match=r"labels 0 .. 1, got none"):
+    with pytest.raises(DataError, match=r"class numbers 0 \.\. 1, got none"):
         model.accuracy(images[:0], np.zeros(0, dtype=int))
     assert model.accuracy(images, np.zeros(3, dtype=int)) in (0.0, 1.0)
