@@ -56,8 +56,7 @@ class _Good:
         try:
             yield
         except (DataError, GradientError, LinearAlgebraError) as error:
-            named = isinstance(error, GradientError)
-            first = error if named else f"first in {_broken(self.model, batch) or 'the classifier'}: {error}"
+            first = error if isinstance(error, GradientError) else f"{_first(self.model, batch)}: {error}"
             self.restore()
             raise GradientError(
                 f"fit: expected a finite loss and gradient, got NaN or infinity in {when} ({first}); "
@@ -129,8 +128,8 @@ def descend(
                 solve()  # at the end only for the sake of what is measured
             if len(unseen[0]):
                 values["validation_accuracy"], values["validation_loss"] = _validate(model, *unseen, loss)
-            elif broken := _broken(model, batch):
-                raise GradientError(f"first in {broken}")
+            else:
+                _look(model, batch)
         if len(unseen[0]):
             good.look(epoch, values["validation_accuracy"], values["validation_loss"])
         else:
@@ -148,8 +147,7 @@ def _step(model: Network, batch: Any, labels: Any, loss: str, l2: float, optimiz
     weight = model.classifier.weight
     objective = LOSSES[loss](scores, labels) + (0.5 * l2) * (weight * weight).sum()
     if watched and not math.isfinite(objective.item()):
-        with no_grad():
-            _check_finite(_stages(model, batch))
+        _look(model, batch)
         raise GradientError("first in the loss")
     model.zero_grad()
     objective.backward()
@@ -171,27 +169,31 @@ def _check_finite(arrays: Iterable[tuple[str, Any]]) -> None:
 
 
 def _stages(model: Network, batch: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what is computed from a batch on the way to the loss."""
+    """Yield what is computed from a batch on the way to the loss; maps squared, as the classifier's fit needs them."""
     x = batch
     yield "the images of the batch", x
     for i, layer in enumerate(model.layers):
-        x = layer(x)
-        yield f"the map of layers.{i}", x
+        try:
+            x = layer(x)
+        except LinearAlgebraError as error:
+            raise GradientError(f"first in the factor of layers.{i}") from error
+        yield f"the map of layers.{i}", x * x
     yield "the classifier's scores", model.classifier(x.reshape((len(batch), -1)))
 
 
-def _broken(model: Network, batch: Any) -> str:
-    """Return what comes first on the way from a batch to its features that cannot be computed or squared, or ""."""
-    x = batch
+def _look(model: Network, batch: Any) -> None:
+    """Raise a GradientError with the name of what is the first on the way to the loss to overflow or to be NaN."""
     with no_grad():
-        for i, layer in enumerate(model.layers):
-            try:
-                x = raw(layer(x))
-            except LinearAlgebraError:
-                return f"the factor of layers.{i}"
-            if not bool(xp_of(x).isfinite(xp_of(x).square(x)).all()):
-                return f"the map of layers.{i}"
-    return ""
+        _check_finite(_stages(model, batch))
+
+
+def _first(model: Network, batch: Any) -> str:
+    """Return what `_look` says; where it finds nothing, it is the classifier's fit that failed."""
+    try:
+        _look(model, batch)
+    except GradientError as found:
+        return str(found)
+    return "first in the classifier"
 
 
 def _validate(model: Network, images: Any, labels: Any, loss: str) -> tuple[float, float]:
