@@ -334,3 +334,28 @@ def test_without_scikit_learn_one_sentence_says_what_to_install():
     ).stdout
     assert done.startswith("tinygrad_ckn.sklearn: expected scikit-learn 1.6 or later, which does not import; ")
     assert "pip install 'tinygrad-ckn[sklearn]'" in done
+
+
+def test_columns_with_the_channels_last_are_read_as_such_or_refused():
+    rng = np.random.default_rng(0)
+    images = rng.random((30, 3, 6, 5), dtype=np.float32)
+    planes, interleaved = images.reshape(30, -1), images.transpose(0, 2, 3, 1).reshape(30, -1)
+    small = {"n_filters": 4, "n_patches": 200, "iterations": 2}
+    expected = CKNTransformer(image_shape=(3, 6, 5), **small).fit_transform(planes)
+    told = CKNTransformer(image_shape=(3, 6, 5), channels_last=True, **small).fit_transform(interleaved)
+    np.testing.assert_array_equal(told, expected)
+    with pytest.raises(
+        ShapeError, match=r"got \(6, 5, 3\), which looks like \(H, W, C\); give image_shape=\(3, 6, 5\)"
+    ):
+        CKNTransformer(image_shape=(6, 5, 3), **small).fit(interleaved)
+    assert CKNTransformer(image_shape=(6, 5, 3), channels_last=False, **small).fit(planes).model_.in_channels == 6
+
+
+def test_rows_of_another_scale_than_those_fitted_are_refused():
+    digits = load_digits().train.images[:100].reshape(100, -1)
+    ckn = CKNClassifier(image_shape=(8, 8), n_filters=8, n_patches=500, iterations=2)
+    ckn.fit(digits, load_digits().train.labels[:100])
+    assert ckn.predict(digits).shape == (100,)
+    for factor in (255, 1 / 255):
+        with pytest.raises(DataError, match="expected images scaled as the training images"):
+            ckn.predict(digits * np.float32(factor))

@@ -1,4 +1,7 @@
-"""The errors of the library. Each message is one sentence: operation, argument, expected, got, how to mend it."""
+"""The errors and warnings of the library.
+
+Each message is one sentence: operation, argument, expected, got, how to mend it.
+"""
 
 
 class CKNError(Exception):
@@ -47,3 +50,7 @@ class ConfigError(CKNError, ValueError):
 
 class MissingPackageError(CKNError, ImportError):
     """An optional package that is not installed."""
+
+
+class DataWarning(UserWarning):
+    """Data that can be used, but of which a part is probably not what it should be."""

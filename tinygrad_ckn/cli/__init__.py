@@ -6,6 +6,7 @@ Results go to stdout, errors to stderr as one sentence. Exit status: 0 done, 1 a
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +19,7 @@ from tinygrad_ckn.cli._gradcheck import gradcheck
 from tinygrad_ckn.cli._info import info
 from tinygrad_ckn.cli._predict import evaluate, predict
 from tinygrad_ckn.cli._train import train
-from tinygrad_ckn.errors import CKNError
+from tinygrad_ckn.errors import CKNError, DataWarning
 
 OPTIONS = {  # what the library calls them, and the command line
     "argument n_patches": "--patches",
@@ -29,7 +30,10 @@ OPTIONS = {  # what the library calls them, and the command line
     "data_dir: expected with": "--data-dir: expected with",
     "expected no data_dir": "expected no --data-dir",
     " (data_dir=...)": "",
-    "give image_shape=(C, H, W)": "store the images (n, C, H, W) in an .npz file",
+    "image_shape=(C, H, W)": "--image-shape C,H,W",
+    "channels_last=True or False": "--channels-last or --channels-first",
+    "header=True or header=False": "--header or --no-header",
+    "divided by as scale": "divided by as --scale",
 }
 
 
@@ -39,7 +43,10 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the arguments name."""
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", DataWarning)
+                warnings.showwarning = _show_warning
+                return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(130) from interrupt
@@ -56,10 +63,22 @@ def _sentence(error: Exception) -> str:
     """Return what to tell the user."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    message = str(error) or type(error).__name__
+    return _with_options(str(error) or type(error).__name__)
+
+
+def _with_options(message: str) -> str:
+    """Return a message of the library with its arguments named as the command line names them."""
     for name, option in OPTIONS.items():
         message = message.replace(name, option)
     return message
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Print a warning of the library as a sentence, another one as Python does."""
+    if issubclass(category, DataWarning):
+        typer.echo(f"warning: {_with_options(str(message))}", err=True)
+    else:
+        typer.echo(warnings.formatwarning(message, category, *place[:2]), err=True, nl=False)
 
 
 def _version(wanted: bool) -> None:

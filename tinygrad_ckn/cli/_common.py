@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from tinygrad_ckn.data import Dataset, load
+from tinygrad_ckn.errors import DataWarning
 from tinygrad_ckn.parallel import get_num_threads, set_num_threads
 from tinygrad_ckn.training.metrics import Confusion, accuracy, confusion_summary
 
@@ -32,9 +34,20 @@ Threads: TypeAlias = Annotated[
 ]
 
 
-def load_data(data: str, data_dir: Path | str | None) -> Dataset:
-    """Load a data set; without a test part of its own it is always divided in the same way, whatever the seed."""
-    return load(data, data_dir=data_dir)
+def load_data(data: str, data_dir: Path | str | None, **reading: Any) -> Dataset:
+    """Load a data set; without a test part of its own it is always divided in the same way, whatever the seed.
+
+    Copies of training images among the test images are counted and told.
+    """
+    dataset = load(data, data_dir=data_dir, **reading)
+    if dataset.n_copies:
+        warnings.warn(
+            f"{dataset.name}: {dataset.n_copies:,} of {len(dataset.test):,} test images are copies of training images, "
+            "so that the test accuracy is too high; remove them",
+            DataWarning,
+            stacklevel=2,
+        )
+    return dataset
 
 
 def source_of(data: str, data_dir: Path | None) -> dict[str, str | None]:

@@ -33,6 +33,7 @@ from tinygrad_ckn.cli._options import (
     Validation,
     Warmup,
 )
+from tinygrad_ckn.cli._reading import ChannelsLast, Header, ImageShape, Scale
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import PRESETS
 from tinygrad_ckn.training import Result, atomic_write, loop
@@ -45,6 +46,10 @@ def compare(
     *,
     data: Data = "digits",
     data_dir: DataDir = None,
+    image_shape: ImageShape = None,
+    channels_last: ChannelsLast = None,
+    header: Header = None,
+    scale: Scale = None,
     preprocess: Preprocess = None,
     mirror: Mirror = None,
     loss: Loss = "squared_hinge",
@@ -107,7 +112,9 @@ def compare(
     options = {name: {"model": name, **shared, **of_model} for name, of_model in _descents(models, descent).items()}
     for of_model in options.values():
         resolve(Path(data).stem, **of_model)  # refuses wrong options before the data are read
-    dataset = load_data(data, data_dir)
+    dataset = load_data(
+        data, data_dir, image_shape=image_shape, channels_last=channels_last, header=header, scale=scale
+    )
     echo_dataset(dataset)
     folder = make_folder(out, f"{dataset.name}-compare")
     results: dict[str, dict[str, Any]] = {}

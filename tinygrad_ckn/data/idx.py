@@ -13,10 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.data._arrays import as_images, as_labels, numbered_classes
+from tinygrad_ckn.data._arrays import as_images
 from tinygrad_ckn.data._files import PathLike, existing_file, existing_folder
+from tinygrad_ckn.data._parts import Parts
+from tinygrad_ckn.data._reading import Reading
 from tinygrad_ckn.data.dataset import Dataset, Split
+from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.labels import as_labels
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
@@ -95,7 +99,13 @@ def read_idx(path: PathLike) -> NDArray[Any]:
     return array
 
 
-def load_idx(folder: PathLike, *, name: str | None = None, class_names: tuple[str, ...] | None = None) -> Dataset:
+def load_idx(
+    folder: PathLike,
+    *,
+    name: str | None = None,
+    class_names: tuple[str, ...] | None = None,
+    scale: float | None = None,
+) -> Dataset:
     """Read the four IDX files of a data set laid out as MNIST is.
 
     Parameters
@@ -106,22 +116,32 @@ def load_idx(folder: PathLike, *, name: str | None = None, class_names: tuple[st
     name : str, optional
         The data set's name; the folder's when None.
     class_names : tuple[str, ...], optional
-        One name a class; "0", "1", ... up to the largest label when None.
+        One name a class; the labels themselves when None.
+    scale : float, optional
+        What pixels are divided by; 255 for whole numbers, 1 for floats when None.
 
     Returns
     -------
     Dataset
-        Images of shape (1, H, W) in [0, 1].
+        Images of shape (1, H, W); its classes are the distinct labels, sorted.
 
     Raises
     ------
     DataError
         For a missing or damaged file, files of different lengths, or labels without a class name.
     """
+    return idx_parts(folder, Reading.of(scale=scale), name, class_names).dataset(seed=0)
+
+
+def idx_parts(
+    folder: PathLike, reading: Reading, name: str | None = None, class_names: tuple[str, ...] | None = None
+) -> Parts:
+    """Return the training and the test part of a folder of four IDX files."""
     folder = existing_folder(folder, "IDX files")
-    train, test = _read_split(folder, "train"), _read_split(folder, "t10k")
-    names = numbered_classes(train.labels, test.labels) if class_names is None else class_names
-    return Dataset(name or folder.resolve().name, train, test, len(names), names)
+    train, read_as = _read_split(folder, "train", reading)
+    as_train = reading if reading.like is not None else reading.with_format(read_as)
+    test, _ = _read_split(folder, "t10k", as_train)
+    return Parts(name or folder.resolve().name, str(folder), train, test, read_as, class_names)
 
 
 def load_fashion_mnist(folder: PathLike | None = None) -> Dataset:
@@ -162,16 +182,17 @@ def starts_as_idx(path: Path) -> bool:
         return stream.read(2) in (b"\0\0", GZIP_MAGIC)
 
 
-def _read_split(folder: Path, part: str) -> Split:
-    """Read the images and labels of one part, "train" or "t10k"."""
+def _read_split(folder: Path, part: str, reading: Reading) -> tuple[Split, DataFormat]:
+    """Return the images and labels of one part, "train" or "t10k", and how the images were read."""
     images_path, labels_path = (_required(folder, part, kind) for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))
-    images = as_images(read_idx(images_path), str(images_path))  # (n, 1, H, W)
     labels = as_labels(read_idx(labels_path), str(labels_path))  # (n,)
+    array = read_idx(images_path)
+    images, read_as = as_images(array, str(images_path), reading, len(array))  # (n, 1, H, W)
     if len(images) != len(labels):
         raise DataError(
             f"{labels_path}: expected {len(images)} labels, one for each image of {images_path.name}, got {len(labels)}"
         )
-    return Split(images, labels)
+    return Split(images, labels), read_as
 
 
 def _required(folder: Path, part: str, kind: str) -> Path:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.models import fitting
 from tinygrad_ckn.models.descent import Descent
 from tinygrad_ckn.models.encoding import MEMORY
@@ -102,7 +103,10 @@ class CKN(Learner):
         DataError
             If there are no images, or too few distinct patches for the filters.
         """
-        random, prepared = generator(rng), self.fit_preprocessing(images)
+        random = generator(rng)
+        array = self.training_images(images)
+        prepared = self.fit_preprocessing(array)
+        self.describe(array, (), None)
         fitting.fit_filters(
             self,
             prepared,
@@ -126,6 +130,7 @@ class CKN(Learner):
         l2: float | None = None,
         n_patches: int = 100_000,
         iterations: int = 10,
+        data_format: DataFormat | None = None,
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = quiet,
     ) -> Self:
@@ -137,13 +142,16 @@ class CKN(Learner):
         Parameters
         ----------
         images, labels
-            (N, C, H, W), floats scaled as for `fit_unsupervised`, and integers (N,).
+            (N, C, H, W), floats scaled as for `fit_unsupervised`, and (N,): integers, strings or booleans. Class
+            numbers 0 .. n_classes - 1 stand for themselves; other labels are numbered in sorted order.
         descent
             How filters learn from labels; None: they do not.
         loss, l2
             As for `fit_classifier`.
         n_patches, iterations
             As for `fit_unsupervised`.
+        data_format
+            How the images were read, `Dataset.data_format`, kept in the model; None: as arrays.
         rng
             Generator or seed.
         report
@@ -160,7 +168,8 @@ class CKN(Learner):
         """
         random = generator(rng)
         fitting.check_fit(descent, loss, l2)
-        array, y = self.training_set(images, labels)
+        array, y, classes = self.training_set(images, labels, data_format.classes if data_format else ())
+        self.describe(array, classes, data_format)
         prepared = self.fit_preprocessing(array)
         fitting.fit_filters(self, prepared, n_patches=n_patches, iterations=iterations, rng=random, report=report)
         fitting.fit_labelled(self, prepared, y, descent=descent, loss=loss, l2=l2, rng=random, report=report)

@@ -21,6 +21,7 @@ from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.blockwise import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.models.calibration import temperature_of
 from tinygrad_ckn.models.moments import Moments
 from tinygrad_ckn.models.preconditioning import Preconditioner, Root
 from tinygrad_ckn.models.selection import HeldOut, aside_of, choose_l2
@@ -39,6 +40,7 @@ class LinearFit:
 
     `l2` is the one used, `scale` the root mean squared norm of the centred features, by which they were divided, and
     `held_out` what was measured on the part held out for each l2 tried: a HeldOut, of ridge regression the loss.
+    The softmax of scores / `temperature` are probabilities; None: of this fit they are not.
     """
 
     weight: Any
@@ -46,6 +48,7 @@ class LinearFit:
     l2: float
     scale: float
     held_out: dict[float, Any] = field(default_factory=dict)
+    temperature: float | None = None
 
 
 class _Problem:
@@ -180,6 +183,7 @@ def fit_linear(
         preconditioner = Preconditioner(features, moments)
         start = CPU.xp.zeros((n_classes, features.shape[1] + 1))
         held_out: dict[float, HeldOut] = {}
+        temperature = 1.0 if loss == "cross_entropy" else None
         if l2 is None and len(features) < _LEAST:
             l2 = FEW_L2
         elif l2 is None:
@@ -194,8 +198,10 @@ def fit_linear(
                 start,
                 report,
             )
+            if temperature is None:
+                temperature = _temperature(features, labels, aside, *others.linear(start))
         weight, bias = problem.linear(problem.minimise(l2, start, iterations, preconditioner.root(l2)))
-    return LinearFit(weight, bias, l2, problem.scale, held_out)
+    return LinearFit(weight, bias, l2, problem.scale, held_out, temperature)
 
 
 def check_objective(loss: str, l2: float | None) -> None:
@@ -204,6 +210,13 @@ def check_objective(loss: str, l2: float | None) -> None:
         raise ConfigError(f"fit_linear: argument loss expected one of {', '.join(LOSSES)}, got {loss!r}")
     if l2 is not None and not (is_finite(l2) and l2 >= 0):
         raise ConfigError(f"fit_linear: argument l2 expected a number >= 0 or None, got {l2!r}")
+
+
+def _temperature(features: Any, labels: Any, chosen: Any, weight: Any, bias: Any) -> float:
+    """Return the temperature of a classifier's scores on the examples of which the numbers are given."""
+    blocks = blocks_of(features, len(chosen))
+    scores = [to_numpy(scores_of(features[chosen[rows]], weight) + bias) for rows in blocks]
+    return temperature_of(CPU.xp.concatenate(scores), labels[chosen])
 
 
 def _held_out(features: Any, labels: Any, chosen: Any, loss: str, weight: Any, bias: Any) -> HeldOut:

@@ -11,6 +11,7 @@ from typing import Any, Self
 from tinygrad_ckn import ops
 from tinygrad_ckn.backend import Generator, is_whole
 from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.models import fitting
 from tinygrad_ckn.models.descent import Descent
@@ -191,6 +192,7 @@ class CNN(Learner):
         descent: Descent | None = None,
         loss: str = "cross_entropy",
         l2: float | None = None,
+        data_format: DataFormat | None = None,
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = quiet,
     ) -> Self:
@@ -202,11 +204,13 @@ class CNN(Learner):
         Parameters
         ----------
         images, labels
-            (N, C, H, W), floats scaled as those that the model is used on later, and integers (N,).
+            (N, C, H, W), floats scaled as those that the model is used on later, and labels as for `CKN.fit`.
         descent
             How it learns; None: `Descent()`, for a CNN has no other way to learn its filters.
         loss, l2
             As for `fit_classifier`.
+        data_format
+            As for `CKN.fit`.
         rng
             Generator or seed.
         report
@@ -222,7 +226,8 @@ class CNN(Learner):
             If the loss becomes NaN or infinite; the parameters are then those of the best epoch before.
         """
         fitting.check_fit(descent, loss, l2)
-        array, y = self.training_set(images, labels)
+        array, y, classes = self.training_set(images, labels, data_format.classes if data_format else ())
+        self.describe(array, classes, data_format)
         prepared = self.fit_preprocessing(array)
         descent = Descent() if descent is None else descent
         fitting.fit_labelled(

@@ -22,6 +22,7 @@ from tinygrad_ckn.models.preprocessing import preprocessing as preprocessing_of
 from tinygrad_ckn.models.presets import preset
 from tinygrad_ckn.ops._windows import pair
 
+_FEW_CHANNELS = 4  # more are rare, and so are images of so few columns
 Report = Callable[[Progress], None]
 
 
@@ -43,6 +44,7 @@ class CKNEstimator(BaseEstimator):
         self,
         *,
         image_shape: Sequence[int] | None = None,
+        channels_last: bool | None = None,
         preprocessing: Any = None,
         mirrored: str | None = None,
         preset: str | None = None,
@@ -59,6 +61,7 @@ class CKNEstimator(BaseEstimator):
         dtype: str | None = None,
     ) -> None:
         self.image_shape = image_shape
+        self.channels_last = channels_last
         self.preprocessing = preprocessing
         self.mirrored = mirrored
         self.preset = preset
@@ -92,13 +95,22 @@ class CKNEstimator(BaseEstimator):
     def _images(self, x: Any) -> Any:
         """Return the rows of an array as images (n, C, H, W)."""
         d = self.n_features_in_
-        shape = (1, 1, d) if self.image_shape is None else tuple(_listed(self.image_shape))
-        if len(shape) not in (2, 3) or not all(is_whole(size, 1) for size in shape) or math.prod(shape) != d:
+        sizes = (1, 1, d) if self.image_shape is None else tuple(_listed(self.image_shape))
+        if len(sizes) not in (2, 3) or not all(is_whole(size, 1) for size in sizes) or math.prod(sizes) != d:
             raise ShapeError(
                 f"{self._name}: argument image_shape expected (H, W) or (C, H, W) with the product {d}, the number "
                 f"of columns of X, got {self.image_shape!r}"
             )
-        return x.reshape((len(x), *(1,) * (3 - len(shape)), *shape))
+        channels, height, width = sizes if len(sizes) == 3 else (1, *sizes)
+        if self.channels_last:
+            return CPU.xp.ascontiguousarray(x.reshape(len(x), height, width, channels).transpose(0, 3, 1, 2))
+        if self.channels_last is None and width <= _FEW_CHANNELS < channels and width < height:
+            raise ShapeError(
+                f"{self._name}: argument image_shape expected (C, H, W), got {self.image_shape!r}, which looks like "
+                f"(H, W, C); give image_shape=({width}, {channels}, {height}) with channels_last=True if the columns "
+                "of X are in that order, or channels_last=False if they are not"
+            )
+        return x.reshape(len(x), channels, height, width)
 
     def _layer_options(self) -> list[dict[str, Any]]:
         """Return the options of each layer, of which the number of channels follows from the layer before."""

@@ -19,6 +19,8 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
     ----------
     image_shape
         (C, H, W) or (H, W), of which the product is the number of columns; None: signals, (1, 1, columns).
+    channels_last
+        Whether the columns of X are in the order (H, W, C); None: (C, H, W), unless image_shape looks like (H, W, C).
     preprocessing, mirrored
         As for `models.CKN`: what images go through first, fitted on X ("local_whitening" for photographs), and what is
         the mean over an image and its mirror image.

@@ -52,6 +52,7 @@ def save_model(model: CKN | CNN, path: PathLike) -> None:
         "format_version": str(FORMAT_VERSION),
         "version": tinygrad_ckn.__version__,
         "architecture": json.dumps(model.config()),
+        "training": json.dumps(model.metadata()),
     }
     atomic_write(path, _with_sorted_metadata(save(model.state_dict(), metadata)))
 
@@ -92,6 +93,7 @@ def load_model(path: PathLike) -> CKN | CNN:
         raise DataError(
             f"{path}: expected the tensors of the architecture in the file, got others ({error}); save the model again"
         ) from error
+    _take_metadata(model, path, metadata.get("training", ""))
     return model.eval()
 
 
@@ -146,4 +148,15 @@ def _build(path: Path, architecture: str) -> CKN | CNN:
         raise DataError(
             f"{path}: expected the architecture of a CKN or CNN in the metadata, got {architecture[:80]!r} ({error}); "
             "save the model again"
+        ) from error
+
+
+def _take_metadata(model: CKN | CNN, path: Path, training: str) -> None:
+    """Give a model what its file says of its training."""
+    try:
+        model.set_metadata(json.loads(training))
+    except (ValueError, TypeError, RecursionError) as error:  # of JSON, and ConfigError
+        raise DataError(
+            f"{path}: expected how the training data were read in the metadata, got {training[:80]!r} ({error}); save "
+            "the model again"
         ) from error
