@@ -96,6 +96,13 @@ def test_identifiers_and_what_cannot_be_printed_are_no_classes() -> None:
             classes_of(np.array([name, "b"]), "y")
 
 
+def test_a_long_text_takes_no_memory_for_every_label() -> None:
+    for labels in (["a", "b" * 201] + ["a"] * 9, np.array(["a", "b" * 201], dtype=object)):
+        with pytest.raises(DataError, match="y: expected labels of at most 200 characters, got 201 at index 1"):
+            as_labels(labels, "y")
+    assert as_labels(["a", "b" * 200], "y").dtype == "<U200"
+
+
 def test_a_label_that_is_no_class_is_refused() -> None:
     with pytest.raises(
         DataError, match="y: expected labels of the classes -1, 1, got 0 at index 1; leave its image out"

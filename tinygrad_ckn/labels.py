@@ -16,6 +16,7 @@ from tinygrad_ckn.errors import DataError
 
 Label: TypeAlias = int | str | bool
 MAX_CLASSES = 65_536
+MAX_LENGTH = 200  # characters of a label
 
 _KINDS = {bool: "booleans", int: "integers", str: "strings"}
 
@@ -149,6 +150,16 @@ def class_numbers(labels: NDArray[Any], classes: Sequence[Label], source: str) -
     return numbers.astype(np.int64)
 
 
+def check_lengths(labels: Sequence[Any], source: str) -> None:
+    """Raise a DataError if a label is a long text: an array would have room for such a one in every place."""
+    for index, label in enumerate(labels):
+        if isinstance(label, str | bytes) and len(label) > MAX_LENGTH:
+            raise DataError(
+                f"{source}: expected labels of at most {MAX_LENGTH} characters, got {len(label):,} at index {index}; "
+                "shorten it"
+            )
+
+
 def is_name(value: object) -> bool:
     """Tell whether a value is a string that can name a class in a line of text: printable, and not blank."""
     return isinstance(value, str) and value.isprintable() and not value.isspace() and value != ""
@@ -166,6 +177,8 @@ def _host_array(labels: Any, source: str) -> NDArray[Any]:
         array = np.empty(len(labels), dtype=object)  # NumPy would make one kind of all of them
         array[:] = [label.item() if isinstance(label, np.generic) else label for label in labels]
         return array
+    if isinstance(labels, list | tuple):
+        check_lengths(labels, source)
     try:
         return np.asarray(labels)
     except (ValueError, TypeError) as error:
@@ -174,6 +187,7 @@ def _host_array(labels: Any, source: str) -> NDArray[Any]:
 
 def _of_one_kind(labels: list[Any], source: str) -> NDArray[Any]:
     """Return Python's objects as labels."""
+    check_lengths(labels, source)
     kinds = [_kind(label) for label in labels]
     if len(set(kinds)) == 1 and kinds[0] is not None:
         return np.array(labels, dtype=kinds[0])

@@ -25,7 +25,7 @@ from tinygrad_ckn.data._reading import Reading
 from tinygrad_ckn.data._shapes import from_rows
 from tinygrad_ckn.data_format import DataFormat, Stored
 from tinygrad_ckn.errors import DataError
-from tinygrad_ckn.labels import as_labels
+from tinygrad_ckn.labels import as_labels, check_lengths
 
 LABEL = "label"
 # Columns of a header that are no pixels, though they may hold numbers; "" is how pandas names its index.
@@ -221,7 +221,9 @@ def _explain(rows: dict[int, str], path: Path, first_column: int) -> str | None:
 
 def _labels(rows: dict[int, str], column: int, path: Path, reading: Reading) -> NDArray[Any]:
     """Return a column as labels: integers where all are written so, else booleans or strings."""
-    cells = np.array([row.split(",", column + 1)[column].strip().strip("\"'") for row in rows.values()])
+    texts = [row.split(",", column + 1)[column].strip().strip("\"'") for row in rows.values()]
+    check_lengths(texts, str(path))
+    cells = np.array(texts)
     _check_cells((cells == "")[:, np.newaxis], column, rows, path, "a label")
     if reading.like is not None and any(isinstance(label, str) for label in reading.like.classes):
         return as_labels(cells, str(path))

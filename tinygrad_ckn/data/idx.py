@@ -7,6 +7,7 @@ elements in row-major, big-endian order. Source: http://yann.lecun.com/exdb/mnis
 import gzip
 import math
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn.data._arrays import as_images
 from tinygrad_ckn.data._files import PathLike, existing_file, existing_folder
+from tinygrad_ckn.data._npy import MOST_DEFLATED
 from tinygrad_ckn.data._parts import Parts
 from tinygrad_ckn.data._reading import Reading
 from tinygrad_ckn.data.dataset import Dataset, Split
@@ -61,40 +63,67 @@ def read_idx(path: PathLike) -> NDArray[Any]:
         that end early, or bytes after the data. Offsets count the bytes of the unzipped file.
     """
     path = existing_file(path, "an IDX file")
-    content = _unzipped(path)
-    if len(content) < 4:
+    size = path.stat().st_size
+    with path.open("rb") as raw:
+        zipped = raw.read(2) == GZIP_MAGIC
+        raw.seek(0)
+        if not zipped:
+            return _parsed(raw.read, path, size, zipped)
+        try:
+            return _parsed(gzip.GzipFile(fileobj=raw).read, path, MOST_DEFLATED * size, zipped)
+        except EOFError as error:
+            raise DataError(
+                f"{path}: expected a whole gzip stream, got one that breaks off where the file ends, at byte "
+                f"{size}; copy or download it again"
+            ) from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise DataError(
+                f"{path}: expected a sound gzip stream, got one damaged at or before byte {raw.tell()} ({error}); "
+                "copy or download it again"
+            ) from error
+
+
+def _parsed(read: Callable[[int], bytes], path: Path, most: int, zipped: bool) -> NDArray[Any]:
+    """Return the array of an IDX file of `most` bytes, zipped at most; no more are read than its header says."""
+    head = read(4)
+    if len(head) < 4:
+        raise DataError(f"{path}: expected an IDX header of at least 4 bytes, got a file that ends at byte {len(head)}")
+    if head[:2] != b"\0\0":
         raise DataError(
-            f"{path}: expected an IDX header of at least 4 bytes, got a file that ends at byte {len(content)}"
-        )
-    if content[:2] != b"\0\0":
-        raise DataError(
-            f"{path}: expected 0x0000 at byte 0, where an IDX file starts, got 0x{content[:2].hex()}; "
+            f"{path}: expected 0x0000 at byte 0, where an IDX file starts, got 0x{head[:2].hex()}; "
             "is it an IDX file (or one zipped with gzip, which starts with 0x1f8b)?"
         )
-    code, rank = content[2], content[3]
+    code, rank = head[2], head[3]
     if code not in DTYPES:
         known = ", ".join(f"0x{known:02x}" for known in DTYPES)
         raise DataError(f"{path}: expected an IDX type code at byte 2, one of {known}, got 0x{code:02x}")
     if not 1 <= rank <= MAX_RANK:
         raise DataError(f"{path}: expected 1 to {MAX_RANK} dimensions at byte 3, got {rank}")
-    start = 4 + 4 * rank
-    if len(content) < start:
+    start, lengths = 4 + 4 * rank, read(4 * rank)
+    if 4 + len(lengths) < start:
         raise DataError(
             f"{path}: expected an IDX header of {start} bytes for {rank} dimensions, got a file that ends at byte "
-            f"{len(content)}; copy or download it again"
+            f"{4 + len(lengths)}; copy or download it again"
         )
-    shape = tuple(int(length) for length in np.frombuffer(content, ">u4", rank, offset=4))
+    shape = tuple(int(length) for length in np.frombuffer(lengths, ">u4"))
     if 0 in shape:
         axis = shape.index(0)
         raise DataError(f"{path}: expected a length of at least 1 for dimension {axis} at byte {4 + 4 * axis}, got 0")
     dtype = np.dtype(DTYPES[code])
-    end = start + math.prod(shape) * dtype.itemsize
-    if len(content) != end:
+    count = math.prod(shape) * dtype.itemsize
+    content = read(count) if start + count <= most else b""
+    if len(content) != count or read(1):
+        if not zipped:
+            got = f"ends at byte {most}"
+        elif start + count > most:
+            got = f"unzips to {most} bytes at most"
+        else:
+            got = "goes on" if len(content) == count else f"ends at byte {start + len(content)}"
         raise DataError(
-            f"{path}: expected data of shape {shape} from byte {start} to byte {end}, got a file that ends at byte "
-            f"{len(content)}; copy or download it again"
+            f"{path}: expected data of shape {shape} from byte {start} to byte {start + count}, got a file that {got}; "
+            "copy or download it again"
         )
-    array = np.frombuffer(content, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+    array = np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
     array.flags.writeable = False
     return array
 
@@ -208,24 +237,3 @@ def _find(folder: Path, part: str, kind: str) -> Path | None:
     stems = (f"{part}-{kind}", f"{part}-{kind.replace('-', '.', 1)}")
     candidates = (folder / f"{stem}{suffix}" for stem in stems for suffix in ("", ".gz"))
     return next((path for path in candidates if path.is_file()), None)
-
-
-def _unzipped(path: Path) -> bytes:
-    """Return the bytes of a file, unzipped when it is a gzip file."""
-    with path.open("rb") as raw:
-        if raw.read(2) != GZIP_MAGIC:
-            raw.seek(0)
-            return raw.read()
-        raw.seek(0)
-        try:
-            return gzip.GzipFile(fileobj=raw).read()
-        except EOFError as error:
-            raise DataError(
-                f"{path}: expected a whole gzip stream, got one that breaks off where the file ends, at byte "
-                f"{raw.tell()}; copy or download it again"
-            ) from error
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise DataError(
-                f"{path}: expected a sound gzip stream, got one damaged at or before byte {raw.tell()} ({error}); "
-                "copy or download it again"
-            ) from error

@@ -6,8 +6,6 @@ https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html and `tiny
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,13 @@ from numpy.typing import NDArray
 from tinygrad_ckn.data._arrays import as_images
 from tinygrad_ckn.data._csv import read_csv
 from tinygrad_ckn.data._files import PathLike, existing_file
+from tinygrad_ckn.data._npy import read_npy, read_npz
 from tinygrad_ckn.data._parts import Parts
 from tinygrad_ckn.data._reading import Reading
 from tinygrad_ckn.data.dataset import Dataset, Split
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.labels import as_labels, is_name
-
-DAMAGES = (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)  # what np.load raises
 
 
 def load_npz(
@@ -113,7 +110,7 @@ def load_csv(
 def npz_parts(path: PathLike, reading: Reading) -> Parts:
     """Return the images of an archive with their labels, and those of its test part, where it has one."""
     path = existing_file(path, "an .npz file")
-    arrays = _read_npz(path, ("images", "labels"), ("test_images", "test_labels", "class_names"))
+    arrays = read_npz(path, ("images", "labels"), ("test_images", "test_labels", "class_names"))
     train, read_as = _labelled(path, arrays, "images", "labels", reading)
     test = None
     if "test_images" in arrays or "test_labels" in arrays:
@@ -137,44 +134,14 @@ def csv_parts(path: PathLike, reading: Reading) -> Parts:
 def read_npz_images(path: PathLike, reading: Reading) -> NDArray[np.float32]:
     """Return the array `images` of an archive as float32 (n, C, H, W); labels are not looked at."""
     path = existing_file(path, "an .npz file")
-    return as_images(_read_npz(path, ("images",), ())["images"], f"{path}, images", reading)[0]
+    return as_images(read_npz(path, ("images",), ())["images"], f"{path}, images", reading)[0]
 
 
 def read_npy_images(path: PathLike, reading: Reading) -> NDArray[np.float32]:
     """Return the images of an .npy file as float32 (n, C, H, W)."""
     path = existing_file(path, "an .npy file")
-    try:
-        with path.open("rb") as stream:
-            array = np.load(stream, allow_pickle=False)
-    except DAMAGES as error:
-        raise _unreadable(path, "a numeric array in NumPy's .npy format", error) from error
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{path}: expected a single array in NumPy's .npy format, got an archive; name it .npz")
+    array = read_npy(path)
     return as_images(array, str(path), reading)[0]
-
-
-def _read_npz(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """Return the named arrays of an archive."""
-    try:
-        with path.open("rb") as stream:
-            archive = np.load(stream, allow_pickle=False)
-            keys = () if isinstance(archive, np.ndarray) else archive.files
-            arrays = {key: archive[key] for key in (*required, *optional) if key in keys}
-    except DAMAGES as error:
-        raise _unreadable(path, "an .npz archive of numeric arrays", error) from error
-    for key in required:
-        if key not in arrays:
-            got = ", ".join(keys) or "no named array"
-            raise DataError(f"{path}: expected an array named {key!r}, got {got}; store it with np.savez({key}=...)")
-    return arrays
-
-
-def _unreadable(path: Path, expected: str, error: Exception) -> DataError:
-    """Return the error for a file that NumPy cannot read without pickle."""
-    return DataError(
-        f"{path}: expected {expected}, got one that is damaged or needs pickle, which is never used ({error}); "
-        "store plain numeric arrays"
-    )
 
 
 def _labelled(
