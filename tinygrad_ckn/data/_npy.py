@@ -11,7 +11,7 @@ import math
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.lib import format as npy
@@ -72,32 +72,34 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> NDArr
     if info.compress_type not in _COMPRESSION:
         raise ValueError(f"{info.filename} is compressed in another way than NumPy does")
     most = min(info.file_size, _COMPRESSION[info.compress_type] * min(info.compress_size, size))
-    with archive.open(info) as stream:
+    with cast(io.BufferedIOBase, archive.open(info)) as stream:
         return _array(stream, most)
 
 
-def _array(stream: IO[bytes], size: int) -> NDArray[Any]:
+def _array(stream: io.BufferedIOBase, size: int) -> NDArray[Any]:
     """Return the array in a stream of at most so many bytes, to its end."""
     head = io.BytesIO(stream.read(_HEADER_SIZE))
     version = npy.read_magic(head)
     if version not in _HEADERS:
         raise ValueError(f"format version {version} is for arrays with named fields")
     shape, fortran_order, dtype = _HEADERS[version](head)
-    if dtype.kind not in "biufcSU":
+    if dtype.kind not in "biufcSU" or not dtype.itemsize:
         raise ValueError(f"it holds {dtype}, not numbers or text")
     if not all(type(length) is int and length >= 0 for length in shape):
         raise ValueError(f"it says shape {shape}")
     count = math.prod(shape) * dtype.itemsize
     if count > size:
         raise ValueError(f"it says {count:,} bytes of shape {shape} and has no more than {size:,}")
-    content = head.read(count)
-    content += stream.read(count - len(content))
-    if len(content) != count or head.read(1) or stream.read(1):  # at the end an archive's checksum is compared too
-        raise ValueError(
-            f"it says {count:,} bytes of shape {shape} and has {'more' if len(content) == count else 'less'}"
-        )
-    array = np.frombuffer(content, dtype) if count else np.empty(math.prod(shape), dtype)
-    return array.reshape(shape, order="F" if fortran_order else "C")
+    content = np.empty(count, np.uint8)
+    filled = head.readinto(content.data)
+    while filled < count:
+        got = stream.readinto(content.data[filled:])
+        if not got:
+            break
+        filled += got
+    if filled < count or head.read(1) or stream.read(1):  # at the end an archive's checksum is compared too
+        raise ValueError(f"it says {count:,} bytes of shape {shape} and has {'less' if filled < count else 'more'}")
+    return content.view(dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
 def _is_npy(path: Path) -> bool:
