@@ -4,8 +4,16 @@ Each message is one sentence: operation, argument, expected, got, how to mend it
 """
 
 
+def printable(text: str) -> str:
+    """Return text with escapes for characters that control a terminal; it may quote a file."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
 class CKNError(Exception):
-    """What all errors of the library are; each is one of Python's own kinds too."""
+    """Base class of all errors of the library; each is one of Python's own kinds too."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ShapeError(CKNError, ValueError):

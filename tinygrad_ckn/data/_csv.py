@@ -195,7 +195,10 @@ def _parse(rows: dict[int, str], path: Path, first_column: int) -> NDArray[np.fl
     """Return all cells, shape (n, columns); the parser is NumPy's, the culprit is looked for only after it failed."""
     try:
         with np.errstate(over="ignore"):
-            return np.loadtxt(list(rows.values()), dtype=np.float32, delimiter=",", comments=None, ndmin=2)
+            values = np.loadtxt(list(rows.values()), dtype=np.float32, delimiter=",", comments=None, ndmin=2)
+        if len(values) != len(rows):
+            raise ValueError("rows without a number")
+        return values
     except ValueError as error:
         message = _explain(rows, path, first_column) or f"{path}: expected rows of numbers ({error})"
         raise DataError(message) from error

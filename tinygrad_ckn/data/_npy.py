@@ -47,18 +47,20 @@ def read_npz(path: Path, required: Iterable[str], optional: Iterable[str] = ()) 
     DataError
         For a damaged file, an array of objects, a missing array.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            chosen = [key for key in (*required, *optional) if key in members]
-            arrays = {key: _member(archive, members[key], path.stat().st_size) for key in chosen}
-    except MemoryError:
-        raise
-    except Exception as error:
-        if _is_npy(path):
-            members = {}
-            arrays = {}
-        else:
+    start = _start(path)
+    members: dict[str, zipfile.ZipInfo] = {}
+    arrays: dict[str, NDArray[Any]] = {}
+    if start != npy.MAGIC_PREFIX:  # a single array has no names
+        try:
+            if not start.startswith(b"PK"):
+                raise ValueError(f"it begins with 0x{start.hex()}")
+            with zipfile.ZipFile(path) as archive:
+                members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+                chosen = [key for key in (*required, *optional) if key in members]
+                arrays = {key: _member(archive, members[key], path.stat().st_size) for key in chosen}
+        except MemoryError:
+            raise
+        except Exception as error:
             raise _unreadable(path, "an .npz archive of numeric arrays", error) from error
     for key in required:
         if key not in arrays:
@@ -102,10 +104,10 @@ def _array(stream: io.BufferedIOBase, size: int) -> NDArray[Any]:
     return content.view(dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
-def _is_npy(path: Path) -> bool:
-    """Tell whether a file begins as an .npy file does."""
+def _start(path: Path) -> bytes:
+    """Return the first bytes of a file."""
     with path.open("rb") as stream:
-        return stream.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX
+        return stream.read(len(npy.MAGIC_PREFIX))
 
 
 def _unreadable(path: Path, expected: str, error: Exception) -> DataError:
