@@ -12,6 +12,7 @@ import typer
 
 from tinygrad_ckn import plots
 from tinygrad_ckn.cli._common import DataDir, Device, Threads, echo_dataset, limited_to, load_data, source_of
+from tinygrad_ckn.cli._console import console
 from tinygrad_ckn.cli._display import Display
 from tinygrad_ckn.cli._options import (
     Augment,
@@ -160,7 +161,6 @@ def _show(results: dict[str, dict[str, Any]]) -> None:
         for name, accuracy, seconds, parameters in rows:
             typer.echo(f"{name}: test accuracy {accuracy}, {seconds} s, {parameters} parameters")
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("model", box=None)
@@ -168,4 +168,4 @@ def _show(results: dict[str, dict[str, Any]]) -> None:
         table.add_column(title, justify="right")
     for row in rows:
         table.add_row(*row)
-    Console(highlight=False).print(table)
+    console().print(table)

@@ -7,6 +7,7 @@ from typing import Annotated, Protocol
 import typer
 
 from tinygrad_ckn.cli._common import Device
+from tinygrad_ckn.cli._console import echo, style
 from tinygrad_ckn.errors import ConfigError
 
 _ROW = "{:<28} {:>9} {:>9} {:>9} {:>6}  {}"
@@ -29,7 +30,7 @@ def gradcheck(
     primitive: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A primitive to check, may be repeated; by default all.")
     ] = None,
-    examples: Annotated[int, typer.Option(min=1, help="Random examples for each case.")] = 20,
+    examples: Annotated[int, typer.Option(min=1, metavar="<int>", help="Random examples for each case.")] = 20,
     device: Device = "cpu",
 ) -> None:
     r"""Check the derivatives of the primitives, of first and second order, on random arguments.
@@ -61,5 +62,5 @@ def gradcheck(
 def _echo_row(result: Checked) -> None:
     """Print a line of the table."""
     errors = ("-" if error is None else f"{error:.1e}" for error in (result.order1, result.order2, result.adjoint))
-    verdict = typer.style(result.verdict, fg="green" if result.verdict == "ok" else "red")
-    typer.echo(_ROW.format(result.name, *errors, result.cases, verdict))
+    verdict = style(result.verdict, fg="green" if result.verdict == "ok" else "red")
+    echo(_ROW.format(result.name, *errors, result.cases, verdict))

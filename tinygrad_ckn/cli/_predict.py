@@ -25,6 +25,7 @@ from tinygrad_ckn.cli._common import (
     load_data,
     source_of,
 )
+from tinygrad_ckn.cli._console import console
 from tinygrad_ckn.data import load_images, load_test
 from tinygrad_ckn.errors import DataError, ShapeError
 from tinygrad_ckn.models import Network
@@ -168,11 +169,10 @@ def _separated(rows: Iterable[Sequence[object]], delimiter: str) -> str:
 
 def _print_table(rows: list[Row]) -> None:
     """Print rows aligned under a header."""
-    from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
 
     table = Table(*(Column(name, overflow="fold") for name in COLUMNS), box=None)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    Console().print(table)
+    console().print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinygrad_ckn.cli._console import console
 from tinygrad_ckn.profiling import Profile
 
 MOST_ROWS = 20
@@ -10,12 +11,11 @@ MOST_ROWS = 20
 def show_profile(profiled: Profile) -> None:
     """Print the phases, and the operations that took most of the time, each with its share of it."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     whole = sum(profiled.phases.values())
-    console = Console(highlight=False)
-    phases = Table("phase", box=box.SIMPLE if console.is_terminal else None)
+    shown = console()
+    phases = Table("phase", box=box.SIMPLE if shown.is_terminal else None)
     operations = Table("phase", "operation", "direction", box=phases.box)
     for table, names in ((phases, ("seconds", "share")), (operations, ("calls", "seconds", "share", "MiB"))):
         for name in names:
@@ -30,5 +30,5 @@ def show_profile(profiled: Profile) -> None:
         )
     rest = max(0.0, whole - sum(row.seconds for row in rows[:MOST_ROWS]))
     operations.add_row("", "all else", "", "", f"{rest:.3f}", f"{rest / whole:.1%}", "")
-    console.print(phases)
-    console.print(operations)
+    shown.print(phases)
+    shown.print(operations)
