@@ -11,7 +11,8 @@ except ImportError as error:
     ) from error
 
 from tinygrad_ckn.sklearn.classifier import CKNClassifier
+from tinygrad_ckn.sklearn.nystroem import KernelNystroem
 from tinygrad_ckn.sklearn.regressor import CKNRegressor
 from tinygrad_ckn.sklearn.transformer import CKNTransformer
 
-__all__ = ["CKNClassifier", "CKNRegressor", "CKNTransformer"]
+__all__ = ["CKNClassifier", "CKNRegressor", "CKNTransformer", "KernelNystroem"]
