@@ -169,6 +169,5 @@ def _mean_and_scale(features: Any) -> tuple[Any, float]:
     """Return the means of features (n, D), and the root of the mean of their variances: 1 where all rows are alike."""
     moments = Moments.of(features)
     alike = _ROUNDING * float(CPU.xp.finfo(features.dtype).eps) * math.sqrt(float((moments.mean**2).sum()))
-    return moments.mean, moments.scale / math.sqrt(
-        features.shape[1]
-    ) if moments.scale > alike and moments.spread else 1.0
+    differ = moments.scale > alike and moments.spread > 0
+    return moments.mean, moments.scale / math.sqrt(features.shape[1]) if differ else 1.0
