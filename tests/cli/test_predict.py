@@ -201,7 +201,7 @@ def test_a_model_of_a_newer_format(invoke: Invoke, damaged: Path):
     assert result.exit_code == 1
     assert result.stderr == (
         f"error: {path}: expected format_version 1 or older, got 2, written by tinygrad-ckn 7.0; "
-        "pip install -U tinygrad-ckn\n"
+        "update the checkout of tinygrad-ckn (git pull)\n"
     )
 
 
