@@ -431,4 +431,4 @@ def test_without_scikit_learn_one_sentence_says_what_to_install():
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     ).stdout
     assert done.startswith("tinygrad_ckn.sklearn: expected scikit-learn 1.6 or later, which does not import; ")
-    assert "pip install 'tinygrad-ckn[sklearn]'" in done
+    assert "pip install -e '.[sklearn]' in a checkout of tinygrad-ckn" in done

@@ -1,6 +1,17 @@
 """The errors of the library. Each message is one sentence: operation, argument, expected, got, how to mend it."""
 
 
+def how_to_install(extra: str) -> str:
+    """Return the end of a sentence about a package that an extra of pyproject.toml brings.
+
+    Examples
+    --------
+    >>> how_to_install("sklearn")
+    "pip install -e '.[sklearn]' in a checkout of tinygrad-ckn"
+    """
+    return f"pip install -e '.[{extra}]' in a checkout of tinygrad-ckn"
+
+
 class CKNError(Exception):
     """What all errors of the library are; each is one of Python's own kinds too."""
 

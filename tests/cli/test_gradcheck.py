@@ -103,7 +103,8 @@ def test_without_hypothesis(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
     result = invoke("gradcheck")
     assert result.exit_code == 1
     assert result.stderr == (
-        "error: gradcheck: expected the packages for testing, got no hypothesis; pip install 'tinygrad-ckn[test]'\n"
+        "error: gradcheck: expected the packages for testing, got no hypothesis; pip install -e '.[test]' in a "
+        "checkout of tinygrad-ckn\n"
     )
 
 

@@ -8,7 +8,7 @@ import typer
 
 from tinygrad_ckn.cli._common import Device
 from tinygrad_ckn.cli._console import echo, style
-from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.errors import ConfigError, how_to_install
 
 _ROW = "{:<28} {:>9} {:>9} {:>9} {:>6}  {}"
 
@@ -39,7 +39,7 @@ def gradcheck(
     differences, the largest error of the adjoint identity <J u, g> = <u, J^T g> where the primitive is linear, the
     number of cases, and ok or FAIL. What failed is explained at the end, and the exit status is 1 then.
 
-    Needs the packages for testing: pip install 'tinygrad-ckn[test]'
+    Needs the packages for testing: pip install -e '.[test]' in a checkout.
     """
     try:
         from tinygrad_ckn.testing.runner import run_cases
@@ -47,7 +47,7 @@ def gradcheck(
         if error.name != "hypothesis":
             raise
         raise ConfigError(
-            "gradcheck: expected the packages for testing, got no hypothesis; pip install 'tinygrad-ckn[test]'"
+            f"gradcheck: expected the packages for testing, got no hypothesis; {how_to_install('test')}"
         ) from error
     typer.echo(_ROW.format("primitive", "order 1", "order 2", "adjoint", "cases", "verdict"))
     results = run_cases(primitive or None, examples=examples, device=device, on_result=_echo_row)

@@ -1,13 +1,13 @@
-"""Estimators for scikit-learn, for pipelines and searches; needs the extra `tinygrad-ckn[sklearn]`."""
+"""Estimators for scikit-learn, for pipelines and searches; needs the extra `[sklearn]`."""
 
-from tinygrad_ckn.errors import MissingPackageError
+from tinygrad_ckn.errors import MissingPackageError, how_to_install
 
 try:
     from sklearn.utils.validation import validate_data  # noqa: F401  # new in 1.6
 except ImportError as error:
     raise MissingPackageError(
         "tinygrad_ckn.sklearn: expected scikit-learn 1.6 or later, which does not import; "
-        f"pip install 'tinygrad-ckn[sklearn]' ({error})"
+        f"{how_to_install('sklearn')} ({error})"
     ) from error
 
 from tinygrad_ckn.sklearn.classifier import CKNClassifier
