@@ -243,8 +243,10 @@ def test_a_profile_is_shown_and_its_trace_kept(
     phases = {found[1] for line in lines if (found := re.fullmatch(r"(\w+) +\d+\.\d{3} +\d+\.\d%", line))}
     assert {"preparation", "filters", "batch", "epoch", "classifier", "save", "evaluate"} <= phases
     assert any(re.fullmatch(r"batch +\w+ +backward +\d+ +\d+\.\d{3} +\d+\.\d% +\d+\.\d", line) for line in lines)
+    assert any(re.fullmatch(r"k-means +k-means, assignment +\d+ +\d+\.\d{3} +\d+\.\d% +0\.0", line) for line in lines)
+    assert any(re.fullmatch(r"outside of them +\d+\.\d{3} +\d+\.\d%", line) for line in lines)
     events = json.loads((tmp_path / "run" / "trace.json").read_text())["traceEvents"]
-    assert {event["cat"] for event in events} == {"forward", "backward", "phase"}
+    assert {event["cat"] for event in events} == {"forward", "backward", "function", "phase"}
     assert Run.open(tmp_path / "run").load()
 
 

@@ -21,14 +21,23 @@ def show_profile(profiled: Profile) -> None:
         for name in names:
             table.add_column(name, justify="right")
     for phase, seconds in sorted(profiled.phases.items(), key=lambda item: item[1], reverse=True):
-        phases.add_row(phase, f"{seconds:.3f}", f"{seconds / whole:.1%}")
+        phases.add_row(phase, *_share(seconds, whole))
     rows = profiled.rows()
     for row in rows[:MOST_ROWS]:
         operations.add_row(
             *(row.phase, row.name, row.direction, f"{row.calls:,}"),
-            *(f"{row.seconds:.3f}", f"{row.seconds / whole:.1%}", f"{row.bytes / 2**20:,.1f}"),
+            *_share(row.seconds, whole),
+            f"{row.bytes / 2**20:,.1f}",
         )
-    rest = max(0.0, whole - sum(row.seconds for row in rows[:MOST_ROWS]))
-    operations.add_row("", "all else", "", "", f"{rest:.3f}", f"{rest / whole:.1%}", "")
+    smaller, named = (sum(row.seconds for row in some) for some in (rows[MOST_ROWS:], rows))
+    if rows[MOST_ROWS:]:
+        operations.add_row("", f"{len(rows) - MOST_ROWS} smaller rows", "", "", *_share(smaller, whole), "")
+    # Loops around them, the recording of graphs, files. Rows of several threads may come to more than the whole.
+    operations.add_row("", "outside of them", "", "", *_share(max(0.0, whole - named), whole), "")
     shown.print(phases)
     shown.print(operations)
+
+
+def _share(seconds: float, whole: float) -> tuple[str, str]:
+    """Return seconds, and their share of the whole, as a table shows them."""
+    return f"{seconds:.3f}", f"{seconds / whole:.1%}"
