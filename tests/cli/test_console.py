@@ -176,6 +176,18 @@ def test_names_that_an_encoding_lacks_are_escaped(variables: Mapping[str, str], 
         assert "Traceback" not in into_pipe(COMMANDS[name], tmp_path, **variables).stderr
 
 
+def test_a_closed_stream_is_nobody_to_write_to(tmp_path: Path):
+    for redirection, status in ((">&-", 1), ("2>&-", 1)):
+        shell = f"{sys.executable} -m tinygrad_ckn train --model x {redirection}"
+        finished = subprocess.run(
+            ["sh", "-c", shell], cwd=tmp_path, env=environment_of(), capture_output=True, text=True, check=False
+        )
+        assert finished.returncode == status
+        assert "Traceback" not in finished.stdout + finished.stderr
+    assert not _console.has_colors(None)
+    assert not _console.has_cursor(None)
+
+
 def test_a_bar_in_ascii(tmp_path: Path):
     text = on_terminal(COMMANDS["bar"], tmp_path, TERM="xterm", PYTHONIOENCODING="ascii")
     assert text.isascii()

@@ -12,7 +12,7 @@ import typer
 
 import tinygrad_ckn
 from tinygrad_ckn.cli._common import Device
-from tinygrad_ckn.cli._console import console
+from tinygrad_ckn.cli._console import console, is_terminal
 from tinygrad_ckn.errors import ConfigError
 
 WIDTH = 150  # of tables in a pipe or file
@@ -56,7 +56,7 @@ def bench(
 
     Peers: pip install -e '.[bench]' in a checkout.
     """
-    shown = console(width=None if sys.stdout.isatty() else WIDTH)
+    shown = console(width=None if is_terminal(sys.stdout) else WIDTH)
     run = _benchmarks("run")
     if list_suites:
         run.list_suites(shown)

@@ -12,7 +12,7 @@ import typer
 
 from tinygrad_ckn import plots
 from tinygrad_ckn.cli._common import DataDir, Device, Threads, echo_dataset, limited_to, load_data, source_of
-from tinygrad_ckn.cli._console import console, echo_wrapped
+from tinygrad_ckn.cli._console import console, echo_wrapped, is_terminal
 from tinygrad_ckn.cli._display import Display
 from tinygrad_ckn.cli._options import (
     Augment,
@@ -163,7 +163,7 @@ def _show(results: dict[str, dict[str, Any]]) -> None:
         name: (f"{r['accuracy']:.4f} ({r['correct']}/{r['total']})", f"{r['seconds']:.1f}", f"{r['parameters']:,}")
         for name, r in results.items()
     }
-    if not sys.stdout.isatty():
+    if not is_terminal(sys.stdout):
         for name, (accuracy, seconds, parameters) in rows.items():
             end = "" if ends[name] is None else f", {ends[name]:.4f} {REFIT}"
             typer.echo(f"{name}: test accuracy {accuracy}, {seconds} s, {parameters} parameters{end}")

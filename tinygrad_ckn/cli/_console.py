@@ -17,7 +17,12 @@ MAX_WIDTH = 100  # columns of a help text
 MIN_WIDTH = 20
 
 
-def has_colors(stream: TextIO) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal; None, which Python has for one that is closed (`>&-`), is none."""
+    return stream is not None and stream.isatty()
+
+
+def has_colors(stream: TextIO | None) -> bool:
     """Return whether a stream gets colours.
 
     Not where NO_COLOR is set and not empty (https://no-color.org); else where FORCE_COLOR is, into pipes and files too;
@@ -28,9 +33,9 @@ def has_colors(stream: TextIO) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or has_cursor(stream)
 
 
-def has_cursor(stream: TextIO) -> bool:
+def has_cursor(stream: TextIO | None) -> bool:
     """Return whether a stream is a terminal on which lines can be written anew; TERM=dumb says that it is none."""
-    return stream.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+    return is_terminal(stream) and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
 def wrapped(line: str, width: int) -> str:

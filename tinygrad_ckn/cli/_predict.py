@@ -25,7 +25,7 @@ from tinygrad_ckn.cli._common import (
     load_data,
     source_of,
 )
-from tinygrad_ckn.cli._console import console
+from tinygrad_ckn.cli._console import console, is_terminal
 from tinygrad_ckn.data import load_images, load_test
 from tinygrad_ckn.errors import DataError, ShapeError
 from tinygrad_ckn.models import Network
@@ -110,9 +110,9 @@ def predict(
                 best = int(probability.argmax())
                 rows.append((str(file), index, best, names[best], f"{probability[best]:.4f}"))
     if output is not None:
-        atomic_write(output, _separated([COLUMNS, *rows], ",").encode())
+        atomic_write(output, _separated([COLUMNS, *rows], ",").encode(errors="surrogateescape"))
         typer.echo(f"wrote the classes of {len(rows):,} images to {output}")
-    elif sys.stdout.isatty():
+    elif is_terminal(sys.stdout):
         _print_table(rows)
     else:
         typer.echo(_separated(rows, "\t"), nl=False)
