@@ -77,6 +77,7 @@ def console(*, width: int | None = None) -> Console:
         color_system=("auto" if cursor else "standard") if colors else None,
         force_terminal=cursor,
         force_interactive=cursor,
+        no_color=not colors,
     )
 
 
