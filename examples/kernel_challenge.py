@@ -23,7 +23,12 @@ NETWORKS = [name for name, found in PRESETS.items() if found.model == "CKN"]
 DEFAULT, QUICK = "unsup-256-1024", "unsup-64-256"
 HELD_OUT = 0.2  # of the training images, for validation
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def read(

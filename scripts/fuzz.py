@@ -2,10 +2,10 @@
 
 python scripts/fuzz.py --count 5000 --seed 0
 
-Small sound files of every kind are changed by scripts/fuzz_mutators.py, one to four times each, and read again. What
+Small sound files of every kind are changed by scripts/_fuzz_mutators.py, one to four times each, and read again. What
 counts as a fault: an exception that is none of the library's, a message of more than one line, more than 10 seconds,
 more than 500 MB of memory, and a file that is accepted with another content than an independent reading of the same
-bytes gives (`numpy.load`, `csv`, `struct`, safetensors, `json`). Each fault is printed with the command that repeats it.
+bytes gives (`numpy.load`, `csv`, `struct`, safetensors, `json`). The command that repeats a fault is printed with it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from fuzz_mutators import MUTATORS, OTHERS
+from _fuzz_mutators import MUTATORS, OTHERS
 from safetensors.numpy import load as load_tensors
 
 from tinygrad_ckn.data import Split, load, load_cifar10, load_csv, load_images, load_labels, load_npz, load_pixels

@@ -72,7 +72,7 @@ def test_unknown_device():
 
 def test_missing_cupy_gives_the_pip_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(BackendError, match=r"needs CuPy, which does not import; pip install 'tinygrad-ckn\[cuda13\]'"):
+    with pytest.raises(BackendError, match=r"needs CuPy, which does not import; pip install -e '\.\[cuda13\]' in a"):
         Tensor([1.0], device="cuda")
 
 

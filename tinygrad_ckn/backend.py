@@ -18,7 +18,7 @@ from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_ckn.errors import BackendError, DTypeError, ShapeError
+from tinygrad_ckn.errors import BackendError, DTypeError, ShapeError, how_to_install
 
 Array = Annotated[Any, "an array of any backend, or a Tensor"]
 Namespace: TypeAlias = Any
@@ -145,7 +145,7 @@ def use(device: str) -> Backend:
     except ImportError as error:
         raise BackendError(
             "device 'cuda' needs CuPy, which does not import; "
-            f"pip install 'tinygrad-ckn[cuda13]' (or [cuda12] for older drivers) ({error})"
+            f"{how_to_install('cuda13')} ([cuda12] for older drivers) ({error})"
         ) from error
     if not cupy.cuda.is_available():
         raise BackendError("device 'cuda' needs a GPU with its driver, and CuPy finds none; use device='cpu'")

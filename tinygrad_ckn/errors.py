@@ -9,6 +9,17 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
+def how_to_install(extra: str) -> str:
+    """Return the end of a sentence about a package that an extra of pyproject.toml brings.
+
+    Examples
+    --------
+    >>> how_to_install("sklearn")
+    "pip install -e '.[sklearn]' in a checkout of tinygrad-ckn"
+    """
+    return f"pip install -e '.[{extra}]' in a checkout of tinygrad-ckn"
+
+
 class CKNError(Exception):
     """Base class of all errors of the library; each is one of Python's own kinds too."""
 

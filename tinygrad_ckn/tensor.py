@@ -13,6 +13,7 @@ from tinygrad_ckn.graph import Variable
 from tinygrad_ckn.primitive import REGISTRY
 
 _accumulating = threading.Lock()  # several threads may share a leaf
+MOST_IN_LINE = 12  # values that the repr of a tensor shows behind its shape
 _UFUNCS = {"absolute": "abs", "true_divide": "divide"}  # NumPy's names that differ from the op's
 
 
@@ -206,8 +207,27 @@ class Tensor(Variable):
         return moved
 
     def __repr__(self) -> str:
-        """Show the values, shape, dtype, device, and the operation that made it or that it requires grad."""
-        values = "" if self.size > 12 else "".join(f" {line.strip()}" for line in str(self._data).splitlines())
+        """Show shape, dtype, device, the operation that made it or that it requires grad, and the values.
+
+        More than 12 values start on a line of their own, as NumPy prints them: more than 1,000 are summarised, which
+        `numpy.set_printoptions` changes.
+
+        Examples
+        --------
+        >>> Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+        Tensor((2, 2), float64, cpu, requires_grad=True) [[1. 2.] [3. 4.]]
+        >>> Tensor(np.arange(2000).reshape(1000, 2))
+        Tensor((1000, 2), int64, cpu)
+        [[   0    1]
+         [   2    3]
+         [   4    5]
+         ...
+         [1994 1995]
+         [1996 1997]
+         [1998 1999]]
+        """
+        text = str(self._data)
+        values = f"\n{text}" if self.size > MOST_IN_LINE else "".join(f" {line.strip()}" for line in text.splitlines())
         origin = f", op={self._node.name}" if self._node else ", requires_grad=True" if self._requires_grad else ""
         return f"{type(self).__name__}({self.shape}, {self.dtype}, {self.device}{origin}){values}"
 

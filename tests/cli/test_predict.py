@@ -37,6 +37,19 @@ def damaged(run_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(run_folder, tmp_path / "damaged"))
 
 
+def test_file_names_that_are_no_text_come_back_in_a_csv_file(
+    tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]], run_folder: Path, tmp_path: Path
+):
+    path = os.fsencode(tmp_path) + b"/b\xff.npy"
+    with open(path, "wb") as file:  # noqa: PTH123  # a Path is text
+        np.save(file, np.zeros((1, 1, 8, 8), "float32"))
+    finished = tinygrad_ckn("predict", run_folder, os.fsdecode(path), "--output", tmp_path / "out.csv")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert (tmp_path / "out.csv").read_bytes().splitlines()[1].startswith(path + b",0,")
+    printed = tinygrad_ckn("predict", run_folder, os.fsdecode(path)).stdout
+    assert printed.startswith(f"{tmp_path}/b\\udcff.npy\t0\t")
+
+
 def test_evaluate_ends_as_train_did(
     tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]],
     trained: subprocess.CompletedProcess[str],
@@ -209,7 +222,7 @@ def test_a_model_of_a_newer_format(invoke: Invoke, damaged: Path):
     assert result.exit_code == 1
     assert result.stderr == (
         f"error: {path}: expected format_version 1 or older, got 2, written by tinygrad-ckn 7.0; "
-        "pip install -U tinygrad-ckn\n"
+        "update the checkout of tinygrad-ckn (git pull)\n"
     )
 
 

@@ -10,12 +10,13 @@ import warnings
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 import tinygrad_ckn
 from tinygrad_ckn.cli._bench import bench
 from tinygrad_ckn.cli._compare import compare
+from tinygrad_ckn.cli._console import echo, escape_what_cannot_be_encoded, style
 from tinygrad_ckn.cli._gradcheck import gradcheck
+from tinygrad_ckn.cli._help import Command, Group
 from tinygrad_ckn.cli._info import info
 from tinygrad_ckn.cli._predict import evaluate, predict
 from tinygrad_ckn.cli._train import train
@@ -37,7 +38,7 @@ OPTIONS = {  # what the library calls them, and the command line
 }
 
 
-class _Commands(TyperGroup):
+class _Commands(Group):
     """Says in one sentence what went wrong in a command."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -55,7 +56,7 @@ class _Commands(TyperGroup):
         except (CKNError, MemoryError, OSError) as error:
             if ctx.params["traceback"]:
                 raise
-            typer.echo(f"{typer.style('error:', fg='red', bold=True)} {_sentence(error)}", err=True)
+            echo(f"{style('error:', err=True, fg='red', bold=True)} {_sentence(error)}", err=True)
             raise typer.Exit(1) from error
 
 
@@ -90,12 +91,12 @@ def _version(wanted: bool) -> None:
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (train, compare, evaluate, predict, info, gradcheck, bench):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 @app.callback()
@@ -120,4 +121,5 @@ def options(
 
 def main() -> None:
     """Run the command line."""
+    escape_what_cannot_be_encoded()
     app(prog_name="tinygrad-ckn")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from tinygrad_ckn.cli._console import echo_wrapped
 from tinygrad_ckn.data import Dataset, load
 from tinygrad_ckn.errors import DataWarning
 from tinygrad_ckn.parallel import get_num_threads, set_num_threads
@@ -30,7 +31,10 @@ DataDir: TypeAlias = Annotated[
 ]
 Device: TypeAlias = Annotated[str, typer.Option(metavar="cpu|cuda", help="Where to compute; cuda needs CuPy.")]
 Threads: TypeAlias = Annotated[
-    int | None, typer.Option(min=1, help="Threads to compute with; by default OMP_NUM_THREADS, else one for each core.")
+    int | None,
+    typer.Option(
+        min=1, metavar="<int>", help="Threads to compute with; by default OMP_NUM_THREADS, else one for each core."
+    ),
 ]
 
 
@@ -77,7 +81,7 @@ def limited_to(threads: int | None) -> Iterator[None]:
 
 def echo_dataset(dataset: Dataset) -> None:
     """Print the first line of `train` and `compare`."""
-    typer.echo(
+    echo_wrapped(
         f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images of "
         f"{'x'.join(map(str, (dataset.in_channels, *dataset.image_size)))}, {dataset.n_classes} classes"
     )
@@ -86,7 +90,7 @@ def echo_dataset(dataset: Dataset) -> None:
 def echo_summary(confusion: Confusion, class_names: list[str]) -> None:
     """Print a line for each class."""
     for line in confusion_summary(confusion, class_names):
-        typer.echo(line)
+        echo_wrapped(line)
 
 
 def echo_accuracy(confusion: Confusion) -> None:

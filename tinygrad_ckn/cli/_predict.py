@@ -14,6 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from tinygrad_ckn.cli._common import DATA_HELP, DataDir, Device, Threads, echo_accuracy, echo_summary, limited_to
+from tinygrad_ckn.cli._console import console, is_terminal
 from tinygrad_ckn.cli._reading import ChannelsLast, Header, ImageShape, Scale
 from tinygrad_ckn.data import load_images
 from tinygrad_ckn.models import Network
@@ -108,9 +109,9 @@ def predict(
                 best = int(values.argmax())
                 rows.append((str(file), str(index), str(model.classes[best]), names[best], f"{values[best]:.4f}"))
     if output is not None:
-        atomic_write(output, _separated([(*COLUMNS, title), *rows], ",").encode())
+        atomic_write(output, _separated([(*COLUMNS, title), *rows], ",").encode(errors="surrogateescape"))
         typer.echo(f"wrote the classes of {len(rows):,} images to {output}")
-    elif sys.stdout.isatty():
+    elif is_terminal(sys.stdout):
         _print_table(rows, (*COLUMNS, title))
     else:
         typer.echo(_separated(rows, "\t"), nl=False)
@@ -137,11 +138,10 @@ def _separated(rows: Iterable[Sequence[object]], delimiter: str) -> str:
 
 def _print_table(rows: list[Row], columns: Sequence[str]) -> None:
     """Print rows aligned under a header."""
-    from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
 
     table = Table(*(Column(name, overflow="fold") for name in columns), box=None)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    Console().print(table)
+    console().print(table)

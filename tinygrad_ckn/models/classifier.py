@@ -26,6 +26,7 @@ from tinygrad_ckn.models.moments import Moments
 from tinygrad_ckn.models.preconditioning import Preconditioner, Root
 from tinygrad_ckn.models.selection import HeldOut, aside_of, choose_l2
 from tinygrad_ckn.ops._windows import is_finite
+from tinygrad_ckn.profiling import record_function
 from tinygrad_ckn.tensor import Tensor
 
 LOSSES: dict[str, Callable[[Any, Any], Any]] = {"cross_entropy": ops.cross_entropy, "squared_hinge": ops.squared_hinge}
@@ -65,6 +66,7 @@ class _Problem:
         weight = point[:, :-1] / self.scale
         return xp.asarray(weight, dtype=self.x.dtype), xp.asarray(point[:, -1] - weight @ self.mean, dtype=self.x.dtype)
 
+    @record_function("classifier, gradient")
     def value_and_gradient(self, point: Any, l2: float) -> tuple[float, Any]:
         """Return the objective and its gradient (k, D + 1)."""
         weight, bias = self.linear(point)
@@ -96,6 +98,7 @@ class _Problem:
             value, slopes[kept] = _loss_and_slopes(self.loss, scores[kept], labels[kept])
         return value, slopes
 
+    @record_function("classifier, L-BFGS")
     def minimise(self, l2: float, start: Any, iterations: int, root: Root) -> Any:
         """Return the point that L-BFGS reaches from `start`."""
         from scipy.optimize import minimize
@@ -125,6 +128,7 @@ def _loss_and_slopes(loss: Callable[[Any, Any], Any], scores: Any, labels: Any) 
     return mean.data.astype("float64") * len(scores), grad(mean, leaf)[0].data * len(scores)
 
 
+@record_function("classifier, other")
 def fit_linear(
     features: Any,
     labels: Any,

@@ -10,12 +10,14 @@ from tinygrad_ckn.cuda import kmeans as cuda
 from tinygrad_ckn.cuda.launch import able
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.ops.ckn_map import least_square
+from tinygrad_ckn.profiling import record_function
 
 SAME = 1e-6  # 1 - cosine below which two directions count as one: rounding in float32
 NO_DIRECTION = 1e-6  # norm up to which a sum of unit vectors is 0 but for rounding: no vectors, or such that cancel
 _BLOCK = 2**22  # similarities held at a time where they are not cut into tiles
 
 
+@record_function("k-means, norms")
 def scales_of(x: Any) -> tuple[Any, int]:
     """Return what the rows of x are multiplied with to have norm 1, 0 for zero rows, and the number of the others.
 
@@ -48,6 +50,7 @@ def _tiled(x: Any) -> bool:
     return backend_of(x) is CPU and x.dtype in ("float32", "float64")
 
 
+@record_function("k-means, assignment")
 def assign(x: Any, scales: Any, centroids: Any, with_sums: bool = True) -> tuple[Any, Any, Any]:
     """Return for each point its nearest centroid and their cosine, and the sums of the clusters (k, d)."""
     if _tiled(x):

@@ -15,6 +15,7 @@ from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.inputs import check_finite
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.modes import no_grad
+from tinygrad_ckn.profiling import record_function
 
 if TYPE_CHECKING:
     from tinygrad_ckn.models.network import Network
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 MEMORY = 2**33  # bytes of features that are kept in memory; more go to a file
 
 
+@record_function("blocks of images")
 def in_blocks(
     model: Network,
     function: Callable[[Any], Any],

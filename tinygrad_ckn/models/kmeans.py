@@ -16,6 +16,7 @@ from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.directions import NO_DIRECTION, SAME, assign, norms_of, scales_of
 from tinygrad_ckn.models.minibatch import shuffled_pass
 from tinygrad_ckn.models.seeding import check_start, first_centroids, too_few
+from tinygrad_ckn.profiling import record_function
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Clustering:
     objective: list[float] = field(default_factory=list)
 
 
+@record_function("k-means, other")
 def spherical_kmeans(
     x: Any,
     n_clusters: int,
@@ -115,6 +117,7 @@ def spherical_kmeans(
     return result
 
 
+@record_function("k-means, update")
 def _update(x: Any, scales: Any, cosines: Any, sums: Any, met: Any) -> Any:
     """Return the normalised sums of the clusters; an empty one restarts at a point that fits its centroid worst.
 

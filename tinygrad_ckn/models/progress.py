@@ -1,18 +1,25 @@
-"""What those are told who watch a training."""
+"""Progress events passed to `report` callbacks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tinygrad_ckn.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands: `done` of `total` steps of a phase.
+    """Where a training stands: `done` of `total` steps of a phase, 0 <= done <= total.
 
     Phases are "k-means" (iterations, for a layer), "filters" (layers), "l2" (values tried), "classifier", "batch" and
-    "epoch".
+    "epoch". The total of "l2" grows: how many values are tried is known at the end only.
 
     On a GPU not every "batch" has a "loss" among its values: it is told where it is read, every 100 steps.
+
+    Raises
+    ------
+    ConfigError
+        If `done` is negative or more than `total`.
 
     Examples
     --------
@@ -24,6 +31,13 @@ class Progress:
     done: int
     total: int
     values: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.done <= self.total:
+            raise ConfigError(
+                f"Progress: argument done expected a number from 0 to the total of {self.total}, got {self.done} in "
+                f"phase {self.phase!r}; report a total that grows with what is done"
+            )
 
 
 def quiet(progress: Progress) -> None:

@@ -11,6 +11,7 @@ from tinygrad_ckn.backend import to_numpy, xp_of
 from tinygrad_ckn.errors import BackendError, ConfigError, DTypeError
 from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.nn.constraint import Constraint
+from tinygrad_ckn.profiling import record_function
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -74,6 +75,7 @@ class Optimizer(ABC):
         `decay` is weight_decay * data, or None; `state["steps"]` counts from 1. Neither array may be modified.
         """
 
+    @record_function("optimizer step")
     def step(self) -> None:
         """Move each parameter that has a gradient.
 

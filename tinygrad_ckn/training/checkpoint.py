@@ -136,7 +136,7 @@ def _check_format(path: Path, metadata: dict[str, str]) -> None:
     if int(version) > FORMAT_VERSION:
         raise DataError(
             f"{path}: expected format_version {FORMAT_VERSION} or older, got {version}, written by tinygrad-ckn "
-            f"{metadata.get('version', 'of unknown version')}; pip install -U tinygrad-ckn"
+            f"{metadata.get('version', 'of unknown version')}; update the checkout of tinygrad-ckn (git pull)"
         )
 
 

@@ -102,7 +102,7 @@ class Run:
         if not isinstance(config.get("format_version"), int) or config["format_version"] > FORMAT_VERSION:
             raise DataError(
                 f"{path}: expected format_version {FORMAT_VERSION} or older, got {config.get('format_version')!r}; "
-                "pip install -U tinygrad-ckn"
+                "update the checkout of tinygrad-ckn (git pull)"
             )
         return cls(folder, config)
 

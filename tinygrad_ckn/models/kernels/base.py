@@ -46,7 +46,8 @@ class Kernel(ABC):
     def __call__(self, x: Any, y: Any | None = None) -> Any:
         """Return the Gram matrix K(x_i, y_j).
 
-        A kernel is what scikit-learn calls a callable kernel: `SVC(kernel=Exponential(0.5))`.
+        A kernel is what scikit-learn calls a callable kernel: `SVC(kernel=Exponential(0.5))`. Its `Nystroem` and
+        `KernelPCA` call that once for each pair of rows; docs/sklearn.md has what to use in their place.
 
         Parameters
         ----------
