@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_ckn.backend import Shape, is_array, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.graph import Edge, Node, Variable, check_finite, raw
-from tinygrad_ckn.modes import modes
+from tinygrad_ckn.modes import is_recording, is_searching_nan
 
 _sequence = attrgetter("sequence")
 
@@ -105,7 +105,8 @@ def backpropagate(
     for node in order:  # all before any is used up
         if node.kept is None or node.versions:
             node.check_retained()
-    recording, modes.recording = modes.recording, create_graph
+    recording = is_recording.get()
+    is_recording.set(create_graph)
     try:
         for node in order:
             g = gradients.pop(node, None)
@@ -119,7 +120,7 @@ def backpropagate(
             if not retain_graph:
                 node.release()
     finally:
-        modes.recording = recording
+        is_recording.set(recording)
     return results | gradients if results else gradients
 
 
@@ -141,7 +142,7 @@ def _pass_on(
             continue
         fits = pulled.shape == edge.shape and pulled.dtype is edge.dtype
         gradient = pulled if fits else _fit(pulled, node, number, edge)
-        if modes.anomaly:
+        if is_searching_nan.get():
             check_finite(raw(gradient), f"the rule of {node.name!r} (forward at {node.site}) for operand {number}")
         if edge in gradients:
             _add(gradients, edge, gradient, owned)

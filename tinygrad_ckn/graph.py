@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, cast
 from tinygrad_ckn._draw import to_dot, to_text
 from tinygrad_ckn.backend import CPU, Shape, xp_of
 from tinygrad_ckn.errors import DTypeError, GradientError
-from tinygrad_ckn.modes import modes, users_line
+from tinygrad_ckn.modes import is_recording, is_searching_nan, users_line
 from tinygrad_ckn.primitive import Plan, Primitive
 
 __all__ = ["Node", "Variable", "apply", "check_finite", "edges_into", "next_sequence", "raw", "to_dot", "to_text"]
@@ -218,13 +218,14 @@ def apply(primitive: Primitive[Any], args: Sequence[Any], options: Mapping[str, 
     edges: list[Edge | None] = []
     wanted, bit = 0, 1
     host = True
+    recording = is_recording.get()
     for arg in args:
         if isinstance(arg, Variable):
             array = arg._data
             arrays.append(array)
             if type(array) is not CPU.array_type:
                 host = False
-            if arg._requires_grad and modes.recording:
+            if recording and arg._requires_grad:
                 edges.append(arg._node or arg)
                 wanted |= bit
             else:
@@ -238,7 +239,7 @@ def apply(primitive: Primitive[Any], args: Sequence[Any], options: Mapping[str, 
     if wanted and primitive.saves_on_demand:
         options = {**options, "saving": True}
     y, saved = primitive.compute(backend, arrays, options)
-    anomaly = modes.anomaly
+    anomaly = is_searching_nan.get()
     if anomaly:
         check_finite(y, f"the forward of {primitive.name!r}, called at {users_line()},")
     version = [0] if y.base is None and y is not arrays[0] else _version_of(y, args, arrays)
