@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_ckn import cpu, graph, ops
+from tinygrad_ckn.backend import manual_seed
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.functional import checkpoint, hessian, hvp, jacobian, jvp, vjp
 from tinygrad_ckn.modes import detect_anomaly, enable_grad, no_grad
@@ -42,6 +43,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "manual_seed",
     "models",
     "nn",
     "no_grad",

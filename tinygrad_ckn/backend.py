@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import operator
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_ckn.errors import BackendError, DTypeError, ShapeError
+from tinygrad_ckn.errors import BackendError, ConfigError, DTypeError, ShapeError
 
 Array = Annotated[Any, "an array of any backend, or a Tensor"]
 Namespace: TypeAlias = Any
@@ -227,6 +228,70 @@ def synchronize(device: str) -> None:
     use(device).synchronize()
 
 
+class _PackageGenerator:
+    """The source of all randomness for which no `rng` was passed: a new generator for each request."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._root = np.random.SeedSequence(0)
+
+    def seed(self, seed: int) -> None:
+        with self._lock:
+            self._root = np.random.SeedSequence(seed)
+
+    def next(self) -> Generator:
+        with self._lock:
+            (child,) = self._root.spawn(1)
+        return np.random.default_rng(child)
+
+
+_package_generator = _PackageGenerator()
+
+
+def manual_seed(seed: int) -> None:
+    """Seed the package generator, from which everything draws that is called without `rng=`.
+
+    At first the seed is 0, so a script without any seed gives the same numbers each time it runs. Each module, fit or
+    other call that is random takes the next generator of the sequence, so that two layers of one shape differ; the same
+    calls after the same seed give the same numbers. An explicit `rng=0` neither reads nor moves the sequence. Threads
+    share it and take turns as they come: pass `rng` where several threads make models at once.
+
+    Parameters
+    ----------
+    seed
+        A whole number >= 0.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn import manual_seed, nn
+    >>> manual_seed(1)
+    >>> first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    >>> bool((first.weight.data == second.weight.data).any())
+    False
+    >>> manual_seed(1)
+    >>> bool((nn.Linear(2, 2).weight.data == first.weight.data).all())
+    True
+    """
+    if isinstance(seed, bool) or not is_whole(seed, 0):
+        raise ConfigError(f"manual_seed: argument seed expected a whole number >= 0, got {seed!r}")
+    _package_generator.seed(int(seed))
+
+
 def rng(seed: int | Generator | None = None) -> Generator:
-    """Return the generator given, or a new one from a seed (None: 0); all randomness is drawn from one, on the host."""
-    return np.random.default_rng(0 if seed is None else seed)
+    """Return the generator given, a new one from a seed, or for None the next of the package (see `manual_seed`).
+
+    All randomness of the library comes from here, and is drawn on the host.
+    """
+    if seed is None:
+        return _package_generator.next()
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"argument rng expected a seed >= 0, a numpy.random.Generator or None, got {seed!r} ({error})"
+        ) from error

@@ -36,7 +36,7 @@ class CKN(Learner):
         network cannot tell one from the other; "scores", of a classifier fitted on the images as they are, in half the
         time; or None.
     rng
-        Generator or seed of the classifier's initial weights.
+        Generator or seed of the classifier's initial weights; None: the package's.
 
     Raises
     ------
@@ -93,7 +93,7 @@ class CKN(Learner):
         memory
             Patches of more bytes, 8 GiB by default, go to a temporary file while they are clustered.
         rng
-            Generator or seed.
+            Generator or seed; None: the package's, see `manual_seed`.
         report
             Called as it goes on.
 
@@ -145,7 +145,7 @@ class CKN(Learner):
         n_patches, iterations
             As for `fit_unsupervised`.
         rng
-            Generator or seed.
+            Generator or seed; None: the package's, see `manual_seed`.
         report
             Called as it goes on.
 

@@ -149,7 +149,7 @@ def fit_linear(
     iterations
         Of L-BFGS, for the final fit; half as many for each l2 tried, begun at the solution for another.
     rng
-        Generator or seed of the part held out.
+        Generator or seed of the part held out; None: the package's, see `manual_seed`.
     report
         Called with each l2 tried and what was measured on the part held out.
 

@@ -48,7 +48,8 @@ class ConvLayer(Module):
     activation
         "relu", "tanh", "sigmoid" or "softplus".
     rng
-        Generator or seed of the initial filters, drawn for ReLU (He et al. 2015, arXiv 1502.01852); biases are 0.
+        Generator or seed of the initial filters, drawn for ReLU (He et al. 2015, arXiv 1502.01852); None: the package's.
+        Biases are 0.
     dtype
         "float32" or "float64".
 
@@ -161,7 +162,7 @@ class CNN(Learner):
     preprocessing, mirrored
         As for `CKN`.
     rng
-        Generator or seed of the classifier's initial weights.
+        Generator or seed of the classifier's initial weights; None: the package's.
 
     Raises
     ------
@@ -208,7 +209,7 @@ class CNN(Learner):
         loss, l2
             As for `fit_classifier`.
         rng
-            Generator or seed.
+            Generator or seed; None: the package's, see `manual_seed`.
         report
             Called as it goes on.
 

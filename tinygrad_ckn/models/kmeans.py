@@ -57,7 +57,7 @@ def spherical_kmeans(
         "k-means++" (on a random subset of 64 points for each centroid), "random" (distinct points), or an array (k, d)
         of centroids, whose lengths do not count.
     rng
-        Generator or seed.
+        Generator or seed; None: the package's, see `manual_seed`.
     report
         Called after each iteration with its number, from 1, and its mean cosine.
 

@@ -62,7 +62,7 @@ class CKNLayer(Module):
     convention
         Where eps stands: "inside", (kappa(Z Z^T) + eps I)^(-1/2), or "outside", see `ops.inverse_sqrt`.
     rng
-        Generator or seed of the random initial filters.
+        Generator or seed of the random initial filters; None: the package's, see `manual_seed`.
     dtype
         "float32" or "float64".
 

@@ -276,8 +276,8 @@ class Network(Module):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Return a model of this architecture, untrained.
+    def from_config(cls, config: Mapping[str, Any], *, rng: Generator | int | None = None) -> Self:
+        """Return a model of this architecture, untrained; rng draws all initial weights (None: the package's).
 
         Raises
         ------
@@ -285,9 +285,10 @@ class Network(Module):
             If the configuration is not one that `config()` gives.
         """
         try:
-            layers = [cls.layer_type(**options) for options in config["layers"]]
+            random = generator(rng)
+            layers = [cls.layer_type(**options, rng=random) for options in config["layers"]]
             more = {name: config[name] for name in ("preprocessing", "mirrored") if name in config}
-            return cls(config["in_channels"], config["image_size"], config["n_classes"], layers, **more)
+            return cls(config["in_channels"], config["image_size"], config["n_classes"], layers, **more, rng=random)
         except CKNError:
             raise
         except (KeyError, TypeError) as error:

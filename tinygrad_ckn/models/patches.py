@@ -52,7 +52,7 @@ def sample_patches(
     layer
         Says which patches there are: kernel size, padding, stride and dilation.
     rng
-        Generator or seed.
+        Generator or seed; None: the package's, see `manual_seed`.
     encode
         Makes the layer's input of images, in blocks.
     out

@@ -2,7 +2,7 @@
 
 Shapes are (out, in) for a linear layer and (out, in/groups, kh, kw) for filters; fan_in is the product of all but the
 first size, fan_out = out*kh*kw. Numbers are drawn in float64 and rounded, so that float32 weights are those of float64.
-`rng` is a generator, or a seed for a new one; None is the seed 0.
+`rng` is a generator, or a seed for a new one; None is the next generator of the package (see `manual_seed`).
 """
 
 from __future__ import annotations

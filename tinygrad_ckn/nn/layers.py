@@ -31,7 +31,7 @@ class Linear(Module):
     bias
         Whether to add b.
     rng
-        Draws W by `init.kaiming_uniform`; b starts at zero. A seed or generator; None is the seed 0.
+        Draws W by `init.kaiming_uniform`; b starts at zero. A seed or generator; None: the package's.
     dtype
         Of the parameters.
 
@@ -93,7 +93,7 @@ class Conv2d(Module):
     bias
         Whether to add a number to each output channel.
     rng
-        Draws the filters by `init.kaiming_uniform`; biases start at zero. A seed or generator; None is the seed 0.
+        Draws the filters by `init.kaiming_uniform`; biases start at zero. A seed or generator; None: the package's.
     dtype
         Of the parameters.
 
