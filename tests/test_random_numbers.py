@@ -1,11 +1,16 @@
 """One rule for all that is random: what is passed decides; else the package generator, drawn on from call to call."""
 
 import itertools
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import tinygrad_ckn
 from tinygrad_ckn import Tensor, manual_seed, models, nn, ops, optim
 from tinygrad_ckn.backend import rng
 from tinygrad_ckn.errors import ConfigError
@@ -34,7 +39,9 @@ MAKERS = {
     "CKN": lambda **k: CKN(1, 6, 2, [CKNLayer(1, 4, 3, rng=0)], **k).classifier.weight.data,
     "CNN": lambda **k: CNN(1, 6, 2, [ConvLayer(1, 4, 3, rng=0)], **k).classifier.weight.data,
     "build": lambda **k: build("lenet", in_channels=1, image_size=8, n_classes=2, **k).layers[0].weight.data,
-    "preset": lambda **k: CKN.preset("unsup-32-64", in_channels=1, image_size=8, n_classes=2, **k).layers[0].weight.data,
+    "preset": lambda **k: (
+        CKN.preset("unsup-32-64", in_channels=1, image_size=8, n_classes=2, **k).layers[0].weight.data
+    ),
     "from_config": lambda **k: from_config(CONFIG, **k).layers[0].weight.data,
     "sample_patches": lambda **k: models.sample_patches(x, CKNLayer(1, 4, 3, rng=0), 50, **k),
     "spherical_kmeans": lambda **k: np.asarray(
@@ -73,12 +80,12 @@ def test_an_explicit_seed_neither_reads_nor_moves_the_package_generator(make):
 
 
 def test_a_process_begins_with_seed_0():
-    import subprocess
-    import sys
-
     code = "from tinygrad_ckn import nn{}; print(nn.Linear(3, 3).weight.tolist())"
+    environment = {**os.environ, "PYTHONPATH": str(Path(tinygrad_ckn.__file__).parent.parent)}
     outputs = [
-        subprocess.run([sys.executable, "-c", code.format(more)], capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", code.format(more)], capture_output=True, text=True, check=True, env=environment
+        ).stdout
         for more in ("", ", manual_seed; manual_seed(0)")
     ]
     assert outputs[0] == outputs[1]

@@ -48,8 +48,8 @@ class ConvLayer(Module):
     activation
         "relu", "tanh", "sigmoid" or "softplus".
     rng
-        Generator or seed of the initial filters, drawn for ReLU (He et al. 2015, arXiv 1502.01852); None: the package's.
-        Biases are 0.
+        Generator or seed of the initial filters, drawn for ReLU (He et al. 2015, arXiv 1502.01852); biases are 0.
+        None: the package's.
     dtype
         "float32" or "float64".
 

@@ -169,5 +169,5 @@ class CKNEstimator(BaseEstimator):
             own = {"in_channels": channels, "kernel_size": cut, "dtype": str(images.dtype)}
             layers.append(CKNLayer(**layer | own, rng=0))
             channels, size = layers[-1].n_filters, layers[-1].output_size(size)
-        more = {"preprocessing": preprocessing, "mirrored": self.mirrored}
-        return CKN(shape[0], shape[1:], n_classes, layers, **more, rng=0)
+        mirrored = self.mirrored
+        return CKN(shape[0], shape[1:], n_classes, layers, preprocessing=preprocessing, mirrored=mirrored, rng=0)
