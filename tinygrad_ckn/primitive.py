@@ -36,6 +36,7 @@ from tinygrad_ckn._registry import REGISTRY, enter, registered
 from tinygrad_ckn._signature import operands_of
 from tinygrad_ckn.backend import CPU, Array, Backend, Namespace, backend_of, check_real, is_array, xp_of
 from tinygrad_ckn.errors import BackendError, CKNError, DTypeError, GradientError, OpIndexError, ShapeError
+from tinygrad_ckn.plain import PLAIN, plain
 
 __all__ = ["REGISTRY", "Array", "Namespace", "Plan", "Primitive", "Rule", "primitive"]
 
@@ -127,12 +128,16 @@ class Primitive(Generic[P]):
         """Run the forward on raw arrays; record it in the graph if an operand is a Tensor."""
         variable = Primitive.variable_type
         operands: Sequence[Any] = args
-        named: Mapping[str, Any] = options
+        named: dict[str, Any] = options
         if options or len(args) > self.most:
             operands, named = self.arrange(args, options)
-            for value in named.values():
+            for name, value in named.items():
+                if type(value) in PLAIN:
+                    continue
                 if isinstance(value, variable):
                     return Primitive.dispatch(self, operands, named)
+                if name != "index":
+                    named[name] = plain(value)
         for operand in operands:
             if type(operand) is _HOST and operand.dtype.kind in _REAL:
                 continue

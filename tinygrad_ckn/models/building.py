@@ -10,10 +10,12 @@ from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.ckn import CKN
 from tinygrad_ckn.models.cnn import CNN
 from tinygrad_ckn.models.presets import preset
+from tinygrad_ckn.plain import plain_arguments
 
 MODELS: dict[str, type[CKN | CNN]] = {"CKN": CKN, "CNN": CNN}
 
 
+@plain_arguments
 def build(
     name: str,
     *,

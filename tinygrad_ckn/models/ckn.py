@@ -14,6 +14,7 @@ from tinygrad_ckn.models.layer import CKNLayer
 from tinygrad_ckn.models.learner import Learner
 from tinygrad_ckn.models.nystrom import factors
 from tinygrad_ckn.models.progress import Progress, quiet
+from tinygrad_ckn.plain import plain_arguments
 
 
 class CKN(Learner):
@@ -63,6 +64,7 @@ class CKN(Learner):
             x = layer(x, of_layer)
         return x
 
+    @plain_arguments
     def fit_unsupervised(
         self,
         images: Any,
@@ -116,6 +118,7 @@ class CKN(Learner):
         )
         return self
 
+    @plain_arguments
     def fit(
         self,
         images: Any,

@@ -25,6 +25,7 @@ from tinygrad_ckn.models.moments import Moments
 from tinygrad_ckn.models.preconditioning import Preconditioner, Root
 from tinygrad_ckn.models.selection import HeldOut, aside_of, choose_l2
 from tinygrad_ckn.ops._windows import is_finite
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 LOSSES: dict[str, Callable[[Any, Any], Any]] = {"cross_entropy": ops.cross_entropy, "squared_hinge": ops.squared_hinge}
@@ -122,6 +123,7 @@ def _loss_and_slopes(loss: Callable[[Any, Any], Any], scores: Any, labels: Any) 
     return mean.data.astype("float64") * len(scores), grad(mean, leaf)[0].data * len(scores)
 
 
+@plain_arguments
 def fit_linear(
     features: Any,
     labels: Any,

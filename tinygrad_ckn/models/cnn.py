@@ -21,6 +21,7 @@ from tinygrad_ckn.models.progress import Progress, quiet
 from tinygrad_ckn.nn import Conv2d, Module, Parameter
 from tinygrad_ckn.ops._windows import Padding, Pair, Windows
 from tinygrad_ckn.ops.pool import Subsampling
+from tinygrad_ckn.plain import plain_arguments
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "relu": ops.relu,
@@ -65,6 +66,7 @@ class ConvLayer(Module):
     (2, 8, 3, 3)
     """
 
+    @plain_arguments
     def __init__(
         self,
         in_channels: int,
@@ -184,6 +186,7 @@ class CNN(Learner):
             x = layer(x)
         return x
 
+    @plain_arguments
     def fit(
         self,
         images: Any,

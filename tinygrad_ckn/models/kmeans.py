@@ -16,6 +16,7 @@ from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.directions import NO_DIRECTION, SAME, assign, norms_of, scales_of
 from tinygrad_ckn.models.minibatch import shuffled_pass
 from tinygrad_ckn.models.seeding import check_start, first_centroids, too_few
+from tinygrad_ckn.plain import plain_arguments
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Clustering:
     objective: list[float] = field(default_factory=list)
 
 
+@plain_arguments
 def spherical_kmeans(
     x: Any,
     n_clusters: int,

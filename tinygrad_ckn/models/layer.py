@@ -29,6 +29,7 @@ from tinygrad_ckn.nn import Module, Parameter, Sphere, init
 from tinygrad_ckn.ops._windows import Padding, Pair, Windows, is_finite, pair
 from tinygrad_ckn.ops.ckn_map import composed
 from tinygrad_ckn.ops.pool import Subsampling
+from tinygrad_ckn.plain import plain_arguments
 
 CONVENTIONS = ("inside", "outside")
 
@@ -89,6 +90,7 @@ class CKNLayer(Module):
 
     weight: Parameter
 
+    @plain_arguments
     def __init__(
         self,
         in_channels: int,

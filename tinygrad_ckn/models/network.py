@@ -20,6 +20,7 @@ from tinygrad_ckn.models.presets import preset as preset_of
 from tinygrad_ckn.modes import modes
 from tinygrad_ckn.nn import Linear, Module
 from tinygrad_ckn.ops._windows import pair
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 MIRRORED = (None, "scores", "features")
@@ -34,6 +35,7 @@ class Network(Module):
     layer_type: ClassVar[type[Any]]
     layers: list[Any]
 
+    @plain_arguments
     def __init__(
         self,
         in_channels: int,

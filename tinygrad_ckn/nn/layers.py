@@ -18,6 +18,7 @@ from tinygrad_ckn.ops._windows import Padding, Pair, Windows, pair
 from tinygrad_ckn.ops.correlate import correlate2d
 from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.ops.shape import reshape
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -50,6 +51,7 @@ class Linear(Module):
     weight: Parameter  # (out_features, in_features)
     bias: Parameter | None  # (out_features,)
 
+    @plain_arguments
     def __init__(
         self, in_features: int, out_features: int, *, bias: bool = True, rng: Seed = None, dtype: Any = "float32"
     ) -> None:
@@ -116,6 +118,7 @@ class Conv2d(Module):
     weight: Parameter  # (O, C/groups, kh, kw)
     bias: Parameter | None  # (O,)
 
+    @plain_arguments
     def __init__(
         self,
         in_channels: int,

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from tinygrad_ckn.backend import Namespace, is_whole
 from tinygrad_ckn.errors import DTypeError, ShapeError
+from tinygrad_ckn.plain import plain_array
 
 Pair: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = int | Sequence[int] | str
@@ -31,6 +32,7 @@ def pair(op: str, argument: str, value: Pair, least: int) -> tuple[int, int]:
     ShapeError
         If it is no integer of at least `least`, nor two of them.
     """
+    value = plain_array(value)
     both: tuple[Any, ...] = tuple(value) if isinstance(value, Sequence) else (value, value)
     if len(both) != 2 or not all(is_whole(n, least) for n in both):
         raise ShapeError(f"{op}: argument {argument} expected an integer >= {least} or two of them, got {value!r}")

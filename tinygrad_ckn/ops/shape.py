@@ -11,6 +11,7 @@ from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, axes_of, is_whol
 from tinygrad_ckn.backward import sum_to as _sum_to
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.ops.index import getitem
+from tinygrad_ckn.plain import plain_array
 from tinygrad_ckn.primitive import primitive
 
 
@@ -160,6 +161,7 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
 
 def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     """Return (before, after) for each axis."""
+    pad_width = plain_array(pad_width)
     pairs = list(pad_width) if isinstance(pad_width, Sequence) else [pad_width]
     if all(is_whole(n, 0) for n in pairs) and len(pairs) in (1, 2):
         pairs = [(pairs[0], pairs[-1])]
@@ -217,6 +219,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     [(1,), (2,)]
     """
     (axis,) = axes_of("split", axis, len(x.shape))
+    indices_or_sections = plain_array(indices_or_sections)
     length = x.shape[axis]
     if not isinstance(indices_or_sections, Sequence):
         if not is_whole(indices_or_sections, 1) or length % indices_or_sections:
@@ -239,6 +242,7 @@ def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
     >>> expand_dims(Tensor([1.0, 2.0]), 0).shape
     (1, 2)
     """
+    axis = plain_array(axis)
     ndim = len(x.shape) + (len(axis) if isinstance(axis, Sequence) else 1)
     places = axes_of("expand_dims", axis, ndim)
     sizes = iter(x.shape)

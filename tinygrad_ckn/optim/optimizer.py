@@ -11,6 +11,7 @@ from tinygrad_ckn.backend import to_numpy, xp_of
 from tinygrad_ckn.errors import BackendError, ConfigError, DTypeError
 from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.nn.constraint import Constraint
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -62,6 +63,7 @@ class Optimizer(ABC):
         return self._lr
 
     @lr.setter
+    @plain_arguments
     def lr(self, value: float) -> None:
         self._lr = _checks.number(
             type(self).__name__, "lr", value, "a finite number >= 0", lambda number: 0 <= number < math.inf
