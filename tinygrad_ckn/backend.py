@@ -200,14 +200,20 @@ def is_whole(value: object, least: int) -> bool:
     return isinstance(value, Integral) and int(value) >= least
 
 
-def axes_of(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
+def axes_of(op: str, axis: Any, ndim: int, *, scalars: bool = False) -> tuple[int, ...]:
     """Return the axes that NumPy's argument `axis` means (None: all), counted from 0.
+
+    With `scalars` an array of no axis has, as for NumPy's reductions, an axis 0 (or -1) that is not there.
 
     Raises
     ------
     ShapeError
         If one is no integer, out of range, or named twice.
     """
+    if type(axis) is np.ndarray:
+        axis = axis.tolist()
+    if scalars and ndim == 0 and axis in (0, -1):
+        return ()
     given = range(ndim) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
     try:
         axes = tuple(operator.index(a) for a in given)
@@ -216,6 +222,13 @@ def axes_of(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
     if any(not -ndim <= a < ndim for a in axes) or len({a % ndim for a in axes}) < len(axes):
         raise ShapeError(f"{op}: argument axis expected distinct axes of {ndim}, got {axis}")
     return tuple(a % ndim for a in axes)
+
+
+def axis_tuple(axis: Any) -> Axis:
+    """Return axes that are in a list or an array as a tuple; one axis, or None, as it is."""
+    if isinstance(axis, np.ndarray):
+        axis = axis.tolist()
+    return tuple(axis) if isinstance(axis, Sequence) else axis
 
 
 def to_numpy(array: Any) -> np.ndarray:

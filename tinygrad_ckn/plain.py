@@ -7,6 +7,7 @@ has no dtype: whatever it was written as, the model's bits are those of the Pyth
 from __future__ import annotations
 
 import functools
+import inspect
 from abc import ABCMeta
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -81,6 +82,12 @@ def plain_arguments(function: Callable[P, T]) -> Callable[P, T]:
 
 class PlainArguments(ABCMeta):
     """The metaclass of classes whose subclasses too, users' own among them, are made of plain arguments."""
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The signature of the constructor, which that of `__call__` would hide."""
+        signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
         """Make an instance."""

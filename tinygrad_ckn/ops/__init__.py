@@ -46,10 +46,10 @@ from tinygrad_ckn.ops.kappa import (
     kappa_power_series,
 )
 from tinygrad_ckn.ops.linalg import inv, inverse_sqrt, lyapunov, solve, sqrtm
-from tinygrad_ckn.ops.losses import cross_entropy, log_softmax, mse, one_hot, softmax, squared_hinge
+from tinygrad_ckn.ops.losses import cross_entropy, mse, one_hot, squared_hinge
 from tinygrad_ckn.ops.matmul import einsum, matmul
 from tinygrad_ckn.ops.pool import avg_pool2d, avg_unpool2d, gaussian_pool2d, gaussian_unpool2d, max_pool2d
-from tinygrad_ckn.ops.reduce import argmax, argmin, logsumexp, max, mean, min, norm, sum, var
+from tinygrad_ckn.ops.reduce import argmax, argmin, max, mean, min, norm, sum, var
 from tinygrad_ckn.ops.shape import (
     broadcast_to,
     concatenate,
@@ -65,6 +65,7 @@ from tinygrad_ckn.ops.shape import (
     swapaxes,
     transpose,
 )
+from tinygrad_ckn.ops.softmax import log_softmax, logsumexp, softmax
 from tinygrad_ckn.ops.window import fold, unfold
 
 # PyTorch's short names for NumPy's long ones.

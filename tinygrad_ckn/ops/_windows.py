@@ -54,8 +54,8 @@ class Windows:
         """Read the options as users write them.
 
         Padding is a number, a pair, or a word with SciPy's meaning for a correlation: "valid" (none), "full" (every
-        window that touches the image), "same" (the middle of "full", of the image's size when the stride is 1; for an
-        even kernel the extra zero comes after the image, as in `scipy.signal.correlate2d`).
+        window that touches the image), "same" (the middle of "full", of the image's size when the stride is 1; if the
+        zeros do not halve, the odd one comes after the image, as in `scipy.signal.correlate2d` and PyTorch).
         """
         kernel = pair(op, "kernel_size", kernel_size, 1)
         dilation = pair(op, "dilation", dilation, 1)
@@ -63,7 +63,7 @@ class Windows:
         if padding == "valid":
             pads = [(0, 0), (0, 0)]
         elif padding == "same":
-            pads = [((k - 1) // 2 * d, k // 2 * d) for k, d in zip(kernel, dilation, strict=True)]
+            pads = [(r // 2, r - r // 2) for r in reach]
         elif padding == "full":
             pads = [(r, r) for r in reach]
         elif isinstance(padding, str):
