@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
+from tinygrad_ckn._owned import own
 from tinygrad_ckn.backend import Shape, is_array, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.graph import Edge, Node, Variable, check_finite, raw
@@ -231,10 +232,11 @@ def seed(output: Any, gradient: Any, create_graph: bool) -> Any:
             f"backward: argument gradient expected real numbers of the output's shape {output.shape}, "
             f"got {start.dtype} of shape {start.shape}"
         )
+    given = start
     start = start if start.dtype == output.dtype else start.astype(output.dtype)
     if not create_graph:
         return start
-    if not isinstance(gradient, Variable):
-        return Variable.wrap(start)
+    if not isinstance(gradient, Variable):  # it stays in the graph
+        return Variable.wrap(own(start) if start is given else start)
     tensor: Any = gradient
     return tensor if tensor.dtype == output.dtype else tensor.astype(output.dtype)

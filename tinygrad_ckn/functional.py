@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tinygrad_ckn._owned import own_option
 from tinygrad_ckn.backend import Shape, asarray, is_array, xp_of
 from tinygrad_ckn.backward import as_tensor, backpropagate, grad
 from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
@@ -229,7 +230,8 @@ def checkpoint(function: Callable[..., Tensor], *args: Any) -> Tensor:
 
     Memory for time: of a chain of checkpointed blocks only the results of the blocks are kept. Gradients of any order
     flow to `args` and to every tensor the function closes over (weights). It must give the same result both times:
-    that data of `args` and of leaves were assigned in between is noticed, other changes of what it reads are not.
+    that data of `args` and of leaves were assigned in between is noticed, and arrays among `args` are copied; other
+    changes of what it reads, such as arrays that it closes over, are not noticed.
 
     Raises
     ------
@@ -244,6 +246,7 @@ def checkpoint(function: Callable[..., Tensor], *args: Any) -> Tensor:
     [1.2534, -1.0331]
     """
     start = next_sequence()
+    args = tuple(map(own_option, args))
     output = _one_tensor(function(*args))
     made = output._node
     if made is None or made.sequence < start:

@@ -66,6 +66,7 @@ class Plan:
     saved: bool
     rules: tuple[tuple[Callable[..., Any], Callable[[Any], tuple[Any, ...]]] | None, ...]  # of each operand
     joint: bool  # the one rule returns all gradients
+    reads: tuple[int, ...] | None  # numbers of the operands that the rules read, by themselves or in saved; None: all
 
 
 class Primitive(Generic[P]):
@@ -303,6 +304,7 @@ class Primitive(Generic[P]):
             saved="saved" in needs,
             rules=tuple(rule and (rule.function, _picker([place[need] for need in rule.needs])) for rule in rules),
             joint=self.joint is not None,
+            reads=None if (self.variadic and kept) or "saved" in needs else tuple(i for _, i in kept),
         )
 
     def _refuse(self, args: Sequence[Any], options: Mapping[str, Any]) -> None:

@@ -63,8 +63,8 @@ class Tensor(Variable):
         """The backend's array.
 
         Assigning (`t.data = a`, `t.data -= a`) is noticed: a backward through a result that retained the old values
-        raises. Writing into it (`t.data[0] = 1`), or into an array that was assigned, cannot be noticed, and makes such
-        a gradient wrong. A Tensor that is assigned is copied, an array is not.
+        raises. What is assigned is copied. Writing into the array (`t.data[0] = 1`) cannot be noticed, and makes such a
+        gradient wrong.
         """
         return self._data
 
@@ -73,10 +73,21 @@ class Tensor(Variable):
         if value is self._data:  # t.data -= a
             self._version[0] += 1
             return
-        value = value._data.copy() if isinstance(value, Variable) else value
         mine = backend_of(self._data)
-        if type(value) is not mine.array_type:
-            value = asarray(value, dtype=self.dtype, device=mine.device)
+        array: Any = value._data if isinstance(value, Variable) else value
+        same = type(array) is mine.array_type
+        self.set_data(array.copy("K") if same else asarray(array, dtype=self.dtype, device=mine.device))
+
+    def set_data(self, value: Any) -> None:
+        """Assign `data` without a copy: for an array of the same backend that nobody else will write into.
+
+        Raises
+        ------
+        ShapeError
+            If it has another shape or dtype.
+        """
+        mine = backend_of(self._data)
+        value = value if type(value) is mine.array_type else mine.xp.asarray(value)  # NumPy's scalars
         if value.shape != self.shape or value.dtype != self.dtype:
             raise ShapeError(
                 f"Tensor.data: expected an array of shape {self.shape} and dtype {self.dtype}, "

@@ -105,7 +105,7 @@ class Optimizer(ABC):
             decay = None if decay is None else constraint.tangent(data, decay)
         state["steps"] += 1
         moved = data - self.lr * self._direction(gradient, decay, state)
-        parameter.data = moved if constraint is None else constraint.retract(moved)
+        parameter.set_data(moved if constraint is None else constraint.retract(moved))
         if constraint is not None:
             for name in self.tangents:
                 state[name] = constraint.tangent(parameter.data, state[name])
