@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from tinygrad_ckn._owned import own
+from tinygrad_ckn._scattered import Pending, Scattered
 from tinygrad_ckn.backend import Shape, is_array, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.graph import Edge, Node, Variable, check_finite, raw
@@ -69,12 +70,34 @@ def _shares(gradient: Any, g: Any, kept: Iterable[Any]) -> bool:
 def _add(gradients: dict[Edge, Any], edge: Edge, gradient: Any, owned: set[Edge] | None) -> None:
     """Add another gradient at an edge, in place where its buffer is in `owned`; None: nothing is."""
     if owned is None:
-        gradients[edge] = gradients[edge] + gradient
+        if isinstance(gradients[edge], Pending):
+            gradients[edge].add(gradient)
+        else:
+            gradients[edge] = gradients[edge] + gradient
     elif edge in owned:
         gradients[edge] += gradient
     else:
         gradients[edge] = gradients[edge] + gradient
         owned.add(edge)
+
+
+def _add_scattered(gradients: dict[Edge, Any], edge: Edge, gradient: Scattered, owned: set[Edge] | None) -> None:
+    """Add a gradient that is zero but at an index; the buffer that it is added to is owned from then on."""
+    before = gradients.get(edge)
+    if owned is None:
+        if not isinstance(before, Pending):
+            gradients[edge] = Pending(before)
+        gradients[edge].add(gradient)
+        return
+    if edge not in owned:
+        xp = xp_of(gradient.values)
+        gradients[edge] = xp.zeros(edge.shape, dtype=edge.dtype) if before is None else before.copy()
+        owned.add(edge)
+    gradient.add_to(gradients[edge])
+
+
+def _summed(gradient: Any) -> Any:
+    return gradient.sum() if isinstance(gradient, Pending) else gradient
 
 
 def backpropagate(
@@ -110,7 +133,7 @@ def backpropagate(
     is_recording.set(create_graph)
     try:
         for node in order:
-            g = gradients.pop(node, None)
+            g = _summed(gradients.pop(node, None))
             if g is None:
                 continue
             if node in targets:
@@ -120,6 +143,8 @@ def backpropagate(
             _pass_on(g, node, wanted, gradients, owned, targets)
             if not retain_graph:
                 node.release()
+        if create_graph:
+            gradients = {edge: _summed(gradient) for edge, gradient in gradients.items()}
     finally:
         is_recording.set(recording)
     return results | gradients if results else gradients
@@ -141,16 +166,25 @@ def _pass_on(
         edge = edges[number]
         if edge is None or (wanted is not None and edge not in wanted):
             continue
+        if isinstance(pulled, Scattered):
+            if is_searching_nan.get():
+                check_finite(raw(pulled.values), _rule_of(node, number))
+            _add_scattered(gradients, edge, pulled, owned)
+            continue
         fits = pulled.shape == edge.shape and pulled.dtype is edge.dtype
         gradient = pulled if fits else _fit(pulled, node, number, edge)
         if is_searching_nan.get():
-            check_finite(raw(gradient), f"the rule of {node.name!r} (forward at {node.site}) for operand {number}")
+            check_finite(raw(gradient), _rule_of(node, number))
         if edge in gradients:
             _add(gradients, edge, gradient, owned)
         elif owned is not None and (isinstance(edge, Variable) or edge in targets) and _shares(gradient, g, kept):
             gradients[edge] = gradient.copy()  # for it goes out
         else:
             gradients[edge] = gradient
+
+
+def _rule_of(node: Node, number: int) -> str:
+    return f"the rule of {node.name!r} (forward at {node.site}) for operand {number}"
 
 
 def grad(

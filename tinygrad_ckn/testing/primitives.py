@@ -20,6 +20,7 @@ from tinygrad_ckn.ops.kappa import (
     product,
     weighted_sum,
 )
+from tinygrad_ckn.primitive import REGISTRY
 from tinygrad_ckn.testing.cases import CASES, bad, case
 from tinygrad_ckn.testing.strategies import arrays, conv_args, integers_in, near_duplicate_filters, spd_matrices
 
@@ -124,6 +125,14 @@ indices = st.sampled_from(
 far = bad(xp.ones(3), 5, error=OpIndexError, match="index 5 is out of bounds")
 case(ops.getitem, arrays(3, 4), indices, linear=True, errors=[far])
 case(ops.index_add, arrays(3, 4), indices, arrays(1), linear=True)
+case(
+    lambda a, b: REGISTRY["scatter"](a, b, indices=(0, (slice(None), [1, 1])), shape=(3, 4)),
+    arrays(4),
+    arrays(3, 2),
+    name="scatter",
+    linear=True,
+)
+case(lambda x: ops.stack([*x, x[1]]), arrays(3, 2), name="getitem", linear=True)  # rows, one of them twice
 
 # Products
 inner = bad(xp.ones((2, 3)), xp.ones((2, 3)), error=ShapeError, match="matmul")
