@@ -7,15 +7,17 @@ add them up would be quadratic in the number of rows.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_ckn.backend import Shape
 
 
-class Scattered(ABC):
-    """What a rule may return instead of an array that is `values` at an index, and zero elsewhere."""
+class Scattered:
+    """What a rule may return instead of an array that is `values` at an index, and zero elsewhere.
+
+    No abstract base class: to ask whether a gradient is one costs each backward ten times as much then.
+    """
 
     def __init__(self, shape: Shape, index: Any, values: Any) -> None:
         self.shape = shape
@@ -31,13 +33,13 @@ class Scattered(ABC):
         """Scale the values by a number."""
         return type(self)(self.shape, self.index, factor * self.values)
 
-    @abstractmethod
     def add_to(self, buffer: Any) -> None:
         """Add the values to a raw array of the whole shape, in place."""
+        raise NotImplementedError
 
-    @abstractmethod
     def dense(self, parts: Sequence[Scattered]) -> Any:
         """Return the sum of several of this kind, of one shape, as one Tensor."""
+        raise NotImplementedError
 
 
 class Pending:

@@ -8,12 +8,13 @@ from typing import Any
 
 from tinygrad_ckn._owned import own
 from tinygrad_ckn._scattered import Pending, Scattered
-from tinygrad_ckn.backend import Shape, is_array, xp_of
+from tinygrad_ckn.backend import CPU, Shape, is_array, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.graph import Edge, Node, Variable, check_finite, raw
 from tinygrad_ckn.modes import is_recording, is_searching_nan
 
 _sequence = attrgetter("sequence")
+_HOST: Any = CPU.array_type
 
 
 def _history(roots: Sequence[Node], inputs: Sequence[Edge] | None, partial: bool) -> tuple[list[Node], set[Any] | None]:
@@ -133,7 +134,7 @@ def backpropagate(
     is_recording.set(create_graph)
     try:
         for node in order:
-            g = _summed(gradients.pop(node, None))
+            g = _summed(gradients.pop(node, None)) if create_graph else gradients.pop(node, None)
             if g is None:
                 continue
             if node in targets:
@@ -159,21 +160,21 @@ def _pass_on(
     targets: set[Edge],
 ) -> None:
     """Pull the gradient of a node's output through its rules, and add what comes to the gradients at its edges."""
-    edges, kept = node.edges, node.kept or ()
+    edges, kept, searching = node.edges, node.kept or (), is_searching_nan.get()
     for number, pulled in enumerate(node.pull(g, wanted, owned is None)):
         if pulled is None:
             continue
         edge = edges[number]
         if edge is None or (wanted is not None and edge not in wanted):
             continue
-        if isinstance(pulled, Scattered):
-            if is_searching_nan.get():
+        if type(pulled) is not _HOST and isinstance(pulled, Scattered):
+            if searching:
                 check_finite(raw(pulled.values), _rule_of(node, number))
             _add_scattered(gradients, edge, pulled, owned)
             continue
         fits = pulled.shape == edge.shape and pulled.dtype is edge.dtype
         gradient = pulled if fits else _fit(pulled, node, number, edge)
-        if is_searching_nan.get():
+        if searching:
             check_finite(raw(gradient), _rule_of(node, number))
         if edge in gradients:
             _add(gradients, edge, gradient, owned)
