@@ -90,9 +90,9 @@ def _add_scattered(gradients: dict[Edge, Any], edge: Edge, gradient: Scattered, 
             gradients[edge] = Pending(before)
         gradients[edge].add(gradient)
         return
-    if edge not in owned:
+    if edge not in owned or not is_array(before):  # of 0-d arrays NumPy makes scalars
         xp = xp_of(gradient.values)
-        gradients[edge] = xp.zeros(edge.shape, dtype=edge.dtype) if before is None else before.copy()
+        gradients[edge] = xp.zeros(edge.shape, dtype=edge.dtype) if before is None else xp.array(before)
         owned.add(edge)
     gradient.add_to(gradients[edge])
 

@@ -116,7 +116,7 @@ def zeros(shape: Shape, like: Any) -> Any:
     return xp_of(array).zeros(shape, dtype=array.dtype)
 
 
-@primitive(name="scatter")
+@primitive(name="scatter", broadcasts=True)
 def _scatter(xp: Namespace, *values: Array, indices: tuple[Any, ...], shape: Shape) -> Any:
     """Return zeros of a shape with values added at indices: the sum of several adjoints of `getitem`."""
     y = xp.zeros(shape, dtype=xp.result_type(*values))

@@ -71,8 +71,9 @@ def _contract_rules(g: Any, operands: Any, subscripts: str) -> list[Any]:
         others = inputs[:i] + inputs[i + 1 :]
         rest = [*operands[:i], *operands[i + 1 :]]
         gradient = einsum(f"{','.join([output, *others])}->{mine}", g, *rest)
-        shape = tuple(max(n, m) for n, m in zip(gradient.shape, operands[i].shape, strict=True))
-        gradients.append(gradient if gradient.shape == shape else broadcast_to(gradient, shape))  # a size of 1
+        # Where the operand has a size of 1 that was broadcast, the engine sums; where others had it, g is repeated.
+        shape = tuple(n if m == 1 else m for n, m in zip(gradient.shape, operands[i].shape, strict=True))
+        gradients.append(gradient if gradient.shape == shape else broadcast_to(gradient, shape))
     return gradients
 
 
