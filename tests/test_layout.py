@@ -17,7 +17,7 @@ PACKAGE = ROOT / "tinygrad_ckn"
 ORDER = (
     "errors backend plain parallel modes _draw _owned _registry _scattered _signature primitive graph backward".split()
 )
-ORDER += "tensor functional profiling ops".split()
+ORDER += "tensor interchange functional profiling ops".split()
 ORDER += "cpu cuda blockwise nn optim models sklearn data plots training testing cli".split()
 
 

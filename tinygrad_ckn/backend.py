@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_ckn.errors import BackendError, ConfigError, DTypeError, ShapeError
+from tinygrad_ckn.errors import BackendError, ConfigError, DTypeError, GradientError, ShapeError
 
 Array = Annotated[Any, "an array of any backend, or a Tensor"]
 Namespace: TypeAlias = Any
@@ -166,15 +166,43 @@ def asarray(data: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     """
     source = _BY_TYPE.get(type(data))
     if source is None and not isinstance(data, int | float | complex | np.generic | Sequence):
+        data = _foreign(data)
         source = backend_of(data)
     target = (source or CPU) if device is None else use(device)
     if source is not None and source is not target:
         data = source.to_numpy(data)
     try:
         array = target.xp.array(data, dtype=dtype)
-    except (ValueError, TypeError) as error:
-        raise DTypeError(f"Tensor: expected numbers in a regular grid, got {type(data).__name__} ({error})") from error
+    except (ValueError, TypeError, GradientError) as error:
+        mend = "; join Tensors with ops.stack, which records it" if isinstance(error, GradientError) else ""
+        raise DTypeError(
+            f"Tensor: expected numbers in a regular grid, got {type(data).__name__} ({error}){mend}"
+        ) from error
     return check_real("Tensor", "data", array)
+
+
+def _foreign(data: Any) -> Any:
+    """Return the array of another library (PyTorch, JAX, pandas, h5py, PIL ...) as one of NumPy, or of CuPy on a GPU.
+
+    Arrays of subclasses of NumPy's that mean more than their numbers (masks, units) come back as they are.
+    """
+    if isinstance(data, np.ndarray):
+        return data
+    name = f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}"
+    try:
+        if hasattr(data, "__dlpack_device__") and data.__dlpack_device__()[0] != 1:  # kDLCPU in dlpack.h
+            return use("cuda").xp.from_dlpack(data)
+        if any(hasattr(data, protocol) for protocol in ("__array__", "__array_interface__")):
+            return np.asarray(data)
+        if hasattr(data, "__dlpack__"):
+            return np.from_dlpack(data)
+        return np.asarray(memoryview(data))
+    except (TypeError, ValueError, RuntimeError, BufferError) as error:
+        why = "" if isinstance(error, TypeError) and "memoryview" in str(error) else f" ({error})"
+        raise DTypeError(
+            f"Tensor: expected numbers, nested lists, or an array of any library, got {name}{why}; "
+            "pass numpy.asarray(x), detached from its graph if it has one"
+        ) from error
 
 
 def check_real(op: str, argument: str, array: Any) -> Any:

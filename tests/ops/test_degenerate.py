@@ -31,14 +31,14 @@ IMAGES = [(n, c, h, w) for n, c, h, w in itertools.product((0, 1, 2), (0, 1, 2),
 AXES = [None, 0, -1, 1, (0,), (), (0, 1), (-1,)]
 
 
-def calls_of_one():
+def calls_of_one():  # noqa: PLR0912  # a table
     """Yield name, function of one array, and shapes."""
     elementwise = (
-        "abs cos exp log log1p negative relu sigmoid sign sin softplus sqrt square tanh positive expm1".split()
+        "abs cos exp expm1 log log1p negative positive relu sigmoid sign sin softplus sqrt square tanh".split()
     )
+    elementwise += ["floor", "ceil", "round"]
     for name in elementwise:
-        if hasattr(ops, name):
-            yield name, getattr(ops, name), SHAPES
+        yield name, getattr(ops, name), SHAPES
     for name in ("sum", "mean", "var", "max", "min", "logsumexp", "norm"):
         for axis, keepdims in itertools.product(AXES, (False, True)):
             yield name, lambda x, n=name, a=axis, k=keepdims: getattr(ops, n)(x, axis=a, keepdims=k), SHAPES
@@ -141,9 +141,19 @@ def _plus(a, b, sign):
 def calls_of_two():
     """Yield name, function of two arrays, and pairs of shapes."""
     pairs = list(itertools.product(SHAPES, SHAPES))
-    for name in ("add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "matmul", "remainder"):
-        if hasattr(ops, name):
-            yield name, getattr(ops, name), pairs
+    for name in (
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "power",
+        "maximum",
+        "minimum",
+        "matmul",
+        "remainder",
+        "floor_divide",
+    ):
+        yield name, getattr(ops, name), pairs
     yield "where", lambda a, b: ops.where(np.array(True), a, b), pairs
     yield "where by empty", lambda a, b: ops.where(np.zeros((0, 1), bool), a, b), pairs
     yield "einsum", lambda a, b: ops.einsum("...i,...i->...", a, b), pairs

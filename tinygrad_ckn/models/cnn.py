@@ -18,7 +18,7 @@ from tinygrad_ckn.models.inputs import check_floating
 from tinygrad_ckn.models.learner import Learner
 from tinygrad_ckn.models.pooling import Pooling
 from tinygrad_ckn.models.progress import Progress, quiet
-from tinygrad_ckn.nn import Conv2d, Module, Parameter
+from tinygrad_ckn.nn import Conv2d, Module, Parameter, _checks
 from tinygrad_ckn.ops._windows import Padding, Pair, Windows
 from tinygrad_ckn.ops.pool import Subsampling
 from tinygrad_ckn.plain import plain_arguments
@@ -108,6 +108,7 @@ class ConvLayer(Module):
 
     def forward(self, x: Any) -> Any:
         """Return the map of images (N, C, H, W)."""
+        _checks.array("ConvLayer", x)
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(f"ConvLayer: expected images of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         check_floating("ConvLayer", x)

@@ -68,6 +68,7 @@ class Linear(Module):
         ShapeError
             If the last axis of x has not in_features elements.
         """
+        _checks.array(f"Linear({self.extra_repr()})", x)
         if not x.shape or x.shape[-1] != self.in_features:
             raise ShapeError(
                 f"Linear({self.extra_repr()}): argument x expected shape (..., {self.in_features}), got {x.shape}; "
@@ -161,6 +162,7 @@ class Conv2d(Module):
             If x is no batch of images of in_channels channels, or its images are smaller than the kernel.
         """
         owner = f"Conv2d({self.extra_repr()})"
+        _checks.array(owner, x)
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(f"{owner}: argument x expected shape (N, {self.in_channels}, H, W), got {x.shape}")
         self._windows(owner).output_size(x.shape[2:])

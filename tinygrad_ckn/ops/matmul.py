@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 from tinygrad_ckn.backend import Array, Namespace, xp_of
-from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.errors import DTypeError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.ops.index import getitem
 from tinygrad_ckn.ops.shape import broadcast_to
@@ -93,6 +93,11 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     >>> einsum("ij,ij->i", Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor([[1.0, 1.0], [2.0, 2.0]]))
     Tensor((2,), float64, cpu) [ 3. 14.]
     """
+    if not isinstance(subscripts, str):
+        raise DTypeError(
+            "einsum: argument subscripts expected a string such as 'ij,jk->ik', and the arrays after it, "
+            f"got {type(subscripts).__name__}; NumPy's form with lists of axes is not taken"
+        )
     inputs, output = _parse(subscripts, operands)
     count = Counter(letter for term in [*inputs, output] for letter in set(term))
     reduced, terms = [], []

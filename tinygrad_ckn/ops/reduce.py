@@ -8,7 +8,7 @@ from typing import Any
 from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, axes_of, axis_tuple, floating
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.ops.elementwise import where
+from tinygrad_ckn.ops.elementwise import sqrt, where
 from tinygrad_ckn.ops.shape import broadcast_to
 from tinygrad_ckn.primitive import primitive
 
@@ -60,6 +60,24 @@ def var(xp: Namespace, x: Array, axis: Axis = None, ddof: int = 0, keepdims: boo
     if _count("var", x.shape, axis) <= ddof:
         raise ShapeError(f"var: expected more than ddof={ddof} elements to reduce, got shape {x.shape}, axis {axis}")
     return x.var(axis=_axis(axis), ddof=ddof, keepdims=keepdims)
+
+
+def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    """Return the standard deviation over an axis, several, or all: the square root of `var`.
+
+    Where it is 0 it has no derivative: the gradient is nan.
+
+    Raises
+    ------
+    ShapeError
+        If fewer than ddof + 1 elements are reduced.
+
+    Examples
+    --------
+    >>> std(Tensor([1.0, 3.0])).item()
+    1.0
+    """
+    return sqrt(var(x, axis=axis, ddof=ddof, keepdims=keepdims))
 
 
 @primitive()

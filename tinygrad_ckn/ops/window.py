@@ -51,7 +51,8 @@ def check_columns(
     taps = windows.kernel[0] * windows.kernel[1]
     if columns.ndim != 3 or columns.shape[1] % taps or not columns.shape[1] or columns.shape[2] != ho * wo:
         raise ShapeError(
-            f"fold: argument columns expected shape (N, C*{taps}, {ho * wo}), C >= 1, for images of {size}, got {columns.shape}"
+            f"fold: argument columns expected shape (N, C*{taps}, {ho * wo}), C >= 1, for images of {size}, "
+            f"got {columns.shape}"
         )
     return windows, size
 

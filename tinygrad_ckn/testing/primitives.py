@@ -50,6 +50,15 @@ case(lambda x: ops.minimum(x[0], x[1]), pair, name="minimum")
 for smooth in (ops.exp, ops.square, ops.sin, ops.cos, ops.tanh, ops.sigmoid, ops.softplus):
     case(smooth, cube, errors=[complex_x])
 case(ops.log, arrays(maybe_none, n, low=0.3), errors=[complex_x])
+case(ops.log1p, arrays(maybe_none, n, low=-0.5), errors=[complex_x])
+case(ops.expm1, cube, errors=[complex_x])
+case(ops.positive, cube, linear=True, errors=[complex_x])
+between = arrays(n, n, gap=0.2).map(lambda x: xp.floor(x) + 0.2 + 0.25 * (x - xp.floor(x)))  # off every step
+for stepped in (ops.floor, ops.ceil, ops.round):
+    case(stepped, between, errors=[complex_x])
+case(ops.floor_divide, between, xp.array(1.0), errors=[mixed])
+case(ops.remainder, between, xp.array(-1.0), errors=[mixed])
+case(lambda a, b: ops.remainder(10 * b + a, b), arrays(3, low=0.2, high=0.5), arrays(3, low=1.0), name="remainder")
 case(ops.sqrt, arrays(maybe_none, n, low=0.3), errors=[complex_x])
 for kinked in (ops.abs, ops.sign, ops.relu):
     case(kinked, arrays(n, n, gap=0.2), errors=[complex_x])
@@ -76,6 +85,7 @@ case(
     keepdims=flags,
     errors=[nothing, bad(xp.ones(1), ddof=1, error=ShapeError, match="more than ddof=1 elements")],
 )
+case(ops.std, arrays(2, 3, 2, distinct=True), axis=st.sampled_from([None, (0, 1)]), keepdims=flags)
 case(ops.max, arrays(n, n, n, distinct=True), axis=axes, keepdims=flags)
 case(ops.min, arrays(n, n, n, distinct=True), axis=axes, keepdims=flags)
 case(ops.logsumexp, solid, axis=axes, keepdims=flags, errors=[complex_x])
