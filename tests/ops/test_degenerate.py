@@ -230,7 +230,7 @@ ones, twos = list(calls_of_one()), list(calls_of_two())
 
 def test_every_primitive_that_has_a_rule_is_here():
     names = {name.split()[0] for name, *_ in [*ones, *twos]} | {"kappa_exponential", "kappa_matern"}
-    names |= {"kappa_polynomial", "kappa_power_series", "kappa_arccos0", "kappa_arccos1"}
+    names |= {"kappa_polynomial", "kappa_power_series", "kappa_arccos0", "kappa_arccos1", "_kink"}
     assert {name for name, primitive in REGISTRY.items() if primitive.differentiable} <= names
 
 

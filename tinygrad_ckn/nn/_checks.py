@@ -59,7 +59,7 @@ def array(owner: str, x: Any) -> None:
     """
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         raise DTypeError(
-            f"{owner}: argument x expected an array or a Tensor, got {type(x).__name__}; pass numpy.asarray(x, ...)"
+            f"{owner}: argument x expected an array or a Tensor, got {type(x).__name__}; pass numpy.asarray(x)"
         )
 
 

@@ -13,6 +13,7 @@ from tinygrad_ckn.ops import (
     index,
     logic,
     matmul,
+    norm,
     numpy_calls,
     reduce,
     rounding,
@@ -108,7 +109,7 @@ for _name, _function in {
     "ge": arithmetic.greater_equal,
 }.items():
     _table[f"__{_name}__"] = _binary(_function)[0]
-for _name in ("sum", "mean", "var", "std", "max", "min", "argmax", "argmin", "norm"):
+for _name in ("sum", "mean", "var", "std", "max", "min", "argmax", "argmin"):
     _table[_name] = _reduction(getattr(reduce, _name))
 for _name in ("any", "all"):
     _table[_name] = _reduction(getattr(logic, _name))
@@ -121,6 +122,7 @@ for _name, _callable in {
     "copy": rounding.positive,
     "round": rounding.round,
     "dot": numpy_calls.dot,
+    "norm": norm.norm,
     "flatten": numpy_calls.flatten,
     "ravel": numpy_calls.flatten,
 }.items():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, axes_of, axis_tuple, floating
+from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, axes_of, axis_tuple
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.ops.elementwise import sqrt, where
+from tinygrad_ckn.ops.elementwise import sqrt
 from tinygrad_ckn.ops.shape import broadcast_to
 from tinygrad_ckn.primitive import primitive
 
@@ -22,7 +22,7 @@ def sum(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> A
     >>> sum(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor((2,), float64, cpu) [4. 6.]
     """
-    return x.sum(axis=_axis(axis), keepdims=keepdims)
+    return x.sum(axis=axis_of(axis), keepdims=keepdims)
 
 
 @primitive()
@@ -40,7 +40,7 @@ def mean(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> 
     Tensor((2,), float64, cpu) [2. 3.]
     """
     _count("mean", x.shape, axis)
-    return x.mean(axis=_axis(axis), keepdims=keepdims)
+    return x.mean(axis=axis_of(axis), keepdims=keepdims)
 
 
 @primitive()
@@ -59,7 +59,7 @@ def var(xp: Namespace, x: Array, axis: Axis = None, ddof: int = 0, keepdims: boo
     """
     if _count("var", x.shape, axis) <= ddof:
         raise ShapeError(f"var: expected more than ddof={ddof} elements to reduce, got shape {x.shape}, axis {axis}")
-    return x.var(axis=_axis(axis), ddof=ddof, keepdims=keepdims)
+    return x.var(axis=axis_of(axis), ddof=ddof, keepdims=keepdims)
 
 
 def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
@@ -89,7 +89,7 @@ def max(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> A
     >>> max(Tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
     Tensor((2,), float64, cpu) [5. 4.]
     """
-    return xp.max(x, axis=_axis(axis), keepdims=keepdims)
+    return xp.max(x, axis=axis_of(axis), keepdims=keepdims)
 
 
 @primitive()
@@ -101,20 +101,7 @@ def min(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> A
     >>> min(Tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
     Tensor((2,), float64, cpu) [1. 3.]
     """
-    return xp.min(x, axis=_axis(axis), keepdims=keepdims)
-
-
-@primitive()
-def norm(xp: Namespace, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Return the Euclidean norm over an axis, several, or all; its gradient at the zero vector is taken as 0.
-
-    Examples
-    --------
-    >>> norm(Tensor([[3.0, 4.0], [0.0, 0.0]]), axis=1)
-    Tensor((2,), float64, cpu) [5. 0.]
-    """
-    x = floating(xp, x)
-    return xp.sqrt((x * x).sum(axis=_axis(axis), keepdims=keepdims))
+    return xp.min(x, axis=axis_of(axis), keepdims=keepdims)
 
 
 @primitive()
@@ -141,7 +128,7 @@ def argmin(xp: Namespace, x: Array, axis: int | None = None, *, keepdims: bool =
     return xp.argmin(x, axis=axis, keepdims=keepdims)
 
 
-def _axis(axis: Any) -> Axis:
+def axis_of(axis: Any) -> Axis:
     """Return an axis as arrays' own methods take it, which refuse lists and arrays of axes."""
     return axis if axis is None or type(axis) is int or type(axis) is tuple else axis_tuple(axis)
 
@@ -167,11 +154,6 @@ def _extreme_share(g: Any, x: Any, y: Any, axis: Axis) -> Any:
     return kept(g, x_raw.shape, axis) * (hits / hits.sum(axis=axis, keepdims=True)).astype(x_raw.dtype)
 
 
-def _norm_rule(g: Any, x: Any, y: Any, axis: Axis) -> Any:
-    length = kept(where(raw(y) == 0, 1, y), x.shape, axis)
-    return x * (kept(g, x.shape, axis) / length)
-
-
 sum.vjp(x=lambda g, x_shape, axis: broadcast_to(kept(g, x_shape, axis), x_shape))
 mean.vjp(x=lambda g, x_shape, axis: broadcast_to(kept(g * (1 / _count("mean", x_shape, axis)), x_shape, axis), x_shape))
 var.vjp(
@@ -181,4 +163,3 @@ var.vjp(
 )
 max.vjp(x=lambda g, x, y, axis: _extreme_share(g, x, y, axis))
 min.vjp(x=lambda g, x, y, axis: _extreme_share(g, x, y, axis))
-norm.vjp(x=lambda g, x, y, axis: _norm_rule(g, x, y, axis))
