@@ -26,7 +26,7 @@ def test_data_are_copied_in():
         (np.ones(2) * 1j, "expected a real dtype, got complex128; pass real and imaginary parts"),
         (["a"], "expected numbers, got dtype <U1"),
         ([[1.0], [1.0, 2.0]], "expected numbers in a regular grid, got list"),
-        (object(), "expected an array or a number, got object"),
+        (object(), r"nested lists, or an array of any library, got builtins.object; pass numpy.asarray\(x\)"),
         (np.ma.array([1.0]), "got its subclass MaskedArray"),
     ],
 )

@@ -96,7 +96,7 @@ def nystrom_errors(
     n_patches, iterations
         For k-means, and as many patches to measure on.
     rng
-        Generator or seed.
+        Generator or seed; None: the package's, see `manual_seed`.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def nystrom_errors(
 
 def _error(layer: CKNLayer, size: int, learned: Any, other: Any, iterations: int, rng: Generator) -> float:
     """Return the error of a layer like another, with so many filters, learned on some patches, on others."""
-    twin = CKNLayer(**{**layer.config(), "n_filters": size}).to(layer.weight.device).eval()
+    twin = CKNLayer(**{**layer.config(), "n_filters": size}, rng=0).to(layer.weight.device).eval()
     cluster(twin, learned, iterations, rng)
     return nystrom_error(twin, other)
 

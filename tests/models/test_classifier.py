@@ -247,7 +247,7 @@ def test_the_number_of_threads_changes_no_bit(loss: str, monkeypatch: pytest.Mon
     fits = []
     for n in (1, 2, 5):
         parallel.set_num_threads(n)
-        fits.append(fit_linear(features, labels, 3, loss=loss))
+        fits.append(fit_linear(features, labels, 3, loss=loss, rng=0))
     parallel.set_num_threads(before)
     for fit in fits[1:]:
         np.testing.assert_array_equal(fit.weight, fits[0].weight)
@@ -279,8 +279,8 @@ def test_a_fit_ends_where_rounding_hides_what_is_gained(dtype, least, monkeypatc
 def test_features_in_a_file_give_the_same_bits(tmp_path: Path) -> None:
     features, labels = problem(16, n=200)
     np.save(tmp_path / "x.npy", features)
-    fit = fit_linear(np.load(tmp_path / "x.npy", mmap_mode="r"), labels, 3)
-    np.testing.assert_array_equal(fit.weight, fit_linear(features, labels, 3).weight)
+    fit = fit_linear(np.load(tmp_path / "x.npy", mmap_mode="r"), labels, 3, rng=0)
+    np.testing.assert_array_equal(fit.weight, fit_linear(features, labels, 3, rng=0).weight)
     assert type(fit.weight) is np.ndarray
 
 
@@ -299,11 +299,11 @@ def test_features_are_read_block_by_block(monkeypatch: pytest.MonkeyPatch) -> No
             return super().__array__(*args, **options)
 
     features, labels = problem(17, n=200)
-    whole = fit_linear(features, labels, 3)
+    whole = fit_linear(features, labels, 3, rng=0)
     with tempfile.TemporaryFile() as file:
         rows = Rows(file, dtype="float64", mode="w+", shape=features.shape)
     np.copyto(rows, features)
-    np.testing.assert_array_equal(fit_linear(rows, labels, 3).weight, whole.weight)
+    np.testing.assert_array_equal(fit_linear(rows, labels, 3, rng=0).weight, whole.weight)
 
 
 @pytest.mark.parametrize("options", [{"loss": "hinge"}, {"l2": -1e-3}, {"l2": math.nan}])

@@ -147,9 +147,9 @@ def test_features_beyond_the_memory_go_to_a_file_and_change_no_bit(monkeypatch: 
     temporary = tempfile.TemporaryFile
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda: made.append(temporary()) or made[-1])
     inside, outside = small(), small()
-    inside.fit_classifier(x, labels, memory=60 * 80 * 4)
+    inside.fit_classifier(x, labels, memory=60 * 80 * 4, rng=0)
     assert made == []
-    outside.fit_classifier(x, labels, memory=60 * 80 * 4 - 1)
+    outside.fit_classifier(x, labels, memory=60 * 80 * 4 - 1, rng=0)
     assert len(made) == 1
     np.testing.assert_array_equal(outside.classifier.weight.numpy(), inside.classifier.weight.numpy())
 

@@ -15,6 +15,7 @@ from tinygrad_ckn.models.layer import CKNLayer
 from tinygrad_ckn.models.learner import Learner
 from tinygrad_ckn.models.nystrom import factors
 from tinygrad_ckn.models.progress import Progress, quiet
+from tinygrad_ckn.plain import plain_arguments
 
 
 class CKN(Learner):
@@ -37,7 +38,7 @@ class CKN(Learner):
         network cannot tell one from the other; "scores", of a classifier fitted on the images as they are, in half the
         time; or None.
     rng
-        Generator or seed of the classifier's initial weights.
+        Generator or seed of the classifier's initial weights; None: the package's.
 
     Raises
     ------
@@ -64,6 +65,7 @@ class CKN(Learner):
             x = layer(x, of_layer)
         return x
 
+    @plain_arguments
     def fit_unsupervised(
         self,
         images: Any,
@@ -94,7 +96,7 @@ class CKN(Learner):
         memory
             Patches of more bytes, 8 GiB by default, go to a temporary file while they are clustered.
         rng
-            Generator or seed.
+            Generator or seed; None: the package's, see `manual_seed`.
         report
             Called as it goes on.
 
@@ -120,6 +122,7 @@ class CKN(Learner):
         )
         return self
 
+    @plain_arguments
     def fit(
         self,
         images: Any,
@@ -153,7 +156,7 @@ class CKN(Learner):
         data_format
             How the images were read, `Dataset.data_format`, kept in the model; None: as arrays.
         rng
-            Generator or seed.
+            Generator or seed; None: the package's, see `manual_seed`.
         report
             Called as it goes on.
 

@@ -26,6 +26,7 @@ from tinygrad_ckn.models.moments import Moments
 from tinygrad_ckn.models.preconditioning import Preconditioner, Root
 from tinygrad_ckn.models.selection import HeldOut, aside_of, choose_l2
 from tinygrad_ckn.ops._windows import is_finite
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.profiling import record_function
 from tinygrad_ckn.tensor import Tensor
 
@@ -129,6 +130,7 @@ def _loss_and_slopes(loss: Callable[[Any, Any], Any], scores: Any, labels: Any) 
 
 
 @record_function("classifier, other")
+@plain_arguments
 def fit_linear(
     features: Any,
     labels: Any,
@@ -156,7 +158,7 @@ def fit_linear(
     iterations
         Of L-BFGS, for the final fit; half as many for each l2 tried, begun at the solution for another.
     rng
-        Generator or seed of the part held out.
+        Generator or seed of the part held out; None: the package's, see `manual_seed`.
     report
         Called with each l2 tried and what was measured on the part held out.
 

@@ -19,9 +19,10 @@ from tinygrad_ckn.models.inputs import check_floating
 from tinygrad_ckn.models.learner import Learner
 from tinygrad_ckn.models.pooling import Pooling
 from tinygrad_ckn.models.progress import Progress, quiet
-from tinygrad_ckn.nn import Conv2d, Module, Parameter
+from tinygrad_ckn.nn import Conv2d, Module, Parameter, _checks
 from tinygrad_ckn.ops._windows import Padding, Pair, Windows
 from tinygrad_ckn.ops.pool import Subsampling
+from tinygrad_ckn.plain import plain_arguments
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "relu": ops.relu,
@@ -50,6 +51,7 @@ class ConvLayer(Module):
         "relu", "tanh", "sigmoid" or "softplus".
     rng
         Generator or seed of the initial filters, drawn for ReLU (He et al. 2015, arXiv 1502.01852); biases are 0.
+        None: the package's.
     dtype
         "float32" or "float64".
 
@@ -65,6 +67,7 @@ class ConvLayer(Module):
     (2, 8, 3, 3)
     """
 
+    @plain_arguments
     def __init__(
         self,
         in_channels: int,
@@ -106,6 +109,7 @@ class ConvLayer(Module):
 
     def forward(self, x: Any) -> Any:
         """Return the map of images (N, C, H, W)."""
+        _checks.array("ConvLayer", x)
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(f"ConvLayer: expected images of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         check_floating("ConvLayer", x)
@@ -162,7 +166,7 @@ class CNN(Learner):
     preprocessing, mirrored
         As for `CKN`.
     rng
-        Generator or seed of the classifier's initial weights.
+        Generator or seed of the classifier's initial weights; None: the package's.
 
     Raises
     ------
@@ -184,6 +188,7 @@ class CNN(Learner):
             x = layer(x)
         return x
 
+    @plain_arguments
     def fit(
         self,
         images: Any,
@@ -212,7 +217,7 @@ class CNN(Learner):
         data_format
             As for `CKN.fit`.
         rng
-            Generator or seed.
+            Generator or seed; None: the package's, see `manual_seed`.
         report
             Called as it goes on.
 

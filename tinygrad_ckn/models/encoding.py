@@ -14,7 +14,7 @@ from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.inputs import check_finite
 from tinygrad_ckn.models.patches import blocks
-from tinygrad_ckn.modes import no_grad
+from tinygrad_ckn.modes import evaluation, no_grad
 from tinygrad_ckn.profiling import record_function
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def in_blocks(
     Parameters
     ----------
     model
-        In eval mode while this goes on.
+        Computes as in eval mode, whatever its mode is; it is not changed.
     function
         Makes (n, *shape) of n images on the model's device.
     images
@@ -73,13 +73,8 @@ def in_blocks(
         check_finite(type(model).__name__, array[block], block.start)
         return raw(function(array[block] if here else asarray(array[block], device=model.device)))
 
-    training = model.training
-    model.eval()
-    try:
-        with no_grad():
-            return _filled(out, compute, xp_of(array), (len(array), *shape), model.dtype, cuts)
-    finally:
-        model.train(training)
+    with no_grad(), evaluation():
+        return _filled(out, compute, xp_of(array), (len(array), *shape), model.dtype, cuts)
 
 
 def _filled(

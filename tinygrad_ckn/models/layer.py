@@ -25,10 +25,11 @@ from tinygrad_ckn.models.kernels import kernel as kernel_of
 from tinygrad_ckn.models.nystrom import Kept, factors, nystrom_error
 from tinygrad_ckn.models.pooling import Pooling
 from tinygrad_ckn.modes import modes
-from tinygrad_ckn.nn import Module, Parameter, Sphere, init
+from tinygrad_ckn.nn import Module, Parameter, Sphere, _checks, init
 from tinygrad_ckn.ops._windows import Padding, Pair, Windows, is_finite, pair
 from tinygrad_ckn.ops.ckn_map import composed
 from tinygrad_ckn.ops.pool import Subsampling
+from tinygrad_ckn.plain import plain_arguments
 
 CONVENTIONS = ("inside", "outside")
 
@@ -62,7 +63,7 @@ class CKNLayer(Module):
     convention
         Where eps stands: "inside", (kappa(Z Z^T) + eps I)^(-1/2), or "outside", see `ops.inverse_sqrt`.
     rng
-        Generator or seed of the random initial filters.
+        Generator or seed of the random initial filters; None: the package's, see `manual_seed`.
     dtype
         "float32" or "float64".
 
@@ -89,6 +90,7 @@ class CKNLayer(Module):
 
     weight: Parameter
 
+    @plain_arguments
     def __init__(
         self,
         in_channels: int,
@@ -139,6 +141,7 @@ class CKNLayer(Module):
 
     def forward(self, x: Any, factors: Sequence[Any] | None = None) -> Any:
         """Return the map of images (N, C, H, W); factors are those of `nystrom.factors`, or None: computed here."""
+        _checks.array("CKNLayer", x)
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(f"CKNLayer: expected images of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         check_floating("CKNLayer", x)

@@ -18,6 +18,7 @@ from tinygrad_ckn.models.encoding import MEMORY
 from tinygrad_ckn.models.inputs import host_labels
 from tinygrad_ckn.models.network import Network
 from tinygrad_ckn.models.progress import Progress, quiet
+from tinygrad_ckn.plain import plain_arguments
 
 
 class Learner(Network):
@@ -91,6 +92,7 @@ class Learner(Network):
             self.preprocessing.fit(array)
         return self.preprocess(array)
 
+    @plain_arguments
     def fit_classifier(
         self,
         images: Any,

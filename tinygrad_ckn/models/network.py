@@ -22,6 +22,7 @@ from tinygrad_ckn.models.presets import preset as preset_of
 from tinygrad_ckn.modes import modes
 from tinygrad_ckn.nn import Linear, Module
 from tinygrad_ckn.ops._windows import is_finite, pair
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 MIRRORED = (None, "scores", "features")
@@ -44,6 +45,7 @@ class Network(Module):
     layer_type: ClassVar[type[Any]]
     layers: list[Any]
 
+    @plain_arguments
     def __init__(
         self,
         in_channels: int,
@@ -318,8 +320,8 @@ class Network(Module):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Return a model of this architecture, untrained.
+    def from_config(cls, config: Mapping[str, Any], *, rng: Generator | int | None = None) -> Self:
+        """Return a model of this architecture, untrained; rng draws all initial weights (None: the package's).
 
         Raises
         ------
@@ -327,9 +329,10 @@ class Network(Module):
             If the configuration is not one that `config()` gives.
         """
         try:
-            layers = [cls.layer_type(**options) for options in config["layers"]]
+            random = generator(rng)
+            layers = [cls.layer_type(**options, rng=random) for options in config["layers"]]
             more = {name: config[name] for name in ("preprocessing", "mirrored") if name in config}
-            return cls(config["in_channels"], config["image_size"], config["n_classes"], layers, **more)
+            return cls(config["in_channels"], config["image_size"], config["n_classes"], layers, **more, rng=random)
         except CKNError:
             raise
         except (KeyError, TypeError) as error:

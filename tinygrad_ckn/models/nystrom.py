@@ -22,21 +22,19 @@ class Kept:
     """Factors that were computed, for as long as the parameters that they depend on stay what they are."""
 
     def __init__(self) -> None:
-        self._found: Sequence[Any] | None = None
-        self._of: list[tuple[Any, int]] = []  # array and version of each parameter
+        # Array and version of each parameter, and the factors: one attribute, so that no thread sees half of a change.
+        self._kept: tuple[list[tuple[Any, int]], Sequence[Any] | None] = [], None
 
     def get(self, parameters: Sequence[Parameter]) -> Sequence[Any] | None:
         """Return the factors, if they are those of the parameters."""
         now = [(p.data, p.version) for p in parameters]
-        same = len(now) == len(self._of) and all(
-            a is b and i == j for (a, i), (b, j) in zip(now, self._of, strict=True)
-        )
-        return self._found if same else None
+        of, found = self._kept
+        same = len(now) == len(of) and all(a is b and i == j for (a, i), (b, j) in zip(now, of, strict=True))
+        return found if same else None
 
     def put(self, parameters: Sequence[Parameter], found: Sequence[Any]) -> None:
         """Keep the factors of the parameters."""
-        self._of = [(p.data, p.version) for p in parameters]
-        self._found = [raw(factor) for factor in found]
+        self._kept = [(p.data, p.version) for p in parameters], [raw(factor) for factor in found]
 
 
 def factors(layers: Sequence[CKNLayer]) -> list[Sequence[Any]]:

@@ -58,6 +58,8 @@ def check_map(x: Any, z: Any, transform: Any, padding: Padding, subsampling: Sub
     channels, *size = images("ckn_map", "x", x)[1:]
     if images("ckn_map", "z", z)[1] != channels:
         raise ShapeError(f"ckn_map: argument z expected filters of {channels} channels, as x has, got {z.shape}")
+    if not len(z):
+        raise ShapeError(f"ckn_map: argument z expected at least one filter, got {z.shape}")
     if transform is not None and transform.shape != (len(z), len(z)):
         raise ShapeError(
             f"ckn_map: argument transform expected shape ({len(z)}, {len(z)}), a row and column for each filter, "

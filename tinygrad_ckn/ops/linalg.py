@@ -21,6 +21,7 @@ from tinygrad_ckn.graph import raw
 from tinygrad_ckn.ops.arithmetic import add
 from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.parallel import one_blas_thread
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.primitive import primitive
 
 _SOLVED = 1e-3  # of a matrix's largest element: what A V - V W may be, far above rounding
@@ -104,6 +105,7 @@ def _inverse_sqrt_rule(g: Any, y: Any, saved: Any) -> Any:
 plain_inverse_sqrt.vjp(a=_inverse_sqrt_rule)
 
 
+@plain_arguments
 def inverse_sqrt(a: Any, *, eps: float = 0.0, convention: str = "inside") -> Any:
     """Return the regularised inverse square root of symmetric positive semi-definite matrices (..., n, n).
 

@@ -15,6 +15,7 @@ from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.ops._windows import Pair, Windows, images, is_finite, pair
 from tinygrad_ckn.ops.window import fold
+from tinygrad_ckn.plain import plain_array
 from tinygrad_ckn.primitive import primitive
 
 Subsampling: TypeAlias = float | Sequence[float]
@@ -61,6 +62,7 @@ def gaussian_matrices(
 
 def check_subsampling(op: str, subsampling: Subsampling) -> tuple[float, float]:
     """Return a subsampling as (vertical, horizontal); a ShapeError unless both are numbers of at least 1."""
+    subsampling = plain_array(subsampling)
     both = tuple(subsampling) if isinstance(subsampling, Sequence) else (subsampling, subsampling)
     if len(both) != 2 or not all(is_finite(s) and s >= 1 for s in both):
         raise ShapeError(f"{op}: argument subsampling expected a number >= 1 or two of them, got {subsampling!r}")

@@ -179,6 +179,7 @@ class CKNEstimator(BaseEstimator):
             kernel = pair(self._name, "kernel_size", layer["kernel_size"], 1)
             cut = min(kernel[0], size[0]), min(kernel[1], size[1])
             own = {"in_channels": channels, "kernel_size": cut, "dtype": str(images.dtype)}
-            layers.append(CKNLayer(**layer | own))
+            layers.append(CKNLayer(**layer | own, rng=0))
             channels, size = layers[-1].n_filters, layers[-1].output_size(size)
-        return CKN(shape[0], shape[1:], n_classes, layers, preprocessing=preprocessing, mirrored=self.mirrored)
+        mirrored = self.mirrored
+        return CKN(shape[0], shape[1:], n_classes, layers, preprocessing=preprocessing, mirrored=mirrored, rng=0)
