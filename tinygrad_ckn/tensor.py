@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_ckn._draw import summary
 from tinygrad_ckn.backend import Axis, asarray, backend_of, to_numpy
 from tinygrad_ckn.backward import as_tensor, backpropagate, seed
 from tinygrad_ckn.errors import DTypeError, GradientError, OpIndexError, ShapeError
@@ -13,7 +14,6 @@ from tinygrad_ckn.graph import Variable
 from tinygrad_ckn.primitive import REGISTRY
 
 _accumulating = threading.Lock()  # several threads may share a leaf
-MOST_IN_LINE = 12  # values that the repr of a tensor shows behind its shape
 
 
 class Tensor(Variable):
@@ -219,27 +219,12 @@ class Tensor(Variable):
     def __repr__(self) -> str:
         """Show shape, dtype, device, the operation that made it or that it requires grad, and the values.
 
-        More than 12 values start on a line of their own, as NumPy prints them: more than 1,000 are summarised, which
-        `numpy.set_printoptions` changes.
-
         Examples
         --------
         >>> Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
         Tensor((2, 2), float64, cpu, requires_grad=True) [[1. 2.] [3. 4.]]
-        >>> Tensor(np.arange(2000).reshape(1000, 2))
-        Tensor((1000, 2), int64, cpu)
-        [[   0    1]
-         [   2    3]
-         [   4    5]
-         ...
-         [1994 1995]
-         [1996 1997]
-         [1998 1999]]
         """
-        text = str(self._data)
-        values = f"\n{text}" if self.size > MOST_IN_LINE else "".join(f" {line.strip()}" for line in text.splitlines())
-        origin = f", op={self._node.name}" if self._node else ", requires_grad=True" if self._requires_grad else ""
-        return f"{type(self).__name__}({self.shape}, {self.dtype}, {self.device}{origin}){values}"
+        return summary(self)
 
     def __len__(self) -> int:
         """Return the length of the first axis."""
