@@ -220,3 +220,27 @@ def test_operands_that_no_rule_reads_are_not_copied():
     assert (x + big)._node.kept == []
     shared = ops.where(np.array([True]), x, big)._node.kept
     assert not any(np.shares_memory(k, big) for k in shared if isinstance(k, np.ndarray))
+
+
+@pytest.mark.parametrize("case", cases, ids=[f"{c.name}-{i}" for i, c in enumerate(cases)])
+@given(data=st.data())
+def test_tensors_that_are_assigned_are_noticed_or_do_not_matter(case, data):
+    drawn = case.draw(data)
+    places = [i for i, a in enumerate(drawn.args) if is_float(a)]
+    for changed in places:
+        given_ = [Tensor(a, requires_grad=True) if i in places else a for i, a in enumerate(drawn.args)]
+        outputs = case.call(drawn.options)(*given_)
+        outputs = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+        total = sum(y.sum() for y in outputs)
+        if not total.requires_grad:
+            continue
+        leaves = [given_[i] for i in places]
+        expected = grad(total, leaves, retain_graph=True)
+        given_[changed].data -= 0.25
+        try:
+            found = grad(total, leaves)
+        except GradientError:
+            continue
+        for a, b in zip(expected, found, strict=True):
+            assert (a is None) == (b is None)
+            assert a is None or np.array_equal(a.numpy(), b.numpy())

@@ -99,6 +99,8 @@ def test_kernels_give_the_same_bits(kernel, way):
     u = np.linspace(-0.9, 0.9, 7)
     assert way(kernel) == kernel
     assert np.array_equal(way(kernel).kappa(u), kernel.kappa(u))
+    assert np.array_equal(way(kernel.fused()).of(u), kernel.fused().of(u))
+    assert way(kernel.fused()).device == kernel.fused().device
 
 
 def test_every_kernel_is_in_the_table():
@@ -136,6 +138,11 @@ def test_schedules_and_options():
         kind = getattr(schedules, name)
         if inspect.isclass(kind) and kind.__module__ == schedules.__name__ and not inspect.isabstract(kind):
             assert pickle.loads(pickle.dumps(kind)) is kind
+    w = nn.Parameter([1.0])
+    scheduler = pickle.loads(pickle.dumps(optim.Scheduler(optim.SGD([w], lr=0.1), optim.CosineDecay(4))))
+    scheduler.step()
+    assert scheduler.optimizer.lr < 0.1
+    assert pickle.loads(pickle.dumps(optim.LBFGS([w]))).params[0].item() == 1.0
     descent = models.Descent(epochs=3, lr=0.1)
     assert pickle.loads(pickle.dumps(descent)) == descent
     for spec in ("standardize", "local_whitening", "gradient_map"):

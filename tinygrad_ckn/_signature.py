@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -44,7 +45,12 @@ def _hints(forward: Callable[..., Any]) -> Mapping[str, Any]:
     try:
         return get_type_hints(forward, include_extras=True)
     except (NameError, AttributeError, TypeError):  # of names that were imported for type checkers only
-        return inspect.get_annotations(forward)
+        pass
+    if sys.version_info >= (3, 14):  # annotations are evaluated when they are asked for
+        import annotationlib
+
+        return annotationlib.get_annotations(forward, format=annotationlib.Format.STRING)
+    return inspect.get_annotations(forward)
 
 
 def _is_operand(hint: Any, classes: Sequence[type]) -> bool:

@@ -1,6 +1,7 @@
 """NumPy's functions, operators and methods on Tensors: the op of that name, recorded, or one sentence."""
 
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -158,6 +159,9 @@ def test_round_and_remainder_of_python():
     assert round(t, 1).item() == 2.5
     (g,) = grad(t % 2 + 3 * (t // 2), t)
     assert g.item() == 1.0
+    assert [part.item() for part in divmod(t, 2)] == [1.0, 0.5]
+    assert [part.item() for part in divmod(7, t)] == [2.0, 2.0]
+    assert (math.floor(t).item(), math.ceil(t).item()) == (2.0, 3.0)
     b = Tensor(2.0, requires_grad=True)
     assert grad(7.0 % b, b)[0].item() == -3.0
 

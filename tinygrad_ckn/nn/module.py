@@ -134,7 +134,7 @@ class Module(ABC):
         tensors = self._state()
         mine = {name: tensor.data for name, tensor in tensors.items()}
         for name, array in _checks.state(type(self).__name__, mine, state, strict=strict).items():
-            tensors[name].data = array
+            tensors[name].set_data(array)
 
     def train(self, mode: bool = True) -> Self:
         """Set `training` here and in every module below; return self."""

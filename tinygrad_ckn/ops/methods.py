@@ -76,6 +76,10 @@ _table: dict[str, Any] = {
     "__neg__": _method(arithmetic.negative),
     "__pos__": _method(rounding.positive),
     "__invert__": _method(logic.invert),
+    "__floor__": _method(rounding.floor),
+    "__ceil__": _method(rounding.ceil),
+    "__divmod__": lambda self, other: (self // other, self % other),
+    "__rdivmod__": lambda self, other: (other // self, other % self),
     "__round__": lambda self, decimals=0: rounding.round(self, decimals or 0),
     "mT": property(
         lambda self: shape.swapaxes(self, -1, -2), doc="The matrices transposed: the last two axes exchanged."

@@ -180,7 +180,7 @@ class LBFGS:
         begin = 0
         for parameter in self.params:
             part = vector[begin : begin + parameter.size].reshape(parameter.shape)
-            parameter.data = asarray(part, dtype=parameter.dtype, device=parameter.device)
+            parameter.set_data(asarray(part, dtype=parameter.dtype, device=parameter.device))
             begin += parameter.size
 
     def _zero_grad(self) -> None:

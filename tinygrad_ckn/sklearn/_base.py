@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tinygrad_ckn.backend import CPU, Generator, is_whole
+from tinygrad_ckn.backend import Generator, is_whole
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import ConfigError, ShapeError, TooFewPointsError
 from tinygrad_ckn.models import CKN, CKNLayer, Progress
@@ -21,6 +21,7 @@ from tinygrad_ckn.models.kernels import Exponential, Kernel
 from tinygrad_ckn.models.preprocessing import preprocessing as preprocessing_of
 from tinygrad_ckn.models.presets import preset
 from tinygrad_ckn.ops._windows import pair
+from tinygrad_ckn.plain import plain_array
 
 _FEW_CHANNELS = 4  # more are rare, and so are images of so few columns
 Report = Callable[[Progress], None]
@@ -28,13 +29,8 @@ Report = Callable[[Progress], None]
 
 def _listed(value: Any) -> list[Any]:
     """Return a sequence or an array as a list, and anything else in one."""
-    value = _plain(value)
+    value = plain_array(value)
     return list(value) if isinstance(value, Sequence) else [value]
-
-
-def _plain(value: Any) -> Any:
-    """Return an array as a list, and anything else as it is."""
-    return value.tolist() if isinstance(value, CPU.xp.ndarray) else value
 
 
 class CKNEstimator(BaseEstimator):
@@ -122,7 +118,7 @@ class CKNEstimator(BaseEstimator):
         counts = _listed(self.n_filters)
         layers: list[dict[str, Any]] = [{"n_filters": n} for n in counts]
         for name in ("kernel_size", "subsampling", "kernel", "padding", "eps"):
-            value = _plain(getattr(self, name))
+            value = plain_array(getattr(self, name))
             values = value if isinstance(value, list) else [value] * len(counts)
             if len(values) != len(counts):
                 raise ConfigError(
