@@ -126,3 +126,8 @@ def test_threads_that_ask_and_give_up_at_once_lose_nothing():
 
 def test_the_library_shares_one_memory():
     assert isinstance(parallel._memory, Memory)
+
+
+@pytest.mark.parametrize(("limit", "most"), [(0, 2**29), (2**40, 2**37), (2**31, 2**29), (2**28, 2**26)])
+def test_what_may_lie_idle_is_a_share_of_what_may_be_used(limit, most):
+    assert Memory(limit).most_idle == most

@@ -68,14 +68,13 @@ def _group_limits(root: Path) -> Iterator[int]:
 
 
 class Memory:
-    """Blocks of memory that results gave up, to be handed out again."""
+    """Blocks of memory that results gave up, to be handed out again; `limit`: what this process may use, 0: unknown."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = 0) -> None:
         self.lent: dict[int, tuple[weakref.ref[Any], Any]] = {}  # by the id of the reference: arrays have no hash
         self.returned: deque[Any] = deque()  # by garbage collection, in whatever thread, so nothing but appended to
         self.idle: list[Any] = []  # the one given back last is at the end
         self.lock = threading.Lock()
-        limit = usable()
         self.most_idle = max(min(_IDLE, limit // 4), limit // 8) if limit else _IDLE
         self.freed = 0  # bytes that malloc got back and may still hold
 

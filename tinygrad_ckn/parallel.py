@@ -98,7 +98,7 @@ class _Scratch(threading.local):
 
 
 _blas = _Blas()
-_memory = Memory()
+_memory = Memory(_physical_memory())
 _scratch = _Scratch()
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
@@ -258,7 +258,7 @@ def _forked() -> None:
     """Begin anew in the child of a fork, where no thread but the forking one exists."""
     global _memory, _pool, _pool_lock  # noqa: PLW0603
     _pool, _pool_lock = None, threading.Lock()
-    _memory = Memory()
+    _memory = Memory(_physical_memory())
     _blas.forked()
 
 
