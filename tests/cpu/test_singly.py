@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tinygrad_ckn import ops
 from tinygrad_ckn.backward import grad
+from tinygrad_ckn.ops.ckn_map import composed
 from tinygrad_ckn.ops.kappa import exponential, polynomial
 from tinygrad_ckn.ops.pool import gaussian_pool2d
 from tinygrad_ckn.tensor import Tensor
@@ -150,3 +151,24 @@ def test_gradients_beside_a_long_pixel_are_those_of_plain_patches(shape):
     assert np.abs(found[0] - exact[0])[far].max() <= 1e-4 * np.abs(exact[0][far]).max()
     for a, b in zip(found, exact, strict=True):
         assert np.abs(a - b).max() <= 1e-4 * np.abs(b).max()
+
+
+@pytest.mark.parametrize("scale", [1e-36, 1e-30, 1e-20, 1e19, 1e30, 1e34])
+def test_the_composition_is_homogeneous_too(scale):
+    x, z, _ = problem((16, 20, 3, 10), "float32")
+    exact, _ = by_hand(x, z)
+    leaf = Tensor((x * np.float32(scale)).astype("float32"), requires_grad=True)
+    y = composed(leaf, z, KAPPA.of, None, "same", 1)
+    assert np.abs(y.numpy().astype("float64") / scale - exact).max() <= 1e-5 * np.abs(exact).max()
+    clean = Tensor(x, requires_grad=True)
+    expected = grad(composed(clean, z, KAPPA.of, None, "same", 1).sum(), clean)[0].numpy()
+    assert np.abs(grad(y.sum(), leaf)[0].numpy() - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_the_composition_has_no_norm_of_a_negative_square():
+    x = np.zeros((1, 1, 60, 60), "float32")
+    x[0, 0, :30, :20] = np.random.default_rng(0).random((30, 20))
+    z = np.full((1, 1, 21, 21), 1 / 21, "float32")
+    y = composed(x, z, KAPPA.of, None, "same", 1)
+    assert np.isfinite(y).all()
+    assert not y[:, :, 45:, 40:].any()
