@@ -135,9 +135,7 @@ def hot(g: Any) -> Any:
         return ~(sizes <= _HOT * xp.mean(sizes, where=xp.isfinite(sizes)))  # NaN is among them
 
 
-def pull(
-    found: Measured, products: Products, singly: Any, z: Any, ds: Any, dnorms: Any, dx: Any, wanted: bool
-) -> Any:
+def pull(found: Measured, products: Products, singly: Any, z: Any, ds: Any, dnorms: Any, dx: Any, wanted: bool) -> Any:
     """Go back through patches taken singly: add to dx (b, H, W, C), unless None; return dz (p, C, kh, kw) if wanted.
 
     ds (b, Ho, Wo, p) is the gradient of <z, x>, dnorms (b, Ho, Wo) that of |x|; z (p, K).
