@@ -92,6 +92,12 @@ def xp_of(*arrays: Any) -> Namespace:
     return backend_of(*arrays).xp
 
 
+def place_of(array: Any) -> int:
+    """Return the number of the device that an array lies on, -1 for the host: what is kept for it is of no other."""
+    place: int = getattr(getattr(array, "device", None), "id", -1)
+    return place
+
+
 def _identify(kind: type) -> Backend | None:
     """Find the backend of a type seen for the first time; None for a scalar."""
     if issubclass(kind, complex):  # np.complex128 too

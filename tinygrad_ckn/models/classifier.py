@@ -34,6 +34,7 @@ LOSSES: dict[str, Callable[[Any, Any], Any]] = {"cross_entropy": ops.cross_entro
 FEW_L2 = 1e-4  # the l2 for fewer examples than can be divided
 _LEAST_GAIN = 2.2e-9  # of an iteration, relative to the objective
 _LEAST = 10  # examples from which some can be held out
+_BELOW = 16.0  # of the mean score: where the score of a class without examples lies
 
 
 @dataclass
@@ -150,6 +151,8 @@ def fit_linear(
         (n, D), floating; in memory or in a file (numpy.memmap), which is read in blocks.
     labels
         Integers (n,), 0 .. n_classes - 1.
+    n_classes
+        k. Those of which there is no example never score most, and cost nothing but their rows of the result.
     loss
         "cross_entropy" (multinomial logistic) or "squared_hinge" (one against the rest).
     l2
@@ -183,11 +186,12 @@ def fit_linear(
         raise DataError(
             f"fit_linear: expected features (n, D), n >= 1, and n labels, got {features.shape}, {len(labels)}"
         )
+    present, labels = _present(labels, n_classes)
     with small_matrices():
         moments = Moments.of(features)
-        problem = _Problem(features, labels, n_classes, loss, moments)
+        problem = _Problem(features, labels, len(present), loss, moments)
         preconditioner = Preconditioner(features, moments)
-        start = CPU.xp.zeros((n_classes, features.shape[1] + 1))
+        start = CPU.xp.zeros((len(present), features.shape[1] + 1))
         held_out: dict[float, HeldOut] = {}
         temperature = 1.0 if loss == "cross_entropy" else None
         if l2 is None and len(features) < _LEAST:
@@ -197,7 +201,7 @@ def fit_linear(
             aside = xp.asarray(aside_of(len(features), generator(rng)))
             kept = xp.ones(len(features), "bool")
             kept[aside] = False
-            others = _Problem(features, labels, n_classes, loss, moments.without(features, aside), kept)
+            others = _Problem(features, labels, len(present), loss, moments.without(features, aside), kept)
             l2, start, held_out = choose_l2(
                 lambda l2, begin: others.minimise(l2, begin, max(1, iterations // 2), preconditioner.root(l2)),
                 lambda point: _held_out(features, labels, aside, loss, *others.linear(point)),
@@ -207,7 +211,36 @@ def fit_linear(
             if temperature is None:
                 temperature = _temperature(features, labels, aside, *others.linear(start))
         weight, bias = problem.linear(problem.minimise(l2, start, iterations, preconditioner.root(l2)))
-    return LinearFit(weight, bias, l2, problem.scale, held_out, temperature)
+    return LinearFit(*_among(present, n_classes, weight, bias), l2, problem.scale, held_out, temperature)
+
+
+def _present(labels: Any, n_classes: int) -> tuple[Any, Any]:
+    """Return the classes that occur, ascending, and labels as their numbers: what it takes does not grow with others.
+
+    Labels that are no classes stay, with all classes, for the loss to refuse.
+    """
+    found = CPU.xp.unique(to_numpy(labels))
+    if len(found) == n_classes or found[0] < 0 or found[-1] >= n_classes:
+        return CPU.xp.arange(n_classes), labels
+    return found, xp_of(labels).asarray(CPU.xp.searchsorted(found, to_numpy(labels)))
+
+
+def _among(present: Any, n_classes: int, weight: Any, bias: Any) -> tuple[Any, Any]:
+    """Return weight (n_classes, D) and bias of all classes: those without examples score below the mean, so never most.
+
+    The more below, the less is their loss; where it is least the bias would have no bound.
+    """
+    if len(present) == n_classes:
+        return weight, bias
+    xp = xp_of(weight)
+    rows = xp.asarray(present)
+    weights = xp.empty((n_classes, weight.shape[1]), dtype=weight.dtype)
+    weights[...] = weight.mean(axis=0)
+    biases = xp.empty(n_classes, dtype=bias.dtype)
+    biases[...] = bias.mean() - _BELOW
+    weights[rows] = weight
+    biases[rows] = bias
+    return weights, biases
 
 
 def check_objective(loss: str, l2: float | None) -> None:

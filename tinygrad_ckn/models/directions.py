@@ -39,11 +39,23 @@ def scales_of(x: Any) -> tuple[Any, int]:
         raise DTypeError(
             f"spherical_kmeans: argument x expected a floating dtype, got {x.dtype}; use .astype('float32')"
         )
-    norms = cpu.norms(x) if _tiled(x) else xp.sqrt((x * x).sum(axis=1))
+    squares = cpu.squares(x) if _tiled(x) else (x * x).sum(axis=1)
+    norms = xp.sqrt(squares)
+    odd = xp.nonzero(~((squares > least_square(x.dtype)) & (squares < xp.inf)))[0]  # zero, tiny, huge or not finite
+    if len(odd):
+        norms[odd] = _careful_norms(x[odd])
     if not bool(xp.isfinite(norms).all()):
         raise DataError("spherical_kmeans: argument x expected finite numbers, got NaN or infinity; look at the images")
-    nonzero = norms**2 > least_square(norms.dtype)
+    nonzero = norms > float(xp.finfo(x.dtype).tiny)  # whose inverses do not overflow
     return nonzero / xp.where(nonzero, norms, 1), int(nonzero.sum())
+
+
+def _careful_norms(x: Any) -> Any:
+    """Return the norms of rows of which the squares underflow or overflow."""
+    xp = xp_of(x)
+    largest = xp.abs(x).max(axis=1)
+    safe = xp.where((largest > 0) & xp.isfinite(largest), largest, 1)
+    return xp.sqrt(xp.square(x / safe[:, None]).sum(axis=1)) * safe
 
 
 def _tiled(x: Any) -> bool:

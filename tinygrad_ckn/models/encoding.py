@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_ckn.backend import CPU, Namespace, Shape, asarray, backend_of, is_array, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.models.inputs import check_finite
+from tinygrad_ckn.models.inputs import check_finite, check_results
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.modes import evaluation, no_grad
 from tinygrad_ckn.profiling import record_function
@@ -61,7 +61,7 @@ def in_blocks(
     ShapeError
         If `out` is an array of another shape or dtype.
     DataError
-        If there is NaN or infinity in the images.
+        If there is NaN or infinity in the images, or in what comes of them.
     """
     if batch_size is not None and not is_whole(batch_size, 1):
         raise ConfigError(f"encode: argument batch_size expected a whole number >= 1 or None, got {batch_size!r}")
@@ -71,7 +71,9 @@ def in_blocks(
 
     def compute(block: slice) -> Any:
         check_finite(type(model).__name__, array[block], block.start)
-        return raw(function(array[block] if here else asarray(array[block], device=model.device)))
+        found = raw(function(array[block] if here else asarray(array[block], device=model.device)))
+        check_results(type(model).__name__, found, block.start)
+        return found
 
     with no_grad(), evaluation():
         return _filled(out, compute, xp_of(array), (len(array), *shape), model.dtype, cuts)

@@ -43,6 +43,17 @@ def check_finite(owner: str, images: Any, first: int = 0) -> None:
         raise DataError(f"{owner}: expected images of finite numbers, got NaN or infinity in image {bad}; leave it out")
 
 
+def check_results(owner: str, found: Any, first: int = 0) -> None:
+    """Raise a DataError if what images give (N, ...) is not finite; the first of them has this number."""
+    finite = xp_of(found).isfinite(found).all(axis=tuple(range(1, found.ndim)))
+    if not bool(finite.all()):
+        bad = first + int(finite.argmin())
+        raise DataError(
+            f"{owner}: expected images that give finite numbers, got NaN or infinity of image {bad}; scale it, if its "
+            f"numbers are too large for {found.dtype}, or look at the model's weights"
+        )
+
+
 def check_images(owner: str, x: Any, expected: Shape) -> Any:
     """Return images as an array or a Tensor, not copied if they are one.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_ckn import ops
-from tinygrad_ckn.backend import asarray, xp_of
+from tinygrad_ckn.backend import asarray, backend_of, xp_of
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.modes import no_grad
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tinygrad_ckn.models.layer import CKNLayer
 
 _BLOCK = 2**22  # elements of a map of patches held at a time
+_COINCIDE = 1e-5  # 1 - kappa of two filters, below which they coincide
 
 
 class Kept:
@@ -38,7 +39,11 @@ class Kept:
 
 
 def factors(layers: Sequence[CKNLayer]) -> list[Sequence[Any]]:
-    """Return the factors (p/G, p/G) of each layer, one a group; those of a size in one stack: the threads share it."""
+    """Return the factors (p/G, p/G) of each layer, one a group; those of a size in one stack: the threads share it.
+
+    On the CPU they are solved for in float64: rounding of float32 is not small beside eps. They have the layer's dtype,
+    but where filters coincide they stay in float64, for such a factor takes large numbers from each other.
+    """
     found: list[Any] = [layer.kept.get(layer.behind_factors) if layer.fixed else None for layer in layers]
     stacks: dict[tuple[Any, ...], list[int]] = {}
     for i, layer in enumerate(layers):
@@ -46,15 +51,31 @@ def factors(layers: Sequence[CKNLayer]) -> list[Sequence[Any]]:
             key = layer.n_filters // layer.groups, layer.eps, layer.convention, layer.weight.dtype
             stacks.setdefault(key, []).append(i)
     for (_, eps, convention, _), numbers in stacks.items():
-        grams = ops.concatenate([layers[i].gram() for i in numbers])
+        ahead = backend_of(raw(layers[numbers[0]].weight)).ahead
+        grams = ops.concatenate([layers[i].gram(None if ahead else "float64") for i in numbers])
         roots = ops.inverse_sqrt(grams, eps=eps, convention=convention)  # (groups of all layers, p/G, p/G)
+        careful = [not ahead and _coincide(gram) for gram in raw(grams)]
         start = 0
         for i in numbers:
-            found[i] = [roots[start + group] for group in range(layers[i].groups)]
+            mine = range(start, start + layers[i].groups)
+            found[i] = [roots[k] if careful[k] else roots[k].astype(layers[i].weight.dtype) for k in mine]
             start += layers[i].groups
             if layers[i].fixed:
                 layers[i].kept.put(layers[i].behind_factors, found[i])
     return found
+
+
+def _coincide(gram: Any) -> bool:
+    """Tell whether there are filters that coincide, given kappa of each two (p, p)."""
+    xp = xp_of(gram)
+    return bool((gram - 2 * xp.eye(len(gram))).max() > 1 - _COINCIDE)
+
+
+def transformed(factor: Any, y: Any) -> Any:
+    """Return maps y (N, p, H, W) times a factor (p, p), computed in the factor's dtype, in that of y."""
+    n, p, height, width = y.shape
+    columns = y.reshape((n, p, height * width)).astype(factor.dtype)
+    return ops.matmul(factor, columns).astype(y.dtype).reshape((n, p, height, width))
 
 
 def nystrom_error(layer: CKNLayer, patches: Any) -> float:

@@ -166,7 +166,8 @@ def sqrtm(xp: Namespace, a: Array) -> Any:
         slack = float(xp.finfo(w.dtype).eps) ** 0.5 * xp.abs(w).max(axis=-1, keepdims=True)
         w = xp.where((w < 0) & (w > -slack), 0, w)
     root = xp.sqrt(_positive(xp, "sqrtm", w, 0.0, zero=True))
-    return (v * root[..., None, :]) @ _transpose(v), (root, v)
+    with one_blas_thread():
+        return (v * root[..., None, :]) @ _transpose(v), (root, v)
 
 
 def _sqrtm_rule(g: Any, y: Any, saved: Any) -> Any:
@@ -220,7 +221,7 @@ lyapunov.vjp(q=_lyapunov_q, a=_lyapunov_a)
 def _lapack(xp: Namespace, op: str, function: Any, *matrices: Any) -> Any:
     """Call LAPACK; a singular matrix gives a LinearAlgebraError."""
     try:
-        with backend_of(*matrices).strict_linalg():
+        with backend_of(*matrices).strict_linalg(), one_blas_thread():
             return function(*matrices)
     except xp.linalg.LinAlgError as error:
         raise LinearAlgebraError(
