@@ -1,0 +1,167 @@
+"""Derivatives at 0 by differences, each with an estimate of its uncertainty.
+
+Steps are powers of two, each half the one before. Neville's scheme removes one power of the step after another, and
+the entry that changes least is the estimate (Richardson's extrapolation as Ridders and Numerical Recipes use it).
+Its uncertainty is that change plus what the noise of the function, measured by itself, makes of it.
+
+Sources: C. J. F. Ridders, "Accurate computation of F'(x) and F'(x) F''(x)", Adv. Eng. Software 4 (1982); Press et al.,
+Numerical Recipes, 3rd edition, section 5.7 (the error of an entry); J. J. More and S. M. Wild, "Estimating
+computational noise", SIAM J. Sci. Comput. 33 (2011), for the noise.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+EPS = 2.0**-52
+FIRST_STEP = 2.0**-11  # balances h^4 with EPS / h
+_SECOND_STEP = 2.0**-8  # balances h^4 with EPS / h^2
+_LARGEST, _SMALLEST = -3, -44  # exponents of the steps that are tried when those do not settle it
+_CENTRAL = (2, 4, 6, 8, 10)  # powers of the step in the error of a central difference
+_ONE_SIDED = (1, 2, 3, 4, 5)
+_SAFETY = 4.0  # standard deviations of noise
+
+
+class Estimate(NamedTuple):
+    """A derivative, how far it can be trusted, and the step it was taken with (in units of the data's scale)."""
+
+    value: float
+    uncertainty: float
+    step: float
+
+
+class Sides(NamedTuple):
+    """The derivative at 0 from both sides together and from each; `gap` is a jump of the function itself."""
+
+    central: Estimate
+    left: Estimate
+    right: Estimate
+    gap: float
+
+    @property
+    def edge(self) -> bool:
+        """Whether the function is not finite on one side of 0, however near."""
+        return not (math.isfinite(self.left.step) and math.isfinite(self.right.step))
+
+    @property
+    def kink(self) -> float:
+        """Difference of the slopes on the two sides; 0 where it is within the uncertainty."""
+        difference = math.fabs(self.right.value - self.left.value)
+        return difference if difference > 10 * (self.right.uncertainty + self.left.uncertainty) else 0.0
+
+
+_NOTHING = Estimate(math.nan, math.inf, math.nan)
+
+
+class _Neville:
+    """A tableau of extrapolated values; `best` is the entry that changes least."""
+
+    def __init__(self, powers: Sequence[int]) -> None:
+        self.factors = [2.0**p - 1 for p in powers]
+        self.row: list[float] = []
+        self.best = _NOTHING
+
+    def add(self, value: float, noise: float, step: float) -> None:
+        """Add a difference quotient taken with a step; one that is not finite starts the tableau anew."""
+        if not math.isfinite(value):
+            self.row = []
+            return
+        row = [value]
+        for before, factor in zip(self.row, self.factors, strict=False):
+            change = (row[-1] - before) / factor
+            row.append(row[-1] + change)
+            error = max(math.fabs(change), math.fabs(row[-1] - before)) + _SAFETY * noise
+            if error < self.best.uncertainty:
+                self.best = Estimate(row[-1], error, step)
+        self.row = row
+
+
+def quick(phi: Callable[[float], float], step: float = FIRST_STEP) -> tuple[float, float]:
+    """Return phi'(0) by two central differences, and how far the slopes on the two sides seem to differ.
+
+    phi(0) is 0. Both are extrapolated from the steps h and 2 h: the first is off by O(h^4), the second by O(h^3).
+    """
+    near, far = (phi(step), phi(-step)), (phi(2 * step), phi(-2 * step))
+    slope = (4 * (near[0] - near[1]) - 0.5 * (far[0] - far[1])) / (6 * step)
+    kink = (2 * (near[0] + near[1]) - 0.5 * (far[0] + far[1])) / step
+    return slope, kink
+
+
+def settle(phi: Callable[[float], float], size: float) -> Sides:
+    """Return phi'(0) with smaller and smaller steps, until rounding wins; phi(0) is 0.
+
+    Parameters
+    ----------
+    phi
+        A function of one number; what is not finite counts as outside its domain.
+    size
+        Of the values whose difference phi is: it cannot be more exact than their rounding.
+    """
+    noise = noise_of(phi, size)
+    central, left, right = _Neville(_CENTRAL), _Neville(_ONE_SIDED), _Neville(_ONE_SIDED)
+    rises: list[tuple[float, float]] = []
+    for h in _steps():
+        above, below = phi(h), phi(-h)
+        rises.append((below, above))
+        central.add((above - below) / (2 * h), noise / h, h)
+        right.add(above / h, noise / h, h)
+        left.add(-below / h, noise / h, h)
+        # No smaller step can be better than this.
+        if _SAFETY * noise / h > max(t.best.uncertainty for t in (central, left, right)):
+            break
+    return Sides(central.best, left.best, right.best, _gap(rises, noise))
+
+
+def _steps() -> Iterator[float]:
+    return (2.0**k for k in range(_LARGEST, _SMALLEST, -1))
+
+
+def _gap(rises: Sequence[tuple[float, float]], noise: float) -> float:
+    """Return how far the function jumps at 0: what is left of a rise when its step is a thousandth."""
+    if len(rises) < 12:
+        return 0.0
+    gaps = [
+        math.fabs(small)
+        for small, large in zip(rises[-1], rises[-11], strict=True)
+        if math.fabs(small) > max(0.5 * math.fabs(large), 100 * noise)
+    ]
+    return max(gaps, default=0.0)
+
+
+def noise_of(phi: Callable[[float], float], size: float) -> float:
+    """Return the standard deviation of the error of phi's values near 0, by differences of order 3 to 5 in tiny steps.
+
+    It is at least half a unit in the last place of `size`.
+    """
+    spacing = 2.0**-40
+    line = [phi(i * spacing) for i in range(-3, 4)]
+    noise = 0.5 * EPS * size
+    for order in range(1, 6):
+        line = [b - a for a, b in itertools.pairwise(line)]
+        if order >= 3:
+            gamma = math.factorial(order) ** 2 / math.factorial(2 * order)
+            variance = gamma * math.fsum(d * d for d in line if math.isfinite(d)) / len(line)
+            noise = max(noise, math.sqrt(variance))
+    return noise
+
+
+def quick_mixed(phi: Callable[[float, float], float], step: float = _SECOND_STEP) -> float:
+    """Return d^2 phi / ds dt at 0 by two differences, off by O(h^4)."""
+    return (4 * _mixed(phi, step) - _mixed(phi, 2 * step)) / 3
+
+
+def settle_mixed(phi: Callable[[float, float], float], noise: float) -> Estimate:
+    """Return d^2 phi / ds dt at 0 with smaller and smaller steps, until rounding wins."""
+    tableau = _Neville(_CENTRAL)
+    for h in _steps():
+        tableau.add(_mixed(phi, h), 0.5 * noise / h**2, h)
+        if _SAFETY * 0.5 * noise / h**2 > tableau.best.uncertainty:
+            break
+    return tableau.best
+
+
+def _mixed(phi: Callable[[float, float], float], h: float) -> float:
+    return (phi(h, h) - phi(h, -h) - phi(-h, h) + phi(-h, -h)) / (4 * h * h)

@@ -1,0 +1,177 @@
+"""Second derivatives: of the gradient in the upstream gradient, and in the inputs.
+
+Both are compared with differences of the function's values only: a wrong first derivative cannot vouch for a wrong
+second one. Where rounding (of order EPS / h^2) leaves that undecided, next to a kink say, differences of the gradient
+decide (EPS / h), after the gradient itself has been compared with values at the points where they were taken.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from tinygrad_ckn.backend import Generator
+from tinygrad_ckn.backward import backpropagate
+from tinygrad_ckn.errors import GradientError
+from tinygrad_ckn.graph import Variable, raw
+from tinygrad_ckn.modes import enable_grad
+from tinygrad_ckn.testing._culprit import raise_not_differentiable, raise_undecided
+from tinygrad_ckn.testing._estimates import EPS, Estimate, noise_of, quick_mixed, settle, settle_mixed
+from tinygrad_ckn.testing._first import telling, telling_upstream
+from tinygrad_ckn.testing._point import Point, claim_of, element, nonfinite, typical_size
+from tinygrad_ckn.testing._problem import Arrays, GradientLine, Line, Plane, Problem, dot, norm, quietly
+from tinygrad_ckn.testing._second_culprit import (
+    Second,
+    raise_second_not_differentiable,
+    raise_second_wrong,
+    raise_slope_wrong,
+)
+from tinygrad_ckn.testing._verdict import TOLERANCE, Claim, Comparison, Finding, compare
+
+_TRIES = 3
+_STEP = 2.0**-8
+
+
+class _Weighed(NamedTuple):
+    """A finding; the derivative it rests on, and whether that was taken of values or of gradients."""
+
+    finding: Finding
+    numeric: Estimate
+    of_values: bool
+
+
+def second_order(
+    problem: Problem, point: Point, generator: Generator, tolerance: float, atol: float
+) -> list[Comparison]:
+    """Compare the second derivatives of each argument with differences.
+
+    Raises
+    ------
+    GradientError
+        If one is wrong; NotDifferentiableError where the gradient has a kink, a jump or an edge, UndecidedError where
+        differences are too uncertain.
+    """
+    comparisons = []
+    for i in range(len(problem.leaves)):
+        comparisons.append(_in_upstream(problem, point, generator, i, tolerance, atol))
+        comparisons.append(_in_inputs(problem, point, generator, i, tolerance, atol))
+    return comparisons
+
+
+def derivatives(problem: Problem, point: Point, i: int, u: Arrays) -> Second:
+    """Return the derivatives of <J^T g, u>, of which u is in argument i, in all inputs and in g."""
+    with enable_grad():
+        outputs = problem.outputs()
+        upstream = [Variable.leaf(g.copy()) for g in point.upstream]
+        pulled = problem.pull(outputs, upstream, create_graph=True)[i]
+    results: dict[Any, Any] = {}
+    if pulled is not None and pulled.requires_grad:
+        root = (pulled._node or pulled, problem.displacement(u)[i])
+        results = backpropagate([root], [*problem.leaves, *upstream])
+    return Second([raw(results.get(leaf)) for leaf in problem.leaves], [raw(results.get(g)) for g in upstream])
+
+
+def _finite(problem: Problem, i: int, what: str, arrays: Arrays) -> None:
+    for number, array in enumerate(arrays):
+        k = nonfinite(array)
+        if k is not None:
+            raise GradientError(
+                f"{problem.name}: derivative, in the {what}, of the gradient of argument {problem.names[i]} expected "
+                f"finite numbers, got NaN or infinity at {element(k, array.shape)} of {number}; mend the rule, or move "
+                "the input if there is no second derivative here"
+            )
+
+
+def _in_upstream(
+    problem: Problem, point: Point, generator: Generator, i: int, tolerance: float, atol: float
+) -> Comparison:
+    """Compare J u, which is the derivative of J^T g in g, with differences along u."""
+    for attempt in range(_TRIES):
+        u = problem.direction(generator, only=i)
+        pushed = derivatives(problem, point, i, u).in_upstream
+        _finite(problem, i, "upstream gradient", pushed)
+        w = telling_upstream(point.values, pushed, generator)
+        size = norm(w) * norm(point.values)
+        claim = Claim(dot(pushed, w), typical_size(pushed, w), size, atol * norm(w), tolerance, 1)
+        outcome = compare(claim, Line(problem, w, point.values, u))
+        if outcome.finding == "right":
+            break
+        if outcome.finding == "wrong":
+            raise_slope_wrong(problem, i, claim, outcome.numeric)
+        if outcome.finding != "undecided":
+            raise_not_differentiable(problem, Point(point.values, w, point.gradients), u, outcome)
+        if attempt == _TRIES - 1:
+            what = f"derivative, in the upstream gradient, of the gradient of argument {problem.names[i]}"
+            raise_undecided(problem, what, claim, outcome.numeric)
+    return Comparison(2, problem.names[i], claim.analytic, outcome.numeric, claim.error(outcome.numeric))
+
+
+def _in_inputs(
+    problem: Problem, point: Point, generator: Generator, i: int, tolerance: float, atol: float
+) -> Comparison:
+    """Compare the derivative of <J^T g, u> along a direction of all inputs with second differences."""
+    for attempt in range(_TRIES):
+        u = problem.direction(generator, only=i)
+        second = derivatives(problem, point, i, u)
+        _finite(problem, i, "inputs", second.in_inputs)
+        v = telling(problem, second.in_inputs, generator)
+        along = problem.displacement(v)
+        typical = typical_size(second.in_inputs, along)
+        allowed = atol * norm(along) * norm(problem.displacement(u))
+        claim = Claim(dot(second.in_inputs, along), typical, point.size, allowed, tolerance, 2)
+        weighed = _weigh(problem, point, i, u, v, claim)
+        if weighed.finding == "right":
+            break
+        if weighed.finding == "wrong":
+            raise_second_wrong(problem, point, i, u, v, claim, weighed.numeric, weighed.of_values, derivatives)
+        if weighed.finding != "undecided":
+            raise_second_not_differentiable(problem, point, i, u, v, weighed.finding)
+        if attempt == _TRIES - 1:
+            what = f"derivative, in the inputs, of the gradient of argument {problem.names[i]}"
+            raise_undecided(problem, what, claim, weighed.numeric)
+    return Comparison(2, problem.names[i], claim.analytic, weighed.numeric, claim.error(weighed.numeric))
+
+
+def _weigh(problem: Problem, point: Point, i: int, u: Arrays, v: Arrays, claim: Claim) -> _Weighed:
+    plane = Plane(problem, point.upstream, point.values, u, v)
+    with quietly():
+        value = quick_mixed(plane, _STEP)
+        rounding = EPS * claim.values / _STEP**2
+        limit = claim.tolerance * claim.size(value) + claim.allowed
+        if math.fabs(claim.analytic - value) <= limit + rounding and not _bent(plane, claim.size(value), rounding):
+            return _Weighed("right", Estimate(value, rounding / 4, _STEP), True)
+        line = GradientLine(problem, point.upstream, point.gradients, u, v)
+        sides = settle(line, line.size())
+        if sides.edge or sides.gap:
+            return _Weighed("edge" if sides.edge else "gap", sides.central, False)
+        if sides.kink > 1e-5 * claim.size(sides.central.value):
+            return _Weighed("kink", sides.central, False)
+        noise = noise_of(lambda t: plane(0.0, t), Line(problem, point.upstream, point.values, v).size())
+        of_values = settle_mixed(plane, noise)
+        by_values, by_gradients = claim.judge(of_values), claim.judge(sides.central)
+        if by_values == "right" or by_gradients == "undecided":
+            return _Weighed(by_values, of_values, True)
+        if by_gradients == "wrong":
+            return _Weighed("wrong", of_values if by_values == "wrong" else sides.central, by_values == "wrong")
+        if _gradient_holds(problem, point, i, u, v, sides.central.step):
+            return _Weighed("right", sides.central, False)
+        return _Weighed("wrong" if by_values == "wrong" else "undecided", of_values, True)
+
+
+def _bent(plane: Plane, size: float, rounding: float) -> bool:
+    """Tell whether second differences on the two sides of the point differ, as next to a kink of the gradient."""
+    h = _STEP
+    right, left = (plane(2 * s, 2 * s) - 2 * plane(s, s) for s in (h, -h))
+    return math.fabs(right - left) / h**2 > 0.1 * size + 16 * rounding
+
+
+def _gradient_holds(problem: Problem, point: Point, i: int, u: Arrays, v: Arrays, step: float) -> bool:
+    """Tell whether the gradient agrees with differences of values where differences of it were taken."""
+    for t in (step, -step):
+        line = GradientLine(problem, point.upstream, point.gradients, u, v)
+        with problem.moved((t, v)):
+            there = Point(problem.values(), point.upstream, line.gradients(0.0))
+            claim = claim_of(problem, there, u, TOLERANCE[1], 0.0)
+            if compare(claim, Line(problem, point.upstream, there.values, u)).finding == "wrong":
+                return False
+    return True

@@ -1,0 +1,169 @@
+"""What a comparison of two derivatives amounts to: right, wrong, not differentiable, or undecided."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
+
+from tinygrad_ckn.errors import GradientError, NotDifferentiableError, UndecidedError
+from tinygrad_ckn.testing._estimates import EPS, FIRST_STEP, Estimate, Sides, quick, settle
+from tinygrad_ckn.testing._problem import quietly
+
+TOLERANCE = {1: 1e-7, 2: 1e-6}
+# A derivative may be uncertain by the tolerance times this share of the values, if it is small beside them.
+FLOOR = {1: 1e-5, 2: 1e-3}
+WITHIN, BEYOND = 3.0, 10.0  # so many uncertainties off still agrees, and disagrees for certain
+
+Finding = Literal["right", "wrong", "undecided", "kink", "gap", "edge"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One derivative, both ways: its order, the argument, both values, and the relative error."""
+
+    order: int
+    argument: str
+    analytic: float
+    numeric: Estimate
+    error: float
+
+
+@dataclass
+class Report:
+    """The outcome of a check: true where the gradient is right.
+
+    `verdict` is "right", "wrong", "not differentiable" or "undecided", `message` the sentence of the error (empty if
+    right), `comparisons` what was compared until then.
+    """
+
+    name: str
+    comparisons: list[Comparison] = field(default_factory=list)
+    verdict: str = "right"
+    message: str = ""
+
+    @property
+    def error(self) -> float:
+        """Largest relative error of all comparisons; 0 when there was nothing to compare."""
+        return max((c.error for c in self.comparisons), default=0.0)
+
+    def fail(self, error: GradientError) -> None:
+        """Enter what an error says."""
+        self.message = str(error)
+        self.verdict = (
+            "not differentiable"
+            if isinstance(error, NotDifferentiableError)
+            else "undecided"
+            if isinstance(error, UndecidedError)
+            else "wrong"
+        )
+
+    def __bool__(self) -> bool:
+        """Tell whether the gradient is right."""
+        return self.verdict == "right"
+
+    def __str__(self) -> str:
+        """Return one line."""
+        if self.message:
+            return self.message
+        return f"{self.name}: {len(self.comparisons)} derivatives compared, largest relative error {self.error:.1e}"
+
+
+class Phi(Protocol):
+    """A function of one number with phi(0) = 0, and the size of the values whose difference it is."""
+
+    def __call__(self, s: float, /) -> float:
+        """Return phi(s)."""
+
+    def size(self) -> float:
+        """Return the size of the values."""
+
+
+class Claim(NamedTuple):
+    """An analytic derivative, and what its error is measured with.
+
+    `typical` is its size along other directions, `values` that of the function's values, `allowed` an absolute error
+    that is granted, `tolerance` a relative one.
+    """
+
+    analytic: float
+    typical: float
+    values: float
+    allowed: float
+    tolerance: float
+    order: int
+
+    def size(self, numeric: float) -> float:
+        """Return what an error is relative to."""
+        return max(math.fabs(self.analytic), math.fabs(numeric), self.typical)
+
+    def error(self, numeric: Estimate) -> float:
+        """Return the relative error; differences that the uncertainty explains are within the tolerance."""
+        uncertain = WITHIN * numeric.uncertainty / self.tolerance if self.tolerance else 0.0
+        size = max(self.size(numeric.value), FLOOR[self.order] * self.values, uncertain)
+        return max(0.0, math.fabs(self.analytic - numeric.value) - self.allowed) / size if size else 0.0
+
+    def judge(self, numeric: Estimate) -> Finding:
+        """Weigh the difference with the uncertainty of the numeric derivative."""
+        difference = math.fabs(self.analytic - numeric.value)
+        limit = self.tolerance * self.size(numeric.value) + self.allowed
+        if not math.isfinite(numeric.uncertainty):
+            return "undecided"
+        if difference > limit + BEYOND * numeric.uncertainty:
+            return "wrong"
+        fine = max(limit, self.tolerance * FLOOR[self.order] * self.values)
+        if difference <= limit + WITHIN * numeric.uncertainty and numeric.uncertainty <= fine:
+            return "right"
+        return "undecided"
+
+
+class Outcome(NamedTuple):
+    """A finding, with the derivative by differences that it rests on."""
+
+    finding: Finding
+    numeric: Estimate
+    sides: Sides | None = None
+
+
+def compare(claim: Claim, phi: Phi) -> Outcome:
+    """Compare an analytic derivative with differences: four values if they agree, else as many as it takes."""
+    with quietly():
+        value, kink = quick(phi)
+        rounding = EPS * claim.values / FIRST_STEP
+        limit = claim.tolerance * claim.size(value) + claim.allowed
+        smooth = math.fabs(kink) <= 1e-5 * claim.size(value) + 64 * rounding
+        if smooth and math.fabs(claim.analytic - value) <= limit + 4 * rounding:
+            return Outcome("right", Estimate(value, rounding, FIRST_STEP))
+        sides = settle(phi, phi.size())
+    return Outcome(_of_sides(claim, sides), sides.central, sides)
+
+
+def _of_sides(claim: Claim, sides: Sides) -> Finding:
+    if sides.edge:
+        return "edge"
+    if sides.gap:
+        return "gap"
+    if sides.kink > 1e-6 * claim.size(sides.central.value):
+        return "kink"
+    return claim.judge(sides.central)
+
+
+def halves(count: int, strength: Callable[[int, int], float]) -> int:
+    """Return an element whose part is strong, by always looking into the stronger half.
+
+    Parameters
+    ----------
+    count
+        Of elements.
+    strength
+        Of the elements from `start` to before `stop`, all together.
+    """
+    start, stop = 0, count
+    while stop - start > 1:
+        middle = (start + stop) // 2
+        if strength(start, middle) >= strength(middle, stop):
+            stop = middle
+        else:
+            start = middle
+    return start
