@@ -13,7 +13,7 @@ from tinygrad_ckn.testing._problem import Arrays, Line, Problem, dot, quietly, r
 from tinygrad_ckn.testing._verdict import Claim, Outcome, halves
 
 
-def raise_wrong(problem: Problem, point: Point, i: int, direction: Arrays, claim: Claim, outcome: Outcome) -> NoReturn:
+def raise_wrong(problem: Problem, point: Point, i: int, direction: Arrays, outcome: Outcome) -> NoReturn:
     """Raise the error of a wrong gradient of argument i, which shows along a direction."""
     step = outcome.numeric.step
 
@@ -30,14 +30,14 @@ def raise_wrong(problem: Problem, point: Point, i: int, direction: Arrays, claim
         for where, found in (
             ((f" of output {at_output[0]}", at_output[1]), ("", point)) if at_output else (("", point),)
         ):
-            one = claim_of(problem, found, part, claim.tolerance, 0.0)
+            one = claim_of(problem, found, part, outcome.claim.tolerance, 0.0)
             line = Line(problem, found.upstream, found.values, part)
             numeric = settle(line, line.size()).central
             if one.judge(numeric) == "wrong":
                 what = f"{head}: {element(k, direction[i].shape)} expected"
                 raise GradientError(_sentence(what, f"differences{where}", one, numeric, unit))
     what = f"{head}: along a random direction (no single element stands out) expected"
-    raise GradientError(_sentence(what, "differences", claim, outcome.numeric, 1.0))
+    raise GradientError(_sentence(what, "differences", outcome.claim, outcome.numeric, 1.0))
 
 
 def raise_not_differentiable(problem: Problem, point: Point, direction: Arrays, outcome: Outcome) -> NoReturn:

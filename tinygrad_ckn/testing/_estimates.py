@@ -19,7 +19,7 @@ from typing import NamedTuple
 EPS = 2.0**-52
 FIRST_STEP = 2.0**-11  # balances h^4 with EPS / h
 _SECOND_STEP = 2.0**-8  # balances h^4 with EPS / h^2
-_LARGEST, _SMALLEST = -3, -44  # exponents of the steps that are tried when those do not settle it
+_LARGEST, _SMALLEST = 0, -44  # exponents of the steps that are tried when those do not settle it
 _CENTRAL = (2, 4, 6, 8, 10)  # powers of the step in the error of a central difference
 _ONE_SIDED = (1, 2, 3, 4, 5)
 _SAFETY = 4.0  # standard deviations of noise
@@ -34,12 +34,16 @@ class Estimate(NamedTuple):
 
 
 class Sides(NamedTuple):
-    """The derivative at 0 from both sides together and from each; `gap` is a jump of the function itself."""
+    """The derivative at 0 from both sides together and from each.
+
+    `gap` is a jump of the function itself at 0, `largest` the largest of the values on the way.
+    """
 
     central: Estimate
     left: Estimate
     right: Estimate
     gap: float
+    largest: float
 
     @property
     def edge(self) -> bool:
@@ -57,26 +61,59 @@ _NOTHING = Estimate(math.nan, math.inf, math.nan)
 
 
 class _Neville:
-    """A tableau of extrapolated values; `best` is the entry that changes least."""
+    """A tableau of extrapolated values; `best` is the entry that changes least.
 
-    def __init__(self, powers: Sequence[int]) -> None:
+    The noise of a value is `noise` / step^order.
+    """
+
+    def __init__(self, powers: Sequence[int], noise: float, order: int = 1) -> None:
         self.factors = [2.0**p - 1 for p in powers]
+        self.noise, self.order = noise, order
         self.row: list[float] = []
         self.best = _NOTHING
+        self.entries: list[Estimate] = []  # the best of each row, its uncertainty without noise
 
-    def add(self, value: float, noise: float, step: float) -> None:
+    def add(self, value: float, step: float) -> None:
         """Add a difference quotient taken with a step; one that is not finite starts the tableau anew."""
         if not math.isfinite(value):
             self.row = []
             return
-        row = [value]
+        row, entry = [value], _NOTHING
         for before, factor in zip(self.row, self.factors, strict=False):
             change = (row[-1] - before) / factor
             row.append(row[-1] + change)
-            error = max(math.fabs(change), math.fabs(row[-1] - before)) + _SAFETY * noise
-            if error < self.best.uncertainty:
-                self.best = Estimate(row[-1], error, step)
+            error = max(math.fabs(change), math.fabs(row[-1] - before))
+            if error < entry.uncertainty:
+                entry = Estimate(row[-1], error, step)
         self.row = row
+        if entry is not _NOTHING:
+            self.entries.append(entry)
+            noisy = self._with(entry, self.noise)
+            if noisy.uncertainty < self.best.uncertainty:
+                self.best = noisy
+
+    def finest(self, step: float) -> bool:
+        """Tell whether no smaller step can be better, for its noise alone."""
+        return _SAFETY * self.noise / step**self.order > self.best.uncertainty
+
+    def settled(self) -> Estimate:
+        """Return the best entry, once more with the noise that entries of smaller steps show.
+
+        Rounding in steps wider than those that the noise was measured with (of 1 - p, say) is seen only there.
+        """
+        for _ in range(3):
+            later = [e for e in self.entries if e.step < self.best.step]
+            seen = max((math.fabs(e.value - self.best.value) * e.step**self.order for e in later), default=0.0)
+            before = self.best
+            candidates = [self._with(e, self.noise, seen) for e in self.entries]
+            self.best = min(candidates, key=lambda e: e.uncertainty, default=_NOTHING)
+            if self.best.step == before.step:
+                break
+        return self.best
+
+    def _with(self, entry: Estimate, noise: float, seen: float = 0.0) -> Estimate:
+        more = max(_SAFETY * noise, seen) / entry.step**self.order
+        return entry._replace(uncertainty=entry.uncertainty + more)
 
 
 def quick(phi: Callable[[float], float], step: float = FIRST_STEP) -> tuple[float, float]:
@@ -101,18 +138,18 @@ def settle(phi: Callable[[float], float], size: float) -> Sides:
         Of the values whose difference phi is: it cannot be more exact than their rounding.
     """
     noise = noise_of(phi, size)
-    central, left, right = _Neville(_CENTRAL), _Neville(_ONE_SIDED), _Neville(_ONE_SIDED)
+    central, left, right = _Neville(_CENTRAL, noise), _Neville(_ONE_SIDED, noise), _Neville(_ONE_SIDED, noise)
     rises: list[tuple[float, float]] = []
     for h in _steps():
         above, below = phi(h), phi(-h)
         rises.append((below, above))
-        central.add((above - below) / (2 * h), noise / h, h)
-        right.add(above / h, noise / h, h)
-        left.add(-below / h, noise / h, h)
-        # No smaller step can be better than this.
-        if _SAFETY * noise / h > max(t.best.uncertainty for t in (central, left, right)):
+        central.add((above - below) / (2 * h), h)
+        right.add(above / h, h)
+        left.add(-below / h, h)
+        if all(t.finest(h) for t in (central, left, right)):
             break
-    return Sides(central.best, left.best, right.best, _gap(rises, noise))
+    largest = max((math.fabs(y) for pair in rises for y in pair if math.isfinite(y)), default=0.0)
+    return Sides(central.settled(), left.settled(), right.settled(), _gap(rises, noise), largest)
 
 
 def _steps() -> Iterator[float]:
@@ -155,12 +192,12 @@ def quick_mixed(phi: Callable[[float, float], float], step: float = _SECOND_STEP
 
 def settle_mixed(phi: Callable[[float, float], float], noise: float) -> Estimate:
     """Return d^2 phi / ds dt at 0 with smaller and smaller steps, until rounding wins."""
-    tableau = _Neville(_CENTRAL)
+    tableau = _Neville(_CENTRAL, 0.5 * noise, order=2)
     for h in _steps():
-        tableau.add(_mixed(phi, h), 0.5 * noise / h**2, h)
-        if _SAFETY * 0.5 * noise / h**2 > tableau.best.uncertainty:
+        tableau.add(_mixed(phi, h), h)
+        if tableau.finest(h):
             break
-    return tableau.best
+    return tableau.settled()
 
 
 def _mixed(phi: Callable[[float, float], float], h: float) -> float:

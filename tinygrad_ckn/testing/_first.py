@@ -9,7 +9,7 @@ from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.testing._culprit import raise_not_differentiable, raise_undecided, raise_wrong
 from tinygrad_ckn.testing._point import Point, claim_of, typical_size
 from tinygrad_ckn.testing._problem import Arrays, Line, Problem, dot, random_like, restricted
-from tinygrad_ckn.testing._verdict import Claim, Comparison, Outcome, compare
+from tinygrad_ckn.testing._verdict import Comparison, Outcome, compare
 
 _TRIES = 3
 _PARTS = 64  # into so many an argument is divided where one direction cannot decide
@@ -41,15 +41,15 @@ def check_argument(
         if outcome.finding == "undecided" and attempt < _TRIES - 1:
             continue
         if outcome.finding == "undecided":
-            direction, claim, outcome = _by_parts(problem, point, i, direction, tolerance, atol)
+            direction, outcome = _by_parts(problem, point, i, direction, tolerance, atol)
         if outcome.finding == "right":
             break
         if outcome.finding == "undecided":
-            raise_undecided(problem, f"gradient of argument {problem.names[i]}", claim, outcome.numeric)
+            raise_undecided(problem, f"gradient of argument {problem.names[i]}", outcome.claim, outcome.numeric)
         if outcome.finding == "wrong":
-            raise_wrong(problem, point, i, direction, claim, outcome)
+            raise_wrong(problem, point, i, direction, outcome)
         raise_not_differentiable(problem, point, direction, outcome)
-    return Comparison(1, problem.names[i], claim.analytic, outcome.numeric, claim.error(outcome.numeric))
+    return Comparison(1, problem.names[i], outcome.claim.analytic, outcome.numeric, outcome.error)
 
 
 def telling(problem: Problem, gradients: Arrays, generator: Generator, only: int | None = None) -> list[Any]:
@@ -73,18 +73,18 @@ def telling_upstream(values: Arrays, pushed: Arrays, generator: Generator) -> li
 
 def _by_parts(
     problem: Problem, point: Point, i: int, direction: Arrays, tolerance: float, atol: float
-) -> tuple[list[Any], Claim, Outcome]:
+) -> tuple[list[Any], Outcome]:
     """Judge parts of an argument one by one, each with its own steps; return the first that is not right, or the worst.
 
-    A part is a direction; what it claims and what came of it are returned with it.
+    A part is a direction; what came of it is returned with it.
     """
-    judged: list[tuple[list[Any], Claim, Outcome]] = []
+    judged: list[tuple[list[Any], Outcome]] = []
     for part in parts_of(direction, i, _PARTS):
         claim = claim_of(problem, point, part, tolerance, atol)
-        judged.append((part, claim, compare(claim, Line(problem, point.upstream, point.values, part))))
-        if judged[-1][2].finding != "right":
+        judged.append((part, compare(claim, Line(problem, point.upstream, point.values, part))))
+        if judged[-1][1].finding != "right":
             return judged[-1]
-    return max(judged, key=lambda one: one[1].error(one[2].numeric))
+    return max(judged, key=lambda one: one[1].error)
 
 
 def parts_of(direction: Arrays, i: int, count: int) -> list[list[Any]]:

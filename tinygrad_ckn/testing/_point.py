@@ -106,8 +106,9 @@ def choose_units(problem: Problem, point: Point) -> None:
         if gradient is None or x.size < 2 or not slope:
             continue
         share = unit * abs(gradient)
-        enough = max(8 * float(xp.median(share)), 1e-3 * size)
-        if float(share.max()) > enough:
+        shares = xp.sort(share[share > 0])
+        enough = max(8 * float(shares[shares.size // 10]), 1e-3 * size)
+        if float(shares[-1]) > enough:
             problem.units[i] = unit * 2.0 ** xp.floor(xp.log2(enough / xp.maximum(share, enough)))
 
 

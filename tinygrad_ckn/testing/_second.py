@@ -8,7 +8,7 @@ decide (EPS / h), after the gradient itself has been compared with values at the
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.backward import backpropagate
@@ -26,18 +26,10 @@ from tinygrad_ckn.testing._second_culprit import (
     raise_second_wrong,
     raise_slope_wrong,
 )
-from tinygrad_ckn.testing._verdict import TOLERANCE, Claim, Comparison, Finding, compare
+from tinygrad_ckn.testing._verdict import TOLERANCE, Claim, Comparison, Outcome, compare, finding_of
 
 _TRIES = 3
 _STEP = 2.0**-8
-
-
-class _Weighed(NamedTuple):
-    """A finding; the derivative it rests on, and whether that was taken of values or of gradients."""
-
-    finding: Finding
-    numeric: Estimate
-    of_values: bool
 
 
 def second_order(
@@ -97,13 +89,13 @@ def _in_upstream(
         if outcome.finding == "right":
             break
         if outcome.finding == "wrong":
-            raise_slope_wrong(problem, i, claim, outcome.numeric)
+            raise_slope_wrong(problem, i, outcome)
         if outcome.finding != "undecided":
             raise_not_differentiable(problem, Point(point.values, w, point.gradients), u, outcome)
         if attempt == _TRIES - 1:
             what = f"derivative, in the upstream gradient, of the gradient of argument {problem.names[i]}"
-            raise_undecided(problem, what, claim, outcome.numeric)
-    return Comparison(2, problem.names[i], claim.analytic, outcome.numeric, claim.error(outcome.numeric))
+            raise_undecided(problem, what, outcome.claim, outcome.numeric)
+    return Comparison(2, problem.names[i], outcome.claim.analytic, outcome.numeric, outcome.error)
 
 
 def _in_inputs(
@@ -119,43 +111,44 @@ def _in_inputs(
         typical = typical_size(second.in_inputs, along)
         allowed = atol * norm(along) * norm(problem.displacement(u))
         claim = Claim(dot(second.in_inputs, along), typical, point.size, allowed, tolerance, 2)
-        weighed = _weigh(problem, point, i, u, v, claim)
-        if weighed.finding == "right":
+        outcome, of_values = _weigh(problem, point, i, u, v, claim)
+        if outcome.finding == "right":
             break
-        if weighed.finding == "wrong":
-            raise_second_wrong(problem, point, i, u, v, claim, weighed.numeric, weighed.of_values, derivatives)
-        if weighed.finding != "undecided":
-            raise_second_not_differentiable(problem, point, i, u, v, weighed.finding)
+        if outcome.finding == "wrong":
+            raise_second_wrong(problem, point, i, u, v, outcome, of_values, derivatives)
+        if outcome.finding != "undecided":
+            raise_second_not_differentiable(problem, point, i, u, v, outcome.finding)
         if attempt == _TRIES - 1:
             what = f"derivative, in the inputs, of the gradient of argument {problem.names[i]}"
-            raise_undecided(problem, what, claim, weighed.numeric)
-    return Comparison(2, problem.names[i], claim.analytic, weighed.numeric, claim.error(weighed.numeric))
+            raise_undecided(problem, what, outcome.claim, outcome.numeric)
+    return Comparison(2, problem.names[i], outcome.claim.analytic, outcome.numeric, outcome.error)
 
 
-def _weigh(problem: Problem, point: Point, i: int, u: Arrays, v: Arrays, claim: Claim) -> _Weighed:
+def _weigh(problem: Problem, point: Point, i: int, u: Arrays, v: Arrays, claim: Claim) -> tuple[Outcome, bool]:
+    """Compare a second derivative with differences, and tell whether the outcome rests on values of the function."""
     plane = Plane(problem, point.upstream, point.values, u, v)
     with quietly():
         value = quick_mixed(plane, _STEP)
         rounding = EPS * claim.values / _STEP**2
         limit = claim.tolerance * claim.size(value) + claim.allowed
         if math.fabs(claim.analytic - value) <= limit + rounding and not _bent(plane, claim.size(value), rounding):
-            return _Weighed("right", Estimate(value, rounding / 4, _STEP), True)
-        line = GradientLine(problem, point.upstream, point.gradients, u, v)
-        sides = settle(line, line.size())
-        if sides.edge or sides.gap:
-            return _Weighed("edge" if sides.edge else "gap", sides.central, False)
-        if sides.kink > 1e-5 * claim.size(sides.central.value):
-            return _Weighed("kink", sides.central, False)
+            return Outcome("right", claim, Estimate(value, rounding / 4, _STEP)), True
         noise = noise_of(lambda t: plane(0.0, t), Line(problem, point.upstream, point.values, v).size())
         of_values = settle_mixed(plane, noise)
-        by_values, by_gradients = claim.judge(of_values), claim.judge(sides.central)
+        claim = claim.beside(max(math.fabs(y) for y in plane.known.values() if math.isfinite(y)))
+        line = GradientLine(problem, point.upstream, point.gradients, u, v)
+        sides = settle(line, line.size())
+        by_gradients = finding_of(claim, sides)
+        by_values = claim.judge(of_values)
+        if by_gradients in ("edge", "gap", "kink"):
+            return Outcome(by_gradients, claim, sides.central), False
         if by_values == "right" or by_gradients == "undecided":
-            return _Weighed(by_values, of_values, True)
-        if by_gradients == "wrong":
-            return _Weighed("wrong", of_values if by_values == "wrong" else sides.central, by_values == "wrong")
-        if _gradient_holds(problem, point, i, u, v, sides.central.step):
-            return _Weighed("right", sides.central, False)
-        return _Weighed("wrong" if by_values == "wrong" else "undecided", of_values, True)
+            return Outcome(by_values, claim, of_values), True
+        if by_gradients == "wrong" and by_values != "wrong":
+            return Outcome("wrong", claim, sides.central), False
+        if by_gradients == "right" and _gradient_holds(problem, point, i, u, v, sides.central.step):
+            return Outcome("right", claim, sides.central), False
+        return Outcome(by_values, claim, of_values), True
 
 
 def _bent(plane: Plane, size: float, rounding: float) -> bool:

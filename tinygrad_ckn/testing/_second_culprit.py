@@ -11,7 +11,7 @@ from tinygrad_ckn.testing._culprit import leaf_of, masked, single, strength_of, 
 from tinygrad_ckn.testing._estimates import Estimate, quick, quick_mixed, settle
 from tinygrad_ckn.testing._point import Point, element
 from tinygrad_ckn.testing._problem import Arrays, GradientLine, Plane, Problem, dot, quietly, restricted
-from tinygrad_ckn.testing._verdict import Claim, halves
+from tinygrad_ckn.testing._verdict import Claim, Outcome, halves
 
 
 class Second(NamedTuple):
@@ -21,12 +21,12 @@ class Second(NamedTuple):
     in_upstream: list[Any]
 
 
-def raise_slope_wrong(problem: Problem, i: int, claim: Claim, numeric: Estimate) -> NoReturn:
+def raise_slope_wrong(problem: Problem, i: int, outcome: Outcome) -> NoReturn:
     """Raise the error of a wrong derivative of the gradient in the upstream gradient."""
     head = (
         f"{problem.name}: derivative, in the upstream gradient, of the gradient of argument {problem.names[i]} expected"
     )
-    raise GradientError(_sentence(head, "differences of the function's values", claim, numeric))
+    raise GradientError(_sentence(head, "differences of the function's values", outcome.claim, outcome.numeric))
 
 
 def raise_second_wrong(
@@ -35,12 +35,12 @@ def raise_second_wrong(
     i: int,
     u: Arrays,
     v: Arrays,
-    claim: Claim,
-    numeric: Estimate,
+    outcome: Outcome,
     of_values: bool,
     derivatives: Callable[[Problem, Point, int, Arrays], Second],
 ) -> NoReturn:
     """Raise the error of a wrong derivative of the gradient of argument i in the inputs."""
+    claim, numeric = outcome.claim, outcome.numeric
     how = "differences of the function's values" if of_values else "differences of the gradient"
 
     def measured(a: Arrays, b: Arrays) -> float:

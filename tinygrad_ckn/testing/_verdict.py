@@ -94,6 +94,10 @@ class Claim(NamedTuple):
     tolerance: float
     order: int
 
+    def beside(self, values: float) -> Claim:
+        """Return the claim where the function has values of another size too."""
+        return self._replace(values=max(self.values, values))
+
     def size(self, numeric: float) -> float:
         """Return what an error is relative to."""
         return max(math.fabs(self.analytic), math.fabs(numeric), self.typical)
@@ -119,11 +123,16 @@ class Claim(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """A finding, with the derivative by differences that it rests on."""
+    """A finding about a claim, with the derivative by differences that it rests on."""
 
     finding: Finding
+    claim: Claim
     numeric: Estimate
-    sides: Sides | None = None
+
+    @property
+    def error(self) -> float:
+        """Relative error of the claim."""
+        return self.claim.error(self.numeric)
 
 
 def compare(claim: Claim, phi: Phi) -> Outcome:
@@ -134,17 +143,19 @@ def compare(claim: Claim, phi: Phi) -> Outcome:
         limit = claim.tolerance * claim.size(value) + claim.allowed
         smooth = math.fabs(kink) <= 1e-5 * claim.size(value) + 64 * rounding
         if smooth and math.fabs(claim.analytic - value) <= limit + 4 * rounding:
-            return Outcome("right", Estimate(value, rounding, FIRST_STEP))
+            return Outcome("right", claim, Estimate(value, rounding, FIRST_STEP))
         sides = settle(phi, phi.size())
-    return Outcome(_of_sides(claim, sides), sides.central, sides)
+    claim = claim.beside(sides.largest)
+    return Outcome(finding_of(claim, sides), claim, sides.central)
 
 
-def _of_sides(claim: Claim, sides: Sides) -> Finding:
+def finding_of(claim: Claim, sides: Sides) -> Finding:
+    """Return what derivatives from both sides say about a claim."""
     if sides.edge:
         return "edge"
     if sides.gap:
         return "gap"
-    if sides.kink > 1e-6 * claim.size(sides.central.value):
+    if sides.kink > max(1e-6 * claim.size(sides.central.value), EPS * claim.values):
         return "kink"
     return claim.judge(sides.central)
 
