@@ -222,7 +222,12 @@ FAULTS: dict[str, tuple[Callable[..., Any], dict[str, Callable[..., Any]], Draw,
         1,
     ),
     "upstream gradient ignored": (square, {"x": lambda x: 2 * x}, small, 1),
-    "passes beyond the bounds of a clip": (clipped, {"x": lambda g, x: g * (raw(x) > 0)}, lambda r: [2 * r.normal(size=20)], 1),
+    "passes beyond the bounds of a clip": (
+        clipped,
+        {"x": lambda g, x: g * (raw(x) > 0)},
+        lambda r: [2 * r.normal(size=20)],
+        1,
+    ),
     "not linear in the gradient": (square, {"x": lambda g, x: 2 * g * g * x}, small, 1),
 }
 

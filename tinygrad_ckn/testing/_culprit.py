@@ -32,8 +32,8 @@ def raise_wrong(problem: Problem, point: Point, i: int, direction: Arrays, outco
         ):
             one = claim_of(problem, found, part, outcome.claim.tolerance, 0.0)
             line = Line(problem, found.upstream, found.values, part)
-            numeric = settle(line, line.size()).central
-            if one.judge(numeric) == "wrong":
+            finding, numeric = one.judge(settle(line, line.size()).central)
+            if finding == "wrong":
                 what = f"{head}: {element(k, direction[i].shape)} expected"
                 raise GradientError(_sentence(what, f"differences{where}", one, numeric, unit))
     what = f"{head}: along a random direction (no single element stands out) expected"
@@ -57,8 +57,9 @@ def raise_not_differentiable(problem: Problem, point: Point, direction: Arrays, 
         if not strength_of(sides, outcome.finding):
             line = Line(problem, point.upstream, point.values, part)
             sides = settle(line, line.size())
+    left, right = sides.left.best.value / unit, sides.right.best.value / unit
     told = {
-        "kink": f"a kink: slope {sides.left.value / unit:.6g} on one side, {sides.right.value / unit:.6g} on the other",
+        "kink": f"a kink: slope {left:.6g} on one side, {right:.6g} on the other",
         "gap": f"a jump by {sides.gap:.3g}",
         "edge": "the edge of the domain: no finite value on one side, however small the step",
     }[outcome.finding]

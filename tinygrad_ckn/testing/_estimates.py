@@ -17,11 +17,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 EPS = 2.0**-52
-FIRST_STEP = 2.0**-11  # balances h^4 with EPS / h
-_SECOND_STEP = 2.0**-8  # balances h^4 with EPS / h^2
+QUICK_STEPS = (2.0**-11, 2.0**-17)  # the first balances h^4 with EPS / h, the second avoids a kink that is near
+QUICK_MIXED_STEPS = (2.0**-8, 2.0**-12)  # h^4 with EPS / h^2
 _LARGEST, _SMALLEST = 0, -44  # exponents of the steps that are tried when those do not settle it
 _CENTRAL = (2, 4, 6, 8, 10)  # powers of the step in the error of a central difference
 _ONE_SIDED = (1, 2, 3, 4, 5)
+_LOOK_BEYOND = 512
+_SPACINGS = (2.0**-30, 2.0**-20, 2.0**-11)
+_ROUGH = 64
 _SAFETY = 4.0  # standard deviations of noise
 
 
@@ -33,28 +36,42 @@ class Estimate(NamedTuple):
     step: float
 
 
+class Settled(NamedTuple):
+    """The best of the estimates with all steps, and all of them.
+
+    `rough` tells that smaller steps, where noise would let them, do not agree with the best: there is a kink between,
+    or rounding in steps wider than those that noise is measured with. The others then may be as right as the best.
+    """
+
+    best: Estimate
+    all: tuple[Estimate, ...]
+    rough: bool
+
+
 class Sides(NamedTuple):
     """The derivative at 0 from both sides together and from each.
 
     `gap` is a jump of the function itself at 0, `largest` the largest of the values on the way.
     """
 
-    central: Estimate
-    left: Estimate
-    right: Estimate
+    central: Settled
+    left: Settled
+    right: Settled
     gap: float
     largest: float
 
     @property
     def edge(self) -> bool:
         """Whether the function is not finite on one side of 0, however near."""
-        return not (math.isfinite(self.left.step) and math.isfinite(self.right.step))
+        return not (self.left.all and self.right.all)
 
     @property
     def kink(self) -> float:
         """Difference of the slopes on the two sides; 0 where it is within the uncertainty."""
-        difference = math.fabs(self.right.value - self.left.value)
-        return difference if difference > 10 * (self.right.uncertainty + self.left.uncertainty) else 0.0
+        left, right = self.left.best, self.right.best
+        difference = math.fabs(right.value - left.value)
+        rough = self.left.rough or self.right.rough
+        return 0.0 if rough or difference <= 10 * (right.uncertainty + left.uncertainty) else difference
 
 
 _NOTHING = Estimate(math.nan, math.inf, math.nan)
@@ -93,30 +110,28 @@ class _Neville:
                 self.best = noisy
 
     def finest(self, step: float) -> bool:
-        """Tell whether no smaller step can be better, for its noise alone."""
-        return _SAFETY * self.noise / step**self.order > self.best.uncertainty
+        """Tell whether smaller steps can only be worse, and enough of them have shown their noise."""
+        return step < self.best.step / _LOOK_BEYOND and _SAFETY * self.noise / step**self.order > self.best.uncertainty
 
-    def settled(self) -> Estimate:
-        """Return the best entry, once more with the noise that entries of smaller steps show.
-
-        Rounding in steps wider than those that the noise was measured with (of 1 - p, say) is seen only there.
-        """
+    def settled(self) -> Settled:
+        """Return the estimates; the best is chosen once more with the noise that smaller steps show."""
+        seen = 0.0
         for _ in range(3):
-            later = [e for e in self.entries if e.step < self.best.step]
-            seen = max((math.fabs(e.value - self.best.value) * e.step**self.order for e in later), default=0.0)
             before = self.best
+            later = [e for e in self.entries if e.step < before.step]
+            seen = max((math.fabs(e.value - before.value) * e.step**self.order for e in later), default=0.0)
             candidates = [self._with(e, self.noise, seen) for e in self.entries]
             self.best = min(candidates, key=lambda e: e.uncertainty, default=_NOTHING)
             if self.best.step == before.step:
                 break
-        return self.best
+        return Settled(self.best, tuple(self._with(e, self.noise) for e in self.entries), seen > _ROUGH * self.noise)
 
     def _with(self, entry: Estimate, noise: float, seen: float = 0.0) -> Estimate:
         more = max(_SAFETY * noise, seen) / entry.step**self.order
         return entry._replace(uncertainty=entry.uncertainty + more)
 
 
-def quick(phi: Callable[[float], float], step: float = FIRST_STEP) -> tuple[float, float]:
+def quick(phi: Callable[[float], float], step: float) -> tuple[float, float]:
     """Return phi'(0) by two central differences, and how far the slopes on the two sides seem to differ.
 
     phi(0) is 0. Both are extrapolated from the steps h and 2 h: the first is off by O(h^4), the second by O(h^3).
@@ -169,28 +184,38 @@ def _gap(rises: Sequence[tuple[float, float]], noise: float) -> float:
 
 
 def noise_of(phi: Callable[[float], float], size: float) -> float:
-    """Return the standard deviation of the error of phi's values near 0, by differences of order 3 to 5 in tiny steps.
+    """Return the standard deviation of the error of phi's values near 0, by differences in tiny steps.
 
-    It is at least half a unit in the last place of `size`.
+    It is at least half a unit in the last place of `size`. Rounding on the way, at values that phi has but a unit step
+    away (1 - p where p is near 1), may come in steps so wide that tiny ones do not see it: it is looked for with wider
+    spacings, and counts as far as such values explain it.
     """
-    spacing = 2.0**-40
+    away = [phi(s * h) for h in (1.0, 0.5, 0.25, 0.125) for s in (1, -1)]
+    widest = max((math.fabs(y) for y in away if math.isfinite(y)), default=0.0)
+    noise = max(0.5 * EPS * size, *_deviations(phi, 2.0**-40, (3, 4, 5)))
+    seen = max(min(_deviations(phi, spacing, (4, 5))) for spacing in _SPACINGS)
+    return max(noise, min(seen, 0.5 * EPS * widest))
+
+
+def _deviations(phi: Callable[[float], float], spacing: float, orders: Sequence[int]) -> list[float]:
+    """Return what the standard deviation of independent errors is by differences of each order."""
     line = [phi(i * spacing) for i in range(-3, 4)]
-    noise = 0.5 * EPS * size
-    for order in range(1, 6):
+    deviations = []
+    for order in range(1, max(orders) + 1):
         line = [b - a for a, b in itertools.pairwise(line)]
-        if order >= 3:
+        if order in orders:
             gamma = math.factorial(order) ** 2 / math.factorial(2 * order)
-            variance = gamma * math.fsum(d * d for d in line if math.isfinite(d)) / len(line)
-            noise = max(noise, math.sqrt(variance))
-    return noise
+            squares = math.fsum(d * d for d in line if math.isfinite(d))
+            deviations.append(math.sqrt(gamma * squares / len(line)))
+    return deviations
 
 
-def quick_mixed(phi: Callable[[float, float], float], step: float = _SECOND_STEP) -> float:
+def quick_mixed(phi: Callable[[float, float], float], step: float) -> float:
     """Return d^2 phi / ds dt at 0 by two differences, off by O(h^4)."""
     return (4 * _mixed(phi, step) - _mixed(phi, 2 * step)) / 3
 
 
-def settle_mixed(phi: Callable[[float, float], float], noise: float) -> Estimate:
+def settle_mixed(phi: Callable[[float, float], float], noise: float) -> Settled:
     """Return d^2 phi / ds dt at 0 with smaller and smaller steps, until rounding wins."""
     tableau = _Neville(_CENTRAL, 0.5 * noise, order=2)
     for h in _steps():

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from tinygrad_ckn.backend import Generator, to_numpy, xp_of
 from tinygrad_ckn.errors import GradientError
-from tinygrad_ckn.testing._estimates import FIRST_STEP, settle
+from tinygrad_ckn.testing._estimates import QUICK_STEPS, settle
 from tinygrad_ckn.testing._layout import strided
 from tinygrad_ckn.testing._problem import Arrays, Line, Problem, dot, norm, power_of_two, random_like, rms, term_size
 from tinygrad_ckn.testing._verdict import BEYOND, Claim
@@ -57,7 +57,7 @@ def evaluated(problem: Problem, generator: Generator, eps: float | None = None) 
     if eps is None:
         choose_units(problem, point)
     else:
-        problem.units = [eps / FIRST_STEP] * len(problem.leaves)
+        problem.units = [eps / QUICK_STEPS[0]] * len(problem.leaves)
     return point
 
 
@@ -250,6 +250,6 @@ def _stands_out(problem: Problem, point: Point, i: int, difference: Any) -> bool
     """Tell whether gradients on two layouts differ by more than can be told by differences of an ill-conditioned f."""
     direction = [None if k != i else difference / norm([difference]) for k in range(len(problem.leaves))]
     line = Line(problem, point.upstream, point.values, direction)
-    numeric = settle(line, line.size()).central
+    numeric = settle(line, line.size()).central.best
     apart = float((problem.units[i] * direction[i] * difference).sum())
     return math.fabs(apart) > BEYOND * numeric.uncertainty

@@ -16,7 +16,15 @@ from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.graph import Variable, raw
 from tinygrad_ckn.modes import enable_grad
 from tinygrad_ckn.testing._culprit import raise_not_differentiable, raise_undecided
-from tinygrad_ckn.testing._estimates import EPS, Estimate, noise_of, quick_mixed, settle, settle_mixed
+from tinygrad_ckn.testing._estimates import (
+    EPS,
+    QUICK_MIXED_STEPS,
+    Estimate,
+    noise_of,
+    quick_mixed,
+    settle,
+    settle_mixed,
+)
 from tinygrad_ckn.testing._first import telling, telling_upstream
 from tinygrad_ckn.testing._point import Point, claim_of, element, nonfinite, typical_size
 from tinygrad_ckn.testing._problem import Arrays, GradientLine, Line, Plane, Problem, dot, norm, quietly
@@ -26,10 +34,9 @@ from tinygrad_ckn.testing._second_culprit import (
     raise_second_wrong,
     raise_slope_wrong,
 )
-from tinygrad_ckn.testing._verdict import TOLERANCE, Claim, Comparison, Outcome, compare, finding_of
+from tinygrad_ckn.testing._verdict import TOLERANCE, Claim, Comparison, Outcome, compare, outcome_of
 
 _TRIES = 3
-_STEP = 2.0**-8
 
 
 def second_order(
@@ -128,34 +135,32 @@ def _weigh(problem: Problem, point: Point, i: int, u: Arrays, v: Arrays, claim: 
     """Compare a second derivative with differences, and tell whether the outcome rests on values of the function."""
     plane = Plane(problem, point.upstream, point.values, u, v)
     with quietly():
-        value = quick_mixed(plane, _STEP)
-        rounding = EPS * claim.values / _STEP**2
-        limit = claim.tolerance * claim.size(value) + claim.allowed
-        if math.fabs(claim.analytic - value) <= limit + rounding and not _bent(plane, claim.size(value), rounding):
-            return Outcome("right", claim, Estimate(value, rounding / 4, _STEP)), True
+        for step in QUICK_MIXED_STEPS:
+            value = quick_mixed(plane, step)
+            numeric = Estimate(value, 0.5 * EPS * claim.values / step**2, step)
+            if claim.agrees(numeric) and not _bent(plane, step, 0.1 * claim.size(value) + 32 * numeric.uncertainty):
+                return Outcome("right", claim, numeric), True
         noise = noise_of(lambda t: plane(0.0, t), Line(problem, point.upstream, point.values, v).size())
         of_values = settle_mixed(plane, noise)
         claim = claim.beside(max(math.fabs(y) for y in plane.known.values() if math.isfinite(y)))
         line = GradientLine(problem, point.upstream, point.gradients, u, v)
-        sides = settle(line, line.size())
-        by_gradients = finding_of(claim, sides)
-        by_values = claim.judge(of_values)
-        if by_gradients in ("edge", "gap", "kink"):
-            return Outcome(by_gradients, claim, sides.central), False
-        if by_values == "right" or by_gradients == "undecided":
-            return Outcome(by_values, claim, of_values), True
-        if by_gradients == "wrong" and by_values != "wrong":
-            return Outcome("wrong", claim, sides.central), False
-        if by_gradients == "right" and _gradient_holds(problem, point, i, u, v, sides.central.step):
-            return Outcome("right", claim, sides.central), False
-        return Outcome(by_values, claim, of_values), True
+        by_gradients = outcome_of(claim, settle(line, line.size()))
+        finding, numeric = claim.judge(of_values)
+        by_values = Outcome(finding, claim, numeric)
+        if by_gradients.finding in ("edge", "gap", "kink"):
+            return by_gradients, False
+        if by_values.finding == "right" or by_gradients.finding == "undecided":
+            return by_values, True
+        if by_gradients.finding == "wrong":
+            return (by_values, True) if by_values.finding == "wrong" else (by_gradients, False)
+        holds = _gradient_holds(problem, point, i, u, v, by_gradients.numeric.step)
+        return (by_gradients, False) if holds else (by_values, True)
 
 
-def _bent(plane: Plane, size: float, rounding: float) -> bool:
+def _bent(plane: Plane, step: float, limit: float) -> bool:
     """Tell whether second differences on the two sides of the point differ, as next to a kink of the gradient."""
-    h = _STEP
-    right, left = (plane(2 * s, 2 * s) - 2 * plane(s, s) for s in (h, -h))
-    return math.fabs(right - left) / h**2 > 0.1 * size + 16 * rounding
+    right, left = (plane(2 * s, 2 * s) - 2 * plane(s, s) for s in (step, -step))
+    return math.fabs(right - left) / step**2 > limit
 
 
 def _gradient_holds(problem: Problem, point: Point, i: int, u: Arrays, v: Arrays, step: float) -> bool:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from tinygrad_ckn.errors import GradientError, NotDifferentiableError, UndecidedError
-from tinygrad_ckn.testing._estimates import EPS, FIRST_STEP, Estimate, Sides, quick, settle
+from tinygrad_ckn.testing._estimates import EPS, QUICK_STEPS, Estimate, Settled, Sides, quick, settle
 from tinygrad_ckn.testing._problem import quietly
 
 TOLERANCE = {1: 1e-7, 2: 1e-6}
 # A derivative may be uncertain by the tolerance times this share of the values, if it is small beside them.
-FLOOR = {1: 1e-5, 2: 1e-3}
+FLOOR = {1: 1e-4, 2: 1e-3}
+_ROUNDING = 64 * EPS  # of the values: rules are rounded, too
 WITHIN, BEYOND = 3.0, 10.0  # so many uncertainties off still agrees, and disagrees for certain
 
 Finding = Literal["right", "wrong", "undecided", "kink", "gap", "edge"]
@@ -102,24 +103,35 @@ class Claim(NamedTuple):
         """Return what an error is relative to."""
         return max(math.fabs(self.analytic), math.fabs(numeric), self.typical)
 
+    def limit(self, numeric: float) -> float:
+        """Return the largest difference that is within the tolerance, or that rounding in the rule explains."""
+        return self.tolerance * self.size(numeric) + self.allowed + _ROUNDING * self.values
+
+    def fine(self, numeric: float) -> float:
+        """Return the largest uncertainty with which a difference within the limit means that the claim is right."""
+        return max(self.limit(numeric), self.tolerance * FLOOR[self.order] * self.values)
+
     def error(self, numeric: Estimate) -> float:
         """Return the relative error; differences that the uncertainty explains are within the tolerance."""
         uncertain = WITHIN * numeric.uncertainty / self.tolerance if self.tolerance else 0.0
         size = max(self.size(numeric.value), FLOOR[self.order] * self.values, uncertain)
         return max(0.0, math.fabs(self.analytic - numeric.value) - self.allowed) / size if size else 0.0
 
-    def judge(self, numeric: Estimate) -> Finding:
-        """Weigh the difference with the uncertainty of the numeric derivative."""
-        difference = math.fabs(self.analytic - numeric.value)
-        limit = self.tolerance * self.size(numeric.value) + self.allowed
-        if not math.isfinite(numeric.uncertainty):
-            return "undecided"
-        if difference > limit + BEYOND * numeric.uncertainty:
-            return "wrong"
-        fine = max(limit, self.tolerance * FLOOR[self.order] * self.values)
-        if difference <= limit + WITHIN * numeric.uncertainty and numeric.uncertainty <= fine:
-            return "right"
-        return "undecided"
+    def agrees(self, numeric: Estimate) -> bool:
+        """Tell whether the claim is right, by an estimate that is fine enough."""
+        off = math.fabs(self.analytic - numeric.value)
+        return numeric.uncertainty <= self.fine(numeric.value) and off <= (
+            self.limit(numeric.value) + WITHIN * numeric.uncertainty
+        )
+
+    def judge(self, numeric: Settled) -> tuple[Finding, Estimate]:
+        """Weigh the difference with the uncertainty of the numeric derivative; return the estimate that decides."""
+        for estimate in (numeric.best, *(numeric.all if numeric.rough else ())):
+            if self.agrees(estimate):
+                return "right", estimate
+        best = numeric.best
+        wrong = math.fabs(self.analytic - best.value) > self.limit(best.value) + BEYOND * best.uncertainty
+        return "wrong" if wrong else "undecided", best
 
 
 class Outcome(NamedTuple):
@@ -138,26 +150,27 @@ class Outcome(NamedTuple):
 def compare(claim: Claim, phi: Phi) -> Outcome:
     """Compare an analytic derivative with differences: four values if they agree, else as many as it takes."""
     with quietly():
-        value, kink = quick(phi)
-        rounding = EPS * claim.values / FIRST_STEP
-        limit = claim.tolerance * claim.size(value) + claim.allowed
-        smooth = math.fabs(kink) <= 1e-5 * claim.size(value) + 64 * rounding
-        if smooth and math.fabs(claim.analytic - value) <= limit + 4 * rounding:
-            return Outcome("right", claim, Estimate(value, rounding, FIRST_STEP))
+        for step in QUICK_STEPS:
+            value, kink = quick(phi, step)
+            numeric = Estimate(value, EPS * claim.values / step, step)
+            smooth = math.fabs(kink) <= 1e-5 * claim.size(value) + 64 * numeric.uncertainty
+            if smooth and claim.agrees(numeric):
+                return Outcome("right", claim, numeric)
         sides = settle(phi, phi.size())
-    claim = claim.beside(sides.largest)
-    return Outcome(finding_of(claim, sides), claim, sides.central)
+    return outcome_of(claim.beside(sides.largest), sides)
 
 
-def finding_of(claim: Claim, sides: Sides) -> Finding:
+def outcome_of(claim: Claim, sides: Sides) -> Outcome:
     """Return what derivatives from both sides say about a claim."""
+    least = max(1e-6 * claim.size(sides.central.best.value), TOLERANCE[claim.order] * FLOOR[claim.order] * claim.values)
+    finding, numeric = claim.judge(sides.central)
     if sides.edge:
-        return "edge"
-    if sides.gap:
-        return "gap"
-    if sides.kink > max(1e-6 * claim.size(sides.central.value), EPS * claim.values):
-        return "kink"
-    return claim.judge(sides.central)
+        finding = "edge"
+    elif sides.gap:
+        finding = "gap"
+    elif sides.kink > least:
+        finding = "kink"
+    return Outcome(finding, claim, numeric)
 
 
 def halves(count: int, strength: Callable[[int, int], float]) -> int:
