@@ -130,8 +130,10 @@ class Claim(NamedTuple):
             if self.agrees(estimate):
                 return "right", estimate
         best = numeric.best
-        wrong = math.fabs(self.analytic - best.value) > self.limit(best.value) + BEYOND * best.uncertainty
-        return "wrong" if wrong else "undecided", best
+        off = math.fabs(self.analytic - best.value)
+        if numeric.rough and off <= self.fine(best.value) and best.uncertainty <= self.fine(best.value):
+            return "right", best
+        return "wrong" if off > self.limit(best.value) + BEYOND * best.uncertainty else "undecided", best
 
 
 class Outcome(NamedTuple):
@@ -162,13 +164,13 @@ def compare(claim: Claim, phi: Phi) -> Outcome:
 
 def outcome_of(claim: Claim, sides: Sides) -> Outcome:
     """Return what derivatives from both sides say about a claim."""
-    least = max(1e-6 * claim.size(sides.central.best.value), TOLERANCE[claim.order] * FLOOR[claim.order] * claim.values)
+    visible = TOLERANCE[claim.order] * FLOOR[claim.order] * claim.values
     finding, numeric = claim.judge(sides.central)
     if sides.edge:
         finding = "edge"
-    elif sides.gap:
+    elif sides.gap > visible:
         finding = "gap"
-    elif sides.kink > least:
+    elif sides.kink > max(1e-6 * claim.size(numeric.value), visible):
         finding = "kink"
     return Outcome(finding, claim, numeric)
 
