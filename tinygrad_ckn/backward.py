@@ -139,7 +139,13 @@ def _pass_on(
         edge = edges[number]
         if edge is None or (wanted is not None and edge not in wanted):
             continue
-        fits = pulled.shape == edge.shape and pulled.dtype is edge.dtype
+        try:
+            fits = pulled.shape == edge.shape and pulled.dtype is edge.dtype
+        except AttributeError:
+            raise GradientError(
+                f"{node.name}: the rule of argument {node.primitive.label(number)} expected to return an array or a "
+                f"Tensor of shape {edge.shape}, got a {type(pulled).__name__}; return an array"
+            ) from None
         gradient = pulled if fits else _fit(pulled, node, number, edge)
         if modes.anomaly:
             check_finite(raw(gradient), f"the rule of {node.name!r} (forward at {node.site}) for operand {number}")

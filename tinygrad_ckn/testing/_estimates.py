@@ -23,7 +23,7 @@ _LARGEST, _SMALLEST = 0, -44  # exponents of the steps that are tried when those
 _CENTRAL = (2, 4, 6, 8, 10)  # powers of the step in the error of a central difference
 _ONE_SIDED = (1, 2, 3, 4, 5)
 _LOOK_BEYOND = 512
-_SPACINGS = (2.0**-30, 2.0**-20, 2.0**-11)
+_SPACINGS = (2.0**-25, 2.0**-11)
 _ROUGH = 64
 _SAFETY = 4.0  # standard deviations of noise
 
@@ -46,6 +46,14 @@ class Settled(NamedTuple):
     best: Estimate
     all: tuple[Estimate, ...]
     rough: bool
+
+    def allows(self, value: float, limit: float) -> bool:
+        """Tell whether a value may be the derivative: within 10 uncertainties, or where rough, by smaller steps."""
+        off = math.fabs(value - self.best.value)
+        if not off > limit + 10 * self.best.uncertainty:
+            return True
+        finer = [e for e in self.all if e.step < self.best.step and e.uncertainty < 0.1 * off] if self.rough else []
+        return any(math.fabs(value - e.value) <= limit + 3 * e.uncertainty for e in finer)
 
 
 class Sides(NamedTuple):
@@ -109,9 +117,10 @@ class _Neville:
             if noisy.uncertainty < self.best.uncertainty:
                 self.best = noisy
 
-    def finest(self, step: float) -> bool:
-        """Tell whether smaller steps can only be worse, and enough of them have shown their noise."""
-        return step < self.best.step / _LOOK_BEYOND and _SAFETY * self.noise / step**self.order > self.best.uncertainty
+    def finest(self, step: float, size: float = 0.0) -> bool:
+        """Tell whether smaller steps show nothing more: their noise is above the uncertainty and 1e-3 of a size."""
+        noise = _SAFETY * self.noise / step**self.order
+        return noise > max(self.best.uncertainty, 1e-3 * size) and step < self.best.step / _LOOK_BEYOND
 
     def settled(self) -> Settled:
         """Return the estimates; the best is chosen once more with the noise that smaller steps show."""
@@ -161,7 +170,8 @@ def settle(phi: Callable[[float], float], size: float) -> Sides:
         central.add((above - below) / (2 * h), h)
         right.add(above / h, h)
         left.add(-below / h, h)
-        if all(t.finest(h) for t in (central, left, right)):
+        size = max((math.fabs(t.best.value) for t in (central, left, right) if t.entries), default=0.0)
+        if all(t.finest(h, size) for t in (central, left, right)):
             break
     largest = max((math.fabs(y) for pair in rises for y in pair if math.isfinite(y)), default=0.0)
     return Sides(central.settled(), left.settled(), right.settled(), _gap(rises, noise), largest)
@@ -198,15 +208,18 @@ def noise_of(phi: Callable[[float], float], size: float) -> float:
 
 
 def _deviations(phi: Callable[[float], float], spacing: float, orders: Sequence[int]) -> list[float]:
-    """Return what the standard deviation of independent errors is by differences of each order."""
-    line = [phi(i * spacing) for i in range(-3, 4)]
+    """Return the standard deviation of independent errors as differences of each order have it; the larger side's.
+
+    The two sides are apart, for a kink or a jump at 0 is no noise.
+    """
+    sides = [[phi(s * i * spacing) for i in range(1, 7)] for s in (1, -1)]
     deviations = []
     for order in range(1, max(orders) + 1):
-        line = [b - a for a, b in itertools.pairwise(line)]
+        sides = [[b - a for a, b in itertools.pairwise(line)] for line in sides]
         if order in orders:
             gamma = math.factorial(order) ** 2 / math.factorial(2 * order)
-            squares = math.fsum(d * d for d in line if math.isfinite(d))
-            deviations.append(math.sqrt(gamma * squares / len(line)))
+            squares = [math.fsum(d * d for d in line if math.isfinite(d)) / len(line) for line in sides]
+            deviations.append(math.sqrt(gamma * max(squares)))
     return deviations
 
 

@@ -168,8 +168,11 @@ def _gradient_holds(problem: Problem, point: Point, i: int, u: Arrays, v: Arrays
     for t in (step, -step):
         line = GradientLine(problem, point.upstream, point.gradients, u, v)
         with problem.moved((t, v)):
-            there = Point(problem.values(), point.upstream, line.gradients(0.0))
+            values = problem.moved_values()
+            if values is None:  # outside the domain
+                continue
+            there = Point(values, point.upstream, line.gradients(0.0))
             claim = claim_of(problem, there, u, TOLERANCE[1], 0.0)
-            if compare(claim, Line(problem, point.upstream, there.values, u)).finding == "wrong":
+            if compare(claim, Line(problem, point.upstream, values, u)).finding == "wrong":
                 return False
     return True

@@ -14,7 +14,7 @@ from tinygrad_ckn.testing._problem import quietly
 TOLERANCE = {1: 1e-7, 2: 1e-6}
 # A derivative may be uncertain by the tolerance times this share of the values, if it is small beside them.
 FLOOR = {1: 1e-4, 2: 1e-3}
-_ROUNDING = 64 * EPS  # of the values: rules are rounded, too
+_ROUNDING = {1: 64 * EPS, 2: 1e-10}  # rounding in the rules, as a share of the values
 WITHIN, BEYOND = 3.0, 10.0  # so many uncertainties off still agrees, and disagrees for certain
 
 Finding = Literal["right", "wrong", "undecided", "kink", "gap", "edge"]
@@ -105,7 +105,7 @@ class Claim(NamedTuple):
 
     def limit(self, numeric: float) -> float:
         """Return the largest difference that is within the tolerance, or that rounding in the rule explains."""
-        return self.tolerance * self.size(numeric) + self.allowed + _ROUNDING * self.values
+        return self.tolerance * self.size(numeric) + self.allowed + _ROUNDING[self.order] * self.values
 
     def fine(self, numeric: float) -> float:
         """Return the largest uncertainty with which a difference within the limit means that the claim is right."""
@@ -133,7 +133,7 @@ class Claim(NamedTuple):
         off = math.fabs(self.analytic - best.value)
         if numeric.rough and off <= self.fine(best.value) and best.uncertainty <= self.fine(best.value):
             return "right", best
-        return "wrong" if off > self.limit(best.value) + BEYOND * best.uncertainty else "undecided", best
+        return "undecided" if numeric.allows(self.analytic, self.limit(best.value)) else "wrong", best
 
 
 class Outcome(NamedTuple):
@@ -166,6 +166,10 @@ def outcome_of(claim: Claim, sides: Sides) -> Outcome:
     """Return what derivatives from both sides say about a claim."""
     visible = TOLERANCE[claim.order] * FLOOR[claim.order] * claim.values
     finding, numeric = claim.judge(sides.central)
+    if finding == "undecided":  # a kink or an edge may leave room for larger steps on the other side only
+        for one, other in ((sides.left, sides.right), (sides.right, sides.left)):
+            if claim.agrees(one.best) and other.allows(claim.analytic, claim.limit(other.best.value)):
+                finding, numeric = "right", one.best
     if sides.edge:
         finding = "edge"
     elif sides.gap > visible:
