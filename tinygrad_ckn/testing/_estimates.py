@@ -203,8 +203,11 @@ def noise_of(phi: Callable[[float], float], size: float) -> float:
     away = [phi(s * h) for h in (1.0, 0.5, 0.25, 0.125) for s in (1, -1)]
     widest = max((math.fabs(y) for y in away if math.isfinite(y)), default=0.0)
     noise = max(0.5 * EPS * size, *_deviations(phi, 2.0**-40, (3, 4, 5)))
-    seen = max(min(_deviations(phi, spacing, (4, 5))) for spacing in _SPACINGS)
-    return max(noise, min(seen, 0.5 * EPS * widest))
+    for spacing in _SPACINGS:
+        third, _, fifth = _deviations(phi, spacing, (3, 4, 5))
+        if fifth > third / 8:  # of a smooth function it is far smaller
+            noise = max(noise, min(fifth, 0.5 * EPS * widest))
+    return noise
 
 
 def _deviations(phi: Callable[[float], float], spacing: float, orders: Sequence[int]) -> list[float]:

@@ -84,8 +84,8 @@ class Phi(Protocol):
 class Claim(NamedTuple):
     """An analytic derivative, and what its error is measured with.
 
-    `typical` is its size along other directions, `values` that of the function's values, `allowed` an absolute error
-    that is granted, `tolerance` a relative one.
+    `typical` is its size along other directions, `values` that of the function's values here, `around` that of the
+    values within a unit step, `allowed` an absolute error that is granted, `tolerance` a relative one.
     """
 
     analytic: float
@@ -94,10 +94,16 @@ class Claim(NamedTuple):
     allowed: float
     tolerance: float
     order: int
+    around: float = 0.0
 
     def beside(self, values: float) -> Claim:
-        """Return the claim where the function has values of another size too."""
-        return self._replace(values=max(self.values, values))
+        """Return the claim where the function has values of another size close by."""
+        return self._replace(around=max(self.around, values))
+
+    @property
+    def floor(self) -> float:
+        """Size that a derivative is compared with if it is small beside the values."""
+        return FLOOR[self.order] * max(self.values, self.around)
 
     def size(self, numeric: float) -> float:
         """Return what an error is relative to."""
@@ -109,12 +115,12 @@ class Claim(NamedTuple):
 
     def fine(self, numeric: float) -> float:
         """Return the largest uncertainty with which a difference within the limit means that the claim is right."""
-        return max(self.limit(numeric), self.tolerance * FLOOR[self.order] * self.values)
+        return max(self.limit(numeric), self.tolerance * self.floor)
 
     def error(self, numeric: Estimate) -> float:
         """Return the relative error; differences that the uncertainty explains are within the tolerance."""
         uncertain = WITHIN * numeric.uncertainty / self.tolerance if self.tolerance else 0.0
-        size = max(self.size(numeric.value), FLOOR[self.order] * self.values, uncertain)
+        size = max(self.size(numeric.value), self.floor, uncertain)
         return max(0.0, math.fabs(self.analytic - numeric.value) - self.allowed) / size if size else 0.0
 
     def agrees(self, numeric: Estimate) -> bool:
@@ -164,7 +170,7 @@ def compare(claim: Claim, phi: Phi) -> Outcome:
 
 def outcome_of(claim: Claim, sides: Sides) -> Outcome:
     """Return what derivatives from both sides say about a claim."""
-    visible = TOLERANCE[claim.order] * FLOOR[claim.order] * claim.values
+    visible = TOLERANCE[claim.order] * claim.floor
     finding, numeric = claim.judge(sides.central)
     if finding == "undecided":  # a kink or an edge may leave room for larger steps on the other side only
         for one, other in ((sides.left, sides.right), (sides.right, sides.left)):
