@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 from tinygrad_ckn.backend import xp_of
 from tinygrad_ckn.errors import GradientError, NotDifferentiableError, UndecidedError
 from tinygrad_ckn.testing._estimates import Estimate, Sides, quick, settle
+from tinygrad_ckn.testing._lines import Line
 from tinygrad_ckn.testing._point import Point, claim_of, element
-from tinygrad_ckn.testing._problem import Arrays, Line, Problem, dot, quietly, restricted
+from tinygrad_ckn.testing._problem import Arrays, Problem, dot, quietly, restricted
 from tinygrad_ckn.testing._verdict import Claim, Outcome, halves
 
 

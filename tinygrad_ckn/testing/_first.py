@@ -7,8 +7,9 @@ from typing import Any
 
 from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.testing._culprit import raise_not_differentiable, raise_undecided, raise_wrong
+from tinygrad_ckn.testing._lines import Line
 from tinygrad_ckn.testing._point import Point, claim_of, typical_size
-from tinygrad_ckn.testing._problem import Arrays, Line, Problem, dot, random_like, restricted
+from tinygrad_ckn.testing._problem import Arrays, Problem, dot, random_like, restricted
 from tinygrad_ckn.testing._verdict import Comparison, Outcome, compare
 
 _TRIES = 3

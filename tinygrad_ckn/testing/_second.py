@@ -26,8 +26,9 @@ from tinygrad_ckn.testing._estimates import (
     settle_mixed,
 )
 from tinygrad_ckn.testing._first import telling, telling_upstream
+from tinygrad_ckn.testing._lines import GradientLine, Line, Plane
 from tinygrad_ckn.testing._point import Point, claim_of, element, nonfinite, typical_size
-from tinygrad_ckn.testing._problem import Arrays, GradientLine, Line, Plane, Problem, dot, norm, quietly
+from tinygrad_ckn.testing._problem import Arrays, Problem, dot, norm, quietly
 from tinygrad_ckn.testing._second_culprit import (
     Second,
     raise_second_not_differentiable,

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, NoReturn
 from tinygrad_ckn.errors import GradientError, NotDifferentiableError
 from tinygrad_ckn.testing._culprit import leaf_of, masked, single, strength_of, two
 from tinygrad_ckn.testing._estimates import Estimate, quick, quick_mixed, settle
+from tinygrad_ckn.testing._lines import GradientLine, Plane
 from tinygrad_ckn.testing._point import Point, element
-from tinygrad_ckn.testing._problem import Arrays, GradientLine, Plane, Problem, dot, quietly, restricted
+from tinygrad_ckn.testing._problem import Arrays, Problem, dot, quietly, restricted
 from tinygrad_ckn.testing._verdict import Claim, Outcome, halves
 
 
