@@ -24,7 +24,6 @@ _CENTRAL = (2, 4, 6, 8, 10)  # powers of the step in the error of a central diff
 _ONE_SIDED = (1, 2, 3, 4, 5)
 _LOOK_BEYOND = 512
 _SPACINGS = (2.0**-25, 2.0**-11)
-_ROUGH = 64
 _SAFETY = 4.0  # standard deviations of noise
 
 
@@ -39,8 +38,8 @@ class Estimate(NamedTuple):
 class Settled(NamedTuple):
     """The best of the estimates with all steps, and all of them.
 
-    `rough` tells that smaller steps, where noise would let them, do not agree with the best: there is a kink between,
-    or rounding in steps wider than those that noise is measured with. The others then may be as right as the best.
+    `rough` tells that estimates contradict each other: there is a kink between their steps, or rounding in steps wider
+    than those that noise is measured with. The others then may be as right as the best.
     """
 
     best: Estimate
@@ -48,12 +47,12 @@ class Settled(NamedTuple):
     rough: bool
 
     def allows(self, value: float, limit: float) -> bool:
-        """Tell whether a value may be the derivative: within 10 uncertainties, or where rough, by smaller steps."""
+        """Tell whether a value may be the derivative: by the best estimate, or where rough, by any other."""
         off = math.fabs(value - self.best.value)
         if not off > limit + 10 * self.best.uncertainty:
             return True
-        finer = [e for e in self.all if e.step < self.best.step and e.uncertainty < 0.1 * off] if self.rough else []
-        return any(math.fabs(value - e.value) <= limit + 3 * e.uncertainty for e in finer)
+        others = [e for e in self.all if e.uncertainty < 0.01 * off] if self.rough else []
+        return any(math.fabs(value - e.value) <= limit + 3 * e.uncertainty for e in others)
 
 
 class Sides(NamedTuple):
@@ -113,7 +112,7 @@ class _Neville:
         self.row = row
         if entry is not _NOTHING:
             self.entries.append(entry)
-            noisy = self._with(entry, self.noise)
+            noisy = self._with(entry, _SAFETY * self.noise)
             if noisy.uncertainty < self.best.uncertainty:
                 self.best = noisy
 
@@ -123,21 +122,20 @@ class _Neville:
         return noise > max(self.best.uncertainty, 1e-3 * size) and step < self.best.step / _LOOK_BEYOND
 
     def settled(self) -> Settled:
-        """Return the estimates; the best is chosen once more with the noise that smaller steps show."""
-        seen = 0.0
-        for _ in range(3):
-            before = self.best
-            later = [e for e in self.entries if e.step < before.step]
-            seen = max((math.fabs(e.value - before.value) * e.step**self.order for e in later), default=0.0)
-            candidates = [self._with(e, self.noise, seen) for e in self.entries]
-            self.best = min(candidates, key=lambda e: e.uncertainty, default=_NOTHING)
-            if self.best.step == before.step:
-                break
-        return Settled(self.best, tuple(self._with(e, self.noise) for e in self.entries), seen > _ROUGH * self.noise)
+        """Return the estimates, and as the best the least uncertain, with the noise that smaller steps show of it."""
+        best = _NOTHING
+        for i, entry in enumerate(self.entries):
+            later = self.entries[i + 1 :]
+            seen = max((math.fabs(e.value - entry.value) * e.step**self.order for e in later), default=0.0)
+            noisy = self._with(entry, max(_SAFETY * self.noise, seen))
+            if noisy.uncertainty < best.uncertainty:
+                best = noisy
+        every = tuple(self._with(e, _SAFETY * self.noise) for e in self.entries)
+        rough = any(math.fabs(e.value - best.value) > 10 * (e.uncertainty + best.uncertainty) for e in every)
+        return Settled(best, every, rough)
 
-    def _with(self, entry: Estimate, noise: float, seen: float = 0.0) -> Estimate:
-        more = max(_SAFETY * noise, seen) / entry.step**self.order
-        return entry._replace(uncertainty=entry.uncertainty + more)
+    def _with(self, entry: Estimate, noise: float) -> Estimate:
+        return entry._replace(uncertainty=entry.uncertainty + noise / entry.step**self.order)
 
 
 def quick(phi: Callable[[float], float], step: float) -> tuple[float, float]:
