@@ -73,8 +73,9 @@ def raise_not_differentiable(problem: Problem, point: Point, direction: Arrays, 
     )
 
 
-def raise_undecided(problem: Problem, what: str, claim: Claim, numeric: Estimate) -> NoReturn:
+def raise_undecided(problem: Problem, what: str, outcome: Outcome) -> NoReturn:
     """Raise the error of a comparison that differences are too uncertain for."""
+    claim, numeric = outcome.claim, outcome.numeric
     if not math.isfinite(numeric.uncertainty):
         told = "differences do not settle, with whatever step"
     else:

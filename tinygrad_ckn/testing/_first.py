@@ -10,9 +10,8 @@ from tinygrad_ckn.testing._culprit import raise_not_differentiable, raise_undeci
 from tinygrad_ckn.testing._lines import Line
 from tinygrad_ckn.testing._point import Point, claim_of, typical_size
 from tinygrad_ckn.testing._problem import Arrays, Problem, dot, random_like, restricted
-from tinygrad_ckn.testing._verdict import Comparison, Outcome, compare
+from tinygrad_ckn.testing._verdict import Comparison, Outcome, compare, repeated
 
-_TRIES = 3
 _PARTS = 64  # into so many an argument is divided where one direction cannot decide
 
 
@@ -34,23 +33,26 @@ def check_argument(
     problem: Problem, point: Point, generator: Generator, i: int, tolerance: float, atol: float
 ) -> Comparison:
     """Compare the gradient of argument i with differences along a direction."""
-    for attempt in range(_TRIES):
+
+    def once() -> tuple[Outcome, list[Any]]:
         direction = telling(problem, point.gradients, generator, only=i)
-        claim = claim_of(problem, point, direction, tolerance, atol)
-        line = Line(problem, point.upstream, point.values, direction)
-        outcome = compare(claim, line)
-        if outcome.finding == "undecided" and attempt < _TRIES - 1:
-            continue
-        if outcome.finding == "undecided":
-            direction, outcome = _by_parts(problem, point, i, direction, tolerance, atol)
-        if outcome.finding == "right":
-            break
-        if outcome.finding == "undecided":
-            raise_undecided(problem, f"gradient of argument {problem.names[i]}", outcome.claim, outcome.numeric)
-        if outcome.finding == "wrong":
-            raise_wrong(problem, point, i, direction, outcome)
+        return _compare(problem, point, direction, tolerance, atol), direction
+
+    outcome, direction = repeated(once)
+    if outcome.finding == "undecided":
+        outcome, direction = _by_parts(problem, point, i, direction, tolerance, atol)
+    if outcome.finding == "undecided":
+        raise_undecided(problem, f"gradient of argument {problem.names[i]}", outcome)
+    if outcome.finding == "wrong":
+        raise_wrong(problem, point, i, direction, outcome)
+    if outcome.finding != "right":
         raise_not_differentiable(problem, point, direction, outcome)
     return Comparison(1, problem.names[i], outcome.claim.analytic, outcome.numeric, outcome.error)
+
+
+def _compare(problem: Problem, point: Point, direction: Arrays, tolerance: float, atol: float) -> Outcome:
+    claim = claim_of(problem, point, direction, tolerance, atol)
+    return compare(claim, Line(problem, point.upstream, point.values, direction))
 
 
 def telling(problem: Problem, gradients: Arrays, generator: Generator, only: int | None = None) -> list[Any]:
@@ -74,18 +76,17 @@ def telling_upstream(values: Arrays, pushed: Arrays, generator: Generator) -> li
 
 def _by_parts(
     problem: Problem, point: Point, i: int, direction: Arrays, tolerance: float, atol: float
-) -> tuple[list[Any], Outcome]:
+) -> tuple[Outcome, list[Any]]:
     """Judge parts of an argument one by one, each with its own steps; return the first that is not right, or the worst.
 
     A part is a direction; what came of it is returned with it.
     """
-    judged: list[tuple[list[Any], Outcome]] = []
+    judged: list[tuple[Outcome, list[Any]]] = []
     for part in parts_of(direction, i, _PARTS):
-        claim = claim_of(problem, point, part, tolerance, atol)
-        judged.append((part, compare(claim, Line(problem, point.upstream, point.values, part))))
-        if judged[-1][1].finding != "right":
+        judged.append((_compare(problem, point, part, tolerance, atol), part))
+        if judged[-1][0].finding != "right":
             return judged[-1]
-    return max(judged, key=lambda one: one[1].error)
+    return max(judged, key=lambda one: one[0].error)
 
 
 def parts_of(direction: Arrays, i: int, count: int) -> list[list[Any]]:

@@ -35,9 +35,7 @@ from tinygrad_ckn.testing._second_culprit import (
     raise_second_wrong,
     raise_slope_wrong,
 )
-from tinygrad_ckn.testing._verdict import TOLERANCE, Claim, Comparison, Outcome, compare, outcome_of
-
-_TRIES = 3
+from tinygrad_ckn.testing._verdict import TOLERANCE, Claim, Comparison, Outcome, compare, outcome_of, repeated
 
 
 def second_order(
@@ -71,7 +69,7 @@ def derivatives(problem: Problem, point: Point, i: int, u: Arrays) -> Second:
     return Second([raw(results.get(leaf)) for leaf in problem.leaves], [raw(results.get(g)) for g in upstream])
 
 
-def _finite(problem: Problem, i: int, what: str, arrays: Arrays) -> None:
+def _check_finite(problem: Problem, i: int, what: str, arrays: Arrays) -> None:
     for number, array in enumerate(arrays):
         k = nonfinite(array)
         if k is not None:
@@ -86,23 +84,24 @@ def _in_upstream(
     problem: Problem, point: Point, generator: Generator, i: int, tolerance: float, atol: float
 ) -> Comparison:
     """Compare J u, which is the derivative of J^T g in g, with differences along u."""
-    for attempt in range(_TRIES):
+
+    def once() -> tuple[Outcome, tuple[list[Any], list[Any]]]:
         u = problem.direction(generator, only=i)
         pushed = derivatives(problem, point, i, u).in_upstream
-        _finite(problem, i, "upstream gradient", pushed)
+        _check_finite(problem, i, "upstream gradient", pushed)
         w = telling_upstream(point.values, pushed, generator)
         size = norm(w) * norm(point.values)
         claim = Claim(dot(pushed, w), typical_size(pushed, w), size, atol * norm(w), tolerance, 1)
-        outcome = compare(claim, Line(problem, w, point.values, u))
-        if outcome.finding == "right":
-            break
-        if outcome.finding == "wrong":
-            raise_slope_wrong(problem, i, outcome)
-        if outcome.finding != "undecided":
-            raise_not_differentiable(problem, Point(point.values, w, point.gradients), u, outcome)
-        if attempt == _TRIES - 1:
-            what = f"derivative, in the upstream gradient, of the gradient of argument {problem.names[i]}"
-            raise_undecided(problem, what, outcome.claim, outcome.numeric)
+        return compare(claim, Line(problem, w, point.values, u)), (u, w)
+
+    outcome, (u, w) = repeated(once)
+    if outcome.finding == "undecided":
+        what = f"derivative, in the upstream gradient, of the gradient of argument {problem.names[i]}"
+        raise_undecided(problem, what, outcome)
+    if outcome.finding == "wrong":
+        raise_slope_wrong(problem, i, outcome)
+    if outcome.finding != "right":
+        raise_not_differentiable(problem, Point(point.values, w, point.gradients), u, outcome)
     return Comparison(2, problem.names[i], outcome.claim.analytic, outcome.numeric, outcome.error)
 
 
@@ -110,25 +109,26 @@ def _in_inputs(
     problem: Problem, point: Point, generator: Generator, i: int, tolerance: float, atol: float
 ) -> Comparison:
     """Compare the derivative of <J^T g, u> along a direction of all inputs with second differences."""
-    for attempt in range(_TRIES):
+
+    def once() -> tuple[Outcome, tuple[list[Any], list[Any], bool]]:
         u = problem.direction(generator, only=i)
         second = derivatives(problem, point, i, u)
-        _finite(problem, i, "inputs", second.in_inputs)
+        _check_finite(problem, i, "inputs", second.in_inputs)
         v = telling(problem, second.in_inputs, generator)
         along = problem.displacement(v)
         typical = typical_size(second.in_inputs, along)
         allowed = atol * norm(along) * norm(problem.displacement(u))
         claim = Claim(dot(second.in_inputs, along), typical, point.size, allowed, tolerance, 2)
         outcome, of_values = _weigh(problem, point, i, u, v, claim)
-        if outcome.finding == "right":
-            break
-        if outcome.finding == "wrong":
-            raise_second_wrong(problem, point, i, u, v, outcome, of_values, derivatives)
-        if outcome.finding != "undecided":
-            raise_second_not_differentiable(problem, point, i, u, v, outcome.finding)
-        if attempt == _TRIES - 1:
-            what = f"derivative, in the inputs, of the gradient of argument {problem.names[i]}"
-            raise_undecided(problem, what, outcome.claim, outcome.numeric)
+        return outcome, (u, v, of_values)
+
+    outcome, (u, v, of_values) = repeated(once)
+    if outcome.finding == "undecided":
+        raise_undecided(problem, f"derivative, in the inputs, of the gradient of argument {problem.names[i]}", outcome)
+    if outcome.finding == "wrong":
+        raise_second_wrong(problem, point, i, u, v, outcome, of_values, derivatives)
+    if outcome.finding != "right":
+        raise_second_not_differentiable(problem, point, i, u, v, outcome.finding)
     return Comparison(2, problem.names[i], outcome.claim.analytic, outcome.numeric, outcome.error)
 
 

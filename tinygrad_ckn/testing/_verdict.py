@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from tinygrad_ckn.errors import GradientError, NotDifferentiableError, UndecidedError
 from tinygrad_ckn.testing._estimates import EPS, QUICK_STEPS, Estimate, Settled, Sides, quick, settle
@@ -17,6 +17,8 @@ FLOOR = {1: 1e-4, 2: 1e-3}
 _ROUNDING = {1: 64 * EPS, 2: 1e-10}  # rounding in the rules, as a share of the values
 WITHIN, BEYOND = 3.0, 10.0  # so many uncertainties off still agrees, and disagrees for certain
 
+T = TypeVar("T")
+_TRIES = 3
 Finding = Literal["right", "wrong", "undecided", "kink", "gap", "edge"]
 
 
@@ -154,6 +156,13 @@ class Outcome(NamedTuple):
         """Relative error of the claim."""
         return self.claim.error(self.numeric)
 
+    @property
+    def near(self) -> bool:
+        """Whether the values agree within the tolerance, though one may be more uncertain than that."""
+        off = math.fabs(self.claim.analytic - self.numeric.value)
+        limit = self.claim.limit(self.numeric.value)
+        return off <= limit and self.numeric.uncertainty <= 100 * limit
+
 
 def compare(claim: Claim, phi: Phi) -> Outcome:
     """Compare an analytic derivative with differences: four values if they agree, else as many as it takes."""
@@ -183,6 +192,22 @@ def outcome_of(claim: Claim, sides: Sides) -> Outcome:
     elif sides.kink > max(1e-6 * claim.size(numeric.value), visible):
         finding = "kink"
     return Outcome(finding, claim, numeric)
+
+
+def repeated(once: Callable[[], tuple[Outcome, T]]) -> tuple[Outcome, T]:
+    """Compare along up to three directions, until one decides; what agrees within the tolerance thrice is right.
+
+    `once` draws a direction, and returns what came of it with anything that describes it.
+    """
+    near = 0
+    for _ in range(_TRIES):
+        outcome, drawn = once()
+        if outcome.finding != "undecided":
+            break
+        near += outcome.near
+    if near == _TRIES:
+        outcome = outcome._replace(finding="right")
+    return outcome, drawn
 
 
 def halves(count: int, strength: Callable[[int, int], float]) -> int:

@@ -18,7 +18,7 @@ from tinygrad_ckn.testing._lines import Line
 from tinygrad_ckn.testing._options import Options
 from tinygrad_ckn.testing._point import Point, evaluated, typical_size
 from tinygrad_ckn.testing._problem import Problem, dot, norm, random_like
-from tinygrad_ckn.testing._verdict import Claim, Comparison, Report, compare
+from tinygrad_ckn.testing._verdict import Claim, Comparison, Outcome, Report, compare, repeated
 
 
 def check_jvp(
@@ -57,13 +57,18 @@ def check_jvp(
 def _compare_jvp(problem: Problem, options: Options) -> Comparison:
     generator = rng(options.seed)
     point = evaluated(problem, generator, options.eps)
-    direction = problem.direction(generator)
-    tangents = problem.displacement(direction)
-    product = jvp(problem.function, [Variable.wrap(x) for x in problem.origin], tangents)[1].data
-    upstream = telling_upstream(point.values, [product], generator)
-    typical, allowed = typical_size(upstream, [product]), options.atol * norm(tangents)
-    claim = Claim(dot(upstream, [product]), typical, point.size, allowed, options.relative(1), 1)
-    outcome = compare(claim, Line(problem, upstream, point.values, direction))
+
+    def once() -> tuple[Outcome, tuple[list[Any], list[Any]]]:
+        direction = problem.direction(generator)
+        tangents = problem.displacement(direction)
+        product = jvp(problem.function, [Variable.wrap(x) for x in problem.origin], tangents)[1].data
+        upstream = telling_upstream(point.values, [product], generator)
+        typical, allowed = typical_size(upstream, [product]), options.atol * norm(tangents)
+        claim = Claim(dot(upstream, [product]), typical, point.size, allowed, options.relative(1), 1)
+        return compare(claim, Line(problem, upstream, point.values, direction)), (direction, upstream)
+
+    outcome, (direction, upstream) = repeated(once)
+    claim = outcome.claim
     if outcome.finding == "wrong":
         expected, got = two(outcome.numeric.value, claim.analytic)
         raise GradientError(
@@ -71,7 +76,7 @@ def _compare_jvp(problem: Problem, options: Options) -> Comparison:
             f"got {got}; relative error {claim.error(outcome.numeric):.1e} is over the tolerance {claim.tolerance:.0e}"
         )
     if outcome.finding == "undecided":
-        raise_undecided(problem, "jvp", claim, outcome.numeric)
+        raise_undecided(problem, "jvp", outcome)
     if outcome.finding != "right":
         raise_not_differentiable(problem, Point(point.values, upstream, point.gradients), direction, outcome)
     return Comparison(1, "all", claim.analytic, outcome.numeric, claim.error(outcome.numeric))
