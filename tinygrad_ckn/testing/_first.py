@@ -83,9 +83,10 @@ def _by_parts(
     """
     judged: list[tuple[Outcome, list[Any]]] = []
     for part in parts_of(direction, i, _PARTS):
-        judged.append((_compare(problem, point, part, tolerance, atol), part))
-        if judged[-1][0].finding != "right":
-            return judged[-1]
+        outcome = _compare(problem, point, part, tolerance, atol)
+        if outcome.finding != "right" and not (outcome.finding == "undecided" and outcome.near):
+            return outcome, part
+        judged.append((outcome._replace(finding="right"), part))
     return max(judged, key=lambda one: one[0].error)
 
 
