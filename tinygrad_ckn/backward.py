@@ -172,7 +172,13 @@ def _pass_on(
                 check_finite(raw(pulled.values), _rule_of(node, number))
             _add_scattered(gradients, edge, pulled, owned)
             continue
-        fits = pulled.shape == edge.shape and pulled.dtype is edge.dtype
+        try:
+            fits = pulled.shape == edge.shape and pulled.dtype is edge.dtype
+        except AttributeError:
+            raise GradientError(
+                f"{node.name}: the rule of argument {node.primitive.label(number)} expected to return an array or a "
+                f"Tensor of shape {edge.shape}, got a {type(pulled).__name__}; return an array"
+            ) from None
         gradient = pulled if fits else _fit(pulled, node, number, edge)
         if searching:
             check_finite(raw(gradient), _rule_of(node, number))

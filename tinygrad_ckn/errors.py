@@ -47,6 +47,14 @@ class GradientError(CKNError, RuntimeError):
     """A derivative that does not exist, cannot be taken any more, or failed its check."""
 
 
+class NotDifferentiableError(GradientError):
+    """A point at which a gradient check finds no derivative: a kink, a jump, or the edge of the domain."""
+
+
+class UndecidedError(GradientError):
+    """A gradient check whose differences are too uncertain to call the gradient right or wrong."""
+
+
 class BackendError(CKNError, RuntimeError):
     """An array library or a device that is missing, unusable, or mixed with another."""
 

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tinygrad_ckn.backend import Generator, is_whole
+from tinygrad_ckn.backend import CPU, Generator, is_whole
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import ConfigError, ShapeError, TooFewPointsError
 from tinygrad_ckn.models import CKN, CKNLayer, Progress
