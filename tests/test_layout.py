@@ -14,7 +14,7 @@ import tinygrad_ckn
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinygrad_ckn"
 # Each may import those before it, and its own files.
-ORDER = "errors backend parallel modes _draw primitive graph backward tensor functional profiling ops".split()
+ORDER = "errors _files backend parallel modes _draw primitive graph backward tensor functional profiling ops".split()
 ORDER += "cpu cuda blockwise nn optim models sklearn data plots training testing cli".split()
 
 

@@ -1,4 +1,7 @@
-"""The errors of the library. Each message is one sentence: operation, argument, expected, got, how to mend it."""
+"""The errors of the library, and its warning.
+
+Each message is one sentence: operation, argument, expected, got, how to mend it.
+"""
 
 
 class CKNError(Exception):
@@ -43,6 +46,14 @@ class TooFewPointsError(DataError):
 
 class ConfigError(CKNError, ValueError):
     """An option of a model, an optimiser or a training run that is out of its range."""
+
+
+class NotFittedError(CKNError, ValueError, AttributeError):
+    """A model that is used before it was fitted; of the kinds that scikit-learn's error of this name is."""
+
+
+class TrainingWarning(UserWarning):
+    """A training that goes on, but not as it should: it gets worse, or something beside the model was not written."""
 
 
 class MissingPackageError(CKNError, ImportError):

@@ -42,6 +42,7 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             typer.echo("interrupted", err=True)
+            _echo_notes(interrupt)
             raise typer.Exit(130) from interrupt
         except BrokenPipeError:  # the reader of our output, `head` say, has gone: typer ends quietly
             raise
@@ -49,7 +50,14 @@ class _Commands(TyperGroup):
             if ctx.params["traceback"]:
                 raise
             typer.echo(f"{typer.style('error:', fg='red', bold=True)} {_sentence(error)}", err=True)
+            _echo_notes(error)
             raise typer.Exit(1) from error
+
+
+def _echo_notes(error: BaseException) -> None:
+    """Print what was noted with an error: what there is of a training that failed."""
+    for note in getattr(error, "__notes__", ()):
+        typer.echo(note, err=True)
 
 
 def _sentence(error: Exception) -> str:

@@ -33,11 +33,12 @@ from tinygrad_ckn.cli._options import (
     Validation,
     Warmup,
 )
+from tinygrad_ckn.cli._warnings import warnings_shown
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import PRESETS
 from tinygrad_ckn.training import Result, atomic_write, loop
+from tinygrad_ckn.training._folder import claim
 from tinygrad_ckn.training.options import ITERATIONS, N_PATCHES, default_mode, resolve
-from tinygrad_ckn.training.run import make_folder
 
 
 def compare(
@@ -109,10 +110,10 @@ def compare(
         resolve(Path(data).stem, **of_model)  # refuses wrong options before the data are read
     dataset = load_data(data, data_dir)
     echo_dataset(dataset)
-    folder = make_folder(out, f"{dataset.name}-compare")
     results: dict[str, dict[str, Any]] = {}
     source = source_of(data, data_dir)
-    with limited_to(threads):
+    with claim(out, f"{dataset.name}-compare") as claimed, limited_to(threads), warnings_shown():
+        folder = claimed.folder
         for name, of_model in options.items():
             typer.echo(f"{name}:")
             with Display() as display:

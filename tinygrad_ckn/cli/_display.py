@@ -21,6 +21,11 @@ def line_of(progress: Progress) -> str | None:
     >>> line_of(Progress("batch", 1, 5, {"loss": 0.25}))
     """
     values = progress.values
+    if progress.phase == "kept":
+        which = f"epoch {progress.done} of {progress.total}" if progress.done else "the start, no epoch was better"
+        return f"kept {which}" + (
+            f": validation accuracy {values['validation_accuracy']:.4f}" if "validation_accuracy" in values else ""
+        )
     if progress.done == 0 or "seconds" not in values:
         return None
     if progress.phase == "filters":
@@ -68,7 +73,7 @@ class Display:
             return
         if line is not None:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        if progress.phase != "epoch":  # its batches move the bar
+        if progress.phase not in ("epoch", "kept"):  # its batches move the bar
             self._move(progress)
 
     def _move(self, progress: Progress) -> None:

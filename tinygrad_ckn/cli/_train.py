@@ -42,6 +42,7 @@ from tinygrad_ckn.cli._options import (
     Warmup,
 )
 from tinygrad_ckn.cli._profile import show_profile
+from tinygrad_ckn.cli._warnings import warnings_shown
 from tinygrad_ckn.models import PRESETS
 from tinygrad_ckn.training import loop
 from tinygrad_ckn.training.options import ITERATIONS, N_PATCHES, resolve
@@ -98,9 +99,9 @@ def train(
 
     The run's folder gets config.json (all options and versions), metrics.jsonl (a line for each phase and epoch, as
     it happens), model.safetensors and filters.png (those of the first layer); with --profile, trace.json too. A folder
-    that holds something is never written to, unless it is nothing but a training that was broken off before it had a
-    model. A training that fails leaves nothing, but one whose loss becomes NaN leaves its best epoch,
-    checkpoint.safetensors, and one that is broken off with Ctrl-C all that it had.
+    that holds something is never written to, unless it is nothing but a training that had learned nothing yet. In a
+    descent checkpoint.safetensors is the best epoch so far, and last.safetensors the last one; where a training fails
+    or is broken off, both stay.
 
     The last line of output is the accuracy on the test images: test accuracy 0.9944 (358/360)
 
@@ -138,7 +139,7 @@ def train(
     dataset = load_data(data, data_dir)
     echo_dataset(dataset)
     measuring = profiling.profile() if profile else nullcontext()
-    with limited_to(threads), measuring as profiled, Display() as display:
+    with limited_to(threads), measuring as profiled, warnings_shown(), Display() as display:
         result = loop.train(
             dataset,
             **options,

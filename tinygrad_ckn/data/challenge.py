@@ -4,11 +4,10 @@ Images are rows of pixels as `tinygrad_ckn.data._csv` has them. Labels and predi
 number under the header `Id,Prediction`, as Kaggle asks for them.
 """
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_ckn._files import atomic_write
 from tinygrad_ckn.data._arrays import as_labels
 from tinygrad_ckn.data._csv import read_csv, read_numbered_labels
 from tinygrad_ckn.data._files import PathLike, existing_file
@@ -43,6 +42,7 @@ def load_pixels(path: PathLike, *, image_shape: tuple[int, int, int] | None = No
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "Xtr.csv")
     ...     _ = path.write_text("-1,0,3,300,")
@@ -74,6 +74,7 @@ def load_labels(path: PathLike) -> NDArray[np.int64]:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_labels(f"{folder}/Ytr.csv", np.array([7, 0, 7]))
     ...     load_labels(f"{folder}/Ytr.csv")
@@ -102,6 +103,7 @@ def save_labels(path: PathLike, labels: NDArray[np.integer]) -> None:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "Yte.csv")
     ...     save_labels(path, np.array([7, 0]))
@@ -111,4 +113,4 @@ def save_labels(path: PathLike, labels: NDArray[np.integer]) -> None:
     2,0
     """
     rows = (f"{i},{label}" for i, label in enumerate(as_labels(labels, "save_labels: argument labels"), start=1))
-    Path(path).write_text("\n".join((HEADER, *rows)) + "\n", encoding="utf-8", newline="\n")
+    atomic_write(path, ("\n".join((HEADER, *rows)) + "\n").encode())

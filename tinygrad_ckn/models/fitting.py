@@ -161,5 +161,6 @@ def fit_labelled(
         def solve() -> LinearFit:
             return fit_classifier(model, *seen, loss=loss, l2=descent.l2, rng=rng, report=report)
 
-        descend(model, seen, unseen, descent, loss=loss, solve=solve, from_zero=from_zero, rng=rng, report=report)
+        options: dict[str, Any] = {"from_zero": from_zero, "held_out": aside, "rng": rng, "report": report}
+        descend(model, seen, unseen, descent, loss=loss, solve=solve, **options)
     fit_classifier(model, images, labels, loss=loss, l2=l2, rng=rng, report=report)

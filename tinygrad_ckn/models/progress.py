@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinygrad_ckn.models.best_weights import DescentState
 
 
 @dataclass(frozen=True)
 class Progress:
     """Where a training stands: `done` of `total` steps of a phase.
 
-    Phases are "k-means" (iterations, for a layer), "filters" (layers), "l2" (values tried), "classifier", "batch" and
-    "epoch".
+    Phases are "k-means" (iterations, for a layer), "filters" (layers), "l2" (values tried), "classifier", "batch",
+    "epoch", and "kept", at the end of a descent, with the epoch it goes back to (0: the start) and those it made.
+
+    An "epoch", 0 for the start too, comes with the `state` of the descent, from which it could go on.
 
     On a GPU not every "batch" has a "loss" among its values: it is told where it is read, every 100 steps.
 
@@ -24,6 +30,7 @@ class Progress:
     done: int
     total: int
     values: dict[str, float] = field(default_factory=dict)
+    state: DescentState | None = field(default=None, compare=False, repr=False)
 
 
 def quiet(progress: Progress) -> None:

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from tinygrad_ckn import _files
+from tinygrad_ckn._files import atomic_write
 from tinygrad_ckn.errors import DataError
-from tinygrad_ckn.training import _files, atomic_write
 
 
 def test_writes_and_replaces(tmp_path: Path):

@@ -1,0 +1,29 @@
+"""Warnings of a training as the command line says them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from tinygrad_ckn.errors import TrainingWarning
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Print each TrainingWarning within the block to stderr as one line, without the place in the code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TrainingWarning)
+        before = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, TrainingWarning):
+                typer.echo(f"warning: {message}", err=True)
+            else:
+                before(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
