@@ -63,7 +63,7 @@ def test_wrong_usage_is_status_2(invoke: Invoke):
 
 
 @pytest.mark.parametrize(
-    "error", [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    "error", [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.CKNError)]
 )
 def test_every_error_of_the_library_is_one_sentence(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: type[Exception]

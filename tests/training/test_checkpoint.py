@@ -94,7 +94,7 @@ def test_a_kernel_of_ones_own_has_to_be_registered(path: Path, monkeypatch: pyte
         def kappa(self, u: Any) -> Any:
             return 1 / (2 - u)
 
-    model = CKN(1, 8, 3, [CKNLayer(1, 4, 3, kernel=Own())])
+    model = CKN(1, 8, 3, [CKNLayer(1, 4, 3, kernel=Own())]).eval()
     with pytest.raises(ConfigError, match=r'and call kernels.register\("name", Own\)'):
         save_model(model, path)
     monkeypatch.setattr(kernels.base, "KERNELS", dict(kernels.base.KERNELS))

@@ -73,7 +73,7 @@ class Display:
             return
         if line is not None:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        if progress.phase not in ("epoch", "kept"):  # its batches move the bar
+        if progress.phase not in ("start", "epoch", "kept"):  # its batches move the bar
             self._move(progress)
 
     def _move(self, progress: Progress) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_ckn.backend import CPU, Generator, backend_of, to_numpy, xp_of
@@ -75,7 +76,9 @@ def descend(
     if from_zero and descent.scheme == "joint":
         for parameter in model.classifier.parameters():
             parameter.data = parameter.data * 0
-    loop = _Loop(model, seen, unseen, descent, loss, l2, held_out, rng, report)
+        # There the loss is flat in the filters, and says nothing of the rates that they will bear.
+        descent = replace(descent, lr=descent.usual_lr)
+    loop = _Loop(model, seen, unseen, descent, loss, l2, from_zero, held_out, rng, report)
     every = 1 if descent.scheme == "alternating" else descent.resolve_every
     loop.tell(0, {"lr": loop.lr} | loop.validate())
     epoch = 0
@@ -107,12 +110,14 @@ class _Loop:
         descent: Descent,
         loss: str,
         l2: float,
+        from_zero: bool,
         held_out: Any,
         rng: Generator,
         report: Callable[[Progress], None],
     ) -> None:
         self.model, self.seen, self.unseen, self.descent = model, seen, unseen, descent
         self.loss, self.l2, self.held_out, self.rng, self.report = loss, l2, held_out, rng, report
+        self.from_zero = from_zero
         self.steps = math.ceil(len(seen[0]) / descent.batch_size)
         fixed = {id(p) for p in model.classifier.parameters()} if descent.scheme == "alternating" else set()
         parameters = [p for p in model.parameters() if p.requires_grad and id(p) not in fixed]
@@ -165,8 +170,9 @@ class _Loop:
             rng=self.rng,
             held_out=self.held_out,
         )
-        self.report(Progress("epoch", epoch, self.descent.epochs, values, state))
-        if self.validates:
+        self.report(Progress("epoch" if epoch else "start", epoch, self.descent.epochs, values, state))
+        # A classifier of zeros takes each image for class 0, of which there may be many.
+        if self.validates and not (self.from_zero and best.epoch == 0):
             best.warn_of_fall(epoch, values["validation_accuracy"], self.lr)
 
 

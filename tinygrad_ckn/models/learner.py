@@ -27,9 +27,12 @@ class Learner(Network):
         ------
         DataError
             If there are no images, or labels are not one class number for each.
+        NotFittedError
+            If the classifier is still the random one, and the model not in eval mode.
         """
         array = self._checked(images)
         expected = self.labels(labels, array)
+        self._check_fitted("accuracy")
         return float((self.predict(array) == expected).mean())
 
     def labels(self, labels: Any, images: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from tinygrad_ckn.backend import Generator, is_whole, use, xp_of
 from tinygrad_ckn.backend import rng as generator
-from tinygrad_ckn.errors import CKNError, ConfigError
+from tinygrad_ckn.errors import CKNError, ConfigError, NotFittedError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.encoding import in_blocks
 from tinygrad_ckn.models.inputs import check_device, check_finite, check_images
@@ -78,6 +78,7 @@ class Network(Module):
             raise ConfigError(f"{mine}: layers expected one dtype, got {' and '.join(sorted(dtypes))}")
         self.dtype = dtypes.pop()
         self.classifier = Linear(channels * math.prod(size), n_classes, rng=generator(rng), dtype=self.dtype)
+        self._initial_version = self.classifier.weight.version
 
     @classmethod
     def preset(
@@ -147,6 +148,31 @@ class Network(Module):
 
     def _both(self, x: Any) -> Any:
         return 0.5 * (self.flat(x) + self.flat(x[:, :, :, ::-1]))
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the classifier has other weights than the random ones it was made with.
+
+        They may be fitted, loaded, descended to, or assigned; what is written into `weight.data[...]` is not seen.
+        """
+        return self.classifier.weight.version != self._initial_version
+
+    def to(self, device: str) -> Self:
+        """Move all parameters, buffers and gradients to a device, as `Module.to`; return self."""
+        fitted = self.is_fitted
+        super().to(device)
+        if not fitted:
+            self._initial_version = self.classifier.weight.version
+        return self
+
+    def _check_fitted(self, method: str) -> None:
+        """Raise a NotFittedError if the classifier is random, unless eval mode says that it is wanted as it is."""
+        if self.training and not self.is_fitted:
+            mine = type(self).__name__
+            raise NotFittedError(
+                f"{mine}.{method}: expected a classifier that was fitted, loaded or assigned, got the random one that "
+                f"the {mine} was made with; call fit(images, labels) first, or eval() to use the model as it is"
+            )
 
     @property
     def device(self) -> str:
@@ -243,8 +269,18 @@ class Network(Module):
         return in_blocks(self, self.features, self._checked(images), (self.classifier.in_features,), out, batch_size)
 
     def scores(self, images: Any) -> Any:
-        """Return class scores (N, n_classes) as an array, in blocks of images."""
-        return in_blocks(self, self, self._checked(images), (self.n_classes,))
+        """Return class scores (N, n_classes) as an array, in blocks of images.
+
+        Raises
+        ------
+        NotFittedError
+            If the classifier is still the random one, and the model not in eval mode.
+        ShapeError, DTypeError
+            If the images are not of the model's size, or integers.
+        """
+        checked = self._checked(images)
+        self._check_fitted("scores")
+        return in_blocks(self, self, checked, (self.n_classes,))
 
     def predict(self, images: Any) -> Any:
         """Return the class of each image: integers (N,).
@@ -260,8 +296,12 @@ class Network(Module):
             If the images are not of the model's size.
         DTypeError
             If they are integers.
+        NotFittedError
+            If the classifier is still the random one, and the model not in eval mode.
         """
-        return self.scores(images).argmax(axis=1)
+        checked = self._checked(images)
+        self._check_fitted("predict")
+        return self.scores(checked).argmax(axis=1)
 
     def config(self) -> dict[str, Any]:
         """Return what `from_config` needs to build this architecture again, as JSON takes it."""

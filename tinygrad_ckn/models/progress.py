@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 class Progress:
     """Where a training stands: `done` of `total` steps of a phase.
 
-    Phases are "k-means" (iterations, for a layer), "filters" (layers), "l2" (values tried), "classifier", "batch",
-    "epoch", and "kept", at the end of a descent, with the epoch it goes back to (0: the start) and those it made.
+    Phases are "k-means" (iterations, for a layer), "filters" (layers), "l2" (values tried), "classifier"; of a descent
+    "start", "batch", "epoch", and "kept", at its end, with the epoch it goes back to (0: the start) and those it made.
 
-    An "epoch", 0 for the start too, comes with the `state` of the descent, from which it could go on.
+    A "start" and an "epoch" come with the `state` of the descent, from which it could go on.
 
     On a GPU not every "batch" has a "loss" among its values: it is told where it is read, every 100 steps.
 

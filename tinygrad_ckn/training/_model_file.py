@@ -24,6 +24,8 @@ _DTYPES = {"F32": "float32", "F64": "float64", "I64": "int64"}
 # Norms of filters may be off by so many roundings, times the root of their number.
 _ROUNDINGS = 100
 _MOST_SHOWN = 3
+# Numbers that an architecture may have beyond twice those of the file, so that an error can name what does not fit.
+_SLACK = 2**20
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class ModelFile:
         self._check_format()
         text = self.metadata.get("architecture", "")
         claimed = {name: found for name, found in self.tensors.items() if not name.startswith(STATE)}
-        numbers = sum(math.prod(shape) for _, shape in claimed.values())
-        with self.refusing("the architecture of a CKN or CNN", text), init.without_values(limit=numbers):
+        limit = 2 * sum(math.prod(shape) for _, shape in claimed.values()) + _SLACK
+        with self.refusing("the architecture of a CKN or CNN", text), init.without_values(limit):
             model = from_config(json.loads(text, parse_constant=_no_number))
         state = {name: tensor.data for name, tensor in model.named_tensors()}
         expected = {name: (str(array.dtype), array.shape) for name, array in state.items()}
