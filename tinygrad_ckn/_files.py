@@ -102,10 +102,17 @@ def replacing(path: PathLike) -> Iterator[IO[bytes]]:
                 os.replace(temporary, path)  # noqa: PTH105
         if fcntl is None:
             os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        name_file(error, path)
         raise
     _sync_folder(path.parent)
+
+
+def name_file(error: BaseException, path: PathLike) -> None:
+    """Let an error of the system that names no file, as that of a full disk, name this one."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        error.filename = os.fspath(path)
 
 
 def remove_abandoned(folder: Path, *names: str) -> None:

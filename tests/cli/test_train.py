@@ -227,8 +227,8 @@ def test_nan_is_one_sentence_and_leaves_the_checkpoint(
     assert result.stderr == (
         "error: fit: expected a finite loss and gradient, got NaN or infinity in epoch 1, batch 1 (first in the images "
         "of the batch); lower lr (0.02); the parameters are those of epoch 0\n"
-        f"kept in {tmp_path / 'run'}: checkpoint.safetensors (the start, the best so far), last.safetensors (the start, "
-        "the last); load_model reads each\n"
+        f"kept in {tmp_path / 'run'}: checkpoint.safetensors (the start, the best so far), last.safetensors "
+        "(the start, the last); load_model reads each\n"
     )
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         "config.json",

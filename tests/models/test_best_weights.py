@@ -99,7 +99,7 @@ def test_a_warning_that_is_made_an_error_comes_after_the_epoch_was_reported(
     started: Start, run_descent: Run, digits: Data
 ) -> None:
     model, epochs = started(), []
-    with pytest.raises(TrainingWarning, match="in epoch 1 after 1.0000 of the start"):
+    with pytest.raises(TrainingWarning, match=r"in epoch 1 after 1\.0000 of the start"):
         run_descent(model, **parts(digits, model), lr=3.0, report=lambda p: epochs.append(p.phase))
     assert epochs[-1] == "epoch"
 

@@ -33,14 +33,22 @@ def test_of_a_quadratic_it_is_the_largest_eigenvalue(dtype: str, sign: int) -> N
 def test_on_a_sphere_it_is_that_of_the_manifold() -> None:
     """Of <a, z> on the sphere, at z and along a unit tangent: the second derivative of cos t <a, z> is -<a, z>."""
     z = Parameter(np.array([[0.6, 0.8]]), constraint=Sphere())
-    found = largest_curvature(lambda: (z * np.array([[7.0, 1.0]])).sum(), [z])
+
+    def objective() -> Tensor:
+        return (z * np.array([[7.0, 1.0]])).sum()
+
+    found = largest_curvature(objective, [z])
     assert found == pytest.approx(7 * 0.6 + 0.8, rel=1e-3)
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_where_there_is_no_gradient_it_says_nothing(value: float) -> None:
     x = Tensor([1.0], requires_grad=True)
-    assert largest_curvature(lambda: (x * value).sum(), [x]) == 0
+
+    def objective() -> Tensor:
+        return (x * value).sum()
+
+    assert largest_curvature(objective, [x]) == 0
 
 
 def test_the_default_rate_is_less_where_the_loss_is_curved_and_a_given_one_is_taken() -> None:

@@ -3,16 +3,19 @@
 Metadata: "format" ("tinygrad-ckn"), "format_version" ("1"), "version" of the library, "architecture" (JSON, what
 `config()` gives). Tensors: those of `state_dict()`, by name.
 
-A checkpoint of a descent holds more, in the same file, so that weights and the rest are always of one epoch: in the
-metadata "training" (JSON: epoch, epochs, best_epoch, best_accuracy, best_loss, l2, optimizer, lr, scheduler, generator:
-the state of NumPy's bit generator), and tensors "training.held_out" (numbers of the images held out) and
-"training.optimizer.<i>.<name>" (what the optimiser keeps for parameter i). That is all a descent needs to go on.
+A checkpoint of a descent has in its metadata "training" (JSON: epoch, epochs, best_epoch, best_accuracy, best_loss, l2,
+optimizer, lr, scheduler, generator: the state of NumPy's bit generator). That of the last epoch, last.safetensors, has
+tensors beside: "training.held_out" (numbers of the images held out) and "training.optimizer.<i>.<name>" (what the
+optimiser keeps for parameter i). With the best epoch, checkpoint.safetensors, that is all a descent needs to go on; it
+is one file, so that weights and the rest are always of one epoch.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,16 +23,16 @@ import tinygrad_ckn
 from tinygrad_ckn._files import PathLike, atomic_write
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError
 from tinygrad_ckn.models import CKN, CNN, from_config
-from tinygrad_ckn.models.best_weights import DescentState
 from tinygrad_ckn.nn import Module, init
 from tinygrad_ckn.training._folder import MODEL
 from tinygrad_ckn.training._model_file import FORMAT, FORMAT_VERSION, STATE, opened
 
 _MEND = "put what is your own around a CKN of this library, or save np.savez(path, **model.state_dict())"
+_NOTHING: Mapping[str, Any] = {}
 _HEADER = 8  # bytes of the length that a safetensors file starts with
 
 
-def save_model(model: CKN | CNN, path: PathLike, state: DescentState | None = None) -> None:
+def save_model(model: CKN | CNN, path: PathLike) -> None:
     """Write a model to a safetensors file; equal models give equal bytes.
 
     A crash leaves the file that was there before, or the new one, never half of one.
@@ -41,8 +44,6 @@ def save_model(model: CKN | CNN, path: PathLike, state: DescentState | None = No
         registered, see `models.kernels`.
     path
         The file, written or replaced; its folder must exist.
-    state
-        Of the descent that the model is in, saved with it, for those who go on with it.
 
     Raises
     ------
@@ -56,6 +57,13 @@ def save_model(model: CKN | CNN, path: PathLike, state: DescentState | None = No
     OSError
         If writing fails.
     """
+    write_model(model, path)
+
+
+def write_model(
+    model: CKN | CNN, path: PathLike, record: Mapping[str, Any] = _NOTHING, arrays: Mapping[str, Any] = _NOTHING
+) -> None:
+    """Write a model as `save_model` does, with the record and the arrays of the descent that it is in."""
     from safetensors.numpy import save
 
     if not isinstance(model, CKN | CNN):
@@ -71,9 +79,9 @@ def save_model(model: CKN | CNN, path: PathLike, state: DescentState | None = No
         "architecture": json.dumps(model.config()),
     }
     tensors = model.state_dict()
-    if state is not None:
-        metadata["training"] = json.dumps(state.record())
-        tensors |= {STATE + name: np.asarray(array) for name, array in state.arrays().items()}
+    if record:
+        metadata["training"] = json.dumps(record)
+    tensors |= {STATE + name: np.asarray(array) for name, array in arrays.items()}
     atomic_write(path, _with_sorted_metadata(save(tensors, metadata)))
 
 

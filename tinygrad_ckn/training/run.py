@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,13 +14,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import tinygrad_ckn
-from tinygrad_ckn._files import PathLike, atomic_write
-from tinygrad_ckn.errors import DataError
+from tinygrad_ckn._files import PathLike, atomic_write, name_file
+from tinygrad_ckn.errors import DataError, TrainingWarning
 from tinygrad_ckn.models import CKN, CNN
 from tinygrad_ckn.models.best_weights import DescentState
 from tinygrad_ckn.training._config import CONFIG, FORMAT, FORMAT_VERSION, check_config, read_config, shown
 from tinygrad_ckn.training._folder import CHECKPOINT, LAST, METRICS, MODEL, TRAINED, WORTHLESS, claim
-from tinygrad_ckn.training.checkpoint import epoch_of, load_model, save_model
+from tinygrad_ckn.training.checkpoint import epoch_of, load_model, save_model, write_model
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,9 @@ class Run:
             try:
                 while line:
                     line = line[os.write(descriptor, line) :]
-            except BaseException:
+            except BaseException as error:
                 os.ftruncate(descriptor, before)
+                name_file(error, self._metrics)
                 raise
         finally:
             os.close(descriptor)
@@ -146,13 +148,32 @@ class Run:
     def save_checkpoint(self, model: CKN | CNN, state: DescentState | None = None) -> None:
         """Write a model that is not trained to the end.
 
-        With a state it is that of an epoch: to last.safetensors, and to checkpoint.safetensors too if it is the best so
-        far. Without, to checkpoint.safetensors. `load_model` reads both.
+        With a state it is that of an epoch: to checkpoint.safetensors if it is the best so far, and with what the
+        descent needs to go on to last.safetensors. Without, to checkpoint.safetensors. `load_model` reads both.
+
+        Raises
+        ------
+        OSError
+            If checkpoint.safetensors cannot be written.
+
+        Warns
+        -----
+        TrainingWarning
+            If last.safetensors cannot: the training itself has no need of it.
         """
+        record = {} if state is None else state.record()
         if state is None or state.epoch == state.best_epoch:
-            save_model(model, self.folder / CHECKPOINT, state)
+            write_model(model, self.folder / CHECKPOINT, record)
         if state is not None:
-            save_model(model, self.folder / LAST, state)
+            try:
+                write_model(model, self.folder / LAST, record, state.arrays())
+            except OSError as error:
+                warnings.warn(
+                    f"train: expected to write {self.folder / LAST}, got {error.strerror}; the training goes on, but "
+                    "cannot be taken up after this epoch",
+                    TrainingWarning,
+                    stacklevel=2,
+                )
 
     def kept(self) -> str | None:
         """Return what there is of a training in words, with the files' names; None if there is nothing.
@@ -205,9 +226,7 @@ class Run:
         if not path.exists():
             return "start it again"
         epoch = epoch_of(path)
-        which = (
-            "the best epoch so far" if epoch is None else f"the best so far, epoch {epoch}," if epoch else "its start"
-        )
+        which = "its start" if epoch == 0 else "the best epoch so far" + (f", {epoch}" if epoch else "")
         return f"load_model({str(path)!r}) reads {which}"
 
     @property
