@@ -165,6 +165,10 @@ class Network(Module):
             self._initial_version = self.classifier.weight.version
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes, for copies, in which tensors count their versions from 0."""
+        return {**vars(self), "_initial_version": -1 if self.is_fitted else 0}
+
     def _check_fitted(self, method: str) -> None:
         """Raise a NotFittedError if the classifier is random, unless eval mode says that it is wanted as it is."""
         if self.training and not self.is_fitted:

@@ -164,7 +164,7 @@ def _kind(module: Module) -> str:
     kind = type(module)
     kernel = getattr(module, "kernel", None)
     replaced = [name for name, value in vars(module).items() if callable(value) and callable(getattr(kind, name, None))]
-    parts = [f"{kind.__module__}.{kind.__qualname__}", *(f"own {name}()" for name in replaced)]
+    parts = [f"{kind.__module__}.{kind.__qualname__}", *(f"with its own {name}()" for name in replaced)]
     return " ".join(
         [*parts, f"of {type(kernel).__module__}.{type(kernel).__qualname__}"] if kernel is not None else parts
     )
