@@ -21,21 +21,19 @@ def crash() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(("function", "count", "where"), [("fsync", 13, "half"), ("replace", 5, "before")])
+@pytest.mark.parametrize(("function", "count", "where"), [("fsync", 14, "half"), ("replace", 5, "before")])
 def test_a_kill_within_a_write_loses_nothing(
     crash: ModuleType, tmp_path: Path, function: str, count: int, where: str
 ) -> None:
     outcome = crash.kill_at_call(tmp_path / "run", function, count, where, epochs=4)
     assert outcome.problems == []
     assert outcome.epochs > 0
-    assert any("partial" in name for name in outcome.left)
+    assert {"checkpoint.safetensors", "last.safetensors"} < set(outcome.left)
 
 
-@pytest.mark.parametrize(("size", "epochs"), [(100, 1), (270, 1)])
-def test_a_disk_that_is_too_small_loses_nothing(crash: ModuleType, tmp_path: Path, size: int, epochs: int) -> None:
+def test_a_disk_that_is_too_small_loses_nothing(crash: ModuleType, tmp_path: Path) -> None:
     if not crash.can_mount():
         pytest.skip("mounting a tmpfs needs root and Linux")
-    outcome = crash.fill_disk(tmp_path, size, epochs)
+    outcome = crash.fill_disk(tmp_path, 270, epochs=3)
     assert outcome.problems == []
-    assert outcome.epochs == epochs
-    assert "checkpoint.safetensors" in outcome.left
+    assert {"checkpoint.safetensors", "last.safetensors"} < set(outcome.left)
