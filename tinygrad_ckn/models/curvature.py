@@ -33,7 +33,7 @@ def largest_curvature(objective: Callable[[], Tensor], parameters: Sequence[Any]
     Examples
     --------
     >>> x = Tensor([1.0, 2.0], requires_grad=True)
-    >>> round(largest_curvature(lambda: (x * x * [0.5, 3.0]).sum(), [x]), 2)
+    >>> round(largest_curvature(lambda: (x * x * np.array([0.5, 3.0])).sum(), [x]), 2)
     6.0
     """
     start = [p.data for p in parameters]

@@ -121,8 +121,10 @@ class _Loop:
         self.steps = math.ceil(len(seen[0]) / descent.batch_size)
         fixed = {id(p) for p in model.classifier.parameters()} if descent.scheme == "alternating" else set()
         parameters = [p for p in model.parameters() if p.requires_grad and id(p) not in fixed]
-        self.lr = _learning_rate(model, parameters, seen, descent, loss, l2) if descent.lr is None else descent.lr
-        self.optimizer, self.schedule = descent.optimizer_of(parameters, self.steps, self.lr)
+        if descent.lr is None:
+            descent = replace(descent, lr=_learning_rate(model, parameters, seen, descent, loss, l2))
+        self.lr = descent.usual_lr
+        self.optimizer, self.schedule = descent.optimizer_of(parameters, self.steps)
         self.validates = len(unseen[0]) > 0
         self.best = BestWeights(model)
 

@@ -134,13 +134,12 @@ class Descent:
             return self.usual_lr
         return min(self.usual_lr, (1 - self.momentum) / curvature)
 
-    def optimizer_of(self, parameters: list[Any], steps: int, lr: float | None = None) -> tuple[Optimizer, Scheduler]:
-        """Return the optimiser and its schedule, for epochs of so many steps; lr is None: the usual one."""
-        lr = self.usual_lr if lr is None else lr
+    def optimizer_of(self, parameters: list[Any], steps: int) -> tuple[Optimizer, Scheduler]:
+        """Return the optimiser and its schedule, for epochs of so many steps."""
         if self.optimizer == "adam":
-            optimizer: Optimizer = Adam(parameters, lr=lr)
+            optimizer: Optimizer = Adam(parameters, lr=self.usual_lr)
         else:
-            optimizer = SGD(parameters, lr=lr, momentum=self.momentum)
+            optimizer = SGD(parameters, lr=self.usual_lr, momentum=self.momentum)
         total = max(1, self.epochs * steps)
         warm = min(round(self.warmup * steps), total - 1)
         left = max(1, total - warm)

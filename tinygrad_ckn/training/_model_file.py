@@ -15,6 +15,7 @@ from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.models import CKN, CNN, from_config
 from tinygrad_ckn.nn import Parameter, Sphere, init
 from tinygrad_ckn.training._config import shown
+from tinygrad_ckn.training._folder import CHECKPOINT
 
 FORMAT = "tinygrad-ckn"
 FORMAT_VERSION = 1
@@ -146,7 +147,9 @@ def opened(path: Path) -> Iterator[ModelFile]:
 
     if not path.is_file():
         got = "a folder" if path.is_dir() else "nothing"
-        raise DataError(f"{path}: expected a model saved by save_model, got {got}; check the path")
+        checkpoint = path / CHECKPOINT
+        mend = f"load_model({str(checkpoint)!r}) reads its best epoch" if checkpoint.is_file() else "check the path"
+        raise DataError(f"{path}: expected a model saved by save_model, got {got}; {mend}")
     try:
         with safe_open(path, framework="np") as file:
             tensors = {}
