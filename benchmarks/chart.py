@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Result
 from benchmarks.report import compared, digits, grouped, scale_of
+from tinygrad_ckn._files import atomic_write
 
 OURS, THEIRS = "#1f6fb4", "#b9b9b9"
 
@@ -63,4 +65,6 @@ def draw(path: Path, results: Sequence[Result], caption: str) -> None:
         else:
             _case(axes, members[0])
     figure.supxlabel(caption, fontsize="small")
-    figure.savefig(path, dpi=120)
+    content = io.BytesIO()
+    figure.savefig(content, dpi=120)
+    atomic_write(path, content.getvalue())

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import Measured, Result
+from tinygrad_ckn._files import atomic_write
 
 MEGA = 1e6
 
@@ -167,4 +168,4 @@ def _case_json(result: Result) -> dict[str, Any]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that a person can read."""
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    atomic_write(path, (json.dumps(content, indent=1) + "\n").encode())

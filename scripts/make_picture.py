@@ -5,10 +5,12 @@ python scripts/make_picture.py
 """
 
 import argparse
+import io
 from pathlib import Path
 
 import matplotlib
 
+from tinygrad_ckn._files import atomic_write
 from tinygrad_ckn.data import load
 from tinygrad_ckn.models import CKN
 
@@ -42,7 +44,9 @@ def main() -> None:
             place.set_xticks([])
             place.set_yticks([])
     figure.subplots_adjust(0.09, 0.01, 0.99, 0.99, 0.08, 0.08)
-    figure.savefig(Path(__file__).parent.parent / "docs" / "digits.png", dpi=110, metadata={"Software": None})
+    content = io.BytesIO()
+    figure.savefig(content, dpi=110, metadata={"Software": None})
+    atomic_write(Path(__file__).parent.parent / "docs" / "digits.png", content.getvalue())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import tinygrad_ckn
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinygrad_ckn"
 # Each may import those before it, and its own files.
-ORDER = "errors backend memory plain parallel modes _draw _owned _registry _scattered _signature".split()
+ORDER = "errors _files backend memory plain parallel modes _draw _owned _registry _scattered _signature".split()
 ORDER += "primitive graph backward tensor interchange functional profiling ops".split()
 ORDER += "cpu cuda blockwise labels data_format nn optim models sklearn data plots training testing cli".split()
 

@@ -367,6 +367,7 @@ def test_filters_learn_from_labels_where_that_is_said():
 
 
 @pytest.mark.parametrize(("loss", "l2"), [("cross_entropy", None), ("squared_hinge", 1e-2)])
+@pytest.mark.filterwarnings("ignore::tinygrad_ckn.errors.TrainingWarning")
 def test_supervised_learning_is_that_of_the_network(loss: str, l2: float | None):
     options = {"epochs": 1, "batch_size": 50, "lr": 0.1}
     ckn = CKNClassifier(**SMALL, supervised=True, loss=loss, l2=l2, random_state=7, **options).fit(IMAGES, LABELS)

@@ -75,9 +75,21 @@ class ConfigError(CKNError, ValueError):
     """An option of a model, an optimiser or a training run that is out of its range."""
 
 
+class NotFittedError(CKNError, ValueError, AttributeError):
+    """A model that is used before it was fitted; of the kinds that scikit-learn's error of this name is."""
+
+
 class MissingPackageError(CKNError, ImportError):
     """An optional package that is not installed."""
 
 
-class DataWarning(UserWarning):
+class CKNWarning(UserWarning):
+    """Base class of the library's warnings, which the command line prints as sentences."""
+
+
+class DataWarning(CKNWarning):
     """Data that can be used, but of which a part is probably not what it should be."""
+
+
+class TrainingWarning(CKNWarning):
+    """A training that goes on, but not as it should: it gets worse, or something beside the model was not written."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
+from tinygrad_ckn._files import PathLike, atomic_write
 from tinygrad_ckn.backend import CPU, Generator, to_numpy
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models import CKN, CKNLayer, Network, nystrom_error
 from tinygrad_ckn.models.fitting import cluster, patches_of
-
-PathLike: TypeAlias = str | os.PathLike[str]
 
 DPI = 120
 _GREY, _RGB = 1, 3  # channels of images that can be shown
@@ -256,4 +255,6 @@ def _figure(width: float, height: float) -> Any:
 
 def _save(figure: Any, path: PathLike) -> None:
     """Write a figure as a PNG; the same picture gives the same bytes."""
-    figure.savefig(path, format="png", metadata={"Software": None})
+    content = io.BytesIO()
+    figure.savefig(content, format="png", metadata={"Software": None})
+    atomic_write(path, content.getvalue())

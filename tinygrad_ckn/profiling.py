@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from tinygrad_ckn._files import PathLike, atomic_write
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.graph import Node, raw
 from tinygrad_ckn.primitive import Primitive
@@ -107,9 +107,9 @@ class Profile:
         with self._lock:
             return {"traceEvents": list(self._events), "displayTimeUnit": "ms"}
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: PathLike) -> None:
         """Write the trace as JSON, to be opened in chrome://tracing or ui.perfetto.dev."""
-        Path(path).write_text(json.dumps(self.trace()), encoding="utf-8")
+        atomic_write(path, json.dumps(self.trace()).encode())
 
     def timed(self, name: str, direction: str, call: Callable[[], R], size: Callable[[R], int] | None = None) -> R:
         """Return call(), and enter what it cost; `size` is given for an operation, of which the result has bytes."""

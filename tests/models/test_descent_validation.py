@@ -17,6 +17,8 @@ Data = tuple[np.ndarray, np.ndarray]
 Start = Callable[..., CKN]
 Run = Callable[..., list[Progress]]
 State = dict[str, np.ndarray]
+# These descents are meant to get worse; test_best_weights.py is about the warning.
+pytestmark = pytest.mark.filterwarnings("ignore::tinygrad_ckn.errors.TrainingWarning")
 
 
 def parts(digits: Data, model: CKN, *, as_predicted: bool = False) -> dict[str, Data]:

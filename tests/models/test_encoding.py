@@ -85,6 +85,7 @@ def test_images_in_a_file_and_of_another_dtype_are_taken_some_at_a_time(dtype: s
 def test_the_mode_is_eval_meanwhile_and_what_it_was_afterwards() -> None:
     for training in (True, False):
         model = small().train(training)
+        model.classifier.weight.data = model.classifier.weight.data  # assigned: it may be used
         model.encode(images(2))
         model.scores(images(2))
         assert model.training == training
@@ -92,7 +93,7 @@ def test_the_mode_is_eval_meanwhile_and_what_it_was_afterwards() -> None:
 
 
 def test_scores_need_no_features_of_all_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, x = small("float64"), images(30, "float64")
+    model, x = small("float64").eval(), images(30, "float64")
     expected = model.encode(x) @ model.classifier.weight.numpy().T + model.classifier.bias.numpy()
     monkeypatch.setattr(encoding, "blocks", lambda n, elements, limit=None: [slice(0, 10), slice(10, 30)])
     through, sizes = CKN.features, []
@@ -157,7 +158,11 @@ def test_features_beyond_the_memory_go_to_a_file_and_change_no_bit(monkeypatch: 
 def test_nan_is_named_with_the_number_of_the_image_whatever_the_blocks() -> None:
     x = images(9)
     x[7, 0, 0, 0] = np.nan
-    for use in (lambda: small().encode(x, batch_size=2), lambda: small().predict(x), lambda: small().features(x)):
+    for use in (
+        lambda: small().encode(x, batch_size=2),
+        lambda: small().eval().predict(x),
+        lambda: small().features(x),
+    ):
         with pytest.raises(DataError, match="NaN or infinity in image 7; leave it out"):
             use()
 

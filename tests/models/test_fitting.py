@@ -97,7 +97,7 @@ def test_images_without_enough_patches_are_refused() -> None:
 def test_images_with_nan_are_refused() -> None:
     broken = images.copy()
     broken[3] = math.nan
-    for use in (lambda: small().fit_unsupervised(broken, n_patches=10_000), lambda: small().predict(broken)):
+    for use in (lambda: small().fit_unsupervised(broken, n_patches=10_000), lambda: small().eval().predict(broken)):
         with pytest.raises(
             DataError, match="CKN: expected images of finite numbers, got NaN or infinity in image 3; leave it out"
         ):
@@ -222,10 +222,12 @@ def test_progress_of_fitting_is_complete_and_ordered() -> None:
         ("filters", 2, 2),
         ("classifier", 0, 1),
         ("classifier", 1, 1),
+        ("start", 0, 2),
         *[("batch", i, 6) for i in (1, 2, 3)],
         ("epoch", 1, 2),
         *[("batch", i, 6) for i in (4, 5, 6)],
         ("epoch", 2, 2),
+        ("kept", next(e.done for e in events if e.phase == "kept"), 2),
         ("classifier", 0, 1),
         *[("l2", i + 1, max(i + 1, 5)) for i in range(len(events[-1].values) - 1)],
         ("classifier", 1, 1),
@@ -283,7 +285,7 @@ def test_fitting_ends_with_a_classifier_on_all_images_for_the_filters_as_they_ar
 
 
 def test_fitting_changes_the_filters_and_keeps_them_on_the_sphere() -> None:
-    model = small().fit(images, labels, descent=Descent(epochs=2, validation=0), n_patches=500, rng=1)
+    model = small().fit(images, labels, descent=Descent(epochs=2, lr=0.01, validation=0), n_patches=500, rng=1)
     start = small().fit_unsupervised(images, n_patches=500, rng=1)
     assert not any(np.allclose(a, b, atol=1e-4) for a, b in zip(filters(model), filters(start), strict=True))
     assert_on_the_sphere(model)
@@ -305,7 +307,7 @@ def test_no_epochs_leave_the_filters_of_kmeans() -> None:
     model = small().fit(images, labels, descent=descent, n_patches=500, rng=2, report=events.append)
     start = small().fit_unsupervised(images, n_patches=500, rng=2)
     assert all(np.array_equal(a, b) for a, b in zip(filters(model), filters(start), strict=True))
-    assert {e.phase for e in events} == {"k-means", "filters", "l2", "classifier"}
+    assert {e.phase for e in events} == {"k-means", "filters", "l2", "classifier", "start"}
 
 
 def test_the_seed_fixes_every_bit() -> None:

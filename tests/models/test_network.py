@@ -1,7 +1,9 @@
 """What networks share: preprocessing, mirror images, blocks of images."""
 
+import copy
 import functools
 import json
+import pickle
 import tracemalloc
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn import Tensor, grad, no_grad
-from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.errors import ConfigError, NotFittedError, ShapeError
 from tinygrad_ckn.models import CKN, CKNLayer, Descent, fit_linear, network
 from tinygrad_ckn.models.kernels import Exponential, Polynomial
 from tinygrad_ckn.models.patches import blocks
@@ -37,8 +39,8 @@ def test_images_go_through_the_preprocessing_first(spec: Any) -> None:
     model, plain = small("float64", preprocessing=spec), small("float64")
     x = 5 + 3 * images(20, dtype="float64")
     by_hand = preprocessing(spec).fit(x)
-    model.fit_unsupervised(x, n_patches=300, rng=0)
-    plain.fit_unsupervised(by_hand(x), n_patches=300, rng=0)
+    model.eval().fit_unsupervised(x, n_patches=300, rng=0)
+    plain.eval().fit_unsupervised(by_hand(x), n_patches=300, rng=0)
     y = 5 + 3 * images(8, seed=1, dtype="float64")
     close = {"rtol": 1e-9, "atol": 1e-11}
     np.testing.assert_allclose(model.preprocess(y), by_hand(y), **close)
@@ -51,6 +53,7 @@ def test_images_go_through_the_preprocessing_first(spec: Any) -> None:
     assert not np.allclose(model.encode(y), plain.encode(y), atol=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore::tinygrad_ckn.errors.TrainingWarning")
 @pytest.mark.parametrize("descent", [None, Descent(epochs=1, batch_size=20, validation=0.25)], ids=["none", "descent"])
 @pytest.mark.parametrize("mirrored", [None, "scores", "features"])
 def test_fitting_preprocesses_training_images_once(descent: Descent | None, mirrored: str | None) -> None:
@@ -66,7 +69,7 @@ def test_fitting_preprocesses_training_images_once(descent: Descent | None, mirr
 def test_the_preprocessing_is_fitted_on_training_images_only() -> None:
     model, x = small(preprocessing="standardize"), images(20)
     with pytest.raises(ConfigError, match="Standardize: expected to be fitted before use"):
-        model.predict(x)
+        model.eval().predict(x)
     model.fit_unsupervised(x, n_patches=300)
     learned = model.preprocessing.mean.numpy().copy()
     np.testing.assert_allclose(learned, x.mean(axis=(0, 2, 3), dtype="float64"), rtol=1e-5)
@@ -132,6 +135,7 @@ def test_a_config_from_before_preprocessing_is_read() -> None:
 def test_mirrored_features_and_scores_are_the_means_of_both(mirrored: str) -> None:
     model, plain, x = small("float64", mirrored=mirrored), small("float64"), images(7, dtype="float64")
     plain.load_state_dict(model.state_dict())
+    model.load_state_dict(plain.state_dict())
     both = (plain.scores(x) + plain.scores(x[:, :, :, ::-1])) / 2
     np.testing.assert_allclose(model.scores(x), both, rtol=1e-10)
     np.testing.assert_allclose(model(Tensor(x)).numpy(), both, rtol=1e-10)
@@ -212,6 +216,7 @@ def test_default_blocks_hold_at_most_2_to_24_elements_of_the_largest_map() -> No
 
 def test_encode_and_predict_leave_the_mode_as_it_was() -> None:
     model = small()
+    model.classifier.weight.data = model.classifier.weight.data  # assigned: it may be used
     for training in (True, False):
         model.train(training)
         model.encode(images())
@@ -238,7 +243,7 @@ def test_mode_is_restored_when_encoding_fails() -> None:
 
 
 def test_memory_of_scores_of_a_mirrored_network_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, sizes = small(mirrored="features"), []
+    model, sizes = small(mirrored="features").eval(), []
     monkeypatch.setattr(network, "blocks", functools.partial(blocks, limit=2 * model.largest_map()))
     flat = CKN.flat
     monkeypatch.setattr(CKN, "flat", lambda self, x: sizes.append(len(x)) or flat(self, x))
@@ -246,3 +251,51 @@ def test_memory_of_scores_of_a_mirrored_network_stays_bounded(monkeypatch: pytes
     sizes.clear()
     np.testing.assert_allclose(model.scores(images(7)), whole, rtol=1e-5)
     assert sizes == [2, 2, 2, 2, 2, 2, 1, 1]
+
+
+WAYS = {
+    "fitted": lambda model: model.fit(images(30), np.arange(30) % 3, n_patches=300, rng=0),
+    "fitted the classifier": lambda model: model.fit_classifier(images(30), np.arange(30) % 3, l2=1e-3),
+    "loaded": lambda model: model.load_state_dict(model.state_dict()),
+    "assigned": lambda model: setattr(model.classifier.weight, "data", model.classifier.weight.data + 1),
+    "eval mode": lambda model: model.eval(),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_random_classifier_is_not_used_before_somebody_says_so(way: str) -> None:
+    model, x, labels = small(), images(4), np.zeros(4, dtype=int)
+    uses = {"predict": (x,), "scores": (x,), "accuracy": (x, labels)}
+    for name, arguments in uses.items():
+        message = (
+            rf"^CKN\.{name}: expected a classifier that was fitted, loaded or assigned, got the random one that the "
+            r"CKN was made with; call fit\(images, labels\) first, or eval\(\) to use the model as it is$"
+        )
+        for made in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            assert not made.is_fitted
+            with pytest.raises(NotFittedError, match=message):
+                getattr(made, name)(*arguments)
+    model.encode(x)
+    model(x)
+    WAYS[way](model)
+    assert model.is_fitted == (way != "eval mode")
+    for name, arguments in uses.items():
+        getattr(model, name)(*arguments)
+
+
+def test_filters_without_a_classifier_do_not_make_a_model_fitted() -> None:
+    with pytest.raises(NotFittedError):
+        small().fit_unsupervised(images(30), n_patches=300).predict(images(2))
+
+
+def test_a_fitted_model_is_fitted_after_a_copy_too() -> None:
+    model = small().fit(images(30), np.arange(30) % 3, n_patches=300, rng=0)
+    for made in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(made.predict(images(4)), model.predict(images(4)))
+    assert model.to("cpu").is_fitted
+    assert not small().to("cpu").is_fitted
+
+
+def test_it_is_what_scikit_learns_error_is() -> None:
+    assert issubclass(NotFittedError, ValueError)
+    assert issubclass(NotFittedError, AttributeError)

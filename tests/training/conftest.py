@@ -30,4 +30,5 @@ def new_model() -> Callable[[], CKN]:
 
 
 def make_model() -> CKN:
-    return CKN(1, 8, 3, [CKNLayer(1, 4, 3, subsampling=2, rng=1), CKNLayer(4, 5, 3, kernel="arccos1", rng=2)], rng=3)
+    layers = [CKNLayer(1, 4, 3, subsampling=2, rng=1), CKNLayer(4, 5, 3, kernel="arccos1", rng=2)]
+    return CKN(1, 8, 3, layers, rng=3).eval()

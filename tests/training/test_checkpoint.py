@@ -12,6 +12,9 @@ from safetensors.numpy import load, save, save_file
 import tinygrad_ckn
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError
 from tinygrad_ckn.models import CKN, CKNLayer, kernels
+from tinygrad_ckn.models.preprocessor import Preprocessor
+from tinygrad_ckn.models.standardize import Standardize
+from tinygrad_ckn.nn import Linear, Parameter, Sequential, init
 from tinygrad_ckn.training import load_model, save_model
 
 IMAGES = np.random.default_rng(0).random((5, 1, 8, 8), dtype=np.float32)
@@ -95,7 +98,7 @@ def test_a_kernel_of_ones_own_has_to_be_registered(path: Path, monkeypatch: pyte
         def kappa(self, u: Any) -> Any:
             return 1 / (2 - u)
 
-    model = CKN(1, 8, 3, [CKNLayer(1, 4, 3, kernel=Own())])
+    model = CKN(1, 8, 3, [CKNLayer(1, 4, 3, kernel=Own())]).eval()
     with pytest.raises(ConfigError, match=r'and call kernels.register\("name", Own\)'):
         save_model(model, path)
     monkeypatch.setattr(kernels.base, "KERNELS", dict(kernels.base.KERNELS))
@@ -180,3 +183,86 @@ def test_tensors_of_another_architecture(model: CKN, path: Path, metadata: dict[
         load_model(path)
     assert "classifier.bias" in str(caught.value)
     assert "layers.1.weight" in str(caught.value)
+
+
+class Squared(CKNLayer):
+    def forward(self, x: Any, factors: Any = None) -> Any:
+        return super().forward(x, factors) ** 2
+
+
+class Mine(CKN):
+    def flat(self, x: Any) -> Any:
+        return super().flat(x) ** 2
+
+
+class Negative(Preprocessor):
+    name = "negative"
+
+    def forward(self, x: Any) -> Any:
+        return 1 - x
+
+    def config(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+
+class Darker(Standardize):
+    def forward(self, x: Any) -> Any:
+        return super().forward(x) - 1
+
+
+def own_method(model: CKN) -> None:
+    model.layers[0].forward = lambda x, factors=None: x
+
+
+def own_parameter(model: CKN) -> None:
+    model.scale = Parameter([1.0])
+
+
+def own_classifier(model: CKN) -> None:
+    model.classifier = Sequential(Linear(80, 5), Linear(5, 3))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: CKN(1, 8, 3, [Squared(1, 4, 3)]),
+            r"got .*\.Squared of .*Exponential as layers\.0 where .* make .*CKNLayer",
+        ),
+        (lambda: CKN(1, 8, 3, [CKNLayer(1, 4, 3), Squared(4, 4, 3)]), r"\.Squared of .* as layers\.1 "),
+        (
+            lambda: Mine(1, 8, 3, [CKNLayer(1, 4, 3)]),
+            r"got (.*\.Mine as the model|.*expected model as one of CKN, CNN)",
+        ),
+        (lambda: CKN(1, 8, 3, [CKNLayer(1, 4, 3)], preprocessing=Negative()), "expected a Preprocessor"),
+        (
+            lambda: CKN(1, 8, 3, [CKNLayer(1, 4, 3)], preprocessing=["standardize", Negative()]),
+            "expected a Preprocessor",
+        ),
+        (
+            lambda: CKN(1, 8, 3, [CKNLayer(1, 4, 3)], preprocessing=Darker(1)),
+            r"\.Darker as preprocessing where .*Standardize",
+        ),
+        (own_method, r"with its own forward\(\) of .* as layers\.0 where"),
+        (own_parameter, r"got float64 \(1,\) as scale where load_model would make nothing"),
+        (own_classifier, "Sequential as classifier where load_model would make .*Linear"),
+    ],
+)
+def test_what_would_come_back_as_another_function_is_refused(make: Callable[..., Any], message: str, path: Path):
+    model = CKN(1, 8, 3, [CKNLayer(1, 4, 3)])
+    model = make() if make.__name__ == "<lambda>" else (make(model), model)[1]
+    with pytest.raises(ConfigError, match=f"^save_model: argument model expected .*{message}.*; put what is your own"):
+        save_model(model, path)
+    assert not path.exists()
+
+
+def test_an_option_that_was_changed_is_saved_or_refused(model: CKN, path: Path):
+    model.layers[0].eps = 0.5
+    save_model(model, path)
+    np.testing.assert_array_equal(load_model(path).scores(IMAGES), model.scores(IMAGES))
+
+
+def test_saving_and_loading_draw_no_random_numbers(model: CKN, path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(init.backend, "rng", lambda seed: pytest.fail("it drew"))
+    save_model(model, path)
+    load_model(path)

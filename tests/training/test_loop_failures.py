@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinygrad_ckn import plots
 from tinygrad_ckn.data import Dataset, Split
-from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.errors import ConfigError, DataError, TrainingWarning
 from tinygrad_ckn.models import Progress
-from tinygrad_ckn.training import Run, train
+from tinygrad_ckn.training import Run, load_model, train
+from tinygrad_ckn.training import run as run_module
 
 FAST = {"n_patches": 1000}
 
@@ -73,3 +75,83 @@ def test_a_training_broken_off_can_be_started_again(few_digits: Dataset, tmp_pat
     result = train(few_digits, **FAST, seed=1, out=tmp_path)
     assert [record["phase"] for record in result.run.records()] == ["filters", "filters", "classifier", "test"]
     assert Run.open(tmp_path).config["options"]["seed"] == 1
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError(), ValueError("no font")])
+def test_a_picture_that_cannot_be_drawn_is_a_warning_and_the_result_is_there(
+    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    def fail(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(plots, "filters", fail)
+    with pytest.warns(TrainingWarning, match=r"expected to write filters\.png in .*, got .*; the model is saved"):
+        result = train(few_digits, **FAST, out=tmp_path / "run")
+    assert result.accuracy > 0.5
+    assert load_model(tmp_path / "run").accuracy(few_digits.test.images, few_digits.test.labels) == result.accuracy
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "metrics.jsonl", "model.safetensors"}
+
+
+def test_a_last_line_that_cannot_be_written_is_a_warning_and_the_result_is_there(
+    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    log = Run.log
+
+    def full(self: Run, record: dict[str, object]) -> None:
+        if record["phase"] == "test":
+            raise OSError(28, "No space left on device", str(self.folder / "metrics.jsonl"))
+        log(self, record)
+
+    monkeypatch.setattr(Run, "log", full)
+    with pytest.warns(TrainingWarning, match=r"the line of the test in metrics\.jsonl in .*No space left"):
+        result = train(few_digits, **FAST, out=tmp_path / "run")
+    assert result.accuracy > 0.5
+    assert (tmp_path / "run" / "filters.png").exists()
+
+
+def test_a_last_epoch_that_cannot_be_written_is_a_warning_and_the_training_goes_on(
+    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write = run_module.write_model
+
+    def full(model: object, path: Path, *rest: object) -> None:
+        if path.name == "last.safetensors":
+            raise OSError(28, "No space left on device")
+        write(model, path, *rest)
+
+    monkeypatch.setattr(run_module, "write_model", full)
+    options = {**FAST, "mode": "supervised", "epochs": 1, "lr": 1e-5}
+    with pytest.warns(TrainingWarning, match=r"expected to write .*last\.safetensors, got No space left on"):
+        result = train(few_digits, **options, out=tmp_path / "run")
+    assert result.accuracy > 0.5
+
+
+def test_a_model_that_cannot_be_saved_leaves_the_best_epoch_and_says_so(
+    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(model: object, path: Path) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(run_module, "save_model", full)
+    options = {**FAST, "mode": "supervised", "epochs": 1, "lr": 1e-5}
+    with pytest.raises(OSError, match="No space left") as caught:
+        train(few_digits, **options, out=tmp_path / "run")
+    assert caught.value.__notes__[0].startswith(f"kept in {tmp_path / 'run'}: checkpoint.safetensors (")
+    for name in ("checkpoint.safetensors", "last.safetensors"):
+        load_model(tmp_path / "run" / name)
+
+
+def test_two_trainings_do_not_share_a_folder(few_digits: Dataset, tmp_path: Path):
+    refused: list[str] = []
+
+    def another(progress: Progress) -> None:
+        if progress.phase == "filters" and progress.done == 1:
+            with pytest.raises(ConfigError, match=r"in use by process \d+") as caught:
+                train(few_digits, **FAST, seed=5, out=tmp_path / "run")
+            refused.append(str(caught.value))
+
+    train(few_digits, **FAST, seed=1, out=tmp_path / "run", report=another)
+    assert len(refused) == 1
+    assert Run.open(tmp_path / "run").config["options"]["seed"] == 1
+    with pytest.raises(ConfigError, match="got one that holds files"):
+        train(few_digits, **FAST, out=tmp_path / "run")

@@ -57,14 +57,16 @@ def test_the_time_of_a_descent_is_booked_to_its_epoch(
     ]
 
 
+@pytest.mark.filterwarnings("ignore::tinygrad_ckn.errors.TrainingWarning")
 def test_the_last_classifier_is_announced_after_early_stopping_too(few_digits: Dataset, tmp_path: Path):
     told: list[Progress] = []
     options = {"mode": "supervised", "epochs": 30, "patience": 1, "lr": 3.0}  # no epoch is better than the start
     train(few_digits, **options, **FAST, out=tmp_path / "run", report=told.append)
-    assert [(p.phase, p.done, p.total) for p in told if p.phase in ("epoch", "classifier")] == [
+    assert [(p.phase, p.done, p.total) for p in told if p.phase in ("epoch", "classifier", "kept")] == [
         ("classifier", 0, 1),
         ("classifier", 1, 1),
         ("epoch", 1, 30),
+        ("kept", 0, 1),
         ("classifier", 0, 1),
         ("classifier", 1, 1),
     ]

@@ -10,7 +10,7 @@ import pytest
 import tinygrad_ckn
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models import CKN
-from tinygrad_ckn.training import Run
+from tinygrad_ckn.training import Run, _folder
 from tinygrad_ckn.training import run as module
 
 
@@ -43,7 +43,7 @@ def test_default_folders_never_collide(tmp_path: Path, monkeypatch: pytest.Monke
         def now(cls, tz: object = None) -> "Noon":
             return cls(2026, 1, 2, 12, 0, 0)
 
-    monkeypatch.setattr(module, "datetime", Noon)
+    monkeypatch.setattr(_folder, "datetime", Noon)
     folders = [Run.create(None, {}, name="digits-ckn5").folder.as_posix() for _ in range(3)]
     start = "runs/20260102-120000-digits-ckn5"
     assert folders == [start, f"{start}-2", f"{start}-3"]

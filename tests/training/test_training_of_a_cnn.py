@@ -34,9 +34,9 @@ def test_a_run_of_a_cnn(few_digits: Dataset, tmp_path: Path):
     assert isinstance(result.model, CNN)
     assert {"classifier", "epoch", "save", "evaluate"} == set(result.seconds)
     phases = [record["phase"] for record in result.run.records()]
-    assert phases == ["classifier", "epoch", "classifier", "test"]
+    assert phases == ["classifier", "epoch", "kept", "classifier", "test"]
     begun = [progress.phase for progress in told if progress.done == 0]
-    assert begun == ["classifier", "classifier", "evaluate"]
+    assert [phase for phase in begun if phase != "kept"] == ["classifier", "start", "classifier", "evaluate"]
     again = Run.open(tmp_path / "run").load()
     assert isinstance(again, CNN)
     np.testing.assert_array_equal(evaluate(again, few_digits.test), result.confusion)

@@ -6,7 +6,6 @@ Results go to stdout, errors to stderr as one sentence. Exit status: 0 done, 1 a
 
 from __future__ import annotations
 
-import warnings
 from typing import Annotated, Any
 
 import typer
@@ -20,7 +19,8 @@ from tinygrad_ckn.cli._help import Command, Group
 from tinygrad_ckn.cli._info import info
 from tinygrad_ckn.cli._predict import evaluate, predict
 from tinygrad_ckn.cli._train import train
-from tinygrad_ckn.errors import CKNError, DataWarning
+from tinygrad_ckn.cli._warnings import warnings_shown
+from tinygrad_ckn.errors import CKNError
 
 OPTIONS = {  # what the library calls them, and the command line
     "argument n_patches": "--patches",
@@ -44,12 +44,11 @@ class _Commands(Group):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the arguments name."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("always", DataWarning)
-                warnings.showwarning = _show_warning
+            with warnings_shown(_with_options):
                 return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             typer.echo("interrupted", err=True)
+            _echo_notes(interrupt)
             raise typer.Exit(130) from interrupt
         except BrokenPipeError:  # the reader of our output, `head` say, has gone: typer ends quietly
             raise
@@ -57,7 +56,14 @@ class _Commands(Group):
             if ctx.params["traceback"]:
                 raise
             echo(f"{style('error:', err=True, fg='red', bold=True)} {_sentence(error)}", err=True)
+            _echo_notes(error)
             raise typer.Exit(1) from error
+
+
+def _echo_notes(error: BaseException) -> None:
+    """Print what was noted with an error: what there is of a training that failed."""
+    for note in getattr(error, "__notes__", ()):
+        typer.echo(note, err=True)
 
 
 def _sentence(error: Exception) -> str:
@@ -72,14 +78,6 @@ def _with_options(message: str) -> str:
     for name, option in OPTIONS.items():
         message = message.replace(name, option)
     return message
-
-
-def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-    """Print a warning of the library as a sentence, another one as Python does."""
-    if issubclass(category, DataWarning):
-        typer.echo(f"warning: {_with_options(str(message))}", err=True)
-    else:
-        typer.echo(warnings.formatwarning(message, category, *place[:2]), err=True, nl=False)
 
 
 def _version(wanted: bool) -> None:

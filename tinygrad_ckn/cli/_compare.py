@@ -38,8 +38,8 @@ from tinygrad_ckn.cli._reading import ChannelsLast, Header, ImageShape, Scale
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import PRESETS
 from tinygrad_ckn.training import Result, atomic_write, loop
+from tinygrad_ckn.training._folder import claim
 from tinygrad_ckn.training.options import ITERATIONS, N_PATCHES, default_mode, resolve
-from tinygrad_ckn.training.run import make_folder
 
 REFIT = "at the end of the last epoch, before the classifier was fitted again"
 
@@ -122,10 +122,10 @@ def compare(
         data, data_dir, image_shape=image_shape, channels_last=channels_last, header=header, scale=scale
     )
     echo_dataset(dataset)
-    folder = make_folder(out, f"{dataset.name}-compare")
     results: dict[str, dict[str, Any]] = {}
     source = source_of(data, data_dir)
-    with limited_to(threads):
+    with claim(out, f"{dataset.name}-compare") as claimed, limited_to(threads):
+        folder = claimed.folder
         for name, of_model in options.items():
             typer.echo(f"{name}:")
             with Display() as display:

@@ -24,6 +24,11 @@ def line_of(progress: Progress) -> str | None:
     >>> line_of(Progress("batch", 1, 5, {"loss": 0.25}))
     """
     values = progress.values
+    if progress.phase == "kept":
+        which = f"epoch {progress.done} of {progress.total}" if progress.done else "the start, no epoch was better"
+        return f"kept {which}" + (
+            f": validation {values['validation_accuracy']:.4f}" if "validation_accuracy" in values else ""
+        )
     if progress.done == 0 or "seconds" not in values:
         return None
     if progress.phase == "filters":
@@ -72,7 +77,7 @@ class Display:
         if line is not None:
             shown = self._bar.console
             shown.print(wrapped(line, shown.width), markup=False, soft_wrap=True)
-        if progress.phase != "epoch":  # its batches move the bar
+        if progress.phase not in ("start", "epoch", "kept"):  # its batches move the bar
             self._move(progress)
 
     def _move(self, progress: Progress) -> None:

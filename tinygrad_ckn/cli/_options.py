@@ -48,7 +48,10 @@ Optimizer: TypeAlias = Annotated[
 ]
 Lr: TypeAlias = Annotated[
     float | None,
-    typer.Option(rich_help_panel=DESCENT, help=f"Learning rate after the warm-up; default {Descent.lr:g}."),
+    typer.Option(
+        rich_help_panel=DESCENT,
+        help="Learning rate after the warm-up; default 0.01 (adam: 0.001), less where the loss is too curved.",
+    ),
 ]
 Warmup: TypeAlias = Annotated[
     float | None,

@@ -9,12 +9,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_ckn._files import atomic_write
 from tinygrad_ckn.data._csv import read_csv, read_numbered_labels
 from tinygrad_ckn.data._files import PathLike, existing_file
 from tinygrad_ckn.data._reading import Reading
@@ -61,6 +61,7 @@ def load_pixels(
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "Xtr.csv")
     ...     _ = path.write_text("-1,0,3,300,")
@@ -92,6 +93,7 @@ def load_labels(path: PathLike) -> NDArray[Any]:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_labels(f"{folder}/Ytr.csv", np.array([7, 0, 7]))
     ...     load_labels(f"{folder}/Ytr.csv")
@@ -120,6 +122,7 @@ def save_labels(path: PathLike, labels: Any) -> None:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "Yte.csv")
     ...     save_labels(path, np.array([7, 0]))
@@ -131,4 +134,4 @@ def save_labels(path: PathLike, labels: Any) -> None:
     rows = enumerate(as_labels(labels, "save_labels: argument labels").tolist(), start=1)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([HEADER, *rows])
-    Path(path).write_text(text.getvalue(), encoding="utf-8", newline="\n")
+    atomic_write(path, text.getvalue().encode())

@@ -14,6 +14,8 @@ from tinygrad_ckn.optim import SGD, Adam, CosineDecay, LinearWarmup, Optimizer, 
 from tinygrad_ckn.plain import plain_arguments
 
 OPTIMIZERS = ("sgd", "adam")
+# Learning rates where none is given and the loss is not curved too much for them.
+USUAL_LR = {"sgd": 0.01, "adam": 0.001}
 SCHEDULES = ("cosine", "step", "constant")
 SCHEMES = ("joint", "alternating")
 
@@ -32,7 +34,8 @@ class Descent:
     optimizer
         "sgd" or "adam"; either keeps filters on their spheres.
     lr
-        Learning rate after the warm-up.
+        Learning rate after the warm-up; None: 0.01, of Adam 0.001, or less where the loss is so curved at the start
+        that steps of that rate would grow from one to the next (`models.curvature`).
     momentum
         Of SGD.
     warmup
@@ -71,7 +74,7 @@ class Descent:
     epochs: int = 10
     batch_size: int = 128
     optimizer: str = "sgd"
-    lr: float = 0.01
+    lr: float | None = None
     momentum: float = 0.9
     warmup: float = 0.5
     schedule: str = "cosine"
@@ -92,7 +95,8 @@ class Descent:
                 raise ConfigError(
                     f"Descent: argument {name} expected one of {', '.join(known)}, got {getattr(self, name)!r}"
                 )
-        number("Descent", "lr", self.lr, "a finite number > 0", lambda value: 0 < value < math.inf)
+        if self.lr is not None:
+            number("Descent", "lr", self.lr, "a finite number > 0", lambda value: 0 < value < math.inf)
         for name in ("warmup", "l2"):
             number("Descent", name, getattr(self, name), "a finite number >= 0", lambda value: 0 <= value < math.inf)
         for name in ("momentum", "validation"):
@@ -112,12 +116,32 @@ class Descent:
                 "give a validation share > 0"
             )
 
+    @property
+    def usual_lr(self) -> float:
+        """The learning rate, or where it is None that of the optimiser."""
+        return USUAL_LR[self.optimizer] if self.lr is None else self.lr
+
+    def lr_for(self, curvature: float) -> float:
+        """Return the usual learning rate, or less where the loss has this largest curvature.
+
+        Of SGD, whose moving average makes steps 1 / (1 - momentum) as long, that of a step in the direction of the
+        largest curvature which ends where the loss is least.
+
+        Examples
+        --------
+        >>> Descent(momentum=0.5).lr_for(10.0), Descent(momentum=0.5).lr_for(500.0)
+        (0.01, 0.001)
+        """
+        if self.optimizer == "adam" or curvature <= 0:
+            return self.usual_lr
+        return min(self.usual_lr, (1 - self.momentum) / curvature)
+
     def optimizer_of(self, parameters: list[Any], steps: int) -> tuple[Optimizer, Scheduler]:
         """Return the optimiser and its schedule, for epochs of so many steps."""
         if self.optimizer == "adam":
-            optimizer: Optimizer = Adam(parameters, lr=self.lr)
+            optimizer: Optimizer = Adam(parameters, lr=self.usual_lr)
         else:
-            optimizer = SGD(parameters, lr=self.lr, momentum=self.momentum)
+            optimizer = SGD(parameters, lr=self.usual_lr, momentum=self.momentum)
         total = max(1, self.epochs * steps)
         warm = min(round(self.warmup * steps), total - 1)
         left = max(1, total - warm)

@@ -7,8 +7,9 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from tinygrad_ckn._files import replacing
 from tinygrad_ckn.backend import CPU, Namespace, Shape, asarray, backend_of, is_array, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import raw
@@ -104,18 +105,25 @@ def _into_file(compute: Callable[[slice], Any], shape: Shape, dtype: str, path: 
     """Write an .npy file; if something fails on the way, a file that was there before is untouched."""
     if not shape[0]:
         raise ShapeError(f"encode: expected at least one image to write to {path}, got none")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    y = CPU.xp.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
-    try:
+    npy = CPU.xp.lib.format
+    with replacing(path) as stream:
+        npy.write_array_header_1_0(
+            stream, {"descr": npy.dtype_to_descr(CPU.xp.dtype(dtype)), "fortran_order": False, "shape": shape}
+        )
+        y = _mapped(stream, dtype, shape, stream.tell())
         _fill(y, compute, cuts)
         y.flush()
-    except BaseException:
+        # Some systems do not rename a file that is mapped.
         del y
-        temporary.unlink()
-        raise
-    del y  # some systems do not rename a file that is open
-    temporary.replace(path)
-    return CPU.xp.lib.format.open_memmap(path, mode="r+")
+    return npy.open_memmap(path, mode="r+")
+
+
+def _mapped(stream: IO[bytes], dtype: str, shape: Shape, offset: int = 0) -> Any:
+    """Return an array in a file, whose room is taken at once: a full disk is an error here, not a crash later."""
+    stream.flush()
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(stream.fileno(), 0, offset + math.prod(shape) * CPU.xp.dtype(dtype).itemsize)
+    return CPU.xp.memmap(stream, dtype=dtype, mode="r+", offset=offset, shape=shape)
 
 
 def room_for(shape: Shape, dtype: str, memory: int, images: Any) -> Any:
@@ -126,4 +134,4 @@ def room_for(shape: Shape, dtype: str, memory: int, images: Any) -> Any:
     if backend_of(images) is not CPU or math.prod(shape) * CPU.xp.dtype(dtype).itemsize <= memory:
         return xp_of(images).empty(shape, dtype=dtype)
     with tempfile.TemporaryFile() as file:
-        return CPU.xp.memmap(file, dtype=dtype, mode="w+", shape=shape)
+        return _mapped(file, dtype, shape)

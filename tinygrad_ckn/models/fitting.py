@@ -38,23 +38,27 @@ def fit_filters(
     report: Callable[[Progress], None] = quiet,
     **options: Any,
 ) -> None:
-    """Set the filters of each layer to centroids of patches of its input; the model is in eval mode afterwards.
+    """Set the filters of each layer to centroids of patches of its input.
 
     Patches beyond `memory` bytes go to a file; the options are more of `spherical_kmeans`.
     """
+    training = model.training
     model.eval()  # the factors of the layers below are computed once
-    for i, layer in enumerate(model.layers):
+    try:
+        for i, layer in enumerate(model.layers):
 
-        def told(iteration: int, cosine: float, number: int = i + 1) -> None:
-            report(Progress("k-means", iteration, iterations, {"layer": number, "mean_cosine": cosine}))
+            def told(iteration: int, cosine: float, number: int = i + 1) -> None:
+                report(Progress("k-means", iteration, iterations, {"layer": number, "mean_cosine": cosine}))
 
-        try:
-            patches = patches_of(model, i, images, n_patches, rng, memory)
-            cosine = cluster(layer, patches, iterations, rng, report=told, **options)
-            del patches  # before the next layer's are drawn
-        except TooFewPointsError as error:
-            raise TooFewPointsError(f"layers[{i}], n_filters={layer.n_filters}: {error}", error.found) from error
-        report(Progress("filters", i + 1, len(model.layers), {"mean_cosine": cosine}))
+            try:
+                patches = patches_of(model, i, images, n_patches, rng, memory)
+                cosine = cluster(layer, patches, iterations, rng, report=told, **options)
+                del patches  # before the next layer's are drawn
+            except TooFewPointsError as error:
+                raise TooFewPointsError(f"layers[{i}], n_filters={layer.n_filters}: {error}", error.found) from error
+            report(Progress("filters", i + 1, len(model.layers), {"mean_cosine": cosine}))
+    finally:
+        model.train(training)
 
 
 def patches_of(model: CKN, i: int, images: Any, n_patches: int, rng: Generator, memory: int = MEMORY) -> Any:
@@ -162,5 +166,6 @@ def fit_labelled(
         def solve() -> LinearFit:
             return fit_classifier(model, *seen, loss=loss, l2=descent.l2, rng=rng, report=report)
 
-        descend(model, seen, unseen, descent, loss=loss, solve=solve, from_zero=from_zero, rng=rng, report=report)
+        options: dict[str, Any] = {"from_zero": from_zero, "held_out": aside, "rng": rng, "report": report}
+        descend(model, seen, unseen, descent, loss=loss, solve=solve, **options)
     fit_classifier(model, images, labels, loss=loss, l2=l2, rng=rng, report=report)

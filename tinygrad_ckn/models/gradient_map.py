@@ -21,6 +21,7 @@ from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.kernels import Exponential
 from tinygrad_ckn.models.preprocessor import Preprocessor, applied, image_shape
+from tinygrad_ckn.nn import init
 from tinygrad_ckn.ops._windows import is_finite
 from tinygrad_ckn.ops.kappa import exponential
 from tinygrad_ckn.plain import plain_arguments
@@ -101,6 +102,11 @@ class GradientMap(Preprocessor):
         self.n_orientations = int(n_orientations)
         self.eps = float(eps)
         self.kernel = Exponential(2 * math.sin(math.pi / n_orientations) if sigma is None else float(sigma))
+        n = self.n_orientations
+        values = init.blank((n, 2, 1, 1), "float64"), init.blank((n, n), "float64")
+        if values[0] is not None:
+            self.weight, self.transform = map(Tensor, values)
+            return
         angles = CPU.xp.arange(n_orientations) * (2 * math.pi / n_orientations)
         z = CPU.xp.stack([CPU.xp.cos(angles), CPU.xp.sin(angles)], axis=1)  # (n, 2)
         self.weight = Tensor(z[:, :, None, None])

@@ -133,8 +133,8 @@ class CKNLayer(Module):
         self.windows = Windows.of("CKNLayer", self.kernel_size, self.pooling.stride, padding, self.dilation)
         shape = (self.n_filters, self.in_channels // self.groups, *self.kernel_size)
         self.weight = Parameter(init.sphere(shape, rng=generator(rng), dtype=dtype), constraint=Sphere())
-        centre = CPU.xp.zeros((self.in_channels, *self.kernel_size), dtype=dtype)
-        self.centre = Parameter(centre) if centred else None
+        of_patch = (self.in_channels, *self.kernel_size)
+        self.centre = Parameter(init.constant(of_patch, 0.0, dtype=dtype)) if centred else None
         initial = self.kernel.initial_parameters()
         self.kernel_parameters = {name: Parameter(CPU.xp.asarray(value, dtype)) for name, value in initial.items()}
         self.kept = Kept()

@@ -31,10 +31,13 @@ class Learner(Network):
         ------
         DataError
             If there are no images, labels are not one for each, or one is none of the classes; as `predict`.
+        NotFittedError
+            If the classifier is still the random one, and the model not in eval mode.
         """
         array = self._checked(images)
         name = type(self).__name__
         values = host_labels(name, labels, len(array), backend_of(raw(array)).device)
+        self._check_fitted("accuracy")
         expected = class_numbers(values, self.classes, f"{name}: argument labels")
         return float((to_numpy(self.scores(array).argmax(axis=1)) == expected).mean())
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from tinygrad_ckn.backend import Generator, is_whole, to_numpy, use, xp_of
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.data_format import DataFormat
-from tinygrad_ckn.errors import CKNError, ConfigError
+from tinygrad_ckn.errors import CKNError, ConfigError, NotFittedError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.labels import Label, label_values
 from tinygrad_ckn.models.encoding import in_blocks
@@ -92,6 +92,7 @@ class Network(Module):
         self.data_format: DataFormat | None = None
         self.temperature: float | None = 1.0
         self.classifier = Linear(channels * math.prod(size), n_classes, rng=generator(rng), dtype=self.dtype)
+        self._initial_version = self.classifier.weight.version
 
     @classmethod
     def preset(
@@ -161,6 +162,35 @@ class Network(Module):
 
     def _both(self, x: Any) -> Any:
         return 0.5 * (self.flat(x) + self.flat(x[:, :, :, ::-1]))
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the classifier has other weights than the random ones it was made with.
+
+        They may be fitted, loaded, descended to, or assigned; what is written into `weight.data[...]` is not seen.
+        """
+        return self.classifier.weight.version != self._initial_version
+
+    def to(self, device: str) -> Self:
+        """Move all parameters, buffers and gradients to a device, as `Module.to`; return self."""
+        fitted = self.is_fitted
+        super().to(device)
+        if not fitted:
+            self._initial_version = self.classifier.weight.version
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes, for copies, in which tensors count their versions from 0."""
+        return {**vars(self), "_initial_version": -1 if self.is_fitted else 0}
+
+    def _check_fitted(self, method: str) -> None:
+        """Raise a NotFittedError if the classifier is random, unless eval mode says that it is wanted as it is."""
+        if self.training and not self.is_fitted:
+            mine = type(self).__name__
+            raise NotFittedError(
+                f"{mine}.{method}: expected a classifier that was fitted, loaded or assigned, got the random one that "
+                f"the {mine} was made with; call fit(images, labels) first, or eval() to use the model as it is"
+            )
 
     @property
     def device(self) -> str:
@@ -265,7 +295,9 @@ class Network(Module):
 
     def scores(self, images: Any) -> Any:
         """Return class scores (N, n_classes) as an array, in blocks of images; errors as of `predict`."""
-        return in_blocks(self, self, self._on_scale(images), (self.n_classes,))
+        checked = self._on_scale(images)
+        self._check_fitted("scores")
+        return in_blocks(self, self, checked, (self.n_classes,))
 
     def predict(self, images: Any) -> Any:
         """Return the label of each image, (N,): integers, strings or booleans, as the training labels were.
@@ -283,8 +315,12 @@ class Network(Module):
             If they are integers.
         DataError
             If all are scaled otherwise than the training images; if some are, a DataWarning is given.
+        NotFittedError
+            If the classifier is still the random one, and the model not in eval mode.
         """
-        numbers = self.scores(images).argmax(axis=1)
+        checked = self._checked(images)
+        self._check_fitted("predict")
+        numbers = self.scores(checked).argmax(axis=1)
         plain = type(self.classes[0]) is int and self.classes == tuple(range(self.n_classes))  # False == 0 too
         return numbers if plain else label_values(to_numpy(numbers), self.classes)
 

@@ -7,14 +7,14 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
-from tinygrad_ckn.backend import CPU, Shape, is_whole, xp_of
+from tinygrad_ckn.backend import Shape, is_whole, xp_of
 from tinygrad_ckn.blockwise import map_blocks
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.inputs import check_floating
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.modes import modes
-from tinygrad_ckn.nn import Module
+from tinygrad_ckn.nn import Module, init
 from tinygrad_ckn.ops._windows import images as shape_of
 from tinygrad_ckn.tensor import Tensor
 
@@ -78,7 +78,8 @@ class Learned(Preprocessor):
                 owner = type(self).__name__
                 raise ConfigError(f"{owner}: argument in_channels expected a whole number >= 1, got {in_channels!r}")
             for name, shape in self.buffer_shapes(int(in_channels)).items():
-                setattr(self, name, Tensor(CPU.xp.full(shape, CPU.xp.nan)))  # until they are learned or loaded
+                # Until they are learned or loaded.
+                setattr(self, name, Tensor(init.constant(shape, math.nan, dtype="float64")))
             self.in_channels = int(in_channels)
 
     @abstractmethod

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinygrad_ckn.models.best_weights import DescentState
 
 from tinygrad_ckn.errors import ConfigError
 
@@ -11,8 +15,11 @@ from tinygrad_ckn.errors import ConfigError
 class Progress:
     """Where a training stands: `done` of `total` steps of a phase, 0 <= done <= total.
 
-    Phases are "k-means" (iterations, for a layer), "filters" (layers), "l2" (values tried), "classifier", "batch" and
-    "epoch". The total of "l2" grows: how many values are tried is known at the end only.
+    Phases are "k-means" (iterations, for a layer), "filters" (layers), "l2" (values tried), "classifier"; of a descent
+    "start", "batch", "epoch", and "kept", at its end, with the epoch it goes back to (0: the start) and those it made.
+
+    A "start" and an "epoch" come with the `state` of the descent, from which it could go on. The total of "l2" grows:
+    how many values are tried is known at the end only.
 
     On a GPU not every "batch" has a "loss" among its values: it is told where it is read, every 100 steps.
 
@@ -31,6 +38,7 @@ class Progress:
     done: int
     total: int
     values: dict[str, float] = field(default_factory=dict)
+    state: DescentState | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.done <= self.total:

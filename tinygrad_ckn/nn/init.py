@@ -8,11 +8,14 @@ first size, fan_out = out*kh*kw. Numbers are drawn in float64 and rounded, so th
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 from tinygrad_ckn import backend
 from tinygrad_ckn.backend import Generator, Shape
-from tinygrad_ckn.errors import DTypeError, ShapeError
+from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.nn.constraint import Sphere
 from tinygrad_ckn.plain import plain_arguments
@@ -20,6 +23,65 @@ from tinygrad_ckn.plain import plain_arguments
 Seed: TypeAlias = int | Generator | None
 
 RELU_GAIN = math.sqrt(2)  # He et al. 2015, eq. 10: ReLU halves the second moment
+
+
+# Numbers that may still be made, in a list of one; None: as many as you like, and they are drawn.
+_left: ContextVar[list[float] | None] = ContextVar("_left", default=None)
+
+
+@contextmanager
+def without_values(limit: float = math.inf) -> Iterator[None]:
+    """Within the block every initial value is 0, and nothing is drawn: for modules whose values come from elsewhere.
+
+    Parameters
+    ----------
+    limit
+        As many numbers may be made, by all modules together; one more is an error before there is memory for it.
+
+    Examples
+    --------
+    >>> with without_values(limit=6):
+    ...     normal((2, 3), rng=0).tolist()
+    [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    >>> with without_values(limit=6):
+    ...     normal((10**6, 10**6), rng=0)
+    Traceback (most recent call last):
+    tinygrad_ckn.errors.DataError: expected initial values of at most 6 numbers in all, got shape (1000000, 1000000)
+    """
+    token = _left.set([limit])
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+def blank(shape: Shape, dtype: Any) -> Any:
+    """Return zeros where initial values are not wanted, within `without_values`, else None.
+
+    Raises
+    ------
+    DataError
+        If they would be more than the limit.
+    """
+    left = _left.get()
+    if left is None:
+        return None
+    if math.prod(shape) > left[0]:
+        raise DataError(f"expected initial values of at most {left[0]:g} numbers in all, got shape {tuple(shape)}")
+    left[0] -= math.prod(shape)
+    return backend.CPU.xp.zeros(shape, dtype=dtype)
+
+
+def constant(shape: Shape, value: float, *, dtype: Any = "float32") -> Any:
+    """Return an array of one number.
+
+    Examples
+    --------
+    >>> constant((2,), 3.0).tolist()
+    [3.0, 3.0]
+    """
+    found = blank(shape, dtype)
+    return backend.CPU.xp.full(shape, value, dtype=dtype) if found is None else found
 
 
 @plain_arguments
@@ -39,7 +101,8 @@ def uniform(shape: Shape, *, rng: Seed, low: float = 0.0, high: float = 1.0, dty
     [0.2739233672618866, -0.46042656898498535]
     """
     low = _checks.number("init.uniform", "low", low, f"a number <= high = {high}", lambda value: value <= high)
-    return _cast("init.uniform", backend.rng(rng).uniform(low, high, shape), dtype)
+    found = blank(shape, dtype)
+    return _cast("init.uniform", backend.rng(rng).uniform(low, high, shape) if found is None else found, dtype)
 
 
 @plain_arguments
@@ -59,7 +122,8 @@ def normal(shape: Shape, *, rng: Seed, mean: float = 0.0, std: float = 1.0, dtyp
     [10.0, 10.0]
     """
     std = _checks.number("init.normal", "std", std, "a finite number >= 0", lambda value: 0 <= value < math.inf)
-    return _cast("init.normal", backend.rng(rng).normal(mean, std, shape), dtype)
+    found = blank(shape, dtype)
+    return _cast("init.normal", backend.rng(rng).normal(mean, std, shape) if found is None else found, dtype)
 
 
 @plain_arguments
@@ -183,7 +247,9 @@ def sphere(shape: Shape, *, rng: Seed, dtype: Any = "float32") -> Any:
     [1.0, 1.0, 1.0]
     """
     _rows("init.sphere", shape)
-    return _cast("init.sphere", Sphere().retract(normal(shape, rng=rng, dtype="float64")), dtype)
+    found = blank(shape, dtype)
+    values = Sphere().retract(normal(shape, rng=rng, dtype="float64")) if found is None else found
+    return _cast("init.sphere", values, dtype)
 
 
 def _rows(op: str, shape: Shape) -> tuple[int, int]:

@@ -58,7 +58,7 @@ class Linear(Module):
         self.in_features = _checks.integer("Linear", "in_features", in_features)
         self.out_features = _checks.integer("Linear", "out_features", out_features)
         self.weight = Parameter(init.kaiming_uniform((out_features, in_features), rng=rng, dtype=dtype))
-        self.bias = Parameter([0.0] * out_features, dtype=dtype) if bias else None
+        self.bias = Parameter(init.constant((self.out_features,), 0.0, dtype=dtype)) if bias else None
 
     def forward(self, x: Array) -> Tensor:
         """Return x W^T + b.
@@ -147,7 +147,7 @@ class Conv2d(Module):
         self._windows("Conv2d")
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = Parameter(init.kaiming_uniform(shape, rng=rng, dtype=dtype))
-        self.bias = Parameter([0.0] * out_channels, dtype=dtype) if bias else None
+        self.bias = Parameter(init.constant((self.out_channels,), 0.0, dtype=dtype)) if bias else None
 
     def _windows(self, owner: str) -> Windows:
         """Return where the filters lie, with the options checked."""

@@ -62,7 +62,7 @@ padding, eps, n_patches, iterations, random_state, dtype
         l2: float | None = None,
         supervised: bool = False,
         epochs: int = 10,
-        lr: float = 0.01,
+        lr: float | None = None,
         batch_size: int = 128,
         validation: float = 0.1,
         image_shape: Any = None,

@@ -1,19 +1,34 @@
-"""Models in files: safetensors, with the architecture in the metadata, so that a file is enough to have the model."""
+"""Models in files: safetensors, with the architecture in the metadata, so that a file is enough to have the model.
+
+Metadata: "format" ("tinygrad-ckn"), "format_version" ("1"), "version" of the library, "architecture" (JSON, what
+`config()` gives). Tensors: those of `state_dict()`, by name.
+
+A checkpoint of a descent has in its metadata "training" (JSON: epoch, epochs, best_epoch, best_accuracy, best_loss, l2,
+optimizer, lr, scheduler, generator: the state of NumPy's bit generator). That of the last epoch, last.safetensors, has
+tensors beside: "training.held_out" (numbers of the images held out) and "training.optimizer.<i>.<name>" (what the
+optimiser keeps for parameter i). With the best epoch, checkpoint.safetensors, that is all a descent needs to go on; it
+is one file, so that weights and the rest are always of one epoch.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import tinygrad_ckn
-from tinygrad_ckn.errors import DataError, DTypeError
-from tinygrad_ckn.models import CKN, CNN, from_config
-from tinygrad_ckn.training._files import PathLike, atomic_write
+import numpy as np
 
-FORMAT = "tinygrad-ckn"
-FORMAT_VERSION = 1
-MODEL = "model.safetensors"  # in the folder of a run
+import tinygrad_ckn
+from tinygrad_ckn._files import PathLike, atomic_write
+from tinygrad_ckn.errors import ConfigError, DataError, DTypeError
+from tinygrad_ckn.models import CKN, CNN, from_config
+from tinygrad_ckn.nn import Module, init
+from tinygrad_ckn.training._folder import MODEL
+from tinygrad_ckn.training._model_file import FORMAT, FORMAT_VERSION, STATE, opened
+
+_MEND = "put what is your own around a CKN of this library, or save np.savez(path, **model.state_dict())"
+_NOTHING: Mapping[str, Any] = {}
 _HEADER = 8  # bytes of the length that a safetensors file starts with
 
 
@@ -25,7 +40,8 @@ def save_model(model: CKN | CNN, path: PathLike) -> None:
     Parameters
     ----------
     model
-        A CKN or CNN, on any device. Kernels of your own have to be registered, see `models.kernels`.
+        A CKN or CNN, on any device, of layers and preprocessors of this library. Kernels of your own have to be
+        registered, see `models.kernels`.
     path
         The file, written or replaced; its folder must exist.
 
@@ -34,12 +50,20 @@ def save_model(model: CKN | CNN, path: PathLike) -> None:
     DTypeError
         If the model is no CKN or CNN.
     ConfigError
-        If a kernel is not registered.
+        If a kernel is not registered, or the model is not what `load_model` would make of the file: it, a layer or a
+        preprocessor is of a class of your own.
     DataError
         If the folder does not exist.
     OSError
         If writing fails.
     """
+    write_model(model, path)
+
+
+def write_model(
+    model: CKN | CNN, path: PathLike, record: Mapping[str, Any] = _NOTHING, arrays: Mapping[str, Any] = _NOTHING
+) -> None:
+    """Write a model as `save_model` does, with the record and the arrays of the descent that it is in."""
     from safetensors.numpy import save
 
     if not isinstance(model, CKN | CNN):
@@ -47,18 +71,25 @@ def save_model(model: CKN | CNN, path: PathLike) -> None:
             f"save_model: argument model expected a CKN or CNN, got {type(model).__name__}; of another module save the "
             "arrays, np.savez(path, **module.state_dict())"
         )
+    _check_round_trip(model)
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
         "version": tinygrad_ckn.__version__,
         "architecture": json.dumps(model.config()),
-        "training": json.dumps(model.metadata()),
+        "fitted": json.dumps(model.metadata()),
     }
-    atomic_write(path, _with_sorted_metadata(save(model.state_dict(), metadata)))
+    tensors = model.state_dict()
+    if record:
+        metadata["training"] = json.dumps(record)
+    tensors |= {STATE + name: np.asarray(array) for name, array in arrays.items()}
+    atomic_write(path, _with_sorted_metadata(save(tensors, metadata)))
 
 
 def load_model(path: PathLike) -> CKN | CNN:
     """Read a model that `save_model` wrote; on the CPU and in eval mode.
+
+    Memory is bounded by a small multiple of the file's size, whatever the file claims.
 
     Parameters
     ----------
@@ -68,8 +99,8 @@ def load_model(path: PathLike) -> CKN | CNN:
     Raises
     ------
     DataError
-        If there is no such file, it is damaged or from elsewhere, it was written in a newer format, or its tensors are
-        not those of its architecture.
+        If there is no such file, it is damaged or from elsewhere, it was written in a newer format, its tensors are
+        not those of its architecture, a number is not finite, or a filter is not of norm 1.
 
     Examples
     --------
@@ -84,17 +115,60 @@ def load_model(path: PathLike) -> CKN | CNN:
     path = Path(path)
     if (path / MODEL).is_file():
         path /= MODEL
-    metadata, tensors = _read(path)
-    _check_format(path, metadata)
-    model = _build(path, metadata.get("architecture", ""))
+    with opened(path) as file:
+        return file.model()
+
+
+def epoch_of(path: PathLike) -> int | None:
+    """Return the epoch of a checkpoint, 0 for the start; None where the file does not say."""
     try:
-        model.load_state_dict(tensors)
-    except DataError as error:
-        raise DataError(
-            f"{path}: expected the tensors of the architecture in the file, got others ({error}); save the model again"
+        with opened(Path(path)) as file:
+            epoch = file.state().get("epoch")
+    except (DataError, OSError):
+        return None
+    return epoch if type(epoch) is int else None
+
+
+def _check_round_trip(model: CKN | CNN) -> None:
+    """Raise a ConfigError if the model that its configuration stands for is another function than the model."""
+    config = model.config()
+    try:
+        with init.without_values():
+            other = from_config(json.loads(json.dumps(config)))
+    except (ConfigError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"save_model: argument model expected one that can be made again from its config(), got {error}; {_MEND}"
         ) from error
-    _take_metadata(model, path, metadata.get("training", ""))
-    return model.eval()
+    mine, made = _parts(model), _parts(other)
+    different = [name for name in mine if mine[name] != made.get(name)] + [name for name in made if name not in mine]
+    if not different and other.config() != config:
+        different = ["config()"]
+    if different:
+        name = different[0]
+        raise ConfigError(
+            "save_model: argument model expected a network of this library's own classes, which load_model makes "
+            f"again, got {mine.get(name, 'nothing')} as {name or 'the model'} where load_model would make "
+            f"{made.get(name, 'nothing')}; {_MEND}"
+        )
+
+
+def _parts(model: Module) -> dict[str, str]:
+    """Return of each module below a model, and of each tensor, what it is: class, shape, and methods of its own."""
+    parts = {"": _kind(model)}
+    for name, part in model._walk("", {id(model)}):
+        parts[name] = _kind(part) if isinstance(part, Module) else f"{part.dtype} {part.shape}"
+    return parts
+
+
+def _kind(module: Module) -> str:
+    """Return the class of a module with its kernel's, and the methods that this object alone has."""
+    kind = type(module)
+    kernel = getattr(module, "kernel", None)
+    replaced = [name for name, value in vars(module).items() if callable(value) and callable(getattr(kind, name, None))]
+    parts = [f"{kind.__module__}.{kind.__qualname__}", *(f"with its own {name}()" for name in replaced)]
+    return " ".join(
+        [*parts, f"of {type(kernel).__module__}.{type(kernel).__qualname__}"] if kernel is not None else parts
+    )
 
 
 def _with_sorted_metadata(content: bytes) -> bytes:
@@ -104,59 +178,3 @@ def _with_sorted_metadata(content: bytes) -> bytes:
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     return content[:_HEADER] + text.ljust(length) + content[_HEADER + length :]
-
-
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return the metadata and the arrays of a safetensors file."""
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        got = "a folder" if path.is_dir() else "nothing"
-        raise DataError(f"{path}: expected a model saved by save_model, got {got}; check the path")
-    try:
-        with safe_open(path, framework="np") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
-        raise DataError(
-            f"{path}: expected a whole safetensors file, got one that is cut off or of another format ({error}); "
-            "copy it again, or train again"
-        ) from error
-
-
-def _check_format(path: Path, metadata: dict[str, str]) -> None:
-    """Raise a DataError unless the metadata are this library's, in a format that this version knows."""
-    if metadata.get("format") != FORMAT:
-        raise DataError(
-            f"{path}: expected metadata with format {FORMAT!r}, got {metadata.get('format')!r}; "
-            "give a model that tinygrad-ckn saved"
-        )
-    version = metadata.get("format_version", "")
-    if not version.isdecimal() or int(version) < 1:
-        raise DataError(f"{path}: expected a format_version from 1 up in the metadata, got {version!r}; save it again")
-    if int(version) > FORMAT_VERSION:
-        raise DataError(
-            f"{path}: expected format_version {FORMAT_VERSION} or older, got {version}, written by tinygrad-ckn "
-            f"{metadata.get('version', 'of unknown version')}; update the checkout of tinygrad-ckn (git pull)"
-        )
-
-
-def _build(path: Path, architecture: str) -> CKN | CNN:
-    """Return an untrained model of the architecture in the metadata."""
-    try:
-        return from_config(json.loads(architecture), rng=0)  # overwritten: reading a model draws nothing
-    except (ValueError, TypeError) as error:  # of JSON, and ShapeError, ConfigError: whatever a wrong option leads to
-        raise DataError(
-            f"{path}: expected the architecture of a CKN or CNN in the metadata, got {architecture[:80]!r} ({error}); "
-            "save the model again"
-        ) from error
-
-
-def _take_metadata(model: CKN | CNN, path: Path, training: str) -> None:
-    """Give a model what its file says of its training."""
-    try:
-        model.set_metadata(json.loads(training))
-    except (ValueError, TypeError, RecursionError) as error:  # of JSON, and ConfigError
-        raise DataError(
-            f"{path}: expected how the training data were read in the metadata, got {training[:80]!r} ({error}); save "
-            "the model again"
-        ) from error

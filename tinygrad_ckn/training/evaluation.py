@@ -80,7 +80,7 @@ def probabilities(
     Examples
     --------
     >>> from tinygrad_ckn.models import build
-    >>> model = build("unsup-32-64", in_channels=1, image_size=8, n_classes=10)
+    >>> model = build("unsup-32-64", in_channels=1, image_size=8, n_classes=10).eval()
     >>> probabilities(model, np.ones((2, 1, 8, 8), np.float32)).sum(axis=1).round(6)
     array([1., 1.])
     """

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_ckn._files import PathLike
 from tinygrad_ckn.data import DataFormat, Split, load_test
 from tinygrad_ckn.data.fingerprints import from_text
 from tinygrad_ckn.errors import ConfigError, DataError, DataWarning
 from tinygrad_ckn.models import CKN, CNN
-from tinygrad_ckn.training._files import PathLike
-from tinygrad_ckn.training.checkpoint import MODEL, load_model
+from tinygrad_ckn.training._folder import MODEL
+from tinygrad_ckn.training.checkpoint import load_model
 from tinygrad_ckn.training.run import Run
 
 

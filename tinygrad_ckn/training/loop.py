@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tinygrad_ckn import plots, profiling
+from tinygrad_ckn._files import PathLike
 from tinygrad_ckn.backend import asarray
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.data import Dataset
 from tinygrad_ckn.data.fingerprints import as_text
-from tinygrad_ckn.errors import DataError, GradientError
+from tinygrad_ckn.errors import DataError, TrainingWarning
 from tinygrad_ckn.models import CKN, CNN, Progress, build
 from tinygrad_ckn.models.descent import n_held_out
 from tinygrad_ckn.models.progress import quiet
 from tinygrad_ckn.training import metrics
-from tinygrad_ckn.training._files import PathLike
+from tinygrad_ckn.training._folder import claim
 from tinygrad_ckn.training.evaluation import evaluate
 from tinygrad_ckn.training.options import Options, resolve
 from tinygrad_ckn.training.run import Run
@@ -81,9 +84,10 @@ def train(
     dataset
         From `tinygrad_ckn.data.load`, or made of two Splits.
     out
-        The run's folder: new, empty, or with nothing but a run that was broken off; None:
-        runs/<timestamp>-<data>-<model>. A training that fails leaves nothing there, but one whose loss becomes NaN
-        leaves its best epoch in checkpoint.safetensors, and one that is broken off with Ctrl-C all that it had.
+        The run's folder: new, empty, or with nothing but a run that had learned nothing yet; None:
+        runs/<timestamp>-<data>-<model>. No other training may write to it at the same time. In a descent
+        checkpoint.safetensors is the best epoch so far and last.safetensors the last one; both stay where a training
+        fails or is broken off, and a note with the error names them.
     source
         The arguments "data" and "data_dir" of `load`, kept in config.json so that the run can be evaluated again.
     report
@@ -96,7 +100,7 @@ def train(
     Raises
     ------
     ConfigError
-        If an option is out of its range or the folder holds something.
+        If an option is out of its range, the folder holds something, or another training writes to it.
     BackendError
         If the device is not there.
     DataError
@@ -136,36 +140,74 @@ def train(
         "options": asdict(chosen),
         "model": model.config(),
     }
-    run = Run.create(out, config, name=f"{dataset.name}-{chosen.model}")
-    recorder = _Recorder(run, model, report, len(dataset.train), chosen)
-    try:
-        _fit(model, dataset, chosen, random, recorder)
-        run.save(model)
-    except GradientError:  # the model is that of the best epoch
-        run.save_checkpoint(model)
-        raise
-    except Exception:  # nothing is left of it; of one that is broken off with Ctrl-C, the measurements are
-        run.discard()
-        raise
+    with claim(out, f"{dataset.name}-{chosen.model}") as claimed:
+        run = Run.begin(claimed.folder, config)
+        with _telling_what_is_kept(run):
+            return _train(run, model, dataset, chosen, random, report)
+
+
+def _train(
+    run: Run,
+    model: CKN | CNN,
+    dataset: Dataset,
+    options: Options,
+    random: Any,
+    report: Callable[[Progress], None],
+) -> Result:
+    """Learn, save, measure and draw, in a folder that is this training's alone."""
+    recorder = _Recorder(run, model, report, len(dataset.train), options)
+    _fit(model, dataset, options, random, recorder)
+    run.save(model)
     recorder.measure("save")
     profiling.lap("save")
     confusion = evaluate(model.eval(), dataset.test, report=report)
     recorder.measure("evaluate")
     profiling.lap("evaluate")
     result = Result(run, model, confusion, recorder.seconds, peak_memory())
-    run.log(
-        {
-            "phase": "test",
-            "accuracy": result.accuracy,
-            "correct": result.correct,
-            "total": result.total,
-            "confusion": confusion.tolist(),
-            "seconds": result.seconds,
-            "peak_memory": result.peak_memory,
-        }
-    )
-    plots.filters(model, run.folder / "filters.png")
+    record = {
+        "phase": "test",
+        "accuracy": result.accuracy,
+        "correct": result.correct,
+        "total": result.total,
+        "confusion": confusion.tolist(),
+        "seconds": result.seconds,
+        "peak_memory": result.peak_memory,
+    }
+    # The model is saved and measured: what cannot be written beside it is no reason to lose the result.
+    with _warning_instead(run, "the line of the test in metrics.jsonl"):
+        run.log(record)
+    with _warning_instead(run, "filters.png"):
+        plots.filters(model, run.folder / "filters.png")
     return result
+
+
+@contextmanager
+def _telling_what_is_kept(run: Run) -> Iterator[None]:
+    """Add a note to an error that says what there is of the training; remove the run where it has learned nothing."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Exception):  # of one that is broken off with Ctrl-C, the measurements stay
+            with suppress(OSError):  # the first error is the one to be told of
+                run.discard()
+        kept = run.kept()
+        if kept is not None:
+            error.add_note(kept)
+        raise
+
+
+@contextmanager
+def _warning_instead(run: Run, what: str) -> Iterator[None]:
+    """Warn where a file that is no part of the result cannot be written."""
+    try:
+        yield
+    except Exception as error:
+        warnings.warn(
+            f"train: expected to write {what} in {run.folder}, got {str(error) or type(error).__name__}; the model is "
+            "saved all the same",
+            TrainingWarning,
+            stacklevel=4,
+        )
 
 
 def _fit(model: CKN | CNN, dataset: Dataset, options: Options, random: Any, report: Callable[[Progress], None]) -> None:
@@ -204,13 +246,18 @@ class _Recorder:
         if progress.phase == "batch":
             self._of_epoch += self.measure("epoch")
             self.report(self._with(progress, {"images_per_second": self._rate(progress)}))
+        elif progress.phase == "kept":
+            self.run.log({"phase": "kept", "done": progress.done, "total": progress.total, **progress.values})
+            self.report(progress)
         elif progress.phase in ("k-means", "l2") or progress.done == 0:  # what they led to has a line
+            if progress.state is not None:
+                self.run.save_checkpoint(self.model, progress.state)
             self.report(progress)
         else:
             seconds = self.measure(progress.phase)
             if progress.phase == "epoch":
                 seconds, self._of_epoch = self._of_epoch + seconds, 0.0
-                self.run.save_checkpoint(self.model)
+                self.run.save_checkpoint(self.model, progress.state)
             progress = self._with(progress, {"seconds": round(seconds, 3)})
             self.run.log({"phase": progress.phase, "done": progress.done, "total": progress.total, **progress.values})
             self.report(progress)
@@ -231,7 +278,7 @@ class _Recorder:
 
     @staticmethod
     def _with(progress: Progress, values: Mapping[str, float]) -> Progress:
-        return Progress(progress.phase, progress.done, progress.total, {**progress.values, **values})
+        return replace(progress, values={**progress.values, **values})
 
 
 def peak_memory() -> int | None:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
 import tinygrad_ckn
-from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn._files import PathLike, atomic_write, name_file
+from tinygrad_ckn.errors import DataError, TrainingWarning
 from tinygrad_ckn.models import CKN, CNN
-from tinygrad_ckn.training._files import PathLike, atomic_write
-from tinygrad_ckn.training.checkpoint import MODEL, load_model, save_model
-
-FORMAT = "tinygrad-ckn run"
-FORMAT_VERSION = 1
-PARENT = Path("runs")
-CHECKPOINT = "checkpoint.safetensors"
-UNFINISHED = ("config.json", "metrics.jsonl", CHECKPOINT)  # what a training writes before its model
+from tinygrad_ckn.models.best_weights import DescentState
+from tinygrad_ckn.training._config import CONFIG, FORMAT, FORMAT_VERSION, check_config, read_config, shown
+from tinygrad_ckn.training._folder import CHECKPOINT, LAST, METRICS, MODEL, TRAINED, WORTHLESS, claim
+from tinygrad_ckn.training.checkpoint import epoch_of, load_model, save_model, write_model
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,6 @@ class Run:
         Where the files are.
     config
         What config.json holds.
-    made
-        Whether `create` made the folder, which was not there before.
 
     Examples
     --------
@@ -49,7 +46,6 @@ class Run:
 
     folder: Path
     config: Mapping[str, Any]
-    made: bool = field(default=False, compare=False)
 
     @classmethod
     def create(cls, out: PathLike | None, config: Mapping[str, Any], *, name: str = "run") -> Self:
@@ -58,8 +54,8 @@ class Run:
         Parameters
         ----------
         out
-            The folder: new, empty, or with nothing but the files of a run that was broken off before it had a model,
-            which are replaced; None: runs/<timestamp>-<name>.
+            The folder: new, empty, or with nothing but the files of a run that was broken off before it had a model or
+            a checkpoint, which are replaced; None: runs/<timestamp>-<name>.
         config
             What config.json is to hold, beside format, time and versions.
         name
@@ -68,16 +64,24 @@ class Run:
         Raises
         ------
         ConfigError
-            If the folder holds something else: no model and no other file is ever overwritten.
+            If the folder holds something else (no model, no checkpoint and no other file is ever overwritten), or
+            another training writes to it.
+        DataError
+            If a field of config is not of its kind.
         OSError
             If the folder cannot be made.
         """
+        with claim(out, name) as claimed:
+            return cls.begin(claimed.folder, config)
+
+    @classmethod
+    def begin(cls, folder: Path, config: Mapping[str, Any]) -> Self:
+        """Write config.json into a folder that was claimed."""
+        check_config(config, folder / CONFIG)
         now = datetime.now().astimezone()
-        made = out is None or not Path(out).exists()
-        folder = make_folder(out, name)
         head = {"format": FORMAT, "format_version": FORMAT_VERSION, "created": now.isoformat(timespec="seconds")}
-        run = cls(folder, {**head, **config, "versions": versions()}, made)
-        atomic_write(folder / "config.json", (json.dumps(run.config, indent=2) + "\n").encode())
+        run = cls(folder, {**head, **config, "versions": versions()})
+        atomic_write(folder / CONFIG, (json.dumps(run.config, indent=2) + "\n").encode())
         return run
 
     @classmethod
@@ -87,24 +91,10 @@ class Run:
         Raises
         ------
         DataError
-            If there is no such folder, or its config.json is missing, damaged, from elsewhere or of a newer format.
+            If there is no such folder, or its config.json is missing, damaged, from elsewhere or of a newer format, or
+            a field of it is not of its kind.
         """
-        folder = Path(folder)
-        path = folder / "config.json"
-        if not path.is_file():
-            raise DataError(f"{folder}: expected a run's folder with a config.json, got none; check the path")
-        try:
-            config = json.loads(path.read_bytes())
-        except ValueError as error:  # of JSON, of UTF-8
-            raise DataError(f"{path}: expected JSON, got something else ({error}); train again") from error
-        if not isinstance(config, dict) or config.get("format") != FORMAT:
-            raise DataError(f"{path}: expected the configuration of a {FORMAT}, got another JSON file; check the path")
-        if not isinstance(config.get("format_version"), int) or config["format_version"] > FORMAT_VERSION:
-            raise DataError(
-                f"{path}: expected format_version {FORMAT_VERSION} or older, got {config.get('format_version')!r}; "
-                "update the checkout of tinygrad-ckn (git pull)"
-            )
-        return cls(folder, config)
+        return cls(Path(folder), read_config(Path(folder)))
 
     @property
     def model_path(self) -> Path:
@@ -112,9 +102,20 @@ class Run:
         return self.folder / MODEL
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Append a line to metrics.jsonl; it is in the file when this returns."""
-        with self._metrics.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record) + "\n")
+        """Append a line to metrics.jsonl; it is in the file when this returns, and nothing of it if this raises."""
+        line = (json.dumps(record) + "\n").encode()
+        descriptor = os.open(self._metrics, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            before = os.fstat(descriptor).st_size
+            try:
+                while line:
+                    line = line[os.write(descriptor, line) :]
+            except BaseException as error:
+                os.ftruncate(descriptor, before)
+                name_file(error, self._metrics)
+                raise
+        finally:
+            os.close(descriptor)
 
     def records(self) -> list[dict[str, Any]]:
         """Return the lines of metrics.jsonl.
@@ -122,40 +123,87 @@ class Run:
         Raises
         ------
         DataError
-            If a line is no JSON; names it.
+            If a line is no JSON object; names it.
         """
         if not self._metrics.is_file():
             return []
         records = []
-        for number, line in enumerate(self._metrics.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(self._metrics.read_bytes().splitlines(), start=1):
             try:
-                records.append(json.loads(line))
-            except ValueError as error:
-                raise DataError(
-                    f"{self._metrics}, line {number}: expected a JSON object, got {line[:40]!r}; remove the line"
-                ) from error
+                record = json.loads(line)
+            except (ValueError, RecursionError):  # of JSON, of UTF-8
+                record = None
+            if not isinstance(record, dict):
+                got = shown(line[:40].decode(errors="replace"))
+                raise DataError(f"{self._metrics}, line {number}: expected a JSON object, got {got}; remove the line")
+            records.append(record)
         return records
 
     def save(self, model: CKN | CNN) -> None:
-        """Write the model to its file; the checkpoint is not needed any more."""
+        """Write the model to its file; the checkpoints are not needed any more."""
         save_model(model, self.model_path)
-        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        for name in TRAINED:
+            (self.folder / name).unlink(missing_ok=True)
 
-    def save_checkpoint(self, model: CKN | CNN) -> None:
-        """Write a model that is not trained to the end to checkpoint.safetensors, which `load_model` reads."""
-        save_model(model, self.folder / CHECKPOINT)
+    def save_checkpoint(self, model: CKN | CNN, state: DescentState | None = None) -> None:
+        """Write a model that is not trained to the end.
+
+        With a state it is that of an epoch: to checkpoint.safetensors if it is the best so far, and with what the
+        descent needs to go on to last.safetensors. Without, to checkpoint.safetensors. `load_model` reads both.
+
+        Raises
+        ------
+        OSError
+            If checkpoint.safetensors cannot be written.
+
+        Warns
+        -----
+        TrainingWarning
+            If last.safetensors cannot: the training itself has no need of it.
+        """
+        record = {} if state is None else state.record()
+        if state is None or state.epoch == state.best_epoch:
+            write_model(model, self.folder / CHECKPOINT, record)
+        if state is not None:
+            try:
+                write_model(model, self.folder / LAST, record, state.arrays())
+            except OSError as error:
+                warnings.warn(
+                    f"train: expected to write {self.folder / LAST}, got {error.strerror}; the training goes on, but "
+                    "cannot be taken up after this epoch",
+                    TrainingWarning,
+                    stacklevel=2,
+                )
+
+    def kept(self) -> str | None:
+        """Return what there is of a training in words, with the files' names; None if there is nothing.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     Run.create(f"{parent}/run", {}).kept()
+        """
+        found = []
+        if self.model_path.exists():
+            found.append(f"{MODEL} (the trained model)")
+        for name, what in ((CHECKPOINT, "the best so far"), (LAST, "the last")):
+            if (self.folder / name).exists():
+                epoch = epoch_of(self.folder / name)
+                which = "" if epoch is None else "the start, " if epoch == 0 else f"epoch {epoch}, "
+                found.append(f"{name} ({which}{what})")
+        if not found:
+            return None
+        return f"kept in {self.folder}: {', '.join(found)}; load_model reads {'it' if len(found) == 1 else 'each'}"
 
     def discard(self) -> None:
-        """Remove the files of a run without a model, and the folder if `create` made it and nothing else is in it.
+        """Remove config.json and metrics.jsonl of a run that has learned nothing.
 
-        Does nothing where there is a model.
+        Does nothing where there is a model or a checkpoint.
         """
-        if self.model_path.exists():
-            return
-        for name in UNFINISHED:
-            (self.folder / name).unlink(missing_ok=True)
-        if self.made and not any(self.folder.iterdir()):
-            self.folder.rmdir()
+        if not any((self.folder / name).exists() for name in (MODEL, *TRAINED)):
+            for name in WORTHLESS:
+                (self.folder / name).unlink(missing_ok=True)
 
     def load(self) -> CKN | CNN:
         """Return the trained model.
@@ -167,14 +215,23 @@ class Run:
         """
         if not self.model_path.exists():
             raise DataError(
-                f"{self.folder}: expected model.safetensors in a finished run, got none; the training was broken off, "
-                "start it again"
+                f"{self.folder}: expected model.safetensors in a finished run, got none; the training was broken off "
+                f"or is under way, {self._instead()}"
             )
         return load_model(self.model_path)
 
+    def _instead(self) -> str:
+        """Return what can be done where there is no model."""
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return "start it again"
+        epoch = epoch_of(path)
+        which = "its start" if epoch == 0 else "the best epoch so far" + (f", {epoch}" if epoch else "")
+        return f"load_model({str(path)!r}) reads {which}"
+
     @property
     def _metrics(self) -> Path:
-        return self.folder / "metrics.jsonl"
+        return self.folder / METRICS
 
 
 def versions() -> dict[str, str | None]:
@@ -191,49 +248,3 @@ def _version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
-
-
-def make_folder(out: PathLike | None, name: str) -> Path:
-    """Make the folder that `Run.create` is asked for, and return it.
-
-    Raises
-    ------
-    ConfigError
-        If it holds something, but for a run that was broken off.
-    """
-    now = datetime.now().astimezone()
-    return _new_folder(f"{now:%Y%m%d-%H%M%S}-{name}") if out is None else _empty_folder(Path(out))
-
-
-def _new_folder(name: str) -> Path:
-    """Make runs/<name>, with a number behind it where another run has the name."""
-    folder, number = PARENT / name, 1
-    while True:
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            number += 1
-            folder = PARENT / f"{name}-{number}"
-
-
-def _empty_folder(folder: Path) -> Path:
-    """Make a folder, or return one that is there and empty, if need be after removing a run that was broken off."""
-    if _is_unfinished(folder):
-        Run.open(folder).discard()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        got = "one that holds files" if folder.is_dir() else "a file"
-        raise ConfigError(f"{folder}: expected a new or empty folder for the run, got {got}; give another with --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _is_unfinished(folder: Path) -> bool:
-    """Whether a folder holds nothing but the files of a run without a model."""
-    if not folder.is_dir() or not {path.name for path in folder.iterdir()} <= set(UNFINISHED):
-        return False
-    try:
-        Run.open(folder)
-    except DataError:
-        return False
-    return True

@@ -1,0 +1,179 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_ckn import _files
+from tinygrad_ckn._files import atomic_write
+from tinygrad_ckn.errors import DataError
+
+
+def test_writes_and_replaces(tmp_path: Path):
+    path = tmp_path / "file"
+    atomic_write(path, b"old")
+    atomic_write(str(path), b"new")
+    assert path.read_bytes() == b"new"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_has_the_permissions_of_an_ordinary_file(tmp_path: Path):
+    (tmp_path / "ordinary").write_bytes(b"")
+    atomic_write(tmp_path / "file", b"")
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+@pytest.mark.parametrize("failure", [OSError("disk full"), KeyboardInterrupt()])
+@pytest.mark.parametrize("step", ["replace", "fsync"])
+def test_a_crash_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, failure: BaseException
+):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def crash(*args: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(os, step, crash)
+    with pytest.raises(type(failure)):
+        atomic_write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_bytes_are_on_the_disk_before_the_name_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        calls.append("fsync")
+        fsync(descriptor)
+
+    def noted_replace(source: Path, target: Path) -> None:
+        assert source.read_bytes() == b"new"
+        assert source.parent == target.parent
+        calls.append("replace")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    atomic_write(tmp_path / "file", b"new")
+    assert calls == ["fsync", "replace", "fsync"]  # of the file, then of the folder
+
+
+def test_folders_are_not_synced_where_they_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*args: object) -> int:
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        with pytest.raises(PermissionError):
+            _files._sync_folder(tmp_path)
+        patch.setattr(_files.os, "name", "nt")
+        _files._sync_folder(tmp_path)
+
+
+def test_missing_folder(tmp_path: Path):
+    with pytest.raises(DataError, match=r"expected an existing folder to write to, got no folder .*none; create it"):
+        atomic_write(tmp_path / "none" / "file", b"")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o755, 0o444])
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path, mode: int):
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "file").chmod(mode)
+    atomic_write(tmp_path / "file", b"new")
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
+@given(names=st.lists(st.text("abc.", min_size=1, max_size=5), max_size=4, unique=True))
+def test_a_link_is_replaced_and_not_written_through(tmp_path_factory: pytest.TempPathFactory, names: list[str]):
+    folder = tmp_path_factory.mktemp("links")
+    (folder / "victim").write_text("precious")
+    (folder / "file").symlink_to(folder / "victim")
+    for name in names:  # guesses of the temporary file's name
+        (folder / f".file.{name}.partial").symlink_to(folder / "victim")
+    atomic_write(folder / "file", b"new")
+    assert not (folder / "file").is_symlink()
+    assert (folder / "file").read_bytes() == b"new"
+    assert (folder / "victim").read_text() == "precious"
+
+
+def test_two_writers_do_not_meet_and_the_last_one_wins(tmp_path: Path):
+    with _files.replacing(tmp_path / "file") as first:
+        first.write(b"first")
+        with _files.replacing(tmp_path / "file") as second:
+            second.write(b"second")
+            assert len(list(tmp_path.iterdir())) == 2
+        assert (tmp_path / "file").read_bytes() == b"second"
+    assert (tmp_path / "file").read_bytes() == b"first"
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_others_write_or_own_is_not(tmp_path: Path):
+    program = "import os, sys; from tinygrad_ckn._files import replacing\nwith replacing(sys.argv[1]): os._exit(1)"
+    subprocess.run([sys.executable, "-c", program, tmp_path / "file"], check=False)
+    (abandoned,) = tmp_path.iterdir()
+    assert _files.is_partial(abandoned.name, "file")
+    (tmp_path / ".file.0123.partial.keep").touch()
+    (tmp_path / ".other.0123.partial").touch()
+    (tmp_path / "file.0123.partial").touch()
+    os.mkfifo(tmp_path / ".file.0.partial")
+    with _files.replacing(tmp_path / "file"):
+        atomic_write(tmp_path / "file", b"new")  # another writer, who cleans up before
+        left = {path.name for path in tmp_path.iterdir()} - {abandoned.name}
+    assert not abandoned.exists()
+    assert len(left) == 6  # with the temporary file of the writer under way
+    assert {path.name for path in tmp_path.iterdir()} == {
+        ".file.0123.partial.keep",
+        ".other.0123.partial",
+        "file.0123.partial",
+        ".file.0.partial",
+        "file",
+    }
+    _files.remove_abandoned(tmp_path)
+    assert not (tmp_path / ".other.0123.partial").exists()
+    _files.remove_abandoned(tmp_path / "nowhere")
+
+
+def test_a_device_is_written_to_and_not_replaced(tmp_path: Path):
+    atomic_write(os.devnull, b"content")
+    assert not Path(os.devnull).is_file()
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    atomic_write(tmp_path / "pipe", b"content")
+    assert os.read(reader, 100) == b"content"
+    os.close(reader)
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "a b\n.csv"])
+def test_any_name_that_a_file_may_have(tmp_path: Path, name: str):
+    atomic_write(tmp_path / name, b"content")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        atomic_write(tmp_path / "file", b"")
+    assert caught.value.filename == str(tmp_path / "file")
+
+
+def test_nothing_writes_a_file_in_place():
+    """Every result goes through this file: a crash leaves the old one or the new one."""
+    package = Path(_files.__file__).parent
+    calls = re.compile(r"write_text\(|write_bytes\(|\bnp\.save\(|xp\.save\(|savetxt|open\([^)]*[\"']w|mode=\"w")
+    found = [
+        f"{path.relative_to(package)}: {line.strip()}"
+        for path in sorted(package.rglob("*.py"))
+        for line in path.read_text().splitlines()
+        if calls.search(line) and ">>>" not in line and "..." not in line and path.name != "_files.py"
+    ]
+    assert found == []
