@@ -13,6 +13,7 @@ from tinygrad_ckn.backend import Generator, is_whole
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.fingerprints import groups_of_equal
 from tinygrad_ckn.models import fitting
 from tinygrad_ckn.models.descent import Descent
 from tinygrad_ckn.models.inputs import check_floating
@@ -236,6 +237,15 @@ class CNN(Learner):
         prepared = self.fit_preprocessing(array)
         descent = Descent() if descent is None else descent
         fitting.fit_labelled(
-            self, prepared, y, descent=descent, loss=loss, l2=l2, from_zero=True, rng=generator(rng), report=report
+            self,
+            prepared,
+            y,
+            descent=descent,
+            loss=loss,
+            l2=l2,
+            from_zero=True,
+            groups=groups_of_equal(array),
+            rng=generator(rng),
+            report=report,
         )
         return self
