@@ -36,7 +36,8 @@ def _package_generator():
 
 
 def pytest_runtest_setup(item):
-    """Skip what needs a GPU where there is none, and say what is missing."""
+    """Begin each test with the package generator at its start; skip what needs a GPU where there is none."""
+    tinygrad_ckn.manual_seed(0)
     if item.get_closest_marker("gpu"):
         try:
             backend.use("cuda")

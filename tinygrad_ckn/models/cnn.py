@@ -23,7 +23,7 @@ from tinygrad_ckn.models.progress import Progress, quiet
 from tinygrad_ckn.nn import Conv2d, Module, Parameter, _checks
 from tinygrad_ckn.ops._windows import Padding, Pair, Windows
 from tinygrad_ckn.ops.pool import Subsampling
-from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.plain import plain_arguments, plain_array
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "relu": ops.relu,
@@ -92,7 +92,7 @@ class ConvLayer(Module):
         self.in_channels, self.n_filters = int(in_channels), int(n_filters)
         self.pooling = Pooling.of("ConvLayer", pooling, subsampling)
         self.windows = Windows.of("ConvLayer", kernel_size, self.pooling.stride, padding)
-        self.padding, self.activation = padding, activation
+        self.padding, self.activation = plain_array(padding), activation
         self.convolution = Conv2d(
             self.in_channels,
             self.n_filters,
