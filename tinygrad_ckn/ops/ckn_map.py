@@ -141,7 +141,7 @@ def composed(
 ) -> Any:
     """Return the map of Tensors or arrays as a composition of operations.
 
-    It is homogeneous: of an image over a power of two, the map over that. So products of small numbers do not underflow.
+    It is homogeneous: of an image over a power of two, the map over that. So products do not underflow.
     """
     scale = _scale_of(raw(x))
     x = x / scale

@@ -260,6 +260,9 @@ def solve(xp: Namespace, a: Array, b: Array) -> Any:
     Tensor((2,), float64, cpu) [1.  0.5]
     """
     _check_square("solve", "a", a)
+    if b.ndim > 1:  # CuPy takes batches of one shape only
+        batch = xp.broadcast_shapes(a.shape[:-2], b.shape[:-2]) if a.shape[:-2] != b.shape[:-2] else a.shape[:-2]
+        a, b = (m if m.shape[:-2] == batch else xp.broadcast_to(m, (*batch, *m.shape[-2:])) for m in (a, b))
     return _lapack(xp, "solve", xp.linalg.solve, a, b)
 
 
