@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.gpu.standin.array import ndarray, silent, unwrap, wrap
-from tests.gpu.standin.counters import synchronised
+from tests.gpu.standin.counters import called, synchronised
 from tests.gpu.standin.functions import from_numpy
 from tests.gpu.standin.surface import check_call
 
@@ -46,6 +46,7 @@ def _reporting(name: str) -> Callable[..., Any]:
                 raise TypeError(f"cupy.linalg.{name}: expected arrays on the device, got {type(matrix).__name__}")
             if matrix.dtype.char not in "fd" and matrix.dtype.kind not in "iub":
                 raise TypeError(f"cupy.linalg.{name}: unsupported dtype {matrix.dtype}")
+        called(f"linalg.{name}")
         if name == "solve":
             _check_solve(*matrices)
         if _raises:
