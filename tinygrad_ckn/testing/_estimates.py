@@ -224,8 +224,8 @@ def _deviations(phi: Callable[[float], float], spacing: float, orders: Sequence[
         sides = [[b - a for a, b in itertools.pairwise(line)] for line in sides]
         if order in orders:
             gamma = math.factorial(order) ** 2 / math.factorial(2 * order)
-            squares = [math.fsum(d * d for d in line if math.isfinite(d)) / len(line) for line in sides]
-            deviations.append(math.sqrt(gamma * max(squares)))
+            sizes = [math.hypot(*filter(math.isfinite, line)) / math.sqrt(len(line)) for line in sides]
+            deviations.append(math.sqrt(gamma) * max(sizes))
     return deviations
 
 
