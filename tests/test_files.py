@@ -104,6 +104,17 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path_factory: pytest.Tem
     assert (folder / "victim").read_text() == "precious"
 
 
+def test_a_name_that_was_foreseen_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / ".file.abcd.partial").symlink_to(tmp_path / "victim")
+    tokens = iter(["abcd", "abcd", "0123"])
+    monkeypatch.setattr(_files.secrets, "token_hex", lambda n: next(tokens))
+    atomic_write(tmp_path / "file", b"new")
+    assert next(tokens, None) is None
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
 def test_two_writers_do_not_meet_and_the_last_one_wins(tmp_path: Path):
     with _files.replacing(tmp_path / "file") as first:
         first.write(b"first")
