@@ -6,8 +6,8 @@ calls. Products are compared with the rate at which BLAS multiplies a large squa
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -18,7 +18,7 @@ import numpy as np
 
 from tinygrad_ckn import Tensor, ops, parallel, set_num_threads
 from tinygrad_ckn.cpu import banded, ckn_map, gemm, products, winograd
-from tinygrad_ckn.models import CKN
+from tinygrad_ckn.models import CKN, PRESETS
 from tinygrad_ckn.ops import linalg
 from tinygrad_ckn.optim import SGD
 
@@ -117,4 +117,9 @@ def main(preset: str = "ckn5", work: str = "train") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument(
+        "preset", nargs="?", default="ckn5", choices=[n for n, p in PRESETS.items() if p.model == "CKN"]
+    )
+    parser.add_argument("work", nargs="?", default="train", choices=["train", "encode"])
+    main(**vars(parser.parse_args()))

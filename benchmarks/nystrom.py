@@ -6,6 +6,7 @@ layers, in float64; filters by k-means on the images that are compared, the firs
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,4 +48,5 @@ def main(n: int = 200, filters: Sequence[int] = (16, 32, 64, 128, 256, 512)) -> 
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=str(__doc__).splitlines()[0]).parse_args()
     main()

@@ -6,6 +6,7 @@ cards, in float32 throughout and with products in TF32.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Sequence
 
 from benchmarks.cards import CARDS, Card
@@ -51,4 +52,5 @@ def table() -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=str(__doc__).splitlines()[0]).parse_args()
     print("\n".join(table()))

@@ -81,7 +81,9 @@ class Worker:
             try:
                 importlib.import_module(module)
             except ModuleNotFoundError as error:
-                raise LeftOutError(f"{error.name} is not installed: pip install 'tinygrad-ckn[bench]'") from error
+                raise LeftOutError(
+                    f"{error.name} is not installed: pip install -e '.[bench]' in a checkout of tinygrad-ckn"
+                ) from error
         own(inputs)
         self.clock = clock_of(device)
         gc.collect()

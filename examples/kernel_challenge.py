@@ -23,24 +23,29 @@ NETWORKS = [name for name, found in PRESETS.items() if found.model == "CKN"]
 DEFAULT, QUICK = "unsup-256-1024", "unsup-64-256"
 HELD_OUT = 0.2  # of the training images, for validation
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def read(
-    train: Path, labels: Path, test: Path, image_shape: tuple[int, int, int]
-) -> tuple[Split, NDArray[np.float32], NDArray[np.int64]]:
-    """Return training images with class numbers 0 .. k - 1, the test images, and the labels (k,) of these classes.
+    train: Path, labels: Path, test: Path, image_shape: tuple[int, int, int], channels_last: bool
+) -> tuple[Split, NDArray[np.float32]]:
+    """Return labelled training images and the test images, in [0, 1] by the range of the training images.
 
     Local whitening takes means away and the classifier scales its features, so the scale of pixels hardly matters; but
     training and test images need the same one. The range of the training images is all that is known beforehand.
     """
-    images, of_images = load_pixels(train, image_shape=image_shape), load_labels(labels)
+    images, others = (load_pixels(path, image_shape=image_shape, channels_last=channels_last) for path in (train, test))
+    of_images = load_labels(labels)
     if len(images) != len(of_images):
         raise DataError(f"{labels}: expected {len(images)} labels, one for each image of {train}, got {len(of_images)}")
-    classes, numbers = np.unique(of_images, return_inverse=True)
+    classes = np.unique(of_images)
     if len(classes) == 1:
         raise DataError(f"{labels}: expected labels of at least two classes to tell apart, got only class {classes[0]}")
-    others = load_pixels(test, image_shape=image_shape)
     low, high = images.min(), images.max()
     if low == high:
         raise DataError(f"{train}: expected images that differ, got {low} in every pixel")
@@ -48,7 +53,7 @@ def read(
         f"{len(images):,} training and {len(others):,} test images, {len(classes)} classes; "
         f"pixels {low:.3g} to {high:.3g} and {others.min():.3g} to {others.max():.3g}"
     )
-    return Split((images - low) / (high - low), numbers), (others - low) / (high - low), classes
+    return Split((images - low) / (high - low), of_images), (others - low) / (high - low)
 
 
 def fitted(split: Split, n_classes: int, preset: str, patches: int, seed: int) -> CKN:
@@ -75,7 +80,15 @@ def tell(progress: Progress) -> None:
         typer.echo(f"  classifier, l2 {progress.values['l2']:g}")
 
 
-def solve(train: Path, labels: Path, test: Path, out: Path, image_shape: tuple[int, int, int], **options: Any) -> None:
+def solve(
+    train: Path,
+    labels: Path,
+    test: Path,
+    out: Path,
+    image_shape: tuple[int, int, int],
+    channels_last: bool,
+    **options: Any,
+) -> None:
     """Read the files, validate on a part of the training images, fit on all, write the predictions."""
     if options["preset"] not in NETWORKS:
         raise ConfigError(f"--preset: expected one of {', '.join(NETWORKS)}, got {options['preset']!r}")
@@ -83,15 +96,16 @@ def solve(train: Path, labels: Path, test: Path, out: Path, image_shape: tuple[i
         raise DataError(f"{out}: expected a file to write, in a folder that exists; check --out")
     if out.resolve() in {path.resolve() for path in (train, labels, test)}:
         raise DataError(f"{out}: expected another file to write than those that are read; check --out")
-    everything, others, classes = read(train, labels, test, image_shape)
+    everything, others = read(train, labels, test, image_shape, channels_last)
+    n_classes = len(np.unique(everything.labels))
 
     rest, held_out = split_off(everything, HELD_OUT, rng(options["seed"]))
     typer.echo(f"fitting {options['preset']} on {len(rest):,} images, to measure on {len(held_out):,} others")
-    accuracy = fitted(rest, len(classes), **options).accuracy(held_out.images, held_out.labels)
+    accuracy = fitted(rest, n_classes, **options).accuracy(held_out.images, held_out.labels)
     typer.echo(f"validation accuracy {accuracy:.4f} ({round(accuracy * len(held_out))}/{len(held_out)})")
 
     typer.echo(f"fitting on all {len(everything):,} images")
-    save_labels(out, classes[fitted(everything, len(classes), **options).predict(others)])
+    save_labels(out, fitted(everything, n_classes, **options).predict(others))
     typer.echo(f"{len(others):,} predictions in {out}")
 
 
@@ -113,13 +127,16 @@ def main(
     image_shape: Annotated[
         tuple[int, int, int], typer.Option(metavar="C H W", help="Channels, height and width of an image.")
     ] = (3, 32, 32),
+    channels_last: Annotated[
+        bool, typer.Option("--channels-last", help="Pixels are in the order (H, W, C), not in planes.")
+    ] = False,
 ) -> None:
     """Learn from labelled images, say how well on a part held out, and write predictions for the others."""
     if quick and preset is not None:
         raise typer.BadParameter("expected --quick or --preset, got both")
     name = QUICK if quick else preset or DEFAULT
     try:
-        solve(train, labels, test, out, image_shape, preset=name, patches=patches, seed=seed)
+        solve(train, labels, test, out, image_shape, channels_last, preset=name, patches=patches, seed=seed)
     except (CKNError, MemoryError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error

@@ -1,10 +1,13 @@
 """The kernel trick: two tangled spirals in the plane, which no line separates, separated by a line in feature space.
 
 pip install -e '.[sklearn]'
-python examples/kernel_trick.py kernel_trick.png
+python examples/kernel_trick.py
+
+The picture is written to kernel_trick.png, or to the file that is named.
 """
 
-import sys
+import argparse
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,7 +45,7 @@ def draw(axes: Any, model: SVC, points: NDArray[Any], labels: NDArray[Any], titl
     axes.set(title=title, xticks=[], yticks=[], aspect="equal")
 
 
-def main(path: str) -> None:
+def main(path: Path) -> None:
     """Fit a linear and a kernel machine to the same points, print their accuracy on new ones, draw both to a PNG."""
     (points, labels), (new_points, new_labels) = spirals(300, seed=0), spirals(300, seed=1)
     figure = Figure(figsize=(8, 4.4), layout="constrained")
@@ -52,8 +55,17 @@ def main(path: str) -> None:
         accuracy = model.score(lifted(new_points), new_labels)
         print(f"{kernel}: {accuracy:.0%} of new points")
         draw(axes, model, points, labels, f"{kernel}: {accuracy:.0%}")
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
+    print(f"picture in {path}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    summary, *_ = str(__doc__).splitlines()
+    parser = argparse.ArgumentParser(description=summary)
+    parser.add_argument(
+        "path", type=Path, nargs="?", default="kernel_trick.png", help="PNG file to write (default: %(default)s)"
+    )
+    chosen = parser.parse_args().path
+    if chosen.is_dir() or not chosen.parent.is_dir():
+        parser.error(f"argument path: expected a file to write, in a folder that exists, got {chosen}")
+    main(chosen)

@@ -4,6 +4,7 @@ Run `python scripts/make_digits.py` from anywhere; it needs scikit-learn, which 
 Two runs write the same bytes: NumPy stamps the members of an .npz with a fixed date.
 """
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -31,4 +32,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=str(__doc__).splitlines()[0]).parse_args()
     main()

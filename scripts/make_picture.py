@@ -4,6 +4,7 @@ pip install -e .
 python scripts/make_picture.py
 """
 
+import argparse
 import io
 from pathlib import Path
 
@@ -49,4 +50,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=str(__doc__).splitlines()[0]).parse_args()
     main()

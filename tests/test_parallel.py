@@ -12,6 +12,7 @@ from threadpoolctl import ThreadpoolController
 
 from tinygrad_ckn import get_num_threads, parallel, set_num_threads
 from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.memory import Memory
 
 
 @pytest.fixture(autouse=True)
@@ -184,7 +185,7 @@ def test_memory_of_results_is_used_again_once_every_view_is_gone():
 
 
 def test_no_more_memory_is_kept_than_allowed():
-    memory = parallel._Memory()
+    memory = Memory()
     memory.most_idle = 2**23
     held = [memory.empty((2**21,), np.dtype("uint8")) for _ in range(10)]
     del held
@@ -269,3 +270,80 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(found.stdout) < 20 * 2**21 / 4096  # 400 arrays of 2 MB were touched, in the memory of a few
+
+
+def test_a_thread_that_outlives_the_main_one_goes_on_by_itself():
+    code = """
+import threading, time
+from tinygrad_ckn import parallel, set_num_threads
+set_num_threads(2)
+def work():
+    threading.main_thread().join()
+    time.sleep(0.05)
+    seen = []
+    for _ in range(20):
+        parallel.for_each(seen.append, range(10))
+    total = parallel.sum_of(lambda i, t: t.append(i), range(9), list, len)
+    print(len(seen), total)
+threading.Thread(target=work).start()
+"""
+    assert python(code) == "200 9"
+
+
+@pytest.mark.parametrize("first", ["main", "other"])
+def test_blas_is_held_at_one_thread_from_whatever_thread_asks(first):
+    code = f"""
+from concurrent.futures import ThreadPoolExecutor
+from tinygrad_ckn import parallel
+from threadpoolctl import ThreadpoolController
+import numpy
+def inside():
+    with parallel.one_blas_thread():
+        return [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+before = [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+with ThreadPoolExecutor(1) as other, ThreadPoolExecutor(1) as third:
+    ways = [inside, lambda: other.submit(inside).result(), lambda: third.submit(inside).result()]
+    found = [way() for way in (ways if {first!r} == "main" else ways[::-1])]
+after = [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+print(all(set(threads) == {{1}} for threads in found) and before == after)
+"""
+    environment = {"OMP_NUM_THREADS": "", "OPENBLAS_NUM_THREADS": "3"}
+    assert python(code, **environment) == "True"
+
+
+def test_gradients_have_the_same_bits_in_any_thread_and_with_any_number_of_blas_threads():
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+import hashlib
+import numpy as np
+from tinygrad_ckn import ops, parallel, set_num_threads
+from tinygrad_ckn.models import CKN, CKNLayer
+from tinygrad_ckn.tensor import Tensor
+from threadpoolctl import threadpool_limits
+x = np.random.default_rng(0).random((20, 1, 28, 28), dtype=np.float32)
+y = np.arange(20) % 10
+m = np.random.default_rng(1).standard_normal((300, 200))
+def bits():
+    model = CKN(1, 28, 10, [CKNLayer(1, 32, 3, subsampling=2, rng=0)], rng=0)
+    ops.cross_entropy(model(x), y).backward()
+    t = Tensor(m, requires_grad=True)
+    ops.square(ops.einsum("ij,kj->ik", t, t)).sum().backward()
+    v = Tensor(m[:, 0], requires_grad=True)
+    (ops.matmul(m.T, v).sum() + ops.solve(m[:200], m[0]).sum()).backward()
+    found = model.layers[0].weight.grad.data, t.grad.data, v.grad.data
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in found)).hexdigest()
+def nested():
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(bits).result()
+found = {bits()}
+for n in (1, 2, 3):
+    set_num_threads(n)
+    with ThreadPoolExecutor(2) as pool:
+        found |= {bits(), nested(), pool.submit(bits).result(), pool.submit(nested).result()}
+    with threadpool_limits(n):
+        found.add(bits())
+seen = []
+parallel.for_each(lambda _: seen.append(bits()), range(3))
+print(len(found | set(seen)))
+"""
+    assert python(code, OMP_NUM_THREADS="", OPENBLAS_NUM_THREADS="") == "1"

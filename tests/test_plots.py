@@ -1,6 +1,7 @@
 """Pictures are read back: their sizes, their colours, where what is drawn."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -162,6 +163,30 @@ def test_a_comparison_has_a_colour_for_each_model(accuracy: float, tmp_path: Pat
         assert like[:, :600].sum() > 200  # curves
         assert like[:, 1050:].sum() > 5000  # time
         assert (like[:, 740:1000].sum() > 5000) == (accuracy < 1)  # errors
+
+
+def test_a_comparison_marks_the_test_accuracy_of_the_classifier_fitted_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    figures: list[Any] = []
+    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    epochs = [{"train_accuracy": 0.5, "validation_accuracy": 0.4}, {"train_accuracy": 0.2, "validation_accuracy": 0.3}]
+    results = {
+        "lenet": {"accuracy": 0.978, "seconds": 3.0, "epochs": epochs},
+        "ckn5": {"accuracy": 0.9, "seconds": 3.0, "epochs": [{"train_accuracy": 0.7}]},
+        "unsup-32-64": {"accuracy": 0.99, "seconds": 3.0, "epochs": []},
+    }
+    plots.comparison(results, tmp_path / "c.png")
+    curves = figures[0].axes[0]
+    named = {line.get_label(): line.get_xydata().tolist() for line in curves.lines}
+    assert named["lenet, test, classifier fitted again"] == [[2, 0.978]]
+    assert named["ckn5, test, classifier fitted again"] == [[1, 0.9]]
+    joined = [line.get_xydata().tolist() for line in curves.lines if line.get_linestyle() == ":"]
+    assert joined == [[[2, 0.3], [2, 0.978]], [[1, 0.7], [1, 0.9]]]
+    written = [text.get_text() for text in curves.get_legend().get_texts()]
+    assert [text for text in written if "again" in text] == [
+        f"{name}, test, classifier fitted again" for name in ("lenet", "ckn5")
+    ]
 
 
 def test_without_epochs_a_comparison_says_so(tmp_path: Path):

@@ -1,3 +1,4 @@
+import itertools
 import json
 import threading
 import time
@@ -6,8 +7,10 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn import Tensor, ops, profiling
+from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import Node
+from tinygrad_ckn.models import CKN, CKNLayer, Descent
 from tinygrad_ckn.primitive import Primitive
 from tinygrad_ckn.profiling import profile
 
@@ -36,7 +39,7 @@ def test_operations_of_both_directions_with_calls_and_bytes():
     assert rows["matmul", "forward"].bytes == 2 * 8 * 8 * 8
     assert rows["matmul", "backward"].bytes == 2 * 8 * 8 * 8
     assert rows["sum", "forward"].bytes == 2 * 8
-    assert rows["logsumexp", "forward"].bytes == 0  # within log_softmax
+    assert rows["softmax", "backward"].bytes == 2 * 8 * 8 * 8
     assert rows["broadcast_to", "backward"].calls == 2  # within the rule of sum
     assert ("broadcast_to", "forward") not in rows
 
@@ -64,7 +67,8 @@ def test_laps_name_the_time_before_them():
         ops.sin(np.ones(3))
     calls = {(row.phase, row.name): row.calls for row in profiled.rows() if row.direction == "forward"}
     assert calls["first", "matmul"] == calls["second", "matmul"] == 1
-    assert calls["first", "exp"] == 2
+    assert calls["first", "softmax"] == 1
+    assert calls["first", "exp"] == 1
     assert calls["", "sin"] == 1
     assert list(profiled.phases) == ["first", "second"]
     assert all(seconds > 0 for seconds in profiled.phases.values())
@@ -128,6 +132,68 @@ def test_errors_end_it_and_are_counted():
         ops.exp(np.ones(2))
     assert again.rows()[0].calls == 1
     assert len(profiled.rows()) == 1
+
+
+def test_named_functions_have_rows_of_their_own_and_all_seconds_are_counted_once(monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr(profiling.time, "perf_counter", lambda: float(next(clock)))
+
+    @profiling.record_function("inner")
+    def inner(x):
+        return ops.exp(x)
+
+    @profiling.record_function("outer")
+    def outer(x, *, again):
+        return inner(ops.sin(x)) if not again else outer(inner(x), again=False)
+
+    assert outer(np.zeros(2), again=True).tolist() == [np.exp(np.sin(1)), np.exp(np.sin(1))]  # without a profile too
+    with profile() as profiled:
+        outer(np.zeros(2), again=True)
+        with pytest.raises(ShapeError):
+            profiling.record_function("failing")(ops.add)(np.ones(2), np.ones(3))
+        profiled.lap("all")
+    rows = {(row.name, row.direction): row for row in profiled.rows()}
+    assert {key: row.calls for key, row in rows.items()} == {
+        ("outer", ""): 2,
+        ("inner", ""): 2,
+        ("exp", "forward"): 2,
+        ("sin", "forward"): 1,
+        ("failing", ""): 1,
+        ("add", "forward"): 1,
+    }
+    assert rows["exp", "forward"].bytes == 2 * 2 * 8  # as where no named function calls it
+    assert rows["outer", ""].bytes == rows["inner", ""].bytes == 0
+    # Ticks: 13 in the first (two outer, two inner, two exp, one sin, each begins and ends), 3 in the second.
+    assert sum(row.seconds for row in rows.values()) == 13 + 3
+    assert {event["cat"] for event in profiled.trace()["traceEvents"]} == {"function", "forward", "phase"}
+
+
+def test_a_backward_within_a_named_function_stays_one():
+    with profile() as profiled:
+        profiling.record_function("step")(work)()
+    rows = {(row.name, row.direction) for row in profiled.rows()}
+    assert {("step", ""), ("matmul", "forward"), ("matmul", "backward")} < rows
+    assert not any(row.name == "step" for row in profiled.rows() if row.direction)
+
+
+def test_what_a_training_spends_most_of_its_time_on_is_named():
+    model = CKN(1, 8, 10, [CKNLayer(1, 4, 3, subsampling=2)])
+    split = load_digits().train
+    descent = Descent(epochs=1, batch_size=50)
+    with profile() as profiled:
+        model.fit(split.images[:100], split.labels[:100], descent=descent, n_patches=500, iterations=2, rng=0)
+    assert {row.name for row in profiled.rows()} >= {
+        "sample patches",
+        "k-means, seeding",
+        "k-means, assignment",
+        "k-means, update",
+        "classifier, preconditioner",
+        "classifier, gradient",
+        "classifier, L-BFGS",
+        "blocks of images",
+        "optimizer step",
+        "ckn_map",
+    }
 
 
 def test_one_at_a_time():

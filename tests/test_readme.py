@@ -30,7 +30,7 @@ def test_examples_print_what_they_say(code, output):
     assert printed(code, README, {}) == output
 
 
-@pytest.mark.parametrize(("tutorial", "count"), [("sklearn.md", 3), ("challenge.md", 6)])
+@pytest.mark.parametrize(("tutorial", "count"), [("data.md", 2), ("sklearn.md", 4), ("challenge.md", 6)])
 def test_a_tutorial_prints_what_it_says_from_beginning_to_end(tutorial, count, tmp_path, monkeypatch):
     path = ROOT / "docs" / tutorial
     names: dict[str, object] = {}

@@ -8,10 +8,12 @@ import pandas
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Ridge
+from sklearn.kernel_approximation import Nystroem
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tinygrad_ckn.data import load_digits
@@ -19,7 +21,7 @@ from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.models import CKN, CKNLayer, Descent, fit_linear
 from tinygrad_ckn.models.kernels import ArcCosine1, Exponential, Polynomial
 from tinygrad_ckn.models.preprocessing import PatchZCA
-from tinygrad_ckn.sklearn import CKNClassifier, CKNRegressor, CKNTransformer
+from tinygrad_ckn.sklearn import CKNClassifier, CKNRegressor, CKNTransformer, KernelNystroem
 
 _TRAIN = load_digits().train
 IMAGES, LABELS = _TRAIN.images[:200].reshape(200, -1), _TRAIN.labels[:200]
@@ -28,7 +30,8 @@ estimators = pytest.mark.parametrize("estimator", [CKNTransformer, CKNClassifier
 
 
 @pytest.mark.filterwarnings("ignore:.* distinct patches or more for:sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([CKNTransformer(), CKNClassifier(), CKNRegressor()])
+@pytest.mark.filterwarnings("ignore:.* expected at most the .* rows of X:sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks([CKNTransformer(), CKNClassifier(), CKNRegressor(), KernelNystroem()])
 def test_scikit_learn_finds_nothing_amiss(estimator, check):
     check(estimator)
 
@@ -42,7 +45,14 @@ def features_of(estimator, layers: list[CKNLayer], images: np.ndarray) -> np.nda
 
 def test_features_are_those_of_the_network_that_the_parameters_say():
     ckn = CKNTransformer(
-        image_shape=(8, 8), n_filters=(6, 10), kernel_size=(3, 2), subsampling=1.5, sigma=0.5, padding="valid", eps=1e-2
+        image_shape=(8, 8),
+        n_filters=(6, 10),
+        kernel_size=(3, 2),
+        subsampling=1.5,
+        sigma=0.5,
+        padding="valid",
+        eps=1e-2,
+        scale=False,
     )
     found = ckn.fit_transform(IMAGES)
     options = {"subsampling": 1.5, "kernel": Exponential(0.5), "padding": "valid", "eps": 1e-2, "dtype": "float32"}
@@ -61,6 +71,7 @@ def test_a_list_gives_each_layer_its_own():
         sigma=0.7,
         padding=["same", "valid", 1],
         eps=[1e-3, 1e-2, 1e-1],
+        scale=False,
     )
     found = ckn.fit_transform(IMAGES)
     layers = [
@@ -95,7 +106,9 @@ def test_filters_are_those_that_the_network_learns_by_itself():
 @pytest.mark.parametrize("mirrored", [None, "features"])
 def test_images_are_preprocessed_and_mirrored_as_the_network_does(mirrored: str | None):
     zca = PatchZCA(3)
-    ckn = clone(CKNTransformer(**SMALL, preprocessing=[zca, "gradient_map"], mirrored=mirrored, random_state=7))
+    ckn = clone(
+        CKNTransformer(**SMALL, preprocessing=[zca, "gradient_map"], mirrored=mirrored, random_state=7, scale=False)
+    )
     found = ckn.fit(IMAGES).transform(IMAGES)
     with pytest.raises(ConfigError, match="fit"):
         ckn.preprocessing[0](IMAGES.reshape(-1, 1, 8, 8))  # what was passed stays as it was
@@ -117,7 +130,7 @@ def test_a_preset_overrides_what_else_is_said_of_layers():
 
 def test_rows_are_images_of_the_shape_that_is_said():
     colour = np.random.default_rng(0).normal(size=(20, 3, 4, 6))
-    ckn = CKNTransformer(image_shape=(3, 4, 6), n_filters=5, kernel_size=2)
+    ckn = CKNTransformer(image_shape=(3, 4, 6), n_filters=5, kernel_size=2, scale=False)
     found = ckn.fit_transform(colour.reshape(20, -1))
     layer = CKNLayer(3, 5, 2, subsampling=2, dtype="float64")
     np.testing.assert_array_equal(found, features_of(ckn, [layer], colour))
@@ -183,6 +196,91 @@ def test_the_network_has_the_dtype_of_x_or_the_one_that_is_said(given: str):
     for said in ("float32", "float64"):
         ckn = CKNTransformer(**SMALL, dtype=said).fit(x)
         assert ckn.transform(x).dtype == ckn.transform(IMAGES).dtype == said
+
+
+@pytest.mark.parametrize("given", ["float32", "float64"])
+@pytest.mark.parametrize("size", [1e-3, 1.0, 255.0])
+def test_features_have_mean_0_variance_1_on_average_and_distances_of_the_kernel(given: str, size: float):
+    x = (size * IMAGES).astype(given)
+    plain = CKNTransformer(**SMALL, scale=False).fit(x)
+    scaled = CKNTransformer(**SMALL).fit(x)
+    features, found = plain.transform(x).astype("float64"), scaled.transform(x)
+    assert (plain.mean_, plain.scale_) == (None, 1)
+    np.testing.assert_array_equal(features, plain.model_.encode(x.reshape(-1, 1, 8, 8)))
+    np.testing.assert_array_equal(CKNTransformer(**SMALL).fit_transform(x), found)
+    assert found.dtype == given
+    tolerance = {"atol": 1e-4 if given == "float32" else 1e-12}
+    np.testing.assert_allclose(found, (features - features.mean(axis=0)) / scaled.scale_, **tolerance)
+    np.testing.assert_allclose(found.mean(axis=0, dtype="float64"), 0, **tolerance)
+    np.testing.assert_allclose(found.var(axis=0, dtype="float64").mean(), 1, **tolerance)
+    others = x[:3] / 2  # are scaled as X was
+    np.testing.assert_allclose(
+        scaled.transform(others) * scaled.scale_ + scaled.mean_, plain.transform(others), rtol=1e-4
+    )
+
+
+def test_features_that_are_all_alike_are_not_scaled():
+    for x in (np.tile(IMAGES[:1], (30, 1)), IMAGES[:1], np.tile(IMAGES[:1].astype("float64") / 7, (23, 1))):
+        with pytest.warns(ConvergenceWarning, match="distinct patches"):
+            ckn = CKNTransformer(image_shape=(8, 8), n_filters=60).fit(x)
+        assert ckn.scale_ == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_features_suit_a_linear_model_as_it_comes(seed: int):
+    digits = load_digits()
+    (x, y), (new, labels) = ((s.images.reshape(-1, 64), s.labels) for s in (digits.train, digits.test))
+    ckn = CKNTransformer(image_shape=(8, 8), n_patches=20_000, random_state=seed)
+    assert make_pipeline(ckn, LogisticRegression(max_iter=1000)).fit(x, y).score(new, labels) >= 0.985
+    assert make_pipeline(ckn, LinearSVC()).fit(x, y).score(new, labels) >= 0.985
+
+
+@pytest.mark.parametrize(
+    "kernel", [Exponential(1.0), Polynomial(degree=3), 0.5 * Exponential(1.0) + 0.5 * ArcCosine1()]
+)
+def test_nystrom_features_are_those_of_scikit_learn(kernel):
+    x = IMAGES.astype("float64")
+    ours = KernelNystroem(kernel, n_components=20, random_state=3).fit(x[:150])
+    theirs = Nystroem(kernel, n_components=20, random_state=3).fit(x[:150])
+    np.testing.assert_array_equal(ours.component_indices_, theirs.component_indices_)
+    np.testing.assert_array_equal(ours.components_, theirs.components_)
+    np.testing.assert_allclose(ours.normalization_, theirs.normalization_, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(ours.transform(x), theirs.transform(x), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("given", ["float32", "float64"])
+def test_nystrom_features_of_all_rows_give_the_kernel_even_where_rows_repeat(given: str):
+    x = np.concatenate([IMAGES[:40], IMAGES[:40], 2 * IMAGES[:5], np.zeros((1, 64))]).astype(given)
+    gram = Exponential(1.0)(x.astype("float64"))
+    features = KernelNystroem(Exponential(1.0), n_components=86).fit_transform(x)
+    assert features.dtype == given
+    tolerance = 20 * np.finfo(given).eps ** 0.5 * gram.max()
+    np.testing.assert_allclose(features.astype("float64") @ features.T.astype("float64"), gram, atol=tolerance)
+
+
+def test_a_gram_matrix_is_computed_as_a_whole_not_pair_by_pair():
+    calls = []
+
+    class Counting(Exponential):
+        def __call__(self, x, y=None):
+            calls.append(x.shape)
+            return super().__call__(x, y)
+
+    KernelNystroem(Counting(1.0), n_components=30).fit_transform(IMAGES)
+    assert calls == [(30, 64), (200, 64)]
+
+
+def test_of_fewer_rows_than_components_all_are_taken():
+    with pytest.warns(ConvergenceWarning, match=r"n_components expected at most the 7 rows of X, got 100, and has 7"):
+        assert KernelNystroem().fit_transform(IMAGES[:7]).shape == (7, 7)
+    for options, sentence in (
+        ({"n_components": 0}, "argument n_components expected a whole number >= 1, got 0"),
+        ({"kernel": "rbf"}, "kernel: expected a Kernel or one of the names .*, got 'rbf'"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            KernelNystroem(**options).fit(IMAGES)
+    with pytest.raises(ConfigError, match="argument scale expected True or False, got 'yes'"):
+        CKNTransformer(**SMALL, scale="yes").fit(IMAGES)
 
 
 def test_columns_out_have_names():
@@ -334,4 +432,29 @@ def test_without_scikit_learn_one_sentence_says_what_to_install():
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     ).stdout
     assert done.startswith("tinygrad_ckn.sklearn: expected scikit-learn 1.6 or later, which does not import; ")
-    assert "pip install 'tinygrad-ckn[sklearn]'" in done
+    assert "pip install -e '.[sklearn]' in a checkout of tinygrad-ckn" in done
+
+
+def test_columns_with_the_channels_last_are_read_as_such_or_refused():
+    rng = np.random.default_rng(0)
+    images = rng.random((30, 3, 6, 5), dtype=np.float32)
+    planes, interleaved = images.reshape(30, -1), images.transpose(0, 2, 3, 1).reshape(30, -1)
+    small = {"n_filters": 4, "n_patches": 200, "iterations": 2}
+    expected = CKNTransformer(image_shape=(3, 6, 5), **small).fit_transform(planes)
+    told = CKNTransformer(image_shape=(3, 6, 5), channels_last=True, **small).fit_transform(interleaved)
+    np.testing.assert_array_equal(told, expected)
+    with pytest.raises(
+        ShapeError, match=r"got \(6, 5, 3\), which looks like \(H, W, C\); give image_shape=\(3, 6, 5\)"
+    ):
+        CKNTransformer(image_shape=(6, 5, 3), **small).fit(interleaved)
+    assert CKNTransformer(image_shape=(6, 5, 3), channels_last=False, **small).fit(planes).model_.in_channels == 6
+
+
+def test_rows_of_another_scale_than_those_fitted_are_refused():
+    digits = load_digits().train.images[:100].reshape(100, -1)
+    ckn = CKNClassifier(image_shape=(8, 8), n_filters=8, n_patches=500, iterations=2)
+    ckn.fit(digits, load_digits().train.labels[:100])
+    assert ckn.predict(digits).shape == (100,)
+    for factor in (255, 1 / 255):
+        with pytest.raises(DataError, match="expected images scaled as the training images"):
+            ckn.predict(digits * np.float32(factor))

@@ -26,7 +26,7 @@ def test_data_are_copied_in():
         (np.ones(2) * 1j, "expected a real dtype, got complex128; pass real and imaginary parts"),
         (["a"], "expected numbers, got dtype <U1"),
         ([[1.0], [1.0, 2.0]], "expected numbers in a regular grid, got list"),
-        (object(), "expected an array or a number, got object"),
+        (object(), r"nested lists, or an array of any library, got builtins.object; pass numpy.asarray\(x\)"),
         (np.ma.array([1.0]), "got its subclass MaskedArray"),
     ],
 )
@@ -58,7 +58,20 @@ def test_dtype_option_and_python_scalars_follow_nep_50():
 def test_repr_shows_shape_dtype_device_and_origin(x):
     assert repr(x) == "Tensor((2, 2), float64, cpu, requires_grad=True) [[1. 2.] [3. 4.]]"
     assert repr(ops.exp(x).sum()).startswith("Tensor((), float64, cpu, op=sum)")
-    assert repr(Tensor(np.ones(100))) == "Tensor((100,), float64, cpu)"
+
+
+@pytest.mark.parametrize(
+    "shape", [(), (0,), (1,), (3, 4), (13,), (4, 4), (0, 20), (100,), (1001,), (40, 40), (2, 3, 4, 5)]
+)
+def test_repr_shows_values_of_any_number_as_numpy_does(shape):
+    array = np.random.default_rng(0).normal(size=shape)
+    head, _, values = repr(Tensor(array)).partition(" cpu)")
+    assert head == f"Tensor({shape}, float64,"
+    assert values.split() == str(array).split()
+    assert values.startswith("\n" if array.size > 12 else " ")
+    with np.printoptions(threshold=5, edgeitems=1, precision=2):
+        assert repr(Tensor(array)).partition(" cpu)")[2].split() == str(array).split()
+        assert ("..." in repr(Tensor(array))) == (array.size > 5)
 
 
 def test_assigned_data_keep_shape_and_dtype(x):

@@ -4,11 +4,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_ckn import cpu, graph, ops
+from tinygrad_ckn.backend import manual_seed
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.functional import checkpoint, hessian, hvp, jacobian, jvp, vjp
+from tinygrad_ckn.interchange import from_dlpack
 from tinygrad_ckn.modes import detect_anomaly, enable_grad, no_grad
 from tinygrad_ckn.parallel import get_num_threads, set_num_threads
-from tinygrad_ckn.tensor import Tensor, from_dlpack
+from tinygrad_ckn.tensor import Tensor
 
 __version__ = "0.1.0"
 
@@ -42,6 +44,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "manual_seed",
     "models",
     "nn",
     "no_grad",

@@ -1,8 +1,36 @@
-"""Pictures of a graph: DOT text for Graphviz, and a plain-text tree. Reads nodes, imports nothing of the engine."""
+"""A Tensor as text, and pictures of its graph: DOT for Graphviz, and a tree. Imports nothing of the engine."""
 
 from __future__ import annotations
 
 from typing import Any
+
+MAX_IN_LINE = 12  # values that stand in one line with a Tensor's shape
+
+
+def summary(tensor: Any) -> str:
+    """Return a Tensor's shape, dtype, device, the operation that made it or that it requires grad, and its values.
+
+    More than 12 values start on a line of their own, as NumPy prints them: more than 1,000 are summarised, which
+    `numpy.set_printoptions` changes.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn import Tensor
+    >>> print(summary(Tensor(np.arange(2000).reshape(1000, 2))))
+    Tensor((1000, 2), int64, cpu)
+    [[   0    1]
+     [   2    3]
+     [   4    5]
+     ...
+     [1994 1995]
+     [1996 1997]
+     [1998 1999]]
+    """
+    text = str(tensor.data)
+    values = f"\n{text}" if tensor.size > MAX_IN_LINE else "".join(f" {line.strip()}" for line in text.splitlines())
+    node = tensor._node
+    origin = f", op={node.name}" if node else ", requires_grad=True" if tensor.requires_grad else ""
+    return f"{type(tensor).__name__}({tensor.shape}, {tensor.dtype}, {tensor.device}{origin}){values}"
 
 
 def _label(edge: Any) -> str:

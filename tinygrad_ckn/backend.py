@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import operator
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_ckn.errors import BackendError, DTypeError, ShapeError
+from tinygrad_ckn.errors import BackendError, ConfigError, DTypeError, GradientError, ShapeError, how_to_install
 
 Array = Annotated[Any, "an array of any backend, or a Tensor"]
 Namespace: TypeAlias = Any
@@ -91,6 +92,12 @@ def xp_of(*arrays: Any) -> Namespace:
     return backend_of(*arrays).xp
 
 
+def place_of(array: Any) -> int:
+    """Return the number of the device that an array lies on, -1 for the host: what is kept for it is of no other."""
+    place: int = getattr(getattr(array, "device", None), "id", -1)
+    return place
+
+
 def _identify(kind: type) -> Backend | None:
     """Find the backend of a type seen for the first time; None for a scalar."""
     if issubclass(kind, complex):  # np.complex128 too
@@ -145,7 +152,7 @@ def use(device: str) -> Backend:
     except ImportError as error:
         raise BackendError(
             "device 'cuda' needs CuPy, which does not import; "
-            f"pip install 'tinygrad-ckn[cuda13]' (or [cuda12] for older drivers) ({error})"
+            f"{how_to_install('cuda13')} ([cuda12] for older drivers) ({error})"
         ) from error
     if not cupy.cuda.is_available():
         raise BackendError("device 'cuda' needs a GPU with its driver, and CuPy finds none; use device='cpu'")
@@ -165,15 +172,43 @@ def asarray(data: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     """
     source = _BY_TYPE.get(type(data))
     if source is None and not isinstance(data, int | float | complex | np.generic | Sequence):
+        data = _foreign(data)
         source = backend_of(data)
     target = (source or CPU) if device is None else use(device)
     if source is not None and source is not target:
         data = source.to_numpy(data)
     try:
         array = target.xp.array(data, dtype=dtype)
-    except (ValueError, TypeError) as error:
-        raise DTypeError(f"Tensor: expected numbers in a regular grid, got {type(data).__name__} ({error})") from error
+    except (ValueError, TypeError, GradientError) as error:
+        mend = "; join Tensors with ops.stack, which records it" if isinstance(error, GradientError) else ""
+        raise DTypeError(
+            f"Tensor: expected numbers in a regular grid, got {type(data).__name__} ({error}){mend}"
+        ) from error
     return check_real("Tensor", "data", array)
+
+
+def _foreign(data: Any) -> Any:
+    """Return the array of another library (PyTorch, JAX, pandas, h5py, PIL ...) as one of NumPy, or of CuPy on a GPU.
+
+    Arrays of subclasses of NumPy's that mean more than their numbers (masks, units) come back as they are.
+    """
+    if isinstance(data, np.ndarray):
+        return data
+    name = f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}"
+    try:
+        if hasattr(data, "__dlpack_device__") and data.__dlpack_device__()[0] != 1:  # kDLCPU in dlpack.h
+            return use("cuda").xp.from_dlpack(data)
+        if any(hasattr(data, protocol) for protocol in ("__array__", "__array_interface__")):
+            return np.asarray(data)
+        if hasattr(data, "__dlpack__"):
+            return np.from_dlpack(data)
+        return np.asarray(memoryview(data))
+    except (TypeError, ValueError, RuntimeError, BufferError) as error:
+        why = "" if isinstance(error, TypeError) and "memoryview" in str(error) else f" ({error})"
+        raise DTypeError(
+            f"Tensor: expected numbers, nested lists, or an array of any library, got {name}{why}; "
+            "pass numpy.asarray(x), detached from its graph if it has one"
+        ) from error
 
 
 def check_real(op: str, argument: str, array: Any) -> Any:
@@ -199,14 +234,20 @@ def is_whole(value: object, least: int) -> bool:
     return isinstance(value, Integral) and int(value) >= least
 
 
-def axes_of(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
+def axes_of(op: str, axis: Any, ndim: int, *, scalars: bool = False) -> tuple[int, ...]:
     """Return the axes that NumPy's argument `axis` means (None: all), counted from 0.
+
+    With `scalars` an array of no axis has, as for NumPy's reductions, an axis 0 (or -1) that is not there.
 
     Raises
     ------
     ShapeError
         If one is no integer, out of range, or named twice.
     """
+    if type(axis) is np.ndarray:
+        axis = axis.tolist()
+    if scalars and ndim == 0 and axis in (0, -1):
+        return ()
     given = range(ndim) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
     try:
         axes = tuple(operator.index(a) for a in given)
@@ -215,6 +256,13 @@ def axes_of(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
     if any(not -ndim <= a < ndim for a in axes) or len({a % ndim for a in axes}) < len(axes):
         raise ShapeError(f"{op}: argument axis expected distinct axes of {ndim}, got {axis}")
     return tuple(a % ndim for a in axes)
+
+
+def axis_tuple(axis: Any) -> Axis:
+    """Return axes that are in a list or an array as a tuple; one axis, or None, as it is."""
+    if isinstance(axis, np.ndarray):
+        axis = axis.tolist()
+    return tuple(axis) if isinstance(axis, Sequence) else axis
 
 
 def to_numpy(array: Any) -> np.ndarray:
@@ -227,6 +275,70 @@ def synchronize(device: str) -> None:
     use(device).synchronize()
 
 
+class _PackageGenerator:
+    """The source of all randomness for which no `rng` was passed: a new generator for each request."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._root = np.random.SeedSequence(0)
+
+    def seed(self, seed: int) -> None:
+        with self._lock:
+            self._root = np.random.SeedSequence(seed)
+
+    def next(self) -> Generator:
+        with self._lock:
+            (child,) = self._root.spawn(1)
+        return np.random.default_rng(child)
+
+
+_package_generator = _PackageGenerator()
+
+
+def manual_seed(seed: int) -> None:
+    """Seed the package generator, from which everything draws that is called without `rng=`.
+
+    At first the seed is 0, so a script without any seed gives the same numbers each time it runs. Each module, fit or
+    other call that is random takes the next generator of the sequence, so that two layers of one shape differ; the same
+    calls after the same seed give the same numbers. An explicit `rng=0` neither reads nor moves the sequence. Threads
+    share it and take turns as they come: pass `rng` where several threads make models at once.
+
+    Parameters
+    ----------
+    seed
+        A whole number >= 0.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn import manual_seed, nn
+    >>> manual_seed(1)
+    >>> first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    >>> bool((first.weight.data == second.weight.data).any())
+    False
+    >>> manual_seed(1)
+    >>> bool((nn.Linear(2, 2).weight.data == first.weight.data).all())
+    True
+    """
+    if isinstance(seed, bool) or not is_whole(seed, 0):
+        raise ConfigError(f"manual_seed: argument seed expected a whole number >= 0, got {seed!r}")
+    _package_generator.seed(int(seed))
+
+
 def rng(seed: int | Generator | None = None) -> Generator:
-    """Return the generator given, or a new one from a seed (None: 0); all randomness is drawn from one, on the host."""
-    return np.random.default_rng(0 if seed is None else seed)
+    """Return the generator given, a new one from a seed, or for None the next of the package (see `manual_seed`).
+
+    All randomness of the library comes from here, and is drawn on the host.
+    """
+    if seed is None:
+        return _package_generator.next()
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"argument rng expected a seed >= 0, a numpy.random.Generator or None, got {seed!r} ({error})"
+        ) from error

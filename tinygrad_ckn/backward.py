@@ -6,12 +6,15 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from tinygrad_ckn.backend import Shape, is_array, xp_of
+from tinygrad_ckn._owned import own
+from tinygrad_ckn._scattered import Pending, Scattered
+from tinygrad_ckn.backend import CPU, Shape, is_array, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.graph import Edge, Node, Variable, check_finite, raw
-from tinygrad_ckn.modes import modes
+from tinygrad_ckn.modes import is_recording, is_searching_nan
 
 _sequence = attrgetter("sequence")
+_HOST: Any = CPU.array_type
 
 
 def _history(roots: Sequence[Node], inputs: Sequence[Edge] | None, partial: bool) -> tuple[list[Node], set[Any] | None]:
@@ -68,12 +71,34 @@ def _shares(gradient: Any, g: Any, kept: Iterable[Any]) -> bool:
 def _add(gradients: dict[Edge, Any], edge: Edge, gradient: Any, owned: set[Edge] | None) -> None:
     """Add another gradient at an edge, in place where its buffer is in `owned`; None: nothing is."""
     if owned is None:
-        gradients[edge] = gradients[edge] + gradient
+        if isinstance(gradients[edge], Pending):
+            gradients[edge].add(gradient)
+        else:
+            gradients[edge] = gradients[edge] + gradient
     elif edge in owned:
         gradients[edge] += gradient
     else:
         gradients[edge] = gradients[edge] + gradient
         owned.add(edge)
+
+
+def _add_scattered(gradients: dict[Edge, Any], edge: Edge, gradient: Scattered, owned: set[Edge] | None) -> None:
+    """Add a gradient that is zero but at an index; the buffer that it is added to is owned from then on."""
+    before = gradients.get(edge)
+    if owned is None:
+        if not isinstance(before, Pending):
+            gradients[edge] = Pending(before)
+        gradients[edge].add(gradient)
+        return
+    if edge not in owned or not is_array(before):  # of 0-d arrays NumPy makes scalars
+        xp = xp_of(gradient.values)
+        gradients[edge] = xp.zeros(edge.shape, dtype=edge.dtype) if before is None else xp.array(before)
+        owned.add(edge)
+    gradient.add_to(gradients[edge])
+
+
+def _summed(gradient: Any) -> Any:
+    return gradient.sum() if isinstance(gradient, Pending) else gradient
 
 
 def backpropagate(
@@ -105,10 +130,11 @@ def backpropagate(
     for node in order:  # all before any is used up
         if node.kept is None or node.versions:
             node.check_retained()
-    recording, modes.recording = modes.recording, create_graph
+    recording = is_recording.get()
+    is_recording.set(create_graph)
     try:
         for node in order:
-            g = gradients.pop(node, None)
+            g = _summed(gradients.pop(node, None)) if create_graph else gradients.pop(node, None)
             if g is None:
                 continue
             if node in targets:
@@ -118,8 +144,10 @@ def backpropagate(
             _pass_on(g, node, wanted, gradients, owned, targets)
             if not retain_graph:
                 node.release()
+        if create_graph:
+            gradients = {edge: _summed(gradient) for edge, gradient in gradients.items()}
     finally:
-        modes.recording = recording
+        is_recording.set(recording)
     return results | gradients if results else gradients
 
 
@@ -132,23 +160,38 @@ def _pass_on(
     targets: set[Edge],
 ) -> None:
     """Pull the gradient of a node's output through its rules, and add what comes to the gradients at its edges."""
-    edges, kept = node.edges, node.kept or ()
+    edges, kept, searching = node.edges, node.kept or (), is_searching_nan.get()
     for number, pulled in enumerate(node.pull(g, wanted, owned is None)):
         if pulled is None:
             continue
         edge = edges[number]
         if edge is None or (wanted is not None and edge not in wanted):
             continue
-        fits = pulled.shape == edge.shape and pulled.dtype is edge.dtype
+        if type(pulled) is not _HOST and isinstance(pulled, Scattered):
+            if searching:
+                check_finite(raw(pulled.values), _rule_of(node, number))
+            _add_scattered(gradients, edge, pulled, owned)
+            continue
+        try:
+            fits = pulled.shape == edge.shape and pulled.dtype is edge.dtype
+        except AttributeError:
+            raise GradientError(
+                f"{node.name}: the rule of argument {node.primitive.label(number)} expected to return an array or a "
+                f"Tensor of shape {edge.shape}, got a {type(pulled).__name__}; return an array"
+            ) from None
         gradient = pulled if fits else _fit(pulled, node, number, edge)
-        if modes.anomaly:
-            check_finite(raw(gradient), f"the rule of {node.name!r} (forward at {node.site}) for operand {number}")
+        if searching:
+            check_finite(raw(gradient), _rule_of(node, number))
         if edge in gradients:
             _add(gradients, edge, gradient, owned)
         elif owned is not None and (isinstance(edge, Variable) or edge in targets) and _shares(gradient, g, kept):
             gradients[edge] = gradient.copy()  # for it goes out
         else:
             gradients[edge] = gradient
+
+
+def _rule_of(node: Node, number: int) -> str:
+    return f"the rule of {node.name!r} (forward at {node.site}) for operand {number}"
 
 
 def grad(
@@ -230,10 +273,11 @@ def seed(output: Any, gradient: Any, create_graph: bool) -> Any:
             f"backward: argument gradient expected real numbers of the output's shape {output.shape}, "
             f"got {start.dtype} of shape {start.shape}"
         )
+    given = start
     start = start if start.dtype == output.dtype else start.astype(output.dtype)
     if not create_graph:
         return start
-    if not isinstance(gradient, Variable):
-        return Variable.wrap(start)
+    if not isinstance(gradient, Variable):  # it stays in the graph
+        return Variable.wrap(own(start) if start is given else start)
     tensor: Any = gradient
     return tensor if tensor.dtype == output.dtype else tensor.astype(output.dtype)

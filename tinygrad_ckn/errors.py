@@ -1,11 +1,30 @@
-"""The errors of the library, and its warning.
+"""The errors and warnings of the library.
 
 Each message is one sentence: operation, argument, expected, got, how to mend it.
 """
 
 
+def printable(text: str) -> str:
+    """Return text with escapes for characters that control a terminal; it may quote a file."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def how_to_install(extra: str) -> str:
+    """Return the end of a sentence about a package that an extra of pyproject.toml brings.
+
+    Examples
+    --------
+    >>> how_to_install("sklearn")
+    "pip install -e '.[sklearn]' in a checkout of tinygrad-ckn"
+    """
+    return f"pip install -e '.[{extra}]' in a checkout of tinygrad-ckn"
+
+
 class CKNError(Exception):
-    """What all errors of the library are; each is one of Python's own kinds too."""
+    """Base class of all errors of the library; each is one of Python's own kinds too."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ShapeError(CKNError, ValueError):
@@ -26,6 +45,14 @@ class LinearAlgebraError(CKNError, ValueError):
 
 class GradientError(CKNError, RuntimeError):
     """A derivative that does not exist, cannot be taken any more, or failed its check."""
+
+
+class NotDifferentiableError(GradientError):
+    """A point at which a gradient check finds no derivative: a kink, a jump, or the edge of the domain."""
+
+
+class UndecidedError(GradientError):
+    """A gradient check whose differences are too uncertain to call the gradient right or wrong."""
 
 
 class BackendError(CKNError, RuntimeError):
@@ -52,9 +79,17 @@ class NotFittedError(CKNError, ValueError, AttributeError):
     """A model that is used before it was fitted; of the kinds that scikit-learn's error of this name is."""
 
 
-class TrainingWarning(UserWarning):
-    """A training that goes on, but not as it should: it gets worse, or something beside the model was not written."""
-
-
 class MissingPackageError(CKNError, ImportError):
     """An optional package that is not installed."""
+
+
+class CKNWarning(UserWarning):
+    """Base class of the library's warnings, which the command line prints as sentences."""
+
+
+class DataWarning(CKNWarning):
+    """Data that can be used, but of which a part is probably not what it should be."""
+
+
+class TrainingWarning(CKNWarning):
+    """A training that goes on, but not as it should: it gets worse, or something beside the model was not written."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import Shape, asarray, is_array, xp_of
+from tinygrad_ckn._owned import own_option
+from tinygrad_ckn.backend import CPU, Shape, asarray, is_array, xp_of
 from tinygrad_ckn.backward import as_tensor, backpropagate, grad
 from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_ckn.graph import Edge, Node, Variable, edges_into, next_sequence, raw
@@ -24,11 +26,41 @@ def _leaves(primals: Any) -> list[Tensor]:
     return [Variable.leaf(array.copy()) for array in arrays]
 
 
-def _recorded(function: Callable[..., Tensor], leaves: Sequence[Tensor]) -> Tensor:
+def _recorded(op: str, function: Callable[..., Tensor], leaves: Sequence[Tensor]) -> Tensor:
     """Return the function's value, recorded."""
+    _check_arity(op, function, len(leaves))
     with enable_grad():
         output = function(*leaves)
     return _one_tensor(output)
+
+
+def _check_arity(op: str, function: Callable[..., Any], count: int) -> None:
+    """Raise a DTypeError if a function does not take so many arguments."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of functions written in C
+        return
+    try:
+        signature.bind(*range(count))
+    except TypeError as error:
+        mend = (
+            f"bind the others, as in {op}(lambda x: f(x, y), x)"
+            if op in ("jacobian", "hessian")
+            else "pass a list of one array for each argument, and a vector as an array, not a list of numbers"
+        )
+        raise DTypeError(
+            f"{op}: expected a function of {count} argument{'s' * (count != 1)}, one for each point, got one of "
+            f"{signature} ({error}); {mend}"
+        ) from error
+
+
+def _check_number(op: str, output: Tensor, instead: str) -> None:
+    """Raise a GradientError if a function's value is not one number."""
+    if output.size != 1:
+        raise GradientError(
+            f"{op}: expected a function that returns one number, got shape {output.shape}; take its .sum(), or use "
+            f"{instead}"
+        )
 
 
 def _one_tensor(output: Any) -> Tensor:
@@ -83,7 +115,7 @@ def vjp(function: Callable[..., Tensor], primals: Any, gradient: Any = None) -> 
     Tensor((2,), float64, cpu) [ 2. 40.]
     """
     leaves = _leaves(primals)
-    output = _recorded(function, leaves)
+    output = _recorded("vjp", function, leaves)
     return output.detach(), tuple(_gradients(output, leaves, gradient, create_graph=False))
 
 
@@ -104,7 +136,7 @@ def jvp(function: Callable[..., Tensor], primals: Any, tangents: Any) -> tuple[T
     """
     leaves = _leaves(primals)
     vectors = _like("jvp", "tangents", tangents, leaves)
-    output = _recorded(function, leaves)
+    output = _recorded("jvp", function, leaves)
     with enable_grad():
         dummy = Variable.leaf(xp_of(output.data).zeros_like(output.data))
         pulled = _gradients(output, leaves, dummy, create_graph=True)
@@ -131,7 +163,8 @@ def hvp(function: Callable[..., Tensor], primals: Any, vectors: Any) -> tuple[Te
     """
     leaves = _leaves(primals)
     arrays = _like("hvp", "vectors", vectors, leaves)
-    output = _recorded(function, leaves)
+    output = _recorded("hvp", function, leaves)
+    _check_number("hvp", output, "vjp and jvp")
     with enable_grad():
         slopes = _gradients(output, leaves, None, create_graph=True)
     roots = [(s._node or s, v) for s, v in zip(slopes, arrays, strict=True) if s.requires_grad]
@@ -141,7 +174,7 @@ def hvp(function: Callable[..., Tensor], primals: Any, vectors: Any) -> tuple[Te
     return output.detach(), tuple(as_tensor(z if h is None else h) for h, z in zip(products, zeros, strict=True))
 
 
-def jacobian(function: Callable[[Tensor], Tensor], primal: Any) -> Tensor:
+def jacobian(function: Callable[[Tensor], Tensor], primal: Any, *others: Any) -> Tensor:
     """Return all first derivatives: an array of shape output.shape + primal.shape, by one backward per output element.
 
     Examples
@@ -149,11 +182,11 @@ def jacobian(function: Callable[[Tensor], Tensor], primal: Any) -> Tensor:
     >>> jacobian(ops.square, Tensor([1.0, 2.0]))
     Tensor((2, 2), float64, cpu) [[2. 0.] [0. 4.]]
     """
-    (leaf,) = _leaves([primal])
-    return _rows(_recorded(function, [leaf]), leaf)
+    leaf = _one_leaf("jacobian", primal, others)
+    return _rows(_recorded("jacobian", function, [leaf]), leaf)
 
 
-def hessian(function: Callable[[Tensor], Tensor], primal: Any) -> Tensor:
+def hessian(function: Callable[[Tensor], Tensor], primal: Any, *others: Any) -> Tensor:
     """Return all second derivatives of a scalar function: an array of shape primal.shape + primal.shape.
 
     Raises
@@ -166,11 +199,24 @@ def hessian(function: Callable[[Tensor], Tensor], primal: Any) -> Tensor:
     >>> hessian(lambda x: (x**3).sum(), Tensor([1.0, 2.0]))
     Tensor((2, 2), float64, cpu) [[ 6.  0.] [ 0. 12.]]
     """
-    (leaf,) = _leaves([primal])
-    output = _recorded(function, [leaf])
+    leaf = _one_leaf("hessian", primal, others)
+    output = _recorded("hessian", function, [leaf])
+    _check_number("hessian", output, "jacobian")
     with enable_grad():
         (slope,) = _gradients(output, [leaf], None, create_graph=True)
     return _rows(slope, leaf)
+
+
+def _one_leaf(op: str, primal: Any, others: Sequence[Any]) -> Tensor:
+    """Return a copy of the one point to differentiate at; an array of numbers may be nested lists."""
+    if others or (isinstance(primal, list | tuple) and any(isinstance(raw(p), CPU.array_type) for p in primal)):
+        count = 1 + len(others) if others else len(primal)
+        raise DTypeError(
+            f"{op}: expected one array to differentiate at, got {count} arguments; bind the others, as in "
+            f"{op}(lambda x: f(x, y), x), or join them in one array"
+        )
+    (leaf,) = _leaves([primal])
+    return leaf
 
 
 def _rows(output: Tensor, leaf: Tensor) -> Tensor:
@@ -229,7 +275,8 @@ def checkpoint(function: Callable[..., Tensor], *args: Any) -> Tensor:
 
     Memory for time: of a chain of checkpointed blocks only the results of the blocks are kept. Gradients of any order
     flow to `args` and to every tensor the function closes over (weights). It must give the same result both times:
-    that data of `args` and of leaves were assigned in between is noticed, other changes of what it reads are not.
+    that data of `args` and of leaves were assigned in between is noticed, and arrays among `args` are copied; other
+    changes of what it reads, such as arrays that it closes over, are not noticed.
 
     Raises
     ------
@@ -244,6 +291,7 @@ def checkpoint(function: Callable[..., Tensor], *args: Any) -> Tensor:
     [1.2534, -1.0331]
     """
     start = next_sequence()
+    args = tuple(map(own_option, args))
     output = _one_tensor(function(*args))
     made = output._node
     if made is None or made.sequence < start:

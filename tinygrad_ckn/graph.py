@@ -12,9 +12,10 @@ from operator import attrgetter
 from typing import Any, TypeAlias, cast
 
 from tinygrad_ckn._draw import to_dot, to_text
+from tinygrad_ckn._owned import FIXED, own_operands, own_option
 from tinygrad_ckn.backend import CPU, Shape, xp_of
 from tinygrad_ckn.errors import DTypeError, GradientError
-from tinygrad_ckn.modes import modes, users_line
+from tinygrad_ckn.modes import is_recording, is_searching_nan, users_line
 from tinygrad_ckn.primitive import Plan, Primitive
 
 __all__ = ["Node", "Variable", "apply", "check_finite", "edges_into", "next_sequence", "raw", "to_dot", "to_text"]
@@ -108,7 +109,7 @@ class Node:
         for name, number in plan.others:
             if number < 0:
                 option = options.get(name, self.primitive.defaults.get(name))
-                kept.append(option)
+                kept.append(option if type(option) in FIXED else own_option(option))
                 for part in option if isinstance(option, tuple) else (option,):
                     if isinstance(part, Variable):  # an index
                         versions.append((name, part._version, part._version[0]))
@@ -210,7 +211,9 @@ def _rewrap(array: Any, edge: Edge | None, version: list[int] | None) -> Any:
     return array if edge is None and version is None else Variable.wrap(array, edge, version)
 
 
-def apply(primitive: Primitive[Any], args: Sequence[Any], options: Mapping[str, Any] = NO_OPTIONS) -> Any:
+def apply(  # noqa: PLR0912  # a call of a function costs as much as a small operation
+    primitive: Primitive[Any], args: Sequence[Any], options: Mapping[str, Any] = NO_OPTIONS
+) -> Any:
     """Run a primitive of which an operand is a Tensor; record it if an operand requires grad."""
     if options:
         _check_options(primitive, options)
@@ -218,13 +221,15 @@ def apply(primitive: Primitive[Any], args: Sequence[Any], options: Mapping[str, 
     edges: list[Edge | None] = []
     wanted, bit = 0, 1
     host = True
+    raw_among = False
+    recording = is_recording.get()
     for arg in args:
         if isinstance(arg, Variable):
             array = arg._data
             arrays.append(array)
             if type(array) is not CPU.array_type:
                 host = False
-            if arg._requires_grad and modes.recording:
+            if recording and arg._requires_grad:
                 edges.append(arg._node or arg)
                 wanted |= bit
             else:
@@ -233,24 +238,40 @@ def apply(primitive: Primitive[Any], args: Sequence[Any], options: Mapping[str, 
             host = False
             arrays.append(arg)
             edges.append(None)
+            if type(arg) not in FIXED:
+                raw_among = True
         bit <<= 1
     backend = CPU if host else primitive.backend_of(arrays)
-    if wanted and primitive.saves_on_demand:
-        options = {**options, "saving": True}
+    plan: Plan | None = None
+    if wanted:
+        if raw_among:
+            plan = _own_operands(primitive, wanted, args, arrays)
+        if primitive.saves_on_demand:
+            options = {**options, "saving": True}
     y, saved = primitive.compute(backend, arrays, options)
-    anomaly = modes.anomaly
+    anomaly = is_searching_nan.get()
     if anomaly:
         check_finite(y, f"the forward of {primitive.name!r}, called at {users_line()},")
     version = [0] if y.base is None and y is not arrays[0] else _version_of(y, args, arrays)
     if not wanted or y.dtype.kind != "f":
         return Variable.wrap(y, None, version)
     node = Node(primitive, y, edges)
-    node.plan = plan = primitive.plan(wanted)
+    node.plan = plan = plan or primitive.plan(wanted)
     if plan.names:
         node.retain(args, arrays, options, (y, version, saved))
     if anomaly:
         node.site = users_line()
     return Variable.wrap(y, node, version)
+
+
+def _own_operands(primitive: Primitive[Any], wanted: int, args: Sequence[Any], arrays: list[Any]) -> Plan | None:
+    """Replace raw arrays that a rule will read by copies, before the forward sees them: it may save views of them."""
+    try:
+        plan = primitive.plan(wanted)
+    except GradientError:  # to be raised if the result turns out to be differentiable
+        return None
+    own_operands(arrays, args, plan.reads)
+    return plan
 
 
 def _version_of(y: Any, args: Sequence[Any], arrays: Sequence[Any]) -> list[int]:

@@ -1,39 +1,174 @@
-"""What a thread has switched on: recording of the graph, and the search for the first NaN."""
+"""The switches of a context: recording of the graph, the search for NaN, evaluation of modules.
+
+Each is a context variable, so that threads and asyncio tasks do not see each other's: a `no_grad` block held across an
+`await` is that task's alone.
+"""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, cast, overload
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _PACKAGE = str(Path(__file__).parent)
 
+is_recording: ContextVar[bool] = ContextVar("is_recording", default=True)
+is_searching_nan: ContextVar[bool] = ContextVar("is_searching_nan", default=False)
+is_evaluating: ContextVar[bool] = ContextVar("is_evaluating", default=False)
 
-class Modes(threading.local):
-    """The switches of one thread."""
+# What each block that was entered in this context found, to be set again when it ends.
+_entered: ContextVar[tuple[tuple[Switch, bool], ...]] = ContextVar("_entered", default=())
 
-    recording: bool = True
-    anomaly: bool = False
+
+class Modes:
+    """The switches as attributes, to be read; hot paths read the context variables themselves."""
+
+    @property
+    def recording(self) -> bool:
+        """Whether operations on Tensors are recorded."""
+        return is_recording.get()
+
+    @property
+    def anomaly(self) -> bool:
+        """Whether every result is checked for NaN and infinity."""
+        return is_searching_nan.get()
 
 
 modes = Modes()
 
 
-@contextmanager
-def recording(switch: bool) -> Iterator[None]:
-    """Set whether operations on Tensors are recorded, in this thread, for a block."""
-    before, modes.recording = modes.recording, switch
-    try:
-        yield
-    finally:
-        modes.recording = before
+class Switch:
+    """Set a context variable for a block; also a decorator of functions, generators and coroutines.
+
+    A decorated generator has its own setting while it runs, and its caller's between two values.
+    """
+
+    def __init__(self, variable: ContextVar[bool], value: bool) -> None:
+        self._variable = variable
+        self._value = value
+
+    def __enter__(self) -> None:
+        _entered.set((*_entered.get(), (self, self._variable.get())))
+        self._variable.set(self._value)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        entered = list(_entered.get())
+        own = max((i for i, (switch, _) in enumerate(entered) if switch is self), default=None)
+        if own is None:  # entered in another context
+            return
+        before = entered.pop(own)[1]
+        inner = (i for i, (switch, _) in enumerate(entered) if i >= own and switch._variable is self._variable)
+        later = next(inner, None)
+        if later is None:
+            self._variable.set(before)
+        else:  # a block entered later goes on: it ends with what this one found
+            entered[later] = entered[later][0], before
+        _entered.set(tuple(entered))
+
+    def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
+        """Decorate a function, a generator function or a coroutine function."""
+        if not callable(function):
+            raise TypeError(f"expected a function to decorate, got {type(function).__name__}; use `with ...():`")
+        variable, value = self._variable, self._value
+        if inspect.isgeneratorfunction(function):
+            wrapped: Any = _generator(function, variable, value)
+        elif inspect.isasyncgenfunction(function):
+            wrapped = _async_generator(function, variable, value)
+        elif inspect.iscoroutinefunction(function):
+            wrapped = _coroutine(function, variable, value)
+        else:
+            wrapped = _function(function, variable, value)
+        return cast("Callable[P, T]", functools.wraps(function)(wrapped))
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+def _function(function: Callable[..., Any], variable: ContextVar[bool], value: bool) -> Callable[..., Any]:
+    def wrapped(*args: Any, **options: Any) -> Any:
+        with Switch(variable, value):
+            return function(*args, **options)
+
+    return wrapped
+
+
+def _generator(function: Callable[..., Any], variable: ContextVar[bool], value: bool) -> Callable[..., Any]:
+    def wrapped(*args: Any, **options: Any) -> Any:
+        generator = function(*args, **options)
+        step: Callable[[], Any] = functools.partial(next, generator)
+        try:
+            while True:
+                with Switch(variable, value):
+                    try:
+                        item = step()
+                    except StopIteration as end:
+                        return end.value
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    raise
+                except BaseException as error:
+                    step = functools.partial(generator.throw, error)
+                else:
+                    step = functools.partial(generator.send, sent)
+        finally:
+            with Switch(variable, value):
+                generator.close()
+
+    return wrapped
+
+
+def _async_generator(function: Callable[..., Any], variable: ContextVar[bool], value: bool) -> Callable[..., Any]:
+    async def wrapped(*args: Any, **options: Any) -> Any:
+        generator = function(*args, **options)
+        try:
+            while True:
+                with Switch(variable, value):
+                    try:
+                        item = await generator.__anext__()
+                    except StopAsyncIteration:
+                        return
+                yield item
+        finally:
+            with Switch(variable, value):
+                await generator.aclose()
+
+    return wrapped
+
+
+def _coroutine(function: Callable[..., Any], variable: ContextVar[bool], value: bool) -> Callable[..., Any]:
+    async def wrapped(*args: Any, **options: Any) -> Any:
+        with Switch(variable, value):
+            return await function(*args, **options)
+
+    return wrapped
+
+
+def recording(switch: bool) -> Switch:
+    """Set whether operations on Tensors are recorded, for a block."""
+    return Switch(is_recording, switch)
+
+
+def evaluation() -> Switch:
+    """Let all modules compute as in eval mode for a block, in this thread or task, without changing any of them."""
+    return Switch(is_evaluating, True)
+
+
+@overload
+def no_grad() -> Switch: ...
+@overload
+def no_grad(function: Callable[P, T], /) -> Callable[P, T]: ...
+def no_grad(function: Any = None, /) -> Any:
     """Record nothing within the block (or the decorated function): faster, and nothing is retained.
+
+    `with no_grad():`, `@no_grad()` and `@no_grad` all work. Only this thread or asyncio task is concerned.
 
     Examples
     --------
@@ -44,12 +179,15 @@ def no_grad() -> Iterator[None]:
     >>> y.requires_grad
     False
     """
-    with recording(False):
-        yield
+    switch = Switch(is_recording, False)
+    return switch if function is None else switch(function)
 
 
-@contextmanager
-def enable_grad() -> Iterator[None]:
+@overload
+def enable_grad() -> Switch: ...
+@overload
+def enable_grad(function: Callable[P, T], /) -> Callable[P, T]: ...
+def enable_grad(function: Any = None, /) -> Any:
     """Record again, within a `no_grad` block.
 
     Examples
@@ -61,12 +199,15 @@ def enable_grad() -> Iterator[None]:
     >>> y.requires_grad
     True
     """
-    with recording(True):
-        yield
+    switch = Switch(is_recording, True)
+    return switch if function is None else switch(function)
 
 
-@contextmanager
-def detect_anomaly() -> Iterator[None]:
+@overload
+def detect_anomaly() -> Switch: ...
+@overload
+def detect_anomaly(function: Callable[P, T], /) -> Callable[P, T]: ...
+def detect_anomaly(function: Any = None, /) -> Any:
     """Raise a GradientError at the first NaN or infinity, naming the operation and the line of yours that called it.
 
     Slow: every result is looked at. The forward must run inside the block for the lines to be known in backward.
@@ -78,11 +219,8 @@ def detect_anomaly() -> Iterator[None]:
     ...     ops.inv(Tensor([[1.0, 0.0], [0.0, 4.0]])).item(1, 1)
     0.25
     """
-    before, modes.anomaly = modes.anomaly, True
-    try:
-        yield
-    finally:
-        modes.anomaly = before
+    switch = Switch(is_searching_nan, True)
+    return switch if function is None else switch(function)
 
 
 def users_line() -> str:

@@ -7,8 +7,8 @@ thread while all workers are busy, goes on by itself and never waits for ever. H
 number of threads, so that results do not either.
 
 Memory comes from `scratch` (each thread's own, for the length of a tile) and from `empty` (for results: what was
-given up is handed out again, for pages fresh from the system cost more than the arithmetic on them). For the arrays
-that NumPy and SciPy make themselves, importing this module gets glibc to do the same.
+given up is handed out again, see `memory.py`). For the arrays that NumPy and SciPy make themselves, importing this
+module gets glibc to do the same.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ import math
 import os
 import sys
 import threading
-import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -27,16 +25,14 @@ import numpy as np
 
 from tinygrad_ckn.backend import Shape, is_whole
 from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.memory import Memory, keep_freed_memory
+from tinygrad_ckn.memory import usable as _physical_memory
 
 T = TypeVar("T")
 
 CACHE_BYTES = 2**20  # of a core: what the arrays of a tile should fit in
 GROUPS = 8  # partial sums of a reduction over tiles, whatever the number of threads
-_RECYCLED = 2**20  # bytes from which results are taken from memory used before
-_IDLE = 2**29  # bytes of memory kept for that at most, or an eighth of the machine's
-_ALIGNMENT = 64
 _KNOWN = 256  # arrays of scratch kept made
-_LARGEST_KEPT = 2**25 - 2**13  # bytes; malloc adds a little to them
 
 
 def _default_threads() -> int:
@@ -44,14 +40,6 @@ def _default_threads() -> int:
     if given.isdecimal() and int(given) > 0:
         return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _physical_memory() -> int:
-    """Return the machine's memory in bytes; 0 where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 0
 
 
 class _Blas:
@@ -95,47 +83,10 @@ class _Blas:
         for library, n in threads:
             if n > 1 or library.get_num_threads() > 1:
                 library.set_num_threads(n)
-
-
-class _Memory:
-    """Blocks of memory that results gave up, to be handed out again."""
-
-    def __init__(self) -> None:
-        self.lent: dict[int, tuple[weakref.ref[Any], Any]] = {}  # by the id of the reference: arrays have no hash
-        self.returned: deque[Any] = deque()  # by garbage collection, in whatever thread, so nothing but appended to
-        self.idle: list[Any] = []  # the one given back last is at the end
-        self.lock = threading.Lock()
-        self.most_idle = max(_IDLE, _physical_memory() // 8)
-
-    def empty(self, shape: Shape, dtype: Any) -> Any:
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        if size < _RECYCLED:
-            return np.empty(shape, dtype)
-        block = self._take(size)
-        whole = np.frombuffer(memoryview(block)[:size], dtype)  # what all views of it have as base and keep alive
-        reference = weakref.ref(whole, self._give_back)
-        self.lent[id(reference)] = reference, block
-        return whole.reshape(shape)
-
-    def _take(self, size: int) -> Any:
-        with self.lock:
-            while self.returned:
-                self.idle.append(self.returned.popleft())
-            fitting = [i for i, block in enumerate(self.idle) if size <= block.nbytes <= size + size // 4]
-            taken = self.idle.pop(min(reversed(fitting), key=lambda i: self.idle[i].nbytes)) if fitting else None
-            total = sum(block.nbytes for block in self.idle)
-            while total > self.most_idle:
-                total -= self.idle.pop(0).nbytes
-        return _aligned(size) if taken is None else taken
-
-    def _give_back(self, reference: weakref.ref[Any]) -> None:
-        self.returned.append(self.lent.pop(id(reference))[1])
-
-
-def _aligned(size: int) -> Any:
-    """Return bytes that begin where a cache line does: vector instructions cross none."""
-    block = np.empty(size + _ALIGNMENT, np.uint8)
-    return block[-block.ctypes.data % _ALIGNMENT :][:size]
+                # threadpoolctl from 3.8 on lets one thread only set OpenBLAS's number, and says nothing to others
+                if library.get_num_threads() != n and hasattr(library, "clear_controlling_thread"):
+                    library.clear_controlling_thread(force=True)
+                    library.set_num_threads(n)
 
 
 class _Scratch(threading.local):
@@ -147,7 +98,7 @@ class _Scratch(threading.local):
 
 
 _blas = _Blas()
-_memory = _Memory()
+_memory = Memory(_physical_memory())
 _scratch = _Scratch()
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
@@ -190,27 +141,24 @@ def set_num_threads(n: int) -> None:
                 _pool = None
 
 
-def _keep_freed_memory() -> None:
-    """Let malloc keep what is freed: blocks up to 32 MB, and 64 MB in all.
-
-    glibc gives large blocks back to the system, and then asks for fresh pages. What it takes for large is the size of
-    the largest block that was freed so far, at most 32 MB (mallopt(3), M_MMAP_THRESHOLD). So one of that size is freed.
-    """
-    np.empty(_LARGEST_KEPT, np.uint8)
-
-
 def one_blas_thread() -> Any:
     """Return a context in which BLAS uses one thread: for small matrices, whose parts it would only wait for."""
     return _blas
 
 
 def _submit(helpers: int, work: Callable[[], None]) -> list[Future[None]]:
-    """Ask the pool for help; workers that are busy will not come."""
+    """Ask the pool for help; workers that are busy will not come, nor any once the main thread has ended."""
     global _pool  # noqa: PLW0603
+    futures: list[Future[None]] = []
     with _pool_lock:
         if _pool is None:
             _pool = ThreadPoolExecutor(max(1, _threads - 1), thread_name_prefix="tinygrad-ckn")
-        return [_pool.submit(work) for _ in range(helpers)]
+        try:
+            for _ in range(helpers):
+                futures.append(_pool.submit(work))
+        except RuntimeError:
+            pass  # the interpreter shuts down, or the system has no more threads: the caller goes on with those it has
+    return futures
 
 
 def for_each(function: Callable[[T], object], items: Sequence[T]) -> None:
@@ -294,7 +242,7 @@ def scratch(name: str, shape: Shape, dtype: Any) -> Any:
     buffer: Any = _scratch.buffers.get(name)
     grows = buffer is None or buffer.nbytes < size
     if grows:
-        buffer = _scratch.buffers[name] = _aligned(size)
+        buffer = _scratch.buffers[name] = _memory.aligned(size)
     if grows or len(_scratch.arrays) >= _KNOWN:
         _scratch.arrays.clear()  # of those of this name, which keep the smaller buffer alive, and of what piles up
     array = _scratch.arrays[key] = buffer[:size].view(dtype).reshape(shape)
@@ -310,10 +258,10 @@ def _forked() -> None:
     """Begin anew in the child of a fork, where no thread but the forking one exists."""
     global _memory, _pool, _pool_lock  # noqa: PLW0603
     _pool, _pool_lock = None, threading.Lock()
-    _memory = _Memory()
+    _memory = Memory(_physical_memory())
     _blas.forked()
 
 
-_keep_freed_memory()
+keep_freed_memory()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)

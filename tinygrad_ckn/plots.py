@@ -95,7 +95,7 @@ def nystrom_errors(
     n_patches, iterations
         For k-means, and as many patches to measure on.
     rng
-        Generator or seed.
+        Generator or seed; None: the package's, see `manual_seed`.
 
     Raises
     ------
@@ -147,13 +147,16 @@ def nystrom_errors(
 
 def _error(layer: CKNLayer, size: int, learned: Any, other: Any, iterations: int, rng: Generator) -> float:
     """Return the error of a layer like another, with so many filters, learned on some patches, on others."""
-    twin = CKNLayer(**{**layer.config(), "n_filters": size}).to(layer.weight.device).eval()
+    twin = CKNLayer(**{**layer.config(), "n_filters": size}, rng=0).to(layer.weight.device).eval()
     cluster(twin, learned, iterations, rng)
     return nystrom_error(twin, other)
 
 
 def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike) -> None:
     """Draw trainings side by side: accuracy by epoch, test error, time.
+
+    After its last epoch a model's classifier is fitted again, on all training images. The test accuracy is that of the
+    new classifier, and may lie far from the end of the curves: a star beside them, joined by a dotted line.
 
     Parameters
     ----------
@@ -179,6 +182,8 @@ def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike) -> None
             points = [(i, e[f"{key}_accuracy"]) for i, e in enumerate(result["epochs"], 1) if f"{key}_accuracy" in e]
             if points:
                 curves.plot(*zip(*points, strict=True), style, color=colours[name], marker=".", label=f"{name}, {what}")
+        if result["epochs"]:
+            _draw_refit(curves, result, colours[name], f"{name}, test, classifier fitted again")
     if curves.lines:
         curves.legend(fontsize="small")
         curves.xaxis.get_major_locator().set_params(integer=True)
@@ -207,6 +212,20 @@ def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike) -> None
         axes.spines[["top", "right"]].set_visible(False)
     seconds.set_yticks([])
     _save(figure, path)
+
+
+def _draw_refit(curves: Any, result: Mapping[str, Any], colour: str, label: str) -> None:
+    """Mark the test accuracy behind the last epoch, and join it with the end of the curve."""
+    end, test = last_epoch(result["epochs"]), result["accuracy"]
+    if end is not None:
+        curves.plot([len(result["epochs"])] * 2, [end, test], ":", color=colour, linewidth=1)
+    curves.plot(len(result["epochs"]), test, "*", color=colour, markersize=11, label=label)
+
+
+def last_epoch(epochs: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the accuracy at the end of the last epoch, on images held out if there are some; None without epochs."""
+    last: Mapping[str, float] = epochs[-1] if epochs else {}
+    return last.get("validation_accuracy", last.get("train_accuracy"))
 
 
 def _scaled(x: Any, axis: tuple[int, ...]) -> Any:

@@ -30,13 +30,17 @@ import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, get_args, get_type_hints
+from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, overload
 
+from tinygrad_ckn._registry import REGISTRY, enter, registered
+from tinygrad_ckn._signature import operands_of
 from tinygrad_ckn.backend import CPU, Array, Backend, Namespace, backend_of, check_real, is_array, xp_of
 from tinygrad_ckn.errors import BackendError, CKNError, DTypeError, GradientError, OpIndexError, ShapeError
+from tinygrad_ckn.plain import PLAIN, plain
+
+__all__ = ["REGISTRY", "Array", "Namespace", "Plan", "Primitive", "Rule", "primitive"]
 
 P = ParamSpec("P")
-REGISTRY: dict[str, Primitive[Any]] = {}
 _HOST: Any = CPU.array_type
 _REAL = "fiub"
 
@@ -62,6 +66,7 @@ class Plan:
     saved: bool
     rules: tuple[tuple[Callable[..., Any], Callable[[Any], tuple[Any, ...]]] | None, ...]  # of each operand
     joint: bool  # the one rule returns all gradients
+    reads: tuple[int, ...] | None  # numbers of the operands that the rules read, by themselves or in saved; None: all
 
 
 class Primitive(Generic[P]):
@@ -83,8 +88,9 @@ class Primitive(Generic[P]):
         saves: bool,
     ) -> None:
         functools.update_wrapper(self, forward)
-        parameters = list(inspect.signature(forward).parameters.values())[1:]
-        hints = get_type_hints(forward, include_extras=True)
+        parameters = list(inspect.signature(forward).parameters.values())
+        self.operands = operands_of(forward, name, (_HOST, Primitive.variable_type))
+        del parameters[0]
         self.__signature__ = inspect.Signature(parameters)
         self.name = name
         self.forward = forward
@@ -94,7 +100,6 @@ class Primitive(Generic[P]):
         self.names = tuple(p.name for p in parameters)
         self.positional = tuple(p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY)
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-        self.operands = tuple(p.name for p in parameters if Array in (hints[p.name], *get_args(hints[p.name])))
         self.variadic = parameters[0].kind is inspect.Parameter.VAR_POSITIONAL
         leading = sum(1 for _ in itertools.takewhile(self.operands.__contains__, self.positional))
         self.most = sys.maxsize if self.variadic else leading  # so many arguments by position are operands
@@ -108,16 +113,32 @@ class Primitive(Generic[P]):
         """Name the primitive and its signature."""
         return f"<primitive {self.name}{self.__signature__}>"
 
+    def __reduce__(self) -> Any:
+        """Pickle by name: what comes back is the primitive of that name, looked up in the module that defines it."""
+        return registered, (self.__module__, self.name)
+
+    def __copy__(self) -> Primitive[P]:
+        """Return the primitive itself: there is one of each name."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Primitive[P]:
+        """Return the primitive itself: there is one of each name."""
+        return self
+
     def __call__(self, *args: P.args, **options: P.kwargs) -> Any:
         """Run the forward on raw arrays; record it in the graph if an operand is a Tensor."""
         variable = Primitive.variable_type
         operands: Sequence[Any] = args
-        named: Mapping[str, Any] = options
+        named: dict[str, Any] = options
         if options or len(args) > self.most:
             operands, named = self.arrange(args, options)
-            for value in named.values():
+            for name, value in named.items():
+                if type(value) in PLAIN:
+                    continue
                 if isinstance(value, variable):
                     return Primitive.dispatch(self, operands, named)
+                if name != "index":
+                    named[name] = plain(value)
         for operand in operands:
             if type(operand) is _HOST and operand.dtype.kind in _REAL:
                 continue
@@ -134,7 +155,7 @@ class Primitive(Generic[P]):
         self._plans.clear()
         for operand, function in rules.items():
             if operand not in self.operands:
-                raise TypeError(f"{self.name}: the rule of {operand!r} names no operand; known are {self.operands}")
+                raise DTypeError(f"{self.name}: the rule of {operand!r} names no operand; known are {self.operands}")
             if self.variadic:
                 self.vjp_jointly(function)
             else:
@@ -149,13 +170,16 @@ class Primitive(Generic[P]):
 
     def _check_one_kind(self, other: object) -> None:
         if other:
-            raise TypeError(f"{self.name}: expected one joint rule or a rule for each operand, got both; leave one out")
+            raise DTypeError(
+                f"{self.name}: expected one joint rule or a rule for each operand, got both; leave one out"
+            )
 
     def _rule(self, what: str, function: Callable[..., Any], *more: str) -> Rule:
         known = {"g", "y", *self.names, *(f"{name}_shape" for name in self.operands), *(["saved"] * self.saves), *more}
-        needs = tuple(inspect.signature(function).parameters)
+        parameters = inspect.signature(function).parameters
+        needs = tuple(name for name, p in parameters.items() if p.default is p.empty or name in known)
         if not known.issuperset(needs):
-            raise TypeError(f"{self.name}: {what} names {needs}; known are {sorted(known)}")
+            raise DTypeError(f"{self.name}: {what} names {needs}; known are {sorted(known)}")
         return Rule(function, needs)
 
     @property
@@ -280,6 +304,7 @@ class Primitive(Generic[P]):
             saved="saved" in needs,
             rules=tuple(rule and (rule.function, _picker([place[need] for need in rule.needs])) for rule in rules),
             joint=self.joint is not None,
+            reads=None if (self.variadic and kept) or "saved" in needs else tuple(i for _, i in kept),
         )
 
     def _refuse(self, args: Sequence[Any], options: Mapping[str, Any]) -> None:
@@ -315,26 +340,47 @@ def _describe(operand: Any) -> str:
     return f"{type(operand).__name__} {operand!r}" if operand is not None else "None"
 
 
+@overload
+def primitive(forward: Callable[Concatenate[Namespace, P], Any], /) -> Primitive[P]: ...
+@overload
 def primitive(
     *, name: str | None = None, broadcasts: bool = False, saves: bool = False
-) -> Callable[[Callable[Concatenate[Namespace, P], Any]], Primitive[P]]:
+) -> Callable[[Callable[Concatenate[Namespace, P], Any]], Primitive[P]]: ...
+def primitive(
+    forward: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    broadcasts: bool = False,
+    saves: bool = False,
+) -> Any:
     """Make a primitive of a pure function of raw arrays, and enter it in the registry under its name.
+
+    A definition replaces an earlier one of the same module and name, as when a notebook's cell runs again.
 
     Parameters
     ----------
+    forward
+        The function, where it is decorated by `@primitive` without options. Its first parameter is the array namespace
+        `xp`, its operands are those annotated `Array`, `numpy.ndarray` or `Tensor`.
     name
         Default: that of the function.
     broadcasts
         Operands are broadcast against each other; the engine sums their gradients back to their shapes.
     saves
         The forward returns (output, saved); see the head of this file.
+
+    Raises
+    ------
+    DTypeError
+        If the function takes no namespace first, or no operand.
+    ConfigError
+        If a primitive of another module has the name.
     """
 
-    def register(forward: Callable[Concatenate[Namespace, P], Any]) -> Primitive[P]:
-        made = Primitive(forward, name or forward.__name__, broadcasts=broadcasts, saves=saves)
-        if made.name in REGISTRY:
-            raise ValueError(f"primitive {made.name!r} is registered already")
-        REGISTRY[made.name] = made
+    def register(forward: Callable[..., Any]) -> Primitive[Any]:
+        made: Primitive[Any] = Primitive(forward, name or forward.__name__, broadcasts=broadcasts, saves=saves)
+        enter(made)
         return made
 
-    return register
+    return register if forward is None else register(forward)

@@ -1,7 +1,8 @@
 """Where the time goes: seconds, calls and bytes of each operation, forward and backward apart, phase by phase.
 
 While a profile is taken, the two functions through which all operations pass (`Primitive.compute` and `Node.pull`) are
-replaced by others that look at the clock. Otherwise nothing of this file runs.
+replaced by others that look at the clock. What is no operation, such as a pass of k-means, is timed where
+`@record_function` names it. Without a profile that costs a look at a variable, and nothing else of this file runs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from tinygrad_ckn._files import PathLike, atomic_write
 from tinygrad_ckn.errors import ConfigError
@@ -21,6 +23,9 @@ from tinygrad_ckn.graph import Node, raw
 from tinygrad_ckn.primitive import Primitive
 
 MOST_EVENTS = 200_000  # of a trace, for one of a long training would fit no viewer; totals count all
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _on: Profile | None = None
 _switch = threading.Lock()
@@ -35,11 +40,12 @@ class Row:
     phase
         The name that `lap` gave to the time it ran in; "" for what came after the last lap.
     name, direction
-        Of the operation; "forward", or "backward": in its rules, and what these call in their turn.
+        Of the operation; "forward", or "backward": in its rules, and what these call in their turn. Of a function that
+        `record_function` names; "".
     calls
         How often it ran.
     seconds
-        Its own: without the operations that it calls, which have rows of their own.
+        Its own: without the operations and named functions that it calls in its thread, which have rows of their own.
     bytes
         Of its results, or of the gradients that its rules returned; only where no other operation called it.
     """
@@ -52,6 +58,15 @@ class Row:
     bytes: int = 0
 
 
+@dataclass
+class _Frame:
+    """An operation or named function that is under way in a thread."""
+
+    operation: bool  # or within one
+    backward: bool = False
+    children: float = 0.0  # seconds
+
+
 class Profile:
     """What `profile()` measures; rows and phases can be read at any time, the trace be saved."""
 
@@ -61,8 +76,8 @@ class Profile:
         self._open: dict[tuple[str, str], Row] = {}  # since the last lap, of a phase that has no name yet
         self._events: list[dict[str, Any]] = []
         self._start = self._lap = time.perf_counter()
-        self._own = threading.local()  # a thread's stack: for each operation under way its children's seconds, and
-        self._lock = threading.Lock()  # whether it is part of a backward
+        self._own = threading.local()  # a thread's stack of frames
+        self._lock = threading.Lock()
 
     def rows(self) -> list[Row]:
         """Return a row for each phase, operation and direction, the most expensive first."""
@@ -96,28 +111,27 @@ class Profile:
         """Write the trace as JSON, to be opened in chrome://tracing or ui.perfetto.dev."""
         atomic_write(path, json.dumps(self.trace()).encode())
 
-    def timed(self, name: str, backward: bool, call: Callable[[], Any], size: Callable[[Any], int]) -> Any:
-        """Return call(), and enter what it cost."""
-        stack: list[tuple[list[float], bool]] = self._own.__dict__.setdefault("stack", [])
-        outermost = not stack
-        backward = backward or (not outermost and stack[-1][1])
-        children = [0.0]
-        stack.append((children, backward))
+    def timed(self, name: str, direction: str, call: Callable[[], R], size: Callable[[R], int] | None = None) -> R:
+        """Return call(), and enter what it cost; `size` is given for an operation, of which the result has bytes."""
+        stack: list[_Frame] = self._own.__dict__.setdefault("stack", [])
+        outer = stack[-1] if stack else _Frame(operation=False)
+        frame = _Frame(outer.operation or size is not None, outer.backward or direction == "backward")
+        stack.append(frame)
         n_bytes = 0
         start = time.perf_counter()
         try:
             result = call()
             seconds = time.perf_counter() - start
-            n_bytes = size(result) if outermost else 0
+            n_bytes = 0 if size is None or outer.operation else size(result)
             return result
         except BaseException:
             seconds = time.perf_counter() - start
             raise
         finally:
             stack.pop()
-            if stack:
-                stack[-1][0][0] += seconds
-            self._enter(name, "backward" if backward else "forward", start, seconds, seconds - children[0], n_bytes)
+            outer.children += seconds
+            shown = "backward" if frame.backward and size is not None else direction
+            self._enter(name, shown, start, seconds, seconds - frame.children, n_bytes)
 
     def _enter(self, name: str, direction: str, start: float, seconds: float, own: float, n_bytes: int) -> None:
         with self._lock:
@@ -125,7 +139,7 @@ class Profile:
             row.calls += 1
             row.seconds += own
             row.bytes += n_bytes
-            self._record(name, direction, start, seconds, {"bytes": n_bytes})
+            self._record(name, direction or "function", start, seconds, {"bytes": n_bytes})
 
     def _record(self, name: str, category: str, start: float, seconds: float, args: dict[str, Any]) -> None:
         if len(self._events) < MOST_EVENTS:
@@ -160,10 +174,10 @@ def profile() -> Iterator[Profile]:
         _on = current = Profile()
 
     def timed_compute(self: Primitive[Any], *args: Any) -> Any:
-        return current.timed(self.name, False, lambda: compute(self, *args), lambda result: int(result[0].nbytes))
+        return current.timed(self.name, "forward", lambda: compute(self, *args), lambda result: int(result[0].nbytes))
 
     def timed_pull(self: Node, *args: Any) -> Any:
-        return current.timed(self.name, True, lambda: pull(self, *args), _size)
+        return current.timed(self.name, "backward", lambda: pull(self, *args), _size)
 
     replace: Any = setattr
     try:
@@ -180,6 +194,33 @@ def lap(name: str) -> None:
     """Name the time since the last lap of the profile that is being taken, if there is one."""
     if _on is not None:
         _on.lap(name)
+
+
+def record_function(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator that gives a function a row of its own in profiles, as PyTorch's `record_function`.
+
+    Examples
+    --------
+    >>> @record_function("halve")
+    ... def halve(x):
+    ...     return x / 2
+    >>> with profile() as profiled:
+    ...     halve(3.0)
+    1.5
+    >>> [(row.name, row.direction, row.calls) for row in profiled.rows()]
+    [('halve', '', 1)]
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            if _on is None:
+                return function(*args, **kwargs)
+            return _on.timed(name, "", lambda: function(*args, **kwargs))
+
+        return call
+
+    return decorate
 
 
 def _size(gradients: Sequence[Any]) -> int:

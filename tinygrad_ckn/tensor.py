@@ -6,14 +6,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_ckn.backend import Axis, asarray, backend_of, check_real, to_numpy, use
+from tinygrad_ckn._draw import summary
+from tinygrad_ckn.backend import Axis, asarray, backend_of, to_numpy
 from tinygrad_ckn.backward import as_tensor, backpropagate, seed
 from tinygrad_ckn.errors import DTypeError, GradientError, OpIndexError, ShapeError
 from tinygrad_ckn.graph import Variable
 from tinygrad_ckn.primitive import REGISTRY
 
 _accumulating = threading.Lock()  # several threads may share a leaf
-_UFUNCS = {"absolute": "abs", "true_divide": "divide"}  # NumPy's names that differ from the op's
 
 
 class Tensor(Variable):
@@ -63,8 +63,8 @@ class Tensor(Variable):
         """The backend's array.
 
         Assigning (`t.data = a`, `t.data -= a`) is noticed: a backward through a result that retained the old values
-        raises. Writing into it (`t.data[0] = 1`), or into an array that was assigned, cannot be noticed, and makes such
-        a gradient wrong. A Tensor that is assigned is copied, an array is not.
+        raises. What is assigned is copied. Writing into the array (`t.data[0] = 1`) cannot be noticed, and makes such a
+        gradient wrong.
         """
         return self._data
 
@@ -73,10 +73,21 @@ class Tensor(Variable):
         if value is self._data:  # t.data -= a
             self._version[0] += 1
             return
-        value = value._data.copy() if isinstance(value, Variable) else value
         mine = backend_of(self._data)
-        if type(value) is not mine.array_type:
-            value = asarray(value, dtype=self.dtype, device=mine.device)
+        array: Any = value._data if isinstance(value, Variable) else value
+        same = type(array) is mine.array_type
+        self.set_data(array.copy("K") if same else asarray(array, dtype=self.dtype, device=mine.device))
+
+    def set_data(self, value: Any) -> None:
+        """Assign `data` without a copy: for an array of the same backend that nobody else will write into.
+
+        Raises
+        ------
+        ShapeError
+            If it has another shape or dtype.
+        """
+        mine = backend_of(self._data)
+        value = value if type(value) is mine.array_type else mine.xp.asarray(value)  # NumPy's scalars
         if value.shape != self.shape or value.dtype != self.dtype:
             raise ShapeError(
                 f"Tensor.data: expected an array of shape {self.shape} and dtype {self.dtype}, "
@@ -206,10 +217,14 @@ class Tensor(Variable):
         return moved
 
     def __repr__(self) -> str:
-        """Show the values, shape, dtype, device, and the operation that made it or that it requires grad."""
-        values = "" if self.size > 12 else "".join(f" {line.strip()}" for line in str(self._data).splitlines())
-        origin = f", op={self._node.name}" if self._node else ", requires_grad=True" if self._requires_grad else ""
-        return f"{type(self).__name__}({self.shape}, {self.dtype}, {self.device}{origin}){values}"
+        """Show shape, dtype, device, the operation that made it or that it requires grad, and the values.
+
+        Examples
+        --------
+        >>> Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+        Tensor((2, 2), float64, cpu, requires_grad=True) [[1. 2.] [3. 4.]]
+        """
+        return summary(self)
 
     def __len__(self) -> int:
         """Return the length of the first axis."""
@@ -233,6 +248,10 @@ class Tensor(Variable):
 
     def __bool__(self) -> bool:
         """Return the truth of the only element."""
+        if self.size != 1:
+            raise ShapeError(
+                f"bool(t): expected a tensor of one element, got shape {self.shape}; use (t > 0).any() or .all()"
+            )
         return bool(self.item())
 
     def __float__(self) -> float:
@@ -248,7 +267,14 @@ class Tensor(Variable):
         if self.device != "cpu":
             raise GradientError("np.asarray(t): the tensor is on a GPU; use t.numpy(), which copies it to the host")
         array = self._without_graph("np.asarray(t)").numpy()
-        return array.astype(dtype) if dtype is not None and dtype != array.dtype else array.copy() if copy else array
+        if dtype is None or dtype == array.dtype:
+            return array.copy() if copy else array
+        if copy is False:
+            raise ShapeError(
+                f"np.array(t, dtype={dtype}, copy=False): expected the tensor's dtype {array.dtype}, for another one "
+                "needs a copy; use np.asarray(t, dtype=...)"
+            )
+        return array.astype(dtype)
 
     def _without_graph(self, operation: str) -> Tensor:
         if self._requires_grad:
@@ -257,15 +283,6 @@ class Tensor(Variable):
                 "use t.item() or t.numpy() for the value, or t.detach() first"
             )
         return self
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """Let `np.exp(t)` and `array * t` run the op of that name, so that the graph is not lost."""
-        name = _UFUNCS.get(ufunc.__name__, ufunc.__name__)
-        if method != "__call__" or options or name not in REGISTRY:
-            call = f"np.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
-            extra = f" with {', '.join(options)}=" if options else ""
-            raise DTypeError(f"{call}{extra}: not an operation on tensors; use tinygrad_ckn.ops, or t.numpy()")
-        return REGISTRY[name](*inputs)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Refuse: values that a gradient may need are not overwritten."""
@@ -290,6 +307,7 @@ class Tensor(Variable):
 
     if TYPE_CHECKING:  # attached by tinygrad_ckn/ops/methods.py
         T: Tensor
+        mT: Tensor
 
         def __add__(self, other: Any) -> Tensor: ...
         def __radd__(self, other: Any) -> Tensor: ...
@@ -303,6 +321,19 @@ class Tensor(Variable):
         def __rpow__(self, other: Any) -> Tensor: ...
         def __matmul__(self, other: Any) -> Tensor: ...
         def __rmatmul__(self, other: Any) -> Tensor: ...
+        def __floordiv__(self, other: Any) -> Tensor: ...
+        def __rfloordiv__(self, other: Any) -> Tensor: ...
+        def __mod__(self, other: Any) -> Tensor: ...
+        def __rmod__(self, other: Any) -> Tensor: ...
+        def __and__(self, other: Any) -> Tensor: ...
+        def __rand__(self, other: Any) -> Tensor: ...
+        def __or__(self, other: Any) -> Tensor: ...
+        def __ror__(self, other: Any) -> Tensor: ...
+        def __xor__(self, other: Any) -> Tensor: ...
+        def __rxor__(self, other: Any) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
+        def __pos__(self) -> Tensor: ...
+        def __round__(self, decimals: int | None = None) -> Tensor: ...
         def __neg__(self) -> Tensor: ...
         def __abs__(self) -> Tensor: ...
         def __getitem__(self, index: Any) -> Tensor: ...
@@ -324,6 +355,26 @@ class Tensor(Variable):
         def swapaxes(self, axis1: int, axis2: int) -> Tensor: ...
         def squeeze(self, axis: Axis = None) -> Tensor: ...
         def astype(self, dtype: Any) -> Tensor: ...
+        def std(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor: ...
+        def norm(self, *, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+        def any(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+        def all(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+        def round(self, decimals: int = 0) -> Tensor: ...
+        def dot(self, other: Any) -> Tensor: ...
+        def flatten(self) -> Tensor: ...
+        def ravel(self) -> Tensor: ...
+        def copy(self) -> Tensor: ...
+        def exp(self) -> Tensor: ...
+        def log(self) -> Tensor: ...
+        def sqrt(self) -> Tensor: ...
+        def square(self) -> Tensor: ...
+        def abs(self) -> Tensor: ...
+        def sign(self) -> Tensor: ...
+        def sin(self) -> Tensor: ...
+        def cos(self) -> Tensor: ...
+        def tanh(self) -> Tensor: ...
+        def sigmoid(self) -> Tensor: ...
+        def relu(self) -> Tensor: ...
         def clip(self, a_min: float | None = None, a_max: float | None = None) -> Tensor: ...
 
 
@@ -337,23 +388,6 @@ def _own(gradient: Tensor) -> Tensor:
 
 def _rebuild(kind: type[Tensor], data: Any, requires_grad: bool, device: str) -> Tensor:
     return kind(data, requires_grad=requires_grad, device=device)
-
-
-def from_dlpack(source: Any) -> Tensor:
-    """Return a Tensor on the memory of another library's array, without a copy (DLPack).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from_dlpack(np.arange(3.0))
-    Tensor((3,), float64, cpu) [0. 1. 2.]
-    """
-    if not hasattr(source, "__dlpack_device__"):
-        raise DTypeError(f"from_dlpack: expected an array with __dlpack__, got {type(source).__name__}")
-    kind, _ = source.__dlpack_device__()
-    array = use("cpu" if kind == 1 else "cuda").xp.from_dlpack(source)  # kDLCPU = 1 in dlpack.h
-    tensor: Tensor = Variable.wrap(check_real("from_dlpack", "source", array))
-    return tensor
 
 
 def methods(table: dict[str, Callable[..., Any]]) -> None:

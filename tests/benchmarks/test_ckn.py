@@ -8,7 +8,7 @@ from benchmarks.ckn import ckn_case, ckn_inputs, multiplications, natural_images
 from benchmarks.measure import relative_error
 from benchmarks.suite import OURS
 
-pytest.importorskip("torch", reason="the peer is PyTorch: pip install 'tinygrad-ckn[bench]'")
+pytest.importorskip("torch", reason="the peer is PyTorch: pip install -e '.[bench]'")
 
 DOUBLE = {"dtype": "float64"}
 

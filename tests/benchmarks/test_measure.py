@@ -129,7 +129,7 @@ def test_who_cannot_take_part_is_left_out(fakes, case_of):
     result = measure(case_of(*sides, reference=Side("exact", fakes.absent)), Settings())
     assert [side.name for side in result.sides] == ["ours"]
     assert result.left_out == {
-        "peer": "a_package_that_nobody_has is not installed: pip install 'tinygrad-ckn[bench]'",
+        "peer": "a_package_that_nobody_has is not installed: pip install -e '.[bench]' in a checkout of tinygrad-ckn",
         "guest": "it rains",
         "exact": "it rains",
     }

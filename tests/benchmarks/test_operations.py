@@ -21,7 +21,7 @@ def _small(monkeypatch):
 
 @pytest.mark.parametrize("number", range(len(WITH_TORCH)), ids=WITH_TORCH)
 def test_pytorch_computes_the_same(number):
-    pytest.importorskip("torch", reason="the peer is PyTorch: pip install 'tinygrad-ckn[bench]'")
+    pytest.importorskip("torch", reason="the peer is PyTorch: pip install -e '.[bench]'")
     operation = [each for each in operations.operations().values() if each.torch is not None][number]
     inputs = {"operands": operation.operands()}
     ours = kernels._ours(inputs, "cpu", name=operation.about, dtype="float64").outputs()["result"]

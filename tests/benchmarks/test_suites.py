@@ -78,7 +78,7 @@ def test_the_mlp_by_hand_descends_its_loss():
 
 
 def test_kmeans_of_pytorch_is_ours(monkeypatch):
-    pytest.importorskip("torch", reason="the peer is PyTorch: pip install 'tinygrad-ckn[bench]'")
+    pytest.importorskip("torch", reason="the peer is PyTorch: pip install -e '.[bench]'")
     monkeypatch.setattr(kmeans, "POINTS", 2000)
     for layer, d in ((0, 27), (1, 576)):
         inputs = kmeans._inputs(layer, 8)
@@ -118,12 +118,12 @@ def test_the_large_image_is_the_same_for_all():
     inputs = {name: array[:40, :50] for name, array in correlate2d._image("float64").items()}
     ours, scipy = (make(inputs, "cpu").outputs()["map"] for make in (correlate2d._ours, correlate2d._scipy))
     assert relative_error(ours, scipy) < 1e-12
-    pytest.importorskip("torch", reason="the peer is PyTorch: pip install 'tinygrad-ckn[bench]'")
+    pytest.importorskip("torch", reason="the peer is PyTorch: pip install -e '.[bench]'")
     assert relative_error(correlate2d._torch(inputs, "cpu").outputs()["map"], scipy) < 1e-12
 
 
 def test_pytorch_is_left_out_where_its_unfolded_image_does_not_fit(monkeypatch):
-    pytest.importorskip("torch", reason="the peer is PyTorch: pip install 'tinygrad-ckn[bench]'")
+    pytest.importorskip("torch", reason="the peer is PyTorch: pip install -e '.[bench]'")
     monkeypatch.setattr(correlate2d, "memory", lambda name, source: 10**6)
     inputs = {"x": np.ones((100, 200)), "w": np.ones((10, 10))}
     with pytest.raises(LeftOutError, match="unfolds the image to 0 GB, and 0 GB are there"):

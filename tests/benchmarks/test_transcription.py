@@ -11,7 +11,7 @@ from benchmarks import ckn
 from benchmarks.ckn import ckn_inputs, our_features, our_training
 from benchmarks.measure import relative_error
 
-torch = pytest.importorskip("torch", reason="the peer is PyTorch: pip install 'tinygrad-ckn[bench]'")
+torch = pytest.importorskip("torch", reason="the peer is PyTorch: pip install -e '.[bench]'")
 DOUBLE = {"dtype": "float64"}
 STEPS = 40
 

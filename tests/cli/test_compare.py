@@ -68,7 +68,12 @@ def test_what_a_pipe_gets(compared, folder: Path):
     for name, line in zip(MODELS, lines[-4:-1], strict=True):
         found = content[name]
         share = f"{found['accuracy']:.4f} ({found['correct']}/80)"
-        assert line == f"{name}: test accuracy {share}, {found['seconds']:.1f} s, {found['parameters']:,} parameters"
+        start = f"{name}: test accuracy {share}, {found['seconds']:.1f} s, {found['parameters']:,} parameters"
+        end = ""
+        if found["epochs"]:
+            last = found["epochs"][-1]["validation_accuracy"]
+            end = f", {last:.4f} at the end of the last epoch, before the classifier was fitted again"
+        assert line == start + end
     assert lines[-1] == f"runs, comparison.json and comparison.png in {folder}"
 
 
@@ -90,6 +95,27 @@ def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         ["ckn5", "0.9500", "(19/20)", "12.3", "12,345"],
         ["lenet-ckn", "0.9500", "(19/20)", "1.0", "12,345"],
     ]
+
+
+def test_a_table_tells_the_last_epoch_from_the_classifier_fitted_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    epochs = [{"train_accuracy": 0.5, "validation_accuracy": 0.6}, {"train_accuracy": 0.25, "validation_accuracy": 0.3}]
+    shared = {"accuracy": 0.978, "correct": 978, "total": 1000, "seconds": 12.34, "parameters": 12345}
+    _compare._show({"unsup-32-64": shared | {"epochs": []}, "lenet": shared | {"epochs": epochs}})
+    *table, note = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in table] == [
+        ["model", "last", "epoch", "test", "accuracy", "seconds", "parameters"],
+        ["unsup-32-64", "-", "0.9780", "(978/1000)", "12.3", "12,345"],
+        ["lenet", "0.3000", "0.9780", "(978/1000)", "12.3", "12,345"],
+    ]
+    assert note == (
+        "last epoch: accuracy at the end of the last epoch, before the classifier was fitted again, which the test "
+        "accuracy is of"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tinygrad_ckn.cli import _display
 from tinygrad_ckn.models import Progress
@@ -43,16 +45,16 @@ def plain(text: str) -> str:
         (CLASSIFIER, "classifier: l2 1e-06, held-out accuracy 0.7500, 2.0 s"),
         (Progress("classifier", 1, 1, {"l2": 0.1, "seconds": 2.0}), "classifier: l2 0.1, 2.0 s"),
         (Progress("start", 0, 3, {"lr": 0.1, "validation_accuracy": 0.5}), None),
-        (Progress("kept", 2, 3, {"validation_accuracy": 0.9}), "kept epoch 2 of 3: validation accuracy 0.9000"),
+        (Progress("kept", 2, 3, {"validation_accuracy": 0.9}), "kept epoch 2 of 3: validation 0.9000"),
         (
             Progress("kept", 0, 3, {"validation_accuracy": 0.9}),
-            "kept the start, no epoch was better: validation accuracy 0.9000",
+            "kept the start, no epoch was better: validation 0.9000",
         ),
         (Progress("kept", 3, 3), "kept epoch 3 of 3"),
-        (EPOCH, "epoch 1 of 3: loss 0.5000, training accuracy 0.7500, 4.0 s"),
+        (EPOCH, "epoch 1 of 3: loss 0.5000, accuracy 0.7500, 4.0 s"),
         (
             Progress("epoch", 1, 3, {**EPOCH.values, "validation_accuracy": 0.875, "validation_loss": 0.6}),
-            "epoch 1 of 3: loss 0.5000, training accuracy 0.7500, validation accuracy 0.8750, 4.0 s",
+            "epoch 1 of 3: loss 0.5000, accuracy 0.7500, validation 0.8750, 4.0 s",
         ),
         (Progress("filters", 0, 2), None),
         (Progress("batch", 1, 9, {"loss": 1.0, "images_per_second": 5.0}), None),
@@ -73,8 +75,7 @@ def test_elsewhere_lines_alone(capsys: pytest.CaptureFixture[str]):
         ):
             display(progress)
     assert capsys.readouterr().out == (
-        "filters of layer 1 of 2: mean cosine 0.9500, 1.0 s\n"
-        "epoch 1 of 3: loss 0.5000, training accuracy 0.7500, 4.0 s\n"
+        "filters of layer 1 of 2: mean cosine 0.9500, 1.0 s\nepoch 1 of 3: loss 0.5000, accuracy 0.7500, 4.0 s\n"
     )
 
 
@@ -93,6 +94,22 @@ def test_a_terminal_gets_a_bar_with_rate_and_remaining_time(terminal: Terminal, 
         display._bar.refresh()
         assert re.search(r"batch .*4/9 1,234 images/s .* remaining", plain(terminal.getvalue()))
         assert len(display._bar.tasks) == 1
+
+
+@given(st.lists(st.tuples(st.sampled_from(["l2", "batch"]), st.integers(0, 9), st.integers(0, 9)), max_size=8))
+def test_the_bar_never_shows_more_than_its_total(steps: list[tuple[str, int, int]]):
+    terminal = Terminal()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERM", "xterm")
+        patch.setenv("COLUMNS", "120")
+        patch.setattr(sys, "stdout", terminal)
+        with _display.Display() as display:
+            for phase, done, more in steps:
+                display(Progress(phase, done, done + more))
+                display._bar.refresh()
+    shown = re.findall(r"(\d+)/(\d+)", plain(terminal.getvalue()))
+    assert [pair for pair in shown if int(pair[0]) > int(pair[1])] == []
+    assert set(shown) >= {(str(done), str(done + more)) for _, done, more in steps}
 
 
 def test_a_terminal_keeps_the_lines_and_loses_the_bar(terminal: Terminal, monkeypatch: pytest.MonkeyPatch):

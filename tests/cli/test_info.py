@@ -85,7 +85,7 @@ def test_no_driver_and_no_compiler(invoke: Invoke, monkeypatch: pytest.MonkeyPat
     fake_cupy(monkeypatch, driver=0, nvrtc=nvrtc)
     found = dict(lines(invoke("info")))
     assert "libnvrtc.so.13 not found" in found["nvrtc"]
-    assert "pip install 'tinygrad-ckn[cuda13]'" in found["nvrtc"]
+    assert "pip install -e '.[cuda13]'" in found["nvrtc"]
     assert found["driver"].startswith("none; install NVIDIA's")
     assert found["cuda"].startswith("device 'cuda' needs a GPU with its driver")
 
@@ -94,7 +94,7 @@ def test_no_driver_and_no_compiler(invoke: Invoke, monkeypatch: pytest.MonkeyPat
 def test_no_cupy():
     (name, state), *others = _cuda.parts()
     assert (name, others) == ("cupy", [])
-    assert "pip install 'tinygrad-ckn[cuda13]'" in state
+    assert "pip install -e '.[cuda13]'" in state
 
 
 def test_processor_where_there_is_no_cpuinfo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

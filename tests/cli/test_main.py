@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -56,6 +57,52 @@ def test_help_names_every_command_and_what_they_take(invoke: Invoke):
     assert "runs/TIME-DATA-MODEL" in overview
 
 
+@pytest.mark.parametrize("command", ["", "train", "compare", "evaluate", "predict", "info", "gradcheck", "bench"])
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_a_help_fits_the_terminal_and_shows_flags_without_a_value(command: str, columns: int):
+    result = CliRunner().invoke(app, [*command.split(), "-h"], env={"COLUMNS": str(columns)})
+    lines = result.stdout.splitlines()
+    assert result.exit_code == 0
+    assert max(map(len, lines)) <= columns
+    assert "bool" not in result.stdout
+    assert not any(re.search(r"[a-z,]\.\.\.$", line) for line in lines)  # cut short
+    assert any(line.split()[:2] == ["-h,", "--help"] for line in lines)
+
+
+def test_a_help_groups_options(invoke: Invoke):
+    text = invoke("train", "--help").stdout
+    assert (
+        text.index("Options:")
+        < text.index("--seed")
+        < text.index("Supervised training:")
+        < text.index("--epochs <int>")
+    )
+    assert "Arguments:\n  RUN " in invoke("evaluate", "--help").stdout
+
+
+def test_the_module_is_the_command(tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]]):
+    script = Path(sys.executable).with_name("tinygrad-ckn")
+    if not script.exists():
+        pytest.skip("the package is not installed as a command")
+    for arguments in (["--help"], ["train", "--model", "x"], ["nonsense"]):
+        module = tinygrad_ckn(*arguments)
+        command = subprocess.run([script, *arguments], capture_output=True, text=True, check=False)
+        assert (command.returncode, command.stdout, command.stderr) == (module.returncode, module.stdout, module.stderr)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str):
+    """What a shell asks for `tinygrad-ckn tr<TAB>`, and the script that makes it ask."""
+    command = [sys.executable, "-c", "from tinygrad_ckn.cli import main; main()"]
+    ask = {"_TINYGRAD_CKN_COMPLETE": f"complete_{shell}", "COMP_WORDS": "tinygrad-ckn tr", "COMP_CWORD": "1"}
+    ask |= {"_TYPER_COMPLETE_ARGS": "tinygrad-ckn tr", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    found = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | ask)
+    assert "train" in found.stdout
+    assert "gradcheck" not in found.stdout
+    script = os.environ | {"_TINYGRAD_CKN_COMPLETE": f"source_{shell}"}
+    assert "tinygrad-ckn" in subprocess.run(command, capture_output=True, text=True, check=False, env=script).stdout
+
+
 def test_wrong_usage_is_status_2(invoke: Invoke):
     assert invoke("train", "--colour").exit_code == 2
     assert invoke("train", "--epochs", "many").exit_code == 2
@@ -87,9 +134,9 @@ def test_errors_of_the_machine(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, 
     assert (result.exit_code, result.stderr) == (1, f"error: {sentence}\n")
 
 
-def test_the_prefix_is_red_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
+def test_the_prefix_is_red_where_colours_are(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_train.loop, "train", failing(errors.DataError("this")))
-    result = CliRunner().invoke(app, ["train"], color=True)
+    result = CliRunner().invoke(app, ["train"], env={"FORCE_COLOR": "1"})
     assert result.stderr == "\x1b[31m\x1b[1merror:\x1b[0m this\n"
 
 

@@ -37,6 +37,19 @@ def damaged(run_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(run_folder, tmp_path / "damaged"))
 
 
+def test_file_names_that_are_no_text_come_back_in_a_csv_file(
+    tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]], run_folder: Path, tmp_path: Path
+):
+    path = os.fsencode(tmp_path) + b"/b\xff.npy"
+    with open(path, "wb") as file:  # noqa: PTH123  # a Path is text
+        np.save(file, np.zeros((1, 1, 8, 8), "float32"))
+    finished = tinygrad_ckn("predict", run_folder, os.fsdecode(path), "--output", tmp_path / "out.csv")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert (tmp_path / "out.csv").read_bytes().splitlines()[1].startswith(path + b",0,")
+    printed = tinygrad_ckn("predict", run_folder, os.fsdecode(path)).stdout
+    assert printed.startswith(f"{tmp_path}/b\\udcff.npy\t0\t")
+
+
 def test_evaluate_ends_as_train_did(
     tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]],
     trained: subprocess.CompletedProcess[str],
@@ -86,24 +99,29 @@ def test_evaluate_on_the_images_held_out_of_the_own_file(
     for arguments in ([], ["--data", "own.npz"], ["--data", tmp_path / "own.npz"]):
         assert invoke("evaluate", "r", *arguments).stdout.startswith("the 60 test images of own.npz\n")
     Path("own.npz").rename("other.npz")
-    assert invoke("evaluate", "r", "--data", "other.npz").stdout.startswith("all 300 images of other.npz\n")
+    assert invoke("evaluate", "r", "--data", "other.npz").stdout.startswith(
+        "the 60 test images of other.npz, without 240 that the model was trained on\n"
+    )
+    assert "gone.npz: expected an .npz file, got nothing" in invoke("evaluate", "r", "--data", "gone.npz").stderr
 
 
 @pytest.mark.parametrize("command", [["predict"], ["evaluate", "--data"]])
-def test_images_of_another_scale_are_warned_of(invoke: Invoke, run_folder: Path, tmp_path: Path, command: list[str]):
+def test_images_of_another_scale_are_refused(invoke: Invoke, run_folder: Path, tmp_path: Path, command: list[str]):
     test, path = load_digits().test.take(np.arange(9)), tmp_path / "wide.npz"
-    for factor, warning in (
-        (1, ""),
-        (2, ""),
-        (
-            255,
-            f"warning: {path}: the largest pixel is 255, that of the training images was 1; "
-            "scale the images as those were\n",
-        ),
-    ):
-        np.savez(path, images=factor * test.images, labels=test.labels)
+    for factor, error in ((1, ""), (2, ""), (255, "of 255; give"), (1 / 255, "of 0.00392157; give")):
+        np.savez(path, images=np.float32(factor) * test.images, labels=test.labels)
         result = invoke(command[0], run_folder, *command[1:], path)
-        assert (result.exit_code, result.stderr) == (0, warning)
+        assert (result.exit_code, error in result.stderr) == (int(error != ""), True)
+        assert result.stderr.count("\n") == result.exit_code
+    np.savez(path, images=np.float32(255) * test.images, labels=test.labels)
+    told = invoke(command[0], run_folder, *command[1:], path, "--scale", 255)
+    np.savez(path, images=test.images, labels=test.labels)
+    assert told.stdout == invoke(command[0], run_folder, *command[1:], path).stdout
+    images = np.concatenate([test.images, 255 * test.images[:1]])
+    np.savez(path, images=images, labels=np.append(test.labels, test.labels[0]))
+    result = invoke(command[0], run_folder, *command[1:], path)
+    assert (result.exit_code, result.stderr.count("\n")) == (0, 1)
+    assert "got 1 of 10 images, the first at index 9, with a largest pixel of 255" in result.stderr
 
 
 def test_predict_prints_a_tab_separated_line_an_image(
@@ -173,9 +191,12 @@ def test_files_that_are_no_images(invoke: Invoke, run_folder: Path, tmp_path: Pa
 
 
 def test_messages_name_options_as_the_command_line_does(invoke: Invoke, run_folder: Path, tmp_path: Path):
-    (tmp_path / "odd.csv").write_text("0,1,2,3,4\n")
+    (tmp_path / "odd.csv").write_text("0,1,7,3,4\n")
     result = invoke("predict", run_folder, tmp_path / "odd.csv")
-    assert "got 5; store the images (n, C, H, W) in an .npz file, or, if" in result.stderr
+    assert "expected 64 pixels a row for images 1x8x8, got 5; give the --image-shape C,H,W that" in result.stderr
+    (tmp_path / "numbered.csv").write_text("0,1,2,3,4\n0,0,7,0,0\n")
+    result = invoke("predict", run_folder, tmp_path / "numbered.csv")
+    assert "which can be both; give --header or --no-header\n" in result.stderr
     assert "expected no --data-dir, since" in invoke("train", "--data-dir", tmp_path).stderr
 
 
@@ -201,7 +222,7 @@ def test_a_model_of_a_newer_format(invoke: Invoke, damaged: Path):
     assert result.exit_code == 1
     assert result.stderr == (
         f"error: {path}: expected format_version 1 or older, got 2, written by tinygrad-ckn 7.0; "
-        "pip install -U tinygrad-ckn\n"
+        "update the checkout of tinygrad-ckn (git pull)\n"
     )
 
 
@@ -211,7 +232,7 @@ def test_a_run_that_does_not_say_its_data(invoke: Invoke, damaged: Path, data: o
     (damaged / "config.json").write_text(json.dumps({**config, "data": data}))
     result = invoke("evaluate", damaged)
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"error: {damaged}/config.json: expected data")
+    assert result.stderr.startswith(f"error: {damaged}/config.json: expected ")
 
 
 def test_a_model_of_another_run(invoke: Invoke, damaged: Path):
@@ -220,7 +241,7 @@ def test_a_model_of_another_run(invoke: Invoke, damaged: Path):
     (damaged / "config.json").write_text(json.dumps(config))
     result = invoke("evaluate", damaged)
     assert result.exit_code == 1
-    assert "expected 10 class names, as many as the model has classes, got 2" in result.stderr
+    assert "got something else; is it the model of another run?" in result.stderr
 
 
 def test_data_that_moved(invoke: Invoke, damaged: Path):

@@ -38,9 +38,9 @@ def test_what_a_pipe_gets(trained: subprocess.CompletedProcess[str], run_folder:
         rf"filters of layer 1 of 2: mean cosine {number}, {number} s",
         rf"filters of layer 2 of 2: mean cosine {number}, {number} s",
         rf"classifier: l2 \S+, (held-out accuracy {number}, )?{number} s",
-        rf"epoch 1 of 2: loss {number}, training accuracy {number}, validation accuracy {number}, {number} s",
-        rf"epoch 2 of 2: loss {number}, training accuracy {number}, validation accuracy {number}, {number} s",
-        rf"kept (epoch [12] of 2|the start, no epoch was better): validation accuracy {number}",
+        rf"epoch 1 of 2: loss {number}, accuracy {number}, validation {number}, {number} s",
+        rf"epoch 2 of 2: loss {number}, accuracy {number}, validation {number}, {number} s",
+        rf"kept (epoch [12] of 2|the start, no epoch was better): validation {number}",
         rf"classifier: l2 \S+, held-out accuracy {number}, {number} s",
         rf"{number} s in all, at most [\d,]+ MiB of memory",
         *(rf"{digit}  +\d+ of +\d+ correct(, mistaken for \d \d+ times?)?" for digit in range(10)),
@@ -259,8 +259,10 @@ def test_a_profile_is_shown_and_its_trace_kept(
     phases = {found[1] for line in lines if (found := re.fullmatch(r"(\w+) +\d+\.\d{3} +\d+\.\d%", line))}
     assert {"preparation", "filters", "batch", "epoch", "classifier", "save", "evaluate"} <= phases
     assert any(re.fullmatch(r"batch +\w+ +backward +\d+ +\d+\.\d{3} +\d+\.\d% +\d+\.\d", line) for line in lines)
+    assert any(re.fullmatch(r"k-means +k-means, assignment +\d+ +\d+\.\d{3} +\d+\.\d% +0\.0", line) for line in lines)
+    assert any(re.fullmatch(r"outside of them +\d+\.\d{3} +\d+\.\d%", line) for line in lines)
     events = json.loads((tmp_path / "run" / "trace.json").read_text())["traceEvents"]
-    assert {event["cat"] for event in events} == {"forward", "backward", "phase"}
+    assert {event["cat"] for event in events} == {"forward", "backward", "function", "phase"}
     assert Run.open(tmp_path / "run").load()
 
 

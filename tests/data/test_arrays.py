@@ -1,10 +1,26 @@
 import re
+import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tinygrad_ckn.data._arrays import as_images, as_labels, numbered_classes, scale_bytes
+from tinygrad_ckn.data._arrays import as_images, scale_bytes
+from tinygrad_ckn.data._reading import Reading
 from tinygrad_ckn.errors import DataError
+
+NONE = Reading()
+BYTES = np.random.default_rng(0).integers(0, 256, (30, 6, 6), dtype=np.uint8)
+
+
+def read(array: np.ndarray, reading: Reading = NONE) -> np.ndarray:
+    return as_images(array, "a.npz", reading)[0]
+
+
+def trained_on(array: np.ndarray, **told: float) -> Reading:
+    """How the model reads that was trained on an array."""
+    return Reading(like=as_images(array, "train", Reading(**told))[1])
 
 
 def test_bytes_are_divided_exactly() -> None:
@@ -17,25 +33,40 @@ def test_bytes_are_divided_exactly() -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.uint16])
 def test_integer_images_are_divided_by_255(dtype: type) -> None:
-    images = as_images(np.array([[[0, 51], [102, 255]]], dtype=dtype), "a")
+    images, found = as_images(np.array([[[0, 51], [102, 255]]], dtype=dtype), "a", NONE)
     np.testing.assert_array_equal(images, np.array([[[[0, 0.2], [0.4, 1]]]], dtype=np.float32))
+    assert (found.scale, found.stored, found.image_shape) == (255, "integers", (1, 2, 2))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f8"])
 def test_float_images_are_taken_as_they_are(dtype: str) -> None:
-    images = as_images(np.array([[[-1.5, 300.0]]], dtype=dtype), "a")
+    images, found = as_images(np.array([[[-1.5, 300.0]]], dtype=dtype), "a", NONE)
     assert images.dtype == np.float32
     np.testing.assert_array_equal(images, [[[[-1.5, 300.0]]]])
+    assert (found.scale, found.stored) == (1, "floats")
+
+
+def test_boolean_images_are_zeros_and_ones() -> None:
+    images, found = as_images(np.array([[[True, False]]]), "a", NONE)
+    np.testing.assert_array_equal(images, [[[[1, 0]]]])
+    assert (found.scale, found.stored) == (1, "booleans")
+
+
+def test_a_scale_that_is_told_divides_and_leaves_the_array_alone() -> None:
+    array = np.array([[[0.0, 8.0]]], np.float32)
+    np.testing.assert_array_equal(read(array, Reading(scale=16)), [[[[0, 0.5]]]])
+    np.testing.assert_array_equal(array, [[[0, 8]]])
+    np.testing.assert_array_equal(read(np.array([[[0, 65535]]]), Reading(scale=65535)), [[[[0, 1]]]])
 
 
 def test_images_become_contiguous() -> None:
-    backwards = np.arange(24, dtype=np.uint8).reshape(2, 3, 2, 2)[::-1]
-    images = as_images(backwards, "a")
+    backwards = np.arange(16, dtype=np.uint8).reshape(2, 2, 2, 2)[::-1]
+    images = read(backwards, Reading(channels_last=False))
     assert images.flags.c_contiguous
     np.testing.assert_array_equal(images, backwards / np.float32(255))
-    turned = np.arange(12, dtype=np.float64).reshape(1, 3, 4).transpose(0, 2, 1)
-    assert as_images(turned, "a").flags.c_contiguous
-    np.testing.assert_array_equal(as_images(turned, "a")[:, 0], turned)
+    turned = np.arange(10, dtype=np.float64).reshape(1, 2, 5).transpose(0, 2, 1)
+    assert read(turned).flags.c_contiguous
+    np.testing.assert_array_equal(read(turned)[:, 0], turned)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +77,7 @@ def test_images_become_contiguous() -> None:
             "a.npz: expected at least one image, as an array (n, H, W) or (n, C, H, W), got shape (3, 4)",
         ),
         (np.zeros((0, 4, 4)), "a.npz: expected at least one image, as an array"),
-        (np.zeros((2, 8, 8, 3)), "got shape (2, 8, 8, 3), which looks like channels last"),
-        (np.zeros((1, 2, 2), bool), "a.npz: expected pixels of dtype uint8 or float32, got bool"),
+        (np.zeros((1, 2, 2), "S1"), "a.npz: expected pixels of dtype uint8 or float32, got |S1"),
         (np.array([[[0, 256]]]), "a.npz: expected integer pixels 0 .. 255, got 256 at index (0, 0, 0, 1)"),
         (np.array([[[0, -1]]]), "a.npz: expected integer pixels 0 .. 255, got -1 at index (0, 0, 0, 1)"),
         (np.array([[[0, np.nan]]]), "a.npz: expected finite pixels, got nan at index (0, 0, 0, 1)"),
@@ -57,29 +87,63 @@ def test_images_become_contiguous() -> None:
 )
 def test_bad_images_are_refused(array: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match=re.escape(message)):
-        as_images(array, "a.npz")
+        read(array)
 
 
-def test_labels_become_int64() -> None:
-    labels = as_labels(np.array([3, 0], dtype=np.uint8), "a")
-    assert labels.dtype == np.int64
-    assert labels.tolist() == [3, 0]
-    assert numbered_classes(labels, np.array([5])) == ("0", "1", "2", "3", "4", "5")
+FORMS = {
+    "bytes": BYTES,
+    "bytes as int64": BYTES.astype(np.int64),
+    "floats 0..255": BYTES.astype(np.float32),
+    "floats 0..1": BYTES / np.float32(255),
+    "float64 0..1": BYTES / 255,
+    "standardised": (BYTES - 127.0) / 74,
+}
+
+
+@given(train=st.sampled_from(sorted(FORMS)), test=st.sampled_from(sorted(FORMS)))
+def test_the_same_images_in_any_form_are_read_on_the_scale_of_training_or_refused(train: str, test: str) -> None:
+    expected, reading = read(FORMS[train]), trained_on(FORMS[train])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            found = read(FORMS[test], reading)
+        except DataError as error:
+            assert "as scale" in str(error)
+            assert {train, test} != {"bytes", "floats 0..1"}  # which one reading makes the same
+            assert train != test
+        else:
+            if "standardised" not in (train, test):
+                np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("array", "message"),
+    ("train", "test"),
     [
-        (np.array([0.0]), "a.npz: expected labels as integers of shape (n,), got float64 of shape (1,)"),
-        (np.array([[0]]), "a.npz: expected labels as integers of shape (n,), got int64 of shape (1, 1)"),
-        (np.array([0, -1]), "a.npz: expected labels 0 .. 65535, got -1 at index 1"),
-        (np.array([0, 65536]), "a.npz: expected labels 0 .. 65535, got 65536 at index 1"),
-        (
-            np.array([1, 2, 2**64 - 1], np.uint64),
-            "a.npz: expected labels 0 .. 65535, got 18446744073709551615 at index 2",
-        ),
+        (BYTES, BYTES.astype(np.float32)),
+        (BYTES / 255, BYTES.astype(np.float32)),
+        (BYTES.astype(np.float32), BYTES / 255),
+        (BYTES / 255, BYTES / 255**2),
+        ((BYTES - 127.0) / 74, BYTES),
+        (BYTES / 255, np.minimum(BYTES, 1)),
+        (BYTES > 99, BYTES.astype(np.float32)),
+        (BYTES.astype(np.float32), BYTES > 99),
     ],
 )
-def test_bad_labels_are_refused(array: np.ndarray, message: str) -> None:
-    with pytest.raises(DataError, match=re.escape(message)):
-        as_labels(array, "a.npz")
+def test_images_of_another_scale_are_refused(train: np.ndarray, test: np.ndarray) -> None:
+    with pytest.raises(DataError, match="as scale"):
+        read(test, trained_on(train))
+
+
+def test_black_images_have_every_scale() -> None:
+    for train in FORMS.values():
+        assert not read(np.zeros((3, 6, 6), np.float32), trained_on(train)).any()
+
+
+def test_a_scale_told_in_training_holds_for_files_of_the_same_kind_later() -> None:
+    digits = BYTES // 16
+    for array in (digits, digits.astype(np.float32)):
+        reading = trained_on(array, scale=16)
+        np.testing.assert_array_equal(read(array, reading), digits[:, None] / np.float32(16))
+        with pytest.raises(DataError, match="as scale"):
+            read(BYTES.astype(array.dtype), reading)
+    np.testing.assert_array_equal(read(digits / 16, trained_on(digits, scale=16)), digits[:, None] / np.float32(16))

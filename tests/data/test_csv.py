@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tinygrad_ckn.data._csv import read_csv
+from tinygrad_ckn.data._reading import Reading
 from tinygrad_ckn.errors import DataError
+
+
+def read(path: Path, *, labelled: bool = False, reading: Reading | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    return read_csv(path, labelled=labelled, reading=reading or Reading())[:2]
 
 
 def write(folder: Path, text: str) -> Path:
@@ -29,7 +34,7 @@ def write(folder: Path, text: str) -> Path:
     ],
 )
 def test_labels_come_first_and_whole_pixels_are_divided_by_255(tmp_path: Path, text: str) -> None:
-    images, labels = read_csv(write(tmp_path, text), labelled=True)
+    images, labels = read(write(tmp_path, text), labelled=True)
     assert labels is not None
     assert labels.tolist() == [7, 1]
     assert images.dtype == np.float32
@@ -38,36 +43,36 @@ def test_labels_come_first_and_whole_pixels_are_divided_by_255(tmp_path: Path, t
 
 @pytest.mark.parametrize("row", ["0,1,0.5,300", "0,1,5e-1,300", "0,1,5E-1,300", " 0.0,1,.5,+3e2"])
 def test_pixels_with_a_point_or_exponent_are_taken_as_they_are(tmp_path: Path, row: str) -> None:
-    images, labels = read_csv(write(tmp_path, row), labelled=False)
+    images, labels = read(write(tmp_path, row), labelled=False)
     assert labels is None
     np.testing.assert_array_equal(images, [[[[0, 1], [0.5, 300]]]])
 
 
 def test_a_label_with_a_point_says_nothing_about_the_pixels(tmp_path: Path) -> None:
-    images, labels = read_csv(write(tmp_path, "3.0,255"), labelled=True)
+    images, labels = read(write(tmp_path, "3.0,255"), labelled=True)
     assert labels is not None
     assert labels.tolist() == [3]
     assert images.item() == 1
 
 
 def test_without_labels_a_header_still_names_them(tmp_path: Path) -> None:
-    images, labels = read_csv(write(tmp_path, "label,p0\n9,255\n"), labelled=False)
+    images, labels = read(write(tmp_path, "label,p0\n9,255\n"), labelled=False)
     assert labels is not None
     assert labels.tolist() == [9]
     assert images.shape == (1, 1, 1, 1)
-    assert read_csv(write(tmp_path, "p0,p1,p2,p3\n9,255,0,0\n"), labelled=False)[0].shape == (1, 1, 2, 2)
+    assert read(write(tmp_path, "p0,p1,p2,p3\n9,255,0,0\n"), labelled=False)[0].shape == (1, 1, 2, 2)
 
 
-@pytest.mark.parametrize(("width", "shape"), [(1, (1, 1, 1)), (3, (3, 1, 1)), (16, (1, 4, 4)), (27, (3, 3, 3))])
-def test_squares_of_one_or_three_channels_are_inferred(tmp_path: Path, width: int, shape: tuple[int, int, int]) -> None:
-    row = ",".join(str(i) for i in range(width))
-    images, _ = read_csv(write(tmp_path, row), labelled=False)
+@pytest.mark.parametrize(("width", "shape"), [(1, (1, 1, 1)), (4, (1, 2, 2)), (16, (1, 4, 4))])
+def test_grey_squares_are_inferred(tmp_path: Path, width: int, shape: tuple[int, int, int]) -> None:
+    row = ",".join(str(2 * i) for i in range(width))
+    images, _ = read(write(tmp_path, row), labelled=False)
     assert images.shape == (1, *shape)
-    np.testing.assert_array_equal(images.ravel() * 255, np.arange(width))
+    np.testing.assert_array_equal(images.ravel() * 255, 2 * np.arange(width))
 
 
 def test_a_given_shape_is_used(tmp_path: Path) -> None:
-    images, _ = read_csv(write(tmp_path, "1,2,3,4,5,6"), labelled=False, image_shape=(1, 3, 2))
+    images, _ = read(write(tmp_path, "1,2,3,4,5,7"), reading=Reading(image_shape=(1, 3, 2)))
     assert images.shape == (1, 1, 3, 2)
 
 
@@ -75,7 +80,7 @@ def test_a_given_shape_is_used(tmp_path: Path) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_floats_survive_the_round_trip(tmp_path: Path, pixels: np.ndarray) -> None:
     text = "\n".join(",".join(repr(float(pixel)) for pixel in row) for row in pixels)
-    images, _ = read_csv(write(tmp_path, text), labelled=False)
+    images, _ = read(write(tmp_path, text), labelled=False)
     np.testing.assert_array_equal(images.reshape(3, 4), pixels)
 
 
@@ -92,33 +97,34 @@ def test_floats_survive_the_round_trip(tmp_path: Path, pixels: np.ndarray) -> No
         ("1,2,,\n1,2,,\n", "images.csv, row 1, column 3: expected a number, got ''"),
         ("1,0.5\n1,nan\n", "images.csv, row 2, column 2: expected a finite number, got 'nan'"),
         ("1,0.5\n1,1e39\n", "images.csv, row 2, column 2: expected a finite number, got '1e39'"),
-        ("1,0\n1,256\n", "images.csv, row 2, column 2: expected a whole pixel 0 .. 255, got '256'"),
-        ("1,0\n1,-1\n", "images.csv, row 2, column 2: expected a whole pixel 0 .. 255, got '-1'"),
-        ("0,1\n\n1.5,1\n", "images.csv, row 3, column 1: expected a label 0 .. 65535, got '1.5'"),
-        ("-1,1\n", "images.csv, row 1, column 1: expected a label 0 .. 65535, got '-1'"),
-        ("nan,1\n", "images.csv, row 1, column 1: expected a label 0 .. 65535, got 'nan'"),
-        ("70000,1\n", "images.csv, row 1, column 1: expected a label 0 .. 65535, got '70000'"),
+        ("1,0\n1,256\n", "images.csv: expected integer pixels 0 .. 255, got 256 at index (1, 0, 0, 0)"),
+        ("1,0\n1,-1\n", "images.csv: expected integer pixels 0 .. 255, got -1 at index (1, 0, 0, 0)"),
+        ("0,1\n\n1.5,1\n", "images.csv, row 3, column 1: expected a label that is a whole number, got '1.5'"),
+        ("nan,1\n", "images.csv, row 1, column 1: expected a label that is a whole number, got 'nan'"),
+        ("3,1\n,1\n", "images.csv, row 2, column 1: expected a label, got ''"),
+        ("label,p0,id\n3,1,1\n", "images.csv, column 3: expected pixels, got 'id' in the header; leave that column"),
+        (",label,p0\n0,3,1\n", "images.csv: expected a header whose first column is 'label', got ''"),
         ("p0,label\n1,1\n", "images.csv: expected a header whose first column is 'label', got 'p0'"),
-        ("1;2;3\n", "images.csv: expected a header whose first column is 'label', got '1;2;3'"),
-        ("1\n", "images.csv: expected rows of H*H or 3*H*H pixels, got 0; give image_shape=(C, H, W)"),
-        ("1,2,3\n", "images.csv: expected rows of H*H or 3*H*H pixels, got 2; give image_shape=(C, H, W)"),
+        ("1;2;3\n", "images.csv, row 1: expected a label and pixels, got 1 column"),
+        ("1\n", "images.csv, row 1: expected a label and pixels, got 1 column"),
+        ("1,2,3\n", "images.csv: expected rows of H*H pixels, which are read as grey squares, got 2; give image_shape"),
     ],
 )
 def test_a_bad_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=re.escape(message)):
-        read_csv(write(tmp_path, text), labelled=True)
+        read(write(tmp_path, text), labelled=True)
 
 
 def test_a_shape_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"images\.csv: expected 6 pixels a row for images \(1, 2, 3\), got 4"):
-        read_csv(write(tmp_path, "1,2,3,4"), labelled=False, image_shape=(1, 2, 3))
+    with pytest.raises(DataError, match=r"images\.csv: expected 6 pixels a row for images 1x2x3, got 4"):
+        read(write(tmp_path, "1,2,3,5"), reading=Reading(image_shape=(1, 2, 3)))
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "images.csv"
     path.write_bytes(b"1,2\n1,\xff\n")
     with pytest.raises(DataError, match=r"images\.csv: expected text in UTF-8, got the byte 0xff at byte 6"):
-        read_csv(path, labelled=True)
+        read(path, labelled=True)
 
 
 def test_a_refusal_of_the_parser_that_cannot_be_explained_is_passed_on(
@@ -129,4 +135,71 @@ def test_a_refusal_of_the_parser_that_cannot_be_explained_is_passed_on(
 
     monkeypatch.setattr(np, "loadtxt", refuse)
     with pytest.raises(DataError, match=r"images\.csv: expected rows of numbers \(no reason\)"):
-        read_csv(write(tmp_path, "1,2"), labelled=True)
+        read(write(tmp_path, "1,2"), labelled=True)
+
+
+NUMBERED = ",".join(str(i) for i in range(16))
+MANGLED = "0," + ",".join(f"0.{i}" for i in range(1, 16))
+
+
+@pytest.mark.parametrize("first", [NUMBERED, NUMBERED.replace("0,", "", 1) + ",16", MANGLED])
+def test_a_first_row_of_numbers_that_may_be_a_header_is_settled_by_the_user(tmp_path: Path, first: str) -> None:
+    row = ",".join(str(16 * i if "." not in first else i / 16) for i in range(16))
+    path = write(tmp_path, f"{first}\n{row}\n")
+    with pytest.raises(
+        DataError, match=r"row 1: expected a header or an image, got .* give header=True or header=False"
+    ):
+        read(path)
+    assert len(read(path, reading=Reading(header=True))[0]) == 1
+    assert len(read(path, reading=Reading(header=False))[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "row"), [(NUMBERED, "0.5," * 15 + "1"), (NUMBERED, "7," * 15 + "0"), (MANGLED, "255," * 15 + "0")]
+)
+def test_a_first_row_of_numbers_far_from_the_others_is_a_header(tmp_path: Path, first: str, row: str) -> None:
+    assert len(read(write(tmp_path, f"{first}\n{row}\n{row}\n"))[0]) == 2
+    labelled = f"{first},0.16" if first == MANGLED else f"0,{first}"
+    images, labels = read(write(tmp_path, f"{labelled}\n3,{row}\n3,{row}\n"), labelled=True)
+    assert labels is not None
+    assert labels.tolist() == [3, 3]
+    assert len(images) == 2
+
+
+def test_the_training_file_decides_on_a_first_row_of_numbers_later(tmp_path: Path) -> None:
+    later = f"{NUMBERED}\n" + ",".join(str(16 * i) for i in range(16))
+    for header in (True, False):
+        train = (f"label,{NUMBERED}\n" if header else "") + "".join(
+            f"{i % 2}," + ",".join(str((i * j) % 256) for j in range(16)) + "\n" for i in range(16)
+        )
+        like = read_csv(write(tmp_path, train), labelled=True, reading=Reading())[2]
+        assert like.header == header
+        assert len(read(write(tmp_path, later), reading=Reading(like=like))[0]) == 2 - header
+
+
+@given(
+    labels=st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=9)
+    | st.lists(st.text("abc XYZ-é", min_size=1).map(str.strip).filter(bool), min_size=1, max_size=9)
+    | st.lists(st.booleans(), min_size=1, max_size=9),
+    header=st.booleans(),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_labels_of_every_kind_come_back(tmp_path: Path, labels: list[int | str | bool], header: bool) -> None:
+    text = ("label,p0\n" if header else "") + "".join(f"{label},{i}\n" for i, label in enumerate(labels))
+    images, found = read(write(tmp_path, text), labelled=True)
+    assert found is not None
+    assert found.tolist() == labels
+    np.testing.assert_array_equal(images.ravel() * 255, np.arange(len(labels)))
+
+
+@pytest.mark.parametrize("name", ["id", "ImageId", "class", "y", "", "Unnamed: 0", "index"])
+def test_a_column_that_is_no_pixel_is_never_read_as_one(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"expected pixels, got .* in the header"):
+        read(write(tmp_path, f"p0,{name},p2,p3\n9,255,0,1\n"))
+    with pytest.raises(DataError, match=r"expected pixels, got .* in the header"):
+        read(write(tmp_path, f"{name},p1,p2,p3\n9,255,0,1\n"))
+
+
+def test_text_among_the_numbers_of_a_first_row_is_no_header(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="row 1, column 3: expected a number, got 'x'"):
+        read(write(tmp_path, "1,2,x,4,5\n1,2,3,4,5\n"), labelled=True)

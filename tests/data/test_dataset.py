@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,15 +47,50 @@ NAN = np.full((2, 1, 3, 3), np.nan, np.float32)
             LABELS,
             "expected images of dtype float32, C-contiguous, got float32 not",
         ),
-        (IMAGES, LABELS.astype(np.uint8), "expected labels of dtype int64, shape (2,), one an image, got uint8"),
-        (IMAGES, LABELS[:1], "expected labels of dtype int64, shape (2,), one an image, got int64 of shape (1,)"),
-        (IMAGES, np.array([0, -3]), "expected labels from 0 up, got -3 at index 1"),
+        (
+            IMAGES,
+            LABELS.astype(np.uint8),
+            "expected labels of dtype int64, bool or str, shape (2,), one an image, got ui",
+        ),
+        (IMAGES, LABELS[:1], "expected labels of dtype int64, bool or str, shape (2,), one an image, got int64 of sh"),
         (NAN, LABELS, "expected finite pixels, got nan at index (0, 0, 0, 0)"),
     ],
 )
 def test_a_bad_split_is_refused(images: np.ndarray, labels: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match=re.escape(f"Split: {message}")):
         Split(images, labels)
+
+
+def test_dataset_has_the_classes_that_occur_or_that_it_is_told() -> None:
+    data = Dataset("toy", split_of([4, 1]), split_of([1]), 2, ("one", "four"))
+    assert (data.classes, data.data_format.class_names) == ((1, 4), ("one", "four"))
+    assert Dataset("toy", split_of([1]), split_of([1]), 3, tuple("abc")).classes == (0, 1, 2)
+    told = replace(data.data_format, classes=(1, 4, 9))
+    assert Dataset("toy", split_of([4, 1]), split_of([1]), 3, tuple("abc"), told).classes == (1, 4, 9)
+    with pytest.raises(DataError, match="toy: expected 2 classes, got 3"):
+        Dataset("toy", split_of([4, 1]), split_of([1]), 2, tuple("ab"), told)
+    with pytest.raises(DataError, match="toy, test labels: expected labels of the classes 1, 4, got 9 at index 0"):
+        Dataset("toy", split_of([4, 1]), split_of([9]), 2, tuple("ab"), replace(told, classes=(1, 4)))
+
+
+def test_equal_images_are_held_out_together_and_no_class_is_emptied() -> None:
+    images = np.repeat(split_of([0] * 40).images[:10], 4, axis=0)
+    split = Split(images, np.repeat([0, 1], 20))
+    for seed in range(20):
+        rest, held_out = split_off(split, 0.3, np.random.default_rng(seed))
+        assert not np.isin(rest.fingerprints, held_out.fingerprints).any()
+        assert len(rest) + len(held_out) == 40
+    same = Split(
+        np.ones((12, 1, 2, 2), np.float32) * np.repeat([1, 2], 6)[:, None, None, None].astype("f4"),
+        np.repeat([0, 1], 6),
+    )
+    for seed in range(20):
+        try:
+            rest, _ = split_off(same, 0.5, np.random.default_rng(seed))
+        except DataError as error:
+            assert "expected at least one image to hold out" in str(error)
+        else:
+            assert set(rest.labels.tolist()) == {0, 1}
 
 
 def test_dataset_describes_its_images() -> None:
@@ -67,8 +103,8 @@ def test_dataset_describes_its_images() -> None:
     [
         (split_of([0]), split_of([0], (1, 2, 3)), 1, "training images' shape (C, H, W) (1, 2, 2), got (1, 2, 3)"),
         (split_of([0]), split_of([0]), 2, "toy: expected 2 class names, one a class, got 1"),
-        (split_of([0, 1]), split_of([0]), 1, "toy: expected training labels 0 .. 0, got 1 at index 1"),
-        (split_of([0]), split_of([7]), 1, "toy: expected test labels 0 .. 0, got 7 at index 0"),
+        (split_of([0, 1]), split_of([0]), 1, "toy, labels: expected labels of 1 classes, or class"),
+        (split_of([0]), split_of([7]), 1, "toy, labels: expected labels of 1 classes, or class numbers 0 .. 0, got 2"),
     ],
 )
 def test_a_bad_dataset_is_refused(train: Split, test: Split, n_classes: int, message: str) -> None:

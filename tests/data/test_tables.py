@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn.data import load_csv, load_npz
+from tinygrad_ckn.data._reading import Reading
 from tinygrad_ckn.data.tables import read_npy_images, read_npz_images
 from tinygrad_ckn.errors import DataError
 
@@ -39,15 +40,70 @@ def test_an_archive_with_a_test_part_is_taken_as_it_is(tmp_path: Path) -> None:
     assert data.n_classes == 3
 
 
-@pytest.mark.parametrize(("labels", "missing"), [([1, 2, 2, 1, 1] * 4, 0), ([0, 3, 0, 3, 1] * 4, 2)])
-def test_a_class_number_that_never_occurs_is_refused(tmp_path: Path, labels: list[int], missing: int) -> None:
-    path = write(tmp_path, images=IMAGES, labels=labels)
-    message = f"but label {missing} never occurs; number the classes from 0, without gaps$"
-    with pytest.raises(DataError, match=message):
-        load_npz(path)
-    np.savetxt(tmp_path / "a.csv", np.column_stack([labels, np.ones((20, 4))]), fmt="%d", delimiter=",")
-    with pytest.raises(DataError, match=message):
-        load_csv(tmp_path / "a.csv")
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ([1, 2, 2, 1, 1] * 4, (1, 2)),
+        ([0, 3, 0, 3, -1] * 4, (-1, 0, 3)),
+        (["dog", "cat", "dog", "cat", "emu"] * 4, ("cat", "dog", "emu")),
+        ([True, False] * 10, (False, True)),
+        ([[2.0], [5.0]] * 10, (2, 5)),
+    ],
+)
+def test_labels_of_any_kind_are_classes_in_sorted_order(tmp_path: Path, labels: list[Any], classes: tuple[Any, ...]):
+    data = load_npz(write(tmp_path, images=IMAGES, labels=labels))
+    assert data.classes == classes
+    assert data.class_names == tuple(str(label) for label in classes)
+    assert sorted({*data.train.labels.tolist(), *data.test.labels.tolist()}) == list(classes)
+    if np.ndim(labels) == 1:
+        lines = [f"{label},1,2,3,{i}" for i, label in enumerate(labels)]
+        (tmp_path / "a.csv").write_text("\n".join(lines))
+        assert load_csv(tmp_path / "a.csv", header=False).classes == classes
+
+
+def test_names_of_classes_are_taken_from_the_archive(tmp_path: Path) -> None:
+    data = load_npz(write(tmp_path, images=IMAGES, labels=LABELS, class_names=["cat", "dog"]))
+    assert (data.classes, data.class_names) == ((0, 1), ("cat", "dog"))
+    data = load_npz(write(tmp_path, images=IMAGES, labels=LABELS * 0, class_names=["cat", "dog", "emu"]))
+    assert (data.classes, data.class_names) == ((0, 1, 2), ("cat", "dog", "emu"))
+    for names, message in (
+        (["only"], "labels: expected labels of 1 classes, or class numbers 0 .. 0, got 2 different ones: 0, 1"),
+        ([1, 2], "class_names: expected a name for each class, got [1, 2]"),
+        (["cat", "\x1b[31m"], "class_names: expected a name for each class, got"),
+    ):
+        with pytest.raises(DataError, match=re.escape(f"mine.npz, {message}")):
+            load_npz(write(tmp_path, images=IMAGES, labels=LABELS, class_names=names))
+
+
+def test_both_parts_are_read_as_the_training_part(tmp_path: Path) -> None:
+    bytes_, floats = IMAGES, IMAGES.astype(np.float32)
+    for train, test in ((bytes_, bytes_ / 255), (floats, bytes_)):
+        data = load_npz(write(tmp_path, images=train, labels=LABELS, test_images=test, test_labels=LABELS))
+        np.testing.assert_allclose(data.test.images, data.train.images, rtol=1e-6)
+    for train, test in ((bytes_, floats), (floats, floats / 255)):
+        with pytest.raises(DataError, match=r"mine\.npz, test_images: .* as scale"):
+            load_npz(write(tmp_path, images=train, labels=LABELS, test_images=test, test_labels=LABELS))
+    data = load_npz(write(tmp_path, images=floats, labels=LABELS), scale=255)
+    np.testing.assert_allclose(data.train.images.max(), IMAGES.max() / 255, rtol=0.1)
+    last = np.moveaxis(IMAGES, 1, 3)
+    data = load_npz(write(tmp_path, images=last, labels=LABELS), channels_last=True)
+    assert data.data_format.channels_last
+    np.testing.assert_array_equal(
+        data.train.images[0], load_npz(write(tmp_path, images=IMAGES, labels=LABELS)).train.images[0]
+    )
+    data = load_npz(
+        write(tmp_path, images=IMAGES.reshape(20, -1), labels=LABELS), image_shape=(3, 4, 5), channels_last=False
+    )
+    assert data.train.images.shape == (16, 3, 4, 5)
+
+
+def test_copies_of_an_image_stay_on_one_side(tmp_path: Path) -> None:
+    path = write(tmp_path, images=np.repeat(IMAGES, 3, 0), labels=np.repeat(LABELS, 3))
+    data = load_npz(path)
+    assert data.n_copies == 0
+    assert 6 <= len(data.test) <= 24
+    path = write(tmp_path, images=IMAGES, labels=LABELS, test_images=IMAGES[:7], test_labels=LABELS[:7])
+    assert load_npz(path).n_copies == 7
 
 
 OBJECTS = np.array([None, 1], dtype=object)
@@ -62,7 +118,14 @@ OBJECTS = np.array([None, 1], dtype=object)
         ({"images": OBJECTS, "labels": LABELS}, "is damaged or needs pickle, which is never used"),
         ({"images": IMAGES, "labels": OBJECTS}, "is damaged or needs pickle, which is never used"),
         ({"images": IMAGES[0, 0], "labels": LABELS}, "mine.npz, images: expected at least one image"),
-        ({"images": IMAGES, "labels": LABELS / 1}, "mine.npz, labels: expected labels as integers"),
+        (
+            {"images": IMAGES, "labels": LABELS / 2},
+            "mine.npz, labels: expected labels that are integers, strings or boo",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS, "test_images": IMAGES, "test_labels": LABELS.astype(str)},
+            "mine.npz: expected labels of one kind in both parts, got int64 and <U",
+        ),
         ({"images": IMAGES, "labels": LABELS[1:]}, "mine.npz, labels: expected 20 labels, one an image, got 19"),
         (
             {"images": IMAGES, "labels": LABELS, "test_images": IMAGES},
@@ -70,7 +133,7 @@ OBJECTS = np.array([None, 1], dtype=object)
         ),
         (
             {"images": IMAGES, "labels": LABELS, "test_images": IMAGES[:, :1], "test_labels": LABELS},
-            "mine: expected test images of the training images' shape (C, H, W) (3, 4, 5), got (1, 4, 5)",
+            "mine.npz, test_images: expected images 3x4x5 as those the model was trained on, got 1x4x5",
         ),
         (
             {"images": IMAGES[:2], "labels": LABELS[:2]},
@@ -140,19 +203,19 @@ def test_a_missing_csv_file_is_refused(tmp_path: Path) -> None:
 
 def test_images_alone_are_read(tmp_path: Path) -> None:
     expected = IMAGES / np.float32(255)
-    np.testing.assert_array_equal(read_npz_images(write(tmp_path, images=IMAGES, labels=OBJECTS)), expected)
+    np.testing.assert_array_equal(read_npz_images(write(tmp_path, images=IMAGES, labels=OBJECTS), Reading()), expected)
     np.save(tmp_path / "mine.npy", IMAGES)
-    np.testing.assert_array_equal(read_npy_images(tmp_path / "mine.npy"), expected)
+    np.testing.assert_array_equal(read_npy_images(tmp_path / "mine.npy", Reading()), expected)
 
 
 def test_a_bad_npy_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.npy"
     np.save(path, OBJECTS)
     with pytest.raises(DataError, match=r"mine\.npy: expected a numeric array .* damaged or needs pickle"):
-        read_npy_images(path)
+        read_npy_images(path, Reading())
     write(tmp_path, images=IMAGES).rename(path)
     with pytest.raises(DataError, match=r"mine\.npy: expected a single array .* got an archive"):
-        read_npy_images(path)
+        read_npy_images(path, Reading())
     np.save(path, LABELS)
     with pytest.raises(DataError, match=r"mine\.npy: expected at least one image, .* got shape \(20,\)"):
-        read_npy_images(path)
+        read_npy_images(path, Reading())

@@ -40,8 +40,8 @@ def cupy_here():
 
 def test_without_cupy():
     assert sentence(BLOCKED + TENSOR) == (
-        "device 'cuda' needs CuPy, which does not import; pip install 'tinygrad-ckn[cuda13]' (or [cuda12] for older "
-        "drivers) (No module named 'cupy')"
+        "device 'cuda' needs CuPy, which does not import; pip install -e '.[cuda13]' in a checkout of "
+        "tinygrad-ckn ([cuda12] for older drivers) (No module named 'cupy')"
     )
 
 

@@ -12,7 +12,7 @@ from scipy.special import logsumexp, softmax
 
 from tinygrad_ckn import blockwise, parallel
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.models import preconditioning
+from tinygrad_ckn.models import classifier, preconditioning
 from tinygrad_ckn.models.classifier import FEW_L2, LinearFit, fit_linear
 from tinygrad_ckn.models.selection import HeldOut, aside_of
 
@@ -193,7 +193,8 @@ def test_after_the_choice_of_l2_all_examples_are_fitted() -> None:
 
 
 def test_examples_held_out_are_not_fitted_but_at_last() -> None:
-    features, labels = problem(8, n=80)
+    features, _ = problem(8, n=80)
+    labels = features[:, 0].argsort().argsort() * 3 // 80  # so that each class is on both sides
     aside = aside_of(80, np.random.default_rng(3))
     one = fit_linear(features, labels, 3, loss="squared_hinge", iterations=500, rng=3)
     wrong = labels.copy()
@@ -247,7 +248,7 @@ def test_the_number_of_threads_changes_no_bit(loss: str, monkeypatch: pytest.Mon
     fits = []
     for n in (1, 2, 5):
         parallel.set_num_threads(n)
-        fits.append(fit_linear(features, labels, 3, loss=loss))
+        fits.append(fit_linear(features, labels, 3, loss=loss, rng=0))
     parallel.set_num_threads(before)
     for fit in fits[1:]:
         np.testing.assert_array_equal(fit.weight, fits[0].weight)
@@ -279,8 +280,8 @@ def test_a_fit_ends_where_rounding_hides_what_is_gained(dtype, least, monkeypatc
 def test_features_in_a_file_give_the_same_bits(tmp_path: Path) -> None:
     features, labels = problem(16, n=200)
     np.save(tmp_path / "x.npy", features)
-    fit = fit_linear(np.load(tmp_path / "x.npy", mmap_mode="r"), labels, 3)
-    np.testing.assert_array_equal(fit.weight, fit_linear(features, labels, 3).weight)
+    fit = fit_linear(np.load(tmp_path / "x.npy", mmap_mode="r"), labels, 3, rng=0)
+    np.testing.assert_array_equal(fit.weight, fit_linear(features, labels, 3, rng=0).weight)
     assert type(fit.weight) is np.ndarray
 
 
@@ -299,11 +300,11 @@ def test_features_are_read_block_by_block(monkeypatch: pytest.MonkeyPatch) -> No
             return super().__array__(*args, **options)
 
     features, labels = problem(17, n=200)
-    whole = fit_linear(features, labels, 3)
+    whole = fit_linear(features, labels, 3, rng=0)
     with tempfile.TemporaryFile() as file:
         rows = Rows(file, dtype="float64", mode="w+", shape=features.shape)
     np.copyto(rows, features)
-    np.testing.assert_array_equal(fit_linear(rows, labels, 3).weight, whole.weight)
+    np.testing.assert_array_equal(fit_linear(rows, labels, 3, rng=0).weight, whole.weight)
 
 
 @pytest.mark.parametrize("options", [{"loss": "hinge"}, {"l2": -1e-3}, {"l2": math.nan}])
@@ -362,3 +363,36 @@ def test_options_of_another_kind_are_refused(options, message: str) -> None:
 def test_features_whose_squares_overflow_are_refused() -> None:
     with pytest.raises(DataError, match="expected squares that do not overflow"), np.errstate(over="ignore"):
         fit_linear(1e30 * np.eye(4, dtype="float32"), np.arange(4) % 2, 2, l2=1e-3)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
+def test_classes_without_examples_are_never_taken_and_change_nothing(loss):
+    random = np.random.default_rng(0)
+    x = random.standard_normal((60, 5)).astype("float32")
+    y = random.integers(0, 3, 60)
+    few = fit_linear(x, y, 3, loss=loss, l2=1e-4)
+    many = fit_linear(x, np.array([7, 100, 9_000])[y], 10_000, loss=loss, l2=1e-4)
+    assert many.weight.shape == (10_000, 5)
+    np.testing.assert_array_equal(many.weight[[7, 100, 9_000]], few.weight)
+    np.testing.assert_array_equal(many.bias[[7, 100, 9_000]], few.bias)
+    elsewhere = 100 * random.standard_normal((500, 5)).astype("float32")
+    best = (elsewhere @ many.weight.T + many.bias).argmax(axis=1)
+    np.testing.assert_array_equal(best, np.array([7, 100, 9_000])[(elsewhere @ few.weight.T + few.bias).argmax(axis=1)])
+
+
+def test_what_a_fit_takes_does_not_grow_with_classes_without_examples(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(
+        classifier._Problem,
+        "minimise",
+        lambda self, l2, start, iterations, root: sizes.append(start.shape) or start,
+    )
+    x = np.random.default_rng(0).standard_normal((40, 6))
+    fit_linear(x, np.arange(40) % 4 * 20_000, 100_000, l2=1e-3)
+    assert sizes == [(4, 7)]
+
+
+def test_labels_that_are_no_classes_are_still_refused():
+    x = np.ones((4, 2))
+    with pytest.raises(DataError):
+        fit_linear(x, np.array([0, 1, 1, 5]), 3, l2=1e-3)

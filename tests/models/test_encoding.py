@@ -9,7 +9,7 @@ import pytest
 
 from tinygrad_ckn import Tensor
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, GradientError, ShapeError
-from tinygrad_ckn.models import CKN, CKNLayer, encoding
+from tinygrad_ckn.models import CKN, CKNLayer, build, encoding
 
 
 def small(dtype: str = "float32") -> CKN:
@@ -148,9 +148,9 @@ def test_features_beyond_the_memory_go_to_a_file_and_change_no_bit(monkeypatch: 
     temporary = tempfile.TemporaryFile
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda: made.append(temporary()) or made[-1])
     inside, outside = small(), small()
-    inside.fit_classifier(x, labels, memory=60 * 80 * 4)
+    inside.fit_classifier(x, labels, memory=60 * 80 * 4, rng=0)
     assert made == []
-    outside.fit_classifier(x, labels, memory=60 * 80 * 4 - 1)
+    outside.fit_classifier(x, labels, memory=60 * 80 * 4 - 1, rng=0)
     assert len(made) == 1
     np.testing.assert_array_equal(outside.classifier.weight.numpy(), inside.classifier.weight.numpy())
 
@@ -165,3 +165,26 @@ def test_nan_is_named_with_the_number_of_the_image_whatever_the_blocks() -> None
     ):
         with pytest.raises(DataError, match="NaN or infinity in image 7; leave it out"):
             use()
+
+
+@pytest.mark.parametrize("scale", [1e-42, 1e-30, 1e-21, 1e15, 1e19, 1e30, 1e37])
+def test_features_are_homogeneous_in_the_images(scale):
+    model = build("unsup-32-64", in_channels=1, image_size=8, n_classes=10, rng=0).eval()
+    x = np.random.default_rng(0).random((5, 1, 8, 8), dtype=np.float32)
+    scaled = (x.astype("float64") * scale).astype("float32")
+    expected = model.encode(x).astype("float64")
+    loose = 1e-5 if scale > 1e-36 else 1e-44 / scale * 50
+    np.testing.assert_allclose(model.encode(scaled).astype("float64") / scale, expected, atol=loose * expected.max())
+
+
+@pytest.mark.parametrize("ask", ["encode", "scores", "predict"])
+def test_what_overflows_is_refused_and_no_class(ask):
+    model = build("unsup-32-64", in_channels=1, image_size=8, n_classes=10, rng=0).eval()
+    x = np.ones((3, 1, 8, 8), "float32")
+    x[1] = 3e38
+    with pytest.raises(DataError, match="expected images that give finite numbers, got NaN or infinity of image 1"):
+        getattr(model, ask)(x)
+    model.classifier.weight.data = np.full_like(model.classifier.weight.data, np.nan)
+    if ask != "encode":
+        with pytest.raises(DataError, match="look at the model's weights"):
+            getattr(model, ask)(x[:1])

@@ -339,7 +339,7 @@ def test_a_descent_is_shown_augmented_images() -> None:
 def test_factors_of_layers_below_are_computed_once_while_filters_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[int] = []
     gram = CKNLayer.gram
-    monkeypatch.setattr(CKNLayer, "gram", lambda layer: computed.append(1) or gram(layer))
+    monkeypatch.setattr(CKNLayer, "gram", lambda layer, *dtype: computed.append(1) or gram(layer, *dtype))
     monkeypatch.setattr("tinygrad_ckn.models.patches._BLOCK", 1000)
     small().train().fit_unsupervised(images, n_patches=500)
     assert len(computed) == 1

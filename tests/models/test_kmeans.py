@@ -140,7 +140,9 @@ def test_zero_rows_are_left_out(x: np.ndarray, zeros: list[int]) -> None:
 def test_only_directions_count(x: np.ndarray, scale: float) -> None:
     x = unit(x)
     lengths = scale * np.random.default_rng(0).uniform(0.5, 2, (20, 1))
-    np.testing.assert_allclose(spherical_kmeans(lengths * x, 3).centroids, spherical_kmeans(x, 3).centroids, atol=1e-12)
+    np.testing.assert_allclose(
+        spherical_kmeans(lengths * x, 3, rng=0).centroids, spherical_kmeans(x, 3, rng=0).centroids, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -203,13 +205,13 @@ def test_a_generator_goes_on_where_it_stands() -> None:
 def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch, d: int, tiled: bool) -> None:
     x = np.random.default_rng(1).normal(size=(301, d))
     x[[0, 17, 200]] = 0
-    whole = spherical_kmeans(x, 7)
+    whole = spherical_kmeans(x, 7, rng=0)
     monkeypatch.setattr(directions, "_tiled", lambda x: tiled)
     monkeypatch.setattr(directions, "_BLOCK", 7 * 10)
     monkeypatch.setattr(cpu, "_TILE_BYTES", 7 * 10 * 8)
     monkeypatch.setattr(cpu, "_IN_CACHE", 7 * 4 * 8)
     monkeypatch.setattr(cpu, "_LEAST", 1)
-    in_blocks = spherical_kmeans(x, 7)
+    in_blocks = spherical_kmeans(x, 7, rng=0)
     np.testing.assert_allclose(in_blocks.centroids, whole.centroids, atol=1e-12)
     np.testing.assert_allclose(in_blocks.objective, whole.objective, rtol=1e-13)
 
@@ -220,7 +222,7 @@ def test_the_number_of_threads_changes_no_bit(threads: Callable[[int], None], d:
     found = []
     for n in (1, 2, 5):
         threads(n)
-        found.append(spherical_kmeans(x, 40, iterations=3))
+        found.append(spherical_kmeans(x, 40, iterations=3, rng=0))
     for other in found[1:]:
         np.testing.assert_array_equal(other.centroids, found[0].centroids)
         assert other.objective == found[0].objective
@@ -229,8 +231,8 @@ def test_the_number_of_threads_changes_no_bit(threads: Callable[[int], None], d:
 def test_points_in_a_file_give_the_same_bits(tmp_path: Path) -> None:
     x = np.random.default_rng(1).normal(size=(300, 6)).astype("float32")
     np.save(tmp_path / "x.npy", x)
-    found = spherical_kmeans(np.load(tmp_path / "x.npy", mmap_mode="r"), 10)
-    np.testing.assert_array_equal(found.centroids, spherical_kmeans(x, 10).centroids)
+    found = spherical_kmeans(np.load(tmp_path / "x.npy", mmap_mode="r"), 10, rng=0)
+    np.testing.assert_array_equal(found.centroids, spherical_kmeans(x, 10, rng=0).centroids)
 
 
 def test_data_are_not_changed_and_the_dtype_is_kept() -> None:

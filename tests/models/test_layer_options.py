@@ -20,7 +20,8 @@ KERNELS = [Exponential(0.6), Polynomial(2), ArcCosine1()]
 
 def border(padding: object, kernel: int, dilation: int) -> tuple[int, int]:
     """Return the zeros before and after an axis."""
-    words = {"valid": (0, 0), "same": ((kernel - 1) // 2 * dilation, kernel // 2 * dilation)}
+    reach = (kernel - 1) * dilation
+    words = {"valid": (0, 0), "same": (reach // 2, reach - reach // 2)}
     words["full"] = ((kernel - 1) * dilation,) * 2
     return words[padding] if isinstance(padding, str) else (padding, padding)
 

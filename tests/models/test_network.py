@@ -229,7 +229,7 @@ def test_encode_in_training_mode_uses_the_cached_factors(monkeypatch: pytest.Mon
     monkeypatch.setattr(network, "blocks", functools.partial(blocks, limit=1))
     calls: list[int] = []
     gram = CKNLayer.gram
-    monkeypatch.setattr(CKNLayer, "gram", lambda layer: calls.append(1) or gram(layer))
+    monkeypatch.setattr(CKNLayer, "gram", lambda layer, *dtype: calls.append(1) or gram(layer, *dtype))
     model.train().encode(images())
     assert len(calls) == 2
 

@@ -46,12 +46,28 @@ def test_four_dimensions_agree_with_loops(args):
     elif padding == "full":
         pads = [((k[a] - 1) * d[a],) * 2 for a in (0, 1)]
     elif padding == "same":
-        pads = [((k[a] - 1) // 2 * d[a], k[a] // 2 * d[a]) for a in (0, 1)]
+        pads = [((k[a] - 1) * d[a] // 2, -((1 - k[a]) * d[a] // 2)) for a in (0, 1)]
     else:
         pads = [(p, p) for p in ((padding, padding) if isinstance(padding, int) else padding)]
     expected = brute_force(x, w, options["stride"], pads, d, options["groups"])
     assert np.allclose(ops.correlate2d(x, w, **options), expected, atol=1e-12)
     assert np.allclose(ops.correlate2d.forward(np, x, w, **options), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", range(1, 6))
+@pytest.mark.parametrize("d", range(1, 4))
+@pytest.mark.parametrize("algorithm", ["auto", "unfold", "fft"])
+def test_same_is_the_middle_of_full_for_every_kernel_and_dilation(k, d, algorithm):
+    x, w = np.arange(1.0, 15).reshape(1, 1, 1, 14) ** 2, np.arange(1.0, k + 1).reshape(1, 1, 1, k)
+    stretched = np.zeros((k - 1) * d + 1)
+    stretched[::d] = w.ravel()
+    expected = signal.correlate2d(x[0, 0], stretched[None], mode="full")[0]
+    extra = len(stretched) - 1
+    expected = expected[extra - extra // 2 :][:14]  # extra // 2 zeros before, the others after: PyTorch's rule
+    found = ops.correlate2d(x, w, padding="same", dilation=(1, d), algorithm=algorithm if d == 1 else "auto")
+    assert np.allclose(found.ravel(), expected)
+    columns = ops.unfold(x, (1, k), padding="same", dilation=(1, d))
+    assert np.allclose((w.ravel() @ columns[0]), expected)
 
 
 @pytest.mark.parametrize("block", [1, 300, 2**25])

@@ -232,6 +232,11 @@ def test_nan_is_not_swallowed():
         assert np.isnan(function(x)).all()
 
 
+def test_the_gradient_of_relu_at_nan_is_not_zero():
+    x = Tensor([np.nan, -1.0, 0.0, 1.0], requires_grad=True)
+    assert grad(ops.relu(x).sum(), x)[0].tolist() == [1.0, 0.0, 0.0, 1.0]
+
+
 def test_integers_count_as_floats_in_real_functions():
     whole = np.array([[1, 2]], dtype="uint8")
     for function in (ops.logsumexp, ops.log_softmax, ops.softmax, ops.norm, ops.sigmoid, ops.softplus):

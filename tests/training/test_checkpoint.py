@@ -32,6 +32,7 @@ def metadata(model: CKN) -> dict[str, str]:
         "format_version": "1",
         "version": "0.1.0",
         "architecture": json.dumps(model.config()),
+        "training": json.dumps(model.metadata()),
     }
 
 
@@ -140,7 +141,7 @@ def test_foreign_metadata(model: CKN, path: Path, foreign: dict[str, str] | None
 
 def test_newer_format(model: CKN, path: Path, metadata: dict[str, str]):
     save_file(model.state_dict(), path, {**metadata, "format_version": "2", "version": "9.1"})
-    with pytest.raises(DataError, match=r"format_version 1 or older, got 2, written by tinygrad-ckn 9\.1; pip install"):
+    with pytest.raises(DataError, match=r"format_version 1 or older, got 2, written by tinygrad-ckn 9\.1; update the"):
         load_model(path)
 
 

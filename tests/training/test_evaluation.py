@@ -35,7 +35,7 @@ def test_reports_images_and_rate(model: CKN):
 
 
 def test_labels_without_a_class(model: CKN):
-    with pytest.raises(DataError, match=r"argument labels expected classes 0 .. 2, got 3 at index 9"):
+    with pytest.raises(DataError, match=r"^evaluate: labels: expected labels of the classes 0, 1, 2, got 3 at index 9"):
         evaluate(model, Split(IMAGES, np.append(LABELS[:9], 3)))
 
 

@@ -55,6 +55,8 @@ def test_times_and_memory(supervised: loop.Result):
 
 def test_config_says_all(supervised: loop.Result):
     config = json.loads((supervised.run.folder / "config.json").read_text())
+    fingerprints = config["data"].pop("fingerprints")
+    assert {part: len(text) for part, text in fingerprints.items()} == {"train": 8 * 144, "test": 8 * 72}
     assert config["data"] == {
         "data": "digits",
         "data_dir": None,
@@ -62,9 +64,14 @@ def test_config_says_all(supervised: loop.Result):
         "train": 144,
         "test": 72,
         "image_shape": [1, 8, 8],
-        "largest_pixel": 1.0,
+        "pixels": {"low": 0.0, "high": 1.0, "faint": config["data"]["pixels"]["faint"], "bright": 1.0},
         "n_classes": 10,
+        "classes": list(range(10)),
         "class_names": list("0123456789"),
+        "scale": 1.0,
+        "stored": "floats",
+        "channels_last": False,
+        "header": None,
     }
     assert config["options"] == {
         "model": "unsup-32-64",

@@ -115,7 +115,7 @@ def test_model_goes_in_and_out(tmp_path: Path, model: CKN):
         (b"[]", "expected the configuration of a tinygrad-ckn run, got another JSON file"),
         (b"{}", "expected the configuration of a tinygrad-ckn run, got another JSON file"),
         (b'{"format": "tinygrad-ckn run"}', "expected format_version 1 or older, got None"),
-        (b'{"format": "tinygrad-ckn run", "format_version": 2}', "expected format_version 1 or older, got 2; pip"),
+        (b'{"format": "tinygrad-ckn run", "format_version": 2}', "expected format_version 1 or older, got 2; update"),
     ],
 )
 def test_what_is_no_run_is_refused(tmp_path: Path, content: bytes | None, message: str):

@@ -9,15 +9,17 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 import tinygrad_ckn
 from tinygrad_ckn.cli._bench import bench
 from tinygrad_ckn.cli._compare import compare
+from tinygrad_ckn.cli._console import echo, escape_what_cannot_be_encoded, style
 from tinygrad_ckn.cli._gradcheck import gradcheck
+from tinygrad_ckn.cli._help import Command, Group
 from tinygrad_ckn.cli._info import info
 from tinygrad_ckn.cli._predict import evaluate, predict
 from tinygrad_ckn.cli._train import train
+from tinygrad_ckn.cli._warnings import warnings_shown
 from tinygrad_ckn.errors import CKNError
 
 OPTIONS = {  # what the library calls them, and the command line
@@ -29,17 +31,21 @@ OPTIONS = {  # what the library calls them, and the command line
     "data_dir: expected with": "--data-dir: expected with",
     "expected no data_dir": "expected no --data-dir",
     " (data_dir=...)": "",
-    "give image_shape=(C, H, W)": "store the images (n, C, H, W) in an .npz file",
+    "image_shape=(C, H, W)": "--image-shape C,H,W",
+    "channels_last=True or False": "--channels-last or --channels-first",
+    "header=True or header=False": "--header or --no-header",
+    "divided by as scale": "divided by as --scale",
 }
 
 
-class _Commands(TyperGroup):
+class _Commands(Group):
     """Says in one sentence what went wrong in a command."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the arguments name."""
         try:
-            return super().invoke(ctx)
+            with warnings_shown(_with_options):
+                return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             typer.echo("interrupted", err=True)
             _echo_notes(interrupt)
@@ -49,7 +55,7 @@ class _Commands(TyperGroup):
         except (CKNError, MemoryError, OSError) as error:
             if ctx.params["traceback"]:
                 raise
-            typer.echo(f"{typer.style('error:', fg='red', bold=True)} {_sentence(error)}", err=True)
+            echo(f"{style('error:', err=True, fg='red', bold=True)} {_sentence(error)}", err=True)
             _echo_notes(error)
             raise typer.Exit(1) from error
 
@@ -64,7 +70,11 @@ def _sentence(error: Exception) -> str:
     """Return what to tell the user."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    message = str(error) or type(error).__name__
+    return _with_options(str(error) or type(error).__name__)
+
+
+def _with_options(message: str) -> str:
+    """Return a message of the library with its arguments named as the command line names them."""
     for name, option in OPTIONS.items():
         message = message.replace(name, option)
     return message
@@ -79,12 +89,12 @@ def _version(wanted: bool) -> None:
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (train, compare, evaluate, predict, info, gradcheck, bench):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 @app.callback()
@@ -109,4 +119,5 @@ def options(
 
 def main() -> None:
     """Run the command line."""
+    escape_what_cannot_be_encoded()
     app(prog_name="tinygrad-ckn")

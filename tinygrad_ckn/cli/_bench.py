@@ -12,6 +12,7 @@ import typer
 
 import tinygrad_ckn
 from tinygrad_ckn.cli._common import Device
+from tinygrad_ckn.cli._console import console, is_terminal
 from tinygrad_ckn.errors import ConfigError
 
 WIDTH = 150  # of tables in a pipe or file
@@ -35,9 +36,9 @@ def bench(
     *,
     list_suites: Annotated[bool, typer.Option("--list", help="Print the suites and leave.")] = False,
     device: Device = "cpu",
-    threads: Annotated[int, typer.Option(min=1, help="Threads of every side.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, metavar="<int>", help="Threads of every side.")] = 2,
     rounds: Annotated[
-        int | None, typer.Option(min=1, help="Turns of every side; each suite has its own default.")
+        int | None, typer.Option(min=1, metavar="<int>", help="Turns of every side; each suite has its own default.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for results.json and SUITE.png; by default runs/TIME-bench.")
@@ -55,14 +56,12 @@ def bench(
 
     Peers: pip install -e '.[bench]' in a checkout.
     """
-    from rich.console import Console
-
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    shown = console(width=None if is_terminal(sys.stdout) else WIDTH)
     run = _benchmarks("run")
     if list_suites:
-        run.list_suites(console)
+        run.list_suites(shown)
         return
     settings = _benchmarks("suite").Settings(device=device, threads=threads, rounds=rounds)
     folder = Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-bench" if out is None else out
-    if run.run(run.chosen(suites or [], device), settings, folder, console):
+    if run.run(run.chosen(suites or [], device), settings, folder, shown):
         raise typer.Exit(1)

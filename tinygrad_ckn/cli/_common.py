@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from tinygrad_ckn.cli._console import echo_wrapped
 from tinygrad_ckn.data import Dataset, load
+from tinygrad_ckn.errors import DataWarning
 from tinygrad_ckn.parallel import get_num_threads, set_num_threads
 from tinygrad_ckn.training.metrics import Confusion, accuracy, confusion_summary
 
@@ -28,13 +31,27 @@ DataDir: TypeAlias = Annotated[
 ]
 Device: TypeAlias = Annotated[str, typer.Option(metavar="cpu|cuda", help="Where to compute; cuda needs CuPy.")]
 Threads: TypeAlias = Annotated[
-    int | None, typer.Option(min=1, help="Threads to compute with; by default OMP_NUM_THREADS, else one for each core.")
+    int | None,
+    typer.Option(
+        min=1, metavar="<int>", help="Threads to compute with; by default OMP_NUM_THREADS, else one for each core."
+    ),
 ]
 
 
-def load_data(data: str, data_dir: Path | str | None) -> Dataset:
-    """Load a data set; without a test part of its own it is always divided in the same way, whatever the seed."""
-    return load(data, data_dir=data_dir)
+def load_data(data: str, data_dir: Path | str | None, **reading: Any) -> Dataset:
+    """Load a data set; without a test part of its own it is always divided in the same way, whatever the seed.
+
+    Copies of training images among the test images are counted and told.
+    """
+    dataset = load(data, data_dir=data_dir, **reading)
+    if dataset.n_copies:
+        warnings.warn(
+            f"{dataset.name}: {dataset.n_copies:,} of {len(dataset.test):,} test images are copies of training images, "
+            "so that the test accuracy is too high; remove them",
+            DataWarning,
+            stacklevel=2,
+        )
+    return dataset
 
 
 def source_of(data: str, data_dir: Path | None) -> dict[str, str | None]:
@@ -64,7 +81,7 @@ def limited_to(threads: int | None) -> Iterator[None]:
 
 def echo_dataset(dataset: Dataset) -> None:
     """Print the first line of `train` and `compare`."""
-    typer.echo(
+    echo_wrapped(
         f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images of "
         f"{'x'.join(map(str, (dataset.in_channels, *dataset.image_size)))}, {dataset.n_classes} classes"
     )
@@ -73,7 +90,7 @@ def echo_dataset(dataset: Dataset) -> None:
 def echo_summary(confusion: Confusion, class_names: list[str]) -> None:
     """Print a line for each class."""
     for line in confusion_summary(confusion, class_names):
-        typer.echo(line)
+        echo_wrapped(line)
 
 
 def echo_accuracy(confusion: Confusion) -> None:

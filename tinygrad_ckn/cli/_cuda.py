@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tinygrad_ckn.backend import use
-from tinygrad_ckn.errors import BackendError
+from tinygrad_ckn.errors import BackendError, how_to_install
 
-INSTALL = "pip install 'tinygrad-ckn[cuda13]' (or [cuda12] for older drivers)"
+INSTALL = f"{how_to_install('cuda13')} ([cuda12] for older drivers)"
 
 
 def parts() -> Iterator[tuple[str, str]]:

@@ -8,7 +8,10 @@ from typing import Any, Self
 
 import typer
 
+from tinygrad_ckn.cli._console import console, has_cursor, wrapped
 from tinygrad_ckn.models import Progress
+
+NARROW = 70  # columns of a terminal below which the bar has no rate and no times
 
 
 def line_of(progress: Progress) -> str | None:
@@ -17,14 +20,14 @@ def line_of(progress: Progress) -> str | None:
     Examples
     --------
     >>> line_of(Progress("epoch", 1, 5, {"loss": 0.25, "train_accuracy": 0.9, "lr": 0.1, "seconds": 3.21}))
-    'epoch 1 of 5: loss 0.2500, training accuracy 0.9000, 3.2 s'
+    'epoch 1 of 5: loss 0.2500, accuracy 0.9000, 3.2 s'
     >>> line_of(Progress("batch", 1, 5, {"loss": 0.25}))
     """
     values = progress.values
     if progress.phase == "kept":
         which = f"epoch {progress.done} of {progress.total}" if progress.done else "the start, no epoch was better"
         return f"kept {which}" + (
-            f": validation accuracy {values['validation_accuracy']:.4f}" if "validation_accuracy" in values else ""
+            f": validation {values['validation_accuracy']:.4f}" if "validation_accuracy" in values else ""
         )
     if progress.done == 0 or "seconds" not in values:
         return None
@@ -36,10 +39,10 @@ def line_of(progress: Progress) -> str | None:
     else:
         told = (
             f"{progress.phase} {progress.done} of {progress.total}: loss {values['loss']:.4f}, "
-            f"training accuracy {values['train_accuracy']:.4f}"
+            f"accuracy {values['train_accuracy']:.4f}"
         )
         if "validation_accuracy" in values:
-            told += f", validation accuracy {values['validation_accuracy']:.4f}"
+            told += f", validation {values['validation_accuracy']:.4f}"
     return f"{told}, {values['seconds']:.1f} s"
 
 
@@ -47,7 +50,7 @@ class Display:
     """Shows the progress that it is called with, from `with` to the end of the block.
 
     On a terminal: a bar with the steps done, the rate and the remaining time, and a line above it for each phase that
-    is done. Elsewhere: these lines alone, without a control character.
+    is done. Elsewhere, and where TERM=dumb: these lines alone, without a control character.
     """
 
     def __init__(self) -> None:
@@ -55,7 +58,7 @@ class Display:
         self._phase: str | None = None
 
     def __enter__(self) -> Self:
-        if sys.stdout.isatty():
+        if has_cursor(sys.stdout):
             self._bar = _bar()
             self._bar.start()
         return self
@@ -72,7 +75,8 @@ class Display:
                 typer.echo(line)  # and flushes
             return
         if line is not None:
-            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            shown = self._bar.console
+            shown.print(wrapped(line, shown.width), markup=False, soft_wrap=True)
         if progress.phase not in ("start", "epoch", "kept"):  # its batches move the bar
             self._move(progress)
 
@@ -85,21 +89,29 @@ class Display:
             self._bar.add_task(progress.phase, total=progress.total, rate="")
         rate = progress.values.get("images_per_second")
         shown = "" if rate is None else f"{rate:,.0f} images/s"
-        self._bar.update(self._bar.task_ids[0], completed=progress.done, rate=shown)
+        # A total may grow: how many values of l2 are tried is known at the end only.
+        self._bar.update(self._bar.task_ids[0], completed=progress.done, total=progress.total, rate=shown)
 
 
 def _bar() -> Any:
     """Return the progress bar: phase, bar, steps, rate, elapsed and remaining time; it vanishes when stopped."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        ProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as Bar
 
-    return Bar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("remaining"),
-        TimeRemainingColumn(),
-        transient=True,
-    )
+    shown = console()
+    columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn()]
+    if shown.width >= NARROW:
+        columns += [
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("remaining"),
+            TimeRemainingColumn(),
+        ]
+    return Bar(*columns, console=shown, transient=True)

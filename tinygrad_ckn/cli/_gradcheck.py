@@ -7,7 +7,8 @@ from typing import Annotated, Protocol
 import typer
 
 from tinygrad_ckn.cli._common import Device
-from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.cli._console import echo, style
+from tinygrad_ckn.errors import ConfigError, how_to_install
 
 _ROW = "{:<28} {:>9} {:>9} {:>9} {:>6}  {}"
 
@@ -29,7 +30,7 @@ def gradcheck(
     primitive: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A primitive to check, may be repeated; by default all.")
     ] = None,
-    examples: Annotated[int, typer.Option(min=1, help="Random examples for each case.")] = 20,
+    examples: Annotated[int, typer.Option(min=1, metavar="<int>", help="Random examples for each case.")] = 20,
     device: Device = "cpu",
 ) -> None:
     r"""Check the derivatives of the primitives, of first and second order, on random arguments.
@@ -38,7 +39,7 @@ def gradcheck(
     differences, the largest error of the adjoint identity <J u, g> = <u, J^T g> where the primitive is linear, the
     number of cases, and ok or FAIL. What failed is explained at the end, and the exit status is 1 then.
 
-    Needs the packages for testing: pip install 'tinygrad-ckn[test]'
+    Needs the packages for testing: pip install -e '.[test]' in a checkout.
     """
     try:
         from tinygrad_ckn.testing.runner import run_cases
@@ -46,7 +47,7 @@ def gradcheck(
         if error.name != "hypothesis":
             raise
         raise ConfigError(
-            "gradcheck: expected the packages for testing, got no hypothesis; pip install 'tinygrad-ckn[test]'"
+            f"gradcheck: expected the packages for testing, got no hypothesis; {how_to_install('test')}"
         ) from error
     typer.echo(_ROW.format("primitive", "order 1", "order 2", "adjoint", "cases", "verdict"))
     results = run_cases(primitive or None, examples=examples, device=device, on_result=_echo_row)
@@ -61,5 +62,5 @@ def gradcheck(
 def _echo_row(result: Checked) -> None:
     """Print a line of the table."""
     errors = ("-" if error is None else f"{error:.1e}" for error in (result.order1, result.order2, result.adjoint))
-    verdict = typer.style(result.verdict, fg="green" if result.verdict == "ok" else "red")
-    typer.echo(_ROW.format(result.name, *errors, result.cases, verdict))
+    verdict = style(result.verdict, fg="green" if result.verdict == "ok" else "red")
+    echo(_ROW.format(result.name, *errors, result.cases, verdict))

@@ -8,16 +8,15 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-import typer
-
 from tinygrad_ckn.cli import _cuda
+from tinygrad_ckn.cli._console import echo_wrapped
 from tinygrad_ckn.training.run import versions
 
 
 def info() -> None:
     """Print versions, the BLAS library with its kernels and threads, the processor, and what there is of CUDA."""
     for name, value in _lines():
-        typer.echo(f"{name:<14}{value}")
+        echo_wrapped(f"{name:<14}{value}")
 
 
 def _lines() -> Iterator[tuple[str, str]]:

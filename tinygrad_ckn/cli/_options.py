@@ -18,8 +18,9 @@ Data: TypeAlias = Annotated[str, typer.Option(metavar="NAME|PATH", help=f"What t
 Preprocess: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        metavar="|".join((*NAMES, "none")),
-        help="What images go through first; by default local_whitening for cifar10, none otherwise.",
+        metavar="NAME",
+        help=f"What images go through first: {', '.join(NAMES)} or none; by default local_whitening for cifar10, "
+        "none otherwise.",
     ),
 ]
 Mirror: TypeAlias = Annotated[

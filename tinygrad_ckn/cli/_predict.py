@@ -1,4 +1,4 @@
-"""`tinygrad-ckn evaluate` and `tinygrad-ckn predict`: what is done with a finished run."""
+"""`tinygrad-ckn evaluate` and `tinygrad-ckn predict`: what is done with a trained model."""
 
 from __future__ import annotations
 
@@ -13,26 +13,19 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from tinygrad_ckn.cli._common import (
-    DATA_HELP,
-    DATA_NAMES,
-    DataDir,
-    Device,
-    Threads,
-    echo_accuracy,
-    echo_summary,
-    limited_to,
-    load_data,
-    source_of,
-)
-from tinygrad_ckn.data import load_images, load_test
-from tinygrad_ckn.errors import DataError, ShapeError
+from tinygrad_ckn.cli._common import DATA_HELP, DataDir, Device, Threads, echo_accuracy, echo_summary, limited_to
+from tinygrad_ckn.cli._console import console, is_terminal
+from tinygrad_ckn.cli._reading import ChannelsLast, Header, ImageShape, Scale
+from tinygrad_ckn.data import load_images
 from tinygrad_ckn.models import Network
-from tinygrad_ckn.training import Run, atomic_write, evaluation
+from tinygrad_ckn.training import atomic_write, evaluation, evaluation_images, open_model
 
-COLUMNS = ("file", "index", "class", "name", "probability")
-Folder: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that `tinygrad-ckn train` made.")]
-Row: TypeAlias = tuple[str, int, int, str, str]
+COLUMNS = ("file", "index", "class", "name")
+Folder: TypeAlias = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="The folder that `tinygrad-ckn train` made, or a model's .safetensors file."),
+]
+Row: TypeAlias = tuple[str, ...]
 
 
 def evaluate(
@@ -43,32 +36,30 @@ def evaluate(
         typer.Option(metavar="NAME|PATH", help=f"Other data to measure on; by default the run's own. {DATA_HELP}."),
     ] = None,
     data_dir: DataDir = None,
+    image_shape: ImageShape = None,
+    channels_last: ChannelsLast = None,
+    header: Header = None,
+    scale: Scale = None,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
-    """Measure a run's model on the test images of its own data set, or on another one.
+    """Measure a run's model on the test images of its own data set, or on other data.
 
-    Of another data set these are the test images too; of an .npz or .csv file without a test part, all images. The
-    first line of output says how many and which: all 360 images of mine.npz
+    Of its own data these are the images that the training held out, wherever they now are in the file; where one of
+    them is missing nothing is measured. Of other data they are the test images, of an .npz or .csv file without a test
+    part all images, but never those that the model was trained on. The first line of output says how many and which.
 
-    The images must be scaled as the training images were: files hold whole numbers 0 to 255, which are divided by 255,
-    or floats, which are taken as they are.
+    Images are read as the training images were, and refused where that cannot be.
 
     The last line of output is as that of `train`: test accuracy 0.9944 (358/360)
     """
-    opened = Run.open(run)
-    model = opened.load().to(device)
-    if data is None or source_of(data, None)["data"] == _recorded(opened, "data"):
-        data = str(_described(opened, "data"))
-        split, whole = load_data(data, data_dir or _recorded(opened, "data_dir")).test, False
-    else:
-        split, whole = load_test(data, data_dir=data_dir)
-    which = f"all {len(split):,} images" if whole else f"the {len(split):,} test images"
-    typer.echo(f"{which} of {data if data in DATA_NAMES else Path(data).name}")
-    _check_images(opened, model, split.images, data)
+    opened, model = open_model(run)
+    reading = {"image_shape": image_shape, "channels_last": channels_last, "header": header, "scale": scale}
+    chosen = evaluation_images(opened, model, data, data_dir, **reading)
+    typer.echo(chosen.description)
     with limited_to(threads):
-        confusion = evaluation.evaluate(model, split)
-    echo_summary(confusion, _class_names(opened, model))
+        confusion = evaluation.evaluate(model.to(device), chosen.split, source=chosen.description)
+    echo_summary(confusion, list(_class_names(model)))
     echo_accuracy(confusion)
 
 
@@ -85,78 +76,57 @@ def predict(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Write a CSV file with a header instead of printing.")
     ] = None,
+    image_shape: ImageShape = None,
+    channels_last: ChannelsLast = None,
+    header: Header = None,
+    scale: Scale = None,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
     """Print the class of each image in some files, with the model's probability for it.
 
-    A line has five columns: file, index of the image in it from 0, class number, class name, softmax probability.
-    They are separated by tabs, without a header, where the output is not a terminal.
+    A line has five columns: file, index of the image in it from 0, label, class name, probability. They are separated
+    by tabs, without a header, where the output is not a terminal. A model fitted with squared_hinge and an l2 that was
+    given has scores for probabilities.
 
-    The images must be scaled as the training images were: whole numbers 0 to 255 are divided by 255, floats are taken
-    as they are.
+    Images are read as the training images were, and refused where that cannot be.
     """
-    opened = Run.open(run)
-    model = opened.load().to(device)
-    names = _class_names(opened, model)
+    _, model = open_model(run)
+    model = model.to(device)
+    names, title = _class_names(model), "score" if model.temperature is None else "probability"
     rows: list[Row] = []
     with limited_to(threads):
         for file in files:
-            images = load_images(file)
-            _check_images(opened, model, images, file)
-            found = evaluation.probabilities(model, images)  # (n, k)
-            for index, probability in enumerate(found):
-                best = int(probability.argmax())
-                rows.append((str(file), index, best, names[best], f"{probability[best]:.4f}"))
+            images = load_images(
+                file,
+                image_shape=image_shape,
+                channels_last=channels_last,
+                header=header,
+                scale=scale,
+                data_format=model.data_format,
+            )
+            for index, values in enumerate(_values(model, images, str(file))):
+                best = int(values.argmax())
+                rows.append((str(file), str(index), str(model.classes[best]), names[best], f"{values[best]:.4f}"))
     if output is not None:
-        atomic_write(output, _separated([COLUMNS, *rows], ",").encode())
+        atomic_write(output, _separated([(*COLUMNS, title), *rows], ",").encode(errors="surrogateescape"))
         typer.echo(f"wrote the classes of {len(rows):,} images to {output}")
-    elif sys.stdout.isatty():
-        _print_table(rows)
+    elif is_terminal(sys.stdout):
+        _print_table(rows, (*COLUMNS, title))
     else:
         typer.echo(_separated(rows, "\t"), nl=False)
 
 
-def _check_images(run: Run, model: Network, images: NDArray[np.float32], source: Path | str) -> None:
-    """Raise a ShapeError unless the images are of the model's size; warn where they seem to be scaled otherwise."""
-    expected = (model.in_channels, *model.image_size)
-    if images.shape[1:] != expected:
-        raise ShapeError(
-            f"{source}: expected images {'x'.join(map(str, expected))} as those the model was trained on, "
-            f"got {'x'.join(map(str, images.shape[1:]))}; bring them to that size"
-        )
-    largest, trained = float(images.max()), _recorded(run, "largest_pixel")
-    if isinstance(trained, int | float) and largest > 2 * trained > 0:
-        typer.echo(
-            f"warning: {source}: the largest pixel is {largest:g}, that of the training images was {trained:g}; "
-            "scale the images as those were",
-            err=True,
-        )
+def _values(model: Network, images: NDArray[np.float32], source: str) -> NDArray[Any]:
+    """Return the probability of each class, or its score, (n, k)."""
+    values = evaluation.scores if model.temperature is None else evaluation.probabilities
+    return values(model, images, source=source)
 
 
-def _recorded(run: Run, key: str) -> Any:
-    """Return what config.json says about the run's data, None where it says nothing."""
-    data = run.config.get("data")
-    return data.get(key) if isinstance(data, dict) else None
-
-
-def _described(run: Run, key: str) -> Any:
-    """Return what config.json says about the run's data."""
-    found = _recorded(run, key)
-    if found is None:
-        raise DataError(f"{run.folder}/config.json: expected data.{key}, got none; train again")
-    return found
-
-
-def _class_names(run: Run, model: Network) -> list[str]:
+def _class_names(model: Network) -> tuple[str, ...]:
     """Return the names of the model's classes."""
-    names: list[str] = _described(run, "class_names")
-    if len(names) != model.n_classes:
-        raise DataError(
-            f"{run.folder}/config.json: expected {model.n_classes} class names, as many as the model has classes, "
-            f"got {len(names)}; is the model of another run?"
-        )
-    return names
+    named = () if model.data_format is None else model.data_format.class_names
+    return named or tuple(str(label) for label in model.classes)
 
 
 def _separated(rows: Iterable[Sequence[object]], delimiter: str) -> str:
@@ -166,13 +136,12 @@ def _separated(rows: Iterable[Sequence[object]], delimiter: str) -> str:
     return text.getvalue()
 
 
-def _print_table(rows: list[Row]) -> None:
+def _print_table(rows: list[Row], columns: Sequence[str]) -> None:
     """Print rows aligned under a header."""
-    from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*(Column(name, overflow="fold") for name in COLUMNS), box=None)
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=None)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    Console().print(table)
+    console().print(table)

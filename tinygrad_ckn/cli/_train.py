@@ -42,7 +42,7 @@ from tinygrad_ckn.cli._options import (
     Warmup,
 )
 from tinygrad_ckn.cli._profile import show_profile
-from tinygrad_ckn.cli._warnings import warnings_shown
+from tinygrad_ckn.cli._reading import ChannelsLast, Header, ImageShape, Scale
 from tinygrad_ckn.models import PRESETS
 from tinygrad_ckn.training import loop
 from tinygrad_ckn.training.options import ITERATIONS, N_PATCHES, resolve
@@ -52,6 +52,10 @@ def train(
     *,
     data: Data = "digits",
     data_dir: DataDir = None,
+    image_shape: ImageShape = None,
+    channels_last: ChannelsLast = None,
+    header: Header = None,
+    scale: Scale = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -136,10 +140,12 @@ def train(
         "device": device,
     }
     resolve(Path(data).stem, **options)  # refuses wrong options before the data are read
-    dataset = load_data(data, data_dir)
+    dataset = load_data(
+        data, data_dir, image_shape=image_shape, channels_last=channels_last, header=header, scale=scale
+    )
     echo_dataset(dataset)
     measuring = profiling.profile() if profile else nullcontext()
-    with limited_to(threads), measuring as profiled, warnings_shown(), Display() as display:
+    with limited_to(threads), measuring as profiled, Display() as display:
         result = loop.train(
             dataset,
             **options,

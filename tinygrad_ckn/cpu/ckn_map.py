@@ -24,12 +24,14 @@ from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU, Namespace
+from tinygrad_ckn.cpu import singly
+from tinygrad_ckn.cpu.anew import all_finite
 from tinygrad_ckn.cpu.banded import bands, from_left
 from tinygrad_ckn.cpu.gemm import product
 from tinygrad_ckn.cpu.products import products_of
 from tinygrad_ckn.cpu.winograd import filter_blocks
 from tinygrad_ckn.ops._windows import Padding, Windows
-from tinygrad_ckn.ops.ckn_map import check_map, ckn_map, least_square
+from tinygrad_ckn.ops.ckn_map import check_map, ckn_map
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_matrices
 from tinygrad_ckn.parallel import tiles
@@ -51,7 +53,9 @@ class Map:
         self.p, self.dtype = len(z), z.dtype
         self.transform = transform
         self.size = windows.output_size(self.x.shape[1:3])
-        self.products = products_of(z * self.dtype.type(kappa.scale), kappa.shift, windows, self.x.shape[1:3])
+        scaled = z * self.dtype.type(kappa.scale)
+        self.rows = scaled.reshape(self.p, -1)  # (p, K)
+        self.products = products_of(scaled, kappa.shift, windows, self.x.shape[1:3])
         self.pooling: _Pooling | None = None
         self.pooled = self.size
         if max(subsampling) > 1:
@@ -80,10 +84,10 @@ class Map:
         turned = None if self.transform is None else xp.ascontiguousarray(self.transform.T)
 
         def tile(part: slice) -> None:
-            padded = self.products.padded(self.x[part])
-            norms, inverses = _lengths(self.products.squares(padded))
-            prepared = self.products.prepared(padded, inverses)
-            b = len(padded)
+            found = singly.measured(self.x[part], self.products)
+            norms, inverses = found.norms, found.inverses
+            prepared = self.products.prepared(found.padded, inverses)
+            b = len(norms)
             if turned is None:
                 y = result[part]
             else:
@@ -92,12 +96,14 @@ class Map:
             for i, block in enumerate(self.blocks):
                 values = self._scratch("values", b, self.size, block)
                 v = values if self.v is None else self.v[i][part]
-                self.products.products(prepared, inverses, i, v)
+                self._products(found, prepared, i, v)
                 self.kappa.value(xp, v, values)
                 if self.pooling is None:
                     xp.multiply(values, norms[..., None], out=y[..., block])
                 else:
                     self.pooling.pool(weights, values, y[..., block])
+            if found.lost is not None:
+                y[found.lost if self.pooling is None else self.pooling.seen(found.lost)] = xp.nan
             if turned is not None:
                 product(y.reshape(-1, self.p), turned, result[part].reshape(-1, self.p))
 
@@ -116,7 +122,8 @@ class Map:
             return _Total(self.products.total(), xp.zeros((self.p, self.p), self.dtype))
 
         def finish(total: _Total) -> _Total:
-            return _Total(self.products.weights(total.filters), total.transform)
+            filters = self.products.weights(total.filters)
+            return _Total(filters if total.singly is None else filters + total.singly, total.transform)
 
         with parallel.one_blas_thread():
             if wanted[0]:
@@ -128,35 +135,69 @@ class Map:
     def _pull(self, part: slice, g: Any, total: _Total, wanted: Sequence[bool], dx: Any) -> None:
         """Go back through a tile from g (b, h, w, p): add to the totals, write dx (b, H, W, C)."""
         b, flat, through = len(g), g.reshape(-1, self.p), wanted[0] or wanted[1]
-        padded = self.products.padded(self.x[part])
-        norms, inverses = _lengths(self.products.squares(padded))
-        prepared: Any = self.products.prepared(padded, inverses) if self.v is None else None
+        found = singly.measured(self.x[part], self.products)
+        norms, inverses = found.norms, found.inverses
+        prepared: Any = self.products.prepared(found.padded, inverses) if self.v is None else None
         if wanted[2] and self.y is not None:
             total.add_transform(flat, self.y[part], slice(0, self.p))
         ds: Any = self._scratch("ds", b, self.size) if through else None
-        dsquares: Any = xp.zeros(norms.shape, self.dtype) if wanted[0] else None
+        dnorms: Any = xp.zeros(norms.shape, self.dtype) if wanted[0] else None
         for i, block in enumerate(self.blocks):
             values = self._scratch("values", b, self.size, block)
             if self.v is None:
                 v = self._scratch("v", b, self.size, block)
-                self.products.products(prepared, inverses, i, v)
+                self._products(found, prepared, i, v)
             else:
                 v = self.v[i][part]
             self.kappa.value(xp, v, values)
             if wanted[2] and self.y is None:
                 y = xp.multiply(values, norms[..., None], out=self._scratch("y", b, self.size, block))
+                if found.lost is not None:
+                    y[found.lost] = xp.nan
                 total.add_transform(flat, y, block)
             if through:
                 above = self._above(g, block)
-                self._pull_kappa(above, v, values, ds[..., block], dsquares)
+                self._pull_kappa(above, v, values, ds[..., block], dnorms)
         if not through:
             return
         zero = norms == 0
         if zero.any():
             ds[zero] = 0
-        if dsquares is not None:
-            dsquares *= xp.where(zero, 0, 0.5 * inverses)
-        self.products.pull(padded, ds, dsquares, total.filters if wanted[1] else None, dx)
+        single = self._single(found, g, ds)
+        slopes = None
+        if single is not None:
+            slopes = xp.where(single[..., None], ds, 0)
+            ds[single] = 0
+        dsquares: Any = None
+        if dnorms is not None:
+            dsquares = xp.where(zero if single is None else zero | single, 0, 0.5 * inverses * dnorms)
+        self.products.pull(found.padded, ds, dsquares, total.filters if wanted[1] else None, dx)
+        if single is not None:
+            if found.whole is None:
+                found.whole = self.products.first(found.padded)
+            with xp.errstate(all="ignore"):
+                more = singly.pull(found, self.products, single, self.rows, slopes, dnorms, dx, wanted[1])
+            if more is not None:
+                total.singly = more if total.singly is None else total.singly + more
+
+    def _products(self, found: singly.Measured, prepared: Any, i: int, v: Any) -> None:
+        """Write the cosines with a block of filters, scaled and shifted, to v (b, Ho, Wo, o)."""
+        self.products.products(prepared, found.inverses, i, v)
+        if found.singly is not None:
+            singly.put_cosines(found, self.products, self.rows[self.blocks[i]], self.kappa.shift, v)
+
+    def _single(self, found: singly.Measured, g: Any, ds: Any) -> Any:
+        """Return which patches are pulled singly (b, Ho, Wo), or None; ds of those that are not finite becomes NaN."""
+        single = found.singly
+        if found.lost is not None:
+            ds[found.lost] = xp.nan
+        hot = singly.hot(g) if self.products.step else None
+        if hot is None and not all_finite(g):
+            hot = ~xp.isfinite(g).all(axis=3)
+        if hot is not None:
+            hot = hot if self.pooling is None else self.pooling.reached(hot)
+            single = hot if single is None else single | hot
+        return single
 
     def _above(self, g: Any, block: slice) -> Any:
         """Return G (b, Ho, Wo, o) of a block of filters."""
@@ -167,7 +208,13 @@ class Map:
             product(g.reshape(-1, self.p), self.transform[:, block], above.reshape(-1, above.shape[3]))
         if self.pooling is None:
             return above
-        return self.pooling.unpool(above, self._scratch("unpooled", len(g), self.size, block))
+        wrong = None if all_finite(above) else ~xp.isfinite(above)
+        if wrong is not None:
+            above[wrong] = 0
+        out = self.pooling.unpool(above, self._scratch("unpooled", len(g), self.size, block))
+        if wrong is not None:
+            out[self.pooling.reached(wrong)] = xp.nan
+        return out
 
     def _pull_kappa(self, above: Any, v: Any, values: Any, dv: Any, dnorms: Any) -> None:
         """Write G kappa'(v) to dv, add what d |x| has of these filters to dnorms, if that is wanted."""
@@ -187,6 +234,7 @@ class _Total:
 
     filters: Any
     transform: Any
+    singly: Any = None  # gradient of the filters by patches taken singly
 
     def add_transform(self, g: Any, y: Any, block: slice) -> None:
         """Add g^T y, of g (L, p) and y (b, h, w, o) of a block of filters."""
@@ -195,15 +243,9 @@ class _Total:
         self.transform[:, block] += product(g.T, y, part)
 
     def __iadd__(self, other: _Total) -> _Total:
-        self.filters += other.filters
+        self.filters += other.filters  # `finish` has seen both
         self.transform += other.transform
         return self
-
-
-def _lengths(squares: Any) -> tuple[Any, Any]:
-    """Return norms and their inverses from squared norms: 0 and 1 where these are 0 or underflow, NaN and 1 at NaN."""
-    norms = xp.sqrt(xp.where(squares <= least_square(squares.dtype), 0, squares))
-    return norms, 1 / xp.where(norms > 0, norms, 1)
 
 
 class _Pooling:
@@ -211,8 +253,19 @@ class _Pooling:
 
     def __init__(self, rows: Any, columns: Any) -> None:
         self.size = len(rows), len(columns)
+        self.whole = rows, columns
         self.rows, self.columns = bands(rows), bands(columns)
         self.rows_adjoint, self.columns_adjoint = bands(rows.T), bands(columns.T)
+
+    def seen(self, places: Any) -> Any:
+        """Return which outputs (b, h, w) see some of the positions (b, Ho, Wo), bool."""
+        rows, columns = self.whole
+        return rows @ (places.astype(rows.dtype) @ columns.T) > 0
+
+    def reached(self, places: Any) -> Any:
+        """Return which positions (b, Ho, Wo, ...) are seen by some of the outputs (b, h, w, ...), bool."""
+        rows, columns = self.whole
+        return xp.einsum("hi,bhw...,wj->bij...", rows, places.astype(rows.dtype), columns) > 0
 
     def _half(self, x: Any) -> Any:
         return parallel.scratch("map half", (*x.shape[:2], self.size[1], x.shape[3]), x.dtype)

@@ -9,10 +9,13 @@ C channels in, O out, G groups, g of them in a tile, r output rows, Wq columns o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
+from tinygrad_ckn.cpu import unfolded
+from tinygrad_ckn.cpu.anew import all_finite
 from tinygrad_ckn.cpu.regions import evenly, flipped, offset, run_size, runs
 from tinygrad_ckn.ops._windows import Correlation
 
@@ -82,6 +85,9 @@ def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
     def add(at: Tile, total: Any) -> None:
         image, groups, rows = at
         shifted, have = _runs(x, at, shapes), maps[image, groups, :, rows]  # (g, C/G, ...), (g, O/G, r, Wo)
+        if not all_finite(shifted):  # the zeros beyond the end of a row would meet it
+            total[:, :, groups] += _by_windows(x, g, at, shapes)
+            return
         wide = run_size(rows, shapes)[1]
         gradient = parallel.scratch("direct product", (*have.shape[:3], wide), x.dtype)
         gradient[..., have.shape[3] :] = 0
@@ -95,3 +101,15 @@ def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
     shape = (kh, kw, shapes.groups, o // shapes.groups, per_group)
     total = parallel.sum_of(add, _tiles(shapes, x.itemsize), lambda: xp.zeros(shape, x.dtype))
     return xp.ascontiguousarray(total.transpose(2, 3, 4, 0, 1)).reshape(shapes.w_shape)
+
+
+def _by_windows(x: Any, g: Any, at: Tile, shapes: Correlation) -> Any:
+    """Return what a tile brings to the gradient of the filters, (kh, kw, g, O/G, C/G), from unfolded patches."""
+    image, groups, rows = at
+    o, per_group, kh, kw = shapes.w_shape
+    count, per_filter = groups.stop - groups.start, o // shapes.groups
+    channels, filters = (slice(groups.start * each, groups.stop * each) for each in (per_group, per_filter))
+    part = replace(shapes, n=1, channels=count * per_group, filters=count * per_filter, groups=count)
+    here = x[image : image + 1, channels], g[image : image + 1, filters]
+    found = unfolded.weight_adjoint_of(*here, part, (slice(0, 1), rows))
+    return found.reshape(count, per_filter, per_group, kh, kw).transpose(3, 4, 0, 1, 2)

@@ -9,7 +9,9 @@ from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
-from tinygrad_ckn.cpu.regions import Region, excerpt, flipped, regions
+from tinygrad_ckn.cpu import unfolded
+from tinygrad_ckn.cpu.anew import even, peak, peaks, windows_anew
+from tinygrad_ckn.cpu.regions import Region, Sums, excerpt, flipped, inside, regions
 from tinygrad_ckn.cpu.winograd import Winograd
 from tinygrad_ckn.ops._windows import Correlation
 
@@ -17,6 +19,8 @@ xp = CPU.xp
 
 _TILE_BYTES = 2**21  # of a tile's transforms
 _APART = 16  # elements
+_SOME = 8  # channels looked at first
+UNEVEN = 2**4  # largest magnitude of a tile of Winograd's over that of a window in it: beyond, the window is done anew
 
 
 def smaller(shapes: Correlation) -> int:
@@ -38,24 +42,58 @@ def _tiles(shapes: Correlation, m: int, itemsize: int) -> list[Region]:
     ]
 
 
-def _last(x: Any, top: int, left: int, name: str, size: tuple[int, int]) -> Any:
-    """Return images (b, C, H, W) from row `top` and column `left` on, channels last: (b, *size, C), in scratch.
+def _first(x: Any, top: int, left: int, size: tuple[int, int]) -> tuple[Any, Any]:
+    """Return images (b, C, H, W) from row `top` and column `left` on, in scratch: (b, C, *size), and (b, 1, n) flat.
 
-    By way of a copy whose channels lie no power of two apart, for then they would share one place in the cache.
+    Channels lie no power of two apart, for then they would share one place in the cache; between them are zeros.
     """
     (b, c), length = x.shape[:2], size[0] * size[1]
-    first = parallel.scratch("filtering first", (b, c, length + _APART), x.dtype)[..., :length]
-    excerpt(x, top, left, first.reshape(b, c, *size))
-    last = parallel.scratch(name, (b, length, c), x.dtype)
-    xp.copyto(last, first.swapaxes(1, 2))
-    return last.reshape(b, *size, c)
+    whole = parallel.scratch("filtering first", (b, c, length + _APART), x.dtype)
+    whole[..., length:] = 0
+    return excerpt(x, top, left, whole[..., :length].reshape(b, c, *size)), whole.reshape(b, 1, -1)
 
 
-def _padded(x: Any, at: Region, way: Winograd, shapes: Correlation) -> Any:
-    """Return what a tile needs of the images, in scratch: (b, Hp, Wp, C)."""
+def _last(first: Any, name: str) -> Any:
+    """Return images (b, C, H, W) channels last, in scratch: (b, H, W, C)."""
+    b, c, *size = first.shape
+    last = parallel.scratch(name, (b, *size, c), first.dtype)
+    xp.copyto(last, first.transpose(0, 2, 3, 1))
+    return last
+
+
+def _padded(x: Any, at: Region, way: Winograd, shapes: Correlation) -> tuple[Any, Any]:
+    """Return what a tile needs of the images, in scratch: (b, C, Hp, Wp), and flat."""
     images, rows = at
     (top, _), (left, _) = shapes.windows.padding
-    return _last(x[images], rows.start - top, -left, "filtering padded", way.padded)
+    return _first(x[images], rows.start - top, -left, way.padded)
+
+
+def _inside(rows: slice, way: Winograd, shapes: Correlation) -> int:
+    """Return how many elements of what `_padded` gives are of the image."""
+    (top, _), (left, _) = shapes.windows.padding
+    return inside(rows.start - top, way.padded[0], shapes.size[0]) * inside(-left, way.padded[1], shapes.size[1])
+
+
+def _windows(images: Any) -> Any:
+    """Return the largest magnitude of windows 3 x 3 of images (b, C, H, W): (b, H-2, W-2)."""
+    return peaks(xp.maximum(images.max(axis=1), -images.min(axis=1)), 3, 1)
+
+
+def _uneven(images: Any, flat: Any, way: Winograd) -> tuple[Any, Any, Any] | None:
+    """Return images, rows and columns of the outputs of which the window is much darker than its tile of Winograd's.
+
+    So any other output has an error of UNEVEN times the rounding of its own window at most. None: there are none.
+    """
+    (height, width), m, limit = way.size, way.m, float(xp.finfo(images.dtype).max) ** 0.75  # transforms may overflow
+    some = images[:, :: max(1, images.shape[1] // _SOME)]  # channels: of most images they say enough
+    most = peak(flat).max()
+    if most <= min(limit, UNEVEN * _windows(some)[:, :height, :width].min()):
+        return None
+    windows = _windows(images)[:, :height, :width]
+    size = xp.maximum(images.max(axis=1), -images.min(axis=1))  # (b, Hp, Wp)
+    tiles = peaks(size, m + 2, m).repeat(m, axis=1).repeat(m, axis=2)[:, :height, :width]
+    found = xp.nonzero(~((tiles <= UNEVEN * windows) & (tiles <= limit)) & (tiles != 0))
+    return found if len(found[0]) else None
 
 
 def forward(x: Any, w: Any, shapes: Correlation) -> Any:
@@ -69,8 +107,13 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
         out = y[images, :, rows]
         way = whole.resized(out.shape[2:])
         last = parallel.scratch("filtering maps", (len(out), *out.shape[2:], shapes.filters), x.dtype)
-        way.correlate(_padded(x, at, way, shapes), last)
+        first, flat = _padded(x, at, way, shapes)
+        uneven = _uneven(first, flat, way)
+        way.correlate(_last(first, "filtering padded"), last)
         xp.copyto(out, last.transpose(0, 3, 1, 2))
+        if uneven is not None:
+            n, i, j = uneven
+            windows_anew(x, w, shapes, (n + images.start, i + rows.start, j), y)
 
     parallel.for_each(tile, _tiles(shapes, m, x.itemsize))
     return y
@@ -86,13 +129,22 @@ def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
     m = smaller(shapes)
     whole = Winograd(m, (shapes.channels, shapes.filters), x.dtype, shapes.out, ())  # of no filters yet
 
-    def add(at: Region, total: Any) -> None:
+    def add(at: Region, total: Sums) -> None:
         images, rows = at
         part = g[images, :, rows]
         way = whole.resized(part.shape[2:])
-        last = _last(part, 0, 0, "filtering maps", way.size)
-        v = way.transformed(_padded(x, at, way, shapes))
-        total += xp.matmul(v.swapaxes(1, 2), way.pulled(last))
+        maps, flat = _first(part, 0, 0, way.size)
+        good = even(maps, 1, way.size[0] * way.size[1], flat=flat)
+        maps = _last(maps, "filtering maps")
+        first, flat = _padded(x, at, way, shapes)
+        good &= even(first, 1, _inside(rows, way, shapes), [slice(2, length) for length in way.size], flat)
+        if not good.all():
+            at = images, slice(rows.start, rows.start + part.shape[2])
+            total.add_plainly(unfolded.weight_adjoint_of(x, g, shapes, at))
+            return
+        v = way.transformed(_last(first, "filtering padded"))
+        total.mixed += xp.matmul(v.swapaxes(1, 2), way.pulled(maps))
 
-    total = parallel.sum_of(add, _tiles(shapes, m, x.itemsize), lambda: xp.zeros(((m + 2) ** 2, *whole.shape), x.dtype))
-    return xp.ascontiguousarray(whole.weights(total))
+    tiles = _tiles(shapes, m, x.itemsize)
+    total = parallel.sum_of(add, tiles, lambda: Sums(xp.zeros(((m + 2) ** 2, *whole.shape), x.dtype)))
+    return total.value(whole.weights(total.mixed))

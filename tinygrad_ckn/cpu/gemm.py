@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU, Namespace
-from tinygrad_ckn.ops.matmul import matmul
+from tinygrad_ckn.ops.matmul import _contract, matmul
 
 xp = CPU.xp
 
@@ -22,6 +23,7 @@ SMALL = 1_000_000  # multiplications up to which OpenBLAS does not copy
 _PIECE = 128  # columns (and rows, at most) of a piece
 _WIDE_PIECE = 512  # columns of a piece of few rows
 _SERIAL = 2**18  # multiplications up to which BLAS takes one thread by itself
+_VECTOR = 2**13  # elements of a matrix up to which BLAS multiplies a vector with it in one thread
 _SHARE = 2**24  # multiplications that a thread takes at a time
 
 
@@ -70,17 +72,30 @@ def _multiply(a: Any, b: Any, out: Any, rows: int, columns: int) -> None:
     xp.matmul(a, b, out=out)
 
 
+def _alone(function: Callable[..., Any], *operands: Any, **options: Any) -> Any:
+    """Call a function with BLAS at one thread where it would take several, whose number would be seen in the bits."""
+    if max(operand.size for operand in operands) <= _VECTOR:
+        return function(*operands, **options)
+    with parallel.one_blas_thread():
+        return function(*operands, **options)
+
+
+@_contract.kernel("cpu")
+def _einsum(xp: Namespace, *operands: Any, subscripts: str) -> Any:
+    return _alone(functools.partial(xp.einsum, subscripts), *operands, optimize=True)
+
+
 @matmul.kernel("cpu")
 def threaded(xp: Namespace, a: Any, b: Any) -> Any:
     """Return the product as `numpy.matmul`, large ones on several threads, by blocks of rows or by the batch."""
     if a.ndim == b.ndim == 2 and a.size * b.shape[1] <= _SERIAL:
-        return xp.matmul(a, b)
+        return _alone(xp.matmul, a, b)
     if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2] or a.dtype != b.dtype or a.dtype.kind != "f":
-        return xp.matmul(a, b)  # vectors, integers, and what NumPy refuses
+        return _alone(xp.matmul, a, b)  # vectors, integers, and what NumPy refuses
     (m, k), n = a.shape[-2:], b.shape[-1]
     batch = xp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     if math.prod(batch) * m * k * n <= _SERIAL:
-        return xp.matmul(a, b)
+        return _alone(xp.matmul, a, b)
     y = parallel.empty((*batch, m, n), a.dtype)
     if not batch:
         cuts = parallel.tiles(m, k * n, limit=_SHARE, least=64)

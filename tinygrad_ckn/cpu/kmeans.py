@@ -35,15 +35,16 @@ _STRETCH = 192  # dimensions summed at a time: sums of sums round less than one 
 xp = CPU.xp
 
 
-def norms(x: Any) -> Any:
-    """Return the norms (n,) of the rows of x (n, d)."""
-    squares = parallel.empty((len(x),), x.dtype)
+def squares(x: Any) -> Any:
+    """Return the squared norms (n,) of the rows of x (n, d)."""
+    found = parallel.empty((len(x),), x.dtype)
 
     def fill(rows: slice) -> None:
-        xp.vecdot(x[rows], x[rows], out=squares[rows])
+        with xp.errstate(all="ignore"):
+            xp.vecdot(x[rows], x[rows], out=found[rows])
 
     parallel.for_each(fill, parallel.tiles(len(x), x.shape[1] * x.itemsize, least=_LEAST))
-    return xp.sqrt(squares, out=squares)
+    return found
 
 
 def _products(centroids: Any, points: Any, out: Any) -> Any:

@@ -10,11 +10,15 @@ Source: Stockham, High-speed convolution and correlation (1966).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
-from tinygrad_ckn.cpu.regions import excerpt, flipped, spread
+from tinygrad_ckn.cpu import direct, unfolded
+from tinygrad_ckn.cpu.anew import dark, even
+from tinygrad_ckn.cpu.regions import Sums, cropped, excerpt, flipped, inside, spread
 from tinygrad_ckn.ops._windows import Correlation
 
 xp = CPU.xp
@@ -70,21 +74,43 @@ def _tiles(shapes: Correlation, size: tuple[int, int]) -> list[tuple[int, int, r
     ]
 
 
-def _transformed(x: Any, at: tuple[int, int, range], size: tuple[int, int], shapes: Correlation) -> Any:
-    """Return the transforms of the images' tiles: (b, C, F)."""
-    from scipy.fft import rfft2
-
+def _excerpts(x: Any, at: tuple[int, int, range], size: tuple[int, int], shapes: Correlation) -> Any:
+    """Return the images' tiles, in scratch: (b, C, N1, N2)."""
     image, row, columns = at
     (top, _), (left, _) = shapes.windows.padding
     parts = parallel.scratch("overlap-save tiles", (len(columns), x.shape[1], *size), x.dtype)
     for part, column in zip(parts, columns, strict=True):
         excerpt(x[image], row - top, column - left, part)
-    return rfft2(parts)
+    return parts
+
+
+def _inside(at: tuple[int, int, range], size: tuple[int, int], shapes: Correlation) -> Any:
+    """Return how many elements of each tile are of the image: (b, 1)."""
+    _, row, columns = at
+    (top, _), (left, _) = shapes.windows.padding
+    high = inside(row - top, size[0], shapes.size[0])
+    return xp.array([[high * inside(column - left, size[1], shapes.size[1])] for column in columns])
+
+
+def _judged(parts: Any, outs: Sequence[Any], w: Any, shapes: Correlation) -> tuple[dict[int, Any], dict[int, Any]]:
+    """Return the outputs (O, h, w) of tiles that are too uneven, which become 0, and of others the windows of zeros."""
+    windows = replace(shapes.windows, padding=((0, 0), (0, 0)))
+    anew, nothing = {}, {}
+    for i, out in enumerate(outs):
+        needed = out.shape[1] + windows.span[0] - 1, out.shape[2] + windows.span[1] - 1
+        part = parts[i, :, : needed[0], : needed[1]]
+        uneven, empty = dark(part, shapes.groups, windows.span)
+        if uneven:
+            anew[i] = direct.forward(part[None], w, replace(shapes, n=1, size=needed, windows=windows))[0]
+            parts[i] = 0
+        elif empty is not None:
+            nothing[i] = empty
+    return anew, nothing
 
 
 def forward(x: Any, w: Any, shapes: Correlation) -> Any:
     """Return the correlation (N, O, Ho, Wo) of images with filters."""
-    from scipy.fft import irfft2
+    from scipy.fft import irfft2, rfft2
 
     size, per_group = tile_size(shapes), shapes.w_shape[1]
     high, wide = outputs(shapes)
@@ -93,16 +119,21 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
 
     def tile(at: tuple[int, int, range]) -> None:
         image, row, columns = at
-        transforms = _transformed(x, at, size, shapes)
+        outs = [y[image, :, row : row + high, column : column + wide] for column in columns]
+        parts = _excerpts(x, at, size, shapes)
+        anew, nothing = _judged(parts, outs, w, shapes)
+        transforms = rfft2(parts)
         for o, of_filter in enumerate(spectra):
-            first = o * shapes.groups // shapes.filters * per_group
-            product = transforms[:, first] * of_filter[0]
+            group = o * shapes.groups // shapes.filters
+            product = transforms[:, group * per_group] * of_filter[0]
             for c in range(1, per_group):
-                product += transforms[:, first + c] * of_filter[c]
-            parts = irfft2(product, size, overwrite_x=True)
-            for part, column in zip(parts, columns, strict=True):
-                out = y[image, o, row : row + high, column : column + wide]
-                out[...] = part[: out.shape[0], : out.shape[1]]
+                product += transforms[:, group * per_group + c] * of_filter[c]
+            maps = irfft2(product, size, overwrite_x=True)
+            for i, out in enumerate(outs):
+                part = maps[i, : out.shape[1], : out.shape[2]]
+                if i in nothing:
+                    part[nothing[i][group]] *= 0  # NaN stays
+                out[o] = anew[i][o] if i in anew else part
 
     parallel.for_each(tile, _tiles(shapes, size))
     return y
@@ -120,21 +151,29 @@ def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
     size, (o, per_group, *_) = tile_size(shapes), shapes.w_shape
     high, wide = outputs(shapes)
 
-    def add(at: tuple[int, int, range], total: Any) -> None:
+    def add(at: tuple[int, int, range], total: Sums) -> None:
         image, row, columns = at
-        transforms = _transformed(x, at, size, shapes)
-        parts = parallel.scratch("overlap-save tiles", (len(columns), o, *size), x.dtype)
-        for part, column in zip(parts, columns, strict=True):
+        parts = _excerpts(x, at, size, shapes)
+        maps = parallel.scratch("overlap-save maps", (len(columns), o, *size), x.dtype)
+        cuts = [g[image, :, row : row + high, column : column + wide] for column in columns]
+        for part, have in zip(maps, cuts, strict=True):
             part[...] = 0
-            have = g[image, :, row : row + high, column : column + wide]
             part[:, : have.shape[1], : have.shape[2]] = have
-        gradients = xp.conj(rfft2(parts))
-        for i, of_filter in enumerate(total):
+        areas = xp.array([have[0].size for have in cuts])[:, None]
+        core = tuple(slice(n - 1, length) for n, length in zip(shapes.windows.span, cuts[-1].shape[1:], strict=True))
+        good = even(parts, shapes.groups, _inside(at, size, shapes), core) & even(maps, shapes.groups, areas)
+        for i in xp.flatnonzero(~good):
+            total.add_plainly(unfolded.weight_adjoint(*cropped(parts[i], cuts[i], shapes)))
+        if not good.all():
+            parts[~good] = 0
+            maps[~good] = 0
+        transforms, gradients = rfft2(parts), xp.conj(rfft2(maps))
+        for i, of_filter in enumerate(total.mixed):
             first = i * shapes.groups // o * per_group
             for c in range(per_group):
                 of_filter[c] += (transforms[:, first + c] * gradients[:, i]).sum(axis=0)
 
     frequencies = (o, per_group, size[0], size[1] // 2 + 1)
-    total = parallel.sum_of(add, _tiles(shapes, size), lambda: xp.zeros(frequencies, xp.result_type(x, 1j)))
+    total = parallel.sum_of(add, _tiles(shapes, size), lambda: Sums(xp.zeros(frequencies, xp.result_type(x, 1j))))
     (height, width), (dh, dw) = shapes.windows.span, shapes.windows.dilation
-    return xp.ascontiguousarray(irfft2(total, size, overwrite_x=True)[..., :height:dh, :width:dw])
+    return total.value(irfft2(total.mixed, size, overwrite_x=True)[..., :height:dh, :width:dw])

@@ -26,13 +26,29 @@ _WINOGRAD_CHANNELS = 16  # from which the transforms, C or p times, cost less th
 class Products(Protocol):
     """What the fused map asks of a way to correlate; all arrays are scratch but those that are handed in."""
 
+    shape: Shape  # of the filters, (p, C, kh, kw)
+    kernel: tuple[int, int]
+    before: tuple[int, int]  # border above and to the left
+    step: int  # of tiles in which pixels are mixed beyond a patch; 0: they are not
     tile_bytes: int  # of a tile's map, for what the way needs beside it to stay in cache
 
     def padded(self, x: Any) -> Any:
         """Return images (b, H, W, C) with their border, in this way's layout."""
 
-    def squares(self, padded: Any) -> Any:
-        """Return the squared norm of each patch: (b, Ho, Wo)."""
+    def pixels(self, padded: Any) -> Any:
+        """Return the squared norm of each pixel, border and all: (b, Hp, Wp)."""
+
+    def any(self, padded: Any) -> Any:
+        """Return which pixels are not zero: (b, Hp, Wp)."""
+
+    def sums(self, pixels: Any) -> Any:
+        """Return the sum over the pixels (b, Hp, Wp) of each patch: (b, Ho, Wo)."""
+
+    def without(self, padded: Any, pixels: Any) -> Any:
+        """Return a copy of padded images with 0 for some pixels (b, Hp, Wp), bool."""
+
+    def first(self, padded: Any) -> Any:
+        """Return a view of padded images with channels first: (b, C, Hp, Wp)."""
 
     def prepared(self, padded: Any, inverses: Any) -> Any:
         """Return what `products` takes; inverses (b, Ho, Wo): 1 / |x|."""
@@ -71,6 +87,8 @@ class _Geometry:
         self.shape: Shape = z.shape
         self.dtype = z.dtype
         self.windows = windows
+        self.kernel, self.step = windows.kernel, 0
+        self.before = windows.padding[0][0], windows.padding[1][0]
         self.size = size
         self.out = windows.output_size(size)
         self.full = padded
@@ -101,9 +119,21 @@ class _Geometry:
         shape = (b, *self.full, channels) if self.last else (b, channels, *self.full)
         return parallel.scratch(f"products {name}", shape, self.dtype)
 
-    def squares(self, padded: Any) -> Any:
-        squares = xp.vecdot(padded, padded) if self.last else xp.einsum("bchw,bchw->bhw", padded, padded)
-        return self._sums(squares, self.boxes, self.out)
+    def pixels(self, padded: Any) -> Any:
+        with xp.errstate(all="ignore"):
+            return xp.vecdot(padded, padded) if self.last else xp.einsum("bchw,bchw->bhw", padded, padded)
+
+    def any(self, padded: Any) -> Any:
+        return padded.any(axis=3 if self.last else 1)
+
+    def sums(self, pixels: Any) -> Any:
+        return self._sums(pixels, self.boxes, self.out)
+
+    def without(self, padded: Any, pixels: Any) -> Any:
+        return xp.where(pixels[..., None] if self.last else pixels[:, None], self.dtype.type(0), padded)
+
+    def first(self, padded: Any) -> Any:
+        return padded.transpose(0, 3, 1, 2) if self.last else padded
 
     def _sums(self, x: Any, matrices: Sequence[Bands], size: tuple[int, int]) -> Any:
         """Return R x C^T (b, *size) for x (b, ..., ...)."""
@@ -210,6 +240,7 @@ class _Winograd(_Geometry):
         self.tile_bytes = max(64, 8192 // z.shape[1]) * 16 * len(z) * z.itemsize
         self.filter = Winograd.of(z, windows.output_size(size))
         super().__init__(z, windows, size, self.filter.padded, last=True)
+        self.step = self.filter.m
         self.shift = shift
         self.limit = float(largest_cosine(z))  # tiles mix patches: one beside much longer ones has their rounding
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tinygrad_ckn import parallel
@@ -44,6 +44,11 @@ def excerpt(x: Any, top: int, left: int, out: Any) -> Any:
         out[...] = 0
     out[..., r0:r1, c0:c1] = x[..., top + r0 : top + r1, left + c0 : left + c1]
     return out
+
+
+def inside(start: int, length: int, have: int) -> int:
+    """Return how many of so many elements, from `start` on, are of an axis that has `have`."""
+    return max(0, min(start + length, have) - max(start, 0))
 
 
 def spread(x: Any, steps: Sequence[int], out: Any) -> Any:
@@ -115,3 +120,36 @@ def flipped(g: Any, w: Any, shapes: Correlation) -> tuple[Any, Any, Correlation]
         g = spread(g, shapes.windows.stride, xp.empty((*g.shape[:2], *back.size), g.dtype))
     w = w.reshape(shapes.groups, o // shapes.groups, -1, kh, kw)[..., ::-1, ::-1].swapaxes(1, 2)
     return g, xp.ascontiguousarray(w).reshape(back.w_shape), back  # BLAS takes no matrix that runs backwards
+
+
+def cropped(x: Any, g: Any, shapes: Correlation) -> tuple[Any, Any, Correlation]:
+    """Return the arguments of the gradient of filters for a part: an image (C, h, w) with its border, maps (O, r, s).
+
+    The maps are of the image's first windows: of a part at the edge fewer than it has.
+    """
+    size = tuple(n + span - 1 for n, span in zip(g.shape[1:], shapes.windows.span, strict=True))
+    windows = replace(shapes.windows, padding=((0, 0), (0, 0)))
+    part = replace(shapes, n=1, size=size, windows=windows)
+    return xp.ascontiguousarray(x[None, :, : size[0], : size[1]]), xp.ascontiguousarray(g[None]), part
+
+
+@dataclass(slots=True)
+class Sums:
+    """A gradient of filters (O, C/G, kh, kw) summed over tiles: in an algorithm's own form, and of some plainly."""
+
+    mixed: Any
+    plain: Any = None
+
+    def add_plainly(self, gradient: Any) -> None:
+        """Add what a tile brings, that was computed from its windows."""
+        self.plain = gradient if self.plain is None else self.plain + gradient
+
+    def __iadd__(self, other: Sums) -> Sums:
+        self.mixed += other.mixed
+        if other.plain is not None:
+            self.add_plainly(other.plain)
+        return self
+
+    def value(self, gradient: Any) -> Any:
+        """Return the sum, contiguous, given the gradient that `mixed` has come to."""
+        return xp.ascontiguousarray(gradient if self.plain is None else self.plain + gradient)

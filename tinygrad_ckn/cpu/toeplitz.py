@@ -14,7 +14,9 @@ from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU, Shape
-from tinygrad_ckn.cpu.regions import evenly, excerpt, flipped
+from tinygrad_ckn.cpu import unfolded
+from tinygrad_ckn.cpu.anew import all_finite, not_finite, windows_anew
+from tinygrad_ckn.cpu.regions import Sums, cropped, evenly, excerpt, flipped
 from tinygrad_ckn.ops._windows import Correlation
 
 xp = CPU.xp
@@ -53,15 +55,21 @@ def _tiles(shapes: Correlation, itemsize: int) -> list[Tile]:
     ]
 
 
-def _patches(x: Any, at: Tile, shapes: Correlation) -> Any:
-    """Return the windows of a tile as rows: (p * q, C * (R+kh-1) * (S+kw-1))."""
+def _strip(x: Any, at: Tile, shapes: Correlation) -> Any:
+    """Return what a tile needs of its image, in scratch: (C, (p-1)*R + R+kh-1, (q-1)*S + S+kw-1)."""
     image, row, p, column, q = at
     c, m, n, _, r, s = wide(shapes)
     (top, _), (left, _) = shapes.windows.padding
     strip = parallel.scratch("toeplitz strip", (c, (p - 1) * r + m, (q - 1) * s + n), x.dtype)
-    excerpt(x[image], row - top, column - left, strip)
+    return excerpt(x[image], row - top, column - left, strip)
+
+
+def _patches(strip: Any, at: Tile, shapes: Correlation) -> Any:
+    """Return the windows of a tile as rows: (p * q, C * (R+kh-1) * (S+kw-1))."""
+    _, _, p, _, q = at
+    c, m, n, _, r, s = wide(shapes)
     sc, sm, sn = strip.strides
-    patches = parallel.scratch("toeplitz patches", (p, q, c, m, n), x.dtype)
+    patches = parallel.scratch("toeplitz patches", (p, q, c, m, n), strip.dtype)
     xp.copyto(patches, xp.lib.stride_tricks.as_strided(strip, patches.shape, (r * sm, s * sn, sc, sm, sn)))
     return patches.reshape(p * q, -1)
 
@@ -77,13 +85,18 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
     def tile(at: Tile) -> None:
         image, row, p, column, q = at
         products = parallel.scratch("toeplitz products", (p * q, o * r * s), x.dtype)
-        xp.matmul(_patches(x, at, shapes), banded, out=products)
+        strip = _strip(x, at, shapes)
+        xp.matmul(_patches(strip, at, shapes), banded, out=products)
         blocks = products.reshape(p, q, o, r, s).transpose(2, 0, 3, 1, 4)  # (O, p, R, q, S)
         out = y[image, :, row : row + p * r, column : column + q * s]
         if out.shape[1:] == (p * r, q * s):
             xp.copyto(out.reshape(blocks.shape), blocks)
         else:
             xp.copyto(out, blocks.reshape(o, p * r, q * s)[:, : out.shape[1], : out.shape[2]])
+        wrong = None if all_finite(strip) else not_finite(out[None])  # the zeros of T count too
+        if wrong is not None:
+            _, i, j = wrong
+            windows_anew(x, w, shapes, (xp.full(len(i), image), i + row, j + column), y)
 
     parallel.for_each(tile, _tiles(shapes, x.itemsize))
     return y
@@ -98,13 +111,19 @@ def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
     """Return the gradient (O, C, kh, kw) of the filters: that of the banded matrix, summed over their places in it."""
     c, m, n, o, r, s = wide(shapes)
 
-    def add(at: Tile, total: Any) -> None:
+    def add(at: Tile, total: Sums) -> None:
         image, row, p, column, q = at
-        strip = parallel.scratch("toeplitz strip", (o, p * r, q * s), x.dtype)
-        excerpt(g[image], row, column, strip)
+        strip = _strip(x, at, shapes)
+        if not all_finite(strip):
+            part = g[image, :, row : row + p * r, column : column + q * s]
+            total.add_plainly(unfolded.weight_adjoint(*cropped(strip, part, shapes)))
+            return
+        maps = parallel.scratch("toeplitz maps", (o, p * r, q * s), x.dtype)
+        excerpt(g[image], row, column, maps)
         blocks = parallel.scratch("toeplitz products", (p, q, o, r, s), x.dtype)
-        xp.copyto(blocks, strip.reshape(o, p, r, q, s).transpose(1, 3, 0, 2, 4))
-        total += _patches(x, at, shapes).T @ blocks.reshape(p * q, -1)
+        xp.copyto(blocks, maps.reshape(o, p, r, q, s).transpose(1, 3, 0, 2, 4))
+        total.mixed += _patches(strip, at, shapes).T @ blocks.reshape(p * q, -1)
 
-    total = parallel.sum_of(add, _tiles(shapes, x.itemsize), lambda: xp.zeros((c * m * n, o * r * s), x.dtype))
-    return _places(total.reshape(c, m, n, o, r, s), shapes).sum(axis=(0, 1))
+    tiles = _tiles(shapes, x.itemsize)
+    total = parallel.sum_of(add, tiles, lambda: Sums(xp.zeros((c * m * n, o * r * s), x.dtype)))
+    return total.value(_places(total.mixed.reshape(c, m, n, o, r, s), shapes).sum(axis=(0, 1)))

@@ -131,17 +131,17 @@ def input_adjoint(g: Any, w: Any, shapes: Correlation) -> Any:
     return x
 
 
+def weight_adjoint_of(x: Any, g: Any, shapes: Correlation, at: Region) -> Any:
+    """Return what some images and rows of the output bring to the gradient (O, C/G, kh, kw) of the filters."""
+    images, rows = at
+    columns = _columns(x[images], shapes, rows)
+    return xp.matmul(_maps(g[images], shapes, rows), columns.swapaxes(1, 2)).reshape(shapes.w_shape)
+
+
 def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
     """Return the gradient (O, C/G, kh, kw) of the filters."""
-    o, *rest = shapes.w_shape
-    taps = rest[0] * rest[1] * rest[2]
 
     def add(at: Region, total: Any) -> None:
-        images, rows = at
-        columns = _columns(x[images], shapes, rows)
-        total += xp.matmul(_maps(g[images], shapes, rows), columns.swapaxes(1, 2))
+        total += weight_adjoint_of(x, g, shapes, at)
 
-    total = parallel.sum_of(
-        add, _tiles(shapes, x.itemsize), lambda: xp.zeros((shapes.groups, o // shapes.groups, taps), x.dtype)
-    )
-    return total.reshape(shapes.w_shape)
+    return parallel.sum_of(add, _tiles(shapes, x.itemsize), lambda: xp.zeros(shapes.w_shape, x.dtype))

@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_ckn.backend import CPU, Namespace
+from tinygrad_ckn.backend import CPU, Namespace, place_of
 from tinygrad_ckn.cuda.launch import SHARED, THREADS, Source, able, batches, blocks_of, pitch, width
 from tinygrad_ckn.ops._windows import images
 from tinygrad_ckn.ops.pool import (
@@ -71,9 +71,12 @@ def _skew(starts: Any, wide: int, itemsize: int) -> int:
 
 @functools.lru_cache(maxsize=64)
 def _bands(
-    xp: Namespace, size: tuple[int, int], subsampling: tuple[float, float], dtype: str, adjoint: bool
+    xp: Namespace, size: tuple[int, int], subsampling: tuple[float, float], dtype: str, adjoint: bool, place: int
 ) -> list[Band]:
-    """Return the bands of rows and columns for images of a size, of the adjoint those of the transposed matrices."""
+    """Return the bands of rows and columns for images of a size, of the adjoint those of the transposed matrices.
+
+    `place` is the device that they are for, and in use: bands are kept.
+    """
     matrices = gaussian_matrices(CPU.xp, size, subsampling, dtype)
     return [band_of(xp, matrix.T if adjoint else matrix) for matrix in matrices]
 
@@ -85,7 +88,7 @@ def pooled(
 
     None where shared memory does not do.
     """
-    rows, columns = _bands(xp, image, subsampling, x.dtype.name, adjoint)
+    rows, columns = _bands(xp, image, subsampling, x.dtype.name, adjoint, place_of(x))
     n, c, h, w = x.shape
     ho, wo = (len(band.starts) for band in (rows, columns))
     wide, high = columns.wide, THREADS // columns.wide

@@ -8,10 +8,13 @@ from tinygrad_ckn.data.digits import load_digits
 from tinygrad_ckn.data.idx import load_fashion_mnist, load_idx, read_idx
 from tinygrad_ckn.data.loading import load, load_images, load_test
 from tinygrad_ckn.data.tables import load_csv, load_npz
+from tinygrad_ckn.data_format import DataFormat, PixelRange
 
 __all__ = [
     "AUGMENTATIONS",
+    "DataFormat",
     "Dataset",
+    "PixelRange",
     "Split",
     "batches",
     "crop_flip",

@@ -1,31 +1,40 @@
 """Images, or labels, from a CSV file: one flattened image a row, or an Id and a label; cells separated by commas.
 
-The convention, which the files of Kaggle and OpenML follow too:
-
-* A first line whose first cell is not a number is a header. Labels are the first column, named `label` in a header.
-* Pixels follow in the order (C, H, W). A comma at the end of a line, blank lines and a byte order mark are tolerated.
-* Where every pixel is written as a whole number, pixels are 0..255 and are divided by 255; as soon as one has a
-  decimal point or an exponent, all are taken as they are. A reader may ask for them as they are in any case.
+* A first row whose pixels are no numbers is a header. A first row 0, 1, 2, ..., as pandas numbers columns, may be one:
+  it is where its numbers are far from those of all other rows; else the user says so, or the model, whose training file
+  had one.
+* Labels are the first column, `label` in a header, of any kind that `tinygrad_ckn.labels` knows.
+* Pixels follow. Where every one is written as a whole number they count as integers, and as floats as soon as one has
+  a decimal point or an exponent. A comma at the end of a line, blank lines and a byte order mark are tolerated.
 
 Rows and columns in messages count from 1, the header and blank lines included, as a spreadsheet counts them.
 """
 
-import math
+from __future__ import annotations
+
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.data._arrays import MAX_CLASSES
+from tinygrad_ckn.data._arrays import scaled
+from tinygrad_ckn.data._reading import Reading
+from tinygrad_ckn.data._shapes import from_rows
+from tinygrad_ckn.data_format import DataFormat, Stored
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.labels import as_labels, check_lengths
 
 LABEL = "label"
-Shape = tuple[int, int, int]  # (C, H, W)
+# Columns of a header that are no pixels, though they may hold numbers; "" is how pandas names its index.
+NOT_PIXELS = ("", "id", "imageid", "index", "unnamed: 0", "class", "target", "y", LABEL)
+_FEW = 4  # cells from which a row can be told to be numbered
+_MANGLED = re.compile(r"(-?\d+)(?:\.(\d+))?")
 
 
-def read_csv(
-    path: Path, *, labelled: bool, image_shape: Shape | None = None, as_they_are: bool = False
-) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+def read_csv(path: Path, *, labelled: bool, reading: Reading) -> tuple[NDArray[np.float32], Any, DataFormat]:
     """Read images, and labels where there are any.
 
     Parameters
@@ -34,66 +43,76 @@ def read_csv(
         An existing file.
     labelled : bool
         True: the first column holds labels. False: only where a header says so.
-    image_shape : tuple[int, int, int], optional
-        (C, H, W); inferred as a square of 1 or 3 channels when None.
-    as_they_are : bool
-        True: whole pixels may be of any size and are not divided.
+    reading : Reading
+        How it is to be read.
 
     Returns
     -------
     images : NDArray[np.float32], shape (n, C, H, W)
-    labels : NDArray[np.int64], shape (n,), or None
+    labels : NDArray, shape (n,), or None
+        int64, bool or str.
+    data_format : DataFormat
+        How the images were read, without classes.
 
     Raises
     ------
     DataError
-        With the row, and the column where there is one: ragged rows, cells that are no numbers, not finite or out of
-        range, labels that are not class numbers; and for widths that `image_shape` does not explain.
+        With the row, and the column where there is one: ragged rows, cells that are no numbers or not finite, labels
+        that are none; for a header, widths or scales that can be read in two ways.
     """
     rows = _numbered_rows(path)
-    header = _take_header(rows)
-    if labelled and header and header[0] != LABEL:
+    header = _take_header(rows, path, labelled, reading)
+    if labelled and header and header[0] != LABEL and not _is_number(header[0]):
         raise DataError(
             f"{path}: expected a header whose first column is {LABEL!r}, got {header[0][:40]!r}; "
             "put the labels in the first column, commas between the cells"
         )
     labelled = labelled or header[:1] == [LABEL]
+    foreign = next((i for i, name in enumerate(header) if name in NOT_PIXELS and not (labelled and i == 0)), None)
+    if foreign is not None:
+        raise DataError(
+            f"{path}, column {foreign + 1}: expected pixels, got {header[foreign]!r} in the header; leave that column "
+            "out, or put the labels in the first column and name it 'label'"
+        )
     if not rows:
         raise DataError(f"{path}: expected at least one row of numbers, got none")
-
-    values = _parse(rows, path)  # (n, columns)
-    if header and len(header) != values.shape[1]:
-        raise DataError(
-            f"{path}, row {next(iter(rows))}: expected {len(header)} columns as in the header, got {values.shape[1]}"
-        )
+    width = len(next(iter(rows.values())).split(","))
+    if header and len(header) != width:
+        raise DataError(f"{path}, row {next(iter(rows))}: expected {len(header)} columns as in the header, got {width}")
+    _check_widths(rows, width, path)
+    pixels = {number: row.partition(",")[2] for number, row in rows.items()} if labelled else rows
+    if labelled and width < 2:
+        raise DataError(f"{path}, row {next(iter(rows))}: expected a label and pixels, got 1 column")
     first_pixel = 1 if labelled else 0
-    labels = _labels(values, 0, rows, path) if labelled else None
-    pixels = np.ascontiguousarray(values[:, first_pixel:])  # (n, C * H * W)
-    shape = _image_shape(pixels.shape[1], image_shape, path)
-    _check_cells(~np.isfinite(pixels), first_pixel, rows, path, "a finite number")
-    if not as_they_are and all(_is_whole(row.partition(",")[2] if labelled else row) for row in rows.values()):
-        _check_cells((pixels < 0) | (pixels > 255), first_pixel, rows, path, "a whole pixel 0 .. 255")
-        pixels /= 255
-    return pixels.reshape(-1, *shape), labels
+    values = _parse(pixels, path, first_pixel)  # (n, D)
+    _check_cells(~np.isfinite(values), first_pixel, rows, path, "a finite number")
+    labels = _labels(rows, 0, path, reading) if labelled else None
+    images, channels_last = from_rows(values, reading, str(path))
+    stored: Stored = "integers" if all(_is_whole(row) for row in pixels.values()) else "floats"
+    floats, found = scaled(images, stored, channels_last, str(path), reading)
+    return floats, labels, replace(found, header=bool(header))
 
 
-def read_numbered_labels(path: Path) -> NDArray[np.int64]:
+def read_numbered_labels(path: Path) -> NDArray[Any]:
     """Return the labels (n,) of a file whose rows are an Id, 1, 2, ... in order, and a label; a header is left out.
 
     Raises
     ------
     DataError
-        With the row and column: for another number of columns, other Ids, labels that are not class numbers.
+        With the row and column: for another number of columns, other Ids, labels that are none.
     """
     rows = _numbered_rows(path)
-    _take_header(rows)
+    if rows and not _is_number(next(iter(rows.values())).partition(",")[0]):
+        rows.pop(next(iter(rows)))
     if not rows:
         raise DataError(f"{path}: expected at least one row of an Id and a label, got none")
-    values = _parse(rows, path)  # (n, columns)
-    if values.shape[1] != 2:
-        raise DataError(f"{path}, row {next(iter(rows))}: expected 2 columns, an Id and a label, got {values.shape[1]}")
-    _check_cells(values[:, :1] != np.arange(1, len(rows) + 1)[:, np.newaxis], 0, rows, path, "the Ids 1, 2, 3, ...")
-    return _labels(values, 1, rows, path)
+    number, row = next(iter(rows.items()))
+    if row.count(",") != 1:
+        raise DataError(f"{path}, row {number}: expected 2 columns, an Id and a label, got {row.count(',') + 1}")
+    _check_widths(rows, 2, path)
+    ids = _parse({number: row.partition(",")[0] for number, row in rows.items()}, path, 0)  # (n, 1)
+    _check_cells(ids != np.arange(1, len(rows) + 1)[:, np.newaxis], 0, rows, path, "the Ids 1, 2, 3, ...")
+    return _labels(rows, 1, path, Reading())
 
 
 def _numbered_rows(path: Path) -> dict[int, str]:
@@ -109,41 +128,118 @@ def _numbered_rows(path: Path) -> dict[int, str]:
     return {number: line.removesuffix(",") for number, line in lines if line}
 
 
-def _take_header(rows: dict[int, str]) -> list[str]:
-    """Remove a header from the rows and return its cells in lower case; [] when the first row holds numbers."""
+def _take_header(rows: dict[int, str], path: Path, labelled: bool, reading: Reading) -> list[str]:
+    """Remove a header from the rows and return its cells in lower case; [] where there is none."""
     first = next(iter(rows), None)
-    if first is None or _is_number(rows[first].partition(",")[0]):
+    if first is None:
         return []
-    return [cell.strip().strip("\"'").lower() for cell in rows.pop(first).split(",")]
+    cells = [cell.strip().strip("\"'").strip() for cell in rows[first].split(",")]
+    numbers = [_is_number(cell) for cell in rows[first].split(",")]
+    named = cells[0].lower() == LABEL
+    if reading.header is not None:
+        is_header = reading.header
+    elif not all(numbers[1:]):
+        is_header = not any(numbers[1:])
+    elif (not labelled and not numbers[0]) or named:
+        is_header = True
+    elif _is_numbered(cells):
+        if _stands_out(rows, first):
+            is_header = True
+        elif reading.like is None or reading.like.header is None:
+            raise DataError(
+                f"{path}, row {first}: expected a header or an image, got {', '.join(cells[:4])}, ..., which can be "
+                "both; give header=True or header=False"
+            )
+        else:
+            is_header = reading.like.header
+    else:
+        is_header = False
+    if not is_header:
+        return []
+    rows.pop(first)
+    return [cell.lower() for cell in cells]
 
 
-def _parse(rows: dict[int, str], path: Path) -> NDArray[np.float32]:
+def _is_numbered(cells: list[str]) -> bool:
+    """Tell whether cells look like numbers of columns: 0, 1, 2, ..., or repeated ones that pandas numbered, 0, 0.1."""
+    for tail in (cells, cells[1:]):
+        if len(tail) >= _FEW and tail[0] in ("0", "1"):
+            start = int(tail[0])
+            if tail == [str(start + i) for i in range(len(tail))]:
+                return True
+    seen: dict[str, int] = {}
+    for cell in cells:
+        parts = _MANGLED.fullmatch(cell)
+        if parts is None or int(parts[2] or 0) != seen.get(parts[1], 0) or parts[2] == "0":
+            return False
+        seen[parts[1]] = seen.get(parts[1], 0) + 1
+    return len(cells) >= _FEW and len(seen) < len(cells)
+
+
+def _stands_out(rows: dict[int, str], first: int) -> bool:
+    """Tell whether a numbered first row cannot be an image like the others.
+
+    It has decimal points, which no other row has, or a number that is more than twice as large as all of theirs.
+    """
+    others = [row for number, row in rows.items() if number != first]
+    if not others:
+        return False
+    if not _is_whole(rows[first]):
+        return all(_is_whole(row) for row in others)
+    cells = [cell for row in others for cell in row.split(",")[1:]]
+    last = float(rows[first].rpartition(",")[2])
+    return all(_is_number(cell) and abs(float(cell)) * 2 < last for cell in cells)
+
+
+def _parse(rows: dict[int, str], path: Path, first_column: int) -> NDArray[np.float32]:
     """Return all cells, shape (n, columns); the parser is NumPy's, the culprit is looked for only after it failed."""
     try:
-        return np.loadtxt(list(rows.values()), dtype=np.float32, delimiter=",", comments=None, ndmin=2)
+        with np.errstate(over="ignore"):
+            values = np.loadtxt(list(rows.values()), dtype=np.float32, delimiter=",", comments=None, ndmin=2)
+        if len(values) != len(rows):
+            raise ValueError("rows without a number")
+        return values
     except ValueError as error:
-        raise DataError(_explain(rows, path) or f"{path}: expected rows of numbers ({error})") from error
+        message = _explain(rows, path, first_column) or f"{path}: expected rows of numbers ({error})"
+        raise DataError(message) from error
 
 
-def _explain(rows: dict[int, str], path: Path) -> str | None:
-    """Return a sentence on the first row that is ragged or holds something else than numbers."""
-    width = len(next(iter(rows.values())).split(","))
+def _check_widths(rows: dict[int, str], width: int, path: Path) -> None:
+    """Raise a DataError on the first row that has another number of cells."""
     for number, row in rows.items():
-        cells = row.split(",")
-        if len(cells) != width:
-            return f"{path}, row {number}: expected {width} columns as in the rows above, got {len(cells)}"
-        for column, cell in enumerate(cells, start=1):
+        if row.count(",") != width - 1:
+            raise DataError(
+                f"{path}, row {number}: expected {width} columns as in the rows above, got {row.count(',') + 1}"
+            )
+
+
+def _explain(rows: dict[int, str], path: Path, first_column: int) -> str | None:
+    """Return a sentence on the first cell that is no number."""
+    for number, row in rows.items():
+        for column, cell in enumerate(row.split(","), start=first_column + 1):
             if not _is_number(cell):
                 return f"{path}, row {number}, column {column}: expected a number, got {cell[:40]!r}"
     return None
 
 
-def _labels(values: NDArray[np.float32], column: int, rows: dict[int, str], path: Path) -> NDArray[np.int64]:
-    """Return a column as class numbers."""
-    labels = values[:, column]
-    wrong = ~((labels >= 0) & (labels < MAX_CLASSES) & (labels == np.floor(labels)))  # a NaN is wrong too
-    _check_cells(wrong[:, np.newaxis], column, rows, path, f"a label 0 .. {MAX_CLASSES - 1}")
-    return labels.astype(np.int64)
+def _labels(rows: dict[int, str], column: int, path: Path, reading: Reading) -> NDArray[Any]:
+    """Return a column as labels: integers where all are written so, else booleans or strings."""
+    texts = [row.split(",", column + 1)[column].strip().strip("\"'") for row in rows.values()]
+    check_lengths(texts, str(path))
+    cells = np.array(texts)
+    _check_cells((cells == "")[:, np.newaxis], column, rows, path, "a label")
+    if reading.like is not None and any(isinstance(label, str) for label in reading.like.classes):
+        return as_labels(cells, str(path))
+    numeric = np.array([_is_number(cell) for cell in cells.tolist()])
+    _check_cells((numeric != numeric[0])[:, np.newaxis], column, rows, path, "labels of one kind, numbers or words")
+    if numeric.all():
+        numbers = cells.astype(np.float64)
+        whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)  # a NaN is none
+        _check_cells(~whole[:, np.newaxis], column, rows, path, "a label that is a whole number")
+        return numbers.astype(np.int64)
+    if set(cells.tolist()) <= {"True", "False"}:
+        return np.asarray(cells == "True")
+    return as_labels(cells, str(path))
 
 
 def _check_cells(wrong: NDArray[np.bool_], first_column: int, rows: dict[int, str], path: Path, expected: str) -> None:
@@ -154,22 +250,6 @@ def _check_cells(wrong: NDArray[np.bool_], first_column: int, rows: dict[int, st
     number = list(rows)[row]
     cell = rows[number].split(",")[column]
     raise DataError(f"{path}, row {number}, column {column + 1}: expected {expected}, got {cell.strip()[:40]!r}")
-
-
-def _image_shape(width: int, given: Shape | None, path: Path) -> Shape:
-    """Return the (C, H, W) of rows of `width` pixels."""
-    if given is not None:
-        if math.prod(given) != width:
-            raise DataError(f"{path}: expected {math.prod(given)} pixels a row for images {given}, got {width}")
-        return given
-    for channels in (1, 3):
-        side = math.isqrt(width // channels)
-        if width and channels * side * side == width:
-            return channels, side, side
-    raise DataError(
-        f"{path}: expected rows of H*H or 3*H*H pixels, got {width}; give image_shape=(C, H, W), or, if the first "
-        f"column holds labels, a header that names it {LABEL!r}"
-    )
 
 
 def _is_number(cell: str) -> bool:

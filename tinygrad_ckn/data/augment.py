@@ -9,8 +9,10 @@ import numpy as np
 
 from tinygrad_ckn.backend import is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.plain import plain_arguments
 
 
+@plain_arguments
 def crop_flip(images: Any, rng: np.random.Generator, *, padding: int = 4) -> Any:
     """Shift each image at random, zeros coming in at its border, and mirror it, left to right, with probability 1/2.
 

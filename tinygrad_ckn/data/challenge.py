@@ -1,21 +1,35 @@
 """The files of a course's challenge: images without labels, labels in a file of their own, predictions to hand in.
 
-Images are rows of pixels as `tinygrad_ckn.data._csv` has them. Labels and predictions are rows of an Id and a class
-number under the header `Id,Prediction`, as Kaggle asks for them.
+Images are rows of pixels as `tinygrad_ckn.data._csv` has them. Labels and predictions are rows of an Id and a label
+under the header `Id,Prediction`, as Kaggle asks for them.
 """
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_ckn._files import atomic_write
-from tinygrad_ckn.data._arrays import as_labels
 from tinygrad_ckn.data._csv import read_csv, read_numbered_labels
 from tinygrad_ckn.data._files import PathLike, existing_file
+from tinygrad_ckn.data._reading import Reading
+from tinygrad_ckn.labels import as_labels
 
-HEADER = "Id,Prediction"
+HEADER = ("Id", "Prediction")
 
 
-def load_pixels(path: PathLike, *, image_shape: tuple[int, int, int] | None = None) -> NDArray[np.float32]:
+def load_pixels(
+    path: PathLike,
+    *,
+    image_shape: Sequence[int] | None = None,
+    channels_last: bool | None = None,
+    header: bool | None = None,
+) -> NDArray[np.float32]:
     """Read the images of a CSV file with their pixels as they are written: of any sign and scale, never divided.
 
     `load_images` divides whole pixels by 255, file by file. Images that were centred or scaled before need this one,
@@ -24,10 +38,14 @@ def load_pixels(path: PathLike, *, image_shape: tuple[int, int, int] | None = No
     Parameters
     ----------
     path : str or PathLike
-        A row is an image, in the order (C, H, W); a header, and a comma at the end of a line, are left out. A label
-        column is left out where the header names it `label`.
-    image_shape : tuple[int, int, int], optional
-        (C, H, W); inferred as a square of 1 or 3 channels when None.
+        A row is an image; a header, and a comma at the end of a line, are left out. A label column is left out where
+        the header names it `label`.
+    image_shape : tuple of int, optional
+        (C, H, W) or (H, W); a grey square when None.
+    channels_last : bool, optional
+        Whether pixels are in the order (H, W, C); (C, H, W) when None.
+    header : bool, optional
+        Whether the first row is a header; needed for one of numbers, 0, 1, 2, ...
 
     Returns
     -------
@@ -37,7 +55,8 @@ def load_pixels(path: PathLike, *, image_shape: tuple[int, int, int] | None = No
     Raises
     ------
     DataError
-        With the row and column: for ragged rows, cells that are no finite numbers, widths that are no image.
+        With the row and column: for ragged rows, cells that are no finite numbers. For widths and headers that can be
+        read in two ways.
 
     Examples
     --------
@@ -49,13 +68,12 @@ def load_pixels(path: PathLike, *, image_shape: tuple[int, int, int] | None = No
     ...     load_pixels(path).tolist()
     [[[[-1.0, 0.0], [3.0, 300.0]]]]
     """
-    return read_csv(
-        existing_file(path, "a CSV file of pixels"), labelled=False, image_shape=image_shape, as_they_are=True
-    )[0]
+    reading = Reading.of(image_shape, channels_last, header, scale=1)
+    return read_csv(existing_file(path, "a CSV file of pixels"), labelled=False, reading=reading)[0]
 
 
-def load_labels(path: PathLike) -> NDArray[np.int64]:
-    """Read a CSV file of labels: rows of an Id, 1, 2, ... in order, and a class number from 0.
+def load_labels(path: PathLike) -> NDArray[Any]:
+    """Read a CSV file of labels: rows of an Id, 1, 2, ... in order, and a label.
 
     Parameters
     ----------
@@ -64,12 +82,13 @@ def load_labels(path: PathLike) -> NDArray[np.int64]:
 
     Returns
     -------
-    NDArray[np.int64], shape (n,)
+    NDArray, shape (n,)
+        int64, bool or str.
 
     Raises
     ------
     DataError
-        With the row and column: for another number of columns, other Ids, labels that are not class numbers.
+        With the row and column: for another number of columns, other Ids, empty cells.
 
     Examples
     --------
@@ -83,20 +102,20 @@ def load_labels(path: PathLike) -> NDArray[np.int64]:
     return read_numbered_labels(existing_file(path, "a CSV file of labels"))
 
 
-def save_labels(path: PathLike, labels: NDArray[np.integer]) -> None:
+def save_labels(path: PathLike, labels: Any) -> None:
     """Write labels as `load_labels` reads them: the header `Id,Prediction`, then Ids from 1 with a label each.
 
     Parameters
     ----------
     path : str or PathLike
         The file, which is written anew.
-    labels : NDArray[np.integer], shape (n,)
-        Class numbers from 0, in the order of the images.
+    labels : array, shape (n,)
+        Integers, strings or booleans, in the order of the images.
 
     Raises
     ------
     DataError
-        If labels are not class numbers.
+        If labels are of another kind or shape.
     OSError
         If the file cannot be written.
 
@@ -112,5 +131,7 @@ def save_labels(path: PathLike, labels: NDArray[np.integer]) -> None:
     1,7
     2,0
     """
-    rows = (f"{i},{label}" for i, label in enumerate(as_labels(labels, "save_labels: argument labels"), start=1))
-    atomic_write(path, ("\n".join((HEADER, *rows)) + "\n").encode())
+    rows = enumerate(as_labels(labels, "save_labels: argument labels").tolist(), start=1)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([HEADER, *rows])
+    atomic_write(path, text.getvalue().encode())

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_ckn.data._arrays import format_of_bytes
 from tinygrad_ckn.data._files import PathLike, existing_folder
 from tinygrad_ckn.data.dataset import Dataset, Split
 from tinygrad_ckn.errors import DataError
@@ -43,7 +44,7 @@ def load_cifar10(folder: PathLike) -> Dataset:
     if (folder / SUBFOLDER).is_dir():
         folder = folder / SUBFOLDER
     train, test = _read_split(folder, TRAIN_FILES), _read_split(folder, TEST_FILES)
-    return Dataset("cifar10", train, test, len(CLASSES), CLASSES)
+    return Dataset("cifar10", train, test, len(CLASSES), CLASSES, format_of_bytes(train.images))
 
 
 def has_cifar_files(folder: Path) -> bool:

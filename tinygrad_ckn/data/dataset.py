@@ -4,13 +4,18 @@ Axes: n images, C channels, H rows, W columns.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_ckn.data._arrays import check_finite
+from tinygrad_ckn.data.fingerprints import fingerprints_of
+from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.labels import Label, class_numbers, classes_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -21,13 +26,13 @@ class Split:
     ----------
     images : NDArray[np.float32], shape (n, C, H, W)
         C-contiguous and finite, n >= 1; in [0, 1] where the file held bytes.
-    labels : NDArray[np.int64], shape (n,)
-        Class numbers from 0.
+    labels : NDArray, shape (n,)
+        int64, bool or str: the labels as they are, not numbered (see `tinygrad_ckn.labels`).
 
     Raises
     ------
     DataError
-        For another shape, dtype or memory layout, an empty array, different lengths, NaN, infinity, a negative label.
+        For another shape, dtype or memory layout, an empty array, different lengths, NaN, infinity.
 
     Examples
     --------
@@ -37,7 +42,7 @@ class Split:
     """
 
     images: NDArray[np.float32]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
@@ -49,14 +54,11 @@ class Split:
                 f"Split: expected images of dtype float32, C-contiguous, got {images.dtype}{layout}; "
                 "use np.ascontiguousarray(images, dtype=np.float32)"
             )
-        if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
+        if not (labels.dtype == np.int64 or labels.dtype.kind in "bU") or labels.shape != images.shape[:1]:
             raise DataError(
-                f"Split: expected labels of dtype int64, shape ({len(images)},), one an image, "
-                f"got {labels.dtype} of shape {labels.shape}"
+                f"Split: expected labels of dtype int64, bool or str, shape ({len(images)},), one an image, "
+                f"got {labels.dtype} of shape {labels.shape}; use tinygrad_ckn.labels.as_labels(labels, 'labels')"
             )
-        if labels.min() < 0:
-            first = int((labels < 0).argmax())
-            raise DataError(f"Split: expected labels from 0 up, got {labels[first]} at index {first}")
         check_finite(images, "Split")
 
     def __len__(self) -> int:
@@ -64,6 +66,11 @@ class Split:
 
     def __repr__(self) -> str:
         return f"Split({len(self)} images of {'x'.join(str(size) for size in self.images.shape[1:])})"
+
+    @cached_property
+    def fingerprints(self) -> NDArray[np.int64]:
+        """A number (n,) for each image; equal images have equal ones."""
+        return fingerprints_of(self.images)
 
     def take(self, indices: NDArray[np.integer]) -> "Split":
         """Return a copy of the images and labels at `indices`, an integer array, in that order."""
@@ -81,14 +88,18 @@ class Dataset:
     train, test : Split
         The images to learn from and the images to measure on.
     n_classes : int
-        Labels run from 0 to n_classes - 1.
+        The number of classes.
     class_names : tuple[str, ...]
         One name a class.
+    read_as : DataFormat, optional
+        How the images were read, by default as arrays. Where it has no classes they are the distinct labels, sorted,
+        or 0 .. n_classes - 1 if the labels are such numbers.
 
     Raises
     ------
     DataError
-        For splits of different image shapes, a number of names that is not n_classes, or a label out of range.
+        For splits of different image shapes, a number of names or classes that is not n_classes, or a label that is
+        none of the classes.
 
     Examples
     --------
@@ -103,6 +114,7 @@ class Dataset:
     test: Split
     n_classes: int
     class_names: tuple[str, ...]
+    read_as: DataFormat | None = None
 
     def __post_init__(self) -> None:
         if self.train.images.shape[1:] != self.test.images.shape[1:]:
@@ -114,14 +126,34 @@ class Dataset:
             raise DataError(
                 f"{self.name}: expected {self.n_classes} class names, one a class, got {len(self.class_names)}"
             )
+        if len(self.classes) != self.n_classes:
+            raise DataError(f"{self.name}: expected {self.n_classes} classes, got {len(self.classes)}")
         for part, split in (("training", self.train), ("test", self.test)):
-            wrong = split.labels >= self.n_classes
-            if wrong.any():
-                first = int(wrong.argmax())
-                raise DataError(
-                    f"{self.name}: expected {part} labels 0 .. {self.n_classes - 1}, "
-                    f"got {split.labels[first]} at index {first}"
-                )
+            class_numbers(split.labels, self.classes, f"{self.name}, {part} labels")
+
+    @cached_property
+    def data_format(self) -> DataFormat:
+        """How the images and labels were read."""
+        found = self.read_as or DataFormat.of_arrays(self.train.images)
+        classes = found.classes or classes_of(self._labels(), f"{self.name}, labels", self.n_classes)
+        return replace(found, classes=classes, class_names=tuple(self.class_names))
+
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        """The label of each class, by class number."""
+        return self.data_format.classes
+
+    def _labels(self) -> NDArray[Any]:
+        parts = self.train.labels, self.test.labels
+        kinds = sorted({str(labels.dtype.type.__name__) for labels in parts})
+        if len(kinds) > 1:
+            raise DataError(f"{self.name}: expected labels of one kind in both parts, got {' and '.join(kinds)}")
+        return np.concatenate(parts)
+
+    @property
+    def n_copies(self) -> int:
+        """The number of test images that equal a training image."""
+        return int(np.isin(self.test.fingerprints, self.train.fingerprints).sum())
 
     @property
     def in_channels(self) -> int:
@@ -173,7 +205,7 @@ def split_off(split: Split, fraction: float, rng: np.random.Generator) -> tuple[
 
     Each class gives `fraction` of its images rounded down; the images that are missing to `fraction` of them all come,
     one a class, from the classes that lost most by the rounding. A class never gives its last image. Both parts keep
-    the order of `split`.
+    the order of `split`. Equal images count as one, and stay together.
 
     Parameters
     ----------
@@ -187,7 +219,7 @@ def split_off(split: Split, fraction: float, rng: np.random.Generator) -> tuple[
     Returns
     -------
     rest, held_out : Split
-        Copies; together they hold every image once.
+        Copies; together they have every image of `split`.
 
     Raises
     ------
@@ -203,16 +235,20 @@ def split_off(split: Split, fraction: float, rng: np.random.Generator) -> tuple[
     """
     if not 0 < fraction < 1:
         raise DataError(f"split_off: expected a fraction strictly between 0 and 1, got {fraction}")
-    counts = np.bincount(split.labels)  # (n_classes,)
+    _, first, group = np.unique(split.fingerprints, return_index=True, return_inverse=True)
+    different = np.sort(first)  # of equal images the first
+    numbers = np.unique(split.labels[different], return_inverse=True)[1]
+    counts = np.bincount(numbers)  # (n_classes,)
     exact = fraction * counts
     quotas = np.floor(exact).astype(np.int64)
-    missing = round(fraction * len(split)) - int(quotas.sum())
+    missing = round(fraction * len(different)) - int(quotas.sum())
     quotas[np.argsort(quotas - exact, kind="stable")[:missing]] += 1
     quotas = np.minimum(quotas, np.maximum(counts - 1, 0))
 
     held = np.zeros(len(split), dtype=np.bool_)
-    for label, quota in enumerate(quotas):
-        held[rng.permutation(np.flatnonzero(split.labels == label))[:quota]] = True
+    for number, quota in enumerate(quotas):
+        held[different[rng.permutation(np.flatnonzero(numbers == number))[:quota]]] = True
+    held = held[first][group]
     if not held.any():
         raise DataError(
             f"split_off: expected at least one image to hold out, got none from fraction {fraction} of {len(split)} "

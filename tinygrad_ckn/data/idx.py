@@ -7,16 +7,22 @@ elements in row-major, big-endian order. Source: http://yann.lecun.com/exdb/mnis
 import gzip
 import math
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.data._arrays import as_images, as_labels, numbered_classes
+from tinygrad_ckn.data._arrays import as_images
 from tinygrad_ckn.data._files import PathLike, existing_file, existing_folder
+from tinygrad_ckn.data._npy import MOST_DEFLATED
+from tinygrad_ckn.data._parts import Parts
+from tinygrad_ckn.data._reading import Reading
 from tinygrad_ckn.data.dataset import Dataset, Split
+from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.labels import as_labels
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
@@ -57,45 +63,78 @@ def read_idx(path: PathLike) -> NDArray[Any]:
         that end early, or bytes after the data. Offsets count the bytes of the unzipped file.
     """
     path = existing_file(path, "an IDX file")
-    content = _unzipped(path)
-    if len(content) < 4:
+    size = path.stat().st_size
+    with path.open("rb") as raw:
+        zipped = raw.read(2) == GZIP_MAGIC
+        raw.seek(0)
+        if not zipped:
+            return _parsed(raw.read, path, size, zipped)
+        try:
+            return _parsed(gzip.GzipFile(fileobj=raw).read, path, MOST_DEFLATED * size, zipped)
+        except EOFError as error:
+            raise DataError(
+                f"{path}: expected a whole gzip stream, got one that breaks off where the file ends, at byte "
+                f"{size}; copy or download it again"
+            ) from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise DataError(
+                f"{path}: expected a sound gzip stream, got one damaged at or before byte {raw.tell()} ({error}); "
+                "copy or download it again"
+            ) from error
+
+
+def _parsed(read: Callable[[int], bytes], path: Path, most: int, zipped: bool) -> NDArray[Any]:
+    """Return the array of an IDX file of `most` bytes, zipped at most; no more are read than its header says."""
+    head = read(4)
+    if len(head) < 4:
+        raise DataError(f"{path}: expected an IDX header of at least 4 bytes, got a file that ends at byte {len(head)}")
+    if head[:2] != b"\0\0":
         raise DataError(
-            f"{path}: expected an IDX header of at least 4 bytes, got a file that ends at byte {len(content)}"
-        )
-    if content[:2] != b"\0\0":
-        raise DataError(
-            f"{path}: expected 0x0000 at byte 0, where an IDX file starts, got 0x{content[:2].hex()}; "
+            f"{path}: expected 0x0000 at byte 0, where an IDX file starts, got 0x{head[:2].hex()}; "
             "is it an IDX file (or one zipped with gzip, which starts with 0x1f8b)?"
         )
-    code, rank = content[2], content[3]
+    code, rank = head[2], head[3]
     if code not in DTYPES:
         known = ", ".join(f"0x{known:02x}" for known in DTYPES)
         raise DataError(f"{path}: expected an IDX type code at byte 2, one of {known}, got 0x{code:02x}")
     if not 1 <= rank <= MAX_RANK:
         raise DataError(f"{path}: expected 1 to {MAX_RANK} dimensions at byte 3, got {rank}")
-    start = 4 + 4 * rank
-    if len(content) < start:
+    start, lengths = 4 + 4 * rank, read(4 * rank)
+    if 4 + len(lengths) < start:
         raise DataError(
             f"{path}: expected an IDX header of {start} bytes for {rank} dimensions, got a file that ends at byte "
-            f"{len(content)}; copy or download it again"
+            f"{4 + len(lengths)}; copy or download it again"
         )
-    shape = tuple(int(length) for length in np.frombuffer(content, ">u4", rank, offset=4))
+    shape = tuple(int(length) for length in np.frombuffer(lengths, ">u4"))
     if 0 in shape:
         axis = shape.index(0)
         raise DataError(f"{path}: expected a length of at least 1 for dimension {axis} at byte {4 + 4 * axis}, got 0")
     dtype = np.dtype(DTYPES[code])
-    end = start + math.prod(shape) * dtype.itemsize
-    if len(content) != end:
+    count = math.prod(shape) * dtype.itemsize
+    content = read(count) if start + count <= most else b""
+    if len(content) != count or read(1):
+        if not zipped:
+            got = f"ends at byte {most}"
+        elif start + count > most:
+            got = f"unzips to {most} bytes at most"
+        else:
+            got = "goes on" if len(content) == count else f"ends at byte {start + len(content)}"
         raise DataError(
-            f"{path}: expected data of shape {shape} from byte {start} to byte {end}, got a file that ends at byte "
-            f"{len(content)}; copy or download it again"
+            f"{path}: expected data of shape {shape} from byte {start} to byte {start + count}, got a file that {got}; "
+            "copy or download it again"
         )
-    array = np.frombuffer(content, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+    array = np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
     array.flags.writeable = False
     return array
 
 
-def load_idx(folder: PathLike, *, name: str | None = None, class_names: tuple[str, ...] | None = None) -> Dataset:
+def load_idx(
+    folder: PathLike,
+    *,
+    name: str | None = None,
+    class_names: tuple[str, ...] | None = None,
+    scale: float | None = None,
+) -> Dataset:
     """Read the four IDX files of a data set laid out as MNIST is.
 
     Parameters
@@ -106,22 +145,32 @@ def load_idx(folder: PathLike, *, name: str | None = None, class_names: tuple[st
     name : str, optional
         The data set's name; the folder's when None.
     class_names : tuple[str, ...], optional
-        One name a class; "0", "1", ... up to the largest label when None.
+        One name a class; the labels themselves when None.
+    scale : float, optional
+        What pixels are divided by; 255 for whole numbers, 1 for floats when None.
 
     Returns
     -------
     Dataset
-        Images of shape (1, H, W) in [0, 1].
+        Images of shape (1, H, W); its classes are the distinct labels, sorted.
 
     Raises
     ------
     DataError
         For a missing or damaged file, files of different lengths, or labels without a class name.
     """
+    return idx_parts(folder, Reading.of(scale=scale), name, class_names).dataset(seed=0)
+
+
+def idx_parts(
+    folder: PathLike, reading: Reading, name: str | None = None, class_names: tuple[str, ...] | None = None
+) -> Parts:
+    """Return the training and the test part of a folder of four IDX files."""
     folder = existing_folder(folder, "IDX files")
-    train, test = _read_split(folder, "train"), _read_split(folder, "t10k")
-    names = numbered_classes(train.labels, test.labels) if class_names is None else class_names
-    return Dataset(name or folder.resolve().name, train, test, len(names), names)
+    train, read_as = _read_split(folder, "train", reading)
+    as_train = reading if reading.like is not None else reading.with_format(read_as)
+    test, _ = _read_split(folder, "t10k", as_train)
+    return Parts(name or folder.resolve().name, str(folder), train, test, read_as, class_names)
 
 
 def load_fashion_mnist(folder: PathLike | None = None) -> Dataset:
@@ -162,16 +211,17 @@ def starts_as_idx(path: Path) -> bool:
         return stream.read(2) in (b"\0\0", GZIP_MAGIC)
 
 
-def _read_split(folder: Path, part: str) -> Split:
-    """Read the images and labels of one part, "train" or "t10k"."""
+def _read_split(folder: Path, part: str, reading: Reading) -> tuple[Split, DataFormat]:
+    """Return the images and labels of one part, "train" or "t10k", and how the images were read."""
     images_path, labels_path = (_required(folder, part, kind) for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))
-    images = as_images(read_idx(images_path), str(images_path))  # (n, 1, H, W)
     labels = as_labels(read_idx(labels_path), str(labels_path))  # (n,)
+    array = read_idx(images_path)
+    images, read_as = as_images(array, str(images_path), reading, len(array))  # (n, 1, H, W)
     if len(images) != len(labels):
         raise DataError(
             f"{labels_path}: expected {len(images)} labels, one for each image of {images_path.name}, got {len(labels)}"
         )
-    return Split(images, labels)
+    return Split(images, labels), read_as
 
 
 def _required(folder: Path, part: str, kind: str) -> Path:
@@ -187,24 +237,3 @@ def _find(folder: Path, part: str, kind: str) -> Path | None:
     stems = (f"{part}-{kind}", f"{part}-{kind.replace('-', '.', 1)}")
     candidates = (folder / f"{stem}{suffix}" for stem in stems for suffix in ("", ".gz"))
     return next((path for path in candidates if path.is_file()), None)
-
-
-def _unzipped(path: Path) -> bytes:
-    """Return the bytes of a file, unzipped when it is a gzip file."""
-    with path.open("rb") as raw:
-        if raw.read(2) != GZIP_MAGIC:
-            raw.seek(0)
-            return raw.read()
-        raw.seek(0)
-        try:
-            return gzip.GzipFile(fileobj=raw).read()
-        except EOFError as error:
-            raise DataError(
-                f"{path}: expected a whole gzip stream, got one that breaks off where the file ends, at byte "
-                f"{raw.tell()}; copy or download it again"
-            ) from error
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise DataError(
-                f"{path}: expected a sound gzip stream, got one damaged at or before byte {raw.tell()} ({error}); "
-                "copy or download it again"
-            ) from error

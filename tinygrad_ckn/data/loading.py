@@ -1,6 +1,8 @@
 """One door to all the loaders: by a data set's name, or by a path whose ending or content says the format."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +11,14 @@ from numpy.typing import NDArray
 from tinygrad_ckn.data._arrays import as_images
 from tinygrad_ckn.data._csv import read_csv
 from tinygrad_ckn.data._files import PathLike, existing_file
+from tinygrad_ckn.data._parts import Parts
+from tinygrad_ckn.data._reading import Reading
 from tinygrad_ckn.data.cifar import has_cifar_files, load_cifar10
 from tinygrad_ckn.data.dataset import Dataset, Split
 from tinygrad_ckn.data.digits import load_digits
-from tinygrad_ckn.data.idx import has_idx_files, load_fashion_mnist, load_idx, read_idx, starts_as_idx
-from tinygrad_ckn.data.tables import (
-    load_csv,
-    load_npz,
-    read_labelled_csv,
-    read_npy_images,
-    read_npz,
-    read_npz_images,
-)
+from tinygrad_ckn.data.idx import has_idx_files, idx_parts, load_fashion_mnist, load_idx, read_idx, starts_as_idx
+from tinygrad_ckn.data.tables import csv_parts, npz_parts, read_npy_images, read_npz_images
+from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 
 ACCEPTED = (
@@ -29,7 +27,16 @@ ACCEPTED = (
 )
 
 
-def load(name_or_path: PathLike, *, data_dir: PathLike | None = None, seed: int = 0) -> Dataset:
+def load(
+    name_or_path: PathLike,
+    *,
+    data_dir: PathLike | None = None,
+    image_shape: Sequence[int] | None = None,
+    channels_last: bool | None = None,
+    header: bool | None = None,
+    scale: float | None = None,
+    seed: int = 0,
+) -> Dataset:
     """Load a data set by its name or from a path.
 
     Parameters
@@ -41,6 +48,8 @@ def load(name_or_path: PathLike, *, data_dir: PathLike | None = None, seed: int 
     data_dir : str or PathLike, optional
         The folder of the files of a data set given by name; "mnist" and "cifar10" need it, "fashion-mnist" is looked
         for where Debian puts it when None.
+    image_shape, channels_last, header, scale
+        How an .npz or .csv file is to be read, as for `load_npz` and `load_csv`; of IDX files scale alone.
     seed : int
         Chooses the test part of an .npz or .csv file that has none.
 
@@ -52,37 +61,35 @@ def load(name_or_path: PathLike, *, data_dir: PathLike | None = None, seed: int 
     Raises
     ------
     DataError
-        For anything else, for data_dir where it has no use, and for all that the loaders refuse.
+        For anything else, for arguments where they have no use, and for all that the loaders refuse.
 
     Examples
     --------
     >>> load("digits").train
     Split(1437 images of 1x8x8)
     """
-    if isinstance(name_or_path, str) and name_or_path in _BY_NAME:
-        return _BY_NAME[name_or_path](data_dir)
-    if data_dir is not None:
-        raise DataError(
-            f"data_dir: expected with 'fashion-mnist', 'mnist' or 'cifar10' only, got it with {name_or_path}"
-        )
-    path = Path(name_or_path)
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        return _load_folder(path)
-    if suffix == ".npz":
-        return load_npz(path, seed=seed)
-    if suffix == ".csv":
-        return load_csv(path, seed=seed)
-    raise DataError(f"{path}: expected {ACCEPTED}, got {'another file' if path.exists() else 'none of these'}")
+    reading = Reading.of(image_shape, channels_last, header, scale)
+    return load_parts(name_or_path, data_dir, reading).dataset(seed)
 
 
-def load_test(name_or_path: PathLike, *, data_dir: PathLike | None = None) -> tuple[Split, bool]:
-    """Load labelled images to measure a model on that was trained on others.
+def load_test(
+    name_or_path: PathLike,
+    *,
+    data_dir: PathLike | None = None,
+    image_shape: Sequence[int] | None = None,
+    channels_last: bool | None = None,
+    header: bool | None = None,
+    scale: float | None = None,
+    data_format: DataFormat | None = None,
+) -> tuple[Split, bool]:
+    """Load labelled images to measure a model on.
 
     Parameters
     ----------
-    name_or_path, data_dir
+    name_or_path, data_dir, image_shape, channels_last, header, scale
         As for `load`.
+    data_format : DataFormat, optional
+        How the images that the model was trained on were read, `model.data_format`: these are read in the same way.
 
     Returns
     -------
@@ -94,23 +101,46 @@ def load_test(name_or_path: PathLike, *, data_dir: PathLike | None = None) -> tu
     Raises
     ------
     DataError
-        As `load`, but not for few images or for classes that do not occur.
+        As `load`, but not for few images.
 
     Examples
     --------
     >>> load_test("digits")
     (Split(360 images of 1x8x8), False)
     """
-    suffix = Path(name_or_path).suffix.lower()
-    if data_dir is None and suffix == ".npz":
-        everything, test = read_npz(name_or_path)
-        return (everything, True) if test is None else (test, False)
-    if data_dir is None and suffix == ".csv":
-        return read_labelled_csv(name_or_path), True
-    return load(name_or_path, data_dir=data_dir).test, False
+    parts = load_parts(name_or_path, data_dir, Reading.of(image_shape, channels_last, header, scale, data_format))
+    return (parts.train, True) if parts.test is None else (parts.test, False)
 
 
-def load_images(path: PathLike) -> NDArray[np.float32]:
+def load_parts(name_or_path: PathLike, data_dir: PathLike | None, reading: Reading) -> Parts:
+    """Return the labelled images of a data set as its files divide them; arguments as for `load`."""
+    if isinstance(name_or_path, str) and name_or_path in _BY_NAME:
+        _refuse_options(name_or_path, reading)
+        return Parts.of(_BY_NAME[name_or_path](data_dir))
+    if data_dir is not None:
+        raise DataError(
+            f"data_dir: expected with 'fashion-mnist', 'mnist' or 'cifar10' only, got it with {name_or_path}"
+        )
+    path = Path(name_or_path)
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return _folder_parts(path, reading)
+    if suffix == ".npz":
+        return npz_parts(path, reading)
+    if suffix == ".csv":
+        return csv_parts(path, reading)
+    raise DataError(f"{path}: expected {ACCEPTED}, got {'another file' if path.exists() else 'none of these'}")
+
+
+def load_images(
+    path: PathLike,
+    *,
+    image_shape: Sequence[int] | None = None,
+    channels_last: bool | None = None,
+    header: bool | None = None,
+    scale: float | None = None,
+    data_format: DataFormat | None = None,
+) -> NDArray[np.float32]:
     """Load images alone, for prediction; labels are left out where there are any.
 
     Parameters
@@ -118,42 +148,61 @@ def load_images(path: PathLike) -> NDArray[np.float32]:
     path : str or PathLike
         An .npz file with an array `images`, an .npy file, a .csv file of pixels (a label column is recognised by a
         header that names it `label`), or an IDX file of images under any name, zipped with gzip or not.
+    image_shape, channels_last, header, scale
+        As for `load_npz` and `load_csv`.
+    data_format : DataFormat, optional
+        How the images that the model was trained on were read, `model.data_format`: these are read in the same way,
+        or refused where that cannot be.
 
     Returns
     -------
     NDArray[np.float32], shape (n, C, H, W)
-        C-contiguous and finite; integers 0..255 are divided by 255, floats are taken as they are.
+        C-contiguous and finite; by default integers 0..255 are divided by 255, floats are taken as they are.
 
     Raises
     ------
     DataError
-        For another kind of file, and for all that the readers refuse.
+        For another kind of file, for another shape or scale than that of the training images, and for all that the
+        readers refuse.
     """
+    reading = Reading.of(image_shape, channels_last, header, scale, data_format)
     path = existing_file(path, "a file of images (.npz, .npy, .csv or IDX)")
     suffix = path.suffix.lower()
     if suffix == ".npz":
-        return read_npz_images(path)
+        return read_npz_images(path, reading)
     if suffix == ".npy":
-        return read_npy_images(path)
+        return read_npy_images(path, reading)
     if suffix == ".csv":
-        return read_csv(path, labelled=False)[0]
+        return read_csv(path, labelled=False, reading=reading)[0]
     if path.name.endswith((".idx", "-ubyte")) or starts_as_idx(path):
-        return as_images(read_idx(path), str(path))
+        array = read_idx(path)
+        return as_images(array, str(path), reading, len(array))[0]
     raise DataError(
         f"{path}: expected an .npz, .npy or .csv file, or an IDX file (zipped with gzip or not), got another kind"
     )
 
 
-def _load_folder(folder: Path) -> Dataset:
-    """Load the data set whose files a folder holds."""
+def _folder_parts(folder: Path, reading: Reading) -> Parts:
+    """Return the labelled images whose files a folder holds."""
     if has_idx_files(folder):
-        return load_idx(folder)
+        return idx_parts(folder, reading)
     if has_cifar_files(folder):
-        return load_cifar10(folder)
+        _refuse_options(str(folder), reading)
+        return Parts.of(load_cifar10(folder))
     raise DataError(
         f"{folder}: expected a folder with IDX files (train-images-idx3-ubyte ...) or CIFAR-10 binary files "
         "(data_batch_1.bin ...), got neither; give the folder that holds the files themselves"
     )
+
+
+def _refuse_options(name: str, reading: Reading) -> None:
+    """Raise a DataError if a data set whose format leaves nothing open is to be read in another way."""
+    for option in ("image_shape", "channels_last", "header", "scale"):
+        if getattr(reading, option) is not None:
+            raise DataError(
+                f"{name}: expected no {option}, for its files say how they are to be read, got "
+                f"{getattr(reading, option)}; leave it out"
+            )
 
 
 def _digits(data_dir: PathLike | None) -> Dataset:

@@ -10,10 +10,12 @@ from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.ckn import CKN
 from tinygrad_ckn.models.cnn import CNN
 from tinygrad_ckn.models.presets import preset
+from tinygrad_ckn.plain import plain_arguments
 
 MODELS: dict[str, type[CKN | CNN]] = {"CKN": CKN, "CNN": CNN}
 
 
+@plain_arguments
 def build(
     name: str,
     *,
@@ -33,7 +35,7 @@ def build(
     in_channels, image_size, n_classes, preprocessing, mirrored
         As for `CKN`.
     rng
-        Generator or seed of all initial weights.
+        Generator or seed of all initial weights; None: the package's, see `manual_seed`.
 
     Raises
     ------
@@ -56,8 +58,15 @@ def build(
     )
 
 
-def from_config(config: Mapping[str, Any]) -> CKN | CNN:
+def from_config(config: Mapping[str, Any], *, rng: Generator | int | None = None) -> CKN | CNN:
     """Return an untrained network of the architecture that its `config()` tells, of the class that it names.
+
+    Parameters
+    ----------
+    config
+        As from `config()`.
+    rng
+        As for `build`.
 
     Raises
     ------
@@ -75,4 +84,4 @@ def from_config(config: Mapping[str, Any]) -> CKN | CNN:
         raise ConfigError(
             f"from_config: expected model as one of {', '.join(MODELS)}, got {kind!r}; is it of a newer version?"
         )
-    return MODELS[kind].from_config(config)
+    return MODELS[kind].from_config(config, rng=rng)

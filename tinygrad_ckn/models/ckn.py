@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.models import fitting
 from tinygrad_ckn.models.descent import Descent
 from tinygrad_ckn.models.encoding import MEMORY
@@ -14,6 +15,7 @@ from tinygrad_ckn.models.layer import CKNLayer
 from tinygrad_ckn.models.learner import Learner
 from tinygrad_ckn.models.nystrom import factors
 from tinygrad_ckn.models.progress import Progress, quiet
+from tinygrad_ckn.plain import plain_arguments
 
 
 class CKN(Learner):
@@ -36,7 +38,7 @@ class CKN(Learner):
         network cannot tell one from the other; "scores", of a classifier fitted on the images as they are, in half the
         time; or None.
     rng
-        Generator or seed of the classifier's initial weights.
+        Generator or seed of the classifier's initial weights; None: the package's.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class CKN(Learner):
             x = layer(x, of_layer)
         return x
 
+    @plain_arguments
     def fit_unsupervised(
         self,
         images: Any,
@@ -93,7 +96,7 @@ class CKN(Learner):
         memory
             Patches of more bytes, 8 GiB by default, go to a temporary file while they are clustered.
         rng
-            Generator or seed.
+            Generator or seed; None: the package's, see `manual_seed`.
         report
             Called as it goes on.
 
@@ -102,7 +105,10 @@ class CKN(Learner):
         DataError
             If there are no images, or too few distinct patches for the filters.
         """
-        random, prepared = generator(rng), self.fit_preprocessing(images)
+        random = generator(rng)
+        array = self.training_images(images)
+        prepared = self.fit_preprocessing(array)
+        self.describe(array, (), None)
         fitting.fit_filters(
             self,
             prepared,
@@ -116,6 +122,7 @@ class CKN(Learner):
         )
         return self
 
+    @plain_arguments
     def fit(
         self,
         images: Any,
@@ -126,6 +133,7 @@ class CKN(Learner):
         l2: float | None = None,
         n_patches: int = 100_000,
         iterations: int = 10,
+        data_format: DataFormat | None = None,
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = quiet,
     ) -> Self:
@@ -137,15 +145,18 @@ class CKN(Learner):
         Parameters
         ----------
         images, labels
-            (N, C, H, W), floats scaled as for `fit_unsupervised`, and integers (N,).
+            (N, C, H, W), floats scaled as for `fit_unsupervised`, and (N,): integers, strings or booleans. Class
+            numbers 0 .. n_classes - 1 stand for themselves; other labels are numbered in sorted order.
         descent
             How filters learn from labels; None: they do not.
         loss, l2
             As for `fit_classifier`.
         n_patches, iterations
             As for `fit_unsupervised`.
+        data_format
+            How the images were read, `Dataset.data_format`, kept in the model; None: as arrays.
         rng
-            Generator or seed.
+            Generator or seed; None: the package's, see `manual_seed`.
         report
             Called as it goes on.
 
@@ -160,7 +171,8 @@ class CKN(Learner):
         """
         random = generator(rng)
         fitting.check_fit(descent, loss, l2)
-        array, y = self.training_set(images, labels)
+        array, y, classes = self.training_set(images, labels, data_format.classes if data_format else ())
+        self.describe(array, classes, data_format)
         prepared = self.fit_preprocessing(array)
         fitting.fit_filters(self, prepared, n_patches=n_patches, iterations=iterations, rng=random, report=report)
         fitting.fit_labelled(self, prepared, y, descent=descent, loss=loss, l2=l2, rng=random, report=report)

@@ -21,16 +21,20 @@ from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.blockwise import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.models.calibration import temperature_of
 from tinygrad_ckn.models.moments import Moments
 from tinygrad_ckn.models.preconditioning import Preconditioner, Root
 from tinygrad_ckn.models.selection import HeldOut, aside_of, choose_l2
 from tinygrad_ckn.ops._windows import is_finite
+from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.profiling import record_function
 from tinygrad_ckn.tensor import Tensor
 
 LOSSES: dict[str, Callable[[Any, Any], Any]] = {"cross_entropy": ops.cross_entropy, "squared_hinge": ops.squared_hinge}
 FEW_L2 = 1e-4  # the l2 for fewer examples than can be divided
 _LEAST_GAIN = 2.2e-9  # of an iteration, relative to the objective
 _LEAST = 10  # examples from which some can be held out
+_BELOW = 16.0  # of the mean score: where the score of a class without examples lies
 
 
 @dataclass
@@ -39,6 +43,7 @@ class LinearFit:
 
     `l2` is the one used, `scale` the root mean squared norm of the centred features, by which they were divided, and
     `held_out` what was measured on the part held out for each l2 tried: a HeldOut, of ridge regression the loss.
+    The softmax of scores / `temperature` are probabilities; None: of this fit they are not.
     """
 
     weight: Any
@@ -46,6 +51,7 @@ class LinearFit:
     l2: float
     scale: float
     held_out: dict[float, Any] = field(default_factory=dict)
+    temperature: float | None = None
 
 
 class _Problem:
@@ -62,6 +68,7 @@ class _Problem:
         weight = point[:, :-1] / self.scale
         return xp.asarray(weight, dtype=self.x.dtype), xp.asarray(point[:, -1] - weight @ self.mean, dtype=self.x.dtype)
 
+    @record_function("classifier, gradient")
     def value_and_gradient(self, point: Any, l2: float) -> tuple[float, Any]:
         """Return the objective and its gradient (k, D + 1)."""
         weight, bias = self.linear(point)
@@ -93,6 +100,7 @@ class _Problem:
             value, slopes[kept] = _loss_and_slopes(self.loss, scores[kept], labels[kept])
         return value, slopes
 
+    @record_function("classifier, L-BFGS")
     def minimise(self, l2: float, start: Any, iterations: int, root: Root) -> Any:
         """Return the point that L-BFGS reaches from `start`."""
         from scipy.optimize import minimize
@@ -122,6 +130,8 @@ def _loss_and_slopes(loss: Callable[[Any, Any], Any], scores: Any, labels: Any) 
     return mean.data.astype("float64") * len(scores), grad(mean, leaf)[0].data * len(scores)
 
 
+@record_function("classifier, other")
+@plain_arguments
 def fit_linear(
     features: Any,
     labels: Any,
@@ -141,6 +151,8 @@ def fit_linear(
         (n, D), floating; in memory or in a file (numpy.memmap), which is read in blocks.
     labels
         Integers (n,), 0 .. n_classes - 1.
+    n_classes
+        k. Those of which there is no example never score most, and cost nothing but their rows of the result.
     loss
         "cross_entropy" (multinomial logistic) or "squared_hinge" (one against the rest).
     l2
@@ -149,7 +161,7 @@ def fit_linear(
     iterations
         Of L-BFGS, for the final fit; half as many for each l2 tried, begun at the solution for another.
     rng
-        Generator or seed of the part held out.
+        Generator or seed of the part held out; None: the package's, see `manual_seed`.
     report
         Called with each l2 tried and what was measured on the part held out.
 
@@ -174,12 +186,14 @@ def fit_linear(
         raise DataError(
             f"fit_linear: expected features (n, D), n >= 1, and n labels, got {features.shape}, {len(labels)}"
         )
+    present, labels = _present(labels, n_classes)
     with small_matrices():
         moments = Moments.of(features)
-        problem = _Problem(features, labels, n_classes, loss, moments)
+        problem = _Problem(features, labels, len(present), loss, moments)
         preconditioner = Preconditioner(features, moments)
-        start = CPU.xp.zeros((n_classes, features.shape[1] + 1))
+        start = CPU.xp.zeros((len(present), features.shape[1] + 1))
         held_out: dict[float, HeldOut] = {}
+        temperature = 1.0 if loss == "cross_entropy" else None
         if l2 is None and len(features) < _LEAST:
             l2 = FEW_L2
         elif l2 is None:
@@ -187,15 +201,46 @@ def fit_linear(
             aside = xp.asarray(aside_of(len(features), generator(rng)))
             kept = xp.ones(len(features), "bool")
             kept[aside] = False
-            others = _Problem(features, labels, n_classes, loss, moments.without(features, aside), kept)
+            others = _Problem(features, labels, len(present), loss, moments.without(features, aside), kept)
             l2, start, held_out = choose_l2(
                 lambda l2, begin: others.minimise(l2, begin, max(1, iterations // 2), preconditioner.root(l2)),
                 lambda point: _held_out(features, labels, aside, loss, *others.linear(point)),
                 start,
                 report,
             )
+            if temperature is None:
+                temperature = _temperature(features, labels, aside, *others.linear(start))
         weight, bias = problem.linear(problem.minimise(l2, start, iterations, preconditioner.root(l2)))
-    return LinearFit(weight, bias, l2, problem.scale, held_out)
+    return LinearFit(*_among(present, n_classes, weight, bias), l2, problem.scale, held_out, temperature)
+
+
+def _present(labels: Any, n_classes: int) -> tuple[Any, Any]:
+    """Return the classes that occur, ascending, and labels as their numbers: what it takes does not grow with others.
+
+    Labels that are no classes stay, with all classes, for the loss to refuse.
+    """
+    found = CPU.xp.unique(to_numpy(labels))
+    if len(found) == n_classes or found[0] < 0 or found[-1] >= n_classes:
+        return CPU.xp.arange(n_classes), labels
+    return found, xp_of(labels).asarray(CPU.xp.searchsorted(found, to_numpy(labels)))
+
+
+def _among(present: Any, n_classes: int, weight: Any, bias: Any) -> tuple[Any, Any]:
+    """Return weight (n_classes, D) and bias of all classes: those without examples score below the mean, so never most.
+
+    The more below, the less is their loss; where it is least the bias would have no bound.
+    """
+    if len(present) == n_classes:
+        return weight, bias
+    xp = xp_of(weight)
+    rows = xp.asarray(present)
+    weights = xp.empty((n_classes, weight.shape[1]), dtype=weight.dtype)
+    weights[...] = weight.mean(axis=0)
+    biases = xp.empty(n_classes, dtype=bias.dtype)
+    biases[...] = bias.mean() - _BELOW
+    weights[rows] = weight
+    biases[rows] = bias
+    return weights, biases
 
 
 def check_objective(loss: str, l2: float | None) -> None:
@@ -204,6 +249,13 @@ def check_objective(loss: str, l2: float | None) -> None:
         raise ConfigError(f"fit_linear: argument loss expected one of {', '.join(LOSSES)}, got {loss!r}")
     if l2 is not None and not (is_finite(l2) and l2 >= 0):
         raise ConfigError(f"fit_linear: argument l2 expected a number >= 0 or None, got {l2!r}")
+
+
+def _temperature(features: Any, labels: Any, chosen: Any, weight: Any, bias: Any) -> float:
+    """Return the temperature of a classifier's scores on the examples of which the numbers are given."""
+    blocks = blocks_of(features, len(chosen))
+    scores = [to_numpy(scores_of(features[chosen[rows]], weight) + bias) for rows in blocks]
+    return temperature_of(CPU.xp.concatenate(scores), labels[chosen])
 
 
 def _held_out(features: Any, labels: Any, chosen: Any, loss: str, weight: Any, bias: Any) -> HeldOut:

@@ -11,6 +11,7 @@ from typing import Any, Self
 from tinygrad_ckn import ops
 from tinygrad_ckn.backend import Generator, is_whole
 from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.models import fitting
 from tinygrad_ckn.models.descent import Descent
@@ -18,9 +19,10 @@ from tinygrad_ckn.models.inputs import check_floating
 from tinygrad_ckn.models.learner import Learner
 from tinygrad_ckn.models.pooling import Pooling
 from tinygrad_ckn.models.progress import Progress, quiet
-from tinygrad_ckn.nn import Conv2d, Module, Parameter
+from tinygrad_ckn.nn import Conv2d, Module, Parameter, _checks
 from tinygrad_ckn.ops._windows import Padding, Pair, Windows
 from tinygrad_ckn.ops.pool import Subsampling
+from tinygrad_ckn.plain import plain_arguments
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "relu": ops.relu,
@@ -49,6 +51,7 @@ class ConvLayer(Module):
         "relu", "tanh", "sigmoid" or "softplus".
     rng
         Generator or seed of the initial filters, drawn for ReLU (He et al. 2015, arXiv 1502.01852); biases are 0.
+        None: the package's.
     dtype
         "float32" or "float64".
 
@@ -64,6 +67,7 @@ class ConvLayer(Module):
     (2, 8, 3, 3)
     """
 
+    @plain_arguments
     def __init__(
         self,
         in_channels: int,
@@ -105,6 +109,7 @@ class ConvLayer(Module):
 
     def forward(self, x: Any) -> Any:
         """Return the map of images (N, C, H, W)."""
+        _checks.array("ConvLayer", x)
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(f"ConvLayer: expected images of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         check_floating("ConvLayer", x)
@@ -161,7 +166,7 @@ class CNN(Learner):
     preprocessing, mirrored
         As for `CKN`.
     rng
-        Generator or seed of the classifier's initial weights.
+        Generator or seed of the classifier's initial weights; None: the package's.
 
     Raises
     ------
@@ -183,6 +188,7 @@ class CNN(Learner):
             x = layer(x)
         return x
 
+    @plain_arguments
     def fit(
         self,
         images: Any,
@@ -191,6 +197,7 @@ class CNN(Learner):
         descent: Descent | None = None,
         loss: str = "cross_entropy",
         l2: float | None = None,
+        data_format: DataFormat | None = None,
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = quiet,
     ) -> Self:
@@ -202,13 +209,15 @@ class CNN(Learner):
         Parameters
         ----------
         images, labels
-            (N, C, H, W), floats scaled as those that the model is used on later, and integers (N,).
+            (N, C, H, W), floats scaled as those that the model is used on later, and labels as for `CKN.fit`.
         descent
             How it learns; None: `Descent()`, for a CNN has no other way to learn its filters.
         loss, l2
             As for `fit_classifier`.
+        data_format
+            As for `CKN.fit`.
         rng
-            Generator or seed.
+            Generator or seed; None: the package's, see `manual_seed`.
         report
             Called as it goes on.
 
@@ -222,7 +231,8 @@ class CNN(Learner):
             If the loss becomes NaN or infinite; the parameters are then those of the best epoch before.
         """
         fitting.check_fit(descent, loss, l2)
-        array, y = self.training_set(images, labels)
+        array, y, classes = self.training_set(images, labels, data_format.classes if data_format else ())
+        self.describe(array, classes, data_format)
         prepared = self.fit_preprocessing(array)
         descent = Descent() if descent is None else descent
         fitting.fit_labelled(

@@ -11,6 +11,7 @@ from tinygrad_ckn.backend import Generator, is_whole
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.nn._checks import number
 from tinygrad_ckn.optim import SGD, Adam, CosineDecay, LinearWarmup, Optimizer, Schedule, Scheduler, StepDecay
+from tinygrad_ckn.plain import plain_arguments
 
 OPTIMIZERS = ("sgd", "adam")
 # Learning rates where none is given and the loss is not curved too much for them.
@@ -19,6 +20,7 @@ SCHEDULES = ("cosine", "step", "constant")
 SCHEMES = ("joint", "alternating")
 
 
+@plain_arguments
 @dataclass(frozen=True)
 class Descent:
     """How a network learns end to end.

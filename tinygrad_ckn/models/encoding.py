@@ -13,9 +13,10 @@ from tinygrad_ckn._files import replacing
 from tinygrad_ckn.backend import CPU, Namespace, Shape, asarray, backend_of, is_array, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.models.inputs import check_finite
+from tinygrad_ckn.models.inputs import check_finite, check_results
 from tinygrad_ckn.models.patches import blocks
-from tinygrad_ckn.modes import no_grad
+from tinygrad_ckn.modes import evaluation, no_grad
+from tinygrad_ckn.profiling import record_function
 
 if TYPE_CHECKING:
     from tinygrad_ckn.models.network import Network
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MEMORY = 2**33  # bytes of features that are kept in memory; more go to a file
 
 
+@record_function("blocks of images")
 def in_blocks(
     model: Network,
     function: Callable[[Any], Any],
@@ -36,7 +38,7 @@ def in_blocks(
     Parameters
     ----------
     model
-        In eval mode while this goes on.
+        Computes as in eval mode, whatever its mode is; it is not changed.
     function
         Makes (n, *shape) of n images on the model's device.
     images
@@ -60,7 +62,7 @@ def in_blocks(
     ShapeError
         If `out` is an array of another shape or dtype.
     DataError
-        If there is NaN or infinity in the images.
+        If there is NaN or infinity in the images, or in what comes of them.
     """
     if batch_size is not None and not is_whole(batch_size, 1):
         raise ConfigError(f"encode: argument batch_size expected a whole number >= 1 or None, got {batch_size!r}")
@@ -70,15 +72,12 @@ def in_blocks(
 
     def compute(block: slice) -> Any:
         check_finite(type(model).__name__, array[block], block.start)
-        return raw(function(array[block] if here else asarray(array[block], device=model.device)))
+        found = raw(function(array[block] if here else asarray(array[block], device=model.device)))
+        check_results(type(model).__name__, found, block.start)
+        return found
 
-    training = model.training
-    model.eval()
-    try:
-        with no_grad():
-            return _filled(out, compute, xp_of(array), (len(array), *shape), model.dtype, cuts)
-    finally:
-        model.train(training)
+    with no_grad(), evaluation():
+        return _filled(out, compute, xp_of(array), (len(array), *shape), model.dtype, cuts)
 
 
 def _filled(

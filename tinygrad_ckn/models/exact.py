@@ -27,12 +27,14 @@ from tinygrad_ckn.modes import no_grad
 from tinygrad_ckn.ops._windows import Windows
 from tinygrad_ckn.ops.ckn_map import lengths
 from tinygrad_ckn.ops.pool import average_matrices, gaussian_matrices
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 MEMORY = 2**28  # bytes that blocks of pairs take by default
 _HELD = 7  # arrays of a block that are held at once, in the kappa of the arc-cosine kernel
 
 
+@plain_arguments
 def exact_kernel(
     layers: CKN | Sequence[CKNLayer], x: Any, y: Any = None, *, dtype: str = "float64", memory: int = MEMORY
 ) -> Any:

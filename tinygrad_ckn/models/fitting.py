@@ -128,6 +128,7 @@ def fit_classifier(
     model.classifier.weight.data = fit.weight
     if model.classifier.bias is not None:
         model.classifier.bias.data = fit.bias
+    model.temperature = fit.temperature
     errors = {f"held_out_error_{value:g}": measured.error for value, measured in fit.held_out.items()}
     report(Progress("classifier", 1, 1, {"l2": fit.l2, **errors}))
     return fit

@@ -24,6 +24,7 @@ from tinygrad_ckn.models.preprocessor import Preprocessor, applied, image_shape
 from tinygrad_ckn.nn import init
 from tinygrad_ckn.ops._windows import is_finite
 from tinygrad_ckn.ops.kappa import exponential
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -92,6 +93,7 @@ class GradientMap(Preprocessor):
 
     name = "gradient_map"
 
+    @plain_arguments
     def __init__(self, n_orientations: int = 12, *, sigma: float | None = None, eps: float = 1e-3) -> None:
         if not is_whole(n_orientations, 2):
             raise ConfigError(f"GradientMap: argument n_orientations expected a number >= 2, got {n_orientations!r}")

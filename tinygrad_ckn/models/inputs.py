@@ -1,12 +1,13 @@
-"""What a network is given: images of its size and class numbers, checked."""
+"""What a network is given: images of its size and labels, checked."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_ckn.backend import CPU, Shape, asarray, backend_of, is_array, xp_of
+from tinygrad_ckn.backend import CPU, Shape, asarray, backend_of, is_array, to_numpy, xp_of
 from tinygrad_ckn.errors import BackendError, DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import raw
+from tinygrad_ckn.labels import as_labels
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -42,6 +43,17 @@ def check_finite(owner: str, images: Any, first: int = 0) -> None:
         raise DataError(f"{owner}: expected images of finite numbers, got NaN or infinity in image {bad}; leave it out")
 
 
+def check_results(owner: str, found: Any, first: int = 0) -> None:
+    """Raise a DataError if what images give (N, ...) is not finite; the first of them has this number."""
+    finite = xp_of(found).isfinite(found).all(axis=tuple(range(1, found.ndim)))
+    if not bool(finite.all()):
+        bad = first + int(finite.argmin())
+        raise DataError(
+            f"{owner}: expected images that give finite numbers, got NaN or infinity of image {bad}; scale it, if its "
+            f"numbers are too large for {found.dtype}, or look at the model's weights"
+        )
+
+
 def check_images(owner: str, x: Any, expected: Shape) -> Any:
     """Return images as an array or a Tensor, not copied if they are one.
 
@@ -63,27 +75,25 @@ def check_images(owner: str, x: Any, expected: Shape) -> Any:
     return x
 
 
-def check_labels(owner: str, labels: Any, n: int, n_classes: int, device: str) -> Any:
-    """Return labels as an array: n >= 1 integers (n,) from 0 to n_classes - 1, on a device.
+def host_labels(owner: str, labels: Any, n: int, device: str) -> Any:
+    """Return labels of n images as an array on the host: int64, bool or str.
 
     Raises
     ------
     DataError
-        If they are not.
+        If there are none, or not one for each image, or they are of another kind.
     BackendError
-        If they are an array on another device.
+        If they are an array on another device than the images; the host's go with any.
     """
-    array = raw(labels) if isinstance(labels, Tensor) or is_array(labels) else asarray(labels, device=device)
-    check_device(owner, "labels", array, device)
-    if array.shape != (n,) or array.dtype.kind not in "iu":
+    array = raw(labels) if isinstance(labels, Tensor) else labels
+    if is_array(array):
+        if backend_of(array) is not CPU:
+            check_device(owner, "labels", array, device)
+        array = to_numpy(array)
+    values = as_labels(array, f"{owner}: argument labels")
+    if len(values) != n or not n:
         raise DataError(
-            f"{owner}: argument labels expected integers of shape ({n},), one for each image, got {array.dtype} of "
-            f"shape {array.shape}; numpy.unique(labels, return_inverse=True)[1] numbers labels of other kinds"
+            f"{owner}: argument labels expected one for each of {n} images, n >= 1, got {len(values)}; "
+            "give images and labels of one length"
         )
-    if not n or int(array.min()) < 0 or int(array.max()) >= n_classes:
-        got = f"{array.min()} .. {array.max()}" if n else "none"
-        raise DataError(
-            f"{owner}: argument labels expected class numbers 0 .. {n_classes - 1}, got {got}; number them from 0, "
-            "or build a model of more"
-        )
-    return array
+    return values

@@ -18,6 +18,7 @@ from tinygrad_ckn.backend import asarray, backend_of, floating, is_array, to_num
 from tinygrad_ckn.errors import ConfigError, DataError, LinearAlgebraError, ShapeError
 from tinygrad_ckn.models.inputs import check_device
 from tinygrad_ckn.ops._windows import is_finite
+from tinygrad_ckn.plain import plain_arguments
 
 L2_GRID = tuple(10.0**-k for k in range(1, 11))
 _FIT = "KernelRidgeClassifier.fit"
@@ -63,6 +64,7 @@ class KernelRidgeClassifier:
     dual_coef_: Any
     intercept_: Any
 
+    @plain_arguments
     def __init__(self, l2: float | None = None) -> None:
         if l2 is not None and not (is_finite(l2) and l2 > 0):
             raise ConfigError(f"KernelRidgeClassifier: argument l2 expected a number > 0 or None, got {l2!r}")

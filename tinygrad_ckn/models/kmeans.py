@@ -16,6 +16,8 @@ from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.directions import NO_DIRECTION, SAME, assign, norms_of, scales_of
 from tinygrad_ckn.models.minibatch import shuffled_pass
 from tinygrad_ckn.models.seeding import check_start, first_centroids, too_few
+from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.profiling import record_function
 
 
 @dataclass
@@ -30,6 +32,8 @@ class Clustering:
     objective: list[float] = field(default_factory=list)
 
 
+@record_function("k-means, other")
+@plain_arguments
 def spherical_kmeans(
     x: Any,
     n_clusters: int,
@@ -57,7 +61,7 @@ def spherical_kmeans(
         "k-means++" (on a random subset of 64 points for each centroid), "random" (distinct points), or an array (k, d)
         of centroids, whose lengths do not count.
     rng
-        Generator or seed.
+        Generator or seed; None: the package's, see `manual_seed`.
     report
         Called after each iteration with its number, from 1, and its mean cosine.
 
@@ -115,6 +119,7 @@ def spherical_kmeans(
     return result
 
 
+@record_function("k-means, update")
 def _update(x: Any, scales: Any, cosines: Any, sums: Any, met: Any) -> Any:
     """Return the normalised sums of the clusters; an empty one restarts at a point that fits its centroid worst.
 

@@ -22,13 +22,14 @@ from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.inputs import check_floating
 from tinygrad_ckn.models.kernels import Exponential, Kernel
 from tinygrad_ckn.models.kernels import kernel as kernel_of
-from tinygrad_ckn.models.nystrom import Kept, factors, nystrom_error
+from tinygrad_ckn.models.nystrom import Kept, factors, nystrom_error, transformed
 from tinygrad_ckn.models.pooling import Pooling
 from tinygrad_ckn.modes import modes
-from tinygrad_ckn.nn import Module, Parameter, Sphere, init
+from tinygrad_ckn.nn import Module, Parameter, Sphere, _checks, init
 from tinygrad_ckn.ops._windows import Padding, Pair, Windows, is_finite, pair
 from tinygrad_ckn.ops.ckn_map import composed
 from tinygrad_ckn.ops.pool import Subsampling
+from tinygrad_ckn.plain import plain_arguments
 
 CONVENTIONS = ("inside", "outside")
 
@@ -62,7 +63,7 @@ class CKNLayer(Module):
     convention
         Where eps stands: "inside", (kappa(Z Z^T) + eps I)^(-1/2), or "outside", see `ops.inverse_sqrt`.
     rng
-        Generator or seed of the random initial filters.
+        Generator or seed of the random initial filters; None: the package's, see `manual_seed`.
     dtype
         "float32" or "float64".
 
@@ -89,6 +90,7 @@ class CKNLayer(Module):
 
     weight: Parameter
 
+    @plain_arguments
     def __init__(
         self,
         in_channels: int,
@@ -139,6 +141,7 @@ class CKNLayer(Module):
 
     def forward(self, x: Any, factors: Sequence[Any] | None = None) -> Any:
         """Return the map of images (N, C, H, W); factors are those of `nystrom.factors`, or None: computed here."""
+        _checks.array("CKNLayer", x)
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(f"CKNLayer: expected images of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
         check_floating("CKNLayer", x)
@@ -170,17 +173,16 @@ class CKNLayer(Module):
         kappa = self.kernel.fused(**self._of_kernel())
         if self.pooling.name != "gaussian":
             options["subsampling"] = (1, 1)
-        maps = [
-            composed(x, z, self._kappa, factor, **options)
-            if kappa is None
-            else ops.ckn_map(x, z, kappa, factor, **options)
-            for x, z, factor in zip(
-                _split(x, self.groups, 1),
-                _split(weight, self.groups, 0),
-                self.factors() if factors is None else factors,
-                strict=True,
-            )
-        ]
+        maps = []
+        parts = _split(x, self.groups, 1), _split(weight, self.groups, 0)
+        for images, z, factor in zip(*parts, self.factors() if factors is None else factors, strict=True):
+            apart = factor.dtype != weight.dtype  # in float64: filters coincide
+            within = None if apart else factor
+            if kappa is None:
+                y = composed(images, z, self._kappa, within, **options)
+            else:
+                y = ops.ckn_map(images, z, kappa, within, **options)
+            maps.append(transformed(factor, y) if apart else y)
         return maps[0] if self.groups == 1 else ops.concatenate(maps, axis=1)
 
     @property
@@ -198,9 +200,10 @@ class CKNLayer(Module):
         """Whether patches are laid out as channels, for what the fused map does not do by itself."""
         return self.centre is not None or self.windows.stride != (1, 1) or self.dilation != (1, 1)
 
-    def gram(self) -> Any:
-        """Return kappa(Z Z^T) of each group: (G, p/G, p/G)."""
+    def gram(self, dtype: str | None = None) -> Any:
+        """Return kappa(Z Z^T) of each group: (G, p/G, p/G), computed in a dtype (None: that of the filters)."""
         z = self.weight.reshape((self.groups, self.n_filters // self.groups, -1))
+        z = z if dtype is None else z.astype(dtype)
         return self._kappa(z @ z.swapaxes(1, 2))
 
     def _kappa(self, u: Any) -> Any:

@@ -2,52 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from tinygrad_ckn.backend import Generator, backend_of
+from tinygrad_ckn.backend import Generator, asarray, backend_of, to_numpy
 from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.graph import raw
+from tinygrad_ckn.labels import Label, class_numbers, classes_of
 from tinygrad_ckn.models import fitting
 from tinygrad_ckn.models.classifier import LinearFit
 from tinygrad_ckn.models.encoding import MEMORY
-from tinygrad_ckn.models.inputs import check_labels
+from tinygrad_ckn.models.inputs import host_labels
 from tinygrad_ckn.models.network import Network
 from tinygrad_ckn.models.progress import Progress, quiet
+from tinygrad_ckn.plain import plain_arguments
 
 
 class Learner(Network):
     """A network that learns from images and labels; `CKN` and `CNN` say how."""
 
     def accuracy(self, images: Any, labels: Any) -> float:
-        """Return the share of images whose predicted class is the label.
+        """Return the share of images whose predicted class is the label; labels are of the kind of those in `fit`.
 
         Raises
         ------
         DataError
-            If there are no images, or labels are not one class number for each.
+            If there are no images, labels are not one for each, or one is none of the classes; as `predict`.
         NotFittedError
             If the classifier is still the random one, and the model not in eval mode.
         """
         array = self._checked(images)
-        expected = self.labels(labels, array)
+        name = type(self).__name__
+        values = host_labels(name, labels, len(array), backend_of(raw(array)).device)
         self._check_fitted("accuracy")
-        return float((self.predict(array) == expected).mean())
+        expected = class_numbers(values, self.classes, f"{name}: argument labels")
+        return float((to_numpy(self.scores(array).argmax(axis=1)) == expected).mean())
 
-    def labels(self, labels: Any, images: Any) -> Any:
-        """Return the labels of images, checked: n >= 1 integers (n,) from 0 to n_classes - 1, where the images are.
+    def training_set(self, images: Any, labels: Any, classes: Sequence[Label] = ()) -> tuple[Any, Any, Sequence[Label]]:
+        """Return images and class numbers as arrays, checked, and the label of each class.
 
-        Raises
-        ------
-        DataError, BackendError
-            If they are not.
-        """
-        device = backend_of(raw(images)).device
-        return check_labels(type(self).__name__, labels, len(images), self.n_classes, device)
-
-    def training_set(self, images: Any, labels: Any) -> tuple[Any, Any]:
-        """Return images and labels as arrays, checked.
+        Parameters
+        ----------
+        images, labels
+            (N, C, H, W), and integers, strings or booleans (N,).
+        classes
+            The label of each class; by default the distinct labels, sorted, or 0 .. n_classes - 1 if labels are such
+            numbers.
 
         Raises
         ------
@@ -55,13 +58,22 @@ class Learner(Network):
             If the images are not of the model's size, there are none, or the labels are not of two classes at least.
         """
         array = self.training_images(images)
-        y = self.labels(labels, array)
-        if int(y.min()) == int(y.max()):
+        name, device = type(self).__name__, backend_of(array).device
+        values = host_labels(name, labels, len(array), device)
+        classes = classes or classes_of(values, f"{name}: argument labels", self.n_classes)
+        numbers = class_numbers(values, classes, f"{name}: argument labels")
+        if numbers.min() == numbers.max():
             raise DataError(
-                f"{type(self).__name__}: argument labels expected two or more classes to train on, got class {y[0]} "
-                "alone; add images of others"
+                f"{name}: argument labels expected two or more classes to train on, got class "
+                f"{classes[numbers[0]]!r} alone; add images of others"
             )
-        return array, y
+        return array, asarray(numbers, device=device), classes
+
+    def describe(self, images: Any, classes: Sequence[Label], data_format: DataFormat | None) -> None:
+        """Keep how training images (N, C, H, W) were read, by default as arrays, and the label of each class."""
+        found = data_format or DataFormat.of_arrays(images)
+        names = found.class_names if found.classes == tuple(classes) else tuple(str(label) for label in classes)
+        self.data_format = replace(found, classes=tuple(classes), class_names=names)
 
     def training_images(self, images: Any) -> Any:
         """Return images as an array, checked: of the model's size, one at least.
@@ -83,6 +95,7 @@ class Learner(Network):
             self.preprocessing.fit(array)
         return self.preprocess(array)
 
+    @plain_arguments
     def fit_classifier(
         self,
         images: Any,
@@ -97,9 +110,16 @@ class Learner(Network):
     ) -> LinearFit:
         """Fit the linear classifier on the features of images; arguments as for `models.classifier.fit_linear`.
 
+        The images are scaled as those of `fit_unsupervised`; labels are integers, strings or booleans.
+
         Features of more than `memory` bytes, 8 GiB by default, go to a temporary file while it is fitted.
         """
-        array, y = self.training_set(images, labels)
+        array, y, classes = self.training_set(images, labels)
+        if self.data_format is None:
+            self.describe(array, classes, None)
+        else:
+            self._on_scale(array)
+            self.describe(array, classes, self.data_format)
         return fitting.fit_classifier(
             self,
             self.preprocess(array),

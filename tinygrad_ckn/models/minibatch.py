@@ -11,8 +11,10 @@ from typing import Any
 
 from tinygrad_ckn.backend import Generator, xp_of
 from tinygrad_ckn.models.directions import NO_DIRECTION, assign, norms_of
+from tinygrad_ckn.profiling import record_function
 
 
+@record_function("k-means, batches")
 def shuffled_pass(
     x: Any, scales: Any, centroids: Any, sums: Any, batch_size: int, random: Generator
 ) -> tuple[Any, Any]:

@@ -10,6 +10,8 @@ from tinygrad_ckn.backend import CPU, Generator, is_whole, xp_of
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.models.layer import CKNLayer
+from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.profiling import record_function
 
 _SPARE = 1.5  # draws for each patch wanted: some are left out
 _DRAWS_AN_IMAGE = 8  # that an image is encoded for, at least
@@ -29,6 +31,8 @@ def check_count(n_patches: Any) -> None:
         raise ConfigError(f"sample_patches: argument n_patches expected a whole number >= 1, got {n_patches!r}")
 
 
+@record_function("sample patches")
+@plain_arguments
 def sample_patches(
     images: Any,
     layer: CKNLayer,
@@ -52,7 +56,7 @@ def sample_patches(
     layer
         Says which patches there are: kernel size, padding, stride and dilation.
     rng
-        Generator or seed.
+        Generator or seed; None: the package's, see `manual_seed`.
     encode
         Makes the layer's input of images, in blocks.
     out

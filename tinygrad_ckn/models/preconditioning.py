@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from tinygrad_ckn.backend import CPU, to_numpy, xp_of
 from tinygrad_ckn.blockwise import scatter_of
 from tinygrad_ckn.models.moments import Moments
+from tinygrad_ckn.profiling import record_function
 
 _WIDEST = 12_288  # features for which X^T X is used: a matrix of 1.2 GB, and 20 s for its factor
 _SAMPLE = 4096  # examples
@@ -39,6 +40,7 @@ class Root(Protocol):
 class Preconditioner:
     """R for an l2; that of one serves others that are at most a decade off, for it is costly."""
 
+    @record_function("classifier, preconditioner")
     def __init__(self, features: Any, moments: Moments) -> None:
         scale = moments.scale
         centre = xp_of(features).asarray(moments.mean, dtype=features.dtype)
@@ -54,6 +56,7 @@ class Preconditioner:
             products = to_numpy(sample @ sample.T).astype("float64")
             self._make = lambda shift: Sampled(sample, products, shift)
 
+    @record_function("classifier, preconditioner")
     def root(self, l2: float) -> Root:
         """Return R for an l2, or for one that is near enough."""
         shift = max(2 * l2, _LEAST_SHIFT)

@@ -23,6 +23,8 @@ from tinygrad_ckn.blockwise import blocks_of, scatter_of, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, LinearAlgebraError
 from tinygrad_ckn.models.classifier import LinearFit
 from tinygrad_ckn.ops._windows import is_finite
+from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.profiling import record_function
 
 L2_GRID = tuple(10.0**-i for i in range(-1, 11))
 
@@ -66,6 +68,8 @@ class _Centred:
         return self.sum(lambda x, rows: x.T @ m[rows], (self.features.shape[1], m.shape[1]))
 
 
+@record_function("ridge regression")
+@plain_arguments
 def fit_ridge(features: Any, targets: Any, *, l2: float | None = None) -> LinearFit:
     """Fit a linear regression, or the scores of classes given as one-hot rows, with a penalty on the weights.
 

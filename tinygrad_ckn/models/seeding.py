@@ -12,6 +12,7 @@ from typing import Any
 from tinygrad_ckn.backend import Generator, to_numpy, xp_of
 from tinygrad_ckn.errors import ConfigError, TooFewPointsError
 from tinygrad_ckn.models.directions import SAME, assign, norms_of
+from tinygrad_ckn.profiling import record_function
 
 STARTS = "k-means++", "random"
 _POINTS = 64  # candidates for each centroid
@@ -34,6 +35,7 @@ def too_few(found: int, wanted: int) -> TooFewPointsError:
     )
 
 
+@record_function("k-means, seeding")
 def first_centroids(x: Any, scales: Any, k: int, start: Any, random: Generator) -> Any:
     """Return k centroids of norm 1: drawn as the word `start` says, or those given, checked and scaled."""
     return _drawn(x, scales, k, start, random) if isinstance(start, str) else _given(x, k, start)

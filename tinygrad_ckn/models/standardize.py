@@ -8,6 +8,7 @@ from typing import Any, Self
 from tinygrad_ckn.backend import Shape, xp_of
 from tinygrad_ckn.blockwise import sum_over
 from tinygrad_ckn.models.preprocessor import Learned, applied
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -44,6 +45,7 @@ class Standardize(Learned):
     mean: Tensor
     std: Tensor
 
+    @plain_arguments
     def __init__(self, in_channels: int | None = None) -> None:
         super().__init__(in_channels)
 

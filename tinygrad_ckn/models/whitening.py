@@ -16,6 +16,7 @@ from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.preprocessor import Learned, Preprocessor, applied, image_shape
 from tinygrad_ckn.ops._windows import Pair, Windows, is_finite, pair
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 _CONTRAST = 10 / 255**2  # added to variances: 10 for pixels up to 255 in Coates, Lee and Ng 2011
@@ -85,6 +86,7 @@ class LocalWhitening(Preprocessor):
 
     name = "local_whitening"
 
+    @plain_arguments
     def __init__(self, kernel_size: Pair = 3, *, eps: float = 1e-10) -> None:
         self.kernel_size = pair("LocalWhitening", "kernel_size", kernel_size, 1)
         if not is_finite(eps) or eps < 1e-12:
@@ -164,6 +166,7 @@ class PatchZCA(Learned):
     mean: Tensor
     whitening: Tensor
 
+    @plain_arguments
     def __init__(
         self, kernel_size: Pair = 3, *, eps: float = 0.1, contrast: str = "image", in_channels: int | None = None
     ) -> None:

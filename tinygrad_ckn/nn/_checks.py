@@ -48,6 +48,21 @@ def integer(owner: str, argument: str, value: Any, *, least: int = 1) -> int:
     return int(value)
 
 
+def array(owner: str, x: Any) -> None:
+    """Raise a DTypeError if the argument x of a layer is no array or Tensor.
+
+    Examples
+    --------
+    >>> array("Linear", [1.0])
+    Traceback (most recent call last):
+    tinygrad_ckn.errors.DTypeError: Linear: argument x expected an array or a Tensor, got list; pass numpy.asarray(x)
+    """
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        raise DTypeError(
+            f"{owner}: argument x expected an array or a Tensor, got {type(x).__name__}; pass numpy.asarray(x)"
+        )
+
+
 def state(owner: str, mine: Mapping[str, Any], given: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
     """Return copies of the given arrays and numbers, each on the device of mine of that name; changes nothing.
 

@@ -2,7 +2,7 @@
 
 Shapes are (out, in) for a linear layer and (out, in/groups, kh, kw) for filters; fan_in is the product of all but the
 first size, fan_out = out*kh*kw. Numbers are drawn in float64 and rounded, so that float32 weights are those of float64.
-`rng` is a generator, or a seed for a new one; None is the seed 0.
+`rng` is a generator, or a seed for a new one; None is the next generator of the package (see `manual_seed`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tinygrad_ckn.backend import Generator, Shape
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.nn.constraint import Sphere
+from tinygrad_ckn.plain import plain_arguments
 
 Seed: TypeAlias = int | Generator | None
 
@@ -83,6 +84,7 @@ def constant(shape: Shape, value: float, *, dtype: Any = "float32") -> Any:
     return backend.CPU.xp.full(shape, value, dtype=dtype) if found is None else found
 
 
+@plain_arguments
 def uniform(shape: Shape, *, rng: Seed, low: float = 0.0, high: float = 1.0, dtype: Any = "float32") -> Any:
     """Return numbers uniform on [low, high).
 
@@ -103,6 +105,7 @@ def uniform(shape: Shape, *, rng: Seed, low: float = 0.0, high: float = 1.0, dty
     return _cast("init.uniform", backend.rng(rng).uniform(low, high, shape) if found is None else found, dtype)
 
 
+@plain_arguments
 def normal(shape: Shape, *, rng: Seed, mean: float = 0.0, std: float = 1.0, dtype: Any = "float32") -> Any:
     """Return Gaussian numbers of a mean and a standard deviation.
 
@@ -123,6 +126,7 @@ def normal(shape: Shape, *, rng: Seed, mean: float = 0.0, std: float = 1.0, dtyp
     return _cast("init.normal", backend.rng(rng).normal(mean, std, shape) if found is None else found, dtype)
 
 
+@plain_arguments
 def kaiming_uniform(shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: Any = "float32") -> Any:
     """Return numbers uniform on [-b, b) with b = gain sqrt(3 / fan_in): variance gain^2 / fan_in.
 
@@ -142,6 +146,7 @@ def kaiming_uniform(shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: 
     return uniform(shape, rng=rng, low=-bound, high=bound, dtype=dtype)
 
 
+@plain_arguments
 def kaiming_normal(shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: Any = "float32") -> Any:
     """Return Gaussian numbers of standard deviation gain / sqrt(fan_in).
 
@@ -161,6 +166,7 @@ def kaiming_normal(shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: A
     return normal(shape, rng=rng, std=std, dtype=dtype)
 
 
+@plain_arguments
 def xavier_uniform(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "float32") -> Any:
     """Return numbers uniform on [-b, b) with b = gain sqrt(6 / (fan_in + fan_out)).
 
@@ -180,6 +186,7 @@ def xavier_uniform(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "
     return uniform(shape, rng=rng, low=-bound, high=bound, dtype=dtype)
 
 
+@plain_arguments
 def xavier_normal(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "float32") -> Any:
     """Return Gaussian numbers of standard deviation gain sqrt(2 / (fan_in + fan_out)).
 
@@ -199,6 +206,7 @@ def xavier_normal(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "f
     return normal(shape, rng=rng, std=std, dtype=dtype)
 
 
+@plain_arguments
 def orthogonal(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "float32") -> Any:
     """Return gain times orthonormal rows, or orthonormal columns if there are more rows than columns.
 
@@ -224,6 +232,7 @@ def orthogonal(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "floa
     return _cast("init.orthogonal", gain * (q if p >= d else q.T).reshape(shape), dtype)
 
 
+@plain_arguments
 def sphere(shape: Shape, *, rng: Seed, dtype: Any = "float32") -> Any:
     """Return unit rows, each uniform on the sphere: Gaussian ones, normalised over all axes but the first.
 

@@ -18,6 +18,7 @@ from tinygrad_ckn.ops._windows import Padding, Pair, Windows, pair
 from tinygrad_ckn.ops.correlate import correlate2d
 from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.ops.shape import reshape
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -31,7 +32,7 @@ class Linear(Module):
     bias
         Whether to add b.
     rng
-        Draws W by `init.kaiming_uniform`; b starts at zero. A seed or generator; None is the seed 0.
+        Draws W by `init.kaiming_uniform`; b starts at zero. A seed or generator; None: the package's.
     dtype
         Of the parameters.
 
@@ -50,6 +51,7 @@ class Linear(Module):
     weight: Parameter  # (out_features, in_features)
     bias: Parameter | None  # (out_features,)
 
+    @plain_arguments
     def __init__(
         self, in_features: int, out_features: int, *, bias: bool = True, rng: Seed = None, dtype: Any = "float32"
     ) -> None:
@@ -66,6 +68,7 @@ class Linear(Module):
         ShapeError
             If the last axis of x has not in_features elements.
         """
+        _checks.array(f"Linear({self.extra_repr()})", x)
         if not x.shape or x.shape[-1] != self.in_features:
             raise ShapeError(
                 f"Linear({self.extra_repr()}): argument x expected shape (..., {self.in_features}), got {x.shape}; "
@@ -93,7 +96,7 @@ class Conv2d(Module):
     bias
         Whether to add a number to each output channel.
     rng
-        Draws the filters by `init.kaiming_uniform`; biases start at zero. A seed or generator; None is the seed 0.
+        Draws the filters by `init.kaiming_uniform`; biases start at zero. A seed or generator; None: the package's.
     dtype
         Of the parameters.
 
@@ -116,6 +119,7 @@ class Conv2d(Module):
     weight: Parameter  # (O, C/groups, kh, kw)
     bias: Parameter | None  # (O,)
 
+    @plain_arguments
     def __init__(
         self,
         in_channels: int,
@@ -158,6 +162,7 @@ class Conv2d(Module):
             If x is no batch of images of in_channels channels, or its images are smaller than the kernel.
         """
         owner = f"Conv2d({self.extra_repr()})"
+        _checks.array(owner, x)
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(f"{owner}: argument x expected shape (N, {self.in_channels}, H, W), got {x.shape}")
         self._windows(owner).output_size(x.shape[2:])

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from tinygrad_ckn.backend import asarray, use
 from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.modes import is_evaluating
 from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.nn.parameter import Parameter
 from tinygrad_ckn.tensor import Tensor
@@ -33,7 +34,14 @@ class Module(ABC):
     Scale  factor (2,)  2
     """
 
-    training: bool = True
+    @property
+    def training(self) -> bool:
+        """Whether the module computes as in training; False in eval mode, and while a model encodes or predicts."""
+        return bool(self.__dict__.get("training", True)) and not is_evaluating.get()
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        self.__dict__["training"] = bool(mode)
 
     @abstractmethod
     def forward(self, *args: Any, **options: Any) -> Any:
@@ -126,7 +134,7 @@ class Module(ABC):
         tensors = self._state()
         mine = {name: tensor.data for name, tensor in tensors.items()}
         for name, array in _checks.state(type(self).__name__, mine, state, strict=strict).items():
-            tensors[name].data = array
+            tensors[name].set_data(array)
 
     def train(self, mode: bool = True) -> Self:
         """Set `training` here and in every module below; return self."""

@@ -8,11 +8,13 @@ from tinygrad_ckn.backend import Array
 from tinygrad_ckn.nn.module import Module
 from tinygrad_ckn.ops._windows import Pair, pair
 from tinygrad_ckn.ops.pool import Subsampling, avg_pool2d, check_subsampling, gaussian_pool2d, max_pool2d
+from tinygrad_ckn.plain import plain_arguments
 
 
 class _WindowPool2d(Module):
     """What the poolings over sliding windows share: their options."""
 
+    @plain_arguments
     def __init__(self, kernel_size: Pair, *, stride: Pair | None = None, padding: Pair = 0) -> None:
         owner = type(self).__name__
         self.kernel_size = pair(owner, "kernel_size", kernel_size, 1)
@@ -101,6 +103,7 @@ class GaussianPool2d(Module):
     (1, 1, 3, 4)
     """
 
+    @plain_arguments
     def __init__(self, subsampling: Subsampling) -> None:
         self.subsampling = check_subsampling("GaussianPool2d", subsampling)
 

@@ -1,6 +1,7 @@
 """The differentiable operations: Tensors in, Tensor out; arrays in, array out."""
 
-from tinygrad_ckn.ops import methods as _methods  # noqa: F401  # attaches Tensor's operators
+from tinygrad_ckn.ops import methods as _methods  # attaches Tensor's operators
+from tinygrad_ckn.ops import numpy_calls as _numpy_calls
 from tinygrad_ckn.ops.arithmetic import (
     add,
     divide,
@@ -25,7 +26,9 @@ from tinygrad_ckn.ops.elementwise import (
     clip,
     cos,
     exp,
+    expm1,
     log,
+    log1p,
     relu,
     sigmoid,
     sign,
@@ -46,10 +49,26 @@ from tinygrad_ckn.ops.kappa import (
     kappa_power_series,
 )
 from tinygrad_ckn.ops.linalg import inv, inverse_sqrt, lyapunov, solve, sqrtm
-from tinygrad_ckn.ops.losses import cross_entropy, log_softmax, mse, one_hot, softmax, squared_hinge
+from tinygrad_ckn.ops.logic import (
+    all,
+    any,
+    bitwise_and,
+    bitwise_or,
+    bitwise_xor,
+    invert,
+    isfinite,
+    isinf,
+    isnan,
+    logical_and,
+    logical_not,
+    logical_or,
+)
+from tinygrad_ckn.ops.losses import cross_entropy, mse, one_hot, squared_hinge
 from tinygrad_ckn.ops.matmul import einsum, matmul
+from tinygrad_ckn.ops.norm import norm
 from tinygrad_ckn.ops.pool import avg_pool2d, avg_unpool2d, gaussian_pool2d, gaussian_unpool2d, max_pool2d
-from tinygrad_ckn.ops.reduce import argmax, argmin, logsumexp, max, mean, min, norm, sum, var
+from tinygrad_ckn.ops.reduce import argmax, argmin, max, mean, min, std, sum, var
+from tinygrad_ckn.ops.rounding import ceil, floor, floor_divide, positive, remainder, round
 from tinygrad_ckn.ops.shape import (
     broadcast_to,
     concatenate,
@@ -65,6 +84,7 @@ from tinygrad_ckn.ops.shape import (
     swapaxes,
     transpose,
 )
+from tinygrad_ckn.ops.softmax import log_softmax, logsumexp, softmax
 from tinygrad_ckn.ops.window import fold, unfold
 
 # PyTorch's short names for NumPy's long ones.
@@ -73,12 +93,18 @@ sub, mul, div, neg, pow = subtract, multiply, divide, negative, power
 __all__ = [
     "abs",
     "add",
+    "all",
+    "any",
     "argmax",
     "argmin",
     "astype",
     "avg_pool2d",
     "avg_unpool2d",
+    "bitwise_and",
+    "bitwise_or",
+    "bitwise_xor",
     "broadcast_to",
+    "ceil",
     "ckn_map",
     "clip",
     "concatenate",
@@ -93,7 +119,10 @@ __all__ = [
     "equal",
     "exp",
     "expand_dims",
+    "expm1",
     "flip",
+    "floor",
+    "floor_divide",
     "fold",
     "gaussian_pool2d",
     "gaussian_unpool2d",
@@ -103,6 +132,10 @@ __all__ = [
     "index_add",
     "inv",
     "inverse_sqrt",
+    "invert",
+    "isfinite",
+    "isinf",
+    "isnan",
     "kappa_arccos0",
     "kappa_arccos1",
     "kappa_exponential",
@@ -112,7 +145,11 @@ __all__ = [
     "less",
     "less_equal",
     "log",
+    "log1p",
     "log_softmax",
+    "logical_and",
+    "logical_not",
+    "logical_or",
     "logsumexp",
     "lyapunov",
     "matmul",
@@ -132,10 +169,13 @@ __all__ = [
     "not_equal",
     "one_hot",
     "pad",
+    "positive",
     "pow",
     "power",
     "relu",
+    "remainder",
     "reshape",
+    "round",
     "sigmoid",
     "sign",
     "sin",
@@ -149,6 +189,7 @@ __all__ = [
     "squared_hinge",
     "squeeze",
     "stack",
+    "std",
     "sub",
     "subtract",
     "sum",
@@ -161,3 +202,6 @@ __all__ = [
     "var",
     "where",
 ]
+
+_functions = {name: globals()[name] for name in __all__}
+_methods.attach_numpy_functions(_numpy_calls.table(_functions), __all__)

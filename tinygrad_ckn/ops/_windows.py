@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from tinygrad_ckn.backend import Namespace, is_whole
 from tinygrad_ckn.errors import DTypeError, ShapeError
+from tinygrad_ckn.plain import plain_array
 
 Pair: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = int | Sequence[int] | str
@@ -31,6 +32,7 @@ def pair(op: str, argument: str, value: Pair, least: int) -> tuple[int, int]:
     ShapeError
         If it is no integer of at least `least`, nor two of them.
     """
+    value = plain_array(value)
     both: tuple[Any, ...] = tuple(value) if isinstance(value, Sequence) else (value, value)
     if len(both) != 2 or not all(is_whole(n, least) for n in both):
         raise ShapeError(f"{op}: argument {argument} expected an integer >= {least} or two of them, got {value!r}")
@@ -52,8 +54,8 @@ class Windows:
         """Read the options as users write them.
 
         Padding is a number, a pair, or a word with SciPy's meaning for a correlation: "valid" (none), "full" (every
-        window that touches the image), "same" (the middle of "full", of the image's size when the stride is 1; for an
-        even kernel the extra zero comes after the image, as in `scipy.signal.correlate2d`).
+        window that touches the image), "same" (the middle of "full", of the image's size when the stride is 1; if the
+        zeros do not halve, the odd one comes after the image, as in `scipy.signal.correlate2d` and PyTorch).
         """
         kernel = pair(op, "kernel_size", kernel_size, 1)
         dilation = pair(op, "dilation", dilation, 1)
@@ -61,7 +63,7 @@ class Windows:
         if padding == "valid":
             pads = [(0, 0), (0, 0)]
         elif padding == "same":
-            pads = [((k - 1) // 2 * d, k // 2 * d) for k, d in zip(kernel, dilation, strict=True)]
+            pads = [(r // 2, r - r // 2) for r in reach]
         elif padding == "full":
             pads = [(r, r) for r in reach]
         elif isinstance(padding, str):

@@ -40,11 +40,16 @@ def largest_cosine(z: Any) -> Any:
     return xp_of(raw(z)).sqrt(largest.astype("float64")) * (1 + 2**-8)
 
 
-def lengths(squares: Any) -> tuple[Any, Any]:
-    """Return norms and their inverses from squared norms; at 0 they are 0 and 1, with zero derivatives."""
-    zero = raw(squares) <= least_square(squares.dtype)  # NaN is not
+def lengths(squares: Any, dtype: Any = None) -> tuple[Any, Any]:
+    """Return norms and their inverses from squared norms; at 0 they are 0 and 1, with zero derivatives.
+
+    They have the dtype given (None: that of the squares), in which the inverses do not overflow.
+    """
+    dtype = squares.dtype if dtype is None else dtype
+    zero = raw(squares) <= max(least_square(squares.dtype), (4 * float(CPU.xp.finfo(dtype).tiny)) ** 2)  # NaN is not
     safe = sqrt(where(zero, 1, squares))
-    return where(zero, 0, safe), 1 / safe
+    norms, inverses = where(zero, 0, safe), 1 / safe
+    return (norms, inverses) if dtype == squares.dtype else (norms.astype(dtype), inverses.astype(dtype))
 
 
 def check_map(x: Any, z: Any, transform: Any, padding: Padding, subsampling: Subsampling) -> Windows:
@@ -58,6 +63,8 @@ def check_map(x: Any, z: Any, transform: Any, padding: Padding, subsampling: Sub
     channels, *size = images("ckn_map", "x", x)[1:]
     if images("ckn_map", "z", z)[1] != channels:
         raise ShapeError(f"ckn_map: argument z expected filters of {channels} channels, as x has, got {z.shape}")
+    if not len(z):
+        raise ShapeError(f"ckn_map: argument z expected at least one filter, got {z.shape}")
     if transform is not None and transform.shape != (len(z), len(z)):
         raise ShapeError(
             f"ckn_map: argument transform expected shape ({len(z)}, {len(z)}), a row and column for each filter, "
@@ -123,16 +130,30 @@ def ckn_map(
     return composed(x, z, kappa.of, transform, padding, subsampling), None
 
 
+def _scale_of(x: Any) -> Any:
+    """Return a power of two near the largest magnitude of each image, 1 where that is 0 or not finite: (N, 1, 1, 1)."""
+    xp = xp_of(x)
+    largest = xp.abs(x).max(axis=(1, 2, 3), keepdims=True)
+    exponents = xp.where(xp.isfinite(largest) & (largest > 0), xp.frexp(largest)[1] - 1, 0)
+    return xp.ldexp(xp.ones_like(largest), exponents)
+
+
 def composed(
     x: Any, z: Any, kappa: Callable[[Any], Any], transform: Any, padding: Padding, subsampling: Subsampling
 ) -> Any:
-    """Return the map of Tensors or arrays as a composition of operations."""
-    box = xp_of(raw(x)).ones((1, 1, *z.shape[2:]), dtype=x.dtype)
-    squares = correlate2d(square(x).sum(axis=1, keepdims=True), box, padding=padding)
-    norms, inverses = lengths(squares)  # (N, 1, H, W)
+    """Return the map of Tensors or arrays as a composition of operations.
+
+    It is homogeneous: of an image over a power of two, the map over that. So products of small numbers do not underflow.
+    """
+    scale = _scale_of(raw(x))
+    x = x / scale
+    box = xp_of(raw(x)).ones((1, 1, *z.shape[2:]), dtype="float64")
+    squares = square(x.astype("float64")).sum(axis=1, keepdims=True)  # those of float32 neither over- nor underflow
+    squares = correlate2d(squares, box, padding=padding, algorithm="unfold")  # which gives no square below 0
+    norms, inverses = lengths(squares, x.dtype)  # (N, 1, H, W)
     limit = largest_cosine(z).astype(x.dtype)
     cosines = clip(correlate2d(x, z, padding=padding) * inverses, -limit, limit)  # (N, p, H, W)
-    y = norms * kappa(cosines)
+    y = norms * kappa(cosines) * scale
     if check_subsampling("ckn_map", subsampling) != (1, 1):
         y = gaussian_pool2d(y, subsampling)
     if transform is None:

@@ -39,6 +39,8 @@ def forward_of(
     n, c, *size = images(op, "x", x)
     o, _, *kernel = images(op, "w", w)
     _check_filters(op, c, w.shape, groups)
+    if not o:
+        raise ShapeError(f"{op}: argument w expected at least one filter, got {w.shape}")
     windows = Windows.of(op, kernel, stride, padding, dilation)
     windows.output_size(size)
     if bias is not None and bias.shape != (o,):

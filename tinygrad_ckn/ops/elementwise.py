@@ -37,6 +37,30 @@ def log(xp: Namespace, x: Array) -> Any:
 
 
 @primitive()
+def log1p(xp: Namespace, x: Array) -> Any:
+    """Return log(1 + x), accurate near 0; -inf at -1, nan below.
+
+    Examples
+    --------
+    >>> log1p(Tensor([0.0, 1e-20]))
+    Tensor((2,), float64, cpu) [0.e+00 1.e-20]
+    """
+    return xp.log1p(x)
+
+
+@primitive()
+def expm1(xp: Namespace, x: Array) -> Any:
+    """Return e**x - 1, accurate near 0.
+
+    Examples
+    --------
+    >>> expm1(Tensor([0.0, 1e-20]))
+    Tensor((2,), float64, cpu) [0.e+00 1.e-20]
+    """
+    return xp.expm1(x)
+
+
+@primitive()
 def sqrt(xp: Namespace, x: Array) -> Any:
     """Return the square root; its derivative at 0 is inf.
 
@@ -198,6 +222,8 @@ def _inside(x: Any, a_min: Any, a_max: Any) -> Any:
 
 exp.vjp(x=lambda g, y: g * y)
 log.vjp(x=lambda g, x: g / x)
+log1p.vjp(x=lambda g, x: g / (1 + x))
+expm1.vjp(x=lambda g, y: g * (y + 1))
 sqrt.vjp(x=lambda g, y: 0.5 * g / y)
 square.vjp(x=lambda g, x: 2 * g * x)
 abs.vjp(x=lambda g, x: g * sign(raw(x)))
@@ -206,7 +232,7 @@ sin.vjp(x=lambda g, x: g * cos(x))
 cos.vjp(x=lambda g, x: -g * sin(x))
 tanh.vjp(x=lambda g, y: g * (1 - y * y))
 sigmoid.vjp(x=lambda g, x, y: g * (y * sigmoid(-x)))
-relu.vjp(x=lambda g, y: g * (raw(y) > 0))
+relu.vjp(x=lambda g, y: g * ~(raw(y) <= 0))  # 1 at nan, so that what is upstream of a nan still hears of g
 softplus.vjp(x=lambda g, x: g * sigmoid(x))
 where.vjp(a=lambda g, condition: where(condition, g, 0), b=lambda g, condition: where(condition, 0, g))
 clip.vjp(x=lambda g, x, a_min, a_max: g * _inside(x, a_min, a_max))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from tinygrad_ckn._scattered import Scattered
 from tinygrad_ckn.backend import CPU, Array, Namespace, Shape, backend_of, is_array, xp_of
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.primitive import primitive
@@ -46,11 +48,16 @@ def index_add(xp: Namespace, x: Array, index: Any, values: Array) -> Any:
     """
     index, sound = _in_range(x, _raw_index(index))
     y = xp.array(x, dtype=xp.result_type(x, values))
+    _add_at(xp, y, index, values)
+    return _if_sound(xp, y, sound)
+
+
+def _add_at(xp: Namespace, y: Any, index: Any, values: Any) -> None:
+    """Add values to y in place, once for each time that an index names a position."""
     if all(part is None or part is Ellipsis or isinstance(part, int | slice) for part in _parts(index)):
         y[index] += values
     else:
         xp.add.at(y, index, values)
-    return _if_sound(xp, y, sound)
 
 
 def _parts(index: Any) -> tuple[Any, ...]:
@@ -109,5 +116,34 @@ def zeros(shape: Shape, like: Any) -> Any:
     return xp_of(array).zeros(shape, dtype=array.dtype)
 
 
-getitem.vjp(x=lambda g, x_shape, index: index_add(zeros(x_shape, g), index, g))
+@primitive(name="scatter", broadcasts=True)
+def _scatter(xp: Namespace, *values: Array, indices: tuple[Any, ...], shape: Shape) -> Any:
+    """Return zeros of a shape with values added at indices: the sum of several adjoints of `getitem`."""
+    y = xp.zeros(shape, dtype=xp.result_type(*values))
+    for index, value in zip(indices, values, strict=True):
+        _add_at(xp, y, index, value)
+    return y
+
+
+class _Rows(Scattered):
+    """The gradient of what was indexed."""
+
+    def add_to(self, buffer: Any) -> None:
+        """Add the values to a raw array of the whole shape, in place."""
+        _add_at(xp_of(buffer), buffer, _raw_index(self.index), self.values)
+
+    def dense(self, parts: Sequence[Scattered]) -> Any:
+        """Return the sum of several as one Tensor."""
+        indices = tuple(_raw_index(part.index) for part in parts)
+        return _scatter(*[part.values for part in parts], indices=indices, shape=self.shape)
+
+
+def _getitem_rule(g: Any, x_shape: Shape, index: Any) -> Any:
+    if backend_of(raw(g)).ahead:  # where an index may turn out to be out of range
+        return index_add(zeros(x_shape, g), index, g)
+    return _Rows(x_shape, index, g)
+
+
+getitem.vjp(x=_getitem_rule)
+_scatter.vjp(values=lambda g, indices: [getitem(g, index) for index in indices])
 index_add.vjp(x=lambda g: g, values=lambda g, index: getitem(g, index))

@@ -21,6 +21,7 @@ from tinygrad_ckn.graph import raw
 from tinygrad_ckn.ops.arithmetic import add
 from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.parallel import one_blas_thread
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.primitive import primitive
 
 _SOLVED = 1e-3  # of a matrix's largest element: what A V - V W may be, far above rounding
@@ -104,6 +105,7 @@ def _inverse_sqrt_rule(g: Any, y: Any, saved: Any) -> Any:
 plain_inverse_sqrt.vjp(a=_inverse_sqrt_rule)
 
 
+@plain_arguments
 def inverse_sqrt(a: Any, *, eps: float = 0.0, convention: str = "inside") -> Any:
     """Return the regularised inverse square root of symmetric positive semi-definite matrices (..., n, n).
 
@@ -164,7 +166,8 @@ def sqrtm(xp: Namespace, a: Array) -> Any:
         slack = float(xp.finfo(w.dtype).eps) ** 0.5 * xp.abs(w).max(axis=-1, keepdims=True)
         w = xp.where((w < 0) & (w > -slack), 0, w)
     root = xp.sqrt(_positive(xp, "sqrtm", w, 0.0, zero=True))
-    return (v * root[..., None, :]) @ _transpose(v), (root, v)
+    with one_blas_thread():
+        return (v * root[..., None, :]) @ _transpose(v), (root, v)
 
 
 def _sqrtm_rule(g: Any, y: Any, saved: Any) -> Any:
@@ -218,7 +221,7 @@ lyapunov.vjp(q=_lyapunov_q, a=_lyapunov_a)
 def _lapack(xp: Namespace, op: str, function: Any, *matrices: Any) -> Any:
     """Call LAPACK; a singular matrix gives a LinearAlgebraError."""
     try:
-        with backend_of(*matrices).strict_linalg():
+        with backend_of(*matrices).strict_linalg(), one_blas_thread():
             return function(*matrices)
     except xp.linalg.LinAlgError as error:
         raise LinearAlgebraError(

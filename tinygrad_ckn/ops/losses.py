@@ -1,4 +1,4 @@
-"""Losses and the softmax family. n examples, k classes; labels are class numbers 0 .. k-1."""
+"""Losses. n examples, k classes; labels are class numbers 0 .. k-1."""
 
 from __future__ import annotations
 
@@ -8,36 +8,9 @@ from typing import Any
 from tinygrad_ckn.backend import Array, Namespace, backend_of, floating, xp_of
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import Variable, raw
-from tinygrad_ckn.ops.elementwise import exp, relu, square
-from tinygrad_ckn.ops.reduce import logsumexp
+from tinygrad_ckn.ops.elementwise import relu, square
+from tinygrad_ckn.ops.softmax import softmax
 from tinygrad_ckn.primitive import primitive
-
-
-@primitive()
-def log_softmax(xp: Namespace, x: Array, axis: int = -1) -> Any:
-    """Return x - logsumexp(x) along an axis.
-
-    Examples
-    --------
-    >>> log_softmax(Tensor([0.0, 0.0]))
-    Tensor((2,), float64, cpu) [-0.69314718 -0.69314718]
-    """
-    x = floating(xp, x)
-    return x - logsumexp(x, axis=axis, keepdims=True)
-
-
-log_softmax.vjp(x=lambda g, y, axis: g - exp(y) * g.sum(axis=axis, keepdims=True))
-
-
-def softmax(x: Any, axis: int = -1) -> Any:
-    """Return e**x / sum e**x along an axis.
-
-    Examples
-    --------
-    >>> softmax(Tensor([0.0, 0.0]))
-    Tensor((2,), float64, cpu) [0.5 0.5]
-    """
-    return exp(log_softmax(x, axis=axis))
 
 
 def one_hot(labels: Any, n_classes: int, dtype: Any = "float64") -> Any:

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 from tinygrad_ckn.backend import Array, Namespace, xp_of
-from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.errors import DTypeError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.ops.index import getitem
 from tinygrad_ckn.ops.shape import broadcast_to
@@ -71,8 +71,9 @@ def _contract_rules(g: Any, operands: Any, subscripts: str) -> list[Any]:
         others = inputs[:i] + inputs[i + 1 :]
         rest = [*operands[:i], *operands[i + 1 :]]
         gradient = einsum(f"{','.join([output, *others])}->{mine}", g, *rest)
-        shape = tuple(max(n, m) for n, m in zip(gradient.shape, operands[i].shape, strict=True))
-        gradients.append(gradient if gradient.shape == shape else broadcast_to(gradient, shape))  # a size of 1
+        # Where the operand has a size of 1 that was broadcast, the engine sums; where others had it, g is repeated.
+        shape = tuple(n if m == 1 else m for n, m in zip(gradient.shape, operands[i].shape, strict=True))
+        gradients.append(gradient if gradient.shape == shape else broadcast_to(gradient, shape))
     return gradients
 
 
@@ -92,6 +93,11 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     >>> einsum("ij,ij->i", Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor([[1.0, 1.0], [2.0, 2.0]]))
     Tensor((2,), float64, cpu) [ 3. 14.]
     """
+    if not isinstance(subscripts, str):
+        raise DTypeError(
+            "einsum: argument subscripts expected a string such as 'ij,jk->ik', and the arrays after it, "
+            f"got {type(subscripts).__name__}; NumPy's form with lists of axes is not taken"
+        )
     inputs, output = _parse(subscripts, operands)
     count = Counter(letter for term in [*inputs, output] for letter in set(term))
     reduced, terms = [], []

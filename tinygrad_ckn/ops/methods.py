@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tinygrad_ckn.graph import apply
-from tinygrad_ckn.ops import arithmetic, conversion, elementwise, index, matmul, reduce, shape
+from tinygrad_ckn.ops import (
+    arithmetic,
+    conversion,
+    elementwise,
+    index,
+    logic,
+    matmul,
+    norm,
+    numpy_calls,
+    reduce,
+    rounding,
+    shape,
+)
 from tinygrad_ckn.primitive import Primitive
 from tinygrad_ckn.tensor import methods
 
@@ -62,6 +74,16 @@ def _transposed(self: Any, *axes: Any) -> Any:
 
 _table: dict[str, Any] = {
     "__neg__": _method(arithmetic.negative),
+    "__pos__": _method(rounding.positive),
+    "__invert__": _method(logic.invert),
+    "__floor__": _method(rounding.floor),
+    "__ceil__": _method(rounding.ceil),
+    "__divmod__": lambda self, other: (self // other, self % other),
+    "__rdivmod__": lambda self, other: (other // self, other % self),
+    "__round__": lambda self, decimals=0: rounding.round(self, decimals or 0),
+    "mT": property(
+        lambda self: shape.swapaxes(self, -1, -2), doc="The matrices transposed: the last two axes exchanged."
+    ),
     "__abs__": _method(elementwise.abs),
     "__getitem__": _method(index.getitem),
     "reshape": _variadic(shape.reshape, "shape"),
@@ -75,6 +97,11 @@ for _name, _function in {
     "truediv": arithmetic.divide,
     "pow": arithmetic.power,
     "matmul": matmul.matmul,
+    "floordiv": rounding.floor_divide,
+    "mod": rounding.remainder,
+    "and": logic.bitwise_and,
+    "or": logic.bitwise_or,
+    "xor": logic.bitwise_xor,
 }.items():
     _table[f"__{_name}__"], _table[f"__r{_name}__"] = _binary(_function)
 for _name, _function in {
@@ -86,12 +113,39 @@ for _name, _function in {
     "ge": arithmetic.greater_equal,
 }.items():
     _table[f"__{_name}__"] = _binary(_function)[0]
-for _name in ("sum", "mean", "var", "max", "min", "argmax", "argmin"):
+for _name in ("sum", "mean", "var", "std", "max", "min", "argmax", "argmin"):
     _table[_name] = _reduction(getattr(reduce, _name))
+for _name in ("any", "all"):
+    _table[_name] = _reduction(getattr(logic, _name))
+for _name in ("exp", "log", "sqrt", "square", "abs", "sign", "sin", "cos", "tanh", "sigmoid", "relu"):
+    _table[_name] = _method(getattr(elementwise, _name))
 for _name, _callable in {
     **{name: getattr(shape, name) for name in ("swapaxes", "squeeze")},
     "astype": conversion.astype,
     "clip": elementwise.clip,
+    "copy": rounding.positive,
+    "round": rounding.round,
+    "dot": numpy_calls.dot,
+    "norm": norm.norm,
+    "flatten": numpy_calls.flatten,
+    "ravel": numpy_calls.flatten,
 }.items():
     _table[_name] = _method(_callable)
 methods(_table)
+
+
+def attach_numpy_functions(functions: Mapping[Any, Callable[..., Any]], known: Sequence[str]) -> None:
+    """Let NumPy's functions run ours on Tensors, or say what to use instead; called once, by `ops`."""
+
+    def __array_function__(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:
+        return numpy_calls.call(functions, known, function, args, options)
+
+    def __getattr__(self: Any, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise AttributeError(f"Tensor has no attribute {name!r}; {numpy_calls.hint(name, known)}")
+
+    def __array_ufunc__(self: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        return numpy_calls.call_ufunc(known, ufunc, method, inputs, options)
+
+    methods({"__array_ufunc__": __array_ufunc__, "__array_function__": __array_function__, "__getattr__": __getattr__})

@@ -7,22 +7,42 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from tinygrad_ckn.backend import Array, Namespace, xp_of
+from tinygrad_ckn.backend import CPU, Array, Namespace, backend_of, place_of, xp_of
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.ops._windows import Pair, Windows, images, is_finite, pair
+from tinygrad_ckn.ops.elementwise import where
 from tinygrad_ckn.ops.window import fold
+from tinygrad_ckn.plain import plain_array
 from tinygrad_ckn.primitive import primitive
 
 Subsampling: TypeAlias = float | Sequence[float]
 
 
 def _separable(xp: Namespace, x: Any, rows: Any, columns: Any) -> Any:
-    """Return R x C^T for every image and channel."""
-    return xp.matmul(rows, xp.matmul(x, columns.T))
+    """Return R x C^T for every image and channel, of matrices without negative elements."""
+
+    def product(x: Any) -> Any:
+        return xp.matmul(rows, xp.matmul(x, columns.T))
+
+    y = product(x)
+    # A device is not asked, for to ask is to wait for it.
+    return y if not backend_of(x).ahead and bool(xp.isfinite(y).all()) else where_seen(xp, product, x)
+
+
+def where_seen(xp: Namespace, linear: Callable[[Any], Any], x: Any) -> Any:
+    """Return a linear map of x without negative weights in which NaN and infinity are but where they have a weight.
+
+    In a product with a matrix the zeros count: 0 * NaN is NaN. So the finite numbers are mapped, and of each of the
+    others where it is.
+    """
+    y = linear(xp.where(xp.isfinite(x), x, 0))
+    for value, places in ((math.inf, x == math.inf), (-math.inf, x == -math.inf), (math.nan, xp.isnan(x))):
+        y = xp.where(linear(places.astype(x.dtype)) > 0, y + value, y)
+    return y
 
 
 def gaussian_size(size: tuple[int, int], subsampling: tuple[float, float]) -> tuple[int, int]:
@@ -35,8 +55,11 @@ def _gaussian_length(length: int, subsampling: float) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _gaussian_matrix(xp: Namespace, length: int, subsampling: float, dtype: Any) -> Any:
-    """Return the (Ho, H) matrix of one axis: row i holds exp(-(z - i s)^2 / s^2), |z - i s| <= s, over its full sum."""
+def _gaussian_matrix(xp: Namespace, length: int, subsampling: float, dtype: Any, place: int) -> Any:
+    """Return the (Ho, H) matrix of one axis: row i holds exp(-(z - i s)^2 / s^2), |z - i s| <= s, over its full sum.
+
+    `place` is the device that it is for, and in use: matrices are kept.
+    """
     centres = [i * subsampling for i in range(_gaussian_length(length, subsampling))]
     reach = math.ceil(subsampling) + 1
     rows = []
@@ -53,14 +76,16 @@ def _gaussian_matrix(xp: Namespace, length: int, subsampling: float, dtype: Any)
 
 
 def gaussian_matrices(
-    xp: Namespace, size: tuple[int, int], subsampling: tuple[float, float], dtype: Any
+    xp: Namespace, size: tuple[int, int], subsampling: tuple[float, float], dtype: Any, place: int = -1
 ) -> tuple[Any, Any]:
-    """Return the matrices R (Ho, H) and C (Wo, W) of Gaussian pooling, y = R x C^T."""
-    return _gaussian_matrix(xp, size[0], subsampling[0], dtype), _gaussian_matrix(xp, size[1], subsampling[1], dtype)
+    """Return the matrices R (Ho, H) and C (Wo, W) of Gaussian pooling, y = R x C^T; `place`: see `place_of`."""
+    rows, columns = (_gaussian_matrix(xp, size[a], subsampling[a], dtype, place) for a in (0, 1))
+    return rows, columns
 
 
 def check_subsampling(op: str, subsampling: Subsampling) -> tuple[float, float]:
     """Return a subsampling as (vertical, horizontal); a ShapeError unless both are numbers of at least 1."""
+    subsampling = plain_array(subsampling)
     both = tuple(subsampling) if isinstance(subsampling, Sequence) else (subsampling, subsampling)
     if len(both) != 2 or not all(is_finite(s) and s >= 1 for s in both):
         raise ShapeError(f"{op}: argument subsampling expected a number >= 1 or two of them, got {subsampling!r}")
@@ -88,7 +113,7 @@ def gaussian_pool2d(xp: Namespace, x: Array, subsampling: Subsampling) -> Any:
     """
     height, width = images("gaussian_pool2d", "x", x)[2:]
     s = check_subsampling("gaussian_pool2d", subsampling)
-    return _separable(xp, x, *gaussian_matrices(xp, (height, width), s, x.dtype))
+    return _separable(xp, x, *gaussian_matrices(xp, (height, width), s, x.dtype, place_of(x)))
 
 
 def check_cotangent(y: Any, size: tuple[int, int], subsampling: Subsampling) -> tuple[float, float]:
@@ -115,7 +140,7 @@ def gaussian_unpool2d(xp: Namespace, y: Array, size: tuple[int, int], subsamplin
     [0.092, 0.072]
     """
     s = check_cotangent(y, size, subsampling)
-    rows, columns = gaussian_matrices(xp, size, s, y.dtype)
+    rows, columns = gaussian_matrices(xp, size, s, y.dtype, place_of(y))
     return _separable(xp, y, rows.T, columns.T)
 
 
@@ -124,24 +149,22 @@ gaussian_unpool2d.vjp(y=lambda g, subsampling: gaussian_pool2d(g, subsampling))
 
 
 @functools.lru_cache(maxsize=64)
-def _box_matrix(xp: Namespace, length: int, kernel: int, stride: int, padding: int, dtype: Any) -> Any:
-    """Return the (Ho, H) matrix of one axis: 1/kernel within each window."""
+def _box_matrix(length: int, kernel: int, stride: int, padding: int, dtype: Any) -> Any:
+    """Return the (Ho, H) matrix of one axis, on the host: 1/kernel within each window."""
     starts = range(-padding, length + padding - kernel + 1, stride)
-    return xp.asarray([[float(i <= z < i + kernel) / kernel for z in range(length)] for i in starts], dtype=dtype)
+    return CPU.xp.asarray([[float(i <= z < i + kernel) / kernel for z in range(length)] for i in starts], dtype=dtype)
 
 
-def _box_matrices(xp: Namespace, size: tuple[int, int], windows: Windows, dtype: Any) -> list[Any]:
-    return [
-        _box_matrix(xp, size[a], windows.kernel[a], windows.stride[a], windows.padding[a][0], dtype) for a in (0, 1)
-    ]
+def _box_matrices(size: tuple[int, int], windows: Windows, dtype: Any) -> list[Any]:
+    return [_box_matrix(size[a], windows.kernel[a], windows.stride[a], windows.padding[a][0], dtype) for a in (0, 1)]
 
 
 def average_matrices(
     xp: Namespace, size: tuple[int, int], subsampling: tuple[float, float], dtype: Any
 ) -> tuple[Any, Any]:
     """Return the matrices R (Ho, H) and C (Wo, W) of means of windows that do not overlap, y = R x C^T."""
-    rows, columns = (_box_matrix(xp, n, int(s), int(s), 0, dtype) for n, s in zip(size, subsampling, strict=True))
-    return rows, columns
+    rows, columns = (_box_matrix(n, int(s), int(s), 0, dtype) for n, s in zip(size, subsampling, strict=True))
+    return xp.asarray(rows), xp.asarray(columns)
 
 
 def _pooling(op: str, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Windows:
@@ -171,7 +194,9 @@ def avg_pool2d(xp: Namespace, x: Array, kernel_size: Pair, stride: Pair | None =
     size = images("avg_pool2d", "x", x)[2:]
     windows = _pooling("avg_pool2d", kernel_size, stride, padding)
     windows.output_size(size)
-    return _separable(xp, x, *_box_matrices(xp, size, windows, x.dtype))
+    if backend_of(x) is CPU:
+        return _separable(xp, x, *_box_matrices(size, windows, x.dtype))
+    return windows.view(xp, windows.pad(xp, x)).mean(axis=(4, 5))
 
 
 @primitive()
@@ -200,8 +225,13 @@ def avg_unpool2d(
     expected = windows.output_size(size)
     if images("avg_unpool2d", "y", y)[2:] != expected:
         raise ShapeError(f"avg_unpool2d: argument y expected size {expected} for images {size}, got {y.shape}")
-    rows, columns = _box_matrices(xp, size, windows, y.dtype)
-    return _separable(xp, y, rows.T, columns.T)
+    if backend_of(y) is CPU:
+        rows, columns = _box_matrices(size, windows, y.dtype)
+        return _separable(xp, y, rows.T, columns.T)
+    n, c, ho, wo = y.shape
+    taps = windows.kernel[0] * windows.kernel[1]
+    spread = xp.broadcast_to((y / taps).reshape(n, c, 1, ho * wo), (n, c, taps, ho * wo))
+    return windows.scatter(xp, spread.reshape(n, c * taps, ho * wo), size)
 
 
 avg_pool2d.vjp(
@@ -233,15 +263,15 @@ def max_pool2d(xp: Namespace, x: Array, kernel_size: Pair, stride: Pair | None =
 
 
 def _max_pool2d_rule(g: Any, x: Any, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Any:
-    """Put g on the winner of each window, by a one-hot mask over the window's taps."""
+    """Put g on the winner of each window, and 0, whatever g is, on its other taps."""
     x = raw(x)
     windows = _pooling("max_pool2d", kernel_size, stride, padding)
     n, c, ho, wo = g.shape
     kh, kw = windows.kernel
     xp = xp_of(x)
     taps = windows.view(xp, windows.pad(xp, x, -math.inf)).reshape(n, c, ho * wo, kh * kw)
-    winners = (taps.argmax(axis=3)[:, :, None] == xp.arange(kh * kw)[:, None]).astype(x.dtype)  # (N, C, kh*kw, L)
-    columns = (g.reshape((n, c, 1, ho * wo)) * winners).reshape((n, c * kh * kw, ho * wo))
+    winners = taps.argmax(axis=3)[:, :, None] == xp.arange(kh * kw)[:, None]  # (N, C, kh*kw, L)
+    columns = where(winners, g.reshape((n, c, 1, ho * wo)), 0).reshape((n, c * kh * kw, ho * wo))
     return fold(columns, x.shape[2:], kernel_size, stride=windows.stride, padding=padding)
 
 

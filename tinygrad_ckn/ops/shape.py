@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, axes_of, is_whole
+from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, axes_of, is_array, is_whole, xp_of
 from tinygrad_ckn.backward import sum_to as _sum_to
-from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.errors import DTypeError, ShapeError
+from tinygrad_ckn.graph import raw
 from tinygrad_ckn.ops.index import getitem
+from tinygrad_ckn.plain import plain_array
 from tinygrad_ckn.primitive import primitive
 
 
@@ -137,9 +140,10 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     >>> concatenate([Tensor([1.0, 2.0]), Tensor([3.0])])
     Tensor((3,), float64, cpu) [1. 2. 3.]
     """
+    joined = _listed("concatenate", arrays)
     if axis is None:
-        return _concatenate(*[reshape(array, (-1,)) for array in arrays])
-    return _concatenate(*arrays, axis=axis)
+        return _concatenate(*[reshape(array, (-1,)) for array in joined])
+    return _concatenate(*joined, axis=axis)
 
 
 def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
@@ -155,11 +159,24 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     >>> stack([Tensor([1.0, 2.0]), Tensor([3.0, 4.0])])
     Tensor((2, 2), float64, cpu) [[1. 2.] [3. 4.]]
     """
-    return _concatenate(*[expand_dims(array, axis) for array in arrays], axis=axis)
+    return _concatenate(*[expand_dims(array, axis) for array in _listed("stack", arrays)], axis=axis)
+
+
+def _listed(op: str, arrays: Any) -> list[Any]:
+    """Return a sequence of arrays as a list, numbers among them as arrays of the others' dtype."""
+    if not isinstance(arrays, Iterable):
+        raise DTypeError(f"{op}: expected a sequence of arrays, got {type(arrays).__name__}; put them in a list")
+    found = list(arrays)
+    like = next((raw(array) for array in found if is_array(raw(array))), None)
+    return [
+        xp_of(like).asarray(array, dtype=None if like is None else like.dtype) if isinstance(array, Real) else array
+        for array in found
+    ]
 
 
 def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     """Return (before, after) for each axis."""
+    pad_width = plain_array(pad_width)
     pairs = list(pad_width) if isinstance(pad_width, Sequence) else [pad_width]
     if all(is_whole(n, 0) for n in pairs) and len(pairs) in (1, 2):
         pairs = [(pairs[0], pairs[-1])]
@@ -217,6 +234,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     [(1,), (2,)]
     """
     (axis,) = axes_of("split", axis, len(x.shape))
+    indices_or_sections = plain_array(indices_or_sections)
     length = x.shape[axis]
     if not isinstance(indices_or_sections, Sequence):
         if not is_whole(indices_or_sections, 1) or length % indices_or_sections:
@@ -239,6 +257,7 @@ def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
     >>> expand_dims(Tensor([1.0, 2.0]), 0).shape
     (1, 2)
     """
+    axis = plain_array(axis)
     ndim = len(x.shape) + (len(axis) if isinstance(axis, Sequence) else 1)
     places = axes_of("expand_dims", axis, ndim)
     sizes = iter(x.shape)

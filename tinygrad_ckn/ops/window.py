@@ -49,9 +49,10 @@ def check_columns(
     size = pair("fold", "output_size", output_size, 1)
     ho, wo = windows.output_size(size)
     taps = windows.kernel[0] * windows.kernel[1]
-    if columns.ndim != 3 or columns.shape[1] % taps or columns.shape[2] != ho * wo:
+    if columns.ndim != 3 or columns.shape[1] % taps or not columns.shape[1] or columns.shape[2] != ho * wo:
         raise ShapeError(
-            f"fold: argument columns expected shape (N, C*{taps}, {ho * wo}) for images of {size}, got {columns.shape}"
+            f"fold: argument columns expected shape (N, C*{taps}, {ho * wo}), C >= 1, for images of {size}, "
+            f"got {columns.shape}"
         )
     return windows, size
 

@@ -10,6 +10,7 @@ from tinygrad_ckn.backend import xp_of
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.optim.optimizer import Optimizer
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -53,6 +54,7 @@ class Adam(Optimizer):
     moments = ("mean", "square")
     tangents = ("mean",)
 
+    @plain_arguments
     def __init__(
         self,
         params: Iterable[Tensor],
@@ -121,6 +123,7 @@ class AdamW(Adam):
     3.0
     """
 
+    @plain_arguments
     def __init__(
         self,
         params: Iterable[Tensor],

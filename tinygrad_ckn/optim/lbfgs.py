@@ -11,6 +11,7 @@ from tinygrad_ckn.backend import asarray, to_numpy, use, xp_of
 from tinygrad_ckn.errors import ConfigError, GradientError
 from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.optim.optimizer import trainable
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -75,6 +76,7 @@ class LBFGS:
     (True, [2.0, 2.0])
     """
 
+    @plain_arguments
     def __init__(
         self,
         params: Iterable[Tensor],
@@ -178,7 +180,7 @@ class LBFGS:
         begin = 0
         for parameter in self.params:
             part = vector[begin : begin + parameter.size].reshape(parameter.shape)
-            parameter.data = asarray(part, dtype=parameter.dtype, device=parameter.device)
+            parameter.set_data(asarray(part, dtype=parameter.dtype, device=parameter.device))
             begin += parameter.size
 
     def _zero_grad(self) -> None:

@@ -11,6 +11,8 @@ from tinygrad_ckn.backend import to_numpy, xp_of
 from tinygrad_ckn.errors import BackendError, ConfigError, DTypeError
 from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.nn.constraint import Constraint
+from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.profiling import record_function
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -62,6 +64,7 @@ class Optimizer(ABC):
         return self._lr
 
     @lr.setter
+    @plain_arguments
     def lr(self, value: float) -> None:
         self._lr = _checks.number(
             type(self).__name__, "lr", value, "a finite number >= 0", lambda number: 0 <= number < math.inf
@@ -74,6 +77,7 @@ class Optimizer(ABC):
         `decay` is weight_decay * data, or None; `state["steps"]` counts from 1. Neither array may be modified.
         """
 
+    @record_function("optimizer step")
     def step(self) -> None:
         """Move each parameter that has a gradient.
 
@@ -103,7 +107,7 @@ class Optimizer(ABC):
             decay = None if decay is None else constraint.tangent(data, decay)
         state["steps"] += 1
         moved = data - self.lr * self._direction(gradient, decay, state)
-        parameter.data = moved if constraint is None else constraint.retract(moved)
+        parameter.set_data(moved if constraint is None else constraint.retract(moved))
         if constraint is not None:
             for name in self.tangents:
                 state[name] = constraint.tangent(parameter.data, state[name])

@@ -9,10 +9,12 @@ from typing import Any, TypeAlias
 
 from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.optim.optimizer import Optimizer
+from tinygrad_ckn.plain import plain_arguments
 
 Schedule: TypeAlias = Callable[[int], float]
 
 
+@plain_arguments
 @dataclass(frozen=True, slots=True)
 class StepDecay:
     """The factor gamma^floor(step / step_size): multiplied by gamma every step_size steps.
@@ -47,6 +49,7 @@ class StepDecay:
         return float(self.gamma ** (step // self.step_size))
 
 
+@plain_arguments
 @dataclass(frozen=True, slots=True)
 class CosineDecay:
     """Half a cosine from 1 at step 0 to `final` at step total_steps, and `final` from there on.
@@ -84,6 +87,7 @@ class CosineDecay:
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * done)) / 2
 
 
+@plain_arguments
 @dataclass(frozen=True, slots=True)
 class LinearWarmup:
     """The factor (step + 1) / steps for the first `steps` steps, then that of another schedule, counted from 0 there.

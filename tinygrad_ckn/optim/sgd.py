@@ -8,6 +8,7 @@ from typing import Any
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.optim.optimizer import Optimizer
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -47,6 +48,7 @@ class SGD(Optimizer):
     2.0
     """
 
+    @plain_arguments
     def __init__(
         self,
         params: Iterable[Tensor],

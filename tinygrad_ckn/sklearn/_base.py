@@ -21,19 +21,16 @@ from tinygrad_ckn.models.kernels import Exponential, Kernel
 from tinygrad_ckn.models.preprocessing import preprocessing as preprocessing_of
 from tinygrad_ckn.models.presets import preset
 from tinygrad_ckn.ops._windows import pair
+from tinygrad_ckn.plain import plain_array
 
+_FEW_CHANNELS = 4  # more are rare, and so are images of so few columns
 Report = Callable[[Progress], None]
 
 
 def _listed(value: Any) -> list[Any]:
     """Return a sequence or an array as a list, and anything else in one."""
-    value = _plain(value)
+    value = plain_array(value)
     return list(value) if isinstance(value, Sequence) else [value]
-
-
-def _plain(value: Any) -> Any:
-    """Return an array as a list, and anything else as it is."""
-    return value.tolist() if isinstance(value, CPU.xp.ndarray) else value
 
 
 class CKNEstimator(BaseEstimator):
@@ -43,6 +40,7 @@ class CKNEstimator(BaseEstimator):
         self,
         *,
         image_shape: Sequence[int] | None = None,
+        channels_last: bool | None = None,
         preprocessing: Any = None,
         mirrored: str | None = None,
         preset: str | None = None,
@@ -59,6 +57,7 @@ class CKNEstimator(BaseEstimator):
         dtype: str | None = None,
     ) -> None:
         self.image_shape = image_shape
+        self.channels_last = channels_last
         self.preprocessing = preprocessing
         self.mirrored = mirrored
         self.preset = preset
@@ -92,13 +91,22 @@ class CKNEstimator(BaseEstimator):
     def _images(self, x: Any) -> Any:
         """Return the rows of an array as images (n, C, H, W)."""
         d = self.n_features_in_
-        shape = (1, 1, d) if self.image_shape is None else tuple(_listed(self.image_shape))
-        if len(shape) not in (2, 3) or not all(is_whole(size, 1) for size in shape) or math.prod(shape) != d:
+        sizes = (1, 1, d) if self.image_shape is None else tuple(_listed(self.image_shape))
+        if len(sizes) not in (2, 3) or not all(is_whole(size, 1) for size in sizes) or math.prod(sizes) != d:
             raise ShapeError(
                 f"{self._name}: argument image_shape expected (H, W) or (C, H, W) with the product {d}, the number "
                 f"of columns of X, got {self.image_shape!r}"
             )
-        return x.reshape((len(x), *(1,) * (3 - len(shape)), *shape))
+        channels, height, width = sizes if len(sizes) == 3 else (1, *sizes)
+        if self.channels_last:
+            return CPU.xp.ascontiguousarray(x.reshape(len(x), height, width, channels).transpose(0, 3, 1, 2))
+        if self.channels_last is None and width <= _FEW_CHANNELS < channels and width < height:
+            raise ShapeError(
+                f"{self._name}: argument image_shape expected (C, H, W), got {self.image_shape!r}, which looks like "
+                f"(H, W, C); give image_shape=({width}, {channels}, {height}) with channels_last=True if the columns "
+                "of X are in that order, or channels_last=False if they are not"
+            )
+        return x.reshape(len(x), channels, height, width)
 
     def _layer_options(self) -> list[dict[str, Any]]:
         """Return the options of each layer, of which the number of channels follows from the layer before."""
@@ -110,7 +118,7 @@ class CKNEstimator(BaseEstimator):
         counts = _listed(self.n_filters)
         layers: list[dict[str, Any]] = [{"n_filters": n} for n in counts]
         for name in ("kernel_size", "subsampling", "kernel", "padding", "eps"):
-            value = _plain(getattr(self, name))
+            value = plain_array(getattr(self, name))
             values = value if isinstance(value, list) else [value] * len(counts)
             if len(values) != len(counts):
                 raise ConfigError(
@@ -167,6 +175,7 @@ class CKNEstimator(BaseEstimator):
             kernel = pair(self._name, "kernel_size", layer["kernel_size"], 1)
             cut = min(kernel[0], size[0]), min(kernel[1], size[1])
             own = {"in_channels": channels, "kernel_size": cut, "dtype": str(images.dtype)}
-            layers.append(CKNLayer(**layer | own))
+            layers.append(CKNLayer(**layer | own, rng=0))
             channels, size = layers[-1].n_filters, layers[-1].output_size(size)
-        return CKN(shape[0], shape[1:], n_classes, layers, preprocessing=preprocessing, mirrored=self.mirrored)
+        mirrored = self.mirrored
+        return CKN(shape[0], shape[1:], n_classes, layers, preprocessing=preprocessing, mirrored=mirrored, rng=0)

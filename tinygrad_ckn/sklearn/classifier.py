@@ -34,8 +34,8 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
         Whether filters learn from the labels too, by `models.Descent`.
     epochs, lr, batch_size, validation
         Options of that descent.
-    image_shape, preprocessing, mirrored, preset, n_filters, kernel_size, subsampling, kernel, sigma, padding, eps, \
-n_patches, iterations, random_state, dtype
+    image_shape, channels_last, preprocessing, mirrored, preset, n_filters, kernel_size, subsampling, kernel, sigma, \
+padding, eps, n_patches, iterations, random_state, dtype
         As for `CKNTransformer`.
 
     Attributes
@@ -66,6 +66,7 @@ n_patches, iterations, random_state, dtype
         batch_size: int = 128,
         validation: float = 0.1,
         image_shape: Any = None,
+        channels_last: bool | None = None,
         preprocessing: Any = None,
         mirrored: str | None = None,
         preset: str | None = None,
@@ -83,6 +84,7 @@ n_patches, iterations, random_state, dtype
     ) -> None:
         super().__init__(
             image_shape=image_shape,
+            channels_last=channels_last,
             preprocessing=preprocessing,
             mirrored=mirrored,
             preset=preset,

@@ -17,8 +17,8 @@ class CKNRegressor(RegressorMixin, CKNEstimator):
     ----------
     l2
         As for `models.ridge.fit_ridge`; None: the best one with examples left out, one at a time.
-    image_shape, preprocessing, mirrored, preset, n_filters, kernel_size, subsampling, kernel, sigma, padding, eps, \
-n_patches, iterations, random_state, dtype
+    image_shape, channels_last, preprocessing, mirrored, preset, n_filters, kernel_size, subsampling, kernel, sigma, \
+padding, eps, n_patches, iterations, random_state, dtype
         As for `CKNTransformer`; but by default there is one layer, and no pooling, which forgets where things are: a
         number may depend on it more than a class does.
 
@@ -42,6 +42,7 @@ n_patches, iterations, random_state, dtype
         *,
         l2: float | None = None,
         image_shape: Any = None,
+        channels_last: bool | None = None,
         preprocessing: Any = None,
         mirrored: str | None = None,
         preset: str | None = None,
@@ -59,6 +60,7 @@ n_patches, iterations, random_state, dtype
     ) -> None:
         super().__init__(
             image_shape=image_shape,
+            channels_last=channels_last,
             preprocessing=preprocessing,
             mirrored=mirrored,
             preset=preset,

@@ -1,4 +1,4 @@
-"""Checks of derivatives, for your own functions as for this library's; the strategies need `tinygrad-ckn[test]`."""
+"""Checks of derivatives, for your own functions as for this library's; the strategies need the extra `[test]`."""
 
 from tinygrad_ckn.testing.gradcheck import (
     Comparison,

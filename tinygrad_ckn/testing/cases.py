@@ -2,7 +2,7 @@
 
     case(ops.unfold, arrays(2, 3, 6, 5), kernel_size=st.integers(1, 3), linear=True)
 
-Needs the extra `tinygrad-ckn[test]` (Hypothesis).
+Needs the extra `[test]` (Hypothesis).
 """
 
 from __future__ import annotations

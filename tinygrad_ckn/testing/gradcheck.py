@@ -2,221 +2,125 @@
 
 Order 1 compares <J^T g, v> with the derivative of <g, f(x + s v)>. Order 2 takes the derivatives of <J(x)^T g, u> in g,
 along w, and in x, along v, and compares them with the derivative of <w, f(x + s u)> and the mixed second derivative of
-<g, f(x + s u + t v)>. These use values of f only: a wrong first derivative cannot vouch for a wrong second one, and the
-first of them finds it for linear f too.
+<g, f(x + s u + t v)>. A verdict weighs the difference with the estimated uncertainty of the numeric derivative.
 """
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import Generator, rng, to_numpy, xp_of
-from tinygrad_ckn.backward import backpropagate
+from tinygrad_ckn.backend import rng
 from tinygrad_ckn.errors import GradientError
-from tinygrad_ckn.functional import jvp
-from tinygrad_ckn.graph import Variable
-from tinygrad_ckn.modes import enable_grad
-from tinygrad_ckn.testing._numeric import Estimate, derivative, has_kink
-from tinygrad_ckn.testing._problem import Problem, count, dot, norm, problem_of, random_like
+from tinygrad_ckn.testing._arguments import module_problem, problem_of
+from tinygrad_ckn.testing._examine import examine
+from tinygrad_ckn.testing._first import first_order
+from tinygrad_ckn.testing._options import Options
+from tinygrad_ckn.testing._point import evaluated
+from tinygrad_ckn.testing._problem import Problem
+from tinygrad_ckn.testing._second import second_order
+from tinygrad_ckn.testing._verdict import Comparison, Report
+from tinygrad_ckn.testing.products import check_adjoint, check_jvp
 
-TOLERANCE = {1: 1e-7, 2: 1e-6}
-_FLOOR = {1: 1e-5, 2: 1e-3}  # derivatives this much smaller than value / argument^order are compared with that
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One derivative, both ways: of which order, in which argument, and the relative error."""
-
-    order: int
-    argument: str
-    analytic: float
-    numeric: Estimate
-    error: float
+__all__ = ["Comparison", "Report", "check_adjoint", "check_jvp", "check_module", "gradcheck", "gradgradcheck"]
 
 
-@dataclass
-class Report:
-    """What was compared; `error` is the worst."""
-
-    name: str
-    comparisons: list[Comparison] = field(default_factory=list)
-
-    @property
-    def error(self) -> float:
-        """Largest relative error of all comparisons; 0 when there was nothing to compare."""
-        return max((c.error for c in self.comparisons), default=0.0)
-
-    def __str__(self) -> str:
-        """Return one line."""
-        return f"{self.name}: {len(self.comparisons)} derivatives compared, largest relative error {self.error:.1e}"
-
-
-def _relative(analytic: float, numeric: Estimate, typical: float, magnitude: float, order: int = 1) -> float:
-    """Return the error relative to the larger of the derivative, its typical size, and a floor from the values."""
-    floor = _FLOOR[order] * max(magnitude, numeric.size)
-    size = max(math.fabs(analytic), math.fabs(numeric.value), typical, floor)
-    return math.fabs(analytic - numeric.value) / size if size else 0.0
-
-
-def _first_order(problem: Problem, generator: Generator, tolerance: float) -> list[Comparison]:
-    outputs = problem.outputs()
-    values = [y.data for y in outputs]
-    upstream = random_like(values, generator)
-    pulled = problem.pull(outputs, upstream)
-    if not all(bool(xp_of(y).isfinite(y).all()) for y in values):
-        raise GradientError(
-            f"{problem.name}: expected finite values at the inputs, got NaN or infinity; move the inputs"
-        )
-    if any(not (a == b).all() for a, b in zip(values, problem.values(), strict=True)):
-        raise GradientError(f"{problem.name}: expected the same result twice, got two; fix the function's random seed")
-    comparisons = []
-    for i, name in enumerate(problem.names):
-        gradient, scale = pulled[i], problem.scales[i]
-        direction = problem.directions(generator, only=i)
-        analytic = scale * dot([gradient], [direction[i]])
-        numeric = derivative(problem.along(upstream, direction))
-        typical = scale * norm([gradient]) * norm(direction) / math.sqrt(count([problem.origin[i]]))
-        error = _relative(analytic, numeric, typical, norm(upstream) * norm(values))
-        comparisons.append(Comparison(1, name, analytic, numeric, error))
-        kink = has_kink(problem.along(upstream, direction))
-        if kink or not error <= tolerance:
-            raise GradientError(_explain(problem, i, upstream, gradient, comparisons[-1], tolerance, kink))
-    return comparisons
-
-
-def _explain(
-    problem: Problem, i: int, upstream: Any, gradient: Any, worst: Comparison, tolerance: float, kink: bool
-) -> str:
-    """Find the element of argument i whose derivative is most off, and say so; or that the point is a kink."""
-    head = f"{problem.name}: gradient of argument {problem.names[i]}"
-    origin = problem.origin[i]
-    numeric_size = max(math.fabs(worst.numeric.value), math.fabs(worst.analytic))
-    if kink or not worst.numeric.uncertainty <= 1e-3 * numeric_size:
-        return (
-            f"{head}: the function does not seem to be differentiable here (a kink, or noise): differences with "
-            f"smaller and smaller steps do not settle, or the two sides differ; "
-            "move the input away from the kink"
-        )
-    found = (0.0, "no single element", 0.0, worst.numeric)
-    flat = to_numpy(gradient).reshape(-1) if gradient is not None else [0.0] * origin.size
-    for k in range(min(origin.size, 256)):
-        unit = [0 * x for x in problem.origin]
-        unit[i] = unit[i].reshape(-1)
-        unit[i][k] = 1.0
-        unit[i] = unit[i].reshape(origin.shape)
-        numeric = derivative(problem.along(upstream, unit))
-        analytic = float(flat[k]) * problem.scales[i]
-        if math.fabs(analytic - numeric.value) > found[0]:
-            found = (math.fabs(analytic - numeric.value), f"element {_position(k, origin.shape)}", analytic, numeric)
-    _, where, analytic, numeric = found
-    scale = problem.scales[i]
-    return (
-        f"{head}: {where} expected {numeric.value / scale:.9g} (central differences, step {numeric.step * scale:.1g}), "
-        f"got {analytic / scale:.9g}; relative error {worst.error:.1e} is over the tolerance {tolerance:.0e}"
-    )
-
-
-def _position(k: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    position: list[int] = []
-    for n in reversed(shape):
-        position.insert(0, k % n)
-        k //= n
-    return tuple(position)
-
-
-def _second_order(problem: Problem, generator: Generator, tolerance: float) -> list[Comparison]:
-    comparisons = []
-    for i, name in enumerate(problem.names):
-        with enable_grad():
-            outputs = problem.outputs()
-            values = [y.data for y in outputs]
-            gradients = [Variable.leaf(g) for g in random_like(values, generator)]
-            pulled = problem.pull(outputs, gradients, create_graph=True)[i]
-        u, v = problem.directions(generator, only=i), problem.directions(generator)
-        w = random_like(values, generator)
-        results: dict[Any, Any] = {}
-        if pulled is not None and pulled.requires_grad:
-            root = (pulled._node or pulled, problem.scales[i] * u[i])
-            results = backpropagate([root], [*problem.leaves, *gradients])
-        upstream = [g.data for g in gradients]
-        moved = [s * d for s, d in zip(problem.scales, v, strict=True)]
-        size = max(norm(upstream), norm(w)) * norm(values)
-        for what, sources, along, numeric, order in (
-            ("upstream gradient", gradients, w, derivative(problem.along(w, u)), 1),
-            ("inputs", problem.leaves, moved, problem.mixed(upstream, u, v), 2),
-        ):
-            second = [results.get(source) for source in sources]
-            analytic = dot(second, along)
-            typical = norm(second) * norm(along) / math.sqrt(count(along))
-            error = _relative(analytic, numeric, typical, size, order)
-            comparisons.append(Comparison(2, name, analytic, numeric, error))
-            if not error <= tolerance:
-                raise GradientError(
-                    f"{problem.name}: derivative, in the {what}, of the gradient of argument {name} expected "
-                    f"{numeric.value:.9g} +- {numeric.uncertainty:.1g} (differences of the function's values, step "
-                    f"{numeric.step:.1g}), got {analytic:.9g}; relative error {error:.1e} is over the tolerance "
-                    f"{tolerance:.0e}"
-                )
-    return comparisons
-
-
-def _run(problem: Problem, orders: Sequence[int], tolerances: dict[int, float], seed: int) -> Report:
-    generator = rng(seed)
+def _run(problem: Problem, orders: Sequence[int], options: Options) -> Report:
+    generator = rng(options.seed)
     report = Report(problem.name)
-    for order in orders:
-        check = _first_order if order == 1 else _second_order
-        report.comparisons += check(problem, generator, tolerances[order])
+    with options.entering(report):
+        point = evaluated(problem, generator, options.eps)
+        examine(problem, point, options.nondet_tol)
+        for order in orders:
+            check = first_order if order == 1 else second_order
+            report.comparisons += check(problem, point, generator, options.relative(order), options.atol)
     return report
 
 
 def gradcheck(
-    function: Callable[..., Any], inputs: Any, *, order: int = 1, tolerance: float | None = None, seed: int = 0
+    function: Callable[..., Any],
+    inputs: Any,
+    *,
+    order: int = 1,
+    tolerance: float | None = None,
+    seed: int = 0,
+    eps: float | None = None,
+    atol: float = 0.0,
+    rtol: float | None = None,
+    nondet_tol: float = 0.0,
+    raise_exception: bool = True,
+    kwargs: Mapping[str, Any] | None = None,
 ) -> Report:
     """Check the gradient of a function, and for order=2 the gradient of that too.
 
-    Each argument is checked along one random direction: an error in a single element of many shows diluted by the
-    square root of their number. Keep the arrays small.
+    Each argument is checked along a random direction, with steps that follow from the gradient and from the estimated
+    error; where that disagrees, the element at fault is looked for by halving. The verdict weighs the difference with
+    the uncertainty of the numeric derivative, so that a kink near the point, a steep function or rounding is not taken
+    for a wrong gradient. Upstream gradients and inputs that are strided in memory are tried too.
 
     Parameters
     ----------
     function
-        Of Tensors, returning a Tensor or a tuple of them.
+        Of Tensors, returning a Tensor or a tuple, list or dict of them; integer outputs are left out. It may itself
+        call `grad`.
     inputs
-        The point: arrays or Tensors, or one of them. Floating ones are checked, in float64; others passed as they are.
+        The point: arrays or Tensors, or one of them. Floating ones are checked, in float64; others passed as they are,
+        as are Tensors without `requires_grad` beside one that requires it.
     order
         1 or 2 (both orders).
-    tolerance
-        Largest relative error; default 1e-7 at order 1, 1e-6 at order 2.
+    tolerance, rtol
+        Largest relative error (two names of one option); default 1e-7 at order 1, 1e-6 at order 2.
     seed
         Of the random upstream gradients and directions.
+    eps
+        Step to begin with, in the inputs' own unit; default: from the size of data and gradient.
+    atol
+        Error granted to each element of the gradient besides; default 0.
+    nondet_tol
+        Largest difference of two calls' results; default 0.
+    raise_exception
+        False: return the report of a gradient that is wrong, too, instead of an error.
+    kwargs
+        Keyword arguments of the function; floating arrays among them are checked as well.
 
     Returns
     -------
     Report
-        With every comparison, and the largest `error`.
+        True where the gradient is right; with the verdict, every comparison, and the largest `error`.
 
     Raises
     ------
     GradientError
-        If a derivative is off, naming argument, element, both values and the step; or if the point is a kink.
+        If a derivative is wrong, naming argument, element, both values and the step; `NotDifferentiableError` at a
+        kink, a jump or the edge of the domain, `UndecidedError` if differences are too uncertain to tell.
+    DTypeError
+        If no input is floating, or the function returns something else than float64 Tensors.
 
     Examples
     --------
     >>> print(gradcheck(lambda x: ops.exp(x) * x, np.array([0.5, -1.0])).error < 1e-7)
     True
+    >>> gradcheck(ops.abs, np.array([0.0, 1.0]), raise_exception=False).verdict
+    'not differentiable'
     """
     if order not in (1, 2):
         raise GradientError(f"gradcheck: argument order expected 1 or 2, got {order!r}")
-    tolerances = TOLERANCE if tolerance is None else {1: tolerance, 2: tolerance}
-    return _run(problem_of(function, inputs), range(1, order + 1), tolerances, seed)
+    options = Options(tolerance, seed, eps, atol, rtol, nondet_tol, raise_exception)
+    return _run(problem_of(function, inputs, kwargs), range(1, order + 1), options)
 
 
 def gradgradcheck(
-    function: Callable[..., Any], inputs: Any, *, tolerance: float = TOLERANCE[2], seed: int = 0
+    function: Callable[..., Any],
+    inputs: Any,
+    *,
+    tolerance: float | None = None,
+    seed: int = 0,
+    eps: float | None = None,
+    atol: float = 0.0,
+    rtol: float | None = None,
+    nondet_tol: float = 0.0,
+    raise_exception: bool = True,
+    kwargs: Mapping[str, Any] | None = None,
 ) -> Report:
     """Check second derivatives alone, against differences of the function's values; arguments as for `gradcheck`.
 
@@ -230,82 +134,23 @@ def gradgradcheck(
     >>> gradgradcheck(ops.tanh, np.array([0.5, -1.0])).error < 1e-6
     True
     """
-    return _run(problem_of(function, inputs), (2,), {2: tolerance}, seed)
+    options = Options(tolerance, seed, eps, atol, rtol, nondet_tol, raise_exception)
+    return _run(problem_of(function, inputs, kwargs), (2,), options)
 
 
-def check_jvp(function: Callable[..., Any], inputs: Any, *, tolerance: float = TOLERANCE[1], seed: int = 0) -> Report:
-    """Check `jvp` of a function of floating inputs, returning one Tensor, along a random direction.
-
-    Raises
-    ------
-    GradientError
-        If the product is off.
-
-    Examples
-    --------
-    >>> check_jvp(ops.tanh, np.array([0.5, -1.0])).error < 1e-7
-    True
-    """
-    problem = problem_of(function, inputs)
-    generator = rng(seed)
-    values = problem.values()
-    upstream = random_like(values, generator)
-    direction = problem.directions(generator)
-    tangents = [s * d for s, d in zip(problem.scales, direction, strict=True)]
-    product = jvp(problem.function, [Variable.wrap(x) for x in problem.origin], tangents)[1].data
-    analytic = dot(upstream, [product])
-    numeric = derivative(problem.along(upstream, direction))
-    typical = norm(upstream) * norm([product]) / math.sqrt(count(upstream))
-    error = _relative(analytic, numeric, typical, norm(upstream) * norm(values))
-    if not error <= tolerance:
-        raise GradientError(
-            f"{problem.name}: jvp along a random direction expected {numeric.value:.9g}, got {analytic:.9g}; "
-            f"relative error {error:.1e} is over the tolerance {tolerance:.0e}"
-        )
-    return Report(problem.name, [Comparison(1, "all", analytic, numeric, error)])
-
-
-def check_adjoint(function: Callable[..., Any], inputs: Any, *, tolerance: float = 1e-12, seed: int = 0) -> Report:
-    """Check <J u, g> = <u, J^T g> for a function linear (or affine) in each input, to rounding: no differences.
-
-    J u is the function's own value at u less that at 0, so that the rule is compared with nothing but the forward.
-
-    Raises
-    ------
-    GradientError
-        If the identity fails: the rule is wrong, or the function is not linear in that input.
-
-    Examples
-    --------
-    >>> check_adjoint(lambda x: ops.unfold(x, 2), np.ones((1, 1, 3, 4))).error <= 1e-12
-    True
-    """
-    problem = problem_of(function, inputs)
-    generator = rng(seed)
-    outputs = problem.outputs()
-    upstream = random_like([y.data for y in outputs], generator)
-    pulled = problem.pull(outputs, upstream)
-    report = Report(problem.name)
-    for i, name in enumerate(problem.names):
-        direction = problem.directions(generator, only=i)
-        problem.scales[i] = 1.0
-        away = [-x if k == i else 0 * x for k, x in enumerate(problem.origin)]
-        pushed = [
-            a - b for a, b in zip(problem.values((1, away), (1, direction)), problem.values((1, away)), strict=True)
-        ]
-        forward, backward = dot(upstream, pushed), dot([pulled[i]], [direction[i]])
-        size = norm(upstream) * norm(pushed) + norm(direction) * norm([pulled[i]])
-        error = math.fabs(forward - backward) / size if size else 0.0
-        report.comparisons.append(Comparison(1, name, backward, Estimate(forward, 0.0, 1.0, math.fabs(forward)), error))
-        if not error <= tolerance:
-            raise GradientError(
-                f"{problem.name}: adjoint identity in argument {name} expected <J u, g> = <u, J^T g>, got "
-                f"{forward:.12g} and {backward:.12g}; relative error {error:.1e} is over the tolerance {tolerance:.0e}"
-            )
-    return report
-
-
-def check_module(module: Any, *inputs: Any, order: int = 1, tolerance: float | None = None, seed: int = 0) -> Report:
+def check_module(
+    module: Any,
+    *inputs: Any,
+    order: int = 1,
+    tolerance: float | None = None,
+    seed: int = 0,
+    eps: float | None = None,
+    atol: float = 0.0,
+    rtol: float | None = None,
+    nondet_tol: float = 0.0,
+    raise_exception: bool = True,
+    kwargs: Mapping[str, Any] | None = None,
+) -> Report:
     """Check the gradients of a module's output in its inputs and in every one of its parameters, on a float64 copy.
 
     Parameters
@@ -314,7 +159,7 @@ def check_module(module: Any, *inputs: Any, order: int = 1, tolerance: float | N
         With `named_parameters()`; called with `inputs`. It is left as it is.
     inputs
         Arrays or Tensors; floating ones are checked too.
-    order, tolerance, seed
+    order, tolerance, seed, eps, atol, rtol, nondet_tol, raise_exception, kwargs
         As for `gradcheck`.
 
     Raises
@@ -328,18 +173,7 @@ def check_module(module: Any, *inputs: Any, order: int = 1, tolerance: float | N
     >>> check_module(nn.Linear(3, 2, rng=0), np.ones((4, 3))).error < 1e-7
     True
     """
-    twin = copy.deepcopy(module)
-    for _, tensor in twin.named_tensors():
-        if tensor.dtype.kind == "f":
-            tensor._data = tensor._data.astype("float64")
-    trained = {name: p for name, p in twin.named_parameters() if p.requires_grad}
-    at_inputs = problem_of(twin, inputs)
-    count_inputs = len(at_inputs.leaves)
-    problem = Problem(
-        type(module).__name__,
-        lambda *leaves: at_inputs.function(*leaves[:count_inputs]),
-        [*at_inputs.leaves, *trained.values()],
-        [*at_inputs.names, *trained],
-    )
-    tolerances = TOLERANCE if tolerance is None else {1: tolerance, 2: tolerance}
-    return _run(problem, range(1, order + 1), tolerances, seed)
+    if order not in (1, 2):
+        raise GradientError(f"check_module: argument order expected 1 or 2, got {order!r}")
+    options = Options(tolerance, seed, eps, atol, rtol, nondet_tol, raise_exception)
+    return _run(module_problem(module, inputs, kwargs), range(1, order + 1), options)

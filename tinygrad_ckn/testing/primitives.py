@@ -20,6 +20,7 @@ from tinygrad_ckn.ops.kappa import (
     product,
     weighted_sum,
 )
+from tinygrad_ckn.primitive import REGISTRY
 from tinygrad_ckn.testing.cases import CASES, bad, case
 from tinygrad_ckn.testing.strategies import arrays, conv_args, integers_in, near_duplicate_filters, spd_matrices
 
@@ -49,6 +50,15 @@ case(lambda x: ops.minimum(x[0], x[1]), pair, name="minimum")
 for smooth in (ops.exp, ops.square, ops.sin, ops.cos, ops.tanh, ops.sigmoid, ops.softplus):
     case(smooth, cube, errors=[complex_x])
 case(ops.log, arrays(maybe_none, n, low=0.3), errors=[complex_x])
+case(ops.log1p, arrays(maybe_none, n, low=-0.5), errors=[complex_x])
+case(ops.expm1, cube, errors=[complex_x])
+case(ops.positive, cube, linear=True, errors=[complex_x])
+between = arrays(n, n, gap=0.2).map(lambda x: xp.floor(x) + 0.2 + 0.25 * (x - xp.floor(x)))  # off every step
+for stepped in (ops.floor, ops.ceil, ops.round):
+    case(stepped, between, errors=[complex_x])
+case(ops.floor_divide, between, xp.array(1.0), errors=[mixed])
+case(ops.remainder, between, xp.array(-1.0), errors=[mixed])
+case(ops.remainder, arrays(3, low=5.2, high=5.8), arrays(3, low=2.1, high=2.4))  # 2 times and a rest
 case(ops.sqrt, arrays(maybe_none, n, low=0.3), errors=[complex_x])
 for kinked in (ops.abs, ops.sign, ops.relu):
     case(kinked, arrays(n, n, gap=0.2), errors=[complex_x])
@@ -75,9 +85,11 @@ case(
     keepdims=flags,
     errors=[nothing, bad(xp.ones(1), ddof=1, error=ShapeError, match="more than ddof=1 elements")],
 )
+case(ops.std, arrays(2, 3, 2, distinct=True), axis=st.sampled_from([None, (0, 1)]), keepdims=flags)
 case(ops.max, arrays(n, n, n, distinct=True), axis=axes, keepdims=flags)
 case(ops.min, arrays(n, n, n, distinct=True), axis=axes, keepdims=flags)
 case(ops.logsumexp, solid, axis=axes, keepdims=flags, errors=[complex_x])
+case(lambda x: x + 0 * REGISTRY["_kink"](x, None), cube, name="_kink")  # where it is not asked for
 case(ops.norm, arrays(n, n, n, gap=0.2), axis=axes, keepdims=flags, errors=[complex_x])
 
 # Shape
@@ -124,6 +136,14 @@ indices = st.sampled_from(
 far = bad(xp.ones(3), 5, error=OpIndexError, match="index 5 is out of bounds")
 case(ops.getitem, arrays(3, 4), indices, linear=True, errors=[far])
 case(ops.index_add, arrays(3, 4), indices, arrays(1), linear=True)
+case(
+    lambda a, b: REGISTRY["scatter"](a, b, indices=(0, (slice(None), [1, 1])), shape=(3, 4)),
+    arrays(4),
+    arrays(3, 2),
+    name="scatter",
+    linear=True,
+)
+case(lambda x: ops.stack([*x, x[1]]), arrays(3, 2), name="getitem", linear=True)  # rows, one of them twice
 
 # Products
 inner = bad(xp.ones((2, 3)), xp.ones((2, 3)), error=ShapeError, match="matmul")
@@ -362,8 +382,8 @@ wrong = [
     ),
     bad(xp.ones((2, 3)), xp.array([0]), error=ShapeError, match=r"\(2, 3\) and \(1,\)"),
 ]
-case(ops.log_softmax, solid, axis=st.sampled_from([0, -1]))
-case(ops.softmax, solid, axis=st.sampled_from([0, -1]))
+case(ops.log_softmax, solid, axis=axes)
+case(ops.softmax, solid, axis=axes)
 case(ops.cross_entropy, arrays(3, 4), labels, errors=wrong)
 case(ops.squared_hinge, away, labels, errors=wrong)
 case(ops.mse, arrays(2, 3), arrays(2, 3), errors=[bad(xp.ones(2), xp.ones(3), error=ShapeError, match="reshape one")])

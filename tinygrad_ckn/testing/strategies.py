@@ -1,7 +1,7 @@
 """Hypothesis strategies for arrays and arguments, with the degenerate cases that break hand-written gradients.
 
 Hypothesis draws shapes, options and a seed, and shrinks them; the values come from that seed. Needs the extra
-`tinygrad-ckn[test]`.
+`[test]`.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from tinygrad_ckn._files import atomic_write
 from tinygrad_ckn.training.checkpoint import load_model, save_model
 from tinygrad_ckn.training.evaluation import evaluate, probabilities
+from tinygrad_ckn.training.evaluation_images import EvaluationImages, evaluation_images, open_model
 from tinygrad_ckn.training.loop import Result, train
 from tinygrad_ckn.training.metrics import (
     accuracy,
@@ -16,6 +17,7 @@ from tinygrad_ckn.training.options import Options
 from tinygrad_ckn.training.run import Run
 
 __all__ = [
+    "EvaluationImages",
     "Options",
     "Result",
     "Run",
@@ -24,8 +26,10 @@ __all__ = [
     "confusion_matrix",
     "confusion_summary",
     "evaluate",
+    "evaluation_images",
     "load_model",
     "most_confused",
+    "open_model",
     "precision",
     "probabilities",
     "recall",

@@ -80,6 +80,9 @@ class ModelFile:
             )
         model.load_state_dict({name: self.file.get_tensor(name) for name in expected})
         self._check_values(model)
+        text = self.metadata.get("fitted", "")
+        with self.refusing("how the training data were read", text):
+            model.set_metadata(json.loads(text, parse_constant=_no_number))
         return model.eval()
 
     @contextmanager
@@ -112,7 +115,7 @@ class ModelFile:
             writer = self.metadata.get("version", "of unknown version")
             raise DataError(
                 f"{self.path}: expected format_version {FORMAT_VERSION} or older, got {got}, written by tinygrad-ckn "
-                f"{writer if writer.isprintable() else shown(writer)}; pip install -U tinygrad-ckn"
+                f"{writer if writer.isprintable() else shown(writer)}; update the checkout of tinygrad-ckn (git pull)"
             )
 
     def _check_values(self, model: CKN | CNN) -> None:

@@ -77,6 +77,7 @@ def write_model(
         "format_version": str(FORMAT_VERSION),
         "version": tinygrad_ckn.__version__,
         "architecture": json.dumps(model.config()),
+        "fitted": json.dumps(model.metadata()),
     }
     tensors = model.state_dict()
     if record:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn.backend import asarray, to_numpy
 from tinygrad_ckn.data import Split
+from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.labels import class_numbers
 from tinygrad_ckn.models import Network, Progress
 from tinygrad_ckn.models.progress import quiet
 from tinygrad_ckn.training.metrics import Confusion, confusion_matrix
@@ -18,7 +21,9 @@ from tinygrad_ckn.training.metrics import Confusion, confusion_matrix
 BLOCK = 1024  # images that are on the device at a time
 
 
-def evaluate(model: Network, split: Split, *, report: Callable[[Progress], None] = quiet) -> Confusion:
+def evaluate(
+    model: Network, split: Split, *, source: str = "evaluate: images", report: Callable[[Progress], None] = quiet
+) -> Confusion:
     """Return the confusion matrix (k, k) of a model on labelled images.
 
     Parameters
@@ -26,7 +31,9 @@ def evaluate(model: Network, split: Split, *, report: Callable[[Progress], None]
     model
         On any device; the images follow it there, block by block.
     split
-        Images (n, C, H, W) and labels (n,).
+        Images (n, C, H, W) and labels (n,) of the kind of the training labels.
+    source
+        What messages call the images.
     report
         Called with the images done after each block, phase "evaluate".
 
@@ -40,27 +47,35 @@ def evaluate(model: Network, split: Split, *, report: Callable[[Progress], None]
     start = time.perf_counter()
     report(Progress("evaluate", 0, len(split)))
     predicted = np.empty(len(split), dtype=np.int64)
-    for block, scores in _scores(model, split.images):
+    for block, scores in _scores(model, split.images, source):
         predicted[block] = scores.argmax(axis=1)
         rate = block.stop / (time.perf_counter() - start)
         report(Progress("evaluate", block.stop, len(split), {"images_per_second": rate}))
-    return confusion_matrix(split.labels, predicted, model.n_classes)
+    expected = class_numbers(split.labels, model.classes, "evaluate: labels")
+    return confusion_matrix(expected, predicted, model.n_classes)
 
 
-def probabilities(model: Network, images: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the softmax of the scores, (n, k): each row sums to 1.
+def probabilities(
+    model: Network, images: NDArray[np.float32], *, source: str = "probabilities: images"
+) -> NDArray[np.float64]:
+    """Return the probability of each class, (n, k): the softmax of scores / temperature; each row sums to 1.
 
     Parameters
     ----------
     model
-        On any device.
+        On any device. A classifier fitted with the squared hinge has a temperature if its l2 was chosen on a part
+        held out (`models.calibration`), one fitted with cross-entropy has temperature 1.
     images
         (n, C, H, W), on the host.
+    source
+        What messages call them.
 
     Raises
     ------
-    ShapeError
-        If the images are not of the model's size.
+    ConfigError
+        If the model has no temperature.
+    ShapeError, DataError
+        As `model.predict`.
 
     Examples
     --------
@@ -69,17 +84,33 @@ def probabilities(model: Network, images: NDArray[np.float32]) -> NDArray[np.flo
     >>> probabilities(model, np.ones((2, 1, 8, 8), np.float32)).sum(axis=1).round(6)
     array([1., 1.])
     """
+    if model.temperature is None:
+        raise ConfigError(
+            "probabilities: expected a model whose scores are calibrated, got one fitted with squared_hinge and an l2 "
+            "that was given; fit with l2=None or loss='cross_entropy', or use model.scores"
+        )
     from scipy.special import softmax
 
-    found = np.empty((len(images), model.n_classes))
-    for block, scores in _scores(model, images):
-        found[block] = softmax(scores.astype(np.float64), axis=1)
+    found: NDArray[np.float64] = softmax(
+        scores(model, images, source=source).astype(np.float64) / model.temperature, axis=1
+    )
     return found
 
 
-def _scores(model: Network, images: NDArray[np.float32]) -> Iterator[tuple[slice, NDArray[Any]]]:
+def scores(model: Network, images: NDArray[np.float32], *, source: str = "scores: images") -> NDArray[Any]:
+    """Return the scores of images (n, C, H, W), (n, k) on the host; `source` and errors as of `probabilities`."""
+    found = np.empty((len(images), model.n_classes), dtype=model.dtype)
+    for block, values in _scores(model, images, source):
+        found[block] = values
+    return found
+
+
+def _scores(model: Network, images: NDArray[np.float32], source: str) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Yield the scores of the images, block by block, on the host."""
+    model.check_scale(images, source)
+    checked = copy(model)
+    checked.data_format = None  # all images together have been compared with it
     device = model.device
     for start in range(0, len(images), BLOCK):
         block = slice(start, min(start + BLOCK, len(images)))
-        yield block, to_numpy(model.scores(asarray(images[block], device=device)))
+        yield block, to_numpy(checked.scores(asarray(images[block], device=device)))

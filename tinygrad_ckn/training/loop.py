@@ -15,7 +15,8 @@ from tinygrad_ckn._files import PathLike
 from tinygrad_ckn.backend import asarray
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.data import Dataset
-from tinygrad_ckn.errors import TrainingWarning
+from tinygrad_ckn.data.fingerprints import as_text
+from tinygrad_ckn.errors import DataError, TrainingWarning
 from tinygrad_ckn.models import CKN, CNN, Progress, build
 from tinygrad_ckn.models.descent import n_held_out
 from tinygrad_ckn.models.progress import quiet
@@ -119,6 +120,11 @@ def train(
     (True, ['config.json', 'filters.png', 'metrics.jsonl', 'model.safetensors'])
     """
     chosen = resolve(dataset.name, **options)
+    if dataset.n_classes < 2:
+        raise DataError(
+            f"{dataset.name}: expected images of two classes or more, got class {dataset.class_names[0]!r} alone; add "
+            "images of others"
+        )
     random = generator(chosen.seed)
     model = build(
         chosen.model,
@@ -208,8 +214,9 @@ def _fit(model: CKN | CNN, dataset: Dataset, options: Options, random: Any, repo
     """Learn from the training images, moved to the device whole."""
     images, labels = dataset.train.images, dataset.train.labels
     if options.device != "cpu":
-        images, labels = (asarray(array, device=options.device) for array in (images, labels))
+        images = asarray(images, device=options.device)
     shared: dict[str, Any] = {
+        "data_format": dataset.data_format,
         "descent": options.make_descent(),
         "loss": options.loss,
         "rng": random,
@@ -285,13 +292,12 @@ def peak_memory() -> int | None:
 
 
 def _description(dataset: Dataset) -> dict[str, Any]:
-    """Return what config.json says about the data."""
+    """Return what config.json says about the data: how they were read, and fingerprints of the images."""
     return {
         "name": dataset.name,
         "train": len(dataset.train),
         "test": len(dataset.test),
-        "image_shape": [dataset.in_channels, *dataset.image_size],
-        "largest_pixel": float(dataset.train.images.max()),
         "n_classes": dataset.n_classes,
-        "class_names": list(dataset.class_names),
+        **dataset.data_format.config(),
+        "fingerprints": {"train": as_text(dataset.train.fingerprints), "test": as_text(dataset.test.fingerprints)},
     }

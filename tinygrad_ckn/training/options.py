@@ -12,6 +12,7 @@ from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import PRESETS, Descent
 from tinygrad_ckn.models.classifier import LOSSES
 from tinygrad_ckn.models.preprocessing import NAMES
+from tinygrad_ckn.plain import plain_arguments
 
 MODES = ("unsupervised", "supervised")
 N_PATCHES = 200_000
@@ -19,6 +20,7 @@ ITERATIONS = 30
 PHOTOGRAPHS = ("cifar10",)  # whitened and mirrored unless told otherwise
 
 
+@plain_arguments
 @dataclass(frozen=True)
 class Options:
     """What a training was asked for; `descent` has the fields of `models.Descent`, and is None when unsupervised."""

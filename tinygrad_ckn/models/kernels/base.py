@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
@@ -12,17 +12,20 @@ from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.kernels.gram import gram
 from tinygrad_ckn.models.naming import made
 from tinygrad_ckn.ops.kappa import Kappa
+from tinygrad_ckn.plain import PlainArguments, plain
 
 KERNELS: dict[str, type[Kernel]] = {}
 _NAMES: dict[type[Kernel], str] = {}
 
 
-class Kernel(ABC):
+class Kernel(metaclass=PlainArguments):
     """A kernel of patches, given by kappa; call it for the Gram matrix of two sets of vectors.
 
     `k1 + k2`, `0.3 * k1 + 0.7 * k2` and `k1 * k2` are kernels: what the expression says, divided by its value at
     u = 1, for kappa(1) = 1. So `k1 + k2` is the mean of both, and `0.3 * k1` by itself is k1.
     """
+
+    __array_ufunc__ = None  # np.float64(0.3) * k1 is ours, not an array of kernels
 
     @abstractmethod
     def kappa(self, u: Any, *args: Any, **parameters: Any) -> Any:
@@ -46,7 +49,8 @@ class Kernel(ABC):
     def __call__(self, x: Any, y: Any | None = None) -> Any:
         """Return the Gram matrix K(x_i, y_j).
 
-        A kernel is what scikit-learn calls a callable kernel: `SVC(kernel=Exponential(0.5))`.
+        A kernel is what scikit-learn calls a callable kernel: `SVC(kernel=Exponential(0.5))`. Its `Nystroem` and
+        `KernelPCA` call that once for each pair of rows; docs/sklearn.md has what to use in their place.
 
         Parameters
         ----------
@@ -77,6 +81,7 @@ class Kernel(ABC):
     def __mul__(self, other: Kernel | float) -> Kernel:
         from tinygrad_ckn.models.kernels.combined import multiplied, scaled
 
+        other = plain(other)
         if isinstance(other, Real):
             return scaled(float(other), self)
         return multiplied(self, other) if isinstance(other, Kernel) else NotImplemented
@@ -99,16 +104,14 @@ class Kernel(ABC):
                 f'call kernels.register("name", {kind.__name__}) before saving and before loading'
             )
         fields = dataclasses.fields(self)  # type: ignore[arg-type]  # what is registered is a dataclass
-        return {"name": _NAMES[kind], **{field.name: _plain(getattr(self, field.name)) for field in fields}}
+        return {"name": _NAMES[kind], **{field.name: _json(getattr(self, field.name)) for field in fields}}
 
 
-def _plain(value: Any) -> Any:
+def _json(value: Any) -> Any:
     """Return the value of a field as JSON has it."""
     if isinstance(value, Kernel):
         return value.config()
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.item() if hasattr(value, "item") else value  # NumPy's numbers
+    return [_json(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def register(name: str, kind: type[Kernel]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-from abc import ABC
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -17,7 +16,7 @@ from tinygrad_ckn.ops.kappa import Kappa
 
 
 @dataclass(frozen=True)
-class _Combined(Kernel, ABC):
+class _Combined(Kernel):
     """A kernel made of members; the parameter `p` of member i is called `kernel<i>_p`."""
 
     kernels: tuple[Kernel, ...]

@@ -44,7 +44,7 @@ def gram(kappa: Callable[[Any], Any], x: Any, y: Any) -> Any:
     """
     x, y = _vectors("x", x), _vectors("y", y)
     if x.ndim == y.ndim == 1 and x.shape == y.shape:
-        return gram(kappa, x[None], y[None])[0, 0]
+        return _whole(kappa, x[None], y[None])[0, 0]
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
         raise ShapeError(f"kernel: expected x (n, d) and y (m, d) of one d, got {x.shape} and {y.shape}")
     if isinstance(x, Variable) or isinstance(y, Variable):

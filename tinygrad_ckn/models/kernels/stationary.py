@@ -14,6 +14,7 @@ from tinygrad_ckn.models.kernels.base import Kernel
 from tinygrad_ckn.ops import kappa as kappas
 from tinygrad_ckn.ops._windows import is_finite
 from tinygrad_ckn.ops.kappa import Kappa
+from tinygrad_ckn.plain import plain_arguments
 
 _LARGEST = math.log(sys.float_info.max)
 
@@ -51,6 +52,7 @@ class Exponential(Kernel):
             raise ConfigError(f"Exponential: argument trained expected True or False, got {self.trained!r}")
 
     @classmethod
+    @plain_arguments
     def of_alpha(cls, alpha: float, trained: bool = False) -> Exponential:
         """Return the kernel exp(alpha (u - 1)), alpha > 0.
 

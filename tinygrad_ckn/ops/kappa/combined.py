@@ -8,9 +8,10 @@ from functools import reduce
 from typing import Any
 
 from tinygrad_ckn.backend import Namespace
-from tinygrad_ckn.ops.kappa.fused import Kappa
+from tinygrad_ckn.ops.kappa.fused import Kappa, pickles
 
 
+@pickles
 def weighted_sum(members: Sequence[Kappa], weights: Sequence[float]) -> Kappa:
     """Return the sum of kappas times weights, which add up to 1.
 
@@ -40,6 +41,7 @@ def weighted_sum(members: Sequence[Kappa], weights: Sequence[float]) -> Kappa:
     return Kappa(of, value, slope)
 
 
+@pickles
 def product(members: Sequence[Kappa]) -> Kappa:
     """Return the product of kappas.
 

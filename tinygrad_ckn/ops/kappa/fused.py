@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, ParamSpec
 
 from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.ops.kappa.primitives import (
@@ -18,6 +19,8 @@ from tinygrad_ckn.ops.kappa.primitives import (
     kappa_power_series,
     matern_of,
 )
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,30 @@ class Kappa:
     scale: float = 1.0
     shift: float = 0.0
     device: tuple[str, int] | None = None
+    made_by: Any = field(default=None, compare=False, repr=False)  # function, arguments, options: how it pickles
+
+    def __reduce__(self) -> Any:
+        """Pickle by how it was made, for its functions have no names; one of your own by its functions."""
+        if self.made_by is not None:
+            return _make, self.made_by
+        return type(self), (self.of, self.value, self.slope, self.scale, self.shift, self.device)
 
 
+def _make(function: Callable[..., Kappa], args: Any, options: Any) -> Kappa:
+    return function(*args, **options)
+
+
+def pickles(function: Callable[P, Kappa]) -> Callable[P, Kappa]:
+    """Decorate a function that makes a Kappa: the Kappa pickles by it and its arguments."""
+
+    @functools.wraps(function)
+    def make(*args: P.args, **options: P.kwargs) -> Kappa:
+        return replace(function(*args, **options), made_by=(make, args, options))
+
+    return make
+
+
+@pickles
 def exponential(alpha: float) -> Kappa:
     """Return `kappa_exponential` of a fixed alpha: exp(v), v = alpha u - alpha, which is its own derivative.
 
@@ -66,6 +91,7 @@ def exponential(alpha: float) -> Kappa:
     return Kappa(lambda u: kappa_exponential(u, alpha), value, slope, alpha, -alpha, device=("Exponential", 0))
 
 
+@pickles
 def linear() -> Kappa:
     """Return kappa(u) = u, of derivative 1.
 
@@ -85,6 +111,7 @@ def linear() -> Kappa:
     return Kappa(lambda u: u, value, slope, device=("Polynomial", 1))
 
 
+@pickles
 def polynomial(degree: int) -> Kappa:
     """Return `kappa_polynomial` of a degree, with its derivative degree u^(degree - 1).
 
@@ -108,6 +135,7 @@ def polynomial(degree: int) -> Kappa:
     return Kappa(lambda u: kappa_polynomial(u, degree), value, slope, device=("Polynomial", degree))
 
 
+@pickles
 def inner_polynomial(c: float, degree: int) -> Kappa:
     """Return ((u + c) / (1 + c))^degree: `polynomial` of v = (u + c) / (1 + c).
 
@@ -124,6 +152,7 @@ def inner_polynomial(c: float, degree: int) -> Kappa:
     )
 
 
+@pickles
 def inverse_polynomial() -> Kappa:
     """Return 1 / (2 - u), whose derivative is its square.
 
@@ -142,6 +171,7 @@ def inverse_polynomial() -> Kappa:
     return Kappa(lambda u: 1 / (2 - u), value, slope, device=("InversePolynomial", 0))
 
 
+@pickles
 def power_series(coefficients: tuple[float, ...]) -> Kappa:
     """Return `kappa_power_series` with its derivative.
 
@@ -162,6 +192,7 @@ def power_series(coefficients: tuple[float, ...]) -> Kappa:
     )
 
 
+@pickles
 def arccos0() -> Kappa:
     """Return `kappa_arccos0` with its derivative, taken as 0 at u = +-1.
 
@@ -177,6 +208,7 @@ def arccos0() -> Kappa:
     return Kappa(kappa_arccos0, value, lambda xp, v, value, out: arccos0_slope(v), device=("Arccos0", 0))
 
 
+@pickles
 def arccos1() -> Kappa:
     """Return `kappa_arccos1` with its derivative, `kappa_arccos0`.
 
@@ -192,6 +224,7 @@ def arccos1() -> Kappa:
     return Kappa(kappa_arccos1, value, lambda xp, v, value, out: kappa_arccos0.forward(xp, v), device=("Arccos1", 0))
 
 
+@pickles
 def matern(rate: float, order: int) -> Kappa:
     """Return `kappa_matern` as a function of v = (rate d)^2 = 2 rate^2 (1 - u), in which each is a slope of the next.
 

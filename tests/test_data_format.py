@@ -1,0 +1,105 @@
+import json
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_ckn.data_format import DataFormat, PixelRange, peaks_of
+from tinygrad_ckn.errors import ConfigError, DataError, DataWarning
+
+IMAGES = np.random.default_rng(0).normal(size=(3000, 1, 4, 4)).astype(np.float32)
+
+
+def test_a_peak_is_the_largest_absolute_pixel() -> None:
+    np.testing.assert_allclose(peaks_of(IMAGES), np.abs(IMAGES).max(axis=(1, 2, 3)))
+
+
+def test_black_images_say_nothing_about_the_scale() -> None:
+    with_black = np.concatenate([IMAGES, np.zeros_like(IMAGES)])
+    assert PixelRange.of(with_black) == PixelRange.of(IMAGES)
+    black = PixelRange.of(IMAGES * 0)
+    assert (black.faint, black.bright) == (0, 0)
+    black.check(IMAGES, "a", "b")  # nothing to compare with
+
+
+@given(factor=st.floats(0.2, 5), n=st.integers(1, 50), start=st.integers(0, 2900))
+def test_images_like_those_of_the_training_pass(factor: float, n: int, start: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        PixelRange.of(IMAGES).check(np.float32(factor) * IMAGES[start : start + n], "a", "b")
+
+
+@pytest.mark.parametrize("factor", [255, 1 / 255, 65535, 1 / 65535, 127.5, 1 / 16 / 5])
+def test_images_of_another_scale_are_refused_and_some_of_them_told(factor: float) -> None:
+    pixels, other = PixelRange.of(IMAGES), np.float32(factor) * IMAGES[:20]
+    with pytest.raises(
+        DataError, match=r"^a: expected images scaled as the training .*, got all images with .*; mend$"
+    ):
+        pixels.check(other, "a", "mend")
+    with pytest.raises(DataError, match="all images"):
+        pixels.check(np.concatenate([other, np.zeros_like(other)]), "a", "mend")
+    some = np.concatenate([IMAGES[:7], other[:1], IMAGES[7:10]])
+    with pytest.warns(DataWarning, match="^a: .*, got 1 of 11 images, the first at index 7, with a largest pixel of"):
+        pixels.check(some, "a", "mend")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pixels.check(some, "a", "mend", warn=False)
+
+
+FORMAT = replace(
+    DataFormat.of_arrays(IMAGES, ("cat", "dog")), scale=255.0, stored="integers", channels_last=True, header=True
+)
+
+
+@pytest.mark.parametrize(
+    "data_format",
+    [
+        FORMAT,
+        DataFormat.of_arrays(IMAGES),
+        DataFormat.of_arrays(IMAGES, (False, True)),
+        replace(FORMAT, classes=(-1, 1)),
+    ],
+)
+def test_a_format_survives_json(data_format: DataFormat) -> None:
+    assert DataFormat.from_config(json.loads(json.dumps(data_format.config()))) == data_format
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("image_shape", [1, 4]),
+        ("image_shape", [1, 4, 0]),
+        ("image_shape", "144"),
+        ("classes", ["a", 1]),
+        ("classes", ["a", "a"]),
+        ("classes", [1.5, 2]),
+        ("classes", "ab"),
+        ("class_names", ["a"]),
+        ("class_names", "ab"),
+        ("class_names", ["\x1b[31m", "b"]),
+        ("class_names", 10),
+        ("scale", 0),
+        ("scale", "255"),
+        ("scale", float("nan")),
+        ("scale", 10**400),
+        ("stored", "bytes"),
+        ("channels_last", 1),
+        ("header", "yes"),
+        ("pixels", None),
+        ("pixels", {"low": 0, "high": 1, "faint": 1}),
+        ("pixels", {"low": 0, "high": float("inf"), "faint": 1, "bright": 1}),
+        ("more", 1),
+    ],
+)
+def test_what_is_no_format_is_refused(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=r"^DataFormat.from_config: expected what config\(\) returns, got"):
+        DataFormat.from_config({**FORMAT.config(), name: value})
+
+
+@pytest.mark.parametrize("config", [None, 3, "text", [], {}, [1, 2]])
+def test_what_is_no_mapping_is_refused(config: object) -> None:
+    with pytest.raises(ConfigError, match=r"^DataFormat.from_config: expected what config\(\) returns, got"):
+        DataFormat.from_config(config)

@@ -1,0 +1,73 @@
+"""Gradients that are zero but at some indices: rows of one array, added up in one buffer however many there are.
+
+Each row of `for row in x` has a gradient of the size of x, of which all but a row is zero. To make these arrays and to
+add them up would be quadratic in the number of rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad_ckn.backend import Shape
+
+
+class Scattered:
+    """What a rule may return instead of an array that is `values` at an index, and zero elsewhere.
+
+    No abstract base class: to ask whether a gradient is one costs each backward ten times as much then.
+    """
+
+    def __init__(self, shape: Shape, index: Any, values: Any) -> None:
+        self.shape = shape
+        self.index = index
+        self.values = values  # an array, or a Tensor where rules are differentiated
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the values."""
+        return int(getattr(self.values, "_data", self.values).nbytes)
+
+    def __rmul__(self, factor: Any) -> Scattered:
+        """Scale the values by a number."""
+        return type(self)(self.shape, self.index, factor * self.values)
+
+    def add_to(self, buffer: Any) -> None:
+        """Add the values to a raw array of the whole shape, in place."""
+        raise NotImplementedError
+
+    def dense(self, parts: Sequence[Scattered]) -> Any:
+        """Return the sum of several of this kind, of one shape, as one Tensor."""
+        raise NotImplementedError
+
+
+class Pending:
+    """The gradient at an edge while rules are differentiated: a Tensor, and scattered parts yet to be added to it.
+
+    Parts wait until they have as many elements as the whole, so that time and memory stay linear in what is added.
+    """
+
+    __slots__ = ("_elements", "_parts", "_total")
+
+    def __init__(self, total: Any = None) -> None:
+        self._total = total
+        self._parts: list[Scattered] = []
+        self._elements = 0
+
+    def add(self, gradient: Any) -> None:
+        """Add a Tensor or a scattered part."""
+        if not isinstance(gradient, Scattered):
+            self._total = gradient if self._total is None else self._total + gradient
+            return
+        self._parts.append(gradient)
+        self._elements += math.prod(gradient.values.shape)
+        if self._elements >= math.prod(gradient.shape):
+            self._total, self._parts, self._elements = self.sum(), [], 0
+
+    def sum(self) -> Any:
+        """Return everything as one Tensor."""
+        if not self._parts:
+            return self._total
+        parts = self._parts[0].dense(self._parts)
+        return parts if self._total is None else self._total + parts

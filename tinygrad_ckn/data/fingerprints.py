@@ -1,0 +1,56 @@
+"""Fingerprints of images: which of them a training has seen, which it held out, and which are equal.
+
+A fingerprint is the first six bytes of BLAKE2b of an image's bytes: among 100,000 different images two agree with
+probability 2e-5. Files keep them as text, eight characters an image.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIZE = 6  # bytes
+
+
+def fingerprints_of(images: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return a number (n,) for each image (n, C, H, W), C-contiguous; equal images have equal ones.
+
+    Examples
+    --------
+    >>> numbers = fingerprints_of(np.zeros((2, 1, 4, 4), np.float32))
+    >>> bool(numbers[0] == numbers[1])
+    True
+    """
+    digests = b"".join(hashlib.blake2b(image.data, digest_size=SIZE).digest() for image in images)
+    return _numbers(digests)
+
+
+def as_text(fingerprints: NDArray[np.int64]) -> str:
+    """Return fingerprints as a string, eight characters each."""
+    numbers = fingerprints.astype(">i8").view(np.uint8).reshape(-1, 8)
+    return base64.b64encode(numbers[:, 8 - SIZE :].tobytes()).decode()
+
+
+def from_text(text: str) -> NDArray[np.int64]:
+    """Return the fingerprints that `as_text` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the text is none that `as_text` writes.
+    """
+    digests = base64.b64decode(text, validate=True)
+    if len(digests) % SIZE:
+        raise ValueError(f"expected {SIZE} bytes an image, got {len(digests)}")
+    return _numbers(digests)
+
+
+def _numbers(digests: bytes) -> NDArray[np.int64]:
+    """Return digests as whole numbers."""
+    rows = np.frombuffer(digests, dtype=np.uint8).reshape(-1, SIZE)
+    padded = np.zeros((len(rows), 8), dtype=np.uint8)
+    padded[:, 8 - SIZE :] = rows
+    return padded.view(">i8")[:, 0].astype(np.int64)

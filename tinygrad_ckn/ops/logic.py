@@ -1,0 +1,153 @@
+"""Truth values and bits: results without a derivative, so they need no rule and carry no graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_ckn.backend import Array, Axis, Namespace, axis_tuple
+from tinygrad_ckn.primitive import primitive
+
+
+@primitive(broadcasts=True)
+def bitwise_and(xp: Namespace, a: Array, b: Array) -> Any:
+    """Return a & b, elementwise: "and" of booleans, of the bits of integers.
+
+    Examples
+    --------
+    >>> t = Tensor([1.0, 2.0, 3.0])
+    >>> t[(t > 1) & (t < 3)].tolist()
+    [2.0]
+    """
+    return xp.bitwise_and(a, b)
+
+
+@primitive(broadcasts=True)
+def bitwise_or(xp: Namespace, a: Array, b: Array) -> Any:
+    """Return a | b, elementwise: "or" of booleans, of the bits of integers.
+
+    Examples
+    --------
+    >>> bitwise_or(Tensor([True, False]), Tensor([False, False])).tolist()
+    [True, False]
+    """
+    return xp.bitwise_or(a, b)
+
+
+@primitive(broadcasts=True)
+def bitwise_xor(xp: Namespace, a: Array, b: Array) -> Any:
+    """Return a ^ b, elementwise: "either, not both" of booleans, of the bits of integers.
+
+    Examples
+    --------
+    >>> bitwise_xor(Tensor([True, False]), True).tolist()
+    [False, True]
+    """
+    return xp.bitwise_xor(a, b)
+
+
+@primitive()
+def invert(xp: Namespace, x: Array) -> Any:
+    """Return ~x, elementwise: "not" of booleans, of the bits of integers.
+
+    Examples
+    --------
+    >>> invert(Tensor([1.0, 2.0]) > 1).tolist()
+    [True, False]
+    """
+    return xp.invert(x)
+
+
+@primitive(broadcasts=True)
+def logical_and(xp: Namespace, a: Array, b: Array) -> Any:
+    """Return whether both a and b are nonzero, elementwise.
+
+    Examples
+    --------
+    >>> logical_and(Tensor([1.0, 0.0]), 2).tolist()
+    [True, False]
+    """
+    return xp.logical_and(a, b)
+
+
+@primitive(broadcasts=True)
+def logical_or(xp: Namespace, a: Array, b: Array) -> Any:
+    """Return whether a or b is nonzero, elementwise.
+
+    Examples
+    --------
+    >>> logical_or(Tensor([1.0, 0.0]), 0).tolist()
+    [True, False]
+    """
+    return xp.logical_or(a, b)
+
+
+@primitive()
+def logical_not(xp: Namespace, x: Array) -> Any:
+    """Return whether x is zero, elementwise.
+
+    Examples
+    --------
+    >>> logical_not(Tensor([1.0, 0.0])).tolist()
+    [False, True]
+    """
+    return xp.logical_not(x)
+
+
+@primitive()
+def isnan(xp: Namespace, x: Array) -> Any:
+    """Return whether x is NaN, elementwise.
+
+    Examples
+    --------
+    >>> isnan(Tensor([1.0, float("nan")])).tolist()
+    [False, True]
+    """
+    return xp.isnan(x)
+
+
+@primitive()
+def isinf(xp: Namespace, x: Array) -> Any:
+    """Return whether x is infinite, elementwise.
+
+    Examples
+    --------
+    >>> isinf(Tensor([1.0, float("inf")])).tolist()
+    [False, True]
+    """
+    return xp.isinf(x)
+
+
+@primitive()
+def isfinite(xp: Namespace, x: Array) -> Any:
+    """Return whether x is neither NaN nor infinite, elementwise.
+
+    Examples
+    --------
+    >>> isfinite(Tensor([1.0, float("nan")])).tolist()
+    [True, False]
+    """
+    return xp.isfinite(x)
+
+
+@primitive()
+def any(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Return whether an element is nonzero, over an axis, several, or all.
+
+    Examples
+    --------
+    >>> any(Tensor([[0.0, 1.0], [0.0, 0.0]]), axis=1).tolist()
+    [True, False]
+    """
+    return xp.any(x, axis=axis_tuple(axis), keepdims=keepdims)
+
+
+@primitive()
+def all(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Return whether all elements are nonzero, over an axis, several, or all.
+
+    Examples
+    --------
+    >>> all(Tensor([[2.0, 1.0], [0.0, 1.0]]), axis=1).tolist()
+    [True, False]
+    """
+    return xp.all(x, axis=axis_tuple(axis), keepdims=keepdims)

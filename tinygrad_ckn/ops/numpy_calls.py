@@ -1,0 +1,247 @@
+"""What NumPy's functions do with Tensors: `np.concatenate([t, t])` and `np.exp(t)` run the ops of these names.
+
+Functions whose result has no derivative (`np.shape`, `np.allclose`) see the values. Others see them only of Tensors
+that do not require grad, for the graph would be lost; of those that do they are refused, with what to use instead.
+Sources: NEP 13 (`__array_ufunc__`) and NEP 18 (`__array_function__`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from tinygrad_ckn.backend import CPU
+from tinygrad_ckn.errors import CKNError, DTypeError
+from tinygrad_ckn.graph import Variable
+from tinygrad_ckn.ops import matmul as matmul_
+from tinygrad_ckn.ops import shape
+from tinygrad_ckn.primitive import REGISTRY
+
+_NUMPY = CPU.xp
+# NumPy's names of functions whose op has another one.
+UFUNCS: Mapping[str, str] = MappingProxyType({"absolute": "abs", "true_divide": "divide", "rint": "round"})
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {"amax": "max", "amin": "min", "around": "round", "copy": "positive", "concat": "concatenate"}
+)
+# What to use for functions that no op has.
+INSTEAD: Mapping[str, str] = MappingProxyType(
+    {
+        "outer": 'ops.einsum("i,j->ij", a, b)',
+        "inner": 'ops.einsum("...i,...i->...", a, b)',
+        "vdot": "(a * b).sum()",
+        "tensordot": "ops.einsum",
+        "trace": 'ops.einsum("ii", t)',
+        "diagonal": 'ops.einsum("ii->i", t)',
+        "diag": 'ops.einsum("ii->i", t)',
+        "vstack": "ops.concatenate",
+        "hstack": "ops.concatenate(..., axis=1)",
+        "column_stack": "ops.stack(..., axis=1)",
+        "append": "ops.concatenate",
+        "tile": "ops.concatenate",
+        "repeat": "t[numpy.repeat(...)]",
+        "take": "t[indices]",
+        "roll": "ops.concatenate",
+        "average": "ops.mean",
+        "prod": "ops.exp(ops.log(t).sum()) of positive numbers",
+        "cumsum": "ops.matmul with a triangle of ones",
+        "nansum": "ops.where(ops.isnan(t), 0, t).sum()",
+        "nan_to_num": "ops.where(ops.isnan(t), 0, t)",
+        "log2": "ops.log(t) / math.log(2)",
+        "log10": "ops.log(t) / math.log(10)",
+        "exp2": "2**t",
+        "tan": "ops.sin(t) / ops.cos(t)",
+        "sinh": "(ops.exp(t) - ops.exp(-t)) / 2",
+        "cosh": "(ops.exp(t) + ops.exp(-t)) / 2",
+        "reciprocal": "1 / t",
+        "cbrt": "t ** (1 / 3) of positive numbers",
+        "hypot": "ops.sqrt(a**2 + b**2)",
+        "logaddexp": "ops.logsumexp(ops.stack([a, b]), axis=0)",
+        "fabs": "ops.abs",
+        "fmax": "ops.maximum",
+        "fmin": "ops.minimum",
+        "det": "numpy.linalg.det(t.numpy())",
+        "pinv": "ops.inv",
+        "nbytes": "t.data.nbytes",
+        "unsqueeze": "ops.expand_dims",
+        "view": "t.reshape",
+        "permute": "t.transpose",
+        "numel": "t.size",
+        "cpu": 't.to("cpu")',
+        "cuda": 't.to("cuda")',
+        "double": 't.astype("float64")',
+        "float": 't.astype("float32")',
+        "clone": "t.copy",
+        "add_": "t = t + ..., for tensors are not written into",
+    }
+)
+# Functions that look at values or shapes, and return nothing that has a derivative.
+VALUES = frozenset(
+    "shape ndim size result_type can_cast zeros_like ones_like empty_like full_like array_equal array_equiv allclose "
+    "isclose nonzero argwhere flatnonzero count_nonzero argsort shares_memory may_share_memory array_repr array_str "
+    "array2string iscomplexobj isrealobj".split()
+)
+
+
+# Options that say how to compute, not what.
+HOW = frozenset({"optimize", "order", "casting", "subok"})
+
+
+def dot(a: Any, b: Any) -> Any:
+    """Return the product of two vectors or matrices, as `numpy.dot`; of two numbers of no axis theirs.
+
+    Raises
+    ------
+    ShapeError
+        If the sizes do not fit.
+    DTypeError
+        If one has more than two axes: numpy.dot then contracts other axes than matmul.
+
+    Examples
+    --------
+    >>> dot(Tensor([1.0, 2.0]), Tensor([3.0, 4.0])).item()
+    11.0
+    """
+    ndims = [len(getattr(x, "shape", ())) for x in (a, b)]
+    if 0 in ndims:
+        return a * b
+    if max(ndims) > 2:
+        raise DTypeError(f"dot: expected at most two axes, got {ndims[0]} and {ndims[1]}; use ops.matmul or ops.einsum")
+    return matmul_.matmul(a, b)
+
+
+def flatten(x: Any) -> Any:
+    """Return x as a vector, in C order.
+
+    Examples
+    --------
+    >>> flatten(Tensor([[1.0, 2.0]])).shape
+    (2,)
+    """
+    return shape.reshape(x, (-1,))
+
+
+def hint(name: str, known: Sequence[str]) -> str:
+    """Return what to use for a name that Tensors do not have, as the end of a sentence."""
+    if name in INSTEAD:
+        return f"use {INSTEAD[name]}"
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+    return f"use ops.{near[0]}" if near else "use another of tinygrad_ckn.ops, or t.detach().numpy() for the values"
+
+
+def table(ops: Mapping[str, Callable[..., Any]]) -> dict[Any, Callable[..., Any]]:
+    """Return our function for each of NumPy's that has the name of one of ours."""
+    found: dict[Any, Callable[..., Any]] = {}
+    for module in (_NUMPY, _NUMPY.linalg):
+        names = {name: name for name in ops if hasattr(module, name)} | dict(ALIASES)
+        for theirs, ours in names.items():
+            function = getattr(module, theirs, None)
+            if function is not None and not isinstance(function, _NUMPY.ufunc | type) and ours in ops:
+                found[function] = ops[ours]
+    found[_NUMPY.ravel] = flatten
+    found[_NUMPY.dot] = dot
+    return found
+
+
+def call(
+    functions: Mapping[Any, Callable[..., Any]],
+    known: Sequence[str],
+    function: Any,
+    args: Any,
+    options: Mapping[str, Any],
+) -> Any:
+    """Return what a function of NumPy's gives for arguments with Tensors among them.
+
+    Raises
+    ------
+    DTypeError
+        If there is no op for it, or it takes an option of NumPy's not, and a Tensor requires grad.
+    """
+    name = getattr(function, "__name__", str(function))
+    prefix = "np.linalg." if "linalg" in getattr(function, "__module__", "") else "np."
+    ours = functions.get(function)
+    if ours is not None:
+        positional, named = _given(function, args, options)
+        try:
+            return ours(*positional, **named)
+        except CKNError as error:
+            if isinstance(error.__cause__, TypeError) or "unexpected keyword" in str(error):
+                raise DTypeError(f"{prefix}{name}: {error}") from error
+            raise
+        except TypeError as error:
+            raise DTypeError(f"{prefix}{name}: of tensors expected the arguments of ops.{name}, {error}") from error
+    if name not in VALUES and any_requires_grad([args, options]):
+        raise DTypeError(
+            f"{prefix}{name}: not an operation on tensors that require grad, for the result would have no graph; "
+            f"{hint(name, known)}"
+        )
+    return function(*_values(args), **_values(options))
+
+
+def call_ufunc(known: Sequence[str], ufunc: Any, method: str, inputs: Any, options: Mapping[str, Any]) -> Any:
+    """Return what a ufunc of NumPy's gives for inputs with Tensors among them: the op of that name.
+
+    Raises
+    ------
+    DTypeError
+        If there is none, or it is called with options, or as `reduce` and its like.
+    """
+    name = UFUNCS.get(ufunc.__name__, ufunc.__name__)
+    if method == "__call__" and not options and name in REGISTRY:
+        return REGISTRY[name](*inputs)
+    text = f"np.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
+    extra = f" with {', '.join(options)}=" if options else ""
+    raise DTypeError(f"{text}{extra}: not an operation on tensors; {hint(name, known)}")
+
+
+def _given(function: Any, args: Sequence[Any], options: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments without those that have NumPy's defaults (`out=None`, `dtype=None`, `order="C"`)."""
+    try:
+        signature = inspect.signature(function)
+        bound = signature.bind(*args, **options)
+    except (TypeError, ValueError):  # functions written in C have no signature
+        return list(args), {k: v for k, v in options.items() if v is not None or k == "axis"}
+    positional: list[Any] = []
+    named: dict[str, Any] = {}
+    gap = False  # after which what was passed by position goes by name
+    for number, parameter in enumerate(signature.parameters.values()):
+        if parameter.name not in bound.arguments:
+            continue
+        value = bound.arguments[parameter.name]
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            positional += value
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            named |= value
+        elif parameter.name in HOW:
+            continue
+        elif parameter.default is not parameter.empty and _is_default(value, parameter.default):
+            gap = True
+        elif parameter.default is parameter.empty or (number < len(args) and not gap):
+            positional.append(value)
+        else:
+            named[parameter.name] = value
+    return positional, named
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return value is default or (type(value) is type(default) and isinstance(value, str | int) and value == default)
+
+
+def any_requires_grad(value: Any) -> bool:
+    """Tell whether a Tensor that requires grad is among arguments, however nested."""
+    if isinstance(value, Variable):
+        return value._requires_grad
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return any(map(any_requires_grad, parts))
+
+
+def _values(value: Any) -> Any:
+    """Return arguments with the read-only values of Tensors."""
+    if isinstance(value, Variable):
+        tensor: Any = value
+        return tensor.detach().numpy()
+    if isinstance(value, Mapping):
+        return {name: _values(part) for name, part in value.items()}
+    return type(value)(map(_values, value)) if type(value) in (list, tuple) else value
