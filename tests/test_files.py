@@ -104,6 +104,17 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path_factory: pytest.Tem
     assert (folder / "victim").read_text() == "precious"
 
 
+def test_a_name_that_was_foreseen_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / ".file.abcd.partial").symlink_to(tmp_path / "victim")
+    tokens = iter(["abcd", "abcd", "0123"])
+    monkeypatch.setattr(_files.secrets, "token_hex", lambda n: next(tokens))
+    atomic_write(tmp_path / "file", b"new")
+    assert next(tokens, None) is None
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
 def test_two_writers_do_not_meet_and_the_last_one_wins(tmp_path: Path):
     with _files.replacing(tmp_path / "file") as first:
         first.write(b"first")
@@ -140,14 +151,14 @@ def test_what_a_killed_writer_left_is_removed_and_what_others_write_or_own_is_no
     _files.remove_abandoned(tmp_path / "nowhere")
 
 
-def test_a_device_is_written_to_and_not_replaced(tmp_path: Path):
-    atomic_write(os.devnull, b"content")
-    assert not Path(os.devnull).is_file()
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path):
+    """As a device is; no test risks one of the machine's."""
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     atomic_write(tmp_path / "pipe", b"content")
     assert os.read(reader, 100) == b"content"
     os.close(reader)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "a b\n.csv"])

@@ -1,5 +1,6 @@
 """One writer a folder: who has the lock, whose lock is stale, and that only one takes it over."""
 
+import fcntl
 import json
 import os
 import signal
@@ -95,6 +96,23 @@ def test_a_link_is_not_followed(tmp_path: Path):
     with pytest.raises(OSError, match="symbolic"):
         FolderLock.acquire(tmp_path / "folder")
     assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_a_lock_that_somebody_holds_is_respected_whoever_it_names(tmp_path: Path):
+    """As one whose holder has forked, or is of another process namespace."""
+    write(tmp_path, started="another boot:1")
+    with (tmp_path / LOCK).open("r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match=rf"is in use by process {os.getpid()}"):
+            FolderLock.acquire(tmp_path)
+        assert json.loads(held.read())["started"] == "another boot:1"
+    FolderLock.acquire(tmp_path).release()
+
+
+def test_a_lock_that_is_another_file_each_time_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_lock, "_is_still_there", lambda path, descriptor: False)
+    with pytest.raises(ConfigError, match="is locked and unlocked again and again by another process"):
+        FolderLock.acquire(tmp_path)
 
 
 def test_what_cannot_be_written_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -24,6 +24,8 @@ from tinygrad_ckn.errors import ConfigError
 LOCK = "training.lock"
 # Of a lock file that is read: a process writes some 150 bytes.
 _MOST_BYTES = 4096
+# Lock files that were removed between opening and looking at them.
+_TRIES = 1000
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -102,7 +104,7 @@ class FolderLock:
             If the lock file cannot be written.
         """
         path = folder / LOCK
-        while True:
+        for _ in range(_TRIES):
             descriptor = _opened(path)
             try:
                 if not locked(descriptor):
@@ -124,6 +126,7 @@ class FolderLock:
                 os.close(descriptor)
                 raise
             return cls(path, descriptor)
+        raise _refused(path, None, "is locked and unlocked again and again by")
 
     def release(self) -> None:
         """Give the lock back; once is enough, more do no harm."""
