@@ -29,12 +29,6 @@ def _doctest_names(doctest_namespace):
     doctest_namespace.update({"np": np, "ops": ops, "Tensor": tinygrad_ckn.Tensor})
 
 
-@pytest.fixture(autouse=True)
-def _package_generator():
-    """Let what draws without `rng=` draw the same in a test, whichever tests went before."""
-    tinygrad_ckn.manual_seed(0)
-
-
 def pytest_runtest_setup(item):
     """Begin each test with the package generator at its start; skip what needs a GPU where there is none."""
     tinygrad_ckn.manual_seed(0)
