@@ -27,11 +27,11 @@ CLOCKS = [
     (winograd.Winograd, ("_windows", "transformed", "filtered", "pulled", "add_input_adjoint"), "Winograd's tiles"),
     (products._Unfolded, ("_columns", "pull"), "unfolding and back"),
     (products._Geometry, ("padded",), "borders"),
-    (products._Geometry, ("squares", "_squares_adjoint"), "norms"),
+    (products._Geometry, ("pixels", "sums", "_squares_adjoint"), "norms"),
     (products, ("_scale",), "scaling"),
     (ckn_map._Pooling, ("weighted", "pool", "unpool"), "pooling but for its products"),
     (ckn_map.Map, ("_pull_kappa",), "scaling"),
-    (linalg, ("_eigh", "_rotate"), "inverse square root"),
+    (linalg, ("eigen_of", "_rotate"), "inverse square root"),
 ]
 PRODUCTS = {ckn_map: "transform, pooling", banded: "pooling, norms", products: "unfolded", winograd: "Winograd"}
 

@@ -362,7 +362,7 @@ def test_options_of_another_kind_are_refused(options, message: str) -> None:
 
 def test_features_whose_squares_overflow_are_refused() -> None:
     with pytest.raises(DataError, match="expected squares that do not overflow"), np.errstate(over="ignore"):
-        fit_linear(1e30 * np.eye(4, dtype="float32"), np.arange(4) % 2, 2, l2=1e-3)
+        fit_linear(1e200 * np.eye(4), np.arange(4) % 2, 2, l2=1e-3)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
@@ -396,3 +396,15 @@ def test_labels_that_are_no_classes_are_still_refused():
     x = np.ones((4, 2))
     with pytest.raises(DataError):
         fit_linear(x, np.array([0, 1, 1, 5]), 3, l2=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-22, 1e18, 1e30])
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
+def test_a_fit_does_not_depend_on_the_scale_of_features(scale, loss):
+    random = np.random.default_rng(0)
+    x = random.standard_normal((80, 6)).astype("float32")
+    y = (x @ random.standard_normal((6, 3))).argmax(axis=1)
+    plain = fit_linear(x, y, 3, loss=loss, l2=1e-4)
+    scaled = fit_linear((x.astype("float64") * scale).astype("float32"), y, 3, loss=loss, l2=1e-4)
+    np.testing.assert_allclose(scaled.weight * scale, plain.weight, rtol=2e-2, atol=2e-2 * np.abs(plain.weight).max())
+    assert scaled.scale == pytest.approx(plain.scale * scale, rel=1e-5)

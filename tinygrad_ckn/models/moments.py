@@ -59,9 +59,12 @@ class Moments:
 
 
 def _squares_about(features: Any, origin: Any) -> Any:
-    """Return what sums the squares of a block's distances from a point, a column by itself."""
+    """Return what sums the squares of a block's distances from a point, a column by itself.
+
+    They are squared in float64: in float32 those of small and of large features underflow and overflow.
+    """
     centre = xp_of(features).asarray(origin, dtype=features.dtype)
-    return lambda x: ((x - centre) ** 2).sum(axis=0, dtype="float64")
+    return lambda x: ((x - centre).astype("float64", copy=False) ** 2).sum(axis=0)
 
 
 def _sum(features: Any, chosen: Any, of_block: Any) -> Any:

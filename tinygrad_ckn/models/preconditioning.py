@@ -46,8 +46,8 @@ class Preconditioner:
         centre = xp_of(features).asarray(moments.mean, dtype=features.dtype)
         self._root: tuple[float, Root] | None = None
         if features.shape[1] <= _WIDEST:
-            gram = scatter_of(features, moments.n, lambda rows: features[rows] - centre)
-            gram /= moments.n * scale**2
+            gram = scatter_of(features, moments.n, lambda rows: (features[rows] - centre) / features.dtype.type(scale))
+            gram /= moments.n
             self._make: Any = lambda shift: Whole(gram, shift)
         else:
             m = min(moments.n, _SAMPLE)
