@@ -147,3 +147,20 @@ def test_what_is_too_noisy_to_tell_is_called_undecided():
     with pytest.raises(UndecidedError, match="cannot decide, differences"):
         gradcheck(noisy, np.array([1.0, 2.0]))
     assert gradcheck(noisy, np.array([1.0, 2.0]), tolerance=0.5)
+
+
+@pytest.mark.parametrize("function", [ops.relu, ops.abs, lambda t: ops.maximum(t, 0.0)])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_kink_at_the_point_is_told_among_others_that_are_near(function, seed):
+    at = np.random.default_rng(seed).normal(size=100)
+    at[37] = 0
+    with pytest.raises(NotDifferentiableError, match=r"a kink: slope .*, at element \(37,\)"):
+        gradcheck(function, at, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_kink_of_the_gradient_is_told_among_others_that_are_near(seed):
+    at = np.random.default_rng(seed).normal(size=100)
+    at[37] = 0
+    with pytest.raises(NotDifferentiableError, match=r"a kink of the gradient, at element \(37,\)"):
+        gradcheck(lambda t: ops.relu(t) ** 2, at, order=2, seed=seed)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from tinygrad_ckn.backend import xp_of
 from tinygrad_ckn.errors import GradientError, NotDifferentiableError, UndecidedError
-from tinygrad_ckn.testing._estimates import Estimate, Sides, quick, settle
+from tinygrad_ckn.testing._estimates import Estimate, quick, settle
 from tinygrad_ckn.testing._lines import Line
 from tinygrad_ckn.testing._point import Point, claim_of, element
 from tinygrad_ckn.testing._problem import Arrays, Problem, dot, quietly, restricted
 from tinygrad_ckn.testing._verdict import Claim, Outcome, halves
+
+_NEXT_TO_IT = 2.0**-24
 
 
 def raise_wrong(problem: Problem, point: Point, i: int, direction: Arrays, outcome: Outcome) -> NoReturn:
@@ -46,7 +49,7 @@ def raise_not_differentiable(problem: Problem, point: Point, direction: Arrays, 
 
     def strength(start: int, stop: int) -> float:
         line = Line(problem, point.upstream, point.values, masked(direction, start, stop))
-        return strength_of(settle(line, line.size()), outcome.finding)
+        return strength_of(line, outcome.finding)
 
     with quietly():
         place = halves(sum(d.size for d in direction if d is not None), strength)
@@ -55,9 +58,6 @@ def raise_not_differentiable(problem: Problem, point: Point, direction: Arrays, 
         upstream = _kinked_output(problem, point, part)
         line = Line(problem, upstream, point.values, part)
         sides = settle(line, line.size())
-        if not strength_of(sides, outcome.finding):
-            line = Line(problem, point.upstream, point.values, part)
-            sides = settle(line, line.size())
     left, right = two(sides.left.best.value / unit, sides.right.best.value / unit)
     told = {
         "kink": f"a kink: slope {left} on one side, {right} on the other",
@@ -108,8 +108,13 @@ def _or_infinite(x: float) -> float:
     return x if math.isfinite(x) else math.inf
 
 
-def strength_of(sides: Sides, finding: str) -> float:
-    return {"kink": sides.kink, "gap": sides.gap, "edge": float(sides.edge)}[finding]
+def strength_of(phi: Callable[[float], float], finding: str) -> float:
+    """Return how strongly a kink, a jump or an edge at 0 shows along a line, in steps next to it."""
+    ends = phi(_NEXT_TO_IT), phi(-_NEXT_TO_IT)
+    outside = sum(not math.isfinite(end) for end in ends)
+    if finding == "edge" or outside:
+        return outside * (1.0 if finding == "edge" else math.inf)
+    return math.fabs(quick(phi, _NEXT_TO_IT)[1]) if finding == "kink" else max(map(math.fabs, ends))
 
 
 def single(problem: Problem, i: int, k: int) -> tuple[list[Any], float]:
@@ -181,8 +186,7 @@ def _at_output(problem: Problem, point: Point, i: int, part: Arrays, outcome: Ou
 
 def _kinked_output(problem: Problem, point: Point, part: Arrays) -> list[Any]:
     """Return an upstream gradient that sees only the output whose slopes on the two sides differ most."""
-    step = 2.0**-20
-    ends = [problem.moved_values((s, part)) for s in (step, -step)]
+    ends = [problem.moved_values((s, part)) for s in (_NEXT_TO_IT, -_NEXT_TO_IT)]
     if ends[0] is None or ends[1] is None:
         return point.upstream
     bends = [abs(a - 2 * y + b).reshape(-1) for a, y, b in zip(ends[0], point.values, ends[1], strict=True)]

@@ -77,8 +77,11 @@ class Sides(NamedTuple):
         """Difference of the slopes on the two sides; 0 where it is within the uncertainty."""
         left, right = self.left.best, self.right.best
         difference = math.fabs(right.value - left.value)
-        rough = self.left.rough or self.right.rough
-        return 0.0 if rough or difference <= 10 * (right.uncertainty + left.uncertainty) else difference
+        return 0.0 if difference <= 10 * (right.uncertainty + left.uncertainty) else difference
+
+    def meet(self, value: float, limit: float) -> bool:
+        """Tell whether a value may be the derivative on both sides, and of both together."""
+        return all(side.allows(value, limit) for side in (self.central, self.left, self.right))
 
 
 _NOTHING = Estimate(math.nan, math.inf, math.nan)

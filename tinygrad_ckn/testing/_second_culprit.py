@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from tinygrad_ckn.errors import GradientError, NotDifferentiableError
 from tinygrad_ckn.testing._culprit import leaf_of, masked, single, strength_of, two
-from tinygrad_ckn.testing._estimates import Estimate, quick, quick_mixed, settle
+from tinygrad_ckn.testing._estimates import Estimate, quick, quick_mixed
 from tinygrad_ckn.testing._lines import GradientLine, Plane
 from tinygrad_ckn.testing._point import Point, element
 from tinygrad_ckn.testing._problem import Arrays, Problem, dot, quietly, restricted
@@ -84,7 +84,7 @@ def raise_second_not_differentiable(
 
     def strength(p: int, q: int) -> float:
         line = GradientLine(problem, point.upstream, point.gradients, u, masked(v, p, q))
-        return strength_of(settle(line, line.size()), finding)
+        return strength_of(line, finding)
 
     with quietly():
         j, k = leaf_of(v, halves(sum(d.size for d in v), strength))

@@ -96,6 +96,11 @@ def gradcheck(
     DTypeError
         If no input is floating, or the function returns something else than float64 Tensors.
 
+    References
+    ----------
+    Steps and their errors: C. J. F. Ridders, Adv. Eng. Software 4 (1982), 75; Numerical Recipes, 3rd edition, 5.7.
+    Noise: J. J. More and S. M. Wild, SIAM J. Sci. Comput. 33 (2011), 1292.
+
     Examples
     --------
     >>> print(gradcheck(lambda x: ops.exp(x) * x, np.array([0.5, -1.0])).error < 1e-7)
@@ -123,6 +128,8 @@ def gradgradcheck(
     kwargs: Mapping[str, Any] | None = None,
 ) -> Report:
     """Check second derivatives alone, against differences of the function's values; arguments as for `gradcheck`.
+
+    Next to a kink, differences of the gradient decide, after that has been compared with values itself.
 
     Raises
     ------
