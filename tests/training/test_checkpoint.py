@@ -32,7 +32,7 @@ def metadata(model: CKN) -> dict[str, str]:
         "format_version": "1",
         "version": "0.1.0",
         "architecture": json.dumps(model.config()),
-        "training": json.dumps(model.metadata()),
+        "fitted": json.dumps(model.metadata()),
     }
 
 

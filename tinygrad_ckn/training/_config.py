@@ -36,7 +36,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if type(version) is not int or version > FORMAT_VERSION:
         raise DataError(
             f"{path}: expected format_version {FORMAT_VERSION} or older, got {shown(version)}; "
-            "pip install -U tinygrad-ckn"
+            "update the checkout of tinygrad-ckn (git pull)"
         )
     check_config(config, path)
     return config
