@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn import Tensor, detect_anomaly, enable_grad, no_grad, ops
-from tinygrad_ckn.errors import GradientError
+from tinygrad_ckn.errors import DTypeError, GradientError
 from tinygrad_ckn.models import CKN, CKNLayer
 from tinygrad_ckn.modes import evaluation, modes
 from tinygrad_ckn.nn import Linear, Sequential
@@ -110,6 +110,12 @@ def test_decorated_functions_generators_and_coroutines(decorate):
         return [(item, records()) async for item in several()]
 
     assert asyncio.run(collect()) == [(False, True)] * 2
+
+
+@pytest.mark.parametrize("wrong", [3, Linear])
+def test_what_is_no_function_is_not_decorated(wrong):
+    with pytest.raises(DTypeError, match=r"expected a function to decorate, got (int|the class Linear)"):
+        no_grad(wrong)
 
 
 def test_blocks_in_suspended_generators_end_with_what_they_found():

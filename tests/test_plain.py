@@ -77,6 +77,18 @@ LAYERS = {
     "GaussianPool2d": (nn.GaussianPool2d, {"subsampling": 1.5}),
     "MaxPool2d": (nn.MaxPool2d, {"kernel_size": 2, "stride": 1}),
     "AvgPool2d": (nn.AvgPool2d, {"kernel_size": (2, 2)}),
+    "ConvLayer of arrays": (
+        lambda **k: ConvLayer(
+            1, 4, np.array([3, 3]), padding=np.array([1, 1]), subsampling=np.array([2, 2]), rng=0, **k
+        ),
+        {},
+    ),
+    "CKNLayer of arrays": (
+        lambda **k: CKNLayer(
+            1, 4, np.array([3, 3]), padding=np.array([1, 1]), subsampling=np.array([2, 2]), rng=0, **k
+        ),
+        {},
+    ),
     "local_whitening": (lambda **k: preprocessing({"name": "local_whitening", **k}), {"eps": 0.01}),
 }
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
+from tinygrad_ckn.errors import DTypeError
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -77,8 +79,9 @@ class Switch:
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         """Decorate a function, a generator function or a coroutine function."""
-        if not callable(function):
-            raise TypeError(f"expected a function to decorate, got {type(function).__name__}; use `with ...():`")
+        if isinstance(function, type) or not callable(function):
+            got = f"the class {function.__name__}" if isinstance(function, type) else type(function).__name__
+            raise DTypeError(f"no_grad and its like: expected a function to decorate, got {got}; decorate its methods")
         variable, value = self._variable, self._value
         if inspect.isgeneratorfunction(function):
             wrapped: Any = _generator(function, variable, value)

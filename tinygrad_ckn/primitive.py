@@ -133,7 +133,7 @@ class Primitive(Generic[P]):
         if options or len(args) > self.most:
             operands, named = self.arrange(args, options)
             for name, value in named.items():
-                if type(value) in PLAIN:
+                if type(value) in PLAIN or _is_shape(value):
                     continue
                 if isinstance(value, variable):
                     return Primitive.dispatch(self, operands, named)
@@ -325,6 +325,11 @@ class Primitive(Generic[P]):
         kinds = {ValueError: ShapeError, IndexError: OpIndexError}
         kind = next((mine for theirs, mine in kinds.items() if isinstance(error, theirs)), DTypeError)
         return kind(f"{self.name}: {text}; got {got}")
+
+
+def _is_shape(value: Any) -> bool:
+    """Tell whether an option is a tuple that begins with an integer: the most frequent kind, and plain already."""
+    return type(value) is tuple and (not value or type(value[0]) is int)
 
 
 def _picker(places: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:

@@ -178,3 +178,17 @@ def test_windows_of_zeros_give_zeros_beside_whatever(algorithm):
     y = ops.correlate2d(x, w, algorithm=algorithm)
     assert np.isnan(y[:, 1]).all()
     assert np.isfinite(y[:, 0]).all()
+
+
+@pytest.mark.parametrize("algorithm", ["unfold", "direct", "toeplitz", "winograd", "fft"])
+@pytest.mark.parametrize("value", [1e6, 1e12, np.nan, np.inf])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_a_pixel_in_a_corner_is_seen_by_few_taps(algorithm, value, padding):
+    random = np.random.default_rng(0)
+    x = random.standard_normal((3, 4, 18, 14)).astype("float32")
+    x[0, 1, 0, 0] = x[2, 3, -1, -1] = value
+    g = random.standard_normal((3, 5, 16 + 2 * padding, 12 + 2 * padding)).astype("float32")
+    size = weight_adjoint(np.abs(x), np.abs(g), (3, 3), padding)
+    with np.errstate(all="ignore"):
+        found = ops.correlate2d_weight(x, g, kernel_size=3, padding=padding, algorithm=algorithm)
+        same(found, weight_adjoint(x, g, (3, 3), padding), size, PLAIN)

@@ -30,10 +30,8 @@ def problem(shape, dtype, seed=0, n=2):
 def by_hand(x, z, alpha=2.0):
     """Return the map of images in extended precision before pooling, patch by patch; NaN where one is not finite."""
     k = z.shape[2]
-    x, z = (
-        np.pad(x.astype(np.longdouble), ((0, 0), (0, 0), (k // 2, k // 2), (k // 2, k // 2))),
-        z.astype(np.longdouble),
-    )
+    border = (k // 2, k // 2)
+    x, z = np.pad(x.astype(np.longdouble), ((0, 0), (0, 0), border, border)), z.astype(np.longdouble)
     patches = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(2, 3))
     patches = patches.transpose(0, 2, 3, 1, 4, 5).reshape(len(x), patches.shape[2], patches.shape[3], -1)
     with np.errstate(all="ignore"):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.gpu.drawn import agree, dtypes, examples, launched_often, normal, on_gpu, seeds
-from tinygrad_ckn import ops
+from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.cuda import pool
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
@@ -62,3 +62,14 @@ def test_a_band_is_its_matrix():
     for i, start in enumerate(band.starts):
         again[i, start : start + band.taps] = band.weights[:, i]
     assert np.array_equal(again, host)
+
+
+@pytest.mark.parametrize("s", [2, 1.5, (3, 2)])
+def test_a_pixel_that_is_not_finite_is_seen_where_it_has_a_weight(s):
+    for i, j in ((0, 0), (4, 3), (8, 10), (5, 10)):
+        x = np.zeros((1, 2, 9, 11))
+        x[0, 1, i, j] = 1
+        seen = ops.gaussian_pool2d(x, s) > 0
+        x[0, 1, i, j] = np.nan
+        found = ops.gaussian_pool2d(Tensor(x, device="cuda"), s).numpy()
+        assert np.array_equal(np.isnan(found), seen)

@@ -285,3 +285,34 @@ def test_the_recorded_table_is_that_of_the_installed_cupy():
 def test_the_stand_in_works_from_the_recorded_table(monkeypatch):
     monkeypatch.setattr(surface, "table", lambda: json.loads(record.FILE.read_text()))
     assert surface.check_call("cupy", "sum", (MINE,), {"axis": 0}) == {"a": MINE, "axis": 0}
+
+
+def test_solve_takes_batches_of_one_shape_only():
+    a, b = xp.eye(3), xp.ones((2, 3, 1))
+    for left, right in ((a, b), (xp.ones((2, 3, 3)), xp.ones((3, 1))), (a, xp.ones(2))):
+        with pytest.raises(ValueError, match="must have"):
+            xp.linalg.solve(left, right)
+    assert xp.linalg.solve(xp.broadcast_to(a, (2, 3, 3)), xp.ones(3)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["sort", "argsort"])
+def test_sorting_is_stable_or_refused(name):
+    assert getattr(xp, name)(MINE, kind="stable").shape == MINE.shape
+    for call in (lambda: getattr(xp, name)(MINE, kind="quicksort"), lambda: getattr(MINE, name)(kind="heapsort")):
+        with pytest.raises(ValueError, match="kind can only be None or 'stable'"):
+            call()
+
+
+def test_least_squares_are_of_one_matrix():
+    with pytest.raises(ValueError, match="two-dimensional"):
+        xp.linalg.lstsq(xp.ones((2, 3, 3)), xp.ones((2, 3)))
+
+
+def test_calls_of_cupys_own_are_counted_and_views_are_not():
+    x = xp.ones((3, 3))
+    COUNTERS.clear()
+    x.reshape(9).T, xp.moveaxis(x, 0, 1), x[1:], xp.broadcast_to(x, (2, 3, 3))
+    assert not COUNTERS.calls
+    xp.exp(x) + 1, x @ x, x.sum(axis=0), xp.einsum("ij->i", x), xp.linalg.inv(x), xp.where(x > 0, x, 0)
+    assert COUNTERS.calls == ["exp", "add", "matmul", "sum", "einsum", "linalg.inv", "greater", "where"]
+    assert not COUNTERS.launches

@@ -210,7 +210,7 @@ def test_progress_of_fitting_is_complete_and_ordered() -> None:
     events: list[Progress] = []
     model = small()
     descent = Descent(epochs=2, batch_size=60)  # 135 of 150 images
-    found = model.fit(images, labels, descent=descent, n_patches=500, report=events.append)
+    found = model.fit(images, labels, descent=descent, n_patches=500, rng=0, report=events.append)
     assert found is model
     means = [e for e in events if e.phase == "k-means"]
     last = [max(e.done for e in means if e.values["layer"] == i) for i in (1, 2)]

@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import DataError, DataWarning
-from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, Descent
+from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, Descent, Progress
+from tinygrad_ckn.models.descent import hold_out
+from tinygrad_ckn.models.selection import aside_of
 
 DIGITS = load_digits().train
 IMAGES, NUMBERS = DIGITS.images[:120], DIGITS.labels[:120] % 3
@@ -99,3 +101,30 @@ def test_scores_have_a_temperature_unless_nothing_was_held_out(loss: str, l2: fl
     assert (model.temperature == 1.0) == (loss == "cross_entropy")
     model.fit(IMAGES, NUMBERS, loss="squared_hinge", l2=1e-4, n_patches=300, iterations=2, rng=0)
     assert model.temperature is None
+
+
+def test_copies_of_an_image_are_held_out_together() -> None:
+    """A model of images that stand several times is judged as one of each image: l2 is not chosen on copies."""
+    rng = np.random.default_rng(0)
+    images = np.clip(DIGITS.images[:150] + rng.normal(0, 0.6, (150, 1, 8, 8)), 0, 1).astype(np.float32)
+    labels = DIGITS.labels[:150]
+    model = ckn(10).fit(images, labels, n_patches=500, iterations=2, rng=0)
+    seen: list[float] = []
+
+    def watch(progress: Progress) -> None:
+        if progress.phase == "l2":
+            seen.append(progress.values["held_out_error"])
+
+    model.fit_classifier(np.repeat(images, 4, 0), np.repeat(labels, 4), rng=0, report=watch)
+    assert min(seen) > 0.2  # with copies on both sides nearly all of them are right
+
+
+def test_groups_stay_together_in_every_split() -> None:
+    groups = np.repeat(np.arange(40), 3)
+    for seed in range(10):
+        rest, held = hold_out(120, 0.25, np.random.default_rng(seed), groups)
+        assert not np.isin(groups[rest], groups[held]).any()
+        assert sorted([*rest, *held]) == list(range(120))
+        aside = aside_of(120, np.random.default_rng(seed), groups)
+        assert np.bincount(groups[aside]).max() == 3
+    np.testing.assert_array_equal(hold_out(9, 0.3, np.random.default_rng(0), np.zeros(9, int))[1].size, 3)

@@ -18,7 +18,7 @@ def test_factors_are_those_of_each_layer() -> None:
     gradients = [layer.weight.grad.numpy() for layer in layers]
     for layer, found, gradient in zip(layers, together, gradients, strict=True):
         layer.weight.grad = None
-        alone = ops.inverse_sqrt(layer.gram(), eps=layer.eps, convention=layer.convention)
+        alone = ops.inverse_sqrt(layer.gram("float64"), eps=layer.eps, convention=layer.convention)
         (alone * alone).sum().backward()
         np.testing.assert_allclose(np.stack([t.numpy() for t in found]), alone.numpy(), rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(gradient, layer.weight.grad.numpy(), rtol=1e-4, atol=1e-5)

@@ -54,6 +54,21 @@ def test_first_derivatives_are_zero_recorded_or_not(function):
             assert g.tolist() == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize("function", SHARP.values(), ids=SHARP)
+def test_first_derivatives_of_sharp_functions_are_zero_too(function):
+    x = Tensor(zero, requires_grad=True)
+    with np.errstate(all="ignore"):
+        recorded, plain = (grad(function(x), x, create_graph=flag)[0].tolist() for flag in (True, False))
+    assert recorded == plain == [0.0, 0.0, 0.0]
+
+
+def test_functions_of_several_norms_together_have_no_second_derivative():
+    found = hessian(lambda x: ops.norm(x, axis=1).sum() ** 2, np.zeros((2, 2))).numpy()
+    assert np.isnan(found.reshape(4, 4)).any(axis=1).all()
+    apart = hessian(lambda x: (ops.norm(x, axis=1) ** 2).sum() ** 2, np.zeros((2, 2))).numpy()
+    assert np.array_equal(apart, np.zeros((2, 2, 2, 2)))
+
+
 def test_rows_are_told_apart():
     x = Tensor(np.array([[3.0, 4.0], [0.0, 0.0], [0.0, 0.0]]), requires_grad=True)
     y = ops.norm(x, axis=1)

@@ -5,8 +5,11 @@ import pytest
 
 from tinygrad_ckn import Tensor, nn, ops
 from tinygrad_ckn.backend import Array
-from tinygrad_ckn.errors import DTypeError, GradientError, LinearAlgebraError
-from tinygrad_ckn.primitive import REGISTRY, primitive
+from tinygrad_ckn.errors import (
+    DTypeError,
+    GradientError,
+    LinearAlgebraError,
+)
 from tinygrad_ckn.testing import (
     check_adjoint,
     check_hygiene,
@@ -17,22 +20,6 @@ from tinygrad_ckn.testing import (
 )
 
 x = np.array([[0.5, -1.0, 2.0], [1.5, 0.3, -0.7]])
-
-
-@pytest.fixture
-def op():
-    """Return a maker of primitives with given rules, which are forgotten after the test."""
-    made = []
-
-    def make(forward, *, broadcasts=False, **rules):
-        result = primitive(name=f"planted_{len(made)}", broadcasts=broadcasts)(forward)
-        made.append(result.name)
-        result.vjp(**rules)
-        return result
-
-    yield make
-    for name in made:
-        del REGISTRY[name]
 
 
 def cube(xp, x: Array):

@@ -163,22 +163,28 @@ class Map:
         zero = norms == 0
         if zero.any():
             ds[zero] = 0
-        single = self._single(found, g, ds)
+        self._pull_products(found, self._single(found, g, ds), ds, dnorms, total, wanted[1], dx)
+
+    def _pull_products(
+        self, found: singly.Measured, single: Any, ds: Any, dnorms: Any, total: _Total, filters: bool, dx: Any
+    ) -> None:
+        """Go back through cosines and norms, patches `single` (b, Ho, Wo) one by one."""
+        apart = found.norms == 0
         slopes = None
         if single is not None:
             slopes = xp.where(single[..., None], ds, 0)
             ds[single] = 0
-        dsquares: Any = None
-        if dnorms is not None:
-            dsquares = xp.where(zero if single is None else zero | single, 0, 0.5 * inverses * dnorms)
-        self.products.pull(found.padded, ds, dsquares, total.filters if wanted[1] else None, dx)
-        if single is not None:
-            if found.whole is None:
-                found.whole = self.products.first(found.padded)
-            with xp.errstate(all="ignore"):
-                more = singly.pull(found, self.products, single, self.rows, slopes, dnorms, dx, wanted[1])
-            if more is not None:
-                total.singly = more if total.singly is None else total.singly + more
+            apart |= single
+        dsquares = None if dnorms is None else xp.where(apart, 0, 0.5 * found.inverses * dnorms)
+        self.products.pull(found.padded, ds, dsquares, total.filters if filters else None, dx)
+        if single is None:
+            return
+        if found.whole is None:
+            found.whole = self.products.first(found.padded)
+        with xp.errstate(all="ignore"):
+            more = singly.pull(found, self.products, single, self.rows, slopes, dnorms, dx, filters)
+        if more is not None:
+            total.singly = more if total.singly is None else total.singly + more
 
     def _products(self, found: singly.Measured, prepared: Any, i: int, v: Any) -> None:
         """Write the cosines with a block of filters, scaled and shifted, to v (b, Ho, Wo, o)."""

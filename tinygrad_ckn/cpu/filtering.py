@@ -19,7 +19,6 @@ xp = CPU.xp
 
 _TILE_BYTES = 2**21  # of a tile's transforms
 _APART = 16  # elements
-_SOME = 8  # channels looked at first
 UNEVEN = 2**4  # largest magnitude of a tile of Winograd's over that of a window in it: beyond, the window is done anew
 
 
@@ -85,9 +84,9 @@ def _uneven(images: Any, flat: Any, way: Winograd) -> tuple[Any, Any, Any] | Non
     So any other output has an error of UNEVEN times the rounding of its own window at most. None: there are none.
     """
     (height, width), m, limit = way.size, way.m, float(xp.finfo(images.dtype).max) ** 0.75  # transforms may overflow
-    some = images[:, :: max(1, images.shape[1] // _SOME)]  # channels: of most images they say enough
     most = peak(flat).max()
-    if most <= min(limit, UNEVEN * _windows(some)[:, :height, :width].min()):
+    some = images[:, :, 1 : height + 2 : 3, 1 : width + 2 : 3]  # every window has one of these pixels
+    if most <= min(limit, UNEVEN * xp.maximum(some.max(axis=1), -some.min(axis=1)).min()):
         return None
     windows = _windows(images)[:, :height, :width]
     size = xp.maximum(images.max(axis=1), -images.min(axis=1))  # (b, Hp, Wp)

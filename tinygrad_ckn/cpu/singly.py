@@ -119,7 +119,7 @@ def units(whole: Any, at: tuple[Any, Any, Any], kernel: tuple[int, int]) -> tupl
 
 
 def put_cosines(found: Measured, products: Products, z: Any, shift: float, out: Any) -> None:
-    """Write <z, x> / |x| + shift of patches taken singly to out (b, Ho, Wo, o), given rows z (o, K); 0 of those lost."""
+    """Write <z, x> / |x| + shift of patches taken singly to out (b, Ho, Wo, o), for rows z (o, K); 0 of those lost."""
     for at in _parts(found.singly, products):
         out[at] = units(found.whole, at, products.kernel)[0] @ z.T + shift
     if found.lost is not None:

@@ -103,23 +103,24 @@ __device__ T over_position(T part)
     return sum;
 }
 
-// squares (n, h, w) of pixels, summed over channels.
+// Norms (n, h, w) of pixels: the roots of their squares, summed over channels in double, where those of float neither
+// overflow nor underflow.
 template <typename T>
 __global__ void squares(const T* __restrict__ x, T* __restrict__ squares, int pixels, int channels, int area)
 {
     const int i = blockIdx.x * 32 + threadIdx.x;
-    T part = 0;
+    double part = 0;
     if (i < pixels) {
         const T* pixel = x + (long long)(i / area) * channels * area + i % area;
         for (int c = threadIdx.y; c < channels; c += SHARES)
-            part += pixel[c * area] * pixel[c * area];
+            part += double(pixel[c * area]) * pixel[c * area];
     }
-    const T sum = over_position(part);
+    const double sum = over_position(part);
     if (i < pixels && threadIdx.y == 0)
-        squares[i] = sum;
+        squares[i] = T(sqrt(sum));
 }
 
-// norms (n, ho, wo) of patches and their inverses, from the squares of pixels: 0 and 0 where a sum is at most `least`.
+// norms (n, ho, wo) of patches and their inverses, from those of pixels: 0 and 0 where a square is at most `least`.
 template <typename T>
 __global__ void norms(const T* __restrict__ squares, T* __restrict__ norms, T* __restrict__ inverses, int positions,
                       double least, int kh, int kw, int top, int left, int h, int w, int ho, int wo)
@@ -130,12 +131,12 @@ __global__ void norms(const T* __restrict__ squares, T* __restrict__ norms, T* _
     const int length = ho * wo, at = i % length;
     const int y0 = at / wo - top, x0 = at % wo - left;
     const T* image = squares + (long long)(i / length) * h * w;
-    T sum = 0;
+    double sum = 0;
     for (int row = max(0, y0); row < min(h, y0 + kh); ++row)
         for (int col = max(0, x0); col < min(w, x0 + kw); ++col)
-            sum += image[row * w + col];
-    const bool zero = sum <= T(least);
-    const T norm = sqrt(sum);
+            sum += double(image[row * w + col]) * image[row * w + col];
+    const bool zero = sum <= least;
+    const T norm = T(sqrt(sum));
     norms[i] = zero ? T(0) : norm;
     inverses[i] = zero ? T(0) : 1 / norm;
 }

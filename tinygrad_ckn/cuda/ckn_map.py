@@ -18,7 +18,7 @@ from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.cuda.correlate import forward, input_adjoint, weight_adjoint
 from tinygrad_ckn.cuda.launch import Source, able, batches, blocks_of
 from tinygrad_ckn.ops._windows import Correlation, Padding, Windows
-from tinygrad_ckn.ops.ckn_map import check_map, ckn_map, least_square
+from tinygrad_ckn.ops.ckn_map import check_map, ckn_map, least_summed
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_pool2d, gaussian_unpool2d
 
@@ -75,7 +75,7 @@ class Map:
         for part in self._batches():
             pixels, positions = squares[part].size, self.norms[part].size
             self._launch("squares<{T}>", pixels, self.x[part], squares[part], pixels, channels, height * width)
-            arguments = self.norms[part], self.inverses[part], positions, least_square(self.x.dtype)
+            arguments = self.norms[part], self.inverses[part], positions, least_summed(self.x.dtype)
             SOURCE.launch(self.xp, "norms<{T}>", blocks_of(positions), squares[part], *arguments, *self._patches())
 
     def _elementwise(self, kernel: str, target: Any, *more: Any) -> None:

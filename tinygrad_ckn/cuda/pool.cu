@@ -35,8 +35,11 @@ __global__ void banded(const T* __restrict__ x, T* __restrict__ y, const int* __
         const T* above = x + ((long long)(row / ho) * h + row_starts[i]) * w + start;
         for (int c = threadIdx.x; c < span && start + c < w; c += wide) {
             T sum = 0;
-            for (int t = 0; t < row_taps; ++t)
-                sum += row_weights[t * ho + i] * above[t * w + c];
+            for (int t = 0; t < row_taps; ++t) {
+                const T weight = row_weights[t * ho + i], value = above[t * w + c];
+                if (weight != 0)  // NaN is not seen by weight 0
+                    sum += weight * value;
+            }
             half[r * pitch + skewed(c, skew)] = sum;
         }
     }
@@ -48,8 +51,11 @@ __global__ void banded(const T* __restrict__ x, T* __restrict__ y, const int* __
     const int from = col_starts[j] - start;
     for (int r = threadIdx.y; r < tile && first_row + r < rows; r += blockDim.y) {
         T sum = 0;
-        for (int t = 0; t < col_taps; ++t)
-            sum += col_weights[t * wo + j] * half[r * pitch + skewed(from + t, skew)];
+        for (int t = 0; t < col_taps; ++t) {
+            const T weight = col_weights[t * wo + j], value = half[r * pitch + skewed(from + t, skew)];
+            if (weight != 0)
+                sum += weight * value;
+        }
         y[(long long)(first_row + r) * wo + j] = sum;
     }
 }

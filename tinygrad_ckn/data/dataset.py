@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_ckn.data._arrays import check_finite
-from tinygrad_ckn.data.fingerprints import fingerprints_of
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.fingerprints import fingerprints_of
 from tinygrad_ckn.labels import Label, class_numbers, classes_of
 
 

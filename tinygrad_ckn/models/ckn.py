@@ -8,6 +8,7 @@ from typing import Any, Self
 from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.data_format import DataFormat
+from tinygrad_ckn.fingerprints import groups_of_equal
 from tinygrad_ckn.models import fitting
 from tinygrad_ckn.models.descent import Descent
 from tinygrad_ckn.models.encoding import MEMORY
@@ -175,5 +176,6 @@ class CKN(Learner):
         self.describe(array, classes, data_format)
         prepared = self.fit_preprocessing(array)
         fitting.fit_filters(self, prepared, n_patches=n_patches, iterations=iterations, rng=random, report=report)
-        fitting.fit_labelled(self, prepared, y, descent=descent, loss=loss, l2=l2, rng=random, report=report)
+        options: dict[str, Any] = {"loss": loss, "l2": l2, "groups": groups_of_equal(array), "rng": random}
+        fitting.fit_labelled(self, prepared, y, descent=descent, report=report, **options)
         return self

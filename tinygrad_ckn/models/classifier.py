@@ -140,6 +140,7 @@ def fit_linear(
     loss: str = "cross_entropy",
     l2: float | None = None,
     iterations: int = 30,
+    groups: Any = None,
     rng: Generator | int | None = None,
     report: Callable[[float, HeldOut], None] = lambda l2, held_out: None,
 ) -> LinearFit:
@@ -198,7 +199,7 @@ def fit_linear(
             l2 = FEW_L2
         elif l2 is None:
             xp = xp_of(features)
-            aside = xp.asarray(aside_of(len(features), generator(rng)))
+            aside = xp.asarray(aside_of(len(features), generator(rng), groups))
             kept = xp.ones(len(features), "bool")
             kept[aside] = False
             others = _Problem(features, labels, len(present), loss, moments.without(features, aside), kept)

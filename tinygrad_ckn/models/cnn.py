@@ -13,6 +13,7 @@ from tinygrad_ckn.backend import Generator, is_whole
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.fingerprints import groups_of_equal
 from tinygrad_ckn.models import fitting
 from tinygrad_ckn.models.descent import Descent
 from tinygrad_ckn.models.inputs import check_floating
@@ -22,7 +23,7 @@ from tinygrad_ckn.models.progress import Progress, quiet
 from tinygrad_ckn.nn import Conv2d, Module, Parameter, _checks
 from tinygrad_ckn.ops._windows import Padding, Pair, Windows
 from tinygrad_ckn.ops.pool import Subsampling
-from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.plain import plain_arguments, plain_array
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "relu": ops.relu,
@@ -91,7 +92,7 @@ class ConvLayer(Module):
         self.in_channels, self.n_filters = int(in_channels), int(n_filters)
         self.pooling = Pooling.of("ConvLayer", pooling, subsampling)
         self.windows = Windows.of("ConvLayer", kernel_size, self.pooling.stride, padding)
-        self.padding, self.activation = padding, activation
+        self.padding, self.activation = plain_array(padding), activation
         self.convolution = Conv2d(
             self.in_channels,
             self.n_filters,
@@ -236,6 +237,15 @@ class CNN(Learner):
         prepared = self.fit_preprocessing(array)
         descent = Descent() if descent is None else descent
         fitting.fit_labelled(
-            self, prepared, y, descent=descent, loss=loss, l2=l2, from_zero=True, rng=generator(rng), report=report
+            self,
+            prepared,
+            y,
+            descent=descent,
+            loss=loss,
+            l2=l2,
+            from_zero=True,
+            groups=groups_of_equal(array),
+            rng=generator(rng),
+            report=report,
         )
         return self

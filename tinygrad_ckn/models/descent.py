@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_ckn.backend import Generator, is_whole
+from tinygrad_ckn.backend import CPU, Generator, is_whole
 from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.fingerprints import whole_groups
 from tinygrad_ckn.nn._checks import number
 from tinygrad_ckn.optim import SGD, Adam, CosineDecay, LinearWarmup, Optimizer, Schedule, Scheduler, StepDecay
 from tinygrad_ckn.plain import plain_arguments
@@ -159,9 +160,13 @@ def n_held_out(n: int, share: float) -> int:
     return min(max(1, round(share * n)), n - 1) if share else 0
 
 
-def hold_out(n: int, share: float, rng: Generator) -> tuple[Any, Any]:
-    """Return the numbers of the images that are seen and of those that are held out, ascending, on the host."""
-    order, held = rng.permutation(n), n_held_out(n, share)
-    order[:held].sort()
-    order[held:].sort()
-    return order[held:], order[:held]
+def hold_out(n: int, share: float, rng: Generator, groups: Any = None) -> tuple[Any, Any]:
+    """Return the numbers of the images that are seen and of those that are held out, ascending, on the host.
+
+    Images of one of the groups (n,) stay together.
+    """
+    held = CPU.xp.zeros(n, "bool")
+    held[rng.permutation(n)[: n_held_out(n, share)]] = True
+    if held.any():
+        held = whole_groups(held, groups)
+    return CPU.xp.flatnonzero(~held), CPU.xp.flatnonzero(held)

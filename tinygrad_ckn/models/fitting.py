@@ -100,6 +100,7 @@ def fit_classifier(
     l2: float | None,
     iterations: int = 30,
     memory: int = MEMORY,
+    groups: Any = None,
     rng: Generator,
     report: Callable[[Progress], None] = quiet,
 ) -> LinearFit:
@@ -122,6 +123,7 @@ def fit_classifier(
         loss=loss,
         l2=l2,
         iterations=iterations,
+        groups=groups,
         rng=rng,
         report=held_out,
     )
@@ -150,22 +152,24 @@ def fit_labelled(
     loss: str,
     l2: float | None,
     from_zero: bool = False,
+    groups: Any = None,
     rng: Generator,
     report: Callable[[Progress], None] = quiet,
 ) -> None:
     """Fit the classifier; with a descent, then train everything, and fit the classifier again.
 
     What the descent holds out is not seen by the classifier that it starts from either; with `from_zero`, a joint
-    descent starts from a classifier of zeros.
+    descent starts from a classifier of zeros. Images of one of the groups (n,) are held out together.
     """
     if descent is not None:
-        rest, aside = hold_out(len(images), descent.validation, rng)
+        rest, aside = hold_out(len(images), descent.validation, rng, groups)
         xp = xp_of(images)
         seen, unseen = ((images[chosen], labels[chosen]) for chosen in (xp.asarray(rest), xp.asarray(aside)))
 
         def solve() -> LinearFit:
-            return fit_classifier(model, *seen, loss=loss, l2=descent.l2, rng=rng, report=report)
+            of_seen = None if groups is None else groups[rest]
+            return fit_classifier(model, *seen, loss=loss, l2=descent.l2, groups=of_seen, rng=rng, report=report)
 
         options: dict[str, Any] = {"from_zero": from_zero, "held_out": aside, "rng": rng, "report": report}
         descend(model, seen, unseen, descent, loss=loss, solve=solve, **options)
-    fit_classifier(model, images, labels, loss=loss, l2=l2, rng=rng, report=report)
+    fit_classifier(model, images, labels, loss=loss, l2=l2, groups=groups, rng=rng, report=report)

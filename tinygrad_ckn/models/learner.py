@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from tinygrad_ckn.backend import Generator, asarray, backend_of, to_numpy
 from tinygrad_ckn.backend import rng as generator
-from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.fingerprints import groups_of_equal
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.labels import Label, class_numbers, classes_of
 from tinygrad_ckn.models import fitting
@@ -69,12 +68,6 @@ class Learner(Network):
             )
         return array, asarray(numbers, device=device), classes
 
-    def describe(self, images: Any, classes: Sequence[Label], data_format: DataFormat | None) -> None:
-        """Keep how training images (N, C, H, W) were read, by default as arrays, and the label of each class."""
-        found = data_format or DataFormat.of_arrays(images)
-        names = found.class_names if found.classes == tuple(classes) else tuple(str(label) for label in classes)
-        self.data_format = replace(found, classes=tuple(classes), class_names=names)
-
     def training_images(self, images: Any) -> Any:
         """Return images as an array, checked: of the model's size, one at least.
 
@@ -128,6 +121,7 @@ class Learner(Network):
             l2=l2,
             iterations=iterations,
             memory=memory,
+            groups=groups_of_equal(array),
             rng=generator(rng),
             report=report,
         )

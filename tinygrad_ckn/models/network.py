@@ -9,37 +9,29 @@ from typing import Any, ClassVar, Self
 
 from tinygrad_ckn.backend import Generator, is_whole, to_numpy, use, xp_of
 from tinygrad_ckn.backend import rng as generator
-from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import CKNError, ConfigError, NotFittedError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.labels import Label, label_values
+from tinygrad_ckn.labels import label_values
 from tinygrad_ckn.models.encoding import in_blocks
 from tinygrad_ckn.models.inputs import check_device, check_finite, check_images
 from tinygrad_ckn.models.patches import blocks
 from tinygrad_ckn.models.preprocessing import preprocessing as preprocessing_of
 from tinygrad_ckn.models.preprocessor import Preprocessor
 from tinygrad_ckn.models.presets import preset as preset_of
+from tinygrad_ckn.models.training_record import TrainingRecord
 from tinygrad_ckn.modes import modes
-from tinygrad_ckn.nn import Linear, Module
-from tinygrad_ckn.ops._windows import is_finite, pair
+from tinygrad_ckn.nn import Linear
+from tinygrad_ckn.ops._windows import pair
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 MIRRORED = (None, "scores", "features")
 
 
-class Network(Module):
+class Network(TrainingRecord):
     """A classifier of images of one size; `CKN` and `CNN` say of what layers.
 
     Its parameters are those of `CKN`, but for the kind of layers.
-
-    Attributes
-    ----------
-    data_format : DataFormat or None
-        How the training images were read and what their labels mean; None before a fit. Set it to None to have images
-        taken whatever their scale.
-    temperature : float or None
-        The softmax of scores / temperature are probabilities; None: of this classifier they are not.
     """
 
     layer_type: ClassVar[type[Any]]
@@ -89,8 +81,6 @@ class Network(Module):
         if len(dtypes) > 1:
             raise ConfigError(f"{mine}: layers expected one dtype, got {' and '.join(sorted(dtypes))}")
         self.dtype = dtypes.pop()
-        self.data_format: DataFormat | None = None
-        self.temperature: float | None = 1.0
         self.classifier = Linear(channels * math.prod(size), n_classes, rng=generator(rng), dtype=self.dtype)
         self._initial_version = self.classifier.weight.version
 
@@ -196,12 +186,6 @@ class Network(Module):
     def device(self) -> str:
         """Where the parameters are."""
         return self.classifier.weight.device
-
-    @property
-    def classes(self) -> tuple[Label, ...]:
-        """The label of each class, as training labels were; the class numbers where there were none."""
-        known = () if self.data_format is None else self.data_format.classes
-        return known or tuple(range(self.n_classes))
 
     def images(self, x: Any, *, look: bool = True) -> Any:
         """Return images, checked, in the model's dtype; Tensors stay Tensors.
@@ -330,19 +314,6 @@ class Network(Module):
         self.check_scale(x, f"{type(self).__name__}: argument images")
         return x
 
-    def check_scale(self, images: Any, source: str) -> None:
-        """Compare the scale of images (N, C, H, W) with that of the training images; `source` begins the message.
-
-        Raises
-        ------
-        DataError
-            If all are 10 times fainter or brighter than nearly all training images; if some are, a DataWarning is
-            given.
-        """
-        if self.data_format is not None and len(images):
-            mend = "scale them as those were, or set data_format = None of the model if they are right"
-            self.data_format.pixels.check(raw(images), source, mend)
-
     def config(self) -> dict[str, Any]:
         """Return what `from_config` needs to build this architecture again, as JSON takes it."""
         return {
@@ -373,32 +344,3 @@ class Network(Module):
             raise
         except (KeyError, TypeError) as error:
             raise ConfigError(f"{cls.__name__}.from_config: expected what config() returns, got {config!r}") from error
-
-    def metadata(self) -> dict[str, Any]:
-        """Return what is known of the training beside the parameters, as JSON takes it: data_format and temperature."""
-        return {
-            "data_format": None if self.data_format is None else self.data_format.config(),
-            "temperature": self.temperature,
-        }
-
-    def set_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """Take what `metadata` returned of a model with the same architecture.
-
-        Raises
-        ------
-        ConfigError
-            If it is something else.
-        """
-        name, shape = type(self).__name__, (self.in_channels, *self.image_size)
-        if set(metadata) != {"data_format", "temperature"}:
-            raise ConfigError(f"{name}.set_metadata: expected what metadata() returns, got {str(metadata)[:80]}")
-        temperature, config = metadata["temperature"], metadata["data_format"]
-        if temperature is not None and not (is_finite(temperature) and temperature > 0):
-            raise ConfigError(f"{name}.set_metadata: expected a temperature > 0 or None, got {temperature!r}")
-        found = None if config is None else DataFormat.from_config(config)
-        if found is not None and (found.image_shape != shape or len(found.classes) not in (0, self.n_classes)):
-            raise ConfigError(
-                f"{name}.set_metadata: expected the format of images {shape} of {self.n_classes} classes, got that of "
-                f"images {found.image_shape} of {len(found.classes)}"
-            )
-        self.temperature, self.data_format = temperature, found

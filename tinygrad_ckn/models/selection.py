@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tinygrad_ckn.backend import CPU, Generator
+from tinygrad_ckn.fingerprints import whole_groups
 
 SCALE = range(4, 23)  # of k in l2 = 10^(-k/2): from 1e-2 to 1e-11
 MIDDLE = 12
@@ -23,10 +24,14 @@ def l2_of(k: int) -> float:
     return float(f"{10 ** (-k / 2):.2g}")
 
 
-def aside_of(n: int, random: Generator) -> Any:
-    """Return the numbers of the examples to hold out, ascending: a tenth, of small sets up to a fifth."""
-    count = max(1, min(max(n // 10, 1000), n // 5))
-    return CPU.xp.sort(random.permutation(n)[:count])
+def aside_of(n: int, random: Generator, groups: Any = None) -> Any:
+    """Return the numbers of the examples to hold out, ascending: a tenth, of small sets up to a fifth.
+
+    Examples of one of the groups (n,) stay together.
+    """
+    held = CPU.xp.zeros(n, "bool")
+    held[random.permutation(n)[: max(1, min(max(n // 10, 1000), n // 5))]] = True
+    return CPU.xp.flatnonzero(whole_groups(held, groups))
 
 
 def choose_l2(

@@ -16,6 +16,7 @@ from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.preprocessor import Learned, Preprocessor, applied, image_shape
 from tinygrad_ckn.ops._windows import Pair, Windows, is_finite, pair
+from tinygrad_ckn.ops.linalg import eigen_of
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
@@ -45,7 +46,7 @@ def _inverse_fourth_root(a: Any) -> Any:
     """Return A^(-1/4) of positive definite matrices (N, d, d)."""
     if isinstance(a, Tensor):
         return ops.inverse_sqrt(ops.sqrtm(a))
-    e, u = xp_of(a).linalg.eigh(a)
+    e, u = eigen_of(xp_of(a), "whiten", a)  # NaN where a GPU did not solve it
     return (u * e[:, None, :] ** -0.25) @ u.swapaxes(1, 2)
 
 

@@ -18,7 +18,7 @@ from tinygrad_ckn.ops._windows import Padding, Pair, Windows, pair
 from tinygrad_ckn.ops.correlate import correlate2d
 from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.ops.shape import reshape
-from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.plain import plain_arguments, plain_array
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -143,7 +143,7 @@ class Conv2d(Module):
                 f"out_channels = {out_channels}, got {groups}"
             )
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
-        self.stride, self.padding, self.dilation = stride, padding, dilation
+        self.stride, self.padding, self.dilation = map(plain_array, (stride, padding, dilation))
         self._windows("Conv2d")
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = Parameter(init.kaiming_uniform(shape, rng=rng, dtype=dtype))

@@ -60,6 +60,7 @@ class Windows:
         kernel = pair(op, "kernel_size", kernel_size, 1)
         dilation = pair(op, "dilation", dilation, 1)
         reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+        padding = plain_array(padding)
         if padding == "valid":
             pads = [(0, 0), (0, 0)]
         elif padding == "same":

@@ -29,6 +29,11 @@ def least_square(dtype: Any) -> float:
     return float(limits.tiny / limits.eps)
 
 
+def least_summed(dtype: Any) -> float:
+    """Return the same for squares that are summed in float64, of norms that have a dtype: their inverses are finite."""
+    return max(least_square("float64"), (4 * float(CPU.xp.finfo(dtype).tiny)) ** 2)
+
+
 def largest_cosine(z: Any) -> Any:
     """Return what rounding may make of the largest cosine with filters z (p, ...), as a float64 array of no axis.
 
@@ -46,7 +51,7 @@ def lengths(squares: Any, dtype: Any = None) -> tuple[Any, Any]:
     They have the dtype given (None: that of the squares), in which the inverses do not overflow.
     """
     dtype = squares.dtype if dtype is None else dtype
-    zero = raw(squares) <= max(least_square(squares.dtype), (4 * float(CPU.xp.finfo(dtype).tiny)) ** 2)  # NaN is not
+    zero = raw(squares) <= max(least_square(squares.dtype), least_summed(dtype))  # NaN is not
     safe = sqrt(where(zero, 1, squares))
     norms, inverses = where(zero, 0, safe), 1 / safe
     return (norms, inverses) if dtype == squares.dtype else (norms.astype(dtype), inverses.astype(dtype))
@@ -143,7 +148,7 @@ def composed(
 ) -> Any:
     """Return the map of Tensors or arrays as a composition of operations.
 
-    It is homogeneous: of an image over a power of two, the map over that. So products of small numbers do not underflow.
+    It is homogeneous: of an image over a power of two, the map over that. So products do not underflow.
     """
     scale = _scale_of(raw(x))
     x = x / scale

@@ -232,7 +232,7 @@ sin.vjp(x=lambda g, x: g * cos(x))
 cos.vjp(x=lambda g, x: -g * sin(x))
 tanh.vjp(x=lambda g, y: g * (1 - y * y))
 sigmoid.vjp(x=lambda g, x, y: g * (y * sigmoid(-x)))
-relu.vjp(x=lambda g, y: g * ~(raw(y) <= 0))  # 1 at nan, so that what is upstream of a nan still hears of g
+relu.vjp(x=lambda g, y: g * (raw(y) != 0))  # which is 1 at nan too, as in PyTorch
 softplus.vjp(x=lambda g, x: g * sigmoid(x))
 where.vjp(a=lambda g, condition: where(condition, g, 0), b=lambda g, condition: where(condition, 0, g))
 clip.vjp(x=lambda g, x, a_min, a_max: g * _inside(x, a_min, a_max))

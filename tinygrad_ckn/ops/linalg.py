@@ -42,7 +42,7 @@ def _check_square(op: str, argument: str, a: Any) -> None:
         raise DTypeError(f"{op}: argument {argument} expected a floating dtype, got {a.dtype}; use .astype('float64')")
 
 
-def _eigh(xp: Namespace, op: str, a: Any) -> tuple[Any, Any]:
+def eigen_of(xp: Namespace, op: str, a: Any) -> tuple[Any, Any]:
     """Return eigenvalues (..., n) and eigenvectors (..., n, n) of symmetric matrices.
 
     The symmetric part is taken, so that every element of a counts; what is far from symmetric (10%) is a mistake. On a
@@ -87,7 +87,7 @@ def _positive(xp: Namespace, op: str, w: Any, eps: float, *, zero: bool) -> Any:
 @primitive(name="inverse_sqrt", saves=True)
 def plain_inverse_sqrt(xp: Namespace, a: Array, eps: float) -> Any:
     """Return `inverse_sqrt` in its usual convention."""
-    w, v = _eigh(xp, "inverse_sqrt", a)
+    w, v = eigen_of(xp, "inverse_sqrt", a)
     root = xp.sqrt(_positive(xp, "inverse_sqrt", w + eps, eps, zero=False))
     with one_blas_thread():
         return (v / root[..., None, :]) @ _transpose(v), (root, v)
@@ -161,7 +161,7 @@ def sqrtm(xp: Namespace, a: Array) -> Any:
     >>> sqrtm(Tensor([[4.0, 0.0], [0.0, 9.0]]))
     Tensor((2, 2), float64, cpu) [[2. 0.] [0. 3.]]
     """
-    w, v = _eigh(xp, "sqrtm", a)
+    w, v = eigen_of(xp, "sqrtm", a)
     if w.size:
         slack = float(xp.finfo(w.dtype).eps) ** 0.5 * xp.abs(w).max(axis=-1, keepdims=True)
         w = xp.where((w < 0) & (w > -slack), 0, w)
@@ -201,7 +201,7 @@ def lyapunov(xp: Namespace, a: Array, q: Array) -> Any:
     Tensor((2, 2), float64, cpu) [[1. 1.] [1. 1.]]
     """
     _check_square("lyapunov", "q", q)
-    w, v = _eigh(xp, "lyapunov", a)
+    w, v = eigen_of(xp, "lyapunov", a)
     eigen = _positive(xp, "lyapunov", w, 0.0, zero=False), v
     return _solve_lyapunov(eigen, q), eigen
 
@@ -262,6 +262,9 @@ def solve(xp: Namespace, a: Array, b: Array) -> Any:
     Tensor((2,), float64, cpu) [1.  0.5]
     """
     _check_square("solve", "a", a)
+    if b.ndim > 1:  # CuPy takes batches of one shape only
+        batch = xp.broadcast_shapes(a.shape[:-2], b.shape[:-2]) if a.shape[:-2] != b.shape[:-2] else a.shape[:-2]
+        a, b = (m if m.shape[:-2] == batch else xp.broadcast_to(m, (*batch, *m.shape[-2:])) for m in (a, b))
     return _lapack(xp, "solve", xp.linalg.solve, a, b)
 
 

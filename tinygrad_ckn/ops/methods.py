@@ -134,18 +134,28 @@ for _name, _callable in {
 methods(_table)
 
 
+class _Missing:
+    """An attribute that arrays of other libraries have and a Tensor has not: it says what to use.
+
+    `Tensor.__getattr__` would say it of every name, and make each access to an attribute slower.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, tensor: Any, kind: type | None = None) -> Any:
+        raise AttributeError(f"Tensor has no attribute {self.name!r}; {numpy_calls.hint(self.name, [])}")
+
+
 def attach_numpy_functions(functions: Mapping[Any, Callable[..., Any]], known: Sequence[str]) -> None:
     """Let NumPy's functions run ours on Tensors, or say what to use instead; called once, by `ops`."""
 
     def __array_function__(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:
         return numpy_calls.call(functions, known, function, args, options)
 
-    def __getattr__(self: Any, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        raise AttributeError(f"Tensor has no attribute {name!r}; {numpy_calls.hint(name, known)}")
-
     def __array_ufunc__(self: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         return numpy_calls.call_ufunc(known, ufunc, method, inputs, options)
 
-    methods({"__array_ufunc__": __array_ufunc__, "__array_function__": __array_function__, "__getattr__": __getattr__})
+    missing: dict[str, Any] = {name: _Missing(name) for name in numpy_calls.ATTRIBUTES}
+    methods(missing)
+    methods({"__array_ufunc__": __array_ufunc__, "__array_function__": __array_function__})

@@ -74,8 +74,11 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
         "double": 't.astype("float64")',
         "float": 't.astype("float32")',
         "clone": "t.copy",
-        "add_": "t = t + ..., for tensors are not written into",
     }
+)
+# Those among them that are attributes of arrays of NumPy or PyTorch.
+ATTRIBUTES = (
+    "trace diagonal repeat take prod cumsum nbytes unsqueeze view permute numel cpu cuda double float clone".split()
 )
 # Functions that look at values or shapes, and return nothing that has a derivative.
 VALUES = frozenset(

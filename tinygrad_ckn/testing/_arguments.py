@@ -61,7 +61,7 @@ def _left_out(point: Any) -> bool:
 def _leaf(point: Any) -> Any:
     """Return a leaf in memory of its own with the values and the layout of an argument."""
     x = raw(point)
-    return Variable.leaf(with_layout_of(x, x.astype("float64", order="C", copy=True)))
+    return Variable.leaf(with_layout_of(x, x.astype("float64", order="C", copy=True), broadcast=True))
 
 
 def module_problem(module: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> Problem:

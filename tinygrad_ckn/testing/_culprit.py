@@ -58,9 +58,9 @@ def raise_not_differentiable(problem: Problem, point: Point, direction: Arrays, 
         if not strength_of(sides, outcome.finding):
             line = Line(problem, point.upstream, point.values, part)
             sides = settle(line, line.size())
-    left, right = sides.left.best.value / unit, sides.right.best.value / unit
+    left, right = two(sides.left.best.value / unit, sides.right.best.value / unit)
     told = {
-        "kink": f"a kink: slope {left:.6g} on one side, {right:.6g} on the other",
+        "kink": f"a kink: slope {left} on one side, {right} on the other",
         "gap": f"a jump by {sides.gap:.3g}",
         "edge": "the edge of the domain: no finite value on one side, however small the step",
     }[outcome.finding]
@@ -80,7 +80,8 @@ def raise_undecided(problem: Problem, what: str, outcome: Outcome) -> NoReturn:
         told = "differences do not settle, with whatever step"
     else:
         expected, got = two(numeric.value, claim.analytic)
-        told = f"differences give {expected} +- {numeric.uncertainty:.1g} where the rule gives {got}"
+        told = f"differences give {expected} +- {numeric.uncertainty:.1g}"
+        told += f" where the rule gives {got}" if expected != got else ", as the rule does"
     raise UndecidedError(
         f"{problem.name}: {what}: cannot decide, {told}, which is too uncertain for the tolerance "
         f"{claim.tolerance:.0e} (the function is too noisy, or too steep); compute it more exactly, move the input, or "

@@ -116,7 +116,12 @@ class _Neville:
             if noisy.uncertainty < self.best.uncertainty:
                 self.best = noisy
 
-    def finest(self, step: float, size: float = 0.0) -> bool:
+    @property
+    def size(self) -> float:
+        """Size of the best and of the last entry."""
+        return max(math.fabs(self.best.value), math.fabs(self.entries[-1].value)) if self.entries else 0.0
+
+    def finest(self, step: float, size: float) -> bool:
         """Tell whether smaller steps show nothing more: their noise is above the uncertainty and 1e-3 of a size."""
         noise = _SAFETY * self.noise / step**self.order
         return noise > max(self.best.uncertainty, 1e-3 * size) and step < self.best.step / _LOOK_BEYOND
@@ -168,8 +173,8 @@ def settle(phi: Callable[[float], float], size: float) -> Sides:
         central.add((above - below) / (2 * h), h)
         right.add(above / h, h)
         left.add(-below / h, h)
-        size = max((math.fabs(t.best.value) for t in (central, left, right) if t.entries), default=0.0)
-        if all(t.finest(h, size) for t in (central, left, right)):
+        size_of_slopes = max(t.size for t in (central, left, right))
+        if all(t.finest(h, size_of_slopes) for t in (central, left, right)):
             break
     largest = max((math.fabs(y) for pair in rises for y in pair if math.isfinite(y)), default=0.0)
     return Sides(central.settled(), left.settled(), right.settled(), _gap(rises, noise), largest)
@@ -219,8 +224,8 @@ def _deviations(phi: Callable[[float], float], spacing: float, orders: Sequence[
         sides = [[b - a for a, b in itertools.pairwise(line)] for line in sides]
         if order in orders:
             gamma = math.factorial(order) ** 2 / math.factorial(2 * order)
-            squares = [math.fsum(d * d for d in line if math.isfinite(d)) / len(line) for line in sides]
-            deviations.append(math.sqrt(gamma * max(squares)))
+            sizes = [math.hypot(*filter(math.isfinite, line)) / math.sqrt(len(line)) for line in sides]
+            deviations.append(math.sqrt(gamma) * max(sizes))
     return deviations
 
 
@@ -234,7 +239,7 @@ def settle_mixed(phi: Callable[[float, float], float], noise: float) -> Settled:
     tableau = _Neville(_CENTRAL, 0.5 * noise, order=2)
     for h in _steps():
         tableau.add(_mixed(phi, h), h)
-        if tableau.finest(h):
+        if tableau.finest(h, tableau.size):
             break
     return tableau.settled()
 

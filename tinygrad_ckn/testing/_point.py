@@ -1,4 +1,4 @@
-"""What the analytic side says at the point, and everything that can be wrong with it before differences are taken."""
+"""Values and gradients at the point, and the units of the steps that follow from them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import Any, NamedTuple
 from tinygrad_ckn.backend import Generator, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.testing._estimates import QUICK_STEPS
-from tinygrad_ckn.testing._problem import Arrays, Problem, dot, norm, power_of_two, random_like, rms, term_size
+from tinygrad_ckn.testing._problem import (
+    Arrays,
+    Problem,
+    dot,
+    norm,
+    power_of_two,
+    random_like,
+    rms,
+    sum_of_sizes,
+    term_size,
+)
 from tinygrad_ckn.testing._verdict import Claim
 
 
@@ -60,7 +70,12 @@ def claim_of(problem: Problem, point: Point, direction: Arrays, tolerance: float
     """Return what the gradients say about <upstream, f> along a direction."""
     along = problem.displacement(direction)
     return Claim(
-        dot(point.gradients, along), typical_size(point.gradients, along), point.size, atol * norm(along), tolerance, 1
+        dot(point.gradients, along),
+        typical_size(point.gradients, along),
+        point.size,
+        atol * sum_of_sizes(along),
+        tolerance,
+        1,
     )
 
 
@@ -137,17 +152,18 @@ def _check_finite(problem: Problem, values: Arrays, gradients: Arrays) -> None:
             which = f" {number}" if len(values) > 1 else ""
             raise GradientError(
                 f"{problem.name}: expected finite values at the inputs, got NaN or infinity "
-                f"({_value(y, k)} in output{which}, {element(k, y.shape)}); move the inputs"
+                f"({value_of(y, k)} in output{which}, {element(k, y.shape)}); move the inputs"
             )
     for name, gradient in zip(problem.names, gradients, strict=True):
         k = nonfinite(gradient)
         if k is not None:
             raise GradientError(
                 f"{problem.name}: gradient of argument {name}: {element(k, gradient.shape)} expected a finite number, "
-                f"got {_value(gradient, k)}, though the function's values are finite; mend the rule, or move the input "
-                "if the function has no derivative here"
+                f"got {value_of(gradient, k)}, though the function's values are finite; mend the rule, or move the "
+                "input if the function has no derivative here"
             )
 
 
-def _value(array: Any, k: int) -> str:
+def value_of(array: Any, k: int) -> str:
+    """Name the k-th element, which is not finite."""
     return {"nan": "NaN", "inf": "infinity", "-inf": "-infinity"}[str(float(array.reshape(-1)[k]))]

@@ -184,6 +184,11 @@ def norm(arrays: Arrays) -> float:
     return rms(arrays, root_of_sum=True)
 
 
+def sum_of_sizes(arrays: Arrays) -> float:
+    """Return the sum of the sizes of all elements."""
+    return math.fsum(float(abs(a).sum()) for a in arrays if a is not None)
+
+
 def power_of_two(x: float) -> float:
     """Return the power of two at or below x; 0 for 0."""
     return math.ldexp(0.5, math.frexp(x)[1]) if x and math.isfinite(x) else 0.0

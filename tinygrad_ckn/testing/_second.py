@@ -8,6 +8,7 @@ decide (EPS / h), after the gradient itself has been compared with values at the
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_ckn.backend import Generator
@@ -27,8 +28,8 @@ from tinygrad_ckn.testing._estimates import (
 )
 from tinygrad_ckn.testing._first import telling, telling_upstream
 from tinygrad_ckn.testing._lines import GradientLine, Line, Plane
-from tinygrad_ckn.testing._point import Point, claim_of, element, nonfinite, typical_size
-from tinygrad_ckn.testing._problem import Arrays, Problem, dot, norm, quietly
+from tinygrad_ckn.testing._point import Point, claim_of, element, nonfinite, typical_size, value_of
+from tinygrad_ckn.testing._problem import Arrays, Problem, dot, norm, quietly, sum_of_sizes
 from tinygrad_ckn.testing._second_culprit import (
     Second,
     raise_second_not_differentiable,
@@ -69,14 +70,14 @@ def derivatives(problem: Problem, point: Point, i: int, u: Arrays) -> Second:
     return Second([raw(results.get(leaf)) for leaf in problem.leaves], [raw(results.get(g)) for g in upstream])
 
 
-def _check_finite(problem: Problem, i: int, what: str, arrays: Arrays) -> None:
-    for number, array in enumerate(arrays):
+def _check_finite(problem: Problem, i: int, what: str, names: Sequence[str], arrays: Arrays) -> None:
+    for name, array in zip(names, arrays, strict=True):
         k = nonfinite(array)
         if k is not None:
             raise GradientError(
                 f"{problem.name}: derivative, in the {what}, of the gradient of argument {problem.names[i]} expected "
-                f"finite numbers, got NaN or infinity at {element(k, array.shape)} of {number}; mend the rule, or move "
-                "the input if there is no second derivative here"
+                f"finite numbers, got {value_of(array, k)} at {element(k, array.shape)} of {name}; mend the rule, or "
+                "move the input if there is no second derivative here"
             )
 
 
@@ -88,10 +89,10 @@ def _in_upstream(
     def once() -> tuple[Outcome, tuple[list[Any], list[Any]]]:
         u = problem.direction(generator, only=i)
         pushed = derivatives(problem, point, i, u).in_upstream
-        _check_finite(problem, i, "upstream gradient", pushed)
+        _check_finite(problem, i, "upstream gradient", [f"output {n}" for n in range(len(pushed))], pushed)
         w = telling_upstream(point.values, pushed, generator)
         size = norm(w) * norm(point.values)
-        claim = Claim(dot(pushed, w), typical_size(pushed, w), size, atol * norm(w), tolerance, 1)
+        claim = Claim(dot(pushed, w), typical_size(pushed, w), size, atol * sum_of_sizes(w), tolerance, 1)
         return compare(claim, Line(problem, w, point.values, u)), (u, w)
 
     outcome, (u, w) = repeated(once)
@@ -113,11 +114,11 @@ def _in_inputs(
     def once() -> tuple[Outcome, tuple[list[Any], list[Any], bool]]:
         u = problem.direction(generator, only=i)
         second = derivatives(problem, point, i, u)
-        _check_finite(problem, i, "inputs", second.in_inputs)
+        _check_finite(problem, i, "inputs", [f"argument {n}" for n in problem.names], second.in_inputs)
         v = telling(problem, second.in_inputs, generator)
         along = problem.displacement(v)
         typical = typical_size(second.in_inputs, along)
-        allowed = atol * norm(along) * norm(problem.displacement(u))
+        allowed = atol * sum_of_sizes(along) * sum_of_sizes(problem.displacement(u))
         claim = Claim(dot(second.in_inputs, along), typical, point.size, allowed, tolerance, 2)
         outcome, of_values = _weigh(problem, point, i, u, v, claim)
         return outcome, (u, v, of_values)

@@ -120,9 +120,9 @@ class Claim(NamedTuple):
         return max(self.limit(numeric), self.tolerance * self.floor)
 
     def error(self, numeric: Estimate) -> float:
-        """Return the relative error; differences that the uncertainty explains are within the tolerance."""
-        uncertain = WITHIN * numeric.uncertainty / self.tolerance if self.tolerance else 0.0
-        size = max(self.size(numeric.value), self.floor, uncertain)
+        """Return the relative error: at most the tolerance where the claim is right, for what explains more counts."""
+        explained = WITHIN * numeric.uncertainty + _ROUNDING[self.order] * self.values
+        size = max(self.size(numeric.value), self.floor) + (explained / self.tolerance if self.tolerance else 0.0)
         return max(0.0, math.fabs(self.analytic - numeric.value) - self.allowed) / size if size else 0.0
 
     def agrees(self, numeric: Estimate) -> bool:

@@ -17,7 +17,7 @@ from tinygrad_ckn.testing._first import telling_upstream
 from tinygrad_ckn.testing._lines import Line
 from tinygrad_ckn.testing._options import Options
 from tinygrad_ckn.testing._point import Point, evaluated, typical_size
-from tinygrad_ckn.testing._problem import Problem, dot, norm, random_like
+from tinygrad_ckn.testing._problem import Problem, dot, norm, random_like, sum_of_sizes
 from tinygrad_ckn.testing._verdict import Claim, Comparison, Outcome, Report, compare, repeated
 
 
@@ -63,7 +63,7 @@ def _compare_jvp(problem: Problem, options: Options) -> Comparison:
         tangents = problem.displacement(direction)
         product = jvp(problem.function, [Variable.wrap(x) for x in problem.origin], tangents)[1].data
         upstream = telling_upstream(point.values, [product], generator)
-        typical, allowed = typical_size(upstream, [product]), options.atol * norm(tangents)
+        typical, allowed = typical_size(upstream, [product]), options.atol * sum_of_sizes(tangents)
         claim = Claim(dot(upstream, [product]), typical, point.size, allowed, options.relative(1), 1)
         return compare(claim, Line(problem, upstream, point.values, direction)), (direction, upstream)
 

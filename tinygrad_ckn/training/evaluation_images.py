@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn._files import PathLike
 from tinygrad_ckn.data import DataFormat, Split, load_test
-from tinygrad_ckn.data.fingerprints import from_text
 from tinygrad_ckn.errors import ConfigError, DataError, DataWarning
+from tinygrad_ckn.fingerprints import from_text
 from tinygrad_ckn.models import CKN, CNN
 from tinygrad_ckn.training._folder import MODEL
 from tinygrad_ckn.training.checkpoint import load_model

@@ -15,8 +15,8 @@ from tinygrad_ckn._files import PathLike
 from tinygrad_ckn.backend import asarray
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.data import Dataset
-from tinygrad_ckn.data.fingerprints import as_text
 from tinygrad_ckn.errors import DataError, TrainingWarning
+from tinygrad_ckn.fingerprints import as_text
 from tinygrad_ckn.models import CKN, CNN, Progress, build
 from tinygrad_ckn.models.descent import n_held_out
 from tinygrad_ckn.models.progress import quiet

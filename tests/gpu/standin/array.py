@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.gpu.standin.counters import copied_to_device, synchronised
-from tests.gpu.standin.surface import check_call, entry
+from tests.gpu.standin.counters import called, copied_to_device, synchronised
+from tests.gpu.standin.surface import check_call, check_values, entry
 
 silent = np.errstate(all="ignore")  # a GPU warns of nothing
 Scalar = int | float | complex | np.generic
@@ -181,14 +181,18 @@ def _method(name: str) -> Callable[..., Any]:
     @silent
     def method(self: ndarray, *args: Any, **options: Any) -> Any:
         check_call("ndarray", name, args, options)
+        check_values("ndarray", name, args, options)
         if synchronizes:
             synchronised(f"x.{name}()")
+        if name not in _OF_SHAPE:
+            called(name)
         given = [unwrap(a) for a in args], {key: unwrap(value) for key, value in options.items()}
         return wrap(getattr(self._host, name)(*given[0], **given[1]), (self, *args, *options.values()))
 
     return method
 
 
+_OF_SHAPE = {"reshape", "ravel", "transpose", "swapaxes", "squeeze", "diagonal", "view"}
 for _name in _PLAIN.split():
     setattr(ndarray, _name, _method(_name))
 

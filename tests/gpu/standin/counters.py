@@ -9,6 +9,9 @@ The host waits
 - where it is told to: `synchronize()` of a stream, an event or a device.
 
 A copy to the device is none: CuPy stages it in pinned memory and goes on.
+
+`launches` are of kernels of ours. `calls` are of functions of CuPy's that compute: elementwise, reductions, products,
+linear algebra, and all others but those that make views; each launches a kernel at least, which one is CuPy's affair.
 """
 
 import sys
@@ -25,10 +28,11 @@ class Counters:
     synchronisations: list[str] = field(default_factory=list)
     to_device: list[str] = field(default_factory=list)
     launches: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
 
     def clear(self) -> None:
         """Begin to count anew."""
-        for events in (self.synchronisations, self.to_device, self.launches):
+        for events in (self.synchronisations, self.to_device, self.launches, self.calls):
             events.clear()
 
 
@@ -48,6 +52,11 @@ def copied_to_device(what: str) -> None:
 def launched(what: str) -> None:
     """Count the launch of a kernel."""
     COUNTERS.launches.append(what)
+
+
+def called(what: str) -> None:
+    """Count a call of CuPy's that computes: a launch of a kernel of its own, or of a library's, at least."""
+    COUNTERS.calls.append(what)
 
 
 def _caller() -> str:

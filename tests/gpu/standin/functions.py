@@ -6,12 +6,16 @@ from typing import Any
 import numpy as np
 
 from tests.gpu.standin.array import ndarray, put, silent, unwrap, unwritten, wrap
-from tests.gpu.standin.counters import copied_to_device, synchronised
-from tests.gpu.standin.surface import check_call, entry
+from tests.gpu.standin.counters import called, copied_to_device, synchronised
+from tests.gpu.standin.surface import check_call, check_values, entry
 
 # Parameters that CuPy looks at as arrays: a list or a number is an error.
 _ARRAYS = {"a", "ar", "arr", "array", "ary", "condition", "m", "v", "x", "x1"}
 _ALSO_NUMBERS = {"can_cast", "isscalar", "ndim", "shape", "size", "full_like", "where", "array_equal"}
+# What computes nothing: views, and questions about shapes and dtypes.
+VIEWS = {"reshape", "ravel", "transpose", "swapaxes", "moveaxis", "rollaxis", "squeeze", "expand_dims", "broadcast_to"}
+VIEWS |= {"broadcast_shapes", "atleast_1d", "atleast_2d", "diagonal", "flip", "split", "array_split", "view", "real"}
+VIEWS |= {"ndim", "shape", "size", "can_cast", "min_scalar_type", "sliding_window_view", "as_strided", "isscalar"}
 _WAITS = {"argwhere", "array_equal", "in1d", "isin", "setdiff1d", "union1d"}  # by what they call
 
 
@@ -24,8 +28,11 @@ def from_numpy(module: str, name: str, host: Callable[..., Any]) -> Callable[...
         for label, value in check_call(module, name, args, options).items():
             if label in _ARRAYS and name not in _ALSO_NUMBERS and not isinstance(value, ndarray):
                 raise TypeError(f"{module}.{name}: {label} expected an array on the device, got {type(value).__name__}")
+        check_values(module, name, args, options)
         if synchronizes:
             synchronised(f"{module}.{name}")
+        if name not in VIEWS:
+            called(name)
         hosts = {key: unwrap(value) for key, value in options.items()}
         return wrap(host(*map(unwrap, args), **hosts), _sources(args, options))
 
@@ -90,6 +97,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
         return wrap(np.where(unwrap(condition)))
     if not isinstance(condition, ndarray):
         raise TypeError(f"cupy.where: condition expected an array on the device, got {type(condition).__name__}")
+    called("where")
     return wrap(np.where(condition._host, unwrap(x), unwrap(y)))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.gpu.standin.array import ndarray, silent, unwrap, wrap
-from tests.gpu.standin.counters import synchronised
+from tests.gpu.standin.counters import called, synchronised
 from tests.gpu.standin.functions import from_numpy
 from tests.gpu.standin.surface import check_call
 
@@ -46,6 +46,9 @@ def _reporting(name: str) -> Callable[..., Any]:
                 raise TypeError(f"cupy.linalg.{name}: expected arrays on the device, got {type(matrix).__name__}")
             if matrix.dtype.char not in "fd" and matrix.dtype.kind not in "iub":
                 raise TypeError(f"cupy.linalg.{name}: unsupported dtype {matrix.dtype}")
+        called(f"linalg.{name}")
+        if name == "solve":
+            _check_solve(*matrices)
         if _raises:
             synchronised(f"the report of linalg.{name}")
         try:
@@ -57,6 +60,14 @@ def _reporting(name: str) -> Callable[..., Any]:
         return wrap(tuple(found) if isinstance(found, tuple) else found)
 
     return routine
+
+
+def _check_solve(a: ndarray, b: ndarray) -> None:
+    """Refuse what CuPy refuses: no axes are broadcast, but those of a single vector."""
+    if b.ndim == 0:
+        raise ValueError("b must have at least one dimension")
+    if a.shape[-1:] != b.shape if b.ndim == 1 else a.shape[:-1] != b.shape[:-1]:
+        raise ValueError("a must have (..., M, M) shape and b must have (..., M, K) for multidimensional b")
 
 
 def _garbage(found: Any) -> Any:

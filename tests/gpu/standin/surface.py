@@ -49,6 +49,17 @@ def check_call(module: str, name: str, args: tuple[Any, ...], options: dict[str,
         raise TypeError(f"{module}.{name}({entry(module, name)['parameters']}): {error}") from None
 
 
+def check_values(module: str, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Raise what CuPy raises for values of arguments that NumPy takes."""
+    given = check_call(module, name, args, options)
+    if name in ("sort", "argsort") and given.get("kind") not in (None, "stable"):
+        raise ValueError(f"{module}.{name}: kind can only be None or 'stable', got {given['kind']!r}")
+    if name == "lexsort" and getattr(args[0], "ndim", 2) > 2:
+        raise NotImplementedError("Keys with the rank of three or more is not supported in lexsort")
+    if name == "lstsq" and args[0].ndim != 2:
+        raise ValueError(f"{args[0].ndim}-dimensional array given. Array must be two-dimensional")
+
+
 @cache
 def _signature(module: str, name: str) -> inspect.Signature:
     parameters, kind = [], inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.gpu.standin.array import Scalar, ndarray, silent, unwrap, wrap
+from tests.gpu.standin.counters import called
 from tests.gpu.standin.surface import entry, table
 
 _KIND = {bool: "?bBhHiIlLqQefdFD", int: "bBhHiIlLqQefdFD", float: "efdFD", complex: "FD"}  # what a Python number may be
@@ -37,6 +38,7 @@ class ufunc:
             if not isinstance(arg, ndarray | Scalar):
                 raise TypeError(f"cupy.{self.name}: Unsupported type {type(arg)}")
         self._check_loop(args[: self.nin], options.get("dtype"))
+        called(self.name)
         sources = *args, *(o if isinstance(o := options.get("out"), tuple) else (o,))
         hosts = {key: unwrap(value) for key, value in options.items()}
         return wrap(self._host(*map(unwrap, args), **hosts), sources)
@@ -57,6 +59,7 @@ class ufunc:
     def _reduction(self, method: str, array: ndarray, axis: Any, dtype: Any, out: Any, **options: Any) -> Any:
         if method not in self._methods:
             raise NotImplementedError(f"`cupy_{self.name}.{method}` is not supported yet")
+        called(f"{self.name}.{method}")
         found = getattr(self._host, method)(_of_device(array), axis=axis, dtype=dtype, out=unwrap(out), **options)
         return wrap(found, (out,))
 
@@ -75,6 +78,7 @@ class ufunc:
             raise NotImplementedError(f"`cupy_{self.name}.at` is not supported yet")
         if self.name == "add" and _of_device(a).dtype.char not in _ATOMIC:
             raise TypeError(f"cupy.add.at has no {a.dtype}: expected int32, int64, uint32, uint64 or a floating dtype")
+        called(f"{self.name}.at")
         parts = indices if isinstance(indices, tuple) else (indices,)
         # NumPy checks the range; a list or an array on the host would be copied, as in x[i].
         self._host.at(a._host, tuple(p._host if isinstance(p, ndarray) else p for p in parts), unwrap(b))
@@ -145,6 +149,7 @@ def _array_ufunc(self: ndarray, function: np.ufunc, method: str, *inputs: Any, *
 @silent
 def matmul(a: Any, b: Any, *, out: Any = None) -> Any:
     """Return the product of matrices; CuPy takes arrays only."""
+    called("matmul")
     return wrap(np.matmul(_of_device(a), _of_device(b), out=unwrap(out)), (out,))
 
 

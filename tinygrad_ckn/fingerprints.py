@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_ckn.backend import to_numpy
+
 SIZE = 6  # bytes
 
 
-def fingerprints_of(images: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return a number (n,) for each image (n, C, H, W), C-contiguous; equal images have equal ones.
+def fingerprints_of(images: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """Return a number (n,) for each image (n, C, H, W); equal images have equal ones.
 
     Examples
     --------
@@ -24,8 +27,37 @@ def fingerprints_of(images: NDArray[np.float32]) -> NDArray[np.int64]:
     >>> bool(numbers[0] == numbers[1])
     True
     """
-    digests = b"".join(hashlib.blake2b(image.data, digest_size=SIZE).digest() for image in images)
+    rows = (np.ascontiguousarray(image).data for image in images)
+    digests = b"".join(hashlib.blake2b(row, digest_size=SIZE).digest() for row in rows)
     return _numbers(digests)
+
+
+def groups_of_equal(images: Any) -> NDArray[np.int64] | None:
+    """Return the number of a group (n,) for each image, equal images being one; None where all differ.
+
+    Examples
+    --------
+    >>> groups_of_equal(np.array([1.0, 2.0, 1.0]).reshape(3, 1, 1, 1))
+    array([0, 1, 0])
+    """
+    numbers = fingerprints_of(to_numpy(images))
+    _, group = np.unique(numbers, return_inverse=True)
+    return None if group.max(initial=-1) + 1 == len(numbers) else group
+
+
+def whole_groups(held: NDArray[np.bool_], groups: NDArray[np.int64] | None) -> NDArray[np.bool_]:
+    """Return which examples are held out (n,) if each is so with the first of its group; at least one on either side.
+
+    Examples
+    --------
+    >>> whole_groups(np.array([True, False, False]), np.array([0, 1, 0]))
+    array([ True, False,  True])
+    """
+    if groups is None:
+        return held
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    together = held[first][group]
+    return held if together.all() or not together.any() else together
 
 
 def as_text(fingerprints: NDArray[np.int64]) -> str:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn.data import load_digits
-from tinygrad_ckn.data.fingerprints import as_text, fingerprints_of, from_text
+from tinygrad_ckn.fingerprints import as_text, fingerprints_of, from_text
 
 
 def test_equal_images_and_no_others_have_equal_fingerprints() -> None:

@@ -1,0 +1,41 @@
+"""Inputs of any size: steps follow from the data and from the gradient."""
+
+import numpy as np
+import pytest
+
+from tinygrad_ckn import ops
+from tinygrad_ckn.backend import Array
+from tinygrad_ckn.errors import (
+    GradientError,
+)
+from tinygrad_ckn.testing import gradcheck, gradgradcheck
+
+x = np.array([[0.5, -1.0, 2.0], [1.5, 0.3, -0.7]])
+
+
+def square(xp, x: Array):
+    return x * x
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e-30, 1e-10, 1e10, 1e30, 1e100])
+def test_any_scale_is_checked_and_a_wrong_gradient_is_found_there(op, scale):
+    assert gradcheck(lambda t: t * t, scale * x, order=2)
+    assert gradcheck(lambda t: 1 / t, scale * x, order=2)
+    assert gradcheck(lambda t: ops.sin(t / scale), scale * x, order=2)
+    with pytest.raises(GradientError, match="element"):
+        gradcheck(op(square, x=lambda g, x: 2.001 * g * x), scale * x)
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e-30, 1e-10])
+def test_inputs_too_small_to_change_anything_are_moved_further(op, scale):
+    def exp(xp, x: Array):
+        return xp.exp(x)
+
+    assert gradcheck(ops.exp, scale * x, order=2)
+    with pytest.raises(GradientError, match=r"expected 1(\.0*)? .* got 2"):
+        gradcheck(op(exp, x=lambda g, y: 2 * g * y), scale * x)
+
+
+def test_a_rule_right_at_zero_only_is_caught_at_order_2(op):
+    with pytest.raises(GradientError, match="of the gradient of argument 0 expected"):
+        gradgradcheck(op(square, x=lambda g, x: 2.1 * g * x), np.zeros(3))
