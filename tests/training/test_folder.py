@@ -114,7 +114,18 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("\x1b[31m"),
     lambda x: st.lists(x) | st.dictionaries(st.text(), x),
 )
-FIELDS = ["data", "data_dir", "name", "train", "test", "image_shape", "largest_pixel", "n_classes", "class_names"]
+FIELDS = [
+    "data",
+    "data_dir",
+    "name",
+    "train",
+    "test",
+    "image_shape",
+    "largest_pixel",
+    "n_classes",
+    "classes",
+    "class_names",
+]
 
 
 @given(st.binary() | JSON.map(lambda x: json.dumps(x).encode()))
@@ -141,7 +152,13 @@ def test_any_value_of_a_field_is_of_its_kind_or_refused(
         assert f"expected data.{field} to be" in str(error)
         assert str(error).isprintable()
         return
-    texts = found if field == "class_names" else [found] if field == "name" else []
+    texts = (
+        [x for x in found if isinstance(x, str)]
+        if field in ("class_names", "classes")
+        else [found]
+        if field == "name"
+        else []
+    )
     assert all(isinstance(text, str) and text.isprintable() for text in texts)
 
 

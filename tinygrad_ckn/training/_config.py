@@ -36,7 +36,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if type(version) is not int or version > FORMAT_VERSION:
         raise DataError(
             f"{path}: expected format_version {FORMAT_VERSION} or older, got {shown(version)}; "
-            "pip install -U tinygrad-ckn"
+            "update the checkout of tinygrad-ckn (git pull)"
         )
     check_config(config, path)
     return config
@@ -93,6 +93,10 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "largest_pixel": ("a number", lambda value: type(value) in (int, float)),
     "n_classes": ("a whole number >= 0", _is_count),
+    "classes": (
+        "a list of whole numbers and texts that can be printed",
+        lambda value: isinstance(value, list | tuple) and all(isinstance(x, int) or _is_text(x) for x in value),
+    ),
     "class_names": (
         "a list of texts that can be printed",
         lambda value: isinstance(value, list | tuple) and all(map(_is_text, value)),
