@@ -14,6 +14,7 @@ from tinygrad_ckn.cli import _compare
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import Descent, build
 from tinygrad_ckn.training import Run, loop
+from tinygrad_ckn.training._folder import claim
 
 Invoke = Callable[..., Result]
 MODELS = ("unsup-32-64", "lenet-ckn", "lenet")
@@ -216,3 +217,14 @@ def test_a_folder_that_holds_something_is_not_touched(invoke: Invoke, archive: P
         f"error: {tmp_path}: expected a new or empty folder for the run, got one that holds"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+
+def test_a_folder_that_another_comparison_writes_to_is_refused(invoke: Invoke, archive: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    with claim(out, "compare"):
+        result = invoke("compare", "unsup-32-64", "lenet", "--data", archive, "--out", out)
+        assert result.exit_code == 1
+        assert result.stderr.startswith(
+            f"error: {out}: expected a folder that no other training writes to, got one that"
+        )
+        assert [path.name for path in out.iterdir()] == ["training.lock"]
