@@ -164,3 +164,19 @@ def test_a_kink_of_the_gradient_is_told_among_others_that_are_near(seed):
     at[37] = 0
     with pytest.raises(NotDifferentiableError, match=r"a kink of the gradient, at element \(37,\)"):
         gradcheck(lambda t: ops.relu(t) ** 2, at, order=2, seed=seed)
+
+
+def test_a_kink_of_the_gradient_that_is_near_is_no_kink_of_the_function():
+    report = gradcheck(lambda t: ops.relu(t) ** 2, np.array([5e-7, -0.3, 1.0]), order=2, raise_exception=False)
+    assert report.verdict == "right"
+    assert gradcheck(lambda t: ops.relu(t) ** 2, np.array([5e-7]), order=2)
+
+
+@pytest.mark.parametrize("distance", [1e-9, 1e-8])
+def test_the_edge_of_the_domain_leaves_the_other_side(distance):
+    def guarded(t):
+        if t.data.min() < 0:
+            raise ValueError("a negative number")
+        return (t * t + t).sum()
+
+    assert gradcheck(guarded, np.array([distance, 1.0]))

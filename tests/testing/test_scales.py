@@ -39,3 +39,13 @@ def test_inputs_too_small_to_change_anything_are_moved_further(op, scale):
 def test_a_rule_right_at_zero_only_is_caught_at_order_2(op):
     with pytest.raises(GradientError, match="of the gradient of argument 0 expected"):
         gradgradcheck(op(square, x=lambda g, x: 2.1 * g * x), np.zeros(3))
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e4])
+def test_values_far_above_the_derivative_hide_no_error(op, offset):
+    def shifted(xp, x: Array):
+        return x + offset
+
+    assert gradcheck(lambda t: t + offset, x, order=2)
+    with pytest.raises(GradientError, match="element"):
+        gradcheck(op(shifted, x=lambda g: g * (1 + 1e-6)), x)
