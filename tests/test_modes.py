@@ -177,6 +177,6 @@ def test_models_that_encode_in_threads_stay_in_training_mode():
 def test_encoding_leaves_modes_of_parts_as_they_were():
     model = CKN(1, 6, 2, [CKNLayer(1, 4, 3, subsampling=2, rng=0)], rng=0)
     model.layers[0].eval()
-    model.predict(np.zeros((2, 1, 6, 6), dtype="float32"))
+    model.encode(np.zeros((2, 1, 6, 6), dtype="float32"))
     assert model.training
     assert not model.layers[0].training

@@ -33,16 +33,15 @@ def fingerprints_of(images: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
 
 
 def groups_of_equal(images: Any) -> NDArray[np.int64] | None:
-    """Return the number of a group (n,) for each image, equal images being one; None where all differ.
+    """Return for each image the index of the first that equals it, (n,); None where all differ.
 
     Examples
     --------
     >>> groups_of_equal(np.array([1.0, 2.0, 1.0]).reshape(3, 1, 1, 1))
     array([0, 1, 0])
     """
-    numbers = fingerprints_of(to_numpy(images))
-    _, group = np.unique(numbers, return_inverse=True)
-    return None if group.max(initial=-1) + 1 == len(numbers) else group
+    _, first, group = np.unique(fingerprints_of(to_numpy(images)), return_index=True, return_inverse=True)
+    return None if len(first) == len(group) else first[group]
 
 
 def whole_groups(held: NDArray[np.bool_], groups: NDArray[np.int64] | None) -> NDArray[np.bool_]:

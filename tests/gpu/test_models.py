@@ -49,7 +49,7 @@ def test_filters_without_labels_and_features():
         model = network().to(device).fit_unsupervised(x, n_patches=500, iterations=4, rng=0)
         features = model.encode(x)
         assert type(features) is type(x)
-        return [*(p.data for p in model.parameters()), features, model.predict(x)]
+        return [*(p.data for p in model.parameters()), features, model.eval().predict(x)]
 
     on_both(compute)
 
@@ -175,7 +175,7 @@ def test_k_means(options):
 
 
 def test_images_on_the_host_go_to_the_model_block_by_block(tmp_path):
-    model = network().to("cuda")
+    model = network().to("cuda").eval()
     expected = to_numpy(model.encode(asarray(IMAGES, device="cuda")))
     features = model.encode(IMAGES, batch_size=20)
     assert type(features) is np.ndarray
@@ -190,8 +190,8 @@ def test_images_on_the_host_go_to_the_model_block_by_block(tmp_path):
     [
         (lambda model, x, y: model(IMAGES), "CKN: argument images expected an array on 'cuda'"),
         (lambda model, x, y: model.fit_unsupervised(IMAGES), "CKN: argument images expected an array on 'cuda'"),
-        (lambda model, x, y: model.fit_classifier(x, LABELS), "CKN: argument labels expected an array on 'cuda'"),
-        (lambda model, x, y: model.accuracy(x, LABELS), "CKN: argument labels expected an array on 'cuda'"),
+        (lambda model, x, y: network().accuracy(IMAGES, y), "CKN: argument labels expected an array on 'cpu'"),
+        (lambda model, x, y: network().fit(IMAGES, y), "CKN: argument labels expected an array on 'cpu'"),
         (lambda model, x, y: exact_kernel(model, x[:2], IMAGES[:2]), "exact_kernel: argument y expected .* on 'cuda'"),
         (
             lambda model, x, y: KernelRidgeClassifier().fit(x[:20, 0, 0] @ x[:20, 0, 0].T, LABELS[:20]),
@@ -205,10 +205,21 @@ def test_arrays_elsewhere_are_named(use, message):
         use(network().to("cuda"), asarray(IMAGES, device="cuda"), asarray(LABELS, device="cuda"))
 
 
+def test_labels_on_the_host_go_with_images_anywhere():
+    x, words = asarray(IMAGES, device="cuda"), np.array([f"digit {i}" for i in range(10)])[LABELS]
+    model = network().to("cuda")
+    model.fit_classifier(x, words, l2=1e-2, rng=0)
+    assert set(model.predict(x).tolist()) <= set(words.tolist())
+    named = model.accuracy(x, words)
+    model.data_format = None
+    model.fit_classifier(x, LABELS, l2=1e-2, rng=0)
+    assert named == model.accuracy(x, LABELS) == model.accuracy(x, asarray(LABELS, device="cuda"))
+
+
 def test_nan_in_images_is_found_where_features_are_kept():
     images = IMAGES.copy()
     images[3, 0, 2, 2] = np.nan
-    model, x = network().to("cuda"), asarray(images, device="cuda")
+    model, x = network().to("cuda").eval(), asarray(images, device="cuda")
     for use in (model.encode, model.predict, model.fit_unsupervised):
         with pytest.raises(DataError, match="NaN or infinity in image 3"):
             use(x)
@@ -216,6 +227,6 @@ def test_nan_in_images_is_found_where_features_are_kept():
 
 
 def test_a_preprocessing_that_is_not_fitted_says_so():
-    model = CKN(3, 8, 2, [CKNLayer(3, 6, 3, dtype="float64")], preprocessing="patch_zca").to("cuda")
+    model = CKN(3, 8, 2, [CKNLayer(3, 6, 3, dtype="float64")], preprocessing="patch_zca").to("cuda").eval()
     with pytest.raises(ConfigError, match="expected to be fitted before use"):
         model.predict(asarray(COLOURS, device="cuda"))

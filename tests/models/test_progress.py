@@ -43,6 +43,7 @@ def test_wherever_the_best_l2_lies_what_is_tried_is_within_the_total(best: int, 
     assert tried[-1].values["held_out_error"] >= min(progress.values["held_out_error"] for progress in tried) == 0
 
 
+@pytest.mark.filterwarnings("ignore::tinygrad_ckn.errors.TrainingWarning")  # of random labels
 @settings(max_examples=15)
 @given(
     st.integers(min_value=20, max_value=60),

@@ -62,7 +62,7 @@ class ModelFile:
         claimed = {name: found for name, found in self.tensors.items() if not name.startswith(STATE)}
         limit = 2 * sum(math.prod(shape) for _, shape in claimed.values()) + _SLACK
         with self.refusing("the architecture of a CKN or CNN", text), init.without_values(limit):
-            model = from_config(json.loads(text, parse_constant=_no_number))
+            model = from_config(json.loads(text, parse_constant=_no_number), rng=0)
         state = {name: tensor.data for name, tensor in model.named_tensors()}
         expected = {name: (str(array.dtype), array.shape) for name, array in state.items()}
         wrong = [f"no {name!r}" for name in expected if name not in claimed]
