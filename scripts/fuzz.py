@@ -115,7 +115,7 @@ def _tensors_say(content: bytes) -> np.ndarray:
 
 
 def _metrics_say(content: bytes) -> list[Any]:
-    return [json.loads(line) for line in content.decode().splitlines()]
+    return [json.loads(line) for line in content.decode().removeprefix("\ufeff").splitlines()]
 
 
 # --- the library's readers ---
