@@ -63,7 +63,7 @@ def test_images_that_are_centred_otherwise_are_refused(n: int, start: int, sprea
     with pytest.raises(DataError, match=r"^a: expected images with negative pixels in each, as the training .*; mend$"):
         PixelRange.of(centred).check(positive, "a", "mend")
     with pytest.raises(
-        DataError, match="^a: expected images with pixels from 0 up, .* got negative ones in each; mend"
+        DataError, match=r"^a: expected images with pixels from 0 up, .* got negative ones in each; mend"
     ):
         PixelRange.of(POSITIVE).check(centred[start : start + n], "a", "mend")
 
