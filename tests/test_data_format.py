@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_ckn.data_format import DataFormat, PixelRange, extremes_of
+from tinygrad_ckn.data_format import DataFormat, PixelRange, extremes_of, warn_of_two_scales
 from tinygrad_ckn.errors import ConfigError, DataError, DataWarning
 
 IMAGES = np.random.default_rng(0).normal(size=(3000, 1, 4, 4)).astype(np.float32)
@@ -72,6 +72,22 @@ def test_a_few_images_without_negative_pixels_and_small_overshoots_pass() -> Non
     some = np.concatenate([POSITIVE[:1], IMAGES])
     PixelRange.of(some).check(POSITIVE[:1], "a", "b")
     PixelRange.of(POSITIVE).check(POSITIVE[:5] - np.float32(0.5) * POSITIVE[:5].max() / 10, "a", "b")
+
+
+@given(n=st.integers(5, 100), more=st.integers(5, 100), factor=st.sampled_from([1 / 255, 255, 65535]))
+def test_training_images_of_two_scales_are_told(n: int, more: int, factor: float) -> None:
+    images = np.concatenate([IMAGES[:n], np.float32(factor) * IMAGES[n : n + more]])
+    low, high = (n, more) if factor > 1 else (more, n)
+    with pytest.warns(DataWarning, match=rf"^a: .*, got {low} with a largest .* and {high} of at least .*; scale them"):
+        warn_of_two_scales(images, "a")
+
+
+@given(n=st.integers(1, 50), odd=st.integers(0, 4), factor=st.sampled_from([1 / 255, 255]))
+def test_a_few_odd_images_are_no_scale_of_their_own(n: int, odd: int, factor: float) -> None:
+    images = np.concatenate([IMAGES[:n], np.float32(factor) * IMAGES[:odd], 0 * IMAGES[:9]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_two_scales(images, "a")
 
 
 FORMAT = replace(

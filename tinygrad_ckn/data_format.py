@@ -25,6 +25,7 @@ ImageShape: TypeAlias = tuple[int, int, int]
 Stored: TypeAlias = Literal["integers", "floats", "booleans"]
 FACTOR = 10  # an image so many times fainter or brighter than nearly all training images is scaled otherwise
 _BLOCK = 1024  # images that are measured at a time
+_FEW = 5  # images that are no scale of their own
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,24 @@ class DataFormat:
                 raise ValueError(f"{name}: {str(config[name])[:40]}")
         own = {"pixels": pixels, "classes": classes, "class_names": names, "image_shape": shape}
         return cls(**{**config, **own, **_numbers(config, ("scale",))})
+
+
+def warn_of_two_scales(images: Any, source: str) -> None:
+    """Give a DataWarning where training images (n, C, H, W) fall into faint ones and ones 10 times as bright."""
+    lowest, highest = extremes_of(images)
+    peaks = np.sort(np.maximum(highest, -lowest))
+    peaks = peaks[peaks > 0]
+    rest = max(_FEW, len(peaks) // 100)  # so many may be odd
+    if len(peaks) < 2 * rest:
+        return
+    rises = (peaks[1:] / peaks[:-1])[rest - 1 : len(peaks) - rest]
+    if rises.max() > FACTOR:
+        count = int(rises.argmax()) + rest
+        message = (
+            f"{source}: expected images of one scale, got {count:,} with a largest pixel of at most "
+            f"{peaks[count - 1]:g} and {len(peaks) - count:,} of at least {peaks[count]:g}; scale them alike"
+        )
+        warnings.warn(message, DataWarning, stacklevel=4)
 
 
 def extremes_of(images: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
