@@ -60,10 +60,10 @@ POSITIVE[:, :, 0, 0] = 0  # a black background
 def test_images_that_are_centred_otherwise_are_refused(n: int, start: int, spread: float, mean: float) -> None:
     positive = POSITIVE[start : start + n]
     centred = np.float32(spread) * (POSITIVE - np.float32(mean))
-    with pytest.raises(DataError, match=r"^a: expected images with negative pixels in each, as the training .*; mend$"):
+    with pytest.raises(DataError, match=r"^a: expected images with negative pixels in each, as the .*; centre"):
         PixelRange.of(centred).check(positive, "a", "mend")
     with pytest.raises(
-        DataError, match=r"^a: expected images with pixels from 0 up, .* got negative ones in each; mend"
+        DataError, match=r"^a: expected images with pixels from 0 up, .* got negative ones in each; centre"
     ):
         PixelRange.of(POSITIVE).check(centred[start : start + n], "a", "mend")
 

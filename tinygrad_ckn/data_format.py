@@ -84,7 +84,7 @@ class PixelRange:
         """
         lowest, highest = extremes_of(images)
         peaks = np.maximum(highest, -lowest)
-        self._check_signs(lowest[peaks > 0], source, mend)
+        self._check_signs(lowest[peaks > 0], source)
         off = (peaks > FACTOR * self.bright) | ((peaks > 0) & (peaks < self.faint / FACTOR))
         n_off, n_lit = int(off.sum()), int((peaks > 0).sum())
         if not n_off or not self.bright:
@@ -100,7 +100,7 @@ class PixelRange:
         if warn:
             warnings.warn(message, DataWarning, stacklevel=4)
 
-    def _check_signs(self, lowest: NDArray[np.float64], source: str, mend: str) -> None:
+    def _check_signs(self, lowest: NDArray[np.float64], source: str) -> None:
         """Raise a DataError if the smallest pixels of images that are not black tell that those are not centred alike.
 
         Where no training image was negative, overshoots of less than a tenth of the brightness are nothing.
@@ -113,7 +113,10 @@ class PixelRange:
             wanted, got = f"pixels from {self.low:g} up, as the training images", "negative ones in each"
         else:
             return
-        raise DataError(f"{source}: expected images with {wanted}, got {got}; {mend}")
+        raise DataError(
+            f"{source}: expected images with {wanted}, got {got}; centre and scale them as those were, or set "
+            "data_format = None of the model if they are right"
+        )
 
 
 @dataclass(frozen=True)

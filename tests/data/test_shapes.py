@@ -151,7 +151,7 @@ def test_rows_of_colours_are_not_guessed_from_an_array_that_was_trained_on(n: in
     planes = coloured(placed(12, 12))[:n]
     rows = (planes.transpose(0, 2, 3, 1) if last else planes).reshape(n, -1)
     for like in (trained_on(3, 12, 12), trained_on(3, 12, 12, channels_last=True)):
-        with pytest.raises(DataError, match="got rows of 432 pixels, whose .* give channels_last=True or False"):
+        with pytest.raises(DataError, match=r"got rows of 432 pixels, whose .* give channels_last=True or False"):
             from_rows(rows, like, "a")
         np.testing.assert_array_equal(from_rows(rows, replace(like, channels_last=last), "a")[0], planes)
     table = trained_on(3, 12, 12, channels_last=last)

@@ -13,6 +13,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from tinygrad_ckn._files import is_special
 from tinygrad_ckn.cli._common import DATA_HELP, DataDir, Device, Threads, echo_accuracy, echo_summary, limited_to
 from tinygrad_ckn.cli._console import console, is_terminal
 from tinygrad_ckn.cli._reading import ChannelsLast, Header, ImageShape, Scale
@@ -124,7 +125,7 @@ def _check_output(path: Path) -> None:
     """Raise a ConfigError if a file is there that holds anything but classes that `predict` wrote."""
     if path.is_dir():
         raise ConfigError(f"{path}: expected a file to write the classes to, got a folder; give a file in it")
-    if path.is_file() and path.stat().st_size:
+    if path.is_file() and not is_special(path) and path.stat().st_size:
         with path.open("rb") as stream:
             if stream.readline(200).startswith(",".join(COLUMNS).encode()):
                 return

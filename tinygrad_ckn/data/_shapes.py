@@ -115,8 +115,8 @@ def from_rows(rows: NDArray[Any], reading: Reading, source: str) -> tuple[NDArra
         told = like is not None and like.header is not None
         if like is not None and not told and shape[0] > 1 and reading.image_shape is None:
             raise DataError(
-                f"{source}: expected images as the model was trained on, which came as an array {_text(shape)}, got rows "
-                f"of {width} pixels, whose channels can be first and last; give channels_last=True or False"
+                f"{source}: expected images {_text(shape)} as the model was trained on, which came as an array, got "
+                f"rows of {width} pixels, whose channels can be first and last; give channels_last=True or False"
             )
         last = like is not None and like.channels_last
         order, others = Order(shape, last), [] if told or shape[0] == 1 else [Order(shape, not last)]
