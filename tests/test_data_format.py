@@ -132,6 +132,8 @@ def test_a_format_survives_json(data_format: DataFormat) -> None:
         ("pixels", None),
         ("pixels", {"low": 0, "high": 1, "faint": 1, "bright": 1}),
         ("pixels", {"low": 0, "high": float("inf"), "faint": 1, "bright": 1, "shallow": 0}),
+        ("pixels", {"low": 1, "high": 0, "faint": 1, "bright": 1, "shallow": 0}),
+        ("pixels", {"low": 0, "high": 1, "faint": 1, "bright": -5, "shallow": 0}),
         ("more", 1),
     ],
 )

@@ -206,3 +206,12 @@ def test_a_name_of_an_open_file_is_written_to_and_never_replaced(tmp_path: Path)
 def test_a_full_device_is_named():
     with pytest.raises(OSError, match="/dev/full"):
         atomic_write("/dev/full", b"hello")
+
+
+@pytest.mark.parametrize("name", ["", ".", "folder"])
+def test_a_folder_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    with pytest.raises(DataError, match="expected a file to write to, got a folder; give a file in it"):
+        atomic_write(name, b"hello")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]

@@ -45,7 +45,7 @@ def atomic_write(path: PathLike, content: bytes) -> None:
     Raises
     ------
     DataError
-        If the folder does not exist.
+        If the folder does not exist, or the path is a folder itself.
     OSError
         If writing fails; a file that was there before is untouched then.
 
@@ -68,7 +68,7 @@ def replacing(path: PathLike) -> Iterator[IO[bytes]]:
     Raises
     ------
     DataError
-        If the folder does not exist.
+        If the folder does not exist, or the path is a folder itself.
     OSError
         If writing fails; a file that was there before is untouched then.
 
@@ -82,6 +82,8 @@ def replacing(path: PathLike) -> Iterator[IO[bytes]]:
     b'onetwo'
     """
     path = Path(path)
+    if path.is_dir():
+        raise DataError(f"{path}: expected a file to write to, got a folder; give a file in it")
     if not path.parent.is_dir():
         raise DataError(
             f"{path}: expected an existing folder to write to, got no folder {path.parent}; create it first"

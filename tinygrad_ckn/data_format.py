@@ -192,6 +192,7 @@ class DataFormat:
             "channels_last": isinstance(config["channels_last"], bool),
             "header": isinstance(config["header"], bool | None),
             "scale": config["scale"] > 0,
+            "pixels": pixels.low <= pixels.shallow <= pixels.high and 0 <= pixels.faint <= pixels.bright,
         }
         for name, sound in known.items():
             if not sound:

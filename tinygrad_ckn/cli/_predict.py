@@ -124,7 +124,7 @@ def predict(
 def _check_output(path: Path) -> None:
     """Raise a ConfigError if a file is there that holds anything but classes that `predict` wrote."""
     if path.is_dir():
-        raise ConfigError(f"{path}: expected a file to write the classes to, got a folder; give a file in it")
+        raise ConfigError(f"{path}: expected a file to write to, got a folder; give a file in it")
     if path.is_file() and not is_special(path) and path.stat().st_size:
         with path.open("rb") as stream:
             if stream.readline(200).startswith(",".join(COLUMNS).encode()):
