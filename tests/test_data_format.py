@@ -7,19 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_ckn.data_format import DataFormat, PixelRange, peaks_of
+from tinygrad_ckn.data_format import DataFormat, PixelRange, extremes_of, warn_of_two_scales
 from tinygrad_ckn.errors import ConfigError, DataError, DataWarning
 
 IMAGES = np.random.default_rng(0).normal(size=(3000, 1, 4, 4)).astype(np.float32)
 
 
-def test_a_peak_is_the_largest_absolute_pixel() -> None:
-    np.testing.assert_allclose(peaks_of(IMAGES), np.abs(IMAGES).max(axis=(1, 2, 3)))
+def test_extremes_are_those_of_each_image() -> None:
+    lowest, highest = extremes_of(IMAGES)
+    np.testing.assert_array_equal(lowest, IMAGES.min(axis=(1, 2, 3)))
+    np.testing.assert_array_equal(highest, IMAGES.max(axis=(1, 2, 3)))
 
 
 def test_black_images_say_nothing_about_the_scale() -> None:
     with_black = np.concatenate([IMAGES, np.zeros_like(IMAGES)])
     assert PixelRange.of(with_black) == PixelRange.of(IMAGES)
+    PixelRange.of(IMAGES).check(IMAGES[:5] * 0, "a", "b")
     black = PixelRange.of(IMAGES * 0)
     assert (black.faint, black.bright) == (0, 0)
     black.check(IMAGES, "a", "b")  # nothing to compare with
@@ -47,6 +50,44 @@ def test_images_of_another_scale_are_refused_and_some_of_them_told(factor: float
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pixels.check(some, "a", "mend", warn=False)
+
+
+POSITIVE = np.random.default_rng(0).random((3000, 1, 4, 4), np.float32)
+POSITIVE[:, :, 0, 0] = 0  # a black background
+
+
+@given(n=st.integers(1, 50), start=st.integers(0, 2900), spread=st.floats(0.5, 3), mean=st.floats(0.3, 0.7))
+def test_images_that_are_centred_otherwise_are_refused(n: int, start: int, spread: float, mean: float) -> None:
+    positive = POSITIVE[start : start + n]
+    centred = np.float32(spread) * (POSITIVE - np.float32(mean))
+    with pytest.raises(DataError, match=r"^a: expected images with negative pixels in each, as the .*; centre"):
+        PixelRange.of(centred).check(positive, "a", "mend")
+    with pytest.raises(
+        DataError, match=r"^a: expected images with pixels from 0 up, .* got negative ones in each; centre"
+    ):
+        PixelRange.of(POSITIVE).check(centred[start : start + n], "a", "mend")
+
+
+def test_a_few_images_without_negative_pixels_and_small_overshoots_pass() -> None:
+    some = np.concatenate([POSITIVE[:1], IMAGES])
+    PixelRange.of(some).check(POSITIVE[:1], "a", "b")
+    PixelRange.of(POSITIVE).check(POSITIVE[:5] - np.float32(0.5) * POSITIVE[:5].max() / 10, "a", "b")
+
+
+@given(n=st.integers(5, 100), more=st.integers(5, 100), factor=st.sampled_from([1 / 255, 255, 65535]))
+def test_training_images_of_two_scales_are_told(n: int, more: int, factor: float) -> None:
+    images = np.concatenate([IMAGES[:n], np.float32(factor) * IMAGES[n : n + more]])
+    low, high = (n, more) if factor > 1 else (more, n)
+    with pytest.warns(DataWarning, match=rf"^a: .*, got {low} with a largest .* and {high} of at least .*; scale them"):
+        warn_of_two_scales(images, "a")
+
+
+@given(n=st.integers(1, 50), odd=st.integers(0, 4), factor=st.sampled_from([1 / 255, 255]))
+def test_a_few_odd_images_are_no_scale_of_their_own(n: int, odd: int, factor: float) -> None:
+    images = np.concatenate([IMAGES[:n], np.float32(factor) * IMAGES[:odd], 0 * IMAGES[:9]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_two_scales(images, "a")
 
 
 FORMAT = replace(
@@ -89,8 +130,10 @@ def test_a_format_survives_json(data_format: DataFormat) -> None:
         ("channels_last", 1),
         ("header", "yes"),
         ("pixels", None),
-        ("pixels", {"low": 0, "high": 1, "faint": 1}),
-        ("pixels", {"low": 0, "high": float("inf"), "faint": 1, "bright": 1}),
+        ("pixels", {"low": 0, "high": 1, "faint": 1, "bright": 1}),
+        ("pixels", {"low": 0, "high": float("inf"), "faint": 1, "bright": 1, "shallow": 0}),
+        ("pixels", {"low": 1, "high": 0, "faint": 1, "bright": 1, "shallow": 0}),
+        ("pixels", {"low": 0, "high": 1, "faint": 1, "bright": -5, "shallow": 0}),
         ("more", 1),
     ],
 )

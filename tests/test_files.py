@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_ckn import _files
-from tinygrad_ckn._files import atomic_write
+from tinygrad_ckn._files import atomic_write, is_special
 from tinygrad_ckn.errors import DataError
 
 
@@ -188,3 +188,30 @@ def test_nothing_writes_a_file_in_place():
         if calls.search(line) and ">>>" not in line and "..." not in line and path.name != "_files.py"
     ]
     assert found == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux has it")
+def test_a_name_of_an_open_file_is_written_to_and_never_replaced(tmp_path: Path):
+    path = tmp_path / "out"
+    script = "from tinygrad_ckn._files import atomic_write; atomic_write('/proc/self/fd/1', b'hello')"
+    with path.open("wb") as stream:
+        subprocess.run([sys.executable, "-c", script], stdout=stream, check=True, timeout=60)
+    assert path.read_bytes() == b"hello"
+    assert is_special(Path("/dev/stdout"))
+    assert not is_special(Path("/dev/shm/x"))
+    assert not is_special(tmp_path / "dev")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+def test_a_full_device_is_named():
+    with pytest.raises(OSError, match="/dev/full"):
+        atomic_write("/dev/full", b"hello")
+
+
+@pytest.mark.parametrize("name", ["", ".", "folder"])
+def test_a_folder_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    with pytest.raises(DataError, match="expected a file to write to, got a folder; give a file in it"):
+        atomic_write(name, b"hello")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]

@@ -45,7 +45,7 @@ def atomic_write(path: PathLike, content: bytes) -> None:
     Raises
     ------
     DataError
-        If the folder does not exist.
+        If the folder does not exist, or the path is a folder itself.
     OSError
         If writing fails; a file that was there before is untouched then.
 
@@ -68,7 +68,7 @@ def replacing(path: PathLike) -> Iterator[IO[bytes]]:
     Raises
     ------
     DataError
-        If the folder does not exist.
+        If the folder does not exist, or the path is a folder itself.
     OSError
         If writing fails; a file that was there before is untouched then.
 
@@ -82,13 +82,19 @@ def replacing(path: PathLike) -> Iterator[IO[bytes]]:
     b'onetwo'
     """
     path = Path(path)
+    if path.is_dir():
+        raise DataError(f"{path}: expected a file to write to, got a folder; give a file in it")
     if not path.parent.is_dir():
         raise DataError(
             f"{path}: expected an existing folder to write to, got no folder {path.parent}; create it first"
         )
-    if _is_special(path):
-        with path.open("wb") as stream:
-            yield stream
+    if is_special(path):
+        try:
+            with path.open("wb") as stream:
+                yield stream
+        except BaseException as error:
+            name_file(error, path)
+            raise
         return
     remove_abandoned(path.parent, path.name)
     temporary, descriptor = _temporary(path)
@@ -166,8 +172,14 @@ def _stem(name: str) -> str:
     return os.fsdecode(os.fsencode(name)[:_LONGEST])
 
 
-def _is_special(path: Path) -> bool:
-    """Return whether a path is a device, a pipe or a socket, which is written to and never replaced."""
+def is_special(path: Path) -> bool:
+    """Return whether a path is a device, a pipe or a socket, which is written to and never replaced.
+
+    So is a name in /dev, as /dev/stdout, whatever file it leads to.
+    """
+    folder = os.path.realpath(path.parent)
+    if folder == "/dev" or folder.startswith("/proc/"):
+        return True
     try:
         mode = path.stat().st_mode
     except OSError:

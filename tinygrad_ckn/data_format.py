@@ -17,7 +17,7 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import is_whole, to_numpy, xp_of
+from tinygrad_ckn.backend import is_whole, to_numpy
 from tinygrad_ckn.errors import ConfigError, DataError, DataWarning
 from tinygrad_ckn.labels import Label, is_name
 
@@ -25,6 +25,7 @@ ImageShape: TypeAlias = tuple[int, int, int]
 Stored: TypeAlias = Literal["integers", "floats", "booleans"]
 FACTOR = 10  # an image so many times fainter or brighter than nearly all training images is scaled otherwise
 _BLOCK = 1024  # images that are measured at a time
+_FEW = 5  # images that are no scale of their own
 
 
 @dataclass(frozen=True)
@@ -38,25 +39,30 @@ class PixelRange:
     faint, bright : float
         An image's peak is its largest absolute pixel. Of 100 images that are not black, one has a lower peak than
         `faint`, one a higher peak than `bright`.
+    shallow : float
+        The largest of the smallest pixels of images that are not black: each of them has a pixel as low.
 
     Examples
     --------
-    >>> PixelRange.of(np.linspace(-1, 3, 8).reshape(2, 1, 2, 2))
-    PixelRange(low=-1.0, high=3.0, faint=1.02, bright=2.98)
+    >>> PixelRange.of(np.arange(-1, 7).reshape(2, 1, 2, 2))
+    PixelRange(low=-1.0, high=6.0, faint=2.04, bright=5.96, shallow=3.0)
     """
 
     low: float
     high: float
     faint: float
     bright: float
+    shallow: float
 
     @classmethod
     def of(cls, images: Any) -> Self:
         """Measure images (n, C, H, W), n >= 1, on any device."""
-        peaks = peaks_of(images)
-        lit = peaks[peaks > 0]
-        faint, bright = np.quantile(lit, (0.01, 0.99)) if len(lit) else (0.0, 0.0)
-        return cls(float(images.min()), float(images.max()), float(faint), float(bright))
+        lowest, highest = extremes_of(images)
+        peaks = np.maximum(highest, -lowest)
+        lit = peaks > 0
+        faint, bright = np.quantile(peaks[lit], (0.01, 0.99)) if lit.any() else (0.0, 0.0)
+        shallow = lowest[lit].max() if lit.any() else 0.0
+        return cls(float(lowest.min()), float(highest.max()), float(faint), float(bright), float(shallow))
 
     def check(self, images: Any, source: str, mend: str, *, warn: bool = True) -> None:
         """Compare the scale of images with that of the training images.
@@ -74,9 +80,11 @@ class PixelRange:
         ------
         DataError
             If all images are 10 times brighter or fainter than nearly all training images; where some are, a
-            DataWarning is given.
+            DataWarning is given. If all have negative pixels and no training image had, or the other way round.
         """
-        peaks = peaks_of(images)
+        lowest, highest = extremes_of(images)
+        peaks = np.maximum(highest, -lowest)
+        self._check_signs(lowest[peaks > 0], source)
         off = (peaks > FACTOR * self.bright) | ((peaks > 0) & (peaks < self.faint / FACTOR))
         n_off, n_lit = int(off.sum()), int((peaks > 0).sum())
         if not n_off or not self.bright:
@@ -91,6 +99,24 @@ class PixelRange:
             raise DataError(message)
         if warn:
             warnings.warn(message, DataWarning, stacklevel=4)
+
+    def _check_signs(self, lowest: NDArray[np.float64], source: str) -> None:
+        """Raise a DataError if the smallest pixels of images that are not black tell that those are not centred alike.
+
+        Where no training image was negative, overshoots of less than a tenth of the brightness are nothing.
+        """
+        if not len(lowest) or not self.bright:
+            return
+        if self.shallow < 0 and lowest.min() >= 0:
+            wanted, got = "negative pixels in each, as the training images", "none in any"
+        elif self.low >= 0 and lowest.max() < -self.bright / FACTOR:
+            wanted, got = f"pixels from {self.low:g} up, as the training images", "negative ones in each"
+        else:
+            return
+        raise DataError(
+            f"{source}: expected images with {wanted}, got {got}; centre and scale them as those were, or set "
+            "data_format = None of the model if they are right"
+        )
 
 
 @dataclass(frozen=True)
@@ -155,7 +181,7 @@ class DataFormat:
 
     @classmethod
     def _of(cls, config: dict[str, Any]) -> Self:
-        pixels = PixelRange(**_numbers(config["pixels"], ("low", "high", "faint", "bright")))
+        pixels = PixelRange(**_numbers(config["pixels"], ("low", "high", "faint", "bright", "shallow")))
         classes, names, shape = (_tuple(config[name]) for name in ("classes", "class_names", "image_shape"))
         known = {
             "image_shape": len(shape) == 3 and all(is_whole(size, 1) for size in shape),
@@ -166,6 +192,7 @@ class DataFormat:
             "channels_last": isinstance(config["channels_last"], bool),
             "header": isinstance(config["header"], bool | None),
             "scale": config["scale"] > 0,
+            "pixels": pixels.low <= pixels.shallow <= pixels.high and 0 <= pixels.faint <= pixels.bright,
         }
         for name, sound in known.items():
             if not sound:
@@ -174,15 +201,32 @@ class DataFormat:
         return cls(**{**config, **own, **_numbers(config, ("scale",))})
 
 
-def peaks_of(images: Any) -> NDArray[np.float64]:
-    """Return the largest absolute pixel of each image (n, C, H, W), on the host."""
-    xp = xp_of(images)
-    peaks = np.empty(len(images))
+def warn_of_two_scales(images: Any, source: str) -> None:
+    """Give a DataWarning where training images (n, C, H, W) fall into faint ones and ones 10 times as bright."""
+    lowest, highest = extremes_of(images)
+    peaks = np.sort(np.maximum(highest, -lowest))
+    peaks = peaks[peaks > 0]
+    rest = max(_FEW, len(peaks) // 100)  # so many may be odd
+    if len(peaks) < 2 * rest:
+        return
+    rises = (peaks[1:] / peaks[:-1])[rest - 1 : len(peaks) - rest]
+    if rises.max() > FACTOR:
+        count = int(rises.argmax()) + rest
+        message = (
+            f"{source}: expected images of one scale, got {count:,} with a largest pixel of at most "
+            f"{peaks[count - 1]:g} and {len(peaks) - count:,} of at least {peaks[count]:g}; scale them alike"
+        )
+        warnings.warn(message, DataWarning, stacklevel=4)
+
+
+def extremes_of(images: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the smallest and the largest pixel of each image (n, C, H, W), on the host."""
+    lowest, highest = np.empty(len(images)), np.empty(len(images))
     for start in range(0, len(images), _BLOCK):
-        block = images[start : start + _BLOCK]
-        highest, lowest = block.max(axis=(1, 2, 3)), block.min(axis=(1, 2, 3))
-        peaks[start : start + _BLOCK] = to_numpy(xp.maximum(highest, -lowest))
-    return peaks
+        block = slice(start, start + _BLOCK)
+        lowest[block] = to_numpy(images[block].min(axis=(1, 2, 3)))
+        highest[block] = to_numpy(images[block].max(axis=(1, 2, 3)))
+    return lowest, highest
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:

@@ -251,3 +251,22 @@ def test_data_that_moved(invoke: Invoke, damaged: Path):
     result = invoke("evaluate", damaged)
     assert result.exit_code == 1
     assert result.stderr == "error: /gone.npz: expected an .npz file, got nothing; check the path\n"
+
+
+def test_output_replaces_nothing_but_predictions(invoke: Invoke, damaged: Path, idx_file: Path, tmp_path: Path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("file, of which nobody has a copy")
+    for path in (idx_file, damaged / "model.safetensors", damaged / "config.json", notes):
+        before = path.read_bytes()
+        result = invoke("predict", damaged, idx_file, "--output", path)
+        assert result.exit_code == 1
+        assert f"{path}: expected a new file, or one that predict wrote, got another" in result.stderr
+        assert path.read_bytes() == before
+    for folder in (tmp_path, "."):
+        result = invoke("predict", damaged, idx_file, "--output", folder)
+        assert "got a folder; give a file in it" in result.stderr
+    out = tmp_path / "out.csv"
+    out.touch()
+    for _ in range(2):
+        assert invoke("predict", damaged, idx_file, "--output", out).exit_code == 0
+    assert len(out.read_text().splitlines()) == 6

@@ -203,3 +203,35 @@ def test_a_column_that_is_no_pixel_is_never_read_as_one(tmp_path: Path, name: st
 def test_text_among_the_numbers_of_a_first_row_is_no_header(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="row 1, column 3: expected a number, got 'x'"):
         read(write(tmp_path, "1,2,x,4,5\n1,2,3,4,5\n"), labelled=True)
+
+
+MONOTONE = {
+    "from 63": ",".join(map(str, range(63, -1, -1))),
+    "rows and columns": ",".join(f"{row}{column}" for row in range(8) for column in range(8)),
+    "with points": ",".join(f"{i}.0" for i in range(64)),
+    "wavelengths": ",".join(f"{400 + 12.5 * i}" for i in range(64)),
+}
+
+
+@pytest.mark.parametrize("first", MONOTONE.values(), ids=MONOTONE)
+@pytest.mark.parametrize("kind", ["bytes", "floats"])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_numbers_that_rise_or_fall_all_along_are_no_image(
+    tmp_path: Path, first: str, kind: str, labelled: bool
+) -> None:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (20, 64)) if kind == "bytes" else random.random((20, 64))
+    cell = "0," if labelled else ""
+    path = write(tmp_path, "\n".join([cell + first] + [cell + ",".join(map(str, row)) for row in pixels.tolist()]))
+    try:
+        images, _ = read(path, labelled=labelled)
+    except DataError as error:
+        assert str(error).endswith("give header=True or header=False")
+        images, _ = read(path, labelled=labelled, reading=Reading(header=True))
+    assert len(images) == 20
+
+
+def test_rows_that_all_rise_are_images_and_so_is_one_alone(tmp_path: Path) -> None:
+    rising = "\n".join(",".join(map(str, np.arange(16) * step + 1)) for step in range(3, 9))
+    assert len(read(write(tmp_path, rising))[0]) == 6
+    assert len(read(write(tmp_path, rising.partition("\n")[0]))[0]) == 1

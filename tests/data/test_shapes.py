@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -144,6 +145,28 @@ def test_noise_and_constants_are_squares(width: int, n: int) -> None:
     assert refused == 0
 
 
+@pytest.mark.parametrize("n", [1, 19, 200])
+@pytest.mark.parametrize("last", [False, True])
+def test_rows_of_colours_are_not_guessed_from_an_array_that_was_trained_on(n: int, last: bool) -> None:
+    planes = coloured(placed(12, 12))[:n]
+    rows = (planes.transpose(0, 2, 3, 1) if last else planes).reshape(n, -1)
+    for like in (trained_on(3, 12, 12), trained_on(3, 12, 12, channels_last=True)):
+        with pytest.raises(DataError, match=r"got rows of 432 pixels, whose .* give channels_last=True or False"):
+            from_rows(rows, like, "a")
+        np.testing.assert_array_equal(from_rows(rows, replace(like, channels_last=last), "a")[0], planes)
+    table = trained_on(3, 12, 12, channels_last=last)
+    assert table.like is not None
+    as_table = replace(table, like=replace(table.like, header=False))
+    np.testing.assert_array_equal(from_rows(rows, as_table, "a")[0], planes)
+
+
+def test_a_single_row_of_pixels_is_an_image_of_a_known_shape() -> None:
+    row = np.arange(12.0)
+    for shape in ((1, 3, 4), (3, 2, 2)):
+        reading = Reading(image_shape=shape, channels_last=False)
+        np.testing.assert_array_equal(arrange(row, reading, "a")[0], row.reshape(1, *shape))
+
+
 def test_the_order_of_colours_that_pixels_contradict_is_warned_of() -> None:
     planes, interleaved = coloured(placed(12, 12)), coloured(placed(12, 12)).transpose(0, 2, 3, 1)
     shape = Reading(image_shape=(3, 12, 12))
@@ -152,9 +175,5 @@ def test_the_order_of_colours_that_pixels_contradict_is_warned_of() -> None:
         from_rows(interleaved.reshape(200, -1), shape, "a")
     told = Reading(image_shape=(3, 12, 12), channels_last=True)
     np.testing.assert_array_equal(from_rows(interleaved.reshape(200, -1), told, "a")[0], planes)
-    with pytest.warns(DataWarning):
-        from_rows(interleaved.reshape(200, -1), trained_on(3, 12, 12), "a")
-    like = trained_on(3, 12, 12, channels_last=True)
-    np.testing.assert_array_equal(from_rows(interleaved.reshape(200, -1), like, "a")[0], planes)
     with pytest.raises(DataError, match="a: expected 432 pixels a row for images 3x12x12, got 431"):
         from_rows(np.zeros((2, 431)), shape, "a")

@@ -1,10 +1,12 @@
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_ckn.data import load_digits
-from tinygrad_ckn.errors import DataError, DataWarning
+from tinygrad_ckn.errors import ConfigError, DataError, DataWarning, NotFittedError
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, Descent, Progress
 from tinygrad_ckn.models.descent import hold_out
 from tinygrad_ckn.models.selection import aside_of
@@ -128,3 +130,53 @@ def test_groups_stay_together_in_every_split() -> None:
         aside = aside_of(120, np.random.default_rng(seed), groups)
         assert np.bincount(groups[aside]).max() == 3
     np.testing.assert_array_equal(hold_out(9, 0.3, np.random.default_rng(0), np.zeros(9, int))[1].size, 3)
+
+
+def refit(model: CKN, **options: object) -> CKN:
+    more = {"n_patches": 300, "iterations": 2, "l2": 1e-4, "rng": 1}
+    return model.fit(IMAGES, np.array(["ant", "bee", "cat"])[NUMBERS], **{**more, **options})
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("phase", ["k-means", "filters", "classifier"])
+def test_a_training_that_is_broken_off_leaves_no_classifier_of_other_features(phase: str, mode: str) -> None:
+    model = fitted(NUMBERS)
+    getattr(model, mode)()
+
+    def interrupt(progress: Progress) -> None:
+        if progress.phase == phase:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        refit(model, report=interrupt)
+    for copy in (model, deepcopy(model)):
+        with pytest.raises(NotFittedError, match=r"^CKN.predict: expected a classifier fitted on the features that"):
+            copy.predict(IMAGES)
+    assert refit(model).accuracy(IMAGES, np.array(["ant", "bee", "cat"])[NUMBERS]) > 0.5
+
+
+def test_new_filters_without_labels_leave_no_classifier_of_the_old_ones() -> None:
+    model = fitted(NUMBERS).fit_unsupervised(IMAGES[::-1], n_patches=300, iterations=2, rng=1).eval()
+    with pytest.raises(NotFittedError, match=r"before the last training, .*; call fit, or fit_classifier"):
+        model.scores(IMAGES)
+    model.fit_classifier(IMAGES, NUMBERS, l2=1e-4, rng=0)
+    assert model.accuracy(IMAGES, NUMBERS) > 0.5
+
+
+@pytest.mark.parametrize(
+    "options", [{"n_patches": 0}, {"iterations": 0}, {"iterations": 1.5}, {"l2": -1.0}, {"loss": "no"}]
+)
+def test_wrong_options_leave_a_fitted_model_as_it_is(options: dict[str, object]) -> None:
+    model = fitted(NUMBERS)
+    before = model.predict(IMAGES)
+    with pytest.raises(ConfigError):
+        refit(model, **options)
+    np.testing.assert_array_equal(model.predict(IMAGES), before)
+
+
+def test_a_classifier_that_was_not_fitted_changes_no_classes() -> None:
+    model = fitted(NUMBERS)
+    before = model.predict(IMAGES)
+    with pytest.raises(ConfigError):
+        model.fit_classifier(IMAGES, np.array(["ant", "bee", "cat"])[NUMBERS], l2=-1.0)
+    np.testing.assert_array_equal(model.predict(IMAGES), before)

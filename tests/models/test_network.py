@@ -73,8 +73,8 @@ def test_the_preprocessing_is_fitted_on_training_images_only() -> None:
     model.fit_unsupervised(x, n_patches=300)
     learned = model.preprocessing.mean.numpy().copy()
     np.testing.assert_allclose(learned, x.mean(axis=(0, 2, 3), dtype="float64"), rtol=1e-5)
-    model.predict(9 + images(3))
-    model.fit_classifier(9 + x, np.arange(20) % 3, l2=1e-3)  # on the filters as they are
+    model.predict(2 * images(3))
+    model.fit_classifier(2 * x, np.arange(20) % 3, l2=1e-3)  # on the filters as they are
     np.testing.assert_array_equal(model.preprocessing.mean.numpy(), learned)
 
 

@@ -64,7 +64,7 @@ def test_config_says_all(supervised: loop.Result):
         "train": 144,
         "test": 72,
         "image_shape": [1, 8, 8],
-        "pixels": {"low": 0.0, "high": 1.0, "faint": config["data"]["pixels"]["faint"], "bright": 1.0},
+        "pixels": {"low": 0.0, "high": 1.0, "faint": config["data"]["pixels"]["faint"], "bright": 1.0, "shallow": 0.0},
         "n_classes": 10,
         "classes": list(range(10)),
         "class_names": list("0123456789"),

@@ -13,10 +13,12 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from tinygrad_ckn._files import is_special
 from tinygrad_ckn.cli._common import DATA_HELP, DataDir, Device, Threads, echo_accuracy, echo_summary, limited_to
 from tinygrad_ckn.cli._console import console, is_terminal
 from tinygrad_ckn.cli._reading import ChannelsLast, Header, ImageShape, Scale
 from tinygrad_ckn.data import load_images
+from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import Network
 from tinygrad_ckn.training import atomic_write, evaluation, evaluation_images, open_model
 
@@ -91,6 +93,8 @@ def predict(
 
     Images are read as the training images were, and refused where that cannot be.
     """
+    if output is not None:
+        _check_output(output)
     _, model = open_model(run)
     model = model.to(device)
     names, title = _class_names(model), "score" if model.temperature is None else "probability"
@@ -115,6 +119,20 @@ def predict(
         _print_table(rows, (*COLUMNS, title))
     else:
         typer.echo(_separated(rows, "\t"), nl=False)
+
+
+def _check_output(path: Path) -> None:
+    """Raise a ConfigError if a file is there that holds anything but classes that `predict` wrote."""
+    if path.is_dir():
+        raise ConfigError(f"{path}: expected a file to write to, got a folder; give a file in it")
+    if path.is_file() and not is_special(path) and path.stat().st_size:
+        with path.open("rb") as stream:
+            if stream.readline(200).startswith(",".join(COLUMNS).encode()):
+                return
+        raise ConfigError(
+            f"{path}: expected a new file, or one that predict wrote, got another file, which would be lost; give "
+            "another with --output"
+        )
 
 
 def _values(model: Network, images: NDArray[np.float32], source: str) -> NDArray[Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn.data._reading import Reading
 from tinygrad_ckn.data._shapes import arrange
-from tinygrad_ckn.data_format import DataFormat, PixelRange, Stored
+from tinygrad_ckn.data_format import DataFormat, PixelRange, Stored, warn_of_two_scales
 from tinygrad_ckn.errors import DataError
 
 BYTES = 255  # whole pixels are 0..255 unless somebody says otherwise
@@ -101,6 +101,8 @@ def scaled(
         channels_last=channels_last,
     )
     like = reading.like
+    if like is None:
+        warn_of_two_scales(floats, source)
     certain = like is not None and stored == like.stored == "integers" and scale == like.scale == BYTES
     if like is not None and reading.scale is None and not certain:
         mend = "give the number that its pixels are to be divided by as scale, 1 for none"

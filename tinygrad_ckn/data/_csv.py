@@ -1,8 +1,8 @@
 """Images, or labels, from a CSV file: one flattened image a row, or an Id and a label; cells separated by commas.
 
-* A first row whose pixels are no numbers is a header. A first row 0, 1, 2, ..., as pandas numbers columns, may be one:
-  it is where its numbers are far from those of all other rows; else the user says so, or the model, whose training file
-  had one.
+* A first row whose pixels are no numbers is a header. A first row 0, 1, 2, ..., as pandas numbers columns, or one whose
+  numbers rise or fall all along, as wavelengths do, and the next row's do not, may be one: it is where its numbers are
+  far from those of all other rows; else the user says so, or the model, whose training file had one.
 * Labels are the first column, `label` in a header, of any kind that `tinygrad_ckn.labels` knows.
 * Pixels follow. Where every one is written as a whole number they count as integers, and as floats as soon as one has
   a decimal point or an exponent. A comma at the end of a line, blank lines and a byte order mark are tolerated.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ LABEL = "label"
 # Columns of a header that are no pixels, though they may hold numbers; "" is how pandas names its index.
 NOT_PIXELS = ("", "id", "imageid", "index", "unnamed: 0", "class", "target", "y", LABEL)
 _FEW = 4  # cells from which a row can be told to be numbered
+_LONG = 9  # cells that do not rise or fall all along by accident
 _MANGLED = re.compile(r"(-?\d+)(?:\.(\d+))?")
 
 
@@ -142,7 +144,7 @@ def _take_header(rows: dict[int, str], path: Path, labelled: bool, reading: Read
         is_header = not any(numbers[1:])
     elif (not labelled and not numbers[0]) or named:
         is_header = True
-    elif _is_numbered(cells):
+    elif _is_numbered(cells) or (_is_monotone(rows[first]) and not _is_monotone(_next(rows, rows[first]))):
         if _stands_out(rows, first):
             is_header = True
         elif reading.like is None or reading.like.header is None:
@@ -176,6 +178,20 @@ def _is_numbered(cells: list[str]) -> bool:
     return len(cells) >= _FEW and len(seen) < len(cells)
 
 
+def _is_monotone(row: str) -> bool:
+    """Tell whether the numbers of a long row rise, or fall, all along; the first may be a label."""
+    cells = row.split(",")[1:]
+    if len(cells) < _LONG - 1 or not all(map(_is_number, cells)):
+        return False
+    steps = np.diff(np.array(cells, dtype=np.float64))
+    return bool((steps > 0).all() or (steps < 0).all())
+
+
+def _next(rows: dict[int, str], first: str) -> str:
+    """Return the row after the first; where there is none, the first, for a header alone is none."""
+    return next(islice(rows.values(), 1, None), first)
+
+
 def _stands_out(rows: dict[int, str], first: int) -> bool:
     """Tell whether a numbered first row cannot be an image like the others.
 
@@ -184,11 +200,13 @@ def _stands_out(rows: dict[int, str], first: int) -> bool:
     others = [row for number, row in rows.items() if number != first]
     if not others:
         return False
-    if not _is_whole(rows[first]):
-        return all(_is_whole(row) for row in others)
+    if not _is_whole(rows[first]) and all(_is_whole(row) for row in others):
+        return True
+    if not _is_whole(rows[first]) and not _is_monotone(rows[first]):
+        return False
     cells = [cell for row in others for cell in row.split(",")[1:]]
-    last = float(rows[first].rpartition(",")[2])
-    return all(_is_number(cell) and abs(float(cell)) * 2 < last for cell in cells)
+    largest = max(abs(float(cell)) for cell in rows[first].split(",")[1:])
+    return all(_is_number(cell) and abs(float(cell)) * 2 < largest for cell in cells)
 
 
 def _parse(rows: dict[int, str], path: Path, first_column: int) -> NDArray[np.float32]:

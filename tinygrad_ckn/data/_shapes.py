@@ -72,8 +72,8 @@ def arrange(array: NDArray[Any], reading: Reading, source: str, count: int | Non
         grey = channels == 1 and array.shape == (height, width)
         if grey or (channels > 1 and array.shape in (expected, (height, width, channels))):
             array = array[np.newaxis]
-        elif array.ndim == 2 and array.shape[1] == math.prod(expected):
-            return from_rows(array, reading, source)
+        elif array.ndim in (1, 2) and array.shape[-1] == math.prod(expected):
+            return from_rows(np.atleast_2d(array), reading, source)
     if array.ndim not in (3, 4) or array.size == 0:
         raise DataError(
             f"{source}: expected at least one image, as an array (n, H, W) or (n, C, H, W), got shape {array.shape}; "
@@ -112,7 +112,13 @@ def from_rows(rows: NDArray[Any], reading: Reading, source: str) -> tuple[NDArra
         )
     elif reading.channels_last is None:
         like = reading.like
-        last, told = (False, False) if like is None else (like.channels_last, like.header is not None)
+        told = like is not None and like.header is not None
+        if like is not None and not told and shape[0] > 1 and reading.image_shape is None:
+            raise DataError(
+                f"{source}: expected images {_text(shape)} as the model was trained on, which came as an array, got "
+                f"rows of {width} pixels, whose channels can be first and last; give channels_last=True or False"
+            )
+        last = like is not None and like.channels_last
         order, others = Order(shape, last), [] if told or shape[0] == 1 else [Order(shape, not last)]
     else:
         order, others = Order(shape, reading.channels_last), []

@@ -107,9 +107,11 @@ class CKN(Learner):
             If there are no images, or too few distinct patches for the filters.
         """
         random = generator(rng)
+        fitting.check_filters(n_patches, iterations)
         array = self.training_images(images)
-        prepared = self.fit_preprocessing(array)
+        self.forget()
         self.describe(array, (), None)
+        prepared = self.fit_preprocessing(array)
         fitting.fit_filters(
             self,
             prepared,
@@ -172,7 +174,9 @@ class CKN(Learner):
         """
         random = generator(rng)
         fitting.check_fit(descent, loss, l2)
+        fitting.check_filters(n_patches, iterations)
         array, y, classes = self.training_set(images, labels, data_format.classes if data_format else ())
+        self.forget()
         self.describe(array, classes, data_format)
         prepared = self.fit_preprocessing(array)
         fitting.fit_filters(self, prepared, n_patches=n_patches, iterations=iterations, rng=random, report=report)

@@ -233,6 +233,7 @@ class CNN(Learner):
         """
         fitting.check_fit(descent, loss, l2)
         array, y, classes = self.training_set(images, labels, data_format.classes if data_format else ())
+        self.forget()
         self.describe(array, classes, data_format)
         prepared = self.fit_preprocessing(array)
         descent = Descent() if descent is None else descent

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_ckn.backend import Generator, xp_of
+from tinygrad_ckn.backend import Generator, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, TooFewPointsError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models.classifier import LinearFit, check_objective, fit_linear
@@ -141,6 +141,13 @@ def check_fit(descent: Any, loss: str, l2: float | None) -> None:
     if not isinstance(descent, Descent | None):
         raise ConfigError(f"fit: argument descent expected a models.Descent or None, got {descent!r}")
     check_objective(loss, l2)
+
+
+def check_filters(n_patches: Any, iterations: Any) -> None:
+    """Raise a ConfigError if an argument of k-means is no whole number >= 1: before anything is learned."""
+    check_count(n_patches)
+    if not is_whole(iterations, 1):
+        raise ConfigError(f"fit: argument iterations expected a whole number >= 1, got {iterations!r}")
 
 
 def fit_labelled(

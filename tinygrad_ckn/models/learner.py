@@ -108,12 +108,9 @@ class Learner(Network):
         Features of more than `memory` bytes, 8 GiB by default, go to a temporary file while it is fitted.
         """
         array, y, classes = self.training_set(images, labels)
-        if self.data_format is None:
-            self.describe(array, classes, None)
-        else:
+        if self.data_format is not None:
             self._on_scale(array)
-            self.describe(array, classes, self.data_format)
-        return fitting.fit_classifier(
+        fit = fitting.fit_classifier(
             self,
             self.preprocess(array),
             y,
@@ -125,3 +122,5 @@ class Learner(Network):
             rng=generator(rng),
             report=report,
         )
+        self.describe(array, classes, self.data_format)
+        return fit

@@ -83,6 +83,7 @@ class Network(TrainingRecord):
         self.dtype = dtypes.pop()
         self.classifier = Linear(channels * math.prod(size), n_classes, rng=generator(rng), dtype=self.dtype)
         self._initial_version = self.classifier.weight.version
+        self._outdated = False
 
     @classmethod
     def preset(
@@ -161,6 +162,14 @@ class Network(TrainingRecord):
         """
         return self.classifier.weight.version != self._initial_version
 
+    def forget(self) -> None:
+        """Take the classifier for unfitted until it has new weights: what it was fitted on is about to change.
+
+        A training that is broken off then leaves no classifier of the old classes on features of the new filters.
+        """
+        self._outdated |= self.is_fitted
+        self._initial_version = self.classifier.weight.version
+
     def to(self, device: str) -> Self:
         """Move all parameters, buffers and gradients to a device, as `Module.to`; return self."""
         fitted = self.is_fitted
@@ -174,7 +183,14 @@ class Network(TrainingRecord):
         return {**vars(self), "_initial_version": -1 if self.is_fitted else 0}
 
     def _check_fitted(self, method: str) -> None:
-        """Raise a NotFittedError if the classifier is random, unless eval mode says that it is wanted as it is."""
+        """Raise a NotFittedError if the classifier is outdated, or random and eval mode does not say it is wanted."""
+        if self._outdated and not self.is_fitted:
+            mine = type(self).__name__
+            raise NotFittedError(
+                f"{mine}.{method}: expected a classifier fitted on the features that there are now, got one of "
+                "before the last training, which learned other filters or was broken off; call fit, or "
+                "fit_classifier(images, labels)"
+            )
         if self.training and not self.is_fitted:
             mine = type(self).__name__
             raise NotFittedError(

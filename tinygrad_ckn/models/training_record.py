@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tinygrad_ckn.data_format import DataFormat
+from tinygrad_ckn.data_format import DataFormat, warn_of_two_scales
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.labels import Label
@@ -40,6 +40,8 @@ class TrainingRecord(Module):
 
     def describe(self, images: Any, classes: Sequence[Label], data_format: DataFormat | None) -> None:
         """Keep how training images (N, C, H, W) were read, by default as arrays, and the label of each class."""
+        if data_format is None:
+            warn_of_two_scales(images, f"{type(self).__name__}: argument images")
         found = data_format or DataFormat.of_arrays(images)
         names = found.class_names if found.classes == tuple(classes) else tuple(str(label) for label in classes)
         self.data_format = replace(found, classes=tuple(classes), class_names=names)
