@@ -10,6 +10,7 @@ from tinygrad_ckn.errors import ConfigError, DataError, DataWarning, NotFittedEr
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, Descent, Progress
 from tinygrad_ckn.models.descent import hold_out
 from tinygrad_ckn.models.selection import aside_of
+from tinygrad_ckn.training import load_model, save_model
 
 DIGITS = load_digits().train
 IMAGES, NUMBERS = DIGITS.images[:120], DIGITS.labels[:120] % 3
@@ -180,3 +181,16 @@ def test_a_classifier_that_was_not_fitted_changes_no_classes() -> None:
     with pytest.raises(ConfigError):
         model.fit_classifier(IMAGES, np.array(["ant", "bee", "cat"])[NUMBERS], l2=-1.0)
     np.testing.assert_array_equal(model.predict(IMAGES), before)
+
+
+def test_a_classifier_of_other_features_is_none_after_loading_either(tmp_path) -> None:
+    model = fitted(NUMBERS)
+    model.fit_unsupervised(IMAGES, n_patches=300, iterations=2, rng=1)
+    for path in (tmp_path / "m.safetensors", tmp_path / "again.safetensors"):
+        save_model(model, path)
+        model = load_model(path)
+        with pytest.raises(NotFittedError, match="before the last training"):
+            model.predict(IMAGES)
+    model.fit_classifier(IMAGES, NUMBERS, l2=1e-4)
+    save_model(model, tmp_path / "m.safetensors")
+    assert load_model(tmp_path / "m.safetensors").predict(IMAGES).shape == (120,)

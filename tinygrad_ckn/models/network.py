@@ -170,6 +170,26 @@ class Network(TrainingRecord):
         self._outdated |= self.is_fitted
         self._initial_version = self.classifier.weight.version
 
+    def metadata(self) -> dict[str, Any]:
+        """Return what is known of the training beside the parameters, as JSON takes it."""
+        return {**super().metadata(), "outdated": self._outdated and not self.is_fitted}
+
+    def set_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Take what `metadata` returned of a model with the same architecture and parameters.
+
+        Raises
+        ------
+        ConfigError
+            If it is something else.
+        """
+        rest = dict(metadata)
+        outdated = rest.pop("outdated", None)
+        if not isinstance(outdated, bool):
+            raise ConfigError(f"{type(self).__name__}.set_metadata: expected outdated as a bool, got {outdated!r}")
+        super().set_metadata(rest)
+        if outdated:
+            self.forget()
+
     def to(self, device: str) -> Self:
         """Move all parameters, buffers and gradients to a device, as `Module.to`; return self."""
         fitted = self.is_fitted
