@@ -64,7 +64,7 @@ def read_npz(path: Path, required: Iterable[str], optional: Iterable[str] = ()) 
             raise _unreadable(path, "an .npz archive of numeric arrays", error) from error
     for key in required:
         if key not in arrays:
-            got = ", ".join(members) or "no named array"
+            got = ", ".join(" ".join(name.split()) for name in members) or "no named array"
             raise DataError(f"{path}: expected an array named {key!r}, got {got}; store it with np.savez({key}=...)")
     return arrays
 
