@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Axis, Namespace, backend_of, floating, xp_of
+from tinygrad_ckn.backend import Array, Axis, Namespace, axis_tuple, backend_of, floating, xp_of
 from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.graph import Variable, raw
 from tinygrad_ckn.ops.elementwise import where
-from tinygrad_ckn.ops.reduce import axis_tuple, kept
+from tinygrad_ckn.ops.reduce import kept
 from tinygrad_ckn.primitive import primitive
 
 
