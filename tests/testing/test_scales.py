@@ -33,6 +33,8 @@ def test_an_output_of_large_gradient_hides_no_wrong_one(op, scale):
     for function in (lambda t: (scale * t, wrong(t)), lambda t: [wrong(t), {"large": scale * t}]):
         with pytest.raises(GradientError, match="got"):
             gradcheck(function, x)
+        with pytest.raises(GradientError, match="got"):
+            gradgradcheck(function, x)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])

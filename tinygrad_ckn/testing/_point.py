@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tinygrad_ckn.backend import Generator, xp_of
@@ -69,20 +70,25 @@ def evaluated(problem: Problem, generator: Generator, eps: float | None = None) 
 
 
 def _balanced(problem: Problem, outputs: Arrays, values: Arrays, upstream: Arrays) -> list[Any]:
-    """Return upstream gradients under which each of several outputs weighs alike, so that no wrong one is drowned.
-
-    An output is never given more weight than makes its values as large as the largest: their rounding is the limit.
-    """
+    """Return upstream gradients under which each of several outputs adds alike to the gradients."""
     if len(values) < 2:
         return list(upstream)
     slopes = [norm(problem.pull([y], [g], retain_graph=True)) for y, g in zip(outputs, upstream, strict=True)]
+    return weighed(upstream, slopes, values)
+
+
+def weighed(upstream: Arrays, slopes: Sequence[float], values: Arrays) -> list[Any]:
+    """Return upstream gradients times weights that make up for unequal slopes, so that no wrong output is drowned.
+
+    An output is never given more weight than makes its values as large as the largest: their rounding is the limit.
+    """
     sizes = [norm([y]) for y in values]
-    balanced = []
+    found = []
     for g, slope, size in zip(upstream, slopes, sizes, strict=True):
         room = max(sizes) / size if size else 1.0
         weight = power_of_two(min(max(slopes) / slope, room)) if slope else 1.0
-        balanced.append(g * max(weight, 1.0))
-    return balanced
+        found.append(g * max(weight, 1.0))
+    return found
 
 
 def claim_of(problem: Problem, point: Point, direction: Arrays, tolerance: float, atol: float) -> Claim:
