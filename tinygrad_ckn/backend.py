@@ -259,7 +259,9 @@ def axes_of(op: str, axis: Any, ndim: int, *, scalars: bool = False) -> tuple[in
 
 
 def axis_tuple(axis: Any) -> Axis:
-    """Return axes that are in a list or an array as a tuple; one axis, or None, as it is."""
+    """Return axes as arrays' own methods take them: those in a list or an array as a tuple, one or None as it is."""
+    if axis is None or type(axis) is int or type(axis) is tuple:
+        return axis
     if isinstance(axis, np.ndarray):
         axis = axis.tolist()
     return tuple(axis) if isinstance(axis, Sequence) else axis

@@ -128,6 +128,31 @@ def test_what_cannot_be_moved_gets_its_sentence():
         ops.sum_to(x23, (3, 3))
 
 
+def test_an_index_that_is_a_tensor_has_the_gradients_of_an_array():
+    x = Tensor(np.arange(8.0).reshape(4, 2), requires_grad=True)
+    numbers = np.array([0, 2, 0])
+    for index in (Tensor(numbers), (Tensor(numbers), 1), (Tensor(numbers), Tensor(numbers) * 0)):
+        plain = tuple(
+            i.numpy() if isinstance(i, Tensor) else i for i in (index if isinstance(index, tuple) else [index])
+        )
+        found = [
+            grad((ops.index_add(x * x, i, x[i] ** 2) ** 2).sum(), x, create_graph=create)[0].numpy()
+            for i in (index, plain)
+            for create in (False, True)
+        ]
+        assert all(np.array_equal(found[0], other) for other in found[1:])
+
+
+@pytest.mark.parametrize("axes", [[0, 2], np.array([0, 2]), [1], np.array([1])], ids=str)
+@pytest.mark.parametrize("name", ["sum", "mean", "var", "max", "min", "norm", "logsumexp", "softmax", "log_softmax"])
+def test_axes_in_a_list_or_an_array_have_the_gradients_of_a_tuple(name, axes):
+    x = Tensor(np.random.default_rng(0).normal(size=(2, 3, 4)), requires_grad=True)
+    function = getattr(ops, name)
+    for create in (False, True):
+        slopes = [grad((function(x, axis=a) ** 2).sum(), x, create_graph=create)[0] for a in (axes, tuple(axes))]
+        assert np.array_equal(slopes[0].numpy(), slopes[1].numpy())
+
+
 def test_index_add_counts_repeated_positions():
     y = ops.index_add(np.zeros(3), np.array([0, 0, 2]), np.array([1.0, 2.0, 4.0]))
     assert y.tolist() == [3, 0, 4]

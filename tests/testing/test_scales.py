@@ -26,6 +26,23 @@ def test_any_scale_is_checked_and_a_wrong_gradient_is_found_there(op, scale):
         gradcheck(op(square, x=lambda g, x: 2.001 * g * x), scale * x)
 
 
+@pytest.mark.parametrize("scale", [1e4, 1e8, 1e12])
+def test_an_output_of_large_gradient_hides_no_wrong_one(op, scale):
+    wrong = op(square, x=lambda g, x: 2.001 * g * x)
+    assert gradcheck(lambda t: (scale * t, t * t, t + scale), x, order=2)
+    for function in (lambda t: (scale * t, wrong(t)), lambda t: [wrong(t), {"large": scale * t}]):
+        with pytest.raises(GradientError, match="got"):
+            gradcheck(function, x)
+        with pytest.raises(GradientError, match="got"):
+            gradgradcheck(function, x)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_a_point_that_is_not_finite_is_named(value):
+    with pytest.raises(GradientError, match=r"argument 1 expected finite values, got .* at element \(1,\); move"):
+        gradcheck(lambda a, b: ops.tanh(a * b), [np.ones(2), np.array([1.0, value])])
+
+
 @pytest.mark.parametrize("scale", [1e-100, 1e-30, 1e-10])
 def test_inputs_too_small_to_change_anything_are_moved_further(op, scale):
     def exp(xp, x: Array):

@@ -140,10 +140,10 @@ class _Rows(Scattered):
 
 def _getitem_rule(g: Any, x_shape: Shape, index: Any) -> Any:
     if backend_of(raw(g)).ahead:  # where an index may turn out to be out of range
-        return index_add(zeros(x_shape, g), index, g)
+        return index_add(zeros(x_shape, g), _raw_index(index), g)
     return _Rows(x_shape, index, g)
 
 
 getitem.vjp(x=_getitem_rule)
 _scatter.vjp(values=lambda g, indices: [getitem(g, index) for index in indices])
-index_add.vjp(x=lambda g: g, values=lambda g, index: getitem(g, index))
+index_add.vjp(x=lambda g: g, values=lambda g, index: getitem(g, _raw_index(index)))

@@ -9,6 +9,7 @@ from tinygrad_ckn.backend import Array, Namespace, backend_of, floating, xp_of
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import Variable, raw
 from tinygrad_ckn.ops.elementwise import relu, square
+from tinygrad_ckn.ops.shape import check_array
 from tinygrad_ckn.ops.softmax import softmax
 from tinygrad_ckn.primitive import primitive
 
@@ -21,6 +22,7 @@ def one_hot(labels: Any, n_classes: int, dtype: Any = "float64") -> Any:
     >>> one_hot(Tensor([1, 0]), 2).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
+    check_array("one_hot", "labels", labels)
     array = raw(labels)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise DTypeError(f"one_hot: argument labels expected integers (n,), got {array.dtype} of shape {array.shape}")

@@ -11,7 +11,7 @@ from tinygrad_ckn.backend import Array, Namespace, xp_of
 from tinygrad_ckn.errors import DTypeError, ShapeError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.ops.index import getitem
-from tinygrad_ckn.ops.shape import broadcast_to
+from tinygrad_ckn.ops.shape import broadcast_to, check_array
 from tinygrad_ckn.primitive import primitive
 
 
@@ -98,6 +98,8 @@ def einsum(subscripts: str, *operands: Any) -> Any:
             "einsum: argument subscripts expected a string such as 'ij,jk->ik', and the arrays after it, "
             f"got {type(subscripts).__name__}; NumPy's form with lists of axes is not taken"
         )
+    for i, operand in enumerate(operands):
+        check_array("einsum", f"operands[{i}]", operand)
     inputs, output = _parse(subscripts, operands)
     count = Counter(letter for term in [*inputs, output] for letter in set(term))
     reduced, terms = [], []

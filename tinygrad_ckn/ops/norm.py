@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Axis, Namespace, backend_of, floating, xp_of
+from tinygrad_ckn.backend import Array, Axis, Namespace, axis_tuple, backend_of, floating, xp_of
 from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.graph import Variable, raw
 from tinygrad_ckn.ops.elementwise import where
-from tinygrad_ckn.ops.reduce import axis_of, kept
+from tinygrad_ckn.ops.reduce import kept
 from tinygrad_ckn.primitive import primitive
 
 
@@ -31,7 +31,7 @@ def norm(xp: Namespace, x: Array, *, axis: Axis = None, keepdims: bool = False) 
     Tensor((2,), float64, cpu) [5. 0.]
     """
     x = floating(xp, x)
-    return xp.sqrt((x * x).sum(axis=axis_of(axis), keepdims=keepdims))
+    return xp.sqrt((x * x).sum(axis=axis_tuple(axis), keepdims=keepdims))
 
 
 @primitive()
@@ -42,7 +42,7 @@ def _kink(xp: Namespace, x: Array, axis: Axis) -> Any:
 
 def _kink_rule(g: Any, axis: Axis) -> Any:
     cotangent = raw(g)
-    asked = (cotangent != 0).any(axis=axis_of(axis), keepdims=True)
+    asked = (cotangent != 0).any(axis=axis_tuple(axis), keepdims=True)
     xp = xp_of(cotangent)
     gradient = xp.broadcast_to(xp.where(asked, math.nan, 0), cotangent.shape).astype(cotangent.dtype)
     return Variable.wrap(gradient) if isinstance(g, Variable) else gradient

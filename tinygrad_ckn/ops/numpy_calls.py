@@ -16,8 +16,8 @@ from typing import Any
 from tinygrad_ckn.backend import CPU
 from tinygrad_ckn.errors import CKNError, DTypeError
 from tinygrad_ckn.graph import Variable
+from tinygrad_ckn.ops import elementwise, shape
 from tinygrad_ckn.ops import matmul as matmul_
-from tinygrad_ckn.ops import shape
 from tinygrad_ckn.primitive import REGISTRY
 
 _NUMPY = CPU.xp
@@ -88,8 +88,8 @@ VALUES = frozenset(
 )
 
 
-# Options that say how to compute, not what.
-HOW = frozenset({"optimize", "order", "casting", "subok"})
+# Options that say how to compute, not what. `order` is none of them: reshape and ravel read elements in that order.
+HOW = frozenset({"optimize", "casting", "subok"})
 
 
 def dot(a: Any, b: Any) -> Any:
@@ -126,6 +126,17 @@ def flatten(x: Any) -> Any:
     return shape.reshape(x, (-1,))
 
 
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """Return x where a condition holds, else y: `ops.where` with the names that NumPy gives its arguments.
+
+    Examples
+    --------
+    >>> where(np.array([True, False]), Tensor([1.0, 2.0]), 0.0)
+    Tensor((2,), float64, cpu) [1. 0.]
+    """
+    return elementwise.where(condition, x, y)
+
+
 def hint(name: str, known: Sequence[str]) -> str:
     """Return what to use for a name that Tensors do not have, as the end of a sentence."""
     if name in INSTEAD:
@@ -144,6 +155,7 @@ def table(ops: Mapping[str, Callable[..., Any]]) -> dict[Any, Callable[..., Any]
             if function is not None and not isinstance(function, _NUMPY.ufunc | type) and ours in ops:
                 found[function] = ops[ours]
     found[_NUMPY.ravel] = flatten
+    found[_NUMPY.where] = where
     found[_NUMPY.dot] = dot
     return found
 
@@ -167,14 +179,23 @@ def call(
     ours = functions.get(function)
     if ours is not None:
         positional, named = _given(function, args, options)
+        taken = [parameter for parameter in inspect.signature(ours).parameters if parameter != "saving"]
+        unknown = [option for option in named if option not in taken]
+        if unknown:
+            raise DTypeError(
+                f"{prefix}{name}: of tensors expected the arguments {', '.join(taken)}, got {unknown[0]}=; "
+                "leave it out, or pass t.detach().numpy() for the values"
+            )
         try:
             return ours(*positional, **named)
         except CKNError as error:
-            if isinstance(error.__cause__, TypeError) or "unexpected keyword" in str(error):
+            if isinstance(error.__cause__, TypeError):
                 raise DTypeError(f"{prefix}{name}: {error}") from error
             raise
         except TypeError as error:
-            raise DTypeError(f"{prefix}{name}: of tensors expected the arguments of ops.{name}, {error}") from error
+            raise DTypeError(
+                f"{prefix}{name}: of tensors expected the arguments {', '.join(taken)}, {error}"
+            ) from error
     if name not in VALUES and any_requires_grad([args, options]):
         raise DTypeError(
             f"{prefix}{name}: not an operation on tensors that require grad, for the result would have no graph; "
@@ -200,7 +221,7 @@ def call_ufunc(known: Sequence[str], ufunc: Any, method: str, inputs: Any, optio
 
 
 def _given(function: Any, args: Sequence[Any], options: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """Return the arguments without those that have NumPy's defaults (`out=None`, `dtype=None`, `order="C"`)."""
+    """Return the arguments, by name where NumPy has a default, without those that equal it (`out=None`)."""
     try:
         signature = inspect.signature(function)
         bound = signature.bind(*args, **options)
@@ -208,8 +229,7 @@ def _given(function: Any, args: Sequence[Any], options: Mapping[str, Any]) -> tu
         return list(args), {k: v for k, v in options.items() if v is not None or k == "axis"}
     positional: list[Any] = []
     named: dict[str, Any] = {}
-    gap = False  # after which what was passed by position goes by name
-    for number, parameter in enumerate(signature.parameters.values()):
+    for parameter in signature.parameters.values():
         if parameter.name not in bound.arguments:
             continue
         value = bound.arguments[parameter.name]
@@ -219,11 +239,9 @@ def _given(function: Any, args: Sequence[Any], options: Mapping[str, Any]) -> tu
             named |= value
         elif parameter.name in HOW:
             continue
-        elif parameter.default is not parameter.empty and _is_default(value, parameter.default):
-            gap = True
-        elif parameter.default is parameter.empty or (number < len(args) and not gap):
+        elif parameter.default is parameter.empty:
             positional.append(value)
-        else:
+        elif not _is_default(value, parameter.default):
             named[parameter.name] = value
     return positional, named
 

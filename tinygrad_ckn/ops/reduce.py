@@ -22,7 +22,7 @@ def sum(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> A
     >>> sum(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor((2,), float64, cpu) [4. 6.]
     """
-    return x.sum(axis=axis_of(axis), keepdims=keepdims)
+    return x.sum(axis=axis_tuple(axis), keepdims=keepdims)
 
 
 @primitive()
@@ -40,7 +40,7 @@ def mean(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> 
     Tensor((2,), float64, cpu) [2. 3.]
     """
     _count("mean", x.shape, axis)
-    return x.mean(axis=axis_of(axis), keepdims=keepdims)
+    return x.mean(axis=axis_tuple(axis), keepdims=keepdims)
 
 
 @primitive()
@@ -59,7 +59,7 @@ def var(xp: Namespace, x: Array, axis: Axis = None, ddof: int = 0, keepdims: boo
     """
     if _count("var", x.shape, axis) <= ddof:
         raise ShapeError(f"var: expected more than ddof={ddof} elements to reduce, got shape {x.shape}, axis {axis}")
-    return x.var(axis=axis_of(axis), ddof=ddof, keepdims=keepdims)
+    return x.var(axis=axis_tuple(axis), ddof=ddof, keepdims=keepdims)
 
 
 def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
@@ -89,7 +89,7 @@ def max(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> A
     >>> max(Tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
     Tensor((2,), float64, cpu) [5. 4.]
     """
-    return xp.max(x, axis=axis_of(axis), keepdims=keepdims)
+    return xp.max(x, axis=axis_tuple(axis), keepdims=keepdims)
 
 
 @primitive()
@@ -101,7 +101,7 @@ def min(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> A
     >>> min(Tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
     Tensor((2,), float64, cpu) [1. 3.]
     """
-    return xp.min(x, axis=axis_of(axis), keepdims=keepdims)
+    return xp.min(x, axis=axis_tuple(axis), keepdims=keepdims)
 
 
 @primitive()
@@ -128,11 +128,6 @@ def argmin(xp: Namespace, x: Array, axis: int | None = None, *, keepdims: bool =
     return xp.argmin(x, axis=axis, keepdims=keepdims)
 
 
-def axis_of(axis: Any) -> Axis:
-    """Return an axis as arrays' own methods take it, which refuse lists and arrays of axes."""
-    return axis if axis is None or type(axis) is int or type(axis) is tuple else axis_tuple(axis)
-
-
 def _count(op: str, shape: Shape, axis: Axis) -> int:
     """Return how many elements go into one result."""
     count = math.prod(shape[a] for a in axes_of(op, axis, len(shape)))
@@ -151,14 +146,16 @@ def _extreme_share(g: Any, x: Any, y: Any, axis: Axis) -> Any:
     """Spread g evenly over the elements of x that equal the extreme y."""
     x_raw = raw(x)
     hits = x_raw == kept(raw(y), x_raw.shape, axis)
-    return kept(g, x_raw.shape, axis) * (hits / hits.sum(axis=axis, keepdims=True)).astype(x_raw.dtype)
+    return kept(g, x_raw.shape, axis) * (hits / hits.sum(axis=axis_tuple(axis), keepdims=True)).astype(x_raw.dtype)
 
 
 sum.vjp(x=lambda g, x_shape, axis: broadcast_to(kept(g, x_shape, axis), x_shape))
 mean.vjp(x=lambda g, x_shape, axis: broadcast_to(kept(g * (1 / _count("mean", x_shape, axis)), x_shape, axis), x_shape))
 var.vjp(
     x=lambda g, x, axis, ddof: (
-        kept(g, x.shape, axis) * (x - x.mean(axis=axis, keepdims=True)) * (2 / (_count("var", x.shape, axis) - ddof))
+        kept(g, x.shape, axis)
+        * (x - x.mean(axis=axis_tuple(axis), keepdims=True))
+        * (2 / (_count("var", x.shape, axis) - ddof))
     )
 )
 max.vjp(x=lambda g, x, y, axis: _extreme_share(g, x, y, axis))

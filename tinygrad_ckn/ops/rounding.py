@@ -18,7 +18,7 @@ def positive(xp: Namespace, x: Array) -> Any:
     >>> positive(Tensor([1.0, -2.0]))
     Tensor((2,), float64, cpu) [ 1. -2.]
     """
-    return xp.positive(x)
+    return xp.array(x)
 
 
 @primitive()

@@ -162,11 +162,23 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     return _concatenate(*[expand_dims(array, axis) for array in _listed("stack", arrays)], axis=axis)
 
 
+def check_array(op: str, argument: str, x: Any) -> None:
+    """Raise a DTypeError if an argument is no array or Tensor, in the words that primitives use."""
+    if not hasattr(x, "shape"):
+        raise DTypeError(
+            f"{op}: argument {argument} expected an array or a Tensor, got {type(x).__name__}; "
+            "wrap it in Tensor(...) first"
+        )
+
+
 def _listed(op: str, arrays: Any) -> list[Any]:
     """Return a sequence of arrays as a list, numbers among them as arrays of the others' dtype."""
     if not isinstance(arrays, Iterable):
         raise DTypeError(f"{op}: expected a sequence of arrays, got {type(arrays).__name__}; put them in a list")
     found = list(arrays)
+    for i, array in enumerate(found):
+        if not isinstance(array, Real):
+            check_array(op, f"arrays[{i}]", array)
     like = next((raw(array) for array in found if is_array(raw(array))), None)
     return [
         xp_of(like).asarray(array, dtype=None if like is None else like.dtype) if isinstance(array, Real) else array
@@ -257,6 +269,7 @@ def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
     >>> expand_dims(Tensor([1.0, 2.0]), 0).shape
     (1, 2)
     """
+    check_array("expand_dims", "x", x)
     axis = plain_array(axis)
     ndim = len(x.shape) + (len(axis) if isinstance(axis, Sequence) else 1)
     places = axes_of("expand_dims", axis, ndim)

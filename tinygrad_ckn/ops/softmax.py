@@ -71,7 +71,7 @@ def log_softmax(xp: Namespace, x: Array, axis: Axis = -1) -> Any:
     return shifted - xp.log(xp.exp(shifted).sum(axis=axis_tuple(axis), keepdims=True))
 
 
-log_softmax.vjp(x=lambda g, y, axis: g - exp(y) * g.sum(axis=axis, keepdims=True))
+log_softmax.vjp(x=lambda g, y, axis: g - exp(y) * g.sum(axis=axis_tuple(axis), keepdims=True))
 
 
 @primitive()
@@ -88,4 +88,4 @@ def softmax(xp: Namespace, x: Array, axis: Axis = -1) -> Any:
     return weights / weights.sum(axis=axis_tuple(axis), keepdims=True)
 
 
-softmax.vjp(x=lambda g, y, axis: y * (g - (g * y).sum(axis=axis, keepdims=True)))
+softmax.vjp(x=lambda g, y, axis: y * (g - (g * y).sum(axis=axis_tuple(axis), keepdims=True)))

@@ -60,7 +60,7 @@ def raise_not_differentiable(problem: Problem, point: Point, direction: Arrays, 
         sides = settle(line, line.size())
     left, right = two(sides.left.best.value / unit, sides.right.best.value / unit)
     told = {
-        "kink": f"a kink: slope {left} on one side, {right} on the other",
+        "kink": "a kink" if left == right else f"a kink: slope {left} on one side, {right} on the other",
         "gap": f"a jump by {sides.gap:.3g}",
         "edge": "the edge of the domain: no finite value on one side, however small the step",
     }[outcome.finding]

@@ -8,8 +8,8 @@ from typing import Any
 from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.testing._culprit import raise_not_differentiable, raise_undecided, raise_wrong
 from tinygrad_ckn.testing._lines import Line
-from tinygrad_ckn.testing._point import Point, claim_of, typical_size
-from tinygrad_ckn.testing._problem import Arrays, Problem, dot, random_like, restricted
+from tinygrad_ckn.testing._point import Point, claim_of, typical_size, weighed
+from tinygrad_ckn.testing._problem import Arrays, Problem, dot, norm, random_like, restricted
 from tinygrad_ckn.testing._verdict import Claim, Comparison, Outcome, compare, repeated
 
 _PARTS = 64  # into so many an argument is divided where one direction cannot decide
@@ -68,7 +68,7 @@ def telling(problem: Problem, gradients: Arrays, generator: Generator, only: int
 def telling_upstream(values: Arrays, pushed: Arrays, generator: Generator) -> list[Any]:
     """Draw an upstream gradient with which J v is not small by chance."""
     for _ in range(20):
-        upstream = random_like(values, generator)
+        upstream = weighed(random_like(values, generator), [norm([p]) for p in pushed], values)
         if math.fabs(dot(upstream, pushed)) >= 0.5 * typical_size(upstream, pushed):
             break
     return upstream

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tinygrad_ckn.backend import Generator, xp_of
@@ -31,7 +33,7 @@ class Point(NamedTuple):
     @property
     def size(self) -> float:
         """Size of <upstream, values>, to which derivatives that vanish are compared."""
-        return norm(self.upstream) * norm(self.values)
+        return math.hypot(*(norm([g]) * norm([y]) for g, y in zip(self.upstream, self.values, strict=True)))
 
 
 def evaluated(problem: Problem, generator: Generator, eps: float | None = None) -> Point:
@@ -42,13 +44,14 @@ def evaluated(problem: Problem, generator: Generator, eps: float | None = None) 
     Raises
     ------
     GradientError
-        If a value or a gradient is not finite, or inputs or upstream gradients are changed in place.
+        If an input, a value or a gradient is not finite, or inputs or upstream gradients are changed in place.
     """
+    _check_finite_inputs(problem)
     before = [x.copy() for x in problem.origin]
     outputs = problem.outputs()
     values = [y.data.copy() for y in outputs]
     _check_unchanged(problem, before, "the forward")
-    upstream = random_like(values, generator)
+    upstream = _balanced(problem, outputs, values, random_like(values, generator))
     kept = [g.copy() for g in upstream]
     gradients = problem.pull(outputs, upstream)
     _check_unchanged(problem, before, "the backward")
@@ -64,6 +67,28 @@ def evaluated(problem: Problem, generator: Generator, eps: float | None = None) 
     else:
         problem.units = [eps / QUICK_STEPS[0]] * len(problem.leaves)
     return point
+
+
+def _balanced(problem: Problem, outputs: Arrays, values: Arrays, upstream: Arrays) -> list[Any]:
+    """Return upstream gradients under which each of several outputs adds alike to the gradients."""
+    if len(values) < 2:
+        return list(upstream)
+    slopes = [norm(problem.pull([y], [g], retain_graph=True)) for y, g in zip(outputs, upstream, strict=True)]
+    return weighed(upstream, slopes, values)
+
+
+def weighed(upstream: Arrays, slopes: Sequence[float], values: Arrays) -> list[Any]:
+    """Return upstream gradients times weights that make up for unequal slopes, so that no wrong output is drowned.
+
+    An output is never given more weight than makes its values as large as the largest: their rounding is the limit.
+    """
+    sizes = [norm([y]) for y in values]
+    found = []
+    for g, slope, size in zip(upstream, slopes, sizes, strict=True):
+        room = max(sizes) / size if size else 1.0
+        weight = power_of_two(min(max(slopes) / slope, room)) if slope else 1.0
+        found.append(g * max(weight, 1.0))
+    return found
 
 
 def claim_of(problem: Problem, point: Point, direction: Arrays, tolerance: float, atol: float) -> Claim:
@@ -143,6 +168,17 @@ def _check_unchanged(problem: Problem, before: Arrays, what: str) -> None:
 def _same(a: Any, b: Any) -> Any:
     xp = xp_of(a)
     return ((a == b) | (xp.isnan(a) & xp.isnan(b))).all()
+
+
+def _check_finite_inputs(problem: Problem) -> None:
+    for name, x in zip(problem.names, problem.origin, strict=True):
+        k = nonfinite(x)
+        if k is not None:
+            raise GradientError(
+                f"{problem.name}: argument {name} expected finite values, got {value_of(x, k)} at "
+                f"{element(k, x.shape)}; move the input, or leave it unchecked: a Tensor that does not require grad "
+                "beside one that does"
+            )
 
 
 def _check_finite(problem: Problem, values: Arrays, gradients: Arrays) -> None:

@@ -17,7 +17,6 @@ from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.testing._layout import with_layout_of
 
 Arrays = Sequence[Any]  # one for each leaf or output; None stands for zeros
-Moves = tuple[tuple[float, Arrays], ...]  # steps, each with its direction in units of the leaves
 
 
 class Problem:

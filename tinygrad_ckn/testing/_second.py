@@ -29,7 +29,7 @@ from tinygrad_ckn.testing._estimates import (
 from tinygrad_ckn.testing._first import telling, telling_upstream
 from tinygrad_ckn.testing._lines import GradientLine, Line, Plane
 from tinygrad_ckn.testing._point import Point, claim_of, element, nonfinite, typical_size, value_of
-from tinygrad_ckn.testing._problem import Arrays, Problem, dot, norm, quietly, sum_of_sizes
+from tinygrad_ckn.testing._problem import Arrays, Problem, dot, quietly, sum_of_sizes
 from tinygrad_ckn.testing._second_culprit import (
     Second,
     raise_second_not_differentiable,
@@ -91,7 +91,7 @@ def _in_upstream(
         pushed = derivatives(problem, point, i, u).in_upstream
         _check_finite(problem, i, "upstream gradient", [f"output {n}" for n in range(len(pushed))], pushed)
         w = telling_upstream(point.values, pushed, generator)
-        size = norm(w) * norm(point.values)
+        size = Point(point.values, w, pushed).size
         claim = Claim(dot(pushed, w), typical_size(pushed, w), size, atol * sum_of_sizes(w), tolerance, 1)
         return compare(claim, Line(problem, w, point.values, u)), (u, w)
 

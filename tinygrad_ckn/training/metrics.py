@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from tinygrad_ckn.errors import DataError
 
 Confusion = NDArray[np.int64]  # (k, k)
-Classes = NDArray[np.integer[Any]]  # (n,)
 
 
 def confusion_matrix(
