@@ -102,6 +102,7 @@ def test_floats_survive_the_round_trip(tmp_path: Path, pixels: np.ndarray) -> No
         ("0,1\n\n1.5,1\n", "images.csv, row 3, column 1: expected a label that is a whole number, got '1.5'"),
         ("nan,1\n", "images.csv, row 1, column 1: expected a label that is a whole number, got 'nan'"),
         ("3,1\n,1\n", "images.csv, row 2, column 1: expected a label, got ''"),
+        ("1,1\n01,1\n", "images.csv, row 2, column 1: expected labels with zeros before all of them or none, got '01'"),
         ("label,p0,id\n3,1,1\n", "images.csv, column 3: expected pixels, got 'id' in the header; leave that column"),
         (",label,p0\n0,3,1\n", "images.csv: expected a header whose first column is 'label', got ''"),
         ("p0,label\n1,1\n", "images.csv: expected a header whose first column is 'label', got 'p0'"),
@@ -198,6 +199,12 @@ def test_a_column_that_is_no_pixel_is_never_read_as_one(tmp_path: Path, name: st
         read(write(tmp_path, f"p0,{name},p2,p3\n9,255,0,1\n"))
     with pytest.raises(DataError, match=r"expected pixels, got .* in the header"):
         read(write(tmp_path, f"{name},p1,p2,p3\n9,255,0,1\n"))
+
+
+def test_labels_with_zeros_before_all_of_them_are_numbers(tmp_path: Path) -> None:
+    labels = read(write(tmp_path, "01,1\n10,1\n00,1\n"), labelled=True)[1]
+    assert labels is not None
+    assert labels.tolist() == [1, 10, 0]
 
 
 def test_text_among_the_numbers_of_a_first_row_is_no_header(tmp_path: Path) -> None:

@@ -254,6 +254,10 @@ def _labels(rows: dict[int, str], column: int, path: Path, reading: Reading) -> 
         numbers = cells.astype(np.float64)
         whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)  # a NaN is none
         _check_cells(~whole[:, np.newaxis], column, rows, path, "a label that is a whole number")
+        different = set(texts)
+        padded = [text for text in different if text.isdecimal() and text[0] == "0" and str(int(text)) != text]
+        clashing = np.isin(cells, [text for text in padded if str(int(text)) in different])
+        _check_cells(clashing[:, np.newaxis], column, rows, path, "labels with zeros before all of them or none")
         return numbers.astype(np.int64)
     if set(cells.tolist()) <= {"True", "False"}:
         return np.asarray(cells == "True")
