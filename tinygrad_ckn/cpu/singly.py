@@ -36,6 +36,7 @@ class Measured:
     singly: Any = None  # (b, Ho, Wo), bool; None: no patch
     whole: Any = None  # images with border (b, C, Hp, Wp), as they are, where a patch is taken singly
     lost: Any = None  # (b, Ho, Wo), bool: patches that are not finite; None: there are none
+    kept: Any = None  # indices and unit rows of the patches taken singly, where they are few enough to be kept
 
 
 def measured(x: Any, products: Products) -> Measured:
@@ -85,9 +86,11 @@ def _singly(products: Products, whole: Any, pixels: Any, squares: Any, zero: Any
 def _measure_singly(found: Measured, singly: Any, products: Products) -> None:
     """Fill in the norms of patches that are taken singly."""
     found.singly = singly
-    for at in _parts(singly, products):
-        _, norms = units(found.whole, at, products.kernel)
+    parts = _parts(singly, products)
+    for at in parts:
+        rows, norms = units(found.whole, at, products.kernel)
         found.norms[at] = norms
+        found.kept = (at, rows) if len(parts) == 1 else None  # each block of filters asks for them
     found.inverses[singly] = 1
     lost = ~xp.isfinite(found.norms)
     if lost.any():
@@ -120,8 +123,9 @@ def units(whole: Any, at: tuple[Any, Any, Any], kernel: tuple[int, int]) -> tupl
 
 def put_cosines(found: Measured, products: Products, z: Any, shift: float, out: Any) -> None:
     """Write <z, x> / |x| + shift of patches taken singly to out (b, Ho, Wo, o), for rows z (o, K); 0 of those lost."""
-    for at in _parts(found.singly, products):
-        out[at] = units(found.whole, at, products.kernel)[0] @ z.T + shift
+    again = ((at, units(found.whole, at, products.kernel)[0]) for at in _parts(found.singly, products))
+    for at, rows in again if found.kept is None else [found.kept]:
+        out[at] = rows @ z.T + shift
     if found.lost is not None:
         out[found.lost] = 0
 
