@@ -243,3 +243,13 @@ def test_operations_of_one_array(name, function, shapes):
 @pytest.mark.parametrize(("name", "function", "pairs"), twos, ids=[f"{name}-{i}" for i, (name, *_) in enumerate(twos)])
 def test_operations_of_two_arrays(name, function, pairs):
     assert sum(check(function, pair) for pair in pairs) > 0
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((), None), ((3, 1), 1), ((1, 1), None), ((0, 1), -1)])
+def test_the_standard_deviation_of_one_element_is_0_everywhere(shape, axis):
+    x = Tensor(np.ones(shape), requires_grad=True)
+    y = ops.std(x, axis=axis)
+    y.sum().backward()
+    np.testing.assert_array_equal(y.numpy(), np.std(np.ones(shape), axis=axis))
+    np.testing.assert_array_equal(x.grad.numpy(), np.zeros(shape))
+    assert ops.std(2.0) == 0

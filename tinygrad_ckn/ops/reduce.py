@@ -65,7 +65,7 @@ def var(xp: Namespace, x: Array, axis: Axis = None, ddof: int = 0, keepdims: boo
 def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """Return the standard deviation over an axis, several, or all: the square root of `var`.
 
-    Where it is 0 it has no derivative: the gradient is nan.
+    Where it is 0 it has no derivative: the gradient is nan. Of one element it is 0 everywhere, and so is the gradient.
 
     Raises
     ------
@@ -77,7 +77,8 @@ def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any
     >>> std(Tensor([1.0, 3.0])).item()
     1.0
     """
-    return sqrt(var(x, axis=axis, ddof=ddof, keepdims=keepdims))
+    variance = var(x, axis=axis, ddof=ddof, keepdims=keepdims)
+    return variance if _count("std", getattr(x, "shape", ()), axis) == 1 else sqrt(variance)
 
 
 @primitive()
