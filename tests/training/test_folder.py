@@ -121,7 +121,6 @@ FIELDS = [
     "train",
     "test",
     "image_shape",
-    "largest_pixel",
     "n_classes",
     "classes",
     "class_names",

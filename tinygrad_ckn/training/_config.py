@@ -91,7 +91,6 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "three whole numbers",
         lambda value: isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_count, value)),
     ),
-    "largest_pixel": ("a number", lambda value: type(value) in (int, float)),
     "n_classes": ("a whole number >= 0", _is_count),
     "classes": (
         "a list of whole numbers and texts that can be printed",
