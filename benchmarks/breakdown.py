@@ -17,14 +17,22 @@ from typing import Any
 import numpy as np
 
 from tinygrad_ckn import Tensor, ops, parallel, set_num_threads
-from tinygrad_ckn.cpu import banded, ckn_map, gemm, products, winograd
+from tinygrad_ckn.cpu import gemm
+from tinygrad_ckn.cpu import winograd_filter as winograd
+from tinygrad_ckn.cpu.ckn_map.fused import banded
+from tinygrad_ckn.cpu.ckn_map.fused import fused as ckn_map
+from tinygrad_ckn.cpu.ckn_map.fused import patch_products as products
 from tinygrad_ckn.models import CKN, PRESETS
 from tinygrad_ckn.ops import linalg
 from tinygrad_ckn.optim import SGD
 
 STEPS, IMAGES = 5, 128
 CLOCKS = [
-    (winograd.Winograd, ("_windows", "transformed", "filtered", "pulled", "add_input_adjoint"), "Winograd's tiles"),
+    (
+        winograd.Winograd,
+        ("_windows", "transformed", "filtered", "pulled", "add_input_adjoint"),
+        "Winograd's tiles",
+    ),
     (products._Unfolded, ("_columns", "pull"), "unfolding and back"),
     (products._Geometry, ("padded",), "borders"),
     (products._Geometry, ("pixels", "sums", "_squares_adjoint"), "norms"),
@@ -33,14 +41,21 @@ CLOCKS = [
     (ckn_map.Map, ("_pull_kappa",), "scaling"),
     (linalg, ("eigen_of", "_rotate"), "inverse square root"),
 ]
-PRODUCTS = {ckn_map: "transform, pooling", banded: "pooling, norms", products: "unfolded", winograd: "Winograd"}
+PRODUCTS = {
+    ckn_map: "transform, pooling",
+    banded: "pooling, norms",
+    products: "unfolded",
+    winograd: "Winograd",
+}
 
 seconds: defaultdict[str, float] = defaultdict(float)
 operations: defaultdict[str, float] = defaultdict(float)
 stack: list[float] = []
 
 
-def clocked(function: Callable[..., Any], name: str, count: Callable[..., float] | None = None) -> Callable[..., Any]:
+def clocked(
+    function: Callable[..., Any], name: str, count: Callable[..., float] | None = None
+) -> Callable[..., Any]:
     """Return the function with a clock; `count` says how many multiplications and additions a call takes."""
 
     def call(*args: Any, **options: Any) -> Any:
@@ -62,7 +77,9 @@ def clocked(function: Callable[..., Any], name: str, count: Callable[..., float]
 def install(model: CKN) -> None:
     """Put the clocks in."""
     for module, name in PRODUCTS.items():
-        timed = clocked(gemm.product, f"products: {name}", lambda a, b, out: 2.0 * out.size * a.shape[-1])
+        timed = clocked(
+            gemm.product, f"products: {name}", lambda a, b, out: 2.0 * out.size * a.shape[-1]
+        )
         vars(module)["product"] = timed
     for owner, names, label in CLOCKS:
         for name in names:
@@ -70,7 +87,9 @@ def install(model: CKN) -> None:
     for kernel in {id(layer.kernel): layer.kernel for layer in model.layers}.values():
         fused = kernel.fused()
         if fused is not None:
-            fused = replace(fused, value=clocked(fused.value, "kappa"), slope=clocked(fused.slope, "kappa"))
+            fused = replace(
+                fused, value=clocked(fused.value, "kappa"), slope=clocked(fused.slope, "kappa")
+            )
         vars(kernel)["fused"] = lambda fused=fused: fused
 
 
@@ -113,13 +132,18 @@ def main(preset: str = "ckn5", work: str = "train") -> None:
         rate = f"{operations[name] / spent / 1e9:6.0f} GFLOP/s" if name in operations else ""
         print(f"{name:30}{spent / STEPS * 1e3:8.1f} ms{100 * spent / total:6.1f} % {rate}")
     spent, done = sum(seconds[name] for name in operations), sum(operations.values())
-    print(f"products: {100 * spent / total:.0f} % at {done / spent / 1e9:.0f} GFLOP/s; BLAS's best {fastest / 1e9:.0f}")
+    print(
+        f"products: {100 * spent / total:.0f} % at {done / spent / 1e9:.0f} GFLOP/s; BLAS's best {fastest / 1e9:.0f}"
+    )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument(
-        "preset", nargs="?", default="ckn5", choices=[n for n, p in PRESETS.items() if p.model == "CKN"]
+        "preset",
+        nargs="?",
+        default="ckn5",
+        choices=[n for n, p in PRESETS.items() if p.model == "CKN"],
     )
     parser.add_argument("work", nargs="?", default="train", choices=["train", "encode"])
     main(**vars(parser.parse_args()))

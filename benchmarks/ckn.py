@@ -91,7 +91,9 @@ def our_training(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work
     def outputs() -> dict[str, Any]:
         first = step().item()
         gradients = [to_numpy(p.grad.data).copy() for p in model.parameters() if p.grad is not None]
-        return _training_outputs(first, gradients, step().item(), [to_numpy(p.data) for p in model.parameters()])
+        return _training_outputs(
+            first, gradients, step().item(), [to_numpy(p.data) for p in model.parameters()]
+        )
 
     return Work(step, outputs)
 
@@ -137,7 +139,12 @@ def _torch_model(inputs: Inputs, device: str, dtype: str, pool_first: bool) -> t
 
 
 def torch_training(
-    inputs: Inputs, device: str, *, compiled: bool = False, pool_first: bool = False, dtype: str = "float32"
+    inputs: Inputs,
+    device: str,
+    *,
+    compiled: bool = False,
+    pool_first: bool = False,
+    dtype: str = "float32",
 ) -> Work:
     """Return the same step on PyTorch."""
     import torch
@@ -159,7 +166,9 @@ def torch_training(
     def outputs() -> dict[str, Any]:
         loss = torch.nn.functional.cross_entropy(scores(images), labels)
         loss.backward()
-        gradients = [p.grad.cpu().numpy().copy() for p in model.parameters()]  # before they are projected
+        gradients = [
+            p.grad.cpu().numpy().copy() for p in model.parameters()
+        ]  # before they are projected
         optimizer.step()
         second = step().item()
         weights = [p.detach().cpu().numpy() for p in model.parameters()]
@@ -169,7 +178,12 @@ def torch_training(
 
 
 def torch_features(
-    inputs: Inputs, device: str, *, compiled: bool = False, pool_first: bool = False, dtype: str = "float32"
+    inputs: Inputs,
+    device: str,
+    *,
+    compiled: bool = False,
+    pool_first: bool = False,
+    dtype: str = "float32",
 ) -> Work:
     """Return the features on PyTorch, transforms computed once."""
     import torch
@@ -185,7 +199,9 @@ def torch_features(
     return Work(step, lambda: {"features": step().cpu().numpy()})
 
 
-def _training_outputs(first: float, gradients: Sequence[Any], second: float, weights: Sequence[Any]) -> dict[str, Any]:
+def _training_outputs(
+    first: float, gradients: Sequence[Any], second: float, weights: Sequence[Any]
+) -> dict[str, Any]:
     """Name what two steps are compared by: losses, gradients of the first, weights after both."""
     return {"losses": np.array([first, second]), "gradients": gradients, "weights": weights}
 
@@ -224,9 +240,14 @@ def ckn_case(
         reference = side("torch in float64", tuned_malloc=True, options=double)
     return Case(
         name,
-        [Side(OURS, ours, imports=("tinygrad_ckn.models", "tinygrad_ckn.optim")), *(all_peers[p] for p in peers)],
+        [
+            Side(OURS, ours, imports=("tinygrad_ckn.models", "tinygrad_ckn.optim")),
+            *(all_peers[p] for p in peers),
+        ],
         make_inputs,
-        tolerances={"losses": 1e-4, "gradients": 3e-4, "weights": 1e-4} if training else {"features": 1e-4},
+        tolerances={"losses": 1e-4, "gradients": 3e-4, "weights": 1e-4}
+        if training
+        else {"features": 1e-4},
         reference=reference,
         targets=targets,
         costs=costs,

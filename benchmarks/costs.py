@@ -72,7 +72,12 @@ def pooling(N: int, C: int, H: int, W: int, h: int, w: int, s: float) -> Cost:
 
 
 def pooling_adjoint(N: int, C: int, H: int, W: int, h: int, w: int, s: float) -> Cost:
-    return Cost("pooling_adjoint", N * C * h * w, N * C * H * W, 2 * N * C * (H * w + H * W) * adjoint_taps(s))
+    return Cost(
+        "pooling_adjoint",
+        N * C * h * w,
+        N * C * H * W,
+        2 * N * C * (H * w + H * W) * adjoint_taps(s),
+    )
 
 
 def squares(N: int, C: int, H: int, W: int) -> Cost:
@@ -88,7 +93,9 @@ def kappa_map(N: int, p: int, L: int, kappa: int) -> Cost:
 
 
 def pull(N: int, p: int, L: int, kappa: int, slope: int) -> Cost:
-    return Cost("pull", 2 * N * p * L + 2 * N * L, N * p * L + N * L, N * p * L * (9 + kappa + slope))
+    return Cost(
+        "pull", 2 * N * p * L + 2 * N * L, N * p * L + N * L, N * p * L * (9 + kappa + slope)
+    )
 
 
 def add_squares(N: int, C: int, H: int, W: int, kh: int, kw: int, L: int) -> Cost:
@@ -102,7 +109,9 @@ def nearest(n: int, k: int) -> Cost:
 
 def cluster_sums(n: int, d: int, k: int) -> Cost:
     segments = math.ceil(n / max(2048, math.ceil(n / 64)))
-    return Cost("cluster_sums", n * d + (k * math.ceil(d / 128) + 1) * n, segments * k * d, 2 * n * d)
+    return Cost(
+        "cluster_sums", n * d + (k * math.ceil(d / 128) + 1) * n, segments * k * d, 2 * n * d
+    )
 
 
 def matmul(N: int, m: int, l: int, n: int) -> Cost:  # noqa: E741

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cards import Card
 from benchmarks.costs import Cost, total_bytes, total_flops
+from benchmarks.gpu_specs import Card
 from benchmarks.measure import Measured, Result
 from benchmarks.report import compared, digits, scale_of, show_left_out
 
@@ -31,7 +31,9 @@ class Rates:
     def of(cls, seconds: float, costs: Sequence[Cost], card: Card) -> Rates:
         """Return the rates of launches that took so long together."""
         bandwidth, flops = total_bytes(costs) / seconds, total_flops(costs) / seconds
-        return cls(bandwidth, bandwidth / card.bandwidth, flops, flops / card.float32, card.total(costs))
+        return cls(
+            bandwidth, bandwidth / card.bandwidth, flops, flops / card.float32, card.total(costs)
+        )
 
 
 def roofline(card: Card) -> str:
@@ -46,9 +48,19 @@ def device_table(result: Result, card: Card) -> Table:
     "host asks" is the share of the time that Python needs to ask for a step: near 100 %, it is Python that is measured.
     """
     scale, unit = scale_of(result.sides[0].time.median)
-    table = Table(title=f"{result.case.name}: {len(result.sides[0].seconds)} times each", title_justify="left")
+    table = Table(
+        title=f"{result.case.name}: {len(result.sides[0].seconds)} times each", title_justify="left"
+    )
     table.add_column("side", no_wrap=True)
-    for heading in (f"median {unit}", "quartiles", "ours / theirs", "GB/s", "TFLOP/s", f"roofline {unit}", "reached"):
+    for heading in (
+        f"median {unit}",
+        "quartiles",
+        "ours / theirs",
+        "GB/s",
+        "TFLOP/s",
+        f"roofline {unit}",
+        "reached",
+    ):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("host asks", justify="right")
     table.add_column("error", justify="right")

@@ -33,7 +33,9 @@ def draw(file: Path, points: int) -> None:
 
     rng = np.random.default_rng(0)
     blocks = -(-points // PATCHES_OF_AN_IMAGE**2)
-    images = np.concatenate([natural_images(PATCHES_OF_AN_IMAGE, 3, SIZE, rng) for _ in range(blocks)])
+    images = np.concatenate(
+        [natural_images(PATCHES_OF_AN_IMAGE, 3, SIZE, rng) for _ in range(blocks)]
+    )
     below = CKNLayer(3, CHANNELS, KERNEL, rng=rng).eval()
 
     def encode(x: Any) -> Any:
@@ -41,9 +43,13 @@ def draw(file: Path, points: int) -> None:
             return raw(below(x))
 
     out = np.lib.format.open_memmap(file, mode="w+", dtype="float32", shape=(points, DIMENSIONS))
-    found = sample_patches(images, CKNLayer(CHANNELS, 1, KERNEL), points, rng=rng, encode=encode, out=out)
+    found = sample_patches(
+        images, CKNLayer(CHANNELS, 1, KERNEL), points, rng=rng, encode=encode, out=out
+    )
     if len(found) < points:
-        raise BenchmarkError(f"kmeans_memory: expected {points} patches that are not zero, got {len(found)}")
+        raise BenchmarkError(
+            f"kmeans_memory: expected {points} patches that are not zero, got {len(found)}"
+        )
 
 
 def cluster(file: Path, clusters: int, iterations: int, batch_size: int | None) -> None:
@@ -54,7 +60,11 @@ def cluster(file: Path, clusters: int, iterations: int, batch_size: int | None) 
         print(f"  iteration {iteration}: mean cosine {objective:.5f}", flush=True)
 
     spherical_kmeans(
-        np.load(file, mmap_mode="r"), clusters, iterations=iterations, batch_size=batch_size, report=report
+        np.load(file, mmap_mode="r"),
+        clusters,
+        iterations=iterations,
+        batch_size=batch_size,
+        report=report,
     )
 
 
@@ -79,7 +89,9 @@ def peak_of(function: Callable[..., None], *arguments: Any) -> int:
         peak = max(peak, anonymous(process.pid))
         process.join(0.005)
     if process.exitcode:
-        raise BenchmarkError(f"kmeans_memory: {function.__name__} expected to end, got exit status {process.exitcode}")
+        raise BenchmarkError(
+            f"kmeans_memory: {function.__name__} expected to end, got exit status {process.exitcode}"
+        )
     return peak
 
 
@@ -92,7 +104,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--batch-size", type=int, default=10_000)
     options = parser.parse_args(arguments)
     size = options.points * DIMENSIONS * 4
-    print(f"x: {options.points:,} x {DIMENSIONS} float32 in a file, {size / GB:.2f} GB; k = {options.clusters}")
+    print(
+        f"x: {options.points:,} x {DIMENSIONS} float32 in a file, {size / GB:.2f} GB; k = {options.clusters}"
+    )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "patches.npy"
         peak = peak_of(draw, file, options.points)
@@ -101,7 +115,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"batches of {options.batch_size:,}: peak {peak / GB:.2f} GB anonymous", flush=True)
         peak = peak_of(cluster, file, options.clusters, options.iterations, None)
         print(
-            f"full passes: peak {peak / GB:.2f} GB anonymous; with x in memory {(peak + size) / GB:.2f} GB", flush=True
+            f"full passes: peak {peak / GB:.2f} GB anonymous; with x in memory {(peak + size) / GB:.2f} GB",
+            flush=True,
         )
 
 

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from benchmarks import costs
 from benchmarks.costs import Cost
 
-_EXPONENTIAL, _POLYNOMIAL = (1, 0), (1, 1)  # operations of kappa, and of its derivative given the value
+_EXPONENTIAL, _POLYNOMIAL = (
+    (1, 0),
+    (1, 1),
+)  # operations of kappa, and of its derivative given the value
 
 
 @dataclass(frozen=True)

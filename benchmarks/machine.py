@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 import tinygrad_ckn
-from tinygrad_ckn.cli import _cuda, _info
+from tinygrad_ckn.cli import cuda as _cuda
+from tinygrad_ckn.cli import info as _info
 
 PACKAGES = ("numpy", "scipy", "threadpoolctl", "torch", "jax", "mygrad", "autograd", "cupy")
 

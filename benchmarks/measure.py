@@ -46,7 +46,9 @@ class Summary:
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Summary:
         """Summarise seconds, of one step at least."""
-        lower, median, upper = (float(q) for q in np.quantile(np.asarray(seconds, dtype="float64"), (0.25, 0.5, 0.75)))
+        lower, median, upper = (
+            float(q) for q in np.quantile(np.asarray(seconds, dtype="float64"), (0.25, 0.5, 0.75))
+        )
         return cls(median, min(seconds), lower, upper)
 
 
@@ -115,7 +117,9 @@ def relative_error(found: Any, expected: Any, outliers: float = 0) -> float:
     return float(errors.max(initial=0)) / (scale or 1.0)
 
 
-def compare(case: Case, name: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, float]:
+def compare(
+    case: Case, name: str, found: Mapping[str, Any], expected: Mapping[str, Any]
+) -> dict[str, float]:
     """Return the error of each output.
 
     Raises
@@ -126,8 +130,12 @@ def compare(case: Case, name: str, found: Mapping[str, Any], expected: Mapping[s
     errors = {}
     for output, tolerance in case.tolerances.items():
         if output not in found:
-            raise BenchmarkError(f"{case.name}: {name} expected to return {output!r}, got {', '.join(found)}")
-        errors[output] = relative_error(found[output], expected[output], case.outliers.get(output, 0))
+            raise BenchmarkError(
+                f"{case.name}: {name} expected to return {output!r}, got {', '.join(found)}"
+            )
+        errors[output] = relative_error(
+            found[output], expected[output], case.outliers.get(output, 0)
+        )
         if not errors[output] <= tolerance:
             raise BenchmarkError(
                 f"{case.name}: {name} expected {output} within {tolerance:g} of the reference, got "
@@ -137,7 +145,12 @@ def compare(case: Case, name: str, found: Mapping[str, Any], expected: Mapping[s
 
 
 def take_turns(
-    sides: Sequence[Turns], *, rounds: int, steps: int, pause: float = PAUSE, rest: Callable[[float], None] = time.sleep
+    sides: Sequence[Turns],
+    *,
+    rounds: int,
+    steps: int,
+    pause: float = PAUSE,
+    rest: Callable[[float], None] = time.sleep,
 ) -> list[list[float]]:
     """Return the seconds of each side's steps; every round begins with another side."""
     seconds: list[list[float]] = [[] for _ in sides]
@@ -207,5 +220,7 @@ def _compared(
         outputs = process.outputs()
         expected = outputs if expected is None else expected
         errors = compare(case, side.name, outputs, expected)
-        found.append(Measured(side.name, errors=errors, malloc=TUNED_MALLOC if side.tuned_malloc else {}))
+        found.append(
+            Measured(side.name, errors=errors, malloc=TUNED_MALLOC if side.tuned_malloc else {})
+        )
     return found

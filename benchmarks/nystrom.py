@@ -23,7 +23,8 @@ PATCHES = 5_000  # for k-means, of each layer
 def network(filters: int) -> CKN:
     """Return the network for images of 8x8 pixels, its filters at random."""
     layers = [
-        CKNLayer(channels, filters, 3, subsampling=2, eps=EPS, dtype="float64", rng=0) for channels in (1, filters)
+        CKNLayer(channels, filters, 3, subsampling=2, eps=EPS, dtype="float64", rng=0)
+        for channels in (1, filters)
     ]
     return CKN(1, 8, 10, layers, rng=0)
 
@@ -41,7 +42,9 @@ def errors(images: Any, filters: Sequence[int]) -> dict[int, float]:
 def main(n: int = 200, filters: Sequence[int] = (16, 32, 64, 128, 256, 512)) -> None:
     """Print the table."""
     images = data.load("digits").train.images[:n]
-    print(f"{n} digits, eps {EPS:g}: relative error of the Nystrom Gram matrix in the Frobenius norm")
+    print(
+        f"{n} digits, eps {EPS:g}: relative error of the Nystrom Gram matrix in the Frobenius norm"
+    )
     print("filters    error")
     for p, error in errors(images, filters).items():
         print(f"{p:7}{100 * error:8.3f} %")

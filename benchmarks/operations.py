@@ -80,9 +80,11 @@ def _inverse_root(ops: Any, a: Any) -> Any:
 
 
 def _assign(ops: Any, x: Any, scales: Any, centroids: Any) -> Any:
-    from tinygrad_ckn.models.directions import assign
+    from tinygrad_ckn.models.clustering.assignment import assign
 
-    return assign(x, scales, centroids)[1]  # cosines: of two centroids that are equally near, either may be the nearest
+    return assign(x, scales, centroids)[
+        1
+    ]  # cosines: of two centroids that are equally near, either may be the nearest
 
 
 def operations() -> dict[str, Operation]:
@@ -92,7 +94,9 @@ def operations() -> dict[str, Operation]:
     maps, patched, pooled = (n, c, side, side), (m, c, side, side), (n, c, half, half)
     small, columns, roots = (c, c, 3, 3), (m, 9 * c, length), (LAYERS, FILTERS, FILTERS)
     unfold, fold = (make(m, c, side, side, 3, 3, length) for make in (costs.unfold, costs.fold))
-    pooling, adjoint = (make(n, c, side, side, half, half, 2) for make in (costs.pooling, costs.pooling_adjoint))
+    pooling, adjoint = (
+        make(n, c, side, side, half, half, 2) for make in (costs.pooling, costs.pooling_adjoint)
+    )
     layer = Layer(m, c, side, c, 3, 2, (1, 0))
     layer_shapes = [patched, small, (c, c)]
     listed = [
@@ -130,7 +134,9 @@ def operations() -> dict[str, Operation]:
             [patched, patched],
             [unfold, costs.matmul_each(m, c, length, 9 * c), costs.add_up(m, c, 9 * c)],
             lambda ops, x, g: ops.correlate2d_weight(x, g, kernel_size=(3, 3), padding="same"),
-            lambda torch, x, g: torch.nn.grad.conv2d_weight(x, (g.shape[1], x.shape[1], 3, 3), g, padding=1),
+            lambda torch, x, g: torch.nn.grad.conv2d_weight(
+                x, (g.shape[1], x.shape[1], 3, 3), g, padding=1
+            ),
         ),
         Operation(
             "unfold 3x3",
@@ -146,7 +152,9 @@ def operations() -> dict[str, Operation]:
             lambda ops, x: ops.fold(x, _square(x), 3, padding=1),
             lambda torch, x: torch.nn.functional.fold(x, _square(x), 3, padding=1),
         ),
-        Operation("Gaussian pooling by 2", [maps], [pooling], lambda ops, x: ops.gaussian_pool2d(x, 2)),
+        Operation(
+            "Gaussian pooling by 2", [maps], [pooling], lambda ops, x: ops.gaussian_pool2d(x, 2)
+        ),
         Operation(
             "Gaussian pooling by 2, adjoint",
             [pooled],

@@ -29,11 +29,22 @@ TUNED_MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184"
 
 def environment(threads: int, *, tuned_malloc: bool) -> dict[str, str]:
     """Return the environment of a side: the user's, but for threads, malloc and where to import from."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_TUNABLES"))}
-    found = {**kept, **dict.fromkeys(THREADS, str(threads)), **(TUNED_MALLOC if tuned_malloc else {})}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MALLOC_", "GLIBC_TUNABLES"))
+    }
+    found = {
+        **kept,
+        **dict.fromkeys(THREADS, str(threads)),
+        **(TUNED_MALLOC if tuned_malloc else {}),
+    }
     if threads == 1:  # XLA has an option for this alone
         found["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    return {**found, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+    return {
+        **found,
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+    }
 
 
 class Process:
@@ -52,7 +63,12 @@ class Process:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         if error is not None:
             self._child.kill()
         self.stop()

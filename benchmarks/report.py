@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import Measured, Result
-from tinygrad_ckn._files import atomic_write
+from tinygrad_ckn.files import atomic_write
 
 MEGA = 1e6
 
@@ -45,7 +45,11 @@ def verdict(ratio: float | None, target: float | None) -> str:
     if ratio is None:
         return ""
     told = f"{ratio:.{2 if ratio >= 0.1 else 3}f}"
-    return told if target is None else f"{told} (at most {target:g}: {'met' if ratio <= target else 'MISSED'})"
+    return (
+        told
+        if target is None
+        else f"{told} (at most {target:g}: {'met' if ratio <= target else 'MISSED'})"
+    )
 
 
 def _row(result: Result, side: Measured, scale: float) -> list[str]:
@@ -59,7 +63,9 @@ def _row(result: Result, side: Measured, scale: float) -> list[str]:
         f"{digits(time.lower * scale)} - {digits(time.upper * scale)}",
         compared(result, side),
         *memory,
-        "" if ours or case.unit else verdict(result.memory_ratio(side), case.memory_targets.get(side.name)),
+        ""
+        if ours or case.unit
+        else verdict(result.memory_ratio(side), case.memory_targets.get(side.name)),
         f"{max(side.errors.values(), default=0):.0e}",
     ]
 
@@ -99,7 +105,10 @@ def group_table(results: Sequence[Result]) -> Table:
     """Return a row for each case of a group: the median of each side."""
     names = list(dict.fromkeys(side.name for result in results for side in result.sides))
     scale, unit = scale_of(max(result.sides[0].time.median for result in results))
-    table = Table(title=f"{results[0].case.group}, median {unit}, {_threads(results[0])}", title_justify="left")
+    table = Table(
+        title=f"{results[0].case.group}, median {unit}, {_threads(results[0])}",
+        title_justify="left",
+    )
     table.add_column("case")
     for name in names:
         table.add_column(name, justify="right")
@@ -111,7 +120,9 @@ def group_table(results: Sequence[Result]) -> Table:
 
 def grouped(results: Sequence[Result]) -> Iterator[tuple[str, list[Result]]]:
     """Yield results by group; each without a group by itself."""
-    for (group, _), members in groupby(results, lambda r: (r.case.group, "" if r.case.group else r.case.name)):
+    for (group, _), members in groupby(
+        results, lambda r: (r.case.group, "" if r.case.group else r.case.name)
+    ):
         yield group, list(members)
 
 
@@ -120,7 +131,10 @@ def show(console: Console, results: Sequence[Result]) -> None:
     for group, members in grouped(results):
         console.print(group_table(members) if group else case_table(members[0]))
         for side in () if group else members[0].sides:
-            malloc = " ".join(f"{name}={value}" for name, value in side.malloc.items()) or "as the system has it"
+            malloc = (
+                " ".join(f"{name}={value}" for name, value in side.malloc.items())
+                or "as the system has it"
+            )
             told = f"{side.name}: malloc {malloc}; {'; '.join(side.libraries) or 'no BLAS'}"
             console.print(told, markup=False, highlight=False, soft_wrap=True)
         show_left_out(console, members)
@@ -128,16 +142,22 @@ def show(console: Console, results: Sequence[Result]) -> None:
 
 def show_left_out(console: Console, results: Sequence[Result]) -> None:
     """Print which sides could not take part, and why."""
-    for name, reason in dict(item for result in results for item in result.left_out.items()).items():
+    for name, reason in dict(
+        item for result in results for item in result.left_out.items()
+    ).items():
         console.print(f"left out: {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
 
 
-def as_json(machine: Mapping[str, str], results: Mapping[str, Sequence[Result]], failures: Mapping[str, str]) -> Any:
+def as_json(
+    machine: Mapping[str, str], results: Mapping[str, Sequence[Result]], failures: Mapping[str, str]
+) -> Any:
     """Return everything measured, as JSON takes it: seconds of steps, bytes, ratios, targets, costs, environments."""
     return {
         "machine": dict(machine),
         "failures": dict(failures),
-        "suites": {name: [_case_json(result) for result in found] for name, found in results.items()},
+        "suites": {
+            name: [_case_json(result) for result in found] for name, found in results.items()
+        },
     }
 
 

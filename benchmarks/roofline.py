@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 
-from benchmarks.cards import CARDS, Card
 from benchmarks.costs import Cost, total_bytes, total_flops
+from benchmarks.gpu_specs import CARDS, Card
 from benchmarks.layers import encoding, training
 
 IMAGES = 128
@@ -29,7 +29,12 @@ def _bound(card: Card, costs: Sequence[Cost]) -> str:
 
 
 def _row(name: str, costs: Sequence[Cost]) -> str:
-    cells = [name, str(len(costs)), f"{total_bytes(costs) / 1e6:,.0f}", f"{total_flops(costs) / 1e9:,.2f}"]
+    cells = [
+        name,
+        str(len(costs)),
+        f"{total_bytes(costs) / 1e6:,.0f}",
+        f"{total_flops(costs) / 1e9:,.2f}",
+    ]
     for _, card in SHOWN:
         times = [f"{card.total(costs, tf32=tf32) * 1e6:,.0f}" for tf32 in (False, True)]
         cells += [*times, _bound(card, costs)]

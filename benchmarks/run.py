@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import cards, chart, device_report, report
+from benchmarks import chart, device_report, report
+from benchmarks import gpu_specs as cards
 from benchmarks.machine import describe
 from benchmarks.measure import Result, measure
 from benchmarks.suite import BenchmarkError, Settings, Suite
@@ -20,7 +21,9 @@ from tinygrad_ckn.errors import ConfigError
 def list_suites(console: Console) -> None:
     """Print a line for each suite."""
     for suite in SUITES.values():
-        console.print(f"{suite.name:<13}{suite.about}", markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            f"{suite.name:<13}{suite.about}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def chosen(names: Sequence[str], device: str, suites: Mapping[str, Suite] = SUITES) -> list[Suite]:
@@ -33,12 +36,16 @@ def chosen(names: Sequence[str], device: str, suites: Mapping[str, Suite] = SUIT
     """
     for name in names:
         if name not in suites:
-            raise ConfigError(f"bench: argument SUITE expected one of {', '.join(suites)}, got {name!r}")
+            raise ConfigError(
+                f"bench: argument SUITE expected one of {', '.join(suites)}, got {name!r}"
+            )
         if device not in suites[name].devices:
             raise ConfigError(
                 f"bench: suite {name} runs on {' and '.join(suites[name].devices)}, got --device {device}"
             )
-    return [suites[name] for name in names] or [suite for suite in suites.values() if device in suite.devices]
+    return [suites[name] for name in names] or [
+        suite for suite in suites.values() if device in suite.devices
+    ]
 
 
 def run(suites: Sequence[Suite], settings: Settings, out: Path, console: Console) -> dict[str, str]:
@@ -70,7 +77,9 @@ def run(suites: Sequence[Suite], settings: Settings, out: Path, console: Console
             _run_suite(suite, mine, console, results[suite.name])
         except BenchmarkError as error:
             failures[suite.name] = str(error)
-            console.print(f"{suite.name} ends here: {error}", style="red", markup=False, soft_wrap=True)
+            console.print(
+                f"{suite.name} ends here: {error}", style="red", markup=False, soft_wrap=True
+            )
         if card is None:
             report.show(console, results[suite.name])
         else:

@@ -10,7 +10,9 @@ from benchmarks.costs import Cost
 from tinygrad_ckn.errors import CKNError
 
 OURS = "tinygrad-ckn"
-Inputs = Mapping[str, Any]  # what all sides of a case are given: arrays by name, and a configuration
+Inputs = Mapping[
+    str, Any
+]  # what all sides of a case are given: arrays by name, and a configuration
 
 
 class BenchmarkError(CKNError, RuntimeError):

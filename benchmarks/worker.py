@@ -45,7 +45,9 @@ def _forget_peak() -> None:
     """Make VmHWM begin anew: importing needs more for a moment than it keeps."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:  # another system, or a container that forbids it: then the peak of importing counts as well
+    except (
+        OSError
+    ):  # another system, or a container that forbids it: then the peak of importing counts as well
         return
 
 
@@ -61,8 +63,13 @@ def own(inputs: Any) -> None:
 def _of_torch(torch: Any) -> list[str]:
     """Return what PyTorch brings within itself, where threadpoolctl sees nothing."""
     built = [line.strip(" -") for line in torch.__config__.show().splitlines()]
-    kept = [line.split(" for Intel")[0].split(" (Git")[0] for line in built if line.startswith("Intel")]
-    return [f"torch {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads", *kept]
+    kept = [
+        line.split(" for Intel")[0].split(" (Git")[0] for line in built if line.startswith("Intel")
+    ]
+    return [
+        f"torch {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads",
+        *kept,
+    ]
 
 
 class Worker:

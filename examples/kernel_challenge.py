@@ -39,13 +39,20 @@ def read(
     Local whitening takes means away and the classifier scales its features, so the scale of pixels hardly matters; but
     training and test images need the same one. The range of the training images is all that is known beforehand.
     """
-    images, others = (load_pixels(path, image_shape=image_shape, channels_last=channels_last) for path in (train, test))
+    images, others = (
+        load_pixels(path, image_shape=image_shape, channels_last=channels_last)
+        for path in (train, test)
+    )
     of_images = load_labels(labels)
     if len(images) != len(of_images):
-        raise DataError(f"{labels}: expected {len(images)} labels, one for each image of {train}, got {len(of_images)}")
+        raise DataError(
+            f"{labels}: expected {len(images)} labels, one for each image of {train}, got {len(of_images)}"
+        )
     classes = np.unique(of_images)
     if len(classes) == 1:
-        raise DataError(f"{labels}: expected labels of at least two classes to tell apart, got only class {classes[0]}")
+        raise DataError(
+            f"{labels}: expected labels of at least two classes to tell apart, got only class {classes[0]}"
+        )
     low, high = images.min(), images.max()
     if low == high:
         raise DataError(f"{train}: expected images that differ, got {low} in every pixel")
@@ -69,7 +76,9 @@ def fitted(split: Split, n_classes: int, preset: str, patches: int, seed: int) -
         mirrored="features",
         rng=random,
     )
-    return model.fit(split.images, split.labels, loss="squared_hinge", n_patches=patches, rng=random, report=tell)
+    return model.fit(
+        split.images, split.labels, loss="squared_hinge", n_patches=patches, rng=random, report=tell
+    )
 
 
 def tell(progress: Progress) -> None:
@@ -91,18 +100,26 @@ def solve(
 ) -> None:
     """Read the files, validate on a part of the training images, fit on all, write the predictions."""
     if options["preset"] not in NETWORKS:
-        raise ConfigError(f"--preset: expected one of {', '.join(NETWORKS)}, got {options['preset']!r}")
+        raise ConfigError(
+            f"--preset: expected one of {', '.join(NETWORKS)}, got {options['preset']!r}"
+        )
     if out.is_dir() or not out.parent.is_dir():
         raise DataError(f"{out}: expected a file to write, in a folder that exists; check --out")
     if out.resolve() in {path.resolve() for path in (train, labels, test)}:
-        raise DataError(f"{out}: expected another file to write than those that are read; check --out")
+        raise DataError(
+            f"{out}: expected another file to write than those that are read; check --out"
+        )
     everything, others = read(train, labels, test, image_shape, channels_last)
     n_classes = len(np.unique(everything.labels))
 
     rest, held_out = split_off(everything, HELD_OUT, rng(options["seed"]))
-    typer.echo(f"fitting {options['preset']} on {len(rest):,} images, to measure on {len(held_out):,} others")
+    typer.echo(
+        f"fitting {options['preset']} on {len(rest):,} images, to measure on {len(held_out):,} others"
+    )
     accuracy = fitted(rest, n_classes, **options).accuracy(held_out.images, held_out.labels)
-    typer.echo(f"validation accuracy {accuracy:.4f} ({round(accuracy * len(held_out))}/{len(held_out)})")
+    typer.echo(
+        f"validation accuracy {accuracy:.4f} ({round(accuracy * len(held_out))}/{len(held_out)})"
+    )
 
     typer.echo(f"fitting on all {len(everything):,} images")
     save_labels(out, fitted(everything, n_classes, **options).predict(others))
@@ -112,23 +129,34 @@ def solve(
 @app.command()
 def main(
     *,
-    train: Annotated[Path, typer.Option(help="CSV file of training images, the planes of one a row.")],
-    labels: Annotated[Path, typer.Option(help="CSV file of their labels, under the header Id,Prediction.")],
+    train: Annotated[
+        Path, typer.Option(help="CSV file of training images, the planes of one a row.")
+    ],
+    labels: Annotated[
+        Path, typer.Option(help="CSV file of their labels, under the header Id,Prediction.")
+    ],
     test: Annotated[Path, typer.Option(help="CSV file of the images to predict.")],
     out: Annotated[Path, typer.Option(help="CSV file to write: Id,Prediction.")],
     preset: Annotated[
-        str | None, typer.Option(metavar="PRESET", help=f"One of {', '.join(NETWORKS)}; {DEFAULT} by default.")
+        str | None,
+        typer.Option(metavar="PRESET", help=f"One of {', '.join(NETWORKS)}; {DEFAULT} by default."),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help=f"A smaller network, as --preset {QUICK}.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help=f"A smaller network, as --preset {QUICK}.")
+    ] = False,
     patches: Annotated[
         int, typer.Option(help="Patches that filters are learned from in each layer, at most.")
     ] = 100_000,
-    seed: Annotated[int, typer.Option(help="Of everything random: the same seed gives the same predictions.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of everything random: the same seed gives the same predictions.")
+    ] = 0,
     image_shape: Annotated[
-        tuple[int, int, int], typer.Option(metavar="C H W", help="Channels, height and width of an image.")
+        tuple[int, int, int],
+        typer.Option(metavar="C H W", help="Channels, height and width of an image."),
     ] = (3, 32, 32),
     channels_last: Annotated[
-        bool, typer.Option("--channels-last", help="Pixels are in the order (H, W, C), not in planes.")
+        bool,
+        typer.Option("--channels-last", help="Pixels are in the order (H, W, C), not in planes."),
     ] = False,
 ) -> None:
     """Learn from labelled images, say how well on a part held out, and write predictions for the others."""
@@ -136,7 +164,17 @@ def main(
         raise typer.BadParameter("expected --quick or --preset, got both")
     name = QUICK if quick else preset or DEFAULT
     try:
-        solve(train, labels, test, out, image_shape, channels_last, preset=name, patches=patches, seed=seed)
+        solve(
+            train,
+            labels,
+            test,
+            out,
+            image_shape,
+            channels_last,
+            preset=name,
+            patches=patches,
+            seed=seed,
+        )
     except (CKNError, MemoryError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error

@@ -63,9 +63,15 @@ if __name__ == "__main__":
     summary, *_ = str(__doc__).splitlines()
     parser = argparse.ArgumentParser(description=summary)
     parser.add_argument(
-        "path", type=Path, nargs="?", default="kernel_trick.png", help="PNG file to write (default: %(default)s)"
+        "path",
+        type=Path,
+        nargs="?",
+        default="kernel_trick.png",
+        help="PNG file to write (default: %(default)s)",
     )
     chosen = parser.parse_args().path
     if chosen.is_dir() or not chosen.parent.is_dir():
-        parser.error(f"argument path: expected a file to write, in a folder that exists, got {chosen}")
+        parser.error(
+            f"argument path: expected a file to write, in a folder that exists, got {chosen}"
+        )
     main(chosen)

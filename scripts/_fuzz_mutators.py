@@ -95,7 +95,20 @@ def _number(b: bytearray, r: random.Random) -> bytes:
     while end < len(b) and 48 <= b[end] <= 57:
         end += 1
     new = r.choice(
-        (b"-1", b"0", b"1e999", b"nan", b"-inf", b"9" * 30, b"9" * 5000, b"1_0", b"0x10", b"1.5", b"True", b"")
+        (
+            b"-1",
+            b"0",
+            b"1e999",
+            b"nan",
+            b"-inf",
+            b"9" * 30,
+            b"9" * 5000,
+            b"1_0",
+            b"0x10",
+            b"1.5",
+            b"True",
+            b"",
+        )
     )
     return bytes(b[:start] + new + b[end:])
 
@@ -116,7 +129,10 @@ def _word(b: bytearray, r: random.Random) -> bytes:
         b"F32",
         b"id",
     )
-    old, new = r.choice(words), r.choice((*words, b"|O", b"", b"\xc3\xa9", b"\x1b[31m", b"F64", b"<f8", b">i2", b"<U9"))
+    old, new = (
+        r.choice(words),
+        r.choice((*words, b"|O", b"", b"\xc3\xa9", b"\x1b[31m", b"F64", b"<f8", b">i2", b"<U9")),
+    )
     return bytes(b).replace(old, new, r.choice((1, -1)))
 
 
@@ -129,14 +145,29 @@ def _deep(b: bytearray, r: random.Random) -> bytes:
 
 def _separators(b: bytearray, r: random.Random) -> bytes:
     old, new = r.choice(
-        ((b",", b";"), (b",", b"\t"), (b"\n", b"\r\n"), (b"\n", b"\r"), (b"\n", b"\n\n"), (b":", b"="), (b",", b", "))
+        (
+            (b",", b";"),
+            (b",", b"\t"),
+            (b"\n", b"\r\n"),
+            (b"\n", b"\r"),
+            (b"\n", b"\n\n"),
+            (b":", b"="),
+            (b",", b", "),
+        )
     )
     return bytes(b).replace(old, new, r.choice((1, -1)))
 
 
 def _encoding(b: bytearray, r: random.Random) -> bytes:
     text = bytes(b).decode("latin-1")
-    return r.choice((b"\xef\xbb\xbf" + bytes(b), text.encode("utf-16"), text.encode("utf-8"), b"\xff" + bytes(b)))
+    return r.choice(
+        (
+            b"\xef\xbb\xbf" + bytes(b),
+            text.encode("utf-16"),
+            text.encode("utf-8"),
+            b"\xff" + bytes(b),
+        )
+    )
 
 
 def _long_cell(b: bytearray, r: random.Random) -> bytes:
@@ -169,7 +200,13 @@ def _replace_somewhere(tree: Any, r: random.Random) -> None:
     stack = [tree]
     while stack:
         node = stack.pop()
-        keys = list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()
+        keys = (
+            list(node)
+            if isinstance(node, dict)
+            else range(len(node))
+            if isinstance(node, list)
+            else ()
+        )
         places += [(node, key) for key in keys]
         stack += [node[key] for key in keys]
     if not places:
@@ -183,7 +220,23 @@ def _replace_somewhere(tree: Any, r: random.Random) -> None:
     elif isinstance(node, dict) and r.random() < 0.2:
         del node[key]
     else:
-        values = (None, True, -1, 0, 10**9, 10**30, 0.5, float("nan"), "", "x", "\x1b[31m", [], {}, [1, 2], [[]] * 9)
+        values = (
+            None,
+            True,
+            -1,
+            0,
+            10**9,
+            10**30,
+            0.5,
+            float("nan"),
+            "",
+            "x",
+            "\x1b[31m",
+            [],
+            {},
+            [1, 2],
+            [[]] * 9,
+        )
         node[key] = r.choice(values)
 
 
@@ -208,7 +261,10 @@ def _members(b: bytearray, r: random.Random) -> bytes:
     else:
         members[place] = (name, r.choice(SIMPLE)(bytearray(content or b"\0"), r))
     stream = io.BytesIO()
-    with warnings.catch_warnings(), zipfile.ZipFile(stream, "w", r.choice((0, 8, 12, 14))) as archive:
+    with (
+        warnings.catch_warnings(),
+        zipfile.ZipFile(stream, "w", r.choice((0, 8, 12, 14))) as archive,
+    ):
         warnings.simplefilter("ignore")  # of names that stand twice
         for name, content in members:
             archive.writestr(name or "x", content)
@@ -221,7 +277,9 @@ def _gzip(b: bytearray, r: random.Random) -> bytes:
         inner = gzip.decompress(bytes(b)) or b"\0"
     except Exception:
         return gzip.compress(bytes(b))
-    return gzip.compress(r.choice(SIMPLE)(bytearray(inner), r)) + r.choice((b"", b"", gzip.compress(bytes(10**6))))
+    return gzip.compress(r.choice(SIMPLE)(bytearray(inner), r)) + r.choice(
+        (b"", b"", gzip.compress(bytes(10**6)))
+    )
 
 
 def _other_kind(b: bytearray, r: random.Random) -> bytes:
@@ -229,7 +287,31 @@ def _other_kind(b: bytearray, r: random.Random) -> bytes:
 
 
 SIMPLE: list[Callable[[bytearray, random.Random], bytes]] = [
-    *(_flip_bit, _any_byte, _some_bytes, _insert, _delete, _repeat, _swap, _truncate, _append, _zeros, _large_length),
+    *(
+        _flip_bit,
+        _any_byte,
+        _some_bytes,
+        _insert,
+        _delete,
+        _repeat,
+        _swap,
+        _truncate,
+        _append,
+        _zeros,
+        _large_length,
+    ),
     *(_number, _word, _deep),
 ]
-MUTATORS = [*SIMPLE, _empty, _noise, _separators, _encoding, _long_cell, _lines, _json, _members, _gzip, _other_kind]
+MUTATORS = [
+    *SIMPLE,
+    _empty,
+    _noise,
+    _separators,
+    _encoding,
+    _long_cell,
+    _lines,
+    _json,
+    _members,
+    _gzip,
+    _other_kind,
+]

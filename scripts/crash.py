@@ -77,7 +77,9 @@ class Outcome:
     problems: list[str] = field(default_factory=list)
 
 
-def train(out: Path, *options: str, before: Sequence[str] = ("-m", "tinygrad_ckn")) -> subprocess.Popen[str]:
+def train(
+    out: Path, *options: str, before: Sequence[str] = ("-m", "tinygrad_ckn")
+) -> subprocess.Popen[str]:
     """Start a training."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
     return subprocess.Popen(
@@ -92,7 +94,9 @@ def train(out: Path, *options: str, before: Sequence[str] = ("-m", "tinygrad_ckn
 def kill_in_write(out: Path, rng: random.Random, epochs: int = 8) -> Outcome:
     """Kill a training within a write."""
     # Of each function no more calls than a training makes.
-    function, most = rng.choice([("fsync", 3 * epochs), ("replace", epochs + 4), ("write", epochs + 4), ("unlink", 4)])
+    function, most = rng.choice(
+        [("fsync", 3 * epochs), ("replace", epochs + 4), ("write", epochs + 4), ("unlink", 4)]
+    )
     where = rng.choice(["before", "after", "half"] if function == "fsync" else ["before", "after"])
     return kill_at_call(out, function, rng.randint(1, most), where, epochs)
 
@@ -100,11 +104,15 @@ def kill_in_write(out: Path, rng: random.Random, epochs: int = 8) -> Outcome:
 def kill_at_call(out: Path, function: str, count: int, where: str, epochs: int) -> Outcome:
     """Kill a training at the count-th call of a function of `os`; earlier where it makes fewer."""
     while True:
-        process = train(out, "--epochs", str(epochs), before=("-c", KILLER, function, str(count), where))
+        process = train(
+            out, "--epochs", str(epochs), before=("-c", KILLER, function, str(count), where)
+        )
         said, _ = process.communicate()
         if process.returncode or count == 1:
             outcome = examined(out, said, f"{where} {function} {count}")
-            return outcome if process.returncode else replace(outcome, problems=["it was not killed"])
+            return (
+                outcome if process.returncode else replace(outcome, problems=["it was not killed"])
+            )
         shutil.rmtree(out)
         count = (count + 1) // 2
 
@@ -124,17 +132,23 @@ def fill_disk(folder: Path, size: int, epochs: int = 3) -> Outcome:
     with disk(folder, size):
         process = train(folder / "run", "--epochs", str(epochs))
         said, errors = process.communicate()
-        outcome = examined(folder / "run", said, f"{size} KB, status {process.returncode}", again=False)
+        outcome = examined(
+            folder / "run", said, f"{size} KB, status {process.returncode}", again=False
+        )
         if "Traceback" in errors or (process.returncode and "error: " not in errors):
             outcome.problems.append(f"expected a sentence on stderr, got {errors!r}")
-        outcome.problems += [f"{name} was left" for name in outcome.left if "partial" in name or "lock" in name]
+        outcome.problems += [
+            f"{name} was left" for name in outcome.left if "partial" in name or "lock" in name
+        ]
     return outcome
 
 
 @contextmanager
 def disk(folder: Path, size: int) -> Iterator[None]:
     """Mount a tmpfs of so many KB on a folder."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(folder)], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(folder)], check=True
+    )
     try:
         yield
     finally:
@@ -153,7 +167,9 @@ def can_mount() -> bool:
 
 def examined(out: Path, said: str, how: str, *, again: bool = True) -> Outcome:
     """Return what a training that said something left, and what is wrong with it."""
-    epochs = max((int(number) for number in re.findall(r"^epoch (\d+) of", said, re.MULTILINE)), default=0)
+    epochs = max(
+        (int(number) for number in re.findall(r"^epoch (\d+) of", said, re.MULTILINE)), default=0
+    )
     outcome = Outcome(how, epochs, files(out))
     try:
         if "model.safetensors" in outcome.left:
@@ -163,7 +179,9 @@ def examined(out: Path, said: str, how: str, *, again: bool = True) -> Outcome:
                 load_model(out / name)
             last = epoch_of(out / CHECKPOINTS[1])
             if again and (last is None or last < epochs):
-                outcome.problems.append(f"{epochs} epochs were done, last.safetensors is of epoch {last}")
+                outcome.problems.append(
+                    f"{epochs} epochs were done, last.safetensors is of epoch {last}"
+                )
         for name in CHECKPOINTS:
             if name in outcome.left:
                 load_model(out / name)
@@ -187,9 +205,17 @@ def started_again(out: Path, left: list[str]) -> list[str]:
     if not keeps:
         expected = {"config.json", "metrics.jsonl", "model.safetensors", "filters.png"}
         extra = sorted(set(files(out)) - expected)
-        return [f"{name} stayed" for name in extra] + ([errors.strip()] if process.returncode else [])
-    problems = [] if process.returncode == 1 and "expected a new or empty folder" in errors else [f"let in: {errors}"]
-    return problems + [f"{name} was changed" for name in keeps if (out / name).read_bytes() != before[name]]
+        return [f"{name} stayed" for name in extra] + (
+            [errors.strip()] if process.returncode else []
+        )
+    problems = (
+        []
+        if process.returncode == 1 and "expected a new or empty folder" in errors
+        else [f"let in: {errors}"]
+    )
+    return problems + [
+        f"{name} was changed" for name in keeps if (out / name).read_bytes() != before[name]
+    ]
 
 
 def files(folder: Path) -> list[str]:
@@ -199,7 +225,9 @@ def files(folder: Path) -> list[str]:
 
 def main() -> int:
     """Run the command line; the status is the number of outcomes with problems, at most 1."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -233,7 +261,12 @@ def main() -> int:
 def show(outcome: Outcome) -> None:
     """Print a line for an outcome."""
     left = " ".join(outcome.left) or "nothing"
-    print(f"{outcome.how}: {outcome.epochs} epochs done; left {left}", *outcome.problems, sep="\n    ", flush=True)
+    print(
+        f"{outcome.how}: {outcome.epochs} epochs done; left {left}",
+        *outcome.problems,
+        sep="\n    ",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

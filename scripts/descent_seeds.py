@@ -21,7 +21,7 @@ from typing import Any
 from tinygrad_ckn.data import Dataset, load
 from tinygrad_ckn.errors import TrainingWarning
 from tinygrad_ckn.models import Progress
-from tinygrad_ckn.models.best_weights import FALL
+from tinygrad_ckn.models.learning.best_weights import FALL
 from tinygrad_ckn.training import train
 
 
@@ -60,14 +60,18 @@ def descended(dataset: Dataset, seed: int, options: dict[str, Any]) -> Descended
     told = Descended()
     with tempfile.TemporaryDirectory() as parent, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TrainingWarning)
-        told.test = train(dataset, mode="supervised", seed=seed, out=f"{parent}/run", report=told, **options).accuracy
+        told.test = train(
+            dataset, mode="supervised", seed=seed, out=f"{parent}/run", report=told, **options
+        ).accuracy
     told.warned = sum(issubclass(warning.category, TrainingWarning) for warning in caught)
     return told
 
 
 def main() -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--data", default="digits")
     parser.add_argument("--model")

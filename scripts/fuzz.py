@@ -32,7 +32,16 @@ import numpy as np
 from _fuzz_mutators import MUTATORS, OTHERS
 from safetensors.numpy import load as load_tensors
 
-from tinygrad_ckn.data import Split, load, load_cifar10, load_csv, load_images, load_labels, load_npz, load_pixels
+from tinygrad_ckn.data import (
+    Split,
+    load,
+    load_cifar10,
+    load_csv,
+    load_images,
+    load_labels,
+    load_npz,
+    load_pixels,
+)
 from tinygrad_ckn.errors import CKNError
 from tinygrad_ckn.models import CKN, CKNLayer
 from tinygrad_ckn.training import Run, load_model, open_model, save_model, train
@@ -70,7 +79,11 @@ def _npy_says(content: bytes) -> np.ndarray:
 
 def _npz_says(content: bytes) -> np.ndarray:
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        return np.sort(np.concatenate([_scaled(archive[key]) for key in ("images", "test_images") if key in archive]))
+        return np.sort(
+            np.concatenate(
+                [_scaled(archive[key]) for key in ("images", "test_images") if key in archive]
+            )
+        )
 
 
 def _csv_says(labelled: bool, divided: bool) -> Callable[[bytes], np.ndarray]:
@@ -79,7 +92,11 @@ def _csv_says(labelled: bool, divided: bool) -> Callable[[bytes], np.ndarray]:
         lines = [line.strip().removesuffix(",") for line in text.split("\n") if line.strip()]
         rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
         named = rows[0][0].strip("'\"").lower() == "label"
-        rows = rows[1:] if named or not all(_is_number(cell) for cell in rows[0][1 if labelled else 0 :]) else rows
+        rows = (
+            rows[1:]
+            if named or not all(_is_number(cell) for cell in rows[0][1 if labelled else 0 :])
+            else rows
+        )
         cells = [row[1:] if labelled or named else row for row in rows]
         values = np.array([[np.float32(cell) for cell in row] for row in cells])
         whole = not any(mark in cell for row in cells for cell in row for mark in ".eE")
@@ -106,7 +123,9 @@ def _idx_says(content: bytes) -> np.ndarray:
 
 
 def _cifar_says(content: bytes) -> np.ndarray:
-    return (np.frombuffer(content, np.uint8).reshape(-1, 3073)[:, 1:].astype(np.float32) / 255).reshape(-1)
+    return (
+        np.frombuffer(content, np.uint8).reshape(-1, 3073)[:, 1:].astype(np.float32) / 255
+    ).reshape(-1)
 
 
 def _tensors_say(content: bytes) -> np.ndarray:
@@ -196,55 +215,103 @@ def prepare(folder: Path) -> None:
         return stream.getvalue()
 
     rows = IMAGES.reshape(24, -1)
-    whole = "\n".join(",".join(map(str, (label, *row))) for label, row in zip(LABELS, rows, strict=True))
+    whole = "\n".join(
+        ",".join(map(str, (label, *row))) for label, row in zip(LABELS, rows, strict=True)
+    )
     named = ",".join(["label", *(f"pixel{i}" for i in range(25))]) + "\n" + whole + "\n"
     floats = "\n".join(",".join(f"{pixel / 255:.4g}" for pixel in row) for row in rows) + "\n"
     model = CKN(1, 5, 3, [CKNLayer(1, 4, 3, rng=0), CKNLayer(4, 4, 3, subsampling=2, rng=1)], rng=0)
-    model.fit(IMAGES[:, None] / np.float32(255), LABELS, n_patches=200, iterations=2, l2=1e-4, rng=0)
+    model.fit(
+        IMAGES[:, None] / np.float32(255), LABELS, n_patches=200, iterations=2, l2=1e-4, rng=0
+    )
     save_model(model, folder / "m.safetensors")
     (folder / "own.csv").write_text(named)
     run = train(load_csv(folder / "own.csv"), model="unsup-32-64", n_patches=200, iterations=1, out=folder / "run",
                 source={"data": str(folder / "own.csv"), "data_dir": None}).run.folder  # fmt: skip
     records = RNG.integers(0, 256, (3, 3073), dtype=np.uint8)
     records[:, 0] = (1, 0, 9)
-    both = {"images": IMAGES, "labels": LABELS, "test_images": IMAGES[:5], "test_labels": LABELS[:5]}
-    idx = {"train-images-idx3-ubyte": _idx(IMAGES), "train-labels-idx1-ubyte": _idx(LABELS.astype("u1"))}
-    idx |= {"t10k-images-idx3-ubyte": _idx(IMAGES[:6]), "t10k-labels-idx1-ubyte": _idx(LABELS[:6].astype("u1"))}
+    both = {
+        "images": IMAGES,
+        "labels": LABELS,
+        "test_images": IMAGES[:5],
+        "test_labels": LABELS[:5],
+    }
+    idx = {
+        "train-images-idx3-ubyte": _idx(IMAGES),
+        "train-labels-idx1-ubyte": _idx(LABELS.astype("u1")),
+    }
+    idx |= {
+        "t10k-images-idx3-ubyte": _idx(IMAGES[:6]),
+        "t10k-labels-idx1-ubyte": _idx(LABELS[:6].astype("u1")),
+    }
     FOLDERS[_idx_folder] = idx
     FOLDERS[_cifar_folder] = {f"data_batch_{i}.bin": records.tobytes() for i in range(1, 6)} | {
         "test_batch.bin": records.tobytes()
     }
-    FOLDERS[_records] = FOLDERS[_opened] = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    FOLDERS[_records] = FOLDERS[_opened] = {
+        path.name: path.read_bytes() for path in run.iterdir() if path.is_file()
+    }
     TARGETS.update(
         {
             "npz": Target(".npz", saved(np.savez, **both), _sorted_pixels, _npz_says),
-            "npz compressed": Target(".npz", saved(np.savez_compressed, images=IMAGES / 255), load_images),
+            "npz compressed": Target(
+                ".npz", saved(np.savez_compressed, images=IMAGES / 255), load_images
+            ),
             "npz words": Target(
-                ".npz", saved(np.savez, images=IMAGES, labels=np.array(["a", "b", "c"])[LABELS]), load_npz
+                ".npz",
+                saved(np.savez, images=IMAGES, labels=np.array(["a", "b", "c"])[LABELS]),
+                load_npz,
             ),
             "npy": Target(".npy", saved(np.save, IMAGES), load_images, _npy_says),
-            "npy floats": Target(".npy", saved(np.save, IMAGES[:, None].astype("f4")), load_images, _npy_says),
+            "npy floats": Target(
+                ".npy", saved(np.save, IMAGES[:, None].astype("f4")), load_images, _npy_says
+            ),
             "csv": Target(".csv", named.encode(), load_csv),
-            "csv pixels": Target(".csv", (floats * 2).encode(), load_images, _csv_says(False, True)),
+            "csv pixels": Target(
+                ".csv", (floats * 2).encode(), load_images, _csv_says(False, True)
+            ),
             "csv as it is": Target(".csv", floats.encode(), load_pixels, _csv_says(False, False)),
             "labels": Target(
-                ".csv", ("Id,Prediction\n" + "\n".join(f"{i + 1},{i % 3}" for i in range(24))).encode(), _labels
+                ".csv",
+                ("Id,Prediction\n" + "\n".join(f"{i + 1},{i % 3}" for i in range(24))).encode(),
+                _labels,
             ),
             "idx": Target("-ubyte", idx["train-images-idx3-ubyte"], load_images, _idx_says),
-            "idx zipped": Target(".gz", gzip.compress(_idx(IMAGES.astype("f4"))), load_images, _idx_says),
+            "idx zipped": Target(
+                ".gz", gzip.compress(_idx(IMAGES.astype("f4"))), load_images, _idx_says
+            ),
             "idx images": Target(
-                "", idx["train-images-idx3-ubyte"], _in_folder("train-images-idx3-ubyte", _idx_folder), _idx_says
+                "",
+                idx["train-images-idx3-ubyte"],
+                _in_folder("train-images-idx3-ubyte", _idx_folder),
+                _idx_says,
             ),
             "idx labels": Target(
-                "", idx["train-labels-idx1-ubyte"], _in_folder("train-labels-idx1-ubyte", _idx_folder)
+                "",
+                idx["train-labels-idx1-ubyte"],
+                _in_folder("train-labels-idx1-ubyte", _idx_folder),
             ),
-            "cifar10": Target("", records.tobytes(), _in_folder("test_batch.bin", _cifar_folder), _cifar_says),
-            "model": Target(".safetensors", (folder / "m.safetensors").read_bytes(), _model_weights, _tensors_say),
-            "config": Target("", FOLDERS[_opened]["config.json"], _in_folder("config.json", _opened)),
+            "cifar10": Target(
+                "", records.tobytes(), _in_folder("test_batch.bin", _cifar_folder), _cifar_says
+            ),
+            "model": Target(
+                ".safetensors",
+                (folder / "m.safetensors").read_bytes(),
+                _model_weights,
+                _tensors_say,
+            ),
+            "config": Target(
+                "", FOLDERS[_opened]["config.json"], _in_folder("config.json", _opened)
+            ),
             "metrics": Target(
-                "", FOLDERS[_opened]["metrics.jsonl"], _in_folder("metrics.jsonl", _records), _metrics_say
+                "",
+                FOLDERS[_opened]["metrics.jsonl"],
+                _in_folder("metrics.jsonl", _records),
+                _metrics_say,
             ),
-            "run model": Target("", FOLDERS[_opened]["model.safetensors"], _in_folder("model.safetensors", _opened)),
+            "run model": Target(
+                "", FOLDERS[_opened]["model.safetensors"], _in_folder("model.safetensors", _opened)
+            ),
         }
     )
 
@@ -292,7 +359,9 @@ def fault_of(target: Target, content: bytes, folder: Path) -> str | None:
     except CKNError as error:
         message = str(error)
         return (
-            "refused" if message and message.isprintable() and len(message) < 2000 else f"a message {message[:200]!r}"
+            "refused"
+            if message and message.isprintable() and len(message) < 2000
+            else f"a message {message[:200]!r}"
         )
     except (Exception, RecursionError) as error:
         return f"{type(error).__name__}: {str(error)[:200]}"
@@ -302,15 +371,21 @@ def fault_of(target: Target, content: bytes, folder: Path) -> str | None:
         expected = target.expected(content)
     except Exception as error:
         return f"accepted what another reader refuses: {type(error).__name__}: {str(error)[:100]}"
-    same = found == expected if isinstance(found, list) else np.array_equal(np.ravel(found), expected)
+    same = (
+        found == expected if isinstance(found, list) else np.array_equal(np.ravel(found), expected)
+    )
     return None if same else "accepted with another content"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the trial, print a line for each fault and a summary; return the number of faults."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=300, help="Number of damaged files.")
-    parser.add_argument("--seed", type=int, default=0, help="Of the first file; each file has a seed of its own.")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="Of the first file; each file has a seed of its own."
+    )
     options = parser.parse_args(arguments)
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
@@ -321,7 +396,9 @@ def main(arguments: list[str] | None = None) -> int:
         for kind in kinds:  # sound files are read: what is refused below is refused for its damage
             fault = fault_of(TARGETS[kind], TARGETS[kind].content, folder)
             if fault is not None:
-                raise SystemExit(f"fuzz: expected a sound file of kind {kind} to be read, got {fault}")
+                raise SystemExit(
+                    f"fuzz: expected a sound file of kind {kind} to be read, got {fault}"
+                )
         for seed in range(options.seed, options.seed + options.count):
             r = random.Random(seed)
             kind = kinds[seed % len(kinds)]
@@ -329,7 +406,10 @@ def main(arguments: list[str] | None = None) -> int:
             fault = fault_of(TARGETS[kind], content, folder)
             counts["read" if fault is None else "refused" if fault == "refused" else "faults"] += 1
             if fault not in (None, "refused"):
-                print(f"{kind}, {names}: {fault}; python scripts/fuzz.py --count 1 --seed {seed}", flush=True)
+                print(
+                    f"{kind}, {names}: {fault}; python scripts/fuzz.py --count 1 --seed {seed}",
+                    flush=True,
+                )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"{options.count:,} damaged files: {counts['refused']:,} refused in a sentence, {counts['read']:,} read, "

@@ -50,7 +50,10 @@ def near_filters(r: Random) -> list[Any]:
     """Draw images and unit filters of which two nearly coincide."""
     z = r.normal(size=(4, 9))
     z[3] = z[0] + 1e-3 * r.normal(size=9)
-    return [r.normal(size=(2, 1, 5, 5)), (z / np.linalg.norm(z, axis=1, keepdims=True)).reshape(4, 1, 3, 3)]
+    return [
+        r.normal(size=(2, 1, 5, 5)),
+        (z / np.linalg.norm(z, axis=1, keepdims=True)).reshape(4, 1, 3, 3),
+    ]
 
 
 def symmetric(a: Any) -> Any:
@@ -104,10 +107,16 @@ RIGHT: dict[str, tuple[Callable[..., Any], Draw]] = {
         lambda r: [r.normal(size=(5, 3)) * 10 ** r.uniform(-6, 0, (5, 1))],
     ),
     "sin(1000 x)": (lambda x: ops.sin(1000 * x), normal((10,))),
-    "tanh(1e4 x), |x| < 1e-3": (lambda x: ops.tanh(1e4 * x), lambda r: [1e-3 * r.uniform(-1, 1, 10)]),
+    "tanh(1e4 x), |x| < 1e-3": (
+        lambda x: ops.tanh(1e4 * x),
+        lambda r: [1e-3 * r.uniform(-1, 1, 10)],
+    ),
     "softmax(50 x)": (lambda x: ops.softmax(50 * x), normal((2, 5))),
     "exp(-50 |x - y|^2)": (kernel, normal((4, 3), (4, 3))),
-    "cross_entropy(30 x)": (lambda x: ops.cross_entropy(30 * x, np.array([0, 1, 2])), normal((3, 4))),
+    "cross_entropy(30 x)": (
+        lambda x: ops.cross_entropy(30 * x, np.array([0, 1, 2])),
+        normal((3, 4)),
+    ),
     "inverse_sqrt, 1e-6 to 1": (lambda a: ops.inverse_sqrt(symmetric(a), eps=1e-9), spread_matrix),
     "CKN layer, near filters": (nystrom, near_filters),
 }
@@ -170,11 +179,26 @@ small = normal((3, 4))
 # A fault: the forward, the wrong rules, inputs, and whether only order 2 shows it.
 FAULTS: dict[str, tuple[Callable[..., Any], dict[str, Callable[..., Any]], Draw, int]] = {
     "wrong sign at one element": (square, {"x": lambda g, x: 2 * g * x * at(5, -1, x)}, small, 1),
-    "wrong at one of 3000": (square, {"x": lambda g, x: 2 * g * x * at(1500, 1.5, x)}, normal((3000,)), 1),
+    "wrong at one of 3000": (
+        square,
+        {"x": lambda g, x: 2 * g * x * at(1500, 1.5, x)},
+        normal((3000,)),
+        1,
+    ),
     "factor 2": (square, {"x": lambda g, x: 4 * g * x}, small, 1),
     "off by 1e-6 everywhere": (square, {"x": lambda g, x: (2 + 2e-6) * g * x}, small, 1),
-    "off by 1e-6, 1000 elements": (square, {"x": lambda g, x: (2 - 2e-6) * g * x}, normal((1000,)), 1),
-    "a term is missing": (product, {"a": lambda g, b: g * b, "b": lambda g, a: 0 * g * a}, normal((4,), (4,)), 1),
+    "off by 1e-6, 1000 elements": (
+        square,
+        {"x": lambda g, x: (2 - 2e-6) * g * x},
+        normal((1000,)),
+        1,
+    ),
+    "a term is missing": (
+        product,
+        {"a": lambda g, b: g * b, "b": lambda g, a: 0 * g * a},
+        normal((4,), (4,)),
+        1,
+    ),
     "no rule's result (None)": (square, {"x": lambda: None}, small, 1),
     "zeros": (square, {"x": lambda g: 0 * g}, small, 1),
     "a sum for broadcasting is missing": (
@@ -195,14 +219,29 @@ FAULTS: dict[str, tuple[Callable[..., Any], dict[str, Callable[..., Any]], Draw,
         normal((3, 3), (3, 3)),
         1,
     ),
-    "wrong axis": (row_sums, {"x": lambda g: 0 * g.reshape(-1, 1) + g.reshape(1, -1)}, normal((3, 3)), 1),
+    "wrong axis": (
+        row_sums,
+        {"x": lambda g: 0 * g.reshape(-1, 1) + g.reshape(1, -1)},
+        normal((3, 3)),
+        1,
+    ),
     "a stale value": (square, {"x": stale}, small, 1),
     "NaN at one element": (square, {"x": lambda g, x: 2 * g * x * at(7, np.nan, x)}, small, 1),
     "only the second order": (square, {"x": lambda g, x: 2 * g * raw(x)}, small, 2),
     "float32 inside": (square, {"x": lambda g, x: (2 * g * x).astype("float32")}, small, 1),
-    "a random factor": (square, {"x": lambda g, x: 2 * g * x * (1 + 1e-5 * _noise.normal())}, small, 1),
+    "a random factor": (
+        square,
+        {"x": lambda g, x: 2 * g * x * (1 + 1e-5 * _noise.normal())},
+        small,
+        1,
+    ),
     "no sign of |x|": (magnitude, {"x": lambda g: g}, small, 1),
-    "wrong where x is negative": (square, {"x": lambda g, x: 2 * g * x * np.where(raw(x) < 0, 1.01, 1)}, small, 1),
+    "wrong where x is negative": (
+        square,
+        {"x": lambda g, x: 2 * g * x * np.where(raw(x) < 0, 1.01, 1)},
+        small,
+        1,
+    ),
     "wrong for strided inputs": (
         square,
         {"x": lambda g, x: 2 * g * x * (1.0 if raw(x).flags.c_contiguous else 0.5)},
@@ -247,7 +286,13 @@ def verdicts(name: str, order: int, draws: int, start: int = 0) -> tuple[Counter
     counts: Counter[str] = Counter()
     first = ""
     for seed in range(start, start + draws):
-        report = gradcheck(function, make(np.random.default_rng(seed)), order=order, seed=seed, raise_exception=False)
+        report = gradcheck(
+            function,
+            make(np.random.default_rng(seed)),
+            order=order,
+            seed=seed,
+            raise_exception=False,
+        )
         counts[report.verdict] += 1
         if not report and not first:
             first = f"seed {seed}: {report.message}"
@@ -274,20 +319,29 @@ def caught(name: str, seeds: int) -> int:
 
 def main() -> int:
     """Print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draws", type=int, default=500, help="draws of each function and order (default 500)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--draws", type=int, default=500, help="draws of each function and order (default 500)"
+    )
     parser.add_argument("--seeds", type=int, default=20, help="seeds of each fault (default 20)")
     parser.add_argument("--only", default="", help="only functions whose name contains this")
     options = parser.parse_args()
     alarms = missed = 0
-    print(f"{'right gradients':32} {'order':>5} {'draws':>6} {'wrong':>6} {'kink':>6} {'undecided':>9} {'seconds':>8}")
+    print(
+        f"{'right gradients':32} {'order':>5} {'draws':>6} {'wrong':>6} {'kink':>6} {'undecided':>9} {'seconds':>8}"
+    )
     for name, order in itertools.product((n for n in RIGHT if options.only in n), (1, 2)):
         start = time.perf_counter()
         counts, first = verdicts(name, order, options.draws)
         spent = time.perf_counter() - start
         bad = [counts[word] for word in ("wrong", "not differentiable", "undecided")]
         alarms += sum(bad)
-        print(f"{name:32} {order:5} {options.draws:6} {bad[0]:6} {bad[1]:6} {bad[2]:9} {spent:8.1f}", flush=True)
+        print(
+            f"{name:32} {order:5} {options.draws:6} {bad[0]:6} {bad[1]:6} {bad[2]:9} {spent:8.1f}",
+            flush=True,
+        )
         if first:
             print(f"    {first}")
     print(f"\n{'planted faults':40} {'found':>8}")

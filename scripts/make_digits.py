@@ -19,8 +19,12 @@ def main() -> None:
     digits = load_digits()
     images = digits.images.astype(np.uint8)  # (1797, 8, 8), whole numbers 0..16 stored as floats
     if not np.array_equal(images, digits.images):
-        raise SystemExit("scikit-learn's digits are not whole numbers any more: this script would change them")
-    train, test = train_test_split(np.arange(len(images)), test_size=0.2, random_state=0, stratify=digits.target)
+        raise SystemExit(
+            "scikit-learn's digits are not whole numbers any more: this script would change them"
+        )
+    train, test = train_test_split(
+        np.arange(len(images)), test_size=0.2, random_state=0, stratify=digits.target
+    )
     np.savez_compressed(
         TARGET,
         images=images,
@@ -28,7 +32,9 @@ def main() -> None:
         train=train.astype(np.uint16),
         test=test.astype(np.uint16),
     )
-    print(f"{TARGET}: {TARGET.stat().st_size} bytes, {len(train)} training and {len(test)} test images")
+    print(
+        f"{TARGET}: {TARGET.stat().st_size} bytes, {len(train)} training and {len(test)} test images"
+    )
 
 
 if __name__ == "__main__":

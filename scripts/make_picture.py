@@ -10,8 +10,8 @@ from pathlib import Path
 
 import matplotlib
 
-from tinygrad_ckn._files import atomic_write
 from tinygrad_ckn.data import load
+from tinygrad_ckn.files import atomic_write
 from tinygrad_ckn.models import CKN
 
 matplotlib.use("agg")

@@ -18,7 +18,9 @@ class Foreign:
 def cuda():
     """Register a backend for "cuda" whose arrays are `Foreign`, and forget it afterwards."""
     before = dict(backend._BY_TYPE)
-    made = backend.Backend("cuda", np, Foreign, lambda a: np.zeros(1), lambda: None, backend.CPU.strict_linalg)
+    made = backend.Backend(
+        "cuda", np, Foreign, lambda a: np.zeros(1), lambda: None, backend.CPU.strict_linalg
+    )
     backend.register(made)
     yield made
     backend._BY_TYPE.clear()
@@ -31,7 +33,9 @@ def test_scalars_go_with_any_array():
 
 
 def test_mixed_devices_name_both(cuda):
-    with pytest.raises(BackendError, match=r"one device, got 'cpu' and 'cuda'; move one with .to\('cpu'\)"):
+    with pytest.raises(
+        BackendError, match=r"one device, got 'cpu' and 'cuda'; move one with .to\('cpu'\)"
+    ):
         backend.xp_of(np.ones(1), Foreign())
     with pytest.raises(BackendError, match="'cuda' and 'cpu'"):
         ops.add(Foreign(), np.ones(1))
@@ -58,7 +62,9 @@ def test_the_last_backend_registered_answers_for_its_device(cuda):
 def test_moving_to_a_device_copies_and_the_gradient_comes_back(cuda, monkeypatch):
     moved = []
     real = backend.asarray
-    monkeypatch.setattr("tinygrad_ckn.ops.conversion.asarray", lambda x, device: moved.append(device) or real(x))
+    monkeypatch.setattr(
+        "tinygrad_ckn.ops.conversion.asarray", lambda x, device: moved.append(device) or real(x)
+    )
     x = Tensor([1.0, 2.0], requires_grad=True)
     x.to("cuda").sum().backward()
     assert moved == ["cuda", "cpu"]
@@ -72,7 +78,9 @@ def test_unknown_device():
 
 def test_missing_cupy_gives_the_pip_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(BackendError, match=r"needs CuPy, which does not import; pip install -e '\.\[cuda13\]' in a"):
+    with pytest.raises(
+        BackendError, match=r"needs CuPy, which does not import; pip install -e '\.\[cuda13\]' in a"
+    ):
         Tensor([1.0], device="cuda")
 
 
@@ -81,13 +89,17 @@ def fake_cupy(available):
     cupy.ndarray = Foreign
     cupy.asnumpy = lambda a: np.ones(3)
     stream = types.SimpleNamespace(synchronize=lambda: None)
-    cupy.cuda = types.SimpleNamespace(is_available=lambda: available, get_current_stream=lambda: stream)
+    cupy.cuda = types.SimpleNamespace(
+        is_available=lambda: available, get_current_stream=lambda: stream
+    )
     return cupy
 
 
 def test_cupy_without_a_gpu_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", fake_cupy(False))
-    with pytest.raises(BackendError, match="needs a GPU with its driver, and CuPy finds none; use device='cpu'"):
+    with pytest.raises(
+        BackendError, match="needs a GPU with its driver, and CuPy finds none; use device='cpu'"
+    ):
         backend.use("cuda")
 
 
@@ -116,7 +128,9 @@ def test_cupy_is_used_when_asked_for(cupy):
 
 
 def test_what_is_no_array_is_refused():
-    with pytest.raises(DTypeError, match="expected an array or a number, got list; wrap it in Tensor"):
+    with pytest.raises(
+        DTypeError, match="expected an array or a number, got list; wrap it in Tensor"
+    ):
         ops.exp([1.0])
 
 

@@ -53,12 +53,16 @@ def test_backward_on_a_leaf_copies_the_gradient():
 
 @pytest.mark.parametrize("bad", [np.ones(3), np.ones(2) * 1j])
 def test_gradient_of_another_shape_or_kind_is_refused(bad):
-    with pytest.raises(GradientError, match=r"argument gradient expected real numbers of the output's shape \(2,\)"):
+    with pytest.raises(
+        GradientError, match=r"argument gradient expected real numbers of the output's shape \(2,\)"
+    ):
         (leaf(1.0, 2.0) * 2).backward(bad)
 
 
 def test_scalar_is_needed_without_a_gradient():
-    with pytest.raises(GradientError, match=r"expected an array of the output's shape \(2,\), got None"):
+    with pytest.raises(
+        GradientError, match=r"expected an array of the output's shape \(2,\), got None"
+    ):
         (leaf(1.0, 2.0) * 2).backward()
 
 
@@ -71,7 +75,9 @@ def test_graph_is_freed_and_says_so():
     x = leaf(1.0, 2.0)
     y = ops.exp(x).sum()
     y.backward()
-    with pytest.raises(GradientError, match=r"'sum' was freed by an earlier backward; pass retain_graph=True"):
+    with pytest.raises(
+        GradientError, match=r"'sum' was freed by an earlier backward; pass retain_graph=True"
+    ):
         y.backward()
 
 
@@ -111,7 +117,9 @@ def test_grad_of_a_result_on_the_way():
 
 
 def test_grad_wants_tensors_that_require_grad():
-    with pytest.raises(GradientError, match=r"inputs\[0\] expected a Tensor with requires_grad=True"):
+    with pytest.raises(
+        GradientError, match=r"inputs\[0\] expected a Tensor with requires_grad=True"
+    ):
         grad(leaf(1.0).sum(), Tensor([1.0]))
 
 
@@ -181,7 +189,9 @@ def test_a_rule_of_a_wrong_shape_is_named(scratch):
 
     halve.vjp(x=lambda g: g.sum())
     x = leaf(1.0, 2.0)
-    with pytest.raises(GradientError, match=r"halve: the rule of argument x expected .* shape \(2,\), got \(\)"):
+    with pytest.raises(
+        GradientError, match=r"halve: the rule of argument x expected .* shape \(2,\), got \(\)"
+    ):
         halve(x).backward(np.ones(2))
 
 
@@ -197,7 +207,9 @@ def test_a_rule_that_names_the_unknown_is_refused_at_once(scratch):
 
 
 def test_a_name_is_registered_once(scratch):
-    with pytest.raises(ValueError, match=r"primitive 'exp': expected a name of its own, got that of .*elementwise"):
+    with pytest.raises(
+        ValueError, match=r"primitive 'exp': expected a name of its own, got that of .*elementwise"
+    ):
 
         @scratch()
         def exp(xp, x: Array):
@@ -205,7 +217,9 @@ def test_a_name_is_registered_once(scratch):
 
 
 def test_argument_without_a_rule_refuses_tensors_that_require_grad():
-    with pytest.raises(GradientError, match=r"where: argument condition has no derivative.*\.detach\(\)"):
+    with pytest.raises(
+        GradientError, match=r"where: argument condition has no derivative.*\.detach\(\)"
+    ):
         ops.where(leaf(1.0), leaf(2.0), leaf(3.0))
 
 
@@ -312,5 +326,7 @@ def test_variadic_rules_are_checked(scratch):
 def test_grad_wants_a_tensor(output):
     with pytest.raises(GradientError, match="expected an output that depends on a tensor"):
         grad(output, leaf(1.0))
-    with pytest.raises(GradientError, match=r"inputs\[0\] expected a Tensor with requires_grad=True, got None"):
+    with pytest.raises(
+        GradientError, match=r"inputs\[0\] expected a Tensor with requires_grad=True, got None"
+    ):
         grad(leaf(1.0).sum(), None)

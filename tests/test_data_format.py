@@ -39,13 +39,17 @@ def test_images_like_those_of_the_training_pass(factor: float, n: int, start: in
 def test_images_of_another_scale_are_refused_and_some_of_them_told(factor: float) -> None:
     pixels, other = PixelRange.of(IMAGES), np.float32(factor) * IMAGES[:20]
     with pytest.raises(
-        DataError, match=r"^a: expected images scaled as the training .*, got all images with .*; mend$"
+        DataError,
+        match=r"^a: expected images scaled as the training .*, got all images with .*; mend$",
     ):
         pixels.check(other, "a", "mend")
     with pytest.raises(DataError, match="all images"):
         pixels.check(np.concatenate([other, np.zeros_like(other)]), "a", "mend")
     some = np.concatenate([IMAGES[:7], other[:1], IMAGES[7:10]])
-    with pytest.warns(DataWarning, match="^a: .*, got 1 of 11 images, the first at index 7, with a largest pixel of"):
+    with pytest.warns(
+        DataWarning,
+        match="^a: .*, got 1 of 11 images, the first at index 7, with a largest pixel of",
+    ):
         pixels.check(some, "a", "mend")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -56,14 +60,24 @@ POSITIVE = np.random.default_rng(0).random((3000, 1, 4, 4), np.float32)
 POSITIVE[:, :, 0, 0] = 0  # a black background
 
 
-@given(n=st.integers(1, 50), start=st.integers(0, 2900), spread=st.floats(0.5, 3), mean=st.floats(0.3, 0.7))
-def test_images_that_are_centred_otherwise_are_refused(n: int, start: int, spread: float, mean: float) -> None:
+@given(
+    n=st.integers(1, 50),
+    start=st.integers(0, 2900),
+    spread=st.floats(0.5, 3),
+    mean=st.floats(0.3, 0.7),
+)
+def test_images_that_are_centred_otherwise_are_refused(
+    n: int, start: int, spread: float, mean: float
+) -> None:
     positive = POSITIVE[start : start + n]
     centred = np.float32(spread) * (POSITIVE - np.float32(mean))
-    with pytest.raises(DataError, match=r"^a: expected images with negative pixels in each, as the .*; centre"):
+    with pytest.raises(
+        DataError, match=r"^a: expected images with negative pixels in each, as the .*; centre"
+    ):
         PixelRange.of(centred).check(positive, "a", "mend")
     with pytest.raises(
-        DataError, match=r"^a: expected images with pixels from 0 up, .* got negative ones in each; centre"
+        DataError,
+        match=r"^a: expected images with pixels from 0 up, .* got negative ones in each; centre",
     ):
         PixelRange.of(POSITIVE).check(centred[start : start + n], "a", "mend")
 
@@ -71,14 +85,21 @@ def test_images_that_are_centred_otherwise_are_refused(n: int, start: int, sprea
 def test_a_few_images_without_negative_pixels_and_small_overshoots_pass() -> None:
     some = np.concatenate([POSITIVE[:1], IMAGES])
     PixelRange.of(some).check(POSITIVE[:1], "a", "b")
-    PixelRange.of(POSITIVE).check(POSITIVE[:5] - np.float32(0.5) * POSITIVE[:5].max() / 10, "a", "b")
+    PixelRange.of(POSITIVE).check(
+        POSITIVE[:5] - np.float32(0.5) * POSITIVE[:5].max() / 10, "a", "b"
+    )
 
 
-@given(n=st.integers(5, 100), more=st.integers(5, 100), factor=st.sampled_from([1 / 255, 255, 65535]))
+@given(
+    n=st.integers(5, 100), more=st.integers(5, 100), factor=st.sampled_from([1 / 255, 255, 65535])
+)
 def test_training_images_of_two_scales_are_told(n: int, more: int, factor: float) -> None:
     images = np.concatenate([IMAGES[:n], np.float32(factor) * IMAGES[n : n + more]])
     low, high = (n, more) if factor > 1 else (more, n)
-    with pytest.warns(DataWarning, match=rf"^a: .*, got {low} with a largest .* and {high} of at least .*; scale them"):
+    with pytest.warns(
+        DataWarning,
+        match=rf"^a: .*, got {low} with a largest .* and {high} of at least .*; scale them",
+    ):
         warn_of_two_scales(images, "a")
 
 
@@ -91,7 +112,11 @@ def test_a_few_odd_images_are_no_scale_of_their_own(n: int, odd: int, factor: fl
 
 
 FORMAT = replace(
-    DataFormat.of_arrays(IMAGES, ("cat", "dog")), scale=255.0, stored="integers", channels_last=True, header=True
+    DataFormat.of_arrays(IMAGES, ("cat", "dog")),
+    scale=255.0,
+    stored="integers",
+    channels_last=True,
+    header=True,
 )
 
 
@@ -138,11 +163,15 @@ def test_a_format_survives_json(data_format: DataFormat) -> None:
     ],
 )
 def test_what_is_no_format_is_refused(name: str, value: object) -> None:
-    with pytest.raises(ConfigError, match=r"^DataFormat.from_config: expected what config\(\) returns, got"):
+    with pytest.raises(
+        ConfigError, match=r"^DataFormat.from_config: expected what config\(\) returns, got"
+    ):
         DataFormat.from_config({**FORMAT.config(), name: value})
 
 
 @pytest.mark.parametrize("config", [None, 3, "text", [], {}, [1, 2]])
 def test_what_is_no_mapping_is_refused(config: object) -> None:
-    with pytest.raises(ConfigError, match=r"^DataFormat.from_config: expected what config\(\) returns, got"):
+    with pytest.raises(
+        ConfigError, match=r"^DataFormat.from_config: expected what config\(\) returns, got"
+    ):
         DataFormat.from_config(config)

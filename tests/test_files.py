@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_ckn import _files
-from tinygrad_ckn._files import atomic_write, is_special
+from tinygrad_ckn import files as _files
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.files import atomic_write, is_special
 
 
 def test_writes_and_replaces(tmp_path: Path):
@@ -45,7 +45,9 @@ def test_a_crash_leaves_the_old_file_and_nothing_else(
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_bytes_are_on_the_disk_before_the_name_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_bytes_are_on_the_disk_before_the_name_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     calls = []
     fsync, replace = os.fsync, os.replace
 
@@ -65,7 +67,9 @@ def test_bytes_are_on_the_disk_before_the_name_changes(tmp_path: Path, monkeypat
     assert calls == ["fsync", "replace", "fsync"]  # of the file, then of the folder
 
 
-def test_folders_are_not_synced_where_they_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_folders_are_not_synced_where_they_cannot_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     def refuse(*args: object) -> int:
         raise PermissionError
 
@@ -78,7 +82,9 @@ def test_folders_are_not_synced_where_they_cannot_be_opened(tmp_path: Path, monk
 
 
 def test_missing_folder(tmp_path: Path):
-    with pytest.raises(DataError, match=r"expected an existing folder to write to, got no folder .*none; create it"):
+    with pytest.raises(
+        DataError, match=r"expected an existing folder to write to, got no folder .*none; create it"
+    ):
         atomic_write(tmp_path / "none" / "file", b"")
 
 
@@ -92,7 +98,9 @@ def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path, mode: int
 
 
 @given(names=st.lists(st.text("abc.", min_size=1, max_size=5), max_size=4, unique=True))
-def test_a_link_is_replaced_and_not_written_through(tmp_path_factory: pytest.TempPathFactory, names: list[str]):
+def test_a_link_is_replaced_and_not_written_through(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str]
+):
     folder = tmp_path_factory.mktemp("links")
     (folder / "victim").write_text("precious")
     (folder / "file").symlink_to(folder / "victim")
@@ -126,7 +134,7 @@ def test_two_writers_do_not_meet_and_the_last_one_wins(tmp_path: Path):
 
 
 def test_what_a_killed_writer_left_is_removed_and_what_others_write_or_own_is_not(tmp_path: Path):
-    program = "import os, sys; from tinygrad_ckn._files import replacing\nwith replacing(sys.argv[1]): os._exit(1)"
+    program = "import os, sys; from tinygrad_ckn.files import replacing\nwith replacing(sys.argv[1]): os._exit(1)"
     subprocess.run([sys.executable, "-c", program, tmp_path / "file"], check=False)
     (abandoned,) = tmp_path.iterdir()
     assert _files.is_partial(abandoned.name, "file")
@@ -180,12 +188,17 @@ def test_a_full_disk_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.M
 def test_nothing_writes_a_file_in_place():
     """Every result goes through this file: a crash leaves the old one or the new one."""
     package = Path(_files.__file__).parent
-    calls = re.compile(r"write_text\(|write_bytes\(|\bnp\.save\(|xp\.save\(|savetxt|open\([^)]*[\"']w|mode=\"w")
+    calls = re.compile(
+        r"write_text\(|write_bytes\(|\bnp\.save\(|xp\.save\(|savetxt|open\([^)]*[\"']w|mode=\"w"
+    )
     found = [
         f"{path.relative_to(package)}: {line.strip()}"
         for path in sorted(package.rglob("*.py"))
         for line in path.read_text().splitlines()
-        if calls.search(line) and ">>>" not in line and "..." not in line and path.name != "_files.py"
+        if calls.search(line)
+        and ">>>" not in line
+        and "..." not in line
+        and path.name != "_files.py"
     ]
     assert found == []
 
@@ -193,7 +206,9 @@ def test_nothing_writes_a_file_in_place():
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux has it")
 def test_a_name_of_an_open_file_is_written_to_and_never_replaced(tmp_path: Path):
     path = tmp_path / "out"
-    script = "from tinygrad_ckn._files import atomic_write; atomic_write('/proc/self/fd/1', b'hello')"
+    script = (
+        "from tinygrad_ckn.files import atomic_write; atomic_write('/proc/self/fd/1', b'hello')"
+    )
     with path.open("wb") as stream:
         subprocess.run([sys.executable, "-c", script], stdout=stream, check=True, timeout=60)
     assert path.read_bytes() == b"hello"
@@ -212,6 +227,8 @@ def test_a_full_device_is_named():
 def test_a_folder_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
     monkeypatch.chdir(tmp_path)
     Path("folder").mkdir()
-    with pytest.raises(DataError, match="expected a file to write to, got a folder; give a file in it"):
+    with pytest.raises(
+        DataError, match="expected a file to write to, got a folder; give a file in it"
+    ):
         atomic_write(name, b"hello")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]

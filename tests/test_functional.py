@@ -3,7 +3,18 @@ import weakref
 import numpy as np
 import pytest
 
-from tinygrad_ckn import Tensor, checkpoint, detect_anomaly, grad, hessian, hvp, jacobian, jvp, ops, vjp
+from tinygrad_ckn import (
+    Tensor,
+    checkpoint,
+    detect_anomaly,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    ops,
+    vjp,
+)
 from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
 
 a, b = np.array([0.5, -1.0, 2.0]), np.array([1.0, 3.0, -2.0])
@@ -124,7 +135,10 @@ def test_checkpoint_of_what_returns_no_tensor_or_its_argument():
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_anomaly_names_the_operation_and_the_line():
     x = Tensor([1.0, 0.0], requires_grad=True)
-    with detect_anomaly(), pytest.raises(GradientError, match=r"forward of 'log', called at .*test_functional.py:\d+"):
+    with (
+        detect_anomaly(),
+        pytest.raises(GradientError, match=r"forward of 'log', called at .*test_functional.py:\d+"),
+    ):
         ops.log(x)
 
 
@@ -134,12 +148,15 @@ def test_anomaly_names_the_rule():
     with detect_anomaly():
         y = ops.sqrt(x).sum()
         with pytest.raises(
-            GradientError, match=r"rule of 'sqrt' \(forward at .*test_functional.py:\d+\) for operand 0"
+            GradientError,
+            match=r"rule of 'sqrt' \(forward at .*test_functional.py:\d+\) for operand 0",
         ):
             y.backward()
 
 
-@pytest.mark.parametrize("function", [vjp, lambda f, x: jvp(f, x, x), lambda f, x: hvp(f, x, x), jacobian, hessian])
+@pytest.mark.parametrize(
+    "function", [vjp, lambda f, x: jvp(f, x, x), lambda f, x: hvp(f, x, x), jacobian, hessian]
+)
 def test_functions_must_return_one_tensor_of_floating_points(function):
     with pytest.raises(GradientError, match="return one Tensor, got tuple"):
         function(lambda x: (x, x), a)

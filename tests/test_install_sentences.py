@@ -23,7 +23,11 @@ def texts() -> dict[Path, str]:
         pytest.skip("not a git checkout")
     paths = [ROOT / name for name in listed.stdout.splitlines()]
     own = {Path(__file__), ROOT / "CHANGELOG.md"}
-    return {p: p.read_text() for p in paths if p.is_file() and p.suffix in (".py", ".md", ".toml") and p not in own}
+    return {
+        p: p.read_text()
+        for p in paths
+        if p.is_file() and p.suffix in (".py", ".md", ".toml") and p not in own
+    }
 
 
 def test_nothing_is_to_be_installed_from_an_index():

@@ -66,7 +66,12 @@ def test_what_is_asked_for_is_told_and_nothing_else_need_be_returned(fused):
     op(x, b, scale=2.0).sum().backward()
     grad(op(a, b, c).sum(), b)
     asked = [wanted for wanted, _ in seen]
-    assert asked == [(True, True, True), (True, False, False), (False, True, False), (False, True, False)]
+    assert asked == [
+        (True, True, True),
+        (True, False, False),
+        (False, True, False),
+        (False, True, False),
+    ]
     assert np.allclose(a.grad.numpy(), 2 * np.exp(z))
     assert np.allclose(b.grad.numpy(), 3 * x * np.exp(z))
     assert c.grad.tolist() == [1.0, 1.0, 1.0]
@@ -90,12 +95,16 @@ def test_its_names_are_what_is_retained(fused):
     shifted.sum().backward()
     y = fused(right())(a, b)
     b.data -= 1.0
-    with pytest.raises(GradientError, match=r"argument z of 'planted_1' .* got data assigned since"):
+    with pytest.raises(
+        GradientError, match=r"argument z of 'planted_1' .* got data assigned since"
+    ):
         y.sum().backward()
 
 
 def test_wrong_names_are_refused_at_once(fused):
-    with pytest.raises(TypeError, match=r"planted_0: the joint rule names \('g', 'q'\); known are .*'wanted'"):
+    with pytest.raises(
+        TypeError, match=r"planted_0: the joint rule names \('g', 'q'\); known are .*'wanted'"
+    ):
         fused(lambda g, q: [g, g, g])
 
 
@@ -106,21 +115,29 @@ def test_wanted_is_for_joint_rules_only(fused):
 
 def test_both_kinds_of_rules_are_refused(fused):
     op = fused(right())
-    with pytest.raises(TypeError, match="planted_0: expected one joint rule or a rule for each operand, got both"):
+    with pytest.raises(
+        TypeError, match="planted_0: expected one joint rule or a rule for each operand, got both"
+    ):
         op.vjp(x=lambda g: g)
-    with pytest.raises(TypeError, match="exp: expected one joint rule or a rule for each operand, got both"):
+    with pytest.raises(
+        TypeError, match="exp: expected one joint rule or a rule for each operand, got both"
+    ):
         ops.exp.vjp_jointly(lambda g: [g])
 
 
 def test_a_gradient_for_each_operand_is_expected(fused):
     (a,) = leaves(x)
-    with pytest.raises(GradientError, match="the rule of x, z, shift expected to return 3 gradients, got 2"):
+    with pytest.raises(
+        GradientError, match="the rule of x, z, shift expected to return 3 gradients, got 2"
+    ):
         fused(lambda g: [g, g])(a, z).sum().backward()
 
 
 def test_a_gradient_of_a_wrong_shape_is_named(fused):
     (b,) = leaves(z)
-    with pytest.raises(GradientError, match=r"the rule of argument z expected .* shape \(3,\), got \(\)"):
+    with pytest.raises(
+        GradientError, match=r"the rule of argument z expected .* shape \(3,\), got \(\)"
+    ):
         fused(lambda g: [None, g.sum(), None])(x, b).sum().backward()
 
 

@@ -10,7 +10,9 @@ from tinygrad_ckn.labels import MAX_CLASSES, as_labels, class_numbers, classes_o
 
 INTEGERS = st.integers(-(2**53) + 1, 2**53 - 1)
 NAMES = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=6)
-LABELS = st.one_of(*(st.lists(kind, min_size=1, max_size=30) for kind in (INTEGERS, NAMES, st.booleans())))
+LABELS = st.one_of(
+    *(st.lists(kind, min_size=1, max_size=30) for kind in (INTEGERS, NAMES, st.booleans()))
+)
 
 
 @given(labels=LABELS)
@@ -30,7 +32,13 @@ def test_labels_are_numbered_in_sorted_order_and_come_back(labels: list[int | st
 )
 def test_arrays_lists_and_columns_are_the_same_labels(labels: list[int], dtype: str) -> None:
     array = np.array(labels, dtype=dtype)
-    for given_ in (array, array[:, np.newaxis], list(array), array.astype(object), [float(label) for label in labels]):
+    for given_ in (
+        array,
+        array[:, np.newaxis],
+        list(array),
+        array.astype(object),
+        [float(label) for label in labels],
+    ):
         found = as_labels(given_, "labels")
         assert found.dtype == np.int64
         assert found.tolist() == labels
@@ -43,33 +51,52 @@ def test_strings_may_be_bytes_or_objects_and_pandas_is_taken() -> None:
     assert as_labels(pandas.Series(["a", "bc"]), "labels").tolist() == ["a", "bc"]
     assert as_labels(pandas.Series([2, 1]), "labels").tolist() == [2, 1]
     assert as_labels(pandas.Series(["b", "a"]).astype("category"), "labels").tolist() == ["b", "a"]
-    with pytest.raises(DataError, match="labels: expected labels of one kind, integers, strings or booleans, got"):
+    with pytest.raises(
+        DataError, match="labels: expected labels of one kind, integers, strings or booleans, got"
+    ):
         as_labels(pandas.Series(["a", None]), "labels")
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([1, "a"], "expected labels of one kind, integers, strings or booleans, got 'a' at index 1"),
+        (
+            [1, "a"],
+            "expected labels of one kind, integers, strings or booleans, got 'a' at index 1",
+        ),
         ([True, 1], "expected labels of one kind, integers, strings or booleans, got 1 at index 1"),
-        ([None, None], "expected labels of one kind, integers, strings or booleans, got None at index 0"),
-        ([1, [2]], "expected labels of one kind, integers, strings or booleans, got [2] at index 1"),
+        (
+            [None, None],
+            "expected labels of one kind, integers, strings or booleans, got None at index 0",
+        ),
+        (
+            [1, [2]],
+            "expected labels of one kind, integers, strings or booleans, got [2] at index 1",
+        ),
         ([[1], [2, 3]], "expected labels of shape (n,), got list"),
         ([1.0, 1.5], "expected labels that are integers, strings or booleans, got 1.5 at index 1"),
-        ([1.0, np.nan], "expected labels that are integers, strings or booleans, got nan at index 1"),
+        (
+            [1.0, np.nan],
+            "expected labels that are integers, strings or booleans, got nan at index 1",
+        ),
         (
             [1.0, 2.0**60],
             "expected labels that are integers, strings or booleans, got 1.152921504606847e+18 at index 1",
         ),
         (np.array([1, 2**64 - 1], np.uint64), "got 18446744073709551615 at index 1"),
         ([1j], "expected labels that are integers, strings or booleans, got complex128"),
-        ([[0, 1], [1, 0]], "expected labels of shape (n,), got int64 of shape (2, 2); give one label an image"),
+        (
+            [[0, 1], [1, 0]],
+            "expected labels of shape (n,), got int64 of shape (2, 2); give one label an image",
+        ),
         (3, "expected labels of shape (n,), got int64 of shape ()"),
         (np.array([b"\xff"]), "expected labels in UTF-8, got others"),
     ],
 )
 def test_what_is_no_label_is_refused(labels: object, message: str) -> None:
-    with pytest.raises(DataError, match=re.escape(f"y: {message}" if message.startswith("exp") else message)):
+    with pytest.raises(
+        DataError, match=re.escape(f"y: {message}" if message.startswith("exp") else message)
+    ):
         as_labels(labels, "y")
 
 
@@ -77,18 +104,26 @@ def test_class_numbers_stand_for_themselves_where_their_count_is_known() -> None
     assert classes_of(np.array([0, 7, 7]), "y", 10) == tuple(range(10))
     assert classes_of(np.array([7, 4]), "y", 2) == (4, 7)
     assert classes_of(np.array([1, 2]), "y", 2) == (1, 2)
-    for labels, shown in (([0, 10], "2 different ones: 0, 10"), ([-1, 3], "2 different ones: -1, 3"), ([], "none")):
+    for labels, shown in (
+        ([0, 10], "2 different ones: 0, 10"),
+        ([-1, 3], "2 different ones: -1, 3"),
+        ([], "none"),
+    ):
         with pytest.raises(
-            DataError, match=f"y: expected labels of 10 classes, or class numbers 0 .. 9, got {shown}; b"
+            DataError,
+            match=f"y: expected labels of 10 classes, or class numbers 0 .. 9, got {shown}; b",
         ):
             classes_of(np.array(labels, np.int64), "y", 10)
-    with pytest.raises(DataError, match=r"expected labels of 3 classes, .* got 2 different ones: 'a', 'b'"):
+    with pytest.raises(
+        DataError, match=r"expected labels of 3 classes, .* got 2 different ones: 'a', 'b'"
+    ):
         classes_of(np.array(["a", "b"]), "y", 3)
 
 
 def test_identifiers_and_what_cannot_be_printed_are_no_classes() -> None:
     with pytest.raises(
-        DataError, match="expected at most 65,536 classes, got 65,537 different labels; are they numbers"
+        DataError,
+        match="expected at most 65,536 classes, got 65,537 different labels; are they numbers",
     ):
         classes_of(np.arange(MAX_CLASSES + 1), "y")
     for name in ("\x1b[31m", "a\tb", "a\nb", " ", ""):
@@ -98,22 +133,30 @@ def test_identifiers_and_what_cannot_be_printed_are_no_classes() -> None:
 
 def test_a_long_text_takes_no_memory_for_every_label() -> None:
     for labels in (["a", "b" * 201] + ["a"] * 9, np.array(["a", "b" * 201], dtype=object)):
-        with pytest.raises(DataError, match="y: expected labels of at most 200 characters, got 201 at index 1"):
+        with pytest.raises(
+            DataError, match="y: expected labels of at most 200 characters, got 201 at index 1"
+        ):
             as_labels(labels, "y")
     assert as_labels(["a", "b" * 200], "y").dtype == "<U200"
 
 
 def test_a_label_that_is_no_class_is_refused() -> None:
     with pytest.raises(
-        DataError, match="y: expected labels of the classes -1, 1, got 0 at index 1; leave its image out"
+        DataError,
+        match="y: expected labels of the classes -1, 1, got 0 at index 1; leave its image out",
     ):
         class_numbers(np.array([1, 0]), (-1, 1), "y")
-    with pytest.raises(DataError, match="y: expected labels of the classes 'a', 'b', got 'c' at index 0"):
+    with pytest.raises(
+        DataError, match="y: expected labels of the classes 'a', 'b', got 'c' at index 0"
+    ):
         class_numbers(np.array(["c"]), ("a", "b"), "y")
     with pytest.raises(
-        DataError, match=r"expected labels that are strings, as those of the training images .* got int64"
+        DataError,
+        match=r"expected labels that are strings, as those of the training images .* got int64",
     ):
         class_numbers(np.array([0]), ("0", "1"), "y")
-    with pytest.raises(DataError, match="expected labels that are booleans, as those of the training images"):
+    with pytest.raises(
+        DataError, match="expected labels that are booleans, as those of the training images"
+    ):
         class_numbers(np.array([0]), (False, True), "y")
     assert class_numbers(np.array(["zebra", "a"]), ("zebra", "a"), "y").tolist() == [0, 1]

@@ -41,8 +41,16 @@ def imports(path):
     for node in ast.walk(tree):
         if id(node) in typing_only:
             continue
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "tinygrad_ckn":
-            names = [node.module] if node.module != "tinygrad_ckn" else [f"tinygrad_ckn.{a.name}" for a in node.names]
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module
+            and node.module.split(".")[0] == "tinygrad_ckn"
+        ):
+            names = (
+                [node.module]
+                if node.module != "tinygrad_ckn"
+                else [f"tinygrad_ckn.{a.name}" for a in node.names]
+            )
             yield from ((name, node.lineno) for name in names)
 
 
@@ -76,7 +84,9 @@ def test_only_the_seam_and_the_host_side_name_numpy(path):
     for node in ast.walk(ast.parse(path.read_text())):
         names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        assert not any(name.split(".")[0] in ("numpy", "cupy") for name in names), f"{path}:{node.lineno}"
+        assert not any(name.split(".")[0] in ("numpy", "cupy") for name in names), (
+            f"{path}:{node.lineno}"
+        )
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "models").glob("*.py")), ids=lambda p: p.name)
@@ -87,20 +97,37 @@ def test_models_know_nothing_of_threads(path):
 def run(code, cwd=None):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd, env=environment, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def test_importing_the_package_imports_nothing_heavy():
-    heavy = ["typer", "rich", "scipy", "safetensors", "cupy", "matplotlib", "hypothesis", "threadpoolctl", "sklearn"]
+    heavy = [
+        "typer",
+        "rich",
+        "scipy",
+        "safetensors",
+        "cupy",
+        "matplotlib",
+        "hypothesis",
+        "threadpoolctl",
+        "sklearn",
+    ]
     assert run(f"import sys, tinygrad_ckn; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 
 def test_subpackages_are_imported_when_first_used():
     assert (
-        run("import tinygrad_ckn; print(tinygrad_ckn.models.CKN.__name__, tinygrad_ckn.nn.Linear.__name__)")
+        run(
+            "import tinygrad_ckn; print(tinygrad_ckn.models.CKN.__name__, tinygrad_ckn.nn.Linear.__name__)"
+        )
         == "CKN Linear"
     )
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
@@ -117,7 +144,9 @@ def test_links_lead_to_the_same_classes():
 
 
 def test_the_root_on_the_path_does_not_hide_nvidias_cuda(tmp_path):
-    pathfinder = tmp_path / "cuda" / "pathfinder"  # NVIDIA's namespace package, as its wheels lay it out
+    pathfinder = (
+        tmp_path / "cuda" / "pathfinder"
+    )  # NVIDIA's namespace package, as its wheels lay it out
     pathfinder.mkdir(parents=True)
     (pathfinder / "__init__.py").write_text("found = True\n")
     code = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(tmp_path)!r}]; import cuda.pathfinder as p; print(p.found)"
@@ -129,7 +158,15 @@ def test_the_wheel_contains_the_package_only(tmp_path):
     pytest.importorskip("build", reason="building a wheel needs the extra [dev]")
     pytest.importorskip("hatchling", reason="building without isolation needs hatchling")
     subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)],  # sdist, then wheel
+        [
+            sys.executable,
+            "-m",
+            "build",
+            "--no-isolation",
+            "--outdir",
+            str(tmp_path),
+            str(ROOT),
+        ],  # sdist, then wheel
         check=True,
         capture_output=True,
     )

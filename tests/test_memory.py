@@ -26,10 +26,18 @@ def group(root, lines, limits):
     ("lines", "limits", "expected"),
     [
         (["0::/"], {"memory.max": str(100 * MIB)}, 100),
-        (["0::/a/b"], {"a/b/memory.max": "max", "a/memory.max": str(64 * MIB)}, 64),  # that of a group above
+        (
+            ["0::/a/b"],
+            {"a/b/memory.max": "max", "a/memory.max": str(64 * MIB)},
+            64,
+        ),  # that of a group above
         (["0::/a"], {"a/memory.max": str(64 * MIB), "memory.max": str(32 * MIB)}, 32),
         (["0::/../../host/job"], {"memory.max": str(16 * MIB)}, 16),  # seen from within a container
-        (["5:cpu,memory:/job", "1:name=systemd:/"], {"memory/job/memory.limit_in_bytes": str(48 * MIB)}, 48),
+        (
+            ["5:cpu,memory:/job", "1:name=systemd:/"],
+            {"memory/job/memory.limit_in_bytes": str(48 * MIB)},
+            48,
+        ),
         (["5:memory:/docker/1"], {"memory/memory.limit_in_bytes": str(48 * MIB)}, 48),
     ],
 )
@@ -101,7 +109,9 @@ for make in (parallel.empty, lambda shape, dtype: parallel.scratch("test", shape
     parallel._scratch.arrays.clear()
 print("made")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.stdout.strip() == "made", done.stderr
 
 
@@ -128,6 +138,8 @@ def test_the_library_shares_one_memory():
     assert isinstance(parallel._memory, Memory)
 
 
-@pytest.mark.parametrize(("limit", "most"), [(0, 2**29), (2**40, 2**37), (2**31, 2**29), (2**28, 2**26)])
+@pytest.mark.parametrize(
+    ("limit", "most"), [(0, 2**29), (2**40, 2**37), (2**31, 2**29), (2**28, 2**26)]
+)
 def test_what_may_lie_idle_is_a_share_of_what_may_be_used(limit, most):
     assert Memory(limit).most_idle == most

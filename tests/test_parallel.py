@@ -24,7 +24,9 @@ def two_threads():
 
 
 def blas_threads() -> list[int]:
-    return [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+    return [
+        library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()
+    ]
 
 
 def test_every_item_is_visited_once():
@@ -54,7 +56,9 @@ def test_one_thread_does_everything_itself():
 
 def test_calls_within_calls_finish():
     seen: list[tuple[int, int]] = []
-    parallel.for_each(lambda i: parallel.for_each(lambda j: seen.append((i, j)), range(5)), range(5))
+    parallel.for_each(
+        lambda i: parallel.for_each(lambda j: seen.append((i, j)), range(5)), range(5)
+    )
     assert len(set(seen)) == 25
 
 
@@ -101,7 +105,9 @@ def test_several_python_threads_call_at_once():
     def work(number: int) -> None:
         x = np.full((40, 40), float(number))
         for _ in range(20):
-            total = parallel.sum_of(lambda i, t: np.add(t, x @ x, out=t), range(9), lambda: np.zeros((40, 40)))
+            total = parallel.sum_of(
+                lambda i, t: np.add(t, x @ x, out=t), range(9), lambda: np.zeros((40, 40))
+            )
             results.setdefault(number, []).append(float(total[0, 0]))
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
@@ -118,7 +124,9 @@ def test_sums_have_the_same_bits_for_any_number_of_threads():
     x = np.random.default_rng(0).standard_normal((37, 50)).astype("float32")
 
     def total() -> np.ndarray:
-        return parallel.sum_of(lambda i, t: np.add(t, x[i], out=t), range(37), lambda: np.zeros(50, "float32"))
+        return parallel.sum_of(
+            lambda i, t: np.add(t, x[i], out=t), range(37), lambda: np.zeros(50, "float32")
+        )
 
     found = []
     for n in (1, 2, 5):
@@ -147,7 +155,13 @@ def test_totals_are_finished_once_for_each_run():
 
 
 def test_tiles_cover_everything_in_order():
-    for n, size, limit, least in ((10, 3, 7, 1), (1, 100, 1, 1), (0, 5, 10, 1), (7, 0, 10, 1), (9, 100, 1, 4)):
+    for n, size, limit, least in (
+        (10, 3, 7, 1),
+        (1, 100, 1, 1),
+        (0, 5, 10, 1),
+        (7, 0, 10, 1),
+        (9, 100, 1, 4),
+    ):
         cuts = parallel.tiles(n, size, limit, least)
         assert [i for cut in cuts for i in range(cut.start, cut.stop)] == list(range(n))
         assert all(cut.stop - cut.start <= max(least, limit // max(size, 1)) for cut in cuts)
@@ -159,7 +173,9 @@ def test_scratch_is_the_same_memory_for_a_name_and_each_threads_own():
     assert np.shares_memory(first, parallel.scratch("test", (8,), np.dtype("float64")))
     assert not np.shares_memory(first, parallel.scratch("test other", (4, 8), np.dtype("float32")))
     elsewhere: list[np.ndarray] = []
-    thread = threading.Thread(target=lambda: elsewhere.append(parallel.scratch("test", (4, 8), np.dtype("float32"))))
+    thread = threading.Thread(
+        target=lambda: elsewhere.append(parallel.scratch("test", (4, 8), np.dtype("float32")))
+    )
     thread.start()
     thread.join()
     assert not np.shares_memory(first, elsewhere[0])
@@ -200,7 +216,9 @@ def test_small_results_are_plain_arrays():
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, "two"])
 def test_a_number_of_threads_that_is_none_is_refused(n):
-    with pytest.raises(ConfigError, match="set_num_threads: argument n expected a whole number >= 1, got"):
+    with pytest.raises(
+        ConfigError, match="set_num_threads: argument n expected a whole number >= 1, got"
+    ):
         set_num_threads(n)
 
 
@@ -219,12 +237,17 @@ def python(code: str, **environment: str) -> str:
 
 @pytest.mark.parametrize(("given", "found"), [("3", "3"), ("5,2", "5")])
 def test_the_environment_says_how_many_threads(given, found):
-    assert python("import tinygrad_ckn; print(tinygrad_ckn.get_num_threads())", OMP_NUM_THREADS=given) == found
+    assert (
+        python("import tinygrad_ckn; print(tinygrad_ckn.get_num_threads())", OMP_NUM_THREADS=given)
+        == found
+    )
 
 
 def test_without_the_environment_there_is_a_thread_for_each_core():
     for nonsense in ("", "many", "0"):
-        found = python("import tinygrad_ckn; print(tinygrad_ckn.get_num_threads())", OMP_NUM_THREADS=nonsense)
+        found = python(
+            "import tinygrad_ckn; print(tinygrad_ckn.get_num_threads())", OMP_NUM_THREADS=nonsense
+        )
         assert int(found) == len(os.sched_getaffinity(0))
 
 
@@ -255,7 +278,8 @@ with parallel.one_blas_thread():  # as another thread might be
 
 
 @pytest.mark.skipif(
-    platform.libc_ver()[0] != "glibc", reason="other C libraries keep freed memory by rules of their own"
+    platform.libc_ver()[0] != "glibc",
+    reason="other C libraries keep freed memory by rules of their own",
 )
 def test_memory_that_numpy_frees_is_used_again():
     code = """
@@ -269,7 +293,9 @@ for _ in range(50):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(found.stdout) < 20 * 2**21 / 4096  # 400 arrays of 2 MB were touched, in the memory of a few
+    assert (
+        int(found.stdout) < 20 * 2**21 / 4096
+    )  # 400 arrays of 2 MB were touched, in the memory of a few
 
 
 def test_a_thread_that_outlives_the_main_one_goes_on_by_itself():

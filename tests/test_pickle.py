@@ -14,7 +14,7 @@ import tinygrad_ckn
 from tinygrad_ckn import Tensor, models, nn, ops, optim
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, kernels
-from tinygrad_ckn.models.preprocessing import preprocessing
+from tinygrad_ckn.models.preprocessing.chain import preprocessing
 from tinygrad_ckn.optim import schedules
 from tinygrad_ckn.primitive import REGISTRY, Array, primitive
 
@@ -50,11 +50,15 @@ class Net(nn.Module):
 
 MODULES = {
     "with operations": Net,
-    "Sequential": lambda: nn.Sequential(nn.Conv2d(1, 2, 3, rng=0), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2, rng=1)),
+    "Sequential": lambda: nn.Sequential(
+        nn.Conv2d(1, 2, 3, rng=0), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2, rng=1)
+    ),
     "CKNLayer": lambda: CKNLayer(
         1, 4, 3, subsampling=2, kernel=0.3 * kernels.Exponential(0.5) + kernels.Linear(), rng=0
     ),
-    "trained kernel": lambda: CKNLayer(1, 4, 3, kernel=kernels.Exponential(0.5, trained=True), centred=True, rng=0),
+    "trained kernel": lambda: CKNLayer(
+        1, 4, 3, kernel=kernels.Exponential(0.5, trained=True), centred=True, rng=0
+    ),
     "ConvLayer": lambda: ConvLayer(1, 4, 3, pooling="max", subsampling=2, rng=0),
     "CKN": lambda: CKN(1, 6, 2, [CKNLayer(1, 4, 3, rng=0)], preprocessing="standardize", rng=0),
     "CNN": lambda: CNN(1, 6, 2, [ConvLayer(1, 4, 3, rng=0)], rng=0),
@@ -72,7 +76,9 @@ def test_modules_compute_the_same_bits(make, way, evaluating):
     again = way(module)
     assert np.array_equal(again(x).numpy(), expected)
     assert again.training == module.training
-    for (name, mine), (other, theirs) in zip(module.named_tensors(), again.named_tensors(), strict=True):
+    for (name, mine), (other, theirs) in zip(
+        module.named_tensors(), again.named_tensors(), strict=True
+    ):
         assert name == other
         assert type(mine) is type(theirs)
         assert not np.shares_memory(mine.data, theirs.data)
@@ -104,7 +110,9 @@ def test_kernels_give_the_same_bits(kernel, way):
 
 
 def test_every_kernel_is_in_the_table():
-    classes = {c for c in vars(kernels).values() if inspect.isclass(c) and issubclass(c, kernels.Kernel)}
+    classes = {
+        c for c in vars(kernels).values() if inspect.isclass(c) and issubclass(c, kernels.Kernel)
+    }
     known = {type(kernel) for kernel in KERNELS}
     assert {c for c in classes if not inspect.isabstract(c)} <= known
 
@@ -136,10 +144,16 @@ def test_optimisers_step_to_the_same_bits(name, way):
 def test_schedules_and_options():
     for name in schedules.__dict__:
         kind = getattr(schedules, name)
-        if inspect.isclass(kind) and kind.__module__ == schedules.__name__ and not inspect.isabstract(kind):
+        if (
+            inspect.isclass(kind)
+            and kind.__module__ == schedules.__name__
+            and not inspect.isabstract(kind)
+        ):
             assert pickle.loads(pickle.dumps(kind)) is kind
     w = nn.Parameter([1.0])
-    scheduler = pickle.loads(pickle.dumps(optim.Scheduler(optim.SGD([w], lr=0.1), optim.CosineDecay(4))))
+    scheduler = pickle.loads(
+        pickle.dumps(optim.Scheduler(optim.SGD([w], lr=0.1), optim.CosineDecay(4)))
+    )
     scheduler.step()
     assert scheduler.optimizer.lr < 0.1
     assert pickle.loads(pickle.dumps(optim.LBFGS([w]))).params[0].item() == 1.0
@@ -193,7 +207,10 @@ def test_an_unknown_primitive_gets_a_sentence():
         data = pickle.dumps(planted_gone)
     finally:
         del REGISTRY["planted_gone"]
-    with pytest.raises(GradientError, match=r"unpickling primitive 'planted_gone': expected module '.*' to define it"):
+    with pytest.raises(
+        GradientError,
+        match=r"unpickling primitive 'planted_gone': expected module '.*' to define it",
+    ):
         pickle.loads(data)
 
 
@@ -207,4 +224,9 @@ def test_another_process_imports_the_module_that_defines_a_primitive(tmp_path, m
     write = "import pickle, own_ops; open('op.pkl', 'wb').write(pickle.dumps(own_ops.planted_own))"
     read = "import pickle; print(pickle.load(open('op.pkl', 'rb'))(3))"
     subprocess.run([*run, write], cwd=tmp_path, check=True)
-    assert subprocess.run([*run, read], cwd=tmp_path, check=True, capture_output=True, text=True).stdout == "6\n"
+    assert (
+        subprocess.run(
+            [*run, read], cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout
+        == "6\n"
+    )

@@ -11,9 +11,17 @@ from hypothesis import strategies as st
 
 from tinygrad_ckn import Tensor, models, nn, ops, optim
 from tinygrad_ckn.data import crop_flip
-from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, Descent, KernelRidgeClassifier, kernels
+from tinygrad_ckn.models import (
+    CKN,
+    CNN,
+    CKNLayer,
+    ConvLayer,
+    Descent,
+    KernelRidgeClassifier,
+    kernels,
+)
 from tinygrad_ckn.models.kernels import Kernel
-from tinygrad_ckn.models.preprocessing import preprocessing
+from tinygrad_ckn.models.preprocessing.chain import preprocessing
 from tinygrad_ckn.plain import plain, plain_arguments
 from tinygrad_ckn.training import load_model, save_model
 
@@ -31,7 +39,9 @@ def numpy_kinds(value):
         same = [np.float32(value)] if float(np.float32(value)) == value else []
         return [np.float64(value), np.array(value), *same]
     if isinstance(value, tuple):
-        return [tuple(parts) for parts in zip(*[numpy_kinds(part)[:2] for part in value], strict=True)]
+        return [
+            tuple(parts) for parts in zip(*[numpy_kinds(part)[:2] for part in value], strict=True)
+        ]
     return []
 
 
@@ -62,30 +72,59 @@ LAYERS = {
     **{f"kernel {name}": (map_of(kernel), options) for name, (kernel, options) in KERNELS.items()},
     "CKNLayer": (
         lambda **k: CKNLayer(rng=0, **k),
-        {"in_channels": 1, "n_filters": 4, "kernel_size": (3, 2), "subsampling": 1.5, "padding": 1, "groups": 1}
+        {
+            "in_channels": 1,
+            "n_filters": 4,
+            "kernel_size": (3, 2),
+            "subsampling": 1.5,
+            "padding": 1,
+            "groups": 1,
+        }
         | {"dilation": (1, 1), "centred": False, "eps": 0.01},
     ),
-    "CKNLayer pair": (lambda **k: CKNLayer(1, 4, 3, rng=0, **k), {"subsampling": (2.0, 1.5), "centred": True}),
+    "CKNLayer pair": (
+        lambda **k: CKNLayer(1, 4, 3, rng=0, **k),
+        {"subsampling": (2.0, 1.5), "centred": True},
+    ),
     "ConvLayer": (
         lambda **k: ConvLayer(rng=0, **k),
         {"in_channels": 1, "n_filters": 4, "kernel_size": 3, "subsampling": 2, "padding": (1, 1)},
     ),
     "Conv2d": (
         lambda **k: nn.Conv2d(rng=0, **k),
-        {"in_channels": 1, "out_channels": 2, "kernel_size": 3, "stride": (2, 1), "padding": 1, "bias": True},
+        {
+            "in_channels": 1,
+            "out_channels": 2,
+            "kernel_size": 3,
+            "stride": (2, 1),
+            "padding": 1,
+            "bias": True,
+        },
     ),
     "GaussianPool2d": (nn.GaussianPool2d, {"subsampling": 1.5}),
     "MaxPool2d": (nn.MaxPool2d, {"kernel_size": 2, "stride": 1}),
     "AvgPool2d": (nn.AvgPool2d, {"kernel_size": (2, 2)}),
     "ConvLayer of arrays": (
         lambda **k: ConvLayer(
-            1, 4, np.array([3, 3]), padding=np.array([1, 1]), subsampling=np.array([2, 2]), rng=0, **k
+            1,
+            4,
+            np.array([3, 3]),
+            padding=np.array([1, 1]),
+            subsampling=np.array([2, 2]),
+            rng=0,
+            **k,
         ),
         {},
     ),
     "CKNLayer of arrays": (
         lambda **k: CKNLayer(
-            1, 4, np.array([3, 3]), padding=np.array([1, 1]), subsampling=np.array([2, 2]), rng=0, **k
+            1,
+            4,
+            np.array([3, 3]),
+            padding=np.array([1, 1]),
+            subsampling=np.array([2, 2]),
+            rng=0,
+            **k,
         ),
         {},
     ),
@@ -101,7 +140,9 @@ def test_layers_have_the_bits_of_python_numbers(make, options):
         layer = make(**other)
         result = layer(x)
         assert result.dtype == output.dtype == "float32", other
-        assert np.array_equal(np.asarray(getattr(result, "data", result)), np.asarray(getattr(output, "data", output)))
+        assert np.array_equal(
+            np.asarray(getattr(result, "data", result)), np.asarray(getattr(output, "data", output))
+        )
         if hasattr(layer, "config"):
             assert json.dumps(layer.config()) == json.dumps(expected.config())
 
@@ -122,7 +163,9 @@ def test_every_kernel_with_parameters_is_in_the_table():
     with_fields = {
         kind
         for kind in vars(kernels).values()
-        if inspect.isclass(kind) and issubclass(kind, Kernel) and getattr(kind, "__dataclass_fields__", None)
+        if inspect.isclass(kind)
+        and issubclass(kind, Kernel)
+        and getattr(kind, "__dataclass_fields__", None)
     }
     assert with_fields <= made
 
@@ -153,7 +196,10 @@ def test_networks_fit_save_and_load(kind, tmp_path):
         model = kind(**options, layers=[layer(1, 4, 3, subsampling=2, rng=0)], rng=0)
         save_model(model, tmp_path / "m.safetensors")
         again = load_model(tmp_path / "m.safetensors")
-        assert again.config() == kind(**NETWORK, layers=[layer(1, 4, 3, subsampling=2, rng=0)]).config()
+        assert (
+            again.config()
+            == kind(**NETWORK, layers=[layer(1, 4, 3, subsampling=2, rng=0)]).config()
+        )
         assert np.array_equal(again.scores(x), model.eval().scores(x))
 
 
@@ -166,12 +212,21 @@ def fitted(descent, **options):
 @pytest.mark.parametrize("of", ["fit", "descent"])
 def test_fits_give_the_same_bits(of):
     options = {"n_patches": 60, "iterations": 2, "l2": 0.01}
-    descent = {"epochs": 1, "batch_size": 4, "lr": 0.01, "momentum": 0.5, "warmup": 0.5, "validation": 0.25, "l2": 1e-4}
+    descent = {
+        "epochs": 1,
+        "batch_size": 4,
+        "lr": 0.01,
+        "momentum": 0.5,
+        "warmup": 0.5,
+        "validation": 0.25,
+        "l2": 1e-4,
+    }
     expected = fitted(descent, **options)
     for other in variants(options if of == "fit" else descent):
         found = fitted(descent, **other) if of == "fit" else fitted(other, **options)
         assert all(
-            np.array_equal(a, b) and a.dtype == b.dtype == "float32" for a, b in zip(found, expected, strict=True)
+            np.array_equal(a, b) and a.dtype == b.dtype == "float32"
+            for a, b in zip(found, expected, strict=True)
         )
 
 
@@ -230,13 +285,20 @@ FUNCTIONS = {
         lambda **k: models.spherical_kmeans(x.reshape(12, 36), rng=0, **k).centroids,
         {"n_clusters": 3, "iterations": 2},
     ),
-    "sample_patches": (lambda **k: models.sample_patches(x, CKNLayer(1, 4, 3, rng=0), rng=0, **k), {"n_patches": 9}),
+    "sample_patches": (
+        lambda **k: models.sample_patches(x, CKNLayer(1, 4, 3, rng=0), rng=0, **k),
+        {"n_patches": 9},
+    ),
     "fit_linear": (
         lambda **k: models.fit_linear(x.reshape(12, 36), y, 2, rng=0, **k).weight,
         {"l2": 0.125, "iterations": 3},
     ),
     "kernel ridge": (
-        lambda **k: KernelRidgeClassifier(**k).fit(kernels.Exponential(0.5)(x.reshape(12, 36)), y).dual_coef_,
+        lambda **k: (
+            KernelRidgeClassifier(**k)
+            .fit(kernels.Exponential(0.5)(x.reshape(12, 36)), y)
+            .dual_coef_
+        ),
         {"l2": 0.125},
     ),
 }

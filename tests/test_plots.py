@@ -10,7 +10,16 @@ import pytest
 from tinygrad_ckn import plots
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import DataError
-from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, build, nystrom_error, sample_patches, spherical_kmeans
+from tinygrad_ckn.models import (
+    CKN,
+    CNN,
+    CKNLayer,
+    ConvLayer,
+    build,
+    nystrom_error,
+    sample_patches,
+    spherical_kmeans,
+)
 
 FRAME = np.round(np.array([0.75, 0.85, 1.0]) * 255)
 
@@ -26,7 +35,9 @@ def tiles_of(picture: np.ndarray) -> tuple[int, int]:
     framed = picture[inside[0].min() : inside[0].max() + 1, inside[1].min() : inside[1].max() + 1]
     lines = np.abs(framed - FRAME).max(axis=2) < 40
     rows, columns = lines.mean(axis=1) > 0.95, lines.mean(axis=0) > 0.95
-    return int((np.diff(rows.astype(int)) == -1).sum()), int((np.diff(columns.astype(int)) == -1).sum())
+    return int((np.diff(rows.astype(int)) == -1).sum()), int(
+        (np.diff(columns.astype(int)) == -1).sum()
+    )
 
 
 def network(channels: int, n_filters: int, kernel_size: int = 3) -> CNN:
@@ -35,7 +46,14 @@ def network(channels: int, n_filters: int, kernel_size: int = 3) -> CNN:
 
 @pytest.mark.parametrize(
     ("channels", "n_filters", "tiles"),
-    [(1, 5, (1, 5)), (1, 32, (2, 16)), (3, 40, (3, 16)), (3, 300, (10, 32)), (2, 6, (2, 6)), (12, 32, (12, 32))],
+    [
+        (1, 5, (1, 5)),
+        (1, 32, (2, 16)),
+        (3, 40, (3, 16)),
+        (3, 300, (10, 32)),
+        (2, 6, (2, 6)),
+        (12, 32, (12, 32)),
+    ],
 )
 def test_there_is_a_tile_for_each_filter_or_channel(
     channels: int, n_filters: int, tiles: tuple[int, int], tmp_path: Path
@@ -66,8 +84,12 @@ def test_a_colour_tile_is_its_filter_from_least_to_largest(kind: type, monkeypat
     for number, filter_ in enumerate(model.layers[0].weight.numpy()):
         top, left = number // 16 * 3 + 1, number % 16 * 4 + 1
         expected = (filter_ - filter_.min()) / (filter_.max() - filter_.min())
-        np.testing.assert_allclose(mosaic[top : top + 2, left : left + 3], expected.transpose(1, 2, 0), atol=1e-6)
-    np.testing.assert_array_equal(mosaic[4:, 4 * 4 + 1 :], np.broadcast_to(plots._FRAME, (3, 48, 3)))
+        np.testing.assert_allclose(
+            mosaic[top : top + 2, left : left + 3], expected.transpose(1, 2, 0), atol=1e-6
+        )
+    np.testing.assert_array_equal(
+        mosaic[4:, 4 * 4 + 1 :], np.broadcast_to(plots._FRAME, (3, 48, 3))
+    )
 
 
 def test_channels_that_are_no_colours_are_grey_each_by_itself(monkeypatch, tmp_path: Path):
@@ -95,7 +117,9 @@ def test_the_same_filters_give_the_same_bytes(tmp_path: Path):
     assert len(contents) == 1
     plots.filters(network(3, 9), tmp_path / "c")
     assert (tmp_path / "c").read_bytes() not in contents
-    assert b"Software" not in (tmp_path / "a").read_bytes()  # the version of matplotlib makes no difference
+    assert (
+        b"Software" not in (tmp_path / "a").read_bytes()
+    )  # the version of matplotlib makes no difference
 
 
 @pytest.fixture(scope="module")
@@ -103,15 +127,21 @@ def digits() -> np.ndarray:
     return load_digits().train.images[:100]
 
 
-def test_nystrom_errors_are_those_of_filters_learned_for_each_size(digits: np.ndarray, tmp_path: Path):
+def test_nystrom_errors_are_those_of_filters_learned_for_each_size(
+    digits: np.ndarray, tmp_path: Path
+):
     model = build("unsup-32-64", in_channels=1, image_size=8, n_classes=10, rng=0)
     before = model.state_dict()
     path = tmp_path / "errors.png"
-    errors = plots.nystrom_errors(model, digits, [2, 8, 32], path, n_patches=1000, iterations=3, rng=1)
+    errors = plots.nystrom_errors(
+        model, digits, [2, 8, 32], path, n_patches=1000, iterations=3, rng=1
+    )
     assert all((model.state_dict()[name] == array).all() for name, array in before.items())
     rng = np.random.default_rng(1)
     first = model.layers[0]
-    learned, other = (sample_patches(half, first, 1000, rng=rng) for half in (digits[:50], digits[50:]))
+    learned, other = (
+        sample_patches(half, first, 1000, rng=rng) for half in (digits[:50], digits[50:])
+    )
     for size, error in zip((2, 8, 32), errors[0], strict=True):
         layer = CKNLayer(1, size, 3, kernel=first.kernel)
         layer.set_filters(spherical_kmeans(learned, size, iterations=3, rng=rng).centroids)
@@ -121,7 +151,10 @@ def test_nystrom_errors_are_those_of_filters_learned_for_each_size(digits: np.nd
         assert 1 > of_layer[0] > of_layer[1] > of_layer[2] > 0
     picture = read(path)
     assert picture.shape == (480, 720, 3)
-    for colour in ([31, 119, 180], [255, 127, 14]):  # the first two of matplotlib's cycle: a line for each layer
+    for colour in (
+        [31, 119, 180],
+        [255, 127, 14],
+    ):  # the first two of matplotlib's cycle: a line for each layer
         assert (np.abs(picture - colour).max(axis=2) < 3).sum() > 500
 
 
@@ -137,7 +170,9 @@ def test_nystrom_errors_leave_patches_of_centred_layers_alone(digits: np.ndarray
 
 def test_one_image_is_not_enough_for_nystrom_errors(digits: np.ndarray, tmp_path: Path):
     model = CKN(1, 8, 2, [CKNLayer(1, 4, 3, rng=0)])
-    with pytest.raises(DataError, match=r"nystrom_errors: argument images expected two or more, .* got 1"):
+    with pytest.raises(
+        DataError, match=r"nystrom_errors: argument images expected two or more, .* got 1"
+    ):
         plots.nystrom_errors(model, digits[:1], [4], tmp_path / "e.png")
     assert not (tmp_path / "e.png").exists()
 
@@ -154,7 +189,10 @@ EPOCHS = [{"train_accuracy": 0.1 * i, "validation_accuracy": 0.08 * i} for i in 
 
 @pytest.mark.parametrize("accuracy", [0.5, 1.0])
 def test_a_comparison_has_a_colour_for_each_model(accuracy: float, tmp_path: Path):
-    results = {name: {"accuracy": accuracy, "seconds": 3.0, "epochs": EPOCHS[i:]} for i, name in enumerate("abc")}
+    results = {
+        name: {"accuracy": accuracy, "seconds": 3.0, "epochs": EPOCHS[i:]}
+        for i, name in enumerate("abc")
+    }
     plots.comparison(results, tmp_path / "c.png")
     picture = read(tmp_path / "c.png")
     assert picture.shape == (480, 1320, 3)
@@ -170,7 +208,10 @@ def test_a_comparison_marks_the_test_accuracy_of_the_classifier_fitted_again(
 ):
     figures: list[Any] = []
     monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
-    epochs = [{"train_accuracy": 0.5, "validation_accuracy": 0.4}, {"train_accuracy": 0.2, "validation_accuracy": 0.3}]
+    epochs = [
+        {"train_accuracy": 0.5, "validation_accuracy": 0.4},
+        {"train_accuracy": 0.2, "validation_accuracy": 0.3},
+    ]
     results = {
         "lenet": {"accuracy": 0.978, "seconds": 3.0, "epochs": epochs},
         "ckn5": {"accuracy": 0.9, "seconds": 3.0, "epochs": [{"train_accuracy": 0.7}]},

@@ -41,17 +41,49 @@ def test_options_may_be_positional():
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
-        (lambda: ops.add(np.ones(2), np.ones(3)), ShapeError, r"add: .*; got a: float64 array of shape \(2,\), b: "),
+        (
+            lambda: ops.add(np.ones(2), np.ones(3)),
+            ShapeError,
+            r"add: .*; got a: float64 array of shape \(2,\), b: ",
+        ),
         (lambda: ops.exp(Tensor([1.0]), 3), DTypeError, "exp: .*positional"),
-        (lambda: ops.sum(Tensor([1.0]), 0, axis=0), DTypeError, "sum: multiple values for argument 'axis'"),
+        (
+            lambda: ops.sum(Tensor([1.0]), 0, axis=0),
+            DTypeError,
+            "sum: multiple values for argument 'axis'",
+        ),
         (lambda: ops.norm(np.ones(2), 0), DTypeError, "norm: too many positional arguments"),
-        (lambda: ops.sum(np.ones(2), axes=1), DTypeError, "sum: .*unexpected keyword argument 'axes'"),
-        (lambda: Tensor([1.0])[3], OpIndexError, "getitem: index 3 is out of bounds.*; got x: float64 array"),
-        (lambda: ops.concatenate([np.ones(2), np.ones((1, 2))]), ShapeError, r"got arrays\[0\]: .*arrays\[1\]"),
+        (
+            lambda: ops.sum(np.ones(2), axes=1),
+            DTypeError,
+            "sum: .*unexpected keyword argument 'axes'",
+        ),
+        (
+            lambda: Tensor([1.0])[3],
+            OpIndexError,
+            "getitem: index 3 is out of bounds.*; got x: float64 array",
+        ),
+        (
+            lambda: ops.concatenate([np.ones(2), np.ones((1, 2))]),
+            ShapeError,
+            r"got arrays\[0\]: .*arrays\[1\]",
+        ),
         (lambda: ops.multiply(Tensor([1.0]), "a"), DTypeError, "got str"),
-        (lambda: ops.multiply(Tensor([1.0]), 1j), DTypeError, "multiply: expected real numbers, got complex"),
-        (lambda: ops.abs(np.ones(2) * 1j), DTypeError, "abs: argument x expected a real dtype, got complex128"),
-        (lambda: ops.multiply(Tensor([1.0]), np.ones(1) * 1j), DTypeError, "argument b expected a real dtype"),
+        (
+            lambda: ops.multiply(Tensor([1.0]), 1j),
+            DTypeError,
+            "multiply: expected real numbers, got complex",
+        ),
+        (
+            lambda: ops.abs(np.ones(2) * 1j),
+            DTypeError,
+            "abs: argument x expected a real dtype, got complex128",
+        ),
+        (
+            lambda: ops.multiply(Tensor([1.0]), np.ones(1) * 1j),
+            DTypeError,
+            "argument b expected a real dtype",
+        ),
     ],
 )
 def test_errors_from_below_name_operation_and_operands(call, error, match):

@@ -52,7 +52,10 @@ def test_own_seconds_do_not_exceed_the_clock():
     total = sum(row.seconds for row in profiled.rows())
     assert all(row.seconds >= 0 for row in profiled.rows())
     assert 0 < total <= wall
-    outer = sum(event["dur"] for event in profiled.trace()["traceEvents"] if event["args"]["bytes"]) / 1e6
+    outer = (
+        sum(event["dur"] for event in profiled.trace()["traceEvents"] if event["args"]["bytes"])
+        / 1e6
+    )
     assert np.isclose(total, outer, rtol=1e-6)  # what is nested is counted once
 
 
@@ -65,7 +68,9 @@ def test_laps_name_the_time_before_them():
         ops.exp(np.ones(3))
         profiled.lap("first")
         ops.sin(np.ones(3))
-    calls = {(row.phase, row.name): row.calls for row in profiled.rows() if row.direction == "forward"}
+    calls = {
+        (row.phase, row.name): row.calls for row in profiled.rows() if row.direction == "forward"
+    }
     assert calls["first", "matmul"] == calls["second", "matmul"] == 1
     assert calls["first", "softmax"] == 1
     assert calls["first", "exp"] == 1
@@ -146,7 +151,10 @@ def test_named_functions_have_rows_of_their_own_and_all_seconds_are_counted_once
     def outer(x, *, again):
         return inner(ops.sin(x)) if not again else outer(inner(x), again=False)
 
-    assert outer(np.zeros(2), again=True).tolist() == [np.exp(np.sin(1)), np.exp(np.sin(1))]  # without a profile too
+    assert outer(np.zeros(2), again=True).tolist() == [
+        np.exp(np.sin(1)),
+        np.exp(np.sin(1)),
+    ]  # without a profile too
     with profile() as profiled:
         outer(np.zeros(2), again=True)
         with pytest.raises(ShapeError):
@@ -165,7 +173,11 @@ def test_named_functions_have_rows_of_their_own_and_all_seconds_are_counted_once
     assert rows["outer", ""].bytes == rows["inner", ""].bytes == 0
     # Ticks: 13 in the first (two outer, two inner, two exp, one sin, each begins and ends), 3 in the second.
     assert sum(row.seconds for row in rows.values()) == 13 + 3
-    assert {event["cat"] for event in profiled.trace()["traceEvents"]} == {"function", "forward", "phase"}
+    assert {event["cat"] for event in profiled.trace()["traceEvents"]} == {
+        "function",
+        "forward",
+        "phase",
+    }
 
 
 def test_a_backward_within_a_named_function_stays_one():
@@ -181,7 +193,14 @@ def test_what_a_training_spends_most_of_its_time_on_is_named():
     split = load_digits().train
     descent = Descent(epochs=1, batch_size=50)
     with profile() as profiled:
-        model.fit(split.images[:100], split.labels[:100], descent=descent, n_patches=500, iterations=2, rng=0)
+        model.fit(
+            split.images[:100],
+            split.labels[:100],
+            descent=descent,
+            n_patches=500,
+            iterations=2,
+            rng=0,
+        )
     assert {row.name for row in profiled.rows()} >= {
         "sample patches",
         "k-means, seeding",

@@ -38,19 +38,33 @@ MAKERS = {
     "ConvLayer": lambda **k: ConvLayer(1, 4, 3, **k).weight.data,
     "CKN": lambda **k: CKN(1, 6, 2, [CKNLayer(1, 4, 3, rng=0)], **k).classifier.weight.data,
     "CNN": lambda **k: CNN(1, 6, 2, [ConvLayer(1, 4, 3, rng=0)], **k).classifier.weight.data,
-    "build": lambda **k: build("lenet", in_channels=1, image_size=8, n_classes=2, **k).layers[0].weight.data,
+    "build": lambda **k: (
+        build("lenet", in_channels=1, image_size=8, n_classes=2, **k).layers[0].weight.data
+    ),
     "preset": lambda **k: (
-        CKN.preset("unsup-32-64", in_channels=1, image_size=8, n_classes=2, **k).layers[0].weight.data
+        CKN.preset("unsup-32-64", in_channels=1, image_size=8, n_classes=2, **k)
+        .layers[0]
+        .weight.data
     ),
     "from_config": lambda **k: from_config(CONFIG, **k).layers[0].weight.data,
     "sample_patches": lambda **k: models.sample_patches(x, CKNLayer(1, 4, 3, rng=0), 50, **k),
     "spherical_kmeans": lambda **k: np.asarray(
-        models.spherical_kmeans(np.random.default_rng(0).random((200, 9)), 4, iterations=1, **k).centroids
+        models.spherical_kmeans(
+            np.random.default_rng(0).random((200, 9)), 4, iterations=1, **k
+        ).centroids
     ),
     "fit": fitted,
     **{
         f"init.{name}": lambda name=name, rng=None: getattr(init, name)((3, 4), rng=rng)
-        for name in ("uniform", "normal", "kaiming_uniform", "kaiming_normal", "xavier_uniform", "orthogonal", "sphere")
+        for name in (
+            "uniform",
+            "normal",
+            "kaiming_uniform",
+            "kaiming_normal",
+            "xavier_uniform",
+            "orthogonal",
+            "sphere",
+        )
     },
 }
 CONFIG = small().config()
@@ -84,7 +98,11 @@ def test_a_process_begins_with_seed_0():
     environment = {**os.environ, "PYTHONPATH": str(Path(tinygrad_ckn.__file__).parent.parent)}
     outputs = [
         subprocess.run(
-            [sys.executable, "-c", code.format(more)], capture_output=True, text=True, check=True, env=environment
+            [sys.executable, "-c", code.format(more)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
         ).stdout
         for more in ("", ", manual_seed; manual_seed(0)")
     ]
@@ -130,7 +148,8 @@ def test_threads_never_get_the_same_generator():
     manual_seed(0)
     found = []
     threads = [
-        threading.Thread(target=lambda: found.extend(rng().integers(2**63) for _ in range(200))) for _ in range(4)
+        threading.Thread(target=lambda: found.extend(rng().integers(2**63) for _ in range(200)))
+        for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -150,11 +169,16 @@ def test_reading_a_model_does_not_move_the_package_generator(tmp_path):
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "a", None, True])
 def test_a_bad_seed_gets_a_sentence(seed):
-    with pytest.raises(ConfigError, match="manual_seed: argument seed expected a whole number >= 0, got"):
+    with pytest.raises(
+        ConfigError, match="manual_seed: argument seed expected a whole number >= 0, got"
+    ):
         manual_seed(seed)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "a"])
 def test_a_bad_rng_gets_a_sentence(seed):
-    with pytest.raises(ConfigError, match=r"argument rng expected a seed >= 0, a numpy.random.Generator or None, got"):
+    with pytest.raises(
+        ConfigError,
+        match=r"argument rng expected a seed >= 0, a numpy.random.Generator or None, got",
+    ):
         nn.Linear(2, 2, rng=seed)

@@ -38,7 +38,9 @@ BINARY = [
 steps = st.lists(
     st.one_of(
         st.tuples(st.just(1), st.integers(0, len(UNARY) - 1), st.integers(0, 99), st.just(0)),
-        st.tuples(st.just(2), st.integers(0, len(BINARY) - 1), st.integers(0, 99), st.integers(0, 99)),
+        st.tuples(
+            st.just(2), st.integers(0, len(BINARY) - 1), st.integers(0, 99), st.integers(0, 99)
+        ),
     ),
     min_size=1,
     max_size=7,
@@ -61,15 +63,22 @@ def program(plan):
 @given(steps, st.integers(0, 2**32 - 1))
 def test_gradients_of_random_programs(plan, seed):
     inputs = np.random.default_rng(seed).uniform(-1, 1, (2, 3, 3))
-    assert gradcheck(program(plan), list(inputs), order=2, tolerance=1e-5, seed=seed % 1000).error < 1e-5
+    assert (
+        gradcheck(program(plan), list(inputs), order=2, tolerance=1e-5, seed=seed % 1000).error
+        < 1e-5
+    )
 
 
 @given(steps, st.integers(0, 2**32 - 1))
 def test_recorded_and_plain_backward_agree(plan, seed):
-    inputs = [Tensor(x, requires_grad=True) for x in np.random.default_rng(seed).uniform(-1, 1, (2, 3, 3))]
+    inputs = [
+        Tensor(x, requires_grad=True) for x in np.random.default_rng(seed).uniform(-1, 1, (2, 3, 3))
+    ]
     run = program(plan)
     for plain, recorded in zip(
-        grad(run(*inputs).sum(), inputs), grad(run(*inputs).sum(), inputs, create_graph=True), strict=True
+        grad(run(*inputs).sum(), inputs),
+        grad(run(*inputs).sum(), inputs, create_graph=True),
+        strict=True,
     ):
         assert (plain is None) == (recorded is None)
         assert plain is None or np.allclose(plain.numpy(), recorded.numpy(), rtol=1e-9, atol=1e-9)

@@ -14,7 +14,9 @@ README = ROOT / "README.md"
 
 def examples(path):
     """Return the examples of a document, as pairs of code and output."""
-    return re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", path.read_text(), flags=re.DOTALL)
+    return re.findall(
+        r"```python\n(.*?)```\n\n```text\n(.*?)```", path.read_text(), flags=re.DOTALL
+    )
 
 
 def printed(code, path, names):
@@ -30,8 +32,12 @@ def test_examples_print_what_they_say(code, output):
     assert printed(code, README, {}) == output
 
 
-@pytest.mark.parametrize(("tutorial", "count"), [("data.md", 2), ("sklearn.md", 4), ("challenge.md", 6)])
-def test_a_tutorial_prints_what_it_says_from_beginning_to_end(tutorial, count, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("tutorial", "count"), [("data.md", 2), ("sklearn.md", 4), ("challenge.md", 6)]
+)
+def test_a_tutorial_prints_what_it_says_from_beginning_to_end(
+    tutorial, count, tmp_path, monkeypatch
+):
     path = ROOT / "docs" / tutorial
     names: dict[str, object] = {}
     monkeypatch.chdir(tmp_path)  # files that it writes
@@ -46,7 +52,9 @@ def test_there_are_examples_of_a_ckn_a_model_and_a_check():
 
 def test_commands_are_one_line_each_and_start_from_python_alone():
     for name in ("train", "test"):
-        (command,) = re.findall(rf"<!-- {name}-command -->\n```sh\n(.*?)```", README.read_text(), flags=re.DOTALL)
+        (command,) = re.findall(
+            rf"<!-- {name}-command -->\n```sh\n(.*?)```", README.read_text(), flags=re.DOTALL
+        )
         assert command.startswith("python3 -m venv .venv && ")
         assert command.count("\n") == 1
         subprocess.run(["bash", "-n", "-c", command], check=True)

@@ -56,7 +56,9 @@ def test_memory_after_1000_steps_equals_memory_after_10_without_the_collector():
         tracemalloc.stop()
         gc.enable()
     assert cycles == 0
-    assert sizes[1] - sizes[0] < 990 * 50  # the interpreter's free lists fill up; one object a step would be more
+    assert (
+        sizes[1] - sizes[0] < 990 * 50
+    )  # the interpreter's free lists fill up; one object a step would be more
 
 
 def test_second_order_through_grad_leaves_no_cycle():

@@ -10,7 +10,17 @@ from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.profiling import profile
 from tinygrad_ckn.testing import gradcheck
 
-INDICES = [0, -1, slice(1, None), slice(None), (slice(None), 1), [0, 0, 2], np.array([True, False, True]), ..., (1, 2)]
+INDICES = [
+    0,
+    -1,
+    slice(1, None),
+    slice(None),
+    (slice(None), 1),
+    [0, 0, 2],
+    np.array([True, False, True]),
+    ...,
+    (1, 2),
+]
 WAYS = {
     "iterating": lambda x: sum((row**3).sum() for row in x),
     "by number": lambda x: sum((x[i] ** 3).sum() for i in range(len(x))),
@@ -47,7 +57,11 @@ def test_derivatives(way):
     gradcheck(way, [np.random.default_rng(0).normal(size=(4, 3))], order=2)
 
 
-@given(st.lists(st.sampled_from(range(len(INDICES))), min_size=1, max_size=8), st.integers(0, 3), st.booleans())
+@given(
+    st.lists(st.sampled_from(range(len(INDICES))), min_size=1, max_size=8),
+    st.integers(0, 3),
+    st.booleans(),
+)
 def test_rows_mixed_with_other_uses_in_any_order(picks, place, inner):
     data = np.random.default_rng(1).normal(size=(3, 3))
 

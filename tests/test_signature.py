@@ -34,7 +34,9 @@ def test_annotations_that_make_an_operand(annotation):
 
 
 @pytest.mark.parametrize("head", ["from __future__ import annotations\n", ""])
-@pytest.mark.parametrize("hint", ["Array", "Array | None", "np.ndarray", "'Array'", "Unknown[Array]"])
+@pytest.mark.parametrize(
+    "hint", ["Array", "Array | None", "np.ndarray", "'Array'", "Unknown[Array]"]
+)
 def test_annotations_in_strings(head, hint):
     if not head and hint == "Unknown[Array]":
         pytest.skip("an error of Python's own")
@@ -65,9 +67,18 @@ def test_with_and_without_parentheses():
             "def f(x: Array): ...",
             r"namespace as the forward's first parameter, got \(x: Array\); write def f\(xp, x: Array\)",
         ),
-        ("def f(): ...", r"namespace as the forward's first parameter, got \(\); write def f\(xp, x: Array\)"),
-        ("def f(xp, x, y): ...", r"at least one parameter annotated Array, .* got \(xp, x, y\); write x: Array"),
-        ("def f(xp): ...", r"at least one parameter annotated Array, .* got \(xp\); write x: Array"),
+        (
+            "def f(): ...",
+            r"namespace as the forward's first parameter, got \(\); write def f\(xp, x: Array\)",
+        ),
+        (
+            "def f(xp, x, y): ...",
+            r"at least one parameter annotated Array, .* got \(xp, x, y\); write x: Array",
+        ),
+        (
+            "def f(xp): ...",
+            r"at least one parameter annotated Array, .* got \(xp\); write x: Array",
+        ),
     ],
 )
 def test_signatures_that_cannot_be_get_one_sentence(code, match):
@@ -87,7 +98,9 @@ def test_a_rule_may_bind_values_by_defaults():
     t = Tensor([3.0], requires_grad=True)
     planted(t).backward()
     assert t.grad.item() == 6
-    planted.vjp(x=lambda g, x=None: 2 * g * x)  # a name that the primitive has is what it says, default or not
+    planted.vjp(
+        x=lambda g, x=None: 2 * g * x
+    )  # a name that the primitive has is what it says, default or not
     t.grad = None
     planted(t).backward()
     assert t.grad.item() == 6

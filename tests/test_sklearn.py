@@ -20,7 +20,7 @@ from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.models import CKN, CKNLayer, Descent, fit_linear
 from tinygrad_ckn.models.kernels import ArcCosine1, Exponential, Polynomial
-from tinygrad_ckn.models.preprocessing import PatchZCA
+from tinygrad_ckn.models.preprocessing.chain import PatchZCA
 from tinygrad_ckn.sklearn import CKNClassifier, CKNRegressor, CKNTransformer, KernelNystroem
 
 _TRAIN = load_digits().train
@@ -29,8 +29,12 @@ SMALL = {"image_shape": (8, 8), "n_filters": (6, 10), "n_patches": 2000}
 estimators = pytest.mark.parametrize("estimator", [CKNTransformer, CKNClassifier, CKNRegressor])
 
 
-@pytest.mark.filterwarnings("ignore:.* distinct patches or more for:sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.filterwarnings("ignore:.* expected at most the .* rows of X:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings(
+    "ignore:.* distinct patches or more for:sklearn.exceptions.ConvergenceWarning"
+)
+@pytest.mark.filterwarnings(
+    "ignore:.* expected at most the .* rows of X:sklearn.exceptions.ConvergenceWarning"
+)
 @parametrize_with_checks([CKNTransformer(), CKNClassifier(), CKNRegressor(), KernelNystroem()])
 def test_scikit_learn_finds_nothing_amiss(estimator, check):
     check(estimator)
@@ -55,7 +59,13 @@ def test_features_are_those_of_the_network_that_the_parameters_say():
         scale=False,
     )
     found = ckn.fit_transform(IMAGES)
-    options = {"subsampling": 1.5, "kernel": Exponential(0.5), "padding": "valid", "eps": 1e-2, "dtype": "float32"}
+    options = {
+        "subsampling": 1.5,
+        "kernel": Exponential(0.5),
+        "padding": "valid",
+        "eps": 1e-2,
+        "dtype": "float32",
+    }
     layers = [CKNLayer(1, 6, (3, 2), **options), CKNLayer(6, 10, (3, 2), **options)]
     np.testing.assert_array_equal(found, features_of(ckn, layers, IMAGES.reshape(-1, 1, 8, 8)))
 
@@ -85,9 +95,15 @@ def test_a_list_gives_each_layer_its_own():
 def test_arrays_are_taken_for_lists():
     lists = {"image_shape": [8, 8], "n_filters": [4, 8], "kernel_size": [3, 2], "eps": [1e-3, 1e-2]}
     arrays = {name: np.array(value) for name, value in lists.items()}
-    expected, found = (CKNTransformer(**options, n_patches=500).fit_transform(IMAGES) for options in (lists, arrays))
+    expected, found = (
+        CKNTransformer(**options, n_patches=500).fit_transform(IMAGES)
+        for options in (lists, arrays)
+    )
     np.testing.assert_array_equal(found, expected)
-    pairs = [CKNTransformer(n_filters=[4, 8], kernel_size=kind([[3, 2], [1, 1]])) for kind in (list, np.array)]
+    pairs = [
+        CKNTransformer(n_filters=[4, 8], kernel_size=kind([[3, 2], [1, 1]]))
+        for kind in (list, np.array)
+    ]
     for ckn in pairs:
         ckn.set_params(image_shape=(8, 8), n_patches=500)
     np.testing.assert_array_equal(*(ckn.fit_transform(IMAGES) for ckn in pairs))
@@ -107,7 +123,13 @@ def test_filters_are_those_that_the_network_learns_by_itself():
 def test_images_are_preprocessed_and_mirrored_as_the_network_does(mirrored: str | None):
     zca = PatchZCA(3)
     ckn = clone(
-        CKNTransformer(**SMALL, preprocessing=[zca, "gradient_map"], mirrored=mirrored, random_state=7, scale=False)
+        CKNTransformer(
+            **SMALL,
+            preprocessing=[zca, "gradient_map"],
+            mirrored=mirrored,
+            random_state=7,
+            scale=False,
+        )
     )
     found = ckn.fit(IMAGES).transform(IMAGES)
     with pytest.raises(ConfigError, match="fit"):
@@ -122,7 +144,9 @@ def test_images_are_preprocessed_and_mirrored_as_the_network_does(mirrored: str 
 
 
 def test_a_preset_overrides_what_else_is_said_of_layers():
-    ckn = CKNTransformer(image_shape=(8, 8), preset="unsup-32-64", n_filters=3, sigma=9, eps=9, n_patches=5000)
+    ckn = CKNTransformer(
+        image_shape=(8, 8), preset="unsup-32-64", n_filters=3, sigma=9, eps=9, n_patches=5000
+    )
     ckn.fit(IMAGES)
     published = CKN.preset("unsup-32-64", in_channels=1, image_size=8, n_classes=2)
     assert ckn.model_.config() == published.config()
@@ -145,7 +169,9 @@ def test_without_a_shape_rows_are_signals_and_kernels_are_cut_to_them():
 
 @pytest.mark.parametrize("shape", [(8, 7), (2, 8, 8), (64,), 64, (1, 1, 8, 8), (8.0, 8), (-8, -8)])
 def test_a_shape_that_does_not_fit_is_refused(shape):
-    with pytest.raises(ShapeError, match=r"CKNTransformer: argument image_shape expected .* the product 64, .* got"):
+    with pytest.raises(
+        ShapeError, match=r"CKNTransformer: argument image_shape expected .* the product 64, .* got"
+    ):
         CKNTransformer(image_shape=shape).fit(IMAGES)
 
 
@@ -200,7 +226,9 @@ def test_the_network_has_the_dtype_of_x_or_the_one_that_is_said(given: str):
 
 @pytest.mark.parametrize("given", ["float32", "float64"])
 @pytest.mark.parametrize("size", [1e-3, 1.0, 255.0])
-def test_features_have_mean_0_variance_1_on_average_and_distances_of_the_kernel(given: str, size: float):
+def test_features_have_mean_0_variance_1_on_average_and_distances_of_the_kernel(
+    given: str, size: float
+):
     x = (size * IMAGES).astype(given)
     plain = CKNTransformer(**SMALL, scale=False).fit(x)
     scaled = CKNTransformer(**SMALL).fit(x)
@@ -210,7 +238,9 @@ def test_features_have_mean_0_variance_1_on_average_and_distances_of_the_kernel(
     np.testing.assert_array_equal(CKNTransformer(**SMALL).fit_transform(x), found)
     assert found.dtype == given
     tolerance = {"atol": 1e-4 if given == "float32" else 1e-12}
-    np.testing.assert_allclose(found, (features - features.mean(axis=0)) / scaled.scale_, **tolerance)
+    np.testing.assert_allclose(
+        found, (features - features.mean(axis=0)) / scaled.scale_, **tolerance
+    )
     np.testing.assert_allclose(found.mean(axis=0, dtype="float64"), 0, **tolerance)
     np.testing.assert_allclose(found.var(axis=0, dtype="float64").mean(), 1, **tolerance)
     others = x[:3] / 2  # are scaled as X was
@@ -220,7 +250,11 @@ def test_features_have_mean_0_variance_1_on_average_and_distances_of_the_kernel(
 
 
 def test_features_that_are_all_alike_are_not_scaled():
-    for x in (np.tile(IMAGES[:1], (30, 1)), IMAGES[:1], np.tile(IMAGES[:1].astype("float64") / 7, (23, 1))):
+    for x in (
+        np.tile(IMAGES[:1], (30, 1)),
+        IMAGES[:1],
+        np.tile(IMAGES[:1].astype("float64") / 7, (23, 1)),
+    ):
         with pytest.warns(ConvergenceWarning, match="distinct patches"):
             ckn = CKNTransformer(image_shape=(8, 8), n_filters=60).fit(x)
         assert ckn.scale_ == 1
@@ -229,9 +263,13 @@ def test_features_that_are_all_alike_are_not_scaled():
 @pytest.mark.parametrize("seed", range(3))
 def test_features_suit_a_linear_model_as_it_comes(seed: int):
     digits = load_digits()
-    (x, y), (new, labels) = ((s.images.reshape(-1, 64), s.labels) for s in (digits.train, digits.test))
+    (x, y), (new, labels) = (
+        (s.images.reshape(-1, 64), s.labels) for s in (digits.train, digits.test)
+    )
     ckn = CKNTransformer(image_shape=(8, 8), n_patches=20_000, random_state=seed)
-    assert make_pipeline(ckn, LogisticRegression(max_iter=1000)).fit(x, y).score(new, labels) >= 0.985
+    assert (
+        make_pipeline(ckn, LogisticRegression(max_iter=1000)).fit(x, y).score(new, labels) >= 0.985
+    )
     assert make_pipeline(ckn, LinearSVC()).fit(x, y).score(new, labels) >= 0.985
 
 
@@ -255,7 +293,9 @@ def test_nystrom_features_of_all_rows_give_the_kernel_even_where_rows_repeat(giv
     features = KernelNystroem(Exponential(1.0), n_components=86).fit_transform(x)
     assert features.dtype == given
     tolerance = 20 * np.finfo(given).eps ** 0.5 * gram.max()
-    np.testing.assert_allclose(features.astype("float64") @ features.T.astype("float64"), gram, atol=tolerance)
+    np.testing.assert_allclose(
+        features.astype("float64") @ features.T.astype("float64"), gram, atol=tolerance
+    )
 
 
 def test_a_gram_matrix_is_computed_as_a_whole_not_pair_by_pair():
@@ -271,7 +311,10 @@ def test_a_gram_matrix_is_computed_as_a_whole_not_pair_by_pair():
 
 
 def test_of_fewer_rows_than_components_all_are_taken():
-    with pytest.warns(ConvergenceWarning, match=r"n_components expected at most the 7 rows of X, got 100, and has 7"):
+    with pytest.warns(
+        ConvergenceWarning,
+        match=r"n_components expected at most the 7 rows of X, got 100, and has 7",
+    ):
         assert KernelNystroem().fit_transform(IMAGES[:7]).shape == (7, 7)
     for options, sentence in (
         ({"n_components": 0}, "argument n_components expected a whole number >= 1, got 0"),
@@ -306,11 +349,17 @@ def test_features_come_as_a_frame_where_that_is_asked_for():
         ({"n_patches": 1e5}, "argument n_patches expected a whole number >= 1, got 100000.0"),
         ({"n_filters": (4, 0)}, "argument n_filters expected a whole number >= 1, got 0"),
         ({"n_filters": "many"}, "argument n_filters expected a whole number >= 1, got 'm'"),
-        ({"n_filters": (4, 4), "eps": [1e-3]}, "argument eps expected one value, or a list of 2, .* got a list of 1"),
+        (
+            {"n_filters": (4, 4), "eps": [1e-3]},
+            "argument eps expected one value, or a list of 2, .* got a list of 1",
+        ),
         ({"preset": "ckn6"}, "expected one of .*, got 'ckn6'"),
         ({"preset": "cnn5"}, "argument preset expected one of a CKN, got 'cnn5'"),
         ({"preprocessing": "zca"}, "expected a Preprocessor, .* local_whitening, .* got 'zca'"),
-        ({"mirrored": "both"}, "argument mirrored expected 'features', 'scores' or None, got 'both'"),
+        (
+            {"mirrored": "both"},
+            "argument mirrored expected 'features', 'scores' or None, got 'both'",
+        ),
         ({"sigma": 0}, "argument sigma expected a number > 0, got 0"),
     ],
     ids=str,
@@ -321,13 +370,17 @@ def test_parameters_out_of_range_are_refused_when_fitting(estimator, options, se
 
 
 def test_labels_may_be_words():
-    words = np.array(["zero one two three four five six seven eight nine".split()[i] for i in LABELS])
+    words = np.array(
+        ["zero one two three four five six seven eight nine".split()[i] for i in LABELS]
+    )
     ckn = CKNClassifier(**SMALL).fit(IMAGES, words)
     numbers = CKNClassifier(**SMALL).fit(IMAGES, LABELS)
     assert list(ckn.classes_) == sorted(set(words))
     assert ckn.score(IMAGES, words) > 0.95
     assert numbers.score(IMAGES, LABELS) > 0.95
-    np.testing.assert_array_equal(ckn.predict(IMAGES), ckn.classes_[ckn.decision_function(IMAGES).argmax(axis=1)])
+    np.testing.assert_array_equal(
+        ckn.predict(IMAGES), ckn.classes_[ckn.decision_function(IMAGES).argmax(axis=1)]
+    )
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
@@ -352,14 +405,18 @@ def test_of_two_classes_the_decision_is_the_logarithm_of_the_odds():
     odds = ckn.decision_function(IMAGES)
     probabilities = ckn.predict_proba(IMAGES)
     assert odds.shape == (200,)
-    np.testing.assert_allclose(probabilities[:, 1], 1 / (1 + np.exp(-odds.astype("float64"))), rtol=1e-4)
+    np.testing.assert_allclose(
+        probabilities[:, 1], 1 / (1 + np.exp(-odds.astype("float64"))), rtol=1e-4
+    )
     np.testing.assert_array_equal(ckn.predict(IMAGES), odds > 0)
 
 
 def test_filters_learn_from_labels_where_that_is_said():
     plain = CKNClassifier(**SMALL).fit(IMAGES, LABELS)
     still = CKNClassifier(**SMALL, supervised=True, epochs=0).fit(IMAGES, LABELS)
-    moved = CKNClassifier(**SMALL, supervised=True, epochs=2, batch_size=50, lr=0.1, validation=0).fit(IMAGES, LABELS)
+    moved = CKNClassifier(
+        **SMALL, supervised=True, epochs=2, batch_size=50, lr=0.1, validation=0
+    ).fit(IMAGES, LABELS)
     for a, b, c in zip(plain.model_.layers, still.model_.layers, moved.model_.layers, strict=True):
         np.testing.assert_array_equal(a.weight.data, b.weight.data)
         assert np.abs(a.weight.data - c.weight.data).max() > 1e-3
@@ -370,17 +427,29 @@ def test_filters_learn_from_labels_where_that_is_said():
 @pytest.mark.filterwarnings("ignore::tinygrad_ckn.errors.TrainingWarning")
 def test_supervised_learning_is_that_of_the_network(loss: str, l2: float | None):
     options = {"epochs": 1, "batch_size": 50, "lr": 0.1}
-    ckn = CKNClassifier(**SMALL, supervised=True, loss=loss, l2=l2, random_state=7, **options).fit(IMAGES, LABELS)
+    ckn = CKNClassifier(**SMALL, supervised=True, loss=loss, l2=l2, random_state=7, **options).fit(
+        IMAGES, LABELS
+    )
     seed = np.random.RandomState(7).randint(2**31 - 1)
     model = CKN(1, 8, 10, [CKNLayer(1, 6, 3, subsampling=2), CKNLayer(6, 10, 3, subsampling=2)])
     descent = Descent(**options)
-    model.fit(IMAGES.reshape(-1, 1, 8, 8), LABELS, descent=descent, loss=loss, l2=l2, n_patches=2000, rng=seed)
+    model.fit(
+        IMAGES.reshape(-1, 1, 8, 8),
+        LABELS,
+        descent=descent,
+        loss=loss,
+        l2=l2,
+        n_patches=2000,
+        rng=seed,
+    )
     for layer, learned in zip(model.layers, ckn.model_.layers, strict=True):
         np.testing.assert_array_equal(learned.weight.data, layer.weight.data)
 
 
 def test_the_l2_that_is_said_is_that_of_the_classifier_at_the_end():
-    ckn = CKNClassifier(**SMALL, supervised=True, epochs=1, l2=1e-2, dtype="float64").fit(IMAGES, LABELS)
+    ckn = CKNClassifier(**SMALL, supervised=True, epochs=1, l2=1e-2, dtype="float64").fit(
+        IMAGES, LABELS
+    )
     features = ckn.model_.encode(IMAGES.reshape(-1, 1, 8, 8).astype("float64"))
     fit = fit_linear(features, LABELS, 10, l2=1e-2)
     np.testing.assert_allclose(ckn.model_.classifier.weight.data, fit.weight, rtol=1e-9, atol=1e-12)
@@ -403,7 +472,9 @@ def test_the_regression_is_scikit_learns_ridge_on_the_features(columns: int | No
     expected = Ridge(alpha=200 * 1e-3 * scale, solver="svd").fit(features, y)
     found = ckn.predict(IMAGES)
     assert found.shape == y.shape
-    np.testing.assert_allclose(found, expected.predict(features).reshape(y.shape), rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(
+        found, expected.predict(features).reshape(y.shape), rtol=1e-8, atol=1e-8
+    )
 
 
 def test_the_regression_chooses_its_l2():
@@ -424,14 +495,14 @@ def test_a_search_over_sigma_in_a_pipeline_runs():
 
 
 def test_without_scikit_learn_one_sentence_says_what_to_install():
-    code = (
-        "import sys; sys.modules['sklearn'] = None\ntry: import tinygrad_ckn.sklearn\nexcept ImportError as e: print(e)"
-    )
+    code = "import sys; sys.modules['sklearn'] = None\ntry: import tinygrad_ckn.sklearn\nexcept ImportError as e: print(e)"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     ).stdout
-    assert done.startswith("tinygrad_ckn.sklearn: expected scikit-learn 1.6 or later, which does not import; ")
+    assert done.startswith(
+        "tinygrad_ckn.sklearn: expected scikit-learn 1.6 or later, which does not import; "
+    )
     assert "pip install -e '.[sklearn]' in a checkout of tinygrad-ckn" in done
 
 
@@ -441,13 +512,21 @@ def test_columns_with_the_channels_last_are_read_as_such_or_refused():
     planes, interleaved = images.reshape(30, -1), images.transpose(0, 2, 3, 1).reshape(30, -1)
     small = {"n_filters": 4, "n_patches": 200, "iterations": 2}
     expected = CKNTransformer(image_shape=(3, 6, 5), **small).fit_transform(planes)
-    told = CKNTransformer(image_shape=(3, 6, 5), channels_last=True, **small).fit_transform(interleaved)
+    told = CKNTransformer(image_shape=(3, 6, 5), channels_last=True, **small).fit_transform(
+        interleaved
+    )
     np.testing.assert_array_equal(told, expected)
     with pytest.raises(
-        ShapeError, match=r"got \(6, 5, 3\), which looks like \(H, W, C\); give image_shape=\(3, 6, 5\)"
+        ShapeError,
+        match=r"got \(6, 5, 3\), which looks like \(H, W, C\); give image_shape=\(3, 6, 5\)",
     ):
         CKNTransformer(image_shape=(6, 5, 3), **small).fit(interleaved)
-    assert CKNTransformer(image_shape=(6, 5, 3), channels_last=False, **small).fit(planes).model_.in_channels == 6
+    assert (
+        CKNTransformer(image_shape=(6, 5, 3), channels_last=False, **small)
+        .fit(planes)
+        .model_.in_channels
+        == 6
+    )
 
 
 def test_rows_of_another_scale_than_those_fitted_are_refused():

@@ -26,7 +26,10 @@ def test_data_are_copied_in():
         (np.ones(2) * 1j, "expected a real dtype, got complex128; pass real and imaginary parts"),
         (["a"], "expected numbers, got dtype <U1"),
         ([[1.0], [1.0, 2.0]], "expected numbers in a regular grid, got list"),
-        (object(), r"nested lists, or an array of any library, got builtins.object; pass numpy.asarray\(x\)"),
+        (
+            object(),
+            r"nested lists, or an array of any library, got builtins.object; pass numpy.asarray\(x\)",
+        ),
         (np.ma.array([1.0]), "got its subclass MaskedArray"),
     ],
 )
@@ -61,7 +64,8 @@ def test_repr_shows_shape_dtype_device_and_origin(x):
 
 
 @pytest.mark.parametrize(
-    "shape", [(), (0,), (1,), (3, 4), (13,), (4, 4), (0, 20), (100,), (1001,), (40, 40), (2, 3, 4, 5)]
+    "shape",
+    [(), (0,), (1,), (3, 4), (13,), (4, 4), (0, 20), (100,), (1001,), (40, 40), (2, 3, 4, 5)],
 )
 def test_repr_shows_values_of_any_number_as_numpy_does(shape):
     array = np.random.default_rng(0).normal(size=shape)
@@ -75,7 +79,9 @@ def test_repr_shows_values_of_any_number_as_numpy_does(shape):
 
 
 def test_assigned_data_keep_shape_and_dtype(x):
-    with pytest.raises(ShapeError, match=r"expected an array of shape \(2, 2\) and dtype float64, got shape \(3,\)"):
+    with pytest.raises(
+        ShapeError, match=r"expected an array of shape \(2, 2\) and dtype float64, got shape \(3,\)"
+    ):
         x.data = np.ones(3)
     with pytest.raises(ShapeError, match=r"got shape .* dtype float32"):
         x.data = np.ones((2, 2), dtype="float32")
@@ -86,7 +92,9 @@ def test_assigned_data_keep_shape_and_dtype(x):
 def test_grad_is_assignable_and_checked(x):
     x.grad = Tensor(np.zeros((2, 2)))
     x.grad = None
-    with pytest.raises(ShapeError, match=r"expected None or a Tensor of shape \(2, 2\), got shape \(3,\)"):
+    with pytest.raises(
+        ShapeError, match=r"expected None or a Tensor of shape \(2, 2\), got shape \(3,\)"
+    ):
         x.grad = Tensor(np.zeros(3))
     with pytest.raises(ShapeError, match="got ndarray"):
         x.grad = np.zeros((2, 2))
@@ -182,7 +190,12 @@ def test_numpy_functions_run_the_op_of_that_name(x):
 
 def test_methods_take_tuples_spread_out(x):
     assert x.reshape(4).shape == x.reshape((4,)).shape == x.reshape(-1).shape == (4,)
-    assert x.transpose(1, 0).tolist() == x.transpose().tolist() == x.transpose((1, 0)).tolist() == [[1, 3], [2, 4]]
+    assert (
+        x.transpose(1, 0).tolist()
+        == x.transpose().tolist()
+        == x.transpose((1, 0)).tolist()
+        == [[1, 3], [2, 4]]
+    )
     assert x.sum().reshape().shape == ()
 
 
@@ -258,7 +271,9 @@ def test_elements_as_indices_and_formatted(x):
 
 
 def test_what_has_no_element_there_says_so(x):
-    with pytest.raises(IndexError, match=r"Tensor.item: expected an index into shape \(2, 2\), got \(3, 0\)"):
+    with pytest.raises(
+        IndexError, match=r"Tensor.item: expected an index into shape \(2, 2\), got \(3, 0\)"
+    ):
         x.item(3, 0)
     with pytest.raises(ShapeError, match="got a scalar"):
         list(x.sum())

@@ -7,8 +7,8 @@ from tinygrad_ckn import cpu, graph, ops
 from tinygrad_ckn.backend import manual_seed
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.functional import checkpoint, hessian, hvp, jacobian, jvp, vjp
+from tinygrad_ckn.grad_mode import detect_anomaly, enable_grad, no_grad
 from tinygrad_ckn.interchange import from_dlpack
-from tinygrad_ckn.modes import detect_anomaly, enable_grad, no_grad
 from tinygrad_ckn.parallel import get_num_threads, set_num_threads
 from tinygrad_ckn.tensor import Tensor
 
@@ -19,7 +19,15 @@ importlib.import_module("tinygrad_ckn.cuda.kernels")  # they register themselves
 if TYPE_CHECKING:
     from tinygrad_ckn import data, models, nn, optim, plots, testing, training
 
-_SUBPACKAGES = ("data", "models", "nn", "optim", "plots", "testing", "training")  # imported when first used
+_SUBPACKAGES = (
+    "data",
+    "models",
+    "nn",
+    "optim",
+    "plots",
+    "testing",
+    "training",
+)  # imported when first used
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,14 @@ from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_ckn.errors import BackendError, ConfigError, DTypeError, GradientError, ShapeError, how_to_install
+from tinygrad_ckn.errors import (
+    BackendError,
+    ConfigError,
+    DTypeError,
+    GradientError,
+    ShapeError,
+    how_to_install,
+)
 
 Array = Annotated[Any, "an array of any backend, or a Tensor"]
 Namespace: TypeAlias = Any
@@ -101,7 +108,9 @@ def place_of(array: Any) -> int:
 def _identify(kind: type) -> Backend | None:
     """Find the backend of a type seen for the first time; None for a scalar."""
     if issubclass(kind, complex):  # np.complex128 too
-        raise DTypeError("expected real numbers, got complex ones; pass real and imaginary parts apart")
+        raise DTypeError(
+            "expected real numbers, got complex ones; pass real and imaginary parts apart"
+        )
     if issubclass(kind, int | float | np.integer | np.floating | np.bool_):
         _NEUTRAL.add(kind)
         return None
@@ -109,18 +118,24 @@ def _identify(kind: type) -> Backend | None:
         _BY_TYPE[kind] = CPU
         return CPU
     if issubclass(kind, np.ndarray):
-        raise DTypeError(f"expected a plain numpy.ndarray, got its subclass {kind.__name__}; pass numpy.asarray(x)")
+        raise DTypeError(
+            f"expected a plain numpy.ndarray, got its subclass {kind.__name__}; pass numpy.asarray(x)"
+        )
     cupy = sys.modules.get("cupy")
     if cupy is not None and issubclass(kind, cupy.ndarray):
         register(_cupy_backend(cupy))
         return _BY_TYPE[kind]
-    raise DTypeError(f"expected an array or a number, got {kind.__name__}; wrap it in Tensor(...) first")
+    raise DTypeError(
+        f"expected an array or a number, got {kind.__name__}; wrap it in Tensor(...) first"
+    )
 
 
 def _cupy_backend(cupy: Any) -> Backend:
     def strict_linalg() -> AbstractContextManager[Any]:
         # CuPy's own default is to return garbage where LAPACK reports a failure.
-        context: AbstractContextManager[Any] = importlib.import_module("cupyx").errstate(linalg="raise")
+        context: AbstractContextManager[Any] = importlib.import_module("cupyx").errstate(
+            linalg="raise"
+        )
         return context
 
     def synchronize() -> None:
@@ -155,7 +170,9 @@ def use(device: str) -> Backend:
             f"{how_to_install('cuda13')} ([cuda12] for older drivers) ({error})"
         ) from error
     if not cupy.cuda.is_available():
-        raise BackendError("device 'cuda' needs a GPU with its driver, and CuPy finds none; use device='cpu'")
+        raise BackendError(
+            "device 'cuda' needs a GPU with its driver, and CuPy finds none; use device='cpu'"
+        )
     register(_cupy_backend(cupy))
     return _BY_TYPE[cupy.ndarray]
 
@@ -180,7 +197,11 @@ def asarray(data: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     try:
         array = target.xp.array(data, dtype=dtype)
     except (ValueError, TypeError, GradientError) as error:
-        mend = "; join Tensors with ops.stack, which records it" if isinstance(error, GradientError) else ""
+        mend = (
+            "; join Tensors with ops.stack, which records it"
+            if isinstance(error, GradientError)
+            else ""
+        )
         raise DTypeError(
             f"Tensor: expected numbers in a regular grid, got {type(data).__name__} ({error}){mend}"
         ) from error
@@ -196,7 +217,9 @@ def _foreign(data: Any) -> Any:
         return data
     name = f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}"
     try:
-        if hasattr(data, "__dlpack_device__") and data.__dlpack_device__()[0] != 1:  # kDLCPU in dlpack.h
+        if (
+            hasattr(data, "__dlpack_device__") and data.__dlpack_device__()[0] != 1
+        ):  # kDLCPU in dlpack.h
             return use("cuda").xp.from_dlpack(data)
         if any(hasattr(data, protocol) for protocol in ("__array__", "__array_interface__")):
             return np.asarray(data)

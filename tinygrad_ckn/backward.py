@@ -6,18 +6,20 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from tinygrad_ckn._owned import own
-from tinygrad_ckn._scattered import Pending, Scattered
 from tinygrad_ckn.backend import CPU, Shape, is_array, xp_of
 from tinygrad_ckn.errors import GradientError
+from tinygrad_ckn.grad_mode import is_recording, is_searching_nan
 from tinygrad_ckn.graph import Edge, Node, Variable, check_finite, raw
-from tinygrad_ckn.modes import is_recording, is_searching_nan
+from tinygrad_ckn.ownership import own
+from tinygrad_ckn.scattered import Pending, Scattered
 
 _sequence = attrgetter("sequence")
 _HOST: Any = CPU.array_type
 
 
-def _history(roots: Sequence[Node], inputs: Sequence[Edge] | None, partial: bool) -> tuple[list[Node], set[Any] | None]:
+def _history(
+    roots: Sequence[Node], inputs: Sequence[Edge] | None, partial: bool
+) -> tuple[list[Node], set[Any] | None]:
     """Return the nodes under the roots, newest first, and those edges among them that lead to `inputs` (None: all)."""
     seen = set(roots)
     stack = list(roots)
@@ -32,7 +34,9 @@ def _history(roots: Sequence[Node], inputs: Sequence[Edge] | None, partial: bool
         return order, None
     wanted: set[Any] = set(inputs)
     for node in reversed(order):
-        if node.kept is None or any(edge in wanted for edge in node.edges):  # a freed node is visited, to say so
+        if node.kept is None or any(
+            edge in wanted for edge in node.edges
+        ):  # a freed node is visited, to say so
             wanted.add(node)
     return [node for node in order if node in wanted], wanted
 
@@ -42,7 +46,10 @@ def sum_to(x: Any, shape: Shape) -> Any:
     extra = len(x.shape) - len(shape)
     if 1 not in shape:
         return x.sum(axis=tuple(range(extra))) if extra else x
-    axes = (*range(extra), *(i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1))
+    axes = (
+        *range(extra),
+        *(i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1),
+    )
     return (x.sum(axis=axes, keepdims=True) if axes else x).reshape(shape)
 
 
@@ -82,7 +89,9 @@ def _add(gradients: dict[Edge, Any], edge: Edge, gradient: Any, owned: set[Edge]
         owned.add(edge)
 
 
-def _add_scattered(gradients: dict[Edge, Any], edge: Edge, gradient: Scattered, owned: set[Edge] | None) -> None:
+def _add_scattered(
+    gradients: dict[Edge, Any], edge: Edge, gradient: Scattered, owned: set[Edge] | None
+) -> None:
     """Add a gradient that is zero but at an index; the buffer that it is added to is owned from then on."""
     before = gradients.get(edge)
     if owned is None:
@@ -92,7 +101,9 @@ def _add_scattered(gradients: dict[Edge, Any], edge: Edge, gradient: Scattered, 
         return
     if edge not in owned or not is_array(before):  # of 0-d arrays NumPy makes scalars
         xp = xp_of(gradient.values)
-        gradients[edge] = xp.zeros(edge.shape, dtype=edge.dtype) if before is None else xp.array(before)
+        gradients[edge] = (
+            xp.zeros(edge.shape, dtype=edge.dtype) if before is None else xp.array(before)
+        )
         owned.add(edge)
     gradient.add_to(gradients[edge])
 
@@ -118,7 +129,9 @@ def backpropagate(
     targets = set(inputs or ())
     order, wanted = _history([edge for edge, _ in roots if isinstance(edge, Node)], inputs, partial)
     gradients: dict[Edge, Any] = {}
-    owned: set[Edge] | None = None if create_graph else set()  # where a gradient is a buffer, to be added to in place
+    owned: set[Edge] | None = (
+        None if create_graph else set()
+    )  # where a gradient is a buffer, to be added to in place
     results: dict[Edge, Any] = {}
 
     for root, gradient in roots:
@@ -184,7 +197,11 @@ def _pass_on(
             check_finite(raw(gradient), _rule_of(node, number))
         if edge in gradients:
             _add(gradients, edge, gradient, owned)
-        elif owned is not None and (isinstance(edge, Variable) or edge in targets) and _shares(gradient, g, kept):
+        elif (
+            owned is not None
+            and (isinstance(edge, Variable) or edge in targets)
+            and _shares(gradient, g, kept)
+        ):
             gradients[edge] = gradient.copy()  # for it goes out
         else:
             gradients[edge] = gradient
@@ -195,7 +212,12 @@ def _rule_of(node: Node, number: int) -> str:
 
 
 def grad(
-    output: Any, inputs: Any, *, gradient: Any = None, create_graph: bool = False, retain_graph: bool | None = None
+    output: Any,
+    inputs: Any,
+    *,
+    gradient: Any = None,
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
 ) -> tuple[Any, ...]:
     """Return the gradients of `output` with respect to each of `inputs`, without touching any `.grad`.
 
@@ -231,10 +253,16 @@ def grad(
     (6.0, 2.0)
     """
     start = seed(output, gradient, create_graph)
-    inputs = list(inputs) if isinstance(inputs, Sequence) and not isinstance(inputs, Variable) else [inputs]
+    inputs = (
+        list(inputs)
+        if isinstance(inputs, Sequence) and not isinstance(inputs, Variable)
+        else [inputs]
+    )
     for i, tensor in enumerate(inputs):
         if not isinstance(tensor, Variable) or not tensor._requires_grad:
-            raise GradientError(f"grad: inputs[{i}] expected a Tensor with requires_grad=True, got {tensor!r}")
+            raise GradientError(
+                f"grad: inputs[{i}] expected a Tensor with requires_grad=True, got {tensor!r}"
+            )
     edges = [tensor._node or tensor for tensor in inputs]
     results = backpropagate(
         [(output._node or output, start)],

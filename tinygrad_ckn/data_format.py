@@ -62,7 +62,9 @@ class PixelRange:
         lit = peaks > 0
         faint, bright = np.quantile(peaks[lit], (0.01, 0.99)) if lit.any() else (0.0, 0.0)
         shallow = lowest[lit].max() if lit.any() else 0.0
-        return cls(float(lowest.min()), float(highest.max()), float(faint), float(bright), float(shallow))
+        return cls(
+            float(lowest.min()), float(highest.max()), float(faint), float(bright), float(shallow)
+        )
 
     def check(self, images: Any, source: str, mend: str, *, warn: bool = True) -> None:
         """Compare the scale of images with that of the training images.
@@ -90,7 +92,11 @@ class PixelRange:
         if not n_off or not self.bright:
             return
         first = int(off.argmax())
-        which = "all images" if n_off == n_lit else f"{n_off} of {len(peaks)} images, the first at index {first},"
+        which = (
+            "all images"
+            if n_off == n_lit
+            else f"{n_off} of {len(peaks)} images, the first at index {first},"
+        )
         message = (
             f"{source}: expected images scaled as the training images, whose largest pixels are {self.faint:g} to "
             f"{self.bright:g}, got {which} with a largest pixel of {peaks[first]:g}; {mend}"
@@ -110,7 +116,10 @@ class PixelRange:
         if self.shallow < 0 and lowest.min() >= 0:
             wanted, got = "negative pixels in each, as the training images", "none in any"
         elif self.low >= 0 and lowest.max() < -self.bright / FACTOR:
-            wanted, got = f"pixels from {self.low:g} up, as the training images", "negative ones in each"
+            wanted, got = (
+                f"pixels from {self.low:g} up, as the training images",
+                "negative ones in each",
+            )
         else:
             return
         raise DataError(
@@ -181,18 +190,25 @@ class DataFormat:
 
     @classmethod
     def _of(cls, config: dict[str, Any]) -> Self:
-        pixels = PixelRange(**_numbers(config["pixels"], ("low", "high", "faint", "bright", "shallow")))
-        classes, names, shape = (_tuple(config[name]) for name in ("classes", "class_names", "image_shape"))
+        pixels = PixelRange(
+            **_numbers(config["pixels"], ("low", "high", "faint", "bright", "shallow"))
+        )
+        classes, names, shape = (
+            _tuple(config[name]) for name in ("classes", "class_names", "image_shape")
+        )
         known = {
             "image_shape": len(shape) == 3 and all(is_whole(size, 1) for size in shape),
-            "classes": any(all(type(label) is kind for label in classes) for kind in (int, str, bool))
+            "classes": any(
+                all(type(label) is kind for label in classes) for kind in (int, str, bool)
+            )
             and len(set(classes)) == len(classes),
             "class_names": len(names) == len(classes) and all(is_name(name) for name in names),
             "stored": config["stored"] in get_args(Stored),
             "channels_last": isinstance(config["channels_last"], bool),
             "header": isinstance(config["header"], bool | None),
             "scale": config["scale"] > 0,
-            "pixels": pixels.low <= pixels.shallow <= pixels.high and 0 <= pixels.faint <= pixels.bright,
+            "pixels": pixels.low <= pixels.shallow <= pixels.high
+            and 0 <= pixels.faint <= pixels.bright,
         }
         for name, sound in known.items():
             if not sound:

@@ -6,7 +6,11 @@ Each message is one sentence: operation, argument, expected, got, how to mend it
 
 def printable(text: str) -> str:
     """Return text, which may quote a file, with escapes for what controls a terminal but ends of lines."""
-    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    )
 
 
 def how_to_install(extra: str) -> str:

@@ -40,7 +40,9 @@ def groups_of_equal(images: Any) -> NDArray[np.int64] | None:
     >>> groups_of_equal(np.array([1.0, 2.0, 1.0]).reshape(3, 1, 1, 1))
     array([0, 1, 0])
     """
-    _, first, group = np.unique(fingerprints_of(to_numpy(images)), return_index=True, return_inverse=True)
+    _, first, group = np.unique(
+        fingerprints_of(to_numpy(images)), return_index=True, return_inverse=True
+    )
     return None if len(first) == len(group) else first[group]
 
 

@@ -7,22 +7,26 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_ckn._owned import own_option
 from tinygrad_ckn.backend import CPU, Shape, asarray, is_array, xp_of
 from tinygrad_ckn.backward import as_tensor, backpropagate, grad
 from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
+from tinygrad_ckn.grad_mode import enable_grad
 from tinygrad_ckn.graph import Edge, Node, Variable, edges_into, next_sequence, raw
-from tinygrad_ckn.modes import enable_grad
+from tinygrad_ckn.ownership import own_option
 from tinygrad_ckn.tensor import Tensor
 
 
 def _leaves(primals: Any) -> list[Tensor]:
     """Return copies of the points, to differentiate at."""
-    points = [primals] if isinstance(primals, Variable) or not isinstance(primals, Sequence) else primals
+    points = (
+        [primals] if isinstance(primals, Variable) or not isinstance(primals, Sequence) else primals
+    )
     arrays = [raw(p) if is_array(raw(p)) else asarray(p) for p in points]
     for array in arrays:
         if array.dtype.kind != "f":
-            raise DTypeError(f"expected floating arrays to differentiate at, got {array.dtype}; use .astype('float64')")
+            raise DTypeError(
+                f"expected floating arrays to differentiate at, got {array.dtype}; use .astype('float64')"
+            )
     return [Variable.leaf(array.copy()) for array in arrays]
 
 
@@ -65,21 +69,31 @@ def _check_number(op: str, output: Tensor, instead: str) -> None:
 
 def _one_tensor(output: Any) -> Tensor:
     if not isinstance(output, Tensor):
-        raise GradientError(f"expected the function to return one Tensor, got {type(output).__name__}")
+        raise GradientError(
+            f"expected the function to return one Tensor, got {type(output).__name__}"
+        )
     return output
 
 
 def _like(op: str, argument: str, vectors: Any, leaves: Sequence[Tensor]) -> list[Any]:
     """Return one raw vector for each leaf, of its shape."""
-    given = [vectors] if isinstance(vectors, Variable) or not isinstance(vectors, Sequence) else vectors
-    arrays = [xp_of(p.data).asarray(raw(v), dtype=p.dtype) for v, p in zip(given, leaves, strict=False)]
+    given = (
+        [vectors] if isinstance(vectors, Variable) or not isinstance(vectors, Sequence) else vectors
+    )
+    arrays = [
+        xp_of(p.data).asarray(raw(v), dtype=p.dtype) for v, p in zip(given, leaves, strict=False)
+    ]
     wanted, got = [p.shape for p in leaves], [v.shape for v in arrays]
     if len(given) != len(leaves) or wanted != got:
-        raise ShapeError(f"{op}: argument {argument} expected {len(leaves)} arrays of shapes {wanted}, got {got}")
+        raise ShapeError(
+            f"{op}: argument {argument} expected {len(leaves)} arrays of shapes {wanted}, got {got}"
+        )
     return arrays
 
 
-def _gradients(output: Tensor, leaves: Sequence[Tensor], gradient: Any, *, create_graph: bool) -> list[Tensor]:
+def _gradients(
+    output: Tensor, leaves: Sequence[Tensor], gradient: Any, *, create_graph: bool
+) -> list[Tensor]:
     """Return gradients with zeros where the output does not depend on a leaf."""
     if not output.requires_grad:
         results: tuple[Any, ...] = (None,) * len(leaves)
@@ -91,7 +105,9 @@ def _gradients(output: Tensor, leaves: Sequence[Tensor], gradient: Any, *, creat
     ]
 
 
-def vjp(function: Callable[..., Tensor], primals: Any, gradient: Any = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+def vjp(
+    function: Callable[..., Tensor], primals: Any, gradient: Any = None
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Return function(*primals) and the vector-Jacobian products gradient^T J, one for each of primals.
 
     Parameters
@@ -146,7 +162,9 @@ def jvp(function: Callable[..., Tensor], primals: Any, tangents: Any) -> tuple[T
     return output.detach(), as_tensor(zeros if result is None else result)
 
 
-def hvp(function: Callable[..., Tensor], primals: Any, vectors: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
+def hvp(
+    function: Callable[..., Tensor], primals: Any, vectors: Any
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Return a scalar function's value and its Hessian times `vectors`, one product for each of primals.
 
     Raises
@@ -171,7 +189,9 @@ def hvp(function: Callable[..., Tensor], primals: Any, vectors: Any) -> tuple[Te
     results = backpropagate(roots, leaves)
     products = [results.get(p) for p in leaves]
     zeros = [xp_of(p.data).zeros_like(p.data) for p in leaves]
-    return output.detach(), tuple(as_tensor(z if h is None else h) for h, z in zip(products, zeros, strict=True))
+    return output.detach(), tuple(
+        as_tensor(z if h is None else h) for h, z in zip(products, zeros, strict=True)
+    )
 
 
 def jacobian(function: Callable[[Tensor], Tensor], primal: Any, *others: Any) -> Tensor:
@@ -209,7 +229,9 @@ def hessian(function: Callable[[Tensor], Tensor], primal: Any, *others: Any) -> 
 
 def _one_leaf(op: str, primal: Any, others: Sequence[Any]) -> Tensor:
     """Return a copy of the one point to differentiate at; an array of numbers may be nested lists."""
-    if others or (isinstance(primal, list | tuple) and any(isinstance(raw(p), CPU.array_type) for p in primal)):
+    if others or (
+        isinstance(primal, list | tuple) and any(isinstance(raw(p), CPU.array_type) for p in primal)
+    ):
         count = 1 + len(others) if others else len(primal)
         raise DTypeError(
             f"{op}: expected one array to differentiate at, got {count} arguments; bind the others, as in "
@@ -249,11 +271,18 @@ class _CheckpointNode(Node):
 
     __slots__ = ("function",)
 
-    def __init__(self, function: Callable[[], Tensor], y: Any, edges: Sequence[Edge], args: Sequence[Any]) -> None:
+    def __init__(
+        self, function: Callable[[], Tensor], y: Any, edges: Sequence[Edge], args: Sequence[Any]
+    ) -> None:
         super().__init__(_Checkpoint(), y, edges)
         self.function = function
-        read = [*(a for a in args if isinstance(a, Variable)), *(e for e in edges if isinstance(e, Variable))]
-        self.versions = [(str(i), tensor._version, tensor._version[0]) for i, tensor in enumerate(read)]
+        read = [
+            *(a for a in args if isinstance(a, Variable)),
+            *(e for e in edges if isinstance(e, Variable)),
+        ]
+        self.versions = [
+            (str(i), tensor._version, tensor._version[0]) for i, tensor in enumerate(read)
+        ]
 
     def pull(self, g: Any, wanted: set[Any] | None, differentiable: bool) -> list[Any]:
         """Run the function again, recorded, and go back through that as far as what it reads."""
@@ -261,7 +290,9 @@ class _CheckpointNode(Node):
             output = self.function()
         root = (output._node or output, g)
         edges = [edge for edge in self.edges if edge is not None]
-        results = backpropagate([root], edges, create_graph=differentiable, retain_graph=differentiable, partial=True)
+        results = backpropagate(
+            [root], edges, create_graph=differentiable, retain_graph=differentiable, partial=True
+        )
         return [results.get(edge) for edge in edges]
 
     def release(self) -> None:

@@ -11,14 +11,24 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any, TypeAlias, cast
 
-from tinygrad_ckn._draw import to_dot, to_text
-from tinygrad_ckn._owned import FIXED, own_operands, own_option
 from tinygrad_ckn.backend import CPU, Shape, xp_of
+from tinygrad_ckn.drawing import to_dot, to_text
 from tinygrad_ckn.errors import DTypeError, GradientError
-from tinygrad_ckn.modes import is_recording, is_searching_nan, users_line
+from tinygrad_ckn.grad_mode import is_recording, is_searching_nan, users_line
+from tinygrad_ckn.ownership import FIXED, own_operands, own_option
 from tinygrad_ckn.primitive import Plan, Primitive
 
-__all__ = ["Node", "Variable", "apply", "check_finite", "edges_into", "next_sequence", "raw", "to_dot", "to_text"]
+__all__ = [
+    "Node",
+    "Variable",
+    "apply",
+    "check_finite",
+    "edges_into",
+    "next_sequence",
+    "raw",
+    "to_dot",
+    "to_text",
+]
 
 Edge: TypeAlias = "Node | Variable"
 NO_OPTIONS: Mapping[str, Any] = {}
@@ -61,7 +71,17 @@ class Variable:
 class Node:
     """One application of a primitive: its operands' edges, and what its rules need."""
 
-    __slots__ = ("dtype", "edges", "kept", "plan", "primitive", "sequence", "shape", "site", "versions")
+    __slots__ = (
+        "dtype",
+        "edges",
+        "kept",
+        "plan",
+        "primitive",
+        "sequence",
+        "shape",
+        "site",
+        "versions",
+    )
     plan: Plan  # what to retain, and the rules
 
     def __init__(self, primitive: Any, y: Any, edges: Sequence[Edge | None]) -> None:
@@ -114,7 +134,11 @@ class Node:
                     if isinstance(part, Variable):  # an index
                         versions.append((name, part._version, part._version[0]))
             else:
-                kept.append(tuple(map(_shape, arrays)) if self.primitive.variadic else _shape(arrays[number]))
+                kept.append(
+                    tuple(map(_shape, arrays))
+                    if self.primitive.variadic
+                    else _shape(arrays[number])
+                )
         if plan.output or plan.saved:
             y, version, saved = result
             if plan.output:
@@ -264,7 +288,9 @@ def apply(  # noqa: PLR0912  # a call of a function costs as much as a small ope
     return Variable.wrap(y, node, version)
 
 
-def _own_operands(primitive: Primitive[Any], wanted: int, args: Sequence[Any], arrays: list[Any]) -> Plan | None:
+def _own_operands(
+    primitive: Primitive[Any], wanted: int, args: Sequence[Any], arrays: list[Any]
+) -> Plan | None:
     """Replace raw arrays that a rule will read by copies, before the forward sees them: it may save views of them."""
     try:
         plan = primitive.plan(wanted)

@@ -22,7 +22,9 @@ def from_dlpack(source: Any) -> Tensor:
     Tensor((3,), float64, cpu) [0. 1. 2.]
     """
     if not hasattr(source, "__dlpack_device__"):
-        raise DTypeError(f"from_dlpack: expected an array with __dlpack__, got {type(source).__name__}")
+        raise DTypeError(
+            f"from_dlpack: expected an array with __dlpack__, got {type(source).__name__}"
+        )
     kind, _ = source.__dlpack_device__()
     array = use("cpu" if kind == 1 else "cuda").xp.from_dlpack(source)  # kDLCPU = 1 in dlpack.h
     tensor: Tensor = Variable.wrap(check_real("from_dlpack", "source", array))

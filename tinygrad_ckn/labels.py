@@ -57,7 +57,9 @@ def as_labels(labels: Any, source: str) -> NDArray[Any]:
         try:
             return np.char.decode(array, "utf-8")
         except UnicodeDecodeError as error:
-            raise DataError(f"{source}: expected labels in UTF-8, got others ({error}); decode them first") from error
+            raise DataError(
+                f"{source}: expected labels in UTF-8, got others ({error}); decode them first"
+            ) from error
     if array.dtype.kind in "Ub":
         return array
     if array.dtype.kind not in "iuf":
@@ -74,7 +76,9 @@ def as_labels(labels: Any, source: str) -> NDArray[Any]:
     return array.astype(np.int64)
 
 
-def classes_of(labels: NDArray[Any], source: str, n_classes: int | None = None) -> tuple[Label, ...]:
+def classes_of(
+    labels: NDArray[Any], source: str, n_classes: int | None = None
+) -> tuple[Label, ...]:
     """Return the classes that labels from `as_labels` stand for, sorted.
 
     Parameters
@@ -182,7 +186,9 @@ def _host_array(labels: Any, source: str) -> NDArray[Any]:
     try:
         return np.asarray(labels)
     except (ValueError, TypeError) as error:
-        raise DataError(f"{source}: expected labels of shape (n,), got {type(labels).__name__} ({error})") from error
+        raise DataError(
+            f"{source}: expected labels of shape (n,), got {type(labels).__name__} ({error})"
+        ) from error
 
 
 def _of_one_kind(labels: list[Any], source: str) -> NDArray[Any]:

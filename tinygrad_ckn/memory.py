@@ -71,8 +71,12 @@ class Memory:
     """Blocks of memory that results gave up, to be handed out again; `limit`: what this process may use, 0: unknown."""
 
     def __init__(self, limit: int = 0) -> None:
-        self.lent: dict[int, tuple[weakref.ref[Any], Any]] = {}  # by the id of the reference: arrays have no hash
-        self.returned: deque[Any] = deque()  # by garbage collection, in whatever thread, so nothing but appended to
+        self.lent: dict[
+            int, tuple[weakref.ref[Any], Any]
+        ] = {}  # by the id of the reference: arrays have no hash
+        self.returned: deque[Any] = (
+            deque()
+        )  # by garbage collection, in whatever thread, so nothing but appended to
         self.idle: list[Any] = []  # the one given back last is at the end
         self.lock = threading.Lock()
         self.most_idle = max(min(_IDLE, limit // 4), limit // 8) if limit else _IDLE
@@ -86,7 +90,9 @@ class Memory:
         block = self._take(size)
         if block is None:
             block = self.aligned(size)
-        whole = np.frombuffer(memoryview(block)[:size], dtype)  # what all views of it have as base and keep alive
+        whole = np.frombuffer(
+            memoryview(block)[:size], dtype
+        )  # what all views of it have as base and keep alive
         reference = weakref.ref(whole, self._give_back)
         self.lent[id(reference)] = reference, block
         return whole.reshape(shape)
@@ -115,8 +121,14 @@ class Memory:
     def _take(self, size: int) -> Any:
         with self.lock:
             self._collect()
-            fitting = [i for i, block in enumerate(self.idle) if size <= block.nbytes <= size + size // 4]
-            taken = self.idle.pop(min(reversed(fitting), key=lambda i: self.idle[i].nbytes)) if fitting else None
+            fitting = [
+                i for i, block in enumerate(self.idle) if size <= block.nbytes <= size + size // 4
+            ]
+            taken = (
+                self.idle.pop(min(reversed(fitting), key=lambda i: self.idle[i].nbytes))
+                if fitting
+                else None
+            )
         self._settle()
         return taken
 
@@ -126,7 +138,9 @@ class Memory:
 
     def _settle(self) -> None:
         """Count in what was returned, unless somebody is at it, who will look again after."""
-        while self.returned and self.lock.acquire(blocking=False):  # a collection may have come while it was held
+        while self.returned and self.lock.acquire(
+            blocking=False
+        ):  # a collection may have come while it was held
             try:
                 self._collect()
             finally:

@@ -18,7 +18,9 @@ from tinygrad_ckn.backend import CPU
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PLAIN = frozenset({int, float, bool, str, bytes, type(None)})  # types that `plain` leaves as they are
+PLAIN = frozenset(
+    {int, float, bool, str, bytes, type(None)}
+)  # types that `plain` leaves as they are
 
 
 def plain(value: Any) -> Any:
@@ -75,7 +77,9 @@ def plain_arguments(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def call(*args: P.args, **options: P.kwargs) -> T:
-        return function(*map(plain, args), **{name: plain(value) for name, value in options.items()})
+        return function(
+            *map(plain, args), **{name: plain(value) for name, value in options.items()}
+        )
 
     return call
 
@@ -91,4 +95,6 @@ class PlainArguments(ABCMeta):
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
         """Make an instance."""
-        return super().__call__(*map(plain, args), **{name: plain(value) for name, value in options.items()})
+        return super().__call__(
+            *map(plain, args), **{name: plain(value) for name, value in options.items()}
+        )

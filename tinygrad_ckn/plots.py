@@ -7,17 +7,21 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tinygrad_ckn._files import PathLike, atomic_write
 from tinygrad_ckn.backend import CPU, Generator, to_numpy
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.files import PathLike, atomic_write
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.models import CKN, CKNLayer, Network, nystrom_error
-from tinygrad_ckn.models.fitting import cluster, patches_of
+from tinygrad_ckn.models.learning.fit import cluster, patches_of
 
 DPI = 120
 _GREY, _RGB = 1, 3  # channels of images that can be shown
-_FRAME = (0.75, 0.85, 1.0)  # red, green, blue of what lies between tiles: no grey, so that white ones have an edge
+_FRAME = (
+    0.75,
+    0.85,
+    1.0,
+)  # red, green, blue of what lies between tiles: no grey, so that white ones have an edge
 
 
 def filters(model: Network, path: PathLike) -> None:
@@ -124,14 +128,22 @@ def nystrom_errors(
         )
     errors = []
     for i, layer in enumerate(model.layers):
-        learned, other = (patches_of(model, i, part, n_patches, random) for part in (prepared[:half], prepared[half:]))
-        errors.append([_error(layer, size, learned.copy(), other, iterations, random) for size in sizes])
+        learned, other = (
+            patches_of(model, i, part, n_patches, random)
+            for part in (prepared[:half], prepared[half:])
+        )
+        errors.append(
+            [_error(layer, size, learned.copy(), other, iterations, random) for size in sizes]
+        )
     figure = _figure(6, 4)
     axes = figure.subplots()
     for i, (layer, of_layer) in enumerate(zip(model.layers, errors, strict=True)):
         kh, kw = layer.kernel_size
         axes.plot(
-            sizes, of_layer, marker="o", label=f"layer {i + 1}: {kh} x {kw} x {layer.in_channels}, {layer.kernel}"
+            sizes,
+            of_layer,
+            marker="o",
+            label=f"layer {i + 1}: {kh} x {kw} x {layer.in_channels}, {layer.kernel}",
         )
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
@@ -145,7 +157,9 @@ def nystrom_errors(
     return errors
 
 
-def _error(layer: CKNLayer, size: int, learned: Any, other: Any, iterations: int, rng: Generator) -> float:
+def _error(
+    layer: CKNLayer, size: int, learned: Any, other: Any, iterations: int, rng: Generator
+) -> float:
     """Return the error of a layer like another, with so many filters, learned on some patches, on others."""
     twin = CKNLayer(**{**layer.config(), "n_filters": size}, rng=0).to(layer.weight.device).eval()
     cluster(twin, learned, iterations, rng)
@@ -179,9 +193,19 @@ def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike) -> None
     colours = {name: f"C{i}" for i, name in enumerate(names)}
     for name, result in results.items():
         for key, style, what in (("train", "-", "training"), ("validation", "--", "validation")):
-            points = [(i, e[f"{key}_accuracy"]) for i, e in enumerate(result["epochs"], 1) if f"{key}_accuracy" in e]
+            points = [
+                (i, e[f"{key}_accuracy"])
+                for i, e in enumerate(result["epochs"], 1)
+                if f"{key}_accuracy" in e
+            ]
             if points:
-                curves.plot(*zip(*points, strict=True), style, color=colours[name], marker=".", label=f"{name}, {what}")
+                curves.plot(
+                    *zip(*points, strict=True),
+                    style,
+                    color=colours[name],
+                    marker=".",
+                    label=f"{name}, {what}",
+                )
         if result["epochs"]:
             _draw_refit(curves, result, colours[name], f"{name}, test, classifier fitted again")
     if curves.lines:
@@ -193,8 +217,16 @@ def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike) -> None
         curves.grid(alpha=0.3)
     else:
         curves.set_axis_off()
-        curves.text(0.5, 0.5, "no epochs:\nno model was trained by descent", ha="center", transform=curves.transAxes)
-    accuracies, times = ([result[key] for result in results.values()] for key in ("accuracy", "seconds"))
+        curves.text(
+            0.5,
+            0.5,
+            "no epochs:\nno model was trained by descent",
+            ha="center",
+            transform=curves.transAxes,
+        )
+    accuracies, times = (
+        [result[key] for result in results.values()] for key in ("accuracy", "seconds")
+    )
     for axes, values, labels, title in (
         (
             errors,

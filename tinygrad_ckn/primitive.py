@@ -32,11 +32,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, overload
 
-from tinygrad_ckn._registry import REGISTRY, enter, registered
-from tinygrad_ckn._signature import operands_of
-from tinygrad_ckn.backend import CPU, Array, Backend, Namespace, backend_of, check_real, is_array, xp_of
-from tinygrad_ckn.errors import BackendError, CKNError, DTypeError, GradientError, OpIndexError, ShapeError
+from tinygrad_ckn.backend import (
+    CPU,
+    Array,
+    Backend,
+    Namespace,
+    backend_of,
+    check_real,
+    is_array,
+    xp_of,
+)
+from tinygrad_ckn.errors import (
+    BackendError,
+    CKNError,
+    DTypeError,
+    GradientError,
+    OpIndexError,
+    ShapeError,
+)
 from tinygrad_ckn.plain import PLAIN, plain
+from tinygrad_ckn.registry import REGISTRY, enter, registered
+from tinygrad_ckn.signature import operands_of
 
 __all__ = ["REGISTRY", "Array", "Namespace", "Plan", "Primitive", "Rule", "primitive"]
 
@@ -59,24 +75,56 @@ class Plan:
     What is retained is one tuple. Each rule comes with what picks its arguments from (g, *retained, wanted).
     """
 
-    names: tuple[str, ...]  # of what is retained: first operands, then shapes and options, then y, then saved
-    operands: tuple[tuple[str, int], ...]  # name, number among the operands; of a variadic primitive all as one tuple
-    others: tuple[tuple[str, int], ...]  # a shape's name with the operand's number, an option's with -1
+    names: tuple[
+        str, ...
+    ]  # of what is retained: first operands, then shapes and options, then y, then saved
+    operands: tuple[
+        tuple[str, int], ...
+    ]  # name, number among the operands; of a variadic primitive all as one tuple
+    others: tuple[
+        tuple[str, int], ...
+    ]  # a shape's name with the operand's number, an option's with -1
     output: bool
     saved: bool
-    rules: tuple[tuple[Callable[..., Any], Callable[[Any], tuple[Any, ...]]] | None, ...]  # of each operand
+    rules: tuple[
+        tuple[Callable[..., Any], Callable[[Any], tuple[Any, ...]]] | None, ...
+    ]  # of each operand
     joint: bool  # the one rule returns all gradients
-    reads: tuple[int, ...] | None  # numbers of the operands that the rules read, by themselves or in saved; None: all
+    reads: (
+        tuple[int, ...] | None
+    )  # numbers of the operands that the rules read, by themselves or in saved; None: all
 
 
 class Primitive(Generic[P]):
     """A differentiable operation: call it on arrays or Tensors; made by `@primitive`."""
 
     __slots__ = (
-        *("__dict__", "__signature__", "_plans", "broadcasts", "defaults", "forward", "joint", "kernels", "leading"),
-        *("most", "name", "names", "operands", "positional", "rules", "saves", "saves_on_demand", "variadic"),
+        *(
+            "__dict__",
+            "__signature__",
+            "_plans",
+            "broadcasts",
+            "defaults",
+            "forward",
+            "joint",
+            "kernels",
+            "leading",
+        ),
+        *(
+            "most",
+            "name",
+            "names",
+            "operands",
+            "positional",
+            "rules",
+            "saves",
+            "saves_on_demand",
+            "variadic",
+        ),
     )
-    dispatch: Callable[[Primitive[Any], Sequence[Any], Mapping[str, Any]], Any]  # set by graph.py: a call with Tensors
+    dispatch: Callable[
+        [Primitive[Any], Sequence[Any], Mapping[str, Any]], Any
+    ]  # set by graph.py: a call with Tensors
     variable_type: type = type(None)  # set by graph.py: what counts as a Tensor
 
     def __init__(
@@ -98,11 +146,15 @@ class Primitive(Generic[P]):
         self.saves = saves
         self.saves_on_demand = "saving" in inspect.signature(forward).parameters
         self.names = tuple(p.name for p in parameters)
-        self.positional = tuple(p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY)
+        self.positional = tuple(
+            p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY
+        )
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         self.variadic = parameters[0].kind is inspect.Parameter.VAR_POSITIONAL
         leading = sum(1 for _ in itertools.takewhile(self.operands.__contains__, self.positional))
-        self.most = sys.maxsize if self.variadic else leading  # so many arguments by position are operands
+        self.most = (
+            sys.maxsize if self.variadic else leading
+        )  # so many arguments by position are operands
         self.leading = leading == len(self.operands)
         self.rules: dict[str, Rule] = {}
         self.joint: Rule | None = None  # instead of all others
@@ -142,11 +194,17 @@ class Primitive(Generic[P]):
         for operand in operands:
             if type(operand) is _HOST and operand.dtype.kind in _REAL:
                 continue
-            if isinstance(operand, variable) or any(isinstance(value, variable) for value in operands):
+            if isinstance(operand, variable) or any(
+                isinstance(value, variable) for value in operands
+            ):
                 return Primitive.dispatch(self, operands, named)
             self._refuse_complex(operands)
-            if not any(map(is_array, operands)):  # with an array among them they would follow its dtype
-                operands = [xp_of(a).asarray(a) if isinstance(a, int | float) else a for a in operands]
+            if not any(
+                map(is_array, operands)
+            ):  # with an array among them they would follow its dtype
+                operands = [
+                    xp_of(a).asarray(a) if isinstance(a, int | float) else a for a in operands
+                ]
             return self.compute(self.backend_of(operands), operands, named)[0]
         return self.compute(CPU, operands, named)[0]
 
@@ -155,7 +213,9 @@ class Primitive(Generic[P]):
         self._plans.clear()
         for operand, function in rules.items():
             if operand not in self.operands:
-                raise DTypeError(f"{self.name}: the rule of {operand!r} names no operand; known are {self.operands}")
+                raise DTypeError(
+                    f"{self.name}: the rule of {operand!r} names no operand; known are {self.operands}"
+                )
             if self.variadic:
                 self.vjp_jointly(function)
             else:
@@ -175,9 +235,18 @@ class Primitive(Generic[P]):
             )
 
     def _rule(self, what: str, function: Callable[..., Any], *more: str) -> Rule:
-        known = {"g", "y", *self.names, *(f"{name}_shape" for name in self.operands), *(["saved"] * self.saves), *more}
+        known = {
+            "g",
+            "y",
+            *self.names,
+            *(f"{name}_shape" for name in self.operands),
+            *(["saved"] * self.saves),
+            *more,
+        }
         parameters = inspect.signature(function).parameters
-        needs = tuple(name for name, p in parameters.items() if p.default is p.empty or name in known)
+        needs = tuple(
+            name for name, p in parameters.items() if p.default is p.empty or name in known
+        )
         if not known.issuperset(needs):
             raise DTypeError(f"{self.name}: {what} names {needs}; known are {sorted(known)}")
         return Rule(function, needs)
@@ -196,7 +265,9 @@ class Primitive(Generic[P]):
 
         return register
 
-    def arrange(self, args: Sequence[Any], options: Mapping[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+    def arrange(
+        self, args: Sequence[Any], options: Mapping[str, Any]
+    ) -> tuple[Sequence[Any], dict[str, Any]]:
         """Tell operands and options apart, however they were passed; operands at the end may be left out."""
         if self.variadic:
             return args, dict(options)
@@ -225,14 +296,18 @@ class Primitive(Generic[P]):
         except BackendError as error:
             arrays = [i for i, operand in enumerate(operands) if is_array(operand)]
             devices = [backend_of(operands[i]).device for i in arrays]
-            other = next(i for i, device in zip(arrays, devices, strict=True) if device != devices[0])
+            other = next(
+                i for i, device in zip(arrays, devices, strict=True) if device != devices[0]
+            )
             raise BackendError(
                 f"{self.name}: arguments {self.label(arrays[0])} and {self.label(other)}: {error}"
             ) from None
         except CKNError as error:
             raise type(error)(f"{self.name}: {error}") from None
 
-    def compute(self, backend: Backend, operands: Sequence[Any], options: Mapping[str, Any]) -> tuple[Any, Any]:
+    def compute(
+        self, backend: Backend, operands: Sequence[Any], options: Mapping[str, Any]
+    ) -> tuple[Any, Any]:
         """Return the output as an array, and what the forward saved for its rules (else None)."""
         try:
             forward: Callable[..., Any] = self.forward
@@ -243,7 +318,9 @@ class Primitive(Generic[P]):
             elif self.leading:
                 y = forward(backend.xp, *operands, **options)
             else:
-                y = forward(backend.xp, **dict(zip(self.operands, operands, strict=False)), **options)
+                y = forward(
+                    backend.xp, **dict(zip(self.operands, operands, strict=False)), **options
+                )
         except (ValueError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
             raise self._explained(error, operands) from error
         saved = None
@@ -253,7 +330,9 @@ class Primitive(Generic[P]):
             y = backend.xp.asarray(y)  # NumPy's reductions return scalars, CuPy's 0-d arrays
         if y.dtype.kind not in _REAL:
             self._refuse_complex(operands)
-            raise DTypeError(f"{self.name}: expected a result of real numbers, got {y.dtype}; look at the dtypes")
+            raise DTypeError(
+                f"{self.name}: expected a result of real numbers, got {y.dtype}; look at the dtypes"
+            )
         return y, saved
 
     def _refuse_complex(self, operands: Sequence[Any]) -> None:
@@ -287,7 +366,11 @@ class Primitive(Generic[P]):
                     f"{self.name}: argument {name} has no derivative, but got a tensor that requires grad; "
                     "pass it as .detach()"
                 )
-        rules = [self.joint] if self.joint else [None if name is None else self.rules[name] for name in asked]
+        rules = (
+            [self.joint]
+            if self.joint
+            else [None if name is None else self.rules[name] for name in asked]
+        )
         needs = {need for rule in rules if rule for need in rule.needs}
         operands = [(name, i) for i, name in enumerate(self.operands)]
         kept = tuple((name, i) for name, i in operands if name in needs)
@@ -302,9 +385,14 @@ class Primitive(Generic[P]):
             others=tuple(others),
             output="y" in needs,
             saved="saved" in needs,
-            rules=tuple(rule and (rule.function, _picker([place[need] for need in rule.needs])) for rule in rules),
+            rules=tuple(
+                rule and (rule.function, _picker([place[need] for need in rule.needs]))
+                for rule in rules
+            ),
             joint=self.joint is not None,
-            reads=None if (self.variadic and kept) or "saved" in needs else tuple(i for _, i in kept),
+            reads=None
+            if (self.variadic and kept) or "saved" in needs
+            else tuple(i for _, i in kept),
         )
 
     def _refuse(self, args: Sequence[Any], options: Mapping[str, Any]) -> None:
@@ -318,12 +406,16 @@ class Primitive(Generic[P]):
         """Return an error that names the operation and its operands, of the kind of the one that came from below."""
         if isinstance(error, CKNError):
             return error
-        got = ", ".join(f"{self.label(i)}: {_describe(operand)}" for i, operand in enumerate(operands))
+        got = ", ".join(
+            f"{self.label(i)}: {_describe(operand)}" for i, operand in enumerate(operands)
+        )
         text = str(error).removeprefix(f"{self.name}: ").rstrip(". ")
         if "argument" in text and isinstance(error, TypeError):
             text += f"; the call is {self.name}{self.__signature__}"
         kinds = {ValueError: ShapeError, IndexError: OpIndexError}
-        kind = next((mine for theirs, mine in kinds.items() if isinstance(error, theirs)), DTypeError)
+        kind = next(
+            (mine for theirs, mine in kinds.items() if isinstance(error, theirs)), DTypeError
+        )
         return kind(f"{self.name}: {text}; got {got}")
 
 
@@ -384,7 +476,9 @@ def primitive(
     """
 
     def register(forward: Callable[..., Any]) -> Primitive[Any]:
-        made: Primitive[Any] = Primitive(forward, name or forward.__name__, broadcasts=broadcasts, saves=saves)
+        made: Primitive[Any] = Primitive(
+            forward, name or forward.__name__, broadcasts=broadcasts, saves=saves
+        )
         enter(made)
         return made
 

@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from tinygrad_ckn._files import PathLike, atomic_write
 from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.files import PathLike, atomic_write
 from tinygrad_ckn.graph import Node, raw
 from tinygrad_ckn.primitive import Primitive
 
-MOST_EVENTS = 200_000  # of a trace, for one of a long training would fit no viewer; totals count all
+MOST_EVENTS = (
+    200_000  # of a trace, for one of a long training would fit no viewer; totals count all
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -73,7 +75,9 @@ class Profile:
     def __init__(self) -> None:
         self.phases: dict[str, float] = {}  # seconds
         self._done: dict[tuple[str, str, str], Row] = {}
-        self._open: dict[tuple[str, str], Row] = {}  # since the last lap, of a phase that has no name yet
+        self._open: dict[
+            tuple[str, str], Row
+        ] = {}  # since the last lap, of a phase that has no name yet
         self._events: list[dict[str, Any]] = []
         self._start = self._lap = time.perf_counter()
         self._own = threading.local()  # a thread's stack of frames
@@ -93,7 +97,9 @@ class Profile:
             self.phases[name] = self.phases.get(name, 0.0) + now - since
             self._record(name, "phase", since, now - since, {})
             for (operation, direction), row in self._open.items():
-                whole = self._done.setdefault((name, operation, direction), Row(name, operation, direction))
+                whole = self._done.setdefault(
+                    (name, operation, direction), Row(name, operation, direction)
+                )
                 whole.calls += row.calls
                 whole.seconds += row.seconds
                 whole.bytes += row.bytes
@@ -111,11 +117,19 @@ class Profile:
         """Write the trace as JSON, to be opened in chrome://tracing or ui.perfetto.dev."""
         atomic_write(path, json.dumps(self.trace()).encode())
 
-    def timed(self, name: str, direction: str, call: Callable[[], R], size: Callable[[R], int] | None = None) -> R:
+    def timed(
+        self,
+        name: str,
+        direction: str,
+        call: Callable[[], R],
+        size: Callable[[R], int] | None = None,
+    ) -> R:
         """Return call(), and enter what it cost; `size` is given for an operation, of which the result has bytes."""
         stack: list[_Frame] = self._own.__dict__.setdefault("stack", [])
         outer = stack[-1] if stack else _Frame(operation=False)
-        frame = _Frame(outer.operation or size is not None, outer.backward or direction == "backward")
+        frame = _Frame(
+            outer.operation or size is not None, outer.backward or direction == "backward"
+        )
         stack.append(frame)
         n_bytes = 0
         start = time.perf_counter()
@@ -133,7 +147,9 @@ class Profile:
             shown = "backward" if frame.backward and size is not None else direction
             self._enter(name, shown, start, seconds, seconds - frame.children, n_bytes)
 
-    def _enter(self, name: str, direction: str, start: float, seconds: float, own: float, n_bytes: int) -> None:
+    def _enter(
+        self, name: str, direction: str, start: float, seconds: float, own: float, n_bytes: int
+    ) -> None:
         with self._lock:
             row = self._open.setdefault((name, direction), Row("", name, direction))
             row.calls += 1
@@ -141,11 +157,15 @@ class Profile:
             row.bytes += n_bytes
             self._record(name, direction or "function", start, seconds, {"bytes": n_bytes})
 
-    def _record(self, name: str, category: str, start: float, seconds: float, args: dict[str, Any]) -> None:
+    def _record(
+        self, name: str, category: str, start: float, seconds: float, args: dict[str, Any]
+    ) -> None:
         if len(self._events) < MOST_EVENTS:
             times = {"ts": (start - self._start) * 1e6, "dur": seconds * 1e6}
             where = {"pid": os.getpid(), "tid": threading.get_ident()}
-            self._events.append({"name": name, "cat": category, "ph": "X", **times, **where, "args": args})
+            self._events.append(
+                {"name": name, "cat": category, "ph": "X", **times, **where, "args": args}
+            )
 
 
 @contextmanager
@@ -170,11 +190,15 @@ def profile() -> Iterator[Profile]:
     compute, pull = Primitive.compute, Node.pull
     with _switch:
         if _on is not None:
-            raise ConfigError("profile: expected that no profile is being taken, got one inside another; leave one out")
+            raise ConfigError(
+                "profile: expected that no profile is being taken, got one inside another; leave one out"
+            )
         _on = current = Profile()
 
     def timed_compute(self: Primitive[Any], *args: Any) -> Any:
-        return current.timed(self.name, "forward", lambda: compute(self, *args), lambda result: int(result[0].nbytes))
+        return current.timed(
+            self.name, "forward", lambda: compute(self, *args), lambda result: int(result[0].nbytes)
+        )
 
     def timed_pull(self: Node, *args: Any) -> Any:
         return current.timed(self.name, "backward", lambda: pull(self, *args), _size)

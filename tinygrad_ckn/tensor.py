@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_ckn._draw import summary
 from tinygrad_ckn.backend import Axis, asarray, backend_of, to_numpy
 from tinygrad_ckn.backward import as_tensor, backpropagate, seed
+from tinygrad_ckn.drawing import summary
 from tinygrad_ckn.errors import DTypeError, GradientError, OpIndexError, ShapeError
 from tinygrad_ckn.graph import Variable
 from tinygrad_ckn.primitive import REGISTRY
@@ -50,8 +50,17 @@ class Tensor(Variable):
     __array_priority__ = 1000
     _grad: Tensor | None
 
-    def __init__(self, data: Any, *, requires_grad: bool = False, dtype: Any = None, device: str | None = None) -> None:
-        self._data = asarray(data._data if isinstance(data, Variable) else data, dtype=dtype, device=device)
+    def __init__(
+        self,
+        data: Any,
+        *,
+        requires_grad: bool = False,
+        dtype: Any = None,
+        device: str | None = None,
+    ) -> None:
+        self._data = asarray(
+            data._data if isinstance(data, Variable) else data, dtype=dtype, device=device
+        )
         self._node = None
         self._version = [0]
         self._grad = None
@@ -76,7 +85,9 @@ class Tensor(Variable):
         mine = backend_of(self._data)
         array: Any = value._data if isinstance(value, Variable) else value
         same = type(array) is mine.array_type
-        self.set_data(array.copy("K") if same else asarray(array, dtype=self.dtype, device=mine.device))
+        self.set_data(
+            array.copy("K") if same else asarray(array, dtype=self.dtype, device=mine.device)
+        )
 
     def set_data(self, value: Any) -> None:
         """Assign `data` without a copy: for an array of the same backend that nobody else will write into.
@@ -87,7 +98,9 @@ class Tensor(Variable):
             If it has another shape or dtype.
         """
         mine = backend_of(self._data)
-        value = value if type(value) is mine.array_type else mine.xp.asarray(value)  # NumPy's scalars
+        value = (
+            value if type(value) is mine.array_type else mine.xp.asarray(value)
+        )  # NumPy's scalars
         if value.shape != self.shape or value.dtype != self.dtype:
             raise ShapeError(
                 f"Tensor.data: expected an array of shape {self.shape} and dtype {self.dtype}, "
@@ -115,7 +128,9 @@ class Tensor(Variable):
                 f"Tensor: requires_grad expected a floating dtype, got {self.dtype}; pass dtype='float64' or 'float32'"
             )
         if self._node is not None and not value:
-            raise GradientError(f"Tensor: requires_grad is fixed for the result of {self._node.name!r}; use .detach()")
+            raise GradientError(
+                f"Tensor: requires_grad is fixed for the result of {self._node.name!r}; use .detach()"
+            )
         self._requires_grad = bool(value)
 
     @property
@@ -127,7 +142,9 @@ class Tensor(Variable):
     def grad(self, value: Tensor | None) -> None:
         if value is not None and (not isinstance(value, Variable) or value.shape != self.shape):
             got = f"shape {value.shape}" if isinstance(value, Variable) else type(value).__name__
-            raise ShapeError(f"Tensor.grad: expected None or a Tensor of shape {self.shape}, got {got}")
+            raise ShapeError(
+                f"Tensor.grad: expected None or a Tensor of shape {self.shape}, got {got}"
+            )
         self._grad = value
 
     @property
@@ -150,7 +167,9 @@ class Tensor(Variable):
         """Where the array is: "cpu" or "cuda"."""
         return backend_of(self._data).device
 
-    def backward(self, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False) -> None:
+    def backward(
+        self, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False
+    ) -> None:
         """Add the gradient of sum(self * gradient) to the `.grad` of every leaf it depends on.
 
         Parameters
@@ -171,7 +190,9 @@ class Tensor(Variable):
         """
         start = seed(self, gradient, create_graph)
         results = backpropagate(
-            [(self._node or self, start)], create_graph=create_graph, retain_graph=retain_graph or create_graph
+            [(self._node or self, start)],
+            create_graph=create_graph,
+            retain_graph=retain_graph or create_graph,
         )
         with _accumulating:
             for leaf, value in results.items():
@@ -181,7 +202,11 @@ class Tensor(Variable):
                 if leaf._grad is None:
                     leaf._grad = new
                 else:
-                    leaf._grad = leaf._grad + new if create_graph else as_tensor(leaf._grad._data + new._data)
+                    leaf._grad = (
+                        leaf._grad + new
+                        if create_graph
+                        else as_tensor(leaf._grad._data + new._data)
+                    )
 
     def detach(self) -> Tensor:
         """Return a tensor with the same memory and no history."""
@@ -197,13 +222,19 @@ class Tensor(Variable):
     def item(self, *index: int) -> Any:
         """Return one element as a Python number: the only one, or that at `index`."""
         if not index and self.size != 1:
-            raise ShapeError(f"Tensor.item: expected a tensor of one element, got shape {self.shape}; pass an index")
+            raise ShapeError(
+                f"Tensor.item: expected a tensor of one element, got shape {self.shape}; pass an index"
+            )
         try:
             if not index:
                 return self._data.item()
-            return (self._data.reshape(-1)[index[0]] if len(index) == 1 else self._data[index]).item()
+            return (
+                self._data.reshape(-1)[index[0]] if len(index) == 1 else self._data[index]
+            ).item()
         except (IndexError, ValueError) as error:
-            raise OpIndexError(f"Tensor.item: expected an index into shape {self.shape}, got {index}") from error
+            raise OpIndexError(
+                f"Tensor.item: expected an index into shape {self.shape}, got {index}"
+            ) from error
 
     def tolist(self) -> Any:
         """Return the values as nested Python lists."""
@@ -229,7 +260,9 @@ class Tensor(Variable):
     def __len__(self) -> int:
         """Return the length of the first axis."""
         if not self.ndim:
-            raise ShapeError("len: expected a tensor with at least one axis, got a scalar; use .item()")
+            raise ShapeError(
+                "len: expected a tensor with at least one axis, got a scalar; use .item()"
+            )
         return int(self.shape[0])
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -239,7 +272,9 @@ class Tensor(Variable):
     def __index__(self) -> int:
         """Return the only element of an integer tensor, for use as an index."""
         if self.dtype.kind not in "iu":
-            raise DTypeError(f"index: expected an integer tensor, got {self.dtype}; use .astype('int64')")
+            raise DTypeError(
+                f"index: expected an integer tensor, got {self.dtype}; use .astype('int64')"
+            )
         return int(self.item())
 
     def __format__(self, spec: str) -> str:
@@ -265,7 +300,9 @@ class Tensor(Variable):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         """Return the values for NumPy; refused where that would drop the graph, or copy from a GPU unasked."""
         if self.device != "cpu":
-            raise GradientError("np.asarray(t): the tensor is on a GPU; use t.numpy(), which copies it to the host")
+            raise GradientError(
+                "np.asarray(t): the tensor is on a GPU; use t.numpy(), which copies it to the host"
+            )
         array = self._without_graph("np.asarray(t)").numpy()
         if dtype is None or dtype == array.dtype:
             return array.copy() if copy else array
@@ -301,7 +338,12 @@ class Tensor(Variable):
 
     def __reduce__(self) -> Any:
         """Pickle and copy by value: data and requires_grad, without graph and gradient."""
-        return _rebuild, (type(self), self.numpy(), self._requires_grad and self.is_leaf, self.device)
+        return _rebuild, (
+            type(self),
+            self.numpy(),
+            self._requires_grad and self.is_leaf,
+            self.device,
+        )
 
     __hash__ = object.__hash__  # by identity: `==` compares elementwise
 

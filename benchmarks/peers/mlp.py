@@ -115,7 +115,9 @@ def torch_eager(x: Any, labels: Any, weights: list[Any]) -> Step:
     optimizer = torch.optim.SGD(params, lr=LR)
 
     def step() -> float:
-        loss = torch.nn.functional.cross_entropy(torch.addmm(b2, torch.addmm(b1, inputs, w1).relu_(), w2), targets)
+        loss = torch.nn.functional.cross_entropy(
+            torch.addmm(b2, torch.addmm(b1, inputs, w1).relu_(), w2), targets
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

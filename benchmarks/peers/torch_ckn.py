@@ -52,7 +52,9 @@ class Layer(nn.Module):
             "centred": False,
             "convention": "inside",
         }
-        if any(options[name] != value for name, value in plain.items()) or any(k % 2 == 0 for k in size):
+        if any(options[name] != value for name, value in plain.items()) or any(
+            k % 2 == 0 for k in size
+        ):
             raise ValueError(f"torch_ckn.Layer: expected odd kernels and {plain}, got {options}")
         self.padding = [k // 2 for k in size]
         self.stride = subsampling
@@ -62,7 +64,9 @@ class Layer(nn.Module):
         z = torch.arange(-subsampling, subsampling + 1, dtype=torch.float64)
         weights = torch.exp(-((z / subsampling) ** 2))
         window = torch.outer(weights, weights) / weights.sum() ** 2
-        self.register_buffer("window", window.expand(filters, 1, -1, -1).contiguous())  # (p, 1, 2s+1, 2s+1)
+        self.register_buffer(
+            "window", window.expand(filters, 1, -1, -1).contiguous()
+        )  # (p, 1, 2s+1, 2s+1)
         self._kept: Tensor | None = None
 
     def kappa_(self, u: Tensor) -> Tensor:
@@ -92,7 +96,9 @@ class Layer(nn.Module):
         """Return Gaussian means around positions `stride` apart."""
         if self.stride == 1:
             return y
-        return functional.conv2d(y, self.window, stride=self.stride, padding=self.stride, groups=y.shape[1])
+        return functional.conv2d(
+            y, self.window, stride=self.stride, padding=self.stride, groups=y.shape[1]
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the map of images (N, C, H, W)."""
@@ -102,7 +108,10 @@ class Layer(nn.Module):
         positive = squares > 0
         safe = torch.where(positive, squares, 1).sqrt()
         norms = torch.where(positive, safe, 0)
-        y = self.kappa_(functional.conv2d(x, self.weight, padding=self.padding) * safe.reciprocal()) * norms
+        y = (
+            self.kappa_(functional.conv2d(x, self.weight, padding=self.padding) * safe.reciprocal())
+            * norms
+        )
         matrix = self.transform()[:, :, None, None]
         if self.pool_first:
             return functional.conv2d(self.pool(y), matrix)
@@ -123,7 +132,9 @@ class Network(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(*(Layer(options, pool_first) for options in config["layers"]))
         self.classifier = nn.Linear(weights["classifier.weight"].shape[1], config["n_classes"])
-        self.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()}, strict=False)
+        self.load_state_dict(
+            {name: torch.from_numpy(array) for name, array in weights.items()}, strict=False
+        )
         self.to(dtype=dtype, memory_format=torch.channels_last)
 
     def features(self, x: Tensor) -> Tensor:

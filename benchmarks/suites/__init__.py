@@ -1,7 +1,17 @@
 """The suites, by name."""
 
 from benchmarks.suite import Suite
-from benchmarks.suites import ckn5, ckn14, correlate2d, features, kernels, kmeans, memory, mlp, scaling
+from benchmarks.suites import (
+    ckn5,
+    ckn14,
+    correlate2d,
+    features,
+    kernels,
+    kmeans,
+    memory,
+    mlp,
+    scaling,
+)
 
 SUITES: dict[str, Suite] = {
     module.SUITE.name: module.SUITE

@@ -32,4 +32,9 @@ def _cases(settings: Settings) -> Sequence[Case]:
     ]
 
 
-SUITE = Suite("ckn5", "CKN-5, batch 128, 3x32x32: training step and inference", _cases, devices=("cpu", "cuda"))
+SUITE = Suite(
+    "ckn5",
+    "CKN-5, batch 128, 3x32x32: training step and inference",
+    _cases,
+    devices=("cpu", "cuda"),
+)

@@ -37,7 +37,10 @@ SHAPES: tuple[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]], ...] = (
 
 def _image(dtype: str) -> Inputs:
     rng = np.random.default_rng(0)
-    return {"x": rng.standard_normal((5000, 5000)).astype(dtype), "w": rng.standard_normal((10, 10)).astype(dtype)}
+    return {
+        "x": rng.standard_normal((5000, 5000)).astype(dtype),
+        "w": rng.standard_normal((10, 10)).astype(dtype),
+    }
 
 
 def _work(function: Callable[[], Any]) -> Work:
@@ -75,7 +78,13 @@ def _torch(inputs: Inputs, device: str) -> Work:
 
 
 def _algorithm(
-    inputs: Inputs, device: str, *, operation: str, name: str, dtype: str = "float32", **options: Any
+    inputs: Inputs,
+    device: str,
+    *,
+    operation: str,
+    name: str,
+    dtype: str = "float32",
+    **options: Any,
 ) -> Work:
     """Return the work of one algorithm: `name` "auto" is the library's choice, in float64 the reference."""
     from tinygrad_ckn import ops
@@ -86,7 +95,9 @@ def _algorithm(
         {
             "forward": lambda: ops.correlate2d(x, w, **options),
             "input adjoint": lambda: ops.correlate2d_input(g, w, input_size=x.shape[2:], **options),
-            "weight adjoint": lambda: ops.correlate2d_weight(x, g, kernel_size=w.shape[2:], **options),
+            "weight adjoint": lambda: ops.correlate2d_weight(
+                x, g, kernel_size=w.shape[2:], **options
+            ),
         }[operation]
     )
 
@@ -107,7 +118,7 @@ def _label(x_shape: Sequence[int], w_shape: Sequence[int], options: dict[str, An
 
 
 def _by_shape(operation: str) -> list[Case]:
-    from tinygrad_ckn.cpu.correlate import algorithms_for
+    from tinygrad_ckn.cpu.correlate.dispatch import algorithms_for
 
     cases = []
     for x_shape, w_shape, options in SHAPES:
@@ -118,10 +129,20 @@ def _by_shape(operation: str) -> list[Case]:
         cases.append(
             Case(
                 _label(x_shape, w_shape, options),
-                [Side(name, _algorithm, {**given, "name": name}, ("tinygrad_ckn.cpu.correlate",)) for name in names],
+                [
+                    Side(
+                        name,
+                        _algorithm,
+                        {**given, "name": name},
+                        ("tinygrad_ckn.cpu.correlate.dispatch",),
+                    )
+                    for name in names
+                ],
                 functools.partial(_arrays, x_shape, w_shape, options),
                 tolerances={"map": 1e-4},  # Winograd in float32; the others stay below 1e-5
-                reference=Side("unfold in float64", _algorithm, {**given, "name": "unfold", "dtype": "float64"}),
+                reference=Side(
+                    "unfold in float64", _algorithm, {**given, "name": "unfold", "dtype": "float64"}
+                ),
                 rounds=6,
                 group=f"correlate2d, algorithms, {operation}",
             )
@@ -129,9 +150,11 @@ def _by_shape(operation: str) -> list[Case]:
     return cases
 
 
-def _large(dtype: str, tolerance: float, rounds: int, peers: Sequence[Side], targets: Mapping[str, float]) -> Case:
+def _large(
+    dtype: str, tolerance: float, rounds: int, peers: Sequence[Side], targets: Mapping[str, float]
+) -> Case:
     """Return the case of the large image; what is compared first has warmed all sides up."""
-    sides = [Side(OURS, _ours, imports=("tinygrad_ckn.cpu.correlate",)), *peers]
+    sides = [Side(OURS, _ours, imports=("tinygrad_ckn.cpu.correlate.dispatch",)), *peers]
     sides.append(Side(SCIPY, _scipy, imports=("scipy.signal",)))
     return Case(
         f"correlate2d, 5000x5000 by 10x10 valid, {dtype}",
@@ -146,15 +169,24 @@ def _large(dtype: str, tolerance: float, rounds: int, peers: Sequence[Side], tar
 
 
 def _cases(_: Settings) -> Sequence[Case]:
-    eager, tuned = Side(EAGER, _torch, imports=("torch",)), Side(TUNED, _torch, imports=("torch",), tuned_malloc=True)
+    eager, tuned = (
+        Side(EAGER, _torch, imports=("torch",)),
+        Side(TUNED, _torch, imports=("torch",), tuned_malloc=True),
+    )
     return [
         _large("float32", 1e-5, 4, (tuned, eager), {TUNED: 0.13}),
         # Malloc that keeps memory ends up with two blocks of 20 GB for PyTorch's unfolded image.
         _large("float64", 1e-12, 2, (eager,), {EAGER: 0.02}),
-        *(case for operation in ("forward", "input adjoint", "weight adjoint") for case in _by_shape(operation)),
+        *(
+            case
+            for operation in ("forward", "input adjoint", "weight adjoint")
+            for case in _by_shape(operation)
+        ),
     ]
 
 
 SUITE = Suite(
-    "correlate2d", "5000x5000 by 10x10 against PyTorch and SciPy, and all algorithms over a grid of shapes", _cases
+    "correlate2d",
+    "5000x5000 by 10x10 against PyTorch and SciPy, and all algorithms over a grid of shapes",
+    _cases,
 )

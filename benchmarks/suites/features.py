@@ -24,4 +24,9 @@ def _cases(settings: Settings) -> Sequence[Case]:
     ]
 
 
-SUITE = Suite("features", "unsup-64-256 and unsup-256-1024, 256 images of 3x32x32", _cases, devices=("cpu", "cuda"))
+SUITE = Suite(
+    "features",
+    "unsup-64-256 and unsup-256-1024, 256 images of 3x32x32",
+    _cases,
+    devices=("cpu", "cuda"),
+)

@@ -17,7 +17,9 @@ CUPYX = "cupyx.scipy.signal"
 def _work(function: Callable[[], Any], to_numpy: Callable[[Any], Any]) -> Work:
     def outputs() -> dict[str, Any]:
         found = function()
-        return {"result": [to_numpy(array) for array in (found if isinstance(found, list) else [found])]}
+        return {
+            "result": [to_numpy(array) for array in (found if isinstance(found, list) else [found])]
+        }
 
     return Work(function, outputs)
 
@@ -74,4 +76,9 @@ def _cases(_: Settings) -> Sequence[Case]:
     return [_case(operation) for operation in operations().values()]
 
 
-SUITE = Suite("kernels", "on a GPU: correlate2d, unfold, pooling, the CKN map, one by one", _cases, devices=("cuda",))
+SUITE = Suite(
+    "kernels",
+    "on a GPU: correlate2d, unfold, pooling, the CKN map, one by one",
+    _cases,
+    devices=("cuda",),
+)

@@ -29,7 +29,9 @@ def _inputs(layer: int, k: int) -> Inputs:
         with no_grad():
             return raw(model.layers[0](x))
 
-    points = sample_patches(images, model.layers[layer], POINTS, rng=rng, encode=encode if layer else None)
+    points = sample_patches(
+        images, model.layers[layer], POINTS, rng=rng, encode=encode if layer else None
+    )
     return {"points": points, "start": points[rng.choice(len(points), k, replace=False)]}
 
 
@@ -57,10 +59,14 @@ def _torch(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work:
     from benchmarks.peers.torch_kmeans import spherical_kmeans
 
     kind = {"float32": torch.float32, "float64": torch.float64}[dtype]
-    points, start = (torch.from_numpy(inputs[name]).to(device, kind) for name in ("points", "start"))
+    points, start = (
+        torch.from_numpy(inputs[name]).to(device, kind) for name in ("points", "start")
+    )
 
     def step() -> tuple[torch.Tensor, list[float]]:
-        return spherical_kmeans(points, start, ITERATIONS)  # its last mean waits for a GPU but for one product
+        return spherical_kmeans(
+            points, start, ITERATIONS
+        )  # its last mean waits for a GPU but for one product
 
     def outputs() -> dict[str, object]:
         centroids, objective = step()
@@ -74,7 +80,11 @@ def _cases(_: Settings) -> Sequence[Case]:
     return [
         Case(
             f"k-means, {POINTS:,} x {d} -> {k}, {ITERATIONS} iterations",
-            [Side(OURS, _ours, imports=("tinygrad_ckn.models",)), side(TUNED, tuned_malloc=True), side(EAGER)],
+            [
+                Side(OURS, _ours, imports=("tinygrad_ckn.models",)),
+                side(TUNED, tuned_malloc=True),
+                side(EAGER),
+            ],
             functools.partial(_inputs, layer, k),
             # A point to which two centroids are equally near, but for rounding, may go to either and move both by its
             # share of the cluster, 1e-4 to 1e-2. In float32 there are a few of 200,000; the other centroids are exact.

@@ -28,7 +28,10 @@ def _inputs() -> Inputs:
 
 
 def _work(
-    inputs: Inputs, device: str, *, side: Callable[..., tuple[Callable[[], float], Callable[[], list[Any]]]]
+    inputs: Inputs,
+    device: str,
+    *,
+    side: Callable[..., tuple[Callable[[], float], Callable[[], list[Any]]]],
 ) -> Work:
     """Return the work of a side, which is given its own copies of the weights."""
     step, weights = side(inputs["x"], inputs["labels"], [w.copy() for w in inputs["weights"]])
@@ -66,4 +69,9 @@ def _cases(_: Settings) -> Sequence[Case]:
     ]
 
 
-SUITE = Suite("mlp", "MLP 64-64-10 training step, batch 32, one thread: the engine's own cost", _cases, threads=1)
+SUITE = Suite(
+    "mlp",
+    "MLP 64-64-10 training step, batch 32, one thread: the engine's own cost",
+    _cases,
+    threads=1,
+)

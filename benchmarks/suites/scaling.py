@@ -22,17 +22,33 @@ def _case(name: str, unit: str, sizes: dict[str, dict[str, int]]) -> Case:
     def inputs() -> Inputs:
         for label, size in sizes.items():
             n, pixels = size.get("n_images", IMAGES), size.get("size", SIZE)
-            made[label] = ckn_inputs("ckn5", n_images=n, size=pixels, filters=size.get("filters", FILTERS))
+            made[label] = ckn_inputs(
+                "ckn5", n_images=n, size=pixels, filters=size.get("filters", FILTERS)
+            )
         return made
 
     def units(size: dict[str, int]) -> float:
-        n, pixels, filters = size.get("n_images", IMAGES), size.get("size", SIZE), size.get("filters", FILTERS)
+        n, pixels, filters = (
+            size.get("n_images", IMAGES),
+            size.get("size", SIZE),
+            size.get("filters", FILTERS),
+        )
         if unit == "image":
             return n
-        return n * pixels**2 / 1e3 if unit == "1000 pixels" else multiplications("ckn5", n, pixels, filters) / 1e6
+        return (
+            n * pixels**2 / 1e3
+            if unit == "1000 pixels"
+            else multiplications("ckn5", n, pixels, filters) / 1e6
+        )
 
     sides = [
-        Side(label, _training, {"which": label}, ("tinygrad_ckn.models", "tinygrad_ckn.optim"), units=units(size))
+        Side(
+            label,
+            _training,
+            {"which": label},
+            ("tinygrad_ckn.models", "tinygrad_ckn.optim"),
+            units=units(size),
+        )
         for label, size in sizes.items()
     ]
     return Case(name, sides, inputs, tolerances={}, unit=unit, rounds=6)
@@ -40,7 +56,11 @@ def _case(name: str, unit: str, sizes: dict[str, dict[str, int]]) -> Case:
 
 def _cases(_: Settings) -> Sequence[Case]:
     return [
-        _case("ckn5 training step, more images", "image", {f"{n} images": {"n_images": n} for n in (32, 64, 128, 256)}),
+        _case(
+            "ckn5 training step, more images",
+            "image",
+            {f"{n} images": {"n_images": n} for n in (32, 64, 128, 256)},
+        ),
         _case(
             "ckn5 training step, more pixels",
             "1000 pixels",

@@ -42,8 +42,22 @@ def made_up(name: str = "a step", group: str = "", unit: str = "") -> Result:
         unit=unit,
     )
     sides = [
-        Measured(OURS, [0.001, 0.002, 0.003], {"map": 1e-6}, 50_000_000, 10_000_000, ["openblas, 2 threads"]),
-        Measured("slow", [0.004] * 3, {"map": 3e-5}, 90_000_000, 20_000_000, malloc={"MALLOC_MMAP_MAX_": "0"}),
+        Measured(
+            OURS,
+            [0.001, 0.002, 0.003],
+            {"map": 1e-6},
+            50_000_000,
+            10_000_000,
+            ["openblas, 2 threads"],
+        ),
+        Measured(
+            "slow",
+            [0.004] * 3,
+            {"map": 3e-5},
+            90_000_000,
+            20_000_000,
+            malloc={"MALLOC_MMAP_MAX_": "0"},
+        ),
         Measured("fast", [0.001] * 3, {"map": 0.0}, None, None),
     ]
     return Result(case, 2, sides, {"absent": "it is not installed"})

@@ -9,7 +9,12 @@ def drawn(draw, *arguments):
     axes = Figure().subplots()
     draw(axes, *arguments)
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    return [bar.get_width() for bar in axes.patches], labels, [text.get_text() for text in axes.texts], axes
+    return (
+        [bar.get_width() for bar in axes.patches],
+        labels,
+        [text.get_text() for text in axes.texts],
+        axes,
+    )
 
 
 def test_a_case_has_a_bar_for_each_side(made_up):
@@ -31,7 +36,9 @@ def test_a_case_has_a_bar_for_each_side(made_up):
 def test_a_group_has_a_bar_for_each_case(made_up):
     second = made_up("5x5", group="by shape")
     second.sides.pop()
-    lengths, labels, notes, _ = drawn(chart._group, "by shape", [made_up("3x3", group="by shape"), second])
+    lengths, labels, notes, _ = drawn(
+        chart._group, "by shape", [made_up("3x3", group="by shape"), second]
+    )
     assert lengths == pytest.approx([2, 1])
     assert labels == ["3x3", "5x5"]
     assert notes == ["fast", "tinygrad-ckn"]

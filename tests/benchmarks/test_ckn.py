@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from benchmarks import ckn
-from benchmarks.ckn import ckn_case, ckn_inputs, multiplications, natural_images, our_features, our_training
+from benchmarks.ckn import (
+    ckn_case,
+    ckn_inputs,
+    multiplications,
+    natural_images,
+    our_features,
+    our_training,
+)
 from benchmarks.measure import relative_error
 from benchmarks.suite import OURS
 
@@ -52,7 +59,9 @@ def test_the_gradient_is_exact_where_filters_coincide():
     inputs = ckn_inputs("unsup-64-256", n_images=2, size=13, filters=6)
     z = inputs["weights"]["layers.0.weight"]
     z[1] = z[0]
-    ours, theirs = (make(inputs, "cpu", **DOUBLE).outputs() for make in (our_training, ckn.torch_training))
+    ours, theirs = (
+        make(inputs, "cpu", **DOUBLE).outputs() for make in (our_training, ckn.torch_training)
+    )
     assert relative_error(theirs["gradients"], ours["gradients"]) < 1e-9
 
 
@@ -60,7 +69,10 @@ def test_float32_is_float32(inputs):
     for make in (our_features, ckn.torch_features):
         found = make(inputs, "cpu").outputs()["features"]
         assert found.dtype == "float32"
-        assert relative_error(found, ckn.torch_features(inputs, "cpu", **DOUBLE).outputs()["features"]) < 1e-4
+        assert (
+            relative_error(found, ckn.torch_features(inputs, "cpu", **DOUBLE).outputs()["features"])
+            < 1e-4
+        )
 
 
 def test_the_transcription_says_what_it_cannot_do(inputs):
@@ -95,7 +107,9 @@ def test_multiplications_of_a_forward_pass():
 
 
 def test_a_case_names_its_peers():
-    case = ckn_case("c", dict, training=True, targets={ckn.TUNED: 0.5}, peers=(ckn.TUNED, ckn.EAGER), rounds=3)
+    case = ckn_case(
+        "c", dict, training=True, targets={ckn.TUNED: 0.5}, peers=(ckn.TUNED, ckn.EAGER), rounds=3
+    )
     assert [(side.name, side.tuned_malloc) for side in case.sides] == [
         (OURS, False),
         (ckn.TUNED, True),

@@ -9,10 +9,14 @@ import pytest
 from benchmarks import kmeans_memory
 from benchmarks.suite import BenchmarkError
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="needs Linux's /proc"
+)
 
 
-def test_anonymous_memory_grows_by_what_is_written_and_not_by_what_is_read_from_a_file(tmp_path: Path) -> None:
+def test_anonymous_memory_grows_by_what_is_written_and_not_by_what_is_read_from_a_file(
+    tmp_path: Path,
+) -> None:
     np.save(tmp_path / "x.npy", np.ones(20_000_000, "float32"))
     before = kmeans_memory.anonymous(os.getpid())
     file = np.load(tmp_path / "x.npy", mmap_mode="r")
@@ -32,7 +36,9 @@ def test_a_process_that_fails_is_an_error() -> None:
         kmeans_memory.peak_of(sys.exit, 3)
 
 
-def test_points_in_a_file_are_clustered_without_a_copy_of_them(capfd: pytest.CaptureFixture[str]) -> None:
+def test_points_in_a_file_are_clustered_without_a_copy_of_them(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     options = "--points 20000 --clusters 16 --iterations 2 --batch-size 1000"
     kmeans_memory.main(options.split())
     printed = capfd.readouterr().out

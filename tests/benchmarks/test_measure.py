@@ -4,18 +4,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.measure import PAUSE, Measured, Result, Summary, compare, measure, relative_error, take_turns
+from benchmarks.measure import (
+    PAUSE,
+    Measured,
+    Result,
+    Summary,
+    compare,
+    measure,
+    relative_error,
+    take_turns,
+)
 from benchmarks.suite import BenchmarkError, Case, Settings, Side
 
 
 def test_summary():
-    assert Summary.of([4.0, 1.0, 2.0, 3.0, 5.0]) == Summary(median=3.0, least=1.0, lower=2.0, upper=4.0)
+    assert Summary.of([4.0, 1.0, 2.0, 3.0, 5.0]) == Summary(
+        median=3.0, least=1.0, lower=2.0, upper=4.0
+    )
     assert Summary.of([2.0]) == Summary(2.0, 2.0, 2.0, 2.0)
 
 
 def test_ratios():
     case = Case("c", [Side("ours", print, units=3)], dict, {})
-    ours, theirs = Measured("ours", [1.0, 2.0, 6.0], growth=10), Measured("theirs", [4.0, 4.0, 1.0], growth=40)
+    ours, theirs = (
+        Measured("ours", [1.0, 2.0, 6.0], growth=10),
+        Measured("theirs", [4.0, 4.0, 1.0], growth=40),
+    )
     result = Result(case, 2, [ours, theirs])
     assert result.ratio(theirs) == 0.5
     assert result.memory_ratio(theirs) == 0.25
@@ -63,7 +77,12 @@ class Player:
 
 def test_every_round_has_all_sides_and_begins_with_another():
     played: list[str] = []
-    seconds = take_turns([Player(name, played) for name in "abc"], rounds=4, steps=2, rest=lambda s: played.append("-"))
+    seconds = take_turns(
+        [Player(name, played) for name in "abc"],
+        rounds=4,
+        steps=2,
+        rest=lambda s: played.append("-"),
+    )
     assert "".join(played) == "-a-b-c-b-c-a-c-a-b-a-b-c"
     assert seconds == [[1.0, 1.1, 2.0, 2.1, 3.0, 3.1, 4.0, 4.1]] * 3
 
@@ -82,7 +101,9 @@ def test_an_output_that_is_missing_is_named():
 
 
 def test_sides_are_measured(fakes, case_of):
-    peer = Side("peer", fakes.doubling, {"allocate": 64_000_000, "factor": 2 + 1e-7}, tuned_malloc=True)
+    peer = Side(
+        "peer", fakes.doubling, {"allocate": 64_000_000, "factor": 2 + 1e-7}, tuned_malloc=True
+    )
     result = measure(case_of(Side("ours", fakes.sleeping), peer), Settings(threads=1))
     assert [side.name for side in result.sides] == ["ours", "peer"]
     assert [len(side.seconds) for side in result.sides] == [6, 6]
@@ -106,8 +127,13 @@ def test_rounds_of_the_user_go_before(fakes, case_of):
 @pytest.mark.parametrize("factor", [2.001, math.nan])
 def test_a_wrong_output_is_refused_before_anything_is_timed(fakes, case_of, tmp_path, factor):
     log = tmp_path / "steps"
-    sides = [Side("ours", fakes.doubling, {"log": log}), Side("peer", fakes.doubling, {"factor": factor, "log": log})]
-    with pytest.raises(BenchmarkError, match=r"doubling: peer expected doubled within 1e-06 of the reference, got"):
+    sides = [
+        Side("ours", fakes.doubling, {"log": log}),
+        Side("peer", fakes.doubling, {"factor": factor, "log": log}),
+    ]
+    with pytest.raises(
+        BenchmarkError, match=r"doubling: peer expected doubled within 1e-06 of the reference, got"
+    ):
         measure(case_of(*sides), Settings())
     assert not log.exists()
     measure(case_of(sides[0]), Settings())

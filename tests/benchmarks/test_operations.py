@@ -9,8 +9,19 @@ from benchmarks import operations
 from benchmarks.measure import relative_error
 from benchmarks.suites import kernels
 
-SMALL = {"IMAGE": 20, "FILTER": 4, "BATCH": 2, "CHANNELS": 4, "SIZE": 6, "UNFOLDED": 2, "POINTS": 40, "CENTROIDS": 5}
-WITH_TORCH = [name for name, operation in operations.operations().items() if operation.torch is not None]
+SMALL = {
+    "IMAGE": 20,
+    "FILTER": 4,
+    "BATCH": 2,
+    "CHANNELS": 4,
+    "SIZE": 6,
+    "UNFOLDED": 2,
+    "POINTS": 40,
+    "CENTROIDS": 5,
+}
+WITH_TORCH = [
+    name for name, operation in operations.operations().items() if operation.torch is not None
+]
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +33,9 @@ def _small(monkeypatch):
 @pytest.mark.parametrize("number", range(len(WITH_TORCH)), ids=WITH_TORCH)
 def test_pytorch_computes_the_same(number):
     pytest.importorskip("torch", reason="the peer is PyTorch: pip install -e '.[bench]'")
-    operation = [each for each in operations.operations().values() if each.torch is not None][number]
+    operation = [each for each in operations.operations().values() if each.torch is not None][
+        number
+    ]
     inputs = {"operands": operation.operands()}
     ours = kernels._ours(inputs, "cpu", name=operation.about, dtype="float64").outputs()["result"]
     theirs = kernels._torch(inputs, "cpu", name=operation.about).outputs()["result"]

@@ -20,7 +20,9 @@ def test_threads_and_malloc_are_ours_to_say(monkeypatch):
 
 
 def test_the_process_has_that_environment(fakes):
-    side = Side("it", fakes.environment, {"names": ["OMP_NUM_THREADS", *TUNED_MALLOC]}, tuned_malloc=True)
+    side = Side(
+        "it", fakes.environment, {"names": ["OMP_NUM_THREADS", *TUNED_MALLOC]}, tuned_malloc=True
+    )
     with Process(side, 2) as process:
         process.start(NUMBERS, "cpu")
         assert process.outputs()["values"].tolist() == [2, *map(float, TUNED_MALLOC.values())]
@@ -52,7 +54,10 @@ def test_libraries_are_described(fakes):
 def test_an_error_is_told_with_its_traceback(fakes):
     with (
         Process(Side("it", fakes.failing), 1) as process,
-        pytest.raises(BenchmarkError, match=r"(?s)^it: start failed with ZeroDivisionError: a bug\n.*fake_sides.py"),
+        pytest.raises(
+            BenchmarkError,
+            match=r"(?s)^it: start failed with ZeroDivisionError: a bug\n.*fake_sides.py",
+        ),
     ):
         process.start(NUMBERS, "cpu")
 
@@ -60,7 +65,9 @@ def test_an_error_is_told_with_its_traceback(fakes):
 def test_a_process_that_ends_is_told(fakes):
     with (
         Process(Side("it", fakes.dying), 1) as process,
-        pytest.raises(BenchmarkError, match=r"it: expected an answer to start, got none; .* status 3"),
+        pytest.raises(
+            BenchmarkError, match=r"it: expected an answer to start, got none; .* status 3"
+        ),
     ):
         process.start(NUMBERS, "cpu")
 

@@ -42,7 +42,17 @@ def test_a_table_of_sides(made_up):
     text = printed([made_up()])
     assert "a step: 3 steps each, 2 threads" in text
     assert "median ms" in text
-    assert row(text, "tinygrad-ckn") == ["tinygrad-ckn", "2.00", "1.00", "1.50 - 2.50", "", "50", "10", "", "1e-06"]
+    assert row(text, "tinygrad-ckn") == [
+        "tinygrad-ckn",
+        "2.00",
+        "1.00",
+        "1.50 - 2.50",
+        "",
+        "50",
+        "10",
+        "",
+        "1e-06",
+    ]
     slow = row(text, "slow")
     assert slow[4] == "0.50 (at most 0.6: met)"
     assert slow[5:8] == ["90", "20", "0.50 (at most 0.4: MISSED)"]
@@ -60,9 +70,18 @@ def test_a_table_of_times_per_unit(made_up):
 
 
 def test_a_group_is_one_table(made_up):
-    results = [made_up("first"), made_up("3x3", group="by shape"), made_up("5x5", group="by shape"), made_up("last")]
+    results = [
+        made_up("first"),
+        made_up("3x3", group="by shape"),
+        made_up("5x5", group="by shape"),
+        made_up("last"),
+    ]
     results[2].sides.pop()
-    assert [(group, len(members)) for group, members in grouped(results)] == [("", 1), ("by shape", 2), ("", 1)]
+    assert [(group, len(members)) for group, members in grouped(results)] == [
+        ("", 1),
+        ("by shape", 2),
+        ("", 1),
+    ]
     text = printed(results)
     assert "by shape, median ms, 2 threads" in text
     assert row(text, "3x3") == ["3x3", "2.00", "4.00", "1.00"]
@@ -70,16 +89,28 @@ def test_a_group_is_one_table(made_up):
 
 
 def test_json(made_up, tmp_path):
-    write_json(tmp_path / "results.json", as_json({"processor": "P"}, {"suite": [made_up()]}, {"other": "it failed"}))
+    write_json(
+        tmp_path / "results.json",
+        as_json({"processor": "P"}, {"suite": [made_up()]}, {"other": "it failed"}),
+    )
     content = json.loads((tmp_path / "results.json").read_text())
     assert content["machine"] == {"processor": "P"}
     assert content["failures"] == {"other": "it failed"}
     (case,) = content["suites"]["suite"]
-    assert (case["name"], case["threads"], case["left_out"]) == ("a step", 2, {"absent": "it is not installed"})
+    assert (case["name"], case["threads"], case["left_out"]) == (
+        "a step",
+        2,
+        {"absent": "it is not installed"},
+    )
     ours, slow, fast = case["sides"]
     assert ours["seconds"] == [0.001, 0.002, 0.003]
     assert ours["summary"] == {"median": 0.002, "least": 0.001, "lower": 0.0015, "upper": 0.0025}
     assert ours["libraries"] == ["openblas, 2 threads"]
-    assert (slow["ratio"], slow["target"], slow["memory_ratio"], slow["memory_target"]) == (0.5, 0.6, 0.5, 0.4)
+    assert (slow["ratio"], slow["target"], slow["memory_ratio"], slow["memory_target"]) == (
+        0.5,
+        0.6,
+        0.5,
+        0.4,
+    )
     assert slow["malloc"] == {"MALLOC_MMAP_MAX_": "0"}
     assert (fast["peak"], fast["memory_ratio"], fast["errors"]) == (None, None, {"map": 0.0})

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from benchmarks import costs, roofline
-from benchmarks.cards import CARDS, Card
 from benchmarks.ckn import multiplications
 from benchmarks.costs import Cost
+from benchmarks.gpu_specs import CARDS, Card
 from benchmarks.layers import encoding, layers_of, training
 from tinygrad_ckn.cuda.pool import band_of
 from tinygrad_ckn.models import CKN
@@ -22,7 +22,20 @@ from tinygrad_ckn.ops.pool import gaussian_matrices
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "gpu.md").read_text()
 # Primes, so that no two formulas agree by chance.
-SIZES = {"N": 2, "C": 13, "H": 31, "W": 37, "kh": 3, "kw": 5, "L": 41, "O": 7, "p": 11, "h": 17, "w": 19, "s": 2.5}
+SIZES = {
+    "N": 2,
+    "C": 13,
+    "H": 31,
+    "W": 37,
+    "kh": 3,
+    "kw": 5,
+    "L": 41,
+    "O": 7,
+    "p": 11,
+    "h": 17,
+    "w": 19,
+    "s": 2.5,
+}
 SIZES |= {"n": 5003, "d": 149, "k": 23, "m": 29, "l": 43, "kappa": 47, "slope": 53}
 FUNCTIONS = {"T": costs.taps, "U": costs.adjoint_taps, "min": min, "max": max, "ceil": math.ceil}
 
@@ -30,7 +43,11 @@ FUNCTIONS = {"T": costs.taps, "U": costs.adjoint_taps, "min": min, "max": max, "
 def rows():
     """Return the rows of the table of formulas: name, read, written, FLOPs."""
     section = DOCS.split("## Bytes and operations of each kernel")[1].split("\n## ")[0]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in section.splitlines()
+        if line[:1] == "|"
+    ]
     return [(name.strip("`"), *formulas) for name, *formulas in cells[2:]]
 
 
@@ -57,16 +74,22 @@ def test_formulas_are_read_as_they_are_meant():
 def test_the_docs_have_the_formulas_that_are_computed(row):
     name, *formulas = row
     function = getattr(costs, {"map": "kappa_map"}.get(name, name))
-    cost = function(**{parameter: SIZES[parameter] for parameter in inspect.signature(function).parameters})
+    cost = function(
+        **{parameter: SIZES[parameter] for parameter in inspect.signature(function).parameters}
+    )
     assert cost.name == name
     assert [value(formula) for formula in formulas] == [cost.read, cost.written, cost.flops]
 
 
 def test_the_docs_have_a_row_for_each_formula():
     functions = [
-        f for f in vars(costs).values() if inspect.isfunction(f) and inspect.signature(f).return_annotation == "Cost"
+        f
+        for f in vars(costs).values()
+        if inspect.isfunction(f) and inspect.signature(f).return_annotation == "Cost"
     ]
-    assert {row[0] for row in rows()} == {{"kappa_map": "map"}.get(f.__name__, f.__name__) for f in functions}
+    assert {row[0] for row in rows()} == {
+        {"kappa_map": "map"}.get(f.__name__, f.__name__) for f in functions
+    }
 
 
 def test_the_docs_have_the_roofline_that_is_printed():

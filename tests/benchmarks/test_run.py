@@ -14,8 +14,12 @@ def suites(fakes, case_of):
     right = case_of(Side("ours", fakes.doubling), Side("peer", fakes.doubling))
     wrong = case_of(Side("ours", fakes.doubling), Side("peer", fakes.doubling, {"factor": 3}))
     return {
-        "wrong": Suite("wrong", "a peer that is wrong", lambda _: [replace(right, name="before"), wrong]),
-        "right": Suite("right", "one thread", lambda _: [right], threads=1, devices=("cpu", "cuda")),
+        "wrong": Suite(
+            "wrong", "a peer that is wrong", lambda _: [replace(right, name="before"), wrong]
+        ),
+        "right": Suite(
+            "right", "one thread", lambda _: [right], threads=1, devices=("cpu", "cuda")
+        ),
     }
 
 
@@ -23,7 +27,9 @@ def test_suites_are_chosen_by_name(suites):
     assert run.chosen(["right"], "cpu", suites) == [suites["right"]]
     assert run.chosen([], "cpu", suites) == list(suites.values())
     assert run.chosen([], "cuda", suites) == [suites["right"]]
-    with pytest.raises(ConfigError, match="bench: argument SUITE expected one of wrong, right, got 'left'"):
+    with pytest.raises(
+        ConfigError, match="bench: argument SUITE expected one of wrong, right, got 'left'"
+    ):
         run.chosen(["left"], "cpu", suites)
     with pytest.raises(ConfigError, match="bench: suite wrong runs on cpu, got --device cuda"):
         run.chosen(["wrong"], "cuda", suites)
@@ -42,7 +48,9 @@ def test_what_fails_does_not_keep_the_others(suites, tmp_path):
     assert "processor" in text
     content = json.loads((out / "results.json").read_text())
     assert content["failures"] == failures
-    assert {name: [case["name"] for case in cases] for name, cases in content["suites"].items()} == {
+    assert {
+        name: [case["name"] for case in cases] for name, cases in content["suites"].items()
+    } == {
         "wrong": ["before"],
         "right": ["doubling"],
     }

@@ -40,7 +40,9 @@ def test_every_suite_has_a_line():
 )
 def test_steps_of_the_mlp_are_the_same(peer, package):
     if find_spec(package) is None:
-        pytest.skip(f"peers of the benchmarks need the extra [bench], and {package} is not installed")
+        pytest.skip(
+            f"peers of the benchmarks need the extra [bench], and {package} is not installed"
+        )
     inputs = mlp._inputs()
     expected = mlp._work(inputs, "cpu", side=peers.by_hand_in_float64).outputs()
     # In a process of its own: once JAX is imported, forking, which other tests do, is a warning and so an error.
@@ -63,7 +65,9 @@ def test_every_side_of_the_mlp_has_its_own_weights():
 def test_the_mlp_by_hand_descends_its_loss():
     inputs = mlp._inputs()
     weights = [w.astype("float64") for w in inputs["weights"]]
-    loss = peers.by_hand(inputs["x"].astype("float64"), inputs["labels"], [w.copy() for w in weights])[0]()
+    loss = peers.by_hand(
+        inputs["x"].astype("float64"), inputs["labels"], [w.copy() for w in weights]
+    )[0]()
     direction = [np.random.default_rng(1).standard_normal(w.shape) for w in weights]
 
     def at(s: float) -> float:
@@ -72,7 +76,10 @@ def test_the_mlp_by_hand_descends_its_loss():
 
     moved = [w.copy() for w in weights]
     peers.by_hand(inputs["x"].astype("float64"), inputs["labels"], moved)[0]()
-    slope = sum(((a - b) * d).sum() for a, b, d in zip(weights, moved, direction, strict=True)) / peers.LR
+    slope = (
+        sum(((a - b) * d).sum() for a, b, d in zip(weights, moved, direction, strict=True))
+        / peers.LR
+    )
     assert slope == pytest.approx((at(1e-6) - at(-1e-6)) / 2e-6, rel=1e-5)
     assert loss == at(0)
 
@@ -101,7 +108,9 @@ def test_the_algorithms_of_a_shape_take_turns(operation: str):
 def test_each_operation_is_what_it_says():
     inputs = correlate2d._arrays((2, 3, 6, 5), (4, 3, 3, 3), {})
     maps = {
-        operation: correlate2d._algorithm(inputs, "cpu", operation=operation, name="unfold").outputs()["map"]
+        operation: correlate2d._algorithm(
+            inputs, "cpu", operation=operation, name="unfold"
+        ).outputs()["map"]
         for operation in ("forward", "input adjoint", "weight adjoint")
     }
     assert {operation: y.shape for operation, y in maps.items()} == {
@@ -116,7 +125,9 @@ def test_each_operation_is_what_it_says():
 
 def test_the_large_image_is_the_same_for_all():
     inputs = {name: array[:40, :50] for name, array in correlate2d._image("float64").items()}
-    ours, scipy = (make(inputs, "cpu").outputs()["map"] for make in (correlate2d._ours, correlate2d._scipy))
+    ours, scipy = (
+        make(inputs, "cpu").outputs()["map"] for make in (correlate2d._ours, correlate2d._scipy)
+    )
     assert relative_error(ours, scipy) < 1e-12
     pytest.importorskip("torch", reason="the peer is PyTorch: pip install -e '.[bench]'")
     assert relative_error(correlate2d._torch(inputs, "cpu").outputs()["map"], scipy) < 1e-12

@@ -49,7 +49,9 @@ def test_features_and_gradients_are_those_of_the_formulas(inputs, monkeypatch):
     monkeypatch.setattr(torch_ckn, "InverseSqrt", Newton)
     theirs = ckn.torch_training(inputs, "cpu", pool_first=False, **DOUBLE).outputs()
     with torch.no_grad():
-        expected = ckn.torch_features(inputs, "cpu", pool_first=False, **DOUBLE).outputs()["features"]
+        expected = ckn.torch_features(inputs, "cpu", pool_first=False, **DOUBLE).outputs()[
+            "features"
+        ]
     assert relative_error(features, expected) < 1e-10
     for mine, gradient in zip(ours["gradients"], theirs["gradients"], strict=True):
         assert relative_error(mine, gradient) < 1e-8

@@ -44,7 +44,9 @@ def test_memory_of_this_process(monkeypatch, tmp_path):
 
 
 def test_a_request_that_fails_does_not_end_the_service():
-    requests = io.BytesIO(b"".join(pickle.dumps((method, ())) for method in ("nonsense", "libraries")))
+    requests = io.BytesIO(
+        b"".join(pickle.dumps((method, ())) for method in ("nonsense", "libraries"))
+    )
     answers = io.BytesIO()
     serve(requests, answers)
     answers.seek(0)

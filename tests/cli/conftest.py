@@ -14,7 +14,13 @@ from tinygrad_ckn.data import load_digits
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch):
     """What a caller's terminal and settings are makes no difference."""
-    for name in ("TINYGRAD_CKN_TRACEBACK", "FORCE_COLOR", "GITHUB_ACTIONS", "NO_COLOR", "PY_COLORS"):
+    for name in (
+        "TINYGRAD_CKN_TRACEBACK",
+        "FORCE_COLOR",
+        "GITHUB_ACTIONS",
+        "NO_COLOR",
+        "PY_COLORS",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -51,7 +57,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+def trained(
+    archive: Path, tmp_path_factory: pytest.TempPathFactory
+) -> subprocess.CompletedProcess[str]:
     """A finished training on the archive; its run folder follows --out among the arguments."""
     out = tmp_path_factory.mktemp("runs") / "some"
     model = ("--model", "unsup-32-64", "--mode", "supervised", "--epochs", 2, "--lr", 0.001)

@@ -8,12 +8,14 @@ from typer.testing import Result
 
 from benchmarks import run
 from benchmarks.suites import SUITES
-from tinygrad_ckn.cli import _bench
+from tinygrad_ckn.cli import bench as _bench
 
 Invoke = Callable[..., Result]
 
 
-def test_a_sentence_without_a_checkout(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_sentence_without_a_checkout(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     monkeypatch.setattr(_bench, "ROOT", tmp_path)
     result = invoke("bench", "ckn5")
     assert result.exit_code == 1
@@ -23,7 +25,9 @@ def test_a_sentence_without_a_checkout(invoke: Invoke, monkeypatch: pytest.Monke
     )
 
 
-def test_the_checkout_is_found_from_anywhere(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_the_checkout_is_found_from_anywhere(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(_bench.ROOT)])
     assert invoke("bench", "--list").exit_code == 0
@@ -44,12 +48,19 @@ def test_the_same_by_module(tmp_path: Path):
 def test_an_unknown_suite_is_one_sentence(invoke: Invoke):
     result = invoke("bench", "fast")
     assert result.exit_code == 1
-    assert result.stderr == f"error: bench: argument SUITE expected one of {', '.join(SUITES)}, got 'fast'\n"
+    assert (
+        result.stderr
+        == f"error: bench: argument SUITE expected one of {', '.join(SUITES)}, got 'fast'\n"
+    )
 
 
 @pytest.mark.parametrize(("failures", "status"), [({}, 0), ({"mlp": "it failed"}, 1)])
 def test_options_arrive(
-    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failures: dict[str, str], status: int
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    failures: dict[str, str],
+    status: int,
 ):
     given = []
 

@@ -10,11 +10,11 @@ import matplotlib.image
 import pytest
 from typer.testing import Result
 
-from tinygrad_ckn.cli import _compare
+from tinygrad_ckn.cli import compare as _compare
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import Descent, build
 from tinygrad_ckn.training import Run, loop
-from tinygrad_ckn.training._folder import claim
+from tinygrad_ckn.training.folder import claim
 
 Invoke = Callable[..., Result]
 MODELS = ("unsup-32-64", "lenet-ckn", "lenet")
@@ -28,19 +28,43 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def compared(archive: Path, folder: Path, tinygrad_ckn: Callable[..., object]) -> object:
-    options = ("--data", archive, "--epochs", 2, "--lr", 0.02, "--seed", 3, "--preprocess", "standardize")
+    options = (
+        "--data",
+        archive,
+        "--epochs",
+        2,
+        "--lr",
+        0.02,
+        "--seed",
+        3,
+        "--preprocess",
+        "standardize",
+    )
     return tinygrad_ckn("compare", *MODELS, *options, *FAST, "--out", folder)
 
 
 def test_each_model_has_a_run(compared, folder: Path):
     assert (compared.returncode, compared.stderr) == (0, "")
-    assert {path.name for path in folder.iterdir()} == {*MODELS, "comparison.json", "comparison.png"}
+    assert {path.name for path in folder.iterdir()} == {
+        *MODELS,
+        "comparison.json",
+        "comparison.png",
+    }
     for name in MODELS:
         run = Run.open(folder / name)
         options = run.config["options"]
-        assert (options["model"], options["seed"], options["preprocessing"]) == (name, 3, "standardize")
-        assert (options["mode"], options["n_patches"]) == ("supervised" if "lenet" in name else "unsupervised", 1000)
-        assert (options["descent"] or {"epochs": None})["epochs"] == (2 if "lenet" in name else None)
+        assert (options["model"], options["seed"], options["preprocessing"]) == (
+            name,
+            3,
+            "standardize",
+        )
+        assert (options["mode"], options["n_patches"]) == (
+            "supervised" if "lenet" in name else "unsupervised",
+            1000,
+        )
+        assert (options["descent"] or {"epochs": None})["epochs"] == (
+            2 if "lenet" in name else None
+        )
         assert (folder / name / "filters.png").is_file()
 
 
@@ -64,7 +88,9 @@ def test_what_a_pipe_gets(compared, folder: Path):
     assert not re.search(r"[^\n\x20-\x7e]", compared.stdout)
     lines = compared.stdout.splitlines()
     assert lines[0] == "some: 200 training and 80 test images of 1x8x8, 10 classes"
-    assert [line for line in lines if line.removesuffix(":") in MODELS] == [f"{name}:" for name in MODELS]
+    assert [line for line in lines if line.removesuffix(":") in MODELS] == [
+        f"{name}:" for name in MODELS
+    ]
     content = json.loads((folder / "comparison.json").read_text())["models"]
     for name, line in zip(MODELS, lines[-4:-1], strict=True):
         found = content[name]
@@ -73,7 +99,9 @@ def test_what_a_pipe_gets(compared, folder: Path):
         end = ""
         if found["epochs"]:
             last = found["epochs"][-1]["validation_accuracy"]
-            end = f", {last:.4f} at the end of the last epoch, before the classifier was fitted again"
+            end = (
+                f", {last:.4f} at the end of the last epoch, before the classifier was fitted again"
+            )
         assert line == start + end
     assert lines[-1] == f"runs, comparison.json and comparison.png in {folder}"
 
@@ -85,12 +113,23 @@ def test_the_picture_shows_something(compared, folder: Path):
         assert (part[..., :3].min(axis=2) < 0.9).mean() > 0.01
 
 
-def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_a_terminal_gets_a_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "100")
-    result = {"accuracy": 0.95, "correct": 19, "total": 20, "seconds": 12.34, "parameters": 12345, "epochs": []}
+    result = {
+        "accuracy": 0.95,
+        "correct": 19,
+        "total": 20,
+        "seconds": 12.34,
+        "parameters": 12345,
+        "epochs": [],
+    }
     _compare._show({"ckn5": result, "lenet-ckn": {**result, "seconds": 1.0}})
-    lines = [line.split() for line in re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()]
+    lines = [
+        line.split() for line in re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    ]
     assert lines == [
         ["model", "test", "accuracy", "seconds", "parameters"],
         ["ckn5", "0.9500", "(19/20)", "12.3", "12,345"],
@@ -104,8 +143,17 @@ def test_a_table_tells_the_last_epoch_from_the_classifier_fitted_again(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NO_COLOR", "1")
-    epochs = [{"train_accuracy": 0.5, "validation_accuracy": 0.6}, {"train_accuracy": 0.25, "validation_accuracy": 0.3}]
-    shared = {"accuracy": 0.978, "correct": 978, "total": 1000, "seconds": 12.34, "parameters": 12345}
+    epochs = [
+        {"train_accuracy": 0.5, "validation_accuracy": 0.6},
+        {"train_accuracy": 0.25, "validation_accuracy": 0.3},
+    ]
+    shared = {
+        "accuracy": 0.978,
+        "correct": 978,
+        "total": 1000,
+        "seconds": 12.34,
+        "parameters": 12345,
+    }
     _compare._show({"unsup-32-64": shared | {"epochs": []}, "lenet": shared | {"epochs": epochs}})
     *table, note = capsys.readouterr().out.splitlines()
     assert [line.split() for line in table] == [
@@ -123,7 +171,10 @@ def test_a_table_tells_the_last_epoch_from_the_classifier_fitted_again(
     ("arguments", "sentence"),
     [
         (["lenet"], "compare: argument MODEL expected two or more different ones, got lenet"),
-        (["lenet", "lenet"], "compare: argument MODEL expected two or more different ones, got lenet lenet"),
+        (
+            ["lenet", "lenet"],
+            "compare: argument MODEL expected two or more different ones, got lenet lenet",
+        ),
         (["lenet", "resnet"], "train: argument model expected one of unsup-32-64"),
         (
             ["unsup-32-64", "unsup-64-256", "--epochs", "3"],
@@ -133,12 +184,22 @@ def test_a_table_tells_the_last_epoch_from_the_classifier_fitted_again(
             ["unsup-32-64", "unsup-64-256", "--batch-size", "3"],
             "compare: --batch-size expected a model that is trained",
         ),
-        (["lenet", "ckn5", "--augment", "turn"], "train: argument augment expected one of crop-flip, got 'turn'"),
-        (["lenet", "ckn5", "--data", "nothing.npz"], "nothing.npz: expected an .npz file, got nothing"),
+        (
+            ["lenet", "ckn5", "--augment", "turn"],
+            "train: argument augment expected one of crop-flip, got 'turn'",
+        ),
+        (
+            ["lenet", "ckn5", "--data", "nothing.npz"],
+            "nothing.npz: expected an .npz file, got nothing",
+        ),
     ],
 )
 def test_errors_are_one_sentence(
-    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+    invoke: Invoke,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    sentence: str,
 ):
     monkeypatch.chdir(tmp_path)
     result = invoke("compare", *arguments)
@@ -169,7 +230,9 @@ ALL_OPTIONS = {
 }
 
 
-def test_every_option_reaches_the_trainings(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_every_option_reaches_the_trainings(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     seen: list[dict[str, Any]] = []
 
     def look(dataset: Any, *, out: Any, source: Any, report: Any, **options: Any) -> None:
@@ -209,7 +272,9 @@ def test_what_is_trained_is_in_the_file_when_the_next_training_is_broken_off(
     assert found["unsup-32-64"]["correct"] == Run.open(out / "unsup-32-64").records()[-1]["correct"]
 
 
-def test_a_folder_that_holds_something_is_not_touched(invoke: Invoke, archive: Path, tmp_path: Path):
+def test_a_folder_that_holds_something_is_not_touched(
+    invoke: Invoke, archive: Path, tmp_path: Path
+):
     (tmp_path / "notes").write_text("mine")
     result = invoke("compare", "lenet", "lenet-ckn", "--data", archive, "--out", tmp_path)
     assert result.exit_code == 1
@@ -219,7 +284,9 @@ def test_a_folder_that_holds_something_is_not_touched(invoke: Invoke, archive: P
     assert [path.name for path in tmp_path.iterdir()] == ["notes"]
 
 
-def test_a_folder_that_another_comparison_writes_to_is_refused(invoke: Invoke, archive: Path, tmp_path: Path):
+def test_a_folder_that_another_comparison_writes_to_is_refused(
+    invoke: Invoke, archive: Path, tmp_path: Path
+):
     out = tmp_path / "out"
     with claim(out, "compare"):
         result = invoke("compare", "unsup-32-64", "lenet", "--data", archive, "--out", out)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_ckn.cli import _console
+from tinygrad_ckn.cli import console as _console
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -28,17 +28,49 @@ COMMANDS = {
     "overview": ["--help"],
     "usage": ["train", "--profil"],
     "missing": ["predict"],
-    "bar": ["train", "--patches", "500", "--iterations", "2", "--mode", "supervised", "--epochs", "1", "--out", "run"],
+    "bar": [
+        "train",
+        "--patches",
+        "500",
+        "--iterations",
+        "2",
+        "--mode",
+        "supervised",
+        "--epochs",
+        "1",
+        "--out",
+        "run",
+    ],
     "profile": ["train", "--patches", "500", "--iterations", "2", "--profile", "--out", "run"],
-    "table": ["compare", "unsup-32-64", "lenet", "--patches", "500", "--epochs", "1", "--out", "run"],
+    "table": [
+        "compare",
+        "unsup-32-64",
+        "lenet",
+        "--patches",
+        "500",
+        "--epochs",
+        "1",
+        "--out",
+        "run",
+    ],
     "suites": ["bench", "--list"],
 }
 
 
 def environment_of(**variables: str) -> dict[str, str]:
-    unset = {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM", "PYTHONIOENCODING", "GITHUB_ACTIONS", "PY_COLORS"}
+    unset = {
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "COLUMNS",
+        "TERM",
+        "PYTHONIOENCODING",
+        "GITHUB_ACTIONS",
+        "PY_COLORS",
+    }
     return (
-        {name: value for name, value in os.environ.items() if name not in unset} | {"OMP_NUM_THREADS": "1"} | variables
+        {name: value for name, value in os.environ.items() if name not in unset}
+        | {"OMP_NUM_THREADS": "1"}
+        | variables
     )
 
 
@@ -50,7 +82,12 @@ def on_terminal(arguments: list[str], folder: Path, columns: int = 80, **variabl
     chunks = []
     # stdin too: that is where Python and rich look for the terminal's size when the output is redirected
     with subprocess.Popen(
-        command, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=environment_of(**variables)
+        command,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        cwd=folder,
+        env=environment_of(**variables),
     ) as process:
         os.close(slave)
         try:
@@ -63,10 +100,17 @@ def on_terminal(arguments: list[str], folder: Path, columns: int = 80, **variabl
     return b"".join(chunks).decode()
 
 
-def into_pipe(arguments: list[str], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def into_pipe(
+    arguments: list[str], folder: Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tinygrad_ckn", *arguments]
     return subprocess.run(
-        command, cwd=folder, env=environment_of(**variables), capture_output=True, text=True, check=False
+        command,
+        cwd=folder,
+        env=environment_of(**variables),
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -86,7 +130,12 @@ class Stream(io.StringIO):
         ({}, True, False, True),
         ({"TERM": "dumb"}, False, False, False),
         ({"TERM": "xterm", "NO_COLOR": "1"}, False, False, True),
-        ({"TERM": "xterm", "NO_COLOR": ""}, True, False, True),  # https://no-color.org: and not empty
+        (
+            {"TERM": "xterm", "NO_COLOR": ""},
+            True,
+            False,
+            True,
+        ),  # https://no-color.org: and not empty
         ({"TERM": "xterm", "NO_COLOR": "1", "FORCE_COLOR": "1"}, False, False, True),
         ({"TERM": "xterm", "FORCE_COLOR": "1"}, True, True, True),
         ({"TERM": "dumb", "FORCE_COLOR": "1"}, True, True, False),
@@ -94,14 +143,24 @@ class Stream(io.StringIO):
     ids=str,
 )
 def test_who_gets_colours_and_who_a_cursor(
-    variables: Mapping[str, str], terminal: bool, pipe: bool, cursor: bool, monkeypatch: pytest.MonkeyPatch
+    variables: Mapping[str, str],
+    terminal: bool,
+    pipe: bool,
+    cursor: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert (_console.has_colors(Stream(True)), _console.has_colors(Stream(False))) == (terminal, pipe)
-    assert (_console.has_cursor(Stream(True)), _console.has_cursor(Stream(False))) == (cursor, False)
+    assert (_console.has_colors(Stream(True)), _console.has_colors(Stream(False))) == (
+        terminal,
+        pipe,
+    )
+    assert (_console.has_cursor(Stream(True)), _console.has_cursor(Stream(False))) == (
+        cursor,
+        False,
+    )
     for stream, coloured in ((Stream(True), terminal), (Stream(False), pipe)):
         monkeypatch.setattr(sys, "stdout", stream)
         _console.echo(_console.style("ok", fg="green"))
@@ -128,7 +187,9 @@ def test_a_dumb_terminal_gets_no_escape_code_at_all(name: str, tmp_path: Path):
 def test_a_pipe_gets_colours_where_they_are_forced_and_never_a_cursor(name: str, tmp_path: Path):
     plain = into_pipe(COMMANDS[name], tmp_path, TERM="xterm")
     assert "\x1b" not in plain.stdout + plain.stderr
-    forced = into_pipe([part.replace("run", "other") for part in COMMANDS[name]], tmp_path, FORCE_COLOR="1")
+    forced = into_pipe(
+        [part.replace("run", "other") for part in COMMANDS[name]], tmp_path, FORCE_COLOR="1"
+    )
     text = forced.stdout + forced.stderr
     assert ESCAPE.findall(text) == COLOUR.findall(text)
     assert ("\x1b" in text) == (name != "bar")
@@ -161,7 +222,9 @@ def test_wrapping_keeps_the_words_and_the_width(line: str, width: int):
 
 
 @pytest.mark.parametrize(
-    "variables", [{"LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}, {"PYTHONUTF8": "1"}], ids=str
+    "variables",
+    [{"LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}, {"PYTHONUTF8": "1"}],
+    ids=str,
 )
 def test_names_that_an_encoding_lacks_are_escaped(variables: Mapping[str, str], tmp_path: Path):
     path = os.fsdecode("nö ".encode() + b"\xff.npz")
@@ -177,7 +240,12 @@ def test_a_closed_stream_is_nobody_to_write_to(tmp_path: Path):
     for redirection, status in ((">&-", 1), ("2>&-", 1)):
         shell = f"{sys.executable} -m tinygrad_ckn train --model x {redirection}"
         finished = subprocess.run(
-            ["sh", "-c", shell], cwd=tmp_path, env=environment_of(), capture_output=True, text=True, check=False
+            ["sh", "-c", shell],
+            cwd=tmp_path,
+            env=environment_of(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert finished.returncode == status
         assert "Traceback" not in finished.stdout + finished.stderr
@@ -195,7 +263,12 @@ def test_a_bar_in_ascii(tmp_path: Path):
 def test_a_reader_that_leaves_early_sees_no_traceback(name: str, tmp_path: Path):
     command = [sys.executable, "-m", "tinygrad_ckn", *COMMANDS[name]]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment_of()
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=environment_of(),
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

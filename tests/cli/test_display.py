@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_ckn.cli import _display
+from tinygrad_ckn.cli import display as _display
 from tinygrad_ckn.models import Progress
 
 FILTERS = Progress("filters", 1, 2, {"mean_cosine": 0.95, "seconds": 1.0})
 CLASSIFIER = Progress(
-    "classifier", 1, 1, {"l2": 1e-6, "held_out_error_1e-06": 0.25, "held_out_error_1e-07": 0.5, "seconds": 2.0}
+    "classifier",
+    1,
+    1,
+    {"l2": 1e-6, "held_out_error_1e-06": 0.25, "held_out_error_1e-07": 0.5, "seconds": 2.0},
 )
 EPOCH = Progress("epoch", 1, 3, {"loss": 0.5, "train_accuracy": 0.75, "lr": 0.1, "seconds": 4.0})
 
@@ -45,7 +48,10 @@ def plain(text: str) -> str:
         (CLASSIFIER, "classifier: l2 1e-06, held-out accuracy 0.7500, 2.0 s"),
         (Progress("classifier", 1, 1, {"l2": 0.1, "seconds": 2.0}), "classifier: l2 0.1, 2.0 s"),
         (Progress("start", 0, 3, {"lr": 0.1, "validation_accuracy": 0.5}), None),
-        (Progress("kept", 2, 3, {"validation_accuracy": 0.9}), "kept epoch 2 of 3: validation 0.9000"),
+        (
+            Progress("kept", 2, 3, {"validation_accuracy": 0.9}),
+            "kept epoch 2 of 3: validation 0.9000",
+        ),
         (
             Progress("kept", 0, 3, {"validation_accuracy": 0.9}),
             "kept the start, no epoch was better: validation 0.9000",
@@ -53,7 +59,12 @@ def plain(text: str) -> str:
         (Progress("kept", 3, 3), "kept epoch 3 of 3"),
         (EPOCH, "epoch 1 of 3: loss 0.5000, accuracy 0.7500, 4.0 s"),
         (
-            Progress("epoch", 1, 3, {**EPOCH.values, "validation_accuracy": 0.875, "validation_loss": 0.6}),
+            Progress(
+                "epoch",
+                1,
+                3,
+                {**EPOCH.values, "validation_accuracy": 0.875, "validation_loss": 0.6},
+            ),
             "epoch 1 of 3: loss 0.5000, accuracy 0.7500, validation 0.8750, 4.0 s",
         ),
         (Progress("filters", 0, 2), None),
@@ -79,7 +90,9 @@ def test_elsewhere_lines_alone(capsys: pytest.CaptureFixture[str]):
     )
 
 
-def test_a_terminal_gets_a_bar_with_rate_and_remaining_time(terminal: Terminal, monkeypatch: pytest.MonkeyPatch):
+def test_a_terminal_gets_a_bar_with_rate_and_remaining_time(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(sys, "stdout", terminal)
     with _display.Display() as display:
         display(Progress("filters", 0, 2))
@@ -96,7 +109,12 @@ def test_a_terminal_gets_a_bar_with_rate_and_remaining_time(terminal: Terminal, 
         assert len(display._bar.tasks) == 1
 
 
-@given(st.lists(st.tuples(st.sampled_from(["l2", "batch"]), st.integers(0, 9), st.integers(0, 9)), max_size=8))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["l2", "batch"]), st.integers(0, 9), st.integers(0, 9)),
+        max_size=8,
+    )
+)
 def test_the_bar_never_shows_more_than_its_total(steps: list[tuple[str, int, int]]):
     terminal = Terminal()
     with pytest.MonkeyPatch.context() as patch:
@@ -112,7 +130,9 @@ def test_the_bar_never_shows_more_than_its_total(steps: list[tuple[str, int, int
     assert set(shown) >= {(str(done), str(done + more)) for _, done, more in steps}
 
 
-def test_a_terminal_keeps_the_lines_and_loses_the_bar(terminal: Terminal, monkeypatch: pytest.MonkeyPatch):
+def test_a_terminal_keeps_the_lines_and_loses_the_bar(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(sys, "stdout", terminal)
     with _display.Display() as display:
         display(Progress("filters", 0, 2))

@@ -26,10 +26,16 @@ class Checked:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the runner was asked for; one of its two primitives fails where "results" says so."""
-    asked: dict[str, Any] = {"results": [Checked("exp"), Checked("unfold", 2.5e-8, 1e-7, 3e-16, 12)]}
+    asked: dict[str, Any] = {
+        "results": [Checked("exp"), Checked("unfold", 2.5e-8, 1e-7, 3e-16, 12)]
+    }
 
     def run_cases(
-        names: Sequence[str] | None, *, examples: int, device: str, on_result: Callable[[Checked], None]
+        names: Sequence[str] | None,
+        *,
+        examples: int,
+        device: str,
+        on_result: Callable[[Checked], None],
     ) -> list[Checked]:
         asked.update(names=names, examples=examples, device=device)
         for result in asked["results"]:
@@ -56,12 +62,16 @@ def test_a_line_for_each_primitive(invoke: Invoke, asked: dict[str, Any]):
 
 
 def test_options_reach_the_runner(invoke: Invoke, asked: dict[str, Any]):
-    invoke("gradcheck", "--primitive", "exp", "--primitive", "log", "--examples", 7, "--device", "cuda")
+    invoke(
+        "gradcheck", "--primitive", "exp", "--primitive", "log", "--examples", 7, "--device", "cuda"
+    )
     assert (asked["names"], asked["examples"], asked["device"]) == (["exp", "log"], 7, "cuda")
 
 
 def test_failures_are_explained_and_are_status_1(invoke: Invoke, asked: dict[str, Any]):
-    asked["results"].append(Checked("sqrt", 0.5, verdict="FAIL", message="input x at [0]: numeric 1, analytic 2"))
+    asked["results"].append(
+        Checked("sqrt", 0.5, verdict="FAIL", message="input x at [0]: numeric 1, analytic 2")
+    )
     result = invoke("gradcheck")
     assert result.exit_code == 1
     *table, blank, message, closing = result.stdout.splitlines()

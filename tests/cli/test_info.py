@@ -11,14 +11,18 @@ from typer.testing import Result
 
 import tinygrad_ckn
 from tinygrad_ckn import backend
-from tinygrad_ckn.cli import _cuda, _info
+from tinygrad_ckn.cli import cuda as _cuda
+from tinygrad_ckn.cli import info as _info
 
 Invoke = Callable[..., Result]
 
 
 def lines(result: Result) -> list[tuple[str, str]]:
     assert result.exit_code == 0
-    return [(name, value) for name, value in (line.split(maxsplit=1) for line in result.stdout.splitlines())]
+    return [
+        (name, value)
+        for name, value in (line.split(maxsplit=1) for line in result.stdout.splitlines())
+    ]
 
 
 @pytest.fixture
@@ -40,7 +44,9 @@ def test_versions_blas_and_processor(invoke: Invoke):
     assert all("kernels" in value and "threads" in value for value in blas)
 
 
-def fake_cupy(monkeypatch: pytest.MonkeyPatch, driver: int, nvrtc: Callable[[], tuple[int, int]]) -> None:
+def fake_cupy(
+    monkeypatch: pytest.MonkeyPatch, driver: int, nvrtc: Callable[[], tuple[int, int]]
+) -> None:
     """Stand for a CuPy of a machine with two GPUs, or with no driver."""
     gpus = [
         {"name": b"H200", "totalGlobalMem": 141 * 2**30, "major": 9, "minor": 0},
@@ -55,7 +61,9 @@ def fake_cupy(monkeypatch: pytest.MonkeyPatch, driver: int, nvrtc: Callable[[], 
             is_available=lambda: bool(driver),
             nvrtc=SimpleNamespace(getVersion=nvrtc),
             runtime=SimpleNamespace(
-                driverGetVersion=lambda: driver, getDeviceCount=lambda: 2, getDeviceProperties=gpus.__getitem__
+                driverGetVersion=lambda: driver,
+                getDeviceCount=lambda: 2,
+                getDeviceProperties=gpus.__getitem__,
             ),
         ),
     )

@@ -12,7 +12,8 @@ from typer.testing import CliRunner, Result
 
 import tinygrad_ckn
 from tinygrad_ckn import cli, errors
-from tinygrad_ckn.cli import _train, app
+from tinygrad_ckn.cli import app
+from tinygrad_ckn.cli import train as _train
 
 Invoke = Callable[..., Result]
 
@@ -26,7 +27,11 @@ def failing(error: BaseException) -> Callable[..., Any]:
 
 def test_version_and_module(tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]]):
     finished = tinygrad_ckn("--version")
-    assert (finished.returncode, finished.stdout, finished.stderr) == (0, f"tinygrad-ckn {VERSION}\n", "")
+    assert (finished.returncode, finished.stdout, finished.stderr) == (
+        0,
+        f"tinygrad-ckn {VERSION}\n",
+        "",
+    )
 
 
 VERSION = tinygrad_ckn.__version__
@@ -57,7 +62,9 @@ def test_help_names_every_command_and_what_they_take(invoke: Invoke):
     assert "runs/TIME-DATA-MODEL" in overview
 
 
-@pytest.mark.parametrize("command", ["", "train", "compare", "evaluate", "predict", "info", "gradcheck", "bench"])
+@pytest.mark.parametrize(
+    "command", ["", "train", "compare", "evaluate", "predict", "info", "gradcheck", "bench"]
+)
 @pytest.mark.parametrize("columns", [40, 60, 80, 120])
 def test_a_help_fits_the_terminal_and_shows_flags_without_a_value(command: str, columns: int):
     result = CliRunner().invoke(app, [*command.split(), "-h"], env={"COLUMNS": str(columns)})
@@ -87,20 +94,33 @@ def test_the_module_is_the_command(tinygrad_ckn: Callable[..., subprocess.Comple
     for arguments in (["--help"], ["train", "--model", "x"], ["nonsense"]):
         module = tinygrad_ckn(*arguments)
         command = subprocess.run([script, *arguments], capture_output=True, text=True, check=False)
-        assert (command.returncode, command.stdout, command.stderr) == (module.returncode, module.stdout, module.stderr)
+        assert (command.returncode, command.stdout, command.stderr) == (
+            module.returncode,
+            module.stdout,
+            module.stderr,
+        )
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell: str):
     """What a shell asks for `tinygrad-ckn tr<TAB>`, and the script that makes it ask."""
     command = [sys.executable, "-c", "from tinygrad_ckn.cli import main; main()"]
-    ask = {"_TINYGRAD_CKN_COMPLETE": f"complete_{shell}", "COMP_WORDS": "tinygrad-ckn tr", "COMP_CWORD": "1"}
+    ask = {
+        "_TINYGRAD_CKN_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": "tinygrad-ckn tr",
+        "COMP_CWORD": "1",
+    }
     ask |= {"_TYPER_COMPLETE_ARGS": "tinygrad-ckn tr", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-    found = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | ask)
+    found = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | ask
+    )
     assert "train" in found.stdout
     assert "gradcheck" not in found.stdout
     script = os.environ | {"_TINYGRAD_CKN_COMPLETE": f"source_{shell}"}
-    assert "tinygrad-ckn" in subprocess.run(command, capture_output=True, text=True, check=False, env=script).stdout
+    assert (
+        "tinygrad-ckn"
+        in subprocess.run(command, capture_output=True, text=True, check=False, env=script).stdout
+    )
 
 
 def test_wrong_usage_is_status_2(invoke: Invoke):
@@ -110,7 +130,12 @@ def test_wrong_usage_is_status_2(invoke: Invoke):
 
 
 @pytest.mark.parametrize(
-    "error", [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.CKNError)]
+    "error",
+    [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.CKNError)
+    ],
 )
 def test_every_error_of_the_library_is_one_sentence(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
@@ -128,7 +153,9 @@ def test_every_error_of_the_library_is_one_sentence(
         (MemoryError(), "MemoryError"),
     ],
 )
-def test_errors_of_the_machine(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str):
+def test_errors_of_the_machine(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+):
     monkeypatch.setattr(_train.loop, "train", failing(error))
     result = invoke("train")
     assert (result.exit_code, result.stderr) == (1, f"error: {sentence}\n")

@@ -43,7 +43,9 @@ def test_file_names_that_are_no_text_come_back_in_a_csv_file(
     path = os.fsencode(tmp_path) + b"/b\xff.npy"
     with open(path, "wb") as file:  # noqa: PTH123  # a Path is text
         np.save(file, np.zeros((1, 1, 8, 8), "float32"))
-    finished = tinygrad_ckn("predict", run_folder, os.fsdecode(path), "--output", tmp_path / "out.csv")
+    finished = tinygrad_ckn(
+        "predict", run_folder, os.fsdecode(path), "--output", tmp_path / "out.csv"
+    )
     assert (finished.returncode, finished.stderr) == (0, "")
     assert (tmp_path / "out.csv").read_bytes().splitlines()[1].startswith(path + b",0,")
     printed = tinygrad_ckn("predict", run_folder, os.fsdecode(path)).stdout
@@ -58,14 +60,20 @@ def test_evaluate_ends_as_train_did(
     finished = tinygrad_ckn("evaluate", run_folder)
     assert (finished.returncode, finished.stderr) == (0, "")
     wanted = trained.stdout.splitlines()
-    assert finished.stdout.splitlines() == ["the 80 test images of some.npz", *wanted[-12:-2], wanted[-1]]
+    assert finished.stdout.splitlines() == [
+        "the 80 test images of some.npz",
+        *wanted[-12:-2],
+        wanted[-1],
+    ]
 
 
 def test_evaluate_on_other_data(invoke: Invoke, run_folder: Path):
     result = invoke("evaluate", run_folder, "--data", "digits", "--threads", 1)
     assert result.exit_code == 0
     digits = load_digits()
-    correct = int((Run.open(run_folder).load().predict(digits.test.images) == digits.test.labels).sum())
+    correct = int(
+        (Run.open(run_folder).load().predict(digits.test.images) == digits.test.labels).sum()
+    )
     lines = result.stdout.splitlines()
     assert (lines[0], lines[-1]) == (
         "the 360 test images of digits",
@@ -74,7 +82,9 @@ def test_evaluate_on_other_data(invoke: Invoke, run_folder: Path):
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".csv"])
-def test_evaluate_on_all_images_of_another_file(invoke: Invoke, run_folder: Path, tmp_path: Path, suffix: str):
+def test_evaluate_on_all_images_of_another_file(
+    invoke: Invoke, run_folder: Path, tmp_path: Path, suffix: str
+):
     test, path = load_digits().test.take(np.arange(50)), tmp_path / f"fifty{suffix}"
     if suffix == ".npz":
         np.savez(path, images=test.images, labels=test.labels)
@@ -95,20 +105,37 @@ def test_evaluate_on_the_images_held_out_of_the_own_file(
     monkeypatch.chdir(tmp_path)
     train = load_digits().train.take(np.arange(300))
     np.savez("own.npz", images=train.images, labels=train.labels)
-    assert invoke("train", "--data", "own.npz", "--model", "unsup-32-64", "--patches", 500, "--out", "r").exit_code == 0
+    assert (
+        invoke(
+            "train", "--data", "own.npz", "--model", "unsup-32-64", "--patches", 500, "--out", "r"
+        ).exit_code
+        == 0
+    )
     for arguments in ([], ["--data", "own.npz"], ["--data", tmp_path / "own.npz"]):
-        assert invoke("evaluate", "r", *arguments).stdout.startswith("the 60 test images of own.npz\n")
+        assert invoke("evaluate", "r", *arguments).stdout.startswith(
+            "the 60 test images of own.npz\n"
+        )
     Path("own.npz").rename("other.npz")
     assert invoke("evaluate", "r", "--data", "other.npz").stdout.startswith(
         "the 60 test images of other.npz, without 240 that the model was trained on\n"
     )
-    assert "gone.npz: expected an .npz file, got nothing" in invoke("evaluate", "r", "--data", "gone.npz").stderr
+    assert (
+        "gone.npz: expected an .npz file, got nothing"
+        in invoke("evaluate", "r", "--data", "gone.npz").stderr
+    )
 
 
 @pytest.mark.parametrize("command", [["predict"], ["evaluate", "--data"]])
-def test_images_of_another_scale_are_refused(invoke: Invoke, run_folder: Path, tmp_path: Path, command: list[str]):
+def test_images_of_another_scale_are_refused(
+    invoke: Invoke, run_folder: Path, tmp_path: Path, command: list[str]
+):
     test, path = load_digits().test.take(np.arange(9)), tmp_path / "wide.npz"
-    for factor, error in ((1, ""), (2, ""), (255, "of 255; give"), (1 / 255, "of 0.00392157; give")):
+    for factor, error in (
+        (1, ""),
+        (2, ""),
+        (255, "of 255; give"),
+        (1 / 255, "of 0.00392157; give"),
+    ):
         np.savez(path, images=np.float32(factor) * test.images, labels=test.labels)
         result = invoke(command[0], run_folder, *command[1:], path)
         assert (result.exit_code, error in result.stderr) == (int(error != ""), True)
@@ -125,7 +152,10 @@ def test_images_of_another_scale_are_refused(invoke: Invoke, run_folder: Path, t
 
 
 def test_predict_prints_a_tab_separated_line_an_image(
-    tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]], run_folder: Path, archive: Path, idx_file: Path
+    tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]],
+    run_folder: Path,
+    archive: Path,
+    idx_file: Path,
 ):
     finished = tinygrad_ckn("predict", run_folder, archive, idx_file)
     assert (finished.returncode, finished.stderr) == (0, "")
@@ -133,9 +163,13 @@ def test_predict_prints_a_tab_separated_line_an_image(
     model, expected = Run.open(run_folder).load(), []
     for file in (archive, idx_file):
         for index, row in enumerate(probabilities(model, load_images(file))):
-            expected.append([str(file), str(index), str(row.argmax()), str(row.argmax()), f"{row.max():.4f}"])
+            expected.append(
+                [str(file), str(index), str(row.argmax()), str(row.argmax()), f"{row.max():.4f}"]
+            )
     assert [row[:4] for row in rows] == [row[:4] for row in expected]
-    np.testing.assert_allclose([float(row[4]) for row in rows], [float(row[4]) for row in expected], atol=2e-4)
+    np.testing.assert_allclose(
+        [float(row[4]) for row in rows], [float(row[4]) for row in expected], atol=2e-4
+    )
     assert len(rows) == 205
     assert np.mean([int(row[2]) for row in rows[200:]] == load_digits().test.labels[:5]) >= 0.8
 
@@ -166,7 +200,9 @@ def test_predict_prints_a_table_on_a_terminal(
         def isatty(self) -> bool:
             return True
 
-    printed = [line.split("\t") for line in invoke("predict", run_folder, idx_file).stdout.splitlines()]
+    printed = [
+        line.split("\t") for line in invoke("predict", run_folder, idx_file).stdout.splitlines()
+    ]
     terminal = Terminal()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "300")
@@ -181,7 +217,9 @@ def test_files_that_are_no_images(invoke: Invoke, run_folder: Path, tmp_path: Pa
     (tmp_path / "notes.txt").write_text("hello")
     result = invoke("predict", run_folder, tmp_path / "notes.txt")
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"error: {tmp_path}/notes.txt: expected an .npz, .npy or .csv file")
+    assert result.stderr.startswith(
+        f"error: {tmp_path}/notes.txt: expected an .npz, .npy or .csv file"
+    )
     np.save(tmp_path / "large.npy", np.zeros((2, 9, 9), np.float32))
     result = invoke("predict", run_folder, tmp_path / "large.npy")
     assert result.stderr == (
@@ -190,10 +228,15 @@ def test_files_that_are_no_images(invoke: Invoke, run_folder: Path, tmp_path: Pa
     )
 
 
-def test_messages_name_options_as_the_command_line_does(invoke: Invoke, run_folder: Path, tmp_path: Path):
+def test_messages_name_options_as_the_command_line_does(
+    invoke: Invoke, run_folder: Path, tmp_path: Path
+):
     (tmp_path / "odd.csv").write_text("0,1,7,3,4\n")
     result = invoke("predict", run_folder, tmp_path / "odd.csv")
-    assert "expected 64 pixels a row for images 1x8x8, got 5; give the --image-shape C,H,W that" in result.stderr
+    assert (
+        "expected 64 pixels a row for images 1x8x8, got 5; give the --image-shape C,H,W that"
+        in result.stderr
+    )
     (tmp_path / "numbered.csv").write_text("0,1,2,3,4\n0,0,7,0,0\n")
     result = invoke("predict", run_folder, tmp_path / "numbered.csv")
     assert "which can be both; give --header or --no-header\n" in result.stderr
@@ -204,7 +247,10 @@ def test_messages_name_options_as_the_command_line_does(invoke: Invoke, run_fold
 def test_no_run(invoke: Invoke, tmp_path: Path, command: str):
     result = invoke(command, tmp_path, *(["x.npz"] if command == "predict" else []))
     assert result.exit_code == 1
-    assert result.stderr == f"error: {tmp_path}: expected a run's folder with a config.json, got none; check the path\n"
+    assert (
+        result.stderr
+        == f"error: {tmp_path}: expected a run's folder with a config.json, got none; check the path\n"
+    )
 
 
 def test_a_damaged_model(invoke: Invoke, damaged: Path):
@@ -212,12 +258,16 @@ def test_a_damaged_model(invoke: Invoke, damaged: Path):
     path.write_bytes(path.read_bytes()[:1000])
     result = invoke("evaluate", damaged)
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"error: {path}: expected a whole safetensors file, got one that is cut off")
+    assert result.stderr.startswith(
+        f"error: {path}: expected a whole safetensors file, got one that is cut off"
+    )
 
 
 def test_a_model_of_a_newer_format(invoke: Invoke, damaged: Path):
     path = damaged / "model.safetensors"
-    save_file(load_file(path), path, {"format": "tinygrad-ckn", "format_version": "2", "version": "7.0"})
+    save_file(
+        load_file(path), path, {"format": "tinygrad-ckn", "format_version": "2", "version": "7.0"}
+    )
     result = invoke("evaluate", damaged)
     assert result.exit_code == 1
     assert result.stderr == (
@@ -253,14 +303,18 @@ def test_data_that_moved(invoke: Invoke, damaged: Path):
     assert result.stderr == "error: /gone.npz: expected an .npz file, got nothing; check the path\n"
 
 
-def test_output_replaces_nothing_but_predictions(invoke: Invoke, damaged: Path, idx_file: Path, tmp_path: Path):
+def test_output_replaces_nothing_but_predictions(
+    invoke: Invoke, damaged: Path, idx_file: Path, tmp_path: Path
+):
     notes = tmp_path / "notes.txt"
     notes.write_text("file, of which nobody has a copy")
     for path in (idx_file, damaged / "model.safetensors", damaged / "config.json", notes):
         before = path.read_bytes()
         result = invoke("predict", damaged, idx_file, "--output", path)
         assert result.exit_code == 1
-        assert f"{path}: expected a new file, or one that predict wrote, got another" in result.stderr
+        assert (
+            f"{path}: expected a new file, or one that predict wrote, got another" in result.stderr
+        )
         assert path.read_bytes() == before
     for folder in (tmp_path, "."):
         result = invoke("predict", damaged, idx_file, "--output", folder)

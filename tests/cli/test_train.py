@@ -11,7 +11,8 @@ from threadpoolctl import threadpool_info
 from typer.testing import Result
 
 from tinygrad_ckn import get_num_threads
-from tinygrad_ckn.cli import _common, _train
+from tinygrad_ckn.cli import common as _common
+from tinygrad_ckn.cli import train as _train
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import Descent
 from tinygrad_ckn.training import Run
@@ -20,7 +21,9 @@ from tinygrad_ckn.training.options import AUGMENTATIONS, resolve
 Invoke = Callable[..., Result]
 
 
-def test_digits_out_of_the_box(tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path):
+def test_digits_out_of_the_box(
+    tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+):
     finished = tinygrad_ckn("train", "--patches", 5000, "--threads", 1, "--out", tmp_path / "run")
     assert (finished.returncode, finished.stderr) == (0, "")
     lines = finished.stdout.splitlines()
@@ -53,7 +56,10 @@ def test_what_a_pipe_gets(trained: subprocess.CompletedProcess[str], run_folder:
     for line, pattern in zip(lines, expected, strict=True):
         assert re.fullmatch(pattern, line), (line, pattern)
     # Of 20 images held out, one more mistake is a fall of 5 points.
-    assert all(line.startswith("warning: fit: expected a validation") for line in trained.stderr.splitlines())
+    assert all(
+        line.startswith("warning: fit: expected a validation")
+        for line in trained.stderr.splitlines()
+    )
 
 
 def test_options_reach_the_run(run_folder: Path, archive: Path):
@@ -96,7 +102,9 @@ ALL_OPTIONS = {
 
 
 @pytest.mark.parametrize("scheme", ["joint", "alternating"])
-def test_every_option_reaches_the_training(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, scheme: str):
+def test_every_option_reaches_the_training(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, scheme: str
+):
     seen: dict[str, Any] = {}
 
     def look(dataset: Any, *, out: Any, source: Any, report: Any, **options: Any) -> None:
@@ -107,15 +115,24 @@ def test_every_option_reaches_the_training(invoke: Invoke, monkeypatch: pytest.M
     given = {**ALL_OPTIONS, "--scheme": (scheme, "scheme")}
     if scheme == "alternating":
         del given["--resolve-every"]
-    result = invoke("train", *(part for name, (value, _) in given.items() for part in (name, value)))
+    result = invoke(
+        "train", *(part for name, (value, _) in given.items() for part in (name, value))
+    )
     assert result.stderr == "error: seen\n"
     expected = {name: value for value, name in given.values()}
     assert {name: value for name, value in seen.items() if name in expected} == expected
     descent = resolve("digits", **seen).make_descent()
-    assert (descent.scheme, descent.optimizer, descent.lr, descent.patience) == (scheme, "adam", 0.25, 4)
+    assert (descent.scheme, descent.optimizer, descent.lr, descent.patience) == (
+        scheme,
+        "adam",
+        0.25,
+        4,
+    )
 
 
-def test_options_that_are_not_given_are_left_to_the_training(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
+def test_options_that_are_not_given_are_left_to_the_training(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+):
     seen: dict[str, Any] = {}
 
     def look(dataset: Any, *, out: Any, source: Any, report: Any, **options: Any) -> None:
@@ -131,14 +148,19 @@ def test_options_that_are_not_given_are_left_to_the_training(invoke: Invoke, mon
 def test_paths_are_kept_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.chdir(tmp_path)
     assert _common.source_of("x.npz", None) == {"data": f"{tmp_path}/x.npz", "data_dir": None}
-    assert _common.source_of("cifar10", Path("c")) == {"data": "cifar10", "data_dir": f"{tmp_path}/c"}
+    assert _common.source_of("cifar10", Path("c")) == {
+        "data": "cifar10",
+        "data_dir": f"{tmp_path}/c",
+    }
 
 
 def test_threads_limit_the_blas_and_the_pool(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
     seen = []
 
     def look(*args: Any, **options: Any) -> None:
-        seen.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        seen.extend(
+            library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"
+        )
         seen.append(get_num_threads())
         raise ConfigError("seen")
 
@@ -153,7 +175,9 @@ def test_threads_limit_the_blas_and_the_pool(invoke: Invoke, monkeypatch: pytest
         assert get_num_threads() == before
 
 
-def test_where_memory_is_not_known(invoke: Invoke, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_where_memory_is_not_known(
+    invoke: Invoke, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(_train.loop, "peak_memory", lambda: None)
     fast = ("--model", "unsup-32-64", "--patches", 500, "--threads", 1)
     result = invoke("train", "--data", archive, *fast, "--out", tmp_path / "run")
@@ -161,42 +185,85 @@ def test_where_memory_is_not_known(invoke: Invoke, archive: Path, tmp_path: Path
     lines = result.stdout.splitlines()
     assert re.fullmatch(r"\d+\.\d s in all", lines[4])
     correct = Run.open(tmp_path / "run").records()[-1]["correct"]
-    assert lines[-2:] == [f"run folder {tmp_path}/run", f"test accuracy {correct / 80:.4f} ({correct}/80)"]
+    assert lines[-2:] == [
+        f"run folder {tmp_path}/run",
+        f"test accuracy {correct / 80:.4f} ({correct}/80)",
+    ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--model", "resnet"], "train: argument model expected one of unsup-32-64"),
-        (["--mode", "semi"], "train: argument mode expected one of unsupervised, supervised, got 'semi'"),
+        (
+            ["--mode", "semi"],
+            "train: argument mode expected one of unsupervised, supervised, got 'semi'",
+        ),
         (["--epochs", "3"], "train: argument epochs expected nothing in mode 'unsupervised'"),
-        (["--augment", "crop-flip"], "train: argument augment expected nothing in mode 'unsupervised'"),
+        (
+            ["--augment", "crop-flip"],
+            "train: argument augment expected nothing in mode 'unsupervised'",
+        ),
         (
             ["--mode", "supervised", "--augment", "turn"],
             "train: argument augment expected one of crop-flip, got 'turn'",
         ),
-        (["--mode", "supervised", "--lr", "-1"], "Descent: argument lr expected a finite number > 0, got -1.0"),
-        (["--scheme", "alternating"], "train: argument scheme expected nothing in mode 'unsupervised'"),
-        (["--resolve-every", "2"], "train: --resolve-every expected nothing in mode 'unsupervised'"),
+        (
+            ["--mode", "supervised", "--lr", "-1"],
+            "Descent: argument lr expected a finite number > 0, got -1.0",
+        ),
+        (
+            ["--scheme", "alternating"],
+            "train: argument scheme expected nothing in mode 'unsupervised'",
+        ),
+        (
+            ["--resolve-every", "2"],
+            "train: --resolve-every expected nothing in mode 'unsupervised'",
+        ),
         (["--preprocess", "bleach"], "train: --preprocess expected one of gradient_map, "),
-        (["--mirror", "both"], "train: --mirror expected one of features, scores, none, got 'both'"),
-        (["--loss", "hinge"], "train: argument loss expected one of cross_entropy, squared_hinge, got 'hinge'"),
-        (["--mode", "semi", "--data", "nothing.npz"], "train: argument mode expected"),  # before the data are read
+        (
+            ["--mirror", "both"],
+            "train: --mirror expected one of features, scores, none, got 'both'",
+        ),
+        (
+            ["--loss", "hinge"],
+            "train: argument loss expected one of cross_entropy, squared_hinge, got 'hinge'",
+        ),
+        (
+            ["--mode", "semi", "--data", "nothing.npz"],
+            "train: argument mode expected",
+        ),  # before the data are read
         (["--patches", "0"], "train: --patches expected a whole number >= 1, got 0"),
-        (["--mode", "supervised", "--batch-size", "0"], "Descent: --batch-size expected a whole number >= 1, got 0"),
-        (["--patches", "10", "--out", "r"], "layers[0], n_filters=32: spherical_kmeans: expected at least 32 distinct"),
+        (
+            ["--mode", "supervised", "--batch-size", "0"],
+            "Descent: --batch-size expected a whole number >= 1, got 0",
+        ),
+        (
+            ["--patches", "10", "--out", "r"],
+            "layers[0], n_filters=32: spherical_kmeans: expected at least 32 distinct",
+        ),
         (["--data", "nothing.npz", "--data-dir", "x"], "--data-dir: expected with 'fashion-mnist'"),
         (["--device", "tpu"], "device: expected 'cpu' or 'cuda', got 'tpu'"),
         (
             ["--data", "cifar10"],
             "cifar10: expected the folder of the six .bin files, got none; pass it with",
         ),
-        (["--data", "cifar10", "--data-dir", "nowhere"], "nowhere: expected a folder with the CIFAR-10 binary files"),
-        (["--data", "nothing.npz"], "nothing.npz: expected an .npz file, got nothing; check the path"),
+        (
+            ["--data", "cifar10", "--data-dir", "nowhere"],
+            "nowhere: expected a folder with the CIFAR-10 binary files",
+        ),
+        (
+            ["--data", "nothing.npz"],
+            "nothing.npz: expected an .npz file, got nothing; check the path",
+        ),
     ],
 )
 def test_errors_are_one_sentence(
-    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+    invoke: Invoke,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    sentence: str,
 ):
     monkeypatch.chdir(tmp_path)
     result = invoke("train", *arguments)
@@ -252,14 +319,33 @@ def test_an_existing_run_is_not_touched(invoke: Invoke, run_folder: Path):
 def test_a_profile_is_shown_and_its_trace_kept(
     tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]], archive: Path, tmp_path: Path
 ):
-    options = ("--data", archive, "--model", "unsup-32-64", "--mode", "supervised", "--epochs", 1, "--patches", 500)
+    options = (
+        "--data",
+        archive,
+        "--model",
+        "unsup-32-64",
+        "--mode",
+        "supervised",
+        "--epochs",
+        1,
+        "--patches",
+        500,
+    )
     finished = tinygrad_ckn("train", *options, "--profile", "--out", tmp_path / "run")
     assert (finished.returncode, finished.stderr) == (0, "")
     lines = [line.strip() for line in finished.stdout.splitlines()]
-    phases = {found[1] for line in lines if (found := re.fullmatch(r"(\w+) +\d+\.\d{3} +\d+\.\d%", line))}
+    phases = {
+        found[1] for line in lines if (found := re.fullmatch(r"(\w+) +\d+\.\d{3} +\d+\.\d%", line))
+    }
     assert {"preparation", "filters", "batch", "epoch", "classifier", "save", "evaluate"} <= phases
-    assert any(re.fullmatch(r"batch +\w+ +backward +\d+ +\d+\.\d{3} +\d+\.\d% +\d+\.\d", line) for line in lines)
-    assert any(re.fullmatch(r"k-means +k-means, assignment +\d+ +\d+\.\d{3} +\d+\.\d% +0\.0", line) for line in lines)
+    assert any(
+        re.fullmatch(r"batch +\w+ +backward +\d+ +\d+\.\d{3} +\d+\.\d% +\d+\.\d", line)
+        for line in lines
+    )
+    assert any(
+        re.fullmatch(r"k-means +k-means, assignment +\d+ +\d+\.\d{3} +\d+\.\d% +0\.0", line)
+        for line in lines
+    )
     assert any(re.fullmatch(r"outside of them +\d+\.\d{3} +\d+\.\d%", line) for line in lines)
     events = json.loads((tmp_path / "run" / "trace.json").read_text())["traceEvents"]
     assert {event["cat"] for event in events} == {"forward", "backward", "function", "phase"}

@@ -2,7 +2,7 @@ import warnings
 
 import pytest
 
-from tinygrad_ckn.cli._warnings import warnings_shown
+from tinygrad_ckn.cli.warnings import warnings_shown
 from tinygrad_ckn.errors import TrainingWarning
 
 

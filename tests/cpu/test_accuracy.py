@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_ckn import ops
-from tinygrad_ckn.cpu.correlate import algorithms_for
+from tinygrad_ckn.cpu.correlate.dispatch import algorithms_for
 
 MIXING = ("winograd", "fft")
 PLAIN, MIXED, FILTERS = 32, 256, 4096  # roundings
@@ -29,7 +29,12 @@ def forward(x, w, padding, stride=1):
     y = np.zeros((len(x), o, high, wide))
     for i in range(kh):
         for j in range(kw):
-            part = x[:, :, i : i + (high - 1) * stride + 1 : stride, j : j + (wide - 1) * stride + 1 : stride]
+            part = x[
+                :,
+                :,
+                i : i + (high - 1) * stride + 1 : stride,
+                j : j + (wide - 1) * stride + 1 : stride,
+            ]
             for c in range(x.shape[1]):
                 y += part[:, c, None] * w[None, :, c, i, j, None, None].astype("float64")
     return y
@@ -42,9 +47,14 @@ def input_adjoint(g, w, size, padding, stride=1):
     x = np.zeros((n, w.shape[1], size[0] + 2 * padding, size[1] + 2 * padding))
     for i in range(kh):
         for j in range(kw):
-            here = (slice(i, i + (high - 1) * stride + 1, stride), slice(j, j + (wide - 1) * stride + 1, stride))
+            here = (
+                slice(i, i + (high - 1) * stride + 1, stride),
+                slice(j, j + (wide - 1) * stride + 1, stride),
+            )
             for f in range(o):
-                x[:, :, here[0], here[1]] += g[:, f, None].astype("float64") * w[None, f, :, i, j, None, None]
+                x[:, :, here[0], here[1]] += (
+                    g[:, f, None].astype("float64") * w[None, f, :, i, j, None, None]
+                )
     return x[:, :, padding : padding + size[0], padding : padding + size[1]]
 
 
@@ -55,7 +65,12 @@ def weight_adjoint(x, g, kernel, padding, stride=1):
     w = np.zeros((g.shape[1], x.shape[1], *kernel))
     for i in range(kernel[0]):
         for j in range(kernel[1]):
-            part = x[:, :, i : i + (high - 1) * stride + 1 : stride, j : j + (wide - 1) * stride + 1 : stride]
+            part = x[
+                :,
+                :,
+                i : i + (high - 1) * stride + 1 : stride,
+                j : j + (wide - 1) * stride + 1 : stride,
+            ]
             for f in range(g.shape[1]):
                 w[f, :, i, j] = (part * g[:, f, None]).sum(axis=(0, 2, 3))
     return w
@@ -100,12 +115,19 @@ def problems(draw, kinds=("pixel", "corner", "pixels", "row", "block")):
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     dtype = draw(st.sampled_from(["float32", "float64"]))
     kernel = draw(st.sampled_from([(1, 1), (3, 3), (3, 3), (2, 5), (7, 7), (12, 9)]))
-    channels, filters, n = draw(st.sampled_from([1, 3, 8])), draw(st.sampled_from([1, 4, 16])), draw(st.integers(1, 3))
+    channels, filters, n = (
+        draw(st.sampled_from([1, 3, 8])),
+        draw(st.sampled_from([1, 4, 16])),
+        draw(st.integers(1, 3)),
+    )
     high, wide = (draw(st.integers(2 * k + 3, 2 * k + 20)) for k in kernel)
     padding, stride = draw(st.sampled_from([0, 0, 1, 3])), draw(st.sampled_from([1, 1, 1, 2]))
     x = random.standard_normal((n, channels, high, wide)).astype(dtype)
     w = random.standard_normal((filters, channels, *kernel)).astype(dtype)
-    out = (high + 2 * padding - kernel[0]) // stride + 1, (wide + 2 * padding - kernel[1]) // stride + 1
+    out = (
+        (high + 2 * padding - kernel[0]) // stride + 1,
+        (wide + 2 * padding - kernel[1]) // stride + 1,
+    )
     g = random.standard_normal((n, filters, *out)).astype(dtype)
     value = draw(st.sampled_from([1.0, 1e3, -1e4, 1e6, 1e12, np.nan, np.inf, -np.inf]))
     array = draw(st.sampled_from([x, g]))
@@ -118,7 +140,9 @@ def problems(draw, kinds=("pixel", "corner", "pixels", "row", "block")):
         "block": np.s_[0, :, i : i + 6, j : j + 5],
     }[draw(st.sampled_from(kinds))]
     array[part] *= value
-    algorithm = draw(st.sampled_from(algorithms_for(x.shape, w.shape, dtype, stride=stride, padding=padding)))
+    algorithm = draw(
+        st.sampled_from(algorithms_for(x.shape, w.shape, dtype, stride=stride, padding=padding))
+    )
     return Problem(algorithm, x, w, g, padding, stride)
 
 

@@ -25,7 +25,13 @@ def operands(shape_a, shape_b, turned, dtype="float64"):
     return a, b
 
 
-@given(m=sizes, k=sizes, n=sizes, turned=st.sampled_from(["", "a", "b", "ab"]), small=st.sampled_from([500, 20_000]))
+@given(
+    m=sizes,
+    k=sizes,
+    n=sizes,
+    turned=st.sampled_from(["", "a", "b", "ab"]),
+    small=st.sampled_from([500, 20_000]),
+)
 def test_pieces_make_up_the_product(m, k, n, turned, small):
     a, b = operands((m, k), (k, n), turned)
     out = np.full((m, n), np.nan)
@@ -35,7 +41,9 @@ def test_pieces_make_up_the_product(m, k, n, turned, small):
     np.testing.assert_allclose(out, a @ b, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("shapes", [((3, 70, 40), (40, 300)), ((70, 40), (3, 40, 300)), ((3, 70, 40), (3, 40, 300))])
+@pytest.mark.parametrize(
+    "shapes", [((3, 70, 40), (40, 300)), ((70, 40), (3, 40, 300)), ((3, 70, 40), (3, 40, 300))]
+)
 def test_batches_of_either_side(shapes, monkeypatch):
     small_pieces(monkeypatch, 50_000)
     a, b = operands(*shapes, "")
@@ -57,7 +65,12 @@ def test_the_result_may_lie_within_a_larger_array(monkeypatch):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     "shapes",
-    [((500, 80), (80, 90)), ((5, 60, 80), (80, 90)), ((60, 80), (5, 80, 90)), ((2, 1, 60, 80), (3, 80, 90))],
+    [
+        ((500, 80), (80, 90)),
+        ((5, 60, 80), (80, 90)),
+        ((60, 80), (5, 80, 90)),
+        ((2, 1, 60, 80), (3, 80, 90)),
+    ],
 )
 def test_matmul_on_threads_is_numpys(shapes, dtype):
     a, b = operands(*shapes, "", dtype)

@@ -29,8 +29,12 @@ def mnist_folder(tmp_path: Path) -> Path:
     folder.mkdir()
     rng = np.random.default_rng(0)
     for part, n in (("train", 20), ("t10k", 10)):
-        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(rng.integers(0, 256, (n, 5, 4), dtype=np.uint8)))
-        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(np.arange(n, dtype=np.uint8) % 10))
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(
+            idx_bytes(rng.integers(0, 256, (n, 5, 4), dtype=np.uint8))
+        )
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(
+            idx_bytes(np.arange(n, dtype=np.uint8) % 10)
+        )
     return folder
 
 

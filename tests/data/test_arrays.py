@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_ckn.data._arrays import as_images, scale_bytes
-from tinygrad_ckn.data._reading import Reading
+from tinygrad_ckn.data.arrays import as_images, scale_bytes
+from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataError
 
 NONE = Reading()
@@ -56,7 +56,9 @@ def test_a_scale_that_is_told_divides_and_leaves_the_array_alone() -> None:
     array = np.array([[[0.0, 8.0]]], np.float32)
     np.testing.assert_array_equal(read(array, Reading(scale=16)), [[[[0, 0.5]]]])
     np.testing.assert_array_equal(array, [[[0, 8]]])
-    np.testing.assert_array_equal(read(np.array([[[0, 65535]]]), Reading(scale=65535)), [[[[0, 1]]]])
+    np.testing.assert_array_equal(
+        read(np.array([[[0, 65535]]]), Reading(scale=65535)), [[[[0, 1]]]]
+    )
 
 
 def test_images_become_contiguous() -> None:
@@ -78,10 +80,19 @@ def test_images_become_contiguous() -> None:
         ),
         (np.zeros((0, 4, 4)), "a.npz: expected at least one image, as an array"),
         (np.zeros((1, 2, 2), "S1"), "a.npz: expected pixels of dtype uint8 or float32, got |S1"),
-        (np.array([[[0, 256]]]), "a.npz: expected integer pixels 0 .. 255, got 256 at index (0, 0, 0, 1)"),
-        (np.array([[[0, -1]]]), "a.npz: expected integer pixels 0 .. 255, got -1 at index (0, 0, 0, 1)"),
+        (
+            np.array([[[0, 256]]]),
+            "a.npz: expected integer pixels 0 .. 255, got 256 at index (0, 0, 0, 1)",
+        ),
+        (
+            np.array([[[0, -1]]]),
+            "a.npz: expected integer pixels 0 .. 255, got -1 at index (0, 0, 0, 1)",
+        ),
         (np.array([[[0, np.nan]]]), "a.npz: expected finite pixels, got nan at index (0, 0, 0, 1)"),
-        (np.array([[[-np.inf, 0]]]), "a.npz: expected finite pixels, got -inf at index (0, 0, 0, 0)"),
+        (
+            np.array([[[-np.inf, 0]]]),
+            "a.npz: expected finite pixels, got -inf at index (0, 0, 0, 0)",
+        ),
         (np.array([[[0, 1e300]]]), "a.npz: expected finite pixels, got inf at index (0, 0, 0, 1)"),
     ],
 )
@@ -101,7 +112,9 @@ FORMS = {
 
 
 @given(train=st.sampled_from(sorted(FORMS)), test=st.sampled_from(sorted(FORMS)))
-def test_the_same_images_in_any_form_are_read_on_the_scale_of_training_or_refused(train: str, test: str) -> None:
+def test_the_same_images_in_any_form_are_read_on_the_scale_of_training_or_refused(
+    train: str, test: str
+) -> None:
     expected, reading = read(FORMS[train]), trained_on(FORMS[train])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -146,4 +159,6 @@ def test_a_scale_told_in_training_holds_for_files_of_the_same_kind_later() -> No
         np.testing.assert_array_equal(read(array, reading), digits[:, None] / np.float32(16))
         with pytest.raises(DataError, match="as scale"):
             read(BYTES.astype(array.dtype), reading)
-    np.testing.assert_array_equal(read(digits / 16, trained_on(digits, scale=16)), digits[:, None] / np.float32(16))
+    np.testing.assert_array_equal(
+        read(digits / 16, trained_on(digits, scale=16)), digits[:, None] / np.float32(16)
+    )

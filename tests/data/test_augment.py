@@ -17,7 +17,9 @@ def possible(image: np.ndarray, padding: int) -> dict[bytes, tuple[int, int, boo
     _, height, width = image.shape
     found = {}
     for mirror in (False, True):
-        padded = np.pad(image[:, :, ::-1] if mirror else image, [(0, 0), (padding, padding), (padding, padding)])
+        padded = np.pad(
+            image[:, :, ::-1] if mirror else image, [(0, 0), (padding, padding), (padding, padding)]
+        )
         for i, j in itertools.product(range(2 * padding + 1), repeat=2):
             found[padded[:, i : i + height, j : j + width].tobytes()] = (i, j, mirror)
     return found
@@ -25,7 +27,9 @@ def possible(image: np.ndarray, padding: int) -> dict[bytes, tuple[int, int, boo
 
 @pytest.mark.parametrize("shape", [(3, 6, 5), (1, 4, 7)])
 @pytest.mark.parametrize("padding", [0, 1, 3])
-def test_each_crop_of_the_padded_image_or_its_mirror_is_drawn_equally_often(shape, padding: int) -> None:
+def test_each_crop_of_the_padded_image_or_its_mirror_is_drawn_equally_often(
+    shape, padding: int
+) -> None:
     image = 1.0 + np.arange(np.prod(shape), dtype="float32").reshape(shape)
     names = possible(image, padding)
     assert len(names) == 2 * (2 * padding + 1) ** 2
@@ -65,12 +69,17 @@ def test_no_images_and_images_not_in_order_are_taken() -> None:
 
 @pytest.mark.parametrize("padding", [-1, 5, 2.0, None])
 def test_a_padding_out_of_range_is_refused(padding: object) -> None:
-    with pytest.raises(ConfigError, match=rf"^crop_flip: argument padding expected .* from 0 to 4, got {padding}$"):
+    with pytest.raises(
+        ConfigError, match=rf"^crop_flip: argument padding expected .* from 0 to 4, got {padding}$"
+    ):
         crop_flip(np.ones((2, 1, 5, 6)), rng(), padding=padding)
 
 
 def test_images_of_another_rank_are_refused() -> None:
-    with pytest.raises(ShapeError, match=r"^crop_flip: argument images expected shape \(n, C, H, W\), got \(2, 5, 6\)"):
+    with pytest.raises(
+        ShapeError,
+        match=r"^crop_flip: argument images expected shape \(n, C, H, W\), got \(2, 5, 6\)",
+    ):
         crop_flip(np.ones((2, 5, 6)), rng())
 
 

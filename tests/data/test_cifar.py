@@ -15,10 +15,16 @@ def test_records_are_read_in_order(cifar_folder: Path) -> None:
     assert (data.class_names[0], data.class_names[9]) == ("airplane", "truck")
     assert data.train.labels.tolist() == list(range(10))
     assert data.test.labels.tolist() == [9, 0, 4]
-    third = (cifar_folder / "data_batch_2.bin").read_bytes()[1:3073]  # image 2, the first of the second file
+    third = (cifar_folder / "data_batch_2.bin").read_bytes()[
+        1:3073
+    ]  # image 2, the first of the second file
     assert data.train.images[2, 0, 0, 1] == np.float32(third[1]) / 255  # red, row 0, column 1
-    assert data.train.images[2, 2, 31, 0] == np.float32(third[2 * 1024 + 31 * 32]) / 255  # blue, row 31, column 0
-    np.testing.assert_array_equal(data.train.images[2].ravel(), np.frombuffer(third, np.uint8) / np.float32(255))
+    assert (
+        data.train.images[2, 2, 31, 0] == np.float32(third[2 * 1024 + 31 * 32]) / 255
+    )  # blue, row 31, column 0
+    np.testing.assert_array_equal(
+        data.train.images[2].ravel(), np.frombuffer(third, np.uint8) / np.float32(255)
+    )
 
 
 def test_the_subfolder_of_the_official_archive_is_found(cifar_folder: Path) -> None:
@@ -32,9 +38,18 @@ def test_the_subfolder_of_the_official_archive_is_found(cifar_folder: Path) -> N
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        (2 * 3073 + 5, "data_batch_3.bin: expected records of 3073 bytes, got 5 bytes in the last one, at byte 6146"),
-        (3072, "data_batch_3.bin: expected records of 3073 bytes, got 3072 bytes in the last one, at byte 0"),
-        (0, "data_batch_3.bin: expected at least one record of 3073 bytes at byte 0, got an empty file"),
+        (
+            2 * 3073 + 5,
+            "data_batch_3.bin: expected records of 3073 bytes, got 5 bytes in the last one, at byte 6146",
+        ),
+        (
+            3072,
+            "data_batch_3.bin: expected records of 3073 bytes, got 3072 bytes in the last one, at byte 0",
+        ),
+        (
+            0,
+            "data_batch_3.bin: expected at least one record of 3073 bytes at byte 0, got an empty file",
+        ),
     ],
 )
 def test_an_incomplete_record_is_refused(cifar_folder: Path, size: int, message: str) -> None:
@@ -47,7 +62,9 @@ def test_a_label_above_9_is_refused(cifar_folder: Path) -> None:
     content = bytearray((cifar_folder / "test_batch.bin").read_bytes())
     content[3073] = 10
     (cifar_folder / "test_batch.bin").write_bytes(content)
-    message = r"test_batch\.bin: expected a label 0 \.\. 9 at byte 3073, where record 1 starts, got 10"
+    message = (
+        r"test_batch\.bin: expected a label 0 \.\. 9 at byte 3073, where record 1 starts, got 10"
+    )
     with pytest.raises(DataError, match=message):
         load_cifar10(cifar_folder)
 
@@ -55,11 +72,14 @@ def test_a_label_above_9_is_refused(cifar_folder: Path) -> None:
 def test_a_missing_file_is_refused(cifar_folder: Path) -> None:
     (cifar_folder / "data_batch_5.bin").unlink()
     with pytest.raises(
-        DataError, match=r"data_batch_5\.bin: expected this file of CIFAR-10's binary version, got nothing"
+        DataError,
+        match=r"data_batch_5\.bin: expected this file of CIFAR-10's binary version, got nothing",
     ):
         load_cifar10(cifar_folder)
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="absent: expected a folder with the CIFAR-10 binary files, got nothing"):
+    with pytest.raises(
+        DataError, match="absent: expected a folder with the CIFAR-10 binary files, got nothing"
+    ):
         load_cifar10(tmp_path / "absent")

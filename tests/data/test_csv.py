@@ -7,12 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_ckn.data._csv import read_csv
-from tinygrad_ckn.data._reading import Reading
+from tinygrad_ckn.data.csv import read_csv
+from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataError
 
 
-def read(path: Path, *, labelled: bool = False, reading: Reading | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+def read(
+    path: Path, *, labelled: bool = False, reading: Reading | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
     return read_csv(path, labelled=labelled, reading=reading or Reading())[:2]
 
 
@@ -38,7 +40,9 @@ def test_labels_come_first_and_whole_pixels_are_divided_by_255(tmp_path: Path, t
     assert labels is not None
     assert labels.tolist() == [7, 1]
     assert images.dtype == np.float32
-    np.testing.assert_array_equal(images, np.array([[[[0, 0.2], [0.4, 1]]], [[[1, 0], [0, 0]]]], np.float32))
+    np.testing.assert_array_equal(
+        images, np.array([[[[0, 0.2], [0.4, 1]]], [[[1, 0], [0, 0]]]], np.float32)
+    )
 
 
 @pytest.mark.parametrize("row", ["0,1,0.5,300", "0,1,5e-1,300", "0,1,5E-1,300", " 0.0,1,.5,+3e2"])
@@ -60,7 +64,12 @@ def test_without_labels_a_header_still_names_them(tmp_path: Path) -> None:
     assert labels is not None
     assert labels.tolist() == [9]
     assert images.shape == (1, 1, 1, 1)
-    assert read(write(tmp_path, "p0,p1,p2,p3\n9,255,0,0\n"), labelled=False)[0].shape == (1, 1, 2, 2)
+    assert read(write(tmp_path, "p0,p1,p2,p3\n9,255,0,0\n"), labelled=False)[0].shape == (
+        1,
+        1,
+        2,
+        2,
+    )
 
 
 @pytest.mark.parametrize(("width", "shape"), [(1, (1, 1, 1)), (4, (1, 2, 2)), (16, (1, 4, 4))])
@@ -76,7 +85,11 @@ def test_a_given_shape_is_used(tmp_path: Path) -> None:
     assert images.shape == (1, 1, 3, 2)
 
 
-@given(pixels=hnp.arrays(np.float32, (3, 4), elements=st.floats(allow_nan=False, allow_infinity=False, width=32)))
+@given(
+    pixels=hnp.arrays(
+        np.float32, (3, 4), elements=st.floats(allow_nan=False, allow_infinity=False, width=32)
+    )
+)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_floats_survive_the_round_trip(tmp_path: Path, pixels: np.ndarray) -> None:
     text = "\n".join(",".join(repr(float(pixel)) for pixel in row) for row in pixels)
@@ -90,25 +103,55 @@ def test_floats_survive_the_round_trip(tmp_path: Path, pixels: np.ndarray) -> No
         ("", "images.csv: expected at least one row of numbers, got none"),
         ("label,p0\n", "images.csv: expected at least one row of numbers, got none"),
         ("1,2\n1,2\n1\n", "images.csv, row 3: expected 2 columns as in the rows above, got 1"),
-        ("label,p0\n1,2\n\n1,2,3\n", "images.csv, row 4: expected 2 columns as in the rows above, got 3"),
+        (
+            "label,p0\n1,2\n\n1,2,3\n",
+            "images.csv, row 4: expected 2 columns as in the rows above, got 3",
+        ),
         ("label,p0\n1,2,3,4,5\n", "images.csv, row 2: expected 2 columns as in the header, got 5"),
         ("1,2\n1,x\n", "images.csv, row 2, column 2: expected a number, got 'x'"),
         ("1,2\n1,1_0\n", "images.csv, row 2, column 2: expected a number, got '1_0'"),
         ("1,2,,\n1,2,,\n", "images.csv, row 1, column 3: expected a number, got ''"),
         ("1,0.5\n1,nan\n", "images.csv, row 2, column 2: expected a finite number, got 'nan'"),
         ("1,0.5\n1,1e39\n", "images.csv, row 2, column 2: expected a finite number, got '1e39'"),
-        ("1,0\n1,256\n", "images.csv: expected integer pixels 0 .. 255, got 256 at index (1, 0, 0, 0)"),
-        ("1,0\n1,-1\n", "images.csv: expected integer pixels 0 .. 255, got -1 at index (1, 0, 0, 0)"),
-        ("0,1\n\n1.5,1\n", "images.csv, row 3, column 1: expected a label that is a whole number, got '1.5'"),
-        ("nan,1\n", "images.csv, row 1, column 1: expected a label that is a whole number, got 'nan'"),
+        (
+            "1,0\n1,256\n",
+            "images.csv: expected integer pixels 0 .. 255, got 256 at index (1, 0, 0, 0)",
+        ),
+        (
+            "1,0\n1,-1\n",
+            "images.csv: expected integer pixels 0 .. 255, got -1 at index (1, 0, 0, 0)",
+        ),
+        (
+            "0,1\n\n1.5,1\n",
+            "images.csv, row 3, column 1: expected a label that is a whole number, got '1.5'",
+        ),
+        (
+            "nan,1\n",
+            "images.csv, row 1, column 1: expected a label that is a whole number, got 'nan'",
+        ),
         ("3,1\n,1\n", "images.csv, row 2, column 1: expected a label, got ''"),
-        ("1,1\n01,1\n", "images.csv, row 2, column 1: expected labels with zeros before all of them or none, got '01'"),
-        ("label,p0,id\n3,1,1\n", "images.csv, column 3: expected pixels, got 'id' in the header; leave that column"),
-        (",label,p0\n0,3,1\n", "images.csv: expected a header whose first column is 'label', got ''"),
-        ("p0,label\n1,1\n", "images.csv: expected a header whose first column is 'label', got 'p0'"),
+        (
+            "1,1\n01,1\n",
+            "images.csv, row 2, column 1: expected labels with zeros before all of them or none, got '01'",
+        ),
+        (
+            "label,p0,id\n3,1,1\n",
+            "images.csv, column 3: expected pixels, got 'id' in the header; leave that column",
+        ),
+        (
+            ",label,p0\n0,3,1\n",
+            "images.csv: expected a header whose first column is 'label', got ''",
+        ),
+        (
+            "p0,label\n1,1\n",
+            "images.csv: expected a header whose first column is 'label', got 'p0'",
+        ),
         ("1;2;3\n", "images.csv, row 1: expected a label and pixels, got 1 column"),
         ("1\n", "images.csv, row 1: expected a label and pixels, got 1 column"),
-        ("1,2,3\n", "images.csv: expected rows of H*H pixels, which are read as grey squares, got 2; give image_shape"),
+        (
+            "1,2,3\n",
+            "images.csv: expected rows of H*H pixels, which are read as grey squares, got 2; give image_shape",
+        ),
     ],
 )
 def test_a_bad_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -117,14 +160,18 @@ def test_a_bad_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_a_shape_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"images\.csv: expected 6 pixels a row for images 1x2x3, got 4"):
+    with pytest.raises(
+        DataError, match=r"images\.csv: expected 6 pixels a row for images 1x2x3, got 4"
+    ):
         read(write(tmp_path, "1,2,3,5"), reading=Reading(image_shape=(1, 2, 3)))
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "images.csv"
     path.write_bytes(b"1,2\n1,\xff\n")
-    with pytest.raises(DataError, match=r"images\.csv: expected text in UTF-8, got the byte 0xff at byte 6"):
+    with pytest.raises(
+        DataError, match=r"images\.csv: expected text in UTF-8, got the byte 0xff at byte 6"
+    ):
         read(path, labelled=True)
 
 
@@ -144,11 +191,14 @@ MANGLED = "0," + ",".join(f"0.{i}" for i in range(1, 16))
 
 
 @pytest.mark.parametrize("first", [NUMBERED, NUMBERED.replace("0,", "", 1) + ",16", MANGLED])
-def test_a_first_row_of_numbers_that_may_be_a_header_is_settled_by_the_user(tmp_path: Path, first: str) -> None:
+def test_a_first_row_of_numbers_that_may_be_a_header_is_settled_by_the_user(
+    tmp_path: Path, first: str
+) -> None:
     row = ",".join(str(16 * i if "." not in first else i / 16) for i in range(16))
     path = write(tmp_path, f"{first}\n{row}\n")
     with pytest.raises(
-        DataError, match=r"row 1: expected a header or an image, got .* give header=True or header=False"
+        DataError,
+        match=r"row 1: expected a header or an image, got .* give header=True or header=False",
     ):
         read(path)
     assert len(read(path, reading=Reading(header=True))[0]) == 1
@@ -156,9 +206,12 @@ def test_a_first_row_of_numbers_that_may_be_a_header_is_settled_by_the_user(tmp_
 
 
 @pytest.mark.parametrize(
-    ("first", "row"), [(NUMBERED, "0.5," * 15 + "1"), (NUMBERED, "7," * 15 + "0"), (MANGLED, "255," * 15 + "0")]
+    ("first", "row"),
+    [(NUMBERED, "0.5," * 15 + "1"), (NUMBERED, "7," * 15 + "0"), (MANGLED, "255," * 15 + "0")],
 )
-def test_a_first_row_of_numbers_far_from_the_others_is_a_header(tmp_path: Path, first: str, row: str) -> None:
+def test_a_first_row_of_numbers_far_from_the_others_is_a_header(
+    tmp_path: Path, first: str, row: str
+) -> None:
     assert len(read(write(tmp_path, f"{first}\n{row}\n{row}\n"))[0]) == 2
     labelled = f"{first},0.16" if first == MANGLED else f"0,{first}"
     images, labels = read(write(tmp_path, f"{labelled}\n3,{row}\n3,{row}\n"), labelled=True)
@@ -185,8 +238,12 @@ def test_the_training_file_decides_on_a_first_row_of_numbers_later(tmp_path: Pat
     header=st.booleans(),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_labels_of_every_kind_come_back(tmp_path: Path, labels: list[int | str | bool], header: bool) -> None:
-    text = ("label,p0\n" if header else "") + "".join(f"{label},{i}\n" for i, label in enumerate(labels))
+def test_labels_of_every_kind_come_back(
+    tmp_path: Path, labels: list[int | str | bool], header: bool
+) -> None:
+    text = ("label,p0\n" if header else "") + "".join(
+        f"{label},{i}\n" for i, label in enumerate(labels)
+    )
     images, found = read(write(tmp_path, text), labelled=True)
     assert found is not None
     assert found.tolist() == labels
@@ -229,7 +286,10 @@ def test_numbers_that_rise_or_fall_all_along_are_no_image(
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (20, 64)) if kind == "bytes" else random.random((20, 64))
     cell = "0," if labelled else ""
-    path = write(tmp_path, "\n".join([cell + first] + [cell + ",".join(map(str, row)) for row in pixels.tolist()]))
+    path = write(
+        tmp_path,
+        "\n".join([cell + first] + [cell + ",".join(map(str, row)) for row in pixels.tolist()]),
+    )
     try:
         images, _ = read(path, labelled=labelled)
     except DataError as error:

@@ -12,7 +12,9 @@ from tinygrad_ckn.errors import DataError
 
 def split_of(labels: list[int], shape: tuple[int, int, int] = (1, 2, 2)) -> Split:
     """A Split whose image i is filled with i, so that images can be told apart."""
-    images = np.broadcast_to(np.arange(len(labels), dtype=np.float32)[:, None, None, None], (len(labels), *shape))
+    images = np.broadcast_to(
+        np.arange(len(labels), dtype=np.float32)[:, None, None, None], (len(labels), *shape)
+    )
     return Split(np.ascontiguousarray(images), np.array(labels, dtype=np.int64))
 
 
@@ -40,8 +42,16 @@ NAN = np.full((2, 1, 3, 3), np.nan, np.float32)
     ("images", "labels", "message"),
     [
         (IMAGES[0], LABELS, "expected at least one image, shape (n, C, H, W), got shape (1, 3, 3)"),
-        (IMAGES[:0], LABELS[:0], "expected at least one image, shape (n, C, H, W), got shape (0, 1, 3, 3)"),
-        (IMAGES.astype(np.float64), LABELS, "expected images of dtype float32, C-contiguous, got float64;"),
+        (
+            IMAGES[:0],
+            LABELS[:0],
+            "expected at least one image, shape (n, C, H, W), got shape (0, 1, 3, 3)",
+        ),
+        (
+            IMAGES.astype(np.float64),
+            LABELS,
+            "expected images of dtype float32, C-contiguous, got float64;",
+        ),
         (
             np.zeros((2, 1, 3, 6), np.float32)[..., ::2],
             LABELS,
@@ -52,7 +62,11 @@ NAN = np.full((2, 1, 3, 3), np.nan, np.float32)
             LABELS.astype(np.uint8),
             "expected labels of dtype int64, bool or str, shape (2,), one an image, got ui",
         ),
-        (IMAGES, LABELS[:1], "expected labels of dtype int64, bool or str, shape (2,), one an image, got int64 of sh"),
+        (
+            IMAGES,
+            LABELS[:1],
+            "expected labels of dtype int64, bool or str, shape (2,), one an image, got int64 of sh",
+        ),
         (NAN, LABELS, "expected finite pixels, got nan at index (0, 0, 0, 0)"),
     ],
 )
@@ -66,11 +80,19 @@ def test_dataset_has_the_classes_that_occur_or_that_it_is_told() -> None:
     assert (data.classes, data.data_format.class_names) == ((1, 4), ("one", "four"))
     assert Dataset("toy", split_of([1]), split_of([1]), 3, tuple("abc")).classes == (0, 1, 2)
     told = replace(data.data_format, classes=(1, 4, 9))
-    assert Dataset("toy", split_of([4, 1]), split_of([1]), 3, tuple("abc"), told).classes == (1, 4, 9)
+    assert Dataset("toy", split_of([4, 1]), split_of([1]), 3, tuple("abc"), told).classes == (
+        1,
+        4,
+        9,
+    )
     with pytest.raises(DataError, match="toy: expected 2 classes, got 3"):
         Dataset("toy", split_of([4, 1]), split_of([1]), 2, tuple("ab"), told)
-    with pytest.raises(DataError, match="toy, test labels: expected labels of the classes 1, 4, got 9 at index 0"):
-        Dataset("toy", split_of([4, 1]), split_of([9]), 2, tuple("ab"), replace(told, classes=(1, 4)))
+    with pytest.raises(
+        DataError, match="toy, test labels: expected labels of the classes 1, 4, got 9 at index 0"
+    ):
+        Dataset(
+            "toy", split_of([4, 1]), split_of([9]), 2, tuple("ab"), replace(told, classes=(1, 4))
+        )
 
 
 def test_equal_images_are_held_out_together_and_no_class_is_emptied() -> None:
@@ -101,10 +123,20 @@ def test_dataset_describes_its_images() -> None:
 @pytest.mark.parametrize(
     ("train", "test", "n_classes", "message"),
     [
-        (split_of([0]), split_of([0], (1, 2, 3)), 1, "training images' shape (C, H, W) (1, 2, 2), got (1, 2, 3)"),
+        (
+            split_of([0]),
+            split_of([0], (1, 2, 3)),
+            1,
+            "training images' shape (C, H, W) (1, 2, 2), got (1, 2, 3)",
+        ),
         (split_of([0]), split_of([0]), 2, "toy: expected 2 class names, one a class, got 1"),
         (split_of([0, 1]), split_of([0]), 1, "toy, labels: expected labels of 1 classes, or class"),
-        (split_of([0]), split_of([7]), 1, "toy, labels: expected labels of 1 classes, or class numbers 0 .. 0, got 2"),
+        (
+            split_of([0]),
+            split_of([7]),
+            1,
+            "toy, labels: expected labels of 1 classes, or class numbers 0 .. 0, got 2",
+        ),
     ],
 )
 def test_a_bad_dataset_is_refused(train: Split, test: Split, n_classes: int, message: str) -> None:
@@ -140,7 +172,9 @@ def test_batches_refuse_bad_sizes_at_once(n: int, batch_size: int) -> None:
     fraction=st.floats(0.2, 0.8),
     seed=st.integers(0, 9),
 )
-def test_split_off_is_stratified_and_loses_nothing(labels: list[int], fraction: float, seed: int) -> None:
+def test_split_off_is_stratified_and_loses_nothing(
+    labels: list[int], fraction: float, seed: int
+) -> None:
     rest, held_out = split_off(split_of(labels), fraction, np.random.default_rng(seed))
     positions = [part.images[:, 0, 0, 0].astype(int).tolist() for part in (rest, held_out)]
     assert sorted(positions[0] + positions[1]) == list(range(len(labels)))
@@ -154,14 +188,18 @@ def test_split_off_is_stratified_and_loses_nothing(labels: list[int], fraction: 
 
 
 def test_split_off_holds_out_the_fraction_of_the_whole() -> None:
-    labels = [label for label in range(10) for _ in range(13)]  # 13 does not divide evenly: 1.3 images a class
+    labels = [
+        label for label in range(10) for _ in range(13)
+    ]  # 13 does not divide evenly: 1.3 images a class
     rest, held_out = split_off(split_of(labels), 0.1, np.random.default_rng(0))
     assert (len(rest), len(held_out)) == (117, 13)
     assert np.bincount(held_out.labels).tolist() == [2, 2, 2, 1, 1, 1, 1, 1, 1, 1]
 
 
 def test_split_off_gives_what_is_missing_to_the_classes_that_lost_most() -> None:
-    _, held_out = split_off(split_of([0] * 11 + [1] * 19), 0.1, np.random.default_rng(0))  # 1.1 and 1.9 images
+    _, held_out = split_off(
+        split_of([0] * 11 + [1] * 19), 0.1, np.random.default_rng(0)
+    )  # 1.1 and 1.9 images
     assert np.bincount(held_out.labels).tolist() == [1, 2]
 
 

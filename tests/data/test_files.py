@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_ckn.data._files import existing_file, existing_folder
+from tinygrad_ckn.data.files import existing_file, existing_folder
 from tinygrad_ckn.errors import DataError
 
 
@@ -22,5 +22,7 @@ def test_a_missing_file_is_refused(tmp_path: Path, name: str, got: str) -> None:
 @pytest.mark.parametrize(("name", "got"), [("absent", "nothing"), ("file", "a file")])
 def test_a_missing_folder_is_refused(tmp_path: Path, name: str, got: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=f"{name}: expected a folder with IDX files, got {got}; check the path"):
+    with pytest.raises(
+        DataError, match=f"{name}: expected a folder with IDX files, got {got}; check the path"
+    ):
         existing_folder(tmp_path / name, "IDX files")

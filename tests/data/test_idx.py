@@ -16,7 +16,9 @@ Writer = Callable[[np.ndarray], bytes]
 
 DTYPES = st.sampled_from([np.uint8, np.int8, np.int16, np.int32, np.float32, np.float64])
 ARRAYS = hnp.arrays(DTYPES, hnp.array_shapes(min_dims=1, max_dims=4, max_side=4))
-one_folder_for_all_draws = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+one_folder_for_all_draws = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 
 
 @given(array=ARRAYS, zipped=st.booleans())
@@ -31,13 +33,19 @@ def test_round_trip(tmp_path: Path, idx_bytes: Writer, array: np.ndarray, zipped
     np.testing.assert_array_equal(read, array)
 
 
-@pytest.mark.parametrize("array", [np.arange(6, dtype=np.uint8).reshape(2, 3), np.arange(2, dtype=np.float64)])
-def test_truncation_at_every_byte_is_refused(tmp_path: Path, idx_bytes: Writer, array: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    "array", [np.arange(6, dtype=np.uint8).reshape(2, 3), np.arange(2, dtype=np.float64)]
+)
+def test_truncation_at_every_byte_is_refused(
+    tmp_path: Path, idx_bytes: Writer, array: np.ndarray
+) -> None:
     path = tmp_path / "short.idx"
     whole = idx_bytes(array)
     for end in range(len(whole)):
         path.write_bytes(whole[:end])
-        with pytest.raises(DataError, match=rf"short\.idx: expected .* got a file that ends at byte {end}\b"):
+        with pytest.raises(
+            DataError, match=rf"short\.idx: expected .* got a file that ends at byte {end}\b"
+        ):
             read_idx(path)
 
 
@@ -53,7 +61,9 @@ def test_gzip_truncated_at_every_byte_is_refused(tmp_path: Path, idx_bytes: Writ
 def test_data_that_end_early_say_from_where_to_where(tmp_path: Path, idx_bytes: Writer) -> None:
     path = tmp_path / "short.idx"
     path.write_bytes(idx_bytes(np.zeros((2, 3), np.int16))[:-1])
-    with pytest.raises(DataError, match=r"shape \(2, 3\) from byte 12 to byte 24, got a file that ends at byte 23"):
+    with pytest.raises(
+        DataError, match=r"shape \(2, 3\) from byte 12 to byte 24, got a file that ends at byte 23"
+    ):
         read_idx(path)
 
 
@@ -63,17 +73,29 @@ ONE_BYTE = b"\0\0\x08\x01\0\0\0\x01\x07"
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\x89PNG\r\n\x1a\n", "bad.idx: expected 0x0000 at byte 0, where an IDX file starts, got 0x8950"),
+        (
+            b"\x89PNG\r\n\x1a\n",
+            "bad.idx: expected 0x0000 at byte 0, where an IDX file starts, got 0x8950",
+        ),
         (
             b"\0\0\x0a\x01" + ONE_BYTE[4:],
             "expected an IDX type code at byte 2, one of 0x08, 0x09, 0x0b, 0x0c, 0x0d, 0x0e, got 0x0a",
         ),
         (b"\0\0\x08\0\x07", "bad.idx: expected 1 to 64 dimensions at byte 3, got 0"),
         (b"\0\0\x08\x41" + bytes(300), "bad.idx: expected 1 to 64 dimensions at byte 3, got 65"),
-        (b"\0\0\x08\x02\0\0\0\x01\0\0\0\0", "expected a length of at least 1 for dimension 1 at byte 8, got 0"),
-        (ONE_BYTE + b"\x07", "data of shape (1,) from byte 8 to byte 9, got a file that ends at byte 10"),
+        (
+            b"\0\0\x08\x02\0\0\0\x01\0\0\0\0",
+            "expected a length of at least 1 for dimension 1 at byte 8, got 0",
+        ),
+        (
+            ONE_BYTE + b"\x07",
+            "data of shape (1,) from byte 8 to byte 9, got a file that ends at byte 10",
+        ),
         (b"\0\0\x0e\x03" + b"\xff" * 12, "got a file that ends at byte 16"),  # claims 2**99 bytes
-        (b"\x1f\x8b\0\0broken", "bad.idx: expected a sound gzip stream, got one damaged at or before byte"),
+        (
+            b"\x1f\x8b\0\0broken",
+            "bad.idx: expected a sound gzip stream, got one damaged at or before byte",
+        ),
     ],
 )
 def test_a_bad_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
@@ -91,7 +113,8 @@ def test_a_damaged_gzip_stream_is_refused(tmp_path: Path, idx_bytes: Writer) -> 
         damaged[position] ^= 0xFF
         path.write_bytes(damaged)
         with pytest.raises(
-            DataError, match=rf"bad\.gz: .* damaged at or before byte {len(whole)} .*; copy or download"
+            DataError,
+            match=rf"bad\.gz: .* damaged at or before byte {len(whole)} .*; copy or download",
         ):
             read_idx(path)
 
@@ -103,9 +126,16 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_is_read(mnist_folder: Path) -> None:
     data = load_idx(mnist_folder)
-    assert (data.name, len(data.train), len(data.test), data.image_size) == ("clothes", 20, 10, (5, 4))
+    assert (data.name, len(data.train), len(data.test), data.image_size) == (
+        "clothes",
+        20,
+        10,
+        (5, 4),
+    )
     assert data.class_names == tuple("0123456789")
-    raw = np.frombuffer((mnist_folder / "train-images-idx3-ubyte").read_bytes(), np.uint8, offset=16)
+    raw = np.frombuffer(
+        (mnist_folder / "train-images-idx3-ubyte").read_bytes(), np.uint8, offset=16
+    )
     np.testing.assert_array_equal(data.train.images.ravel(), raw / np.float32(255))
     np.testing.assert_array_equal(data.train.labels, np.arange(20) % 10)
 
@@ -118,7 +148,9 @@ def test_every_name_is_found(mnist_folder: Path, dot: bool, zipped: bool) -> Non
         name = path.name.replace("-idx", ".idx") if dot else path.name
         content = path.read_bytes()
         path.unlink()
-        (mnist_folder / (name + ".gz" if zipped else name)).write_bytes(gzip.compress(content) if zipped else content)
+        (mnist_folder / (name + ".gz" if zipped else name)).write_bytes(
+            gzip.compress(content) if zipped else content
+        )
     data = load_idx(mnist_folder)
     np.testing.assert_array_equal(data.train.images, expected.train.images)
     np.testing.assert_array_equal(data.test.labels, expected.test.labels)
@@ -141,7 +173,10 @@ def test_files_of_different_lengths_are_refused(mnist_folder: Path, idx_bytes: W
 def test_labels_in_the_place_of_images_are_refused(mnist_folder: Path) -> None:
     labels = (mnist_folder / "train-labels-idx1-ubyte").read_bytes()
     (mnist_folder / "train-images-idx3-ubyte").write_bytes(labels)
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte: expected at least one image, .* got shape \(20,\)"):
+    with pytest.raises(
+        DataError,
+        match=r"train-images-idx3-ubyte: expected at least one image, .* got shape \(20,\)",
+    ):
         load_idx(mnist_folder)
 
 
@@ -152,9 +187,13 @@ def test_fashion_mnist_has_its_class_names(mnist_folder: Path) -> None:
     assert data.class_names[9] == "Ankle boot"
 
 
-def test_fashion_mnist_is_looked_for_where_debian_puts_it(mnist_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fashion_mnist_is_looked_for_where_debian_puts_it(
+    mnist_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(idx, "DEBIAN_FASHION_MNIST", mnist_folder)
     assert len(load_fashion_mnist().train) == 20
     monkeypatch.setattr(idx, "DEBIAN_FASHION_MNIST", mnist_folder / "absent")
-    with pytest.raises(DataError, match=r"run `apt-get install dataset-fashion-mnist`, or pass .* --data-dir"):
+    with pytest.raises(
+        DataError, match=r"run `apt-get install dataset-fashion-mnist`, or pass .* --data-dir"
+    ):
         load_fashion_mnist()

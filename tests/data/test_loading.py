@@ -36,7 +36,12 @@ def test_folders_are_known_by_their_files(mnist_folder: Path, cifar_folder: Path
 
 def test_files_are_known_by_their_ending(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=IMAGES, labels=np.zeros(10, np.int64))
-    np.savetxt(tmp_path / "b.CSV", np.column_stack([np.zeros(10), IMAGES.reshape(10, 4)]), fmt="%d", delimiter=",")
+    np.savetxt(
+        tmp_path / "b.CSV",
+        np.column_stack([np.zeros(10), IMAGES.reshape(10, 4)]),
+        fmt="%d",
+        delimiter=",",
+    )
     first, second = load(tmp_path / "a.npz", seed=3), load(str(tmp_path / "b.CSV"), seed=3)
     assert len(first.test) == 2
     np.testing.assert_array_equal(first.test.images, second.test.images)
@@ -44,10 +49,10 @@ def test_files_are_known_by_their_ending(tmp_path: Path) -> None:
 
 
 def test_what_is_not_known_is_refused_with_what_is(tmp_path: Path) -> None:
-    accepted = (
-        "expected the name 'digits', 'fashion-mnist', 'mnist' or 'cifar10', an .npz file, a .csv file, or a folder"
-    )
-    with pytest.raises(DataError, match=re.escape(f"imagenet: {accepted}") + ".*, got none of these"):
+    accepted = "expected the name 'digits', 'fashion-mnist', 'mnist' or 'cifar10', an .npz file, a .csv file, or a folder"
+    with pytest.raises(
+        DataError, match=re.escape(f"imagenet: {accepted}") + ".*, got none of these"
+    ):
         load("imagenet")
     (tmp_path / "a.txt").touch()
     with pytest.raises(DataError, match=re.escape(f"a.txt: {accepted}") + ".*, got another file"):
@@ -55,19 +60,26 @@ def test_what_is_not_known_is_refused_with_what_is(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"absent\.npz: expected an \.npz file, got nothing"):
         load(tmp_path / "absent.npz")
     with pytest.raises(
-        DataError, match=r"expected a folder with IDX files .* or CIFAR-10 binary files .*, got neither"
+        DataError,
+        match=r"expected a folder with IDX files .* or CIFAR-10 binary files .*, got neither",
     ):
         load(tmp_path)
 
 
 def test_data_dir_is_asked_for_where_it_is_needed_and_nowhere_else(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"mnist: expected the folder of the four IDX files, got none; .* --data-dir"):
+    with pytest.raises(
+        DataError,
+        match=r"mnist: expected the folder of the four IDX files, got none; .* --data-dir",
+    ):
         load("mnist")
     with pytest.raises(
-        DataError, match=r"cifar10: expected the folder of the six \.bin files, got none; .* --data-dir"
+        DataError,
+        match=r"cifar10: expected the folder of the six \.bin files, got none; .* --data-dir",
     ):
         load("cifar10")
-    with pytest.raises(DataError, match="digits: expected no data_dir, since the images are embedded"):
+    with pytest.raises(
+        DataError, match="digits: expected no data_dir, since the images are embedded"
+    ):
         load("digits", data_dir=tmp_path)
     with pytest.raises(DataError, match=r"data_dir: expected with .* only, got it with .*a\.npz"):
         load(tmp_path / "a.npz", data_dir=tmp_path)
@@ -91,20 +103,35 @@ def test_images_alone(tmp_path: Path, idx_bytes: Callable[[np.ndarray], bytes]) 
 
 def test_images_of_an_unknown_kind_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"absent: expected a file of images \(\.npz, \.npy, \.csv or IDX\), got nothing"
+        DataError,
+        match=r"absent: expected a file of images \(\.npz, \.npy, \.csv or IDX\), got nothing",
     ):
         load_images(tmp_path / "absent")
     (tmp_path / "a.png").touch()
     with pytest.raises(
-        DataError, match=r"a\.png: expected an \.npz, \.npy or \.csv file, or an IDX file .*, got another"
+        DataError,
+        match=r"a\.png: expected an \.npz, \.npy or \.csv file, or an IDX file .*, got another",
     ):
         load_images(tmp_path / "a.png")
 
 
-def test_all_images_of_a_file_are_for_measuring_unless_it_has_a_test_part(tmp_path: Path, mnist_folder: Path) -> None:
+def test_all_images_of_a_file_are_for_measuring_unless_it_has_a_test_part(
+    tmp_path: Path, mnist_folder: Path
+) -> None:
     np.savez(tmp_path / "a.npz", images=IMAGES[:3], labels=[7, 7, 2])
-    np.savez(tmp_path / "b.npz", images=IMAGES[:3], labels=[0, 1, 0], test_images=IMAGES[3:5], test_labels=[1, 0])
-    np.savetxt(tmp_path / "c.csv", np.column_stack([[7, 7, 2], IMAGES[:3].reshape(3, 4)]), fmt="%d", delimiter=",")
+    np.savez(
+        tmp_path / "b.npz",
+        images=IMAGES[:3],
+        labels=[0, 1, 0],
+        test_images=IMAGES[3:5],
+        test_labels=[1, 0],
+    )
+    np.savetxt(
+        tmp_path / "c.csv",
+        np.column_stack([[7, 7, 2], IMAGES[:3].reshape(3, 4)]),
+        fmt="%d",
+        delimiter=",",
+    )
     for name, which, labels, whole in (
         ("a.npz", slice(3), [7, 7, 2], True),
         ("b.npz", slice(3, 5), [1, 0], False),
@@ -123,4 +150,6 @@ def test_all_images_of_a_file_are_for_measuring_unless_it_has_a_test_part(tmp_pa
 def test_importing_the_package_needs_numpy_only() -> None:
     code = "import sys, tinygrad_ckn.data; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"scipy", "sklearn", "cupy", "safetensors", "typer", "PIL", "pandas"} & set(done.stdout.split())
+    assert not {"scipy", "sklearn", "cupy", "safetensors", "typer", "PIL", "pandas"} & set(
+        done.stdout.split()
+    )

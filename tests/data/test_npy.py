@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_ckn.data._npy import read_npy, read_npz
+from tinygrad_ckn.data.npy import read_npy, read_npz
 from tinygrad_ckn.errors import DataError
 
 
@@ -34,7 +34,9 @@ def head(shape: str, descr: str = "'|u1'") -> str:
     compressed=st.booleans(),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_what_numpy_wrote_is_read(tmp_path: Path, array: np.ndarray, fortran: bool, compressed: bool) -> None:
+def test_what_numpy_wrote_is_read(
+    tmp_path: Path, array: np.ndarray, fortran: bool, compressed: bool
+) -> None:
     array = np.asarray(array, order="F" if fortran else "C")
     np.save(tmp_path / "a.npy", array)
     (np.savez_compressed if compressed else np.savez)(tmp_path / "a.npz", x=array, other=1)
@@ -68,14 +70,19 @@ BAD = [
 
 
 @pytest.mark.parametrize(("content", "reason"), BAD)
-def test_any_bytes_get_one_sentence_and_no_memory(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_any_bytes_get_one_sentence_and_no_memory(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
     path = tmp_path / "bad.npy"
     path.write_bytes(content)
     archive = tmp_path / "bad.npz"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as stream:
         stream.writestr("images.npy", content)
     tracemalloc.start()
-    for read, where in ((lambda: read_npy(path), path), (lambda: read_npz(archive, ["images"]), archive)):
+    for read, where in (
+        (lambda: read_npy(path), path),
+        (lambda: read_npz(archive, ["images"]), archive),
+    ):
         with pytest.raises(DataError, match=re.escape(f"{where}: expected")) as caught:
             read()
         assert "\n" not in str(caught.value)
@@ -98,5 +105,7 @@ def test_compressions_that_numpy_does_not_write_are_refused(tmp_path: Path) -> N
     path = tmp_path / "a.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as stream:
         stream.writestr("images.npy", member(head("(1,)"), bytes(1)))
-    with pytest.raises(DataError, match=r"images\.npy is compressed in another way than NumPy does"):
+    with pytest.raises(
+        DataError, match=r"images\.npy is compressed in another way than NumPy does"
+    ):
         read_npz(path, ["images"])

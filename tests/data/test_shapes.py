@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_ckn.data import load_digits
-from tinygrad_ckn.data._reading import Reading
-from tinygrad_ckn.data._shapes import arrange, from_rows
+from tinygrad_ckn.data.reading import Reading
+from tinygrad_ckn.data.shapes import arrange, from_rows
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError, DataWarning
 
@@ -27,7 +27,10 @@ def placed(height: int, width: int) -> np.ndarray:
 def coloured(images: np.ndarray) -> np.ndarray:
     """Images in a random colour on a random ground, (n, 3, H, W)."""
     rng = np.random.default_rng(0)
-    ink, ground = rng.uniform(0.5, 1, (len(images), 3, 1, 1)), rng.uniform(0, 0.4, (len(images), 3, 1, 1))
+    ink, ground = (
+        rng.uniform(0.5, 1, (len(images), 3, 1, 1)),
+        rng.uniform(0, 0.4, (len(images), 3, 1, 1)),
+    )
     return (images[:, None] * (ink - ground) + ground).astype(np.float32)
 
 
@@ -37,7 +40,18 @@ def trained_on(*shape: int, channels_last: bool = False) -> Reading:
 
 
 @pytest.mark.parametrize(
-    "shape", [(1, 8, 8), (3, 8, 8), (4, 14, 14), (13, 14, 14), (3, 4, 5), (3, 4, 4), (1, 1, 64), (1, 1, 1), (2, 9, 8)]
+    "shape",
+    [
+        (1, 8, 8),
+        (3, 8, 8),
+        (4, 14, 14),
+        (13, 14, 14),
+        (3, 4, 5),
+        (3, 4, 4),
+        (1, 1, 64),
+        (1, 1, 1),
+        (2, 9, 8),
+    ],
 )
 def test_few_channels_or_squares_say_where_the_channels_are(shape: tuple[int, int, int]) -> None:
     images, last = arrange(np.zeros((5, *shape)), Reading(), "a")
@@ -47,7 +61,9 @@ def test_few_channels_or_squares_say_where_the_channels_are(shape: tuple[int, in
 @pytest.mark.parametrize("shape", [(14, 14, 4), (14, 14, 13), (8, 8, 1), (12, 16, 3), (64, 1, 1)])
 def test_channels_last_are_recognised_and_refused_until_told(shape: tuple[int, int, int]) -> None:
     array = np.random.default_rng(0).random((5, *shape))
-    with pytest.raises(DataError, match="which looks like channels last; give channels_last=True or False"):
+    with pytest.raises(
+        DataError, match="which looks like channels last; give channels_last=True or False"
+    ):
         arrange(array, Reading(), "a")
     images, last = arrange(array, Reading(channels_last=True), "a")
     np.testing.assert_array_equal(images, np.moveaxis(array, 3, 1))
@@ -74,7 +90,10 @@ def test_an_array_is_never_read_as_another_than_it_is(
     """Whatever an array's shape, with the model's shape known it is read rightly or refused."""
     images = np.arange(n * channels * height * width).reshape(n, channels, height, width)
     stored = np.moveaxis(images, 1, 3) if last else images
-    for reading in (trained_on(channels, height, width, channels_last=last), Reading(channels_last=last)):
+    for reading in (
+        trained_on(channels, height, width, channels_last=last),
+        Reading(channels_last=last),
+    ):
         np.testing.assert_array_equal(arrange(stored, reading, "a")[0], images)
     try:
         found, _ = arrange(stored, trained_on(channels, height, width), "a")
@@ -88,7 +107,9 @@ def test_an_array_is_never_read_as_another_than_it_is(
 def test_a_single_image_is_read_where_the_shape_is_known() -> None:
     image = np.arange(48).reshape(3, 4, 4)
     for stored in (image, np.moveaxis(image, 0, 2)):
-        with pytest.raises(DataError, match=r"which can be \d grey images and one in colour; give image_shape"):
+        with pytest.raises(
+            DataError, match=r"which can be \d grey images and one in colour; give image_shape"
+        ):
             arrange(stored, Reading(), "a")
     for reading in (trained_on(3, 4, 4), Reading(image_shape=(3, 4, 4))):
         np.testing.assert_array_equal(arrange(image, reading, "a")[0], image[None])
@@ -98,9 +119,14 @@ def test_a_single_image_is_read_where_the_shape_is_known() -> None:
 
 
 def test_images_of_another_size_are_refused() -> None:
-    with pytest.raises(DataError, match=r"^a: expected images 1x8x8 as those the model was trained on, got 1x9x9; bri"):
+    with pytest.raises(
+        DataError,
+        match=r"^a: expected images 1x8x8 as those the model was trained on, got 1x9x9; bri",
+    ):
         arrange(np.zeros((2, 9, 9)), trained_on(1, 8, 8), "a")
-    with pytest.raises(DataError, match=r"^a: expected images 1x8x8 as image_shape says, got 3x4x5;"):
+    with pytest.raises(
+        DataError, match=r"^a: expected images 1x8x8 as image_shape says, got 3x4x5;"
+    ):
         arrange(np.zeros((2, 3, 4, 5)), Reading(image_shape=(1, 8, 8)), "a")
 
 
@@ -117,15 +143,22 @@ def test_rows_of_grey_squares_are_read(height: int, width: int) -> None:
     [
         (placed(8, 32), "1x8x32 images"),
         (placed(32, 8), ""),
-        (np.concatenate([coloured(DIGITS), np.ones((200, 1, 8, 8), np.float32)], 1), "4x8x8 images"),
+        (
+            np.concatenate([coloured(DIGITS), np.ones((200, 1, 8, 8), np.float32)], 1),
+            "4x8x8 images",
+        ),
     ],
 )
 def test_rows_that_do_not_look_like_a_square_are_refused(images: np.ndarray, likelier: str) -> None:
-    with pytest.raises(DataError, match=re.escape(f"1x16x16 images, got pixels that look more like {likelier}")):
+    with pytest.raises(
+        DataError, match=re.escape(f"1x16x16 images, got pixels that look more like {likelier}")
+    ):
         from_rows(images.reshape(200, -1), Reading(), "a")
 
 
-@pytest.mark.parametrize(("width", "readings"), [(192, r" \(3x8x8, or grey\?\)"), (27, r" \(3x3x3"), (2, ""), (0, "")])
+@pytest.mark.parametrize(
+    ("width", "readings"), [(192, r" \(3x8x8, or grey\?\)"), (27, r" \(3x3x3"), (2, ""), (0, "")]
+)
 def test_rows_of_no_grey_square_are_refused(width: int, readings: str) -> None:
     with pytest.raises(DataError, match=f"which are read as grey squares, got {width}{readings}"):
         from_rows(np.zeros((30, width)), Reading(), "a")
@@ -147,13 +180,19 @@ def test_noise_and_constants_are_squares(width: int, n: int) -> None:
 
 @pytest.mark.parametrize("n", [1, 19, 200])
 @pytest.mark.parametrize("last", [False, True])
-def test_rows_of_colours_are_not_guessed_from_an_array_that_was_trained_on(n: int, last: bool) -> None:
+def test_rows_of_colours_are_not_guessed_from_an_array_that_was_trained_on(
+    n: int, last: bool
+) -> None:
     planes = coloured(placed(12, 12))[:n]
     rows = (planes.transpose(0, 2, 3, 1) if last else planes).reshape(n, -1)
     for like in (trained_on(3, 12, 12), trained_on(3, 12, 12, channels_last=True)):
-        with pytest.raises(DataError, match=r"got rows of 432 pixels, whose .* give channels_last=True or False"):
+        with pytest.raises(
+            DataError, match=r"got rows of 432 pixels, whose .* give channels_last=True or False"
+        ):
             from_rows(rows, like, "a")
-        np.testing.assert_array_equal(from_rows(rows, replace(like, channels_last=last), "a")[0], planes)
+        np.testing.assert_array_equal(
+            from_rows(rows, replace(like, channels_last=last), "a")[0], planes
+        )
     table = trained_on(3, 12, 12, channels_last=last)
     assert table.like is not None
     as_table = replace(table, like=replace(table.like, header=False))
@@ -171,7 +210,9 @@ def test_the_order_of_colours_that_pixels_contradict_is_warned_of() -> None:
     planes, interleaved = coloured(placed(12, 12)), coloured(placed(12, 12)).transpose(0, 2, 3, 1)
     shape = Reading(image_shape=(3, 12, 12))
     np.testing.assert_array_equal(from_rows(planes.reshape(200, -1), shape, "a")[0], planes)
-    with pytest.warns(DataWarning, match="3x12x12 images, got pixels that look more like .* with channels last"):
+    with pytest.warns(
+        DataWarning, match="3x12x12 images, got pixels that look more like .* with channels last"
+    ):
         from_rows(interleaved.reshape(200, -1), shape, "a")
     told = Reading(image_shape=(3, 12, 12), channels_last=True)
     np.testing.assert_array_equal(from_rows(interleaved.reshape(200, -1), told, "a")[0], planes)

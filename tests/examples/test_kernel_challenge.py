@@ -23,7 +23,9 @@ def stripes(n, rng):
 
 
 def write_pixels(path, images, end="\n"):
-    path.write_text("".join(",".join(f"{pixel:.6g}" for pixel in image.ravel()) + end for image in images))
+    path.write_text(
+        "".join(",".join(f"{pixel:.6g}" for pixel in image.ravel()) + end for image in images)
+    )
 
 
 @pytest.fixture
@@ -41,9 +43,15 @@ def challenge(folder, monkeypatch, capsys):
     """Run the script in the folder; return its exit status, output and errors."""
 
     def run(*options, **paths):
-        files = [part for name, file in NAMES.items() for part in (f"--{name}", str(folder / paths.get(name, file)))]
+        files = [
+            part
+            for name, file in NAMES.items()
+            for part in (f"--{name}", str(folder / paths.get(name, file)))
+        ]
         small = ("--image-shape", "3", "8", "8", "--patches", "2000")
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *files, *small, *(options or ("--preset", "unsup-32-64"))])
+        monkeypatch.setattr(
+            sys, "argv", [str(SCRIPT), *files, *small, *(options or ("--preset", "unsup-32-64"))]
+        )
         with pytest.raises(SystemExit) as caught:
             runpy.run_path(str(SCRIPT), run_name="__main__")
         printed = capsys.readouterr()
@@ -60,7 +68,9 @@ def test_classes_that_can_be_learned_are_learned(folder, challenge, end):
     assert (status, errors) == (0, "")
     assert "60 training and 40 test images, 2 classes" in output
     assert "fitting unsup-32-64 on 48 images, to measure on 12 others" in output
-    (validation,) = [line.split()[2] for line in output.splitlines() if line.startswith("validation accuracy")]
+    (validation,) = [
+        line.split()[2] for line in output.splitlines() if line.startswith("validation accuracy")
+    ]
     assert float(validation) > 0.9
     assert np.mean(load_labels(folder / "Yte.csv") == labels) > 0.9
     first, *rows = (folder / "Yte.csv").read_text().splitlines()
@@ -70,9 +80,14 @@ def test_classes_that_can_be_learned_are_learned(folder, challenge, end):
 
 
 def test_both_files_are_scaled_by_the_range_of_the_training_images(folder):
-    train, test = (np.loadtxt(folder / name, delimiter=",").reshape(-1, 3, 8, 8) for name in ("Xtr.csv", "Xte.csv"))
+    train, test = (
+        np.loadtxt(folder / name, delimiter=",").reshape(-1, 3, 8, 8)
+        for name in ("Xtr.csv", "Xte.csv")
+    )
     read = runpy.run_path(str(SCRIPT))["read"]
-    split, others = read(folder / "Xtr.csv", folder / "Ytr.csv", folder / "Xte.csv", (3, 8, 8), False)
+    split, others = read(
+        folder / "Xtr.csv", folder / "Ytr.csv", folder / "Xte.csv", (3, 8, 8), False
+    )
     scale = train.max() - train.min()
     np.testing.assert_allclose(split.images, (train - train.min()) / scale, atol=1e-6)
     np.testing.assert_allclose(others, (test - train.min()) / scale, atol=1e-6)
@@ -87,7 +102,10 @@ def test_a_seed_gives_the_same_predictions_and_scale_and_offset_hardly_matter(fo
     for name in ("Xtr.csv", "Xte.csv"):
         write_pixels(folder / name, 40 * np.loadtxt(folder / name, delimiter=",") - 300)
     assert challenge("--preset", "unsup-32-64", "--seed", "5")[0] == 0
-    agreement = load_labels(folder / "Yte.csv") == np.loadtxt(first.decode().splitlines()[1:], delimiter=",")[:, 1]
+    agreement = (
+        load_labels(folder / "Yte.csv")
+        == np.loadtxt(first.decode().splitlines()[1:], delimiter=",")[:, 1]
+    )
     assert agreement.mean() > 0.9
 
 
@@ -122,12 +140,36 @@ def cut(text):
     [
         ("Xtr.csv", cut, "Xtr.csv: expected 192 pixels a row for images 3x8x8, got 191"),
         ("Xte.csv", cut, "Xte.csv: expected 192 pixels a row for images 3x8x8, got 191"),
-        ("Xtr.csv", lambda text: text + "1,2\n", "Xtr.csv, row 61: expected 192 columns as in the rows above, got 2"),
-        ("Xte.csv", lambda text: text.replace(",", ",x", 1), "Xte.csv, row 1, column 2: expected a number, got 'x"),
-        ("Xtr.csv", lambda text: "\n".join(["5" + ",5" * 191] * 60), "Xtr.csv: expected images that differ, got 5.0"),
-        ("Ytr.csv", lambda text: text + "61,3\n", "Ytr.csv: expected 60 labels, one for each image of "),
-        ("Ytr.csv", lambda text: text.replace(",7", ",3"), "Ytr.csv: expected labels of at least two classes"),
-        ("Ytr.csv", lambda text: text.replace("2,7", "2,dog", 1), "Ytr.csv, row 3, column 2: expected labels of one"),
+        (
+            "Xtr.csv",
+            lambda text: text + "1,2\n",
+            "Xtr.csv, row 61: expected 192 columns as in the rows above, got 2",
+        ),
+        (
+            "Xte.csv",
+            lambda text: text.replace(",", ",x", 1),
+            "Xte.csv, row 1, column 2: expected a number, got 'x",
+        ),
+        (
+            "Xtr.csv",
+            lambda text: "\n".join(["5" + ",5" * 191] * 60),
+            "Xtr.csv: expected images that differ, got 5.0",
+        ),
+        (
+            "Ytr.csv",
+            lambda text: text + "61,3\n",
+            "Ytr.csv: expected 60 labels, one for each image of ",
+        ),
+        (
+            "Ytr.csv",
+            lambda text: text.replace(",7", ",3"),
+            "Ytr.csv: expected labels of at least two classes",
+        ),
+        (
+            "Ytr.csv",
+            lambda text: text.replace("2,7", "2,dog", 1),
+            "Ytr.csv, row 3, column 2: expected labels of one",
+        ),
     ],
 )
 def test_bad_files_get_one_sentence(folder, challenge, file, change, sentence):
@@ -143,11 +185,23 @@ def test_bad_files_get_one_sentence(folder, challenge, file, change, sentence):
 @pytest.mark.parametrize(
     ("paths", "sentence"),
     [
-        ({"train": "absent.csv"}, "absent.csv: expected a CSV file of pixels, got nothing; check the path"),
-        ({"labels": "absent.csv"}, "absent.csv: expected a CSV file of labels, got nothing; check the path"),
-        ({"out": "absent/Yte.csv"}, "Yte.csv: expected a file to write, in a folder that exists; check --out"),
+        (
+            {"train": "absent.csv"},
+            "absent.csv: expected a CSV file of pixels, got nothing; check the path",
+        ),
+        (
+            {"labels": "absent.csv"},
+            "absent.csv: expected a CSV file of labels, got nothing; check the path",
+        ),
+        (
+            {"out": "absent/Yte.csv"},
+            "Yte.csv: expected a file to write, in a folder that exists; check --out",
+        ),
         ({"out": "."}, ": expected a file to write, in a folder that exists; check --out"),
-        ({"out": "Ytr.csv"}, "Ytr.csv: expected another file to write than those that are read; check --out"),
+        (
+            {"out": "Ytr.csv"},
+            "Ytr.csv: expected another file to write than those that are read; check --out",
+        ),
     ],
 )
 def test_bad_paths_get_one_sentence_before_anything_is_fitted(folder, challenge, paths, sentence):
@@ -171,4 +225,6 @@ def test_the_help_names_no_cnn():
     command = typer.main.get_command(runpy.run_path(str(SCRIPT))["app"])
     (told,) = [parameter.help for parameter in command.params if parameter.name == "preset"]
     named = set(told.removeprefix("One of ").partition(";")[0].split(", "))
-    assert named == {name for name, found in PRESETS.items() if found.model == "CKN"} != set(PRESETS)
+    assert (
+        named == {name for name, found in PRESETS.items() if found.model == "CKN"} != set(PRESETS)
+    )

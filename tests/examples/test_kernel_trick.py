@@ -13,16 +13,22 @@ SCRIPT = ROOT / "examples" / "kernel_trick.py"
 
 
 def test_the_extra_that_it_names_is_there() -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
     (extra,) = re.findall(r"pip install -e '\.\[(\w+)\]'", SCRIPT.read_text())
     assert any(requirement.startswith("scikit-learn") for requirement in extras[extra])
 
 
-def test_the_kernel_separates_what_the_line_does_not_and_the_picture_is_written(tmp_path, monkeypatch, capsys) -> None:
+def test_the_kernel_separates_what_the_line_does_not_and_the_picture_is_written(
+    tmp_path, monkeypatch, capsys
+) -> None:
     picture = tmp_path / "kernel_trick.png"
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(picture)])
     runpy.run_path(str(SCRIPT), run_name="__main__")
-    linear, kernel = (int(percent) for percent in re.findall(r": (\d+)% of new points", capsys.readouterr().out))
+    linear, kernel = (
+        int(percent) for percent in re.findall(r": (\d+)% of new points", capsys.readouterr().out)
+    )
     assert linear < 75
     assert kernel >= 98
     assert picture.read_bytes().startswith(b"\x89PNG")

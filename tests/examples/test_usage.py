@@ -10,22 +10,40 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(
-    path.relative_to(ROOT) for folder in ("examples", "scripts") for path in (ROOT / folder).glob("[!_]*.py")
+    path.relative_to(ROOT)
+    for folder in ("examples", "scripts")
+    for path in (ROOT / folder).glob("[!_]*.py")
 )
 # Not benchmarks/worker.py, the other end of a pipe.
-MODULES = [p for p in (ROOT / "benchmarks").glob("*.py") if "__main__" in p.stem + p.read_text() and p.stem != "worker"]
+MODULES = [
+    p
+    for p in (ROOT / "benchmarks").glob("*.py")
+    if "__main__" in p.stem + p.read_text() and p.stem != "worker"
+]
 COMMANDS = [[str(path)] for path in SCRIPTS]
-COMMANDS += [["-m", f"benchmarks.{path.stem}".removesuffix(".__main__")] for path in sorted(MODULES)]
+COMMANDS += [
+    ["-m", f"benchmarks.{path.stem}".removesuffix(".__main__")] for path in sorted(MODULES)
+]
 commands = pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 
 
 def run(command: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *command, *arguments], capture_output=True, text=True, cwd=ROOT, check=False)
+    return subprocess.run(
+        [sys.executable, *command, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
 
 
 def state() -> dict[Path, int]:
     """The files that a script might write, with the time when they were written."""
-    files = [*ROOT.glob("*"), *(ROOT / "docs").glob("*"), *(ROOT / "tinygrad_ckn" / "data").glob("*")]
+    files = [
+        *ROOT.glob("*"),
+        *(ROOT / "docs").glob("*"),
+        *(ROOT / "tinygrad_ckn" / "data").glob("*"),
+    ]
     return {path: path.stat().st_mtime_ns for path in files if path.is_file()}
 
 
@@ -62,7 +80,9 @@ def test_the_kernel_trick_refuses_what_it_cannot_write(path: str):
     pytest.importorskip("sklearn", reason="the support vector machine needs the extra [sklearn]")
     finished = run(["examples/kernel_trick.py"], path)
     assert finished.returncode == 2
-    assert finished.stderr.endswith(f"expected a file to write, in a folder that exists, got {path}\n")
+    assert finished.stderr.endswith(
+        f"expected a file to write, in a folder that exists, got {path}\n"
+    )
 
 
 def test_the_kernel_trick_needs_no_argument(tmp_path: Path):

@@ -12,17 +12,27 @@ import pytest
 import scipy.signal
 from rich.console import Console
 
-from benchmarks import cards, clock, measure, operations, run
+from benchmarks import clock, measure, operations, run
+from benchmarks import gpu_specs as cards
 from benchmarks.ckn import ckn_case, ckn_inputs, our_features, our_training
 from benchmarks.layers import encoding, training
 from benchmarks.suite import OURS, BenchmarkError, Settings, Suite
 from benchmarks.suites import SUITES, kernels
 from benchmarks.worker import Worker
-from tests.gpu.standin import COUNTERS, CUPY
 from tinygrad_ckn import ops
+from tools.gpu_emulator.standin import COUNTERS, CUPY
 
 CUDA = Settings(device="cuda", rounds=1)
-SMALL = {"IMAGE": 20, "FILTER": 3, "BATCH": 2, "CHANNELS": 4, "SIZE": 6, "UNFOLDED": 2, "POINTS": 40, "CENTROIDS": 5}
+SMALL = {
+    "IMAGE": 20,
+    "FILTER": 3,
+    "BATCH": 2,
+    "CHANNELS": 4,
+    "SIZE": 6,
+    "UNFOLDED": 2,
+    "POINTS": 40,
+    "CENTROIDS": 5,
+}
 SMALL |= {"FILTERS": 6, "LAYERS": 2}
 
 
@@ -109,16 +119,36 @@ def test_operations_are_compared_and_shown_beside_the_roofline(tmp_path):
 def test_networks_are_compared_with_the_cpu(tmp_path):
     inputs = ckn_inputs("ckn5", n_images=2, size=6, filters=3)
     cases = [
-        small(ckn_case("step", lambda: inputs, training=True, targets={}, device="cuda", costs=training("ckn5", 2))),
         small(
-            ckn_case("features", lambda: inputs, training=False, targets={}, device="cuda", costs=encoding("ckn5", 2))
+            ckn_case(
+                "step",
+                lambda: inputs,
+                training=True,
+                targets={},
+                device="cuda",
+                costs=training("ckn5", 2),
+            )
+        ),
+        small(
+            ckn_case(
+                "features",
+                lambda: inputs,
+                training=False,
+                targets={},
+                device="cuda",
+                costs=encoding("ckn5", 2),
+            )
         ),
     ]
     text, failures, content = shown(cases, tmp_path, "ckn5")
     assert not failures
     step, features = content["suites"]["ckn5"]
     assert set(step["sides"][0]["errors"]) == {"losses", "gradients", "weights"}
-    assert all(0 < error < 3e-4 for side in (step, features) for error in side["sides"][0]["errors"].values())
+    assert all(
+        0 < error < 3e-4
+        for side in (step, features)
+        for error in side["sides"][0]["errors"].values()
+    )
     assert len(step["costs"]) == len(training("ckn5", 2))
     assert "torch" in " ".join(step["left_out"])
     assert "step: 1 times each" in text
@@ -140,9 +170,15 @@ def test_what_is_counted_is_what_is_launched(make, costs_of):
 
 @pytest.mark.usefixtures("plain")
 def test_what_computes_something_else_is_not_timed(monkeypatch):
-    case = next(small(case) for case in kernels.SUITE.cases(CUDA) if case.name == "Gaussian pooling by 2")
+    case = next(
+        small(case) for case in kernels.SUITE.cases(CUDA) if case.name == "Gaussian pooling by 2"
+    )
     real = ops.gaussian_pool2d
-    monkeypatch.setattr(ops, "gaussian_pool2d", lambda x, s: real(x, s) * (1.001 if isinstance(x, CUPY.ndarray) else 1))
+    monkeypatch.setattr(
+        ops,
+        "gaussian_pool2d",
+        lambda x, s: real(x, s) * (1.001 if isinstance(x, CUPY.ndarray) else 1),
+    )
     with pytest.raises(BenchmarkError, match="sides that compute different things are not timed"):
         measure.measure(case, CUDA)
 
@@ -183,7 +219,9 @@ def test_the_suites_that_a_gpu_runs():
 
 def test_a_known_card_is_taken_from_its_datasheet():
     def cupy(name):
-        runtime = SimpleNamespace(getDeviceProperties=lambda device: {"name": name, "major": 8, "minor": 0})
+        runtime = SimpleNamespace(
+            getDeviceProperties=lambda device: {"name": name, "major": 8, "minor": 0}
+        )
         device = SimpleNamespace(id=0, attributes=CUPY.cuda.Device.attributes)
         return SimpleNamespace(cuda=SimpleNamespace(runtime=runtime, Device=lambda: device))
 

@@ -21,18 +21,38 @@ def test_a_run_is_trained_evaluated_and_used(tmp_path):
     digits = load_digits()
     trained = run("train", *FAST, "--out", tmp_path / "run")
     for device in ("cuda", "cpu"):
-        assert run("evaluate", tmp_path / "run", "--device", device).splitlines()[-1] == trained.splitlines()[-1]
+        assert (
+            run("evaluate", tmp_path / "run", "--device", device).splitlines()[-1]
+            == trained.splitlines()[-1]
+        )
     np.savez(tmp_path / "some.npz", images=digits.test.images[:5])
-    told = [run("predict", tmp_path / "run", tmp_path / "some.npz", "--device", device) for device in ("cuda", "cpu")]
-    assert [line.split()[:2] for line in told[0].splitlines()] == [line.split()[:2] for line in told[1].splitlines()]
+    told = [
+        run("predict", tmp_path / "run", tmp_path / "some.npz", "--device", device)
+        for device in ("cuda", "cpu")
+    ]
+    assert [line.split()[:2] for line in told[0].splitlines()] == [
+        line.split()[:2] for line in told[1].splitlines()
+    ]
 
 
 def test_models_are_compared(tmp_path):
-    assert "test accuracy" in run("compare", "unsup-32-64", "unsup-64-256", *FAST, "--out", tmp_path / "both")
+    assert "test accuracy" in run(
+        "compare", "unsup-32-64", "unsup-64-256", *FAST, "--out", tmp_path / "both"
+    )
 
 
 def test_derivatives_are_checked():
-    told = run("gradcheck", "--device", "cuda", "--examples", 1, "--primitive", "inverse_sqrt", "--primitive", "add")
+    told = run(
+        "gradcheck",
+        "--device",
+        "cuda",
+        "--examples",
+        1,
+        "--primitive",
+        "inverse_sqrt",
+        "--primitive",
+        "add",
+    )
     assert "2 primitives checked, 0 failed" in told
 
 

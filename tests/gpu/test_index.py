@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.gpu.standin import COUNTERS
 from tinygrad_ckn import Tensor, grad, ops
 from tinygrad_ckn.errors import OpIndexError
+from tools.gpu_emulator.standin import COUNTERS
 
 pytestmark = pytest.mark.usefixtures("plain")
 X = np.arange(24.0).reshape(2, 3, 4)
@@ -23,7 +23,9 @@ def read(device, index, x=X):
 
 
 def added(device, index, x=X):
-    return ops.index_add(Tensor(x, device=device), on(device, index), Tensor(np.ones(1, x.dtype), device=device))
+    return ops.index_add(
+        Tensor(x, device=device), on(device, index), Tensor(np.ones(1, x.dtype), device=device)
+    )
 
 
 each = pytest.mark.parametrize("call", [read, added])
@@ -52,7 +54,12 @@ def test_within_range_it_is_as_on_the_cpu(call, index):
 @each
 @pytest.mark.parametrize(
     "index",
-    [np.array([0, 2]), np.array([-3, 0]), (..., np.array([4])), (np.array([1]), None, np.array([3]))],
+    [
+        np.array([0, 2]),
+        np.array([-3, 0]),
+        (..., np.array([4])),
+        (np.array([1]), None, np.array([3])),
+    ],
 )
 def test_out_of_range_on_the_device_it_is_nan_without_waiting(call, index):
     with pytest.raises(OpIndexError, match="out of bounds"):
@@ -75,7 +82,9 @@ def test_its_gradient_is_nan():
 @pytest.mark.parametrize(("index", "axis"), [([0, 2], 0), ((0, [-4]), 1), ((..., [[4]]), 2)])
 def test_out_of_range_on_the_host_it_is_refused(call, index, axis):
     length = X.shape[axis]
-    with pytest.raises(OpIndexError, match=f"an index is out of bounds for axis {axis} with size {length}; got x: "):
+    with pytest.raises(
+        OpIndexError, match=f"an index is out of bounds for axis {axis} with size {length}; got x: "
+    ):
         call("cuda", index)
 
 

@@ -7,12 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.gpu.drawn import CUPY, agree, dtypes, examples, launched_often, normal, on_gpu, seeds
 from tests.gpu.test_kernels_pool import matrix
 from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.cuda import pool
 from tinygrad_ckn.cuda.ckn_map import KAPPAS
 from tinygrad_ckn.ops import kappa
+from tools.gpu_emulator.drawn import (
+    CUPY,
+    agree,
+    dtypes,
+    examples,
+    launched_often,
+    normal,
+    on_gpu,
+    seeds,
+)
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 
@@ -35,7 +44,10 @@ PAIRS = {
     "inner": (kappa.inner_polynomial(0.5, 3), lambda u: ((u + 0.5) / 1.5) ** 3),
     "inverse": (kappa.inverse_polynomial(), lambda u: 1 / (2 - u)),
     "arccos0": (kappa.arccos0(), lambda u: 1 - arccos(u) / math.pi),
-    "arccos1": (kappa.arccos1(), lambda u: (u * (math.pi - arccos(u)) + np.sin(arccos(u))) / math.pi),
+    "arccos1": (
+        kappa.arccos1(),
+        lambda u: (u * (math.pi - arccos(u)) + np.sin(arccos(u))) / math.pi,
+    ),
     "matern0": (kappa.matern(1.5, 0), lambda u: matern(u, 0)),
     "matern1": (kappa.matern(1.5, 1), lambda u: matern(u, 1)),
     "matern2": (kappa.matern(1.5, 2), lambda u: matern(u, 2)),
@@ -66,7 +78,9 @@ def cases(draw):
     dtype, seed = draw(dtypes), draw(seeds)
     n, p = draw(st.integers(1, 3)), draw(st.integers(1, 20))
     kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
-    c = draw(st.integers(0, 2)) + -(-4 // (kernel[0] * kernel[1]))  # in 4 dimensions cosines are seldom near +-1
+    c = draw(st.integers(0, 2)) + -(
+        -4 // (kernel[0] * kernel[1])
+    )  # in 4 dimensions cosines are seldom near +-1
     size = tuple(draw(st.integers(k, 9)) for k in kernel)
     padding = draw(st.sampled_from(["same", "valid"]))
     s = draw(st.sampled_from([(1, 1), (1, 1), (2, 2), (1.5, 3)]))
@@ -105,8 +119,14 @@ def test_the_map_and_its_gradient():
 
         found = sum(float((a * d).sum()) for a, d in zip(gradients, directions, strict=True))
         terms = sum(np.abs(a * d).sum() for a, d in zip(gradients, directions, strict=True))
-        rough = name in ("arccos0", "matern0")  # of no bounded second derivative: differences are off near u = +-1
-        assert abs(found - (moved(h) - moved(-h)) / (2 * h)) <= (1e-3 if rough or dtype == "float32" else 1e-6) * terms
+        rough = name in (
+            "arccos0",
+            "matern0",
+        )  # of no bounded second derivative: differences are off near u = +-1
+        assert (
+            abs(found - (moved(h) - moved(-h)) / (2 * h))
+            <= (1e-3 if rough or dtype == "float32" else 1e-6) * terms
+        )
 
     run()
     launched_often("squares", "norms", "map", "pull", "add_squares")
@@ -147,7 +167,9 @@ def test_kappas_without_a_function_are_composed(ours):
     assert ours.device is None
     x, z = normal(1, (2, 2, 6, 5), (3, 2, 2, 2))
     z /= np.sqrt((z**2).sum(axis=(1, 2, 3), keepdims=True))
-    agree(on_gpu(lambda *a: ops.ckn_map(*a, ours), x, z), numpys(x, z, ours.of, None, "same", (1, 1)))
+    agree(
+        on_gpu(lambda *a: ops.ckn_map(*a, ours), x, z), numpys(x, z, ours.of, None, "same", (1, 1))
+    )
 
 
 def test_a_forward_that_keeps_nothing_gives_the_same():
@@ -161,7 +183,12 @@ def test_a_forward_that_keeps_nothing_gives_the_same():
 
 def test_no_images():
     z = np.ones((2, 1, 1, 1))
-    assert on_gpu(lambda *a: ops.ckn_map(*a, kappa.linear()), np.zeros((0, 1, 4, 5)), z).shape == (0, 2, 4, 5)
+    assert on_gpu(lambda *a: ops.ckn_map(*a, kappa.linear()), np.zeros((0, 1, 4, 5)), z).shape == (
+        0,
+        2,
+        4,
+        5,
+    )
 
 
 @pytest.mark.parametrize("shared", [pool.SHARED, 10])
@@ -169,12 +196,20 @@ def test_no_images():
 @pytest.mark.parametrize("operands", [2, 3])
 def test_a_gradient_in_any_order_of_memory(monkeypatch, shared, subsampling, operands):
     monkeypatch.setattr(pool, "SHARED", shared)  # with 10 bytes, products pool
-    x, z, *transform = (CUPY.asarray(a) for a in normal(0, (3, 2, 6, 8), (4, 2, 3, 3), (4, 4))[:operands])
+    x, z, *transform = (
+        CUPY.asarray(a) for a in normal(0, (3, 2, 6, 8), (4, 2, 3, 3), (4, 4))[:operands]
+    )
     forward = ops.ckn_map.kernels["cuda"]
-    y, saved = forward(CUPY, x, z, kappa.exponential(1.0), *transform, subsampling=subsampling, saving=True)
+    y, saved = forward(
+        CUPY, x, z, kappa.exponential(1.0), *transform, subsampling=subsampling, saving=True
+    )
     (wide,) = normal(1, (*y.shape[:3], 2 * y.shape[3]))
     turned = CUPY.asarray(wide.T.copy()).T[..., : y.shape[3]]
-    for g in (CUPY.asarray(wide)[..., ::2], turned, CUPY.broadcast_to(CUPY.asarray(wide[0, 0, 0, 0]), y.shape)):
+    for g in (
+        CUPY.asarray(wide)[..., ::2],
+        turned,
+        CUPY.broadcast_to(CUPY.asarray(wide[0, 0, 0, 0]), y.shape),
+    ):
         assert not g.flags.c_contiguous
         wanted = [True, True, bool(transform)]
         expected = saved.pull(CUPY.ascontiguousarray(g), wanted)
@@ -189,7 +224,9 @@ def test_the_map_is_homogeneous_at_every_scale(scale):
     power = float(np.float32(scale))
     ours = kappa.exponential(1.0)
     y = ops.ckn_map(
-        Tensor((x * power).astype("float32"), device="cuda"), Tensor(z.astype("float32"), device="cuda"), ours
+        Tensor((x * power).astype("float32"), device="cuda"),
+        Tensor(z.astype("float32"), device="cuda"),
+        ours,
     )
     expected = numpys(x, z, lambda u: np.exp(u - 1), None, "same", (1, 1))
     np.testing.assert_allclose(y.numpy().astype("float64") / power, expected, atol=1e-5)

@@ -39,7 +39,9 @@ def test_no_warning_no_spill_and_within_budget(compiler, source, architecture):
     assert found.keys() == set(program.names.values())
     registers, shared = BUDGETS[source.name]
     for name, match in found.items():
-        assert match["spills"] == "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads", name
+        assert (
+            match["spills"] == "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads"
+        ), name
         assert int(match["registers"]) <= registers, name
         static = re.search(r"(\d+) bytes smem", match["more"])
         assert int(static[1] if static else 0) <= shared, name

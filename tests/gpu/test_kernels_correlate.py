@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 from scipy.signal import convolve2d
 from scipy.signal import correlate2d as scipys
 
-from tests.gpu.drawn import (
+from tinygrad_ckn import ops
+from tinygrad_ckn.cuda import direct
+from tinygrad_ckn.errors import DTypeError
+from tinygrad_ckn.windows import Correlation, Windows
+from tools.gpu_emulator.drawn import (
     CUPY,
     EXAMPLES,
     Geometry,
@@ -20,10 +24,6 @@ from tests.gpu.drawn import (
     on_gpu,
     seeds,
 )
-from tinygrad_ckn import ops
-from tinygrad_ckn.cuda import direct
-from tinygrad_ckn.errors import DTypeError
-from tinygrad_ckn.ops._windows import Correlation, Windows
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 
@@ -60,7 +60,9 @@ def adjoints(geometry, x, w, g, groups):
         back = convolve2d(wide, spread(w[j, k], geometry.dilation), "full")
         full[: back.shape[0], : back.shape[1]] = back
         dx[i, c] += full[top : top + h, left : left + width]
-        taps = scipys(padded(geometry, x[i, c]), wide, "valid")[:: geometry.dilation[0], :: geometry.dilation[1]]
+        taps = scipys(padded(geometry, x[i, c]), wide, "valid")[
+            :: geometry.dilation[0], :: geometry.dilation[1]
+        ]
         dw[j, k] += taps[: w.shape[2], : w.shape[3]]
     return dx, dw
 
@@ -149,17 +151,25 @@ def test_blocks_of_images_share_one_buffer(monkeypatch):
 
     monkeypatch.setattr(correlate, "_BUFFER_BYTES", 2 * 3 * 4 * 30 * 8)  # of two images
     x, w, g = normal(5, (5, 3, 6, 7), (4, 3, 2, 2), (5, 4, 5, 6))
-    expected = np.stack([sum(scipys(image[c], f[c], "valid") for c in range(3)) for image in x for f in w])
+    expected = np.stack(
+        [sum(scipys(image[c], f[c], "valid") for c in range(3)) for image in x for f in w]
+    )
     agree(on_gpu(ops.correlate2d, x, w), expected.reshape(5, 4, 5, 6))
-    back = np.stack([sum(convolve2d(m[j], w[j, c], "full") for j in range(4)) for m in g for c in range(3)])
+    back = np.stack(
+        [sum(convolve2d(m[j], w[j, c], "full") for j in range(4)) for m in g for c in range(3)]
+    )
     agree(on_gpu(ops.correlate2d_input, g, w, input_size=(6, 7)), back.reshape(x.shape))
-    taps = [sum(scipys(x[i, c], g[i, j], "valid") for i in range(5)) for j in range(4) for c in range(3)]
+    taps = [
+        sum(scipys(x[i, c], g[i, j], "valid") for i in range(5)) for j in range(4) for c in range(3)
+    ]
     agree(on_gpu(ops.correlate2d_weight, x, g, kernel_size=2), np.stack(taps).reshape(w.shape))
 
 
 def test_integers_are_refused_also_beside_floats():
     x, w = np.ones((1, 1, 4, 4), "int32"), np.ones((1, 1, 2, 2))
-    with pytest.raises(DTypeError, match="correlate2d: argument x expected a floating dtype, got int32"):
+    with pytest.raises(
+        DTypeError, match="correlate2d: argument x expected a floating dtype, got int32"
+    ):
         ops.correlate2d(CUPY.asarray(x), CUPY.asarray(w))
 
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.gpu.drawn import CUPY, agree, dtypes, examples, launched_often, normal, seeds
 from tinygrad_ckn.cuda import kmeans
-from tinygrad_ckn.models.directions import assign
+from tinygrad_ckn.models.clustering.assignment import assign
+from tools.gpu_emulator.drawn import CUPY, agree, dtypes, examples, launched_often, normal, seeds
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 
@@ -32,7 +32,9 @@ def test_a_pass():
         nearest, cosines, sums = passed(x, scales, centroids, dtype)
         all_cosines = x @ centroids.T * scales[:, None]
         agree(cosines, all_cosines.max(axis=1), 1)
-        agree(all_cosines[np.arange(n), nearest].astype(dtype), all_cosines.max(axis=1), 1)  # rounding may decide
+        agree(
+            all_cosines[np.arange(n), nearest].astype(dtype), all_cosines.max(axis=1), 1
+        )  # rounding may decide
         expected = np.zeros((k, d))
         np.add.at(expected, nearest, x * scales[:, None])
         agree(sums, expected, n**0.5)
@@ -43,7 +45,9 @@ def test_a_pass():
 
 def test_of_equal_centroids_the_first_is_taken():
     centroids = unit(np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]] * 30))
-    nearest = passed(np.array([[2.0, 0.0], [0.0, 3.0]]), np.array([0.5, 1 / 3]), centroids, "float64")[0]
+    nearest = passed(
+        np.array([[2.0, 0.0], [0.0, 3.0]]), np.array([0.5, 1 / 3]), centroids, "float64"
+    )[0]
     assert nearest.tolist() == [1, 0]
 
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from tests.gpu.drawn import CUPY, agree, normal, on_gpu
-from tests.gpu.standin import COUNTERS
 from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.cuda import launch, window
 from tinygrad_ckn.errors import ShapeError
-from tinygrad_ckn.models.directions import assign
+from tinygrad_ckn.models.clustering.assignment import assign
 from tinygrad_ckn.ops import kappa
+from tools.gpu_emulator.drawn import CUPY, agree, normal, on_gpu
+from tools.gpu_emulator.standin import COUNTERS
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 
@@ -26,8 +26,14 @@ CALLS = {
     "unfold": (lambda x: ops.unfold(x, 2), [(5, 2, 6, 7)]),
     "fold": (lambda x: ops.fold(x, (6, 7), 2), [(5, 8, 30)]),
     "correlate2d": (lambda x, w: ops.correlate2d(x, w, groups=2), [(5, 2, 6, 7), (4, 1, 2, 3)]),
-    "correlate2d_input": (lambda g, w: ops.correlate2d_input(g, w, input_size=(6, 7)), [(5, 3, 5, 5), (3, 2, 2, 3)]),
-    "correlate2d_weight": (lambda x, g: ops.correlate2d_weight(x, g, kernel_size=(2, 3)), [(5, 2, 6, 7), (5, 3, 5, 5)]),
+    "correlate2d_input": (
+        lambda g, w: ops.correlate2d_input(g, w, input_size=(6, 7)),
+        [(5, 3, 5, 5), (3, 2, 2, 3)],
+    ),
+    "correlate2d_weight": (
+        lambda x, g: ops.correlate2d_weight(x, g, kernel_size=(2, 3)),
+        [(5, 2, 6, 7), (5, 3, 5, 5)],
+    ),
     "gaussian_pool2d": (lambda x: ops.gaussian_pool2d(x, 1.5), [(5, 2, 6, 7)]),
     "gaussian_unpool2d": (lambda y: ops.gaussian_unpool2d(y, (6, 7), 1.5), [(5, 2, 4, 5)]),
     "ckn_map": (ckn_map, [(5, 2, 6, 7), (3, 2, 2, 3)]),
@@ -69,7 +75,9 @@ def test_nothing_is_launched_for_no_images(name):
     function, shapes = CALLS[name]
     five = on_gpu(function, *normal(1, *shapes))
     COUNTERS.clear()
-    none = on_gpu(function, *normal(1, *((n % 5, *more) for n, *more in shapes)))  # five are the images
+    none = on_gpu(
+        function, *normal(1, *((n % 5, *more) for n, *more in shapes))
+    )  # five are the images
     assert none.shape == (len(five) % 5, *five.shape[1:])
     assert not none.any()
     assert not COUNTERS.launches
@@ -80,7 +88,8 @@ def test_an_image_that_is_too_large_is_refused(monkeypatch, name):
     monkeypatch.setattr(launch, "MOST", 20)
     function, shapes = CALLS[name]
     with pytest.raises(
-        ShapeError, match=rf"^{name}: expected images of at most 20 elements on the GPU, got \d+ in one; cut the images"
+        ShapeError,
+        match=rf"^{name}: expected images of at most 20 elements on the GPU, got \d+ in one; cut the images",
     ):
         on_gpu(function, *normal(1, *shapes))
 
@@ -89,18 +98,24 @@ def test_too_many_points_are_refused(monkeypatch):
     from tinygrad_ckn.cuda import kmeans
 
     monkeypatch.setattr(kmeans, "MOST", 4)
-    with pytest.raises(ShapeError, match="argument x expected at most 4 points on the GPU, got 5; take fewer"):
+    with pytest.raises(
+        ShapeError, match="argument x expected at most 4 points on the GPU, got 5; take fewer"
+    ):
         assign(*(CUPY.ones(shape) for shape in ((5, 2), (5,), (1, 2))))
 
 
 def test_a_source_is_compiled_once(standin, monkeypatch):
     made = []
     real = standin.RawModule
-    monkeypatch.setattr(standin, "RawModule", lambda **options: made.append(options) or real(**options))
+    monkeypatch.setattr(
+        standin, "RawModule", lambda **options: made.append(options) or real(**options)
+    )
     source = launch.Source("window", "unfold<{T}>")
     launch.SOURCES.remove(source)
     assert source.module(standin) is source.module(standin)
-    assert [options["name_expressions"] for options in made] == [("unfold<float>", "unfold<double>")]
+    assert [options["name_expressions"] for options in made] == [
+        ("unfold<float>", "unfold<double>")
+    ]
     assert made[0]["code"] == window.SOURCE.text
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.linalg import inv, sqrtm
 
-from tests.gpu.drawn import agree, normal
-from tests.gpu.standin import COUNTERS
 from tinygrad_ckn import Tensor, ops
+from tools.gpu_emulator.drawn import agree, normal
+from tools.gpu_emulator.standin import COUNTERS
 
 pytestmark = pytest.mark.usefixtures("standin")
 
@@ -24,7 +24,9 @@ def test_a_stack_of_matrices(standin, monkeypatch, rows):
     y.sum().backward()
     symmetric, h = direction + direction.swapaxes(1, 2), 1e-5
     moved = [
-        inv(sqrtm(each + s * h * d + 0.1 * np.eye(rows))) for s in (1, -1) for each, d in zip(a, symmetric, strict=True)
+        inv(sqrtm(each + s * h * d + 0.1 * np.eye(rows)))
+        for s in (1, -1)
+        for each, d in zip(a, symmetric, strict=True)
     ]
     difference = (np.sum(moved[:3]) - np.sum(moved[3:])) / (2 * h)
     slopes = x.grad.numpy() * symmetric

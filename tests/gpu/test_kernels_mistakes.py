@@ -4,13 +4,13 @@ import copy
 
 import pytest
 
-from tests.gpu.drawn import agree, normal, on_gpu
-from tests.gpu.ptx import BadShuffle, OutOfBounds, Race, Uninitialised
 from tinygrad_ckn import ops
 from tinygrad_ckn.cuda import ckn_map, direct, kmeans, pool, window
 from tinygrad_ckn.cuda.launch import SOURCES
-from tinygrad_ckn.models.directions import assign
+from tinygrad_ckn.models.clustering.assignment import assign
 from tinygrad_ckn.ops import kappa
+from tools.gpu_emulator.drawn import agree, normal, on_gpu
+from tools.gpu_emulator.ptx import BadShuffle, OutOfBounds, Race, Uninitialised
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 
@@ -20,7 +20,11 @@ CALLS = {  # of each source: the module that launches it, a call, and its operan
     "correlate": (direct, lambda x, w: ops.correlate2d(x, w, padding="same"), [(40, 31), (3, 5)]),
     "pool": (pool, lambda x: ops.gaussian_pool2d(x, 2), [(1, 2, 12, 31)]),
     "kmeans": (kmeans, lambda x, c: assign(x, x[:, 0], c)[2], [(300, 5), (40, 5)]),
-    "ckn_map": (ckn_map, lambda x, z: ops.ckn_map(x, z, kappa.exponential(1.0)), [(1, 9, 5, 9), (4, 9, 2, 3)]),
+    "ckn_map": (
+        ckn_map,
+        lambda x, z: ops.ckn_map(x, z, kappa.exponential(1.0)),
+        [(1, 9, 5, 9), (4, 9, 2, 3)],
+    ),
 }
 MISTAKES = [
     ("a missing barrier", "correlate", BARRIER, "", Race),
@@ -31,20 +35,50 @@ MISTAKES = [
     ("an off-by-one bound", "window", "i >= positions", "i > positions", OutOfBounds),
     ("an off-by-one bound", "window", "row < h", "row <= h", OutOfBounds),
     ("an off-by-one bound", "window", "col < w", "col <= w", OutOfBounds),
-    ("an off-by-one bound", "correlate", "row < ho && col < wo", "row <= ho && col < wo", OutOfBounds),
+    (
+        "an off-by-one bound",
+        "correlate",
+        "row < ho && col < wo",
+        "row <= ho && col < wo",
+        OutOfBounds,
+    ),
     ("an off-by-one bound", "kmeans", "i < end", "i <= end", OutOfBounds),
     ("an off-by-one bound", "ckn_map", "c < channels", "c <= channels", OutOfBounds),
     ("swapped width and height", "window", "row * w + col", "row * h + col", None),
     ("swapped width and height", "window", "at % wo", "at % ho", None),
-    ("swapped width and height", "correlate", "image[row * w + col]", "image[row * h + col]", OutOfBounds),
-    ("swapped width and height", "pool", "* h + row_starts[i]) * w", "* w + row_starts[i]) * h", None),
+    (
+        "swapped width and height",
+        "correlate",
+        "image[row * w + col]",
+        "image[row * h + col]",
+        OutOfBounds,
+    ),
+    (
+        "swapped width and height",
+        "pool",
+        "* h + row_starts[i]) * w",
+        "* w + row_starts[i]) * h",
+        None,
+    ),
     ("swapped width and height", "ckn_map", "row * w + col", "row * h + col", None),
     ("an uninitialised shared read", "correlate", "r < span_h;", "r < span_h - 1;", Uninitialised),
     ("an uninitialised shared read", "pool", "c < span &&", "c < span - 1 &&", Uninitialised),
     ("an off-by-one bound", "ckn_map", "i < SHARES", "i <= SHARES", OutOfBounds),
-    ("a race across blocks", "correlate", "tile / across * high", "tile / across * (high - 1)", Race),
+    (
+        "a race across blocks",
+        "correlate",
+        "tile / across * high",
+        "tile / across * (high - 1)",
+        Race,
+    ),
     ("a race across blocks", "kmeans", "((long long)part * k + cluster)", "cluster", Race),
-    ("a wrong shuffle mask", "kmeans", "__shfl_xor_sync(~0u, best", "__shfl_xor_sync(0xffffu, best", BadShuffle),
+    (
+        "a wrong shuffle mask",
+        "kmeans",
+        "__shfl_xor_sync(~0u, best",
+        "__shfl_xor_sync(0xffffu, best",
+        BadShuffle,
+    ),
 ]
 
 
@@ -69,4 +103,6 @@ def test_a_mistake_is_caught(monkeypatch, name, source, right, wrong, error):
 
 def test_each_source_has_mistakes():
     assert {source for _, source, *_ in MISTAKES} == CALLS.keys()
-    assert {module.SOURCE.name for module, *_ in CALLS.values()} == {source.name for source in SOURCES}
+    assert {module.SOURCE.name for module, *_ in CALLS.values()} == {
+        source.name for source in SOURCES
+    }

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.gpu.drawn import agree, dtypes, examples, launched_often, normal, on_gpu, seeds
 from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.cuda import pool
+from tools.gpu_emulator.drawn import agree, dtypes, examples, launched_often, normal, on_gpu, seeds
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 

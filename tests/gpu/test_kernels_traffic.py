@@ -3,17 +3,23 @@
 import numpy as np
 import pytest
 
-from tests.gpu import ptx
-from tests.gpu.drawn import CUPY, normal
 from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.cuda.launch import OPTIONS, SOURCES
-from tinygrad_ckn.models.directions import assign
+from tinygrad_ckn.models.clustering.assignment import assign
 from tinygrad_ckn.ops import kappa
+from tools.gpu_emulator import ptx
+from tools.gpu_emulator.drawn import CUPY, normal
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 
 COALESCING, CONFLICTS = 1.3, 2
-KAPPAS = [kappa.exponential(1.0), kappa.polynomial(2), kappa.inverse_polynomial(), kappa.arccos0(), kappa.arccos1()]
+KAPPAS = [
+    kappa.exponential(1.0),
+    kappa.polynomial(2),
+    kappa.inverse_polynomial(),
+    kappa.arccos0(),
+    kappa.arccos1(),
+]
 KAPPAS.append(kappa.matern(1.0, 1))
 
 
@@ -47,7 +53,13 @@ def test_all_kernels_on_aligned_images(compiler, reports, dtype):
     x, small, points, centroids = device(dtype, (1, 2, 64, 32), (2, 1, 3, 3), (64, 32), (32, 32))
     columns = ops.unfold(x, 3, padding=1)
     ops.fold(columns, (64, 32), 3, padding=1)
-    ops.fold(ops.unfold(x, (3, 1), stride=(2, 1), padding=(1, 0)), (64, 32), (3, 1), stride=(2, 1), padding=(1, 0))
+    ops.fold(
+        ops.unfold(x, (3, 1), stride=(2, 1), padding=(1, 0)),
+        (64, 32),
+        (3, 1),
+        stride=(2, 1),
+        padding=(1, 0),
+    )
     ops.correlate2d(x, small, groups=2, padding="same")
     large = device(dtype, (1, 1, 80, 96), (1, 1, 30, 65) if dtype == "float64" else (1, 1, 70, 65))
     ops.correlate2d(*large)

@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from tests.gpu.drawn import agree, dtypes, examples, geometries, launched_often, normal, on_gpu, seeds
 from tinygrad_ckn import ops
+from tools.gpu_emulator.drawn import (
+    agree,
+    dtypes,
+    examples,
+    geometries,
+    launched_often,
+    normal,
+    on_gpu,
+    seeds,
+)
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 
@@ -18,7 +27,9 @@ def test_unfold():
         expected = geometry.windows(x).transpose(0, 1, 4, 5, 2, 3)
         got = on_gpu(ops.unfold, x, geometry.kernel, dtype=dtype, **geometry.options)
         rows = geometry.c * geometry.kernel[0] * geometry.kernel[1]
-        assert np.array_equal(got, expected.reshape(geometry.n, rows, geometry.out[0] * geometry.out[1]))
+        assert np.array_equal(
+            got, expected.reshape(geometry.n, rows, geometry.out[0] * geometry.out[1])
+        )
 
     run()
     launched_often("unfold")
@@ -28,7 +39,13 @@ def test_fold():
     @examples
     @given(geometries(), dtypes, seeds)
     def run(geometry, dtype, seed):
-        n, c, (h, w), (kh, kw), (ho, wo) = geometry.n, geometry.c, geometry.size, geometry.kernel, geometry.out
+        n, c, (h, w), (kh, kw), (ho, wo) = (
+            geometry.n,
+            geometry.c,
+            geometry.size,
+            geometry.kernel,
+            geometry.out,
+        )
         (columns,) = normal(seed, (n, c * kh * kw, ho * wo), dtype=dtype)
         numbers = np.arange(1, n * c * h * w + 1).reshape(n, c, h, w)  # of pixels; 0 is the padding
         places = geometry.windows(numbers).transpose(0, 1, 4, 5, 2, 3).ravel()

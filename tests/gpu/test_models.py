@@ -37,7 +37,10 @@ def network(**options: Any) -> CKN:
 
 def on_both(compute: Any, tolerance: float = 1e-12) -> None:
     """Compare what compute(device) returns, arrays and numbers, relative to the largest value."""
-    found = {device: [to_numpy(a) if hasattr(a, "dtype") else a for a in compute(device)] for device in ("cpu", "cuda")}
+    found = {
+        device: [to_numpy(a) if hasattr(a, "dtype") else a for a in compute(device)]
+        for device in ("cpu", "cuda")
+    }
     for mine, reference in zip(found["cuda"], found["cpu"], strict=True):
         assert np.shape(mine) == np.shape(reference)
         assert np.abs(mine - reference).max() <= tolerance * np.abs(reference).max()
@@ -68,10 +71,18 @@ def test_a_classifier_fitted_on_the_device():
 def test_the_choice_of_l2_is_that_of_the_cpu():
     random = np.random.default_rng(0)
     x = random.normal(size=(200, 80))
-    labels = (x[:, 0] + random.normal(size=200) > 0).astype("int64")  # so much noise that the best l2 is a large one
+    labels = (x[:, 0] + random.normal(size=200) > 0).astype(
+        "int64"
+    )  # so much noise that the best l2 is a large one
 
     def compute(device):
-        fit = fit_linear(asarray(x, device=device), asarray(labels, device=device), 2, loss="squared_hinge", rng=1)
+        fit = fit_linear(
+            asarray(x, device=device),
+            asarray(labels, device=device),
+            2,
+            loss="squared_hinge",
+            rng=1,
+        )
         return [fit.l2, *(held.error for held in fit.held_out.values())]
 
     on_both(compute)
@@ -79,7 +90,10 @@ def test_the_choice_of_l2_is_that_of_the_cpu():
 
 def test_ridge_regression_primal_and_dual():
     def compute(device):
-        features, y = (network().to(device).encode(asarray(IMAGES, device=device)), asarray(LABELS, device=device))
+        features, y = (
+            network().to(device).encode(asarray(IMAGES, device=device)),
+            asarray(LABELS, device=device),
+        )
         fits = [fit_ridge(features[:, :columns], y * 1.0) for columns in (20, None)]
         return [part for fit in fits for part in (fit.weight, fit.bias, fit.l2)]
 
@@ -118,7 +132,12 @@ def test_layers_of_every_kernel(kernel):
         loss = ops.cross_entropy(model(Tensor(x)), y)
         loss.backward()
         rows = x.reshape(5, -1)
-        return [loss.data, *(p.grad.data for p in model.parameters()), model.encode(x), kernel(rows[:2], rows[2:])]
+        return [
+            loss.data,
+            *(p.grad.data for p in model.parameters()),
+            model.encode(x),
+            kernel(rows[:2], rows[2:]),
+        ]
 
     on_both(compute)
 
@@ -142,7 +161,12 @@ def test_layers_of_every_kind(options):
         gradients = [p.grad.data for p in model.parameters()]
         model.fit_unsupervised(x, n_patches=300, iterations=2, rng=0)
         patches = sample_patches(x, model.layers[0], 100, rng=0)
-        return [loss.data, *gradients, *(p.data for p in model.parameters()), nystrom_error(model.layers[0], patches)]
+        return [
+            loss.data,
+            *gradients,
+            *(p.data for p in model.parameters()),
+            nystrom_error(model.layers[0], patches),
+        ]
 
     on_both(compute)
 
@@ -155,10 +179,19 @@ def test_preprocessing_fitted_on_the_device_and_saved(name, mirrored):
         channels = preprocessing.preprocessing(name).output_shape((3, 8, 8))[0]
         layers = [CKNLayer(channels, 6, 3, subsampling=2, dtype="float64", rng=0)]
         model = CKN(3, 8, 2, layers, preprocessing=name, mirrored=mirrored).to(device)
-        model.fit(x, asarray(np.arange(40) % 2, device=device), n_patches=300, iterations=2, l2=1e-1, rng=0)
+        model.fit(
+            x,
+            asarray(np.arange(40) % 2, device=device),
+            n_patches=300,
+            iterations=2,
+            l2=1e-1,
+            rng=0,
+        )
         again = from_config(model.config())
         again.load_state_dict(model.state_dict())
-        np.testing.assert_allclose(again.scores(COLOURS), to_numpy(model.scores(x)), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(
+            again.scores(COLOURS), to_numpy(model.scores(x)), rtol=1e-6, atol=1e-8
+        )
         return [model.preprocess(x), *(p.data for p in model.parameters()), model.scores(x)]
 
     on_both(compute, 1e-9)  # L-BFGS is among it
@@ -180,7 +213,9 @@ def test_images_on_the_host_go_to_the_model_block_by_block(tmp_path):
     features = model.encode(IMAGES, batch_size=20)
     assert type(features) is np.ndarray
     np.testing.assert_array_equal(features, expected)
-    np.testing.assert_array_equal(model.encode(asarray(IMAGES, device="cuda"), tmp_path / "f.npy"), expected)
+    np.testing.assert_array_equal(
+        model.encode(asarray(IMAGES, device="cuda"), tmp_path / "f.npy"), expected
+    )
     assert model.predict(IMAGES).shape == (60,)
     assert 0 <= model.accuracy(IMAGES, LABELS.tolist()) <= 1
 
@@ -189,19 +224,35 @@ def test_images_on_the_host_go_to_the_model_block_by_block(tmp_path):
     ("use", "message"),
     [
         (lambda model, x, y: model(IMAGES), "CKN: argument images expected an array on 'cuda'"),
-        (lambda model, x, y: model.fit_unsupervised(IMAGES), "CKN: argument images expected an array on 'cuda'"),
-        (lambda model, x, y: network().accuracy(IMAGES, y), "CKN: argument labels expected an array on 'cpu'"),
-        (lambda model, x, y: network().fit(IMAGES, y), "CKN: argument labels expected an array on 'cpu'"),
-        (lambda model, x, y: exact_kernel(model, x[:2], IMAGES[:2]), "exact_kernel: argument y expected .* on 'cuda'"),
         (
-            lambda model, x, y: KernelRidgeClassifier().fit(x[:20, 0, 0] @ x[:20, 0, 0].T, LABELS[:20]),
+            lambda model, x, y: model.fit_unsupervised(IMAGES),
+            "CKN: argument images expected an array on 'cuda'",
+        ),
+        (
+            lambda model, x, y: network().accuracy(IMAGES, y),
+            "CKN: argument labels expected an array on 'cpu'",
+        ),
+        (
+            lambda model, x, y: network().fit(IMAGES, y),
+            "CKN: argument labels expected an array on 'cpu'",
+        ),
+        (
+            lambda model, x, y: exact_kernel(model, x[:2], IMAGES[:2]),
+            "exact_kernel: argument y expected .* on 'cuda'",
+        ),
+        (
+            lambda model, x, y: KernelRidgeClassifier().fit(
+                x[:20, 0, 0] @ x[:20, 0, 0].T, LABELS[:20]
+            ),
             "KernelRidgeClassifier.fit: argument labels expected an array on 'cuda'",
         ),
         (lambda model, x, y: network()(x), "CKN: argument images expected an array on 'cpu'"),
     ],
 )
 def test_arrays_elsewhere_are_named(use, message):
-    with pytest.raises(BackendError, match=rf"^{message}, as the others, got one on .*; pass Tensor\("):
+    with pytest.raises(
+        BackendError, match=rf"^{message}, as the others, got one on .*; pass Tensor\("
+    ):
         use(network().to("cuda"), asarray(IMAGES, device="cuda"), asarray(LABELS, device="cuda"))
 
 
@@ -227,6 +278,10 @@ def test_nan_in_images_is_found_where_features_are_kept():
 
 
 def test_a_preprocessing_that_is_not_fitted_says_so():
-    model = CKN(3, 8, 2, [CKNLayer(3, 6, 3, dtype="float64")], preprocessing="patch_zca").to("cuda").eval()
+    model = (
+        CKN(3, 8, 2, [CKNLayer(3, 6, 3, dtype="float64")], preprocessing="patch_zca")
+        .to("cuda")
+        .eval()
+    )
     with pytest.raises(ConfigError, match="expected to be fitted before use"):
         model.predict(asarray(COLOURS, device="cuda"))

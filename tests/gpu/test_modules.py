@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.gpu import ptx
-from tests.gpu.standin import COUNTERS, CUPY
-from tests.gpu.standin.cuda import CUDADriverError
+from tools.gpu_emulator import ptx
+from tools.gpu_emulator.standin import COUNTERS, CUPY
+from tools.gpu_emulator.standin.cuda import CUDADriverError
 
 xp = CUPY
 SCALE = """
@@ -87,7 +87,9 @@ def test_what_is_on_the_host_is_no_argument(module, argument):
 )
 def test_launches_beyond_the_limits_are_refused(module, grid, block, shared):
     with pytest.raises(CUDADriverError, match="CUDA_ERROR_INVALID_VALUE: scale<double>"):
-        module.get_function("scale<double>")(grid, block, (xp.zeros(4), 2.0, np.int32(0)), shared_mem=shared)
+        module.get_function("scale<double>")(
+            grid, block, (xp.zeros(4), 2.0, np.int32(0)), shared_mem=shared
+        )
 
 
 def test_more_shared_memory_has_to_be_asked_for(module):
@@ -109,4 +111,6 @@ def test_unknown_kernels_and_wrong_modules(module):
 
 def test_what_the_interpreter_finds_comes_through(module):
     with pytest.raises(ptx.PTXError):
-        module.get_function("scale<double>")((1,), (8,), (xp.zeros(4), 2.0, np.int32(8)))  # beyond the array
+        module.get_function("scale<double>")(
+            (1,), (8,), (xp.zeros(4), 2.0, np.int32(8))
+        )  # beyond the array

@@ -11,7 +11,8 @@ from tests.gpu.test_operations import drawn_for, each, results, with_kernels
 from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.backend import asarray, synchronize, to_numpy, use
 from tinygrad_ckn.data import load_digits
-from tinygrad_ckn.models import CKN, CKNLayer, directions, spherical_kmeans
+from tinygrad_ckn.models import CKN, CKNLayer, spherical_kmeans
+from tinygrad_ckn.models.clustering import assignment as directions
 from tinygrad_ckn.primitive import REGISTRY
 from tinygrad_ckn.training import train
 
@@ -66,20 +67,29 @@ def test_k_means_with_its_kernels_and_without(dtype, monkeypatch):
     on_cpu = spherical_kmeans(x, 40, iterations=3, rng=0).centroids
     for found in (on_gpu, plain):
         similar = (to_numpy(found) * on_cpu).sum(axis=1)
-        assert np.median(similar) > 1 - LOOSE[dtype]  # a point between two centroids may go to either
+        assert (
+            np.median(similar) > 1 - LOOSE[dtype]
+        )  # a point between two centroids may go to either
 
 
 @pytest.mark.parametrize("dtype", LOOSE)
 def test_a_step_of_a_network(dtype):
     digits, found = load_digits(), {}
     for device in ("cpu", "cuda"):
-        layers = [CKNLayer(1, 32, 3, subsampling=2, dtype=dtype, rng=1), CKNLayer(32, 64, 2, dtype=dtype, rng=2)]
+        layers = [
+            CKNLayer(1, 32, 3, subsampling=2, dtype=dtype, rng=1),
+            CKNLayer(32, 64, 2, dtype=dtype, rng=2),
+        ]
         model = CKN(1, 8, 10, layers, rng=3).to(device)
         images = asarray(digits.train.images[:128], dtype=dtype, device=device)
-        loss = ops.cross_entropy(model(Tensor(images)), asarray(digits.train.labels[:128], device=device))
+        loss = ops.cross_entropy(
+            model(Tensor(images)), asarray(digits.train.labels[:128], device=device)
+        )
         loss.backward()
         synchronize(device)
-        found[device] = [to_numpy(a) for a in (loss.data, *(p.grad.data for p in model.parameters()))]
+        found[device] = [
+            to_numpy(a) for a in (loss.data, *(p.grad.data for p in model.parameters()))
+        ]
     assert_near(found["cuda"], found["cpu"], dtype)
 
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.gpu.standin import COUNTERS
 from tinygrad_ckn import Tensor, checkpoint, grad, hessian, hvp, jacobian, jvp, ops, vjp
 from tinygrad_ckn.backend import to_numpy
 from tinygrad_ckn.errors import (
@@ -26,7 +25,8 @@ from tinygrad_ckn.nn import Sphere
 from tinygrad_ckn.primitive import REGISTRY
 from tinygrad_ckn.testing import check_adjoint, gradcheck
 from tinygrad_ckn.testing.cases import CASES, Bad, Case, Draw, on_device
-from tinygrad_ckn.testing.primitives import CHECKED
+from tinygrad_ckn.testing.op_cases import CHECKED
+from tools.gpu_emulator.standin import COUNTERS
 
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}  # relative to the largest value
 cases = [case for name in CHECKED for case in CASES[name]]
@@ -37,7 +37,9 @@ def drawn_for(case: Case, data: Any, dtype: str) -> Draw:
     """Draw arguments in a dtype, and of the algorithms of the CPU none."""
     args, options = case.draw(data)
     floats = [a.astype(dtype) if getattr(a, "dtype", None) == "float64" else a for a in args]
-    return Draw(floats, {key: "auto" if key == "algorithm" else value for key, value in options.items()})
+    return Draw(
+        floats, {key: "auto" if key == "algorithm" else value for key, value in options.items()}
+    )
 
 
 def results(function: Any, args: Sequence[Any], device: str) -> list[np.ndarray]:
@@ -49,10 +51,14 @@ def results(function: Any, args: Sequence[Any], device: str) -> list[np.ndarray]
     found = function(*points)
     outputs = list(found) if isinstance(found, tuple | list) else [found]
     rng = np.random.default_rng(3)
-    weights = [Tensor(rng.uniform(0.5, 1.5, y.shape), dtype=y.dtype, device=y.device) for y in outputs]
+    weights = [
+        Tensor(rng.uniform(0.5, 1.5, y.shape), dtype=y.dtype, device=y.device) for y in outputs
+    ]
     total = sum((y * w).sum() for y, w in zip(outputs, weights, strict=True))
     gradients = grad(total, leaves)
-    assert all(g.device == leaf.device for g, leaf in zip(gradients, leaves, strict=True) if g is not None)
+    assert all(
+        g.device == leaf.device for g, leaf in zip(gradients, leaves, strict=True) if g is not None
+    )
     return [to_numpy(t.data) for t in (*outputs, *(g for g in gradients if g is not None))]
 
 
@@ -84,17 +90,23 @@ def test_values_and_gradients_are_those_of_the_cpu(plain, case, dtype):
     assert_alike(case, dtype, examples=4)
 
 
-with_kernels = [case for case in cases if case.name in REGISTRY and "cuda" in REGISTRY[case.name].kernels]
+with_kernels = [
+    case for case in cases if case.name in REGISTRY and "cuda" in REGISTRY[case.name].kernels
+]
 
 
-@pytest.mark.parametrize("case", with_kernels, ids=[f"{c.name}-{i}" for i, c in enumerate(with_kernels)])
+@pytest.mark.parametrize(
+    "case", with_kernels, ids=[f"{c.name}-{i}" for i, c in enumerate(with_kernels)]
+)
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_values_and_gradients_with_kernels_are_those_of_the_cpu(standin, case, dtype):
     assert_alike(case, dtype, examples=3)
     assert COUNTERS.launches or case.name == "inverse_sqrt"  # whose kernel is CuPy's own
 
 
-@pytest.mark.parametrize("name", ["correlate2d", "ckn_map", "inverse_sqrt", "lyapunov", "index_add", "max_pool2d"])
+@pytest.mark.parametrize(
+    "name", ["correlate2d", "ckn_map", "inverse_sqrt", "lyapunov", "index_add", "max_pool2d"]
+)
 def test_derivatives_are_those_of_finite_differences(plain, name):
     @settings(max_examples=2)
     @given(data=st.data())
@@ -127,7 +139,9 @@ def test_no_operation_waits_for_the_device_but_some(plain, case):
                 y.backward(y.detach())
             masked = any("mask" in wait for wait in COUNTERS.synchronisations)
             outside = options.get("convention") == "outside"  # inverts a root
-            assert not COUNTERS.synchronisations or masked or outside or case.name in ("inv", "solve")
+            assert (
+                not COUNTERS.synchronisations or masked or outside or case.name in ("inv", "solve")
+            )
 
     run()
 
@@ -135,7 +149,11 @@ def test_no_operation_waits_for_the_device_but_some(plain, case):
 def alike(wrong: Bad) -> bool:
     """Tell whether both devices refuse a call: not for its values, its algorithm, or numbers that make no Tensor."""
     complexes = any(getattr(a, "dtype", None) == "complex128" for a in wrong.args)
-    return wrong.error in (ShapeError, DTypeError, ConfigError) and not complexes and "algorithm" not in wrong.options
+    return (
+        wrong.error in (ShapeError, DTypeError, ConfigError)
+        and not complexes
+        and "algorithm" not in wrong.options
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,11 +193,15 @@ def test_what_the_cpu_refuses_for_its_values_is_nan(plain, call):
         np.testing.assert_allclose(found[1], [0.6, 0.8])  # other rows stay right
 
 
-@pytest.mark.parametrize(("a", "b"), [([2, 3], -1), ([2, 3], [1, -2]), (2, [0, -1]), ([2, 3], np.int64(-1))])
+@pytest.mark.parametrize(
+    ("a", "b"), [([2, 3], -1), ([2, 3], [1, -2]), (2, [0, -1]), ([2, 3], np.int64(-1))]
+)
 def test_integers_have_no_negative_powers(plain, a, b):
     """CuPy would give 0."""
     a, b = (Tensor(x, device="cuda") if isinstance(x, list) else x for x in (a, b))
-    with pytest.raises(ShapeError, match="power: expected exponents >= 0 of integers, got a negative one; use"):
+    with pytest.raises(
+        ShapeError, match="power: expected exponents >= 0 of integers, got a negative one; use"
+    ):
         ops.power(a, b)
     assert np.isfinite(ops.power(a, b * -1.0).numpy()).all()
     assert ops.power(a, b * b).dtype == "int64"
@@ -199,7 +221,9 @@ def test_labels_of_a_dtype_that_does_not_hold_the_number_of_classes(plain, loss,
 @pytest.mark.parametrize("create_graph", [False, True])
 def test_wrong_labels_leave_no_gradient_that_could_be_taken_for_one(plain, loss, create_graph):
     scores = Tensor(np.ones((2, 3)), device="cuda", requires_grad=True)
-    (gradient,) = grad(loss(scores, Tensor([0, 3], device="cuda")), scores, create_graph=create_graph)
+    (gradient,) = grad(
+        loss(scores, Tensor([0, 3], device="cuda")), scores, create_graph=create_graph
+    )
     assert np.isnan(gradient.numpy()).all()
 
 
@@ -216,20 +240,30 @@ def test_eigenvalues_that_do_not_solve_the_problem_are_nan(plain, monkeypatch):
     [
         (lambda a, b: a + b, "add: arguments a and b"),
         (lambda a, b: ops.where(a > 0, 1.0, b), "where: arguments condition and b"),
-        (lambda a, b: ops.concatenate([a, a, b]), r"concatenate: arguments arrays\[0\] and arrays\[2\]"),
+        (
+            lambda a, b: ops.concatenate([a, a, b]),
+            r"concatenate: arguments arrays\[0\] and arrays\[2\]",
+        ),
         (lambda a, b: ops.solve(ops.reshape(a, (1, 1)), b), "solve: arguments a and b"),
         (lambda a, b: a * b.data, "multiply: arguments a and b"),
     ],
 )
 def test_operands_on_two_devices_are_named(plain, call, names):
     a, b = Tensor([1.0], device="cuda"), Tensor([2.0])
-    with pytest.raises(BackendError, match=rf"^{names}: expected arrays on one device, got 'cuda' and 'cpu'; move one"):
+    with pytest.raises(
+        BackendError,
+        match=rf"^{names}: expected arrays on one device, got 'cuda' and 'cpu'; move one",
+    ):
         call(a, b)
 
 
 def test_tensors_on_the_gpu(plain):
     x = Tensor([[1.0, 2.0], [3.0, 4.0]], device="cuda", requires_grad=True)
-    assert (x.device, Tensor(x.data).device, Tensor(x, device="cpu").device) == ("cuda", "cuda", "cpu")
+    assert (x.device, Tensor(x.data).device, Tensor(x, device="cpu").device) == (
+        "cuda",
+        "cuda",
+        "cpu",
+    )
     assert (x.item(1, 0), x.item(3), x[0, 1].item(), x.tolist()[1]) == (3.0, 4.0, 2.0, [3.0, 4.0])
     assert repr(x.detach()) == "Tensor((2, 2), float64, cuda) [[1. 2.] [3. 4.]]"
     assert isinstance(x.numpy(), np.ndarray)
@@ -250,7 +284,12 @@ def test_derivatives_of_functions_on_the_gpu(plain):
         def cubes(x):
             return (x**3).sum()
 
-        found = [hessian(cubes, x), jacobian(ops.exp, x), hvp(cubes, x, v)[1][0], jvp(ops.sin, x, v)[1]]
+        found = [
+            hessian(cubes, x),
+            jacobian(ops.exp, x),
+            hvp(cubes, x, v)[1][0],
+            jvp(ops.sin, x, v)[1],
+        ]
         found += [vjp(cubes, x)[1][0], checkpoint(ops.exp, x)]
         assert all(t.device == device for t in found)
         return [t.numpy() for t in found]

@@ -5,14 +5,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.gpu.standin import COUNTERS
 from tinygrad_ckn import Tensor, nn, ops, optim
 from tinygrad_ckn.backend import asarray, to_numpy
 from tinygrad_ckn.data import Dataset, Split, crop_flip, load_digits
 from tinygrad_ckn.errors import BackendError, GradientError
-from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, Descent, LinearFit, Progress, measured
-from tinygrad_ckn.models.descending import descend
+from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, Descent, LinearFit, Progress
+from tinygrad_ckn.models.learning import step_log as measured
+from tinygrad_ckn.models.learning.finetuning import descend
 from tinygrad_ckn.training import Run, load_model, save_model, train
+from tools.gpu_emulator.standin import COUNTERS
 
 DIGITS = load_digits()
 IMAGES, LABELS = DIGITS.train.images[:200], DIGITS.train.labels[:200]
@@ -21,7 +22,10 @@ pytestmark = pytest.mark.usefixtures("plain")
 
 
 def network(dtype: str = "float64") -> CKN:
-    layers = [CKNLayer(1, 8, 3, subsampling=2, dtype=dtype, rng=1), CKNLayer(8, 12, 2, dtype=dtype, rng=2)]
+    layers = [
+        CKNLayer(1, 8, 3, subsampling=2, dtype=dtype, rng=1),
+        CKNLayer(8, 12, 2, dtype=dtype, rng=2),
+    ]
     return CKN(1, 8, 10, layers, rng=3)
 
 
@@ -40,7 +44,15 @@ def test_a_supervised_training_is_that_of_the_cpu():
     for device in ("cpu", "cuda"):
         model, events = network().to(device), []
         descent = Descent(epochs=2, batch_size=50, lr=0.01)
-        model.fit(*data_on(device), descent=descent, l2=1e-3, n_patches=500, iterations=3, rng=0, report=events.append)
+        model.fit(
+            *data_on(device),
+            descent=descent,
+            l2=1e-3,
+            n_patches=500,
+            iterations=3,
+            rng=0,
+            report=events.append,
+        )
         assert all(p.device == device for p in model.parameters())
         learned[device] = model.state_dict()
         told[device] = [e.values for e in events if e.phase == "epoch"]
@@ -48,7 +60,9 @@ def test_a_supervised_training_is_that_of_the_cpu():
         assert_near(learned["cuda"][name], array, 1e-12)
     assert len(told["cpu"]) == 2
     for mine, reference in zip(told["cuda"], told["cpu"], strict=True):
-        assert mine == pytest.approx(reference, rel=1e-11)  # L-BFGS before it has 30 iterations of rounding
+        assert mine == pytest.approx(
+            reference, rel=1e-11
+        )  # L-BFGS before it has 30 iterations of rounding
 
 
 @pytest.mark.parametrize(("optimizer", "lr"), [("sgd", 0.05), ("adam", 1e-3)])
@@ -119,7 +133,9 @@ def test_a_step_waits_for_the_device_at_most_once(optimizer, monkeypatch):
         read = i % 8 in (2, 5, 7)  # each third step of an epoch, and the last
         assert len(waits) <= (1 if read else 0), waits
     for i, copies in enumerate(steps.copies):
-        assert len(copies) <= (1 if i % 8 == 0 else 0), copies  # the order of an epoch; images are there
+        assert len(copies) <= (1 if i % 8 == 0 else 0), (
+            copies
+        )  # the order of an epoch; images are there
 
 
 def test_a_loop_of_ones_own_does_not_wait_either():
@@ -140,7 +156,9 @@ def test_a_loop_of_ones_own_does_not_wait_either():
 def test_a_loss_that_diverges_is_told_with_its_batch():
     model = network().to("cuda")
     told: list[str] = []
-    with pytest.raises(GradientError, match=r"NaN or infinity in epoch 1, batch \d.*first in .*batch \d.*lower lr"):
+    with pytest.raises(
+        GradientError, match=r"NaN or infinity in epoch 1, batch \d.*first in .*batch \d.*lower lr"
+    ):
         model.fit(
             *data_on("cuda"),
             descent=Descent(epochs=1, batch_size=40, lr=1e200, warmup=0, validation=0, momentum=0),
@@ -149,7 +167,9 @@ def test_a_loss_that_diverges_is_told_with_its_batch():
             iterations=2,
             report=lambda progress: told.append(progress.phase),
         )
-    assert all(np.isfinite(p.numpy()).all() for p in model.parameters())  # those of the epoch before
+    assert all(
+        np.isfinite(p.numpy()).all() for p in model.parameters()
+    )  # those of the epoch before
     assert "batch" in told
 
 
@@ -160,7 +180,9 @@ def test_a_parameter_that_breaks_in_the_last_step_is_found():
             self.params[0].data = self.params[0].data * np.nan
 
     descent = Descent(epochs=1, batch_size=200, lr=1e-3, validation=0)
-    object.__setattr__(descent, "optimizer_of", lambda parameters, steps: (Breaking(parameters, lr=0.1), Still()))
+    object.__setattr__(
+        descent, "optimizer_of", lambda parameters, steps: (Breaking(parameters, lr=0.1), Still())
+    )
     images, labels = data_on("cuda")
     with pytest.raises(GradientError, match="first in a parameter, by batch 1"):
         descend(
@@ -184,7 +206,9 @@ class Still:
 def test_augmented_images_of_a_cnn():
     learned = {}
     for device in ("cpu", "cuda"):
-        model = CNN(1, 8, 10, [ConvLayer(1, 4, 3, subsampling=2, rng=1, dtype="float64")], rng=3).to(device)
+        model = CNN(
+            1, 8, 10, [ConvLayer(1, 4, 3, subsampling=2, rng=1, dtype="float64")], rng=3
+        ).to(device)
         descent = Descent(epochs=1, batch_size=50, lr=0.01, augment=crop_flip)
         model.fit(*data_on(device), descent=descent, l2=1e-3, rng=0)
         learned[device] = model.state_dict()
@@ -216,11 +240,14 @@ def test_a_run_on_the_gpu_is_read_on_either_device(tmp_path):
     again = on_cpu.to("cuda")
     assert_near(again.scores(asarray(IMAGES, device="cuda")), scores, 0)
     save_model(again, tmp_path / "copy.safetensors")
-    assert (tmp_path / "copy.safetensors").read_bytes() == (tmp_path / "run" / "model.safetensors").read_bytes()
+    assert (tmp_path / "copy.safetensors").read_bytes() == (
+        tmp_path / "run" / "model.safetensors"
+    ).read_bytes()
 
 
 @pytest.mark.parametrize(
-    "make", [lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True), lambda p: optim.Adam(p, lr=0.01)]
+    "make",
+    [lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True), lambda p: optim.Adam(p, lr=0.01)],
 )
 def test_an_optimiser_goes_on_on_the_other_device(make):
     def steps(model: CKN, optimizer: optim.Optimizer, device: str) -> None:
@@ -237,7 +264,9 @@ def test_an_optimiser_goes_on_on_the_other_device(make):
     kept["cuda"].load_state_dict(kept["cpu"].state_dict())
     for device, model in models.items():
         steps(model, kept[device], device)
-    for mine, reference in zip(models["cuda"].parameters(), models["cpu"].parameters(), strict=True):
+    for mine, reference in zip(
+        models["cuda"].parameters(), models["cpu"].parameters(), strict=True
+    ):
         assert mine.device == "cuda"
         assert_near(mine.data, reference.data, 1e-12)
     kept["cuda"].load_state_dict(kept["cuda"].state_dict())
@@ -249,7 +278,10 @@ def test_an_optimiser_made_before_the_move_says_so():
     model.to("cuda")
     images, labels = data_on("cuda")
     ops.cross_entropy(model(Tensor(images[:5])), labels[:5]).backward()
-    with pytest.raises(BackendError, match=r"^SGD: .* moved to 'cuda'; make the optimiser after module.to\('cuda'\)"):
+    with pytest.raises(
+        BackendError,
+        match=r"^SGD: .* moved to 'cuda'; make the optimiser after module.to\('cuda'\)",
+    ):
         optimizer.step()
 
 
@@ -267,8 +299,13 @@ def test_gradients_and_buffers_move_with_a_module():
 def test_lbfgs_minimises_what_is_on_the_device():
     def minimised(device: str) -> list[Any]:
         linear = nn.Linear(64, 10, rng=0, dtype="float64").to(device)
-        x, y = (asarray(a, device=device) for a in (IMAGES[:50].reshape(50, 64).astype("float64"), LABELS[:50]))
-        loss = optim.LBFGS(linear.parameters(), max_iterations=3).step(lambda: ops.cross_entropy(linear(x), y))
+        x, y = (
+            asarray(a, device=device)
+            for a in (IMAGES[:50].reshape(50, 64).astype("float64"), LABELS[:50])
+        )
+        loss = optim.LBFGS(linear.parameters(), max_iterations=3).step(
+            lambda: ops.cross_entropy(linear(x), y)
+        )
         return [np.float64(loss), *(p.data for p in linear.parameters())]
 
     for mine, reference in zip(minimised("cuda"), minimised("cpu"), strict=True):

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from tests.gpu.standin import COUNTERS
 from tinygrad_ckn.backend import asarray
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.models import CKN, CKNLayer, Descent, LinearFit
-from tinygrad_ckn.models.descending import descend
+from tinygrad_ckn.models.learning.finetuning import descend
+from tools.gpu_emulator.standin import COUNTERS
 
 DIGITS = load_digits()
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}  # relative to the largest value
@@ -24,7 +24,10 @@ def test_a_training_with_kernels_is_that_of_the_cpu(dtype):
         COUNTERS.synchronisations.clear()
 
     for device in ("cpu", "cuda"):
-        layers = [CKNLayer(1, 4, 3, subsampling=2, dtype=dtype, rng=1), CKNLayer(4, 6, 2, dtype=dtype, rng=2)]
+        layers = [
+            CKNLayer(1, 4, 3, subsampling=2, dtype=dtype, rng=1),
+            CKNLayer(4, 6, 2, dtype=dtype, rng=2),
+        ]
         model = CKN(1, 8, 10, layers, rng=3).to(device)
         images = asarray(DIGITS.train.images[:40], dtype=dtype, device=device)
         labels = asarray(DIGITS.train.labels[:40], device=device)
@@ -42,7 +45,9 @@ def test_a_training_with_kernels_is_that_of_the_cpu(dtype):
         )
         learned[device] = model.state_dict()
     for name, array in learned["cpu"].items():
-        assert np.abs(learned["cuda"][name] - array).max() <= TOLERANCES[dtype] * np.abs(array).max(), name
+        assert (
+            np.abs(learned["cuda"][name] - array).max() <= TOLERANCES[dtype] * np.abs(array).max()
+        ), name
     assert waits[8:] == [0, 0, 0, 1] * 2
     kinds = {name.split("<")[0] for name in COUNTERS.launches}
     assert {"map", "pull", "norms", "squares", "add_squares", "nearest", "cluster_sums"} <= kinds

@@ -22,7 +22,12 @@ sys.meta_path.insert(0, Blocked())
 def run(code: str, cwd: Path = Path("/")) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd, env=environment, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment,
+        check=False,
     )
 
 
@@ -35,7 +40,9 @@ def sentence(code: str, cwd: Path = Path("/")) -> str:
 
 @pytest.fixture
 def cupy_here():
-    pytest.importorskip("cupy", reason="what CuPy does without a driver needs CuPy: pip install cupy-cuda13x")
+    pytest.importorskip(
+        "cupy", reason="what CuPy does without a driver needs CuPy: pip install cupy-cuda13x"
+    )
 
 
 def test_without_cupy():
@@ -86,14 +93,20 @@ print(len(SOURCES))
     ],
 )
 def test_commands_end_with_the_sentence(command):
-    done = run(f"import sys; from tinygrad_ckn.cli import main; sys.argv = 'tinygrad-ckn {command}'.split(); main()")
+    done = run(
+        f"import sys; from tinygrad_ckn.cli import main; sys.argv = 'tinygrad-ckn {command}'.split(); main()"
+    )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: device 'cuda' needs a GPU with its driver")
+    assert done.stderr.splitlines()[-1].startswith(
+        "error: device 'cuda' needs a GPU with its driver"
+    )
 
 
 @pytest.mark.usefixtures("cupy_here")
 def test_info_says_what_is_missing():
-    done = run("import sys; from tinygrad_ckn.cli import main; sys.argv = ['tinygrad-ckn', 'info']; main()")
+    done = run(
+        "import sys; from tinygrad_ckn.cli import main; sys.argv = ['tinygrad-ckn', 'info']; main()"
+    )
     told = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert told["cupy"][0].isdigit()
     assert told["driver"].startswith("none; install NVIDIA's")

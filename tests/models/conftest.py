@@ -10,7 +10,6 @@ import pytest
 
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.models import CKN, CKNLayer, Descent, LinearFit, Progress
-from tinygrad_ckn.models.descending import descend
 from tinygrad_ckn.models.kernels import (
     ArcCosine0,
     ArcCosine1,
@@ -23,6 +22,7 @@ from tinygrad_ckn.models.kernels import (
     Polynomial,
     PowerSeries,
 )
+from tinygrad_ckn.models.learning.finetuning import descend
 
 
 def _arccos0(m: Any, u: Any) -> Any:
@@ -40,7 +40,8 @@ def _matern(p: int, rate: float) -> Callable[[Any, Any], Any]:
     def function(m: Any, u: Any) -> Any:
         s = rate * m.sqrt(2 - 2 * u)
         total = sum(
-            m.factorial(p + i) / (m.factorial(i) * m.factorial(p - i)) * (2 * s) ** (p - i) for i in range(p + 1)
+            m.factorial(p + i) / (m.factorial(i) * m.factorial(p - i)) * (2 * s) ** (p - i)
+            for i in range(p + 1)
         )
         return m.exp(-s) * m.factorial(p) / m.factorial(2 * p) * total
 
@@ -70,7 +71,9 @@ class Case:
 
 CASES = {
     "exponential": Case(Exponential(sigma=0.5), lambda m, u: m.exp((u - 1) / 0.25)),
-    "trained exponential": Case(Exponential(sigma=0.8, trained=True), lambda m, u: m.exp((u - 1) / 0.64)),
+    "trained exponential": Case(
+        Exponential(sigma=0.8, trained=True), lambda m, u: m.exp((u - 1) / 0.64)
+    ),
     "linear": Case(Linear(), lambda m, u: u),
     "first power": Case(Polynomial(degree=1), lambda m, u: u),
     "square": Case(Polynomial(degree=2), lambda m, u: u**2),
@@ -84,9 +87,12 @@ CASES = {
     "matern 3/2": Case(Matern(1.5, 0.7), _matern(1, math.sqrt(3) / 0.7)),
     "matern 5/2": Case(Matern(2.5, 0.7), _matern(2, math.sqrt(5) / 0.7)),
     "sum": Case(
-        0.25 * Exponential(0.5) + 0.75 * ArcCosine1(), lambda m, u: m.exp((u - 1) * 4) / 4 + _arccos1(m, u) * 3 / 4
+        0.25 * Exponential(0.5) + 0.75 * ArcCosine1(),
+        lambda m, u: m.exp((u - 1) * 4) / 4 + _arccos1(m, u) * 3 / 4,
     ),
-    "product": Case(Polynomial(2) * Matern(1.5, 1.0), lambda m, u: u**2 * _matern(1, math.sqrt(3))(m, u)),
+    "product": Case(
+        Polynomial(2) * Matern(1.5, 1.0), lambda m, u: u**2 * _matern(1, math.sqrt(3))(m, u)
+    ),
 }
 
 

@@ -63,7 +63,9 @@ def test_the_largest_map_is_counted_before_pooling_where_it_is_held_whole() -> N
     assert CKN(1, (5, 4), 2, [first, CKNLayer(50, 2, 2)]).largest_map() == 50 * 5 * 4
 
 
-@pytest.mark.parametrize("as_input", [np.asarray, Tensor, np.ndarray.tolist], ids=["array", "Tensor", "list"])
+@pytest.mark.parametrize(
+    "as_input", [np.asarray, Tensor, np.ndarray.tolist], ids=["array", "Tensor", "list"]
+)
 def test_arrays_tensors_and_lists_of_any_dtype_are_taken(as_input) -> None:
     model, x = small(), images(dtype="float64")
     given = as_input(x)
@@ -110,7 +112,12 @@ class Loss(Module):
 def test_derivatives_of_the_loss_in_all_parameters_of_order_1_and_2() -> None:
     model = small("float64")
     report = check_module(Loss(model, np.array([0, 2, 1])), images(3, dtype="float64"), order=2)
-    parameters = {"model.layers.0.weight", "model.layers.1.weight", "model.classifier.weight", "model.classifier.bias"}
+    parameters = {
+        "model.layers.0.weight",
+        "model.layers.1.weight",
+        "model.classifier.weight",
+        "model.classifier.bias",
+    }
     for order in (1, 2):
         assert {c.argument for c in report.comparisons if c.order == order} >= {"0"} | parameters
 
@@ -133,14 +140,19 @@ def test_other_than_configs_are_refused(change: str) -> None:
         config["layers"][0]["stride"] = 2
     else:
         config["layers"] = 3
-    with pytest.raises(ConfigError, match=r"^CKN\.from_config: expected what config\(\) returns, got \{'model': 'CKN'"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^CKN\.from_config: expected what config\(\) returns, got \{'model': 'CKN'",
+    ):
         CKN.from_config(config)
 
 
 def test_options_out_of_range_in_a_config_are_refused_by_name() -> None:
     config = small().config()
     config["layers"][0]["eps"] = -1
-    with pytest.raises(ConfigError, match=r"^CKNLayer: argument eps expected a number > 0, got -1$"):
+    with pytest.raises(
+        ConfigError, match=r"^CKNLayer: argument eps expected a number > 0, got -1$"
+    ):
         CKN.from_config(config)
 
 
@@ -151,7 +163,9 @@ def test_a_number_is_the_side_of_square_images() -> None:
 
 
 def test_the_seed_fixes_the_classifier() -> None:
-    one, same, other = (CKN(1, 4, 2, [CKNLayer(1, 2, 3)], rng=seed).classifier.weight.numpy() for seed in (1, 1, 2))
+    one, same, other = (
+        CKN(1, 4, 2, [CKNLayer(1, 2, 3)], rng=seed).classifier.weight.numpy() for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(one, same)
     assert not np.allclose(one, other)
 
@@ -161,34 +175,62 @@ def test_the_seed_fixes_the_classifier() -> None:
     [
         (1, [(1, 2)], ConfigError, "argument n_classes expected a whole number >= 2, got 1"),
         (2.0, [(1, 2)], ConfigError, r"argument n_classes expected a whole number >= 2, got 2\.0"),
-        (2, [], ConfigError, "argument layers expected at least one CKNLayer and nothing else, got"),
-        (2, [(3, 2)], ConfigError, r"layers\[0\] expected in_channels = 1, the channels before it, got 3"),
-        (2, [(1, 2), (3, 2)], ConfigError, r"layers\[1\] expected in_channels = 2, the channels before it, got 3"),
+        (
+            2,
+            [],
+            ConfigError,
+            "argument layers expected at least one CKNLayer and nothing else, got",
+        ),
+        (
+            2,
+            [(3, 2)],
+            ConfigError,
+            r"layers\[0\] expected in_channels = 1, the channels before it, got 3",
+        ),
+        (
+            2,
+            [(1, 2), (3, 2)],
+            ConfigError,
+            r"layers\[1\] expected in_channels = 2, the channels before it, got 3",
+        ),
     ],
 )
-def test_parts_that_do_not_fit_are_refused(n_classes, layers, error: type[Exception], message: str) -> None:
+def test_parts_that_do_not_fit_are_refused(
+    n_classes, layers, error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=f"^CKN: {message}"):
         CKN(1, 6, n_classes, [CKNLayer(c, p, 3) for c, p in layers])
 
 
 def test_layers_too_large_for_the_maps_before_them_are_refused() -> None:
     layers = [CKNLayer(1, 2, 3, subsampling=4), CKNLayer(2, 2, 3, padding="valid")]
-    with pytest.raises(ShapeError, match=r"expected an image of at least the kernel's extent \(3, 3\), got \(2, 2\)"):
+    with pytest.raises(
+        ShapeError,
+        match=r"expected an image of at least the kernel's extent \(3, 3\), got \(2, 2\)",
+    ):
         CKN(1, 8, 2, layers)
 
 
-@pytest.mark.parametrize("shape", [(2, 7, 6), (1, 3, 7, 6), (1, 2, 6, 7), (1, 2, 7, 7), (1, 1, 2, 7, 6)])
-@pytest.mark.parametrize("method", ["__call__", "features", "encode", "predict", "fit_unsupervised"])
+@pytest.mark.parametrize(
+    "shape", [(2, 7, 6), (1, 3, 7, 6), (1, 2, 6, 7), (1, 2, 7, 7), (1, 1, 2, 7, 6)]
+)
+@pytest.mark.parametrize(
+    "method", ["__call__", "features", "encode", "predict", "fit_unsupervised"]
+)
 def test_images_of_another_size_are_refused(shape, method: str) -> None:
     expected = r"^CKN: argument images expected shape \(N, 2, 7, 6\), got "
-    with pytest.raises(ShapeError, match=expected + str(shape).replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(
+        ShapeError, match=expected + str(shape).replace("(", r"\(").replace(")", r"\)")
+    ):
         getattr(small(), method)(np.ones(shape))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64"])
 @pytest.mark.parametrize("method", ["__call__", "encode", "predict", "fit_unsupervised"])
 def test_images_of_integers_are_refused(dtype: str, method: str) -> None:
-    message = f"^CKN: expected images of dtype float32 or float64, got {dtype}; divide them by 255, "
+    message = (
+        f"^CKN: expected images of dtype float32 or float64, got {dtype}; divide them by 255, "
+    )
     for given in (np.ones((3, 2, 7, 6), dtype), Tensor(np.ones((3, 2, 7, 6), dtype))):
         with pytest.raises(DTypeError, match=message):
             getattr(small(), method)(given)
@@ -200,17 +242,37 @@ def test_images_of_integers_are_refused(dtype: str, method: str) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (np.array([0, 1, 2, 3]), r"argument labels: expected labels of 3 classes, or class numbers 0 \.\. 2, got 4 "),
-        (np.array([-1, 5, -1, 5]), r"argument labels: expected labels of 3 classes, .*, got 2 different ones: -1, 5"),
-        (np.array([1, 1, 1, 1]), "argument labels expected two or more classes to train on, got class 1 alone; add"),
-        (np.array([0.0, 1.0, 2.5, 0.0]), r"argument labels: expected labels that are .*, got 2.5 at index 2"),
-        (np.array([True, False, True, False]), "argument labels: expected labels of 3 classes, .*: False, True"),
+        (
+            np.array([0, 1, 2, 3]),
+            r"argument labels: expected labels of 3 classes, or class numbers 0 \.\. 2, got 4 ",
+        ),
+        (
+            np.array([-1, 5, -1, 5]),
+            r"argument labels: expected labels of 3 classes, .*, got 2 different ones: -1, 5",
+        ),
+        (
+            np.array([1, 1, 1, 1]),
+            "argument labels expected two or more classes to train on, got class 1 alone; add",
+        ),
+        (
+            np.array([0.0, 1.0, 2.5, 0.0]),
+            r"argument labels: expected labels that are .*, got 2.5 at index 2",
+        ),
+        (
+            np.array([True, False, True, False]),
+            "argument labels: expected labels of 3 classes, .*: False, True",
+        ),
         (np.array([0, 1, 2]), r"argument labels expected one for each of 4 images, n >= 1, got 3"),
         (["a", 1, "b", "a"], "argument labels: expected labels of one kind, .*, got 1 at index 1"),
-        (["a", None, "b", "a"], "argument labels: expected labels of one kind, .*, got None at index 1"),
+        (
+            ["a", None, "b", "a"],
+            "argument labels: expected labels of one kind, .*, got None at index 1",
+        ),
     ],
 )
-def test_labels_that_are_no_classes_are_refused_before_anything_is_learned(method: str, labels, message: str) -> None:
+def test_labels_that_are_no_classes_are_refused_before_anything_is_learned(
+    method: str, labels, message: str
+) -> None:
     model = small()
     before = model.state_dict()
     with pytest.raises(DataError, match=f"^CKN: {message}"):
@@ -220,12 +282,18 @@ def test_labels_that_are_no_classes_are_refused_before_anything_is_learned(metho
 
 @pytest.mark.parametrize("method", ["fit_unsupervised", "fit_classifier", "fit"])
 def test_training_on_no_images_is_refused(method: str) -> None:
-    arguments = (images(0),) if method == "fit_unsupervised" else (images(0), np.zeros(0, dtype=int))
-    with pytest.raises(DataError, match=r"^CKN: expected at least one image to train on, got none$"):
+    arguments = (
+        (images(0),) if method == "fit_unsupervised" else (images(0), np.zeros(0, dtype=int))
+    )
+    with pytest.raises(
+        DataError, match=r"^CKN: expected at least one image to train on, got none$"
+    ):
         getattr(small(), method)(*arguments)
 
 
-@pytest.mark.parametrize("as_labels", [np.asarray, Tensor, np.ndarray.tolist, lambda y: y.astype("uint8")])
+@pytest.mark.parametrize(
+    "as_labels", [np.asarray, Tensor, np.ndarray.tolist, lambda y: y.astype("uint8")]
+)
 def test_labels_may_be_arrays_tensors_or_lists(as_labels) -> None:
     x, labels = images(20), np.arange(20) % 3
     model, twin = small(), small()
@@ -235,7 +303,10 @@ def test_labels_may_be_arrays_tensors_or_lists(as_labels) -> None:
 
 
 def test_images_of_an_odd_side_give_the_sizes_of_fractional_subsampling() -> None:
-    layers = [CKNLayer(1, 2, 3, subsampling=math.sqrt(2)), CKNLayer(2, 3, 3, subsampling=math.sqrt(2))]
+    layers = [
+        CKNLayer(1, 2, 3, subsampling=math.sqrt(2)),
+        CKNLayer(2, 3, 3, subsampling=math.sqrt(2)),
+    ]
     model = CKN(1, (9, 6), 2, layers)
     # floor(8 / sqrt 2) + 1 = 6, floor(5 / sqrt 2) + 1 = 4; then floor(5 / sqrt 2) + 1 = 4, floor(3 / sqrt 2) + 1 = 3
     assert model.encode(np.ones((1, 1, 9, 6))).shape == (1, 3 * 4 * 3)
@@ -244,33 +315,59 @@ def test_images_of_an_odd_side_give_the_sizes_of_fractional_subsampling() -> Non
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: CKN(1, (8, 8, 8), 2, [CKNLayer(1, 3, 3)]), ShapeError, "image_size expected an integer >= 1 or two"),
-        (lambda: CKN(1, 8, 2, CKNLayer(1, 3, 3)), ConfigError, "got one CKNLayer; put it in a list"),
-        (lambda: CKN(1, 8, 2, [3]), ConfigError, r"at least one CKNLayer and nothing else, got \[3\]"),
+        (
+            lambda: CKN(1, (8, 8, 8), 2, [CKNLayer(1, 3, 3)]),
+            ShapeError,
+            "image_size expected an integer >= 1 or two",
+        ),
+        (
+            lambda: CKN(1, 8, 2, CKNLayer(1, 3, 3)),
+            ConfigError,
+            "got one CKNLayer; put it in a list",
+        ),
+        (
+            lambda: CKN(1, 8, 2, [3]),
+            ConfigError,
+            r"at least one CKNLayer and nothing else, got \[3\]",
+        ),
         (
             lambda: CKN(1, 8, 2, [CKNLayer(1, 3, 3), CKNLayer(3, 3, 3, dtype="float64")]),
             ConfigError,
             "layers expected one dtype, got float32 and float64",
         ),
-        (lambda: CKN.from_config([1, 2]), ConfigError, r"expected what config\(\) returns, got \[1, 2\]"),
+        (
+            lambda: CKN.from_config([1, 2]),
+            ConfigError,
+            r"expected what config\(\) returns, got \[1, 2\]",
+        ),
     ],
 )
-def test_arguments_of_another_kind_get_their_sentence(make: object, error: type[Exception], message: str) -> None:
+def test_arguments_of_another_kind_get_their_sentence(
+    make: object, error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         make()
 
 
 def test_numpy_integers_are_integers() -> None:
-    assert CKN(np.int64(1), np.int64(6), np.int64(2), [CKNLayer(np.int64(1), np.int64(3), 3)]).image_size == (6, 6)
+    assert CKN(
+        np.int64(1), np.int64(6), np.int64(2), [CKNLayer(np.int64(1), np.int64(3), 3)]
+    ).image_size == (6, 6)
 
 
 def test_accuracy_wants_one_label_for_each_image() -> None:
     model = CKN(1, 6, 2, [CKNLayer(1, 3, 3)]).eval()
     images = np.ones((3, 1, 6, 6), dtype="float32")
-    with pytest.raises(DataError, match="argument labels expected one for each of 3 images, n >= 1, got 2"):
+    with pytest.raises(
+        DataError, match="argument labels expected one for each of 3 images, n >= 1, got 2"
+    ):
         model.accuracy(images, np.zeros(2, dtype=int))
-    with pytest.raises(DataError, match="argument labels expected one for each of 0 images, n >= 1, got 0"):
+    with pytest.raises(
+        DataError, match="argument labels expected one for each of 0 images, n >= 1, got 0"
+    ):
         model.accuracy(images[:0], np.zeros(0, dtype=int))
-    with pytest.raises(DataError, match="argument labels: expected labels of the classes 0, 1, got 2 at index 1"):
+    with pytest.raises(
+        DataError, match="argument labels: expected labels of the classes 0, 1, got 2 at index 1"
+    ):
         model.accuracy(images, np.array([0, 2, 0]))
     assert model.accuracy(images, np.zeros((3, 1), dtype=int)) in (0.0, 1.0)

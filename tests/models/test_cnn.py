@@ -13,7 +13,14 @@ from tinygrad_ckn.errors import ConfigError, DTypeError, GradientError, ShapeErr
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, Descent, Progress
 from tinygrad_ckn.testing import check_module
 
-POOLINGS = [("gaussian", 2**0.5), ("gaussian", (1, 2)), ("average", 2), ("max", (2, 3)), ("strided", 2), ("none", 1)]
+POOLINGS = [
+    ("gaussian", 2**0.5),
+    ("gaussian", (1, 2)),
+    ("average", 2),
+    ("max", (2, 3)),
+    ("strided", 2),
+    ("none", 1),
+]
 ACTIVATIONS = {
     "relu": lambda y: np.maximum(y, 0),
     "tanh": np.tanh,
@@ -49,7 +56,9 @@ def test_a_layer_is_correlation_bias_activation(activation: str, padding: str) -
     x = rng.normal(size=(2, 2, 6, 5))
     y = layer(Tensor(x)).numpy()
     for n, f in itertools.product(range(2), range(3)):
-        channels = [correlate2d(x[n, c], layer.weight.numpy()[f, c], mode=padding) for c in range(2)]
+        channels = [
+            correlate2d(x[n, c], layer.weight.numpy()[f, c], mode=padding) for c in range(2)
+        ]
         expected = ACTIVATIONS[activation](sum(channels) + layer.convolution.bias.numpy()[f])
         np.testing.assert_allclose(y[n, f], expected, rtol=1e-10, atol=1e-12)
 
@@ -75,7 +84,9 @@ def test_what_is_pooled_is_the_activated_map(pooling: str, s: object) -> None:
 @pytest.mark.parametrize(("pooling", "s"), POOLINGS)
 @pytest.mark.parametrize("padding", ["same", "valid", "full", 2])
 @pytest.mark.parametrize("kernel_size", [1, 2, (3, 2), 5])
-def test_shapes_are_those_of_a_ckn_layer(pooling: str, s: object, padding: object, kernel_size: object) -> None:
+def test_shapes_are_those_of_a_ckn_layer(
+    pooling: str, s: object, padding: object, kernel_size: object
+) -> None:
     options = {"subsampling": s, "pooling": pooling, "padding": padding}
     x = np.random.default_rng(0).normal(size=(2, 2, 9, 8)).astype("float32")
     mine, theirs = ConvLayer(2, 3, kernel_size, **options), CKNLayer(2, 3, kernel_size, **options)
@@ -85,12 +96,16 @@ def test_shapes_are_those_of_a_ckn_layer(pooling: str, s: object, padding: objec
 
 @pytest.mark.parametrize(("pooling", "s"), POOLINGS)
 @pytest.mark.parametrize("activation", ["relu", "tanh", "softplus"])
-def test_derivatives_of_order_1_and_2_in_images_and_parameters(pooling: str, s: object, activation: str) -> None:
+def test_derivatives_of_order_1_and_2_in_images_and_parameters(
+    pooling: str, s: object, activation: str
+) -> None:
     rng = np.random.default_rng(0)
     options = {"subsampling": s, "pooling": pooling, "activation": activation}
     layer = ConvLayer(2, 2, (2, 3), **options, rng=rng, dtype="float64")
     layer.convolution.bias.data = rng.normal(size=2)
-    size = (1, 2, 4, 3) if pooling == "max" else (2, 2, 5, 6)  # few values, of which none are nearly the largest
+    size = (
+        (1, 2, 4, 3) if pooling == "max" else (2, 2, 5, 6)
+    )  # few values, of which none are nearly the largest
     report = check_module(layer, Tensor(rng.normal(size=size)), order=2)
     assert {c.order for c in report.comparisons} == {1, 2}
 
@@ -105,7 +120,13 @@ def test_he_initialisation() -> None:
 
 
 def test_every_option_is_in_the_config() -> None:
-    options = {"subsampling": (2, 1), "pooling": "max", "padding": "valid", "activation": "tanh", "dtype": "float64"}
+    options = {
+        "subsampling": (2, 1),
+        "pooling": "max",
+        "padding": "valid",
+        "activation": "tanh",
+        "dtype": "float64",
+    }
     layer = ConvLayer(2, 4, (2, 1), **options, rng=0)
     again = ConvLayer(**json.loads(json.dumps(layer.config())))
     assert again.config() == layer.config()
@@ -119,8 +140,14 @@ def test_every_option_is_in_the_config() -> None:
     [
         ({"in_channels": 0}, "ConvLayer: argument in_channels expected a whole number >= 1, got 0"),
         ({"n_filters": 1.5}, "ConvLayer: argument n_filters expected a whole number >= 1, got 1.5"),
-        ({"activation": "gelu"}, "argument activation expected one of relu, tanh, sigmoid, softplus, got 'gelu'"),
-        ({"pooling": "mean"}, "ConvLayer: argument pooling expected one of gaussian, average, max, strided, none, got"),
+        (
+            {"activation": "gelu"},
+            "argument activation expected one of relu, tanh, sigmoid, softplus, got 'gelu'",
+        ),
+        (
+            {"pooling": "mean"},
+            "ConvLayer: argument pooling expected one of gaussian, average, max, strided, none, got",
+        ),
         ({"kernel_size": 0}, "ConvLayer: argument kernel_size expected"),
         ({"padding": "wide"}, "ConvLayer: argument padding expected"),
     ],
@@ -132,9 +159,13 @@ def test_options_out_of_range_are_refused(options: dict[str, object], message: s
 
 def test_images_that_do_not_fit_are_refused() -> None:
     layer = ConvLayer(2, 3, 3)
-    with pytest.raises(ShapeError, match=r"ConvLayer: expected images of shape \(N, 2, H, W\), got \(1, 3, 5, 5\)"):
+    with pytest.raises(
+        ShapeError, match=r"ConvLayer: expected images of shape \(N, 2, H, W\), got \(1, 3, 5, 5\)"
+    ):
         layer(np.ones((1, 3, 5, 5), "float32"))
-    with pytest.raises(DTypeError, match="ConvLayer: expected images of dtype float32 or float64, got uint8"):
+    with pytest.raises(
+        DTypeError, match="ConvLayer: expected images of dtype float32 or float64, got uint8"
+    ):
         layer(np.ones((1, 2, 5, 5), "uint8"))
     with pytest.raises(ShapeError, match="ConvLayer: expected a map of at least the subsampling"):
         ConvLayer(2, 3, 3, subsampling=4, pooling="max")(np.ones((1, 2, 3, 5), "float32"))
@@ -160,7 +191,9 @@ def test_all_parameters_are_trained_and_named() -> None:
     names = [name for name, _ in model.named_parameters()]
     layers = [f"layers.{i}.convolution.{what}" for i in range(2) for what in ("weight", "bias")]
     assert names == [*layers, "classifier.weight", "classifier.bias"]
-    model(Tensor(np.random.default_rng(0).normal(size=(5, 2, 7, 6)).astype("float32"))).sum().backward()
+    model(
+        Tensor(np.random.default_rng(0).normal(size=(5, 2, 7, 6)).astype("float32"))
+    ).sum().backward()
     assert all(p.grad is not None and np.isfinite(p.grad.numpy()).all() for p in model.parameters())
 
 
@@ -172,9 +205,13 @@ def test_config_builds_it_again() -> None:
 
 
 def test_layers_of_the_other_class_are_refused() -> None:
-    with pytest.raises(ConfigError, match="CNN: argument layers expected at least one ConvLayer and nothing else"):
+    with pytest.raises(
+        ConfigError, match="CNN: argument layers expected at least one ConvLayer and nothing else"
+    ):
         CNN(1, 8, 10, [CKNLayer(1, 4, 3)])
-    with pytest.raises(ConfigError, match="CKN: argument layers expected at least one CKNLayer and nothing else"):
+    with pytest.raises(
+        ConfigError, match="CKN: argument layers expected at least one CKNLayer and nothing else"
+    ):
         CKN(1, 8, 10, [ConvLayer(1, 4, 3)])
 
 
@@ -190,10 +227,15 @@ def test_it_learns_digits() -> None:
     fixed = tiny()
     fixed.fit_classifier(digits.train.images, digits.train.labels, l2=1e-6, rng=0)
     descent = Descent(epochs=8, batch_size=32, lr=0.05)
-    assert model.fit(digits.train.images, digits.train.labels, descent=descent, rng=0, report=note) is model
+    assert (
+        model.fit(digits.train.images, digits.train.labels, descent=descent, rng=0, report=note)
+        is model
+    )
     accuracy = model.accuracy(digits.test.images, digits.test.labels)
     assert accuracy > 0.95
-    assert accuracy > fixed.accuracy(digits.test.images, digits.test.labels)  # that of random filters
+    assert accuracy > fixed.accuracy(
+        digits.test.images, digits.test.labels
+    )  # that of random filters
     assert epochs[-1].values["validation_accuracy"] > 0.93  # before the classifier is fitted again
     assert epochs[-1].values["loss"] < 0.2 * epochs[0].values["loss"]
 
@@ -236,7 +278,9 @@ def test_a_joint_descent_starts_from_a_classifier_of_zeros() -> None:
 def test_preprocessing_is_fitted_and_applied() -> None:
     digits = load_digits()
     images, labels = digits.train.images[:100], digits.train.labels[:100]
-    model = CNN(1, 8, 10, [ConvLayer(1, 4, 3, subsampling=2, rng=0)], preprocessing="standardize", rng=0)
+    model = CNN(
+        1, 8, 10, [ConvLayer(1, 4, 3, subsampling=2, rng=0)], preprocessing="standardize", rng=0
+    )
     model.fit(images, labels, descent=Descent(epochs=0), l2=1e-5, rng=0)
     standard = (images - images.mean(dtype="float64")) / images.std(dtype="float64")
     np.testing.assert_allclose(model.preprocess(images), standard, rtol=1e-4, atol=1e-5)
@@ -248,5 +292,8 @@ def test_preprocessing_is_fitted_and_applied() -> None:
 def test_a_loss_that_is_not_finite_is_refused_and_names_the_epoch() -> None:
     digits = load_digits()
     images, labels = digits.train.images[:100], digits.train.labels[:100]
-    with pytest.raises(GradientError, match="expected a finite loss and gradient"), np.errstate(all="ignore"):
+    with (
+        pytest.raises(GradientError, match="expected a finite loss and gradient"),
+        np.errstate(all="ignore"),
+    ):
         tiny().fit(images, labels, descent=Descent(epochs=3, lr=1e20, warmup=0), l2=1e-5, rng=0)

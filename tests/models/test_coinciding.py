@@ -26,7 +26,9 @@ def results(filters, dtype, eps, **options):
 @pytest.mark.parametrize("options", [{}, {"subsampling": 2}])
 def test_equal_filters_give_features_and_gradients_to_float32(count, eps, options):
     filters = np.tile(np.random.default_rng(1).standard_normal((1, 9)), (count, 1))
-    (y, g), (exact, exact_g) = (results(filters, dtype, eps, **options) for dtype in ("float32", "float64"))
+    (y, g), (exact, exact_g) = (
+        results(filters, dtype, eps, **options) for dtype in ("float32", "float64")
+    )
     assert np.abs(y - exact).max() <= 2e-6 * np.abs(exact).max()
     assert np.abs(g - exact_g).max() <= 1e-3 * np.abs(exact_g).max()
 

@@ -9,9 +9,10 @@ import pytest
 from tinygrad_ckn import ops
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import GradientError
-from tinygrad_ckn.models import CKN, CNN, CKNLayer, LinearFit, Progress, fitting
-from tinygrad_ckn.models.descent import hold_out
+from tinygrad_ckn.models import CKN, CNN, CKNLayer, LinearFit, Progress
 from tinygrad_ckn.models.kernels import Exponential
+from tinygrad_ckn.models.learning import fit as fitting
+from tinygrad_ckn.models.learning.finetuning_options import hold_out
 
 Data = tuple[np.ndarray, np.ndarray]
 Start = Callable[..., CKN]
@@ -57,16 +58,24 @@ def test_what_is_measured_is_what_the_network_would_predict(
 
     def look(progress: Progress) -> None:
         if progress.phase == "epoch":
-            found.append((model.accuracy(images, labels), float(loss(model.scores(images), labels))))
+            found.append(
+                (model.accuracy(images, labels), float(loss(model.scores(images), labels)))
+            )
 
     events = run_descent(model, **data, loss=loss.__name__, epochs=3, report=look)
     told = [e.values for e in events if e.phase == "epoch"]
-    assert [(v["validation_accuracy"], v["validation_loss"]) for v in told] == [pytest.approx(f) for f in found]
+    assert [(v["validation_accuracy"], v["validation_loss"]) for v in told] == [
+        pytest.approx(f) for f in found
+    ]
 
 
-def test_where_every_epoch_is_worse_the_start_is_kept(started: Start, run_descent: Run, digits: Data) -> None:
+def test_where_every_epoch_is_worse_the_start_is_kept(
+    started: Start, run_descent: Run, digits: Data
+) -> None:
     model = started()
-    epochs, states = watched(run_descent, model, **parts(digits, model, as_predicted=True), epochs=3, lr=3.0)
+    epochs, states = watched(
+        run_descent, model, **parts(digits, model, as_predicted=True), epochs=3, lr=3.0
+    )
     assert all(e.values["validation_accuracy"] < 1 for e in epochs)  # that of the start
     assert not np.array_equal(states[-1]["layers.0.weight"], states[0]["layers.0.weight"])
     assert_same(model, states[0])
@@ -80,7 +89,12 @@ def right_after_epoch(epoch: int, model: CKN, data: Data) -> Callable[[], Linear
         calls.append(len(calls))  # 0 at the start
         labels = data[1] if calls[-1] == epoch else (data[1] + 1) % 10
         return fitting.fit_classifier(
-            model, model.images(data[0]), labels, loss="cross_entropy", l2=1e-3, rng=np.random.default_rng(0)
+            model,
+            model.images(data[0]),
+            labels,
+            loss="cross_entropy",
+            l2=1e-3,
+            rng=np.random.default_rng(0),
         )
 
     return solve
@@ -102,7 +116,9 @@ def test_the_best_epoch_is_kept_and_patience_counts_from_it(
     assert_same(model, states[2])
 
 
-def test_of_equal_accuracies_that_with_the_least_loss_is_kept(started: Start, run_descent: Run, digits: Data) -> None:
+def test_of_equal_accuracies_that_with_the_least_loss_is_kept(
+    started: Start, run_descent: Run, digits: Data
+) -> None:
     model = started("float64")
     weight, bias = (p.numpy().copy() for p in model.classifier.parameters())
     factors = iter([1, 1, 3, 1, 2, 1])  # scores three times as large are as right, and surer of it
@@ -113,14 +129,18 @@ def test_of_equal_accuracies_that_with_the_least_loss_is_kept(started: Start, ru
         return LinearFit(None, None, l2=0.0, scale=1.0)
 
     data = parts(digits, model, as_predicted=True)
-    epochs, states = watched(run_descent, model, **data, epochs=5, resolve_every=1, lr=1e-6, solve=solve)
+    epochs, states = watched(
+        run_descent, model, **data, epochs=5, resolve_every=1, lr=1e-6, solve=solve
+    )
     assert {e.values["validation_accuracy"] for e in epochs} == {1.0}  # and that of the start
     losses = [e.values["validation_loss"] for e in epochs]
     assert losses[1] == min(losses) < 0.9 * max(losses)
     assert_same(model, states[2])
 
 
-def test_without_images_held_out_the_last_parameters_are_kept(started: Start, run_descent: Run, digits: Data) -> None:
+def test_without_images_held_out_the_last_parameters_are_kept(
+    started: Start, run_descent: Run, digits: Data
+) -> None:
     model = started()
     epochs, states = watched(run_descent, model, epochs=3, lr=3.0)
     assert all("validation_accuracy" not in e.values for e in epochs)
@@ -133,7 +153,9 @@ def test_it_ends_after_so_many_epochs_without_a_better_one(
 ) -> None:
     model = started()
     data = parts(digits, model, as_predicted=True)
-    epochs, states = watched(run_descent, model, **data, epochs=5, lr=3.0, schedule="constant", patience=patience)
+    epochs, states = watched(
+        run_descent, model, **data, epochs=5, lr=3.0, schedule="constant", patience=patience
+    )
     assert all(e.values["validation_accuracy"] < 1 for e in epochs)
     assert [(e.done, e.total) for e in epochs] == [(i + 1, 5) for i in range(patience or 5)]
     assert_same(model, states[0])
@@ -151,11 +173,20 @@ def test_supervised_is_not_worse_than_unsupervised_on_images_held_out(
     measured: list[float] = []
 
     def solve() -> LinearFit:
-        fit = fitting.fit_classifier(model, *seen, loss="squared_hinge", l2=1e-5, rng=np.random.default_rng(0))
+        fit = fitting.fit_classifier(
+            model, *seen, loss="squared_hinge", l2=1e-5, rng=np.random.default_rng(0)
+        )
         measured.append(model.accuracy(*unseen))
         return fit
 
-    options = {"epochs": 4, "batch_size": 100, "lr": lr, "scheme": scheme, "loss": "squared_hinge", "l2": 1e-5}
+    options = {
+        "epochs": 4,
+        "batch_size": 100,
+        "lr": lr,
+        "scheme": scheme,
+        "loss": "squared_hinge",
+        "l2": 1e-5,
+    }
     events = run_descent(model, seen=seen, unseen=unseen, solve=solve, **options)
     after = [e.values["validation_accuracy"] for e in events if e.phase == "epoch"]
     assert model.accuracy(*unseen) == max(measured[0], *after) >= measured[0] > 0.8
@@ -177,7 +208,9 @@ def test_a_rate_that_is_too_large_is_named_with_the_batch(started: Start, run_de
 
 
 @pytest.mark.parametrize("last", [False, True])
-def test_a_parameter_that_overflows_in_a_step_is_named(started: Start, run_descent: Run, last: bool) -> None:
+def test_a_parameter_that_overflows_in_a_step_is_named(
+    started: Start, run_descent: Run, last: bool
+) -> None:
     model = started()
     for layer in model.layers:
         layer.weight.requires_grad = False
@@ -221,7 +254,10 @@ def test_nan_in_the_images_is_named_and_the_best_epoch_is_gone_back_to(
     ("broken", "where"),
     [
         (lambda y: y / 0, r"the map of layers\.1"),
-        (lambda y: y + ops.sqrt(y * 0), r"the gradient of layers\.0\.weight"),  # 0, but its slope is infinite
+        (
+            lambda y: y + ops.sqrt(y * 0),
+            r"the gradient of layers\.0\.weight",
+        ),  # 0, but its slope is infinite
     ],
 )
 def test_the_layer_or_the_gradient_that_is_first_is_named(
@@ -231,7 +267,10 @@ def test_the_layer_or_the_gradient_that_is_first_is_named(
     before = model.state_dict()
     forward = model.layers[1].forward
     monkeypatch.setattr(model.layers[1], "forward", lambda *args: broken(forward(*args)))
-    with np.errstate(all="ignore"), pytest.raises(GradientError, match=SENTENCE.format(1, 1, where, r"0\.05", 0)):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(GradientError, match=SENTENCE.format(1, 1, where, r"0\.05", 0)),
+    ):
         run_descent(model)
     assert_same(model, before)
 
@@ -239,7 +278,10 @@ def test_the_layer_or_the_gradient_that_is_first_is_named(
 def test_scores_that_overflow_are_named(started: Start, run_descent: Run) -> None:
     model = started()
     model.classifier.weight.data = np.full_like(model.classifier.weight.data, 1e38)
-    with np.errstate(all="ignore"), pytest.raises(GradientError, match="first in the classifier's scores"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(GradientError, match="first in the classifier's scores"),
+    ):
         run_descent(model)
 
 
@@ -257,11 +299,18 @@ def test_a_map_that_overflows_between_the_steps_is_named_and_the_best_epoch_is_g
             weight.data = np.full_like(weight.data, 1e25)
 
     def solve() -> LinearFit:
-        return fitting.fit_classifier(model, *seen, loss="cross_entropy", l2=1e-3, rng=np.random.default_rng(0))
+        return fitting.fit_classifier(
+            model, *seen, loss="cross_entropy", l2=1e-3, rng=np.random.default_rng(0)
+        )
 
     seen, unseen = parts(digits, model).values()
     data = {"seen": seen, "unseen": unseen} if validation else {"seen": seen}
-    options = {"epochs": 3, "batch_size": 120, "resolve_every": 2 if validation else None, "lr": 1e-9}
+    options = {
+        "epochs": 3,
+        "batch_size": 120,
+        "resolve_every": 2 if validation else None,
+        "lr": 1e-9,
+    }
     message = r"NaN or infinity in epoch [23] \(first in the map of layers\.1.*lower lr .* those of epoch [01]$"
     with np.errstate(all="ignore"), pytest.raises(GradientError, match=message):
         run_descent(model, **data, **options, solve=solve, report=step_into_overflow)
@@ -270,9 +319,14 @@ def test_a_map_that_overflows_between_the_steps_is_named_and_the_best_epoch_is_g
             np.testing.assert_allclose(array, before[name], atol=1e-6, err_msg=name)
 
 
-def test_a_width_of_a_kernel_that_overflows_is_named_with_its_layer(digits: Data, run_descent: Run) -> None:
+def test_a_width_of_a_kernel_that_overflows_is_named_with_its_layer(
+    digits: Data, run_descent: Run
+) -> None:
     kernel = Exponential(trained=True)
-    layers = [CKNLayer(1, 8, 3, subsampling=2, rng=0), CKNLayer(8, 8, 3, subsampling=2, kernel=kernel, rng=1)]
+    layers = [
+        CKNLayer(1, 8, 3, subsampling=2, rng=0),
+        CKNLayer(8, 8, 3, subsampling=2, kernel=kernel, rng=1),
+    ]
     model = CKN(1, 8, 10, layers, rng=0).fit_unsupervised(digits[0], n_patches=2000, rng=0)
     before = model.state_dict()
 
@@ -281,6 +335,9 @@ def test_a_width_of_a_kernel_that_overflows_is_named_with_its_layer(digits: Data
             parameter = model.layers[1].kernel_parameters["log_alpha"]
             parameter.data = np.full_like(parameter.data, 1e4)
 
-    with np.errstate(all="ignore"), pytest.raises(GradientError, match=r"epoch 1 \(first in the factor of layers\.1\)"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(GradientError, match=r"epoch 1 \(first in the factor of layers\.1\)"),
+    ):
         run_descent(model, batch_size=150, report=widen)
     assert_same(model, before)

@@ -27,7 +27,10 @@ def layer_of(channels: int = 1, filters: int = 2, kernel_size=3, **options) -> C
 def borders(padding: object, kernel: tuple[int, int]) -> list[tuple[int, int]]:
     """Return the zeros before and after an image, for each axis."""
     if isinstance(padding, str):
-        return [{"valid": (0, 0), "same": ((k - 1) // 2, k // 2), "full": (k - 1, k - 1)}[padding] for k in kernel]
+        return [
+            {"valid": (0, 0), "same": ((k - 1) // 2, k // 2), "full": (k - 1, k - 1)}[padding]
+            for k in kernel
+        ]
     return [(p, p) for p in (padding if isinstance(padding, tuple) else (padding, padding))]
 
 
@@ -35,7 +38,11 @@ def weights(length: int, s: float) -> list[dict[int, float]]:
     """Return for each centre i s the positions within s of it, on or off the image, with weights that sum to 1."""
     found = []
     for i in range(math.floor((length - 1) / s + 1e-9) + 1):
-        near = {z: math.exp(-(((z - i * s) / s) ** 2)) for z in range(-9, length + 9) if abs(z - i * s) <= s + 1e-9}
+        near = {
+            z: math.exp(-(((z - i * s) / s) ** 2))
+            for z in range(-9, length + 9)
+            if abs(z - i * s) <= s + 1e-9
+        }
         near = near if s > 1 else {i: 1.0}
         found.append({z: w / sum(near.values()) for z, w in near.items() if 0 <= z < length})
     return found
@@ -52,7 +59,11 @@ def patches(k: dict, size, layer) -> tuple[dict, tuple[int, int]]:
     out = size[0] + top + bottom - kh + 1, size[1] + left + right - kw + 1
     found = {}
     for (a, b), (c, d) in itertools.product(positions(out), repeat=2):
-        taps = [((a + i - top, b + j - left), (c + i - top, d + j - left)) for i in range(kh) for j in range(kw)]
+        taps = [
+            ((a + i - top, b + j - left), (c + i - top, d + j - left))
+            for i in range(kh)
+            for j in range(kw)
+        ]
         found[(a, b), (c, d)] = math.fsum(k.get(pair, 0.0) for pair in taps)
     return found, out
 
@@ -61,14 +72,21 @@ def brute_force(kappa, layers, x: np.ndarray, y: np.ndarray) -> float:
     """Return the kernel of two images (C, H, W) by its definition, one pair of positions after the other."""
 
     def inner(a: np.ndarray, b: np.ndarray) -> dict:
-        return {(p, q): math.fsum(a[:, *p] * b[:, *q]) for p in positions(a.shape[1:]) for q in positions(b.shape[1:])}
+        return {
+            (p, q): math.fsum(a[:, *p] * b[:, *q])
+            for p in positions(a.shape[1:])
+            for q in positions(b.shape[1:])
+        }
 
     size, kernels = x.shape[1:], {"xx": inner(x, x), "yy": inner(y, y), "xy": inner(x, y)}
     for layer in layers:
         sums = {}
         for name, k in kernels.items():
             sums[name], out = patches(k, size, layer)
-        norms = {side: {p: math.sqrt(max(0.0, sums[side * 2][p, p])) for p in positions(out)} for side in "xy"}
+        norms = {
+            side: {p: math.sqrt(max(0.0, sums[side * 2][p, p])) for p in positions(out)}
+            for side in "xy"
+        }
         rows, columns = (weights(n, s) for n, s in zip(out, layer.subsampling, strict=True))
         size = len(rows), len(columns)
         for name, s in sums.items():
@@ -90,7 +108,9 @@ def brute_force(kappa, layers, x: np.ndarray, y: np.ndarray) -> float:
 def check_against_loops(case, layers, x: np.ndarray, y: np.ndarray) -> None:
     expected = [[brute_force(case.kappa, layers, a, b) for b in y] for a in x]
     scale = math.sqrt(max(abs(v) for row in expected for v in row) or 1.0)
-    np.testing.assert_allclose(exact_kernel(layers, x, y), expected, rtol=case.tolerance, atol=case.tolerance * scale)
+    np.testing.assert_allclose(
+        exact_kernel(layers, x, y), expected, rtol=case.tolerance, atol=case.tolerance * scale
+    )
 
 
 @given(
@@ -101,7 +121,9 @@ def check_against_loops(case, layers, x: np.ndarray, y: np.ndarray) -> None:
     s=st.sampled_from(SUBSAMPLINGS),
 )
 @settings(max_examples=6, deadline=None)
-def test_one_layer_is_its_definition_at_every_pair_of_positions(case, seed, size, kernel_size, padding, s) -> None:
+def test_one_layer_is_its_definition_at_every_pair_of_positions(
+    case, seed, size, kernel_size, padding, s
+) -> None:
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(2, 2, *size)), rng.normal(size=(1, 2, *size))
     x[:, :, : rng.integers(0, 3)] = 0  # zero patches
@@ -111,12 +133,17 @@ def test_one_layer_is_its_definition_at_every_pair_of_positions(case, seed, size
 
 @pytest.mark.parametrize(("kernel_size", "s"), [(2, 1), (3, 2), (2, math.sqrt(2))])
 @pytest.mark.parametrize("padding", PADDINGS)
-def test_two_layers_are_their_definition_at_every_pair_of_positions(case, kernel_size, padding, s) -> None:
+def test_two_layers_are_their_definition_at_every_pair_of_positions(
+    case, kernel_size, padding, s
+) -> None:
     rng = np.random.default_rng(kernel_size)
     x, y = rng.normal(size=(1, 1, 4, 3)), rng.normal(size=(1, 1, 4, 3))
     x[..., :2, :] = 0
     options = {"kernel": case.kernel, "subsampling": s}
-    layers = [layer_of(1, 2, kernel_size, padding=padding, **options), layer_of(2, 2, (1, 2), **options)]
+    layers = [
+        layer_of(1, 2, kernel_size, padding=padding, **options),
+        layer_of(2, 2, (1, 2), **options),
+    ]
     check_against_loops(case, layers, x, y)
 
 
@@ -124,7 +151,9 @@ def squared(x: np.ndarray, kernel: int) -> np.ndarray:
     """Return the map of images (N, C, H, W) by patches p p^T / |p|, whose kernel is that of u^2."""
     columns = ops.unfold(x, kernel)  # (N, d, L)
     norms = np.sqrt((columns**2).sum(axis=1))
-    maps = np.einsum("nil,njl->nijl", columns, columns) / np.where(norms > 0, norms, 1)[:, None, None]
+    maps = (
+        np.einsum("nil,njl->nijl", columns, columns) / np.where(norms > 0, norms, 1)[:, None, None]
+    )
     return maps.reshape(len(x), -1, x.shape[2] - kernel + 1, x.shape[3] - kernel + 1)
 
 
@@ -135,7 +164,10 @@ def test_it_is_the_inner_product_of_features_that_are_of_finite_dimension(s: flo
     maps = ops.gaussian_pool2d(squared(ops.gaussian_pool2d(squared(x, 2), s), 2), 2)
     features = maps.reshape(4, -1)
     options = {"kernel": Polynomial(2), "padding": "valid"}
-    layers = [layer_of(1, 2, 2, subsampling=s, **options), layer_of(2, 2, 2, subsampling=2, **options)]
+    layers = [
+        layer_of(1, 2, 2, subsampling=s, **options),
+        layer_of(2, 2, 2, subsampling=2, **options),
+    ]
     np.testing.assert_allclose(exact_kernel(layers, x), features @ features.T, rtol=1e-11)
 
 
@@ -154,7 +186,9 @@ def test_options_of_a_layer_with_the_linear_kernel_whose_map_is_the_patch(option
     x = np.random.default_rng(1).normal(size=(3, 2, 7, 6))
     layer = CKNLayer(2, 2, (2, 3), kernel=Polynomial(1), dtype="float64", **options)
     windows = layer.windows
-    maps = ops.unfold(x, (2, 3), stride=windows.stride, padding=layer.padding, dilation=layer.dilation)
+    maps = ops.unfold(
+        x, (2, 3), stride=windows.stride, padding=layer.padding, dilation=layer.dilation
+    )
     maps = maps.reshape(3, -1, *windows.output_size((7, 6)))
     if layer.pooling.name == "gaussian":
         maps = ops.gaussian_pool2d(maps, layer.subsampling)
@@ -167,15 +201,23 @@ def test_options_of_a_layer_with_the_linear_kernel_whose_map_is_the_patch(option
 def test_images_go_through_the_preprocessing_of_a_network() -> None:
     x = np.random.default_rng(1).uniform(size=(3, 1, 6, 6))
     model = CKN(1, 6, 2, [layer_of()], preprocessing="local_whitening")
-    np.testing.assert_array_equal(exact_kernel(model, x), exact_kernel(model.layers, model.preprocess(x)))
+    np.testing.assert_array_equal(
+        exact_kernel(model, x), exact_kernel(model.layers, model.preprocess(x))
+    )
 
 
 def distinct_patches(x: np.ndarray, layer: CKNLayer) -> np.ndarray:
     """Return the directions of all patches of images, each once, as filters."""
-    rows = ops.unfold(x, layer.kernel_size, padding=layer.padding).transpose(0, 2, 1).reshape(-1, layer.weight[0].size)
+    rows = (
+        ops.unfold(x, layer.kernel_size, padding=layer.padding)
+        .transpose(0, 2, 1)
+        .reshape(-1, layer.weight[0].size)
+    )
     rows = rows[np.abs(rows).max(axis=1) > 0]
     rows = rows / np.sqrt((rows**2).sum(axis=1, keepdims=True))
-    return rows[np.unique(rows.round(9), axis=0, return_index=True)[1]].reshape(-1, *layer.weight.shape[1:])
+    return rows[np.unique(rows.round(9), axis=0, return_index=True)[1]].reshape(
+        -1, *layer.weight.shape[1:]
+    )
 
 
 def test_nystrom_with_all_patches_as_filters_is_exact() -> None:
@@ -195,7 +237,10 @@ def test_nystrom_with_all_patches_as_filters_is_exact() -> None:
 
 
 def nystrom_error(x: np.ndarray, filters: int) -> float:
-    layers = [layer_of(*channels, subsampling=2, eps=1e-8) for channels in ((1, filters), (filters, filters))]
+    layers = [
+        layer_of(*channels, subsampling=2, eps=1e-8)
+        for channels in ((1, filters), (filters, filters))
+    ]
     model = CKN(1, 8, 10, layers).fit_unsupervised(x, n_patches=2000, rng=0)
     features, gram = model.encode(x), exact_kernel(model, x)
     return float(np.linalg.norm(features @ features.T - gram) / np.linalg.norm(gram))
@@ -208,7 +253,9 @@ def test_nystrom_features_approach_it_as_filters_are_doubled() -> None:
     assert errors[2] < 0.02
 
 
-@given(seed=st.integers(0, 2**32), padding=st.sampled_from(PADDINGS), s=st.sampled_from(SUBSAMPLINGS))
+@given(
+    seed=st.integers(0, 2**32), padding=st.sampled_from(PADDINGS), s=st.sampled_from(SUBSAMPLINGS)
+)
 @settings(max_examples=5, deadline=None)
 def test_it_is_symmetric_and_positive_semi_definite(case, seed: int, padding, s: float) -> None:
     rng = np.random.default_rng(seed)
@@ -226,18 +273,24 @@ def test_it_is_positively_homogeneous(case, seed: int, c: float) -> None:
     x = np.random.default_rng(seed).normal(size=(3, 1, 4, 4))
     layers = [layer_of(kernel=case.kernel, subsampling=2)]
     expected = c * exact_kernel(layers, x)
-    np.testing.assert_allclose(exact_kernel(layers, c * x, x), expected, rtol=case.tolerance, atol=case.tolerance * c)
+    np.testing.assert_allclose(
+        exact_kernel(layers, c * x, x), expected, rtol=case.tolerance, atol=case.tolerance * c
+    )
 
 
 def test_y_left_out_is_x(case) -> None:
     x = np.random.default_rng(3).normal(size=(5, 1, 4, 4))
     layers = [layer_of(kernel=case.kernel, subsampling=2)]
-    np.testing.assert_allclose(exact_kernel(layers, x), exact_kernel(layers, x, x), rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(
+        exact_kernel(layers, x), exact_kernel(layers, x, x), rtol=1e-14, atol=1e-14
+    )
 
 
 def test_filters_and_eps_do_not_count_and_a_model_stands_for_its_layers() -> None:
     x = np.random.default_rng(4).normal(size=(3, 1, 6, 6))
-    model = CKN(1, 6, 2, [layer_of(1, 3, subsampling=2, rng=0), layer_of(3, 2, subsampling=2, eps=0.1)])
+    model = CKN(
+        1, 6, 2, [layer_of(1, 3, subsampling=2, rng=0), layer_of(3, 2, subsampling=2, eps=0.1)]
+    )
     gram = exact_kernel([layer_of(1, 5, subsampling=2, rng=1), layer_of(5, 7, subsampling=2)], x)
     np.testing.assert_array_equal(exact_kernel(model, x), gram)
     np.testing.assert_array_equal(exact_kernel(model, Tensor(x, requires_grad=True)), gram)
@@ -258,8 +311,12 @@ def test_parameters_of_a_kernel_may_be_tensors() -> None:
     trained = layer_of(kernel=Trained(Tensor(1 / 0.36, requires_grad=True)))
     gram = exact_kernel([trained], x)
     scales = np.ones((2, 3, 2, 2))
-    assert type(exact._map_kernel(np, trained, np.ones((3, 2, 2, 2, 2)), scales, scales)) is np.ndarray
-    np.testing.assert_allclose(gram, exact_kernel([layer_of(kernel=Exponential(0.6))], x), rtol=1e-14)
+    assert (
+        type(exact._map_kernel(np, trained, np.ones((3, 2, 2, 2, 2)), scales, scales)) is np.ndarray
+    )
+    np.testing.assert_allclose(
+        gram, exact_kernel([layer_of(kernel=Exponential(0.6))], x), rtol=1e-14
+    )
 
 
 def test_it_is_computed_in_float64_unless_told_otherwise() -> None:
@@ -296,31 +353,43 @@ def test_empty_sets_give_empty_matrices() -> None:
 @pytest.mark.parametrize("options", [{"pooling": "max"}, {"groups": 2}, {"centred": True}])
 def test_options_that_are_not_treated_exactly_are_refused(options: dict[str, object]) -> None:
     layers = [layer_of(1, 2), CKNLayer(2, 2, 1, dtype="float64", **options)]
-    with pytest.raises(ConfigError, match=r"layers\[1\] expected one group, patches that are not centred"):
+    with pytest.raises(
+        ConfigError, match=r"layers\[1\] expected one group, patches that are not centred"
+    ):
         exact_kernel(layers, np.ones((1, 1, 4, 4)))
 
 
 @pytest.mark.parametrize("layers", [[], layer_of(), [layer_of(), "layer"], None])
 def test_layers_that_are_none_are_refused(layers: object) -> None:
-    with pytest.raises(ConfigError, match="argument layers expected a CKN or a list of CKNLayers, got "):
+    with pytest.raises(
+        ConfigError, match="argument layers expected a CKN or a list of CKNLayers, got "
+    ):
         exact_kernel(layers, np.ones((1, 1, 4, 4)))
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (1, 2, 4, 4)])
 def test_images_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     x = np.ones((1, 1, 4, 4))
-    with pytest.raises(ShapeError, match=r"argument x expected images of shape \(n, 1, H, W\), got "):
+    with pytest.raises(
+        ShapeError, match=r"argument x expected images of shape \(n, 1, H, W\), got "
+    ):
         exact_kernel([layer_of()], np.ones(shape))
-    with pytest.raises(ShapeError, match=r"argument y expected images of shape \(n, 1, H, W\), got "):
+    with pytest.raises(
+        ShapeError, match=r"argument y expected images of shape \(n, 1, H, W\), got "
+    ):
         exact_kernel([layer_of()], x, np.ones(shape))
-    with pytest.raises(ShapeError, match=r"argument y expected images of shape \(1, 4, 4\), as x, got \(1, 4, 5\)"):
+    with pytest.raises(
+        ShapeError, match=r"argument y expected images of shape \(1, 4, 4\), as x, got \(1, 4, 5\)"
+    ):
         exact_kernel([layer_of()], x, np.ones((1, 1, 4, 5)))
     with pytest.raises(ShapeError, match="at least the kernel's extent"):
         exact_kernel([layer_of(padding="valid")], np.ones((1, 1, 2, 2)))
 
 
 def test_images_that_are_no_finite_floats_are_refused() -> None:
-    with pytest.raises(DTypeError, match="exact_kernel: expected images of dtype float32 or float64, got int64"):
+    with pytest.raises(
+        DTypeError, match="exact_kernel: expected images of dtype float32 or float64, got int64"
+    ):
         exact_kernel([layer_of()], np.ones((1, 1, 4, 4), dtype="int64"))
     with pytest.raises(DataError, match="argument x expected finite numbers, got NaN or infinity"):
         exact_kernel([layer_of()], np.full((1, 1, 4, 4), np.nan))
@@ -329,16 +398,23 @@ def test_images_that_are_no_finite_floats_are_refused() -> None:
 @pytest.mark.parametrize("memory", [10_000, 1e9, None])
 def test_memory_that_is_too_small_for_a_pair_is_refused(memory: object) -> None:
     needed = 7 * (6 * 6) ** 2 * 8
-    with pytest.raises(ConfigError, match=f"argument memory expected a whole number >= {needed}, .* got {memory!r};"):
+    with pytest.raises(
+        ConfigError,
+        match=f"argument memory expected a whole number >= {needed}, .* got {memory!r};",
+    ):
         exact_kernel([layer_of()], np.ones((1, 1, 4, 4)), memory=memory)
 
 
 def test_another_dtype_is_refused() -> None:
-    with pytest.raises(ConfigError, match="argument dtype expected 'float32' or 'float64', got 'float16'"):
+    with pytest.raises(
+        ConfigError, match="argument dtype expected 'float32' or 'float64', got 'float16'"
+    ):
         exact_kernel([layer_of()], np.ones((1, 1, 4, 4)), dtype="float16")
 
 
 def test_mirrored_networks_are_refused() -> None:
     model = CKN(1, 4, 2, [layer_of()], mirrored="features")
-    with pytest.raises(ConfigError, match="expected a CKN with mirrored=None, got 'features'; pass its layers"):
+    with pytest.raises(
+        ConfigError, match="expected a CKN with mirrored=None, got 'features'; pass its layers"
+    ):
         exact_kernel(model, np.ones((1, 1, 4, 4)))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn import Tensor, enable_grad, grad, no_grad, ops
-from tinygrad_ckn.models import CKNLayer, nystrom
+from tinygrad_ckn.models import CKNLayer
+from tinygrad_ckn.models.layers import nystrom
 
 
 @pytest.fixture

@@ -34,10 +34,16 @@ def weights_of(length: int, s: float, pooling: str) -> list[list[float]]:
         return np.eye(length)[:: int(s)].tolist()
     if pooling == "average":
         starts = range(0, length - int(s) + 1, int(s))
-        return [[1 / s if start <= z < start + s else 0.0 for z in range(length)] for start in starts]
+        return [
+            [1 / s if start <= z < start + s else 0.0 for z in range(length)] for start in starts
+        ]
     rows = []
     for i in range(int((length - 1) / s + 1e-9) + 1):
-        row = {z: np.exp(-(((z - i * s) / s) ** 2)) for z in range(-50, 100) if abs(z - i * s) <= s + 1e-9}
+        row = {
+            z: np.exp(-(((z - i * s) / s) ** 2))
+            for z in range(-50, 100)
+            if abs(z - i * s) <= s + 1e-9
+        }
         rows.append([row.get(z, 0.0) / sum(row.values()) for z in range(length)])
     return rows
 
@@ -49,11 +55,15 @@ def pooled(y: np.ndarray, subsampling: tuple[float, float], pooling: str) -> np.
         for i, j in np.ndindex(*out.shape[2:]):
             out[:, :, i, j] = y[:, :, i * sh : (i + 1) * sh, j * sw : (j + 1) * sw].max(axis=(2, 3))
         return out
-    rows, columns = (weights_of(n, s, pooling) for n, s in zip(y.shape[2:], subsampling, strict=True))
+    rows, columns = (
+        weights_of(n, s, pooling) for n, s in zip(y.shape[2:], subsampling, strict=True)
+    )
     return np.einsum("ih,nchw,jw->ncij", rows, y, columns)
 
 
-def reference(layer: CKNLayer, x: np.ndarray, kappa: object, options: dict[str, object]) -> np.ndarray:
+def reference(
+    layer: CKNLayer, x: np.ndarray, kappa: object, options: dict[str, object]
+) -> np.ndarray:
     """Return the map, position by position, patch by patch, group by group."""
     kh, kw = options["kernel_size"]
     dh, dw = options["dilation"]
@@ -66,7 +76,9 @@ def reference(layer: CKNLayer, x: np.ndarray, kappa: object, options: dict[str, 
         z = weight[group * per : (group + 1) * per].reshape(per, -1)
         gram = np.array([[kappa(a @ b) for b in z] for a in z])
         inside = options["convention"] == "inside"
-        root = inv(sqrtm(gram + eps * np.eye(per))) if inside else inv(sqrtm(gram) + eps * np.eye(per))
+        root = (
+            inv(sqrtm(gram + eps * np.eye(per))) if inside else inv(sqrtm(gram) + eps * np.eye(per))
+        )
         for n, i, j in np.ndindex(len(x), *y.shape[2:]):
             patch = x[n, :, i : i + (kh - 1) * dh + 1 : dh, j : j + (kw - 1) * dw + 1 : dw] - centre
             patch = patch[group * c : (group + 1) * c].reshape(-1)
@@ -130,14 +142,23 @@ def test_value_is_that_of_loops_over_positions(options, pooling, seed: int, zero
         {"pooling": "strided", "subsampling": 2},
         {"pooling": "gaussian", "subsampling": (1, 2**0.5)},
         {"padding": 2, "kernel_size": (1, 3)},
-        {"groups": 2, "dilation": (1, 2), "centred": True, "pooling": "average", "subsampling": 2, "padding": "full"},
+        {
+            "groups": 2,
+            "dilation": (1, 2),
+            "centred": True,
+            "pooling": "average",
+            "subsampling": 2,
+            "padding": "full",
+        },
     ],
     ids=str,
 )
 def test_derivatives_of_order_1_and_2_in_images_and_parameters(options) -> None:
     rng = np.random.default_rng(0)
     kernel_size = options.pop("kernel_size", (2, 2))
-    layer = CKNLayer(2, 4, kernel_size, kernel=Exponential(0.7), eps=0.1, rng=rng, dtype="float64", **options)
+    layer = CKNLayer(
+        2, 4, kernel_size, kernel=Exponential(0.7), eps=0.1, rng=rng, dtype="float64", **options
+    )
     if layer.centre is not None:
         layer.centre.data = rng.normal(size=layer.centre.shape)
     assert check_module(layer, Tensor(rng.normal(size=(2, 2, 5, 4))), order=2)
@@ -150,13 +171,17 @@ def test_signals_are_images_of_one_row() -> None:
     assert y.shape == (3, 5, 1, 10)
     turned = CKNLayer(2, 5, (4, 1), subsampling=(2, 1), dtype="float64")
     turned.set_filters(layer.weight.numpy().swapaxes(2, 3))
-    np.testing.assert_allclose(turned(Tensor(x.swapaxes(2, 3))).numpy(), y.swapaxes(2, 3), rtol=1e-10)
+    np.testing.assert_allclose(
+        turned(Tensor(x.swapaxes(2, 3))).numpy(), y.swapaxes(2, 3), rtol=1e-10
+    )
 
 
 @pytest.mark.parametrize("groups", [1, 2])
 def test_embedded_patches_are_the_map_at_their_positions(groups: int) -> None:
     rng = np.random.default_rng(0)
-    layer = CKNLayer(2, 4, (2, 3), groups=groups, centred=True, padding="valid", rng=0, dtype="float64")
+    layer = CKNLayer(
+        2, 4, (2, 3), groups=groups, centred=True, padding="valid", rng=0, dtype="float64"
+    )
     layer.centre.data = rng.normal(size=layer.centre.shape)
     x = rng.normal(size=(2, 2, 5, 6))
     patches = ops.unfold(x, (2, 3)).transpose(0, 2, 1).reshape(-1, 12)
@@ -167,7 +192,11 @@ def test_embedded_patches_are_the_map_at_their_positions(groups: int) -> None:
 def test_an_empty_batch_has_an_empty_map() -> None:
     for options in ({}, {"centred": True}, {"groups": 2}, {"pooling": "max", "subsampling": 2}):
         layer = CKNLayer(2, 4, 3, **options)
-        assert layer(Tensor(np.ones((0, 2, 6, 4), "float32"))).shape == (0, 4, *layer.output_size((6, 4)))
+        assert layer(Tensor(np.ones((0, 2, 6, 4), "float32"))).shape == (
+            0,
+            4,
+            *layer.output_size((6, 4)),
+        )
 
 
 def test_filters_are_set_from_plain_arrays_and_scaled() -> None:
@@ -176,16 +205,26 @@ def test_filters_are_set_from_plain_arrays_and_scaled() -> None:
     for given_as in (z, z.reshape(3, 4), z.tolist(), Tensor(z)):
         layer.set_filters(given_as)
         rows = layer.weight.numpy().reshape(3, 4)
-        np.testing.assert_allclose(rows, z.reshape(3, 4) / np.linalg.norm(z.reshape(3, 4), axis=1)[:, None], rtol=1e-6)
+        np.testing.assert_allclose(
+            rows, z.reshape(3, 4) / np.linalg.norm(z.reshape(3, 4), axis=1)[:, None], rtol=1e-6
+        )
         assert rows.dtype == "float32"
-    with pytest.raises(ShapeError, match=r"expected filters of shape \(3, 2, 2, 1\) or as rows, got \(4, 3\)"):
+    with pytest.raises(
+        ShapeError, match=r"expected filters of shape \(3, 2, 2, 1\) or as rows, got \(4, 3\)"
+    ):
         layer.set_filters(z.reshape(4, 3))
     with pytest.raises(LinearAlgebraError, match="a zero one at index 1"):
         layer.set_filters(np.eye(3, 4) * [[1], [0], [1]])
 
 
 def test_every_option_is_in_the_config() -> None:
-    options = {"dilation": 2, "groups": 2, "centred": True, "convention": "outside", "pooling": "max"}
+    options = {
+        "dilation": 2,
+        "groups": 2,
+        "centred": True,
+        "convention": "outside",
+        "pooling": "max",
+    }
     layer = CKNLayer(2, 4, (2, 1), subsampling=(2, 1), **options, rng=0)
     again = CKNLayer(**json.loads(json.dumps(layer.config())))
     assert again.config() == layer.config()
@@ -197,11 +236,23 @@ def test_every_option_is_in_the_config() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"groups": 3}, "argument groups expected a divisor of in_channels 2 and n_filters 4, got 3"),
+        (
+            {"groups": 3},
+            "argument groups expected a divisor of in_channels 2 and n_filters 4, got 3",
+        ),
         ({"groups": 0}, "argument groups expected a whole number >= 1, got 0"),
-        ({"pooling": "mean"}, "argument pooling expected one of gaussian, average, max, strided, none, got 'mean'"),
-        ({"pooling": "none", "subsampling": 2}, "subsampling expected 1 with pooling 'none', got 2"),
-        ({"pooling": "max", "subsampling": 1.5}, "subsampling expected whole numbers with pooling 'max', got 1.5"),
+        (
+            {"pooling": "mean"},
+            "argument pooling expected one of gaussian, average, max, strided, none, got 'mean'",
+        ),
+        (
+            {"pooling": "none", "subsampling": 2},
+            "subsampling expected 1 with pooling 'none', got 2",
+        ),
+        (
+            {"pooling": "max", "subsampling": 1.5},
+            "subsampling expected whole numbers with pooling 'max', got 1.5",
+        ),
         ({"convention": "both"}, "argument convention expected one of inside, outside, got 'both'"),
         ({"dilation": 0}, "argument dilation expected an integer >= 1 or two of them, got 0"),
     ],
@@ -214,7 +265,9 @@ def test_options_out_of_range_are_refused(options, message: str) -> None:
 def test_subsampling_that_empties_the_map_is_refused() -> None:
     for pooling, size in itertools.product(("average", "max"), ((2, 9), (9, 2))):
         layer = CKNLayer(1, 4, 3, pooling=pooling, subsampling=3)
-        with pytest.raises(ShapeError, match=r"expected a map of at least the subsampling \(3, 3\), got"):
+        with pytest.raises(
+            ShapeError, match=r"expected a map of at least the subsampling \(3, 3\), got"
+        ):
             layer(np.ones((1, 1, *size)))
 
 
@@ -238,9 +291,13 @@ def test_the_map_of_a_trained_kernel_follows_its_parameter() -> None:
     with no_grad():
         before = layer.eval()(x)
         layer.kernel_parameters["log_alpha"].data = np.log(np.array(4.0))
-        np.testing.assert_allclose(layer(x), other.eval()(x), rtol=1e-10)  # the factors that were kept are not used
+        np.testing.assert_allclose(
+            layer(x), other.eval()(x), rtol=1e-10
+        )  # the factors that were kept are not used
         assert not np.allclose(layer(x), before)
-    np.testing.assert_allclose(layer(Tensor(x)).numpy(), layer.train()(Tensor(x)).numpy(), rtol=1e-10)
+    np.testing.assert_allclose(
+        layer(Tensor(x)).numpy(), layer.train()(Tensor(x)).numpy(), rtol=1e-10
+    )
     again = CKNLayer(**json.loads(json.dumps(layer.config())))
     again.load_state_dict(layer.state_dict())
     np.testing.assert_allclose(again(Tensor(x)).numpy(), layer(Tensor(x)).numpy(), rtol=1e-12)
@@ -248,7 +305,12 @@ def test_the_map_of_a_trained_kernel_follows_its_parameter() -> None:
 
 def test_numpy_numbers_are_numbers_in_the_config() -> None:
     kernel = 0.5 * Exponential(np.float32(0.5)) + 0.5 * Polynomial(np.int64(2))
-    options = {"eps": np.float32(0.5), "padding": np.int64(1), "groups": np.int64(2), "subsampling": np.float64(2)}
+    options = {
+        "eps": np.float32(0.5),
+        "padding": np.int64(1),
+        "groups": np.int64(2),
+        "subsampling": np.float64(2),
+    }
     layer = CKNLayer(np.int64(2), np.int64(4), np.int64(3), kernel=kernel, **options)
     again = CKNLayer(**json.loads(json.dumps(layer.config())))
     assert again.config() == layer.config()

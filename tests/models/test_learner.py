@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import ConfigError, DataError, DataWarning, NotFittedError
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, Descent, Progress
-from tinygrad_ckn.models.descent import hold_out
-from tinygrad_ckn.models.selection import aside_of
+from tinygrad_ckn.models.learning.finetuning_options import hold_out
+from tinygrad_ckn.models.linear.l2_search import aside_of
 from tinygrad_ckn.training import load_model, save_model
 
 DIGITS = load_digits().train
@@ -41,7 +41,9 @@ def test_labels_of_any_kind_give_the_same_model_and_come_back(kind: str) -> None
     np.testing.assert_array_equal(predicted, values[plain.predict(IMAGES)])
     assert model.classes == tuple(values.tolist())
     assert model.accuracy(IMAGES, values[NUMBERS]) == plain.accuracy(IMAGES, NUMBERS)
-    assert model.accuracy(IMAGES, (values[NUMBERS]).tolist()) == (predicted == values[NUMBERS]).mean()
+    assert (
+        model.accuracy(IMAGES, (values[NUMBERS]).tolist()) == (predicted == values[NUMBERS]).mean()
+    )
 
 
 def test_booleans_come_back_as_booleans() -> None:
@@ -59,7 +61,9 @@ def test_images_are_compared_with_the_scale_of_the_training_images(factor: float
         if factor in (3, 1 / 3):
             call(other)
             continue
-        with pytest.raises(DataError, match=r"^CKN: argument images: expected images scaled as the training images"):
+        with pytest.raises(
+            DataError, match=r"^CKN: argument images: expected images scaled as the training images"
+        ):
             call(other)
     with pytest.raises(DataError) if factor in (255, 1 / 255) else pytest.MonkeyPatch.context():
         model.fit_classifier(other, NUMBERS[:9], l2=1e-4)
@@ -97,7 +101,9 @@ def test_a_second_fit_describes_its_own_images() -> None:
     assert model.predict(255 * IMAGES[:3]).dtype.kind == "U"
 
 
-@pytest.mark.parametrize(("loss", "l2"), [("cross_entropy", None), ("cross_entropy", 1e-4), ("squared_hinge", None)])
+@pytest.mark.parametrize(
+    ("loss", "l2"), [("cross_entropy", None), ("cross_entropy", 1e-4), ("squared_hinge", None)]
+)
 def test_scores_have_a_temperature_unless_nothing_was_held_out(loss: str, l2: float | None) -> None:
     model = ckn().fit(IMAGES, NUMBERS, loss=loss, l2=l2, n_patches=300, iterations=2, rng=0)
     assert model.temperature is not None
@@ -109,7 +115,9 @@ def test_scores_have_a_temperature_unless_nothing_was_held_out(loss: str, l2: fl
 def test_copies_of_an_image_are_held_out_together() -> None:
     """A model of images that stand several times is judged as one of each image: l2 is not chosen on copies."""
     rng = np.random.default_rng(0)
-    images = np.clip(DIGITS.images[:150] + rng.normal(0, 0.6, (150, 1, 8, 8)), 0, 1).astype(np.float32)
+    images = np.clip(DIGITS.images[:150] + rng.normal(0, 0.6, (150, 1, 8, 8)), 0, 1).astype(
+        np.float32
+    )
     labels = DIGITS.labels[:150]
     model = ckn(10).fit(images, labels, n_patches=500, iterations=2, rng=0)
     seen: list[float] = []
@@ -130,7 +138,9 @@ def test_groups_stay_together_in_every_split() -> None:
         assert sorted([*rest, *held]) == list(range(120))
         aside = aside_of(120, np.random.default_rng(seed), groups)
         assert np.bincount(groups[aside]).max() == 3
-    np.testing.assert_array_equal(hold_out(9, 0.3, np.random.default_rng(0), np.zeros(9, int))[1].size, 3)
+    np.testing.assert_array_equal(
+        hold_out(9, 0.3, np.random.default_rng(0), np.zeros(9, int))[1].size, 3
+    )
 
 
 def refit(model: CKN, **options: object) -> CKN:
@@ -140,7 +150,9 @@ def refit(model: CKN, **options: object) -> CKN:
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
 @pytest.mark.parametrize("phase", ["k-means", "filters", "classifier"])
-def test_a_training_that_is_broken_off_leaves_no_classifier_of_other_features(phase: str, mode: str) -> None:
+def test_a_training_that_is_broken_off_leaves_no_classifier_of_other_features(
+    phase: str, mode: str
+) -> None:
     model = fitted(NUMBERS)
     getattr(model, mode)()
 
@@ -151,21 +163,28 @@ def test_a_training_that_is_broken_off_leaves_no_classifier_of_other_features(ph
     with pytest.raises(KeyboardInterrupt):
         refit(model, report=interrupt)
     for copy in (model, deepcopy(model)):
-        with pytest.raises(NotFittedError, match=r"^CKN.predict: expected a classifier fitted on the features that"):
+        with pytest.raises(
+            NotFittedError, match=r"^CKN.predict: expected a classifier fitted on the features that"
+        ):
             copy.predict(IMAGES)
     assert refit(model).accuracy(IMAGES, np.array(["ant", "bee", "cat"])[NUMBERS]) > 0.5
 
 
 def test_new_filters_without_labels_leave_no_classifier_of_the_old_ones() -> None:
-    model = fitted(NUMBERS).fit_unsupervised(IMAGES[::-1], n_patches=300, iterations=2, rng=1).eval()
-    with pytest.raises(NotFittedError, match=r"before the last training, .*; call fit, or fit_classifier"):
+    model = (
+        fitted(NUMBERS).fit_unsupervised(IMAGES[::-1], n_patches=300, iterations=2, rng=1).eval()
+    )
+    with pytest.raises(
+        NotFittedError, match=r"before the last training, .*; call fit, or fit_classifier"
+    ):
         model.scores(IMAGES)
     model.fit_classifier(IMAGES, NUMBERS, l2=1e-4, rng=0)
     assert model.accuracy(IMAGES, NUMBERS) > 0.5
 
 
 @pytest.mark.parametrize(
-    "options", [{"n_patches": 0}, {"iterations": 0}, {"iterations": 1.5}, {"l2": -1.0}, {"loss": "no"}]
+    "options",
+    [{"n_patches": 0}, {"iterations": 0}, {"iterations": 1.5}, {"l2": -1.0}, {"loss": "no"}],
 )
 def test_wrong_options_leave_a_fitted_model_as_it_is(options: dict[str, object]) -> None:
     model = fitted(NUMBERS)

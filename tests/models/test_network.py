@@ -14,8 +14,13 @@ from tinygrad_ckn import Tensor, grad, no_grad
 from tinygrad_ckn.errors import ConfigError, NotFittedError, ShapeError
 from tinygrad_ckn.models import CKN, CKNLayer, Descent, fit_linear, network
 from tinygrad_ckn.models.kernels import Exponential, Polynomial
-from tinygrad_ckn.models.patches import blocks
-from tinygrad_ckn.models.preprocessing import GradientMap, LocalWhitening, Standardize, preprocessing
+from tinygrad_ckn.models.learning.patches import blocks
+from tinygrad_ckn.models.preprocessing.chain import (
+    GradientMap,
+    LocalWhitening,
+    Standardize,
+    preprocessing,
+)
 
 
 def small(dtype: str = "float32", rng: int = 0, channels: int = 2, **options: Any) -> CKN:
@@ -31,7 +36,12 @@ def images(n: int = 5, seed: int = 0, dtype: str = "float32") -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, 2, 7, 6)).astype(dtype)
 
 
-SPECS = ["standardize", LocalWhitening(3), {"name": "patch_zca", "kernel_size": 2}, ["standardize", "patch_zca"]]
+SPECS = [
+    "standardize",
+    LocalWhitening(3),
+    {"name": "patch_zca", "kernel_size": 2},
+    ["standardize", "patch_zca"],
+]
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
@@ -44,8 +54,12 @@ def test_images_go_through_the_preprocessing_first(spec: Any) -> None:
     y = 5 + 3 * images(8, seed=1, dtype="float64")
     close = {"rtol": 1e-9, "atol": 1e-11}
     np.testing.assert_allclose(model.preprocess(y), by_hand(y), **close)
-    np.testing.assert_allclose(model.layers[1].weight.numpy(), plain.layers[1].weight.numpy(), **close)
-    np.testing.assert_allclose(model.features(y).numpy(), plain.features(by_hand(y)).numpy(), **close)
+    np.testing.assert_allclose(
+        model.layers[1].weight.numpy(), plain.layers[1].weight.numpy(), **close
+    )
+    np.testing.assert_allclose(
+        model.features(y).numpy(), plain.features(by_hand(y)).numpy(), **close
+    )
     np.testing.assert_allclose(model.encode(y), plain.encode(by_hand(y)), **close)
     np.testing.assert_allclose(model(y).numpy(), plain(by_hand(y)).numpy(), **close)
     np.testing.assert_allclose(model.scores(y), plain.scores(by_hand(y)), **close)
@@ -54,16 +68,24 @@ def test_images_go_through_the_preprocessing_first(spec: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::tinygrad_ckn.errors.TrainingWarning")
-@pytest.mark.parametrize("descent", [None, Descent(epochs=1, batch_size=20, validation=0.25)], ids=["none", "descent"])
+@pytest.mark.parametrize(
+    "descent", [None, Descent(epochs=1, batch_size=20, validation=0.25)], ids=["none", "descent"]
+)
 @pytest.mark.parametrize("mirrored", [None, "scores", "features"])
-def test_fitting_preprocesses_training_images_once(descent: Descent | None, mirrored: str | None) -> None:
+def test_fitting_preprocesses_training_images_once(
+    descent: Descent | None, mirrored: str | None
+) -> None:
     x, labels = 5 + 3 * images(40, dtype="float64"), np.arange(40) % 3
     by_hand = Standardize().fit(x)
-    model, plain = (small("float64", preprocessing=p, mirrored=mirrored) for p in ("standardize", None))
+    model, plain = (
+        small("float64", preprocessing=p, mirrored=mirrored) for p in ("standardize", None)
+    )
     model.fit(x, labels, descent=descent, n_patches=300, rng=0)
     plain.fit(by_hand(x), labels, descent=descent, n_patches=300, rng=0)
     for name, array in plain.state_dict().items():
-        np.testing.assert_allclose(model.state_dict()[name], array, rtol=1e-7, atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(
+            model.state_dict()[name], array, rtol=1e-7, atol=1e-9, err_msg=name
+        )
 
 
 def test_the_preprocessing_is_fitted_on_training_images_only() -> None:
@@ -92,17 +114,21 @@ def test_a_preprocessing_that_changes_the_channels_is_counted_in() -> None:
     layers = [CKNLayer(4, 3, 3)]
     assert CKN(1, 6, 2, layers, preprocessing=GradientMap(4)).prepared_shape == (4, 6, 6)
     with pytest.raises(
-        ConfigError, match=r"^CKN: layers\[0\] expected in_channels = 1, the channels before it, got 4$"
+        ConfigError,
+        match=r"^CKN: layers\[0\] expected in_channels = 1, the channels before it, got 4$",
     ):
         CKN(1, 6, 2, layers)
-    with pytest.raises(ShapeError, match=r"argument images expected shape \(N, 1, 6, 6\), got \(1, 4, 6, 6\)"):
+    with pytest.raises(
+        ShapeError, match=r"argument images expected shape \(N, 1, 6, 6\), got \(1, 4, 6, 6\)"
+    ):
         CKN(1, 6, 2, layers, preprocessing=GradientMap(4)).predict(np.ones((1, 4, 6, 6)))
 
 
 @pytest.mark.parametrize("channels", [0, 1.5, "1", None])
 def test_channels_are_a_whole_number(channels: object) -> None:
     with pytest.raises(
-        ConfigError, match=f"^CKN: argument in_channels expected a whole number >= 1, got {channels!r}$"
+        ConfigError,
+        match=f"^CKN: argument in_channels expected a whole number >= 1, got {channels!r}$",
     ):
         CKN(channels, 6, 2, [CKNLayer(1, 3, 3)])
 
@@ -133,7 +159,11 @@ def test_a_config_from_before_preprocessing_is_read() -> None:
 
 @pytest.mark.parametrize("mirrored", ["scores", "features"])
 def test_mirrored_features_and_scores_are_the_means_of_both(mirrored: str) -> None:
-    model, plain, x = small("float64", mirrored=mirrored), small("float64"), images(7, dtype="float64")
+    model, plain, x = (
+        small("float64", mirrored=mirrored),
+        small("float64"),
+        images(7, dtype="float64"),
+    )
     plain.load_state_dict(model.state_dict())
     model.load_state_dict(plain.state_dict())
     both = (plain.scores(x) + plain.scores(x[:, :, :, ::-1])) / 2
@@ -142,15 +172,21 @@ def test_mirrored_features_and_scores_are_the_means_of_both(mirrored: str) -> No
     with no_grad():
         np.testing.assert_allclose(model(x).numpy(), both, rtol=1e-10)
     assert not np.allclose(both, plain.scores(x), rtol=1e-3)
-    np.testing.assert_allclose(model.encode(x), (plain.encode(x) + plain.encode(x[:, :, :, ::-1])) / 2, rtol=1e-10)
+    np.testing.assert_allclose(
+        model.encode(x), (plain.encode(x) + plain.encode(x[:, :, :, ::-1])) / 2, rtol=1e-10
+    )
 
 
 @pytest.mark.parametrize("spec", [None, "standardize"])
 def test_a_mirrored_network_predicts_the_same_for_mirror_images(spec: str | None) -> None:
     x, labels = images(60, dtype="float64"), np.arange(60) % 3
-    model = small("float64", preprocessing=spec, mirrored="features").fit(x, labels, n_patches=300, rng=0)
+    model = small("float64", preprocessing=spec, mirrored="features").fit(
+        x, labels, n_patches=300, rng=0
+    )
     y = images(50, seed=1, dtype="float64")
-    np.testing.assert_allclose(model.scores(y[:, :, :, ::-1]), model.scores(y), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        model.scores(y[:, :, :, ::-1]), model.scores(y), rtol=1e-9, atol=1e-12
+    )
     np.testing.assert_array_equal(model.predict(y[:, :, :, ::-1]), model.predict(y))
     assert len(set(model.predict(y))) > 1
 
@@ -168,12 +204,16 @@ def test_the_classifier_is_fitted_on_images_as_they_are_or_on_the_means(mirrored
 
 
 def test_another_word_for_mirrored_is_refused() -> None:
-    with pytest.raises(ConfigError, match="CKN: argument mirrored expected 'features', 'scores' or None, got True"):
+    with pytest.raises(
+        ConfigError, match="CKN: argument mirrored expected 'features', 'scores' or None, got True"
+    ):
         small(mirrored=True)
 
 
 @pytest.mark.parametrize("per_block", [1, 2, 5, 100])
-def test_features_in_blocks_are_the_features_in_one_go(monkeypatch: pytest.MonkeyPatch, per_block: int) -> None:
+def test_features_in_blocks_are_the_features_in_one_go(
+    monkeypatch: pytest.MonkeyPatch, per_block: int
+) -> None:
     model, x = small("float64"), images(7, dtype="float64")
     whole = model.features(x)
     assert whole.requires_grad
@@ -184,7 +224,9 @@ def test_features_in_blocks_are_the_features_in_one_go(monkeypatch: pytest.Monke
         return forward(x, factors)
 
     monkeypatch.setattr(model.layers[0], "forward", first_layer)
-    monkeypatch.setattr(network, "blocks", functools.partial(blocks, limit=per_block * model.largest_map()))
+    monkeypatch.setattr(
+        network, "blocks", functools.partial(blocks, limit=per_block * model.largest_map())
+    )
     with no_grad():
         in_blocks = model.features(Tensor(x))
     assert max(through) == min(per_block, 7)
@@ -229,7 +271,9 @@ def test_encode_in_training_mode_uses_the_cached_factors(monkeypatch: pytest.Mon
     monkeypatch.setattr(network, "blocks", functools.partial(blocks, limit=1))
     calls: list[int] = []
     gram = CKNLayer.gram
-    monkeypatch.setattr(CKNLayer, "gram", lambda layer, *dtype: calls.append(1) or gram(layer, *dtype))
+    monkeypatch.setattr(
+        CKNLayer, "gram", lambda layer, *dtype: calls.append(1) or gram(layer, *dtype)
+    )
     model.train().encode(images())
     assert len(calls) == 2
 
@@ -242,7 +286,9 @@ def test_mode_is_restored_when_encoding_fails() -> None:
     assert all(layer.training for layer in model.layers)
 
 
-def test_memory_of_scores_of_a_mirrored_network_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_of_scores_of_a_mirrored_network_stays_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     model, sizes = small(mirrored="features").eval(), []
     monkeypatch.setattr(network, "blocks", functools.partial(blocks, limit=2 * model.largest_map()))
     flat = CKN.flat
@@ -255,9 +301,13 @@ def test_memory_of_scores_of_a_mirrored_network_stays_bounded(monkeypatch: pytes
 
 WAYS = {
     "fitted": lambda model: model.fit(images(30), np.arange(30) % 3, n_patches=300, rng=0),
-    "fitted the classifier": lambda model: model.fit_classifier(images(30), np.arange(30) % 3, l2=1e-3),
+    "fitted the classifier": lambda model: model.fit_classifier(
+        images(30), np.arange(30) % 3, l2=1e-3
+    ),
     "loaded": lambda model: model.load_state_dict(model.state_dict()),
-    "assigned": lambda model: setattr(model.classifier.weight, "data", model.classifier.weight.data + 1),
+    "assigned": lambda model: setattr(
+        model.classifier.weight, "data", model.classifier.weight.data + 1
+    ),
     "eval mode": lambda model: model.eval(),
 }
 

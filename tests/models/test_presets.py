@@ -36,7 +36,9 @@ PUBLISHED = {
 TWINS = [("ckn5", "cnn5"), ("lenet-ckn", "lenet")]
 
 by_name = pytest.mark.parametrize("name", PUBLISHED)
-but_the_largest = pytest.mark.parametrize("name", sorted(PUBLISHED.keys() - {"unsup-256-4096", "unsup-512-8192"}))
+but_the_largest = pytest.mark.parametrize(
+    "name", sorted(PUBLISHED.keys() - {"unsup-256-4096", "unsup-512-8192"})
+)
 
 
 def test_these_presets_and_no_others_are_there() -> None:
@@ -52,7 +54,9 @@ def test_layers_are_the_published_ones(name: str) -> None:
     assert [layer.windows.kernel for layer in layers] == [(k, k) for k in kernels]
     expected = [(subsampling.get(i, 1),) * 2 for i in range(1, len(filters) + 1)]
     assert [layer.pooling.subsampling for layer in layers] == expected
-    assert {layer.pooling.name for layer in layers} == {"average" if name.startswith("lenet") else "gaussian"}
+    assert {layer.pooling.name for layer in layers} == {
+        "average" if name.startswith("lenet") else "gaussian"
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if PRESETS[name].model == "CKN"])
@@ -60,7 +64,9 @@ def test_kernels_are_the_published_ones(name: str) -> None:
     _, kernels, _, _ = PUBLISHED[name]
     sigma = 0.5 if name.startswith("ckn") else 0.6
     layers = build(name, in_channels=3, image_size=4, n_classes=2).layers
-    assert [layer.kernel for layer in layers] == [Polynomial(2) if k == 1 else Exponential(sigma) for k in kernels]
+    assert [layer.kernel for layer in layers] == [
+        Polynomial(2) if k == 1 else Exponential(sigma) for k in kernels
+    ]
 
 
 @but_the_largest
@@ -88,7 +94,9 @@ def test_features_of_two_images_have_the_size_of_the_classifier(name: str) -> No
 def test_a_cnn_has_the_shapes_of_its_twin(ckn: str, cnn: str) -> None:
     options = {"in_channels": 3, "image_size": (32, 20), "n_classes": 10}
     one, other = CKN.preset(ckn, **options), CNN.preset(cnn, **options)
-    assert [layer.weight.shape for layer in one.layers] == [layer.weight.shape for layer in other.layers]
+    assert [layer.weight.shape for layer in one.layers] == [
+        layer.weight.shape for layer in other.layers
+    ]
     assert one.classifier.weight.shape == other.classifier.weight.shape
     x = np.random.default_rng(0).random((1, 3, 32, 20), dtype="float32")
     for a, b in zip(one.layers, other.layers, strict=True):
@@ -111,7 +119,9 @@ def test_filters_are_drawn_from_the_seed_differently_in_each_layer() -> None:
 
         def filters(seed: int, name: str = name) -> list[np.ndarray]:
             model = build(name, in_channels=3, image_size=8, n_classes=2, rng=seed)
-            return [layer.weight.numpy() for layer in model.layers] + [model.classifier.weight.numpy()]
+            return [layer.weight.numpy() for layer in model.layers] + [
+                model.classifier.weight.numpy()
+            ]
 
         one, same, other = filters(1), filters(1), filters(2)
         assert all((a == b).all() for a, b in zip(one, same, strict=True))
@@ -122,11 +132,17 @@ def test_filters_are_drawn_from_the_seed_differently_in_each_layer() -> None:
 @pytest.mark.parametrize("name", ["unsup-32-64", "lenet"])
 def test_the_first_layer_takes_what_the_preprocessing_makes(name: str) -> None:
     model = build(
-        name, in_channels=3, image_size=8, n_classes=2, preprocessing={"name": "gradient_map", "n_orientations": 5}
+        name,
+        in_channels=3,
+        image_size=8,
+        n_classes=2,
+        preprocessing={"name": "gradient_map", "n_orientations": 5},
     )
     assert [layer.in_channels for layer in model.layers] == [5, 32]
     assert (model.in_channels, model.prepared_shape[0]) == (3, 5)
-    assert model.eval().scores(np.random.default_rng(0).random((2, 3, 8, 8), dtype="float32")).shape == (2, 2)
+    assert model.eval().scores(
+        np.random.default_rng(0).random((2, 3, 8, 8), dtype="float32")
+    ).shape == (2, 2)
 
 
 def test_unknown_presets_are_refused_with_the_known_ones() -> None:
@@ -139,10 +155,12 @@ def test_unknown_presets_are_refused_with_the_known_ones() -> None:
 def test_presets_of_the_other_class_are_refused() -> None:
     options = {"in_channels": 3, "image_size": 32, "n_classes": 10}
     with pytest.raises(
-        ConfigError, match=r"CKN.preset: expected a preset of a CKN, got 'lenet' of a CNN; use CNN.preset"
+        ConfigError,
+        match=r"CKN.preset: expected a preset of a CKN, got 'lenet' of a CNN; use CNN.preset",
     ):
         CKN.preset("lenet", **options)
     with pytest.raises(
-        ConfigError, match=r"CNN.preset: expected a preset of a CNN, got 'ckn5' of a CKN; use CKN.preset"
+        ConfigError,
+        match=r"CNN.preset: expected a preset of a CNN, got 'ckn5' of a CKN; use CKN.preset",
     ):
         CNN.preset("ckn5", **options)

@@ -19,7 +19,12 @@ def other_device(monkeypatch: pytest.MonkeyPatch) -> str:
 
     xp = SimpleNamespace(**{**vars(np), "array": array})
     other = backend.Backend(
-        "other", xp, OtherArray, lambda a: a.view(np.ndarray).copy(), lambda: None, backend.CPU.strict_linalg
+        "other",
+        xp,
+        OtherArray,
+        lambda a: a.view(np.ndarray).copy(),
+        lambda: None,
+        backend.CPU.strict_linalg,
     )
     monkeypatch.setitem(backend._BY_TYPE, OtherArray, other)
     return "other"

@@ -20,7 +20,11 @@ def test_sphere_is_a_constraint_and_a_value() -> None:
     assert repr(sphere) == "Sphere()"
 
 
-@given(array_shapes(min_dims=1, max_dims=4, max_side=5), st.integers(0, 2**32), st.sampled_from(["f4", "f8"]))
+@given(
+    array_shapes(min_dims=1, max_dims=4, max_side=5),
+    st.integers(0, 2**32),
+    st.sampled_from(["f4", "f8"]),
+)
 def test_projection_and_retraction(shape: tuple[int, ...], seed: int, dtype: str) -> None:
     rng = np.random.default_rng(seed)
     tolerance = 1e-6 if dtype == "f4" else 1e-14
@@ -30,7 +34,9 @@ def test_projection_and_retraction(shape: tuple[int, ...], seed: int, dtype: str
     assert z.shape == shape
     assert z.dtype == dtype
     np.testing.assert_allclose(norms(z), 1, atol=tolerance)
-    np.testing.assert_allclose(z * norms(data).reshape(-1, *[1] * (data.ndim - 1)), data, atol=5 * tolerance)
+    np.testing.assert_allclose(
+        z * norms(data).reshape(-1, *[1] * (data.ndim - 1)), data, atol=5 * tolerance
+    )
     tangent = sphere.tangent(z, gradient)
     assert tangent.shape == shape
     assert tangent.dtype == dtype
@@ -49,19 +55,30 @@ def test_retraction_of_rows_whose_squares_leave_float32(scale: float) -> None:
     np.testing.assert_allclose(z, 3**-0.5, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("value", "kind"), [(0.0, "a zero one"), (np.nan, "NaN or infinity"), (-np.inf, "NaN or inf")])
+@pytest.mark.parametrize(
+    ("value", "kind"), [(0.0, "a zero one"), (np.nan, "NaN or infinity"), (-np.inf, "NaN or inf")]
+)
 def test_rows_without_direction_are_refused(value: float, kind: str) -> None:
     data = np.ones((3, 2))
     data[1] = value
-    with pytest.raises(LinearAlgebraError, match=rf"Sphere.retract: .* non-zero finite rows, got {kind}.* at index 1;"):
+    with pytest.raises(
+        LinearAlgebraError,
+        match=rf"Sphere.retract: .* non-zero finite rows, got {kind}.* at index 1;",
+    ):
         sphere.retract(data)
 
 
 def test_shapes_that_have_no_rows_are_refused() -> None:
     for shape in [(), (0,), (3, 0)]:
-        with pytest.raises(ShapeError, match=r"Sphere.retract: .* rows \(p, ...\) of at least one element"):
+        with pytest.raises(
+            ShapeError, match=r"Sphere.retract: .* rows \(p, ...\) of at least one element"
+        ):
             sphere.retract(np.ones(shape))
-        with pytest.raises(ShapeError, match=r"Sphere.tangent: .* rows \(p, ...\) of at least one element"):
+        with pytest.raises(
+            ShapeError, match=r"Sphere.tangent: .* rows \(p, ...\) of at least one element"
+        ):
             sphere.tangent(np.ones(shape), np.ones(shape))
-    with pytest.raises(ShapeError, match=r"argument gradient expected the data's shape \(2, 3\), got \(2, 1\)"):
+    with pytest.raises(
+        ShapeError, match=r"argument gradient expected the data's shape \(2, 3\), got \(2, 1\)"
+    ):
         sphere.tangent(np.ones((2, 3)), np.ones((2, 1)))

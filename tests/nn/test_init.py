@@ -24,7 +24,9 @@ COUNT = math.prod(SHAPE)
 
 @pytest.mark.parametrize("draw", ALL)
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (3, 2, 5, 4)])
-def test_the_seed_decides_the_bits_and_dtype_only_rounds(draw: Callable[..., Any], shape: tuple[int, ...]) -> None:
+def test_the_seed_decides_the_bits_and_dtype_only_rounds(
+    draw: Callable[..., Any], shape: tuple[int, ...]
+) -> None:
     first = draw(shape, rng=3)
     assert type(first) is np.ndarray
     assert first.shape == shape
@@ -43,7 +45,9 @@ def test_a_generator_goes_on(draw: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("draw", ALL)
 def test_the_dtype_is_floating(draw: Callable[..., Any]) -> None:
-    with pytest.raises(DTypeError, match=r"^init\.\w+: argument dtype expected a floating one, got int64"):
+    with pytest.raises(
+        DTypeError, match=r"^init\.\w+: argument dtype expected a floating one, got int64"
+    ):
         draw((2, 2), rng=0, dtype="int64")
 
 
@@ -85,7 +89,9 @@ def test_normal_laws(draw: Callable[..., Any], mean: float, std: float) -> None:
 def test_fans_of_a_matrix() -> None:
     wide = init.xavier_normal((1000, 10), rng=0, dtype="float64")  # fan_in = 10, fan_out = 1000
     np.testing.assert_allclose(wide.std(), math.sqrt(2 / 1010), rtol=0.05)
-    np.testing.assert_allclose(init.kaiming_normal((1000, 10), rng=0).std(), math.sqrt(2 / 10), rtol=0.05)
+    np.testing.assert_allclose(
+        init.kaiming_normal((1000, 10), rng=0).std(), math.sqrt(2 / 10), rtol=0.05
+    )
 
 
 @pytest.mark.parametrize("shape", [(3, 7), (7, 3), (5, 5), (2, 3, 2, 2), (20, 1, 3, 3)])
@@ -103,17 +109,22 @@ def test_orthogonal_prefers_no_sign() -> None:
 
 @pytest.mark.parametrize("shape", [(50, 7), (50, 2, 3, 3)])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-14)])
-def test_sphere_has_unit_rows_in_all_directions(shape: tuple[int, ...], dtype: str, tolerance: float) -> None:
+def test_sphere_has_unit_rows_in_all_directions(
+    shape: tuple[int, ...], dtype: str, tolerance: float
+) -> None:
     z = init.sphere(shape, rng=0, dtype=dtype).reshape(50, -1).astype("f8")
     np.testing.assert_allclose((z * z).sum(axis=1), 1, atol=tolerance)
     assert np.linalg.norm(z.mean(axis=0)) < 0.3
 
 
-@pytest.mark.parametrize("draw", [init.kaiming_uniform, init.kaiming_normal, init.xavier_uniform, init.xavier_normal])
+@pytest.mark.parametrize(
+    "draw", [init.kaiming_uniform, init.kaiming_normal, init.xavier_uniform, init.xavier_normal]
+)
 @pytest.mark.parametrize("shape", [(), (3,), (3, 0), (2, 3, 4), (2, 3, 4, 5, 6)])
 def test_fans_need_two_or_four_axes(draw: Callable[..., Any], shape: tuple[int, ...]) -> None:
     with pytest.raises(
-        ShapeError, match=rf"^init.{draw.__name__}: argument shape expected \(out, in\) or \(out, in, kh"
+        ShapeError,
+        match=rf"^init.{draw.__name__}: argument shape expected \(out, in\) or \(out, in, kh",
     ):
         draw(shape, rng=0)
 
@@ -121,12 +132,18 @@ def test_fans_need_two_or_four_axes(draw: Callable[..., Any], shape: tuple[int, 
 @pytest.mark.parametrize("draw", [init.orthogonal, init.sphere])
 @pytest.mark.parametrize("shape", [(), (3,), (3, 0), (0, 3)])
 def test_rows_need_two_axes(draw: Callable[..., Any], shape: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match=rf"^init.{draw.__name__}: argument shape expected two axes or more"):
+    with pytest.raises(
+        ShapeError, match=rf"^init.{draw.__name__}: argument shape expected two axes or more"
+    ):
         draw(shape, rng=0)
 
 
 def test_bounds_out_of_order_and_a_negative_deviation_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"init.uniform: argument low expected a number <= high = 1, got 2"):
+    with pytest.raises(
+        ConfigError, match=r"init.uniform: argument low expected a number <= high = 1, got 2"
+    ):
         init.uniform((2,), rng=0, low=2, high=1)
-    with pytest.raises(ConfigError, match=r"init.normal: argument std expected a finite number >= 0, got -1"):
+    with pytest.raises(
+        ConfigError, match=r"init.normal: argument std expected a finite number >= 0, got -1"
+    ):
         init.normal((2,), rng=0, std=-1)

@@ -52,7 +52,9 @@ def test_linear_gradients(shape: tuple[int, ...]) -> None:
     check_gradients(Linear(3, 2, rng=0, dtype="float64"), x)
 
 
-@pytest.mark.parametrize("options", [{}, {"stride": (2, 1), "padding": 1, "dilation": 2, "groups": 2}, {"bias": False}])
+@pytest.mark.parametrize(
+    "options", [{}, {"stride": (2, 1), "padding": 1, "dilation": 2, "groups": 2}, {"bias": False}]
+)
 def test_conv2d_gradients(options: dict[str, object]) -> None:
     x = Tensor(np.random.default_rng(0).normal(size=(2, 4, 6, 5)), requires_grad=True)
     check_gradients(Conv2d(4, 6, (2, 3), rng=0, dtype="float64", **options), x)  # type: ignore[arg-type]
@@ -64,7 +66,10 @@ def test_conv2d_is_scipys_correlation_summed_over_channels(padding: str) -> None
     layer.bias.data = np.array([1.0, 2.0, 3.0])
     x = np.random.default_rng(0).normal(size=(2, 2, 6, 5))
     expected = [
-        [sum(correlate2d(x[n, c], layer.weight.numpy()[o, c], padding) for c in range(2)) + o + 1 for o in range(3)]
+        [
+            sum(correlate2d(x[n, c], layer.weight.numpy()[o, c], padding) for c in range(2)) + o + 1
+            for o in range(3)
+        ]
         for n in range(2)
     ]
     np.testing.assert_allclose(layer(Tensor(x)).numpy(), expected, rtol=1e-12)
@@ -79,11 +84,17 @@ def test_conv2d_hands_its_options_on() -> None:
     )
 
 
-@pytest.mark.parametrize("make", [lambda rng: Linear(3, 2, rng=rng), lambda rng: Conv2d(3, 2, 3, rng=rng)])
-def test_a_seed_decides_the_weights_and_biases_start_at_zero(make: Callable[[object], Linear | Conv2d]) -> None:
+@pytest.mark.parametrize(
+    "make", [lambda rng: Linear(3, 2, rng=rng), lambda rng: Conv2d(3, 2, 3, rng=rng)]
+)
+def test_a_seed_decides_the_weights_and_biases_start_at_zero(
+    make: Callable[[object], Linear | Conv2d],
+) -> None:
     first, again, other = make(0), make(0), make(1)
     np.testing.assert_array_equal(first.weight.numpy(), again.weight.numpy())
-    np.testing.assert_array_equal(first.weight.numpy(), make(np.random.default_rng(0)).weight.numpy())
+    np.testing.assert_array_equal(
+        first.weight.numpy(), make(np.random.default_rng(0)).weight.numpy()
+    )
     assert (first.weight.numpy() != other.weight.numpy()).any()
     assert not first.bias.numpy().any()
     assert first.weight.dtype == first.bias.dtype == np.float32
@@ -96,38 +107,92 @@ def test_one_generator_gives_each_layer_its_own_weights() -> None:
 
 @pytest.mark.parametrize("shape", [(), (2,), (3, 2), (3, 2, 4)])
 def test_linear_names_itself_when_shapes_do_not_fit(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match=r"^Linear\(3 -> 2\): argument x expected shape \(\.\.\., 3\), got \("):
+    with pytest.raises(
+        ShapeError, match=r"^Linear\(3 -> 2\): argument x expected shape \(\.\.\., 3\), got \("
+    ):
         Linear(3, 2, rng=0)(Tensor(np.ones(shape)))
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 2, 8, 8), (1, 8, 8, 3)])
 def test_conv2d_names_itself_when_shapes_do_not_fit(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match=r"^Conv2d\(3 -> 2, 5x5\): argument x expected shape \(N, 3, H, W\), got \("):
+    with pytest.raises(
+        ShapeError,
+        match=r"^Conv2d\(3 -> 2, 5x5\): argument x expected shape \(N, 3, H, W\), got \(",
+    ):
         Conv2d(3, 2, 5, rng=0)(Tensor(np.ones(shape)))
 
 
 def test_conv2d_names_itself_when_the_image_is_too_small() -> None:
-    with pytest.raises(ShapeError, match=r"^Conv2d\(3 -> 2, 5x5\): expected an image of at least the kernel's extent"):
+    with pytest.raises(
+        ShapeError,
+        match=r"^Conv2d\(3 -> 2, 5x5\): expected an image of at least the kernel's extent",
+    ):
         Conv2d(3, 2, 5, rng=0)(Tensor(np.ones((1, 3, 4, 8))))
 
 
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: Linear(0, 2), ConfigError, "Linear: argument in_features expected an integer >= 1, got 0"),
-        (lambda: Linear(2, 1.5), ConfigError, "Linear: argument out_features expected an integer >= 1, got 1.5"),
-        (lambda: Conv2d(0, 2, 3), ConfigError, "Conv2d: argument in_channels expected an integer >= 1, got 0"),
-        (lambda: Conv2d(2, -1, 3), ConfigError, "Conv2d: argument out_channels expected an integer >= 1, got -1"),
-        (lambda: Conv2d(2, 2, 3, groups=0), ConfigError, "Conv2d: argument groups expected an integer >= 1, got 0"),
-        (lambda: Conv2d(2, 3, 3, groups=2), ConfigError, "Conv2d: argument groups expected a divisor of in_channels"),
-        (lambda: Conv2d(3, 2, 3, groups=2), ConfigError, "Conv2d: argument groups expected a divisor of in_channels"),
-        (lambda: Conv2d(2, 2, 0), ShapeError, "Conv2d: argument kernel_size expected an integer >= 1"),
-        (lambda: Conv2d(2, 2, 3, stride=0), ShapeError, "Conv2d: argument stride expected an integer >= 1"),
-        (lambda: Conv2d(2, 2, 3, padding="half"), ShapeError, "Conv2d: argument padding expected 'valid'"),
-        (lambda: Conv2d(2, 2, 3, dilation=0), ShapeError, "Conv2d: argument dilation expected an integer >= 1"),
+        (
+            lambda: Linear(0, 2),
+            ConfigError,
+            "Linear: argument in_features expected an integer >= 1, got 0",
+        ),
+        (
+            lambda: Linear(2, 1.5),
+            ConfigError,
+            "Linear: argument out_features expected an integer >= 1, got 1.5",
+        ),
+        (
+            lambda: Conv2d(0, 2, 3),
+            ConfigError,
+            "Conv2d: argument in_channels expected an integer >= 1, got 0",
+        ),
+        (
+            lambda: Conv2d(2, -1, 3),
+            ConfigError,
+            "Conv2d: argument out_channels expected an integer >= 1, got -1",
+        ),
+        (
+            lambda: Conv2d(2, 2, 3, groups=0),
+            ConfigError,
+            "Conv2d: argument groups expected an integer >= 1, got 0",
+        ),
+        (
+            lambda: Conv2d(2, 3, 3, groups=2),
+            ConfigError,
+            "Conv2d: argument groups expected a divisor of in_channels",
+        ),
+        (
+            lambda: Conv2d(3, 2, 3, groups=2),
+            ConfigError,
+            "Conv2d: argument groups expected a divisor of in_channels",
+        ),
+        (
+            lambda: Conv2d(2, 2, 0),
+            ShapeError,
+            "Conv2d: argument kernel_size expected an integer >= 1",
+        ),
+        (
+            lambda: Conv2d(2, 2, 3, stride=0),
+            ShapeError,
+            "Conv2d: argument stride expected an integer >= 1",
+        ),
+        (
+            lambda: Conv2d(2, 2, 3, padding="half"),
+            ShapeError,
+            "Conv2d: argument padding expected 'valid'",
+        ),
+        (
+            lambda: Conv2d(2, 2, 3, dilation=0),
+            ShapeError,
+            "Conv2d: argument dilation expected an integer >= 1",
+        ),
     ],
 )
-def test_options_out_of_range(make: Callable[[], object], error: type[Exception], message: str) -> None:
+def test_options_out_of_range(
+    make: Callable[[], object], error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=f"^{message}"):
         make()
 
@@ -137,5 +202,7 @@ def test_flatten() -> None:
     np.testing.assert_array_equal(Flatten()(Tensor(x)).numpy(), x.reshape(2, 12))
     assert Flatten()(Tensor(np.zeros((0, 3, 4)))).shape == (0, 12)
     assert Flatten()(Tensor(np.zeros(5))).shape == (5, 1)
-    with pytest.raises(ShapeError, match=r"Flatten: argument x expected shape \(N, ...\), got \(\)"):
+    with pytest.raises(
+        ShapeError, match=r"Flatten: argument x expected shape \(N, ...\), got \(\)"
+    ):
         Flatten()(Tensor(1.0))

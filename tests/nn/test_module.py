@@ -56,7 +56,9 @@ def values(module: Module) -> dict[str, list[float]]:
 def test_the_walk_finds_each_tensor_once_in_order() -> None:
     module = Nested()
     assert [name for name, _ in module.named_tensors()] == NAMES
-    assert [name for name, _ in module.named_parameters()] == [name for name in NAMES if name != "mean"]
+    assert [name for name, _ in module.named_parameters()] == [
+        name for name in NAMES if name != "mean"
+    ]
     assert [id(p) for p in module.parameters()] == [id(p) for _, p in module.named_parameters()]
     assert [type(m).__name__ for m in module.modules()] == ["Nested", "Leaf", "Leaf", "Leaf"]
     assert next(module.modules()) is module
@@ -135,7 +137,9 @@ def test_a_state_that_is_no_mapping_is_refused(state: object) -> None:
 
 def test_an_open_archive_is_a_mapping(tmp_path: Path) -> None:
     module = Nested()
-    np.savez(tmp_path / "sd.npz", **{name: array + 1 for name, array in module.state_dict().items()})
+    np.savez(
+        tmp_path / "sd.npz", **{name: array + 1 for name, array in module.state_dict().items()}
+    )
     with np.load(tmp_path / "sd.npz") as state:
         module.load_state_dict(state)
     np.testing.assert_array_equal(module.state_dict()["mean"], Nested().state_dict()["mean"] + 1)
@@ -153,7 +157,9 @@ def test_two_tensors_of_one_name_are_refused() -> None:
         def __init__(self) -> None:
             self.parts = {"a.b": Tensor([1.0]), "a": {"b": Tensor([2.0])}}
 
-    with pytest.raises(ConfigError, match=r"Clash: expected a name of its own .* two named 'parts.a.b'"):
+    with pytest.raises(
+        ConfigError, match=r"Clash: expected a name of its own .* two named 'parts.a.b'"
+    ):
         Clash().state_dict()
 
 

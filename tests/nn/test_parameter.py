@@ -48,13 +48,19 @@ def test_data_that_are_not_floating_are_refused(data: object) -> None:
 
 @pytest.mark.parametrize("constraint", ["sphere", Sphere, lambda z: z])
 def test_a_constraint_without_the_two_methods_is_refused(constraint: object) -> None:
-    with pytest.raises(DTypeError, match="argument constraint expected None or an object with the methods"):
+    with pytest.raises(
+        DTypeError, match="argument constraint expected None or an object with the methods"
+    ):
         Parameter([1.0], constraint=constraint)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))]
+)
 @pytest.mark.parametrize("requires_grad", [True, False])
-def test_copies_and_pickles_keep_everything_but_the_gradient(duplicate, requires_grad: bool) -> None:
+def test_copies_and_pickles_keep_everything_but_the_gradient(
+    duplicate, requires_grad: bool
+) -> None:
     parameter = Scaled([[0.6, 0.8]], constraint=Sphere(), dtype="float32")
     (parameter * parameter).sum().backward()
     parameter.requires_grad = requires_grad

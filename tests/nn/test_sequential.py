@@ -41,6 +41,7 @@ def test_names_are_numbers_and_a_subclass_may_have_tensors_beside_them() -> None
 
 def test_what_is_no_module_is_refused() -> None:
     with pytest.raises(
-        DTypeError, match=r"Sequential: argument layers\[1\] expected a Module, got <built-in function abs>"
+        DTypeError,
+        match=r"Sequential: argument layers\[1\] expected a Module, got <built-in function abs>",
     ):
         Sequential(ReLU(), abs)  # type: ignore[arg-type]

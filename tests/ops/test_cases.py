@@ -1,4 +1,4 @@
-"""Everything that follows from the one line each operation has in tinygrad_ckn/testing/primitives.py."""
+"""Everything that follows from the one line each operation has in tinygrad_ckn/testing/op_cases.py."""
 
 import numpy as np
 import pytest
@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tinygrad_ckn import ops
 from tinygrad_ckn.primitive import REGISTRY
 from tinygrad_ckn.testing.cases import CASES
+from tinygrad_ckn.testing.contract import check_hygiene
 from tinygrad_ckn.testing.gradcheck import check_adjoint, check_jvp, gradcheck
-from tinygrad_ckn.testing.hygiene import check_hygiene
-from tinygrad_ckn.testing.primitives import CHECKED
+from tinygrad_ckn.testing.op_cases import CHECKED
 
 cases = [case for name in CHECKED for case in CASES[name]]
 each = pytest.mark.parametrize("case", cases, ids=[f"{c.name}-{i}" for i, c in enumerate(cases)])
@@ -23,7 +23,9 @@ def test_every_primitive_with_a_rule_has_a_case():
 
 
 def test_every_public_operation_has_a_case_or_no_derivative():
-    free = {name for name, primitive in REGISTRY.items() if not primitive.differentiable} | {"one_hot"}
+    free = {name for name, primitive in REGISTRY.items() if not primitive.differentiable} | {
+        "one_hot"
+    }
     names = {getattr(getattr(ops, n), "name", getattr(ops, n).__name__) for n in ops.__all__}
     assert names - free <= set(CASES)
 
@@ -32,7 +34,9 @@ def test_primitives_without_a_rule_return_no_floats():
     for name, primitive in REGISTRY.items():
         if not primitive.differentiable:
             dtype = "bool" if name.startswith(("bitwise", "invert")) else "float64"
-            assert primitive(*[np.ones(2, dtype)] * len(primitive.operands)).dtype.kind in "bi", name
+            assert primitive(*[np.ones(2, dtype)] * len(primitive.operands)).dtype.kind in "bi", (
+                name
+            )
 
 
 @each
@@ -64,7 +68,9 @@ def test_jvp_agrees_with_differences(case, data):
         assert check_jvp(case.call(drawn.options), drawn.args).error < 1e-7
 
 
-@pytest.mark.parametrize(("case", "wrong"), errors, ids=[f"{c.name}-{i}" for i, (c, _) in enumerate(errors)])
+@pytest.mark.parametrize(
+    ("case", "wrong"), errors, ids=[f"{c.name}-{i}" for i, (c, _) in enumerate(errors)]
+)
 def test_bad_input_gets_its_sentence(case, wrong):
     with pytest.raises(wrong.error, match=wrong.match):
         case.function(*wrong.args, **wrong.options)

@@ -33,7 +33,9 @@ def brute_force(x, w, stride, pads, dilation, groups):
     st.sampled_from(["valid", "same", "full"]),
 )
 def test_two_dimensions_agree_with_scipy(x, w, word):
-    assert np.allclose(ops.correlate2d(x, w, padding=word), signal.correlate2d(x, w, word), atol=1e-12)
+    assert np.allclose(
+        ops.correlate2d(x, w, padding=word), signal.correlate2d(x, w, word), atol=1e-12
+    )
 
 
 @given(conv_args(max_size=5))
@@ -63,8 +65,12 @@ def test_same_is_the_middle_of_full_for_every_kernel_and_dilation(k, d, algorith
     stretched[::d] = w.ravel()
     expected = signal.correlate2d(x[0, 0], stretched[None], mode="full")[0]
     extra = len(stretched) - 1
-    expected = expected[extra - extra // 2 :][:14]  # extra // 2 zeros before, the others after: PyTorch's rule
-    found = ops.correlate2d(x, w, padding="same", dilation=(1, d), algorithm=algorithm if d == 1 else "auto")
+    expected = expected[extra - extra // 2 :][
+        :14
+    ]  # extra // 2 zeros before, the others after: PyTorch's rule
+    found = ops.correlate2d(
+        x, w, padding="same", dilation=(1, d), algorithm=algorithm if d == 1 else "auto"
+    )
     assert np.allclose(found.ravel(), expected)
     columns = ops.unfold(x, (1, k), padding="same", dilation=(1, d))
     assert np.allclose((w.ravel() @ columns[0]), expected)
@@ -124,7 +130,10 @@ def test_no_images_give_no_results_and_zero_gradients():
 def test_other_devices_know_one_algorithm(call):
     x = np.ones((1, 1, 4, 4))
     assert np.array_equal(call(x, "unfold"), call(x, "auto"))
-    with pytest.raises(ConfigError, match="argument algorithm expected 'auto' or 'unfold' on this device, got 'fft'"):
+    with pytest.raises(
+        ConfigError,
+        match="argument algorithm expected 'auto' or 'unfold' on this device, got 'fft'",
+    ):
         call(x, "fft")
 
 
@@ -141,13 +150,37 @@ def test_other_devices_know_one_algorithm(call):
             ShapeError,
             "'valid', 'same', 'full' or numbers, got 'SAME'",
         ),
-        (lambda x, w: ops.correlate2d(x, w, stride=0), ShapeError, "stride expected an integer >= 1"),
-        (lambda x, w: ops.correlate2d(x, w, stride=(1, 1.5)), ShapeError, "stride expected an integer >= 1"),
+        (
+            lambda x, w: ops.correlate2d(x, w, stride=0),
+            ShapeError,
+            "stride expected an integer >= 1",
+        ),
+        (
+            lambda x, w: ops.correlate2d(x, w, stride=(1, 1.5)),
+            ShapeError,
+            "stride expected an integer >= 1",
+        ),
         (lambda x, w: ops.correlate2d(x, w, groups=2), ShapeError, "argument w expected shape"),
-        (lambda x, w: ops.correlate2d(x[0], w), ShapeError, r"x expected shape \(N, C, H, W\), got \(2, 4, 4\)"),
-        (lambda x, w: ops.correlate2d(x, w.astype(int)), DTypeError, "argument w expected a floating dtype"),
-        (lambda x, w: ops.correlate2d_input(x, w, input_size=(9, 9)), ShapeError, "argument cotangent expected shape"),
-        (lambda x, w: ops.correlate2d_weight(x, x, kernel_size=2), ShapeError, "argument cotangent expected shape"),
+        (
+            lambda x, w: ops.correlate2d(x[0], w),
+            ShapeError,
+            r"x expected shape \(N, C, H, W\), got \(2, 4, 4\)",
+        ),
+        (
+            lambda x, w: ops.correlate2d(x, w.astype(int)),
+            DTypeError,
+            "argument w expected a floating dtype",
+        ),
+        (
+            lambda x, w: ops.correlate2d_input(x, w, input_size=(9, 9)),
+            ShapeError,
+            "argument cotangent expected shape",
+        ),
+        (
+            lambda x, w: ops.correlate2d_weight(x, x, kernel_size=2),
+            ShapeError,
+            "argument cotangent expected shape",
+        ),
     ],
 )
 def test_what_does_not_fit_gets_its_sentence(call, error, match):

@@ -27,21 +27,25 @@ SHAPES = [
     (1, 0, 2),
     (2, 1, 1),
 ]
-IMAGES = [(n, c, h, w) for n, c, h, w in itertools.product((0, 1, 2), (0, 1, 2), (0, 1, 3), (0, 1, 3))]
+IMAGES = [
+    (n, c, h, w) for n, c, h, w in itertools.product((0, 1, 2), (0, 1, 2), (0, 1, 3), (0, 1, 3))
+]
 AXES = [None, 0, -1, 1, (0,), (), (0, 1), (-1,)]
 
 
 def calls_of_one():  # noqa: PLR0912  # a table
     """Yield name, function of one array, and shapes."""
-    elementwise = (
-        "abs cos exp expm1 log log1p negative positive relu sigmoid sign sin softplus sqrt square tanh".split()
-    )
+    elementwise = "abs cos exp expm1 log log1p negative positive relu sigmoid sign sin softplus sqrt square tanh".split()
     elementwise += ["floor", "ceil", "round"]
     for name in elementwise:
         yield name, getattr(ops, name), SHAPES
     for name in ("sum", "mean", "var", "max", "min", "logsumexp", "norm"):
         for axis, keepdims in itertools.product(AXES, (False, True)):
-            yield name, lambda x, n=name, a=axis, k=keepdims: getattr(ops, n)(x, axis=a, keepdims=k), SHAPES
+            yield (
+                name,
+                lambda x, n=name, a=axis, k=keepdims: getattr(ops, n)(x, axis=a, keepdims=k),
+                SHAPES,
+            )
     for axis in AXES:
         yield "softmax", lambda x, a=axis: ops.softmax(x, axis=a), SHAPES
         yield "log_softmax", lambda x, a=axis: ops.log_softmax(x, axis=a), SHAPES
@@ -95,13 +99,23 @@ def calls_of_one():  # noqa: PLR0912  # a table
         size = {1: 3, 2: 2, 1.5: 2}[scale]
         pooled = [(*shape[:2], size, size) for shape in IMAGES]
         yield "gaussian_unpool2d", lambda x, s=scale: ops.gaussian_unpool2d(x, (3, 3), s), pooled
-    yield "avg_unpool2d", lambda x: ops.avg_unpool2d(x, (3, 3), 3), [(*shape[:2], 1, 1) for shape in IMAGES]
+    yield (
+        "avg_unpool2d",
+        lambda x: ops.avg_unpool2d(x, (3, 3), 3),
+        [(*shape[:2], 1, 1) for shape in IMAGES],
+    )
     for k, p in itertools.product((1, 2, (1, 3)), (0, (0, 1))):
         yield "max_pool2d", lambda x, k=k, p=p: ops.max_pool2d(x, k, padding=p), IMAGES
         yield "avg_pool2d", lambda x, k=k, p=p: ops.avg_pool2d(x, k, padding=p), IMAGES
         for stride in (1, 2):
-            yield "unfold", lambda x, k=k, p=p, s=stride: ops.unfold(x, k, padding=p, stride=s), IMAGES
-    columns = [(n, c, length) for n, c, length in itertools.product((0, 1, 2), (0, 1, 2), (0, 1, 9, 4))]
+            yield (
+                "unfold",
+                lambda x, k=k, p=p, s=stride: ops.unfold(x, k, padding=p, stride=s),
+                IMAGES,
+            )
+    columns = [
+        (n, c, length) for n, c, length in itertools.product((0, 1, 2), (0, 1, 2), (0, 1, 9, 4))
+    ]
     for k in (1, 2):
         yield "fold", lambda x, k=k: ops.fold(x, (3, 3), k), columns
     matrices = [(0, 0), (1, 1), (2, 2), (0, 2, 2), (2, 0, 0), (1, 1, 1), (0, 1, 1), (2, 1, 2, 2)]
@@ -112,7 +126,19 @@ def calls_of_one():  # noqa: PLR0912  # a table
     labels = np.zeros(2, int)
     yield "cross_entropy", lambda x: ops.cross_entropy(x, labels[: len(x)]), SHAPES
     yield "squared_hinge", lambda x: ops.squared_hinge(x, labels[: len(x)]), SHAPES
-    for subscripts in ("i->", "i->i", "ij->", "ij->ji", "ii->i", "ii", "...i->...", "...", "->", "i,i->", "ij,kj->ik"):
+    for subscripts in (
+        "i->",
+        "i->i",
+        "ij->",
+        "ij->ji",
+        "ii->i",
+        "ii",
+        "...i->...",
+        "...",
+        "->",
+        "i,i->",
+        "ij,kj->ik",
+    ):
         yield "einsum", lambda x, s=subscripts: ops.einsum(s, *[x] * (1 + s.count(","))), SHAPES
 
 
@@ -135,7 +161,10 @@ def _definite(x):
 
 def _plus(a, b, sign):
     """Return the size of an image from those of cotangent and kernel, or of the kernel from image and cotangent."""
-    return tuple(n + sign * (m - 1) for n, m in zip(a.shape[2:], b.shape[2:], strict=True)) or (1, 1)
+    return tuple(n + sign * (m - 1) for n, m in zip(a.shape[2:], b.shape[2:], strict=True)) or (
+        1,
+        1,
+    )
 
 
 def calls_of_two():
@@ -183,7 +212,11 @@ def calls_of_two():
     images = list(itertools.product(few, filters))
     for padding in (0, "same", "full"):
         yield "correlate2d", lambda a, b, p=padding: ops.correlate2d(a, b, padding=p), images
-    yield "correlate2d_input", lambda a, b: ops.correlate2d_input(a, b, input_size=_plus(a, b, 1)), images
+    yield (
+        "correlate2d_input",
+        lambda a, b: ops.correlate2d_input(a, b, input_size=_plus(a, b, 1)),
+        images,
+    )
     yield (
         "correlate2d_weight",
         lambda a, b: ops.correlate2d_weight(a, b, kernel_size=_plus(a, b, -1)),
@@ -234,13 +267,17 @@ def test_every_primitive_that_has_a_rule_is_here():
     assert {name for name, primitive in REGISTRY.items() if primitive.differentiable} <= names
 
 
-@pytest.mark.parametrize(("name", "function", "shapes"), ones, ids=[f"{name}-{i}" for i, (name, *_) in enumerate(ones)])
+@pytest.mark.parametrize(
+    ("name", "function", "shapes"), ones, ids=[f"{name}-{i}" for i, (name, *_) in enumerate(ones)]
+)
 def test_operations_of_one_array(name, function, shapes):
     for shape in shapes:
         check(function, [shape])
 
 
-@pytest.mark.parametrize(("name", "function", "pairs"), twos, ids=[f"{name}-{i}" for i, (name, *_) in enumerate(twos)])
+@pytest.mark.parametrize(
+    ("name", "function", "pairs"), twos, ids=[f"{name}-{i}" for i, (name, *_) in enumerate(twos)]
+)
 def test_operations_of_two_arrays(name, function, pairs):
     assert sum(check(function, pair) for pair in pairs) > 0
 

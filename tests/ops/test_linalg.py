@@ -48,8 +48,12 @@ def precise_gradient(function, a, eps, g):
                 direction = mpmath.zeros(n)
                 direction[i, j] += mpmath.mpf(1) / 2
                 direction[j, i] += mpmath.mpf(1) / 2
-                change = function(base + step * direction, eps) - function(base - step * direction, eps)
-                total = mpmath.fsum(weights[r, c] * change[r, c] for r in range(n) for c in range(n))
+                change = function(base + step * direction, eps) - function(
+                    base - step * direction, eps
+                )
+                total = mpmath.fsum(
+                    weights[r, c] * change[r, c] for r in range(n) for c in range(n)
+                )
                 gradient[i, j] = gradient[j, i] = float(total / (2 * step))
         return gradient
 
@@ -77,7 +81,9 @@ def test_gradient_of_inverse_sqrt_against_60_digits(name, recorded):
     assert np.abs(ours.numpy() - exact).max() <= 1e-8 * np.abs(exact).max()
 
 
-@pytest.mark.parametrize("name", ["all eigenvalues equal", "filters 1e-2 apart", "condition number 1e6"])
+@pytest.mark.parametrize(
+    "name", ["all eigenvalues equal", "filters 1e-2 apart", "condition number 1e6"]
+)
 def test_gradient_of_the_outside_convention_against_60_digits(name):
     a, _ = matrices[name]
     g = np.random.default_rng(1).standard_normal(a.shape)

@@ -45,7 +45,9 @@ def test_hessians_that_do_not_are_nan(function):
         assert np.isnan(hessian(function, zero).numpy()).all()
 
 
-@pytest.mark.parametrize("function", [f for f, _ in SMOOTH.values()] + [ops.norm], ids=[*SMOOTH, "itself"])
+@pytest.mark.parametrize(
+    "function", [f for f, _ in SMOOTH.values()] + [ops.norm], ids=[*SMOOTH, "itself"]
+)
 def test_first_derivatives_are_zero_recorded_or_not(function):
     x = Tensor(zero, requires_grad=True)
     with np.errstate(all="ignore"):
@@ -58,7 +60,9 @@ def test_first_derivatives_are_zero_recorded_or_not(function):
 def test_first_derivatives_of_sharp_functions_are_zero_too(function):
     x = Tensor(zero, requires_grad=True)
     with np.errstate(all="ignore"):
-        recorded, plain = (grad(function(x), x, create_graph=flag)[0].tolist() for flag in (True, False))
+        recorded, plain = (
+            grad(function(x), x, create_graph=flag)[0].tolist() for flag in (True, False)
+        )
     assert recorded == plain == [0.0, 0.0, 0.0]
 
 
@@ -91,7 +95,9 @@ def test_rows_that_nothing_depends_on_spoil_nothing():
 @pytest.mark.parametrize("axis", [None, 0, 1, (0, 1), -1])
 @pytest.mark.parametrize("keepdims", [True, False])
 def test_axes(axis, keepdims):
-    found = hessian(lambda x: (ops.norm(x, axis=axis, keepdims=keepdims) ** 2).sum(), np.zeros((2, 2))).numpy()
+    found = hessian(
+        lambda x: (ops.norm(x, axis=axis, keepdims=keepdims) ** 2).sum(), np.zeros((2, 2))
+    ).numpy()
     assert np.allclose(found.reshape(4, 4), 2 * np.eye(4))
 
 

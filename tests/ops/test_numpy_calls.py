@@ -111,29 +111,59 @@ def test_gradients_flow_through_numpys_functions():
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (np.prod, r"np.prod: not an operation on tensors that require grad, .* use ops.exp\(ops.log"),
+        (
+            np.prod,
+            r"np.prod: not an operation on tensors that require grad, .* use ops.exp\(ops.log",
+        ),
         (lambda t: np.outer(t, t), r"np.outer: .*use ops.einsum\(\"i,j->ij\", a, b\)"),
         (lambda t: np.vstack([t, t]), "np.vstack: .*use ops.concatenate"),
         (np.linalg.det, r"np.linalg.det: .*use numpy.linalg.det\(t.numpy\(\)\)"),
         (np.median, "np.median: .*use another of tinygrad_ckn.ops"),
         (np.tan, r"np.tan: not an operation on tensors; use ops.sin\(t\) / ops.cos\(t\)"),
-        (lambda t: np.add(t, t, dtype="float32"), "np.add with dtype=: not an operation on tensors"),
+        (
+            lambda t: np.add(t, t, dtype="float32"),
+            "np.add with dtype=: not an operation on tensors",
+        ),
         (np.add.reduce, "np.add.reduce: not an operation on tensors"),
         (lambda t: np.sum(t, dtype="float32"), "np.sum: .* got dtype="),
-        (lambda t: np.linalg.norm(t, 1), "np.linalg.norm: of tensors expected the arguments x, axis, .* got ord="),
+        (
+            lambda t: np.linalg.norm(t, 1),
+            "np.linalg.norm: of tensors expected the arguments x, axis, .* got ord=",
+        ),
         (lambda t: np.pad(t, 1, mode="reflect"), "np.pad: .* got mode="),
         (lambda t: np.sum(t, where=t > 2), "np.sum: .* got where="),
         (lambda t: np.reshape(t, 4, order="F"), "np.reshape: .* got order="),
         (lambda t: np.reshape(t, 4, "F"), "np.reshape: .* got order="),
         (lambda t: np.ravel(t, "F"), "np.ravel: of tensors expected the arguments x, got order="),
         (lambda t: np.ravel(t, order="K"), "np.ravel: .* got order="),
-        (lambda t: ops.stack([t, [1.0]]), r"stack: argument arrays\[1\] expected an array or a Tensor, got list"),
-        (lambda t: ops.einsum("ij,j->i", t, [1.0]), r"einsum: argument operands\[1\] expected an array or a Tensor"),
-        (lambda t: ops.one_hot([0, 1], 2), "one_hot: argument labels expected an array or a Tensor, got list"),
-        (lambda t: ops.expand_dims([1.0], 0), "expand_dims: argument x expected an array or a Tensor, got list"),
-        (lambda t: ops.stack(3), "stack: expected a sequence of arrays, got int; put them in a list"),
-        (lambda t: ops.einsum(t, [0, 1], t, [1, 2]), "einsum: argument subscripts expected a string"),
-        (lambda t: numpy_calls.dot(t[None], t), "dot: expected at most two axes, got 3 and 2; use ops.matmul"),
+        (
+            lambda t: ops.stack([t, [1.0]]),
+            r"stack: argument arrays\[1\] expected an array or a Tensor, got list",
+        ),
+        (
+            lambda t: ops.einsum("ij,j->i", t, [1.0]),
+            r"einsum: argument operands\[1\] expected an array or a Tensor",
+        ),
+        (
+            lambda t: ops.one_hot([0, 1], 2),
+            "one_hot: argument labels expected an array or a Tensor, got list",
+        ),
+        (
+            lambda t: ops.expand_dims([1.0], 0),
+            "expand_dims: argument x expected an array or a Tensor, got list",
+        ),
+        (
+            lambda t: ops.stack(3),
+            "stack: expected a sequence of arrays, got int; put them in a list",
+        ),
+        (
+            lambda t: ops.einsum(t, [0, 1], t, [1, 2]),
+            "einsum: argument subscripts expected a string",
+        ),
+        (
+            lambda t: numpy_calls.dot(t[None], t),
+            "dot: expected at most two axes, got 3 and 2; use ops.matmul",
+        ),
         (lambda t: t & t, "bitwise_and: .*not supported for the input types"),
         (lambda t: Tensor([t[0, 0], t[1, 1]]), "join Tensors with ops.stack"),
     ],
@@ -145,7 +175,12 @@ def test_what_is_refused_says_what_to_use(call, match):
 
 @pytest.mark.parametrize(
     ("name", "match"),
-    [("view", "t.reshape"), ("numel", "t.size"), ("unsqueeze", "ops.expand_dims"), ("prod", "ops.exp")],
+    [
+        ("view", "t.reshape"),
+        ("numel", "t.size"),
+        ("unsqueeze", "ops.expand_dims"),
+        ("prod", "ops.exp"),
+    ],
 )
 def test_attributes_of_others_name_ours(name, match):
     with pytest.raises(AttributeError, match=f"Tensor has no attribute '{name}'; use {match}"):
@@ -225,7 +260,9 @@ class WithGraph:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
 
 
-@pytest.mark.parametrize("kind", [WithArray, WithInterface, WithDLPack, lambda: memoryview(np.array([1.0, 2.0]))])
+@pytest.mark.parametrize(
+    "kind", [WithArray, WithInterface, WithDLPack, lambda: memoryview(np.array([1.0, 2.0]))]
+)
 def test_arrays_of_other_libraries_are_copied(kind):
     source = kind()
     t = Tensor(source)
@@ -238,29 +275,55 @@ def test_arrays_of_other_libraries_are_copied(kind):
 
 
 def test_arrays_of_other_libraries_with_a_graph_get_the_sentence():
-    with pytest.raises(DTypeError, match=r"got .*WithGraph \(Can't call.*pass numpy.asarray\(x\), detached"):
+    with pytest.raises(
+        DTypeError, match=r"got .*WithGraph \(Can't call.*pass numpy.asarray\(x\), detached"
+    ):
         Tensor(WithGraph())
 
 
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
-        (lambda: hessian(ops.tanh, vector), GradientError, r"hessian: .* one number, got shape \(3,\); take its .sum"),
+        (
+            lambda: hessian(ops.tanh, vector),
+            GradientError,
+            r"hessian: .* one number, got shape \(3,\); take its .sum",
+        ),
         (
             lambda: hessian(lambda a, b: (a * b).sum(), vector, vector),
             DTypeError,
             "hessian: expected one array .*got 2",
         ),
-        (lambda: jacobian(lambda a, b: a * b, [vector, vector]), DTypeError, "jacobian: expected one array .*got 2"),
-        (lambda: jacobian(lambda a, b: a * b, vector), DTypeError, "jacobian: expected a function of 1 argument,"),
-        (lambda: vjp(lambda x: x.sum(), [1.0, 2.0]), DTypeError, "vjp: .*2 arguments, .*a vector as an array"),
-        (lambda: bool(Tensor(vector) > 0), ShapeError, r"bool\(t\): .*use \(t > 0\).any\(\) or .all\(\)"),
+        (
+            lambda: jacobian(lambda a, b: a * b, [vector, vector]),
+            DTypeError,
+            "jacobian: expected one array .*got 2",
+        ),
+        (
+            lambda: jacobian(lambda a, b: a * b, vector),
+            DTypeError,
+            "jacobian: expected a function of 1 argument,",
+        ),
+        (
+            lambda: vjp(lambda x: x.sum(), [1.0, 2.0]),
+            DTypeError,
+            "vjp: .*2 arguments, .*a vector as an array",
+        ),
+        (
+            lambda: bool(Tensor(vector) > 0),
+            ShapeError,
+            r"bool\(t\): .*use \(t > 0\).any\(\) or .all\(\)",
+        ),
         (
             lambda: nn.Linear(3, 2, rng=0)([1.0, 2.0, 3.0]),
             DTypeError,
             "Linear.*expected an array or a Tensor, got list",
         ),
-        (lambda: nn.Conv2d(1, 1, 1, rng=0)([[1.0]]), DTypeError, "Conv2d.*expected an array or a Tensor, got list"),
+        (
+            lambda: nn.Conv2d(1, 1, 1, rng=0)([[1.0]]),
+            DTypeError,
+            "Conv2d.*expected an array or a Tensor, got list",
+        ),
     ],
 )
 def test_sentences_that_mislead_no_more(call, error, match):

@@ -16,13 +16,20 @@ def gaussian_by_definition(x, s):
     span = range(-20, 40)
 
     def axis(length, i):
-        weights = {z: math.exp(-((z - i * s) ** 2) / s**2) for z in span if abs(z - i * s) <= s + 1e-9}
+        weights = {
+            z: math.exp(-((z - i * s) ** 2) / s**2) for z in span if abs(z - i * s) <= s + 1e-9
+        }
         total = sum(weights.values())
         return {z: weight / total for z, weight in weights.items() if 0 <= z < length}
 
     rows = [axis(height, i) for i in range(math.floor((height - 1) / s + 1e-9) + 1)]
     columns = [axis(width, j) for j in range(math.floor((width - 1) / s + 1e-9) + 1)]
-    return np.array([[sum(a * b * x[p, q] for p, a in r.items() for q, b in c.items()) for c in columns] for r in rows])
+    return np.array(
+        [
+            [sum(a * b * x[p, q] for p, a in r.items() for q, b in c.items()) for c in columns]
+            for r in rows
+        ]
+    )
 
 
 @given(
@@ -52,7 +59,10 @@ def windows(x, kernel, stride, padding, value):
 
 
 @given(
-    arrays(st.integers(3, 7), st.integers(3, 7)), st.integers(1, 3), st.sampled_from([None, 1, 2]), st.integers(0, 1)
+    arrays(st.integers(3, 7), st.integers(3, 7)),
+    st.integers(1, 3),
+    st.sampled_from([None, 1, 2]),
+    st.integers(0, 1),
 )
 def test_average_and_maximum_by_loops(x, kernel, stride, padding):
     padding = min(padding, kernel // 2)
@@ -91,4 +101,9 @@ def test_adjoints_check_the_size(call):
 
 def test_no_images():
     x = np.zeros((0, 2, 4, 4))
-    assert ops.max_pool2d(x, 2).shape == ops.avg_pool2d(x, 2).shape == ops.gaussian_pool2d(x, 2).shape == (0, 2, 2, 2)
+    assert (
+        ops.max_pool2d(x, 2).shape
+        == ops.avg_pool2d(x, 2).shape
+        == ops.gaussian_pool2d(x, 2).shape
+        == (0, 2, 2, 2)
+    )

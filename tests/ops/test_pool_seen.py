@@ -41,12 +41,18 @@ def test_a_pixel_counts_where_it_is_seen(name, seed, value):
         above = x.copy()
         above[0, 1, i, j] = 100.0
         seen = pool(above) == 100.0
-        assert np.isnan(y[seen]).all() if np.isnan(value) else (y[seen] == max(value, -np.inf)).all() or value < 0
+        assert (
+            np.isnan(y[seen]).all()
+            if np.isnan(value)
+            else (y[seen] == max(value, -np.inf)).all() or value < 0
+        )
     else:
         seen = pool(alone) > 0
         weight = pool(alone)[seen]
         assert np.allclose(y[seen], value * weight, atol=10, equal_nan=True)
-    assert np.array_equal(y[~seen], pool(x)[~seen]) or np.allclose(y[~seen], pool(x)[~seen], rtol=1e-15, atol=1e-15)
+    assert np.array_equal(y[~seen], pool(x)[~seen]) or np.allclose(
+        y[~seen], pool(x)[~seen], rtol=1e-15, atol=1e-15
+    )
 
 
 @pytest.mark.parametrize("name", POOLS)

@@ -41,7 +41,12 @@ def test_values_and_gradients_do_not_see_a_common_offset(d, offset, dtype):
     np.testing.assert_allclose(g.numpy(), p[0] * (np.eye(len(d))[0] - p), **close)
     labels = np.array([len(d) - 1])
     rows = x.reshape((1, -1))
-    assert math.isclose(ops.cross_entropy(rows, labels).item(), -math.log(p[-1]), rel_tol=8 * EPS[dtype], abs_tol=8e-7)
+    assert math.isclose(
+        ops.cross_entropy(rows, labels).item(),
+        -math.log(p[-1]),
+        rel_tol=8 * EPS[dtype],
+        abs_tol=8e-7,
+    )
     (g,) = grad(ops.cross_entropy(rows, labels), x)
     np.testing.assert_allclose(g.numpy(), p - np.eye(len(d))[-1], **close)
 
@@ -57,11 +62,15 @@ def test_second_derivatives_do_not_see_a_common_offset(d, offset, dtype):
         lambda t: ops.cross_entropy(t.reshape((1, -1)), labels),
         lambda t: -ops.log_softmax(t)[0],
     ):
-        np.testing.assert_allclose(hessian(function, x).numpy(), expected, rtol=0, atol=32 * EPS[dtype])
+        np.testing.assert_allclose(
+            hessian(function, x).numpy(), expected, rtol=0, atol=32 * EPS[dtype]
+        )
     # d^2 p_0 = p_0 ((e_0 - p)(e_0 - p)^T - (diag p - p p^T))
     r = np.eye(len(d))[0] - p
     found = hessian(lambda t: ops.softmax(t)[0], x).numpy()
-    np.testing.assert_allclose(found, p[0] * (np.outer(r, r) - expected), rtol=0, atol=32 * EPS[dtype])
+    np.testing.assert_allclose(
+        found, p[0] * (np.outer(r, r) - expected), rtol=0, atol=32 * EPS[dtype]
+    )
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 2), (0, 1, 2), [1, 2], np.array([0, 1])])
@@ -69,8 +78,12 @@ def test_axes_against_scipy(axis):
     x = np.random.default_rng(0).normal(size=(2, 3, 4))
     theirs = tuple(axis) if isinstance(axis, list | np.ndarray) else axis
     assert np.allclose(ops.softmax(x, axis=axis), scipy.special.softmax(x, axis=theirs), atol=1e-15)
-    assert np.allclose(ops.log_softmax(x, axis=axis), scipy.special.log_softmax(x, axis=theirs), atol=1e-14)
-    assert np.allclose(ops.logsumexp(x, axis=axis), scipy.special.logsumexp(x, axis=theirs), atol=1e-14)
+    assert np.allclose(
+        ops.log_softmax(x, axis=axis), scipy.special.log_softmax(x, axis=theirs), atol=1e-14
+    )
+    assert np.allclose(
+        ops.logsumexp(x, axis=axis), scipy.special.logsumexp(x, axis=theirs), atol=1e-14
+    )
     for name in ("sum", "mean", "var", "max"):
         assert np.allclose(getattr(ops, name)(x, axis=axis), getattr(np, name)(x, axis=theirs))
 
@@ -82,7 +95,9 @@ def test_minus_infinity_is_a_weight_of_zero():
     assert grad(ops.logsumexp(x), x)[0].tolist() == [[0.5, 0.0, 0.5]]
     whole = np.full(3, -np.inf)
     assert ops.logsumexp(whole) == -np.inf
-    assert np.array_equal(hessian(ops.logsumexp, np.array([0.0, -np.inf])).numpy(), np.zeros((2, 2)))
+    assert np.array_equal(
+        hessian(ops.logsumexp, np.array([0.0, -np.inf])).numpy(), np.zeros((2, 2))
+    )
 
 
 def test_an_empty_axis_has_no_weight():

@@ -52,7 +52,12 @@ def test_logsumexp_at_infinities():
 
 def test_gradients_at_kinks_follow_the_documented_choice():
     zero = Tensor([0.0], requires_grad=True)
-    for function, expected in ((ops.abs, 0), (ops.relu, 0), (ops.norm, 0), (lambda x: ops.maximum(x, 0.0), 0.5)):
+    for function, expected in (
+        (ops.abs, 0),
+        (ops.relu, 0),
+        (ops.norm, 0),
+        (lambda x: ops.maximum(x, 0.0), 0.5),
+    ):
         assert grad(function(zero).sum(), zero)[0].item() == expected
     ties = Tensor([2.0, 2.0, 1.0], requires_grad=True)
     assert grad(ops.max(ties), ties)[0].tolist() == [0.5, 0.5, 0.0]
@@ -73,7 +78,18 @@ def test_power_at_zero():
 
 @pytest.mark.parametrize(
     "subscripts",
-    ["ij,jk", "ij,jk->ki", "ii", "ii->i", "ij->", "i,j", "...ij,...jk", "ij...,j->...i", "ijk,ikl,lj->", "iij->ji"],
+    [
+        "ij,jk",
+        "ij,jk->ki",
+        "ii",
+        "ii->i",
+        "ij->",
+        "i,j",
+        "...ij,...jk",
+        "ij...,j->...i",
+        "ijk,ikl,lj->",
+        "iij->ji",
+    ],
 )
 def test_einsum_agrees_with_numpy(subscripts):
     letters = subscripts.split("->")[0].split(",")
@@ -81,7 +97,9 @@ def test_einsum_agrees_with_numpy(subscripts):
     for term in letters:
         sizes = {"i": 3, "j": 3, "k": 2, "l": 4}
         shape = [sizes[c] for c in term.replace("...", "")]
-        operands.append(np.cos(np.arange(math.prod(shape) * (2 if "." in term else 1), dtype=float)))
+        operands.append(
+            np.cos(np.arange(math.prod(shape) * (2 if "." in term else 1), dtype=float))
+        )
         place = term.replace("...", ".").find(".")
         if place >= 0:
             shape.insert(place, 2)
@@ -108,7 +126,9 @@ def test_einsum_that_does_not_fit(subscripts, shapes, match):
 def test_moving_elements_as_numpy():
     assert np.array_equal(ops.moveaxis(cube, 0, -1), np.moveaxis(cube, 0, -1))
     assert np.array_equal(ops.flip(cube, (0, 2)), np.flip(cube, (0, 2)))
-    assert np.array_equal(ops.pad(cube, ((0, 1), (2, 0), (1, 1))), np.pad(cube, ((0, 1), (2, 0), (1, 1))))
+    assert np.array_equal(
+        ops.pad(cube, ((0, 1), (2, 0), (1, 1))), np.pad(cube, ((0, 1), (2, 0), (1, 1)))
+    )
     assert np.array_equal(ops.stack([x23, x23], axis=-1), np.stack([x23, x23], axis=-1))
     assert np.array_equal(ops.expand_dims(x23, (0, -1)), np.expand_dims(x23, (0, -1)))
     assert np.array_equal(ops.concatenate([x23, x23], axis=1), np.concatenate([x23, x23], axis=1))
@@ -133,7 +153,8 @@ def test_an_index_that_is_a_tensor_has_the_gradients_of_an_array():
     numbers = np.array([0, 2, 0])
     for index in (Tensor(numbers), (Tensor(numbers), 1), (Tensor(numbers), Tensor(numbers) * 0)):
         plain = tuple(
-            i.numpy() if isinstance(i, Tensor) else i for i in (index if isinstance(index, tuple) else [index])
+            i.numpy() if isinstance(i, Tensor) else i
+            for i in (index if isinstance(index, tuple) else [index])
         )
         found = [
             grad((ops.index_add(x * x, i, x[i] ** 2) ** 2).sum(), x, create_graph=create)[0].numpy()
@@ -144,12 +165,17 @@ def test_an_index_that_is_a_tensor_has_the_gradients_of_an_array():
 
 
 @pytest.mark.parametrize("axes", [[0, 2], np.array([0, 2]), [1], np.array([1])], ids=str)
-@pytest.mark.parametrize("name", ["sum", "mean", "var", "max", "min", "norm", "logsumexp", "softmax", "log_softmax"])
+@pytest.mark.parametrize(
+    "name", ["sum", "mean", "var", "max", "min", "norm", "logsumexp", "softmax", "log_softmax"]
+)
 def test_axes_in_a_list_or_an_array_have_the_gradients_of_a_tuple(name, axes):
     x = Tensor(np.random.default_rng(0).normal(size=(2, 3, 4)), requires_grad=True)
     function = getattr(ops, name)
     for create in (False, True):
-        slopes = [grad((function(x, axis=a) ** 2).sum(), x, create_graph=create)[0] for a in (axes, tuple(axes))]
+        slopes = [
+            grad((function(x, axis=a) ** 2).sum(), x, create_graph=create)[0]
+            for a in (axes, tuple(axes))
+        ]
         assert np.array_equal(slopes[0].numpy(), slopes[1].numpy())
 
 
@@ -175,7 +201,9 @@ def test_unfold_has_the_patches_that_correlate2d_sees(args):
     if groups == 1:
         columns = ops.unfold(x, w.shape[2:], **options)
         y = ops.correlate2d(x, w, **options)
-        assert np.allclose(w.reshape(len(w), -1) @ columns, y.reshape(*y.shape[:2], columns.shape[2]))
+        assert np.allclose(
+            w.reshape(len(w), -1) @ columns, y.reshape(*y.shape[:2], columns.shape[2])
+        )
 
 
 def test_unfold_is_laid_out_channel_by_channel():
@@ -183,7 +211,9 @@ def test_unfold_is_laid_out_channel_by_channel():
     columns = ops.unfold(x, 2)
     assert columns.shape == (1, 8, 4)
     assert columns[0, :, 0].tolist() == [0, 1, 3, 4, 9, 10, 12, 13]
-    assert np.array_equal(ops.fold(columns, 3, 2)[0, 0], x[0, 0] * [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
+    assert np.array_equal(
+        ops.fold(columns, 3, 2)[0, 0], x[0, 0] * [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
+    )
 
 
 @pytest.mark.parametrize("u", [-1.0, 1.0, 1 + 1e-12, -1 - 1e-12])
@@ -247,8 +277,12 @@ def test_sigmoid_is_accurate_far_from_zero():
     for dtype, x in (("float64", -40.0), ("float32", -17.0)):
         t = Tensor(x, dtype=dtype, requires_grad=True)
         assert math.isclose(ops.sigmoid(t).item(), scipy.special.expit(x), rel_tol=1e-6)
-        assert math.isclose(grad(ops.sigmoid(-t), t)[0].item(), -scipy.special.expit(x), rel_tol=1e-6)
-    assert math.isclose(grad(ops.softplus(t), t)[0].item(), scipy.special.expit(-17.0), rel_tol=1e-6)
+        assert math.isclose(
+            grad(ops.sigmoid(-t), t)[0].item(), -scipy.special.expit(x), rel_tol=1e-6
+        )
+    assert math.isclose(
+        grad(ops.softplus(t), t)[0].item(), scipy.special.expit(-17.0), rel_tol=1e-6
+    )
 
 
 def test_nan_is_not_swallowed():
@@ -264,7 +298,14 @@ def test_the_gradient_of_relu_at_nan_is_not_zero():
 
 def test_integers_count_as_floats_in_real_functions():
     whole = np.array([[1, 2]], dtype="uint8")
-    for function in (ops.logsumexp, ops.log_softmax, ops.softmax, ops.norm, ops.sigmoid, ops.softplus):
+    for function in (
+        ops.logsumexp,
+        ops.log_softmax,
+        ops.softmax,
+        ops.norm,
+        ops.sigmoid,
+        ops.softplus,
+    ):
         assert np.allclose(function(whole), function(whole.astype(float))), function
     assert np.isclose(ops.norm(np.array([100, 100], dtype="int8")), math.sqrt(20_000))
     labels = np.array([1])
@@ -294,14 +335,20 @@ def test_numpy_integers_are_axes_and_sizes():
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda: ops.expand_dims(x23, 5), "expand_dims: argument axis expected distinct axes of 3, got 5"),
+        (
+            lambda: ops.expand_dims(x23, 5),
+            "expand_dims: argument axis expected distinct axes of 3, got 5",
+        ),
         (lambda: ops.expand_dims(x23, (0, 0)), "distinct axes"),
         (lambda: ops.squeeze(x23[:1], 2), "squeeze: argument axis"),
         (lambda: ops.sum(x23, axis="a"), "sum"),
         (lambda: ops.mean(x23, axis=1.5), "mean: argument axis"),
         (lambda: ops.split(x23, 0), "sections"),
         (lambda: ops.split(x23, -2), "sections"),
-        (lambda: ops.avg_pool2d(np.ones((1, 1, 4, 4)), 2, 1, "same"), "padding expected an integer"),
+        (
+            lambda: ops.avg_pool2d(np.ones((1, 1, 4, 4)), 2, 1, "same"),
+            "padding expected an integer",
+        ),
         (lambda: ops.gaussian_pool2d(np.ones((1, 1, 0, 3)), 2), "at least one channel and pixel"),
         (lambda: ops.einsum("...i,...i->", cube, cube), r"to have the inputs' '\.\.\.'"),
         (lambda: ops.einsum("......->", cube), "one letter per axis"),
@@ -341,14 +388,20 @@ def test_numbers_alone_are_operands():
 def test_one_hot_keeps_kinds_and_checks_labels():
     assert type(ops.one_hot(Tensor([1, 0]), 2)) is Tensor
     assert type(ops.one_hot(np.array([1, 0]), 2)) is np.ndarray
-    for labels, error in ((np.array([2]), DataError), (np.array([-1]), DataError), (np.array([0.5]), DTypeError)):
+    for labels, error in (
+        (np.array([2]), DataError),
+        (np.array([-1]), DataError),
+        (np.array([0.5]), DTypeError),
+    ):
         with pytest.raises(error, match="one_hot"):
             ops.one_hot(labels, 2)
 
 
 def test_bounds_of_clip_are_numbers():
     x = Tensor([1.0, 5.0], requires_grad=True)
-    with pytest.raises(DTypeError, match="clip: argument a_max expected a plain option, got a Tensor"):
+    with pytest.raises(
+        DTypeError, match="clip: argument a_max expected a plain option, got a Tensor"
+    ):
         ops.clip(x, 0.0, Tensor(2.0))
     with pytest.raises(DTypeError, match="clip: expected numbers as bounds"):
         ops.clip(x, np.array([1.0, 2.0]), 3)

@@ -30,12 +30,16 @@ def test_several_steps_of_the_formula(decoupled: bool, decay: float) -> None:
         v = b2 * v + (1 - b2) * g**2
         m_hat, v_hat = m / (1 - b1**t), v / (1 - b2**t)
         x = x - lr * (m_hat / (np.sqrt(v_hat) + eps) + (decay * x if decoupled else 0))
-    actual = run(AdamW if decoupled else Adam, 7, lr=lr, betas=(b1, b2), eps=eps, weight_decay=decay)
+    actual = run(
+        AdamW if decoupled else Adam, 7, lr=lr, betas=(b1, b2), eps=eps, weight_decay=decay
+    )
     np.testing.assert_allclose(actual, x, rtol=1e-13)
 
 
 def test_the_scale_of_the_loss_does_not_matter() -> None:
-    np.testing.assert_allclose(run(Adam, 5, eps=1e-300), run(Adam, 5, scale=1e6, eps=1e-300), rtol=1e-12)
+    np.testing.assert_allclose(
+        run(Adam, 5, eps=1e-300), run(Adam, 5, scale=1e6, eps=1e-300), rtol=1e-12
+    )
 
 
 def test_the_first_step_is_lr_in_each_coordinate() -> None:
@@ -45,7 +49,9 @@ def test_the_first_step_is_lr_in_each_coordinate() -> None:
 def test_decay_is_decoupled_from_the_gradients_scale() -> None:
     """AdamW's decay takes the same share whatever the loss's scale; Adam's is lost in a steep loss."""
     for scale in (1.0, 1e6):
-        free, decayed = (run(AdamW, 1, scale=scale, lr=0.1, weight_decay=decay) for decay in (0.0, 0.5))
+        free, decayed = (
+            run(AdamW, 1, scale=scale, lr=0.1, weight_decay=decay) for decay in (0.0, 0.5)
+        )
         np.testing.assert_allclose(free - decayed, 0.1 * 0.5 * START, rtol=1e-12)
     free, decayed = (run(Adam, 1, scale=1e6, lr=0.1, weight_decay=decay) for decay in (0.0, 0.5))
     np.testing.assert_allclose(free, decayed, atol=1e-12)

@@ -75,7 +75,9 @@ def test_parameters_of_several_shapes_and_dtypes_find_their_places() -> None:
     c = Tensor(np.zeros((1, 2, 1)), requires_grad=True)
     unused = Tensor([7.0], requires_grad=True)
     goal = np.arange(6.0).reshape(2, 3)
-    LBFGS([a, b, c, unused]).step(lambda: (a - 1) ** 2 + ((b - goal) ** 2).sum() + ((c + 4) ** 2).sum())
+    LBFGS([a, b, c, unused]).step(
+        lambda: (a - 1) ** 2 + ((b - goal) ** 2).sum() + ((c + 4) ** 2).sum()
+    )
     np.testing.assert_allclose(a.numpy(), 1, atol=1e-5)
     np.testing.assert_allclose(b.numpy(), goal, atol=1e-5)
     np.testing.assert_allclose(c.numpy(), np.full((1, 2, 1), -4.0), atol=1e-5)
@@ -108,7 +110,9 @@ def test_options_reach_scipy() -> None:
     iterations = {}
     for tolerance, history in ((1e-8, 10), (1.0, 10), (1e-8, 1)):
         x = start(10)
-        optimizer = LBFGS([x], max_iterations=500, gradient_tolerance=tolerance, history_size=history)
+        optimizer = LBFGS(
+            [x], max_iterations=500, gradient_tolerance=tolerance, history_size=history
+        )
         optimizer.step(lambda x=x: rosenbrock(x))  # type: ignore[misc]
         assert optimizer.result is not None
         iterations[tolerance, history] = optimizer.result.iterations
@@ -156,9 +160,18 @@ def test_a_loss_that_becomes_nan_leaves_the_best_point() -> None:
 def test_closures_that_cannot_be_used() -> None:
     x = start()
     for closure, message in (
-        (lambda: rosenbrock(x).item(), "the closure expected to return the loss as a Tensor, got float"),
-        (lambda: rosenbrock(x) * float("nan"), "the closure expected to return a finite loss at the start, got nan"),
-        (lambda: rosenbrock(x.detach()), "expected an output that depends on a tensor with requires_grad=True"),
+        (
+            lambda: rosenbrock(x).item(),
+            "the closure expected to return the loss as a Tensor, got float",
+        ),
+        (
+            lambda: rosenbrock(x) * float("nan"),
+            "the closure expected to return a finite loss at the start, got nan",
+        ),
+        (
+            lambda: rosenbrock(x.detach()),
+            "expected an output that depends on a tensor with requires_grad=True",
+        ),
     ):
         with pytest.raises(GradientError, match=message):
             LBFGS([x]).step(closure)  # type: ignore[arg-type]
@@ -168,7 +181,8 @@ def test_closures_that_cannot_be_used() -> None:
 def test_a_constraint_is_refused() -> None:
     z = Parameter([[1.0, 0.0]], constraint=Sphere())
     with pytest.raises(
-        ConfigError, match=r"LBFGS: argument params\[1\] expected a parameter without constraint, got one"
+        ConfigError,
+        match=r"LBFGS: argument params\[1\] expected a parameter without constraint, got one",
     ):
         LBFGS([start(), z])
 
@@ -178,7 +192,10 @@ def test_a_constraint_is_refused() -> None:
     [
         ({"max_iterations": 0}, "argument max_iterations expected an integer >= 1, got 0"),
         ({"history_size": 0}, "argument history_size expected an integer >= 1, got 0"),
-        ({"gradient_tolerance": -1.0}, "argument gradient_tolerance expected a finite number >= 0, got -1.0"),
+        (
+            {"gradient_tolerance": -1.0},
+            "argument gradient_tolerance expected a finite number >= 0, got -1.0",
+        ),
     ],
 )
 def test_options_out_of_range(options: dict[str, float], message: str) -> None:

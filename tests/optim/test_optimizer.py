@@ -105,7 +105,9 @@ def aligned(z: Parameter, target: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(5, 7), (4, 2, 3, 3)])
-def test_rows_stay_on_the_sphere_while_the_loss_decreases(make: Make, shape: tuple[int, ...], dtype: str) -> None:
+def test_rows_stay_on_the_sphere_while_the_loss_decreases(
+    make: Make, shape: tuple[int, ...], dtype: str
+) -> None:
     z = Parameter(init.sphere(shape, rng=0, dtype=dtype), constraint=Sphere())
     target = Tensor(init.sphere(shape, rng=1, dtype=dtype))
     losses = descend(make([z]), lambda: aligned(z, target), 100)
@@ -168,7 +170,9 @@ def test_nan_gradients_do_not_move_a_point_of_the_sphere(make: Make) -> None:
 def test_free_and_constrained_parameters_go_together(make: Make) -> None:
     z = Parameter([[1.0, 0.0]], constraint=Sphere(), dtype="float32")
     layer = Linear(2, 1, rng=0)
-    losses = descend(make([z, *layer.parameters()]), lambda: layer(z) ** 2 + ((z - 2.0) ** 2).sum(), 30)
+    losses = descend(
+        make([z, *layer.parameters()]), lambda: layer(z) ** 2 + ((z - 2.0) ** 2).sum(), 30
+    )
     assert losses[-1] < losses[0]
     np.testing.assert_allclose(np.linalg.norm(z.numpy()), 1, atol=1e-6)
 
@@ -212,9 +216,14 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
         {**good, "lr": 0.5, "1.momentum": np.ones(2)},
         {"lr": 0.5},
     ):
-        with pytest.raises(DataError, match=r"^SGD.load_state_dict: argument state expected what SGD.state_dict\(\)"):
+        with pytest.raises(
+            DataError,
+            match=r"^SGD.load_state_dict: argument state expected what SGD.state_dict\(\)",
+        ):
             optimizer.load_state_dict(bad)
-    with pytest.raises(ConfigError, match=r"SGD: argument lr expected a finite number >= 0, got -1.0"):
+    with pytest.raises(
+        ConfigError, match=r"SGD: argument lr expected a finite number >= 0, got -1.0"
+    ):
         optimizer.load_state_dict({**good, "lr": -1.0, "0.momentum": np.ones(2)})
     assert optimizer.lr == 0.1
     assert optimizer.state[0]["momentum"].tolist() == [0, 0]
@@ -245,7 +254,9 @@ def test_lr_at_construction_is_positive(make: Make, lr: object) -> None:
 @pytest.mark.parametrize("decay", [-0.1, float("nan"), float("inf")])
 @pytest.mark.parametrize("kind", [SGD, Adam, AdamW])
 def test_weight_decay_out_of_range(kind: Make, decay: float) -> None:
-    with pytest.raises(ConfigError, match=f"^{kind.__name__}: argument weight_decay expected a finite number >= 0"):
+    with pytest.raises(
+        ConfigError, match=f"^{kind.__name__}: argument weight_decay expected a finite number >= 0"
+    ):
         kind([leaf(2)], lr=0.1, weight_decay=decay)
 
 
@@ -255,12 +266,28 @@ def test_parameters_that_cannot_be_trained(make: Make) -> None:
         ([], ConfigError, "argument params expected at least one tensor, got none"),
         (iter(()), ConfigError, "argument params expected at least one tensor, got none"),
         (x, DTypeError, "argument params expected an iterable of tensors, got Tensor"),
-        (Linear(1, 1, rng=0), DTypeError, "argument params expected an iterable of tensors, got Linear"),
+        (
+            Linear(1, 1, rng=0),
+            DTypeError,
+            "argument params expected an iterable of tensors, got Linear",
+        ),
         ({"x": x}, DTypeError, r"argument params\[0\] expected a Tensor, got str"),
         ([x, np.ones(2)], DTypeError, r"argument params\[1\] expected a Tensor, got ndarray"),
-        ([x, x * 1], ConfigError, r"argument params\[1\] expected a leaf, got the result of an operation"),
-        ([Tensor([1.0])], ConfigError, r"argument params\[0\] expected requires_grad=True, got False"),
-        ([leaf(1), x, x], ConfigError, r"argument params\[2\] expected each tensor once, got that of params\[1\]"),
+        (
+            [x, x * 1],
+            ConfigError,
+            r"argument params\[1\] expected a leaf, got the result of an operation",
+        ),
+        (
+            [Tensor([1.0])],
+            ConfigError,
+            r"argument params\[0\] expected requires_grad=True, got False",
+        ),
+        (
+            [leaf(1), x, x],
+            ConfigError,
+            r"argument params\[2\] expected each tensor once, got that of params\[1\]",
+        ),
     ):
         with pytest.raises(error, match=rf"^\w+: {message}"):
             make(params)

@@ -16,7 +16,9 @@ def sgd(lr: float = 0.5) -> SGD:
 
 def test_step_decay() -> None:
     schedule = StepDecay(3, 0.1)
-    np.testing.assert_allclose([schedule(i) for i in range(7)], [1, 1, 1, 0.1, 0.1, 0.1, 0.01], rtol=1e-12)
+    np.testing.assert_allclose(
+        [schedule(i) for i in range(7)], [1, 1, 1, 0.1, 0.1, 0.1, 0.01], rtol=1e-12
+    )
     assert StepDecay(2, 1)(5) == 1.0
 
 
@@ -81,7 +83,9 @@ def test_a_saved_scheduler_goes_on() -> None:
 def test_a_state_that_does_not_fit_changes_nothing() -> None:
     optimizer = sgd(0.8)
     scheduler = Scheduler(optimizer, StepDecay(2, 0.5))
-    with pytest.raises(DataError, match=r"Scheduler.load_state_dict: .* got missing 'initial'; unexpected 'lr'"):
+    with pytest.raises(
+        DataError, match=r"Scheduler.load_state_dict: .* got missing 'initial'; unexpected 'lr'"
+    ):
         scheduler.load_state_dict({"steps": 3, "lr": 0.1})
     assert scheduler.state_dict() == {"steps": 0, "initial": 0.8}
     assert optimizer.lr == 0.8
@@ -90,11 +94,26 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: StepDecay(0, 0.5), "StepDecay: argument step_size expected an integer >= 1, got 0"),
-        (lambda: StepDecay(1, 0.0), r"StepDecay: argument gamma expected a number in \(0, 1\], got 0.0"),
-        (lambda: StepDecay(1, 1.5), r"StepDecay: argument gamma expected a number in \(0, 1\], got 1.5"),
-        (lambda: CosineDecay(0), "CosineDecay: argument total_steps expected an integer >= 1, got 0"),
-        (lambda: CosineDecay(1, final=-0.1), r"CosineDecay: argument final expected a number in \[0, 1\], got -0.1"),
+        (
+            lambda: StepDecay(0, 0.5),
+            "StepDecay: argument step_size expected an integer >= 1, got 0",
+        ),
+        (
+            lambda: StepDecay(1, 0.0),
+            r"StepDecay: argument gamma expected a number in \(0, 1\], got 0.0",
+        ),
+        (
+            lambda: StepDecay(1, 1.5),
+            r"StepDecay: argument gamma expected a number in \(0, 1\], got 1.5",
+        ),
+        (
+            lambda: CosineDecay(0),
+            "CosineDecay: argument total_steps expected an integer >= 1, got 0",
+        ),
+        (
+            lambda: CosineDecay(1, final=-0.1),
+            r"CosineDecay: argument final expected a number in \[0, 1\], got -0.1",
+        ),
         (lambda: LinearWarmup(0), "LinearWarmup: argument steps expected an integer >= 1, got 0"),
     ],
 )

@@ -41,7 +41,9 @@ def test_nesterov_is_the_gradient_at_the_point_ahead() -> None:
     for _ in range(7):
         v = mu * v - lr * slope(theta + mu * v)
         theta = theta + v
-    np.testing.assert_allclose(run(7, lr=lr, momentum=mu, nesterov=True), theta + mu * v, rtol=1e-12)
+    np.testing.assert_allclose(
+        run(7, lr=lr, momentum=mu, nesterov=True), theta + mu * v, rtol=1e-12
+    )
 
 
 def test_momentum_of_a_constant_gradient_sums_to_lr_over_one_minus_mu() -> None:
@@ -56,10 +58,14 @@ def test_momentum_of_a_constant_gradient_sums_to_lr_over_one_minus_mu() -> None:
 
 @pytest.mark.parametrize("momentum", [-0.1, 1.0, float("nan")])
 def test_momentum_out_of_range(momentum: float) -> None:
-    with pytest.raises(ConfigError, match=r"SGD: argument momentum expected a number in \[0, 1\), got"):
+    with pytest.raises(
+        ConfigError, match=r"SGD: argument momentum expected a number in \[0, 1\), got"
+    ):
         SGD([Tensor([1.0], requires_grad=True)], lr=0.1, momentum=momentum)
 
 
 def test_nesterov_needs_momentum() -> None:
-    with pytest.raises(ConfigError, match="SGD: argument momentum expected > 0 with nesterov=True, got 0"):
+    with pytest.raises(
+        ConfigError, match="SGD: argument momentum expected > 0 with nesterov=True, got 0"
+    ):
         SGD([Tensor([1.0], requires_grad=True)], lr=0.1, nesterov=True)

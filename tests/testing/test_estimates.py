@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_ckn.testing._estimates import noise_of, quick, quick_mixed, settle, settle_mixed
+from tinygrad_ckn.testing.estimates import noise_of, quick, quick_mixed, settle, settle_mixed
 
 rates = st.floats(1.0, 1e4)
 points = st.floats(-2.0, 2.0)
@@ -20,7 +20,11 @@ def from_zero(function, at):
     return lambda s: function(at + s) - start
 
 
-@given(points, rates, st.sampled_from([(math.sin, math.cos), (math.tanh, lambda x: 1 - math.tanh(x) ** 2)]))
+@given(
+    points,
+    rates,
+    st.sampled_from([(math.sin, math.cos), (math.tanh, lambda x: 1 - math.tanh(x) ** 2)]),
+)
 def test_the_uncertainty_covers_the_error_of_a_steep_function(at, rate, pair):
     function, slope = pair
     sides = settle(from_zero(lambda x: function(rate * x), at), 1.0)
@@ -92,7 +96,9 @@ def test_rounding_in_wide_steps_makes_estimates_rough_and_allows_the_slope_of_la
 
 
 def test_a_period_that_divides_large_steps_does_not_deceive():
-    sides = settle(from_zero(lambda x: math.sin(2610 * x), 1.0), 1.0)  # 2610 / 32 is near a multiple of 2 pi
+    sides = settle(
+        from_zero(lambda x: math.sin(2610 * x), 1.0), 1.0
+    )  # 2610 / 32 is near a multiple of 2 pi
     assert sides.central.best.value == pytest.approx(2610 * math.cos(2610.0), rel=1e-9)
 
 

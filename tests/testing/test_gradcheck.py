@@ -29,7 +29,9 @@ def cube(xp, x: Array):
 @pytest.mark.parametrize("off", [1.001, 0.999])
 def test_a_rule_off_by_a_thousandth_is_caught_at_each_order(op, off):
     wrong = op(cube, x=lambda g, x: off * 3 * g * x * x)
-    with pytest.raises(GradientError, match=r"gradient of argument 0: element \(\d, \d\) expected .* got"):
+    with pytest.raises(
+        GradientError, match=r"gradient of argument 0: element \(\d, \d\) expected .* got"
+    ):
         gradcheck(wrong, x)
     with pytest.raises(GradientError, match="of the gradient of argument 0 expected"):
         gradgradcheck(wrong, x)
@@ -49,7 +51,10 @@ def test_the_report_names_the_element_at_fault(op):
         mask[1, 2] = 0
         return 3 * g * x * x * mask
 
-    with pytest.raises(GradientError, match=r"planted_0: gradient of argument 0: element \(1, 2\) expected .*got 0;"):
+    with pytest.raises(
+        GradientError,
+        match=r"planted_0: gradient of argument 0: element \(1, 2\) expected .*got 0;",
+    ):
         gradcheck(op(cube, x=forget_one), x)
 
 
@@ -89,7 +94,9 @@ def test_a_kink_right_at_the_input_is_found_though_the_rule_takes_the_middle(fun
 
 
 def test_a_value_that_is_not_finite_is_called_so():
-    with pytest.raises(GradientError, match="expected finite values at the inputs, got NaN or infinity"):
+    with pytest.raises(
+        GradientError, match="expected finite values at the inputs, got NaN or infinity"
+    ):
         gradcheck(lambda t: t * np.inf, np.array([1.0]))
 
 
@@ -100,7 +107,10 @@ def test_constants_and_minima_have_no_kink():
 
 def test_noise_is_called_noise():
     random = np.random.default_rng(0)
-    with pytest.raises(GradientError, match="expected the same result twice, got two; fix the function's random seed"):
+    with pytest.raises(
+        GradientError,
+        match="expected the same result twice, got two; fix the function's random seed",
+    ):
         gradcheck(lambda x: x * random.standard_normal(), np.array([1.0]))
 
 
@@ -119,7 +129,9 @@ def test_float32_inputs_are_checked_in_float64():
 
 
 def test_a_function_that_computes_in_float32_is_refused():
-    with pytest.raises(DTypeError, match="expected a function that returns float64 Tensors here, got float32"):
+    with pytest.raises(
+        DTypeError, match="expected a function that returns float64 Tensors here, got float32"
+    ):
         gradcheck(lambda t: t.astype("float32"), x)
     with pytest.raises(DTypeError, match="got int"):
         gradcheck(lambda t: 3, x)
@@ -202,9 +214,13 @@ def test_hygiene_catches_changed_arguments_and_dtypes():
         aliased[:] += 1
         return t * 2
 
-    with pytest.raises(GradientError, match="changes_its_argument: argument 0 expected to be left as it was"):
+    with pytest.raises(
+        GradientError, match="changes_its_argument: argument 0 expected to be left as it was"
+    ):
         check_hygiene(changes_its_argument, [aliased])
-    with pytest.raises(GradientError, match="float32 arguments expected a float32 result, got float64"):
+    with pytest.raises(
+        GradientError, match="float32 arguments expected a float32 result, got float64"
+    ):
         check_hygiene(lambda t: t.astype("float64") * 2, [x])
 
 

@@ -46,7 +46,9 @@ def test_inputs_keep_their_layout(layout, dtype):
     assert np.array_equal(first, given)
     assert np.array_equal(np.sign(first.strides), np.sign(given.strides))
     assert np.array_equal(np.argsort(np.abs(first.strides)), np.argsort(np.abs(given.strides)))
-    assert (min(abs(s) for s in first.strides if s) > 8) == (min(abs(s) for s in given.strides if s) > step)
+    assert (min(abs(s) for s in first.strides if s) > 8) == (
+        min(abs(s) for s in given.strides if s) > step
+    )
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -59,12 +61,17 @@ def test_a_rule_that_is_wrong_for_a_layout_is_caught_whatever_the_layout_given(o
 
 
 def test_upstream_gradients_that_are_strided_or_expanded_are_tried(op):
-    with pytest.raises(GradientError, match="with a strided upstream gradient; a rule must not depend on the layout"):
+    with pytest.raises(
+        GradientError,
+        match="with a strided upstream gradient; a rule must not depend on the layout",
+    ):
         gradcheck(op(square, x=lambda g, x: 2 * g * x * broken_unless_contiguous(g)), x)
     with pytest.raises(GradientError, match="with an expanded upstream gradient"):
         gradcheck(op(square, x=lambda g, x: 2 * g * x * (0.5 if 0 in g.strides else 1)), x)
 
 
 def test_gradients_in_float32_are_told(op):
-    with pytest.raises(GradientError, match="expected the precision of float64, got float32 numbers"):
+    with pytest.raises(
+        GradientError, match="expected the precision of float64, got float32 numbers"
+    ):
         gradcheck(op(square, x=lambda g, x: (2 * g * x).astype("float32")), x)

@@ -64,7 +64,9 @@ def test_nondet_tol():
     def shaky(t):
         return t * t + 1e-12 * random.standard_normal(t.shape)
 
-    with pytest.raises(GradientError, match=r"expected the same result twice, got two; .* nondet_tol="):
+    with pytest.raises(
+        GradientError, match=r"expected the same result twice, got two; .* nondet_tol="
+    ):
         gradcheck(shaky, x)
     assert gradcheck(shaky, x, nondet_tol=1e-10)
 
@@ -72,7 +74,9 @@ def test_nondet_tol():
 def test_a_rule_of_chance_is_told(op):
     random = np.random.default_rng(0)
     shaky = op(square, x=lambda g, x: 2 * g * x * (1 + 1e-12 * random.standard_normal()))
-    with pytest.raises(GradientError, match="gradient of argument 0 expected the same values twice"):
+    with pytest.raises(
+        GradientError, match="gradient of argument 0 expected the same values twice"
+    ):
         gradcheck(shaky, x)
     assert gradcheck(shaky, x, nondet_tol=1e-9)
 

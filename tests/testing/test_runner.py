@@ -12,7 +12,10 @@ from tinygrad_ckn.testing.strategies import arrays
 
 flat = {"sign", "floor", "ceil", "round", "floor_divide", "_kink"}  # whose gradients are zero
 ruled = sorted(
-    (n, operand) for n, p in REGISTRY.items() for operand in (p.operands if p.joint else p.rules) if n not in flat
+    (n, operand)
+    for n, p in REGISTRY.items()
+    for operand in (p.operands if p.joint else p.rules)
+    if n not in flat
 )
 
 
@@ -20,7 +23,10 @@ def spoiled(primitive, operand):
     """Return the attributes of a primitive whose gradient for an operand is off by a thousandth."""
     if primitive.joint is None:
         function, needs = primitive.rules[operand]
-        return "rules", {**primitive.rules, operand: Rule(lambda *args: 1.001 * function(*args), needs)}
+        return "rules", {
+            **primitive.rules,
+            operand: Rule(lambda *args: 1.001 * function(*args), needs),
+        }
     function, needs = primitive.joint
     place = primitive.operands.index(operand)
 
@@ -105,7 +111,13 @@ def test_a_case_takes_strategies_values_and_draws_of_everything_together():
     try:
         drawn = []
         for one in made:
-            run_case(one, examples=1, device="cpu", result=Result("planted"), check=lambda f, args: drawn.append(args))
+            run_case(
+                one,
+                examples=1,
+                device="cpu",
+                result=Result("planted"),
+                check=lambda f, args: drawn.append(args),
+            )
         assert drawn[0][0].shape == (2,)
         assert drawn[1] == [1.5]
     finally:

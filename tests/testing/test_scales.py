@@ -39,7 +39,9 @@ def test_an_output_of_large_gradient_hides_no_wrong_one(op, scale):
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
 def test_a_point_that_is_not_finite_is_named(value):
-    with pytest.raises(GradientError, match=r"argument 1 expected finite values, got .* at element \(1,\); move"):
+    with pytest.raises(
+        GradientError, match=r"argument 1 expected finite values, got .* at element \(1,\); move"
+    ):
         gradcheck(lambda a, b: ops.tanh(a * b), [np.ones(2), np.array([1.0, value])])
 
 

@@ -32,9 +32,13 @@ def test_a_planted_fault_is_found_at_every_seed(name):
 
 
 def test_the_script_counts_alarms_and_misses(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["gradcheck_trial.py", "--draws", "1", "--seeds", "1", "--only", "relu (100,)"])
+    monkeypatch.setattr(
+        sys, "argv", ["gradcheck_trial.py", "--draws", "1", "--seeds", "1", "--only", "relu (100,)"]
+    )
     assert trial.main() == 0
-    monkeypatch.setitem(trial.RIGHT, "relu (100,)", (trial.ops.abs, lambda r: [r.normal(size=3) * 0]))
+    monkeypatch.setitem(
+        trial.RIGHT, "relu (100,)", (trial.ops.abs, lambda r: [r.normal(size=3) * 0])
+    )
     assert trial.main() == 1
     assert "2 false alarms, 0 faults missed" in capsys.readouterr().out
 

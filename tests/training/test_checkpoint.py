@@ -12,8 +12,8 @@ from safetensors.numpy import load, save, save_file
 import tinygrad_ckn
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError
 from tinygrad_ckn.models import CKN, CKNLayer, kernels
-from tinygrad_ckn.models.preprocessor import Preprocessor
-from tinygrad_ckn.models.standardize import Standardize
+from tinygrad_ckn.models.preprocessing.base import Preprocessor
+from tinygrad_ckn.models.preprocessing.standardize import Standardize
 from tinygrad_ckn.nn import Linear, Parameter, Sequential, init
 from tinygrad_ckn.training import load_model, save_model
 
@@ -62,7 +62,9 @@ def test_equal_models_give_equal_bytes(new_model: Callable[[], CKN], path: Path)
     assert len(contents) == 1
 
 
-def test_a_crash_keeps_the_model_that_was_there(model: CKN, path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_crash_keeps_the_model_that_was_there(
+    model: CKN, path: Path, monkeypatch: pytest.MonkeyPatch
+):
     save_model(model, path)
     before = path.read_bytes()
     model.classifier.bias.data = model.classifier.bias.data + 1
@@ -86,7 +88,8 @@ def test_the_folder_of_a_run_is_enough(model: CKN, path: Path):
 def test_only_a_ckn_is_saved(model: CKN, path: Path):
     for other in (model.classifier, model.layers[0]):
         with pytest.raises(
-            DTypeError, match=rf"argument model expected a CKN or CNN, got {type(other).__name__}; of another"
+            DTypeError,
+            match=rf"argument model expected a CKN or CNN, got {type(other).__name__}; of another",
         ):
             save_model(other, path)
     assert not path.exists()
@@ -112,7 +115,9 @@ def test_a_kernel_of_ones_own_has_to_be_registered(path: Path, monkeypatch: pyte
 
 
 def test_missing_file_and_folder(path: Path):
-    with pytest.raises(DataError, match="expected a model saved by save_model, got nothing; check the path"):
+    with pytest.raises(
+        DataError, match="expected a model saved by save_model, got nothing; check the path"
+    ):
         load_model(path)
     with pytest.raises(DataError, match="got a folder"):
         load_model(path.parent)
@@ -122,7 +127,9 @@ def test_missing_file_and_folder(path: Path):
 def test_truncated(model: CKN, path: Path, cut: int):
     save_model(model, path)
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(DataError, match="expected a whole safetensors file, got one that is cut off"):
+    with pytest.raises(
+        DataError, match="expected a whole safetensors file, got one that is cut off"
+    ):
         load_model(path)
 
 
@@ -135,20 +142,29 @@ def test_another_format(path: Path):
 @pytest.mark.parametrize("foreign", [None, {}, {"format": "pt"}])
 def test_foreign_metadata(model: CKN, path: Path, foreign: dict[str, str] | None):
     save_file(model.state_dict(), path, foreign)
-    with pytest.raises(DataError, match=r"expected metadata with format 'tinygrad-ckn', got (None|'pt')"):
+    with pytest.raises(
+        DataError, match=r"expected metadata with format 'tinygrad-ckn', got (None|'pt')"
+    ):
         load_model(path)
 
 
 def test_newer_format(model: CKN, path: Path, metadata: dict[str, str]):
     save_file(model.state_dict(), path, {**metadata, "format_version": "2", "version": "9.1"})
-    with pytest.raises(DataError, match=r"format_version 1 or older, got 2, written by tinygrad-ckn 9\.1; update the"):
+    with pytest.raises(
+        DataError,
+        match=r"format_version 1 or older, got 2, written by tinygrad-ckn 9\.1; update the",
+    ):
         load_model(path)
 
 
 @pytest.mark.parametrize("version", ["", "one", "0", "-1"])
-def test_format_version_that_is_none(model: CKN, path: Path, metadata: dict[str, str], version: str):
+def test_format_version_that_is_none(
+    model: CKN, path: Path, metadata: dict[str, str], version: str
+):
     save_file(model.state_dict(), path, {**metadata, "format_version": version})
-    with pytest.raises(DataError, match=f"expected a format_version from 1 up in the metadata, got '{version}'"):
+    with pytest.raises(
+        DataError, match=f"expected a format_version from 1 up in the metadata, got '{version}'"
+    ):
         load_model(path)
 
 
@@ -163,14 +179,18 @@ def test_format_version_that_is_none(model: CKN, path: Path, metadata: dict[str,
         lambda config: json.dumps({**config, "layers": [{"in_channels": 1}]}),
         lambda config: json.dumps({**config, "image_size": [8]}),
         lambda config: json.dumps({**config, "in_channels": 2}),
-        lambda config: json.dumps({name: value for name, value in config.items() if name != "n_classes"}),
+        lambda config: json.dumps(
+            {name: value for name, value in config.items() if name != "n_classes"}
+        ),
     ],
 )
 def test_an_architecture_that_is_none(
     model: CKN, path: Path, metadata: dict[str, str], change: Callable[[dict[str, object]], str]
 ):
     save_file(model.state_dict(), path, {**metadata, "architecture": change(model.config())})
-    with pytest.raises(DataError, match=r"expected the architecture of a CKN or CNN in the metadata, got '"):
+    with pytest.raises(
+        DataError, match=r"expected the architecture of a CKN or CNN in the metadata, got '"
+    ):
         load_model(path)
 
 
@@ -179,7 +199,9 @@ def test_tensors_of_another_architecture(model: CKN, path: Path, metadata: dict[
     state["classifier.bias"] = state["classifier.bias"][:2]
     del state["layers.1.weight"]
     path.write_bytes(save(state, metadata))
-    with pytest.raises(DataError, match="expected the tensors of the architecture in the file") as caught:
+    with pytest.raises(
+        DataError, match="expected the tensors of the architecture in the file"
+    ) as caught:
         load_model(path)
     assert "classifier.bias" in str(caught.value)
     assert "layers.1.weight" in str(caught.value)
@@ -229,12 +251,18 @@ def own_classifier(model: CKN) -> None:
             lambda: CKN(1, 8, 3, [Squared(1, 4, 3)]),
             r"got .*\.Squared of .*Exponential as layers\.0 where .* make .*CKNLayer",
         ),
-        (lambda: CKN(1, 8, 3, [CKNLayer(1, 4, 3), Squared(4, 4, 3)]), r"\.Squared of .* as layers\.1 "),
+        (
+            lambda: CKN(1, 8, 3, [CKNLayer(1, 4, 3), Squared(4, 4, 3)]),
+            r"\.Squared of .* as layers\.1 ",
+        ),
         (
             lambda: Mine(1, 8, 3, [CKNLayer(1, 4, 3)]),
             r"got (.*\.Mine as the model|.*expected model as one of CKN, CNN)",
         ),
-        (lambda: CKN(1, 8, 3, [CKNLayer(1, 4, 3)], preprocessing=Negative()), "expected a Preprocessor"),
+        (
+            lambda: CKN(1, 8, 3, [CKNLayer(1, 4, 3)], preprocessing=Negative()),
+            "expected a Preprocessor",
+        ),
         (
             lambda: CKN(1, 8, 3, [CKNLayer(1, 4, 3)], preprocessing=["standardize", Negative()]),
             "expected a Preprocessor",
@@ -248,10 +276,15 @@ def own_classifier(model: CKN) -> None:
         (own_classifier, "Sequential as classifier where load_model would make .*Linear"),
     ],
 )
-def test_what_would_come_back_as_another_function_is_refused(make: Callable[..., Any], message: str, path: Path):
+def test_what_would_come_back_as_another_function_is_refused(
+    make: Callable[..., Any], message: str, path: Path
+):
     model = CKN(1, 8, 3, [CKNLayer(1, 4, 3)])
     model = make() if make.__name__ == "<lambda>" else (make(model), model)[1]
-    with pytest.raises(ConfigError, match=f"^save_model: argument model expected .*{message}.*; put what is your own"):
+    with pytest.raises(
+        ConfigError,
+        match=f"^save_model: argument model expected .*{message}.*; put what is your own",
+    ):
         save_model(model, path)
     assert not path.exists()
 
@@ -262,7 +295,9 @@ def test_an_option_that_was_changed_is_saved_or_refused(model: CKN, path: Path):
     np.testing.assert_array_equal(load_model(path).scores(IMAGES), model.scores(IMAGES))
 
 
-def test_saving_and_loading_draw_no_random_numbers(model: CKN, path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_saving_and_loading_draw_no_random_numbers(
+    model: CKN, path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(init.backend, "rng", lambda seed: pytest.fail("it drew"))
     save_model(model, path)
     load_model(path)

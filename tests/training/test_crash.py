@@ -21,7 +21,9 @@ def crash() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(("function", "count", "where"), [("fsync", 14, "half"), ("replace", 5, "before")])
+@pytest.mark.parametrize(
+    ("function", "count", "where"), [("fsync", 14, "half"), ("replace", 5, "before")]
+)
 def test_a_kill_within_a_write_loses_nothing(
     crash: ModuleType, tmp_path: Path, function: str, count: int, where: str
 ) -> None:

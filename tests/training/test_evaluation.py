@@ -35,12 +35,17 @@ def test_reports_images_and_rate(model: CKN):
 
 
 def test_labels_without_a_class(model: CKN):
-    with pytest.raises(DataError, match=r"^evaluate: labels: expected labels of the classes 0, 1, 2, got 3 at index 9"):
+    with pytest.raises(
+        DataError,
+        match=r"^evaluate: labels: expected labels of the classes 0, 1, 2, got 3 at index 9",
+    ):
         evaluate(model, Split(IMAGES, np.append(LABELS[:9], 3)))
 
 
 def test_images_of_another_size(model: CKN):
-    with pytest.raises(ShapeError, match=r"argument images expected shape \(N, 1, 8, 8\), got \(4, 1, 9, 8\)"):
+    with pytest.raises(
+        ShapeError, match=r"argument images expected shape \(N, 1, 8, 8\), got \(4, 1, 9, 8\)"
+    ):
         evaluate(model, Split(RNG.random((10, 1, 9, 8), dtype=np.float32), LABELS))
 
 

@@ -53,22 +53,31 @@ def test_the_images_that_were_held_out_are_found_wherever_they_are(chosen, held_
     others = load_digits().test.images[:50, 0]
     more = np.concatenate([np.rint(255 * others).astype(np.uint8), BYTES])
     labels = np.concatenate([load_digits().test.labels[:50], DIGITS.labels])
-    for images, of_images in ((BYTES, DIGITS.labels), (BYTES[order], DIGITS.labels[order]), (more, labels)):
+    for images, of_images in (
+        (BYTES, DIGITS.labels),
+        (BYTES[order], DIGITS.labels[order]),
+        (more, labels),
+    ):
         assert chosen(images, of_images) == (held_out, "the 40 test images of mine.npz")
 
 
 def test_a_file_without_all_that_was_held_out_is_refused(chosen):
     with pytest.raises(
-        DataError, match=r"expected the 40 images that the run held out, got \d+ of them: the images are"
+        DataError,
+        match=r"expected the 40 images that the run held out, got \d+ of them: the images are",
     ):
         chosen(BYTES[:150], DIGITS.labels[:150])
     changed = BYTES.copy()
     changed[:, 0, 0] ^= 1
-    with pytest.raises(DataError, match="expected the 40 images that the run held out, got 0 of them"):
+    with pytest.raises(
+        DataError, match="expected the 40 images that the run held out, got 0 of them"
+    ):
         chosen(changed, DIGITS.labels)
 
 
-def test_images_that_were_trained_on_are_left_out_of_other_data(chosen, held_out, trained, tmp_path):
+def test_images_that_were_trained_on_are_left_out_of_other_data(
+    chosen, held_out, trained, tmp_path
+):
     other = str(tmp_path / "other.npz")
     line = "the 40 test images of other.npz, without 160 that the model was trained on"
     assert chosen(BYTES, DIGITS.labels, other) == (held_out, line)
@@ -76,7 +85,9 @@ def test_images_that_were_trained_on_are_left_out_of_other_data(chosen, held_out
     found, line = chosen(new.images, new.labels, other)
     assert (len(found), line) == (360, "all 360 images of other.npz")
     split = load(trained[0]).train
-    with pytest.raises(DataError, match="expected images that the model was not trained on, got 160 that it was"):
+    with pytest.raises(
+        DataError, match="expected images that the model was not trained on, got 160 that it was"
+    ):
         chosen(split.images, split.labels, other)
 
 
@@ -88,7 +99,9 @@ def test_a_model_alone_needs_data_and_tells_that_it_cannot_compare(trained, tmp_
         run, loaded = open_model(alone)
         assert run is None
         assert loaded.data_format == model.data_format
-        with pytest.raises(DataError, match=r"expected --data for a model without a run's config\.json"):
+        with pytest.raises(
+            DataError, match=r"expected --data for a model without a run's config\.json"
+        ):
             evaluation_images(run, loaded, None, None)
         with pytest.warns(DataWarning, match="images that the model was trained on cannot be told"):
             assert len(evaluation_images(run, loaded, str(path), None).split) == 200
@@ -98,7 +111,10 @@ def test_a_run_on_arrays_asks_for_its_images(tmp_path):
     parts = (DIGITS.take(np.arange(100)), DIGITS.take(np.arange(100, 200)))
     train(Dataset("mine", *parts, 10, tuple("0123456789")), out=tmp_path / "run", **SMALL)
     opened = open_model(tmp_path / "run")
-    with pytest.raises(DataError, match=r"expected the source of the data, got none, .*; give its images with --data"):
+    with pytest.raises(
+        DataError,
+        match=r"expected the source of the data, got none, .*; give its images with --data",
+    ):
         evaluation_images(*opened, None, None)
     np.savez(tmp_path / "all.npz", images=DIGITS.images, labels=DIGITS.labels)
     assert len(evaluation_images(*opened, str(tmp_path / "all.npz"), None).split) == 100
@@ -111,7 +127,10 @@ def test_damaged_fingerprints_are_refused(trained, tmp_path, fingerprints):
     config = json.loads((tmp_path / "config.json").read_text())
     config["data"]["fingerprints"] = fingerprints
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(DataError, match=r"config\.json: expected data\.fingerprints\.test, got none or damaged ones"):
+    with pytest.raises(
+        DataError,
+        match=r"config\.json: expected data\.fingerprints\.test, got none or damaged ones",
+    ):
         evaluation_images(*open_model(tmp_path), None, None)
 
 

@@ -9,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.training import Run, _folder
-from tinygrad_ckn.training._config import read_config
-from tinygrad_ckn.training._folder import claim
-from tinygrad_ckn.training._lock import LOCK
+from tinygrad_ckn.training import Run
+from tinygrad_ckn.training import folder as _folder
+from tinygrad_ckn.training.config import read_config
+from tinygrad_ckn.training.folder import claim
+from tinygrad_ckn.training.lock import LOCK
 
 
-def test_a_claimed_folder_is_nobody_elses_and_vanishes_if_nothing_was_put_in(tmp_path: Path) -> None:
+def test_a_claimed_folder_is_nobody_elses_and_vanishes_if_nothing_was_put_in(
+    tmp_path: Path,
+) -> None:
     with claim(tmp_path / "a" / "run", "run") as claimed:
         assert claimed.made
         with pytest.raises(ConfigError, match="is in use by process"):
@@ -70,7 +73,9 @@ def test_files_of_a_training_without_its_config_are_not_ours(tmp_path: Path) -> 
     assert (tmp_path / "metrics.jsonl").read_text() == "mine"
 
 
-def test_what_appears_while_the_lock_is_taken_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_appears_while_the_lock_is_taken_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another training that finishes between the first look and the lock."""
     acquire = _folder.FolderLock.acquire
 
@@ -100,7 +105,9 @@ def test_a_folder_that_another_training_has_just_removed_is_made_again(
         assert len(calls) == 2
 
 
-def test_a_lock_that_cannot_be_made_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_cannot_be_made_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(folder: Path) -> None:
         raise OSError(28, "No space left on device")
 
@@ -162,7 +169,8 @@ def test_any_value_of_a_field_is_of_its_kind_or_refused(
 
 
 @pytest.mark.parametrize(
-    "content", [b"[" * 100_000, b"9" * 5000, b'{"format": "tinygrad-ckn run", "format_version": true}']
+    "content",
+    [b"[" * 100_000, b"9" * 5000, b'{"format": "tinygrad-ckn run", "format_version": true}'],
 )
 def test_what_breaks_parsers_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.json").write_bytes(content)
@@ -204,7 +212,11 @@ def test_a_line_that_the_disk_has_no_room_for_leaves_the_lines_before(
     assert run.records() == [{"epoch": 1}]
 
 
-def test_class_names_that_no_terminal_should_see_are_refused_before_training(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"expected data\.class_names to be a list of texts that can be printed"):
+def test_class_names_that_no_terminal_should_see_are_refused_before_training(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(
+        DataError, match=r"expected data\.class_names to be a list of texts that can be printed"
+    ):
         Run.create(tmp_path / "run", {"data": {"class_names": ["a", "\x1b[2J"]}})
     assert list(tmp_path.iterdir()) == []

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.training import _lock
-from tinygrad_ckn.training._lock import LOCK, FolderLock, Holder, started
+from tinygrad_ckn.training import lock as _lock
+from tinygrad_ckn.training.lock import LOCK, FolderLock, Holder, started
 
 MINE = Holder.this_process()
 
@@ -35,7 +35,9 @@ def sleeper():
 def test_a_second_one_is_refused_with_the_first_one_named_and_then_has_it(tmp_path: Path):
     with FolderLock.acquire(tmp_path) as first:
         assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
-        with pytest.raises(ConfigError, match=rf"got one that is in use by process {os.getpid()}, since '.*; wait"):
+        with pytest.raises(
+            ConfigError, match=rf"got one that is in use by process {os.getpid()}, since '.*; wait"
+        ):
             FolderLock.acquire(tmp_path)
     assert list(tmp_path.iterdir()) == []
     first.release()
@@ -44,7 +46,9 @@ def test_a_second_one_is_refused_with_the_first_one_named_and_then_has_it(tmp_pa
         assert (tmp_path / LOCK).exists()
 
 
-def test_a_lock_of_a_running_process_that_does_not_hold_it_is_respected(tmp_path: Path, sleeper: subprocess.Popen):
+def test_a_lock_of_a_running_process_that_does_not_hold_it_is_respected(
+    tmp_path: Path, sleeper: subprocess.Popen
+):
     """As on a file system without locks."""
     write(tmp_path, pid=sleeper.pid, started=started(sleeper.pid))
     with pytest.raises(ConfigError, match=f"is in use by process {sleeper.pid}"):
@@ -53,7 +57,9 @@ def test_a_lock_of_a_running_process_that_does_not_hold_it_is_respected(tmp_path
 
 
 @pytest.mark.parametrize("reaped", [False, True])
-def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path, sleeper: subprocess.Popen, reaped: bool):
+def test_the_lock_of_a_killed_process_is_taken_over(
+    tmp_path: Path, sleeper: subprocess.Popen, reaped: bool
+):
     write(tmp_path, pid=sleeper.pid, started=started(sleeper.pid))
     sleeper.send_signal(signal.SIGKILL)
     if reaped:
@@ -81,9 +87,19 @@ def test_a_lock_of_another_host_is_never_taken_over(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[" * 10_000, b"\xff", b"[]", b"{}", b'{"pid": true, "host": "", "started": "", "since": ""}'],
+    [
+        b"",
+        b"{",
+        b"[" * 10_000,
+        b"\xff",
+        b"[]",
+        b"{}",
+        b'{"pid": true, "host": "", "started": "", "since": ""}',
+    ],
 )
-def test_a_lock_that_names_nobody_and_that_nobody_holds_is_taken_over(tmp_path: Path, content: bytes):
+def test_a_lock_that_names_nobody_and_that_nobody_holds_is_taken_over(
+    tmp_path: Path, content: bytes
+):
     (tmp_path / LOCK).write_bytes(content)
     with FolderLock.acquire(tmp_path):
         assert Holder.read((tmp_path / LOCK).read_bytes()) is not None
@@ -109,9 +125,13 @@ def test_a_lock_that_somebody_holds_is_respected_whoever_it_names(tmp_path: Path
     FolderLock.acquire(tmp_path).release()
 
 
-def test_a_lock_that_is_another_file_each_time_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_lock_that_is_another_file_each_time_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(_lock, "_is_still_there", lambda path, descriptor: False)
-    with pytest.raises(ConfigError, match="is locked and unlocked again and again by another process"):
+    with pytest.raises(
+        ConfigError, match="is locked and unlocked again and again by another process"
+    ):
         FolderLock.acquire(tmp_path)
 
 
@@ -129,7 +149,7 @@ def test_of_many_that_find_a_stale_lock_one_takes_it_over(tmp_path: Path):
     """Each process says whether it has it, and keeps it until all have tried."""
     write(tmp_path, started="another boot:1")
     program = (
-        "import sys, pathlib; from tinygrad_ckn.training._lock import FolderLock, ConfigError\n"
+        "import sys, pathlib; from tinygrad_ckn.training.lock import FolderLock, ConfigError\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "try: lock = FolderLock.acquire(pathlib.Path(sys.argv[1])); print('mine', flush=True)\n"
         "except ConfigError: print('refused', flush=True)\n"
@@ -137,7 +157,10 @@ def test_of_many_that_find_a_stale_lock_one_takes_it_over(tmp_path: Path):
     )
     racers = [
         subprocess.Popen(
-            [sys.executable, "-c", program, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", program, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for _ in range(4)
     ]

@@ -21,7 +21,9 @@ def told() -> list[Progress]:
 
 
 @pytest.fixture(scope="module")
-def supervised(few_digits: Dataset, tmp_path_factory: pytest.TempPathFactory, told: list[Progress]) -> loop.Result:
+def supervised(
+    few_digits: Dataset, tmp_path_factory: pytest.TempPathFactory, told: list[Progress]
+) -> loop.Result:
     """A short training of every kind of phase."""
     return train(
         few_digits,
@@ -56,7 +58,10 @@ def test_times_and_memory(supervised: loop.Result):
 def test_config_says_all(supervised: loop.Result):
     config = json.loads((supervised.run.folder / "config.json").read_text())
     fingerprints = config["data"].pop("fingerprints")
-    assert {part: len(text) for part, text in fingerprints.items()} == {"train": 8 * 144, "test": 8 * 72}
+    assert {part: len(text) for part, text in fingerprints.items()} == {
+        "train": 8 * 144,
+        "test": 8 * 72,
+    }
     assert config["data"] == {
         "data": "digits",
         "data_dir": None,
@@ -64,7 +69,13 @@ def test_config_says_all(supervised: loop.Result):
         "train": 144,
         "test": 72,
         "image_shape": [1, 8, 8],
-        "pixels": {"low": 0.0, "high": 1.0, "faint": config["data"]["pixels"]["faint"], "bright": 1.0, "shallow": 0.0},
+        "pixels": {
+            "low": 0.0,
+            "high": 1.0,
+            "faint": config["data"]["pixels"]["faint"],
+            "bright": 1.0,
+            "shallow": 0.0,
+        },
         "n_classes": 10,
         "classes": list(range(10)),
         "class_names": list("0123456789"),
@@ -102,7 +113,9 @@ def test_config_says_all(supervised: loop.Result):
     assert config["model"] == supervised.model.config()
 
 
-def test_augmentation_reaches_the_descent(few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_augmentation_reaches_the_descent(
+    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     shown: list[tuple[int, ...]] = []
 
     def look(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -124,14 +137,28 @@ def test_options_of_the_model_reach_it(few_digits: Dataset, tmp_path: Path):
     mean = few_digits.train.images.mean(axis=(0, 2, 3), dtype="float64")
     np.testing.assert_allclose(model.preprocessing.mean.numpy(), mean, rtol=1e-6)
     again = Run.open(tmp_path / "run").load()
-    np.testing.assert_array_equal(again.scores(few_digits.test.images), model.scores(few_digits.test.images))
+    np.testing.assert_array_equal(
+        again.scores(few_digits.test.images), model.scores(few_digits.test.images)
+    )
 
 
-def test_options_of_the_fit_reach_it(few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_options_of_the_fit_reach_it(
+    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     given: dict[str, object] = {}
     fit = CKN.fit
-    monkeypatch.setattr(CKN, "fit", lambda self, *args, **options: given.update(options) or fit(self, *args, **options))
-    descent = {"epochs": 1, "optimizer": "adam", "lr": 0.001, "scheme": "alternating", "patience": 1}
+    monkeypatch.setattr(
+        CKN,
+        "fit",
+        lambda self, *args, **options: given.update(options) or fit(self, *args, **options),
+    )
+    descent = {
+        "epochs": 1,
+        "optimizer": "adam",
+        "lr": 0.001,
+        "scheme": "alternating",
+        "patience": 1,
+    }
     options = {"mode": "supervised", "loss": "cross_entropy", "iterations": 2, "n_patches": 500}
     train(few_digits, **options, **descent, out=tmp_path / "run")
     assert given["descent"] == Descent(**descent)
@@ -145,7 +172,11 @@ def test_metrics_have_a_line_for_each_phase_and_epoch(supervised: loop.Result):
     records = supervised.run.records()
     accuracies = [record["validation_accuracy"] for record in records[3:5]]
     kept = records[5]["done"]
-    assert records[5]["validation_accuracy"] == max(accuracies) if kept else records[5]["validation_accuracy"] > 0
+    assert (
+        records[5]["validation_accuracy"] == max(accuracies)
+        if kept
+        else records[5]["validation_accuracy"] > 0
+    )
     assert [(record["phase"], record.get("done")) for record in records] == [
         ("filters", 1),
         ("filters", 2),
@@ -157,7 +188,9 @@ def test_metrics_have_a_line_for_each_phase_and_epoch(supervised: loop.Result):
         ("test", None),
     ]
     assert all(record["seconds"] >= 0 for record in records[:-1] if record["phase"] != "kept")
-    assert {"loss", "train_accuracy", "lr", "validation_accuracy", "validation_loss"} <= records[3].keys()
+    assert {"loss", "train_accuracy", "lr", "validation_accuracy", "validation_loss"} <= records[
+        3
+    ].keys()
     assert records[-1]["accuracy"] == supervised.accuracy
     assert records[-1]["confusion"] == supervised.confusion.tolist()
     assert records[-1]["seconds"] == supervised.seconds
@@ -165,7 +198,9 @@ def test_metrics_have_a_line_for_each_phase_and_epoch(supervised: loop.Result):
     assert by_phase == pytest.approx(supervised.seconds["filters"], abs=0.01)
 
 
-def test_report_says_when_phases_begin_and_how_fast_they_are(supervised: loop.Result, told: list[Progress]):
+def test_report_says_when_phases_begin_and_how_fast_they_are(
+    supervised: loop.Result, told: list[Progress]
+):
     steps = [(progress.phase, progress.done, progress.total) for progress in told]
     assert ("l2", 1, 5) in steps
     assert ("k-means", 1, 30) in steps
@@ -186,7 +221,9 @@ def test_report_says_when_phases_begin_and_how_fast_they_are(supervised: loop.Re
         ("evaluate", 0, 72),
         ("evaluate", 72, 72),
     ]
-    assert all(progress.values["images_per_second"] > 0 for progress in told if progress.phase == "batch")
+    assert all(
+        progress.values["images_per_second"] > 0 for progress in told if progress.phase == "batch"
+    )
 
 
 def test_same_seed_same_file_and_another_seed_another(few_digits: Dataset, tmp_path: Path):
@@ -195,10 +232,17 @@ def test_same_seed_same_file_and_another_seed_another(few_digits: Dataset, tmp_p
         result = train(few_digits, seed=seed, **FAST, out=tmp_path / name)
         files.append(result.run.model_path.read_bytes())
     assert files[0] == files[1] != files[2]
-    assert [record["phase"] for record in result.run.records()] == ["filters", "filters", "classifier", "test"]
+    assert [record["phase"] for record in result.run.records()] == [
+        "filters",
+        "filters",
+        "classifier",
+        "test",
+    ]
 
 
-def test_folder_is_named_by_data_and_model(few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_folder_is_named_by_data_and_model(
+    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(tmp_path)
     result = train(few_digits, **FAST)
     assert result.run.folder.parent == Path("runs")

@@ -11,12 +11,17 @@ from safetensors import safe_open
 from tinygrad_ckn.data import Dataset
 from tinygrad_ckn.errors import ConfigError, DataError, GradientError
 from tinygrad_ckn.models import CKN, Descent, Progress
-from tinygrad_ckn.models.best_weights import DescentState
+from tinygrad_ckn.models.learning.best_weights import DescentState
 from tinygrad_ckn.training import Run, load_model, train
 from tinygrad_ckn.training.checkpoint import epoch_of
 from tinygrad_ckn.training.options import AUGMENTATIONS
 
-FAST = {"mode": "supervised", "n_patches": 1000, "batch_size": 50, "lr": 0.001}  # three batches an epoch
+FAST = {
+    "mode": "supervised",
+    "n_patches": 1000,
+    "batch_size": 50,
+    "lr": 0.001,
+}  # three batches an epoch
 State = dict[str, np.ndarray]
 LEFT = {"config.json", "metrics.jsonl", "checkpoint.safetensors", "last.safetensors"}
 # Of 14 images held out, one more mistake is a fall of 7 points.
@@ -67,11 +72,16 @@ def test_the_best_and_the_last_epoch_are_kept_on_the_way_and_removed_at_the_end(
     def look(progress: Progress) -> None:
         there = {"checkpoint.safetensors", "last.safetensors"} & names(tmp_path)
         if progress.phase in ("start", "epoch"):
-            measured.append((progress.values["validation_accuracy"], -progress.values["validation_loss"]))
+            measured.append(
+                (progress.values["validation_accuracy"], -progress.values["validation_loss"])
+            )
             best = measured.index(max(measured))
             assert_same(load_model(tmp_path / "checkpoint.safetensors"), states[best])
             assert_same(load_model(tmp_path / "last.safetensors"), states[progress.done])
-            assert (epoch_of(tmp_path / "checkpoint.safetensors"), epoch_of(tmp_path / "last.safetensors")) == (
+            assert (
+                epoch_of(tmp_path / "checkpoint.safetensors"),
+                epoch_of(tmp_path / "last.safetensors"),
+            ) == (
                 best,
                 progress.done,
             )
@@ -87,7 +97,9 @@ def test_the_best_and_the_last_epoch_are_kept_on_the_way_and_removed_at_the_end(
     assert names(tmp_path) == {"config.json", "metrics.jsonl", "model.safetensors", "filters.png"}
 
 
-def test_a_checkpoint_holds_what_a_descent_needs_to_go_on(few_digits: Dataset, tmp_path: Path) -> None:
+def test_a_checkpoint_holds_what_a_descent_needs_to_go_on(
+    few_digits: Dataset, tmp_path: Path
+) -> None:
     live: list[DescentState] = []
 
     def stop(progress: Progress) -> None:
@@ -99,7 +111,9 @@ def test_a_checkpoint_holds_what_a_descent_needs_to_go_on(few_digits: Dataset, t
         train(few_digits, **FAST, epochs=5, out=tmp_path, report=stop)
     with safe_open(tmp_path / "last.safetensors", framework="np") as file:
         record = json.loads(file.metadata()["training"])
-        arrays = {name: file.get_tensor(name) for name in file.keys() if name.startswith("training.")}
+        arrays = {
+            name: file.get_tensor(name) for name in file.keys() if name.startswith("training.")
+        }
     state = live[0]
     assert (record["epoch"], record["epochs"], record["best_epoch"]) == (2, 5, state.best_epoch)
     assert (record["best_accuracy"], record["best_loss"], record["l2"]) == (
@@ -109,8 +123,14 @@ def test_a_checkpoint_holds_what_a_descent_needs_to_go_on(few_digits: Dataset, t
     )
     assert len(arrays["training.held_out"]) == 14
     model = load_model(tmp_path / "last.safetensors")
-    optimizer, schedule = Descent(epochs=5, batch_size=50, lr=0.001).optimizer_of(list(model.parameters()), 3)
-    kept = {name.removeprefix("training.optimizer."): a for name, a in arrays.items() if "optimizer" in name}
+    optimizer, schedule = Descent(epochs=5, batch_size=50, lr=0.001).optimizer_of(
+        list(model.parameters()), 3
+    )
+    kept = {
+        name.removeprefix("training.optimizer."): a
+        for name, a in arrays.items()
+        if "optimizer" in name
+    }
     optimizer.load_state_dict({"lr": record["lr"], **kept})
     schedule.load_state_dict(record["scheduler"])
     assert (optimizer.lr, schedule.steps) == (state.optimizer.lr, 6)
@@ -130,19 +150,23 @@ def test_an_unsupervised_training_writes_no_checkpoint(few_digits: Dataset, tmp_
 
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_after_nan_the_checkpoint_is_the_best_epoch(
-    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, states: list[State], epoch: int
+    few_digits: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    states: list[State],
+    epoch: int,
 ) -> None:
     broken_in_epoch(epoch, monkeypatch)
     measured: list[tuple[float, float]] = []
 
     def look(progress: Progress) -> None:
         if progress.phase == "epoch":
-            measured.append((progress.values["validation_accuracy"], -progress.values["validation_loss"]))
+            measured.append(
+                (progress.values["validation_accuracy"], -progress.values["validation_loss"])
+            )
 
     options = {**FAST, "lr": 0.5, "schedule": "constant", "augment": "crop-flip"}
-    message = (
-        rf"in epoch {epoch}, batch 2 \(first in the images of the batch\); .* parameters are those of epoch (\d)\n"
-    )
+    message = rf"in epoch {epoch}, batch 2 \(first in the images of the batch\); .* parameters are those of epoch (\d)\n"
     with pytest.raises(GradientError, match=message) as caught:
         train(few_digits, **options, epochs=4, out=tmp_path / "run", report=look)
     best = int(str(caught.value)[-1])
@@ -169,16 +193,29 @@ def test_whatever_goes_wrong_later_the_checkpoints_stay_and_a_note_names_them(
     with pytest.raises(error) as caught:
         train(few_digits, **FAST, epochs=2, out=tmp_path / "run", report=fail)
     finished = phase == "evaluate"
-    assert names(tmp_path / "run") == ({"config.json", "metrics.jsonl", "model.safetensors"} if finished else LEFT)
+    assert names(tmp_path / "run") == (
+        {"config.json", "metrics.jsonl", "model.safetensors"} if finished else LEFT
+    )
     note = caught.value.__notes__[-1]
     assert note.startswith(f"kept in {tmp_path / 'run'}: ")
-    assert all(name in note for name in (["model.safetensors"] if finished else LEFT) if name.endswith("safetensors"))
+    assert all(
+        name in note
+        for name in (["model.safetensors"] if finished else LEFT)
+        if name.endswith("safetensors")
+    )
     for name in names(tmp_path / "run"):
         if name.endswith(".safetensors"):
-            assert load_model(tmp_path / "run" / name).accuracy(few_digits.test.images, few_digits.test.labels) > 0.5
+            assert (
+                load_model(tmp_path / "run" / name).accuracy(
+                    few_digits.test.images, few_digits.test.labels
+                )
+                > 0.5
+            )
 
 
-def test_the_only_trained_weights_are_not_removed_by_another_training(few_digits: Dataset, tmp_path: Path) -> None:
+def test_the_only_trained_weights_are_not_removed_by_another_training(
+    few_digits: Dataset, tmp_path: Path
+) -> None:
     def stop(progress: Progress) -> None:
         if progress.phase == "epoch" and progress.done == 2:
             raise KeyboardInterrupt
@@ -187,10 +224,16 @@ def test_the_only_trained_weights_are_not_removed_by_another_training(few_digits
         train(few_digits, **FAST, out=tmp_path, report=stop)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert before.keys() == LEFT
-    with pytest.raises(ConfigError, match=r"got one with checkpoint\.safetensors and last\.safetensors of a training"):
+    with pytest.raises(
+        ConfigError,
+        match=r"got one with checkpoint\.safetensors and last\.safetensors of a training",
+    ):
         train(few_digits, **FAST, epochs=1, out=tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    with pytest.raises(DataError, match=r"broken off or is under way, load_model\('.*checkpoint.safetensors'\) reads"):
+    with pytest.raises(
+        DataError,
+        match=r"broken off or is under way, load_model\('.*checkpoint.safetensors'\) reads",
+    ):
         Run.open(tmp_path).load()
     for name in ("checkpoint.safetensors", "last.safetensors"):
         (tmp_path / name).unlink()
@@ -202,6 +245,14 @@ def test_the_only_trained_weights_are_not_removed_by_another_training(few_digits
 def test_same_seed_same_file(few_digits: Dataset, tmp_path: Path, scheme: str) -> None:
     files = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        options = {**FAST, "epochs": 2, "scheme": scheme, "augment": "crop-flip", "mirrored": "features"}
-        files.append(train(few_digits, **options, seed=seed, out=tmp_path / name).run.model_path.read_bytes())
+        options = {
+            **FAST,
+            "epochs": 2,
+            "scheme": scheme,
+            "augment": "crop-flip",
+            "mirrored": "features",
+        }
+        files.append(
+            train(few_digits, **options, seed=seed, out=tmp_path / name).run.model_path.read_bytes()
+        )
     assert files[0] == files[1] != files[2]

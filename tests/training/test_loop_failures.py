@@ -15,7 +15,9 @@ from tinygrad_ckn.training import run as run_module
 FAST = {"n_patches": 1000}
 
 
-def test_a_folder_with_files_is_refused_before_anything_is_learned(few_digits: Dataset, tmp_path: Path):
+def test_a_folder_with_files_is_refused_before_anything_is_learned(
+    few_digits: Dataset, tmp_path: Path
+):
     (tmp_path / "notes").write_text("mine")
     with pytest.raises(ConfigError, match="expected a new or empty folder"):
         train(few_digits, out=tmp_path, report=lambda progress: pytest.fail("it learned"))
@@ -26,7 +28,9 @@ def test_one_class_is_refused_before_anything_is_learned(few_digits: Dataset, tm
     told: list[Progress] = []
     zeros = Split(few_digits.train.images, np.zeros(len(few_digits.train), dtype=np.int64))
     data = Dataset("zeros", zeros, few_digits.test, 10, few_digits.class_names)
-    with pytest.raises(DataError, match="expected two or more classes to train on, got class 0 alone"):
+    with pytest.raises(
+        DataError, match="expected two or more classes to train on, got class 0 alone"
+    ):
         train(data, out=tmp_path / "run", report=told.append)
     assert [(progress.phase, progress.done) for progress in told] == [("filters", 0)]
 
@@ -73,11 +77,18 @@ def test_a_training_broken_off_can_be_started_again(few_digits: Dataset, tmp_pat
         train(few_digits, **FAST, out=tmp_path, report=stop)
     assert {path.name for path in tmp_path.iterdir()} == {"config.json", "metrics.jsonl"}
     result = train(few_digits, **FAST, seed=1, out=tmp_path)
-    assert [record["phase"] for record in result.run.records()] == ["filters", "filters", "classifier", "test"]
+    assert [record["phase"] for record in result.run.records()] == [
+        "filters",
+        "filters",
+        "classifier",
+        "test",
+    ]
     assert Run.open(tmp_path).config["options"]["seed"] == 1
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError(), ValueError("no font")])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), MemoryError(), ValueError("no font")]
+)
 def test_a_picture_that_cannot_be_drawn_is_a_warning_and_the_result_is_there(
     few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ):
@@ -85,11 +96,20 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning_and_the_result_is_there(
         raise error
 
     monkeypatch.setattr(plots, "filters", fail)
-    with pytest.warns(TrainingWarning, match=r"expected to write filters\.png in .*, got .*; the model is saved"):
+    with pytest.warns(
+        TrainingWarning, match=r"expected to write filters\.png in .*, got .*; the model is saved"
+    ):
         result = train(few_digits, **FAST, out=tmp_path / "run")
     assert result.accuracy > 0.5
-    assert load_model(tmp_path / "run").accuracy(few_digits.test.images, few_digits.test.labels) == result.accuracy
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "metrics.jsonl", "model.safetensors"}
+    assert (
+        load_model(tmp_path / "run").accuracy(few_digits.test.images, few_digits.test.labels)
+        == result.accuracy
+    )
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "config.json",
+        "metrics.jsonl",
+        "model.safetensors",
+    }
 
 
 def test_a_last_line_that_cannot_be_written_is_a_warning_and_the_result_is_there(
@@ -103,7 +123,9 @@ def test_a_last_line_that_cannot_be_written_is_a_warning_and_the_result_is_there
         log(self, record)
 
     monkeypatch.setattr(Run, "log", full)
-    with pytest.warns(TrainingWarning, match=r"the line of the test in metrics\.jsonl in .*No space left"):
+    with pytest.warns(
+        TrainingWarning, match=r"the line of the test in metrics\.jsonl in .*No space left"
+    ):
         result = train(few_digits, **FAST, out=tmp_path / "run")
     assert result.accuracy > 0.5
     assert (tmp_path / "run" / "filters.png").exists()
@@ -121,7 +143,9 @@ def test_a_last_epoch_that_cannot_be_written_is_a_warning_and_the_training_goes_
 
     monkeypatch.setattr(run_module, "write_model", full)
     options = {**FAST, "mode": "supervised", "epochs": 1, "lr": 1e-5}
-    with pytest.warns(TrainingWarning, match=r"expected to write .*last\.safetensors, got No space left on"):
+    with pytest.warns(
+        TrainingWarning, match=r"expected to write .*last\.safetensors, got No space left on"
+    ):
         result = train(few_digits, **options, out=tmp_path / "run")
     assert result.accuracy > 0.5
 
@@ -136,7 +160,9 @@ def test_a_model_that_cannot_be_saved_leaves_the_best_epoch_and_says_so(
     options = {**FAST, "mode": "supervised", "epochs": 1, "lr": 1e-5}
     with pytest.raises(OSError, match="No space left") as caught:
         train(few_digits, **options, out=tmp_path / "run")
-    assert caught.value.__notes__[0].startswith(f"kept in {tmp_path / 'run'}: checkpoint.safetensors (")
+    assert caught.value.__notes__[0].startswith(
+        f"kept in {tmp_path / 'run'}: checkpoint.safetensors ("
+    )
     for name in ("checkpoint.safetensors", "last.safetensors"):
         load_model(tmp_path / "run" / name)
 

@@ -12,7 +12,9 @@ from tinygrad_ckn.training.options import resolve
 FAST = {"n_patches": 1000}
 
 
-def test_rate_counts_the_images_of_this_epoch(tmp_path: Path, model: CKN, monkeypatch: pytest.MonkeyPatch):
+def test_rate_counts_the_images_of_this_epoch(
+    tmp_path: Path, model: CKN, monkeypatch: pytest.MonkeyPatch
+):
     clock = [0.0]
     monkeypatch.setattr(loop.time, "perf_counter", lambda: clock[0])
     told: list[Progress] = []
@@ -35,7 +37,9 @@ def test_the_time_of_a_descent_is_booked_to_its_epoch(
     clock = [0.0]
     monkeypatch.setattr(loop.time, "perf_counter", lambda: clock[0])
     options = resolve("digits", mode="supervised", batch_size=80, validation=0, scheme=scheme)
-    recorder = loop._Recorder(Run.create(tmp_path / "run", {}), model, lambda progress: None, 160, options)
+    recorder = loop._Recorder(
+        Run.create(tmp_path / "run", {}), model, lambda progress: None, 160, options
+    )
 
     def report(phase: str, done: int, total: int, after: float) -> None:
         clock[0] += after
@@ -58,11 +62,20 @@ def test_the_time_of_a_descent_is_booked_to_its_epoch(
 
 
 @pytest.mark.filterwarnings("ignore::tinygrad_ckn.errors.TrainingWarning")
-def test_the_last_classifier_is_announced_after_early_stopping_too(few_digits: Dataset, tmp_path: Path):
+def test_the_last_classifier_is_announced_after_early_stopping_too(
+    few_digits: Dataset, tmp_path: Path
+):
     told: list[Progress] = []
-    options = {"mode": "supervised", "epochs": 30, "patience": 1, "lr": 3.0}  # no epoch is better than the start
+    options = {
+        "mode": "supervised",
+        "epochs": 30,
+        "patience": 1,
+        "lr": 3.0,
+    }  # no epoch is better than the start
     train(few_digits, **options, **FAST, out=tmp_path / "run", report=told.append)
-    assert [(p.phase, p.done, p.total) for p in told if p.phase in ("epoch", "classifier", "kept")] == [
+    assert [
+        (p.phase, p.done, p.total) for p in told if p.phase in ("epoch", "classifier", "kept")
+    ] == [
         ("classifier", 0, 1),
         ("classifier", 1, 1),
         ("epoch", 1, 30),

@@ -14,10 +14,14 @@ def test_as_scikit_learn_counts():
     np.testing.assert_array_equal(confusion, sklearn_metrics.confusion_matrix(LABELS, PREDICTED))
     assert metrics.accuracy(confusion) == sklearn_metrics.accuracy_score(LABELS, PREDICTED)
     np.testing.assert_allclose(
-        metrics.recall(confusion), sklearn_metrics.recall_score(LABELS, PREDICTED, average=None), rtol=1e-15
+        metrics.recall(confusion),
+        sklearn_metrics.recall_score(LABELS, PREDICTED, average=None),
+        rtol=1e-15,
     )
     np.testing.assert_allclose(
-        metrics.precision(confusion), sklearn_metrics.precision_score(LABELS, PREDICTED, average=None), rtol=1e-15
+        metrics.precision(confusion),
+        sklearn_metrics.precision_score(LABELS, PREDICTED, average=None),
+        rtol=1e-15,
     )
 
 
@@ -36,9 +40,13 @@ def test_empty_classes_are_nan_without_a_warning():
 def test_lengths_and_ranges_are_checked():
     with pytest.raises(DataError, match=r"one shape \(n,\), got \(2,\), \(3,\)"):
         metrics.confusion_matrix(np.array([0, 1]), np.array([0, 1, 1]), 2)
-    with pytest.raises(DataError, match=r"argument labels expected classes 0 .. 1, got 2 at index 1"):
+    with pytest.raises(
+        DataError, match=r"argument labels expected classes 0 .. 1, got 2 at index 1"
+    ):
         metrics.confusion_matrix(np.array([0, 2]), np.array([0, 1]), 2)
-    with pytest.raises(DataError, match=r"argument predicted expected classes 0 .. 1, got -1 at index 0"):
+    with pytest.raises(
+        DataError, match=r"argument predicted expected classes 0 .. 1, got -1 at index 0"
+    ):
         metrics.confusion_matrix(np.array([0, 1]), np.array([-1, 1]), 2)
 
 

@@ -16,7 +16,10 @@ from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.models import CKN, CKNLayer
 from tinygrad_ckn.training import load_model, save_model
 
-LAYERS = [CKNLayer(2, 4, 3, subsampling=2, centred=True, rng=1), CKNLayer(4, 5, 2, kernel="arccos1", rng=2)]
+LAYERS = [
+    CKNLayer(2, 4, 3, subsampling=2, centred=True, rng=1),
+    CKNLayer(4, 5, 2, kernel="arccos1", rng=2),
+]
 MODEL = CKN(1, 6, 4, LAYERS, preprocessing={"name": "gradient_map", "n_orientations": 2}, rng=3)
 
 
@@ -55,7 +58,9 @@ def refused(path: Path, content: bytes) -> str | None:
 
 
 @given(st.data())
-def test_bytes_that_are_changed_cut_off_or_added(whole: bytes, path: Path, data: st.DataObject) -> None:
+def test_bytes_that_are_changed_cut_off_or_added(
+    whole: bytes, path: Path, data: st.DataObject
+) -> None:
     content = bytearray(whole)
     for at in data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=4)):
         content[at] = data.draw(st.integers(0, 255))
@@ -67,15 +72,43 @@ def test_bytes_that_are_changed_cut_off_or_added(whole: bytes, path: Path, data:
 
 def places(value: Any) -> list[tuple[Any, ...]]:
     """Return the ways from a JSON value to each that is within it."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     return [()] + [(key, *rest) for key, item in inner for rest in places(item)]
 
 
 ODD = st.one_of(
-    st.sampled_from([None, True, -1, 0, 10**9, 10**30, math.nan, math.inf, 1e308, "", "\x1b[31m", "9" * 5000, [[[]]]]),
-    st.sampled_from([{"name": "patch_zca", "in_channels": 10**5}, {"name": "gradient_map", "n_orientations": 10**5}]),
+    st.sampled_from(
+        [
+            None,
+            True,
+            -1,
+            0,
+            10**9,
+            10**30,
+            math.nan,
+            math.inf,
+            1e308,
+            "",
+            "\x1b[31m",
+            "9" * 5000,
+            [[[]]],
+        ]
+    ),
+    st.sampled_from(
+        [
+            {"name": "patch_zca", "in_channels": 10**5},
+            {"name": "gradient_map", "n_orientations": 10**5},
+        ]
+    ),
     st.recursive(
-        st.none() | st.integers() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+        st.none() | st.integers() | st.floats() | st.text(),
+        lambda x: st.lists(x) | st.dictionaries(st.text(), x),
     ),
 )
 
@@ -94,7 +127,9 @@ def test_an_architecture_with_anything_in_it(whole: bytes, path: Path, data: st.
     refused(path, with_header(whole, change))
 
 
-@given(field=st.sampled_from(["format", "format_version", "version", "architecture"]), text=st.text())
+@given(
+    field=st.sampled_from(["format", "format_version", "version", "architecture"]), text=st.text()
+)
 def test_metadata_with_any_text(whole: bytes, path: Path, field: str, text: str) -> None:
     def change(header: dict[str, Any]) -> None:
         header["__metadata__"][field] = text
@@ -123,7 +158,9 @@ def test_texts_that_break_parsers(whole: bytes, path: Path, field: str, text: st
     ],
     ids=str,
 )
-def test_an_architecture_that_claims_much_costs_nothing(whole: bytes, path: Path, claim: dict[str, Any]) -> None:
+def test_an_architecture_that_claims_much_costs_nothing(
+    whole: bytes, path: Path, claim: dict[str, Any]
+) -> None:
     def change(header: dict[str, Any]) -> None:
         found = json.loads(header["__metadata__"]["architecture"])
         header["__metadata__"]["architecture"] = json.dumps(found | claim)
@@ -152,7 +189,13 @@ def test_tensors_of_another_dtype_are_named(whole: bytes, path: Path, kind: str)
 
 @given(
     name=st.sampled_from(
-        ["classifier.weight", "classifier.bias", "layers.0.weight", "layers.0.centre", "preprocessing.weight"]
+        [
+            "classifier.weight",
+            "classifier.bias",
+            "layers.0.weight",
+            "layers.0.centre",
+            "preprocessing.weight",
+        ]
     ),
     value=st.sampled_from([math.nan, math.inf, -math.inf]),
     data=st.data(),
@@ -181,5 +224,8 @@ def test_filters_of_another_norm_are_refused(path: Path, factor: float, dtype: s
     if factor == -1 or (factor == 1 + 1e-6 and dtype == "float32"):
         np.testing.assert_array_equal(load_model(path).layers[0].weight.data, weight)
     else:
-        with pytest.raises(DataError, match=r"expected filters of norm 1 in layers\.0\.weight, got .* at index 2; set"):
+        with pytest.raises(
+            DataError,
+            match=r"expected filters of norm 1 in layers\.0\.weight, got .* at index 2; set",
+        ):
             load_model(path)

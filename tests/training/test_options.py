@@ -82,39 +82,83 @@ def test_what_is_given_is_kept():
 
 def test_none_is_the_default():
     names = [field.name for field in fields(Descent)]
-    assert options.resolve("x", mode="supervised", **dict.fromkeys(names)).make_descent() == Descent()
+    assert (
+        options.resolve("x", mode="supervised", **dict.fromkeys(names)).make_descent() == Descent()
+    )
     assert options.resolve("x", **dict.fromkeys(names)).descent is None
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"model": "resnet"}, "argument model expected one of unsup-32-64, .*, lenet, got 'resnet'"),
+        (
+            {"model": "resnet"},
+            "argument model expected one of unsup-32-64, .*, lenet, got 'resnet'",
+        ),
         ({"mode": "semi"}, "argument mode expected one of unsupervised, supervised, got 'semi'"),
-        ({"preprocessing": "whiten"}, "argument preprocessing expected one of gradient_map, .*, none, got 'whiten'"),
-        ({"loss": "hinge"}, "argument loss expected one of cross_entropy, squared_hinge, got 'hinge'"),
-        ({"epochs": 3}, "argument epochs expected nothing in mode 'unsupervised', .* got 3; leave it out"),
+        (
+            {"preprocessing": "whiten"},
+            "argument preprocessing expected one of gradient_map, .*, none, got 'whiten'",
+        ),
+        (
+            {"loss": "hinge"},
+            "argument loss expected one of cross_entropy, squared_hinge, got 'hinge'",
+        ),
+        (
+            {"epochs": 3},
+            "argument epochs expected nothing in mode 'unsupervised', .* got 3; leave it out",
+        ),
         ({"batch_size": 3}, "argument batch_size expected nothing"),
         ({"lr": 0.1}, "argument lr expected nothing"),
         ({"augment": "crop-flip"}, "argument augment expected nothing"),
         ({"scheme": "alternating"}, "argument scheme expected nothing in mode 'unsupervised'"),
         ({"validation": 0.1}, "argument validation expected nothing in mode 'unsupervised'"),
-        ({"warmup": 0}, "argument warmup expected nothing in mode 'unsupervised', .* got 0; leave it out"),
-        ({"model": "ckn5", "mode": "unsupervised", "lr": 0.1}, "argument lr expected nothing in mode"),
+        (
+            {"warmup": 0},
+            "argument warmup expected nothing in mode 'unsupervised', .* got 0; leave it out",
+        ),
+        (
+            {"model": "ckn5", "mode": "unsupervised", "lr": 0.1},
+            "argument lr expected nothing in mode",
+        ),
         (
             {"mode": "supervised", "n_patch": 1},
             "argument options expected one of model, mode, .*, patience, got 'n_patch'",
         ),
-        ({"colour": 1}, "one of model, mode, .*, n_patches, .*, seed, device, epochs, .*, patience, got 'colour'"),
+        (
+            {"colour": 1},
+            "one of model, mode, .*, n_patches, .*, seed, device, epochs, .*, patience, got 'colour'",
+        ),
         ({"colour": None}, "argument options expected one of .*, got 'colour'"),
-        ({"mode": "supervised", "scheme": "both"}, "argument scheme expected one of joint, alternating, got 'both'"),
-        ({"mode": "supervised", "augment": "turn"}, "argument augment expected one of crop-flip, got 'turn'"),
-        ({"mode": "supervised", "epochs": -1}, "argument epochs expected a whole number >= 0, got -1"),
-        ({"mode": "supervised", "batch_size": 0}, "argument batch_size expected a whole number >= 1, got 0"),
+        (
+            {"mode": "supervised", "scheme": "both"},
+            "argument scheme expected one of joint, alternating, got 'both'",
+        ),
+        (
+            {"mode": "supervised", "augment": "turn"},
+            "argument augment expected one of crop-flip, got 'turn'",
+        ),
+        (
+            {"mode": "supervised", "epochs": -1},
+            "argument epochs expected a whole number >= 0, got -1",
+        ),
+        (
+            {"mode": "supervised", "batch_size": 0},
+            "argument batch_size expected a whole number >= 1, got 0",
+        ),
         ({"mode": "supervised", "lr": 0}, "argument lr expected a finite number > 0, got 0"),
-        ({"mode": "supervised", "lr": float("nan")}, "argument lr expected a finite number > 0, got nan"),
-        ({"mode": "supervised", "lr": float("inf")}, "argument lr expected a finite number > 0, got inf"),
-        ({"mode": "supervised", "lr": "fast"}, "argument lr expected a finite number > 0, got 'fast'"),
+        (
+            {"mode": "supervised", "lr": float("nan")},
+            "argument lr expected a finite number > 0, got nan",
+        ),
+        (
+            {"mode": "supervised", "lr": float("inf")},
+            "argument lr expected a finite number > 0, got inf",
+        ),
+        (
+            {"mode": "supervised", "lr": "fast"},
+            "argument lr expected a finite number > 0, got 'fast'",
+        ),
         ({"iterations": 0}, "argument iterations expected a whole number >= 1, got 0"),
         ({"n_patches": 0}, "argument n_patches expected a whole number >= 1, got 0"),
         ({"seed": -1}, "argument seed expected a whole number >= 0, got -1"),

@@ -10,7 +10,8 @@ import pytest
 import tinygrad_ckn
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models import CKN
-from tinygrad_ckn.training import Run, _folder
+from tinygrad_ckn.training import Run
+from tinygrad_ckn.training import folder as _folder
 from tinygrad_ckn.training import run as module
 
 
@@ -54,14 +55,18 @@ def test_an_existing_folder_is_taken_only_when_empty(tmp_path: Path):
     Run.create(tmp_path / "empty", {})
     (tmp_path / "empty" / "model.safetensors").touch()
     before = (tmp_path / "empty" / "config.json").read_bytes()
-    with pytest.raises(ConfigError, match="expected a new or empty folder for the run, got one that holds files"):
+    with pytest.raises(
+        ConfigError, match="expected a new or empty folder for the run, got one that holds files"
+    ):
         Run.create(tmp_path / "empty", {"other": 1})
     assert (tmp_path / "empty" / "config.json").read_bytes() == before
     with pytest.raises(ConfigError, match="got a file"):
         Run.create(tmp_path / "empty" / "config.json", {})
 
 
-@pytest.mark.parametrize(("name", "content"), [("config.json", "{}"), ("metrics.jsonl", ""), ("notes.txt", "")])
+@pytest.mark.parametrize(
+    ("name", "content"), [("config.json", "{}"), ("metrics.jsonl", ""), ("notes.txt", "")]
+)
 def test_files_that_are_not_of_a_broken_off_run_are_kept(tmp_path: Path, name: str, content: str):
     if name == "notes.txt":
         Run.create(tmp_path, {})
@@ -94,7 +99,10 @@ def test_a_damaged_line_is_named(tmp_path: Path):
     run.log({"epoch": 1})
     with (run.folder / "metrics.jsonl").open("a") as stream:
         stream.write('{"epoch": ')
-    with pytest.raises(DataError, match=r"metrics.jsonl, line 2: expected a JSON object, got '{\"epoch\": '; remove"):
+    with pytest.raises(
+        DataError,
+        match=r"metrics.jsonl, line 2: expected a JSON object, got '{\"epoch\": '; remove",
+    ):
         run.records()
 
 
@@ -115,7 +123,10 @@ def test_model_goes_in_and_out(tmp_path: Path, model: CKN):
         (b"[]", "expected the configuration of a tinygrad-ckn run, got another JSON file"),
         (b"{}", "expected the configuration of a tinygrad-ckn run, got another JSON file"),
         (b'{"format": "tinygrad-ckn run"}', "expected format_version 1 or older, got None"),
-        (b'{"format": "tinygrad-ckn run", "format_version": 2}', "expected format_version 1 or older, got 2; update"),
+        (
+            b'{"format": "tinygrad-ckn run", "format_version": 2}',
+            "expected format_version 1 or older, got 2; update",
+        ),
     ],
 )
 def test_what_is_no_run_is_refused(tmp_path: Path, content: bytes | None, message: str):

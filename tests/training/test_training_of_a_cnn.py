@@ -36,7 +36,12 @@ def test_a_run_of_a_cnn(few_digits: Dataset, tmp_path: Path):
     phases = [record["phase"] for record in result.run.records()]
     assert phases == ["classifier", "epoch", "kept", "classifier", "test"]
     begun = [progress.phase for progress in told if progress.done == 0]
-    assert [phase for phase in begun if phase != "kept"] == ["classifier", "start", "classifier", "evaluate"]
+    assert [phase for phase in begun if phase != "kept"] == [
+        "classifier",
+        "start",
+        "classifier",
+        "evaluate",
+    ]
     again = Run.open(tmp_path / "run").load()
     assert isinstance(again, CNN)
     np.testing.assert_array_equal(evaluate(again, few_digits.test), result.confusion)

@@ -11,15 +11,10 @@ from typing import Annotated, Any
 import typer
 
 import tinygrad_ckn
-from tinygrad_ckn.cli._bench import bench
-from tinygrad_ckn.cli._compare import compare
-from tinygrad_ckn.cli._console import echo, escape_what_cannot_be_encoded, style
-from tinygrad_ckn.cli._gradcheck import gradcheck
-from tinygrad_ckn.cli._help import Command, Group
-from tinygrad_ckn.cli._info import info
-from tinygrad_ckn.cli._predict import evaluate, predict
-from tinygrad_ckn.cli._train import train
-from tinygrad_ckn.cli._warnings import warnings_shown
+from tinygrad_ckn.cli import bench, compare, gradcheck, info, predict, train
+from tinygrad_ckn.cli.console import echo, escape_what_cannot_be_encoded, style
+from tinygrad_ckn.cli.help import Command, Group
+from tinygrad_ckn.cli.warnings import warnings_shown
 from tinygrad_ckn.errors import CKNError
 
 OPTIONS = {  # what the library calls them, and the command line
@@ -50,7 +45,9 @@ class _Commands(Group):
             typer.echo("interrupted", err=True)
             _echo_notes(interrupt)
             raise typer.Exit(130) from interrupt
-        except BrokenPipeError:  # the reader of our output, `head` say, has gone: typer ends quietly
+        except (
+            BrokenPipeError
+        ):  # the reader of our output, `head` say, has gone: typer ends quietly
             raise
         except (CKNError, MemoryError, OSError) as error:
             if ctx.params["traceback"]:
@@ -93,7 +90,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, compare, evaluate, predict, info, gradcheck, bench):
+COMMANDS = (
+    train.train,
+    compare.compare,
+    predict.evaluate,
+    predict.predict,
+    info.info,
+    gradcheck.gradcheck,
+    bench.bench,
+)
+for command in COMMANDS:
     app.command(cls=Command)(command)
 
 
@@ -101,10 +107,17 @@ for command in (train, compare, evaluate, predict, info, gradcheck, bench):
 def options(
     traceback: Annotated[
         bool,
-        typer.Option("--traceback", envvar="TINYGRAD_CKN_TRACEBACK", help="Show where in the code an error came from."),
+        typer.Option(
+            "--traceback",
+            envvar="TINYGRAD_CKN_TRACEBACK",
+            help="Show where in the code an error came from.",
+        ),
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and leave."
+        ),
     ] = False,
 ) -> None:
     """Convolutional kernel networks: train them, measure them, use them.

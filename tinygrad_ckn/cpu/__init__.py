@@ -3,6 +3,8 @@
 Importing this package registers them. `parallel.py` has the threads and the memory they work with.
 """
 
-from tinygrad_ckn.cpu import ckn_map, correlate, gemm, linalg
+from tinygrad_ckn.cpu import gemm, linalg
+from tinygrad_ckn.cpu.ckn_map import fused
+from tinygrad_ckn.cpu.correlate import dispatch
 
-__all__ = ["ckn_map", "correlate", "gemm", "linalg"]
+__all__ = ["dispatch", "fused", "gemm", "linalg"]

@@ -31,7 +31,11 @@ _SHARE = 2**24  # multiplications that a thread takes at a time
 def _piece(m: int, k: int, n: int) -> tuple[int, int]:
     """Return rows and columns of the pieces of a product (m, k) (k, n); as a whole it is (m, n)."""
     columns = min(n, _WIDE_PIECE if m < _PIECE // 2 else _PIECE)
-    rows = m if m * k * columns <= SMALL else min(_PIECE, 1 << (SMALL // (k * columns)).bit_length() >> 1)
+    rows = (
+        m
+        if m * k * columns <= SMALL
+        else min(_PIECE, 1 << (SMALL // (k * columns)).bit_length() >> 1)
+    )
     return (rows, columns) if rows >= 8 else (m, n)  # the products of long rows are as fast whole
 
 
@@ -90,7 +94,13 @@ def threaded(xp: Namespace, a: Any, b: Any) -> Any:
     """Return the product as `numpy.matmul`, large ones on several threads, by blocks of rows or by the batch."""
     if a.ndim == b.ndim == 2 and a.size * b.shape[1] <= _SERIAL:
         return _alone(xp.matmul, a, b)
-    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2] or a.dtype != b.dtype or a.dtype.kind != "f":
+    if (
+        a.ndim < 2
+        or b.ndim < 2
+        or a.shape[-1] != b.shape[-2]
+        or a.dtype != b.dtype
+        or a.dtype.kind != "f"
+    ):
         return _alone(xp.matmul, a, b)  # vectors, integers, and what NumPy refuses
     (m, k), n = a.shape[-2:], b.shape[-1]
     batch = xp.broadcast_shapes(a.shape[:-2], b.shape[:-2])

@@ -21,12 +21,15 @@ from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
 from tinygrad_ckn.cpu.gemm import SMALL, product
 
-_MANY_DIMENSIONS, _MANY_CENTROIDS = 64, 128  # from which the layout that is best for the product is best for all
+_MANY_DIMENSIONS, _MANY_CENTROIDS = (
+    64,
+    128,
+)  # from which the layout that is best for the product is best for all
 _TILE_BYTES = 3_200_000  # of cosines; threads that change hands more often wait for each other longer than for memory
-_LEAST = (
-    2000  # points in a tile, so that adding up sums (k, d) costs little; no power of 2, whose rows share cache sets
+_LEAST = 2000  # points in a tile, so that adding up sums (k, d) costs little; no power of 2, whose rows share cache sets
+_GROUPS = (
+    32  # of tiles: more than elsewhere, for their sums are small, and threads then end together
 )
-_GROUPS = 32  # of tiles: more than elsewhere, for their sums are small, and threads then end together
 _PIECE = 256  # points in a piece, at most
 _LEAST_PIECE = 8  # points; where fewer would fit, products are as fast whole
 _IN_CACHE = 2**20  # bytes of cosines looked at while they are in cache
@@ -68,8 +71,12 @@ def _nearest(columns: Any, points: Any, nearest: Any, cosines: Any) -> None:
     similarity = _products(columns, points, parallel.scratch("similarity", (k, n), points.dtype))
     xp.max(similarity, axis=0, out=cosines)
     met = xp.equal(similarity, cosines, out=parallel.scratch("met", (k, n), "bool"))
-    backwards = xp.arange(k - 1, -1, -1, dtype=xp.min_scalar_type(k))[:, None]  # (k, 1): the first has most
-    numbers = xp.multiply(met.view("uint8"), backwards, out=parallel.scratch("numbers", (k, n), backwards.dtype))
+    backwards = xp.arange(k - 1, -1, -1, dtype=xp.min_scalar_type(k))[
+        :, None
+    ]  # (k, 1): the first has most
+    numbers = xp.multiply(
+        met.view("uint8"), backwards, out=parallel.scratch("numbers", (k, n), backwards.dtype)
+    )
     xp.subtract(k - 1, numbers.max(axis=0), out=nearest, dtype=nearest.dtype)
 
 
@@ -88,7 +95,9 @@ def _nearest_in_rows(columns: Any, points: Any, nearest: Any, cosines: Any) -> N
         best = similarity.argmax(axis=1)
         nearest[rows] = best
         best += xp.arange(0, n * k, k)
-        similarity.reshape(-1).take(best, out=cosines[rows], mode="clip")  # other modes make a copy first
+        similarity.reshape(-1).take(
+            best, out=cosines[rows], mode="clip"
+        )  # other modes make a copy first
 
 
 def assign(x: Any, scales: Any, centroids: Any, with_sums: bool) -> tuple[Any, Any, Any]:
@@ -112,7 +121,9 @@ def assign(x: Any, scales: Any, centroids: Any, with_sums: bool) -> tuple[Any, A
     k, d = centroids.shape
     many = d >= _MANY_DIMENSIONS or k >= _MANY_CENTROIDS
     find, columns = (
-        (_nearest_in_rows, xp.ascontiguousarray(centroids.T)) if many else (_nearest, xp.asfortranarray(centroids))
+        (_nearest_in_rows, xp.ascontiguousarray(centroids.T))
+        if many
+        else (_nearest, xp.asfortranarray(centroids))
     )
     nearest = parallel.empty((len(x),), "int32")
     cosines = parallel.empty((len(x),), x.dtype)
@@ -123,8 +134,14 @@ def assign(x: Any, scales: Any, centroids: Any, with_sums: bool) -> tuple[Any, A
         find(columns, points, nearest[rows], cosines[rows])
         cosines[rows] *= scales[rows]
         if with_sums:
-            members = csc_array((scales[rows], nearest[rows], xp.arange(n + 1, dtype="int32")), shape=(k, n))
+            members = csc_array(
+                (scales[rows], nearest[rows], xp.arange(n + 1, dtype="int32")), shape=(k, n)
+            )
             sums += members @ points
 
     cuts = parallel.tiles(len(x), k * x.itemsize, limit=_TILE_BYTES, least=_LEAST)
-    return nearest, cosines, parallel.sum_of(add, cuts, lambda: xp.zeros((k, d), x.dtype), groups=_GROUPS)
+    return (
+        nearest,
+        cosines,
+        parallel.sum_of(add, cuts, lambda: xp.zeros((k, d), x.dtype), groups=_GROUPS),
+    )

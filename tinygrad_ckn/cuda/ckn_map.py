@@ -17,10 +17,10 @@ from typing import Any
 from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.cuda.correlate import forward, input_adjoint, weight_adjoint
 from tinygrad_ckn.cuda.launch import Source, able, batches, blocks_of
-from tinygrad_ckn.ops._windows import Correlation, Padding, Windows
 from tinygrad_ckn.ops.ckn_map import check_map, ckn_map, least_summed
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_pool2d, gaussian_unpool2d
+from tinygrad_ckn.windows import Correlation, Padding, Windows
 
 KAPPAS = ("Exponential", "Polynomial", "InversePolynomial", "Arccos0", "Arccos1", "Matern")
 SOURCE = Source(
@@ -56,7 +56,13 @@ class Map:
         self.y: Any = None  # (N, p, h, w), where there is a transform
 
     def _launch(self, kernel: str, positions: int, *arguments: Any) -> None:
-        SOURCE.launch(self.xp, kernel, blocks_of(positions, _POSITIONS), *arguments, threads=(_POSITIONS, _SHARES))
+        SOURCE.launch(
+            self.xp,
+            kernel,
+            blocks_of(positions, _POSITIONS),
+            *arguments,
+            threads=(_POSITIONS, _SHARES),
+        )
 
     def _batches(self) -> list[slice]:
         s = self.shapes
@@ -74,9 +80,24 @@ class Map:
         squares = self.xp.empty((n, height, width), dtype=self.x.dtype)
         for part in self._batches():
             pixels, positions = squares[part].size, self.norms[part].size
-            self._launch("squares<{T}>", pixels, self.x[part], squares[part], pixels, channels, height * width)
+            self._launch(
+                "squares<{T}>",
+                pixels,
+                self.x[part],
+                squares[part],
+                pixels,
+                channels,
+                height * width,
+            )
             arguments = self.norms[part], self.inverses[part], positions, least_summed(self.x.dtype)
-            SOURCE.launch(self.xp, "norms<{T}>", blocks_of(positions), squares[part], *arguments, *self._patches())
+            SOURCE.launch(
+                self.xp,
+                "norms<{T}>",
+                blocks_of(positions),
+                squares[part],
+                *arguments,
+                *self._patches(),
+            )
 
     def _elementwise(self, kernel: str, target: Any, *more: Any) -> None:
         """Launch `map` or `pull` on the maps `target`, and on arrays (N, ...) beside it."""
@@ -85,7 +106,10 @@ class Map:
             self._launch(
                 f"{kernel}<{{T}}, {self.function}<{{T}}>>",
                 positions,
-                *(array[part] for array in (self.products, self.norms, self.inverses, target, *more)),
+                *(
+                    array[part]
+                    for array in (self.products, self.norms, self.inverses, target, *more)
+                ),
                 *(positions, len(self.z), self.size[0] * self.size[1], *self.kappa),
             )
 
@@ -127,7 +151,14 @@ class Map:
             for part in self._batches():
                 pixels = len(self.x[part]) * self.shapes.size[0] * self.shapes.size[1]
                 arrays = self.x[part], dsquares[part], dx[part]
-                self._launch("add_squares<{T}>", pixels, *arrays, pixels, self.shapes.channels, *self._patches())
+                self._launch(
+                    "add_squares<{T}>",
+                    pixels,
+                    *arrays,
+                    pixels,
+                    self.shapes.channels,
+                    *self._patches(),
+                )
         return [dx, dz, dtransform]
 
 
@@ -144,7 +175,12 @@ def _ckn_map(
     saving: bool = False,
 ) -> tuple[Any, Any]:
     windows = check_map(x, z, transform, padding, subsampling)
-    if not len(x) or not isinstance(kappa, Kappa) or kappa.device is None or not able(x, z, transform):
+    if (
+        not len(x)
+        or not isinstance(kappa, Kappa)
+        or kappa.device is None
+        or not able(x, z, transform)
+    ):
         plain: tuple[Any, Any] = ckn_map.forward(
             xp, x, z, kappa, transform, padding=padding, subsampling=subsampling, saving=saving
         )

@@ -16,7 +16,6 @@ from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.cuda.direct import correlate_to, tiles_of
 from tinygrad_ckn.cuda.launch import able
 from tinygrad_ckn.cuda.window import fold_to, unfold_to
-from tinygrad_ckn.ops._windows import Correlation, Pair
 from tinygrad_ckn.ops.correlate import (
     check_plain,
     correlate2d,
@@ -27,6 +26,7 @@ from tinygrad_ckn.ops.correlate import (
     input_of,
     weight_of,
 )
+from tinygrad_ckn.windows import Correlation, Pair
 
 _BUFFER_BYTES = 2**26  # unfolded patches held at a time: an image's at least
 
@@ -40,7 +40,10 @@ class Unfolded:
         self.size = shapes.channels * kh * kw, ho * wo  # of an image's columns
         self.grouped = shapes.groups, self.size[0] // shapes.groups, ho * wo  # (G, K, L)
         pointwise = self.windows.kernel == self.windows.stride == (1, 1)
-        self.itself = pointwise and self.windows.padding == ((0, 0), (0, 0))  # columns are the image
+        self.itself = pointwise and self.windows.padding == (
+            (0, 0),
+            (0, 0),
+        )  # columns are the image
         fitting = _BUFFER_BYTES // max(1, self.size[0] * self.size[1] * dtype.itemsize)
         self.step = max(1, min(shapes.n, shapes.n if self.itself else fitting))
         self.buffer = None if self.itself else xp.empty((self.step, *self.size), dtype=dtype)
@@ -78,7 +81,11 @@ def forward(xp: Namespace, x: Any, w: Any, shapes: Correlation, algorithm: str =
     groups, _, length = unfolded.grouped
     rows = w.reshape(groups, shapes.filters // groups, -1)
     for block in unfolded.blocks():
-        xp.matmul(rows, unfolded.columns(x[block]), out=y[block].reshape(-1, groups, rows.shape[1], length))
+        xp.matmul(
+            rows,
+            unfolded.columns(x[block]),
+            out=y[block].reshape(-1, groups, rows.shape[1], length),
+        )
     return y
 
 
@@ -93,7 +100,9 @@ def _turned(shapes: Correlation) -> Correlation | None:
     return replace(shapes, size=shapes.out, windows=replace(windows, padding=padding))
 
 
-def input_adjoint(xp: Namespace, g: Any, w: Any, shapes: Correlation, algorithm: str = "auto") -> Any:
+def input_adjoint(
+    xp: Namespace, g: Any, w: Any, shapes: Correlation, algorithm: str = "auto"
+) -> Any:
     """Return the gradient (N, C, H, W) of images, given that of the maps; contiguous arrays."""
     x = xp.empty((shapes.n, shapes.channels, *shapes.size), dtype=g.dtype)
     turned = _turned(shapes) if algorithm == "auto" else None
@@ -130,7 +139,9 @@ def _alike(xp: Namespace, a: Any, b: Any) -> tuple[Any, Any]:
 
 
 @correlate2d.kernel("cuda")
-def _correlate2d(xp: Namespace, x: Any, w: Any, bias: Any = None, *, algorithm: str = "auto", **geometry: Any) -> Any:
+def _correlate2d(
+    xp: Namespace, x: Any, w: Any, bias: Any = None, *, algorithm: str = "auto", **geometry: Any
+) -> Any:
     check_plain("correlate2d", algorithm)
     flat = x.ndim == w.ndim == 2
     images, filters = (four(x), four(w)) if flat else (x, w)
@@ -146,7 +157,13 @@ def _correlate2d(xp: Namespace, x: Any, w: Any, bias: Any = None, *, algorithm: 
 
 @correlate2d_input.kernel("cuda")
 def _correlate2d_input(
-    xp: Namespace, cotangent: Any, w: Any, *, input_size: Pair, algorithm: str = "auto", **geometry: Any
+    xp: Namespace,
+    cotangent: Any,
+    w: Any,
+    *,
+    input_size: Pair,
+    algorithm: str = "auto",
+    **geometry: Any,
 ) -> Any:
     check_plain("correlate2d_input", algorithm)
     flat = cotangent.ndim == w.ndim == 2
@@ -161,7 +178,13 @@ def _correlate2d_input(
 
 @correlate2d_weight.kernel("cuda")
 def _correlate2d_weight(
-    xp: Namespace, x: Any, cotangent: Any, *, kernel_size: Pair, algorithm: str = "auto", **geometry: Any
+    xp: Namespace,
+    x: Any,
+    cotangent: Any,
+    *,
+    kernel_size: Pair,
+    algorithm: str = "auto",
+    **geometry: Any,
 ) -> Any:
     check_plain("correlate2d_weight", algorithm)
     flat = x.ndim == cotangent.ndim == 2

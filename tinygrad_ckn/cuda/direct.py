@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.cuda.launch import SHARED, THREADS, Source, batches, blocks_of, pitch, width
-from tinygrad_ckn.ops._windows import Correlation
+from tinygrad_ckn.windows import Correlation
 
 _ROWS = (4, 1)  # outputs of a thread: the more, the fewer reads of weights, and the larger the tile
 SOURCE = Source("correlate", *(f"correlate<{{T}}, {rows}>" for rows in _ROWS))
@@ -49,7 +49,16 @@ def correlate_to(xp: Namespace, x: Any, w: Any, shapes: Correlation, tiles: Tile
     """Write the correlation of images (N, G, H, W) with filters (O, 1, kh, kw) to y (N, O, Ho, Wo); all contiguous."""
     windows, (ho, wo) = shapes.windows, shapes.out
     (top, _), (left, _) = windows.padding
-    geometry = (*windows.kernel, *windows.stride, *windows.dilation, top, left, *shapes.size, ho, wo)
+    geometry = (
+        *windows.kernel,
+        *windows.stride,
+        *windows.dilation,
+        top,
+        left,
+        *shapes.size,
+        ho,
+        wo,
+    )
     in_map = blocks_of(ho, tiles.high * tiles.rows) * blocks_of(wo, tiles.wide)
     elements = max(shapes.filters * ho * wo, shapes.channels * shapes.size[0] * shapes.size[1])
     for part in batches(windows.op, len(x), elements):

@@ -18,7 +18,9 @@ _SEGMENT, _SEGMENTS = 2048, 64  # points that a block adds up, at least; segment
 _STRIPE = 128  # columns of a block of sums, and its threads
 
 
-def assign(xp: Namespace, x: Any, scales: Any, centroids: Any, with_sums: bool) -> tuple[Any, Any, Any]:
+def assign(
+    xp: Namespace, x: Any, scales: Any, centroids: Any, with_sums: bool
+) -> tuple[Any, Any, Any]:
     """Return for each row of x the nearest centroid and their cosine, and the sum (k, d) of each cluster.
 
     Of centroids that are equally near, the first is taken.
@@ -41,7 +43,9 @@ def assign(xp: Namespace, x: Any, scales: Any, centroids: Any, with_sums: bool) 
     """
     (n, d), k = x.shape, len(centroids)
     if n > MOST:
-        raise ShapeError(f"spherical_kmeans: argument x expected at most {MOST} points on the GPU, got {n}; take fewer")
+        raise ShapeError(
+            f"spherical_kmeans: argument x expected at most {MOST} points on the GPU, got {n}; take fewer"
+        )
     x, scales, columns = (xp.ascontiguousarray(array) for array in (x, scales, centroids.T))
     nearest = xp.empty((n,), dtype="int32")
     cosines = xp.empty((n,), dtype=x.dtype)
@@ -59,5 +63,7 @@ def assign(xp: Namespace, x: Any, scales: Any, centroids: Any, with_sums: bool) 
     sums = xp.empty((blocks_of(n, segment), k, d), dtype=x.dtype)
     blocks = len(sums) * k * blocks_of(d, _STRIPE)
     sizes = n, d, k, segment
-    SOURCE.launch(xp, "cluster_sums<{T}>", blocks, x, scales, nearest, sums, *sizes, threads=(_STRIPE, 1))
+    SOURCE.launch(
+        xp, "cluster_sums<{T}>", blocks, x, scales, nearest, sums, *sizes, threads=(_STRIPE, 1)
+    )
     return nearest, cosines, sums.sum(axis=0)

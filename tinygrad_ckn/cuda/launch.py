@@ -17,7 +17,10 @@ from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.errors import ShapeError
 
 OPTIONS = ("-std=c++17",)
-TYPES = {"float32": "float", "float64": "double"}  # dtypes that kernels are made for, with their names in C++
+TYPES = {
+    "float32": "float",
+    "float64": "double",
+}  # dtypes that kernels are made for, with their names in C++
 THREADS = 256  # of a block
 SHARED = 48 * 1024  # bytes of shared memory that any device gives a block
 MOST = 2**31 - THREADS  # elements in one launch: what the last block counts to still fits 32 bits
@@ -37,7 +40,9 @@ class Source:
 
     def __init__(self, name: str, *kernels: str) -> None:
         self.name = name
-        self.expressions = tuple(kernel.format(T=kind) for kernel in kernels for kind in TYPES.values())
+        self.expressions = tuple(
+            kernel.format(T=kind) for kernel in kernels for kind in TYPES.values()
+        )
         SOURCES.append(self)
 
     @functools.cached_property
@@ -74,9 +79,14 @@ class Source:
         """
         if not blocks:
             return
-        typed = [xp.int32(a) if isinstance(a, int) else xp.float64(a) if isinstance(a, float) else a for a in arguments]
+        typed = [
+            xp.int32(a) if isinstance(a, int) else xp.float64(a) if isinstance(a, float) else a
+            for a in arguments
+        ]
         expression = kernel.format(T=TYPES[arguments[0].dtype.name])
-        self.module(xp).get_function(expression)((blocks,), threads, tuple(typed), shared_mem=shared)
+        self.module(xp).get_function(expression)(
+            (blocks,), threads, tuple(typed), shared_mem=shared
+        )
 
 
 def able(*arrays: Any) -> bool:

@@ -13,7 +13,6 @@ from typing import Any
 
 from tinygrad_ckn.backend import CPU, Namespace, place_of
 from tinygrad_ckn.cuda.launch import SHARED, THREADS, Source, able, batches, blocks_of, pitch, width
-from tinygrad_ckn.ops._windows import images
 from tinygrad_ckn.ops.pool import (
     Subsampling,
     check_cotangent,
@@ -22,6 +21,7 @@ from tinygrad_ckn.ops.pool import (
     gaussian_pool2d,
     gaussian_unpool2d,
 )
+from tinygrad_ckn.windows import images
 
 SOURCE = Source("pool", "banded<{T}>")
 _ROWS = 4  # of a tile, for each row of threads
@@ -49,14 +49,21 @@ def band_of(xp: Namespace, matrix: Any) -> Band:
     starts = host.minimum(first, columns - taps)  # no tap lies outside
     weights = host.take_along_axis(matrix, starts[:, None] + host.arange(taps), axis=1).T
     wide = width(rows)
-    span = max(int(starts[min(i + wide, rows) - 1] - starts[i]) + taps for i in range(0, rows, wide))
+    span = max(
+        int(starts[min(i + wide, rows) - 1] - starts[i]) + taps for i in range(0, rows, wide)
+    )
     skew = _skew(starts, wide, matrix.dtype.itemsize)
-    return Band(xp.asarray(starts.astype("int32")), xp.asarray(weights.copy()), taps, wide, span, skew)
+    return Band(
+        xp.asarray(starts.astype("int32")), xp.asarray(weights.copy()), taps, wide, span, skew
+    )
 
 
 def _skew(starts: Any, wide: int, itemsize: int) -> int:
     """Return the skew with which fewest starts of neighbouring rows meet in a bank; none, 31, where that is as good."""
-    host, banks = CPU.xp, 128 // itemsize  # that lanes of one pass, as many as there are banks, may read from
+    host, banks = (
+        CPU.xp,
+        128 // itemsize,
+    )  # that lanes of one pass, as many as there are banks, may read from
 
     def most(skew: int) -> int:
         found = 0
@@ -71,7 +78,12 @@ def _skew(starts: Any, wide: int, itemsize: int) -> int:
 
 @functools.lru_cache(maxsize=64)
 def _bands(
-    xp: Namespace, size: tuple[int, int], subsampling: tuple[float, float], dtype: str, adjoint: bool, place: int
+    xp: Namespace,
+    size: tuple[int, int],
+    subsampling: tuple[float, float],
+    dtype: str,
+    adjoint: bool,
+    place: int,
 ) -> list[Band]:
     """Return the bands of rows and columns for images of a size, of the adjoint those of the transposed matrices.
 
@@ -82,7 +94,12 @@ def _bands(
 
 
 def pooled(
-    xp: Namespace, x: Any, image: tuple[int, int], subsampling: tuple[float, float], *, adjoint: bool = False
+    xp: Namespace,
+    x: Any,
+    image: tuple[int, int],
+    subsampling: tuple[float, float],
+    *,
+    adjoint: bool = False,
 ) -> Any:
     """Return pooled maps of x (N, C, H, W), or with `adjoint` maps of the size `image` of pooled ones.
 
@@ -107,7 +124,16 @@ def pooled(
             xp,
             "banded<{T}>",
             blocks_of(count, tile) * blocks_of(wo, wide),
-            *(x[part], y[part], rows.starts, rows.weights, rows.taps, columns.starts, columns.weights, columns.taps),
+            *(
+                x[part],
+                y[part],
+                rows.starts,
+                rows.weights,
+                rows.taps,
+                columns.starts,
+                columns.weights,
+                columns.taps,
+            ),
             *(count, h, w, ho, wo, tile, columns.span, distance, columns.skew),
             threads=(wide, high),
             shared=shared,
@@ -124,7 +150,9 @@ def _gaussian_pool2d(xp: Namespace, x: Any, subsampling: Subsampling) -> Any:
 
 
 @gaussian_unpool2d.kernel("cuda")
-def _gaussian_unpool2d(xp: Namespace, y: Any, size: tuple[int, int], subsampling: Subsampling) -> Any:
+def _gaussian_unpool2d(
+    xp: Namespace, y: Any, size: tuple[int, int], subsampling: Subsampling
+) -> Any:
     both = check_cotangent(y, size, subsampling)
     x = pooled(xp, y, size, both, adjoint=True) if able(y) else None
     return gaussian_unpool2d.forward(xp, y, size, subsampling) if x is None else x

@@ -6,8 +6,8 @@ from typing import Any
 
 from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.cuda.launch import Source, able, batches, blocks_of
-from tinygrad_ckn.ops._windows import Pair, Windows, images
 from tinygrad_ckn.ops.window import check_columns, fold, unfold
+from tinygrad_ckn.windows import Pair, Windows, images
 
 SOURCE = Source("window", "unfold<{T}>", "fold<{T}, true>", "fold<{T}, false>")
 
@@ -15,7 +15,15 @@ SOURCE = Source("window", "unfold<{T}>", "fold<{T}, true>", "fold<{T}, false>")
 def _geometry(windows: Windows, size: tuple[int, int]) -> tuple[int, ...]:
     """Return what both kernels take of it: kernel, strides, dilations, padding before, image, windows."""
     (top, _), (left, _) = windows.padding
-    return (*windows.kernel, *windows.stride, *windows.dilation, top, left, *size, *windows.output_size(size))
+    return (
+        *windows.kernel,
+        *windows.stride,
+        *windows.dilation,
+        top,
+        left,
+        *size,
+        *windows.output_size(size),
+    )
 
 
 def unfold_to(xp: Namespace, x: Any, windows: Windows, columns: Any) -> None:
@@ -25,7 +33,9 @@ def unfold_to(xp: Namespace, x: Any, windows: Windows, columns: Any) -> None:
     length = columns.shape[2]
     for part in batches(windows.op, n, c * max(length, size[0] * size[1])):
         positions = len(x[part]) * c * length
-        SOURCE.launch(xp, "unfold<{T}>", blocks_of(positions), x[part], columns[part], positions, *geometry)
+        SOURCE.launch(
+            xp, "unfold<{T}>", blocks_of(positions), x[part], columns[part], positions, *geometry
+        )
 
 
 def fold_to(xp: Namespace, columns: Any, windows: Windows, x: Any) -> None:
@@ -52,10 +62,15 @@ def _unfold(xp: Namespace, x: Any, kernel_size: Pair, **geometry: Any) -> Any:
 
 
 @fold.kernel("cuda")
-def _fold(xp: Namespace, columns: Any, output_size: Pair, kernel_size: Pair, **geometry: Any) -> Any:
+def _fold(
+    xp: Namespace, columns: Any, output_size: Pair, kernel_size: Pair, **geometry: Any
+) -> Any:
     if not able(columns):
         return fold.forward(xp, columns, output_size, kernel_size, **geometry)
     windows, size = check_columns(columns, output_size, kernel_size, **geometry)
-    x = xp.empty((len(columns), columns.shape[1] // (windows.kernel[0] * windows.kernel[1]), *size), columns.dtype)
+    x = xp.empty(
+        (len(columns), columns.shape[1] // (windows.kernel[0] * windows.kernel[1]), *size),
+        columns.dtype,
+    )
     fold_to(xp, xp.ascontiguousarray(columns), windows, x)
     return x

@@ -1,13 +1,13 @@
 """Data sets: the embedded digits, IDX files (MNIST, Fashion-MNIST), CIFAR-10, and a user's own .npz and CSV files."""
 
 from tinygrad_ckn.data.augment import AUGMENTATIONS, crop_flip
-from tinygrad_ckn.data.challenge import load_labels, load_pixels, save_labels
 from tinygrad_ckn.data.cifar import load_cifar10
 from tinygrad_ckn.data.dataset import Dataset, Split, batches, split_off
 from tinygrad_ckn.data.digits import load_digits
 from tinygrad_ckn.data.idx import load_fashion_mnist, load_idx, read_idx
+from tinygrad_ckn.data.kaggle import load_labels, load_pixels, save_labels
 from tinygrad_ckn.data.loading import load, load_images, load_test
-from tinygrad_ckn.data.tables import load_csv, load_npz
+from tinygrad_ckn.data.npz_csv import load_csv, load_npz
 from tinygrad_ckn.data_format import DataFormat, PixelRange
 
 __all__ = [

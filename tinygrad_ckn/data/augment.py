@@ -49,7 +49,9 @@ def crop_flip(images: Any, rng: np.random.Generator, *, padding: int = 4) -> Any
              [5., 4., 0.]]]], dtype=float32)
     """
     if images.ndim != 4:
-        raise ShapeError(f"crop_flip: argument images expected shape (n, C, H, W), got {images.shape}")
+        raise ShapeError(
+            f"crop_flip: argument images expected shape (n, C, H, W), got {images.shape}"
+        )
     n, _, height, width = images.shape
     if not is_whole(padding, 0) or padding >= min(height, width):
         raise ConfigError(

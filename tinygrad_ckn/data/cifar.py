@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.data._arrays import format_of_bytes
-from tinygrad_ckn.data._files import PathLike, existing_folder
+from tinygrad_ckn.data.arrays import format_of_bytes
 from tinygrad_ckn.data.dataset import Dataset, Split
+from tinygrad_ckn.data.files import PathLike, existing_folder
 from tinygrad_ckn.errors import DataError
 
 SHAPE = (3, 32, 32)
@@ -49,7 +49,9 @@ def load_cifar10(folder: PathLike) -> Dataset:
 
 def has_cifar_files(folder: Path) -> bool:
     """Whether the folder, or its subfolder cifar-10-batches-bin, holds any file that `load_cifar10` reads."""
-    return (folder / SUBFOLDER).is_dir() or any((folder / name).is_file() for name in (*TRAIN_FILES, *TEST_FILES))
+    return (folder / SUBFOLDER).is_dir() or any(
+        (folder / name).is_file() for name in (*TRAIN_FILES, *TEST_FILES)
+    )
 
 
 def _read_split(folder: Path, names: tuple[str, ...]) -> Split:
@@ -70,7 +72,9 @@ def _read_split(folder: Path, names: tuple[str, ...]) -> Split:
 def _count_records(path: Path) -> int:
     """Return the number of records in a file by its size."""
     if not path.is_file():
-        raise DataError(f"{path}: expected this file of CIFAR-10's binary version, got nothing; add it there")
+        raise DataError(
+            f"{path}: expected this file of CIFAR-10's binary version, got nothing; add it there"
+        )
     size = path.stat().st_size
     count, extra = divmod(size, RECORD)
     if extra:
@@ -79,7 +83,9 @@ def _count_records(path: Path) -> int:
             "copy or download the file again"
         )
     if count == 0:
-        raise DataError(f"{path}: expected at least one record of {RECORD} bytes at byte 0, got an empty file")
+        raise DataError(
+            f"{path}: expected at least one record of {RECORD} bytes at byte 0, got an empty file"
+        )
     return count
 
 

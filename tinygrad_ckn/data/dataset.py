@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.data._arrays import check_finite
+from tinygrad_ckn.data.arrays import check_finite
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.fingerprints import fingerprints_of
@@ -47,14 +47,19 @@ class Split:
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
         if images.ndim != 4 or images.size == 0:
-            raise DataError(f"Split: expected at least one image, shape (n, C, H, W), got shape {images.shape}")
+            raise DataError(
+                f"Split: expected at least one image, shape (n, C, H, W), got shape {images.shape}"
+            )
         if images.dtype != np.float32 or not images.flags.c_contiguous:
             layout = "" if images.flags.c_contiguous else " not C-contiguous"
             raise DataError(
                 f"Split: expected images of dtype float32, C-contiguous, got {images.dtype}{layout}; "
                 "use np.ascontiguousarray(images, dtype=np.float32)"
             )
-        if not (labels.dtype == np.int64 or labels.dtype.kind in "bU") or labels.shape != images.shape[:1]:
+        if (
+            not (labels.dtype == np.int64 or labels.dtype.kind in "bU")
+            or labels.shape != images.shape[:1]
+        ):
             raise DataError(
                 f"Split: expected labels of dtype int64, bool or str, shape ({len(images)},), one an image, "
                 f"got {labels.dtype} of shape {labels.shape}; use tinygrad_ckn.labels.as_labels(labels, 'labels')"
@@ -65,7 +70,9 @@ class Split:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        return f"Split({len(self)} images of {'x'.join(str(size) for size in self.images.shape[1:])})"
+        return (
+            f"Split({len(self)} images of {'x'.join(str(size) for size in self.images.shape[1:])})"
+        )
 
     @cached_property
     def fingerprints(self) -> NDArray[np.int64]:
@@ -127,7 +134,9 @@ class Dataset:
                 f"{self.name}: expected {self.n_classes} class names, one a class, got {len(self.class_names)}"
             )
         if len(self.classes) != self.n_classes:
-            raise DataError(f"{self.name}: expected {self.n_classes} classes, got {len(self.classes)}")
+            raise DataError(
+                f"{self.name}: expected {self.n_classes} classes, got {len(self.classes)}"
+            )
         for part, split in (("training", self.train), ("test", self.test)):
             class_numbers(split.labels, self.classes, f"{self.name}, {part} labels")
 
@@ -135,7 +144,9 @@ class Dataset:
     def data_format(self) -> DataFormat:
         """How the images and labels were read."""
         found = self.read_as or DataFormat.of_arrays(self.train.images)
-        classes = found.classes or classes_of(self._labels(), f"{self.name}, labels", self.n_classes)
+        classes = found.classes or classes_of(
+            self._labels(), f"{self.name}, labels", self.n_classes
+        )
         return replace(found, classes=classes, class_names=tuple(self.class_names))
 
     @property
@@ -147,7 +158,9 @@ class Dataset:
         parts = self.train.labels, self.test.labels
         kinds = sorted({str(labels.dtype.type.__name__) for labels in parts})
         if len(kinds) > 1:
-            raise DataError(f"{self.name}: expected labels of one kind in both parts, got {' and '.join(kinds)}")
+            raise DataError(
+                f"{self.name}: expected labels of one kind in both parts, got {' and '.join(kinds)}"
+            )
         return np.concatenate(parts)
 
     @property
@@ -167,7 +180,9 @@ class Dataset:
         return height, width
 
 
-def batches(n: int, batch_size: int, rng: np.random.Generator | None = None) -> Iterator[NDArray[np.int64]]:
+def batches(
+    n: int, batch_size: int, rng: np.random.Generator | None = None
+) -> Iterator[NDArray[np.int64]]:
     """Cut the indices 0 .. n-1 into batches, once through.
 
     Parameters
@@ -195,7 +210,9 @@ def batches(n: int, batch_size: int, rng: np.random.Generator | None = None) -> 
     [[0, 1], [2, 3], [4]]
     """
     if n < 0 or batch_size < 1:
-        raise DataError(f"batches: expected n >= 0 and batch_size >= 1, got n={n} and batch_size={batch_size}")
+        raise DataError(
+            f"batches: expected n >= 0 and batch_size >= 1, got n={n} and batch_size={batch_size}"
+        )
     order = np.arange(n) if rng is None else rng.permutation(n)
     return (order[start : start + batch_size] for start in range(0, n, batch_size))
 

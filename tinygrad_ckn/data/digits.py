@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from tinygrad_ckn.data._arrays import format_of_bytes, scale_bytes
+from tinygrad_ckn.data.arrays import format_of_bytes, scale_bytes
 from tinygrad_ckn.data.dataset import Dataset, Split
 
 TOP = 16  # a pixel counts the dots set in a 4x4 cell of the scanned image
@@ -33,4 +33,6 @@ def load_digits() -> Dataset:
         images = scale_bytes(archive["images"][:, np.newaxis], TOP)  # (1797, 1, 8, 8)
         everything = Split(images, archive["labels"].astype(np.int64))
         train, test = everything.take(archive["train"]), everything.take(archive["test"])
-    return Dataset("digits", train, test, 10, tuple("0123456789"), format_of_bytes(train.images, TOP))
+    return Dataset(
+        "digits", train, test, 10, tuple("0123456789"), format_of_bytes(train.images, TOP)
+    )

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.data._arrays import as_images
-from tinygrad_ckn.data._files import PathLike, existing_file, existing_folder
-from tinygrad_ckn.data._npy import MOST_DEFLATED
-from tinygrad_ckn.data._parts import Parts
-from tinygrad_ckn.data._reading import Reading
+from tinygrad_ckn.data.arrays import as_images
 from tinygrad_ckn.data.dataset import Dataset, Split
+from tinygrad_ckn.data.files import PathLike, existing_file, existing_folder
+from tinygrad_ckn.data.npy import MOST_DEFLATED
+from tinygrad_ckn.data.parts import Parts
+from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.labels import as_labels
@@ -87,7 +87,9 @@ def _parsed(read: Callable[[int], bytes], path: Path, most: int, zipped: bool) -
     """Return the array of an IDX file of `most` bytes, zipped at most; no more are read than its header says."""
     head = read(4)
     if len(head) < 4:
-        raise DataError(f"{path}: expected an IDX header of at least 4 bytes, got a file that ends at byte {len(head)}")
+        raise DataError(
+            f"{path}: expected an IDX header of at least 4 bytes, got a file that ends at byte {len(head)}"
+        )
     if head[:2] != b"\0\0":
         raise DataError(
             f"{path}: expected 0x0000 at byte 0, where an IDX file starts, got 0x{head[:2].hex()}; "
@@ -96,7 +98,9 @@ def _parsed(read: Callable[[int], bytes], path: Path, most: int, zipped: bool) -
     code, rank = head[2], head[3]
     if code not in DTYPES:
         known = ", ".join(f"0x{known:02x}" for known in DTYPES)
-        raise DataError(f"{path}: expected an IDX type code at byte 2, one of {known}, got 0x{code:02x}")
+        raise DataError(
+            f"{path}: expected an IDX type code at byte 2, one of {known}, got 0x{code:02x}"
+        )
     if not 1 <= rank <= MAX_RANK:
         raise DataError(f"{path}: expected 1 to {MAX_RANK} dimensions at byte 3, got {rank}")
     start, lengths = 4 + 4 * rank, read(4 * rank)
@@ -108,7 +112,9 @@ def _parsed(read: Callable[[int], bytes], path: Path, most: int, zipped: bool) -
     shape = tuple(int(length) for length in np.frombuffer(lengths, ">u4"))
     if 0 in shape:
         axis = shape.index(0)
-        raise DataError(f"{path}: expected a length of at least 1 for dimension {axis} at byte {4 + 4 * axis}, got 0")
+        raise DataError(
+            f"{path}: expected a length of at least 1 for dimension {axis} at byte {4 + 4 * axis}, got 0"
+        )
     dtype = np.dtype(DTYPES[code])
     count = math.prod(shape) * dtype.itemsize
     content = read(count) if start + count <= most else b""
@@ -163,7 +169,10 @@ def load_idx(
 
 
 def idx_parts(
-    folder: PathLike, reading: Reading, name: str | None = None, class_names: tuple[str, ...] | None = None
+    folder: PathLike,
+    reading: Reading,
+    name: str | None = None,
+    class_names: tuple[str, ...] | None = None,
 ) -> Parts:
     """Return the training and the test part of a folder of four IDX files."""
     folder = existing_folder(folder, "IDX files")
@@ -193,7 +202,9 @@ def load_fashion_mnist(folder: PathLike | None = None) -> Dataset:
             f"fashion-mnist: expected the IDX files in {DEBIAN_FASHION_MNIST}, got no such folder; "
             "run `apt-get install dataset-fashion-mnist`, or pass their folder with --data-dir (data_dir=...)"
         )
-    return load_idx(folder or DEBIAN_FASHION_MNIST, name="fashion-mnist", class_names=FASHION_CLASSES)
+    return load_idx(
+        folder or DEBIAN_FASHION_MNIST, name="fashion-mnist", class_names=FASHION_CLASSES
+    )
 
 
 def has_idx_files(folder: Path) -> bool:
@@ -213,7 +224,9 @@ def starts_as_idx(path: Path) -> bool:
 
 def _read_split(folder: Path, part: str, reading: Reading) -> tuple[Split, DataFormat]:
     """Return the images and labels of one part, "train" or "t10k", and how the images were read."""
-    images_path, labels_path = (_required(folder, part, kind) for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))
+    images_path, labels_path = (
+        _required(folder, part, kind) for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
+    )
     labels = as_labels(read_idx(labels_path), str(labels_path))  # (n,)
     array = read_idx(images_path)
     images, read_as = as_images(array, str(images_path), reading, len(array))  # (n, 1, H, W)
@@ -228,7 +241,9 @@ def _required(folder: Path, part: str, kind: str) -> Path:
     """Return the path of one of the four files, or say that it is missing."""
     path = _find(folder, part, kind)
     if path is None:
-        raise DataError(f"{folder}: expected a file {part}-{kind} or {part}-{kind}.gz, got neither; add it there")
+        raise DataError(
+            f"{folder}: expected a file {part}-{kind} or {part}-{kind}.gz, got neither; add it there"
+        )
     return path
 
 

@@ -8,16 +8,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.data._arrays import as_images
-from tinygrad_ckn.data._csv import read_csv
-from tinygrad_ckn.data._files import PathLike, existing_file
-from tinygrad_ckn.data._parts import Parts
-from tinygrad_ckn.data._reading import Reading
+from tinygrad_ckn.data.arrays import as_images
 from tinygrad_ckn.data.cifar import has_cifar_files, load_cifar10
+from tinygrad_ckn.data.csv import read_csv
 from tinygrad_ckn.data.dataset import Dataset, Split
 from tinygrad_ckn.data.digits import load_digits
-from tinygrad_ckn.data.idx import has_idx_files, idx_parts, load_fashion_mnist, load_idx, read_idx, starts_as_idx
-from tinygrad_ckn.data.tables import csv_parts, npz_parts, read_npy_images, read_npz_images
+from tinygrad_ckn.data.files import PathLike, existing_file
+from tinygrad_ckn.data.idx import (
+    has_idx_files,
+    idx_parts,
+    load_fashion_mnist,
+    load_idx,
+    read_idx,
+    starts_as_idx,
+)
+from tinygrad_ckn.data.npz_csv import csv_parts, npz_parts, read_npy_images, read_npz_images
+from tinygrad_ckn.data.parts import Parts
+from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 
@@ -108,7 +115,9 @@ def load_test(
     >>> load_test("digits")
     (Split(360 images of 1x8x8), False)
     """
-    parts = load_parts(name_or_path, data_dir, Reading.of(image_shape, channels_last, header, scale, data_format))
+    parts = load_parts(
+        name_or_path, data_dir, Reading.of(image_shape, channels_last, header, scale, data_format)
+    )
     return (parts.train, True) if parts.test is None else (parts.test, False)
 
 
@@ -129,7 +138,9 @@ def load_parts(name_or_path: PathLike, data_dir: PathLike | None, reading: Readi
         return npz_parts(path, reading)
     if suffix == ".csv":
         return csv_parts(path, reading)
-    raise DataError(f"{path}: expected {ACCEPTED}, got {'another file' if path.exists() else 'none of these'}")
+    raise DataError(
+        f"{path}: expected {ACCEPTED}, got {'another file' if path.exists() else 'none of these'}"
+    )
 
 
 def load_images(
@@ -208,13 +219,19 @@ def _refuse_options(name: str, reading: Reading) -> None:
 def _digits(data_dir: PathLike | None) -> Dataset:
     """Load the embedded digits."""
     if data_dir is not None:
-        raise DataError(f"digits: expected no data_dir, since the images are embedded, got {data_dir}; leave it out")
+        raise DataError(
+            f"digits: expected no data_dir, since the images are embedded, got {data_dir}; leave it out"
+        )
     return load_digits()
 
 
 def _mnist(data_dir: PathLike | None) -> Dataset:
     """Load MNIST."""
-    return load_idx(_needed("mnist", data_dir, "the four IDX files"), name="mnist", class_names=tuple("0123456789"))
+    return load_idx(
+        _needed("mnist", data_dir, "the four IDX files"),
+        name="mnist",
+        class_names=tuple("0123456789"),
+    )
 
 
 def _cifar10(data_dir: PathLike | None) -> Dataset:
@@ -225,7 +242,9 @@ def _cifar10(data_dir: PathLike | None) -> Dataset:
 def _needed(name: str, data_dir: PathLike | None, what: str) -> PathLike:
     """Return data_dir, or say that this data set needs it."""
     if data_dir is None:
-        raise DataError(f"{name}: expected the folder of {what}, got none; pass it with --data-dir (data_dir=...)")
+        raise DataError(
+            f"{name}: expected the folder of {what}, got none; pass it with --data-dir (data_dir=...)"
+        )
     return data_dir
 
 

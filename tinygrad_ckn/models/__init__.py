@@ -1,21 +1,21 @@
 """Convolutional kernel networks (Mairal, NIPS 2016), and the CNNs beside them."""
 
 from tinygrad_ckn.models import kernels, preprocessing
-from tinygrad_ckn.models.building import build, from_config
 from tinygrad_ckn.models.ckn import CKN
-from tinygrad_ckn.models.classifier import LinearFit, fit_linear
+from tinygrad_ckn.models.clustering.spherical_kmeans import Clustering, spherical_kmeans
 from tinygrad_ckn.models.cnn import CNN, ConvLayer
-from tinygrad_ckn.models.descent import Descent
 from tinygrad_ckn.models.exact import exact_kernel
-from tinygrad_ckn.models.kernel_ridge import KernelRidgeClassifier
-from tinygrad_ckn.models.kmeans import Clustering, spherical_kmeans
-from tinygrad_ckn.models.layer import CKNLayer
+from tinygrad_ckn.models.factory import build, from_config
+from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
+from tinygrad_ckn.models.layers.nystrom import nystrom_error
+from tinygrad_ckn.models.learning.finetuning_options import Descent
+from tinygrad_ckn.models.learning.patches import sample_patches
+from tinygrad_ckn.models.learning.progress import Progress
+from tinygrad_ckn.models.linear.kernel_ridge import KernelRidgeClassifier
+from tinygrad_ckn.models.linear.logistic import LinearFit, fit_linear
+from tinygrad_ckn.models.linear.ridge import fit_ridge
 from tinygrad_ckn.models.network import Network
-from tinygrad_ckn.models.nystrom import nystrom_error
-from tinygrad_ckn.models.patches import sample_patches
 from tinygrad_ckn.models.presets import PRESETS, Preset
-from tinygrad_ckn.models.progress import Progress
-from tinygrad_ckn.models.ridge import fit_ridge
 
 __all__ = [
     "CKN",

@@ -9,13 +9,13 @@ from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.fingerprints import groups_of_equal
-from tinygrad_ckn.models import fitting
-from tinygrad_ckn.models.descent import Descent
-from tinygrad_ckn.models.encoding import MEMORY
-from tinygrad_ckn.models.layer import CKNLayer
+from tinygrad_ckn.models.batched import MEMORY
+from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
+from tinygrad_ckn.models.layers.nystrom import factors
 from tinygrad_ckn.models.learner import Learner
-from tinygrad_ckn.models.nystrom import factors
-from tinygrad_ckn.models.progress import Progress, quiet
+from tinygrad_ckn.models.learning import fit as fitting
+from tinygrad_ckn.models.learning.finetuning_options import Descent
+from tinygrad_ckn.models.learning.progress import Progress, quiet
 from tinygrad_ckn.plain import plain_arguments
 
 
@@ -175,11 +175,20 @@ class CKN(Learner):
         random = generator(rng)
         fitting.check_fit(descent, loss, l2)
         fitting.check_filters(n_patches, iterations)
-        array, y, classes = self.training_set(images, labels, data_format.classes if data_format else ())
+        array, y, classes = self.training_set(
+            images, labels, data_format.classes if data_format else ()
+        )
         self.forget()
         self.describe(array, classes, data_format)
         prepared = self.fit_preprocessing(array)
-        fitting.fit_filters(self, prepared, n_patches=n_patches, iterations=iterations, rng=random, report=report)
-        options: dict[str, Any] = {"loss": loss, "l2": l2, "groups": groups_of_equal(array), "rng": random}
+        fitting.fit_filters(
+            self, prepared, n_patches=n_patches, iterations=iterations, rng=random, report=report
+        )
+        options: dict[str, Any] = {
+            "loss": loss,
+            "l2": l2,
+            "groups": groups_of_equal(array),
+            "rng": random,
+        }
         fitting.fit_labelled(self, prepared, y, descent=descent, report=report, **options)
         return self

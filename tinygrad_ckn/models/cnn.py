@@ -8,22 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self
 
+from tinygrad_ckn import checks as _checks
 from tinygrad_ckn import ops
 from tinygrad_ckn.backend import Generator, is_whole
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.fingerprints import groups_of_equal
-from tinygrad_ckn.models import fitting
-from tinygrad_ckn.models.descent import Descent
-from tinygrad_ckn.models.inputs import check_floating
+from tinygrad_ckn.models.checks import check_floating
+from tinygrad_ckn.models.layers.pooling import Pooling
 from tinygrad_ckn.models.learner import Learner
-from tinygrad_ckn.models.pooling import Pooling
-from tinygrad_ckn.models.progress import Progress, quiet
-from tinygrad_ckn.nn import Conv2d, Module, Parameter, _checks
-from tinygrad_ckn.ops._windows import Padding, Pair, Windows
+from tinygrad_ckn.models.learning import fit as fitting
+from tinygrad_ckn.models.learning.finetuning_options import Descent
+from tinygrad_ckn.models.learning.progress import Progress, quiet
+from tinygrad_ckn.nn import Conv2d, Module, Parameter
 from tinygrad_ckn.ops.pool import Subsampling
 from tinygrad_ckn.plain import plain_arguments, plain_array
+from tinygrad_ckn.windows import Padding, Pair, Windows
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "relu": ops.relu,
@@ -84,7 +85,9 @@ class ConvLayer(Module):
     ) -> None:
         for name, value in (("in_channels", in_channels), ("n_filters", n_filters)):
             if not is_whole(value, 1):
-                raise ConfigError(f"ConvLayer: argument {name} expected a whole number >= 1, got {value!r}")
+                raise ConfigError(
+                    f"ConvLayer: argument {name} expected a whole number >= 1, got {value!r}"
+                )
         if activation not in ACTIVATIONS:
             raise ConfigError(
                 f"ConvLayer: argument activation expected one of {', '.join(ACTIVATIONS)}, got {activation!r}"
@@ -112,7 +115,9 @@ class ConvLayer(Module):
         """Return the map of images (N, C, H, W)."""
         _checks.array("ConvLayer", x)
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
-            raise ShapeError(f"ConvLayer: expected images of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
+            raise ShapeError(
+                f"ConvLayer: expected images of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}"
+            )
         check_floating("ConvLayer", x)
         self.output_size(x.shape[2:])
         return self.pooling(ACTIVATIONS[self.activation](self.convolution(x)))
@@ -232,7 +237,9 @@ class CNN(Learner):
             If the loss becomes NaN or infinite; the parameters are then those of the best epoch before.
         """
         fitting.check_fit(descent, loss, l2)
-        array, y, classes = self.training_set(images, labels, data_format.classes if data_format else ())
+        array, y, classes = self.training_set(
+            images, labels, data_format.classes if data_format else ()
+        )
         self.forget()
         self.describe(array, classes, data_format)
         prepared = self.fit_preprocessing(array)

@@ -19,16 +19,16 @@ from typing import Any
 
 from tinygrad_ckn.backend import Namespace, asarray, backend_of, is_array, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
+from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.graph import raw
+from tinygrad_ckn.models.checks import check_device, check_floating
 from tinygrad_ckn.models.ckn import CKN
-from tinygrad_ckn.models.inputs import check_device, check_floating
-from tinygrad_ckn.models.layer import CKNLayer
-from tinygrad_ckn.modes import no_grad
-from tinygrad_ckn.ops._windows import Windows
+from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.ops.ckn_map import lengths
 from tinygrad_ckn.ops.pool import average_matrices, gaussian_matrices
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
+from tinygrad_ckn.windows import Windows
 
 MEMORY = 2**28  # bytes that blocks of pairs take by default
 _HELD = 7  # arrays of a block that are held at once, in the kappa of the arc-cosine kernel
@@ -36,7 +36,12 @@ _HELD = 7  # arrays of a block that are held at once, in the kappa of the arc-co
 
 @plain_arguments
 def exact_kernel(
-    layers: CKN | Sequence[CKNLayer], x: Any, y: Any = None, *, dtype: str = "float64", memory: int = MEMORY
+    layers: CKN | Sequence[CKNLayer],
+    x: Any,
+    y: Any = None,
+    *,
+    dtype: str = "float64",
+    memory: int = MEMORY,
 ) -> Any:
     """Return the Gram matrix of a network's exact kernel, without the Nystrom approximation.
 
@@ -81,13 +86,17 @@ def exact_kernel(
     prepare = layers.preprocess if isinstance(layers, CKN) else raw
     layers = _layers_of(layers)
     if dtype not in ("float32", "float64"):
-        raise ConfigError(f"exact_kernel: argument dtype expected 'float32' or 'float64', got {dtype!r}")
+        raise ConfigError(
+            f"exact_kernel: argument dtype expected 'float32' or 'float64', got {dtype!r}"
+        )
     symmetric = y is None
     x = _images("x", prepare(x), layers[0], dtype)
     y = x if symmetric else _images("y", prepare(y), layers[0], dtype)
     check_device("exact_kernel", "y", y, backend_of(x).device)
     if x.shape[1:] != y.shape[1:]:
-        raise ShapeError(f"exact_kernel: argument y expected images of shape {x.shape[1:]}, as x, got {y.shape[1:]}")
+        raise ShapeError(
+            f"exact_kernel: argument y expected images of shape {x.shape[1:]}, as x, got {y.shape[1:]}"
+        )
     xp = xp_of(x, y)
     step = _pairs_in(memory, layers, x)
     gram = xp.empty((len(x), len(y)), dtype=dtype)
@@ -99,7 +108,11 @@ def exact_kernel(
                 k = _inner_products(x[i : i + 1], y[block])
                 for layer, mine, theirs in zip(layers, scales_x, scales_y, strict=True):
                     k = _map_kernel(
-                        xp, layer, _patch_kernel(xp, layer.windows, k), mine[:, i : i + 1], theirs[:, block]
+                        xp,
+                        layer,
+                        _patch_kernel(xp, layer.windows, k),
+                        mine[:, i : i + 1],
+                        theirs[:, block],
                     )
                 gram[i, block] = xp.einsum("nijij->n", k)
             if symmetric:
@@ -110,10 +123,18 @@ def exact_kernel(
 def _layers_of(layers: CKN | Sequence[CKNLayer]) -> list[CKNLayer]:
     """Return the layers, refused if their kernel is not the one of this file."""
     if isinstance(layers, CKN) and layers.mirrored:
-        raise ConfigError(f"exact_kernel: expected a CKN with mirrored=None, got {layers.mirrored!r}; pass its layers")
+        raise ConfigError(
+            f"exact_kernel: expected a CKN with mirrored=None, got {layers.mirrored!r}; pass its layers"
+        )
     found = layers.layers if isinstance(layers, CKN) else layers
-    if not isinstance(found, Sequence) or not found or not all(isinstance(layer, CKNLayer) for layer in found):
-        raise ConfigError(f"exact_kernel: argument layers expected a CKN or a list of CKNLayers, got {layers!r}")
+    if (
+        not isinstance(found, Sequence)
+        or not found
+        or not all(isinstance(layer, CKNLayer) for layer in found)
+    ):
+        raise ConfigError(
+            f"exact_kernel: argument layers expected a CKN or a list of CKNLayers, got {layers!r}"
+        )
     for i, layer in enumerate(found):
         if layer.groups != 1 or layer.centre is not None or layer.pooling.name == "max":
             raise ConfigError(
@@ -133,7 +154,9 @@ def _images(argument: str, x: Any, first: CKNLayer, dtype: str) -> Any:
         )
     check_floating("exact_kernel", array)
     if not bool(xp_of(array).isfinite(array).all()):
-        raise DataError(f"exact_kernel: argument {argument} expected finite numbers, got NaN or infinity; look at them")
+        raise DataError(
+            f"exact_kernel: argument {argument} expected finite numbers, got NaN or infinity; look at them"
+        )
     return array.astype(dtype, copy=False)
 
 
@@ -180,7 +203,9 @@ def _inner_products(x: Any, y: Any) -> Any:
 
 def _patch_kernel(xp: Namespace, windows: Windows, k: Any) -> Any:
     """Return the sum over taps t of k(p + t, q + t), zero outside: (n, H, W, H, W) -> (n, Ho, Wo, Ho, Wo)."""
-    axes = zip(windows.kernel, windows.padding, windows.dilation, windows.span, windows.stride, strict=True)
+    axes = zip(
+        windows.kernel, windows.padding, windows.dilation, windows.span, windows.stride, strict=True
+    )
     for taps, border, dilation, span, stride in axes:
         padded = xp.pad(k, ((0, 0), border, (0, 0), border, (0, 0)))
         last = padded.shape[1] - span

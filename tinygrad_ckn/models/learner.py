@@ -11,12 +11,12 @@ from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.fingerprints import groups_of_equal
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.labels import Label, class_numbers, classes_of
-from tinygrad_ckn.models import fitting
-from tinygrad_ckn.models.classifier import LinearFit
-from tinygrad_ckn.models.encoding import MEMORY
-from tinygrad_ckn.models.inputs import host_labels
+from tinygrad_ckn.models.batched import MEMORY
+from tinygrad_ckn.models.checks import host_labels
+from tinygrad_ckn.models.learning import fit as fitting
+from tinygrad_ckn.models.learning.progress import Progress, quiet
+from tinygrad_ckn.models.linear.logistic import LinearFit
 from tinygrad_ckn.models.network import Network
-from tinygrad_ckn.models.progress import Progress, quiet
 from tinygrad_ckn.plain import plain_arguments
 
 
@@ -40,7 +40,9 @@ class Learner(Network):
         expected = class_numbers(values, self.classes, f"{name}: argument labels")
         return float((to_numpy(self.scores(array).argmax(axis=1)) == expected).mean())
 
-    def training_set(self, images: Any, labels: Any, classes: Sequence[Label] = ()) -> tuple[Any, Any, Sequence[Label]]:
+    def training_set(
+        self, images: Any, labels: Any, classes: Sequence[Label] = ()
+    ) -> tuple[Any, Any, Sequence[Label]]:
         """Return images and class numbers as arrays, checked, and the label of each class.
 
         Parameters
@@ -78,7 +80,9 @@ class Learner(Network):
         """
         array = raw(self.images(images))
         if not len(array):
-            raise DataError(f"{type(self).__name__}: expected at least one image to train on, got none")
+            raise DataError(
+                f"{type(self).__name__}: expected at least one image to train on, got none"
+            )
         return array
 
     def fit_preprocessing(self, images: Any) -> Any:

@@ -10,20 +10,20 @@ from typing import Any, ClassVar, Self
 from tinygrad_ckn.backend import Generator, is_whole, to_numpy, use, xp_of
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.errors import CKNError, ConfigError, NotFittedError
+from tinygrad_ckn.grad_mode import modes
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.labels import label_values
-from tinygrad_ckn.models.encoding import in_blocks
-from tinygrad_ckn.models.inputs import check_device, check_finite, check_images
-from tinygrad_ckn.models.patches import blocks
-from tinygrad_ckn.models.preprocessing import preprocessing as preprocessing_of
-from tinygrad_ckn.models.preprocessor import Preprocessor
+from tinygrad_ckn.models.batched import in_blocks
+from tinygrad_ckn.models.checks import check_device, check_finite, check_images
+from tinygrad_ckn.models.learning.patches import blocks
+from tinygrad_ckn.models.preprocessing.base import Preprocessor
+from tinygrad_ckn.models.preprocessing.chain import preprocessing as preprocessing_of
 from tinygrad_ckn.models.presets import preset as preset_of
 from tinygrad_ckn.models.training_record import TrainingRecord
-from tinygrad_ckn.modes import modes
 from tinygrad_ckn.nn import Linear
-from tinygrad_ckn.ops._windows import pair
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
+from tinygrad_ckn.windows import pair
 
 MIRRORED = (None, "scores", "features")
 
@@ -51,20 +51,28 @@ class Network(TrainingRecord):
     ) -> None:
         mine, kind = type(self).__name__, self.layer_type.__name__
         if not is_whole(in_channels, 1):
-            raise ConfigError(f"{mine}: argument in_channels expected a whole number >= 1, got {in_channels!r}")
+            raise ConfigError(
+                f"{mine}: argument in_channels expected a whole number >= 1, got {in_channels!r}"
+            )
         if not is_whole(n_classes, 2):
-            raise ConfigError(f"{mine}: argument n_classes expected a whole number >= 2, got {n_classes!r}")
+            raise ConfigError(
+                f"{mine}: argument n_classes expected a whole number >= 2, got {n_classes!r}"
+            )
         if isinstance(layers, self.layer_type):
             raise ConfigError(
                 f"{mine}: argument layers expected a sequence of {kind}s, got one {kind}; put it in a list"
             )
         if not layers or not all(isinstance(layer, self.layer_type) for layer in layers):
-            raise ConfigError(f"{mine}: argument layers expected at least one {kind} and nothing else, got {layers!r}")
+            raise ConfigError(
+                f"{mine}: argument layers expected at least one {kind} and nothing else, got {layers!r}"
+            )
         self.in_channels = int(in_channels)
         self.image_size = pair(mine, "image_size", image_size, 1)
         self.n_classes = int(n_classes)
         if mirrored not in MIRRORED:
-            raise ConfigError(f"{mine}: argument mirrored expected 'features', 'scores' or None, got {mirrored!r}")
+            raise ConfigError(
+                f"{mine}: argument mirrored expected 'features', 'scores' or None, got {mirrored!r}"
+            )
         self.mirrored = mirrored
         self.preprocessing: Preprocessor | None = preprocessing_of(preprocessing)
         self.layers = list(layers)
@@ -79,9 +87,13 @@ class Network(TrainingRecord):
             size, channels = layer.output_size(size), layer.n_filters
         dtypes = {str(layer.weight.dtype) for layer in self.layers}
         if len(dtypes) > 1:
-            raise ConfigError(f"{mine}: layers expected one dtype, got {' and '.join(sorted(dtypes))}")
+            raise ConfigError(
+                f"{mine}: layers expected one dtype, got {' and '.join(sorted(dtypes))}"
+            )
         self.dtype = dtypes.pop()
-        self.classifier = Linear(channels * math.prod(size), n_classes, rng=generator(rng), dtype=self.dtype)
+        self.classifier = Linear(
+            channels * math.prod(size), n_classes, rng=generator(rng), dtype=self.dtype
+        )
         self._initial_version = self.classifier.weight.version
         self._outdated = False
 
@@ -119,11 +131,21 @@ class Network(TrainingRecord):
         prepared, random = preprocessing_of(preprocessing), generator(rng)
         channels, layers = in_channels, []
         if prepared is not None:
-            channels = prepared.output_shape((in_channels, *pair(mine, "image_size", image_size, 1)))[0]
+            channels = prepared.output_shape(
+                (in_channels, *pair(mine, "image_size", image_size, 1))
+            )[0]
         for row in found.layers:
             layers.append(cls.layer_type(channels, **row, rng=random))
             channels = row["n_filters"]
-        return cls(in_channels, image_size, n_classes, layers, preprocessing=prepared, mirrored=mirrored, rng=random)
+        return cls(
+            in_channels,
+            image_size,
+            n_classes,
+            layers,
+            preprocessing=prepared,
+            mirrored=mirrored,
+            rng=random,
+        )
 
     @property
     def prepared_shape(self) -> tuple[int, int, int]:
@@ -185,7 +207,9 @@ class Network(TrainingRecord):
         rest = dict(metadata)
         outdated = rest.pop("outdated", None)
         if not isinstance(outdated, bool):
-            raise ConfigError(f"{type(self).__name__}.set_metadata: expected outdated as a bool, got {outdated!r}")
+            raise ConfigError(
+                f"{type(self).__name__}.set_metadata: expected outdated as a bool, got {outdated!r}"
+            )
         super().set_metadata(rest)
         if outdated:
             self.forget()
@@ -311,7 +335,9 @@ class Network(TrainingRecord):
             If images are not of the model's size or dtype, `out` does not fit, or batch_size is no whole number >= 1.
         """
         array = self._on_scale(images)
-        return in_blocks(self, self.features, array, (self.classifier.in_features,), out, batch_size)
+        return in_blocks(
+            self, self.features, array, (self.classifier.in_features,), out, batch_size
+        )
 
     def scores(self, images: Any) -> Any:
         """Return class scores (N, n_classes) as an array, in blocks of images; errors as of `predict`."""
@@ -341,7 +367,9 @@ class Network(TrainingRecord):
         checked = self._checked(images)
         self._check_fitted("predict")
         numbers = self.scores(checked).argmax(axis=1)
-        plain = type(self.classes[0]) is int and self.classes == tuple(range(self.n_classes))  # False == 0 too
+        plain = type(self.classes[0]) is int and self.classes == tuple(
+            range(self.n_classes)
+        )  # False == 0 too
         return numbers if plain else label_values(to_numpy(numbers), self.classes)
 
     def _on_scale(self, images: Any) -> Any:
@@ -375,8 +403,17 @@ class Network(TrainingRecord):
             random = generator(rng)
             layers = [cls.layer_type(**options, rng=random) for options in config["layers"]]
             more = {name: config[name] for name in ("preprocessing", "mirrored") if name in config}
-            return cls(config["in_channels"], config["image_size"], config["n_classes"], layers, **more, rng=random)
+            return cls(
+                config["in_channels"],
+                config["image_size"],
+                config["n_classes"],
+                layers,
+                **more,
+                rng=random,
+            )
         except CKNError:
             raise
         except (KeyError, TypeError) as error:
-            raise ConfigError(f"{cls.__name__}.from_config: expected what config() returns, got {config!r}") from error
+            raise ConfigError(
+                f"{cls.__name__}.from_config: expected what config() returns, got {config!r}"
+            ) from error

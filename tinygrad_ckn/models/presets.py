@@ -40,11 +40,18 @@ class Preset:
     published: str
 
 
-def _unsupervised(first: int, second: int, subsampling: int, kernel_size: int = 3) -> list[dict[str, Any]]:
+def _unsupervised(
+    first: int, second: int, subsampling: int, kernel_size: int = 3
+) -> list[dict[str, Any]]:
     kernel = Exponential(sigma=0.6)
     return [
         {"n_filters": first, "kernel_size": 3, "subsampling": 2, "kernel": kernel},
-        {"n_filters": second, "kernel_size": kernel_size, "subsampling": subsampling, "kernel": kernel},
+        {
+            "n_filters": second,
+            "kernel_size": kernel_size,
+            "subsampling": subsampling,
+            "kernel": kernel,
+        },
     ]
 
 
@@ -63,7 +70,10 @@ def _alternating(filters: list[int], subsampling: dict[int, float]) -> list[dict
 
 def _lenet(**options: Any) -> list[dict[str, Any]]:
     """Two layers of 5x5 filters, each followed by means of 2x2."""
-    return [{"n_filters": n, "kernel_size": 5, "subsampling": 2, "pooling": "average", **options} for n in (32, 64)]
+    return [
+        {"n_filters": n, "kernel_size": 5, "subsampling": 2, "pooling": "average", **options}
+        for n in (32, 64)
+    ]
 
 
 def _without_kernels(layers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -72,15 +82,26 @@ def _without_kernels(layers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
 
 
 _CKN5 = _alternating([128] * 5, {1: 2, 3: 2, 5: 3})
-_CKN9 = _alternating([128] * 9, {1: math.sqrt(2), 3: math.sqrt(2), 5: math.sqrt(2), 7: math.sqrt(2), 9: 3})
+_CKN9 = _alternating(
+    [128] * 9, {1: math.sqrt(2), 3: math.sqrt(2), 5: math.sqrt(2), 7: math.sqrt(2), 9: 3}
+)
 _CKN14 = _alternating([256, 128, 256, 128] + [256] * 10, {4: 2, 8: 2, 12: 2, 14: 2})
 
 PRESETS: dict[str, Preset] = {
-    "unsup-32-64": Preset("CKN", _unsupervised(32, 64, 2), f"ours, the smallest of the form of {PAPER}", OURS),
-    "unsup-64-256": Preset("CKN", _unsupervised(64, 256, 6), REPOSITORY, "CIFAR-10, whitened: 77.5 % (its README)"),
-    "unsup-256-1024": Preset("CKN", _unsupervised(256, 1024, 6), REPOSITORY, "CIFAR-10, whitened: 82.0 % (its README)"),
+    "unsup-32-64": Preset(
+        "CKN", _unsupervised(32, 64, 2), f"ours, the smallest of the form of {PAPER}", OURS
+    ),
+    "unsup-64-256": Preset(
+        "CKN", _unsupervised(64, 256, 6), REPOSITORY, "CIFAR-10, whitened: 77.5 % (its README)"
+    ),
+    "unsup-256-1024": Preset(
+        "CKN", _unsupervised(256, 1024, 6), REPOSITORY, "CIFAR-10, whitened: 82.0 % (its README)"
+    ),
     "unsup-256-4096": Preset(
-        "CKN", _unsupervised(256, 4096, 6), "ours, unsup-256-1024 with four times the filters in its last layer", OURS
+        "CKN",
+        _unsupervised(256, 4096, 6),
+        "ours, unsup-256-1024 with four times the filters in its last layer",
+        OURS,
     ),
     "unsup-512-8192": Preset(
         "CKN", _unsupervised(512, 8192, 6, 2), REPOSITORY, "CIFAR-10, whitened: 84.0 % (its README)"
@@ -93,7 +114,9 @@ PRESETS: dict[str, Preset] = {
         "that the last one has 3, the 128 filters of each layer and the kernels (those of ckn5) are our reading",
         "none for this very network; the paper's own has 10.20 % error on CIFAR-10, without augmentation",
     ),
-    "ckn14": Preset("CKN", _CKN14, REPOSITORY, "CIFAR-10, whitened, supervised: 90.2 % (its README)"),
+    "ckn14": Preset(
+        "CKN", _CKN14, REPOSITORY, "CIFAR-10, whitened, supervised: 90.2 % (its README)"
+    ),
     "lenet-ckn": Preset(
         "CKN",
         _lenet(kernel=Exponential(sigma=0.6)),

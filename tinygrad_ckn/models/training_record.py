@@ -11,7 +11,7 @@ from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.labels import Label
 from tinygrad_ckn.nn import Module
-from tinygrad_ckn.ops._windows import is_finite
+from tinygrad_ckn.windows import is_finite
 
 
 class TrainingRecord(Module):
@@ -38,12 +38,18 @@ class TrainingRecord(Module):
         known = () if self.data_format is None else self.data_format.classes
         return known or tuple(range(self.n_classes))
 
-    def describe(self, images: Any, classes: Sequence[Label], data_format: DataFormat | None) -> None:
+    def describe(
+        self, images: Any, classes: Sequence[Label], data_format: DataFormat | None
+    ) -> None:
         """Keep how training images (N, C, H, W) were read, by default as arrays, and the label of each class."""
         if data_format is None:
             warn_of_two_scales(images, f"{type(self).__name__}: argument images")
         found = data_format or DataFormat.of_arrays(images)
-        names = found.class_names if found.classes == tuple(classes) else tuple(str(label) for label in classes)
+        names = (
+            found.class_names
+            if found.classes == tuple(classes)
+            else tuple(str(label) for label in classes)
+        )
         self.data_format = replace(found, classes=tuple(classes), class_names=names)
 
     def check_scale(self, images: Any, source: str) -> None:
@@ -56,7 +62,9 @@ class TrainingRecord(Module):
             given.
         """
         if self.data_format is not None and len(images):
-            mend = "scale them as those were, or set data_format = None of the model if they are right"
+            mend = (
+                "scale them as those were, or set data_format = None of the model if they are right"
+            )
             self.data_format.pixels.check(raw(images), source, mend)
 
     def metadata(self) -> dict[str, Any]:
@@ -76,12 +84,18 @@ class TrainingRecord(Module):
         """
         name, shape = type(self).__name__, (self.in_channels, *self.image_size)
         if set(metadata) != {"data_format", "temperature"}:
-            raise ConfigError(f"{name}.set_metadata: expected what metadata() returns, got {str(metadata)[:80]}")
+            raise ConfigError(
+                f"{name}.set_metadata: expected what metadata() returns, got {str(metadata)[:80]}"
+            )
         temperature, config = metadata["temperature"], metadata["data_format"]
         if temperature is not None and not (is_finite(temperature) and temperature > 0):
-            raise ConfigError(f"{name}.set_metadata: expected a temperature > 0 or None, got {temperature!r}")
+            raise ConfigError(
+                f"{name}.set_metadata: expected a temperature > 0 or None, got {temperature!r}"
+            )
         found = None if config is None else DataFormat.from_config(config)
-        if found is not None and (found.image_shape != shape or len(found.classes) not in (0, self.n_classes)):
+        if found is not None and (
+            found.image_shape != shape or len(found.classes) not in (0, self.n_classes)
+        ):
             raise ConfigError(
                 f"{name}.set_metadata: expected the format of images {shape} of {self.n_classes} classes, got that of "
                 f"images {found.image_shape} of {len(found.classes)}"

@@ -14,9 +14,9 @@ from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 from tinygrad_ckn import backend
+from tinygrad_ckn import checks as _checks
 from tinygrad_ckn.backend import Generator, Shape
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
-from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.nn.constraint import Sphere
 from tinygrad_ckn.plain import plain_arguments
 
@@ -67,7 +67,9 @@ def blank(shape: Shape, dtype: Any) -> Any:
     if left is None:
         return None
     if math.prod(shape) > left[0]:
-        raise DataError(f"expected initial values of at most {left[0]:g} numbers in all, got shape {tuple(shape)}")
+        raise DataError(
+            f"expected initial values of at most {left[0]:g} numbers in all, got shape {tuple(shape)}"
+        )
     left[0] -= math.prod(shape)
     return backend.CPU.xp.zeros(shape, dtype=dtype)
 
@@ -85,7 +87,9 @@ def constant(shape: Shape, value: float, *, dtype: Any = "float32") -> Any:
 
 
 @plain_arguments
-def uniform(shape: Shape, *, rng: Seed, low: float = 0.0, high: float = 1.0, dtype: Any = "float32") -> Any:
+def uniform(
+    shape: Shape, *, rng: Seed, low: float = 0.0, high: float = 1.0, dtype: Any = "float32"
+) -> Any:
     """Return numbers uniform on [low, high).
 
     Raises
@@ -100,13 +104,21 @@ def uniform(shape: Shape, *, rng: Seed, low: float = 0.0, high: float = 1.0, dty
     >>> uniform((2,), rng=0, low=-1, high=1).tolist()
     [0.2739233672618866, -0.46042656898498535]
     """
-    low = _checks.number("init.uniform", "low", low, f"a number <= high = {high}", lambda value: value <= high)
+    low = _checks.number(
+        "init.uniform", "low", low, f"a number <= high = {high}", lambda value: value <= high
+    )
     found = blank(shape, dtype)
-    return _cast("init.uniform", backend.rng(rng).uniform(low, high, shape) if found is None else found, dtype)
+    return _cast(
+        "init.uniform",
+        backend.rng(rng).uniform(low, high, shape) if found is None else found,
+        dtype,
+    )
 
 
 @plain_arguments
-def normal(shape: Shape, *, rng: Seed, mean: float = 0.0, std: float = 1.0, dtype: Any = "float32") -> Any:
+def normal(
+    shape: Shape, *, rng: Seed, mean: float = 0.0, std: float = 1.0, dtype: Any = "float32"
+) -> Any:
     """Return Gaussian numbers of a mean and a standard deviation.
 
     Raises
@@ -121,13 +133,19 @@ def normal(shape: Shape, *, rng: Seed, mean: float = 0.0, std: float = 1.0, dtyp
     >>> normal((2,), rng=0, mean=10.0, std=0.0).tolist()
     [10.0, 10.0]
     """
-    std = _checks.number("init.normal", "std", std, "a finite number >= 0", lambda value: 0 <= value < math.inf)
+    std = _checks.number(
+        "init.normal", "std", std, "a finite number >= 0", lambda value: 0 <= value < math.inf
+    )
     found = blank(shape, dtype)
-    return _cast("init.normal", backend.rng(rng).normal(mean, std, shape) if found is None else found, dtype)
+    return _cast(
+        "init.normal", backend.rng(rng).normal(mean, std, shape) if found is None else found, dtype
+    )
 
 
 @plain_arguments
-def kaiming_uniform(shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: Any = "float32") -> Any:
+def kaiming_uniform(
+    shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: Any = "float32"
+) -> Any:
     """Return numbers uniform on [-b, b) with b = gain sqrt(3 / fan_in): variance gain^2 / fan_in.
 
     Source: He et al. 2015 (arXiv 1502.01852), eq. 10, where gain = sqrt(2), for ReLU; theirs are Gaussian.
@@ -147,7 +165,9 @@ def kaiming_uniform(shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: 
 
 
 @plain_arguments
-def kaiming_normal(shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: Any = "float32") -> Any:
+def kaiming_normal(
+    shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: Any = "float32"
+) -> Any:
     """Return Gaussian numbers of standard deviation gain / sqrt(fan_in).
 
     Source: He et al. 2015 (arXiv 1502.01852), eq. 10, where gain = sqrt(2), for ReLU.
@@ -255,14 +275,18 @@ def sphere(shape: Shape, *, rng: Seed, dtype: Any = "float32") -> Any:
 def _rows(op: str, shape: Shape) -> tuple[int, int]:
     """Return (p, d), the number of rows and the size of each."""
     if len(shape) < 2 or min(shape) < 1:
-        raise ShapeError(f"{op}: argument shape expected two axes or more, none of them empty, got {shape}")
+        raise ShapeError(
+            f"{op}: argument shape expected two axes or more, none of them empty, got {shape}"
+        )
     return shape[0], math.prod(shape[1:])
 
 
 def _fans(op: str, shape: Shape) -> tuple[int, int]:
     """Return (fan_in, fan_out)."""
     if len(shape) not in (2, 4) or min(shape) < 1:
-        raise ShapeError(f"{op}: argument shape expected (out, in) or (out, in, kh, kw), none of them 0, got {shape}")
+        raise ShapeError(
+            f"{op}: argument shape expected (out, in) or (out, in, kh, kw), none of them 0, got {shape}"
+        )
     return math.prod(shape[1:]), shape[0] * math.prod(shape[2:])
 
 

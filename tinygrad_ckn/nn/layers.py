@@ -8,18 +8,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tinygrad_ckn import checks as _checks
 from tinygrad_ckn.backend import Array
 from tinygrad_ckn.errors import ConfigError, ShapeError
-from tinygrad_ckn.nn import _checks, init
+from tinygrad_ckn.nn import init
 from tinygrad_ckn.nn.init import Seed
 from tinygrad_ckn.nn.module import Module
 from tinygrad_ckn.nn.parameter import Parameter
-from tinygrad_ckn.ops._windows import Padding, Pair, Windows, pair
 from tinygrad_ckn.ops.correlate import correlate2d
 from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.ops.shape import reshape
 from tinygrad_ckn.plain import plain_arguments, plain_array
 from tinygrad_ckn.tensor import Tensor
+from tinygrad_ckn.windows import Padding, Pair, Windows, pair
 
 
 class Linear(Module):
@@ -53,12 +54,22 @@ class Linear(Module):
 
     @plain_arguments
     def __init__(
-        self, in_features: int, out_features: int, *, bias: bool = True, rng: Seed = None, dtype: Any = "float32"
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias: bool = True,
+        rng: Seed = None,
+        dtype: Any = "float32",
     ) -> None:
         self.in_features = _checks.integer("Linear", "in_features", in_features)
         self.out_features = _checks.integer("Linear", "out_features", out_features)
-        self.weight = Parameter(init.kaiming_uniform((out_features, in_features), rng=rng, dtype=dtype))
-        self.bias = Parameter(init.constant((self.out_features,), 0.0, dtype=dtype)) if bias else None
+        self.weight = Parameter(
+            init.kaiming_uniform((out_features, in_features), rng=rng, dtype=dtype)
+        )
+        self.bias = (
+            Parameter(init.constant((self.out_features,), 0.0, dtype=dtype)) if bias else None
+        )
 
     def forward(self, x: Array) -> Tensor:
         """Return x W^T + b.
@@ -147,7 +158,9 @@ class Conv2d(Module):
         self._windows("Conv2d")
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = Parameter(init.kaiming_uniform(shape, rng=rng, dtype=dtype))
-        self.bias = Parameter(init.constant((self.out_channels,), 0.0, dtype=dtype)) if bias else None
+        self.bias = (
+            Parameter(init.constant((self.out_channels,), 0.0, dtype=dtype)) if bias else None
+        )
 
     def _windows(self, owner: str) -> Windows:
         """Return where the filters lie, with the options checked."""
@@ -164,7 +177,9 @@ class Conv2d(Module):
         owner = f"Conv2d({self.extra_repr()})"
         _checks.array(owner, x)
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
-            raise ShapeError(f"{owner}: argument x expected shape (N, {self.in_channels}, H, W), got {x.shape}")
+            raise ShapeError(
+                f"{owner}: argument x expected shape (N, {self.in_channels}, H, W), got {x.shape}"
+            )
         self._windows(owner).output_size(x.shape[2:])
         y: Tensor = correlate2d(
             x,
@@ -180,9 +195,15 @@ class Conv2d(Module):
     def extra_repr(self) -> str:
         """Return the sizes, and the options that differ from their defaults."""
         kh, kw = self.kernel_size
-        options = {"stride": (self.stride, 1), "padding": (self.padding, 0), "dilation": (self.dilation, 1)}
+        options = {
+            "stride": (self.stride, 1),
+            "padding": (self.padding, 0),
+            "dilation": (self.dilation, 1),
+        }
         options["groups"] = (self.groups, 1)
-        given = [f", {name}={value!r}" for name, (value, default) in options.items() if value != default]
+        given = [
+            f", {name}={value!r}" for name, (value, default) in options.items() if value != default
+        ]
         return f"{self.in_channels} -> {self.out_channels}, {kh}x{kw}{''.join(given)}"
 
 

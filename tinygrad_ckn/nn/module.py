@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
+from tinygrad_ckn import checks as _checks
 from tinygrad_ckn.backend import asarray, use
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.modes import is_evaluating
-from tinygrad_ckn.nn import _checks
+from tinygrad_ckn.grad_mode import is_evaluating
 from tinygrad_ckn.nn.parameter import Parameter
 from tinygrad_ckn.tensor import Tensor
 
@@ -71,11 +71,15 @@ class Module(ABC):
 
     def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield every parameter and buffer once, by name."""
-        return ((name, found) for name, found in self._walk("", {id(self)}) if isinstance(found, Tensor))
+        return (
+            (name, found) for name, found in self._walk("", {id(self)}) if isinstance(found, Tensor)
+        )
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield every parameter once, by name."""
-        return ((name, tensor) for name, tensor in self.named_tensors() if isinstance(tensor, Parameter))
+        return (
+            (name, tensor) for name, tensor in self.named_tensors() if isinstance(tensor, Parameter)
+        )
 
     def parameters(self) -> Iterator[Parameter]:
         """Yield every parameter once."""
@@ -158,7 +162,11 @@ class Module(ABC):
         """
         use(device)
         moved = [
-            (tensor, asarray(tensor.data, device=device), None if tensor.grad is None else tensor.grad.data)
+            (
+                tensor,
+                asarray(tensor.data, device=device),
+                None if tensor.grad is None else tensor.grad.data,
+            )
             for _, tensor in self.named_tensors()
             if tensor.device != device
         ]
@@ -205,7 +213,15 @@ def _tree(module: Module, label: str, seen: set[int]) -> list[str]:
         total = sum(parameter.size for parameter in module.parameters())
         line += f" ({total:,} parameter{'' if total == 1 else 's'})"
     if tensors:
-        shapes = [f"{name} {t.shape}" + ("" if isinstance(t, Parameter) else " buffer") for name, t in tensors]
-        own = sum(t.size for t in {id(t): t for _, t in tensors if isinstance(t, Parameter)}.values())
+        shapes = [
+            f"{name} {t.shape}" + ("" if isinstance(t, Parameter) else " buffer")
+            for name, t in tensors
+        ]
+        own = sum(
+            t.size for t in {id(t): t for _, t in tensors if isinstance(t, Parameter)}.values()
+        )
         line += f"  {' '.join(shapes)}" + (f"  {own:,}" if own else "")
-    return [line, *(f"  {row}" for name, child in modules for row in _tree(child, f"{name}: ", seen))]
+    return [
+        line,
+        *(f"  {row}" for name, child in modules for row in _tree(child, f"{name}: ", seen)),
+    ]

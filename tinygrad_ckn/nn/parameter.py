@@ -44,9 +44,16 @@ class Parameter(Tensor):
     _constraint: Constraint | None
 
     def __init__(
-        self, data: Any, *, constraint: Constraint | None = None, dtype: Any = None, device: str | None = None
+        self,
+        data: Any,
+        *,
+        constraint: Constraint | None = None,
+        dtype: Any = None,
+        device: str | None = None,
     ) -> None:
-        if constraint is not None and (isinstance(constraint, type) or not isinstance(constraint, Constraint)):
+        if constraint is not None and (
+            isinstance(constraint, type) or not isinstance(constraint, Constraint)
+        ):
             raise DTypeError(
                 "Parameter: argument constraint expected None or an object with the methods tangent and retract, "
                 f"got {constraint!r}; pass for example Sphere()"
@@ -61,11 +68,21 @@ class Parameter(Tensor):
 
     def __reduce__(self) -> Any:
         """Pickle and copy by value: data, constraint and requires_grad, without the gradient."""
-        return _rebuild, (type(self), self.numpy(), self._constraint, self.requires_grad, self.device)
+        return _rebuild, (
+            type(self),
+            self.numpy(),
+            self._constraint,
+            self.requires_grad,
+            self.device,
+        )
 
 
 def _rebuild(
-    kind: type[Parameter], data: Any, constraint: Constraint | None, requires_grad: bool, device: str
+    kind: type[Parameter],
+    data: Any,
+    constraint: Constraint | None,
+    requires_grad: bool,
+    device: str,
 ) -> Parameter:
     parameter = kind(data, constraint=constraint, device=device)
     parameter.requires_grad = requires_grad

@@ -6,9 +6,15 @@ from typing import Any
 
 from tinygrad_ckn.backend import Array
 from tinygrad_ckn.nn.module import Module
-from tinygrad_ckn.ops._windows import Pair, pair
-from tinygrad_ckn.ops.pool import Subsampling, avg_pool2d, check_subsampling, gaussian_pool2d, max_pool2d
+from tinygrad_ckn.ops.pool import (
+    Subsampling,
+    avg_pool2d,
+    check_subsampling,
+    gaussian_pool2d,
+    max_pool2d,
+)
 from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.windows import Pair, pair
 
 
 class _WindowPool2d(Module):
@@ -25,7 +31,9 @@ class _WindowPool2d(Module):
         """Return the kernel's size, and the options that differ from their defaults."""
         kh, kw = self.kernel_size
         stride = f", stride={self.stride}" if self.stride != self.kernel_size else ""
-        return f"{kh}x{kw}{stride}" + (f", padding={self.padding}" if self.padding != (0, 0) else "")
+        return f"{kh}x{kw}{stride}" + (
+            f", padding={self.padding}" if self.padding != (0, 0) else ""
+        )
 
 
 class MaxPool2d(_WindowPool2d):

@@ -66,7 +66,13 @@ from tinygrad_ckn.ops.logic import (
 from tinygrad_ckn.ops.losses import cross_entropy, mse, one_hot, squared_hinge
 from tinygrad_ckn.ops.matmul import einsum, matmul
 from tinygrad_ckn.ops.norm import norm
-from tinygrad_ckn.ops.pool import avg_pool2d, avg_unpool2d, gaussian_pool2d, gaussian_unpool2d, max_pool2d
+from tinygrad_ckn.ops.pool import (
+    avg_pool2d,
+    avg_unpool2d,
+    gaussian_pool2d,
+    gaussian_unpool2d,
+    max_pool2d,
+)
 from tinygrad_ckn.ops.reduce import argmax, argmin, max, mean, min, std, sum, var
 from tinygrad_ckn.ops.rounding import ceil, floor, floor_divide, positive, remainder, round
 from tinygrad_ckn.ops.shape import (

@@ -68,10 +68,14 @@ def power(xp: Namespace, a: Array, b: Array) -> Any:
     >>> power(Tensor([1.0, 2.0]), 3)
     Tensor((2,), float64, cpu) [1. 8.]
     """
-    if _is_integer(a) and _is_integer(b) and backend_of(a if is_array(a) else b).ahead:  # CuPy gives 0, NumPy refuses
+    if (
+        _is_integer(a) and _is_integer(b) and backend_of(a if is_array(a) else b).ahead
+    ):  # CuPy gives 0, NumPy refuses
         negative = b < 0
         if bool(negative.any() if is_array(b) else negative):
-            raise ValueError("expected exponents >= 0 of integers, got a negative one; use .astype('float64')")
+            raise ValueError(
+                "expected exponents >= 0 of integers, got a negative one; use .astype('float64')"
+            )
     return xp.power(a, b)
 
 

@@ -12,15 +12,15 @@ from typing import Any
 from tinygrad_ckn.backend import CPU, Array, Namespace, xp_of
 from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.grad_mode import recording
 from tinygrad_ckn.graph import Variable, raw
-from tinygrad_ckn.modes import recording
-from tinygrad_ckn.ops._windows import Padding, Windows, images
 from tinygrad_ckn.ops.correlate import correlate2d
 from tinygrad_ckn.ops.elementwise import clip, sqrt, square, where
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_pool2d
 from tinygrad_ckn.primitive import primitive
+from tinygrad_ckn.windows import Padding, Windows, images
 
 
 def least_square(dtype: Any) -> float:
@@ -54,10 +54,16 @@ def lengths(squares: Any, dtype: Any = None) -> tuple[Any, Any]:
     zero = raw(squares) <= max(least_square(squares.dtype), least_summed(dtype))  # NaN is not
     safe = sqrt(where(zero, 1, squares))
     norms, inverses = where(zero, 0, safe), 1 / safe
-    return (norms, inverses) if dtype == squares.dtype else (norms.astype(dtype), inverses.astype(dtype))
+    return (
+        (norms, inverses)
+        if dtype == squares.dtype
+        else (norms.astype(dtype), inverses.astype(dtype))
+    )
 
 
-def check_map(x: Any, z: Any, transform: Any, padding: Padding, subsampling: Subsampling) -> Windows:
+def check_map(
+    x: Any, z: Any, transform: Any, padding: Padding, subsampling: Subsampling
+) -> Windows:
     """Return where the patches lie.
 
     Raises
@@ -67,7 +73,9 @@ def check_map(x: Any, z: Any, transform: Any, padding: Padding, subsampling: Sub
     """
     channels, *size = images("ckn_map", "x", x)[1:]
     if images("ckn_map", "z", z)[1] != channels:
-        raise ShapeError(f"ckn_map: argument z expected filters of {channels} channels, as x has, got {z.shape}")
+        raise ShapeError(
+            f"ckn_map: argument z expected filters of {channels} channels, as x has, got {z.shape}"
+        )
     if not len(z):
         raise ShapeError(f"ckn_map: argument z expected at least one filter, got {z.shape}")
     if transform is not None and transform.shape != (len(z), len(z)):
@@ -130,7 +138,9 @@ def ckn_map(
     Tensor((1, 1, 1, 1), float64, cpu) [[[[3.2]]]]
     """
     if not isinstance(kappa, Kappa):
-        raise ConfigError(f"ckn_map: argument kappa expected an ops.kappa.Kappa, got {kappa!r}; see ops.kappa")
+        raise ConfigError(
+            f"ckn_map: argument kappa expected an ops.kappa.Kappa, got {kappa!r}; see ops.kappa"
+        )
     check_map(x, z, transform, padding, subsampling)
     return composed(x, z, kappa.of, transform, padding, subsampling), None
 
@@ -144,7 +154,12 @@ def _scale_of(x: Any) -> Any:
 
 
 def composed(
-    x: Any, z: Any, kappa: Callable[[Any], Any], transform: Any, padding: Padding, subsampling: Subsampling
+    x: Any,
+    z: Any,
+    kappa: Callable[[Any], Any],
+    transform: Any,
+    padding: Padding,
+    subsampling: Subsampling,
 ) -> Any:
     """Return the map of Tensors or arrays as a composition of operations.
 
@@ -153,8 +168,12 @@ def composed(
     scale = _scale_of(raw(x))
     x = x / scale
     box = xp_of(raw(x)).ones((1, 1, *z.shape[2:]), dtype="float64")
-    squares = square(x.astype("float64")).sum(axis=1, keepdims=True)  # those of float32 neither over- nor underflow
-    squares = correlate2d(squares, box, padding=padding, algorithm="unfold")  # which gives no square below 0
+    squares = square(x.astype("float64")).sum(
+        axis=1, keepdims=True
+    )  # those of float32 neither over- nor underflow
+    squares = correlate2d(
+        squares, box, padding=padding, algorithm="unfold"
+    )  # which gives no square below 0
     norms, inverses = lengths(squares, x.dtype)  # (N, 1, H, W)
     limit = largest_cosine(z).astype(x.dtype)
     cosines = clip(correlate2d(x, z, padding=padding) * inverses, -limit, limit)  # (N, p, H, W)
@@ -183,12 +202,15 @@ def _rule(
         return list(saved.pull(g, wanted))
     again = isinstance(g, Variable)
     x, z, transform = (
-        Variable.leaf(a) if asked and not again else a for a, asked in zip((x, z, transform), wanted, strict=True)
+        Variable.leaf(a) if asked and not again else a
+        for a, asked in zip((x, z, transform), wanted, strict=True)
     )
     with recording(True):
         y = composed(x, z, kappa.of, transform, padding, subsampling)
     edges = [a._node or a for a, asked in zip((x, z, transform), wanted, strict=True) if asked]
-    found = backpropagate([(y._node or y, g)], edges, create_graph=again, retain_graph=again, partial=True)
+    found = backpropagate(
+        [(y._node or y, g)], edges, create_graph=again, retain_graph=again, partial=True
+    )
     gradients = (found.get(edge) for edge in edges)
     return [next(gradients) if asked else None for asked in wanted]
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from tinygrad_ckn.backend import Array, Namespace
 from tinygrad_ckn.errors import ConfigError, ShapeError
-from tinygrad_ckn.ops._windows import Correlation, Padding, Pair, Windows, images, pair
 from tinygrad_ckn.primitive import primitive
+from tinygrad_ckn.windows import Correlation, Padding, Pair, Windows, images, pair
 
 _BLOCK_BYTES = 2**23  # unfolded patches held at a time
 
@@ -32,7 +32,14 @@ def four(x: Any) -> Any:
 
 
 def forward_of(
-    x: Any, w: Any, bias: Any, *, stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1, groups: int = 1
+    x: Any,
+    w: Any,
+    bias: Any,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
 ) -> Correlation:
     """Check the arguments of `correlate2d`, in four dimensions."""
     op = "correlate2d"
@@ -44,7 +51,9 @@ def forward_of(
     windows = Windows.of(op, kernel, stride, padding, dilation)
     windows.output_size(size)
     if bias is not None and bias.shape != (o,):
-        raise ShapeError(f"{op}: argument bias expected shape ({o},), one for each filter, got {bias.shape}")
+        raise ShapeError(
+            f"{op}: argument bias expected shape ({o},), one for each filter, got {bias.shape}"
+        )
     return Correlation(n, c, (size[0], size[1]), o, groups, windows)
 
 
@@ -67,7 +76,9 @@ def input_of(
     _check_filters(op, channels * groups, w.shape, groups)
     expected = (n, o, *windows.output_size(size))
     if cotangent.shape != expected:
-        raise ShapeError(f"{op}: argument cotangent expected shape {expected}, got {cotangent.shape}")
+        raise ShapeError(
+            f"{op}: argument cotangent expected shape {expected}, got {cotangent.shape}"
+        )
     return Correlation(n, channels * groups, size, o, groups, windows)
 
 
@@ -165,7 +176,9 @@ def correlate2d(
     check_plain("correlate2d", algorithm)
     flat = x.ndim == 2 and w.ndim == 2
     x, w = (four(x), four(w)) if flat else (x, w)
-    shapes = forward_of(x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    shapes = forward_of(
+        x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )
     n, c, o, windows, kernel, (ho, wo) = (
         len(x),
         shapes.channels,
@@ -177,7 +190,9 @@ def correlate2d(
     y = xp.empty((n, o, ho, wo), dtype=xp.result_type(x, w))
     rows = w.reshape(groups, o // groups, -1)  # (G, O/G, K)
     for block in _blocks(n, c * kernel[0] * kernel[1] * ho * wo * x.dtype.itemsize):
-        columns = windows.columns(xp, x[block]).reshape(-1, groups, rows.shape[2], ho * wo)  # (n, G, K, L)
+        columns = windows.columns(xp, x[block]).reshape(
+            -1, groups, rows.shape[2], ho * wo
+        )  # (n, G, K, L)
         y[block] = xp.matmul(rows, columns).reshape(-1, o, ho, wo)
     if bias is not None:
         y = y + bias.reshape(o, 1, 1)
@@ -216,14 +231,18 @@ def correlate2d_input(
     check_plain("correlate2d_input", algorithm)
     flat = cotangent.ndim == 2 and w.ndim == 2
     cotangent, w = (four(cotangent), four(w)) if flat else (cotangent, w)
-    shapes = input_of(cotangent, w, input_size, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    shapes = input_of(
+        cotangent, w, input_size, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )
     n, o, *out = cotangent.shape
     c, size, windows, kernel = shapes.channels, shapes.size, shapes.windows, w.shape[2:]
     x = xp.empty((n, c, *size), dtype=xp.result_type(cotangent, w))
     rows = w.reshape(groups, o // groups, -1).swapaxes(1, 2)  # (G, K, O/G)
     length = out[0] * out[1]
     for block in _blocks(n, c * kernel[0] * kernel[1] * length * x.dtype.itemsize):
-        columns = xp.matmul(rows, cotangent[block].reshape(-1, groups, o // groups, length))  # (n, G, K, L)
+        columns = xp.matmul(
+            rows, cotangent[block].reshape(-1, groups, o // groups, length)
+        )  # (n, G, K, L)
         x[block] = windows.scatter(xp, columns.reshape(len(columns), -1, length), size)
     return x[0, 0] if flat else x
 
@@ -258,21 +277,35 @@ def correlate2d_weight(
     check_plain("correlate2d_weight", algorithm)
     flat = x.ndim == 2 and cotangent.ndim == 2
     x, cotangent = (four(x), four(cotangent)) if flat else (x, cotangent)
-    shapes = weight_of(x, cotangent, kernel_size, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    shapes = weight_of(
+        x, cotangent, kernel_size, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )
     (n, c, *_), o, windows = x.shape, shapes.filters, shapes.windows
     kh, kw = windows.kernel
     length = shapes.out[0] * shapes.out[1]
-    w = xp.zeros((groups, o // groups, c // groups * kh * kw), dtype=xp.result_type(x, cotangent))  # (G, O/G, K)
+    w = xp.zeros(
+        (groups, o // groups, c // groups * kh * kw), dtype=xp.result_type(x, cotangent)
+    )  # (G, O/G, K)
     for block in _blocks(n, c * kh * kw * length * x.dtype.itemsize):
-        columns = windows.columns(xp, x[block]).reshape(-1, groups, w.shape[2], length)  # (n, G, K, L)
+        columns = windows.columns(xp, x[block]).reshape(
+            -1, groups, w.shape[2], length
+        )  # (n, G, K, L)
         maps = cotangent[block].reshape(-1, groups, o // groups, length)
         w += xp.matmul(maps, columns.swapaxes(2, 3)).sum(axis=0)
     w = w.reshape(o, c // groups, kh, kw)
     return w[0, 0] if flat else w
 
 
-def _options(stride: Pair, padding: Padding, dilation: Pair, groups: int, algorithm: str) -> dict[str, Any]:
-    return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "algorithm": algorithm}
+def _options(
+    stride: Pair, padding: Padding, dilation: Pair, groups: int, algorithm: str
+) -> dict[str, Any]:
+    return {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "groups": groups,
+        "algorithm": algorithm,
+    }
 
 
 correlate2d.vjp(
@@ -288,13 +321,21 @@ correlate2d_input.vjp(
     cotangent=lambda g, w, stride, padding, dilation, groups, algorithm: correlate2d(
         g, w, **_options(stride, padding, dilation, groups, algorithm)
     ),
-    w=lambda g, cotangent, w_shape, stride, padding, dilation, groups, algorithm: correlate2d_weight(
-        g, cotangent, kernel_size=w_shape[-2:], **_options(stride, padding, dilation, groups, algorithm)
+    w=lambda g, cotangent, w_shape, stride, padding, dilation, groups, algorithm: (
+        correlate2d_weight(
+            g,
+            cotangent,
+            kernel_size=w_shape[-2:],
+            **_options(stride, padding, dilation, groups, algorithm),
+        )
     ),
 )
 correlate2d_weight.vjp(
     x=lambda g, cotangent, x_shape, stride, padding, dilation, groups, algorithm: correlate2d_input(
-        cotangent, g, input_size=x_shape[-2:], **_options(stride, padding, dilation, groups, algorithm)
+        cotangent,
+        g,
+        input_size=x_shape[-2:],
+        **_options(stride, padding, dilation, groups, algorithm),
     ),
     cotangent=lambda g, x, stride, padding, dilation, groups, algorithm: correlate2d(
         x, g, **_options(stride, padding, dilation, groups, algorithm)

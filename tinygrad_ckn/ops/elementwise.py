@@ -208,7 +208,9 @@ def clip(xp: Namespace, x: Array, a_min: Any = None, a_max: Any = None) -> Any:
     """
     given = [bound for bound in (a_min, a_max) if bound is not None]
     if any(bound.ndim if is_array(bound) else not isinstance(bound, Real) for bound in given):
-        raise DTypeError(f"clip: expected numbers as bounds, got {a_min!r} and {a_max!r}; use minimum and maximum")
+        raise DTypeError(
+            f"clip: expected numbers as bounds, got {a_min!r} and {a_max!r}; use minimum and maximum"
+        )
     if len(given) == 2 and not any(map(is_array, given)) and a_min > a_max:
         raise ShapeError(f"clip: expected a_min <= a_max, got {a_min} and {a_max}; swap them")
     return xp.clip(x, a_min, a_max)
@@ -234,5 +236,7 @@ tanh.vjp(x=lambda g, y: g * (1 - y * y))
 sigmoid.vjp(x=lambda g, x, y: g * (y * sigmoid(-x)))
 relu.vjp(x=lambda g, y: g * (raw(y) != 0))  # which is 1 at nan too, as in PyTorch
 softplus.vjp(x=lambda g, x: g * sigmoid(x))
-where.vjp(a=lambda g, condition: where(condition, g, 0), b=lambda g, condition: where(condition, 0, g))
+where.vjp(
+    a=lambda g, condition: where(condition, g, 0), b=lambda g, condition: where(condition, 0, g)
+)
 clip.vjp(x=lambda g, x, a_min, a_max: g * _inside(x, a_min, a_max))

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_ckn._scattered import Scattered
 from tinygrad_ckn.backend import CPU, Array, Namespace, Shape, backend_of, is_array, xp_of
 from tinygrad_ckn.graph import raw
 from tinygrad_ckn.primitive import primitive
+from tinygrad_ckn.scattered import Scattered
 
 
 @primitive()
@@ -54,7 +54,9 @@ def index_add(xp: Namespace, x: Array, index: Any, values: Array) -> Any:
 
 def _add_at(xp: Namespace, y: Any, index: Any, values: Any) -> None:
     """Add values to y in place, once for each time that an index names a position."""
-    if all(part is None or part is Ellipsis or isinstance(part, int | slice) for part in _parts(index)):
+    if all(
+        part is None or part is Ellipsis or isinstance(part, int | slice) for part in _parts(index)
+    ):
         y[index] += values
     else:
         xp.add.at(y, index, values)
@@ -86,7 +88,9 @@ def _in_range(x: Any, index: Any) -> tuple[Any, Any]:
                 if length and backend_of(array).ahead:
                     parts[i], sound = numbers % length, inside if sound is None else sound & inside
                 elif not (length and inside):
-                    raise IndexError(f"an index is out of bounds for axis {axis} with size {length}")
+                    raise IndexError(
+                        f"an index is out of bounds for axis {axis} with size {length}"
+                    )
         axis += missing if part is Ellipsis else _axes(part)
     return index if sound is None else tuple(parts), sound
 

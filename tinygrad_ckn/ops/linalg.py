@@ -37,9 +37,13 @@ def _sym(a: Any) -> Any:
 
 def _check_square(op: str, argument: str, a: Any) -> None:
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
-        raise ShapeError(f"{op}: argument {argument} expected square matrices (..., n, n), got shape {a.shape}")
+        raise ShapeError(
+            f"{op}: argument {argument} expected square matrices (..., n, n), got shape {a.shape}"
+        )
     if a.dtype.kind != "f":
-        raise DTypeError(f"{op}: argument {argument} expected a floating dtype, got {a.dtype}; use .astype('float64')")
+        raise DTypeError(
+            f"{op}: argument {argument} expected a floating dtype, got {a.dtype}; use .astype('float64')"
+        )
 
 
 def eigen_of(xp: Namespace, op: str, a: Any) -> tuple[Any, Any]:
@@ -50,10 +54,14 @@ def eigen_of(xp: Namespace, op: str, a: Any) -> tuple[Any, Any]:
     """
     _check_square(op, "a", a)
     ahead = backend_of(a).ahead
-    skew, size = (xp.abs(m).max(axis=(-2, -1)) for m in (a - _transpose(a), a)) if a.size else (a, a)
+    skew, size = (
+        (xp.abs(m).max(axis=(-2, -1)) for m in (a - _transpose(a), a)) if a.size else (a, a)
+    )
     symmetric = skew <= 0.1 * size
     if not ahead and not bool(symmetric.all()):
-        raise LinearAlgebraError(f"{op}: argument a expected symmetric finite matrices, got others; pass (a + a.T) / 2")
+        raise LinearAlgebraError(
+            f"{op}: argument a expected symmetric finite matrices, got others; pass (a + a.T) / 2"
+        )
     with one_blas_thread():  # LAPACK's threads mostly wait for each other
         w, v = xp.linalg.eigh(_sym(a))
     if ahead and a.size:
@@ -136,7 +144,9 @@ def inverse_sqrt(a: Any, *, eps: float = 0.0, convention: str = "inside") -> Any
     if convention == "inside":
         return plain_inverse_sqrt(a, eps)
     if convention != "outside":
-        raise ConfigError(f"inverse_sqrt: argument convention expected 'inside' or 'outside', got {convention!r}")
+        raise ConfigError(
+            f"inverse_sqrt: argument convention expected 'inside' or 'outside', got {convention!r}"
+        )
     return inv(add(sqrtm(a), eps * _identity(a)))
 
 
@@ -263,8 +273,15 @@ def solve(xp: Namespace, a: Array, b: Array) -> Any:
     """
     _check_square("solve", "a", a)
     if b.ndim > 1:  # CuPy takes batches of one shape only
-        batch = xp.broadcast_shapes(a.shape[:-2], b.shape[:-2]) if a.shape[:-2] != b.shape[:-2] else a.shape[:-2]
-        a, b = (m if m.shape[:-2] == batch else xp.broadcast_to(m, (*batch, *m.shape[-2:])) for m in (a, b))
+        batch = (
+            xp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+            if a.shape[:-2] != b.shape[:-2]
+            else a.shape[:-2]
+        )
+        a, b = (
+            m if m.shape[:-2] == batch else xp.broadcast_to(m, (*batch, *m.shape[-2:]))
+            for m in (a, b)
+        )
     return _lapack(xp, "solve", xp.linalg.solve, a, b)
 
 

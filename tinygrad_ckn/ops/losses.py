@@ -25,9 +25,13 @@ def one_hot(labels: Any, n_classes: int, dtype: Any = "float64") -> Any:
     check_array("one_hot", "labels", labels)
     array = raw(labels)
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise DTypeError(f"one_hot: argument labels expected integers (n,), got {array.dtype} of shape {array.shape}")
+        raise DTypeError(
+            f"one_hot: argument labels expected integers (n,), got {array.dtype} of shape {array.shape}"
+        )
     if array.size and not 0 <= int(array.min()) <= int(array.max()) < n_classes:
-        raise DataError(f"one_hot: expected class numbers 0 .. {n_classes - 1}, got {array.min()} .. {array.max()}")
+        raise DataError(
+            f"one_hot: expected class numbers 0 .. {n_classes - 1}, got {array.min()} .. {array.max()}"
+        )
     rows = _one_hot(array, n_classes, dtype)
     return rows if array is labels else Variable.wrap(rows)
 
@@ -37,16 +41,26 @@ def _one_hot(labels: Any, n_classes: int, dtype: Any) -> Any:
 
 
 def _check_labels(op: str, argument: str, scores: Any, labels: Any) -> None:
-    if scores.ndim != 2 or labels.ndim != 1 or len(labels) != len(scores) or not len(labels) or not scores.shape[1]:
+    if (
+        scores.ndim != 2
+        or labels.ndim != 1
+        or len(labels) != len(scores)
+        or not len(labels)
+        or not scores.shape[1]
+    ):
         raise ShapeError(
             f"{op}: expected {argument} of shape (n, k) and labels of shape (n,) with n, k >= 1, "
             f"got {scores.shape} and {labels.shape}"
         )
     if labels.dtype.kind not in "iu":
-        raise DTypeError(f"{op}: argument labels expected integer class numbers, got {labels.dtype}")
+        raise DTypeError(
+            f"{op}: argument labels expected integer class numbers, got {labels.dtype}"
+        )
     if backend_of(labels).ahead:
         return  # see _sound
-    if labels.astype("uint64").max() >= scores.shape[1]:  # negative ones too: they become the largest
+    if (
+        labels.astype("uint64").max() >= scores.shape[1]
+    ):  # negative ones too: they become the largest
         raise DataError(
             f"{op}: argument labels expected class numbers 0 .. {scores.shape[1] - 1}, "
             f"got {labels.min()} .. {labels.max()}"
@@ -58,7 +72,9 @@ def _sound(x: Any, labels: Any, n_classes: int) -> Any:
     backend = backend_of(labels)
     if not backend.ahead:
         return x
-    labels = labels.astype("int64")  # whose range n_classes is in; too large for it, and they become negative
+    labels = labels.astype(
+        "int64"
+    )  # whose range n_classes is in; too large for it, and they become negative
     return backend.xp.where(((labels >= 0) & (labels < n_classes)).all(), x, math.nan)
 
 
@@ -164,5 +180,7 @@ def mse(prediction: Any, target: Any) -> Any:
             f"mse: expected two arrays of one shape, got {prediction.shape} and {target.shape}; reshape one"
         )
     if raw(prediction).dtype.kind != "f" and raw(target).dtype.kind != "f":
-        raise DTypeError(f"mse: expected a floating argument, got {prediction.dtype} and {target.dtype}; use .astype")
+        raise DTypeError(
+            f"mse: expected a floating argument, got {prediction.dtype} and {target.dtype}; use .astype"
+        )
     return square(prediction - target).mean()

@@ -72,7 +72,9 @@ def _contract_rules(g: Any, operands: Any, subscripts: str) -> list[Any]:
         rest = [*operands[:i], *operands[i + 1 :]]
         gradient = einsum(f"{','.join([output, *others])}->{mine}", g, *rest)
         # Where the operand has a size of 1 that was broadcast, the engine sums; where others had it, g is repeated.
-        shape = tuple(n if m == 1 else m for n, m in zip(gradient.shape, operands[i].shape, strict=True))
+        shape = tuple(
+            n if m == 1 else m for n, m in zip(gradient.shape, operands[i].shape, strict=True)
+        )
         gradients.append(gradient if gradient.shape == shape else broadcast_to(gradient, shape))
     return gradients
 
@@ -115,8 +117,15 @@ def _parse(subscripts: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
     """Return each operand's letters and the output's, with `...` written out as capital letters not yet in use."""
     terms, arrow, output = subscripts.replace(" ", "").partition("->")
     inputs = terms.split(",")
-    free = [letter for letter in string.ascii_uppercase + string.ascii_lowercase if letter not in subscripts]
-    dots = [raw(x).ndim - len(term.replace("...", "")) for x, term in zip(operands, inputs, strict=False)]
+    free = [
+        letter
+        for letter in string.ascii_uppercase + string.ascii_lowercase
+        if letter not in subscripts
+    ]
+    dots = [
+        raw(x).ndim - len(term.replace("...", ""))
+        for x, term in zip(operands, inputs, strict=False)
+    ]
     fits = (
         max(term.count("...") for term in inputs) <= 1
         and len(inputs) == len(operands)
@@ -129,15 +138,21 @@ def _parse(subscripts: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
         )
     longest = max(dots)
     batch = "".join(free[:longest])
-    inputs = [term.replace("...", batch[longest - n :]) for term, n in zip(inputs, dots, strict=True)]
+    inputs = [
+        term.replace("...", batch[longest - n :]) for term, n in zip(inputs, dots, strict=True)
+    ]
     if not arrow:
         letters = Counter("".join(inputs))
         output = batch + "".join(sorted(x for x, n in letters.items() if n == 1 and x not in batch))
     elif batch and "..." not in output:
-        raise ShapeError(f"einsum: output of {subscripts!r} expected to have the inputs' '...', got {output!r}")
+        raise ShapeError(
+            f"einsum: output of {subscripts!r} expected to have the inputs' '...', got {output!r}"
+        )
     output = output.replace("...", batch)
     if len(set(output)) < len(output) or not set(output) <= set("".join(inputs)):
-        raise ShapeError(f"einsum: output of {subscripts!r} expected distinct letters of the inputs, got {output!r}")
+        raise ShapeError(
+            f"einsum: output of {subscripts!r} expected distinct letters of the inputs, got {output!r}"
+        )
     return inputs, output
 
 
@@ -147,7 +162,9 @@ def _diagonal(x: Any, letters: str) -> tuple[Any, str]:
         axes = [i for i, a in enumerate(letters) if a == letter]
         sizes = {x.shape[i] for i in axes}
         if len(sizes) > 1:
-            raise ShapeError(f"einsum: repeated letter {letter!r} expected axes of one size, got {sorted(sizes)}")
+            raise ShapeError(
+                f"einsum: repeated letter {letter!r} expected axes of one size, got {sorted(sizes)}"
+            )
         steps = xp_of(raw(x)).arange(sizes.pop())
         rest = [i for i in range(len(letters)) if i not in axes]
         x = getitem(x.transpose((*axes, *rest)), (steps,) * len(axes))

@@ -62,14 +62,20 @@ def _variadic(function: Primitive[Any], option: str) -> Callable[..., Any]:
     """Let reshape and transpose take their tuple spread out, as arrays do."""
 
     def method(self: Any, *sizes: Any) -> Any:
-        return apply(function, (self,), {option: sizes if len(sizes) != 1 or isinstance(sizes[0], int) else sizes[0]})
+        return apply(
+            function,
+            (self,),
+            {option: sizes if len(sizes) != 1 or isinstance(sizes[0], int) else sizes[0]},
+        )
 
     method.__doc__ = function.__doc__
     return method
 
 
 def _transposed(self: Any, *axes: Any) -> Any:
-    return _variadic(shape.transpose, "axes")(self, *axes) if axes else apply(shape.transpose, (self,))
+    return (
+        _variadic(shape.transpose, "axes")(self, *axes) if axes else apply(shape.transpose, (self,))
+    )
 
 
 _table: dict[str, Any] = {
@@ -82,7 +88,8 @@ _table: dict[str, Any] = {
     "__rdivmod__": lambda self, other: (other // self, other % self),
     "__round__": lambda self, decimals=0: rounding.round(self, decimals or 0),
     "mT": property(
-        lambda self: shape.swapaxes(self, -1, -2), doc="The matrices transposed: the last two axes exchanged."
+        lambda self: shape.swapaxes(self, -1, -2),
+        doc="The matrices transposed: the last two axes exchanged.",
     ),
     "__abs__": _method(elementwise.abs),
     "__getitem__": _method(index.getitem),
@@ -117,7 +124,19 @@ for _name in ("sum", "mean", "var", "std", "max", "min", "argmax", "argmin"):
     _table[_name] = _reduction(getattr(reduce, _name))
 for _name in ("any", "all"):
     _table[_name] = _reduction(getattr(logic, _name))
-for _name in ("exp", "log", "sqrt", "square", "abs", "sign", "sin", "cos", "tanh", "sigmoid", "relu"):
+for _name in (
+    "exp",
+    "log",
+    "sqrt",
+    "square",
+    "abs",
+    "sign",
+    "sin",
+    "cos",
+    "tanh",
+    "sigmoid",
+    "relu",
+):
     _table[_name] = _method(getattr(elementwise, _name))
 for _name, _callable in {
     **{name: getattr(shape, name) for name in ("swapaxes", "squeeze")},
@@ -144,10 +163,14 @@ class _Missing:
         self.name = name
 
     def __get__(self, tensor: Any, kind: type | None = None) -> Any:
-        raise AttributeError(f"Tensor has no attribute {self.name!r}; {numpy_calls.hint(self.name, [])}")
+        raise AttributeError(
+            f"Tensor has no attribute {self.name!r}; {numpy_calls.hint(self.name, [])}"
+        )
 
 
-def attach_numpy_functions(functions: Mapping[Any, Callable[..., Any]], known: Sequence[str]) -> None:
+def attach_numpy_functions(
+    functions: Mapping[Any, Callable[..., Any]], known: Sequence[str]
+) -> None:
     """Let NumPy's functions run ours on Tensors, or say what to use instead; called once, by `ops`."""
 
     def __array_function__(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:

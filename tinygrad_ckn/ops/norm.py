@@ -44,7 +44,9 @@ def _kink_rule(g: Any, axis: Axis) -> Any:
     cotangent = raw(g)
     asked = (cotangent != 0).any(axis=axis_tuple(axis), keepdims=True)
     xp = xp_of(cotangent)
-    gradient = xp.broadcast_to(xp.where(asked, math.nan, 0), cotangent.shape).astype(cotangent.dtype)
+    gradient = xp.broadcast_to(xp.where(asked, math.nan, 0), cotangent.shape).astype(
+        cotangent.dtype
+    )
     return Variable.wrap(gradient) if isinstance(g, Variable) else gradient
 
 
@@ -64,11 +66,19 @@ def _limit(g: Any, x: Any, y: Any) -> tuple[Any, Any]:
     arbitrary = xp.cos(xp.arange(1.0, y._data.size + 1)).reshape(y.shape).astype(y.dtype)
     ends = [y._node, x._node or x]
     pulled = [
-        backpropagate([(g._node or g, Variable.wrap(v))], ends, create_graph=True, retain_graph=True, partial=True)
+        backpropagate(
+            [(g._node or g, Variable.wrap(v))],
+            ends,
+            create_graph=True,
+            retain_graph=True,
+            partial=True,
+        )
         for v in (xp.ones_like(raw(y)), arbitrary)
     ]
     slope, other = (results.get(y._node) for results in pulled)
-    if slope is None or any(end in results and raw(results[end]).any() for results in pulled for end in ends[1:]):
+    if slope is None or any(
+        end in results and raw(results[end]).any() for results in pulled for end in ends[1:]
+    ):
         return xp.zeros_like(raw(g)), xp.zeros_like(known)
     expected = raw(slope) * arbitrary
     close = abs(raw(other) - expected) <= 1e-6 * (abs(expected) + abs(raw(other)))

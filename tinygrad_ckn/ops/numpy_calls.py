@@ -22,7 +22,9 @@ from tinygrad_ckn.primitive import REGISTRY
 
 _NUMPY = CPU.xp
 # NumPy's names of functions whose op has another one.
-UFUNCS: Mapping[str, str] = MappingProxyType({"absolute": "abs", "true_divide": "divide", "rint": "round"})
+UFUNCS: Mapping[str, str] = MappingProxyType(
+    {"absolute": "abs", "true_divide": "divide", "rint": "round"}
+)
 ALIASES: Mapping[str, str] = MappingProxyType(
     {"amax": "max", "amin": "min", "around": "round", "copy": "positive", "concat": "concatenate"}
 )
@@ -77,9 +79,7 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
     }
 )
 # Those among them that are attributes of arrays of NumPy or PyTorch.
-ATTRIBUTES = (
-    "trace diagonal repeat take prod cumsum nbytes unsqueeze view permute numel cpu cuda double float clone".split()
-)
+ATTRIBUTES = "trace diagonal repeat take prod cumsum nbytes unsqueeze view permute numel cpu cuda double float clone".split()
 # Functions that look at values or shapes, and return nothing that has a derivative.
 VALUES = frozenset(
     "shape ndim size result_type can_cast zeros_like ones_like empty_like full_like array_equal array_equiv allclose "
@@ -111,7 +111,9 @@ def dot(a: Any, b: Any) -> Any:
     if 0 in ndims:
         return a * b
     if max(ndims) > 2:
-        raise DTypeError(f"dot: expected at most two axes, got {ndims[0]} and {ndims[1]}; use ops.matmul or ops.einsum")
+        raise DTypeError(
+            f"dot: expected at most two axes, got {ndims[0]} and {ndims[1]}; use ops.matmul or ops.einsum"
+        )
     return matmul_.matmul(a, b)
 
 
@@ -142,7 +144,11 @@ def hint(name: str, known: Sequence[str]) -> str:
     if name in INSTEAD:
         return f"use {INSTEAD[name]}"
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
-    return f"use ops.{near[0]}" if near else "use another of tinygrad_ckn.ops, or t.detach().numpy() for the values"
+    return (
+        f"use ops.{near[0]}"
+        if near
+        else "use another of tinygrad_ckn.ops, or t.detach().numpy() for the values"
+    )
 
 
 def table(ops: Mapping[str, Callable[..., Any]]) -> dict[Any, Callable[..., Any]]:
@@ -152,7 +158,11 @@ def table(ops: Mapping[str, Callable[..., Any]]) -> dict[Any, Callable[..., Any]
         names = {name: name for name in ops if hasattr(module, name)} | dict(ALIASES)
         for theirs, ours in names.items():
             function = getattr(module, theirs, None)
-            if function is not None and not isinstance(function, _NUMPY.ufunc | type) and ours in ops:
+            if (
+                function is not None
+                and not isinstance(function, _NUMPY.ufunc | type)
+                and ours in ops
+            ):
                 found[function] = ops[ours]
     found[_NUMPY.ravel] = flatten
     found[_NUMPY.where] = where
@@ -179,7 +189,9 @@ def call(
     ours = functions.get(function)
     if ours is not None:
         positional, named = _given(function, args, options)
-        taken = [parameter for parameter in inspect.signature(ours).parameters if parameter != "saving"]
+        taken = [
+            parameter for parameter in inspect.signature(ours).parameters if parameter != "saving"
+        ]
         unknown = [option for option in named if option not in taken]
         if unknown:
             raise DTypeError(
@@ -204,7 +216,9 @@ def call(
     return function(*_values(args), **_values(options))
 
 
-def call_ufunc(known: Sequence[str], ufunc: Any, method: str, inputs: Any, options: Mapping[str, Any]) -> Any:
+def call_ufunc(
+    known: Sequence[str], ufunc: Any, method: str, inputs: Any, options: Mapping[str, Any]
+) -> Any:
     """Return what a ufunc of NumPy's gives for inputs with Tensors among them: the op of that name.
 
     Raises
@@ -220,7 +234,9 @@ def call_ufunc(known: Sequence[str], ufunc: Any, method: str, inputs: Any, optio
     raise DTypeError(f"{text}{extra}: not an operation on tensors; {hint(name, known)}")
 
 
-def _given(function: Any, args: Sequence[Any], options: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+def _given(
+    function: Any, args: Sequence[Any], options: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
     """Return the arguments, by name where NumPy has a default, without those that equal it (`out=None`)."""
     try:
         signature = inspect.signature(function)
@@ -247,14 +263,22 @@ def _given(function: Any, args: Sequence[Any], options: Mapping[str, Any]) -> tu
 
 
 def _is_default(value: Any, default: Any) -> bool:
-    return value is default or (type(value) is type(default) and isinstance(value, str | int) and value == default)
+    return value is default or (
+        type(value) is type(default) and isinstance(value, str | int) and value == default
+    )
 
 
 def any_requires_grad(value: Any) -> bool:
     """Tell whether a Tensor that requires grad is among arguments, however nested."""
     if isinstance(value, Variable):
         return value._requires_grad
-    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    parts = (
+        value.values()
+        if isinstance(value, Mapping)
+        else value
+        if isinstance(value, list | tuple)
+        else ()
+    )
     return any(map(any_requires_grad, parts))
 
 

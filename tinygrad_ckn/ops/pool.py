@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 from tinygrad_ckn.backend import CPU, Array, Namespace, backend_of, place_of, xp_of
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.ops._windows import Pair, Windows, images, is_finite, pair
 from tinygrad_ckn.ops.elementwise import where
 from tinygrad_ckn.ops.window import fold
 from tinygrad_ckn.plain import plain_array
 from tinygrad_ckn.primitive import primitive
+from tinygrad_ckn.windows import Pair, Windows, images, is_finite, pair
 
 Subsampling: TypeAlias = float | Sequence[float]
 
@@ -30,7 +30,9 @@ def _separable(xp: Namespace, x: Any, rows: Any, columns: Any) -> Any:
 
     y = product(x)
     # A device is not asked, for to ask is to wait for it.
-    return y if not backend_of(x).ahead and bool(xp.isfinite(y).all()) else where_seen(xp, product, x)
+    return (
+        y if not backend_of(x).ahead and bool(xp.isfinite(y).all()) else where_seen(xp, product, x)
+    )
 
 
 def where_seen(xp: Namespace, linear: Callable[[Any], Any], x: Any) -> Any:
@@ -40,7 +42,11 @@ def where_seen(xp: Namespace, linear: Callable[[Any], Any], x: Any) -> Any:
     others where it is.
     """
     y = linear(xp.where(xp.isfinite(x), x, 0))
-    for value, places in ((math.inf, x == math.inf), (-math.inf, x == -math.inf), (math.nan, xp.isnan(x))):
+    for value, places in (
+        (math.inf, x == math.inf),
+        (-math.inf, x == -math.inf),
+        (math.nan, xp.isnan(x)),
+    ):
         y = xp.where(linear(places.astype(x.dtype)) > 0, y + value, y)
     return y
 
@@ -66,7 +72,9 @@ def _gaussian_matrix(xp: Namespace, length: int, subsampling: float, dtype: Any,
     for centre in centres:
         nearest = round(centre)
         weights = {
-            z: math.exp(-(((z - centre) / subsampling) ** 2)) if subsampling > 1 else float(z == nearest)
+            z: math.exp(-(((z - centre) / subsampling) ** 2))
+            if subsampling > 1
+            else float(z == nearest)
             for z in range(nearest - reach, nearest + reach + 1)
             if math.fabs(z - centre) <= subsampling + 1e-9
         }
@@ -76,7 +84,11 @@ def _gaussian_matrix(xp: Namespace, length: int, subsampling: float, dtype: Any,
 
 
 def gaussian_matrices(
-    xp: Namespace, size: tuple[int, int], subsampling: tuple[float, float], dtype: Any, place: int = -1
+    xp: Namespace,
+    size: tuple[int, int],
+    subsampling: tuple[float, float],
+    dtype: Any,
+    place: int = -1,
 ) -> tuple[Any, Any]:
     """Return the matrices R (Ho, H) and C (Wo, W) of Gaussian pooling, y = R x C^T; `place`: see `place_of`."""
     rows, columns = (_gaussian_matrix(xp, size[a], subsampling[a], dtype, place) for a in (0, 1))
@@ -88,7 +100,9 @@ def check_subsampling(op: str, subsampling: Subsampling) -> tuple[float, float]:
     subsampling = plain_array(subsampling)
     both = tuple(subsampling) if isinstance(subsampling, Sequence) else (subsampling, subsampling)
     if len(both) != 2 or not all(is_finite(s) and s >= 1 for s in both):
-        raise ShapeError(f"{op}: argument subsampling expected a number >= 1 or two of them, got {subsampling!r}")
+        raise ShapeError(
+            f"{op}: argument subsampling expected a number >= 1 or two of them, got {subsampling!r}"
+        )
     return float(both[0]), float(both[1])
 
 
@@ -121,12 +135,16 @@ def check_cotangent(y: Any, size: tuple[int, int], subsampling: Subsampling) -> 
     s = check_subsampling("gaussian_unpool2d", subsampling)
     expected = gaussian_size(size, s)
     if images("gaussian_unpool2d", "y", y)[2:] != expected:
-        raise ShapeError(f"gaussian_unpool2d: argument y expected size {expected} for images {size}, got {y.shape}")
+        raise ShapeError(
+            f"gaussian_unpool2d: argument y expected size {expected} for images {size}, got {y.shape}"
+        )
     return s
 
 
 @primitive()
-def gaussian_unpool2d(xp: Namespace, y: Array, size: tuple[int, int], subsampling: Subsampling) -> Any:
+def gaussian_unpool2d(
+    xp: Namespace, y: Array, size: tuple[int, int], subsampling: Subsampling
+) -> Any:
     """Return the adjoint of `gaussian_pool2d` for images of `size` (H, W): (N, C, Ho, Wo) -> (N, C, H, W).
 
     Raises
@@ -144,7 +162,9 @@ def gaussian_unpool2d(xp: Namespace, y: Array, size: tuple[int, int], subsamplin
     return _separable(xp, y, rows.T, columns.T)
 
 
-gaussian_pool2d.vjp(x=lambda g, x_shape, subsampling: gaussian_unpool2d(g, x_shape[2:], subsampling))
+gaussian_pool2d.vjp(
+    x=lambda g, x_shape, subsampling: gaussian_unpool2d(g, x_shape[2:], subsampling)
+)
 gaussian_unpool2d.vjp(y=lambda g, subsampling: gaussian_pool2d(g, subsampling))
 
 
@@ -152,18 +172,25 @@ gaussian_unpool2d.vjp(y=lambda g, subsampling: gaussian_pool2d(g, subsampling))
 def _box_matrix(length: int, kernel: int, stride: int, padding: int, dtype: Any) -> Any:
     """Return the (Ho, H) matrix of one axis, on the host: 1/kernel within each window."""
     starts = range(-padding, length + padding - kernel + 1, stride)
-    return CPU.xp.asarray([[float(i <= z < i + kernel) / kernel for z in range(length)] for i in starts], dtype=dtype)
+    return CPU.xp.asarray(
+        [[float(i <= z < i + kernel) / kernel for z in range(length)] for i in starts], dtype=dtype
+    )
 
 
 def _box_matrices(size: tuple[int, int], windows: Windows, dtype: Any) -> list[Any]:
-    return [_box_matrix(size[a], windows.kernel[a], windows.stride[a], windows.padding[a][0], dtype) for a in (0, 1)]
+    return [
+        _box_matrix(size[a], windows.kernel[a], windows.stride[a], windows.padding[a][0], dtype)
+        for a in (0, 1)
+    ]
 
 
 def average_matrices(
     xp: Namespace, size: tuple[int, int], subsampling: tuple[float, float], dtype: Any
 ) -> tuple[Any, Any]:
     """Return the matrices R (Ho, H) and C (Wo, W) of means of windows that do not overlap, y = R x C^T."""
-    rows, columns = (_box_matrix(n, int(s), int(s), 0, dtype) for n, s in zip(size, subsampling, strict=True))
+    rows, columns = (
+        _box_matrix(n, int(s), int(s), 0, dtype) for n, s in zip(size, subsampling, strict=True)
+    )
     return xp.asarray(rows), xp.asarray(columns)
 
 
@@ -171,12 +198,16 @@ def _pooling(op: str, kernel_size: Pair, stride: Pair | None, padding: Pair) -> 
     before = pair(op, "padding", padding, 0)  # no words: "same" is not symmetric
     windows = Windows.of(op, kernel_size, kernel_size if stride is None else stride, before)
     if any(2 * before > k for (before, _), k in zip(windows.padding, windows.kernel, strict=True)):
-        raise ShapeError(f"{op}: argument padding expected at most half of kernel_size {kernel_size}, got {padding}")
+        raise ShapeError(
+            f"{op}: argument padding expected at most half of kernel_size {kernel_size}, got {padding}"
+        )
     return windows
 
 
 @primitive()
-def avg_pool2d(xp: Namespace, x: Array, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Any:
+def avg_pool2d(
+    xp: Namespace, x: Array, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
+) -> Any:
     """Return the mean of each window, zeros of the padding included: (N, C, H, W) -> (N, C, Ho, Wo).
 
     `stride` is `kernel_size` by default.
@@ -224,7 +255,9 @@ def avg_unpool2d(
     size = pair("avg_unpool2d", "size", size, 1)
     expected = windows.output_size(size)
     if images("avg_unpool2d", "y", y)[2:] != expected:
-        raise ShapeError(f"avg_unpool2d: argument y expected size {expected} for images {size}, got {y.shape}")
+        raise ShapeError(
+            f"avg_unpool2d: argument y expected size {expected} for images {size}, got {y.shape}"
+        )
     if backend_of(y) is CPU:
         rows, columns = _box_matrices(size, windows, y.dtype)
         return _separable(xp, y, rows.T, columns.T)
@@ -235,13 +268,19 @@ def avg_unpool2d(
 
 
 avg_pool2d.vjp(
-    x=lambda g, x_shape, kernel_size, stride, padding: avg_unpool2d(g, x_shape[2:], kernel_size, stride, padding)
+    x=lambda g, x_shape, kernel_size, stride, padding: avg_unpool2d(
+        g, x_shape[2:], kernel_size, stride, padding
+    )
 )
-avg_unpool2d.vjp(y=lambda g, kernel_size, stride, padding: avg_pool2d(g, kernel_size, stride, padding))
+avg_unpool2d.vjp(
+    y=lambda g, kernel_size, stride, padding: avg_pool2d(g, kernel_size, stride, padding)
+)
 
 
 @primitive()
-def max_pool2d(xp: Namespace, x: Array, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Any:
+def max_pool2d(
+    xp: Namespace, x: Array, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
+) -> Any:
     """Return the maximum of each window: (N, C, H, W) -> (N, C, Ho, Wo); padding never wins.
 
     `stride` is `kernel_size` by default. Of equal maxima the first in reading order gets the gradient.

@@ -58,7 +58,9 @@ def var(xp: Namespace, x: Array, axis: Axis = None, ddof: int = 0, keepdims: boo
     1.25
     """
     if _count("var", x.shape, axis) <= ddof:
-        raise ShapeError(f"var: expected more than ddof={ddof} elements to reduce, got shape {x.shape}, axis {axis}")
+        raise ShapeError(
+            f"var: expected more than ddof={ddof} elements to reduce, got shape {x.shape}, axis {axis}"
+        )
     return x.var(axis=axis_tuple(axis), ddof=ddof, keepdims=keepdims)
 
 
@@ -133,7 +135,9 @@ def _count(op: str, shape: Shape, axis: Axis) -> int:
     """Return how many elements go into one result."""
     count = math.prod(shape[a] for a in axes_of(op, axis, len(shape)))
     if count == 0:
-        raise ShapeError(f"{op}: expected at least one element to reduce, got shape {shape} and axis {axis}")
+        raise ShapeError(
+            f"{op}: expected at least one element to reduce, got shape {shape} and axis {axis}"
+        )
     return count
 
 
@@ -147,11 +151,17 @@ def _extreme_share(g: Any, x: Any, y: Any, axis: Axis) -> Any:
     """Spread g evenly over the elements of x that equal the extreme y."""
     x_raw = raw(x)
     hits = x_raw == kept(raw(y), x_raw.shape, axis)
-    return kept(g, x_raw.shape, axis) * (hits / hits.sum(axis=axis_tuple(axis), keepdims=True)).astype(x_raw.dtype)
+    return kept(g, x_raw.shape, axis) * (
+        hits / hits.sum(axis=axis_tuple(axis), keepdims=True)
+    ).astype(x_raw.dtype)
 
 
 sum.vjp(x=lambda g, x_shape, axis: broadcast_to(kept(g, x_shape, axis), x_shape))
-mean.vjp(x=lambda g, x_shape, axis: broadcast_to(kept(g * (1 / _count("mean", x_shape, axis)), x_shape, axis), x_shape))
+mean.vjp(
+    x=lambda g, x_shape, axis: broadcast_to(
+        kept(g * (1 / _count("mean", x_shape, axis)), x_shape, axis), x_shape
+    )
+)
 var.vjp(
     x=lambda g, x, axis, ddof: (
         kept(g, x.shape, axis)

@@ -42,7 +42,9 @@ def transpose(xp: Namespace, x: Array, axes: Sequence[int] | None = None) -> Any
 
 
 @primitive()
-def moveaxis(xp: Namespace, x: Array, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+def moveaxis(
+    xp: Namespace, x: Array, source: int | Sequence[int], destination: int | Sequence[int]
+) -> Any:
     """Return x with some axes moved to other places, the others in their order.
 
     Examples
@@ -92,7 +94,9 @@ def sum_to(xp: Namespace, x: Array, shape: Sequence[int]) -> Any:
     Tensor((1, 2), float64, cpu) [[4. 6.]]
     """
     shape = tuple(shape)
-    fits = len(shape) <= x.ndim and all(n in (1, m) for n, m in zip(shape[::-1], x.shape[::-1], strict=False))
+    fits = len(shape) <= x.ndim and all(
+        n in (1, m) for n, m in zip(shape[::-1], x.shape[::-1], strict=False)
+    )
     if not fits:
         raise ShapeError(f"sum_to: expected a shape that broadcasts to x's {x.shape}, got {shape}")
     return _sum_to(x, shape)
@@ -159,7 +163,9 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     >>> stack([Tensor([1.0, 2.0]), Tensor([3.0, 4.0])])
     Tensor((2, 2), float64, cpu) [[1. 2.] [3. 4.]]
     """
-    return _concatenate(*[expand_dims(array, axis) for array in _listed("stack", arrays)], axis=axis)
+    return _concatenate(
+        *[expand_dims(array, axis) for array in _listed("stack", arrays)], axis=axis
+    )
 
 
 def check_array(op: str, argument: str, x: Any) -> None:
@@ -174,14 +180,18 @@ def check_array(op: str, argument: str, x: Any) -> None:
 def _listed(op: str, arrays: Any) -> list[Any]:
     """Return a sequence of arrays as a list, numbers among them as arrays of the others' dtype."""
     if not isinstance(arrays, Iterable):
-        raise DTypeError(f"{op}: expected a sequence of arrays, got {type(arrays).__name__}; put them in a list")
+        raise DTypeError(
+            f"{op}: expected a sequence of arrays, got {type(arrays).__name__}; put them in a list"
+        )
     found = list(arrays)
     for i, array in enumerate(found):
         if not isinstance(array, Real):
             check_array(op, f"arrays[{i}]", array)
     like = next((raw(array) for array in found if is_array(raw(array))), None)
     return [
-        xp_of(like).asarray(array, dtype=None if like is None else like.dtype) if isinstance(array, Real) else array
+        xp_of(like).asarray(array, dtype=None if like is None else like.dtype)
+        if isinstance(array, Real)
+        else array
         for array in found
     ]
 
@@ -196,7 +206,9 @@ def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     if len(pairs) != ndim or not all(
         isinstance(p, Sequence) and len(p) == 2 and all(is_whole(n, 0) for n in p) for p in pairs
     ):
-        raise ShapeError(f"pad: argument pad_width expected {ndim} (before, after) pairs, got {pad_width}")
+        raise ShapeError(
+            f"pad: argument pad_width expected {ndim} (before, after) pairs, got {pad_width}"
+        )
     return tuple((int(before), int(after)) for before, after in pairs)
 
 
@@ -295,5 +307,7 @@ def squeeze(x: Any, axis: Axis = None) -> Any:
     else:
         gone = axes_of("squeeze", axis, len(x.shape))
     if math.prod(x.shape[i] for i in gone) != 1:
-        raise ShapeError(f"squeeze: argument axis expected axes of size 1, got {axis} for shape {x.shape}")
+        raise ShapeError(
+            f"squeeze: argument axis expected axes of size 1, got {axis} for shape {x.shape}"
+        )
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in gone))

@@ -6,13 +6,19 @@ from typing import Any
 
 from tinygrad_ckn.backend import Array, Namespace
 from tinygrad_ckn.errors import ShapeError
-from tinygrad_ckn.ops._windows import Padding, Pair, Windows, images, pair
 from tinygrad_ckn.primitive import primitive
+from tinygrad_ckn.windows import Padding, Pair, Windows, images, pair
 
 
 @primitive()
 def unfold(
-    xp: Namespace, x: Array, kernel_size: Pair, *, stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1
+    xp: Namespace,
+    x: Array,
+    kernel_size: Pair,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
 ) -> Any:
     """Return the patches of images as columns, as `torch.nn.functional.unfold`: (N, C, H, W) -> (N, C*kh*kw, L).
 
@@ -42,14 +48,25 @@ def unfold(
 
 
 def check_columns(
-    columns: Any, output_size: Pair, kernel_size: Pair, *, stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1
+    columns: Any,
+    output_size: Pair,
+    kernel_size: Pair,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
 ) -> tuple[Windows, tuple[int, int]]:
     """Check the arguments of `fold`; return where the windows lie, and the size of the images."""
     windows = Windows.of("fold", kernel_size, stride, padding, dilation)
     size = pair("fold", "output_size", output_size, 1)
     ho, wo = windows.output_size(size)
     taps = windows.kernel[0] * windows.kernel[1]
-    if columns.ndim != 3 or columns.shape[1] % taps or not columns.shape[1] or columns.shape[2] != ho * wo:
+    if (
+        columns.ndim != 3
+        or columns.shape[1] % taps
+        or not columns.shape[1]
+        or columns.shape[2] != ho * wo
+    ):
         raise ShapeError(
             f"fold: argument columns expected shape (N, C*{taps}, {ho * wo}), C >= 1, for images of {size}, "
             f"got {columns.shape}"
@@ -89,7 +106,9 @@ def fold(
     >>> fold(Tensor([[[1.0, 3.0], [2.0, 4.0]]]), (1, 3), (1, 2))
     Tensor((1, 1, 1, 3), float64, cpu) [[[[1. 5. 4.]]]]
     """
-    windows, size = check_columns(columns, output_size, kernel_size, stride=stride, padding=padding, dilation=dilation)
+    windows, size = check_columns(
+        columns, output_size, kernel_size, stride=stride, padding=padding, dilation=dilation
+    )
     return windows.scatter(xp, columns, size)
 
 

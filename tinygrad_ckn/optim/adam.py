@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from tinygrad_ckn import checks as _checks
 from tinygrad_ckn.backend import xp_of
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.optim.optimizer import Optimizer
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
@@ -74,7 +74,9 @@ class Adam(Optimizer):
             for i, beta in enumerate(betas)
         )
         self.betas = beta1, beta2
-        self.eps = _checks.number(owner, "eps", eps, "a finite number > 0", lambda value: 0 < value < math.inf)
+        self.eps = _checks.number(
+            owner, "eps", eps, "a finite number > 0", lambda value: 0 < value < math.inf
+        )
         super().__init__(params, lr=lr, weight_decay=weight_decay)
 
     def _direction(self, gradient: Any, decay: Any, state: dict[str, Any]) -> Any:

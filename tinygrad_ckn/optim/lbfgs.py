@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from tinygrad_ckn import checks as _checks
 from tinygrad_ckn.backend import asarray, to_numpy, use, xp_of
 from tinygrad_ckn.errors import ConfigError, GradientError
-from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.optim.optimizer import trainable
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
@@ -155,7 +155,9 @@ class LBFGS:
         finally:
             self._assign(best)
             self._zero_grad()
-        self.result = LBFGSResult(least, int(found.nit), int(found.nfev), bool(found.success), str(found.message))
+        self.result = LBFGSResult(
+            least, int(found.nit), int(found.nfev), bool(found.success), str(found.message)
+        )
         return least
 
     def _differentiate(self, closure: Callable[[], Tensor]) -> tuple[float, Any]:
@@ -168,12 +170,16 @@ class LBFGS:
                 "end it with return loss, not loss.item()"
             )
         loss.backward()
-        gradients = [xp_of(p.data).zeros_like(p.data) if p.grad is None else p.grad.data for p in self.params]
+        gradients = [
+            xp_of(p.data).zeros_like(p.data) if p.grad is None else p.grad.data for p in self.params
+        ]
         return float(loss.item()), self._flatten(gradients)
 
     def _flatten(self, arrays: list[Any]) -> Any:
         """Return arrays of the parameters' shapes as one float64 vector (P,) on the host."""
-        return use("cpu").xp.concatenate([to_numpy(array).ravel() for array in arrays], dtype="float64")
+        return use("cpu").xp.concatenate(
+            [to_numpy(array).ravel() for array in arrays], dtype="float64"
+        )
 
     def _assign(self, vector: Any) -> None:
         """Set the parameters from a vector (P,)."""

@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tinygrad_ckn import checks as _checks
 from tinygrad_ckn.backend import to_numpy, xp_of
 from tinygrad_ckn.errors import BackendError, ConfigError, DTypeError
-from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.nn.constraint import Constraint
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.profiling import record_function
@@ -50,12 +50,19 @@ class Optimizer(ABC):
     def __init__(self, params: Iterable[Tensor], *, lr: float, weight_decay: float = 0.0) -> None:
         owner = type(self).__name__
         self.params = trainable(owner, params)
-        self._lr = _checks.number(owner, "lr", lr, "a finite number > 0", lambda value: 0 < value < math.inf)
+        self._lr = _checks.number(
+            owner, "lr", lr, "a finite number > 0", lambda value: 0 < value < math.inf
+        )
         self.weight_decay = _checks.number(
-            owner, "weight_decay", weight_decay, "a finite number >= 0", lambda value: 0 <= value < math.inf
+            owner,
+            "weight_decay",
+            weight_decay,
+            "a finite number >= 0",
+            lambda value: 0 <= value < math.inf,
         )
         self.state: list[dict[str, Any]] = [
-            {"steps": 0} | {name: xp_of(p.data).zeros_like(p.data) for name in self.moments} for p in self.params
+            {"steps": 0} | {name: xp_of(p.data).zeros_like(p.data) for name in self.moments}
+            for p in self.params
         ]
 
     @property
@@ -67,7 +74,11 @@ class Optimizer(ABC):
     @plain_arguments
     def lr(self, value: float) -> None:
         self._lr = _checks.number(
-            type(self).__name__, "lr", value, "a finite number >= 0", lambda number: 0 <= number < math.inf
+            type(self).__name__,
+            "lr",
+            value,
+            "a finite number >= 0",
+            lambda number: 0 <= number < math.inf,
         )
 
     @abstractmethod
@@ -144,7 +155,9 @@ class Optimizer(ABC):
         ConfigError
             If the learning rate is out of range.
         """
-        mine = {"lr": self.lr} | {f"{i}.{name}": v for i, kept in enumerate(self.state) for name, v in kept.items()}
+        mine = {"lr": self.lr} | {
+            f"{i}.{name}": v for i, kept in enumerate(self.state) for name, v in kept.items()
+        }
         arrays = _checks.state(type(self).__name__, mine, state, strict=True)
         self.lr = arrays["lr"].item()
         for i, kept in enumerate(self.state):
@@ -175,17 +188,27 @@ def trainable(owner: str, params: Iterable[Tensor]) -> list[Tensor]:
         )
     tensors = list(params)
     if not tensors:
-        raise ConfigError(f"{owner}: argument params expected at least one tensor, got none; pass module.parameters()")
+        raise ConfigError(
+            f"{owner}: argument params expected at least one tensor, got none; pass module.parameters()"
+        )
     seen: dict[int, int] = {}
     for i, tensor in enumerate(tensors):
         what = f"{owner}: argument params[{i}] expected"
         if not isinstance(tensor, Tensor):
-            raise DTypeError(f"{what} a Tensor, got {type(tensor).__name__}; pass module.parameters() or a list")
+            raise DTypeError(
+                f"{what} a Tensor, got {type(tensor).__name__}; pass module.parameters() or a list"
+            )
         if not tensor.is_leaf:
-            raise ConfigError(f"{what} a leaf, got the result of an operation; pass the tensor it was computed from")
+            raise ConfigError(
+                f"{what} a leaf, got the result of an operation; pass the tensor it was computed from"
+            )
         if not tensor.requires_grad:
-            raise ConfigError(f"{what} requires_grad=True, got False; set it, or leave the tensor out")
+            raise ConfigError(
+                f"{what} requires_grad=True, got False; set it, or leave the tensor out"
+            )
         if id(tensor) in seen:
-            raise ConfigError(f"{what} each tensor once, got that of params[{seen[id(tensor)]}] again; leave it out")
+            raise ConfigError(
+                f"{what} each tensor once, got that of params[{seen[id(tensor)]}] again; leave it out"
+            )
         seen[id(tensor)] = i
     return tensors

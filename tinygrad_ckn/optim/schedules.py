@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from tinygrad_ckn.nn import _checks
+from tinygrad_ckn import checks as _checks
 from tinygrad_ckn.optim.optimizer import Optimizer
 from tinygrad_ckn.plain import plain_arguments
 
@@ -42,7 +42,9 @@ class StepDecay:
 
     def __post_init__(self) -> None:
         _checks.integer("StepDecay", "step_size", self.step_size)
-        _checks.number("StepDecay", "gamma", self.gamma, "a number in (0, 1]", lambda value: 0 < value <= 1)
+        _checks.number(
+            "StepDecay", "gamma", self.gamma, "a number in (0, 1]", lambda value: 0 < value <= 1
+        )
 
     def __call__(self, step: int) -> float:
         """Return the factor of a step."""
@@ -79,7 +81,9 @@ class CosineDecay:
 
     def __post_init__(self) -> None:
         _checks.integer("CosineDecay", "total_steps", self.total_steps)
-        _checks.number("CosineDecay", "final", self.final, "a number in [0, 1]", lambda value: 0 <= value <= 1)
+        _checks.number(
+            "CosineDecay", "final", self.final, "a number in [0, 1]", lambda value: 0 <= value <= 1
+        )
 
     def __call__(self, step: int) -> float:
         """Return the factor of a step."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from tinygrad_ckn import checks as _checks
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.nn import _checks
 from tinygrad_ckn.optim.optimizer import Optimizer
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
@@ -58,10 +58,14 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        self.momentum = _checks.number("SGD", "momentum", momentum, "a number in [0, 1)", lambda m: 0 <= m < 1)
+        self.momentum = _checks.number(
+            "SGD", "momentum", momentum, "a number in [0, 1)", lambda m: 0 <= m < 1
+        )
         self.nesterov = nesterov
         if nesterov and not momentum:
-            raise ConfigError("SGD: argument momentum expected > 0 with nesterov=True, got 0; pass momentum=0.9")
+            raise ConfigError(
+                "SGD: argument momentum expected > 0 with nesterov=True, got 0; pass momentum=0.9"
+            )
         self.moments = self.tangents = ("momentum",) if momentum else ()
         super().__init__(params, lr=lr, weight_decay=weight_decay)
 

@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from tinygrad_ckn.backend import CPU, Generator
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.models import CKN, Descent
-from tinygrad_ckn.sklearn._base import CKNEstimator, Report
+from tinygrad_ckn.sklearn.base import CKNEstimator, Report
 
 
 def _is_probabilistic(estimator: Any) -> bool:
@@ -136,7 +136,10 @@ padding, eps, n_patches, iterations, random_state, dtype
             descent = None
             if self.supervised:
                 descent = Descent(
-                    epochs=self.epochs, batch_size=self.batch_size, lr=self.lr, validation=self.validation
+                    epochs=self.epochs,
+                    batch_size=self.batch_size,
+                    lr=self.lr,
+                    validation=self.validation,
                 )
             model.fit(
                 images,

@@ -56,7 +56,13 @@ class KernelNystroem(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     ((200, 100), True)
     """
 
-    def __init__(self, kernel: Kernel | str = "exponential", *, n_components: int = 100, random_state: Any = 0) -> None:
+    def __init__(
+        self,
+        kernel: Kernel | str = "exponential",
+        *,
+        n_components: int = 100,
+        random_state: Any = 0,
+    ) -> None:
         self.kernel = kernel
         self.n_components = n_components
         self.random_state = random_state
@@ -104,7 +110,9 @@ class KernelNystroem(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """Return the features (n, n_components) of rows (n, columns), in the dtype of X, float64 for whole numbers."""
         check_is_fitted(self)
         x = validate_data(self, X, reset=False, dtype=["float64", "float32"])
-        components, normalization = (array.astype(x.dtype) for array in (self.components_, self.normalization_))
+        components, normalization = (
+            array.astype(x.dtype) for array in (self.components_, self.normalization_)
+        )
         return kernel(self.kernel)(x, components) @ normalization
 
     def __sklearn_tags__(self) -> Any:

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from sklearn.base import RegressorMixin
 
-from tinygrad_ckn.models.ridge import fit_ridge
-from tinygrad_ckn.sklearn._base import CKNEstimator
+from tinygrad_ckn.models.linear.ridge import fit_ridge
+from tinygrad_ckn.sklearn.base import CKNEstimator
 
 
 class CKNRegressor(RegressorMixin, CKNEstimator):

@@ -9,8 +9,8 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from tinygrad_ckn.backend import CPU
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.models.moments import Moments
-from tinygrad_ckn.sklearn._base import CKNEstimator
+from tinygrad_ckn.models.linear.moments import Moments
+from tinygrad_ckn.sklearn.base import CKNEstimator
 
 _ROUNDING = 10  # times the resolution of a dtype: features that differ by less, relative to their size, are alike
 
@@ -142,7 +142,9 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
     def _fit_features(self, X: Any) -> Any:
         """Learn all that `fit` does, and return the features of X as the network gives them."""
         if not isinstance(self.scale, bool | CPU.xp.bool):
-            raise ConfigError(f"{self._name}: argument scale expected True or False, got {self.scale!r}")
+            raise ConfigError(
+                f"{self._name}: argument scale expected True or False, got {self.scale!r}"
+            )
         images = self._images(self._read(X))
         self.model_ = self._fit_model(images, 2, self._learn_filters)
         self._n_features_out = self.model_.classifier.in_features
@@ -165,13 +167,19 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = [self.dtype] if self.dtype else ["float64", "float32"]
+        tags.transformer_tags.preserves_dtype = (
+            [self.dtype] if self.dtype else ["float64", "float32"]
+        )
         return tags
 
 
 def _mean_and_scale(features: Any) -> tuple[Any, float]:
     """Return the means of features (n, D), and the root of the mean of their variances: 1 where all rows are alike."""
     moments = Moments.of(features)
-    alike = _ROUNDING * float(CPU.xp.finfo(features.dtype).eps) * math.sqrt(float((moments.mean**2).sum()))
+    alike = (
+        _ROUNDING
+        * float(CPU.xp.finfo(features.dtype).eps)
+        * math.sqrt(float((moments.mean**2).sum()))
+    )
     differ = moments.scale > alike and moments.spread > 0
     return moments.mean, moments.scale / math.sqrt(features.shape[1]) if differ else 1.0

@@ -1,5 +1,6 @@
 """Checks of derivatives, for your own functions as for this library's; the strategies need the extra `[test]`."""
 
+from tinygrad_ckn.testing.contract import check_hygiene
 from tinygrad_ckn.testing.gradcheck import (
     Comparison,
     Report,
@@ -9,7 +10,6 @@ from tinygrad_ckn.testing.gradcheck import (
     gradcheck,
     gradgradcheck,
 )
-from tinygrad_ckn.testing.hygiene import check_hygiene
 
 __all__ = [
     "Comparison",

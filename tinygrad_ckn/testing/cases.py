@@ -53,8 +53,13 @@ class Case:
     def draw(self, data: Any) -> Draw:
         """Draw arguments; `data` is what `hypothesis.strategies.data()` gives a test."""
         args = [data.draw(s) if isinstance(s, st.SearchStrategy) else s for s in self.inputs]
-        options = {k: data.draw(s) if isinstance(s, st.SearchStrategy) else s for k, s in self.options.items()}
-        if len(args) == 1 and isinstance(args[0], tuple):  # a strategy that draws everything together
+        options = {
+            k: data.draw(s) if isinstance(s, st.SearchStrategy) else s
+            for k, s in self.options.items()
+        }
+        if len(args) == 1 and isinstance(
+            args[0], tuple
+        ):  # a strategy that draws everything together
             *args, together = args[0]
             options |= together
         return Draw(args, options)

@@ -12,17 +12,25 @@ from typing import Any
 
 from tinygrad_ckn.backend import rng
 from tinygrad_ckn.errors import GradientError
-from tinygrad_ckn.testing._arguments import module_problem, problem_of
-from tinygrad_ckn.testing._examine import examine
-from tinygrad_ckn.testing._first import first_order
-from tinygrad_ckn.testing._options import Options
-from tinygrad_ckn.testing._point import evaluated
-from tinygrad_ckn.testing._problem import Problem
-from tinygrad_ckn.testing._second import second_order
-from tinygrad_ckn.testing._verdict import Comparison, Report
+from tinygrad_ckn.testing.arguments import module_problem, problem_of
+from tinygrad_ckn.testing.examine import examine
+from tinygrad_ckn.testing.first_order import first_order
+from tinygrad_ckn.testing.options import Options
+from tinygrad_ckn.testing.point import evaluated
+from tinygrad_ckn.testing.problem import Problem
 from tinygrad_ckn.testing.products import check_adjoint, check_jvp
+from tinygrad_ckn.testing.second_order import second_order
+from tinygrad_ckn.testing.verdict import Comparison, Report
 
-__all__ = ["Comparison", "Report", "check_adjoint", "check_jvp", "check_module", "gradcheck", "gradgradcheck"]
+__all__ = [
+    "Comparison",
+    "Report",
+    "check_adjoint",
+    "check_jvp",
+    "check_module",
+    "gradcheck",
+    "gradgradcheck",
+]
 
 
 def _run(problem: Problem, orders: Sequence[int], options: Options) -> Report:
@@ -33,7 +41,9 @@ def _run(problem: Problem, orders: Sequence[int], options: Options) -> Report:
         examine(problem, point, options.nondet_tol)
         for order in orders:
             check = first_order if order == 1 else second_order
-            report.comparisons += check(problem, point, generator, options.relative(order), options.atol)
+            report.comparisons += check(
+                problem, point, generator, options.relative(order), options.atol
+            )
     return report
 
 

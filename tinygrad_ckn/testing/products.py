@@ -10,15 +10,15 @@ from tinygrad_ckn.backend import rng
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.functional import jvp
 from tinygrad_ckn.graph import Variable
-from tinygrad_ckn.testing._arguments import problem_of
-from tinygrad_ckn.testing._culprit import raise_not_differentiable, raise_undecided, two
-from tinygrad_ckn.testing._estimates import Estimate
-from tinygrad_ckn.testing._first import telling_upstream
-from tinygrad_ckn.testing._lines import Line
-from tinygrad_ckn.testing._options import Options
-from tinygrad_ckn.testing._point import Point, evaluated, typical_size
-from tinygrad_ckn.testing._problem import Problem, dot, norm, random_like, sum_of_sizes
-from tinygrad_ckn.testing._verdict import Claim, Comparison, Outcome, Report, compare, repeated
+from tinygrad_ckn.testing.arguments import problem_of
+from tinygrad_ckn.testing.culprit import raise_not_differentiable, raise_undecided, two
+from tinygrad_ckn.testing.estimates import Estimate
+from tinygrad_ckn.testing.first_order import telling_upstream
+from tinygrad_ckn.testing.lines import Line
+from tinygrad_ckn.testing.options import Options
+from tinygrad_ckn.testing.point import Point, evaluated, typical_size
+from tinygrad_ckn.testing.problem import Problem, dot, norm, random_like, sum_of_sizes
+from tinygrad_ckn.testing.verdict import Claim, Comparison, Outcome, Report, compare, repeated
 
 
 def check_jvp(
@@ -61,11 +61,18 @@ def _compare_jvp(problem: Problem, options: Options) -> Comparison:
     def once() -> tuple[Outcome, tuple[list[Any], list[Any]]]:
         direction = problem.direction(generator)
         tangents = problem.displacement(direction)
-        product = jvp(problem.function, [Variable.wrap(x) for x in problem.origin], tangents)[1].data
+        product = jvp(problem.function, [Variable.wrap(x) for x in problem.origin], tangents)[
+            1
+        ].data
         upstream = telling_upstream(point.values, [product], generator)
         typical, allowed = typical_size(upstream, [product]), options.atol * sum_of_sizes(tangents)
-        claim = Claim(dot(upstream, [product]), typical, point.size, allowed, options.relative(1), 1)
-        return compare(claim, Line(problem, upstream, point.values, direction)), (direction, upstream)
+        claim = Claim(
+            dot(upstream, [product]), typical, point.size, allowed, options.relative(1), 1
+        )
+        return compare(claim, Line(problem, upstream, point.values, direction)), (
+            direction,
+            upstream,
+        )
 
     outcome, (direction, upstream) = repeated(once)
     claim = outcome.claim
@@ -78,11 +85,15 @@ def _compare_jvp(problem: Problem, options: Options) -> Comparison:
     if outcome.finding == "undecided":
         raise_undecided(problem, "jvp", outcome)
     if outcome.finding != "right":
-        raise_not_differentiable(problem, Point(point.values, upstream, point.gradients), direction, outcome)
+        raise_not_differentiable(
+            problem, Point(point.values, upstream, point.gradients), direction, outcome
+        )
     return Comparison(1, "all", claim.analytic, outcome.numeric, claim.error(outcome.numeric))
 
 
-def check_adjoint(function: Callable[..., Any], inputs: Any, *, tolerance: float = 1e-12, seed: int = 0) -> Report:
+def check_adjoint(
+    function: Callable[..., Any], inputs: Any, *, tolerance: float = 1e-12, seed: int = 0
+) -> Report:
     """Check <J u, g> = <u, J^T g> for a function linear (or affine) in each input, to rounding: no differences.
 
     J u is the function's own value at u minus that at 0, so that the rule is compared with nothing but the forward.
@@ -108,7 +119,10 @@ def check_adjoint(function: Callable[..., Any], inputs: Any, *, tolerance: float
         problem.units[i] = 1.0
         away = [-x if k == i else None for k, x in enumerate(problem.origin)]
         pushed = [
-            a - b for a, b in zip(problem.values((1, away), (1, direction)), problem.values((1, away)), strict=True)
+            a - b
+            for a, b in zip(
+                problem.values((1, away), (1, direction)), problem.values((1, away)), strict=True
+            )
         ]
         forward, backward = dot(upstream, pushed), dot([pulled[i]], [direction[i]])
         size = norm(upstream) * norm(pushed) + norm([direction[i]]) * norm([pulled[i]])

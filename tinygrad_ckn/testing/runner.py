@@ -14,7 +14,7 @@ from tinygrad_ckn.backend import use
 from tinygrad_ckn.errors import ConfigError, GradientError
 from tinygrad_ckn.testing.cases import CASES, Case, on_device
 from tinygrad_ckn.testing.gradcheck import check_adjoint, gradcheck
-from tinygrad_ckn.testing.primitives import CHECKED
+from tinygrad_ckn.testing.op_cases import CHECKED
 
 assert CHECKED  # imported for its cases
 
@@ -108,10 +108,14 @@ def run_cases(
     """
     use(device)
     if examples < 1:
-        raise ConfigError(f"gradcheck: argument examples expected a whole number >= 1, got {examples!r}")
+        raise ConfigError(
+            f"gradcheck: argument examples expected a whole number >= 1, got {examples!r}"
+        )
     unknown = sorted(set(names or ()) - set(CASES))
     if unknown:
-        raise ConfigError(f"gradcheck: expected names among {', '.join(sorted(CASES))}, got {', '.join(unknown)}")
+        raise ConfigError(
+            f"gradcheck: expected names among {', '.join(sorted(CASES))}, got {', '.join(unknown)}"
+        )
     results = []
     for name in sorted(names or CASES):
         result = Result(name)

@@ -32,7 +32,11 @@ def _sizes(draw: st.DrawFn, shape: tuple[int | Strategy, ...]) -> tuple[int, ...
 
 
 def arrays(
-    *shape: int | Strategy, low: float = -2.0, high: float = 2.0, distinct: bool = False, gap: float = 0.0
+    *shape: int | Strategy,
+    low: float = -2.0,
+    high: float = 2.0,
+    distinct: bool = False,
+    gap: float = 0.0,
 ) -> Strategy:
     """Draw float64 arrays, uniform in [low, high).
 
@@ -90,7 +94,10 @@ def tensors(*shape: int | Strategy, **options: Any) -> Strategy:
 
 
 def spd_matrices(
-    *batch: int | Strategy, n: int | Strategy = 4, least: float = 0.1, spectra: Strategy | None = None
+    *batch: int | Strategy,
+    n: int | Strategy = 4,
+    least: float = 0.1,
+    spectra: Strategy | None = None,
 ) -> Strategy:
     """Draw symmetric positive definite matrices (*batch, n, n) with chosen spectra in [least, 2].
 
@@ -201,7 +208,9 @@ def conv_args(max_size: int = 7) -> Strategy:
         groups, dilation, stride = draw(st.integers(1, 2)), draw(pairs), draw(pairs)
         kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
         words = st.sampled_from(["valid", "same", "full"])
-        padding = draw(st.one_of(words, st.integers(0, 2), st.tuples(st.integers(0, 2), st.integers(0, 2))))
+        padding = draw(
+            st.one_of(words, st.integers(0, 2), st.tuples(st.integers(0, 2), st.integers(0, 2)))
+        )
         least = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
         size = [draw(st.integers(n, max(n, max_size))) for n in least]
         channels = draw(st.integers(1, 2))

@@ -1,6 +1,6 @@
 """Training: from a data set to a run's folder with configuration, metrics and model; evaluation; checkpoints."""
 
-from tinygrad_ckn._files import atomic_write
+from tinygrad_ckn.files import atomic_write
 from tinygrad_ckn.training.checkpoint import load_model, save_model
 from tinygrad_ckn.training.evaluation import evaluate, probabilities
 from tinygrad_ckn.training.evaluation_images import EvaluationImages, evaluation_images, open_model

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 import tinygrad_ckn
-from tinygrad_ckn._files import PathLike, atomic_write
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError
+from tinygrad_ckn.files import PathLike, atomic_write
 from tinygrad_ckn.models import CKN, CNN, from_config
 from tinygrad_ckn.nn import Module, init
-from tinygrad_ckn.training._folder import MODEL
-from tinygrad_ckn.training._model_file import FORMAT, FORMAT_VERSION, STATE, opened
+from tinygrad_ckn.training.folder import MODEL
+from tinygrad_ckn.training.model_file import FORMAT, FORMAT_VERSION, STATE, opened
 
 _MEND = "put what is your own around a CKN of this library, or save np.savez(path, **model.state_dict())"
 _NOTHING: Mapping[str, Any] = {}
@@ -61,7 +61,10 @@ def save_model(model: CKN | CNN, path: PathLike) -> None:
 
 
 def write_model(
-    model: CKN | CNN, path: PathLike, record: Mapping[str, Any] = _NOTHING, arrays: Mapping[str, Any] = _NOTHING
+    model: CKN | CNN,
+    path: PathLike,
+    record: Mapping[str, Any] = _NOTHING,
+    arrays: Mapping[str, Any] = _NOTHING,
 ) -> None:
     """Write a model as `save_model` does, with the record and the arrays of the descent that it is in."""
     from safetensors.numpy import save
@@ -140,7 +143,9 @@ def _check_round_trip(model: CKN | CNN) -> None:
             f"save_model: argument model expected one that can be made again from its config(), got {error}; {_MEND}"
         ) from error
     mine, made = _parts(model), _parts(other)
-    different = [name for name in mine if mine[name] != made.get(name)] + [name for name in made if name not in mine]
+    different = [name for name in mine if mine[name] != made.get(name)] + [
+        name for name in made if name not in mine
+    ]
     if not different and other.config() != config:
         different = ["config()"]
     if different:
@@ -164,10 +169,19 @@ def _kind(module: Module) -> str:
     """Return the class of a module with its kernel's, and the methods that this object alone has."""
     kind = type(module)
     kernel = getattr(module, "kernel", None)
-    replaced = [name for name, value in vars(module).items() if callable(value) and callable(getattr(kind, name, None))]
-    parts = [f"{kind.__module__}.{kind.__qualname__}", *(f"with its own {name}()" for name in replaced)]
+    replaced = [
+        name
+        for name, value in vars(module).items()
+        if callable(value) and callable(getattr(kind, name, None))
+    ]
+    parts = [
+        f"{kind.__module__}.{kind.__qualname__}",
+        *(f"with its own {name}()" for name in replaced),
+    ]
     return " ".join(
-        [*parts, f"of {type(kernel).__module__}.{type(kernel).__qualname__}"] if kernel is not None else parts
+        [*parts, f"of {type(kernel).__module__}.{type(kernel).__qualname__}"]
+        if kernel is not None
+        else parts
     )
 
 

@@ -15,14 +15,18 @@ from tinygrad_ckn.data import Split
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.labels import class_numbers
 from tinygrad_ckn.models import Network, Progress
-from tinygrad_ckn.models.progress import quiet
+from tinygrad_ckn.models.learning.progress import quiet
 from tinygrad_ckn.training.metrics import Confusion, confusion_matrix
 
 BLOCK = 1024  # images that are on the device at a time
 
 
 def evaluate(
-    model: Network, split: Split, *, source: str = "evaluate: images", report: Callable[[Progress], None] = quiet
+    model: Network,
+    split: Split,
+    *,
+    source: str = "evaluate: images",
+    report: Callable[[Progress], None] = quiet,
 ) -> Confusion:
     """Return the confusion matrix (k, k) of a model on labelled images.
 
@@ -97,7 +101,9 @@ def probabilities(
     return found
 
 
-def scores(model: Network, images: NDArray[np.float32], *, source: str = "scores: images") -> NDArray[Any]:
+def scores(
+    model: Network, images: NDArray[np.float32], *, source: str = "scores: images"
+) -> NDArray[Any]:
     """Return the scores of images (n, C, H, W), (n, k) on the host; `source` and errors as of `probabilities`."""
     found = np.empty((len(images), model.n_classes), dtype=model.dtype)
     for block, values in _scores(model, images, source):
@@ -105,7 +111,9 @@ def scores(model: Network, images: NDArray[np.float32], *, source: str = "scores
     return found
 
 
-def _scores(model: Network, images: NDArray[np.float32], source: str) -> Iterator[tuple[slice, NDArray[Any]]]:
+def _scores(
+    model: Network, images: NDArray[np.float32], source: str
+) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Yield the scores of the images, block by block, on the host."""
     model.check_scale(images, source)
     checked = copy(model)

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn._files import PathLike
 from tinygrad_ckn.data import DataFormat, Split, load_test
 from tinygrad_ckn.errors import ConfigError, DataError, DataWarning
+from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.fingerprints import from_text
 from tinygrad_ckn.models import CKN, CNN
-from tinygrad_ckn.training._folder import MODEL
 from tinygrad_ckn.training.checkpoint import load_model
+from tinygrad_ckn.training.folder import MODEL
 from tinygrad_ckn.training.run import Run
 
 
@@ -82,7 +82,9 @@ def evaluation_images(
     """
     if run is None:
         if data is None:
-            raise DataError("evaluate: expected --data for a model without a run's config.json, got none; give it")
+            raise DataError(
+                "evaluate: expected --data for a model without a run's config.json, got none; give it"
+            )
         split, whole = load_test(data, data_dir=data_dir, data_format=model.data_format, **reading)
         message = f"{data}: images that the model was trained on cannot be told without the run's config.json"
         warnings.warn(message, DataWarning, stacklevel=2)

@@ -11,18 +11,18 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tinygrad_ckn import plots, profiling
-from tinygrad_ckn._files import PathLike
 from tinygrad_ckn.backend import asarray
 from tinygrad_ckn.backend import rng as generator
 from tinygrad_ckn.data import Dataset
 from tinygrad_ckn.errors import DataError, TrainingWarning
+from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.fingerprints import as_text
 from tinygrad_ckn.models import CKN, CNN, Progress, build
-from tinygrad_ckn.models.descent import n_held_out
-from tinygrad_ckn.models.progress import quiet
+from tinygrad_ckn.models.learning.finetuning_options import n_held_out
+from tinygrad_ckn.models.learning.progress import quiet
 from tinygrad_ckn.training import metrics
-from tinygrad_ckn.training._folder import claim
 from tinygrad_ckn.training.evaluation import evaluate
+from tinygrad_ckn.training.folder import claim
 from tinygrad_ckn.training.options import Options, resolve
 from tinygrad_ckn.training.run import Run
 
@@ -187,7 +187,9 @@ def _telling_what_is_kept(run: Run) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if isinstance(error, Exception):  # of one that is broken off with Ctrl-C, the measurements stay
+        if isinstance(
+            error, Exception
+        ):  # of one that is broken off with Ctrl-C, the measurements stay
             with suppress(OSError):  # the first error is the one to be told of
                 run.discard()
         kept = run.kept()
@@ -210,7 +212,13 @@ def _warning_instead(run: Run, what: str) -> Iterator[None]:
         )
 
 
-def _fit(model: CKN | CNN, dataset: Dataset, options: Options, random: Any, report: Callable[[Progress], None]) -> None:
+def _fit(
+    model: CKN | CNN,
+    dataset: Dataset,
+    options: Options,
+    random: Any,
+    report: Callable[[Progress], None],
+) -> None:
     """Learn from the training images, moved to the device whole."""
     images, labels = dataset.train.images, dataset.train.labels
     if options.device != "cpu":
@@ -226,14 +234,21 @@ def _fit(model: CKN | CNN, dataset: Dataset, options: Options, random: Any, repo
         model.fit(images, labels, **shared)
     else:
         report(Progress("filters", 0, len(model.layers)))
-        model.fit(images, labels, n_patches=options.n_patches, iterations=options.iterations, **shared)
+        model.fit(
+            images, labels, n_patches=options.n_patches, iterations=options.iterations, **shared
+        )
 
 
 class _Recorder:
     """Hands on what a model reports, with times and rates; keeps it in metrics.jsonl, but for single steps."""
 
     def __init__(
-        self, run: Run, model: CKN | CNN, report: Callable[[Progress], None], n_images: int, options: Options
+        self,
+        run: Run,
+        model: CKN | CNN,
+        report: Callable[[Progress], None],
+        n_images: int,
+        options: Options,
     ) -> None:
         self.run, self.model, self.report = run, model, report
         self.n_images, self.descent = n_images, options.descent
@@ -247,9 +262,13 @@ class _Recorder:
             self._of_epoch += self.measure("epoch")
             self.report(self._with(progress, {"images_per_second": self._rate(progress)}))
         elif progress.phase == "kept":
-            self.run.log({"phase": "kept", "done": progress.done, "total": progress.total, **progress.values})
+            self.run.log(
+                {"phase": "kept", "done": progress.done, "total": progress.total, **progress.values}
+            )
             self.report(progress)
-        elif progress.phase in ("k-means", "l2") or progress.done == 0:  # what they led to has a line
+        elif (
+            progress.phase in ("k-means", "l2") or progress.done == 0
+        ):  # what they led to has a line
             if progress.state is not None:
                 self.run.save_checkpoint(self.model, progress.state)
             self.report(progress)
@@ -259,7 +278,14 @@ class _Recorder:
                 seconds, self._of_epoch = self._of_epoch + seconds, 0.0
                 self.run.save_checkpoint(self.model, progress.state)
             progress = self._with(progress, {"seconds": round(seconds, 3)})
-            self.run.log({"phase": progress.phase, "done": progress.done, "total": progress.total, **progress.values})
+            self.run.log(
+                {
+                    "phase": progress.phase,
+                    "done": progress.done,
+                    "total": progress.total,
+                    **progress.values,
+                }
+            )
             self.report(progress)
 
     def measure(self, phase: str) -> float:
@@ -272,7 +298,10 @@ class _Recorder:
     def _rate(self, progress: Progress) -> float:
         """Return the images a second of the epoch that is on."""
         descent: Any = self.descent  # not None: where there are batches there is one
-        batch_size, seen = int(descent["batch_size"]), self.n_images - n_held_out(self.n_images, descent["validation"])
+        batch_size, seen = (
+            int(descent["batch_size"]),
+            self.n_images - n_held_out(self.n_images, descent["validation"]),
+        )
         batches = -(-seen // batch_size)  # an epoch
         return min(((progress.done - 1) % batches + 1) * batch_size, seen) / self._of_epoch
 
@@ -299,5 +328,8 @@ def _description(dataset: Dataset) -> dict[str, Any]:
         "test": len(dataset.test),
         "n_classes": dataset.n_classes,
         **dataset.data_format.config(),
-        "fingerprints": {"train": as_text(dataset.train.fingerprints), "test": as_text(dataset.test.fingerprints)},
+        "fingerprints": {
+            "train": as_text(dataset.train.fingerprints),
+            "test": as_text(dataset.test.fingerprints),
+        },
     }

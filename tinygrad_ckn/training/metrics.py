@@ -104,7 +104,11 @@ def most_confused(confusion: Confusion, count: int = 5) -> list[tuple[int, int, 
     mistakes = confusion - np.diag(np.diagonal(confusion))
     order = np.argsort(-mistakes, axis=None, kind="stable")[:count]
     pairs = ((int(cell) // len(confusion), int(cell) % len(confusion)) for cell in order)
-    return [(true, predicted, int(mistakes[true, predicted])) for true, predicted in pairs if mistakes[true, predicted]]
+    return [
+        (true, predicted, int(mistakes[true, predicted]))
+        for true, predicted in pairs
+        if mistakes[true, predicted]
+    ]
 
 
 def confusion_summary(confusion: Confusion, class_names: Sequence[str]) -> list[str]:

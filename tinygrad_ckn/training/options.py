@@ -10,8 +10,8 @@ from tinygrad_ckn.backend import is_whole, use
 from tinygrad_ckn.data import AUGMENTATIONS
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import PRESETS, Descent
-from tinygrad_ckn.models.classifier import LOSSES
-from tinygrad_ckn.models.preprocessing import NAMES
+from tinygrad_ckn.models.linear.logistic import LOSSES
+from tinygrad_ckn.models.preprocessing.chain import NAMES
 from tinygrad_ckn.plain import plain_arguments
 
 MODES = ("unsupervised", "supervised")
@@ -41,7 +41,9 @@ class Options:
         if self.descent is None:
             return None
         augment = self.descent["augment"]
-        return Descent(**{**self.descent, "augment": None if augment is None else AUGMENTATIONS[augment]})
+        return Descent(
+            **{**self.descent, "augment": None if augment is None else AUGMENTATIONS[augment]}
+        )
 
 
 def resolve(
@@ -137,7 +139,9 @@ def default_mode(model: str) -> str:
 
 def _descent(mode: str, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the fields of a Descent, checked, with `augment` by name; None when unsupervised."""
-    known = [field.name for field in (*fields(Options), *fields(Descent)) if field.name != "descent"]
+    known = [
+        field.name for field in (*fields(Options), *fields(Descent)) if field.name != "descent"
+    ]
     for name in options:
         _one_of("options", name, known)
     given = {name: value for name, value in options.items() if value is not None}
@@ -157,11 +161,15 @@ def _descent(mode: str, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _one_of(name: str, value: Any, known: Any) -> None:
     if value not in known:
-        raise ConfigError(f"train: argument {name} expected one of {', '.join(known)}, got {value!r}")
+        raise ConfigError(
+            f"train: argument {name} expected one of {', '.join(known)}, got {value!r}"
+        )
 
 
 def _whole(name: str, value: int, *, least: int) -> int:
     """Return an option that is a whole number."""
     if not is_whole(value, least):
-        raise ConfigError(f"train: argument {name} expected a whole number >= {least}, got {value!r}")
+        raise ConfigError(
+            f"train: argument {name} expected a whole number >= {least}, got {value!r}"
+        )
     return int(value)

@@ -14,13 +14,20 @@ from pathlib import Path
 from typing import Any, Self
 
 import tinygrad_ckn
-from tinygrad_ckn._files import PathLike, atomic_write, name_file
 from tinygrad_ckn.errors import DataError, TrainingWarning
+from tinygrad_ckn.files import PathLike, atomic_write, name_file
 from tinygrad_ckn.models import CKN, CNN
-from tinygrad_ckn.models.best_weights import DescentState
-from tinygrad_ckn.training._config import CONFIG, FORMAT, FORMAT_VERSION, check_config, read_config, shown
-from tinygrad_ckn.training._folder import CHECKPOINT, LAST, METRICS, MODEL, TRAINED, WORTHLESS, claim
+from tinygrad_ckn.models.learning.best_weights import DescentState
 from tinygrad_ckn.training.checkpoint import epoch_of, load_model, save_model, write_model
+from tinygrad_ckn.training.config import (
+    CONFIG,
+    FORMAT,
+    FORMAT_VERSION,
+    check_config,
+    read_config,
+    shown,
+)
+from tinygrad_ckn.training.folder import CHECKPOINT, LAST, METRICS, MODEL, TRAINED, WORTHLESS, claim
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,11 @@ class Run:
         """Write config.json into a folder that was claimed."""
         check_config(config, folder / CONFIG)
         now = datetime.now().astimezone()
-        head = {"format": FORMAT, "format_version": FORMAT_VERSION, "created": now.isoformat(timespec="seconds")}
+        head = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "created": now.isoformat(timespec="seconds"),
+        }
         run = cls(folder, {**head, **config, "versions": versions()})
         atomic_write(folder / CONFIG, (json.dumps(run.config, indent=2) + "\n").encode())
         return run
@@ -104,7 +115,11 @@ class Run:
     def log(self, record: Mapping[str, Any]) -> None:
         """Append a line to metrics.jsonl; it is in the file when this returns, and nothing of it if this raises."""
         line = (json.dumps(record) + "\n").encode()
-        descriptor = os.open(self._metrics, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+        descriptor = os.open(
+            self._metrics,
+            os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0),
+            0o666,
+        )
         try:
             before = os.fstat(descriptor).st_size
             try:
@@ -135,7 +150,9 @@ class Run:
                 record = None
             if not isinstance(record, dict):
                 got = shown(line[:40].decode(errors="replace"))
-                raise DataError(f"{self._metrics}, line {number}: expected a JSON object, got {got}; remove the line")
+                raise DataError(
+                    f"{self._metrics}, line {number}: expected a JSON object, got {got}; remove the line"
+                )
             records.append(record)
         return records
 
@@ -226,7 +243,9 @@ class Run:
         if not path.exists():
             return "start it again"
         epoch = epoch_of(path)
-        which = "its start" if epoch == 0 else "the best epoch so far" + (f", {epoch}" if epoch else "")
+        which = (
+            "its start" if epoch == 0 else "the best epoch so far" + (f", {epoch}" if epoch else "")
+        )
         return f"load_model({str(path)!r}) reads {which}"
 
     @property

@@ -13,7 +13,10 @@ def test_arc_cosine_kernels_are_means_over_random_units(theta: float) -> None:
     # the plane of x and y; E[r^2] = 2.
     def mean(unit) -> float:
         low, high = theta - math.pi / 2, math.pi / 2
-        return quad(lambda phi: unit(math.cos(phi)) * unit(math.cos(phi - theta)), low, high)[0] / math.pi
+        return (
+            quad(lambda phi: unit(math.cos(phi)) * unit(math.cos(phi - theta)), low, high)[0]
+            / math.pi
+        )
 
     u = np.array(math.cos(theta))
     np.testing.assert_allclose(ArcCosine0().kappa(u), mean(lambda c: 1.0), atol=1e-12)

@@ -26,7 +26,9 @@ def test_kappa_of_1_is_1(case) -> None:
 
 def test_kappa_is_its_formula(case) -> None:
     u = np.linspace(-1, 1, 41)
-    np.testing.assert_allclose(case.kernel.kappa(u), [case.kappa(v) for v in u], rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(
+        case.kernel.kappa(u), [case.kappa(v) for v in u], rtol=1e-13, atol=1e-15
+    )
 
 
 @given(u=arrays(3, 2, low=-0.9, high=0.9))
@@ -36,7 +38,9 @@ def test_derivatives_of_kappa_of_order_1_and_2(case, u: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("u", [1.0, 1 + 1e-15, 1 + 1e-12, -1.0, -1 - 1e-12])
-def test_kappa_and_derivatives_of_order_1_and_2_are_finite_where_rounding_takes_cosines(case, u: float) -> None:
+def test_kappa_and_derivatives_of_order_1_and_2_are_finite_where_rounding_takes_cosines(
+    case, u: float
+) -> None:
     x = Tensor([u], requires_grad=True)
     y = case.kernel.kappa(x)
     (first,) = grad(y.sum(), x, create_graph=True)
@@ -64,10 +68,16 @@ def test_gram_matrices_are_positive_semi_definite_to_rounding(case, x: np.ndarra
 
 
 @pytest.mark.parametrize("subsampling", [1, 2])
-@pytest.mark.parametrize("channels", [2, 20])  # products that are computed again in backward, and kept
+@pytest.mark.parametrize(
+    "channels", [2, 20]
+)  # products that are computed again in backward, and kept
 def test_fused_map_of_a_layer_is_the_composed_one(case, channels: int, subsampling: int) -> None:
     rng = np.random.default_rng(0)
-    x, z, t = rng.normal(size=(2, channels, 6, 5)), rng.normal(size=(4, channels, 3, 3)), rng.normal(size=(4, 4))
+    x, z, t = (
+        rng.normal(size=(2, channels, 6, 5)),
+        rng.normal(size=(4, channels, 3, 3)),
+        rng.normal(size=(4, 4)),
+    )
     x[0, :, :4, :4] = 0
     z /= np.sqrt((z * z).sum(axis=(1, 2, 3), keepdims=True))
     found = []
@@ -91,7 +101,9 @@ def test_kernels_are_values_that_can_be_copied_pickled_and_hashed(case) -> None:
 def test_parameters_to_be_trained_are_passed_by_name(case) -> None:
     u, parameters = np.linspace(-1, 1, 5), case.kernel.initial_parameters()
     np.testing.assert_allclose(case.kernel.kappa(u, **parameters), case.kernel.kappa(u), rtol=1e-14)
-    np.testing.assert_allclose(case.kernel.fused(**parameters).of(u), case.kernel.kappa(u), rtol=1e-14)
+    np.testing.assert_allclose(
+        case.kernel.fused(**parameters).of(u), case.kernel.kappa(u), rtol=1e-14
+    )
     for kappa in (case.kernel.kappa, lambda u, **p: case.kernel.fused(**p).of(u)):
         assert kappa(u.astype("float32"), **parameters).dtype == "float32"
 
@@ -122,10 +134,21 @@ def test_a_kernel_is_taken_as_it_is(case) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["rbf", {"name": "rbf"}, {}, {"name": "exponential", "degree": 2}, {"sigma": 0.5}, "sum", {3: 4}]
+    "spec",
+    [
+        "rbf",
+        {"name": "rbf"},
+        {},
+        {"name": "exponential", "degree": 2},
+        {"sigma": 0.5},
+        "sum",
+        {3: 4},
+    ],
 )
 def test_unknown_names_and_parameters_are_refused(spec) -> None:
-    with pytest.raises(ConfigError, match=r"^kernel: expected a Kernel or one of the names exponential, .*, got .*"):
+    with pytest.raises(
+        ConfigError, match=r"^kernel: expected a Kernel or one of the names exponential, .*, got .*"
+    ):
         kernel(spec)
 
 
@@ -151,7 +174,8 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_registered_kernel_is_saved_with_its_parameters(names) -> None:
     with pytest.raises(
-        ConfigError, match=r"got Own; make it a frozen dataclass and call kernels\.register\(\"name\", O"
+        ConfigError,
+        match=r"got Own; make it a frozen dataclass and call kernels\.register\(\"name\", O",
     ):
         Own().config()
     kernels.register("own", Own)
@@ -163,7 +187,9 @@ def test_a_registered_kernel_is_saved_with_its_parameters(names) -> None:
 
 
 def test_a_class_defined_again_replaces_its_former_self(names) -> None:
-    again = dataclass(frozen=True)(type("Own", (Kernel,), {"kappa": Own.kappa, "__module__": Own.__module__}))
+    again = dataclass(frozen=True)(
+        type("Own", (Kernel,), {"kappa": Own.kappa, "__module__": Own.__module__})
+    )
     kernels.register("own", Own)
     kernels.register("own", again)
     assert type(kernel("own")) is again
@@ -174,7 +200,11 @@ def test_a_class_defined_again_replaces_its_former_self(names) -> None:
     [
         ("", Own, "argument name expected a string that is not empty, got ''"),
         (3, Own, "argument name expected a string that is not empty, got 3"),
-        ("exponential", Own, "argument name expected a new one, got 'exponential', which is Exponential's"),
+        (
+            "exponential",
+            Own,
+            "argument name expected a new one, got 'exponential', which is Exponential's",
+        ),
         (
             "own",
             Plain,

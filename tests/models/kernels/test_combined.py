@@ -34,12 +34,16 @@ class Plain(Kernel):
 @given(weights=st.tuples(*[st.floats(0, 9)] * 3).filter(lambda w: max(w) > 1e-3))
 @few
 def test_a_sum_is_the_weighted_mean_of_kappas(weights) -> None:
-    expected = sum(w * k.kappa(U) for w, k in zip(weights, (A, B, C), strict=True)) / math.fsum(weights)
+    expected = sum(w * k.kappa(U) for w, k in zip(weights, (A, B, C), strict=True)) / math.fsum(
+        weights
+    )
     np.testing.assert_allclose(Sum((A, B, C), weights).kappa(U), expected, rtol=1e-12, atol=1e-15)
 
 
 def test_a_product_is_the_product_of_kappas() -> None:
-    np.testing.assert_allclose(Product((A, B, C)).kappa(U), A.kappa(U) * B.kappa(U) * C.kappa(U), rtol=1e-14)
+    np.testing.assert_allclose(
+        Product((A, B, C)).kappa(U), A.kappa(U) * B.kappa(U) * C.kappa(U), rtol=1e-14
+    )
 
 
 def test_operators_make_sums_and_products() -> None:
@@ -85,13 +89,21 @@ def test_parameters_of_members_are_told_apart_by_their_number() -> None:
     def function(a, b):
         return made.kappa(U, kernel0_log_alpha=a, kernel2_kernel1_log_alpha=b)
 
-    expected = (np.exp(math.exp(0.5) * (U - 1)) + B.kappa(U) + 2 * C.kappa(U) * np.exp(math.exp(-0.5) * (U - 1))) / 4
+    expected = (
+        np.exp(math.exp(0.5) * (U - 1))
+        + B.kappa(U)
+        + 2 * C.kappa(U) * np.exp(math.exp(-0.5) * (U - 1))
+    ) / 4
     np.testing.assert_allclose(function(*values.values()), expected, rtol=1e-13)
     np.testing.assert_allclose(made.fused(**values).of(U), expected, rtol=1e-13)
     assert gradcheck(function, [np.array(0.5), np.array(-0.5)], order=2).error < 1e-6
-    assert made.fused(**values | {"kernel2_kernel1_log_alpha": Tensor(0.0, requires_grad=True)}) is None
+    assert (
+        made.fused(**values | {"kernel2_kernel1_log_alpha": Tensor(0.0, requires_grad=True)})
+        is None
+    )
     with pytest.raises(
-        ConfigError, match=r"^Sum: expected parameters among kernel0_log_alpha, kernel2_.*, got log_alpha$"
+        ConfigError,
+        match=r"^Sum: expected parameters among kernel0_log_alpha, kernel2_.*, got log_alpha$",
     ):
         made.kappa(U, log_alpha=1.0)
     with pytest.raises(ConfigError, match=r"^Product: expected parameters among none, got rate$"):
@@ -118,8 +130,12 @@ def test_members_are_a_tuple_of_one_at_least(kind, kernels) -> None:
         kind(kernels)
 
 
-@pytest.mark.parametrize("weights", [(1,), (1, 2, 3), (0, 0), (1, -1), (1, math.nan), ("a", 1), 3, None])
+@pytest.mark.parametrize(
+    "weights", [(1,), (1, 2, 3), (0, 0), (1, -1), (1, math.nan), ("a", 1), 3, None]
+)
 def test_weights_are_non_negative_and_one_a_kernel(weights) -> None:
-    message = r"^Sum: argument weights expected 2 numbers >= 0, one a kernel and one of them > 0, got "
+    message = (
+        r"^Sum: argument weights expected 2 numbers >= 0, one a kernel and one of them > 0, got "
+    )
     with pytest.raises(ConfigError, match=message):
         Sum((A, B), weights)

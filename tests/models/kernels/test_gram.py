@@ -18,7 +18,9 @@ few = settings(max_examples=15, deadline=None)
 @given(x=patches_with_zero_norm(4, 3), y=patches_with_zero_norm(5, 3))
 @few
 def test_gram_matrix_is_its_formula(case, x: np.ndarray, y: np.ndarray) -> None:
-    np.testing.assert_allclose(case.kernel(x, y), case.gram(x, y), rtol=case.tolerance, atol=10 * case.tolerance)
+    np.testing.assert_allclose(
+        case.kernel(x, y), case.gram(x, y), rtol=case.tolerance, atol=10 * case.tolerance
+    )
 
 
 @given(x=arrays(st.integers(1, 5), 3))
@@ -29,7 +31,9 @@ def test_gram_matrix_of_one_set_has_squared_norms_on_its_diagonal(case, x: np.nd
     np.testing.assert_array_equal(k, case.kernel(x, x))
 
 
-@given(x=patches_with_zero_norm(3, 4), y=arrays(2, 4), a=st.floats(0.01, 100), b=st.floats(0.01, 100))
+@given(
+    x=patches_with_zero_norm(3, 4), y=arrays(2, 4), a=st.floats(0.01, 100), b=st.floats(0.01, 100)
+)
 @few
 def test_kernel_is_positively_homogeneous_in_each_argument(case, x, y, a: float, b: float) -> None:
     expected = a * b * case.kernel(x, y)
@@ -76,9 +80,13 @@ def test_arrays_give_arrays_and_tensors_tensors_of_the_same_values_and_dtype(cas
     np.testing.assert_array_equal(case.kernel(Tensor(x)).numpy(), k)
 
 
-@pytest.mark.parametrize(("x", "y"), [((3, 2), (3, 4)), ((3,), (3, 3)), ((3, 2), (2,)), ((1, 3, 2), (3, 2))])
+@pytest.mark.parametrize(
+    ("x", "y"), [((3, 2), (3, 4)), ((3,), (3, 3)), ((3, 2), (2,)), ((1, 3, 2), (3, 2))]
+)
 def test_other_than_matrices_of_one_width_are_refused(x, y) -> None:
-    with pytest.raises(ShapeError, match=r"^kernel: expected x \(n, d\) and y \(m, d\) of one d, got \("):
+    with pytest.raises(
+        ShapeError, match=r"^kernel: expected x \(n, d\) and y \(m, d\) of one d, got \("
+    ):
         Exponential()(np.ones(x), np.ones(y))
 
 
@@ -111,7 +119,9 @@ def test_nested_lists_and_whole_numbers_count_as_float64() -> None:
     ):
         k = Polynomial(2)(x, y)
         assert k.dtype == "float64"
-        np.testing.assert_allclose(np.asarray(k.numpy() if isinstance(k, Tensor) else k), expected, rtol=1e-14)
+        np.testing.assert_allclose(
+            np.asarray(k.numpy() if isinstance(k, Tensor) else k), expected, rtol=1e-14
+        )
 
 
 def test_one_vector_each_gives_a_number(case) -> None:
@@ -129,13 +139,17 @@ def test_no_vectors_make_an_empty_matrix(case) -> None:
 @pytest.mark.parametrize("kind", [np.array, Tensor, np.ndarray.tolist])
 def test_nan_and_infinity_are_refused(wrong: float, kind) -> None:
     bad, good = np.array([[1.0, 2.0], [3.0, wrong]]), np.ones((2, 2))
-    with pytest.raises(DataError, match=r"^kernel: argument x expected finite numbers, got NaN or infinity; leave"):
+    with pytest.raises(
+        DataError, match=r"^kernel: argument x expected finite numbers, got NaN or infinity; leave"
+    ):
         Exponential()(kind(bad))
     with pytest.raises(DataError, match=r"^kernel: argument y expected finite numbers"):
         Exponential()(kind(good), kind(bad))
 
 
-@pytest.mark.parametrize("x", [[[1.0], [2.0, 3.0]], "rows", {"a": 1}, object(), [["a"]], np.ones((2, 2)) * 1j])
+@pytest.mark.parametrize(
+    "x", [[[1.0], [2.0, 3.0]], "rows", {"a": 1}, object(), [["a"]], np.ones((2, 2)) * 1j]
+)
 def test_what_is_not_an_array_of_real_numbers_is_refused(x) -> None:
     with pytest.raises(DTypeError, match=r"^kernel: argument x expected "):
         Exponential()(x, np.ones((2, 2)))
@@ -151,17 +165,24 @@ def rings() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_support_vector_machine_separates_what_no_line_does(rings) -> None:
-    svm = pytest.importorskip("sklearn.svm", reason="scikit-learn, a development tool, has the support vector machine")
+    svm = pytest.importorskip(
+        "sklearn.svm", reason="scikit-learn, a development tool, has the support vector machine"
+    )
     base = pytest.importorskip("sklearn.base")
     x, labels = rings
     train, test = slice(0, 80), slice(80, None)
     model = base.clone(svm.SVC(kernel=Exponential(0.3), C=100.0)).fit(x[train], labels[train])
     assert model.score(x[test], labels[test]) == 1
-    assert svm.SVC(kernel="linear", C=100.0).fit(x[train], labels[train]).score(x[test], labels[test]) < 0.8
+    assert (
+        svm.SVC(kernel="linear", C=100.0).fit(x[train], labels[train]).score(x[test], labels[test])
+        < 0.8
+    )
 
 
 def test_kernel_ridge_regression_solves_its_normal_equations(case, rings) -> None:
-    ridge = pytest.importorskip("sklearn.kernel_ridge", reason="scikit-learn, a development tool, has kernel ridge")
+    ridge = pytest.importorskip(
+        "sklearn.kernel_ridge", reason="scikit-learn, a development tool, has kernel ridge"
+    )
     x, labels = rings[0][:20], np.sin(3 * rings[0][:20, 0])
     model = ridge.KernelRidge(alpha=0.1, kernel=case.kernel).fit(x, labels)
     k = case.kernel(x)

@@ -10,7 +10,10 @@ MADE = {
     "sum": (kappa.weighted_sum(MEMBERS, WEIGHTS), lambda a, b, c: 0.5 * a + 0.2 * b + 0.3 * c),
     "product": (kappa.product(MEMBERS), lambda a, b, c: a * b * c),
     "sum of one": (kappa.weighted_sum(MEMBERS[:1], [1.0]), lambda a, b, c: a),
-    "product of products": (kappa.product([kappa.product(MEMBERS[:2]), MEMBERS[2]]), lambda a, b, c: a * b * c),
+    "product of products": (
+        kappa.product([kappa.product(MEMBERS[:2]), MEMBERS[2]]),
+        lambda a, b, c: a * b * c,
+    ),
 }
 
 

@@ -45,7 +45,9 @@ def test_value_and_slope_are_finite_at_the_ends(made, u: float) -> None:
     v = np.array([made.scale * u + made.shift])
     values = np.empty_like(v)
     made.value(np, v, values)
-    np.testing.assert_allclose(values, made.of(np.array([u])), atol=1e-5)  # Matern of 1/2 has an infinite slope at 1
+    np.testing.assert_allclose(
+        values, made.of(np.array([u])), atol=1e-5
+    )  # Matern of 1/2 has an infinite slope at 1
     assert np.isfinite(made.slope(np, v, values, np.empty_like(v))).all()
 
 

@@ -22,7 +22,13 @@ Geometric(rate=0.25)
 from tinygrad_ckn.models.kernels.arccos import ArcCosine0, ArcCosine1
 from tinygrad_ckn.models.kernels.base import KERNELS, Kernel, kernel, register
 from tinygrad_ckn.models.kernels.combined import Product, Sum
-from tinygrad_ckn.models.kernels.polynomials import InnerPolynomial, InversePolynomial, Linear, Polynomial, PowerSeries
+from tinygrad_ckn.models.kernels.polynomials import (
+    InnerPolynomial,
+    InversePolynomial,
+    Linear,
+    Polynomial,
+    PowerSeries,
+)
 from tinygrad_ckn.models.kernels.stationary import Exponential, Matern
 
 register("exponential", Exponential)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.kernels.gram import gram
-from tinygrad_ckn.models.naming import made
+from tinygrad_ckn.models.registry import made
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.plain import PlainArguments, plain
 
@@ -104,7 +104,10 @@ class Kernel(metaclass=PlainArguments):
                 f'call kernels.register("name", {kind.__name__}) before saving and before loading'
             )
         fields = dataclasses.fields(self)  # type: ignore[arg-type]  # what is registered is a dataclass
-        return {"name": _NAMES[kind], **{field.name: _json(getattr(self, field.name)) for field in fields}}
+        return {
+            "name": _NAMES[kind],
+            **{field.name: _json(getattr(self, field.name)) for field in fields},
+        }
 
 
 def _json(value: Any) -> Any:
@@ -134,8 +137,14 @@ def register(name: str, kind: type[Kernel]) -> None:
     See the top of the module `tinygrad_ckn.models.kernels`.
     """
     if not isinstance(name, str) or not name:
-        raise ConfigError(f"kernels.register: argument name expected a string that is not empty, got {name!r}")
-    parameters = vars(kind).get("__dataclass_params__") if isinstance(kind, type) and issubclass(kind, Kernel) else None
+        raise ConfigError(
+            f"kernels.register: argument name expected a string that is not empty, got {name!r}"
+        )
+    parameters = (
+        vars(kind).get("__dataclass_params__")
+        if isinstance(kind, type) and issubclass(kind, Kernel)
+        else None
+    )
     if parameters is None or not parameters.frozen:
         raise ConfigError(
             f"kernels.register: argument kind expected a frozen dataclass derived from Kernel, got {kind!r}; "

@@ -11,8 +11,8 @@ from typing import Any
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.kernels.base import Kernel, kernel
 from tinygrad_ckn.ops import kappa as kappas
-from tinygrad_ckn.ops._windows import is_finite
 from tinygrad_ckn.ops.kappa import Kappa
+from tinygrad_ckn.windows import is_finite
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,11 @@ class _Combined(Kernel):
         return [
             (
                 member,
-                {p: parameters[key] for p in member.initial_parameters() if (key := f"kernel{i}_{p}") in parameters},
+                {
+                    p: parameters[key]
+                    for p in member.initial_parameters()
+                    if (key := f"kernel{i}_{p}") in parameters
+                },
             )
             for i, member in enumerate(self.kernels)
         ]
@@ -165,7 +169,9 @@ def added(left: Kernel, right: Kernel) -> Sum:
 def multiplied(left: Kernel, right: Kernel) -> Kernel:
     """Return the product of the factors of both; what the weights of sums among them add up to is its weight."""
     product = Product(_factors(left) + _factors(right))
-    weight = math.prod(math.fsum(member.weights) for member in (left, right) if isinstance(member, Sum))
+    weight = math.prod(
+        math.fsum(member.weights) for member in (left, right) if isinstance(member, Sum)
+    )
     return product if weight == 1 else scaled(weight, product)
 
 

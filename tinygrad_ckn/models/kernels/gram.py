@@ -46,14 +46,18 @@ def gram(kappa: Callable[[Any], Any], x: Any, y: Any) -> Any:
     if x.ndim == y.ndim == 1 and x.shape == y.shape:
         return _whole(kappa, x[None], y[None])[0, 0]
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
-        raise ShapeError(f"kernel: expected x (n, d) and y (m, d) of one d, got {x.shape} and {y.shape}")
+        raise ShapeError(
+            f"kernel: expected x (n, d) and y (m, d) of one d, got {x.shape} and {y.shape}"
+        )
     if isinstance(x, Variable) or isinstance(y, Variable):
         return _whole(kappa, x, y)
     xp = xp_of(x, y)
     result = xp.empty((len(x), len(y)), dtype=xp.result_type(x, y))
     for i in range(0, len(x), _BLOCK):
         for j in range(0, len(y), _BLOCK):
-            result[i : i + _BLOCK, j : j + _BLOCK] = _whole(kappa, x[i : i + _BLOCK], y[j : j + _BLOCK])
+            result[i : i + _BLOCK, j : j + _BLOCK] = _whole(
+                kappa, x[i : i + _BLOCK], y[j : j + _BLOCK]
+            )
     return result
 
 
@@ -75,7 +79,9 @@ def _vectors(name: str, x: Any) -> Any:
             f"pass an array of its numbers ({error})"
         ) from error
     values = check_real("kernel", name, raw(x))
-    if values.size and not (xp.isfinite(values.min()) and xp.isfinite(values.max())):  # those of a NaN are NaN
+    if values.size and not (
+        xp.isfinite(values.min()) and xp.isfinite(values.max())
+    ):  # those of a NaN are NaN
         raise DataError(
             f"kernel: argument {name} expected finite numbers, got NaN or infinity; leave those vectors out"
         )

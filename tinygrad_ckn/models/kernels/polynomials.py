@@ -12,8 +12,8 @@ from tinygrad_ckn.backend import is_whole
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.kernels.base import Kernel
 from tinygrad_ckn.ops import kappa as kappas
-from tinygrad_ckn.ops._windows import is_finite
 from tinygrad_ckn.ops.kappa import Kappa
+from tinygrad_ckn.windows import is_finite
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,9 @@ class Polynomial(Kernel):
 
     def __post_init__(self) -> None:
         if not is_whole(self.degree, 1):
-            raise ConfigError(f"Polynomial: argument degree expected a whole number >= 1, got {self.degree!r}")
+            raise ConfigError(
+                f"Polynomial: argument degree expected a whole number >= 1, got {self.degree!r}"
+            )
 
     def kappa(self, u: Any) -> Any:
         """Return u^degree."""
@@ -77,7 +79,9 @@ class InnerPolynomial(Kernel):
         if not is_finite(self.c) or self.c < 0:
             raise ConfigError(f"InnerPolynomial: argument c expected a number >= 0, got {self.c!r}")
         if not is_whole(self.degree, 1):
-            raise ConfigError(f"InnerPolynomial: argument degree expected a whole number >= 1, got {self.degree!r}")
+            raise ConfigError(
+                f"InnerPolynomial: argument degree expected a whole number >= 1, got {self.degree!r}"
+            )
 
     def kappa(self, u: Any) -> Any:
         """Return ((u + c) / (1 + c))^degree."""

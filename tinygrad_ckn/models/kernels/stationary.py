@@ -12,9 +12,9 @@ from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.graph import Variable, raw
 from tinygrad_ckn.models.kernels.base import Kernel
 from tinygrad_ckn.ops import kappa as kappas
-from tinygrad_ckn.ops._windows import is_finite
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.windows import is_finite
 
 _LARGEST = math.log(sys.float_info.max)
 
@@ -47,9 +47,13 @@ class Exponential(Kernel):
 
     def __post_init__(self) -> None:
         if not is_finite(self.sigma) or self.sigma <= 0:
-            raise ConfigError(f"Exponential: argument sigma expected a number > 0, got {self.sigma!r}")
+            raise ConfigError(
+                f"Exponential: argument sigma expected a number > 0, got {self.sigma!r}"
+            )
         if not isinstance(self.trained, bool):
-            raise ConfigError(f"Exponential: argument trained expected True or False, got {self.trained!r}")
+            raise ConfigError(
+                f"Exponential: argument trained expected True or False, got {self.trained!r}"
+            )
 
     @classmethod
     @plain_arguments
@@ -67,7 +71,9 @@ class Exponential(Kernel):
         0.5
         """
         if not is_finite(alpha) or alpha <= 0:
-            raise ConfigError(f"Exponential.of_alpha: argument alpha expected a number > 0, got {alpha!r}")
+            raise ConfigError(
+                f"Exponential.of_alpha: argument alpha expected a number > 0, got {alpha!r}"
+            )
         return cls(1 / math.sqrt(alpha), trained)
 
     def initial_parameters(self) -> dict[str, float]:
@@ -126,7 +132,9 @@ class Matern(Kernel):
         if self.nu not in (0.5, 1.5, 2.5):
             raise ConfigError(f"Matern: argument nu expected 0.5, 1.5 or 2.5, got {self.nu!r}")
         if not is_finite(self.length_scale) or self.length_scale <= 0:
-            raise ConfigError(f"Matern: argument length_scale expected a number > 0, got {self.length_scale!r}")
+            raise ConfigError(
+                f"Matern: argument length_scale expected a number > 0, got {self.length_scale!r}"
+            )
 
     def kappa(self, u: Any) -> Any:
         """Return exp(-s) times 1, 1 + s or 1 + s + s^2/3."""

@@ -49,7 +49,9 @@ class Kappa:
     scale: float = 1.0
     shift: float = 0.0
     device: tuple[str, int] | None = None
-    made_by: Any = field(default=None, compare=False, repr=False)  # function, arguments, options: how it pickles
+    made_by: Any = field(
+        default=None, compare=False, repr=False
+    )  # function, arguments, options: how it pickles
 
     def __reduce__(self) -> Any:
         """Pickle by how it was made, for its functions have no names; one of your own by its functions."""
@@ -88,7 +90,14 @@ def exponential(alpha: float) -> Kappa:
     def slope(xp: Namespace, v: Any, value: Any, out: Any) -> Any:
         return value
 
-    return Kappa(lambda u: kappa_exponential(u, alpha), value, slope, alpha, -alpha, device=("Exponential", 0))
+    return Kappa(
+        lambda u: kappa_exponential(u, alpha),
+        value,
+        slope,
+        alpha,
+        -alpha,
+        device=("Exponential", 0),
+    )
 
 
 @pickles
@@ -205,7 +214,9 @@ def arccos0() -> Kappa:
     def value(xp: Namespace, v: Any, out: Any) -> None:
         out[...] = kappa_arccos0.forward(xp, v)
 
-    return Kappa(kappa_arccos0, value, lambda xp, v, value, out: arccos0_slope(v), device=("Arccos0", 0))
+    return Kappa(
+        kappa_arccos0, value, lambda xp, v, value, out: arccos0_slope(v), device=("Arccos0", 0)
+    )
 
 
 @pickles
@@ -221,7 +232,12 @@ def arccos1() -> Kappa:
     def value(xp: Namespace, v: Any, out: Any) -> None:
         out[...] = kappa_arccos1.forward(xp, v)
 
-    return Kappa(kappa_arccos1, value, lambda xp, v, value, out: kappa_arccos0.forward(xp, v), device=("Arccos1", 0))
+    return Kappa(
+        kappa_arccos1,
+        value,
+        lambda xp, v, value, out: kappa_arccos0.forward(xp, v),
+        device=("Arccos1", 0),
+    )
 
 
 @pickles
@@ -247,5 +263,10 @@ def matern(rate: float, order: int) -> Kappa:
         return xp.where(s > 0, -0.5 * value / xp.where(s > 0, s, 1), 0)
 
     return Kappa(
-        lambda u: kappa_matern(u, rate, order), value, slope, -2 * rate**2, 2 * rate**2, device=("Matern", order)
+        lambda u: kappa_matern(u, rate, order),
+        value,
+        slope,
+        -2 * rate**2,
+        2 * rate**2,
+        device=("Matern", order),
     )

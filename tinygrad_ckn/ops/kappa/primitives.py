@@ -13,10 +13,10 @@ from typing import Any
 from tinygrad_ckn.backend import Array, Namespace, floating, is_whole
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.graph import raw
-from tinygrad_ckn.ops._windows import is_finite
 from tinygrad_ckn.ops.arithmetic import power
 from tinygrad_ckn.ops.elementwise import sqrt, where
 from tinygrad_ckn.primitive import primitive
+from tinygrad_ckn.windows import is_finite
 
 
 @primitive(broadcasts=True)
@@ -29,7 +29,9 @@ def kappa_exponential(xp: Namespace, u: Array, alpha: Array) -> Any:
     Tensor((2,), float64, cpu) [1.         0.36787944]
     """
     exponent = alpha * (floating(xp, u) - 1)
-    return xp.exp(exponent, out=exponent) if exponent.ndim else xp.exp(exponent)  # one map less in memory
+    return (
+        xp.exp(exponent, out=exponent) if exponent.ndim else xp.exp(exponent)
+    )  # one map less in memory
 
 
 @primitive()
@@ -47,7 +49,9 @@ def kappa_polynomial(xp: Namespace, u: Array, degree: int) -> Any:
     Tensor((2,), float64, cpu) [1.   0.25]
     """
     if not is_whole(degree, 1):
-        raise ConfigError(f"kappa_polynomial: argument degree expected a whole number >= 1, got {degree!r}")
+        raise ConfigError(
+            f"kappa_polynomial: argument degree expected a whole number >= 1, got {degree!r}"
+        )
     return u if degree == 1 else u * u if degree == 2 else u**degree
 
 
@@ -102,7 +106,9 @@ def kappa_matern(xp: Namespace, u: Array, rate: float, order: int) -> Any:
     if not is_finite(rate) or rate <= 0:
         raise ConfigError(f"kappa_matern: argument rate expected a number > 0, got {rate!r}")
     if order not in (0, 1, 2):
-        raise ConfigError(f"kappa_matern: argument order expected 0, 1 or 2, for nu = 1/2, 3/2 or 5/2, got {order!r}")
+        raise ConfigError(
+            f"kappa_matern: argument order expected 0, 1 or 2, for nu = 1/2, 3/2 or 5/2, got {order!r}"
+        )
     u = floating(xp, u)
     return matern_of(xp, rate * xp.sqrt(xp.maximum(2 - 2 * u, 0)), order)
 
@@ -121,7 +127,11 @@ def kappa_power_series(xp: Namespace, u: Array, coefficients: tuple[float, ...])
     >>> kappa_power_series(Tensor([1.0, 2.0]), (0.5, 0.0, 0.5))
     Tensor((2,), float64, cpu) [1.  2.5]
     """
-    if not isinstance(coefficients, tuple) or not coefficients or not all(map(is_finite, coefficients)):
+    if (
+        not isinstance(coefficients, tuple)
+        or not coefficients
+        or not all(map(is_finite, coefficients))
+    ):
         raise ConfigError(
             "kappa_power_series: argument coefficients expected a tuple of one finite number at least, "
             f"got {coefficients!r}"
@@ -168,8 +178,12 @@ def _matern_slope(u: Any, rate: float, order: int) -> Any:
 
 
 kappa_exponential.vjp(u=lambda g, alpha, y: g * y * alpha, alpha=lambda g, u, y: g * y * (u - 1))
-kappa_polynomial.vjp(u=lambda g, u, degree: g * (degree * power(u, degree - 1)) if degree > 1 else g)
+kappa_polynomial.vjp(
+    u=lambda g, u, degree: g * (degree * power(u, degree - 1)) if degree > 1 else g
+)
 kappa_arccos0.vjp(u=lambda g, u: g * arccos0_slope(u))
 kappa_arccos1.vjp(u=lambda g, u: g * kappa_arccos0(u))
 kappa_matern.vjp(u=lambda g, u, rate, order: g * _matern_slope(u, rate, order))
-kappa_power_series.vjp(u=lambda g, u, coefficients: g * kappa_power_series(u, derivative_of(coefficients)))
+kappa_power_series.vjp(
+    u=lambda g, u, coefficients: g * kappa_power_series(u, derivative_of(coefficients))
+)

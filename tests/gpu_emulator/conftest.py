@@ -1,0 +1,5 @@
+"""Fixtures that stand for a GPU."""
+
+from tools.gpu_emulator.fixtures import compiler, plain, run, standin
+
+__all__ = ["compiler", "plain", "run", "standin"]

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_ckn.models.linear.l2_search import MIDDLE, SCALE, HeldOut, aside_of, choose_l2, l2_of
+
+
+def climb(error_of):
+    """Return what choose_l2 finds where the solution for an l2 is the l2 itself, the l2 that were tried, the starts."""
+    starts: dict[float, object] = {}
+    told: list[tuple[float, HeldOut]] = []
+
+    def solve(l2: float, start: object) -> float:
+        starts[l2] = start
+        return l2
+
+    found = choose_l2(solve, error_of, "start", lambda l2, measured: told.append((l2, measured)))
+    return found, told, starts
+
+
+@given(st.sampled_from(SCALE), st.floats(0.1, 3), st.floats(0.1, 3))
+def test_the_bottom_of_one_valley_is_found(bottom: int, left: float, right: float) -> None:
+    def error_of(l2: float) -> HeldOut:
+        k = -2 * np.log10(l2)
+        return HeldOut(max(left * (bottom - k), right * (k - bottom)), 0.0)
+
+    (l2, solution, held_out), told, _ = climb(error_of)
+    assert l2 == solution == l2_of(bottom)
+    assert list(held_out.items()) == told
+    assert len(told) <= 14
+
+
+def test_of_equal_errors_the_loss_decides() -> None:
+    (l2, _, _), _, _ = climb(lambda l2: HeldOut(0.1, abs(np.log10(l2) + 5.5)))
+    assert l2 == pytest.approx(10**-5.5, rel=0.02)
+
+
+def test_where_all_is_equal_the_middle_is_taken() -> None:
+    (l2, _, held_out), _, _ = climb(lambda l2: HeldOut(0.1, 0.2))
+    assert l2 == l2_of(MIDDLE) == 1e-6
+    assert sorted(held_out) == [1e-7, 3.2e-7, 1e-6, 3.2e-6, 1e-5]
+
+
+def test_a_solution_is_begun_at_the_best_so_far() -> None:
+    _, _, starts = climb(lambda l2: HeldOut(abs(np.log10(l2) + 8), 0.0))
+    assert starts[1e-6] == "start"
+    assert starts[1e-7] == starts[1e-5] == 1e-6
+    assert starts[1e-8] == 1e-7
+
+
+@pytest.mark.parametrize(("n", "count"), [(10, 2), (4_000, 800), (6_000, 1_000), (12_000, 1_200)])
+def test_a_tenth_but_of_small_sets_up_to_a_fifth_is_held_out(n: int, count: int) -> None:
+    chosen = aside_of(n, np.random.default_rng(0))
+    assert len(np.unique(chosen)) == len(chosen) == count
+    assert (np.diff(chosen) > 0).all()
+    assert chosen.min() >= 0
+    assert chosen.max() < n
+    np.testing.assert_array_equal(chosen, aside_of(n, np.random.default_rng(0)))
+    assert (chosen != aside_of(n, np.random.default_rng(1))).any()

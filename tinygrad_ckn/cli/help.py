@@ -1,0 +1,66 @@
+"""How commands explain themselves: plain text as wide as the terminal, options in groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+from tinygrad_ckn.cli.console import help_width
+
+
+class Command(TyperCommand):
+    """A command with such a help."""
+
+    def make_context(self, info_name: Any, args: Any, parent: Any = None, **options: Any) -> Any:
+        """Return the context of a call of the command."""
+        return super().make_context(
+            info_name, args, parent, **{"terminal_width": help_width()} | options
+        )
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options and arguments."""
+        _write_parameters(self, ctx, formatter)
+
+
+class Group(TyperGroup):
+    """A group of commands with such a help."""
+
+    def make_context(self, info_name: Any, args: Any, parent: Any = None, **options: Any) -> Any:
+        """Return the context of a call of a command of the group."""
+        return super().make_context(
+            info_name, args, parent, **{"terminal_width": help_width()} | options
+        )
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options, then the commands with the first sentence of each, whole."""
+        _write_parameters(self, ctx, formatter)
+        commands: dict[str, Any] = {
+            name: self.get_command(ctx, name) for name in self.list_commands(ctx)
+        }
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(1000)) for name, command in commands.items()]
+            )
+
+
+def _write_parameters(command: Any, ctx: Any, formatter: Any) -> None:
+    """Write the parameters of a command, those with a `rich_help_panel` under its name.
+
+    Typer's own help shows a flag as `--flag <bool>`, and its boxes leave 28 columns of 80 for what an option does.
+    """
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for parameter in command.get_params(ctx):
+        record = parameter.get_help_record(ctx)
+        if record is None:
+            continue
+        name, text = record
+        kind = "Options"
+        if parameter.param_type_name == "argument":
+            kind, name = "Arguments", parameter.metavar or name
+        sections.setdefault(getattr(parameter, "rich_help_panel", None) or kind, []).append(
+            (name, text)
+        )
+    for title, records in sections.items():
+        with formatter.section(title):
+            formatter.write_dl(records, col_max=min(30, formatter.width // 3))

@@ -1,0 +1,1 @@
+"""The fused CKN map on the CPU."""

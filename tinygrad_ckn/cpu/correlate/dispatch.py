@@ -1,0 +1,267 @@
+"""correlate2d on the CPU: several algorithms with the same results, of which each call gets the soonest done.
+
+Which that is, `COSTS` estimates from the shapes. Its numbers are fitted to times on two cores with AVX-512 in float32;
+`tinygrad-ckn bench correlate2d` prints the times of all algorithms over a grid of shapes, on this or any machine.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_ckn.backend import CPU, Namespace
+from tinygrad_ckn.cpu.correlate.dispatch import direct, toeplitz
+from tinygrad_ckn.cpu.correlate.dispatch import fft as overlap_save
+from tinygrad_ckn.cpu.correlate.dispatch import unfold as unfolded
+from tinygrad_ckn.cpu.correlate.dispatch import winograd as filtering
+from tinygrad_ckn.cpu.correlate.regions import turned
+from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.ops.correlate import (
+    correlate2d,
+    correlate2d_input,
+    correlate2d_weight,
+    forward_of,
+    four,
+    input_of,
+    weight_of,
+)
+from tinygrad_ckn.windows import Correlation, Padding, Pair, Windows
+
+xp = CPU.xp
+
+
+def _area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]
+
+
+def _unfold_cost(s: Correlation) -> float:
+    per_filter = s.n * _area(s.out)
+    unfolded = (
+        per_filter * s.channels * _area(s.windows.kernel)
+    )  # numbers that are copied, and multiplied
+    copied = 0.2e-3 + 4e-3 / s.out[1]  # more in short rows
+    return (
+        90
+        + unfolded * (copied + 0.0105e-3 * s.filters / s.groups)
+        + per_filter * s.filters * 0.25e-3
+    )
+
+
+def _winograd_cost(s: Correlation) -> float:
+    m = filtering.smaller(s)
+    tiles = s.n * -(-s.out[0] // m) * -(-s.out[1] // m) * (m + 2) ** 2 / 36
+    return 300 + tiles * (
+        0.1 + 33e-3 * s.channels + 23e-3 * s.filters + 0.4e-3 * s.channels * s.filters
+    )
+
+
+def _toeplitz_cost(s: Correlation) -> float:
+    c, m, n, o, r, w = toeplitz.wide(s)
+    windows = s.n * -(-s.out[0] // r) * -(-s.out[1] // w)
+    return (
+        60
+        + 60 * s.n
+        + windows * (c * m * n * (0.55e-3 + 0.0105e-3 * o * r * w) + 0.5e-3 * o * r * w)
+    )
+
+
+def _fft_cost(s: Correlation) -> float:
+    size, (high, wide) = overlap_save.tile_size(s), overlap_save.outputs(s)
+    tiles = s.n * -(-s.out[0] // high) * -(-s.out[1] // wide)
+    pairs, area = s.filters * s.w_shape[1], _area(size)
+    of_tile = (
+        30 + 20 * s.filters + 3 * pairs + area * (1e-3 * (s.channels + s.filters) + 0.5e-3 * pairs)
+    )
+    return 100 + pairs * area * 3e-3 + tiles * of_tile
+
+
+def _direct_cost(s: Correlation) -> float:
+    o, c, kh, kw = s.w_shape
+    tiles = max(s.n, s.n * _area(s.out) * (s.channels + 2 * o) // 2**19)
+    per_pixel = 0.085e-3 * o + 0.04e-3 * s.channels + 0.0115e-3 * o * c
+    return 40 + kh * kw * (10 * tiles + s.n * _area(s.out) * per_pixel)
+
+
+# Estimates in microseconds: a start, and what each number costs that is copied, multiplied, transformed or added.
+COSTS: dict[str, Callable[[Correlation], float]] = {
+    "unfold": _unfold_cost,
+    "winograd": _winograd_cost,
+    "toeplitz": _toeplitz_cost,
+    "fft": _fft_cost,
+    "direct": _direct_cost,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """Three functions of raw arrays in four dimensions, and the sentence about what they need where they do not fit."""
+
+    forward: Callable[[Any, Any, Correlation], Any]
+    input_adjoint: Callable[[Any, Any, Correlation], Any]
+    weight_adjoint: Callable[[Any, Any, Correlation], Any]
+    lacks: Callable[[Correlation, Any], str] = lambda shapes, dtype: ""
+
+
+def _lacks_winograd(shapes: Correlation, dtype: Any) -> str:
+    windows = shapes.windows
+    fits = (
+        windows.kernel == (3, 3)
+        and windows.stride == windows.dilation == (1, 1)
+        and shapes.groups == 1
+    )
+    return (
+        ""
+        if fits and dtype.itemsize in (4, 8)
+        else "3 x 3 filters, stride 1, dilation 1, groups 1 and float32 or float64"
+    )
+
+
+def _lacks_toeplitz(shapes: Correlation, dtype: Any) -> str:
+    fits = shapes.windows.stride == shapes.windows.dilation == (1, 1) and shapes.groups == 1
+    return "" if fits else "stride 1, dilation 1 and groups 1"
+
+
+def _lacks_fft(shapes: Correlation, dtype: Any) -> str:
+    return (
+        ""
+        if shapes.windows.stride == (1, 1) and dtype.itemsize in (4, 8)
+        else "stride 1 and float32 or float64"
+    )
+
+
+def _of(
+    module: Any, lacks: Callable[[Correlation, Any], str] = lambda shapes, dtype: ""
+) -> Algorithm:
+    return Algorithm(module.forward, module.input_adjoint, module.weight_adjoint, lacks)
+
+
+ALGORITHMS: dict[str, Algorithm] = {
+    "unfold": _of(unfolded),
+    "winograd": _of(filtering, _lacks_winograd),
+    "toeplitz": _of(toeplitz, _lacks_toeplitz),
+    "fft": _of(overlap_save, _lacks_fft),
+    "direct": _of(direct),
+}
+
+
+def algorithms_for(
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    dtype: Any = "float32",
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> tuple[str, ...]:
+    """Return which algorithms can correlate (N, C, H, W) images with (O, C/groups, kh, kw) filters.
+
+    Examples
+    --------
+    >>> algorithms_for((1, 3, 32, 32), (8, 3, 5, 5), stride=2)
+    ('unfold', 'direct')
+    """
+    windows = Windows.of("algorithms_for", w_shape[2:], stride, padding, dilation)
+    n, c, height, width = x_shape
+    shapes = Correlation(n, c, (height, width), w_shape[0], groups, windows)
+    return tuple(
+        name
+        for name, algorithm in ALGORITHMS.items()
+        if not algorithm.lacks(shapes, xp.dtype(dtype))
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def chosen(shapes: Correlation, dtype: Any) -> str:
+    """Return the name of the algorithm that "auto" stands for."""
+    able = [name for name, algorithm in ALGORITHMS.items() if not algorithm.lacks(shapes, dtype)]
+    return min(able, key=lambda name: COSTS[name](shapes))
+
+
+def _algorithm(op: str, name: str, shapes: Correlation, dtype: Any) -> Algorithm:
+    if name == "auto":
+        return ALGORITHMS[chosen(shapes, dtype)]
+    if name not in ALGORITHMS:
+        raise ConfigError(
+            f"{op}: argument algorithm expected 'auto' or one of {tuple(ALGORITHMS)}, got {name!r}"
+        )
+    lacks = ALGORITHMS[name].lacks(shapes, dtype)
+    if lacks:
+        windows = shapes.windows
+        raise ConfigError(
+            f"{op}: algorithm {name!r} needs {lacks}, got filters {windows.kernel}, stride {windows.stride}, "
+            f"dilation {windows.dilation}, groups {shapes.groups} and {dtype}; use algorithm='auto'"
+        )
+    return ALGORITHMS[name]
+
+
+def _alike(a: Any, b: Any) -> tuple[Any, Any]:
+    """Return two arrays in the dtype of their product."""
+    dtype = xp.result_type(a, b)
+    return a.astype(dtype, copy=False), b.astype(dtype, copy=False)
+
+
+@correlate2d.kernel("cpu")
+def _correlate2d(
+    xp: Namespace,
+    x: Any,
+    w: Any,
+    bias: Any = None,
+    *,
+    algorithm: str = "auto",
+    **geometry: Any,
+) -> Any:
+    flat = x.ndim == w.ndim == 2
+    x, w = (four(x), four(w)) if flat else (x, w)
+    shapes = forward_of(x, w, bias, **geometry)
+    x, w = _alike(x, w)
+    y = _algorithm("correlate2d", algorithm, shapes, x.dtype).forward(x, w, shapes)
+    if bias is not None:
+        y = xp.add(y, bias.reshape(-1, 1, 1), out=y if xp.result_type(y, bias) == y.dtype else None)
+    return y[0, 0] if flat else y
+
+
+@correlate2d_input.kernel("cpu")
+def _correlate2d_input(
+    xp: Namespace,
+    cotangent: Any,
+    w: Any,
+    *,
+    input_size: Pair,
+    algorithm: str = "auto",
+    **geometry: Any,
+) -> Any:
+    flat = cotangent.ndim == w.ndim == 2
+    cotangent, w = (four(cotangent), four(w)) if flat else (cotangent, w)
+    shapes = input_of(cotangent, w, input_size, **geometry)
+    cotangent, w = _alike(cotangent, w)
+    if (
+        algorithm == "auto"
+    ):  # often a correlation itself, of other shapes than the one whose adjoint it is
+        algorithm = chosen(turned(shapes) if unfolded.turns(shapes) else shapes, w.dtype)
+    x = _algorithm("correlate2d_input", algorithm, shapes, w.dtype).input_adjoint(
+        cotangent, w, shapes
+    )
+    return x[0, 0] if flat else x
+
+
+@correlate2d_weight.kernel("cpu")
+def _correlate2d_weight(
+    xp: Namespace,
+    x: Any,
+    cotangent: Any,
+    *,
+    kernel_size: Pair,
+    algorithm: str = "auto",
+    **geometry: Any,
+) -> Any:
+    flat = x.ndim == cotangent.ndim == 2
+    x, cotangent = (four(x), four(cotangent)) if flat else (x, cotangent)
+    shapes = weight_of(x, cotangent, kernel_size, **geometry)
+    x, cotangent = _alike(x, cotangent)
+    w = _algorithm("correlate2d_weight", algorithm, shapes, x.dtype).weight_adjoint(
+        x, cotangent, shapes
+    )
+    return w[0, 0] if flat else w

@@ -1,0 +1,167 @@
+"""Raw arrays from files to the array the library works on: float32 images (n, C, H, W) on the training images' scale.
+
+Axes: n images, C channels, H rows, W columns. `source` opens the error messages: the file, and the key or part of it.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_ckn.data.reading import Reading
+from tinygrad_ckn.data.shapes import arrange
+from tinygrad_ckn.data_format import DataFormat, PixelRange, Stored, warn_of_two_scales
+from tinygrad_ckn.errors import DataError
+
+BYTES = 255  # whole pixels are 0..255 unless somebody says otherwise
+_STORED: dict[str, Stored] = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats"}
+
+
+def scale_bytes(pixels: NDArray[np.integer[Any]], top: int = BYTES) -> NDArray[np.float32]:
+    """Return whole pixels 0..top as float32 in [0, 1]: one copy, divided in place."""
+    scaled = pixels.astype(np.float32, order="C")
+    scaled /= top
+    return scaled
+
+
+def format_of_bytes(images: NDArray[np.float32], top: int = BYTES) -> DataFormat:
+    """Return the format of images (n, C, H, W) that were whole pixels 0..top."""
+    return replace(DataFormat.of_arrays(images), stored="integers", scale=float(top))
+
+
+def check_finite(images: NDArray[np.floating[Any]], source: str) -> None:
+    """Raise a DataError that names the first NaN or infinity of a non-empty array; needs no array of its size."""
+    if np.isfinite(images.min()) and np.isfinite(images.max()):  # min and max of a NaN are NaN
+        return
+    first = tuple(int(i) for i in np.argwhere(~np.isfinite(images))[0])
+    raise DataError(
+        f"{source}: expected finite pixels, got {images[first]} at index {first}; remove or mend that image"
+    )
+
+
+def as_images(
+    array: NDArray[Any], source: str, reading: Reading, count: int | None = None
+) -> tuple[NDArray[np.float32], DataFormat]:
+    """Return an array of images as the library wants them.
+
+    Parameters
+    ----------
+    array : NDArray, shape (n, H, W), (n, C, H, W) or (n, H, W, C)
+        Integers, booleans or finite floats; of a known shape also rows (n, C H W), or a single image.
+    source : str
+        What to call the array in an error message.
+    reading : Reading
+        How it is to be read.
+    count : int, optional
+        The number of images, where it is known.
+
+    Returns
+    -------
+    images : NDArray[np.float32], shape (n, C, H, W)
+        C-contiguous.
+    data_format : DataFormat
+        How they were read, without classes.
+
+    Raises
+    ------
+    DataError
+        For an empty array, another dtype, NaN or infinity; for a shape or a scale that is not the expected one, or
+        that can be read in two ways.
+    """
+    images, channels_last = arrange(array, reading, source, count)
+    if images.dtype.kind not in _STORED:
+        raise DataError(
+            f"{source}: expected pixels of dtype uint8 or float32, got {images.dtype}; store one of these"
+        )
+    return scaled(images, _STORED[images.dtype.kind], channels_last, source, reading)
+
+
+def scaled(
+    images: NDArray[Any], stored: Stored, channels_last: bool, source: str, reading: Reading
+) -> tuple[NDArray[np.float32], DataFormat]:
+    """Return images (n, C, H, W) on the scale of the training images, C-contiguous, and how they were read.
+
+    Raises
+    ------
+    DataError
+        For NaN or infinity, and for pixels of another scale than expected.
+    """
+    with np.errstate(
+        over="ignore"
+    ):  # a float64 beyond float32 becomes an infinity, which is refused by name
+        floats = np.ascontiguousarray(images, dtype=np.float32)
+    if stored == "floats":
+        check_finite(floats, source)
+    scale = _scale(images, stored, source, reading)
+    if scale != 1:
+        floats = np.divide(floats, np.float32(scale), out=None if floats is images else floats)
+    channels, height, width = floats.shape[1:]
+    found = DataFormat(
+        (channels, height, width),
+        PixelRange.of(floats),
+        scale=scale,
+        stored=stored,
+        channels_last=channels_last,
+    )
+    like = reading.like
+    if like is None:
+        warn_of_two_scales(floats, source)
+    certain = (
+        like is not None and stored == like.stored == "integers" and scale == like.scale == BYTES
+    )
+    if like is not None and reading.scale is None and not certain:
+        mend = "give the number that its pixels are to be divided by as scale, 1 for none"
+        like.pixels.check(floats, source, mend, warn=False)
+    return floats, found
+
+
+def _scale(images: NDArray[Any], stored: Stored, source: str, reading: Reading) -> float:
+    """Return what the pixels are divided by: as told, as in training, or by the one reading that there is."""
+    like = reading.like
+    if reading.scale is not None:
+        return reading.scale
+    if stored == "booleans":
+        return 1.0
+    if like is None:
+        return 1.0 if stored == "floats" else _of_bytes(images, source)
+    if stored == like.stored:
+        return (
+            _of_bytes(images, source) if (stored, like.scale) == ("integers", BYTES) else like.scale
+        )
+    return _scale_of_others(images, stored, source, like)
+
+
+def _scale_of_others(images: NDArray[Any], stored: Stored, source: str, like: DataFormat) -> float:
+    """Return what pixels are divided by that are stored in another way than the training images.
+
+    Floats in [0, 1] have been divided. Integers are what the training images were before, if those were divided too;
+    else they are as the training images, or, where those were in [0, 1], 0..255.
+    """
+    lowest, highest = float(images.min()), float(images.max())
+    in_unit = 0 <= lowest <= highest <= 1
+    if stored == "floats" and (in_unit or like.stored == "booleans"):
+        return 1.0
+    if stored == "integers" and like.scale != 1:
+        return like.scale
+    if stored == "integers" and like.pixels.low >= 0:
+        if like.pixels.high > 1 or (in_unit and (like.stored == "booleans" or not highest)):
+            return 1.0
+        if not in_unit:
+            return _of_bytes(images, source)
+    raise DataError(
+        f"{source}: expected {like.stored} as those the model was trained on, whose pixels were divided by "
+        f"{like.scale:g} and are {like.pixels.low:g} to {like.pixels.high:g}, got {stored} from {lowest:g} to "
+        f"{highest:g}; give the number that they are to be divided by as scale"
+    )
+
+
+def _of_bytes(images: NDArray[Any], source: str) -> float:
+    """Return 255, or raise a DataError that names the first integer outside 0..255."""
+    if images.min() >= 0 and images.max() <= BYTES:
+        return float(BYTES)
+    first = tuple(int(i) for i in np.argwhere((images < 0) | (images > BYTES))[0])
+    raise DataError(
+        f"{source}: expected integer pixels 0 .. {BYTES}, got {images[first]:g} at index {first}; "
+        "give the number that pixels are to be divided by as scale, or store floats"
+    )

@@ -1,0 +1,133 @@
+"""Arrays in NumPy's .npy and .npz formats, read header first: nothing is allocated that the file does not hold.
+
+`numpy.load` believes what a header says of the size, and raises whatever its parsers raise. Nothing here unpickles.
+Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from tinygrad_ckn.errors import DataError
+
+MOST_DEFLATED = 1032  # bytes that deflate can make of one
+_COMPRESSION = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: MOST_DEFLATED}
+_HEADER_SIZE = (
+    16_384  # bytes in which a header ends; NumPy takes none of more than 10,000 characters
+)
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    """Return the array of an .npy file; errors as of `read_npz`."""
+    with path.open("rb") as stream:
+        try:
+            if zipfile.is_zipfile(stream):
+                raise DataError(
+                    f"{path}: expected a single array in NumPy's .npy format, got an archive; name it .npz"
+                )
+            stream.seek(0)
+            return _array(stream, path.stat().st_size)
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:  # whatever a parser makes of any bytes
+            raise _unreadable(path, "a numeric array in NumPy's .npy format", error) from error
+
+
+def read_npz(
+    path: Path, required: Iterable[str], optional: Iterable[str] = ()
+) -> dict[str, NDArray[Any]]:
+    """Return the named arrays of an archive.
+
+    Raises
+    ------
+    DataError
+        For a damaged file, an array of objects, a missing array.
+    """
+    start = _start(path)
+    members: dict[str, zipfile.ZipInfo] = {}
+    arrays: dict[str, NDArray[Any]] = {}
+    if start != npy.MAGIC_PREFIX:  # a single array has no names
+        try:
+            if not start.startswith(b"PK"):
+                raise ValueError(f"it begins with 0x{start.hex()}")
+            with zipfile.ZipFile(path) as archive:
+                members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+                chosen = [key for key in (*required, *optional) if key in members]
+                arrays = {
+                    key: _member(archive, members[key], path.stat().st_size) for key in chosen
+                }
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise _unreadable(path, "an .npz archive of numeric arrays", error) from error
+    for key in required:
+        if key not in arrays:
+            got = ", ".join(" ".join(name.split()) for name in members) or "no named array"
+            raise DataError(
+                f"{path}: expected an array named {key!r}, got {got}; store it with np.savez({key}=...)"
+            )
+    return arrays
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> NDArray[Any]:
+    """Return the array of a member of an archive of so many bytes."""
+    if info.compress_type not in _COMPRESSION:
+        raise ValueError(f"{info.filename} is compressed in another way than NumPy does")
+    most = min(info.file_size, _COMPRESSION[info.compress_type] * min(info.compress_size, size))
+    with cast(io.BufferedIOBase, archive.open(info)) as stream:
+        return _array(stream, most)
+
+
+def _array(stream: io.BufferedIOBase, size: int) -> NDArray[Any]:
+    """Return the array in a stream of at most so many bytes, to its end."""
+    head = io.BytesIO(stream.read(_HEADER_SIZE))
+    version = npy.read_magic(head)
+    if version not in _HEADERS:
+        raise ValueError(f"format version {version} is for arrays with named fields")
+    shape, fortran_order, dtype = _HEADERS[version](head)
+    if dtype.kind not in "biufcSU" or not dtype.itemsize:
+        raise ValueError(f"it holds {dtype}, not numbers or text")
+    if not all(type(length) is int and length >= 0 for length in shape):
+        raise ValueError(f"it says shape {shape}")
+    count = math.prod(shape) * dtype.itemsize
+    if count > size:
+        raise ValueError(f"it says {count:,} bytes of shape {shape} and has no more than {size:,}")
+    content = np.empty(count, np.uint8)
+    filled = head.readinto(content.data)
+    while filled < count:
+        got = stream.readinto(content.data[filled:])
+        if not got:
+            break
+        filled += got
+    if (
+        filled < count or head.read(1) or stream.read(1)
+    ):  # at the end an archive's checksum is compared too
+        raise ValueError(
+            f"it says {count:,} bytes of shape {shape} and has {'less' if filled < count else 'more'}"
+        )
+    return content.view(dtype).reshape(shape, order="F" if fortran_order else "C")
+
+
+def _start(path: Path) -> bytes:
+    """Return the first bytes of a file."""
+    with path.open("rb") as stream:
+        return stream.read(len(npy.MAGIC_PREFIX))
+
+
+def _unreadable(path: Path, expected: str, error: Exception) -> DataError:
+    """Return the error for a file that cannot be read without pickle."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return DataError(
+        f"{path}: expected {expected}, got one that is damaged or needs pickle, which is never used ({reason}); "
+        "store plain numeric arrays"
+    )

@@ -1,0 +1,101 @@
+"""What a user says about how images are stored, and what a model remembers of it; both go before any guess."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from tinygrad_ckn.backend import is_whole
+from tinygrad_ckn.data_format import DataFormat, ImageShape
+from tinygrad_ckn.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read images: what the user says, then what the model's training images were, then what is unambiguous.
+
+    Parameters
+    ----------
+    image_shape : tuple[int, int, int] or None
+        (C, H, W).
+    channels_last : bool or None
+        Whether pixels are stored in the order (H, W, C).
+    header : bool or None
+        Whether CSV files begin with a header.
+    scale : float or None
+        What pixels are divided by.
+    like : DataFormat or None
+        The format of the training images of the model that reads these.
+    """
+
+    image_shape: ImageShape | None = None
+    channels_last: bool | None = None
+    header: bool | None = None
+    scale: float | None = None
+    like: DataFormat | None = None
+
+    @classmethod
+    def of(
+        cls,
+        image_shape: Sequence[int] | None = None,
+        channels_last: bool | None = None,
+        header: bool | None = None,
+        scale: float | None = None,
+        data_format: DataFormat | None = None,
+    ) -> Self:
+        """Check the arguments of a loader; an image_shape (H, W) has one channel.
+
+        Raises
+        ------
+        ConfigError
+            If an argument is not what it should be.
+        """
+        if scale is not None and not (
+            isinstance(scale, int | float) and math.isfinite(scale) and scale > 0
+        ):
+            raise ConfigError(f"load: argument scale expected a number > 0, got {scale!r}")
+        shape = None if image_shape is None else _shape(image_shape)
+        return cls(
+            shape, channels_last, header, None if scale is None else float(scale), data_format
+        )
+
+    @property
+    def expected_shape(self) -> ImageShape | None:
+        """The (C, H, W) that images must have, where it is known."""
+        return self.image_shape or (None if self.like is None else self.like.image_shape)
+
+    def with_format(self, data_format: DataFormat) -> Self:
+        """Return this for more images of the data set whose format is given."""
+        return replace(self, like=data_format)
+
+    def check_shape(self, shape: ImageShape, source: str) -> None:
+        """Raise a DataError if images have another shape (C, H, W) than expected."""
+        if self.expected_shape not in (None, shape):
+            whose = (
+                "as image_shape says" if self.image_shape else "as those the model was trained on"
+            )
+            raise DataError(
+                f"{source}: expected images {_text(self.expected_shape)} {whose}, got {_text(shape)}; "
+                "bring them to that size"
+            )
+
+
+def _shape(image_shape: Sequence[int]) -> ImageShape:
+    sizes = (
+        tuple(image_shape)
+        if isinstance(image_shape, Sequence) and not isinstance(image_shape, str)
+        else ()
+    )
+    if len(sizes) not in (2, 3) or not all(is_whole(size, 1) for size in sizes):
+        raise ConfigError(
+            f"load: argument image_shape expected (C, H, W) or (H, W), got {image_shape!r}"
+        )
+    channels, height, width = (1, *sizes) if len(sizes) == 2 else sizes
+    return int(channels), int(height), int(width)
+
+
+def _text(shape: ImageShape | None) -> str:
+    """Return a shape as users write it: 3x32x32."""
+    return "x".join(str(size) for size in shape or ())

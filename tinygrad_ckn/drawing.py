@@ -1,0 +1,112 @@
+"""A Tensor as text, and pictures of its graph: DOT for Graphviz, and a tree. Imports nothing of the engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MAX_IN_LINE = 12  # values that stand in one line with a Tensor's shape
+
+
+def summary(tensor: Any) -> str:
+    """Return a Tensor's shape, dtype, device, the operation that made it or that it requires grad, and its values.
+
+    More than 12 values start on a line of their own, as NumPy prints them: more than 1,000 are summarised, which
+    `numpy.set_printoptions` changes.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn import Tensor
+    >>> print(summary(Tensor(np.arange(2000).reshape(1000, 2))))
+    Tensor((1000, 2), int64, cpu)
+    [[   0    1]
+     [   2    3]
+     [   4    5]
+     ...
+     [1994 1995]
+     [1996 1997]
+     [1998 1999]]
+    """
+    text = str(tensor.data)
+    values = (
+        f"\n{text}"
+        if tensor.size > MAX_IN_LINE
+        else "".join(f" {line.strip()}" for line in text.splitlines())
+    )
+    node = tensor._node
+    origin = f", op={node.name}" if node else ", requires_grad=True" if tensor.requires_grad else ""
+    return (
+        f"{type(tensor).__name__}({tensor.shape}, {tensor.dtype}, {tensor.device}{origin}){values}"
+    )
+
+
+def _label(edge: Any) -> str:
+    name = edge.name if hasattr(edge, "edges") else "leaf"
+    return f"{name} {edge.shape} {edge.dtype}"
+
+
+def _root(tensor: Any) -> Any:
+    return tensor._node or tensor
+
+
+def to_dot(tensor: Any) -> str:
+    """Return the graph that made a Tensor as DOT text (`dot -Tsvg` draws it); arrows point from operand to result.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn import Tensor, graph
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> print(graph.to_dot((x * x).sum()))
+    digraph {
+      n0 [label="sum () float64"];
+      n1 [label="multiply (2,) float64"];
+      n1 -> n0;
+      n2 [label="leaf (2,) float64", shape=box];
+      n2 -> n1;
+      n2 -> n1;
+    }
+    """
+    numbers: dict[Any, int] = {}
+    lines: list[str] = []
+
+    def declare(edge: Any) -> None:
+        numbers[edge] = len(numbers)
+        box = "" if hasattr(edge, "edges") else ", shape=box"
+        lines.append(f'  n{numbers[edge]} [label="{_label(edge)}"{box}];')
+
+    stack = [_root(tensor)]
+    declare(stack[0])
+    while stack:
+        node = stack.pop()
+        for edge in getattr(node, "edges", ()):
+            if edge is None:
+                continue
+            if edge not in numbers:
+                declare(edge)
+                stack.append(edge)
+            lines.append(f"  n{numbers[edge]} -> n{numbers[node]};")
+    return "\n".join(["digraph {", *lines, "}"])
+
+
+def to_text(tensor: Any) -> str:
+    """Return the graph that made a Tensor as an indented tree; what appears twice is written out once.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn import Tensor, graph
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> print(graph.to_text((x * 2).sum()))
+    sum () float64
+      multiply (2,) float64
+        leaf (2,) float64
+    """
+    lines: list[str] = []
+    seen: set[Any] = set()
+    stack = [(0, _root(tensor))]
+    while stack:
+        depth, edge = stack.pop()
+        again = edge in seen and hasattr(edge, "edges")
+        lines.append("  " * depth + _label(edge) + (" (see above)" if again else ""))
+        if not again:
+            seen.add(edge)
+            stack += [(depth + 1, e) for e in reversed(getattr(edge, "edges", ())) if e is not None]
+    return "\n".join(lines)

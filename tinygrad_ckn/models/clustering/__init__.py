@@ -1,0 +1,1 @@
+"""Spherical k-means: seeding, assignment, full and mini-batch iterations."""

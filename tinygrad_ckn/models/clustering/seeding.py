@@ -1,0 +1,101 @@
+"""Centroids to begin spherical k-means with: points drawn one after the other, far from those before, or given ones.
+
+Source: Arthur and Vassilvitskii, k-means++ (2007), with the squared distance 2 - 2 cos of unit vectors, many at a time
+by rejection, as in Cohen-Addad, Lattanzi, Norouzi-Fard, Sohler and Svensson, Fast and Accurate k-means++ via Rejection
+Sampling (2020).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_ckn.backend import Generator, to_numpy, xp_of
+from tinygrad_ckn.errors import ConfigError, TooFewPointsError
+from tinygrad_ckn.models.clustering.assignment import SAME, assign, norms_of
+from tinygrad_ckn.profiling import record_function
+
+STARTS = "k-means++", "random"
+_POINTS = 64  # candidates for each centroid
+
+
+def check_start(start: Any) -> None:
+    """Raise a ConfigError if this is a word that is none of STARTS."""
+    if isinstance(start, str) and start not in STARTS:
+        raise ConfigError(
+            f"spherical_kmeans: argument start expected 'k-means++', 'random' or an array of centroids, got {start!r}"
+        )
+
+
+def too_few(found: int, wanted: int) -> TooFewPointsError:
+    """Return the error that there are not as many directions as clusters."""
+    return TooFewPointsError(
+        f"spherical_kmeans: expected at least {wanted} distinct nonzero points for {wanted} clusters, got {found}; "
+        "use more patches, fewer filters or more varied images",
+        found,
+    )
+
+
+@record_function("k-means, seeding")
+def first_centroids(x: Any, scales: Any, k: int, start: Any, random: Generator) -> Any:
+    """Return k centroids of norm 1: drawn as the word `start` says, or those given, checked and scaled."""
+    return _drawn(x, scales, k, start, random) if isinstance(start, str) else _given(x, k, start)
+
+
+def _given(x: Any, k: int, start: Any) -> Any:
+    xp = xp_of(x)
+    centroids = xp.array(start, dtype=x.dtype)
+    if centroids.shape != (k, x.shape[1]):
+        raise ConfigError(
+            f"spherical_kmeans: argument start expected centroids of shape {(k, x.shape[1])}, got {centroids.shape}"
+        )
+    norms = norms_of(centroids)
+    if not bool((xp.isfinite(norms) & (norms > 0)).all()):
+        raise ConfigError(
+            "spherical_kmeans: argument start expected centroids that are finite and not zero, got others; "
+            "take points that are not zero"
+        )
+    return centroids / norms[:, None]
+
+
+def _drawn(x: Any, scales: Any, k: int, start: str, random: Generator) -> Any:
+    """Return k distinct points, scaled to norm 1, each drawn in proportion to its distance from those before it.
+
+    So that distances are products of matrices, several are drawn for the distances as they are, and each is kept with
+    the probability by which those before it have made its own distance shorter: the distribution is the same.
+    """
+    xp = xp_of(x)
+    rows = xp.nonzero(scales > 0)[0]
+    rows = rows[xp.asarray(random.choice(len(rows), min(len(rows), k * _POINTS), replace=False))]
+    candidates, factors = x[rows], scales[rows]
+    seeds = candidates[:1] * factors[:1, None]  # (seeds, d)
+    nearness = assign(candidates, factors, seeds, with_sums=False)[1]
+
+    def weight(distance: Any) -> Any:
+        far = distance > SAME
+        return (distance * far if start == "k-means++" else far).astype("float64")
+
+    while len(seeds) < k:
+        weights = weight((1 - nearness) * (factors > 0))
+        total = xp.cumsum(weights)
+        if not total[-1] > 0:
+            if candidates is x:
+                raise too_few(len(seeds), k)
+            candidates, factors = x, scales  # rare directions: look at all points
+            nearness = assign(x, scales, seeds, with_sums=False)[1]
+            continue
+        draws = random.random((2, min(len(seeds), k - len(seeds))))
+        drawn = xp.searchsorted(total, xp.asarray(draws[0]) * total[-1], side="right").clip(
+            0, len(total) - 1
+        )
+        proposed = candidates[drawn] * factors[drawn][:, None]
+        distances, before = to_numpy(1 - proposed @ proposed.T), to_numpy(weights[drawn])
+        kept = [0]
+        for i in range(1, len(drawn)):
+            now = weight(distances[i, kept].min())
+            if draws[1, i] * before[i] < min(now, before[i]):
+                kept.append(i)
+        seeds = xp.concatenate([seeds, proposed[kept]])
+        nearness = xp.maximum(
+            nearness, assign(candidates, factors, proposed[kept], with_sums=False)[1]
+        )
+    return seeds

@@ -1,0 +1,1 @@
+"""Layers of networks: kernel map, convolution, pooling, Nystrom factors."""

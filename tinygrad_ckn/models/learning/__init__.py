@@ -1,0 +1,1 @@
+"""Training: filters from patches, then the classifier, then fine-tuning end to end."""

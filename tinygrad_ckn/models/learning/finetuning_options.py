@@ -1,0 +1,208 @@
+"""How a network is to learn end to end: the options of a descent, and what is held out of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_ckn.backend import CPU, Generator, is_whole
+from tinygrad_ckn.checks import number
+from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.fingerprints import whole_groups
+from tinygrad_ckn.optim import (
+    SGD,
+    Adam,
+    CosineDecay,
+    LinearWarmup,
+    Optimizer,
+    Schedule,
+    Scheduler,
+    StepDecay,
+)
+from tinygrad_ckn.plain import plain_arguments
+
+OPTIMIZERS = ("sgd", "adam")
+# Learning rates where none is given and the loss is not curved too much for them.
+USUAL_LR = {"sgd": 0.01, "adam": 0.001}
+SCHEDULES = ("cosine", "step", "constant")
+SCHEMES = ("joint", "alternating")
+
+
+@plain_arguments
+@dataclass(frozen=True)
+class Descent:
+    """How a network learns end to end.
+
+    Attributes
+    ----------
+    epochs
+        At most so many times through the images.
+    batch_size
+        Images a step.
+    optimizer
+        "sgd" or "adam"; either keeps filters on their spheres.
+    lr
+        Learning rate after the warm-up; None: 0.01, of Adam 0.001, or less where the loss is so curved at the start
+        that steps of that rate would grow from one to the next (`models.curvature`).
+    momentum
+        Of SGD.
+    warmup
+        Epochs, or a part of one, in which the rate rises from 0.
+    schedule
+        From there on: "cosine" to 0, "step" (a tenth after each third of the epochs) or "constant".
+    scheme
+        "joint": classifier and filters descend together; "alternating": the classifier is solved by L-BFGS before each
+        epoch, in which the filters descend alone (Mairal 2016).
+    resolve_every
+        Of the joint scheme: epochs after which the classifier is solved by L-BFGS; None: never. A CKN's features are
+        small and the weights solved for them large beside a step of SGD: between two solutions filters move, and the
+        classifier hardly does.
+    l2
+        Regularisation, in the terms of `fit_linear`: for features of mean squared norm 1.
+    augment
+        Makes the images that the descent is shown of those of a batch and a generator; as
+        `tinygrad_ckn.data.crop_flip`.
+    validation
+        Share of the images held out, on which accuracy is measured before the first and after each epoch; the
+        parameters of the best are kept. 0: none is held out, and the last parameters are kept.
+    patience
+        Epochs without a better accuracy, or an equal one with less loss, after which the descent ends; None: none do.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of its range.
+
+    Examples
+    --------
+    >>> Descent(epochs=5, optimizer="adam", lr=1e-3).schedule
+    'cosine'
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    lr: float | None = None
+    momentum: float = 0.9
+    warmup: float = 0.5
+    schedule: str = "cosine"
+    scheme: str = "joint"
+    resolve_every: int | None = None
+    l2: float = 1e-5
+    augment: Callable[[Any, Generator], Any] | None = None
+    validation: float = 0.1
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("epochs", 0),
+            ("batch_size", 1),
+            ("resolve_every", 1),
+            ("patience", 1),
+        ):
+            value = getattr(self, name)
+            if not is_whole(value, least) and not (
+                value is None and name in ("resolve_every", "patience")
+            ):
+                raise ConfigError(
+                    f"Descent: argument {name} expected a whole number >= {least}, got {value!r}"
+                )
+        for name, known in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("scheme", SCHEMES),
+        ):
+            if getattr(self, name) not in known:
+                raise ConfigError(
+                    f"Descent: argument {name} expected one of {', '.join(known)}, got {getattr(self, name)!r}"
+                )
+        if self.lr is not None:
+            number(
+                "Descent", "lr", self.lr, "a finite number > 0", lambda value: 0 < value < math.inf
+            )
+        for name in ("warmup", "l2"):
+            number(
+                "Descent",
+                name,
+                getattr(self, name),
+                "a finite number >= 0",
+                lambda value: 0 <= value < math.inf,
+            )
+        for name in ("momentum", "validation"):
+            number(
+                "Descent",
+                name,
+                getattr(self, name),
+                "a number in [0, 1)",
+                lambda value: 0 <= value < 1,
+            )
+        if not (self.augment is None or callable(self.augment)):
+            raise ConfigError(
+                f"Descent: argument augment expected a function of images and a generator or None, got {self.augment!r}"
+            )
+        if self.resolve_every is not None and self.scheme == "alternating":
+            raise ConfigError(
+                "Descent: argument resolve_every expected None with scheme 'alternating', which solves the classifier "
+                f"before each epoch, got {self.resolve_every}"
+            )
+        if self.patience is not None and not self.validation:
+            raise ConfigError(
+                f"Descent: argument patience expected None without images held out, got {self.patience}; "
+                "give a validation share > 0"
+            )
+
+    @property
+    def usual_lr(self) -> float:
+        """The learning rate, or where it is None that of the optimiser."""
+        return USUAL_LR[self.optimizer] if self.lr is None else self.lr
+
+    def lr_for(self, curvature: float) -> float:
+        """Return the usual learning rate, or less where the loss has this largest curvature.
+
+        Of SGD, whose moving average makes steps 1 / (1 - momentum) as long, that of a step in the direction of the
+        largest curvature which ends where the loss is least.
+
+        Examples
+        --------
+        >>> Descent(momentum=0.5).lr_for(10.0), Descent(momentum=0.5).lr_for(500.0)
+        (0.01, 0.001)
+        """
+        if self.optimizer == "adam" or curvature <= 0:
+            return self.usual_lr
+        return min(self.usual_lr, (1 - self.momentum) / curvature)
+
+    def optimizer_of(self, parameters: list[Any], steps: int) -> tuple[Optimizer, Scheduler]:
+        """Return the optimiser and its schedule, for epochs of so many steps."""
+        if self.optimizer == "adam":
+            optimizer: Optimizer = Adam(parameters, lr=self.usual_lr)
+        else:
+            optimizer = SGD(parameters, lr=self.usual_lr, momentum=self.momentum)
+        total = max(1, self.epochs * steps)
+        warm = min(round(self.warmup * steps), total - 1)
+        left = max(1, total - warm)
+        after: dict[str, Schedule] = {
+            "cosine": CosineDecay(left),
+            "step": StepDecay(max(1, math.ceil(left / 3)), gamma=0.1),
+            "constant": StepDecay(left, gamma=1.0),
+        }
+        schedule = after[self.schedule]
+        return optimizer, Scheduler(optimizer, LinearWarmup(warm, schedule) if warm else schedule)
+
+
+def n_held_out(n: int, share: float) -> int:
+    """Return how many of n images are held out: a share, but where it is not 0 at least one, and never all."""
+    return min(max(1, round(share * n)), n - 1) if share else 0
+
+
+def hold_out(n: int, share: float, rng: Generator, groups: Any = None) -> tuple[Any, Any]:
+    """Return the numbers of the images that are seen and of those that are held out, ascending, on the host.
+
+    Images of one of the groups (n,) stay together.
+    """
+    held = CPU.xp.zeros(n, "bool")
+    held[rng.permutation(n)[: n_held_out(n, share)]] = True
+    if held.any():
+        held = whole_groups(held, groups)
+    return CPU.xp.flatnonzero(~held), CPU.xp.flatnonzero(held)

@@ -1,0 +1,74 @@
+"""What the signature of a primitive's forward says: the namespace first, then operands and options."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from tinygrad_ckn.backend import Array
+from tinygrad_ckn.errors import DTypeError
+
+_WORDS = ("Array", "ndarray", "Tensor")  # in an annotation that cannot be evaluated
+
+
+def operands_of(
+    forward: Callable[..., Any], name: str, classes: tuple[type, ...]
+) -> tuple[str, ...]:
+    """Return the names of the operands: the parameters annotated Array, or with one of the classes; or None beside it.
+
+    Raises
+    ------
+    DTypeError
+        If the first parameter is an operand, where the array namespace belongs, or there is no operand.
+    """
+    parameters = list(inspect.signature(forward).parameters.values())
+    hints = _hints(forward)
+    operands = tuple(p.name for p in parameters if _is_operand(hints.get(p.name), classes))
+    shown = ", ".join(f"{p.name}: Array" if p.name in operands else p.name for p in parameters)
+    if not parameters or parameters[0].name in operands:
+        raise DTypeError(
+            f"primitive {name}: expected the array namespace as the forward's first parameter, got ({shown}); write "
+            f"def {name}(xp, {shown or 'x: Array'}) and compute with xp, which is numpy or cupy"
+        )
+    if not operands:
+        first = parameters[1].name if len(parameters) > 1 else "x"
+        raise DTypeError(
+            f"primitive {name}: expected at least one parameter annotated Array, as all are that it can be "
+            f"differentiated in, got ({shown}); write {first}: Array, of tinygrad_ckn.primitive"
+        )
+    return operands
+
+
+def _hints(forward: Callable[..., Any]) -> Mapping[str, Any]:
+    """Return the annotations, evaluated where they can be."""
+    try:
+        return get_type_hints(forward, include_extras=True)
+    except (
+        NameError,
+        AttributeError,
+        TypeError,
+    ):  # of names that were imported for type checkers only
+        pass
+    if sys.version_info >= (3, 14):  # annotations are evaluated when they are asked for
+        import annotationlib
+
+        return annotationlib.get_annotations(forward, format=annotationlib.Format.STRING)
+    return inspect.get_annotations(forward)
+
+
+def _is_operand(hint: Any, classes: Sequence[type]) -> bool:
+    if isinstance(hint, str):
+        return any(word in hint for word in _WORDS)
+    if hint is Array:
+        return True
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if Array in parts:
+        return True
+    kinds = [get_origin(part) or part for part in parts]  # ndarray of NDArray[float64]
+    return any(
+        isinstance(kind, type) and kind is not NoneType and issubclass(kind, tuple(classes))
+        for kind in kinds
+    )

@@ -1,0 +1,272 @@
+"""Derivatives at 0 by differences, each with an estimate of its uncertainty.
+
+Steps are powers of two, each half the one before. Neville's scheme removes one power of the step after another, and
+the entry that changes least is the estimate (Richardson's extrapolation as Ridders and Numerical Recipes use it).
+Its uncertainty is that change plus what the noise of the function, measured by itself, makes of it.
+
+Sources: C. J. F. Ridders, "Accurate computation of F'(x) and F'(x) F''(x)", Adv. Eng. Software 4 (1982); Press et al.,
+Numerical Recipes, 3rd edition, section 5.7 (the error of an entry); J. J. More and S. M. Wild, "Estimating
+computational noise", SIAM J. Sci. Comput. 33 (2011), for the noise.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+EPS = 2.0**-52
+QUICK_STEPS = (
+    2.0**-11,
+    2.0**-17,
+)  # the first balances h^4 with EPS / h, the second avoids a kink that is near
+QUICK_MIXED_STEPS = (2.0**-8, 2.0**-12)  # h^4 with EPS / h^2
+_LARGEST, _SMALLEST = 0, -44  # exponents of the steps that are tried when those do not settle it
+_CENTRAL = (2, 4, 6, 8, 10)  # powers of the step in the error of a central difference
+_ONE_SIDED = (1, 2, 3, 4, 5)
+_LOOK_BEYOND = 512
+_SPACINGS = (2.0**-25, 2.0**-11)
+_SAFETY = 4.0  # standard deviations of noise
+
+
+class Estimate(NamedTuple):
+    """A derivative, how far it can be trusted, and the step it was taken with (in units of the data's scale)."""
+
+    value: float
+    uncertainty: float
+    step: float
+
+
+class Settled(NamedTuple):
+    """The best of the estimates with all steps, and all of them.
+
+    `rough` tells that estimates contradict each other: there is a kink between their steps, or rounding in steps wider
+    than those that noise is measured with. The others then may be as right as the best.
+    """
+
+    best: Estimate
+    all: tuple[Estimate, ...]
+    rough: bool
+
+    def allows(self, value: float, limit: float) -> bool:
+        """Tell whether a value may be the derivative: by the best estimate, or where rough, by any other."""
+        off = math.fabs(value - self.best.value)
+        if not off > limit + 10 * self.best.uncertainty:
+            return True
+        others = [e for e in self.all if e.uncertainty < 0.01 * off] if self.rough else []
+        return any(math.fabs(value - e.value) <= limit + 3 * e.uncertainty for e in others)
+
+
+class Sides(NamedTuple):
+    """The derivative at 0 from both sides together and from each.
+
+    `gap` is a jump of the function itself at 0, `largest` the largest of the values on the way.
+    """
+
+    central: Settled
+    left: Settled
+    right: Settled
+    gap: float
+    largest: float
+
+    @property
+    def edge(self) -> bool:
+        """Whether the function is not finite on one side of 0, however near."""
+        return not (self.left.all and self.right.all)
+
+    @property
+    def kink(self) -> float:
+        """Difference of the slopes on the two sides; 0 where it is within the uncertainty."""
+        left, right = self.left.best, self.right.best
+        difference = math.fabs(right.value - left.value)
+        return 0.0 if difference <= 10 * (right.uncertainty + left.uncertainty) else difference
+
+    def meet(self, value: float, limit: float) -> bool:
+        """Tell whether a value may be the derivative on both sides, and of both together."""
+        return all(side.allows(value, limit) for side in (self.central, self.left, self.right))
+
+
+_NOTHING = Estimate(math.nan, math.inf, math.nan)
+
+
+class _Neville:
+    """A tableau of extrapolated values; `best` is the entry that changes least.
+
+    The noise of a value is `noise` / step^order.
+    """
+
+    def __init__(self, powers: Sequence[int], noise: float, order: int = 1) -> None:
+        self.factors = [2.0**p - 1 for p in powers]
+        self.noise, self.order = noise, order
+        self.row: list[float] = []
+        self.best = _NOTHING
+        self.entries: list[Estimate] = []  # the best of each row, its uncertainty without noise
+
+    def add(self, value: float, step: float) -> None:
+        """Add a difference quotient taken with a step; one that is not finite starts the tableau anew."""
+        if not math.isfinite(value):
+            self.row = []
+            return
+        row, entry = [value], _NOTHING
+        for before, factor in zip(self.row, self.factors, strict=False):
+            change = (row[-1] - before) / factor
+            row.append(row[-1] + change)
+            error = max(math.fabs(change), math.fabs(row[-1] - before))
+            if error < entry.uncertainty:
+                entry = Estimate(row[-1], error, step)
+        self.row = row
+        if entry is not _NOTHING:
+            self.entries.append(entry)
+            noisy = self._with(entry, _SAFETY * self.noise)
+            if noisy.uncertainty < self.best.uncertainty:
+                self.best = noisy
+
+    @property
+    def size(self) -> float:
+        """Size of the best and of the last entry."""
+        return (
+            max(math.fabs(self.best.value), math.fabs(self.entries[-1].value))
+            if self.entries
+            else 0.0
+        )
+
+    def finest(self, step: float, size: float) -> bool:
+        """Tell whether smaller steps show nothing more: their noise is above the uncertainty and 1e-3 of a size."""
+        noise = _SAFETY * self.noise / step**self.order
+        return (
+            noise > max(self.best.uncertainty, 1e-3 * size) and step < self.best.step / _LOOK_BEYOND
+        )
+
+    def settled(self) -> Settled:
+        """Return the estimates, and as the best the least uncertain, with the noise that smaller steps show of it."""
+        best = _NOTHING
+        for i, entry in enumerate(self.entries):
+            later = self.entries[i + 1 :]
+            seen = max(
+                (math.fabs(e.value - entry.value) * e.step**self.order for e in later), default=0.0
+            )
+            noisy = self._with(entry, max(_SAFETY * self.noise, seen))
+            if noisy.uncertainty < best.uncertainty:
+                best = noisy
+        every = tuple(self._with(e, _SAFETY * self.noise) for e in self.entries)
+        rough = any(
+            math.fabs(e.value - best.value) > 10 * (e.uncertainty + best.uncertainty) for e in every
+        )
+        return Settled(best, every, rough)
+
+    def _with(self, entry: Estimate, noise: float) -> Estimate:
+        return entry._replace(uncertainty=entry.uncertainty + noise / entry.step**self.order)
+
+
+def quick(phi: Callable[[float], float], step: float) -> tuple[float, float]:
+    """Return phi'(0) by two central differences, and how far the slopes on the two sides seem to differ.
+
+    phi(0) is 0. Both are extrapolated from the steps h and 2 h: the first is off by O(h^4), the second by O(h^3).
+    """
+    near, far = (phi(step), phi(-step)), (phi(2 * step), phi(-2 * step))
+    slope = (4 * (near[0] - near[1]) - 0.5 * (far[0] - far[1])) / (6 * step)
+    kink = (2 * (near[0] + near[1]) - 0.5 * (far[0] + far[1])) / step
+    return slope, kink
+
+
+def settle(phi: Callable[[float], float], size: float) -> Sides:
+    """Return phi'(0) with smaller and smaller steps, until rounding wins; phi(0) is 0.
+
+    Parameters
+    ----------
+    phi
+        A function of one number; what is not finite counts as outside its domain.
+    size
+        Of the values whose difference phi is: it cannot be more exact than their rounding.
+    """
+    noise = noise_of(phi, size)
+    central, left, right = (
+        _Neville(_CENTRAL, noise),
+        _Neville(_ONE_SIDED, noise),
+        _Neville(_ONE_SIDED, noise),
+    )
+    rises: list[tuple[float, float]] = []
+    for h in _steps():
+        above, below = phi(h), phi(-h)
+        rises.append((below, above))
+        central.add((above - below) / (2 * h), h)
+        right.add(above / h, h)
+        left.add(-below / h, h)
+        size_of_slopes = max(t.size for t in (central, left, right))
+        if all(t.finest(h, size_of_slopes) for t in (central, left, right)):
+            break
+    largest = max((math.fabs(y) for pair in rises for y in pair if math.isfinite(y)), default=0.0)
+    return Sides(central.settled(), left.settled(), right.settled(), _gap(rises, noise), largest)
+
+
+def _steps() -> Iterator[float]:
+    return (2.0**k for k in range(_LARGEST, _SMALLEST, -1))
+
+
+def _gap(rises: Sequence[tuple[float, float]], noise: float) -> float:
+    """Return how far the function jumps at 0: what is left of a rise when its step is a thousandth."""
+    if len(rises) < 12:
+        return 0.0
+    gaps = [
+        math.fabs(small)
+        for small, large in zip(rises[-1], rises[-11], strict=True)
+        if math.fabs(small) > max(0.5 * math.fabs(large), 100 * noise)
+    ]
+    return max(gaps, default=0.0)
+
+
+def noise_of(phi: Callable[[float], float], size: float) -> float:
+    """Return the standard deviation of the error of phi's values near 0, by differences in tiny steps.
+
+    It is at least half a unit in the last place of `size`. Rounding on the way, at values that phi has but a unit step
+    away (1 - p where p is near 1), may come in steps so wide that tiny ones do not see it: it is looked for with wider
+    spacings, and counts as far as such values explain it.
+    """
+    away = [phi(s * h) for h in (1.0, 0.5, 0.25, 0.125) for s in (1, -1)]
+    widest = max((math.fabs(y) for y in away if math.isfinite(y)), default=0.0)
+    noise = max(0.5 * EPS * size, *_deviations(phi, 2.0**-40, (3, 4, 5)))
+    for spacing in _SPACINGS:
+        third, _, fifth = _deviations(phi, spacing, (3, 4, 5))
+        if fifth > third / 8:  # of a smooth function it is far smaller
+            noise = max(noise, min(fifth, 0.5 * EPS * widest))
+    return noise
+
+
+def _deviations(
+    phi: Callable[[float], float], spacing: float, orders: Sequence[int]
+) -> list[float]:
+    """Return the standard deviation of independent errors as differences of each order have it; the larger side's.
+
+    The two sides are apart, for a kink or a jump at 0 is no noise.
+    """
+    sides = [[phi(s * i * spacing) for i in range(1, 7)] for s in (1, -1)]
+    deviations = []
+    for order in range(1, max(orders) + 1):
+        sides = [[b - a for a, b in itertools.pairwise(line)] for line in sides]
+        if order in orders:
+            gamma = math.factorial(order) ** 2 / math.factorial(2 * order)
+            sizes = [
+                math.hypot(*filter(math.isfinite, line)) / math.sqrt(len(line)) for line in sides
+            ]
+            deviations.append(math.sqrt(gamma) * max(sizes))
+    return deviations
+
+
+def quick_mixed(phi: Callable[[float, float], float], step: float) -> float:
+    """Return d^2 phi / ds dt at 0 by two differences, off by O(h^4)."""
+    return (4 * _mixed(phi, step) - _mixed(phi, 2 * step)) / 3
+
+
+def settle_mixed(phi: Callable[[float, float], float], noise: float) -> Settled:
+    """Return d^2 phi / ds dt at 0 with smaller and smaller steps, until rounding wins."""
+    tableau = _Neville(_CENTRAL, 0.5 * noise, order=2)
+    for h in _steps():
+        tableau.add(_mixed(phi, h), h)
+        if tableau.finest(h, tableau.size):
+            break
+    return tableau.settled()
+
+
+def _mixed(phi: Callable[[float, float], float], h: float) -> float:
+    return (phi(h, h) - phi(h, -h) - phi(-h, h) + phi(-h, -h)) / (4 * h * h)

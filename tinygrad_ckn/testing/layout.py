@@ -1,0 +1,38 @@
+"""The layout of arrays in memory: kept where an input has one of its own, and made to try a rule with others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_ckn.backend import xp_of
+
+
+def with_layout_of(like: Any, x: Any, *, broadcast: bool = False) -> Any:
+    """Return the values of x in memory laid out as `like` is: order of axes, gaps, reversed axes.
+
+    Axes of stride 0 stay so only with `broadcast`, for then elements along them are one.
+    """
+    if like.flags.c_contiguous or x.shape != like.shape:
+        return x
+    xp = xp_of(x)
+    order = sorted(range(x.ndim), key=lambda i: -abs(like.strides[i]))
+    alike = [broadcast and s == 0 for s in like.strides]
+    gap = min(
+        (abs(s) for s, n in zip(like.strides, like.shape, strict=True) if s and n > 1), default=0
+    )
+    sizes = [1 if alike[i] else like.shape[i] for i in order]
+    memory = xp.zeros((*sizes, 2 if gap > like.dtype.itemsize else 1), dtype=x.dtype)[..., 0]
+    turned = memory.transpose([order.index(i) for i in range(x.ndim)])
+    result = turned[tuple(slice(None, None, -1 if s < 0 else 1) for s in like.strides)]
+    result[...] = x[tuple(slice(0, 1) if one else slice(None) for one in alike)]
+    return xp.broadcast_to(result, x.shape) if any(alike) else result
+
+
+def strided(x: Any) -> Any:
+    """Return the values of x in memory that is neither contiguous nor in order."""
+    xp = xp_of(x)
+    memory = xp.zeros((*x.shape[::-1], 2), dtype=x.dtype)[..., 0]
+    result = memory.transpose() if x.ndim else memory
+    result = result[(..., *[slice(None, None, -1)] * x.ndim)]
+    result[...] = x
+    return result

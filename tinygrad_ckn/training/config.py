@@ -1,0 +1,120 @@
+"""config.json of a run: read, and checked field by field, for people edit such files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tinygrad_ckn.errors import DataError
+
+CONFIG = "config.json"
+FORMAT = "tinygrad-ckn run"
+FORMAT_VERSION = 1
+_SHOWN, _SHOWN_OF_ERRORS = 60, 360
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return what a run's config.json holds.
+
+    Raises
+    ------
+    DataError
+        If it is missing, damaged, from elsewhere or of a newer format, or a field is not of its kind.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise DataError(
+            f"{folder}: expected a run's folder with a config.json, got none; check the path"
+        )
+    try:
+        config = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8
+        raise DataError(
+            f"{path}: expected JSON, got something else ({shown(error)}); train again"
+        ) from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise DataError(
+            f"{path}: expected the configuration of a {FORMAT}, got another JSON file; check the path"
+        )
+    version = config.get("format_version")
+    if type(version) is not int or version > FORMAT_VERSION:
+        raise DataError(
+            f"{path}: expected format_version {FORMAT_VERSION} or older, got {shown(version)}; "
+            "update the checkout of tinygrad-ckn (git pull)"
+        )
+    check_config(config, path)
+    return config
+
+
+def check_config(config: Mapping[str, Any], path: Path) -> None:
+    """Raise a DataError with the name of the first field of a configuration that is not of its kind."""
+    for name in ("data", "options", "model", "versions"):
+        if name in config and not isinstance(config[name], Mapping):
+            raise DataError(
+                f"{path}: expected {name} to be an object, got {shown(config[name])}; train again"
+            )
+    data = config.get("data", {})
+    for name, (expected, fits) in _FIELDS.items():
+        if name in data and not fits(data[name]):
+            raise DataError(
+                f"{path}: expected data.{name} to be {expected}, got {shown(data[name])}; train again"
+            )
+
+
+def shown(value: object) -> str:
+    r"""Return a value as an error message shows it: in one short line, without control characters.
+
+    Examples
+    --------
+    >>> shown(["a", 1]), shown("\t" * 99)[:9], len(shown("a" * 1000))
+    ("['a', 1]", "'\\t\\t\\t\\t", 60)
+    """
+    try:
+        text = str(value) if isinstance(value, Exception) else repr(value)
+    except (ValueError, RecursionError):  # an integer of too many digits, a list nested too deeply
+        text = f"a {type(value).__name__} that is too large to print"
+    text = "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in text
+    )
+    most = _SHOWN_OF_ERRORS if isinstance(value, Exception) else _SHOWN
+    # The end of an error says how to mend it.
+    end = most // 3 if isinstance(value, Exception) else 0
+    return text if len(text) <= most else f"{text[: most - end - 3]}...{text[len(text) - end :]}"
+
+
+def _is_text(value: Any) -> bool:
+    """Return whether a value is a string that can be printed: no line ends, no escapes of terminals."""
+    return isinstance(value, str) and value.isprintable()
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+_FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "data": ("a text or null", lambda value: value is None or isinstance(value, str)),
+    "data_dir": ("a text or null", lambda value: value is None or isinstance(value, str)),
+    "name": ("a text that can be printed", _is_text),
+    "train": ("a whole number >= 0", _is_count),
+    "test": ("a whole number >= 0", _is_count),
+    "image_shape": (
+        "three whole numbers",
+        lambda value: (
+            isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_count, value))
+        ),
+    ),
+    "n_classes": ("a whole number >= 0", _is_count),
+    "classes": (
+        "a list of whole numbers and texts that can be printed",
+        lambda value: (
+            isinstance(value, list | tuple)
+            and all(isinstance(x, int) or _is_text(x) for x in value)
+        ),
+    ),
+    "class_names": (
+        "a list of texts that can be printed",
+        lambda value: isinstance(value, list | tuple) and all(map(_is_text, value)),
+    ),
+}

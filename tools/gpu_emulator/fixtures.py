@@ -1,0 +1,57 @@
+"""Fixtures for tests of the GPU path without a GPU; a conftest.py imports them."""
+
+import sys
+
+import pytest
+
+from tinygrad_ckn import backend
+from tinygrad_ckn.models.clustering import assignment as directions
+from tinygrad_ckn.primitive import REGISTRY
+from tools.gpu_emulator import nvrtc, ptx
+from tools.gpu_emulator.standin import COUNTERS, CUPY, modules
+
+
+@pytest.fixture(scope="session")
+def compiler():
+    """The module `tools.gpu_emulator.nvrtc`, where NVRTC is installed."""
+    if reason := nvrtc.missing():
+        pytest.skip(reason)
+    return nvrtc
+
+
+def install(monkeypatch):
+    """Put the stand-in in CuPy's place for the while of a test: of the product it is the device "cuda"."""
+    nvrtc.missing()  # asked now, for the real CuPy loads the library
+    for name, module in modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    on_host = {kind: known for kind, known in backend._BY_TYPE.items() if known.device == "cpu"}
+    monkeypatch.setattr(backend, "_BY_TYPE", on_host)
+    COUNTERS.clear()
+
+
+@pytest.fixture
+def standin(compiler, monkeypatch):
+    """The stand-in for CuPy, with the kernels: NVRTC compiles them, and the interpreter runs them."""
+    install(monkeypatch)
+    return CUPY
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """The stand-in for CuPy without kernels: operations and k-means have their plain bodies. NVRTC is not needed."""
+    install(monkeypatch)
+    for primitive in REGISTRY.values():
+        monkeypatch.delitem(primitive.kernels, "cuda", raising=False)
+    monkeypatch.setattr(directions, "able", lambda *arrays: False)
+    return CUPY
+
+
+@pytest.fixture(scope="session")
+def run(compiler):
+    """Compile a kernel and execute it in the interpreter: run(source, expression, grid, block, *args, shared=0)."""
+
+    def run(source, expression, grid, block, *args, **options):
+        program = compiler.compile(source, [expression], options=["-std=c++17"])
+        return ptx.launch(program.ptx, program.names[expression], grid, block, args, **options)
+
+    return run

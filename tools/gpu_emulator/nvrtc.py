@@ -1,0 +1,96 @@
+"""CUDA C++ to PTX and machine code with NVRTC, under the options that CuPy always gives; needs no GPU and no driver."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+# cupy.RawModule adds the first two whatever the caller asks for (cupy/cuda/compiler.py).
+ALWAYS = ("-ftz=true", "--device-as-default-execution-space")
+# These two change no instruction: lines of the source in the PTX, and registers, spills and shared memory in the log.
+TOLD = ("--generate-line-info", "--ptxas-options=-v")
+
+
+class CompilationError(Exception):
+    """NVRTC refused a source; the message is its log."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What NVRTC made of one source.
+
+    Attributes
+    ----------
+    ptx
+        The text that `tools.gpu_emulator.ptx` executes.
+    cubin
+        Machine code for the one architecture that was asked for.
+    log
+        Warnings, and what ptxas says of each kernel: registers, spills, shared memory.
+    names
+        Each name expression with the mangled name it has in `ptx`.
+    """
+
+    ptx: str
+    cubin: bytes
+    log: str
+    names: Mapping[str, str]
+
+
+def missing() -> str | None:
+    """Return why nothing can be compiled here, in words; None if it can."""
+    try:
+        from cupy_backends.cuda.libs import nvrtc
+
+        nvrtc.getVersion()
+    except (ImportError, RuntimeError) as error:  # no CuPy; CuPy without the library
+        return f"NVRTC is not here ({error}): pip install nvidia-cuda-nvrtc==13.0.88 'cupy-cuda13x>=14'"
+    return None
+
+
+def compile(
+    source: str, expressions: Sequence[str], *, arch: int = 90, options: Sequence[str] = ()
+) -> Program:
+    """Compile `source`; the same request is compiled once in a process.
+
+    Parameters
+    ----------
+    source
+        CUDA C++.
+    expressions
+        Kernels to instantiate, as C++ names them: "scale<float>".
+    arch
+        Compute capability times ten, such as 75 or 90.
+    options
+        Further options of NVRTC, such as "-std=c++17".
+
+    Raises
+    ------
+    CompilationError
+        With NVRTC's log.
+    """
+    return _compile(source, tuple(expressions), arch, tuple(options))
+
+
+@cache
+def _compile(
+    source: str, expressions: tuple[str, ...], arch: int, options: tuple[str, ...]
+) -> Program:
+    from cupy_backends.cuda.libs import nvrtc
+
+    program = nvrtc.createProgram(source, "kernel.cu", (), ())
+    try:
+        for expression in expressions:
+            nvrtc.addNameExpression(program, expression)
+        try:
+            nvrtc.compileProgram(
+                program, (*options, f"--gpu-architecture=sm_{arch}", *ALWAYS, *TOLD)
+            )
+        except nvrtc.NVRTCError:
+            raise CompilationError(nvrtc.getProgramLog(program)) from None
+        names = {
+            expression: nvrtc.getLoweredName(program, expression) for expression in expressions
+        }
+        ptx = nvrtc.getPTX(program).decode()
+        return Program(ptx, nvrtc.getCUBIN(program), nvrtc.getProgramLog(program), names)
+    finally:
+        nvrtc.destroyProgram(program)

@@ -1,0 +1,184 @@
+"""Loads, stores and atomics: each access is placed, counted, checked against the shadow, and made."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tools.gpu_emulator.ptx.errors import NotKnown, ReadOnly
+from tools.gpu_emulator.ptx.kernel import PARAMETERS, VARIABLES, Instruction, Register, Vector
+from tools.gpu_emulator.ptx.operands import reader, writer
+from tools.gpu_emulator.ptx.places import address_of, placed
+from tools.gpu_emulator.ptx.shadow import CONSTANT
+from tools.gpu_emulator.ptx.types import bits, dtype_of
+
+# A vector is one access; hardware makes it one transaction of 8, 16 or 32 bytes.
+LENGTHS = {"v2": 2, "v4": 4, "v8": 8}
+# Accesses of these kinds order themselves, as atomics do.
+ORDERED = {"volatile", "relaxed", "acquire", "release", "acq_rel"}
+ATOMICS = {
+    "add": np.add,
+    "min": np.minimum,
+    "max": np.maximum,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+}
+
+
+def size_of(ins: Instruction) -> int:
+    """Return the bytes of one element of an access."""
+    return dtype_of(ins.type).itemsize
+
+
+def memory_step(ins: Instruction, used: frozenset[int]) -> Callable:
+    """Return the step of ld, st, atom or red; `used` are the slots that some instruction reads."""
+    if ins.root == "ld":
+        return _load(ins)
+    if ins.root == "st":
+        return _store(ins)
+    return _atomic(ins, used)
+
+
+def _shape(ins: Instruction, operand) -> tuple[np.dtype, int, tuple]:
+    """Return element type, number of elements, and the registers of a load or store."""
+    dtype, count = dtype_of(ins.type), next((LENGTHS[m] for m in ins.modifiers if m in LENGTHS), 1)
+    return dtype, count, operand.items if isinstance(operand, Vector) else (operand,)
+
+
+def _load(ins: Instruction) -> Callable:
+    dtype, count, targets = _shape(ins, ins.operands[0])
+    address, size = address_of(ins.operands[1]), dtype.itemsize * count
+    writes = [writer(target, dtype) for target in targets]
+    kind = (
+        CONSTANT
+        if "nc" in ins.modifiers
+        else "read"
+        if ORDERED.isdisjoint(ins.modifiers)
+        else "read in order"
+    )
+    base, offset = ins.operands[1]
+    if base is None and PARAMETERS <= offset < VARIABLES:  # an argument: the same for all
+        return lambda m: _read_parameter(m, offset - PARAMETERS, dtype, writes)
+
+    def load(m):
+        found = []
+        for part in placed(m, ins, address(m), size):
+            if part.window.shadow is not None:
+                part.window.shadow.access(kind, part.words, size, part.stamps, part.lanes)
+            elements, index = part.elements(dtype)
+            found.append((part.at, [elements[index + i] for i in range(count)]))
+        for i, write in enumerate(writes):
+            write(m, m.spread(_joined([(at, columns[i]) for at, columns in found])))
+
+    return load
+
+
+def _joined(pieces: list[tuple[slice | np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return the values of all active lanes, from those of each part."""
+    if len(pieces) == 1:
+        return pieces[0][1]
+    joined = np.empty(sum(len(values) for _, values in pieces), pieces[0][1].dtype)
+    for at, values in pieces:
+        joined[at] = values
+    return joined
+
+
+def _read_parameter(m, offset: int, dtype: np.dtype, writes: list[Callable]) -> None:
+    for i, write in enumerate(writes):
+        start = offset + i * dtype.itemsize
+        write(m, m.parameters[start : start + dtype.itemsize].view(dtype)[0])
+
+
+def _store(ins: Instruction) -> Callable:
+    dtype, count, sources = _shape(ins, ins.operands[1])
+    address, size = address_of(ins.operands[0]), dtype.itemsize * count
+    reads = [reader(source, dtype) for source in sources]
+    ordered = not ORDERED.isdisjoint(ins.modifiers)
+
+    def store(m):
+        where = address(m)
+        values = [m.active(read(m)) for read in reads]
+        for part in placed(m, ins, where, size):
+            if not part.window.writable:
+                raise ReadOnly(f"a store to {part.window.name}", int(part.lanes[0]))
+            elements, index = part.elements(dtype)
+            for i, value in enumerate(values):
+                elements[index + i] = value[part.at]
+            same = np.logical_and.reduce(
+                [_equal(elements[index + i], v[part.at]) for i, v in enumerate(values)]
+            )
+            if ordered:
+                note = part.window.shadow.access
+                note("changed atomically", part.words, size, part.stamps, part.lanes, fills=True)
+            else:
+                part.window.shadow.write(part.words, size, part.stamps, part.lanes, same)
+
+    return store
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return where two arrays have the same bits."""
+    word = bits(a.dtype.itemsize)
+    return a.view(word) == b.view(word)
+
+
+def _atomic(ins: Instruction, used: frozenset[int]) -> Callable:
+    dtype = dtype_of(ins.type)
+    operands = ins.operands if ins.root == "atom" else (Register(-1, 0, "_"), *ins.operands)
+    target, address = operands[0], address_of(operands[1])
+    name = next((m for m in ins.modifiers if m in (*ATOMICS, "exch", "cas", "inc", "dec")), None)
+    if name is None or isinstance(operands[2], Vector):
+        raise NotKnown("the atomic")
+    reads = [reader(operand, dtype) for operand in operands[2:]]
+    write = writer(target, dtype)
+    wanted = target.slot in used
+
+    def atomic(m):
+        where = address(m)
+        values = [m.active(read(m)) for read in reads]
+        old = np.empty(len(m.lanes.index), dtype)
+        for part in placed(m, ins, where, dtype.itemsize):
+            if not part.window.writable:
+                raise ReadOnly(f"an atomic on {part.window.name}", int(part.lanes[0]))
+            part.window.shadow.access(
+                "changed atomically", part.words, dtype.itemsize, part.stamps, part.lanes
+            )
+            elements, index = part.elements(dtype)
+            given = [value[part.at] for value in values]
+            if not wanted and name in ATOMICS:
+                ATOMICS[name].at(elements, index, given[0])
+            else:
+                old[part.at] = _one_by_one(name, elements, index, given)
+        if wanted:
+            write(m, m.spread(old))
+
+    return atomic
+
+
+def _one_by_one(
+    name: str, elements: np.ndarray, index: np.ndarray, values: list[np.ndarray]
+) -> np.ndarray:
+    """Change `elements` in the order of the lanes and return what each lane found there."""
+    old = np.empty(len(index), elements.dtype)
+    order = np.argsort(index, kind="stable")
+    grouped = index[order]
+    starts = np.flatnonzero(np.diff(grouped, prepend=-1))
+    turns = np.arange(len(index)) - np.repeat(starts, np.diff(starts, append=len(index)))
+    for turn in range(int(turns.max()) + 1):  # in one turn no two lanes share an element
+        lanes = order[turns == turn]
+        found = old[lanes] = elements[index[lanes]]
+        given = [value[lanes] for value in values]
+        elements[index[lanes]] = _changed(name, found, given)
+    return old
+
+
+def _changed(name: str, found: np.ndarray, given: list[np.ndarray]) -> np.ndarray:
+    if name in ATOMICS:
+        return ATOMICS[name](found, given[0])
+    if name == "exch":
+        return given[0]
+    if name == "cas":
+        return np.where(found == given[0], given[1], found)
+    if name == "inc":
+        return np.where(found >= given[0], 0, found + 1).astype(found.dtype)
+    return np.where((found == 0) | (found > given[0]), given[0], found - 1).astype(found.dtype)

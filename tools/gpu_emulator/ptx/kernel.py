@@ -1,0 +1,113 @@
+"""A kernel that can be executed: its instructions, with registers as slots and variables as addresses."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tools.gpu_emulator.ptx.syntax import Variable
+
+# Where each kind of memory lies; arrays follow from ARRAYS on. None of them is at 0, where null points.
+SHARED, DYNAMIC, LOCAL, PARAMETERS, VARIABLES, ARRAYS = (
+    1 << 24,
+    1 << 25,
+    1 << 26,
+    1 << 27,
+    1 << 28,
+    1 << 32,
+)
+CARRY = 0  # the slot of the carry flag
+
+
+class Register(NamedTuple):
+    """A slot of the register file, and the size in bytes that it was declared with (0 for a predicate)."""
+
+    slot: int
+    size: int
+    name: str
+    negated: bool = False
+
+
+class Literal(NamedTuple):
+    """A constant as it was written, or the address of a variable."""
+
+    word: str
+
+
+class Special(NamedTuple):
+    """A register that the hardware sets, such as %tid.x."""
+
+    name: str
+
+
+class Address(NamedTuple):
+    """[base + offset]; an absolute address has no base."""
+
+    base: Register | None
+    offset: int
+
+
+class Vector(NamedTuple):
+    """Several operands in one place: {%f1, %f2}, or %r1|%p1."""
+
+    items: tuple["Operand", ...]
+
+
+class Label(NamedTuple):
+    """Where a branch goes, as a name that is unique in the kernel."""
+
+    name: str
+
+
+Operand = Register | Literal | Special | Address | Vector | Label
+
+
+class Instruction(NamedTuple):
+    """An instruction with its operands resolved.
+
+    `root` is the opcode's first word, `modifiers` the others, `type` the last.
+    """
+
+    word: str
+    operands: tuple[Operand, ...]
+    guard: Register | None
+    line: int
+    source: int | None
+    text: str
+
+    @property
+    def root(self) -> str:
+        return self.word.split(".", 1)[0]
+
+    @property
+    def modifiers(self) -> list[str]:
+        return self.word.split(".")[1:]
+
+    @property
+    def type(self) -> str:
+        return self.word.rsplit(".", 1)[-1]
+
+
+@dataclass
+class Kernel:
+    """One entry of a module, ready to be executed.
+
+    Attributes
+    ----------
+    parameters
+        Offset in the parameter memory and declaration of each.
+    variables
+        Address and declaration of each module-wide variable that the kernel names.
+    most_threads
+        Of a block, by __launch_bounds__; None without.
+    shared_size, local_size
+        Bytes of a block's static shared memory, and of a thread's local memory.
+    """
+
+    name: str
+    code: list[Instruction] = field(default_factory=list)
+    labels: dict[str, int] = field(default_factory=dict)
+    parameters: list[tuple[int, Variable]] = field(default_factory=list)
+    variables: dict[str, tuple[int, Variable]] = field(default_factory=dict)
+    most_threads: int | None = None
+    slots: int = CARRY + 1
+    shared_size: int = 0
+    local_size: int = 0

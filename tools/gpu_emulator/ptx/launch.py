@@ -1,0 +1,159 @@
+"""Launching a kernel: arguments are checked against its parameters, and its blocks executed batch by batch."""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from tools.gpu_emulator.ptx.errors import BadLaunch
+from tools.gpu_emulator.ptx.kernel import PARAMETERS, Kernel
+from tools.gpu_emulator.ptx.link import link, size_of
+from tools.gpu_emulator.ptx.machine import Machine, batches
+from tools.gpu_emulator.ptx.memory import Window, array_windows
+from tools.gpu_emulator.ptx.report import Report, Traffic
+from tools.gpu_emulator.ptx.shadow import MOST_BLOCKS
+from tools.gpu_emulator.ptx.steps import Compiled, compiled
+from tools.gpu_emulator.ptx.syntax import Module, Variable, parse
+from tools.gpu_emulator.ptx.types import constant, dtype_of
+
+MOST_THREADS, MOST_SHARED = 1024, 227 * 1024  # of a block, compute capability 9.0
+LANES, BATCH_MEMORY = 1 << 14, 1 << 24  # of a batch: registers of so many lanes stay in the cache
+
+
+def launch(
+    ptx: str,
+    name: str,
+    grid: int | Sequence[int],
+    block: int | Sequence[int],
+    args: Sequence[np.ndarray | np.generic],
+    shared: int = 0,
+    *,
+    budget: int = 1_000_000,
+) -> Report:
+    """Execute a kernel on NumPy arrays, which it changes in place.
+
+    Parameters
+    ----------
+    ptx
+        What NVRTC emitted.
+    name
+        The kernel's lowered name.
+    grid, block
+        Up to three extents, x first.
+    args
+        One for each parameter: an array for a pointer to its first element (views with any strides are allowed), or a
+        NumPy scalar of the parameter's size and kind.
+    shared
+        Bytes of dynamic shared memory.
+    budget
+        Steps of a batch of blocks after which a loop counts as endless; a step is one instruction for all lanes that
+        execute it together.
+
+    Returns
+    -------
+    Counters of what the launch did.
+
+    Raises
+    ------
+    PTXError
+        A subclass says what the kernel does wrong, and where.
+    """
+    with np.errstate(
+        all="ignore"
+    ):  # integers wrap around, floats overflow, as they do on the hardware
+        return _launch(_compiled(ptx, name), grid, block, args, shared, budget)
+
+
+def _launch(code: Compiled, grid, block, args, shared: int, budget: int) -> Report:
+    kernel = code.kernel
+    grid, block = _extents(grid, "grid"), _extents(block, "block")
+    most, memory = (
+        min(MOST_THREADS, kernel.most_threads or MOST_THREADS),
+        kernel.shared_size + shared,
+    )
+    if math.prod(block) > most or memory > MOST_SHARED or math.prod(grid) >= MOST_BLOCKS:
+        asked = f"{grid} blocks of {block} threads with {memory} bytes of shared memory"
+        raise BadLaunch(
+            f"{kernel.name}: {asked}; at most {most} threads, {MOST_SHARED} bytes, {MOST_BLOCKS - 1} blocks"
+        )
+    windows, parameters = _arguments(kernel, args, code.grain["global"])
+    windows += _variables(kernel)
+    report = Report(kernel.name)
+    traffic: dict[tuple[int, str], Traffic] = {}
+    for blocks in batches(grid, block, kernel, shared, LANES, BATCH_MEMORY):
+        Machine(
+            code, grid, block, blocks, windows, parameters, shared, report, traffic, budget
+        ).run()
+    report.traffic = [traffic[at] for at in sorted(traffic)]
+    return report
+
+
+@lru_cache(maxsize=64)
+def _module(ptx: str) -> Module:
+    return parse(ptx)
+
+
+@lru_cache(maxsize=256)
+def _compiled(ptx: str, name: str) -> Compiled:
+    return compiled(link(_module(ptx), name))
+
+
+def _extents(given: int | Sequence[int], what: str) -> tuple[int, int, int]:
+    extents = (given,) if isinstance(given, int | np.integer) else tuple(given)
+    if not 1 <= len(extents) <= 3 or min(extents) < 1:
+        raise BadLaunch(f"the {what} {given} is not one to three positive extents")
+    x, y, z = (*map(int, extents), 1, 1)[:3]
+    return x, y, z
+
+
+def _arguments(kernel: Kernel, args: Sequence, grain: int) -> tuple[list[Window], np.ndarray]:
+    """Return windows onto the arrays, and the bytes of the parameters."""
+    if len(args) != len(kernel.parameters):
+        raise BadLaunch(
+            f"{kernel.name} has {len(kernel.parameters)} parameters, and {len(args)} arguments are given"
+        )
+    arrays = {}
+    for i, arg in enumerate(args):
+        if isinstance(arg, np.ndarray):
+            arrays[f"argument {i}"] = arg
+    windows, addresses = array_windows(arrays, grain)
+    size = max((offset + size_of(v) for offset, v in kernel.parameters), default=0)
+    memory = np.zeros(-(-size // 16) * 16, np.uint8)
+    for i, (arg, (offset, variable)) in enumerate(zip(args, kernel.parameters, strict=True)):
+        value = np.int64(addresses[f"argument {i}"]) if isinstance(arg, np.ndarray) else arg
+        data = _bytes(value, i, variable)
+        memory[offset : offset + len(data)] = data
+    windows.append(Window(PARAMETERS, size, "param", "the parameters", memory, writable=False))
+    return windows, memory
+
+
+def _bytes(value: np.generic, number: int, variable: Variable) -> np.ndarray:
+    expected, size = dtype_of(variable.type), size_of(variable)
+    if not isinstance(value, np.generic):
+        raise BadLaunch(
+            f"argument {number} is a {type(value).__name__}, not an array or a NumPy scalar"
+        )
+    array = variable.count > 1 or variable.type == "b8"
+    if value.dtype.itemsize != size or not (
+        array or (value.dtype.kind == "f") == (expected.kind == "f")
+    ):
+        raise BadLaunch(
+            f"argument {number} is a {value.dtype}, and the parameter is .{variable.type} of {size} bytes"
+        )
+    return np.frombuffer(value.tobytes(), np.uint8)
+
+
+def _variables(kernel: Kernel) -> list[Window]:
+    """Return the module's variables as they are before a launch; what a launch writes is not kept."""
+    windows = []
+    for address, variable in kernel.variables.values():
+        dtype = dtype_of(variable.type)
+        data = np.zeros(size_of(variable), np.uint8)
+        values = [constant(word, dtype) for word in variable.values]
+        data.view(dtype)[: len(values)] = values
+        space = "global" if variable.space == "global" else "const"
+        windows.append(
+            Window(address, len(data), space, f"the table {variable.name}", data, writable=False)
+        )
+    return windows

@@ -1,0 +1,157 @@
+"""What a launch did, counted: instructions, memory traffic, bank conflicts, floating-point operations."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+SECTOR = 32
+
+
+@dataclass
+class Traffic:
+    """What one load, store or atomic of the PTX did to global or shared memory.
+
+    Attributes
+    ----------
+    requests
+        How often a warp executed it.
+    sectors, ideal
+        Global memory: the 32-byte sectors that the requests touched, and the fewest that could hold as many bytes.
+    cycles, worst
+        Shared memory: passes that the banks needed in all, and most of them in one phase; 1 is free of conflicts.
+    """
+
+    text: str
+    line: int
+    source: int | None
+    space: str
+    requests: int = 0
+    sectors: int = 0
+    ideal: int = 0
+    cycles: int = 0
+    worst: int = 0
+
+    @property
+    def coalescing(self) -> float:
+        """Sectors over ideal sectors; 1 is perfect."""
+        return self.sectors / self.ideal if self.ideal else 1.0
+
+
+@dataclass
+class Report:
+    """Counters of one launch.
+
+    Attributes
+    ----------
+    steps
+        Instructions that the interpreter executed, each for all active lanes of a batch of blocks.
+    instructions
+        Instructions that warps executed.
+    flops
+        Floating-point operations of all threads; a fused multiply-add counts two.
+    traffic
+        The global and shared accesses, in the order of the PTX.
+    """
+
+    kernel: str
+    steps: int = 0
+    instructions: int = 0
+    flops: int = 0
+    traffic: list[Traffic] = field(default_factory=list)
+
+    def of(self, space: str) -> list[Traffic]:
+        """Return the accesses to "global" or "shared" memory."""
+        return [traffic for traffic in self.traffic if traffic.space == space]
+
+    @property
+    def requests(self) -> int:
+        """Requests of warps to global memory."""
+        return sum(t.requests for t in self.of("global"))
+
+    @property
+    def sectors(self) -> int:
+        """Sectors of global memory that these touched."""
+        return sum(t.sectors for t in self.of("global"))
+
+    @property
+    def ideal(self) -> int:
+        """Fewest sectors that could hold as many bytes."""
+        return sum(t.ideal for t in self.of("global"))
+
+    @property
+    def sectors_per_request(self) -> float:
+        """Sectors a request, on average."""
+        return self.sectors / self.requests if self.requests else 0.0
+
+    @property
+    def coalescing(self) -> float:
+        """Sectors over ideal sectors, all accesses to global memory together; 1 is perfect."""
+        return self.sectors / self.ideal if self.ideal else 1.0
+
+    @property
+    def worst_coalescing(self) -> float:
+        """The same of the worst single instruction."""
+        return max((t.coalescing for t in self.of("global")), default=1.0)
+
+    @property
+    def worst_bank_conflict(self) -> int:
+        """Most passes that one phase of a shared access needed; 1 is free of conflicts, 0 says no access."""
+        return max((t.worst for t in self.of("shared")), default=0)
+
+    def __str__(self) -> str:
+        """Return a table of the accesses."""
+        lines = [f"{self.kernel}: {self.instructions} warp instructions, {self.flops} flops"]
+        for t in self.traffic:
+            what = (
+                f"{t.sectors} sectors, ideal {t.ideal}"
+                if t.space == "global"
+                else f"{t.worst}-way, {t.cycles} passes"
+            )
+            source = f" (source {t.source})" if t.source else ""
+            lines.append(f"  line {t.line}{source}: {t.text}: {t.requests} requests, {what}")
+        return "\n".join(lines)
+
+
+def count_sectors(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, size: int) -> None:
+    """Add an access of these lanes to global memory."""
+    keys = _ordered((lanes >> 5 << 48) | addresses)  # a warp's addresses follow each other
+    warps = keys[_firsts(keys)] >> 48
+    distinct = np.bincount(warps - warps[0])
+    traffic.requests += int(np.count_nonzero(distinct))
+    traffic.ideal += int((-(-distinct * size // SECTOR)).sum())
+    traffic.sectors += len(_firsts(keys >> 5))
+
+
+def count_banks(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, size: int) -> None:
+    """Add an access of these lanes to shared memory: 32 banks, 4 bytes wide, 128 bytes in a phase."""
+    words = max(size // 4, 1)
+    width = 32 // words  # lanes of a phase
+    change = lanes[1:] ^ lanes[:-1]
+    traffic.requests += 1 + int(np.count_nonzero(change >= 32))
+    rows, next_phase = addresses >> 7, change >= width
+    if (
+        next_phase | (rows[1:] == rows[:-1])
+    ).all():  # a phase that stays within 128 bytes meets each bank once
+        traffic.cycles += 1 + int(np.count_nonzero(next_phase))
+        traffic.worst = max(traffic.worst, 1)
+        return
+    phases = lanes // width - lanes[0] // width
+    keys = _ordered(
+        ((phases[:, None] << 32) | ((addresses[:, None] >> 2) + np.arange(words))).ravel()
+    )
+    keys = keys[_firsts(keys)]  # one word for several lanes is one access
+    counts = np.bincount((keys >> 32) * 32 + (keys & 31))
+    passes = np.maximum.reduceat(counts, np.arange(0, len(counts), 32))
+    traffic.cycles += int(passes.sum())
+    traffic.worst = max(traffic.worst, int(passes.max()))
+
+
+def _ordered(keys: np.ndarray) -> np.ndarray:
+    return keys if (keys[1:] >= keys[:-1]).all() else np.sort(keys)
+
+
+def _firsts(keys: np.ndarray) -> np.ndarray:
+    """Return where each run of equal keys begins."""
+    new = np.ones(len(keys), bool)
+    np.not_equal(keys[1:], keys[:-1], out=new[1:])
+    return np.flatnonzero(new)

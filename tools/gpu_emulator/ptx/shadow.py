@@ -1,0 +1,166 @@
+"""Who touched each word of memory last: how races and reads of unwritten memory are found.
+
+Lock-step execution hides a missing barrier, so each word remembers its last writer and its last readers as a stamp. A
+stamp has four fields, highest first:
+
+    block (22 bits) | barriers the block has passed (17) | __syncwarp's the warp has passed (12) | who in the block (12)
+
+"Who" is a warp (five bits above SEVERAL) and a lane (five bits below it). SEVERAL stands for more than one lane of the
+warp, MANY for more than one warp of the block, EVERYONE for more than one block. Two accesses are concurrent if they
+are of different blocks, or of different threads between the same two barriers, unless the two are of one warp with a
+__syncwarp between them.
+"""
+
+import numpy as np
+
+from tools.gpu_emulator.ptx.errors import Race, Uninitialised
+
+LANE, SEVERAL, WARP, MANY = 0x1F, 1 << 5, 0x1F << 6, 1 << 11
+SYNC, INTERVAL, BLOCK = 1 << 12, 1 << 24, 1 << 41  # one of each
+WHO, SYNCS = SYNC - 1, INTERVAL - SYNC  # masks
+MOST_BLOCKS = (1 << 22) - 1
+EVERYONE = np.int64(MOST_BLOCKS * BLOCK | MANY)
+NEVER = np.int64(-1)
+# Kinds of access: what it is called while it is done, and which other kinds it must be ordered with.
+KINDS = {
+    "read": ("reads", ("wrote", "changed atomically")),
+    "wrote": (
+        "writes",
+        ("wrote", "read", "changed atomically", "read in order", "read as constant"),
+    ),
+    "changed atomically": ("changes atomically", ("wrote", "read", "read as constant")),
+    "read in order": ("reads in order", ("wrote",)),
+    "read as constant": ("reads as constant", ("wrote", "changed atomically")),
+}
+CONSTANT = "read as constant"  # ld.global.nc, of `const T* __restrict__`: nothing in a launch may change such a word
+
+
+def stamp(block: np.ndarray, thread: np.ndarray) -> np.ndarray:
+    """Return the stamps of threads of blocks before the first barrier."""
+    return block.astype(np.int64) * BLOCK | thread >> 5 << 6 | thread & LANE
+
+
+def concurrent(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Return where nothing orders the accesses with the stamps `old` and `new`; NEVER is ordered before all."""
+    difference = old ^ new
+    hit = ((difference.view(np.uint64) < INTERVAL) & ((difference & WHO) != 0)) | (
+        difference >= BLOCK
+    )
+    synced = hit & ((difference & SYNCS) != 0)
+    if synced.any():
+        hit &= ~(synced & (difference < INTERVAL) & (difference & (WARP | MANY) == 0))
+    return hit
+
+
+def _together(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Return the stamps that stand for pairs of concurrent accesses; each is larger than both."""
+    difference = old ^ new
+    one_warp = difference & (WARP | MANY) == 0
+    return np.where(
+        difference >= BLOCK, EVERYONE, np.where(one_warp, new & ~LANE | SEVERAL, new & ~WHO | MANY)
+    )
+
+
+class Shadow:
+    """The last accesses to a range of addresses.
+
+    Parameters
+    ----------
+    start, size
+        The range in bytes; for shared memory, of all the blocks' copies.
+    grain
+        Bytes of a word: the smallest access that the kernel makes.
+    private
+        The memory holds nothing at first (shared, local), so reading what nobody wrote is an error.
+    """
+
+    def __init__(self, start: int, size: int, grain: int, private: bool = False) -> None:
+        self.first = start // grain
+        self.words = -(-(start + size) // grain) - self.first if size else 0
+        self.grain = grain
+        self.known = np.zeros(self.words, bool) if private else None
+        self.stores: dict[
+            str, np.ndarray
+        ] = {}  # made when first needed: arrays are large, and many are only read
+
+    def _store(self, kind: str) -> np.ndarray:
+        if kind not in self.stores:
+            self.stores[kind] = np.full(self.words, NEVER)
+        return self.stores[kind]
+
+    def _covered(
+        self, addresses: np.ndarray, size: int, *columns: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        """Return the words that accesses of `size` bytes cover, and the columns repeated to match."""
+        words = addresses // self.grain - self.first
+        count = size // self.grain
+        if count == 1:
+            return words, *columns
+        return (words[:, None] + np.arange(count)).ravel(), *(
+            np.repeat(column, count) for column in columns
+        )
+
+    def _check(self, kind: str, words: np.ndarray, stamps: np.ndarray, lanes: np.ndarray) -> None:
+        """Raise Race if an access that this kind must be ordered with is concurrent."""
+        doing, others = KINDS[kind]
+        for other in others:
+            if other in self.stores:
+                old, constant = self.stores[other][words], CONSTANT in (kind, other)
+                hit = old != NEVER if constant else concurrent(old, stamps)
+                if hit.any():
+                    at = int(np.argmax(hit))
+                    why = "in the same launch" if constant else "with no barrier between"
+                    raise Race(
+                        f"{doing} a word that {_name(old[at])} {other}, {why}", int(lanes[at])
+                    )
+
+    def access(self, kind: str, addresses, size: int, stamps, lanes, fills: bool = False) -> None:
+        """Note accesses of a kind other than "wrote"; those that fill words may find them unwritten."""
+        words, stamps, lanes = self._covered(addresses, size, stamps, lanes)
+        if self.known is not None and fills:
+            self.known[words] = True
+        elif self.known is not None and not (known := self.known[words]).all():
+            raise Uninitialised(
+                "memory is read that nobody has written", int(lanes[np.argmin(known)])
+            )
+        self._check(kind, words, stamps, lanes)
+        self._note(kind, words, stamps)
+
+    def write(self, addresses, size: int, stamps, lanes, same) -> None:
+        """Note plain writes; `same` says for each whether memory now holds what it wrote."""
+        words, stamps, lanes, same = self._covered(addresses, size, stamps, lanes, same)
+        self._check("wrote", words, stamps, lanes)
+        if self.known is not None:
+            self.known[words] = True
+        store = self._store("wrote")
+        store[words] = stamps
+        difference = store[words] ^ stamps
+        lost = (difference >= BLOCK) | ((difference != 0) & ~same)
+        if lost.any():
+            at = int(np.argmax(lost))
+            raise Race(
+                f"writes a word that {_name(store[words[at]])} writes at the same time",
+                int(lanes[at]),
+            )
+
+    def _note(self, kind: str, words, stamps) -> None:
+        store = self._store(kind)
+        old = store[words]
+        both = concurrent(old, stamps)
+        if both.any():
+            stamps = np.where(both, _together(old, stamps), stamps)
+            if (stamps == old).all():
+                return
+        store[words] = stamps
+        kept = store[words]
+        lost = np.flatnonzero(kept != stamps)  # several lanes at one word
+        if len(lost):
+            np.maximum.at(store, words[lost], _together(kept[lost], stamps[lost]))
+
+
+def _name(stamp: np.int64) -> str:
+    if stamp == EVERYONE:
+        return "several blocks"
+    warp, lane = int(stamp & WARP) >> 6, int(stamp & LANE)
+    thread = "several threads" if stamp & (SEVERAL | MANY) else f"thread {32 * warp + lane}"
+    return f"{thread} of block {int(stamp // BLOCK)}"

@@ -1,0 +1,162 @@
+"""Instructions by which the lanes of a warp exchange values; each names the lanes that take part in a mask."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tools.gpu_emulator.ptx.errors import BadShuffle, NotKnown
+from tools.gpu_emulator.ptx.kernel import Instruction, Vector
+from tools.gpu_emulator.ptx.operands import reader, writer
+from tools.gpu_emulator.ptx.types import dtype_of
+
+LANES = np.arange(32, dtype=np.int64)
+REDUCTIONS = {"add": np.add, "min": np.minimum, "max": np.maximum}
+REDUCTIONS |= {"and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor}
+U32, PRED = dtype_of("u32"), dtype_of("pred")
+
+
+def words(flags: np.ndarray) -> np.ndarray:
+    """Return a word for each warp, with bit i as its lane i has it."""
+    return (flags.reshape(-1, 32).astype(np.uint32) << LANES.astype(np.uint32)).sum(
+        1, dtype=np.uint32
+    )
+
+
+def check_mask(m, mask) -> None:
+    """Raise BadShuffle unless the lanes that `mask` names are those that execute; exited lanes are no matter."""
+    mask = np.broadcast_to(mask, m.size)
+    if m.lanes.all and (mask == 0xFFFFFFFF).all():
+        return
+    lanes = m.lanes.index
+    own = (mask[lanes] >> (lanes & 31).astype(np.uint32)) & 1 == 0
+    if own.any():
+        lane = int(lanes[np.argmax(own)])
+        raise BadShuffle(
+            f"the mask {int(mask[lane]):#010x} leaves out lane {lane % 32}, which executes", lane
+        )
+    absent = mask[lanes] & np.repeat(words(m.alive) & ~words(m.lanes.mask), 32)[lanes]
+    if absent.any():
+        lane = int(lanes[np.argmax(absent != 0)])
+        missing = int(absent[np.argmax(absent != 0)])
+        message = (
+            f"the mask {int(mask[lane]):#010x} names lanes {missing:#010x}, which are elsewhere"
+        )
+        raise BadShuffle(message, lane)
+
+
+def shuffle(ins: Instruction) -> Callable:
+    """Return the step of shfl.sync."""
+    mode = ins.modifiers[1]
+    both = ins.operands[0].items if isinstance(ins.operands[0], Vector) else (ins.operands[0],)
+    writes = [writer(target, dtype) for target, dtype in zip(both, (U32, PRED), strict=False)]
+    value, lane, clamp, mask = [reader(operand, U32) for operand in ins.operands[1:]]
+
+    def step(m):
+        names, own = mask(m), m.special["%laneid"].astype(np.int64)
+        check_mask(m, names)
+        b, c = lane(m).astype(np.int64) & 31, clamp(m).astype(np.int64)
+        segment = c >> 8 & 31
+        last = (own & segment) | (c & 31 & ~segment)
+        if mode == "up":
+            source = own - b
+            valid = source >= last
+        else:
+            source = {"down": own + b, "bfly": own ^ b, "idx": (own & segment) | (b & ~segment)}[
+                mode
+            ]
+            valid = source <= last
+        source = np.where(valid, source, own) + m.numbers // 32 * 32
+        _check_sources(m, source, names)
+        results = np.broadcast_to(value(m), m.size)[source], valid
+        for write, result in zip(writes, results, strict=False):
+            write(m, result)
+
+    return step
+
+
+def _check_sources(m, source: np.ndarray, mask) -> None:
+    if m.lanes.all and (mask == 0xFFFFFFFF).all():
+        return
+    lanes = m.lanes.index
+    named = np.broadcast_to(mask, m.size)[lanes] >> (source[lanes] & 31).astype(np.uint32) & 1
+    idle = ~m.lanes.mask[source[lanes]] | (named == 0)
+    if idle.any():
+        lane = int(lanes[np.argmax(idle)])
+        message = f"reads from lane {source[lane] % 32}, which has exited, does not exist or takes no part"
+        raise BadShuffle(message, lane)
+
+
+def vote(ins: Instruction) -> Callable:
+    """Return the step of vote.sync."""
+    mode = ins.modifiers[1]
+    write = writer(ins.operands[0], U32 if mode == "ballot" else PRED)
+    value, mask = reader(ins.operands[1], PRED), reader(ins.operands[2], U32)
+
+    def step(m):
+        check_mask(m, mask(m))
+        flags, names = np.broadcast_to(value(m), m.size), mask(m)
+        yes, no = (np.repeat(words(each & m.lanes.mask), 32) & names for each in (flags, ~flags))
+        write(
+            m, {"ballot": yes, "any": yes != 0, "all": no == 0, "uni": (yes == 0) | (no == 0)}[mode]
+        )
+
+    return step
+
+
+def active_mask(ins: Instruction) -> Callable:
+    """Return the step of activemask."""
+    write = writer(ins.operands[0], U32)
+    return lambda m: write(m, np.repeat(words(m.lanes.mask), 32))
+
+
+def match(ins: Instruction) -> Callable:
+    """Return the step of match.any.sync."""
+    if ins.modifiers[0] != "any":
+        raise NotKnown("its mode")
+    write = writer(ins.operands[0], U32)
+    value, mask = reader(ins.operands[1], dtype_of(ins.type)), reader(ins.operands[2], U32)
+
+    def step(m):
+        check_mask(m, mask(m))
+        values = np.broadcast_to(value(m), m.size).reshape(-1, 32)
+        equal = (values[:, :, None] == values[:, None, :]) & m.lanes.mask.reshape(-1, 1, 32)
+        write(m, words(equal.reshape(-1)) & mask(m))
+
+    return step
+
+
+def reduction(ins: Instruction) -> Callable:
+    """Return the step of redux.sync."""
+    if ins.modifiers[1] not in REDUCTIONS:
+        raise NotKnown("its operation")
+    function, dtype = REDUCTIONS[ins.modifiers[1]], dtype_of(ins.type)
+    write, value, mask = (
+        writer(ins.operands[0], dtype),
+        reader(ins.operands[1], dtype),
+        reader(ins.operands[2], U32),
+    )
+
+    def step(m):
+        check_mask(m, mask(m))
+        active = m.lanes.mask.reshape(-1, 32)
+        if (
+            (np.broadcast_to(mask(m), m.size) != np.repeat(words(active), 32)) & m.lanes.mask
+        ).any():
+            raise NotKnown("a mask that is only a part of the lanes that execute")
+        rows = np.broadcast_to(value(m), m.size).reshape(-1, 32)
+        if ins.modifiers[1] in ("add", "xor"):
+            rows = np.where(active, rows, dtype.type(0))
+        else:  # one lane more or less with the first one's value changes nothing
+            rows = np.where(active, rows, rows[np.arange(len(rows)), active.argmax(1)][:, None])
+        write(m, np.repeat(function.reduce(rows, axis=1, dtype=dtype), 32))
+
+    return step
+
+
+STEPS = {
+    "shfl": shuffle,
+    "vote": vote,
+    "activemask": active_mask,
+    "match": match,
+    "redux": reduction,
+}

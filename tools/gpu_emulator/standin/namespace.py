@@ -1,0 +1,88 @@
+"""The modules: `cupy` and those below it, and `cupyx`; what they have is made when it is first asked for."""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tools.gpu_emulator.standin import cuda, linalg
+from tools.gpu_emulator.standin.array import ndarray
+from tools.gpu_emulator.standin.functions import OWN, from_numpy
+from tools.gpu_emulator.standin.module import RawKernel, RawModule
+from tools.gpu_emulator.standin.surface import entry, table
+from tools.gpu_emulator.standin.ufunc import FUNCTIONS, ufunc
+
+
+class Namespace(ModuleType):
+    """A module that has what CuPy's module of this name has."""
+
+    def __init__(self, name: str, make: Callable[[str], Any], **given: Any) -> None:
+        super().__init__(name)
+        self.__path__: list[str] = []  # a package: modules below it are found in sys.modules
+        self.__dict__.update(given)
+        self._make = make
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        made = self._make(name)
+        setattr(self, name, made)
+        return made
+
+
+def _of_cupy(name: str) -> Any:
+    """Return what `cupy` has under a name."""
+    kind = entry("cupy", name)["kind"]
+    if name in FUNCTIONS:
+        return FUNCTIONS[name]
+    if name in OWN:
+        return OWN[name]
+    if kind == "module" or not hasattr(
+        np, name
+    ):  # of modules it has those below: random is not among them
+        raise AttributeError(f"the stand-in has no cupy.{name} yet, which CuPy has: see {__file__}")
+    host = getattr(np, name)
+    return (
+        from_numpy("cupy", name, host) if kind == "function" else host
+    )  # dtypes, finfo, newaxis, pi
+
+
+def _of_linalg(name: str) -> Any:
+    kind = entry("cupy.linalg", name)["kind"]
+    return linalg.function(name) if kind == "function" else getattr(np.linalg, name)
+
+
+def _of_stride_tricks(name: str) -> Any:
+    return from_numpy("cupy.lib.stride_tricks", name, getattr(np.lib.stride_tricks, name))
+
+
+def _nothing_more(name: str) -> Any:
+    raise AttributeError(f"the stand-in has no {name} here; see {__file__}")
+
+
+_CUDA = cuda.module()
+_LINALG = Namespace("cupy.linalg", _of_linalg)
+_TRICKS = Namespace("cupy.lib.stride_tricks", _of_stride_tricks)
+_LIB = Namespace("cupy.lib", _nothing_more, stride_tricks=_TRICKS)
+CUPY = Namespace(
+    "cupy",
+    _of_cupy,
+    __version__=table()["version"]["cupy"],
+    ndarray=ndarray,
+    ufunc=ufunc,
+    cuda=_CUDA,
+    linalg=_LINALG,
+    lib=_LIB,
+    RawModule=RawModule,
+    RawKernel=RawKernel,
+)
+CUPYX = Namespace("cupyx", _nothing_more, errstate=linalg.errstate)
+
+
+def modules() -> dict[str, ModuleType]:
+    """Return the modules by their names, as `sys.modules` has them."""
+    return {
+        module.__name__: module
+        for module in (CUPY, CUPYX, _CUDA, _CUDA.runtime, _LINALG, _LIB, _TRICKS)
+    }

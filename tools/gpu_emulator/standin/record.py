@@ -1,0 +1,109 @@
+"""What CuPy offers, as a table that JSON takes: read from the package, or written beside this file for where it is not.
+
+    python -m tools.gpu_emulator.standin.record
+
+An entry has a `kind`, and of a function the `parameters`, as in "a, axis=, *, dtype=". `synchronizes` is what its
+documentation says: whether the host waits for the device. Of a ufunc there are the `types` of its loops, as in
+"dd->d", and the `methods` that it has.
+"""
+
+import inspect
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+Table = dict[str, dict[str, Any]]
+FILE = Path(__file__).with_name("surface.json")
+MODULES = ("cupy", "cupy.linalg", "cupy.lib.stride_tricks")
+_SYNCHRONIZES = re.compile(r"may synchronize|performs device synchronization")
+
+
+def surface() -> Table:
+    """Return the table of the installed CuPy: for each of MODULES, and for "ndarray", what each public name is.
+
+    Raises
+    ------
+    ImportError
+        If CuPy is not installed.
+    """
+    import cupy
+
+    table: Table = {"version": {"cupy": cupy.__version__}}
+    for name in MODULES:
+        module: Any = cupy
+        for part in name.split(".")[1:]:
+            module = getattr(module, part)
+        table[name] = {
+            n: _entry(getattr(module, n)) for n in sorted(dir(module)) if not n.startswith("_")
+        }
+    public = [n for n in sorted(dir(cupy.ndarray)) if not n.startswith("_")]
+    table["ndarray"] = {n: _entry(getattr(cupy.ndarray, n), bound=True) for n in public}
+    return table
+
+
+def _entry(value: Any, *, bound: bool = False) -> dict[str, Any]:
+    """Return what is kept of one name; of a method its parameters are those after self."""
+    import cupy
+
+    if isinstance(value, ModuleType):
+        return {"kind": "module"}
+    if isinstance(value, cupy.ufunc):
+        methods = [name for name in ("at",) if value._scatter_op is not None]
+        methods += ["accumulate", "reduce"] if value.name in ("cupy_add", "cupy_multiply") else []
+        loops = (
+            loop for loop in value.types if "E" not in loop
+        )  # bfloat16, which is there beside ml_dtypes only
+        return {"kind": "ufunc", "types": " ".join(loops), "methods": " ".join(methods)}
+    if isinstance(value, type):
+        return {"kind": "type"}
+    if not callable(value) or isinstance(value, property):
+        return {"kind": "value"}
+    entry: dict[str, Any] = {
+        "kind": "function",
+        "parameters": ", ".join(_parameters(value)[1 if bound else 0 :]),
+    }
+    if _SYNCHRONIZES.search(value.__doc__ or ""):
+        entry["synchronizes"] = True
+    return entry
+
+
+def _parameters(function: Any) -> list[str]:
+    """Return the parameters of a function; Cython's are in the first line of their documentation."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        found = re.search(r"\((.*)\)", (function.__doc__ or "").split("\n")[0])
+        return (
+            [_without_type(part) for part in found[1].split(", ") if part]
+            if found
+            else ["*args", "**kwargs"]
+        )
+    parameters, starred = [], False
+    for p in signature.parameters.values():
+        if p.kind is p.KEYWORD_ONLY and not starred:
+            parameters.append("*")
+        starred = starred or p.kind in (p.KEYWORD_ONLY, p.VAR_POSITIONAL)
+        stars = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+        parameters.append(stars + p.name + ("" if p.default is p.empty else "="))
+    return parameters
+
+
+def _without_type(text: str) -> str:
+    """Return "axis=" for "int axis=-1"."""
+    name, equals, _ = text.partition("=")
+    return name.split(" ")[-1] + equals
+
+
+def written(table: Table) -> str:
+    """Return a table as JSON with a line for each name."""
+    modules = []
+    for module, names in table.items():
+        lines = (f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in names.items())
+        modules.append(f"{json.dumps(module)}: {{\n" + ",\n".join(lines) + "\n}")
+    return "{\n" + ",\n".join(modules) + "\n}\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(written(surface()))

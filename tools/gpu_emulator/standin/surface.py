@@ -1,0 +1,79 @@
+"""What the stand-in may offer: the table of `record.py`, of the installed CuPy or from the file, and checks by it."""
+
+import inspect
+import json
+from functools import cache
+from typing import Any
+
+from tools.gpu_emulator.standin.record import FILE, Table, surface
+
+_KINDS = {"*": inspect.Parameter.VAR_POSITIONAL, "**": inspect.Parameter.VAR_KEYWORD}
+
+
+@cache
+def table() -> Table:
+    """Return the table: of the installed CuPy, or where there is none the one that was recorded."""
+    try:
+        return surface()
+    except ImportError:
+        recorded: Table = json.loads(FILE.read_text())
+        return recorded
+
+
+def entry(module: str, name: str) -> dict[str, Any]:
+    """Return what CuPy has under a name.
+
+    Raises
+    ------
+    AttributeError
+        If it has nothing.
+    """
+    try:
+        found: dict[str, Any] = table()[module][name]
+    except KeyError:
+        raise AttributeError(f"CuPy has no {module}.{name}") from None
+    return found
+
+
+def check_call(
+    module: str, name: str, args: tuple[Any, ...], options: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of a call by name, as CuPy's signature binds them.
+
+    Raises
+    ------
+    TypeError
+        If CuPy does not take such arguments.
+    """
+    try:
+        return _signature(module, name).bind(*args, **options).arguments
+    except TypeError as error:
+        raise TypeError(f"{module}.{name}({entry(module, name)['parameters']}): {error}") from None
+
+
+def check_values(module: str, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Raise what CuPy raises for values of arguments that NumPy takes."""
+    given = check_call(module, name, args, options)
+    if name in ("sort", "argsort") and given.get("kind") not in (None, "stable"):
+        raise ValueError(
+            f"{module}.{name}: kind can only be None or 'stable', got {given['kind']!r}"
+        )
+    if name == "lexsort" and getattr(args[0], "ndim", 2) > 2:
+        raise NotImplementedError("Keys with the rank of three or more is not supported in lexsort")
+    if name == "lstsq" and args[0].ndim != 2:
+        raise ValueError(f"{args[0].ndim}-dimensional array given. Array must be two-dimensional")
+
+
+@cache
+def _signature(module: str, name: str) -> inspect.Signature:
+    parameters, kind = [], inspect.Parameter.POSITIONAL_OR_KEYWORD
+    for text in filter(None, entry(module, name)["parameters"].split(", ")):
+        label = text.strip("*=")
+        default = None if text.endswith("=") else inspect.Parameter.empty
+        stars = text[: len(text) - len(text.lstrip("*"))]
+        if label:
+            mine = _KINDS.get(stars, kind)
+            parameters.append(inspect.Parameter(label, mine, default=default))
+        if stars == "*":
+            kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Signature(parameters)
