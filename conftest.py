@@ -14,7 +14,8 @@ from tinygrad_ckn.errors import BackendError
 
 try:
     from hypothesis import HealthCheck, settings
-except ImportError:  # doctests of the base install
+except ImportError:
+    # doctests of the base install
     pass
 else:
     shared = {

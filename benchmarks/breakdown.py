@@ -1,7 +1,8 @@
 """Where a CKN's time goes on one thread: `python -m benchmarks.breakdown [PRESET] [train|encode]`.
 
-Functions are replaced by ones with clocks. A function's time is its own, without that of others with a clock that it
-calls. Products are compared with the rate at which BLAS multiplies a large square matrix, measured in the same run.
+Functions are replaced by ones with clocks. A function's time is its own, without that
+of others with a clock that it calls. Products are compared with the rate at which BLAS
+multiplies a large square matrix, measured in the same run.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import numpy as np
 from tinygrad_ckn import Tensor, ops, parallel, set_num_threads
 from tinygrad_ckn.cpu import gemm
 from tinygrad_ckn.cpu import winograd_filter as winograd
-from tinygrad_ckn.cpu.ckn_map.fused import banded
-from tinygrad_ckn.cpu.ckn_map.fused import fused as ckn_map
-from tinygrad_ckn.cpu.ckn_map.fused import patch_products as products
+from tinygrad_ckn.cpu.ckn_map import banded
+from tinygrad_ckn.cpu.ckn_map import fused as ckn_map
+from tinygrad_ckn.cpu.ckn_map import patch_products as products
 from tinygrad_ckn.models import CKN, PRESETS
 from tinygrad_ckn.ops import linalg
 from tinygrad_ckn.optim import SGD

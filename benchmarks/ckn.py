@@ -219,10 +219,11 @@ def ckn_case(
 ) -> Case:
     """Return the case of a network, with those of the PyTorch peers that are named.
 
-    Sides are compared with PyTorch in float64. Features and losses are within 1e-4. Gradients of five layers with
-    eps = 1e-3, each of which may multiply an error by 30, are within 3e-4 in float32, PyTorch's own as well. On a GPU
-    the one peer is PyTorch as it is, targets, which are the CPU's, do not count, and what all sides are compared with
-    is our own on the CPU in float64, which is there without PyTorch.
+    Sides are compared with PyTorch in float64. Features and losses are within 1e-4.
+    Gradients of five layers with eps = 1e-3, each of which may multiply an error by 30,
+    are within 3e-4 in float32, PyTorch's own as well. On a GPU the one peer is PyTorch
+    as it is, targets, which are the CPU's, do not count, and what all sides are
+    compared with is our own on the CPU in float64, which is there without PyTorch.
     """
     ours, theirs = (our_training, torch_training) if training else (our_features, torch_features)
     side = functools.partial(Side, make=theirs, imports=("torch", "benchmarks.peers.torch_ckn"))

@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 from tinygrad_ckn.backend import use
 
-REPETITIONS = 10  # steps between two events: the device is to work while the host asks for the next
+# steps between two events: the device is to work while the host asks for the next
+REPETITIONS = 10
 Clock: TypeAlias = Callable[[Callable[[], object]], tuple[float, float]]
 
 
@@ -23,7 +24,8 @@ def by_host(step: Callable[[], object]) -> tuple[float, float]:
 def by_events(step: Callable[[], object]) -> tuple[float, float]:
     """Return the seconds from step to step on the device, and those that the host needs to ask for one.
 
-    Where both are nearly the same, the device waits for Python. PyTorch works in the same stream, the default one.
+    Where both are nearly the same, the device waits for Python. PyTorch works in the
+    same stream, the default one.
     """
     cuda = use("cuda").xp.cuda
     before, after = cuda.Event(), cuda.Event()

@@ -1,9 +1,10 @@
 """Bytes and operations of each kernel of the GPU, by the formulas of docs/gpu.md; a test compares the two.
 
-Each array counts once, as if a cache held all that is read again. A fused multiply-add counts as two operations, a
-special function (exp, sqrt, division) as one. N images, C channels, H x W, kernel kh x kw, L = Ho Wo positions, O or p
-filters, h x w pooled, s subsampling, n points, d dimensions, k centroids; kappa and slope: operations of kappa and of
-its derivative.
+Each array counts once, as if a cache held all that is read again. A fused multiply-add
+counts as two operations, a special function (exp, sqrt, division) as one. N images, C
+channels, H x W, kernel kh x kw, L = Ho Wo positions, O or p filters, h x w pooled, s
+subsampling, n points, d dimensions, k centroids; kappa and slope: operations of kappa
+and of its derivative.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-FLOAT32 = 4  # bytes, of an index too
+# bytes, of an index too
+FLOAT32 = 4
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ def copy(m: int, n: int) -> Cost:
 def inverse_root(n: int, p: int) -> Cost:
     """Return the cost of inverse square roots of n matrices p x p: eigenvectors take 9 p^3, putting together 2 p^3.
 
-    9 p^3 is what the symmetric QR algorithm takes (Golub and Van Loan, Matrix Computations, section 8.3).
+    9 p^3 is what the symmetric QR algorithm takes (Golub and Van Loan, Matrix
+    Computations, section 8.3).
     """
     return Cost("inverse_root", n * p * p, 2 * n * p * p, 11 * n * p**3)

@@ -18,7 +18,8 @@ from benchmarks.report import compared, digits, scale_of, show_left_out
 class Rates:
     """What our side reached: bytes and operations a second, and their shares of what the card can do.
 
-    `least` is how long the card takes at least, the launches of the case one after the other.
+    `least` is how long the card takes at least, the launches of the case one after the
+    other.
     """
 
     bandwidth: float
@@ -45,7 +46,8 @@ def roofline(card: Card) -> str:
 def device_table(result: Result, card: Card) -> Table:
     """Return a row for each side; rates are of ours, whose bytes and operations are known.
 
-    "host asks" is the share of the time that Python needs to ask for a step: near 100 %, it is Python that is measured.
+    "host asks" is the share of the time that Python needs to ask for a step: near 100
+    %, it is Python that is measured.
     """
     scale, unit = scale_of(result.sides[0].time.median)
     table = Table(

@@ -1,7 +1,7 @@
 """What GPUs can do at most, by their datasheets, and how long a launch takes by that: the roofline.
 
-A launch takes at least its bytes by the bandwidth of memory, and at least its operations by the rate of arithmetic
-(Williams, Waterman, Patterson 2009).
+A launch takes at least its bytes by the bandwidth of memory, and at least its
+operations by the rate of arithmetic (Williams, Waterman, Patterson 2009).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from benchmarks.costs import Cost
 class Card:
     """A GPU: bytes of memory and float32 operations a second; those of TF32 by tensor cores, without sparsity.
 
-    `source` tells where the figures are from; `tf32` is None where there is none, or it is not known.
+    `source` tells where the figures are from; `tf32` is None where there is none, or it
+    is not known.
     """
 
     name: str
@@ -47,11 +48,13 @@ class Card:
         )
 
 
-# By the name that CUDA reports: GB/s, TFLOP/s in float32, TFLOP/s in TF32. From NVIDIA's datasheets and, for GeForce,
-# white papers of the architectures; TF32 with sparsity, as datasheets like to state it, is halved.
+# By the name that CUDA reports: GB/s, TFLOP/s in float32, TFLOP/s in TF32. From
+# NVIDIA's datasheets and, for GeForce, white papers of the architectures; TF32 with
+# sparsity, as datasheets like to state it, is halved.
 _DATASHEETS: Mapping[str, tuple[float, float, float | None]] = {
     "NVIDIA H200": (4800, 67, 494.5),
-    "NVIDIA H100 80GB HBM3": (3350, 67, 494.5),  # SXM
+    # SXM
+    "NVIDIA H100 80GB HBM3": (3350, 67, 494.5),
     "NVIDIA H100 NVL": (3900, 60, 417.5),
     "NVIDIA H100 PCIe": (2000, 51, 378),
     "NVIDIA A100-SXM4-80GB": (2039, 19.5, 156),
@@ -90,7 +93,9 @@ def from_attributes(name: str, capability: tuple[int, int], attributes: Mapping[
     (320, 8.1)
     """
     twice = (
-        2  # memory transfers at both edges of its clock, and a fused multiply-add is two operations
+        # memory transfers at both edges of its clock, and a fused multiply-add is two
+        # operations
+        2
     )
     cores = attributes["MultiProcessorCount"] * (64 if capability in _FEWER_CORES else 128)
     bandwidth = twice * attributes["MemoryClockRate"] * 1e3 * attributes["GlobalMemoryBusWidth"] / 8

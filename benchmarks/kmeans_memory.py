@@ -1,8 +1,10 @@
 """Memory of spherical k-means on a million patches of 2,304 dimensions: `python -m benchmarks.kmeans_memory`.
 
-Patches of the maps of 256 filters are drawn into a temporary file (9.2 GB), then clustered from there, in full passes
-and in batches. Each is a process of its own, of which the anonymous memory (RssAnon of /proc/PID/status) is read every
-5 ms from outside. Pages of the file that are in memory are not counted, for the system drops them when it needs room.
+Patches of the maps of 256 filters are drawn into a temporary file (9.2 GB), then
+clustered from there, in full passes and in batches. Each is a process of its own, of
+which the anonymous memory (RssAnon of /proc/PID/status) is read every 5 ms from
+outside. Pages of the file that are in memory are not counted, for the system drops them
+when it needs room.
 """
 
 from __future__ import annotations
@@ -21,14 +23,15 @@ from benchmarks.suite import BenchmarkError
 
 CHANNELS, KERNEL, SIZE = 256, 3, 32
 DIMENSIONS = CHANNELS * KERNEL**2
-PATCHES_OF_AN_IMAGE = 250  # on average, so that few are drawn twice
+# on average, so that few are drawn twice
+PATCHES_OF_AN_IMAGE = 250
 GB = 1e9
 
 
 def draw(file: Path, points: int) -> None:
     """Fill an .npy file with patches of what a layer of 256 filters makes of images."""
     from tinygrad_ckn import no_grad
-    from tinygrad_ckn.graph import raw
+    from tinygrad_ckn.graph import unwrap
     from tinygrad_ckn.models import CKNLayer, sample_patches
 
     rng = np.random.default_rng(0)
@@ -40,7 +43,7 @@ def draw(file: Path, points: int) -> None:
 
     def encode(x: Any) -> Any:
         with no_grad():
-            return raw(below(x))
+            return unwrap(below(x))
 
     out = np.lib.format.open_memmap(file, mode="w+", dtype="float32", shape=(points, DIMENSIONS))
     found = sample_patches(

@@ -1,8 +1,8 @@
 """What a network's forward and backward pass on the GPU launch, layer by layer, with the cost of each (`costs.py`).
 
-It follows `tinygrad_ckn/cuda/ckn_map.py` and `correlate.py` for layers as the presets have them: no stride, zero
-padding that keeps the size, one group. What the classifier, the optimiser and the filters' Gram matrices take is left
-out: they are small matrices.
+It follows `tinygrad_ckn/cuda/ckn_map.py` and `correlate.py` for layers as the presets
+have them: no stride, zero padding that keeps the size, one group. What the classifier,
+the optimiser and the filters' Gram matrices take is left out: they are small matrices.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class Layer:
     def backward(self, *, of_images: bool) -> Iterator[Cost]:
         """Yield what its gradient launches; `of_images` tells whether that in the images is asked for."""
         n, c, p, k, side, length = self.n, self.c, self.p, self.k, self.size, self.size**2
-        for _ in range(2):  # tensordot puts the axes of both operands in order first
+        # tensordot puts the axes of both operands in order first
+        for _ in range(2):
             yield costs.copy(p, n * self.pooled**2)
         yield costs.matmul_each(1, p, n * self.pooled**2, p)
         yield costs.matmul(n, p, p, self.pooled**2)
@@ -75,10 +76,10 @@ class Layer:
 def layers_of(name: str, n: int) -> list[Layer]:
     """Return the layers of a preset for n images of 3x32x32."""
     from tinygrad_ckn.models.kernels import Exponential
-    from tinygrad_ckn.models.presets import preset
+    from tinygrad_ckn.models.presets import get_preset
 
     channels, size, found = 3, 32, []
-    for given in preset(name).layers:
+    for given in get_preset(name).layers:
         kappa = _EXPONENTIAL if isinstance(given["kernel"], Exponential) else _POLYNOMIAL
         shape = given["n_filters"], given["kernel_size"], given["subsampling"]
         found.append(Layer(n, channels, size, *shape, kappa))

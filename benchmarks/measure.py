@@ -1,8 +1,9 @@
 """How a case is measured: outputs compared first, then sides take turns, then memory is looked at.
 
-Times on a shared machine drift by a factor of two within minutes, so that only times taken in turns can be compared.
-Between the turns is a pause, for the idle threads of BLAS libraries spin for a while on cores that the next side needs,
-and each turn begins with a step that is not timed, for caches hold what the side before used.
+Times on a shared machine drift by a factor of two within minutes, so that only times
+taken in turns can be compared. Between the turns is a pause, for the idle threads of
+BLAS libraries spin for a while on cores that the next side needs, and each turn begins
+with a step that is not timed, for caches hold what the side before used.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 from benchmarks.process import TUNED_MALLOC, Process
 from benchmarks.suite import BenchmarkError, Case, LeftOutError, Settings, Side
 
-PAUSE = 0.08  # seconds
+# seconds
+PAUSE = 0.08
 
 
 class Turns(Protocol):
@@ -40,7 +42,8 @@ class Summary:
 
     median: float
     least: float
-    lower: float  # quartile
+    # quartile
+    lower: float
     upper: float
 
     @classmethod
@@ -63,7 +66,8 @@ class Measured:
     growth: int | None = None
     libraries: list[str] = field(default_factory=list)
     malloc: dict[str, str] = field(default_factory=dict)
-    host: float | None = None  # seconds in which the host asks for a step
+    # seconds in which the host asks for a step
+    host: float | None = None
 
     @property
     def time(self) -> Summary:
@@ -97,7 +101,8 @@ class Result:
 def relative_error(found: Any, expected: Any, outliers: float = 0) -> float:
     """Return max |found - expected| / max |expected|; infinity where shapes differ or a number is not finite.
 
-    Of lists of arrays: the largest of their errors. `outliers` is the share of rows, those that differ most, left out.
+    Of lists of arrays: the largest of their errors. `outliers` is the share of rows,
+    those that differ most, left out.
 
     Examples
     --------

@@ -1,7 +1,8 @@
 """How near Nystrom features come to the exact kernel as filters grow: `python -m benchmarks.nystrom`.
 
-A network of two layers, patches, pooling and kernel as in the preset unsup-32-64 but with as many filters in both
-layers, in float64; filters by k-means on the images that are compared, the first of the embedded digits.
+A network of two layers, patches, pooling and kernel as in the preset unsup-32-64 but
+with as many filters in both layers, in float64; filters by k-means on the images that
+are compared, the first of the embedded digits.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from tinygrad_ckn import data
 from tinygrad_ckn.models import CKN, CKNLayer
 from tinygrad_ckn.models.exact import exact_kernel
 
-EPS = 1e-8  # next to which the smallest eigenvalues of 512 filters' Gram matrix count
-PATCHES = 5_000  # for k-means, of each layer
+# next to which the smallest eigenvalues of 512 filters' Gram matrix count
+EPS = 1e-8
+# for k-means, of each layer
+PATCHES = 5_000
 
 
 def network(filters: int) -> CKN:

@@ -1,6 +1,7 @@
 """Operations that have kernels of their own on a GPU, each with what CuPy or PyTorch has instead, and what it costs.
 
-Shapes are those of networks, with as many images as make a launch longer than Python takes to ask for it.
+Shapes are those of networks, with as many images as make a launch longer than Python
+takes to ask for it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ from benchmarks import costs
 from benchmarks.costs import Cost
 from benchmarks.layers import Layer
 
-IMAGE, FILTER = 4096, 10  # sides of the one large image, and of what it is correlated with
-BATCH, CHANNELS, SIZE = 512, 64, 32  # of maps
-UNFOLDED = 128  # images where patches are unfolded, which take nine times the memory
+# sides of the one large image, and of what it is correlated with
+IMAGE, FILTER = 4096, 10
+# of maps
+BATCH, CHANNELS, SIZE = 512, 64, 32
+# images where patches are unfolded, which take nine times the memory
+UNFOLDED = 128
 POINTS, CENTROIDS = 200_000, 256
-FILTERS, LAYERS = 128, 5  # of ckn5, for whose layers inverse roots are computed at once
+# of ckn5, for whose layers inverse roots are computed at once
+FILTERS, LAYERS = 128, 5
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,8 @@ class Operation:
     costs
         What our side launches.
     ours, torch, cupyx
-        Called with the module `tinygrad_ckn.ops`, `torch` or `cupyx.scipy.signal`, and the operands; None: it has none.
+        Called with the module `tinygrad_ckn.ops`, `torch` or `cupyx.scipy.signal`, and
+        the operands; None: it has none.
     """
 
     about: str

@@ -22,8 +22,9 @@ THREADS = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-# glibc gets large blocks from the system and gives them back, again at every operation, and the page faults take longer
-# than the arithmetic. With these it keeps them. Our own sides go without: the library keeps its memory by itself.
+# glibc gets large blocks from the system and gives them back, again at every operation,
+# and the page faults take longer than the arithmetic. With these it keeps them. Our own
+# sides go without: the library keeps its memory by itself.
 TUNED_MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
 
 
@@ -39,7 +40,8 @@ def environment(threads: int, *, tuned_malloc: bool) -> dict[str, str]:
         **dict.fromkeys(THREADS, str(threads)),
         **(TUNED_MALLOC if tuned_malloc else {}),
     }
-    if threads == 1:  # XLA has an option for this alone
+    # XLA has an option for this alone
+    if threads == 1:
         found["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     return {
         **found,
@@ -57,7 +59,8 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment(threads, tuned_malloc=side.tuned_malloc),
-            start_new_session=True,  # Ctrl-C reaches the parent alone, which ends its children
+            # Ctrl-C reaches the parent alone, which ends its children
+            start_new_session=True,
         )
 
     def __enter__(self) -> Self:

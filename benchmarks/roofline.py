@@ -1,7 +1,7 @@
 """The roofline on paper of docs/gpu.md: `python -m benchmarks.roofline` prints it, and a test compares.
 
-What a network launches on 128 images of 3x32x32 in float32, summed by kernel, with the least time that it takes on two
-cards, in float32 throughout and with products in TF32.
+What a network launches on 128 images of 3x32x32 in float32, summed by kernel, with the
+least time that it takes on two cards, in float32 throughout and with products in TF32.
 """
 
 from __future__ import annotations

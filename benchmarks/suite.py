@@ -30,9 +30,11 @@ class Work:
     Parameters
     ----------
     step
-        What is timed. On a GPU it may return when all is asked for: the clock waits (`clock.py`).
+        What is timed. On a GPU it may return when all is asked for: the clock waits
+        (`clock.py`).
     outputs
-        Called once, before any step: arrays by name, which are compared with those of the other sides.
+        Called once, before any step: arrays by name, which are compared with those of
+        the other sides.
     """
 
     step: Callable[[], object]
@@ -48,13 +50,16 @@ class Side:
     name
         What the table calls it.
     make
-        A function of a module, called as make(inputs, device, **options) in the side's process; returns its Work.
+        A function of a module, called as make(inputs, device, **options) in the side's
+        process; returns its Work.
     options
         Keyword arguments for `make`.
     imports
-        Modules that it needs. They are imported before memory is looked at; without them the side is left out.
+        Modules that it needs. They are imported before memory is looked at; without
+        them the side is left out.
     tuned_malloc
-        Whether malloc keeps what is freed (see `process.TUNED_MALLOC`) instead of giving it back to the system.
+        Whether malloc keeps what is freed (see `process.TUNED_MALLOC`) instead of
+        giving it back to the system.
     units
         What a step gets through, in the case's unit, for times per unit.
     device
@@ -83,13 +88,17 @@ class Case:
     inputs
         Makes what every side is given.
     tolerances
-        Largest relative error, max |y - reference| / max |reference|, allowed for each output.
+        Largest relative error, max |y - reference| / max |reference|, allowed for each
+        output.
     outliers
-        Of an output, the share of rows for which that does not count: they hang on a choice between equals.
+        Of an output, the share of rows for which that does not count: they hang on a
+        choice between equals.
     reference
-        A side that is not timed and says what the outputs should be, in float64; without it the first side does.
+        A side that is not timed and says what the outputs should be, in float64;
+        without it the first side does.
     targets, memory_targets
-        For a peer's name, what the ratio of our median time (or peak memory) to its is to be at most.
+        For a peer's name, what the ratio of our median time (or peak memory) to its is
+        to be at most.
     rounds, steps, warm_up
         Turns of each side, timed steps a turn, and steps before the first turn.
     unit
@@ -138,7 +147,8 @@ class Suite:
     cases
         Makes the cases for what the user asked for.
     threads
-        How many threads every side has, whatever the user asked for; None: what the user asked for.
+        How many threads every side has, whatever the user asked for; None: what the
+        user asked for.
     devices
         Where it can run.
     """

@@ -1,7 +1,7 @@
 """The process of a side: answers the requests of `process.Process` until its input ends.
 
-A request is a pickled (method, arguments), an answer a pickled (kind, value): "done" with the result, "left out" with
-a sentence, or "failed" with the traceback.
+A request is a pickled (method, arguments), an answer a pickled (kind, value): "done"
+with the result, "left out" with a sentence, or "failed" with the traceback.
 """
 
 from __future__ import annotations
@@ -22,15 +22,19 @@ import numpy as np
 from benchmarks.clock import Clock, by_host, clock_of
 from benchmarks.suite import Inputs, LeftOutError, Side, Work
 
-REWARM = 0.01  # seconds of steps that are not timed at the beginning of a turn, one step at least
-SLOW = 1.0  # seconds from which a step needs no other before it: caches and threads are warm in a small part of it
+# seconds of steps that are not timed at the beginning of a turn, one step at least
+REWARM = 0.01
+# seconds from which a step needs no other before it: caches and threads are warm in a
+# small part of it
+SLOW = 1.0
 _STATUS, MACHINE = Path("/proc/self/status"), Path("/proc/meminfo")
 
 
 def memory(name: str, source: Path = _STATUS) -> int | None:
     """Return a line of a file of the system in bytes, or None where there is no such thing.
 
-    Of this process: VmRSS, the memory it has, and VmHWM, the most it had; of /proc/meminfo: MemAvailable.
+    Of this process: VmRSS, the memory it has, and VmHWM, the most it had; of
+    /proc/meminfo: MemAvailable.
     """
     if not source.is_file():
         return None
@@ -45,9 +49,9 @@ def _forget_peak() -> None:
     """Make VmHWM begin anew: importing needs more for a moment than it keeps."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
-    except (
-        OSError
-    ):  # another system, or a container that forbids it: then the peak of importing counts as well
+    except OSError:
+        # another system, or a container that forbids it: then the peak of importing
+        # counts as well
         return
 
 
@@ -80,7 +84,8 @@ class Worker:
         self.before: int | None = None
         self.clock: Clock = by_host
         self.last = 0.0
-        self.asking: list[float] = []  # seconds that the host needed to ask for each step
+        # seconds that the host needed to ask for each step
+        self.asking: list[float] = []
 
     def start(self, side: Side, inputs: Inputs, device: str) -> None:
         """Import what the side needs, look at the memory, and make its work."""
@@ -160,5 +165,6 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 if __name__ == "__main__":
     with os.fdopen(os.dup(1), "wb") as pipe:
-        os.dup2(2, 1)  # what libraries print must not get between the answers
+        # what libraries print must not get between the answers
+        os.dup2(2, 1)
         serve(sys.stdin.buffer, pipe)

@@ -1,6 +1,7 @@
 """A course's kernel challenge: classify images with a convolutional kernel network, without a deep-learning library.
 
-python examples/kernel_challenge.py --train Xtr.csv --labels Ytr.csv --test Xte.csv --out Yte.csv
+python examples/kernel_challenge.py --train Xtr.csv --labels Ytr.csv --test Xte.csv
+--out Yte.csv
 
 docs/challenge.md goes through it step by step.
 """
@@ -14,14 +15,15 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import rng
+from tinygrad_ckn.backend import default_rng
 from tinygrad_ckn.data import Split, load_labels, load_pixels, save_labels, split_off
 from tinygrad_ckn.errors import CKNError, ConfigError, DataError
 from tinygrad_ckn.models import CKN, PRESETS, Progress
 
 NETWORKS = [name for name, found in PRESETS.items() if found.model == "CKN"]
 DEFAULT, QUICK = "unsup-256-1024", "unsup-64-256"
-HELD_OUT = 0.2  # of the training images, for validation
+# of the training images, for validation
+HELD_OUT = 0.2
 
 app = typer.Typer(
     add_completion=False,
@@ -36,8 +38,9 @@ def read(
 ) -> tuple[Split, NDArray[np.float32]]:
     """Return labelled training images and the test images, in [0, 1] by the range of the training images.
 
-    Local whitening takes means away and the classifier scales its features, so the scale of pixels hardly matters; but
-    training and test images need the same one. The range of the training images is all that is known beforehand.
+    Local whitening takes means away and the classifier scales its features, so the
+    scale of pixels hardly matters; but training and test images need the same one. The
+    range of the training images is all that is known beforehand.
     """
     images, others = (
         load_pixels(path, image_shape=image_shape, channels_last=channels_last)
@@ -66,14 +69,14 @@ def read(
 def fitted(split: Split, n_classes: int, preset: str, patches: int, seed: int) -> CKN:
     """Return a network: images whitened, filters learned without labels, the classifier on means over mirror images."""
     _, channels, height, width = split.images.shape
-    random = rng(seed)
+    random = default_rng(seed)
     model = CKN.preset(
         preset,
         in_channels=channels,
         image_size=(height, width),
         n_classes=n_classes,
         preprocessing="local_whitening",
-        mirrored="features",
+        mirror_average="features",
         rng=random,
     )
     return model.fit(
@@ -112,7 +115,7 @@ def solve(
     everything, others = read(train, labels, test, image_shape, channels_last)
     n_classes = len(np.unique(everything.labels))
 
-    rest, held_out = split_off(everything, HELD_OUT, rng(options["seed"]))
+    rest, held_out = split_off(everything, HELD_OUT, default_rng(options["seed"]))
     typer.echo(
         f"fitting {options['preset']} on {len(rest):,} images, to measure on {len(held_out):,} others"
     )

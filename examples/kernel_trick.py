@@ -23,7 +23,8 @@ def spirals(n: int, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return points (n, 2) on two arms around the origin, with a little noise, and their labels 0 and 1."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % 2
-    turn = 3 * np.pi * np.sqrt(rng.uniform(0.05, 1, n))  # how far along its arm a point lies
+    # how far along its arm a point lies
+    turn = 3 * np.pi * np.sqrt(rng.uniform(0.05, 1, n))
     angle = turn + np.pi * labels
     points = turn[:, None] / 10 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     return points + rng.normal(0, 0.02, (n, 2)), labels

@@ -11,7 +11,8 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-OTHERS: list[bytes] = []  # sound files of other kinds
+# sound files of other kinds
+OTHERS: list[bytes] = []
 
 
 def _flip_bit(b: bytearray, r: random.Random) -> bytes:
@@ -213,7 +214,8 @@ def _replace_somewhere(tree: Any, r: random.Random) -> None:
         return
     node, key = r.choice(places)
     value = node[key]
-    if isinstance(value, str) and value[:1] in ("{", "["):  # JSON within JSON: an architecture
+    # JSON within JSON: an architecture
+    if isinstance(value, str) and value[:1] in ("{", "["):
         inner = json.loads(value)
         _replace_somewhere(inner, r)
         node[key] = json.dumps(inner)
@@ -265,7 +267,8 @@ def _members(b: bytearray, r: random.Random) -> bytes:
         warnings.catch_warnings(),
         zipfile.ZipFile(stream, "w", r.choice((0, 8, 12, 14))) as archive,
     ):
-        warnings.simplefilter("ignore")  # of names that stand twice
+        # of names that stand twice
+        warnings.simplefilter("ignore")
         for name, content in members:
             archive.writestr(name or "x", content)
     return stream.getvalue()

@@ -3,10 +3,12 @@
 python scripts/crash.py                       # 30 kills, 9 disks that are too small
 python scripts/crash.py --kills 300 --seed 1
 
-A kill is SIGKILL, at a random moment or within a write: before or after one of the calls that force bytes to the disk,
-give a file its name or remove one, or with half of a file's bytes written. A disk is a tmpfs, which needs root and
-Linux. After each, all that finished epochs left must be there and readable: checkpoint.safetensors (the best epoch),
-last.safetensors, metrics.jsonl; and a new training in the folder must begin, or be refused without touching anything.
+A kill is SIGKILL, at a random moment or within a write: before or after one of the
+calls that force bytes to the disk, give a file its name or remove one, or with half of
+a file's bytes written. A disk is a tmpfs, which needs root and Linux. After each, all
+that finished epochs left must be there and readable: checkpoint.safetensors (the best
+epoch), last.safetensors, metrics.jsonl; and a new training in the folder must begin, or
+be refused without touching anything.
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ from tinygrad_ckn.training.checkpoint import epoch_of
 FAST = ("--mode", "supervised", "--patches", "500", "--iterations", "1", "--threads", "1")
 CHECKPOINTS = ("checkpoint.safetensors", "last.safetensors")
 # A model has 87 KB, one with the state of its optimiser 170, the configuration 17.
-DISKS = (8, 24, 60, 110, 140, 200, 290, 330, 400)  # KB
-# Run in the child before the command: kills it at the count-th call of a function of os, before, half way or after.
+# KB
+DISKS = (8, 24, 60, 110, 140, 200, 290, 330, 400)
+# Run in the child before the command: kills it at the count-th call of a function of
+# os, before, half way or after.
 KILLER = """
 import os, signal, sys
 function, count, where = sys.argv[1], int(sys.argv[2]), sys.argv[3]

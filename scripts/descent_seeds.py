@@ -1,12 +1,14 @@
 """Train end to end with many seeds, and look whether a descent gets worse, whether it says so, and what it ends with.
 
-python scripts/descent_seeds.py                                    # 20 seeds of digits, all else by default
-python scripts/descent_seeds.py --patches 3000 --iterations 2
-python scripts/descent_seeds.py --patches 3000 --iterations 2 --lr 0.01     # too large: it diverges
+python scripts/descent_seeds.py # 20 seeds of digits, all else by default python
+scripts/descent_seeds.py --patches 3000 --iterations 2 python scripts/descent_seeds.py
+--patches 3000 --iterations 2 --lr 0.01 # too large: it diverges
 
-A line a seed: the learning rate, the validation accuracy of the start, by how much an epoch fell below the best before
-it at most, how many warnings there were, the epoch that was kept with its validation accuracy, and the test accuracy.
-The status is 1 if an epoch fell by more than 2 points without a warning, or the epoch kept is worse than the start.
+A line a seed: the learning rate, the validation accuracy of the start, by how much an
+epoch fell below the best before it at most, how many warnings there were, the epoch
+that was kept with its validation accuracy, and the test accuracy. The status is 1 if an
+epoch fell by more than 2 points without a warning, or the epoch kept is worse than the
+start.
 """
 
 from __future__ import annotations

@@ -2,10 +2,12 @@
 
 python scripts/fuzz.py --count 5000 --seed 0
 
-Small sound files of every kind are changed by scripts/_fuzz_mutators.py, one to four times each, and read again. What
-counts as a fault: an exception that is none of the library's, a message of more than one line, more than 10 seconds,
-more than 500 MB of memory, and a file that is accepted with another content than an independent reading of the same
-bytes gives (`numpy.load`, `csv`, `struct`, safetensors, `json`). The command that repeats a fault is printed with it.
+Small sound files of every kind are changed by scripts/_fuzz_mutators.py, one to four
+times each, and read again. What counts as a fault: an exception that is none of the
+library's, a message of more than one line, more than 10 seconds, more than 500 MB of
+memory, and a file that is accepted with another content than an independent reading of
+the same bytes gives (`numpy.load`, `csv`, `struct`, safetensors, `json`). The command
+that repeats a fault is printed with it.
 """
 
 from __future__ import annotations
@@ -393,7 +395,8 @@ def main(arguments: list[str] | None = None) -> int:
         prepare(folder)
         OTHERS[:] = [target.content for target in TARGETS.values()]
         kinds = sorted(TARGETS)
-        for kind in kinds:  # sound files are read: what is refused below is refused for its damage
+        # sound files are read: what is refused below is refused for its damage
+        for kind in kinds:
             fault = fault_of(TARGETS[kind], TARGETS[kind].content, folder)
             if fault is not None:
                 raise SystemExit(

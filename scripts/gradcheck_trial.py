@@ -3,8 +3,9 @@
     python scripts/gradcheck_trial.py                  # 500 draws of each function, 20 seeds of each fault
     python scripts/gradcheck_trial.py --draws 50 --seeds 5
 
-A line for each function: how often its right gradient is called wrong, not differentiable or undecided. A line for
-each fault: at how many seeds it is found. The exit status is 1 if there is a false alarm or a fault that is missed.
+A line for each function: how often its right gradient is called wrong, not
+differentiable or undecided. A line for each fault: at how many seeds it is found. The
+exit status is 1 if there is a false alarm or a fault that is missed.
 """
 
 from __future__ import annotations

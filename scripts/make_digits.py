@@ -1,7 +1,8 @@
 """Make tinygrad_ckn/data/digits.npz, the embedded data set, from the copy that scikit-learn carries.
 
-Run `python scripts/make_digits.py` from anywhere; it needs scikit-learn, which the library itself does not.
-Two runs write the same bytes: NumPy stamps the members of an .npz with a fixed date.
+Run `python scripts/make_digits.py` from anywhere; it needs scikit-learn, which the
+library itself does not. Two runs write the same bytes: NumPy stamps the members of an
+.npz with a fixed date.
 """
 
 import argparse
@@ -17,10 +18,11 @@ TARGET = Path(__file__).resolve().parent.parent / "tinygrad_ckn" / "data" / "dig
 def main() -> None:
     """Write the images, the labels and the indices of one fixed, stratified split."""
     digits = load_digits()
-    images = digits.images.astype(np.uint8)  # (1797, 8, 8), whole numbers 0..16 stored as floats
+    # (1797, 8, 8), integers 0..16 stored as floats
+    images = digits.images.astype(np.uint8)
     if not np.array_equal(images, digits.images):
         raise SystemExit(
-            "scikit-learn's digits are not whole numbers any more: this script would change them"
+            "scikit-learn's digits are not integers any more: this script would change them"
         )
     train, test = train_test_split(
         np.arange(len(images)), test_size=0.2, random_state=0, stratify=digits.target

@@ -135,6 +135,6 @@ def test_what_is_no_array_is_refused():
 
 
 def test_none_is_the_packages_generator_and_generators_pass_through():
-    assert backend.rng().random() != backend.rng(0).random()
-    generator = backend.rng(5)
-    assert backend.rng(generator) is generator
+    assert backend.default_rng().random() != backend.default_rng(0).random()
+    generator = backend.default_rng(5)
+    assert backend.default_rng(generator) is generator

@@ -25,7 +25,8 @@ def test_black_images_say_nothing_about_the_scale() -> None:
     PixelRange.of(IMAGES).check(IMAGES[:5] * 0, "a", "b")
     black = PixelRange.of(IMAGES * 0)
     assert (black.faint, black.bright) == (0, 0)
-    black.check(IMAGES, "a", "b")  # nothing to compare with
+    # nothing to compare with
+    black.check(IMAGES, "a", "b")
 
 
 @given(factor=st.floats(0.2, 5), n=st.integers(1, 50), start=st.integers(0, 2900))
@@ -57,7 +58,8 @@ def test_images_of_another_scale_are_refused_and_some_of_them_told(factor: float
 
 
 POSITIVE = np.random.default_rng(0).random((3000, 1, 4, 4), np.float32)
-POSITIVE[:, :, 0, 0] = 0  # a black background
+# a black background
+POSITIVE[:, :, 0, 0] = 0
 
 
 @given(

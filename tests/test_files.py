@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_ckn import files as _files
+from tinygrad_ckn import files
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import atomic_write, is_special
 
@@ -64,7 +64,8 @@ def test_bytes_are_on_the_disk_before_the_name_changes(
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(os, "replace", noted_replace)
     atomic_write(tmp_path / "file", b"new")
-    assert calls == ["fsync", "replace", "fsync"]  # of the file, then of the folder
+    # of the file, then of the folder
+    assert calls == ["fsync", "replace", "fsync"]
 
 
 def test_folders_are_not_synced_where_they_cannot_be_opened(
@@ -76,9 +77,9 @@ def test_folders_are_not_synced_where_they_cannot_be_opened(
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", refuse)
         with pytest.raises(PermissionError):
-            _files._sync_folder(tmp_path)
-        patch.setattr(_files.os, "name", "nt")
-        _files._sync_folder(tmp_path)
+            files._sync_folder(tmp_path)
+        patch.setattr(files.os, "name", "nt")
+        files._sync_folder(tmp_path)
 
 
 def test_missing_folder(tmp_path: Path):
@@ -104,7 +105,8 @@ def test_a_link_is_replaced_and_not_written_through(
     folder = tmp_path_factory.mktemp("links")
     (folder / "victim").write_text("precious")
     (folder / "file").symlink_to(folder / "victim")
-    for name in names:  # guesses of the temporary file's name
+    # guesses of the temporary file's name
+    for name in names:
         (folder / f".file.{name}.partial").symlink_to(folder / "victim")
     atomic_write(folder / "file", b"new")
     assert not (folder / "file").is_symlink()
@@ -116,7 +118,7 @@ def test_a_name_that_was_foreseen_is_not_used(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "victim").write_text("precious")
     (tmp_path / ".file.abcd.partial").symlink_to(tmp_path / "victim")
     tokens = iter(["abcd", "abcd", "0123"])
-    monkeypatch.setattr(_files.secrets, "token_hex", lambda n: next(tokens))
+    monkeypatch.setattr(files.secrets, "token_hex", lambda n: next(tokens))
     atomic_write(tmp_path / "file", b"new")
     assert next(tokens, None) is None
     assert (tmp_path / "victim").read_text() == "precious"
@@ -124,9 +126,9 @@ def test_a_name_that_was_foreseen_is_not_used(tmp_path: Path, monkeypatch: pytes
 
 
 def test_two_writers_do_not_meet_and_the_last_one_wins(tmp_path: Path):
-    with _files.replacing(tmp_path / "file") as first:
+    with files.replacing(tmp_path / "file") as first:
         first.write(b"first")
-        with _files.replacing(tmp_path / "file") as second:
+        with files.replacing(tmp_path / "file") as second:
             second.write(b"second")
             assert len(list(tmp_path.iterdir())) == 2
         assert (tmp_path / "file").read_bytes() == b"second"
@@ -137,16 +139,18 @@ def test_what_a_killed_writer_left_is_removed_and_what_others_write_or_own_is_no
     program = "import os, sys; from tinygrad_ckn.files import replacing\nwith replacing(sys.argv[1]): os._exit(1)"
     subprocess.run([sys.executable, "-c", program, tmp_path / "file"], check=False)
     (abandoned,) = tmp_path.iterdir()
-    assert _files.is_partial(abandoned.name, "file")
+    assert files.is_partial(abandoned.name, "file")
     (tmp_path / ".file.0123.partial.keep").touch()
     (tmp_path / ".other.0123.partial").touch()
     (tmp_path / "file.0123.partial").touch()
     os.mkfifo(tmp_path / ".file.0.partial")
-    with _files.replacing(tmp_path / "file"):
-        atomic_write(tmp_path / "file", b"new")  # another writer, who cleans up before
+    with files.replacing(tmp_path / "file"):
+        # another writer, who cleans up before
+        atomic_write(tmp_path / "file", b"new")
         left = {path.name for path in tmp_path.iterdir()} - {abandoned.name}
     assert not abandoned.exists()
-    assert len(left) == 6  # with the temporary file of the writer under way
+    # with the temporary file of the writer under way
+    assert len(left) == 6
     assert {path.name for path in tmp_path.iterdir()} == {
         ".file.0123.partial.keep",
         ".other.0123.partial",
@@ -154,9 +158,9 @@ def test_what_a_killed_writer_left_is_removed_and_what_others_write_or_own_is_no
         ".file.0.partial",
         "file",
     }
-    _files.remove_abandoned(tmp_path)
+    files.remove_abandoned(tmp_path)
     assert not (tmp_path / ".other.0123.partial").exists()
-    _files.remove_abandoned(tmp_path / "nowhere")
+    files.remove_abandoned(tmp_path / "nowhere")
 
 
 def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path):
@@ -187,7 +191,7 @@ def test_a_full_disk_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.M
 
 def test_nothing_writes_a_file_in_place():
     """Every result goes through this file: a crash leaves the old one or the new one."""
-    package = Path(_files.__file__).parent
+    package = Path(files.__file__).parent
     calls = re.compile(
         r"write_text\(|write_bytes\(|\bnp\.save\(|xp\.save\(|savetxt|open\([^)]*[\"']w|mode=\"w"
     )
@@ -198,7 +202,7 @@ def test_nothing_writes_a_file_in_place():
         if calls.search(line)
         and ">>>" not in line
         and "..." not in line
-        and path.name != "_files.py"
+        and path.name != "files.py"
     ]
     assert found == []
 

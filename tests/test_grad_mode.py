@@ -98,7 +98,8 @@ def test_decorated_functions_generators_and_coroutines(decorate):
     assert not function()
     steps = generator()
     assert next(steps) is False
-    assert records()  # the caller records between two values
+    # the caller records between two values
+    assert records()
     assert steps.send("sent") == ("sent", False)
     assert steps.throw(ValueError) == ("caught", False)
     with pytest.raises(StopIteration) as end:
@@ -128,7 +129,8 @@ def test_blocks_in_suspended_generators_end_with_what_they_found():
     suspended = inner()
     next(suspended)
     with enable_grad():
-        suspended.close()  # its block ends inside another one
+        # its block ends inside another one
+        suspended.close()
         assert records()
     assert records()
 
@@ -150,7 +152,8 @@ def test_evaluation_changes_no_module():
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(lambda: net.training).result()
     assert net.training
-    assert not net.layers[1].training  # was in eval mode before, and still is
+    # was in eval mode before, and still is
+    assert not net.layers[1].training
 
 
 def test_models_that_encode_in_threads_stay_in_training_mode():

@@ -14,9 +14,11 @@ import tinygrad_ckn
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinygrad_ckn"
 # Each may import those before it, and its own files.
-ORDER = "errors _files backend memory plain parallel modes _draw _owned _registry _scattered _signature".split()
-ORDER += "primitive graph backward tensor interchange functional profiling ops".split()
-ORDER += "cpu cuda blockwise labels fingerprints data_format nn optim".split()
+ORDER = "errors files backend chunks checks memory plain parallel grad_mode drawing ownership registry".split()
+ORDER += (
+    "scattered signature primitive graph backward tensor interchange functional profiling".split()
+)
+ORDER += "windows ops cpu cuda block_sums labels fingerprints data_format nn optim".split()
 ORDER += "models sklearn data plots training testing cli".split()
 
 

@@ -32,7 +32,8 @@ def group(root, lines, limits):
             64,
         ),  # that of a group above
         (["0::/a"], {"a/memory.max": str(64 * MIB), "memory.max": str(32 * MIB)}, 32),
-        (["0::/../../host/job"], {"memory.max": str(16 * MIB)}, 16),  # seen from within a container
+        # seen from within a container
+        (["0::/../../host/job"], {"memory.max": str(16 * MIB)}, 16),
         (
             ["5:cpu,memory:/job", "1:name=systemd:/"],
             {"memory/job/memory.limit_in_bytes": str(48 * MIB)},
@@ -63,7 +64,8 @@ def test_what_lies_idle_is_bounded_as_soon_as_it_is_given_up():
 def test_memory_given_up_while_somebody_counts_is_counted_in_after():
     memory = Memory()
     held = [memory.empty((2 * MIB,), np.uint8) for _ in range(3)]
-    with memory.lock:  # as where a garbage collection comes within `_take`
+    # as where a garbage collection comes within `_take`
+    with memory.lock:
         held.clear()
     assert len(memory.returned) == 3
     memory.empty((2 * MIB,), np.uint8)

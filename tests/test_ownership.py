@@ -123,7 +123,8 @@ def test_indices_that_are_written_into(index, order):
 def test_views_and_memory_behind_views():
     whole = np.ones(4)
     frozen = whole[:2]
-    frozen.flags.writeable = False  # but whole is not
+    # but whole is not
+    frozen.flags.writeable = False
     x = Tensor([1.0, 1.0], requires_grad=True)
     y = (x * frozen).sum()
     whole[:] = 5

@@ -40,7 +40,8 @@ def test_the_work_is_shared():
     workers: set[int] = set()
 
     def meet(_: int) -> None:
-        meeting.wait()  # nobody passes alone
+        # nobody passes alone
+        meeting.wait()
         workers.add(threading.get_ident())
 
     parallel.for_each(meet, range(2))
@@ -191,7 +192,8 @@ def test_memory_of_results_is_used_again_once_every_view_is_gone():
     assert not np.shares_memory(first, second)
     del first
     gc.collect()
-    third = parallel.empty(shape, dtype)  # the view still reads the first
+    # the view still reads the first
+    third = parallel.empty(shape, dtype)
     assert not np.shares_memory(third, view)
     del view, third
     gc.collect()
@@ -217,7 +219,7 @@ def test_small_results_are_plain_arrays():
 @pytest.mark.parametrize("n", [0, -1, 1.5, "two"])
 def test_a_number_of_threads_that_is_none_is_refused(n):
     with pytest.raises(
-        ConfigError, match="set_num_threads: argument n expected a whole number >= 1, got"
+        ConfigError, match="set_num_threads: argument n expected an integer >= 1, got"
     ):
         set_num_threads(n)
 

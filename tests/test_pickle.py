@@ -157,7 +157,7 @@ def test_schedules_and_options():
     scheduler.step()
     assert scheduler.optimizer.lr < 0.1
     assert pickle.loads(pickle.dumps(optim.LBFGS([w]))).params[0].item() == 1.0
-    descent = models.Descent(epochs=3, lr=0.1)
+    descent = models.FineTuning(epochs=3, lr=0.1)
     assert pickle.loads(pickle.dumps(descent)) == descent
     for spec in ("standardize", "local_whitening", "gradient_map"):
         made = preprocessing(spec)

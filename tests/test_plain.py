@@ -16,7 +16,7 @@ from tinygrad_ckn.models import (
     CNN,
     CKNLayer,
     ConvLayer,
-    Descent,
+    FineTuning,
     KernelRidgeClassifier,
     kernels,
 )
@@ -205,7 +205,7 @@ def test_networks_fit_save_and_load(kind, tmp_path):
 
 def fitted(descent, **options):
     model = CKN(1, 6, 2, [CKNLayer(1, 4, 3, subsampling=2, rng=0)], rng=0)
-    model.fit(x, y, rng=0, descent=Descent(**descent) if descent else None, **options)
+    model.fit(x, y, rng=0, descent=FineTuning(**descent) if descent else None, **options)
     return [tensor.data for _, tensor in model.named_tensors()]
 
 
@@ -264,7 +264,7 @@ def test_schedules_and_descents_hold_python_numbers():
     for made in (
         optim.StepDecay(np.int64(3), gamma=np.float32(0.5)),
         optim.CosineDecay(np.array(3)),
-        Descent(epochs=np.int64(2), lr=np.array(0.1), patience=np.int8(3)),
+        FineTuning(epochs=np.int64(2), lr=np.array(0.1), patience=np.int8(3)),
     ):
         values = [getattr(made, name) for name in type(made).__dataclass_fields__]
         assert all(type(v) in (int, float, str, bool, type(None)) for v in values), made

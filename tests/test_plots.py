@@ -154,7 +154,8 @@ def test_nystrom_errors_are_those_of_filters_learned_for_each_size(
     for colour in (
         [31, 119, 180],
         [255, 127, 14],
-    ):  # the first two of matplotlib's cycle: a line for each layer
+    ):
+        # the first two of matplotlib's cycle: a line for each layer
         assert (np.abs(picture - colour).max(axis=2) < 3).sum() > 500
 
 
@@ -165,7 +166,8 @@ def test_nystrom_errors_leave_patches_of_centred_layers_alone(digits: np.ndarray
         for sizes in ([8, 8, 8], [8])
     )
     assert one[0] == again[0]
-    assert max(one) < 1.2 * min(one)  # a second centring would change them
+    # a second centring would change them
+    assert max(one) < 1.2 * min(one)
 
 
 def test_one_image_is_not_enough_for_nystrom_errors(digits: np.ndarray, tmp_path: Path):
@@ -198,9 +200,12 @@ def test_a_comparison_has_a_colour_for_each_model(accuracy: float, tmp_path: Pat
     assert picture.shape == (480, 1320, 3)
     for colour in ([31, 119, 180], [255, 127, 14], [44, 160, 44]):
         like = np.abs(picture - colour).max(axis=2) < 3
-        assert like[:, :600].sum() > 200  # curves
-        assert like[:, 1050:].sum() > 5000  # time
-        assert (like[:, 740:1000].sum() > 5000) == (accuracy < 1)  # errors
+        # curves
+        assert like[:, :600].sum() > 200
+        # time
+        assert like[:, 1050:].sum() > 5000
+        # errors
+        assert (like[:, 740:1000].sum() > 5000) == (accuracy < 1)
 
 
 def test_a_comparison_marks_the_test_accuracy_of_the_classifier_fitted_again(
@@ -234,7 +239,8 @@ def test_without_epochs_a_comparison_says_so(tmp_path: Path):
     results = {name: {"accuracy": 0.9, "seconds": 3.0, "epochs": []} for name in ("one", "other")}
     plots.comparison(results, tmp_path / "c.png")
     curves = read(tmp_path / "c.png")[:, :580]
-    assert 0.001 < (curves.max(axis=2) < 128).mean() < 0.05  # two lines of text, no axes
+    # two lines of text, no axes
+    assert 0.001 < (curves.max(axis=2) < 128).mean() < 0.05
 
 
 def test_many_models_make_a_higher_picture(tmp_path: Path):

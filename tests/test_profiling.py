@@ -10,7 +10,7 @@ from tinygrad_ckn import Tensor, ops, profiling
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import Node
-from tinygrad_ckn.models import CKN, CKNLayer, Descent
+from tinygrad_ckn.models import CKN, CKNLayer, FineTuning
 from tinygrad_ckn.primitive import Primitive
 from tinygrad_ckn.profiling import profile
 
@@ -40,7 +40,8 @@ def test_operations_of_both_directions_with_calls_and_bytes():
     assert rows["matmul", "backward"].bytes == 2 * 8 * 8 * 8
     assert rows["sum", "forward"].bytes == 2 * 8
     assert rows["softmax", "backward"].bytes == 2 * 8 * 8 * 8
-    assert rows["broadcast_to", "backward"].calls == 2  # within the rule of sum
+    # within the rule of sum
+    assert rows["broadcast_to", "backward"].calls == 2
     assert ("broadcast_to", "forward") not in rows
 
 
@@ -56,7 +57,8 @@ def test_own_seconds_do_not_exceed_the_clock():
         sum(event["dur"] for event in profiled.trace()["traceEvents"] if event["args"]["bytes"])
         / 1e6
     )
-    assert np.isclose(total, outer, rtol=1e-6)  # what is nested is counted once
+    # what is nested is counted once
+    assert np.isclose(total, outer, rtol=1e-6)
 
 
 def test_laps_name_the_time_before_them():
@@ -87,7 +89,8 @@ def test_a_lap_without_a_profile_does_nothing():
 
 
 def test_the_trace_is_json_of_nested_events(tmp_path):
-    together = threading.Barrier(4)  # numbers of threads that have ended are used again
+    # numbers of threads that have ended are used again
+    together = threading.Barrier(4)
 
     def meet():
         together.wait()
@@ -116,7 +119,8 @@ def test_the_trace_is_json_of_nested_events(tmp_path):
             end = event["ts"] + event["dur"]
             while ends and ends[-1] <= event["ts"]:
                 ends.pop()
-            assert not ends or end <= ends[-1] + 1e-3, event  # microseconds, rounded
+            # microseconds, rounded
+            assert not ends or end <= ends[-1] + 1e-3, event
             ends.append(end)
 
 
@@ -169,9 +173,11 @@ def test_named_functions_have_rows_of_their_own_and_all_seconds_are_counted_once
         ("failing", ""): 1,
         ("add", "forward"): 1,
     }
-    assert rows["exp", "forward"].bytes == 2 * 2 * 8  # as where no named function calls it
+    # as where no named function calls it
+    assert rows["exp", "forward"].bytes == 2 * 2 * 8
     assert rows["outer", ""].bytes == rows["inner", ""].bytes == 0
-    # Ticks: 13 in the first (two outer, two inner, two exp, one sin, each begins and ends), 3 in the second.
+    # Ticks: 13 in the first (two outer, two inner, two exp, one sin, each begins and
+    # ends), 3 in the second.
     assert sum(row.seconds for row in rows.values()) == 13 + 3
     assert {event["cat"] for event in profiled.trace()["traceEvents"]} == {
         "function",
@@ -191,7 +197,7 @@ def test_a_backward_within_a_named_function_stays_one():
 def test_what_a_training_spends_most_of_its_time_on_is_named():
     model = CKN(1, 8, 10, [CKNLayer(1, 4, 3, subsampling=2)])
     split = load_digits().train
-    descent = Descent(epochs=1, batch_size=50)
+    descent = FineTuning(epochs=1, batch_size=50)
     with profile() as profiled:
         model.fit(
             split.images[:100],

@@ -12,7 +12,7 @@ import pytest
 
 import tinygrad_ckn
 from tinygrad_ckn import Tensor, manual_seed, models, nn, ops, optim
-from tinygrad_ckn.backend import rng
+from tinygrad_ckn.backend import default_rng
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, build, from_config
 from tinygrad_ckn.nn import init
@@ -148,7 +148,9 @@ def test_threads_never_get_the_same_generator():
     manual_seed(0)
     found = []
     threads = [
-        threading.Thread(target=lambda: found.extend(rng().integers(2**63) for _ in range(200)))
+        threading.Thread(
+            target=lambda: found.extend(default_rng().integers(2**63) for _ in range(200))
+        )
         for _ in range(4)
     ]
     for thread in threads:
@@ -170,7 +172,7 @@ def test_reading_a_model_does_not_move_the_package_generator(tmp_path):
 @pytest.mark.parametrize("seed", [-1, 1.5, "a", None, True])
 def test_a_bad_seed_gets_a_sentence(seed):
     with pytest.raises(
-        ConfigError, match="manual_seed: argument seed expected a whole number >= 0, got"
+        ConfigError, match="manual_seed: argument seed expected an integer >= 0, got"
     ):
         manual_seed(seed)
 

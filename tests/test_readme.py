@@ -40,7 +40,8 @@ def test_a_tutorial_prints_what_it_says_from_beginning_to_end(
 ):
     path = ROOT / "docs" / tutorial
     names: dict[str, object] = {}
-    monkeypatch.chdir(tmp_path)  # files that it writes
+    # files that it writes
+    monkeypatch.chdir(tmp_path)
     assert len(examples(path)) == path.read_text().count("```python") == count
     for code, output in examples(path):
         assert printed(code, path, names) == output

@@ -49,7 +49,8 @@ def traffic(function, n, order):
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_what_is_written_is_linear_in_the_size(way, order):
     small, large = traffic(way, 12, order), traffic(way, 48, order)
-    assert large < 20 * small  # 16 times as many elements; quadratic would be 64 times
+    # 16 times as many elements; quadratic would be 64 times
+    assert large < 20 * small
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
@@ -102,7 +103,8 @@ def test_gradients_have_memory_of_their_own():
 def test_a_gradient_that_others_hold_is_not_written_into():
     x = Tensor(np.ones(3), requires_grad=True)
     h = x * 2
-    y = (h + 1) + h[:]  # the gradient of the first term is that of y itself
+    # the gradient of the first term is that of y itself
+    y = (h + 1) + h[:]
     up = np.array([1.0, 2.0, 3.0])
     (g, gh) = grad(y, [x, h], gradient=up)
     assert up.tolist() == [1.0, 2.0, 3.0]

@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
-from tinygrad_ckn.models import CKN, CKNLayer, Descent, fit_linear
+from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, fit_linear
 from tinygrad_ckn.models.kernels import ArcCosine1, Exponential, Polynomial
 from tinygrad_ckn.models.preprocessing.chain import PatchZCA
 from tinygrad_ckn.sklearn import CKNClassifier, CKNRegressor, CKNTransformer, KernelNystroem
@@ -111,7 +111,8 @@ def test_arrays_are_taken_for_lists():
 
 def test_filters_are_those_that_the_network_learns_by_itself():
     ckn = CKNTransformer(**SMALL, iterations=3, random_state=7).fit(IMAGES)
-    seed = np.random.RandomState(7).randint(2**31 - 1)  # what scikit-learn's random_state means
+    # what scikit-learn's random_state means
+    seed = np.random.RandomState(7).randint(2**31 - 1)
     layers = [CKNLayer(1, 6, 3, subsampling=2), CKNLayer(6, 10, 3, subsampling=2)]
     model = CKN(1, 8, 2, layers)
     model.fit_unsupervised(IMAGES.reshape(-1, 1, 8, 8), n_patches=2000, iterations=3, rng=seed)
@@ -119,26 +120,29 @@ def test_filters_are_those_that_the_network_learns_by_itself():
         np.testing.assert_array_equal(layer.weight.data, learned.weight.data)
 
 
-@pytest.mark.parametrize("mirrored", [None, "features"])
-def test_images_are_preprocessed_and_mirrored_as_the_network_does(mirrored: str | None):
+@pytest.mark.parametrize("mirror_average", [None, "features"])
+def test_images_are_preprocessed_and_mirrored_as_the_network_does(mirror_average: str | None):
     zca = PatchZCA(3)
     ckn = clone(
         CKNTransformer(
             **SMALL,
             preprocessing=[zca, "gradient_map"],
-            mirrored=mirrored,
+            mirror_average=mirror_average,
             random_state=7,
             scale=False,
         )
     )
     found = ckn.fit(IMAGES).transform(IMAGES)
     with pytest.raises(ConfigError, match="fit"):
-        ckn.preprocessing[0](IMAGES.reshape(-1, 1, 8, 8))  # what was passed stays as it was
+        # what was passed stays as it was
+        ckn.preprocessing[0](IMAGES.reshape(-1, 1, 8, 8))
     seed = np.random.RandomState(7).randint(2**31 - 1)
     channels = ckn.model_.prepared_shape[0]
     assert channels > 1
     layers = [CKNLayer(channels, 6, 3, subsampling=2), CKNLayer(6, 10, 3, subsampling=2)]
-    model = CKN(1, 8, 2, layers, preprocessing=[PatchZCA(3), "gradient_map"], mirrored=mirrored)
+    model = CKN(
+        1, 8, 2, layers, preprocessing=[PatchZCA(3), "gradient_map"], mirror_average=mirror_average
+    )
     model.fit_unsupervised(IMAGES.reshape(-1, 1, 8, 8), n_patches=2000, rng=seed)
     np.testing.assert_array_equal(found, model.encode(IMAGES.reshape(-1, 1, 8, 8)))
 
@@ -176,7 +180,8 @@ def test_a_shape_that_does_not_fit_is_refused(shape):
 
 
 def test_layers_have_no_more_filters_than_there_are_patches():
-    x = np.repeat([[1.0], [-2.0]], 20, axis=0)  # two directions
+    # two directions
+    x = np.repeat([[1.0], [-2.0]], 20, axis=0)
     with pytest.warns(ConvergenceWarning) as warnings:
         ckn = CKNTransformer(n_filters=(5, 7)).fit(x)
     assert [str(w.message).split(",")[0] for w in warnings] == [
@@ -243,7 +248,8 @@ def test_features_have_mean_0_variance_1_on_average_and_distances_of_the_kernel(
     )
     np.testing.assert_allclose(found.mean(axis=0, dtype="float64"), 0, **tolerance)
     np.testing.assert_allclose(found.var(axis=0, dtype="float64").mean(), 1, **tolerance)
-    others = x[:3] / 2  # are scaled as X was
+    # are scaled as X was
+    others = x[:3] / 2
     np.testing.assert_allclose(
         scaled.transform(others) * scaled.scale_ + scaled.mean_, plain.transform(others), rtol=1e-4
     )
@@ -317,7 +323,7 @@ def test_of_fewer_rows_than_components_all_are_taken():
     ):
         assert KernelNystroem().fit_transform(IMAGES[:7]).shape == (7, 7)
     for options, sentence in (
-        ({"n_components": 0}, "argument n_components expected a whole number >= 1, got 0"),
+        ({"n_components": 0}, "argument n_components expected an integer >= 1, got 0"),
         ({"kernel": "rbf"}, "kernel: expected a Kernel or one of the names .*, got 'rbf'"),
     ):
         with pytest.raises(ConfigError, match=sentence):
@@ -346,9 +352,9 @@ def test_features_come_as_a_frame_where_that_is_asked_for():
     ("options", "sentence"),
     [
         ({"dtype": "int32"}, "argument dtype expected None, 'float32' or 'float64', got 'int32'"),
-        ({"n_patches": 1e5}, "argument n_patches expected a whole number >= 1, got 100000.0"),
-        ({"n_filters": (4, 0)}, "argument n_filters expected a whole number >= 1, got 0"),
-        ({"n_filters": "many"}, "argument n_filters expected a whole number >= 1, got 'm'"),
+        ({"n_patches": 1e5}, "argument n_patches expected an integer >= 1, got 100000.0"),
+        ({"n_filters": (4, 0)}, "argument n_filters expected an integer >= 1, got 0"),
+        ({"n_filters": "many"}, "argument n_filters expected an integer >= 1, got 'm'"),
         (
             {"n_filters": (4, 4), "eps": [1e-3]},
             "argument eps expected one value, or a list of 2, .* got a list of 1",
@@ -357,8 +363,8 @@ def test_features_come_as_a_frame_where_that_is_asked_for():
         ({"preset": "cnn5"}, "argument preset expected one of a CKN, got 'cnn5'"),
         ({"preprocessing": "zca"}, "expected a Preprocessor, .* local_whitening, .* got 'zca'"),
         (
-            {"mirrored": "both"},
-            "argument mirrored expected 'features', 'scores' or None, got 'both'",
+            {"mirror_average": "both"},
+            "argument mirror_average expected 'features', 'scores' or None, got 'both'",
         ),
         ({"sigma": 0}, "argument sigma expected a number > 0, got 0"),
     ],
@@ -432,7 +438,7 @@ def test_supervised_learning_is_that_of_the_network(loss: str, l2: float | None)
     )
     seed = np.random.RandomState(7).randint(2**31 - 1)
     model = CKN(1, 8, 10, [CKNLayer(1, 6, 3, subsampling=2), CKNLayer(6, 10, 3, subsampling=2)])
-    descent = Descent(**options)
+    descent = FineTuning(**options)
     model.fit(
         IMAGES.reshape(-1, 1, 8, 8),
         LABELS,

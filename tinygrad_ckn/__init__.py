@@ -14,7 +14,8 @@ from tinygrad_ckn.tensor import Tensor
 
 __version__ = "0.1.0"
 
-importlib.import_module("tinygrad_ckn.cuda.kernels")  # they register themselves
+# they register themselves
+importlib.import_module("tinygrad_ckn.cuda.kernels")
 
 if TYPE_CHECKING:
     from tinygrad_ckn import data, models, nn, optim, plots, testing, training

@@ -1,7 +1,8 @@
 """The one file that knows NumPy from CuPy.
 
-The arrays decide: `xp_of(x)` is the namespace that made `x`, and every primitive computes with the `xp` it is handed.
-CuPy is looked up among the modules already imported, and imported only when the user asks for `device="cuda"`.
+The arrays decide: `xp_of(x)` is the namespace that made `x`, and every primitive
+computes with the `xp` it is handed. CuPy is looked up among the modules already
+imported, and imported only when the user asks for `device="cuda"`.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ Generator: TypeAlias = np.random.Generator
 class Backend:
     """An array library on a device: its name for users, its namespace, and the few things libraries do differently.
 
-    `ahead` tells whether calls return before the device has done what they ask for. To look at a value is then to wait,
-    so that inside a training step nobody looks: what a value rules out makes the result NaN, where the CPU raises.
+    `ahead` tells whether calls return before the device has done what they ask for. To
+    look at a value is then to wait, so that inside a training step nobody looks: what a
+    value rules out makes the result NaN, where the CPU raises.
     """
 
     device: str
@@ -49,13 +51,14 @@ class Backend:
     to_numpy: Callable[[Any], np.ndarray]
     synchronize: Callable[[], None]
     strict_linalg: Callable[[], AbstractContextManager[Any]]
-    ahead: bool = False
+    asynchronous: bool = False
 
 
 CPU = Backend("cpu", np, np.ndarray, np.asarray, lambda: None, contextlib.nullcontext)
 
 _BY_TYPE: dict[type, Backend] = {np.ndarray: CPU}
-_NEUTRAL: set[type] = {int, float, bool, type(None)}  # scalars go with any backend
+# scalars go with any backend
+_NEUTRAL: set[type] = {int, float, bool, type(None)}
 
 
 def register(backend: Backend) -> None:
@@ -107,7 +110,8 @@ def place_of(array: Any) -> int:
 
 def _identify(kind: type) -> Backend | None:
     """Find the backend of a type seen for the first time; None for a scalar."""
-    if issubclass(kind, complex):  # np.complex128 too
+    # np.complex128 too
+    if issubclass(kind, complex):
         raise DTypeError(
             "expected real numbers, got complex ones; pass real and imaginary parts apart"
         )
@@ -141,7 +145,9 @@ def _cupy_backend(cupy: Any) -> Backend:
     def synchronize() -> None:
         cupy.cuda.get_current_stream().synchronize()
 
-    return Backend("cuda", cupy, cupy.ndarray, cupy.asnumpy, synchronize, strict_linalg, ahead=True)
+    return Backend(
+        "cuda", cupy, cupy.ndarray, cupy.asnumpy, synchronize, strict_linalg, asynchronous=True
+    )
 
 
 def use(device: str) -> Backend:
@@ -150,7 +156,8 @@ def use(device: str) -> Backend:
     Raises
     ------
     BackendError
-        If the device has another name than "cpu" and "cuda", CuPy is missing, or CuPy finds no usable GPU.
+        If the device has another name than "cpu" and "cuda", CuPy is missing, or CuPy
+        finds no usable GPU.
 
     Examples
     --------
@@ -211,15 +218,15 @@ def asarray(data: Any, *, dtype: Any = None, device: str | None = None) -> Any:
 def _foreign(data: Any) -> Any:
     """Return the array of another library (PyTorch, JAX, pandas, h5py, PIL ...) as one of NumPy, or of CuPy on a GPU.
 
-    Arrays of subclasses of NumPy's that mean more than their numbers (masks, units) come back as they are.
+    Arrays of subclasses of NumPy's that mean more than their numbers (masks, units)
+    come back as they are.
     """
     if isinstance(data, np.ndarray):
         return data
     name = f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}"
     try:
-        if (
-            hasattr(data, "__dlpack_device__") and data.__dlpack_device__()[0] != 1
-        ):  # kDLCPU in dlpack.h
+        if hasattr(data, "__dlpack_device__") and data.__dlpack_device__()[0] != 1:
+            # kDLCPU in dlpack.h
             return use("cuda").xp.from_dlpack(data)
         if any(hasattr(data, protocol) for protocol in ("__array__", "__array_interface__")):
             return np.asarray(data)
@@ -252,15 +259,16 @@ def floating(xp: Namespace, x: Any) -> Any:
     return x if x.dtype.kind == "f" else x.astype("float64")
 
 
-def is_whole(value: object, least: int) -> bool:
-    """Tell whether a value is an integer, Python's or NumPy's, of at least `least`."""
-    return isinstance(value, Integral) and int(value) >= least
+def is_whole(value: object, minimum: int) -> bool:
+    """Return whether a value is an integer, Python's or NumPy's, of at least `minimum`."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= minimum
 
 
 def axes_of(op: str, axis: Any, ndim: int, *, scalars: bool = False) -> tuple[int, ...]:
     """Return the axes that NumPy's argument `axis` means (None: all), counted from 0.
 
-    With `scalars` an array of no axis has, as for NumPy's reductions, an axis 0 (or -1) that is not there.
+    With `scalars` an array of no axis has, as for NumPy's reductions, an axis 0 (or -1)
+    that is not there.
 
     Raises
     ------
@@ -323,10 +331,12 @@ _package_generator = _PackageGenerator()
 def manual_seed(seed: int) -> None:
     """Seed the package generator, from which everything draws that is called without `rng=`.
 
-    At first the seed is 0, so a script without any seed gives the same numbers each time it runs. Each module, fit or
-    other call that is random takes the next generator of the sequence, so that two layers of one shape differ; the same
-    calls after the same seed give the same numbers. An explicit `rng=0` neither reads nor moves the sequence. Threads
-    share it and take turns as they come: pass `rng` where several threads make models at once.
+    At first the seed is 0, so a script without any seed gives the same numbers each
+    time it runs. Each module, fit or other call that is random takes the next generator
+    of the sequence, so that two layers of one shape differ; the same calls after the
+    same seed give the same numbers. An explicit `rng=0` neither reads nor moves the
+    sequence. Threads share it and take turns as they come: pass `rng` where several
+    threads make models at once.
 
     Parameters
     ----------
@@ -350,11 +360,11 @@ def manual_seed(seed: int) -> None:
     True
     """
     if isinstance(seed, bool) or not is_whole(seed, 0):
-        raise ConfigError(f"manual_seed: argument seed expected a whole number >= 0, got {seed!r}")
+        raise ConfigError(f"manual_seed: argument seed expected an integer >= 0, got {seed!r}")
     _package_generator.seed(int(seed))
 
 
-def rng(seed: int | Generator | None = None) -> Generator:
+def default_rng(seed: int | Generator | None = None) -> Generator:
     """Return the generator given, a new one from a seed, or for None the next of the package (see `manual_seed`).
 
     All randomness of the library comes from here, and is drawn on the host.

@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_ckn.backend import CPU, Shape, is_array, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.grad_mode import is_recording, is_searching_nan
-from tinygrad_ckn.graph import Edge, Node, Variable, check_finite, raw
+from tinygrad_ckn.graph import Edge, Node, Variable, check_finite, unwrap
 from tinygrad_ckn.ownership import own
 from tinygrad_ckn.scattered import Pending, Scattered
 
@@ -34,9 +34,8 @@ def _history(
         return order, None
     wanted: set[Any] = set(inputs)
     for node in reversed(order):
-        if node.kept is None or any(
-            edge in wanted for edge in node.edges
-        ):  # a freed node is visited, to say so
+        if node.kept is None or any(edge in wanted for edge in node.edges):
+            # a freed node is visited, to say so
             wanted.add(node)
     return [node for node in order if node in wanted], wanted
 
@@ -99,7 +98,8 @@ def _add_scattered(
             gradients[edge] = Pending(before)
         gradients[edge].add(gradient)
         return
-    if edge not in owned or not is_array(before):  # of 0-d arrays NumPy makes scalars
+    # of 0-d arrays NumPy makes scalars
+    if edge not in owned or not is_array(before):
         xp = xp_of(gradient.values)
         gradients[edge] = (
             xp.zeros(edge.shape, dtype=edge.dtype) if before is None else xp.array(before)
@@ -123,8 +123,8 @@ def backpropagate(
     """Return the gradient of sum <output, gradient> over `roots` (pairs of the two), for `inputs` or for all leaves.
 
     With `partial` the walk ends at the inputs: what one has on another does not count.
-    The gradients are raw arrays, or Tensors under `create_graph`. What is returned never shares memory with the
-    gradients that were given.
+    The gradients are raw arrays, or Tensors under `create_graph`. What is returned
+    never shares memory with the gradients that were given.
     """
     targets = set(inputs or ())
     order, wanted = _history([edge for edge, _ in roots if isinstance(edge, Node)], inputs, partial)
@@ -140,7 +140,8 @@ def backpropagate(
         else:
             goes_out = not create_graph and (isinstance(root, Variable) or root in targets)
             gradients[root] = gradient.copy() if goes_out else gradient
-    for node in order:  # all before any is used up
+    # all before any is used up
+    for node in order:
         if node.kept is None or node.versions:
             node.check_retained()
     recording = is_recording.get()
@@ -153,7 +154,8 @@ def backpropagate(
             if node in targets:
                 results[node] = g
             if wanted is not None and not any(edge in wanted for edge in node.edges):
-                continue  # nothing before it is asked for, so its part of the graph stays
+                # nothing before it is asked for, so its part of the graph stays
+                continue
             _pass_on(g, node, wanted, gradients, owned, targets)
             if not retain_graph:
                 node.release()
@@ -182,7 +184,7 @@ def _pass_on(
             continue
         if type(pulled) is not _HOST and isinstance(pulled, Scattered):
             if searching:
-                check_finite(raw(pulled.values), _rule_of(node, number))
+                check_finite(unwrap(pulled.values), _rule_of(node, number))
             _add_scattered(gradients, edge, pulled, owned)
             continue
         try:
@@ -194,7 +196,7 @@ def _pass_on(
             ) from None
         gradient = pulled if fits else _fit(pulled, node, number, edge)
         if searching:
-            check_finite(raw(gradient), _rule_of(node, number))
+            check_finite(unwrap(gradient), _rule_of(node, number))
         if edge in gradients:
             _add(gradients, edge, gradient, owned)
         elif (
@@ -202,7 +204,8 @@ def _pass_on(
             and (isinstance(edge, Variable) or edge in targets)
             and _shares(gradient, g, kept)
         ):
-            gradients[edge] = gradient.copy()  # for it goes out
+            # for it goes out
+            gradients[edge] = gradient.copy()
         else:
             gradients[edge] = gradient
 
@@ -228,11 +231,13 @@ def grad(
     inputs
         A Tensor or a sequence of Tensors; leaves or results on the way.
     gradient
-        What multiplies the Jacobian from the left; same shape as `output`. Default: one, for a scalar.
+        What multiplies the Jacobian from the left; same shape as `output`. Default:
+        one, for a scalar.
     create_graph
         Record the computation of the gradients, so that they can be differentiated again.
     retain_graph
-        Keep what the graph retains, for another backward through it. Default: the value of `create_graph`.
+        Keep what the graph retains, for another backward through it. Default: the value
+        of `create_graph`.
 
     Returns
     -------
@@ -242,7 +247,8 @@ def grad(
     Raises
     ------
     GradientError
-        If the output does not require grad, is no scalar and comes without `gradient`, or its graph was freed.
+        If the output does not require grad, is no scalar and comes without `gradient`,
+        or its graph was freed.
 
     Examples
     --------
@@ -295,7 +301,7 @@ def seed(output: Any, gradient: Any, create_graph: bool) -> Any:
         one = output._data.copy()
         one.fill(1)
         return Variable.wrap(one) if create_graph else one
-    start = xp_of(output._data).asarray(raw(gradient))
+    start = xp_of(output._data).asarray(unwrap(gradient))
     if start.shape != output.shape or start.dtype.kind not in "fiub":
         raise GradientError(
             f"backward: argument gradient expected real numbers of the output's shape {output.shape}, "
@@ -305,7 +311,8 @@ def seed(output: Any, gradient: Any, create_graph: bool) -> Any:
     start = start if start.dtype == output.dtype else start.astype(output.dtype)
     if not create_graph:
         return start
-    if not isinstance(gradient, Variable):  # it stays in the graph
+    # it stays in the graph
+    if not isinstance(gradient, Variable):
         return Variable.wrap(own(start) if start is given else start)
     tensor: Any = gradient
     return tensor if tensor.dtype == output.dtype else tensor.astype(output.dtype)

@@ -1,25 +1,94 @@
-"""Checks of what users hand to modules and optimisers: numbers, integers, and saved states."""
+"""Checks of arguments: each returns the value or raises one sentence.
+
+A sentence names the operation, the argument, what was expected and what was given.
+Several arguments of one kind are checked by one call, in the order they are given.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from numbers import Integral, Real
+from collections.abc import Callable, Collection
+from numbers import Real
 from typing import Any
 
-from tinygrad_ckn.backend import asarray, backend_of
-from tinygrad_ckn.errors import ConfigError, DataError, DTypeError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.backend import is_whole, xp_of
+from tinygrad_ckn.errors import CKNError, ConfigError, DataError, DTypeError
 
 
-def number(
-    owner: str, argument: str, value: Any, expected: str, accepts: Callable[[Any], bool]
-) -> float:
-    """Return an option as a float.
+def integers(
+    owner: str, minimum: int = 1, *, or_none: bool = False, hint: str = "", **arguments: Any
+) -> None:
+    """Raise a ConfigError unless all arguments are integers of at least `minimum`.
+
+    Parameters
+    ----------
+    owner
+        The operation or class, which begins the sentence.
+    minimum
+        Smallest value allowed.
+    or_none
+        Allow None as well.
+    hint
+        How to mend it; appended after a semicolon.
+    **arguments
+        Values by name of argument.
 
     Raises
     ------
     ConfigError
-        If it is no number, or `accepts` refuses it; `expected` says in words what is accepted.
+        If one is not an integer, or less than `minimum`.
+
+    Examples
+    --------
+    >>> integers("CKNLayer", n_filters=64, groups=0)
+    Traceback (most recent call last):
+    tinygrad_ckn.errors.ConfigError: CKNLayer: argument groups expected an integer >= 1, got 0
+    """
+    for name, value in arguments.items():
+        if not is_whole(value, minimum) and not (or_none and value is None):
+            none = " or None" * or_none
+            _refuse(owner, name, f"an integer >= {minimum}{none}", value, hint)
+
+
+def positive(owner: str, *, hint: str = "", **arguments: Any) -> None:
+    """Raise a ConfigError unless all arguments are finite numbers > 0.
+
+    Examples
+    --------
+    >>> positive("Exponential", sigma=-1.0)
+    Traceback (most recent call last):
+    tinygrad_ckn.errors.ConfigError: Exponential: argument sigma expected a finite number > 0, got -1.0
+    """
+    for name, value in arguments.items():
+        number(owner, name, value, "a finite number > 0", lambda x: 0 < x < float("inf"), hint)
+
+
+def number(
+    owner: str,
+    argument: str,
+    value: Any,
+    expected: str,
+    accepts: Callable[[Any], bool],
+    hint: str = "",
+) -> float:
+    """Return an argument as a float.
+
+    Parameters
+    ----------
+    owner, argument
+        The operation and the name of its argument.
+    value
+        The argument.
+    expected
+        In words, what `accepts` accepts.
+    accepts
+        Called with real numbers only.
+    hint
+        How to mend it; appended after a semicolon.
+
+    Raises
+    ------
+    ConfigError
+        If it is not a real number, or not accepted.
 
     Examples
     --------
@@ -28,93 +97,89 @@ def number(
     tinygrad_ckn.errors.ConfigError: SGD: argument momentum expected a number in [0, 1), got 1.5
     """
     if not isinstance(value, Real) or not accepts(value):
-        raise ConfigError(f"{owner}: argument {argument} expected {expected}, got {value!r}")
+        _refuse(owner, argument, expected, value, hint)
     return float(value)
 
 
-def integer(owner: str, argument: str, value: Any, *, least: int = 1) -> int:
-    """Return an option as an int.
-
-    Raises
-    ------
-    ConfigError
-        If it is no integer, or smaller than `least`.
+def one_of(owner: str, choices: Collection[Any], *, hint: str = "", **arguments: Any) -> None:
+    """Raise a ConfigError unless all arguments are among the choices.
 
     Examples
     --------
-    >>> integer("Linear", "in_features", 3)
-    3
+    >>> one_of("ConvLayer", ("relu", "none"), activation="tanh")
+    Traceback (most recent call last):
+    tinygrad_ckn.errors.ConfigError: ConvLayer: argument activation expected 'relu' or 'none', got 'tanh'
     """
-    if not isinstance(value, Integral) or value < least:
-        raise ConfigError(
-            f"{owner}: argument {argument} expected an integer >= {least}, got {value!r}"
-        )
-    return int(value)
+    for name, value in arguments.items():
+        # Not `value in choices`, which an array makes an array and a list cannot be hashed for.
+        if not any(type(value) is type(choice) and value == choice for choice in choices):
+            _refuse(owner, name, listed(choices), value, hint)
 
 
-def array(owner: str, x: Any) -> None:
-    """Raise a DTypeError if the argument x of a layer is no array or Tensor.
+def divisible(owner: str, by: str, divisor: int, **arguments: int) -> None:
+    """Raise a ConfigError unless the divisor, named `by`, divides all arguments.
 
     Examples
     --------
-    >>> array("Linear", [1.0])
+    >>> divisible("CKNLayer", "groups", 2, in_channels=3)
+    Traceback (most recent call last):
+    tinygrad_ckn.errors.ConfigError: CKNLayer: argument groups expected a divisor of in_channels 3, got 2
+    """
+    for name, value in arguments.items():
+        if value % divisor:
+            raise ConfigError(
+                f"{owner}: argument {by} expected a divisor of {name} {value}, got {divisor}"
+            )
+
+
+def array(owner: str, **arguments: Any) -> None:
+    """Raise a DTypeError unless all arguments are arrays or Tensors.
+
+    Examples
+    --------
+    >>> array("Linear", x=[1.0])
     Traceback (most recent call last):
     tinygrad_ckn.errors.DTypeError: Linear: argument x expected an array or a Tensor, got list; pass numpy.asarray(x)
     """
-    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
-        raise DTypeError(
-            f"{owner}: argument x expected an array or a Tensor, got {type(x).__name__}; pass numpy.asarray(x)"
-        )
+    for name, value in arguments.items():
+        if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+            raise DTypeError(
+                f"{owner}: argument {name} expected an array or a Tensor, "
+                f"got {type(value).__name__}; pass numpy.asarray({name})"
+            )
 
 
-def state(
-    owner: str, mine: Mapping[str, Any], given: Mapping[str, Any], *, strict: bool
-) -> dict[str, Any]:
-    """Return copies of the given arrays and numbers, each on the device of mine of that name; changes nothing.
-
-    Raises
-    ------
-    DataError
-        If one has another shape or dtype than mine, or, when strict, names are missing or unexpected.
-    DTypeError
-        If what is given is no mapping.
+def finite(
+    owner: str, *, hint: str = "", error: type[CKNError] = DataError, **arguments: Any
+) -> None:
+    """Raise a DataError unless all arguments, arrays of one backend, are finite.
 
     Examples
     --------
-    >>> state("Net", {"bias": np.zeros(2)}, {"bias": [1.0, 2.0]}, strict=True)
-    {'bias': array([1., 2.])}
+    >>> finite("fit_ridge", features=np.array([1.0, np.nan]), hint="leave them out")
+    Traceback (most recent call last):
+    tinygrad_ckn.errors.DataError: fit_ridge: argument features expected finite numbers, got NaN or infinity; leave them out
     """
-    if not isinstance(given, Mapping):
-        raise DTypeError(
-            f"{owner}.load_state_dict: argument state expected a mapping from names to arrays, as {owner}.state_dict() "
-            f"returns, got {type(given).__name__}; open a file first, as with np.load(path)"
-        )
-    missing = [name for name in mine if name not in given]
-    unexpected = [name for name in given if name not in mine]
-    arrays = {
-        name: asarray(raw(given[name]), device=backend_of(old).device)
-        for name, old in mine.items()
-        if name in given
-    }
-    wrong = []
-    for name, array in arrays.items():
-        expected = asarray(mine[name]) if isinstance(mine[name], Real) else mine[name]
-        if array.shape != expected.shape or array.dtype != expected.dtype:
-            wrong.append(
-                f"{name!r} ({array.dtype} {array.shape}, not {expected.dtype} {expected.shape})"
+    for name, value in arguments.items():
+        if not bool(xp_of(value).isfinite(value).all()):
+            mend = f"; {hint}" * bool(hint)
+            raise error(
+                f"{owner}: argument {name} expected finite numbers, got NaN or infinity{mend}"
             )
-    problems = [
-        f"{what} {', '.join(names)}"
-        for what, names in (
-            ("missing", [repr(name) for name in missing] if strict else []),
-            ("unexpected", [repr(name) for name in unexpected] if strict else []),
-            ("wrong shape or dtype", wrong),
-        )
-        if names
-    ]
-    if problems:
-        raise DataError(
-            f"{owner}.load_state_dict: argument state expected what {owner}.state_dict() returns, "
-            f"got {'; '.join(problems)}; build the object as it was when saved (nothing was loaded)"
-        )
-    return arrays
+
+
+def listed(choices: Collection[Any]) -> str:
+    """Return choices as in "'a', 'b' or None".
+
+    Examples
+    --------
+    >>> listed(("features", "scores", None))
+    "'features', 'scores' or None"
+    """
+    *most, last = map(repr, choices)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _refuse(owner: str, argument: str, expected: str, value: object, hint: str) -> None:
+    mend = f"; {hint}" * bool(hint)
+    raise ConfigError(f"{owner}: argument {argument} expected {expected}, got {value!r}{mend}")

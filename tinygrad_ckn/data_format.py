@@ -1,7 +1,8 @@
 """How the images and labels of a training were read, so that what comes later is read in the same way or refused.
 
-A model keeps the `DataFormat` of its training images. Loaders and the command line apply it to files; `predict`,
-`scores`, `encode` and `accuracy` hold images in memory against its `PixelRange`.
+A model keeps the `DataFormat` of its training images. Loaders and the command line
+apply it to files; `predict`, `scores`, `encode` and `accuracy` hold images in memory
+against its `PixelRange`.
 
 n images, C channels, H rows, W columns.
 """
@@ -23,9 +24,12 @@ from tinygrad_ckn.labels import Label, is_name
 
 ImageShape: TypeAlias = tuple[int, int, int]
 Stored: TypeAlias = Literal["integers", "floats", "booleans"]
-FACTOR = 10  # an image so many times fainter or brighter than nearly all training images is scaled otherwise
-_BLOCK = 1024  # images that are measured at a time
-_FEW = 5  # images that are no scale of their own
+# an image so many times fainter or brighter than nearly all training images is scaled otherwise
+FACTOR = 10
+# images that are measured at a time
+_BLOCK = 1024
+# images that are no scale of their own
+_FEW = 5
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,11 @@ class PixelRange:
     low, high : float
         The smallest and the largest pixel of all images.
     faint, bright : float
-        An image's peak is its largest absolute pixel. Of 100 images that are not black, one has a lower peak than
-        `faint`, one a higher peak than `bright`.
+        An image's peak is its largest absolute pixel. Of 100 images that are not black,
+        one has a lower peak than `faint`, one a higher peak than `bright`.
     shallow : float
-        The largest of the smallest pixels of images that are not black: each of them has a pixel as low.
+        The largest of the smallest pixels of images that are not black: each of them
+        has a pixel as low.
 
     Examples
     --------
@@ -81,8 +86,9 @@ class PixelRange:
         Raises
         ------
         DataError
-            If all images are 10 times brighter or fainter than nearly all training images; where some are, a
-            DataWarning is given. If all have negative pixels and no training image had, or the other way round.
+            If all images are 10 times brighter or fainter than nearly all training
+            images; where some are, a DataWarning is given. If all have negative pixels
+            and no training image had, or the other way round.
         """
         lowest, highest = extremes_of(images)
         peaks = np.maximum(highest, -lowest)
@@ -109,7 +115,8 @@ class PixelRange:
     def _check_signs(self, lowest: NDArray[np.float64], source: str) -> None:
         """Raise a DataError if the smallest pixels of images that are not black tell that those are not centred alike.
 
-        Where no training image was negative, overshoots of less than a tenth of the brightness are nothing.
+        Where no training image was negative, overshoots of less than a tenth of the
+        brightness are nothing.
         """
         if not len(lowest) or not self.bright:
             return
@@ -222,7 +229,8 @@ def warn_of_two_scales(images: Any, source: str) -> None:
     lowest, highest = extremes_of(images)
     peaks = np.sort(np.maximum(highest, -lowest))
     peaks = peaks[peaks > 0]
-    rest = max(_FEW, len(peaks) // 100)  # so many may be odd
+    # so many may be odd
+    rest = max(_FEW, len(peaks) // 100)
     if len(peaks) < 2 * rest:
         return
     rises = (peaks[1:] / peaks[:-1])[rest - 1 : len(peaks) - rest]

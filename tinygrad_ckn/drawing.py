@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-MAX_IN_LINE = 12  # values that stand in one line with a Tensor's shape
+# values that stand in one line with a Tensor's shape
+MAX_IN_LINE = 12
 
 
 def summary(tensor: Any) -> str:
     """Return a Tensor's shape, dtype, device, the operation that made it or that it requires grad, and its values.
 
-    More than 12 values start on a line of their own, as NumPy prints them: more than 1,000 are summarised, which
-    `numpy.set_printoptions` changes.
+    More than 12 values start on a line of their own, as NumPy prints them: more than
+    1,000 are summarised, which `numpy.set_printoptions` changes.
 
     Examples
     --------

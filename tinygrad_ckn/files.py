@@ -1,8 +1,9 @@
 """Files written in one step: a crash, a kill or a full disk leaves the old file or the new one, whole.
 
-The bytes go to a temporary file `.NAME.TOKEN.partial` in the same folder, are forced to the disk, and only then take
-the name. The temporary file is created exclusively, never opened through a link, and locked while it is written: one
-that nobody holds belongs to a writer that was killed, and is removed at the next write of that name.
+The bytes go to a temporary file `.NAME.TOKEN.partial` in the same folder, are forced to
+the disk, and only then take the name. The temporary file is created exclusively, never
+opened through a link, and locked while it is written: one that nobody holds belongs to
+a writer that was killed, and is removed at the next write of that name.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from tinygrad_ckn.errors import DataError
 
 try:
     import fcntl
-except ImportError:  # Windows, where an open file cannot be removed: that is the lock
+except ImportError:
+    # Windows, where an open file cannot be removed: that is the lock
     fcntl = None  # type: ignore[assignment]
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -124,8 +126,8 @@ def name_file(error: BaseException, path: PathLike) -> None:
 def remove_abandoned(folder: Path, *names: str) -> None:
     """Remove temporary files in a folder whose writers were killed; those for some names, or for all.
 
-    Only regular files of this user that no writer holds are touched; a folder or a file that is not to be read or
-    removed stays.
+    Only regular files of this user that no writer holds are touched; a folder or a file
+    that is not to be read or removed stays.
     """
     try:
         found = [entry.name for entry in os.scandir(folder) if entry.name.endswith(".partial")]
@@ -154,7 +156,8 @@ def is_partial(name: str, *names: str) -> bool:
 def locked(descriptor: int) -> bool:
     """Try to lock an open file for this process, without waiting; return False where another one holds it.
 
-    The system gives the lock back when the file is closed, or the process ends in whatever way.
+    The system gives the lock back when the file is closed, or the process ends in
+    whatever way.
     """
     if fcntl is None:
         return True
@@ -162,7 +165,8 @@ def locked(descriptor: int) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks
+    except OSError:
+        # a file system without locks
         return True
     return True
 

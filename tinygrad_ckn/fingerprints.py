@@ -1,7 +1,8 @@
 """Fingerprints of images: which of them a training has seen, which it held out, and which are equal.
 
-A fingerprint is the first six bytes of BLAKE2b of an image's bytes: among 100,000 different images two agree with
-probability 2e-5. Files keep them as text, eight characters an image.
+A fingerprint is the first six bytes of BLAKE2b of an image's bytes: among 100,000
+different images two agree with probability 2e-5. Files keep them as text, eight
+characters an image.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn.backend import to_numpy
 
-SIZE = 6  # bytes
+# bytes
+SIZE = 6
 
 
 def fingerprints_of(images: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
@@ -82,7 +84,7 @@ def from_text(text: str) -> NDArray[np.int64]:
 
 
 def _numbers(digests: bytes) -> NDArray[np.int64]:
-    """Return digests as whole numbers."""
+    """Return digests as integers."""
     rows = np.frombuffer(digests, dtype=np.uint8).reshape(-1, SIZE)
     padded = np.zeros((len(rows), 8), dtype=np.uint8)
     padded[:, 8 - SIZE :] = rows

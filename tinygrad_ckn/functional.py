@@ -11,7 +11,7 @@ from tinygrad_ckn.backend import CPU, Shape, asarray, is_array, xp_of
 from tinygrad_ckn.backward import as_tensor, backpropagate, grad
 from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_ckn.grad_mode import enable_grad
-from tinygrad_ckn.graph import Edge, Node, Variable, edges_into, next_sequence, raw
+from tinygrad_ckn.graph import Edge, Node, Variable, edges_into, next_sequence, unwrap
 from tinygrad_ckn.ownership import own_option
 from tinygrad_ckn.tensor import Tensor
 
@@ -21,7 +21,7 @@ def _leaves(primals: Any) -> list[Tensor]:
     points = (
         [primals] if isinstance(primals, Variable) or not isinstance(primals, Sequence) else primals
     )
-    arrays = [raw(p) if is_array(raw(p)) else asarray(p) for p in points]
+    arrays = [unwrap(p) if is_array(unwrap(p)) else asarray(p) for p in points]
     for array in arrays:
         if array.dtype.kind != "f":
             raise DTypeError(
@@ -42,7 +42,8 @@ def _check_arity(op: str, function: Callable[..., Any], count: int) -> None:
     """Raise a DTypeError if a function does not take so many arguments."""
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # of functions written in C
+    except (TypeError, ValueError):
+        # of functions written in C
         return
     try:
         signature.bind(*range(count))
@@ -81,7 +82,7 @@ def _like(op: str, argument: str, vectors: Any, leaves: Sequence[Tensor]) -> lis
         [vectors] if isinstance(vectors, Variable) or not isinstance(vectors, Sequence) else vectors
     )
     arrays = [
-        xp_of(p.data).asarray(raw(v), dtype=p.dtype) for v, p in zip(given, leaves, strict=False)
+        xp_of(p.data).asarray(unwrap(v), dtype=p.dtype) for v, p in zip(given, leaves, strict=False)
     ]
     wanted, got = [p.shape for p in leaves], [v.shape for v in arrays]
     if len(given) != len(leaves) or wanted != got:
@@ -138,7 +139,8 @@ def vjp(
 def jvp(function: Callable[..., Tensor], primals: Any, tangents: Any) -> tuple[Tensor, Tensor]:
     """Return function(*primals) and the Jacobian-vector product J tangents.
 
-    J v is the gradient, in u, of <J^T u, v>: no second set of rules is needed (J. Townsend's "double vjp").
+    J v is the gradient, in u, of <J^T u, v>: no second set of rules is needed (J.
+    Townsend's "double vjp").
 
     Raises
     ------
@@ -230,7 +232,8 @@ def hessian(function: Callable[[Tensor], Tensor], primal: Any, *others: Any) -> 
 def _one_leaf(op: str, primal: Any, others: Sequence[Any]) -> Tensor:
     """Return a copy of the one point to differentiate at; an array of numbers may be nested lists."""
     if others or (
-        isinstance(primal, list | tuple) and any(isinstance(raw(p), CPU.array_type) for p in primal)
+        isinstance(primal, list | tuple)
+        and any(isinstance(unwrap(p), CPU.array_type) for p in primal)
     ):
         count = 1 + len(others) if others else len(primal)
         raise DTypeError(
@@ -304,10 +307,12 @@ class _CheckpointNode(Node):
 def checkpoint(function: Callable[..., Tensor], *args: Any) -> Tensor:
     """Return function(*args), keeping nothing of what it computes on the way: backward runs it again.
 
-    Memory for time: of a chain of checkpointed blocks only the results of the blocks are kept. Gradients of any order
-    flow to `args` and to every tensor the function closes over (weights). It must give the same result both times:
-    that data of `args` and of leaves were assigned in between is noticed, and arrays among `args` are copied; other
-    changes of what it reads, such as arrays that it closes over, are not noticed.
+    Memory for time: of a chain of checkpointed blocks only the results of the blocks
+    are kept. Gradients of any order flow to `args` and to every tensor the function
+    closes over (weights). It must give the same result both times: that data of `args`
+    and of leaves were assigned in between is noticed, and arrays among `args` are
+    copied; other changes of what it reads, such as arrays that it closes over, are not
+    noticed.
 
     Raises
     ------
@@ -326,7 +331,8 @@ def checkpoint(function: Callable[..., Tensor], *args: Any) -> Tensor:
     output = _one_tensor(function(*args))
     made = output._node
     if made is None or made.sequence < start:
-        return output  # nothing was recorded in between
+        # nothing was recorded in between
+        return output
     node = _CheckpointNode(lambda: function(*args), output._data, edges_into(made, start), args)
     result: Tensor = Variable.wrap(output._data, node)
     return result

@@ -1,7 +1,7 @@
 """The switches of a context: recording of the graph, the search for NaN, evaluation of modules.
 
-Each is a context variable, so that threads and asyncio tasks do not see each other's: a `no_grad` block held across an
-`await` is that task's alone.
+Each is a context variable, so that threads and asyncio tasks do not see each other's: a
+`no_grad` block held across an `await` is that task's alone.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ modes = Modes()
 class Switch:
     """Set a context variable for a block; also a decorator of functions, generators and coroutines.
 
-    A decorated generator has its own setting while it runs, and its caller's between two values.
+    A decorated generator has its own setting while it runs, and its caller's between
+    two values.
     """
 
     def __init__(self, variable: ContextVar[bool], value: bool) -> None:
@@ -69,7 +70,8 @@ class Switch:
     ) -> None:
         entered = list(_entered.get())
         own = max((i for i, (switch, _) in enumerate(entered) if switch is self), default=None)
-        if own is None:  # entered in another context
+        # entered in another context
+        if own is None:
             return
         before = entered.pop(own)[1]
         inner = (
@@ -80,7 +82,8 @@ class Switch:
         later = next(inner, None)
         if later is None:
             self._variable.set(before)
-        else:  # a block entered later goes on: it ends with what this one found
+        else:
+            # a block entered later goes on: it ends with what this one found
             entered[later] = entered[later][0], before
         _entered.set(tuple(entered))
 
@@ -192,7 +195,8 @@ def no_grad(function: Callable[P, T], /) -> Callable[P, T]: ...
 def no_grad(function: Any = None, /) -> Any:
     """Record nothing within the block (or the decorated function): faster, and nothing is retained.
 
-    `with no_grad():`, `@no_grad()` and `@no_grad` all work. Only this thread or asyncio task is concerned.
+    `with no_grad():`, `@no_grad()` and `@no_grad` all work. Only this thread or asyncio
+    task is concerned.
 
     Examples
     --------
@@ -234,7 +238,8 @@ def detect_anomaly(function: Callable[P, T], /) -> Callable[P, T]: ...
 def detect_anomaly(function: Any = None, /) -> Any:
     """Raise a GradientError at the first NaN or infinity, naming the operation and the line of yours that called it.
 
-    Slow: every result is looked at. The forward must run inside the block for the lines to be known in backward.
+    Slow: every result is looked at. The forward must run inside the block for the lines
+    to be known in backward.
 
     Examples
     --------

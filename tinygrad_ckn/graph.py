@@ -1,7 +1,8 @@
 """The graph of what was computed.
 
-A Tensor points to the Node that made it; a Node points to where its operands came from: to their Nodes, or to the
-Tensor itself for a leaf. Nothing points from a Node to the Tensor it made, so no cycle keeps a graph alive.
+A Tensor points to the Node that made it; a Node points to where its operands came from:
+to their Nodes, or to the Tensor itself for a leaf. Nothing points from a Node to the
+Tensor it made, so no cycle keeps a graph alive.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ __all__ = [
     "check_finite",
     "edges_into",
     "next_sequence",
-    "raw",
+    "unwrap",
     "to_dot",
     "to_text",
 ]
 
 Edge: TypeAlias = "Node | Variable"
 NO_OPTIONS: Mapping[str, Any] = {}
-_count = itertools.count()  # later nodes have larger numbers, which makes an order of the graph
+# later nodes have larger numbers, which makes an order of the graph
+_count = itertools.count()
 
 
 class Variable:
@@ -42,9 +44,11 @@ class Variable:
     _data: Any
     _node: Node | None
     _requires_grad: bool
-    _version: list[int]  # shared with the views of the same memory
+    # shared with the views of the same memory
+    _version: list[int]
 
-    tensor_type: type[Any]  # set by tensor.py
+    # set by tensor.py
+    tensor_type: type[Any]
 
     @staticmethod
     def wrap(data: Any, node: Node | None = None, version: list[int] | None = None) -> Any:
@@ -82,17 +86,20 @@ class Node:
         "site",
         "versions",
     )
-    plan: Plan  # what to retain, and the rules
+    # what to retain, and the rules
+    plan: Plan
 
     def __init__(self, primitive: Any, y: Any, edges: Sequence[Edge | None]) -> None:
         self.primitive = primitive
         self.shape: Shape = y.shape
         self.dtype = y.dtype
         self.edges = edges
-        self.kept: list[Any] | None = []  # None: freed
+        # None: freed
+        self.kept: list[Any] | None = []
         self.versions: list[tuple[str, list[int], int]] = []
         self.sequence = next(_count)
-        self.site = ""  # the user's line, in the search for NaN
+        # the user's line, in the search for NaN
+        self.site = ""
 
     @property
     def name(self) -> str:
@@ -119,7 +126,8 @@ class Node:
                     for i, arg in enumerate(args)
                     if isinstance(arg, Variable)
                 ]
-            elif number >= len(arrays):  # left out, as operands at the end may be
+            elif number >= len(arrays):
+                # left out, as operands at the end may be
                 kept.append(self.primitive.defaults[name])
             else:
                 kept.append(arrays[number])
@@ -131,7 +139,8 @@ class Node:
                 option = options.get(name, self.primitive.defaults.get(name))
                 kept.append(option if type(option) in FIXED else own_option(option))
                 for part in option if isinstance(option, tuple) else (option,):
-                    if isinstance(part, Variable):  # an index
+                    # an index
+                    if isinstance(part, Variable):
                         versions.append((name, part._version, part._version[0]))
             else:
                 kept.append(
@@ -167,7 +176,8 @@ class Node:
         primitive = self.primitive
         count = len(self.edges) if primitive.variadic else len(primitive.operands)
         asked = [edge is not None and (wanted is None or edge in wanted) for edge in self.edges]
-        asked += [False] * (count - len(asked))  # operands that were left out
+        # operands that were left out
+        asked += [False] * (count - len(asked))
         ((function, pick),) = cast("Any", self.plan.rules)
         gradients = list(function(*pick((*values, tuple(asked)))))
         if len(gradients) != count:
@@ -220,7 +230,7 @@ class Node:
         self.versions = []
 
 
-def raw(value: Any) -> Any:
+def unwrap(value: Any) -> Any:
     """Return the array of a Tensor; anything else as it is."""
     return value._data if isinstance(value, Variable) else value
 
@@ -294,7 +304,8 @@ def _own_operands(
     """Replace raw arrays that a rule will read by copies, before the forward sees them: it may save views of them."""
     try:
         plan = primitive.plan(wanted)
-    except GradientError:  # to be raised if the result turns out to be differentiable
+    except GradientError:
+        # to be raised if the result turns out to be differentiable
         return None
     own_operands(arrays, args, plan.reads)
     return plan

@@ -26,6 +26,7 @@ def from_dlpack(source: Any) -> Tensor:
             f"from_dlpack: expected an array with __dlpack__, got {type(source).__name__}"
         )
     kind, _ = source.__dlpack_device__()
-    array = use("cpu" if kind == 1 else "cuda").xp.from_dlpack(source)  # kDLCPU = 1 in dlpack.h
+    # kDLCPU = 1 in dlpack.h
+    array = use("cpu" if kind == 1 else "cuda").xp.from_dlpack(source)
     tensor: Tensor = Variable.wrap(check_real("from_dlpack", "source", array))
     return tensor

@@ -1,7 +1,8 @@
 """Labels of any kind as class numbers: one rule for files, `fit`, `accuracy` and the command line.
 
-Integers, strings and booleans are labels. Their distinct values, sorted, are the classes, numbered from 0; `predict`
-gives the values back. Whole floats count as integers, since tables write integers so; a column (n, 1) counts as (n,).
+Integers, strings and booleans are labels. Their distinct values, sorted, are the
+classes, numbered from 0; `predict` gives the values back. Whole floats count as
+integers, since tables write integers so; a column (n, 1) counts as (n,).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from tinygrad_ckn.errors import DataError
 
 Label: TypeAlias = int | str | bool
 MAX_CLASSES = 65_536
-MAX_LENGTH = 200  # characters of a label
+# characters of a label
+MAX_LENGTH = 200
 
 _KINDS = {bool: "booleans", int: "integers", str: "strings"}
 
@@ -88,12 +90,14 @@ def classes_of(
     source : str
         What an error message calls them.
     n_classes : int, optional
-        How many there must be. Class numbers 0 .. n_classes - 1 then stand for themselves, though some never occur.
+        How many there must be. Class numbers 0 .. n_classes - 1 then stand for
+        themselves, though some never occur.
 
     Raises
     ------
     DataError
-        For more classes than n_classes, or fewer that are not class numbers, or more than 65,536.
+        For more classes than n_classes, or fewer that are not class numbers, or more
+        than 65,536.
 
     Examples
     --------
@@ -178,7 +182,8 @@ def label_values(numbers: NDArray[np.integer[Any]], classes: Sequence[Label]) ->
 def _host_array(labels: Any, source: str) -> NDArray[Any]:
     """Return labels as an array; those of a list that differ in type keep their types."""
     if isinstance(labels, list | tuple) and len({type(label) for label in labels}) > 1:
-        array = np.empty(len(labels), dtype=object)  # NumPy would make one kind of all of them
+        # NumPy would make one kind of all of them
+        array = np.empty(len(labels), dtype=object)
         array[:] = [label.item() if isinstance(label, np.generic) else label for label in labels]
         return array
     if isinstance(labels, list | tuple):

@@ -1,7 +1,8 @@
 """Memory that results gave up, handed out again: fresh pages of the system cost more than the arithmetic on them.
 
-What lies idle is bounded by a share of the memory that this process may use, of the machine's or of its container's,
-as soon as it is given up; and it is let go where an allocation would fail without.
+What lies idle is bounded by a share of the memory that this process may use, of the
+machine's or of its container's, as soon as it is given up; and it is let go where an
+allocation would fail without.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ import numpy as np
 
 from tinygrad_ckn.backend import Shape
 
-_RECYCLED = 2**20  # bytes from which results are taken from memory used before
-_IDLE = 2**29  # bytes of memory kept for that at most, or an eighth of what this process may use
+# bytes from which results are taken from memory used before
+_RECYCLED = 2**20
+# bytes of memory kept for that at most, or an eighth of what this process may use
+_IDLE = 2**29
 _ALIGNMENT = 64
-_TRIMMED = 2**26  # bytes; glibc keeps as many by itself
-_LARGEST_KEPT = 2**25 - 2**13  # bytes; malloc adds a little to them
+# bytes; glibc keeps as many by itself
+_TRIMMED = 2**26
+# bytes; malloc adds a little to them
+_LARGEST_KEPT = 2**25 - 2**13
 
 
 def usable(root: Path = Path("/")) -> int:
@@ -58,12 +63,14 @@ def _group_limits(root: Path) -> Iterator[int]:
         else:
             continue
         parts = [part for part in path.split("/") if part not in ("", "..")]
-        for count in range(len(parts), -1, -1):  # within a container its own group may be the root
+        # within a container its own group may be the root
+        for count in range(len(parts), -1, -1):
             try:
                 limit = (folder.joinpath(*parts[:count]) / name).read_text().strip()
             except (OSError, ValueError):
                 continue
-            if limit.isdecimal():  # version 2 says "max" where there is none
+            # version 2 says "max" where there is none
+            if limit.isdecimal():
                 yield int(limit)
 
 
@@ -77,10 +84,12 @@ class Memory:
         self.returned: deque[Any] = (
             deque()
         )  # by garbage collection, in whatever thread, so nothing but appended to
-        self.idle: list[Any] = []  # the one given back last is at the end
+        # the one given back last is at the end
+        self.idle: list[Any] = []
         self.lock = threading.Lock()
         self.most_idle = max(min(_IDLE, limit // 4), limit // 8) if limit else _IDLE
-        self.freed = 0  # bytes that malloc got back and may still hold
+        # bytes that malloc got back and may still hold
+        self.freed = 0
 
     def empty(self, shape: Shape, dtype: Any) -> Any:
         """Return a new array with whatever is in it."""
@@ -138,9 +147,8 @@ class Memory:
 
     def _settle(self) -> None:
         """Count in what was returned, unless somebody is at it, who will look again after."""
-        while self.returned and self.lock.acquire(
-            blocking=False
-        ):  # a collection may have come while it was held
+        while self.returned and self.lock.acquire(blocking=False):
+            # a collection may have come while it was held
             try:
                 self._collect()
             finally:
@@ -177,7 +185,8 @@ def _malloc_trim() -> Any:
 def keep_freed_memory() -> None:
     """Let malloc keep what is freed: blocks up to 32 MB, and 64 MB in all.
 
-    glibc gives large blocks back to the system, and then asks for fresh pages. What it takes for large is the size of
-    the largest block that was freed so far, at most 32 MB (mallopt(3), M_MMAP_THRESHOLD). So one of that size is freed.
+    glibc gives large blocks back to the system, and then asks for fresh pages. What it
+    takes for large is the size of the largest block that was freed so far, at most 32
+    MB (mallopt(3), M_MMAP_THRESHOLD). So one of that size is freed.
     """
     np.empty(_LARGEST_KEPT, np.uint8)

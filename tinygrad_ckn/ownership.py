@@ -15,8 +15,9 @@ FIXED = frozenset({int, float, bool, str, type(None), slice, type(Ellipsis)})
 def own(array: Any) -> Any:
     """Return an array that nobody else writes into: a copy, or itself if its memory is read-only.
 
-    A broadcast array is copied without its repetitions. In time a copy costs less than a checksum now and another one
-    in backward; in memory it costs what a Tensor or a read-only array does not.
+    A broadcast array is copied without its repetitions. In time a copy costs less than
+    a checksum now and another one in backward; in memory it costs what a Tensor or a
+    read-only array does not.
     """
     if isinstance(array, _HOST) and not array.flags.writeable:
         if not _is_writeable(array):

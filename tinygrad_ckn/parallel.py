@@ -1,14 +1,17 @@
 """How the CPU's cores and memory are used: a pool of threads over tiles, BLAS at one thread, memory used again.
 
-NumPy's ufuncs use one thread and release the GIL, as BLAS does. So work is cut into tiles that fit a core's cache, and
-`for_each` spreads them over the threads; BLAS is held at one thread meanwhile, for its own threads would wait for each
-other, spinning, on cores that others need. The caller works too, so a call from within a tile, or from another Python
-thread while all workers are busy, goes on by itself and never waits for ever. How work is cut never depends on the
-number of threads, so that results do not either.
+NumPy's ufuncs use one thread and release the GIL, as BLAS does. So work is cut into
+tiles that fit a core's cache, and `for_each` spreads them over the threads; BLAS is
+held at one thread meanwhile, for its own threads would wait for each other, spinning,
+on cores that others need. The caller works too, so a call from within a tile, or from
+another Python thread while all workers are busy, goes on by itself and never waits for
+ever. How work is cut never depends on the number of threads, so that results do not
+either.
 
-Memory comes from `scratch` (each thread's own, for the length of a tile) and from `empty` (for results: what was
-given up is handed out again, see `memory.py`). For the arrays that NumPy and SciPy make themselves, importing this
-module gets glibc to do the same.
+Memory comes from `scratch` (each thread's own, for the length of a tile) and from
+`empty` (for results: what was given up is handed out again, see `memory.py`). For the
+arrays that NumPy and SciPy make themselves, importing this module gets glibc to do the
+same.
 """
 
 from __future__ import annotations
@@ -30,9 +33,12 @@ from tinygrad_ckn.memory import usable as _physical_memory
 
 T = TypeVar("T")
 
-CACHE_BYTES = 2**20  # of a core: what the arrays of a tile should fit in
-GROUPS = 8  # partial sums of a reduction over tiles, whatever the number of threads
-_KNOWN = 256  # arrays of scratch kept made
+# of a core: what the arrays of a tile should fit in
+CACHE_BYTES = 2**20
+# partial sums of a reduction over tiles, whatever the number of threads
+GROUPS = 8
+# arrays of scratch kept made
+_KNOWN = 256
 
 
 def _default_threads() -> int:
@@ -55,7 +61,8 @@ class _Blas:
     def __enter__(self) -> None:
         with self.lock:
             if self.depth == 0:
-                loaded = "scipy.linalg" in sys.modules  # which brings a BLAS library of its own
+                # which brings a BLAS library of its own
+                loaded = "scipy.linalg" in sys.modules
                 if self.libraries is None or loaded != self.with_scipy:
                     from threadpoolctl import ThreadpoolController
 
@@ -83,7 +90,8 @@ class _Blas:
         for library, n in threads:
             if n > 1 or library.get_num_threads() > 1:
                 library.set_num_threads(n)
-                # threadpoolctl from 3.8 on lets one thread only set OpenBLAS's number, and says nothing to others
+                # threadpoolctl from 3.8 on lets one thread only set OpenBLAS's number,
+                # and says nothing to others
                 if library.get_num_threads() != n and hasattr(library, "clear_controlling_thread"):
                     library.clear_controlling_thread(force=True)
                     library.set_num_threads(n)
@@ -119,12 +127,13 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Set how many threads the library computes with on the CPU; results do not depend on it.
 
-    The default is OMP_NUM_THREADS, where the environment has it, else the number of cores this process may use.
+    The default is OMP_NUM_THREADS, where the environment has it, else the number of
+    cores this process may use.
 
     Raises
     ------
     ConfigError
-        If n is not a whole number of at least 1.
+        If n is not an integer of at least 1.
 
     Examples
     --------
@@ -132,7 +141,7 @@ def set_num_threads(n: int) -> None:
     """
     global _pool, _threads  # noqa: PLW0603  # one pool for the process
     if not is_whole(n, 1):
-        raise ConfigError(f"set_num_threads: argument n expected a whole number >= 1, got {n!r}")
+        raise ConfigError(f"set_num_threads: argument n expected an integer >= 1, got {n!r}")
     with _pool_lock:
         if n != _threads:
             _threads = int(n)
@@ -157,14 +166,17 @@ def _submit(helpers: int, work: Callable[[], None]) -> list[Future[None]]:
             for _ in range(helpers):
                 futures.append(_pool.submit(work))
         except RuntimeError:
-            pass  # the interpreter shuts down, or the system has no more threads: the caller goes on with those it has
+            # the interpreter shuts down, or the system has no more threads: the caller
+            # goes on with those it has
+            pass
     return futures
 
 
 def for_each(function: Callable[[T], object], items: Sequence[T]) -> None:
     """Call a function with each item, on the threads of the pool and this one, with one BLAS thread each.
 
-    The first error of a call ends it and is raised here. Calls may be made from several threads and from within one.
+    The first error of a call ends it and is raised here. Calls may be made from several
+    threads and from within one.
     """
     with _blas:
         helpers = min(_threads, len(items)) - 1
@@ -172,7 +184,8 @@ def for_each(function: Callable[[T], object], items: Sequence[T]) -> None:
             for item in items:
                 function(item)
             return
-        remaining = iter(items)  # shared: next() on it is atomic
+        # shared: next() on it is atomic
+        remaining = iter(items)
         failed = threading.Event()
 
         def work() -> None:
@@ -191,7 +204,8 @@ def for_each(function: Callable[[T], object], items: Sequence[T]) -> None:
         finally:
             for future in futures:
                 if not future.cancel():
-                    future.exception()  # waits
+                    # waits
+                    future.exception()
         for future in futures:
             if not future.cancelled():
                 future.result()
@@ -206,8 +220,9 @@ def sum_of(
 ) -> Any:
     """Return the sum over items of what function(item, total) adds to its total.
 
-    Each of at most `groups` (else GROUPS) runs of consecutive items has a total of its own, start() to begin with and
-    an array when finish(total) has seen it. These are added in order: the same bits for any number of threads.
+    Each of at most `groups` (else GROUPS) runs of consecutive items has a total of its
+    own, start() to begin with and an array when finish(total) has seen it. These are
+    added in order: the same bits for any number of threads.
     """
     count = max(1, min(groups or GROUPS, len(items)))
     bounds = [len(items) * i // count for i in range(count + 1)]
@@ -244,7 +259,8 @@ def scratch(name: str, shape: Shape, dtype: Any) -> Any:
     if grows:
         buffer = _scratch.buffers[name] = _memory.aligned(size)
     if grows or len(_scratch.arrays) >= _KNOWN:
-        _scratch.arrays.clear()  # of those of this name, which keep the smaller buffer alive, and of what piles up
+        # of those of this name, which keep the smaller buffer alive, and of what piles up
+        _scratch.arrays.clear()
     array = _scratch.arrays[key] = buffer[:size].view(dtype).reshape(shape)
     return array
 

@@ -1,7 +1,8 @@
 """Hyper-parameters are Python numbers: NumPy's scalars have a dtype, which would spread to a model of another one.
 
-`np.float64(0.5) * x` is float64 for x in float32 (NEP 50), and so it is for Tensors. An option such as a kernel's sigma
-has no dtype: whatever it was written as, the model's bits are those of the Python number of the same value.
+`np.float64(0.5) * x` is float64 for x in float32 (NEP 50), and so it is for Tensors. An
+option such as a kernel's sigma has no dtype: whatever it was written as, the model's
+bits are those of the Python number of the same value.
 """
 
 from __future__ import annotations

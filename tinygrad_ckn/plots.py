@@ -7,16 +7,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import CPU, Generator, to_numpy
-from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.backend import CPU, Generator, default_rng, to_numpy
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike, atomic_write
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models import CKN, CKNLayer, Network, nystrom_error
 from tinygrad_ckn.models.learning.fit import cluster, patches_of
 
 DPI = 120
-_GREY, _RGB = 1, 3  # channels of images that can be shown
+# channels of images that can be shown
+_GREY, _RGB = 1, 3
 _FRAME = (
     0.75,
     0.85,
@@ -30,8 +30,9 @@ def filters(model: Network, path: PathLike) -> None:
     Parameters
     ----------
     model
-        Whose first layer has weights (p, C, kh, kw): C = 1 gives grey tiles, C = 3 coloured ones, in order of the
-        filters; of others the channels are grey tiles, a column a filter.
+        Whose first layer has weights (p, C, kh, kw): C = 1 gives grey tiles, C = 3
+        coloured ones, in order of the filters; of others the channels are grey tiles, a
+        column a filter.
     path
         The PNG file, written or replaced.
 
@@ -45,7 +46,7 @@ def filters(model: Network, path: PathLike) -> None:
     ...     Path(folder, "filters.png").read_bytes()[1:4]
     b'PNG'
     """
-    weight = to_numpy(raw(model.layers[0].weight))
+    weight = to_numpy(unwrap(model.layers[0].weight))
     p, c, kh, kw = weight.shape
     by_channel = c not in (_GREY, _RGB)
     scaled = _scaled(weight, axis=(2, 3) if by_channel else (1, 2, 3))
@@ -55,7 +56,8 @@ def filters(model: Network, path: PathLike) -> None:
         tiles, columns = scaled.transpose(0, 2, 3, 1), min(p, 16 if p <= 256 else 32)
     mosaic = _mosaic(tiles, columns)
     height, width = mosaic.shape[:2]
-    across = min(10.0, max(4.5, 0.4 * columns))  # inches
+    # inches
+    across = min(10.0, max(4.5, 0.4 * columns))
     figure = _figure(across, min(20.0, across * height / width + 0.7))
     axes = figure.subplots()
     axes.imshow(mosaic, interpolation="nearest")
@@ -82,9 +84,9 @@ def nystrom_errors(
 ) -> list[list[float]]:
     """Draw how much of each layer's kernel is missed, against the number of filters; return it, a list for a layer.
 
-    For each layer and size, filters are learned by spherical k-means on patches of the layer's input, such as the
-    layers below it, as they are, make of the first half of the images; `nystrom_error` is then measured on patches of
-    the second half.
+    For each layer and size, filters are learned by spherical k-means on patches of the
+    layer's input, such as the layers below it, as they are, make of the first half of
+    the images; `nystrom_error` is then measured on patches of the second half.
 
     Parameters
     ----------
@@ -106,7 +108,7 @@ def nystrom_errors(
     DataError
         If there are fewer distinct patches than filters, or there is one image only.
     ConfigError, ShapeError
-        If a size is no whole number, or the images are not of the model's size.
+        If a size is not an integer, or the images are not of the model's size.
 
     Examples
     --------
@@ -119,7 +121,7 @@ def nystrom_errors(
     >>> first[0] > first[1], second[0] > second[1]
     (True, True)
     """
-    random = generator(rng)
+    random = default_rng(rng)
     prepared = model.preprocess(model.training_images(images))
     half = len(prepared) // 2
     if not half:
@@ -169,14 +171,16 @@ def _error(
 def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike) -> None:
     """Draw trainings side by side: accuracy by epoch, test error, time.
 
-    After its last epoch a model's classifier is fitted again, on all training images. The test accuracy is that of the
-    new classifier, and may lie far from the end of the curves: a star beside them, joined by a dotted line.
+    After its last epoch a model's classifier is fitted again, on all training images.
+    The test accuracy is that of the new classifier, and may lie far from the end of the
+    curves: a star beside them, joined by a dotted line.
 
     Parameters
     ----------
     results
-        By name: "accuracy" on the test images, "seconds", and "epochs", a list of records with "train_accuracy" and,
-        where images were held out, "validation_accuracy".
+        By name: "accuracy" on the test images, "seconds", and "epochs", a list of
+        records with "train_accuracy" and, where images were held out,
+        "validation_accuracy".
     path
         The PNG file, written or replaced.
 

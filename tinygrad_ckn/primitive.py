@@ -6,15 +6,19 @@
 
     multiply.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
 
-*Operands* are the parameters annotated `Array`; the others are static options. A rule gets the gradient `g` of the
-output and returns that of its operand. Its parameter names say what it needs, and so what is retained until then:
-`y` (the output), any operand, any option, `<operand>_shape` (costs nothing), and `saved`: what a forward declared with
-`saves=True` returned beside its output, for a rule to reuse. `saved` is None while the rule itself is differentiated.
-A forward to which saving is not free has a keyword option `saving=False`, which is True where a rule will ask for it.
-Rules are written with public operations, which take arrays and Tensors alike, so they can be differentiated again.
+*Operands* are the parameters annotated `Array`; the others are static options. A rule
+gets the gradient `g` of the output and returns that of its operand. Its parameter names
+say what it needs, and so what is retained until then: `y` (the output), any operand,
+any option, `<operand>_shape` (costs nothing), and `saved`: what a forward declared with
+`saves=True` returned beside its output, for a rule to reuse. `saved` is None while the
+rule itself is differentiated. A forward to which saving is not free has a keyword
+option `saving=False`, which is True where a rule will ask for it. Rules are written
+with public operations, which take arrays and Tensors alike, so they can be
+differentiated again.
 
-Where the gradients of several operands share most of their work, one rule returns them all, in a list in the order of
-the operands, with None where `wanted` (a bool for each operand) says that nobody asks:
+Where the gradients of several operands share most of their work, one rule returns them
+all, in a list in the order of the operands, with None where `wanted` (a bool for each
+operand) says that nobody asks:
 
     fused.vjp_jointly(lambda g, x, z, saved, wanted: [...])
 
@@ -72,7 +76,8 @@ class Rule(NamedTuple):
 class Plan:
     """What to retain for a given set of operands that need a gradient, and how to call their rules with it.
 
-    What is retained is one tuple. Each rule comes with what picks its arguments from (g, *retained, wanted).
+    What is retained is one tuple. Each rule comes with what picks its arguments from
+    (g, *retained, wanted).
     """
 
     names: tuple[
@@ -89,7 +94,8 @@ class Plan:
     rules: tuple[
         tuple[Callable[..., Any], Callable[[Any], tuple[Any, ...]]] | None, ...
     ]  # of each operand
-    joint: bool  # the one rule returns all gradients
+    # the one rule returns all gradients
+    joint: bool
     reads: (
         tuple[int, ...] | None
     )  # numbers of the operands that the rules read, by themselves or in saved; None: all
@@ -125,7 +131,8 @@ class Primitive(Generic[P]):
     dispatch: Callable[
         [Primitive[Any], Sequence[Any], Mapping[str, Any]], Any
     ]  # set by graph.py: a call with Tensors
-    variable_type: type = type(None)  # set by graph.py: what counts as a Tensor
+    # set by graph.py: what counts as a Tensor
+    variable_type: type = type(None)
 
     def __init__(
         self,
@@ -157,7 +164,8 @@ class Primitive(Generic[P]):
         )  # so many arguments by position are operands
         self.leading = leading == len(self.operands)
         self.rules: dict[str, Rule] = {}
-        self.joint: Rule | None = None  # instead of all others
+        # instead of all others
+        self.joint: Rule | None = None
         self.kernels: dict[str, Callable[..., Any]] = {}
         self._plans: dict[int, Plan] = {}
 
@@ -199,9 +207,8 @@ class Primitive(Generic[P]):
             ):
                 return Primitive.dispatch(self, operands, named)
             self._refuse_complex(operands)
-            if not any(
-                map(is_array, operands)
-            ):  # with an array among them they would follow its dtype
+            if not any(map(is_array, operands)):
+                # with an array among them they would follow its dtype
                 operands = [
                     xp_of(a).asarray(a) if isinstance(a, int | float) else a for a in operands
                 ]
@@ -327,7 +334,8 @@ class Primitive(Generic[P]):
         if self.saves:
             y, saved = y
         if not is_array(y):
-            y = backend.xp.asarray(y)  # NumPy's reductions return scalars, CuPy's 0-d arrays
+            # NumPy's reductions return scalars, CuPy's 0-d arrays
+            y = backend.xp.asarray(y)
         if y.dtype.kind not in _REAL:
             self._refuse_complex(operands)
             raise DTypeError(
@@ -453,17 +461,20 @@ def primitive(
 ) -> Any:
     """Make a primitive of a pure function of raw arrays, and enter it in the registry under its name.
 
-    A definition replaces an earlier one of the same module and name, as when a notebook's cell runs again.
+    A definition replaces an earlier one of the same module and name, as when a
+    notebook's cell runs again.
 
     Parameters
     ----------
     forward
-        The function, where it is decorated by `@primitive` without options. Its first parameter is the array namespace
-        `xp`, its operands are those annotated `Array`, `numpy.ndarray` or `Tensor`.
+        The function, where it is decorated by `@primitive` without options. Its first
+        parameter is the array namespace `xp`, its operands are those annotated `Array`,
+        `numpy.ndarray` or `Tensor`.
     name
         Default: that of the function.
     broadcasts
-        Operands are broadcast against each other; the engine sums their gradients back to their shapes.
+        Operands are broadcast against each other; the engine sums their gradients back
+        to their shapes.
     saves
         The forward returns (output, saved); see the head of this file.
 

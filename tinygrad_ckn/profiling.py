@@ -1,8 +1,10 @@
 """Where the time goes: seconds, calls and bytes of each operation, forward and backward apart, phase by phase.
 
-While a profile is taken, the two functions through which all operations pass (`Primitive.compute` and `Node.pull`) are
-replaced by others that look at the clock. What is no operation, such as a pass of k-means, is timed where
-`@record_function` names it. Without a profile that costs a look at a variable, and nothing else of this file runs.
+While a profile is taken, the two functions through which all operations pass
+(`Primitive.compute` and `Node.pull`) are replaced by others that look at the clock.
+What is no operation, such as a pass of k-means, is timed where `@record_function` names
+it. Without a profile that costs a look at a variable, and nothing else of this file
+runs.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ from typing import Any, ParamSpec, TypeVar
 
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.files import PathLike, atomic_write
-from tinygrad_ckn.graph import Node, raw
+from tinygrad_ckn.graph import Node, unwrap
 from tinygrad_ckn.primitive import Primitive
 
 MOST_EVENTS = (
-    200_000  # of a trace, for one of a long training would fit no viewer; totals count all
+    # of a trace, for one of a long training would fit no viewer; totals count all
+    200_000
 )
 
 P = ParamSpec("P")
@@ -42,14 +45,16 @@ class Row:
     phase
         The name that `lap` gave to the time it ran in; "" for what came after the last lap.
     name, direction
-        Of the operation; "forward", or "backward": in its rules, and what these call in their turn. Of a function that
-        `record_function` names; "".
+        Of the operation; "forward", or "backward": in its rules, and what these call in
+        their turn. Of a function that `record_function` names; "".
     calls
         How often it ran.
     seconds
-        Its own: without the operations and named functions that it calls in its thread, which have rows of their own.
+        Its own: without the operations and named functions that it calls in its thread,
+        which have rows of their own.
     bytes
-        Of its results, or of the gradients that its rules returned; only where no other operation called it.
+        Of its results, or of the gradients that its rules returned; only where no other
+        operation called it.
     """
 
     phase: str
@@ -64,23 +69,27 @@ class Row:
 class _Frame:
     """An operation or named function that is under way in a thread."""
 
-    operation: bool  # or within one
+    # or within one
+    operation: bool
     backward: bool = False
-    children: float = 0.0  # seconds
+    # seconds
+    children: float = 0.0
 
 
 class Profile:
     """What `profile()` measures; rows and phases can be read at any time, the trace be saved."""
 
     def __init__(self) -> None:
-        self.phases: dict[str, float] = {}  # seconds
+        # seconds
+        self.phases: dict[str, float] = {}
         self._done: dict[tuple[str, str, str], Row] = {}
         self._open: dict[
             tuple[str, str], Row
         ] = {}  # since the last lap, of a phase that has no name yet
         self._events: list[dict[str, Any]] = []
         self._start = self._lap = time.perf_counter()
-        self._own = threading.local()  # a thread's stack of frames
+        # a thread's stack of frames
+        self._own = threading.local()
         self._lock = threading.Lock()
 
     def rows(self) -> list[Row]:
@@ -108,7 +117,8 @@ class Profile:
     def trace(self) -> dict[str, Any]:
         """Return the events in the format of chrome://tracing and ui.perfetto.dev, times in microseconds.
 
-        Source: Trace Event Format, Google; complete events ("ph": "X"), of which those of a thread are nested.
+        Source: Trace Event Format, Google; complete events ("ph": "X"), of which those
+        of a thread are nested.
         """
         with self._lock:
             return {"traceEvents": list(self._events), "displayTimeUnit": "ms"}
@@ -248,4 +258,4 @@ def record_function(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def _size(gradients: Sequence[Any]) -> int:
-    return sum(int(raw(gradient).nbytes) for gradient in gradients if gradient is not None)
+    return sum(int(unwrap(gradient).nbytes) for gradient in gradients if gradient is not None)

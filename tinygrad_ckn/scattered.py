@@ -1,7 +1,7 @@
 """Gradients that are zero but at some indices: rows of one array, added up in one buffer however many there are.
 
-Each row of `for row in x` has a gradient of the size of x, of which all but a row is zero. To make these arrays and to
-add them up would be quadratic in the number of rows.
+Each row of `for row in x` has a gradient of the size of x, of which all but a row is
+zero. To make these arrays and to add them up would be quadratic in the number of rows.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from tinygrad_ckn.backend import Shape
 class Scattered:
     """What a rule may return instead of an array that is `values` at an index, and zero elsewhere.
 
-    No abstract base class: to ask whether a gradient is one costs each backward ten times as much then.
+    No abstract base class: to ask whether a gradient is one costs each backward ten
+    times as much then.
     """
 
     def __init__(self, shape: Shape, index: Any, values: Any) -> None:
         self.shape = shape
         self.index = index
-        self.values = values  # an array, or a Tensor where rules are differentiated
+        # an array, or a Tensor where rules are differentiated
+        self.values = values
 
     @property
     def nbytes(self) -> int:
@@ -45,7 +47,8 @@ class Scattered:
 class Pending:
     """The gradient at an edge while rules are differentiated: a Tensor, and scattered parts yet to be added to it.
 
-    Parts wait until they have as many elements as the whole, so that time and memory stay linear in what is added.
+    Parts wait until they have as many elements as the whole, so that time and memory
+    stay linear in what is added.
     """
 
     __slots__ = ("_elements", "_parts", "_total")

@@ -11,7 +11,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from tinygrad_ckn.backend import Array
 from tinygrad_ckn.errors import DTypeError
 
-_WORDS = ("Array", "ndarray", "Tensor")  # in an annotation that cannot be evaluated
+# in an annotation that cannot be evaluated
+_WORDS = ("Array", "ndarray", "Tensor")
 
 
 def operands_of(
@@ -22,7 +23,8 @@ def operands_of(
     Raises
     ------
     DTypeError
-        If the first parameter is an operand, where the array namespace belongs, or there is no operand.
+        If the first parameter is an operand, where the array namespace belongs, or
+        there is no operand.
     """
     parameters = list(inspect.signature(forward).parameters.values())
     hints = _hints(forward)
@@ -50,9 +52,11 @@ def _hints(forward: Callable[..., Any]) -> Mapping[str, Any]:
         NameError,
         AttributeError,
         TypeError,
-    ):  # of names that were imported for type checkers only
+    ):
+        # of names that were imported for type checkers only
         pass
-    if sys.version_info >= (3, 14):  # annotations are evaluated when they are asked for
+    # annotations are evaluated when they are asked for
+    if sys.version_info >= (3, 14):
         import annotationlib
 
         return annotationlib.get_annotations(forward, format=annotationlib.Format.STRING)
@@ -67,7 +71,8 @@ def _is_operand(hint: Any, classes: Sequence[type]) -> bool:
     parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if Array in parts:
         return True
-    kinds = [get_origin(part) or part for part in parts]  # ndarray of NDArray[float64]
+    # ndarray of NDArray[float64]
+    kinds = [get_origin(part) or part for part in parts]
     return any(
         isinstance(kind, type) and kind is not NoneType and issubclass(kind, tuple(classes))
         for kind in kinds

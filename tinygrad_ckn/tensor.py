@@ -13,7 +13,8 @@ from tinygrad_ckn.errors import DTypeError, GradientError, OpIndexError, ShapeEr
 from tinygrad_ckn.graph import Variable
 from tinygrad_ckn.primitive import REGISTRY
 
-_accumulating = threading.Lock()  # several threads may share a leaf
+# several threads may share a leaf
+_accumulating = threading.Lock()
 
 
 class Tensor(Variable):
@@ -24,11 +25,13 @@ class Tensor(Variable):
     data
         Numbers, nested sequences, or an array of any backend; copied.
     requires_grad
-        Whether operations on it are recorded, so that `backward()` fills `.grad`. Floating dtypes only.
+        Whether operations on it are recorded, so that `backward()` fills `.grad`.
+        Floating dtypes only.
     dtype
         As for NumPy; default: that of `data` (Python floats make float64).
     device
-        "cpu" (NumPy) or "cuda" (CuPy); None: where the data are, of numbers and lists the CPU.
+        "cpu" (NumPy) or "cuda" (CuPy); None: where the data are, of numbers and lists
+        the CPU.
 
     Raises
     ------
@@ -71,15 +74,16 @@ class Tensor(Variable):
     def data(self) -> Any:
         """The backend's array.
 
-        Assigning (`t.data = a`, `t.data -= a`) is noticed: a backward through a result that retained the old values
-        raises. What is assigned is copied. Writing into the array (`t.data[0] = 1`) cannot be noticed, and makes such a
-        gradient wrong.
+        Assigning (`t.data = a`, `t.data -= a`) is noticed: a backward through a result
+        that retained the old values raises. What is assigned is copied. Writing into
+        the array (`t.data[0] = 1`) cannot be noticed, and makes such a gradient wrong.
         """
         return self._data
 
     @data.setter
     def data(self, value: Any) -> None:
-        if value is self._data:  # t.data -= a
+        # t.data -= a
+        if value is self._data:
             self._version[0] += 1
             return
         mine = backend_of(self._data)
@@ -108,7 +112,8 @@ class Tensor(Variable):
             )
         self._version[0] += 1
         if not mine.xp.may_share_memory(value, self._data):
-            self._version = self._version[:]  # views of the old memory go their own way
+            # views of the old memory go their own way
+            self._version = self._version[:]
         self._data = value
 
     @property
@@ -175,18 +180,21 @@ class Tensor(Variable):
         Parameters
         ----------
         gradient
-            Array or Tensor of this tensor's shape. Default: one, for a tensor of one element.
+            Array or Tensor of this tensor's shape. Default: one, for a tensor of one
+            element.
         retain_graph
             Keep what the graph retains, for another backward through it.
         create_graph
-            Record this computation too, so that the `.grad`s can be differentiated. A `.grad` then refers to the leaf
-            it hangs on; set it to None to break that cycle, or use `grad()`, which makes none.
+            Record this computation too, so that the `.grad`s can be differentiated. A
+            `.grad` then refers to the leaf it hangs on; set it to None to break that
+            cycle, or use `grad()`, which makes none.
 
         Raises
         ------
         GradientError
-            If nothing here requires grad, this is no scalar and `gradient` is missing, the graph was freed, or a
-            tensor that a rule needs was assigned new data in between.
+            If nothing here requires grad, this is no scalar and `gradient` is missing,
+            the graph was freed, or a tensor that a rule needs was assigned new data in
+            between.
         """
         start = seed(self, gradient, create_graph)
         results = backpropagate(
@@ -345,9 +353,11 @@ class Tensor(Variable):
             self.device,
         )
 
-    __hash__ = object.__hash__  # by identity: `==` compares elementwise
+    # by identity: `==` compares elementwise
+    __hash__ = object.__hash__
 
-    if TYPE_CHECKING:  # attached by tinygrad_ckn/ops/methods.py
+    # attached by tinygrad_ckn/ops/methods.py
+    if TYPE_CHECKING:
         T: Tensor
         mT: Tensor
 
@@ -423,7 +433,8 @@ class Tensor(Variable):
 def _own(gradient: Tensor) -> Tensor:
     """Return a recorded gradient on memory of its own."""
     if gradient.is_leaf and gradient.requires_grad:
-        return gradient  # the one that was passed to backward, to be differentiated in
+        # the one that was passed to backward, to be differentiated in
+        return gradient
     own: Tensor = Variable.wrap(gradient._data.copy(), gradient._node)
     return own
 

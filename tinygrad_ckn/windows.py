@@ -1,6 +1,7 @@
 """The geometry of sliding windows, shared by unfold, fold, correlate2d and pooling.
 
-N batch, C channels, H x W image, kh x kw kernel, Ho x Wo windows; every pair is (vertical, horizontal).
+N batch, C channels, H x W image, kh x kw kernel, Ho x Wo windows; every pair is
+(vertical, horizontal).
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Windows:
     op: str
     kernel: tuple[int, int]
     stride: tuple[int, int]
-    padding: tuple[tuple[int, int], tuple[int, int]]  # (top, bottom), (left, right)
+    # (top, bottom), (left, right)
+    padding: tuple[tuple[int, int], tuple[int, int]]
     dilation: tuple[int, int]
 
     @classmethod
@@ -57,9 +59,11 @@ class Windows:
     ) -> Windows:
         """Read the options as users write them.
 
-        Padding is a number, a pair, or a word with SciPy's meaning for a correlation: "valid" (none), "full" (every
-        window that touches the image), "same" (the middle of "full", of the image's size when the stride is 1; if the
-        zeros do not halve, the odd one comes after the image, as in `scipy.signal.correlate2d` and PyTorch).
+        Padding is a number, a pair, or a word with SciPy's meaning for a correlation:
+        "valid" (none), "full" (every window that touches the image), "same" (the middle
+        of "full", of the image's size when the stride is 1; if the zeros do not halve,
+        the odd one comes after the image, as in `scipy.signal.correlate2d` and
+        PyTorch).
         """
         kernel = pair(op, "kernel_size", kernel_size, 1)
         dilation = pair(op, "dilation", dilation, 1)

@@ -1,7 +1,8 @@
 """The training step of a small MLP, relu and cross-entropy, as each library would have it written.
 
-Each function takes x (N, D), labels (N,) and the weights [W1, b1, W2, b2], which it may change in place, and returns
-a step, which returns the loss, and a function that returns the weights.
+Each function takes x (N, D), labels (N,) and the weights [W1, b1, W2, b2], which it may
+change in place, and returns a step, which returns the loss, and a function that returns
+the weights.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A convolutional kernel network in PyTorch, written from docs/mathematics.md for comparison.
 
-Each map is |x| kappa(<z, x>/|x|) of patches x, times (kappa(Z Z^T) + eps I)^(-1/2), then pooled: the transform runs
-before the pooling, on all positions, which is the order of the published PyTorch network. `pool_first` exchanges the
-two, which gives the same numbers. Maps are channels last, which made eager steps a fifth faster on two machines.
+Each map is |x| kappa(<z, x>/|x|) of patches x, times (kappa(Z Z^T) + eps I)^(-1/2),
+then pooled: the transform runs before the pooling, on all positions, which is the order
+of the published PyTorch network. `pool_first` exchanges the two, which gives the same
+numbers. Maps are channels last, which made eager steps a fifth faster on two machines.
 """
 
 from __future__ import annotations
@@ -102,7 +103,8 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the map of images (N, C, H, W)."""
-        squares = x.square().sum(dim=1, keepdim=True)  # (N, 1, H, W)
+        # (N, 1, H, W)
+        squares = x.square().sum(dim=1, keepdim=True)
         if self.ones.numel() > 1:
             squares = functional.conv2d(squares, self.ones, padding=self.padding)
         positive = squares > 0

@@ -13,9 +13,11 @@ from benchmarks.suite import OURS, Case, Inputs, LeftOutError, Settings, Side, S
 from benchmarks.worker import MACHINE, memory
 
 SCIPY = "scipy.signal.correlate2d"
-# Algorithms that take ten times as long as others, and minutes in all, with more pairs of a filter and a channel.
+# Algorithms that take ten times as long as others, and minutes in all, with more pairs
+# of a filter and a channel.
 HOPELESS, PAIRS = ("fft", "toeplitz"), 512
-# (N, C, H, W), (O, C/groups, kh, kw), options: where the best algorithm changes. Padding is "same".
+# (N, C, H, W), (O, C/groups, kh, kw), options: where the best algorithm changes.
+# Padding is "same".
 SHAPES: tuple[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]], ...] = (
     ((1, 1, 1024, 1024), (1, 1, 3, 3), {}),
     ((1, 1, 1024, 1024), (1, 1, 5, 5), {}),
@@ -139,7 +141,8 @@ def _by_shape(operation: str) -> list[Case]:
                     for name in names
                 ],
                 functools.partial(_arrays, x_shape, w_shape, options),
-                tolerances={"map": 1e-4},  # Winograd in float32; the others stay below 1e-5
+                # Winograd in float32; the others stay below 1e-5
+                tolerances={"map": 1e-4},
                 reference=Side(
                     "unfold in float64", _algorithm, {**given, "name": "unfold", "dtype": "float64"}
                 ),
@@ -175,7 +178,8 @@ def _cases(_: Settings) -> Sequence[Case]:
     )
     return [
         _large("float32", 1e-5, 4, (tuned, eager), {TUNED: 0.13}),
-        # Malloc that keeps memory ends up with two blocks of 20 GB for PyTorch's unfolded image.
+        # Malloc that keeps memory ends up with two blocks of 20 GB for PyTorch's
+        # unfolded image.
         _large("float64", 1e-12, 2, (eager,), {EAGER: 0.02}),
         *(
             case

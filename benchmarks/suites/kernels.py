@@ -45,7 +45,8 @@ def _cupyx(inputs: Inputs, device: str, *, name: str) -> Work:
 
     try:
         signal = importlib.import_module(CUPYX)
-    except ImportError as error:  # it loads cuBLASLt
+    except ImportError as error:
+        # it loads cuBLASLt
         raise LeftOutError(f"it does not import: {error}") from error
     operands = [asarray(array, device=device) for array in inputs["operands"]]
     function = operations()[name].cupyx

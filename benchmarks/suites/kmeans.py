@@ -17,7 +17,7 @@ POINTS, ITERATIONS = 200_000, 5
 def _inputs(layer: int, k: int) -> Inputs:
     """Return patches of what a layer of unsup-64-256 sees of 1,000 images, and k of them to start from."""
     from tinygrad_ckn import no_grad
-    from tinygrad_ckn.graph import raw
+    from tinygrad_ckn.graph import unwrap
     from tinygrad_ckn.models import CKN, sample_patches
 
     rng = np.random.default_rng(0)
@@ -27,7 +27,7 @@ def _inputs(layer: int, k: int) -> Inputs:
 
     def encode(x: Any) -> Any:
         with no_grad():
-            return raw(model.layers[0](x))
+            return unwrap(model.layers[0](x))
 
     points = sample_patches(
         images, model.layers[layer], POINTS, rng=rng, encode=encode if layer else None
@@ -86,8 +86,9 @@ def _cases(_: Settings) -> Sequence[Case]:
                 side(EAGER),
             ],
             functools.partial(_inputs, layer, k),
-            # A point to which two centroids are equally near, but for rounding, may go to either and move both by its
-            # share of the cluster, 1e-4 to 1e-2. In float32 there are a few of 200,000; the other centroids are exact.
+            # A point to which two centroids are equally near, but for rounding, may go
+            # to either and move both by its share of the cluster, 1e-4 to 1e-2. In
+            # float32 there are a few of 200,000; the other centroids are exact.
             tolerances={"centroids": 1e-5, "objective": 1e-6},
             outliers={"centroids": 0.05},
             reference=side("torch in float64", tuned_malloc=True, options={"dtype": "float64"}),

@@ -12,7 +12,8 @@ from benchmarks.peers import mlp as peers
 from benchmarks.suite import OURS, Case, Inputs, Settings, Side, Suite, Work
 
 BATCH, WIDTHS = 32, (64, 64, 10)
-STEPS = 50  # after which losses and weights are compared
+# after which losses and weights are compared
+STEPS = 50
 
 
 def _inputs() -> Inputs:

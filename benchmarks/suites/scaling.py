@@ -8,7 +8,8 @@ from typing import Any
 from benchmarks.ckn import ckn_inputs, multiplications, our_training
 from benchmarks.suite import Case, Inputs, Settings, Side, Suite, Work
 
-IMAGES, SIZE, FILTERS = 64, 32, 128  # where the other two stay
+# where the other two stay
+IMAGES, SIZE, FILTERS = 64, 32, 128
 
 
 def _training(inputs: Inputs, device: str, *, which: str) -> Work:

@@ -28,7 +28,8 @@ def test_a_case_has_a_bar_for_each_side(made_up):
     ]
     assert axes.get_title(loc="left") == "a step"
     assert axes.get_xlabel().startswith("ms")
-    assert axes.yaxis_inverted()  # the first is at the top
+    # the first is at the top
+    assert axes.yaxis_inverted()
     colours = [bar.get_facecolor() for bar in axes.patches]
     assert colours[0] != colours[1] == colours[2]
 

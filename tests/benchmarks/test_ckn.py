@@ -36,7 +36,8 @@ def test_features_are_the_same(inputs, pool_first):
     ours = our_features(inputs, "cpu", **DOUBLE).outputs()
     work = ckn.torch_features(inputs, "cpu", pool_first=pool_first, **DOUBLE)
     assert relative_error(work.outputs()["features"], ours["features"]) < 1e-12
-    assert relative_error(work.step(), ours["features"]) < 1e-12  # with the transforms it has kept
+    # with the transforms it has kept
+    assert relative_error(work.step(), ours["features"]) < 1e-12
     assert ours["features"].shape == (4, 6 * 2 * 2)
 
 
@@ -52,7 +53,8 @@ def test_two_training_steps_are_the_same(inputs, pool_first):
     for name, expected in ours.items():
         assert relative_error(found[name], expected) < 1e-9, name
     assert ours["losses"][1] < ours["losses"][0]
-    assert theirs.step().item() == pytest.approx(mine.step().item(), rel=1e-12)  # with momentum
+    # with momentum
+    assert theirs.step().item() == pytest.approx(mine.step().item(), rel=1e-12)
 
 
 def test_the_gradient_is_exact_where_filters_coincide():

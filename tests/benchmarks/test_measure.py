@@ -115,7 +115,8 @@ def test_sides_are_measured(fakes, case_of):
     if Path("/proc/self/status").is_file():
         ours, theirs = result.sides
         assert None not in (ours.peak, ours.growth, theirs.peak, theirs.growth)
-        assert 60_000_000 < theirs.growth < theirs.peak  # memory given up before is used again
+        # memory given up before is used again
+        assert 60_000_000 < theirs.growth < theirs.peak
         assert ours.growth < 10_000_000 < ours.peak
 
 

@@ -76,7 +76,8 @@ def test_the_process_ends_with_the_block(fakes):
     with Process(Side("it", fakes.doubling), 1) as process:
         process.start(NUMBERS, "cpu")
     assert process._child.returncode == 0
-    process.stop()  # once more does no harm
+    # once more does no harm
+    process.stop()
     with pytest.raises(KeyboardInterrupt), Process(Side("it", fakes.doubling), 1) as process:
         raise KeyboardInterrupt
     assert process._child.returncode == -9

@@ -129,7 +129,8 @@ def test_a_training_step_has_a_pull_for_each_map():
 
 def test_what_takes_longer_counts():
     card = Card("a card", bandwidth=10.0, float32=100.0, tf32=1000.0)
-    product = Cost("product", 5, 5, 800, product=True)  # 40 bytes
+    # 40 bytes
+    product = Cost("product", 5, 5, 800, product=True)
     assert card.seconds(product) == 8
     assert card.seconds(product, tf32=True) == 4
     assert not card.is_memory_bound(product)

@@ -45,7 +45,8 @@ def test_steps_of_the_mlp_are_the_same(peer, package):
         )
     inputs = mlp._inputs()
     expected = mlp._work(inputs, "cpu", side=peers.by_hand_in_float64).outputs()
-    # In a process of its own: once JAX is imported, forking, which other tests do, is a warning and so an error.
+    # In a process of its own: once JAX is imported, forking, which other tests do, is a
+    # warning and so an error.
     with Process(Side(peer.__name__, mlp._work, {"side": peer}), 1) as process:
         process.start(inputs, "cpu")
         found = process.outputs()
@@ -91,7 +92,8 @@ def test_kmeans_of_pytorch_is_ours(monkeypatch):
         inputs = kmeans._inputs(layer, 8)
         assert inputs["points"].shape == (2000, d)
         ours, theirs = (make(inputs, "cpu").outputs() for make in (kmeans._ours, kmeans._torch))
-        assert len(ours["objective"]) == kmeans.ITERATIONS  # neither ends early
+        # neither ends early
+        assert len(ours["objective"]) == kmeans.ITERATIONS
         assert relative_error(theirs["centroids"], ours["centroids"]) < 1e-5
         assert relative_error(theirs["objective"], ours["objective"]) < 1e-6
 

@@ -1,7 +1,8 @@
 """Features and gradients of filters against PyTorch's own differentiation of the formulas, in float64.
 
-The peer's inverse square root has a gradient that was derived by hand, as ours was. Here it is replaced by Newton's
-iteration of Denman and Beavers (1976), of matrix inverses alone, through which PyTorch differentiates by itself.
+The peer's inverse square root has a gradient that was derived by hand, as ours was.
+Here it is replaced by Newton's iteration of Denman and Beavers (1976), of matrix
+inverses alone, through which PyTorch differentiates by itself.
 """
 
 import numpy as np

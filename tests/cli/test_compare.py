@@ -12,7 +12,7 @@ from typer.testing import Result
 
 from tinygrad_ckn.cli import compare as _compare
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.models import Descent, build
+from tinygrad_ckn.models import FineTuning, build
 from tinygrad_ckn.training import Run, loop
 from tinygrad_ckn.training.folder import claim
 
@@ -211,7 +211,7 @@ def test_errors_are_one_sentence(
 
 ALL_OPTIONS = {
     "--preprocess": ("standardize", "preprocessing"),
-    "--mirror": ("scores", "mirrored"),
+    "--mirror": ("scores", "mirror_average"),
     "--loss": ("cross_entropy", "loss"),
     "--patches": (77, "n_patches"),
     "--iterations": (7, "iterations"),
@@ -222,7 +222,7 @@ ALL_OPTIONS = {
     "--warmup": (1.5, "warmup"),
     "--schedule": ("step", "schedule"),
     "--scheme": ("joint", "scheme"),
-    "--resolve-every": (2, "resolve_every"),
+    "--resolve-every": (2, "refit_classifier_every"),
     "--validation": (0.2, "validation"),
     "--patience": (4, "patience"),
     "--augment": ("crop-flip", "augment"),
@@ -246,7 +246,7 @@ def test_every_option_reaches_the_trainings(
     result = invoke("compare", "lenet", "ckn5", "unsup-32-64", *given, "--out", tmp_path / "out")
     assert result.stderr == "error: seen\n"
     expected = {name: value for value, name in ALL_OPTIONS.values()}
-    of_descent = {field.name for field in fields(Descent)}
+    of_descent = {field.name for field in fields(FineTuning)}
     for options, name in zip(seen, ("lenet", "ckn5", "unsup-32-64"), strict=True):
         left_out = of_descent if name == "unsup-32-64" else set()
         kept = {key: value for key, value in expected.items() if key not in left_out}

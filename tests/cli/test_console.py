@@ -16,11 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_ckn.cli import console as _console
+from tinygrad_ckn.cli import console
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-# Each prints with another part of the code: an error, a verdict, a help, wrong usage, a bar, a table, a profile.
+# Each prints with another part of the code: an error, a verdict, a help, wrong usage, a
+# bar, a table, a profile.
 COMMANDS = {
     "error": ["train", "--model", "x"],
     "verdict": ["gradcheck", "--primitive", "exp", "--examples", "2"],
@@ -80,7 +81,8 @@ def on_terminal(arguments: list[str], folder: Path, columns: int = 80, **variabl
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     command = [sys.executable, "-m", "tinygrad_ckn", *arguments]
     chunks = []
-    # stdin too: that is where Python and rich look for the terminal's size when the output is redirected
+    # stdin too: that is where Python and rich look for the terminal's size when the
+    # output is redirected
     with subprocess.Popen(
         command,
         stdin=slave,
@@ -93,7 +95,8 @@ def on_terminal(arguments: list[str], folder: Path, columns: int = 80, **variabl
         try:
             while chunk := os.read(master, 65536):
                 chunks.append(chunk)
-        except OSError:  # Linux: the other end is closed
+        except OSError:
+            # Linux: the other end is closed
             pass
         process.wait()
     os.close(master)
@@ -153,18 +156,18 @@ def test_who_gets_colours_and_who_a_cursor(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert (_console.has_colors(Stream(True)), _console.has_colors(Stream(False))) == (
+    assert (console.has_colors(Stream(True)), console.has_colors(Stream(False))) == (
         terminal,
         pipe,
     )
-    assert (_console.has_cursor(Stream(True)), _console.has_cursor(Stream(False))) == (
+    assert (console.has_cursor(Stream(True)), console.has_cursor(Stream(False))) == (
         cursor,
         False,
     )
     for stream, coloured in ((Stream(True), terminal), (Stream(False), pipe)):
         monkeypatch.setattr(sys, "stdout", stream)
-        _console.echo(_console.style("ok", fg="green"))
-        _console.console().print("[red]no[/red]")
+        console.echo(console.style("ok", fg="green"))
+        console.console().print("[red]no[/red]")
         text = stream.getvalue()
         assert ESCAPE.sub("", text) == "ok\nno\n"
         assert len(COLOUR.findall(text)) == (4 if coloured else 0)
@@ -174,7 +177,8 @@ def test_who_gets_colours_and_who_a_cursor(
 def test_no_color_on_a_terminal(name: str, tmp_path: Path):
     text = on_terminal(COMMANDS[name], tmp_path, TERM="xterm", NO_COLOR="1")
     assert COLOUR.findall(text) == []
-    if name not in ("bar", "profile", "table"):  # a bar is drawn where it stood
+    # a bar is drawn where it stood
+    if name not in ("bar", "profile", "table"):
         assert "\x1b" not in text
 
 
@@ -216,7 +220,7 @@ def test_lines_fit_the_terminal(name: str, columns: int, tmp_path: Path):
     st.integers(min_value=12, max_value=40),
 )
 def test_wrapping_keeps_the_words_and_the_width(line: str, width: int):
-    found = _console.wrapped(line, width)
+    found = console.wrapped(line, width)
     assert found.split() == line.split()
     assert max(map(len, found.splitlines())) <= width
 
@@ -249,8 +253,8 @@ def test_a_closed_stream_is_nobody_to_write_to(tmp_path: Path):
         )
         assert finished.returncode == status
         assert "Traceback" not in finished.stdout + finished.stderr
-    assert not _console.has_colors(None)
-    assert not _console.has_cursor(None)
+    assert not console.has_colors(None)
+    assert not console.has_cursor(None)
 
 
 def test_a_bar_in_ascii(tmp_path: Path):

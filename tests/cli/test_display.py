@@ -141,8 +141,10 @@ def test_a_terminal_keeps_the_lines_and_loses_the_bar(
     text = terminal.getvalue()
     assert "filters of layer 1 of 2: mean cosine 0.9500, 1.0 s\n" in plain(text)
     assert "epoch 1 of 3: loss 0.5000" in plain(text)
-    assert text.endswith("\x1b[2K")  # the bar's line is erased
-    assert "\x1b[?25h" in text  # and the cursor is shown again
+    # the bar's line is erased
+    assert text.endswith("\x1b[2K")
+    # and the cursor is shown again
+    assert "\x1b[?25h" in text
 
 
 def test_the_cursor_comes_back_after_an_error(terminal: Terminal, monkeypatch: pytest.MonkeyPatch):
@@ -179,7 +181,8 @@ def test_training_on_a_terminal_ends_with_the_accuracy(archive: Path, tmp_path: 
         while True:
             try:
                 chunk = os.read(master, 65536)
-            except OSError:  # Linux: the other end is closed
+            except OSError:
+                # Linux: the other end is closed
                 break
             if not chunk:
                 break

@@ -14,7 +14,7 @@ from tinygrad_ckn import get_num_threads
 from tinygrad_ckn.cli import common as _common
 from tinygrad_ckn.cli import train as _train
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.models import Descent
+from tinygrad_ckn.models import FineTuning
 from tinygrad_ckn.training import Run
 from tinygrad_ckn.training.options import AUGMENTATIONS, resolve
 
@@ -50,7 +50,8 @@ def test_what_a_pipe_gets(trained: subprocess.CompletedProcess[str], run_folder:
         rf"run folder {re.escape(str(run_folder))}",
         rf"test accuracy {number} \(\d+/80\)",
     ]
-    assert not re.search(r"[^\n\x20-\x7e]", trained.stdout)  # no control characters, no bars
+    # no control characters, no bars
+    assert not re.search(r"[^\n\x20-\x7e]", trained.stdout)
     lines = trained.stdout.splitlines()
     assert len(lines) == len(expected)
     for line, pattern in zip(lines, expected, strict=True):
@@ -68,13 +69,13 @@ def test_options_reach_the_run(run_folder: Path, archive: Path):
         "model": "unsup-32-64",
         "mode": "supervised",
         "preprocessing": None,
-        "mirrored": None,
+        "mirror_average": None,
         "loss": "squared_hinge",
         "n_patches": 1000,
         "iterations": 30,
         "seed": 3,
         "device": "cpu",
-        "descent": {**asdict(Descent()), "epochs": 2, "lr": 0.001, "augment": "crop-flip"},
+        "descent": {**asdict(FineTuning()), "epochs": 2, "lr": 0.001, "augment": "crop-flip"},
     }
     assert (config["data"]["data"], config["data"]["data_dir"]) == (str(archive), None)
 
@@ -83,7 +84,7 @@ ALL_OPTIONS = {
     "--model": ("ckn5", "model"),
     "--mode": ("supervised", "mode"),
     "--preprocess": ("standardize", "preprocessing"),
-    "--mirror": ("scores", "mirrored"),
+    "--mirror": ("scores", "mirror_average"),
     "--loss": ("cross_entropy", "loss"),
     "--patches": (77, "n_patches"),
     "--iterations": (7, "iterations"),
@@ -93,7 +94,7 @@ ALL_OPTIONS = {
     "--lr": (0.25, "lr"),
     "--warmup": (1.5, "warmup"),
     "--schedule": ("step", "schedule"),
-    "--resolve-every": (2, "resolve_every"),
+    "--resolve-every": (2, "refit_classifier_every"),
     "--validation": (0.2, "validation"),
     "--patience": (4, "patience"),
     "--augment": ("crop-flip", "augment"),
@@ -166,7 +167,8 @@ def test_threads_limit_the_blas_and_the_pool(invoke: Invoke, monkeypatch: pytest
 
     monkeypatch.setattr(_train.loop, "train", look)
     before = get_num_threads()
-    for threads in (1, 2):  # of which one is not the default
+    # of which one is not the default
+    for threads in (1, 2):
         seen.clear()
         assert invoke("train", "--threads", threads).exit_code == 1
         assert len(seen) > 1
@@ -210,7 +212,7 @@ def test_where_memory_is_not_known(
         ),
         (
             ["--mode", "supervised", "--lr", "-1"],
-            "Descent: argument lr expected a finite number > 0, got -1.0",
+            "FineTuning: argument lr expected a finite number > 0, got -1.0",
         ),
         (
             ["--scheme", "alternating"],
@@ -233,10 +235,10 @@ def test_where_memory_is_not_known(
             ["--mode", "semi", "--data", "nothing.npz"],
             "train: argument mode expected",
         ),  # before the data are read
-        (["--patches", "0"], "train: --patches expected a whole number >= 1, got 0"),
+        (["--patches", "0"], "train: --patches expected an integer >= 1, got 0"),
         (
             ["--mode", "supervised", "--batch-size", "0"],
-            "Descent: --batch-size expected a whole number >= 1, got 0",
+            "FineTuning: --batch-size expected an integer >= 1, got 0",
         ),
         (
             ["--patches", "10", "--out", "r"],
@@ -270,7 +272,8 @@ def test_errors_are_one_sentence(
     assert result.exit_code == 1
     assert result.stderr.startswith(f"error: {sentence}")
     assert result.stderr.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []  # no run folder is left
+    # no run folder is left
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nan_is_one_sentence_and_leaves_the_checkpoint(

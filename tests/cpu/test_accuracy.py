@@ -1,6 +1,7 @@
 """How far off each algorithm of correlate2d may be, whatever else an image has beside a window.
 
-The reference is a sum over windows in float64, tap by tap. What is measured are roundings of
+The reference is a sum over windows in float64, tap by tap. What is measured are
+roundings of
 
 - the window's own sum |x| |w|, for sums over windows ("unfold", "direct", "toeplitz") and for gradients of filters;
 - the largest pixel of the window times sum |w|, for "winograd" and "fft".
@@ -17,7 +18,8 @@ from tinygrad_ckn import ops
 from tinygrad_ckn.cpu.correlate.dispatch import algorithms_for
 
 MIXING = ("winograd", "fft")
-PLAIN, MIXED, FILTERS = 32, 256, 4096  # roundings
+# roundings
+PLAIN, MIXED, FILTERS = 32, 256, 4096
 
 
 @np.errstate(all="ignore")

@@ -12,7 +12,8 @@ sizes = st.sampled_from([1, 2, 7, 33, 64, 130, 300])
 def small_pieces(patch, small):
     """Let small matrices be cut too, so that there are pieces and what is left at their edges."""
     patch.setattr(gemm, "SMALL", small)
-    patch.setattr(gemm, "_piece", gemm._piece.__wrapped__)  # which remembers no other size
+    # which remembers no other size
+    patch.setattr(gemm, "_piece", gemm._piece.__wrapped__)
 
 
 def operands(shape_a, shape_b, turned, dtype="float64"):

@@ -32,7 +32,8 @@ def test_nearest_centroids_and_sums_are_those_of_loops(k: int, d: int, dtype: st
 
 
 @pytest.mark.parametrize("n", [1, 7, 300])
-@pytest.mark.parametrize("k", [1, 200, 10_100])  # pieces of 256 points, of 50, and the whole
+# pieces of 256 points, of 50, and the whole
+@pytest.mark.parametrize("k", [1, 200, 10_100])
 def test_products_in_pieces_are_those_of_the_whole(k: int, n: int) -> None:
     rng = np.random.default_rng(3)
     centroids, points = (

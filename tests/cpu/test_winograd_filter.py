@@ -45,7 +45,8 @@ def test_is_the_correlation_and_has_its_adjoints(m, height, width, b):
     assert abs((y * g).sum() - (dw * w).sum()) < 1e-9 * np.abs(y * g).sum()
     assert abs((y * g).sum() - (dx * padded).sum()) < 1e-9 * np.abs(y * g).sum()
     other = np.zeros_like(w)
-    other[1, 2, 0, 1] = 1  # a single derivative, by definition
+    # a single derivative, by definition
+    other[1, 2, 0, 1] = 1
     np.testing.assert_allclose(
         dw[1, 2, 0, 1], (correlated(within, other) * g).sum(), rtol=1e-9, atol=1e-11
     )

@@ -28,7 +28,8 @@ def test_bytes_are_divided_exactly() -> None:
     scaled = scale_bytes(every_byte)
     assert scaled.dtype == np.float32
     np.testing.assert_array_equal(scaled, (every_byte / 255).astype(np.float32))
-    np.testing.assert_array_equal(every_byte, np.arange(256))  # the argument is left alone
+    # the argument is left alone
+    np.testing.assert_array_equal(every_byte, np.arange(256))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.uint16])
@@ -122,7 +123,8 @@ def test_the_same_images_in_any_form_are_read_on_the_scale_of_training_or_refuse
             found = read(FORMS[test], reading)
         except DataError as error:
             assert "as scale" in str(error) or "centre and scale them" in str(error)
-            assert {train, test} != {"bytes", "floats 0..1"}  # which one reading makes the same
+            # which one reading makes the same
+            assert {train, test} != {"bytes", "floats 0..1"}
             assert train != test
         else:
             if "standardised" not in (train, test):

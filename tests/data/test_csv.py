@@ -123,11 +123,11 @@ def test_floats_survive_the_round_trip(tmp_path: Path, pixels: np.ndarray) -> No
         ),
         (
             "0,1\n\n1.5,1\n",
-            "images.csv, row 3, column 1: expected a label that is a whole number, got '1.5'",
+            "images.csv, row 3, column 1: expected a label that is an integer, got '1.5'",
         ),
         (
             "nan,1\n",
-            "images.csv, row 1, column 1: expected a label that is a whole number, got 'nan'",
+            "images.csv, row 1, column 1: expected a label that is an integer, got 'nan'",
         ),
         ("3,1\n,1\n", "images.csv, row 2, column 1: expected a label, got ''"),
         (

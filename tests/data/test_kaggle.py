@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as hnp
 from tinygrad_ckn.data import load_images, load_labels, load_pixels, save_labels
 from tinygrad_ckn.errors import DataError
 
-PLANES = "-1.5,2,3,4,5e1,6,7,8,9,10,11,12e2"  # R, G and B of a 2x2 image
+# R, G and B of a 2x2 image
+PLANES = "-1.5,2,3,4,5e1,6,7,8,9,10,11,12e2"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -118,7 +119,7 @@ def test_predictions_are_written_as_kaggle_wants_them(tmp_path: Path) -> None:
         ("0,2\n1,2\n", "file.csv, row 1, column 1: expected the Ids 1, 2, 3, ..., got '0'"),
         (
             "1,2\n2,1.5\n",
-            "file.csv, row 2, column 2: expected a label that is a whole number, got '1.5'",
+            "file.csv, row 2, column 2: expected a label that is an integer, got '1.5'",
         ),
     ],
 )

@@ -12,7 +12,8 @@ from tinygrad_ckn.data.shapes import arrange, from_rows
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError, DataWarning
 
-DIGITS = load_digits().train.images[:200, 0]  # (200, 8, 8)
+# (200, 8, 8)
+DIGITS = load_digits().train.images[:200, 0]
 
 
 def placed(height: int, width: int) -> np.ndarray:

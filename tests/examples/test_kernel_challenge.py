@@ -16,7 +16,8 @@ NAMES = {"train": "Xtr.csv", "labels": "Ytr.csv", "test": "Xte.csv", "out": "Yte
 def stripes(n, rng):
     """Images (n, 3, 8, 8) of waves down or across, in any colour and place; labels 3 and 7 say which."""
     labels = np.arange(n) % 2
-    places = np.where(labels[:, None, None] == 0, np.arange(8)[:, None], np.arange(8))  # (n, 8, 8)
+    # (n, 8, 8)
+    places = np.where(labels[:, None, None] == 0, np.arange(8)[:, None], np.arange(8))
     waves = np.sin(2.0 * places + rng.uniform(0, 6, (n, 1, 1)))
     colours = rng.uniform(-1, 1, (n, 3, 1, 1))
     return waves[:, None] * colours + rng.normal(0, 0.05, (n, 3, 8, 8)), np.array([3, 7])[labels]
@@ -213,7 +214,8 @@ def test_bad_paths_get_one_sentence_before_anything_is_fitted(folder, challenge,
     assert (folder / "Ytr.csv").read_bytes() == labels
 
 
-@pytest.mark.parametrize("name", ["alexnet", "lenet"])  # unknown, and a CNN
+# unknown, and a CNN
+@pytest.mark.parametrize("name", ["alexnet", "lenet"])
 def test_another_preset_than_one_of_a_ckn_gets_one_sentence_before_files_are_read(challenge, name):
     status, output, errors = challenge("--preset", name, train="absent.csv")
     assert (status, output) == (1, "")

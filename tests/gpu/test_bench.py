@@ -61,7 +61,8 @@ def _here(monkeypatch):
     monkeypatch.setattr(measure, "Process", InThisProcess)
     monkeypatch.setattr(measure, "PAUSE", 0)
     monkeypatch.setattr(clock, "REPETITIONS", 2)
-    monkeypatch.setattr("benchmarks.chart.draw", lambda *arguments: None)  # it has tests of its own
+    # it has tests of its own
+    monkeypatch.setattr("benchmarks.chart.draw", lambda *arguments: None)
     monkeypatch.setattr("benchmarks.worker.REWARM", 0)
     for name, size in SMALL.items():
         monkeypatch.setattr(operations, name, size)
@@ -158,7 +159,8 @@ def test_networks_are_compared_with_the_cpu(tmp_path):
 @pytest.mark.parametrize(("make", "costs_of"), [(our_training, training), (our_features, encoding)])
 def test_what_is_counted_is_what_is_launched(make, costs_of):
     step = make(ckn_inputs("ckn5", n_images=2, size=6, filters=3), "cuda").step
-    step()  # of the filters of an evaluation factors are kept
+    # of the filters of an evaluation factors are kept
+    step()
     COUNTERS.clear()
     step()
     launched = Counter(re.match(r"\w+", name)[0] for name in COUNTERS.launches)
@@ -197,7 +199,8 @@ def test_steps_between_events_do_not_wait(monkeypatch):
     COUNTERS.clear()
     seconds, asking = clock.by_events(lambda: steps.append(CUPY.ones(3)))
     assert len(steps) == clock.REPETITIONS == 2
-    assert len(COUNTERS.synchronisations) == 1  # at the end, for the second event
+    # at the end, for the second event
+    assert len(COUNTERS.synchronisations) == 1
     assert seconds >= 0
     assert asking >= 0
 

@@ -64,7 +64,8 @@ def numpys(x, z, function, transform, padding, s):
     windows = np.lib.stride_tricks.sliding_window_view(
         np.pad(x, [(0, 0), (0, 0), *pads]), z.shape[2:], axis=(2, 3)
     )  # (n, c, ho, wo, kh, kw)
-    norms = np.sqrt((windows**2).sum(axis=(1, 4, 5)))[:, None]  # (n, 1, ho, wo)
+    # (n, 1, ho, wo)
+    norms = np.sqrt((windows**2).sum(axis=(1, 4, 5)))[:, None]
     products = np.einsum("nchwij,pcij->nphw", windows, z)
     y = norms * function(products / np.where(norms > 0, norms, 1))
     if s != (1, 1):
@@ -106,7 +107,8 @@ def test_the_map_and_its_gradient():
 
         black = ~x.any(axis=(1, 2, 3))
         g, *directions = normal(seed, expected.shape, *(a.shape for a in operands))
-        directions[0][black] = 0  # |x| has no derivative there
+        # |x| has no derivative there
+        directions[0][black] = 0
         y.backward(Tensor(g.astype(dtype), device="cuda"))
         gradients = [tensor.grad.numpy() for tensor in tensors]
         assert not gradients[0][black].any()
@@ -195,7 +197,8 @@ def test_no_images():
 @pytest.mark.parametrize("subsampling", [1, 2])
 @pytest.mark.parametrize("operands", [2, 3])
 def test_a_gradient_in_any_order_of_memory(monkeypatch, shared, subsampling, operands):
-    monkeypatch.setattr(pool, "SHARED", shared)  # with 10 bytes, products pool
+    # with 10 bytes, products pool
+    monkeypatch.setattr(pool, "SHARED", shared)
     x, z, *transform = (
         CUPY.asarray(a) for a in normal(0, (3, 2, 6, 8), (4, 2, 3, 3), (4, 4))[:operands]
     )

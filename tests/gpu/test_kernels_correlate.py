@@ -77,7 +77,8 @@ def cases(draw):
 
 
 def test_correlate2d_and_its_adjoints():
-    @settings(examples, max_examples=EXAMPLES * 3 // 2)  # some are products
+    # some are products
+    @settings(examples, max_examples=EXAMPLES * 3 // 2)
     @given(cases(), dtypes, seeds)
     def run(case, dtype, seed):
         geometry, o, groups = case
@@ -138,7 +139,8 @@ def test_smaller_tiles_where_memory_is_short_and_none_where_it_is_not_enough():
     assert tiles_for((1, 1, 90, 80), (70, 60), itemsize=8) is None
     x, w = normal(3, (90, 80), (70, 60), dtype="float32")
     agree(on_gpu(ops.correlate2d, x, w, dtype="float32"), scipys(x, w, "valid"))
-    agree(on_gpu(ops.correlate2d, x, w), scipys(x, w, "valid"))  # by products
+    # by products
+    agree(on_gpu(ops.correlate2d, x, w), scipys(x, w, "valid"))
 
 
 @pytest.mark.parametrize("stride", [4, (1, 4), (8, 1)])
@@ -149,7 +151,8 @@ def test_strides_that_would_meet_in_a_bank_are_left_to_products(stride):
 def test_blocks_of_images_share_one_buffer(monkeypatch):
     from tinygrad_ckn.cuda import correlate
 
-    monkeypatch.setattr(correlate, "_BUFFER_BYTES", 2 * 3 * 4 * 30 * 8)  # of two images
+    # of two images
+    monkeypatch.setattr(correlate, "_BUFFER_BYTES", 2 * 3 * 4 * 30 * 8)
     x, w, g = normal(5, (5, 3, 6, 7), (4, 3, 2, 2), (5, 4, 5, 6))
     expected = np.stack(
         [sum(scipys(image[c], f[c], "valid") for c in range(3)) for image in x for f in w]

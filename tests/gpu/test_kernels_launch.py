@@ -45,7 +45,8 @@ each = pytest.mark.parametrize(("function", "shapes"), CALLS.values(), ids=CALLS
 def test_a_batch_in_parts_gives_what_one_launch_gives(monkeypatch, function, shapes):
     arrays = normal(1, *shapes)
     whole, launches = on_gpu(function, *arrays), len(COUNTERS.launches)
-    monkeypatch.setattr(launch, "MOST", 200)  # an image or two
+    # an image or two
+    monkeypatch.setattr(launch, "MOST", 200)
     COUNTERS.clear()
     agree(on_gpu(function, *arrays), whole)
     assert len(COUNTERS.launches) > launches

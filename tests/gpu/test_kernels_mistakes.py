@@ -15,7 +15,8 @@ from tools.gpu_emulator.ptx import BadShuffle, OutOfBounds, Race, Uninitialised
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 
 BARRIER = "__syncthreads();"
-CALLS = {  # of each source: the module that launches it, a call, and its operands
+# of each source: the module that launches it, a call, and its operands
+CALLS = {
     "window": (window, lambda x: ops.unfold(x, (2, 3), padding=1), [(2, 2, 7, 12)]),
     "correlate": (direct, lambda x, w: ops.correlate2d(x, w, padding="same"), [(40, 31), (3, 5)]),
     "pool": (pool, lambda x: ops.gaussian_pool2d(x, 2), [(1, 2, 12, 31)]),
@@ -85,7 +86,8 @@ MISTAKES = [
 @pytest.mark.parametrize(("name", "source", "right", "wrong", "error"), MISTAKES)
 def test_a_mistake_is_caught(monkeypatch, name, source, right, wrong, error):
     module, call, shapes = CALLS[source]
-    monkeypatch.setattr(kmeans, "_SEGMENT", 150)  # two blocks for each cluster
+    # two blocks for each cluster
+    monkeypatch.setattr(kmeans, "_SEGMENT", 150)
     arrays = normal(1, *shapes)
     expected = on_gpu(call, *arrays)
     planted = copy.copy(module.SOURCE)

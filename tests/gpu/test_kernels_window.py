@@ -47,7 +47,8 @@ def test_fold():
             geometry.out,
         )
         (columns,) = normal(seed, (n, c * kh * kw, ho * wo), dtype=dtype)
-        numbers = np.arange(1, n * c * h * w + 1).reshape(n, c, h, w)  # of pixels; 0 is the padding
+        # of pixels; 0 is the padding
+        numbers = np.arange(1, n * c * h * w + 1).reshape(n, c, h, w)
         places = geometry.windows(numbers).transpose(0, 1, 4, 5, 2, 3).ravel()
         sums = np.bincount(places, columns.ravel(), minlength=numbers.size + 1)[1:]
         got = on_gpu(ops.fold, columns, (h, w), (kh, kw), dtype=dtype, **geometry.options)

@@ -65,7 +65,8 @@ def test_a_classifier_fitted_on_the_device():
         assert model.classifier.weight.device == device
         return [fit.weight, fit.bias, fit.scale, model.accuracy(x, y)]
 
-    on_both(compute, 1e-9)  # 30 iterations of L-BFGS, each with the rounding of those before
+    # 30 iterations of L-BFGS, each with the rounding of those before
+    on_both(compute, 1e-9)
 
 
 def test_the_choice_of_l2_is_that_of_the_cpu():
@@ -97,7 +98,8 @@ def test_ridge_regression_primal_and_dual():
         fits = [fit_ridge(features[:, :columns], y * 1.0) for columns in (20, None)]
         return [part for fit in fits for part in (fit.weight, fit.bias, fit.l2)]
 
-    on_both(compute, 1e-9)  # a system of condition 1e6
+    # a system of condition 1e6
+    on_both(compute, 1e-9)
 
 
 def test_exact_kernel_and_kernel_ridge():
@@ -172,13 +174,13 @@ def test_layers_of_every_kind(options):
 
 
 @pytest.mark.parametrize("name", preprocessing.NAMES)
-@pytest.mark.parametrize("mirrored", ["features", "scores"])
-def test_preprocessing_fitted_on_the_device_and_saved(name, mirrored):
+@pytest.mark.parametrize("mirror_average", ["features", "scores"])
+def test_preprocessing_fitted_on_the_device_and_saved(name, mirror_average):
     def compute(device):
         x = asarray(COLOURS, device=device)
-        channels = preprocessing.preprocessing(name).output_shape((3, 8, 8))[0]
+        channels = preprocessing.make_preprocessor(name).output_shape((3, 8, 8))[0]
         layers = [CKNLayer(channels, 6, 3, subsampling=2, dtype="float64", rng=0)]
-        model = CKN(3, 8, 2, layers, preprocessing=name, mirrored=mirrored).to(device)
+        model = CKN(3, 8, 2, layers, preprocessing=name, mirror_average=mirror_average).to(device)
         model.fit(
             x,
             asarray(np.arange(40) % 2, device=device),
@@ -194,7 +196,8 @@ def test_preprocessing_fitted_on_the_device_and_saved(name, mirrored):
         )
         return [model.preprocess(x), *(p.data for p in model.parameters()), model.scores(x)]
 
-    on_both(compute, 1e-9)  # L-BFGS is among it
+    # L-BFGS is among it
+    on_both(compute, 1e-9)
 
 
 @pytest.mark.parametrize("options", [{}, {"batch_size": 50}, {"start": "random"}], ids=str)
@@ -274,7 +277,8 @@ def test_nan_in_images_is_found_where_features_are_kept():
     for use in (model.encode, model.predict, model.fit_unsupervised):
         with pytest.raises(DataError, match="NaN or infinity in image 3"):
             use(x)
-    assert np.isnan(model(Tensor(x)).numpy()[3]).all()  # in a step nobody waits: the loss is NaN
+    # in a step nobody waits: the loss is NaN
+    assert np.isnan(model(Tensor(x)).numpy()[3]).all()
 
 
 def test_a_preprocessing_that_is_not_fitted_says_so():

@@ -56,8 +56,10 @@ def test_a_kernel_without_a_template_and_numbers_of_python():
 @pytest.mark.parametrize(
     "arguments",
     [
-        (xp.zeros(4), np.float32(2), np.int32(4)),  # of another size than the parameter
-        (xp.zeros(4), 2.0, 4),  # an int is an int64
+        # of another size than the parameter
+        (xp.zeros(4), np.float32(2), np.int32(4)),
+        # an int is an int64
+        (xp.zeros(4), 2.0, 4),
         (xp.zeros(4), 2.0),
     ],
 )

@@ -28,7 +28,8 @@ from tinygrad_ckn.testing.cases import CASES, Bad, Case, Draw, on_device
 from tinygrad_ckn.testing.op_cases import CHECKED
 from tools.gpu_emulator.standin import COUNTERS
 
-TOLERANCES = {"float64": 1e-12, "float32": 1e-5}  # relative to the largest value
+# relative to the largest value
+TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 cases = [case for name in CHECKED for case in CASES[name]]
 each = pytest.mark.parametrize("case", cases, ids=[f"{c.name}-{i}" for i, c in enumerate(cases)])
 
@@ -101,7 +102,8 @@ with_kernels = [
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_values_and_gradients_with_kernels_are_those_of_the_cpu(standin, case, dtype):
     assert_alike(case, dtype, examples=3)
-    assert COUNTERS.launches or case.name == "inverse_sqrt"  # whose kernel is CuPy's own
+    # whose kernel is CuPy's own
+    assert COUNTERS.launches or case.name == "inverse_sqrt"
 
 
 @pytest.mark.parametrize(
@@ -134,11 +136,13 @@ def test_no_operation_waits_for_the_device_but_some(plain, case):
         COUNTERS.clear()
         found = case.call(options)(*points)
         outputs = list(found) if isinstance(found, tuple | list) else [found]
-        if all(y.device == "cuda" for y in outputs):  # to_device waits: it is what it is for
+        # to_device waits: it is what it is for
+        if all(y.device == "cuda" for y in outputs):
             for y in outputs:
                 y.backward(y.detach())
             masked = any("mask" in wait for wait in COUNTERS.synchronisations)
-            outside = options.get("convention") == "outside"  # inverts a root
+            # inverts a root
+            outside = options.get("convention") == "outside"
             assert (
                 not COUNTERS.synchronisations or masked or outside or case.name in ("inv", "solve")
             )
@@ -190,7 +194,8 @@ def test_what_the_cpu_refuses_for_its_values_is_nan(plain, call):
     found = to_numpy(found.data if isinstance(found, Tensor) else found)
     assert np.isnan(found).any()
     if found.shape == (2, 2) and np.isfinite(found).any():
-        np.testing.assert_allclose(found[1], [0.6, 0.8])  # other rows stay right
+        # other rows stay right
+        np.testing.assert_allclose(found[1], [0.6, 0.8])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tinygrad_ckn import Tensor, nn, ops, optim
 from tinygrad_ckn.backend import asarray, to_numpy
 from tinygrad_ckn.data import Dataset, Split, crop_flip, load_digits
 from tinygrad_ckn.errors import BackendError, GradientError
-from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, Descent, LinearFit, Progress
+from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, FineTuning, LinearFit, Progress
 from tinygrad_ckn.models.learning import step_log as measured
 from tinygrad_ckn.models.learning.finetuning import descend
 from tinygrad_ckn.training import Run, load_model, save_model, train
@@ -17,7 +17,8 @@ from tools.gpu_emulator.standin import COUNTERS
 
 DIGITS = load_digits()
 IMAGES, LABELS = DIGITS.train.images[:200], DIGITS.train.labels[:200]
-TOLERANCES = {"float64": 1e-12, "float32": 1e-5}  # relative to the largest value
+# relative to the largest value
+TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 pytestmark = pytest.mark.usefixtures("plain")
 
 
@@ -43,7 +44,7 @@ def test_a_supervised_training_is_that_of_the_cpu():
     learned, told = {}, {}
     for device in ("cpu", "cuda"):
         model, events = network().to(device), []
-        descent = Descent(epochs=2, batch_size=50, lr=0.01)
+        descent = FineTuning(epochs=2, batch_size=50, lr=0.01)
         model.fit(
             *data_on(device),
             descent=descent,
@@ -76,7 +77,7 @@ def test_two_epochs_in_float32_are_those_of_the_cpu(optimizer, lr):
             model,
             (images, labels),
             (images[:0], labels[:0]),
-            Descent(epochs=2, batch_size=50, optimizer=optimizer, lr=lr, validation=0),
+            FineTuning(epochs=2, batch_size=50, optimizer=optimizer, lr=lr, validation=0),
             loss="cross_entropy",
             solve=lambda: LinearFit(None, None, l2=0.0, scale=1.0),
             rng=np.random.default_rng(0),
@@ -122,7 +123,7 @@ def test_a_step_waits_for_the_device_at_most_once(optimizer, monkeypatch):
     steps = Steps()
     network().to("cuda").fit(
         *data_on("cuda"),
-        descent=Descent(epochs=2, batch_size=25, optimizer=optimizer, lr=1e-3, validation=0),
+        descent=FineTuning(epochs=2, batch_size=25, optimizer=optimizer, lr=1e-3, validation=0),
         l2=1e-3,
         n_patches=500,
         iterations=2,
@@ -130,7 +131,8 @@ def test_a_step_waits_for_the_device_at_most_once(optimizer, monkeypatch):
     )
     assert len(steps.waits) == 16
     for i, waits in enumerate(steps.waits):
-        read = i % 8 in (2, 5, 7)  # each third step of an epoch, and the last
+        # each third step of an epoch, and the last
+        read = i % 8 in (2, 5, 7)
         assert len(waits) <= (1 if read else 0), waits
     for i, copies in enumerate(steps.copies):
         assert len(copies) <= (1 if i % 8 == 0 else 0), (
@@ -161,7 +163,9 @@ def test_a_loss_that_diverges_is_told_with_its_batch():
     ):
         model.fit(
             *data_on("cuda"),
-            descent=Descent(epochs=1, batch_size=40, lr=1e200, warmup=0, validation=0, momentum=0),
+            descent=FineTuning(
+                epochs=1, batch_size=40, lr=1e200, warmup=0, validation=0, momentum=0
+            ),
             l2=1e-3,
             n_patches=500,
             iterations=2,
@@ -179,7 +183,7 @@ def test_a_parameter_that_breaks_in_the_last_step_is_found():
             super().step()
             self.params[0].data = self.params[0].data * np.nan
 
-    descent = Descent(epochs=1, batch_size=200, lr=1e-3, validation=0)
+    descent = FineTuning(epochs=1, batch_size=200, lr=1e-3, validation=0)
     object.__setattr__(
         descent, "optimizer_of", lambda parameters, steps: (Breaking(parameters, lr=0.1), Still())
     )
@@ -209,7 +213,7 @@ def test_augmented_images_of_a_cnn():
         model = CNN(
             1, 8, 10, [ConvLayer(1, 4, 3, subsampling=2, rng=1, dtype="float64")], rng=3
         ).to(device)
-        descent = Descent(epochs=1, batch_size=50, lr=0.01, augment=crop_flip)
+        descent = FineTuning(epochs=1, batch_size=50, lr=0.01, augment=crop_flip)
         model.fit(*data_on(device), descent=descent, l2=1e-3, rng=0)
         learned[device] = model.state_dict()
     for name, array in learned["cpu"].items():

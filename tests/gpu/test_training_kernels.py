@@ -5,12 +5,13 @@ import pytest
 
 from tinygrad_ckn.backend import asarray
 from tinygrad_ckn.data import load_digits
-from tinygrad_ckn.models import CKN, CKNLayer, Descent, LinearFit
+from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, LinearFit
 from tinygrad_ckn.models.learning.finetuning import descend
 from tools.gpu_emulator.standin import COUNTERS
 
 DIGITS = load_digits()
-TOLERANCES = {"float64": 1e-12, "float32": 1e-5}  # relative to the largest value
+# relative to the largest value
+TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
 
 @pytest.mark.usefixtures("standin")
@@ -37,7 +38,7 @@ def test_a_training_with_kernels_is_that_of_the_cpu(dtype):
             model,
             (images, labels),
             (images[:0], labels[:0]),
-            Descent(epochs=2, batch_size=10, lr=0.05, validation=0),
+            FineTuning(epochs=2, batch_size=10, lr=0.05, validation=0),
             loss="squared_hinge",
             solve=lambda: LinearFit(None, None, l2=0.0, scale=1.0),
             rng=np.random.default_rng(0),

@@ -16,9 +16,11 @@ template <typename T> __global__ void copy(const T* x, T* y, int stride, int off
 @pytest.mark.parametrize(
     ("kind", "dtype", "stride", "offset", "sectors", "ideal"),
     [
-        ("float", "f4", 1, 0, 4, 4),  # 32 lanes of 4 bytes are 128 bytes
+        # 32 lanes of 4 bytes are 128 bytes
+        ("float", "f4", 1, 0, 4, 4),
         ("float", "f4", 2, 0, 8, 4),
-        ("float", "f4", 8, 0, 32, 4),  # a sector for each lane
+        # a sector for each lane
+        ("float", "f4", 8, 0, 32, 4),
         ("float", "f4", 100, 0, 32, 4),
         ("float", "f4", 1, 1, 5, 4),
         ("double", "f8", 1, 0, 8, 8),
@@ -59,8 +61,10 @@ def test_a_partial_warp_and_a_column_in_any_order(run):
     load, store = run(
         source, "f", 1, 32, np.arange(0, 64, 2, dtype="i4"), np.zeros(64, "f4"), np.int32(10)
     ).of("global")
-    assert (load.requests, load.sectors, load.ideal) == (1, 2, 2)  # 40 bytes
-    assert (store.requests, store.sectors, store.ideal) == (1, 3, 2)  # over 76 bytes
+    # 40 bytes
+    assert (load.requests, load.sectors, load.ideal) == (1, 2, 2)
+    # over 76 bytes
+    assert (store.requests, store.sectors, store.ideal) == (1, 3, 2)
 
 
 TILE = """
@@ -92,7 +96,8 @@ def test_bank_conflicts_of_columns(run, kind, pitch, ways):
     rows, columns = report.of("shared")[0], report.of("shared")[-1]
     assert rows.worst == 1
     assert columns.worst == report.worst_bank_conflict == ways
-    phases = columns.requests * (2 if kind == "double" else 1)  # doubles go by half-warps
+    # doubles go by half-warps
+    phases = columns.requests * (2 if kind == "double" else 1)
     assert columns.cycles == ways * phases
     assert report.coalescing == 1
 
@@ -109,9 +114,12 @@ def test_vectors_and_broadcasts_have_no_conflicts(run):
     y = np.zeros(32, "f4")
     report = run(source, "f", 1, 32, y)
     assert (y == 3).all()
-    assert report.of("shared")[0].cycles == 4  # 512 bytes, 128 at a time
-    assert report.of("shared")[1].worst == 1  # all lanes read one word
-    assert report.of("shared")[2].worst == 4  # the last words of 32 float4
+    # 512 bytes, 128 at a time
+    assert report.of("shared")[0].cycles == 4
+    # all lanes read one word
+    assert report.of("shared")[1].worst == 1
+    # the last words of 32 float4
+    assert report.of("shared")[2].worst == 4
 
 
 def test_lanes_that_share_a_word_share_the_pass(run):
@@ -139,8 +147,10 @@ def test_instructions_and_operations(run):
     whole = run(source, "f", 2, 64, np.ones(128, "f4"), np.int32(128))
     part = run(source, "f", 2, 64, np.ones(128, "f4"), np.int32(33))
     assert (whole.kernel, whole.flops, part.flops) == ("f", 2 * 128, 2 * 33)
-    assert whole.requests == 8  # four warps load and store
-    assert part.requests == 4  # two of them
+    # four warps load and store
+    assert whole.requests == 8
+    # two of them
+    assert part.requests == 4
     assert whole.instructions > part.instructions
 
 
@@ -154,5 +164,6 @@ def test_a_warp_instruction_counts_once_for_all_its_lanes():
     }
     """
     report = launch(text, "f", (2, 3), (16, 5), [])
-    assert report.instructions == 3 * 6 * 3  # instructions, blocks, warps of 80 threads
+    # instructions, blocks, warps of 80 threads
+    assert report.instructions == 3 * 6 * 3
     assert report.steps == 3

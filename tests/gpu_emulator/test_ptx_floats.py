@@ -169,7 +169,8 @@ def test_floats_to_integers(source, target, rounding, data):
     limits = np.iinfo(TYPES[target])
     expected = []
     for value in x.tolist():
-        if math.isnan(value):  # the PTX manual, cvt
+        # the PTX manual, cvt
+        if math.isnan(value):
             wide = source == "f64" or target in ("s64", "u64")
             expected.append(
                 0 if not wide else limits.min if target[0] == "s" else (limits.max >> 1) + 1

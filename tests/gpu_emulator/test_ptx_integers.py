@@ -111,7 +111,8 @@ def test_fields_of_bits(kind, data):
     a, b = data.draw(columns((kind, kind)))
     start, length = data.draw(amounts(len(a), 70)), data.draw(amounts(len(a), 70))
 
-    def extracted(x, s, n):  # the pseudo code of the PTX manual
+    # the pseudo code of the PTX manual
+    def extracted(x, s, n):
         digits = x & ((1 << bits) - 1)
         sign = 0 if kind[0] == "u" or n == 0 else digits >> min(s + n - 1, bits - 1) & 1
         return wrapped(

@@ -152,7 +152,8 @@ def test_threads_and_blocks_in_three_dimensions(run):
         at[3] = blockDim.x + 10 * blockDim.y + 100 * blockDim.z;
     }
     """
-    y = np.zeros((3, 4, 2, 2, 5, 3, 4), "i4")  # blocks z y x, threads z y x, figures
+    # blocks z y x, threads z y x, figures
+    y = np.zeros((3, 4, 2, 2, 5, 3, 4), "i4")
     run(source, "where", (2, 4, 3), (3, 5, 2), y)
     z, y_, x = np.meshgrid(range(3), range(4), range(2), indexing="ij")
     np.testing.assert_array_equal(

@@ -7,11 +7,13 @@ import scipy.special
 from tools.gpu_emulator.ptx import launch
 
 N = 999
-FUNCTIONS = {  # expression, oracle, range, tolerance in units of the last place
+# expression, oracle, range, tolerance in units of the last place
+FUNCTIONS = {
     "exp(x)": (np.exp, (-80, 80), 2),
     "log(x)": (np.log, (1e-30, 1e30), 2),
     "sin(x)": (np.sin, (-50, 50), 2),
-    "cos(x)": (np.cos, (2e10, 3e10), 2),  # reduced by the table of 2 / pi
+    # reduced by the table of 2 / pi
+    "cos(x)": (np.cos, (2e10, 3e10), 2),
     "acos(x)": (np.arccos, (-1, 1), 2),
     "atan2(x, T(0.7))": (lambda x: np.arctan2(x, x.dtype.type(0.7)), (-5, 5), 3),
     "tanh(x)": (np.tanh, (-3, 3), 2),
@@ -46,7 +48,8 @@ def test_functions(library, expression, kind, dtype):
     y = np.zeros_like(x)
     name = library.names[f"f{list(FUNCTIONS).index(expression)}<{kind}>"]
     launch(library.ptx, name, 4, 256, [x, y, np.int32(N)])
-    wide = x.astype("g")  # more digits than either type has
+    # more digits than either type has
+    wide = x.astype("g")
     exact = (
         scipy.special.erf(x.astype("f8"))
         if "erf" in expression

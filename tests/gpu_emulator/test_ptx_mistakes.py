@@ -59,7 +59,8 @@ def test_swapped_width_and_height(run, height, width):
     except OutOfBounds:
         assert height > width
     else:
-        assert height < width  # stays within the array, so only the values tell
+        # stays within the array, so only the values tell
+        assert height < width
         assert (y != x.T).any()
 
 

@@ -72,9 +72,8 @@ def test_a_race_across_blocks(run):
     y = np.zeros_like(x)
     run(source, "blur", 3, 32, x, y, np.int32(96))
     np.testing.assert_array_equal(y[:-1], x[:-1] + 0.5)
-    with pytest.raises(
-        Race, match="that several threads of block 0 read"
-    ):  # in place, neighbours change
+    with pytest.raises(Race, match="that several threads of block 0 read"):
+        # in place, neighbours change
         run(source, "blur", 3, 32, x, x, np.int32(96))
     counter = 'extern "C" __global__ void count(int* total) { HOW; }'
     total = np.zeros(1, "i4")

@@ -149,7 +149,8 @@ def test_an_index_out_of_range_is_an_error():
 def test_assigning_twice_to_a_place_is_an_error():
     x = xp.zeros(3)
     twice = xp.asarray([0, 2, 0])
-    x[twice] = 1.0  # one value: no matter which comes last
+    # one value: no matter which comes last
+    x[twice] = 1.0
     with pytest.raises(IndexError, match="each place once"):
         x[twice] = MINE
     x[xp.asarray([0, 2, 1])] = MINE
@@ -184,7 +185,8 @@ def test_operators_leave_others_with_a_higher_priority_their_turn():
 
 def test_there_is_no_matrix_product_in_place():
     a = b = xp.eye(2)
-    a @= a  # another array
+    # another array
+    a @= a
     assert a is not b
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn.data import load_digits
-from tinygrad_ckn.models import CKN, CKNLayer, Descent, LinearFit, Progress
+from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, LinearFit, Progress
 from tinygrad_ckn.models.kernels import (
     ArcCosine0,
     ArcCosine1,
@@ -52,7 +52,8 @@ def _matern(p: int, rate: float) -> Callable[[Any, Any], Any]:
 class Case:
     kernel: Kernel
     function: Callable[[Any, Any], Any]
-    tolerance: float = 1e-11  # what rounding of the cosine may do
+    # what rounding of the cosine may do
+    tolerance: float = 1e-11
 
     def kappa(self, u: float, m: Any = math) -> Any:
         """Return kappa(u) by the module `m`."""
@@ -174,7 +175,7 @@ def run_descent(digits: Data) -> Callable[..., list[Progress]]:
             model,
             (model.images(seen[0]), seen[1]),
             (model.images(unseen[0]), unseen[1]),
-            Descent(**defaults | options),
+            FineTuning(**defaults | options),
             loss=loss,
             solve=solve or (lambda: LinearFit(None, None, l2=0.0, scale=1.0)),
             rng=np.random.default_rng(seed),

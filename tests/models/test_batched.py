@@ -93,7 +93,8 @@ def test_images_in_a_file_and_of_another_dtype_are_taken_some_at_a_time(
 def test_the_mode_is_eval_meanwhile_and_what_it_was_afterwards() -> None:
     for training in (True, False):
         model = small().train(training)
-        model.classifier.weight.data = model.classifier.weight.data  # assigned: it may be used
+        # assigned: it may be used
+        model.classifier.weight.data = model.classifier.weight.data
         model.encode(images(2))
         model.scores(images(2))
         assert model.training == training
@@ -114,9 +115,7 @@ def test_scores_need_no_features_of_all_images(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.5])
 def test_batch_sizes_out_of_range_are_refused(batch_size: object) -> None:
-    message = (
-        rf"^encode: argument batch_size expected a whole number >= 1 or None, got {batch_size}$"
-    )
+    message = rf"^encode: argument batch_size expected an integer >= 1 or None, got {batch_size}$"
     with pytest.raises(ConfigError, match=message):
         small().encode(images(2), batch_size=batch_size)
 

@@ -173,8 +173,8 @@ def test_the_seed_fixes_the_classifier() -> None:
 @pytest.mark.parametrize(
     ("n_classes", "layers", "error", "message"),
     [
-        (1, [(1, 2)], ConfigError, "argument n_classes expected a whole number >= 2, got 1"),
-        (2.0, [(1, 2)], ConfigError, r"argument n_classes expected a whole number >= 2, got 2\.0"),
+        (1, [(1, 2)], ConfigError, "argument n_classes expected an integer >= 2, got 1"),
+        (2.0, [(1, 2)], ConfigError, r"argument n_classes expected an integer >= 2, got 2\.0"),
         (
             2,
             [],
@@ -308,7 +308,8 @@ def test_images_of_an_odd_side_give_the_sizes_of_fractional_subsampling() -> Non
         CKNLayer(2, 3, 3, subsampling=math.sqrt(2)),
     ]
     model = CKN(1, (9, 6), 2, layers)
-    # floor(8 / sqrt 2) + 1 = 6, floor(5 / sqrt 2) + 1 = 4; then floor(5 / sqrt 2) + 1 = 4, floor(3 / sqrt 2) + 1 = 3
+    # floor(8 / sqrt 2) + 1 = 6, floor(5 / sqrt 2) + 1 = 4; then floor(5 / sqrt 2) + 1 =
+    # 4, floor(3 / sqrt 2) + 1 = 3
     assert model.encode(np.ones((1, 1, 9, 6))).shape == (1, 3 * 4 * 3)
 
 

@@ -10,7 +10,7 @@ from scipy.signal import correlate2d
 from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import ConfigError, DTypeError, GradientError, ShapeError
-from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, Descent, Progress
+from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, FineTuning, Progress
 from tinygrad_ckn.testing import check_module
 
 POOLINGS = [
@@ -138,8 +138,8 @@ def test_every_option_is_in_the_config() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"in_channels": 0}, "ConvLayer: argument in_channels expected a whole number >= 1, got 0"),
-        ({"n_filters": 1.5}, "ConvLayer: argument n_filters expected a whole number >= 1, got 1.5"),
+        ({"in_channels": 0}, "ConvLayer: argument in_channels expected an integer >= 1, got 0"),
+        ({"n_filters": 1.5}, "ConvLayer: argument n_filters expected an integer >= 1, got 1.5"),
         (
             {"activation": "gelu"},
             "argument activation expected one of relu, tanh, sigmoid, softplus, got 'gelu'",
@@ -198,7 +198,7 @@ def test_all_parameters_are_trained_and_named() -> None:
 
 
 def test_config_builds_it_again() -> None:
-    model = small(preprocessing="standardize", mirrored="features")
+    model = small(preprocessing="standardize", mirror_average="features")
     again = CNN.from_config(json.loads(json.dumps(model.config())))
     assert again.config() == model.config()
     assert model.config()["model"] == "CNN"
@@ -226,7 +226,7 @@ def test_it_learns_digits() -> None:
     model = tiny()
     fixed = tiny()
     fixed.fit_classifier(digits.train.images, digits.train.labels, l2=1e-6, rng=0)
-    descent = Descent(epochs=8, batch_size=32, lr=0.05)
+    descent = FineTuning(epochs=8, batch_size=32, lr=0.05)
     assert (
         model.fit(digits.train.images, digits.train.labels, descent=descent, rng=0, report=note)
         is model
@@ -236,7 +236,8 @@ def test_it_learns_digits() -> None:
     assert accuracy > fixed.accuracy(
         digits.test.images, digits.test.labels
     )  # that of random filters
-    assert epochs[-1].values["validation_accuracy"] > 0.93  # before the classifier is fitted again
+    # before the classifier is fitted again
+    assert epochs[-1].values["validation_accuracy"] > 0.93
     assert epochs[-1].values["loss"] < 0.2 * epochs[0].values["loss"]
 
 
@@ -245,7 +246,7 @@ def test_the_same_seed_gives_the_same_bits() -> None:
     images, labels = digits.train.images[:200], digits.train.labels[:200]
 
     def learned(seed: int) -> dict[str, np.ndarray]:
-        descent = Descent(epochs=1, batch_size=50)
+        descent = FineTuning(epochs=1, batch_size=50)
         return tiny().fit(images, labels, descent=descent, l2=1e-5, rng=seed).state_dict()
 
     first, second, other = learned(1), learned(1), learned(2)
@@ -258,7 +259,7 @@ def test_without_a_descent_it_has_the_default_one() -> None:
     images, labels = digits.train.images[:100], digits.train.labels[:100]
     told: list[Progress] = []
     tiny().fit(images, labels, l2=1e-5, rng=0, report=told.append)
-    assert {p.total for p in told if p.phase == "epoch"} == {Descent().epochs}
+    assert {p.total for p in told if p.phase == "epoch"} == {FineTuning().epochs}
 
 
 def test_a_joint_descent_starts_from_a_classifier_of_zeros() -> None:
@@ -267,7 +268,7 @@ def test_a_joint_descent_starts_from_a_classifier_of_zeros() -> None:
 
     def first_loss(scheme: str) -> float:
         told: list[Progress] = []
-        descent = Descent(epochs=1, batch_size=100, scheme=scheme)
+        descent = FineTuning(epochs=1, batch_size=100, scheme=scheme)
         tiny().fit(images, labels, descent=descent, l2=1e-5, rng=0, report=told.append)
         return next(p.values["loss"] for p in told if p.phase == "batch")
 
@@ -281,7 +282,7 @@ def test_preprocessing_is_fitted_and_applied() -> None:
     model = CNN(
         1, 8, 10, [ConvLayer(1, 4, 3, subsampling=2, rng=0)], preprocessing="standardize", rng=0
     )
-    model.fit(images, labels, descent=Descent(epochs=0), l2=1e-5, rng=0)
+    model.fit(images, labels, descent=FineTuning(epochs=0), l2=1e-5, rng=0)
     standard = (images - images.mean(dtype="float64")) / images.std(dtype="float64")
     np.testing.assert_allclose(model.preprocess(images), standard, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(
@@ -296,4 +297,4 @@ def test_a_loss_that_is_not_finite_is_refused_and_names_the_epoch() -> None:
         pytest.raises(GradientError, match="expected a finite loss and gradient"),
         np.errstate(all="ignore"),
     ):
-        tiny().fit(images, labels, descent=Descent(epochs=3, lr=1e20, warmup=0), l2=1e-5, rng=0)
+        tiny().fit(images, labels, descent=FineTuning(epochs=3, lr=1e20, warmup=0), l2=1e-5, rng=0)

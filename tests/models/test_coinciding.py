@@ -37,7 +37,8 @@ def test_equal_filters_give_what_one_of_them_gives():
     filters = np.random.default_rng(1).standard_normal((1, 9))
     one, _ = results(filters, "float64", 1e-6)
     many, _ = results(np.tile(filters, (50, 1)), "float32", 1e-6)
-    # (1 1^T + eps I)^(-1/2) 1 = 1 / sqrt(p + eps), so all features together have the norm of one with eps / p
+    # (1 1^T + eps I)^(-1/2) 1 = 1 / sqrt(p + eps), so all features together have the
+    # norm of one with eps / p
     np.testing.assert_allclose(np.sqrt((many**2).sum(axis=1)), one[:, 0], rtol=2e-6)
 
 

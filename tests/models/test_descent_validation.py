@@ -46,12 +46,12 @@ def watched(run_descent: Run, model: CKN, **options: object) -> tuple[list[Progr
     return [e for e in events if e.phase == "epoch"], states
 
 
-@pytest.mark.parametrize("mirrored", [None, "features"])
+@pytest.mark.parametrize("mirror_average", [None, "features"])
 @pytest.mark.parametrize("loss", [ops.cross_entropy, ops.squared_hinge])
 def test_what_is_measured_is_what_the_network_would_predict(
-    started: Start, run_descent: Run, digits: Data, mirrored: str | None, loss: Callable
+    started: Start, run_descent: Run, digits: Data, mirror_average: str | None, loss: Callable
 ) -> None:
-    model = started("float64", mirrored=mirrored)
+    model = started("float64", mirror_average=mirror_average)
     data = parts(digits, model)
     images, labels = data["unseen"]
     found: list[tuple[float, float]] = []
@@ -76,7 +76,8 @@ def test_where_every_epoch_is_worse_the_start_is_kept(
     epochs, states = watched(
         run_descent, model, **parts(digits, model, as_predicted=True), epochs=3, lr=3.0
     )
-    assert all(e.values["validation_accuracy"] < 1 for e in epochs)  # that of the start
+    # that of the start
+    assert all(e.values["validation_accuracy"] < 1 for e in epochs)
     assert not np.array_equal(states[-1]["layers.0.weight"], states[0]["layers.0.weight"])
     assert_same(model, states[0])
 
@@ -86,7 +87,8 @@ def right_after_epoch(epoch: int, model: CKN, data: Data) -> Callable[[], Linear
     calls: list[int] = []
 
     def solve() -> LinearFit:
-        calls.append(len(calls))  # 0 at the start
+        # 0 at the start
+        calls.append(len(calls))
         labels = data[1] if calls[-1] == epoch else (data[1] + 1) % 10
         return fitting.fit_classifier(
             model,
@@ -107,7 +109,7 @@ def test_the_best_epoch_is_kept_and_patience_counts_from_it(
     model = started()
     data = parts(digits, model)
     solve = right_after_epoch(2, model, data["seen"])
-    options = {"epochs": 6, "resolve_every": 1, "lr": 0.001, "patience": patience}
+    options = {"epochs": 6, "refit_classifier_every": 1, "lr": 0.001, "patience": patience}
     epochs, states = watched(run_descent, model, **data, **options, solve=solve)
     accuracies = [e.values["validation_accuracy"] for e in epochs]
     assert len(epochs) == ends
@@ -121,7 +123,8 @@ def test_of_equal_accuracies_that_with_the_least_loss_is_kept(
 ) -> None:
     model = started("float64")
     weight, bias = (p.numpy().copy() for p in model.classifier.parameters())
-    factors = iter([1, 1, 3, 1, 2, 1])  # scores three times as large are as right, and surer of it
+    # scores three times as large are as right, and surer of it
+    factors = iter([1, 1, 3, 1, 2, 1])
 
     def solve() -> LinearFit:
         factor = next(factors)
@@ -130,9 +133,10 @@ def test_of_equal_accuracies_that_with_the_least_loss_is_kept(
 
     data = parts(digits, model, as_predicted=True)
     epochs, states = watched(
-        run_descent, model, **data, epochs=5, resolve_every=1, lr=1e-6, solve=solve
+        run_descent, model, **data, epochs=5, refit_classifier_every=1, lr=1e-6, solve=solve
     )
-    assert {e.values["validation_accuracy"] for e in epochs} == {1.0}  # and that of the start
+    # and that of the start
+    assert {e.values["validation_accuracy"] for e in epochs} == {1.0}
     losses = [e.values["validation_loss"] for e in epochs]
     assert losses[1] == min(losses) < 0.9 * max(losses)
     assert_same(model, states[2])
@@ -290,7 +294,8 @@ def test_a_map_that_overflows_between_the_steps_is_named_and_the_best_epoch_is_g
     validation: bool, digits: Data, run_descent: Run
 ) -> None:
     model = CNN.preset("lenet", in_channels=1, image_size=8, n_classes=10, rng=0)
-    model.classifier.weight.data = 0 * model.classifier.weight.data  # a step moves this alone
+    # a step moves this alone
+    model.classifier.weight.data = 0 * model.classifier.weight.data
     before = model.state_dict()
 
     def step_into_overflow(progress: Progress) -> None:
@@ -308,7 +313,7 @@ def test_a_map_that_overflows_between_the_steps_is_named_and_the_best_epoch_is_g
     options = {
         "epochs": 3,
         "batch_size": 120,
-        "resolve_every": 2 if validation else None,
+        "refit_classifier_every": 2 if validation else None,
         "lr": 1e-9,
     }
     message = r"NaN or infinity in epoch [23] \(first in the map of layers\.1.*lower lr .* those of epoch [01]$"

@@ -126,7 +126,8 @@ def test_one_layer_is_its_definition_at_every_pair_of_positions(
 ) -> None:
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(2, 2, *size)), rng.normal(size=(1, 2, *size))
-    x[:, :, : rng.integers(0, 3)] = 0  # zero patches
+    # zero patches
+    x[:, :, : rng.integers(0, 3)] = 0
     layer = layer_of(2, 3, kernel_size, kernel=case.kernel, padding=padding, subsampling=s)
     check_against_loops(case, [layer], x, y)
 
@@ -149,7 +150,8 @@ def test_two_layers_are_their_definition_at_every_pair_of_positions(
 
 def squared(x: np.ndarray, kernel: int) -> np.ndarray:
     """Return the map of images (N, C, H, W) by patches p p^T / |p|, whose kernel is that of u^2."""
-    columns = ops.unfold(x, kernel)  # (N, d, L)
+    # (N, d, L)
+    columns = ops.unfold(x, kernel)
     norms = np.sqrt((columns**2).sum(axis=1))
     maps = (
         np.einsum("nil,njl->nijl", columns, columns) / np.where(norms > 0, norms, 1)[:, None, None]
@@ -400,7 +402,7 @@ def test_memory_that_is_too_small_for_a_pair_is_refused(memory: object) -> None:
     needed = 7 * (6 * 6) ** 2 * 8
     with pytest.raises(
         ConfigError,
-        match=f"argument memory expected a whole number >= {needed}, .* got {memory!r};",
+        match=f"argument memory expected an integer >= {needed}, .* got {memory!r};",
     ):
         exact_kernel([layer_of()], np.ones((1, 1, 4, 4)), memory=memory)
 
@@ -413,8 +415,9 @@ def test_another_dtype_is_refused() -> None:
 
 
 def test_mirrored_networks_are_refused() -> None:
-    model = CKN(1, 4, 2, [layer_of()], mirrored="features")
+    model = CKN(1, 4, 2, [layer_of()], mirror_average="features")
     with pytest.raises(
-        ConfigError, match="expected a CKN with mirrored=None, got 'features'; pass its layers"
+        ConfigError,
+        match="expected a CKN with mirror_average=None, got 'features'; pass its layers",
     ):
         exact_kernel(model, np.ones((1, 1, 4, 4)))

@@ -14,9 +14,9 @@ QUICK = sorted(
 
 @pytest.mark.parametrize("name", QUICK)
 def test_the_class_is_that_of_the_preset(name: str) -> None:
-    model = build(name, **OPTIONS, preprocessing="standardize", mirrored="features", rng=1)
+    model = build(name, **OPTIONS, preprocessing="standardize", mirror_average="features", rng=1)
     assert type(model) is {"CKN": CKN, "CNN": CNN}[PRESETS[name].model]
-    assert (model.in_channels, model.image_size, model.n_classes, model.mirrored) == (
+    assert (model.in_channels, model.image_size, model.n_classes, model.mirror_average) == (
         1,
         (8, 8),
         3,

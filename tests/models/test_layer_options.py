@@ -240,7 +240,7 @@ def test_every_option_is_in_the_config() -> None:
             {"groups": 3},
             "argument groups expected a divisor of in_channels 2 and n_filters 4, got 3",
         ),
-        ({"groups": 0}, "argument groups expected a whole number >= 1, got 0"),
+        ({"groups": 0}, "argument groups expected an integer >= 1, got 0"),
         (
             {"pooling": "mean"},
             "argument pooling expected one of gaussian, average, max, strided, none, got 'mean'",
@@ -251,7 +251,7 @@ def test_every_option_is_in_the_config() -> None:
         ),
         (
             {"pooling": "max", "subsampling": 1.5},
-            "subsampling expected whole numbers with pooling 'max', got 1.5",
+            "subsampling expected integers with pooling 'max', got 1.5",
         ),
         ({"convention": "both"}, "argument convention expected one of inside, outside, got 'both'"),
         ({"dilation": 0}, "argument dilation expected an integer >= 1 or two of them, got 0"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import ConfigError, DataError, DataWarning, NotFittedError
-from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, Descent, Progress
+from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, FineTuning, Progress
 from tinygrad_ckn.models.learning.finetuning_options import hold_out
 from tinygrad_ckn.models.linear.l2_search import aside_of
 from tinygrad_ckn.training import load_model, save_model
@@ -89,7 +89,7 @@ def test_what_is_decided_at_training_is_kept_by_every_way_to_learn() -> None:
     random.fit_classifier(IMAGES, NUMBERS, l2=1e-4)
     assert random.data_format is not None
     network = CNN(1, 8, 3, [ConvLayer(1, 4, 3, subsampling=4)], rng=0)
-    network.fit(IMAGES, KINDS["words"][NUMBERS], descent=Descent(epochs=1), l2=1e-4, rng=0)
+    network.fit(IMAGES, KINDS["words"][NUMBERS], descent=FineTuning(epochs=1), l2=1e-4, rng=0)
     assert network.predict(IMAGES[:2]).dtype.kind == "U"
 
 
@@ -127,7 +127,8 @@ def test_copies_of_an_image_are_held_out_together() -> None:
             seen.append(progress.values["held_out_error"])
 
     model.fit_classifier(np.repeat(images, 4, 0), np.repeat(labels, 4), rng=0, report=watch)
-    assert min(seen) > 0.2  # with copies on both sides nearly all of them are right
+    # with copies on both sides nearly all of them are right
+    assert min(seen) > 0.2
 
 
 def test_groups_stay_together_in_every_split() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tinygrad_ckn import Tensor, grad, no_grad
 from tinygrad_ckn.errors import ConfigError, NotFittedError, ShapeError
-from tinygrad_ckn.models import CKN, CKNLayer, Descent, fit_linear, network
+from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, fit_linear, network
 from tinygrad_ckn.models.kernels import Exponential, Polynomial
 from tinygrad_ckn.models.learning.patches import blocks
 from tinygrad_ckn.models.preprocessing.chain import (
@@ -69,16 +69,17 @@ def test_images_go_through_the_preprocessing_first(spec: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore::tinygrad_ckn.errors.TrainingWarning")
 @pytest.mark.parametrize(
-    "descent", [None, Descent(epochs=1, batch_size=20, validation=0.25)], ids=["none", "descent"]
+    "descent", [None, FineTuning(epochs=1, batch_size=20, validation=0.25)], ids=["none", "descent"]
 )
-@pytest.mark.parametrize("mirrored", [None, "scores", "features"])
+@pytest.mark.parametrize("mirror_average", [None, "scores", "features"])
 def test_fitting_preprocesses_training_images_once(
-    descent: Descent | None, mirrored: str | None
+    descent: FineTuning | None, mirror_average: str | None
 ) -> None:
     x, labels = 5 + 3 * images(40, dtype="float64"), np.arange(40) % 3
     by_hand = Standardize().fit(x)
     model, plain = (
-        small("float64", preprocessing=p, mirrored=mirrored) for p in ("standardize", None)
+        small("float64", preprocessing=p, mirror_average=mirror_average)
+        for p in ("standardize", None)
     )
     model.fit(x, labels, descent=descent, n_patches=300, rng=0)
     plain.fit(by_hand(x), labels, descent=descent, n_patches=300, rng=0)
@@ -96,7 +97,8 @@ def test_the_preprocessing_is_fitted_on_training_images_only() -> None:
     learned = model.preprocessing.mean.numpy().copy()
     np.testing.assert_allclose(learned, x.mean(axis=(0, 2, 3), dtype="float64"), rtol=1e-5)
     model.predict(2 * images(3))
-    model.fit_classifier(2 * x, np.arange(20) % 3, l2=1e-3)  # on the filters as they are
+    # on the filters as they are
+    model.fit_classifier(2 * x, np.arange(20) % 3, l2=1e-3)
     np.testing.assert_array_equal(model.preprocessing.mean.numpy(), learned)
 
 
@@ -128,7 +130,7 @@ def test_a_preprocessing_that_changes_the_channels_is_counted_in() -> None:
 def test_channels_are_a_whole_number(channels: object) -> None:
     with pytest.raises(
         ConfigError,
-        match=f"^CKN: argument in_channels expected a whole number >= 1, got {channels!r}$",
+        match=f"^CKN: argument in_channels expected an integer >= 1, got {channels!r}$",
     ):
         CKN(channels, 6, 2, [CKNLayer(1, 3, 3)])
 
@@ -139,28 +141,30 @@ def test_an_unknown_preprocessing_is_refused() -> None:
 
 
 @pytest.mark.parametrize("spec", [*SPECS, None], ids=str)
-@pytest.mark.parametrize("mirrored", [None, "scores", "features"])
-def test_config_and_state_hold_preprocessing_and_mirroring(spec: Any, mirrored: str | None) -> None:
+@pytest.mark.parametrize("mirror_average", [None, "scores", "features"])
+def test_config_and_state_hold_preprocessing_and_mirroring(
+    spec: Any, mirror_average: str | None
+) -> None:
     x = images(20, dtype="float64")
-    model = small("float64", preprocessing=spec, mirrored=mirrored)
+    model = small("float64", preprocessing=spec, mirror_average=mirror_average)
     model.fit(x, np.arange(20) % 3, n_patches=300, rng=0)
     twin = CKN.from_config(json.loads(json.dumps(model.config())))
-    assert (twin.config(), twin.mirrored) == (model.config(), mirrored)
+    assert (twin.config(), twin.mirror_average) == (model.config(), mirror_average)
     twin.load_state_dict(model.state_dict())
     np.testing.assert_array_equal(twin.scores(x), model.scores(x))
 
 
 def test_a_config_from_before_preprocessing_is_read() -> None:
     config = small().config()
-    del config["preprocessing"], config["mirrored"]
+    del config["preprocessing"], config["mirror_average"]
     model = CKN.from_config(config)
     assert model.config() == small().config()
 
 
-@pytest.mark.parametrize("mirrored", ["scores", "features"])
-def test_mirrored_features_and_scores_are_the_means_of_both(mirrored: str) -> None:
+@pytest.mark.parametrize("mirror_average", ["scores", "features"])
+def test_mirrored_features_and_scores_are_the_means_of_both(mirror_average: str) -> None:
     model, plain, x = (
-        small("float64", mirrored=mirrored),
+        small("float64", mirror_average=mirror_average),
         small("float64"),
         images(7, dtype="float64"),
     )
@@ -180,7 +184,7 @@ def test_mirrored_features_and_scores_are_the_means_of_both(mirrored: str) -> No
 @pytest.mark.parametrize("spec", [None, "standardize"])
 def test_a_mirrored_network_predicts_the_same_for_mirror_images(spec: str | None) -> None:
     x, labels = images(60, dtype="float64"), np.arange(60) % 3
-    model = small("float64", preprocessing=spec, mirrored="features").fit(
+    model = small("float64", preprocessing=spec, mirror_average="features").fit(
         x, labels, n_patches=300, rng=0
     )
     y = images(50, seed=1, dtype="float64")
@@ -191,11 +195,13 @@ def test_a_mirrored_network_predicts_the_same_for_mirror_images(spec: str | None
     assert len(set(model.predict(y))) > 1
 
 
-@pytest.mark.parametrize("mirrored", ["scores", "features"])
-def test_the_classifier_is_fitted_on_images_as_they_are_or_on_the_means(mirrored: str) -> None:
+@pytest.mark.parametrize("mirror_average", ["scores", "features"])
+def test_the_classifier_is_fitted_on_images_as_they_are_or_on_the_means(
+    mirror_average: str,
+) -> None:
     x, labels = images(60, dtype="float64"), np.arange(60) % 3
-    model, plain = small("float64", mirrored=mirrored), small("float64")
-    features = (model if mirrored == "features" else plain).encode(x)
+    model, plain = small("float64", mirror_average=mirror_average), small("float64")
+    features = (model if mirror_average == "features" else plain).encode(x)
     found = model.fit_classifier(x, labels, loss="squared_hinge", rng=3)
     fit = fit_linear(features, labels, 3, loss="squared_hinge", rng=3)
     np.testing.assert_allclose(found.weight, fit.weight, rtol=1e-6, atol=1e-9)
@@ -205,9 +211,10 @@ def test_the_classifier_is_fitted_on_images_as_they_are_or_on_the_means(mirrored
 
 def test_another_word_for_mirrored_is_refused() -> None:
     with pytest.raises(
-        ConfigError, match="CKN: argument mirrored expected 'features', 'scores' or None, got True"
+        ConfigError,
+        match="CKN: argument mirror_average expected 'features', 'scores' or None, got True",
     ):
-        small(mirrored=True)
+        small(mirror_average=True)
 
 
 @pytest.mark.parametrize("per_block", [1, 2, 5, 100])
@@ -258,7 +265,8 @@ def test_default_blocks_hold_at_most_2_to_24_elements_of_the_largest_map() -> No
 
 def test_encode_and_predict_leave_the_mode_as_it_was() -> None:
     model = small()
-    model.classifier.weight.data = model.classifier.weight.data  # assigned: it may be used
+    # assigned: it may be used
+    model.classifier.weight.data = model.classifier.weight.data
     for training in (True, False):
         model.train(training)
         model.encode(images())
@@ -289,7 +297,7 @@ def test_mode_is_restored_when_encoding_fails() -> None:
 def test_memory_of_scores_of_a_mirrored_network_stays_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model, sizes = small(mirrored="features").eval(), []
+    model, sizes = small(mirror_average="features").eval(), []
     monkeypatch.setattr(network, "blocks", functools.partial(blocks, limit=2 * model.largest_map()))
     flat = CKN.flat
     monkeypatch.setattr(CKN, "flat", lambda self, x: sizes.append(len(x)) or flat(self, x))

@@ -6,7 +6,7 @@ import pytest
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import CKN, CNN, PRESETS, ConvLayer, build
 from tinygrad_ckn.models.kernels import Exponential, Polynomial
-from tinygrad_ckn.models.presets import preset
+from tinygrad_ckn.models.presets import get_preset
 
 R = math.sqrt(2)
 
@@ -19,7 +19,8 @@ def after(size: int, name: str) -> int:
     return size
 
 
-# filters, kernel sizes, subsampling where it is not 1, by layer number, and the side of the last map on 32 x 32
+# filters, kernel sizes, subsampling where it is not 1, by layer number, and the side of
+# the last map on 32 x 32
 PUBLISHED = {
     "unsup-32-64": ([32, 64], [3, 3], {1: 2, 2: 2}, 8),
     "unsup-64-256": ([64, 256], [3, 3], {1: 2, 2: 6}, 3),
@@ -106,7 +107,7 @@ def test_a_cnn_has_the_shapes_of_its_twin(ckn: str, cnn: str) -> None:
 
 @by_name
 def test_each_says_where_it_comes_from_and_what_was_published(name: str) -> None:
-    record = preset(name)
+    record = get_preset(name)
     assert record is PRESETS[name]
     assert len(record.source) > 10
     assert "%" in record.published or record.published.startswith("none")
@@ -146,7 +147,7 @@ def test_the_first_layer_takes_what_the_preprocessing_makes(name: str) -> None:
 
 
 def test_unknown_presets_are_refused_with_the_known_ones() -> None:
-    message = r"^preset: expected one of unsup-32-64, .*, ckn14, .*, lenet, got 'ckn7'$"
+    message = r"^get_preset: expected one of unsup-32-64, .*, ckn14, .*, lenet, got 'ckn7'$"
     for make in (CKN.preset, CNN.preset, build):
         with pytest.raises(ConfigError, match=message):
             make("ckn7", in_channels=3, image_size=32, n_classes=10)

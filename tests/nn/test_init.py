@@ -18,7 +18,8 @@ ALL = [
     init.orthogonal,
     init.sphere,
 ]
-SHAPE = (40, 30, 5, 3)  # fan_in = 450, fan_out = 600
+# fan_in = 450, fan_out = 600
+SHAPE = (40, 30, 5, 3)
 COUNT = math.prod(SHAPE)
 
 
@@ -87,7 +88,8 @@ def test_normal_laws(draw: Callable[..., Any], mean: float, std: float) -> None:
 
 
 def test_fans_of_a_matrix() -> None:
-    wide = init.xavier_normal((1000, 10), rng=0, dtype="float64")  # fan_in = 10, fan_out = 1000
+    # fan_in = 10, fan_out = 1000
+    wide = init.xavier_normal((1000, 10), rng=0, dtype="float64")
     np.testing.assert_allclose(wide.std(), math.sqrt(2 / 1010), rtol=0.05)
     np.testing.assert_allclose(
         init.kaiming_normal((1000, 10), rng=0).std(), math.sqrt(2 / 10), rtol=0.05

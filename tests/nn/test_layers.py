@@ -35,7 +35,8 @@ def test_linear_is_the_formula() -> None:
     x = np.random.default_rng(0).normal(size=(4, 5, 3))
     expected = np.einsum("abi,oi->abo", x, layer.weight.numpy()) + np.array([1.0, -1.0])
     np.testing.assert_allclose(layer(Tensor(x)).numpy(), expected, rtol=1e-12)
-    np.testing.assert_allclose(layer(x).numpy(), expected, rtol=1e-12)  # an array does as well
+    # an array does as well
+    np.testing.assert_allclose(layer(x).numpy(), expected, rtol=1e-12)
     assert layer(Tensor(x[0, 0])).shape == (2,)
 
 

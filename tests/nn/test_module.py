@@ -94,7 +94,8 @@ def test_loading_restores_values_and_dtypes_and_copies() -> None:
     assert values(module) == values(other)
     state["scale"][0] = 9
     assert module.scale.item() == 3
-    module.load_state_dict(dict(other.named_tensors()))  # Tensors do as well as arrays
+    # Tensors do as well as arrays
+    module.load_state_dict(dict(other.named_tensors()))
     assert module.blocks[0].weight.dtype == np.float32
 
 

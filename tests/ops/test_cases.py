@@ -64,7 +64,8 @@ def test_manners(case, data):
 @given(data=st.data())
 def test_jvp_agrees_with_differences(case, data):
     drawn = case.draw(data)
-    if case.name != "split":  # returns several
+    # returns several
+    if case.name != "split":
         assert check_jvp(case.call(drawn.options), drawn.args).error < 1e-7
 
 

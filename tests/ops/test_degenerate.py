@@ -253,7 +253,8 @@ def check(function, shapes):
         if isinstance(total, Tensor) and total.requires_grad:
             for s, p in zip(grad(total, [*points, up]), [*points, up], strict=True):
                 assert s is None or s.shape == p.shape
-    if y.size == 0:  # nothing contributes
+    # nothing contributes
+    if y.size == 0:
         assert all(g is None or not g.data.any() for g in first)
     return True
 

@@ -55,7 +55,8 @@ def test_values_and_gradients_do_not_see_a_common_offset(d, offset, dtype):
 def test_second_derivatives_do_not_see_a_common_offset(d, offset, dtype):
     p = exact_softmax(d)
     x = np.array(d, dtype=dtype) + np.array(offset, dtype=dtype)
-    expected = np.diag(p) - np.outer(p, p)  # of logsumexp, and of each loss made of it
+    # of logsumexp, and of each loss made of it
+    expected = np.diag(p) - np.outer(p, p)
     labels = np.array([0])
     for function in (
         ops.logsumexp,

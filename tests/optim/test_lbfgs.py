@@ -148,7 +148,8 @@ def test_an_interrupted_search_leaves_the_best_point(error: type[BaseException])
 def test_a_loss_that_becomes_nan_leaves_the_best_point() -> None:
     x = Tensor([1.0], requires_grad=True)
 
-    def loss() -> Tensor:  # falls towards 0, and is nan below 0.25
+    # falls towards 0, and is nan below 0.25
+    def loss() -> Tensor:
         result: Tensor = x.sum() if x.item() > 0.25 else x.sum() * float("nan")
         return result
 

@@ -187,7 +187,8 @@ def test_a_loaded_state_goes_on_bit_for_bit(make: Make) -> None:
     first = make([resumed])
     descend(first, lambda: resumed**4, 3)
     state = first.state_dict()
-    descend(first, lambda: resumed * 1.0, 1)  # what is saved is a copy
+    # what is saved is a copy
+    descend(first, lambda: resumed * 1.0, 1)
     resumed.data = leaf(4).data
     replay = make([resumed])
     descend(replay, lambda: resumed**4, 3)
@@ -196,7 +197,8 @@ def test_a_loaded_state_goes_on_bit_for_bit(make: Make) -> None:
     assert second.lr == first.lr
     assert {type(state["steps"]) for state in second.state} == {int}
     for array in [value for value in state.values() if isinstance(value, np.ndarray)]:
-        array[...] = 1  # what is loaded is a copy
+        # what is loaded is a copy
+        array[...] = 1
     descend(second, lambda: resumed**4, 3)
     assert resumed.numpy().tobytes() == straight.numpy().tobytes()
 

@@ -57,7 +57,8 @@ def test_two_equal_numbers_are_never_printed(off, k):
     wrong.vjp(x=lambda g, x: 2 * g * x + change * g)
     report = gradcheck(wrong, at, raise_exception=False)
     del REGISTRY["planted_numbers"]
-    if report:  # 1e-6 beside 2000
+    # 1e-6 beside 2000
+    if report:
         assert abs(off) < 1e-3
         return
     expected, got = re.search(r"expected (\S+) \+- .*, got (\S+);", report.message).groups()

@@ -34,7 +34,8 @@ def test_a_report_instead_of_an_error(op):
     assert not check_jvp(wrong, x, raise_exception=False)
     assert gradcheck(ops.abs, np.zeros(2), raise_exception=False).verdict == "not differentiable"
     assert bool(gradcheck(ops.exp, x, raise_exception=False))
-    with pytest.raises(DTypeError):  # a wrong call, not a wrong gradient
+    # a wrong call, not a wrong gradient
+    with pytest.raises(DTypeError):
         gradcheck(ops.exp, np.array([1]), raise_exception=False)
 
 

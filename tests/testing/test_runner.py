@@ -10,7 +10,8 @@ from tinygrad_ckn.testing.cases import CASES, case, on_device
 from tinygrad_ckn.testing.runner import Result, run_case, run_cases
 from tinygrad_ckn.testing.strategies import arrays
 
-flat = {"sign", "floor", "ceil", "round", "floor_divide", "_kink"}  # whose gradients are zero
+# whose gradients are zero
+flat = {"sign", "floor", "ceil", "round", "floor_divide", "_kink"}
 ruled = sorted(
     (n, operand)
     for n, p in REGISTRY.items()
@@ -94,7 +95,7 @@ def test_unknown_names_devices_and_counts():
         run_cases(["nonsense"])
     with pytest.raises(BackendError, match="tpu"):
         run_cases(["exp"], device="tpu")
-    with pytest.raises(ConfigError, match="examples expected a whole number >= 1, got 0"):
+    with pytest.raises(ConfigError, match="examples expected an integer >= 1, got 0"):
         run_cases(["exp"], examples=0)
 
 

@@ -46,10 +46,14 @@ def test_the_script_counts_alarms_and_misses(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("name", "order", "seed"),
     [
-        ("cross_entropy(30 x)", 2, 14),  # rounding of log(1 + 1e-13) in steps of 2^-9
-        ("softmax(50 x)", 2, 96),  # a second derivative of 1e-10 beside values of 5
-        ("squared hinge 6x4", 2, 442),  # a kink of the gradient 5e-7 away
-        ("inverse_sqrt, 1e-6 to 1", 1, 5477),  # three eigenvalues near 1e-6
+        # rounding of log(1 + 1e-13) in steps of 2^-9
+        ("cross_entropy(30 x)", 2, 14),
+        # a second derivative of 1e-10 beside values of 5
+        ("softmax(50 x)", 2, 96),
+        # a kink of the gradient 5e-7 away
+        ("squared hinge 6x4", 2, 442),
+        # three eigenvalues near 1e-6
+        ("inverse_sqrt, 1e-6 to 1", 1, 5477),
     ],
 )
 def test_the_hardest_draws(name, order, seed):

@@ -56,7 +56,8 @@ def test_the_file_is_safetensors_with_metadata(model: CKN, path: Path, metadata:
 
 def test_equal_models_give_equal_bytes(new_model: Callable[[], CKN], path: Path):
     contents = set()
-    for _ in range(8):  # the order of safetensors itself is another one almost every time
+    # the order of safetensors itself is another one almost every time
+    for _ in range(8):
         save_model(new_model(), path)
         contents.add(path.read_bytes())
     assert len(contents) == 1

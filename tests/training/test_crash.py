@@ -16,7 +16,8 @@ def crash() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["crash"] = module  # where its dataclass looks itself up
+    # where its dataclass looks itself up
+    sys.modules["crash"] = module
     spec.loader.exec_module(module)
     return module
 

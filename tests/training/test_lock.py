@@ -42,7 +42,8 @@ def test_a_second_one_is_refused_with_the_first_one_named_and_then_has_it(tmp_pa
     assert list(tmp_path.iterdir()) == []
     first.release()
     with FolderLock.acquire(tmp_path):
-        first.release()  # not its own any more
+        # not its own any more
+        first.release()
         assert (tmp_path / LOCK).exists()
 
 
@@ -65,7 +66,8 @@ def test_the_lock_of_a_killed_process_is_taken_over(
     if reaped:
         sleeper.wait()
     else:
-        os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)  # it stays as a zombie
+        # it stays as a zombie
+        os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
     with FolderLock.acquire(tmp_path):
         assert json.loads((tmp_path / LOCK).read_text()) == asdict(MINE) | {
             "since": json.loads((tmp_path / LOCK).read_text())["since"]
@@ -173,7 +175,8 @@ def test_of_many_that_find_a_stale_lock_one_takes_it_over(tmp_path: Path):
     finally:
         for racer in racers:
             racer.communicate("\n")
-    FolderLock.acquire(tmp_path).release()  # the one that had it has ended without giving it back
+    # the one that had it has ended without giving it back
+    FolderLock.acquire(tmp_path).release()
 
 
 def test_when_a_process_started():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn.data import Dataset
-from tinygrad_ckn.models import CKN, Descent, Progress
+from tinygrad_ckn.models import CKN, FineTuning, Progress
 from tinygrad_ckn.training import Run, evaluate, loop, train
 from tinygrad_ckn.training.options import AUGMENTATIONS
 
@@ -88,7 +88,7 @@ def test_config_says_all(supervised: loop.Result):
         "model": "unsup-32-64",
         "mode": "supervised",
         "preprocessing": None,
-        "mirrored": None,
+        "mirror_average": None,
         "loss": "squared_hinge",
         "n_patches": 1000,
         "iterations": 30,
@@ -103,7 +103,7 @@ def test_config_says_all(supervised: loop.Result):
             "warmup": 0.5,
             "schedule": "cosine",
             "scheme": "joint",
-            "resolve_every": None,
+            "refit_classifier_every": None,
             "l2": 1e-5,
             "augment": "crop-flip",
             "validation": 0.1,
@@ -125,15 +125,16 @@ def test_augmentation_reaches_the_descent(
     monkeypatch.setitem(AUGMENTATIONS, "crop-flip", look)
     options = {"mode": "supervised", "epochs": 1, "batch_size": 100, **FAST}
     train(few_digits, **options, augment="crop-flip", out=tmp_path / "with")
-    assert shown == [(100, 1, 8, 8), (30, 1, 8, 8)]  # of 144 a tenth is held out
+    # of 144 a tenth is held out
+    assert shown == [(100, 1, 8, 8), (30, 1, 8, 8)]
     train(few_digits, **options, out=tmp_path / "without")
     assert len(shown) == 2
 
 
 def test_options_of_the_model_reach_it(few_digits: Dataset, tmp_path: Path):
-    options = {"preprocessing": "standardize", "mirrored": "scores", "n_patches": 500}
+    options = {"preprocessing": "standardize", "mirror_average": "scores", "n_patches": 500}
     model = train(few_digits, **options, out=tmp_path / "run").model
-    assert model.mirrored == "scores"
+    assert model.mirror_average == "scores"
     mean = few_digits.train.images.mean(axis=(0, 2, 3), dtype="float64")
     np.testing.assert_allclose(model.preprocessing.mean.numpy(), mean, rtol=1e-6)
     again = Run.open(tmp_path / "run").load()
@@ -161,7 +162,7 @@ def test_options_of_the_fit_reach_it(
     }
     options = {"mode": "supervised", "loss": "cross_entropy", "iterations": 2, "n_patches": 500}
     train(few_digits, **options, **descent, out=tmp_path / "run")
-    assert given["descent"] == Descent(**descent)
+    assert given["descent"] == FineTuning(**descent)
     assert (given["loss"], given["iterations"], given["n_patches"]) == ("cross_entropy", 2, 500)
     train(few_digits, **FAST, out=tmp_path / "other")
     assert given["descent"] is None

@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from tinygrad_ckn.data import Dataset
 from tinygrad_ckn.errors import ConfigError, DataError, GradientError
-from tinygrad_ckn.models import CKN, Descent, Progress
+from tinygrad_ckn.models import CKN, FineTuning, Progress
 from tinygrad_ckn.models.learning.best_weights import DescentState
 from tinygrad_ckn.training import Run, load_model, train
 from tinygrad_ckn.training.checkpoint import epoch_of
@@ -93,7 +93,8 @@ def test_the_best_and_the_last_epoch_are_kept_on_the_way_and_removed_at_the_end(
     options = {**FAST, "lr": 0.5, "schedule": "constant"}
     train(few_digits, **options, epochs=3, out=tmp_path, report=look)
     assert len(measured) == 4
-    assert measured.index(max(measured)) < 3  # else the two are the same file all along
+    # else the two are the same file all along
+    assert measured.index(max(measured)) < 3
     assert names(tmp_path) == {"config.json", "metrics.jsonl", "model.safetensors", "filters.png"}
 
 
@@ -123,7 +124,7 @@ def test_a_checkpoint_holds_what_a_descent_needs_to_go_on(
     )
     assert len(arrays["training.held_out"]) == 14
     model = load_model(tmp_path / "last.safetensors")
-    optimizer, schedule = Descent(epochs=5, batch_size=50, lr=0.001).optimizer_of(
+    optimizer, schedule = FineTuning(epochs=5, batch_size=50, lr=0.001).optimizer_of(
         list(model.parameters()), 3
     )
     kept = {
@@ -250,7 +251,7 @@ def test_same_seed_same_file(few_digits: Dataset, tmp_path: Path, scheme: str) -
             "epochs": 2,
             "scheme": scheme,
             "augment": "crop-flip",
-            "mirrored": "features",
+            "mirror_average": "features",
         }
         files.append(
             train(few_digits, **options, seed=seed, out=tmp_path / name).run.model_path.read_bytes()

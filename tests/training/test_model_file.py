@@ -166,7 +166,8 @@ def test_an_architecture_that_claims_much_costs_nothing(
         header["__metadata__"]["architecture"] = json.dumps(found | claim)
 
     content = with_header(whole, change)
-    refused(path, content)  # imports what it needs
+    # imports what it needs
+    refused(path, content)
     tracemalloc.start()
     try:
         assert refused(path, content) is not None

@@ -5,7 +5,7 @@ import pytest
 
 from tinygrad_ckn.data import crop_flip
 from tinygrad_ckn.errors import BackendError, ConfigError
-from tinygrad_ckn.models import Descent
+from tinygrad_ckn.models import FineTuning
 from tinygrad_ckn.training import Options, options
 
 
@@ -14,7 +14,7 @@ def test_defaults_of_an_unsupervised_training():
         model="unsup-32-64",
         mode="unsupervised",
         preprocessing=None,
-        mirrored=None,
+        mirror_average=None,
         loss="squared_hinge",
         n_patches=200_000,
         iterations=30,
@@ -28,8 +28,8 @@ def test_defaults_of_an_unsupervised_training():
 def test_defaults_of_a_supervised_training_are_those_of_the_descent():
     resolved = options.resolve("cifar10", model="ckn14")
     assert resolved.mode == "supervised"
-    assert resolved.descent == asdict(Descent())
-    assert resolved.make_descent() == Descent()
+    assert resolved.descent == asdict(FineTuning())
+    assert resolved.make_descent() == FineTuning()
 
 
 def test_larger_images_get_the_larger_model():
@@ -38,13 +38,15 @@ def test_larger_images_get_the_larger_model():
 
 def test_photographs_are_whitened_and_mirrored_unless_told_otherwise():
     resolved = options.resolve("cifar10")
-    assert (resolved.preprocessing, resolved.mirrored) == ("local_whitening", "features")
-    resolved = options.resolve("cifar10", preprocessing="none", mirrored="none")
-    assert (resolved.preprocessing, resolved.mirrored) == (None, None)
+    assert (resolved.preprocessing, resolved.mirror_average) == ("local_whitening", "features")
+    resolved = options.resolve("cifar10", preprocessing="none", mirror_average="none")
+    assert (resolved.preprocessing, resolved.mirror_average) == (None, None)
     resolved = options.resolve("fashion-mnist")
-    assert (resolved.preprocessing, resolved.mirrored) == (None, None)
-    resolved = options.resolve("fashion-mnist", preprocessing="standardize", mirrored="scores")
-    assert (resolved.preprocessing, resolved.mirrored) == ("standardize", "scores")
+    assert (resolved.preprocessing, resolved.mirror_average) == (None, None)
+    resolved = options.resolve(
+        "fashion-mnist", preprocessing="standardize", mirror_average="scores"
+    )
+    assert (resolved.preprocessing, resolved.mirror_average) == ("standardize", "scores")
 
 
 def test_what_is_given_is_kept():
@@ -52,7 +54,7 @@ def test_what_is_given_is_kept():
         "model": "unsup-32-64",
         "mode": "supervised",
         "preprocessing": "patch_zca",
-        "mirrored": "features",
+        "mirror_average": "features",
         "loss": "cross_entropy",
         "n_patches": 5,
         "iterations": 6,
@@ -68,22 +70,23 @@ def test_what_is_given_is_kept():
         "warmup": 2,
         "schedule": "step",
         "scheme": "joint",
-        "resolve_every": 2,
+        "refit_classifier_every": 2,
         "l2": 1e-3,
         "augment": "crop-flip",
         "validation": 0.3,
         "patience": 4,
     }
-    assert set(descent) == {field.name for field in fields(Descent)}
+    assert set(descent) == {field.name for field in fields(FineTuning)}
     resolved = options.resolve("x", **given, **descent)
     assert resolved == Options(**given, descent=descent)
-    assert resolved.make_descent() == Descent(**descent | {"augment": crop_flip})
+    assert resolved.make_descent() == FineTuning(**descent | {"augment": crop_flip})
 
 
 def test_none_is_the_default():
-    names = [field.name for field in fields(Descent)]
+    names = [field.name for field in fields(FineTuning)]
     assert (
-        options.resolve("x", mode="supervised", **dict.fromkeys(names)).make_descent() == Descent()
+        options.resolve("x", mode="supervised", **dict.fromkeys(names)).make_descent()
+        == FineTuning()
     )
     assert options.resolve("x", **dict.fromkeys(names)).descent is None
 
@@ -140,11 +143,11 @@ def test_none_is_the_default():
         ),
         (
             {"mode": "supervised", "epochs": -1},
-            "argument epochs expected a whole number >= 0, got -1",
+            "argument epochs expected an integer >= 0, got -1",
         ),
         (
             {"mode": "supervised", "batch_size": 0},
-            "argument batch_size expected a whole number >= 1, got 0",
+            "argument batch_size expected an integer >= 1, got 0",
         ),
         ({"mode": "supervised", "lr": 0}, "argument lr expected a finite number > 0, got 0"),
         (
@@ -159,10 +162,10 @@ def test_none_is_the_default():
             {"mode": "supervised", "lr": "fast"},
             "argument lr expected a finite number > 0, got 'fast'",
         ),
-        ({"iterations": 0}, "argument iterations expected a whole number >= 1, got 0"),
-        ({"n_patches": 0}, "argument n_patches expected a whole number >= 1, got 0"),
-        ({"seed": -1}, "argument seed expected a whole number >= 0, got -1"),
-        ({"seed": 0.5}, "argument seed expected a whole number >= 0, got 0.5"),
+        ({"iterations": 0}, "argument iterations expected an integer >= 1, got 0"),
+        ({"n_patches": 0}, "argument n_patches expected an integer >= 1, got 0"),
+        ({"seed": -1}, "argument seed expected an integer >= 0, got -1"),
+        ({"seed": 0.5}, "argument seed expected an integer >= 0, got 0.5"),
     ],
 )
 def test_options_out_of_range(given: dict[str, Any], message: str):

@@ -1,7 +1,7 @@
 """The command `tinygrad-ckn`: train, compare, evaluate, predict, info, gradcheck, bench.
 
-Results go to stdout, errors to stderr as one sentence. Exit status: 0 done, 1 an error of the library, 2 wrong usage,
-130 interrupted with Ctrl-C.
+Results go to stdout, errors to stderr as one sentence. Exit status: 0 done, 1 an error
+of the library, 2 wrong usage, 130 interrupted with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from tinygrad_ckn.cli.help import Command, Group
 from tinygrad_ckn.cli.warnings import warnings_shown
 from tinygrad_ckn.errors import CKNError
 
-OPTIONS = {  # what the library calls them, and the command line
+# what the library calls them, and the command line
+OPTIONS = {
     "argument n_patches": "--patches",
     "argument batch_size": "--batch-size",
-    "argument resolve_every": "--resolve-every",
+    "argument refit_classifier_every": "--resolve-every",
     "argument preprocessing": "--preprocess",
-    "argument mirrored": "--mirror",
+    "argument mirror_average": "--mirror",
     "data_dir: expected with": "--data-dir: expected with",
     "expected no data_dir": "expected no --data-dir",
     " (data_dir=...)": "",
@@ -45,9 +46,8 @@ class _Commands(Group):
             typer.echo("interrupted", err=True)
             _echo_notes(interrupt)
             raise typer.Exit(130) from interrupt
-        except (
-            BrokenPipeError
-        ):  # the reader of our output, `head` say, has gone: typer ends quietly
+        except BrokenPipeError:
+            # the reader of our output, `head` say, has gone: typer ends quietly
             raise
         except (CKNError, MemoryError, OSError) as error:
             if ctx.params["traceback"]:
@@ -122,9 +122,10 @@ def options(
 ) -> None:
     """Convolutional kernel networks: train them, measure them, use them.
 
-    Start with `tinygrad-ckn train`: it trains a small network on the embedded handwritten digits in seconds, without
-    a download, and leaves the model, its options and its measurements in a folder `runs/TIME-DATA-MODEL`. That folder
-    is what `evaluate` and `predict` take.
+    Start with `tinygrad-ckn train`: it trains a small network on the embedded
+    handwritten digits in seconds, without a download, and leaves the model, its options
+    and its measurements in a folder `runs/TIME-DATA-MODEL`. That folder is what
+    `evaluate` and `predict` take.
 
     `tinygrad-ckn COMMAND --help` explains a command.
     """

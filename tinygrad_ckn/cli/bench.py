@@ -15,8 +15,10 @@ from tinygrad_ckn.cli.common import Device
 from tinygrad_ckn.cli.console import console, is_terminal
 from tinygrad_ckn.errors import ConfigError
 
-WIDTH = 150  # of tables in a pipe or file
-ROOT = Path(tinygrad_ckn.__file__).parents[1]  # of a checkout
+# of tables in a pipe or file
+WIDTH = 150
+# of a checkout
+ROOT = Path(tinygrad_ckn.__file__).parents[1]
 
 
 def _benchmarks(module: str) -> Any:
@@ -56,13 +58,14 @@ def bench(
 ) -> None:
     """Measure speed and memory side by side with PyTorch and others, as far as they are installed.
 
-    Every side runs in a process of its own. Their outputs are compared first; a side that computes something else is
-    not timed. Then they take turns, so that what else the machine does slows all alike, and what counts is the ratio
-    of medians, beside what it is to be at most. PyTorch is measured as installed and with malloc tuned to keep
-    memory; this library always in the untouched environment.
+    Every side runs in a process of its own. Their outputs are compared first; a side
+    that computes something else is not timed. Then they take turns, so that what else
+    the machine does slows all alike, and what counts is the ratio of medians, beside
+    what it is to be at most. PyTorch is measured as installed and with malloc tuned to
+    keep memory; this library always in the untouched environment.
 
-    With --device cuda steps are timed by events, and bytes and operations a second are shown beside what the card can
-    do. docs/gpu.md says how to read these tables.
+    With --device cuda steps are timed by events, and bytes and operations a second are
+    shown beside what the card can do. docs/gpu.md says how to read these tables.
 
     Peers: pip install -e '.[bench]' in a checkout.
     """

@@ -75,7 +75,7 @@ def compare(
     warmup: Warmup = None,
     schedule: Schedule = None,
     scheme: Scheme = None,
-    resolve_every: ResolveEvery = None,
+    refit_classifier_every: ResolveEvery = None,
     validation: Validation = None,
     patience: Patience = None,
     augment: Augment = None,
@@ -89,14 +89,16 @@ def compare(
 ) -> None:
     """Train several networks on the same data with the same options, and show them side by side.
 
-    Each gets a run's folder OUT/MODEL, as from `train`, in its default mode: unsup-* are trained without labels for
-    their filters, and options of supervised training do not apply to them.
+    Each gets a run's folder OUT/MODEL, as from `train`, in its default mode: unsup-*
+    are trained without labels for their filters, and options of supervised training do
+    not apply to them.
 
-    OUT gets comparison.json (accuracy, seconds, parameters and epochs of each, as soon as it is trained) and, when all
-    are trained, comparison.png.
+    OUT gets comparison.json (accuracy, seconds, parameters and epochs of each, as soon
+    as it is trained) and, when all are trained, comparison.png.
 
-    After the last epoch of a descent the classifier is fitted again, on all training images: the test accuracy is that
-    of the new classifier, and may lie far from the accuracy of the last epoch.
+    After the last epoch of a descent the classifier is fitted again, on all training
+    images: the test accuracy is that of the new classifier, and may lie far from the
+    accuracy of the last epoch.
 
     For example:
 
@@ -108,7 +110,7 @@ def compare(
         )
     shared = {
         "preprocessing": preprocess,
-        "mirrored": mirror,
+        "mirror_average": mirror,
         "loss": loss,
         "n_patches": patches,
         "iterations": iterations,
@@ -123,7 +125,7 @@ def compare(
         "warmup": warmup,
         "schedule": schedule,
         "scheme": scheme,
-        "resolve_every": resolve_every,
+        "refit_classifier_every": refit_classifier_every,
         "validation": validation,
         "patience": patience,
         "augment": augment,
@@ -133,7 +135,8 @@ def compare(
         for name, of_model in _descents(models, descent).items()
     }
     for of_model in options.values():
-        resolve(Path(data).stem, **of_model)  # refuses wrong options before the data are read
+        # refuses wrong options before the data are read
+        resolve(Path(data).stem, **of_model)
     dataset = load_data(
         data,
         data_dir,

@@ -13,7 +13,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-MAX_WIDTH = 100  # columns of a help text
+# columns of a help text
+MAX_WIDTH = 100
 MIN_WIDTH = 20
 
 
@@ -25,8 +26,8 @@ def is_terminal(stream: TextIO | None) -> bool:
 def has_colors(stream: TextIO | None) -> bool:
     """Return whether a stream gets colours.
 
-    Not where NO_COLOR is set and not empty (https://no-color.org); else where FORCE_COLOR is, into pipes and files too;
-    else on a terminal that is not dumb.
+    Not where NO_COLOR is set and not empty (https://no-color.org); else where
+    FORCE_COLOR is, into pipes and files too; else on a terminal that is not dumb.
     """
     if os.environ.get("NO_COLOR"):
         return False

@@ -11,7 +11,8 @@ import typer
 from tinygrad_ckn.cli.console import console, has_cursor, wrapped
 from tinygrad_ckn.models import Progress
 
-NARROW = 70  # columns of a terminal below which the bar has no rate and no times
+# columns of a terminal below which the bar has no rate and no times
+NARROW = 70
 
 
 def line_of(progress: Progress) -> str | None:
@@ -57,12 +58,14 @@ def line_of(progress: Progress) -> str | None:
 class Display:
     """Shows the progress that it is called with, from `with` to the end of the block.
 
-    On a terminal: a bar with the steps done, the rate and the remaining time, and a line above it for each phase that
-    is done. Elsewhere, and where TERM=dumb: these lines alone, without a control character.
+    On a terminal: a bar with the steps done, the rate and the remaining time, and a
+    line above it for each phase that is done. Elsewhere, and where TERM=dumb: these
+    lines alone, without a control character.
     """
 
     def __init__(self) -> None:
-        self._bar: Any = None  # rich.progress.Progress
+        # rich.progress.Progress
+        self._bar: Any = None
         self._phase: str | None = None
 
     def __enter__(self) -> Self:
@@ -85,12 +88,14 @@ class Display:
         line = line_of(progress)
         if self._bar is None:
             if line is not None:
-                typer.echo(line)  # and flushes
+                # and flushes
+                typer.echo(line)
             return
         if line is not None:
             shown = self._bar.console
             shown.print(wrapped(line, shown.width), markup=False, soft_wrap=True)
-        if progress.phase not in ("start", "epoch", "kept"):  # its batches move the bar
+        # its batches move the bar
+        if progress.phase not in ("start", "epoch", "kept"):
             self._move(progress)
 
     def _move(self, progress: Progress) -> None:

@@ -38,9 +38,10 @@ def gradcheck(
 ) -> None:
     r"""Check the derivatives of the primitives, of first and second order, on random arguments.
 
-    A line for each primitive: the largest relative errors of the first and second derivative against central
-    differences, the largest error of the adjoint identity <J u, g> = <u, J^T g> where the primitive is linear, the
-    number of cases, and ok or FAIL. What failed is explained at the end, and the exit status is 1 then.
+    A line for each primitive: the largest relative errors of the first and second
+    derivative against central differences, the largest error of the adjoint identity <J
+    u, g> = <u, J^T g> where the primitive is linear, the number of cases, and ok or
+    FAIL. What failed is explained at the end, and the exit status is 1 then.
 
     Needs the packages for testing: pip install -e '.[test]' in a checkout.
     """

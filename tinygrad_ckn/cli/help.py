@@ -47,7 +47,8 @@ class Group(TyperGroup):
 def _write_parameters(command: Any, ctx: Any, formatter: Any) -> None:
     """Write the parameters of a command, those with a `rich_help_panel` under its name.
 
-    Typer's own help shows a flag as `--flag <bool>`, and its boxes leave 28 columns of 80 for what an option does.
+    Typer's own help shows a flag as `--flag <bool>`, and its boxes leave 28 columns of
+    80 for what an option does.
     """
     sections: dict[str, list[tuple[str, str]]] = {}
     for parameter in command.get_params(ctx):

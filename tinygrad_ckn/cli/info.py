@@ -8,7 +8,7 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from tinygrad_ckn.cli import cuda as _cuda
+from tinygrad_ckn.cli import cuda
 from tinygrad_ckn.cli.console import echo_wrapped
 from tinygrad_ckn.training.run import versions
 
@@ -27,7 +27,7 @@ def _lines() -> Iterator[tuple[str, str]]:
     yield "processor", f"{_processor()}, {os.cpu_count()} CPUs"
     for library in _blas():
         yield "BLAS", library
-    yield from _cuda.parts()
+    yield from cuda.parts()
 
 
 def _processor() -> str:
@@ -45,7 +45,8 @@ def _blas() -> list[str]:
     """Return a line for each BLAS library that NumPy and SciPy load."""
     from threadpoolctl import threadpool_info
 
-    importlib.import_module("scipy.linalg")  # brings its own
+    # brings its own
+    importlib.import_module("scipy.linalg")
     return [
         f"{library['internal_api']} {library['version']}, kernels {library.get('architecture') or 'unknown'}, "
         f"{library['num_threads']} threads ({library['filepath']})"

@@ -8,7 +8,7 @@ import typer
 
 from tinygrad_ckn.cli.common import DATA_HELP
 from tinygrad_ckn.data import AUGMENTATIONS
-from tinygrad_ckn.models import Descent
+from tinygrad_ckn.models import FineTuning
 from tinygrad_ckn.models.linear.logistic import LOSSES
 from tinygrad_ckn.models.preprocessing.chain import NAMES
 
@@ -42,16 +42,18 @@ Epochs: TypeAlias = Annotated[
     int | None,
     typer.Option(
         rich_help_panel=DESCENT,
-        help=f"At most so many times through the images; default {Descent.epochs}.",
+        help=f"At most so many times through the images; default {FineTuning.epochs}.",
     ),
 ]
 BatchSize: TypeAlias = Annotated[
     int | None,
-    typer.Option(rich_help_panel=DESCENT, help=f"Images a step; default {Descent.batch_size}."),
+    typer.Option(rich_help_panel=DESCENT, help=f"Images a step; default {FineTuning.batch_size}."),
 ]
 Optimizer: TypeAlias = Annotated[
     str | None,
-    typer.Option(rich_help_panel=DESCENT, metavar="sgd|adam", help=f"Default {Descent.optimizer}."),
+    typer.Option(
+        rich_help_panel=DESCENT, metavar="sgd|adam", help=f"Default {FineTuning.optimizer}."
+    ),
 ]
 Lr: TypeAlias = Annotated[
     float | None,
@@ -64,7 +66,7 @@ Warmup: TypeAlias = Annotated[
     float | None,
     typer.Option(
         rich_help_panel=DESCENT,
-        help=f"Epochs in which the rate rises from 0; default {Descent.warmup:g}.",
+        help=f"Epochs in which the rate rises from 0; default {FineTuning.warmup:g}.",
     ),
 ]
 Schedule: TypeAlias = Annotated[
@@ -72,7 +74,7 @@ Schedule: TypeAlias = Annotated[
     typer.Option(
         rich_help_panel=DESCENT,
         metavar="cosine|step|constant",
-        help=f"Of the rate from there on; default {Descent.schedule}.",
+        help=f"Of the rate from there on; default {FineTuning.schedule}.",
     ),
 ]
 Scheme: TypeAlias = Annotated[
@@ -94,7 +96,7 @@ Validation: TypeAlias = Annotated[
     float | None,
     typer.Option(
         rich_help_panel=DESCENT,
-        help=f"Share of the training images held out to keep the best epoch; default {Descent.validation:g}.",
+        help=f"Share of the training images held out to keep the best epoch; default {FineTuning.validation:g}.",
     ),
 ]
 Patience: TypeAlias = Annotated[

@@ -61,9 +61,11 @@ def evaluate(
 ) -> None:
     """Measure a run's model on the test images of its own data set, or on other data.
 
-    Of its own data these are the images that the training held out, wherever they now are in the file; where one of
-    them is missing nothing is measured. Of other data they are the test images, of an .npz or .csv file without a test
-    part all images, but never those that the model was trained on. The first line of output says how many and which.
+    Of its own data these are the images that the training held out, wherever they now
+    are in the file; where one of them is missing nothing is measured. Of other data
+    they are the test images, of an .npz or .csv file without a test part all images,
+    but never those that the model was trained on. The first line of output says how
+    many and which.
 
     Images are read as the training images were, and refused where that cannot be.
 
@@ -109,9 +111,10 @@ def predict(
 ) -> None:
     """Print the class of each image in some files, with the model's probability for it.
 
-    A line has five columns: file, index of the image in it from 0, label, class name, probability. They are separated
-    by tabs, without a header, where the output is not a terminal. A model fitted with squared_hinge and an l2 that was
-    given has scores for probabilities.
+    A line has five columns: file, index of the image in it from 0, label, class name,
+    probability. They are separated by tabs, without a header, where the output is not a
+    terminal. A model fitted with squared_hinge and an l2 that was given has scores for
+    probabilities.
 
     Images are read as the training images were, and refused where that cannot be.
     """

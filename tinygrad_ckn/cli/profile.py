@@ -37,7 +37,8 @@ def show_profile(profiled: Profile) -> None:
         operations.add_row(
             "", f"{len(rows) - MOST_ROWS} smaller rows", "", "", *_share(smaller, whole), ""
         )
-    # Loops around them, the recording of graphs, files. Rows of several threads may come to more than the whole.
+    # Loops around them, the recording of graphs, files. Rows of several threads may
+    # come to more than the whole.
     operations.add_row("", "outside of them", "", "", *_share(max(0.0, whole - named), whole), "")
     shown.print(phases)
     shown.print(operations)

@@ -46,6 +46,6 @@ Scale: TypeAlias = Annotated[
     float | None,
     typer.Option(
         rich_help_panel=READING,
-        help="What pixels are divided by; by default 255 for whole numbers and 1 for floats.",
+        help="What pixels are divided by; by default 255 for integers and 1 for floats.",
     ),
 ]

@@ -83,7 +83,7 @@ def train(
     warmup: Warmup = None,
     schedule: Schedule = None,
     scheme: Scheme = None,
-    resolve_every: ResolveEvery = None,
+    refit_classifier_every: ResolveEvery = None,
     validation: Validation = None,
     patience: Patience = None,
     augment: Augment = None,
@@ -104,13 +104,15 @@ def train(
 ) -> None:
     """Train a network, save it, and measure it on the test images.
 
-    The run's folder gets config.json (all options and versions), metrics.jsonl (a line for each phase and epoch, as
-    it happens), model.safetensors and filters.png (those of the first layer); with --profile, trace.json too. A folder
-    that holds something is never written to, unless it is nothing but a training that had learned nothing yet. In a
-    descent checkpoint.safetensors is the best epoch so far, and last.safetensors the last one; where a training fails
-    or is broken off, both stay.
+    The run's folder gets config.json (all options and versions), metrics.jsonl (a line
+    for each phase and epoch, as it happens), model.safetensors and filters.png (those
+    of the first layer); with --profile, trace.json too. A folder that holds something
+    is never written to, unless it is nothing but a training that had learned nothing
+    yet. In a descent checkpoint.safetensors is the best epoch so far, and
+    last.safetensors the last one; where a training fails or is broken off, both stay.
 
-    The last line of output is the accuracy on the test images: test accuracy 0.9944 (358/360)
+    The last line of output is the accuracy on the test images: test accuracy 0.9944
+    (358/360)
 
     For example:
 
@@ -118,13 +120,14 @@ def train(
 
     tinygrad-ckn train --data fashion-mnist --out runs/fashion
 
-    tinygrad-ckn train --data cifar10 --data-dir ~/cifar --model ckn5 --epochs 50 --device cuda
+    tinygrad-ckn train --data cifar10 --data-dir ~/cifar --model ckn5 --epochs 50
+    --device cuda
     """
     options: dict[str, Any] = {
         "preprocessing": preprocess,
         "model": model,
         "mode": mode,
-        "mirrored": mirror,
+        "mirror_average": mirror,
         "loss": loss,
         "n_patches": patches,
         "iterations": iterations,
@@ -135,14 +138,15 @@ def train(
         "warmup": warmup,
         "schedule": schedule,
         "scheme": scheme,
-        "resolve_every": resolve_every,
+        "refit_classifier_every": refit_classifier_every,
         "validation": validation,
         "patience": patience,
         "augment": augment,
         "seed": seed,
         "device": device,
     }
-    resolve(Path(data).stem, **options)  # refuses wrong options before the data are read
+    # refuses wrong options before the data are read
+    resolve(Path(data).stem, **options)
     dataset = load_data(
         data,
         data_dir,

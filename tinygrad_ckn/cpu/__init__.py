@@ -1,6 +1,7 @@
 """Kernels for the CPU: they replace forwards, and give what the plain ones give, sooner.
 
-Importing this package registers them. `parallel.py` has the threads and the memory they work with.
+Importing this package registers them. `parallel.py` has the threads and the memory they
+work with.
 """
 
 from tinygrad_ckn.cpu import gemm, linalg

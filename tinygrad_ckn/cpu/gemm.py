@@ -1,9 +1,10 @@
 """Matrix products, in pieces of the size that BLAS is fastest at, on the threads of the pool.
 
-OpenBLAS copies the operands of a product into buffers of its own layout before it multiplies, but not those of a small
-one (up to 100^3 multiplications, where the processor has AVX-512): there the copy costs more than it gains. It does for
-many of our matrices too, which are narrow, (36, 36) times (36, 10,000) say: in small pieces they take half the time,
-and others a tenth less.
+OpenBLAS copies the operands of a product into buffers of its own layout before it
+multiplies, but not those of a small one (up to 100^3 multiplications, where the
+processor has AVX-512): there the copy costs more than it gains. It does for many of our
+matrices too, which are narrow, (36, 36) times (36, 10,000) say: in small pieces they
+take half the time, and others a tenth less.
 """
 
 from __future__ import annotations
@@ -19,12 +20,18 @@ from tinygrad_ckn.ops.matmul import _contract, matmul
 
 xp = CPU.xp
 
-SMALL = 1_000_000  # multiplications up to which OpenBLAS does not copy
-_PIECE = 128  # columns (and rows, at most) of a piece
-_WIDE_PIECE = 512  # columns of a piece of few rows
-_SERIAL = 2**18  # multiplications up to which BLAS takes one thread by itself
-_VECTOR = 2**13  # elements of a matrix up to which BLAS multiplies a vector with it in one thread
-_SHARE = 2**24  # multiplications that a thread takes at a time
+# multiplications up to which OpenBLAS does not copy
+SMALL = 1_000_000
+# columns (and rows, at most) of a piece
+_PIECE = 128
+# columns of a piece of few rows
+_WIDE_PIECE = 512
+# multiplications up to which BLAS takes one thread by itself
+_SERIAL = 2**18
+# elements of a matrix up to which BLAS multiplies a vector with it in one thread
+_VECTOR = 2**13
+# multiplications that a thread takes at a time
+_SHARE = 2**24
 
 
 @functools.lru_cache(maxsize=1024)
@@ -36,7 +43,8 @@ def _piece(m: int, k: int, n: int) -> tuple[int, int]:
         if m * k * columns <= SMALL
         else min(_PIECE, 1 << (SMALL // (k * columns)).bit_length() >> 1)
     )
-    return (rows, columns) if rows >= 8 else (m, n)  # the products of long rows are as fast whole
+    # the products of long rows are as fast whole
+    return (rows, columns) if rows >= 8 else (m, n)
 
 
 def product(a: Any, b: Any, out: Any) -> Any:
@@ -48,7 +56,8 @@ def product(a: Any, b: Any, out: Any) -> Any:
     if (rows, columns) == (m, n):
         return xp.matmul(a, b, out=out)
     if b.strides[-1] != b.itemsize:
-        b = xp.ascontiguousarray(b)  # a small product with b transposed is slow
+        # a small product with b transposed is slow
+        b = xp.ascontiguousarray(b)
     if n % columns:
         whole = n - n % columns
         product(a, b[..., whole:], out[..., whole:])
@@ -101,7 +110,8 @@ def threaded(xp: Namespace, a: Any, b: Any) -> Any:
         or a.dtype != b.dtype
         or a.dtype.kind != "f"
     ):
-        return _alone(xp.matmul, a, b)  # vectors, integers, and what NumPy refuses
+        # vectors, integers, and what NumPy refuses
+        return _alone(xp.matmul, a, b)
     (m, k), n = a.shape[-2:], b.shape[-1]
     batch = xp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     if math.prod(batch) * m * k * n <= _SERIAL:

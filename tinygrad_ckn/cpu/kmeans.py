@@ -25,15 +25,23 @@ _MANY_DIMENSIONS, _MANY_CENTROIDS = (
     64,
     128,
 )  # from which the layout that is best for the product is best for all
-_TILE_BYTES = 3_200_000  # of cosines; threads that change hands more often wait for each other longer than for memory
-_LEAST = 2000  # points in a tile, so that adding up sums (k, d) costs little; no power of 2, whose rows share cache sets
+# of cosines; threads that change hands more often wait for each other longer than for memory
+_TILE_BYTES = 3_200_000
+# points in a tile, so that adding up sums (k, d) costs little; no power of 2, whose
+# rows share cache sets
+_LEAST = 2000
 _GROUPS = (
-    32  # of tiles: more than elsewhere, for their sums are small, and threads then end together
+    # of tiles: more than elsewhere, for their sums are small, and threads then end together
+    32
 )
-_PIECE = 256  # points in a piece, at most
-_LEAST_PIECE = 8  # points; where fewer would fit, products are as fast whole
-_IN_CACHE = 2**20  # bytes of cosines looked at while they are in cache
-_STRETCH = 192  # dimensions summed at a time: sums of sums round less than one long sum
+# points in a piece, at most
+_PIECE = 256
+# points; where fewer would fit, products are as fast whole
+_LEAST_PIECE = 8
+# bytes of cosines looked at while they are in cache
+_IN_CACHE = 2**20
+# dimensions summed at a time: sums of sums round less than one long sum
+_STRETCH = 192
 
 xp = CPU.xp
 
@@ -57,8 +65,10 @@ def _products(centroids: Any, points: Any, out: Any) -> Any:
     if step < _LEAST_PIECE:
         return xp.matmul(centroids, points.T, out=out)
     whole = n - n % step
-    others = points[:whole].reshape(whole // step, step, d).swapaxes(1, 2)  # (n / step, d, step)
-    parts = out[:, :whole].reshape(k, whole // step, step).swapaxes(0, 1)  # (n / step, k, step)
+    # (n / step, d, step)
+    others = points[:whole].reshape(whole // step, step, d).swapaxes(1, 2)
+    # (n / step, k, step)
+    parts = out[:, :whole].reshape(k, whole // step, step).swapaxes(0, 1)
     xp.matmul(centroids, others, out=parts)
     if whole < n:
         xp.matmul(centroids, points[whole:].T, out=out[:, whole:])

@@ -1,7 +1,7 @@
 """Products of features, a tall matrix, on the CPU: with few rows of weights, and with themselves.
 
-n examples, D features, k classes. Both work on blocks of examples and leave it to the caller to take them one by one,
-so that features may lie in a file.
+n examples, D features, k classes. Both work on blocks of examples and leave it to the
+caller to take them one by one, so that features may lie in a file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
 from tinygrad_ckn.cpu.gemm import product
 
-_STRIP = 384  # columns of the Gram matrix computed at a time, by as many rows
+# columns of the Gram matrix computed at a time, by as many rows
+_STRIP = 384
 
 xp = CPU.xp
 

@@ -1,13 +1,15 @@
 """Winograd's minimal filtering F(m x m, 3 x 3): a correlation with 3x3 filters by fewer multiplications.
 
-Sources: Winograd, Arithmetic Complexity of Computations (1980); Lavin and Gray, Fast Algorithms for Convolutional
-Neural Networks (2016), whose matrices these are. An image is cut into t x t tiles, t = m + 2, that overlap by 2:
+Sources: Winograd, Arithmetic Complexity of Computations (1980); Lavin and Gray, Fast
+Algorithms for Convolutional Neural Networks (2016), whose matrices these are. An image
+is cut into t x t tiles, t = m + 2, that overlap by 2:
 
     output tile = A^T [ (G w G^T) * (B^T tile B) ] A,      * elementwise, summed over channels
 
-Each side of it is a matrix product here: with the t^2 elements of a tile in a row, X -> B^T X B is kron(B, B)^T, and
-the elementwise product summed over channels is, for each of the t^2 elements, one product of (tiles, C) and (C, O). For
-m = 4 that is 36 instead of 144 multiplications for 16 outputs. The adjoints are the same pieces transposed.
+Each side of it is a matrix product here: with the t^2 elements of a tile in a row, X ->
+B^T X B is kron(B, B)^T, and the elementwise product summed over channels is, for each
+of the t^2 elements, one product of (tiles, C) and (C, O). For m = 4 that is 36 instead
+of 144 multiplications for 16 outputs. The adjoints are the same pieces transposed.
 
 b images, C channels in, O out, T = b * th * tw tiles; arrays are channels last.
 """
@@ -24,8 +26,10 @@ from tinygrad_ckn.cpu.gemm import product
 
 xp = CPU.xp
 
-_BLOCK = 64  # filters or channels that products are made of at a time: what they give then stays in cache
-_COLLECTED = 128  # tiles of which the products for the filters' gradient are made together
+# filters or channels that products are made of at a time: what they give then stays in cache
+_BLOCK = 64
+# tiles of which the products for the filters' gradient are made together
+_COLLECTED = 128
 
 _B = {
     2: [[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]],
@@ -73,8 +77,8 @@ def filter_blocks(n: int) -> list[slice]:
 class Winograd:
     """F(m x m, 3 x 3) with given filters, for images of one size, padded: a tile of images at a time.
 
-    `filters` is kron(G, G) w, (t^2, C, O), in blocks of O, so that the products with one of them stay in cache. `size`
-    is (Ho, Wo), that of the output.
+    `filters` is kron(G, G) w, (t^2, C, O), in blocks of O, so that the products with
+    one of them stay in cache. `size` is (Ho, Wo), that of the output.
     """
 
     def __init__(
@@ -86,11 +90,13 @@ class Winograd:
         filters: Sequence[Any],
     ) -> None:
         self.m = m
-        self.shape = shape  # (C, O)
+        # (C, O)
+        self.shape = shape
         self.dtype = dtype
         self.size = size
         self.filters = filters
-        self.grid = -(-size[0] // m), -(-size[1] // m)  # how many tiles an image has: (th, tw)
+        # how many tiles an image has: (th, tw)
+        self.grid = -(-size[0] // m), -(-size[1] // m)
         self.matrices = _matrices(m, dtype)
 
     @classmethod
@@ -215,7 +221,8 @@ class Winograd:
             rows = self._scratch("a", t * t, b, block.shape[2])
             product(left.T, products.reshape(t * t, -1), rows.reshape(t * t, -1))
             tiles = rows.reshape(t, t, b, *self.grid, -1)
-            for i in (slice(m), slice(m, t)):  # tiles overlap, but not these parts of them
+            # tiles overlap, but not these parts of them
+            for i in (slice(m), slice(m, t)):
                 for j in (slice(m), slice(m, t)):
                     windows[i, j, ..., part] += tiles[i, j]
 
@@ -233,14 +240,16 @@ class Winograd:
 class Total:
     """The gradient of the transformed filters, summed over tiles of images.
 
-    What a tile brings, V^T Q, is a short product with a large result. So V and Q of consecutive tiles are collected and
-    multiplied together.
+    What a tile brings, V^T Q, is a short product with a large result. So V and Q of
+    consecutive tiles are collected and multiplied together.
     """
 
     def __init__(self, filter: Winograd) -> None:
         self.filter = filter
-        self.sum: Any = None  # (t^2, C, O)
-        self.stack: tuple[Any, Any] | None = None  # (t^2, T, C), (t^2, T, O)
+        # (t^2, C, O)
+        self.sum: Any = None
+        # (t^2, T, C), (t^2, T, O)
+        self.stack: tuple[Any, Any] | None = None
         self.filled = 0
 
     def add(self, padded: Any, g: Any) -> Any:

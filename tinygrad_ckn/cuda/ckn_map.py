@@ -1,12 +1,15 @@
 """The fused map of a CKN layer on the GPU: T P(|x| kappa(Z x / |x|)), forward and gradient.
 
-Products with the filters, the transform T and their adjoints are cuBLAS's; pooling P and its adjoint are `pool.cu`.
-What is left is elementwise but for two sums, and is `ckn_map.cu`: norms of patches, |x| kappa, and the way back, which
-writes the gradient of the products over that of |x| kappa, so that a backward holds two maps and no more. Of a forward
-the products <z, x> are kept, with the norms, and y = P(|x| kappa) where there is a transform.
+Products with the filters, the transform T and their adjoints are cuBLAS's; pooling P
+and its adjoint are `pool.cu`. What is left is elementwise but for two sums, and is
+`ckn_map.cu`: norms of patches, |x| kappa, and the way back, which writes the gradient
+of the products over that of |x| kappa, so that a backward holds two maps and no more.
+Of a forward the products <z, x> are kept, with the norms, and y = P(|x| kappa) where
+there is a transform.
 
-N images of C channels and H x W, Ho x Wo map, p filters, h x w pooled. A kappa that has no function in `ckn_map.cu` is
-left to the composition of operations, and so are dtypes other than float32 and float64.
+N images of C channels and H x W, Ho x Wo map, p filters, h x w pooled. A kappa that has
+no function in `ckn_map.cu` is left to the composition of operations, and so are dtypes
+other than float32 and float64.
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ SOURCE = Source(
     *(f"{kernel}<{{T}}>" for kernel in ("squares", "norms", "add_squares")),
     *(f"{kernel}<{{T}}, {kappa}<{{T}}>>" for kernel in ("map", "pull") for kappa in KAPPAS),
 )
-_POSITIONS, _SHARES = 32, 8  # threads of a block
+# threads of a block
+_POSITIONS, _SHARES = 32, 8
 
 
 class Map:
@@ -52,8 +56,10 @@ class Map:
         self.shapes = Correlation(n, c, (height, width), len(z), 1, windows)
         self.size = self.shapes.out
         self.norms, self.inverses = (xp.empty((n, *self.size), dtype=x.dtype) for _ in range(2))
-        self.products: Any = None  # (N, p, Ho, Wo)
-        self.y: Any = None  # (N, p, h, w), where there is a transform
+        # (N, p, Ho, Wo)
+        self.products: Any = None
+        # (N, p, h, w), where there is a transform
+        self.y: Any = None
 
     def _launch(self, kernel: str, positions: int, *arguments: Any) -> None:
         SOURCE.launch(
@@ -141,7 +147,8 @@ class Map:
         if self.subsampling != (1, 1):
             above = gaussian_unpool2d(above, self.size, self.subsampling)
         elif self.transform is None:
-            above = above.copy()  # it is written over
+            # it is written over
+            above = above.copy()
         dsquares = self.xp.empty_like(self.norms)
         self._elementwise("pull", above, dsquares)
         if wanted[1]:

@@ -1,9 +1,11 @@
 """correlate2d and its adjoints on the GPU: single channels from shared memory, all else as products by cuBLAS.
 
-N batch, C channels in, O channels out, G groups, kh x kw kernel, Ho x Wo output, K = C/G*kh*kw, L = Ho*Wo.
-Products are of unfolded patches, in blocks of images for which one buffer is used again and again. Where each filter
-sees one channel, a product would be a row at a time; `correlate.cu` reads the image once instead. The adjoint in the
-images is such a correlation too, with turned filters, where the stride is 1 and each channel has one filter.
+N batch, C channels in, O channels out, G groups, kh x kw kernel, Ho x Wo output, K =
+C/G*kh*kw, L = Ho*Wo. Products are of unfolded patches, in blocks of images for which
+one buffer is used again and again. Where each filter sees one channel, a product would
+be a row at a time; `correlate.cu` reads the image once instead. The adjoint in the
+images is such a correlation too, with turned filters, where the stride is 1 and each
+channel has one filter.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from tinygrad_ckn.ops.correlate import (
 )
 from tinygrad_ckn.windows import Correlation, Pair
 
-_BUFFER_BYTES = 2**26  # unfolded patches held at a time: an image's at least
+# unfolded patches held at a time: an image's at least
+_BUFFER_BYTES = 2**26
 
 
 class Unfolded:
@@ -37,8 +40,10 @@ class Unfolded:
     def __init__(self, xp: Namespace, shapes: Correlation, dtype: Any) -> None:
         self.xp, self.shapes, self.windows = xp, shapes, shapes.windows
         (kh, kw), (ho, wo) = self.windows.kernel, shapes.out
-        self.size = shapes.channels * kh * kw, ho * wo  # of an image's columns
-        self.grouped = shapes.groups, self.size[0] // shapes.groups, ho * wo  # (G, K, L)
+        # of an image's columns
+        self.size = shapes.channels * kh * kw, ho * wo
+        # (G, K, L)
+        self.grouped = shapes.groups, self.size[0] // shapes.groups, ho * wo
         pointwise = self.windows.kernel == self.windows.stride == (1, 1)
         self.itself = pointwise and self.windows.padding == (
             (0, 0),

@@ -9,7 +9,8 @@ from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.cuda.launch import SHARED, THREADS, Source, batches, blocks_of, pitch, width
 from tinygrad_ckn.windows import Correlation
 
-_ROWS = (4, 1)  # outputs of a thread: the more, the fewer reads of weights, and the larger the tile
+# outputs of a thread: the more, the fewer reads of weights, and the larger the tile
+_ROWS = (4, 1)
 SOURCE = Source("correlate", *(f"correlate<{{T}}, {rows}>" for rows in _ROWS))
 
 
@@ -22,13 +23,15 @@ class Tiles:
     rows: int
     span: tuple[int, int]
     pitch: int
-    shared: int  # bytes
+    # bytes
+    shared: int
 
 
 def tiles_of(shapes: Correlation, itemsize: int) -> Tiles | None:
     """Return how a correlation is cut into tiles; None if it is not of single channels, or they take too much memory.
 
-    Threads of a warp read elements and rows `stride` apart: for a multiple of 4 they would be 4 to a bank and more.
+    Threads of a warp read elements and rows `stride` apart: for a multiple of 4 they
+    would be 4 to a bank and more.
     """
     windows = shapes.windows
     if shapes.channels != shapes.groups or any(stride % 4 == 0 for stride in windows.stride):

@@ -1,7 +1,8 @@
 """A pass of spherical k-means on the GPU: cosines by cuBLAS, a block of points at a time, and the rest by `kmeans.cu`.
 
-n points, d dimensions, k centroids. Sums are made without atomics: in segments of the points, each in order, and the
-segments in order, so a pass gives the same on any device, each time.
+n points, d dimensions, k centroids. Sums are made without atomics: in segments of the
+points, each in order, and the segments in order, so a pass gives the same on any
+device, each time.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from tinygrad_ckn.cuda.launch import MOST, Source, blocks_of
 from tinygrad_ckn.errors import ShapeError
 
 SOURCE = Source("kmeans", "nearest<{T}>", "cluster_sums<{T}>")
-_SIMILARITIES = 2**24  # numbers held at a time
-_SEGMENT, _SEGMENTS = 2048, 64  # points that a block adds up, at least; segments, at most
-_STRIPE = 128  # columns of a block of sums, and its threads
+# numbers held at a time
+_SIMILARITIES = 2**24
+# points that a block adds up, at least; segments, at most
+_SEGMENT, _SEGMENTS = 2048, 64
+# columns of a block of sums, and its threads
+_STRIPE = 128
 
 
 def assign(

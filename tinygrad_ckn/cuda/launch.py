@@ -1,9 +1,11 @@
 """Sources beside this file, compiled when a kernel of theirs is first launched, and what all launches share.
 
-A source (`*.cu`) holds templates; `Source` says with which arguments the Python side may ask for them, and these are
-all compiled together. Kernels count in 32 bits within the images of one launch and in 64 bits between images, so a
-batch of any size is cut by `batches`, and only an image that is too large by itself is refused. Arrays are handed over
-as pointers, and must be contiguous; results are new, and operands that are not are copied first.
+A source (`*.cu`) holds templates; `Source` says with which arguments the Python side
+may ask for them, and these are all compiled together. Kernels count in 32 bits within
+the images of one launch and in 64 bits between images, so a batch of any size is cut by
+`batches`, and only an image that is too large by itself is refused. Arrays are handed
+over as pointers, and must be contiguous; results are new, and operands that are not are
+copied first.
 """
 
 from __future__ import annotations
@@ -21,9 +23,12 @@ TYPES = {
     "float32": "float",
     "float64": "double",
 }  # dtypes that kernels are made for, with their names in C++
-THREADS = 256  # of a block
-SHARED = 48 * 1024  # bytes of shared memory that any device gives a block
-MOST = 2**31 - THREADS  # elements in one launch: what the last block counts to still fits 32 bits
+# of a block
+THREADS = 256
+# bytes of shared memory that any device gives a block
+SHARED = 48 * 1024
+# elements in one launch: what the last block counts to still fits 32 bits
+MOST = 2**31 - THREADS
 SOURCES: list[Source] = []
 
 
@@ -35,7 +40,8 @@ class Source:
     name
         Of the file, without `.cu`.
     kernels
-        C++ names of kernels with their template arguments; `{T}` stands for each of the types.
+        C++ names of kernels with their template arguments; `{T}` stands for each of the
+        types.
     """
 
     def __init__(self, name: str, *kernels: str) -> None:
@@ -124,7 +130,7 @@ def width(count: int) -> int:
 def pitch(row: int, wide: int) -> int:
     """Return at what distance rows lie in shared memory, so that rows read by one warp, `wide` lanes each, follow on.
 
-    A warp has 32 lanes, and shared memory 32 banks: rows at a distance of `wide` more than a multiple of 32 lie in
-    banks of their own.
+    A warp has 32 lanes, and shared memory 32 banks: rows at a distance of `wide` more
+    than a multiple of 32 lie in banks of their own.
     """
     return row + (wide - row) % 32

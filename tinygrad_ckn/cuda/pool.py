@@ -1,8 +1,9 @@
 """Gaussian pooling and its adjoint on the GPU, both as the same kernel with a band of weights for each axis.
 
-The bands are cut out of the matrices of `ops.pool`, on the host, once for each size. Where an axis is so long or so far
-subsampled that what a row of a tile covers does not fit shared memory, and for other dtypes than float32 and float64,
-the plain forwards, products with the matrices, take over.
+The bands are cut out of the matrices of `ops.pool`, on the host, once for each size.
+Where an axis is so long or so far subsampled that what a row of a tile covers does not
+fit shared memory, and for other dtypes than float32 and float64, the plain forwards,
+products with the matrices, take over.
 """
 
 from __future__ import annotations
@@ -24,19 +25,25 @@ from tinygrad_ckn.ops.pool import (
 from tinygrad_ckn.windows import images
 
 SOURCE = Source("pool", "banded<{T}>")
-_ROWS = 4  # of a tile, for each row of threads
+# of a tile, for each row of threads
+_ROWS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
     """A banded matrix: row i holds weights[:, i] from column starts[i] on; and on the host what launches go by."""
 
-    starts: Any  # (rows,), int32
-    weights: Any  # (taps, rows)
+    # (rows,), int32
+    starts: Any
+    # (taps, rows)
+    weights: Any
     taps: int
-    wide: int  # rows of the matrix that neighbouring threads take
-    span: int  # columns of it that so many rows cover, at most
-    skew: int  # see `pool.cu`
+    # rows of the matrix that neighbouring threads take
+    wide: int
+    # columns of it that so many rows cover, at most
+    span: int
+    # see `pool.cu`
+    skew: int
 
 
 def band_of(xp: Namespace, matrix: Any) -> Band:
@@ -44,9 +51,11 @@ def band_of(xp: Namespace, matrix: Any) -> Band:
     rows, columns = matrix.shape
     host = CPU.xp
     used = matrix != 0
-    first, last = used.argmax(axis=1), columns - used[:, ::-1].argmax(axis=1)  # (rows,)
+    # (rows,)
+    first, last = used.argmax(axis=1), columns - used[:, ::-1].argmax(axis=1)
     taps = int((last - first).max())
-    starts = host.minimum(first, columns - taps)  # no tap lies outside
+    # no tap lies outside
+    starts = host.minimum(first, columns - taps)
     weights = host.take_along_axis(matrix, starts[:, None] + host.arange(taps), axis=1).T
     wide = width(rows)
     span = max(

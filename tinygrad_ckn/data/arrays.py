@@ -1,6 +1,7 @@
 """Raw arrays from files to the array the library works on: float32 images (n, C, H, W) on the training images' scale.
 
-Axes: n images, C channels, H rows, W columns. `source` opens the error messages: the file, and the key or part of it.
+Axes: n images, C channels, H rows, W columns. `source` opens the error messages: the
+file, and the key or part of it.
 """
 
 from dataclasses import replace
@@ -14,7 +15,8 @@ from tinygrad_ckn.data.shapes import arrange
 from tinygrad_ckn.data_format import DataFormat, PixelRange, Stored, warn_of_two_scales
 from tinygrad_ckn.errors import DataError
 
-BYTES = 255  # whole pixels are 0..255 unless somebody says otherwise
+# whole pixels are 0..255 unless somebody says otherwise
+BYTES = 255
 _STORED: dict[str, Stored] = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats"}
 
 
@@ -32,7 +34,8 @@ def format_of_bytes(images: NDArray[np.float32], top: int = BYTES) -> DataFormat
 
 def check_finite(images: NDArray[np.floating[Any]], source: str) -> None:
     """Raise a DataError that names the first NaN or infinity of a non-empty array; needs no array of its size."""
-    if np.isfinite(images.min()) and np.isfinite(images.max()):  # min and max of a NaN are NaN
+    # min and max of a NaN are NaN
+    if np.isfinite(images.min()) and np.isfinite(images.max()):
         return
     first = tuple(int(i) for i in np.argwhere(~np.isfinite(images))[0])
     raise DataError(
@@ -48,7 +51,8 @@ def as_images(
     Parameters
     ----------
     array : NDArray, shape (n, H, W), (n, C, H, W) or (n, H, W, C)
-        Integers, booleans or finite floats; of a known shape also rows (n, C H W), or a single image.
+        Integers, booleans or finite floats; of a known shape also rows (n, C H W), or a
+        single image.
     source : str
         What to call the array in an error message.
     reading : Reading
@@ -66,8 +70,8 @@ def as_images(
     Raises
     ------
     DataError
-        For an empty array, another dtype, NaN or infinity; for a shape or a scale that is not the expected one, or
-        that can be read in two ways.
+        For an empty array, another dtype, NaN or infinity; for a shape or a scale that
+        is not the expected one, or that can be read in two ways.
     """
     images, channels_last = arrange(array, reading, source, count)
     if images.dtype.kind not in _STORED:
@@ -87,9 +91,8 @@ def scaled(
     DataError
         For NaN or infinity, and for pixels of another scale than expected.
     """
-    with np.errstate(
-        over="ignore"
-    ):  # a float64 beyond float32 becomes an infinity, which is refused by name
+    with np.errstate(over="ignore"):
+        # a float64 beyond float32 becomes an infinity, which is refused by name
         floats = np.ascontiguousarray(images, dtype=np.float32)
     if stored == "floats":
         check_finite(floats, source)
@@ -135,8 +138,9 @@ def _scale(images: NDArray[Any], stored: Stored, source: str, reading: Reading) 
 def _scale_of_others(images: NDArray[Any], stored: Stored, source: str, like: DataFormat) -> float:
     """Return what pixels are divided by that are stored in another way than the training images.
 
-    Floats in [0, 1] have been divided. Integers are what the training images were before, if those were divided too;
-    else they are as the training images, or, where those were in [0, 1], 0..255.
+    Floats in [0, 1] have been divided. Integers are what the training images were
+    before, if those were divided too; else they are as the training images, or, where
+    those were in [0, 1], 0..255.
     """
     lowest, highest = float(images.min()), float(images.max())
     in_unit = 0 <= lowest <= highest <= 1

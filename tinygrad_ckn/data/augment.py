@@ -16,7 +16,8 @@ from tinygrad_ckn.plain import plain_arguments
 def crop_flip(images: Any, rng: np.random.Generator, *, padding: int = 4) -> Any:
     """Shift each image at random, zeros coming in at its border, and mirror it, left to right, with probability 1/2.
 
-    As if each image were padded with zeros on all sides and a part of its own size cut out at random.
+    As if each image were padded with zeros on all sides and a part of its own size cut
+    out at random.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ def crop_flip(images: Any, rng: np.random.Generator, *, padding: int = 4) -> Any
     ShapeError
         If images are not of rank 4.
     ConfigError
-        If padding is no whole number from 0 to the smaller side less 1.
+        If padding is not an integer from 0 to the smaller side less 1.
 
     Examples
     --------
@@ -55,13 +56,14 @@ def crop_flip(images: Any, rng: np.random.Generator, *, padding: int = 4) -> Any
     n, _, height, width = images.shape
     if not is_whole(padding, 0) or padding >= min(height, width):
         raise ConfigError(
-            f"crop_flip: argument padding expected a whole number from 0 to {min(height, width) - 1}, got {padding!r}"
+            f"crop_flip: argument padding expected an integer from 0 to {min(height, width) - 1}, got {padding!r}"
         )
     offsets = rng.integers(-padding, padding + 1, size=(n, 2)).tolist()
     mirrored = (rng.random(n) < 0.5).tolist()
     y = xp_of(images).zeros_like(images)
     for i, ((down, right), mirror) in enumerate(zip(offsets, mirrored, strict=True)):
-        image = images[i, :, :, ::-1] if mirror else images[i]  # (C, H, W)
+        # (C, H, W)
+        image = images[i, :, :, ::-1] if mirror else images[i]
         (into, rows), (at, columns) = _shifted(height, down), _shifted(width, right)
         y[i, :, into, at] = image[:, rows, columns]
     return y

@@ -1,7 +1,8 @@
 """The binary version of CIFAR-10.
 
-A file is a sequence of records of 3,073 bytes: the label 0..9, then the red, green and blue planes of 32x32 bytes in
-row-major order. Source: A. Krizhevsky, https://www.cs.toronto.edu/~kriz/cifar.html ("Binary version").
+A file is a sequence of records of 3,073 bytes: the label 0..9, then the red, green and
+blue planes of 32x32 bytes in row-major order. Source: A. Krizhevsky,
+https://www.cs.toronto.edu/~kriz/cifar.html ("Binary version").
 """
 
 from pathlib import Path
@@ -28,17 +29,20 @@ def load_cifar10(folder: PathLike) -> Dataset:
     Parameters
     ----------
     folder : str or PathLike
-        Holds data_batch_1.bin .. data_batch_5.bin and test_batch.bin, itself or in a subfolder cifar-10-batches-bin.
+        Holds data_batch_1.bin .. data_batch_5.bin and test_batch.bin, itself or in a
+        subfolder cifar-10-batches-bin.
 
     Returns
     -------
     Dataset
-        Images of shape (3, 32, 32) in [0, 1], 10 classes; the official files hold 50,000 and 10,000 images.
+        Images of shape (3, 32, 32) in [0, 1], 10 classes; the official files hold
+        50,000 and 10,000 images.
 
     Raises
     ------
     DataError
-        For a missing file, an incomplete record, or a label above 9, with the byte offset of the record.
+        For a missing file, an incomplete record, or a label above 9, with the byte
+        offset of the record.
     """
     folder = existing_folder(folder, "the CIFAR-10 binary files")
     if (folder / SUBFOLDER).is_dir():
@@ -57,11 +61,14 @@ def has_cifar_files(folder: Path) -> bool:
 def _read_split(folder: Path, names: tuple[str, ...]) -> Split:
     """Read some files into one array, which is allocated once; at most one file is held beside it."""
     counts = [_count_records(folder / name) for name in names]
-    images = np.empty((sum(counts), *SHAPE), dtype=np.float32)  # (n, C, H, W)
-    labels = np.empty(sum(counts), dtype=np.int64)  # (n,)
+    # (n, C, H, W)
+    images = np.empty((sum(counts), *SHAPE), dtype=np.float32)
+    # (n,)
+    labels = np.empty(sum(counts), dtype=np.int64)
     start = 0
     for name, count in zip(names, counts, strict=True):
-        records = _read_records(folder / name)  # (count, RECORD)
+        # (count, RECORD)
+        records = _read_records(folder / name)
         labels[start : start + count] = records[:, 0]
         images[start : start + count] = records[:, 1:].reshape(count, *SHAPE)
         start += count

@@ -4,10 +4,11 @@
   numbers rise or fall all along, as wavelengths do, and the next row's do not, may be one: it is where its numbers are
   far from those of all other rows; else the user says so, or the model, whose training file had one.
 * Labels are the first column, `label` in a header, of any kind that `tinygrad_ckn.labels` knows.
-* Pixels follow. Where every one is written as a whole number they count as integers, and as floats as soon as one has
+* Pixels follow. Where every one is written as an integer they count as integers, and as floats as soon as one has
   a decimal point or an exponent. A comma at the end of a line, blank lines and a byte order mark are tolerated.
 
-Rows and columns in messages count from 1, the header and blank lines included, as a spreadsheet counts them.
+Rows and columns in messages count from 1, the header and blank lines included, as a
+spreadsheet counts them.
 """
 
 from __future__ import annotations
@@ -29,10 +30,13 @@ from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.labels import as_labels, check_lengths
 
 LABEL = "label"
-# Columns of a header that are no pixels, though they may hold numbers; "" is how pandas names its index.
+# Columns of a header that are no pixels, though they may hold numbers; "" is how pandas
+# names its index.
 NOT_PIXELS = ("", "id", "imageid", "index", "unnamed: 0", "class", "target", "y", LABEL)
-_FEW = 4  # cells from which a row can be told to be numbered
-_LONG = 9  # cells that do not rise or fall all along by accident
+# cells from which a row can be told to be numbered
+_FEW = 4
+# cells that do not rise or fall all along by accident
+_LONG = 9
 _MANGLED = re.compile(r"(-?\d+)(?:\.(\d+))?")
 
 
@@ -61,8 +65,9 @@ def read_csv(
     Raises
     ------
     DataError
-        With the row, and the column where there is one: ragged rows, cells that are no numbers or not finite, labels
-        that are none; for a header, widths or scales that can be read in two ways.
+        With the row, and the column where there is one: ragged rows, cells that are no
+        numbers or not finite, labels that are none; for a header, widths or scales that
+        can be read in two ways.
     """
     rows = _numbered_rows(path)
     header = _take_header(rows, path, labelled, reading)
@@ -95,7 +100,8 @@ def read_csv(
             f"{path}, row {next(iter(rows))}: expected a label and pixels, got 1 column"
         )
     first_pixel = 1 if labelled else 0
-    values = _parse(pixels, path, first_pixel)  # (n, D)
+    # (n, D)
+    values = _parse(pixels, path, first_pixel)
     _check_cells(~np.isfinite(values), first_pixel, rows, path, "a finite number")
     labels = _labels(rows, 0, path, reading) if labelled else None
     images, channels_last = from_rows(values, reading, str(path))
@@ -110,7 +116,8 @@ def read_numbered_labels(path: Path) -> NDArray[Any]:
     Raises
     ------
     DataError
-        With the row and column: for another number of columns, other Ids, labels that are none.
+        With the row and column: for another number of columns, other Ids, labels that
+        are none.
     """
     rows = _numbered_rows(path)
     if rows and not _is_number(next(iter(rows.values())).partition(",")[0]):
@@ -123,7 +130,8 @@ def read_numbered_labels(path: Path) -> NDArray[Any]:
             f"{path}, row {number}: expected 2 columns, an Id and a label, got {row.count(',') + 1}"
         )
     _check_widths(rows, 2, path)
-    ids = _parse({number: row.partition(",")[0] for number, row in rows.items()}, path, 0)  # (n, 1)
+    # (n, 1)
+    ids = _parse({number: row.partition(",")[0] for number, row in rows.items()}, path, 0)
     _check_cells(
         ids != np.arange(1, len(rows) + 1)[:, np.newaxis], 0, rows, path, "the Ids 1, 2, 3, ..."
     )
@@ -210,7 +218,8 @@ def _next(rows: dict[int, str], first: str) -> str:
 def _stands_out(rows: dict[int, str], first: int) -> bool:
     """Tell whether a numbered first row cannot be an image like the others.
 
-    It has decimal points, which no other row has, or a number that is more than twice as large as all of theirs.
+    It has decimal points, which no other row has, or a number that is more than twice
+    as large as all of theirs.
     """
     others = [row for number, row in rows.items() if number != first]
     if not others:
@@ -279,8 +288,9 @@ def _labels(rows: dict[int, str], column: int, path: Path, reading: Reading) -> 
     )
     if numeric.all():
         numbers = cells.astype(np.float64)
-        whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)  # a NaN is none
-        _check_cells(~whole[:, np.newaxis], column, rows, path, "a label that is a whole number")
+        # a NaN is none
+        whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
+        _check_cells(~whole[:, np.newaxis], column, rows, path, "a label that is an integer")
         different = set(texts)
         padded = [
             text

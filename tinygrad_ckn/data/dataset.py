@@ -27,12 +27,14 @@ class Split:
     images : NDArray[np.float32], shape (n, C, H, W)
         C-contiguous and finite, n >= 1; in [0, 1] where the file held bytes.
     labels : NDArray, shape (n,)
-        int64, bool or str: the labels as they are, not numbered (see `tinygrad_ckn.labels`).
+        int64, bool or str: the labels as they are, not numbered (see
+        `tinygrad_ckn.labels`).
 
     Raises
     ------
     DataError
-        For another shape, dtype or memory layout, an empty array, different lengths, NaN, infinity.
+        For another shape, dtype or memory layout, an empty array, different lengths,
+        NaN, infinity.
 
     Examples
     --------
@@ -99,14 +101,15 @@ class Dataset:
     class_names : tuple[str, ...]
         One name a class.
     read_as : DataFormat, optional
-        How the images were read, by default as arrays. Where it has no classes they are the distinct labels, sorted,
-        or 0 .. n_classes - 1 if the labels are such numbers.
+        How the images were read, by default as arrays. Where it has no classes they are
+        the distinct labels, sorted, or 0 .. n_classes - 1 if the labels are such
+        numbers.
 
     Raises
     ------
     DataError
-        For splits of different image shapes, a number of names or classes that is not n_classes, or a label that is
-        none of the classes.
+        For splits of different image shapes, a number of names or classes that is not
+        n_classes, or a label that is none of the classes.
 
     Examples
     --------
@@ -220,9 +223,10 @@ def batches(
 def split_off(split: Split, fraction: float, rng: np.random.Generator) -> tuple[Split, Split]:
     """Hold out a share of every class, as a validation set taken from a training set.
 
-    Each class gives `fraction` of its images rounded down; the images that are missing to `fraction` of them all come,
-    one a class, from the classes that lost most by the rounding. A class never gives its last image. Both parts keep
-    the order of `split`. Equal images count as one, and stay together.
+    Each class gives `fraction` of its images rounded down; the images that are missing
+    to `fraction` of them all come, one a class, from the classes that lost most by the
+    rounding. A class never gives its last image. Both parts keep the order of `split`.
+    Equal images count as one, and stay together.
 
     Parameters
     ----------
@@ -253,9 +257,11 @@ def split_off(split: Split, fraction: float, rng: np.random.Generator) -> tuple[
     if not 0 < fraction < 1:
         raise DataError(f"split_off: expected a fraction strictly between 0 and 1, got {fraction}")
     _, first, group = np.unique(split.fingerprints, return_index=True, return_inverse=True)
-    different = np.sort(first)  # of equal images the first
+    # of equal images the first
+    different = np.sort(first)
     numbers = np.unique(split.labels[different], return_inverse=True)[1]
-    counts = np.bincount(numbers)  # (n_classes,)
+    # (n_classes,)
+    counts = np.bincount(numbers)
     exact = fraction * counts
     quotas = np.floor(exact).astype(np.int64)
     missing = round(fraction * len(different)) - int(quotas.sum())

@@ -1,7 +1,8 @@
 """The embedded data set: 1,797 handwritten digits of 8x8 pixels, so that everything runs without a download.
 
-Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository,
-https://doi.org/10.24432/C50P49, CC BY 4.0 (ATTRIBUTION.md). `scripts/make_digits.py` makes the file.
+Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI
+Machine Learning Repository, https://doi.org/10.24432/C50P49, CC BY 4.0
+(ATTRIBUTION.md). `scripts/make_digits.py` makes the file.
 """
 
 from importlib.resources import files
@@ -11,7 +12,8 @@ import numpy as np
 from tinygrad_ckn.data.arrays import format_of_bytes, scale_bytes
 from tinygrad_ckn.data.dataset import Dataset, Split
 
-TOP = 16  # a pixel counts the dots set in a 4x4 cell of the scanned image
+# a pixel counts the dots set in a 4x4 cell of the scanned image
+TOP = 16
 
 
 def load_digits() -> Dataset:
@@ -20,7 +22,8 @@ def load_digits() -> Dataset:
     Returns
     -------
     Dataset
-        1,437 training and 360 test images of shape (1, 8, 8), 10 classes; pixels 0..16 divided by 16.
+        1,437 training and 360 test images of shape (1, 8, 8), 10 classes; pixels 0..16
+        divided by 16.
 
     Examples
     --------
@@ -30,7 +33,8 @@ def load_digits() -> Dataset:
     """
     resource = files("tinygrad_ckn.data").joinpath("digits.npz")
     with resource.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-        images = scale_bytes(archive["images"][:, np.newaxis], TOP)  # (1797, 1, 8, 8)
+        # (1797, 1, 8, 8)
+        images = scale_bytes(archive["images"][:, np.newaxis], TOP)
         everything = Split(images, archive["labels"].astype(np.int64))
         train, test = everything.take(archive["train"]), everything.take(archive["test"])
     return Dataset(

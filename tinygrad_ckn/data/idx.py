@@ -1,7 +1,8 @@
 """The IDX format of MNIST and Fashion-MNIST, compressed with gzip or not.
 
-An IDX file is two zero bytes, a type code, the number of dimensions r, r lengths as big-endian uint32, then the
-elements in row-major, big-endian order. Source: http://yann.lecun.com/exdb/mnist/ ("The IDX file format").
+An IDX file is two zero bytes, a type code, the number of dimensions r, r lengths as
+big-endian uint32, then the elements in row-major, big-endian order. Source:
+http://yann.lecun.com/exdb/mnist/ ("The IDX file format").
 """
 
 import gzip
@@ -26,9 +27,11 @@ from tinygrad_ckn.labels import as_labels
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
-MAX_RANK = 64  # NumPy's own limit
+# NumPy's own limit
+MAX_RANK = 64
 
-DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # dpkg -L dataset-fashion-mnist
+# dpkg -L dataset-fashion-mnist
+DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 FASHION_CLASSES = (
     "T-shirt/top",
     "Trouser",
@@ -54,13 +57,15 @@ def read_idx(path: PathLike) -> NDArray[Any]:
     Returns
     -------
     NDArray
-        uint8, int8, int16, int32, float32 or float64, as the type code says, in native byte order; read-only.
+        uint8, int8, int16, int32, float32 or float64, as the type code says, in native
+        byte order; read-only.
 
     Raises
     ------
     DataError
-        For a missing file, a broken gzip stream, a wrong magic number or type code, a length of 0, a header or data
-        that end early, or bytes after the data. Offsets count the bytes of the unzipped file.
+        For a missing file, a broken gzip stream, a wrong magic number or type code, a
+        length of 0, a header or data that end early, or bytes after the data. Offsets
+        count the bytes of the unzipped file.
     """
     path = existing_file(path, "an IDX file")
     size = path.stat().st_size
@@ -146,14 +151,15 @@ def load_idx(
     Parameters
     ----------
     folder : str or PathLike
-        Holds train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each
-        with or without ".gz"; also under the names with a dot, as train-images.idx3-ubyte.
+        Holds train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte
+        and t10k-labels-idx1-ubyte, each with or without ".gz"; also under the names
+        with a dot, as train-images.idx3-ubyte.
     name : str, optional
         The data set's name; the folder's when None.
     class_names : tuple[str, ...], optional
         One name a class; the labels themselves when None.
     scale : float, optional
-        What pixels are divided by; 255 for whole numbers, 1 for floats when None.
+        What pixels are divided by; 255 for integers, 1 for floats when None.
 
     Returns
     -------
@@ -163,7 +169,8 @@ def load_idx(
     Raises
     ------
     DataError
-        For a missing or damaged file, files of different lengths, or labels without a class name.
+        For a missing or damaged file, files of different lengths, or labels without a
+        class name.
     """
     return idx_parts(folder, Reading.of(scale=scale), name, class_names).dataset(seed=0)
 
@@ -190,7 +197,8 @@ def load_fashion_mnist(folder: PathLike | None = None) -> Dataset:
     Parameters
     ----------
     folder : str or PathLike, optional
-        Holds the four IDX files; the folder of Debian's package dataset-fashion-mnist when None.
+        Holds the four IDX files; the folder of Debian's package dataset-fashion-mnist
+        when None.
 
     Raises
     ------
@@ -227,9 +235,11 @@ def _read_split(folder: Path, part: str, reading: Reading) -> tuple[Split, DataF
     images_path, labels_path = (
         _required(folder, part, kind) for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
     )
-    labels = as_labels(read_idx(labels_path), str(labels_path))  # (n,)
+    # (n,)
+    labels = as_labels(read_idx(labels_path), str(labels_path))
     array = read_idx(images_path)
-    images, read_as = as_images(array, str(images_path), reading, len(array))  # (n, 1, H, W)
+    # (n, 1, H, W)
+    images, read_as = as_images(array, str(images_path), reading, len(array))
     if len(images) != len(labels):
         raise DataError(
             f"{labels_path}: expected {len(images)} labels, one for each image of {images_path.name}, got {len(labels)}"

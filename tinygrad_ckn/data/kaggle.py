@@ -1,7 +1,7 @@
 """The files of a course's challenge: images without labels, labels in a file of their own, predictions to hand in.
 
-Images are rows of pixels as `tinygrad_ckn.data.csv` has them. Labels and predictions are rows of an Id and a label
-under the header `Id,Prediction`, as Kaggle asks for them.
+Images are rows of pixels as `tinygrad_ckn.data.csv` has them. Labels and predictions
+are rows of an Id and a label under the header `Id,Prediction`, as Kaggle asks for them.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ def load_pixels(
 ) -> NDArray[np.float32]:
     """Read the images of a CSV file with their pixels as they are written: of any sign and scale, never divided.
 
-    `load_images` divides whole pixels by 255, file by file. Images that were centred or scaled before need this one,
-    and so do two files, of which one may hold whole numbers only.
+    `load_images` divides whole pixels by 255, file by file. Images that were centred or
+    scaled before need this one, and so do two files, of which one may hold whole
+    numbers only.
 
     Parameters
     ----------
     path : str or PathLike
-        A row is an image; a header, and a comma at the end of a line, are left out. A label column is left out where
-        the header names it `label`.
+        A row is an image; a header, and a comma at the end of a line, are left out. A
+        label column is left out where the header names it `label`.
     image_shape : tuple of int, optional
         (C, H, W) or (H, W); a grey square when None.
     channels_last : bool, optional
@@ -55,8 +56,8 @@ def load_pixels(
     Raises
     ------
     DataError
-        With the row and column: for ragged rows, cells that are no finite numbers. For widths and headers that can be
-        read in two ways.
+        With the row and column: for ragged rows, cells that are no finite numbers. For
+        widths and headers that can be read in two ways.
 
     Examples
     --------

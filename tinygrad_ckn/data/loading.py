@@ -49,14 +49,15 @@ def load(
     Parameters
     ----------
     name_or_path : str or PathLike
-        "digits" (embedded), "fashion-mnist", "mnist", "cifar10"; or the path of an .npz file, a .csv file, or a folder
-        with IDX or CIFAR-10 files. A string that is one of the names is taken as the name; write "./mnist" for a
-        folder called so.
+        "digits" (embedded), "fashion-mnist", "mnist", "cifar10"; or the path of an .npz
+        file, a .csv file, or a folder with IDX or CIFAR-10 files. A string that is one
+        of the names is taken as the name; write "./mnist" for a folder called so.
     data_dir : str or PathLike, optional
-        The folder of the files of a data set given by name; "mnist" and "cifar10" need it, "fashion-mnist" is looked
-        for where Debian puts it when None.
+        The folder of the files of a data set given by name; "mnist" and "cifar10" need
+        it, "fashion-mnist" is looked for where Debian puts it when None.
     image_shape, channels_last, header, scale
-        How an .npz or .csv file is to be read, as for `load_npz` and `load_csv`; of IDX files scale alone.
+        How an .npz or .csv file is to be read, as for `load_npz` and `load_csv`; of IDX
+        files scale alone.
     seed : int
         Chooses the test part of an .npz or .csv file that has none.
 
@@ -68,7 +69,8 @@ def load(
     Raises
     ------
     DataError
-        For anything else, for arguments where they have no use, and for all that the loaders refuse.
+        For anything else, for arguments where they have no use, and for all that the
+        loaders refuse.
 
     Examples
     --------
@@ -96,7 +98,8 @@ def load_test(
     name_or_path, data_dir, image_shape, channels_last, header, scale
         As for `load`.
     data_format : DataFormat, optional
-        How the images that the model was trained on were read, `model.data_format`: these are read in the same way.
+        How the images that the model was trained on were read, `model.data_format`:
+        these are read in the same way.
 
     Returns
     -------
@@ -157,24 +160,26 @@ def load_images(
     Parameters
     ----------
     path : str or PathLike
-        An .npz file with an array `images`, an .npy file, a .csv file of pixels (a label column is recognised by a
-        header that names it `label`), or an IDX file of images under any name, zipped with gzip or not.
+        An .npz file with an array `images`, an .npy file, a .csv file of pixels (a
+        label column is recognised by a header that names it `label`), or an IDX file of
+        images under any name, zipped with gzip or not.
     image_shape, channels_last, header, scale
         As for `load_npz` and `load_csv`.
     data_format : DataFormat, optional
-        How the images that the model was trained on were read, `model.data_format`: these are read in the same way,
-        or refused where that cannot be.
+        How the images that the model was trained on were read, `model.data_format`:
+        these are read in the same way, or refused where that cannot be.
 
     Returns
     -------
     NDArray[np.float32], shape (n, C, H, W)
-        C-contiguous and finite; by default integers 0..255 are divided by 255, floats are taken as they are.
+        C-contiguous and finite; by default integers 0..255 are divided by 255, floats
+        are taken as they are.
 
     Raises
     ------
     DataError
-        For another kind of file, for another shape or scale than that of the training images, and for all that the
-        readers refuse.
+        For another kind of file, for another shape or scale than that of the training
+        images, and for all that the readers refuse.
     """
     reading = Reading.of(image_shape, channels_last, header, scale, data_format)
     path = existing_file(path, "a file of images (.npz, .npy, .csv or IDX)")

@@ -1,7 +1,8 @@
 """Arrays in NumPy's .npy and .npz formats, read header first: nothing is allocated that the file does not hold.
 
-`numpy.load` believes what a header says of the size, and raises whatever its parsers raise. Nothing here unpickles.
-Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
+`numpy.load` believes what a header says of the size, and raises whatever its parsers
+raise. Nothing here unpickles. Source:
+https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn.errors import DataError
 
-MOST_DEFLATED = 1032  # bytes that deflate can make of one
+# bytes that deflate can make of one
+MOST_DEFLATED = 1032
 _COMPRESSION = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: MOST_DEFLATED}
 _HEADER_SIZE = (
-    16_384  # bytes in which a header ends; NumPy takes none of more than 10,000 characters
+    # bytes in which a header ends; NumPy takes none of more than 10,000 characters
+    16_384
 )
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
@@ -39,7 +42,8 @@ def read_npy(path: Path) -> NDArray[Any]:
             return _array(stream, path.stat().st_size)
         except (DataError, MemoryError):
             raise
-        except Exception as error:  # whatever a parser makes of any bytes
+        except Exception as error:
+            # whatever a parser makes of any bytes
             raise _unreadable(path, "a numeric array in NumPy's .npy format", error) from error
 
 
@@ -56,7 +60,8 @@ def read_npz(
     start = _start(path)
     members: dict[str, zipfile.ZipInfo] = {}
     arrays: dict[str, NDArray[Any]] = {}
-    if start != npy.MAGIC_PREFIX:  # a single array has no names
+    # a single array has no names
+    if start != npy.MAGIC_PREFIX:
         try:
             if not start.startswith(b"PK"):
                 raise ValueError(f"it begins with 0x{start.hex()}")
@@ -109,9 +114,8 @@ def _array(stream: io.BufferedIOBase, size: int) -> NDArray[Any]:
         if not got:
             break
         filled += got
-    if (
-        filled < count or head.read(1) or stream.read(1)
-    ):  # at the end an archive's checksum is compared too
+    if filled < count or head.read(1) or stream.read(1):
+        # at the end an archive's checksum is compared too
         raise ValueError(
             f"it says {count:,} bytes of shape {shape} and has {'less' if filled < count else 'more'}"
         )

@@ -1,7 +1,8 @@
 """A user's own images: NumPy archives (.npz), single arrays (.npy) and CSV files of flattened images.
 
-Nothing here ever unpickles: arrays of Python objects are refused. Sources of the formats:
-https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html and `tinygrad_ckn.data.csv`.
+Nothing here ever unpickles: arrays of Python objects are refused. Sources of the
+formats: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html and
+`tinygrad_ckn.data.csv`.
 """
 
 from __future__ import annotations
@@ -38,10 +39,11 @@ def load_npz(
     Parameters
     ----------
     path : str or PathLike
-        `images` is (n, H, W), (n, C, H, W) or, with channels_last, (n, H, W, C): integers 0..255, which are divided by
-        255, booleans, or finite floats, which are taken as they are. `labels` is (n,): integers, strings or booleans.
-        `test_images` and `test_labels`, which are read in the same way, are the test part; `class_names` has a name
-        for each class.
+        `images` is (n, H, W), (n, C, H, W) or, with channels_last, (n, H, W, C):
+        integers 0..255, which are divided by 255, booleans, or finite floats, which are
+        taken as they are. `labels` is (n,): integers, strings or booleans.
+        `test_images` and `test_labels`, which are read in the same way, are the test
+        part; `class_names` has a name for each class.
     image_shape : tuple of int, optional
         (C, H, W) or (H, W); needed for rows of pixels (n, C H W).
     channels_last : bool, optional
@@ -49,7 +51,8 @@ def load_npz(
     scale : float, optional
         What pixels are divided by.
     seed : int
-        Chooses the stratified fifth of the images that is the test part where the archive has none.
+        Chooses the stratified fifth of the images that is the test part where the
+        archive has none.
 
     Returns
     -------
@@ -59,8 +62,8 @@ def load_npz(
     Raises
     ------
     DataError
-        For a missing or damaged file, a missing key, an array of objects, another shape or dtype, too few images, or
-        images that can be read in two ways.
+        For a missing or damaged file, a missing key, an array of objects, another shape
+        or dtype, too few images, or images that can be read in two ways.
     """
     return npz_parts(path, Reading.of(image_shape, channels_last, None, scale)).dataset(seed)
 
@@ -79,9 +82,9 @@ def load_csv(
     Parameters
     ----------
     path : str or PathLike
-        The first column holds labels: integers, strings or booleans; a header, if there is one, calls it `label`.
-        Whole pixels are 0..255 and are divided by 255; if any has a decimal point or an exponent, all are taken as
-        they are.
+        The first column holds labels: integers, strings or booleans; a header, if there
+        is one, calls it `label`. Whole pixels are 0..255 and are divided by 255; if any
+        has a decimal point or an exponent, all are taken as they are.
     image_shape : tuple of int, optional
         (C, H, W) or (H, W); a grey square when None.
     channels_last : bool, optional
@@ -101,8 +104,9 @@ def load_csv(
     Raises
     ------
     DataError
-        With the row and column: for ragged rows, cells that are not what they should be. For widths and headers that
-        can be read in two ways, and for pixels that look like those of another shape.
+        With the row and column: for ragged rows, cells that are not what they should
+        be. For widths and headers that can be read in two ways, and for pixels that
+        look like those of another shape.
     """
     return csv_parts(path, Reading.of(image_shape, channels_last, header, scale)).dataset(seed)
 

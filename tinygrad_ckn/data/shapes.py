@@ -1,9 +1,11 @@
 """Where an array or the rows of a table leave open what is a channel, a row and a column: the one reading, or none.
 
-Files say how many numbers there are, not how they lie. What the user or the model says is taken first. Then an array
-is read where only one order of its axes gives few channels or square images, and rows of pixels where they are as many
-as those of a grey square and no other shape makes neighbouring pixels distinctly more alike. Three times a square is
-never guessed: it is a colour image, in two orders of its pixels, as well as a grey one of 4:3.
+Files say how many numbers there are, not how they lie. What the user or the model says
+is taken first. Then an array is read where only one order of its axes gives few
+channels or square images, and rows of pixels where they are as many as those of a grey
+square and no other shape makes neighbouring pixels distinctly more alike. Three times a
+square is never guessed: it is a colour image, in two orders of its pixels, as well as a
+grey one of 4:3.
 
 n images, C channels, H rows, W columns, D = C H W.
 """
@@ -21,13 +23,19 @@ from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data_format import ImageShape
 from tinygrad_ckn.errors import DataError, DataWarning
 
-FEW = 4  # channels: grey, colour, with an opacity
+# channels: grey, colour, with an opacity
+FEW = 4
 COLOUR = (3, 4)
-_SAMPLE = 500  # images by which a shape is judged
-_SMOOTHER = 0.9  # share of the square's roughness that makes another shape the likelier one
-_SIGNIFICANT = 5  # standard errors by which it has to be smoother
-_ENOUGH = 20  # images from which that can be said
-_SLENDER = 8  # no image is taken to be so many times longer than wide
+# images by which a shape is judged
+_SAMPLE = 500
+# share of the square's roughness that makes another shape the likelier one
+_SMOOTHER = 0.9
+# standard errors by which it has to be smoother
+_SIGNIFICANT = 5
+# images from which that can be said
+_ENOUGH = 20
+# no image is taken to be so many times longer than wide
+_SLENDER = 8
 
 
 class Order(NamedTuple):
@@ -55,7 +63,8 @@ def arrange(
     Parameters
     ----------
     array : NDArray
-        (n, H, W), (n, C, H, W) or (n, H, W, C); where the shape is known also (n, D), or a single image.
+        (n, H, W), (n, C, H, W) or (n, H, W, C); where the shape is known also (n, D),
+        or a single image.
     reading : Reading
         What is known.
     source : str
@@ -105,8 +114,9 @@ def from_rows(rows: NDArray[Any], reading: Reading, source: str) -> tuple[NDArra
     Raises
     ------
     DataError
-        For rows that are not as long as they should be, and where the shape is not known for pixels that look like
-        those of another one; where it is known but not the order, a DataWarning is given.
+        For rows that are not as long as they should be, and where the shape is not
+        known for pixels that look like those of another one; where it is known but not
+        the order, a DataWarning is given.
     """
     width, shape = rows.shape[1], reading.expected_shape
     if shape is None:
@@ -207,7 +217,8 @@ def _smoother(rows: NDArray[Any], order: Order, others: list[Order]) -> Order | 
     own = _roughness(sample, order)
     best, least = None, _SMOOTHER
     for other in others:
-        gain = own - _roughness(sample, other)  # (n,)
+        # (n,)
+        gain = own - _roughness(sample, other)
         error = gain.std() / math.sqrt(len(gain))
         share = 1 - gain.mean() / own.mean() if own.any() else 1.0
         if share < least and gain.mean() > _SIGNIFICANT * error:

@@ -8,7 +8,7 @@ from tinygrad_ckn.models.exact import exact_kernel
 from tinygrad_ckn.models.factory import build, from_config
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.models.layers.nystrom import nystrom_error
-from tinygrad_ckn.models.learning.finetuning_options import Descent
+from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.patches import sample_patches
 from tinygrad_ckn.models.learning.progress import Progress
 from tinygrad_ckn.models.linear.kernel_ridge import KernelRidgeClassifier
@@ -24,7 +24,7 @@ __all__ = [
     "CKNLayer",
     "Clustering",
     "ConvLayer",
-    "Descent",
+    "FineTuning",
     "KernelRidgeClassifier",
     "LinearFit",
     "Network",

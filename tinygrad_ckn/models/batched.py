@@ -22,7 +22,7 @@ from tinygrad_ckn.backend import (
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.files import replacing
 from tinygrad_ckn.grad_mode import evaluation, no_grad
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.checks import check_finite, check_results
 from tinygrad_ckn.models.learning.patches import blocks
 from tinygrad_ckn.profiling import record_function
@@ -30,7 +30,8 @@ from tinygrad_ckn.profiling import record_function
 if TYPE_CHECKING:
     from tinygrad_ckn.models.network import Network
 
-MEMORY = 2**33  # bytes of features that are kept in memory; more go to a file
+# bytes of features that are kept in memory; more go to a file
+MEMORY = 2**33
 
 
 @record_function("blocks of images")
@@ -55,7 +56,8 @@ def in_blocks(
     shape
         Of the result for an image; it has the model's dtype.
     out
-        An array (N, *shape), the path of an .npy file, which is written anew, or None for an array where images are.
+        An array (N, *shape), the path of an .npy file, which is written anew, or None
+        for an array where images are.
     batch_size
         Images at a time; None: by the size of the maps.
 
@@ -67,7 +69,7 @@ def in_blocks(
     Raises
     ------
     ConfigError
-        If batch_size is no whole number of at least 1.
+        If batch_size is not an integer of at least 1.
     ShapeError
         If `out` is an array of another shape or dtype.
     DataError
@@ -75,9 +77,9 @@ def in_blocks(
     """
     if batch_size is not None and not is_whole(batch_size, 1):
         raise ConfigError(
-            f"encode: argument batch_size expected a whole number >= 1 or None, got {batch_size!r}"
+            f"encode: argument batch_size expected an integer >= 1 or None, got {batch_size!r}"
         )
-    array = raw(images)
+    array = unwrap(images)
     here = backend_of(array).device == model.device
     cuts = (
         blocks(len(array), model.largest_map())
@@ -87,7 +89,9 @@ def in_blocks(
 
     def compute(block: slice) -> Any:
         check_finite(type(model).__name__, array[block], block.start)
-        found = raw(function(array[block] if here else asarray(array[block], device=model.device)))
+        found = unwrap(
+            function(array[block] if here else asarray(array[block], device=model.device))
+        )
         check_results(type(model).__name__, found, block.start)
         return found
 
@@ -160,7 +164,8 @@ def _mapped(stream: IO[bytes], dtype: str, shape: Shape, offset: int = 0) -> Any
 def room_for(shape: Shape, dtype: str, memory: int, images: Any) -> Any:
     """Return an array for features: where images are, or, of host images, beyond so many bytes in a temporary file.
 
-    The file has no name, or loses it when the array is given up; it lies where `tempfile.gettempdir()` says.
+    The file has no name, or loses it when the array is given up; it lies where
+    `tempfile.gettempdir()` says.
     """
     if backend_of(images) is not CPU or math.prod(shape) * CPU.xp.dtype(dtype).itemsize <= memory:
         return xp_of(images).empty(shape, dtype=dtype)

@@ -6,18 +6,18 @@ from typing import Any
 
 from tinygrad_ckn.backend import CPU, Shape, asarray, backend_of, is_array, to_numpy, xp_of
 from tinygrad_ckn.errors import BackendError, DataError, DTypeError, ShapeError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.labels import as_labels
 from tinygrad_ckn.tensor import Tensor
 
 
 def check_floating(owner: str, images: Any) -> None:
     """Raise a DTypeError if images are not floating: the scale of integers would be another than that of [0, 1]."""
-    if raw(images).dtype.kind == "c":
+    if unwrap(images).dtype.kind == "c":
         raise DTypeError(
             f"{owner}: expected images of real numbers, got {images.dtype}; pass .real or both as channels"
         )
-    if raw(images).dtype.kind != "f":
+    if unwrap(images).dtype.kind != "f":
         raise DTypeError(
             f"{owner}: expected images of dtype float32 or float64, got {images.dtype}; divide them by 255, or as the "
             "training images were, and pass float32"
@@ -26,7 +26,7 @@ def check_floating(owner: str, images: Any) -> None:
 
 def check_device(owner: str, argument: str, array: Any, device: str) -> None:
     """Raise a BackendError if an array is not on a device."""
-    found = backend_of(raw(array)).device
+    found = backend_of(unwrap(array)).device
     if found != device:
         raise BackendError(
             f"{owner}: argument {argument} expected an array on {device!r}, as the others, got one on {found!r}; "
@@ -36,7 +36,7 @@ def check_device(owner: str, argument: str, array: Any, device: str) -> None:
 
 def check_finite(owner: str, images: Any, first: int = 0) -> None:
     """Raise a DataError if there is NaN or infinity in images (N, ...), of which the first has this number."""
-    array = raw(images)
+    array = unwrap(images)
     finite = xp_of(array).isfinite(array).all(axis=tuple(range(1, array.ndim)))
     if not bool(finite.all()):
         bad = first + int(finite.argmin())
@@ -87,7 +87,7 @@ def host_labels(owner: str, labels: Any, n: int, device: str) -> Any:
     BackendError
         If they are an array on another device than the images; the host's go with any.
     """
-    array = raw(labels) if isinstance(labels, Tensor) else labels
+    array = unwrap(labels) if isinstance(labels, Tensor) else labels
     if is_array(array):
         if backend_of(array) is not CPU:
             check_device(owner, "labels", array, device)

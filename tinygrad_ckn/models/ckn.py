@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self
 
-from tinygrad_ckn.backend import Generator
-from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.backend import Generator, default_rng
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.fingerprints import groups_of_equal
 from tinygrad_ckn.models.batched import MEMORY
@@ -14,7 +13,7 @@ from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.models.layers.nystrom import factors
 from tinygrad_ckn.models.learner import Learner
 from tinygrad_ckn.models.learning import fit as fitting
-from tinygrad_ckn.models.learning.finetuning_options import Descent
+from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.progress import Progress, quiet
 from tinygrad_ckn.plain import plain_arguments
 
@@ -33,11 +32,13 @@ class CKN(Learner):
     layers
         Sequence of CKNLayers; each takes as many channels as the one before has filters.
     preprocessing
-        What images go through first: one of `models.preprocessing`, its name or configuration, or a list of them.
+        What images go through first: one of `models.preprocessing`, its name or
+        configuration, or a list of them.
     mirrored
-        What is the mean over an image and its mirror image, left to right, after preprocessing: "features", so that the
-        network cannot tell one from the other; "scores", of a classifier fitted on the images as they are, in half the
-        time; or None.
+        What is the mean over an image and its mirror image, left to right, after
+        preprocessing: "features", so that the network cannot tell one from the other;
+        "scores", of a classifier fitted on the images as they are, in half the time; or
+        None.
     rng
         Generator or seed of the classifier's initial weights; None: the package's.
 
@@ -84,18 +85,21 @@ class CKN(Learner):
         Parameters
         ----------
         images
-            (N, C, H, W), floats; images that the model is used on later have to be scaled as these are. The loaders of
-            `tinygrad_ckn.data` give [0, 1]: whole numbers in files are divided by 255, floats are taken as they are.
+            (N, C, H, W), floats; images that the model is used on later have to be
+            scaled as these are. The loaders of `tinygrad_ckn.data` give [0, 1]: whole
+            numbers in files are divided by 255, floats are taken as they are.
         n_patches
-            At most so many for each layer, drawn uniformly from all images and positions (for layers
-            after the first, from those of a random sample of images); patches that are zero, or constant in the first
-            layer, are left out.
+            At most so many for each layer, drawn uniformly from all images and
+            positions (for layers after the first, from those of a random sample of
+            images); patches that are zero, or constant in the first layer, are left
+            out.
         iterations
             Of k-means, at most.
         batch_size, start
             Of k-means, as for `models.spherical_kmeans`.
         memory
-            Patches of more bytes, 8 GiB by default, go to a temporary file while they are clustered.
+            Patches of more bytes, 8 GiB by default, go to a temporary file while they
+            are clustered.
         rng
             Generator or seed; None: the package's, see `manual_seed`.
         report
@@ -106,7 +110,7 @@ class CKN(Learner):
         DataError
             If there are no images, or too few distinct patches for the filters.
         """
-        random = generator(rng)
+        random = default_rng(rng)
         fitting.check_filters(n_patches, iterations)
         array = self.training_images(images)
         self.forget()
@@ -131,7 +135,7 @@ class CKN(Learner):
         images: Any,
         labels: Any,
         *,
-        descent: Descent | None = None,
+        descent: FineTuning | None = None,
         loss: str = "cross_entropy",
         l2: float | None = None,
         n_patches: int = 100_000,
@@ -142,14 +146,16 @@ class CKN(Learner):
     ) -> Self:
         """Learn everything: filters by k-means, the classifier by L-BFGS; with a descent, then end to end.
 
-        The descent minimises (1/n) sum L(y_i, <W, features_i>) + l2/2 |W|^2 over the classifier W and all filters on
-        their spheres; at last the classifier is fitted again.
+        The descent minimises (1/n) sum L(y_i, <W, features_i>) + l2/2 |W|^2 over the
+        classifier W and all filters on their spheres; at last the classifier is fitted
+        again.
 
         Parameters
         ----------
         images, labels
-            (N, C, H, W), floats scaled as for `fit_unsupervised`, and (N,): integers, strings or booleans. Class
-            numbers 0 .. n_classes - 1 stand for themselves; other labels are numbered in sorted order.
+            (N, C, H, W), floats scaled as for `fit_unsupervised`, and (N,): integers,
+            strings or booleans. Class numbers 0 .. n_classes - 1 stand for themselves;
+            other labels are numbered in sorted order.
         descent
             How filters learn from labels; None: they do not.
         loss, l2
@@ -157,7 +163,8 @@ class CKN(Learner):
         n_patches, iterations
             As for `fit_unsupervised`.
         data_format
-            How the images were read, `Dataset.data_format`, kept in the model; None: as arrays.
+            How the images were read, `Dataset.data_format`, kept in the model; None: as
+            arrays.
         rng
             Generator or seed; None: the package's, see `manual_seed`.
         report
@@ -170,9 +177,10 @@ class CKN(Learner):
         DataError
             If images or labels are not what they should be.
         GradientError
-            If the loss becomes NaN or infinite; the parameters are then those of the best epoch before.
+            If the loss becomes NaN or infinite; the parameters are then those of the
+            best epoch before.
         """
-        random = generator(rng)
+        random = default_rng(rng)
         fitting.check_fit(descent, loss, l2)
         fitting.check_filters(n_patches, iterations)
         array, y, classes = self.training_set(

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self
 
-from tinygrad_ckn import checks as _checks
-from tinygrad_ckn import ops
-from tinygrad_ckn.backend import Generator, is_whole
-from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn import checks, ops
+from tinygrad_ckn.backend import Generator, default_rng, is_whole
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.fingerprints import groups_of_equal
@@ -19,7 +17,7 @@ from tinygrad_ckn.models.checks import check_floating
 from tinygrad_ckn.models.layers.pooling import Pooling
 from tinygrad_ckn.models.learner import Learner
 from tinygrad_ckn.models.learning import fit as fitting
-from tinygrad_ckn.models.learning.finetuning_options import Descent
+from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.progress import Progress, quiet
 from tinygrad_ckn.nn import Conv2d, Module, Parameter
 from tinygrad_ckn.ops.pool import Subsampling
@@ -52,8 +50,8 @@ class ConvLayer(Module):
     activation
         "relu", "tanh", "sigmoid" or "softplus".
     rng
-        Generator or seed of the initial filters, drawn for ReLU (He et al. 2015, arXiv 1502.01852); biases are 0.
-        None: the package's.
+        Generator or seed of the initial filters, drawn for ReLU (He et al. 2015, arXiv
+        1502.01852); biases are 0. None: the package's.
     dtype
         "float32" or "float64".
 
@@ -86,7 +84,7 @@ class ConvLayer(Module):
         for name, value in (("in_channels", in_channels), ("n_filters", n_filters)):
             if not is_whole(value, 1):
                 raise ConfigError(
-                    f"ConvLayer: argument {name} expected a whole number >= 1, got {value!r}"
+                    f"ConvLayer: argument {name} expected an integer >= 1, got {value!r}"
                 )
         if activation not in ACTIVATIONS:
             raise ConfigError(
@@ -102,7 +100,7 @@ class ConvLayer(Module):
             kernel_size,
             stride=self.pooling.stride,
             padding=padding,
-            rng=generator(rng),
+            rng=default_rng(rng),
             dtype=dtype,
         )
 
@@ -113,7 +111,7 @@ class ConvLayer(Module):
 
     def forward(self, x: Any) -> Any:
         """Return the map of images (N, C, H, W)."""
-        _checks.array("ConvLayer", x)
+        checks.array("ConvLayer", x=x)
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(
                 f"ConvLayer: expected images of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}"
@@ -128,7 +126,8 @@ class ConvLayer(Module):
         Raises
         ------
         ShapeError
-            If the kernel is larger than the padded image, or the subsampling leaves nothing of it.
+            If the kernel is larger than the padded image, or the subsampling leaves
+            nothing of it.
         """
         return self.pooling.output_size(self.windows.output_size(size))
 
@@ -200,7 +199,7 @@ class CNN(Learner):
         images: Any,
         labels: Any,
         *,
-        descent: Descent | None = None,
+        descent: FineTuning | None = None,
         loss: str = "cross_entropy",
         l2: float | None = None,
         data_format: DataFormat | None = None,
@@ -209,15 +208,18 @@ class CNN(Learner):
     ) -> Self:
         """Learn everything by stochastic gradient descent, and at last the classifier again by L-BFGS.
 
-        In a joint descent the classifier starts from zero: one that is solved for random filters has weights so large
-        that the first steps would throw the filters far off.
+        In a joint descent the classifier starts from zero: one that is solved for
+        random filters has weights so large that the first steps would throw the filters
+        far off.
 
         Parameters
         ----------
         images, labels
-            (N, C, H, W), floats scaled as those that the model is used on later, and labels as for `CKN.fit`.
+            (N, C, H, W), floats scaled as those that the model is used on later, and
+            labels as for `CKN.fit`.
         descent
-            How it learns; None: `Descent()`, for a CNN has no other way to learn its filters.
+            How it learns; None: `Descent()`, for a CNN has no other way to learn its
+            filters.
         loss, l2
             As for `fit_classifier`.
         data_format
@@ -234,7 +236,8 @@ class CNN(Learner):
         ShapeError, DTypeError, DataError
             If images or labels are not what they should be.
         GradientError
-            If the loss becomes NaN or infinite; the parameters are then those of the best epoch before.
+            If the loss becomes NaN or infinite; the parameters are then those of the
+            best epoch before.
         """
         fitting.check_fit(descent, loss, l2)
         array, y, classes = self.training_set(
@@ -243,7 +246,7 @@ class CNN(Learner):
         self.forget()
         self.describe(array, classes, data_format)
         prepared = self.fit_preprocessing(array)
-        descent = Descent() if descent is None else descent
+        descent = FineTuning() if descent is None else descent
         fitting.fit_labelled(
             self,
             prepared,
@@ -253,7 +256,7 @@ class CNN(Learner):
             l2=l2,
             from_zero=True,
             groups=groups_of_equal(array),
-            rng=generator(rng),
+            rng=default_rng(rng),
             report=report,
         )
         return self

@@ -1,14 +1,16 @@
 """The exact kernel of a convolutional kernel network, which Nystrom features approach as filters grow.
 
-n and m images, C channels, H x W image, p a position of one image, q of the other, l the layer:
+n and m images, C channels, H x W image, p a position of one image, q of the other, l
+the layer:
 
     k_0(p, q) = <x[p], y[q]>
     s(p, q) = sum over taps t of k_(l-1)(p + t, q + t)                           inner product of two patches
     K(p, q) = |x_p| |y_q| kappa(s(p, q) / (|x_p| |y_q|)),  |x_p|^2 = s(p, p) of x with itself
     k_l(p, q) = sum over p', q' of R[p, p'] K(p', q') R[q, q']                   pooling of both images
 
-The kernel of two images is the sum over p of k_L(p, p), the inner product of their maps in the kernel's own space.
-Source: Mairal 2016 (arXiv 1605.06265), sections 2 and 3, with this library's patches and pooling.
+The kernel of two images is the sum over p of k_L(p, p), the inner product of their maps
+in the kernel's own space. Source: Mairal 2016 (arXiv 1605.06265), sections 2 and 3,
+with this library's patches and pooling.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 from tinygrad_ckn.backend import Namespace, asarray, backend_of, is_array, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.grad_mode import no_grad
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.checks import check_device, check_floating
 from tinygrad_ckn.models.ckn import CKN
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
@@ -30,8 +32,10 @@ from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import Windows
 
-MEMORY = 2**28  # bytes that blocks of pairs take by default
-_HELD = 7  # arrays of a block that are held at once, in the kappa of the arc-cosine kernel
+# bytes that blocks of pairs take by default
+MEMORY = 2**28
+# arrays of a block that are held at once, in the kappa of the arc-cosine kernel
+_HELD = 7
 
 
 @plain_arguments
@@ -50,8 +54,8 @@ def exact_kernel(
     Parameters
     ----------
     layers
-        A CKN, whose preprocessing images go through, or layers, of which the patches, the kernel and the pooling count;
-        filters and eps do not.
+        A CKN, whose preprocessing images go through, or layers, of which the patches,
+        the kernel and the pooling count; filters and eps do not.
     x, y
         Images (n, C, H, W) and (m, C, H, W), floats of one backend. y is x when left out.
     dtype
@@ -67,7 +71,8 @@ def exact_kernel(
     Raises
     ------
     ConfigError
-        If a layer has options that are not treated exactly, dtype is another, or memory too small for a pair.
+        If a layer has options that are not treated exactly, dtype is another, or memory
+        too small for a pair.
     ShapeError
         If the images do not fit the first layer or each other.
     DTypeError
@@ -83,7 +88,7 @@ def exact_kernel(
     array([[0.21  , 0.1188],
            [0.1188, 0.8509]])
     """
-    prepare = layers.preprocess if isinstance(layers, CKN) else raw
+    prepare = layers.preprocess if isinstance(layers, CKN) else unwrap
     layers = _layers_of(layers)
     if dtype not in ("float32", "float64"):
         raise ConfigError(
@@ -122,9 +127,9 @@ def exact_kernel(
 
 def _layers_of(layers: CKN | Sequence[CKNLayer]) -> list[CKNLayer]:
     """Return the layers, refused if their kernel is not the one of this file."""
-    if isinstance(layers, CKN) and layers.mirrored:
+    if isinstance(layers, CKN) and layers.mirror_average:
         raise ConfigError(
-            f"exact_kernel: expected a CKN with mirrored=None, got {layers.mirrored!r}; pass its layers"
+            f"exact_kernel: expected a CKN with mirror_average=None, got {layers.mirror_average!r}; pass its layers"
         )
     found = layers.layers if isinstance(layers, CKN) else layers
     if (
@@ -146,7 +151,7 @@ def _layers_of(layers: CKN | Sequence[CKNLayer]) -> list[CKNLayer]:
 
 def _images(argument: str, x: Any, first: CKNLayer, dtype: str) -> Any:
     """Return images as an array of the dtype, checked."""
-    array = raw(x) if isinstance(x, Tensor) or is_array(x) else asarray(x)
+    array = unwrap(x) if isinstance(x, Tensor) or is_array(x) else asarray(x)
     if array.ndim != 4 or array.shape[1] != first.in_channels:
         raise ShapeError(
             f"exact_kernel: argument {argument} expected images of shape (n, {first.in_channels}, H, W), "
@@ -169,7 +174,7 @@ def _pairs_in(memory: int, layers: Sequence[CKNLayer], x: Any) -> int:
     needed = _HELD * largest**2 * x.itemsize
     if not is_whole(memory, needed):
         raise ConfigError(
-            f"exact_kernel: argument memory expected a whole number >= {needed}, the bytes for a pair of such images, "
+            f"exact_kernel: argument memory expected an integer >= {needed}, the bytes for a pair of such images, "
             f"got {memory!r}; allow more or use smaller images"
         )
     return int(memory // needed)
@@ -211,19 +216,22 @@ def _patch_kernel(xp: Namespace, windows: Windows, k: Any) -> Any:
         last = padded.shape[1] - span
         at = [slice(t * dilation, t * dilation + last + 1, stride) for t in range(taps)]
         k = sum(padded[:, here, :, here] for here in at)
-        k = k.transpose(0, 2, 1, 4, 3)  # the other axis next, and back
+        # the other axis next, and back
+        k = k.transpose(0, 2, 1, 4, 3)
     return k
 
 
 def _map_kernel(xp: Namespace, layer: CKNLayer, k: Any, scales_x: Any, scales_y: Any) -> Any:
     """Return the kernel of a layer's maps, pooled, given that of its patches: (n, Ho, Wo, Ho, Wo)."""
     (norm_x, inverse_x), (norm_y, inverse_y) = scales_x[..., None, None], scales_y[:, :, None, None]
-    cosines = xp.clip(k * inverse_x * inverse_y, -1, 1)  # rounding goes beyond
-    k = raw(layer.kernel.kappa(cosines)) * norm_x * norm_y
+    # rounding goes beyond
+    cosines = xp.clip(k * inverse_x * inverse_y, -1, 1)
+    k = unwrap(layer.kernel.kappa(cosines)) * norm_x * norm_y
     if layer.pooling.name not in ("gaussian", "average"):
         return k
     matrices = gaussian_matrices if layer.pooling.name == "gaussian" else average_matrices
     rows, columns = matrices(xp, k.shape[1:3], layer.subsampling, k.dtype)
     for _ in range(2):
-        k = (rows @ (k @ columns.T)).transpose(0, 3, 4, 1, 2)  # the other image next, and back
+        # the other image next, and back
+        k = (rows @ (k @ columns.T)).transpose(0, 3, 4, 1, 2)
     return k

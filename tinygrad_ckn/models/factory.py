@@ -9,7 +9,7 @@ from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.ckn import CKN
 from tinygrad_ckn.models.cnn import CNN
-from tinygrad_ckn.models.presets import preset
+from tinygrad_ckn.models.presets import get_preset
 from tinygrad_ckn.plain import plain_arguments
 
 MODELS: dict[str, type[CKN | CNN]] = {"CKN": CKN, "CNN": CNN}
@@ -23,7 +23,7 @@ def build(
     image_size: int | Sequence[int],
     n_classes: int,
     preprocessing: Any = None,
-    mirrored: str | None = None,
+    mirror_average: str | None = None,
     rng: Generator | int | None = None,
 ) -> CKN | CNN:
     """Return an untrained network of a preset, a `CKN` or a `CNN`.
@@ -47,13 +47,13 @@ def build(
     >>> build("lenet", in_channels=1, image_size=8, n_classes=10).layers[0].activation
     'relu'
     """
-    return MODELS[preset(name).model].preset(
+    return MODELS[get_preset(name).model].preset(
         name,
         in_channels=in_channels,
         image_size=image_size,
         n_classes=n_classes,
         preprocessing=preprocessing,
-        mirrored=mirrored,
+        mirror_average=mirror_average,
         rng=rng,
     )
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import Generator, asarray, backend_of, to_numpy
-from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.backend import Generator, asarray, backend_of, default_rng, to_numpy
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.fingerprints import groups_of_equal
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.labels import Label, class_numbers, classes_of
 from tinygrad_ckn.models.batched import MEMORY
 from tinygrad_ckn.models.checks import host_labels
@@ -29,13 +28,14 @@ class Learner(Network):
         Raises
         ------
         DataError
-            If there are no images, labels are not one for each, or one is none of the classes; as `predict`.
+            If there are no images, labels are not one for each, or one is none of the
+            classes; as `predict`.
         NotFittedError
             If the classifier is still the random one, and the model not in eval mode.
         """
         array = self._checked(images)
         name = type(self).__name__
-        values = host_labels(name, labels, len(array), backend_of(raw(array)).device)
+        values = host_labels(name, labels, len(array), backend_of(unwrap(array)).device)
         self._check_fitted("accuracy")
         expected = class_numbers(values, self.classes, f"{name}: argument labels")
         return float((to_numpy(self.scores(array).argmax(axis=1)) == expected).mean())
@@ -50,13 +50,14 @@ class Learner(Network):
         images, labels
             (N, C, H, W), and integers, strings or booleans (N,).
         classes
-            The label of each class; by default the distinct labels, sorted, or 0 .. n_classes - 1 if labels are such
-            numbers.
+            The label of each class; by default the distinct labels, sorted, or 0 ..
+            n_classes - 1 if labels are such numbers.
 
         Raises
         ------
         ShapeError, DTypeError, DataError
-            If the images are not of the model's size, there are none, or the labels are not of two classes at least.
+            If the images are not of the model's size, there are none, or the labels are
+            not of two classes at least.
         """
         array = self.training_images(images)
         name, device = type(self).__name__, backend_of(array).device
@@ -78,7 +79,7 @@ class Learner(Network):
         ShapeError, DTypeError, DataError
             If they are not.
         """
-        array = raw(self.images(images))
+        array = unwrap(self.images(images))
         if not len(array):
             raise DataError(
                 f"{type(self).__name__}: expected at least one image to train on, got none"
@@ -107,9 +108,11 @@ class Learner(Network):
     ) -> LinearFit:
         """Fit the linear classifier on the features of images; arguments as for `models.classifier.fit_linear`.
 
-        The images are scaled as those of `fit_unsupervised`; labels are integers, strings or booleans.
+        The images are scaled as those of `fit_unsupervised`; labels are integers,
+        strings or booleans.
 
-        Features of more than `memory` bytes, 8 GiB by default, go to a temporary file while it is fitted.
+        Features of more than `memory` bytes, 8 GiB by default, go to a temporary file
+        while it is fitted.
         """
         array, y, classes = self.training_set(images, labels)
         if self.data_format is not None:
@@ -123,7 +126,7 @@ class Learner(Network):
             iterations=iterations,
             memory=memory,
             groups=groups_of_equal(array),
-            rng=generator(rng),
+            rng=default_rng(rng),
             report=report,
         )
         self.describe(array, classes, self.data_format)

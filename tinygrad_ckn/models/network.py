@@ -7,18 +7,17 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from tinygrad_ckn.backend import Generator, is_whole, to_numpy, use, xp_of
-from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.backend import Generator, default_rng, is_whole, to_numpy, use, xp_of
 from tinygrad_ckn.errors import CKNError, ConfigError, NotFittedError
 from tinygrad_ckn.grad_mode import modes
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.labels import label_values
 from tinygrad_ckn.models.batched import in_blocks
 from tinygrad_ckn.models.checks import check_device, check_finite, check_images
 from tinygrad_ckn.models.learning.patches import blocks
 from tinygrad_ckn.models.preprocessing.base import Preprocessor
-from tinygrad_ckn.models.preprocessing.chain import preprocessing as preprocessing_of
-from tinygrad_ckn.models.presets import preset as preset_of
+from tinygrad_ckn.models.preprocessing.chain import make_preprocessor
+from tinygrad_ckn.models.presets import get_preset
 from tinygrad_ckn.models.training_record import TrainingRecord
 from tinygrad_ckn.nn import Linear
 from tinygrad_ckn.plain import plain_arguments
@@ -46,17 +45,17 @@ class Network(TrainingRecord):
         layers: Sequence[Any],
         *,
         preprocessing: Any = None,
-        mirrored: str | None = None,
+        mirror_average: str | None = None,
         rng: Generator | int | None = None,
     ) -> None:
         mine, kind = type(self).__name__, self.layer_type.__name__
         if not is_whole(in_channels, 1):
             raise ConfigError(
-                f"{mine}: argument in_channels expected a whole number >= 1, got {in_channels!r}"
+                f"{mine}: argument in_channels expected an integer >= 1, got {in_channels!r}"
             )
         if not is_whole(n_classes, 2):
             raise ConfigError(
-                f"{mine}: argument n_classes expected a whole number >= 2, got {n_classes!r}"
+                f"{mine}: argument n_classes expected an integer >= 2, got {n_classes!r}"
             )
         if isinstance(layers, self.layer_type):
             raise ConfigError(
@@ -69,12 +68,12 @@ class Network(TrainingRecord):
         self.in_channels = int(in_channels)
         self.image_size = pair(mine, "image_size", image_size, 1)
         self.n_classes = int(n_classes)
-        if mirrored not in MIRRORED:
+        if mirror_average not in MIRRORED:
             raise ConfigError(
-                f"{mine}: argument mirrored expected 'features', 'scores' or None, got {mirrored!r}"
+                f"{mine}: argument mirror_average expected 'features', 'scores' or None, got {mirror_average!r}"
             )
-        self.mirrored = mirrored
-        self.preprocessing: Preprocessor | None = preprocessing_of(preprocessing)
+        self.mirror_average = mirror_average
+        self.preprocessing: Preprocessor | None = make_preprocessor(preprocessing)
         self.layers = list(layers)
         channels, *sides = self.prepared_shape
         size = sides[0], sides[1]
@@ -92,7 +91,7 @@ class Network(TrainingRecord):
             )
         self.dtype = dtypes.pop()
         self.classifier = Linear(
-            channels * math.prod(size), n_classes, rng=generator(rng), dtype=self.dtype
+            channels * math.prod(size), n_classes, rng=default_rng(rng), dtype=self.dtype
         )
         self._initial_version = self.classifier.weight.version
         self._outdated = False
@@ -106,7 +105,7 @@ class Network(TrainingRecord):
         image_size: int | Sequence[int],
         n_classes: int,
         preprocessing: Any = None,
-        mirrored: str | None = None,
+        mirror_average: str | None = None,
         rng: Generator | int | None = None,
     ) -> Self:
         """Return a preset of this class, one of `models.PRESETS`; `models.build` takes those of both classes.
@@ -122,13 +121,13 @@ class Network(TrainingRecord):
         >>> len(CKN.preset("ckn5", in_channels=3, image_size=32, n_classes=10).layers)
         5
         """
-        found, mine = preset_of(name), cls.__name__
+        found, mine = get_preset(name), cls.__name__
         if found.model != mine:
             raise ConfigError(
                 f"{mine}.preset: expected a preset of a {mine}, got {name!r} of a {found.model}; "
                 f"use {found.model}.preset"
             )
-        prepared, random = preprocessing_of(preprocessing), generator(rng)
+        prepared, random = make_preprocessor(preprocessing), default_rng(rng)
         channels, layers = in_channels, []
         if prepared is not None:
             channels = prepared.output_shape(
@@ -143,7 +142,7 @@ class Network(TrainingRecord):
             n_classes,
             layers,
             preprocessing=prepared,
-            mirrored=mirrored,
+            mirror_average=mirror_average,
             rng=random,
         )
 
@@ -167,11 +166,11 @@ class Network(TrainingRecord):
 
     def fitted(self, x: Any) -> Any:
         """Return the features (N, D) of preprocessed images that the classifier is fitted on."""
-        return self._both(x) if self.mirrored == "features" else self.flat(x)
+        return self._both(x) if self.mirror_average == "features" else self.flat(x)
 
     def scored(self, x: Any) -> Any:
         """Return the features (N, D) of preprocessed images that the classifier is used on."""
-        return self._both(x) if self.mirrored else self.flat(x)
+        return self._both(x) if self.mirror_average else self.flat(x)
 
     def _both(self, x: Any) -> Any:
         return 0.5 * (self.flat(x) + self.flat(x[:, :, :, ::-1]))
@@ -180,14 +179,16 @@ class Network(TrainingRecord):
     def is_fitted(self) -> bool:
         """Whether the classifier has other weights than the random ones it was made with.
 
-        They may be fitted, loaded, descended to, or assigned; what is written into `weight.data[...]` is not seen.
+        They may be fitted, loaded, descended to, or assigned; what is written into
+        `weight.data[...]` is not seen.
         """
         return self.classifier.weight.version != self._initial_version
 
     def forget(self) -> None:
         """Take the classifier for unfitted until it has new weights: what it was fitted on is about to change.
 
-        A training that is broken off then leaves no classifier of the old classes on features of the new filters.
+        A training that is broken off then leaves no classifier of the old classes on
+        features of the new filters.
         """
         self._outdated |= self.is_fitted
         self._initial_version = self.classifier.weight.version
@@ -280,26 +281,27 @@ class Network(TrainingRecord):
     def preprocess(self, images: Any) -> Any:
         """Return images (N, C, H, W) after preprocessing, as an array; themselves where there is none."""
         if self.preprocessing is None:
-            return raw(images)
+            return unwrap(images)
         return in_blocks(self, self.preprocessing, images, self.prepared_shape)
 
     def features(self, x: Any) -> Any:
         """Return the features (N, D) of images (N, C, H, W): the last map, flattened; with mirror images their mean.
 
-        Where no gradient can be asked for, images go through in blocks, so that memory stays bounded. Where one can,
-        as in a training step, nobody waits for a GPU to tell of NaN in images: it goes on into the features.
+        Where no gradient can be asked for, images go through in blocks, so that memory
+        stays bounded. Where one can, as in a training step, nobody waits for a GPU to
+        tell of NaN in images: it goes on into the features.
         """
         recorded = modes.recording and (
             (isinstance(x, Tensor) and x.requires_grad)
             or any(p.requires_grad for layer in self.layers for p in layer.parameters())
         )
-        x = self.images(x, look=not (recorded and use(self.device).ahead))
+        x = self.images(x, look=not (recorded and use(self.device).asynchronous))
         if recorded:
             return self.scored(self._prepared(x))
-        array = raw(x)
+        array = unwrap(x)
         y = xp_of(array).empty((len(array), self.classifier.in_features), dtype=self.dtype)
         for block in blocks(len(array), self.largest_map()):
-            y[block] = raw(self.scored(self._prepared(array[block])))
+            y[block] = unwrap(self.scored(self._prepared(array[block])))
         return Tensor.wrap(y)
 
     def _prepared(self, x: Any) -> Any:
@@ -322,17 +324,19 @@ class Network(TrainingRecord):
         Parameters
         ----------
         images
-            (N, C, H, W), floats; in memory or in a file (numpy.memmap). Blocks of them go to the model's device.
+            (N, C, H, W), floats; in memory or in a file (numpy.memmap). Blocks of them
+            go to the model's device.
         out
-            An array (N, D) of the model's dtype to fill, or the path of an .npy file, which is written anew and
-            returned memory-mapped.
+            An array (N, D) of the model's dtype to fill, or the path of an .npy file,
+            which is written anew and returned memory-mapped.
         batch_size
             Images taken at a time; None: by the size of the maps.
 
         Raises
         ------
         ShapeError, DTypeError, ConfigError
-            If images are not of the model's size or dtype, `out` does not fit, or batch_size is no whole number >= 1.
+            If images are not of the model's size or dtype, `out` does not fit, or
+            batch_size is not an integer >= 1.
         """
         array = self._on_scale(images)
         return in_blocks(
@@ -351,7 +355,8 @@ class Network(TrainingRecord):
         Parameters
         ----------
         images
-            (N, C, H, W), floats, scaled as the training images were: the loaders of `tinygrad_ckn.data` give [0, 1].
+            (N, C, H, W), floats, scaled as the training images were: the loaders of
+            `tinygrad_ckn.data` give [0, 1].
 
         Raises
         ------
@@ -360,7 +365,8 @@ class Network(TrainingRecord):
         DTypeError
             If they are integers.
         DataError
-            If all are scaled otherwise than the training images; if some are, a DataWarning is given.
+            If all are scaled otherwise than the training images; if some are, a
+            DataWarning is given.
         NotFittedError
             If the classifier is still the random one, and the model not in eval mode.
         """
@@ -387,7 +393,7 @@ class Network(TrainingRecord):
             "n_classes": self.n_classes,
             "layers": [layer.config() for layer in self.layers],
             "preprocessing": None if self.preprocessing is None else self.preprocessing.config(),
-            "mirrored": self.mirrored,
+            "mirror_average": self.mirror_average,
         }
 
     @classmethod
@@ -400,9 +406,11 @@ class Network(TrainingRecord):
             If the configuration is not one that `config()` gives.
         """
         try:
-            random = generator(rng)
+            random = default_rng(rng)
             layers = [cls.layer_type(**options, rng=random) for options in config["layers"]]
-            more = {name: config[name] for name in ("preprocessing", "mirrored") if name in config}
+            more = {
+                name: config[name] for name in ("preprocessing", "mirror_average") if name in config
+            }
             return cls(
                 config["in_channels"],
                 config["image_size"],

@@ -1,6 +1,7 @@
 """Architectures by name, with where they come from and what accuracy was published for them.
 
-Those for which a repository is named were found in the results of its README; no code was taken from it.
+Those for which a repository is named were found in the results of its README; no code
+was taken from it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Preset:
     source
         Where it comes from, and what of it is our reading.
     published
-        Test accuracy that others published for it, and where; or that there is none. README.md has some of ours.
+        Test accuracy that others published for it, and where; or that there is none.
+        README.md has some of ours.
     """
 
     model: str
@@ -130,7 +132,7 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def preset(name: str) -> Preset:
+def get_preset(name: str) -> Preset:
     """Return a preset by its name.
 
     Raises
@@ -140,9 +142,9 @@ def preset(name: str) -> Preset:
 
     Examples
     --------
-    >>> [layer["n_filters"] for layer in preset("unsup-64-256").layers]
+    >>> [layer["n_filters"] for layer in get_preset("unsup-64-256").layers]
     [64, 256]
     """
     if name not in PRESETS:
-        raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
+        raise ConfigError(f"get_preset: expected one of {', '.join(PRESETS)}, got {name!r}")
     return PRESETS[name]

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinygrad_ckn.data_format import DataFormat, warn_of_two_scales
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.labels import Label
 from tinygrad_ckn.nn import Module
 from tinygrad_ckn.windows import is_finite
@@ -20,10 +20,11 @@ class TrainingRecord(Module):
     Attributes
     ----------
     data_format : DataFormat or None
-        How the training images were read and what their labels mean; None before a fit. Set it to None to have images
-        taken whatever their scale.
+        How the training images were read and what their labels mean; None before a fit.
+        Set it to None to have images taken whatever their scale.
     temperature : float or None
-        The softmax of scores / temperature are probabilities; None: of this classifier they are not.
+        The softmax of scores / temperature are probabilities; None: of this classifier
+        they are not.
     """
 
     in_channels: int
@@ -58,14 +59,14 @@ class TrainingRecord(Module):
         Raises
         ------
         DataError
-            If all are 10 times fainter or brighter than nearly all training images; if some are, a DataWarning is
-            given.
+            If all are 10 times fainter or brighter than nearly all training images; if
+            some are, a DataWarning is given.
         """
         if self.data_format is not None and len(images):
             mend = (
                 "scale them as those were, or set data_format = None of the model if they are right"
             )
-            self.data_format.pixels.check(raw(images), source, mend)
+            self.data_format.pixels.check(unwrap(images), source, mend)
 
     def metadata(self) -> dict[str, Any]:
         """Return what is known of the training beside the parameters, as JSON takes it: data_format and temperature."""

@@ -14,8 +14,9 @@ from tinygrad_ckn.errors import LinearAlgebraError, ShapeError
 class Constraint(Protocol):
     """A smooth set: how to project onto its tangent space at a point, and how to come back to it after a step.
 
-    An optimiser replaces the gradient by `tangent(data, gradient)`, and after its step the data by `retract(data)`.
-    Both return a new array of the shape and dtype of `data`, and change neither argument.
+    An optimiser replaces the gradient by `tangent(data, gradient)`, and after its step
+    the data by `retract(data)`. Both return a new array of the shape and dtype of
+    `data`, and change neither argument.
     """
 
     def tangent(self, data: Any, gradient: Any) -> Any:
@@ -29,8 +30,8 @@ class Constraint(Protocol):
 class Sphere:
     """Arrays (p, ...) of which each data[i], flattened over the other axes, is a unit vector.
 
-    Source: Mairal 2016 (arXiv 1605.06265): the filters' gradient is projected on the tangent space, and
-    the filters are normalised after each step.
+    Source: Mairal 2016 (arXiv 1605.06265): the filters' gradient is projected on the
+    tangent space, and the filters are normalised after each step.
 
     Examples
     --------
@@ -64,7 +65,8 @@ class Sphere:
             raise ShapeError(
                 f"Sphere.tangent: argument gradient expected the data's shape {data.shape}, got {gradient.shape}"
             )
-        z, g = _rows("tangent", data), _rows("tangent", gradient)  # (p, d)
+        # (p, d)
+        z, g = _rows("tangent", data), _rows("tangent", gradient)
         tangent = g - (g * z).sum(axis=1, keepdims=True) * z
         return tangent.reshape(data.shape)
 
@@ -76,21 +78,23 @@ class Sphere:
         ShapeError
             If the data have no rows.
         LinearAlgebraError
-            If a row is zero or not finite, so that it has no direction; on a GPU such a row becomes NaN instead.
+            If a row is zero or not finite, so that it has no direction; on a GPU such a
+            row becomes NaN instead.
         """
-        rows = _rows("retract", data)  # (p, d)
+        # (p, d)
+        rows = _rows("retract", data)
         backend = backend_of(data)
         xp = backend.xp
         largest = xp.abs(rows).max(axis=1, keepdims=True)
         usable = xp.isfinite(largest) & (largest > 0)
-        if not backend.ahead and not usable.all():
+        if not backend.asynchronous and not usable.all():
             i = int((~usable[:, 0]).argmax())
             raise LinearAlgebraError(
                 f"Sphere.retract: argument data expected non-zero finite rows, got "
                 f"{'a zero one' if float(largest[i, 0]) == 0 else 'NaN or infinity'} at index {i}; "
                 "draw it anew, or lower the learning rate that led there"
             )
-        scaled = rows / (xp.where(usable, largest, math.nan) if backend.ahead else largest)
+        scaled = rows / (xp.where(usable, largest, math.nan) if backend.asynchronous else largest)
         scaled /= xp.sqrt((scaled * scaled).sum(axis=1, keepdims=True))
         return scaled.reshape(data.shape)
 

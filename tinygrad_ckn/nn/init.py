@@ -1,8 +1,9 @@
 """Initial values of weights, as raw arrays on the host; all randomness comes from the `rng` that is passed.
 
-Shapes are (out, in) for a linear layer and (out, in/groups, kh, kw) for filters; fan_in is the product of all but the
-first size, fan_out = out*kh*kw. Numbers are drawn in float64 and rounded, so that float32 weights are those of float64.
-`rng` is a generator, or a seed for a new one; None is the next generator of the package (see `manual_seed`).
+Shapes are (out, in) for a linear layer and (out, in/groups, kh, kw) for filters; fan_in
+is the product of all but the first size, fan_out = out*kh*kw. Numbers are drawn in
+float64 and rounded, so that float32 weights are those of float64. `rng` is a generator,
+or a seed for a new one; None is the next generator of the package (see `manual_seed`).
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeAlias
 
-from tinygrad_ckn import backend
-from tinygrad_ckn import checks as _checks
+from tinygrad_ckn import backend, checks
 from tinygrad_ckn.backend import Generator, Shape
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.nn.constraint import Sphere
@@ -22,10 +22,12 @@ from tinygrad_ckn.plain import plain_arguments
 
 Seed: TypeAlias = int | Generator | None
 
-RELU_GAIN = math.sqrt(2)  # He et al. 2015, eq. 10: ReLU halves the second moment
+# He et al. 2015, eq. 10: ReLU halves the second moment
+RELU_GAIN = math.sqrt(2)
 
 
-# Numbers that may still be made, in a list of one; None: as many as you like, and they are drawn.
+# Numbers that may still be made, in a list of one; None: as many as you like, and they
+# are drawn.
 _left: ContextVar[list[float] | None] = ContextVar("_left", default=None)
 
 
@@ -36,7 +38,8 @@ def without_values(limit: float = math.inf) -> Iterator[None]:
     Parameters
     ----------
     limit
-        As many numbers may be made, by all modules together; one more is an error before there is memory for it.
+        As many numbers may be made, by all modules together; one more is an error
+        before there is memory for it.
 
     Examples
     --------
@@ -104,13 +107,13 @@ def uniform(
     >>> uniform((2,), rng=0, low=-1, high=1).tolist()
     [0.2739233672618866, -0.46042656898498535]
     """
-    low = _checks.number(
+    low = checks.number(
         "init.uniform", "low", low, f"a number <= high = {high}", lambda value: value <= high
     )
     found = blank(shape, dtype)
     return _cast(
         "init.uniform",
-        backend.rng(rng).uniform(low, high, shape) if found is None else found,
+        backend.default_rng(rng).uniform(low, high, shape) if found is None else found,
         dtype,
     )
 
@@ -133,12 +136,14 @@ def normal(
     >>> normal((2,), rng=0, mean=10.0, std=0.0).tolist()
     [10.0, 10.0]
     """
-    std = _checks.number(
+    std = checks.number(
         "init.normal", "std", std, "a finite number >= 0", lambda value: 0 <= value < math.inf
     )
     found = blank(shape, dtype)
     return _cast(
-        "init.normal", backend.rng(rng).normal(mean, std, shape) if found is None else found, dtype
+        "init.normal",
+        backend.default_rng(rng).normal(mean, std, shape) if found is None else found,
+        dtype,
     )
 
 
@@ -148,7 +153,8 @@ def kaiming_uniform(
 ) -> Any:
     """Return numbers uniform on [-b, b) with b = gain sqrt(3 / fan_in): variance gain^2 / fan_in.
 
-    Source: He et al. 2015 (arXiv 1502.01852), eq. 10, where gain = sqrt(2), for ReLU; theirs are Gaussian.
+    Source: He et al. 2015 (arXiv 1502.01852), eq. 10, where gain = sqrt(2), for ReLU;
+    theirs are Gaussian.
 
     Raises
     ------
@@ -230,8 +236,9 @@ def xavier_normal(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "f
 def orthogonal(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "float32") -> Any:
     """Return gain times orthonormal rows, or orthonormal columns if there are more rows than columns.
 
-    Filters count as rows of in*kh*kw numbers. Uniform over such matrices: the Q of a Gaussian matrix's QR factors, its
-    columns given the signs of R's diagonal (Mezzadri 2007, arXiv math-ph/0609050).
+    Filters count as rows of in*kh*kw numbers. Uniform over such matrices: the Q of a
+    Gaussian matrix's QR factors, its columns given the signs of R's diagonal (Mezzadri
+    2007, arXiv math-ph/0609050).
 
     Raises
     ------

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_ckn import checks as _checks
+from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.nn import init
@@ -33,7 +33,8 @@ class Linear(Module):
     bias
         Whether to add b.
     rng
-        Draws W by `init.kaiming_uniform`; b starts at zero. A seed or generator; None: the package's.
+        Draws W by `init.kaiming_uniform`; b starts at zero. A seed or generator; None:
+        the package's.
     dtype
         Of the parameters.
 
@@ -49,8 +50,10 @@ class Linear(Module):
     (5, 2)
     """
 
-    weight: Parameter  # (out_features, in_features)
-    bias: Parameter | None  # (out_features,)
+    # (out_features, in_features)
+    weight: Parameter
+    # (out_features,)
+    bias: Parameter | None
 
     @plain_arguments
     def __init__(
@@ -62,8 +65,10 @@ class Linear(Module):
         rng: Seed = None,
         dtype: Any = "float32",
     ) -> None:
-        self.in_features = _checks.integer("Linear", "in_features", in_features)
-        self.out_features = _checks.integer("Linear", "out_features", out_features)
+        checks.integers("Linear", in_features=in_features)
+        self.in_features = int(in_features)
+        checks.integers("Linear", out_features=out_features)
+        self.out_features = int(out_features)
         self.weight = Parameter(
             init.kaiming_uniform((out_features, in_features), rng=rng, dtype=dtype)
         )
@@ -79,7 +84,7 @@ class Linear(Module):
         ShapeError
             If the last axis of x has not in_features elements.
         """
-        _checks.array(f"Linear({self.extra_repr()})", x)
+        checks.array(f"Linear({self.extra_repr()})", x=x)
         if not x.shape or x.shape[-1] != self.in_features:
             raise ShapeError(
                 f"Linear({self.extra_repr()}): argument x expected shape (..., {self.in_features}), got {x.shape}; "
@@ -107,14 +112,16 @@ class Conv2d(Module):
     bias
         Whether to add a number to each output channel.
     rng
-        Draws the filters by `init.kaiming_uniform`; biases start at zero. A seed or generator; None: the package's.
+        Draws the filters by `init.kaiming_uniform`; biases start at zero. A seed or
+        generator; None: the package's.
     dtype
         Of the parameters.
 
     Raises
     ------
     ConfigError
-        If a number of channels or groups is no positive integer, or channels are not divisible by groups.
+        If a number of channels or groups is no positive integer, or channels are not
+        divisible by groups.
     ShapeError
         If the kernel size, stride, padding or dilation is out of range.
 
@@ -127,8 +134,10 @@ class Conv2d(Module):
     (2, 4, 8, 8)
     """
 
-    weight: Parameter  # (O, C/groups, kh, kw)
-    bias: Parameter | None  # (O,)
+    # (O, C/groups, kh, kw)
+    weight: Parameter
+    # (O,)
+    bias: Parameter | None
 
     @plain_arguments
     def __init__(
@@ -145,9 +154,12 @@ class Conv2d(Module):
         rng: Seed = None,
         dtype: Any = "float32",
     ) -> None:
-        self.in_channels = _checks.integer("Conv2d", "in_channels", in_channels)
-        self.out_channels = _checks.integer("Conv2d", "out_channels", out_channels)
-        self.groups = _checks.integer("Conv2d", "groups", groups)
+        checks.integers("Conv2d", in_channels=in_channels)
+        self.in_channels = int(in_channels)
+        checks.integers("Conv2d", out_channels=out_channels)
+        self.out_channels = int(out_channels)
+        checks.integers("Conv2d", groups=groups)
+        self.groups = int(groups)
         if in_channels % groups or out_channels % groups:
             raise ConfigError(
                 f"Conv2d: argument groups expected a divisor of in_channels = {in_channels} and "
@@ -172,10 +184,11 @@ class Conv2d(Module):
         Raises
         ------
         ShapeError
-            If x is no batch of images of in_channels channels, or its images are smaller than the kernel.
+            If x is no batch of images of in_channels channels, or its images are
+            smaller than the kernel.
         """
         owner = f"Conv2d({self.extra_repr()})"
-        _checks.array(owner, x)
+        checks.array(owner, x=x)
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(
                 f"{owner}: argument x expected shape (N, {self.in_channels}, H, W), got {x.shape}"

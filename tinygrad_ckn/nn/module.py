@@ -6,20 +6,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
-from tinygrad_ckn import checks as _checks
 from tinygrad_ckn.backend import asarray, use
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.grad_mode import is_evaluating
 from tinygrad_ckn.nn.parameter import Parameter
+from tinygrad_ckn.nn.state_dict import checked_state
 from tinygrad_ckn.tensor import Tensor
 
 
 class Module(ABC):
     """A function with parameters: subclass it, assign attributes as in any class, and write `forward`.
 
-    Every Tensor among the attributes, or in lists, tuples, dicts and Modules there, belongs to the module, under a
-    dotted name such as "layers.0.weight". Parameters are trained; other Tensors are buffers: saved and moved, no more.
-    A Tensor or Module met twice counts once, under its first name.
+    Every Tensor among the attributes, or in lists, tuples, dicts and Modules there,
+    belongs to the module, under a dotted name such as "layers.0.weight". Parameters are
+    trained; other Tensors are buffers: saved and moved, no more. A Tensor or Module met
+    twice counts once, under its first name.
 
     Examples
     --------
@@ -108,7 +109,8 @@ class Module(ABC):
         Raises
         ------
         ConfigError
-            If two tensors have one name, as from the keys "a.b" and "a" -> "b" of nested dicts.
+            If two tensors have one name, as from the keys "a.b" and "a" -> "b" of
+            nested dicts.
 
         Examples
         --------
@@ -124,20 +126,23 @@ class Module(ABC):
         Parameters
         ----------
         state
-            Arrays by name, as from `state_dict`, of the shapes and dtypes of the module's tensors.
+            Arrays by name, as from `state_dict`, of the shapes and dtypes of the
+            module's tensors.
         strict
-            Whether names that are missing or unexpected are an error; else they are passed over.
+            Whether names that are missing or unexpected are an error; else they are
+            passed over.
 
         Raises
         ------
         DataError
-            If a shape, a dtype or, when strict, a name does not fit; all that do not are listed.
+            If a shape, a dtype or, when strict, a name does not fit; all that do not
+            are listed.
         DTypeError
             If the state is no mapping.
         """
         tensors = self._state()
         mine = {name: tensor.data for name, tensor in tensors.items()}
-        for name, array in _checks.state(type(self).__name__, mine, state, strict=strict).items():
+        for name, array in checked_state(type(self).__name__, mine, state, strict=strict).items():
             tensors[name].set_data(array)
 
     def train(self, mode: bool = True) -> Self:
@@ -171,7 +176,8 @@ class Module(ABC):
             if tensor.device != device
         ]
         for tensor, data, gradient in moved:
-            tensor._data = data  # not tensor.data: assigning that keeps a tensor on its device
+            # not tensor.data: assigning that keeps a tensor on its device
+            tensor._data = data
             tensor._version[0] += 1
             tensor.grad = None if gradient is None else Tensor(gradient, device=device)
         return self

@@ -17,12 +17,13 @@ class Parameter(Tensor):
     data
         Floating numbers, nested sequences of them, or an array of any backend; copied.
     constraint
-        The set that optimisers keep it on, or None. The data are taken to lie on it: pass them through
-        `constraint.retract` first if they do not.
+        The set that optimisers keep it on, or None. The data are taken to lie on it:
+        pass them through `constraint.retract` first if they do not.
     dtype
         As for NumPy; default: that of `data` (Python floats make float64).
     device
-        "cpu" (NumPy) or "cuda" (CuPy); None: where the data are, of numbers and lists the CPU.
+        "cpu" (NumPy) or "cuda" (CuPy); None: where the data are, of numbers and lists
+        the CPU.
 
     Raises
     ------

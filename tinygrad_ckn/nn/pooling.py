@@ -98,7 +98,8 @@ class GaussianPool2d(Module):
     Parameters
     ----------
     subsampling
-        At least 1, which is the identity; may be fractional; a number or (vertical, horizontal).
+        At least 1, which is the identity; may be fractional; a number or (vertical,
+        horizontal).
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The differentiable operations: Tensors in, Tensor out; arrays in, array out."""
 
-from tinygrad_ckn.ops import methods as _methods  # attaches Tensor's operators
-from tinygrad_ckn.ops import numpy_calls as _numpy_calls
+# attaches Tensor's operators
+from tinygrad_ckn.ops import methods, numpy_calls
 from tinygrad_ckn.ops.arithmetic import (
     add,
     divide,
@@ -210,4 +210,4 @@ __all__ = [
 ]
 
 _functions = {name: globals()[name] for name in __all__}
-_methods.attach_numpy_functions(_numpy_calls.table(_functions), __all__)
+methods.attach_numpy_functions(numpy_calls.table(_functions), __all__)

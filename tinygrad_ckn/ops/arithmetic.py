@@ -6,7 +6,7 @@ from numbers import Integral
 from typing import Any
 
 from tinygrad_ckn.backend import Array, Namespace, backend_of, is_array
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.ops.elementwise import log, where
 from tinygrad_ckn.primitive import primitive
 
@@ -68,9 +68,8 @@ def power(xp: Namespace, a: Array, b: Array) -> Any:
     >>> power(Tensor([1.0, 2.0]), 3)
     Tensor((2,), float64, cpu) [1. 8.]
     """
-    if (
-        _is_integer(a) and _is_integer(b) and backend_of(a if is_array(a) else b).ahead
-    ):  # CuPy gives 0, NumPy refuses
+    if _is_integer(a) and _is_integer(b) and backend_of(a if is_array(a) else b).asynchronous:
+        # CuPy gives 0, NumPy refuses
         negative = b < 0
         if bool(negative.any() if is_array(b) else negative):
             raise ValueError(
@@ -122,7 +121,7 @@ def minimum(xp: Namespace, a: Array, b: Array) -> Any:
 def _lowered(a: Any, exponent: Any) -> Any:
     """Return exponent - 1, but 1 where a and the exponent are 0: 0 * 0**1 is the derivative there, 0 * 0**-1 is nan."""
     if hasattr(exponent, "shape"):
-        return where((raw(a) == 0) & (raw(exponent) == 0), 1, exponent - 1)
+        return where((unwrap(a) == 0) & (unwrap(exponent) == 0), 1, exponent - 1)
     return exponent - 1 if exponent else 1
 
 
@@ -136,16 +135,16 @@ multiply.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
 divide.vjp(a=lambda g, b: g / b, b=lambda g, b, y: -g * y / b)
 power.vjp(
     a=lambda g, a, b: g * b * power(a, _lowered(a, b)),
-    b=lambda g, a, y: g * where(raw(a) == 0, 0, y * log(where(raw(a) == 0, 1.0, a))),
+    b=lambda g, a, y: g * where(unwrap(a) == 0, 0, y * log(where(unwrap(a) == 0, 1.0, a))),
 )
 negative.vjp(x=lambda g: -g)
 maximum.vjp(
-    a=lambda g, a, b: _half_at_tie(g, raw(a) > raw(b), raw(a) == raw(b)),
-    b=lambda g, a, b: _half_at_tie(g, raw(b) > raw(a), raw(a) == raw(b)),
+    a=lambda g, a, b: _half_at_tie(g, unwrap(a) > unwrap(b), unwrap(a) == unwrap(b)),
+    b=lambda g, a, b: _half_at_tie(g, unwrap(b) > unwrap(a), unwrap(a) == unwrap(b)),
 )
 minimum.vjp(
-    a=lambda g, a, b: _half_at_tie(g, raw(a) < raw(b), raw(a) == raw(b)),
-    b=lambda g, a, b: _half_at_tie(g, raw(b) < raw(a), raw(a) == raw(b)),
+    a=lambda g, a, b: _half_at_tie(g, unwrap(a) < unwrap(b), unwrap(a) == unwrap(b)),
+    b=lambda g, a, b: _half_at_tie(g, unwrap(b) < unwrap(a), unwrap(a) == unwrap(b)),
 )
 
 

@@ -1,7 +1,8 @@
 """The map of a CKN layer: |x| kappa(<z, x> / |x|) for patches x and filters z, pooled, and transformed.
 
-Here it is a composition of other operations, which is the reference, and the rule where the rule is differentiated.
-`cpu/ckn_map.py` does it in one go, tile by tile, and hands its gradient on as `saved`.
+Here it is a composition of other operations, which is the reference, and the rule where
+the rule is differentiated. `cpu/ckn_map.py` does it in one go, tile by tile, and hands
+its gradient on as `saved`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from tinygrad_ckn.backend import CPU, Array, Namespace, xp_of
 from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.grad_mode import recording
-from tinygrad_ckn.graph import Variable, raw
+from tinygrad_ckn.graph import Variable, unwrap
 from tinygrad_ckn.ops.correlate import correlate2d
 from tinygrad_ckn.ops.elementwise import clip, sqrt, square, where
 from tinygrad_ckn.ops.kappa import Kappa
@@ -37,21 +38,24 @@ def least_summed(dtype: Any) -> float:
 def largest_cosine(z: Any) -> Any:
     """Return what rounding may make of the largest cosine with filters z (p, ...), as a float64 array of no axis.
 
-    A short patch beside much longer ones has their rounding where a correlation goes through transforms; what kappa
-    would make of such a cosine has no bound. It is 1 and a little where filters are of norm 1.
+    A short patch beside much longer ones has their rounding where a correlation goes
+    through transforms; what kappa would make of such a cosine has no bound. It is 1 and
+    a little where filters are of norm 1.
     """
-    squares = raw(z).reshape(len(z), -1) ** 2
+    squares = unwrap(z).reshape(len(z), -1) ** 2
     largest = squares.sum(axis=1).max()
-    return xp_of(raw(z)).sqrt(largest.astype("float64")) * (1 + 2**-8)
+    return xp_of(unwrap(z)).sqrt(largest.astype("float64")) * (1 + 2**-8)
 
 
 def lengths(squares: Any, dtype: Any = None) -> tuple[Any, Any]:
     """Return norms and their inverses from squared norms; at 0 they are 0 and 1, with zero derivatives.
 
-    They have the dtype given (None: that of the squares), in which the inverses do not overflow.
+    They have the dtype given (None: that of the squares), in which the inverses do not
+    overflow.
     """
     dtype = squares.dtype if dtype is None else dtype
-    zero = raw(squares) <= max(least_square(squares.dtype), least_summed(dtype))  # NaN is not
+    # NaN is not
+    zero = unwrap(squares) <= max(least_square(squares.dtype), least_summed(dtype))
     safe = sqrt(where(zero, 1, squares))
     norms, inverses = where(zero, 0, safe), 1 / safe
     return (
@@ -112,8 +116,9 @@ def ckn_map(
     kappa
         `ops.kappa.exponential(alpha)` and its like, or a Kappa of your own.
     transform
-        Matrix (p, p) that the vector of each position is multiplied with, or None: of a Nystrom map,
-        (kappa(Z Z^T) + eps I)^(-1/2). It commutes with the pooling, so it is applied after that.
+        Matrix (p, p) that the vector of each position is multiplied with, or None: of a
+        Nystrom map, (kappa(Z Z^T) + eps I)^(-1/2). It commutes with the pooling, so it
+        is applied after that.
     padding
         Zeros on each side, as for `correlate2d`.
     subsampling
@@ -163,20 +168,23 @@ def composed(
 ) -> Any:
     """Return the map of Tensors or arrays as a composition of operations.
 
-    It is homogeneous: of an image over a power of two, the map over that. So products do not underflow.
+    It is homogeneous: of an image over a power of two, the map over that. So products
+    do not underflow.
     """
-    scale = _scale_of(raw(x))
+    scale = _scale_of(unwrap(x))
     x = x / scale
-    box = xp_of(raw(x)).ones((1, 1, *z.shape[2:]), dtype="float64")
+    box = xp_of(unwrap(x)).ones((1, 1, *z.shape[2:]), dtype="float64")
     squares = square(x.astype("float64")).sum(
         axis=1, keepdims=True
     )  # those of float32 neither over- nor underflow
     squares = correlate2d(
         squares, box, padding=padding, algorithm="unfold"
     )  # which gives no square below 0
-    norms, inverses = lengths(squares, x.dtype)  # (N, 1, H, W)
+    # (N, 1, H, W)
+    norms, inverses = lengths(squares, x.dtype)
     limit = largest_cosine(z).astype(x.dtype)
-    cosines = clip(correlate2d(x, z, padding=padding) * inverses, -limit, limit)  # (N, p, H, W)
+    # (N, p, H, W)
+    cosines = clip(correlate2d(x, z, padding=padding) * inverses, -limit, limit)
     y = norms * kappa(cosines) * scale
     if check_subsampling("ckn_map", subsampling) != (1, 1):
         y = gaussian_pool2d(y, subsampling)

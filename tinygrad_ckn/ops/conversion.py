@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_ckn.backend import Array, Namespace, asarray, backend_of
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.primitive import primitive
 
 
@@ -39,7 +39,7 @@ def to_device(x: Any, device: str) -> Any:
     >>> to_device(Tensor([1.0, 2.0]), "cpu")
     Tensor((2,), float64, cpu) [1. 2.]
     """
-    return _to_device(x, device, backend_of(raw(x)).device)
+    return _to_device(x, device, backend_of(unwrap(x)).device)
 
 
 astype.vjp(x=lambda g: g)

@@ -1,10 +1,11 @@
 """correlate2d and its two adjoints, each a matrix product on unfolded patches, in blocks of images.
 
-N batch, C channels in, O channels out, G groups, kh x kw kernel, Ho x Wo output, K = C/G*kh*kw, L = Ho*Wo.
-The three are closed under differentiation: y = X w is linear in the images and in the weights.
+N batch, C channels in, O channels out, G groups, kh x kw kernel, Ho x Wo output, K =
+C/G*kh*kw, L = Ho*Wo. The three are closed under differentiation: y = X w is linear in
+the images and in the weights.
 
-What stands here runs on any backend and is the reference; `cpu/correlate.py` has the algorithms that the CPU chooses
-from, with the same checks and results.
+What stands here runs on any backend and is the reference; `cpu/correlate.py` has the
+algorithms that the CPU chooses from, with the same checks and results.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.windows import Correlation, Padding, Pair, Windows, images, pair
 
-_BLOCK_BYTES = 2**23  # unfolded patches held at a time
+# unfolded patches held at a time
+_BLOCK_BYTES = 2**23
 
 
 def _blocks(n: int, row_bytes: int) -> Iterator[slice]:
@@ -149,13 +151,15 @@ def correlate2d(
     stride, dilation
         Number or (vertical, horizontal).
     padding
-        Zeros on each side: number, pair, or "valid" | "same" | "full" as in `scipy.signal.correlate2d`.
+        Zeros on each side: number, pair, or "valid" | "same" | "full" as in
+        `scipy.signal.correlate2d`.
     groups
         Channels are cut into this many groups, each seen by its share of the filters.
     algorithm
-        "auto" takes the one measured to be the fastest for such shapes; on the CPU there are "unfold" (a product with
-        unfolded patches), "winograd", "toeplitz", "fft" and "direct", elsewhere only "unfold". The gradients are
-        computed by it as well.
+        "auto" takes the one measured to be the fastest for such shapes; on the CPU
+        there are "unfold" (a product with unfolded patches), "winograd", "toeplitz",
+        "fft" and "direct", elsewhere only "unfold". The gradients are computed by it as
+        well.
 
     Returns
     -------
@@ -188,7 +192,8 @@ def correlate2d(
         shapes.out,
     )
     y = xp.empty((n, o, ho, wo), dtype=xp.result_type(x, w))
-    rows = w.reshape(groups, o // groups, -1)  # (G, O/G, K)
+    # (G, O/G, K)
+    rows = w.reshape(groups, o // groups, -1)
     for block in _blocks(n, c * kernel[0] * kernel[1] * ho * wo * x.dtype.itemsize):
         columns = windows.columns(xp, x[block]).reshape(
             -1, groups, rows.shape[2], ho * wo
@@ -214,7 +219,8 @@ def correlate2d_input(
 ) -> Any:
     """Return the adjoint of `correlate2d` in its images: (N, O, Ho, Wo), (O, C/groups, kh, kw) -> (N, C, H, W).
 
-    Also known as the transposed convolution; `input_size` is (H, W), which the other shapes leave open.
+    Also known as the transposed convolution; `input_size` is (H, W), which the other
+    shapes leave open.
 
     Raises
     ------
@@ -237,7 +243,8 @@ def correlate2d_input(
     n, o, *out = cotangent.shape
     c, size, windows, kernel = shapes.channels, shapes.size, shapes.windows, w.shape[2:]
     x = xp.empty((n, c, *size), dtype=xp.result_type(cotangent, w))
-    rows = w.reshape(groups, o // groups, -1).swapaxes(1, 2)  # (G, K, O/G)
+    # (G, K, O/G)
+    rows = w.reshape(groups, o // groups, -1).swapaxes(1, 2)
     length = out[0] * out[1]
     for block in _blocks(n, c * kernel[0] * kernel[1] * length * x.dtype.itemsize):
         columns = xp.matmul(

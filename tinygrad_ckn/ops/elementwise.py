@@ -8,7 +8,7 @@ from typing import Any
 
 from tinygrad_ckn.backend import Array, Namespace, floating, is_array
 from tinygrad_ckn.errors import DTypeError, ShapeError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.primitive import primitive
 
 
@@ -199,7 +199,8 @@ def where(xp: Namespace, condition: Array, a: Array, b: Array) -> Any:
 def clip(xp: Namespace, x: Array, a_min: Any = None, a_max: Any = None) -> Any:
     """Return x limited to [a_min, a_max]; the derivative is 1 on the closed interval, 0 outside.
 
-    Bounds are numbers, None, or arrays of no axis where x is: those are not looked at, for that would wait for a GPU.
+    Bounds are numbers, None, or arrays of no axis where x is: those are not looked at,
+    for that would wait for a GPU.
 
     Examples
     --------
@@ -219,7 +220,7 @@ def clip(xp: Namespace, x: Array, a_min: Any = None, a_max: Any = None) -> Any:
 def _inside(x: Any, a_min: Any, a_max: Any) -> Any:
     low = -math.inf if a_min is None else a_min
     high = math.inf if a_max is None else a_max
-    return (raw(x) >= low) & (raw(x) <= high)
+    return (unwrap(x) >= low) & (unwrap(x) <= high)
 
 
 exp.vjp(x=lambda g, y: g * y)
@@ -228,13 +229,14 @@ log1p.vjp(x=lambda g, x: g / (1 + x))
 expm1.vjp(x=lambda g, y: g * (y + 1))
 sqrt.vjp(x=lambda g, y: 0.5 * g / y)
 square.vjp(x=lambda g, x: 2 * g * x)
-abs.vjp(x=lambda g, x: g * sign(raw(x)))
+abs.vjp(x=lambda g, x: g * sign(unwrap(x)))
 sign.vjp(x=lambda: None)
 sin.vjp(x=lambda g, x: g * cos(x))
 cos.vjp(x=lambda g, x: -g * sin(x))
 tanh.vjp(x=lambda g, y: g * (1 - y * y))
 sigmoid.vjp(x=lambda g, x, y: g * (y * sigmoid(-x)))
-relu.vjp(x=lambda g, y: g * (raw(y) != 0))  # which is 1 at nan too, as in PyTorch
+# which is 1 at nan too, as in PyTorch
+relu.vjp(x=lambda g, y: g * (unwrap(y) != 0))
 softplus.vjp(x=lambda g, x: g * sigmoid(x))
 where.vjp(
     a=lambda g, condition: where(condition, g, 0), b=lambda g, condition: where(condition, 0, g)

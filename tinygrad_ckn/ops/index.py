@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_ckn.backend import CPU, Array, Namespace, Shape, backend_of, is_array, xp_of
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.scattered import Scattered
 
@@ -19,7 +19,8 @@ def getitem(xp: Namespace, x: Array, index: Any) -> Any:
     Raises
     ------
     OpIndexError
-        If an index is out of range; of numbers in an array on a GPU the result is NaN instead, if x is floating.
+        If an index is out of range; of numbers in an array on a GPU the result is NaN
+        instead, if x is floating.
 
     Examples
     --------
@@ -34,12 +35,14 @@ def getitem(xp: Namespace, x: Array, index: Any) -> Any:
 def index_add(xp: Namespace, x: Array, index: Any, values: Array) -> Any:
     """Return a copy of x with `values` (broadcast) added at `index`, once for each time a position is named.
 
-    The adjoint of `getitem` in `values`; the source of its name and of adding repeatedly is `numpy.add.at`.
+    The adjoint of `getitem` in `values`; the source of its name and of adding
+    repeatedly is `numpy.add.at`.
 
     Raises
     ------
     OpIndexError
-        If an index is out of range; of numbers in an array on a GPU the result is NaN instead, if it is floating.
+        If an index is out of range; of numbers in an array on a GPU the result is NaN
+        instead, if it is floating.
 
     Examples
     --------
@@ -67,15 +70,16 @@ def _parts(index: Any) -> tuple[Any, ...]:
 
 
 def _raw_index(index: Any) -> Any:
-    return tuple(raw(part) for part in index) if isinstance(index, tuple) else raw(index)
+    return tuple(unwrap(part) for part in index) if isinstance(index, tuple) else unwrap(index)
 
 
 def _in_range(x: Any, index: Any) -> tuple[Any, Any]:
     """Return an index that stays within x, and where a GPU has yet to find out whether it did so before, that.
 
-    NumPy looks at the numbers in an array of indices. CuPy takes them modulo the length; to look is to wait for it.
+    NumPy looks at the numbers in an array of indices. CuPy takes them modulo the
+    length; to look is to wait for it.
     """
-    if not backend_of(x).ahead:
+    if not backend_of(x).asynchronous:
         return index, None
     parts, sound, axis = list(_parts(index)), None, 0
     missing = x.ndim - sum(map(_axes, parts))
@@ -85,7 +89,7 @@ def _in_range(x: Any, index: Any) -> tuple[Any, Any]:
             if array.size and array.dtype.kind in "iu":
                 length, numbers = x.shape[axis], array.astype("int64")
                 inside = ((numbers >= -length) & (numbers < length)).all()
-                if length and backend_of(array).ahead:
+                if length and backend_of(array).asynchronous:
                     parts[i], sound = numbers % length, inside if sound is None else sound & inside
                 elif not (length and inside):
                     raise IndexError(
@@ -116,7 +120,7 @@ def _if_sound(xp: Namespace, y: Any, sound: Any) -> Any:
 
 def zeros(shape: Shape, like: Any) -> Any:
     """Return zeros of a shape, with the dtype and on the device of an array or Tensor."""
-    array = raw(like)
+    array = unwrap(like)
     return xp_of(array).zeros(shape, dtype=array.dtype)
 
 
@@ -143,7 +147,8 @@ class _Rows(Scattered):
 
 
 def _getitem_rule(g: Any, x_shape: Shape, index: Any) -> Any:
-    if backend_of(raw(g)).ahead:  # where an index may turn out to be out of range
+    # where an index may turn out to be out of range
+    if backend_of(unwrap(g)).asynchronous:
         return index_add(zeros(x_shape, g), _raw_index(index), g)
     return _Rows(x_shape, index, g)
 

@@ -4,9 +4,10 @@ With lyapunov(Y, Q) the solution X of YX + XY = Q:
     Y = (A + eps I)^(-1/2)   has  A_bar = -Y^2 lyapunov(Y, sym Y_bar) Y^2
     Y = A^(1/2)              has  A_bar = lyapunov(Y, sym Y_bar)
     X = lyapunov(A, Q)       has  Q_bar = lyapunov(A, X_bar),  A_bar = -sym(Q_bar X^T + X^T Q_bar)
-In the eigenbasis of A these divide by sums of eigenvalues, never by differences, so repeated ones are harmless.
-What cannot be done raises a LinearAlgebraError; of these three, which training steps have, on a GPU it gives NaN.
-Derivation: differentiate Y A Y = I, Y Y = A and A X + X A = Q; cf. Higham, Functions of Matrices (2008).
+In the eigenbasis of A these divide by sums of eigenvalues, never by differences, so
+repeated ones are harmless. What cannot be done raises a LinearAlgebraError; of these
+three, which training steps have, on a GPU it gives NaN. Derivation: differentiate Y A Y
+= I, Y Y = A and A X + X A = Q; cf. Higham, Functions of Matrices (2008).
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from typing import Any
 
 from tinygrad_ckn.backend import Array, Namespace, backend_of, xp_of
 from tinygrad_ckn.errors import ConfigError, DTypeError, LinearAlgebraError, ShapeError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.ops.arithmetic import add
 from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.parallel import one_blas_thread
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.primitive import primitive
 
-_SOLVED = 1e-3  # of a matrix's largest element: what A V - V W may be, far above rounding
+# of a matrix's largest element: what A V - V W may be, far above rounding
+_SOLVED = 1e-3
 
 
 def _transpose(a: Any) -> Any:
@@ -49,22 +51,24 @@ def _check_square(op: str, argument: str, a: Any) -> None:
 def eigen_of(xp: Namespace, op: str, a: Any) -> tuple[Any, Any]:
     """Return eigenvalues (..., n) and eigenvectors (..., n, n) of symmetric matrices.
 
-    The symmetric part is taken, so that every element of a counts; what is far from symmetric (10%) is a mistake. On a
-    GPU eigenvalues are NaN then, and where they do not solve the problem: CuPy does not say when that fails.
+    The symmetric part is taken, so that every element of a counts; what is far from
+    symmetric (10%) is a mistake. On a GPU eigenvalues are NaN then, and where they do
+    not solve the problem: CuPy does not say when that fails.
     """
     _check_square(op, "a", a)
-    ahead = backend_of(a).ahead
+    asynchronous = backend_of(a).asynchronous
     skew, size = (
         (xp.abs(m).max(axis=(-2, -1)) for m in (a - _transpose(a), a)) if a.size else (a, a)
     )
     symmetric = skew <= 0.1 * size
-    if not ahead and not bool(symmetric.all()):
+    if not asynchronous and not bool(symmetric.all()):
         raise LinearAlgebraError(
             f"{op}: argument a expected symmetric finite matrices, got others; pass (a + a.T) / 2"
         )
-    with one_blas_thread():  # LAPACK's threads mostly wait for each other
+    # LAPACK's threads mostly wait for each other
+    with one_blas_thread():
         w, v = xp.linalg.eigh(_sym(a))
-    if ahead and a.size:
+    if asynchronous and a.size:
         error = xp.abs(matmul(_sym(a), v) - v * w[..., None, :]).max(axis=(-2, -1))
         w = xp.where((symmetric & (error <= _SOLVED * size))[..., None], w, math.nan)
     return w, v
@@ -81,7 +85,7 @@ def _positive(xp: Namespace, op: str, w: Any, eps: float, *, zero: bool) -> Any:
     """
     if not w.size:
         return w
-    if backend_of(w).ahead:
+    if backend_of(w).asynchronous:
         return xp.where(w >= 0 if zero else w > 0, w, math.nan)
     least = float(w.min())
     if least < 0 or (least == 0 and not zero):
@@ -130,7 +134,8 @@ def inverse_sqrt(a: Any, *, eps: float = 0.0, convention: str = "inside") -> Any
     Raises
     ------
     LinearAlgebraError
-        If a is not symmetric, or an eigenvalue is not positive and eps does not make it so (on a GPU: NaN).
+        If a is not symmetric, or an eigenvalue is not positive and eps does not make it
+        so (on a GPU: NaN).
     ShapeError
         If the matrices are not square.
 
@@ -151,15 +156,15 @@ def inverse_sqrt(a: Any, *, eps: float = 0.0, convention: str = "inside") -> Any
 
 
 def _identity(a: Any) -> Any:
-    return xp_of(raw(a)).eye(a.shape[-1], dtype=a.dtype)
+    return xp_of(unwrap(a)).eye(a.shape[-1], dtype=a.dtype)
 
 
 @primitive(saves=True)
 def sqrtm(xp: Namespace, a: Array) -> Any:
     """Return the square root of symmetric positive semi-definite matrices (..., n, n).
 
-    Eigenvalues that rounding made negative, by at most 1e-8 of the largest (3e-4 in float32), count as 0; where two
-    eigenvalues are 0 the derivative is infinite.
+    Eigenvalues that rounding made negative, by at most 1e-8 of the largest (3e-4 in
+    float32), count as 0; where two eigenvalues are 0 the derivative is infinite.
 
     Raises
     ------
@@ -272,7 +277,8 @@ def solve(xp: Namespace, a: Array, b: Array) -> Any:
     Tensor((2,), float64, cpu) [1.  0.5]
     """
     _check_square("solve", "a", a)
-    if b.ndim > 1:  # CuPy takes batches of one shape only
+    # CuPy takes batches of one shape only
+    if b.ndim > 1:
         batch = (
             xp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
             if a.shape[:-2] != b.shape[:-2]

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygrad_ckn.backend import Array, Namespace, backend_of, floating, xp_of
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
-from tinygrad_ckn.graph import Variable, raw
+from tinygrad_ckn.graph import Variable, unwrap
 from tinygrad_ckn.ops.elementwise import relu, square
 from tinygrad_ckn.ops.shape import check_array
 from tinygrad_ckn.ops.softmax import softmax
@@ -23,7 +23,7 @@ def one_hot(labels: Any, n_classes: int, dtype: Any = "float64") -> Any:
     [[0.0, 1.0], [1.0, 0.0]]
     """
     check_array("one_hot", "labels", labels)
-    array = raw(labels)
+    array = unwrap(labels)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise DTypeError(
             f"one_hot: argument labels expected integers (n,), got {array.dtype} of shape {array.shape}"
@@ -56,11 +56,11 @@ def _check_labels(op: str, argument: str, scores: Any, labels: Any) -> None:
         raise DTypeError(
             f"{op}: argument labels expected integer class numbers, got {labels.dtype}"
         )
-    if backend_of(labels).ahead:
-        return  # see _sound
-    if (
-        labels.astype("uint64").max() >= scores.shape[1]
-    ):  # negative ones too: they become the largest
+    if backend_of(labels).asynchronous:
+        # see _sound
+        return
+    if labels.astype("uint64").max() >= scores.shape[1]:
+        # negative ones too: they become the largest
         raise DataError(
             f"{op}: argument labels expected class numbers 0 .. {scores.shape[1] - 1}, "
             f"got {labels.min()} .. {labels.max()}"
@@ -70,7 +70,7 @@ def _check_labels(op: str, argument: str, scores: Any, labels: Any) -> None:
 def _sound(x: Any, labels: Any, n_classes: int) -> Any:
     """Return x; on a GPU, which `_check_labels` does not wait for, NaN if a label is no class number."""
     backend = backend_of(labels)
-    if not backend.ahead:
+    if not backend.asynchronous:
         return x
     labels = labels.astype(
         "int64"
@@ -92,7 +92,8 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
     Raises
     ------
     ShapeError, DTypeError, DataError
-        If the shapes do not fit, the labels are no integers, or one is no class number (on a GPU the loss is NaN then).
+        If the shapes do not fit, the labels are no integers, or one is no class number
+        (on a GPU the loss is NaN then).
 
     Examples
     --------
@@ -104,7 +105,9 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
     shifted = logits - logits.max(axis=1, keepdims=True)
     weights = xp.exp(shifted)
     total = weights.sum(axis=1, keepdims=True)
-    columns = labels.astype("int64") % logits.shape[1] if backend_of(labels).ahead else labels
+    columns = (
+        labels.astype("int64") % logits.shape[1] if backend_of(labels).asynchronous else labels
+    )
     at_labels = xp.arange(len(labels)), columns
     losses = xp.log(total[:, 0]) - shifted[at_labels]
     weights /= total
@@ -115,7 +118,7 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
 
 def _cross_entropy_rule(g: Any, logits: Any, labels: Any, saved: Any) -> Any:
     if saved is None:
-        k, labels = logits.shape[1], raw(labels)
+        k, labels = logits.shape[1], unwrap(labels)
         saved = softmax(logits) - _sound(_one_hot(labels, k, logits.dtype), labels, k)
     return saved * (g / len(labels))
 
@@ -142,7 +145,8 @@ def squared_hinge(xp: Namespace, scores: Array, labels: Array) -> Any:
     Raises
     ------
     ShapeError, DTypeError, DataError
-        If the shapes do not fit, the labels are no integers, or one is no class number (on a GPU the loss is NaN then).
+        If the shapes do not fit, the labels are no integers, or one is no class number
+        (on a GPU the loss is NaN then).
 
     Examples
     --------
@@ -155,7 +159,7 @@ def squared_hinge(xp: Namespace, scores: Array, labels: Array) -> Any:
 
 
 def _squared_hinge_rule(g: Any, scores: Any, labels: Any) -> Any:
-    signs = _signs(raw(labels), scores)
+    signs = _signs(unwrap(labels), scores)
     return -signs * relu(1 - signs * scores) * (g * (1 / len(scores)))
 
 
@@ -179,7 +183,7 @@ def mse(prediction: Any, target: Any) -> Any:
         raise ShapeError(
             f"mse: expected two arrays of one shape, got {prediction.shape} and {target.shape}; reshape one"
         )
-    if raw(prediction).dtype.kind != "f" and raw(target).dtype.kind != "f":
+    if unwrap(prediction).dtype.kind != "f" and unwrap(target).dtype.kind != "f":
         raise DTypeError(
             f"mse: expected a floating argument, got {prediction.dtype} and {target.dtype}; use .astype"
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from tinygrad_ckn.backend import Array, Namespace, xp_of
 from tinygrad_ckn.errors import DTypeError, ShapeError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.ops.index import getitem
 from tinygrad_ckn.ops.shape import broadcast_to, check_array
 from tinygrad_ckn.primitive import primitive
@@ -48,7 +48,8 @@ def _matmul_b(g: Any, a: Any, b: Any) -> Any:
         return g * a if b.ndim == 1 else _column(a) * g.reshape((*g.shape[:-1], 1, g.shape[-1]))
     if b.ndim == 1:
         return matmul(a.swapaxes(-1, -2), _column(g)).reshape((*a.shape[:-2], len(b)))
-    if b.ndim == 2 and a.ndim > 2:  # one large product instead of many summed afterwards
+    # one large product instead of many summed afterwards
+    if b.ndim == 2 and a.ndim > 2:
         rows = math.prod(a.shape[:-1])
         return matmul(a.reshape((rows, a.shape[-1])).swapaxes(0, 1), g.reshape((rows, g.shape[-1])))
     return matmul(a.swapaxes(-1, -2), g)
@@ -71,7 +72,8 @@ def _contract_rules(g: Any, operands: Any, subscripts: str) -> list[Any]:
         others = inputs[:i] + inputs[i + 1 :]
         rest = [*operands[:i], *operands[i + 1 :]]
         gradient = einsum(f"{','.join([output, *others])}->{mine}", g, *rest)
-        # Where the operand has a size of 1 that was broadcast, the engine sums; where others had it, g is repeated.
+        # Where the operand has a size of 1 that was broadcast, the engine sums; where
+        # others had it, g is repeated.
         shape = tuple(
             n if m == 1 else m for n, m in zip(gradient.shape, operands[i].shape, strict=True)
         )
@@ -123,7 +125,7 @@ def _parse(subscripts: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
         if letter not in subscripts
     ]
     dots = [
-        raw(x).ndim - len(term.replace("...", ""))
+        unwrap(x).ndim - len(term.replace("...", ""))
         for x, term in zip(operands, inputs, strict=False)
     ]
     fits = (
@@ -132,7 +134,7 @@ def _parse(subscripts: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
         and all(n == 0 or (n > 0 and "..." in t) for n, t in zip(dots, inputs, strict=True))
     )
     if not operands or not fits:
-        shapes = ", ".join(str(tuple(raw(x).shape)) for x in operands)
+        shapes = ", ".join(str(tuple(unwrap(x).shape)) for x in operands)
         raise ShapeError(
             f"einsum: subscripts {subscripts!r} expected one letter per axis of each operand, got {shapes}"
         )
@@ -165,7 +167,7 @@ def _diagonal(x: Any, letters: str) -> tuple[Any, str]:
             raise ShapeError(
                 f"einsum: repeated letter {letter!r} expected axes of one size, got {sorted(sizes)}"
             )
-        steps = xp_of(raw(x)).arange(sizes.pop())
+        steps = xp_of(unwrap(x)).arange(sizes.pop())
         rest = [i for i in range(len(letters)) if i not in axes]
         x = getitem(x.transpose((*axes, *rest)), (steps,) * len(axes))
         letters = letter + "".join(letters[i] for i in rest)

@@ -156,7 +156,8 @@ methods(_table)
 class _Missing:
     """An attribute that arrays of other libraries have and a Tensor has not: it says what to use.
 
-    `Tensor.__getattr__` would say it of every name, and make each access to an attribute slower.
+    `Tensor.__getattr__` would say it of every name, and make each access to an
+    attribute slower.
     """
 
     def __init__(self, name: str) -> None:

@@ -1,8 +1,9 @@
 """What NumPy's functions do with Tensors: `np.concatenate([t, t])` and `np.exp(t)` run the ops of these names.
 
-Functions whose result has no derivative (`np.shape`, `np.allclose`) see the values. Others see them only of Tensors
-that do not require grad, for the graph would be lost; of those that do they are refused, with what to use instead.
-Sources: NEP 13 (`__array_ufunc__`) and NEP 18 (`__array_function__`).
+Functions whose result has no derivative (`np.shape`, `np.allclose`) see the values.
+Others see them only of Tensors that do not require grad, for the graph would be lost;
+of those that do they are refused, with what to use instead. Sources: NEP 13
+(`__array_ufunc__`) and NEP 18 (`__array_function__`).
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ VALUES = frozenset(
 )
 
 
-# Options that say how to compute, not what. `order` is none of them: reshape and ravel read elements in that order.
+# Options that say how to compute, not what. `order` is none of them: reshape and ravel
+# read elements in that order.
 HOW = frozenset({"optimize", "casting", "subok"})
 
 
@@ -182,7 +184,8 @@ def call(
     Raises
     ------
     DTypeError
-        If there is no op for it, or it takes an option of NumPy's not, and a Tensor requires grad.
+        If there is no op for it, or it takes an option of NumPy's not, and a Tensor
+        requires grad.
     """
     name = getattr(function, "__name__", str(function))
     prefix = "np.linalg." if "linalg" in getattr(function, "__module__", "") else "np."
@@ -241,7 +244,8 @@ def _given(
     try:
         signature = inspect.signature(function)
         bound = signature.bind(*args, **options)
-    except (TypeError, ValueError):  # functions written in C have no signature
+    except (TypeError, ValueError):
+        # functions written in C have no signature
         return list(args), {k: v for k, v in options.items() if v is not None or k == "axis"}
     positional: list[Any] = []
     named: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from tinygrad_ckn.backend import CPU, Array, Namespace, backend_of, place_of, xp_of
 from tinygrad_ckn.errors import ShapeError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.ops.elementwise import where
 from tinygrad_ckn.ops.window import fold
 from tinygrad_ckn.plain import plain_array
@@ -31,15 +31,17 @@ def _separable(xp: Namespace, x: Any, rows: Any, columns: Any) -> Any:
     y = product(x)
     # A device is not asked, for to ask is to wait for it.
     return (
-        y if not backend_of(x).ahead and bool(xp.isfinite(y).all()) else where_seen(xp, product, x)
+        y
+        if not backend_of(x).asynchronous and bool(xp.isfinite(y).all())
+        else where_seen(xp, product, x)
     )
 
 
 def where_seen(xp: Namespace, linear: Callable[[Any], Any], x: Any) -> Any:
     """Return a linear map of x without negative weights in which NaN and infinity are but where they have a weight.
 
-    In a product with a matrix the zeros count: 0 * NaN is NaN. So the finite numbers are mapped, and of each of the
-    others where it is.
+    In a product with a matrix the zeros count: 0 * NaN is NaN. So the finite numbers
+    are mapped, and of each of the others where it is.
     """
     y = linear(xp.where(xp.isfinite(x), x, 0))
     for value, places in (
@@ -110,9 +112,9 @@ def check_subsampling(op: str, subsampling: Subsampling) -> tuple[float, float]:
 def gaussian_pool2d(xp: Namespace, x: Array, subsampling: Subsampling) -> Any:
     """Return Gaussian-weighted means around positions `subsampling` apart: (N, C, H, W) -> (N, C, Ho, Wo).
 
-    Output i is centred at i*s, i = 0 .. floor((H-1)/s), with weights exp(-(z - i s)^2 / s^2) over |z - i s| <= s that
-    sum to 1 as if the image went on; outside it is zero. s may be fractional; s = 1 is the identity; a pair is
-    (vertical, horizontal).
+    Output i is centred at i*s, i = 0 .. floor((H-1)/s), with weights exp(-(z - i s)^2 /
+    s^2) over |z - i s| <= s that sum to 1 as if the image went on; outside it is zero.
+    s may be fractional; s = 1 is the identity; a pair is (vertical, horizontal).
     Source: Mairal 2016 (arXiv 1605.06265), with this truncation.
 
     Raises
@@ -195,7 +197,8 @@ def average_matrices(
 
 
 def _pooling(op: str, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Windows:
-    before = pair(op, "padding", padding, 0)  # no words: "same" is not symmetric
+    # no words: "same" is not symmetric
+    before = pair(op, "padding", padding, 0)
     windows = Windows.of(op, kernel_size, kernel_size if stride is None else stride, before)
     if any(2 * before > k for (before, _), k in zip(windows.padding, windows.kernel, strict=True)):
         raise ShapeError(
@@ -215,7 +218,8 @@ def avg_pool2d(
     Raises
     ------
     ShapeError
-        If x has not four axes, the window does not fit, or the padding is more than half of it.
+        If x has not four axes, the window does not fit, or the padding is more than
+        half of it.
 
     Examples
     --------
@@ -283,12 +287,14 @@ def max_pool2d(
 ) -> Any:
     """Return the maximum of each window: (N, C, H, W) -> (N, C, Ho, Wo); padding never wins.
 
-    `stride` is `kernel_size` by default. Of equal maxima the first in reading order gets the gradient.
+    `stride` is `kernel_size` by default. Of equal maxima the first in reading order
+    gets the gradient.
 
     Raises
     ------
     ShapeError
-        If x has not four axes, the window does not fit, or the padding is more than half of it.
+        If x has not four axes, the window does not fit, or the padding is more than
+        half of it.
 
     Examples
     --------
@@ -303,13 +309,14 @@ def max_pool2d(
 
 def _max_pool2d_rule(g: Any, x: Any, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Any:
     """Put g on the winner of each window, and 0, whatever g is, on its other taps."""
-    x = raw(x)
+    x = unwrap(x)
     windows = _pooling("max_pool2d", kernel_size, stride, padding)
     n, c, ho, wo = g.shape
     kh, kw = windows.kernel
     xp = xp_of(x)
     taps = windows.view(xp, windows.pad(xp, x, -math.inf)).reshape(n, c, ho * wo, kh * kw)
-    winners = taps.argmax(axis=3)[:, :, None] == xp.arange(kh * kw)[:, None]  # (N, C, kh*kw, L)
+    # (N, C, kh*kw, L)
+    winners = taps.argmax(axis=3)[:, :, None] == xp.arange(kh * kw)[:, None]
     columns = where(winners, g.reshape((n, c, 1, ho * wo)), 0).reshape((n, c * kh * kw, ho * wo))
     return fold(columns, x.shape[2:], kernel_size, stride=windows.stride, padding=padding)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, axes_of, axis_tuple
 from tinygrad_ckn.errors import ShapeError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.ops.elementwise import sqrt
 from tinygrad_ckn.ops.shape import broadcast_to
 from tinygrad_ckn.primitive import primitive
@@ -67,7 +67,8 @@ def var(xp: Namespace, x: Array, axis: Axis = None, ddof: int = 0, keepdims: boo
 def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """Return the standard deviation over an axis, several, or all: the square root of `var`.
 
-    Where it is 0 it has no derivative: the gradient is nan. Of one element it is 0 everywhere, and so is the gradient.
+    Where it is 0 it has no derivative: the gradient is nan. Of one element it is 0
+    everywhere, and so is the gradient.
 
     Raises
     ------
@@ -149,8 +150,8 @@ def kept(reduced: Any, shape: Shape, axis: Axis) -> Any:
 
 def _extreme_share(g: Any, x: Any, y: Any, axis: Axis) -> Any:
     """Spread g evenly over the elements of x that equal the extreme y."""
-    x_raw = raw(x)
-    hits = x_raw == kept(raw(y), x_raw.shape, axis)
+    x_raw = unwrap(x)
+    hits = x_raw == kept(unwrap(y), x_raw.shape, axis)
     return kept(g, x_raw.shape, axis) * (
         hits / hits.sum(axis=axis_tuple(axis), keepdims=True)
     ).astype(x_raw.dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_ckn.backend import Array, Namespace
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.primitive import primitive
 
 
@@ -86,4 +86,4 @@ floor.vjp(x=lambda: None)
 ceil.vjp(x=lambda: None)
 round.vjp(x=lambda: None)
 floor_divide.vjp(a=lambda: None, b=lambda: None)
-remainder.vjp(a=lambda g: g, b=lambda g, a, b: -g * floor_divide(raw(a), raw(b)))
+remainder.vjp(a=lambda g: g, b=lambda g, a, b: -g * floor_divide(unwrap(a), unwrap(b)))

@@ -11,7 +11,7 @@ from typing import Any
 from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, axes_of, is_array, is_whole, xp_of
 from tinygrad_ckn.backward import sum_to as _sum_to
 from tinygrad_ckn.errors import DTypeError, ShapeError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.ops.index import getitem
 from tinygrad_ckn.plain import plain_array
 from tinygrad_ckn.primitive import primitive
@@ -187,7 +187,7 @@ def _listed(op: str, arrays: Any) -> list[Any]:
     for i, array in enumerate(found):
         if not isinstance(array, Real):
             check_array(op, f"arrays[{i}]", array)
-    like = next((raw(array) for array in found if is_array(raw(array))), None)
+    like = next((unwrap(array) for array in found if is_array(unwrap(array))), None)
     return [
         xp_of(like).asarray(array, dtype=None if like is None else like.dtype)
         if isinstance(array, Real)

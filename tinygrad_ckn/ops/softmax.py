@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, axes_of, axis_tuple, floating
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.ops.elementwise import exp, where
 from tinygrad_ckn.ops.reduce import kept
 from tinygrad_ckn.primitive import primitive
@@ -48,7 +48,8 @@ def logsumexp(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False
 
 
 def _logsumexp_rule(g: Any, x: Any, y: Any, axis: Axis) -> Any:
-    nothing = kept(raw(y) == -math.inf, x.shape, axis)  # all of x is -inf
+    # all of x is -inf
+    nothing = kept(unwrap(y) == -math.inf, x.shape, axis)
     return where(nothing, 0, kept(g, x.shape, axis)) * softmax(where(nothing, 0, x), axis)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_ckn import checks as _checks
+from tinygrad_ckn import checks
 from tinygrad_ckn.backend import xp_of
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.optim.optimizer import Optimizer
@@ -17,9 +17,9 @@ from tinygrad_ckn.tensor import Tensor
 class Adam(Optimizer):
     """Steps of a size that does not depend on the gradient's scale.
 
-    g <- g + weight_decay x;  m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;
-    x <- x - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps), t counting the steps of x from 1.
-    Source: Kingma & Ba 2015 (arXiv 1412.6980), algorithm 1.
+    g <- g + weight_decay x; m <- b1 m + (1 - b1) g; v <- b2 v + (1 - b2) g^2; x <- x -
+    lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps), t counting the steps of x from
+    1. Source: Kingma & Ba 2015 (arXiv 1412.6980), algorithm 1.
 
     Parameters
     ----------
@@ -70,11 +70,11 @@ class Adam(Optimizer):
                 f"{owner}: argument betas expected two numbers, got {betas!r}; pass for example (0.9, 0.999)"
             )
         beta1, beta2 = (
-            _checks.number(owner, f"betas[{i}]", beta, "a number in [0, 1)", lambda b: 0 <= b < 1)
+            checks.number(owner, f"betas[{i}]", beta, "a number in [0, 1)", lambda b: 0 <= b < 1)
             for i, beta in enumerate(betas)
         )
         self.betas = beta1, beta2
-        self.eps = _checks.number(
+        self.eps = checks.number(
             owner, "eps", eps, "a finite number > 0", lambda value: 0 < value < math.inf
         )
         super().__init__(params, lr=lr, weight_decay=weight_decay)
@@ -97,9 +97,10 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay: x <- x - lr (Adam's direction + weight_decay x).
 
-    The decay is not divided by the gradient's scale, and enters no moment.
-    Source: Loshchilov & Hutter 2019 (arXiv 1711.05101), algorithm 2, with the schedule's factor and their alpha both in
-    lr, so that the decay is multiplied by the whole lr, as in PyTorch.
+    The decay is not divided by the gradient's scale, and enters no moment. Source:
+    Loshchilov & Hutter 2019 (arXiv 1711.05101), algorithm 2, with the schedule's factor
+    and their alpha both in lr, so that the decay is multiplied by the whole lr, as in
+    PyTorch.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_ckn import checks as _checks
+from tinygrad_ckn import checks
 from tinygrad_ckn.backend import asarray, to_numpy, use, xp_of
 from tinygrad_ckn.errors import ConfigError, GradientError
 from tinygrad_ckn.optim.optimizer import trainable
@@ -26,7 +26,8 @@ class LBFGSResult:
     iterations, evaluations
         Numbers of accepted steps, and of calls of the closure.
     converged
-        Whether a tolerance was met, rather than the number of iterations or the line search exhausted.
+        Whether a tolerance was met, rather than the number of iterations or the line
+        search exhausted.
     message
         SciPy's account of it.
     """
@@ -41,8 +42,9 @@ class LBFGSResult:
 class LBFGS:
     """Minimise a loss in float64 by `scipy.optimize.minimize(method="L-BFGS-B")`; parameters keep their dtypes.
 
-    Each `step` is a search of its own, which starts with an empty history.
-    Source: Liu & Nocedal 1989 (Mathematical Programming 45); Byrd et al. 1995 (SIAM J. Sci. Comput. 16), the code.
+    Each `step` is a search of its own, which starts with an empty history. Source: Liu
+    & Nocedal 1989 (Mathematical Programming 45); Byrd et al. 1995 (SIAM J. Sci. Comput.
+    16), the code.
 
     Parameters
     ----------
@@ -51,8 +53,8 @@ class LBFGS:
     max_iterations
         Steps of one `step`, at least 1.
     gradient_tolerance
-        The largest element of the gradient that ends the search, >= 0. It also ends where the loss no longer changes
-        beyond the rounding of the parameters' dtype.
+        The largest element of the gradient that ends the search, >= 0. It also ends
+        where the loss no longer changes beyond the rounding of the parameters' dtype.
     history_size
         Pairs of steps and gradient differences that are kept, at least 1.
 
@@ -64,7 +66,8 @@ class LBFGS:
     Raises
     ------
     ConfigError
-        If the parameters cannot be trained or have a constraint, or an option is out of range.
+        If the parameters cannot be trained or have a constraint, or an option is out of
+        range.
     DTypeError
         If `params` are no tensors.
 
@@ -93,9 +96,11 @@ class LBFGS:
                     f"LBFGS: argument params[{i}] expected a parameter without constraint, got one on "
                     f"{constraint!r}; train it with SGD or Adam"
                 )
-        self.max_iterations = _checks.integer("LBFGS", "max_iterations", max_iterations)
-        self.history_size = _checks.integer("LBFGS", "history_size", history_size)
-        self.gradient_tolerance = _checks.number(
+        checks.integers("LBFGS", max_iterations=max_iterations)
+        self.max_iterations = int(max_iterations)
+        checks.integers("LBFGS", history_size=history_size)
+        self.history_size = int(history_size)
+        self.gradient_tolerance = checks.number(
             "LBFGS",
             "gradient_tolerance",
             gradient_tolerance,
@@ -107,18 +112,21 @@ class LBFGS:
     def step(self, closure: Callable[[], Tensor]) -> float:
         """Minimise the loss that the closure computes, and return its least value.
 
-        The parameters end where it was least, also if the closure raises or is interrupted; their `grad` is None then.
+        The parameters end where it was least, also if the closure raises or is
+        interrupted; their `grad` is None then.
 
         Parameters
         ----------
         closure
-            Computes the loss from the parameters as they are: a Tensor of one element that requires grad. It is the
-            same function each time, without dropout or random batches, and does not call backward.
+            Computes the loss from the parameters as they are: a Tensor of one element
+            that requires grad. It is the same function each time, without dropout or
+            random batches, and does not call backward.
 
         Raises
         ------
         GradientError
-            If the closure's value cannot be differentiated, or is not finite where the search starts.
+            If the closure's value cannot be differentiated, or is not finite where the
+            search starts.
         """
         from scipy.optimize import minimize
 
@@ -134,7 +142,8 @@ class LBFGS:
                     f"LBFGS.step: the closure expected to return a finite loss at the start, got {loss}"
                 )
             if loss < least:
-                best, least = point, loss  # SciPy hands out copies
+                # SciPy hands out copies
+                best, least = point, loss
             return loss, gradient
 
         try:
@@ -146,7 +155,8 @@ class LBFGS:
                 options={
                     "maxiter": self.max_iterations,
                     "maxfun": 25 * self.max_iterations
-                    + 25,  # never the limit: a line search evaluates at most 20 times
+                    # never the limit: a line search evaluates at most 20 times
+                    + 25,
                     "maxcor": self.history_size,
                     "gtol": self.gradient_tolerance,
                     "ftol": max(float(xp_of(p.data).finfo(p.dtype).eps) for p in self.params),

@@ -7,10 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tinygrad_ckn import checks as _checks
+from tinygrad_ckn import checks
 from tinygrad_ckn.backend import to_numpy, xp_of
 from tinygrad_ckn.errors import BackendError, ConfigError, DTypeError
 from tinygrad_ckn.nn.constraint import Constraint
+from tinygrad_ckn.nn.state_dict import checked_state
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.profiling import record_function
 from tinygrad_ckn.tensor import Tensor
@@ -19,13 +20,14 @@ from tinygrad_ckn.tensor import Tensor
 class Optimizer(ABC):
     """Steps against the gradients of some tensors; the kinds differ in `_direction`.
 
-    A parameter with a `constraint` stays on it: its gradient and its weight decay are projected on the tangent space
-    before anything is made of them, after the step the data are retracted, and the running mean of the gradients, if
-    the optimiser keeps one, is projected on the tangent space of the new point.
-    Source: Absil, Mahony & Sepulchre 2008, Optimization Algorithms on Matrix Manifolds.
+    A parameter with a `constraint` stays on it: its gradient and its weight decay are
+    projected on the tangent space before anything is made of them, after the step the
+    data are retracted, and the running mean of the gradients, if the optimiser keeps
+    one, is projected on the tangent space of the new point. Source: Absil, Mahony &
+    Sepulchre 2008, Optimization Algorithms on Matrix Manifolds.
 
-    A parameter whose `grad` is None is skipped. Parameters get new arrays: nothing that shares the memory of their old
-    ones, or of their gradients, changes.
+    A parameter whose `grad` is None is skipped. Parameters get new arrays: nothing that
+    shares the memory of their old ones, or of their gradients, changes.
 
     Parameters
     ----------
@@ -39,21 +41,24 @@ class Optimizer(ABC):
     Raises
     ------
     ConfigError
-        If there is no parameter, one is given twice, is no leaf or does not require grad, or an option is out of range.
+        If there is no parameter, one is given twice, is no leaf or does not require
+        grad, or an option is out of range.
     DTypeError
         If `params` are no tensors.
     """
 
-    moments: tuple[str, ...] = ()  # names of the arrays kept for each parameter
-    tangents: tuple[str, ...] = ()  # those among them that are combinations of gradients
+    # names of the arrays kept for each parameter
+    moments: tuple[str, ...] = ()
+    # those among them that are combinations of gradients
+    tangents: tuple[str, ...] = ()
 
     def __init__(self, params: Iterable[Tensor], *, lr: float, weight_decay: float = 0.0) -> None:
         owner = type(self).__name__
         self.params = trainable(owner, params)
-        self._lr = _checks.number(
+        self._lr = checks.number(
             owner, "lr", lr, "a finite number > 0", lambda value: 0 < value < math.inf
         )
-        self.weight_decay = _checks.number(
+        self.weight_decay = checks.number(
             owner,
             "weight_decay",
             weight_decay,
@@ -73,7 +78,7 @@ class Optimizer(ABC):
     @lr.setter
     @plain_arguments
     def lr(self, value: float) -> None:
-        self._lr = _checks.number(
+        self._lr = checks.number(
             type(self).__name__,
             "lr",
             value,
@@ -85,7 +90,8 @@ class Optimizer(ABC):
     def _direction(self, gradient: Any, decay: Any, state: dict[str, Any]) -> Any:
         """Return what times lr is subtracted from the data, and update the state.
 
-        `decay` is weight_decay * data, or None; `state["steps"]` counts from 1. Neither array may be modified.
+        `decay` is weight_decay * data, or None; `state["steps"]` counts from 1. Neither
+        array may be modified.
         """
 
     @record_function("optimizer step")
@@ -95,8 +101,8 @@ class Optimizer(ABC):
         Raises
         ------
         LinearAlgebraError
-            If data on a sphere have become NaN, from NaN gradients; that parameter keeps its value. A GPU is not waited
-            for: there it becomes NaN.
+            If data on a sphere have become NaN, from NaN gradients; that parameter
+            keeps its value. A GPU is not waited for: there it becomes NaN.
         BackendError
             If a parameter was moved to another device after the optimiser was made.
         """
@@ -158,7 +164,7 @@ class Optimizer(ABC):
         mine = {"lr": self.lr} | {
             f"{i}.{name}": v for i, kept in enumerate(self.state) for name, v in kept.items()
         }
-        arrays = _checks.state(type(self).__name__, mine, state, strict=True)
+        arrays = checked_state(type(self).__name__, mine, state, strict=True)
         self.lr = arrays["lr"].item()
         for i, kept in enumerate(self.state):
             for name in kept:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from tinygrad_ckn import checks as _checks
+from tinygrad_ckn import checks
+from tinygrad_ckn.nn.state_dict import checked_state
 from tinygrad_ckn.optim.optimizer import Optimizer
 from tinygrad_ckn.plain import plain_arguments
 
@@ -41,8 +42,8 @@ class StepDecay:
     gamma: float
 
     def __post_init__(self) -> None:
-        _checks.integer("StepDecay", "step_size", self.step_size)
-        _checks.number(
+        checks.integers("StepDecay", step_size=self.step_size)
+        checks.number(
             "StepDecay", "gamma", self.gamma, "a number in (0, 1]", lambda value: 0 < value <= 1
         )
 
@@ -80,8 +81,8 @@ class CosineDecay:
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        _checks.integer("CosineDecay", "total_steps", self.total_steps)
-        _checks.number(
+        checks.integers("CosineDecay", total_steps=self.total_steps)
+        checks.number(
             "CosineDecay", "final", self.final, "a number in [0, 1]", lambda value: 0 <= value <= 1
         )
 
@@ -118,7 +119,7 @@ class LinearWarmup:
     then: Schedule | None = None
 
     def __post_init__(self) -> None:
-        _checks.integer("LinearWarmup", "steps", self.steps)
+        checks.integers("LinearWarmup", steps=self.steps)
 
     def __call__(self, step: int) -> float:
         """Return the factor of a step."""
@@ -160,7 +161,8 @@ class Scheduler:
         Raises
         ------
         ConfigError
-            If the schedule's factor makes it negative or not finite; no step is counted then.
+            If the schedule's factor makes it negative or not finite; no step is counted
+            then.
         """
         self.optimizer.lr = self.initial * self.schedule(self.steps + 1)
         self.steps += 1
@@ -177,7 +179,7 @@ class Scheduler:
         DataError
             If the state is not one of a Scheduler; nothing is changed then.
         """
-        arrays = _checks.state("Scheduler", self.state_dict(), state, strict=True)
+        arrays = checked_state("Scheduler", self.state_dict(), state, strict=True)
         steps, initial = arrays["steps"].item(), arrays["initial"].item()
         self.optimizer.lr = initial * self.schedule(steps)
         self.steps, self.initial = steps, initial

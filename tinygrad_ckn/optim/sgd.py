@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_ckn import checks as _checks
+from tinygrad_ckn import checks
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.optim.optimizer import Optimizer
 from tinygrad_ckn.plain import plain_arguments
@@ -15,8 +15,9 @@ from tinygrad_ckn.tensor import Tensor
 class SGD(Optimizer):
     """Gradient descent: g <- g + weight_decay x;  v <- momentum v + g;  x <- x - lr v.
 
-    With `nesterov`, x <- x - lr (g + momentum v). Source: Sutskever et al. 2013 (ICML), eqs. 1-4, in the variables of
-    PyTorch: v is divided by -lr, so that a new learning rate acts at once, and Nesterov's point looks ahead.
+    With `nesterov`, x <- x - lr (g + momentum v). Source: Sutskever et al. 2013 (ICML),
+    eqs. 1-4, in the variables of PyTorch: v is divided by -lr, so that a new learning
+    rate acts at once, and Nesterov's point looks ahead.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        self.momentum = _checks.number(
+        self.momentum = checks.number(
             "SGD", "momentum", momentum, "a number in [0, 1)", lambda m: 0 <= m < 1
         )
         self.nesterov = nesterov

@@ -13,17 +13,17 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tinygrad_ckn.backend import CPU, Generator, is_whole
-from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.backend import CPU, Generator, default_rng, is_whole
 from tinygrad_ckn.errors import ConfigError, ShapeError, TooFewPointsError
 from tinygrad_ckn.models import CKN, CKNLayer, Progress
 from tinygrad_ckn.models.kernels import Exponential, Kernel
-from tinygrad_ckn.models.preprocessing.chain import preprocessing as preprocessing_of
-from tinygrad_ckn.models.presets import preset
+from tinygrad_ckn.models.preprocessing.chain import make_preprocessor
+from tinygrad_ckn.models.presets import get_preset
 from tinygrad_ckn.plain import plain_array
 from tinygrad_ckn.windows import pair
 
-_FEW_CHANNELS = 4  # more are rare, and so are images of so few columns
+# more are rare, and so are images of so few columns
+_FEW_CHANNELS = 4
 Report = Callable[[Progress], None]
 
 
@@ -42,7 +42,7 @@ class CKNEstimator(BaseEstimator):
         image_shape: Sequence[int] | None = None,
         channels_last: bool | None = None,
         preprocessing: Any = None,
-        mirrored: str | None = None,
+        mirror_average: str | None = None,
         preset: str | None = None,
         n_filters: int | Sequence[int] = (32, 64),
         kernel_size: Any = 3,
@@ -59,7 +59,7 @@ class CKNEstimator(BaseEstimator):
         self.image_shape = image_shape
         self.channels_last = channels_last
         self.preprocessing = preprocessing
-        self.mirrored = mirrored
+        self.mirror_average = mirror_average
         self.preset = preset
         self.n_filters = n_filters
         self.kernel_size = kernel_size
@@ -119,7 +119,7 @@ class CKNEstimator(BaseEstimator):
     def _layer_options(self) -> list[dict[str, Any]]:
         """Return the options of each layer, of which the number of channels follows from the layer before."""
         if self.preset is not None:
-            found = preset(self.preset)
+            found = get_preset(self.preset)
             if found.model != "CKN":
                 raise ConfigError(
                     f"{self._name}: argument preset expected one of a CKN, got {self.preset!r}"
@@ -151,7 +151,7 @@ class CKNEstimator(BaseEstimator):
         """Return n_patches, or on small data four for each place: more draws would only repeat patches."""
         if not is_whole(self.n_patches, 1):
             raise ConfigError(
-                f"{self._name}: argument n_patches expected a whole number >= 1, got {self.n_patches!r}"
+                f"{self._name}: argument n_patches expected an integer >= 1, got {self.n_patches!r}"
             )
         return min(self.n_patches, 4 * int(images[:, 0].size))
 
@@ -163,7 +163,7 @@ class CKNEstimator(BaseEstimator):
         asked = [layer["n_filters"] for layer in options]
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         while True:
-            random, reports = generator(seed), list[Progress]()
+            random, reports = default_rng(seed), list[Progress]()
             model = self._model(images, n_classes, options)
             try:
                 learn(model, images, random, reports.append)
@@ -171,7 +171,8 @@ class CKNEstimator(BaseEstimator):
             except TooFewPointsError as error:
                 if not error.found:
                     raise
-                learned = sum(progress.phase == "filters" for progress in reports)  # layers
+                # layers
+                learned = sum(progress.phase == "filters" for progress in reports)
                 options[learned]["n_filters"] = error.found
         for i, (layer, wanted) in enumerate(zip(options, asked, strict=True)):
             if layer["n_filters"] < wanted:
@@ -185,7 +186,8 @@ class CKNEstimator(BaseEstimator):
 
     def _model(self, images: Any, n_classes: int, options: list[dict[str, Any]]) -> CKN:
         """Return an untrained CKN for images, of which each layer's kernels are cut to the map that they see."""
-        preprocessing = preprocessing_of(deepcopy(self.preprocessing))  # fitting changes it
+        # fitting changes it
+        preprocessing = make_preprocessor(deepcopy(self.preprocessing))
         shape = images.shape[1:]
         channels, height, width = (
             shape if preprocessing is None else preprocessing.output_shape(shape)
@@ -197,13 +199,13 @@ class CKNEstimator(BaseEstimator):
             own = {"in_channels": channels, "kernel_size": cut, "dtype": str(images.dtype)}
             layers.append(CKNLayer(**layer | own, rng=0))
             channels, size = layers[-1].n_filters, layers[-1].output_size(size)
-        mirrored = self.mirrored
+        mirror_average = self.mirror_average
         return CKN(
             shape[0],
             shape[1:],
             n_classes,
             layers,
             preprocessing=preprocessing,
-            mirrored=mirrored,
+            mirror_average=mirror_average,
             rng=0,
         )

@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from tinygrad_ckn.backend import CPU, Generator
 from tinygrad_ckn.errors import DataError
-from tinygrad_ckn.models import CKN, Descent
+from tinygrad_ckn.models import CKN, FineTuning
 from tinygrad_ckn.sklearn.base import CKNEstimator, Report
 
 
@@ -22,7 +22,8 @@ def _is_probabilistic(estimator: Any) -> bool:
 class CKNClassifier(ClassifierMixin, CKNEstimator):
     """A convolutional kernel network with a linear classifier on its features.
 
-    K-means draws patches at random, so a row's weight has no exact meaning: there is no `sample_weight`.
+    K-means draws patches at random, so a row's weight has no exact meaning: there is no
+    `sample_weight`.
 
     Parameters
     ----------
@@ -34,7 +35,8 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
         Whether filters learn from the labels too, by `models.Descent`.
     epochs, lr, batch_size, validation
         Options of that descent.
-    image_shape, channels_last, preprocessing, mirrored, preset, n_filters, kernel_size, subsampling, kernel, sigma, \
+    image_shape, channels_last, preprocessing, mirrored, preset, n_filters, kernel_size,
+    subsampling, kernel, sigma, \
 padding, eps, n_patches, iterations, random_state, dtype
         As for `CKNTransformer`.
 
@@ -68,7 +70,7 @@ padding, eps, n_patches, iterations, random_state, dtype
         image_shape: Any = None,
         channels_last: bool | None = None,
         preprocessing: Any = None,
-        mirrored: str | None = None,
+        mirror_average: str | None = None,
         preset: str | None = None,
         n_filters: Any = (32, 64),
         kernel_size: Any = 3,
@@ -86,7 +88,7 @@ padding, eps, n_patches, iterations, random_state, dtype
             image_shape=image_shape,
             channels_last=channels_last,
             preprocessing=preprocessing,
-            mirrored=mirrored,
+            mirror_average=mirror_average,
             preset=preset,
             n_filters=n_filters,
             kernel_size=kernel_size,
@@ -135,7 +137,7 @@ padding, eps, n_patches, iterations, random_state, dtype
         def learn(model: CKN, images: Any, random: Generator, report: Report) -> None:
             descent = None
             if self.supervised:
-                descent = Descent(
+                descent = FineTuning(
                     epochs=self.epochs,
                     batch_size=self.batch_size,
                     lr=self.lr,

@@ -13,24 +13,26 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tinygrad_ckn.backend import CPU, is_whole
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.models.kernels import Kernel, kernel
+from tinygrad_ckn.models.kernels import Kernel, make_kernel
 
 
 class KernelNystroem(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Features whose products approximate a kernel of `models.kernels`, from some rows of X (Williams, Seeger 2001).
 
-    It is scikit-learn's `Nystroem` for the kernels of this library. `Nystroem` itself calls such a kernel once for each
-    pair of rows; here Gram matrices are computed as a whole.
+    It is scikit-learn's `Nystroem` for the kernels of this library. `Nystroem` itself
+    calls such a kernel once for each pair of rows; here Gram matrices are computed as a
+    whole.
 
-    The features of x are K(z, z)^(-1/2) K(z, x) for rows z drawn from X. Directions in which K(z, z) is 0 but for
-    rounding are left out.
+    The features of x are K(z, z)^(-1/2) K(z, x) for rows z drawn from X. Directions in
+    which K(z, z) is 0 but for rounding are left out.
 
     Parameters
     ----------
     kernel
         A Kernel, its name ("exponential") or its `config()`.
     n_components
-        Rows that are drawn, and features; of fewer rows than that all are taken, and a ConvergenceWarning says so.
+        Rows that are drawn, and features; of fewer rows than that all are taken, and a
+        ConvergenceWarning says so.
     random_state
         Seed, by default 0; numpy.random.RandomState; or None, for NumPy's global state.
 
@@ -84,10 +86,10 @@ class KernelNystroem(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         if not is_whole(self.n_components, 1):
             raise ConfigError(
-                f"KernelNystroem: argument n_components expected a whole number >= 1, got {self.n_components!r}"
+                f"KernelNystroem: argument n_components expected an integer >= 1, got {self.n_components!r}"
             )
         x = validate_data(self, X, dtype=["float64", "float32"])
-        gram = kernel(self.kernel)
+        gram = make_kernel(self.kernel)
         if self.n_components > len(x):
             warnings.warn(
                 f"KernelNystroem: argument n_components expected at most the {len(x)} rows of X, got "
@@ -99,7 +101,8 @@ class KernelNystroem(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.component_indices_ = order[: self.n_components]
         self.components_ = x[self.component_indices_]
         values, vectors = eigh(gram(self.components_.astype("float64")))
-        # The Gram matrices that are to be mapped are of the dtype of X, and so are their errors.
+        # The Gram matrices that are to be mapped are of the dtype of X, and so are
+        # their errors.
         kept = values > len(values) * CPU.xp.finfo(x.dtype).eps * max(values[-1], 0)
         vectors = vectors[:, kept]
         self.normalization_ = ((vectors / CPU.xp.sqrt(values[kept])) @ vectors.T).astype(x.dtype)
@@ -107,13 +110,13 @@ class KernelNystroem(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return self
 
     def transform(self, X: Any) -> Any:
-        """Return the features (n, n_components) of rows (n, columns), in the dtype of X, float64 for whole numbers."""
+        """Return the features (n, n_components) of rows (n, columns), in the dtype of X, float64 for integers."""
         check_is_fitted(self)
         x = validate_data(self, X, reset=False, dtype=["float64", "float32"])
         components, normalization = (
             array.astype(x.dtype) for array in (self.components_, self.normalization_)
         )
-        return kernel(self.kernel)(x, components) @ normalization
+        return make_kernel(self.kernel)(x, components) @ normalization
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -16,11 +16,14 @@ class CKNRegressor(RegressorMixin, CKNEstimator):
     Parameters
     ----------
     l2
-        As for `models.ridge.fit_ridge`; None: the best one with examples left out, one at a time.
-    image_shape, channels_last, preprocessing, mirrored, preset, n_filters, kernel_size, subsampling, kernel, sigma, \
+        As for `models.ridge.fit_ridge`; None: the best one with examples left out, one
+        at a time.
+    image_shape, channels_last, preprocessing, mirrored, preset, n_filters, kernel_size,
+    subsampling, kernel, sigma, \
 padding, eps, n_patches, iterations, random_state, dtype
-        As for `CKNTransformer`; but by default there is one layer, and no pooling, which forgets where things are: a
-        number may depend on it more than a class does.
+        As for `CKNTransformer`; but by default there is one layer, and no pooling,
+        which forgets where things are: a number may depend on it more than a class
+        does.
 
     Attributes
     ----------
@@ -44,7 +47,7 @@ padding, eps, n_patches, iterations, random_state, dtype
         image_shape: Any = None,
         channels_last: bool | None = None,
         preprocessing: Any = None,
-        mirrored: str | None = None,
+        mirror_average: str | None = None,
         preset: str | None = None,
         n_filters: Any = 32,
         kernel_size: Any = 3,
@@ -62,7 +65,7 @@ padding, eps, n_patches, iterations, random_state, dtype
             image_shape=image_shape,
             channels_last=channels_last,
             preprocessing=preprocessing,
-            mirrored=mirrored,
+            mirror_average=mirror_average,
             preset=preset,
             n_filters=n_filters,
             kernel_size=kernel_size,

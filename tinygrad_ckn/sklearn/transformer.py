@@ -12,47 +12,57 @@ from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.linear.moments import Moments
 from tinygrad_ckn.sklearn.base import CKNEstimator
 
-_ROUNDING = 10  # times the resolution of a dtype: features that differ by less, relative to their size, are alike
+# times the resolution of a dtype: features that differ by less, relative to their size,
+# are alike
+_ROUNDING = 10
 
 
 class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstimator):
     """The features of a convolutional kernel network whose filters are learned without labels.
 
-    Each row of X is an image, or a signal. K-means draws patches at random, so a row's weight has no exact meaning:
-    there is no `sample_weight`.
+    Each row of X is an image, or a signal. K-means draws patches at random, so a row's
+    weight has no exact meaning: there is no `sample_weight`.
 
     Parameters
     ----------
     scale
-        Whether features come as (f - mean_) / scale_: their means over X are 0, their variances 1 on average. Linear
-        models expect that: their default regularisation suits features of this size, and they converge sooner.
-        It is one number for all features, so distances of feature vectors stay those of the kernel, over scale_.
+        Whether features come as (f - mean_) / scale_: their means over X are 0, their
+        variances 1 on average. Linear models expect that: their default regularisation
+        suits features of this size, and they converge sooner. It is one number for all
+        features, so distances of feature vectors stay those of the kernel, over scale_.
         False: features as the network gives them.
     image_shape
-        (C, H, W) or (H, W), of which the product is the number of columns; None: signals, (1, 1, columns).
+        (C, H, W) or (H, W), of which the product is the number of columns; None:
+        signals, (1, 1, columns).
     channels_last
-        Whether the columns of X are in the order (H, W, C); None: (C, H, W), unless image_shape looks like (H, W, C).
+        Whether the columns of X are in the order (H, W, C); None: (C, H, W), unless
+        image_shape looks like (H, W, C).
     preprocessing, mirrored
-        As for `models.CKN`: what images go through first, fitted on X ("local_whitening" for photographs), and what is
-        the mean over an image and its mirror image.
+        As for `models.CKN`: what images go through first, fitted on X
+        ("local_whitening" for photographs), and what is the mean over an image and its
+        mirror image.
     preset
-        A CKN of `models.PRESETS`, in place of n_filters, kernel_size, subsampling, kernel, sigma, padding and eps.
+        A CKN of `models.PRESETS`, in place of n_filters, kernel_size, subsampling,
+        kernel, sigma, padding and eps.
     n_filters
-        Filters of each layer; one number for one layer. Where the data have fewer distinct patches, a layer has as many
-        filters as there are patches, and a ConvergenceWarning says so.
+        Filters of each layer; one number for one layer. Where the data have fewer
+        distinct patches, a layer has as many filters as there are patches, and a
+        ConvergenceWarning says so.
     kernel_size, subsampling, kernel, padding, eps
-        Options of `models.CKNLayer`, for all layers, or in a list or array one for each. Kernels are cut to the maps
-        they see.
+        Options of `models.CKNLayer`, for all layers, or in a list or array one for
+        each. Kernels are cut to the maps they see.
     sigma
         Of the kernel "exponential"; other kernels do not have it.
     n_patches
-        Patches drawn for each layer, at most; no more than four for each pixel or sample that X has in a channel.
+        Patches drawn for each layer, at most; no more than four for each pixel or
+        sample that X has in a channel.
     iterations
         Of k-means, at most.
     random_state
         Seed, by default 0; numpy.random.RandomState; or None, for NumPy's global state.
     dtype
-        "float32" or "float64", of the network and its features; None: that of X, and "float64" if it has another.
+        "float32" or "float64", of the network and its features; None: that of X, and
+        "float64" if it has another.
 
     Attributes
     ----------
@@ -61,7 +71,8 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
     mean_ : ndarray
         Means of its features over X, float64; with scale=False None.
     scale_ : float
-        Root of the mean of their variances over X; 1 with scale=False, or where all rows of X have the same features.
+        Root of the mean of their variances over X; 1 with scale=False, or where all
+        rows of X have the same features.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray
@@ -83,7 +94,7 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
         image_shape: Any = None,
         channels_last: bool | None = None,
         preprocessing: Any = None,
-        mirrored: str | None = None,
+        mirror_average: str | None = None,
         preset: str | None = None,
         n_filters: Any = (32, 64),
         kernel_size: Any = 3,
@@ -101,7 +112,7 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
             image_shape=image_shape,
             channels_last=channels_last,
             preprocessing=preprocessing,
-            mirrored=mirrored,
+            mirror_average=mirror_average,
             preset=preset,
             n_filters=n_filters,
             kernel_size=kernel_size,
@@ -130,7 +141,8 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
         Raises
         ------
         ValueError
-            If X is not finite and two-dimensional, all rows are 0, or a parameter is out of its range.
+            If X is not finite and two-dimensional, all rows are 0, or a parameter is
+            out of its range.
         """
         self._fit_features(X)
         return self

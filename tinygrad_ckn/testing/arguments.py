@@ -8,7 +8,7 @@ from typing import Any
 
 from tinygrad_ckn.backend import asarray, is_array
 from tinygrad_ckn.errors import DTypeError
-from tinygrad_ckn.graph import Variable, raw
+from tinygrad_ckn.graph import Variable, unwrap
 from tinygrad_ckn.testing.layout import with_layout_of
 from tinygrad_ckn.testing.problem import Problem
 
@@ -18,8 +18,9 @@ def problem_of(
 ) -> Problem:
     """Wrap a function and the point at which it is checked.
 
-    Floating arrays and Tensors become leaves of float64 with their own layout in memory, positional and keyword
-    arguments alike. Where a Tensor requires grad, Tensors that do not are left unchecked, as in PyTorch.
+    Floating arrays and Tensors become leaves of float64 with their own layout in
+    memory, positional and keyword arguments alike. Where a Tensor requires grad,
+    Tensors that do not are left unchecked, as in PyTorch.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def _array(point: Any) -> Any:
 
 
 def _floating(point: Any) -> bool:
-    return is_array(raw(point)) and raw(point).dtype.kind == "f"
+    return is_array(unwrap(point)) and unwrap(point).dtype.kind == "f"
 
 
 def _left_out(point: Any) -> bool:
@@ -71,7 +72,7 @@ def _left_out(point: Any) -> bool:
 
 def _leaf(point: Any) -> Any:
     """Return a leaf in memory of its own with the values and the layout of an argument."""
-    x = raw(point)
+    x = unwrap(point)
     return Variable.leaf(
         with_layout_of(x, x.astype("float64", order="C", copy=True), broadcast=True)
     )
@@ -88,7 +89,8 @@ def module_problem(
     trained = {name: p for name, p in twin.named_parameters() if p.requires_grad}
     try:
         at_inputs = problem_of(twin, inputs, kwargs)
-    except DTypeError:  # of integers, as an embedding is
+    except DTypeError:
+        # of integers, as an embedding is
         at_inputs = Problem("", lambda: twin(*inputs, **(kwargs or {})), [], [])
         if not trained:
             raise

@@ -57,9 +57,8 @@ class Case:
             k: data.draw(s) if isinstance(s, st.SearchStrategy) else s
             for k, s in self.options.items()
         }
-        if len(args) == 1 and isinstance(
-            args[0], tuple
-        ):  # a strategy that draws everything together
+        if len(args) == 1 and isinstance(args[0], tuple):
+            # a strategy that draws everything together
             *args, together = args[0]
             options |= together
         return Draw(args, options)
@@ -89,11 +88,13 @@ def case(
     function
         A primitive or a function of Tensors.
     inputs
-        Strategies (or fixed values) of the positional arguments; or one strategy of a tuple (*arguments, options).
+        Strategies (or fixed values) of the positional arguments; or one strategy of a
+        tuple (*arguments, options).
     name
         Default: that of the function.
     linear
-        Whether it is linear in each floating input by itself, so that the adjoint identity holds to rounding.
+        Whether it is linear in each floating input by itself, so that the adjoint
+        identity holds to rounding.
     errors
         Calls that must fail, made with `bad`.
     options

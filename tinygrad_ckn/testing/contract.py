@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import CPU, Generator, rng, to_numpy, xp_of
+from tinygrad_ckn.backend import CPU, Generator, default_rng, to_numpy, xp_of
 from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.tensor import Tensor
@@ -30,7 +30,7 @@ def _gradients(
     result = function(*points)
     outputs = list(result) if isinstance(result, tuple | list) else [result]
     if upstream is None:
-        generator = rng(1)
+        generator = default_rng(1)
         upstream = [
             xp_of(y.data).asarray(generator.standard_normal(y.shape), dtype=y.dtype)
             for y in outputs
@@ -63,9 +63,10 @@ def _strided(x: Any, generator: Generator) -> Any:
 def check_hygiene(function: Callable[..., Any], args: Sequence[Any]) -> None:
     """Check an operation's manners on given arguments; its values and derivatives are for `gradcheck`.
 
-    Checked: neither arguments nor upstream gradients are changed; gradients share no memory with each other, with
-    the arguments, or with the upstream gradient; float32 in gives float32 out and float32 gradients, near those of
-    float64; strided arguments give the same result; gradients are linear in the upstream gradient.
+    Checked: neither arguments nor upstream gradients are changed; gradients share no
+    memory with each other, with the arguments, or with the upstream gradient; float32
+    in gives float32 out and float32 gradients, near those of float64; strided arguments
+    give the same result; gradients are linear in the upstream gradient.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ def check_hygiene(function: Callable[..., Any], args: Sequence[Any]) -> None:
             )
         memory.append(to_numpy(g))
 
-    generator = rng(2)
+    generator = default_rng(2)
     strided = [_strided(a, generator) if i in places else a for i, a in enumerate(args)]
     again, _, regraded, _ = _gradients(function, strided, upstream)
     if not all(map(_same, outputs, again)) or not all(map(_same, gradients, regraded)):

@@ -1,12 +1,14 @@
 """Derivatives at 0 by differences, each with an estimate of its uncertainty.
 
-Steps are powers of two, each half the one before. Neville's scheme removes one power of the step after another, and
-the entry that changes least is the estimate (Richardson's extrapolation as Ridders and Numerical Recipes use it).
-Its uncertainty is that change plus what the noise of the function, measured by itself, makes of it.
+Steps are powers of two, each half the one before. Neville's scheme removes one power of
+the step after another, and the entry that changes least is the estimate (Richardson's
+extrapolation as Ridders and Numerical Recipes use it). Its uncertainty is that change
+plus what the noise of the function, measured by itself, makes of it.
 
-Sources: C. J. F. Ridders, "Accurate computation of F'(x) and F'(x) F''(x)", Adv. Eng. Software 4 (1982); Press et al.,
-Numerical Recipes, 3rd edition, section 5.7 (the error of an entry); J. J. More and S. M. Wild, "Estimating
-computational noise", SIAM J. Sci. Comput. 33 (2011), for the noise.
+Sources: C. J. F. Ridders, "Accurate computation of F'(x) and F'(x) F''(x)", Adv. Eng.
+Software 4 (1982); Press et al., Numerical Recipes, 3rd edition, section 5.7 (the error
+of an entry); J. J. More and S. M. Wild, "Estimating computational noise", SIAM J. Sci.
+Comput. 33 (2011), for the noise.
 """
 
 from __future__ import annotations
@@ -21,13 +23,17 @@ QUICK_STEPS = (
     2.0**-11,
     2.0**-17,
 )  # the first balances h^4 with EPS / h, the second avoids a kink that is near
-QUICK_MIXED_STEPS = (2.0**-8, 2.0**-12)  # h^4 with EPS / h^2
-_LARGEST, _SMALLEST = 0, -44  # exponents of the steps that are tried when those do not settle it
-_CENTRAL = (2, 4, 6, 8, 10)  # powers of the step in the error of a central difference
+# h^4 with EPS / h^2
+QUICK_MIXED_STEPS = (2.0**-8, 2.0**-12)
+# exponents of the steps that are tried when those do not settle it
+_LARGEST, _SMALLEST = 0, -44
+# powers of the step in the error of a central difference
+_CENTRAL = (2, 4, 6, 8, 10)
 _ONE_SIDED = (1, 2, 3, 4, 5)
 _LOOK_BEYOND = 512
 _SPACINGS = (2.0**-25, 2.0**-11)
-_SAFETY = 4.0  # standard deviations of noise
+# standard deviations of noise
+_SAFETY = 4.0
 
 
 class Estimate(NamedTuple):
@@ -41,8 +47,9 @@ class Estimate(NamedTuple):
 class Settled(NamedTuple):
     """The best of the estimates with all steps, and all of them.
 
-    `rough` tells that estimates contradict each other: there is a kink between their steps, or rounding in steps wider
-    than those that noise is measured with. The others then may be as right as the best.
+    `rough` tells that estimates contradict each other: there is a kink between their
+    steps, or rounding in steps wider than those that noise is measured with. The others
+    then may be as right as the best.
     """
 
     best: Estimate
@@ -61,7 +68,8 @@ class Settled(NamedTuple):
 class Sides(NamedTuple):
     """The derivative at 0 from both sides together and from each.
 
-    `gap` is a jump of the function itself at 0, `largest` the largest of the values on the way.
+    `gap` is a jump of the function itself at 0, `largest` the largest of the values on
+    the way.
     """
 
     central: Settled
@@ -101,7 +109,8 @@ class _Neville:
         self.noise, self.order = noise, order
         self.row: list[float] = []
         self.best = _NOTHING
-        self.entries: list[Estimate] = []  # the best of each row, its uncertainty without noise
+        # the best of each row, its uncertainty without noise
+        self.entries: list[Estimate] = []
 
     def add(self, value: float, step: float) -> None:
         """Add a difference quotient taken with a step; one that is not finite starts the tableau anew."""
@@ -162,7 +171,8 @@ class _Neville:
 def quick(phi: Callable[[float], float], step: float) -> tuple[float, float]:
     """Return phi'(0) by two central differences, and how far the slopes on the two sides seem to differ.
 
-    phi(0) is 0. Both are extrapolated from the steps h and 2 h: the first is off by O(h^4), the second by O(h^3).
+    phi(0) is 0. Both are extrapolated from the steps h and 2 h: the first is off by
+    O(h^4), the second by O(h^3).
     """
     near, far = (phi(step), phi(-step)), (phi(2 * step), phi(-2 * step))
     slope = (4 * (near[0] - near[1]) - 0.5 * (far[0] - far[1])) / (6 * step)
@@ -219,16 +229,18 @@ def _gap(rises: Sequence[tuple[float, float]], noise: float) -> float:
 def noise_of(phi: Callable[[float], float], size: float) -> float:
     """Return the standard deviation of the error of phi's values near 0, by differences in tiny steps.
 
-    It is at least half a unit in the last place of `size`. Rounding on the way, at values that phi has but a unit step
-    away (1 - p where p is near 1), may come in steps so wide that tiny ones do not see it: it is looked for with wider
-    spacings, and counts as far as such values explain it.
+    It is at least half a unit in the last place of `size`. Rounding on the way, at
+    values that phi has but a unit step away (1 - p where p is near 1), may come in
+    steps so wide that tiny ones do not see it: it is looked for with wider spacings,
+    and counts as far as such values explain it.
     """
     away = [phi(s * h) for h in (1.0, 0.5, 0.25, 0.125) for s in (1, -1)]
     widest = max((math.fabs(y) for y in away if math.isfinite(y)), default=0.0)
     noise = max(0.5 * EPS * size, *_deviations(phi, 2.0**-40, (3, 4, 5)))
     for spacing in _SPACINGS:
         third, _, fifth = _deviations(phi, spacing, (3, 4, 5))
-        if fifth > third / 8:  # of a smooth function it is far smaller
+        # of a smooth function it is far smaller
+        if fifth > third / 8:
             noise = max(noise, min(fifth, 0.5 * EPS * widest))
     return noise
 

@@ -15,7 +15,8 @@ from tinygrad_ckn.testing.problem import Arrays, Problem, norm
 from tinygrad_ckn.testing.verdict import BEYOND
 
 _LARGEST_SINGLE = 3e38
-_ALIKE = 1e-6  # relative difference of gradients that are computed on other layouts in memory
+# relative difference of gradients that are computed on other layouts in memory
+_ALIKE = 1e-6
 
 
 def examine(problem: Problem, point: Point, nondet_tol: float = 0.0) -> None:
@@ -24,8 +25,8 @@ def examine(problem: Problem, point: Point, nondet_tol: float = 0.0) -> None:
     Raises
     ------
     GradientError
-        If two calls differ by more than `nondet_tol`, a gradient has the precision of float32, or it depends on the
-        layout of inputs or upstream gradient in memory.
+        If two calls differ by more than `nondet_tol`, a gradient has the precision of
+        float32, or it depends on the layout of inputs or upstream gradient in memory.
     """
     _check_repeated(problem, point, nondet_tol)
     _check_precision(problem, point)
@@ -94,7 +95,8 @@ def _check_layouts(problem: Problem, point: Point, nondet_tol: float) -> None:
     with problem.elsewhere([strided(x) for x in problem.origin]):
         try:
             there = problem.pull(problem.outputs(), point.upstream)
-        except (TypeError, ValueError):  # refused: that is no wrong gradient
+        except (TypeError, ValueError):
+            # refused: that is no wrong gradient
             return
     _check_alike(
         problem, point, "inputs that are strided in memory", point.gradients, there, nondet_tol

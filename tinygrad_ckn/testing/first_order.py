@@ -12,7 +12,8 @@ from tinygrad_ckn.testing.point import Point, claim_of, typical_size, weighed
 from tinygrad_ckn.testing.problem import Arrays, Problem, dot, norm, random_like, restricted
 from tinygrad_ckn.testing.verdict import Claim, Comparison, Outcome, compare, repeated
 
-_PARTS = 64  # into so many an argument is divided where one direction cannot decide
+# into so many an argument is divided where one direction cannot decide
+_PARTS = 64
 
 
 def first_order(
@@ -23,8 +24,8 @@ def first_order(
     Raises
     ------
     GradientError
-        If one is wrong; NotDifferentiableError at a kink, a jump or an edge, UndecidedError where differences are too
-        uncertain.
+        If one is wrong; NotDifferentiableError at a kink, a jump or an edge,
+        UndecidedError where differences are too uncertain.
     """
     return [
         check_argument(problem, point, generator, i, tolerance, atol)
@@ -44,7 +45,8 @@ def check_argument(
         ), direction
 
     outcome, direction = repeated(once)
-    # An absolute error that is granted to each element may hide a larger one in a single element.
+    # An absolute error that is granted to each element may hide a larger one in a
+    # single element.
     if outcome.finding == "undecided" or (outcome.finding == "right" and atol):
         outcome, direction = _by_parts(problem, point, i, direction, tolerance, atol)
     if outcome.finding == "undecided":
@@ -86,7 +88,8 @@ def _by_parts(
 ) -> tuple[Outcome, list[Any]]:
     """Judge parts of an argument one by one, each with its own steps; return the first that is not right, or the worst.
 
-    A part is a direction; what came of it is returned with it. Errors are relative to the derivative along the whole.
+    A part is a direction; what came of it is returned with it. Errors are relative to
+    the derivative along the whole.
     """
     whole = claim_of(problem, point, direction, tolerance, atol).typical
     judged: list[tuple[Outcome, list[Any]]] = []

@@ -1,8 +1,10 @@
 """Checks of derivatives against finite differences, along random directions with random upstream gradients.
 
-Order 1 compares <J^T g, v> with the derivative of <g, f(x + s v)>. Order 2 takes the derivatives of <J(x)^T g, u> in g,
-along w, and in x, along v, and compares them with the derivative of <w, f(x + s u)> and the mixed second derivative of
-<g, f(x + s u + t v)>. A verdict weighs the difference with the estimated uncertainty of the numeric derivative.
+Order 1 compares <J^T g, v> with the derivative of <g, f(x + s v)>. Order 2 takes the
+derivatives of <J(x)^T g, u> in g, along w, and in x, along v, and compares them with
+the derivative of <w, f(x + s u)> and the mixed second derivative of <g, f(x + s u + t
+v)>. A verdict weighs the difference with the estimated uncertainty of the numeric
+derivative.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import rng
+from tinygrad_ckn.backend import default_rng
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.testing.arguments import module_problem, problem_of
 from tinygrad_ckn.testing.examine import examine
@@ -34,7 +36,7 @@ __all__ = [
 
 
 def _run(problem: Problem, orders: Sequence[int], options: Options) -> Report:
-    generator = rng(options.seed)
+    generator = default_rng(options.seed)
     report = Report(problem.name)
     with options.entering(report):
         point = evaluated(problem, generator, options.eps)
@@ -63,27 +65,32 @@ def gradcheck(
 ) -> Report:
     """Check the gradient of a function, and for order=2 the gradient of that too.
 
-    Each argument is checked along a random direction, with steps that follow from the gradient and from the estimated
-    error; where that disagrees, the element at fault is looked for by halving. The verdict weighs the difference with
-    the uncertainty of the numeric derivative, so that a kink near the point, a steep function or rounding is not taken
-    for a wrong gradient. Upstream gradients and inputs that are strided in memory are tried too.
+    Each argument is checked along a random direction, with steps that follow from the
+    gradient and from the estimated error; where that disagrees, the element at fault is
+    looked for by halving. The verdict weighs the difference with the uncertainty of the
+    numeric derivative, so that a kink near the point, a steep function or rounding is
+    not taken for a wrong gradient. Upstream gradients and inputs that are strided in
+    memory are tried too.
 
     Parameters
     ----------
     function
-        Of Tensors, returning a Tensor or a tuple, list or dict of them; integer outputs are left out. It may itself
-        call `grad`.
+        Of Tensors, returning a Tensor or a tuple, list or dict of them; integer outputs
+        are left out. It may itself call `grad`.
     inputs
-        The point: arrays or Tensors, or one of them. Floating ones are checked, in float64; others passed as they are,
-        as are Tensors without `requires_grad` beside one that requires it.
+        The point: arrays or Tensors, or one of them. Floating ones are checked, in
+        float64; others passed as they are, as are Tensors without `requires_grad`
+        beside one that requires it.
     order
         1 or 2 (both orders).
     tolerance, rtol
-        Largest relative error (two names of one option); default 1e-7 at order 1, 1e-6 at order 2.
+        Largest relative error (two names of one option); default 1e-7 at order 1, 1e-6
+        at order 2.
     seed
         Of the random upstream gradients and directions.
     eps
-        Step to begin with, in the inputs' own unit; default: from the size of data and gradient.
+        Step to begin with, in the inputs' own unit; default: from the size of data and
+        gradient.
     atol
         Error granted to each element of the gradient besides; default 0.
     nondet_tol
@@ -96,15 +103,18 @@ def gradcheck(
     Returns
     -------
     Report
-        True where the gradient is right; with the verdict, every comparison, and the largest `error`.
+        True where the gradient is right; with the verdict, every comparison, and the
+        largest `error`.
 
     Raises
     ------
     GradientError
-        If a derivative is wrong, naming argument, element, both values and the step; `NotDifferentiableError` at a
-        kink, a jump or the edge of the domain, `UndecidedError` if differences are too uncertain to tell.
+        If a derivative is wrong, naming argument, element, both values and the step;
+        `NotDifferentiableError` at a kink, a jump or the edge of the domain,
+        `UndecidedError` if differences are too uncertain to tell.
     DTypeError
-        If no input is floating, or the function returns something else than float64 Tensors.
+        If no input is floating, or the function returns something else than float64
+        Tensors.
 
     References
     ----------
@@ -139,7 +149,8 @@ def gradgradcheck(
 ) -> Report:
     """Check second derivatives alone, against differences of the function's values; arguments as for `gradcheck`.
 
-    Next to a kink, differences of the gradient decide, after that has been compared with values itself.
+    Next to a kink, differences of the gradient decide, after that has been compared
+    with values itself.
 
     Raises
     ------

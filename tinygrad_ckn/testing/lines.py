@@ -69,7 +69,8 @@ class GradientLine:
         if t not in self.known:
             try:
                 there = self.gradients(t)
-            except Exception as error:  # a step out of the domain
+            except Exception as error:
+                # a step out of the domain
                 self.problem.step_error = error
                 self.known[t] = math.nan
             else:

@@ -46,7 +46,8 @@ def evaluated(problem: Problem, generator: Generator, eps: float | None = None) 
     Raises
     ------
     GradientError
-        If an input, a value or a gradient is not finite, or inputs or upstream gradients are changed in place.
+        If an input, a value or a gradient is not finite, or inputs or upstream
+        gradients are changed in place.
     """
     _check_finite_inputs(problem)
     before = [x.copy() for x in problem.origin]
@@ -85,7 +86,8 @@ def _balanced(problem: Problem, outputs: Arrays, values: Arrays, upstream: Array
 def weighed(upstream: Arrays, slopes: Sequence[float], values: Arrays) -> list[Any]:
     """Return upstream gradients times weights that make up for unequal slopes, so that no wrong output is drowned.
 
-    An output is never given more weight than makes its values as large as the largest: their rounding is the limit.
+    An output is never given more weight than makes its values as large as the largest:
+    their rounding is the limit.
     """
     sizes = [norm([y]) for y in values]
     found = []
@@ -122,15 +124,17 @@ def typical_size(gradients: Arrays, along: Arrays) -> float:
 def choose_units(problem: Problem, point: Point) -> None:
     """Make units such that all elements change <upstream, f> alike.
 
-    Steps are relative to the size of the data. They are larger where the function would hardly change by that, and
-    smaller for elements whose gradient is far above the others': near a singularity these are the steep ones.
+    Steps are relative to the size of the data. They are larger where the function would
+    hardly change by that, and smaller for elements whose gradient is far above the
+    others': near a singularity these are the steep ones.
     """
     size = term_size(point.upstream, point.values)
     for i, (x, gradient) in enumerate(zip(problem.origin, point.gradients, strict=True)):
         xp = xp_of(x)
         scale = rms([x]) or 1.0
         slope = rms([gradient])
-        if scale < 1 and scale * slope < 1e-3 * size:  # a step of this size is lost in rounding
+        # a step of this size is lost in rounding
+        if scale < 1 and scale * slope < 1e-3 * size:
             scale = min(1.0, 1e-3 * size / slope) if slope else 1.0
         unit = problem.units[i] = power_of_two(scale)
         if gradient is None or x.size < 2 or not slope:

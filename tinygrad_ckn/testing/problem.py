@@ -12,17 +12,19 @@ from tinygrad_ckn.backend import Generator, is_array, xp_of
 from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.errors import DTypeError
 from tinygrad_ckn.grad_mode import enable_grad
-from tinygrad_ckn.graph import Variable, raw
+from tinygrad_ckn.graph import Variable, unwrap
 from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.testing.layout import with_layout_of
 
-Arrays = Sequence[Any]  # one for each leaf or output; None stands for zeros
+# one for each leaf or output; None stands for zeros
+Arrays = Sequence[Any]
 
 
 class Problem:
     """A function at its leaves, which can be moved along directions and put back.
 
-    `units` are the steps of each leaf's elements that count as 1: a number, or an array of the leaf's shape.
+    `units` are the steps of each leaf's elements that count as 1: a number, or an array
+    of the leaf's shape.
     """
 
     def __init__(
@@ -38,7 +40,8 @@ class Problem:
         self.origin = [leaf.data for leaf in leaves]
         self.function = function
         self.units: list[Any] = [power_of_two(rms([x])) or 1.0 for x in self.origin]
-        self.step_error: Exception | None = None  # what the function raised away from the point
+        # what the function raised away from the point
+        self.step_error: Exception | None = None
 
     def outputs(self) -> list[Tensor]:
         """Return the floating outputs, recorded: the function may itself ask for gradients."""
@@ -82,7 +85,8 @@ class Problem:
         """Return the outputs' arrays at a moved point; None where the function raises there."""
         try:
             return self.values(*moves)
-        except Exception as error:  # a step out of the domain: no use, smaller ones are
+        except Exception as error:
+            # a step out of the domain: no use, smaller ones are
             self.step_error = error
             return None
 
@@ -129,7 +133,7 @@ class Problem:
             roots, self.leaves, create_graph=create_graph, retain_graph=create_graph or retain_graph
         )
         pulled = [results.get(leaf) for leaf in self.leaves]
-        return pulled if create_graph else [raw(g) for g in pulled]
+        return pulled if create_graph else [unwrap(g) for g in pulled]
 
     def displacement(self, direction: Arrays) -> list[Any]:
         """Return a direction in the units of the inputs."""
@@ -140,7 +144,8 @@ class Problem:
     def direction(self, generator: Generator, only: int | None = None) -> list[Any]:
         """Draw a direction of which no element is small; None for the leaves that stay.
 
-        Its elements are multiples of 2^-8, steps and units powers of two: moved inputs are exact.
+        Its elements are multiples of 2^-8, steps and units powers of two: moved inputs
+        are exact.
         """
         return [
             xp_of(x).asarray(
@@ -174,7 +179,7 @@ def _tensors(result: Any) -> Iterator[Any]:
 
 def _whole(y: Any) -> bool:
     """Tell whether an output is of integers or booleans: an index has no derivative."""
-    return is_array(raw(y)) and raw(y).dtype.kind in "iub"
+    return is_array(unwrap(y)) and unwrap(y).dtype.kind in "iub"
 
 
 def term_size(a: Arrays, b: Arrays) -> float:

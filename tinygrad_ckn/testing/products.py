@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tinygrad_ckn.backend import rng
+from tinygrad_ckn.backend import default_rng
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.functional import jvp
 from tinygrad_ckn.graph import Variable
@@ -55,7 +55,7 @@ def check_jvp(
 
 
 def _compare_jvp(problem: Problem, options: Options) -> Comparison:
-    generator = rng(options.seed)
+    generator = default_rng(options.seed)
     point = evaluated(problem, generator, options.eps)
 
     def once() -> tuple[Outcome, tuple[list[Any], list[Any]]]:
@@ -96,12 +96,14 @@ def check_adjoint(
 ) -> Report:
     """Check <J u, g> = <u, J^T g> for a function linear (or affine) in each input, to rounding: no differences.
 
-    J u is the function's own value at u minus that at 0, so that the rule is compared with nothing but the forward.
+    J u is the function's own value at u minus that at 0, so that the rule is compared
+    with nothing but the forward.
 
     Raises
     ------
     GradientError
-        If the identity fails: the rule is wrong, or the function is not linear in that input.
+        If the identity fails: the rule is wrong, or the function is not linear in that
+        input.
 
     Examples
     --------
@@ -109,7 +111,7 @@ def check_adjoint(
     True
     """
     problem = problem_of(function, inputs)
-    generator = rng(seed)
+    generator = default_rng(seed)
     outputs = problem.outputs()
     upstream = random_like([y.data for y in outputs], generator)
     pulled = problem.pull(outputs, upstream)

@@ -16,7 +16,8 @@ from tinygrad_ckn.testing.cases import CASES, Case, on_device
 from tinygrad_ckn.testing.gradcheck import check_adjoint, gradcheck
 from tinygrad_ckn.testing.op_cases import CHECKED
 
-assert CHECKED  # imported for its cases
+# imported for its cases
+assert CHECKED
 
 
 @dataclass
@@ -109,7 +110,7 @@ def run_cases(
     use(device)
     if examples < 1:
         raise ConfigError(
-            f"gradcheck: argument examples expected a whole number >= 1, got {examples!r}"
+            f"gradcheck: argument examples expected an integer >= 1, got {examples!r}"
         )
     unknown = sorted(set(names or ()) - set(CASES))
     if unknown:
@@ -124,7 +125,8 @@ def run_cases(
                 run_case(case, examples=examples, device=device, result=result)
         except GradientError as error:
             result.verdict, result.message = "FAIL", str(error)
-        except Exception as error:  # a rule may raise anything; the others are still to be checked
+        except Exception as error:
+            # a rule may raise anything; the others are still to be checked
             result.verdict, result.message = "FAIL", f"{name}: {type(error).__name__}: {error}"
         results.append(result)
         on_result(result)

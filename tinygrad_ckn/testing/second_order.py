@@ -1,8 +1,10 @@
 """Second derivatives: of the gradient in the upstream gradient, and in the inputs.
 
-Both are compared with differences of the function's values only: a wrong first derivative cannot vouch for a wrong
-second one. Where rounding (of order EPS / h^2) leaves that undecided, next to a kink say, differences of the gradient
-decide (EPS / h), after the gradient itself has been compared with values at the points where they were taken.
+Both are compared with differences of the function's values only: a wrong first
+derivative cannot vouch for a wrong second one. Where rounding (of order EPS / h^2)
+leaves that undecided, next to a kink say, differences of the gradient decide (EPS / h),
+after the gradient itself has been compared with values at the points where they were
+taken.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.grad_mode import enable_grad
-from tinygrad_ckn.graph import Variable, raw
+from tinygrad_ckn.graph import Variable, unwrap
 from tinygrad_ckn.testing.culprit import raise_not_differentiable, raise_undecided
 from tinygrad_ckn.testing.estimates import (
     EPS,
@@ -55,8 +57,8 @@ def second_order(
     Raises
     ------
     GradientError
-        If one is wrong; NotDifferentiableError where the gradient has a kink, a jump or an edge, UndecidedError where
-        differences are too uncertain.
+        If one is wrong; NotDifferentiableError where the gradient has a kink, a jump or
+        an edge, UndecidedError where differences are too uncertain.
     """
     comparisons = []
     for i in range(len(problem.leaves)):
@@ -76,7 +78,8 @@ def derivatives(problem: Problem, point: Point, i: int, u: Arrays) -> Second:
         root = (pulled._node or pulled, problem.displacement(u)[i])
         results = backpropagate([root], [*problem.leaves, *upstream])
     return Second(
-        [raw(results.get(leaf)) for leaf in problem.leaves], [raw(results.get(g)) for g in upstream]
+        [unwrap(results.get(leaf)) for leaf in problem.leaves],
+        [unwrap(results.get(g)) for g in upstream],
     )
 
 
@@ -203,7 +206,8 @@ def _gradient_holds(
         line = GradientLine(problem, point.upstream, point.gradients, u, v)
         with problem.moved((t, v)):
             values = problem.moved_values()
-            if values is None:  # outside the domain
+            # outside the domain
+            if values is None:
                 continue
             there = Point(values, point.upstream, line.gradients(0.0))
             claim = claim_of(problem, there, u, TOLERANCE[1], 0.0)

@@ -1,7 +1,7 @@
 """Hypothesis strategies for arrays and arguments, with the degenerate cases that break hand-written gradients.
 
-Hypothesis draws shapes, options and a seed, and shrinks them; the values come from that seed. Needs the extra
-`[test]`.
+Hypothesis draws shapes, options and a seed, and shrinks them; the values come from that
+seed. Needs the extra `[test]`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tinygrad_ckn.backend import CPU, Generator, rng
+from tinygrad_ckn.backend import CPU, Generator, default_rng
 from tinygrad_ckn.tensor import Tensor
 
 Strategy = st.SearchStrategy[Any]
@@ -22,7 +22,7 @@ def _drawn(make: Any) -> Strategy:
 
     @st.composite
     def strategy(draw: st.DrawFn) -> Any:
-        return make(draw, rng(draw(_seeds)))
+        return make(draw, default_rng(draw(_seeds)))
 
     return strategy()
 
@@ -45,7 +45,8 @@ def arrays(
     shape
         Sizes, or strategies of sizes.
     distinct
-        All elements at least (high - low) / (2 size) apart, for functions with kinks where elements are equal.
+        All elements at least (high - low) / (2 size) apart, for functions with kinks
+        where elements are equal.
     gap
         No element closer than this to 0, for functions with a kink or a pole there.
 
@@ -104,8 +105,8 @@ def spd_matrices(
     Parameters
     ----------
     spectra
-        Of the words "random", "equal" (all eigenvalues alike), "pairs" (each twice), "tiny" (the smallest is `least`
-        times 1e-3). Default: any of them.
+        Of the words "random", "equal" (all eigenvalues alike), "pairs" (each twice),
+        "tiny" (the smallest is `least` times 1e-3). Default: any of them.
 
     Examples
     --------

@@ -12,11 +12,15 @@ from tinygrad_ckn.testing.estimates import EPS, QUICK_STEPS, Estimate, Settled, 
 from tinygrad_ckn.testing.problem import quietly
 
 TOLERANCE = {1: 1e-7, 2: 1e-6}
-# A derivative may be uncertain by the tolerance times this share of the values, if it is small beside them.
+# A derivative may be uncertain by the tolerance times this share of the values, if it
+# is small beside them.
 FLOOR = {1: 1e-4, 2: 1e-3}
-_ROUNDING = {1: 64 * EPS, 2: 1e-10}  # rounding in the rules, as a share of the values
-_VISIBLE = {1: 1e-10, 2: 1e-7}  # a kink or a jump below this share of the values may be rounding
-WITHIN, BEYOND = 3.0, 10.0  # so many uncertainties off still agrees, and disagrees for certain
+# rounding in the rules, as a share of the values
+_ROUNDING = {1: 64 * EPS, 2: 1e-10}
+# a kink or a jump below this share of the values may be rounding
+_VISIBLE = {1: 1e-10, 2: 1e-7}
+# so many uncertainties off still agrees, and disagrees for certain
+WITHIN, BEYOND = 3.0, 10.0
 
 T = TypeVar("T")
 _TRIES = 3
@@ -38,8 +42,8 @@ class Comparison:
 class Report:
     """The outcome of a check: true where the gradient is right.
 
-    `verdict` is "right", "wrong", "not differentiable" or "undecided", `message` the sentence of the error (empty if
-    right), `comparisons` what was compared until then.
+    `verdict` is "right", "wrong", "not differentiable" or "undecided", `message` the
+    sentence of the error (empty if right), `comparisons` what was compared until then.
     """
 
     name: str
@@ -87,8 +91,9 @@ class Phi(Protocol):
 class Claim(NamedTuple):
     """An analytic derivative, and what its error is measured with.
 
-    `typical` is its size along other directions, `values` that of the function's values here, `around` that of the
-    values within a unit step, `allowed` an absolute error that is granted, `tolerance` a relative one.
+    `typical` is its size along other directions, `values` that of the function's values
+    here, `around` that of the values within a unit step, `allowed` an absolute error
+    that is granted, `tolerance` a relative one.
     """
 
     analytic: float
@@ -196,9 +201,8 @@ def outcome_of(claim: Claim, sides: Sides) -> Outcome:
     """Return what derivatives from both sides say about a claim."""
     visible = _VISIBLE[claim.order] * max(claim.values, claim.around)
     finding, numeric = claim.judge(sides.central)
-    if (
-        finding == "undecided"
-    ):  # a kink or an edge may leave room for larger steps on the other side only
+    if finding == "undecided":
+        # a kink or an edge may leave room for larger steps on the other side only
         for one, other in ((sides.left, sides.right), (sides.right, sides.left)):
             if claim.agrees(one.best) and other.allows(
                 claim.analytic, claim.limit(other.best.value)
@@ -209,7 +213,8 @@ def outcome_of(claim: Claim, sides: Sides) -> Outcome:
     elif sides.gap > visible:
         finding = "gap"
     elif sides.kink > max(1e-6 * claim.size(numeric.value), visible):
-        # Where estimates are rough, by kinks that are near or by rounding, the sides may meet all the same.
+        # Where estimates are rough, by kinks that are near or by rounding, the sides
+        # may meet all the same.
         values = (
             claim.analytic,
             *(side.best.value for side in (sides.central, sides.left, sides.right)),

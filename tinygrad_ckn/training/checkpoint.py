@@ -1,13 +1,15 @@
 """Models in files: safetensors, with the architecture in the metadata, so that a file is enough to have the model.
 
-Metadata: "format" ("tinygrad-ckn"), "format_version" ("1"), "version" of the library, "architecture" (JSON, what
-`config()` gives). Tensors: those of `state_dict()`, by name.
+Metadata: "format" ("tinygrad-ckn"), "format_version" ("1"), "version" of the library,
+"architecture" (JSON, what `config()` gives). Tensors: those of `state_dict()`, by name.
 
-A checkpoint of a descent has in its metadata "training" (JSON: epoch, epochs, best_epoch, best_accuracy, best_loss, l2,
-optimizer, lr, scheduler, generator: the state of NumPy's bit generator). That of the last epoch, last.safetensors, has
-tensors beside: "training.held_out" (numbers of the images held out) and "training.optimizer.<i>.<name>" (what the
-optimiser keeps for parameter i). With the best epoch, checkpoint.safetensors, that is all a descent needs to go on; it
-is one file, so that weights and the rest are always of one epoch.
+A checkpoint of a descent has in its metadata "training" (JSON: epoch, epochs,
+best_epoch, best_accuracy, best_loss, l2, optimizer, lr, scheduler, generator: the state
+of NumPy's bit generator). That of the last epoch, last.safetensors, has tensors beside:
+"training.held_out" (numbers of the images held out) and "training.optimizer.<i>.<name>"
+(what the optimiser keeps for parameter i). With the best epoch, checkpoint.safetensors,
+that is all a descent needs to go on; it is one file, so that weights and the rest are
+always of one epoch.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from tinygrad_ckn.training.model_file import FORMAT, FORMAT_VERSION, STATE, open
 
 _MEND = "put what is your own around a CKN of this library, or save np.savez(path, **model.state_dict())"
 _NOTHING: Mapping[str, Any] = {}
-_HEADER = 8  # bytes of the length that a safetensors file starts with
+# bytes of the length that a safetensors file starts with
+_HEADER = 8
 
 
 def save_model(model: CKN | CNN, path: PathLike) -> None:
@@ -40,8 +43,8 @@ def save_model(model: CKN | CNN, path: PathLike) -> None:
     Parameters
     ----------
     model
-        A CKN or CNN, on any device, of layers and preprocessors of this library. Kernels of your own have to be
-        registered, see `models.kernels`.
+        A CKN or CNN, on any device, of layers and preprocessors of this library.
+        Kernels of your own have to be registered, see `models.kernels`.
     path
         The file, written or replaced; its folder must exist.
 
@@ -50,8 +53,8 @@ def save_model(model: CKN | CNN, path: PathLike) -> None:
     DTypeError
         If the model is no CKN or CNN.
     ConfigError
-        If a kernel is not registered, or the model is not what `load_model` would make of the file: it, a layer or a
-        preprocessor is of a class of your own.
+        If a kernel is not registered, or the model is not what `load_model` would make
+        of the file: it, a layer or a preprocessor is of a class of your own.
     DataError
         If the folder does not exist.
     OSError
@@ -102,8 +105,9 @@ def load_model(path: PathLike) -> CKN | CNN:
     Raises
     ------
     DataError
-        If there is no such file, it is damaged or from elsewhere, it was written in a newer format, its tensors are
-        not those of its architecture, a number is not finite, or a filter is not of norm 1.
+        If there is no such file, it is damaged or from elsewhere, it was written in a
+        newer format, its tensors are not those of its architecture, a number is not
+        finite, or a filter is not of norm 1.
 
     Examples
     --------

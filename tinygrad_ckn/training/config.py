@@ -21,7 +21,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If it is missing, damaged, from elsewhere or of a newer format, or a field is not of its kind.
+        If it is missing, damaged, from elsewhere or of a newer format, or a field is
+        not of its kind.
     """
     path = folder / CONFIG
     if not path.is_file():
@@ -30,7 +31,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     try:
         config = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8
+    except (ValueError, RecursionError) as error:
+        # of JSON, of UTF-8
         raise DataError(
             f"{path}: expected JSON, got something else ({shown(error)}); train again"
         ) from error
@@ -73,7 +75,8 @@ def shown(value: object) -> str:
     """
     try:
         text = str(value) if isinstance(value, Exception) else repr(value)
-    except (ValueError, RecursionError):  # an integer of too many digits, a list nested too deeply
+    except (ValueError, RecursionError):
+        # an integer of too many digits, a list nested too deeply
         text = f"a {type(value).__name__} that is too large to print"
     text = "".join(
         character if character.isprintable() else repr(character)[1:-1] for character in text
@@ -97,17 +100,17 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "data": ("a text or null", lambda value: value is None or isinstance(value, str)),
     "data_dir": ("a text or null", lambda value: value is None or isinstance(value, str)),
     "name": ("a text that can be printed", _is_text),
-    "train": ("a whole number >= 0", _is_count),
-    "test": ("a whole number >= 0", _is_count),
+    "train": ("an integer >= 0", _is_count),
+    "test": ("an integer >= 0", _is_count),
     "image_shape": (
-        "three whole numbers",
+        "three integers",
         lambda value: (
             isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_count, value))
         ),
     ),
-    "n_classes": ("a whole number >= 0", _is_count),
+    "n_classes": ("an integer >= 0", _is_count),
     "classes": (
-        "a list of whole numbers and texts that can be printed",
+        "a list of integers and texts that can be printed",
         lambda value: (
             isinstance(value, list | tuple)
             and all(isinstance(x, int) or _is_text(x) for x in value)

@@ -18,7 +18,8 @@ from tinygrad_ckn.models import Network, Progress
 from tinygrad_ckn.models.learning.progress import quiet
 from tinygrad_ckn.training.metrics import Confusion, confusion_matrix
 
-BLOCK = 1024  # images that are on the device at a time
+# images that are on the device at a time
+BLOCK = 1024
 
 
 def evaluate(
@@ -67,8 +68,9 @@ def probabilities(
     Parameters
     ----------
     model
-        On any device. A classifier fitted with the squared hinge has a temperature if its l2 was chosen on a part
-        held out (`models.calibration`), one fitted with cross-entropy has temperature 1.
+        On any device. A classifier fitted with the squared hinge has a temperature if
+        its l2 was chosen on a part held out (`models.calibration`), one fitted with
+        cross-entropy has temperature 1.
     images
         (n, C, H, W), on the host.
     source
@@ -117,7 +119,8 @@ def _scores(
     """Yield the scores of the images, block by block, on the host."""
     model.check_scale(images, source)
     checked = copy(model)
-    checked.data_format = None  # all images together have been compared with it
+    # all images together have been compared with it
+    checked.data_format = None
     device = model.device
     for start in range(0, len(images), BLOCK):
         block = slice(start, min(start + BLOCK, len(images)))

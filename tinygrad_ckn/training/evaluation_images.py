@@ -66,19 +66,20 @@ def evaluation_images(
     data, data_dir
         As for `load`; None: those of the run.
     **reading
-        image_shape, channels_last, header and scale, as for `load`; by default images are read as in the training.
+        image_shape, channels_last, header and scale, as for `load`; by default images
+        are read as in the training.
 
     Returns
     -------
     EvaluationImages
-        Of the run's own data all images that it held out; of other data the test part, or all images of a file without
-        one, but for those that the run was trained on.
+        Of the run's own data all images that it held out; of other data the test part,
+        or all images of a file without one, but for those that the run was trained on.
 
     Raises
     ------
     DataError
-        If an image that was held out is missing, all images were trained on, or the run does not say where its data
-        are; and for all that `load` refuses.
+        If an image that was held out is missing, all images were trained on, or the run
+        does not say where its data are; and for all that `load` refuses.
     """
     if run is None:
         if data is None:

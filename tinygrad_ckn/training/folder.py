@@ -19,7 +19,8 @@ MODEL = "model.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 LAST = "last.safetensors"
 METRICS = "metrics.jsonl"
-# What a training writes before it has learned anything, what it learns on the way, and what it writes then.
+# What a training writes before it has learned anything, what it learns on the way, and
+# what it writes then.
 WORTHLESS = (CONFIG, METRICS)
 TRAINED = (CHECKPOINT, LAST)
 FINISHED = (MODEL, "filters.png", "trace.json", "comparison.json", "comparison.png")
@@ -34,7 +35,8 @@ class Claim:
     folder
         Where it is.
     made
-        Whether it was made for this claim; if so, and nothing is in it at the end, it is removed.
+        Whether it was made for this claim; if so, and nothing is in it at the end, it
+        is removed.
     """
 
     folder: Path
@@ -45,9 +47,8 @@ class Claim:
         """Let others write to the folder; once is enough, more do no harm."""
         self.lock.release()
         if self.made:
-            with contextlib.suppress(
-                OSError
-            ):  # there is something in it, or somebody else removed it
+            with contextlib.suppress(OSError):
+                # there is something in it, or somebody else removed it
                 self.folder.rmdir()
 
     def __enter__(self) -> Self:
@@ -68,15 +69,16 @@ def claim(out: PathLike | None, name: str) -> Claim:
     Parameters
     ----------
     out
-        The folder: new, empty, or with nothing but a run that was broken off before it had learned anything, which is
-        removed; None: runs/<timestamp>-<name>.
+        The folder: new, empty, or with nothing but a run that was broken off before it
+        had learned anything, which is removed; None: runs/<timestamp>-<name>.
     name
         What the training is called when `out` is None.
 
     Raises
     ------
     ConfigError
-        If the folder holds something else, a checkpoint for one, or another training writes to it.
+        If the folder holds something else, a checkpoint for one, or another training
+        writes to it.
     OSError
         If it cannot be made.
     """
@@ -89,7 +91,8 @@ def claim(out: PathLike | None, name: str) -> Claim:
             f"{folder}: expected a new or empty folder for the run, got a file; give another with --out"
         )
     made = not folder.exists()
-    # Before anything is written, so that a folder that is not ours stays as it is; one in use is not looked into.
+    # Before anything is written, so that a folder that is not ours stays as it is; one
+    # in use is not looked into.
     if not made and not (folder / LOCK).exists():
         _check(folder)
     while True:
@@ -97,7 +100,8 @@ def claim(out: PathLike | None, name: str) -> Claim:
         try:
             claimed = Claim(folder, made, FolderLock.acquire(folder))
             break
-        except FileNotFoundError:  # another training, which failed, has just removed it
+        except FileNotFoundError:
+            # another training, which failed, has just removed it
             continue
         except BaseException:
             if made:

@@ -1,8 +1,9 @@
 """One writer a folder: a lock file that says who writes, and that a writer which was killed leaves without effect.
 
-The file holds JSON: the process id, the host, when the process started, and when it took the lock. It is created
-exclusively. Whoever finds one decides under the system's own lock on it (flock), which ends with the process that
-holds it, so that of two who find a stale one only one takes it over.
+The file holds JSON: the process id, the host, when the process started, and when it
+took the lock. It is created exclusively. Whoever finds one decides under the system's
+own lock on it (flock), which ends with the process that holds it, so that of two who
+find a stale one only one takes it over.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Holder:
     pid, host
         The process id, and the name of the machine on which it means something.
     started
-        When that process started, in the system's own terms: a process id is used again, this is not. Empty where the
-        system does not say.
+        When that process started, in the system's own terms: a process id is used
+        again, this is not. Empty where the system does not say.
     since
         When it took the lock, for people to read.
     """
@@ -175,7 +176,8 @@ def started(pid: int) -> str | None:
             status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         except OSError:
             return None
-        # Fields after the name, which stands in parentheses and may hold anything: state is the 1st, start the 20th.
+        # Fields after the name, which stands in parentheses and may hold anything:
+        # state is the 1st, start the 20th.
         fields = status.rpartition(")")[2].split()
         boot = ""
         with contextlib.suppress(OSError):
@@ -186,7 +188,8 @@ def started(pid: int) -> str | None:
     except (ProcessLookupError, OverflowError):
         return None
     except OSError:
-        pass  # it is somebody else's
+        # it is somebody else's
+        pass
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         found = subprocess.run(
             ["ps", "-o", "lstart=", "-p", str(pid)],

@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tinygrad_ckn import plots, profiling
-from tinygrad_ckn.backend import asarray
-from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.backend import asarray, default_rng
 from tinygrad_ckn.data import Dataset
 from tinygrad_ckn.errors import DataError, TrainingWarning
 from tinygrad_ckn.files import PathLike
@@ -42,7 +41,8 @@ class Result:
     seconds
         By phase: "filters", "classifier", "epoch" (all of them), "save", "evaluate".
     peak_memory
-        Bytes of host memory that this process had at most; None where the system does not say.
+        Bytes of host memory that this process had at most; None where the system does
+        not say.
     """
 
     run: Run
@@ -84,23 +84,26 @@ def train(
     dataset
         From `tinygrad_ckn.data.load`, or made of two Splits.
     out
-        The run's folder: new, empty, or with nothing but a run that had learned nothing yet; None:
-        runs/<timestamp>-<data>-<model>. No other training may write to it at the same time. In a descent
-        checkpoint.safetensors is the best epoch so far and last.safetensors the last one; both stay where a training
-        fails or is broken off, and a note with the error names them.
+        The run's folder: new, empty, or with nothing but a run that had learned nothing
+        yet; None: runs/<timestamp>-<data>-<model>. No other training may write to it at
+        the same time. In a descent checkpoint.safetensors is the best epoch so far and
+        last.safetensors the last one; both stay where a training fails or is broken
+        off, and a note with the error names them.
     source
-        The arguments "data" and "data_dir" of `load`, kept in config.json so that the run can be evaluated again.
+        The arguments "data" and "data_dir" of `load`, kept in config.json so that the
+        run can be evaluated again.
     report
-        Called as it goes on: with `done` = 0 when a phase begins, then after each step; `values` hold what was
-        measured, "seconds" of the step or "images_per_second".
+        Called as it goes on: with `done` = 0 when a phase begins, then after each step;
+        `values` hold what was measured, "seconds" of the step or "images_per_second".
     **options
-        model, mode, preprocessing, mirrored, loss, n_patches, iterations, seed, device, and the fields of
-        `models.Descent`: see `training.options.resolve`.
+        model, mode, preprocessing, mirrored, loss, n_patches, iterations, seed, device,
+        and the fields of `models.Descent`: see `training.options.resolve`.
 
     Raises
     ------
     ConfigError
-        If an option is out of its range, the folder holds something, or another training writes to it.
+        If an option is out of its range, the folder holds something, or another
+        training writes to it.
     BackendError
         If the device is not there.
     DataError
@@ -108,7 +111,8 @@ def train(
     ShapeError
         If the images are too small for the model.
     GradientError
-        If the loss becomes NaN or infinite; the parameters of the best epoch are then in checkpoint.safetensors.
+        If the loss becomes NaN or infinite; the parameters of the best epoch are then
+        in checkpoint.safetensors.
 
     Examples
     --------
@@ -125,14 +129,14 @@ def train(
             f"{dataset.name}: expected images of two classes or more, got class {dataset.class_names[0]!r} alone; add "
             "images of others"
         )
-    random = generator(chosen.seed)
+    random = default_rng(chosen.seed)
     model = build(
         chosen.model,
         in_channels=dataset.in_channels,
         image_size=dataset.image_size,
         n_classes=dataset.n_classes,
         preprocessing=chosen.preprocessing,
-        mirrored=chosen.mirrored,
+        mirror_average=chosen.mirror_average,
         rng=random,
     ).to(chosen.device)
     config = {
@@ -173,7 +177,8 @@ def _train(
         "seconds": result.seconds,
         "peak_memory": result.peak_memory,
     }
-    # The model is saved and measured: what cannot be written beside it is no reason to lose the result.
+    # The model is saved and measured: what cannot be written beside it is no reason to
+    # lose the result.
     with _warning_instead(run, "the line of the test in metrics.jsonl"):
         run.log(record)
     with _warning_instead(run, "filters.png"):
@@ -187,10 +192,10 @@ def _telling_what_is_kept(run: Run) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if isinstance(
-            error, Exception
-        ):  # of one that is broken off with Ctrl-C, the measurements stay
-            with suppress(OSError):  # the first error is the one to be told of
+        if isinstance(error, Exception):
+            # of one that is broken off with Ctrl-C, the measurements stay
+            # the first error is the one to be told of
+            with suppress(OSError):
                 run.discard()
         kept = run.kept()
         if kept is not None:
@@ -253,7 +258,8 @@ class _Recorder:
         self.run, self.model, self.report = run, model, report
         self.n_images, self.descent = n_images, options.descent
         self.seconds: dict[str, float] = {}
-        self._of_epoch = 0.0  # seconds
+        # seconds
+        self._of_epoch = 0.0
         self._since = time.perf_counter()
 
     def __call__(self, progress: Progress) -> None:
@@ -266,9 +272,8 @@ class _Recorder:
                 {"phase": "kept", "done": progress.done, "total": progress.total, **progress.values}
             )
             self.report(progress)
-        elif (
-            progress.phase in ("k-means", "l2") or progress.done == 0
-        ):  # what they led to has a line
+        elif progress.phase in ("k-means", "l2") or progress.done == 0:
+            # what they led to has a line
             if progress.state is not None:
                 self.run.save_checkpoint(self.model, progress.state)
             self.report(progress)
@@ -297,12 +302,14 @@ class _Recorder:
 
     def _rate(self, progress: Progress) -> float:
         """Return the images a second of the epoch that is on."""
-        descent: Any = self.descent  # not None: where there are batches there is one
+        # not None: where there are batches there is one
+        descent: Any = self.descent
         batch_size, seen = (
             int(descent["batch_size"]),
             self.n_images - n_held_out(self.n_images, descent["validation"]),
         )
-        batches = -(-seen // batch_size)  # an epoch
+        # an epoch
+        batches = -(-seen // batch_size)
         return min(((progress.done - 1) % batches + 1) * batch_size, seen) / self._of_epoch
 
     @staticmethod
@@ -314,10 +321,12 @@ def peak_memory() -> int | None:
     """Return the bytes of host memory that this process had at most; None where the system does not say."""
     try:
         import resource
-    except ImportError:  # Windows
+    except ImportError:
+        # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes, but bytes on macOS
+    # kilobytes, but bytes on macOS
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _description(dataset: Dataset) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a classifier gets right and what it mistakes for what; NumPy on the host.
 
-A confusion matrix has a row for each true class and a column for each predicted one; k classes.
+A confusion matrix has a row for each true class and a column for each predicted one; k
+classes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn.errors import DataError
 
-Confusion = NDArray[np.int64]  # (k, k)
+# (k, k)
+Confusion = NDArray[np.int64]
 
 
 def confusion_matrix(

@@ -25,7 +25,8 @@ _DTYPES = {"F32": "float32", "F64": "float64", "I64": "int64"}
 # Norms of filters may be off by so many roundings, times the root of their number.
 _ROUNDINGS = 100
 _MOST_SHOWN = 3
-# Numbers that an architecture may have beyond twice those of the file, so that an error can name what does not fit.
+# Numbers that an architecture may have beyond twice those of the file, so that an error
+# can name what does not fit.
 _SLACK = 2**20
 
 
@@ -164,7 +165,8 @@ def opened(path: Path) -> Iterator[ModelFile]:
     try:
         with safe_open(path, framework="np") as file:
             tensors = {}
-            for name in file.keys():  # it is no mapping
+            # it is no mapping
+            for name in file.keys():
                 part = file.get_slice(name)
                 tensors[name] = (
                     _DTYPES.get(part.get_dtype(), part.get_dtype()),

@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_ckn.backend import is_whole, use
 from tinygrad_ckn.data import AUGMENTATIONS
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.models import PRESETS, Descent
+from tinygrad_ckn.models import PRESETS, FineTuning
 from tinygrad_ckn.models.linear.logistic import LOSSES
 from tinygrad_ckn.models.preprocessing.chain import NAMES
 from tinygrad_ckn.plain import plain_arguments
@@ -17,18 +17,19 @@ from tinygrad_ckn.plain import plain_arguments
 MODES = ("unsupervised", "supervised")
 N_PATCHES = 200_000
 ITERATIONS = 30
-PHOTOGRAPHS = ("cifar10",)  # whitened and mirrored unless told otherwise
+# whitened and averaged over mirror images unless told otherwise
+PHOTOGRAPHS = ("cifar10",)
 
 
 @plain_arguments
 @dataclass(frozen=True)
 class Options:
-    """What a training was asked for; `descent` has the fields of `models.Descent`, and is None when unsupervised."""
+    """What a training was asked for; `descent` has the fields of `models.FineTuning`, and is None when unsupervised."""
 
     model: str
     mode: str
     preprocessing: str | None
-    mirrored: str | None
+    mirror_average: str | None
     loss: str
     n_patches: int
     iterations: int
@@ -36,12 +37,12 @@ class Options:
     device: str
     descent: Mapping[str, Any] | None
 
-    def make_descent(self) -> Descent | None:
+    def make_descent(self) -> FineTuning | None:
         """Return how the network learns end to end, if it does."""
         if self.descent is None:
             return None
         augment = self.descent["augment"]
-        return Descent(
+        return FineTuning(
             **{**self.descent, "augment": None if augment is None else AUGMENTATIONS[augment]}
         )
 
@@ -52,7 +53,7 @@ def resolve(
     model: str | None = None,
     mode: str | None = None,
     preprocessing: str | None = None,
-    mirrored: str | None = None,
+    mirror_average: str | None = None,
     loss: str = "squared_hinge",
     n_patches: int = N_PATCHES,
     iterations: int = ITERATIONS,
@@ -69,12 +70,15 @@ def resolve(
     model
         A preset; by default unsup-32-64 for digits and unsup-64-256 otherwise.
     mode
-        "unsupervised" (k-means filters, then the classifier) or "supervised" (then everything by descent); see
-        `default_mode`. A CNN is supervised, and its filters start at random.
+        "unsupervised" (k-means filters, then the classifier) or "supervised" (then
+        everything by descent); see `default_mode`. A CNN is supervised, and its filters
+        start at random.
     preprocessing
-        One of `models.preprocessing.NAMES`, or "none"; by default "local_whitening" for CIFAR-10, else none.
+        One of `models.preprocessing.NAMES`, or "none"; by default "local_whitening" for
+        CIFAR-10, else none.
     mirrored
-        "features", "scores", as for `CKN`, or "none"; by default "features" for CIFAR-10, else none.
+        "features", "scores", as for `CKN`, or "none"; by default "features" for
+        CIFAR-10, else none.
     loss
         "squared_hinge" or "cross_entropy".
     n_patches, iterations
@@ -84,14 +88,15 @@ def resolve(
     device
         "cpu" or "cuda".
     **descent
-        When supervised, the fields of `models.Descent`; `augment` by name: "crop-flip" (each image shifted by up to 4
-        pixels, and mirrored with probability 1/2) or None: the images as they are. Those that are None have their
-        defaults.
+        When supervised, the fields of `models.Descent`; `augment` by name: "crop-flip"
+        (each image shifted by up to 4 pixels, and mirrored with probability 1/2) or
+        None: the images as they are. Those that are None have their defaults.
 
     Raises
     ------
     ConfigError
-        If an option is unknown or out of its range, or one of a descent is given when unsupervised.
+        If an option is unknown or out of its range, or one of a descent is given when
+        unsupervised.
     BackendError
         If the device is not there.
 
@@ -104,11 +109,11 @@ def resolve(
     _one_of("model", model, tuple(PRESETS))
     mode = mode or default_mode(model)
     preprocessing = preprocessing or ("local_whitening" if data in PHOTOGRAPHS else "none")
-    mirrored = mirrored or ("features" if data in PHOTOGRAPHS else "none")
+    mirror_average = mirror_average or ("features" if data in PHOTOGRAPHS else "none")
     for name, value, known in (
         ("mode", mode, MODES),
         ("preprocessing", preprocessing, (*NAMES, "none")),
-        ("mirrored", mirrored, ("features", "scores", "none")),
+        ("mirror_average", mirror_average, ("features", "scores", "none")),
         ("loss", loss, tuple(LOSSES)),
     ):
         _one_of(name, value, known)
@@ -122,7 +127,7 @@ def resolve(
         model=model,
         mode=mode,
         preprocessing=None if preprocessing == "none" else preprocessing,
-        mirrored=None if mirrored == "none" else mirrored,
+        mirror_average=None if mirror_average == "none" else mirror_average,
         loss=loss,
         n_patches=_whole("n_patches", n_patches, least=1),
         iterations=_whole("iterations", iterations, least=1),
@@ -138,9 +143,9 @@ def default_mode(model: str) -> str:
 
 
 def _descent(mode: str, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the fields of a Descent, checked, with `augment` by name; None when unsupervised."""
+    """Return the fields of a FineTuning, checked, with `augment` by name; None when unsupervised."""
     known = [
-        field.name for field in (*fields(Options), *fields(Descent)) if field.name != "descent"
+        field.name for field in (*fields(Options), *fields(FineTuning)) if field.name != "descent"
     ]
     for name in options:
         _one_of("options", name, known)
@@ -156,7 +161,7 @@ def _descent(mode: str, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
     augment = given.get("augment")
     if augment is not None:
         _one_of("augment", augment, tuple(AUGMENTATIONS))
-    return {**asdict(Descent(**{**given, "augment": None})), "augment": augment}
+    return {**asdict(FineTuning(**{**given, "augment": None})), "augment": augment}
 
 
 def _one_of(name: str, value: Any, known: Any) -> None:
@@ -167,9 +172,7 @@ def _one_of(name: str, value: Any, known: Any) -> None:
 
 
 def _whole(name: str, value: int, *, least: int) -> int:
-    """Return an option that is a whole number."""
+    """Return an option that is an integer."""
     if not is_whole(value, least):
-        raise ConfigError(
-            f"train: argument {name} expected a whole number >= {least}, got {value!r}"
-        )
+        raise ConfigError(f"train: argument {name} expected an integer >= {least}, got {value!r}")
     return int(value)

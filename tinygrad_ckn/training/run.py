@@ -61,8 +61,9 @@ class Run:
         Parameters
         ----------
         out
-            The folder: new, empty, or with nothing but the files of a run that was broken off before it had a model or
-            a checkpoint, which are replaced; None: runs/<timestamp>-<name>.
+            The folder: new, empty, or with nothing but the files of a run that was
+            broken off before it had a model or a checkpoint, which are replaced; None:
+            runs/<timestamp>-<name>.
         config
             What config.json is to hold, beside format, time and versions.
         name
@@ -71,8 +72,8 @@ class Run:
         Raises
         ------
         ConfigError
-            If the folder holds something else (no model, no checkpoint and no other file is ever overwritten), or
-            another training writes to it.
+            If the folder holds something else (no model, no checkpoint and no other
+            file is ever overwritten), or another training writes to it.
         DataError
             If a field of config is not of its kind.
         OSError
@@ -102,8 +103,8 @@ class Run:
         Raises
         ------
         DataError
-            If there is no such folder, or its config.json is missing, damaged, from elsewhere or of a newer format, or
-            a field of it is not of its kind.
+            If there is no such folder, or its config.json is missing, damaged, from
+            elsewhere or of a newer format, or a field of it is not of its kind.
         """
         return cls(Path(folder), read_config(Path(folder)))
 
@@ -146,7 +147,8 @@ class Run:
         for number, line in enumerate(self._metrics.read_bytes().splitlines(), start=1):
             try:
                 record = json.loads(line)
-            except (ValueError, RecursionError):  # of JSON, of UTF-8
+            except (ValueError, RecursionError):
+                # of JSON, of UTF-8
                 record = None
             if not isinstance(record, dict):
                 got = shown(line[:40].decode(errors="replace"))
@@ -165,8 +167,9 @@ class Run:
     def save_checkpoint(self, model: CKN | CNN, state: DescentState | None = None) -> None:
         """Write a model that is not trained to the end.
 
-        With a state it is that of an epoch: to checkpoint.safetensors if it is the best so far, and with what the
-        descent needs to go on to last.safetensors. Without, to checkpoint.safetensors. `load_model` reads both.
+        With a state it is that of an epoch: to checkpoint.safetensors if it is the best
+        so far, and with what the descent needs to go on to last.safetensors. Without,
+        to checkpoint.safetensors. `load_model` reads both.
 
         Raises
         ------

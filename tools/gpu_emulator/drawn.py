@@ -11,7 +11,8 @@ from tools.gpu_emulator.standin import COUNTERS, CUPY
 
 EXAMPLES = 200
 examples = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # of the largest value
+# of the largest value
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 dtypes = st.sampled_from(sorted(TOLERANCE))
 seeds = st.integers(0, 2**32 - 1)
 

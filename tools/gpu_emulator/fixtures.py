@@ -21,7 +21,8 @@ def compiler():
 
 def install(monkeypatch):
     """Put the stand-in in CuPy's place for the while of a test: of the product it is the device "cuda"."""
-    nvrtc.missing()  # asked now, for the real CuPy loads the library
+    # asked now, for the real CuPy loads the library
+    nvrtc.missing()
     for name, module in modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     on_host = {kind: known for kind, known in backend._BY_TYPE.items() if known.device == "cpu"}

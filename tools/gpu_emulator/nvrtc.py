@@ -6,7 +6,8 @@ from functools import cache
 
 # cupy.RawModule adds the first two whatever the caller asks for (cupy/cuda/compiler.py).
 ALWAYS = ("-ftz=true", "--device-as-default-execution-space")
-# These two change no instruction: lines of the source in the PTX, and registers, spills and shared memory in the log.
+# These two change no instruction: lines of the source in the PTX, and registers, spills
+# and shared memory in the log.
 TOLD = ("--generate-line-info", "--ptxas-options=-v")
 
 
@@ -42,7 +43,8 @@ def missing() -> str | None:
         from cupy_backends.cuda.libs import nvrtc
 
         nvrtc.getVersion()
-    except (ImportError, RuntimeError) as error:  # no CuPy; CuPy without the library
+    except (ImportError, RuntimeError) as error:
+        # no CuPy; CuPy without the library
         return f"NVRTC is not here ({error}): pip install nvidia-cuda-nvrtc==13.0.88 'cupy-cuda13x>=14'"
     return None
 

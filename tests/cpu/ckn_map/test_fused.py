@@ -4,7 +4,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tinygrad_ckn import Tensor, get_num_threads, grad, no_grad, ops, set_num_threads
-from tinygrad_ckn.cpu.ckn_map.fused import fused
+from tinygrad_ckn.cpu.ckn_map import fused
 from tinygrad_ckn.ops.ckn_map import composed
 from tinygrad_ckn.ops.kappa import Kappa, arccos0, arccos1, exponential, polynomial
 
@@ -17,7 +17,8 @@ def problem(n, c, size, p, kernel, dtype="float64", zeros=True):
     x = random.standard_normal((n, c, *size)).astype(dtype)
     if zeros:
         x[: n // 2, :, : size[0] // 2 + 1, : size[1] // 2 + 1] = (
-            0  # patches of zeros, as in a picture's black border
+            # patches of zeros, as in a picture's black border
+            0
         )
     z = random.standard_normal((p, c, *kernel)).astype(dtype)
     z /= np.sqrt((z * z).sum(axis=(1, 2, 3), keepdims=True))
@@ -66,7 +67,8 @@ def agree(kernel, reference, bound=1e-11):
 def test_value_and_gradients_are_those_of_the_composition(
     kappa, c, p, size, kernel, padding, subsampling, n
 ):
-    # the cosine of two numbers is 1 or -1, where this kappa has no derivative: rounding would decide what is taken
+    # the cosine of two numbers is 1 or -1, where this kappa has no derivative: rounding
+    # would decide what is taken
     assume(kappa is not ARCCOS0 or c * kernel[0] * kernel[1] > 1)
     agree(*both(problem(n, c, size, p, kernel), kappa, padding, subsampling))
 

@@ -59,7 +59,8 @@ def test_the_map_is_homogeneous_at_every_scale(shape, dtype, scale, subsampling)
     found = ops.ckn_map(x, z, KAPPA, t, subsampling=subsampling).astype(np.longdouble) / scale
     loose = 1e-5 if dtype == "float32" else 1e-12
     if scale < 1e-37 and dtype == "float32":
-        loose = 50 * 1.4e-45 / scale  # results have as few digits as the images
+        # results have as few digits as the images
+        loose = 50 * 1.4e-45 / scale
     assert np.abs(found - exact).max() <= loose * np.abs(exact).max()
 
 
@@ -140,7 +141,8 @@ def test_a_gradient_is_spoiled_where_it_is_reached(shape, subsampling, seed, whe
     array[at] = value
     k = z.shape[2]
     box = np.ones((1, 1, k, k))
-    positions = alone  # patches that are spoiled
+    # patches that are spoiled
+    positions = alone
     if where == "x":
         positions = (ops.correlate2d(alone, box, padding="same") > 0).astype("float64")
     elif subsampling > 1:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from tinygrad_ckn import ops, parallel
-from tinygrad_ckn.cpu.correlate.dispatch import dispatch as correlate
-from tinygrad_ckn.cpu.correlate.dispatch import regions
+from tinygrad_ckn.cpu.correlate import dispatch as correlate
+from tinygrad_ckn.cpu.correlate import regions
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.testing.strategies import conv_args
 
@@ -162,13 +162,15 @@ def test_adjoints_are_adjoint(name):
     assert (w * dw).sum() == pytest.approx(product, rel=1e-12)
 
 
-# Largest error in float32, relative to the largest result: of the correlation, the adjoint in images, that in filters.
+# Largest error in float32, relative to the largest result: of the correlation, the
+# adjoint in images, that in filters.
 BOUNDS = {
     "unfold": (1e-6, 1e-6, 2e-6),
     "winograd": (1e-5, 2e-5, 2e-5),
     "toeplitz": (1e-6, 1e-6, 2e-6),
     "fft": (1e-6, 1e-6, 1e-6),
-    "direct": (1e-6, 1e-6, 4e-6),  # one sum over a tile for each tap
+    # one sum over a tile for each tap
+    "direct": (1e-6, 1e-6, 4e-6),
 }
 
 

@@ -102,7 +102,8 @@ def test_seeds_drawn_many_at_a_time_have_the_distribution_of_one_after_the_other
     start: str,
 ) -> None:
     x = unit(np.random.default_rng(1).normal(size=(9, 2)))
-    probabilities = {frozenset([i]): 1 / 9 for i in range(9)}  # of sets of seeds
+    # of sets of seeds
+    probabilities = {frozenset([i]): 1 / 9 for i in range(9)}
     for _ in range(6):
         larger: dict[frozenset[int], float] = defaultdict(float)
         for seeds, probability in probabilities.items():

@@ -74,7 +74,8 @@ def test_objective_never_decreases_with_ties_and_empty_clusters(
     assume(len(np.unique(unit(points).round(4), axis=0)) >= len(start))
     found = spherical_kmeans(points, len(start), iterations=30, start=start)
     assert_never_decreases(found.objective, 1e-6 if dtype == "float32" else 1e-14)
-    if len(found.objective) < 30:  # it ended by itself
+    # it ended by itself
+    if len(found.objective) < 30:
         assert len(np.unique((unit(points) @ found.centroids.T).round(6).argmax(axis=1))) == len(
             start
         )
@@ -279,20 +280,20 @@ def test_data_are_not_changed_and_the_dtype_is_kept() -> None:
     [
         (
             {"n_clusters": 0},
-            "expected n_clusters and iterations as whole numbers >= 1, got 0 and 10",
+            "expected n_clusters and iterations as integers >= 1, got 0 and 10",
         ),
         (
             {"n_clusters": 2.0},
-            r"expected n_clusters and iterations as whole numbers >= 1, got 2\.0 and 10",
+            r"expected n_clusters and iterations as integers >= 1, got 2\.0 and 10",
         ),
         (
             {"iterations": 0},
-            "expected n_clusters and iterations as whole numbers >= 1, got 2 and 0",
+            "expected n_clusters and iterations as integers >= 1, got 2 and 0",
         ),
-        ({"batch_size": 0}, "argument batch_size expected a whole number >= 1 or None, got 0"),
+        ({"batch_size": 0}, "argument batch_size expected an integer >= 1 or None, got 0"),
         (
             {"batch_size": 2.5},
-            r"argument batch_size expected a whole number >= 1 or None, got 2\.5",
+            r"argument batch_size expected an integer >= 1 or None, got 2\.5",
         ),
         (
             {"start": "best"},

@@ -9,8 +9,8 @@ from tinygrad_ckn.models.kernels import ArcCosine0, ArcCosine1
 
 @pytest.mark.parametrize("theta", [0.0, 0.1, math.pi / 3, math.pi / 2, 2.5, math.pi])
 def test_arc_cosine_kernels_are_means_over_random_units(theta: float) -> None:
-    # Cho and Saul 2009, equation (1): 2 E[step(w.x) step(w.y) (w.x)^n (w.y)^n], w Gaussian, in polar coordinates of
-    # the plane of x and y; E[r^2] = 2.
+    # Cho and Saul 2009, equation (1): 2 E[step(w.x) step(w.y) (w.x)^n (w.y)^n], w
+    # Gaussian, in polar coordinates of the plane of x and y; E[r^2] = 2.
     def mean(unit) -> float:
         low, high = theta - math.pi / 2, math.pi / 2
         return (

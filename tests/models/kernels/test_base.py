@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tinygrad_ckn import Tensor, grad, ops
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import CKN, CKNLayer, kernels
-from tinygrad_ckn.models.kernels import Kernel, base, kernel
+from tinygrad_ckn.models.kernels import Kernel, base, make_kernel
 from tinygrad_ckn.ops.ckn_map import composed
 from tinygrad_ckn.testing import gradcheck
 from tinygrad_ckn.testing.strategies import arrays
@@ -109,7 +109,7 @@ def test_parameters_to_be_trained_are_passed_by_name(case) -> None:
 
 
 def test_config_is_json_from_which_the_same_kernel_is_made(case) -> None:
-    assert kernel(json.loads(json.dumps(case.kernel.config()))) == case.kernel
+    assert make_kernel(json.loads(json.dumps(case.kernel.config()))) == case.kernel
 
 
 @pytest.mark.parametrize(
@@ -126,11 +126,11 @@ def test_config_is_json_from_which_the_same_kernel_is_made(case) -> None:
     ],
 )
 def test_kernels_by_name_have_default_parameters(name: str, expected: Kernel) -> None:
-    assert kernel(name) == expected
+    assert make_kernel(name) == expected
 
 
 def test_a_kernel_is_taken_as_it_is(case) -> None:
-    assert kernel(case.kernel) is case.kernel
+    assert make_kernel(case.kernel) is case.kernel
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_unknown_names_and_parameters_are_refused(spec) -> None:
     with pytest.raises(
         ConfigError, match=r"^kernel: expected a Kernel or one of the names exponential, .*, got .*"
     ):
-        kernel(spec)
+        make_kernel(spec)
 
 
 class Plain(Kernel):
@@ -179,9 +179,10 @@ def test_a_registered_kernel_is_saved_with_its_parameters(names) -> None:
     ):
         Own().config()
     kernels.register("own", Own)
-    kernels.register("own", Own)  # a second time does no harm
+    # a second time does no harm
+    kernels.register("own", Own)
     assert Own(0.25).config() == {"name": "own", "rate": 0.25}
-    assert kernel({"name": "own", "rate": 0.25}) == Own(0.25)
+    assert make_kernel({"name": "own", "rate": 0.25}) == Own(0.25)
     model = CKN(1, 6, 2, [CKNLayer(1, 3, 3, kernel=Own(0.25))])
     assert CKN.from_config(json.loads(json.dumps(model.config()))).layers[0].kernel == Own(0.25)
 
@@ -192,7 +193,7 @@ def test_a_class_defined_again_replaces_its_former_self(names) -> None:
     )
     kernels.register("own", Own)
     kernels.register("own", again)
-    assert type(kernel("own")) is again
+    assert type(make_kernel("own")) is again
 
 
 @pytest.mark.parametrize(
@@ -223,4 +224,4 @@ def test_what_cannot_be_registered(names, name: object, kind: object, message: s
 
 def test_what_is_no_kernel_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"expected a Kernel or one of the names .*, got 3"):
-        kernels.kernel(3)
+        kernels.make_kernel(3)

@@ -30,7 +30,7 @@ def test_polynomial_kappa_for_any_degree(degree: int, u: float) -> None:
 
 @pytest.mark.parametrize("degree", [0, -2, 1.5])
 def test_degree_must_be_a_positive_whole_number(degree: float) -> None:
-    message = f"^Polynomial: argument degree expected a whole number >= 1, got {degree!r}$"
+    message = f"^Polynomial: argument degree expected an integer >= 1, got {degree!r}$"
     with pytest.raises(ConfigError, match=message):
         kernel({"name": "polynomial", "degree": degree})
 
@@ -94,6 +94,6 @@ def test_constant_of_an_inner_polynomial_must_not_be_negative(c) -> None:
 def test_degree_of_an_inner_polynomial_must_be_a_positive_whole_number() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"^InnerPolynomial: argument degree expected a whole number >= 1, got 1\.5$",
+        match=r"^InnerPolynomial: argument degree expected an integer >= 1, got 1\.5$",
     ):
         InnerPolynomial(1.0, 1.5)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tinygrad_ckn import Tensor, grad
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.models.kernels import Exponential, Matern, kernel
+from tinygrad_ckn.models.kernels import Exponential, Matern, make_kernel
 from tinygrad_ckn.testing import gradcheck
 from tinygrad_ckn.testing.strategies import arrays, unit_sphere
 
@@ -43,7 +43,7 @@ def test_sigma_must_be_positive(sigma: float) -> None:
 def test_exponential_by_alpha(alpha: float, u: float) -> None:
     made = Exponential.of_alpha(alpha)
     np.testing.assert_allclose(made.kappa(np.array(u)), math.exp(alpha * (u - 1)), rtol=1e-12)
-    assert kernel(made.config()) == made
+    assert make_kernel(made.config()) == made
 
 
 @pytest.mark.parametrize("alpha", [0, -1.0, math.inf, "a"])

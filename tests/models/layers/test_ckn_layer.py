@@ -386,12 +386,12 @@ def test_repr_tells_the_options() -> None:
         (
             {"in_channels": 0},
             ConfigError,
-            "argument in_channels expected a whole number >= 1, got 0",
+            "argument in_channels expected an integer >= 1, got 0",
         ),
         (
             {"n_filters": 2.0},
             ConfigError,
-            r"argument n_filters expected a whole number >= 1, got 2\.0",
+            r"argument n_filters expected an integer >= 1, got 2\.0",
         ),
         (
             {"subsampling": 0.5},

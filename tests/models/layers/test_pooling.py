@@ -46,7 +46,7 @@ def test_gaussian_pooling_takes_fractions() -> None:
         (
             "max",
             1.5,
-            "^Layer: argument subsampling expected whole numbers with pooling 'max', got 1.5; Gaussian",
+            "^Layer: argument subsampling expected integers with pooling 'max', got 1.5; Gaussian",
         ),
         ("gaussian", 0.5, "^Layer: argument subsampling expected a number >= 1"),
     ],

@@ -47,7 +47,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ([0.9, 0.89, 0.885, 0.9, 0.881], []),
         ([0.9, 0.95, 0.93, 0.9299, 0.95], [3]),
-        ([0.9, 0.1, 0.2, 0.3, 0.85], [1]),  # one fall, told once
+        # one fall, told once
+        ([0.9, 0.1, 0.2, 0.3, 0.85], [1]),
         ([0.9, 0.1, 0.9, 0.1, 0.9], [1, 3]),
         ([0.5, 0.6, 0.7, 0.8, 0.75], [4]),
     ],
@@ -66,7 +67,7 @@ def test_each_fall_below_the_best_by_more_than_two_points_is_told_once(
     options = {
         "epochs": 4,
         "lr": 1e-6,
-        "resolve_every": 1,
+        "refit_classifier_every": 1,
         "solve": with_accuracies(model, accuracies),
     }
     with warnings.catch_warnings():
@@ -94,7 +95,7 @@ def test_the_end_says_which_epoch_was_kept(
     options = {
         "epochs": 2,
         "lr": 1e-6,
-        "resolve_every": 1,
+        "refit_classifier_every": 1,
         "solve": with_accuracies(model, accuracies),
     }
     events = run_descent(model, **parts(digits, model), **options, whole=True)

@@ -5,7 +5,7 @@ import pytest
 
 from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.data import load_digits
-from tinygrad_ckn.models import CKN, Descent, Progress
+from tinygrad_ckn.models import CKN, FineTuning, Progress
 from tinygrad_ckn.models.learning.curvature import largest_curvature
 from tinygrad_ckn.nn import Parameter, Sphere
 
@@ -65,7 +65,7 @@ def test_the_default_rate_is_less_where_the_loss_is_curved_and_a_given_one_is_ta
         model.fit(
             images,
             labels,
-            descent=Descent(epochs=0, lr=lr),
+            descent=FineTuning(epochs=0, lr=lr),
             n_patches=500,
             iterations=1,
             rng=0,
@@ -77,11 +77,15 @@ def test_the_default_rate_is_less_where_the_loss_is_curved_and_a_given_one_is_ta
 
 
 def test_the_usual_rate_is_that_of_the_optimiser() -> None:
-    assert Descent().lr is None
-    assert (Descent().usual_lr, Descent(optimizer="adam").usual_lr, Descent(lr=0.3).usual_lr) == (
+    assert FineTuning().lr is None
+    assert (
+        FineTuning().usual_lr,
+        FineTuning(optimizer="adam").usual_lr,
+        FineTuning(lr=0.3).usual_lr,
+    ) == (
         0.01,
         0.001,
         0.3,
     )
-    assert Descent(momentum=0.75).lr_for(100.0) == 0.0025
-    assert Descent().lr_for(0.0) == Descent().lr_for(1e-30) == 0.01
+    assert FineTuning(momentum=0.75).lr_for(100.0) == 0.0025
+    assert FineTuning().lr_for(0.0) == FineTuning().lr_for(1e-30) == 0.01

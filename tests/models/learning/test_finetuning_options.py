@@ -12,8 +12,8 @@ from scipy.special import logsumexp, softmax
 
 from tinygrad_ckn import Tensor, grad, ops
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.graph import raw
-from tinygrad_ckn.models import CKN, Descent, LinearFit, Progress
+from tinygrad_ckn.graph import unwrap
+from tinygrad_ckn.models import CKN, FineTuning, LinearFit, Progress
 from tinygrad_ckn.models.learning import fit as fitting
 from tinygrad_ckn.models.learning.finetuning_options import hold_out
 
@@ -68,7 +68,8 @@ def test_one_step_moves_the_classifier_along_the_gradient_and_the_filters_on_the
 
     def direction(
         gradient: np.ndarray,
-    ) -> np.ndarray:  # Adam's first one: both moments are of this gradient alone
+    ) -> np.ndarray:
+        # Adam's first one: both moments are of this gradient alone
         return gradient if optimizer == "sgd" else gradient / (np.abs(gradient) + 1e-8)
 
     close = {"rtol": 1e-10, "atol": 1e-13 if optimizer == "sgd" else 1e-7}
@@ -147,7 +148,7 @@ RATES = {
 def test_the_rate_rises_for_half_an_epoch_and_then_follows_the_schedule(
     schedule: str, optimizer: str
 ) -> None:
-    descent = Descent(epochs=4, optimizer=optimizer, lr=0.02, warmup=0.5, schedule=schedule)
+    descent = FineTuning(epochs=4, optimizer=optimizer, lr=0.02, warmup=0.5, schedule=schedule)
     made, scheduler = descent.optimizer_of([Tensor([1.0], requires_grad=True)], steps=10)
     rates = []
     for _ in range(40):
@@ -160,7 +161,7 @@ def test_the_rate_rises_for_half_an_epoch_and_then_follows_the_schedule(
 
 @pytest.mark.parametrize(("warmup", "rates"), [(0, [1, 0.5]), (1, [1, 1]), (7, [1, 1])])
 def test_the_last_step_is_never_part_of_the_warm_up(warmup: int, rates: list[float]) -> None:
-    made, scheduler = Descent(epochs=2, lr=1, warmup=warmup).optimizer_of(
+    made, scheduler = FineTuning(epochs=2, lr=1, warmup=warmup).optimizer_of(
         [Tensor([1.0], requires_grad=True)], steps=1
     )
     first = made.lr
@@ -174,7 +175,7 @@ def test_every_image_is_seen_once_an_epoch_in_another_order_each_time(
     model, (images, _) = new_network(), digits
     seen: list[np.ndarray] = []
     stacked = CKN.stacked
-    monkeypatch.setattr(CKN, "stacked", lambda self, x: seen.append(raw(x)) or stacked(self, x))
+    monkeypatch.setattr(CKN, "stacked", lambda self, x: seen.append(unwrap(x)) or stacked(self, x))
     run_descent(model, epochs=2, batch_size=40)
     assert [len(x) for x in seen] == [40, 40, 40, 30] * 2
     first, second = np.concatenate(seen[:4]), np.concatenate(seen[4:])
@@ -249,7 +250,8 @@ def test_alternating_solves_the_classifier_before_each_epoch_and_keeps_it_within
         g = (softmax(model.scores(images), axis=1) - np.eye(10)[labels]) / 150
         slope = g.T @ (features - features.mean(axis=0)) + 1e-3 * fit.scale**2 * fit.weight
         at_zero = (0.1 - np.eye(10)[labels]).T @ features / 150
-        assert np.linalg.norm(slope) < 1e-3 * np.linalg.norm(at_zero)  # solved: there it is flat
+        # solved: there it is flat
+        assert np.linalg.norm(slope) < 1e-3 * np.linalg.norm(at_zero)
         return fit
 
     def look(progress: Progress) -> None:
@@ -283,7 +285,9 @@ def test_the_joint_scheme_solves_the_classifier_anew_after_so_many_epochs(
                 model.classifier.weight.numpy(), solved[-1]
             )  # it moves in each epoch
 
-    run_descent(model, epochs=5, batch_size=150, resolve_every=every, solve=solve, report=look)
+    run_descent(
+        model, epochs=5, batch_size=150, refit_classifier_every=every, solve=solve, report=look
+    )
     assert during == expected
 
 
@@ -312,11 +316,11 @@ def test_the_seed_fixes_what_is_held_out() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": -1}, "epochs expected a whole number >= 0, got -1"),
-        ({"epochs": "1"}, "epochs expected a whole number >= 0, got '1'"),
-        ({"epochs": None}, "epochs expected a whole number >= 0, got None"),
-        ({"batch_size": 0}, "batch_size expected a whole number >= 1, got 0"),
-        ({"batch_size": 2.5}, r"batch_size expected a whole number >= 1, got 2\.5"),
+        ({"epochs": -1}, "epochs expected an integer >= 0, got -1"),
+        ({"epochs": "1"}, "epochs expected an integer >= 0, got '1'"),
+        ({"epochs": None}, "epochs expected an integer >= 0, got None"),
+        ({"batch_size": 0}, "batch_size expected an integer >= 1, got 0"),
+        ({"batch_size": 2.5}, r"batch_size expected an integer >= 1, got 2\.5"),
         ({"optimizer": "lbfgs"}, "optimizer expected one of sgd, adam, got 'lbfgs'"),
         ({"lr": 0}, "lr expected a finite number > 0, got 0"),
         ({"lr": -0.1}, r"lr expected a finite number > 0, got -0\.1"),
@@ -329,10 +333,10 @@ def test_the_seed_fixes_what_is_held_out() -> None:
         ({"warmup": math.inf}, "warmup expected a finite number >= 0, got inf"),
         ({"schedule": "linear"}, "schedule expected one of cosine, step, constant, got 'linear'"),
         ({"scheme": "both"}, "scheme expected one of joint, alternating, got 'both'"),
-        ({"resolve_every": 0}, "resolve_every expected a whole number >= 1, got 0"),
+        ({"refit_classifier_every": 0}, "refit_classifier_every expected an integer >= 1, got 0"),
         (
-            {"resolve_every": 2, "scheme": "alternating"},
-            "resolve_every expected None with scheme 'alternating', .* 2",
+            {"refit_classifier_every": 2, "scheme": "alternating"},
+            "refit_classifier_every expected None with scheme 'alternating', .* 2",
         ),
         ({"l2": -1e-3}, r"l2 expected a finite number >= 0, got -0\.001"),
         ({"l2": None}, "l2 expected a finite number >= 0, got None"),
@@ -342,7 +346,7 @@ def test_the_seed_fixes_what_is_held_out() -> None:
         ),
         ({"validation": 1}, r"validation expected a number in \[0, 1\), got 1"),
         ({"validation": math.nan}, r"validation expected a number in \[0, 1\), got nan"),
-        ({"patience": 0}, "patience expected a whole number >= 1, got 0"),
+        ({"patience": 0}, "patience expected an integer >= 1, got 0"),
         (
             {"patience": 3, "validation": 0},
             "patience expected None without images held out, got 3; give a validation",
@@ -351,10 +355,10 @@ def test_the_seed_fixes_what_is_held_out() -> None:
     ids=str,
 )
 def test_fields_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=f"^Descent: argument {message}"):
-        Descent(**options)
+    with pytest.raises(ConfigError, match=f"^FineTuning: argument {message}"):
+        FineTuning(**options)
 
 
 def test_fields_may_be_numpys() -> None:
-    found = Descent(epochs=np.int64(3), lr=np.float32(0.5), validation=np.float64(0.25))
+    found = FineTuning(epochs=np.int64(3), lr=np.float32(0.5), validation=np.float64(0.25))
     assert (found.epochs, found.lr, found.validation) == (3, 0.5, 0.25)

@@ -10,11 +10,11 @@ from scipy.special import logsumexp
 from tinygrad_ckn import no_grad
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models import (
     CKN,
     CKNLayer,
-    Descent,
+    FineTuning,
     Progress,
     fit_linear,
     sample_patches,
@@ -75,7 +75,7 @@ def test_filters_are_centroids_of_patches_of_each_layers_input() -> None:
         )
         layer.weight.data = found.centroids.reshape(layer.weight.shape)
         with no_grad():
-            x = raw(layer(x))
+            x = unwrap(layer(x))
 
 
 def test_filters_found_by_kmeans_are_on_the_sphere() -> None:
@@ -129,7 +129,7 @@ def test_images_with_nan_are_refused() -> None:
 
 def test_a_descent_of_another_kind_is_refused() -> None:
     with pytest.raises(
-        ConfigError, match=r"fit: argument descent expected a models.Descent or None, got 5"
+        ConfigError, match=r"fit: argument descent expected a models.FineTuning or None, got 5"
     ):
         small().fit(images, labels, descent=5, n_patches=500)
 
@@ -194,7 +194,8 @@ def test_filters_of_a_group_are_centroids_of_its_own_channels(centred: bool) -> 
     rng = np.random.default_rng(4)
     patches = sample_patches(both, layer, 500, rng=rng)
     patches = patches - patches.mean(axis=0) if centred else patches
-    assert ((patches[:, :9] ** 2).sum(axis=1) == 0).any() != centred  # zero in one group alone
+    # zero in one group alone
+    assert ((patches[:, :9] ** 2).sum(axis=1) == 0).any() != centred
     cosines = []
     for group, weight in enumerate(layer.weight.numpy().reshape(2, 3, 9)):
         found = spherical_kmeans(
@@ -252,7 +253,8 @@ def test_without_a_descent_fitting_is_filters_and_then_the_classifier() -> None:
 def test_progress_of_fitting_is_complete_and_ordered() -> None:
     events: list[Progress] = []
     model = small()
-    descent = Descent(epochs=2, batch_size=60)  # 135 of 150 images
+    # 135 of 150 images
+    descent = FineTuning(epochs=2, batch_size=60)
     found = model.fit(images, labels, descent=descent, n_patches=500, rng=0, report=events.append)
     assert found is model
     means = [e for e in events if e.phase == "k-means"]
@@ -288,7 +290,7 @@ def test_progress_of_fitting_is_complete_and_ordered() -> None:
 def test_fitting_descends_from_the_unsupervised_start_with_l2_in_terms_of_scaled_features() -> None:
     model, twin = small("float64"), small("float64")
     events: list[Progress] = []
-    descent = Descent(epochs=1, batch_size=150, l2=1e-2, validation=0.2)
+    descent = FineTuning(epochs=1, batch_size=150, l2=1e-2, validation=0.2)
     model.fit(images, labels, descent=descent, n_patches=500, rng=6, report=events.append)
     rng = np.random.default_rng(6)
     twin.fit_unsupervised(images, n_patches=500, rng=rng)
@@ -311,7 +313,7 @@ def test_what_is_held_out_has_no_part_in_the_descent(scheme: str) -> None:
     told: list[list[float]] = []
     for x, y in ((images, labels), (others, other_labels)):
         model, events = small().fit_unsupervised(images, n_patches=500, rng=0), []
-        descent = Descent(epochs=2, batch_size=40, scheme=scheme, validation=0.2)
+        descent = FineTuning(epochs=2, batch_size=40, scheme=scheme, validation=0.2)
         options = {
             "descent": descent,
             "loss": "cross_entropy",
@@ -331,7 +333,7 @@ def test_fitting_ends_with_a_classifier_on_all_images_for_the_filters_as_they_ar
     model.fit(
         images,
         labels,
-        descent=Descent(epochs=1, validation=0.3),
+        descent=FineTuning(epochs=1, validation=0.3),
         n_patches=500,
         rng=6,
         report=events.append,
@@ -348,7 +350,7 @@ def test_fitting_ends_with_a_classifier_on_all_images_for_the_filters_as_they_ar
 
 def test_fitting_changes_the_filters_and_keeps_them_on_the_sphere() -> None:
     model = small().fit(
-        images, labels, descent=Descent(epochs=2, lr=0.01, validation=0), n_patches=500, rng=1
+        images, labels, descent=FineTuning(epochs=2, lr=0.01, validation=0), n_patches=500, rng=1
     )
     start = small().fit_unsupervised(images, n_patches=500, rng=1)
     assert not any(
@@ -360,7 +362,7 @@ def test_fitting_changes_the_filters_and_keeps_them_on_the_sphere() -> None:
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
 def test_fitting_end_to_end_lowers_the_loss_on_the_training_images(loss: str) -> None:
     events: list[Progress] = []
-    descent = Descent(epochs=8, batch_size=15, l2=1e-3, validation=0)
+    descent = FineTuning(epochs=8, batch_size=15, l2=1e-3, validation=0)
     model = small().fit(
         images, labels, descent=descent, loss=loss, n_patches=500, report=events.append
     )
@@ -371,7 +373,7 @@ def test_fitting_end_to_end_lowers_the_loss_on_the_training_images(loss: str) ->
 
 def test_no_epochs_leave_the_filters_of_kmeans() -> None:
     events: list[Progress] = []
-    descent = Descent(epochs=0)
+    descent = FineTuning(epochs=0)
     model = small().fit(images, labels, descent=descent, n_patches=500, rng=2, report=events.append)
     start = small().fit_unsupervised(images, n_patches=500, rng=2)
     assert all(np.array_equal(a, b) for a, b in zip(filters(model), filters(start), strict=True))
@@ -379,7 +381,7 @@ def test_no_epochs_leave_the_filters_of_kmeans() -> None:
 
 
 def test_the_seed_fixes_every_bit() -> None:
-    descent = Descent(
+    descent = FineTuning(
         epochs=2,
         validation=0.2,
         augment=lambda x, rng: x * rng.random((len(x), 1, 1, 1), "float32"),
@@ -406,7 +408,7 @@ def test_unknown_losses_and_negative_l2_are_refused_before_anything_is_learned(
 
 def test_a_descent_is_shown_augmented_images() -> None:
     shown: list[int] = []
-    descent = Descent(epochs=1, batch_size=100, augment=lambda x, rng: shown.append(len(x)) or x)
+    descent = FineTuning(epochs=1, batch_size=100, augment=lambda x, rng: shown.append(len(x)) or x)
     small().fit(images, labels, descent=descent, n_patches=500)
     assert shown == [100, 35]
 

@@ -10,7 +10,7 @@ from scipy.stats import chisquare
 
 from tinygrad_ckn import no_grad
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.models.learning import patches as patches_module
 from tinygrad_ckn.models.learning.patches import blocks, sample_patches
@@ -151,13 +151,15 @@ def test_few_images_are_encoded_and_which_is_uniform() -> None:
             rng=seed,
             encode=lambda x, seen=seen: seen.append(len(x)) or x,
         )
-        assert sum(seen[1:]) <= 4  # 30 draws, 8 an image; the first call is for the shape
+        # 30 draws, 8 an image; the first call is for the shape
+        assert sum(seen[1:]) <= 4
         np.add.at(counts, found[:, 0].astype(int), 1)
     by_image, by_position = (
         counts[1:].reshape(30, 20).sum(axis=1),
         counts[1:].reshape(30, 20).sum(axis=0),
     )
-    assert chisquare(by_image / 5).pvalue > 0.01  # patches of one image come about 5 at a time
+    # patches of one image come about 5 at a time
+    assert chisquare(by_image / 5).pvalue > 0.01
     assert chisquare(by_position).pvalue > 0.01
 
 
@@ -308,7 +310,7 @@ def test_encoding_on_the_way_gives_the_patches_of_everything_encoded_first() -> 
     def encode(x: np.ndarray) -> np.ndarray:
         encoded.append(len(x))
         with no_grad():
-            return raw(below(x))
+            return unwrap(below(x))
 
     found = draw(images, layer, 500, encode=encode)
     np.testing.assert_allclose(found, draw(encode(images), layer, 500), rtol=1e-13, atol=1e-15)
@@ -319,7 +321,7 @@ def test_encoding_on_the_way_gives_the_patches_of_everything_encoded_first() -> 
 
 @pytest.mark.parametrize("count", [0, -3, 2.5])
 def test_the_number_of_patches_is_checked(count: float) -> None:
-    with pytest.raises(ConfigError, match="n_patches expected a whole number >= 1, got"):
+    with pytest.raises(ConfigError, match="n_patches expected an integer >= 1, got"):
         sample_patches(
             np.ones((2, 1, 4, 4)), CKNLayer(1, 3, 2), count, rng=np.random.default_rng(0)
         )

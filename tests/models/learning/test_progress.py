@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tinygrad_ckn.data import Split
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.models import CKN, CKNLayer, Descent, Progress
+from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, Progress
 from tinygrad_ckn.models.learning import fit as fitting
 from tinygrad_ckn.models.linear.l2_search import MIDDLE, SCALE, HeldOut, choose_l2, l2_of
 from tinygrad_ckn.training import evaluation
@@ -55,7 +55,8 @@ def test_wherever_the_best_l2_lies_what_is_tried_is_within_the_total(
     )
 
 
-@pytest.mark.filterwarnings("ignore::tinygrad_ckn.errors.TrainingWarning")  # of random labels
+# of random labels
+@pytest.mark.filterwarnings("ignore::tinygrad_ckn.errors.TrainingWarning")
 @settings(max_examples=15)
 @given(
     st.integers(min_value=20, max_value=60),
@@ -76,11 +77,11 @@ def test_no_phase_is_ever_past_its_total(
     labels = np.arange(n) % 2
     layers = [CKNLayer(2, 4, 2, subsampling=2, groups=groups), CKNLayer(4, 4, 2, subsampling=1)]
     told: list[Progress] = []
-    descent = Descent(
+    descent = FineTuning(
         epochs=epochs,
         batch_size=batch_size,
         scheme=scheme,
-        resolve_every=None if scheme == "alternating" else every,
+        refit_classifier_every=None if scheme == "alternating" else every,
         validation=validation,
         patience=patience if validation else None,
         lr=1e-3,

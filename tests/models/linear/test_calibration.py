@@ -16,14 +16,16 @@ def test_the_temperature_that_labels_were_drawn_with_is_found(
     p = softmax(scores / temperature, axis=1)
     labels = (p.cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
     found = temperature_of((scale * scores).astype(np.float64), labels) / scale
-    spread = 0.1 if temperature < 2 else 0.3 * temperature  # nearly uniform labels say little
+    # nearly uniform labels say little
+    spread = 0.1 if temperature < 2 else 0.3 * temperature
     assert abs(np.log(found / temperature)) < spread or temperature > 5
 
 
 def test_the_mean_probability_of_the_chosen_class_is_the_share_that_is_right() -> None:
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 3, 2000)
-    scores = 0.1 * (np.eye(3)[labels] + rng.normal(size=(2000, 3)))  # far too unsure
+    # far too unsure
+    scores = 0.1 * (np.eye(3)[labels] + rng.normal(size=(2000, 3)))
     p = softmax(scores / temperature_of(scores, labels), axis=1)
     assert abs(p.max(axis=1).mean() - (p.argmax(axis=1) == labels).mean()) < 0.02
     assert (

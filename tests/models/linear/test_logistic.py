@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
-from tinygrad_ckn import chunks as blockwise
-from tinygrad_ckn import parallel
+from tinygrad_ckn import block_sums, parallel
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models.linear import logistic as classifier
 from tinygrad_ckn.models.linear import preconditioner as preconditioning
@@ -113,7 +112,8 @@ def test_the_solution_is_that_of_scipy_on_the_plain_problem(loss: str, l2: float
     assert objective(x, labels, weight, bias, loss, l2)[0] == pytest.approx(best.fun, rel=1e-7)
     scores = x @ weight.T + bias
     expected = x @ best.x.reshape(3, -1)[:, :-1].T + best.x.reshape(3, -1)[:, -1]
-    if loss == "cross_entropy":  # which does not see a number added to all scores of an example
+    # which does not see a number added to all scores of an example
+    if loss == "cross_entropy":
         scores, expected = (s - s.mean(axis=1, keepdims=True) for s in (scores, expected))
     np.testing.assert_allclose(scores, expected, atol=2e-3)
 
@@ -227,13 +227,15 @@ def test_after_the_choice_of_l2_all_examples_are_fitted() -> None:
 
 def test_examples_held_out_are_not_fitted_but_at_last() -> None:
     features, _ = problem(8, n=80)
-    labels = features[:, 0].argsort().argsort() * 3 // 80  # so that each class is on both sides
+    # so that each class is on both sides
+    labels = features[:, 0].argsort().argsort() * 3 // 80
     aside = aside_of(80, np.random.default_rng(3))
     one = fit_linear(features, labels, 3, loss="squared_hinge", iterations=500, rng=3)
     wrong = labels.copy()
     wrong[aside] = (wrong[aside] + 1) % 3
     other = fit_linear(features, wrong, 3, loss="squared_hinge", iterations=500, rng=3)
-    l2 = max(one.held_out)  # where L-BFGS has converged
+    # where L-BFGS has converged
+    l2 = max(one.held_out)
     kept = np.setdiff1d(np.arange(80), aside)
     alone = fit_linear(features[kept], labels[kept], 3, loss="squared_hinge", l2=l2, iterations=500)
     for fit, truth in ((one, labels), (other, wrong)):
@@ -272,7 +274,7 @@ def test_the_seed_of_the_part_held_out_fixes_every_bit() -> None:
 def test_blocks_do_not_change_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels = problem(14)
     whole = fit_linear(features, labels, 3, l2=1e-2, iterations=500)
-    monkeypatch.setattr(blockwise, "_BLOCK", 7)
+    monkeypatch.setattr(block_sums, "_BLOCK", 7)
     in_blocks = fit_linear(features, labels, 3, l2=1e-2, iterations=500)
     np.testing.assert_allclose(in_blocks.weight, whole.weight, rtol=1e-3, atol=1e-3)
     assert in_blocks.scale == pytest.approx(whole.scale, rel=1e-12)
@@ -280,7 +282,7 @@ def test_blocks_do_not_change_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @losses
 def test_the_number_of_threads_changes_no_bit(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blockwise, "_BLOCK", 32)
+    monkeypatch.setattr(block_sums, "_BLOCK", 32)
     features, labels = problem(15, n=1000)
     before = parallel.get_num_threads()
     fits = []
@@ -330,7 +332,7 @@ def test_features_in_a_file_give_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_features_are_read_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blockwise, "_BLOCK", 16)
+    monkeypatch.setattr(block_sums, "_BLOCK", 16)
 
     class Rows(np.memmap):
         """Features that no more than a block is taken of at a time."""
@@ -400,7 +402,7 @@ def test_examples_that_are_all_alike_but_for_those_held_out_are_fitted() -> None
         ({"l2": math.inf}, "argument l2 expected a number >= 0 or None, got inf"),
         ({"l2": "a"}, "argument l2 expected a number >= 0 or None, got 'a'"),
         ({"loss": "mse"}, "argument loss expected one of cross_entropy, squared_hinge, got 'mse'"),
-        ({"iterations": -1}, "argument iterations expected a whole number >= 1, got -1"),
+        ({"iterations": -1}, "argument iterations expected an integer >= 1, got -1"),
     ],
 )
 def test_options_of_another_kind_are_refused(options, message: str) -> None:

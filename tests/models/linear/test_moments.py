@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tinygrad_ckn import chunks as blockwise
+from tinygrad_ckn import block_sums
 from tinygrad_ckn.models.linear.moments import Moments
 
 FEATURES = np.random.default_rng(0).normal(size=(100, 6)) + 5
@@ -19,7 +19,7 @@ def same(found: Moments, expected: tuple[int, np.ndarray, float]) -> None:
 
 
 def test_moments_are_those_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blockwise, "_BLOCK", 17)
+    monkeypatch.setattr(block_sums, "_BLOCK", 17)
     same(Moments.of(FEATURES), of(FEATURES))
 
 

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge, RidgeCV
 
-from tinygrad_ckn import chunks as blockwise
-from tinygrad_ckn import parallel
+from tinygrad_ckn import block_sums, parallel
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, LinearAlgebraError
 from tinygrad_ckn.models.linear.ridge import L2_GRID, fit_ridge
 
@@ -74,9 +73,11 @@ def test_the_losses_left_out_and_the_choice_are_those_of_scikit_learn(n: int, d:
     x, t = problem(n, d)
     fit = fit_ridge(x, t)
     alphas = n * scale_of(x) ** 2 * np.array(L2_GRID)
-    # where n = d its other mode is 6e-7 or more from 60 digits, by the machine; this one 5e-9, and ours 1e-10
+    # where n = d its other mode is 6e-7 or more from 60 digits, by the machine; this
+    # one 5e-9, and ours 1e-10
     expected = RidgeCV(alphas=alphas, store_cv_results=True, gcv_mode="svd").fit(x, t)
-    losses = expected.cv_results_.sum(axis=1).mean(axis=0) / 2  # (n, k, alphas)
+    # (n, k, alphas)
+    losses = expected.cv_results_.sum(axis=1).mean(axis=0) / 2
     assert tuple(fit.held_out) == L2_GRID
     np.testing.assert_allclose(list(fit.held_out.values()), losses, rtol=1e-6)
     np.testing.assert_allclose(list(fit.held_out.values())[:9], losses[:9], rtol=1e-8)
@@ -111,7 +112,8 @@ def test_the_l2_chosen_gives_the_weights_that_it_gives_alone(n: int, d: int) -> 
 def test_repeated_examples_are_no_examples_left_out() -> None:
     x, t = problem(15, 40, 1)
     fit = fit_ridge(np.repeat(x, 2, axis=0), np.repeat(t, 2, axis=0))
-    assert list(fit.held_out.values())[-1] < 1e-12  # the other copy says it
+    # the other copy says it
+    assert list(fit.held_out.values())[-1] < 1e-12
 
 
 def test_without_regularisation_it_is_least_squares() -> None:
@@ -184,7 +186,7 @@ def test_features_in_float32_far_from_0_are_fitted_as_in_float64(n: int, d: int)
 def test_blocks_and_threads_change_nothing(n: int, d: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x, t = problem(n, d)
     whole = fit_ridge(x, t)
-    monkeypatch.setattr(blockwise, "_BLOCK", 7)
+    monkeypatch.setattr(block_sums, "_BLOCK", 7)
     before = parallel.get_num_threads()
     fits = []
     for threads in (1, 3):

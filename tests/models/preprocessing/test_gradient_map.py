@@ -15,7 +15,8 @@ rng = np.random.default_rng(0)
 
 def longest(x: np.ndarray) -> np.ndarray:
     """Return the gradient (N, 2, H, W) of the channel where it is longest."""
-    g = np.stack(np.gradient(x, axis=(3, 2)))  # (2, N, C, H, W)
+    # (2, N, C, H, W)
+    g = np.stack(np.gradient(x, axis=(3, 2)))
     out = np.zeros((len(x), 2, *x.shape[2:]))
     for n, i, j in np.ndindex(len(x), *x.shape[2:]):
         lengths = [math.hypot(*g[:, n, c, i, j]) for c in range(x.shape[1])]

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import inv, sqrtm
 
-from tinygrad_ckn import Tensor, enable_grad, no_grad, parallel
-from tinygrad_ckn import chunks as blockwise
+from tinygrad_ckn import Tensor, block_sums, enable_grad, no_grad, parallel
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, ShapeError
 from tinygrad_ckn.models.preprocessing.chain import base as preprocessor
 from tinygrad_ckn.models.preprocessing.whitening import LocalWhitening, PatchZCA
@@ -45,7 +44,8 @@ def locally_whitened(image: np.ndarray, kernel: tuple[int, int], floor: float = 
 @given(
     seed=st.integers(0, 2**32),
     channels=st.integers(1, 3),
-    size=st.tuples(st.integers(9, 12), st.integers(9, 12)),  # more patches than they have values
+    # more patches than they have values
+    size=st.tuples(st.integers(9, 12), st.integers(9, 12)),
     kernel=st.tuples(st.integers(1, 3), st.integers(2, 3)),
 )
 @settings(max_examples=15, deadline=None)
@@ -96,7 +96,7 @@ def test_local_whitening_is_the_same_bits_however_the_work_is_cut(
 ) -> None:
     x = smooth((7, 3, 10, 9)).astype("float32")
     whole = LocalWhitening()(x)
-    monkeypatch.setattr(blockwise, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(block_sums, "_BLOCK_BYTES", 1)
     before = parallel.get_num_threads()
     for threads in (1, 3):
         parallel.set_num_threads(threads)
@@ -108,9 +108,8 @@ def test_local_whitening_has_exact_gradients_of_order_1_and_2() -> None:
     layer = LocalWhitening(2, eps=1e-3)
 
     def recorded(x: Tensor) -> Tensor:
-        with (
-            enable_grad()
-        ):  # the check takes values without recording, which are others in the last bits
+        with enable_grad():
+            # the check takes values without recording, which are others in the last bits
             return layer(x if x.requires_grad else Tensor(x.data, requires_grad=True))
 
     assert (
@@ -195,7 +194,8 @@ def test_patch_zca_is_the_formula(
         where = places(image, kernel)
         rows = (patches_of(image, kernel, contrast) - p.mean(axis=0)) @ w.T
         expected.append(overlapped([row.reshape(2, *kernel) for row in rows], where, image.shape))
-    monkeypatch.setattr(preprocessor, "_BLOCK", 2 * 2 * 7 * 6)  # 2 images
+    # 2 images
+    monkeypatch.setattr(preprocessor, "_BLOCK", 2 * 2 * 7 * 6)
     layer = PatchZCA(kernel, eps=0.2, contrast=contrast).fit(train)
     np.testing.assert_allclose(layer(test), expected, atol=1e-11)
     single = layer(test.astype("float32"))

@@ -33,7 +33,8 @@ def test_value_and_slope_are_those_of_members_combined(made, expected, dtype: st
     np.testing.assert_allclose(found, slopes.numpy(), **bound)
     assert found.dtype == dtype
     np.testing.assert_array_equal(v, kept)
-    made.value(np, v, v)  # in its own memory
+    # in its own memory
+    made.value(np, v, v)
     np.testing.assert_array_equal(v, values)
 
 

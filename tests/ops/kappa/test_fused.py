@@ -35,7 +35,8 @@ def test_value_and_slope_are_the_function_and_its_derivative(made, dtype: str) -
     np.testing.assert_allclose(made.scale * found, slopes.numpy(), **bound)
     assert found.dtype == dtype
     np.testing.assert_array_equal(v, kept)
-    made.value(np, v, v)  # in its own memory
+    # in its own memory
+    made.value(np, v, v)
     np.testing.assert_array_equal(v, values)
 
 

@@ -1,7 +1,7 @@
 """Products with banded matrices: of pooling and of box filters along an axis.
 
-Cut into blocks of rows, each with the columns that its band needs, a product costs as much as the band is wide, and
-takes few calls of BLAS.
+Cut into blocks of rows, each with the columns that its band needs, a product costs as
+much as the band is wide, and takes few calls of BLAS.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from tinygrad_ckn.cpu.gemm import product
 
 xp = CPU.xp
 
-_ROWS = 32  # of a block
+# of a block
+_ROWS = 32
 
-Bands = list[tuple[slice, slice, Any]]  # rows, columns, and the block that is not zero
+# rows, columns, and the block that is not zero
+Bands = list[tuple[slice, slice, Any]]
 
 
 def bands(matrix: Any) -> Bands:

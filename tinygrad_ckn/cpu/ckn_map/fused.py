@@ -1,18 +1,21 @@
 """The fused map of a CKN layer: T P(|x| kappa(Z x / |x|)), forward and gradient tile by tile, in cache.
 
-With cosines u = Z x / |x|, and v = scale u + shift, the variable in which `ops.kappa.Kappa` gives kappa, the map is
-T y, y = P (|x| kappa(v)), P the pooling, T the transform (if any). Let g be the gradient of T y and G = P^T T^T g:
+With cosines u = Z x / |x|, and v = scale u + shift, the variable in which
+`ops.kappa.Kappa` gives kappa, the map is T y, y = P (|x| kappa(v)), P the pooling, T
+the transform (if any). Let g be the gradient of T y and G = P^T T^T g:
 
     d <scale z, x> = dv = G kappa'(v)     for dy/dv = |x| kappa'(v) and dv/d<scale z, x> = 1 / |x|
     d |x| = sum over filters of G kappa(v) - (v - shift) dv,      d |x|^2 = d |x| / (2 |x|)
     d T = sum over positions of g y^T
 
-A zero patch has y = 0 and no derivative, for which 0 is taken. Of the forward, v is kept, and y where it was pooled;
-but v is not where the patches are so small that computing it again is faster than memory. Pooling is one banded matrix
-per axis; the one along rows takes in the norms |x|, so that these cost nothing.
+A zero patch has y = 0 and no derivative, for which 0 is taken. Of the forward, v is
+kept, and y where it was pooled; but v is not where the patches are so small that
+computing it again is faster than memory. Pooling is one banded matrix per axis; the one
+along rows takes in the norms |x|, so that these cost nothing.
 
-b images of a tile, H x W image, C channels, Ho x Wo map, p filters, h x w pooled; arrays are channels last, and the
-results have the API's shapes (N, p, h, w) on that memory.
+b images of a tile, H x W image, C channels, Ho x Wo map, p filters, h x w pooled;
+arrays are channels last, and the results have the API's shapes (N, p, h, w) on that
+memory.
 """
 
 from __future__ import annotations
@@ -24,8 +27,8 @@ from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU, Namespace
+from tinygrad_ckn.cpu.ckn_map import single_patches
 from tinygrad_ckn.cpu.ckn_map.banded import bands, from_left
-from tinygrad_ckn.cpu.ckn_map.fused import single_patches as singly
 from tinygrad_ckn.cpu.ckn_map.patch_products import products_of
 from tinygrad_ckn.cpu.correlate.recompute import all_finite
 from tinygrad_ckn.cpu.gemm import product
@@ -39,7 +42,8 @@ from tinygrad_ckn.windows import Padding, Windows
 xp = CPU.xp
 
 _AGAIN = (
-    32  # elements of a patch up to which its products are computed again in backward, and not kept
+    # elements of a patch up to which its products are computed again in backward, and not kept
+    32
 )
 
 
@@ -57,20 +61,24 @@ class Map:
     ) -> None:
         self.kappa = kappa
         self.windows = windows
-        self.x = x.transpose(0, 2, 3, 1)  # (N, H, W, C)
+        # (N, H, W, C)
+        self.x = x.transpose(0, 2, 3, 1)
         self.p, self.dtype = len(z), z.dtype
         self.transform = transform
         self.size = windows.output_size(self.x.shape[1:3])
         scaled = z * self.dtype.type(kappa.scale)
-        self.rows = scaled.reshape(self.p, -1)  # (p, K)
+        # (p, K)
+        self.rows = scaled.reshape(self.p, -1)
         self.products = products_of(scaled, kappa.shift, windows, self.x.shape[1:3])
         self.pooling: _Pooling | None = None
         self.pooled = self.size
         if max(subsampling) > 1:
             self.pooling = _Pooling(*gaussian_matrices(xp, self.size, subsampling, self.dtype))
             self.pooled = self.pooling.size
-        self.v: Any = None  # for each block (N, Ho, Wo, o), where they are kept
-        self.y: Any = None  # (N, h, w, p), where it is kept
+        # for each block (N, Ho, Wo, o), where they are kept
+        self.v: Any = None
+        # (N, h, w, p), where it is kept
+        self.y: Any = None
         pixels = self.size[0] * self.size[1]
         self.tiles = tiles(len(x), pixels * self.p * self.dtype.itemsize, self.products.tile_bytes)
         self.blocks = filter_blocks(self.p)
@@ -95,7 +103,7 @@ class Map:
         turned = None if self.transform is None else xp.ascontiguousarray(self.transform.T)
 
         def tile(part: slice) -> None:
-            found = singly.measured(self.x[part], self.products)
+            found = single_patches.measured(self.x[part], self.products)
             norms, inverses = found.norms, found.inverses
             prepared = self.products.prepared(found.padded, inverses)
             b = len(norms)
@@ -123,7 +131,8 @@ class Map:
 
     def pull(self, g: Any, wanted: Sequence[bool]) -> list[Any]:
         """Return the gradients of images, filters and transform, given that of the map."""
-        g = g.transpose(0, 2, 3, 1)  # (N, h, w, p)
+        # (N, h, w, p)
+        g = g.transpose(0, 2, 3, 1)
         dx = parallel.empty(self.x.shape, self.dtype) if wanted[0] else None
 
         def tile(part: slice, total: _Total) -> None:
@@ -154,7 +163,7 @@ class Map:
     def _pull(self, part: slice, g: Any, total: _Total, wanted: Sequence[bool], dx: Any) -> None:
         """Go back through a tile from g (b, h, w, p): add to the totals, write dx (b, H, W, C)."""
         b, flat, through = len(g), g.reshape(-1, self.p), wanted[0] or wanted[1]
-        found = singly.measured(self.x[part], self.products)
+        found = single_patches.measured(self.x[part], self.products)
         norms, inverses = found.norms, found.inverses
         prepared: Any = self.products.prepared(found.padded, inverses) if self.v is None else None
         if wanted[2] and self.y is not None:
@@ -188,7 +197,7 @@ class Map:
 
     def _pull_products(
         self,
-        found: singly.Measured,
+        found: single_patches.Measured,
         single: Any,
         ds: Any,
         dnorms: Any,
@@ -210,22 +219,26 @@ class Map:
         if found.whole is None:
             found.whole = self.products.first(found.padded)
         with xp.errstate(all="ignore"):
-            more = singly.pull(found, self.products, single, self.rows, slopes, dnorms, dx, filters)
+            more = single_patches.pull(
+                found, self.products, single, self.rows, slopes, dnorms, dx, filters
+            )
         if more is not None:
             total.singly = more if total.singly is None else total.singly + more
 
-    def _products(self, found: singly.Measured, prepared: Any, i: int, v: Any) -> None:
+    def _products(self, found: single_patches.Measured, prepared: Any, i: int, v: Any) -> None:
         """Write the cosines with a block of filters, scaled and shifted, to v (b, Ho, Wo, o)."""
         self.products.products(prepared, found.inverses, i, v)
         if found.singly is not None:
-            singly.put_cosines(found, self.products, self.rows[self.blocks[i]], self.kappa.shift, v)
+            single_patches.put_cosines(
+                found, self.products, self.rows[self.blocks[i]], self.kappa.shift, v
+            )
 
-    def _single(self, found: singly.Measured, g: Any, ds: Any) -> Any:
+    def _single(self, found: single_patches.Measured, g: Any, ds: Any) -> Any:
         """Return which patches are pulled singly (b, Ho, Wo), or None; ds of those that are not finite becomes NaN."""
         single = found.singly
         if found.lost is not None:
             ds[found.lost] = xp.nan
-        hot = singly.hot(g) if self.products.step else None
+        hot = single_patches.hot(g) if self.products.step else None
         if hot is None and not all_finite(g):
             hot = ~xp.isfinite(g).all(axis=3)
         if hot is not None:
@@ -270,7 +283,8 @@ class _Total:
 
     filters: Any
     transform: Any
-    singly: Any = None  # gradient of the filters by patches taken singly
+    # gradient of the filters by patches taken singly
+    singly: Any = None
 
     def add_transform(self, g: Any, y: Any, block: slice) -> None:
         """Add g^T y, of g (L, p) and y (b, h, w, o) of a block of filters."""
@@ -279,7 +293,8 @@ class _Total:
         self.transform[:, block] += product(g.T, y, part)
 
     def __iadd__(self, other: _Total) -> _Total:
-        self.filters += other.filters  # `finish` has seen both
+        # `finish` has seen both
+        self.filters += other.filters
         self.transform += other.transform
         return self
 

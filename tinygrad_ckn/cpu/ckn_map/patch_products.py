@@ -1,7 +1,8 @@
 """Products of filters with all patches of a tile of images, and their adjoints: unfolded, or by Winograd's filtering.
 
-b images, C channels, Hp x Wp padded image, p filters of kh x kw, Ho x Wo output, L = b*Ho*Wo, K = C*kh*kw. Images
-are channels last, (b, Hp, Wp, C), but for few channels, of which unfolding makes long runs when they stand first.
+b images, C channels, Hp x Wp padded image, p filters of kh x kw, Ho x Wo output, L =
+b*Ho*Wo, K = C*kh*kw. Images are channels last, (b, Hp, Wp, C), but for few channels, of
+which unfolding makes long runs when they stand first.
 """
 
 from __future__ import annotations
@@ -21,18 +22,23 @@ xp = CPU.xp
 
 _FEW_CHANNELS = 8
 _WINOGRAD_CHANNELS = (
-    16  # from which the transforms, C or p times, cost less than what they save, C * p times
+    # from which the transforms, C or p times, cost less than what they save, C * p times
+    16
 )
 
 
 class Products(Protocol):
     """What the fused map asks of a way to correlate; all arrays are scratch but those that are handed in."""
 
-    shape: Shape  # of the filters, (p, C, kh, kw)
+    # of the filters, (p, C, kh, kw)
+    shape: Shape
     kernel: tuple[int, int]
-    before: tuple[int, int]  # border above and to the left
-    step: int  # of tiles in which pixels are mixed beyond a patch; 0: they are not
-    tile_bytes: int  # of a tile's map, for what the way needs beside it to stay in cache
+    # border above and to the left
+    before: tuple[int, int]
+    # of tiles in which pixels are mixed beyond a patch; 0: they are not
+    step: int
+    # of a tile's map, for what the way needs beside it to stay in cache
+    tile_bytes: int
 
     def padded(self, x: Any) -> Any:
         """Return images (b, H, W, C) with their border, in this way's layout."""
@@ -64,7 +70,8 @@ class Products(Protocol):
     def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any, out: Any) -> None:
         """Add the gradient of the filters to total, write that of the images to out (b, H, W, C); None: unwanted.
 
-        ds (b, Ho, Wo, p) is the gradient of <z, x>, dsquares (b, Ho, Wo) that of |x|^2, needed for that of the images.
+        ds (b, Ho, Wo, p) is the gradient of <z, x>, dsquares (b, Ho, Wo) that of |x|^2,
+        needed for that of the images.
         """
 
     def total(self) -> Any:
@@ -207,9 +214,8 @@ class _Unfolded(_Geometry):
 
     def prepared(self, padded: Any, inverses: Any) -> Any:
         columns = self._columns(padded)
-        if (
-            not self.last
-        ):  # the fewer numbers are scaled, in long runs, and a row of ones brings the shift
+        if not self.last:
+            # the fewer numbers are scaled, in long runs, and a row of ones brings the shift
             columns[:-1] *= inverses.reshape(-1)
             columns[-1] = 1
         return columns
@@ -271,8 +277,9 @@ class _Winograd(_Geometry):
     """F(4x4, 3x3); see winograd.py."""
 
     def __init__(self, z: Any, shift: float, windows: Windows, size: Sequence[int]) -> None:
-        # 64 of Winograd's tiles, so that reading the filters from memory costs little beside the products; of few
-        # channels more, for these take as little room in the cache
+        # 64 of Winograd's tiles, so that reading the filters from memory costs little
+        # beside the products; of few channels more, for these take as little room in
+        # the cache
         self.tile_bytes = max(64, 8192 // z.shape[1]) * 16 * len(z) * z.itemsize
         self.filter = Winograd.of(z, windows.output_size(size))
         super().__init__(z, windows, size, self.filter.padded, last=True)

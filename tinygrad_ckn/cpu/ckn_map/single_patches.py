@@ -1,9 +1,10 @@
 """Patches that the fused map takes one by one: what norms and products of a whole tile cannot give.
 
-The squares of a norm overflow and underflow long before the norm does, a NaN among the pixels of a product with a
-banded matrix is everywhere, and a patch beside pixels much longer than itself has their rounding where Winograd's
-filtering mixes them. Such patches are laid out as rows, scaled by a power of two, and their cosines taken from unit
-vectors. The tile is computed without the pixels that are too large.
+The squares of a norm overflow and underflow long before the norm does, a NaN among the
+pixels of a product with a banded matrix is everywhere, and a patch beside pixels much
+longer than itself has their rounding where Winograd's filtering mixes them. Such
+patches are laid out as rows, scaled by a power of two, and their cosines taken from
+unit vectors. The tile is computed without the pixels that are too large.
 
 b images, C channels, P patches, K = C*kh*kw, p filters.
 """
@@ -24,8 +25,10 @@ xp = CPU.xp
 UNEVEN = (
     2**5
 )  # norm of a pixel of a tile of Winograd's over that of a patch in it, beyond which that is taken singly
-_HOT = 2**6  # norm of a position's gradient over the mean of a tile of images
-_TOGETHER = 2**20  # elements of patches laid out at a time
+# norm of a position's gradient over the mean of a tile of images
+_HOT = 2**6
+# elements of patches laid out at a time
+_TOGETHER = 2**20
 
 
 @dataclass(slots=True)
@@ -33,14 +36,19 @@ class Measured:
     """A tile of images as `Products` take it, the norms of its patches, and the patches to be taken singly."""
 
     padded: Any
-    norms: Any  # (b, Ho, Wo); 0 for a patch that is zero or not finite
+    # (b, Ho, Wo); 0 for a patch that is zero or not finite
+    norms: Any
     inverses: Any
-    singly: Any = None  # (b, Ho, Wo), bool; None: no patch
+    # (b, Ho, Wo), bool; None: no patch
+    singly: Any = None
     whole: Any = (
-        None  # images with border (b, C, Hp, Wp), as they are, where a patch is taken singly
+        # images with border (b, C, Hp, Wp), as they are, where a patch is taken singly
+        None
     )
-    lost: Any = None  # (b, Ho, Wo), bool: patches that are not finite; None: there are none
-    kept: Any = None  # indices and unit rows of the patches taken singly, where they are few enough to be kept
+    # (b, Ho, Wo), bool: patches that are not finite; None: there are none
+    lost: Any = None
+    # indices and unit rows of the patches taken singly, where they are few enough to be kept
+    kept: Any = None
 
 
 def measured(x: Any, products: Products) -> Measured:
@@ -49,7 +57,8 @@ def measured(x: Any, products: Products) -> Measured:
     pixels = products.pixels(padded)
     (kh, kw), dtype = products.kernel, pixels.dtype
     limit = float(xp.finfo(dtype).max) / (2**10 * kh * kw)
-    fitting = bool(pixels.max() <= limit)  # NaN is not
+    # NaN is not
+    fitting = bool(pixels.max() <= limit)
     whole, large = padded, None
     if not fitting:
         large = ~(pixels <= limit)
@@ -74,7 +83,8 @@ def _singly(
     singly = None
     if large is not None:
         singly = products.sums(large.astype(pixels.dtype)) > 0
-    if zero.any():  # of nothing but zeros they stay as they are
+    # of nothing but zeros they stay as they are
+    if zero.any():
         tiny = products.any(whole) & (pixels <= least_square(pixels.dtype))
         if tiny.any():
             some = zero & (products.sums(tiny.astype(pixels.dtype)) > 0)
@@ -102,7 +112,8 @@ def _measure_singly(found: Measured, singly: Any, products: Products) -> None:
     for at in parts:
         rows, norms = units(found.whole, at, products.kernel)
         found.norms[at] = norms
-        found.kept = (at, rows) if len(parts) == 1 else None  # each block of filters asks for them
+        # each block of filters asks for them
+        found.kept = (at, rows) if len(parts) == 1 else None
     found.inverses[singly] = 1
     lost = ~xp.isfinite(found.norms)
     if lost.any():
@@ -154,7 +165,8 @@ def hot(g: Any) -> Any:
         sizes = xp.sqrt(xp.vecdot(g, g))
         if sizes.max() <= _HOT * sizes.mean():
             return None
-        return ~(sizes <= _HOT * xp.mean(sizes, where=xp.isfinite(sizes)))  # NaN is among them
+        # NaN is among them
+        return ~(sizes <= _HOT * xp.mean(sizes, where=xp.isfinite(sizes)))
 
 
 def pull(

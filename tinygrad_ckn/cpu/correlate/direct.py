@@ -1,10 +1,12 @@
 """correlate2d by shifting and adding: for each tap of the filters, what it makes of the image shifted by it.
 
-Nothing is unfolded: a tile of an image lies in memory as runs (`regions.runs`) of which the shifted image is a part,
-of one stride, which BLAS takes as it is; for depthwise filters, the product is an elementwise one. What
-lies beyond the end of an output's row is computed for nothing and not copied out.
+Nothing is unfolded: a tile of an image lies in memory as runs (`regions.runs`) of which
+the shifted image is a part, of one stride, which BLAS takes as it is; for depthwise
+filters, the product is an elementwise one. What lies beyond the end of an output's row
+is computed for nothing and not copied out.
 
-C channels in, O out, G groups, g of them in a tile, r output rows, Wq columns of a run, L = r*Wq.
+C channels in, O out, G groups, g of them in a tile, r output rows, Wq columns of a run,
+L = r*Wq.
 """
 
 from __future__ import annotations
@@ -14,16 +16,18 @@ from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
-from tinygrad_ckn.cpu.correlate.dispatch import unfold as unfolded
+from tinygrad_ckn.cpu.correlate import unfold
 from tinygrad_ckn.cpu.correlate.recompute import all_finite
 from tinygrad_ckn.cpu.correlate.regions import evenly, flipped, offset, run_size, runs
 from tinygrad_ckn.windows import Correlation
 
 xp = CPU.xp
 
-_TILE_BYTES = 2**21  # of a tile's arrays: a tap goes through all of them
+# of a tile's arrays: a tap goes through all of them
+_TILE_BYTES = 2**21
 
-Tile = tuple[int, slice, slice]  # image, groups, output rows
+# image, groups, output rows
+Tile = tuple[int, slice, slice]
 
 
 def _tiles(shapes: Correlation, itemsize: int) -> list[Tile]:
@@ -55,7 +59,8 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
     """Return the correlation (N, O, Ho, Wo) of images with filters."""
     o, per_group, *_ = shapes.w_shape
     taps = w.reshape(shapes.groups, o // shapes.groups, *w.shape[1:]).transpose(3, 4, 0, 1, 2)
-    taps = xp.ascontiguousarray(taps)  # (kh, kw, G, O/G, C/G)
+    # (kh, kw, G, O/G, C/G)
+    taps = xp.ascontiguousarray(taps)
     multiply = xp.multiply if per_group == 1 else xp.matmul
     y = parallel.empty((shapes.n, shapes.groups, o // shapes.groups, *shapes.out), x.dtype)
 
@@ -71,7 +76,8 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
         product = parallel.scratch("direct product", total.shape, x.dtype)
         for i, j in _taps(shapes):
             p, q, start = offset(i, j, shapes)
-            part = shifted[:, :, p, q, start : start + length]  # (g, C/G, L)
+            # (g, C/G, L)
+            part = shifted[:, :, p, q, start : start + length]
             multiply(taps[i, j, groups], part, out=product if i or j else total)
             if i or j:
                 total += product
@@ -97,14 +103,16 @@ def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
             _runs(x, at, shapes),
             maps[image, groups, :, rows],
         )  # (g, C/G, ...), (g, O/G, r, Wo)
-        if not all_finite(shifted):  # the zeros beyond the end of a row would meet it
+        # the zeros beyond the end of a row would meet it
+        if not all_finite(shifted):
             total[:, :, groups] += _by_windows(x, g, at, shapes)
             return
         wide = run_size(rows, shapes)[1]
         gradient = parallel.scratch("direct product", (*have.shape[:3], wide), x.dtype)
         gradient[..., have.shape[3] :] = 0
         gradient[..., : have.shape[3]] = have
-        gradient = gradient.reshape(*have.shape[:2], -1)  # (g, O/G, L)
+        # (g, O/G, L)
+        gradient = gradient.reshape(*have.shape[:2], -1)
         for i, j in _taps(shapes):
             p, q, start = offset(i, j, shapes)
             part = shifted[:, :, p, q, start : start + gradient.shape[2]]
@@ -127,5 +135,5 @@ def _by_windows(x: Any, g: Any, at: Tile, shapes: Correlation) -> Any:
         shapes, n=1, channels=count * per_group, filters=count * per_filter, groups=count
     )
     here = x[image : image + 1, channels], g[image : image + 1, filters]
-    found = unfolded.weight_adjoint_of(*here, part, (slice(0, 1), rows))
+    found = unfold.weight_adjoint_of(*here, part, (slice(0, 1), rows))
     return found.reshape(count, per_filter, per_group, kh, kw).transpose(3, 4, 0, 1, 2)

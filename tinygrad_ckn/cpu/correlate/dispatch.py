@@ -1,7 +1,8 @@
 """correlate2d on the CPU: several algorithms with the same results, of which each call gets the soonest done.
 
-Which that is, `COSTS` estimates from the shapes. Its numbers are fitted to times on two cores with AVX-512 in float32;
-`tinygrad-ckn bench correlate2d` prints the times of all algorithms over a grid of shapes, on this or any machine.
+Which that is, `COSTS` estimates from the shapes. Its numbers are fitted to times on two
+cores with AVX-512 in float32; `tinygrad-ckn bench correlate2d` prints the times of all
+algorithms over a grid of shapes, on this or any machine.
 """
 
 from __future__ import annotations
@@ -12,10 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_ckn.backend import CPU, Namespace
-from tinygrad_ckn.cpu.correlate.dispatch import direct, toeplitz
-from tinygrad_ckn.cpu.correlate.dispatch import fft as overlap_save
-from tinygrad_ckn.cpu.correlate.dispatch import unfold as unfolded
-from tinygrad_ckn.cpu.correlate.dispatch import winograd as filtering
+from tinygrad_ckn.cpu.correlate import direct, fft, toeplitz, unfold, winograd
 from tinygrad_ckn.cpu.correlate.regions import turned
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.ops.correlate import (
@@ -41,7 +39,8 @@ def _unfold_cost(s: Correlation) -> float:
     unfolded = (
         per_filter * s.channels * _area(s.windows.kernel)
     )  # numbers that are copied, and multiplied
-    copied = 0.2e-3 + 4e-3 / s.out[1]  # more in short rows
+    # more in short rows
+    copied = 0.2e-3 + 4e-3 / s.out[1]
     return (
         90
         + unfolded * (copied + 0.0105e-3 * s.filters / s.groups)
@@ -50,7 +49,7 @@ def _unfold_cost(s: Correlation) -> float:
 
 
 def _winograd_cost(s: Correlation) -> float:
-    m = filtering.smaller(s)
+    m = winograd.smaller(s)
     tiles = s.n * -(-s.out[0] // m) * -(-s.out[1] // m) * (m + 2) ** 2 / 36
     return 300 + tiles * (
         0.1 + 33e-3 * s.channels + 23e-3 * s.filters + 0.4e-3 * s.channels * s.filters
@@ -68,7 +67,7 @@ def _toeplitz_cost(s: Correlation) -> float:
 
 
 def _fft_cost(s: Correlation) -> float:
-    size, (high, wide) = overlap_save.tile_size(s), overlap_save.outputs(s)
+    size, (high, wide) = fft.tile_size(s), fft.outputs(s)
     tiles = s.n * -(-s.out[0] // high) * -(-s.out[1] // wide)
     pairs, area = s.filters * s.w_shape[1], _area(size)
     of_tile = (
@@ -84,7 +83,8 @@ def _direct_cost(s: Correlation) -> float:
     return 40 + kh * kw * (10 * tiles + s.n * _area(s.out) * per_pixel)
 
 
-# Estimates in microseconds: a start, and what each number costs that is copied, multiplied, transformed or added.
+# Estimates in microseconds: a start, and what each number costs that is copied,
+# multiplied, transformed or added.
 COSTS: dict[str, Callable[[Correlation], float]] = {
     "unfold": _unfold_cost,
     "winograd": _winograd_cost,
@@ -138,10 +138,10 @@ def _of(
 
 
 ALGORITHMS: dict[str, Algorithm] = {
-    "unfold": _of(unfolded),
-    "winograd": _of(filtering, _lacks_winograd),
+    "unfold": _of(unfold),
+    "winograd": _of(winograd, _lacks_winograd),
     "toeplitz": _of(toeplitz, _lacks_toeplitz),
-    "fft": _of(overlap_save, _lacks_fft),
+    "fft": _of(fft, _lacks_fft),
     "direct": _of(direct),
 }
 
@@ -237,10 +237,9 @@ def _correlate2d_input(
     cotangent, w = (four(cotangent), four(w)) if flat else (cotangent, w)
     shapes = input_of(cotangent, w, input_size, **geometry)
     cotangent, w = _alike(cotangent, w)
-    if (
-        algorithm == "auto"
-    ):  # often a correlation itself, of other shapes than the one whose adjoint it is
-        algorithm = chosen(turned(shapes) if unfolded.turns(shapes) else shapes, w.dtype)
+    if algorithm == "auto":
+        # often a correlation itself, of other shapes than the one whose adjoint it is
+        algorithm = chosen(turned(shapes) if unfold.turns(shapes) else shapes, w.dtype)
     x = _algorithm("correlate2d_input", algorithm, shapes, w.dtype).input_adjoint(
         cotangent, w, shapes
     )

@@ -1,11 +1,13 @@
 """correlate2d by the Fourier transform, in tiles that fit a core's cache: overlap-save.
 
-A correlation is a product of transforms: X * conj(W). A tile of an image of N x N elements gives the (N - kh + 1) x
-(N - kw + 1) outputs of the windows that lie within it, the others wrap around and are dropped; tiles overlap by that
-much. The filters are transformed once.
+A correlation is a product of transforms: X * conj(W). A tile of an image of N x N
+elements gives the (N - kh + 1) x (N - kw + 1) outputs of the windows that lie within
+it, the others wrap around and are dropped; tiles overlap by that much. The filters are
+transformed once.
 
-C channels in, O out, G groups, N1 x N2 tile, F = N1 x (N2/2 + 1) frequencies; b tiles of a row of tiles at a time.
-Source: Stockham, High-speed convolution and correlation (1966).
+C channels in, O out, G groups, N1 x N2 tile, F = N1 x (N2/2 + 1) frequencies; b tiles
+of a row of tiles at a time. Source: Stockham, High-speed convolution and correlation
+(1966).
 """
 
 from __future__ import annotations
@@ -16,17 +18,20 @@ from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
-from tinygrad_ckn.cpu.correlate.dispatch import direct
-from tinygrad_ckn.cpu.correlate.dispatch import unfold as unfolded
+from tinygrad_ckn.cpu.correlate import direct, unfold
 from tinygrad_ckn.cpu.correlate.recompute import dark, even
 from tinygrad_ckn.cpu.correlate.regions import Sums, cropped, excerpt, flipped, inside, spread
 from tinygrad_ckn.windows import Correlation
 
 xp = CPU.xp
 
-_TILE = 256  # elements of a tile in either direction at least, where the image has as many ...
-_SPANS = 4  # ... and how many times the kernel's extent at least: a third of a tile is then computed for nothing
-_TOGETHER = 2**16  # elements of all tiles that are transformed in one call
+# elements of a tile in either direction at least, where the image has as many ...
+_TILE = 256
+# ... and how many times the kernel's extent at least: a third of a tile is then
+# computed for nothing
+_SPANS = 4
+# elements of all tiles that are transformed in one call
+_TOGETHER = 2**16
 
 
 def _fast(n: int) -> int:
@@ -141,7 +146,8 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
             for i, out in enumerate(outs):
                 part = maps[i, : out.shape[1], : out.shape[2]]
                 if i in nothing:
-                    part[nothing[i][group]] *= 0  # NaN stays
+                    # NaN stays
+                    part[nothing[i][group]] *= 0
                 out[o] = anew[i][o] if i in anew else part
 
     parallel.for_each(tile, _tiles(shapes, size))
@@ -177,7 +183,7 @@ def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
             maps, shapes.groups, areas
         )
         for i in xp.flatnonzero(~good):
-            total.add_plainly(unfolded.weight_adjoint(*cropped(parts[i], cuts[i], shapes)))
+            total.add_plainly(unfold.weight_adjoint(*cropped(parts[i], cuts[i], shapes)))
         if not good.all():
             parts[~good] = 0
             maps[~good] = 0

@@ -1,9 +1,11 @@
 """What an algorithm that mixes pixels cannot give: which outputs those are, and how they are computed anew.
 
-A sum over a window has the rounding of that window, and is NaN where it has one. An algorithm that goes through sums of
-other pixels has theirs: 0 * NaN is NaN, and a pixel 10^6 times its neighbours leaves its rounding to all of a tile. So
-`toeplitz`, `winograd` and `fft` look at what they mix, a pass over it in cache, and what is too uneven is done window
-by window. How uneven that is bounds their errors; see "Accuracy" in docs/performance.md.
+A sum over a window has the rounding of that window, and is NaN where it has one. An
+algorithm that goes through sums of other pixels has theirs: 0 * NaN is NaN, and a pixel
+10^6 times its neighbours leaves its rounding to all of a tile. So `toeplitz`,
+`winograd` and `fft` look at what they mix, a pass over it in cache, and what is too
+uneven is done window by window. How uneven that is bounds their errors; see "Accuracy"
+in docs/performance.md.
 
 b images of C channels, H x W, O filters, G groups, P outputs, K = C/G*kh*kw.
 """
@@ -19,8 +21,10 @@ from tinygrad_ckn.windows import Correlation
 
 xp = CPU.xp
 
-_TOGETHER = 2**18  # elements of windows that are laid out at a time
-PEAK = 4  # root mean square over mean of a tile from which it has pixels that stand out
+# elements of windows that are laid out at a time
+_TOGETHER = 2**18
+# root mean square over mean of a tile from which it has pixels that stand out
+PEAK = 4
 DARK = (
     2**8
 )  # largest magnitude of a tile over that of the darkest window in it; an image of 8 bits has no more
@@ -35,16 +39,19 @@ def windows_anew(x: Any, w: Any, shapes: Correlation, at: tuple[Any, Any, Any], 
     )
     (top, _), (left, _) = shapes.windows.padding
     groups, (o, per_group, *_) = shapes.groups, shapes.w_shape
-    rows_of_w = w.reshape(groups, o // groups, -1).swapaxes(1, 2)  # (G, K, O/G)
+    # (G, K, O/G)
+    rows_of_w = w.reshape(groups, o // groups, -1).swapaxes(1, 2)
     for part in parallel.tiles(len(at[0]), shapes.channels * kh * kw, limit=_TOGETHER):
         n, i, j = (indices[part] for indices in at)
-        rows = i[:, None] * sh - top + xp.arange(kh) * dh  # (P, kh)
+        # (P, kh)
+        rows = i[:, None] * sh - top + xp.arange(kh) * dh
         columns = j[:, None] * sw - left + xp.arange(kw) * dw
         inside = ((rows >= 0) & (rows < x.shape[2]))[:, :, None] & (
             (columns >= 0) & (columns < x.shape[3])
         )[:, None]
         rows, columns = rows.clip(0, x.shape[2] - 1), columns.clip(0, x.shape[3] - 1)
-        taps = x[n[:, None, None], :, rows[:, :, None], columns[:, None]]  # (P, kh, kw, C)
+        # (P, kh, kw, C)
+        taps = x[n[:, None, None], :, rows[:, :, None], columns[:, None]]
         taps = xp.where(inside[..., None], taps, 0).transpose(3, 0, 1, 2)
         patches = (
             taps.reshape(groups, per_group, len(n), kh * kw)
@@ -76,8 +83,8 @@ def even(
 ) -> Any:
     """Tell of each of some tiles (b, C, H, W) whether no pixels stand out: (b,), bool.
 
-    Nearly always the peak is near the root mean square, which it takes three passes to see. Else what counts is that a
-    sum of magnitudes has its share.
+    Nearly always the peak is near the root mean square, which it takes three passes to
+    see. Else what counts is that a sum of magnitudes has its share.
 
     Parameters
     ----------
@@ -90,14 +97,16 @@ def even(
     core
         Rows and columns that every sum has, where not all go over the whole of the image.
     flat
-        The memory that x lies in with zeros beside it, (b, G, n), contiguous; None: x lies in one piece.
+        The memory that x lies in with zeros beside it, (b, G, n), contiguous; None: x
+        lies in one piece.
     """
     b, c = x.shape[:2]
     flat = x.reshape(b, groups, -1) if flat is None else flat
     area = inside * (c // groups)
     with xp.errstate(all="ignore"):
         most, squares = peak(flat), xp.vecdot(flat, flat)
-        good = area * most**2 <= (2 * PEAK) ** 2 * squares  # NaN is not
+        # NaN is not
+        good = area * most**2 <= (2 * PEAK) ** 2 * squares
         if not good.all():
             inner = xp.abs(x if core is None else x[..., core[0], core[1]]).reshape(b, groups, -1)
             count = area if core is None else max(1, inner.shape[2])
@@ -108,7 +117,8 @@ def even(
 def dark(x: Any, groups: int, span: tuple[int, int]) -> tuple[bool, Any]:
     """Tell whether a window of a tile (C, H, W) is dark beside it, and which have nothing: (G, H-span+1, W-span+1).
 
-    None for these: there are none. Two rows and columns of each window nearly always say already that it is not.
+    None for these: there are none. Two rows and columns of each window nearly always
+    say already that it is not.
     """
     _, *size = x.shape
     x = x.reshape(groups, -1, *size)
@@ -117,8 +127,10 @@ def dark(x: Any, groups: int, span: tuple[int, int]) -> tuple[bool, Any]:
         x[..., :: steps[0], :: steps[1]], [n // s for n, s in zip(span, steps, strict=True)]
     )
     most = peak(x.reshape(groups, -1))
-    limit = float(xp.finfo(x.dtype).max) ** 0.75  # sums of a tile stay below
-    if (most <= xp.minimum(DARK * some.min(axis=(1, 2)), limit)).all():  # NaN is not
+    # sums of a tile stay below
+    limit = float(xp.finfo(x.dtype).max) ** 0.75
+    # NaN is not
+    if (most <= xp.minimum(DARK * some.min(axis=(1, 2)), limit)).all():
         return False, None
     windows = _windows(x, span)
     seen = xp.where(windows > 0, windows, xp.inf).min(axis=(1, 2))

@@ -1,6 +1,7 @@
 """Parts of images that fit a core's cache: which there are, and copies of them with their border of zeros.
 
-Every algorithm of correlate2d works on such parts, so the padded image as a whole never exists.
+Every algorithm of correlate2d works on such parts, so the padded image as a whole never
+exists.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from tinygrad_ckn.windows import Correlation
 
 xp = CPU.xp
 
-Region = tuple[slice, slice]  # images, rows of them
+# images, rows of them
+Region = tuple[slice, slice]
 
 
 def regions(
@@ -69,9 +71,10 @@ def spread(x: Any, steps: Sequence[int], out: Any) -> Any:
 def runs(x: Any, rows: slice, shapes: Correlation, more: int = 0) -> Any:
     """Return the padded images (..., H, W) that output rows need as runs of memory: (..., sh, sw, L + more).
 
-    Run (p, q) has row p, p + sh, p + 2 sh ... one after another, of each the columns q, q + sw, q + 2 sw ...; so what a
-    tap of the kernel meets, for all output rows together, is the part of a run that begins at `offset`. At the end
-    are `more` zeros. It is scratch.
+    Run (p, q) has row p, p + sh, p + 2 sh ... one after another, of each the columns q,
+    q + sw, q + 2 sw ...; so what a tap of the kernel meets, for all output rows
+    together, is the part of a run that begins at `offset`. At the end are `more` zeros.
+    It is scratch.
     """
     (sh, sw), (high, wide), (top, _), (left, _) = (
         shapes.windows.stride,
@@ -109,9 +112,10 @@ def offset(i: int, j: int, shapes: Correlation) -> tuple[int, int, int]:
 def turned(shapes: Correlation) -> Correlation:
     """Return what the adjoint in the images is a correlation of: gradients, spread by the stride, with turned filters.
 
-    Element p of an image gets g[i] w[a] wherever i * stride + a * dilation - padding = p. So the turned kernel begins
-    with its last tap on g[0] at p = -padding; of more padding than the kernel is long comes a border less than none,
-    which `excerpt` leaves out.
+    Element p of an image gets g[i] w[a] wherever i * stride + a * dilation - padding =
+    p. So the turned kernel begins with its last tap on g[0] at p = -padding; of more
+    padding than the kernel is long comes a border less than none, which `excerpt`
+    leaves out.
     """
     windows, lengths, pads = shapes.windows, [], []
     for n, s, span, (before, _), size in zip(

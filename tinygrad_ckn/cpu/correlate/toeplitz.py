@@ -1,11 +1,14 @@
 """correlate2d of few channels as a product with a banded matrix: windows of many outputs at once.
 
-A correlation with kh x kw filters is also one with a stride of 8 x 8 and filters of (8 + kh - 1) x (8 + kw - 1), one
-for each of the 64 outputs that fall into a stride: the filter at 64 places, zero elsewhere. Such wide patches overlap
-little, so unfolding moves (1 + (kh - 1)/8) (1 + (kw - 1)/8) numbers for each output instead of kh * kw, and the product
-has 64 * O rows: more multiplications, at the speed of a large matrix product.
+A correlation with kh x kw filters is also one with a stride of 8 x 8 and filters of (8
++ kh - 1) x (8 + kw - 1), one for each of the 64 outputs that fall into a stride: the
+filter at 64 places, zero elsewhere. Such wide patches overlap little, so unfolding
+moves (1 + (kh - 1)/8) (1 + (kw - 1)/8) numbers for each output instead of kh * kw, and
+the product has 64 * O rows: more multiplications, at the speed of a large matrix
+product.
 
-C channels in, O out, R x S outputs for each of the p x q windows of a tile, T (C * (R+kh-1) * (S+kw-1), O * R * S).
+C channels in, O out, R x S outputs for each of the p x q windows of a tile, T (C *
+(R+kh-1) * (S+kw-1), O * R * S).
 """
 
 from __future__ import annotations
@@ -14,14 +17,15 @@ from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU, Shape
-from tinygrad_ckn.cpu.correlate.dispatch import unfold as unfolded
+from tinygrad_ckn.cpu.correlate import unfold
 from tinygrad_ckn.cpu.correlate.recompute import all_finite, not_finite, windows_anew
 from tinygrad_ckn.cpu.correlate.regions import Sums, cropped, evenly, excerpt, flipped
 from tinygrad_ckn.windows import Correlation
 
 xp = CPU.xp
 
-_STEP = 8  # outputs of a window in either direction
+# outputs of a window in either direction
+_STEP = 8
 
 Tile = tuple[
     int, int, int, int, int
@@ -93,13 +97,15 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
         products = parallel.scratch("toeplitz products", (p * q, o * r * s), x.dtype)
         strip = _strip(x, at, shapes)
         xp.matmul(_patches(strip, at, shapes), banded, out=products)
-        blocks = products.reshape(p, q, o, r, s).transpose(2, 0, 3, 1, 4)  # (O, p, R, q, S)
+        # (O, p, R, q, S)
+        blocks = products.reshape(p, q, o, r, s).transpose(2, 0, 3, 1, 4)
         out = y[image, :, row : row + p * r, column : column + q * s]
         if out.shape[1:] == (p * r, q * s):
             xp.copyto(out.reshape(blocks.shape), blocks)
         else:
             xp.copyto(out, blocks.reshape(o, p * r, q * s)[:, : out.shape[1], : out.shape[2]])
-        wrong = None if all_finite(strip) else not_finite(out[None])  # the zeros of T count too
+        # the zeros of T count too
+        wrong = None if all_finite(strip) else not_finite(out[None])
         if wrong is not None:
             _, i, j = wrong
             windows_anew(x, w, shapes, (xp.full(len(i), image), i + row, j + column), y)
@@ -122,7 +128,7 @@ def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
         strip = _strip(x, at, shapes)
         if not all_finite(strip):
             part = g[image, :, row : row + p * r, column : column + q * s]
-            total.add_plainly(unfolded.weight_adjoint(*cropped(strip, part, shapes)))
+            total.add_plainly(unfold.weight_adjoint(*cropped(strip, part, shapes)))
             return
         maps = parallel.scratch("toeplitz maps", (o, p * r, q * s), x.dtype)
         excerpt(g[image], row, column, maps)

@@ -15,9 +15,11 @@ from tinygrad_ckn.windows import Correlation
 
 xp = CPU.xp
 
-_TILE_BYTES = 2**21  # unfolded patches of a tile
+# unfolded patches of a tile
+_TILE_BYTES = 2**21
 
-_ADDING = 4  # how many times longer
+# how many times longer
+_ADDING = 4
 
 
 def _pointwise(shapes: Correlation) -> bool:
@@ -41,7 +43,8 @@ def _columns(x: Any, shapes: Correlation, rows: slice) -> Any:
     padded = parallel.scratch("unfolded padded", (b, c, height, width), x.dtype)
     (top, _), (left, _) = windows.padding
     excerpt(x, rows.start * windows.stride[0] - top, -left, padded)
-    view = windows.view(xp, padded).transpose(1, 4, 5, 0, 2, 3)  # (C, kh, kw, b, r, Wo)
+    # (C, kh, kw, b, r, Wo)
+    view = windows.view(xp, padded).transpose(1, 4, 5, 0, 2, 3)
     columns = parallel.scratch("unfolded columns", view.shape, x.dtype)
     xp.copyto(columns, view)
     return columns.reshape(shapes.groups, -1, b * (rows.stop - rows.start) * wo)
@@ -60,7 +63,8 @@ def _maps(g: Any, shapes: Correlation, rows: slice) -> Any:
 def forward(x: Any, w: Any, shapes: Correlation) -> Any:
     """Return the correlation (N, O, Ho, Wo) of images with filters."""
     (ho, wo), o, groups = shapes.out, shapes.filters, shapes.groups
-    rows_of_w = w.reshape(groups, o // groups, -1)  # (G, O/G, K)
+    # (G, O/G, K)
+    rows_of_w = w.reshape(groups, o // groups, -1)
     if _pointwise(shapes):
         flat = x.reshape(*x.shape[:2], ho * wo)
         return threaded(xp, rows_of_w, flat).reshape(shapes.n, o, ho, wo)
@@ -69,7 +73,8 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
     def tile(at: Region) -> None:
         images, rows = at
         columns = _columns(x[images], shapes, rows)
-        out = y[images, :, rows]  # (b, O, r, Wo)
+        # (b, O, r, Wo)
+        out = y[images, :, rows]
         if len(out) == 1:
             xp.matmul(rows_of_w, columns, out=out[0].reshape(groups, o // groups, -1))
             return
@@ -86,8 +91,9 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
 def turns(shapes: Correlation) -> bool:
     """Tell whether the adjoint in the images is better computed as the correlation with turned filters.
 
-    Adding patches up takes several times as long as copying them, so it is unless there are many more filters than
-    channels, or the turned filters would meet the zeros of a stride.
+    Adding patches up takes several times as long as copying them, so it is unless there
+    are many more filters than channels, or the turned filters would meet the zeros of a
+    stride.
     """
     return shapes.windows.stride == (1, 1) and shapes.filters <= _ADDING * shapes.channels
 
@@ -97,7 +103,8 @@ def input_adjoint(g: Any, w: Any, shapes: Correlation) -> Any:
     if turns(shapes):
         return forward(*flipped(g, w, shapes))
     windows, (height, width), groups = shapes.windows, shapes.size, shapes.groups
-    rows_of_w = w.reshape(groups, shapes.filters // groups, -1).swapaxes(1, 2)  # (G, K, O/G)
+    # (G, K, O/G)
+    rows_of_w = w.reshape(groups, shapes.filters // groups, -1).swapaxes(1, 2)
     if _pointwise(shapes):
         flat = g.reshape(*g.shape[:2], height * width)
         return threaded(xp, rows_of_w, flat).reshape(shapes.n, shapes.channels, height, width)
@@ -112,7 +119,8 @@ def input_adjoint(g: Any, w: Any, shapes: Correlation) -> Any:
 
     def tile(at: Region) -> None:
         images, rows = at
-        begin, end = rows.start + top, rows.stop + top  # in the padded image
+        # in the padded image
+        begin, end = rows.start + top, rows.stop + top
         first, last = (
             max(0, -(-(begin - span + 1) // sh)),
             min(ho, (end - 1) // sh + 1),

@@ -9,7 +9,7 @@ from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
-from tinygrad_ckn.cpu.correlate.dispatch import unfold as unfolded
+from tinygrad_ckn.cpu.correlate import unfold
 from tinygrad_ckn.cpu.correlate.recompute import even, peak, peaks, windows_anew
 from tinygrad_ckn.cpu.correlate.regions import Region, Sums, excerpt, flipped, inside, regions
 from tinygrad_ckn.cpu.winograd_filter import Winograd
@@ -17,8 +17,10 @@ from tinygrad_ckn.windows import Correlation
 
 xp = CPU.xp
 
-_TILE_BYTES = 2**21  # of a tile's transforms
-_APART = 16  # elements
+# of a tile's transforms
+_TILE_BYTES = 2**21
+# elements
+_APART = 16
 UNEVEN = (
     2**4
 )  # largest magnitude of a tile of Winograd's over that of a window in it: beyond, the window is done anew
@@ -48,7 +50,8 @@ def _tiles(shapes: Correlation, m: int, itemsize: int) -> list[Region]:
 def _first(x: Any, top: int, left: int, size: tuple[int, int]) -> tuple[Any, Any]:
     """Return images (b, C, H, W) from row `top` and column `left` on, in scratch: (b, C, *size), and (b, 1, n) flat.
 
-    Channels lie no power of two apart, for then they would share one place in the cache; between them are zeros.
+    Channels lie no power of two apart, for then they would share one place in the
+    cache; between them are zeros.
     """
     (b, c), length = x.shape[:2], size[0] * size[1]
     whole = parallel.scratch("filtering first", (b, c, length + _APART), x.dtype)
@@ -87,7 +90,8 @@ def _windows(images: Any) -> Any:
 def _uneven(images: Any, flat: Any, way: Winograd) -> tuple[Any, Any, Any] | None:
     """Return images, rows and columns of the outputs of which the window is much darker than its tile of Winograd's.
 
-    So any other output has an error of UNEVEN times the rounding of its own window at most. None: there are none.
+    So any other output has an error of UNEVEN times the rounding of its own window at
+    most. None: there are none.
     """
     (height, width), m, limit = (
         way.size,
@@ -101,7 +105,8 @@ def _uneven(images: Any, flat: Any, way: Winograd) -> tuple[Any, Any, Any] | Non
     if most <= min(limit, UNEVEN * xp.maximum(some.max(axis=1), -some.min(axis=1)).min()):
         return None
     windows = _windows(images)[:, :height, :width]
-    size = xp.maximum(images.max(axis=1), -images.min(axis=1))  # (b, Hp, Wp)
+    # (b, Hp, Wp)
+    size = xp.maximum(images.max(axis=1), -images.min(axis=1))
     tiles = peaks(size, m + 2, m).repeat(m, axis=1).repeat(m, axis=2)[:, :height, :width]
     found = xp.nonzero(~((tiles <= UNEVEN * windows) & (tiles <= limit)) & (tiles != 0))
     return found if len(found[0]) else None
@@ -157,7 +162,7 @@ def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
         )
         if not good.all():
             at = images, slice(rows.start, rows.start + part.shape[2])
-            total.add_plainly(unfolded.weight_adjoint_of(x, g, shapes, at))
+            total.add_plainly(unfold.weight_adjoint_of(x, g, shapes, at))
             return
         v = way.transformed(_last(first, "filtering padded"))
         total.mixed += xp.matmul(v.swapaxes(1, 2), way.pulled(maps))

@@ -12,9 +12,12 @@ from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.ops.ckn_map import least_square
 from tinygrad_ckn.profiling import record_function
 
-SAME = 1e-6  # 1 - cosine below which two directions count as one: rounding in float32
-NO_DIRECTION = 1e-6  # norm up to which a sum of unit vectors is 0 but for rounding: no vectors, or such that cancel
-_BLOCK = 2**22  # similarities held at a time where they are not cut into tiles
+# 1 - cosine below which two directions count as one: rounding in float32
+SAME = 1e-6
+# norm up to which a sum of unit vectors is 0 but for rounding: no vectors, or such that cancel
+NO_DIRECTION = 1e-6
+# similarities held at a time where they are not cut into tiles
+_BLOCK = 2**22
 
 
 @record_function("k-means, norms")
@@ -50,7 +53,8 @@ def scales_of(x: Any) -> tuple[Any, int]:
         raise DataError(
             "spherical_kmeans: argument x expected finite numbers, got NaN or infinity; look at the images"
         )
-    nonzero = norms > float(xp.finfo(x.dtype).tiny)  # whose inverses do not overflow
+    # whose inverses do not overflow
+    nonzero = norms > float(xp.finfo(x.dtype).tiny)
     return nonzero / xp.where(nonzero, norms, 1), int(nonzero.sum())
 
 

@@ -1,8 +1,9 @@
 """A pass of spherical k-means in batches: centroids follow the points while they are read.
 
-Source: Sculley, Web-Scale k-Means Clustering (2010): a centroid is the mean of all points that were nearest to it so
-far, the learning rate of each being one over their number. On the sphere the direction of that mean is all that
-counts, and that of their sum is the same.
+Source: Sculley, Web-Scale k-Means Clustering (2010): a centroid is the mean of all
+points that were nearest to it so far, the learning rate of each being one over their
+number. On the sphere the direction of that mean is all that counts, and that of their
+sum is the same.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ def shuffled_pass(
 ) -> tuple[Any, Any]:
     """Return the cosine of each point to its centroid when it was seen, and which clusters (k,) had any.
 
-    Memory beyond the arguments: a batch of points (batch_size, d), a few arrays (k, d), and two numbers for each point.
+    Memory beyond the arguments: a batch of points (batch_size, d), a few arrays (k, d),
+    and two numbers for each point.
 
     Parameters
     ----------
@@ -43,7 +45,8 @@ def shuffled_pass(
     cosines = xp.zeros(len(x), dtype=x.dtype)
     met = xp.zeros(len(sums), dtype="bool")
     for i in range(0, len(order), batch_size):
-        batch = xp.sort(order[i : i + batch_size])  # a file is read in one direction
+        # a file is read in one direction
+        batch = xp.sort(order[i : i + batch_size])
         nearest, cosines[batch], added = assign(x[batch], scales[batch], centroids)
         met[nearest] = True
         sums += added

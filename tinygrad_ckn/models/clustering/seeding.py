@@ -1,8 +1,8 @@
 """Centroids to begin spherical k-means with: points drawn one after the other, far from those before, or given ones.
 
-Source: Arthur and Vassilvitskii, k-means++ (2007), with the squared distance 2 - 2 cos of unit vectors, many at a time
-by rejection, as in Cohen-Addad, Lattanzi, Norouzi-Fard, Sohler and Svensson, Fast and Accurate k-means++ via Rejection
-Sampling (2020).
+Source: Arthur and Vassilvitskii, k-means++ (2007), with the squared distance 2 - 2 cos
+of unit vectors, many at a time by rejection, as in Cohen-Addad, Lattanzi, Norouzi-Fard,
+Sohler and Svensson, Fast and Accurate k-means++ via Rejection Sampling (2020).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from tinygrad_ckn.models.clustering.assignment import SAME, assign, norms_of
 from tinygrad_ckn.profiling import record_function
 
 STARTS = "k-means++", "random"
-_POINTS = 64  # candidates for each centroid
+# candidates for each centroid
+_POINTS = 64
 
 
 def check_start(start: Any) -> None:
@@ -60,14 +61,16 @@ def _given(x: Any, k: int, start: Any) -> Any:
 def _drawn(x: Any, scales: Any, k: int, start: str, random: Generator) -> Any:
     """Return k distinct points, scaled to norm 1, each drawn in proportion to its distance from those before it.
 
-    So that distances are products of matrices, several are drawn for the distances as they are, and each is kept with
-    the probability by which those before it have made its own distance shorter: the distribution is the same.
+    So that distances are products of matrices, several are drawn for the distances as
+    they are, and each is kept with the probability by which those before it have made
+    its own distance shorter: the distribution is the same.
     """
     xp = xp_of(x)
     rows = xp.nonzero(scales > 0)[0]
     rows = rows[xp.asarray(random.choice(len(rows), min(len(rows), k * _POINTS), replace=False))]
     candidates, factors = x[rows], scales[rows]
-    seeds = candidates[:1] * factors[:1, None]  # (seeds, d)
+    # (seeds, d)
+    seeds = candidates[:1] * factors[:1, None]
     nearness = assign(candidates, factors, seeds, with_sums=False)[1]
 
     def weight(distance: Any) -> Any:
@@ -80,7 +83,8 @@ def _drawn(x: Any, scales: Any, k: int, start: str, random: Generator) -> Any:
         if not total[-1] > 0:
             if candidates is x:
                 raise too_few(len(seeds), k)
-            candidates, factors = x, scales  # rare directions: look at all points
+            # rare directions: look at all points
+            candidates, factors = x, scales
             nearness = assign(x, scales, seeds, with_sums=False)[1]
             continue
         draws = random.random((2, min(len(seeds), k - len(seeds))))

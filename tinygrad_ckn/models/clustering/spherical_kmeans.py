@@ -1,7 +1,7 @@
 """Spherical k-means: unit centroids that maximise the sum over points of the largest cosine.
 
-Source: Hornik, Feinerer, Kober and Buchta, Spherical k-Means Clustering (2012). `seeding.py` says where it starts,
-`minibatch.py` how it goes on in batches.
+Source: Hornik, Feinerer, Kober and Buchta, Spherical k-Means Clustering (2012).
+`seeding.py` says where it starts, `minibatch.py` how it goes on in batches.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinygrad_ckn.backend import Generator, is_whole, xp_of
-from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.backend import Generator, default_rng, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.clustering.assignment import (
     NO_DIRECTION,
@@ -30,8 +29,9 @@ from tinygrad_ckn.profiling import record_function
 class Clustering:
     """Centroids (k, d) of norm 1, and the mean cosine of the points to theirs in each iteration.
 
-    In a full pass that is the objective for the centroids at its start, and never decreases but for rounding; in
-    batches each point counts with the centroids as they were when it was seen.
+    In a full pass that is the objective for the centroids at its start, and never
+    decreases but for rounding; in batches each point counts with the centroids as they
+    were when it was seen.
     """
 
     centroids: Any
@@ -59,13 +59,15 @@ def spherical_kmeans(
     n_clusters
         k, at most the number of distinct directions.
     iterations
-        Passes over all points. Full passes end earlier when no point changes its cluster and no cluster is empty.
+        Passes over all points. Full passes end earlier when no point changes its
+        cluster and no cluster is empty.
     batch_size
-        None: centroids move after each pass, to the mean directions of their clusters. A number: they move after each
-        batch of so many points, which each pass draws without replacement (mini-batch k-means).
+        None: centroids move after each pass, to the mean directions of their clusters.
+        A number: they move after each batch of so many points, which each pass draws
+        without replacement (mini-batch k-means).
     start
-        "k-means++" (on a random subset of 64 points for each centroid), "random" (distinct points), or an array (k, d)
-        of centroids, whose lengths do not count.
+        "k-means++" (on a random subset of 64 points for each centroid), "random"
+        (distinct points), or an array (k, d) of centroids, whose lengths do not count.
     rng
         Generator or seed; None: the package's, see `manual_seed`.
     report
@@ -90,20 +92,21 @@ def spherical_kmeans(
     """
     if not (is_whole(n_clusters, 1) and is_whole(iterations, 1)):
         raise ConfigError(
-            "spherical_kmeans: expected n_clusters and iterations as whole numbers >= 1, "
+            "spherical_kmeans: expected n_clusters and iterations as integers >= 1, "
             f"got {n_clusters!r} and {iterations!r}"
         )
     if batch_size is not None and not is_whole(batch_size, 1):
         raise ConfigError(
-            f"spherical_kmeans: argument batch_size expected a whole number >= 1 or None, got {batch_size!r}"
+            f"spherical_kmeans: argument batch_size expected an integer >= 1 or None, got {batch_size!r}"
         )
     check_start(start)
-    random = generator(rng)
+    random = default_rng(rng)
     scales, count = scales_of(x)
     if count < n_clusters:
         raise too_few(count, n_clusters)
     result = Clustering(first_centroids(x, scales, n_clusters, start, random))
-    sums = result.centroids.copy()  # in batches: each start counts as a point
+    # in batches: each start counts as a point
+    sums = result.centroids.copy()
     nonzero = scales > 0
     before = None
     for iteration in range(1, iterations + 1):
@@ -119,9 +122,8 @@ def spherical_kmeans(
         report(iteration, result.objective[-1])
         if settled:
             break
-        if (
-            not met.all() and cosines[nonzero].min() >= 1 - SAME
-        ):  # all points are where their centroids are
+        if not met.all() and cosines[nonzero].min() >= 1 - SAME:
+            # all points are where their centroids are
             raise too_few(int(met.sum()), n_clusters)
         result.centroids = _update(x, scales, cosines, sums, met)
     return result
@@ -131,8 +133,9 @@ def spherical_kmeans(
 def _update(x: Any, scales: Any, cosines: Any, sums: Any, met: Any) -> Any:
     """Return the normalised sums of the clusters; an empty one restarts at a point that fits its centroid worst.
 
-    The objective does not decrease: of all directions, a sum's own has the largest product with it; an empty cluster
-    has no points to lose, and one whose directions cancel has a sum so short that its products hardly differ.
+    The objective does not decrease: of all directions, a sum's own has the largest
+    product with it; an empty cluster has no points to lose, and one whose directions
+    cancel has a sum so short that its products hardly differ.
     """
     xp = xp_of(x)
     norms = norms_of(sums)

@@ -1,10 +1,12 @@
 """Homogeneous dot-product kernels K(x, y) = |x| |y| kappa(<x, y> / (|x| |y|)), 0 where a vector is 0; kappa(1) = 1.
 
-A kernel is called with two sets of vectors and returns their Gram matrix; `0.3 * k1 + 0.7 * k2` and `k1 * k2` are
-kernels again. Any is a `kernel=` of scikit-learn too. Sources are in docs/mathematics.md.
+A kernel is called with two sets of vectors and returns their Gram matrix; `0.3 * k1 +
+0.7 * k2` and `k1 * k2` are kernels again. Any is a `kernel=` of scikit-learn too.
+Sources are in docs/mathematics.md.
 
-A kernel of your own is a subclass of Kernel with kappa. To be saved with a model it has to be a frozen dataclass, whose
-fields are its parameters, and registered under a name, also in the program that loads the model:
+A kernel of your own is a subclass of Kernel with kappa. To be saved with a model it has
+to be a frozen dataclass, whose fields are its parameters, and registered under a name,
+also in the program that loads the model:
 
 >>> from dataclasses import dataclass
 >>> @dataclass(frozen=True)
@@ -15,12 +17,12 @@ fields are its parameters, and registered under a name, also in the program that
 >>> register("geometric", Geometric)
 >>> Geometric(rate=0.25).config()
 {'name': 'geometric', 'rate': 0.25}
->>> kernel({"name": "geometric", "rate": 0.25})
+>>> make_kernel({"name": "geometric", "rate": 0.25})
 Geometric(rate=0.25)
 """
 
 from tinygrad_ckn.models.kernels.arccos import ArcCosine0, ArcCosine1
-from tinygrad_ckn.models.kernels.base import KERNELS, Kernel, kernel, register
+from tinygrad_ckn.models.kernels.base import KERNELS, Kernel, make_kernel, register
 from tinygrad_ckn.models.kernels.combined import Product, Sum
 from tinygrad_ckn.models.kernels.polynomials import (
     InnerPolynomial,
@@ -57,6 +59,6 @@ __all__ = [
     "PowerSeries",
     "Product",
     "Sum",
-    "kernel",
+    "make_kernel",
     "register",
 ]

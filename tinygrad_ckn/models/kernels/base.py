@@ -21,24 +21,28 @@ _NAMES: dict[type[Kernel], str] = {}
 class Kernel(metaclass=PlainArguments):
     """A kernel of patches, given by kappa; call it for the Gram matrix of two sets of vectors.
 
-    `k1 + k2`, `0.3 * k1 + 0.7 * k2` and `k1 * k2` are kernels: what the expression says, divided by its value at
-    u = 1, for kappa(1) = 1. So `k1 + k2` is the mean of both, and `0.3 * k1` by itself is k1.
+    `k1 + k2`, `0.3 * k1 + 0.7 * k2` and `k1 * k2` are kernels: what the expression
+    says, divided by its value at u = 1, for kappa(1) = 1. So `k1 + k2` is the mean of
+    both, and `0.3 * k1` by itself is k1.
     """
 
-    __array_ufunc__ = None  # np.float64(0.3) * k1 is ours, not an array of kernels
+    # np.float64(0.3) * k1 is ours, not an array of kernels
+    __array_ufunc__ = None
 
     @abstractmethod
     def kappa(self, u: Any, *args: Any, **parameters: Any) -> Any:
         """Return kappa of cosines u, elementwise; Tensors or arrays.
 
-        A kernel with parameters to be trained takes those of `initial_parameters` by name, as Tensors or numbers; left
-        out, they are what they begin with. Others take u only: to a type checker, *args makes that a Kernel too.
+        A kernel with parameters to be trained takes those of `initial_parameters` by
+        name, as Tensors or numbers; left out, they are what they begin with. Others
+        take u only: to a type checker, *args makes that a Kernel too.
         """
 
     def fused(self, *args: Any, **parameters: Any) -> Kappa | None:
         """Return kappa with its derivative in u, for the fused map of a layer; it takes the parameters that kappa does.
 
-        None: the layer composes the map of operations, as it must where a parameter is a Tensor that requires grad.
+        None: the layer composes the map of operations, as it must where a parameter is
+        a Tensor that requires grad.
         """
         return None
 
@@ -49,20 +53,22 @@ class Kernel(metaclass=PlainArguments):
     def __call__(self, x: Any, y: Any | None = None) -> Any:
         """Return the Gram matrix K(x_i, y_j).
 
-        A kernel is what scikit-learn calls a callable kernel: `SVC(kernel=Exponential(0.5))`. Its `Nystroem` and
-        `KernelPCA` call that once for each pair of rows; docs/sklearn.md has what to use in their place.
+        A kernel is what scikit-learn calls a callable kernel:
+        `SVC(kernel=Exponential(0.5))`. Its `Nystroem` and `KernelPCA` call that once
+        for each pair of rows; docs/sklearn.md has what to use in their place.
 
         Parameters
         ----------
         x, y
-            Vectors as rows, (n, d) and (m, d), or one vector each, (d,): Tensors, arrays or nested lists. y is x when
-            left out.
+            Vectors as rows, (n, d) and (m, d), or one vector each, (d,): Tensors,
+            arrays or nested lists. y is x when left out.
 
         Returns
         -------
         (n, m), or a number for one vector each
-            Of arrays it is computed in blocks, so that memory beyond the result is bounded; of Tensors it is one
-            differentiable composition. Whole numbers count as float64.
+            Of arrays it is computed in blocks, so that memory beyond the result is
+            bounded; of Tensors it is one differentiable composition. Whole numbers
+            count as float64.
 
         Raises
         ------
@@ -123,9 +129,11 @@ def register(name: str, kind: type[Kernel]) -> None:
     Parameters
     ----------
     name
-        A new one. A class that was defined again, as in a notebook, replaces its former self.
+        A new one. A class that was defined again, as in a notebook, replaces its former
+        self.
     kind
-        A frozen dataclass derived from Kernel; its fields are the parameters, of types that JSON has.
+        A frozen dataclass derived from Kernel; its fields are the parameters, of types
+        that JSON has.
 
     Raises
     ------
@@ -159,7 +167,7 @@ def register(name: str, kind: type[Kernel]) -> None:
     _NAMES[kind] = name
 
 
-def kernel(spec: Kernel | str | Mapping[str, Any]) -> Kernel:
+def make_kernel(spec: Kernel | str | Mapping[str, Any]) -> Kernel:
     """Return a kernel from itself, its name, or its `config()`.
 
     Raises
@@ -169,7 +177,7 @@ def kernel(spec: Kernel | str | Mapping[str, Any]) -> Kernel:
 
     Examples
     --------
-    >>> kernel("polynomial")
+    >>> make_kernel("polynomial")
     Polynomial(degree=2)
     """
     if isinstance(spec, Kernel):

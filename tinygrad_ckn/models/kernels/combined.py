@@ -9,7 +9,7 @@ from functools import reduce
 from typing import Any
 
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.models.kernels.base import Kernel, kernel
+from tinygrad_ckn.models.kernels.base import Kernel, make_kernel
 from tinygrad_ckn.ops import kappa as kappas
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.windows import is_finite
@@ -26,7 +26,7 @@ class _Combined(Kernel):
             raise ConfigError(
                 f"{type(self).__name__}: argument kernels expected a tuple of one kernel at least, got {self.kernels!r}"
             )
-        object.__setattr__(self, "kernels", tuple(map(kernel, self.kernels)))
+        object.__setattr__(self, "kernels", tuple(map(make_kernel, self.kernels)))
 
     def initial_parameters(self) -> dict[str, float]:
         """Return the parameters of all members, with the member's number in the name."""
@@ -70,15 +70,16 @@ class _Combined(Kernel):
 class Sum(_Combined):
     """A convex combination of kernels: `Sum((k1, k2), (0.3, 0.7))`, which is `0.3 * k1 + 0.7 * k2`.
 
-    As an operator a factor has to be > 0, for `0 * k1` by itself is no kernel; here a weight may be 0.
+    As an operator a factor has to be > 0, for `0 * k1` by itself is no kernel; here a
+    weight may be 0.
 
     Parameters
     ----------
     kernels
         Kernels, their names or configs.
     weights
-        A number >= 0 for each, one of them > 0; they are divided by their sum, so that kappa(1) = 1. Left out: 1 for
-        each.
+        A number >= 0 for each, one of them > 0; they are divided by their sum, so that
+        kappa(1) = 1. Left out: 1 for each.
 
     Raises
     ------

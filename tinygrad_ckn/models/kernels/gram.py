@@ -8,10 +8,11 @@ from typing import Any
 from tinygrad_ckn import ops
 from tinygrad_ckn.backend import CPU, check_real, xp_of
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
-from tinygrad_ckn.graph import Variable, raw
+from tinygrad_ckn.graph import Variable, unwrap
 from tinygrad_ckn.ops.ckn_map import lengths
 
-_BLOCK = 1024  # vectors of a side of a block
+# vectors of a side of a block
+_BLOCK = 1024
 
 
 def gram(kappa: Callable[[Any], Any], x: Any, y: Any) -> Any:
@@ -22,13 +23,15 @@ def gram(kappa: Callable[[Any], Any], x: Any, y: Any) -> Any:
     kappa
         Of Tensors or arrays of cosines, elementwise.
     x, y
-        Vectors as rows, (n, d) and (m, d), or one vector each, (d,): Tensors, arrays or nested lists.
+        Vectors as rows, (n, d) and (m, d), or one vector each, (d,): Tensors, arrays or
+        nested lists.
 
     Returns
     -------
     (n, m), or a number for one vector each
-        Of arrays it is computed in blocks, so that memory beyond the result is bounded; of Tensors it is one
-        differentiable composition. float64 where x or y has whole numbers.
+        Of arrays it is computed in blocks, so that memory beyond the result is bounded;
+        of Tensors it is one differentiable composition. float64 where x or y has whole
+        numbers.
 
     Raises
     ------
@@ -72,16 +75,15 @@ def _vectors(name: str, x: Any) -> Any:
     """Return an argument as a floating array or Tensor of finite numbers."""
     try:
         x = x if hasattr(x, "dtype") else CPU.xp.asarray(x, dtype="float64")
-        xp = xp_of(raw(x))
+        xp = xp_of(unwrap(x))
     except (ValueError, TypeError) as error:
         raise DTypeError(
             f"kernel: argument {name} expected a Tensor, an array or nested lists of numbers, got {type(x).__name__}; "
             f"pass an array of its numbers ({error})"
         ) from error
-    values = check_real("kernel", name, raw(x))
-    if values.size and not (
-        xp.isfinite(values.min()) and xp.isfinite(values.max())
-    ):  # those of a NaN are NaN
+    values = check_real("kernel", name, unwrap(x))
+    if values.size and not (xp.isfinite(values.min()) and xp.isfinite(values.max())):
+        # those of a NaN are NaN
         raise DataError(
             f"kernel: argument {name} expected finite numbers, got NaN or infinity; leave those vectors out"
         )

@@ -50,7 +50,7 @@ class Polynomial(Kernel):
     def __post_init__(self) -> None:
         if not is_whole(self.degree, 1):
             raise ConfigError(
-                f"Polynomial: argument degree expected a whole number >= 1, got {self.degree!r}"
+                f"Polynomial: argument degree expected an integer >= 1, got {self.degree!r}"
             )
 
     def kappa(self, u: Any) -> Any:
@@ -80,7 +80,7 @@ class InnerPolynomial(Kernel):
             raise ConfigError(f"InnerPolynomial: argument c expected a number >= 0, got {self.c!r}")
         if not is_whole(self.degree, 1):
             raise ConfigError(
-                f"InnerPolynomial: argument degree expected a whole number >= 1, got {self.degree!r}"
+                f"InnerPolynomial: argument degree expected an integer >= 1, got {self.degree!r}"
             )
 
     def kappa(self, u: Any) -> Any:

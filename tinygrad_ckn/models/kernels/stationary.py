@@ -9,7 +9,7 @@ from typing import Any
 
 from tinygrad_ckn import ops
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.graph import Variable, raw
+from tinygrad_ckn.graph import Variable, unwrap
 from tinygrad_ckn.models.kernels.base import Kernel
 from tinygrad_ckn.ops import kappa as kappas
 from tinygrad_ckn.ops.kappa import Kappa
@@ -28,8 +28,9 @@ class Exponential(Kernel):
     sigma
         > 0.
     trained
-        Whether alpha = 1/sigma^2 is a parameter of the layer that has the kernel, beginning at this sigma; it is
-        trained by its logarithm `log_alpha`, so it stays positive.
+        Whether alpha = 1/sigma^2 is a parameter of the layer that has the kernel,
+        beginning at this sigma; it is trained by its logarithm `log_alpha`, so it stays
+        positive.
 
     Raises
     ------
@@ -89,7 +90,7 @@ class Exponential(Kernel):
         """Return kappa with its derivative in u; None where log_alpha needs a gradient."""
         if getattr(log_alpha, "requires_grad", False):
             return None
-        return kappas.exponential(self._alpha(raw(log_alpha)))
+        return kappas.exponential(self._alpha(unwrap(log_alpha)))
 
     def _alpha(self, log_alpha: float | None) -> float:
         """Return alpha as a Python number, which leaves the dtype of cosines as it is."""
@@ -102,10 +103,12 @@ class Exponential(Kernel):
 class Matern(Kernel):
     """The Matern kernel of nu = 1/2, 3/2 or 5/2 at the distance d = sqrt(2 - 2u), which unit vectors of cosine u have.
 
-    With s = sqrt(2 nu) d / length_scale, kappa is exp(-s) times 1, 1 + s or 1 + s + s^2/3. As a mixture of Gaussian
-    kernels it is positive definite on spheres of every dimension, and its power series in u has non-negative
-    coefficients, since that of each exp(-2t (1 - u)) has (Schoenberg 1942). Its derivative of order nu + 1/2 in u is
-    infinite at u = 1, and is taken as 0 there, as that of `ArcCosine0`; for nu = 1/2 this is the first one.
+    With s = sqrt(2 nu) d / length_scale, kappa is exp(-s) times 1, 1 + s or 1 + s +
+    s^2/3. As a mixture of Gaussian kernels it is positive definite on spheres of every
+    dimension, and its power series in u has non-negative coefficients, since that of
+    each exp(-2t (1 - u)) has (Schoenberg 1942). Its derivative of order nu + 1/2 in u
+    is infinite at u = 1, and is taken as 0 there, as that of `ArcCosine0`; for nu = 1/2
+    this is the first one.
 
     Parameters
     ----------

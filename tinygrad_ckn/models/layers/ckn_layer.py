@@ -1,12 +1,13 @@
 """One layer of a convolutional kernel network.
 
-N batch, C channels, H x W image, G groups, p filters of kh x kw, Z (p, C/G*kh*kw) the filters as rows, x a patch,
-s subsampling:
+N batch, C channels, H x W image, G groups, p filters of kh x kw, Z (p, C/G*kh*kw) the
+filters as rows, x a patch, s subsampling:
 
     psi(x) = (kappa(Z Z^T) + eps I)^(-1/2) |x| kappa(Z x / |x|)        Mairal 2016 (arXiv 1605.06265)
 
-evaluated at every patch, then pooled. Gaussian pooling is linear in positions and the matrix acts on channels, so they
-commute: the matrix is applied after pooling, to s^2 times fewer positions.
+evaluated at every patch, then pooled. Gaussian pooling is linear in positions and the
+matrix acts on channels, so they commute: the matrix is applied after pooling, to s^2
+times fewer positions.
 """
 
 from __future__ import annotations
@@ -14,16 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_ckn import checks as _checks
-from tinygrad_ckn import ops
-from tinygrad_ckn.backend import CPU, Generator, asarray, is_whole
-from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn import checks, ops
+from tinygrad_ckn.backend import CPU, Generator, asarray, default_rng, is_whole
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.grad_mode import modes
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.checks import check_floating
-from tinygrad_ckn.models.kernels import Exponential, Kernel
-from tinygrad_ckn.models.kernels import kernel as kernel_of
+from tinygrad_ckn.models.kernels import Exponential, Kernel, make_kernel
 from tinygrad_ckn.models.layers.nystrom import Kept, factors, nystrom_error, transformed
 from tinygrad_ckn.models.layers.pooling import Pooling
 from tinygrad_ckn.nn import Module, Parameter, Sphere, init
@@ -45,10 +43,11 @@ class CKNLayer(Module):
     kernel_size
         Number or (vertical, horizontal); (1, k) for signals (N, C, 1, W).
     subsampling
-        s >= 1, or (vertical, horizontal); may be fractional where the pooling is Gaussian. 1: no pooling.
+        s >= 1, or (vertical, horizontal); may be fractional where the pooling is
+        Gaussian. 1: no pooling.
     pooling
-        "gaussian" (`ops.gaussian_pool2d`), "average" or "max" (of windows of s x s), "strided" (each s-th position and
-        no more), or "none", for a subsampling of 1.
+        "gaussian" (`ops.gaussian_pool2d`), "average" or "max" (of windows of s x s),
+        "strided" (each s-th position and no more), or "none", for a subsampling of 1.
     kernel
         A kernel from `models.kernels`, or its name.
     padding
@@ -56,15 +55,19 @@ class CKNLayer(Module):
     dilation
         Of the patches, as for `ops.unfold`: number or (vertical, horizontal).
     groups
-        G, as for `ops.correlate2d`: p/G filters see C/G channels each, with a norm and a Nystrom factor of their own.
+        G, as for `ops.correlate2d`: p/G filters see C/G channels each, with a norm and
+        a Nystrom factor of their own.
     centred
-        Whether a vector b, which is learned, is taken from each patch: psi(x - b). Border and zero patches become -b.
+        Whether a vector b, which is learned, is taken from each patch: psi(x - b).
+        Border and zero patches become -b.
     eps
         Regularisation of the inverse square root, > 0.
     convention
-        Where eps stands: "inside", (kappa(Z Z^T) + eps I)^(-1/2), or "outside", see `ops.inverse_sqrt`.
+        Where eps stands: "inside", (kappa(Z Z^T) + eps I)^(-1/2), or "outside", see
+        `ops.inverse_sqrt`.
     rng
-        Generator or seed of the random initial filters; None: the package's, see `manual_seed`.
+        Generator or seed of the random initial filters; None: the package's, see
+        `manual_seed`.
     dtype
         "float32" or "float64".
 
@@ -117,7 +120,7 @@ class CKNLayer(Module):
         ):
             if not is_whole(value, 1):
                 raise ConfigError(
-                    f"CKNLayer: argument {name} expected a whole number >= 1, got {value!r}"
+                    f"CKNLayer: argument {name} expected an integer >= 1, got {value!r}"
                 )
         if in_channels % groups or n_filters % groups:
             raise ConfigError(
@@ -137,7 +140,7 @@ class CKNLayer(Module):
         )
         self.kernel_size = pair("CKNLayer", "kernel_size", kernel_size, 1)
         self.pooling = Pooling.of("CKNLayer", pooling, subsampling)
-        self.kernel = kernel_of(kernel)
+        self.kernel = make_kernel(kernel)
         self.padding = (
             padding if isinstance(padding, str) else pair("CKNLayer", "padding", padding, 0)
         )
@@ -148,7 +151,7 @@ class CKNLayer(Module):
         )
         shape = (self.n_filters, self.in_channels // self.groups, *self.kernel_size)
         self.weight = Parameter(
-            init.sphere(shape, rng=generator(rng), dtype=dtype), constraint=Sphere()
+            init.sphere(shape, rng=default_rng(rng), dtype=dtype), constraint=Sphere()
         )
         of_patch = (self.in_channels, *self.kernel_size)
         self.centre = Parameter(init.constant(of_patch, 0.0, dtype=dtype)) if centred else None
@@ -160,7 +163,7 @@ class CKNLayer(Module):
 
     def forward(self, x: Any, factors: Sequence[Any] | None = None) -> Any:
         """Return the map of images (N, C, H, W); factors are those of `nystrom.factors`, or None: computed here."""
-        _checks.array("CKNLayer", x)
+        checks.array("CKNLayer", x=x)
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(
                 f"CKNLayer: expected images of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}"
@@ -211,7 +214,8 @@ class CKNLayer(Module):
         for images, z, factor in zip(
             *parts, self.factors() if factors is None else factors, strict=True
         ):
-            apart = factor.dtype != weight.dtype  # in float64: filters coincide
+            # in float64: filters coincide
+            apart = factor.dtype != weight.dtype
             within = None if apart else factor
             if kappa is None:
                 y = composed(images, z, self._kappa, within, **options)
@@ -278,7 +282,7 @@ class CKNLayer(Module):
         >>> layer.weight.data.reshape(2, 2).tolist()
         [[0.6000000238418579, 0.800000011920929], [0.0, 1.0]]
         """
-        array = asarray(raw(filters), device=self.weight.device)
+        array = asarray(unwrap(filters), device=self.weight.device)
         shape = self.weight.shape
         if array.shape not in (shape, (shape[0], self.weight.size // shape[0])):
             raise ShapeError(
@@ -308,7 +312,8 @@ class CKNLayer(Module):
         Raises
         ------
         ShapeError
-            If the kernel is larger than the padded image, or the subsampling leaves nothing of it.
+            If the kernel is larger than the padded image, or the subsampling leaves
+            nothing of it.
         """
         return self.pooling.output_size(self.windows.output_size(size))
 

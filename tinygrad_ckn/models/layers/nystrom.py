@@ -9,21 +9,24 @@ from tinygrad_ckn import ops
 from tinygrad_ckn.backend import asarray, backend_of, xp_of
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.grad_mode import no_grad
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.nn import Parameter
 
 if TYPE_CHECKING:
     from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 
-_BLOCK = 2**22  # elements of a map of patches held at a time
-_COINCIDE = 1e-5  # 1 - kappa of two filters, below which they coincide
+# elements of a map of patches held at a time
+_BLOCK = 2**22
+# 1 - kappa of two filters, below which they coincide
+_COINCIDE = 1e-5
 
 
 class Kept:
     """Factors that were computed, for as long as the parameters that they depend on stay what they are."""
 
     def __init__(self) -> None:
-        # Array and version of each parameter, and the factors: one attribute, so that no thread sees half of a change.
+        # Array and version of each parameter, and the factors: one attribute, so that
+        # no thread sees half of a change.
         self._kept: tuple[list[tuple[Any, int]], Sequence[Any] | None] = [], None
 
     def get(self, parameters: Sequence[Parameter]) -> Sequence[Any] | None:
@@ -37,14 +40,15 @@ class Kept:
 
     def put(self, parameters: Sequence[Parameter], found: Sequence[Any]) -> None:
         """Keep the factors of the parameters."""
-        self._kept = [(p.data, p.version) for p in parameters], [raw(factor) for factor in found]
+        self._kept = [(p.data, p.version) for p in parameters], [unwrap(factor) for factor in found]
 
 
 def factors(layers: Sequence[CKNLayer]) -> list[Sequence[Any]]:
     """Return the factors (p/G, p/G) of each layer, one a group; those of a size in one stack: the threads share it.
 
-    On the CPU they are solved for in float64: rounding of float32 is not small beside eps. They have the layer's dtype,
-    but where filters coincide they stay in float64, for such a factor takes large numbers from each other.
+    On the CPU they are solved for in float64: rounding of float32 is not small beside
+    eps. They have the layer's dtype, but where filters coincide they stay in float64,
+    for such a factor takes large numbers from each other.
     """
     found: list[Any] = [
         layer.kept.get(layer.behind_factors) if layer.fixed else None for layer in layers
@@ -55,12 +59,14 @@ def factors(layers: Sequence[CKNLayer]) -> list[Sequence[Any]]:
             key = layer.n_filters // layer.groups, layer.eps, layer.convention, layer.weight.dtype
             stacks.setdefault(key, []).append(i)
     for (_, eps, convention, _), numbers in stacks.items():
-        ahead = backend_of(raw(layers[numbers[0]].weight)).ahead
-        grams = ops.concatenate([layers[i].gram(None if ahead else "float64") for i in numbers])
+        asynchronous = backend_of(unwrap(layers[numbers[0]].weight)).asynchronous
+        grams = ops.concatenate(
+            [layers[i].gram(None if asynchronous else "float64") for i in numbers]
+        )
         roots = ops.inverse_sqrt(
             grams, eps=eps, convention=convention
         )  # (groups of all layers, p/G, p/G)
-        careful = [not ahead and _coincide(gram) for gram in raw(grams)]
+        careful = [not asynchronous and _coincide(gram) for gram in unwrap(grams)]
         start = 0
         for i in numbers:
             mine = range(start, start + layers[i].groups)
@@ -89,8 +95,9 @@ def transformed(factor: Any, y: Any) -> Any:
 def nystrom_error(layer: CKNLayer, patches: Any) -> float:
     """Return the share of the kernel that a layer's filters miss on patches: 0 nothing, 1 everything.
 
-    It is the relative error of the Gram matrix's trace, sum (K(x, x) - |psi(x)|^2) / sum K(x, x), K(x, x) = |x|^2,
-    which bounds the error of each element in between (Williams and Seeger 2001; Mairal 2016, section 2).
+    It is the relative error of the Gram matrix's trace, sum (K(x, x) - |psi(x)|^2) /
+    sum K(x, x), K(x, x) = |x|^2, which bounds the error of each element in between
+    (Williams and Seeger 2001; Mairal 2016, section 2).
 
     Parameters
     ----------
@@ -114,7 +121,7 @@ def nystrom_error(layer: CKNLayer, patches: Any) -> float:
     >>> round(nystrom_error(layer, np.array([[5.0, 0.0]])), 3), nystrom_error(layer, np.array([[0.0, 5.0]])) > 0.9
     (0.001, True)
     """
-    array = asarray(raw(patches), dtype=layer.weight.dtype, device=layer.weight.device)
+    array = asarray(unwrap(patches), dtype=layer.weight.dtype, device=layer.weight.device)
     xp = xp_of(array)
     if not bool(xp.isfinite(array).all()):
         raise DataError(
@@ -125,7 +132,7 @@ def nystrom_error(layer: CKNLayer, patches: Any) -> float:
     with no_grad():
         for start in range(0, len(array), step):
             block = array[start : start + step]
-            kept += float(xp.square(raw(layer.embed(block))).sum(dtype="float64"))
+            kept += float(xp.square(unwrap(layer.embed(block))).sum(dtype="float64"))
             centred = block if layer.centre is None else block - layer.centre.data.reshape(-1)
             whole += float(xp.square(centred).sum(dtype="float64"))
     if not whole > 0:

@@ -21,10 +21,12 @@ class Pooling:
     owner
         The layer's class, for errors.
     name
-        "gaussian" (`ops.gaussian_pool2d`), "average" or "max" (of windows of s x s), "strided" (each s-th position and
-        no more, by the stride of the patches), or "none", for a subsampling of 1.
+        "gaussian" (`ops.gaussian_pool2d`), "average" or "max" (of windows of s x s),
+        "strided" (each s-th position and no more, by the stride of the patches), or
+        "none", for a subsampling of 1.
     subsampling
-        s >= 1, or (vertical, horizontal); may be fractional where the pooling is Gaussian. 1: no pooling.
+        s >= 1, or (vertical, horizontal); may be fractional where the pooling is
+        Gaussian. 1: no pooling.
 
     Raises
     ------
@@ -55,7 +57,7 @@ class Pooling:
             )
         if name != "gaussian" and any(s != int(s) for s in both):
             raise ConfigError(
-                f"{owner}: argument subsampling expected whole numbers with pooling {name!r}, got {subsampling!r}; "
+                f"{owner}: argument subsampling expected integers with pooling {name!r}, got {subsampling!r}; "
                 "Gaussian pooling takes others"
             )
         return cls(owner, name, both)

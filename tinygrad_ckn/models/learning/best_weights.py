@@ -30,8 +30,8 @@ class DescentState:
     epoch, epochs
         Epochs done, and all. 0: the start.
     best_epoch, best_accuracy, best_loss
-        The best epoch so far by accuracy, then loss, on the images held out; without such images the last one, and
-        minus infinity and infinity.
+        The best epoch so far by accuracy, then loss, on the images held out; without
+        such images the last one, and minus infinity and infinity.
     l2
         The factor of |W|^2 / 2 in the loss, for the classifier's weights as they are.
     optimizer, scheduler, rng

@@ -1,9 +1,11 @@
 """The largest curvature of a loss: how long a step of gradient descent may be.
 
-Along the direction of the largest eigenvalue c of the loss's Hessian, steps of a rate above 2 / c grow from one to the
-next, and with momentum m those above 2 (1 + m) / c; the moving average of SGD makes them 1 / (1 - m) as long in the
-end. (Polyak 1964; Goodfellow, Bengio & Courville 2016, Deep Learning, section 4.3.1.) Found by power iteration (von
-Mises & Pollaczek-Geiringer 1929) on differences of gradients along the manifold on which the parameters are kept.
+Along the direction of the largest eigenvalue c of the loss's Hessian, steps of a rate
+above 2 / c grow from one to the next, and with momentum m those above 2 (1 + m) / c;
+the moving average of SGD makes them 1 / (1 - m) as long in the end. (Polyak 1964;
+Goodfellow, Bengio & Courville 2016, Deep Learning, section 4.3.1.) Found by power
+iteration (von Mises & Pollaczek-Geiringer 1929) on differences of gradients along the
+manifold on which the parameters are kept.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ def largest_curvature(
     objective
         Computes a scalar from the parameters.
     parameters
-        Leaves, each on its constraint if it has one; they have their values again afterwards.
+        Leaves, each on its constraint if it has one; they have their values again
+        afterwards.
     step
         Length of a difference, in the norm of all parameters together.
 
@@ -62,10 +65,10 @@ def largest_curvature(
             if not 0 < norm < math.inf:
                 break
             direction = [(part / norm).astype(part.dtype) for part in direction]
-            ahead, behind = gradient_at(direction, step), gradient_at(direction, -step)
+            asynchronous, behind = gradient_at(direction, step), gradient_at(direction, -step)
             for p, data in zip(parameters, start, strict=True):
                 p.data = data
-            differences = zip(parameters, ahead, behind, strict=True)
+            differences = zip(parameters, asynchronous, behind, strict=True)
             direction = [_tangent(p, (a - b) / (2 * step)) for p, a, b in differences]
             curvature = _norm(direction)
         return curvature

@@ -1,9 +1,11 @@
 """Everything at once by stochastic gradient descent: the classifier, and the filters on their spheres.
 
-Minimises (1/n) sum L(y_i, <W, features_i>) + l2/2 |W|^2 (Mairal 2016, arXiv 1605.06265, section 3.2), of images
-as they are, or as `augment` makes them; mirror images are looked at where accuracy is measured.
+Minimises (1/n) sum L(y_i, <W, features_i>) + l2/2 |W|^2 (Mairal 2016, arXiv 1605.06265,
+section 3.2), of images as they are, or as `augment` makes them; mirror images are
+looked at where accuracy is measured.
 
-No step waits for a GPU: there nothing is looked at before `measured.py` reads what the steps gave.
+No step waits for a GPU: there nothing is looked at before `measured.py` reads what the
+steps gave.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.models.batched import in_blocks
 from tinygrad_ckn.models.learning.best_weights import BestWeights, DescentState
 from tinygrad_ckn.models.learning.curvature import largest_curvature
-from tinygrad_ckn.models.learning.finetuning_options import Descent
+from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.nonfinite import check_finite_arrays, raise_first_nonfinite
 from tinygrad_ckn.models.learning.progress import Progress, quiet
 from tinygrad_ckn.models.learning.step_log import Measured
@@ -38,7 +40,7 @@ def descend(
     model: Network,
     seen: tuple[Any, Any],
     unseen: tuple[Any, Any],
-    descent: Descent,
+    descent: FineTuning,
     *,
     loss: str,
     solve: Callable[[], LinearFit],
@@ -65,28 +67,32 @@ def descend(
     Raises
     ------
     GradientError
-        If the loss or a gradient becomes NaN or infinite; the parameters are then those to go back to.
+        If the loss or a gradient becomes NaN or infinite; the parameters are then those
+        to go back to.
 
     Warns
     -----
     TrainingWarning
         If the accuracy on what is held out falls by more than 2 points below the best.
     """
-    l2 = descent.l2 * solve().scale ** 2  # on the raw weights
+    # on the raw weights
+    l2 = descent.l2 * solve().scale ** 2
     if from_zero and descent.scheme == "joint":
         for parameter in model.classifier.parameters():
             parameter.data = parameter.data * 0
-        # There the loss is flat in the filters, and says nothing of the rates that they will bear.
+        # There the loss is flat in the filters, and says nothing of the rates that they
+        # will bear.
         descent = replace(descent, lr=descent.usual_lr)
     loop = _Loop(model, seen, unseen, descent, loss, l2, from_zero, held_out, rng, report)
-    every = 1 if descent.scheme == "alternating" else descent.resolve_every
+    every = 1 if descent.scheme == "alternating" else descent.refit_classifier_every
     loop.tell(0, {"lr": loop.lr} | loop.validate())
     epoch = 0
     for epoch in range(1, descent.epochs + 1):
         values, batch = loop.run_epoch(epoch)
         with loop.best.restoring_on_failure(f"epoch {epoch}", batch, loop.lr):
             if every and epoch % every == 0 and (epoch < descent.epochs or loop.validates):
-                solve()  # at the end only for the sake of what is measured
+                # at the end only for the sake of what is measured
+                solve()
             if not loop.validates:
                 raise_first_nonfinite(model, batch)
             values |= loop.validate()
@@ -107,7 +113,7 @@ class _Loop:
         model: Network,
         seen: tuple[Any, Any],
         unseen: tuple[Any, Any],
-        descent: Descent,
+        descent: FineTuning,
         loss: str,
         l2: float,
         from_zero: bool,
@@ -204,7 +210,7 @@ def _learning_rate(
     model: Network,
     parameters: list[Any],
     seen: tuple[Any, Any],
-    descent: Descent,
+    descent: FineTuning,
     loss: str,
     l2: float,
 ) -> float:
@@ -235,7 +241,7 @@ def _step(
     model: Network, batch: Any, labels: Any, loss: str, l2: float, optimizer: Optimizer
 ) -> tuple[Any, Any]:
     """Take a step; return the objective before it and the scores, as arrays."""
-    watched = not backend_of(batch).ahead
+    watched = not backend_of(batch).asynchronous
     objective, scores = _objective(model, batch, labels, loss, l2)
     if watched and not math.isfinite(objective.item()):
         raise_first_nonfinite(model, batch)

@@ -32,7 +32,7 @@ SCHEMES = ("joint", "alternating")
 
 @plain_arguments
 @dataclass(frozen=True)
-class Descent:
+class FineTuning:
     """How a network learns end to end.
 
     Attributes
@@ -44,31 +44,37 @@ class Descent:
     optimizer
         "sgd" or "adam"; either keeps filters on their spheres.
     lr
-        Learning rate after the warm-up; None: 0.01, of Adam 0.001, or less where the loss is so curved at the start
-        that steps of that rate would grow from one to the next (`models.curvature`).
+        Learning rate after the warm-up; None: 0.01, of Adam 0.001, or less where the
+        loss is so curved at the start that steps of that rate would grow from one to
+        the next (`models.curvature`).
     momentum
         Of SGD.
     warmup
         Epochs, or a part of one, in which the rate rises from 0.
     schedule
-        From there on: "cosine" to 0, "step" (a tenth after each third of the epochs) or "constant".
+        From there on: "cosine" to 0, "step" (a tenth after each third of the epochs) or
+        "constant".
     scheme
-        "joint": classifier and filters descend together; "alternating": the classifier is solved by L-BFGS before each
-        epoch, in which the filters descend alone (Mairal 2016).
+        "joint": classifier and filters descend together; "alternating": the classifier
+        is solved by L-BFGS before each epoch, in which the filters descend alone
+        (Mairal 2016).
     resolve_every
-        Of the joint scheme: epochs after which the classifier is solved by L-BFGS; None: never. A CKN's features are
-        small and the weights solved for them large beside a step of SGD: between two solutions filters move, and the
-        classifier hardly does.
+        Of the joint scheme: epochs after which the classifier is solved by L-BFGS;
+        None: never. A CKN's features are small and the weights solved for them large
+        beside a step of SGD: between two solutions filters move, and the classifier
+        hardly does.
     l2
         Regularisation, in the terms of `fit_linear`: for features of mean squared norm 1.
     augment
         Makes the images that the descent is shown of those of a batch and a generator; as
         `tinygrad_ckn.data.crop_flip`.
     validation
-        Share of the images held out, on which accuracy is measured before the first and after each epoch; the
-        parameters of the best are kept. 0: none is held out, and the last parameters are kept.
+        Share of the images held out, on which accuracy is measured before the first and
+        after each epoch; the parameters of the best are kept. 0: none is held out, and
+        the last parameters are kept.
     patience
-        Epochs without a better accuracy, or an equal one with less loss, after which the descent ends; None: none do.
+        Epochs without a better accuracy, or an equal one with less loss, after which
+        the descent ends; None: none do.
 
     Raises
     ------
@@ -89,7 +95,7 @@ class Descent:
     warmup: float = 0.5
     schedule: str = "cosine"
     scheme: str = "joint"
-    resolve_every: int | None = None
+    refit_classifier_every: int | None = None
     l2: float = 1e-5
     augment: Callable[[Any, Generator], Any] | None = None
     validation: float = 0.1
@@ -99,15 +105,15 @@ class Descent:
         for name, least in (
             ("epochs", 0),
             ("batch_size", 1),
-            ("resolve_every", 1),
+            ("refit_classifier_every", 1),
             ("patience", 1),
         ):
             value = getattr(self, name)
             if not is_whole(value, least) and not (
-                value is None and name in ("resolve_every", "patience")
+                value is None and name in ("refit_classifier_every", "patience")
             ):
                 raise ConfigError(
-                    f"Descent: argument {name} expected a whole number >= {least}, got {value!r}"
+                    f"FineTuning: argument {name} expected an integer >= {least}, got {value!r}"
                 )
         for name, known in (
             ("optimizer", OPTIMIZERS),
@@ -116,15 +122,19 @@ class Descent:
         ):
             if getattr(self, name) not in known:
                 raise ConfigError(
-                    f"Descent: argument {name} expected one of {', '.join(known)}, got {getattr(self, name)!r}"
+                    f"FineTuning: argument {name} expected one of {', '.join(known)}, got {getattr(self, name)!r}"
                 )
         if self.lr is not None:
             number(
-                "Descent", "lr", self.lr, "a finite number > 0", lambda value: 0 < value < math.inf
+                "FineTuning",
+                "lr",
+                self.lr,
+                "a finite number > 0",
+                lambda value: 0 < value < math.inf,
             )
         for name in ("warmup", "l2"):
             number(
-                "Descent",
+                "FineTuning",
                 name,
                 getattr(self, name),
                 "a finite number >= 0",
@@ -132,7 +142,7 @@ class Descent:
             )
         for name in ("momentum", "validation"):
             number(
-                "Descent",
+                "FineTuning",
                 name,
                 getattr(self, name),
                 "a number in [0, 1)",
@@ -140,16 +150,16 @@ class Descent:
             )
         if not (self.augment is None or callable(self.augment)):
             raise ConfigError(
-                f"Descent: argument augment expected a function of images and a generator or None, got {self.augment!r}"
+                f"FineTuning: argument augment expected a function of images and a generator or None, got {self.augment!r}"
             )
-        if self.resolve_every is not None and self.scheme == "alternating":
+        if self.refit_classifier_every is not None and self.scheme == "alternating":
             raise ConfigError(
-                "Descent: argument resolve_every expected None with scheme 'alternating', which solves the classifier "
-                f"before each epoch, got {self.resolve_every}"
+                "FineTuning: argument refit_classifier_every expected None with scheme 'alternating', which solves the classifier "
+                f"before each epoch, got {self.refit_classifier_every}"
             )
         if self.patience is not None and not self.validation:
             raise ConfigError(
-                f"Descent: argument patience expected None without images held out, got {self.patience}; "
+                f"FineTuning: argument patience expected None without images held out, got {self.patience}; "
                 "give a validation share > 0"
             )
 
@@ -161,8 +171,9 @@ class Descent:
     def lr_for(self, curvature: float) -> float:
         """Return the usual learning rate, or less where the loss has this largest curvature.
 
-        Of SGD, whose moving average makes steps 1 / (1 - momentum) as long, that of a step in the direction of the
-        largest curvature which ends where the loss is least.
+        Of SGD, whose moving average makes steps 1 / (1 - momentum) as long, that of a
+        step in the direction of the largest curvature which ends where the loss is
+        least.
 
         Examples
         --------

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_ckn.backend import Generator, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, TooFewPointsError
 from tinygrad_ckn.grad_mode import no_grad
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.batched import MEMORY, in_blocks, room_for
 from tinygrad_ckn.models.clustering.spherical_kmeans import spherical_kmeans
 from tinygrad_ckn.models.learning.finetuning import descend
-from tinygrad_ckn.models.learning.finetuning_options import Descent, hold_out
+from tinygrad_ckn.models.learning.finetuning_options import FineTuning, hold_out
 from tinygrad_ckn.models.learning.patches import check_count, sample_patches
 from tinygrad_ckn.models.learning.progress import Progress, quiet
 from tinygrad_ckn.models.linear.l2_search import HeldOut
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
     from tinygrad_ckn.models.network import Network
 
-_TRIED = 5  # values of l2 that are tried at least
+# values of l2 that are tried at least
+_TRIED = 5
 
 
 def fit_filters(
@@ -43,7 +44,8 @@ def fit_filters(
     Patches beyond `memory` bytes go to a file; the options are more of `spherical_kmeans`.
     """
     training = model.training
-    model.eval()  # the factors of the layers below are computed once
+    # the factors of the layers below are computed once
+    model.eval()
     try:
         for i, layer in enumerate(model.layers):
 
@@ -57,7 +59,8 @@ def fit_filters(
             try:
                 patches = patches_of(model, i, images, n_patches, rng, memory)
                 cosine = cluster(layer, patches, iterations, rng, report=told, **options)
-                del patches  # before the next layer's are drawn
+                # before the next layer's are drawn
+                del patches
             except TooFewPointsError as error:
                 raise TooFewPointsError(
                     f"layers[{i}], n_filters={layer.n_filters}: {error}", error.found
@@ -75,7 +78,7 @@ def patches_of(
     def encode(x: Any) -> Any:
         with no_grad():
             for layer in model.layers[:i]:
-                x = raw(layer(x))
+                x = unwrap(layer(x))
         return x
 
     layer = model.layers[i]
@@ -152,20 +155,18 @@ def fit_classifier(
 
 def check_fit(descent: Any, loss: str, l2: float | None) -> None:
     """Raise a ConfigError if an argument of `fit` is not of its kind: before anything is learned."""
-    if not isinstance(descent, Descent | None):
+    if not isinstance(descent, FineTuning | None):
         raise ConfigError(
-            f"fit: argument descent expected a models.Descent or None, got {descent!r}"
+            f"fit: argument descent expected a models.FineTuning or None, got {descent!r}"
         )
     check_objective(loss, l2)
 
 
 def check_filters(n_patches: Any, iterations: Any) -> None:
-    """Raise a ConfigError if an argument of k-means is no whole number >= 1: before anything is learned."""
+    """Raise a ConfigError if an argument of k-means is not an integer >= 1: before anything is learned."""
     check_count(n_patches)
     if not is_whole(iterations, 1):
-        raise ConfigError(
-            f"fit: argument iterations expected a whole number >= 1, got {iterations!r}"
-        )
+        raise ConfigError(f"fit: argument iterations expected an integer >= 1, got {iterations!r}")
 
 
 def fit_labelled(
@@ -173,7 +174,7 @@ def fit_labelled(
     images: Any,
     labels: Any,
     *,
-    descent: Descent | None,
+    descent: FineTuning | None,
     loss: str,
     l2: float | None,
     from_zero: bool = False,
@@ -183,8 +184,9 @@ def fit_labelled(
 ) -> None:
     """Fit the classifier; with a descent, then train everything, and fit the classifier again.
 
-    What the descent holds out is not seen by the classifier that it starts from either; with `from_zero`, a joint
-    descent starts from a classifier of zeros. Images of one of the groups (n,) are held out together.
+    What the descent holds out is not seen by the classifier that it starts from either;
+    with `from_zero`, a joint descent starts from a classifier of zeros. Images of one
+    of the groups (n,) are held out together.
     """
     if descent is not None:
         rest, aside = hold_out(len(images), descent.validation, rng, groups)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_ckn.backend import xp_of
 from tinygrad_ckn.errors import GradientError, LinearAlgebraError
 from tinygrad_ckn.grad_mode import no_grad
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 
 if TYPE_CHECKING:
     from tinygrad_ckn.models.network import Network
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def check_finite_arrays(arrays: Iterable[tuple[str, Any]]) -> None:
     """Raise a GradientError with the name of the first array in which there is NaN or infinity."""
     for name, x in arrays:
-        array = raw(x)
+        array = unwrap(x)
         if not bool(xp_of(array).isfinite(array).all()):
             raise GradientError(f"first in {name}")
 

@@ -6,17 +6,20 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tinygrad_ckn.backend import CPU, Generator, is_whole, xp_of
-from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.backend import CPU, Generator, default_rng, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.profiling import record_function
 
-_SPARE = 1.5  # draws for each patch wanted: some are left out
-_DRAWS_AN_IMAGE = 8  # that an image is encoded for, at least
-_ROUNDING = 64  # times eps and the largest value: what is smaller may be rounding of 0
-_BLOCK = 2**22  # elements of patches taken at a time
+# draws for each patch wanted: some are left out
+_SPARE = 1.5
+# that an image is encoded for, at least
+_DRAWS_AN_IMAGE = 8
+# times eps and the largest value: what is smaller may be rounding of 0
+_ROUNDING = 64
+# elements of patches taken at a time
+_BLOCK = 2**22
 
 
 def blocks(n: int, elements: int, limit: int = 2**24) -> Iterator[slice]:
@@ -29,7 +32,7 @@ def check_count(n_patches: Any) -> None:
     """Raise a ConfigError if this is no number of patches."""
     if not is_whole(n_patches, 1):
         raise ConfigError(
-            f"sample_patches: argument n_patches expected a whole number >= 1, got {n_patches!r}"
+            f"sample_patches: argument n_patches expected an integer >= 1, got {n_patches!r}"
         )
 
 
@@ -46,10 +49,12 @@ def sample_patches(
 ) -> Any:
     """Return up to `n_patches` patches of a layer's input, as rows (n, C*kh*kw).
 
-    Zero patches are left out; so are constant patches of images (no `encode`), each channel of which has one value at
-    all positions, unless the kernel is 1x1; both up to 64 eps of the largest value, as rounding, of whitening say,
-    makes of them. Of 1.5 times as many draws, what remains is a uniform sample of the others. With `encode`, which
-    takes longer than all the rest, they are drawn from a uniform sample of the images: as many as leave 8 draws each.
+    Zero patches are left out; so are constant patches of images (no `encode`), each
+    channel of which has one value at all positions, unless the kernel is 1x1; both up
+    to 64 eps of the largest value, as rounding, of whitening say, makes of them. Of 1.5
+    times as many draws, what remains is a uniform sample of the others. With `encode`,
+    which takes longer than all the rest, they are drawn from a uniform sample of the
+    images: as many as leave 8 draws each.
 
     Parameters
     ----------
@@ -62,13 +67,14 @@ def sample_patches(
     encode
         Makes the layer's input of images, in blocks.
     out
-        Array (n_patches, C*kh*kw) of the dtype of the layer's input to fill, of which the first n rows are returned, or
-        None for a new one. It may lie in a file (numpy.memmap). Beyond it, memory is needed for a block only.
+        Array (n_patches, C*kh*kw) of the dtype of the layer's input to fill, of which
+        the first n rows are returned, or None for a new one. It may lie in a file
+        (numpy.memmap). Beyond it, memory is needed for a block only.
 
     Raises
     ------
     ConfigError
-        If n_patches is no whole number of at least 1.
+        If n_patches is not an integer of at least 1.
     ShapeError
         If `out` has another shape or dtype, or the layer's input is not of its channels.
     DataError
@@ -85,7 +91,7 @@ def sample_patches(
     check_count(n_patches)
     if not len(images):
         raise DataError("sample_patches: argument images expected at least one image, got none")
-    xp, rng = xp_of(images), generator(rng)
+    xp, rng = xp_of(images), default_rng(rng)
     some = images[:1] if encode is None else encode(images[:1])
     if some.ndim != 4 or some.shape[1] != layer.in_channels:
         raise ShapeError(
@@ -109,7 +115,8 @@ def sample_patches(
         source = CPU.xp.sort(rng.choice(source, few, replace=False))
     draws = rng.integers(0, len(source) * places, size=n_draws)
     draws.sort()
-    numbers, where = source[draws // places], draws % places  # ascending, as both are
+    # ascending, as both are
+    numbers, where = source[draws // places], draws % places
     drawn = CPU.xp.unique(numbers)
     found = 0
     for block in blocks(len(drawn), places * shape[1]):
@@ -120,7 +127,8 @@ def sample_patches(
             raise DataError(
                 "sample_patches: argument images expected finite numbers, got NaN or infinity; leave them out"
             )
-        windows = layer.windows.view(xp, layer.windows.pad(xp, maps))  # (n, C, Ho, Wo, kh, kw)
+        # (n, C, Ho, Wo, kh, kw)
+        windows = layer.windows.view(xp, layer.windows.pad(xp, maps))
         first, last = numbers.searchsorted([chosen[0], chosen[-1] + 1])
         for part in blocks(last - first, shape[1], _BLOCK):
             mine = slice(first + part.start, first + part.stop)
@@ -129,7 +137,8 @@ def sample_patches(
                 where[mine] // width,
                 where[mine] % width,
             )
-            patches = windows[xp.asarray(row), :, xp.asarray(y), xp.asarray(x)]  # (n, C, kh, kw)
+            # (n, C, kh, kw)
+            patches = windows[xp.asarray(row), :, xp.asarray(y), xp.asarray(x)]
             contrast = patches - patches[:, :, :1, :1] if constant_too else patches
             patches = patches[xp.any(xp.abs(contrast) > flat, axis=(1, 2, 3))]
             taken, rows = _reservoir(found, len(patches), n_patches, rng)
@@ -141,11 +150,13 @@ def sample_patches(
 def _reservoir(seen: int, new: int, size: int, rng: Generator) -> tuple[Any, Any]:
     """Return which of `new` things that come after `seen` are kept, and in which of `size` places, ascending.
 
-    Vitter, Random Sampling with a Reservoir (1985), Algorithm R: thing i, counted from 0, goes to place i, where there
-    is one, else to one of 0 .. i at random, where there is one. What is kept is a uniform sample, however many come.
+    Vitter, Random Sampling with a Reservoir (1985), Algorithm R: thing i, counted from
+    0, goes to place i, where there is one, else to one of 0 .. i at random, where there
+    is one. What is kept is a uniform sample, however many come.
     """
     xp = CPU.xp
     order = xp.arange(seen, seen + new)
     places = xp.where(order < size, order, rng.integers(0, order + 1))
-    rows, backwards = xp.unique(places[::-1], return_index=True)  # of each place the last that came
+    # of each place the last that came
+    rows, backwards = xp.unique(places[::-1], return_index=True)
     return new - 1 - backwards[rows < size], rows[rows < size]

@@ -15,13 +15,15 @@ from tinygrad_ckn.errors import ConfigError
 class Progress:
     """Where a training stands: `done` of `total` steps of a phase, 0 <= done <= total.
 
-    Phases are "k-means" (iterations, for a layer), "filters" (layers), "l2" (values tried), "classifier"; of a descent
-    "start", "batch", "epoch", and "kept", at its end, with the epoch it goes back to (0: the start) and those it made.
+    Phases are "k-means" (iterations, for a layer), "filters" (layers), "l2" (values
+    tried), "classifier"; of a descent "start", "batch", "epoch", and "kept", at its
+    end, with the epoch it goes back to (0: the start) and those it made.
 
-    A "start" and an "epoch" come with the `state` of the descent, from which it could go on. The total of "l2" grows:
-    how many values are tried is known at the end only.
+    A "start" and an "epoch" come with the `state` of the descent, from which it could
+    go on. The total of "l2" grows: how many values are tried is known at the end only.
 
-    On a GPU not every "batch" has a "loss" among its values: it is told where it is read, every 100 steps.
+    On a GPU not every "batch" has a "loss" among its values: it is told where it is
+    read, every 100 steps.
 
     Raises
     ------

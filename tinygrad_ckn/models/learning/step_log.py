@@ -8,7 +8,8 @@ from typing import Any
 from tinygrad_ckn.backend import CPU, backend_of, to_numpy
 from tinygrad_ckn.errors import GradientError
 
-READ_EVERY = 100  # steps on a GPU
+# steps on a GPU
+READ_EVERY = 100
 
 
 class Measured:
@@ -30,11 +31,12 @@ class Measured:
         self.sizes = [
             min(batch_size, len(images) - start) for start in range(0, len(images), batch_size)
         ]
-        self.every = READ_EVERY if backend.ahead else 1
+        self.every = READ_EVERY if backend.asynchronous else 1
         self.table = backend.xp.zeros(
             (3, len(self.sizes))
         )  # objective, hits, arrays that are not finite
-        self.found: Any = None  # the table on the host
+        # the table on the host
+        self.found: Any = None
 
     def put(self, step: int, objective: Any, hits: Any) -> float | None:
         """Take down what a step gave, from 0; return its objective, or None where it is not yet read.
@@ -48,7 +50,8 @@ class Measured:
         done = step + 1
         if done % self.every and done < len(self.sizes):
             return None
-        if self.every > 1:  # elsewhere each step has looked
+        # elsewhere each step has looked
+        if self.every > 1:
             for parameter in self.parameters:
                 self.table[2, step] += ~self.xp.isfinite(parameter.data).all()
         self._check(done)

@@ -1,8 +1,9 @@
 """Probabilities from scores that are none by themselves: one temperature, chosen on examples held out.
 
-The softmax of scores / T has the classes in the order of the scores; T makes the mean probability of the class that is
-chosen about the share that is right. Source: C. Guo, G. Pleiss, Y. Sun and K. Weinberger, On calibration of modern
-neural networks, ICML 2017, arXiv 1706.04599, section 4.2.
+The softmax of scores / T has the classes in the order of the scores; T makes the mean
+probability of the class that is chosen about the share that is right. Source: C. Guo,
+G. Pleiss, Y. Sun and K. Weinberger, On calibration of modern neural networks, ICML
+2017, arXiv 1706.04599, section 4.2.
 
 n examples, k classes.
 """
@@ -13,7 +14,8 @@ from typing import Any
 
 from tinygrad_ckn.backend import CPU, to_numpy
 
-_RANGE = 8.0  # of ln(T / spread of the scores), to either side
+# of ln(T / spread of the scores), to either side
+_RANGE = 8.0
 
 
 def temperature_of(scores: Any, labels: Any) -> float:
@@ -37,7 +39,8 @@ def temperature_of(scores: Any, labels: Any) -> float:
     from scipy.special import logsumexp
 
     s, y = to_numpy(scores).astype("float64"), to_numpy(labels)
-    s = s - s.max(axis=1, keepdims=True)  # (n, k)
+    # (n, k)
+    s = s - s.max(axis=1, keepdims=True)
     own = s[CPU.xp.arange(len(s)), y]
     spread = float(abs(s).mean()) or 1.0
 

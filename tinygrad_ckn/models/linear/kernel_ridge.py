@@ -1,12 +1,14 @@
 """A kernel ridge classifier on a given Gram matrix, its regularisation chosen by leaving out one example at a time.
 
-n examples, k classes, K (n, n) their Gram matrix, Y (n, k) with 1 at an example's class and -1 elsewhere. Minimises
-(1/n) sum |y_i - f(x_i) - b|^2 + l2 |f|^2 over f and b, K centred in feature space and scaled to mean diagonal 1.
-A matrix of ones added to the centred K gives the constant vector, otherwise one of many null vectors, the eigenvalue n.
-With K + 1 1^T = V diag(w) V^T, c = n l2 / (w + n l2) and A = V diag(c) V^T, the residuals of Y less its mean are A Y,
-and that of example i by a fit without it is (A Y)_i / (A_ii - a), where a = l2 / (n + n l2) is due to the ones.
-Source: Golub, Heath and Wahba, Generalized Cross-Validation (1979), for the residuals; Saunders, Gammerman and Vovk,
-Ridge Regression in Dual Variables (1998).
+n examples, k classes, K (n, n) their Gram matrix, Y (n, k) with 1 at an example's class
+and -1 elsewhere. Minimises (1/n) sum |y_i - f(x_i) - b|^2 + l2 |f|^2 over f and b, K
+centred in feature space and scaled to mean diagonal 1. A matrix of ones added to the
+centred K gives the constant vector, otherwise one of many null vectors, the eigenvalue
+n. With K + 1 1^T = V diag(w) V^T, c = n l2 / (w + n l2) and A = V diag(c) V^T, the
+residuals of Y less its mean are A Y, and that of example i by a fit without it is (A
+Y)_i / (A_ii - a), where a = l2 / (n + n l2) is due to the ones. Source: Golub, Heath
+and Wahba, Generalized Cross-Validation (1979), for the residuals; Saunders, Gammerman
+and Vovk, Ridge Regression in Dual Variables (1998).
 """
 
 from __future__ import annotations
@@ -27,13 +29,14 @@ _FIT = "KernelRidgeClassifier.fit"
 class KernelRidgeClassifier:
     """Least squares on the classes -1 and 1, one against the rest, in the space of a kernel.
 
-    `sklearn.kernel_ridge.KernelRidge(kernel="precomputed")` solves the same equations; this adds the intercept, the
-    classes and the choice of l2.
+    `sklearn.kernel_ridge.KernelRidge(kernel="precomputed")` solves the same equations;
+    this adds the intercept, the classes and the choice of l2.
 
     Parameters
     ----------
     l2
-        Regularisation, for a centred Gram matrix of mean diagonal 1; None: that of `L2_GRID` with the least error.
+        Regularisation, for a centred Gram matrix of mean diagonal 1; None: that of
+        `L2_GRID` with the least error.
 
     Attributes
     ----------
@@ -87,7 +90,8 @@ class KernelRidgeClassifier:
         ShapeError
             If gram is not square.
         DataError
-            If labels are not n class numbers, of two classes at least, or all examples are equal.
+            If labels are not n class numbers, of two classes at least, or all examples
+            are equal.
         LinearAlgebraError
             If gram is not finite, symmetric and positive semi-definite, but for rounding.
         """

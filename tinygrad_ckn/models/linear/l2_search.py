@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from tinygrad_ckn.backend import CPU, Generator
 from tinygrad_ckn.fingerprints import whole_groups
 
-SCALE = range(4, 23)  # of k in l2 = 10^(-k/2): from 1e-2 to 1e-11
+# of k in l2 = 10^(-k/2): from 1e-2 to 1e-11
+SCALE = range(4, 23)
 MIDDLE = 12
 
 
@@ -42,8 +43,8 @@ def choose_l2(
 ) -> tuple[float, Any, dict[float, HeldOut]]:
     """Return the l2 of least error, of equal ones of least loss, its solution, and what was measured for each tried.
 
-    A climb over decades from the middle of the scale, then over half decades: of a function with one valley it finds
-    the bottom.
+    A climb over decades from the middle of the scale, then over half decades: of a
+    function with one valley it finds the bottom.
 
     Parameters
     ----------

@@ -1,12 +1,14 @@
 """A linear classifier on given features, by preconditioned L-BFGS.
 
-n examples, D features, k classes, X (n, D) centred and scaled to mean squared norm 1. Minimises
-(1/n) sum L(y_i, W x_i + b) + l2/2 |W|^2 over W and b (Mairal 2016). Plain L-BFGS is slow on CKN
-features, whose covariance is badly conditioned; in V = W R^T with R^T R = X^T X / n + 2 l2 I (`preconditioning.py`) the
-problem is nearly round, for the Hessian of the loss is at most a multiple of X^T X / n.
+n examples, D features, k classes, X (n, D) centred and scaled to mean squared norm 1.
+Minimises (1/n) sum L(y_i, W x_i + b) + l2/2 |W|^2 over W and b (Mairal 2016). Plain
+L-BFGS is slow on CKN features, whose covariance is badly conditioned; in V = W R^T with
+R^T R = X^T X / n + 2 l2 I (`preconditioning.py`) the problem is nearly round, for the
+Hessian of the loss is at most a multiple of X^T X / n.
 
-Features are read in blocks of examples, each once for a value and its gradient: they may lie in a file (numpy.memmap).
-Products are in the features' dtype, sums over blocks in float64.
+Features are read in blocks of examples, each once for a value and its gradient: they
+may lie in a file (numpy.memmap). Products are in the features' dtype, sums over blocks
+in float64.
 """
 
 from __future__ import annotations
@@ -16,10 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinygrad_ckn import ops
-from tinygrad_ckn.backend import CPU, Generator, is_whole, to_numpy, xp_of
-from tinygrad_ckn.backend import rng as generator
+from tinygrad_ckn.backend import CPU, Generator, default_rng, is_whole, to_numpy, xp_of
 from tinygrad_ckn.backward import grad
-from tinygrad_ckn.chunks import blocks_of, scores_of, small_matrices, sum_over
+from tinygrad_ckn.block_sums import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models.linear.calibration import temperature_of
 from tinygrad_ckn.models.linear.l2_search import HeldOut, aside_of, choose_l2
@@ -34,19 +35,24 @@ LOSSES: dict[str, Callable[[Any, Any], Any]] = {
     "cross_entropy": ops.cross_entropy,
     "squared_hinge": ops.squared_hinge,
 }
-FEW_L2 = 1e-4  # the l2 for fewer examples than can be divided
-_LEAST_GAIN = 2.2e-9  # of an iteration, relative to the objective
-_LEAST = 10  # examples from which some can be held out
-_BELOW = 16.0  # of the mean score: where the score of a class without examples lies
+# the l2 for fewer examples than can be divided
+FEW_L2 = 1e-4
+# of an iteration, relative to the objective
+_LEAST_GAIN = 2.2e-9
+# examples from which some can be held out
+_LEAST = 10
+# of the mean score: where the score of a class without examples lies
+_BELOW = 16.0
 
 
 @dataclass
 class LinearFit:
     """Scores are x @ weight.T + bias: weight (k, D), bias (k,).
 
-    `l2` is the one used, `scale` the root mean squared norm of the centred features, by which they were divided, and
-    `held_out` what was measured on the part held out for each l2 tried: a HeldOut, of ridge regression the loss.
-    The softmax of scores / `temperature` are probabilities; None: of this fit they are not.
+    `l2` is the one used, `scale` the root mean squared norm of the centred features, by
+    which they were divided, and `held_out` what was measured on the part held out for
+    each l2 tried: a HeldOut, of ridge regression the loss. The softmax of scores /
+    `temperature` are probabilities; None: of this fit they are not.
     """
 
     weight: Any
@@ -134,7 +140,8 @@ class _Problem:
 
         v = start.copy()
         v[:, :-1] = root.times(start[:, :-1])
-        # Beyond the rounding of products in the features' dtype a line search would look for what is not there.
+        # Beyond the rounding of products in the features' dtype a line search would
+        # look for what is not there.
         options = {
             "maxiter": iterations,
             "ftol": max(_LEAST_GAIN, float(CPU.xp.finfo(self.x.dtype).eps)),
@@ -173,14 +180,17 @@ def fit_linear(
     labels
         Integers (n,), 0 .. n_classes - 1.
     n_classes
-        k. Those of which there is no example never score most, and cost nothing but their rows of the result.
+        k. Those of which there is no example never score most, and cost nothing but
+        their rows of the result.
     loss
         "cross_entropy" (multinomial logistic) or "squared_hinge" (one against the rest).
     l2
-        Regularisation, for features of mean squared norm 1; None: the one with the fewest mistakes on a part held out
-        (a tenth, of small sets up to a fifth), see `models.selection`; 1e-4 with fewer than ten examples.
+        Regularisation, for features of mean squared norm 1; None: the one with the
+        fewest mistakes on a part held out (a tenth, of small sets up to a fifth), see
+        `models.selection`; 1e-4 with fewer than ten examples.
     iterations
-        Of L-BFGS, for the final fit; half as many for each l2 tried, begun at the solution for another.
+        Of L-BFGS, for the final fit; half as many for each l2 tried, begun at the
+        solution for another.
     rng
         Generator or seed of the part held out; None: the package's, see `manual_seed`.
     report
@@ -191,7 +201,7 @@ def fit_linear(
     DataError
         If there are no examples, or lengths differ, or features are not finite.
     ConfigError
-        If the loss is unknown, l2 is no number >= 0, or iterations is no whole number >= 1.
+        If the loss is unknown, l2 is no number >= 0, or iterations is not an integer >= 1.
 
     Examples
     --------
@@ -203,7 +213,7 @@ def fit_linear(
     check_objective(loss, l2)
     if not is_whole(iterations, 1):
         raise ConfigError(
-            f"fit_linear: argument iterations expected a whole number >= 1, got {iterations!r}"
+            f"fit_linear: argument iterations expected an integer >= 1, got {iterations!r}"
         )
     if features.ndim != 2 or not len(features) or len(features) != len(labels):
         raise DataError(
@@ -221,7 +231,7 @@ def fit_linear(
             l2 = FEW_L2
         elif l2 is None:
             xp = xp_of(features)
-            aside = xp.asarray(aside_of(len(features), generator(rng), groups))
+            aside = xp.asarray(aside_of(len(features), default_rng(rng), groups))
             kept = xp.ones(len(features), "bool")
             kept[aside] = False
             others = _Problem(

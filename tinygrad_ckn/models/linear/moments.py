@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_ckn.backend import CPU, to_numpy, xp_of
-from tinygrad_ckn.chunks import blocks_of, sum_over
+from tinygrad_ckn.block_sums import blocks_of, sum_over
 from tinygrad_ckn.errors import DataError
 
 
@@ -54,14 +54,16 @@ class Moments:
         theirs = float(_sum(features, aside, _squares_about(features, self.mean)).sum())
         spread = self.spread - theirs - n * float(((mean - self.mean) ** 2).sum())
         if spread <= self.n * xp.finfo("float64").eps * self.spread:
-            spread = 0.0  # they are all alike: what is left is rounding
+            # they are all alike: what is left is rounding
+            spread = 0.0
         return Moments(n, mean, spread)
 
 
 def _squares_about(features: Any, origin: Any) -> Any:
     """Return what sums the squares of a block's distances from a point, a column by itself.
 
-    They are squared in float64: in float32 those of small and of large features underflow and overflow.
+    They are squared in float64: in float32 those of small and of large features
+    underflow and overflow.
     """
     centre = xp_of(features).asarray(origin, dtype=features.dtype)
     return lambda x: ((x - centre).astype("float64", copy=False) ** 2).sum(axis=0)

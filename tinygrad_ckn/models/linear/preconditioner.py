@@ -1,6 +1,7 @@
 """What makes the classifier's problem nearly round: V = W R^T with R^T R = X^T X / n + shift I.
 
-X (n, D) are the features, centred and scaled to mean squared norm 1. R may be that of a shift a decade off.
+X (n, D) are the features, centred and scaled to mean squared norm 1. R may be that of a
+shift a decade off.
 
 - `Whole`: R is the Cholesky factor of a (D, D) matrix.
 - `Sampled`, where that matrix would be too large: with P (m, D), some of the examples over sqrt(m shift), for all, and
@@ -14,14 +15,17 @@ import math
 from typing import Any, Protocol
 
 from tinygrad_ckn.backend import CPU, to_numpy, xp_of
-from tinygrad_ckn.chunks import scatter_of
+from tinygrad_ckn.block_sums import scatter_of
 from tinygrad_ckn.models.linear.moments import Moments
 from tinygrad_ckn.profiling import record_function
 
-_WIDEST = 12_288  # features for which X^T X is used: a matrix of 1.2 GB, and 20 s for its factor
-_SAMPLE = 4096  # examples
+# features for which X^T X is used: a matrix of 1.2 GB, and 20 s for its factor
+_WIDEST = 12_288
+# examples
+_SAMPLE = 4096
 _LEAST_SHIFT = 1e-9
-_DECADE = 11  # and a margin, for l2 is rounded
+# and a margin, for l2 is rounded
+_DECADE = 11
 
 
 class Root(Protocol):
@@ -65,7 +69,8 @@ class Preconditioner:
         """Return R for an l2, or for one that is near enough."""
         shift = max(2 * l2, _LEAST_SHIFT)
         if self._root is None or not 1 / _DECADE < self._root[0] / shift < _DECADE:
-            self._root = None  # before there are two
+            # before there are two
+            self._root = None
             self._root = shift, self._make(shift)
         return self._root[1]
 
@@ -111,7 +116,8 @@ class Sampled:
         diagonal = CPU.xp.diag_indices(len(shifted))
         shifted[diagonal] += 1
         self.lower = cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
-        self.more = self.lower.copy(order="F")  # I + L
+        # I + L
+        self.more = self.lower.copy(order="F")
         self.more[diagonal] += 1
 
     def times(self, w: Any) -> Any:

@@ -1,15 +1,18 @@
 """Ridge regression on given features, solved exactly; the regularisation is chosen by leaving one example out.
 
-n examples, D features, k targets, X (n, D) centred and scaled to mean squared norm 1, T (n, k) centred. Minimises
-(1/n) sum |W x_i + b - t_i|^2 / 2 + l2/2 |W|^2 over W and b. With a = n l2,
+n examples, D features, k targets, X (n, D) centred and scaled to mean squared norm 1, T
+(n, k) centred. Minimises (1/n) sum |W x_i + b - t_i|^2 / 2 + l2/2 |W|^2 over W and b.
+With a = n l2,
 
     W = T^T X (X^T X + a I)^-1 = T^T (X X^T + a I)^-1 X,
 
-of which the smaller matrix is solved, (D, D) or (n, n). The residual of example i in the fit to all others, with the
-same a, is r_i / (1 - h_i), r_i being its residual in the fit to all and h_i = 1/n + x_i^T (X^T X + a I)^-1 x_i
-(Allen 1974, The relationship between variable selection and data augmentation; Golub, Heath and Wahba 1979).
+of which the smaller matrix is solved, (D, D) or (n, n). The residual of example i in
+the fit to all others, with the same a, is r_i / (1 - h_i), r_i being its residual in
+the fit to all and h_i = 1/n + x_i^T (X^T X + a I)^-1 x_i (Allen 1974, The relationship
+between variable selection and data augmentation; Golub, Heath and Wahba 1979).
 
-Features are read in blocks and may lie in a file (numpy.memmap). Sums and products are in float64.
+Features are read in blocks and may lie in a file (numpy.memmap). Sums and products are
+in float64.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_ckn.backend import CPU, check_real, to_numpy, xp_of
-from tinygrad_ckn.chunks import blocks_of, scatter_of, sum_over
+from tinygrad_ckn.block_sums import blocks_of, scatter_of, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, LinearAlgebraError
 from tinygrad_ckn.models.linear.logistic import LinearFit
 from tinygrad_ckn.plain import plain_arguments
@@ -82,15 +85,17 @@ def fit_ridge(features: Any, targets: Any, *, l2: float | None = None) -> Linear
     targets
         Numbers (n,) or (n, k).
     l2
-        Regularisation, for features of mean squared norm 1: scikit-learn's alpha is n l2 scale^2. None: that of
-        `L2_GRID` with the least loss of examples left out, one at a time; 10, the largest, where there is one example.
-        0 is least squares, and with n <= D the solution of least norm.
+        Regularisation, for features of mean squared norm 1: scikit-learn's alpha is n
+        l2 scale^2. None: that of `L2_GRID` with the least loss of examples left out,
+        one at a time; 10, the largest, where there is one example. 0 is least squares,
+        and with n <= D the solution of least norm.
 
     Returns
     -------
     LinearFit
-        weight (k, D) and bias (k,) in the features' dtype, with k = 1 for targets (n,). `held_out` has for each l2 the
-        mean over examples of half the squared residual of the example left out.
+        weight (k, D) and bias (k,) in the features' dtype, with k = 1 for targets (n,).
+        `held_out` has for each l2 the mean over examples of half the squared residual
+        of the example left out.
 
     Raises
     ------
@@ -101,8 +106,8 @@ def fit_ridge(features: Any, targets: Any, *, l2: float | None = None) -> Linear
     ConfigError
         If l2 is negative.
     LinearAlgebraError
-        If rounding would decide about the weights: features are linearly dependent, or for n <= D examples are, and l2
-        is too small.
+        If rounding would decide about the weights: features are linearly dependent, or
+        for n <= D examples are, and l2 is too small.
 
     Examples
     --------
@@ -203,7 +208,8 @@ def _leave_one_out(
 
     def losses(x: Any, rows: slice) -> Any:
         components = x @ basis
-        rest = 1 - 1 / len(t) - components**2 @ factors  # 1 - h_i, (rows, l2)
+        # 1 - h_i, (rows, l2)
+        rest = 1 - 1 / len(t) - components**2 @ factors
         found = xp.empty(len(L2_GRID))
         for i in range(len(L2_GRID)):
             residuals = goals[rows] - components @ (coefficients * factors[:, i : i + 1])
@@ -218,8 +224,9 @@ def _leave_one_out(
 def _leave_one_out_dual(t: Any, gram: Any, unit: float) -> tuple[Any, Any]:
     """Return what `_leave_one_out` does, gram being X X^T, and right being t.
 
-    Residuals and 1 - h_i are sums over eigenvectors with factors a / (s + a), s being the eigenvalue, over all but the
-    constant one, along which there is nothing to explain. It has the largest eigenvalue and so is the last.
+    Residuals and 1 - h_i are sums over eigenvectors with factors a / (s + a), s being
+    the eigenvalue, over all but the constant one, along which there is nothing to
+    explain. It has the largest eigenvalue and so is the last.
     """
     values, vectors = (a[..., :-1] for a in _eigh(gram))
     penalties = CPU.xp.array(L2_GRID) * unit

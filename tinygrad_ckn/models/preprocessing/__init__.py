@@ -7,7 +7,7 @@ from tinygrad_ckn.models.preprocessing.chain import (
     LocalWhitening,
     PatchZCA,
     Standardize,
-    preprocessing,
+    make_preprocessor,
 )
 
 __all__ = [
@@ -17,5 +17,5 @@ __all__ = [
     "LocalWhitening",
     "PatchZCA",
     "Standardize",
-    "preprocessing",
+    "make_preprocessor",
 ]

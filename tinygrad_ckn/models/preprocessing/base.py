@@ -8,17 +8,18 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 from tinygrad_ckn.backend import Shape, is_whole, xp_of
-from tinygrad_ckn.chunks import map_blocks
+from tinygrad_ckn.block_sums import map_blocks
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.grad_mode import modes
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.checks import check_floating
 from tinygrad_ckn.models.learning.patches import blocks
 from tinygrad_ckn.nn import Module, init
 from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import images as shape_of
 
-_BLOCK = 2**20  # numbers in a block of training images
+# numbers in a block of training images
+_BLOCK = 2**20
 
 
 class Preprocessor(Module):
@@ -79,7 +80,7 @@ class Learned(Preprocessor):
             if not is_whole(in_channels, 1):
                 owner = type(self).__name__
                 raise ConfigError(
-                    f"{owner}: argument in_channels expected a whole number >= 1, got {in_channels!r}"
+                    f"{owner}: argument in_channels expected an integer >= 1, got {in_channels!r}"
                 )
             for name, shape in self.buffer_shapes(int(in_channels)).items():
                 # Until they are learned or loaded.
@@ -116,7 +117,7 @@ class Learned(Preprocessor):
         DataError
             If there are none, or a pixel is NaN or infinite.
         """
-        owner, array = type(self).__name__, raw(images)
+        owner, array = type(self).__name__, unwrap(images)
         n, *shape = self.check(array)
         cuts = list(blocks(n, math.prod(shape), limit=_BLOCK))
         if not n:
@@ -153,10 +154,11 @@ class Learned(Preprocessor):
 def applied(function: Callable[[Any], Any], x: Any, shape: Shape, size: float) -> Any:
     """Return function(x), of a shape, for images x (N, C, H, W): an array for an array, a Tensor for a Tensor.
 
-    A Tensor of which gradients may be asked for is given to the function itself. Other images are given as arrays, in
-    blocks, on all threads; on the way the function takes `size` bytes for each.
+    A Tensor of which gradients may be asked for is given to the function itself. Other
+    images are given as arrays, in blocks, on all threads; on the way the function takes
+    `size` bytes for each.
     """
     if isinstance(x, Tensor) and modes.recording and x.requires_grad:
         return function(x)
-    y = map_blocks(function, raw(x), shape, size)
+    y = map_blocks(function, unwrap(x), shape, size)
     return Tensor.wrap(y) if isinstance(x, Tensor) else y

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from tinygrad_ckn.backend import Shape
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.preprocessing.base import Preprocessor
 from tinygrad_ckn.models.preprocessing.gradient_map import GradientMap
 from tinygrad_ckn.models.preprocessing.standardize import Standardize
@@ -21,7 +21,7 @@ __all__ = [
     "LocalWhitening",
     "PatchZCA",
     "Standardize",
-    "preprocessing",
+    "make_preprocessor",
 ]
 
 
@@ -52,7 +52,7 @@ class Chain(Preprocessor):
 
     def fit(self, images: Any) -> Self:
         """Fit the first to images (N, C, H, W), and so on; return self."""
-        images = raw(images)
+        images = unwrap(images)
         for i, step in enumerate(self.steps):
             step.fit(images)
             if i + 1 < len(self.steps):
@@ -88,7 +88,7 @@ NAMES = tuple(
 )  # of those that need no arguments
 
 
-def preprocessing(
+def make_preprocessor(
     spec: Preprocessor | str | Mapping[str, Any] | Sequence[Any] | None,
 ) -> Preprocessor | None:
     """Return a preprocessor from itself, its name, its `config()`, or a sequence of those: a Chain. None gives None.
@@ -100,9 +100,9 @@ def preprocessing(
 
     Examples
     --------
-    >>> preprocessing({"name": "gradient_map", "n_orientations": 8}).n_orientations
+    >>> make_preprocessor({"name": "gradient_map", "n_orientations": 8}).n_orientations
     8
-    >>> preprocessing(["standardize", "local_whitening"]).output_shape((3, 32, 32))
+    >>> make_preprocessor(["standardize", "local_whitening"]).output_shape((3, 32, 32))
     (3, 32, 32)
     """
     return None if spec is None else _made(spec)

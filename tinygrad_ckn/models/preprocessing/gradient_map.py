@@ -1,13 +1,14 @@
 """The gradient map: image gradients, embedded by their orientations.
 
-rho and theta are a gradient's length and angle, u = (cos theta, sin theta), and z_j the n unit vectors of angles
-2 pi j / n, the rows of Z. Two gradients have the kernel
+rho and theta are a gradient's length and angle, u = (cos theta, sin theta), and z_j the
+n unit vectors of angles 2 pi j / n, the rows of Z. Two gradients have the kernel
 
     K = rho rho' kappa(<u, u'>),    kappa(c) = exp((c - 1) / sigma^2),
 
-with exp(-|u - u'|^2 / (2 sigma^2)) of the orientations. Its Nystrom embedding on the z_j is a layer of a CKN with 1x1
-filters on images of two channels. (Bo, Ren, Fox 2010; Mairal et al. 2014, arXiv 1406.3332, where kappa(Z u) is the
-embedding; Mairal 2016, arXiv 1605.06265, for the Nystrom factor.)
+with exp(-|u - u'|^2 / (2 sigma^2)) of the orientations. Its Nystrom embedding on the
+z_j is a layer of a CKN with 1x1 filters on images of two channels. (Bo, Ren, Fox 2010;
+Mairal et al. 2014, arXiv 1406.3332, where kappa(Z u) is the embedding; Mairal 2016,
+arXiv 1605.06265, for the Nystrom factor.)
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from tinygrad_ckn import ops
 from tinygrad_ckn.backend import CPU, Shape, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, ShapeError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.kernels import Exponential
 from tinygrad_ckn.models.preprocessing.base import Preprocessor, applied, image_shape
 from tinygrad_ckn.nn import init
@@ -31,7 +32,8 @@ from tinygrad_ckn.windows import is_finite
 def image_gradients(x: Any) -> Any:
     """Return the gradient at each pixel, (N, 2, H, W): horizontal, vertical; of the channel where it is longest.
 
-    Differences are central, and one-sided at the border. Of channels with gradients of one length the first is taken.
+    Differences are central, and one-sided at the border. Of channels with gradients of
+    one length the first is taken.
 
     Parameters
     ----------
@@ -54,7 +56,8 @@ def image_gradients(x: Any) -> Any:
             f"image_gradients: argument x expected images of at least 2 x 2 pixels, got shape {shape}"
         )
     along, down = _differences(x), _differences(x.swapaxes(2, 3)).swapaxes(2, 3)
-    longest = (raw(along) ** 2 + raw(down) ** 2).argmax(axis=1)  # (N, H, W)
+    # (N, H, W)
+    longest = (unwrap(along) ** 2 + unwrap(down) ** 2).argmax(axis=1)
     chosen = longest[:, None] == xp_of(longest).arange(shape[1])[:, None, None]
     return ops.stack(
         [ops.where(chosen, gradient, 0).sum(axis=1) for gradient in (along, down)], axis=1
@@ -70,15 +73,17 @@ def _differences(x: Any) -> Any:
 class GradientMap(Preprocessor):
     """Gradients embedded by orientation: (N, C, H, W) -> (N, n_orientations, H, W); nothing is learned.
 
-    psi = rho (kappa(Z Z^T) + eps I)^(-1/2) kappa(Z u), and exactly 0, with a zero derivative, where the gradient is 0;
-    see the top of the module, and `image_gradients`.
+    psi = rho (kappa(Z Z^T) + eps I)^(-1/2) kappa(Z u), and exactly 0, with a zero
+    derivative, where the gradient is 0; see the top of the module, and
+    `image_gradients`.
 
     Parameters
     ----------
     n_orientations
         n >= 2.
     sigma
-        Of the kernel, > 0; None: the distance of neighbouring z_j, 2 sin(pi / n), as in Mairal et al. 2014.
+        Of the kernel, > 0; None: the distance of neighbouring z_j, 2 sin(pi / n), as in
+        Mairal et al. 2014.
     eps
         Regularisation inside the inverse square root, > 0.
 
@@ -118,7 +123,8 @@ class GradientMap(Preprocessor):
             self.weight, self.transform = map(Tensor, values)
             return
         angles = CPU.xp.arange(n_orientations) * (2 * math.pi / n_orientations)
-        z = CPU.xp.stack([CPU.xp.cos(angles), CPU.xp.sin(angles)], axis=1)  # (n, 2)
+        # (n, 2)
+        z = CPU.xp.stack([CPU.xp.cos(angles), CPU.xp.sin(angles)], axis=1)
         self.weight = Tensor(z[:, :, None, None])
         self.transform = Tensor(ops.inverse_sqrt(self.kernel.kappa(z @ z.T), eps=self.eps))
 

@@ -6,7 +6,7 @@ import math
 from typing import Any, Self
 
 from tinygrad_ckn.backend import Shape, xp_of
-from tinygrad_ckn.chunks import sum_over
+from tinygrad_ckn.block_sums import sum_over
 from tinygrad_ckn.models.preprocessing.base import Learned, applied
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
@@ -18,7 +18,8 @@ class Standardize(Learned):
     Parameters
     ----------
     in_channels
-        C; None: that of the images it is fitted to. With a number, a state can be loaded without fitting.
+        C; None: that of the images it is fitted to. With a number, a state can be
+        loaded without fitting.
 
     Attributes
     ----------

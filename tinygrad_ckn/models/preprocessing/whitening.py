@@ -1,7 +1,8 @@
 """Whitening of patches: within an image, or as the patches of the training images lie.
 
-N images, C channels, H x W, patches of kh x kw: d = C kh kw values, L = (H - kh + 1) (W - kw + 1) in an image. Patches
-that were changed are put together to an image again by the mean of those that contain a pixel.
+N images, C channels, H x W, patches of kh x kw: d = C kh kw values, L = (H - kh + 1) (W
+- kw + 1) in an image. Patches that were changed are put together to an image again by
+the mean of those that contain a pixel.
 """
 
 from __future__ import annotations
@@ -11,22 +12,24 @@ from typing import Any, Self
 
 from tinygrad_ckn import ops
 from tinygrad_ckn.backend import Axis, Namespace, Shape, xp_of
-from tinygrad_ckn.chunks import sum_over
+from tinygrad_ckn.block_sums import sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.preprocessing.base import Learned, Preprocessor, applied, image_shape
 from tinygrad_ckn.ops.linalg import eigen_of
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import Pair, Windows, is_finite, pair
 
-_CONTRAST = 10 / 255**2  # added to variances: 10 for pixels up to 255 in Coates, Lee and Ng 2011
-_LEAST = 1e-24  # added to eigenvalues: an image without contrast has none, and stays what it is, 0
+# added to variances: 10 for pixels up to 255 in Coates, Lee and Ng 2011
+_CONTRAST = 10 / 255**2
+# added to eigenvalues: an image without contrast has none, and stays what it is, 0
+_LEAST = 1e-24
 
 
 def _averaged(columns: Any, size: tuple[int, int], windows: Windows) -> Any:
     """Return images (N, C, H, W), each pixel the mean of what patches, columns (N, d, L), have there."""
-    xp, (kh, kw) = xp_of(raw(columns)), windows.kernel
+    xp, (kh, kw) = xp_of(unwrap(columns)), windows.kernel
     patches = windows.scatter(
         xp, xp.ones((1, kh * kw, columns.shape[2]), columns.dtype), size
     )  # that contain a pixel
@@ -40,7 +43,8 @@ def _numbers(windows: Windows, shape: Shape) -> int:
 
 def _smoothing(xp: Namespace, n: int, k: int) -> Any:
     """Return the matrix (n, n) that gives each pixel the mean, over the windows that contain it, of their means."""
-    contains = sum(xp.eye(n - k + 1, n, i) for i in range(k))  # (windows, pixels)
+    # (windows, pixels)
+    contains = sum(xp.eye(n - k + 1, n, i) for i in range(k))
     return contains.T @ contains / (k * contains.sum(axis=0)[:, None])
 
 
@@ -48,27 +52,31 @@ def _inverse_fourth_root(a: Any) -> Any:
     """Return A^(-1/4) of positive definite matrices (N, d, d)."""
     if isinstance(a, Tensor):
         return ops.inverse_sqrt(ops.sqrtm(a))
-    e, u = eigen_of(xp_of(a), "whiten", a)  # NaN where a GPU did not solve it
+    # NaN where a GPU did not solve it
+    e, u = eigen_of(xp_of(a), "whiten", a)
     return (u * e[:, None, :] ** -0.25) @ u.swapaxes(1, 2)
 
 
 class LocalWhitening(Preprocessor):
     """Whitens the patches of each image by that image's own patches; nothing is learned.
 
-    What CIFAR-10 is pre-processed with in Mairal 2016 (arXiv 1605.06265). Of every patch the mean of each channel is
-    subtracted, and the image put together again; then its patches, as rows P (L, d), are multiplied with A^(-1/4),
+    What CIFAR-10 is pre-processed with in Mairal 2016 (arXiv 1605.06265). Of every
+    patch the mean of each channel is subtracted, and the image put together again; then
+    its patches, as rows P (L, d), are multiplied with A^(-1/4),
 
         A = P^T P + (eps tr(P^T P)/d + 1e-24) I,
 
-    and put together again. The multiple of I is there because P^T P may be singular, as that of a grey image is.
-    It is computed in float64, for small eigenvalues drown in float32.
+    and put together again. The multiple of I is there because P^T P may be singular, as
+    that of a grey image is. It is computed in float64, for small eigenvalues drown in
+    float32.
 
     Parameters
     ----------
     kernel_size
         Of patches: number or (vertical, horizontal).
     eps
-        Relative to the mean eigenvalue; at least 1e-12, for eigenvalues could be negative by rounding.
+        Relative to the mean eigenvalue; at least 1e-12, for eigenvalues could be
+        negative by rounding.
 
     Raises
     ------
@@ -108,18 +116,20 @@ class LocalWhitening(Preprocessor):
         )
 
     def _whitened(self, x: Any) -> Any:
-        xp, size = xp_of(raw(x)), tuple(x.shape[2:])
-        if not bool(xp.isfinite(raw(x)).all()):
+        xp, size = xp_of(unwrap(x)), tuple(x.shape[2:])
+        if not bool(xp.isfinite(unwrap(x)).all()):
             raise DataError(
                 "LocalWhitening: expected images of finite numbers, got NaN or infinity; leave them out"
             )
         vertical, horizontal = (
             _smoothing(xp, n, k) for n, k in zip(size, self.kernel_size, strict=True)
         )
-        patches = ops.unfold(x - vertical @ x @ horizontal.T, self.kernel_size)  # (N, d, L)
+        # (N, d, L)
+        patches = ops.unfold(x - vertical @ x @ horizontal.T, self.kernel_size)
         scatter = patches @ patches.swapaxes(1, 2)
         identity = xp.eye(patches.shape[1])
-        mean = (scatter * identity).sum(axis=(1, 2), keepdims=True) / len(identity)  # eigenvalue
+        # eigenvalue
+        mean = (scatter * identity).sum(axis=(1, 2), keepdims=True) / len(identity)
         root = _inverse_fourth_root(scatter + (self.eps * mean + _LEAST) * identity)
         return _averaged(root @ patches, size, self.windows)
 
@@ -136,9 +146,10 @@ class LocalWhitening(Preprocessor):
 class PatchZCA(Learned):
     """Whitens patches as those of the training images lie, after contrast normalisation (Coates, Lee, Ng 2011).
 
-    Contrast normalisation of values v is (v - mean(v)) / sqrt(var(v) + 10/255^2). With S the covariance of all patches
-    of the training images, m their mean, a patch p becomes (S + eps I)^(-1/2) (p - m), and the image is put together
-    again. S is that of all patches, none are drawn.
+    Contrast normalisation of values v is (v - mean(v)) / sqrt(var(v) + 10/255^2). With
+    S the covariance of all patches of the training images, m their mean, a patch p
+    becomes (S + eps I)^(-1/2) (p - m), and the image is put together again. S is that
+    of all patches, none are drawn.
 
     Parameters
     ----------
@@ -147,10 +158,11 @@ class PatchZCA(Learned):
     eps
         > 0; 0.1 as in the source, for values of variance 1.
     contrast
-        What is normalised: "image", over all channels and pixels, or "patch", as in the source. The latter makes flat
-        patches as large as others.
+        What is normalised: "image", over all channels and pixels, or "patch", as in the
+        source. The latter makes flat patches as large as others.
     in_channels
-        C; None: that of the images it is fitted to. With a number, a state can be loaded without fitting.
+        C; None: that of the images it is fitted to. With a number, a state can be
+        loaded without fitting.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """kappa, the function of the cosine u of two patches that makes a homogeneous dot-product kernel |x||y| kappa(u).
 
-`primitives` are the functions with their derivatives; `fused` has them as the fused map of a layer takes them, and
-`combined` sums and products of these.
+`primitives` are the functions with their derivatives; `fused` has them as the fused map
+of a layer takes them, and `combined` sums and products of these.
 """
 
 from tinygrad_ckn.ops.kappa.combined import product, weighted_sum

@@ -27,7 +27,8 @@ P = ParamSpec("P")
 class Kappa:
     """A kappa with its derivative, as the fused map of a CKN layer takes it (`ops.ckn_map`).
 
-    It is a function of v = scale * u + shift, for the map has v as cheaply as u: exp(alpha (u - 1)) is then exp(v).
+    It is a function of v = scale * u + shift, for the map has v as cheaply as u:
+    exp(alpha (u - 1)) is then exp(v).
 
     Attributes
     ----------
@@ -36,11 +37,13 @@ class Kappa:
     value
         value(xp, v, out) writes kappa to out; out may be v itself.
     slope
-        slope(xp, v, value, out) returns the derivative in v, given value = kappa: value itself, or out with it.
+        slope(xp, v, value, out) returns the derivative in v, given value = kappa: value
+        itself, or out with it.
     scale, shift
         Of v.
     device
-        Name and order of the function in `cuda/ckn_map.cu` that is `value` and `slope` on a GPU; None: there is none.
+        Name and order of the function in `cuda/ckn_map.cu` that is `value` and `slope`
+        on a GPU; None: there is none.
     """
 
     of: Callable[[Any], Any]
@@ -244,8 +247,8 @@ def arccos1() -> Kappa:
 def matern(rate: float, order: int) -> Kappa:
     """Return `kappa_matern` as a function of v = (rate d)^2 = 2 rate^2 (1 - u), in which each is a slope of the next.
 
-    The derivative in v is that of one order less times -1/(2 (2 order - 1)); of order 0 it is -exp(-s)/(2 s), s^2 = v,
-    taken as 0 at v = 0.
+    The derivative in v is that of one order less times -1/(2 (2 order - 1)); of order 0
+    it is -exp(-s)/(2 s), s^2 = v, taken as 0 at v = 0.
 
     Examples
     --------

@@ -1,8 +1,9 @@
 """The functions kappa of cosines u = <x, y> / (|x| |y|), as differentiable primitives.
 
-All have kappa(1) = 1 and non-negative power series; `kappa_power_series` where its coefficients say so. Sources:
-Mairal 2016 (arXiv 1605.06265) for the exponential; Cho and Saul 2009 for the arc-cosine kernels of order 0 and 1;
-Rasmussen and Williams 2006, equation (4.16), for the Matern kernels.
+All have kappa(1) = 1 and non-negative power series; `kappa_power_series` where its
+coefficients say so. Sources: Mairal 2016 (arXiv 1605.06265) for the exponential; Cho
+and Saul 2009 for the arc-cosine kernels of order 0 and 1; Rasmussen and Williams 2006,
+equation (4.16), for the Matern kernels.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from tinygrad_ckn.backend import Array, Namespace, floating, is_whole
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.graph import raw
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.ops.arithmetic import power
 from tinygrad_ckn.ops.elementwise import sqrt, where
 from tinygrad_ckn.primitive import primitive
@@ -41,7 +42,7 @@ def kappa_polynomial(xp: Namespace, u: Array, degree: int) -> Any:
     Raises
     ------
     ConfigError
-        If the degree is not a whole number of at least 1.
+        If the degree is not an integer of at least 1.
 
     Examples
     --------
@@ -50,7 +51,7 @@ def kappa_polynomial(xp: Namespace, u: Array, degree: int) -> Any:
     """
     if not is_whole(degree, 1):
         raise ConfigError(
-            f"kappa_polynomial: argument degree expected a whole number >= 1, got {degree!r}"
+            f"kappa_polynomial: argument degree expected an integer >= 1, got {degree!r}"
         )
     return u if degree == 1 else u * u if degree == 2 else u**degree
 
@@ -59,8 +60,9 @@ def kappa_polynomial(xp: Namespace, u: Array, degree: int) -> Any:
 def kappa_arccos0(xp: Namespace, u: Array) -> Any:
     """Return 1 - arccos(u)/pi; u is taken within [-1, 1].
 
-    The derivative 1/(pi sqrt(1 - u^2)) is infinite at u = +-1 and is taken as 0 there, which is right where it matters:
-    on the diagonal of a Gram matrix, u = 1 whatever the patch.
+    The derivative 1/(pi sqrt(1 - u^2)) is infinite at u = +-1 and is taken as 0 there,
+    which is right where it matters: on the diagonal of a Gram matrix, u = 1 whatever
+    the patch.
 
     Examples
     --------
@@ -89,9 +91,11 @@ def kappa_arccos1(xp: Namespace, u: Array) -> Any:
 def kappa_matern(xp: Namespace, u: Array, rate: float, order: int) -> Any:
     """Return the Matern kernel of nu = order + 1/2 at the distance d = sqrt(2 - 2u) of two points of the sphere.
 
-    With s = rate d, rate = sqrt(2 nu) / length scale: exp(-s) times 1, 1 + s or 1 + s + s^2/3, for order 0, 1, 2;
-    u > 1, which rounding makes, counts as 1. The derivative in u is rate^2 / (2 order - 1) times the function of one
-    order less; of order 0 it is rate exp(-s) / d, infinite at u = 1, where it is taken as 0, as for `kappa_arccos0`.
+    With s = rate d, rate = sqrt(2 nu) / length scale: exp(-s) times 1, 1 + s or 1 + s +
+    s^2/3, for order 0, 1, 2; u > 1, which rounding makes, counts as 1. The derivative
+    in u is rate^2 / (2 order - 1) times the function of one order less; of order 0 it
+    is rate exp(-s) / d, infinite at u = 1, where it is taken as 0, as for
+    `kappa_arccos0`.
 
     Raises
     ------
@@ -164,7 +168,7 @@ _MATERN = ((1.0,), (1.0, 1.0), (1.0, 1.0, 1 / 3))
 
 def arccos0_slope(u: Any) -> Any:
     """Return the derivative of `kappa_arccos0`, 0 at u = +-1 and beyond."""
-    inside = abs(raw(u)) < 1
+    inside = abs(unwrap(u)) < 1
     safe = where(inside, (1 - u) * (1 + u), 1)
     return where(inside, 1 / (math.pi * sqrt(safe)), 0)
 
@@ -172,7 +176,7 @@ def arccos0_slope(u: Any) -> Any:
 def _matern_slope(u: Any, rate: float, order: int) -> Any:
     if order:
         return rate**2 / (2 * order - 1) * kappa_matern(u, rate, order - 1)
-    inside = raw(u) < 1
+    inside = unwrap(u) < 1
     distance = sqrt(where(inside, 2 - 2 * u, 1))
     return where(inside, rate * kappa_matern(u, rate, 0) / distance, 0)
 

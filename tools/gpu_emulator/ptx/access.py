@@ -57,7 +57,8 @@ def _load(ins: Instruction) -> Callable:
         else "read in order"
     )
     base, offset = ins.operands[1]
-    if base is None and PARAMETERS <= offset < VARIABLES:  # an argument: the same for all
+    # an argument: the same for all
+    if base is None and PARAMETERS <= offset < VARIABLES:
         return lambda m: _read_parameter(m, offset - PARAMETERS, dtype, writes)
 
     def load(m):
@@ -164,7 +165,8 @@ def _one_by_one(
     grouped = index[order]
     starts = np.flatnonzero(np.diff(grouped, prepend=-1))
     turns = np.arange(len(index)) - np.repeat(starts, np.diff(starts, append=len(index)))
-    for turn in range(int(turns.max()) + 1):  # in one turn no two lanes share an element
+    # in one turn no two lanes share an element
+    for turn in range(int(turns.max()) + 1):
         lanes = order[turns == turn]
         found = old[lanes] = elements[index[lanes]]
         given = [value[lanes] for value in values]

@@ -9,7 +9,8 @@ class PTXError(Exception):
     Attributes
     ----------
     kernel, instruction
-        Lowered name of the kernel, and the text of the instruction; empty until the machine has filled them in.
+        Lowered name of the kernel, and the text of the instruction; empty until the
+        machine has filled them in.
     line, source
         Line of the PTX, and of the CUDA source where it is known.
     thread, block
@@ -21,7 +22,8 @@ class PTXError(Exception):
     def __init__(self, message: str, lane: int | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.lane = lane  # position in the batch; the machine turns it into a thread and a block
+        # position in the batch; the machine turns it into a thread and a block
+        self.lane = lane
         self.kernel = self.instruction = ""
         self.line: int | None = None
         self.source: int | None = None

@@ -11,7 +11,8 @@ TINY = np.finfo(np.float32).tiny
 def flush(x):
     """Return float32 `x` with subnormal numbers as zeros of their sign."""
     magnitude = x.view(np.uint32) & 0x7FFFFFFF
-    subnormal = (magnitude - 1) < 0x7FFFFF  # zero wraps around
+    # zero wraps around
+    subnormal = (magnitude - 1) < 0x7FFFFF
     return np.where(subnormal, np.copysign(np.float32(0), x), x) if subnormal.any() else x
 
 
@@ -31,7 +32,8 @@ def two_sum(a, b):
 def two_product(a, b):
     """Return a * b as rounded, and what rounding took away (Dekker); float64."""
     p = a * b
-    x, y = a * 134217729.0, b * 134217729.0  # 2**27 + 1
+    # 2**27 + 1
+    x, y = a * 134217729.0, b * 134217729.0
     a_high, b_high = x - (x - a), y - (y - b)
     a_low, b_low = a - a_high, b - b_high
     return p, ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low

@@ -51,7 +51,8 @@ def divide(a, b):
     """Return a / b towards zero; all ones for a divisor of zero."""
     safe = np.where(b == 0, b.dtype.type(1), b)
     quotient = a // safe
-    if a.dtype.kind == "i":  # NumPy rounds down
+    # NumPy rounds down
+    if a.dtype.kind == "i":
         quotient = quotient + ((quotient * safe != a) & ((a < 0) != (safe < 0)))
     return np.where(b == 0, a.dtype.type(0) - a.dtype.type(1), quotient).astype(a.dtype)
 

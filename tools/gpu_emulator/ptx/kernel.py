@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from tools.gpu_emulator.ptx.syntax import Variable
 
-# Where each kind of memory lies; arrays follow from ARRAYS on. None of them is at 0, where null points.
+# Where each kind of memory lies; arrays follow from ARRAYS on. None of them is at 0,
+# where null points.
 SHARED, DYNAMIC, LOCAL, PARAMETERS, VARIABLES, ARRAYS = (
     1 << 24,
     1 << 25,
@@ -14,7 +15,8 @@ SHARED, DYNAMIC, LOCAL, PARAMETERS, VARIABLES, ARRAYS = (
     1 << 28,
     1 << 32,
 )
-CARRY = 0  # the slot of the carry flag
+# the slot of the carry flag
+CARRY = 0
 
 
 class Register(NamedTuple):

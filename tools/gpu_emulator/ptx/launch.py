@@ -17,8 +17,10 @@ from tools.gpu_emulator.ptx.steps import Compiled, compiled
 from tools.gpu_emulator.ptx.syntax import Module, Variable, parse
 from tools.gpu_emulator.ptx.types import constant, dtype_of
 
-MOST_THREADS, MOST_SHARED = 1024, 227 * 1024  # of a block, compute capability 9.0
-LANES, BATCH_MEMORY = 1 << 14, 1 << 24  # of a batch: registers of so many lanes stay in the cache
+# of a block, compute capability 9.0
+MOST_THREADS, MOST_SHARED = 1024, 227 * 1024
+# of a batch: registers of so many lanes stay in the cache
+LANES, BATCH_MEMORY = 1 << 14, 1 << 24
 
 
 def launch(
@@ -42,13 +44,13 @@ def launch(
     grid, block
         Up to three extents, x first.
     args
-        One for each parameter: an array for a pointer to its first element (views with any strides are allowed), or a
-        NumPy scalar of the parameter's size and kind.
+        One for each parameter: an array for a pointer to its first element (views with
+        any strides are allowed), or a NumPy scalar of the parameter's size and kind.
     shared
         Bytes of dynamic shared memory.
     budget
-        Steps of a batch of blocks after which a loop counts as endless; a step is one instruction for all lanes that
-        execute it together.
+        Steps of a batch of blocks after which a loop counts as endless; a step is one
+        instruction for all lanes that execute it together.
 
     Returns
     -------
@@ -59,9 +61,8 @@ def launch(
     PTXError
         A subclass says what the kernel does wrong, and where.
     """
-    with np.errstate(
-        all="ignore"
-    ):  # integers wrap around, floats overflow, as they do on the hardware
+    with np.errstate(all="ignore"):
+        # integers wrap around, floats overflow, as they do on the hardware
         return _launch(_compiled(ptx, name), grid, block, args, shared, budget)
 
 

@@ -42,7 +42,8 @@ def link(module: Module, name: str) -> Kernel:
         offset += size_of(variable)
     Body(Layout(module, kernel), function, names).write()
     last = function.body[-1].line if function.body else 0
-    kernel.code.append(Instruction("ret", (), None, last, None, "}"))  # a body may end without one
+    # a body may end without one
+    kernel.code.append(Instruction("ret", (), None, last, None, "}"))
     return kernel
 
 
@@ -62,7 +63,8 @@ class Layout:
     def __init__(self, module: Module, kernel: Kernel) -> None:
         self.module, self.kernel = module, kernel
         self.calls = 0
-        self._shared: Names = {}  # module-wide ones, placed when first named
+        # module-wide ones, placed when first named
+        self._shared: Names = {}
         self._end = VARIABLES
 
     def shared(self, variable: Variable) -> Literal:
@@ -89,7 +91,8 @@ class Layout:
                 self._shared[word] = self.shared(variable)
             return self._shared[word]
         if word not in self.kernel.variables:
-            start = -(-(self._end + 256) // 256) * 256  # with a gap, so that a step too far is seen
+            # with a gap, so that a step too far is seen
+            start = -(-(self._end + 256) // 256) * 256
             self.kernel.variables[word] = (start, variable)
             self._end = start + size_of(variable)
         return Literal(str(self.kernel.variables[word][0]))
@@ -207,7 +210,8 @@ class Body:
         except (
             ValueError,
             AttributeError,
-        ) as error:  # a register where a number belongs, or the other way round
+        ) as error:
+            # a register where a number belongs, or the other way round
             raise NotKnown(
                 f"an operand of {statement.word} at PTX line {statement.line}"
             ) from error

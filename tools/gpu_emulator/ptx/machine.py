@@ -25,7 +25,8 @@ class Lanes:
     all
         Every lane of the batch is active.
     whole
-        Every lane that has not exited is active, so results need not be blended with what the others hold.
+        Every lane that has not exited is active, so results need not be blended with
+        what the others hold.
     warps
         How many warps have an active lane.
     """
@@ -159,9 +160,8 @@ class Machine:
 
     def push(self, at: int, mask: np.ndarray) -> None:
         """Let lanes go on from position `at`, together with others that are there."""
-        if (
-            at in self.compiled.exits
-        ):  # at once, so that those which go on need not keep these lanes' registers
+        if at in self.compiled.exits:
+            # at once, so that those which go on need not keep these lanes' registers
             self.exit(mask)
         else:
             self.groups[at] = self.groups[at] | mask if at in self.groups else mask
@@ -218,7 +218,8 @@ class Machine:
                     if to is SWITCH:
                         break
                     at = at + 1 if to is None else to
-                    if at >= stop:  # others are there, or must come first
+                    # others are there, or must come first
+                    if at >= stop:
                         self.push(at, self.lanes.mask)
                         break
             if self.waiting:

@@ -26,7 +26,8 @@ class Window:
     name
         What messages call it.
     data
-        The bytes: once, or one copy of `pitch` bytes for each block (shared) or lane (local).
+        The bytes: once, or one copy of `pitch` bytes for each block (shared) or lane
+        (local).
     pitch
         Distance in `data` between the copies; 0 where all share one.
     shadow
@@ -83,8 +84,9 @@ class Memory:
 def array_windows(arrays: dict[str, np.ndarray], grain: int) -> tuple[list[Window], dict[str, int]]:
     """Return windows onto the memory of arrays, and the address of each array's first element.
 
-    Arrays that share memory share a window; a view keeps its offset from what it is a view of, up to 256 bytes, so an
-    alignment that the whole has and the view has not is seen.
+    Arrays that share memory share a window; a view keeps its offset from what it is a
+    view of, up to 256 bytes, so an alignment that the whole has and the view has not is
+    seen.
     """
     extents = sorted(
         (*np.lib.array_utils.byte_bounds(array), name) for name, array in arrays.items()

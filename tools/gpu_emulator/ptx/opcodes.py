@@ -1,7 +1,7 @@
 """The instructions that compute: one line each in TABLE.
 
-A signature has a letter for each operand, the result first: t is the instruction's type, w the next wider one, s the
-source type of a conversion, u is u32, p a predicate.
+A signature has a letter for each operand, the result first: t is the instruction's
+type, w the next wider one, s the source type of a conversion, u is u32, p a predicate.
 """
 
 from collections.abc import Callable
@@ -142,7 +142,8 @@ def _funnel(ins: Instruction) -> Callable:
 
 TABLE: dict[str, tuple[str, Callable[[Instruction], Callable]]] = {
     "mov": ("tt", _always(lambda x: x)),
-    "cvta": ("tt", _always(lambda x: x)),  # all kinds of memory share one range of addresses
+    # all kinds of memory share one range of addresses
+    "cvta": ("tt", _always(lambda x: x)),
     "cvt": ("ts", _convert),
     "selp": ("tttp", _always(lambda a, b, p: np.where(p, a, b)[()])),
     "add": ("ttt", _add),

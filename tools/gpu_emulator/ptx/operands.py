@@ -1,7 +1,8 @@
 """How an operand is read and written while a kernel runs.
 
-A register holds an array with one element for each lane of the batch, or a scalar while all lanes agree; its NumPy
-type is whatever was written last, and a reader looks at the same bits as the type that it needs.
+A register holds an array with one element for each lane of the batch, or a scalar while
+all lanes agree; its NumPy type is whatever was written last, and a reader looks at the
+same bits as the type that it needs.
 """
 
 from collections.abc import Callable
@@ -84,9 +85,8 @@ def writer(operand: Operand, dtype: np.dtype) -> Callable:
     def write(m, value):
         m.registers[slot] = value if m.lanes.whole else m.blend(slot, value)
 
-    if (
-        size > dtype.itemsize
-    ):  # a narrow load or conversion fills the register, with the sign if there is one
+    if size > dtype.itemsize:
+        # a narrow load or conversion fills the register, with the sign if there is one
         wide = np.dtype(f"{dtype.kind}{size}")
         return lambda m, value: write(m, value.astype(wide))
     return write

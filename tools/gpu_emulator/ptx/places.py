@@ -13,15 +13,17 @@ from tools.gpu_emulator.ptx.report import Traffic, count_banks, count_sectors
 from tools.gpu_emulator.ptx.types import dtype_of
 
 SPACES = {"global": ("global",), "shared": ("shared",), "local": ("local",), "const": ("const",)}
-SPACES |= {"param": ("param", "local")}  # arguments of calls are a thread's own
-ANY = ("global", "shared", "local", "param", "const")  # an instruction that names no space
+# arguments of calls are a thread's own
+SPACES |= {"param": ("param", "local")}
+# an instruction that names no space
+ANY = ("global", "shared", "local", "param", "const")
 
 
 class Part(NamedTuple):
     """The active lanes whose access falls into one window.
 
-    `at` selects them among the active lanes, `lanes` are their numbers in the batch, `stamps` theirs for the shadow,
-    `places` the bytes in the window's data.
+    `at` selects them among the active lanes, `lanes` are their numbers in the batch,
+    `stamps` theirs for the shadow, `places` the bytes in the window's data.
     """
 
     window: Window

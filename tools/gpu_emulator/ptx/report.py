@@ -16,9 +16,11 @@ class Traffic:
     requests
         How often a warp executed it.
     sectors, ideal
-        Global memory: the 32-byte sectors that the requests touched, and the fewest that could hold as many bytes.
+        Global memory: the 32-byte sectors that the requests touched, and the fewest
+        that could hold as many bytes.
     cycles, worst
-        Shared memory: passes that the banks needed in all, and most of them in one phase; 1 is free of conflicts.
+        Shared memory: passes that the banks needed in all, and most of them in one
+        phase; 1 is free of conflicts.
     """
 
     text: str
@@ -44,7 +46,8 @@ class Report:
     Attributes
     ----------
     steps
-        Instructions that the interpreter executed, each for all active lanes of a batch of blocks.
+        Instructions that the interpreter executed, each for all active lanes of a batch
+        of blocks.
     instructions
         Instructions that warps executed.
     flops
@@ -114,7 +117,8 @@ class Report:
 
 def count_sectors(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, size: int) -> None:
     """Add an access of these lanes to global memory."""
-    keys = _ordered((lanes >> 5 << 48) | addresses)  # a warp's addresses follow each other
+    # a warp's addresses follow each other
+    keys = _ordered((lanes >> 5 << 48) | addresses)
     warps = keys[_firsts(keys)] >> 48
     distinct = np.bincount(warps - warps[0])
     traffic.requests += int(np.count_nonzero(distinct))
@@ -125,13 +129,13 @@ def count_sectors(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, si
 def count_banks(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, size: int) -> None:
     """Add an access of these lanes to shared memory: 32 banks, 4 bytes wide, 128 bytes in a phase."""
     words = max(size // 4, 1)
-    width = 32 // words  # lanes of a phase
+    # lanes of a phase
+    width = 32 // words
     change = lanes[1:] ^ lanes[:-1]
     traffic.requests += 1 + int(np.count_nonzero(change >= 32))
     rows, next_phase = addresses >> 7, change >= width
-    if (
-        next_phase | (rows[1:] == rows[:-1])
-    ).all():  # a phase that stays within 128 bytes meets each bank once
+    if (next_phase | (rows[1:] == rows[:-1])).all():
+        # a phase that stays within 128 bytes meets each bank once
         traffic.cycles += 1 + int(np.count_nonzero(next_phase))
         traffic.worst = max(traffic.worst, 1)
         return
@@ -139,7 +143,8 @@ def count_banks(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, size
     keys = _ordered(
         ((phases[:, None] << 32) | ((addresses[:, None] >> 2) + np.arange(words))).ravel()
     )
-    keys = keys[_firsts(keys)]  # one word for several lanes is one access
+    # one word for several lanes is one access
+    keys = keys[_firsts(keys)]
     counts = np.bincount((keys >> 32) * 32 + (keys & 31))
     passes = np.maximum.reduceat(counts, np.arange(0, len(counts), 32))
     traffic.cycles += int(passes.sum())

@@ -1,14 +1,15 @@
 """Who touched each word of memory last: how races and reads of unwritten memory are found.
 
-Lock-step execution hides a missing barrier, so each word remembers its last writer and its last readers as a stamp. A
-stamp has four fields, highest first:
+Lock-step execution hides a missing barrier, so each word remembers its last writer and
+its last readers as a stamp. A stamp has four fields, highest first:
 
     block (22 bits) | barriers the block has passed (17) | __syncwarp's the warp has passed (12) | who in the block (12)
 
-"Who" is a warp (five bits above SEVERAL) and a lane (five bits below it). SEVERAL stands for more than one lane of the
-warp, MANY for more than one warp of the block, EVERYONE for more than one block. Two accesses are concurrent if they
-are of different blocks, or of different threads between the same two barriers, unless the two are of one warp with a
-__syncwarp between them.
+"Who" is a warp (five bits above SEVERAL) and a lane (five bits below it). SEVERAL
+stands for more than one lane of the warp, MANY for more than one warp of the block,
+EVERYONE for more than one block. Two accesses are concurrent if they are of different
+blocks, or of different threads between the same two barriers, unless the two are of one
+warp with a __syncwarp between them.
 """
 
 import numpy as np
@@ -16,12 +17,15 @@ import numpy as np
 from tools.gpu_emulator.ptx.errors import Race, Uninitialised
 
 LANE, SEVERAL, WARP, MANY = 0x1F, 1 << 5, 0x1F << 6, 1 << 11
-SYNC, INTERVAL, BLOCK = 1 << 12, 1 << 24, 1 << 41  # one of each
-WHO, SYNCS = SYNC - 1, INTERVAL - SYNC  # masks
+# one of each
+SYNC, INTERVAL, BLOCK = 1 << 12, 1 << 24, 1 << 41
+# masks
+WHO, SYNCS = SYNC - 1, INTERVAL - SYNC
 MOST_BLOCKS = (1 << 22) - 1
 EVERYONE = np.int64(MOST_BLOCKS * BLOCK | MANY)
 NEVER = np.int64(-1)
-# Kinds of access: what it is called while it is done, and which other kinds it must be ordered with.
+# Kinds of access: what it is called while it is done, and which other kinds it must be
+# ordered with.
 KINDS = {
     "read": ("reads", ("wrote", "changed atomically")),
     "wrote": (
@@ -32,7 +36,8 @@ KINDS = {
     "read in order": ("reads in order", ("wrote",)),
     "read as constant": ("reads as constant", ("wrote", "changed atomically")),
 }
-CONSTANT = "read as constant"  # ld.global.nc, of `const T* __restrict__`: nothing in a launch may change such a word
+# ld.global.nc, of `const T* __restrict__`: nothing in a launch may change such a word
+CONSTANT = "read as constant"
 
 
 def stamp(block: np.ndarray, thread: np.ndarray) -> np.ndarray:
@@ -71,7 +76,8 @@ class Shadow:
     grain
         Bytes of a word: the smallest access that the kernel makes.
     private
-        The memory holds nothing at first (shared, local), so reading what nobody wrote is an error.
+        The memory holds nothing at first (shared, local), so reading what nobody wrote
+        is an error.
     """
 
     def __init__(self, start: int, size: int, grain: int, private: bool = False) -> None:
@@ -153,7 +159,8 @@ class Shadow:
                 return
         store[words] = stamps
         kept = store[words]
-        lost = np.flatnonzero(kept != stamps)  # several lanes at one word
+        # several lanes at one word
+        lost = np.flatnonzero(kept != stamps)
         if len(lost):
             np.maximum.at(store, words[lost], _together(kept[lost], stamps[lost]))
 

@@ -13,7 +13,8 @@ from tools.gpu_emulator.ptx.kernel import Address, Instruction, Kernel, Register
 from tools.gpu_emulator.ptx.opcodes import flops
 from tools.gpu_emulator.ptx.places import space_of
 
-SWITCH = -1  # what a step returns when the machine must choose again which lanes go on
+# what a step returns when the machine must choose again which lanes go on
+SWITCH = -1
 MEMORY = ("ld", "st", "atom", "red")
 NOTHING = (
     "membar",
@@ -85,7 +86,8 @@ def _guarded(step: Callable, guard: Register) -> Callable:
             return None
         m.narrow(mask)
         to = step(m)
-        if to is SWITCH:  # they ended, or wait
+        # they ended, or wait
+        if to is SWITCH:
             if (rest := everyone.mask & ~mask).any():
                 m.push(m.at + 1, rest)
             return SWITCH
@@ -161,8 +163,7 @@ def _grain(kernel: Kernel) -> dict[str, int]:
     for ins in kernel.code:
         if ins.root in MEMORY:
             named = "local" if space_of(ins) == "param" else space_of(ins)
-            for space in (
-                [named] if named in grain else list(grain)
-            ):  # one that names no space may be to any
+            for space in [named] if named in grain else list(grain):
+                # one that names no space may be to any
                 grain[space] = min(grain[space], size_of(ins))
     return grain

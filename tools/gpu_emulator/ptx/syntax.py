@@ -18,9 +18,11 @@ class Statement:
     Attributes
     ----------
     word
-        The opcode with its modifiers ("ld.global.f32"), a directive (".reg"), "{", "}" or "label".
+        The opcode with its modifiers ("ld.global.f32"), a directive (".reg"), "{", "}"
+        or "label".
     operands
-        A list of tokens for each operand; a declaration has one list of all its words, a label its name.
+        A list of tokens for each operand; a declaration has one list of all its words,
+        a label its name.
     guard
         Tokens between "@" and the opcode: () or ("%p1",) or ("!", "%p1").
     line, source
@@ -42,7 +44,8 @@ class Variable:
     align: int
     type: str
     name: str
-    count: int  # 0 for an array that the launch gives its size
+    # 0 for an array that the launch gives its size
+    count: int
     values: tuple[str, ...] = ()
 
 
@@ -154,7 +157,8 @@ def declaration(words: tuple[str, ...]) -> Variable:
             values = tuple(w for w in words[at + 1 :] if w not in "{},")
             break
         elif word[0] == ".":
-            kind = kind if word == ".ptr" or kind else word[1:]  # `.u64 .ptr .align 1 name`
+            # `.u64 .ptr .align 1 name`
+            kind = kind if word == ".ptr" or kind else word[1:]
         else:
             name = word
         at += 1
@@ -174,7 +178,8 @@ def _function(tokens: Tokens) -> Function:
     results = _parameters(tokens)
     name = tokens.take()
     function = Function(name, entry, _parameters(tokens), results)
-    while tokens.word not in ("{", ";"):  # .maxntid 256, 1, 1 and the like; .noreturn
+    # .maxntid 256, 1, 1 and the like; .noreturn
+    while tokens.word not in ("{", ";"):
         if tokens.take() == ".maxntid":
             function.most_threads = math.prod(int(w) for w in tokens.rest_of_line() if w != ",")
     if tokens.take() == "{":

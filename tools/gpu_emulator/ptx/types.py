@@ -10,7 +10,8 @@ TYPES = {
     **{f"{letter}{8 * size}": np.dtype(f"u{size}") for letter in "ub" for size in (1, 2, 4, 8)},
     **{f"f{8 * size}": np.dtype(f"f{size}") for size in (2, 4, 8)},
 }
-WIDER = {"s16": "s32", "u16": "u32", "s32": "s64", "u32": "u64"}  # of mul.wide and mad.wide
+# of mul.wide and mad.wide
+WIDER = {"s16": "s32", "u16": "u32", "s32": "s64", "u32": "u64"}
 
 
 def dtype_of(name: str) -> np.dtype:

@@ -146,7 +146,8 @@ def reduction(ins: Instruction) -> Callable:
         rows = np.broadcast_to(value(m), m.size).reshape(-1, 32)
         if ins.modifiers[1] in ("add", "xor"):
             rows = np.where(active, rows, dtype.type(0))
-        else:  # one lane more or less with the first one's value changes nothing
+        else:
+            # one lane more or less with the first one's value changes nothing
             rows = np.where(active, rows, rows[np.arange(len(rows)), active.argmax(1)][:, None])
         write(m, np.repeat(function.reduce(rows, axis=1, dtype=dtype), 32))
 

@@ -1,8 +1,9 @@
 """A CuPy for machines without a GPU: it runs on NumPy, and takes only what CuPy 14 takes.
 
-`CUPY` stands for the module `cupy`, `CUPYX` for `cupyx`; `modules()` has all for `sys.modules`, where the fixtures
-`standin` and `plain` of `tests/gpu/conftest.py` put them. Names and arguments are those of the installed CuPy, or of
-the recorded table (`surface.py`). Beyond that, of what CuPy does or refuses:
+`CUPY` stands for the module `cupy`, `CUPYX` for `cupyx`; `modules()` has all for
+`sys.modules`, where the fixtures `standin` and `plain` of `tools/gpu_emulator/fixtures.py` put
+them. Names and arguments are those of the installed CuPy, or of the recorded table
+(`surface.py`). Beyond that, of what CuPy does or refuses:
 
 - what is on the host and on the device does not mix, but for scalars; `np.asarray(x)` and `np.exp(x)` raise
 - every result is an array, also of no axis

@@ -1,7 +1,8 @@
 """The stand-in's array: a NumPy array that nothing gets at but what would get at one on a GPU.
 
-A wrapper, not a subclass: NumPy would take a subclass for one of its own. Results of all kinds are arrays, also of no
-axis, where NumPy returns scalars. `ufunc.py` attaches the operators.
+A wrapper, not a subclass: NumPy would take a subclass for one of its own. Results of
+all kinds are arrays, also of no axis, where NumPy returns scalars. `ufunc.py` attaches
+the operators.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,8 @@ import numpy as np
 from tools.gpu_emulator.standin.counters import called, copied_to_device, synchronised
 from tools.gpu_emulator.standin.surface import check_call, check_values, entry
 
-silent = np.errstate(all="ignore")  # a GPU warns of nothing
+# a GPU warns of nothing
+silent = np.errstate(all="ignore")
 Scalar = int | float | complex | np.generic
 # Those that are NumPy's, with CuPy's arguments.
 _PLAIN = "all any argmax argmin argpartition argsort astype clip conj conjugate copy cumprod cumsum diagonal dot "
@@ -25,7 +27,8 @@ class ndarray:
     """An array "on the device"; the constructor makes one that is not yet written."""
 
     __slots__ = ("_host", "base")
-    __array_priority__ = 100  # CuPy's: an operator with something of a higher one is left to that
+    # CuPy's: an operator with something of a higher one is left to that
+    __array_priority__ = 100
     __hash__ = None  # type: ignore[assignment]
     _host: np.ndarray
     base: "ndarray | None"
@@ -180,10 +183,12 @@ class ndarray:
         )
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return 2, 0  # kDLCUDA in dlpack.h
+        # kDLCUDA in dlpack.h
+        return 2, 0
 
     def __getattr__(self, name: str) -> Any:
-        entry("ndarray", name)  # CuPy has none: the AttributeError says so
+        # CuPy has none: the AttributeError says so
+        entry("ndarray", name)
         raise AttributeError(
             f"the stand-in has no ndarray.{name} yet, which CuPy has: see {__file__}"
         )

@@ -10,8 +10,9 @@ The host waits
 
 A copy to the device is none: CuPy stages it in pinned memory and goes on.
 
-`launches` are of kernels of ours. `calls` are of functions of CuPy's that compute: elementwise, reductions, products,
-linear algebra, and all others but those that make views; each launches a kernel at least, which one is CuPy's affair.
+`launches` are of kernels of ours. `calls` are of functions of CuPy's that compute:
+elementwise, reductions, products, linear algebra, and all others but those that make
+views; each launches a kernel at least, which one is CuPy's affair.
 """
 
 import sys

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from tools.gpu_emulator.standin.counters import synchronised
 
 CAPABILITY = 90
-# Of compute capability 9.0, from the table of the CUDA C++ Programming Guide, "Compute Capabilities".
+# Of compute capability 9.0, from the table of the CUDA C++ Programming Guide, "Compute
+# Capabilities".
 LIMITS = SimpleNamespace(
     threads=1024, block=(1024, 1024, 64), grid=(2**31 - 1, 65535, 65535), shared=227 * 1024
 )

@@ -54,7 +54,8 @@ VIEWS |= {
     "as_strided",
     "isscalar",
 }
-_WAITS = {"argwhere", "array_equal", "in1d", "isin", "setdiff1d", "union1d"}  # by what they call
+# by what they call
+_WAITS = {"argwhere", "array_equal", "in1d", "isin", "setdiff1d", "union1d"}
 
 
 def from_numpy(module: str, name: str, host: Callable[..., Any]) -> Callable[..., Any]:
@@ -181,7 +182,8 @@ def from_dlpack(array: Any, *, device: Any = None, copy: Any = None) -> ndarray:
 
 def get_array_module(*args: Any) -> Any:
     """Return this namespace if one of the arguments is on the device, else NumPy."""
-    import cupy  # the stand-in, where it is installed
+    # the stand-in, where it is installed
+    import cupy
 
     return cupy if any(isinstance(arg, ndarray) for arg in args) else np
 

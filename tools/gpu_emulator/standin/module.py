@@ -1,9 +1,10 @@
 """`RawModule` and `RawKernel`: NVRTC compiles, and the interpreter of `tools.gpu_emulator.ptx` runs what it made.
 
-A launch is refused where the driver would refuse it: by the limits of compute capability 9.0, and of the memory that a
-kernel was given. Kinds of arguments are CuPy's: arrays are pointers to their first element, a Python int is an int64, a
-float a float64, a bool a bool; a NumPy scalar is what its dtype says, and the interpreter compares it with the
-parameter.
+A launch is refused where the driver would refuse it: by the limits of compute
+capability 9.0, and of the memory that a kernel was given. Kinds of arguments are
+CuPy's: arrays are pointers to their first element, a Python int is an int64, a float a
+float64, a bool a bool; a NumPy scalar is what its dtype says, and the interpreter
+compares it with the parameter.
 """
 
 import math

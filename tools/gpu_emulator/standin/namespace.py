@@ -19,7 +19,8 @@ class Namespace(ModuleType):
 
     def __init__(self, name: str, make: Callable[[str], Any], **given: Any) -> None:
         super().__init__(name)
-        self.__path__: list[str] = []  # a package: modules below it are found in sys.modules
+        # a package: modules below it are found in sys.modules
+        self.__path__: list[str] = []
         self.__dict__.update(given)
         self._make = make
 
@@ -38,9 +39,8 @@ def _of_cupy(name: str) -> Any:
         return FUNCTIONS[name]
     if name in OWN:
         return OWN[name]
-    if kind == "module" or not hasattr(
-        np, name
-    ):  # of modules it has those below: random is not among them
+    if kind == "module" or not hasattr(np, name):
+        # of modules it has those below: random is not among them
         raise AttributeError(f"the stand-in has no cupy.{name} yet, which CuPy has: see {__file__}")
     host = getattr(np, name)
     return (

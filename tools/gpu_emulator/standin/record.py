@@ -2,9 +2,10 @@
 
     python -m tools.gpu_emulator.standin.record
 
-An entry has a `kind`, and of a function the `parameters`, as in "a, axis=, *, dtype=". `synchronizes` is what its
-documentation says: whether the host waits for the device. Of a ufunc there are the `types` of its loops, as in
-"dd->d", and the `methods` that it has.
+An entry has a `kind`, and of a function the `parameters`, as in "a, axis=, *, dtype=".
+`synchronizes` is what its documentation says: whether the host waits for the device. Of
+a ufunc there are the `types` of its loops, as in "dd->d", and the `methods` that it
+has.
 """
 
 import inspect

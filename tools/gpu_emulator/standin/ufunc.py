@@ -16,7 +16,8 @@ _KIND = {
     float: "efdFD",
     complex: "FD",
 }  # what a Python number may be
-_ATOMIC = "iILqQlefd"  # what atomicAdd takes: of int64 CuPy adds as uint64
+# what atomicAdd takes: of int64 CuPy adds as uint64
+_ATOMIC = "iILqQlefd"
 
 
 class ufunc:
@@ -150,7 +151,8 @@ def _attach(functions: dict[str, Callable[..., Any]]) -> None:
         left, right, in_place = _operators(functions[name])
         setattr(ndarray, f"__{operator}__", left)
         setattr(ndarray, f"__r{operator}__", right)
-        if operator != "matmul":  # CuPy has no __imatmul__
+        # CuPy has no __imatmul__
+        if operator != "matmul":
             setattr(ndarray, f"__i{operator}__", in_place)
     for pair in "lt:less le:less_equal gt:greater ge:greater_equal eq:equal ne:not_equal".split():
         operator, name = pair.split(":")
