@@ -14,7 +14,7 @@ import tinygrad_ckn
 from tinygrad_ckn import Tensor, models, nn, ops, optim
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, kernels
-from tinygrad_ckn.models.preprocessing.chain import preprocessing
+from tinygrad_ckn.models.preprocessing.chain import make_preprocessor
 from tinygrad_ckn.optim import schedules
 from tinygrad_ckn.primitive import REGISTRY, Array, primitive
 
@@ -160,7 +160,7 @@ def test_schedules_and_options():
     descent = models.FineTuning(epochs=3, lr=0.1)
     assert pickle.loads(pickle.dumps(descent)) == descent
     for spec in ("standardize", "local_whitening", "gradient_map"):
-        made = preprocessing(spec)
+        made = make_preprocessor(spec)
         assert pickle.loads(pickle.dumps(made)).config() == made.config()
 
 

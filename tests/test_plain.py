@@ -21,7 +21,7 @@ from tinygrad_ckn.models import (
     kernels,
 )
 from tinygrad_ckn.models.kernels import Kernel
-from tinygrad_ckn.models.preprocessing.chain import preprocessing
+from tinygrad_ckn.models.preprocessing.chain import make_preprocessor
 from tinygrad_ckn.plain import plain, plain_arguments
 from tinygrad_ckn.training import load_model, save_model
 
@@ -128,7 +128,10 @@ LAYERS = {
         ),
         {},
     ),
-    "local_whitening": (lambda **k: preprocessing({"name": "local_whitening", **k}), {"eps": 0.01}),
+    "local_whitening": (
+        lambda **k: make_preprocessor({"name": "local_whitening", **k}),
+        {"eps": 0.01},
+    ),
 }
 
 

@@ -222,7 +222,7 @@ ALL_OPTIONS = {
     "--warmup": (1.5, "warmup"),
     "--schedule": ("step", "schedule"),
     "--scheme": ("joint", "scheme"),
-    "--resolve-every": (2, "refit_classifier_every"),
+    "--refit-classifier-every": (2, "refit_classifier_every"),
     "--validation": (0.2, "validation"),
     "--patience": (4, "patience"),
     "--augment": ("crop-flip", "augment"),

@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from typer.testing import Result
 
-from tinygrad_ckn.cli import predict
+from tinygrad_ckn.cli.predict import predict
 from tinygrad_ckn.data import load_digits, load_images
 from tinygrad_ckn.training import Run, probabilities
 

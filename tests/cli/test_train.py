@@ -94,7 +94,7 @@ ALL_OPTIONS = {
     "--lr": (0.25, "lr"),
     "--warmup": (1.5, "warmup"),
     "--schedule": ("step", "schedule"),
-    "--resolve-every": (2, "refit_classifier_every"),
+    "--refit-classifier-every": (2, "refit_classifier_every"),
     "--validation": (0.2, "validation"),
     "--patience": (4, "patience"),
     "--augment": ("crop-flip", "augment"),
@@ -115,7 +115,7 @@ def test_every_option_reaches_the_training(
     monkeypatch.setattr(_train.loop, "train", look)
     given = {**ALL_OPTIONS, "--scheme": (scheme, "scheme")}
     if scheme == "alternating":
-        del given["--resolve-every"]
+        del given["--refit-classifier-every"]
     result = invoke(
         "train", *(part for name, (value, _) in given.items() for part in (name, value))
     )
@@ -219,8 +219,8 @@ def test_where_memory_is_not_known(
             "train: argument scheme expected nothing in mode 'unsupervised'",
         ),
         (
-            ["--resolve-every", "2"],
-            "train: --resolve-every expected nothing in mode 'unsupervised'",
+            ["--refit-classifier-every", "2"],
+            "train: --refit-classifier-every expected nothing in mode 'unsupervised'",
         ),
         (["--preprocess", "bleach"], "train: --preprocess expected one of gradient_map, "),
         (

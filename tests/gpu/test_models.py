@@ -173,7 +173,7 @@ def test_layers_of_every_kind(options):
     on_both(compute)
 
 
-@pytest.mark.parametrize("name", preprocessing.NAMES)
+@pytest.mark.parametrize("name", preprocessing.chain.NAMES)
 @pytest.mark.parametrize("mirror_average", ["features", "scores"])
 def test_preprocessing_fitted_on_the_device_and_saved(name, mirror_average):
     def compute(device):

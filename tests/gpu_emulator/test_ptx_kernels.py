@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+ROOT = Path(__file__).parents[2]
 TYPES = {"float": ("f4", 1e-5), "double": ("f8", 1e-13)}
 GEMM = """
 template <typename T, int B>
@@ -252,7 +253,7 @@ def test_structures_constants_and_calls(run):
 
 @pytest.mark.usefixtures("compiler")
 def test_the_example_of_the_readme_shows_what_it_says(capsys):
-    text = Path(__file__).with_name("README.md").read_text()
+    text = (ROOT / "tools/gpu_emulator/README.md").read_text()
     code, shown = re.findall(r"```(?:python)?\n(.*?)```", text, re.DOTALL)
     exec(code, {})
     assert shown in capsys.readouterr().out

@@ -19,7 +19,7 @@ from tinygrad_ckn.models.preprocessing.chain import (
     GradientMap,
     LocalWhitening,
     Standardize,
-    preprocessing,
+    make_preprocessor,
 )
 
 
@@ -48,7 +48,7 @@ SPECS = [
 def test_images_go_through_the_preprocessing_first(spec: Any) -> None:
     model, plain = small("float64", preprocessing=spec), small("float64")
     x = 5 + 3 * images(20, dtype="float64")
-    by_hand = preprocessing(spec).fit(x)
+    by_hand = make_preprocessor(spec).fit(x)
     model.eval().fit_unsupervised(x, n_patches=300, rng=0)
     plain.eval().fit_unsupervised(by_hand(x), n_patches=300, rng=0)
     y = 5 + 3 * images(8, seed=1, dtype="float64")

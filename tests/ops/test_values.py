@@ -256,7 +256,7 @@ def test_losses_by_their_formulas():
 
 
 def test_degree_is_checked():
-    with pytest.raises(ConfigError, match=r"whole number >= 1, got 1\.5"):
+    with pytest.raises(ConfigError, match=r"an integer >= 1, got 1\.5"):
         ops.kappa_polynomial(x23, 1.5)
 
 

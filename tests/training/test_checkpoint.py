@@ -299,6 +299,6 @@ def test_an_option_that_was_changed_is_saved_or_refused(model: CKN, path: Path):
 def test_saving_and_loading_draw_no_random_numbers(
     model: CKN, path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(init.backend, "rng", lambda seed: pytest.fail("it drew"))
+    monkeypatch.setattr(init.backend, "default_rng", lambda seed: pytest.fail("it drew"))
     save_model(model, path)
     load_model(path)

@@ -21,7 +21,7 @@ from tinygrad_ckn.errors import CKNError
 OPTIONS = {
     "argument n_patches": "--patches",
     "argument batch_size": "--batch-size",
-    "argument refit_classifier_every": "--resolve-every",
+    "argument refit_classifier_every": "--refit-classifier-every",
     "argument preprocessing": "--preprocess",
     "argument mirror_average": "--mirror",
     "data_dir: expected with": "--data-dir: expected with",

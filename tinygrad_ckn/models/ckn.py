@@ -34,7 +34,7 @@ class CKN(Learner):
     preprocessing
         What images go through first: one of `models.preprocessing`, its name or
         configuration, or a list of them.
-    mirrored
+    mirror_average
         What is the mean over an image and its mirror image, left to right, after
         preprocessing: "features", so that the network cannot tell one from the other;
         "scores", of a classifier fitted on the images as they are, in half the time; or

@@ -168,7 +168,7 @@ class CNN(Learner):
         Number of classes, at least 2.
     layers
         Sequence of ConvLayers; each takes as many channels as the one before has filters.
-    preprocessing, mirrored
+    preprocessing, mirror_average
         As for `CKN`.
     rng
         Generator or seed of the classifier's initial weights; None: the package's.
@@ -218,7 +218,7 @@ class CNN(Learner):
             (N, C, H, W), floats scaled as those that the model is used on later, and
             labels as for `CKN.fit`.
         descent
-            How it learns; None: `Descent()`, for a CNN has no other way to learn its
+            How it learns; None: `FineTuning()`, for a CNN has no other way to learn its
             filters.
         loss, l2
             As for `fit_classifier`.

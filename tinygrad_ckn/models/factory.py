@@ -32,7 +32,7 @@ def build(
     ----------
     name
         One of `PRESETS`.
-    in_channels, image_size, n_classes, preprocessing, mirrored
+    in_channels, image_size, n_classes, preprocessing, mirror_average
         As for `CKN`.
     rng
         Generator or seed of all initial weights; None: the package's, see `manual_seed`.

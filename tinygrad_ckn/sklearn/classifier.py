@@ -32,10 +32,10 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
     l2
         As for `models.fit_linear`; None: the best one on a part held out.
     supervised
-        Whether filters learn from the labels too, by `models.Descent`.
+        Whether filters learn from the labels too, by `models.FineTuning`.
     epochs, lr, batch_size, validation
         Options of that descent.
-    image_shape, channels_last, preprocessing, mirrored, preset, n_filters, kernel_size,
+    image_shape, channels_last, preprocessing, mirror_average, preset, n_filters, kernel_size,
     subsampling, kernel, sigma, \
 padding, eps, n_patches, iterations, random_state, dtype
         As for `CKNTransformer`.

@@ -18,7 +18,7 @@ class CKNRegressor(RegressorMixin, CKNEstimator):
     l2
         As for `models.ridge.fit_ridge`; None: the best one with examples left out, one
         at a time.
-    image_shape, channels_last, preprocessing, mirrored, preset, n_filters, kernel_size,
+    image_shape, channels_last, preprocessing, mirror_average, preset, n_filters, kernel_size,
     subsampling, kernel, sigma, \
 padding, eps, n_patches, iterations, random_state, dtype
         As for `CKNTransformer`; but by default there is one layer, and no pooling,

@@ -37,7 +37,7 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
     channels_last
         Whether the columns of X are in the order (H, W, C); None: (C, H, W), unless
         image_shape looks like (H, W, C).
-    preprocessing, mirrored
+    preprocessing, mirror_average
         As for `models.CKN`: what images go through first, fitted on X
         ("local_whitening" for photographs), and what is the mean over an image and its
         mirror image.

@@ -96,8 +96,8 @@ def train(
         Called as it goes on: with `done` = 0 when a phase begins, then after each step;
         `values` hold what was measured, "seconds" of the step or "images_per_second".
     **options
-        model, mode, preprocessing, mirrored, loss, n_patches, iterations, seed, device,
-        and the fields of `models.Descent`: see `training.options.resolve`.
+        model, mode, preprocessing, mirror_average, loss, n_patches, iterations, seed, device,
+        and the fields of `models.FineTuning`: see `training.options.resolve`.
 
     Raises
     ------

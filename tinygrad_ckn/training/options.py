@@ -76,7 +76,7 @@ def resolve(
     preprocessing
         One of `models.preprocessing.NAMES`, or "none"; by default "local_whitening" for
         CIFAR-10, else none.
-    mirrored
+    mirror_average
         "features", "scores", as for `CKN`, or "none"; by default "features" for
         CIFAR-10, else none.
     loss
@@ -88,7 +88,7 @@ def resolve(
     device
         "cpu" or "cuda".
     **descent
-        When supervised, the fields of `models.Descent`; `augment` by name: "crop-flip"
+        When supervised, the fields of `models.FineTuning`; `augment` by name: "crop-flip"
         (each image shifted by up to 4 pixels, and mirrored with probability 1/2) or
         None: the images as they are. Those that are None have their defaults.
 

@@ -253,7 +253,7 @@ def test_shapes_get_the_algorithm_that_was_measured_to_be_fast(x_shape, w_shape,
 )
 def test_winograd_takes_the_tiles_with_less_to_multiply(size, m):
     windows = correlate.Windows.of("correlate2d", 3, padding=1)
-    assert correlate.filtering.smaller(correlate.Correlation(1, 16, size, 16, 1, windows)) == m
+    assert correlate.winograd.smaller(correlate.Correlation(1, 16, size, 16, 1, windows)) == m
 
 
 def test_half_precision_has_the_algorithms_that_need_no_library():

@@ -17,7 +17,7 @@ from tinygrad_ckn.models.kernels import (
     Polynomial,
     Product,
     Sum,
-    kernel,
+    make_kernel,
 )
 from tinygrad_ckn.testing import gradcheck
 
@@ -77,7 +77,7 @@ def test_operators_take_kernels_and_weights_only(make) -> None:
 def test_members_may_be_names_and_configs() -> None:
     made = Sum(["linear", {"name": "product", "kernels": ["polynomial", A.config()]}], [1, 3])
     assert made == Sum((Linear(), Product((Polynomial(2), A))), (1, 3))
-    assert kernel(json.loads(json.dumps(made.config()))) == made
+    assert make_kernel(json.loads(json.dumps(made.config()))) == made
 
 
 def test_parameters_of_members_are_told_apart_by_their_number() -> None:

@@ -13,7 +13,7 @@ from tinygrad_ckn.models.kernels import (
     Linear,
     Polynomial,
     PowerSeries,
-    kernel,
+    make_kernel,
 )
 from tinygrad_ckn.testing.strategies import arrays, unit_sphere
 
@@ -32,7 +32,7 @@ def test_polynomial_kappa_for_any_degree(degree: int, u: float) -> None:
 def test_degree_must_be_a_positive_whole_number(degree: float) -> None:
     message = f"^Polynomial: argument degree expected an integer >= 1, got {degree!r}$"
     with pytest.raises(ConfigError, match=message):
-        kernel({"name": "polynomial", "degree": degree})
+        make_kernel({"name": "polynomial", "degree": degree})
 
 
 @given(x=arrays(3, 4), y=arrays(2, 4))
@@ -69,7 +69,7 @@ def test_power_series_is_the_polynomial_of_its_normalised_coefficients(
     expected = math.fsum(a * u**n for n, a in enumerate(coefficients)) / math.fsum(coefficients)
     np.testing.assert_allclose(series.kappa(np.array(u)), expected, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(series.kappa(np.array(1.0)), 1, rtol=1e-14)
-    assert kernel(json.loads(json.dumps(series.config()))) == series
+    assert make_kernel(json.loads(json.dumps(series.config()))) == series
 
 
 @pytest.mark.parametrize(

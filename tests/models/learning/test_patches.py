@@ -14,7 +14,7 @@ from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.models.learning import patches as patches_module
 from tinygrad_ckn.models.learning.patches import blocks, sample_patches
-from tinygrad_ckn.models.preprocessing.chain import preprocessing
+from tinygrad_ckn.models.preprocessing.chain import make_preprocessor
 
 
 def all_patches(images: np.ndarray, kernel: tuple[int, int]) -> np.ndarray:
@@ -111,7 +111,7 @@ def test_what_preprocessing_makes_of_constant_patches_is_left_out(
     images = np.full((40, 1, 16, 16), background, "float32")
     images[:, :, 5:11, 5:11] = np.random.default_rng(0).uniform(0, 1, (40, 1, 6, 6))
     images[3] = background
-    prepared = preprocessing(name)
+    prepared = make_preprocessor(name)
     prepared.fit(images)
     layer = CKNLayer(1, 4, 3, padding="valid")
     maps = np.asarray(prepared(images))

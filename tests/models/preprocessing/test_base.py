@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, ShapeError
-from tinygrad_ckn.models.preprocessing.chain import PatchZCA, Standardize, preprocessing
-from tinygrad_ckn.models.preprocessing.chain import base as preprocessor
+from tinygrad_ckn.models.preprocessing import base as preprocessor
+from tinygrad_ckn.models.preprocessing.chain import PatchZCA, Standardize, make_preprocessor
 
 rng = np.random.default_rng(0)
 learned = pytest.mark.parametrize("make", [Standardize, PatchZCA])
@@ -15,7 +15,7 @@ learned = pytest.mark.parametrize("make", [Standardize, PatchZCA])
 def test_a_state_is_loaded_into_what_the_configuration_describes(make) -> None:
     x = rng.random((4, 2, 6, 5), dtype="float32")
     layer = make().fit(x)
-    twin = preprocessing(json.loads(json.dumps(layer.config())))
+    twin = make_preprocessor(json.loads(json.dumps(layer.config())))
     twin.load_state_dict(layer.state_dict())
     np.testing.assert_array_equal(twin(x), layer(x))
     assert {array.dtype.name for array in layer.state_dict().values()} == {"float64"}

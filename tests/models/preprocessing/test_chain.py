@@ -12,7 +12,7 @@ from tinygrad_ckn.models.preprocessing.chain import (
     LocalWhitening,
     PatchZCA,
     Standardize,
-    preprocessing,
+    make_preprocessor,
 )
 
 rng = np.random.default_rng(0)
@@ -22,10 +22,10 @@ OPTIONS = {"chain": {"steps": ["standardize", "patch_zca"]}}
 @pytest.mark.parametrize("name", PREPROCESSORS)
 def test_each_is_made_by_name_options_and_its_own_configuration(name: str) -> None:
     x = rng.random((3, 2, 9, 8), dtype="float32")
-    layer = preprocessing({"name": name, **OPTIONS.get(name, {})}).fit(x)
+    layer = make_preprocessor({"name": name, **OPTIONS.get(name, {})}).fit(x)
     assert type(layer) is PREPROCESSORS[name]
     config = json.loads(json.dumps(layer.config()))
-    twin = preprocessing(config)
+    twin = make_preprocessor(config)
     assert twin.config() == config
     twin.load_state_dict(layer.state_dict())
     y = layer(x)
@@ -36,14 +36,14 @@ def test_each_is_made_by_name_options_and_its_own_configuration(name: str) -> No
 
 def test_a_preprocessor_is_itself_and_none_is_none() -> None:
     layer = Standardize()
-    assert preprocessing(layer) is layer
-    assert preprocessing(None) is None
-    assert isinstance(preprocessing("local_whitening"), LocalWhitening)
+    assert make_preprocessor(layer) is layer
+    assert make_preprocessor(None) is None
+    assert isinstance(make_preprocessor("local_whitening"), LocalWhitening)
 
 
 def test_a_chain_is_fitted_and_applied_first_to_last() -> None:
     train, test = rng.normal(3, 2, size=(6, 2, 8, 7)), rng.normal(3, 2, size=(2, 2, 8, 7))
-    chain = preprocessing(
+    chain = make_preprocessor(
         ["standardize", {"name": "patch_zca", "kernel_size": 2}, GradientMap(4)]
     ).fit(train)
     first = Standardize().fit(train)
@@ -81,4 +81,4 @@ def test_what_is_unknown_is_refused(spec) -> None:
     with pytest.raises(
         ConfigError, match="expected a Preprocessor, a sequence, or one of the names gradient_map"
     ):
-        preprocessing(spec)
+        make_preprocessor(spec)

@@ -3,7 +3,7 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from tinygrad_ckn import Tensor
-from tinygrad_ckn.models.preprocessing.chain import base as preprocessor
+from tinygrad_ckn.models.preprocessing import base as preprocessor
 from tinygrad_ckn.models.preprocessing.standardize import Standardize
 from tinygrad_ckn.testing import gradcheck
 

@@ -9,7 +9,7 @@ from scipy.linalg import inv, sqrtm
 
 from tinygrad_ckn import Tensor, block_sums, enable_grad, no_grad, parallel
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, ShapeError
-from tinygrad_ckn.models.preprocessing.chain import base as preprocessor
+from tinygrad_ckn.models.preprocessing import base as preprocessor
 from tinygrad_ckn.models.preprocessing.whitening import LocalWhitening, PatchZCA
 from tinygrad_ckn.testing import gradcheck
 

@@ -58,7 +58,7 @@ class FineTuning:
         "joint": classifier and filters descend together; "alternating": the classifier
         is solved by L-BFGS before each epoch, in which the filters descend alone
         (Mairal 2016).
-    resolve_every
+    refit_classifier_every
         Of the joint scheme: epochs after which the classifier is solved by L-BFGS;
         None: never. A CKN's features are small and the weights solved for them large
         beside a step of SGD: between two solutions filters move, and the classifier
@@ -83,7 +83,7 @@ class FineTuning:
 
     Examples
     --------
-    >>> Descent(epochs=5, optimizer="adam", lr=1e-3).schedule
+    >>> FineTuning(epochs=5, optimizer="adam", lr=1e-3).schedule
     'cosine'
     """
 
@@ -177,7 +177,7 @@ class FineTuning:
 
         Examples
         --------
-        >>> Descent(momentum=0.5).lr_for(10.0), Descent(momentum=0.5).lr_for(500.0)
+        >>> FineTuning(momentum=0.5).lr_for(10.0), FineTuning(momentum=0.5).lr_for(500.0)
         (0.01, 0.001)
         """
         if self.optimizer == "adam" or curvature <= 0:
