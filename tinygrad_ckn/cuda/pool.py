@@ -22,7 +22,7 @@ from tinygrad_ckn.ops.pool import (
     gaussian_pool2d,
     gaussian_unpool2d,
 )
-from tinygrad_ckn.windows import images
+from tinygrad_ckn.windows import image_shape
 
 SOURCE = Source("pool", "banded<{T}>")
 # of a tile, for each row of threads
@@ -152,7 +152,7 @@ def pooled(
 
 @gaussian_pool2d.kernel("cuda")
 def _gaussian_pool2d(xp: Namespace, x: Any, subsampling: Subsampling) -> Any:
-    height, width = images("gaussian_pool2d", "x", x)[2:]
+    height, width = image_shape("gaussian_pool2d", "x", x)[2:]
     both = check_subsampling("gaussian_pool2d", subsampling)
     y = pooled(xp, x, (height, width), both) if able(x) else None
     return gaussian_pool2d.forward(xp, x, subsampling) if y is None else y

@@ -48,7 +48,7 @@ def _check_square(op: str, argument: str, a: Any) -> None:
         )
 
 
-def eigen_of(xp: Namespace, op: str, a: Any) -> tuple[Any, Any]:
+def symmetric_eigen(xp: Namespace, op: str, a: Any) -> tuple[Any, Any]:
     """Return eigenvalues (..., n) and eigenvectors (..., n, n) of symmetric matrices.
 
     The symmetric part is taken, so that every element of a counts; what is far from
@@ -99,7 +99,7 @@ def _positive(xp: Namespace, op: str, w: Any, eps: float, *, zero: bool) -> Any:
 @primitive(name="inverse_sqrt", saves=True)
 def plain_inverse_sqrt(xp: Namespace, a: Array, eps: float) -> Any:
     """Return `inverse_sqrt` in its usual convention."""
-    w, v = eigen_of(xp, "inverse_sqrt", a)
+    w, v = symmetric_eigen(xp, "inverse_sqrt", a)
     root = xp.sqrt(_positive(xp, "inverse_sqrt", w + eps, eps, zero=False))
     with one_blas_thread():
         return (v / root[..., None, :]) @ _transpose(v), (root, v)
@@ -176,7 +176,7 @@ def sqrtm(xp: Namespace, a: Array) -> Any:
     >>> sqrtm(Tensor([[4.0, 0.0], [0.0, 9.0]]))
     Tensor((2, 2), float64, cpu) [[2. 0.] [0. 3.]]
     """
-    w, v = eigen_of(xp, "sqrtm", a)
+    w, v = symmetric_eigen(xp, "sqrtm", a)
     if w.size:
         slack = float(xp.finfo(w.dtype).eps) ** 0.5 * xp.abs(w).max(axis=-1, keepdims=True)
         w = xp.where((w < 0) & (w > -slack), 0, w)
@@ -216,7 +216,7 @@ def lyapunov(xp: Namespace, a: Array, q: Array) -> Any:
     Tensor((2, 2), float64, cpu) [[1. 1.] [1. 1.]]
     """
     _check_square("lyapunov", "q", q)
-    w, v = eigen_of(xp, "lyapunov", a)
+    w, v = symmetric_eigen(xp, "lyapunov", a)
     eigen = _positive(xp, "lyapunov", w, 0.0, zero=False), v
     return _solve_lyapunov(eigen, q), eigen
 

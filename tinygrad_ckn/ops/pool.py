@@ -17,7 +17,7 @@ from tinygrad_ckn.ops.elementwise import where
 from tinygrad_ckn.ops.window import fold
 from tinygrad_ckn.plain import plain_array
 from tinygrad_ckn.primitive import primitive
-from tinygrad_ckn.windows import Pair, Windows, images, is_finite, pair
+from tinygrad_ckn.windows import Pair, Windows, image_shape, is_finite, pair
 
 Subsampling: TypeAlias = float | Sequence[float]
 
@@ -127,7 +127,7 @@ def gaussian_pool2d(xp: Namespace, x: Array, subsampling: Subsampling) -> Any:
     >>> gaussian_pool2d(Tensor([[[[1.0], [1.0], [1.0], [1.0], [1.0]]]]), 2).numpy().round(3).ravel().tolist()
     [0.198, 0.304, 0.198]
     """
-    height, width = images("gaussian_pool2d", "x", x)[2:]
+    height, width = image_shape("gaussian_pool2d", "x", x)[2:]
     s = check_subsampling("gaussian_pool2d", subsampling)
     return _separable(xp, x, *gaussian_matrices(xp, (height, width), s, x.dtype, place_of(x)))
 
@@ -136,7 +136,7 @@ def check_cotangent(y: Any, size: tuple[int, int], subsampling: Subsampling) -> 
     """Check the arguments of `gaussian_unpool2d`; return the subsampling as (vertical, horizontal)."""
     s = check_subsampling("gaussian_unpool2d", subsampling)
     expected = gaussian_size(size, s)
-    if images("gaussian_unpool2d", "y", y)[2:] != expected:
+    if image_shape("gaussian_unpool2d", "y", y)[2:] != expected:
         raise ShapeError(
             f"gaussian_unpool2d: argument y expected size {expected} for images {size}, got {y.shape}"
         )
@@ -226,7 +226,7 @@ def avg_pool2d(
     >>> avg_pool2d(Tensor([[[[1.0, 3.0], [5.0, 7.0]]]]), 2).item()
     4.0
     """
-    size = images("avg_pool2d", "x", x)[2:]
+    size = image_shape("avg_pool2d", "x", x)[2:]
     windows = _pooling("avg_pool2d", kernel_size, stride, padding)
     windows.output_size(size)
     if backend_of(x) is CPU:
@@ -258,7 +258,7 @@ def avg_unpool2d(
     windows = _pooling("avg_unpool2d", kernel_size, stride, padding)
     size = pair("avg_unpool2d", "size", size, 1)
     expected = windows.output_size(size)
-    if images("avg_unpool2d", "y", y)[2:] != expected:
+    if image_shape("avg_unpool2d", "y", y)[2:] != expected:
         raise ShapeError(
             f"avg_unpool2d: argument y expected size {expected} for images {size}, got {y.shape}"
         )
@@ -301,7 +301,7 @@ def max_pool2d(
     >>> max_pool2d(Tensor([[[[1.0, 3.0], [5.0, 7.0]]]]), 2).item()
     7.0
     """
-    size = images("max_pool2d", "x", x)[2:]
+    size = image_shape("max_pool2d", "x", x)[2:]
     windows = _pooling("max_pool2d", kernel_size, stride, padding)
     windows.output_size(size)
     return windows.view(xp, windows.pad(xp, x, -math.inf)).max(axis=(4, 5))

@@ -7,7 +7,7 @@ from typing import Any
 from tinygrad_ckn.backend import Array, Namespace
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.primitive import primitive
-from tinygrad_ckn.windows import Padding, Pair, Windows, images, pair
+from tinygrad_ckn.windows import Padding, Pair, Windows, image_shape, pair
 
 
 @primitive()
@@ -41,7 +41,7 @@ def unfold(
     >>> unfold(Tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), (1, 2))
     Tensor((1, 2, 2), float64, cpu) [[[1. 3.] [2. 4.]]]
     """
-    size = images("unfold", "x", x)[2:]
+    size = image_shape("unfold", "x", x)[2:]
     windows = Windows.of("unfold", kernel_size, stride, padding, dilation)
     windows.output_size(size)
     return windows.columns(xp, x)
