@@ -14,14 +14,8 @@ from typing import Any
 
 from tinygrad_ckn.backend import CPU, Namespace, place_of
 from tinygrad_ckn.cuda.launch import SHARED, THREADS, Source, able, batches, blocks_of, pitch, width
-from tinygrad_ckn.ops.pool import (
-    Subsampling,
-    check_cotangent,
-    check_subsampling,
-    gaussian_matrices,
-    gaussian_pool2d,
-    gaussian_unpool2d,
-)
+from tinygrad_ckn.ops.pool import check_cotangent, gaussian_pool2d, gaussian_unpool2d
+from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling, gaussian_matrices
 from tinygrad_ckn.windows import image_shape
 
 SOURCE = Source("pool", "banded<{T}>")

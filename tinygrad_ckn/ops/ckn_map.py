@@ -19,7 +19,8 @@ from tinygrad_ckn.ops.correlate import correlate2d
 from tinygrad_ckn.ops.elementwise import clip, sqrt, square, where
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.ops.matmul import matmul
-from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_pool2d
+from tinygrad_ckn.ops.pool import gaussian_pool2d
+from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling
 from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.windows import Padding, Windows, image_shape
 

@@ -16,7 +16,7 @@ from tinygrad_ckn.models.checks import check_floating
 from tinygrad_ckn.models.learning.patches import blocks
 from tinygrad_ckn.nn import Module, init
 from tinygrad_ckn.tensor import Tensor
-from tinygrad_ckn.windows import image_shape
+from tinygrad_ckn.windows import image_shape as shape_of
 
 # numbers in a block of training images
 _BLOCK = 2**20
@@ -67,7 +67,7 @@ def image_shape(owner: str, x: Any) -> tuple[int, int, int, int]:
         If they have not such a shape, or are not floating.
     """
     check_floating(owner, x)
-    return image_shape(owner, "x", x)
+    return shape_of(owner, "x", x)
 
 
 class Learned(Preprocessor):
