@@ -40,7 +40,7 @@ CLOCKS = [
     (products, ("_scale",), "scaling"),
     (ckn_map._Pooling, ("weighted", "pool", "unpool"), "pooling but for its products"),
     (ckn_map.Map, ("_pull_kappa",), "scaling"),
-    (linalg, ("eigen_of", "_rotate"), "inverse square root"),
+    (linalg, ("symmetric_eigen", "_rotate"), "inverse square root"),
 ]
 PRODUCTS = {
     ckn_map: "transform, pooling",

@@ -22,7 +22,8 @@ from tinygrad_ckn.cuda.correlate import forward, input_adjoint, weight_adjoint
 from tinygrad_ckn.cuda.launch import Source, batch_slices, block_count, supported
 from tinygrad_ckn.ops.ckn_map import check_map, ckn_map, least_summed
 from tinygrad_ckn.ops.kappa import Kappa
-from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_pool2d, gaussian_unpool2d
+from tinygrad_ckn.ops.pool import gaussian_pool2d, gaussian_unpool2d
+from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling
 from tinygrad_ckn.windows import Correlation, Padding, Windows
 
 KAPPAS = ("Exponential", "Polynomial", "InversePolynomial", "Arccos0", "Arccos1", "Matern")

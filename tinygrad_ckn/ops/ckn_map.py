@@ -19,9 +19,10 @@ from tinygrad_ckn.ops.correlate import correlate2d
 from tinygrad_ckn.ops.elementwise import clip, sqrt, square, where
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.ops.matmul import matmul
-from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_pool2d
+from tinygrad_ckn.ops.pool import gaussian_pool2d
+from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling
 from tinygrad_ckn.primitive import primitive
-from tinygrad_ckn.windows import Padding, Windows, images
+from tinygrad_ckn.windows import Padding, Windows, image_shape
 
 
 def least_square(dtype: Any) -> float:
@@ -75,8 +76,8 @@ def check_map(
     ShapeError, DTypeError
         If images and filters do not fit.
     """
-    channels, *size = images("ckn_map", "x", x)[1:]
-    if images("ckn_map", "z", z)[1] != channels:
+    channels, *size = image_shape("ckn_map", "x", x)[1:]
+    if image_shape("ckn_map", "z", z)[1] != channels:
         raise ShapeError(
             f"ckn_map: argument z expected filters of {channels} channels, as x has, got {z.shape}"
         )

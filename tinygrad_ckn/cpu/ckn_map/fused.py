@@ -35,7 +35,7 @@ from tinygrad_ckn.cpu.gemm import product
 from tinygrad_ckn.cpu.winograd_filter import filter_blocks
 from tinygrad_ckn.ops.ckn_map import check_map, ckn_map
 from tinygrad_ckn.ops.kappa import Kappa
-from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_matrices
+from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling, gaussian_matrices
 from tinygrad_ckn.parallel import tiles
 from tinygrad_ckn.windows import Padding, Windows
 
