@@ -193,12 +193,12 @@ def test_no_images():
     )
 
 
-@pytest.mark.parametrize("shared", [pool.SHARED, 10])
+@pytest.mark.parametrize("shared", [pool.SHARED_BYTES, 10])
 @pytest.mark.parametrize("subsampling", [1, 2])
 @pytest.mark.parametrize("operands", [2, 3])
 def test_a_gradient_in_any_order_of_memory(monkeypatch, shared, subsampling, operands):
     # with 10 bytes, products pool
-    monkeypatch.setattr(pool, "SHARED", shared)
+    monkeypatch.setattr(pool, "SHARED_BYTES", shared)
     x, z, *transform = (
         CUPY.asarray(a) for a in normal(0, (3, 2, 6, 8), (4, 2, 3, 3), (4, 4))[:operands]
     )

@@ -46,7 +46,7 @@ def test_a_batch_in_parts_gives_what_one_launch_gives(monkeypatch, function, sha
     arrays = normal(1, *shapes)
     whole, launches = on_gpu(function, *arrays), len(COUNTERS.launches)
     # an image or two
-    monkeypatch.setattr(launch, "MOST", 200)
+    monkeypatch.setattr(launch, "MAX_ELEMENTS", 200)
     COUNTERS.clear()
     agree(on_gpu(function, *arrays), whole)
     assert len(COUNTERS.launches) > launches
@@ -86,7 +86,7 @@ def test_nothing_is_launched_for_no_images(name):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_an_image_that_is_too_large_is_refused(monkeypatch, name):
-    monkeypatch.setattr(launch, "MOST", 20)
+    monkeypatch.setattr(launch, "MAX_ELEMENTS", 20)
     function, shapes = CALLS[name]
     with pytest.raises(
         ShapeError,
@@ -98,7 +98,7 @@ def test_an_image_that_is_too_large_is_refused(monkeypatch, name):
 def test_too_many_points_are_refused(monkeypatch):
     from tinygrad_ckn.cuda import kmeans
 
-    monkeypatch.setattr(kmeans, "MOST", 4)
+    monkeypatch.setattr(kmeans, "MAX_ELEMENTS", 4)
     with pytest.raises(
         ShapeError, match="argument x expected at most 4 points on the GPU, got 5; take fewer"
     ):
@@ -121,20 +121,22 @@ def test_a_source_is_compiled_once(standin, monkeypatch):
 
 
 def test_parts_cover_a_batch():
-    assert list(launch.batches("op", 0, 10)) == []
-    assert [range(10)[part] for part in launch.batches("op", 10, launch.MOST // 4)] == [
+    assert list(launch.batch_slices("op", 0, 10)) == []
+    assert [
+        range(10)[part] for part in launch.batch_slices("op", 10, launch.MAX_ELEMENTS // 4)
+    ] == [
         range(4),
         range(4, 8),
         range(8, 10),
     ]
-    assert len(list(launch.batches("op", 3, 0))) == 1
+    assert len(list(launch.batch_slices("op", 3, 0))) == 1
 
 
 @pytest.mark.parametrize("wide", [4, 8, 16, 32])
 def test_rows_that_one_warp_reads_lie_in_banks_of_their_own(wide):
-    assert launch.width(wide) == wide
+    assert launch.threads_per_row(wide) == wide
     for row in range(1, 80):
-        pitch = launch.pitch(row, wide)
-        assert row <= pitch < row + 32
-        banks = (np.arange(32) // wide * pitch + np.arange(32) % wide) % 32
+        row_pitch = launch.row_pitch(row, wide)
+        assert row <= row_pitch < row + 32
+        banks = (np.arange(32) // wide * row_pitch + np.arange(32) % wide) % 32
         assert len(set(banks)) == 32

@@ -19,7 +19,7 @@ from typing import Any
 
 from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.cuda.correlate import forward, input_adjoint, weight_adjoint
-from tinygrad_ckn.cuda.launch import Source, able, batches, blocks_of
+from tinygrad_ckn.cuda.launch import Source, batch_slices, block_count, supported
 from tinygrad_ckn.ops.ckn_map import check_map, ckn_map, least_summed
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_pool2d, gaussian_unpool2d
@@ -65,7 +65,7 @@ class Map:
         SOURCE.launch(
             self.xp,
             kernel,
-            blocks_of(positions, _POSITIONS),
+            block_count(positions, _POSITIONS),
             *arguments,
             threads=(_POSITIONS, _SHARES),
         )
@@ -73,7 +73,7 @@ class Map:
     def _batches(self) -> list[slice]:
         s = self.shapes
         area, length = s.size[0] * s.size[1], self.size[0] * self.size[1]
-        return list(batches("ckn_map", s.n, max(s.channels * area, s.filters * length)))
+        return list(batch_slices("ckn_map", s.n, max(s.channels * area, s.filters * length)))
 
     def _patches(self) -> tuple[int, ...]:
         """Return what kernels take of where patches lie: kernel, padding before, image, map."""
@@ -99,7 +99,7 @@ class Map:
             SOURCE.launch(
                 self.xp,
                 "norms<{T}>",
-                blocks_of(positions),
+                block_count(positions),
                 squares[part],
                 *arguments,
                 *self._patches(),
@@ -186,7 +186,7 @@ def _ckn_map(
         not len(x)
         or not isinstance(kappa, Kappa)
         or kappa.device is None
-        or not able(x, z, transform)
+        or not supported(x, z, transform)
     ):
         plain: tuple[Any, Any] = ckn_map.forward(
             xp, x, z, kappa, transform, padding=padding, subsampling=subsampling, saving=saving
