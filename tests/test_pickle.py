@@ -105,7 +105,7 @@ def test_kernels_give_the_same_bits(kernel, way):
     u = np.linspace(-0.9, 0.9, 7)
     assert way(kernel) == kernel
     assert np.array_equal(way(kernel).kappa(u), kernel.kappa(u))
-    assert np.array_equal(way(kernel.fused()).of(u), kernel.fused().of(u))
+    assert np.array_equal(way(kernel.fused())(u), kernel.fused()(u))
     assert way(kernel.fused()).device == kernel.fused().device
 
 
