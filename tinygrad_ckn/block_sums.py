@@ -37,7 +37,7 @@ def blocks_of(features: Any, n: int) -> list[slice]:
     """Cut n examples into blocks."""
     size = features.shape[1] * features.itemsize
     limit = min(_BLOCK * size, _BLOCK_BYTES) if backend_of(features) is CPU else _BLOCK * size
-    return parallel.tiles(n, size, limit=limit, least=min(_BLOCK, _LEAST))
+    return parallel.tiles(n, size, limit=limit, minimum=min(_BLOCK, _LEAST))
 
 
 def map_blocks(function: Callable[[Any], Any], images: Any, shape: Shape, size: float) -> Any:

@@ -34,7 +34,7 @@ _TRIMMED = 2**26
 _LARGEST_KEPT = 2**25 - 2**13
 
 
-def usable(root: Path = Path("/")) -> int:
+def usable_bytes(root: Path = Path("/")) -> int:
     """Return how many bytes of memory this process may use: the machine's, or its control group's limit if lower.
 
     0 where the system does not say. `root` is where /proc and /sys lie.
@@ -87,7 +87,7 @@ class Memory:
         # the one given back last is at the end
         self.idle: list[Any] = []
         self.lock = threading.Lock()
-        self.most_idle = max(min(_IDLE, limit // 4), limit // 8) if limit else _IDLE
+        self.max_idle_bytes = max(min(_IDLE, limit // 4), limit // 8) if limit else _IDLE
         # bytes that malloc got back and may still hold
         self.freed = 0
 
@@ -95,7 +95,7 @@ class Memory:
         """Return a new array with whatever is in it."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         if size < _RECYCLED:
-            return self.insist(lambda: np.empty(shape, dtype))
+            return self.allocate_or_release(lambda: np.empty(shape, dtype))
         block = self._take(size)
         if block is None:
             block = self.aligned(size)
@@ -108,18 +108,18 @@ class Memory:
 
     def aligned(self, size: int) -> Any:
         """Return bytes that begin where a cache line does: vector instructions cross none."""
-        block = self.insist(lambda: np.empty(size + _ALIGNMENT, np.uint8))
+        block = self.allocate_or_release(lambda: np.empty(size + _ALIGNMENT, np.uint8))
         return block[-block.ctypes.data % _ALIGNMENT :][:size]
 
-    def insist(self, allocate: Any) -> Any:
+    def allocate_or_release(self, allocate: Any) -> Any:
         """Return what `allocate` makes; where memory is short, once more after all that is idle was let go."""
         try:
             return allocate()
         except MemoryError:
-            self.let_go()
+            self.release_idle()
             return allocate()
 
-    def let_go(self) -> None:
+    def release_idle(self) -> None:
         """Give all memory that is idle back to the system."""
         gc.collect()
         with self.lock:
@@ -160,7 +160,7 @@ class Memory:
         while self.returned:
             self.idle.append(self.returned.popleft())
         total = sum(block.nbytes for block in self.idle)
-        while total > self.most_idle:
+        while total > self.max_idle_bytes:
             size = self.idle.pop(0).nbytes
             total -= size
             self.freed += size

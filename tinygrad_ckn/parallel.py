@@ -29,7 +29,7 @@ import numpy as np
 from tinygrad_ckn.backend import Shape, is_whole
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.memory import Memory, keep_freed_memory
-from tinygrad_ckn.memory import usable as _physical_memory
+from tinygrad_ckn.memory import usable_bytes as _physical_memory
 
 T = TypeVar("T")
 
@@ -241,9 +241,9 @@ def sum_of(
     return total
 
 
-def tiles(n: int, bytes_each: float, limit: float = CACHE_BYTES, least: int = 1) -> list[slice]:
+def tiles(n: int, bytes_each: float, limit: float = CACHE_BYTES, minimum: int = 1) -> list[slice]:
     """Cut n things into slices of which each has at most `limit` bytes, but `least` things at least."""
-    step = max(least, int(limit // max(1, bytes_each)), 1)
+    step = max(minimum, int(limit // max(1, bytes_each)), 1)
     return [slice(i, min(i + step, n)) for i in range(0, n, step)]
 
 

@@ -8,7 +8,6 @@ from typer.core import TyperCommand, TyperGroup
 
 from tinygrad_ckn.cli.console import help_width
 
-
 # Groups of options after all others.
 LAST = ("Computation", "Output", "Options")
 

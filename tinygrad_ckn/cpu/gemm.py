@@ -85,7 +85,7 @@ def _multiply(a: Any, b: Any, out: Any, rows: int, columns: int) -> None:
     xp.matmul(a, b, out=out)
 
 
-def _alone(function: Callable[..., Any], *operands: Any, **options: Any) -> Any:
+def _with_one_blas_thread(function: Callable[..., Any], *operands: Any, **options: Any) -> Any:
     """Call a function with BLAS at one thread where it would take several, whose number would be seen in the bits."""
     if max(operand.size for operand in operands) <= _VECTOR:
         return function(*operands, **options)
@@ -95,14 +95,14 @@ def _alone(function: Callable[..., Any], *operands: Any, **options: Any) -> Any:
 
 @_contract.kernel("cpu")
 def _einsum(xp: Namespace, *operands: Any, subscripts: str) -> Any:
-    return _alone(functools.partial(xp.einsum, subscripts), *operands, optimize=True)
+    return _with_one_blas_thread(functools.partial(xp.einsum, subscripts), *operands, optimize=True)
 
 
 @matmul.kernel("cpu")
-def threaded(xp: Namespace, a: Any, b: Any) -> Any:
+def threaded_matmul(xp: Namespace, a: Any, b: Any) -> Any:
     """Return the product as `numpy.matmul`, large ones on several threads, by blocks of rows or by the batch."""
     if a.ndim == b.ndim == 2 and a.size * b.shape[1] <= _SERIAL:
-        return _alone(xp.matmul, a, b)
+        return _with_one_blas_thread(xp.matmul, a, b)
     if (
         a.ndim < 2
         or b.ndim < 2
@@ -111,14 +111,14 @@ def threaded(xp: Namespace, a: Any, b: Any) -> Any:
         or a.dtype.kind != "f"
     ):
         # vectors, integers, and what NumPy refuses
-        return _alone(xp.matmul, a, b)
+        return _with_one_blas_thread(xp.matmul, a, b)
     (m, k), n = a.shape[-2:], b.shape[-1]
     batch = xp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     if math.prod(batch) * m * k * n <= _SERIAL:
-        return _alone(xp.matmul, a, b)
+        return _with_one_blas_thread(xp.matmul, a, b)
     y = parallel.empty((*batch, m, n), a.dtype)
     if not batch:
-        cuts = parallel.tiles(m, k * n, limit=_SHARE, least=64)
+        cuts = parallel.tiles(m, k * n, limit=_SHARE, minimum=64)
         parallel.for_each(lambda rows: product(a[rows], b, y[rows]), cuts)
         return y
     a, b = (xp.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (a, b))

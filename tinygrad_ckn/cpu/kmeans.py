@@ -54,7 +54,7 @@ def squares(x: Any) -> Any:
         with xp.errstate(all="ignore"):
             xp.vecdot(x[rows], x[rows], out=found[rows])
 
-    parallel.for_each(fill, parallel.tiles(len(x), x.shape[1] * x.itemsize, least=_LEAST))
+    parallel.for_each(fill, parallel.tiles(len(x), x.shape[1] * x.itemsize, minimum=_LEAST))
     return found
 
 
@@ -149,7 +149,7 @@ def assign(x: Any, scales: Any, centroids: Any, with_sums: bool) -> tuple[Any, A
             )
             sums += members @ points
 
-    cuts = parallel.tiles(len(x), k * x.itemsize, limit=_TILE_BYTES, least=_LEAST)
+    cuts = parallel.tiles(len(x), k * x.itemsize, limit=_TILE_BYTES, minimum=_LEAST)
     return (
         nearest,
         cosines,

@@ -10,7 +10,7 @@ from tinygrad_ckn.ops.linalg import plain_inverse_sqrt
 
 
 @plain_inverse_sqrt.kernel("cpu")
-def threaded(xp: Namespace, a: Any, eps: float) -> Any:
+def threaded_inverse_sqrt(xp: Namespace, a: Any, eps: float) -> Any:
     """Return what `plain_inverse_sqrt` does, a matrix at a time."""
     if a.ndim != 3:
         return plain_inverse_sqrt.forward(xp, a, eps)

@@ -114,12 +114,12 @@ class Winograd:
         parallel.for_each(transform, range(len(parts)))
         return cls(m, (c, o), w.dtype, size, blocks)
 
-    def resized(self, size: tuple[int, int]) -> Winograd:
+    def with_output_size(self, size: tuple[int, int]) -> Winograd:
         """Return the same for another size of output."""
         return Winograd(self.m, self.shape, self.dtype, size, self.filters)
 
     @functools.cached_property
-    def turned(self) -> list[Any]:
+    def transposed_filters(self) -> list[Any]:
         """The filters as (t^2, O, C), in blocks of C."""
         c, o = self.shape
         parts = filter_blocks(c)
@@ -136,7 +136,7 @@ class Winograd:
         return blocks
 
     @property
-    def padded(self) -> tuple[int, int]:
+    def padded_size(self) -> tuple[int, int]:
         """Height and width of an image with its padding, and with zeros after it up to whole tiles."""
         return self.grid[0] * self.m + 2, self.grid[1] * self.m + 2
 
@@ -154,7 +154,7 @@ class Winograd:
             (t, t, b, *self.grid, c), padded.dtype, padded, strides=strides
         )  # as_strided takes longer
 
-    def transformed(self, padded: Any, out: Any = None) -> Any:
+    def transform_images(self, padded: Any, out: Any = None) -> Any:
         """Return B^T tile B of padded images (b, Hp, Wp, C): (t^2, T, C), in out or in scratch."""
         b, c = len(padded), padded.shape[3]
         left = self.matrices[0]
@@ -167,11 +167,11 @@ class Winograd:
 
     def correlate(self, padded: Any, out: Any) -> None:
         """Write the correlation of padded images (b, Hp, Wp, C) to out (b, Ho, Wo, O)."""
-        v = self.transformed(padded)
+        v = self.transform_images(padded)
         for i, part in enumerate(filter_blocks(self.shape[1])):
-            self.filtered(v, i, out[..., part])
+            self.apply_filters(v, i, out[..., part])
 
-    def filtered(self, v: Any, block: int, out: Any) -> None:
+    def apply_filters(self, v: Any, block: int, out: Any) -> None:
         """Write the correlation with a block of the filters to out (b, Ho, Wo, o), given the images `transformed`."""
         b, m, o = len(out), self.m, out.shape[3]
         products = product(v, self.filters[block], self._scratch("a", len(v), b, o))
@@ -194,7 +194,7 @@ class Winograd:
             return None
         return y.reshape(len(y), th, m, tw, m, y.shape[3]).transpose(2, 4, 0, 1, 3, 5)
 
-    def pulled(self, g: Any, out: Any = None) -> Any:
+    def transform_gradient(self, g: Any, out: Any = None) -> Any:
         """Return A y A^T of the gradient g (b, Ho, Wo, O) of the output's tiles: (t^2, T, O), in out or in scratch."""
         (b, *_, o), m = g.shape, self.m
         left = self.matrices[2]
@@ -216,7 +216,7 @@ class Winograd:
         """Add to x (b, Hp, Wp, C) the gradient of padded images, from what `pulled` gave."""
         b, t, m = len(x), self.m + 2, self.m
         left, windows = self.matrices[0], self._windows(x)
-        for block, part in zip(self.turned, filter_blocks(self.shape[0]), strict=True):
+        for block, part in zip(self.transposed_filters, filter_blocks(self.shape[0]), strict=True):
             products = product(q, block, self._scratch("b", t * t, b, block.shape[2]))
             rows = self._scratch("a", t * t, b, block.shape[2])
             product(left.T, products.reshape(t * t, -1), rows.reshape(t * t, -1))
@@ -226,7 +226,7 @@ class Winograd:
                 for j in (slice(m), slice(m, t)):
                     windows[i, j, ..., part] += tiles[i, j]
 
-    def weights(self, total: Any) -> Any:
+    def filters_gradient(self, total: Any) -> Any:
         """Return the gradient (O, C, 3, 3) of filters from that of their transforms."""
         _, c, o = total.shape
         rows = product(
@@ -237,7 +237,7 @@ class Winograd:
         return rows.reshape(3, 3, c, o).transpose(3, 2, 0, 1)
 
 
-class Total:
+class FilterGradient:
     """The gradient of the transformed filters, summed over tiles of images.
 
     What a tile brings, V^T Q, is a short product with a large result. So V and Q of
@@ -266,8 +266,8 @@ class Total:
             )
         v, q = (part[:, self.filled : self.filled + count] for part in self.stack)
         self.filled += count
-        self.filter.transformed(padded, out=v)
-        return self.filter.pulled(g, out=q)
+        self.filter.transform_images(padded, out=v)
+        return self.filter.transform_gradient(g, out=q)
 
     def _multiply(self) -> None:
         if self.filled and self.stack is not None:

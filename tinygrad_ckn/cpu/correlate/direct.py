@@ -18,7 +18,13 @@ from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
 from tinygrad_ckn.cpu.correlate import unfold
 from tinygrad_ckn.cpu.correlate.recompute import all_finite
-from tinygrad_ckn.cpu.correlate.regions import evenly, flipped, offset, run_size, runs
+from tinygrad_ckn.cpu.correlate.regions import (
+    adjoint_arguments,
+    even_slices,
+    offset,
+    run_size,
+    runs,
+)
 from tinygrad_ckn.windows import Correlation
 
 xp = CPU.xp
@@ -37,8 +43,8 @@ def _tiles(shapes: Correlation, itemsize: int) -> list[Tile]:
         * (per_group * sh * sw + 2 * (o // shapes.groups))
         * itemsize
     )  # of a group
-    cuts = evenly(ho, row, _TILE_BYTES, least=4 * shapes.windows.span[0])
-    groups = evenly(shapes.groups, min(ho, cuts[0].stop) * row, _TILE_BYTES)
+    cuts = even_slices(ho, row, _TILE_BYTES, minimum=4 * shapes.windows.span[0])
+    groups = even_slices(shapes.groups, min(ho, cuts[0].stop) * row, _TILE_BYTES)
     return [(i, part, rows) for i in range(shapes.n) for part in groups for rows in cuts]
 
 
@@ -89,7 +95,7 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
 
 def input_adjoint(g: Any, w: Any, shapes: Correlation) -> Any:
     """Return the gradient (N, C, H, W) of the images."""
-    return forward(*flipped(g, w, shapes))
+    return forward(*adjoint_arguments(g, w, shapes))
 
 
 def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:

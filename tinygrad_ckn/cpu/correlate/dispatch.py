@@ -14,16 +14,16 @@ from typing import Any
 
 from tinygrad_ckn.backend import CPU, Namespace
 from tinygrad_ckn.cpu.correlate import direct, fft, toeplitz, unfold, winograd
-from tinygrad_ckn.cpu.correlate.regions import turned
+from tinygrad_ckn.cpu.correlate.regions import adjoint_shapes
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.ops.correlate import (
+    as_batch,
+    check_forward,
+    check_input_adjoint,
+    check_weight_adjoint,
     correlate2d,
     correlate2d_input,
     correlate2d_weight,
-    forward_of,
-    four,
-    input_of,
-    weight_of,
 )
 from tinygrad_ckn.windows import Correlation, Padding, Pair, Windows
 
@@ -49,7 +49,7 @@ def _unfold_cost(s: Correlation) -> float:
 
 
 def _winograd_cost(s: Correlation) -> float:
-    m = winograd.smaller(s)
+    m = winograd.choose_m(s)
     tiles = s.n * -(-s.out[0] // m) * -(-s.out[1] // m) * (m + 2) ** 2 / 36
     return 300 + tiles * (
         0.1 + 33e-3 * s.channels + 23e-3 * s.filters + 0.4e-3 * s.channels * s.filters
@@ -57,7 +57,7 @@ def _winograd_cost(s: Correlation) -> float:
 
 
 def _toeplitz_cost(s: Correlation) -> float:
-    c, m, n, o, r, w = toeplitz.wide(s)
+    c, m, n, o, r, w = toeplitz.banded_shape(s)
     windows = s.n * -(-s.out[0] // r) * -(-s.out[1] // w)
     return (
         60
@@ -67,7 +67,7 @@ def _toeplitz_cost(s: Correlation) -> float:
 
 
 def _fft_cost(s: Correlation) -> float:
-    size, (high, wide) = fft.tile_size(s), fft.outputs(s)
+    size, (high, wide) = fft.tile_size(s), fft.outputs_per_tile(s)
     tiles = s.n * -(-s.out[0] // high) * -(-s.out[1] // wide)
     pairs, area = s.filters * s.w_shape[1], _area(size)
     of_tile = (
@@ -101,7 +101,7 @@ class Algorithm:
     forward: Callable[[Any, Any, Correlation], Any]
     input_adjoint: Callable[[Any, Any, Correlation], Any]
     weight_adjoint: Callable[[Any, Any, Correlation], Any]
-    lacks: Callable[[Correlation, Any], str] = lambda shapes, dtype: ""
+    missing_requirements: Callable[[Correlation, Any], str] = lambda shapes, dtype: ""
 
 
 def _lacks_winograd(shapes: Correlation, dtype: Any) -> str:
@@ -131,18 +131,20 @@ def _lacks_fft(shapes: Correlation, dtype: Any) -> str:
     )
 
 
-def _of(
-    module: Any, lacks: Callable[[Correlation, Any], str] = lambda shapes, dtype: ""
+def _from_module(
+    module: Any, missing_requirements: Callable[[Correlation, Any], str] = lambda shapes, dtype: ""
 ) -> Algorithm:
-    return Algorithm(module.forward, module.input_adjoint, module.weight_adjoint, lacks)
+    return Algorithm(
+        module.forward, module.input_adjoint, module.weight_adjoint, missing_requirements
+    )
 
 
 ALGORITHMS: dict[str, Algorithm] = {
-    "unfold": _of(unfold),
-    "winograd": _of(winograd, _lacks_winograd),
-    "toeplitz": _of(toeplitz, _lacks_toeplitz),
-    "fft": _of(fft, _lacks_fft),
-    "direct": _of(direct),
+    "unfold": _from_module(unfold),
+    "winograd": _from_module(winograd, _lacks_winograd),
+    "toeplitz": _from_module(toeplitz, _lacks_toeplitz),
+    "fft": _from_module(fft, _lacks_fft),
+    "direct": _from_module(direct),
 }
 
 
@@ -169,35 +171,39 @@ def algorithms_for(
     return tuple(
         name
         for name, algorithm in ALGORITHMS.items()
-        if not algorithm.lacks(shapes, xp.dtype(dtype))
+        if not algorithm.missing_requirements(shapes, xp.dtype(dtype))
     )
 
 
 @functools.lru_cache(maxsize=1024)
-def chosen(shapes: Correlation, dtype: Any) -> str:
+def cheapest(shapes: Correlation, dtype: Any) -> str:
     """Return the name of the algorithm that "auto" stands for."""
-    able = [name for name, algorithm in ALGORITHMS.items() if not algorithm.lacks(shapes, dtype)]
-    return min(able, key=lambda name: COSTS[name](shapes))
+    supported = [
+        name
+        for name, algorithm in ALGORITHMS.items()
+        if not algorithm.missing_requirements(shapes, dtype)
+    ]
+    return min(supported, key=lambda name: COSTS[name](shapes))
 
 
 def _algorithm(op: str, name: str, shapes: Correlation, dtype: Any) -> Algorithm:
     if name == "auto":
-        return ALGORITHMS[chosen(shapes, dtype)]
+        return ALGORITHMS[cheapest(shapes, dtype)]
     if name not in ALGORITHMS:
         raise ConfigError(
             f"{op}: argument algorithm expected 'auto' or one of {tuple(ALGORITHMS)}, got {name!r}"
         )
-    lacks = ALGORITHMS[name].lacks(shapes, dtype)
-    if lacks:
+    missing_requirements = ALGORITHMS[name].missing_requirements(shapes, dtype)
+    if missing_requirements:
         windows = shapes.windows
         raise ConfigError(
-            f"{op}: algorithm {name!r} needs {lacks}, got filters {windows.kernel}, stride {windows.stride}, "
+            f"{op}: algorithm {name!r} needs {missing_requirements}, got filters {windows.kernel}, stride {windows.stride}, "
             f"dilation {windows.dilation}, groups {shapes.groups} and {dtype}; use algorithm='auto'"
         )
     return ALGORITHMS[name]
 
 
-def _alike(a: Any, b: Any) -> tuple[Any, Any]:
+def _in_common_dtype(a: Any, b: Any) -> tuple[Any, Any]:
     """Return two arrays in the dtype of their product."""
     dtype = xp.result_type(a, b)
     return a.astype(dtype, copy=False), b.astype(dtype, copy=False)
@@ -214,9 +220,9 @@ def _correlate2d(
     **geometry: Any,
 ) -> Any:
     flat = x.ndim == w.ndim == 2
-    x, w = (four(x), four(w)) if flat else (x, w)
-    shapes = forward_of(x, w, bias, **geometry)
-    x, w = _alike(x, w)
+    x, w = (as_batch(x), as_batch(w)) if flat else (x, w)
+    shapes = check_forward(x, w, bias, **geometry)
+    x, w = _in_common_dtype(x, w)
     y = _algorithm("correlate2d", algorithm, shapes, x.dtype).forward(x, w, shapes)
     if bias is not None:
         y = xp.add(y, bias.reshape(-1, 1, 1), out=y if xp.result_type(y, bias) == y.dtype else None)
@@ -234,12 +240,14 @@ def _correlate2d_input(
     **geometry: Any,
 ) -> Any:
     flat = cotangent.ndim == w.ndim == 2
-    cotangent, w = (four(cotangent), four(w)) if flat else (cotangent, w)
-    shapes = input_of(cotangent, w, input_size, **geometry)
-    cotangent, w = _alike(cotangent, w)
+    cotangent, w = (as_batch(cotangent), as_batch(w)) if flat else (cotangent, w)
+    shapes = check_input_adjoint(cotangent, w, input_size, **geometry)
+    cotangent, w = _in_common_dtype(cotangent, w)
     if algorithm == "auto":
         # often a correlation itself, of other shapes than the one whose adjoint it is
-        algorithm = chosen(turned(shapes) if unfold.turns(shapes) else shapes, w.dtype)
+        algorithm = cheapest(
+            adjoint_shapes(shapes) if unfold.uses_flipped_filters(shapes) else shapes, w.dtype
+        )
     x = _algorithm("correlate2d_input", algorithm, shapes, w.dtype).input_adjoint(
         cotangent, w, shapes
     )
@@ -257,9 +265,9 @@ def _correlate2d_weight(
     **geometry: Any,
 ) -> Any:
     flat = x.ndim == cotangent.ndim == 2
-    x, cotangent = (four(x), four(cotangent)) if flat else (x, cotangent)
-    shapes = weight_of(x, cotangent, kernel_size, **geometry)
-    x, cotangent = _alike(x, cotangent)
+    x, cotangent = (as_batch(x), as_batch(cotangent)) if flat else (x, cotangent)
+    shapes = check_weight_adjoint(x, cotangent, kernel_size, **geometry)
+    x, cotangent = _in_common_dtype(x, cotangent)
     w = _algorithm("correlate2d_weight", algorithm, shapes, x.dtype).weight_adjoint(
         x, cotangent, shapes
     )

@@ -19,8 +19,15 @@ from typing import Any
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
 from tinygrad_ckn.cpu.correlate import direct, unfold
-from tinygrad_ckn.cpu.correlate.recompute import dark, even
-from tinygrad_ckn.cpu.correlate.regions import Sums, cropped, excerpt, flipped, inside, spread
+from tinygrad_ckn.cpu.correlate.recompute import dark_windows, without_outliers
+from tinygrad_ckn.cpu.correlate.regions import (
+    GradientSums,
+    adjoint_arguments,
+    crop_with_zeros,
+    insert_zeros,
+    overlap,
+    part_arguments,
+)
 from tinygrad_ckn.windows import Correlation
 
 xp = CPU.xp
@@ -55,7 +62,7 @@ def tile_size(shapes: Correlation) -> tuple[int, int]:
     )
 
 
-def outputs(shapes: Correlation) -> tuple[int, int]:
+def outputs_per_tile(shapes: Correlation) -> tuple[int, int]:
     """Return how many outputs a tile gives."""
     (height, width), (high, wide) = tile_size(shapes), shapes.windows.span
     return height - high + 1, width - wide + 1
@@ -66,13 +73,13 @@ def _spectra(w: Any, shapes: Correlation, size: tuple[int, int]) -> Any:
     from scipy.fft import rfft2
 
     return xp.conj(
-        rfft2(spread(w, shapes.windows.dilation, xp.zeros((*w.shape[:2], *size), w.dtype)))
+        rfft2(insert_zeros(w, shapes.windows.dilation, xp.zeros((*w.shape[:2], *size), w.dtype)))
     )
 
 
 def _tiles(shapes: Correlation, size: tuple[int, int]) -> list[tuple[int, int, range]]:
     """Return (image, row, columns) of what is done at a time: the outputs from there on of some tiles."""
-    (ho, wo), (high, wide) = shapes.out, outputs(shapes)
+    (ho, wo), (high, wide) = shapes.out, outputs_per_tile(shapes)
     together = max(1, _TOGETHER // (size[0] * size[1] * shapes.channels))
     return [
         (image, row, range(column, min(column + together * wide, wo), wide))
@@ -90,7 +97,7 @@ def _excerpts(
     (top, _), (left, _) = shapes.windows.padding
     parts = parallel.scratch("overlap-save tiles", (len(columns), x.shape[1], *size), x.dtype)
     for part, column in zip(parts, columns, strict=True):
-        excerpt(x[image], row - top, column - left, part)
+        crop_with_zeros(x[image], row - top, column - left, part)
     return parts
 
 
@@ -98,8 +105,10 @@ def _inside(at: tuple[int, int, range], size: tuple[int, int], shapes: Correlati
     """Return how many elements of each tile are of the image: (b, 1)."""
     _, row, columns = at
     (top, _), (left, _) = shapes.windows.padding
-    high = inside(row - top, size[0], shapes.size[0])
-    return xp.array([[high * inside(column - left, size[1], shapes.size[1])] for column in columns])
+    high = overlap(row - top, size[0], shapes.size[0])
+    return xp.array(
+        [[high * overlap(column - left, size[1], shapes.size[1])] for column in columns]
+    )
 
 
 def _judged(
@@ -111,7 +120,7 @@ def _judged(
     for i, out in enumerate(outs):
         needed = out.shape[1] + windows.span[0] - 1, out.shape[2] + windows.span[1] - 1
         part = parts[i, :, : needed[0], : needed[1]]
-        uneven, empty = dark(part, shapes.groups, windows.span)
+        uneven, empty = dark_windows(part, shapes.groups, windows.span)
         if uneven:
             anew[i] = direct.forward(
                 part[None], w, replace(shapes, n=1, size=needed, windows=windows)
@@ -127,7 +136,7 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
     from scipy.fft import irfft2, rfft2
 
     size, per_group = tile_size(shapes), shapes.w_shape[1]
-    high, wide = outputs(shapes)
+    high, wide = outputs_per_tile(shapes)
     spectra = _spectra(w, shapes, size)
     y = parallel.empty((shapes.n, shapes.filters, *shapes.out), x.dtype)
 
@@ -156,7 +165,7 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
 
 def input_adjoint(g: Any, w: Any, shapes: Correlation) -> Any:
     """Return the gradient (N, C, H, W) of the images."""
-    return forward(*flipped(g, w, shapes))
+    return forward(*adjoint_arguments(g, w, shapes))
 
 
 def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
@@ -164,9 +173,9 @@ def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
     from scipy.fft import irfft2, rfft2
 
     size, (o, per_group, *_) = tile_size(shapes), shapes.w_shape
-    high, wide = outputs(shapes)
+    high, wide = outputs_per_tile(shapes)
 
-    def add(at: tuple[int, int, range], total: Sums) -> None:
+    def add(at: tuple[int, int, range], total: GradientSums) -> None:
         image, row, columns = at
         parts = _excerpts(x, at, size, shapes)
         maps = parallel.scratch("overlap-save maps", (len(columns), o, *size), x.dtype)
@@ -179,23 +188,27 @@ def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
             slice(n - 1, length)
             for n, length in zip(shapes.windows.span, cuts[-1].shape[1:], strict=True)
         )
-        good = even(parts, shapes.groups, _inside(at, size, shapes), core) & even(
-            maps, shapes.groups, areas
-        )
+        good = without_outliers(
+            parts, shapes.groups, _inside(at, size, shapes), core
+        ) & without_outliers(maps, shapes.groups, areas)
         for i in xp.flatnonzero(~good):
-            total.add_plainly(unfold.weight_adjoint(*cropped(parts[i], cuts[i], shapes)))
+            total.add_direct(unfold.weight_adjoint(*part_arguments(parts[i], cuts[i], shapes)))
         if not good.all():
             parts[~good] = 0
             maps[~good] = 0
         transforms, gradients = rfft2(parts), xp.conj(rfft2(maps))
-        for i, of_filter in enumerate(total.mixed):
+        for i, of_filter in enumerate(total.transformed):
             first = i * shapes.groups // o * per_group
             for c in range(per_group):
                 of_filter[c] += (transforms[:, first + c] * gradients[:, i]).sum(axis=0)
 
     frequencies = (o, per_group, size[0], size[1] // 2 + 1)
     total = parallel.sum_of(
-        add, _tiles(shapes, size), lambda: Sums(xp.zeros(frequencies, xp.result_type(x, 1j)))
+        add,
+        _tiles(shapes, size),
+        lambda: GradientSums(xp.zeros(frequencies, xp.result_type(x, 1j))),
     )
     (height, width), (dh, dw) = shapes.windows.span, shapes.windows.dilation
-    return total.value(irfft2(total.mixed, size, overwrite_x=True)[..., :height:dh, :width:dw])
+    return total.value(
+        irfft2(total.transformed, size, overwrite_x=True)[..., :height:dh, :width:dw]
+    )

@@ -24,13 +24,15 @@ xp = CPU.xp
 # elements of windows that are laid out at a time
 _TOGETHER = 2**18
 # root mean square over mean of a tile from which it has pixels that stand out
-PEAK = 4
-DARK = (
+PEAK_RATIO = 4
+DARK_RATIO = (
     2**8
 )  # largest magnitude of a tile over that of the darkest window in it; an image of 8 bits has no more
 
 
-def windows_anew(x: Any, w: Any, shapes: Correlation, at: tuple[Any, Any, Any], y: Any) -> None:
+def recompute_windows(
+    x: Any, w: Any, shapes: Correlation, at: tuple[Any, Any, Any], y: Any
+) -> None:
     """Write the outputs y (N, O, Ho, Wo) at given images, rows and columns (P,), each by the sum over its window."""
     (sh, sw), (dh, dw), (kh, kw) = (
         shapes.windows.stride,
@@ -61,7 +63,7 @@ def windows_anew(x: Any, w: Any, shapes: Correlation, at: tuple[Any, Any, Any], 
         y[n, :, i, j] = xp.matmul(patches, rows_of_w).swapaxes(0, 1).reshape(len(n), o)
 
 
-def not_finite(y: Any) -> tuple[Any, Any, Any] | None:
+def nonfinite_outputs(y: Any) -> tuple[Any, Any, Any] | None:
     """Return images, rows and columns of maps (b, O, r, s) that have a number that is not finite; None: all are."""
     finite = xp.isfinite(y)
     return None if finite.all() else xp.nonzero(~finite.all(axis=1))
@@ -73,12 +75,12 @@ def all_finite(x: Any) -> bool:
         return bool(xp.isfinite(x.sum()))
 
 
-def peak(flat: Any) -> Any:
+def max_magnitude(flat: Any) -> Any:
     """Return the largest magnitude along the last axis; NaN where there is one."""
     return xp.maximum(flat.max(axis=-1), -flat.min(axis=-1))
 
 
-def even(
+def without_outliers(
     x: Any, groups: int, inside: Any, core: Sequence[slice] | None = None, flat: Any = None
 ) -> Any:
     """Tell of each of some tiles (b, C, H, W) whether no pixels stand out: (b,), bool.
@@ -104,17 +106,17 @@ def even(
     flat = x.reshape(b, groups, -1) if flat is None else flat
     area = inside * (c // groups)
     with xp.errstate(all="ignore"):
-        most, squares = peak(flat), xp.vecdot(flat, flat)
+        most, squares = max_magnitude(flat), xp.vecdot(flat, flat)
         # NaN is not
-        good = area * most**2 <= (2 * PEAK) ** 2 * squares
+        good = area * most**2 <= (2 * PEAK_RATIO) ** 2 * squares
         if not good.all():
             inner = xp.abs(x if core is None else x[..., core[0], core[1]]).reshape(b, groups, -1)
             count = area if core is None else max(1, inner.shape[2])
-            good = squares <= area * (PEAK * inner.sum(axis=2) / count) ** 2
+            good = squares <= area * (PEAK_RATIO * inner.sum(axis=2) / count) ** 2
         return (good & (squares < xp.inf)).all(axis=1)
 
 
-def dark(x: Any, groups: int, span: tuple[int, int]) -> tuple[bool, Any]:
+def dark_windows(x: Any, groups: int, span: tuple[int, int]) -> tuple[bool, Any]:
     """Tell whether a window of a tile (C, H, W) is dark beside it, and which have nothing: (G, H-span+1, W-span+1).
 
     None for these: there are none. Two rows and columns of each window nearly always
@@ -126,15 +128,15 @@ def dark(x: Any, groups: int, span: tuple[int, int]) -> tuple[bool, Any]:
     some = _windows(
         x[..., :: steps[0], :: steps[1]], [n // s for n, s in zip(span, steps, strict=True)]
     )
-    most = peak(x.reshape(groups, -1))
+    most = max_magnitude(x.reshape(groups, -1))
     # sums of a tile stay below
     limit = float(xp.finfo(x.dtype).max) ** 0.75
     # NaN is not
-    if (most <= xp.minimum(DARK * some.min(axis=(1, 2)), limit)).all():
+    if (most <= xp.minimum(DARK_RATIO * some.min(axis=(1, 2)), limit)).all():
         return False, None
     windows = _windows(x, span)
     seen = xp.where(windows > 0, windows, xp.inf).min(axis=(1, 2))
-    return not (most <= xp.minimum(DARK * seen, limit)).all(), windows == 0
+    return not (most <= xp.minimum(DARK_RATIO * seen, limit)).all(), windows == 0
 
 
 def _windows(x: Any, span: Sequence[int]) -> Any:
@@ -163,7 +165,7 @@ def _sums(x: Any, length: int, axis: int) -> Any:
     return found.swapaxes(0, axis)
 
 
-def peaks(x: Any, kernel: int, step: int) -> Any:
+def window_maxima(x: Any, kernel: int, step: int) -> Any:
     """Return the largest of magnitudes (b, H, W) in windows of kernel x kernel elements, `step` apart: (b, h, w)."""
     for axis in (1, 2):
         last = (x.shape[axis] - kernel) // step * step + 1

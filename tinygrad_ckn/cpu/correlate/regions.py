@@ -22,26 +22,28 @@ Region = tuple[slice, slice]
 
 
 def regions(
-    n: int, rows: int, row_bytes: float, limit: float = parallel.CACHE_BYTES, least: int = 1
+    n: int, rows: int, row_bytes: float, limit: float = parallel.CACHE_BYTES, minimum: int = 1
 ) -> list[Region]:
     """Cut n images of some rows into parts of at most `limit` bytes: several images, or `least` rows of one or more."""
     if rows * row_bytes <= limit:
-        return [(part, slice(0, rows)) for part in evenly(n, rows * row_bytes, limit)]
+        return [(part, slice(0, rows)) for part in even_slices(n, rows * row_bytes, limit)]
     return [
-        (slice(i, i + 1), part) for i in range(n) for part in evenly(rows, row_bytes, limit, least)
+        (slice(i, i + 1), part)
+        for i in range(n)
+        for part in even_slices(rows, row_bytes, limit, minimum)
     ]
 
 
-def evenly(
-    n: int, bytes_each: float, limit: float = parallel.CACHE_BYTES, least: int = 1
+def even_slices(
+    n: int, bytes_each: float, limit: float = parallel.CACHE_BYTES, minimum: int = 1
 ) -> list[slice]:
     """Cut n things into slices of at most `limit` bytes as `parallel.tiles` does, but all of about the same length."""
-    most = max(least, int(limit // max(1, bytes_each)), 1)
+    most = max(minimum, int(limit // max(1, bytes_each)), 1)
     count = max(1, math.ceil(n / most))
-    return parallel.tiles(n, 1, max(least, math.ceil(n / count)))
+    return parallel.tiles(n, 1, max(minimum, math.ceil(n / count)))
 
 
-def excerpt(x: Any, top: int, left: int, out: Any) -> Any:
+def crop_with_zeros(x: Any, top: int, left: int, out: Any) -> Any:
     """Fill out (..., h, w) with what images (..., H, W) have from row `top` and column `left` on, 0 outside of them."""
     edges = []
     for start, length, have in zip((top, left), out.shape[-2:], x.shape[-2:], strict=True):
@@ -54,12 +56,12 @@ def excerpt(x: Any, top: int, left: int, out: Any) -> Any:
     return out
 
 
-def inside(start: int, length: int, have: int) -> int:
+def overlap(start: int, length: int, have: int) -> int:
     """Return how many of so many elements, from `start` on, are of an axis that has `have`."""
     return max(0, min(start + length, have) - max(start, 0))
 
 
-def spread(x: Any, steps: Sequence[int], out: Any) -> Any:
+def insert_zeros(x: Any, steps: Sequence[int], out: Any) -> Any:
     """Write images (..., H, W) to every steps[0]-th row and steps[1]-th column of out, 0 between them."""
     if tuple(steps) != (1, 1) or x.shape != out.shape:
         out[...] = 0
@@ -85,10 +87,10 @@ def runs(x: Any, rows: slice, shapes: Correlation, more: int = 0) -> Any:
     y[..., high * wide :] = 0
     images = y[..., : high * wide].reshape(*y.shape[:-1], high, wide)
     if (sh, sw) == (1, 1):
-        excerpt(x, rows.start - top, -left, images[..., 0, 0, :, :])
+        crop_with_zeros(x, rows.start - top, -left, images[..., 0, 0, :, :])
         return y
     padded = parallel.scratch("runs padded", (*x.shape[:-2], high * sh, wide * sw), x.dtype)
-    excerpt(x, rows.start * sh - top, -left, padded)
+    crop_with_zeros(x, rows.start * sh - top, -left, padded)
     for p in range(sh):
         for q in range(sw):
             images[..., p, q, :, :] = padded[..., p::sh, q::sw]
@@ -109,7 +111,7 @@ def offset(i: int, j: int, shapes: Correlation) -> tuple[int, int, int]:
     return i * dh % sh, j * dw % sw, i * dh // sh * wide + j * dw // sw
 
 
-def turned(shapes: Correlation) -> Correlation:
+def adjoint_shapes(shapes: Correlation) -> Correlation:
     """Return what the adjoint in the images is a correlation of: gradients, spread by the stride, with turned filters.
 
     Element p of an image gets g[i] w[a] wherever i * stride + a * dilation - padding =
@@ -129,11 +131,11 @@ def turned(shapes: Correlation) -> Correlation:
     )
 
 
-def flipped(g: Any, w: Any, shapes: Correlation) -> tuple[Any, Any, Correlation]:
+def adjoint_arguments(g: Any, w: Any, shapes: Correlation) -> tuple[Any, Any, Correlation]:
     """Return the arguments of the correlation that the adjoint in the images is, of g (N, O, Ho, Wo) with turned w."""
-    back, (o, _, kh, kw) = turned(shapes), shapes.w_shape
+    back, (o, _, kh, kw) = adjoint_shapes(shapes), shapes.w_shape
     if shapes.windows.stride != (1, 1):
-        g = spread(g, shapes.windows.stride, xp.empty((*g.shape[:2], *back.size), g.dtype))
+        g = insert_zeros(g, shapes.windows.stride, xp.empty((*g.shape[:2], *back.size), g.dtype))
     w = w.reshape(shapes.groups, o // shapes.groups, -1, kh, kw)[..., ::-1, ::-1].swapaxes(1, 2)
     return (
         g,
@@ -142,7 +144,7 @@ def flipped(g: Any, w: Any, shapes: Correlation) -> tuple[Any, Any, Correlation]
     )  # BLAS takes no matrix that runs backwards
 
 
-def cropped(x: Any, g: Any, shapes: Correlation) -> tuple[Any, Any, Correlation]:
+def part_arguments(x: Any, g: Any, shapes: Correlation) -> tuple[Any, Any, Correlation]:
     """Return the arguments of the gradient of filters for a part: an image (C, h, w) with its border, maps (O, r, s).
 
     The maps are of the image's first windows: of a part at the edge fewer than it has.
@@ -158,22 +160,22 @@ def cropped(x: Any, g: Any, shapes: Correlation) -> tuple[Any, Any, Correlation]
 
 
 @dataclass(slots=True)
-class Sums:
+class GradientSums:
     """A gradient of filters (O, C/G, kh, kw) summed over tiles: in an algorithm's own form, and of some plainly."""
 
-    mixed: Any
-    plain: Any = None
+    transformed: Any
+    direct: Any = None
 
-    def add_plainly(self, gradient: Any) -> None:
+    def add_direct(self, gradient: Any) -> None:
         """Add what a tile brings, that was computed from its windows."""
-        self.plain = gradient if self.plain is None else self.plain + gradient
+        self.direct = gradient if self.direct is None else self.direct + gradient
 
-    def __iadd__(self, other: Sums) -> Sums:
-        self.mixed += other.mixed
-        if other.plain is not None:
-            self.add_plainly(other.plain)
+    def __iadd__(self, other: GradientSums) -> GradientSums:
+        self.transformed += other.transformed
+        if other.direct is not None:
+            self.add_direct(other.direct)
         return self
 
     def value(self, gradient: Any) -> Any:
         """Return the sum, contiguous, given the gradient that `mixed` has come to."""
-        return xp.ascontiguousarray(gradient if self.plain is None else self.plain + gradient)
+        return xp.ascontiguousarray(gradient if self.direct is None else self.direct + gradient)

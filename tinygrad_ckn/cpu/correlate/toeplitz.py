@@ -18,8 +18,14 @@ from typing import Any
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU, Shape
 from tinygrad_ckn.cpu.correlate import unfold
-from tinygrad_ckn.cpu.correlate.recompute import all_finite, not_finite, windows_anew
-from tinygrad_ckn.cpu.correlate.regions import Sums, cropped, evenly, excerpt, flipped
+from tinygrad_ckn.cpu.correlate.recompute import all_finite, nonfinite_outputs, recompute_windows
+from tinygrad_ckn.cpu.correlate.regions import (
+    GradientSums,
+    adjoint_arguments,
+    crop_with_zeros,
+    even_slices,
+    part_arguments,
+)
 from tinygrad_ckn.windows import Correlation
 
 xp = CPU.xp
@@ -32,7 +38,7 @@ Tile = tuple[
 ]  # image; first row, and how many of windows; first column, and how many
 
 
-def wide(shapes: Correlation) -> Shape:
+def banded_shape(shapes: Correlation) -> Shape:
     """Return the shape (C, R+kh-1, S+kw-1, O, R, S) of the banded matrix."""
     kh, kw = shapes.windows.kernel
     r, s = (min(_STEP, length) for length in shapes.out)
@@ -50,11 +56,11 @@ def _places(banded: Any, shapes: Correlation) -> Any:
 
 
 def _tiles(shapes: Correlation, itemsize: int) -> list[Tile]:
-    (c, m, n, o, r, s), (ho, wo) = wide(shapes), shapes.out
+    (c, m, n, o, r, s), (ho, wo) = banded_shape(shapes), shapes.out
     window_bytes = (c * m * n + o * r * s) * itemsize
-    columns = evenly(-(-wo // s), window_bytes)
+    columns = even_slices(-(-wo // s), window_bytes)
     per_row = columns[0].stop
-    rows = evenly(-(-ho // r), window_bytes * per_row)
+    rows = even_slices(-(-ho // r), window_bytes * per_row)
     return [
         (image, i.start * r, i.stop - i.start, j.start * s, j.stop - j.start)
         for image in range(shapes.n)
@@ -66,16 +72,16 @@ def _tiles(shapes: Correlation, itemsize: int) -> list[Tile]:
 def _strip(x: Any, at: Tile, shapes: Correlation) -> Any:
     """Return what a tile needs of its image, in scratch: (C, (p-1)*R + R+kh-1, (q-1)*S + S+kw-1)."""
     image, row, p, column, q = at
-    c, m, n, _, r, s = wide(shapes)
+    c, m, n, _, r, s = banded_shape(shapes)
     (top, _), (left, _) = shapes.windows.padding
     strip = parallel.scratch("toeplitz strip", (c, (p - 1) * r + m, (q - 1) * s + n), x.dtype)
-    return excerpt(x[image], row - top, column - left, strip)
+    return crop_with_zeros(x[image], row - top, column - left, strip)
 
 
 def _patches(strip: Any, at: Tile, shapes: Correlation) -> Any:
     """Return the windows of a tile as rows: (p * q, C * (R+kh-1) * (S+kw-1))."""
     _, _, p, _, q = at
-    c, m, n, _, r, s = wide(shapes)
+    c, m, n, _, r, s = banded_shape(shapes)
     sc, sm, sn = strip.strides
     patches = parallel.scratch("toeplitz patches", (p, q, c, m, n), strip.dtype)
     xp.copyto(
@@ -86,7 +92,7 @@ def _patches(strip: Any, at: Tile, shapes: Correlation) -> Any:
 
 def forward(x: Any, w: Any, shapes: Correlation) -> Any:
     """Return the correlation (N, O, Ho, Wo) of images with filters."""
-    (c, m, n, o, r, s), (ho, wo) = wide(shapes), shapes.out
+    (c, m, n, o, r, s), (ho, wo) = banded_shape(shapes), shapes.out
     banded = xp.zeros((c, m, n, o, r, s), x.dtype)
     _places(banded, shapes)[...] = w
     banded = banded.reshape(c * m * n, o * r * s)
@@ -105,10 +111,10 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
         else:
             xp.copyto(out, blocks.reshape(o, p * r, q * s)[:, : out.shape[1], : out.shape[2]])
         # the zeros of T count too
-        wrong = None if all_finite(strip) else not_finite(out[None])
+        wrong = None if all_finite(strip) else nonfinite_outputs(out[None])
         if wrong is not None:
             _, i, j = wrong
-            windows_anew(x, w, shapes, (xp.full(len(i), image), i + row, j + column), y)
+            recompute_windows(x, w, shapes, (xp.full(len(i), image), i + row, j + column), y)
 
     parallel.for_each(tile, _tiles(shapes, x.itemsize))
     return y
@@ -116,26 +122,30 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
 
 def input_adjoint(g: Any, w: Any, shapes: Correlation) -> Any:
     """Return the gradient (N, C, H, W) of the images."""
-    return forward(*flipped(g, w, shapes))
+    return forward(*adjoint_arguments(g, w, shapes))
 
 
 def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
     """Return the gradient (O, C, kh, kw) of the filters: that of the banded matrix, summed over their places in it."""
-    c, m, n, o, r, s = wide(shapes)
+    c, m, n, o, r, s = banded_shape(shapes)
 
-    def add(at: Tile, total: Sums) -> None:
+    def add(at: Tile, total: GradientSums) -> None:
         image, row, p, column, q = at
         strip = _strip(x, at, shapes)
         if not all_finite(strip):
             part = g[image, :, row : row + p * r, column : column + q * s]
-            total.add_plainly(unfold.weight_adjoint(*cropped(strip, part, shapes)))
+            total.add_direct(unfold.weight_adjoint(*part_arguments(strip, part, shapes)))
             return
         maps = parallel.scratch("toeplitz maps", (o, p * r, q * s), x.dtype)
-        excerpt(g[image], row, column, maps)
+        crop_with_zeros(g[image], row, column, maps)
         blocks = parallel.scratch("toeplitz products", (p, q, o, r, s), x.dtype)
         xp.copyto(blocks, maps.reshape(o, p, r, q, s).transpose(1, 3, 0, 2, 4))
-        total.mixed += _patches(strip, at, shapes).T @ blocks.reshape(p * q, -1)
+        total.transformed += _patches(strip, at, shapes).T @ blocks.reshape(p * q, -1)
 
     tiles = _tiles(shapes, x.itemsize)
-    total = parallel.sum_of(add, tiles, lambda: Sums(xp.zeros((c * m * n, o * r * s), x.dtype)))
-    return total.value(_places(total.mixed.reshape(c, m, n, o, r, s), shapes).sum(axis=(0, 1)))
+    total = parallel.sum_of(
+        add, tiles, lambda: GradientSums(xp.zeros((c * m * n, o * r * s), x.dtype))
+    )
+    return total.value(
+        _places(total.transformed.reshape(c, m, n, o, r, s), shapes).sum(axis=(0, 1))
+    )

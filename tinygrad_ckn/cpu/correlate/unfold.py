@@ -9,8 +9,8 @@ from typing import Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
-from tinygrad_ckn.cpu.correlate.regions import Region, excerpt, flipped, regions
-from tinygrad_ckn.cpu.gemm import threaded
+from tinygrad_ckn.cpu.correlate.regions import Region, adjoint_arguments, crop_with_zeros, regions
+from tinygrad_ckn.cpu.gemm import threaded_matmul
 from tinygrad_ckn.windows import Correlation
 
 xp = CPU.xp
@@ -29,9 +29,9 @@ def _pointwise(shapes: Correlation) -> bool:
     return windows.kernel == windows.stride == (1, 1) and borders == {0} and shapes.groups == 1
 
 
-def _tiles(shapes: Correlation, itemsize: int, least: int = 1) -> list[Region]:
+def _tiles(shapes: Correlation, itemsize: int, minimum: int = 1) -> list[Region]:
     (kh, kw), (ho, wo) = shapes.windows.kernel, shapes.out
-    return regions(shapes.n, ho, shapes.channels * kh * kw * wo * itemsize, _TILE_BYTES, least)
+    return regions(shapes.n, ho, shapes.channels * kh * kw * wo * itemsize, _TILE_BYTES, minimum)
 
 
 def _columns(x: Any, shapes: Correlation, rows: slice) -> Any:
@@ -42,7 +42,7 @@ def _columns(x: Any, shapes: Correlation, rows: slice) -> Any:
     width = (wo - 1) * windows.stride[1] + windows.span[1]
     padded = parallel.scratch("unfolded padded", (b, c, height, width), x.dtype)
     (top, _), (left, _) = windows.padding
-    excerpt(x, rows.start * windows.stride[0] - top, -left, padded)
+    crop_with_zeros(x, rows.start * windows.stride[0] - top, -left, padded)
     # (C, kh, kw, b, r, Wo)
     view = windows.view(xp, padded).transpose(1, 4, 5, 0, 2, 3)
     columns = parallel.scratch("unfolded columns", view.shape, x.dtype)
@@ -67,7 +67,7 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
     rows_of_w = w.reshape(groups, o // groups, -1)
     if _pointwise(shapes):
         flat = x.reshape(*x.shape[:2], ho * wo)
-        return threaded(xp, rows_of_w, flat).reshape(shapes.n, o, ho, wo)
+        return threaded_matmul(xp, rows_of_w, flat).reshape(shapes.n, o, ho, wo)
     y = parallel.empty((shapes.n, o, ho, wo), x.dtype)
 
     def tile(at: Region) -> None:
@@ -88,7 +88,7 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
     return y
 
 
-def turns(shapes: Correlation) -> bool:
+def uses_flipped_filters(shapes: Correlation) -> bool:
     """Tell whether the adjoint in the images is better computed as the correlation with turned filters.
 
     Adding patches up takes several times as long as copying them, so it is unless there
@@ -100,14 +100,16 @@ def turns(shapes: Correlation) -> bool:
 
 def input_adjoint(g: Any, w: Any, shapes: Correlation) -> Any:
     """Return the gradient (N, C, H, W) of the images: each tile of them from the windows that touch it."""
-    if turns(shapes):
-        return forward(*flipped(g, w, shapes))
+    if uses_flipped_filters(shapes):
+        return forward(*adjoint_arguments(g, w, shapes))
     windows, (height, width), groups = shapes.windows, shapes.size, shapes.groups
     # (G, K, O/G)
     rows_of_w = w.reshape(groups, shapes.filters // groups, -1).swapaxes(1, 2)
     if _pointwise(shapes):
         flat = g.reshape(*g.shape[:2], height * width)
-        return threaded(xp, rows_of_w, flat).reshape(shapes.n, shapes.channels, height, width)
+        return threaded_matmul(xp, rows_of_w, flat).reshape(
+            shapes.n, shapes.channels, height, width
+        )
     (kh, kw), (sh, sw), (dh, dw), (ho, wo) = (
         windows.kernel,
         windows.stride,
@@ -147,10 +149,10 @@ def input_adjoint(g: Any, w: Any, shapes: Correlation) -> Any:
                     i * dh : i * dh + (r - 1) * sh + 1 : sh,
                     j * dw : j * dw + (wo - 1) * sw + 1 : sw,
                 ] += parts[:, i, j]
-        excerpt(padded.swapaxes(0, 1), begin - first * sh, left, out)
+        crop_with_zeros(padded.swapaxes(0, 1), begin - first * sh, left, out)
 
     row_bytes = shapes.channels * kh * kw * wo * ho / height * x.itemsize
-    parallel.for_each(tile, regions(shapes.n, height, row_bytes, _TILE_BYTES, least=4 * span))
+    parallel.for_each(tile, regions(shapes.n, height, row_bytes, _TILE_BYTES, minimum=4 * span))
     return x
 
 

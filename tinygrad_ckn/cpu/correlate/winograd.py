@@ -10,8 +10,20 @@ from typing import Any
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
 from tinygrad_ckn.cpu.correlate import unfold
-from tinygrad_ckn.cpu.correlate.recompute import even, peak, peaks, windows_anew
-from tinygrad_ckn.cpu.correlate.regions import Region, Sums, excerpt, flipped, inside, regions
+from tinygrad_ckn.cpu.correlate.recompute import (
+    max_magnitude,
+    recompute_windows,
+    window_maxima,
+    without_outliers,
+)
+from tinygrad_ckn.cpu.correlate.regions import (
+    GradientSums,
+    Region,
+    adjoint_arguments,
+    crop_with_zeros,
+    overlap,
+    regions,
+)
 from tinygrad_ckn.cpu.winograd_filter import Winograd
 from tinygrad_ckn.windows import Correlation
 
@@ -21,12 +33,12 @@ xp = CPU.xp
 _TILE_BYTES = 2**21
 # elements
 _APART = 16
-UNEVEN = (
+UNEVEN_RATIO = (
     2**4
 )  # largest magnitude of a tile of Winograd's over that of a window in it: beyond, the window is done anew
 
 
-def smaller(shapes: Correlation) -> int:
+def choose_m(shapes: Correlation) -> int:
     """Return the m of F(m x m, 3 x 3), 4 or 2, that multiplies less for such an output."""
 
     def products(m: int) -> int:
@@ -56,7 +68,9 @@ def _first(x: Any, top: int, left: int, size: tuple[int, int]) -> tuple[Any, Any
     (b, c), length = x.shape[:2], size[0] * size[1]
     whole = parallel.scratch("filtering first", (b, c, length + _APART), x.dtype)
     whole[..., length:] = 0
-    return excerpt(x, top, left, whole[..., :length].reshape(b, c, *size)), whole.reshape(b, 1, -1)
+    return crop_with_zeros(x, top, left, whole[..., :length].reshape(b, c, *size)), whole.reshape(
+        b, 1, -1
+    )
 
 
 def _last(first: Any, name: str) -> Any:
@@ -71,20 +85,20 @@ def _padded(x: Any, at: Region, way: Winograd, shapes: Correlation) -> tuple[Any
     """Return what a tile needs of the images, in scratch: (b, C, Hp, Wp), and flat."""
     images, rows = at
     (top, _), (left, _) = shapes.windows.padding
-    return _first(x[images], rows.start - top, -left, way.padded)
+    return _first(x[images], rows.start - top, -left, way.padded_size)
 
 
 def _inside(rows: slice, way: Winograd, shapes: Correlation) -> int:
     """Return how many elements of what `_padded` gives are of the image."""
     (top, _), (left, _) = shapes.windows.padding
-    return inside(rows.start - top, way.padded[0], shapes.size[0]) * inside(
-        -left, way.padded[1], shapes.size[1]
+    return overlap(rows.start - top, way.padded_size[0], shapes.size[0]) * overlap(
+        -left, way.padded_size[1], shapes.size[1]
     )
 
 
 def _windows(images: Any) -> Any:
     """Return the largest magnitude of windows 3 x 3 of images (b, C, H, W): (b, H-2, W-2)."""
-    return peaks(xp.maximum(images.max(axis=1), -images.min(axis=1)), 3, 1)
+    return window_maxima(xp.maximum(images.max(axis=1), -images.min(axis=1)), 3, 1)
 
 
 def _uneven(images: Any, flat: Any, way: Winograd) -> tuple[Any, Any, Any] | None:
@@ -98,30 +112,30 @@ def _uneven(images: Any, flat: Any, way: Winograd) -> tuple[Any, Any, Any] | Non
         way.m,
         float(xp.finfo(images.dtype).max) ** 0.75,
     )  # transforms may overflow
-    most = peak(flat).max()
+    most = max_magnitude(flat).max()
     some = images[
         :, :, 1 : height + 2 : 3, 1 : width + 2 : 3
     ]  # every window has one of these pixels
-    if most <= min(limit, UNEVEN * xp.maximum(some.max(axis=1), -some.min(axis=1)).min()):
+    if most <= min(limit, UNEVEN_RATIO * xp.maximum(some.max(axis=1), -some.min(axis=1)).min()):
         return None
     windows = _windows(images)[:, :height, :width]
     # (b, Hp, Wp)
     size = xp.maximum(images.max(axis=1), -images.min(axis=1))
-    tiles = peaks(size, m + 2, m).repeat(m, axis=1).repeat(m, axis=2)[:, :height, :width]
-    found = xp.nonzero(~((tiles <= UNEVEN * windows) & (tiles <= limit)) & (tiles != 0))
+    tiles = window_maxima(size, m + 2, m).repeat(m, axis=1).repeat(m, axis=2)[:, :height, :width]
+    found = xp.nonzero(~((tiles <= UNEVEN_RATIO * windows) & (tiles <= limit)) & (tiles != 0))
     return found if len(found[0]) else None
 
 
 def forward(x: Any, w: Any, shapes: Correlation) -> Any:
     """Return the correlation (N, O, Ho, Wo) of images with filters."""
-    m = smaller(shapes)
+    m = choose_m(shapes)
     whole = Winograd.of(w, shapes.out, m)
     y = parallel.empty((shapes.n, shapes.filters, *shapes.out), x.dtype)
 
     def tile(at: Region) -> None:
         images, rows = at
         out = y[images, :, rows]
-        way = whole.resized(out.shape[2:])
+        way = whole.with_output_size(out.shape[2:])
         last = parallel.scratch(
             "filtering maps", (len(out), *out.shape[2:], shapes.filters), x.dtype
         )
@@ -131,7 +145,7 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
         xp.copyto(out, last.transpose(0, 3, 1, 2))
         if uneven is not None:
             n, i, j = uneven
-            windows_anew(x, w, shapes, (n + images.start, i + rows.start, j), y)
+            recompute_windows(x, w, shapes, (n + images.start, i + rows.start, j), y)
 
     parallel.for_each(tile, _tiles(shapes, m, x.itemsize))
     return y
@@ -139,36 +153,36 @@ def forward(x: Any, w: Any, shapes: Correlation) -> Any:
 
 def input_adjoint(g: Any, w: Any, shapes: Correlation) -> Any:
     """Return the gradient (N, C, H, W) of the images."""
-    return forward(*flipped(g, w, shapes))
+    return forward(*adjoint_arguments(g, w, shapes))
 
 
 def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
     """Return the gradient (O, C, 3, 3) of the filters."""
-    m = smaller(shapes)
+    m = choose_m(shapes)
     whole = Winograd(
         m, (shapes.channels, shapes.filters), x.dtype, shapes.out, ()
     )  # of no filters yet
 
-    def add(at: Region, total: Sums) -> None:
+    def add(at: Region, total: GradientSums) -> None:
         images, rows = at
         part = g[images, :, rows]
-        way = whole.resized(part.shape[2:])
+        way = whole.with_output_size(part.shape[2:])
         maps, flat = _first(part, 0, 0, way.size)
-        good = even(maps, 1, way.size[0] * way.size[1], flat=flat)
+        good = without_outliers(maps, 1, way.size[0] * way.size[1], flat=flat)
         maps = _last(maps, "filtering maps")
         first, flat = _padded(x, at, way, shapes)
-        good &= even(
+        good &= without_outliers(
             first, 1, _inside(rows, way, shapes), [slice(2, length) for length in way.size], flat
         )
         if not good.all():
             at = images, slice(rows.start, rows.start + part.shape[2])
-            total.add_plainly(unfold.weight_adjoint_of(x, g, shapes, at))
+            total.add_direct(unfold.weight_adjoint_of(x, g, shapes, at))
             return
-        v = way.transformed(_last(first, "filtering padded"))
-        total.mixed += xp.matmul(v.swapaxes(1, 2), way.pulled(maps))
+        v = way.transform_images(_last(first, "filtering padded"))
+        total.transformed += xp.matmul(v.swapaxes(1, 2), way.transform_gradient(maps))
 
     tiles = _tiles(shapes, m, x.itemsize)
     total = parallel.sum_of(
-        add, tiles, lambda: Sums(xp.zeros(((m + 2) ** 2, *whole.shape), x.dtype))
+        add, tiles, lambda: GradientSums(xp.zeros(((m + 2) ** 2, *whole.shape), x.dtype))
     )
-    return total.value(whole.weights(total.mixed))
+    return total.value(whole.filters_gradient(total.transformed))
