@@ -83,11 +83,12 @@ def main() -> int:
         ("epochs", int),
         ("batch-size", int),
         ("lr", float),
-        ("resolve-every", int),
+        ("refit-classifier-every", int),
     ):
         parser.add_argument(f"--{name}", type=kind)
-    for name in ("optimizer", "scheme", "loss"):
+    for name in ("optimizer", "loss"):
         parser.add_argument(f"--{name}")
+    parser.add_argument("--alternating", action="store_true", default=None)
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     seeds, dataset = given.pop("seeds"), load(given.pop("data"))
     print("seed  lr        start   worst fall  warnings  kept        test", flush=True)

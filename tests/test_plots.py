@@ -160,7 +160,7 @@ def test_nystrom_errors_are_those_of_filters_learned_for_each_size(
 
 
 def test_nystrom_errors_leave_patches_of_centred_layers_alone(digits: np.ndarray, tmp_path: Path):
-    model = CKN(1, 8, 2, [CKNLayer(1, 4, 3, centred=True, padding="valid", rng=0)])
+    model = CKN(1, 8, 2, [CKNLayer(1, 4, 3, center=True, padding="valid", rng=0)])
     one, again = (
         plots.nystrom_errors(model, digits + 3, sizes, tmp_path / "e.png", n_patches=500, rng=0)[0]
         for sizes in ([8, 8, 8], [8])

@@ -12,7 +12,7 @@ from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike, atomic_write
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models import CKN, CKNLayer, Network, nystrom_error
-from tinygrad_ckn.models.learning.fit import cluster, patches_of
+from tinygrad_ckn.models.learning.fit import fit_layer_filters, layer_patches
 
 DPI = 120
 # channels of images that can be shown
@@ -131,7 +131,7 @@ def nystrom_errors(
     errors = []
     for i, layer in enumerate(model.layers):
         learned, other = (
-            patches_of(model, i, part, n_patches, random)
+            layer_patches(model, i, part, n_patches, random)
             for part in (prepared[:half], prepared[half:])
         )
         errors.append(
@@ -164,7 +164,7 @@ def _error(
 ) -> float:
     """Return the error of a layer like another, with so many filters, learned on some patches, on others."""
     twin = CKNLayer(**{**layer.config(), "n_filters": size}, rng=0).to(layer.weight.device).eval()
-    cluster(twin, learned, iterations, rng)
+    fit_layer_filters(twin, learned, iterations, rng)
     return nystrom_error(twin, other)
 
 

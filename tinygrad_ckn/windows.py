@@ -174,7 +174,7 @@ class Correlation:
         return self.filters, self.channels // self.groups, *self.windows.kernel
 
 
-def images(op: str, argument: str, x: Any) -> tuple[int, int, int, int]:
+def image_shape(op: str, argument: str, x: Any) -> tuple[int, int, int, int]:
     """Return the shape (N, C, H, W) of a batch of images.
 
     Raises

@@ -221,7 +221,7 @@ ALL_OPTIONS = {
     "--lr": (0.25, "lr"),
     "--warmup": (1.5, "warmup"),
     "--schedule": ("step", "schedule"),
-    "--scheme": ("joint", "scheme"),
+    "--joint": (False, "alternating"),
     "--refit-classifier-every": (2, "refit_classifier_every"),
     "--validation": (0.2, "validation"),
     "--patience": (4, "patience"),
@@ -242,7 +242,11 @@ def test_every_option_reaches_the_trainings(
 
     monkeypatch.setattr(_compare.loop, "train", look)
     monkeypatch.setattr(_compare, "_record", lambda result: {})
-    given = [part for name, (value, _) in ALL_OPTIONS.items() for part in (name, value)]
+    given = [
+        part
+        for name, (value, _) in ALL_OPTIONS.items()
+        for part in ((name,) if isinstance(value, bool) else (name, value))
+    ]
     result = invoke("compare", "lenet", "ckn5", "unsup-32-64", *given, "--out", tmp_path / "out")
     assert result.stderr == "error: seen\n"
     expected = {name: value for value, name in ALL_OPTIONS.values()}

@@ -102,9 +102,9 @@ ALL_OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["joint", "alternating"])
+@pytest.mark.parametrize("alternating", [False, True])
 def test_every_option_reaches_the_training(
-    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, scheme: str
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, alternating: bool
 ):
     seen: dict[str, Any] = {}
 
@@ -113,18 +113,26 @@ def test_every_option_reaches_the_training(
         raise ConfigError("seen")
 
     monkeypatch.setattr(_train.loop, "train", look)
-    given = {**ALL_OPTIONS, "--scheme": (scheme, "scheme")}
-    if scheme == "alternating":
+    given = {
+        **ALL_OPTIONS,
+        "--alternating" if alternating else "--joint": (alternating, "alternating"),
+    }
+    if alternating:
         del given["--refit-classifier-every"]
     result = invoke(
-        "train", *(part for name, (value, _) in given.items() for part in (name, value))
+        "train",
+        *(
+            part
+            for name, (value, _) in given.items()
+            for part in ((name,) if isinstance(value, bool) else (name, value))
+        ),
     )
     assert result.stderr == "error: seen\n"
     expected = {name: value for value, name in given.values()}
     assert {name: value for name, value in seen.items() if name in expected} == expected
     descent = resolve("digits", **seen).make_descent()
-    assert (descent.scheme, descent.optimizer, descent.lr, descent.patience) == (
-        scheme,
+    assert (descent.alternating, descent.optimizer, descent.lr, descent.patience) == (
+        alternating,
         "adam",
         0.25,
         4,
@@ -215,8 +223,8 @@ def test_where_memory_is_not_known(
             "FineTuning: argument lr expected a finite number > 0, got -1.0",
         ),
         (
-            ["--scheme", "alternating"],
-            "train: argument scheme expected nothing in mode 'unsupervised'",
+            ["--alternating"],
+            "train: argument alternating expected nothing in mode 'unsupervised'",
         ),
         (
             ["--refit-classifier-every", "2"],

@@ -69,7 +69,7 @@ def test_what_is_given_is_kept():
         "momentum": 0.5,
         "warmup": 2,
         "schedule": "step",
-        "scheme": "joint",
+        "alternating": False,
         "refit_classifier_every": 2,
         "l2": 1e-3,
         "augment": "crop-flip",
@@ -114,7 +114,7 @@ def test_none_is_the_default():
         ({"batch_size": 3}, "argument batch_size expected nothing"),
         ({"lr": 0.1}, "argument lr expected nothing"),
         ({"augment": "crop-flip"}, "argument augment expected nothing"),
-        ({"scheme": "alternating"}, "argument scheme expected nothing in mode 'unsupervised'"),
+        ({"alternating": True}, "argument alternating expected nothing in mode 'unsupervised'"),
         ({"validation": 0.1}, "argument validation expected nothing in mode 'unsupervised'"),
         (
             {"warmup": 0},
@@ -134,8 +134,8 @@ def test_none_is_the_default():
         ),
         ({"colour": None}, "argument options expected one of .*, got 'colour'"),
         (
-            {"mode": "supervised", "scheme": "both"},
-            "argument scheme expected one of joint, alternating, got 'both'",
+            {"mode": "supervised", "alternating": "both"},
+            "argument alternating expected True or False, got 'both'",
         ),
         (
             {"mode": "supervised", "augment": "turn"},

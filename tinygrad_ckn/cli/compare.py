@@ -23,6 +23,7 @@ from tinygrad_ckn.cli.common import (
 from tinygrad_ckn.cli.console import console, echo_wrapped, is_terminal
 from tinygrad_ckn.cli.display import Display
 from tinygrad_ckn.cli.options import (
+    Alternating,
     Augment,
     BatchSize,
     Data,
@@ -37,7 +38,6 @@ from tinygrad_ckn.cli.options import (
     Preprocess,
     ResolveEvery,
     Schedule,
-    Scheme,
     Seed,
     Validation,
     Warmup,
@@ -74,7 +74,7 @@ def compare(
     lr: Lr = None,
     warmup: Warmup = None,
     schedule: Schedule = None,
-    scheme: Scheme = None,
+    alternating: Alternating = None,
     refit_classifier_every: ResolveEvery = None,
     validation: Validation = None,
     patience: Patience = None,
@@ -124,7 +124,7 @@ def compare(
         "lr": lr,
         "warmup": warmup,
         "schedule": schedule,
-        "scheme": scheme,
+        "alternating": alternating,
         "refit_classifier_every": refit_classifier_every,
         "validation": validation,
         "patience": patience,

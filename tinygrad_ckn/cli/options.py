@@ -77,12 +77,12 @@ Schedule: TypeAlias = Annotated[
         help=f"Of the rate from there on; default {FineTuning.schedule}.",
     ),
 ]
-Scheme: TypeAlias = Annotated[
-    str | None,
+Alternating: TypeAlias = Annotated[
+    bool | None,
     typer.Option(
+        "--alternating/--joint",
         rich_help_panel=DESCENT,
-        metavar="joint|alternating",
-        help="alternating: the classifier is solved before each epoch of the filters.",
+        help="Refit the classifier before each epoch and train the filters alone; default joint.",
     ),
 ]
 ResolveEvery: TypeAlias = Annotated[

@@ -22,6 +22,7 @@ from tinygrad_ckn.cli.common import (
 )
 from tinygrad_ckn.cli.display import Display
 from tinygrad_ckn.cli.options import (
+    Alternating,
     Augment,
     BatchSize,
     Data,
@@ -36,7 +37,6 @@ from tinygrad_ckn.cli.options import (
     Preprocess,
     ResolveEvery,
     Schedule,
-    Scheme,
     Seed,
     Validation,
     Warmup,
@@ -82,7 +82,7 @@ def train(
     lr: Lr = None,
     warmup: Warmup = None,
     schedule: Schedule = None,
-    scheme: Scheme = None,
+    alternating: Alternating = None,
     refit_classifier_every: ResolveEvery = None,
     validation: Validation = None,
     patience: Patience = None,
@@ -137,7 +137,7 @@ def train(
         "optimizer": optimizer,
         "warmup": warmup,
         "schedule": schedule,
-        "scheme": scheme,
+        "alternating": alternating,
         "refit_classifier_every": refit_classifier_every,
         "validation": validation,
         "patience": patience,

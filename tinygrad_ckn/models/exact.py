@@ -27,7 +27,7 @@ from tinygrad_ckn.models.checks import check_device, check_floating
 from tinygrad_ckn.models.ckn import CKN
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.ops.ckn_map import lengths
-from tinygrad_ckn.ops.pool import average_matrices, gaussian_matrices
+from tinygrad_ckn.ops.pool_matrices import average_matrices, gaussian_matrices
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import Windows
@@ -141,10 +141,10 @@ def _layers_of(layers: CKN | Sequence[CKNLayer]) -> list[CKNLayer]:
             f"exact_kernel: argument layers expected a CKN or a list of CKNLayers, got {layers!r}"
         )
     for i, layer in enumerate(found):
-        if layer.groups != 1 or layer.centre is not None or layer.pooling.name == "max":
+        if layer.groups != 1 or layer.center is not None or layer.pooling.name == "max":
             raise ConfigError(
                 f"exact_kernel: layers[{i}] expected one group, patches that are not centred and a linear pooling, "
-                f"got groups={layer.groups}, centred={layer.centre is not None}, pooling={layer.pooling.name!r}"
+                f"got groups={layer.groups}, center={layer.center is not None}, pooling={layer.pooling.name!r}"
             )
     return list(found)
 

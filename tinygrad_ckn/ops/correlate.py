@@ -16,7 +16,7 @@ from typing import Any
 from tinygrad_ckn.backend import Array, Namespace
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.primitive import primitive
-from tinygrad_ckn.windows import Correlation, Padding, Pair, Windows, images, pair
+from tinygrad_ckn.windows import Correlation, Padding, Pair, Windows, image_shape, pair
 
 # unfolded patches held at a time
 _BLOCK_BYTES = 2**23
@@ -28,12 +28,12 @@ def _blocks(n: int, row_bytes: int) -> Iterator[slice]:
     return (slice(i, i + step) for i in range(0, n, step))
 
 
-def four(x: Any) -> Any:
+def as_batch(x: Any) -> Any:
     """Return a 2-D array as a batch of one image of one channel."""
     return x.reshape(1, 1, *x.shape) if x.ndim == 2 else x
 
 
-def forward_of(
+def check_forward(
     x: Any,
     w: Any,
     bias: Any,
@@ -45,8 +45,8 @@ def forward_of(
 ) -> Correlation:
     """Check the arguments of `correlate2d`, in four dimensions."""
     op = "correlate2d"
-    n, c, *size = images(op, "x", x)
-    o, _, *kernel = images(op, "w", w)
+    n, c, *size = image_shape(op, "x", x)
+    o, _, *kernel = image_shape(op, "w", w)
     _check_filters(op, c, w.shape, groups)
     if not o:
         raise ShapeError(f"{op}: argument w expected at least one filter, got {w.shape}")
@@ -59,7 +59,7 @@ def forward_of(
     return Correlation(n, c, (size[0], size[1]), o, groups, windows)
 
 
-def input_of(
+def check_input_adjoint(
     cotangent: Any,
     w: Any,
     input_size: Pair,
@@ -71,8 +71,8 @@ def input_of(
 ) -> Correlation:
     """Check the arguments of `correlate2d_input`, in four dimensions."""
     op = "correlate2d_input"
-    n, _, *_ = images(op, "cotangent", cotangent)
-    o, channels, *kernel = images(op, "w", w)
+    n, _, *_ = image_shape(op, "cotangent", cotangent)
+    o, channels, *kernel = image_shape(op, "w", w)
     windows = Windows.of(op, kernel, stride, padding, dilation)
     size = pair(op, "input_size", input_size, 1)
     _check_filters(op, channels * groups, w.shape, groups)
@@ -84,7 +84,7 @@ def input_of(
     return Correlation(n, channels * groups, size, o, groups, windows)
 
 
-def weight_of(
+def check_weight_adjoint(
     x: Any,
     cotangent: Any,
     kernel_size: Pair,
@@ -96,8 +96,8 @@ def weight_of(
 ) -> Correlation:
     """Check the arguments of `correlate2d_weight`, in four dimensions."""
     op = "correlate2d_weight"
-    n, c, *size = images(op, "x", x)
-    o = images(op, "cotangent", cotangent)[1]
+    n, c, *size = image_shape(op, "x", x)
+    o = image_shape(op, "cotangent", cotangent)[1]
     windows = Windows.of(op, kernel_size, stride, padding, dilation)
     expected = (n, o, *windows.output_size(size))
     if cotangent.shape != expected or groups < 1 or o % groups or c % groups:
@@ -116,7 +116,7 @@ def _check_filters(op: str, channels: int, w_shape: tuple[int, ...], groups: int
         )
 
 
-def check_plain(op: str, algorithm: str) -> None:
+def check_algorithm(op: str, algorithm: str) -> None:
     """Refuse an algorithm that only another device's kernels know."""
     if algorithm not in ("auto", "unfold"):
         raise ConfigError(
@@ -177,10 +177,10 @@ def correlate2d(
     >>> correlate2d(Tensor([[1.0, 2.0, 3.0]]), Tensor([[1.0, 10.0]]), padding="valid")
     Tensor((1, 2), float64, cpu) [[21. 32.]]
     """
-    check_plain("correlate2d", algorithm)
+    check_algorithm("correlate2d", algorithm)
     flat = x.ndim == 2 and w.ndim == 2
-    x, w = (four(x), four(w)) if flat else (x, w)
-    shapes = forward_of(
+    x, w = (as_batch(x), as_batch(w)) if flat else (x, w)
+    shapes = check_forward(
         x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
     n, c, o, windows, kernel, (ho, wo) = (
@@ -234,10 +234,10 @@ def correlate2d_input(
     >>> correlate2d_input(Tensor([[1.0, 2.0]]), Tensor([[1.0, 10.0]]), input_size=(1, 3))
     Tensor((1, 3), float64, cpu) [[ 1. 12. 20.]]
     """
-    check_plain("correlate2d_input", algorithm)
+    check_algorithm("correlate2d_input", algorithm)
     flat = cotangent.ndim == 2 and w.ndim == 2
-    cotangent, w = (four(cotangent), four(w)) if flat else (cotangent, w)
-    shapes = input_of(
+    cotangent, w = (as_batch(cotangent), as_batch(w)) if flat else (cotangent, w)
+    shapes = check_input_adjoint(
         cotangent, w, input_size, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
     n, o, *out = cotangent.shape
@@ -281,10 +281,10 @@ def correlate2d_weight(
     >>> correlate2d_weight(Tensor([[1.0, 2.0, 3.0]]), Tensor([[1.0, 10.0]]), kernel_size=(1, 2))
     Tensor((1, 2), float64, cpu) [[21. 32.]]
     """
-    check_plain("correlate2d_weight", algorithm)
+    check_algorithm("correlate2d_weight", algorithm)
     flat = x.ndim == 2 and cotangent.ndim == 2
-    x, cotangent = (four(x), four(cotangent)) if flat else (x, cotangent)
-    shapes = weight_of(
+    x, cotangent = (as_batch(x), as_batch(cotangent)) if flat else (x, cotangent)
+    shapes = check_weight_adjoint(
         x, cotangent, kernel_size, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
     (n, c, *_), o, windows = x.shape, shapes.filters, shapes.windows

@@ -18,7 +18,7 @@ from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.fingerprints import as_text
 from tinygrad_ckn.models import CKN, CNN, Progress, build
 from tinygrad_ckn.models.learning.finetuning_options import n_held_out
-from tinygrad_ckn.models.learning.progress import quiet
+from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.training import metrics
 from tinygrad_ckn.training.evaluation import evaluate
 from tinygrad_ckn.training.folder import claim
@@ -72,7 +72,7 @@ def train(
     *,
     out: PathLike | None = None,
     source: Mapping[str, str | None] | None = None,
-    report: Callable[[Progress], None] = quiet,
+    report: Callable[[Progress], None] = no_report,
     **options: Any,
 ) -> Result:
     """Train a preset on a data set, save it, measure it on the test images, once, at the end, and draw its filters.

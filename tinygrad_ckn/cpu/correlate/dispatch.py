@@ -21,13 +21,13 @@ from tinygrad_ckn.cpu.correlate import direct, fft, toeplitz, unfold, winograd
 from tinygrad_ckn.cpu.correlate.regions import adjoint_shapes
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.ops.correlate import (
+    as_batch,
+    check_forward,
+    check_input_adjoint,
+    check_weight_adjoint,
     correlate2d,
     correlate2d_input,
     correlate2d_weight,
-    forward_of,
-    four,
-    input_of,
-    weight_of,
 )
 from tinygrad_ckn.windows import Correlation, Padding, Pair, Windows
 
@@ -243,8 +243,8 @@ def _correlate2d(
     **geometry: Any,
 ) -> NDArray[Any]:
     flat = x.ndim == w.ndim == 2
-    x, w = (four(x), four(w)) if flat else (x, w)
-    shapes = forward_of(x, w, bias, **geometry)
+    x, w = (as_batch(x), as_batch(w)) if flat else (x, w)
+    shapes = check_forward(x, w, bias, **geometry)
     x, w = _in_common_dtype(x, w)
     y = _algorithm("correlate2d", algorithm, shapes, x.dtype).forward(x, w, shapes)
     if bias is not None:
@@ -263,8 +263,8 @@ def _correlate2d_input(
     **geometry: Any,
 ) -> NDArray[Any]:
     flat = cotangent.ndim == w.ndim == 2
-    cotangent, w = (four(cotangent), four(w)) if flat else (cotangent, w)
-    shapes = input_of(cotangent, w, input_size, **geometry)
+    cotangent, w = (as_batch(cotangent), as_batch(w)) if flat else (cotangent, w)
+    shapes = check_input_adjoint(cotangent, w, input_size, **geometry)
     cotangent, w = _in_common_dtype(cotangent, w)
     if algorithm == "auto":
         # The adjoint is usually computed as a correlation itself, of other shapes.
@@ -288,8 +288,8 @@ def _correlate2d_weight(
     **geometry: Any,
 ) -> NDArray[Any]:
     flat = x.ndim == cotangent.ndim == 2
-    x, cotangent = (four(x), four(cotangent)) if flat else (x, cotangent)
-    shapes = weight_of(x, cotangent, kernel_size, **geometry)
+    x, cotangent = (as_batch(x), as_batch(cotangent)) if flat else (x, cotangent)
+    shapes = check_weight_adjoint(x, cotangent, kernel_size, **geometry)
     x, cotangent = _in_common_dtype(x, cotangent)
     w = _algorithm("correlate2d_weight", algorithm, shapes, x.dtype).weight_adjoint(
         x, cotangent, shapes

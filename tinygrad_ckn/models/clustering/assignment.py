@@ -21,7 +21,7 @@ _BLOCK = 2**22
 
 
 @record_function("k-means, norms")
-def scales_of(x: Any) -> tuple[Any, int]:
+def row_scales(x: Any) -> tuple[Any, int]:
     """Return what the rows of x are multiplied with to have norm 1, 0 for zero rows, and the number of the others.
 
     Raises
@@ -93,6 +93,6 @@ def assign(x: Any, scales: Any, centroids: Any, with_sums: bool = True) -> tuple
     return nearest, cosines, sums
 
 
-def norms_of(vectors: Any) -> Any:
+def row_norms(vectors: Any) -> Any:
     """Return the norms (k,) of a few vectors (k, d)."""
     return xp_of(vectors).sqrt((vectors * vectors).sum(axis=1))
