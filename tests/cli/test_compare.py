@@ -11,7 +11,7 @@ import pytest
 from typer.testing import Result
 
 from tinygrad_ckn.cli import compare as _compare
-from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.errors import ConfigError, how_to_install
 from tinygrad_ckn.models import FineTuning, build
 from tinygrad_ckn.training import Run, loop
 from tinygrad_ckn.training.folder import claim
@@ -299,3 +299,24 @@ def test_a_folder_that_another_comparison_writes_to_is_refused(
             f"error: {out}: expected a folder that no other training writes to, got one that"
         )
         assert [path.name for path in out.iterdir()] == ["training.lock"]
+
+
+def test_without_matplotlib_all_but_the_pictures_is_there(
+    invoke: Invoke, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    out = tmp_path / "out"
+    options = ("--data", archive, "--epochs", 1, "--lr", 0.02, *FAST)
+    result = invoke("compare", "lenet", "unsup-32-64", *options, "--out", out)
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "warning: plots: expected matplotlib to draw a picture, got no such package; "
+        f"{how_to_install('plots')}\n"
+    )
+    assert result.stdout.splitlines()[-1] == f"runs and comparison.json in {out}"
+    assert {path.name for path in out.iterdir()} == {"lenet", "unsup-32-64", "comparison.json"}
+    assert {path.name for path in (out / "lenet").iterdir()} == {
+        "config.json",
+        "metrics.jsonl",
+        "model.safetensors",
+    }

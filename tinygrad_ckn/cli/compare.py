@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +28,7 @@ from tinygrad_ckn.cli.console import console, echo_wrapped, is_terminal
 from tinygrad_ckn.cli.display import Display
 from tinygrad_ckn.cli.fields import Given, OptionsOf, options_from_fields
 from tinygrad_ckn.data import Dataset
-from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.errors import ConfigError, MissingPackageError, TrainingWarning
 from tinygrad_ckn.files import atomic_write
 from tinygrad_ckn.models import PRESETS
 from tinygrad_ckn.training import Result, loop
@@ -89,9 +90,14 @@ def compare(
     echo_dataset(dataset)
     with claim(out, f"{dataset.name}-compare") as claimed, limited_to(threads):
         results = _train_all(dataset, by_model, claimed.folder, source_of(data, data_dir))
-    plots.comparison(results, claimed.folder / "comparison.png")
     _show(results)
-    typer.echo(f"runs, comparison.json and comparison.png in {claimed.folder}")
+    files = "runs and comparison.json"
+    try:
+        plots.comparison(results, claimed.folder / "comparison.png")
+        files = "runs, comparison.json and comparison.png"
+    except MissingPackageError as error:
+        warnings.warn(str(error), TrainingWarning, stacklevel=2)
+    typer.echo(f"{files} in {claimed.folder}")
 
 
 def _train_all(
