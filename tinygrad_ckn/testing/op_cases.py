@@ -465,9 +465,9 @@ kappas = st.sampled_from(
             ArcCosine1(),
             InnerPolynomial(1.0, 3),
             PowerSeries((0.25, 0.0, 0.75)),
-            Matern(2.5, 1.5),
+            Matern(2.5, 5**0.5 / 1.5),
             0.5 * Exponential.of_alpha(2.0) + 0.5 * ArcCosine1(),
-            Polynomial(2) * Matern(1.5),
+            Polynomial(2) * Matern(1.5, 3**0.5 / 1.5),
         )
     ]
 )
