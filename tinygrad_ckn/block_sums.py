@@ -45,7 +45,10 @@ def blocks_of(features: NDArray[Any], n: int) -> list[slice]:
 
 
 def map_blocks(
-    function: Callable[[NDArray[Any]], NDArray[Any]], images: NDArray[Any], shape: Shape, size: float
+    function: Callable[[NDArray[Any]], NDArray[Any]],
+    images: NDArray[Any],
+    shape: Shape,
+    size: float,
 ) -> NDArray[Any]:
     """Apply a function to blocks of images (N, ...) and collect the results.
 
@@ -98,7 +101,9 @@ def scores_of(x: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
     return linear.scores(x, weight) if backend_of(x) is CPU else x @ weight.T
 
 
-def scatter_of(features: NDArray[Any], n: int, block: Callable[[slice], NDArray[Any]]) -> NDArray[np.float64]:
+def scatter_of(
+    features: NDArray[Any], n: int, block: Callable[[slice], NDArray[Any]]
+) -> NDArray[np.float64]:
     """Return the sum of x^T x over n examples: (D, D), float64, on the host.
 
     Only the upper triangle is defined. block(rows) returns examples (m, D) on the

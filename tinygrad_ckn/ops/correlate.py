@@ -14,7 +14,7 @@ algorithms that the CPU chooses from, with the same checks and results.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from tinygrad_ckn.backend import Array, Namespace, Shape
 from tinygrad_ckn.chunks import slices
