@@ -133,14 +133,14 @@ class Map:
             self.y = y
         return self.xp.matmul(self.transform, y.reshape(*y.shape[:2], -1)).reshape(y.shape)
 
-    def pull(self, g: Any, wanted: Sequence[bool]) -> list[Any]:
+    def pull(self, g: Any, needs_grad: Sequence[bool]) -> list[Any]:
         """Return the gradients of images, filters and transform, given that of the map."""
         n, p, height, width = g.shape
         flat = g.reshape(n, p, height * width)
         dx = dz = dtransform = None
-        if wanted[2]:
+        if needs_grad[2]:
             dtransform = self.xp.tensordot(flat, self.y.reshape(flat.shape), axes=((0, 2), (0, 2)))
-        if not (wanted[0] or wanted[1]):
+        if not (needs_grad[0] or needs_grad[1]):
             return [dx, dz, dtransform]
         above = flat if self.transform is None else self.xp.matmul(self.transform.T, flat)
         above = above.reshape(g.shape)
@@ -151,9 +151,9 @@ class Map:
             above = above.copy()
         dsquares = self.xp.empty_like(self.norms)
         self._elementwise("pull", above, dsquares)
-        if wanted[1]:
+        if needs_grad[1]:
             dz = weight_adjoint(self.xp, self.x, above, self.shapes)
-        if wanted[0]:
+        if needs_grad[0]:
             dx = input_adjoint(self.xp, above, self.z, self.shapes)
             for part in self._batches():
                 pixels = len(self.x[part]) * self.shapes.size[0] * self.shapes.size[1]

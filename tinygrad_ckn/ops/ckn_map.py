@@ -204,24 +204,24 @@ def _rule(
     padding: Padding,
     subsampling: Subsampling,
     saved: Any,
-    wanted: Sequence[bool],
+    needs_grad: Sequence[bool],
 ) -> list[Any]:
     """Let the kernel that computed the map go back, if it can; else go back through the composition."""
     if saved is not None:
-        return list(saved.pull(g, wanted))
+        return list(saved.pull(g, needs_grad))
     again = isinstance(g, Variable)
     x, z, transform = (
         Variable.leaf(a) if asked and not again else a
-        for a, asked in zip((x, z, transform), wanted, strict=True)
+        for a, asked in zip((x, z, transform), needs_grad, strict=True)
     )
     with recording(True):
         y = composed(x, z, kappa, transform, padding, subsampling)
-    edges = [a._node or a for a, asked in zip((x, z, transform), wanted, strict=True) if asked]
+    edges = [a.vertex for a, asked in zip((x, z, transform), needs_grad, strict=True) if asked]
     found = backpropagate(
-        [(y._node or y, g)], edges, create_graph=again, retain_graph=again, partial=True
+        [(y.vertex, g)], edges, create_graph=again, retain_graph=again, partial=True
     )
     gradients = (found.get(edge) for edge in edges)
-    return [next(gradients) if asked else None for asked in wanted]
+    return [next(gradients) if asked else None for asked in needs_grad]
 
 
 ckn_map.vjp_jointly(_rule)

@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import CPU, Array, Namespace, Shape, backend_of, is_array, xp_of
+from tinygrad_ckn.backend import CPU, Array, Index, Namespace, Shape, backend_of, is_array, xp_of
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.scattered import Scattered
 
 
 @primitive()
-def getitem(xp: Namespace, x: Array, index: Any) -> Array:
+def getitem(xp: Namespace, x: Array, index: Index) -> Array:
     """Return x[index].
 
     Parameters
@@ -56,7 +56,7 @@ def _zeros(shape: Shape, like: Array) -> Array:
 
 
 @primitive(broadcasts=True)
-def index_add(xp: Namespace, x: Array, index: Any, values: Array) -> Array:
+def index_add(xp: Namespace, x: Array, index: Index, values: Array) -> Array:
     """Return a copy of x with values added at an index: the adjoint of `getitem`.
 
     A position that the index names several times is added to as often, as in
@@ -134,7 +134,7 @@ def _unwrap_index(index: Any) -> Any:
     return tuple(unwrap(part) for part in index) if isinstance(index, tuple) else unwrap(index)
 
 
-def _wrapped(x: Array, index: Any) -> tuple[Any, Array | None]:
+def _wrapped(x: Array, index: Index) -> tuple[Any, Array | None]:
     """Return an index in range and, on a GPU, a 0-d bool that tells whether it was valid.
 
     NumPy reads the numbers in an array of indices. CuPy takes them modulo the length,

@@ -129,15 +129,15 @@ class Map:
         parallel.for_each(tile, self.tiles)
         return result.transpose(0, 3, 1, 2)
 
-    def pull(self, g: Any, wanted: Sequence[bool]) -> list[Any]:
+    def pull(self, g: Any, needs_grad: Sequence[bool]) -> list[Any]:
         """Return the gradients of images, filters and transform, given that of the map."""
         # (N, h, w, p)
         g = g.transpose(0, 2, 3, 1)
-        dx = parallel.empty(self.x.shape, self.dtype) if wanted[0] else None
+        dx = parallel.empty(self.x.shape, self.dtype) if needs_grad[0] else None
 
         def tile(part: slice, total: _Total) -> None:
             self._pull(
-                part, xp.ascontiguousarray(g[part]), total, wanted, None if dx is None else dx[part]
+                part, xp.ascontiguousarray(g[part]), total, needs_grad, None if dx is None else dx[part]
             )
 
         def start() -> _Total:
@@ -150,26 +150,26 @@ class Map:
             )
 
         with parallel.one_blas_thread():
-            if wanted[0]:
+            if needs_grad[0]:
                 self.products.before_pull()
             total = parallel.sum_of(tile, self.tiles, start, finish)
-            dz = total.filters * self.dtype.type(self.kappa.scale) if wanted[1] else None
+            dz = total.filters * self.dtype.type(self.kappa.scale) if needs_grad[1] else None
         return [
             None if dx is None else dx.transpose(0, 3, 1, 2),
             dz,
-            total.transform if wanted[2] else None,
+            total.transform if needs_grad[2] else None,
         ]
 
-    def _pull(self, part: slice, g: Any, total: _Total, wanted: Sequence[bool], dx: Any) -> None:
+    def _pull(self, part: slice, g: Any, total: _Total, needs_grad: Sequence[bool], dx: Any) -> None:
         """Go back through a tile from g (b, h, w, p): add to the totals, write dx (b, H, W, C)."""
-        b, flat, through = len(g), g.reshape(-1, self.p), wanted[0] or wanted[1]
+        b, flat, through = len(g), g.reshape(-1, self.p), needs_grad[0] or needs_grad[1]
         found = single_patches.measured(self.x[part], self.products)
         norms, inverses = found.norms, found.inverses
         prepared: Any = self.products.prepared(found.padded, inverses) if self.v is None else None
-        if wanted[2] and self.y is not None:
+        if needs_grad[2] and self.y is not None:
             total.add_transform(flat, self.y[part], slice(0, self.p))
         ds: Any = self._scratch("ds", b, self.size) if through else None
-        dnorms: Any = xp.zeros(norms.shape, self.dtype) if wanted[0] else None
+        dnorms: Any = xp.zeros(norms.shape, self.dtype) if needs_grad[0] else None
         for i, block in enumerate(self.blocks):
             values = self._scratch("values", b, self.size, block)
             if self.v is None:
@@ -184,7 +184,7 @@ class Map:
                 )
             else:
                 self.kappa.value(xp, v, values)
-            if wanted[2] and self.y is None:
+            if needs_grad[2] and self.y is None:
                 y = xp.multiply(
                     values, norms[..., None], out=self._scratch("y", b, self.size, block)
                 )
@@ -199,7 +199,7 @@ class Map:
         zero = norms == 0
         if zero.any():
             ds[zero] = 0
-        self._pull_products(found, self._single(found, g, ds), ds, dnorms, total, wanted[1], dx)
+        self._pull_products(found, self._single(found, g, ds), ds, dnorms, total, needs_grad[1], dx)
 
     def _pull_products(
         self,
@@ -274,7 +274,7 @@ class Map:
     def _pull_kappa(
         self, above: Any, v: Any, values: Any, slopes: Any, dv: Any, dnorms: Any
     ) -> None:
-        """Write G kappa'(v) to dv, add what d |x| has of these filters to dnorms, if that is wanted."""
+        """Write G kappa'(v) to dv, add what d |x| has of these filters to dnorms, if needed."""
         xp.multiply(above, slopes, out=dv)
         if dnorms is not None:
             part = xp.vecdot(above, values)
