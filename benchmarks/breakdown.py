@@ -89,7 +89,9 @@ def install(model: CKN) -> None:
         fused = kernel.fused()
         if fused is not None:
             fused = replace(
-                fused, value=clocked(fused.value, "kappa"), slope=clocked(fused.slope, "kappa")
+                fused,
+                value=clocked(fused.value, "kappa"),
+                value_and_slope=clocked(fused.value_and_slope, "kappa"),
             )
         vars(kernel)["fused"] = lambda fused=fused: fused
 

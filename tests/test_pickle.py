@@ -57,7 +57,7 @@ MODULES = {
         1, 4, 3, subsampling=2, kernel=0.3 * kernels.Exponential(0.5) + kernels.Linear(), rng=0
     ),
     "trained kernel": lambda: CKNLayer(
-        1, 4, 3, kernel=kernels.Exponential(0.5, trained=True), centred=True, rng=0
+        1, 4, 3, kernel=kernels.Exponential(0.5, trained=True), center=True, rng=0
     ),
     "ConvLayer": lambda: ConvLayer(1, 4, 3, pooling="max", subsampling=2, rng=0),
     "CKN": lambda: CKN(1, 6, 2, [CKNLayer(1, 4, 3, rng=0)], preprocessing="standardize", rng=0),
@@ -105,7 +105,7 @@ def test_kernels_give_the_same_bits(kernel, way):
     u = np.linspace(-0.9, 0.9, 7)
     assert way(kernel) == kernel
     assert np.array_equal(way(kernel).kappa(u), kernel.kappa(u))
-    assert np.array_equal(way(kernel.fused()).of(u), kernel.fused().of(u))
+    assert np.array_equal(way(kernel.fused())(u), kernel.fused()(u))
     assert way(kernel.fused()).device == kernel.fused().device
 
 

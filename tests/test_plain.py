@@ -80,11 +80,11 @@ LAYERS = {
             "padding": 1,
             "groups": 1,
         }
-        | {"dilation": (1, 1), "centred": False, "eps": 0.01},
+        | {"dilation": (1, 1), "center": False, "eps": 0.01},
     ),
     "CKNLayer pair": (
         lambda **k: CKNLayer(1, 4, 3, rng=0, **k),
-        {"subsampling": (2.0, 1.5), "centred": True},
+        {"subsampling": (2.0, 1.5), "center": True},
     ),
     "ConvLayer": (
         lambda **k: ConvLayer(rng=0, **k),

@@ -50,8 +50,8 @@ class Layer(nn.Module):
             "padding": "same",
             "dilation": [1, 1],
             "groups": 1,
-            "centred": False,
-            "convention": "inside",
+            "center": False,
+            "eps_convention": "inside",
         }
         if any(options[name] != value for name, value in plain.items()) or any(
             k % 2 == 0 for k in size

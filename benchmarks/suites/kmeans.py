@@ -42,7 +42,7 @@ def _ours(inputs: Inputs, device: str) -> Work:
     points, start = (use(device).xp.asarray(inputs[name]) for name in ("points", "start"))
 
     def step() -> Clustering:
-        found = spherical_kmeans(points, len(start), iterations=ITERATIONS, start=start)
+        found = spherical_kmeans(points, len(start), iterations=ITERATIONS, init=start)
         synchronize(device)
         return found
 

@@ -147,8 +147,8 @@ def test_layers_of_every_kernel(kernel):
 @pytest.mark.parametrize(
     "options",
     [
-        {"pooling": "average", "subsampling": 2, "centred": True},
-        {"pooling": "max", "subsampling": 2, "convention": "outside"},
+        {"pooling": "average", "subsampling": 2, "center": True},
+        {"pooling": "max", "subsampling": 2, "eps_convention": "outside"},
         {"pooling": "strided", "subsampling": 2, "dilation": 2},
         {"groups": 4, "subsampling": 1.5, "padding": "valid"},
     ],
@@ -200,7 +200,7 @@ def test_preprocessing_fitted_on_the_device_and_saved(name, mirror_average):
     on_both(compute, 1e-9)
 
 
-@pytest.mark.parametrize("options", [{}, {"batch_size": 50}, {"start": "random"}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"batch_size": 50}, {"init": "random"}], ids=str)
 def test_k_means(options):
     def compute(device):
         x = asarray(np.random.default_rng(1).normal(size=(300, 6)), device=device)

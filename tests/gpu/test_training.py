@@ -11,7 +11,7 @@ from tinygrad_ckn.data import Dataset, Split, crop_flip, load_digits
 from tinygrad_ckn.errors import BackendError, GradientError
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, FineTuning, LinearFit, Progress
 from tinygrad_ckn.models.learning import step_log as measured
-from tinygrad_ckn.models.learning.finetuning import descend
+from tinygrad_ckn.models.learning.finetuning import fine_tune
 from tinygrad_ckn.training import Run, load_model, save_model, train
 from tools.gpu_emulator.standin import COUNTERS
 
@@ -73,7 +73,7 @@ def test_two_epochs_in_float32_are_those_of_the_cpu(optimizer, lr):
     for device in ("cpu", "cuda"):
         model = network("float32").to(device)
         images, labels = data_on(device, "float32")
-        descend(
+        fine_tune(
             model,
             (images, labels),
             (images[:0], labels[:0]),
@@ -185,11 +185,11 @@ def test_a_parameter_that_breaks_in_the_last_step_is_found():
 
     descent = FineTuning(epochs=1, batch_size=200, lr=1e-3, validation=0)
     object.__setattr__(
-        descent, "optimizer_of", lambda parameters, steps: (Breaking(parameters, lr=0.1), Still())
+        descent, "make_optimizer", lambda parameters, steps: (Breaking(parameters, lr=0.1), Still())
     )
     images, labels = data_on("cuda")
     with pytest.raises(GradientError, match="first in a parameter, by batch 1"):
-        descend(
+        fine_tune(
             network().to("cuda"),
             (images, labels),
             (images[:0], labels[:0]),

@@ -6,7 +6,7 @@ import pytest
 from tinygrad_ckn.backend import asarray
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, LinearFit
-from tinygrad_ckn.models.learning.finetuning import descend
+from tinygrad_ckn.models.learning.finetuning import fine_tune
 from tools.gpu_emulator.standin import COUNTERS
 
 DIGITS = load_digits()
@@ -34,7 +34,7 @@ def test_a_training_with_kernels_is_that_of_the_cpu(dtype):
         labels = asarray(DIGITS.train.labels[:40], device=device)
         model.fit_unsupervised(images, n_patches=100, iterations=2, rng=0)
         COUNTERS.synchronisations.clear()
-        descend(
+        fine_tune(
             model,
             (images, labels),
             (images[:0], labels[:0]),

@@ -22,7 +22,7 @@ from tinygrad_ckn.models.kernels import (
     Polynomial,
     PowerSeries,
 )
-from tinygrad_ckn.models.learning.finetuning import descend
+from tinygrad_ckn.models.learning.finetuning import fine_tune
 
 
 def _arccos0(m: Any, u: Any) -> Any:
@@ -171,7 +171,7 @@ def run_descent(digits: Data) -> Callable[..., list[Progress]]:
                 report(progress)
 
         defaults = {"epochs": 2, "batch_size": 50, "lr": 0.05, "l2": 0.0, "warmup": 0}
-        descend(
+        fine_tune(
             model,
             (model.images(seen[0]), seen[1]),
             (model.images(unseen[0]), unseen[1]),

@@ -58,9 +58,12 @@ class Unfused(Exponential):
 def test_the_largest_map_is_counted_before_pooling_where_it_is_held_whole() -> None:
     for kernel, held in ((Exponential(), 50 * 2 * 1), (Unfused(), 50 * 4 * 3)):
         second = CKNLayer(2, 50, 2, padding="full", subsampling=3, kernel=kernel)
-        assert CKN(1, (5, 4), 2, [CKNLayer(1, 2, 1, subsampling=2), second]).largest_map() == held
+        assert (
+            CKN(1, (5, 4), 2, [CKNLayer(1, 2, 1, subsampling=2), second]).largest_intermediate()
+            == held
+        )
     first = CKNLayer(1, 50, 1, subsampling=2, kernel=Unfused())
-    assert CKN(1, (5, 4), 2, [first, CKNLayer(50, 2, 2)]).largest_map() == 50 * 5 * 4
+    assert CKN(1, (5, 4), 2, [first, CKNLayer(50, 2, 2)]).largest_intermediate() == 50 * 5 * 4
 
 
 @pytest.mark.parametrize(

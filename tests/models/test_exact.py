@@ -352,7 +352,7 @@ def test_empty_sets_give_empty_matrices() -> None:
     assert exact_kernel(layers, none).shape == (0, 0)
 
 
-@pytest.mark.parametrize("options", [{"pooling": "max"}, {"groups": 2}, {"centred": True}])
+@pytest.mark.parametrize("options", [{"pooling": "max"}, {"groups": 2}, {"center": True}])
 def test_options_that_are_not_treated_exactly_are_refused(options: dict[str, object]) -> None:
     layers = [layer_of(1, 2), CKNLayer(2, 2, 1, dtype="float64", **options)]
     with pytest.raises(

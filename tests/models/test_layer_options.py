@@ -69,13 +69,13 @@ def reference(
     dh, dw = options["dilation"]
     padding, groups, eps = options["padding"], options["groups"], options["eps"]
     x = np.pad(x, [(0, 0), (0, 0), border(padding, kh, dh), border(padding, kw, dw)])
-    weight, centre = layer.weight.numpy(), 0 if layer.centre is None else layer.centre.numpy()
+    weight, centre = layer.weight.numpy(), 0 if layer.center is None else layer.center.numpy()
     per, c = len(weight) // groups, x.shape[1] // groups
     y = np.zeros((len(x), len(weight), x.shape[2] - (kh - 1) * dh, x.shape[3] - (kw - 1) * dw))
     for group in range(groups):
         z = weight[group * per : (group + 1) * per].reshape(per, -1)
         gram = np.array([[kappa(a @ b) for b in z] for a in z])
-        inside = options["convention"] == "inside"
+        inside = options["eps_convention"] == "inside"
         root = (
             inv(sqrtm(gram + eps * np.eye(per))) if inside else inv(sqrtm(gram) + eps * np.eye(per))
         )
@@ -100,8 +100,8 @@ settings_of_a_layer = st.fixed_dictionaries(
         "padding": st.sampled_from(["same", "valid", "full", 2]),
         "dilation": st.tuples(st.integers(1, 2), st.integers(1, 2)),
         "groups": st.sampled_from([1, 2]),
-        "centred": st.booleans(),
-        "convention": st.sampled_from(["inside", "outside"]),
+        "center": st.booleans(),
+        "eps_convention": st.sampled_from(["inside", "outside"]),
         "eps": st.sampled_from([0.01, 0.1]),
         "kernel": st.sampled_from(KERNELS),
     }
@@ -114,8 +114,8 @@ def test_value_is_that_of_loops_over_positions(options, pooling, seed: int, zero
     rng = np.random.default_rng(seed)
     options = options | {"pooling": pooling[0], "subsampling": pooling[1]}
     layer = CKNLayer(4, 4, **options, rng=rng, dtype="float64")
-    if layer.centre is not None:
-        layer.centre.data = rng.normal(size=layer.centre.shape)
+    if layer.center is not None:
+        layer.center.data = rng.normal(size=layer.center.shape)
     x = rng.normal(size=(2, 4, 8, 7))
     x[:, :, : 4 * zeros] = 0
 
@@ -135,8 +135,8 @@ def test_value_is_that_of_loops_over_positions(options, pooling, seed: int, zero
     [
         {"dilation": 2},
         {"groups": 2, "kernel_size": (2, 1)},
-        {"centred": True, "padding": "valid"},
-        {"convention": "outside"},
+        {"center": True, "padding": "valid"},
+        {"eps_convention": "outside"},
         {"pooling": "average", "subsampling": 2},
         {"pooling": "max", "subsampling": (2, 1)},
         {"pooling": "strided", "subsampling": 2},
@@ -145,7 +145,7 @@ def test_value_is_that_of_loops_over_positions(options, pooling, seed: int, zero
         {
             "groups": 2,
             "dilation": (1, 2),
-            "centred": True,
+            "center": True,
             "pooling": "average",
             "subsampling": 2,
             "padding": "full",
@@ -159,8 +159,8 @@ def test_derivatives_of_order_1_and_2_in_images_and_parameters(options) -> None:
     layer = CKNLayer(
         2, 4, kernel_size, kernel=Exponential(0.7), eps=0.1, rng=rng, dtype="float64", **options
     )
-    if layer.centre is not None:
-        layer.centre.data = rng.normal(size=layer.centre.shape)
+    if layer.center is not None:
+        layer.center.data = rng.normal(size=layer.center.shape)
     assert check_module(layer, Tensor(rng.normal(size=(2, 2, 5, 4))), order=2)
 
 
@@ -180,9 +180,9 @@ def test_signals_are_images_of_one_row() -> None:
 def test_embedded_patches_are_the_map_at_their_positions(groups: int) -> None:
     rng = np.random.default_rng(0)
     layer = CKNLayer(
-        2, 4, (2, 3), groups=groups, centred=True, padding="valid", rng=0, dtype="float64"
+        2, 4, (2, 3), groups=groups, center=True, padding="valid", rng=0, dtype="float64"
     )
-    layer.centre.data = rng.normal(size=layer.centre.shape)
+    layer.center.data = rng.normal(size=layer.center.shape)
     x = rng.normal(size=(2, 2, 5, 6))
     patches = ops.unfold(x, (2, 3)).transpose(0, 2, 1).reshape(-1, 12)
     maps = layer(Tensor(x)).numpy().transpose(0, 2, 3, 1).reshape(-1, 4)
@@ -190,7 +190,7 @@ def test_embedded_patches_are_the_map_at_their_positions(groups: int) -> None:
 
 
 def test_an_empty_batch_has_an_empty_map() -> None:
-    for options in ({}, {"centred": True}, {"groups": 2}, {"pooling": "max", "subsampling": 2}):
+    for options in ({}, {"center": True}, {"groups": 2}, {"pooling": "max", "subsampling": 2}):
         layer = CKNLayer(2, 4, 3, **options)
         assert layer(Tensor(np.ones((0, 2, 6, 4), "float32"))).shape == (
             0,
@@ -221,8 +221,8 @@ def test_every_option_is_in_the_config() -> None:
     options = {
         "dilation": 2,
         "groups": 2,
-        "centred": True,
-        "convention": "outside",
+        "center": True,
+        "eps_convention": "outside",
         "pooling": "max",
     }
     layer = CKNLayer(2, 4, (2, 1), subsampling=(2, 1), **options, rng=0)
@@ -253,7 +253,10 @@ def test_every_option_is_in_the_config() -> None:
             {"pooling": "max", "subsampling": 1.5},
             "subsampling expected integers with pooling 'max', got 1.5",
         ),
-        ({"convention": "both"}, "argument convention expected one of inside, outside, got 'both'"),
+        (
+            {"eps_convention": "both"},
+            "argument eps_convention expected one of inside, outside, got 'both'",
+        ),
         ({"dilation": 0}, "argument dilation expected an integer >= 1 or two of them, got 0"),
     ],
 )

@@ -9,7 +9,7 @@ from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import ConfigError, DataError, DataWarning, NotFittedError
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, FineTuning, Progress
 from tinygrad_ckn.models.learning.finetuning_options import hold_out
-from tinygrad_ckn.models.linear.l2_search import aside_of
+from tinygrad_ckn.models.linear.l2_search import held_out_indices
 from tinygrad_ckn.training import load_model, save_model
 
 DIGITS = load_digits().train
@@ -137,7 +137,7 @@ def test_groups_stay_together_in_every_split() -> None:
         rest, held = hold_out(120, 0.25, np.random.default_rng(seed), groups)
         assert not np.isin(groups[rest], groups[held]).any()
         assert sorted([*rest, *held]) == list(range(120))
-        aside = aside_of(120, np.random.default_rng(seed), groups)
+        aside = held_out_indices(120, np.random.default_rng(seed), groups)
         assert np.bincount(groups[aside]).max() == 3
     np.testing.assert_array_equal(
         hold_out(9, 0.3, np.random.default_rng(0), np.zeros(9, int))[1].size, 3

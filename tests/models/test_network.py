@@ -232,14 +232,14 @@ def test_features_in_blocks_are_the_features_in_one_go(
 
     monkeypatch.setattr(model.layers[0], "forward", first_layer)
     monkeypatch.setattr(
-        network, "blocks", functools.partial(blocks, limit=per_block * model.largest_map())
+        network, "blocks", functools.partial(blocks, limit=per_block * model.largest_intermediate())
     )
     with no_grad():
-        in_blocks = model.features(Tensor(x))
+        in_pieces = model.features(Tensor(x))
     assert max(through) == min(per_block, 7)
     assert sum(through) == 7
-    assert not in_blocks.requires_grad
-    np.testing.assert_allclose(in_blocks.numpy(), whole.numpy(), rtol=1e-13, atol=1e-15)
+    assert not in_pieces.requires_grad
+    np.testing.assert_allclose(in_pieces.numpy(), whole.numpy(), rtol=1e-13, atol=1e-15)
 
 
 def test_memory_of_features_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,7 +298,9 @@ def test_memory_of_scores_of_a_mirrored_network_stays_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model, sizes = small(mirror_average="features").eval(), []
-    monkeypatch.setattr(network, "blocks", functools.partial(blocks, limit=2 * model.largest_map()))
+    monkeypatch.setattr(
+        network, "blocks", functools.partial(blocks, limit=2 * model.largest_intermediate())
+    )
     flat = CKN.flat
     monkeypatch.setattr(CKN, "flat", lambda self, x: sizes.append(len(x)) or flat(self, x))
     whole = model(Tensor(images(7))).numpy()

@@ -102,7 +102,7 @@ def test_config_says_all(supervised: loop.Result):
             "momentum": 0.9,
             "warmup": 0.5,
             "schedule": "cosine",
-            "scheme": "joint",
+            "alternating": False,
             "refit_classifier_every": None,
             "l2": 1e-5,
             "augment": "crop-flip",
@@ -157,7 +157,7 @@ def test_options_of_the_fit_reach_it(
         "epochs": 1,
         "optimizer": "adam",
         "lr": 0.001,
-        "scheme": "alternating",
+        "alternating": True,
         "patience": 1,
     }
     options = {"mode": "supervised", "loss": "cross_entropy", "iterations": 2, "n_patches": 500}

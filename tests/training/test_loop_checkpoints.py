@@ -11,7 +11,7 @@ from safetensors import safe_open
 from tinygrad_ckn.data import Dataset
 from tinygrad_ckn.errors import ConfigError, DataError, GradientError
 from tinygrad_ckn.models import CKN, FineTuning, Progress
-from tinygrad_ckn.models.learning.best_weights import DescentState
+from tinygrad_ckn.models.learning.best_weights import FineTuningState
 from tinygrad_ckn.training import Run, load_model, train
 from tinygrad_ckn.training.checkpoint import epoch_of
 from tinygrad_ckn.training.options import AUGMENTATIONS
@@ -101,7 +101,7 @@ def test_the_best_and_the_last_epoch_are_kept_on_the_way_and_removed_at_the_end(
 def test_a_checkpoint_holds_what_a_descent_needs_to_go_on(
     few_digits: Dataset, tmp_path: Path
 ) -> None:
-    live: list[DescentState] = []
+    live: list[FineTuningState] = []
 
     def stop(progress: Progress) -> None:
         if progress.phase == "epoch" and progress.done == 2:
@@ -124,7 +124,7 @@ def test_a_checkpoint_holds_what_a_descent_needs_to_go_on(
     )
     assert len(arrays["training.held_out"]) == 14
     model = load_model(tmp_path / "last.safetensors")
-    optimizer, schedule = FineTuning(epochs=5, batch_size=50, lr=0.001).optimizer_of(
+    optimizer, schedule = FineTuning(epochs=5, batch_size=50, lr=0.001).make_optimizer(
         list(model.parameters()), 3
     )
     kept = {
@@ -242,14 +242,14 @@ def test_the_only_trained_weights_are_not_removed_by_another_training(
     assert names(tmp_path) == {"config.json", "metrics.jsonl", "model.safetensors", "filters.png"}
 
 
-@pytest.mark.parametrize("scheme", ["joint", "alternating"])
-def test_same_seed_same_file(few_digits: Dataset, tmp_path: Path, scheme: str) -> None:
+@pytest.mark.parametrize("alternating", [False, True])
+def test_same_seed_same_file(few_digits: Dataset, tmp_path: Path, alternating: bool) -> None:
     files = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         options = {
             **FAST,
             "epochs": 2,
-            "scheme": scheme,
+            "alternating": alternating,
             "augment": "crop-flip",
             "mirror_average": "features",
         }

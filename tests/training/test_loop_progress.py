@@ -30,13 +30,15 @@ def test_rate_counts_the_images_of_this_epoch(
     assert recorder.seconds == {"epoch": 12}
 
 
-@pytest.mark.parametrize("scheme", ["joint", "alternating"])
+@pytest.mark.parametrize("alternating", [False, True])
 def test_the_time_of_a_descent_is_booked_to_its_epoch(
-    tmp_path: Path, model: CKN, monkeypatch: pytest.MonkeyPatch, scheme: str
+    tmp_path: Path, model: CKN, monkeypatch: pytest.MonkeyPatch, alternating: bool
 ):
     clock = [0.0]
     monkeypatch.setattr(loop.time, "perf_counter", lambda: clock[0])
-    options = resolve("digits", mode="supervised", batch_size=80, validation=0, scheme=scheme)
+    options = resolve(
+        "digits", mode="supervised", batch_size=80, validation=0, alternating=alternating
+    )
     recorder = loop._Recorder(
         Run.create(tmp_path / "run", {}), model, lambda progress: None, 160, options
     )
@@ -48,11 +50,11 @@ def test_the_time_of_a_descent_is_booked_to_its_epoch(
     for epoch in (1, 2):
         for batch in (1, 2):
             report("batch", 2 * epoch - 2 + batch, 4, after=10)
-        if scheme == "alternating" and epoch == 1:
+        if alternating and epoch == 1:
             report("classifier", 0, 1, after=0)
             report("classifier", 1, 1, after=100)
         report("epoch", epoch, 2, after=3)
-    solved = {"classifier": 100} if scheme == "alternating" else {}
+    solved = {"classifier": 100} if alternating else {}
     assert recorder.seconds == {"epoch": 46} | solved
     assert [(record["phase"], record["seconds"]) for record in recorder.run.records()] == [
         *solved.items(),

@@ -17,7 +17,7 @@ from tinygrad_ckn.models import CKN, CKNLayer
 from tinygrad_ckn.training import load_model, save_model
 
 LAYERS = [
-    CKNLayer(2, 4, 3, subsampling=2, centred=True, rng=1),
+    CKNLayer(2, 4, 3, subsampling=2, center=True, rng=1),
     CKNLayer(4, 5, 2, kernel="arccos1", rng=2),
 ]
 MODEL = CKN(1, 6, 4, LAYERS, preprocessing={"name": "gradient_map", "n_orientations": 2}, rng=3)
@@ -194,7 +194,7 @@ def test_tensors_of_another_dtype_are_named(whole: bytes, path: Path, kind: str)
             "classifier.weight",
             "classifier.bias",
             "layers.0.weight",
-            "layers.0.centre",
+            "layers.0.center",
             "preprocessing.weight",
         ]
     ),

@@ -35,7 +35,7 @@ MEMORY = 2**33
 
 
 @record_function("blocks of images")
-def in_blocks(
+def map_batches(
     model: Network,
     function: Callable[[Any], Any],
     images: Any,
@@ -82,7 +82,7 @@ def in_blocks(
     array = unwrap(images)
     here = backend_of(array).device == model.device
     cuts = (
-        blocks(len(array), model.largest_map())
+        blocks(len(array), model.largest_intermediate())
         if batch_size is None
         else blocks(len(array), 1, batch_size)
     )
@@ -161,7 +161,7 @@ def _mapped(stream: IO[bytes], dtype: str, shape: Shape, offset: int = 0) -> Any
     return CPU.xp.memmap(stream, dtype=dtype, mode="r+", offset=offset, shape=shape)
 
 
-def room_for(shape: Shape, dtype: str, memory: int, images: Any) -> Any:
+def allocate(shape: Shape, dtype: str, memory: int, images: Any) -> Any:
     """Return an array for features: where images are, or, of host images, beyond so many bytes in a temporary file.
 
     The file has no name, or loses it when the array is given up; it lies where

@@ -14,7 +14,7 @@ from tinygrad_ckn.models.layers.nystrom import factors
 from tinygrad_ckn.models.learner import Learner
 from tinygrad_ckn.models.learning import fit as fitting
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
-from tinygrad_ckn.models.learning.progress import Progress, quiet
+from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.plain import plain_arguments
 
 
@@ -75,10 +75,10 @@ class CKN(Learner):
         n_patches: int = 100_000,
         iterations: int = 10,
         batch_size: int | None = None,
-        start: str = "k-means++",
+        init: str = "k-means++",
         memory: int = MEMORY,
         rng: Generator | int | None = None,
-        report: Callable[[Progress], None] = quiet,
+        report: Callable[[Progress], None] = no_report,
     ) -> Self:
         """Learn the filters of each layer, first to last, by spherical k-means on patches of its input; no labels.
 
@@ -95,7 +95,7 @@ class CKN(Learner):
             out.
         iterations
             Of k-means, at most.
-        batch_size, start
+        batch_size, init
             Of k-means, as for `models.spherical_kmeans`.
         memory
             Patches of more bytes, 8 GiB by default, go to a temporary file while they
@@ -122,7 +122,7 @@ class CKN(Learner):
             n_patches=n_patches,
             iterations=iterations,
             batch_size=batch_size,
-            start=start,
+            init=init,
             memory=memory,
             rng=random,
             report=report,
@@ -142,7 +142,7 @@ class CKN(Learner):
         iterations: int = 10,
         data_format: DataFormat | None = None,
         rng: Generator | int | None = None,
-        report: Callable[[Progress], None] = quiet,
+        report: Callable[[Progress], None] = no_report,
     ) -> Self:
         """Learn everything: filters by k-means, the classifier by L-BFGS; with a descent, then end to end.
 
@@ -198,5 +198,5 @@ class CKN(Learner):
             "groups": groups_of_equal(array),
             "rng": random,
         }
-        fitting.fit_labelled(self, prepared, y, descent=descent, report=report, **options)
+        fitting.fit_with_labels(self, prepared, y, descent=descent, report=report, **options)
         return self

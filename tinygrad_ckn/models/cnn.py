@@ -18,7 +18,7 @@ from tinygrad_ckn.models.layers.pooling import Pooling
 from tinygrad_ckn.models.learner import Learner
 from tinygrad_ckn.models.learning import fit as fitting
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
-from tinygrad_ckn.models.learning.progress import Progress, quiet
+from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.nn import Conv2d, Module, Parameter
 from tinygrad_ckn.ops.pool_matrices import Subsampling
 from tinygrad_ckn.plain import plain_arguments, plain_array
@@ -204,7 +204,7 @@ class CNN(Learner):
         l2: float | None = None,
         data_format: DataFormat | None = None,
         rng: Generator | int | None = None,
-        report: Callable[[Progress], None] = quiet,
+        report: Callable[[Progress], None] = no_report,
     ) -> Self:
         """Learn everything by stochastic gradient descent, and at last the classifier again by L-BFGS.
 
@@ -247,7 +247,7 @@ class CNN(Learner):
         self.describe(array, classes, data_format)
         prepared = self.fit_preprocessing(array)
         descent = FineTuning() if descent is None else descent
-        fitting.fit_labelled(
+        fitting.fit_with_labels(
             self,
             prepared,
             y,

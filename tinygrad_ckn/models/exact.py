@@ -141,10 +141,10 @@ def _layers_of(layers: CKN | Sequence[CKNLayer]) -> list[CKNLayer]:
             f"exact_kernel: argument layers expected a CKN or a list of CKNLayers, got {layers!r}"
         )
     for i, layer in enumerate(found):
-        if layer.groups != 1 or layer.centre is not None or layer.pooling.name == "max":
+        if layer.groups != 1 or layer.center is not None or layer.pooling.name == "max":
             raise ConfigError(
                 f"exact_kernel: layers[{i}] expected one group, patches that are not centred and a linear pooling, "
-                f"got groups={layer.groups}, centred={layer.centre is not None}, pooling={layer.pooling.name!r}"
+                f"got groups={layer.groups}, center={layer.center is not None}, pooling={layer.pooling.name!r}"
             )
     return list(found)
 

@@ -13,7 +13,7 @@ from tinygrad_ckn.labels import Label, class_numbers, classes_of
 from tinygrad_ckn.models.batched import MEMORY
 from tinygrad_ckn.models.checks import host_labels
 from tinygrad_ckn.models.learning import fit as fitting
-from tinygrad_ckn.models.learning.progress import Progress, quiet
+from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.models.linear.logistic import LinearFit
 from tinygrad_ckn.models.network import Network
 from tinygrad_ckn.plain import plain_arguments
@@ -104,7 +104,7 @@ class Learner(Network):
         iterations: int = 30,
         memory: int = MEMORY,
         rng: Generator | int | None = None,
-        report: Callable[[Progress], None] = quiet,
+        report: Callable[[Progress], None] = no_report,
     ) -> LinearFit:
         """Fit the linear classifier on the features of images; arguments as for `models.classifier.fit_linear`.
 

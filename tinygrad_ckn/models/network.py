@@ -12,7 +12,7 @@ from tinygrad_ckn.errors import CKNError, ConfigError, NotFittedError
 from tinygrad_ckn.grad_mode import modes
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.labels import label_values
-from tinygrad_ckn.models.batched import in_blocks
+from tinygrad_ckn.models.batched import map_batches
 from tinygrad_ckn.models.checks import check_device, check_finite, check_images
 from tinygrad_ckn.models.learning.patches import blocks
 from tinygrad_ckn.models.preprocessing.base import Preprocessor
@@ -282,7 +282,7 @@ class Network(TrainingRecord):
         """Return images (N, C, H, W) after preprocessing, as an array; themselves where there is none."""
         if self.preprocessing is None:
             return unwrap(images)
-        return in_blocks(self, self.preprocessing, images, self.prepared_shape)
+        return map_batches(self, self.preprocessing, images, self.prepared_shape)
 
     def features(self, x: Any) -> Any:
         """Return the features (N, D) of images (N, C, H, W): the last map, flattened; with mirror images their mean.
@@ -300,14 +300,14 @@ class Network(TrainingRecord):
             return self.scored(self._prepared(x))
         array = unwrap(x)
         y = xp_of(array).empty((len(array), self.classifier.in_features), dtype=self.dtype)
-        for block in blocks(len(array), self.largest_map()):
+        for block in blocks(len(array), self.largest_intermediate()):
             y[block] = unwrap(self.scored(self._prepared(array[block])))
         return Tensor.wrap(y)
 
     def _prepared(self, x: Any) -> Any:
         return x if self.preprocessing is None else self.preprocessing(x)
 
-    def largest_map(self) -> int:
+    def largest_intermediate(self) -> int:
         """Return the number of elements an image has in the largest array that a layer makes of it."""
         size, largest = self.prepared_shape[1:], 0
         for layer in self.layers:
@@ -339,7 +339,7 @@ class Network(TrainingRecord):
             batch_size is not an integer >= 1.
         """
         array = self._on_scale(images)
-        return in_blocks(
+        return map_batches(
             self, self.features, array, (self.classifier.in_features,), out, batch_size
         )
 
@@ -347,7 +347,7 @@ class Network(TrainingRecord):
         """Return class scores (N, n_classes) as an array, in blocks of images; errors as of `predict`."""
         checked = self._on_scale(images)
         self._check_fitted("scores")
-        return in_blocks(self, self, checked, (self.n_classes,))
+        return map_batches(self, self, checked, (self.n_classes,))
 
     def predict(self, images: Any) -> Any:
         """Return the label of each image, (N,): integers, strings or booleans, as the training labels were.

@@ -15,7 +15,7 @@ from tinygrad_ckn.data import Split
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.labels import class_numbers
 from tinygrad_ckn.models import Network, Progress
-from tinygrad_ckn.models.learning.progress import quiet
+from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.training.metrics import Confusion, confusion_matrix
 
 # images that are on the device at a time
@@ -27,7 +27,7 @@ def evaluate(
     split: Split,
     *,
     source: str = "evaluate: images",
-    report: Callable[[Progress], None] = quiet,
+    report: Callable[[Progress], None] = no_report,
 ) -> Confusion:
     """Return the confusion matrix (k, k) of a model on labelled images.
 

@@ -17,7 +17,7 @@ import tinygrad_ckn
 from tinygrad_ckn.errors import DataError, TrainingWarning
 from tinygrad_ckn.files import PathLike, atomic_write, name_file
 from tinygrad_ckn.models import CKN, CNN
-from tinygrad_ckn.models.learning.best_weights import DescentState
+from tinygrad_ckn.models.learning.best_weights import FineTuningState
 from tinygrad_ckn.training.checkpoint import epoch_of, load_model, save_model, write_model
 from tinygrad_ckn.training.config import (
     CONFIG,
@@ -164,7 +164,7 @@ class Run:
         for name in TRAINED:
             (self.folder / name).unlink(missing_ok=True)
 
-    def save_checkpoint(self, model: CKN | CNN, state: DescentState | None = None) -> None:
+    def save_checkpoint(self, model: CKN | CNN, state: FineTuningState | None = None) -> None:
         """Write a model that is not trained to the end.
 
         With a state it is that of an epoch: to checkpoint.safetensors if it is the best

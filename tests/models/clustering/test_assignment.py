@@ -13,7 +13,7 @@ def test_scales_give_rows_norm_1_and_zero_rows_none(
 ) -> None:
     monkeypatch.setattr(directions, "_tiled", lambda x: tiled)
     x = np.array([[3.0, 4.0], [0.0, 0.0], [0.0, -0.5]], dtype)
-    scales, count = directions.scales_of(x)
+    scales, count = directions.row_scales(x)
     np.testing.assert_array_equal(scales, np.array([0.2, 0.0, 2.0], dtype))
     assert scales.dtype == dtype
     assert count == 2

@@ -76,7 +76,7 @@ def test_batches_move_centroids_as_a_loop_with_learning_rates_does(
 ) -> None:
     start = np.random.default_rng(seed).normal(size=(k, 3))
     expected, objective = sculley(x, start, batch_size, passes, seed)
-    found = spherical_kmeans(x, k, iterations=passes, batch_size=batch_size, start=start, rng=seed)
+    found = spherical_kmeans(x, k, iterations=passes, batch_size=batch_size, init=start, rng=seed)
     np.testing.assert_allclose(found.centroids, expected, atol=1e-9)
     np.testing.assert_allclose(found.objective, objective, atol=1e-9)
 
@@ -114,17 +114,17 @@ def test_a_cluster_without_points_in_a_pass_restarts_at_the_worst_fitting_point(
         [[1.0, 0.0, 0.0], [10.0, 1.0, 0.0], [10.0, 0.0, 1.0], [1.0, 0.0, 0.4], [0.0, 0.0, 0.0]]
     )
     start = np.array([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])
-    found = spherical_kmeans(x, 2, iterations=1, batch_size=10, start=start)
+    found = spherical_kmeans(x, 2, iterations=1, batch_size=10, init=start)
     np.testing.assert_allclose(found.centroids[1], unit(x[3:4])[0], atol=1e-15)
 
 
 def test_centroids_stay_where_points_cancel_until_the_pass_ends() -> None:
     x = np.array([[-1.0, 0.0], [6.0, 8.0]])
     assert np.random.default_rng(0).permutation(2).tolist() == [0, 1]
-    found = spherical_kmeans(x, 1, iterations=1, batch_size=1, start=[[1.0, 0.0]], rng=0)
+    found = spherical_kmeans(x, 1, iterations=1, batch_size=1, init=[[1.0, 0.0]], rng=0)
     assert found.objective == pytest.approx([(-1 + 0.6) / 2])
     np.testing.assert_allclose(found.centroids, [[0.6, 0.8]], atol=1e-15)
-    found = spherical_kmeans(x[:1], 1, iterations=1, batch_size=1, start=[[1.0, 0.0]])
+    found = spherical_kmeans(x[:1], 1, iterations=1, batch_size=1, init=[[1.0, 0.0]])
     np.testing.assert_allclose(found.centroids, x[:1], atol=1e-15)
 
 

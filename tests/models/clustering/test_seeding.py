@@ -20,7 +20,7 @@ def test_plus_plus_starts_at_far_points_more_often_than_the_random_start_does() 
     x = np.eye(3)[:2].repeat([500, 5], axis=0) + np.random.default_rng(2).normal(0, 0.01, (505, 3))
 
     def found_both(start: str) -> int:
-        runs = (spherical_kmeans(x, 2, iterations=1, start=start, rng=seed) for seed in range(40))
+        runs = (spherical_kmeans(x, 2, iterations=1, init=start, rng=seed) for seed in range(40))
         return sum(run.objective[0] > 0.999 for run in runs)
 
     assert found_both("k-means++") > 2 * found_both("random")
@@ -42,7 +42,7 @@ def test_repeated_points_are_refused_where_they_leave_too_few_directions(start: 
     with pytest.raises(
         DataError, match="expected at least 3 distinct nonzero points for 3 clusters, got 2"
     ):
-        spherical_kmeans(x, 3, start=start)
+        spherical_kmeans(x, 3, init=start)
 
 
 def test_fewer_points_than_clusters_are_refused() -> None:
@@ -65,7 +65,7 @@ def test_given_centroids_are_refused_where_there_are_too_few_directions_for_them
     with pytest.raises(
         DataError, match="expected at least 3 distinct nonzero points for 3 clusters, got 2"
     ):
-        spherical_kmeans(x, 3, start=np.array([[3.0, 4.0], [0.0, 1.0], [-1.0, 0.0]]), **options)
+        spherical_kmeans(x, 3, init=np.array([[3.0, 4.0], [0.0, 1.0], [-1.0, 0.0]]), **options)
 
 
 @pytest.mark.parametrize("given", [np.asarray, np.ndarray.tolist])
@@ -73,7 +73,7 @@ def test_given_centroids_are_where_it_starts_whatever_their_lengths(given) -> No
     x = np.random.default_rng(1).normal(size=(200, 5))
     start = np.random.default_rng(2).normal(size=(7, 5))
     before = start.copy()
-    found = spherical_kmeans(x, 7, iterations=1, start=given(start))
+    found = spherical_kmeans(x, 7, iterations=1, init=given(start))
     cosines = unit(x) @ unit(start).T
     assert found.objective[0] == pytest.approx(cosines.max(axis=1).mean(), rel=1e-13)
     expected = np.array([unit(x)[cosines.argmax(axis=1) == i].sum(axis=0) for i in range(7)])
@@ -93,8 +93,8 @@ def test_given_centroids_are_where_it_starts_whatever_their_lengths(given) -> No
     ],
 )
 def test_centroids_that_do_not_fit_are_refused(start: np.ndarray, message: str) -> None:
-    with pytest.raises(ConfigError, match=f"^spherical_kmeans: argument start {message}"):
-        spherical_kmeans(np.eye(5), 2, start=start)
+    with pytest.raises(ConfigError, match=f"^spherical_kmeans: argument init {message}"):
+        spherical_kmeans(np.eye(5), 2, init=start)
 
 
 @starts
@@ -119,7 +119,7 @@ def test_seeds_drawn_many_at_a_time_have_the_distribution_of_one_after_the_other
     for _ in range(6000):
         counts[
             frozenset(
-                (seeding.first_centroids(x, np.ones(9), 7, start, rng) @ x.T)
+                (seeding.initial_centroids(x, np.ones(9), 7, start, rng) @ x.T)
                 .argmax(axis=1)
                 .tolist()
             )
@@ -143,7 +143,7 @@ def test_seeds_drawn_many_at_a_time_have_the_distribution_of_one_after_the_other
 def test_rounding_does_not_make_one_direction_two(start: str) -> None:
     points = np.array([[1.0, 2], [2, 4], [0, 1], [0.5, 1], [0, 3]])
     with pytest.raises(DataError, match="at least 3 distinct nonzero points for 3 clusters, got 2"):
-        spherical_kmeans(points, 3, start=start)
+        spherical_kmeans(points, 3, init=start)
 
 
 @starts
@@ -151,6 +151,8 @@ def test_a_rare_direction_is_found_among_all_points_that_are_not_zero(start: str
     points = np.tile([1.0, 0.0], (10_000, 1))
     points[5000:] = 0
     points[17] = [0.0, 1.0]
-    found = spherical_kmeans(points, 2, start=start, rng=0).centroids
-    seeds = seeding.first_centroids(points, points.sum(axis=1), 2, start, np.random.default_rng(0))
+    found = spherical_kmeans(points, 2, init=start, rng=0).centroids
+    seeds = seeding.initial_centroids(
+        points, points.sum(axis=1), 2, start, np.random.default_rng(0)
+    )
     assert sorted(seeds.tolist()) == sorted(found.tolist()) == [[0.0, 1.0], [1.0, 0.0]]

@@ -49,7 +49,7 @@ def assert_never_decreases(objective: list[float], tolerance: float) -> None:
 @given(x=arrays(st.integers(10, 40), 3), k=st.integers(1, 8), seed=st.integers(0, 1000))
 @few
 def test_objective_never_decreases(start: str, x: np.ndarray, k: int, seed: int) -> None:
-    found = spherical_kmeans(x, k, iterations=30, start=start, rng=seed)
+    found = spherical_kmeans(x, k, iterations=30, init=start, rng=seed)
     assert_never_decreases(found.objective, 1e-14)
     assert 1 <= len(found.objective) <= 30
 
@@ -72,7 +72,7 @@ def test_objective_never_decreases_with_ties_and_empty_clusters(
 ) -> None:
     points = np.array(x, dtype)
     assume(len(np.unique(unit(points).round(4), axis=0)) >= len(start))
-    found = spherical_kmeans(points, len(start), iterations=30, start=start)
+    found = spherical_kmeans(points, len(start), iterations=30, init=start)
     assert_never_decreases(found.objective, 1e-6 if dtype == "float32" else 1e-14)
     # it ended by itself
     if len(found.objective) < 30:
@@ -87,7 +87,7 @@ def test_objective_never_decreases_where_many_clusters_restart() -> None:
     start = np.concatenate(
         [x[:2], np.tile(-x.mean(axis=0), (38, 1)) + 1e-3 * rng.normal(size=(38, 20))]
     )
-    found = spherical_kmeans(x, 40, iterations=30, start=start)
+    found = spherical_kmeans(x, 40, iterations=30, init=start)
     assert_never_decreases(found.objective, 1e-6)
     assert len(np.unique((x @ found.centroids.T).argmax(axis=1))) == 40
 
@@ -96,7 +96,7 @@ def test_objective_never_decreases_where_many_clusters_restart() -> None:
 @given(x=arrays(30, 4), k=st.integers(1, 30), iterations=st.integers(1, 5))
 @few
 def test_centroids_have_norm_1(start: str, x: np.ndarray, k: int, iterations: int) -> None:
-    found = spherical_kmeans(x, k, iterations=iterations, start=start)
+    found = spherical_kmeans(x, k, iterations=iterations, init=start)
     assert found.centroids.shape == (k, 4)
     np.testing.assert_allclose([math.hypot(*c) for c in found.centroids], 1, rtol=1e-14)
 
@@ -123,7 +123,7 @@ def test_centroids_are_the_mean_directions_of_the_points_nearest_to_them(
 @starts
 def test_as_many_clusters_as_directions_finds_them_all(start: str) -> None:
     x = np.random.default_rng(0).normal(size=(12, 5))
-    found = spherical_kmeans(x, 12, start=start)
+    found = spherical_kmeans(x, 12, init=start)
     assert sorted(map(tuple, found.centroids.round(12))) == sorted(map(tuple, unit(x).round(12)))
     assert found.objective[-1] == pytest.approx(1, abs=1e-14)
 
@@ -133,7 +133,7 @@ def test_well_separated_directions_are_recovered(start: str) -> None:
     directions = np.concatenate([np.eye(4), -np.eye(4)])
     best = max(
         (
-            spherical_kmeans(around(directions, 40, 0.02, 1), 8, start=start, rng=seed)
+            spherical_kmeans(around(directions, 40, 0.02, 1), 8, init=start, rng=seed)
             for seed in range(5)
         ),
         key=lambda found: found.objective[-1],
@@ -179,9 +179,9 @@ def test_an_empty_cluster_restarts_at_the_worst_fitting_point() -> None:
         [[1.0, 0.0, 0.0], [10.0, 1.0, 0.0], [10.0, 0.0, 1.0], [1.0, 0.0, 0.4], [0.0, 0.0, 0.0]]
     )
     seeds = np.array([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])
-    once = spherical_kmeans(x, 2, iterations=1, start=seeds)
+    once = spherical_kmeans(x, 2, iterations=1, init=seeds)
     np.testing.assert_allclose(once.centroids[1], unit(x)[3], atol=1e-15)
-    found = spherical_kmeans(x, 2, start=seeds)
+    found = spherical_kmeans(x, 2, init=seeds)
     total = unit(x)[:3].sum(axis=0)
     np.testing.assert_allclose(
         found.centroids, [total / np.linalg.norm(total), unit(x)[3]], atol=1e-15
@@ -192,23 +192,23 @@ def test_it_does_not_end_while_a_cluster_is_empty() -> None:
     x = np.array(
         [[0.2, 1.0, 0.0], [1.0, 0.0, 0.1], [1.0, 0.0, -0.1]]
     )  # the first fits worst, but then perfectly
-    found = spherical_kmeans(x, 3, start=[[0.0, 1.0, 3.0], [1.0, 0.0, 0.0], [-1.0, -1.0, 0.0]])
+    found = spherical_kmeans(x, 3, init=[[0.0, 1.0, 3.0], [1.0, 0.0, 0.0], [-1.0, -1.0, 0.0]])
     assert len(np.unique((unit(x) @ found.centroids.T).argmax(axis=1))) == 3
 
 
 def test_several_empty_clusters_restart_at_different_points() -> None:
     x = np.array([[1.0, 0.0, 0.0], [1.0, 0.3, 0.0], [1.0, 0.0, 0.4], [1.0, 0.01, 0.0]])
     seeds = np.array([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [-1.0, 0.1, 0.0]])
-    once = spherical_kmeans(x, 3, iterations=1, start=seeds)
+    once = spherical_kmeans(x, 3, iterations=1, init=seeds)
     np.testing.assert_allclose(once.centroids[1:], unit(x)[[2, 1]], atol=1e-15)
-    found = spherical_kmeans(x, 3, start=seeds)
+    found = spherical_kmeans(x, 3, init=seeds)
     assert sorted((unit(x) @ found.centroids.T).argmax(axis=1)) == [0, 0, 1, 2]
 
 
 def test_a_cluster_whose_points_cancel_restarts() -> None:
     x = np.array([[0.0, 1.0], [0.0, -1.0]])
     np.testing.assert_allclose(
-        abs(spherical_kmeans(x, 1, start=[[1.0, 0.0]]).centroids), [[0.0, 1.0]]
+        abs(spherical_kmeans(x, 1, init=[[1.0, 0.0]]).centroids), [[0.0, 1.0]]
     )
 
 
@@ -216,7 +216,7 @@ def test_a_cluster_whose_points_cancel_restarts() -> None:
 def test_the_seed_fixes_every_bit(start: str) -> None:
     x = np.random.default_rng(1).normal(size=(300, 6)).astype("float32")
     one, same, other = (
-        spherical_kmeans(x, 10, iterations=3, start=start, rng=seed) for seed in (3, 3, 4)
+        spherical_kmeans(x, 10, iterations=3, init=start, rng=seed) for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(one.centroids, same.centroids)
     assert one.objective == same.objective
@@ -242,11 +242,11 @@ def test_blocks_do_not_change_the_result(
     monkeypatch.setattr(directions, "_tiled", lambda x: tiled)
     monkeypatch.setattr(directions, "_BLOCK", 7 * 10)
     monkeypatch.setattr(cpu, "_TILE_BYTES", 7 * 10 * 8)
-    monkeypatch.setattr(cpu, "_IN_CACHE", 7 * 4 * 8)
-    monkeypatch.setattr(cpu, "_LEAST", 1)
-    in_blocks = spherical_kmeans(x, 7, rng=0)
-    np.testing.assert_allclose(in_blocks.centroids, whole.centroids, atol=1e-12)
-    np.testing.assert_allclose(in_blocks.objective, whole.objective, rtol=1e-13)
+    monkeypatch.setattr(cpu, "_CACHED_BYTES", 7 * 4 * 8)
+    monkeypatch.setattr(cpu, "_MIN_TILE", 1)
+    in_pieces = spherical_kmeans(x, 7, rng=0)
+    np.testing.assert_allclose(in_pieces.centroids, whole.centroids, atol=1e-12)
+    np.testing.assert_allclose(in_pieces.objective, whole.objective, rtol=1e-13)
 
 
 @pytest.mark.parametrize("d", [6, 130])
@@ -296,8 +296,8 @@ def test_data_are_not_changed_and_the_dtype_is_kept() -> None:
             r"argument batch_size expected an integer >= 1 or None, got 2\.5",
         ),
         (
-            {"start": "best"},
-            "argument start expected 'k-means\\+\\+', 'random' or an array of centroids, got 'best'",
+            {"init": "best"},
+            "argument init expected 'k-means\\+\\+', 'random' or an array of centroids, got 'best'",
         ),
     ],
 )

@@ -12,13 +12,15 @@ from tinygrad_ckn.models.layers.nystrom import factors
 def test_factors_are_those_of_each_layer() -> None:
     options = [(2, 6, 1e-3, 1), (3, 6, 1e-3, 1), (4, 12, 1e-3, 2), (4, 6, 0.1, 1), (5, 7, 1e-3, 1)]
     layers = [CKNLayer(c, p, 1, eps=eps, groups=g, rng=c) for c, p, eps, g in options]
-    layers.append(CKNLayer(5, 6, 1, convention="outside", rng=9))
+    layers.append(CKNLayer(5, 6, 1, eps_convention="outside", rng=9))
     together = factors(layers)
     sum((t * t).sum() for found in together for t in found).backward()
     gradients = [layer.weight.grad.numpy() for layer in layers]
     for layer, found, gradient in zip(layers, together, gradients, strict=True):
         layer.weight.grad = None
-        alone = ops.inverse_sqrt(layer.gram("float64"), eps=layer.eps, convention=layer.convention)
+        alone = ops.inverse_sqrt(
+            layer.gram("float64"), eps=layer.eps, convention=layer.eps_convention
+        )
         (alone * alone).sum().backward()
         np.testing.assert_allclose(
             np.stack([t.numpy() for t in found]), alone.numpy(), rtol=1e-5, atol=1e-6
@@ -57,9 +59,9 @@ def test_error_in_blocks_is_the_error_in_one_go(monkeypatch: pytest.MonkeyPatch)
 def test_error_of_groups_adds_up_and_centred_patches_are_centred() -> None:
     rng = np.random.default_rng(0)
     patches = rng.normal(size=(15, 4 * 6))
-    layer = CKNLayer(4, 6, (2, 3), groups=2, centred=True, rng=1, dtype="float64")
-    layer.centre.data = rng.normal(size=(4, 2, 3))
-    centred = patches - layer.centre.numpy().reshape(-1)
+    layer = CKNLayer(4, 6, (2, 3), groups=2, center=True, rng=1, dtype="float64")
+    layer.center.data = rng.normal(size=(4, 2, 3))
+    centred = patches - layer.center.numpy().reshape(-1)
     missed = whole = 0.0
     for group in range(2):
         alone = CKNLayer(2, 3, (2, 3), dtype="float64")

@@ -79,13 +79,13 @@ def test_the_default_rate_is_less_where_the_loss_is_curved_and_a_given_one_is_ta
 def test_the_usual_rate_is_that_of_the_optimiser() -> None:
     assert FineTuning().lr is None
     assert (
-        FineTuning().usual_lr,
-        FineTuning(optimizer="adam").usual_lr,
-        FineTuning(lr=0.3).usual_lr,
+        FineTuning().base_lr,
+        FineTuning(optimizer="adam").base_lr,
+        FineTuning(lr=0.3).base_lr,
     ) == (
         0.01,
         0.001,
         0.3,
     )
-    assert FineTuning(momentum=0.75).lr_for(100.0) == 0.0025
-    assert FineTuning().lr_for(0.0) == FineTuning().lr_for(1e-30) == 0.01
+    assert FineTuning(momentum=0.75).stable_lr(100.0) == 0.0025
+    assert FineTuning().stable_lr(0.0) == FineTuning().stable_lr(1e-30) == 0.01

@@ -149,7 +149,7 @@ def test_the_rate_rises_for_half_an_epoch_and_then_follows_the_schedule(
     schedule: str, optimizer: str
 ) -> None:
     descent = FineTuning(epochs=4, optimizer=optimizer, lr=0.02, warmup=0.5, schedule=schedule)
-    made, scheduler = descent.optimizer_of([Tensor([1.0], requires_grad=True)], steps=10)
+    made, scheduler = descent.make_optimizer([Tensor([1.0], requires_grad=True)], steps=10)
     rates = []
     for _ in range(40):
         rates.append(made.lr)
@@ -161,7 +161,7 @@ def test_the_rate_rises_for_half_an_epoch_and_then_follows_the_schedule(
 
 @pytest.mark.parametrize(("warmup", "rates"), [(0, [1, 0.5]), (1, [1, 1]), (7, [1, 1])])
 def test_the_last_step_is_never_part_of_the_warm_up(warmup: int, rates: list[float]) -> None:
-    made, scheduler = FineTuning(epochs=2, lr=1, warmup=warmup).optimizer_of(
+    made, scheduler = FineTuning(epochs=2, lr=1, warmup=warmup).make_optimizer(
         [Tensor([1.0], requires_grad=True)], steps=1
     )
     first = made.lr
@@ -260,7 +260,7 @@ def test_alternating_solves_the_classifier_before_each_epoch_and_keeps_it_within
             np.testing.assert_array_equal(model.classifier.weight.numpy(), solved[-1][0])
             assert not np.array_equal(filters(model)[0], solved[-1][1][0])
 
-    run_descent(model, scheme="alternating", epochs=3, l2=1e-3, solve=solve, report=look)
+    run_descent(model, alternating=True, epochs=3, l2=1e-3, solve=solve, report=look)
     assert epochs == [(epoch, epoch) for epoch in (1, 1, 1, 2, 2, 2, 3, 3, 3)]
 
 
@@ -332,11 +332,11 @@ def test_the_seed_fixes_what_is_held_out() -> None:
         ({"warmup": -1}, "warmup expected a finite number >= 0, got -1"),
         ({"warmup": math.inf}, "warmup expected a finite number >= 0, got inf"),
         ({"schedule": "linear"}, "schedule expected one of cosine, step, constant, got 'linear'"),
-        ({"scheme": "both"}, "scheme expected one of joint, alternating, got 'both'"),
+        ({"alternating": "both"}, "alternating expected True or False, got 'both'"),
         ({"refit_classifier_every": 0}, "refit_classifier_every expected an integer >= 1, got 0"),
         (
-            {"refit_classifier_every": 2, "scheme": "alternating"},
-            "refit_classifier_every expected None with scheme 'alternating', .* 2",
+            {"refit_classifier_every": 2, "alternating": True},
+            "refit_classifier_every expected None with alternating=True, .* 2",
         ),
         ({"l2": -1e-3}, r"l2 expected a finite number >= 0, got -0\.001"),
         ({"l2": None}, "l2 expected a finite number >= 0, got None"),

@@ -172,20 +172,20 @@ def test_a_classifier_without_bias_is_left_without() -> None:
 
 
 def test_a_centred_layer_learns_the_mean_patch_and_centroids_of_what_remains() -> None:
-    layer = CKNLayer(1, 8, 3, centred=True, dtype="float64")
+    layer = CKNLayer(1, 8, 3, center=True, dtype="float64")
     CKN(1, 8, 10, [layer]).fit_unsupervised(images, n_patches=500, iterations=3, rng=4)
     rng = np.random.default_rng(4)
     patches = sample_patches(images.astype("float64"), layer, 500, rng=rng)
     mean = sum(patches) / len(patches)
-    np.testing.assert_allclose(layer.centre.numpy().reshape(-1), mean, atol=1e-12)
+    np.testing.assert_allclose(layer.center.numpy().reshape(-1), mean, atol=1e-12)
     assert np.abs(mean).max() > 0.1
     found = spherical_kmeans(patches - mean, 8, iterations=3, rng=rng)
     np.testing.assert_allclose(layer.weight.numpy().reshape(8, -1), found.centroids, atol=1e-10)
 
 
-@pytest.mark.parametrize("centred", [False, True])
-def test_filters_of_a_group_are_centroids_of_its_own_channels(centred: bool) -> None:
-    layer = CKNLayer(2, 6, 3, groups=2, centred=centred, dtype="float64")
+@pytest.mark.parametrize("center", [False, True])
+def test_filters_of_a_group_are_centroids_of_its_own_channels(center: bool) -> None:
+    layer = CKNLayer(2, 6, 3, groups=2, center=center, dtype="float64")
     both = np.concatenate([images, np.sqrt(images[:, :, ::-1])], axis=1).astype("float64")
     events: list[Progress] = []
     CKN(2, 8, 10, [layer]).fit_unsupervised(
@@ -193,9 +193,9 @@ def test_filters_of_a_group_are_centroids_of_its_own_channels(centred: bool) -> 
     )
     rng = np.random.default_rng(4)
     patches = sample_patches(both, layer, 500, rng=rng)
-    patches = patches - patches.mean(axis=0) if centred else patches
+    patches = patches - patches.mean(axis=0) if center else patches
     # zero in one group alone
-    assert ((patches[:, :9] ** 2).sum(axis=1) == 0).any() != centred
+    assert ((patches[:, :9] ** 2).sum(axis=1) == 0).any() != center
     cosines = []
     for group, weight in enumerate(layer.weight.numpy().reshape(2, 3, 9)):
         found = spherical_kmeans(
@@ -207,7 +207,7 @@ def test_filters_of_a_group_are_centroids_of_its_own_channels(centred: bool) -> 
 
 
 def test_filters_are_learned_by_the_kmeans_asked_for() -> None:
-    options = {"iterations": 3, "batch_size": 50, "start": "random"}
+    options = {"iterations": 3, "batch_size": 50, "init": "random"}
     layer = CKNLayer(1, 8, 3, dtype="float64")
     CKN(1, 8, 10, [layer]).fit_unsupervised(images, n_patches=500, **options, rng=4)
     rng = np.random.default_rng(4)
@@ -304,8 +304,8 @@ def test_fitting_descends_from_the_unsupervised_start_with_l2_in_terms_of_scaled
     assert batch.values["loss"] == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("scheme", ["joint", "alternating"])
-def test_what_is_held_out_has_no_part_in_the_descent(scheme: str) -> None:
+@pytest.mark.parametrize("alternating", [False, True])
+def test_what_is_held_out_has_no_part_in_the_descent(alternating: bool) -> None:
     held_out = hold_out(150, 0.2, np.random.default_rng(3))[1]
     others, other_labels = images.copy(), labels.copy()
     others[held_out] = np.random.default_rng(0).random((30, 1, 8, 8))
@@ -313,14 +313,14 @@ def test_what_is_held_out_has_no_part_in_the_descent(scheme: str) -> None:
     told: list[list[float]] = []
     for x, y in ((images, labels), (others, other_labels)):
         model, events = small().fit_unsupervised(images, n_patches=500, rng=0), []
-        descent = FineTuning(epochs=2, batch_size=40, scheme=scheme, validation=0.2)
+        descent = FineTuning(epochs=2, batch_size=40, alternating=alternating, validation=0.2)
         options = {
             "descent": descent,
             "loss": "cross_entropy",
             "l2": 1e-3,
             "rng": np.random.default_rng(3),
         }
-        fitting.fit_labelled(model, x, y, **options, report=events.append)
+        fitting.fit_with_labels(model, x, y, **options, report=events.append)
         told.append([e.values["loss"] for e in events if e.phase == "batch"])
         told.append([e.values["validation_loss"] for e in events if e.phase == "epoch"])
     assert told[0] == told[2]

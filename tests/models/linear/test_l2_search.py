@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_ckn.models.linear.l2_search import MIDDLE, SCALE, HeldOut, aside_of, choose_l2, l2_of
+from tinygrad_ckn.models.linear.l2_search import (
+    MIDDLE,
+    SCALE,
+    HeldOut,
+    choose_l2,
+    held_out_indices,
+    l2_at,
+)
 
 
 def climb(error_of):
@@ -26,7 +33,7 @@ def test_the_bottom_of_one_valley_is_found(bottom: int, left: float, right: floa
         return HeldOut(max(left * (bottom - k), right * (k - bottom)), 0.0)
 
     (l2, solution, held_out), told, _ = climb(error_of)
-    assert l2 == solution == l2_of(bottom)
+    assert l2 == solution == l2_at(bottom)
     assert list(held_out.items()) == told
     assert len(told) <= 14
 
@@ -38,7 +45,7 @@ def test_of_equal_errors_the_loss_decides() -> None:
 
 def test_where_all_is_equal_the_middle_is_taken() -> None:
     (l2, _, held_out), _, _ = climb(lambda l2: HeldOut(0.1, 0.2))
-    assert l2 == l2_of(MIDDLE) == 1e-6
+    assert l2 == l2_at(MIDDLE) == 1e-6
     assert sorted(held_out) == [1e-7, 3.2e-7, 1e-6, 3.2e-6, 1e-5]
 
 
@@ -51,10 +58,10 @@ def test_a_solution_is_begun_at_the_best_so_far() -> None:
 
 @pytest.mark.parametrize(("n", "count"), [(10, 2), (4_000, 800), (6_000, 1_000), (12_000, 1_200)])
 def test_a_tenth_but_of_small_sets_up_to_a_fifth_is_held_out(n: int, count: int) -> None:
-    chosen = aside_of(n, np.random.default_rng(0))
+    chosen = held_out_indices(n, np.random.default_rng(0))
     assert len(np.unique(chosen)) == len(chosen) == count
     assert (np.diff(chosen) > 0).all()
     assert chosen.min() >= 0
     assert chosen.max() < n
-    np.testing.assert_array_equal(chosen, aside_of(n, np.random.default_rng(0)))
-    assert (chosen != aside_of(n, np.random.default_rng(1))).any()
+    np.testing.assert_array_equal(chosen, held_out_indices(n, np.random.default_rng(0)))
+    assert (chosen != held_out_indices(n, np.random.default_rng(1))).any()

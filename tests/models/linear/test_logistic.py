@@ -14,7 +14,7 @@ from tinygrad_ckn import block_sums, parallel
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models.linear import logistic as classifier
 from tinygrad_ckn.models.linear import preconditioner as preconditioning
-from tinygrad_ckn.models.linear.l2_search import HeldOut, aside_of
+from tinygrad_ckn.models.linear.l2_search import HeldOut, held_out_indices
 from tinygrad_ckn.models.linear.logistic import FEW_L2, LinearFit, fit_linear
 
 losses = pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
@@ -204,7 +204,7 @@ def test_l2_is_chosen_by_the_mistakes_on_a_fifth_of_few_examples_held_out(loss: 
         rng=9,
         report=lambda l2, value: reported.append((l2, value)),
     )
-    aside = aside_of(100, np.random.default_rng(9))
+    aside = held_out_indices(100, np.random.default_rng(9))
     kept = np.setdiff1d(np.arange(100), aside)
     for l2, held_out in fit.held_out.items():
         alone = fit_linear(features[kept], labels[kept], 3, loss=loss, l2=l2, iterations=1000)
@@ -229,7 +229,7 @@ def test_examples_held_out_are_not_fitted_but_at_last() -> None:
     features, _ = problem(8, n=80)
     # so that each class is on both sides
     labels = features[:, 0].argsort().argsort() * 3 // 80
-    aside = aside_of(80, np.random.default_rng(3))
+    aside = held_out_indices(80, np.random.default_rng(3))
     one = fit_linear(features, labels, 3, loss="squared_hinge", iterations=500, rng=3)
     wrong = labels.copy()
     wrong[aside] = (wrong[aside] + 1) % 3
@@ -275,9 +275,9 @@ def test_blocks_do_not_change_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels = problem(14)
     whole = fit_linear(features, labels, 3, l2=1e-2, iterations=500)
     monkeypatch.setattr(block_sums, "_BLOCK", 7)
-    in_blocks = fit_linear(features, labels, 3, l2=1e-2, iterations=500)
-    np.testing.assert_allclose(in_blocks.weight, whole.weight, rtol=1e-3, atol=1e-3)
-    assert in_blocks.scale == pytest.approx(whole.scale, rel=1e-12)
+    in_pieces = fit_linear(features, labels, 3, l2=1e-2, iterations=500)
+    np.testing.assert_allclose(in_pieces.weight, whole.weight, rtol=1e-3, atol=1e-3)
+    assert in_pieces.scale == pytest.approx(whole.scale, rel=1e-12)
 
 
 @losses

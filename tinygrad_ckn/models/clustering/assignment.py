@@ -7,7 +7,7 @@ from typing import Any
 from tinygrad_ckn.backend import CPU, backend_of, xp_of
 from tinygrad_ckn.cpu import kmeans as cpu
 from tinygrad_ckn.cuda import kmeans as cuda
-from tinygrad_ckn.cuda.launch import able
+from tinygrad_ckn.cuda.launch import supported
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.ops.ckn_map import least_square
 from tinygrad_ckn.profiling import record_function
@@ -21,7 +21,7 @@ _BLOCK = 2**22
 
 
 @record_function("k-means, norms")
-def scales_of(x: Any) -> tuple[Any, int]:
+def row_scales(x: Any) -> tuple[Any, int]:
     """Return what the rows of x are multiplied with to have norm 1, 0 for zero rows, and the number of the others.
 
     Raises
@@ -76,7 +76,7 @@ def assign(x: Any, scales: Any, centroids: Any, with_sums: bool = True) -> tuple
     if _tiled(x):
         return cpu.assign(x, scales, centroids, with_sums)
     xp = xp_of(x)
-    if backend_of(x).device == "cuda" and able(x, scales, centroids):
+    if backend_of(x).device == "cuda" and supported(x, scales, centroids):
         return cuda.assign(xp, x, scales, centroids, with_sums)
     nearest = xp.empty(len(x), dtype="int64")
     cosines = xp.empty(len(x), dtype=x.dtype)
@@ -93,6 +93,6 @@ def assign(x: Any, scales: Any, centroids: Any, with_sums: bool = True) -> tuple
     return nearest, cosines, sums
 
 
-def norms_of(vectors: Any) -> Any:
+def row_norms(vectors: Any) -> Any:
     """Return the norms (k,) of a few vectors (k, d)."""
     return xp_of(vectors).sqrt((vectors * vectors).sum(axis=1))

@@ -11,12 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_ckn.backend import Generator, xp_of
-from tinygrad_ckn.models.clustering.assignment import NO_DIRECTION, assign, norms_of
+from tinygrad_ckn.models.clustering.assignment import NO_DIRECTION, assign, row_norms
 from tinygrad_ckn.profiling import record_function
 
 
 @record_function("k-means, batches")
-def shuffled_pass(
+def minibatch_pass(
     x: Any, scales: Any, centroids: Any, sums: Any, batch_size: int, random: Generator
 ) -> tuple[Any, Any]:
     """Return the cosine of each point to its centroid when it was seen, and which clusters (k,) had any.
@@ -50,7 +50,7 @@ def shuffled_pass(
         nearest, cosines[batch], added = assign(x[batch], scales[batch], centroids)
         met[nearest] = True
         sums += added
-        norms = norms_of(sums)[:, None]
+        norms = row_norms(sums)[:, None]
         centroids = xp.where(
             norms > NO_DIRECTION, sums / xp.maximum(norms, NO_DIRECTION), centroids
         )

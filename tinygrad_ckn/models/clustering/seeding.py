@@ -11,23 +11,23 @@ from typing import Any
 
 from tinygrad_ckn.backend import Generator, to_numpy, xp_of
 from tinygrad_ckn.errors import ConfigError, TooFewPointsError
-from tinygrad_ckn.models.clustering.assignment import SAME, assign, norms_of
+from tinygrad_ckn.models.clustering.assignment import SAME, assign, row_norms
 from tinygrad_ckn.profiling import record_function
 
-STARTS = "k-means++", "random"
+INITS = "k-means++", "random"
 # candidates for each centroid
 _POINTS = 64
 
 
-def check_start(start: Any) -> None:
+def check_init(init: Any) -> None:
     """Raise a ConfigError if this is a word that is none of STARTS."""
-    if isinstance(start, str) and start not in STARTS:
+    if isinstance(init, str) and init not in INITS:
         raise ConfigError(
-            f"spherical_kmeans: argument start expected 'k-means++', 'random' or an array of centroids, got {start!r}"
+            f"spherical_kmeans: argument init expected 'k-means++', 'random' or an array of centroids, got {init!r}"
         )
 
 
-def too_few(found: int, wanted: int) -> TooFewPointsError:
+def too_few_points(found: int, wanted: int) -> TooFewPointsError:
     """Return the error that there are not as many directions as clusters."""
     return TooFewPointsError(
         f"spherical_kmeans: expected at least {wanted} distinct nonzero points for {wanted} clusters, got {found}; "
@@ -37,28 +37,28 @@ def too_few(found: int, wanted: int) -> TooFewPointsError:
 
 
 @record_function("k-means, seeding")
-def first_centroids(x: Any, scales: Any, k: int, start: Any, random: Generator) -> Any:
-    """Return k centroids of norm 1: drawn as the word `start` says, or those given, checked and scaled."""
-    return _drawn(x, scales, k, start, random) if isinstance(start, str) else _given(x, k, start)
+def initial_centroids(x: Any, scales: Any, k: int, init: Any, random: Generator) -> Any:
+    """Return k centroids of norm 1: drawn as the word `init` says, or those given, checked and scaled."""
+    return _drawn(x, scales, k, init, random) if isinstance(init, str) else _given(x, k, init)
 
 
-def _given(x: Any, k: int, start: Any) -> Any:
+def _given(x: Any, k: int, init: Any) -> Any:
     xp = xp_of(x)
-    centroids = xp.array(start, dtype=x.dtype)
+    centroids = xp.array(init, dtype=x.dtype)
     if centroids.shape != (k, x.shape[1]):
         raise ConfigError(
-            f"spherical_kmeans: argument start expected centroids of shape {(k, x.shape[1])}, got {centroids.shape}"
+            f"spherical_kmeans: argument init expected centroids of shape {(k, x.shape[1])}, got {centroids.shape}"
         )
-    norms = norms_of(centroids)
+    norms = row_norms(centroids)
     if not bool((xp.isfinite(norms) & (norms > 0)).all()):
         raise ConfigError(
-            "spherical_kmeans: argument start expected centroids that are finite and not zero, got others; "
+            "spherical_kmeans: argument init expected centroids that are finite and not zero, got others; "
             "take points that are not zero"
         )
     return centroids / norms[:, None]
 
 
-def _drawn(x: Any, scales: Any, k: int, start: str, random: Generator) -> Any:
+def _drawn(x: Any, scales: Any, k: int, init: str, random: Generator) -> Any:
     """Return k distinct points, scaled to norm 1, each drawn in proportion to its distance from those before it.
 
     So that distances are products of matrices, several are drawn for the distances as
@@ -75,14 +75,14 @@ def _drawn(x: Any, scales: Any, k: int, start: str, random: Generator) -> Any:
 
     def weight(distance: Any) -> Any:
         far = distance > SAME
-        return (distance * far if start == "k-means++" else far).astype("float64")
+        return (distance * far if init == "k-means++" else far).astype("float64")
 
     while len(seeds) < k:
         weights = weight((1 - nearness) * (factors > 0))
         total = xp.cumsum(weights)
         if not total[-1] > 0:
             if candidates is x:
-                raise too_few(len(seeds), k)
+                raise too_few_points(len(seeds), k)
             # rare directions: look at all points
             candidates, factors = x, scales
             nearness = assign(x, scales, seeds, with_sums=False)[1]

@@ -16,11 +16,11 @@ from tinygrad_ckn.models.clustering.assignment import (
     NO_DIRECTION,
     SAME,
     assign,
-    norms_of,
-    scales_of,
+    row_norms,
+    row_scales,
 )
-from tinygrad_ckn.models.clustering.minibatch import shuffled_pass
-from tinygrad_ckn.models.clustering.seeding import check_start, first_centroids, too_few
+from tinygrad_ckn.models.clustering.minibatch import minibatch_pass
+from tinygrad_ckn.models.clustering.seeding import check_init, initial_centroids, too_few_points
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.profiling import record_function
 
@@ -46,7 +46,7 @@ def spherical_kmeans(
     *,
     iterations: int = 10,
     batch_size: int | None = None,
-    start: Any = "k-means++",
+    init: Any = "k-means++",
     rng: Generator | int | None = None,
     report: Callable[[int, float], None] = lambda iteration, objective: None,
 ) -> Clustering:
@@ -65,7 +65,7 @@ def spherical_kmeans(
         None: centroids move after each pass, to the mean directions of their clusters.
         A number: they move after each batch of so many points, which each pass draws
         without replacement (mini-batch k-means).
-    start
+    init
         "k-means++" (on a random subset of 64 points for each centroid), "random"
         (distinct points), or an array (k, d) of centroids, whose lengths do not count.
     rng
@@ -99,13 +99,13 @@ def spherical_kmeans(
         raise ConfigError(
             f"spherical_kmeans: argument batch_size expected an integer >= 1 or None, got {batch_size!r}"
         )
-    check_start(start)
+    check_init(init)
     random = default_rng(rng)
-    scales, count = scales_of(x)
+    scales, count = row_scales(x)
     if count < n_clusters:
-        raise too_few(count, n_clusters)
-    result = Clustering(first_centroids(x, scales, n_clusters, start, random))
-    # in batches: each start counts as a point
+        raise too_few_points(count, n_clusters)
+    result = Clustering(initial_centroids(x, scales, n_clusters, init, random))
+    # in batches: each initial centroid counts as a point
     sums = result.centroids.copy()
     nonzero = scales > 0
     before = None
@@ -117,14 +117,14 @@ def spherical_kmeans(
             settled = before is not None and bool((nearest == before).all() & met.all())
             before = nearest
         else:
-            cosines, met = shuffled_pass(x, scales, result.centroids, sums, batch_size, random)
+            cosines, met = minibatch_pass(x, scales, result.centroids, sums, batch_size, random)
         result.objective.append(float(cosines[nonzero].mean(dtype="float64")))
         report(iteration, result.objective[-1])
         if settled:
             break
         if not met.all() and cosines[nonzero].min() >= 1 - SAME:
             # all points are where their centroids are
-            raise too_few(int(met.sum()), n_clusters)
+            raise too_few_points(int(met.sum()), n_clusters)
         result.centroids = _update(x, scales, cosines, sums, met)
     return result
 
@@ -138,7 +138,7 @@ def _update(x: Any, scales: Any, cosines: Any, sums: Any, met: Any) -> Any:
     cancel has a sum so short that its products hardly differ.
     """
     xp = xp_of(x)
-    norms = norms_of(sums)
+    norms = row_norms(sums)
     empty = xp.nonzero(~met | (norms <= NO_DIRECTION))[0]
     if len(empty):
         worst = xp.argsort(xp.where(scales > 0, cosines, 2), kind="stable")[: len(empty)]

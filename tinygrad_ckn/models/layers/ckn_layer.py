@@ -75,7 +75,7 @@ class CKNLayer(Module):
     ----------
     weight : Parameter
         Filters (p, C/G, kh, kw), each of norm 1; optimisers keep them there.
-    centre : Parameter | None
+    center : Parameter | None
         b (C, kh, kw), where patches are centred; zero at first.
     kernel_parameters : dict[str, Parameter]
         Those of a kernel that is trained, as `Exponential(0.6, trained=True)`.
@@ -107,9 +107,9 @@ class CKNLayer(Module):
         padding: Padding = "same",
         dilation: Pair = 1,
         groups: int = 1,
-        centred: bool = False,
+        center: bool = False,
         eps: float = 1e-3,
-        convention: str = "inside",
+        eps_convention: str = "inside",
         rng: Generator | int | None = None,
         dtype: str = "float32",
     ) -> None:
@@ -129,9 +129,9 @@ class CKNLayer(Module):
             )
         if not is_finite(eps) or eps <= 0:
             raise ConfigError(f"CKNLayer: argument eps expected a number > 0, got {eps!r}")
-        if convention not in CONVENTIONS:
+        if eps_convention not in CONVENTIONS:
             raise ConfigError(
-                f"CKNLayer: argument convention expected one of {', '.join(CONVENTIONS)}, got {convention!r}"
+                f"CKNLayer: argument eps_convention expected one of {', '.join(CONVENTIONS)}, got {eps_convention!r}"
             )
         self.in_channels, self.n_filters, self.groups = (
             int(in_channels),
@@ -145,7 +145,7 @@ class CKNLayer(Module):
             padding if isinstance(padding, str) else pair("CKNLayer", "padding", padding, 0)
         )
         self.dilation = pair("CKNLayer", "dilation", dilation, 1)
-        self.eps, self.convention = float(eps), convention
+        self.eps, self.eps_convention = float(eps), eps_convention
         self.windows = Windows.of(
             "CKNLayer", self.kernel_size, self.pooling.stride, padding, self.dilation
         )
@@ -154,7 +154,7 @@ class CKNLayer(Module):
             init.sphere(shape, rng=default_rng(rng), dtype=dtype), constraint=Sphere()
         )
         of_patch = (self.in_channels, *self.kernel_size)
-        self.centre = Parameter(init.constant(of_patch, 0.0, dtype=dtype)) if centred else None
+        self.center = Parameter(init.constant(of_patch, 0.0, dtype=dtype)) if center else None
         initial = self.kernel.initial_parameters()
         self.kernel_parameters = {
             name: Parameter(CPU.xp.asarray(value, dtype)) for name, value in initial.items()
@@ -175,11 +175,11 @@ class CKNLayer(Module):
             x = ops.unfold(
                 x, self.kernel_size, stride=stride, padding=self.padding, dilation=self.dilation
             )
-            y = self._of_columns(
+            y = self._map_columns(
                 x.reshape((x.shape[0], self._patch, *size)), self.subsampling, factors
             )
         else:
-            y = self._of_groups(
+            y = self._map_groups(
                 x, self.weight, factors, padding=self.padding, subsampling=self.subsampling
             )
         return self.pooling(y) if self.pooling.windowed else y
@@ -191,22 +191,24 @@ class CKNLayer(Module):
                 f"CKNLayer.embed: expected patches of shape (n, {self._patch}), got {patches.shape}"
             )
         n = patches.shape[0]
-        return self._of_columns(patches.reshape((n, self._patch, 1, 1)), (1, 1)).reshape(
+        return self._map_columns(patches.reshape((n, self._patch, 1, 1)), (1, 1)).reshape(
             (n, self.n_filters)
         )
 
-    def _of_columns(
+    def _map_columns(
         self, x: Any, subsampling: tuple[float, float], factors: Sequence[Any] | None = None
     ) -> Any:
         """Return the map of patches that are laid out as channels, (N, C*kh*kw, Ho, Wo)."""
-        if self.centre is not None:
-            x = x - self.centre.reshape((self._patch, 1, 1))
+        if self.center is not None:
+            x = x - self.center.reshape((self._patch, 1, 1))
         weight = self.weight.reshape((self.n_filters, self._patch // self.groups, 1, 1))
-        return self._of_groups(x, weight, factors, padding=0, subsampling=subsampling)
+        return self._map_groups(x, weight, factors, padding=0, subsampling=subsampling)
 
-    def _of_groups(self, x: Any, weight: Any, factors: Sequence[Any] | None, **options: Any) -> Any:
+    def _map_groups(
+        self, x: Any, weight: Any, factors: Sequence[Any] | None, **options: Any
+    ) -> Any:
         """Return the maps of all groups, before average and maximum pooling."""
-        kappa = self.kernel.fused(**self._of_kernel())
+        kappa = self.kernel.fused(**self._kernel_parameters())
         if self.pooling.name != "gaussian":
             options["subsampling"] = (1, 1)
         maps = []
@@ -237,7 +239,7 @@ class CKNLayer(Module):
     @property
     def _unfolds(self) -> bool:
         """Whether patches are laid out as channels, for what the fused map does not do by itself."""
-        return self.centre is not None or self.windows.stride != (1, 1) or self.dilation != (1, 1)
+        return self.center is not None or self.windows.stride != (1, 1) or self.dilation != (1, 1)
 
     def gram(self, dtype: str | None = None) -> Any:
         """Return kappa(Z Z^T) of each group: (G, p/G, p/G), computed in a dtype (None: that of the filters)."""
@@ -246,9 +248,9 @@ class CKNLayer(Module):
         return self._kappa(z @ z.swapaxes(1, 2))
 
     def _kappa(self, u: Any) -> Any:
-        return self.kernel.kappa(u, **self._of_kernel())
+        return self.kernel.kappa(u, **self._kernel_parameters())
 
-    def _of_kernel(self) -> dict[str, Any]:
+    def _kernel_parameters(self) -> dict[str, Any]:
         """Return the kernel's parameters: Tensors in training or where a gradient may be asked for, else numbers."""
         asked = self.training or modes.recording
         return {
@@ -298,11 +300,12 @@ class CKNLayer(Module):
     def fixed(self) -> bool:
         """Whether the factors stay what they are until a parameter changes."""
         return not (
-            self.training or (modes.recording and any(p.requires_grad for p in self.behind_factors))
+            self.training
+            or (modes.recording and any(p.requires_grad for p in self.factor_parameters))
         )
 
     @property
-    def behind_factors(self) -> list[Parameter]:
+    def factor_parameters(self) -> list[Parameter]:
         """The parameters that the factors depend on."""
         return [self.weight, *self.kernel_parameters.values()]
 
@@ -320,7 +323,9 @@ class CKNLayer(Module):
     def held(self, size: tuple[int, int]) -> int:
         """Return the number of elements that an image of size (H, W) has in the largest array that the map makes."""
         patches, pooled = self.windows.output_size(size), self.output_size(size)
-        fused = self.kernel.fused(**self._of_kernel()) is not None and not self.pooling.windowed
+        fused = (
+            self.kernel.fused(**self._kernel_parameters()) is not None and not self.pooling.windowed
+        )
         positions = pooled if fused else patches
         held = self.n_filters * positions[0] * positions[1]
         return max(held, self._patch * patches[0] * patches[1]) if self._unfolds else held
@@ -337,9 +342,9 @@ class CKNLayer(Module):
             "padding": self.padding,
             "dilation": list(self.dilation),
             "groups": self.groups,
-            "centred": self.centre is not None,
+            "center": self.center is not None,
             "eps": self.eps,
-            "convention": self.convention,
+            "eps_convention": self.eps_convention,
             "dtype": str(self.weight.dtype),
         }
 

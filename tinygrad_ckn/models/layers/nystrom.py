@@ -51,12 +51,17 @@ def factors(layers: Sequence[CKNLayer]) -> list[Sequence[Any]]:
     for such a factor takes large numbers from each other.
     """
     found: list[Any] = [
-        layer.kept.get(layer.behind_factors) if layer.fixed else None for layer in layers
+        layer.kept.get(layer.factor_parameters) if layer.fixed else None for layer in layers
     ]
     stacks: dict[tuple[Any, ...], list[int]] = {}
     for i, layer in enumerate(layers):
         if found[i] is None:
-            key = layer.n_filters // layer.groups, layer.eps, layer.convention, layer.weight.dtype
+            key = (
+                layer.n_filters // layer.groups,
+                layer.eps,
+                layer.eps_convention,
+                layer.weight.dtype,
+            )
             stacks.setdefault(key, []).append(i)
     for (_, eps, convention, _), numbers in stacks.items():
         asynchronous = backend_of(unwrap(layers[numbers[0]].weight)).asynchronous
@@ -75,7 +80,7 @@ def factors(layers: Sequence[CKNLayer]) -> list[Sequence[Any]]:
             ]
             start += layers[i].groups
             if layers[i].fixed:
-                layers[i].kept.put(layers[i].behind_factors, found[i])
+                layers[i].kept.put(layers[i].factor_parameters, found[i])
     return found
 
 
@@ -133,7 +138,7 @@ def nystrom_error(layer: CKNLayer, patches: Any) -> float:
         for start in range(0, len(array), step):
             block = array[start : start + step]
             kept += float(xp.square(unwrap(layer.embed(block))).sum(dtype="float64"))
-            centred = block if layer.centre is None else block - layer.centre.data.reshape(-1)
+            centred = block if layer.center is None else block - layer.center.data.reshape(-1)
             whole += float(xp.square(centred).sum(dtype="float64"))
     if not whole > 0:
         raise DataError(

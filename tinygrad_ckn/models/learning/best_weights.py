@@ -22,7 +22,7 @@ FALL = 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class DescentState:
+class FineTuningState:
     """What a descent needs to go on after an epoch, beside the network's weights.
 
     Attributes

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_ckn.backend import CPU, Generator, backend_of, to_numpy, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.grad_mode import no_grad
-from tinygrad_ckn.models.batched import in_blocks
-from tinygrad_ckn.models.learning.best_weights import BestWeights, DescentState
+from tinygrad_ckn.models.batched import map_batches
+from tinygrad_ckn.models.learning.best_weights import BestWeights, FineTuningState
 from tinygrad_ckn.models.learning.curvature import largest_curvature
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.nonfinite import check_finite_arrays, raise_first_nonfinite
-from tinygrad_ckn.models.learning.progress import Progress, quiet
-from tinygrad_ckn.models.learning.step_log import Measured
+from tinygrad_ckn.models.learning.progress import Progress, no_report
+from tinygrad_ckn.models.learning.step_log import StepLog
 from tinygrad_ckn.models.linear.logistic import LOSSES, LinearFit
 from tinygrad_ckn.optim import Optimizer
 from tinygrad_ckn.tensor import Tensor
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _FOR_CURVATURE = 128
 
 
-def descend(
+def fine_tune(
     model: Network,
     seen: tuple[Any, Any],
     unseen: tuple[Any, Any],
@@ -47,7 +47,7 @@ def descend(
     from_zero: bool = False,
     held_out: Any = (),
     rng: Generator,
-    report: Callable[[Progress], None] = quiet,
+    report: Callable[[Progress], None] = no_report,
 ) -> None:
     """Train all parameters that require grad, each constrained one on its sphere.
 
@@ -77,14 +77,14 @@ def descend(
     """
     # on the raw weights
     l2 = descent.l2 * solve().scale ** 2
-    if from_zero and descent.scheme == "joint":
+    if from_zero and not descent.alternating:
         for parameter in model.classifier.parameters():
             parameter.data = parameter.data * 0
         # There the loss is flat in the filters, and says nothing of the rates that they
         # will bear.
-        descent = replace(descent, lr=descent.usual_lr)
+        descent = replace(descent, lr=descent.base_lr)
     loop = _Loop(model, seen, unseen, descent, loss, l2, from_zero, held_out, rng, report)
-    every = 1 if descent.scheme == "alternating" else descent.refit_classifier_every
+    every = 1 if descent.alternating else descent.refit_classifier_every
     loop.tell(0, {"lr": loop.lr} | loop.validate())
     epoch = 0
     for epoch in range(1, descent.epochs + 1):
@@ -125,18 +125,14 @@ class _Loop:
         self.loss, self.l2, self.held_out, self.rng, self.report = loss, l2, held_out, rng, report
         self.from_zero = from_zero
         self.steps = math.ceil(len(seen[0]) / descent.batch_size)
-        fixed = (
-            {id(p) for p in model.classifier.parameters()}
-            if descent.scheme == "alternating"
-            else set()
-        )
+        fixed = {id(p) for p in model.classifier.parameters()} if descent.alternating else set()
         parameters = [p for p in model.parameters() if p.requires_grad and id(p) not in fixed]
         if descent.lr is None:
             descent = replace(
                 descent, lr=_learning_rate(model, parameters, seen, descent, loss, l2)
             )
-        self.lr = descent.usual_lr
-        self.optimizer, self.schedule = descent.optimizer_of(parameters, self.steps)
+        self.lr = descent.base_lr
+        self.optimizer, self.schedule = descent.make_optimizer(parameters, self.steps)
         self.validates = len(unseen[0]) > 0
         self.best = BestWeights(model)
 
@@ -145,7 +141,7 @@ class _Loop:
         model, descent, (images, labels) = self.model, self.descent, self.seen
         model.train()
         order = xp_of(images).asarray(self.rng.permutation(len(images)))
-        measured = Measured(list(model.parameters()), images, descent.batch_size)
+        measured = StepLog(list(model.parameters()), images, descent.batch_size)
         for step in range(self.steps):
             chosen = order[step * descent.batch_size : (step + 1) * descent.batch_size]
             batch = (
@@ -186,7 +182,7 @@ class _Loop:
             best.update(epoch, values["validation_accuracy"], values["validation_loss"])
         else:
             best.save(epoch)
-        state = DescentState(
+        state = FineTuningState(
             epoch=epoch,
             epochs=self.descent.epochs,
             best_epoch=best.epoch,
@@ -225,7 +221,7 @@ def _learning_rate(
         lambda: _objective(model, batch, of_batch, loss, l2)[0], parameters
     )
     model.zero_grad()
-    return descent.usual_lr if not math.isfinite(curvature) else descent.lr_for(curvature)
+    return descent.base_lr if not math.isfinite(curvature) else descent.stable_lr(curvature)
 
 
 def _objective(
@@ -261,7 +257,7 @@ def _step(
 
 def _validate(model: Network, images: Any, labels: Any, loss: str) -> tuple[float, float]:
     """Return accuracy and loss of the network as it is on images held out."""
-    scores = in_blocks(
+    scores = map_batches(
         model, lambda x: model.classifier(model.scored(x)), images, (model.n_classes,)
     )
     with no_grad():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from tinygrad_ckn.backend import CPU, Generator, is_whole
 from tinygrad_ckn.checks import number
@@ -23,11 +23,12 @@ from tinygrad_ckn.optim import (
 )
 from tinygrad_ckn.plain import plain_arguments
 
-OPTIMIZERS = ("sgd", "adam")
+OptimizerName: TypeAlias = Literal["sgd", "adam"]
+ScheduleName: TypeAlias = Literal["cosine", "step", "constant"]
+OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
 # Learning rates where none is given and the loss is not curved too much for them.
 USUAL_LR = {"sgd": 0.01, "adam": 0.001}
-SCHEDULES = ("cosine", "step", "constant")
-SCHEMES = ("joint", "alternating")
+SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 
 
 @plain_arguments
@@ -54,12 +55,12 @@ class FineTuning:
     schedule
         From there on: "cosine" to 0, "step" (a tenth after each third of the epochs) or
         "constant".
-    scheme
-        "joint": classifier and filters descend together; "alternating": the classifier
-        is solved by L-BFGS before each epoch, in which the filters descend alone
+    alternating
+        False: classifier and filters are trained together by gradient descent. True: the
+        classifier is refitted by L-BFGS before each epoch, which trains the filters alone
         (Mairal 2016).
     refit_classifier_every
-        Of the joint scheme: epochs after which the classifier is solved by L-BFGS;
+        Unless alternating: epochs after which the classifier is solved by L-BFGS;
         None: never. A CKN's features are small and the weights solved for them large
         beside a step of SGD: between two solutions filters move, and the classifier
         hardly does.
@@ -87,19 +88,38 @@ class FineTuning:
     'cosine'
     """
 
-    epochs: int = 10
-    batch_size: int = 128
-    optimizer: str = "sgd"
-    lr: float | None = None
+    epochs: Annotated[int, "Maximum number of passes over the training images."] = 10
+    batch_size: Annotated[int, "Images per step."] = 128
+    optimizer: Annotated[OptimizerName, "Optimiser."] = "sgd"
+    lr: Annotated[
+        float | None,
+        "Learning rate after the warm-up. Default: 0.01 (adam: 0.001), or less if the loss is "
+        "curved too strongly for that.",
+    ] = None
     momentum: float = 0.9
-    warmup: float = 0.5
-    schedule: str = "cosine"
-    scheme: str = "joint"
-    refit_classifier_every: int | None = None
+    warmup: Annotated[
+        float, "Epochs, or fraction of one, over which the learning rate rises from 0."
+    ] = 0.5
+    schedule: Annotated[ScheduleName, "Learning rate schedule after the warm-up."] = "cosine"
+    alternating: Annotated[
+        bool, "Refit the classifier before each epoch, which then trains the filters alone."
+    ] = False
+    refit_classifier_every: Annotated[
+        int | None, "Epochs between two refits of the classifier. Default: never."
+    ] = None
     l2: float = 1e-5
-    augment: Callable[[Any, Generator], Any] | None = None
-    validation: float = 0.1
-    patience: int | None = None
+    augment: Annotated[
+        Callable[[Any, Generator], Any] | None,
+        "Data augmentation: crop-flip shifts each image by up to 4 pixels and mirrors it with "
+        "probability 1/2. Default: none.",
+    ] = None
+    validation: Annotated[
+        float, "Fraction of the training images held out to choose the best epoch."
+    ] = 0.1
+    patience: Annotated[
+        int | None,
+        "Stop after this many epochs without improvement on the validation set. Default: never.",
+    ] = None
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -118,7 +138,6 @@ class FineTuning:
         for name, known in (
             ("optimizer", OPTIMIZERS),
             ("schedule", SCHEDULES),
-            ("scheme", SCHEMES),
         ):
             if getattr(self, name) not in known:
                 raise ConfigError(
@@ -152,9 +171,13 @@ class FineTuning:
             raise ConfigError(
                 f"FineTuning: argument augment expected a function of images and a generator or None, got {self.augment!r}"
             )
-        if self.refit_classifier_every is not None and self.scheme == "alternating":
+        if not isinstance(self.alternating, bool):
             raise ConfigError(
-                "FineTuning: argument refit_classifier_every expected None with scheme 'alternating', which solves the classifier "
+                f"FineTuning: argument alternating expected True or False, got {self.alternating!r}"
+            )
+        if self.refit_classifier_every is not None and self.alternating:
+            raise ConfigError(
+                "FineTuning: argument refit_classifier_every expected None with alternating=True, which solves the classifier "
                 f"before each epoch, got {self.refit_classifier_every}"
             )
         if self.patience is not None and not self.validation:
@@ -164,11 +187,11 @@ class FineTuning:
             )
 
     @property
-    def usual_lr(self) -> float:
+    def base_lr(self) -> float:
         """The learning rate, or where it is None that of the optimiser."""
         return USUAL_LR[self.optimizer] if self.lr is None else self.lr
 
-    def lr_for(self, curvature: float) -> float:
+    def stable_lr(self, curvature: float) -> float:
         """Return the usual learning rate, or less where the loss has this largest curvature.
 
         Of SGD, whose moving average makes steps 1 / (1 - momentum) as long, that of a
@@ -181,15 +204,15 @@ class FineTuning:
         (0.01, 0.001)
         """
         if self.optimizer == "adam" or curvature <= 0:
-            return self.usual_lr
-        return min(self.usual_lr, (1 - self.momentum) / curvature)
+            return self.base_lr
+        return min(self.base_lr, (1 - self.momentum) / curvature)
 
-    def optimizer_of(self, parameters: list[Any], steps: int) -> tuple[Optimizer, Scheduler]:
+    def make_optimizer(self, parameters: list[Any], steps: int) -> tuple[Optimizer, Scheduler]:
         """Return the optimiser and its schedule, for epochs of so many steps."""
         if self.optimizer == "adam":
-            optimizer: Optimizer = Adam(parameters, lr=self.usual_lr)
+            optimizer: Optimizer = Adam(parameters, lr=self.base_lr)
         else:
-            optimizer = SGD(parameters, lr=self.usual_lr, momentum=self.momentum)
+            optimizer = SGD(parameters, lr=self.base_lr, momentum=self.momentum)
         total = max(1, self.epochs * steps)
         warm = min(round(self.warmup * steps), total - 1)
         left = max(1, total - warm)

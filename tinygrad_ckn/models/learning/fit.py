@@ -10,12 +10,12 @@ from tinygrad_ckn.backend import Generator, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, TooFewPointsError
 from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.graph import unwrap
-from tinygrad_ckn.models.batched import MEMORY, in_blocks, room_for
+from tinygrad_ckn.models.batched import MEMORY, allocate, map_batches
 from tinygrad_ckn.models.clustering.spherical_kmeans import spherical_kmeans
-from tinygrad_ckn.models.learning.finetuning import descend
+from tinygrad_ckn.models.learning.finetuning import fine_tune
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning, hold_out
 from tinygrad_ckn.models.learning.patches import check_count, sample_patches
-from tinygrad_ckn.models.learning.progress import Progress, quiet
+from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.models.linear.l2_search import HeldOut
 from tinygrad_ckn.models.linear.logistic import LinearFit, check_objective, fit_linear
 
@@ -36,7 +36,7 @@ def fit_filters(
     iterations: int,
     memory: int = MEMORY,
     rng: Generator,
-    report: Callable[[Progress], None] = quiet,
+    report: Callable[[Progress], None] = no_report,
     **options: Any,
 ) -> None:
     """Set the filters of each layer to centroids of patches of its input.
@@ -57,8 +57,8 @@ def fit_filters(
                 )
 
             try:
-                patches = patches_of(model, i, images, n_patches, rng, memory)
-                cosine = cluster(layer, patches, iterations, rng, report=told, **options)
+                patches = layer_patches(model, i, images, n_patches, rng, memory)
+                cosine = fit_layer_filters(layer, patches, iterations, rng, report=told, **options)
                 # before the next layer's are drawn
                 del patches
             except TooFewPointsError as error:
@@ -70,7 +70,7 @@ def fit_filters(
         model.train(training)
 
 
-def patches_of(
+def layer_patches(
     model: CKN, i: int, images: Any, n_patches: int, rng: Generator, memory: int = MEMORY
 ) -> Any:
     """Return up to n_patches patches (n, C*kh*kw) of what the layers before layer i make of images, as they are."""
@@ -83,20 +83,20 @@ def patches_of(
 
     layer = model.layers[i]
     check_count(n_patches)
-    out = room_for(
+    out = allocate(
         (n_patches, layer.in_channels * math.prod(layer.kernel_size)), model.dtype, memory, images
     )
     return sample_patches(images, layer, n_patches, rng=rng, encode=encode if i else None, out=out)
 
 
-def cluster(
+def fit_layer_filters(
     layer: CKNLayer, patches: Any, iterations: int, rng: Generator, **options: Any
 ) -> float:
     """Set a layer's centre to the mean patch, its filters to centroids, a group by itself; return the mean cosine."""
     xp = xp_of(patches)
-    if layer.centre is not None:
-        layer.centre.data = patches.mean(axis=0).reshape(layer.centre.shape)
-        patches -= layer.centre.data.reshape(-1)
+    if layer.center is not None:
+        layer.center.data = patches.mean(axis=0).reshape(layer.center.shape)
+        patches -= layer.center.data.reshape(-1)
     count = layer.n_filters // layer.groups
     found = [
         spherical_kmeans(xp.ascontiguousarray(x), count, iterations=iterations, rng=rng, **options)
@@ -117,7 +117,7 @@ def fit_classifier(
     memory: int = MEMORY,
     groups: Any = None,
     rng: Generator,
-    report: Callable[[Progress], None] = quiet,
+    report: Callable[[Progress], None] = no_report,
 ) -> LinearFit:
     """Set the classifier's weights, and return what was fitted; features beyond `memory` bytes go to a file."""
     report(Progress("classifier", 0, 1))
@@ -129,8 +129,8 @@ def fit_classifier(
         report(Progress("l2", len(tried), max(len(tried), _TRIED), values))
 
     width = model.classifier.in_features
-    features = room_for((len(images), width), model.dtype, memory, images)
-    in_blocks(model, model.fitted, images, (width,), features)
+    features = allocate((len(images), width), model.dtype, memory, images)
+    map_batches(model, model.fitted, images, (width,), features)
     fit = fit_linear(
         features,
         labels,
@@ -169,7 +169,7 @@ def check_filters(n_patches: Any, iterations: Any) -> None:
         raise ConfigError(f"fit: argument iterations expected an integer >= 1, got {iterations!r}")
 
 
-def fit_labelled(
+def fit_with_labels(
     model: Network,
     images: Any,
     labels: Any,
@@ -180,7 +180,7 @@ def fit_labelled(
     from_zero: bool = False,
     groups: Any = None,
     rng: Generator,
-    report: Callable[[Progress], None] = quiet,
+    report: Callable[[Progress], None] = no_report,
 ) -> None:
     """Fit the classifier; with a descent, then train everything, and fit the classifier again.
 
@@ -207,5 +207,5 @@ def fit_labelled(
             "rng": rng,
             "report": report,
         }
-        descend(model, seen, unseen, descent, loss=loss, solve=solve, **options)
+        fine_tune(model, seen, unseen, descent, loss=loss, solve=solve, **options)
     fit_classifier(model, images, labels, loss=loss, l2=l2, groups=groups, rng=rng, report=report)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tinygrad_ckn.models.learning.best_weights import DescentState
+    from tinygrad_ckn.models.learning.best_weights import FineTuningState
 
 from tinygrad_ckn.errors import ConfigError
 
@@ -40,7 +40,7 @@ class Progress:
     done: int
     total: int
     values: dict[str, float] = field(default_factory=dict)
-    state: DescentState | None = field(default=None, compare=False, repr=False)
+    state: FineTuningState | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.done <= self.total:
@@ -50,5 +50,5 @@ class Progress:
             )
 
 
-def quiet(progress: Progress) -> None:
+def no_report(progress: Progress) -> None:
     """Report nothing."""

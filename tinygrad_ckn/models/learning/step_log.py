@@ -12,7 +12,7 @@ from tinygrad_ckn.errors import GradientError
 READ_EVERY = 100
 
 
-class Measured:
+class StepLog:
     """Objective and hits of each step, and at times whether the parameters are still finite.
 
     Parameters

@@ -18,7 +18,7 @@ from tinygrad_ckn.backend import CPU, to_numpy
 _RANGE = 8.0
 
 
-def temperature_of(scores: Any, labels: Any) -> float:
+def fit_temperature(scores: Any, labels: Any) -> float:
     """Return the temperature T for which the softmax of scores / T gives the labels most probability.
 
     Parameters

@@ -20,12 +20,12 @@ class HeldOut(NamedTuple):
     loss: float
 
 
-def l2_of(k: int) -> float:
+def l2_at(k: int) -> float:
     """Return the l2 of a place on the scale, rounded to two digits: 1e-6, 3.2e-7, 1e-7."""
     return float(f"{10 ** (-k / 2):.2g}")
 
 
-def aside_of(n: int, random: Generator, groups: Any = None) -> Any:
+def held_out_indices(n: int, random: Generator, groups: Any = None) -> Any:
     """Return the numbers of the examples to hold out, ascending: a tenth, of small sets up to a fifth.
 
     Examples of one of the groups (n,) stay together.
@@ -61,9 +61,9 @@ def choose_l2(
     found: dict[int, HeldOut] = {}
 
     def look(k: int, begin: Any) -> None:
-        solutions[k] = solve(l2_of(k), begin)
+        solutions[k] = solve(l2_at(k), begin)
         found[k] = measure(solutions[k])
-        report(l2_of(k), found[k])
+        report(l2_at(k), found[k])
 
     best = MIDDLE
     look(best, start)
@@ -76,4 +76,4 @@ def choose_l2(
             if nearest == best:
                 break
             best = nearest
-    return l2_of(best), solutions[best], {l2_of(k): found[k] for k in found}
+    return l2_at(best), solutions[best], {l2_at(k): found[k] for k in found}

@@ -22,8 +22,8 @@ from tinygrad_ckn.backend import CPU, Generator, default_rng, is_whole, to_numpy
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.block_sums import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.models.linear.calibration import temperature_of
-from tinygrad_ckn.models.linear.l2_search import HeldOut, aside_of, choose_l2
+from tinygrad_ckn.models.linear.calibration import fit_temperature
+from tinygrad_ckn.models.linear.l2_search import HeldOut, choose_l2, held_out_indices
 from tinygrad_ckn.models.linear.moments import Moments
 from tinygrad_ckn.models.linear.preconditioner import Preconditioner, Root
 from tinygrad_ckn.plain import plain_arguments
@@ -231,7 +231,7 @@ def fit_linear(
             l2 = FEW_L2
         elif l2 is None:
             xp = xp_of(features)
-            aside = xp.asarray(aside_of(len(features), default_rng(rng), groups))
+            aside = xp.asarray(held_out_indices(len(features), default_rng(rng), groups))
             kept = xp.ones(len(features), "bool")
             kept[aside] = False
             others = _Problem(
@@ -298,7 +298,7 @@ def _temperature(features: Any, labels: Any, chosen: Any, weight: Any, bias: Any
     """Return the temperature of a classifier's scores on the examples of which the numbers are given."""
     blocks = blocks_of(features, len(chosen))
     scores = [to_numpy(scores_of(features[chosen[rows]], weight) + bias) for rows in blocks]
-    return temperature_of(CPU.xp.concatenate(scores), labels[chosen])
+    return fit_temperature(CPU.xp.concatenate(scores), labels[chosen])
 
 
 def _held_out(
