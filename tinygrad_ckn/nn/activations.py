@@ -17,7 +17,7 @@ class ReLU(Module):
     [0.0, 2.0]
     """
 
-    def forward(self, x: Tensor | Array) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return max(x, 0)."""
         return relu(x)
 
@@ -31,7 +31,7 @@ class Tanh(Module):
     0.0
     """
 
-    def forward(self, x: Tensor | Array) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return tanh x."""
         return tanh(x)
 
@@ -45,7 +45,7 @@ class Sigmoid(Module):
     0.5
     """
 
-    def forward(self, x: Tensor | Array) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return 1 / (1 + e**-x)."""
         return sigmoid(x)
 
@@ -59,6 +59,6 @@ class Softplus(Module):
     0.6931471805599453
     """
 
-    def forward(self, x: Tensor | Array) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return log(1 + e**x)."""
         return softplus(x)

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tinygrad_ckn import backend, checks
-from tinygrad_ckn.backend import Generator, Shape
+from tinygrad_ckn.backend import Array, Generator, Shape
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.nn.constraint import Sphere
 from tinygrad_ckn.plain import plain_arguments
@@ -53,7 +53,7 @@ def without_values(limit: float = math.inf) -> Iterator[None]:
     >>> with without_values(limit=6):
     ...     normal((10, 10), rng=0)
     Traceback (most recent call last):
-    tinygrad_ckn.errors.DataError: expected initial values of at most 6 numbers in all, got shape (10, 10)
+    tinygrad_ckn.errors.DataError: expected at most 6 initial values in all, got shape (10, 10)
     """
     token = _remaining.set([limit])
     try:
@@ -76,8 +76,7 @@ def blank(shape: Shape, dtype: Any) -> NDArray[Any] | None:
     size = math.prod(shape)
     if size > remaining[0]:
         raise DataError(
-            f"expected initial values of at most {remaining[0]:g} numbers in all, "
-            f"got shape {tuple(shape)}"
+            f"expected at most {remaining[0]:g} initial values in all, got shape {tuple(shape)}"
         )
     remaining[0] -= size
     zeros: NDArray[Any] = backend.CPU.xp.zeros(shape, dtype=dtype)
@@ -378,7 +377,7 @@ def sphere(shape: Shape, *, rng: Seed, dtype: Any = "float32") -> NDArray[Any]:
     [1.0, 1.0, 1.0]
     """
     _rows("init.sphere", shape)
-    values = blank(shape, dtype)
+    values: Array | None = blank(shape, dtype)
     if values is None:
         values = Sphere().retract(normal(shape, rng=rng, dtype="float64"))
     return _cast("init.sphere", values, dtype)
@@ -403,7 +402,7 @@ def _fans(op: str, shape: Shape) -> tuple[int, int]:
     return math.prod(shape[1:]), shape[0] * math.prod(shape[2:])
 
 
-def _cast(op: str, values: NDArray[Any], dtype: Any) -> NDArray[Any]:
+def _cast(op: str, values: Array, dtype: Any) -> NDArray[Any]:
     """Return the values in a floating dtype."""
     array: NDArray[Any] = backend.asarray(values, dtype=dtype)
     if array.dtype.kind != "f":

@@ -75,7 +75,7 @@ class Linear(Module):
             Parameter(init.constant((self.out_features,), 0.0, dtype=dtype)) if bias else None
         )
 
-    def forward(self, x: Tensor | Array) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return x W^T + b.
 
         Parameters
@@ -183,7 +183,7 @@ class Conv2d(Module):
         """Check the options; return the positions of the filters."""
         return Windows.of(owner, self.kernel_size, self.stride, self.padding, self.dilation)
 
-    def forward(self, x: Tensor | Array) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return the correlation of each image with each filter.
 
         Parameters
@@ -237,7 +237,7 @@ class Flatten(Module):
     (2, 12)
     """
 
-    def forward(self, x: Tensor | Array) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return x as (N, D).
 
         Raises

@@ -54,7 +54,7 @@ class MaxPool2d(_WindowPool2d):
     7.0
     """
 
-    def forward(self, x: Tensor | Array) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return the maxima of images (N, C, H, W)."""
         return max_pool2d(x, self.kernel_size, self.stride, self.padding)
 
@@ -84,7 +84,7 @@ class AvgPool2d(_WindowPool2d):
     4.0
     """
 
-    def forward(self, x: Tensor | Array) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return the means of images (N, C, H, W)."""
         return avg_pool2d(x, self.kernel_size, self.stride, self.padding)
 
@@ -113,7 +113,7 @@ class GaussianPool2d(Module):
     def __init__(self, subsampling: Subsampling) -> None:
         self.subsampling = check_subsampling("GaussianPool2d", subsampling)
 
-    def forward(self, x: Tensor | Array) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return the weighted means of images (N, C, H, W)."""
         return gaussian_pool2d(x, self.subsampling)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, overload
+from typing import Any, cast, overload
 
 from tinygrad_ckn.backend import Array
 from tinygrad_ckn.errors import DTypeError
@@ -54,11 +54,12 @@ class Sequential(Module):
         others = {name: value for name, value in vars(self).items() if name != "layers"}
         return {str(i): layer for i, layer in enumerate(self.layers)} | others
 
-    def forward(self, x: Tensor | Array) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return the result of the last layer."""
+        result = cast(Tensor, x)
         for layer in self.layers:
-            x = layer(x)
-        return x
+            result = layer(result)
+        return result
 
     def __len__(self) -> int:
         return len(self.layers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from numbers import Real
+from typing import Any
 
 from tinygrad_ckn.backend import Array, asarray, backend_of
 from tinygrad_ckn.errors import DataError, DTypeError
@@ -73,6 +74,6 @@ def _mismatches(current: Mapping[str, Array | float], arrays: Mapping[str, Array
     """Yield a description of each array whose shape or dtype differs from the current one."""
     for name, array in arrays.items():
         value = current[name]
-        expected: Array = asarray(value) if isinstance(value, Real) else value
+        expected: Any = asarray(value) if isinstance(value, Real) else value
         if array.shape != expected.shape or array.dtype != expected.dtype:
             yield f"{name!r} ({array.dtype} {array.shape}, not {expected.dtype} {expected.shape})"
