@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tinygrad_ckn import backend, checks
-from tinygrad_ckn.backend import Array, Generator, Shape
+from tinygrad_ckn.backend import Array, DTypeLike, Generator, Shape
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.nn.constraint import Sphere
 from tinygrad_ckn.plain import plain_arguments
@@ -62,7 +62,7 @@ def without_values(limit: float = math.inf) -> Iterator[None]:
         _remaining.reset(token)
 
 
-def blank(shape: Shape, dtype: Any) -> NDArray[Any] | None:
+def blank(shape: Shape, dtype: DTypeLike) -> NDArray[Any] | None:
     """Return zeros within `without_values`, and None outside it.
 
     Raises
@@ -83,7 +83,7 @@ def blank(shape: Shape, dtype: Any) -> NDArray[Any] | None:
     return zeros
 
 
-def constant(shape: Shape, value: float, *, dtype: Any = "float32") -> NDArray[Any]:
+def constant(shape: Shape, value: float, *, dtype: DTypeLike = "float32") -> NDArray[Any]:
     """Return an array of one value.
 
     Parameters
@@ -106,7 +106,7 @@ def constant(shape: Shape, value: float, *, dtype: Any = "float32") -> NDArray[A
 
 @plain_arguments
 def uniform(
-    shape: Shape, *, rng: Seed, low: float = 0.0, high: float = 1.0, dtype: Any = "float32"
+    shape: Shape, *, rng: Seed, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = "float32"
 ) -> NDArray[Any]:
     """Return values drawn uniformly from [low, high).
 
@@ -144,7 +144,7 @@ def uniform(
 
 @plain_arguments
 def normal(
-    shape: Shape, *, rng: Seed, mean: float = 0.0, std: float = 1.0, dtype: Any = "float32"
+    shape: Shape, *, rng: Seed, mean: float = 0.0, std: float = 1.0, dtype: DTypeLike = "float32"
 ) -> NDArray[Any]:
     """Return Gaussian values.
 
@@ -180,7 +180,7 @@ def normal(
 
 @plain_arguments
 def kaiming_uniform(
-    shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: Any = "float32"
+    shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: DTypeLike = "float32"
 ) -> NDArray[Any]:
     """Return uniform values of variance gain^2 / fan_in.
 
@@ -214,7 +214,7 @@ def kaiming_uniform(
 
 @plain_arguments
 def kaiming_normal(
-    shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: Any = "float32"
+    shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: DTypeLike = "float32"
 ) -> NDArray[Any]:
     """Return Gaussian values of standard deviation gain / sqrt(fan_in).
 
@@ -247,7 +247,7 @@ def kaiming_normal(
 
 @plain_arguments
 def xavier_uniform(
-    shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "float32"
+    shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: DTypeLike = "float32"
 ) -> NDArray[Any]:
     """Return uniform values from [-b, b) with b = gain sqrt(6 / (fan_in + fan_out)).
 
@@ -280,7 +280,7 @@ def xavier_uniform(
 
 @plain_arguments
 def xavier_normal(
-    shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "float32"
+    shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: DTypeLike = "float32"
 ) -> NDArray[Any]:
     """Return Gaussian values of standard deviation gain sqrt(2 / (fan_in + fan_out)).
 
@@ -313,7 +313,7 @@ def xavier_normal(
 
 @plain_arguments
 def orthogonal(
-    shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "float32"
+    shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: DTypeLike = "float32"
 ) -> NDArray[Any]:
     """Return orthonormal rows times gain, or columns if there are more rows than columns.
 
@@ -352,7 +352,7 @@ def orthogonal(
 
 
 @plain_arguments
-def sphere(shape: Shape, *, rng: Seed, dtype: Any = "float32") -> NDArray[Any]:
+def sphere(shape: Shape, *, rng: Seed, dtype: DTypeLike = "float32") -> NDArray[Any]:
     """Return unit rows, each uniformly distributed on the sphere.
 
     They are Gaussian values, normalised over all axes but the first.
@@ -402,7 +402,7 @@ def _fans(op: str, shape: Shape) -> tuple[int, int]:
     return math.prod(shape[1:]), shape[0] * math.prod(shape[2:])
 
 
-def _cast(op: str, values: Array, dtype: Any) -> NDArray[Any]:
+def _cast(op: str, values: Array, dtype: DTypeLike) -> NDArray[Any]:
     """Return the values in a floating dtype."""
     array: NDArray[Any] = backend.asarray(values, dtype=dtype)
     if array.dtype.kind != "f":

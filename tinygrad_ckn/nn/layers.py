@@ -6,10 +6,9 @@ N batch, C channels in, O channels out, H x W image, kh x kw kernel, Ho x Wo out
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array
+from tinygrad_ckn.backend import Array, DTypeLike
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.nn import init
 from tinygrad_ckn.nn.init import Seed
@@ -63,7 +62,7 @@ class Linear(Module):
         *,
         bias: bool = True,
         rng: Seed = None,
-        dtype: Any = "float32",
+        dtype: DTypeLike = "float32",
     ) -> None:
         checks.integers("Linear", in_features=in_features, out_features=out_features)
         self.in_features = int(in_features)
@@ -159,7 +158,7 @@ class Conv2d(Module):
         groups: int = 1,
         bias: bool = True,
         rng: Seed = None,
-        dtype: Any = "float32",
+        dtype: DTypeLike = "float32",
     ) -> None:
         checks.integers("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
         checks.divisible(

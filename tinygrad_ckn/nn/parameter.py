@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_ckn.backend import Array
+from tinygrad_ckn.backend import Array, DTypeLike
 from tinygrad_ckn.errors import DTypeError
 from tinygrad_ckn.nn.constraint import Constraint
 from tinygrad_ckn.tensor import Tensor
@@ -52,7 +52,7 @@ class Parameter(Tensor):
         data: Any,
         *,
         constraint: Constraint | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         device: str | None = None,
     ) -> None:
         if constraint is not None and (
