@@ -12,16 +12,13 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from tinygrad_ckn import backend, checks
-from tinygrad_ckn.backend import Array, DTypeLike, Generator, Shape
+from tinygrad_ckn.backend import Array, DTypeLike, Generator, NDArray, Shape
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.nn.constraint import Sphere
 from tinygrad_ckn.plain import plain_arguments
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 Seed: TypeAlias = int | Generator | None
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from tinygrad_ckn.backend import Array, asarray, use
+from tinygrad_ckn.backend import Array, NDArray, asarray, use
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.grad_mode import is_evaluating
 from tinygrad_ckn.nn.parameter import Parameter
 from tinygrad_ckn.nn.state_dict import checked_state
 from tinygrad_ckn.tensor import Tensor
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 class Module(ABC):
