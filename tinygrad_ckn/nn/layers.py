@@ -23,7 +23,9 @@ from tinygrad_ckn.windows import Padding, Pair, Windows, pair
 
 
 class Linear(Module):
-    """An affine map of the last axis: y = x W^T + b, (..., in_features) -> (..., out_features).
+    """Affine map of the last axis, y = x W^T + b.
+
+    (..., in_features) -> (..., out_features).
 
     Parameters
     ----------
@@ -104,7 +106,7 @@ class Linear(Module):
 
 
 class Conv2d(Module):
-    """A cross-correlation of images with learned filters: (N, C, H, W) -> (N, O, Ho, Wo).
+    """Cross-correlation with learned filters: (N, C, H, W) -> (N, O, Ho, Wo).
 
     Parameters
     ----------

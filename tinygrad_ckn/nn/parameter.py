@@ -70,7 +70,7 @@ class Parameter(Tensor):
         """Set that optimisers keep this parameter on; None if it is free."""
         return self._constraint
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by value: data, constraint and requires_grad, not the gradient."""
         return _rebuild, (
             type(self),
