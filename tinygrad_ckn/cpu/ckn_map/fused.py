@@ -129,7 +129,7 @@ class Map:
         parallel.for_each(tile, self.tiles)
         return result.transpose(0, 3, 1, 2)
 
-    def pull(self, g: Any, wanted: Sequence[bool]) -> list[Any]:
+    def vjp(self, g: Any, wanted: Sequence[bool]) -> list[Any]:
         """Return the gradients of images, filters and transform, given that of the map."""
         # (N, h, w, p)
         g = g.transpose(0, 2, 3, 1)

@@ -15,7 +15,7 @@ from tinygrad_ckn.backend import CPU, Shape
 from tinygrad_ckn.cpu.ckn_map.banded import Bands, bands, box, from_left, from_right
 from tinygrad_ckn.cpu.gemm import product
 from tinygrad_ckn.cpu.winograd_filter import FilterGradient, Winograd, filter_blocks
-from tinygrad_ckn.ops.ckn_map import largest_cosine
+from tinygrad_ckn.ops.ckn_map import cosine_bound
 from tinygrad_ckn.windows import Windows
 
 xp = CPU.xp
@@ -286,7 +286,7 @@ class _Winograd(_Geometry):
         self.step = self.filter.m
         self.shift = shift
         self.limit = float(
-            largest_cosine(z)
+            cosine_bound(z)
         )  # tiles mix patches: one beside much longer ones has their rounding
 
     def prepared(self, padded: Any, inverses: Any) -> Any:

@@ -18,7 +18,7 @@ from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
 from tinygrad_ckn.cpu.ckn_map.patch_products import Products
 from tinygrad_ckn.cpu.correlate.recompute import window_maxima
-from tinygrad_ckn.ops.ckn_map import least_square
+from tinygrad_ckn.ops.ckn_map import zero_norm_threshold
 
 xp = CPU.xp
 
@@ -65,7 +65,7 @@ def measured(x: Any, products: Products) -> Measured:
         padded = products.without(padded, large)
         pixels = xp.where(large, 0, pixels)
     squares = products.sums(pixels)
-    least = least_square(dtype)
+    least = zero_norm_threshold(dtype)
     zero = squares <= least
     norms = xp.sqrt(xp.where(zero, 0, squares))
     found = Measured(padded, norms, 1 / xp.where(norms > 0, norms, 1))
@@ -85,7 +85,7 @@ def _singly(
         singly = products.sums(large.astype(pixels.dtype)) > 0
     # of nothing but zeros they stay as they are
     if zero.any():
-        tiny = products.any(whole) & (pixels <= least_square(pixels.dtype))
+        tiny = products.any(whole) & (pixels <= zero_norm_threshold(pixels.dtype))
         if tiny.any():
             some = zero & (products.sums(tiny.astype(pixels.dtype)) > 0)
             singly = some if singly is None else singly | some
