@@ -59,7 +59,7 @@ def _one_hot(labels: Array, n_classes: int, dtype: Any) -> Array:
 
 
 @primitive(saves=True)
-def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Array:
+def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> tuple[Array, Any]:
     """Return the mean over the examples of -log softmax(logits)[label].
 
     Parameters
