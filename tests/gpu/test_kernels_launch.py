@@ -7,7 +7,7 @@ from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.cuda import launch, window
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.models.clustering.assignment import assign
-from tinygrad_ckn.ops import kappa
+from tinygrad_ckn.models.kernels import Exponential
 from tools.gpu_emulator.drawn import CUPY, agree, normal, on_gpu
 from tools.gpu_emulator.standin import COUNTERS
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("compiler", "standin")
 def ckn_map(x, z):
     """Return the map and its gradients, one after another."""
     tensors = [Tensor(a, requires_grad=True, device="cuda") for a in (x, z)]
-    y = ops.ckn_map(*tensors, kappa.exponential(1.0), subsampling=2)
+    y = ops.ckn_map(*tensors, Exponential(1.0).fused(), subsampling=2)
     y.backward(Tensor(CUPY.ones(y.shape, dtype=y.dtype)))
     return CUPY.concatenate([a.data.reshape(-1) for a in (y, *(t.grad for t in tensors))])
 

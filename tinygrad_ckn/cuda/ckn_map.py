@@ -21,8 +21,9 @@ from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.cuda.correlate import forward, input_adjoint, weight_adjoint
 from tinygrad_ckn.cuda.launch import Source, batch_slices, block_count, supported
 from tinygrad_ckn.ops.ckn_map import check_map, ckn_map, least_summed
-from tinygrad_ckn.ops.kappa import Kappa
-from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_pool2d, gaussian_unpool2d
+from tinygrad_ckn.ops.kappa import DeviceFunction, Kappa
+from tinygrad_ckn.ops.pool import gaussian_pool2d, gaussian_unpool2d
+from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling
 from tinygrad_ckn.windows import Correlation, Padding, Windows
 
 KAPPAS = ("Exponential", "Polynomial", "InversePolynomial", "Arccos0", "Arccos1", "Matern")
@@ -49,8 +50,7 @@ class Map:
         subsampling: tuple[float, float],
     ) -> None:
         self.xp, self.x, self.z, self.transform = xp, x, z, transform
-        self.function, order = kappa.device or ("", 0)
-        self.kappa = order, float(kappa.scale), float(kappa.shift)
+        self.device = kappa.device or DeviceFunction("")
         self.subsampling = subsampling
         n, c, height, width = x.shape
         self.shapes = Correlation(n, c, (height, width), len(z), 1, windows)
@@ -110,13 +110,13 @@ class Map:
         for part in self._batches():
             positions = self.norms[part].size
             self._launch(
-                f"{kernel}<{{T}}, {self.function}<{{T}}>>",
+                f"{kernel}<{{T}}, {self.device.name}<{{T}}>>",
                 positions,
                 *(
                     array[part]
                     for array in (self.products, self.norms, self.inverses, target, *more)
                 ),
-                *(positions, len(self.z), self.size[0] * self.size[1], *self.kappa),
+                *(positions, len(self.z), self.size[0] * self.size[1], *self.device[1:]),
             )
 
     def forward(self, keep: bool) -> Any:

@@ -19,14 +19,14 @@ from tinygrad_ckn.cuda.direct import correlate_to, tiles_of
 from tinygrad_ckn.cuda.launch import supported
 from tinygrad_ckn.cuda.window import fold_to, unfold_to
 from tinygrad_ckn.ops.correlate import (
-    check_plain,
+    as_batch,
+    check_algorithm,
+    check_forward,
+    check_input_adjoint,
+    check_weight_adjoint,
     correlate2d,
     correlate2d_input,
     correlate2d_weight,
-    forward_of,
-    four,
-    input_of,
-    weight_of,
 )
 from tinygrad_ckn.windows import Correlation, Pair
 
@@ -149,10 +149,10 @@ def _in_common_dtype(xp: Namespace, a: Any, b: Any) -> tuple[Any, Any]:
 def _correlate2d(
     xp: Namespace, x: Any, w: Any, bias: Any = None, *, algorithm: str = "auto", **geometry: Any
 ) -> Any:
-    check_plain("correlate2d", algorithm)
+    check_algorithm("correlate2d", algorithm)
     flat = x.ndim == w.ndim == 2
-    images, filters = (four(x), four(w)) if flat else (x, w)
-    shapes = forward_of(images, filters, bias, **geometry)
+    images, filters = (as_batch(x), as_batch(w)) if flat else (x, w)
+    shapes = check_forward(images, filters, bias, **geometry)
     images, filters = _in_common_dtype(xp, images, filters)
     if not supported(images):
         return correlate2d.forward(xp, x, w, bias, **geometry)
@@ -172,10 +172,10 @@ def _correlate2d_input(
     algorithm: str = "auto",
     **geometry: Any,
 ) -> Any:
-    check_plain("correlate2d_input", algorithm)
+    check_algorithm("correlate2d_input", algorithm)
     flat = cotangent.ndim == w.ndim == 2
-    maps, filters = (four(cotangent), four(w)) if flat else (cotangent, w)
-    shapes = input_of(maps, filters, input_size, **geometry)
+    maps, filters = (as_batch(cotangent), as_batch(w)) if flat else (cotangent, w)
+    shapes = check_input_adjoint(maps, filters, input_size, **geometry)
     maps, filters = _in_common_dtype(xp, maps, filters)
     if not supported(maps):
         return correlate2d_input.forward(xp, cotangent, w, input_size=input_size, **geometry)
@@ -193,10 +193,10 @@ def _correlate2d_weight(
     algorithm: str = "auto",
     **geometry: Any,
 ) -> Any:
-    check_plain("correlate2d_weight", algorithm)
+    check_algorithm("correlate2d_weight", algorithm)
     flat = x.ndim == cotangent.ndim == 2
-    images, maps = (four(x), four(cotangent)) if flat else (x, cotangent)
-    shapes = weight_of(images, maps, kernel_size, **geometry)
+    images, maps = (as_batch(x), as_batch(cotangent)) if flat else (x, cotangent)
+    shapes = check_weight_adjoint(images, maps, kernel_size, **geometry)
     images, maps = _in_common_dtype(xp, images, maps)
     if not supported(images):
         return correlate2d_weight.forward(xp, x, cotangent, kernel_size=kernel_size, **geometry)

@@ -23,15 +23,9 @@ from tinygrad_ckn.cuda.launch import (
     supported,
     threads_per_row,
 )
-from tinygrad_ckn.ops.pool import (
-    Subsampling,
-    check_cotangent,
-    check_subsampling,
-    gaussian_matrices,
-    gaussian_pool2d,
-    gaussian_unpool2d,
-)
-from tinygrad_ckn.windows import images
+from tinygrad_ckn.ops.pool import check_cotangent, gaussian_pool2d, gaussian_unpool2d
+from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling, gaussian_matrices
+from tinygrad_ckn.windows import image_shape
 
 SOURCE = Source("pool", "banded<{T}>")
 # of a tile, for each row of threads
@@ -161,7 +155,7 @@ def pool_on_device(
 
 @gaussian_pool2d.kernel("cuda")
 def _gaussian_pool2d(xp: Namespace, x: Any, subsampling: Subsampling) -> Any:
-    height, width = images("gaussian_pool2d", "x", x)[2:]
+    height, width = image_shape("gaussian_pool2d", "x", x)[2:]
     both = check_subsampling("gaussian_pool2d", subsampling)
     y = pool_on_device(xp, x, (height, width), both) if supported(x) else None
     return gaussian_pool2d.forward(xp, x, subsampling) if y is None else y

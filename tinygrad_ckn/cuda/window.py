@@ -7,7 +7,7 @@ from typing import Any
 from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.cuda.launch import Source, batch_slices, block_count, supported
 from tinygrad_ckn.ops.window import check_columns, fold, unfold
-from tinygrad_ckn.windows import Pair, Windows, images
+from tinygrad_ckn.windows import Pair, Windows, image_shape
 
 SOURCE = Source("window", "unfold<{T}>", "fold<{T}, true>", "fold<{T}, false>")
 
@@ -51,7 +51,7 @@ def fold_to(xp: Namespace, columns: Any, windows: Windows, x: Any) -> None:
 
 @unfold.kernel("cuda")
 def _unfold(xp: Namespace, x: Any, kernel_size: Pair, **geometry: Any) -> Any:
-    n, c, *size = images("unfold", "x", x)
+    n, c, *size = image_shape("unfold", "x", x)
     if not supported(x):
         return unfold.forward(xp, x, kernel_size, **geometry)
     windows = Windows.of("unfold", kernel_size, **geometry)

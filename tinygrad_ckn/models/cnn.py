@@ -20,7 +20,7 @@ from tinygrad_ckn.models.learning import fit as fitting
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.nn import Conv2d, Module, Parameter
-from tinygrad_ckn.ops.pool import Subsampling
+from tinygrad_ckn.ops.pool_matrices import Subsampling
 from tinygrad_ckn.plain import plain_arguments, plain_array
 from tinygrad_ckn.windows import Padding, Pair, Windows
 

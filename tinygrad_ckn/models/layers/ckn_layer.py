@@ -26,7 +26,7 @@ from tinygrad_ckn.models.layers.nystrom import Kept, factors, nystrom_error, tra
 from tinygrad_ckn.models.layers.pooling import Pooling
 from tinygrad_ckn.nn import Module, Parameter, Sphere, init
 from tinygrad_ckn.ops.ckn_map import composed
-from tinygrad_ckn.ops.pool import Subsampling
+from tinygrad_ckn.ops.pool_matrices import Subsampling
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.windows import Padding, Pair, Windows, is_finite, pair
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygrad_ckn import ops
 from tinygrad_ckn.errors import ConfigError, ShapeError
-from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_size
+from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling, gaussian_size
 
 POOLINGS = ("gaussian", "average", "max", "strided", "none")
 
