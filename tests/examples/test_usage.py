@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tools import warm_python
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(
     path.relative_to(ROOT)
@@ -28,13 +30,7 @@ commands = pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 
 
 def run(command: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *command, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
+    return warm_python.run([*command, *arguments], cwd=ROOT)
 
 
 def state() -> dict[Path, int]:
