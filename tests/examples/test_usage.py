@@ -1,4 +1,4 @@
-"""Every script without arguments, asked for its help, and called in a wrong way: it works, or says how to use it."""
+"""Scripts and benchmark modules: their help, and errors for wrong usage."""
 
 import re
 import shutil
