@@ -20,7 +20,7 @@ def run(kind: type[Adam], steps: int, scale: float = 1.0, **options: object) -> 
 
 @pytest.mark.parametrize("decoupled", [False, True])
 @pytest.mark.parametrize("decay", [0.0, 0.3])
-def test_several_steps_of_the_formula(decoupled: bool, decay: float) -> None:
+def test_several_steps_agree_with_the_formula(decoupled: bool, decay: float) -> None:
     """Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2: the two places of the decay."""
     x, m, v = START.copy(), np.zeros(3), np.zeros(3)
     lr, b1, b2, eps = 0.05, 0.7, 0.95, 1e-3
