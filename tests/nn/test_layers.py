@@ -10,7 +10,10 @@ from tinygrad_ckn.nn import Conv2d, Flatten, Linear, Module
 
 
 def check_gradients(module: Module, x: Tensor) -> None:
-    """Compare the gradients of <u, module(x)>, u random, with central differences along random directions."""
+    """Compare gradients with central differences along random directions.
+
+    The function is <u, module(x)> for random u.
+    """
     rng = np.random.default_rng(1)
     u = Tensor(rng.normal(size=module(x).shape))
     (module(x) * u).sum().backward()
@@ -81,7 +84,8 @@ def test_conv2d_passes_its_options_on() -> None:
     assert layer.weight.shape == (2, 2, 3, 3)
     assert layer(Tensor(np.ones((1, 4, 9, 7), np.float32))).shape == (1, 2, 4, 3)
     assert repr(layer) == (
-        "Conv2d(4 -> 2, 3x3, stride=2, padding=1, dilation=2, groups=2)  weight (2, 2, 3, 3) bias (2,)  38"
+        "Conv2d(4 -> 2, 3x3, stride=2, padding=1, dilation=2, groups=2)"
+        "  weight (2, 2, 3, 3) bias (2,)  38"
     )
 
 

@@ -118,9 +118,11 @@ def test_strict_loading_lists_everything_wrong_and_changes_nothing() -> None:
     with pytest.raises(DataError) as caught:
         module.load_state_dict(state)
     assert str(caught.value) == (
-        "Nested.load_state_dict: argument state expected what Nested.state_dict() returns, got missing 'mean', "
-        "'by_size.8'; unexpected 'extra'; wrong shape or dtype 'scale' (float64 (2, 1), not float64 (1,)), "
-        "'blocks.0.weight' (float64 (1,), not float32 (1,)); build the object as it was when saved (nothing was loaded)"
+        "Nested.load_state_dict: argument state expected what Nested.state_dict() returns, "
+        "got missing 'mean', 'by_size.8'; unexpected 'extra'; "
+        "wrong shape or dtype 'scale' (float64 (2, 1), not float64 (1,)), "
+        "'blocks.0.weight' (float64 (1,), not float32 (1,)); "
+        "build the object as it was when saved (nothing was loaded)"
     )
     assert values(module) == before
     with pytest.raises(DataError, match="got wrong shape or dtype 'scale'"):
@@ -130,7 +132,10 @@ def test_strict_loading_lists_everything_wrong_and_changes_nothing() -> None:
 
 @pytest.mark.parametrize("state", ["sd.npz", None, [1.0]])
 def test_a_state_that_is_not_a_mapping_is_rejected(state: object) -> None:
-    message = f"^Nested.load_state_dict: argument state expected a mapping .*, got {type(state).__name__}; open a file"
+    message = (
+        "^Nested.load_state_dict: argument state expected a mapping .*, "
+        f"got {type(state).__name__}; open a file"
+    )
     for strict in (True, False):
         with pytest.raises(DTypeError, match=message):
             Nested().load_state_dict(state, strict=strict)
@@ -261,6 +266,7 @@ def test_repr_shows_buffers_and_tensors_next_to_modules() -> None:
             self.mask = Tensor([True])
 
     assert repr(Mixed()) == (
-        "Mixed(eps=0.1) (1 parameter)  scale (1,) alias (1,) mean (2,) buffer  1\n  tail.0: Stateless  mask (1,) buffer"
+        "Mixed(eps=0.1) (1 parameter)  scale (1,) alias (1,) mean (2,) buffer  1\n"
+        "  tail.0: Stateless  mask (1,) buffer"
     )
     assert repr(ReLU()) == "ReLU"

@@ -42,5 +42,5 @@ def test_without_strict_only_shapes_and_dtypes_are_checked() -> None:
 
 
 def test_a_state_is_a_mapping() -> None:
-    with pytest.raises(DTypeError, match="expected a mapping from names to arrays, .* got list"):
+    with pytest.raises(DTypeError, match=r"expected a mapping from names to arrays, .* got list"):
         checked_state("Net", current, [1.0], strict=True)

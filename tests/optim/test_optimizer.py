@@ -99,7 +99,7 @@ def test_zero_grad(make: Make) -> None:
 
 
 def aligned(z: Parameter, target: Tensor) -> Tensor:
-    """A loss that pulls in all directions: least where each row is the target's, and steep along the radius."""
+    """Return a loss that is smallest at the target and steep along the radius."""
     return (z - 2 * target) ** 2
 
 
@@ -120,7 +120,7 @@ def test_rows_stay_on_the_sphere_while_the_loss_decreases(
 
 @pytest.mark.parametrize("kind", ["sgd", "momentum", "nesterov"])
 def test_the_radial_part_of_a_gradient_has_no_effect(kind: str) -> None:
-    """A loss that depends on the norms alone has a gradient along z: no step, and nothing enters a moment."""
+    """The gradient of a function of the norms is along z: no step, and zero moments."""
     z = Parameter(init.sphere((5, 7), rng=0, dtype="float64"), constraint=Sphere())
     start = z.numpy().copy()
     optimizer = MAKES[kind]([z], lr=1e-3)

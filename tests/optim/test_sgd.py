@@ -38,7 +38,10 @@ def test_several_steps_agree_with_the_formula(
 
 
 def test_nesterov_is_the_gradient_at_the_lookahead_point() -> None:
-    """Sutskever et al. 2013, eqs. 3-4: v' = mu v - lr grad(theta + mu v), theta' = theta + v'; ours is theta + mu v."""
+    """Sutskever et al. 2013, eqs. 3-4.
+
+    v' = mu v - lr grad(theta + mu v), theta' = theta + v'; ours is theta + mu v.
+    """
     theta, v, mu, lr = START.copy(), np.zeros(3), 0.8, 0.01
     for _ in range(7):
         v = mu * v - lr * slope(theta + mu * v)
