@@ -33,7 +33,6 @@ from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.memory import Memory, keep_freed_memory
 from tinygrad_ckn.memory import usable_bytes as _physical_memory
 
-
 T = TypeVar("T")
 # anything with `+=` in place
 Total = TypeVar("Total")

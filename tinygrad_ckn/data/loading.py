@@ -131,7 +131,8 @@ def load_parts(name_or_path: PathLike, data_dir: PathLike | None, reading: Readi
         return Parts.of(_BY_NAME[name_or_path](data_dir))
     if data_dir is not None:
         raise DataError(
-            f"data_dir: expected with 'fashion-mnist', 'mnist' or 'cifar10' only, got it with {name_or_path}"
+            "load: argument data_dir expected None unless the data set is 'fashion-mnist', "
+            f"'mnist' or 'cifar10', got {data_dir} with {name_or_path}"
         )
     path = Path(name_or_path)
     suffix = path.suffix.lower()
@@ -194,7 +195,8 @@ def load_images(
         array = read_idx(path)
         return as_images(array, str(path), reading, len(array))[0]
     raise DataError(
-        f"{path}: expected an .npz, .npy or .csv file, or an IDX file (zipped with gzip or not), got another kind"
+        f"{path}: expected an .npz, .npy or .csv file, or an IDX file (zipped with gzip or not), "
+        "got another kind"
     )
 
 
@@ -206,8 +208,9 @@ def _folder_parts(folder: Path, reading: Reading) -> Parts:
         _refuse_options(str(folder), reading)
         return Parts.of(load_cifar10(folder))
     raise DataError(
-        f"{folder}: expected a folder with IDX files (train-images-idx3-ubyte ...) or CIFAR-10 binary files "
-        "(data_batch_1.bin ...), got neither; give the folder that holds the files themselves"
+        f"{folder}: expected a folder with IDX files (train-images-idx3-ubyte ...) or CIFAR-10 "
+        "binary files (data_batch_1.bin ...), got neither; give the folder that holds the files "
+        "themselves"
     )
 
 
@@ -216,7 +219,7 @@ def _refuse_options(name: str, reading: Reading) -> None:
     for option in ("image_shape", "channels_last", "header", "scale"):
         if getattr(reading, option) is not None:
             raise DataError(
-                f"{name}: expected no {option}, for its files say how they are to be read, got "
+                f"load: argument {option} expected None with {name}, whose format is fixed, got "
                 f"{getattr(reading, option)}; leave it out"
             )
 
@@ -225,7 +228,8 @@ def _digits(data_dir: PathLike | None) -> Dataset:
     """Load the embedded digits."""
     if data_dir is not None:
         raise DataError(
-            f"digits: expected no data_dir, since the images are embedded, got {data_dir}; leave it out"
+            "load: argument data_dir expected None with 'digits', whose images are embedded, got "
+            f"{data_dir}; leave it out"
         )
     return load_digits()
 
@@ -248,7 +252,7 @@ def _needed(name: str, data_dir: PathLike | None, what: str) -> PathLike:
     """Return data_dir, or say that this data set needs it."""
     if data_dir is None:
         raise DataError(
-            f"{name}: expected the folder of {what}, got none; pass it with --data-dir (data_dir=...)"
+            f"{name}: expected the folder of {what}, got none; pass it as argument data_dir"
         )
     return data_dir
 

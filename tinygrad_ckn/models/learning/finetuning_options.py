@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from tinygrad_ckn.backend import CPU, Generator, is_whole
 from tinygrad_ckn.checks import number
@@ -23,10 +23,12 @@ from tinygrad_ckn.optim import (
 )
 from tinygrad_ckn.plain import plain_arguments
 
-OPTIMIZERS = ("sgd", "adam")
+OptimizerName: TypeAlias = Literal["sgd", "adam"]
+ScheduleName: TypeAlias = Literal["cosine", "step", "constant"]
+OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
 # Learning rates where none is given and the loss is not curved too much for them.
 USUAL_LR = {"sgd": 0.01, "adam": 0.001}
-SCHEDULES = ("cosine", "step", "constant")
+SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 
 
 @plain_arguments
@@ -86,19 +88,38 @@ class FineTuning:
     'cosine'
     """
 
-    epochs: int = 10
-    batch_size: int = 128
-    optimizer: str = "sgd"
-    lr: float | None = None
+    epochs: Annotated[int, "Maximum number of passes over the training images."] = 10
+    batch_size: Annotated[int, "Images per step."] = 128
+    optimizer: Annotated[OptimizerName, "Optimiser."] = "sgd"
+    lr: Annotated[
+        float | None,
+        "Learning rate after the warm-up. Default: 0.01 (adam: 0.001), or less if the loss is "
+        "curved too strongly for that.",
+    ] = None
     momentum: float = 0.9
-    warmup: float = 0.5
-    schedule: str = "cosine"
-    alternating: bool = False
-    refit_classifier_every: int | None = None
+    warmup: Annotated[
+        float, "Epochs, or fraction of one, over which the learning rate rises from 0."
+    ] = 0.5
+    schedule: Annotated[ScheduleName, "Learning rate schedule after the warm-up."] = "cosine"
+    alternating: Annotated[
+        bool, "Refit the classifier before each epoch, which then trains the filters alone."
+    ] = False
+    refit_classifier_every: Annotated[
+        int | None, "Epochs between two refits of the classifier. Default: never."
+    ] = None
     l2: float = 1e-5
-    augment: Callable[[Any, Generator], Any] | None = None
-    validation: float = 0.1
-    patience: int | None = None
+    augment: Annotated[
+        Callable[[Any, Generator], Any] | None,
+        "Data augmentation: crop-flip shifts each image by up to 4 pixels and mirrors it with "
+        "probability 1/2. Default: none.",
+    ] = None
+    validation: Annotated[
+        float, "Fraction of the training images held out to choose the best epoch."
+    ] = 0.1
+    patience: Annotated[
+        int | None,
+        "Stop after this many epochs without improvement on the validation set. Default: never.",
+    ] = None
 
     def __post_init__(self) -> None:
         for name, least in (
