@@ -18,7 +18,7 @@ def test_raw_arrays_in_raw_array_out_and_tensors_in_tensor_out():
 def test_signature_and_documentation_are_those_of_the_function_without_xp():
     assert list(inspect.signature(ops.correlate2d).parameters)[:3] == ["x", "w", "bias"]
     assert ops.exp.__doc__.startswith("Return e**x.")
-    assert repr(ops.exp) == "<primitive exp(x: 'Array')>"
+    assert repr(ops.exp) == "<primitive exp(x: 'Array | float')>"
 
 
 def test_operands_may_be_named():
@@ -92,8 +92,7 @@ def test_errors_from_below_name_operation_and_operands(call, error, match):
 
 
 def test_every_documented_primitive_has_an_example():
-    comparisons = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
-    for name in set(ops.__all__) - comparisons:
+    for name in set(ops.__all__) - {"kappa"}:
         assert doctest.DocTestParser().get_examples(getattr(ops, name).__doc__), name
 
 

@@ -132,7 +132,7 @@ def test_the_map_and_its_gradient():
         )
 
     run()
-    launched_often("squares", "norms", "map", "pull", "add_squares")
+    launched_often("squares", "norms", "map", "map_vjp", "add_squares")
 
 
 def test_patches_that_are_zero_in_part_of_an_image():
@@ -228,8 +228,8 @@ def test_a_gradient_in_any_order_of_memory(monkeypatch, shared, subsampling, ope
     ):
         assert not g.flags.c_contiguous
         wanted = [True, True, bool(transform)]
-        expected = saved.pull(CUPY.ascontiguousarray(g), wanted)
-        for mine, theirs in zip(saved.pull(g, wanted)[:operands], expected, strict=False):
+        expected = saved.vjp(CUPY.ascontiguousarray(g), wanted)
+        for mine, theirs in zip(saved.vjp(g, wanted)[:operands], expected, strict=False):
             agree(CUPY.asnumpy(mine), CUPY.asnumpy(theirs))
 
 

@@ -119,11 +119,11 @@ _functions = {
 }
 # Set behind the back of type checkers, which go by the form `name as name` and would
 # take an `__all__` they cannot evaluate for an empty one.
-globals()["__all__"] = sorted([*_functions, "kappa"])
+globals()["__all__"] = sorted(_functions)
 
 
 def __dir__() -> list[str]:
-    return sorted([*_functions, "kappa"])
+    return sorted(_functions)
 
 
 methods.attach_numpy_functions(numpy_calls.table(_functions), list(_functions))

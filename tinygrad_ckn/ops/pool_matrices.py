@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from tinygrad_ckn.backend import CPU, Array, Namespace, backend_of
+from tinygrad_ckn.backend import CPU, Array, DType, Namespace, backend_of
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.plain import plain_array
 from tinygrad_ckn.windows import Windows, is_finite
@@ -79,7 +79,7 @@ def gaussian_matrices(
     xp: Namespace,
     size: tuple[int, int],
     subsampling: tuple[float, float],
-    dtype: Any,
+    dtype: DType | str,
     place: int = -1,
 ) -> tuple[Array, Array]:
     """Return the matrices R (Ho, H) and C (Wo, W) of Gaussian pooling, cached.
@@ -92,7 +92,7 @@ def gaussian_matrices(
 
 @functools.lru_cache(maxsize=64)
 def _gaussian_matrix(
-    xp: Namespace, length: int, subsampling: float, dtype: Any, place: int
+    xp: Namespace, length: int, subsampling: float, dtype: DType | str, place: int
 ) -> Array:
     """Return the (Ho, H) matrix of one axis.
 
@@ -118,7 +118,7 @@ def _gaussian_matrix(
 
 
 def average_matrices(
-    xp: Namespace, size: tuple[int, int], subsampling: tuple[float, float], dtype: Any
+    xp: Namespace, size: tuple[int, int], subsampling: tuple[float, float], dtype: DType | str
 ) -> tuple[Array, Array]:
     """Return the matrices R (Ho, H) and C (Wo, W) of means of disjoint windows."""
     rows, columns = (
@@ -127,7 +127,7 @@ def average_matrices(
     return xp.asarray(rows), xp.asarray(columns)
 
 
-def box_matrices(size: tuple[int, int], windows: Windows, dtype: Any) -> list[Array]:
+def box_matrices(size: tuple[int, int], windows: Windows, dtype: DType | str) -> list[Array]:
     """Return the matrices R and C of the means of windows, on the host, cached."""
     return [
         _box_matrix(size[a], windows.kernel[a], windows.stride[a], windows.padding[a][0], dtype)
@@ -136,7 +136,7 @@ def box_matrices(size: tuple[int, int], windows: Windows, dtype: Any) -> list[Ar
 
 
 @functools.lru_cache(maxsize=64)
-def _box_matrix(length: int, kernel: int, stride: int, padding: int, dtype: Any) -> Array:
+def _box_matrix(length: int, kernel: int, stride: int, padding: int, dtype: DType | str) -> Array:
     """Return the (Ho, H) matrix of one axis, on the host: 1/kernel within each window."""
     starts = range(-padding, length + padding - kernel + 1, stride)
     return CPU.xp.asarray(

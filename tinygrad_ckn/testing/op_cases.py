@@ -428,7 +428,9 @@ case(
     rate=st.floats(0.3, 3.0),
     order=st.integers(0, 2),
     errors=[
-        bad(xp.ones(2), 0.0, 1, error=ConfigError, match="rate expected a finite number > 0, got 0"),
+        bad(
+            xp.ones(2), 0.0, 1, error=ConfigError, match="rate expected a finite number > 0, got 0"
+        ),
         bad(
             xp.ones(2),
             1.0,
@@ -465,9 +467,9 @@ kappas = st.sampled_from(
             ArcCosine1(),
             InnerPolynomial(1.0, 3),
             PowerSeries((0.25, 0.0, 0.75)),
-            Matern(2.5, 1.5),
+            Matern(2.5, 5**0.5 / 1.5),
             0.5 * Exponential.of_alpha(2.0) + 0.5 * ArcCosine1(),
-            Polynomial(2) * Matern(1.5),
+            Polynomial(2) * Matern(1.5, 3**0.5 / 1.5),
         )
     ]
 )

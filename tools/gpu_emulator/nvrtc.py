@@ -1,8 +1,13 @@
 """CUDA C++ to PTX and machine code with NVRTC, under the options that CuPy always gives; needs no GPU and no driver."""
 
+import hashlib
+import json
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 # cupy.RawModule adds the first two whatever the caller asks for (cupy/cuda/compiler.py).
 ALWAYS = ("-ftz=true", "--device-as-default-execution-space")
@@ -52,7 +57,10 @@ def missing() -> str | None:
 def compile(
     source: str, expressions: Sequence[str], *, arch: int = 90, options: Sequence[str] = ()
 ) -> Program:
-    """Compile `source`; the same request is compiled once in a process.
+    """Compile `source`; the same request is compiled once on this machine.
+
+    Results are kept in the folder of $NVRTC_CACHE, by default below that of temporary
+    files; a failed compilation is not.
 
     Parameters
     ----------
@@ -79,14 +87,36 @@ def _compile(
 ) -> Program:
     from cupy_backends.cuda.libs import nvrtc
 
+    options = (*options, f"--gpu-architecture=sm_{arch}", *ALWAYS, *TOLD)
+    request = repr((nvrtc.getVersion(), source, expressions, options))
+    path = _cache_folder() / f"{hashlib.sha256(request.encode()).hexdigest()}.json"
+    try:
+        stored = json.loads(path.read_text())
+        return Program(**{**stored, "cubin": bytes.fromhex(stored["cubin"])})
+    except (OSError, ValueError):
+        program = _compile_anew(source, expressions, options)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # written in one step: another process may be writing the same
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        json.dump({**vars(program), "cubin": program.cubin.hex()}, file)
+    Path(file.name).replace(path)
+    return program
+
+
+def _cache_folder() -> Path:
+    default = Path(tempfile.gettempdir()) / f"tinygrad-ckn-nvrtc-{os.getuid()}"
+    return Path(os.environ.get("NVRTC_CACHE", default))
+
+
+def _compile_anew(source: str, expressions: tuple[str, ...], options: tuple[str, ...]) -> Program:
+    from cupy_backends.cuda.libs import nvrtc
+
     program = nvrtc.createProgram(source, "kernel.cu", (), ())
     try:
         for expression in expressions:
             nvrtc.addNameExpression(program, expression)
         try:
-            nvrtc.compileProgram(
-                program, (*options, f"--gpu-architecture=sm_{arch}", *ALWAYS, *TOLD)
-            )
+            nvrtc.compileProgram(program, options)
         except nvrtc.NVRTCError:
             raise CompilationError(nvrtc.getProgramLog(program)) from None
         names = {

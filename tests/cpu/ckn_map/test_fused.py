@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tinygrad_ckn import Tensor, get_num_threads, grad, no_grad, ops, set_num_threads
 from tinygrad_ckn.cpu.ckn_map import fused
 from tinygrad_ckn.models import kernels
-from tinygrad_ckn.ops.ckn_map import composed
+from tinygrad_ckn.ops.ckn_map import reference_map
 from tinygrad_ckn.ops.kappa import Kappa
 
 
@@ -48,7 +48,7 @@ def both(arrays, kappa, padding="same", subsampling=1.0, **options):
         **options,
     )
     reference = value_and_gradients(
-        lambda x, z, t: composed(x, z, kappa, t, padding, subsampling), *arrays, **options
+        lambda x, z, t: reference_map(x, z, kappa, t, padding, subsampling), *arrays, **options
     )
     return kernel, reference
 
@@ -138,7 +138,7 @@ def test_images_and_gradients_of_any_layout(layout, c, kernel):
     for change in (lambda a: a, layout):
         y, saved = fused._ckn_map(np, change(x), z, exponential(2.0), subsampling=2, saving=True)
         g = np.random.default_rng(1).standard_normal(y.shape)
-        found.append([y, *saved.pull(change(g), (True, True, False))[:2]])
+        found.append([y, *saved.vjp(change(g), (True, True, False))[:2]])
     agree(found[1], found[0], 1e-13)
 
 
@@ -240,7 +240,7 @@ def test_short_patches_beside_long_ones_do_not_blow_up(kappa, small: float) -> N
     x[:, :, :, 5:] *= small
     x[:, :, :, 9:] = 0
     found = ops.ckn_map(x, z, kappa)
-    expected = composed(*(a.astype("float64") for a in (x, z)), kappa, None, "same", 1)
+    expected = reference_map(*(a.astype("float64") for a in (x, z)), kappa, None, "same", 1)
     np.testing.assert_allclose(found, expected, atol=2e-5)
     inputs = [Tensor(a, requires_grad=True) for a in (x, z)]
     gradients = grad((ops.ckn_map(*inputs, kappa) ** 2).sum(), inputs)

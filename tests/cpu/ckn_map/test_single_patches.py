@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tinygrad_ckn import ops
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.models import kernels
-from tinygrad_ckn.ops.ckn_map import composed
+from tinygrad_ckn.ops.ckn_map import reference_map
 from tinygrad_ckn.ops.pool import gaussian_pool2d
 from tinygrad_ckn.tensor import Tensor
 
@@ -183,10 +183,10 @@ def test_the_composition_is_homogeneous_too(scale):
     x, z, _ = problem((16, 20, 3, 10), "float32")
     exact, _ = by_hand(x, z)
     leaf = Tensor((x * np.float32(scale)).astype("float32"), requires_grad=True)
-    y = composed(leaf, z, KAPPA, None, "same", 1)
+    y = reference_map(leaf, z, KAPPA, None, "same", 1)
     assert np.abs(y.numpy().astype("float64") / scale - exact).max() <= 1e-5 * np.abs(exact).max()
     clean = Tensor(x, requires_grad=True)
-    expected = grad(composed(clean, z, KAPPA, None, "same", 1).sum(), clean)[0].numpy()
+    expected = grad(reference_map(clean, z, KAPPA, None, "same", 1).sum(), clean)[0].numpy()
     assert np.abs(grad(y.sum(), leaf)[0].numpy() - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
@@ -194,6 +194,6 @@ def test_the_composition_has_no_norm_of_a_negative_square():
     x = np.zeros((1, 1, 60, 60), "float32")
     x[0, 0, :30, :20] = np.random.default_rng(0).random((30, 20))
     z = np.full((1, 1, 21, 21), 1 / 21, "float32")
-    y = composed(x, z, KAPPA, None, "same", 1)
+    y = reference_map(x, z, KAPPA, None, "same", 1)
     assert np.isfinite(y).all()
     assert not y[:, :, 45:, 40:].any()

@@ -13,7 +13,7 @@ from tinygrad_ckn import Tensor, grad, ops
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import CKN, CKNLayer, kernels
 from tinygrad_ckn.models.kernels import Kernel, base, make_kernel
-from tinygrad_ckn.ops.ckn_map import composed
+from tinygrad_ckn.ops.ckn_map import reference_map
 from tinygrad_ckn.testing import gradcheck
 from tinygrad_ckn.testing.strategies import arrays
 
@@ -83,7 +83,7 @@ def test_fused_map_of_a_layer_is_the_composed_one(case, channels: int, subsampli
     found = []
     for function in (
         lambda x, z, t: ops.ckn_map(x, z, case.kernel.fused(), t, subsampling=subsampling),
-        lambda x, z, t: composed(x, z, case.kernel.kappa, t, "same", subsampling),
+        lambda x, z, t: reference_map(x, z, case.kernel.kappa, t, "same", subsampling),
     ):
         tensors = [Tensor(a, requires_grad=True) for a in (x, z, t)]
         y = function(*tensors)

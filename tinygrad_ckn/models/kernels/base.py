@@ -66,7 +66,7 @@ class Kernel(metaclass=PlainArguments):
         """
         if any(getattr(value, "requires_grad", False) for value in parameters.values()):
             return None
-        numbers = {name: float(unwrap(value)) for name, value in parameters.items()}
+        numbers: dict[str, Any] = {name: float(unwrap(value)) for name, value in parameters.items()}
         return Kappa.from_function(partial(self.kappa, **numbers) if numbers else self.kappa)
 
     def initial_parameters(self) -> dict[str, float]:

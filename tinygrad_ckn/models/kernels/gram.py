@@ -9,7 +9,7 @@ from tinygrad_ckn import ops
 from tinygrad_ckn.backend import CPU, check_real, xp_of
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import Variable, unwrap
-from tinygrad_ckn.ops.ckn_map import lengths
+from tinygrad_ckn.ops.ckn_map import norm_and_inverse
 
 # vectors of a side of a block
 _BLOCK = 1024
@@ -66,7 +66,7 @@ def gram(kappa: Callable[[Any], Any], x: Any, y: Any) -> Any:
 
 def _whole(kappa: Callable[[Any], Any], x: Any, y: Any) -> Any:
     """Return the Gram matrix as one composition of operations."""
-    (norm_x, inverse_x), (norm_y, inverse_y) = (lengths(ops.square(v).sum(axis=1)) for v in (x, y))
+    (norm_x, inverse_x), (norm_y, inverse_y) = (norm_and_inverse(ops.square(v).sum(axis=1)) for v in (x, y))
     cosines = (x * inverse_x.reshape((-1, 1))) @ (y * inverse_y.reshape((-1, 1))).swapaxes(0, 1)
     return norm_x.reshape((-1, 1)) * kappa(cosines) * norm_y
 

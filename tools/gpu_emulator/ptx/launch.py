@@ -1,6 +1,7 @@
 """Launching a kernel: arguments are checked against its parameters, and its blocks executed batch by batch."""
 
 import math
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -16,6 +17,7 @@ from tools.gpu_emulator.ptx.shadow import MOST_BLOCKS
 from tools.gpu_emulator.ptx.steps import Compiled, compiled
 from tools.gpu_emulator.ptx.syntax import Module, Variable, parse
 from tools.gpu_emulator.ptx.types import constant, dtype_of
+from tools.tracing import coverage_trace, resume
 
 # of a block, compute capability 9.0
 MOST_THREADS, MOST_SHARED = 1024, 227 * 1024
@@ -61,9 +63,17 @@ def launch(
     PTXError
         A subclass says what the kernel does wrong, and where.
     """
-    with np.errstate(all="ignore"):
-        # integers wrap around, floats overflow, as they do on the hardware
-        return _launch(_compiled(ptx, name), grid, block, args, shared, budget)
+    trace = coverage_trace()
+    if trace:
+        # nothing of the package runs in here
+        sys.settrace(None)
+    try:
+        with np.errstate(all="ignore"):
+            # integers wrap around, floats overflow, as they do on the hardware
+            return _launch(_compiled(ptx, name), grid, block, args, shared, budget)
+    finally:
+        if trace:
+            resume(trace)
 
 
 def _launch(code: Compiled, grid, block, args, shared: int, budget: int) -> Report:
