@@ -104,8 +104,9 @@ class PixelRange:
             else f"{n_off} of {len(peaks)} images, the first at index {first},"
         )
         message = (
-            f"{source}: expected images scaled as the training images, whose largest pixels are {self.faint:g} to "
-            f"{self.bright:g}, got {which} with a largest pixel of {peaks[first]:g}; {mend}"
+            f"{source}: expected images scaled as the training images, whose largest pixels are "
+            f"{self.faint:g} to {self.bright:g}, got {which} with a largest pixel of "
+            f"{peaks[first]:g}; {mend}"
         )
         if n_off == n_lit:
             raise DataError(message)
@@ -130,8 +131,8 @@ class PixelRange:
         else:
             return
         raise DataError(
-            f"{source}: expected images with {wanted}, got {got}; centre and scale them as those were, or set "
-            "data_format = None of the model if they are right"
+            f"{source}: expected images with {wanted}, got {got}; centre and scale them as those "
+            "were, or set data_format = None of the model if they are right"
         )
 
 
@@ -192,7 +193,8 @@ class DataFormat:
             return cls._of(dict(config))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ConfigError(
-                f"DataFormat.from_config: expected what config() returns, got {str(config)[:80]!r} ({error})"
+                f"DataFormat.from_config: expected what config() returns, got {str(config)[:80]!r} "
+                f"({error})"
             ) from error
 
     @classmethod
@@ -237,8 +239,9 @@ def warn_of_two_scales(images: Any, source: str) -> None:
     if rises.max() > FACTOR:
         count = int(rises.argmax()) + rest
         message = (
-            f"{source}: expected images of one scale, got {count:,} with a largest pixel of at most "
-            f"{peaks[count - 1]:g} and {len(peaks) - count:,} of at least {peaks[count]:g}; scale them alike"
+            f"{source}: expected images of one scale, got {count:,} with a largest pixel of at "
+            f"most {peaks[count - 1]:g} and {len(peaks) - count:,} of at least {peaks[count]:g}; "
+            "scale them alike"
         )
         warnings.warn(message, DataWarning, stacklevel=4)
 

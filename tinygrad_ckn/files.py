@@ -88,7 +88,8 @@ def replacing(path: PathLike) -> Iterator[IO[bytes]]:
         raise DataError(f"{path}: expected a file to write to, got a folder; give a file in it")
     if not path.parent.is_dir():
         raise DataError(
-            f"{path}: expected an existing folder to write to, got no folder {path.parent}; create it first"
+            f"{path}: expected an existing folder to write to, got no folder {path.parent}; create "
+            "it first"
         )
     if is_special(path):
         try:

@@ -66,14 +66,15 @@ def as_labels(labels: Any, source: str) -> NDArray[Any]:
         return array
     if array.dtype.kind not in "iuf":
         raise DataError(
-            f"{source}: expected labels that are integers, strings or booleans, got {array.dtype}; convert them"
+            f"{source}: expected labels that are integers, strings or booleans, got {array.dtype}; "
+            "convert them"
         )
     wrong = ~_is_whole(array)
     if wrong.any():
         first = int(wrong.argmax())
         raise DataError(
-            f"{source}: expected labels that are integers, strings or booleans, got {array[first]} at index {first}; "
-            "give each image a class"
+            f"{source}: expected labels that are integers, strings or booleans, got {array[first]} "
+            f"at index {first}; give each image a class"
         )
     return array.astype(np.int64)
 
@@ -107,13 +108,14 @@ def classes_of(
     distinct: list[Label] = np.unique(labels).tolist()
     if len(distinct) > MAX_CLASSES:
         raise DataError(
-            f"{source}: expected at most {MAX_CLASSES:,} classes, got {len(distinct):,} different labels; "
-            "are they numbers of the images?"
+            f"{source}: expected at most {MAX_CLASSES:,} classes, got {len(distinct):,} different "
+            "labels; are they numbers of the images?"
         )
     unnamed = [label for label in distinct if isinstance(label, str) and not is_name(label)]
     if unnamed:
         raise DataError(
-            f"{source}: expected labels of printable characters, got {unnamed[0][:40]!r}; give each image a class"
+            f"{source}: expected labels of printable characters, got {unnamed[0][:40]!r}; give "
+            "each image a class"
         )
     if n_classes is None or len(distinct) == n_classes:
         return tuple(distinct)
@@ -121,8 +123,8 @@ def classes_of(
         return tuple(range(n_classes))
     shown = f"{len(distinct)} different ones: {_listed(distinct)}" if distinct else "none"
     raise DataError(
-        f"{source}: expected labels of {n_classes} classes, or class numbers 0 .. {n_classes - 1}, got {shown}; "
-        "build the model for as many classes as there are"
+        f"{source}: expected labels of {n_classes} classes, or class numbers 0 .. {n_classes - 1}, "
+        f"got {shown}; build the model for as many classes as there are"
     )
 
 
@@ -142,8 +144,8 @@ def class_numbers(labels: NDArray[Any], classes: Sequence[Label], source: str) -
     known = np.array(classes)
     if known.dtype.kind != labels.dtype.kind:
         raise DataError(
-            f"{source}: expected labels that are {_KINDS[type(classes[0])]}, as those of the training images "
-            f"({_listed(classes)}), got {labels.dtype}; give those"
+            f"{source}: expected labels that are {_KINDS[type(classes[0])]}, as those of the "
+            f"training images ({_listed(classes)}), got {labels.dtype}; give those"
         )
     order = np.argsort(known, kind="stable")
     places = np.minimum(np.searchsorted(known, labels, sorter=order), len(known) - 1)
@@ -152,8 +154,9 @@ def class_numbers(labels: NDArray[Any], classes: Sequence[Label], source: str) -
     if wrong.any():
         first = int(wrong.argmax())
         raise DataError(
-            f"{source}: expected labels of the classes {_listed(classes)}, got {labels[first].item()!r} at index "
-            f"{first}; leave its image out, or train with such images"
+            f"{source}: expected labels of the classes {_listed(classes)}, got "
+            f"{labels[first].item()!r} at index {first}; leave its image out, or train with such "
+            "images"
         )
     return numbers.astype(np.int64)
 
@@ -163,8 +166,8 @@ def check_lengths(labels: Sequence[Any], source: str) -> None:
     for index, label in enumerate(labels):
         if isinstance(label, str | bytes) and len(label) > MAX_LENGTH:
             raise DataError(
-                f"{source}: expected labels of at most {MAX_LENGTH} characters, got {len(label):,} at index {index}; "
-                "shorten it"
+                f"{source}: expected labels of at most {MAX_LENGTH} characters, got {len(label):,} "
+                f"at index {index}; shorten it"
             )
 
 
@@ -204,8 +207,8 @@ def _of_one_kind(labels: list[Any], source: str) -> NDArray[Any]:
         return np.array(labels, dtype=kinds[0])
     first = next(i for i, kind in enumerate(kinds) if kind is None or kind is not kinds[0])
     raise DataError(
-        f"{source}: expected labels of one kind, integers, strings or booleans, got {labels[first]!r} at index "
-        f"{first}; give each image a class"
+        f"{source}: expected labels of one kind, integers, strings or booleans, got "
+        f"{labels[first]!r} at index {first}; give each image a class"
     )
 
 

@@ -39,7 +39,8 @@ def check_finite(images: NDArray[np.floating[Any]], source: str) -> None:
         return
     first = tuple(int(i) for i in np.argwhere(~np.isfinite(images))[0])
     raise DataError(
-        f"{source}: expected finite pixels, got {images[first]} at index {first}; remove or mend that image"
+        f"{source}: expected finite pixels, got {images[first]} at index {first}; remove or mend "
+        "that image"
     )
 
 
@@ -76,7 +77,8 @@ def as_images(
     images, channels_last = arrange(array, reading, source, count)
     if images.dtype.kind not in _STORED:
         raise DataError(
-            f"{source}: expected pixels of dtype uint8 or float32, got {images.dtype}; store one of these"
+            f"{source}: expected pixels of dtype uint8 or float32, got {images.dtype}; store one "
+            "of these"
         )
     return scaled(images, _STORED[images.dtype.kind], channels_last, source, reading)
 
@@ -154,9 +156,9 @@ def _scale_of_others(images: NDArray[Any], stored: Stored, source: str, like: Da
         if not in_unit:
             return _of_bytes(images, source)
     raise DataError(
-        f"{source}: expected {like.stored} as those the model was trained on, whose pixels were divided by "
-        f"{like.scale:g} and are {like.pixels.low:g} to {like.pixels.high:g}, got {stored} from {lowest:g} to "
-        f"{highest:g}; pass their divisor as argument scale"
+        f"{source}: expected {like.stored} as those the model was trained on, whose pixels were "
+        f"divided by {like.scale:g} and are {like.pixels.low:g} to {like.pixels.high:g}, got "
+        f"{stored} from {lowest:g} to {highest:g}; pass their divisor as argument scale"
     )
 
 

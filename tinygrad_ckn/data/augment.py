@@ -56,7 +56,8 @@ def crop_flip(images: Any, rng: np.random.Generator, *, padding: int = 4) -> Any
     n, _, height, width = images.shape
     if not is_whole(padding, 0) or padding >= min(height, width):
         raise ConfigError(
-            f"crop_flip: argument padding expected an integer from 0 to {min(height, width) - 1}, got {padding!r}"
+            f"crop_flip: argument padding expected an integer from 0 to {min(height, width) - 1}, "
+            f"got {padding!r}"
         )
     offsets = rng.integers(-padding, padding + 1, size=(n, 2)).tolist()
     mirrored = (rng.random(n) < 0.5).tolist()

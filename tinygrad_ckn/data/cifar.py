@@ -86,8 +86,8 @@ def _count_records(path: Path) -> int:
     count, extra = divmod(size, RECORD)
     if extra:
         raise DataError(
-            f"{path}: expected records of {RECORD} bytes, got {extra} bytes in the last one, at byte {count * RECORD}; "
-            "copy or download the file again"
+            f"{path}: expected records of {RECORD} bytes, got {extra} bytes in the last one, at "
+            f"byte {count * RECORD}; copy or download the file again"
         )
     if count == 0:
         raise DataError(
@@ -103,7 +103,7 @@ def _read_records(path: Path) -> NDArray[np.uint8]:
     if wrong.any():
         first = int(wrong.argmax())
         raise DataError(
-            f"{path}: expected a label 0 .. {len(CLASSES) - 1} at byte {first * RECORD}, where record {first} starts, "
-            f"got {records[first, 0]}; is it CIFAR-10's binary version?"
+            f"{path}: expected a label 0 .. {len(CLASSES) - 1} at byte {first * RECORD}, where "
+            f"record {first} starts, got {records[first, 0]}; is it CIFAR-10's binary version?"
         )
     return records

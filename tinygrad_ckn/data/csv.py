@@ -83,15 +83,17 @@ def read_csv(
     )
     if foreign is not None:
         raise DataError(
-            f"{path}, column {foreign + 1}: expected pixels, got {header[foreign]!r} in the header; leave that column "
-            "out, or put the labels in the first column and name it 'label'"
+            f"{path}, column {foreign + 1}: expected pixels, got {header[foreign]!r} in the "
+            "header; leave that column out, or put the labels in the first column and name it "
+            "'label'"
         )
     if not rows:
         raise DataError(f"{path}: expected at least one row of numbers, got none")
     width = len(next(iter(rows.values())).split(","))
     if header and len(header) != width:
         raise DataError(
-            f"{path}, row {next(iter(rows))}: expected {len(header)} columns as in the header, got {width}"
+            f"{path}, row {next(iter(rows))}: expected {len(header)} columns as in the header, got "
+            f"{width}"
         )
     _check_widths(rows, width, path)
     pixels = {number: row.partition(",")[2] for number, row in rows.items()} if labelled else rows
@@ -144,8 +146,8 @@ def _numbered_rows(path: Path) -> dict[int, str]:
         text = path.read_bytes().decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}: expected text in UTF-8, got the byte 0x{error.object[error.start]:02x} at byte {error.start}; "
-            "is it a CSV file?"
+            f"{path}: expected text in UTF-8, got the byte 0x{error.object[error.start]:02x} at "
+            f"byte {error.start}; is it a CSV file?"
         ) from error
     lines = enumerate((line.strip() for line in text.split("\n")), start=1)
     return {number: line.removesuffix(",") for number, line in lines if line}
@@ -172,8 +174,8 @@ def _take_header(rows: dict[int, str], path: Path, labelled: bool, reading: Read
             is_header = True
         elif reading.like is None or reading.like.header is None:
             raise DataError(
-                f"{path}, row {first}: expected a header or an image, got {', '.join(cells[:4])}, ..., which can be "
-                "both; say which with argument header"
+                f"{path}, row {first}: expected a header or an image, got {', '.join(cells[:4])}, "
+                "..., which can be both; say which with argument header"
             )
         else:
             is_header = reading.like.header
@@ -255,7 +257,8 @@ def _check_widths(rows: dict[int, str], width: int, path: Path) -> None:
     for number, row in rows.items():
         if row.count(",") != width - 1:
             raise DataError(
-                f"{path}, row {number}: expected {width} columns as in the rows above, got {row.count(',') + 1}"
+                f"{path}, row {number}: expected {width} columns as in the rows above, got "
+                f"{row.count(',') + 1}"
             )
 
 

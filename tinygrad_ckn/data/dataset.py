@@ -55,16 +55,17 @@ class Split:
         if images.dtype != np.float32 or not images.flags.c_contiguous:
             layout = "" if images.flags.c_contiguous else " not C-contiguous"
             raise DataError(
-                f"Split: expected images of dtype float32, C-contiguous, got {images.dtype}{layout}; "
-                "use np.ascontiguousarray(images, dtype=np.float32)"
+                "Split: expected images of dtype float32, C-contiguous, got "
+                f"{images.dtype}{layout}; use np.ascontiguousarray(images, dtype=np.float32)"
             )
         if (
             not (labels.dtype == np.int64 or labels.dtype.kind in "bU")
             or labels.shape != images.shape[:1]
         ):
             raise DataError(
-                f"Split: expected labels of dtype int64, bool or str, shape ({len(images)},), one an image, "
-                f"got {labels.dtype} of shape {labels.shape}; use tinygrad_ckn.labels.as_labels(labels, 'labels')"
+                f"Split: expected labels of dtype int64, bool or str, shape ({len(images)},), one "
+                f"an image, got {labels.dtype} of shape {labels.shape}; use "
+                "tinygrad_ckn.labels.as_labels(labels, 'labels')"
             )
         check_finite(images, "Split")
 
@@ -134,7 +135,8 @@ class Dataset:
             )
         if len(self.class_names) != self.n_classes:
             raise DataError(
-                f"{self.name}: expected {self.n_classes} class names, one a class, got {len(self.class_names)}"
+                f"{self.name}: expected {self.n_classes} class names, one a class, got "
+                f"{len(self.class_names)}"
             )
         if len(self.classes) != self.n_classes:
             raise DataError(
@@ -274,7 +276,8 @@ def split_off(split: Split, fraction: float, rng: np.random.Generator) -> tuple[
     held = held[first][group]
     if not held.any():
         raise DataError(
-            f"split_off: expected at least one image to hold out, got none from fraction {fraction} of {len(split)} "
-            "images; raise the fraction or give more images of each class"
+            "split_off: expected at least one image to hold out, got none from fraction "
+            f"{fraction} of {len(split)} images; raise the fraction or give more images of each "
+            "class"
         )
     return split.take(np.flatnonzero(~held)), split.take(np.flatnonzero(held))

@@ -78,13 +78,13 @@ def read_idx(path: PathLike) -> NDArray[Any]:
             return _parsed(gzip.GzipFile(fileobj=raw).read, path, MOST_DEFLATED * size, zipped)
         except EOFError as error:
             raise DataError(
-                f"{path}: expected a whole gzip stream, got one that breaks off where the file ends, at byte "
-                f"{size}; copy or download it again"
+                f"{path}: expected a whole gzip stream, got one that breaks off where the file "
+                f"ends, at byte {size}; copy or download it again"
             ) from error
         except (gzip.BadGzipFile, zlib.error) as error:
             raise DataError(
-                f"{path}: expected a sound gzip stream, got one damaged at or before byte {raw.tell()} ({error}); "
-                "copy or download it again"
+                f"{path}: expected a sound gzip stream, got one damaged at or before byte "
+                f"{raw.tell()} ({error}); copy or download it again"
             ) from error
 
 
@@ -93,7 +93,8 @@ def _parsed(read: Callable[[int], bytes], path: Path, most: int, zipped: bool) -
     head = read(4)
     if len(head) < 4:
         raise DataError(
-            f"{path}: expected an IDX header of at least 4 bytes, got a file that ends at byte {len(head)}"
+            f"{path}: expected an IDX header of at least 4 bytes, got a file that ends at byte "
+            f"{len(head)}"
         )
     if head[:2] != b"\0\0":
         raise DataError(
@@ -111,14 +112,15 @@ def _parsed(read: Callable[[int], bytes], path: Path, most: int, zipped: bool) -
     start, lengths = 4 + 4 * rank, read(4 * rank)
     if 4 + len(lengths) < start:
         raise DataError(
-            f"{path}: expected an IDX header of {start} bytes for {rank} dimensions, got a file that ends at byte "
-            f"{4 + len(lengths)}; copy or download it again"
+            f"{path}: expected an IDX header of {start} bytes for {rank} dimensions, got a file "
+            f"that ends at byte {4 + len(lengths)}; copy or download it again"
         )
     shape = tuple(int(length) for length in np.frombuffer(lengths, ">u4"))
     if 0 in shape:
         axis = shape.index(0)
         raise DataError(
-            f"{path}: expected a length of at least 1 for dimension {axis} at byte {4 + 4 * axis}, got 0"
+            f"{path}: expected a length of at least 1 for dimension {axis} at byte {4 + 4 * axis}, "
+            "got 0"
         )
     dtype = np.dtype(DTYPES[code])
     count = math.prod(shape) * dtype.itemsize
@@ -131,8 +133,8 @@ def _parsed(read: Callable[[int], bytes], path: Path, most: int, zipped: bool) -
         else:
             got = "goes on" if len(content) == count else f"ends at byte {start + len(content)}"
         raise DataError(
-            f"{path}: expected data of shape {shape} from byte {start} to byte {start + count}, got a file that {got}; "
-            "copy or download it again"
+            f"{path}: expected data of shape {shape} from byte {start} to byte {start + count}, "
+            f"got a file that {got}; copy or download it again"
         )
     array = np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
     array.flags.writeable = False
@@ -242,7 +244,8 @@ def _read_split(folder: Path, part: str, reading: Reading) -> tuple[Split, DataF
     images, read_as = as_images(array, str(images_path), reading, len(array))
     if len(images) != len(labels):
         raise DataError(
-            f"{labels_path}: expected {len(images)} labels, one for each image of {images_path.name}, got {len(labels)}"
+            f"{labels_path}: expected {len(images)} labels, one for each image of "
+            f"{images_path.name}, got {len(labels)}"
         )
     return Split(images, labels), read_as
 
@@ -252,7 +255,8 @@ def _required(folder: Path, part: str, kind: str) -> Path:
     path = _find(folder, part, kind)
     if path is None:
         raise DataError(
-            f"{folder}: expected a file {part}-{kind} or {part}-{kind}.gz, got neither; add it there"
+            f"{folder}: expected a file {part}-{kind} or {part}-{kind}.gz, got neither; add it "
+            "there"
         )
     return path
 

@@ -131,8 +131,8 @@ def load_parts(name_or_path: PathLike, data_dir: PathLike | None, reading: Readi
         return Parts.of(_BY_NAME[name_or_path](data_dir))
     if data_dir is not None:
         raise DataError(
-            "load: argument data_dir expected None unless the data set is 'fashion-mnist', 'mnist' or "
-            f"'cifar10', got {data_dir} with {name_or_path}"
+            "load: argument data_dir expected None unless the data set is 'fashion-mnist', "
+            f"'mnist' or 'cifar10', got {data_dir} with {name_or_path}"
         )
     path = Path(name_or_path)
     suffix = path.suffix.lower()
@@ -195,7 +195,8 @@ def load_images(
         array = read_idx(path)
         return as_images(array, str(path), reading, len(array))[0]
     raise DataError(
-        f"{path}: expected an .npz, .npy or .csv file, or an IDX file (zipped with gzip or not), got another kind"
+        f"{path}: expected an .npz, .npy or .csv file, or an IDX file (zipped with gzip or not), "
+        "got another kind"
     )
 
 
@@ -207,8 +208,9 @@ def _folder_parts(folder: Path, reading: Reading) -> Parts:
         _refuse_options(str(folder), reading)
         return Parts.of(load_cifar10(folder))
     raise DataError(
-        f"{folder}: expected a folder with IDX files (train-images-idx3-ubyte ...) or CIFAR-10 binary files "
-        "(data_batch_1.bin ...), got neither; give the folder that holds the files themselves"
+        f"{folder}: expected a folder with IDX files (train-images-idx3-ubyte ...) or CIFAR-10 "
+        "binary files (data_batch_1.bin ...), got neither; give the folder that holds the files "
+        "themselves"
     )
 
 

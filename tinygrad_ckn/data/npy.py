@@ -36,7 +36,8 @@ def read_npy(path: Path) -> NDArray[Any]:
         try:
             if zipfile.is_zipfile(stream):
                 raise DataError(
-                    f"{path}: expected a single array in NumPy's .npy format, got an archive; name it .npz"
+                    f"{path}: expected a single array in NumPy's .npy format, got an archive; name "
+                    "it .npz"
                 )
             stream.seek(0)
             return _array(stream, path.stat().st_size)
@@ -79,7 +80,8 @@ def read_npz(
         if key not in arrays:
             got = ", ".join(" ".join(name.split()) for name in members) or "no named array"
             raise DataError(
-                f"{path}: expected an array named {key!r}, got {got}; store it with np.savez({key}=...)"
+                f"{path}: expected an array named {key!r}, got {got}; store it with "
+                f"np.savez({key}=...)"
             )
     return arrays
 
@@ -117,7 +119,8 @@ def _array(stream: io.BufferedIOBase, size: int) -> NDArray[Any]:
     if filled < count or head.read(1) or stream.read(1):
         # at the end an archive's checksum is compared too
         raise ValueError(
-            f"it says {count:,} bytes of shape {shape} and has {'less' if filled < count else 'more'}"
+            f"it says {count:,} bytes of shape {shape} and has "
+            f"{'less' if filled < count else 'more'}"
         )
     return content.view(dtype).reshape(shape, order="F" if fortran_order else "C")
 
@@ -132,6 +135,6 @@ def _unreadable(path: Path, expected: str, error: Exception) -> DataError:
     """Return the error for a file that cannot be read without pickle."""
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return DataError(
-        f"{path}: expected {expected}, got one that is damaged or needs pickle, which is never used ({reason}); "
-        "store plain numeric arrays"
+        f"{path}: expected {expected}, got one that is damaged or needs pickle, which is never "
+        f"used ({reason}); store plain numeric arrays"
     )

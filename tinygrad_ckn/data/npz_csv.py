@@ -121,7 +121,8 @@ def npz_parts(path: PathLike, reading: Reading) -> Parts:
         for key in ("test_images", "test_labels"):
             if key not in arrays:
                 raise DataError(
-                    f"{path}: expected both test_images and test_labels, got no {key}; store both or neither"
+                    f"{path}: expected both test_images and test_labels, got no {key}; store both "
+                    "or neither"
                 )
         as_train = reading if reading.like is not None else reading.with_format(read_as)
         test, _ = _labelled(path, arrays, "test_images", "test_labels", as_train)
@@ -168,6 +169,7 @@ def _class_names(path: Path, arrays: dict[str, NDArray[Any]]) -> tuple[str, ...]
     names = as_labels(arrays["class_names"], f"{path}, class_names").tolist()
     if not all(is_name(name) for name in names):
         raise DataError(
-            f"{path}, class_names: expected a name for each class, got {str(names)[:80]}; store strings"
+            f"{path}, class_names: expected a name for each class, got {str(names)[:80]}; store "
+            "strings"
         )
     return tuple(names)

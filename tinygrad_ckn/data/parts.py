@@ -49,8 +49,8 @@ class Parts(NamedTuple):
             train, test = self._divided(seed)
         if train.labels.dtype.kind != test.labels.dtype.kind:
             raise DataError(
-                f"{self.source}: expected labels of one kind in both parts, got {train.labels.dtype} and "
-                f"{test.labels.dtype}; store one kind"
+                f"{self.source}: expected labels of one kind in both parts, got "
+                f"{train.labels.dtype} and {test.labels.dtype}; store one kind"
             )
         n_classes = None if self.class_names is None else len(self.class_names)
         classes = classes_of(
@@ -64,7 +64,7 @@ class Parts(NamedTuple):
             return split_off(self.train, TEST_FRACTION, np.random.default_rng(seed))
         except DataError as error:
             raise DataError(
-                f"{self.source}: expected enough images to hold out {TEST_FRACTION:.0%} of them for testing, got "
-                f"{len(self.train)} images of {len(np.unique(self.train.labels))} classes; add images, or use an .npz "
-                "file with test_images and test_labels"
+                f"{self.source}: expected enough images to hold out {TEST_FRACTION:.0%} of them "
+                f"for testing, got {len(self.train)} images of {len(np.unique(self.train.labels))} "
+                "classes; add images, or use an .npz file with test_images and test_labels"
             ) from error

@@ -88,8 +88,8 @@ class Reading:
                 "as image_shape says" if self.image_shape else "as those the model was trained on"
             )
             raise DataError(
-                f"{source}: expected images {_text(self.expected_shape)} {whose}, got {_text(shape)}; "
-                "bring them to that size"
+                f"{source}: expected images {_text(self.expected_shape)} {whose}, got "
+                f"{_text(shape)}; bring them to that size"
             )
 
 

@@ -87,8 +87,8 @@ def arrange(
             return from_rows(np.atleast_2d(array), reading, source)
     if array.ndim not in (3, 4) or array.size == 0:
         raise DataError(
-            f"{source}: expected at least one image, as an array (n, H, W) or (n, C, H, W), got shape {array.shape}; "
-            "for rows of pixels pass argument image_shape"
+            f"{source}: expected at least one image, as an array (n, H, W) or (n, C, H, W), got "
+            f"shape {array.shape}; for rows of pixels pass argument image_shape"
         )
     if array.ndim == 3:
         if (
@@ -97,8 +97,9 @@ def arrange(
             and (array.shape[0] in COLOUR or array.shape[2] in COLOUR)
         ):
             raise DataError(
-                f"{source}: expected images (n, H, W) or (n, C, H, W), got shape {array.shape}, which can be "
-                f"{len(array)} grey images and one in colour; pass argument image_shape"
+                f"{source}: expected images (n, H, W) or (n, C, H, W), got shape {array.shape}, "
+                f"which can be {len(array)} grey images and one in colour; pass argument "
+                "image_shape"
             )
         images, last = array[:, np.newaxis], False
     else:
@@ -123,16 +124,17 @@ def from_rows(rows: NDArray[Any], reading: Reading, source: str) -> tuple[NDArra
         order, others = _square(width, source), _orders(width)
     elif math.prod(shape) != width:
         raise DataError(
-            f"{source}: expected {math.prod(shape)} pixels a row for images {_text(shape)}, got {width}; "
-            "pass their shape (C, H, W) as argument image_shape"
+            f"{source}: expected {math.prod(shape)} pixels a row for images {_text(shape)}, got "
+            f"{width}; pass their shape (C, H, W) as argument image_shape"
         )
     elif reading.channels_last is None:
         like = reading.like
         told = like is not None and like.header is not None
         if like is not None and not told and shape[0] > 1 and reading.image_shape is None:
             raise DataError(
-                f"{source}: expected images {_text(shape)} as the model was trained on, which came as an array, got "
-                f"rows of {width} pixels, whose channels can be first and last; say which with argument channels_last"
+                f"{source}: expected images {_text(shape)} as the model was trained on, which came "
+                f"as an array, got rows of {width} pixels, whose channels can be first and last; "
+                "say which with argument channels_last"
             )
         last = like is not None and like.channels_last
         order, others = (
@@ -175,8 +177,8 @@ def _is_channels_last(sizes: tuple[int, ...], reading: Reading, source: str) -> 
         else "can be channels first and channels last"
     )
     raise DataError(
-        f"{source}: expected images (n, C, H, W), got shape (n, {', '.join(map(str, sizes))}), which {looks}; "
-        "say which with argument channels_last"
+        f"{source}: expected images (n, C, H, W), got shape (n, {', '.join(map(str, sizes))}), "
+        f"which {looks}; say which with argument channels_last"
     )
 
 
