@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from numbers import Integral
 from types import EllipsisType
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -69,8 +69,8 @@ if TYPE_CHECKING:
     from tinygrad_ckn import Tensor
 
     Array: TypeAlias = NDArray[Any] | Tensor
-    _Part: TypeAlias = int | slice | EllipsisType | Array | Sequence[int] | Sequence[bool] | None
-    Index: TypeAlias = _Part | tuple[_Part, ...]
+    IndexPart: TypeAlias = SupportsIndex | slice | EllipsisType | Array | list[Any] | None
+    Index: TypeAlias = IndexPart | tuple[IndexPart, ...]
 else:
     # what `signature.py` recognises operands and indices by
     Array = Annotated[Any, "an array of any backend, or a Tensor"]

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU, Shape, backend_of, to_numpy, xp_of
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.cpu import linear
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # maximum number of examples in a block
 _BLOCK = 4096

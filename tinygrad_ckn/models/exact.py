@@ -26,7 +26,7 @@ from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.checks import check_device, check_floating
 from tinygrad_ckn.models.ckn import CKN
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
-from tinygrad_ckn.ops.ckn_map import lengths
+from tinygrad_ckn.ops.ckn_map import norm_and_inverse
 from tinygrad_ckn.ops.pool_matrices import average_matrices, gaussian_matrices
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
@@ -194,7 +194,7 @@ def _scales(xp: Namespace, layers: Sequence[CKNLayer], x: Any, step: int) -> lis
         k = _inner_products(x[block], x[block])
         for layer, mine in zip(layers, scales, strict=True):
             k = _patch_kernel(xp, layer.windows, k)
-            mine[0, block], mine[1, block] = lengths(xp.einsum("nijij->nij", k))
+            mine[0, block], mine[1, block] = norm_and_inverse(xp.einsum("nijij->nij", k))
             k = _map_kernel(xp, layer, k, mine[:, block], mine[:, block])
     return scales
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import Any
+from typing import Any, SupportsFloat
 
 from tinygrad_ckn.backend import Array, Namespace, floating, is_array
 from tinygrad_ckn.errors import DTypeError, ShapeError
@@ -328,7 +328,12 @@ where.vjp(
 
 
 @primitive()
-def clip(xp: Namespace, x: Array | float, a_min: Any = None, a_max: Any = None) -> Array:
+def clip(
+    xp: Namespace,
+    x: Array | float,
+    a_min: SupportsFloat | None = None,
+    a_max: SupportsFloat | None = None,
+) -> Array:
     """Return x limited to [a_min, a_max].
 
     The derivative is 1 on the closed interval and 0 outside.
@@ -353,13 +358,13 @@ def clip(xp: Namespace, x: Array | float, a_min: Any = None, a_max: Any = None) 
     >>> clip(Tensor([0.5, -3.0]), 0, 1)
     Tensor((2,), float64, cpu) [0.5 0. ]
     """
-    bounds = [bound for bound in (a_min, a_max) if bound is not None]
+    bounds: list[Any] = [bound for bound in (a_min, a_max) if bound is not None]
     if any(bound.ndim if is_array(bound) else not isinstance(bound, Real) for bound in bounds):
         raise DTypeError(
             f"clip: expected numbers as bounds, got {a_min!r} and {a_max!r}; "
             "use minimum and maximum"
         )
-    if len(bounds) == 2 and not any(map(is_array, bounds)) and a_min > a_max:
+    if len(bounds) == 2 and not any(map(is_array, bounds)) and bounds[0] > bounds[1]:
         raise ShapeError(f"clip: expected a_min <= a_max, got {a_min} and {a_max}; swap them")
     return xp.clip(x, a_min, a_max)
 

@@ -56,7 +56,7 @@ def _zeros(shape: Shape, like: Array) -> Array:
 
 
 @primitive(broadcasts=True)
-def index_add(xp: Namespace, x: Array, index: Index, values: Array) -> Array:
+def index_add(xp: Namespace, x: Array, index: Index, values: Array | float) -> Array:
     """Return a copy of x with values added at an index: the adjoint of `getitem`.
 
     A position that the index names several times is added to as often, as in
@@ -116,7 +116,7 @@ class _ScatteredRows(Scattered):
         return _scatter(*[part.values for part in parts], indices=indices, shape=self.shape)
 
 
-def _add_at(xp: Namespace, y: Array, index: Any, values: Array) -> None:
+def _add_at(xp: Namespace, y: Any, index: Any, values: Array | float) -> None:
     """Add values to y in place; positions named several times are added to as often."""
     if all(
         part is None or part is Ellipsis or isinstance(part, int | slice) for part in _parts(index)
@@ -134,7 +134,7 @@ def _unwrap_index(index: Any) -> Any:
     return tuple(unwrap(part) for part in index) if isinstance(index, tuple) else unwrap(index)
 
 
-def _wrapped(x: Array, index: Index) -> tuple[Any, Array | None]:
+def _wrapped(x: Array, index: Any) -> tuple[Any, Array | None]:
     """Return an index in range and, on a GPU, a 0-d bool that tells whether it was valid.
 
     NumPy reads the numbers in an array of indices. CuPy takes them modulo the length,

@@ -28,6 +28,7 @@ from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.parallel import one_blas_thread
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.primitive import primitive
+from tinygrad_ckn.tensor import Tensor
 
 # Largest residual |A V - V W| of an eigendecomposition relative to max |A|; rounding
 # stays far below.
@@ -59,7 +60,7 @@ def _inverse_sqrt_rule(g: Array, y: Array, saved: tuple[Array, Array] | None) ->
 @plain_arguments
 def inverse_sqrt(
     a: Array, *, eps: float = 0.0, convention: Literal["inside", "outside"] = "inside"
-) -> Array:
+) -> Tensor:
     """Return the regularised inverse square root of symmetric positive matrices.
 
     Parameters

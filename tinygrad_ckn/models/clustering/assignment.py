@@ -9,7 +9,7 @@ from tinygrad_ckn.cpu import kmeans as cpu
 from tinygrad_ckn.cuda import kmeans as cuda
 from tinygrad_ckn.cuda.launch import supported
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
-from tinygrad_ckn.ops.ckn_map import least_square
+from tinygrad_ckn.ops.ckn_map import zero_norm_threshold
 from tinygrad_ckn.profiling import record_function
 
 # 1 - cosine below which two directions count as one: rounding in float32
@@ -44,7 +44,7 @@ def row_scales(x: Any) -> tuple[Any, int]:
         )
     squares = cpu.squares(x) if _tiled(x) else (x * x).sum(axis=1)
     norms = xp.sqrt(squares)
-    odd = xp.nonzero(~((squares > least_square(x.dtype)) & (squares < xp.inf)))[
+    odd = xp.nonzero(~((squares > zero_norm_threshold(x.dtype)) & (squares < xp.inf)))[
         0
     ]  # zero, tiny, huge or not finite
     if len(odd):

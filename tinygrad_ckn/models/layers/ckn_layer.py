@@ -25,7 +25,7 @@ from tinygrad_ckn.models.kernels import Exponential, Kernel, make_kernel
 from tinygrad_ckn.models.layers.nystrom import Kept, factors, nystrom_error, transformed
 from tinygrad_ckn.models.layers.pooling import Pooling
 from tinygrad_ckn.nn import Module, Parameter, Sphere, init
-from tinygrad_ckn.ops.ckn_map import composed
+from tinygrad_ckn.ops.ckn_map import reference_map
 from tinygrad_ckn.ops.pool_matrices import Subsampling
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.windows import Padding, Pair, Windows, is_finite, pair
@@ -220,7 +220,7 @@ class CKNLayer(Module):
             apart = factor.dtype != weight.dtype
             within = None if apart else factor
             if kappa is None:
-                y = composed(images, z, self._kappa, within, **options)
+                y = reference_map(images, z, self._kappa, within, **options)
             else:
                 y = ops.ckn_map(images, z, kappa, within, **options)
             maps.append(transformed(factor, y) if apart else y)
