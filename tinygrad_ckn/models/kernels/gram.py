@@ -66,7 +66,9 @@ def gram(kappa: Callable[[Any], Any], x: Any, y: Any) -> Any:
 
 def _whole(kappa: Callable[[Any], Any], x: Any, y: Any) -> Any:
     """Return the Gram matrix as one composition of operations."""
-    (norm_x, inverse_x), (norm_y, inverse_y) = (norm_and_inverse(ops.square(v).sum(axis=1)) for v in (x, y))
+    (norm_x, inverse_x), (norm_y, inverse_y) = (
+        norm_and_inverse(ops.square(v).sum(axis=1)) for v in (x, y)
+    )
     cosines = (x * inverse_x.reshape((-1, 1))) @ (y * inverse_y.reshape((-1, 1))).swapaxes(0, 1)
     return norm_x.reshape((-1, 1)) * kappa(cosines) * norm_y
 
