@@ -10,7 +10,7 @@ from tinygrad_ckn.errors import ConfigError
 
 @pytest.mark.parametrize("order", [0, 1, 2])
 @pytest.mark.parametrize("rate", [0.3, 1.0, 4.0])
-def test_matern_is_its_formula_by_bessel_functions(order: int, rate: float) -> None:
+def test_matern_agrees_with_its_formula_by_bessel_functions(order: int, rate: float) -> None:
     # Rasmussen and Williams 2006, equation (4.14), for sqrt(2 nu) r / l = rate d
     nu, u = order + 0.5, np.linspace(-1, 0.999, 40)
     s = rate * np.sqrt(2 - 2 * u)
@@ -19,7 +19,7 @@ def test_matern_is_its_formula_by_bessel_functions(order: int, rate: float) -> N
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])
-def test_matern_derivatives_are_finite_at_cosine_1_and_beyond_at_every_order(order: int) -> None:
+def test_matern_derivatives_of_every_order_are_finite_at_cosine_1(order: int) -> None:
     u = Tensor([1.0, 1 + 1e-15, 1.5, math.nextafter(1.0, 0.0)], requires_grad=True)
     y = ops.kappa_matern(u, 2.0, order)
     assert y.tolist()[:3] == [1, 1, 1]
@@ -36,7 +36,7 @@ def test_matern_of_far_points_vanishes_without_a_warning() -> None:
 
 
 @pytest.mark.parametrize("coefficients", [(0.3,), (0.0, 1.0), (0.1, 0.0, 0.5, 0.4)])
-def test_power_series_and_its_derivatives_are_those_of_numpys_polynomial(coefficients) -> None:
+def test_power_series_and_derivatives_agree_with_numpy(coefficients) -> None:
     u, polynomial = np.linspace(-1, 1, 9), np.polynomial.Polynomial(coefficients)
     x = Tensor(u, requires_grad=True)
     y = ops.kappa_power_series(x, coefficients)
@@ -47,7 +47,7 @@ def test_power_series_and_its_derivatives_are_those_of_numpys_polynomial(coeffic
     np.testing.assert_allclose(second.numpy(), polynomial.deriv(2)(u), rtol=1e-13, atol=1e-14)
 
 
-def test_whole_numbers_count_as_floats() -> None:
+def test_integers_count_as_floats() -> None:
     whole = np.array([1, 0, -1])
     assert ops.kappa_matern(whole, 1.0, 1).dtype == "float64"
     np.testing.assert_array_equal(ops.kappa_power_series(whole, (0.5, 0.25, 0.25)), [1, 0.5, 0.5])
