@@ -40,7 +40,7 @@ CLOCKS = [
     (products, ("_scale",), "scaling"),
     (ckn_map._Pooling, ("weighted", "pool", "unpool"), "pooling but for its products"),
     (ckn_map.Map, ("_pull_kappa",), "scaling"),
-    (linalg, ("eigen_of", "_rotate"), "inverse square root"),
+    (linalg, ("symmetric_eigen", "_rotate"), "inverse square root"),
 ]
 PRODUCTS = {
     ckn_map: "transform, pooling",
@@ -89,7 +89,9 @@ def install(model: CKN) -> None:
         fused = kernel.fused()
         if fused is not None:
             fused = replace(
-                fused, value=clocked(fused.value, "kappa"), slope=clocked(fused.slope, "kappa")
+                fused,
+                value=clocked(fused.value, "kappa"),
+                value_and_slope=clocked(fused.value_and_slope, "kappa"),
             )
         vars(kernel)["fused"] = lambda fused=fused: fused
 

@@ -34,7 +34,7 @@ class Layer:
     @property
     def pooled(self) -> int:
         """Side of the pooled map."""
-        from tinygrad_ckn.ops.pool import gaussian_size
+        from tinygrad_ckn.ops.pool_matrices import gaussian_size
 
         return gaussian_size((self.size, self.size), (self.s, self.s))[0]
 

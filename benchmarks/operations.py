@@ -69,7 +69,9 @@ def _square(columns: Any) -> tuple[int, int]:
 
 
 def _map(ops: Any, x: Any, z: Any, transform: Any) -> Any:
-    return ops.ckn_map(x, z, ops.kappa.exponential(4.0), transform, subsampling=2)
+    from tinygrad_ckn.models.kernels import Exponential
+
+    return ops.ckn_map(x, z, Exponential(0.5).fused(), transform, subsampling=2)
 
 
 def _map_and_gradient(ops: Any, *operands: Any) -> list[Any]:

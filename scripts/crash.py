@@ -30,7 +30,7 @@ from pathlib import Path
 from tinygrad_ckn.training import Run, load_model
 from tinygrad_ckn.training.checkpoint import epoch_of
 
-FAST = ("--mode", "supervised", "--patches", "500", "--iterations", "1", "--threads", "1")
+FAST = ("--mode", "supervised", "--n-patches", "500", "--iterations", "1", "--threads", "1")
 CHECKPOINTS = ("checkpoint.safetensors", "last.safetensors")
 # A model has 87 KB, one with the state of its optimiser 170, the configuration 17.
 # KB

@@ -1,8 +1,8 @@
 """Train end to end with many seeds, and look whether a descent gets worse, whether it says so, and what it ends with.
 
 python scripts/descent_seeds.py # 20 seeds of digits, all else by default python
-scripts/descent_seeds.py --patches 3000 --iterations 2 python scripts/descent_seeds.py
---patches 3000 --iterations 2 --lr 0.01 # too large: it diverges
+scripts/descent_seeds.py --n-patches 3000 --iterations 2 python scripts/descent_seeds.py
+--n-patches 3000 --iterations 2 --lr 0.01 # too large: it diverges
 
 A line a seed: the learning rate, the validation accuracy of the start, by how much an
 epoch fell below the best before it at most, how many warnings there were, the epoch
@@ -77,7 +77,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--data", default="digits")
     parser.add_argument("--model")
-    parser.add_argument("--patches", dest="n_patches", type=int)
+    parser.add_argument("--n-patches", dest="n_patches", type=int)
     for name, kind in (
         ("iterations", int),
         ("epochs", int),

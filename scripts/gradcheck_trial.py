@@ -23,7 +23,7 @@ import numpy as np
 from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.backend import Array
 from tinygrad_ckn.errors import CKNError
-from tinygrad_ckn.ops.kappa import exponential
+from tinygrad_ckn.models.kernels import Exponential
 from tinygrad_ckn.primitive import REGISTRY, primitive
 from tinygrad_ckn.testing import gradcheck
 
@@ -81,7 +81,7 @@ def nystrom(x: Any, z: Any) -> Any:
     """Return the output of a CKN layer, with its Nystrom factor."""
     flat = z.reshape(4, 9)
     factor = ops.inverse_sqrt(ops.kappa_exponential(flat @ flat.T, 2.0), eps=1e-3)
-    return ops.ckn_map(x, 0.9 * z, exponential(2.0), factor, subsampling=2)
+    return ops.ckn_map(x, 0.9 * z, Exponential.of_alpha(2.0).fused(), factor, subsampling=2)
 
 
 RIGHT: dict[str, tuple[Callable[..., Any], Draw]] = {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn import parallel
-from tinygrad_ckn.memory import Memory, usable
+from tinygrad_ckn.memory import Memory, usable_bytes
 
 MIB = 2**20
 
@@ -19,7 +19,7 @@ def group(root, lines, limits):
         file = root / "sys/fs/cgroup" / place
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text + "\n")
-    return usable(root)
+    return usable_bytes(root)
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def test_the_limit_of_a_control_group_counts(tmp_path, lines, limits, expected):
 
 @pytest.mark.parametrize("text", ["max", "9223372036854771712", "", "nonsense", "-1"])
 def test_without_a_limit_it_is_the_machine(tmp_path, text):
-    assert group(tmp_path, ["0::/"], {"memory.max": text}) == usable(tmp_path / "nowhere")
+    assert group(tmp_path, ["0::/"], {"memory.max": text}) == usable_bytes(tmp_path / "nowhere")
 
 
 def test_what_lies_idle_is_bounded_as_soon_as_it_is_given_up():
     memory = Memory()
-    memory.most_idle = 4 * MIB
+    memory.max_idle_bytes = 4 * MIB
     held = [memory.empty((2 * MIB,), np.uint8) for _ in range(10)]
     held.clear()
     gc.collect()
@@ -84,10 +84,10 @@ def test_idle_memory_is_let_go_before_an_allocation_fails():
             raise MemoryError
         return "made"
 
-    assert memory.insist(allocate) == "made"
+    assert memory.allocate_or_release(allocate) == "made"
     assert calls == [1, 0]
     with pytest.raises(MemoryError):
-        memory.insist(lambda: np.empty(2**62, np.uint8))
+        memory.allocate_or_release(lambda: np.empty(2**62, np.uint8))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_AS and /proc")
@@ -144,4 +144,4 @@ def test_the_library_shares_one_memory():
     ("limit", "most"), [(0, 2**29), (2**40, 2**37), (2**31, 2**29), (2**28, 2**26)]
 )
 def test_what_may_lie_idle_is_a_share_of_what_may_be_used(limit, most):
-    assert Memory(limit).most_idle == most
+    assert Memory(limit).max_idle_bytes == most

@@ -204,7 +204,7 @@ def test_memory_of_results_is_used_again_once_every_view_is_gone():
 
 def test_no_more_memory_is_kept_than_allowed():
     memory = Memory()
-    memory.most_idle = 2**23
+    memory.max_idle_bytes = 2**23
     held = [memory.empty((2**21,), np.dtype("uint8")) for _ in range(10)]
     del held
     gc.collect()

@@ -28,7 +28,7 @@ x = np.random.default_rng(0).random((3, 1, 6, 6), dtype="float32")
 
 
 @each_way
-@pytest.mark.parametrize("name", ops.__all__)
+@pytest.mark.parametrize("name", sorted(set(ops.__all__) - {"kappa"}))
 def test_every_operation_is_itself_again(name, way):
     assert way(getattr(ops, name)) is getattr(ops, name)
 
@@ -105,7 +105,7 @@ def test_kernels_give_the_same_bits(kernel, way):
     u = np.linspace(-0.9, 0.9, 7)
     assert way(kernel) == kernel
     assert np.array_equal(way(kernel).kappa(u), kernel.kappa(u))
-    assert np.array_equal(way(kernel.fused()).of(u), kernel.fused().of(u))
+    assert np.array_equal(way(kernel.fused())(u), kernel.fused()(u))
     assert way(kernel.fused()).device == kernel.fused().device
 
 

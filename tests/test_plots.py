@@ -1,5 +1,7 @@
 """Pictures are read back: their sizes, their colours, where what is drawn."""
 
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from tinygrad_ckn import plots
 from tinygrad_ckn.data import load_digits
-from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.errors import DataError, MissingPackageError, how_to_install
 from tinygrad_ckn.models import (
     CKN,
     CNN,
@@ -247,3 +249,21 @@ def test_many_models_make_a_higher_picture(tmp_path: Path):
     results = {f"model {i}": {"accuracy": 0.9, "seconds": i + 1.0, "epochs": []} for i in range(10)}
     plots.comparison(results, tmp_path / "c.png")
     assert read(tmp_path / "c.png").shape[0] == 720
+
+
+def test_without_matplotlib_a_picture_is_refused_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    message = (
+        "plots: expected matplotlib to draw a picture, got no such package; "
+        f"{how_to_install('plots')}"
+    )
+    for draw in (
+        lambda path: plots.filters(network(1, 5), path),
+        lambda path: plots.comparison({}, path),
+        lambda path: plots.nystrom_errors(network(1, 5), np.ones((2, 1, 8, 8)), [4], path),
+    ):
+        with pytest.raises(MissingPackageError, match=f"^{re.escape(message)}$"):
+            draw(tmp_path / "picture.png")
+    assert list(tmp_path.iterdir()) == []

@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from tinygrad_ckn.errors import (
     BackendError,
@@ -29,10 +30,59 @@ from tinygrad_ckn.errors import (
     how_to_install,
 )
 
-Array = Annotated[Any, "an array of any backend, or a Tensor"]
+__all__ = [
+    "CPU",
+    "Array",
+    "Axis",
+    "Backend",
+    "DType",
+    "DTypeLike",
+    "Generator",
+    "Images",
+    "Labels",
+    "NDArray",
+    "Namespace",
+    "Operand",
+    "Shape",
+    "Vectors",
+    "asarray",
+    "axes_of",
+    "axis_tuple",
+    "backend_of",
+    "check_real",
+    "default_rng",
+    "floating",
+    "is_array",
+    "is_whole",
+    "manual_seed",
+    "place_of",
+    "register",
+    "synchronize",
+    "to_numpy",
+    "use",
+    "xp_of",
+]
+
+if TYPE_CHECKING:
+    # through the package's face: backend.py itself depends on nothing above it
+    from tinygrad_ckn import Tensor
+
+    Array: TypeAlias = NDArray[Any] | Tensor
+    Operand: TypeAlias = Array | float | np.number[Any] | np.bool
+else:
+    # `signature.py` recognises operands by these
+    Array = Annotated[Any, "an array of any backend, or a Tensor"]
+    Operand = Array | float
+
+# Arrays of any backend, or Tensors: (N, C, H, W), (N,) and (N, d).
+Images: TypeAlias = Array
+Vectors: TypeAlias = Array
+Labels: TypeAlias = Array | Sequence[int] | Sequence[str]
+# numpy or cupy
 Namespace: TypeAlias = Any
 Shape: TypeAlias = tuple[int, ...]
 Axis: TypeAlias = int | tuple[int, ...] | None
+DType: TypeAlias = np.dtype[Any]
 Generator: TypeAlias = np.random.Generator
 
 

@@ -1,52 +1,66 @@
-"""What is computed over blocks of examples, so that features (n, D) may lie in a file.
+"""Sums and maps over blocks of examples, so that features (n, D) may lie in a file.
 
-On the CPU all threads take blocks; on a GPU they go one by one.
+On the CPU the threads share the blocks; on a GPU they run one after another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tinygrad_ckn import parallel
-from tinygrad_ckn.backend import CPU, Shape, backend_of, to_numpy, xp_of
+from tinygrad_ckn.backend import CPU, Array, Shape, backend_of, to_numpy, xp_of
+from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.cpu import linear
 
-# examples taken at a time, at most
+# maximum number of examples in a block
 _BLOCK = 4096
-_BLOCK_BYTES = (
-    2**22
-)  # of features on the CPU: in cache for the second product, yet threads seldom change hands
-# examples in a block, where they are wide
-_LEAST = 256
-# of arrays made on the way, on a GPU
+# Bytes of features in a block on the CPU: they stay in cache for the second product, and
+# threads do not switch blocks too often.
+_BLOCK_BYTES = 2**22
+# minimum number of examples in a block, for wide features
+_MIN_BLOCK = 256
+# bytes of intermediate arrays on a GPU
 _DEVICE_BYTES = 2**28
 
 
 @contextmanager
 def small_matrices() -> Iterator[None]:
-    """Hold BLAS, NumPy's and SciPy's, at one thread: for matrices so small that its threads would only wait."""
+    """Limit the BLAS of NumPy and SciPy to one thread, which suits small matrices best."""
     import scipy.linalg  # noqa: F401  # loads SciPy's BLAS
 
     with parallel.one_blas_thread():
         yield
 
 
-def blocks_of(features: Any, n: int) -> list[slice]:
-    """Cut n examples into blocks."""
+def blocks_of(features: Array, n: int) -> list[slice]:
+    """Cut n examples with features (n, D) into blocks."""
     size = features.shape[1] * features.itemsize
     limit = min(_BLOCK * size, _BLOCK_BYTES) if backend_of(features) is CPU else _BLOCK * size
-    return parallel.tiles(n, size, limit=limit, least=min(_BLOCK, _LEAST))
+    return parallel.tiles(n, size, limit=limit, minimum=min(_BLOCK, _MIN_BLOCK))
 
 
-def map_blocks(function: Callable[[Any], Any], images: Any, shape: Shape, size: float) -> Any:
-    """Return a new array of a shape (N, ...) and the dtype of images (N, ...), a block of them at a time.
+def map_blocks(
+    function: Callable[[Array], Array], images: Array, shape: Shape, size: float
+) -> Array:
+    """Apply a function to blocks of images (N, ...) and collect the results.
 
-    function makes (n, ...) of n images, and takes `size` bytes for each of them on the way.
+    Parameters
+    ----------
+    function
+        Maps a block (n, ...) to n results.
+    images
+        (N, ...).
+    shape
+        (N, ...), shape of the result, which has the dtype of the images.
+    size
+        Bytes of intermediate arrays per image.
     """
     on_host = backend_of(images) is CPU
-    y = parallel.empty(shape, images.dtype) if on_host else xp_of(images).empty(shape, images.dtype)
+    y: Array = (parallel if on_host else xp_of(images)).empty(shape, images.dtype)
 
     def fill(block: slice) -> None:
         y[block] = function(images[block])
@@ -61,9 +75,15 @@ def map_blocks(function: Callable[[Any], Any], images: Any, shape: Shape, size: 
 
 
 def sum_over(
-    features: Any, add: Callable[[slice, Any], None], blocks: list[slice], start: Callable[[], Any]
-) -> Any:
-    """Return the sum of what add(block, total) adds for each block; start() makes a total where the features are."""
+    features: Array,
+    add: Callable[[slice, parallel.Total], object],
+    blocks: list[slice],
+    start: Callable[[], parallel.Total],
+) -> parallel.Total:
+    """Sum over blocks: add(block, total) adds the term of one block in place.
+
+    start() returns a total of zero on the device of the features.
+    """
     if backend_of(features) is CPU:
         return parallel.sum_of(add, blocks, start)
     total = start()
@@ -72,18 +92,19 @@ def sum_over(
     return total
 
 
-def scores_of(x: Any, weight: Any) -> Any:
+def scores_of(x: Array, weight: Array) -> Array:
     """Return x @ weight.T, (n, k), for a block x (n, D) and weight (k, D)."""
     return linear.scores(x, weight) if backend_of(x) is CPU else x @ weight.T
 
 
-def scatter_of(features: Any, n: int, block: Callable[[slice], Any]) -> Any:
-    """Return the sum over n examples of the products x^T x, (D, D) in float64 on the host; the upper triangle counts.
+def scatter_of(features: Array, n: int, block: Callable[[slice], Array]) -> NDArray[np.float64]:
+    """Return the sum of x^T x over n examples: (D, D), float64, on the host.
 
-    block(rows) returns the examples, of the kind of `features`.
+    Only the upper triangle is defined. block(rows) returns examples (m, D) on the
+    device of `features`.
     """
     total = xp_of(features).zeros((features.shape[1],) * 2)
-    for rows in parallel.tiles(n, 1, limit=_BLOCK):
+    for rows in slices(n, _BLOCK):
         x = block(rows)
         if backend_of(features) is CPU:
             linear.add_gram(total, x)

@@ -62,6 +62,19 @@ def positive(owner: str, *, hint: str = "", **arguments: Any) -> None:
         number(owner, name, value, "a finite number > 0", lambda x: 0 < x < float("inf"), hint)
 
 
+def nonnegative(owner: str, *, hint: str = "", **arguments: Any) -> None:
+    """Raise a ConfigError unless all arguments are finite numbers >= 0.
+
+    Examples
+    --------
+    >>> nonnegative("SGD", weight_decay=-1.0)
+    Traceback (most recent call last):
+    tinygrad_ckn.errors.ConfigError: SGD: argument weight_decay expected a finite number >= 0, got -1.0
+    """
+    for name, value in arguments.items():
+        number(owner, name, value, "a finite number >= 0", lambda x: 0 <= x < float("inf"), hint)
+
+
 def number(
     owner: str,
     argument: str,

@@ -1,8 +1,8 @@
-"""Memory that results gave up, handed out again: fresh pages of the system cost more than the arithmetic on them.
+"""Released memory, handed out again: fresh pages cost more than the arithmetic on them.
 
-What lies idle is bounded by a share of the memory that this process may use, of the
-machine's or of its container's, as soon as it is given up; and it is let go where an
-allocation would fail without.
+Idle memory is bounded by a share of the memory that this process may use, of the
+machine or its container, and is returned to the system where an allocation would
+otherwise fail.
 """
 
 from __future__ import annotations
@@ -15,29 +15,34 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from tinygrad_ckn.backend import Shape
 
-# bytes from which results are taken from memory used before
-_RECYCLED = 2**20
-# bytes of memory kept for that at most, or an eighth of what this process may use
-_IDLE = 2**29
+T = TypeVar("T", bound=np.generic)
+Bytes: TypeAlias = NDArray[np.uint8]
+
+# size in bytes from which results reuse released memory
+_MIN_RECYCLED = 2**20
+# Maximum number of idle bytes; an eighth of the usable memory if that is more.
+_MAX_IDLE = 2**29
 _ALIGNMENT = 64
-# bytes; glibc keeps as many by itself
-_TRIMMED = 2**26
-# bytes; malloc adds a little to them
+# bytes of freed memory after which glibc is asked to return it; glibc keeps as many itself
+_TRIM_THRESHOLD = 2**26
+# bytes of the largest block that malloc keeps, less its own header
 _LARGEST_KEPT = 2**25 - 2**13
 
 
-def usable(root: Path = Path("/")) -> int:
-    """Return how many bytes of memory this process may use: the machine's, or its control group's limit if lower.
+def usable_bytes(root: Path = Path("/")) -> int:
+    """Return the bytes of memory this process may use; 0 if the system does not say.
 
-    0 where the system does not say. `root` is where /proc and /sys lie.
+    This is the machine's memory, or the limit of the process's control group if lower.
+    `root` holds /proc and /sys.
     """
     try:
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -48,7 +53,10 @@ def usable(root: Path = Path("/")) -> int:
 
 
 def _group_limits(root: Path) -> Iterator[int]:
-    """Yield the limits of this process's control groups and of those above them, of version 1 and 2 (cgroups(7))."""
+    """Yield the limits of this process's control groups and their parents.
+
+    Versions 1 and 2 are read (cgroups(7)).
+    """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except (OSError, ValueError):
@@ -63,71 +71,75 @@ def _group_limits(root: Path) -> Iterator[int]:
         else:
             continue
         parts = [part for part in path.split("/") if part not in ("", "..")]
-        # within a container its own group may be the root
+        # Within a container, its own group may be mounted as the root.
         for count in range(len(parts), -1, -1):
             try:
                 limit = (folder.joinpath(*parts[:count]) / name).read_text().strip()
             except (OSError, ValueError):
                 continue
-            # version 2 says "max" where there is none
+            # Version 2 says "max" for no limit.
             if limit.isdecimal():
                 yield int(limit)
 
 
 class Memory:
-    """Blocks of memory that results gave up, to be handed out again; `limit`: what this process may use, 0: unknown."""
+    """Memory blocks released by results, to be handed out again.
+
+    Parameters
+    ----------
+    limit
+        Bytes that this process may use; 0: unknown.
+    """
 
     def __init__(self, limit: int = 0) -> None:
-        self.lent: dict[
-            int, tuple[weakref.ref[Any], Any]
-        ] = {}  # by the id of the reference: arrays have no hash
-        self.returned: deque[Any] = (
-            deque()
-        )  # by garbage collection, in whatever thread, so nothing but appended to
-        # the one given back last is at the end
-        self.idle: list[Any] = []
+        # blocks in use, by the id of the reference, because arrays have no hash
+        self.lent: dict[int, tuple[weakref.ref[NDArray[Any]], Bytes]] = {}
+        # Blocks released by garbage collection, in any thread, so it is only appended to.
+        self.returned: deque[Bytes] = deque()
+        # released blocks ready for reuse, the last released at the end
+        self.idle: list[Bytes] = []
         self.lock = threading.Lock()
-        self.most_idle = max(min(_IDLE, limit // 4), limit // 8) if limit else _IDLE
-        # bytes that malloc got back and may still hold
+        self.max_idle_bytes = max(min(_MAX_IDLE, limit // 4), limit // 8) if limit else _MAX_IDLE
+        # bytes returned to malloc, which may still hold them
         self.freed = 0
 
-    def empty(self, shape: Shape, dtype: Any) -> Any:
-        """Return a new array with whatever is in it."""
+    def empty(self, shape: Shape, dtype: DTypeLike) -> NDArray[Any]:
+        """Return a new uninitialised array."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        if size < _RECYCLED:
-            return self.insist(lambda: np.empty(shape, dtype))
+        if size < _MIN_RECYCLED:
+            return self.allocate_or_release(lambda: np.empty(shape, dtype))
         block = self._take(size)
         if block is None:
             block = self.aligned(size)
-        whole = np.frombuffer(
-            memoryview(block)[:size], dtype
-        )  # what all views of it have as base and keep alive
+        # All views have this array as their base and keep it alive.
+        whole: NDArray[Any] = np.frombuffer(block.data[:size], dtype)
         reference = weakref.ref(whole, self._give_back)
         self.lent[id(reference)] = reference, block
         return whole.reshape(shape)
 
-    def aligned(self, size: int) -> Any:
-        """Return bytes that begin where a cache line does: vector instructions cross none."""
-        block = self.insist(lambda: np.empty(size + _ALIGNMENT, np.uint8))
+    def aligned(self, size: int) -> Bytes:
+        """Return a new block that begins at a cache line, which vector loads then never cross."""
+        block = self.allocate_or_release(lambda: np.empty(size + _ALIGNMENT, np.uint8))
         return block[-block.ctypes.data % _ALIGNMENT :][:size]
 
-    def insist(self, allocate: Any) -> Any:
-        """Return what `allocate` makes; where memory is short, once more after all that is idle was let go."""
+    def allocate_or_release(self, allocate: Callable[[], NDArray[T]]) -> NDArray[T]:
+        """Call `allocate`; if memory is short, release all idle blocks and try again."""
         try:
             return allocate()
         except MemoryError:
-            self.let_go()
+            self.release_idle()
             return allocate()
 
-    def let_go(self) -> None:
-        """Give all memory that is idle back to the system."""
+    def release_idle(self) -> None:
+        """Return all idle memory to the system."""
         gc.collect()
         with self.lock:
             self.returned.clear()
             self.idle.clear()
         self._trim()
 
-    def _take(self, size: int) -> Any:
+    def _take(self, size: int) -> Bytes | None:
+        """Return the idle block that fits best, at most a quarter too large; None: none."""
         with self.lock:
             self._collect()
             fitting = [
@@ -146,27 +158,30 @@ class Memory:
         self._settle()
 
     def _settle(self) -> None:
-        """Count in what was returned, unless somebody is at it, who will look again after."""
+        """Move returned blocks to the idle ones, unless another thread is doing so.
+
+        The loop repeats because garbage collection may return more while it holds the
+        lock.
+        """
         while self.returned and self.lock.acquire(blocking=False):
-            # a collection may have come while it was held
             try:
                 self._collect()
             finally:
                 self.lock.release()
-        if self.freed >= _TRIMMED:
+        if self.freed >= _TRIM_THRESHOLD:
             self._trim()
 
     def _collect(self) -> None:
         while self.returned:
             self.idle.append(self.returned.popleft())
         total = sum(block.nbytes for block in self.idle)
-        while total > self.most_idle:
+        while total > self.max_idle_bytes:
             size = self.idle.pop(0).nbytes
             total -= size
             self.freed += size
 
     def _trim(self) -> None:
-        """Ask glibc to give freed memory back, which it keeps where something else lies behind it."""
+        """Ask glibc to return freed memory that it keeps below other blocks."""
         self.freed = 0
         trim = _malloc_trim()
         if trim is not None:
@@ -174,19 +189,20 @@ class Memory:
 
 
 @functools.cache
-def _malloc_trim() -> Any:
-    """Return malloc_trim(3), or None where the C library has none."""
+def _malloc_trim() -> Callable[[int], int] | None:
+    """Return malloc_trim(3), or None if the C library does not have it."""
     try:
-        return ctypes.CDLL(None).malloc_trim
+        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+        return trim
     except (AttributeError, OSError, TypeError):
         return None
 
 
 def keep_freed_memory() -> None:
-    """Let malloc keep what is freed: blocks up to 32 MB, and 64 MB in all.
+    """Make malloc keep freed memory: blocks up to 32 MB, and 64 MB in all.
 
-    glibc gives large blocks back to the system, and then asks for fresh pages. What it
-    takes for large is the size of the largest block that was freed so far, at most 32
-    MB (mallopt(3), M_MMAP_THRESHOLD). So one of that size is freed.
+    glibc returns large blocks to the system and later asks for fresh pages. Its
+    threshold is the size of the largest block freed so far, at most 32 MB (mallopt(3),
+    M_MMAP_THRESHOLD). So one block of that size is allocated and freed.
     """
     np.empty(_LARGEST_KEPT, np.uint8)

@@ -1,17 +1,16 @@
-"""How the CPU's cores and memory are used: a pool of threads over tiles, BLAS at one thread, memory used again.
+"""CPU threads and memory: a thread pool over tiles, single-threaded BLAS, reused buffers.
 
 NumPy's ufuncs use one thread and release the GIL, as BLAS does. So work is cut into
-tiles that fit a core's cache, and `for_each` spreads them over the threads; BLAS is
-held at one thread meanwhile, for its own threads would wait for each other, spinning,
-on cores that others need. The caller works too, so a call from within a tile, or from
-another Python thread while all workers are busy, goes on by itself and never waits for
-ever. How work is cut never depends on the number of threads, so that results do not
-either.
+tiles that fit a core's cache, and `for_each` distributes them over the threads. BLAS is
+held at one thread meanwhile, because its own threads would wait for each other,
+spinning, on cores that other tiles need. The calling thread works too, so a call from
+within a tile, or from another Python thread while all workers are busy, makes progress
+by itself and never deadlocks. How work is cut never depends on the number of threads,
+so the results do not either.
 
-Memory comes from `scratch` (each thread's own, for the length of a tile) and from
-`empty` (for results: what was given up is handed out again, see `memory.py`). For the
-arrays that NumPy and SciPy make themselves, importing this module gets glibc to do the
-same.
+Memory comes from `scratch` (buffers of one thread, for the duration of a tile) and from
+`empty` (for results: released memory is handed out again, see `memory.py`). Importing
+this module makes glibc do the same for arrays that NumPy and SciPy allocate themselves.
 """
 
 from __future__ import annotations
@@ -22,87 +21,95 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
-from tinygrad_ckn.backend import Shape, is_whole
-from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.backend import Shape
+from tinygrad_ckn.checks import integers
+from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.memory import Memory, keep_freed_memory
-from tinygrad_ckn.memory import usable as _physical_memory
+from tinygrad_ckn.memory import usable_bytes as _physical_memory
 
 T = TypeVar("T")
+# anything with `+=` in place
+Total = TypeVar("Total")
 
-# of a core: what the arrays of a tile should fit in
+# cache of one core that the arrays of a tile should fit in
 CACHE_BYTES = 2**20
-# partial sums of a reduction over tiles, whatever the number of threads
+# partial sums of a reduction over tiles, for any number of threads
 GROUPS = 8
-# arrays of scratch kept made
-_KNOWN = 256
+# maximum number of scratch arrays kept per thread
+_MAX_SCRATCH_ARRAYS = 256
 
 
 def _default_threads() -> int:
-    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if given.isdecimal() and int(given) > 0:
-        return int(given)
+    setting = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if setting.isdecimal() and int(setting) > 0:
+        return int(setting)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Blas:
-    """Holds the BLAS libraries at one thread while anybody is inside."""
+    """A reentrant context that limits the BLAS libraries to one thread."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.depth = 0
-        self.before: list[tuple[Any, int]] = []
+        self.previous: list[tuple[Any, int]] = []
         self.libraries: list[Any] | None = None
         self.with_scipy = False
 
     def __enter__(self) -> None:
         with self.lock:
             if self.depth == 0:
-                # which brings a BLAS library of its own
+                # SciPy brings a BLAS library of its own.
                 loaded = "scipy.linalg" in sys.modules
                 if self.libraries is None or loaded != self.with_scipy:
                     from threadpoolctl import ThreadpoolController
 
                     self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
                     self.with_scipy = loaded
-                self.before = [(library, library.get_num_threads()) for library in self.libraries]
-                self._set((library, 1) for library, _ in self.before)
+                self.previous = [(library, library.get_num_threads()) for library in self.libraries]
+                self._set((library, 1) for library, _ in self.previous)
             self.depth += 1
 
     def __exit__(self, *_: object) -> None:
         with self.lock:
             self.depth -= 1
             if self.depth == 0:
-                self._set(self.before)
+                self._set(self.previous)
 
-    def forked(self) -> None:
-        """Take back, in the child of a fork, what threads that do not exist there had set."""
+    def after_fork(self) -> None:
+        """Restore the numbers of threads in the child of a fork, which has no other thread."""
         self.lock = threading.Lock()
         if self.depth:
             self.depth = 0
-            self._set(self.before)
+            self._set(self.previous)
 
     @staticmethod
     def _set(threads: Iterable[tuple[Any, int]]) -> None:
         for library, n in threads:
             if n > 1 or library.get_num_threads() > 1:
                 library.set_num_threads(n)
-                # threadpoolctl from 3.8 on lets one thread only set OpenBLAS's number,
-                # and says nothing to others
+                # From version 3.8 on, threadpoolctl lets a single thread set OpenBLAS's
+                # number, and silently ignores the others.
                 if library.get_num_threads() != n and hasattr(library, "clear_controlling_thread"):
                     library.clear_controlling_thread(force=True)
                     library.set_num_threads(n)
 
 
 class _Scratch(threading.local):
-    """A thread's buffers, by name, and the arrays made of them: making one takes longer than some work on it."""
+    """The buffers of a thread, by name, and the arrays made of them.
+
+    The arrays are kept because making one takes longer than some of the work on it.
+    """
 
     def __init__(self) -> None:
-        self.buffers: dict[str, Any] = {}
-        self.arrays: dict[tuple[str, Shape, Any], Any] = {}
+        self.buffers: dict[str, NDArray[np.uint8]] = {}
+        self.arrays: dict[tuple[str, Shape, DTypeLike], NDArray[Any]] = {}
 
 
 _blas = _Blas()
@@ -114,7 +121,7 @@ _threads = _default_threads()
 
 
 def get_num_threads() -> int:
-    """Return how many threads the library computes with on the CPU.
+    """Return the number of threads the library uses on the CPU.
 
     Examples
     --------
@@ -125,23 +132,27 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Set how many threads the library computes with on the CPU; results do not depend on it.
+    """Set the number of threads the library uses on the CPU.
 
-    The default is OMP_NUM_THREADS, where the environment has it, else the number of
-    cores this process may use.
+    Results do not depend on it. The default is the environment variable
+    OMP_NUM_THREADS if set, else the number of cores this process may use.
+
+    Parameters
+    ----------
+    n
+        Number of threads, >= 1.
 
     Raises
     ------
     ConfigError
-        If n is not an integer of at least 1.
+        If n is not an integer >= 1.
 
     Examples
     --------
     >>> set_num_threads(get_num_threads())
     """
     global _pool, _threads  # noqa: PLW0603  # one pool for the process
-    if not is_whole(n, 1):
-        raise ConfigError(f"set_num_threads: argument n expected an integer >= 1, got {n!r}")
+    integers("set_num_threads", n=n)
     with _pool_lock:
         if n != _threads:
             _threads = int(n)
@@ -150,13 +161,19 @@ def set_num_threads(n: int) -> None:
                 _pool = None
 
 
-def one_blas_thread() -> Any:
-    """Return a context in which BLAS uses one thread: for small matrices, whose parts it would only wait for."""
+def one_blas_thread() -> AbstractContextManager[None]:
+    """Return a context in which BLAS uses one thread.
+
+    It suits small matrices, for which threads would mostly wait.
+    """
     return _blas
 
 
 def _submit(helpers: int, work: Callable[[], None]) -> list[Future[None]]:
-    """Ask the pool for help; workers that are busy will not come, nor any once the main thread has ended."""
+    """Submit work to the pool `helpers` times.
+
+    Busy workers do not start it, and once the main thread has ended none do.
+    """
     global _pool  # noqa: PLW0603
     futures: list[Future[None]] = []
     with _pool_lock:
@@ -166,17 +183,17 @@ def _submit(helpers: int, work: Callable[[], None]) -> list[Future[None]]:
             for _ in range(helpers):
                 futures.append(_pool.submit(work))
         except RuntimeError:
-            # the interpreter shuts down, or the system has no more threads: the caller
-            # goes on with those it has
+            # The interpreter is shutting down, or the system has no more threads: the
+            # caller continues with the helpers that did start.
             pass
     return futures
 
 
 def for_each(function: Callable[[T], object], items: Sequence[T]) -> None:
-    """Call a function with each item, on the threads of the pool and this one, with one BLAS thread each.
+    """Call a function with each item, on the threads of the pool and this one.
 
-    The first error of a call ends it and is raised here. Calls may be made from several
-    threads and from within one.
+    Each thread uses single-threaded BLAS. The first error stops the loop and is raised
+    here. Calls may be nested and may come from several threads.
     """
     with _blas:
         helpers = min(_threads, len(items)) - 1
@@ -184,7 +201,7 @@ def for_each(function: Callable[[T], object], items: Sequence[T]) -> None:
             for item in items:
                 function(item)
             return
-        # shared: next() on it is atomic
+        # Shared by the threads: next() on it is atomic.
         remaining = iter(items)
         failed = threading.Event()
 
@@ -204,7 +221,7 @@ def for_each(function: Callable[[T], object], items: Sequence[T]) -> None:
         finally:
             for future in futures:
                 if not future.cancel():
-                    # waits
+                    # Wait without raising.
                     future.exception()
         for future in futures:
             if not future.cancelled():
@@ -212,21 +229,33 @@ def for_each(function: Callable[[T], object], items: Sequence[T]) -> None:
 
 
 def sum_of(
-    function: Callable[[T, Any], object],
+    function: Callable[[T, Total], object],
     items: Sequence[T],
-    start: Callable[[], Any],
-    finish: Callable[[Any], Any] = lambda total: total,
+    start: Callable[[], Total],
+    finish: Callable[[Total], Total] = lambda total: total,
     groups: int | None = None,
-) -> Any:
-    """Return the sum over items of what function(item, total) adds to its total.
+) -> Total:
+    """Sum over items, on all threads.
 
-    Each of at most `groups` (else GROUPS) runs of consecutive items has a total of its
-    own, start() to begin with and an array when finish(total) has seen it. These are
-    added in order: the same bits for any number of threads.
+    Items are cut into runs of consecutive ones, each with a total of its own, and the
+    totals are added in order: the same bits for any number of threads.
+
+    Parameters
+    ----------
+    function
+        Called as function(item, total); adds the item's term to `total` in place.
+    items
+        What to sum over.
+    start
+        Returns a new total of zero.
+    finish
+        Called with the total of each run, on its thread; returns what is added up.
+    groups
+        Maximum number of runs; None: GROUPS.
     """
     count = max(1, min(groups or GROUPS, len(items)))
     bounds = [len(items) * i // count for i in range(count + 1)]
-    totals: list[Any] = [None] * count
+    totals: dict[int, Total] = {}
 
     def group(i: int) -> None:
         total = start()
@@ -235,49 +264,51 @@ def sum_of(
         totals[i] = finish(total)
 
     for_each(group, range(count))
-    total = totals[0]
-    for other in totals[1:]:
-        total += other
-    return total
+    total: Any = totals[0]
+    for i in range(1, count):
+        total += totals[i]
+    result: Total = total
+    return result
 
 
-def tiles(n: int, bytes_each: float, limit: float = CACHE_BYTES, least: int = 1) -> list[slice]:
-    """Cut n things into slices of which each has at most `limit` bytes, but `least` things at least."""
-    step = max(least, int(limit // max(1, bytes_each)), 1)
-    return [slice(i, min(i + step, n)) for i in range(0, n, step)]
+def tiles(n: int, bytes_each: float, limit: float = CACHE_BYTES, minimum: int = 1) -> list[slice]:
+    """Cut n items into slices of at most `limit` bytes, but at least `minimum` items."""
+    return list(slices(n, max(minimum, int(limit // max(1, bytes_each)), 1)))
 
 
-def scratch(name: str, shape: Shape, dtype: Any) -> Any:
-    """Return an array of this thread's own, with whatever is in it, until the name is asked for again."""
+def scratch(name: str, shape: Shape, dtype: DTypeLike) -> NDArray[Any]:
+    """Return an uninitialised array of this thread, valid until the name is used again."""
     key = name, shape, dtype
-    known = _scratch.arrays.get(key)
-    if known is not None:
-        return known
+    cached = _scratch.arrays.get(key)
+    if cached is not None:
+        return cached
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    buffer: Any = _scratch.buffers.get(name)
+    buffer = _scratch.buffers.get(name)
     grows = buffer is None or buffer.nbytes < size
-    if grows:
+    if buffer is None or grows:
         buffer = _scratch.buffers[name] = _memory.aligned(size)
-    if grows or len(_scratch.arrays) >= _KNOWN:
-        # of those of this name, which keep the smaller buffer alive, and of what piles up
+    if grows or len(_scratch.arrays) >= _MAX_SCRATCH_ARRAYS:
+        # Arrays of this name would keep the smaller buffer alive.
         _scratch.arrays.clear()
-    array = _scratch.arrays[key] = buffer[:size].view(dtype).reshape(shape)
+    array: NDArray[Any] = buffer[:size].view(dtype).reshape(shape)
+    _scratch.arrays[key] = array
     return array
 
 
-def empty(shape: Shape, dtype: Any) -> Any:
-    """Return a new array with whatever is in it; large ones in memory that arrays given up had before."""
+def empty(shape: Shape, dtype: DTypeLike) -> NDArray[Any]:
+    """Return an uninitialised array; large ones reuse the memory of released arrays."""
     return _memory.empty(shape, dtype)
 
 
-def _forked() -> None:
-    """Begin anew in the child of a fork, where no thread but the forking one exists."""
+def _after_fork() -> None:
+    """Reset the module in the child of a fork, where only the forking thread exists."""
     global _memory, _pool, _pool_lock  # noqa: PLW0603
-    _pool, _pool_lock = None, threading.Lock()
+    _pool = None
+    _pool_lock = threading.Lock()
     _memory = Memory(_physical_memory())
-    _blas.forked()
+    _blas.after_fork()
 
 
 keep_freed_memory()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_after_fork)

@@ -34,7 +34,7 @@ import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, overload
 
 from tinygrad_ckn.backend import (
     CPU,
@@ -57,6 +57,9 @@ from tinygrad_ckn.errors import (
 from tinygrad_ckn.plain import PLAIN, plain
 from tinygrad_ckn.registry import REGISTRY, enter, registered
 from tinygrad_ckn.signature import operands_of
+
+if TYPE_CHECKING:
+    from tinygrad_ckn import Tensor
 
 __all__ = ["REGISTRY", "Array", "Namespace", "Plan", "Primitive", "Rule", "primitive"]
 
@@ -185,7 +188,7 @@ class Primitive(Generic[P]):
         """Return the primitive itself: there is one of each name."""
         return self
 
-    def __call__(self, *args: P.args, **options: P.kwargs) -> Any:
+    def __call__(self, *args: P.args, **options: P.kwargs) -> Tensor:
         """Run the forward on raw arrays; record it in the graph if an operand is a Tensor."""
         variable = Primitive.variable_type
         operands: Sequence[Any] = args

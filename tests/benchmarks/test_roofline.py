@@ -17,7 +17,7 @@ from benchmarks.gpu_specs import CARDS, Card
 from benchmarks.layers import encoding, layers_of, training
 from tinygrad_ckn.cuda.pool import band_of
 from tinygrad_ckn.models import CKN
-from tinygrad_ckn.ops.pool import gaussian_matrices
+from tinygrad_ckn.ops.pool_matrices import gaussian_matrices
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "gpu.md").read_text()

@@ -70,7 +70,7 @@ def trained(
         *model,
         "--augment",
         "crop-flip",
-        "--patches",
+        "--n-patches",
         1000,
         "--seed",
         3,

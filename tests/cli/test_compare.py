@@ -11,14 +11,14 @@ import pytest
 from typer.testing import Result
 
 from tinygrad_ckn.cli import compare as _compare
-from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.errors import ConfigError, how_to_install
 from tinygrad_ckn.models import FineTuning, build
 from tinygrad_ckn.training import Run, loop
 from tinygrad_ckn.training.folder import claim
 
 Invoke = Callable[..., Result]
 MODELS = ("unsup-32-64", "lenet-ckn", "lenet")
-FAST = ("--patches", 1000, "--threads", 1)
+FAST = ("--n-patches", 1000, "--threads", 1)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def compared(archive: Path, folder: Path, tinygrad_ckn: Callable[..., object]) -
         0.02,
         "--seed",
         3,
-        "--preprocess",
+        "--preprocessing",
         "standardize",
     )
     return tinygrad_ckn("compare", *MODELS, *options, *FAST, "--out", folder)
@@ -170,23 +170,23 @@ def test_a_table_tells_the_last_epoch_from_the_classifier_fitted_again(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["lenet"], "compare: argument MODEL expected two or more different ones, got lenet"),
+        (["lenet"], "compare: argument MODEL expected two or more different models, got lenet"),
         (
             ["lenet", "lenet"],
-            "compare: argument MODEL expected two or more different ones, got lenet lenet",
+            "compare: argument MODEL expected two or more different models, got lenet lenet",
         ),
-        (["lenet", "resnet"], "train: argument model expected one of unsup-32-64"),
+        (["lenet", "resnet"], "train: --model expected 'unsup-32-64'"),
         (
             ["unsup-32-64", "unsup-64-256", "--epochs", "3"],
-            "compare: argument epochs expected a model that is trained by descent, got unsup-32-64 unsup-64-256, which",
+            "compare: --epochs expected a model that is fine-tuned, got unsup-32-64 unsup-64-256, which",
         ),
         (
             ["unsup-32-64", "unsup-64-256", "--batch-size", "3"],
-            "compare: --batch-size expected a model that is trained",
+            "compare: --batch-size expected a model that is fine-tuned",
         ),
         (
             ["lenet", "ckn5", "--augment", "turn"],
-            "train: argument augment expected one of crop-flip, got 'turn'",
+            "train: --augment expected 'crop-flip', got 'turn'",
         ),
         (
             ["lenet", "ckn5", "--data", "nothing.npz"],
@@ -210,10 +210,10 @@ def test_errors_are_one_sentence(
 
 
 ALL_OPTIONS = {
-    "--preprocess": ("standardize", "preprocessing"),
-    "--mirror": ("scores", "mirror_average"),
+    "--preprocessing": ("standardize", "preprocessing"),
+    "--mirror-average": ("scores", "mirror_average"),
     "--loss": ("cross_entropy", "loss"),
-    "--patches": (77, "n_patches"),
+    "--n-patches": (77, "n_patches"),
     "--iterations": (7, "iterations"),
     "--epochs": (3, "epochs"),
     "--batch-size": (11, "batch_size"),
@@ -221,7 +221,7 @@ ALL_OPTIONS = {
     "--lr": (0.25, "lr"),
     "--warmup": (1.5, "warmup"),
     "--schedule": ("step", "schedule"),
-    "--joint": (False, "alternating"),
+    "--no-alternating": (False, "alternating"),
     "--refit-classifier-every": (2, "refit_classifier_every"),
     "--validation": (0.2, "validation"),
     "--patience": (4, "patience"),
@@ -254,7 +254,7 @@ def test_every_option_reaches_the_trainings(
     for options, name in zip(seen, ("lenet", "ckn5", "unsup-32-64"), strict=True):
         left_out = of_descent if name == "unsup-32-64" else set()
         kept = {key: value for key, value in expected.items() if key not in left_out}
-        assert options == {"model": name, "device": "cpu", **kept}
+        assert options == {"model": name, **kept}
 
 
 def test_what_is_trained_is_in_the_file_when_the_next_training_is_broken_off(
@@ -299,3 +299,24 @@ def test_a_folder_that_another_comparison_writes_to_is_refused(
             f"error: {out}: expected a folder that no other training writes to, got one that"
         )
         assert [path.name for path in out.iterdir()] == ["training.lock"]
+
+
+def test_without_matplotlib_all_but_the_pictures_is_there(
+    invoke: Invoke, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    out = tmp_path / "out"
+    options = ("--data", archive, "--epochs", 1, "--lr", 0.02, *FAST)
+    result = invoke("compare", "lenet", "unsup-32-64", *options, "--out", out)
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "warning: plots: expected matplotlib to draw a picture, got no such package; "
+        f"{how_to_install('plots')}\n"
+    )
+    assert result.stdout.splitlines()[-1] == f"runs and comparison.json in {out}"
+    assert {path.name for path in out.iterdir()} == {"lenet", "unsup-32-64", "comparison.json"}
+    assert {path.name for path in (out / "lenet").iterdir()} == {
+        "config.json",
+        "metrics.jsonl",
+        "model.safetensors",
+    }

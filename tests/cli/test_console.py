@@ -31,7 +31,7 @@ COMMANDS = {
     "missing": ["predict"],
     "bar": [
         "train",
-        "--patches",
+        "--n-patches",
         "500",
         "--iterations",
         "2",
@@ -42,12 +42,12 @@ COMMANDS = {
         "--out",
         "run",
     ],
-    "profile": ["train", "--patches", "500", "--iterations", "2", "--profile", "--out", "run"],
+    "profile": ["train", "--n-patches", "500", "--iterations", "2", "--profile", "--out", "run"],
     "table": [
         "compare",
         "unsup-32-64",
         "lenet",
-        "--patches",
+        "--n-patches",
         "500",
         "--epochs",
         "1",

@@ -163,7 +163,7 @@ def test_training_on_a_terminal_ends_with_the_accuracy(archive: Path, tmp_path: 
         archive,
         "--model",
         "unsup-32-64",
-        "--patches",
+        "--n-patches",
         "500",
         "--threads",
         "1",

@@ -80,10 +80,16 @@ def test_a_help_fits_the_terminal_and_shows_flags_without_a_value(command: str, 
 def test_a_help_groups_options(invoke: Invoke):
     text = invoke("train", "--help").stdout
     assert (
-        text.index("Options:")
-        < text.index("--seed")
-        < text.index("Supervised training:")
+        text.index("Data:")
+        < text.index("--data NAME|PATH")
+        < text.index("Model:")
+        < text.index("--preprocessing NAME")
+        < text.index("Learning:")
+        < text.index("--seed <int>")
+        < text.index("Learning: fine-tuning")
         < text.index("--epochs <int>")
+        < text.index("Output:")
+        < text.index("--out <path>")
     )
     assert "Arguments:\n  RUN " in invoke("evaluate", "--help").stdout
 

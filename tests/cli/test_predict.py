@@ -107,7 +107,7 @@ def test_evaluate_on_the_images_held_out_of_the_own_file(
     np.savez("own.npz", images=train.images, labels=train.labels)
     assert (
         invoke(
-            "train", "--data", "own.npz", "--model", "unsup-32-64", "--patches", 500, "--out", "r"
+            "train", "--data", "own.npz", "--model", "unsup-32-64", "--n-patches", 500, "--out", "r"
         ).exit_code
         == 0
     )
@@ -133,8 +133,8 @@ def test_images_of_another_scale_are_refused(
     for factor, error in (
         (1, ""),
         (2, ""),
-        (255, "of 255; give"),
-        (1 / 255, "of 0.00392157; give"),
+        (255, "of 255; pass the divisor"),
+        (1 / 255, "of 0.00392157; pass the divisor"),
     ):
         np.savez(path, images=np.float32(factor) * test.images, labels=test.labels)
         result = invoke(command[0], run_folder, *command[1:], path)
@@ -234,13 +234,16 @@ def test_messages_name_options_as_the_command_line_does(
     (tmp_path / "odd.csv").write_text("0,1,7,3,4\n")
     result = invoke("predict", run_folder, tmp_path / "odd.csv")
     assert (
-        "expected 64 pixels a row for images 1x8x8, got 5; give the --image-shape C,H,W that"
+        "expected 64 pixels a row for images 1x8x8, got 5; pass their shape (C, H, W) as --image-shape"
         in result.stderr
     )
     (tmp_path / "numbered.csv").write_text("0,1,2,3,4\n0,0,7,0,0\n")
     result = invoke("predict", run_folder, tmp_path / "numbered.csv")
-    assert "which can be both; give --header or --no-header\n" in result.stderr
-    assert "expected no --data-dir, since" in invoke("train", "--data-dir", tmp_path).stderr
+    assert "which can be both; say which with --header\n" in result.stderr
+    assert (
+        "load: --data-dir expected None with 'digits',"
+        in invoke("train", "--data-dir", tmp_path).stderr
+    )
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict"])

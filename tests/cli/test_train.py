@@ -24,7 +24,7 @@ Invoke = Callable[..., Result]
 def test_digits_out_of_the_box(
     tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ):
-    finished = tinygrad_ckn("train", "--patches", 5000, "--threads", 1, "--out", tmp_path / "run")
+    finished = tinygrad_ckn("train", "--n-patches", 5000, "--threads", 1, "--out", tmp_path / "run")
     assert (finished.returncode, finished.stderr) == (0, "")
     lines = finished.stdout.splitlines()
     assert lines[0] == "digits: 1,437 training and 360 test images of 1x8x8, 10 classes"
@@ -83,10 +83,10 @@ def test_options_reach_the_run(run_folder: Path, archive: Path):
 ALL_OPTIONS = {
     "--model": ("ckn5", "model"),
     "--mode": ("supervised", "mode"),
-    "--preprocess": ("standardize", "preprocessing"),
-    "--mirror": ("scores", "mirror_average"),
+    "--preprocessing": ("standardize", "preprocessing"),
+    "--mirror-average": ("scores", "mirror_average"),
     "--loss": ("cross_entropy", "loss"),
-    "--patches": (77, "n_patches"),
+    "--n-patches": (77, "n_patches"),
     "--iterations": (7, "iterations"),
     "--epochs": (3, "epochs"),
     "--batch-size": (11, "batch_size"),
@@ -115,7 +115,7 @@ def test_every_option_reaches_the_training(
     monkeypatch.setattr(_train.loop, "train", look)
     given = {
         **ALL_OPTIONS,
-        "--alternating" if alternating else "--joint": (alternating, "alternating"),
+        "--alternating" if alternating else "--no-alternating": (alternating, "alternating"),
     }
     if alternating:
         del given["--refit-classifier-every"]
@@ -189,7 +189,7 @@ def test_where_memory_is_not_known(
     invoke: Invoke, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(_train.loop, "peak_memory", lambda: None)
-    fast = ("--model", "unsup-32-64", "--patches", 500, "--threads", 1)
+    fast = ("--model", "unsup-32-64", "--n-patches", 500, "--threads", 1)
     result = invoke("train", "--data", archive, *fast, "--out", tmp_path / "run")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -204,59 +204,62 @@ def test_where_memory_is_not_known(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--model", "resnet"], "train: argument model expected one of unsup-32-64"),
+        (["--model", "resnet"], "train: --model expected 'unsup-32-64', 'unsup-64-256'"),
         (
             ["--mode", "semi"],
-            "train: argument mode expected one of unsupervised, supervised, got 'semi'",
+            "train: --mode expected 'unsupervised' or 'supervised', got 'semi'",
         ),
-        (["--epochs", "3"], "train: argument epochs expected nothing in mode 'unsupervised'"),
+        (["--epochs", "3"], "train: --epochs expected None in mode 'unsupervised'"),
         (
             ["--augment", "crop-flip"],
-            "train: argument augment expected nothing in mode 'unsupervised'",
+            "train: --augment expected None in mode 'unsupervised'",
         ),
         (
             ["--mode", "supervised", "--augment", "turn"],
-            "train: argument augment expected one of crop-flip, got 'turn'",
+            "train: --augment expected 'crop-flip', got 'turn'",
         ),
         (
             ["--mode", "supervised", "--lr", "-1"],
-            "FineTuning: argument lr expected a finite number > 0, got -1.0",
+            "FineTuning: --lr expected a finite number > 0, got -1.0",
         ),
         (
             ["--alternating"],
-            "train: argument alternating expected nothing in mode 'unsupervised'",
+            "train: --alternating expected None in mode 'unsupervised'",
         ),
         (
             ["--refit-classifier-every", "2"],
-            "train: --refit-classifier-every expected nothing in mode 'unsupervised'",
+            "train: --refit-classifier-every expected None in mode 'unsupervised'",
         ),
-        (["--preprocess", "bleach"], "train: --preprocess expected one of gradient_map, "),
+        (["--preprocessing", "bleach"], "train: --preprocessing expected 'gradient_map', "),
         (
-            ["--mirror", "both"],
-            "train: --mirror expected one of features, scores, none, got 'both'",
+            ["--mirror-average", "both"],
+            "train: --mirror-average expected 'features', 'scores' or 'none', got 'both'",
         ),
         (
             ["--loss", "hinge"],
-            "train: argument loss expected one of cross_entropy, squared_hinge, got 'hinge'",
+            "train: --loss expected 'squared_hinge' or 'cross_entropy', got 'hinge'",
         ),
         (
             ["--mode", "semi", "--data", "nothing.npz"],
-            "train: argument mode expected",
+            "train: --mode expected",
         ),  # before the data are read
-        (["--patches", "0"], "train: --patches expected an integer >= 1, got 0"),
+        (["--n-patches", "0"], "train: --n-patches expected an integer >= 1, got 0"),
         (
             ["--mode", "supervised", "--batch-size", "0"],
             "FineTuning: --batch-size expected an integer >= 1, got 0",
         ),
         (
-            ["--patches", "10", "--out", "r"],
+            ["--n-patches", "10", "--out", "r"],
             "layers[0], n_filters=32: spherical_kmeans: expected at least 32 distinct",
         ),
-        (["--data", "nothing.npz", "--data-dir", "x"], "--data-dir: expected with 'fashion-mnist'"),
+        (
+            ["--data", "nothing.npz", "--data-dir", "x"],
+            "load: --data-dir expected None unless the data set is 'fashion-mnist'",
+        ),
         (["--device", "tpu"], "device: expected 'cpu' or 'cuda', got 'tpu'"),
         (
             ["--data", "cifar10"],
-            "cifar10: expected the folder of the six .bin files, got none; pass it with",
+            "cifar10: expected the folder of the six .bin files, got none; pass it as --data-dir",
         ),
         (
             ["--data", "cifar10", "--data-dir", "nowhere"],
@@ -293,7 +296,7 @@ def test_nan_is_one_sentence_and_leaves_the_checkpoint(
         "unsup-32-64",
         "--mode",
         "supervised",
-        "--patches",
+        "--n-patches",
         500,
         "--augment",
         "crop-flip",
@@ -339,7 +342,7 @@ def test_a_profile_is_shown_and_its_trace_kept(
         "supervised",
         "--epochs",
         1,
-        "--patches",
+        "--n-patches",
         500,
     )
     finished = tinygrad_ckn("train", *options, "--profile", "--out", tmp_path / "run")

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_ckn.cpu.winograd_filter import Total, Winograd
+from tinygrad_ckn.cpu.winograd_filter import FilterGradient, Winograd
 
 
 def correlated(padded, w):
@@ -16,7 +16,7 @@ def problem(m, size, dtype="float64", b=2, c=3, o=4, seed=0):
     random = np.random.default_rng(seed)
     w = random.standard_normal((o, c, 3, 3)).astype(dtype)
     filtering = Winograd.of(w, size, m)
-    padded = np.zeros((b, *filtering.padded, c), dtype)
+    padded = np.zeros((b, *filtering.padded_size, c), dtype)
     padded[:, : size[0] + 2, : size[1] + 2] = random.standard_normal(
         (b, size[0] + 2, size[1] + 2, c)
     )
@@ -37,11 +37,11 @@ def test_is_the_correlation_and_has_its_adjoints(m, height, width, b):
     np.testing.assert_allclose(y, correlated(within, w), rtol=1e-10, atol=1e-12)
 
     g = np.random.default_rng(1).standard_normal(y.shape)
-    total = Total(filtering)
+    total = FilterGradient(filtering)
     dx = np.ones_like(padded)
     filtering.add_input_adjoint(total.add(padded, g), dx)
     dx -= 1
-    dw = filtering.weights(total.value())
+    dw = filtering.filters_gradient(total.value())
     assert abs((y * g).sum() - (dw * w).sum()) < 1e-9 * np.abs(y * g).sum()
     assert abs((y * g).sum() - (dx * padded).sum()) < 1e-9 * np.abs(y * g).sum()
     other = np.zeros_like(w)
@@ -65,7 +65,7 @@ def test_many_filters_are_taken_in_blocks(monkeypatch):
     filtering.correlate(padded, y)
     np.testing.assert_allclose(y, correlated(padded[:, :10, :7], w), rtol=1e-10, atol=1e-12)
     dx = np.zeros_like(padded)
-    filtering.add_input_adjoint(filtering.pulled(g), dx)
+    filtering.add_input_adjoint(filtering.transform_gradient(g), dx)
     assert abs((y * g).sum() - (dx * padded).sum()) < 1e-9 * np.abs(y * g).sum()
 
 
@@ -73,12 +73,12 @@ def test_totals_add_up_over_tiles_of_different_sizes(monkeypatch):
     monkeypatch.setattr("tinygrad_ckn.cpu.winograd_filter._COLLECTED", 8)
     filtering, _, padded = problem(4, (7, 6), b=9)
     g = np.random.default_rng(1).standard_normal((9, 7, 6, 4))
-    whole, pieces = Total(filtering), Total(filtering)
+    whole, pieces = FilterGradient(filtering), FilterGradient(filtering)
     whole.add(padded, g)
     for cut in (slice(0, 2), slice(2, 4), slice(4, 8), slice(8, 9)):
         pieces.add(padded[cut], g[cut])
     np.testing.assert_allclose(pieces.value(), whole.value(), rtol=1e-11)
-    assert not Total(filtering).value().any()
+    assert not FilterGradient(filtering).value().any()
 
 
 @pytest.mark.parametrize(("m", "bound"), [(2, 3e-6), (4, 2e-5)])

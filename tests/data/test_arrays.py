@@ -122,7 +122,7 @@ def test_the_same_images_in_any_form_are_read_on_the_scale_of_training_or_refuse
         try:
             found = read(FORMS[test], reading)
         except DataError as error:
-            assert "as scale" in str(error) or "centre and scale them" in str(error)
+            assert "as argument scale" in str(error) or "centre and scale them" in str(error)
             # which one reading makes the same
             assert {train, test} != {"bytes", "floats 0..1"}
             assert train != test
@@ -145,7 +145,7 @@ def test_the_same_images_in_any_form_are_read_on_the_scale_of_training_or_refuse
     ],
 )
 def test_images_of_another_scale_are_refused(train: np.ndarray, test: np.ndarray) -> None:
-    with pytest.raises(DataError, match="as scale"):
+    with pytest.raises(DataError, match="as argument scale"):
         read(test, trained_on(train))
 
 
@@ -159,7 +159,7 @@ def test_a_scale_told_in_training_holds_for_files_of_the_same_kind_later() -> No
     for array in (digits, digits.astype(np.float32)):
         reading = trained_on(array, scale=16)
         np.testing.assert_array_equal(read(array, reading), digits[:, None] / np.float32(16))
-        with pytest.raises(DataError, match="as scale"):
+        with pytest.raises(DataError, match="as argument scale"):
             read(BYTES.astype(array.dtype), reading)
     np.testing.assert_array_equal(
         read(digits / 16, trained_on(digits, scale=16)), digits[:, None] / np.float32(16)

@@ -150,7 +150,7 @@ def test_floats_survive_the_round_trip(tmp_path: Path, pixels: np.ndarray) -> No
         ("1\n", "images.csv, row 1: expected a label and pixels, got 1 column"),
         (
             "1,2,3\n",
-            "images.csv: expected rows of H*H pixels, which are read as grey squares, got 2; give image_shape",
+            "images.csv: expected rows of H*H pixels, which are read as grey squares, got 2; pass argument image_shape",
         ),
     ],
 )
@@ -198,7 +198,7 @@ def test_a_first_row_of_numbers_that_may_be_a_header_is_settled_by_the_user(
     path = write(tmp_path, f"{first}\n{row}\n")
     with pytest.raises(
         DataError,
-        match=r"row 1: expected a header or an image, got .* give header=True or header=False",
+        match=r"row 1: expected a header or an image, got .* say which with argument header",
     ):
         read(path)
     assert len(read(path, reading=Reading(header=True))[0]) == 1
@@ -293,7 +293,7 @@ def test_numbers_that_rise_or_fall_all_along_are_no_image(
     try:
         images, _ = read(path, labelled=labelled)
     except DataError as error:
-        assert str(error).endswith("give header=True or header=False")
+        assert str(error).endswith("say which with argument header")
         images, _ = read(path, labelled=labelled, reading=Reading(header=True))
     assert len(images) == 20
 

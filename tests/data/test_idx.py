@@ -196,6 +196,7 @@ def test_fashion_mnist_is_looked_for_where_debian_puts_it(
     assert len(load_fashion_mnist().train) == 20
     monkeypatch.setattr(idx, "DEBIAN_FASHION_MNIST", mnist_folder / "absent")
     with pytest.raises(
-        DataError, match=r"run `apt-get install dataset-fashion-mnist`, or pass .* --data-dir"
+        DataError,
+        match=r"run `apt-get install dataset-fashion-mnist`, or pass .* as argument data_dir",
     ):
         load_fashion_mnist()

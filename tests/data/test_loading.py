@@ -69,16 +69,16 @@ def test_what_is_not_known_is_refused_with_what_is(tmp_path: Path) -> None:
 def test_data_dir_is_asked_for_where_it_is_needed_and_nowhere_else(tmp_path: Path) -> None:
     with pytest.raises(
         DataError,
-        match=r"mnist: expected the folder of the four IDX files, got none; .* --data-dir",
+        match=r"mnist: expected the folder of the four IDX files, got none; .* data_dir",
     ):
         load("mnist")
     with pytest.raises(
         DataError,
-        match=r"cifar10: expected the folder of the six \.bin files, got none; .* --data-dir",
+        match=r"cifar10: expected the folder of the six \.bin files, got none; .* data_dir",
     ):
         load("cifar10")
     with pytest.raises(
-        DataError, match="digits: expected no data_dir, since the images are embedded"
+        DataError, match="argument data_dir expected None with 'digits', whose images are embedded"
     ):
         load("digits", data_dir=tmp_path)
     with pytest.raises(DataError, match=r"data_dir: expected with .* only, got it with .*a\.npz"):
@@ -143,7 +143,7 @@ def test_all_images_of_a_file_are_for_measuring_unless_it_has_a_test_part(
     split, everything = load_test(mnist_folder)
     assert (len(split), everything) == (10, False)
     assert len(load_test("mnist", data_dir=mnist_folder)[0]) == 10
-    with pytest.raises(DataError, match="data_dir: expected with"):
+    with pytest.raises(DataError, match="argument data_dir expected None"):
         load_test(tmp_path / "a.npz", data_dir=tmp_path)
 
 

@@ -96,7 +96,7 @@ def test_both_parts_are_read_as_the_training_part(tmp_path: Path) -> None:
         )
         np.testing.assert_allclose(data.test.images, data.train.images, rtol=1e-6)
     for train, test in ((bytes_, floats), (floats, floats / 255)):
-        with pytest.raises(DataError, match=r"mine\.npz, test_images: .* as scale"):
+        with pytest.raises(DataError, match=r"mine\.npz, test_images: .* as argument scale"):
             load_npz(
                 write(tmp_path, images=train, labels=LABELS, test_images=test, test_labels=LABELS)
             )

@@ -63,7 +63,7 @@ def test_few_channels_or_squares_say_where_the_channels_are(shape: tuple[int, in
 def test_channels_last_are_recognised_and_refused_until_told(shape: tuple[int, int, int]) -> None:
     array = np.random.default_rng(0).random((5, *shape))
     with pytest.raises(
-        DataError, match="which looks like channels last; give channels_last=True or False"
+        DataError, match="which looks like channels last; say which with argument channels_last"
     ):
         arrange(array, Reading(), "a")
     images, last = arrange(array, Reading(channels_last=True), "a")
@@ -109,7 +109,8 @@ def test_a_single_image_is_read_where_the_shape_is_known() -> None:
     image = np.arange(48).reshape(3, 4, 4)
     for stored in (image, np.moveaxis(image, 0, 2)):
         with pytest.raises(
-            DataError, match=r"which can be \d grey images and one in colour; give image_shape"
+            DataError,
+            match=r"which can be \d grey images and one in colour; pass argument image_shape",
         ):
             arrange(stored, Reading(), "a")
     for reading in (trained_on(3, 4, 4), Reading(image_shape=(3, 4, 4))):
@@ -188,7 +189,8 @@ def test_rows_of_colours_are_not_guessed_from_an_array_that_was_trained_on(
     rows = (planes.transpose(0, 2, 3, 1) if last else planes).reshape(n, -1)
     for like in (trained_on(3, 12, 12), trained_on(3, 12, 12, channels_last=True)):
         with pytest.raises(
-            DataError, match=r"got rows of 432 pixels, whose .* give channels_last=True or False"
+            DataError,
+            match=r"got rows of 432 pixels, whose .* say which with argument channels_last",
         ):
             from_rows(rows, like, "a")
         np.testing.assert_array_equal(

@@ -49,7 +49,7 @@ def challenge(folder, monkeypatch, capsys):
             for name, file in NAMES.items()
             for part in (f"--{name}", str(folder / paths.get(name, file)))
         ]
-        small = ("--image-shape", "3", "8", "8", "--patches", "2000")
+        small = ("--image-shape", "3", "8", "8", "--n-patches", "2000")
         monkeypatch.setattr(
             sys, "argv", [str(SCRIPT), *files, *small, *(options or ("--preset", "unsup-32-64"))]
         )

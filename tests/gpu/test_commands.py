@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from tinygrad_ckn.cli import app
 from tinygrad_ckn.data import load_digits
 
-FAST = ("--patches", "500", "--iterations", "2", "--device", "cuda")
+FAST = ("--n-patches", "500", "--iterations", "2", "--device", "cuda")
 pytestmark = pytest.mark.usefixtures("plain")
 
 

@@ -11,7 +11,8 @@ from tests.gpu.test_kernels_pool import matrix
 from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.cuda import pool
 from tinygrad_ckn.cuda.ckn_map import KAPPAS
-from tinygrad_ckn.ops import kappa
+from tinygrad_ckn.models import kernels
+from tinygrad_ckn.ops.kappa import Kappa
 from tools.gpu_emulator.drawn import (
     CUPY,
     agree,
@@ -37,25 +38,25 @@ def arccos(u):
 
 # Each kappa as the product has it, and in NumPy.
 PAIRS = {
-    "exponential": (kappa.exponential(1.7), lambda u: np.exp(1.7 * (u - 1))),
-    "linear": (kappa.linear(), lambda u: u),
-    "square": (kappa.polynomial(2), lambda u: u**2),
-    "quintic": (kappa.polynomial(5), lambda u: u**5),
-    "inner": (kappa.inner_polynomial(0.5, 3), lambda u: ((u + 0.5) / 1.5) ** 3),
-    "inverse": (kappa.inverse_polynomial(), lambda u: 1 / (2 - u)),
-    "arccos0": (kappa.arccos0(), lambda u: 1 - arccos(u) / math.pi),
+    "exponential": (kernels.Exponential.of_alpha(1.7).fused(), lambda u: np.exp(1.7 * (u - 1))),
+    "linear": (kernels.Linear().fused(), lambda u: u),
+    "square": (kernels.Polynomial(2).fused(), lambda u: u**2),
+    "quintic": (kernels.Polynomial(5).fused(), lambda u: u**5),
+    "inner": (kernels.InnerPolynomial(0.5, 3).fused(), lambda u: ((u + 0.5) / 1.5) ** 3),
+    "inverse": (kernels.InversePolynomial().fused(), lambda u: 1 / (2 - u)),
+    "arccos0": (kernels.ArcCosine0().fused(), lambda u: 1 - arccos(u) / math.pi),
     "arccos1": (
-        kappa.arccos1(),
+        kernels.ArcCosine1().fused(),
         lambda u: (u * (math.pi - arccos(u)) + np.sin(arccos(u))) / math.pi,
     ),
-    "matern0": (kappa.matern(1.5, 0), lambda u: matern(u, 0)),
-    "matern1": (kappa.matern(1.5, 1), lambda u: matern(u, 1)),
-    "matern2": (kappa.matern(1.5, 2), lambda u: matern(u, 2)),
+    "matern0": (kernels.Matern(0.5, 1 / 1.5).fused(), lambda u: matern(u, 0)),
+    "matern1": (kernels.Matern(1.5, 3**0.5 / 1.5).fused(), lambda u: matern(u, 1)),
+    "matern2": (kernels.Matern(2.5, 5**0.5 / 1.5).fused(), lambda u: matern(u, 2)),
 }
 
 
 def test_there_is_a_pair_for_each_function_of_the_source():
-    assert {ours.device[0] for ours, _ in PAIRS.values()} == set(KAPPAS)
+    assert {ours.device.name for ours, _ in PAIRS.values()} == set(KAPPAS)
 
 
 def numpys(x, z, function, transform, padding, s):
@@ -138,7 +139,7 @@ def test_patches_that_are_zero_in_part_of_an_image():
     x, z = normal(1, (1, 2, 8, 9), (5, 2, 3, 3))
     z /= np.sqrt((z**2).sum(axis=(1, 2, 3), keepdims=True))
     x[:, :, :, 3:] = 0
-    got = on_gpu(lambda *a: ops.ckn_map(*a, kappa.exponential(1.0)), x, z)
+    got = on_gpu(lambda *a: ops.ckn_map(*a, kernels.Exponential(1.0).fused()), x, z)
     agree(got, numpys(x, z, lambda u: np.exp(u - 1), None, "same", (1, 1)))
     assert not got[..., 4:].any()
 
@@ -146,7 +147,7 @@ def test_patches_that_are_zero_in_part_of_an_image():
 def test_nan_is_not_taken_for_a_zero_patch():
     x, z = np.full((1, 1, 1, 2), np.nan), np.ones((1, 1, 1, 1))
     x[..., 1] = 1
-    got = on_gpu(lambda *a: ops.ckn_map(*a, kappa.linear()), x, z)
+    got = on_gpu(lambda *a: ops.ckn_map(*a, kernels.Linear().fused()), x, z)
     assert np.isnan(got).ravel().tolist() == [True, False]
 
 
@@ -162,22 +163,26 @@ def test_nan_in_a_filter_is_nan_in_its_map_and_goes_back_to_the_images(name):
 
 @pytest.mark.parametrize(
     "ours",
-    [kappa.power_series((0.5, 0.5)), kappa.product([kappa.linear(), kappa.polynomial(2)])],
-    ids=["series", "product"],
+    [
+        kernels.PowerSeries((0.5, 0.5)).fused(),
+        (kernels.Linear() * kernels.Polynomial(2)).fused(),
+        Kappa.from_function(lambda u: u * u),
+    ],
+    ids=["series", "product", "function"],
 )
 def test_kappas_without_a_function_are_composed(ours):
     assert ours.device is None
     x, z = normal(1, (2, 2, 6, 5), (3, 2, 2, 2))
     z /= np.sqrt((z**2).sum(axis=(1, 2, 3), keepdims=True))
-    agree(
-        on_gpu(lambda *a: ops.ckn_map(*a, ours), x, z), numpys(x, z, ours.of, None, "same", (1, 1))
-    )
+    agree(on_gpu(lambda *a: ops.ckn_map(*a, ours), x, z), numpys(x, z, ours, None, "same", (1, 1)))
 
 
 def test_a_forward_that_keeps_nothing_gives_the_same():
     x, z = (CUPY.asarray(a) for a in normal(4, (2, 3, 7, 6), (4, 3, 3, 3)))
-    kept, saved = ops.ckn_map.kernels["cuda"](CUPY, x, z, kappa.matern(1.0, 2), saving=True)
-    plain, nothing = ops.ckn_map.kernels["cuda"](CUPY, x, z, kappa.matern(1.0, 2))
+    kept, saved = ops.ckn_map.kernels["cuda"](
+        CUPY, x, z, kernels.Matern(2.5, 5**0.5).fused(), saving=True
+    )
+    plain, nothing = ops.ckn_map.kernels["cuda"](CUPY, x, z, kernels.Matern(2.5, 5**0.5).fused())
     assert saved is not None
     assert nothing is None
     agree(CUPY.asnumpy(plain), CUPY.asnumpy(kept))
@@ -185,7 +190,9 @@ def test_a_forward_that_keeps_nothing_gives_the_same():
 
 def test_no_images():
     z = np.ones((2, 1, 1, 1))
-    assert on_gpu(lambda *a: ops.ckn_map(*a, kappa.linear()), np.zeros((0, 1, 4, 5)), z).shape == (
+    assert on_gpu(
+        lambda *a: ops.ckn_map(*a, kernels.Linear().fused()), np.zeros((0, 1, 4, 5)), z
+    ).shape == (
         0,
         2,
         4,
@@ -193,18 +200,24 @@ def test_no_images():
     )
 
 
-@pytest.mark.parametrize("shared", [pool.SHARED, 10])
+@pytest.mark.parametrize("shared", [pool.SHARED_BYTES, 10])
 @pytest.mark.parametrize("subsampling", [1, 2])
 @pytest.mark.parametrize("operands", [2, 3])
 def test_a_gradient_in_any_order_of_memory(monkeypatch, shared, subsampling, operands):
     # with 10 bytes, products pool
-    monkeypatch.setattr(pool, "SHARED", shared)
+    monkeypatch.setattr(pool, "SHARED_BYTES", shared)
     x, z, *transform = (
         CUPY.asarray(a) for a in normal(0, (3, 2, 6, 8), (4, 2, 3, 3), (4, 4))[:operands]
     )
     forward = ops.ckn_map.kernels["cuda"]
     y, saved = forward(
-        CUPY, x, z, kappa.exponential(1.0), *transform, subsampling=subsampling, saving=True
+        CUPY,
+        x,
+        z,
+        kernels.Exponential(1.0).fused(),
+        *transform,
+        subsampling=subsampling,
+        saving=True,
     )
     (wide,) = normal(1, (*y.shape[:3], 2 * y.shape[3]))
     turned = CUPY.asarray(wide.T.copy()).T[..., : y.shape[3]]
@@ -225,7 +238,7 @@ def test_the_map_is_homogeneous_at_every_scale(scale):
     x, z = normal(0, (2, 3, 5, 6), (4, 3, 3, 3))
     z /= np.sqrt((z**2).sum(axis=(1, 2, 3), keepdims=True))
     power = float(np.float32(scale))
-    ours = kappa.exponential(1.0)
+    ours = kernels.Exponential(1.0).fused()
     y = ops.ckn_map(
         Tensor((x * power).astype("float32"), device="cuda"),
         Tensor(z.astype("float32"), device="cuda"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tinygrad_ckn.cuda import kernels
-from tinygrad_ckn.cuda.launch import OPTIONS, SHARED, SOURCES, THREADS
+from tinygrad_ckn.cuda.launch import OPTIONS, SHARED_BYTES, SOURCES, THREADS
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 # Registers of a thread, and bytes of static shared memory of a block. With 64 registers
@@ -57,4 +57,4 @@ def test_all_sources_are_there_and_have_a_budget():
 def test_budgets_let_a_block_run_anywhere():
     for registers, shared in BUDGETS.values():
         assert registers * THREADS <= 65536
-        assert shared <= SHARED
+        assert shared <= SHARED_BYTES

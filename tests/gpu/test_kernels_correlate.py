@@ -135,7 +135,7 @@ def test_smaller_tiles_where_memory_is_short_and_none_where_it_is_not_enough():
     assert tiles_for((1, 1, 100, 100), (90, 3)).rows == 4
     few = tiles_for((1, 1, 90, 80), (70, 60))
     assert few.rows == 1
-    assert few.shared <= direct.SHARED
+    assert few.shared <= direct.SHARED_BYTES
     assert tiles_for((1, 1, 90, 80), (70, 60), itemsize=8) is None
     x, w = normal(3, (90, 80), (70, 60), dtype="float32")
     agree(on_gpu(ops.correlate2d, x, w, dtype="float32"), scipys(x, w, "valid"))

@@ -7,7 +7,7 @@ from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.cuda import launch, window
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.models.clustering.assignment import assign
-from tinygrad_ckn.ops import kappa
+from tinygrad_ckn.models.kernels import Exponential
 from tools.gpu_emulator.drawn import CUPY, agree, normal, on_gpu
 from tools.gpu_emulator.standin import COUNTERS
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("compiler", "standin")
 def ckn_map(x, z):
     """Return the map and its gradients, one after another."""
     tensors = [Tensor(a, requires_grad=True, device="cuda") for a in (x, z)]
-    y = ops.ckn_map(*tensors, kappa.exponential(1.0), subsampling=2)
+    y = ops.ckn_map(*tensors, Exponential(1.0).fused(), subsampling=2)
     y.backward(Tensor(CUPY.ones(y.shape, dtype=y.dtype)))
     return CUPY.concatenate([a.data.reshape(-1) for a in (y, *(t.grad for t in tensors))])
 
@@ -46,7 +46,7 @@ def test_a_batch_in_parts_gives_what_one_launch_gives(monkeypatch, function, sha
     arrays = normal(1, *shapes)
     whole, launches = on_gpu(function, *arrays), len(COUNTERS.launches)
     # an image or two
-    monkeypatch.setattr(launch, "MOST", 200)
+    monkeypatch.setattr(launch, "MAX_ELEMENTS", 200)
     COUNTERS.clear()
     agree(on_gpu(function, *arrays), whole)
     assert len(COUNTERS.launches) > launches
@@ -86,7 +86,7 @@ def test_nothing_is_launched_for_no_images(name):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_an_image_that_is_too_large_is_refused(monkeypatch, name):
-    monkeypatch.setattr(launch, "MOST", 20)
+    monkeypatch.setattr(launch, "MAX_ELEMENTS", 20)
     function, shapes = CALLS[name]
     with pytest.raises(
         ShapeError,
@@ -98,7 +98,7 @@ def test_an_image_that_is_too_large_is_refused(monkeypatch, name):
 def test_too_many_points_are_refused(monkeypatch):
     from tinygrad_ckn.cuda import kmeans
 
-    monkeypatch.setattr(kmeans, "MOST", 4)
+    monkeypatch.setattr(kmeans, "MAX_ELEMENTS", 4)
     with pytest.raises(
         ShapeError, match="argument x expected at most 4 points on the GPU, got 5; take fewer"
     ):
@@ -121,20 +121,22 @@ def test_a_source_is_compiled_once(standin, monkeypatch):
 
 
 def test_parts_cover_a_batch():
-    assert list(launch.batches("op", 0, 10)) == []
-    assert [range(10)[part] for part in launch.batches("op", 10, launch.MOST // 4)] == [
+    assert list(launch.batch_slices("op", 0, 10)) == []
+    assert [
+        range(10)[part] for part in launch.batch_slices("op", 10, launch.MAX_ELEMENTS // 4)
+    ] == [
         range(4),
         range(4, 8),
         range(8, 10),
     ]
-    assert len(list(launch.batches("op", 3, 0))) == 1
+    assert len(list(launch.batch_slices("op", 3, 0))) == 1
 
 
 @pytest.mark.parametrize("wide", [4, 8, 16, 32])
 def test_rows_that_one_warp_reads_lie_in_banks_of_their_own(wide):
-    assert launch.width(wide) == wide
+    assert launch.threads_per_row(wide) == wide
     for row in range(1, 80):
-        pitch = launch.pitch(row, wide)
-        assert row <= pitch < row + 32
-        banks = (np.arange(32) // wide * pitch + np.arange(32) % wide) % 32
+        row_pitch = launch.row_pitch(row, wide)
+        assert row <= row_pitch < row + 32
+        banks = (np.arange(32) // wide * row_pitch + np.arange(32) % wide) % 32
         assert len(set(banks)) == 32

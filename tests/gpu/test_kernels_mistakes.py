@@ -8,7 +8,7 @@ from tinygrad_ckn import ops
 from tinygrad_ckn.cuda import ckn_map, direct, kmeans, pool, window
 from tinygrad_ckn.cuda.launch import SOURCES
 from tinygrad_ckn.models.clustering.assignment import assign
-from tinygrad_ckn.ops import kappa
+from tinygrad_ckn.models.kernels import Exponential
 from tools.gpu_emulator.drawn import agree, normal, on_gpu
 from tools.gpu_emulator.ptx import BadShuffle, OutOfBounds, Race, Uninitialised
 
@@ -23,7 +23,7 @@ CALLS = {
     "kmeans": (kmeans, lambda x, c: assign(x, x[:, 0], c)[2], [(300, 5), (40, 5)]),
     "ckn_map": (
         ckn_map,
-        lambda x, z: ops.ckn_map(x, z, kappa.exponential(1.0)),
+        lambda x, z: ops.ckn_map(x, z, Exponential(1.0).fused()),
         [(1, 9, 5, 9), (4, 9, 2, 3)],
     ),
 }

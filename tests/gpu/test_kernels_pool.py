@@ -49,7 +49,7 @@ def test_more_than_one_tile_and_rows_of_several_images():
 
 
 def test_rows_that_do_not_fit_shared_memory_are_left_to_products(monkeypatch):
-    monkeypatch.setattr(pool, "SHARED", 100)
+    monkeypatch.setattr(pool, "SHARED_BYTES", 100)
     (x,) = normal(3, (1, 1, 9, 12))
     agree(on_gpu(ops.gaussian_pool2d, x, 2), matrix(9, 2) @ x @ matrix(12, 2).T)
 

@@ -5,22 +5,22 @@ import pytest
 
 from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.cuda.launch import OPTIONS, SOURCES
+from tinygrad_ckn.models import kernels
 from tinygrad_ckn.models.clustering.assignment import assign
-from tinygrad_ckn.ops import kappa
 from tools.gpu_emulator import ptx
 from tools.gpu_emulator.drawn import CUPY, normal
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 
 COALESCING, CONFLICTS = 1.3, 2
-KAPPAS = [
-    kappa.exponential(1.0),
-    kappa.polynomial(2),
-    kappa.inverse_polynomial(),
-    kappa.arccos0(),
-    kappa.arccos1(),
+KERNELS = [
+    kernels.Exponential(1.0),
+    kernels.Polynomial(2),
+    kernels.InversePolynomial(),
+    kernels.ArcCosine0(),
+    kernels.ArcCosine1(),
+    kernels.Matern(1.5),
 ]
-KAPPAS.append(kappa.matern(1.0, 1))
 
 
 @pytest.fixture
@@ -66,9 +66,9 @@ def test_all_kernels_on_aligned_images(compiler, reports, dtype):
     ops.gaussian_unpool2d(ops.gaussian_pool2d(x, 2), (64, 32), 2)
     assign(points, points[:, 0].copy(), centroids)
     z = np.ones((8, 2, 3, 3), dtype) / 18**0.5
-    for each in KAPPAS:
+    for kernel in KERNELS:
         tensors = [Tensor(a, requires_grad=True, device="cuda") for a in (CUPY.asnumpy(x), z)]
-        ops.ckn_map(*tensors, each).sum().backward()
+        ops.ckn_map(*tensors, kernel.fused()).sum().backward()
     within(reports)
     kind = {"float32": "float", "float64": "double"}[dtype]
     asked_for = {

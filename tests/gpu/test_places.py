@@ -7,7 +7,7 @@ import pytest
 
 from tinygrad_ckn import ops
 from tinygrad_ckn.cuda import pool
-from tinygrad_ckn.ops import pool as plain
+from tinygrad_ckn.ops import pool_matrices
 from tinygrad_ckn.tensor import Tensor
 
 pytestmark = pytest.mark.usefixtures("standin")
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("standin")
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_bands_and_matrices_of_one_device_are_not_used_on_another(monkeypatch, dtype):
     x = Tensor(np.ones((1, 1, 11, 7), dtype), device="cuda")
-    caches = pool._bands, plain._gaussian_matrix
+    caches = pool._bands, pool_matrices._gaussian_matrix
     for cache in caches:
         cache.cache_clear()
 

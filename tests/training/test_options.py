@@ -96,50 +96,50 @@ def test_none_is_the_default():
     [
         (
             {"model": "resnet"},
-            "argument model expected one of unsup-32-64, .*, lenet, got 'resnet'",
+            "argument model expected 'unsup-32-64', .* or 'lenet', got 'resnet'",
         ),
-        ({"mode": "semi"}, "argument mode expected one of unsupervised, supervised, got 'semi'"),
+        ({"mode": "semi"}, "argument mode expected 'unsupervised' or 'supervised', got 'semi'"),
         (
             {"preprocessing": "whiten"},
-            "argument preprocessing expected one of gradient_map, .*, none, got 'whiten'",
+            "argument preprocessing expected 'gradient_map', .* or 'none', got 'whiten'",
         ),
         (
             {"loss": "hinge"},
-            "argument loss expected one of cross_entropy, squared_hinge, got 'hinge'",
+            "argument loss expected 'squared_hinge' or 'cross_entropy', got 'hinge'",
         ),
         (
             {"epochs": 3},
-            "argument epochs expected nothing in mode 'unsupervised', .* got 3; leave it out",
+            "argument epochs expected None in mode 'unsupervised', .* got 3; leave it out",
         ),
-        ({"batch_size": 3}, "argument batch_size expected nothing"),
-        ({"lr": 0.1}, "argument lr expected nothing"),
-        ({"augment": "crop-flip"}, "argument augment expected nothing"),
-        ({"alternating": True}, "argument alternating expected nothing in mode 'unsupervised'"),
-        ({"validation": 0.1}, "argument validation expected nothing in mode 'unsupervised'"),
+        ({"batch_size": 3}, "argument batch_size expected None"),
+        ({"lr": 0.1}, "argument lr expected None"),
+        ({"augment": "crop-flip"}, "argument augment expected None"),
+        ({"alternating": True}, "argument alternating expected None in mode 'unsupervised'"),
+        ({"validation": 0.1}, "argument validation expected None in mode 'unsupervised'"),
         (
             {"warmup": 0},
-            "argument warmup expected nothing in mode 'unsupervised', .* got 0; leave it out",
+            "argument warmup expected None in mode 'unsupervised', .* got 0; leave it out",
         ),
         (
             {"model": "ckn5", "mode": "unsupervised", "lr": 0.1},
-            "argument lr expected nothing in mode",
+            "argument lr expected None in mode",
         ),
         (
             {"mode": "supervised", "n_patch": 1},
-            "argument options expected one of model, mode, .*, patience, got 'n_patch'",
+            "argument options expected 'model', 'mode', .* or 'patience', got 'n_patch'",
         ),
         (
             {"colour": 1},
-            "one of model, mode, .*, n_patches, .*, seed, device, epochs, .*, patience, got 'colour'",
+            "'model', .*, 'n_patches', .*, 'seed', 'device', 'epochs', .* or 'patience', got 'colour'",
         ),
-        ({"colour": None}, "argument options expected one of .*, got 'colour'"),
+        ({"colour": None}, "argument options expected .*, got 'colour'"),
         (
             {"mode": "supervised", "alternating": "both"},
             "argument alternating expected True or False, got 'both'",
         ),
         (
             {"mode": "supervised", "augment": "turn"},
-            "argument augment expected one of crop-flip, got 'turn'",
+            "argument augment expected 'crop-flip', got 'turn'",
         ),
         (
             {"mode": "supervised", "epochs": -1},

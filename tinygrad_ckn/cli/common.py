@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they do with them."""
+"""Options that several commands share, and the lines that several commands print."""
 
 from __future__ import annotations
 
@@ -6,52 +6,77 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
 from tinygrad_ckn.cli.console import echo_wrapped
+from tinygrad_ckn.cli.fields import Given, OptionsOf
 from tinygrad_ckn.data import Dataset, load
+from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataWarning
+from tinygrad_ckn.models import FineTuning
 from tinygrad_ckn.parallel import get_num_threads, set_num_threads
 from tinygrad_ckn.training.metrics import Confusion, accuracy, confusion_summary
+from tinygrad_ckn.training.options import COMPUTATION
 
+DATA = "Data"
+OUTPUT = "Output"
 DATA_NAMES = ("digits", "fashion-mnist", "mnist", "cifar10")
 DATA_HELP = (
-    "digits (embedded), fashion-mnist, mnist or cifar10; or the path of an .npz file (arrays images and labels), "
-    "of a .csv file (a label and the pixels a row), or of a folder with IDX or CIFAR-10 binary files"
+    "digits (embedded), fashion-mnist, mnist or cifar10; or the path of an .npz file (arrays "
+    "images and labels), of a .csv file (a label, then the pixels, in each row), or of a folder "
+    "with IDX or CIFAR-10 binary files"
 )
 
+Data: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--data", metavar="NAME|PATH", help=f"Data set: {DATA_HELP}.", rich_help_panel=DATA
+    ),
+]
 DataDir: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the files of fashion-mnist, mnist or cifar10; "
-        "fashion-mnist is found without it where Debian's dataset-fashion-mnist is installed."
+        help="Folder of the files of fashion-mnist, mnist or cifar10; fashion-mnist is found "
+        "without it if Debian's dataset-fashion-mnist is installed.",
+        rich_help_panel=DATA,
     ),
 ]
+ReadingOptions: TypeAlias = Annotated[Given, OptionsOf(Reading, DATA)]
+FineTuningOptions: TypeAlias = Annotated[
+    Given, OptionsOf(FineTuning, "Learning: fine-tuning (mode supervised)")
+]
+# Of commands that compute with a trained model or with primitives alone.
 Device: TypeAlias = Annotated[
-    str, typer.Option(metavar="cpu|cuda", help="Where to compute; cuda needs CuPy.")
+    str,
+    typer.Option(
+        metavar="cpu|cuda",
+        help="Device to compute on; cuda needs CuPy.",
+        rich_help_panel=COMPUTATION,
+    ),
 ]
 Threads: TypeAlias = Annotated[
     int | None,
     typer.Option(
         min=1,
         metavar="<int>",
-        help="Threads to compute with; by default OMP_NUM_THREADS, else one for each core.",
+        help="Number of threads. Default: OMP_NUM_THREADS, otherwise one per core.",
+        rich_help_panel=COMPUTATION,
     ),
 ]
 
 
-def load_data(data: str, data_dir: Path | str | None, **reading: Any) -> Dataset:
-    """Load a data set; without a test part of its own it is always divided in the same way, whatever the seed.
+def load_data(data: str, data_dir: Path | str | None, reading: Given) -> Dataset:
+    """Load a data set, and warn if test images are copies of training images.
 
-    Copies of training images among the test images are counted and told.
+    A data set without a test part is always divided in the same way, whatever the seed.
     """
     dataset = load(data, data_dir=data_dir, **reading)
     if dataset.n_copies:
         warnings.warn(
-            f"{dataset.name}: {dataset.n_copies:,} of {len(dataset.test):,} test images are copies of training images, "
-            "so that the test accuracy is too high; remove them",
+            f"{dataset.name}: {dataset.n_copies:,} of {len(dataset.test):,} test images are copies "
+            "of training images, so that the test accuracy is too high; remove them",
             DataWarning,
             stacklevel=2,
         )
@@ -59,7 +84,7 @@ def load_data(data: str, data_dir: Path | str | None, **reading: Any) -> Dataset
 
 
 def source_of(data: str, data_dir: Path | None) -> dict[str, str | None]:
-    """Return the arguments of `load_data` in a form that holds in any working directory."""
+    """Return the arguments data and data_dir of `load`, with absolute paths."""
     return {
         "data": data if data in DATA_NAMES else str(Path(data).resolve()),
         "data_dir": None if data_dir is None else str(data_dir.resolve()),
@@ -68,7 +93,7 @@ def source_of(data: str, data_dir: Path | None) -> dict[str, str | None]:
 
 @contextmanager
 def limited_to(threads: int | None) -> Iterator[None]:
-    """Compute with at most so many threads within a block, those of the BLAS libraries and those of the library."""
+    """Limit the threads of the library and of BLAS within a block; None: leave them."""
     if threads is None:
         yield
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,8 +13,11 @@ import typer
 
 from tinygrad_ckn import plots
 from tinygrad_ckn.cli.common import (
+    OUTPUT,
+    Data,
     DataDir,
-    Device,
+    FineTuningOptions,
+    ReadingOptions,
     Threads,
     echo_dataset,
     limited_to,
@@ -22,36 +26,19 @@ from tinygrad_ckn.cli.common import (
 )
 from tinygrad_ckn.cli.console import console, echo_wrapped, is_terminal
 from tinygrad_ckn.cli.display import Display
-from tinygrad_ckn.cli.options import (
-    Alternating,
-    Augment,
-    BatchSize,
-    Data,
-    Epochs,
-    Iterations,
-    Loss,
-    Lr,
-    Mirror,
-    Optimizer,
-    Patches,
-    Patience,
-    Preprocess,
-    ResolveEvery,
-    Schedule,
-    Seed,
-    Validation,
-    Warmup,
-)
-from tinygrad_ckn.cli.reading import ChannelsLast, Header, ImageShape, Scale
-from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.cli.fields import Given, OptionsOf, options_from_fields
+from tinygrad_ckn.data import Dataset
+from tinygrad_ckn.errors import ConfigError, MissingPackageError, TrainingWarning
+from tinygrad_ckn.files import atomic_write
 from tinygrad_ckn.models import PRESETS
-from tinygrad_ckn.training import Result, atomic_write, loop
+from tinygrad_ckn.training import Result, loop
 from tinygrad_ckn.training.folder import claim
-from tinygrad_ckn.training.options import ITERATIONS, N_PATCHES, default_mode, resolve
+from tinygrad_ckn.training.options import LEARNING, Options, default_mode, resolve
 
 REFIT = "at the end of the last epoch, before the classifier was fitted again"
 
 
+@options_from_fields
 def compare(
     models: Annotated[
         list[str], typer.Argument(metavar="MODEL", help=f"Two or more of {', '.join(PRESETS)}.")
@@ -59,45 +46,29 @@ def compare(
     *,
     data: Data = "digits",
     data_dir: DataDir = None,
-    image_shape: ImageShape = None,
-    channels_last: ChannelsLast = None,
-    header: Header = None,
-    scale: Scale = None,
-    preprocess: Preprocess = None,
-    mirror: Mirror = None,
-    loss: Loss = "squared_hinge",
-    patches: Patches = N_PATCHES,
-    iterations: Iterations = ITERATIONS,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    optimizer: Optimizer = None,
-    lr: Lr = None,
-    warmup: Warmup = None,
-    schedule: Schedule = None,
-    alternating: Alternating = None,
-    refit_classifier_every: ResolveEvery = None,
-    validation: Validation = None,
-    patience: Patience = None,
-    augment: Augment = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
+    reading: ReadingOptions,
+    options: Annotated[Given, OptionsOf(Options, LEARNING, without=("model", "mode"))],
+    descent: FineTuningOptions,
+    threads: Threads = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the runs, new or empty; by default runs/TIME-DATA-compare."),
+        typer.Option(
+            help="New or empty folder of the runs. Default: runs/TIME-DATA-compare.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    threads: Threads = None,
 ) -> None:
     """Train several networks on the same data with the same options, and show them side by side.
 
-    Each gets a run's folder OUT/MODEL, as from `train`, in its default mode: unsup-*
-    are trained without labels for their filters, and options of supervised training do
-    not apply to them.
+    Each network gets the folder of a run, OUT/MODEL, as from `train`, and is trained in
+    its default mode: filters of unsup-* are learned without labels, and options of
+    fine-tuning do not apply to them.
 
-    OUT gets comparison.json (accuracy, seconds, parameters and epochs of each, as soon
-    as it is trained) and, when all are trained, comparison.png.
+    OUT gets comparison.json (accuracy, seconds, parameters and epochs of each network, as
+    soon as it is trained) and, when all are trained, comparison.png.
 
-    After the last epoch of a descent the classifier is fitted again, on all training
-    images: the test accuracy is that of the new classifier, and may lie far from the
+    After the last epoch of fine-tuning the classifier is fitted again, on all training
+    images: the test accuracy is that of the new classifier, and may differ much from the
     accuracy of the last epoch.
 
     For example:
@@ -106,76 +77,59 @@ def compare(
     """
     if len(set(models)) != len(models) or len(models) < 2:
         raise ConfigError(
-            f"compare: argument MODEL expected two or more different ones, got {' '.join(models)}"
+            f"compare: argument MODEL expected two or more different models, got {' '.join(models)}"
         )
-    shared = {
-        "preprocessing": preprocess,
-        "mirror_average": mirror,
-        "loss": loss,
-        "n_patches": patches,
-        "iterations": iterations,
-        "seed": seed,
-        "device": device,
+    by_model = {
+        name: {"model": name, **options, **tuning}
+        for name, tuning in _descents(models, descent).items()
     }
-    descent = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "optimizer": optimizer,
-        "lr": lr,
-        "warmup": warmup,
-        "schedule": schedule,
-        "alternating": alternating,
-        "refit_classifier_every": refit_classifier_every,
-        "validation": validation,
-        "patience": patience,
-        "augment": augment,
-    }
-    options = {
-        name: {"model": name, **shared, **of_model}
-        for name, of_model in _descents(models, descent).items()
-    }
-    for of_model in options.values():
-        # refuses wrong options before the data are read
+    for of_model in by_model.values():
+        # Refuse wrong options before the data are read.
         resolve(Path(data).stem, **of_model)
-    dataset = load_data(
-        data,
-        data_dir,
-        image_shape=image_shape,
-        channels_last=channels_last,
-        header=header,
-        scale=scale,
-    )
+    dataset = load_data(data, data_dir, reading)
     echo_dataset(dataset)
-    results: dict[str, dict[str, Any]] = {}
-    source = source_of(data, data_dir)
     with claim(out, f"{dataset.name}-compare") as claimed, limited_to(threads):
-        folder = claimed.folder
-        for name, of_model in options.items():
-            typer.echo(f"{name}:")
-            with Display() as display:
-                result = loop.train(
-                    dataset, **of_model, out=folder / name, source=source, report=display
-                )
-            results[name] = _record(result)
-            content = {"data": {"name": dataset.name, **source}, "models": results}
-            atomic_write(
-                folder / "comparison.json", (json.dumps(content, indent=2) + "\n").encode()
-            )
-    plots.comparison(results, folder / "comparison.png")
+        results = _train_all(dataset, by_model, claimed.folder, source_of(data, data_dir))
     _show(results)
-    typer.echo(f"runs, comparison.json and comparison.png in {folder}")
+    files = "runs and comparison.json"
+    try:
+        plots.comparison(results, claimed.folder / "comparison.png")
+        files = "runs, comparison.json and comparison.png"
+    except MissingPackageError as error:
+        warnings.warn(str(error), TrainingWarning, stacklevel=2)
+    typer.echo(f"{files} in {claimed.folder}")
 
 
-def _descents(models: Sequence[str], descent: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the options of descent for each model that descends."""
-    descending = [name for name in models if default_mode(name) == "supervised"]
-    for name, value in descent.items():
-        if value is not None and not descending:
-            raise ConfigError(
-                f"compare: argument {name} expected a model that is trained by descent, got {' '.join(models)}, which "
-                "are trained without labels; leave it out or add another model"
+def _train_all(
+    dataset: Dataset,
+    by_model: dict[str, Given],
+    folder: Path,
+    source: dict[str, str | None],
+) -> dict[str, dict[str, Any]]:
+    """Train each model with its options; return the content of comparison.json by model."""
+    results: dict[str, dict[str, Any]] = {}
+    for name, options in by_model.items():
+        typer.echo(f"{name}:")
+        with Display() as display:
+            result = loop.train(
+                dataset, **options, out=folder / name, source=source, report=display
             )
-    return {name: descent if name in descending else {} for name in models}
+        results[name] = _record(result)
+        content = {"data": {"name": dataset.name, **source}, "models": results}
+        atomic_write(folder / "comparison.json", (json.dumps(content, indent=2) + "\n").encode())
+    return results
+
+
+def _descents(models: Sequence[str], descent: Given) -> dict[str, Given]:
+    """Return the options of fine-tuning for each model, none for a model without it."""
+    supervised = [name for name in models if default_mode(name) == "supervised"]
+    for name in descent if not supervised else ():
+        raise ConfigError(
+            f"compare: argument {name} expected a model that is fine-tuned, got "
+            f"{' '.join(models)}, which are trained without labels; leave it out or add another "
+            "model"
+        )
+    return {name: descent if name in supervised else {} for name in models}
 
 
 def _record(result: Result) -> dict[str, Any]:

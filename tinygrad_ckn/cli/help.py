@@ -1,4 +1,4 @@
-"""How commands explain themselves: plain text as wide as the terminal, options in groups."""
+"""Help texts: plain text as wide as the terminal, options in groups."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typer.core import TyperCommand, TyperGroup
 
 from tinygrad_ckn.cli.console import help_width
 
+# Groups of options after all others.
+LAST = ("Computation", "Output", "Options")
+
 
 class Command(TyperCommand):
-    """A command with such a help."""
+    """A command whose help shows its options in groups."""
 
     def make_context(self, info_name: Any, args: Any, parent: Any = None, **options: Any) -> Any:
         """Return the context of a call of the command."""
@@ -24,7 +27,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands with such a help."""
+    """A group of commands whose help shows its options in groups."""
 
     def make_context(self, info_name: Any, args: Any, parent: Any = None, **options: Any) -> Any:
         """Return the context of a call of a command of the group."""
@@ -33,7 +36,7 @@ class Group(TyperGroup):
         )
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the options, then the commands with the first sentence of each, whole."""
+        """Write the options, then the commands, each with its whole first sentence."""
         _write_parameters(self, ctx, formatter)
         commands: dict[str, Any] = {
             name: self.get_command(ctx, name) for name in self.list_commands(ctx)
@@ -45,7 +48,7 @@ class Group(TyperGroup):
 
 
 def _write_parameters(command: Any, ctx: Any, formatter: Any) -> None:
-    """Write the parameters of a command, those with a `rich_help_panel` under its name.
+    """Write the parameters of a command under the titles of their `rich_help_panel`.
 
     Typer's own help shows a flag as `--flag <bool>`, and its boxes leave 28 columns of
     80 for what an option does.
@@ -62,6 +65,7 @@ def _write_parameters(command: Any, ctx: Any, formatter: Any) -> None:
         sections.setdefault(getattr(parameter, "rich_help_panel", None) or kind, []).append(
             (name, text)
         )
-    for title, records in sections.items():
+    order = sorted(sections, key=lambda title: LAST.index(title) if title in LAST else -1)
+    for title in order:
         with formatter.section(title):
-            formatter.write_dl(records, col_max=min(30, formatter.width // 3))
+            formatter.write_dl(sections[title], col_max=min(30, formatter.width // 3))

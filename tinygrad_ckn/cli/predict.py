@@ -1,4 +1,4 @@
-"""`tinygrad-ckn evaluate` and `tinygrad-ckn predict`: what is done with a trained model."""
+"""`tinygrad-ckn evaluate` and `tinygrad-ckn predict`: use of a trained model."""
 
 from __future__ import annotations
 
@@ -14,33 +14,37 @@ import typer
 from numpy.typing import NDArray
 
 from tinygrad_ckn.cli.common import (
+    DATA,
     DATA_HELP,
+    OUTPUT,
     DataDir,
     Device,
+    ReadingOptions,
     Threads,
     echo_accuracy,
     echo_summary,
     limited_to,
 )
 from tinygrad_ckn.cli.console import console, is_terminal
-from tinygrad_ckn.cli.reading import ChannelsLast, Header, ImageShape, Scale
+from tinygrad_ckn.cli.fields import Given, options_from_fields
 from tinygrad_ckn.data import load_images
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.files import is_special
+from tinygrad_ckn.files import atomic_write, is_special
 from tinygrad_ckn.models import Network
-from tinygrad_ckn.training import atomic_write, evaluation, evaluation_images, open_model
+from tinygrad_ckn.training import evaluation, evaluation_images, open_model
 
 COLUMNS = ("file", "index", "class", "name")
 Folder: TypeAlias = Annotated[
     Path,
     typer.Argument(
         metavar="RUN",
-        help="The folder that `tinygrad-ckn train` made, or a model's .safetensors file.",
+        help="Folder of a run of `tinygrad-ckn train`, or the .safetensors file of a model.",
     ),
 ]
 Row: TypeAlias = tuple[str, ...]
 
 
+@options_from_fields
 def evaluate(
     run: Folder,
     *,
@@ -48,36 +52,28 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME|PATH",
-            help=f"Other data to measure on; by default the run's own. {DATA_HELP}.",
+            help=f"Other data to measure on: {DATA_HELP}. Default: the data of the run.",
+            rich_help_panel=DATA,
         ),
     ] = None,
     data_dir: DataDir = None,
-    image_shape: ImageShape = None,
-    channels_last: ChannelsLast = None,
-    header: Header = None,
-    scale: Scale = None,
+    reading: ReadingOptions,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
-    """Measure a run's model on the test images of its own data set, or on other data.
+    """Measure the model of a run on the test images of its own data set, or on other data.
 
-    Of its own data these are the images that the training held out, wherever they now
-    are in the file; where one of them is missing nothing is measured. Of other data
-    they are the test images, of an .npz or .csv file without a test part all images,
-    but never those that the model was trained on. The first line of output says how
-    many and which.
+    On its own data, the model is measured on the images that the training held out,
+    wherever they now are in the file; if one of them is missing, nothing is measured. On
+    other data, it is measured on the test images, or on all images of an .npz or .csv
+    file without a test part, but never on images that it was trained on. The first line
+    of output says how many and which.
 
-    Images are read as the training images were, and refused where that cannot be.
+    Images are read as the training images were, and refused if that is impossible.
 
-    The last line of output is as that of `train`: test accuracy 0.9944 (358/360)
+    The last line of output is the same as that of `train`: test accuracy 0.9944 (358/360)
     """
     opened, model = open_model(run)
-    reading = {
-        "image_shape": image_shape,
-        "channels_last": channels_last,
-        "header": header,
-        "scale": scale,
-    }
     chosen = evaluation_images(opened, model, data, data_dir, **reading)
     typer.echo(chosen.description)
     with limited_to(threads):
@@ -86,78 +82,70 @@ def evaluate(
     echo_accuracy(confusion)
 
 
+@options_from_fields
 def predict(
     run: Folder,
     files: Annotated[
         list[Path],
         typer.Argument(
             metavar="FILES...",
-            help="Images: .npz (array images), .npy, .csv (pixels; a column named label is left out) or IDX files.",
+            help="Images: .npz (array images), .npy, .csv (pixels; a column named label is left "
+            "out) or IDX files.",
         ),
     ],
     *,
+    reading: ReadingOptions,
+    device: Device = "cpu",
+    threads: Threads = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.csv", help="Write a CSV file with a header instead of printing."
+            metavar="FILE.csv",
+            help="Write a CSV file with a header instead of printing.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
-    image_shape: ImageShape = None,
-    channels_last: ChannelsLast = None,
-    header: Header = None,
-    scale: Scale = None,
-    device: Device = "cpu",
-    threads: Threads = None,
 ) -> None:
     """Print the class of each image in some files, with the model's probability for it.
 
     A line has five columns: file, index of the image in it from 0, label, class name,
-    probability. They are separated by tabs, without a header, where the output is not a
-    terminal. A model fitted with squared_hinge and an l2 that was given has scores for
+    probability. They are separated by tabs, without a header, unless the output is a
+    terminal. A model fitted with squared_hinge and a given l2 has scores instead of
     probabilities.
 
-    Images are read as the training images were, and refused where that cannot be.
+    Images are read as the training images were, and refused if that is impossible.
     """
     if output is not None:
         _check_output(output)
     _, model = open_model(run)
-    model = model.to(device)
-    names, title = _class_names(model), "score" if model.temperature is None else "probability"
-    rows: list[Row] = []
+    columns = (*COLUMNS, "score" if model.temperature is None else "probability")
     with limited_to(threads):
-        for file in files:
-            images = load_images(
-                file,
-                image_shape=image_shape,
-                channels_last=channels_last,
-                header=header,
-                scale=scale,
-                data_format=model.data_format,
-            )
-            for index, values in enumerate(_values(model, images, str(file))):
-                best = int(values.argmax())
-                rows.append(
-                    (
-                        str(file),
-                        str(index),
-                        str(model.classes[best]),
-                        names[best],
-                        f"{values[best]:.4f}",
-                    )
-                )
+        rows = _rows(model.to(device), files, reading)
     if output is not None:
-        atomic_write(
-            output, _separated([(*COLUMNS, title), *rows], ",").encode(errors="surrogateescape")
-        )
+        table = _separated([columns, *rows], ",")
+        atomic_write(output, table.encode(errors="surrogateescape"))
         typer.echo(f"wrote the classes of {len(rows):,} images to {output}")
     elif is_terminal(sys.stdout):
-        _print_table(rows, (*COLUMNS, title))
+        _print_table(rows, columns)
     else:
         typer.echo(_separated(rows, "\t"), nl=False)
 
 
+def _rows(model: Network, files: Iterable[Path], reading: Given) -> list[Row]:
+    """Return a row for each image of the files: file, index, label, class name, probability."""
+    names = _class_names(model)
+    rows: list[Row] = []
+    for file in files:
+        images = load_images(file, data_format=model.data_format, **reading)
+        for index, values in enumerate(_values(model, images, str(file))):
+            best = int(values.argmax())
+            label, probability = str(model.classes[best]), f"{values[best]:.4f}"
+            rows.append((str(file), str(index), label, names[best], probability))
+    return rows
+
+
 def _check_output(path: Path) -> None:
-    """Raise a ConfigError if a file is there that holds anything but classes that `predict` wrote."""
+    """Raise a ConfigError if the file exists and was not written by `predict`."""
     if path.is_dir():
         raise ConfigError(f"{path}: expected a file to write to, got a folder; give a file in it")
     if path.is_file() and not is_special(path) and path.stat().st_size:
@@ -165,8 +153,8 @@ def _check_output(path: Path) -> None:
             if stream.readline(200).startswith(",".join(COLUMNS).encode()):
                 return
         raise ConfigError(
-            f"{path}: expected a new file, or one that predict wrote, got another file, which would be lost; give "
-            "another with --output"
+            f"{path}: expected a new file, or one that predict wrote, got another file, which would "
+            "be overwritten; choose another with argument output"
         )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tinygrad_ckn import profiling
 from tinygrad_ckn.cli.common import (
+    OUTPUT,
+    Data,
     DataDir,
-    Device,
+    FineTuningOptions,
+    ReadingOptions,
     Threads,
     echo_accuracy,
     echo_dataset,
@@ -21,95 +24,45 @@ from tinygrad_ckn.cli.common import (
     source_of,
 )
 from tinygrad_ckn.cli.display import Display
-from tinygrad_ckn.cli.options import (
-    Alternating,
-    Augment,
-    BatchSize,
-    Data,
-    Epochs,
-    Iterations,
-    Loss,
-    Lr,
-    Mirror,
-    Optimizer,
-    Patches,
-    Patience,
-    Preprocess,
-    ResolveEvery,
-    Schedule,
-    Seed,
-    Validation,
-    Warmup,
-)
+from tinygrad_ckn.cli.fields import Given, OptionsOf, options_from_fields
 from tinygrad_ckn.cli.profile import show_profile
-from tinygrad_ckn.cli.reading import ChannelsLast, Header, ImageShape, Scale
-from tinygrad_ckn.models import PRESETS
 from tinygrad_ckn.training import loop
-from tinygrad_ckn.training.options import ITERATIONS, N_PATCHES, resolve
+from tinygrad_ckn.training.options import LEARNING, Options, resolve
 
 
+@options_from_fields
 def train(
     *,
     data: Data = "digits",
     data_dir: DataDir = None,
-    image_shape: ImageShape = None,
-    channels_last: ChannelsLast = None,
-    header: Header = None,
-    scale: Scale = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PRESET",
-            help=f"One of {', '.join(PRESETS)}; by default unsup-32-64 for digits, unsup-64-256 otherwise.",
-        ),
-    ] = None,
-    mode: Annotated[
-        str | None,
-        typer.Option(
-            metavar="unsupervised|supervised",
-            help="unsupervised: filters by k-means on patches, then a linear classifier; supervised: then everything "
-            "by stochastic gradient descent. By default unsupervised for unsup-*, supervised for the others.",
-        ),
-    ] = None,
-    preprocess: Preprocess = None,
-    mirror: Mirror = None,
-    loss: Loss = "squared_hinge",
-    patches: Patches = N_PATCHES,
-    iterations: Iterations = ITERATIONS,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    optimizer: Optimizer = None,
-    lr: Lr = None,
-    warmup: Warmup = None,
-    schedule: Schedule = None,
-    alternating: Alternating = None,
-    refit_classifier_every: ResolveEvery = None,
-    validation: Validation = None,
-    patience: Patience = None,
-    augment: Augment = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
+    reading: ReadingOptions,
+    options: Annotated[Given, OptionsOf(Options, LEARNING)],
+    descent: FineTuningOptions,
+    threads: Threads = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the run, new or empty; by default runs/TIME-DATA-MODEL."),
+        typer.Option(
+            help="New or empty folder of the run. Default: runs/TIME-DATA-MODEL.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    threads: Threads = None,
     profile: Annotated[
         bool,
         typer.Option(
             "--profile",
-            help="Tell what each operation cost, and write trace.json for chrome://tracing.",
+            help="Print the cost of each operation, and write trace.json for chrome://tracing.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
 ) -> None:
     """Train a network, save it, and measure it on the test images.
 
-    The run's folder gets config.json (all options and versions), metrics.jsonl (a line
-    for each phase and epoch, as it happens), model.safetensors and filters.png (those
-    of the first layer); with --profile, trace.json too. A folder that holds something
-    is never written to, unless it is nothing but a training that had learned nothing
-    yet. In a descent checkpoint.safetensors is the best epoch so far, and
-    last.safetensors the last one; where a training fails or is broken off, both stay.
+    The folder of the run holds config.json (all options and versions), metrics.jsonl (a
+    line for each phase and epoch, as it happens), model.safetensors and filters.png (the
+    filters of the first layer); with --profile, trace.json too. Files in a folder are
+    never overwritten, except those of a training that had not learned anything yet.
+    During fine-tuning checkpoint.safetensors holds the best epoch so far, and
+    last.safetensors the last one; if the training fails or is interrupted, both stay.
 
     The last line of output is the accuracy on the test images: test accuracy 0.9944
     (358/360)
@@ -123,57 +76,28 @@ def train(
     tinygrad-ckn train --data cifar10 --data-dir ~/cifar --model ckn5 --epochs 50
     --device cuda
     """
-    options: dict[str, Any] = {
-        "preprocessing": preprocess,
-        "model": model,
-        "mode": mode,
-        "mirror_average": mirror,
-        "loss": loss,
-        "n_patches": patches,
-        "iterations": iterations,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "lr": lr,
-        "optimizer": optimizer,
-        "warmup": warmup,
-        "schedule": schedule,
-        "alternating": alternating,
-        "refit_classifier_every": refit_classifier_every,
-        "validation": validation,
-        "patience": patience,
-        "augment": augment,
-        "seed": seed,
-        "device": device,
-    }
-    # refuses wrong options before the data are read
-    resolve(Path(data).stem, **options)
-    dataset = load_data(
-        data,
-        data_dir,
-        image_shape=image_shape,
-        channels_last=channels_last,
-        header=header,
-        scale=scale,
-    )
+    chosen = {**options, **descent}
+    # Refuse wrong options before the data are read.
+    resolve(Path(data).stem, **chosen)
+    dataset = load_data(data, data_dir, reading)
     echo_dataset(dataset)
     measuring = profiling.profile() if profile else nullcontext()
     with limited_to(threads), measuring as profiled, Display() as display:
         result = loop.train(
-            dataset,
-            **options,
-            out=out,
-            source=source_of(data, data_dir),
-            report=display,
+            dataset, **chosen, out=out, source=source_of(data, data_dir), report=display
         )
-    memory = (
-        ""
-        if result.peak_memory is None
-        else f", at most {result.peak_memory / 2**20:,.0f} MiB of memory"
-    )
-    typer.echo(f"{sum(result.seconds.values()):.1f} s in all{memory}")
+    _echo_cost(result)
     if profiled is not None:
         profiled.save(result.run.folder / "trace.json")
         show_profile(profiled)
     echo_summary(result.confusion, list(dataset.class_names))
     typer.echo(f"run folder {result.run.folder}")
     echo_accuracy(result.confusion)
+
+
+def _echo_cost(result: loop.Result) -> None:
+    """Print the time and the memory that a training took."""
+    memory = ""
+    if result.peak_memory is not None:
+        memory = f", at most {result.peak_memory / 2**20:,.0f} MiB of memory"
+    typer.echo(f"{sum(result.seconds.values()):.1f} s in all{memory}")

@@ -1,7 +1,6 @@
-"""Kernels for the CPU: they replace forwards, and give what the plain ones give, sooner.
+"""CPU kernels: faster forwards with the same results.
 
-Importing this package registers them. `parallel.py` has the threads and the memory they
-work with.
+Importing this package registers them. `parallel.py` provides their threads and memory.
 """
 
 from tinygrad_ckn.cpu import gemm, linalg

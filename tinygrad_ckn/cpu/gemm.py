@@ -1,10 +1,10 @@
-"""Matrix products, in pieces of the size that BLAS is fastest at, on the threads of the pool.
+"""Matrix products in pieces that suit BLAS, on the threads of the pool.
 
 OpenBLAS copies the operands of a product into buffers of its own layout before it
-multiplies, but not those of a small one (up to 100^3 multiplications, where the
-processor has AVX-512): there the copy costs more than it gains. It does for many of our
-matrices too, which are narrow, (36, 36) times (36, 10,000) say: in small pieces they
-take half the time, and others a tenth less.
+multiplies, except for small products (up to 100^3 multiplications, on processors with
+AVX-512), where the copy would cost more than it gains. The same holds for many of the
+narrow matrices here, such as (36, 36) times (36, 10,000): in small pieces they take
+half the time, and other shapes a tenth less.
 """
 
 from __future__ import annotations
@@ -14,50 +14,54 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tinygrad_ckn import parallel
-from tinygrad_ckn.backend import CPU, Namespace
+from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.ops.matmul import _contract, matmul
 
-xp = CPU.xp
-
-# multiplications up to which OpenBLAS does not copy
+# multiplications up to which OpenBLAS does not copy its operands
 SMALL = 1_000_000
-# columns (and rows, at most) of a piece
+# columns (and maximum number of rows) of a piece
 _PIECE = 128
-# columns of a piece of few rows
+# columns of a piece with few rows
 _WIDE_PIECE = 512
-# multiplications up to which BLAS takes one thread by itself
+# multiplications up to which BLAS uses a single thread by itself
 _SERIAL = 2**18
-# elements of a matrix up to which BLAS multiplies a vector with it in one thread
+# matrix elements up to which BLAS multiplies by a vector in a single thread
 _VECTOR = 2**13
-# multiplications that a thread takes at a time
+# multiplications in one thread's share
 _SHARE = 2**24
 
 
 @functools.lru_cache(maxsize=1024)
 def _piece(m: int, k: int, n: int) -> tuple[int, int]:
-    """Return rows and columns of the pieces of a product (m, k) (k, n); as a whole it is (m, n)."""
+    """Return (rows, columns) of the pieces of (m, k) @ (k, n); (m, n): one piece."""
     columns = min(n, _WIDE_PIECE if m < _PIECE // 2 else _PIECE)
     rows = (
         m
         if m * k * columns <= SMALL
         else min(_PIECE, 1 << (SMALL // (k * columns)).bit_length() >> 1)
     )
-    # the products of long rows are as fast whole
+    # Long rows are just as fast in one piece.
     return (rows, columns) if rows >= 8 else (m, n)
 
 
-def product(a: Any, b: Any, out: Any) -> Any:
-    """Write the product of a (..., m, k) and b (..., k, n) to out (..., m, n), and return it; in this thread."""
+def product(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+    """Write a (..., m, k) @ b (..., k, n) to out (..., m, n) and return it.
+
+    It runs in the calling thread.
+    """
     (m, k), n = a.shape[-2:], b.shape[-1]
     if m * k * n <= SMALL:
-        return xp.matmul(a, b, out=out)
+        return np.matmul(a, b, out=out)
     rows, columns = _piece(m, k, n)
     if (rows, columns) == (m, n):
-        return xp.matmul(a, b, out=out)
+        return np.matmul(a, b, out=out)
     if b.strides[-1] != b.itemsize:
-        # a small product with b transposed is slow
-        b = xp.ascontiguousarray(b)
+        # Small products with a transposed b are slow.
+        b = np.ascontiguousarray(b)
     if n % columns:
         whole = n - n % columns
         product(a, b[..., whole:], out[..., whole:])
@@ -71,8 +75,11 @@ def product(a: Any, b: Any, out: Any) -> Any:
     return out
 
 
-def _multiply(a: Any, b: Any, out: Any, rows: int, columns: int) -> None:
-    """Multiply in pieces of a size that divides the product's: one more axis for each way of cutting."""
+def _multiply(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any], rows: int, columns: int) -> None:
+    """Multiply in pieces of rows x columns, which divide m x n, as a stack of matrices.
+
+    Each way of cutting adds a leading axis to the operands.
+    """
     (m, k), n = a.shape[-2:], b.shape[-1]
     if columns < n:
         a = a[..., None, :, :]
@@ -82,11 +89,16 @@ def _multiply(a: Any, b: Any, out: Any, rows: int, columns: int) -> None:
         a = a.reshape(*a.shape[:-2], m // rows, rows, k)
         b = b[..., None, :, :]
         out = out.reshape(*out.shape[:-2], m // rows, rows, columns)
-    xp.matmul(a, b, out=out)
+    np.matmul(a, b, out=out)
 
 
-def _alone(function: Callable[..., Any], *operands: Any, **options: Any) -> Any:
-    """Call a function with BLAS at one thread where it would take several, whose number would be seen in the bits."""
+def _with_one_blas_thread(
+    function: Callable[..., NDArray[Any]], *operands: NDArray[Any], **options: Any
+) -> NDArray[Any]:
+    """Call a function with single-threaded BLAS if the operands are large.
+
+    BLAS would use several threads, and their number would change the rounding.
+    """
     if max(operand.size for operand in operands) <= _VECTOR:
         return function(*operands, **options)
     with parallel.one_blas_thread():
@@ -94,15 +106,15 @@ def _alone(function: Callable[..., Any], *operands: Any, **options: Any) -> Any:
 
 
 @_contract.kernel("cpu")
-def _einsum(xp: Namespace, *operands: Any, subscripts: str) -> Any:
-    return _alone(functools.partial(xp.einsum, subscripts), *operands, optimize=True)
+def _einsum(xp: Namespace, *operands: NDArray[Any], subscripts: str) -> NDArray[Any]:
+    return _with_one_blas_thread(functools.partial(np.einsum, subscripts), *operands, optimize=True)
 
 
 @matmul.kernel("cpu")
-def threaded(xp: Namespace, a: Any, b: Any) -> Any:
-    """Return the product as `numpy.matmul`, large ones on several threads, by blocks of rows or by the batch."""
+def threaded_matmul(xp: Namespace, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """Compute `numpy.matmul`; threads share the rows or the batch of large products."""
     if a.ndim == b.ndim == 2 and a.size * b.shape[1] <= _SERIAL:
-        return _alone(xp.matmul, a, b)
+        return _with_one_blas_thread(np.matmul, a, b)
     if (
         a.ndim < 2
         or b.ndim < 2
@@ -110,18 +122,18 @@ def threaded(xp: Namespace, a: Any, b: Any) -> Any:
         or a.dtype != b.dtype
         or a.dtype.kind != "f"
     ):
-        # vectors, integers, and what NumPy refuses
-        return _alone(xp.matmul, a, b)
+        # Vectors, integers, mixed dtypes and invalid shapes are left to NumPy.
+        return _with_one_blas_thread(np.matmul, a, b)
     (m, k), n = a.shape[-2:], b.shape[-1]
-    batch = xp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     if math.prod(batch) * m * k * n <= _SERIAL:
-        return _alone(xp.matmul, a, b)
+        return _with_one_blas_thread(np.matmul, a, b)
     y = parallel.empty((*batch, m, n), a.dtype)
     if not batch:
-        cuts = parallel.tiles(m, k * n, limit=_SHARE, least=64)
-        parallel.for_each(lambda rows: product(a[rows], b, y[rows]), cuts)
+        row_blocks = parallel.tiles(m, k * n, limit=_SHARE, minimum=64)
+        parallel.for_each(lambda rows: product(a[rows], b, y[rows]), row_blocks)
         return y
-    a, b = (xp.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (a, b))
-    cuts = parallel.tiles(batch[0], math.prod(batch[1:]) * m * k * n, limit=_SHARE)
-    parallel.for_each(lambda part: product(a[part], b[part], y[part]), cuts)
+    a, b = (np.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (a, b))
+    parts = parallel.tiles(batch[0], math.prod(batch[1:]) * m * k * n, limit=_SHARE)
+    parallel.for_each(lambda part: product(a[part], b[part], y[part]), parts)
     return y

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.ops.linalg import plain_inverse_sqrt
 
 
 @plain_inverse_sqrt.kernel("cpu")
-def threaded(xp: Namespace, a: Any, eps: float) -> Any:
-    """Return what `plain_inverse_sqrt` does, a matrix at a time."""
+def threaded_inverse_sqrt(
+    xp: Namespace, a: NDArray[Any], eps: float
+) -> tuple[NDArray[Any], tuple[NDArray[Any], NDArray[Any]]]:
+    """Compute `plain_inverse_sqrt` of a stack (n, d, d), one matrix per tile."""
     if a.ndim != 3:
-        return plain_inverse_sqrt.forward(xp, a, eps)
-    y, root, v = xp.empty_like(a), xp.empty(a.shape[:2], a.dtype), xp.empty_like(a)
+        single: tuple[NDArray[Any], tuple[NDArray[Any], NDArray[Any]]]
+        single = plain_inverse_sqrt.forward(xp, a, eps)
+        return single
+    y = np.empty_like(a)
+    root = np.empty(a.shape[:2], a.dtype)
+    v = np.empty_like(a)
 
     def one(i: int) -> None:
         y[i], (root[i], v[i]) = plain_inverse_sqrt.forward(xp, a[i], eps)

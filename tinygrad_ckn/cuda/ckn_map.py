@@ -19,10 +19,11 @@ from typing import Any
 
 from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.cuda.correlate import forward, input_adjoint, weight_adjoint
-from tinygrad_ckn.cuda.launch import Source, able, batches, blocks_of
+from tinygrad_ckn.cuda.launch import Source, batch_slices, block_count, supported
 from tinygrad_ckn.ops.ckn_map import check_map, ckn_map, least_summed
-from tinygrad_ckn.ops.kappa import Kappa
-from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_pool2d, gaussian_unpool2d
+from tinygrad_ckn.ops.kappa import DeviceFunction, Kappa
+from tinygrad_ckn.ops.pool import gaussian_pool2d, gaussian_unpool2d
+from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling
 from tinygrad_ckn.windows import Correlation, Padding, Windows
 
 KAPPAS = ("Exponential", "Polynomial", "InversePolynomial", "Arccos0", "Arccos1", "Matern")
@@ -49,8 +50,7 @@ class Map:
         subsampling: tuple[float, float],
     ) -> None:
         self.xp, self.x, self.z, self.transform = xp, x, z, transform
-        self.function, order = kappa.device or ("", 0)
-        self.kappa = order, float(kappa.scale), float(kappa.shift)
+        self.device = kappa.device or DeviceFunction("")
         self.subsampling = subsampling
         n, c, height, width = x.shape
         self.shapes = Correlation(n, c, (height, width), len(z), 1, windows)
@@ -65,7 +65,7 @@ class Map:
         SOURCE.launch(
             self.xp,
             kernel,
-            blocks_of(positions, _POSITIONS),
+            block_count(positions, _POSITIONS),
             *arguments,
             threads=(_POSITIONS, _SHARES),
         )
@@ -73,7 +73,7 @@ class Map:
     def _batches(self) -> list[slice]:
         s = self.shapes
         area, length = s.size[0] * s.size[1], self.size[0] * self.size[1]
-        return list(batches("ckn_map", s.n, max(s.channels * area, s.filters * length)))
+        return list(batch_slices("ckn_map", s.n, max(s.channels * area, s.filters * length)))
 
     def _patches(self) -> tuple[int, ...]:
         """Return what kernels take of where patches lie: kernel, padding before, image, map."""
@@ -99,7 +99,7 @@ class Map:
             SOURCE.launch(
                 self.xp,
                 "norms<{T}>",
-                blocks_of(positions),
+                block_count(positions),
                 squares[part],
                 *arguments,
                 *self._patches(),
@@ -110,13 +110,13 @@ class Map:
         for part in self._batches():
             positions = self.norms[part].size
             self._launch(
-                f"{kernel}<{{T}}, {self.function}<{{T}}>>",
+                f"{kernel}<{{T}}, {self.device.name}<{{T}}>>",
                 positions,
                 *(
                     array[part]
                     for array in (self.products, self.norms, self.inverses, target, *more)
                 ),
-                *(positions, len(self.z), self.size[0] * self.size[1], *self.kappa),
+                *(positions, len(self.z), self.size[0] * self.size[1], *self.device[1:]),
             )
 
     def forward(self, keep: bool) -> Any:
@@ -186,7 +186,7 @@ def _ckn_map(
         not len(x)
         or not isinstance(kappa, Kappa)
         or kappa.device is None
-        or not able(x, z, transform)
+        or not supported(x, z, transform)
     ):
         plain: tuple[Any, Any] = ckn_map.forward(
             xp, x, z, kappa, transform, padding=padding, subsampling=subsampling, saving=saving

@@ -16,17 +16,17 @@ from typing import Any
 
 from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.cuda.direct import correlate_to, tiles_of
-from tinygrad_ckn.cuda.launch import able
+from tinygrad_ckn.cuda.launch import supported
 from tinygrad_ckn.cuda.window import fold_to, unfold_to
 from tinygrad_ckn.ops.correlate import (
-    check_plain,
+    as_batch,
+    check_algorithm,
+    check_forward,
+    check_input_adjoint,
+    check_weight_adjoint,
     correlate2d,
     correlate2d_input,
     correlate2d_weight,
-    forward_of,
-    four,
-    input_of,
-    weight_of,
 )
 from tinygrad_ckn.windows import Correlation, Pair
 
@@ -65,7 +65,7 @@ class Unfolded:
         unfold_to(self.xp, x, self.windows, columns)
         return columns.reshape(-1, *self.grouped)
 
-    def add_up(self, rows: Any, maps: Any, x: Any) -> None:
+    def multiply_and_fold(self, rows: Any, maps: Any, x: Any) -> None:
         """Write rows (G, K, O/G) times maps (b, G, O/G, L), folded, to images x."""
         if self.buffer is None:
             self.xp.matmul(rows, maps, out=x.reshape(-1, *self.grouped))
@@ -94,7 +94,7 @@ def forward(xp: Namespace, x: Any, w: Any, shapes: Correlation, algorithm: str =
     return y
 
 
-def _turned(shapes: Correlation) -> Correlation | None:
+def _adjoint_shapes(shapes: Correlation) -> Correlation | None:
     """Return the correlation with turned filters that is the adjoint in the images, if there is one."""
     windows = shapes.windows
     if windows.stride != (1, 1) or not shapes.channels == shapes.filters == shapes.groups:
@@ -110,7 +110,7 @@ def input_adjoint(
 ) -> Any:
     """Return the gradient (N, C, H, W) of images, given that of the maps; contiguous arrays."""
     x = xp.empty((shapes.n, shapes.channels, *shapes.size), dtype=g.dtype)
-    turned = _turned(shapes) if algorithm == "auto" else None
+    turned = _adjoint_shapes(shapes) if algorithm == "auto" else None
     tiles = None if turned is None else tiles_of(turned, g.dtype.itemsize)
     if turned is not None and tiles is not None:
         correlate_to(xp, g, xp.ascontiguousarray(w[:, :, ::-1, ::-1]), turned, tiles, x)
@@ -119,7 +119,9 @@ def input_adjoint(
     groups, _, length = unfolded.grouped
     rows = w.reshape(groups, shapes.filters // groups, -1).swapaxes(1, 2)
     for block in unfolded.blocks():
-        unfolded.add_up(rows, g[block].reshape(-1, groups, rows.shape[2], length), x[block])
+        unfolded.multiply_and_fold(
+            rows, g[block].reshape(-1, groups, rows.shape[2], length), x[block]
+        )
     return x
 
 
@@ -137,7 +139,7 @@ def weight_adjoint(xp: Namespace, x: Any, g: Any, shapes: Correlation) -> Any:
     return total.reshape(shapes.w_shape)
 
 
-def _alike(xp: Namespace, a: Any, b: Any) -> tuple[Any, Any]:
+def _in_common_dtype(xp: Namespace, a: Any, b: Any) -> tuple[Any, Any]:
     """Return two arrays in the dtype of their product, contiguous."""
     dtype = xp.result_type(a, b)
     return xp.ascontiguousarray(a, dtype=dtype), xp.ascontiguousarray(b, dtype=dtype)
@@ -147,12 +149,12 @@ def _alike(xp: Namespace, a: Any, b: Any) -> tuple[Any, Any]:
 def _correlate2d(
     xp: Namespace, x: Any, w: Any, bias: Any = None, *, algorithm: str = "auto", **geometry: Any
 ) -> Any:
-    check_plain("correlate2d", algorithm)
+    check_algorithm("correlate2d", algorithm)
     flat = x.ndim == w.ndim == 2
-    images, filters = (four(x), four(w)) if flat else (x, w)
-    shapes = forward_of(images, filters, bias, **geometry)
-    images, filters = _alike(xp, images, filters)
-    if not able(images):
+    images, filters = (as_batch(x), as_batch(w)) if flat else (x, w)
+    shapes = check_forward(images, filters, bias, **geometry)
+    images, filters = _in_common_dtype(xp, images, filters)
+    if not supported(images):
         return correlate2d.forward(xp, x, w, bias, **geometry)
     y = forward(xp, images, filters, shapes, algorithm)
     if bias is not None:
@@ -170,12 +172,12 @@ def _correlate2d_input(
     algorithm: str = "auto",
     **geometry: Any,
 ) -> Any:
-    check_plain("correlate2d_input", algorithm)
+    check_algorithm("correlate2d_input", algorithm)
     flat = cotangent.ndim == w.ndim == 2
-    maps, filters = (four(cotangent), four(w)) if flat else (cotangent, w)
-    shapes = input_of(maps, filters, input_size, **geometry)
-    maps, filters = _alike(xp, maps, filters)
-    if not able(maps):
+    maps, filters = (as_batch(cotangent), as_batch(w)) if flat else (cotangent, w)
+    shapes = check_input_adjoint(maps, filters, input_size, **geometry)
+    maps, filters = _in_common_dtype(xp, maps, filters)
+    if not supported(maps):
         return correlate2d_input.forward(xp, cotangent, w, input_size=input_size, **geometry)
     x = input_adjoint(xp, maps, filters, shapes, algorithm)
     return x[0, 0] if flat else x
@@ -191,12 +193,12 @@ def _correlate2d_weight(
     algorithm: str = "auto",
     **geometry: Any,
 ) -> Any:
-    check_plain("correlate2d_weight", algorithm)
+    check_algorithm("correlate2d_weight", algorithm)
     flat = x.ndim == cotangent.ndim == 2
-    images, maps = (four(x), four(cotangent)) if flat else (x, cotangent)
-    shapes = weight_of(images, maps, kernel_size, **geometry)
-    images, maps = _alike(xp, images, maps)
-    if not able(images):
+    images, maps = (as_batch(x), as_batch(cotangent)) if flat else (x, cotangent)
+    shapes = check_weight_adjoint(images, maps, kernel_size, **geometry)
+    images, maps = _in_common_dtype(xp, images, maps)
+    if not supported(images):
         return correlate2d_weight.forward(xp, x, cotangent, kernel_size=kernel_size, **geometry)
     w = weight_adjoint(xp, images, maps, shapes)
     return w[0, 0] if flat else w

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_ckn.backend import Namespace
-from tinygrad_ckn.cuda.launch import SHARED, THREADS, Source, batches, blocks_of, pitch, width
+from tinygrad_ckn.cuda.launch import (
+    SHARED_BYTES,
+    THREADS,
+    Source,
+    batch_slices,
+    block_count,
+    row_pitch,
+    threads_per_row,
+)
 from tinygrad_ckn.windows import Correlation
 
 # outputs of a thread: the more, the fewer reads of weights, and the larger the tile
@@ -36,14 +44,14 @@ def tiles_of(shapes: Correlation, itemsize: int) -> Tiles | None:
     windows = shapes.windows
     if shapes.channels != shapes.groups or any(stride % 4 == 0 for stride in windows.stride):
         return None
-    wide = width(shapes.out[1])
+    wide = threads_per_row(shapes.out[1])
     high = THREADS // wide
     for rows in _ROWS:
         span_h = (high * rows - 1) * windows.stride[0] + windows.span[0]
         span_w = (wide - 1) * windows.stride[1] + windows.span[1]
-        distance = pitch(span_w, wide)
+        distance = row_pitch(span_w, wide)
         shared = (span_h * distance + windows.kernel[0] * windows.kernel[1]) * itemsize
-        if shared <= SHARED:
+        if shared <= SHARED_BYTES:
             return Tiles(wide, high, rows, (span_h, span_w), distance, shared)
     return None
 
@@ -62,9 +70,9 @@ def correlate_to(xp: Namespace, x: Any, w: Any, shapes: Correlation, tiles: Tile
         ho,
         wo,
     )
-    in_map = blocks_of(ho, tiles.high * tiles.rows) * blocks_of(wo, tiles.wide)
+    in_map = block_count(ho, tiles.high * tiles.rows) * block_count(wo, tiles.wide)
     elements = max(shapes.filters * ho * wo, shapes.channels * shapes.size[0] * shapes.size[1])
-    for part in batches(windows.op, len(x), elements):
+    for part in batch_slices(windows.op, len(x), elements):
         SOURCE.launch(
             xp,
             f"correlate<{{T}}, {tiles.rows}>",

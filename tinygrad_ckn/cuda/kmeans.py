@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_ckn.backend import Namespace
-from tinygrad_ckn.cuda.launch import MOST, Source, blocks_of
+from tinygrad_ckn.cuda.launch import MAX_ELEMENTS, Source, block_count
 from tinygrad_ckn.errors import ShapeError
 
 SOURCE = Source("kmeans", "nearest<{T}>", "cluster_sums<{T}>")
@@ -46,9 +46,9 @@ def assign(
         If there are more than 2^31 points.
     """
     (n, d), k = x.shape, len(centroids)
-    if n > MOST:
+    if n > MAX_ELEMENTS:
         raise ShapeError(
-            f"spherical_kmeans: argument x expected at most {MOST} points on the GPU, got {n}; take fewer"
+            f"spherical_kmeans: argument x expected at most {MAX_ELEMENTS} points on the GPU, got {n}; take fewer"
         )
     x, scales, columns = (xp.ascontiguousarray(array) for array in (x, scales, centroids.T))
     nearest = xp.empty((n,), dtype="int32")
@@ -60,12 +60,12 @@ def assign(
         count = len(x[rows])
         xp.matmul(x[rows], columns, out=similarities[:count])
         arrays = similarities, scales[rows], nearest[rows], cosines[rows]
-        SOURCE.launch(xp, "nearest<{T}>", blocks_of(count, 8), *arrays, count, k, threads=(32, 8))
+        SOURCE.launch(xp, "nearest<{T}>", block_count(count, 8), *arrays, count, k, threads=(32, 8))
     if not (with_sums and n):
         return nearest, cosines, xp.zeros((k, d), dtype=x.dtype)
     segment = max(_SEGMENT, -(-n // _SEGMENTS))
-    sums = xp.empty((blocks_of(n, segment), k, d), dtype=x.dtype)
-    blocks = len(sums) * k * blocks_of(d, _STRIPE)
+    sums = xp.empty((block_count(n, segment), k, d), dtype=x.dtype)
+    blocks = len(sums) * k * block_count(d, _STRIPE)
     sizes = n, d, k, segment
     SOURCE.launch(
         xp, "cluster_sums<{T}>", blocks, x, scales, nearest, sums, *sizes, threads=(_STRIPE, 1)

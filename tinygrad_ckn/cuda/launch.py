@@ -26,9 +26,9 @@ TYPES = {
 # of a block
 THREADS = 256
 # bytes of shared memory that any device gives a block
-SHARED = 48 * 1024
+SHARED_BYTES = 48 * 1024
 # elements in one launch: what the last block counts to still fits 32 bits
-MOST = 2**31 - THREADS
+MAX_ELEMENTS = 2**31 - THREADS
 SOURCES: list[Source] = []
 
 
@@ -95,18 +95,18 @@ class Source:
         )
 
 
-def able(*arrays: Any) -> bool:
+def supported(*arrays: Any) -> bool:
     """Tell whether there are kernels for these arrays (None: not given), which are to be of one dtype."""
     dtypes = {array.dtype.name for array in arrays if array is not None}
     return len(dtypes) == 1 and dtypes <= TYPES.keys()
 
 
-def blocks_of(count: int, size: int = THREADS) -> int:
+def block_count(count: int, size: int = THREADS) -> int:
     """Return how many blocks cover so many elements."""
     return -(-count // size)
 
 
-def batches(op: str, images: int, elements: int) -> Iterator[slice]:
+def batch_slices(op: str, images: int, elements: int) -> Iterator[slice]:
     """Cut a batch of images of so many elements each into parts for one launch.
 
     Raises
@@ -114,20 +114,20 @@ def batches(op: str, images: int, elements: int) -> Iterator[slice]:
     ShapeError
         If one image has too many by itself.
     """
-    if elements > MOST:
+    if elements > MAX_ELEMENTS:
         raise ShapeError(
-            f"{op}: expected images of at most {MOST} elements on the GPU, got {elements} in one; cut the images"
+            f"{op}: expected images of at most {MAX_ELEMENTS} elements on the GPU, got {elements} in one; cut the images"
         )
-    step = max(1, MOST // max(1, elements))
+    step = max(1, MAX_ELEMENTS // max(1, elements))
     return (slice(i, i + step) for i in range(0, images, step))
 
 
-def width(count: int) -> int:
+def threads_per_row(count: int) -> int:
     """Return how many neighbouring threads take a row of so many elements: 4, 8, 16 or 32."""
     return next((n for n in (4, 8, 16) if n >= count), 32)
 
 
-def pitch(row: int, wide: int) -> int:
+def row_pitch(row: int, wide: int) -> int:
     """Return at what distance rows lie in shared memory, so that rows read by one warp, `wide` lanes each, follow on.
 
     A warp has 32 lanes, and shared memory 32 banks: rows at a distance of `wide` more

@@ -23,7 +23,7 @@ _BATCHED = 32
 
 
 @plain_inverse_sqrt.kernel("cuda")
-def one_by_one(xp: Namespace, a: Any, eps: float) -> Any:
+def inverse_sqrt_one_by_one(xp: Namespace, a: Any, eps: float) -> Any:
     """Return what `plain_inverse_sqrt` does."""
     if a.ndim != 3 or a.shape[-1] <= _BATCHED:
         return plain_inverse_sqrt.forward(xp, a, eps)

@@ -13,16 +13,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_ckn.backend import CPU, Namespace, place_of
-from tinygrad_ckn.cuda.launch import SHARED, THREADS, Source, able, batches, blocks_of, pitch, width
-from tinygrad_ckn.ops.pool import (
-    Subsampling,
-    check_cotangent,
-    check_subsampling,
-    gaussian_matrices,
-    gaussian_pool2d,
-    gaussian_unpool2d,
+from tinygrad_ckn.cuda.launch import (
+    SHARED_BYTES,
+    THREADS,
+    Source,
+    batch_slices,
+    block_count,
+    row_pitch,
+    supported,
+    threads_per_row,
 )
-from tinygrad_ckn.windows import images
+from tinygrad_ckn.ops.pool import check_cotangent, gaussian_pool2d, gaussian_unpool2d
+from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling, gaussian_matrices
+from tinygrad_ckn.windows import image_shape
 
 SOURCE = Source("pool", "banded<{T}>")
 # of a tile, for each row of threads
@@ -57,7 +60,7 @@ def band_of(xp: Namespace, matrix: Any) -> Band:
     # no tap lies outside
     starts = host.minimum(first, columns - taps)
     weights = host.take_along_axis(matrix, starts[:, None] + host.arange(taps), axis=1).T
-    wide = width(rows)
+    wide = threads_per_row(rows)
     span = max(
         int(starts[min(i + wide, rows) - 1] - starts[i]) + taps for i in range(0, rows, wide)
     )
@@ -102,7 +105,7 @@ def _bands(
     return [band_of(xp, matrix.T if adjoint else matrix) for matrix in matrices]
 
 
-def pooled(
+def pool_on_device(
     xp: Namespace,
     x: Any,
     image: tuple[int, int],
@@ -118,21 +121,21 @@ def pooled(
     n, c, h, w = x.shape
     ho, wo = (len(band.starts) for band in (rows, columns))
     wide, high = columns.wide, THREADS // columns.wide
-    distance, tile = pitch(columns.span + (columns.span >> columns.skew), wide), high * _ROWS
-    while tile > high and tile * distance * x.dtype.itemsize > SHARED:
+    distance, tile = row_pitch(columns.span + (columns.span >> columns.skew), wide), high * _ROWS
+    while tile > high and tile * distance * x.dtype.itemsize > SHARED_BYTES:
         tile //= 2
     shared = tile * distance * x.dtype.itemsize
-    if shared > SHARED:
+    if shared > SHARED_BYTES:
         return None
     y = xp.empty((n, c, ho, wo), dtype=x.dtype)
     x = xp.ascontiguousarray(x)
     op = "gaussian_unpool2d" if adjoint else "gaussian_pool2d"
-    for part in batches(op, n, c * max(h * w, ho * wo)):
+    for part in batch_slices(op, n, c * max(h * w, ho * wo)):
         count = len(x[part]) * c * ho
         SOURCE.launch(
             xp,
             "banded<{T}>",
-            blocks_of(count, tile) * blocks_of(wo, wide),
+            block_count(count, tile) * block_count(wo, wide),
             *(
                 x[part],
                 y[part],
@@ -152,9 +155,9 @@ def pooled(
 
 @gaussian_pool2d.kernel("cuda")
 def _gaussian_pool2d(xp: Namespace, x: Any, subsampling: Subsampling) -> Any:
-    height, width = images("gaussian_pool2d", "x", x)[2:]
+    height, width = image_shape("gaussian_pool2d", "x", x)[2:]
     both = check_subsampling("gaussian_pool2d", subsampling)
-    y = pooled(xp, x, (height, width), both) if able(x) else None
+    y = pool_on_device(xp, x, (height, width), both) if supported(x) else None
     return gaussian_pool2d.forward(xp, x, subsampling) if y is None else y
 
 
@@ -163,5 +166,5 @@ def _gaussian_unpool2d(
     xp: Namespace, y: Any, size: tuple[int, int], subsampling: Subsampling
 ) -> Any:
     both = check_cotangent(y, size, subsampling)
-    x = pooled(xp, y, size, both, adjoint=True) if able(y) else None
+    x = pool_on_device(xp, y, size, both, adjoint=True) if supported(y) else None
     return gaussian_unpool2d.forward(xp, y, size, subsampling) if x is None else x

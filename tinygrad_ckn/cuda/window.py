@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_ckn.backend import Namespace
-from tinygrad_ckn.cuda.launch import Source, able, batches, blocks_of
+from tinygrad_ckn.cuda.launch import Source, batch_slices, block_count, supported
 from tinygrad_ckn.ops.window import check_columns, fold, unfold
-from tinygrad_ckn.windows import Pair, Windows, images
+from tinygrad_ckn.windows import Pair, Windows, image_shape
 
 SOURCE = Source("window", "unfold<{T}>", "fold<{T}, true>", "fold<{T}, false>")
 
@@ -31,10 +31,10 @@ def unfold_to(xp: Namespace, x: Any, windows: Windows, columns: Any) -> None:
     n, c, *size = x.shape
     geometry = _geometry(windows, (size[0], size[1]))
     length = columns.shape[2]
-    for part in batches(windows.op, n, c * max(length, size[0] * size[1])):
+    for part in batch_slices(windows.op, n, c * max(length, size[0] * size[1])):
         positions = len(x[part]) * c * length
         SOURCE.launch(
-            xp, "unfold<{T}>", blocks_of(positions), x[part], columns[part], positions, *geometry
+            xp, "unfold<{T}>", block_count(positions), x[part], columns[part], positions, *geometry
         )
 
 
@@ -44,15 +44,15 @@ def fold_to(xp: Namespace, columns: Any, windows: Windows, x: Any) -> None:
     geometry = _geometry(windows, (size[0], size[1]))
     kernel = "fold<{T}, true>" if windows.stride == (1, 1) else "fold<{T}, false>"
     area = size[0] * size[1]
-    for part in batches(windows.op, n, c * max(area, columns.shape[2])):
+    for part in batch_slices(windows.op, n, c * max(area, columns.shape[2])):
         pixels = len(x[part]) * c * area
-        SOURCE.launch(xp, kernel, blocks_of(pixels), columns[part], x[part], pixels, *geometry)
+        SOURCE.launch(xp, kernel, block_count(pixels), columns[part], x[part], pixels, *geometry)
 
 
 @unfold.kernel("cuda")
 def _unfold(xp: Namespace, x: Any, kernel_size: Pair, **geometry: Any) -> Any:
-    n, c, *size = images("unfold", "x", x)
-    if not able(x):
+    n, c, *size = image_shape("unfold", "x", x)
+    if not supported(x):
         return unfold.forward(xp, x, kernel_size, **geometry)
     windows = Windows.of("unfold", kernel_size, **geometry)
     ho, wo = windows.output_size(size)
@@ -65,7 +65,7 @@ def _unfold(xp: Namespace, x: Any, kernel_size: Pair, **geometry: Any) -> Any:
 def _fold(
     xp: Namespace, columns: Any, output_size: Pair, kernel_size: Pair, **geometry: Any
 ) -> Any:
-    if not able(columns):
+    if not supported(columns):
         return fold.forward(xp, columns, output_size, kernel_size, **geometry)
     windows, size = check_columns(columns, output_size, kernel_size, **geometry)
     x = xp.empty(

@@ -114,7 +114,7 @@ def scaled(
         like is not None and stored == like.stored == "integers" and scale == like.scale == BYTES
     )
     if like is not None and reading.scale is None and not certain:
-        mend = "give the number that its pixels are to be divided by as scale, 1 for none"
+        mend = "pass the divisor of its pixels, or 1, as argument scale"
         like.pixels.check(floats, source, mend, warn=False)
     return floats, found
 
@@ -156,7 +156,7 @@ def _scale_of_others(images: NDArray[Any], stored: Stored, source: str, like: Da
     raise DataError(
         f"{source}: expected {like.stored} as those the model was trained on, whose pixels were divided by "
         f"{like.scale:g} and are {like.pixels.low:g} to {like.pixels.high:g}, got {stored} from {lowest:g} to "
-        f"{highest:g}; give the number that they are to be divided by as scale"
+        f"{highest:g}; pass their divisor as argument scale"
     )
 
 
@@ -167,5 +167,5 @@ def _of_bytes(images: NDArray[Any], source: str) -> float:
     first = tuple(int(i) for i in np.argwhere((images < 0) | (images > BYTES))[0])
     raise DataError(
         f"{source}: expected integer pixels 0 .. {BYTES}, got {images[first]:g} at index {first}; "
-        "give the number that pixels are to be divided by as scale, or store floats"
+        "pass the divisor of the pixels as argument scale, or store floats"
     )

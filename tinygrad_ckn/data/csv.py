@@ -173,7 +173,7 @@ def _take_header(rows: dict[int, str], path: Path, labelled: bool, reading: Read
         elif reading.like is None or reading.like.header is None:
             raise DataError(
                 f"{path}, row {first}: expected a header or an image, got {', '.join(cells[:4])}, ..., which can be "
-                "both; give header=True or header=False"
+                "both; say which with argument header"
             )
         else:
             is_header = reading.like.header

@@ -208,7 +208,7 @@ def load_fashion_mnist(folder: PathLike | None = None) -> Dataset:
     if folder is None and not DEBIAN_FASHION_MNIST.is_dir():
         raise DataError(
             f"fashion-mnist: expected the IDX files in {DEBIAN_FASHION_MNIST}, got no such folder; "
-            "run `apt-get install dataset-fashion-mnist`, or pass their folder with --data-dir (data_dir=...)"
+            "run `apt-get install dataset-fashion-mnist`, or pass their folder as argument data_dir"
         )
     return load_idx(
         folder or DEBIAN_FASHION_MNIST, name="fashion-mnist", class_names=FASHION_CLASSES

@@ -131,7 +131,8 @@ def load_parts(name_or_path: PathLike, data_dir: PathLike | None, reading: Readi
         return Parts.of(_BY_NAME[name_or_path](data_dir))
     if data_dir is not None:
         raise DataError(
-            f"data_dir: expected with 'fashion-mnist', 'mnist' or 'cifar10' only, got it with {name_or_path}"
+            "load: argument data_dir expected None unless the data set is 'fashion-mnist', 'mnist' or "
+            f"'cifar10', got {data_dir} with {name_or_path}"
         )
     path = Path(name_or_path)
     suffix = path.suffix.lower()
@@ -216,7 +217,7 @@ def _refuse_options(name: str, reading: Reading) -> None:
     for option in ("image_shape", "channels_last", "header", "scale"):
         if getattr(reading, option) is not None:
             raise DataError(
-                f"{name}: expected no {option}, for its files say how they are to be read, got "
+                f"load: argument {option} expected None with {name}, whose format is fixed, got "
                 f"{getattr(reading, option)}; leave it out"
             )
 
@@ -225,7 +226,8 @@ def _digits(data_dir: PathLike | None) -> Dataset:
     """Load the embedded digits."""
     if data_dir is not None:
         raise DataError(
-            f"digits: expected no data_dir, since the images are embedded, got {data_dir}; leave it out"
+            "load: argument data_dir expected None with 'digits', whose images are embedded, got "
+            f"{data_dir}; leave it out"
         )
     return load_digits()
 
@@ -248,7 +250,7 @@ def _needed(name: str, data_dir: PathLike | None, what: str) -> PathLike:
     """Return data_dir, or say that this data set needs it."""
     if data_dir is None:
         raise DataError(
-            f"{name}: expected the folder of {what}, got none; pass it with --data-dir (data_dir=...)"
+            f"{name}: expected the folder of {what}, got none; pass it as argument data_dir"
         )
     return data_dir
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Annotated, Self
 
 from tinygrad_ckn.backend import is_whole
 from tinygrad_ckn.data_format import DataFormat, ImageShape
@@ -14,7 +14,7 @@ from tinygrad_ckn.errors import ConfigError, DataError
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read images: what the user says, then what the model's training images were, then what is unambiguous.
+    """How to read images: as the user says, else as the model's training images, else the only possible way.
 
     Parameters
     ----------
@@ -25,15 +25,26 @@ class Reading:
     header : bool or None
         Whether CSV files begin with a header.
     scale : float or None
-        What pixels are divided by.
+        Divisor of the pixels.
     like : DataFormat or None
         The format of the training images of the model that reads these.
     """
 
-    image_shape: ImageShape | None = None
-    channels_last: bool | None = None
-    header: bool | None = None
-    scale: float | None = None
+    image_shape: Annotated[
+        ImageShape | None,
+        "Channels, height and width of each image. Default: rows of pixels are grey squares.",
+    ] = None
+    channels_last: Annotated[
+        bool | None,
+        "Order of the pixels in .npz, .npy and .csv files: (H, W, C), not (C, H, W).",
+    ] = None
+    header: Annotated[
+        bool | None,
+        "Whether .csv files begin with a header; needed if the header consists of numbers.",
+    ] = None
+    scale: Annotated[
+        float | None, "Divisor of the pixels. Default: 255 for integers, 1 for floats."
+    ] = None
     like: DataFormat | None = None
 
     @classmethod

@@ -88,7 +88,7 @@ def arrange(
     if array.ndim not in (3, 4) or array.size == 0:
         raise DataError(
             f"{source}: expected at least one image, as an array (n, H, W) or (n, C, H, W), got shape {array.shape}; "
-            "of rows of pixels give image_shape"
+            "for rows of pixels pass argument image_shape"
         )
     if array.ndim == 3:
         if (
@@ -98,7 +98,7 @@ def arrange(
         ):
             raise DataError(
                 f"{source}: expected images (n, H, W) or (n, C, H, W), got shape {array.shape}, which can be "
-                f"{len(array)} grey images and one in colour; give image_shape=(C, H, W)"
+                f"{len(array)} grey images and one in colour; pass argument image_shape"
             )
         images, last = array[:, np.newaxis], False
     else:
@@ -124,7 +124,7 @@ def from_rows(rows: NDArray[Any], reading: Reading, source: str) -> tuple[NDArra
     elif math.prod(shape) != width:
         raise DataError(
             f"{source}: expected {math.prod(shape)} pixels a row for images {_text(shape)}, got {width}; "
-            "give the image_shape=(C, H, W) that they have"
+            "pass their shape (C, H, W) as argument image_shape"
         )
     elif reading.channels_last is None:
         like = reading.like
@@ -132,7 +132,7 @@ def from_rows(rows: NDArray[Any], reading: Reading, source: str) -> tuple[NDArra
         if like is not None and not told and shape[0] > 1 and reading.image_shape is None:
             raise DataError(
                 f"{source}: expected images {_text(shape)} as the model was trained on, which came as an array, got "
-                f"rows of {width} pixels, whose channels can be first and last; give channels_last=True or False"
+                f"rows of {width} pixels, whose channels can be first and last; say which with argument channels_last"
             )
         last = like is not None and like.channels_last
         order, others = (
@@ -145,7 +145,7 @@ def from_rows(rows: NDArray[Any], reading: Reading, source: str) -> tuple[NDArra
     if smoother is not None:
         message = (
             f"{source}: expected rows of {order}, got pixels that look more like {smoother}; "
-            "give image_shape=(C, H, W) and channels_last=True or False"
+            "pass the right argument image_shape and argument channels_last"
         )
         if shape is None:
             raise DataError(message)
@@ -176,7 +176,7 @@ def _is_channels_last(sizes: tuple[int, ...], reading: Reading, source: str) -> 
     )
     raise DataError(
         f"{source}: expected images (n, C, H, W), got shape (n, {', '.join(map(str, sizes))}), which {looks}; "
-        "give channels_last=True or False"
+        "say which with argument channels_last"
     )
 
 
@@ -189,8 +189,9 @@ def _square(width: int, source: str) -> Order:
             f" (3x{colour}x{colour}, or grey?)" if width and 3 * colour * colour == width else ""
         )
         raise DataError(
-            f"{source}: expected rows of H*H pixels, which are read as grey squares, got {width}{readings}; give "
-            "image_shape=(C, H, W), or, if the first column holds labels, a header that names it 'label'"
+            f"{source}: expected rows of H*H pixels, which are read as grey squares, got {width}"
+            f"{readings}; pass argument image_shape, or, if the first column holds labels, add a "
+            "header that names it 'label'"
         )
     return Order((1, side, side), False)
 

@@ -13,9 +13,19 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import CPU, Array, Images, Namespace, Shape, asarray, backend_of, is_array, xp_of
+from tinygrad_ckn.backend import (
+    CPU,
+    Array,
+    Images,
+    Namespace,
+    NDArray,
+    Shape,
+    asarray,
+    backend_of,
+    is_array,
+    xp_of,
+)
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.files import PathLike, replacing

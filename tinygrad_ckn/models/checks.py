@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import (
@@ -14,6 +13,7 @@ from tinygrad_ckn.backend import (
     Array,
     Images,
     Labels,
+    NDArray,
     Shape,
     Vectors,
     asarray,

@@ -27,7 +27,7 @@ from tinygrad_ckn.models.checks import check_device, check_floating
 from tinygrad_ckn.models.ckn import CKN
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.ops.ckn_map import lengths
-from tinygrad_ckn.ops.pool import average_matrices, gaussian_matrices
+from tinygrad_ckn.ops.pool_matrices import average_matrices, gaussian_matrices
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import Windows

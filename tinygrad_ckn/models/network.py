@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinygrad_ckn.backend import (
     Array,
     Generator,
     Images,
     Labels,
+    NDArray,
     Vectors,
     asarray,
     backend_of,

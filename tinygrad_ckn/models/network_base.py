@@ -11,13 +11,12 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
-from numpy.typing import NDArray
-
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import (
     Array,
     Generator,
     Images,
+    NDArray,
     Shape,
     Vectors,
     asarray,

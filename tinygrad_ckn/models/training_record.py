@@ -65,7 +65,9 @@ class TrainingRecord(Module):
         if not isinstance(outdated, bool):
             raise ConfigError(f"{owner}: expected outdated as a bool, got {outdated!r}")
         if set(metadata) != {"data_format", "temperature", "outdated"}:
-            raise ConfigError(f"{owner}: expected what metadata() returns, got {str(metadata)[:80]}")
+            raise ConfigError(
+                f"{owner}: expected what metadata() returns, got {str(metadata)[:80]}"
+            )
         temperature = metadata["temperature"]
         if temperature is not None and not (is_finite(temperature) and temperature > 0):
             raise ConfigError(f"{owner}: expected a temperature > 0 or None, got {temperature!r}")

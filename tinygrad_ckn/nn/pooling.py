@@ -6,13 +6,8 @@ from typing import Any
 
 from tinygrad_ckn.backend import Array
 from tinygrad_ckn.nn.module import Module
-from tinygrad_ckn.ops.pool import (
-    Subsampling,
-    avg_pool2d,
-    check_subsampling,
-    gaussian_pool2d,
-    max_pool2d,
-)
+from tinygrad_ckn.ops.pool import avg_pool2d, gaussian_pool2d, max_pool2d
+from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.windows import Pair, pair
 

@@ -1,213 +1,129 @@
-"""The differentiable operations: Tensors in, Tensor out; arrays in, array out."""
+"""The differentiable operations: Tensors in, Tensor out; arrays in, array out.
 
-# attaches Tensor's operators
+Public are the names imported here as themselves; each is listed once.
+"""
+
+from tinygrad_ckn.ops import kappa as kappa
 from tinygrad_ckn.ops import methods, numpy_calls
-from tinygrad_ckn.ops.arithmetic import (
-    add,
-    divide,
-    equal,
-    greater,
-    greater_equal,
-    less,
-    less_equal,
-    maximum,
-    minimum,
-    multiply,
-    negative,
-    not_equal,
-    power,
-    subtract,
-)
-from tinygrad_ckn.ops.ckn_map import ckn_map
-from tinygrad_ckn.ops.conversion import astype, to_device
-from tinygrad_ckn.ops.correlate import correlate2d, correlate2d_input, correlate2d_weight
-from tinygrad_ckn.ops.elementwise import (
-    abs,
-    clip,
-    cos,
-    exp,
-    expm1,
-    log,
-    log1p,
-    relu,
-    sigmoid,
-    sign,
-    sin,
-    softplus,
-    sqrt,
-    square,
-    tanh,
-    where,
-)
-from tinygrad_ckn.ops.index import getitem, index_add
-from tinygrad_ckn.ops.kappa import (
-    kappa_arccos0,
-    kappa_arccos1,
-    kappa_exponential,
-    kappa_matern,
-    kappa_polynomial,
-    kappa_power_series,
-)
-from tinygrad_ckn.ops.linalg import inv, inverse_sqrt, lyapunov, solve, sqrtm
-from tinygrad_ckn.ops.logic import (
-    all,
-    any,
-    bitwise_and,
-    bitwise_or,
-    bitwise_xor,
-    invert,
-    isfinite,
-    isinf,
-    isnan,
-    logical_and,
-    logical_not,
-    logical_or,
-)
-from tinygrad_ckn.ops.losses import cross_entropy, mse, one_hot, squared_hinge
-from tinygrad_ckn.ops.matmul import einsum, matmul
-from tinygrad_ckn.ops.norm import norm
-from tinygrad_ckn.ops.pool import (
-    avg_pool2d,
-    avg_unpool2d,
-    gaussian_pool2d,
-    gaussian_unpool2d,
-    max_pool2d,
-)
-from tinygrad_ckn.ops.reduce import argmax, argmin, max, mean, min, std, sum, var
-from tinygrad_ckn.ops.rounding import ceil, floor, floor_divide, positive, remainder, round
-from tinygrad_ckn.ops.shape import (
-    broadcast_to,
-    concatenate,
-    expand_dims,
-    flip,
-    moveaxis,
-    pad,
-    reshape,
-    split,
-    squeeze,
-    stack,
-    sum_to,
-    swapaxes,
-    transpose,
-)
-from tinygrad_ckn.ops.softmax import log_softmax, logsumexp, softmax
-from tinygrad_ckn.ops.window import fold, unfold
+from tinygrad_ckn.ops.arithmetic import add as add
+from tinygrad_ckn.ops.arithmetic import divide as divide
+from tinygrad_ckn.ops.arithmetic import equal as equal
+from tinygrad_ckn.ops.arithmetic import greater as greater
+from tinygrad_ckn.ops.arithmetic import greater_equal as greater_equal
+from tinygrad_ckn.ops.arithmetic import less as less
+from tinygrad_ckn.ops.arithmetic import less_equal as less_equal
+from tinygrad_ckn.ops.arithmetic import maximum as maximum
+from tinygrad_ckn.ops.arithmetic import minimum as minimum
+from tinygrad_ckn.ops.arithmetic import multiply as multiply
+from tinygrad_ckn.ops.arithmetic import negative as negative
+from tinygrad_ckn.ops.arithmetic import not_equal as not_equal
+from tinygrad_ckn.ops.arithmetic import power as power
+from tinygrad_ckn.ops.arithmetic import subtract as subtract
+from tinygrad_ckn.ops.ckn_map import ckn_map as ckn_map
+from tinygrad_ckn.ops.conversion import astype as astype
+from tinygrad_ckn.ops.conversion import to_device as to_device
+from tinygrad_ckn.ops.correlate import correlate2d as correlate2d
+from tinygrad_ckn.ops.correlate import correlate2d_input as correlate2d_input
+from tinygrad_ckn.ops.correlate import correlate2d_weight as correlate2d_weight
+from tinygrad_ckn.ops.elementwise import abs as abs
+from tinygrad_ckn.ops.elementwise import clip as clip
+from tinygrad_ckn.ops.elementwise import cos as cos
+from tinygrad_ckn.ops.elementwise import exp as exp
+from tinygrad_ckn.ops.elementwise import expm1 as expm1
+from tinygrad_ckn.ops.elementwise import log as log
+from tinygrad_ckn.ops.elementwise import log1p as log1p
+from tinygrad_ckn.ops.elementwise import relu as relu
+from tinygrad_ckn.ops.elementwise import sigmoid as sigmoid
+from tinygrad_ckn.ops.elementwise import sign as sign
+from tinygrad_ckn.ops.elementwise import sin as sin
+from tinygrad_ckn.ops.elementwise import softplus as softplus
+from tinygrad_ckn.ops.elementwise import sqrt as sqrt
+from tinygrad_ckn.ops.elementwise import square as square
+from tinygrad_ckn.ops.elementwise import tanh as tanh
+from tinygrad_ckn.ops.elementwise import where as where
+from tinygrad_ckn.ops.index import getitem as getitem
+from tinygrad_ckn.ops.index import index_add as index_add
+from tinygrad_ckn.ops.join import concatenate as concatenate
+from tinygrad_ckn.ops.join import pad as pad
+from tinygrad_ckn.ops.join import split as split
+from tinygrad_ckn.ops.join import stack as stack
+from tinygrad_ckn.ops.kappa import kappa_arccos0 as kappa_arccos0
+from tinygrad_ckn.ops.kappa import kappa_arccos1 as kappa_arccos1
+from tinygrad_ckn.ops.kappa import kappa_exponential as kappa_exponential
+from tinygrad_ckn.ops.kappa import kappa_matern as kappa_matern
+from tinygrad_ckn.ops.kappa import kappa_polynomial as kappa_polynomial
+from tinygrad_ckn.ops.kappa import kappa_power_series as kappa_power_series
+from tinygrad_ckn.ops.linalg import inv as inv
+from tinygrad_ckn.ops.linalg import inverse_sqrt as inverse_sqrt
+from tinygrad_ckn.ops.linalg import lyapunov as lyapunov
+from tinygrad_ckn.ops.linalg import solve as solve
+from tinygrad_ckn.ops.linalg import sqrtm as sqrtm
+from tinygrad_ckn.ops.logic import all as all
+from tinygrad_ckn.ops.logic import any as any
+from tinygrad_ckn.ops.logic import bitwise_and as bitwise_and
+from tinygrad_ckn.ops.logic import bitwise_or as bitwise_or
+from tinygrad_ckn.ops.logic import bitwise_xor as bitwise_xor
+from tinygrad_ckn.ops.logic import invert as invert
+from tinygrad_ckn.ops.logic import isfinite as isfinite
+from tinygrad_ckn.ops.logic import isinf as isinf
+from tinygrad_ckn.ops.logic import isnan as isnan
+from tinygrad_ckn.ops.logic import logical_and as logical_and
+from tinygrad_ckn.ops.logic import logical_not as logical_not
+from tinygrad_ckn.ops.logic import logical_or as logical_or
+from tinygrad_ckn.ops.losses import cross_entropy as cross_entropy
+from tinygrad_ckn.ops.losses import mse as mse
+from tinygrad_ckn.ops.losses import one_hot as one_hot
+from tinygrad_ckn.ops.losses import squared_hinge as squared_hinge
+from tinygrad_ckn.ops.matmul import einsum as einsum
+from tinygrad_ckn.ops.matmul import matmul as matmul
+from tinygrad_ckn.ops.norm import norm as norm
+from tinygrad_ckn.ops.pool import avg_pool2d as avg_pool2d
+from tinygrad_ckn.ops.pool import avg_unpool2d as avg_unpool2d
+from tinygrad_ckn.ops.pool import gaussian_pool2d as gaussian_pool2d
+from tinygrad_ckn.ops.pool import gaussian_unpool2d as gaussian_unpool2d
+from tinygrad_ckn.ops.pool import max_pool2d as max_pool2d
+from tinygrad_ckn.ops.reduce import argmax as argmax
+from tinygrad_ckn.ops.reduce import argmin as argmin
+from tinygrad_ckn.ops.reduce import max as max
+from tinygrad_ckn.ops.reduce import mean as mean
+from tinygrad_ckn.ops.reduce import min as min
+from tinygrad_ckn.ops.reduce import std as std
+from tinygrad_ckn.ops.reduce import sum as sum
+from tinygrad_ckn.ops.reduce import var as var
+from tinygrad_ckn.ops.rounding import ceil as ceil
+from tinygrad_ckn.ops.rounding import floor as floor
+from tinygrad_ckn.ops.rounding import floor_divide as floor_divide
+from tinygrad_ckn.ops.rounding import positive as positive
+from tinygrad_ckn.ops.rounding import remainder as remainder
+from tinygrad_ckn.ops.rounding import round as round
+from tinygrad_ckn.ops.shape import broadcast_to as broadcast_to
+from tinygrad_ckn.ops.shape import expand_dims as expand_dims
+from tinygrad_ckn.ops.shape import flip as flip
+from tinygrad_ckn.ops.shape import moveaxis as moveaxis
+from tinygrad_ckn.ops.shape import reshape as reshape
+from tinygrad_ckn.ops.shape import squeeze as squeeze
+from tinygrad_ckn.ops.shape import sum_to as sum_to
+from tinygrad_ckn.ops.shape import swapaxes as swapaxes
+from tinygrad_ckn.ops.shape import transpose as transpose
+from tinygrad_ckn.ops.softmax import log_softmax as log_softmax
+from tinygrad_ckn.ops.softmax import logsumexp as logsumexp
+from tinygrad_ckn.ops.softmax import softmax as softmax
+from tinygrad_ckn.ops.window import fold as fold
+from tinygrad_ckn.ops.window import unfold as unfold
 
 # PyTorch's short names for NumPy's long ones.
 sub, mul, div, neg, pow = subtract, multiply, divide, negative, power
 
-__all__ = [
-    "abs",
-    "add",
-    "all",
-    "any",
-    "argmax",
-    "argmin",
-    "astype",
-    "avg_pool2d",
-    "avg_unpool2d",
-    "bitwise_and",
-    "bitwise_or",
-    "bitwise_xor",
-    "broadcast_to",
-    "ceil",
-    "ckn_map",
-    "clip",
-    "concatenate",
-    "correlate2d",
-    "correlate2d_input",
-    "correlate2d_weight",
-    "cos",
-    "cross_entropy",
-    "div",
-    "divide",
-    "einsum",
-    "equal",
-    "exp",
-    "expand_dims",
-    "expm1",
-    "flip",
-    "floor",
-    "floor_divide",
-    "fold",
-    "gaussian_pool2d",
-    "gaussian_unpool2d",
-    "getitem",
-    "greater",
-    "greater_equal",
-    "index_add",
-    "inv",
-    "inverse_sqrt",
-    "invert",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "kappa_arccos0",
-    "kappa_arccos1",
-    "kappa_exponential",
-    "kappa_matern",
-    "kappa_polynomial",
-    "kappa_power_series",
-    "less",
-    "less_equal",
-    "log",
-    "log1p",
-    "log_softmax",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logsumexp",
-    "lyapunov",
-    "matmul",
-    "max",
-    "max_pool2d",
-    "maximum",
-    "mean",
-    "min",
-    "minimum",
-    "moveaxis",
-    "mse",
-    "mul",
-    "multiply",
-    "neg",
-    "negative",
-    "norm",
-    "not_equal",
-    "one_hot",
-    "pad",
-    "positive",
-    "pow",
-    "power",
-    "relu",
-    "remainder",
-    "reshape",
-    "round",
-    "sigmoid",
-    "sign",
-    "sin",
-    "softmax",
-    "softplus",
-    "solve",
-    "split",
-    "sqrt",
-    "sqrtm",
-    "square",
-    "squared_hinge",
-    "squeeze",
-    "stack",
-    "std",
-    "sub",
-    "subtract",
-    "sum",
-    "sum_to",
-    "swapaxes",
-    "tanh",
-    "to_device",
-    "transpose",
-    "unfold",
-    "var",
-    "where",
-]
+_functions = {
+    name: value for name, value in globals().items() if callable(value) and name[0] != "_"
+}
+# Set behind the back of type checkers, which go by the form `name as name` and would
+# take an `__all__` they cannot evaluate for an empty one.
+globals()["__all__"] = sorted(_functions)
 
-_functions = {name: globals()[name] for name in __all__}
-methods.attach_numpy_functions(numpy_calls.table(_functions), __all__)
+
+def __dir__() -> list[str]:
+    return sorted(_functions)
+
+
+methods.attach_numpy_functions(numpy_calls.table(_functions), list(_functions))

@@ -1,4 +1,7 @@
-"""Arithmetic of two operands, broadcast as in NumPy, and the comparisons."""
+"""Arithmetic of two operands, and comparisons; both broadcast as in NumPy.
+
+Dtypes promote as in NumPy 2: a Python number takes the dtype of the array beside it.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,13 @@ from tinygrad_ckn.primitive import primitive
 
 
 @primitive(broadcasts=True)
-def add(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return a + b, broadcast.
+def add(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return a + b.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
 
     Examples
     --------
@@ -23,9 +31,17 @@ def add(xp: Namespace, a: Array, b: Array) -> Any:
     return xp.add(a, b)
 
 
+add.vjp(a=lambda g: g, b=lambda g: g)
+
+
 @primitive(broadcasts=True)
-def subtract(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return a - b, broadcast.
+def subtract(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return a - b.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
 
     Examples
     --------
@@ -35,9 +51,17 @@ def subtract(xp: Namespace, a: Array, b: Array) -> Any:
     return xp.subtract(a, b)
 
 
+subtract.vjp(a=lambda g: g, b=lambda g: -g)
+
+
 @primitive(broadcasts=True)
-def multiply(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return a * b elementwise, broadcast.
+def multiply(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return a * b, elementwise.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
 
     Examples
     --------
@@ -47,9 +71,17 @@ def multiply(xp: Namespace, a: Array, b: Array) -> Any:
     return xp.multiply(a, b)
 
 
+multiply.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
+
+
 @primitive(broadcasts=True)
-def divide(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return a / b elementwise, broadcast.
+def divide(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return a / b, elementwise; the quotient of integers is floating.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
 
     Examples
     --------
@@ -59,9 +91,24 @@ def divide(xp: Namespace, a: Array, b: Array) -> Any:
     return xp.true_divide(a, b)
 
 
+divide.vjp(a=lambda g, b: g / b, b=lambda g, b, y: -g * y / b)
+
+
 @primitive(broadcasts=True)
-def power(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return a**b elementwise, broadcast; the derivative in b is taken as 0 where a = 0, also for b < 0.
+def power(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return a**b, elementwise.
+
+    Where a = 0 the derivative with respect to b is taken as 0, for b < 0 too.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
+
+    Raises
+    ------
+    ShapeError
+        If a and b are integers and an exponent is negative.
 
     Examples
     --------
@@ -69,7 +116,7 @@ def power(xp: Namespace, a: Array, b: Array) -> Any:
     Tensor((2,), float64, cpu) [1. 8.]
     """
     if _is_integer(a) and _is_integer(b) and backend_of(a if is_array(a) else b).asynchronous:
-        # CuPy gives 0, NumPy refuses
+        # CuPy returns 0 where NumPy raises.
         negative = b < 0
         if bool(negative.any() if is_array(b) else negative):
             raise ValueError(
@@ -78,13 +125,34 @@ def power(xp: Namespace, a: Array, b: Array) -> Any:
     return xp.power(a, b)
 
 
+power.vjp(
+    a=lambda g, a, b: g * b * power(a, _reduced_exponent(a, b)),
+    b=lambda g, a, y: g * where(unwrap(a) == 0, 0, y * log(where(unwrap(a) == 0, 1.0, a))),
+)
+
+
 def _is_integer(x: Any) -> bool:
     return x.dtype.kind in "iu" if is_array(x) else isinstance(x, Integral)
 
 
+def _reduced_exponent(a: Array, exponent: Array) -> Array:
+    """Return exponent - 1, but 1 where both a and the exponent are 0.
+
+    The derivative there is exponent * a**1 = 0, where 0 * 0**-1 would be NaN.
+    """
+    if hasattr(exponent, "shape"):
+        return where((unwrap(a) == 0) & (unwrap(exponent) == 0), 1, exponent - 1)
+    return exponent - 1 if exponent else 1
+
+
 @primitive()
-def negative(xp: Namespace, x: Array) -> Any:
+def negative(xp: Namespace, x: Array) -> Array:
     """Return -x.
+
+    Parameters
+    ----------
+    x
+        Any shape; the dtype is kept.
 
     Examples
     --------
@@ -94,9 +162,19 @@ def negative(xp: Namespace, x: Array) -> Any:
     return xp.negative(x)
 
 
+negative.vjp(x=lambda g: -g)
+
+
 @primitive(broadcasts=True)
-def maximum(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return the larger of a and b elementwise, broadcast; at a tie each gets half of the gradient.
+def maximum(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return the larger of a and b, elementwise; NaN where either is NaN.
+
+    At a tie each receives half of the gradient.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
 
     Examples
     --------
@@ -106,9 +184,22 @@ def maximum(xp: Namespace, a: Array, b: Array) -> Any:
     return xp.maximum(a, b)
 
 
+maximum.vjp(
+    a=lambda g, a, b: _half_at_tie(g, unwrap(a) > unwrap(b), unwrap(a) == unwrap(b)),
+    b=lambda g, a, b: _half_at_tie(g, unwrap(b) > unwrap(a), unwrap(a) == unwrap(b)),
+)
+
+
 @primitive(broadcasts=True)
-def minimum(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return the smaller of a and b elementwise, broadcast; at a tie each gets half of the gradient.
+def minimum(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return the smaller of a and b, elementwise; NaN where either is NaN.
+
+    At a tie each receives half of the gradient.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
 
     Examples
     --------
@@ -118,67 +209,113 @@ def minimum(xp: Namespace, a: Array, b: Array) -> Any:
     return xp.minimum(a, b)
 
 
-def _lowered(a: Any, exponent: Any) -> Any:
-    """Return exponent - 1, but 1 where a and the exponent are 0: 0 * 0**1 is the derivative there, 0 * 0**-1 is nan."""
-    if hasattr(exponent, "shape"):
-        return where((unwrap(a) == 0) & (unwrap(exponent) == 0), 1, exponent - 1)
-    return exponent - 1 if exponent else 1
-
-
-def _half_at_tie(g: Any, wins: Any, ties: Any) -> Any:
-    return where(wins, g, where(ties, 0.5 * g, 0))
-
-
-add.vjp(a=lambda g: g, b=lambda g: g)
-subtract.vjp(a=lambda g: g, b=lambda g: -g)
-multiply.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
-divide.vjp(a=lambda g, b: g / b, b=lambda g, b, y: -g * y / b)
-power.vjp(
-    a=lambda g, a, b: g * b * power(a, _lowered(a, b)),
-    b=lambda g, a, y: g * where(unwrap(a) == 0, 0, y * log(where(unwrap(a) == 0, 1.0, a))),
-)
-negative.vjp(x=lambda g: -g)
-maximum.vjp(
-    a=lambda g, a, b: _half_at_tie(g, unwrap(a) > unwrap(b), unwrap(a) == unwrap(b)),
-    b=lambda g, a, b: _half_at_tie(g, unwrap(b) > unwrap(a), unwrap(a) == unwrap(b)),
-)
 minimum.vjp(
     a=lambda g, a, b: _half_at_tie(g, unwrap(a) < unwrap(b), unwrap(a) == unwrap(b)),
     b=lambda g, a, b: _half_at_tie(g, unwrap(b) < unwrap(a), unwrap(a) == unwrap(b)),
 )
 
 
+def _half_at_tie(g: Array, wins: Array, ties: Array) -> Array:
+    return where(wins, g, where(ties, 0.5 * g, 0))
+
+
 @primitive(broadcasts=True)
-def equal(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return whether a == b, elementwise."""
+def equal(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return whether a == b, elementwise, as booleans without derivative.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
+
+    Examples
+    --------
+    >>> equal(Tensor([1.0, 2.0]), 2).tolist()
+    [False, True]
+    """
     return xp.equal(a, b)
 
 
 @primitive(broadcasts=True)
-def not_equal(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return whether a != b, elementwise."""
+def not_equal(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return whether a != b, elementwise, as booleans without derivative.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
+
+    Examples
+    --------
+    >>> not_equal(Tensor([1.0, 2.0]), 2).tolist()
+    [True, False]
+    """
     return xp.not_equal(a, b)
 
 
 @primitive(broadcasts=True)
-def less(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return whether a < b, elementwise."""
+def less(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return whether a < b, elementwise, as booleans without derivative.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
+
+    Examples
+    --------
+    >>> less(Tensor([1.0, 2.0]), 2).tolist()
+    [True, False]
+    """
     return xp.less(a, b)
 
 
 @primitive(broadcasts=True)
-def less_equal(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return whether a <= b, elementwise."""
+def less_equal(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return whether a <= b, elementwise, as booleans without derivative.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
+
+    Examples
+    --------
+    >>> less_equal(Tensor([1.0, 2.0]), 1).tolist()
+    [True, False]
+    """
     return xp.less_equal(a, b)
 
 
 @primitive(broadcasts=True)
-def greater(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return whether a > b, elementwise."""
+def greater(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return whether a > b, elementwise, as booleans without derivative.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
+
+    Examples
+    --------
+    >>> greater(Tensor([1.0, 2.0]), 1).tolist()
+    [False, True]
+    """
     return xp.greater(a, b)
 
 
 @primitive(broadcasts=True)
-def greater_equal(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return whether a >= b, elementwise."""
+def greater_equal(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return whether a >= b, elementwise, as booleans without derivative.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
+
+    Examples
+    --------
+    >>> greater_equal(Tensor([1.0, 2.0]), 2).tolist()
+    [False, True]
+    """
     return xp.greater_equal(a, b)

@@ -19,9 +19,10 @@ from tinygrad_ckn.ops.correlate import correlate2d
 from tinygrad_ckn.ops.elementwise import clip, sqrt, square, where
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.ops.matmul import matmul
-from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_pool2d
+from tinygrad_ckn.ops.pool import gaussian_pool2d
+from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling
 from tinygrad_ckn.primitive import primitive
-from tinygrad_ckn.windows import Padding, Windows, images
+from tinygrad_ckn.windows import Padding, Windows, image_shape
 
 
 def least_square(dtype: Any) -> float:
@@ -75,8 +76,8 @@ def check_map(
     ShapeError, DTypeError
         If images and filters do not fit.
     """
-    channels, *size = images("ckn_map", "x", x)[1:]
-    if images("ckn_map", "z", z)[1] != channels:
+    channels, *size = image_shape("ckn_map", "x", x)[1:]
+    if image_shape("ckn_map", "z", z)[1] != channels:
         raise ShapeError(
             f"ckn_map: argument z expected filters of {channels} channels, as x has, got {z.shape}"
         )
@@ -114,7 +115,7 @@ def ckn_map(
     z
         Filters (p, C, kh, kw), each of norm 1.
     kappa
-        `ops.kappa.exponential(alpha)` and its like, or a Kappa of your own.
+        `kernel.fused()` of a kernel of `models.kernels`, or `Kappa.from_function`.
     transform
         Matrix (p, p) that the vector of each position is multiplied with, or None: of a
         Nystrom map, (kappa(Z Z^T) + eps I)^(-1/2). It commutes with the pooling, so it
@@ -138,8 +139,8 @@ def ckn_map(
 
     Examples
     --------
-    >>> from tinygrad_ckn.ops.kappa import polynomial
-    >>> ckn_map(Tensor([[[[3.0]], [[4.0]]]]), Tensor([[[[0.0]], [[1.0]]]]), polynomial(2))  # 5 * (4/5)^2
+    >>> square = Kappa.from_function(lambda u: u * u)
+    >>> ckn_map(Tensor([[[[3.0]], [[4.0]]]]), Tensor([[[[0.0]], [[1.0]]]]), square)  # 5 (4/5)^2
     Tensor((1, 1, 1, 1), float64, cpu) [[[[3.2]]]]
     """
     if not isinstance(kappa, Kappa):
@@ -147,7 +148,7 @@ def ckn_map(
             f"ckn_map: argument kappa expected an ops.kappa.Kappa, got {kappa!r}; see ops.kappa"
         )
     check_map(x, z, transform, padding, subsampling)
-    return composed(x, z, kappa.of, transform, padding, subsampling), None
+    return composed(x, z, kappa, transform, padding, subsampling), None
 
 
 def _scale_of(x: Any) -> Any:
@@ -214,7 +215,7 @@ def _rule(
         for a, asked in zip((x, z, transform), wanted, strict=True)
     )
     with recording(True):
-        y = composed(x, z, kappa.of, transform, padding, subsampling)
+        y = composed(x, z, kappa, transform, padding, subsampling)
     edges = [a._node or a for a, asked in zip((x, z, transform), wanted, strict=True) if asked]
     found = backpropagate(
         [(y._node or y, g)], edges, create_graph=again, retain_graph=again, partial=True

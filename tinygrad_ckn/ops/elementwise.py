@@ -1,4 +1,11 @@
-"""Functions of one array, element by element."""
+"""Functions of one array, element by element.
+
+Results have the shape of the argument. A floating dtype is kept; integers and booleans
+become floating where NumPy makes them so.
+"""
+
+# Rules may name ops that are defined below them, whose types mypy does not know yet.
+# mypy: disable-error-code="has-type"
 
 from __future__ import annotations
 
@@ -13,8 +20,13 @@ from tinygrad_ckn.primitive import primitive
 
 
 @primitive()
-def exp(xp: Namespace, x: Array) -> Any:
+def exp(xp: Namespace, x: Array) -> Array:
     """Return e**x.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers become floating.
 
     Examples
     --------
@@ -24,9 +36,17 @@ def exp(xp: Namespace, x: Array) -> Any:
     return xp.exp(x)
 
 
+exp.vjp(x=lambda g, y: g * y)
+
+
 @primitive()
-def log(xp: Namespace, x: Array) -> Any:
-    """Return the natural logarithm; -inf at 0, nan below.
+def log(xp: Namespace, x: Array) -> Array:
+    """Return the natural logarithm; -inf at 0, NaN below.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers become floating.
 
     Examples
     --------
@@ -36,9 +56,17 @@ def log(xp: Namespace, x: Array) -> Any:
     return xp.log(x)
 
 
+log.vjp(x=lambda g, x: g / x)
+
+
 @primitive()
-def log1p(xp: Namespace, x: Array) -> Any:
-    """Return log(1 + x), accurate near 0; -inf at -1, nan below.
+def log1p(xp: Namespace, x: Array) -> Array:
+    """Return log(1 + x), accurate near 0; -inf at -1, NaN below.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers become floating.
 
     Examples
     --------
@@ -48,9 +76,17 @@ def log1p(xp: Namespace, x: Array) -> Any:
     return xp.log1p(x)
 
 
+log1p.vjp(x=lambda g, x: g / (1 + x))
+
+
 @primitive()
-def expm1(xp: Namespace, x: Array) -> Any:
+def expm1(xp: Namespace, x: Array) -> Array:
     """Return e**x - 1, accurate near 0.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers become floating.
 
     Examples
     --------
@@ -60,9 +96,17 @@ def expm1(xp: Namespace, x: Array) -> Any:
     return xp.expm1(x)
 
 
+expm1.vjp(x=lambda g, y: g * (y + 1))
+
+
 @primitive()
-def sqrt(xp: Namespace, x: Array) -> Any:
-    """Return the square root; its derivative at 0 is inf.
+def sqrt(xp: Namespace, x: Array) -> Array:
+    """Return the square root; NaN below 0. The derivative at 0 is inf.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers become floating.
 
     Examples
     --------
@@ -72,9 +116,17 @@ def sqrt(xp: Namespace, x: Array) -> Any:
     return xp.sqrt(x)
 
 
+sqrt.vjp(x=lambda g, y: 0.5 * g / y)
+
+
 @primitive()
-def square(xp: Namespace, x: Array) -> Any:
+def square(xp: Namespace, x: Array) -> Array:
     """Return x * x.
+
+    Parameters
+    ----------
+    x
+        Any shape; the dtype is kept.
 
     Examples
     --------
@@ -84,21 +136,17 @@ def square(xp: Namespace, x: Array) -> Any:
     return xp.square(x)
 
 
-@primitive()
-def abs(xp: Namespace, x: Array) -> Any:
-    """Return |x|; the derivative at 0 is taken as 0.
-
-    Examples
-    --------
-    >>> abs(Tensor([1.0, -3.0]))
-    Tensor((2,), float64, cpu) [1. 3.]
-    """
-    return xp.abs(x)
+square.vjp(x=lambda g, x: 2 * g * x)
 
 
 @primitive()
-def sign(xp: Namespace, x: Array) -> Any:
+def sign(xp: Namespace, x: Array) -> Array:
     """Return -1, 0 or 1 by the sign of x; the derivative is 0 everywhere.
+
+    Parameters
+    ----------
+    x
+        Any shape; the dtype is kept.
 
     Examples
     --------
@@ -108,9 +156,37 @@ def sign(xp: Namespace, x: Array) -> Any:
     return xp.sign(x)
 
 
+sign.vjp(x=lambda: None)
+
+
 @primitive()
-def sin(xp: Namespace, x: Array) -> Any:
-    """Return the sine of x in radians.
+def abs(xp: Namespace, x: Array) -> Array:
+    """Return |x|; the derivative at 0 is taken as 0.
+
+    Parameters
+    ----------
+    x
+        Any shape; the dtype is kept.
+
+    Examples
+    --------
+    >>> abs(Tensor([1.0, -3.0]))
+    Tensor((2,), float64, cpu) [1. 3.]
+    """
+    return xp.abs(x)
+
+
+abs.vjp(x=lambda g, x: g * sign(unwrap(x)))
+
+
+@primitive()
+def sin(xp: Namespace, x: Array) -> Array:
+    """Return the sine.
+
+    Parameters
+    ----------
+    x
+        Angles in radians, any shape; integers become floating.
 
     Examples
     --------
@@ -120,9 +196,17 @@ def sin(xp: Namespace, x: Array) -> Any:
     return xp.sin(x)
 
 
+sin.vjp(x=lambda g, x: g * cos(x))
+
+
 @primitive()
-def cos(xp: Namespace, x: Array) -> Any:
-    """Return the cosine of x in radians.
+def cos(xp: Namespace, x: Array) -> Array:
+    """Return the cosine.
+
+    Parameters
+    ----------
+    x
+        Angles in radians, any shape; integers become floating.
 
     Examples
     --------
@@ -132,9 +216,17 @@ def cos(xp: Namespace, x: Array) -> Any:
     return xp.cos(x)
 
 
+cos.vjp(x=lambda g, x: -g * sin(x))
+
+
 @primitive()
-def tanh(xp: Namespace, x: Array) -> Any:
+def tanh(xp: Namespace, x: Array) -> Array:
     """Return the hyperbolic tangent.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers become floating.
 
     Examples
     --------
@@ -144,9 +236,17 @@ def tanh(xp: Namespace, x: Array) -> Any:
     return xp.tanh(x)
 
 
+tanh.vjp(x=lambda g, y: g * (1 - y * y))
+
+
 @primitive()
-def sigmoid(xp: Namespace, x: Array) -> Any:
-    """Return 1 / (1 + e**-x), without overflow and to full relative accuracy at both ends.
+def sigmoid(xp: Namespace, x: Array) -> Array:
+    """Return 1 / (1 + e**-x), without overflow, accurate at both ends.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers become float64.
 
     Examples
     --------
@@ -158,9 +258,17 @@ def sigmoid(xp: Namespace, x: Array) -> Any:
     return xp.where(x >= 0, 1, small) / (1 + small)
 
 
+sigmoid.vjp(x=lambda g, x, y: g * (y * sigmoid(-x)))
+
+
 @primitive()
-def relu(xp: Namespace, x: Array) -> Any:
-    """Return max(x, 0); the derivative at 0 is taken as 0.
+def relu(xp: Namespace, x: Array) -> Array:
+    """Return max(x, 0); the derivative is 0 at 0 and, as in PyTorch, 1 at NaN.
+
+    Parameters
+    ----------
+    x
+        Any shape; the dtype is kept.
 
     Examples
     --------
@@ -170,9 +278,17 @@ def relu(xp: Namespace, x: Array) -> Any:
     return xp.maximum(x, 0)
 
 
+relu.vjp(x=lambda g, y: g * (unwrap(y) != 0))
+
+
 @primitive()
-def softplus(xp: Namespace, x: Array) -> Any:
+def softplus(xp: Namespace, x: Array) -> Array:
     """Return log(1 + e**x), without overflow.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers become float64.
 
     Examples
     --------
@@ -183,9 +299,19 @@ def softplus(xp: Namespace, x: Array) -> Any:
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
+softplus.vjp(x=lambda g, x: g * sigmoid(x))
+
+
 @primitive(broadcasts=True)
-def where(xp: Namespace, condition: Array, a: Array, b: Array) -> Any:
-    """Return a where the condition holds, else b; the three are broadcast.
+def where(xp: Namespace, condition: Array, a: Array, b: Array) -> Array:
+    """Return a where the condition holds, else b.
+
+    Parameters
+    ----------
+    condition
+        Booleans, or numbers that hold where they are not 0.
+    a, b
+        Arrays or numbers; the three broadcast.
 
     Examples
     --------
@@ -195,50 +321,53 @@ def where(xp: Namespace, condition: Array, a: Array, b: Array) -> Any:
     return xp.where(condition, a, b)
 
 
-@primitive()
-def clip(xp: Namespace, x: Array, a_min: Any = None, a_max: Any = None) -> Any:
-    """Return x limited to [a_min, a_max]; the derivative is 1 on the closed interval, 0 outside.
+where.vjp(
+    a=lambda g, condition: where(condition, g, 0),
+    b=lambda g, condition: where(condition, 0, g),
+)
 
-    Bounds are numbers, None, or arrays of no axis where x is: those are not looked at,
-    for that would wait for a GPU.
+
+@primitive()
+def clip(xp: Namespace, x: Array, a_min: Any = None, a_max: Any = None) -> Array:
+    """Return x limited to [a_min, a_max].
+
+    The derivative is 1 on the closed interval and 0 outside.
+
+    Parameters
+    ----------
+    x
+        Any shape.
+    a_min, a_max
+        Numbers, 0-d arrays on the device of x, or None for no bound (the default). The
+        order of 0-d arrays is not checked, because reading them would block a GPU.
+
+    Raises
+    ------
+    DTypeError
+        If a bound is an array with axes.
+    ShapeError
+        If a_min > a_max.
 
     Examples
     --------
     >>> clip(Tensor([0.5, -3.0]), 0, 1)
     Tensor((2,), float64, cpu) [0.5 0. ]
     """
-    given = [bound for bound in (a_min, a_max) if bound is not None]
-    if any(bound.ndim if is_array(bound) else not isinstance(bound, Real) for bound in given):
+    bounds = [bound for bound in (a_min, a_max) if bound is not None]
+    if any(bound.ndim if is_array(bound) else not isinstance(bound, Real) for bound in bounds):
         raise DTypeError(
-            f"clip: expected numbers as bounds, got {a_min!r} and {a_max!r}; use minimum and maximum"
+            f"clip: expected numbers as bounds, got {a_min!r} and {a_max!r}; "
+            "use minimum and maximum"
         )
-    if len(given) == 2 and not any(map(is_array, given)) and a_min > a_max:
+    if len(bounds) == 2 and not any(map(is_array, bounds)) and a_min > a_max:
         raise ShapeError(f"clip: expected a_min <= a_max, got {a_min} and {a_max}; swap them")
     return xp.clip(x, a_min, a_max)
 
 
-def _inside(x: Any, a_min: Any, a_max: Any) -> Any:
+clip.vjp(x=lambda g, x, a_min, a_max: g * _inside(unwrap(x), a_min, a_max))
+
+
+def _inside(x: Array, a_min: Any, a_max: Any) -> Array:
     low = -math.inf if a_min is None else a_min
     high = math.inf if a_max is None else a_max
-    return (unwrap(x) >= low) & (unwrap(x) <= high)
-
-
-exp.vjp(x=lambda g, y: g * y)
-log.vjp(x=lambda g, x: g / x)
-log1p.vjp(x=lambda g, x: g / (1 + x))
-expm1.vjp(x=lambda g, y: g * (y + 1))
-sqrt.vjp(x=lambda g, y: 0.5 * g / y)
-square.vjp(x=lambda g, x: 2 * g * x)
-abs.vjp(x=lambda g, x: g * sign(unwrap(x)))
-sign.vjp(x=lambda: None)
-sin.vjp(x=lambda g, x: g * cos(x))
-cos.vjp(x=lambda g, x: -g * sin(x))
-tanh.vjp(x=lambda g, y: g * (1 - y * y))
-sigmoid.vjp(x=lambda g, x, y: g * (y * sigmoid(-x)))
-# which is 1 at nan too, as in PyTorch
-relu.vjp(x=lambda g, y: g * (unwrap(y) != 0))
-softplus.vjp(x=lambda g, x: g * sigmoid(x))
-where.vjp(
-    a=lambda g, condition: where(condition, g, 0), b=lambda g, condition: where(condition, 0, g)
-)
-clip.vjp(x=lambda g, x, a_min, a_max: g * _inside(x, a_min, a_max))
+    return (x >= low) & (x <= high)

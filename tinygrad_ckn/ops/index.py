@@ -13,50 +13,111 @@ from tinygrad_ckn.scattered import Scattered
 
 
 @primitive()
-def getitem(xp: Namespace, x: Array, index: Any) -> Any:
-    """Return x[index]; slices, integers, None, Ellipsis, integer and boolean arrays or Tensors, as in NumPy.
+def getitem(xp: Namespace, x: Array, index: Any) -> Array:
+    """Return x[index].
+
+    Parameters
+    ----------
+    x
+        Any shape.
+    index
+        As in NumPy: slices, integers, None, Ellipsis, integer and boolean arrays or
+        Tensors, or a tuple of these.
 
     Raises
     ------
     OpIndexError
-        If an index is out of range; of numbers in an array on a GPU the result is NaN
-        instead, if x is floating.
+        If an index is out of range. On a GPU, numbers in an array of indices are not
+        read: a floating result is NaN instead.
 
     Examples
     --------
     >>> Tensor([1.0, 2.0, 3.0])[[0, 0, 2]]
     Tensor((3,), float64, cpu) [1. 1. 3.]
     """
-    index, sound = _in_range(x, _raw_index(index))
-    return _if_sound(xp, x[index], sound)
+    index, valid = _wrapped(x, _unwrap_index(index))
+    return _nan_unless(valid, xp, x[index])
+
+
+getitem.vjp(x=lambda g, x_shape, index: _getitem_rule(g, x_shape, index))
+
+
+def _getitem_rule(g: Array, x_shape: Shape, index: Any) -> Array | Scattered:
+    if backend_of(unwrap(g)).asynchronous:
+        # Only `index_add` can turn an index that is out of range into NaN.
+        return index_add(_zeros(x_shape, g), _unwrap_index(index), g)
+    return _ScatteredRows(x_shape, index, g)
+
+
+def _zeros(shape: Shape, like: Array) -> Array:
+    """Return zeros with the dtype and on the device of an array or Tensor."""
+    array = unwrap(like)
+    return xp_of(array).zeros(shape, dtype=array.dtype)
 
 
 @primitive(broadcasts=True)
-def index_add(xp: Namespace, x: Array, index: Any, values: Array) -> Any:
-    """Return a copy of x with `values` (broadcast) added at `index`, once for each time a position is named.
+def index_add(xp: Namespace, x: Array, index: Any, values: Array) -> Array:
+    """Return a copy of x with values added at an index: the adjoint of `getitem`.
 
-    The adjoint of `getitem` in `values`; the source of its name and of adding
-    repeatedly is `numpy.add.at`.
+    A position that the index names several times is added to as often, as in
+    `numpy.add.at`.
+
+    Parameters
+    ----------
+    x
+        Any shape.
+    index
+        As for `getitem`.
+    values
+        Array or number that broadcasts to the shape of x[index]; dtypes promote.
 
     Raises
     ------
     OpIndexError
-        If an index is out of range; of numbers in an array on a GPU the result is NaN
-        instead, if it is floating.
+        If an index is out of range. On a GPU, numbers in an array of indices are not
+        read: a floating result is NaN instead.
 
     Examples
     --------
     >>> index_add(Tensor([1.0, 2.0, 3.0]), [0, 0, 2], Tensor([10.0, 20.0, 30.0]))
     Tensor((3,), float64, cpu) [31.  2. 33.]
     """
-    index, sound = _in_range(x, _raw_index(index))
+    index, valid = _wrapped(x, _unwrap_index(index))
     y = xp.array(x, dtype=xp.result_type(x, values))
     _add_at(xp, y, index, values)
-    return _if_sound(xp, y, sound)
+    return _nan_unless(valid, xp, y)
 
 
-def _add_at(xp: Namespace, y: Any, index: Any, values: Any) -> None:
-    """Add values to y in place, once for each time that an index names a position."""
+index_add.vjp(x=lambda g: g, values=lambda g, index: getitem(g, _unwrap_index(index)))
+
+
+@primitive(name="scatter", broadcasts=True)
+def _scatter(xp: Namespace, *values: Array, indices: tuple[Any, ...], shape: Shape) -> Array:
+    """Return zeros with values added at indices: the sum of several adjoints of `getitem`."""
+    y = xp.zeros(shape, dtype=xp.result_type(*values))
+    for index, value in zip(indices, values, strict=True):
+        _add_at(xp, y, index, value)
+    return y
+
+
+_scatter.vjp(values=lambda g, indices: [getitem(g, index) for index in indices])
+
+
+class _ScatteredRows(Scattered):
+    """The gradient of an indexed array: values at the index, zero elsewhere."""
+
+    def add_to(self, buffer: Array) -> None:
+        """Add the values to an array of the whole shape, in place."""
+        _add_at(xp_of(buffer), buffer, _unwrap_index(self.index), self.values)
+
+    def dense(self, parts: Sequence[Scattered]) -> Array:
+        """Return the sum of several as one Tensor."""
+        indices = tuple(_unwrap_index(part.index) for part in parts)
+        return _scatter(*[part.values for part in parts], indices=indices, shape=self.shape)
+
+
+def _add_at(xp: Namespace, y: Array, index: Any, values: Array) -> None:
+    """Add values to y in place; positions named several times are added to as often."""
     if all(
         part is None or part is Ellipsis or isinstance(part, int | slice) for part in _parts(index)
     ):
@@ -69,90 +130,54 @@ def _parts(index: Any) -> tuple[Any, ...]:
     return index if isinstance(index, tuple) else (index,)
 
 
-def _raw_index(index: Any) -> Any:
+def _unwrap_index(index: Any) -> Any:
     return tuple(unwrap(part) for part in index) if isinstance(index, tuple) else unwrap(index)
 
 
-def _in_range(x: Any, index: Any) -> tuple[Any, Any]:
-    """Return an index that stays within x, and where a GPU has yet to find out whether it did so before, that.
+def _wrapped(x: Array, index: Any) -> tuple[Any, Array | None]:
+    """Return an index in range and, on a GPU, a 0-d bool that tells whether it was valid.
 
-    NumPy looks at the numbers in an array of indices. CuPy takes them modulo the
-    length; to look is to wait for it.
+    NumPy reads the numbers in an array of indices. CuPy takes them modulo the length,
+    and reading them would block until the GPU is done.
     """
     if not backend_of(x).asynchronous:
         return index, None
-    parts, sound, axis = list(_parts(index)), None, 0
-    missing = x.ndim - sum(map(_axes, parts))
+    parts = list(_parts(index))
+    valid = None
+    axis = 0
+    ellipsis_axes = x.ndim - sum(map(_indexed_axes, parts))
     for i, part in enumerate(parts):
         if axis < x.ndim and (is_array(part) or isinstance(part, list)):
             array = part if is_array(part) else CPU.xp.asarray(part)
             if array.size and array.dtype.kind in "iu":
-                length, numbers = x.shape[axis], array.astype("int64")
+                length = x.shape[axis]
+                numbers = array.astype("int64")
                 inside = ((numbers >= -length) & (numbers < length)).all()
                 if length and backend_of(array).asynchronous:
-                    parts[i], sound = numbers % length, inside if sound is None else sound & inside
+                    parts[i] = numbers % length
+                    valid = inside if valid is None else valid & inside
                 elif not (length and inside):
                     raise IndexError(
                         f"an index is out of bounds for axis {axis} with size {length}"
                     )
-        axis += missing if part is Ellipsis else _axes(part)
-    return index if sound is None else tuple(parts), sound
+        axis += ellipsis_axes if part is Ellipsis else _indexed_axes(part)
+    return index if valid is None else tuple(parts), valid
 
 
-def _axes(part: Any) -> int:
-    """Return how many axes a part of an index is for."""
+def _indexed_axes(part: Any) -> int:
+    """Return the number of axes that a part of an index consumes."""
     if part is None or part is Ellipsis or isinstance(part, bool):
         return 0
     mask = CPU.xp.asarray(part) if isinstance(part, list) else part
     return int(mask.ndim) if is_array(mask) and mask.dtype == bool else 1
 
 
-def _if_sound(xp: Namespace, y: Any, sound: Any) -> Any:
-    """Return y; if the index was not sound, NaN, or where there is no NaN, raise an error."""
-    if sound is None:
+def _nan_unless(valid: Array | None, xp: Namespace, y: Array) -> Array:
+    """Return y if the index was valid, else NaN; integers cannot be NaN, so they raise."""
+    if valid is None:
         return y
     if y.dtype.kind == "f":
-        return xp.where(sound, y, math.nan)
-    if not bool(sound):
+        return xp.where(valid, y, math.nan)
+    if not bool(valid):
         raise IndexError("an index is out of bounds")
     return y
-
-
-def zeros(shape: Shape, like: Any) -> Any:
-    """Return zeros of a shape, with the dtype and on the device of an array or Tensor."""
-    array = unwrap(like)
-    return xp_of(array).zeros(shape, dtype=array.dtype)
-
-
-@primitive(name="scatter", broadcasts=True)
-def _scatter(xp: Namespace, *values: Array, indices: tuple[Any, ...], shape: Shape) -> Any:
-    """Return zeros of a shape with values added at indices: the sum of several adjoints of `getitem`."""
-    y = xp.zeros(shape, dtype=xp.result_type(*values))
-    for index, value in zip(indices, values, strict=True):
-        _add_at(xp, y, index, value)
-    return y
-
-
-class _Rows(Scattered):
-    """The gradient of what was indexed."""
-
-    def add_to(self, buffer: Any) -> None:
-        """Add the values to a raw array of the whole shape, in place."""
-        _add_at(xp_of(buffer), buffer, _raw_index(self.index), self.values)
-
-    def dense(self, parts: Sequence[Scattered]) -> Any:
-        """Return the sum of several as one Tensor."""
-        indices = tuple(_raw_index(part.index) for part in parts)
-        return _scatter(*[part.values for part in parts], indices=indices, shape=self.shape)
-
-
-def _getitem_rule(g: Any, x_shape: Shape, index: Any) -> Any:
-    # where an index may turn out to be out of range
-    if backend_of(unwrap(g)).asynchronous:
-        return index_add(zeros(x_shape, g), _raw_index(index), g)
-    return _Rows(x_shape, index, g)
-
-
-getitem.vjp(x=_getitem_rule)
-_scatter.vjp(values=lambda g, indices: [getitem(g, index) for index in indices])
-index_add.vjp(x=lambda g: g, values=lambda g, index: getitem(g, _raw_index(index)))

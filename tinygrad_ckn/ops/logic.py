@@ -1,16 +1,19 @@
-"""Truth values and bits: results without a derivative, so they need no rule and carry no graph."""
+"""Truth values and bits; the results have no derivative, so no rule and no graph."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from tinygrad_ckn.backend import Array, Axis, Namespace, axis_tuple
 from tinygrad_ckn.primitive import primitive
 
 
 @primitive(broadcasts=True)
-def bitwise_and(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return a & b, elementwise: "and" of booleans, of the bits of integers.
+def bitwise_and(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return a & b: "and" of booleans, or of the bits of integers.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast; no floating ones.
 
     Examples
     --------
@@ -22,8 +25,13 @@ def bitwise_and(xp: Namespace, a: Array, b: Array) -> Any:
 
 
 @primitive(broadcasts=True)
-def bitwise_or(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return a | b, elementwise: "or" of booleans, of the bits of integers.
+def bitwise_or(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return a | b: "or" of booleans, or of the bits of integers.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast; no floating ones.
 
     Examples
     --------
@@ -34,8 +42,13 @@ def bitwise_or(xp: Namespace, a: Array, b: Array) -> Any:
 
 
 @primitive(broadcasts=True)
-def bitwise_xor(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return a ^ b, elementwise: "either, not both" of booleans, of the bits of integers.
+def bitwise_xor(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return a ^ b: "exclusive or" of booleans, or of the bits of integers.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast; no floating ones.
 
     Examples
     --------
@@ -46,8 +59,13 @@ def bitwise_xor(xp: Namespace, a: Array, b: Array) -> Any:
 
 
 @primitive()
-def invert(xp: Namespace, x: Array) -> Any:
-    """Return ~x, elementwise: "not" of booleans, of the bits of integers.
+def invert(xp: Namespace, x: Array) -> Array:
+    """Return ~x: "not" of booleans, or of the bits of integers.
+
+    Parameters
+    ----------
+    x
+        Any shape; not floating.
 
     Examples
     --------
@@ -58,8 +76,13 @@ def invert(xp: Namespace, x: Array) -> Any:
 
 
 @primitive(broadcasts=True)
-def logical_and(xp: Namespace, a: Array, b: Array) -> Any:
+def logical_and(xp: Namespace, a: Array, b: Array) -> Array:
     """Return whether both a and b are nonzero, elementwise.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
 
     Examples
     --------
@@ -70,8 +93,13 @@ def logical_and(xp: Namespace, a: Array, b: Array) -> Any:
 
 
 @primitive(broadcasts=True)
-def logical_or(xp: Namespace, a: Array, b: Array) -> Any:
+def logical_or(xp: Namespace, a: Array, b: Array) -> Array:
     """Return whether a or b is nonzero, elementwise.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
 
     Examples
     --------
@@ -82,8 +110,13 @@ def logical_or(xp: Namespace, a: Array, b: Array) -> Any:
 
 
 @primitive()
-def logical_not(xp: Namespace, x: Array) -> Any:
+def logical_not(xp: Namespace, x: Array) -> Array:
     """Return whether x is zero, elementwise.
+
+    Parameters
+    ----------
+    x
+        Any shape.
 
     Examples
     --------
@@ -94,8 +127,13 @@ def logical_not(xp: Namespace, x: Array) -> Any:
 
 
 @primitive()
-def isnan(xp: Namespace, x: Array) -> Any:
+def isnan(xp: Namespace, x: Array) -> Array:
     """Return whether x is NaN, elementwise.
+
+    Parameters
+    ----------
+    x
+        Any shape.
 
     Examples
     --------
@@ -106,8 +144,13 @@ def isnan(xp: Namespace, x: Array) -> Any:
 
 
 @primitive()
-def isinf(xp: Namespace, x: Array) -> Any:
+def isinf(xp: Namespace, x: Array) -> Array:
     """Return whether x is infinite, elementwise.
+
+    Parameters
+    ----------
+    x
+        Any shape.
 
     Examples
     --------
@@ -118,8 +161,13 @@ def isinf(xp: Namespace, x: Array) -> Any:
 
 
 @primitive()
-def isfinite(xp: Namespace, x: Array) -> Any:
+def isfinite(xp: Namespace, x: Array) -> Array:
     """Return whether x is neither NaN nor infinite, elementwise.
+
+    Parameters
+    ----------
+    x
+        Any shape.
 
     Examples
     --------
@@ -130,8 +178,17 @@ def isfinite(xp: Namespace, x: Array) -> Any:
 
 
 @primitive()
-def any(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Return whether an element is nonzero, over an axis, several, or all.
+def any(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return whether any element is nonzero along an axis, several, or all.
+
+    Parameters
+    ----------
+    x
+        Any shape; numbers count as true where they are not 0.
+    axis
+        Axis, tuple of axes, or None (default) for all.
+    keepdims
+        Keep reduced axes with size 1; default False.
 
     Examples
     --------
@@ -142,8 +199,17 @@ def any(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> A
 
 
 @primitive()
-def all(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Return whether all elements are nonzero, over an axis, several, or all.
+def all(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return whether all elements are nonzero along an axis, several, or all.
+
+    Parameters
+    ----------
+    x
+        Any shape; numbers count as true where they are not 0.
+    axis
+        Axis, tuple of axes, or None (default) for all.
+    keepdims
+        Keep reduced axes with size 1; default False.
 
     Examples
     --------

@@ -5,95 +5,78 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, Namespace, backend_of, floating, xp_of
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import Variable, unwrap
 from tinygrad_ckn.ops.elementwise import relu, square
-from tinygrad_ckn.ops.shape import check_array
 from tinygrad_ckn.ops.softmax import softmax
 from tinygrad_ckn.primitive import primitive
 
 
-def one_hot(labels: Any, n_classes: int, dtype: Any = "float64") -> Any:
-    """Return (n, n_classes) rows that are 1 at the label and 0 elsewhere.
+def one_hot(labels: Array, n_classes: int, dtype: Any = "float64") -> Array:
+    """Return rows (n, n_classes) that are 1 at the label and 0 elsewhere.
+
+    Parameters
+    ----------
+    labels
+        Integers (n,) from 0 to n_classes - 1.
+    n_classes
+        Number of columns.
+    dtype
+        Of the result; default float64.
+
+    Raises
+    ------
+    DTypeError
+        If the labels are not an array of integers with one axis.
+    DataError
+        If a label is negative, or n_classes or more.
 
     Examples
     --------
     >>> one_hot(Tensor([1, 0]), 2).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
-    check_array("one_hot", "labels", labels)
+    checks.array("one_hot", labels=labels)
     array = unwrap(labels)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise DTypeError(
-            f"one_hot: argument labels expected integers (n,), got {array.dtype} of shape {array.shape}"
+            f"one_hot: argument labels expected integers (n,), got {array.dtype} "
+            f"of shape {array.shape}"
         )
     if array.size and not 0 <= int(array.min()) <= int(array.max()) < n_classes:
         raise DataError(
-            f"one_hot: expected class numbers 0 .. {n_classes - 1}, got {array.min()} .. {array.max()}"
+            f"one_hot: expected class numbers 0 .. {n_classes - 1}, "
+            f"got {array.min()} .. {array.max()}"
         )
     rows = _one_hot(array, n_classes, dtype)
     return rows if array is labels else Variable.wrap(rows)
 
 
-def _one_hot(labels: Any, n_classes: int, dtype: Any) -> Any:
+def _one_hot(labels: Array, n_classes: int, dtype: Any) -> Array:
     return (labels[:, None] == xp_of(labels).arange(n_classes)).astype(dtype)
 
 
-def _check_labels(op: str, argument: str, scores: Any, labels: Any) -> None:
-    if (
-        scores.ndim != 2
-        or labels.ndim != 1
-        or len(labels) != len(scores)
-        or not len(labels)
-        or not scores.shape[1]
-    ):
-        raise ShapeError(
-            f"{op}: expected {argument} of shape (n, k) and labels of shape (n,) with n, k >= 1, "
-            f"got {scores.shape} and {labels.shape}"
-        )
-    if labels.dtype.kind not in "iu":
-        raise DTypeError(
-            f"{op}: argument labels expected integer class numbers, got {labels.dtype}"
-        )
-    if backend_of(labels).asynchronous:
-        # see _sound
-        return
-    if labels.astype("uint64").max() >= scores.shape[1]:
-        # negative ones too: they become the largest
-        raise DataError(
-            f"{op}: argument labels expected class numbers 0 .. {scores.shape[1] - 1}, "
-            f"got {labels.min()} .. {labels.max()}"
-        )
-
-
-def _sound(x: Any, labels: Any, n_classes: int) -> Any:
-    """Return x; on a GPU, which `_check_labels` does not wait for, NaN if a label is no class number."""
-    backend = backend_of(labels)
-    if not backend.asynchronous:
-        return x
-    labels = labels.astype(
-        "int64"
-    )  # whose range n_classes is in; too large for it, and they become negative
-    return backend.xp.where(((labels >= 0) & (labels < n_classes)).all(), x, math.nan)
-
-
 @primitive(saves=True)
-def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
-    """Return the mean over the batch of -log softmax(logits)[label].
+def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Array:
+    """Return the mean over the examples of -log softmax(logits)[label].
 
     Parameters
     ----------
     logits
-        (n, k).
+        Scores (n, k), n and k at least 1; integers become float64.
     labels
         Integers (n,).
 
     Raises
     ------
-    ShapeError, DTypeError, DataError
-        If the shapes do not fit, the labels are no integers, or one is no class number
-        (on a GPU the loss is NaN then).
+    ShapeError
+        If the shapes do not match, or n or k is 0.
+    DTypeError
+        If the labels are not integers.
+    DataError
+        If a label is not a class number. On a GPU labels are not read: the loss is NaN.
 
     Examples
     --------
@@ -113,40 +96,45 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Any:
     weights /= total
     weights[at_labels] -= 1
     loss = losses.sum() / len(labels)
-    return _sound(loss, labels, logits.shape[1]), _sound(weights, labels, logits.shape[1])
+    k = logits.shape[1]
+    return _nan_if_invalid(loss, labels, k), _nan_if_invalid(weights, labels, k)
 
 
-def _cross_entropy_rule(g: Any, logits: Any, labels: Any, saved: Any) -> Any:
+cross_entropy.vjp(
+    logits=lambda g, logits, labels, saved: _cross_entropy_rule(g, logits, labels, saved)
+)
+
+
+def _cross_entropy_rule(g: Array, logits: Array, labels: Array, saved: Array | None) -> Array:
+    # `saved` is softmax(logits) - one_hot(labels).
     if saved is None:
-        k, labels = logits.shape[1], unwrap(labels)
-        saved = softmax(logits) - _sound(_one_hot(labels, k, logits.dtype), labels, k)
+        k = logits.shape[1]
+        labels = unwrap(labels)
+        saved = softmax(logits) - _nan_if_invalid(_one_hot(labels, k, logits.dtype), labels, k)
     return saved * (g / len(labels))
 
 
-cross_entropy.vjp(logits=_cross_entropy_rule)
-
-
-def _signs(labels: Any, scores: Any) -> Any:
-    k = scores.shape[1]
-    return _sound(2 * _one_hot(labels, k, scores.dtype) - 1, labels, k)
-
-
 @primitive()
-def squared_hinge(xp: Namespace, scores: Array, labels: Array) -> Any:
-    """Return the mean over the batch of sum over classes max(0, 1 - t s)^2 / 2, t = +1 for the label, else -1.
+def squared_hinge(xp: Namespace, scores: Array, labels: Array) -> Array:
+    """Return the mean over the examples of sum max(0, 1 - t s)^2 / 2 over the classes.
+
+    t is +1 for the label and -1 for every other class.
 
     Parameters
     ----------
     scores
-        (n, k).
+        s, (n, k), n and k at least 1; integers become float64.
     labels
         Integers (n,).
 
     Raises
     ------
-    ShapeError, DTypeError, DataError
-        If the shapes do not fit, the labels are no integers, or one is no class number
-        (on a GPU the loss is NaN then).
+    ShapeError
+        If the shapes do not match, or n or k is 0.
+    DTypeError
+        If the labels are not integers.
+    DataError
+        If a label is not a class number. On a GPU labels are not read: the loss is NaN.
 
     Examples
     --------
@@ -158,21 +146,33 @@ def squared_hinge(xp: Namespace, scores: Array, labels: Array) -> Any:
     return 0.5 * xp.square(xp.maximum(1 - _signs(labels, scores) * scores, 0)).sum() / len(scores)
 
 
-def _squared_hinge_rule(g: Any, scores: Any, labels: Any) -> Any:
+squared_hinge.vjp(scores=lambda g, scores, labels: _squared_hinge_rule(g, scores, labels))
+
+
+def _squared_hinge_rule(g: Array, scores: Array, labels: Array) -> Array:
     signs = _signs(unwrap(labels), scores)
     return -signs * relu(1 - signs * scores) * (g * (1 / len(scores)))
 
 
-squared_hinge.vjp(scores=_squared_hinge_rule)
+def _signs(labels: Array, scores: Array) -> Array:
+    k = scores.shape[1]
+    return _nan_if_invalid(2 * _one_hot(labels, k, scores.dtype) - 1, labels, k)
 
 
-def mse(prediction: Any, target: Any) -> Any:
-    """Return the mean over all elements of (prediction - target)^2; both of one shape.
+def mse(prediction: Array, target: Array) -> Array:
+    """Return the mean over all elements of (prediction - target)^2.
+
+    Parameters
+    ----------
+    prediction, target
+        Arrays of one shape, at least one of them floating.
 
     Raises
     ------
     ShapeError
         If the shapes differ: broadcasting here is nearly always a mistake.
+    DTypeError
+        If neither is floating.
 
     Examples
     --------
@@ -181,10 +181,49 @@ def mse(prediction: Any, target: Any) -> Any:
     """
     if prediction.shape != target.shape:
         raise ShapeError(
-            f"mse: expected two arrays of one shape, got {prediction.shape} and {target.shape}; reshape one"
+            f"mse: expected two arrays of one shape, got {prediction.shape} and {target.shape}; "
+            "reshape one"
         )
     if unwrap(prediction).dtype.kind != "f" and unwrap(target).dtype.kind != "f":
         raise DTypeError(
-            f"mse: expected a floating argument, got {prediction.dtype} and {target.dtype}; use .astype"
+            f"mse: expected a floating argument, got {prediction.dtype} and {target.dtype}; "
+            "use .astype"
         )
     return square(prediction - target).mean()
+
+
+def _check_labels(op: str, argument: str, scores: Array, labels: Array) -> None:
+    if (
+        scores.ndim != 2
+        or labels.ndim != 1
+        or len(labels) != len(scores)
+        or not len(labels)
+        or not scores.shape[1]
+    ):
+        raise ShapeError(
+            f"{op}: expected {argument} of shape (n, k) and labels of shape (n,) with n, k >= 1, "
+            f"got {scores.shape} and {labels.shape}"
+        )
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(
+            f"{op}: argument labels expected integer class numbers, got {labels.dtype}"
+        )
+    if backend_of(labels).asynchronous:
+        # Reading labels would block; `_nan_if_invalid` marks wrong ones instead.
+        return
+    # As unsigned integers, negative labels are larger than any class number.
+    if labels.astype("uint64").max() >= scores.shape[1]:
+        raise DataError(
+            f"{op}: argument labels expected class numbers 0 .. {scores.shape[1] - 1}, "
+            f"got {labels.min()} .. {labels.max()}"
+        )
+
+
+def _nan_if_invalid(x: Array, labels: Array, n_classes: int) -> Array:
+    """Return x; on a GPU, NaN if a label is not a class number."""
+    backend = backend_of(labels)
+    if not backend.asynchronous:
+        return x
+    # n_classes may not fit into a smaller dtype; labels beyond int64 become negative.
+    labels = labels.astype("int64")
+    return backend.xp.where(((labels >= 0) & (labels < n_classes)).all(), x, math.nan)

@@ -5,19 +5,33 @@ from __future__ import annotations
 import math
 import string
 from collections import Counter
-from typing import Any
+from collections.abc import Sequence
 
+from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, Namespace, xp_of
 from tinygrad_ckn.errors import DTypeError, ShapeError
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.ops.index import getitem
-from tinygrad_ckn.ops.shape import broadcast_to, check_array
+from tinygrad_ckn.ops.shape import broadcast_to
 from tinygrad_ckn.primitive import primitive
 
 
 @primitive(broadcasts=True)
-def matmul(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return the matrix product over the last two axes; the others broadcast, and vectors are taken as in NumPy.
+def matmul(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return the matrix product over the last two axes.
+
+    Parameters
+    ----------
+    a
+        Matrices (..., n, k), or a vector (k,), taken as one row.
+    b
+        Matrices (..., k, m), or a vector (k,), taken as one column. Leading axes
+        broadcast; the axis added to a vector is removed from the result.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not match, or an operand is 0-d.
 
     Examples
     --------
@@ -27,11 +41,10 @@ def matmul(xp: Namespace, a: Array, b: Array) -> Any:
     return xp.matmul(a, b)
 
 
-def _column(x: Any) -> Any:
-    return x.reshape((*x.shape, 1))
+matmul.vjp(a=lambda g, a, b: _matmul_a(g, a, b), b=lambda g, a, b: _matmul_b(g, a, b))
 
 
-def _matmul_a(g: Any, a: Any, b: Any) -> Any:
+def _matmul_a(g: Array, a: Array, b: Array) -> Array:
     if a.ndim == b.ndim == 2:
         return matmul(g, b.T)
     if b.ndim == 1:
@@ -41,39 +54,48 @@ def _matmul_a(g: Any, a: Any, b: Any) -> Any:
     return matmul(g, b.swapaxes(-1, -2))
 
 
-def _matmul_b(g: Any, a: Any, b: Any) -> Any:
+def _matmul_b(g: Array, a: Array, b: Array) -> Array:
     if a.ndim == b.ndim == 2:
         return matmul(a.T, g)
     if a.ndim == 1:
         return g * a if b.ndim == 1 else _column(a) * g.reshape((*g.shape[:-1], 1, g.shape[-1]))
     if b.ndim == 1:
         return matmul(a.swapaxes(-1, -2), _column(g)).reshape((*a.shape[:-2], len(b)))
-    # one large product instead of many summed afterwards
     if b.ndim == 2 and a.ndim > 2:
+        # One large product instead of many that are summed afterwards.
         rows = math.prod(a.shape[:-1])
         return matmul(a.reshape((rows, a.shape[-1])).swapaxes(0, 1), g.reshape((rows, g.shape[-1])))
     return matmul(a.swapaxes(-1, -2), g)
 
 
-matmul.vjp(a=_matmul_a, b=_matmul_b)
+def _column(x: Array) -> Array:
+    return x.reshape((*x.shape, 1))
 
 
 @primitive(name="einsum", broadcasts=True)
-def _contract(xp: Namespace, *operands: Array, subscripts: str) -> Any:
-    """Return an einsum in which each operand's letters are distinct and each occurs in the output or elsewhere."""
+def _contract(xp: Namespace, *operands: Array, subscripts: str) -> Array:
+    """Return an einsum without diagonals and without sums over a single operand.
+
+    The letters of each operand are distinct, and each occurs in the output or in another
+    operand.
+    """
     return xp.einsum(subscripts, *operands, optimize=True)
 
 
-def _contract_rules(g: Any, operands: Any, subscripts: str) -> list[Any]:
+_contract.vjp(operands=lambda g, operands, subscripts: _contract_rules(g, operands, subscripts))
+
+
+def _contract_rules(g: Array, operands: Sequence[Array], subscripts: str) -> list[Array]:
     terms, output = subscripts.split("->")
     inputs = terms.split(",")
     gradients = []
-    for i, mine in enumerate(inputs):
-        others = inputs[:i] + inputs[i + 1 :]
-        rest = [*operands[:i], *operands[i + 1 :]]
-        gradient = einsum(f"{','.join([output, *others])}->{mine}", g, *rest)
-        # Where the operand has a size of 1 that was broadcast, the engine sums; where
-        # others had it, g is repeated.
+    for i, letters in enumerate(inputs):
+        other_terms = inputs[:i] + inputs[i + 1 :]
+        other_operands = [*operands[:i], *operands[i + 1 :]]
+        equation = f"{','.join([output, *other_terms])}->{letters}"
+        gradient = einsum(equation, g, *other_operands)
+        # Where this operand has an axis of size 1 that was broadcast, the engine sums;
+        # where the others have it, g is repeated.
         shape = tuple(
             n if m == 1 else m for n, m in zip(gradient.shape, operands[i].shape, strict=True)
         )
@@ -81,16 +103,24 @@ def _contract_rules(g: Any, operands: Any, subscripts: str) -> list[Any]:
     return gradients
 
 
-_contract.vjp(operands=_contract_rules)
+def einsum(subscripts: str, *operands: Array) -> Array:
+    """Return a sum of products in Einstein notation, as `numpy.einsum`.
 
-
-def einsum(subscripts: str, *operands: Any) -> Any:
-    """Return a sum of products in Einstein's notation, as `numpy.einsum` (letters, `...`, implicit or explicit output).
+    Parameters
+    ----------
+    subscripts
+        A letter for each axis of each operand, and `...` for the remaining axes, such as
+        "ij,jk->ik". Without "->" the output has the letters that occur once, in
+        alphabetical order.
+    operands
+        Arrays, one per comma-separated term; axes of size 1 broadcast.
 
     Raises
     ------
     ShapeError
-        If the subscripts do not fit the operands.
+        If the subscripts do not match the operands.
+    DTypeError
+        If `subscripts` is not a string, or an operand is not an array.
 
     Examples
     --------
@@ -99,14 +129,16 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     """
     if not isinstance(subscripts, str):
         raise DTypeError(
-            "einsum: argument subscripts expected a string such as 'ij,jk->ik', and the arrays after it, "
-            f"got {type(subscripts).__name__}; NumPy's form with lists of axes is not taken"
+            "einsum: argument subscripts expected a string such as 'ij,jk->ik', and the arrays "
+            f"after it, got {type(subscripts).__name__}; NumPy's form with lists of axes is not "
+            "taken"
         )
     for i, operand in enumerate(operands):
-        check_array("einsum", f"operands[{i}]", operand)
+        checks.array("einsum", **{f"operands[{i}]": operand})
     inputs, output = _parse(subscripts, operands)
     count = Counter(letter for term in [*inputs, output] for letter in set(term))
-    reduced, terms = [], []
+    reduced = []
+    terms = []
     for operand, term in zip(operands, inputs, strict=True):
         array, letters = _diagonal(operand, term)
         lonely = tuple(i for i, letter in enumerate(letters) if count[letter] == 1)
@@ -115,31 +147,33 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     return _contract(*reduced, subscripts=f"{','.join(terms)}->{output}")
 
 
-def _parse(subscripts: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
-    """Return each operand's letters and the output's, with `...` written out as capital letters not yet in use."""
+def _parse(subscripts: str, operands: Sequence[Array]) -> tuple[list[str], str]:
+    """Return the letters of each operand and of the output.
+
+    `...` is written out with letters that are not yet in use.
+    """
     terms, arrow, output = subscripts.replace(" ", "").partition("->")
     inputs = terms.split(",")
-    free = [
-        letter
-        for letter in string.ascii_uppercase + string.ascii_lowercase
-        if letter not in subscripts
-    ]
+    alphabet = string.ascii_uppercase + string.ascii_lowercase
+    unused = [letter for letter in alphabet if letter not in subscripts]
+    # Number of axes that `...` stands for in each operand.
     dots = [
         unwrap(x).ndim - len(term.replace("...", ""))
         for x, term in zip(operands, inputs, strict=False)
     ]
-    fits = (
+    matches = (
         max(term.count("...") for term in inputs) <= 1
         and len(inputs) == len(operands)
         and all(n == 0 or (n > 0 and "..." in t) for n, t in zip(dots, inputs, strict=True))
     )
-    if not operands or not fits:
+    if not operands or not matches:
         shapes = ", ".join(str(tuple(unwrap(x).shape)) for x in operands)
         raise ShapeError(
-            f"einsum: subscripts {subscripts!r} expected one letter per axis of each operand, got {shapes}"
+            f"einsum: subscripts {subscripts!r} expected one letter per axis of each operand, "
+            f"got {shapes}"
         )
     longest = max(dots)
-    batch = "".join(free[:longest])
+    batch = "".join(unused[:longest])
     inputs = [
         term.replace("...", batch[longest - n :]) for term, n in zip(inputs, dots, strict=True)
     ]
@@ -153,13 +187,14 @@ def _parse(subscripts: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
     output = output.replace("...", batch)
     if len(set(output)) < len(output) or not set(output) <= set("".join(inputs)):
         raise ShapeError(
-            f"einsum: output of {subscripts!r} expected distinct letters of the inputs, got {output!r}"
+            f"einsum: output of {subscripts!r} expected distinct letters of the inputs, "
+            f"got {output!r}"
         )
     return inputs, output
 
 
-def _diagonal(x: Any, letters: str) -> tuple[Any, str]:
-    """Take the diagonal over each letter that occurs more than once in a term; it moves to the front."""
+def _diagonal(x: Array, letters: str) -> tuple[Array, str]:
+    """Take the diagonal over each repeated letter of a term; it moves to the front."""
     for letter in sorted({a for a in letters if letters.count(a) > 1}):
         axes = [i for i, a in enumerate(letters) if a == letter]
         sizes = {x.shape[i] for i in axes}

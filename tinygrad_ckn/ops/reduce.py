@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, axes_of, axis_tuple
 from tinygrad_ckn.errors import ShapeError
@@ -14,8 +13,22 @@ from tinygrad_ckn.primitive import primitive
 
 
 @primitive()
-def sum(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Return the sum over an axis, several, or all.
+def sum(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return the sum along an axis, several, or all; 0 of no elements.
+
+    Parameters
+    ----------
+    x
+        Any shape; small integers and booleans are summed as in NumPy.
+    axis
+        Axis, tuple of axes, or None (default) for all.
+    keepdims
+        Keep reduced axes with size 1; default False.
+
+    Raises
+    ------
+    ShapeError
+        If an axis is out of range or named twice.
 
     Examples
     --------
@@ -25,14 +38,26 @@ def sum(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> A
     return x.sum(axis=axis_tuple(axis), keepdims=keepdims)
 
 
+sum.vjp(x=lambda g, x_shape, axis: broadcast_to(restore_axes(g, x_shape, axis), x_shape))
+
+
 @primitive()
-def mean(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Return the mean over an axis, several, or all.
+def mean(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return the mean along an axis, several, or all.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers become float64.
+    axis
+        Axis, tuple of axes, or None (default) for all.
+    keepdims
+        Keep reduced axes with size 1; default False.
 
     Raises
     ------
     ShapeError
-        If there is nothing to average.
+        If no elements are averaged, or an axis is out of range or named twice.
 
     Examples
     --------
@@ -43,14 +68,36 @@ def mean(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> 
     return x.mean(axis=axis_tuple(axis), keepdims=keepdims)
 
 
+mean.vjp(
+    x=lambda g, x_shape, axis: broadcast_to(
+        restore_axes(g * (1 / _count("mean", x_shape, axis)), x_shape, axis), x_shape
+    )
+)
+
+
 @primitive()
-def var(xp: Namespace, x: Array, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
-    """Return the variance over an axis, several, or all: the squared deviations' sum over n - ddof.
+def var(xp: Namespace, x: Array, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Array:
+    """Return the variance along an axis, several, or all.
+
+    It is the sum of the squared deviations from the mean, divided by n - ddof for n
+    elements.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers become float64.
+    axis
+        Axis, tuple of axes, or None (default) for all.
+    ddof
+        Degrees of freedom subtracted from n; default 0, 1 for the unbiased estimate.
+    keepdims
+        Keep reduced axes with size 1; default False.
 
     Raises
     ------
     ShapeError
-        If fewer than ddof + 1 elements are reduced.
+        If fewer than ddof + 1 elements are reduced, or an axis is out of range or named
+        twice.
 
     Examples
     --------
@@ -59,21 +106,43 @@ def var(xp: Namespace, x: Array, axis: Axis = None, ddof: int = 0, keepdims: boo
     """
     if _count("var", x.shape, axis) <= ddof:
         raise ShapeError(
-            f"var: expected more than ddof={ddof} elements to reduce, got shape {x.shape}, axis {axis}"
+            f"var: expected more than ddof={ddof} elements to reduce, got shape {x.shape}, "
+            f"axis {axis}"
         )
     return x.var(axis=axis_tuple(axis), ddof=ddof, keepdims=keepdims)
 
 
-def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
-    """Return the standard deviation over an axis, several, or all: the square root of `var`.
+var.vjp(
+    x=lambda g, x, axis, ddof: (
+        restore_axes(g, x.shape, axis)
+        * (x - x.mean(axis=axis_tuple(axis), keepdims=True))
+        * (2 / (_count("var", x.shape, axis) - ddof))
+    )
+)
 
-    Where it is 0 it has no derivative: the gradient is nan. Of one element it is 0
-    everywhere, and so is the gradient.
+
+def std(x: Array, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Array:
+    """Return the standard deviation along an axis, several, or all: the root of `var`.
+
+    Where it is 0 it has no derivative: the gradient is NaN. For a single element it is
+    identically 0, and so is the gradient.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers become float64.
+    axis
+        Axis, tuple of axes, or None (default) for all.
+    ddof
+        Degrees of freedom subtracted from n; default 0.
+    keepdims
+        Keep reduced axes with size 1; default False.
 
     Raises
     ------
     ShapeError
-        If fewer than ddof + 1 elements are reduced.
+        If fewer than ddof + 1 elements are reduced, or an axis is out of range or named
+        twice.
 
     Examples
     --------
@@ -85,8 +154,24 @@ def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any
 
 
 @primitive()
-def max(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Return the maximum over an axis, several, or all; equal maxima share the gradient.
+def max(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return the maximum along an axis, several, or all.
+
+    Equal maxima share the gradient evenly.
+
+    Parameters
+    ----------
+    x
+        Any shape; the dtype is kept.
+    axis
+        Axis, tuple of axes, or None (default) for all.
+    keepdims
+        Keep reduced axes with size 1; default False.
+
+    Raises
+    ------
+    ShapeError
+        If no elements are reduced, or an axis is out of range or named twice.
 
     Examples
     --------
@@ -96,9 +181,28 @@ def max(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> A
     return xp.max(x, axis=axis_tuple(axis), keepdims=keepdims)
 
 
+max.vjp(x=lambda g, x, y, axis: _extreme_share(g, unwrap(x), unwrap(y), axis))
+
+
 @primitive()
-def min(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Return the minimum over an axis, several, or all; equal minima share the gradient.
+def min(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return the minimum along an axis, several, or all.
+
+    Equal minima share the gradient evenly.
+
+    Parameters
+    ----------
+    x
+        Any shape; the dtype is kept.
+    axis
+        Axis, tuple of axes, or None (default) for all.
+    keepdims
+        Keep reduced axes with size 1; default False.
+
+    Raises
+    ------
+    ShapeError
+        If no elements are reduced, or an axis is out of range or named twice.
 
     Examples
     --------
@@ -108,9 +212,26 @@ def min(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> A
     return xp.min(x, axis=axis_tuple(axis), keepdims=keepdims)
 
 
+min.vjp(x=lambda g, x, y, axis: _extreme_share(g, unwrap(x), unwrap(y), axis))
+
+
 @primitive()
-def argmax(xp: Namespace, x: Array, axis: int | None = None, *, keepdims: bool = False) -> Any:
-    """Return the position of the first maximum; integers, so no gradient.
+def argmax(xp: Namespace, x: Array, axis: int | None = None, *, keepdims: bool = False) -> Array:
+    """Return the index of the first maximum; integers, so without derivative.
+
+    Parameters
+    ----------
+    x
+        Any shape.
+    axis
+        One axis, or None (default) for the index into the flattened array.
+    keepdims
+        Keep the reduced axis with size 1; default False.
+
+    Raises
+    ------
+    ShapeError
+        If no elements are reduced, or the axis is out of range.
 
     Examples
     --------
@@ -121,8 +242,22 @@ def argmax(xp: Namespace, x: Array, axis: int | None = None, *, keepdims: bool =
 
 
 @primitive()
-def argmin(xp: Namespace, x: Array, axis: int | None = None, *, keepdims: bool = False) -> Any:
-    """Return the position of the first minimum; integers, so no gradient.
+def argmin(xp: Namespace, x: Array, axis: int | None = None, *, keepdims: bool = False) -> Array:
+    """Return the index of the first minimum; integers, so without derivative.
+
+    Parameters
+    ----------
+    x
+        Any shape.
+    axis
+        One axis, or None (default) for the index into the flattened array.
+    keepdims
+        Keep the reduced axis with size 1; default False.
+
+    Raises
+    ------
+    ShapeError
+        If no elements are reduced, or the axis is out of range.
 
     Examples
     --------
@@ -132,8 +267,14 @@ def argmin(xp: Namespace, x: Array, axis: int | None = None, *, keepdims: bool =
     return xp.argmin(x, axis=axis, keepdims=keepdims)
 
 
+def restore_axes(reduced: Array, shape: Shape, axis: Axis) -> Array:
+    """Reshape the reduction of an array of `shape` as if keepdims had been True."""
+    axes = axes_of("reduction", axis, len(shape), scalars=True)
+    return reduced.reshape(tuple(1 if a in axes else n for a, n in enumerate(shape)))
+
+
 def _count(op: str, shape: Shape, axis: Axis) -> int:
-    """Return how many elements go into one result."""
+    """Return the number of elements per result; raise a ShapeError if it is 0."""
     count = math.prod(shape[a] for a in axes_of(op, axis, len(shape)))
     if count == 0:
         raise ShapeError(
@@ -142,33 +283,8 @@ def _count(op: str, shape: Shape, axis: Axis) -> int:
     return count
 
 
-def kept(reduced: Any, shape: Shape, axis: Axis) -> Any:
-    """Reshape the result of a reduction of an array of `shape` to what keepdims=True would have given."""
-    axes = axes_of("reduction", axis, len(shape), scalars=True)
-    return reduced.reshape(tuple(1 if a in axes else n for a, n in enumerate(shape)))
-
-
-def _extreme_share(g: Any, x: Any, y: Any, axis: Axis) -> Any:
+def _extreme_share(g: Array, x: Array, y: Array, axis: Axis) -> Array:
     """Spread g evenly over the elements of x that equal the extreme y."""
-    x_raw = unwrap(x)
-    hits = x_raw == kept(unwrap(y), x_raw.shape, axis)
-    return kept(g, x_raw.shape, axis) * (
-        hits / hits.sum(axis=axis_tuple(axis), keepdims=True)
-    ).astype(x_raw.dtype)
-
-
-sum.vjp(x=lambda g, x_shape, axis: broadcast_to(kept(g, x_shape, axis), x_shape))
-mean.vjp(
-    x=lambda g, x_shape, axis: broadcast_to(
-        kept(g * (1 / _count("mean", x_shape, axis)), x_shape, axis), x_shape
-    )
-)
-var.vjp(
-    x=lambda g, x, axis, ddof: (
-        kept(g, x.shape, axis)
-        * (x - x.mean(axis=axis_tuple(axis), keepdims=True))
-        * (2 / (_count("var", x.shape, axis) - ddof))
-    )
-)
-max.vjp(x=lambda g, x, y, axis: _extreme_share(g, x, y, axis))
-min.vjp(x=lambda g, x, y, axis: _extreme_share(g, x, y, axis))
+    hits = x == restore_axes(y, x.shape, axis)
+    shares = (hits / hits.sum(axis=axis_tuple(axis), keepdims=True)).astype(x.dtype)
+    return restore_axes(g, x.shape, axis) * shares

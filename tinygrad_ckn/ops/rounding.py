@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tinygrad_ckn.backend import Array, Namespace
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.primitive import primitive
 
 
 @primitive()
-def positive(xp: Namespace, x: Array) -> Any:
+def positive(xp: Namespace, x: Array) -> Array:
     """Return a copy of x, through which gradients flow.
+
+    Parameters
+    ----------
+    x
+        Any shape; the dtype is kept.
 
     Examples
     --------
@@ -21,9 +24,17 @@ def positive(xp: Namespace, x: Array) -> Any:
     return xp.array(x)
 
 
+positive.vjp(x=lambda g: g)
+
+
 @primitive()
-def floor(xp: Namespace, x: Array) -> Any:
-    """Return the largest whole number <= x; the derivative is 0 everywhere.
+def floor(xp: Namespace, x: Array) -> Array:
+    """Return the largest integer <= x; the derivative is 0 everywhere.
+
+    Parameters
+    ----------
+    x
+        Any shape; the dtype is kept.
 
     Examples
     --------
@@ -33,9 +44,17 @@ def floor(xp: Namespace, x: Array) -> Any:
     return xp.floor(x)
 
 
+floor.vjp(x=lambda: None)
+
+
 @primitive()
-def ceil(xp: Namespace, x: Array) -> Any:
-    """Return the smallest whole number >= x; the derivative is 0 everywhere.
+def ceil(xp: Namespace, x: Array) -> Array:
+    """Return the smallest integer >= x; the derivative is 0 everywhere.
+
+    Parameters
+    ----------
+    x
+        Any shape; the dtype is kept.
 
     Examples
     --------
@@ -45,9 +64,19 @@ def ceil(xp: Namespace, x: Array) -> Any:
     return xp.ceil(x)
 
 
+ceil.vjp(x=lambda: None)
+
+
 @primitive()
-def round(xp: Namespace, x: Array, decimals: int = 0) -> Any:
-    """Return x rounded to so many decimals, halves to even; the derivative is 0 everywhere.
+def round(xp: Namespace, x: Array, decimals: int = 0) -> Array:
+    """Return x rounded, halves to even; the derivative is 0 everywhere.
+
+    Parameters
+    ----------
+    x
+        Any shape; the dtype is kept.
+    decimals
+        Number of decimals, default 0; negative ones round to tens, hundreds ...
 
     Examples
     --------
@@ -57,9 +86,19 @@ def round(xp: Namespace, x: Array, decimals: int = 0) -> Any:
     return xp.round(x, decimals)
 
 
+round.vjp(x=lambda: None)
+
+
 @primitive(broadcasts=True)
-def floor_divide(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return floor(a / b) elementwise, broadcast, as Python's `//`; the derivatives are 0 everywhere.
+def floor_divide(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return floor(a / b), elementwise, as Python's `//`.
+
+    The derivatives are 0 everywhere.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
 
     Examples
     --------
@@ -69,9 +108,19 @@ def floor_divide(xp: Namespace, a: Array, b: Array) -> Any:
     return xp.floor_divide(a, b)
 
 
+floor_divide.vjp(a=lambda: None, b=lambda: None)
+
+
 @primitive(broadcasts=True)
-def remainder(xp: Namespace, a: Array, b: Array) -> Any:
-    """Return a - b * floor(a / b) elementwise, broadcast, as Python's `%`: of the sign of b.
+def remainder(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return a - b * floor(a / b), elementwise, as Python's `%`.
+
+    The result has the sign of b.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
 
     Examples
     --------
@@ -81,9 +130,4 @@ def remainder(xp: Namespace, a: Array, b: Array) -> Any:
     return xp.remainder(a, b)
 
 
-positive.vjp(x=lambda g: g)
-floor.vjp(x=lambda: None)
-ceil.vjp(x=lambda: None)
-round.vjp(x=lambda: None)
-floor_divide.vjp(a=lambda: None, b=lambda: None)
 remainder.vjp(a=lambda g: g, b=lambda g, a, b: -g * floor_divide(unwrap(a), unwrap(b)))

@@ -1,34 +1,38 @@
-"""logsumexp, log_softmax and softmax, all shifted by the maximum: an offset common to all of x costs no accuracy."""
+"""logsumexp, log_softmax and softmax.
+
+All subtract the maximum first, so that an offset common to all of x costs no accuracy.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, axes_of, axis_tuple, floating
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.ops.elementwise import exp, where
-from tinygrad_ckn.ops.reduce import kept
+from tinygrad_ckn.ops.reduce import restore_axes
 from tinygrad_ckn.primitive import primitive
 
 
-def _kept_shape(op: str, shape: Shape, axis: Axis) -> Shape:
-    """Return the shape of a reduction with keepdims=True."""
-    axes = axes_of(op, axis, len(shape), scalars=True)
-    return tuple(1 if i in axes else n for i, n in enumerate(shape))
-
-
-def _maximum(op: str, xp: Namespace, x: Any, axis: Axis) -> Any:
-    """Return the maximum with keepdims=True, and 0 where it is -inf, or there is nothing to take it of."""
-    if not x.size:
-        return xp.zeros(_kept_shape(op, x.shape, axis), dtype=x.dtype)
-    top = xp.max(x, axis=axis_tuple(axis), keepdims=True)
-    return xp.where(top == -math.inf, 0, top)
-
-
 @primitive()
-def logsumexp(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Return log sum e**x over an axis, several, or all, without overflow; -inf where all of x is -inf, or x is empty.
+def logsumexp(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return log(sum e**x) along an axis, several, or all, without overflow.
+
+    It is -inf where all of x is -inf, or x is empty.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers become float64.
+    axis
+        Axis, tuple of axes, or None (default) for all.
+    keepdims
+        Keep reduced axes with size 1; default False.
+
+    Raises
+    ------
+    ShapeError
+        If an axis is out of range or named twice.
 
     Examples
     --------
@@ -47,18 +51,30 @@ def logsumexp(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False
     return y.reshape(tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 
-def _logsumexp_rule(g: Any, x: Any, y: Any, axis: Axis) -> Any:
-    # all of x is -inf
-    nothing = kept(unwrap(y) == -math.inf, x.shape, axis)
-    return where(nothing, 0, kept(g, x.shape, axis)) * softmax(where(nothing, 0, x), axis)
-
-
 logsumexp.vjp(x=lambda g, x, y, axis: _logsumexp_rule(g, x, y, axis))
 
 
+def _logsumexp_rule(g: Array, x: Array, y: Array, axis: Axis) -> Array:
+    # Where all of x is -inf, and softmax is not defined.
+    empty = restore_axes(unwrap(y) == -math.inf, x.shape, axis)
+    return where(empty, 0, restore_axes(g, x.shape, axis)) * softmax(where(empty, 0, x), axis)
+
+
 @primitive()
-def log_softmax(xp: Namespace, x: Array, axis: Axis = -1) -> Any:
-    """Return x - logsumexp(x) along an axis, or several, to full accuracy also where x is large.
+def log_softmax(xp: Namespace, x: Array, axis: Axis = -1) -> Array:
+    """Return x - logsumexp(x) along an axis or several, accurate for large x too.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers become float64.
+    axis
+        Axis (default the last), tuple of axes, or None for all.
+
+    Raises
+    ------
+    ShapeError
+        If an axis is out of range or named twice.
 
     Examples
     --------
@@ -76,8 +92,20 @@ log_softmax.vjp(x=lambda g, y, axis: g - exp(y) * g.sum(axis=axis_tuple(axis), k
 
 
 @primitive()
-def softmax(xp: Namespace, x: Array, axis: Axis = -1) -> Any:
-    """Return e**x / sum e**x along an axis, or several.
+def softmax(xp: Namespace, x: Array, axis: Axis = -1) -> Array:
+    """Return e**x / sum e**x along an axis or several.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers become float64.
+    axis
+        Axis (default the last), tuple of axes, or None for all.
+
+    Raises
+    ------
+    ShapeError
+        If an axis is out of range or named twice.
 
     Examples
     --------
@@ -90,3 +118,17 @@ def softmax(xp: Namespace, x: Array, axis: Axis = -1) -> Any:
 
 
 softmax.vjp(x=lambda g, y, axis: y * (g - (g * y).sum(axis=axis_tuple(axis), keepdims=True)))
+
+
+def _maximum(op: str, xp: Namespace, x: Array, axis: Axis) -> Array:
+    """Return the maximum with keepdims=True; 0 where it is -inf or x is empty."""
+    if not x.size:
+        return xp.zeros(_reduced_shape(op, x.shape, axis), dtype=x.dtype)
+    top = xp.max(x, axis=axis_tuple(axis), keepdims=True)
+    return xp.where(top == -math.inf, 0, top)
+
+
+def _reduced_shape(op: str, shape: Shape, axis: Axis) -> Shape:
+    """Return the shape of a reduction with keepdims=True."""
+    axes = axes_of(op, axis, len(shape), scalars=True)
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))

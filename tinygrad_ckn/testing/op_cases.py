@@ -17,15 +17,13 @@ from tinygrad_ckn.errors import (
     OpIndexError,
     ShapeError,
 )
-from tinygrad_ckn.ops.kappa import (
-    arccos1,
-    exponential,
-    inner_polynomial,
-    matern,
-    polynomial,
-    power_series,
-    product,
-    weighted_sum,
+from tinygrad_ckn.models.kernels import (
+    ArcCosine1,
+    Exponential,
+    InnerPolynomial,
+    Matern,
+    Polynomial,
+    PowerSeries,
 )
 from tinygrad_ckn.primitive import REGISTRY
 from tinygrad_ckn.testing.cases import CASES, bad, case
@@ -430,13 +428,13 @@ case(
     rate=st.floats(0.3, 3.0),
     order=st.integers(0, 2),
     errors=[
-        bad(xp.ones(2), 0.0, 1, error=ConfigError, match="rate expected a number > 0, got 0"),
+        bad(xp.ones(2), 0.0, 1, error=ConfigError, match="rate expected a finite number > 0, got 0"),
         bad(
             xp.ones(2),
             1.0,
             3,
             error=ConfigError,
-            match="order expected 0, 1 or 2, for nu = 1/2, 3/2 or 5/2, got 3",
+            match="order expected 0, 1 or 2, got 3; for nu = 1/2, 3/2 or 5/2",
         ),
     ],
 )
@@ -449,7 +447,7 @@ case(
             xp.ones(2),
             given,
             error=ConfigError,
-            match="coefficients expected a tuple of one finite number at least",
+            match="coefficients expected a tuple of at least one finite number",
         )
         for given in ((), [1.0], (1.0, float("nan")))
     ],
@@ -459,15 +457,18 @@ case(
 # Winograd's filtering
 kappas = st.sampled_from(
     [
-        exponential(2.0),
-        polynomial(2),
-        polynomial(3),
-        arccos1(),
-        inner_polynomial(1.0, 3),
-        power_series((0.25, 0.0, 0.75)),
-        matern(1.5, 2),
-        weighted_sum([exponential(2.0), arccos1()], [0.5, 0.5]),
-        product([polynomial(2), matern(1.5, 1)]),
+        kernel.fused()
+        for kernel in (
+            Exponential.of_alpha(2.0),
+            Polynomial(2),
+            Polynomial(3),
+            ArcCosine1(),
+            InnerPolynomial(1.0, 3),
+            PowerSeries((0.25, 0.0, 0.75)),
+            Matern(2.5, 5**0.5 / 1.5),
+            0.5 * Exponential.of_alpha(2.0) + 0.5 * ArcCosine1(),
+            Polynomial(2) * Matern(1.5, 3**0.5 / 1.5),
+        )
     ]
 )
 tiny: dict[str, Any] = {
@@ -486,7 +487,7 @@ case(
         bad(
             xp.ones((1, 2, 4, 4)),
             xp.ones((3, 1, 2, 2)),
-            polynomial(2),
+            Polynomial(2).fused(),
             error=ShapeError,
             match="z .* of 2 channels",
         ),
@@ -500,7 +501,7 @@ case(
         bad(
             xp.ones((1, 1, 4, 4)),
             xp.ones((3, 1, 2, 2)),
-            polynomial(2),
+            Polynomial(2).fused(),
             xp.ones((2, 2)),
             error=ShapeError,
             match=r"transform expected shape \(3, 3\).*got \(2, 2\)",

@@ -84,7 +84,8 @@ def evaluation_images(
     if run is None:
         if data is None:
             raise DataError(
-                "evaluate: expected --data for a model without a run's config.json, got none; give it"
+                "evaluate: argument data expected a data set for a model without the config.json of its "
+                "run, got None"
             )
         split, whole = load_test(data, data_dir=data_dir, data_format=model.data_format, **reading)
         message = f"{data}: images that the model was trained on cannot be told without the run's config.json"
@@ -96,7 +97,7 @@ def evaluation_images(
         if not isinstance(source, str):
             raise DataError(
                 f"{run.folder}/config.json: expected the source of the data, got none, since the run was trained on "
-                "arrays; give its images with --data"
+                "arrays; pass its images as argument data"
             )
         data, data_dir = source, data_dir or _recorded(run, "data_dir")
     assert data is not None
@@ -125,8 +126,8 @@ def _held_out(run: Run, split: Split, data: str) -> EvaluationImages:
     if len(chosen) != len(held):
         raise DataError(
             f"{data}: expected the {len(held):,} images that the run held out, got {len(chosen):,} of them: the images "
-            "are not those of the training, or not read in the same way; give images to measure on with --data, of "
-            "which those that were trained on are left out"
+            "are not those of the training, or are read differently; pass other images as argument data, "
+            "without those that the model was trained on"
         )
     rest = split if len(chosen) == len(split) else split.take(np.array(chosen))
     return EvaluationImages(rest, _described(len(rest), False, data))

@@ -88,7 +88,7 @@ def claim(out: PathLike | None, name: str) -> Claim:
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(
-            f"{folder}: expected a new or empty folder for the run, got a file; give another with --out"
+            f"{folder}: expected a new or empty folder for the run, got a file; give another with argument out"
         )
     made = not folder.exists()
     # Before anything is written, so that a folder that is not ours stays as it is; one
@@ -132,11 +132,11 @@ def _check(folder: Path) -> None:
         kept = " and ".join(name for name in TRAINED if name in names)
         raise ConfigError(
             f"{folder}: expected a new or empty folder for the run, got one with {kept} of a training that was broken "
-            f"off; give another with --out, or remove {kept} there if they are of no use"
+            f"off; give another with argument out, or remove {kept} there if they are of no use"
         )
     if not mine or not names <= {*WORTHLESS}:
         raise ConfigError(
-            f"{folder}: expected a new or empty folder for the run, got one that holds files; give another with --out"
+            f"{folder}: expected a new or empty folder for the run, got one that holds files; give another with argument out"
         )
 
 

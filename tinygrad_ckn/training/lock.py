@@ -246,5 +246,5 @@ def _refused(path: Path, holder: Holder | None, how: str) -> ConfigError:
         who, mend = f"process {holder.pid}, since {holder.since!r}", "wait until it has ended"
     return ConfigError(
         f"{path.parent}: expected a folder that no other training writes to, got one that {how} {who}; {mend}, or give "
-        "another folder with --out"
+        "another folder with argument out"
     )

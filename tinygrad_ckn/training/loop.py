@@ -13,7 +13,7 @@ from typing import Any
 from tinygrad_ckn import plots, profiling
 from tinygrad_ckn.backend import asarray, default_rng
 from tinygrad_ckn.data import Dataset
-from tinygrad_ckn.errors import DataError, TrainingWarning
+from tinygrad_ckn.errors import DataError, MissingPackageError, TrainingWarning
 from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.fingerprints import as_text
 from tinygrad_ckn.models import CKN, CNN, Progress, build
@@ -208,6 +208,8 @@ def _warning_instead(run: Run, what: str) -> Iterator[None]:
     """Warn where a file that is no part of the result cannot be written."""
     try:
         yield
+    except MissingPackageError as error:
+        warnings.warn(str(error), TrainingWarning, stacklevel=4)
     except Exception as error:
         warnings.warn(
             f"train: expected to write {what} in {run.folder}, got {str(error) or type(error).__name__}; the model is "

@@ -4,41 +4,98 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from tinygrad_ckn.backend import is_whole, use
+from tinygrad_ckn.backend import use
+from tinygrad_ckn.checks import integers, one_of
 from tinygrad_ckn.data import AUGMENTATIONS
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import PRESETS, FineTuning
-from tinygrad_ckn.models.linear.logistic import LOSSES
 from tinygrad_ckn.models.preprocessing.chain import NAMES
 from tinygrad_ckn.plain import plain_arguments
 
-MODES = ("unsupervised", "supervised")
-N_PATCHES = 200_000
-ITERATIONS = 30
-# whitened and averaged over mirror images unless told otherwise
+Mode: TypeAlias = Literal["unsupervised", "supervised"]
+MirrorAverage: TypeAlias = Literal["features", "scores", "none"]
+Loss: TypeAlias = Literal["squared_hinge", "cross_entropy"]
+# Groups of options in the help of the command line.
+MODEL = "Model"
+LEARNING = "Learning"
+COMPUTATION = "Computation"
+# Data sets that are whitened and averaged over mirror images by default.
 PHOTOGRAPHS = ("cifar10",)
 
 
 @plain_arguments
 @dataclass(frozen=True)
 class Options:
-    """What a training was asked for; `descent` has the fields of `models.FineTuning`, and is None when unsupervised."""
+    """Options of a training, as config.json holds them.
 
-    model: str
-    mode: str
-    preprocessing: str | None
-    mirror_average: str | None
-    loss: str
-    n_patches: int
-    iterations: int
-    seed: int
-    device: str
-    descent: Mapping[str, Any] | None
+    `train` takes each field as an argument, and those of `models.FineTuning`; see
+    `resolve` for the defaults that depend on the data and on the model.
+
+    Attributes
+    ----------
+    model
+        A preset.
+    mode
+        "unsupervised": k-means filters, then the classifier; "supervised": then
+        fine-tuning. A CNN is supervised, and its filters start at random.
+    preprocessing
+        One of `models.preprocessing.NAMES`; None: no preprocessing.
+    mirror_average
+        "features" or "scores", as for `CKN`; None: no average.
+    loss
+        "squared_hinge" or "cross_entropy".
+    n_patches, iterations
+        Maximum number of patches and of iterations for k-means in each layer; unused by
+        a CNN.
+    seed
+        Of all random numbers.
+    device
+        "cpu" or "cuda".
+    descent
+        The fields of `models.FineTuning`, with `augment` by name; None if unsupervised.
+    """
+
+    model: Annotated[
+        str,
+        f"Network to train: {', '.join(PRESETS)}. Default: unsup-32-64 for digits, otherwise "
+        "unsup-64-256.",
+        MODEL,
+    ]
+    mode: Annotated[
+        Mode,
+        "unsupervised: filters by k-means on patches, then a linear classifier; supervised: then "
+        "fine-tuning by gradient descent. Default: unsupervised for unsup-*, otherwise supervised.",
+        MODEL,
+    ]
+    preprocessing: Annotated[
+        str | None,
+        f"Preprocessing of the images: {', '.join(NAMES)} or none. Default: local_whitening for "
+        "cifar10, otherwise none.",
+        MODEL,
+    ] = None
+    mirror_average: Annotated[
+        MirrorAverage | None,
+        "Average features or scores over each image and its mirror image; scores takes half the "
+        "time to fit. Default: features for cifar10, otherwise none.",
+        MODEL,
+    ] = None
+    loss: Annotated[Loss, "Loss of the classifier.", LEARNING] = "squared_hinge"
+    n_patches: Annotated[int, "Maximum number of patches for k-means in each layer.", LEARNING] = (
+        200_000
+    )
+    iterations: Annotated[int, "Maximum number of k-means iterations.", LEARNING] = 30
+    seed: Annotated[
+        int, "Seed of all random numbers: the same seed gives the same model.", LEARNING
+    ] = 0
+    device: Annotated[
+        Literal["cpu", "cuda"], "Device to compute on; cuda needs CuPy.", COMPUTATION
+    ] = "cpu"
+    descent: Mapping[str, Any] | None = None
 
     def make_descent(self) -> FineTuning | None:
-        """Return how the network learns end to end, if it does."""
+        """Return how to fine-tune the network; None if it is trained without labels."""
         if self.descent is None:
             return None
         augment = self.descent["augment"]
@@ -47,132 +104,96 @@ class Options:
         )
 
 
-def resolve(
-    data: str,
-    *,
-    model: str | None = None,
-    mode: str | None = None,
-    preprocessing: str | None = None,
-    mirror_average: str | None = None,
-    loss: str = "squared_hinge",
-    n_patches: int = N_PATCHES,
-    iterations: int = ITERATIONS,
-    seed: int = 0,
-    device: str = "cpu",
-    **descent: Any,
-) -> Options:
-    """Return the options, checked, with defaults for those that are None.
+def resolve(data: str, **options: Any) -> Options:
+    """Return the options of a training, checked, with all defaults filled in.
 
     Parameters
     ----------
     data
         The data set's name.
-    model
-        A preset; by default unsup-32-64 for digits and unsup-64-256 otherwise.
-    mode
-        "unsupervised" (k-means filters, then the classifier) or "supervised" (then
-        everything by descent); see `default_mode`. A CNN is supervised, and its filters
-        start at random.
-    preprocessing
-        One of `models.preprocessing.NAMES`, or "none"; by default "local_whitening" for
-        CIFAR-10, else none.
-    mirror_average
-        "features", "scores", as for `CKN`, or "none"; by default "features" for
-        CIFAR-10, else none.
-    loss
-        "squared_hinge" or "cross_entropy".
-    n_patches, iterations
-        At most so many patches and iterations for k-means in each layer; a CNN has none.
-    seed
-        Of all that is random.
-    device
-        "cpu" or "cuda".
-    **descent
-        When supervised, the fields of `models.FineTuning`; `augment` by name: "crop-flip"
-        (each image shifted by up to 4 pixels, and mirrored with probability 1/2) or
-        None: the images as they are. Those that are None have their defaults.
+    **options
+        Fields of `Options` and, if supervised, of `models.FineTuning`, whose `augment`
+        is a name: "crop-flip" shifts each image by up to 4 pixels and mirrors it with
+        probability 1/2. None stands for the default: model "unsup-32-64" for digits,
+        otherwise "unsup-64-256"; mode as `default_mode` says; for CIFAR-10 preprocessing
+        "local_whitening" and mirror_average "features", otherwise "none" for both.
 
     Raises
     ------
     ConfigError
-        If an option is unknown or out of its range, or one of a descent is given when
+        If an option is unknown or out of its range, or one of fine-tuning is given when
         unsupervised.
     BackendError
-        If the device is not there.
+        If the device is not available.
 
     Examples
     --------
-    >>> resolve("digits").model, resolve("cifar10").preprocessing, resolve("cifar10", model="ckn5").descent["epochs"]
-    ('unsup-32-64', 'local_whitening', 10)
+    >>> resolve("digits").model, resolve("cifar10").preprocessing
+    ('unsup-32-64', 'local_whitening')
+    >>> resolve("cifar10", model="ckn5").descent["epochs"]
+    10
     """
-    model = model or ("unsup-32-64" if data == "digits" else "unsup-64-256")
-    _one_of("model", model, tuple(PRESETS))
-    mode = mode or default_mode(model)
-    preprocessing = preprocessing or ("local_whitening" if data in PHOTOGRAPHS else "none")
-    mirror_average = mirror_average or ("features" if data in PHOTOGRAPHS else "none")
-    for name, value, known in (
-        ("mode", mode, MODES),
-        ("preprocessing", preprocessing, (*NAMES, "none")),
-        ("mirror_average", mirror_average, ("features", "scores", "none")),
-        ("loss", loss, tuple(LOSSES)),
-    ):
-        _one_of(name, value, known)
-    if mode == "unsupervised" and PRESETS[model].model == "CNN":
-        raise ConfigError(
-            f"train: argument mode expected 'supervised' for {model}, a CNN, which learns nothing without labels, "
-            "got 'unsupervised'; leave it out or choose a CKN"
-        )
-    use(device)
-    return Options(
-        model=model,
-        mode=mode,
-        preprocessing=None if preprocessing == "none" else preprocessing,
-        mirror_average=None if mirror_average == "none" else mirror_average,
-        loss=loss,
-        n_patches=_whole("n_patches", n_patches, least=1),
-        iterations=_whole("iterations", iterations, least=1),
-        seed=_whole("seed", seed, least=0),
-        device=device,
-        descent=_descent(mode, descent),
+    own, tuning = (
+        [field.name for field in fields(source) if field.name != "descent"]
+        for source in (Options, FineTuning)
     )
+    for name in options:
+        one_of("train", [*own, *tuning], options=name)
+    given = {name: value for name, value in options.items() if value is not None}
+    chosen = _defaults(data, given.get("model")) | given
+    descent = {name: chosen.pop(name) for name in tuning if name in chosen}
+    _check(**chosen)
+    use(chosen.get("device", Options.device))
+    for name in ("preprocessing", "mirror_average"):
+        chosen[name] = None if chosen[name] == "none" else chosen[name]
+    return Options(**chosen, descent=_descent(chosen["mode"], descent))
 
 
-def default_mode(model: str) -> str:
-    """Return the mode of a preset where none is given: unsupervised for unsup-*, supervised for the others."""
+def default_mode(model: str) -> Mode:
+    """Return the default mode of a preset: unsupervised for unsup-*, otherwise supervised."""
     return "unsupervised" if model.startswith("unsup-") else "supervised"
 
 
-def _descent(mode: str, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the fields of a FineTuning, checked, with `augment` by name; None when unsupervised."""
-    known = [
-        field.name for field in (*fields(Options), *fields(FineTuning)) if field.name != "descent"
-    ]
-    for name in options:
-        _one_of("options", name, known)
-    given = {name: value for name, value in options.items() if value is not None}
-    for name, value in given.items():
-        if mode == "unsupervised":
-            raise ConfigError(
-                f"train: argument {name} expected nothing in mode 'unsupervised', where there is no descent, "
-                f"got {value!r}; leave it out or choose mode 'supervised'"
-            )
-    if mode == "unsupervised":
-        return None
-    augment = given.get("augment")
-    if augment is not None:
-        _one_of("augment", augment, tuple(AUGMENTATIONS))
-    return {**asdict(FineTuning(**{**given, "augment": None})), "augment": augment}
+def _defaults(data: str, model: str | None) -> dict[str, Any]:
+    """Return the defaults that depend on the data set or on the model."""
+    model = model or ("unsup-32-64" if data == "digits" else "unsup-64-256")
+    photographs = data in PHOTOGRAPHS
+    return {
+        "model": model,
+        "mode": default_mode(model),
+        "preprocessing": "local_whitening" if photographs else "none",
+        "mirror_average": "features" if photographs else "none",
+    }
 
 
-def _one_of(name: str, value: Any, known: Any) -> None:
-    if value not in known:
+def _check(
+    *, model: str, mode: str, preprocessing: str, mirror_average: str, **others: Any
+) -> None:
+    """Raise a ConfigError if an option is out of its range; the device is checked on use."""
+    one_of("train", tuple(PRESETS), model=model)
+    one_of("train", get_args(Mode), mode=mode)
+    one_of("train", (*NAMES, "none"), preprocessing=preprocessing)
+    one_of("train", get_args(MirrorAverage), mirror_average=mirror_average)
+    one_of("train", get_args(Loss), loss=others.get("loss", Options.loss))
+    for name, minimum in (("n_patches", 1), ("iterations", 1), ("seed", 0)):
+        integers("train", minimum, **{name: others.get(name, getattr(Options, name))})
+    if mode == "unsupervised" and PRESETS[model].model == "CNN":
         raise ConfigError(
-            f"train: argument {name} expected one of {', '.join(known)}, got {value!r}"
+            f"train: argument mode expected 'supervised' for {model}, a CNN, which learns "
+            "nothing without labels, got 'unsupervised'; leave it out or choose a CKN"
         )
 
 
-def _whole(name: str, value: int, *, least: int) -> int:
-    """Return an option that is an integer."""
-    if not is_whole(value, least):
-        raise ConfigError(f"train: argument {name} expected an integer >= {least}, got {value!r}")
-    return int(value)
+def _descent(mode: str, given: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the fields of a FineTuning, checked, with `augment` by name; None if unsupervised."""
+    if mode == "unsupervised":
+        for name, value in given.items():
+            raise ConfigError(
+                f"train: argument {name} expected None in mode 'unsupervised', which has no "
+                f"fine-tuning, got {value!r}; leave it out or choose mode 'supervised'"
+            )
+        return None
+    augment = given.get("augment")
+    if augment is not None:
+        one_of("train", tuple(AUGMENTATIONS), augment=augment)
+    return {**asdict(FineTuning(**{**given, "augment": None})), "augment": augment}

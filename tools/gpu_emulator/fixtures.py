@@ -43,7 +43,7 @@ def plain(monkeypatch):
     install(monkeypatch)
     for primitive in REGISTRY.values():
         monkeypatch.delitem(primitive.kernels, "cuda", raising=False)
-    monkeypatch.setattr(directions, "able", lambda *arrays: False)
+    monkeypatch.setattr(directions, "supported", lambda *arrays: False)
     return CUPY
 
 

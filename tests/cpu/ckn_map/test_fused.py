@@ -5,11 +5,18 @@ from hypothesis import strategies as st
 
 from tinygrad_ckn import Tensor, get_num_threads, grad, no_grad, ops, set_num_threads
 from tinygrad_ckn.cpu.ckn_map import fused
+from tinygrad_ckn.models import kernels
 from tinygrad_ckn.ops.ckn_map import composed
-from tinygrad_ckn.ops.kappa import Kappa, arccos0, arccos1, exponential, polynomial
+from tinygrad_ckn.ops.kappa import Kappa
 
-ARCCOS0 = arccos0()
-KAPPAS = [exponential(2.5), polynomial(1), polynomial(2), polynomial(3), ARCCOS0, arccos1()]
+
+def exponential(alpha):
+    return kernels.Exponential.of_alpha(alpha).fused()
+
+
+SQUARE, CUBE = kernels.Polynomial(2).fused(), kernels.Polynomial(3).fused()
+ARCCOS0, ARCCOS1 = kernels.ArcCosine0().fused(), kernels.ArcCosine1().fused()
+KAPPAS = [exponential(2.5), kernels.Polynomial(1).fused(), SQUARE, CUBE, ARCCOS0, ARCCOS1]
 
 
 def problem(n, c, size, p, kernel, dtype="float64", zeros=True):
@@ -41,7 +48,7 @@ def both(arrays, kappa, padding="same", subsampling=1.0, **options):
         **options,
     )
     reference = value_and_gradients(
-        lambda x, z, t: composed(x, z, kappa.of, t, padding, subsampling), *arrays, **options
+        lambda x, z, t: composed(x, z, kappa, t, padding, subsampling), *arrays, **options
     )
     return kernel, reference
 
@@ -93,7 +100,7 @@ def test_many_tiles_give_what_one_gives(c, p, kernel, monkeypatch):
 
 
 @pytest.mark.parametrize("subsampling", [1, 2])
-@pytest.mark.parametrize("kappa", [exponential(2.0), polynomial(2)])
+@pytest.mark.parametrize("kappa", [exponential(2.0), SQUARE])
 @pytest.mark.parametrize(("c", "kernel"), [(3, (3, 3)), (20, (1, 1)), (20, (3, 3)), (12, (2, 2))])
 def test_filters_are_taken_in_blocks(c, kernel, kappa, subsampling, monkeypatch):
     monkeypatch.setattr("tinygrad_ckn.cpu.winograd_filter._BLOCK", 7)
@@ -171,28 +178,32 @@ def test_products_of_small_patches_are_not_kept():
     assert fused._ckn_map(np, x, z, exponential(2.0), saving=True)[1].v is None
 
 
-def test_a_kappa_of_ones_own_is_enough():
-    def value(xp, v, out):
-        xp.divide(1, 2 - v, out=out)
+def own(u):
+    return 1 / (2 - u)
 
-    def slope(xp, v, value, out):
-        return xp.multiply(value, value, out=out)
 
-    agree(
-        *both(
-            problem(3, 3, (6, 6), 7, (3, 3)),
-            Kappa(lambda u: 1 / (2 - u), value, slope),
-            subsampling=2,
-        )
-    )
+def own_value(xp, v, out):
+    xp.divide(1, 2 - v, out=out)
+
+
+def own_value_and_slope(xp, v, values, slopes):
+    own_value(xp, v, values)
+    return xp.multiply(values, values, out=slopes)
+
+
+@pytest.mark.parametrize(
+    "kappa", [Kappa.from_function(own), Kappa(own, own_value, own_value_and_slope)]
+)
+def test_a_kappa_of_ones_own_with_and_without_a_derivative(kappa):
+    agree(*both(problem(3, 3, (6, 6), 7, (3, 3)), kappa, subsampling=2))
 
 
 def test_an_empty_batch_and_mixed_dtypes_go_through_the_composition():
     x, z, t = problem(0, 3, (6, 6), 5, (3, 3))
-    assert ops.ckn_map(x, z, polynomial(2), t, subsampling=2).shape == (0, 5, 3, 3)
+    assert ops.ckn_map(x, z, SQUARE, t, subsampling=2).shape == (0, 5, 3, 3)
     x, z, t = problem(2, 3, (6, 6), 5, (3, 3))
-    mixed = ops.ckn_map(x.astype("float32"), z, polynomial(2), t)
-    np.testing.assert_allclose(mixed, ops.ckn_map(x, z, polynomial(2), t), rtol=1e-5, atol=1e-6)
+    mixed = ops.ckn_map(x.astype("float32"), z, SQUARE, t)
+    np.testing.assert_allclose(mixed, ops.ckn_map(x, z, SQUARE, t), rtol=1e-5, atol=1e-6)
     assert mixed.dtype == "float64"
 
 
@@ -206,9 +217,9 @@ def test_images_of_many_pixels_are_pooled_by_bands():
 @pytest.mark.parametrize("c", [1, 20])
 def test_a_pixel_that_is_nan_leaves_no_wrong_numbers(c, kernel) -> None:
     x, z, _ = problem(2, c, (7, 6), 3, kernel)
-    clean = ops.ckn_map(x, z, polynomial(2))
+    clean = ops.ckn_map(x, z, SQUARE)
     x[0, 0, 3, 2] = np.nan
-    found = ops.ckn_map(x, z, polynomial(2))
+    found = ops.ckn_map(x, z, SQUARE)
     assert np.isnan(found[0, :, 3, 2]).all()
     known = ~np.isnan(found)
     assert known[1].all()
@@ -217,7 +228,7 @@ def test_a_pixel_that_is_nan_leaves_no_wrong_numbers(c, kernel) -> None:
 
 @pytest.mark.parametrize("small", [1e-6, 1e-10, 1e-16])
 @pytest.mark.parametrize(
-    "kappa", [exponential(1 / 0.3**2), polynomial(3), arccos1()], ids=["exp", "cube", "arccos1"]
+    "kappa", [exponential(1 / 0.3**2), CUBE, ARCCOS1], ids=["exp", "cube", "arccos1"]
 )
 def test_short_patches_beside_long_ones_do_not_blow_up(kappa, small: float) -> None:
     rng = np.random.default_rng(0)
@@ -229,7 +240,7 @@ def test_short_patches_beside_long_ones_do_not_blow_up(kappa, small: float) -> N
     x[:, :, :, 5:] *= small
     x[:, :, :, 9:] = 0
     found = ops.ckn_map(x, z, kappa)
-    expected = composed(*(a.astype("float64") for a in (x, z)), kappa.of, None, "same", 1)
+    expected = composed(*(a.astype("float64") for a in (x, z)), kappa, None, "same", 1)
     np.testing.assert_allclose(found, expected, atol=2e-5)
     inputs = [Tensor(a, requires_grad=True) for a in (x, z)]
     gradients = grad((ops.ckn_map(*inputs, kappa) ** 2).sum(), inputs)

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from tinygrad_ckn import ops
 from tinygrad_ckn.backward import grad
+from tinygrad_ckn.models import kernels
 from tinygrad_ckn.ops.ckn_map import composed
-from tinygrad_ckn.ops.kappa import exponential, polynomial
 from tinygrad_ckn.ops.pool import gaussian_pool2d
 from tinygrad_ckn.tensor import Tensor
 
 # (C, p, kernel, image): unfolded with channels first and last, 1 x 1, Winograd's filtering
 SHAPES = [(1, 5, 3, 9), (12, 5, 3, 9), (12, 5, 1, 7), (16, 20, 3, 10), (24, 16, 3, 13)]
-KAPPA = exponential(2.0)
+KAPPA = kernels.Exponential.of_alpha(2.0).fused()
 
 
 def problem(shape, dtype, seed=0, n=2):
@@ -167,7 +167,7 @@ def test_gradients_beside_a_long_pixel_are_those_of_plain_patches(shape):
 
     def gradients(dtype):
         leaves = [Tensor(a.astype(dtype), requires_grad=True) for a in (x, z, t)]
-        y = ops.ckn_map(leaves[0], leaves[1], polynomial(2), leaves[2])
+        y = ops.ckn_map(leaves[0], leaves[1], kernels.Polynomial(2).fused(), leaves[2])
         return [found.numpy() for found in grad((y * Tensor(g.astype(dtype))).sum(), leaves)]
 
     found, exact = gradients("float32"), gradients("float64")
@@ -183,10 +183,10 @@ def test_the_composition_is_homogeneous_too(scale):
     x, z, _ = problem((16, 20, 3, 10), "float32")
     exact, _ = by_hand(x, z)
     leaf = Tensor((x * np.float32(scale)).astype("float32"), requires_grad=True)
-    y = composed(leaf, z, KAPPA.of, None, "same", 1)
+    y = composed(leaf, z, KAPPA, None, "same", 1)
     assert np.abs(y.numpy().astype("float64") / scale - exact).max() <= 1e-5 * np.abs(exact).max()
     clean = Tensor(x, requires_grad=True)
-    expected = grad(composed(clean, z, KAPPA.of, None, "same", 1).sum(), clean)[0].numpy()
+    expected = grad(composed(clean, z, KAPPA, None, "same", 1).sum(), clean)[0].numpy()
     assert np.abs(grad(y.sum(), leaf)[0].numpy() - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
@@ -194,6 +194,6 @@ def test_the_composition_has_no_norm_of_a_negative_square():
     x = np.zeros((1, 1, 60, 60), "float32")
     x[0, 0, :30, :20] = np.random.default_rng(0).random((30, 20))
     z = np.full((1, 1, 21, 21), 1 / 21, "float32")
-    y = composed(x, z, KAPPA.of, None, "same", 1)
+    y = composed(x, z, KAPPA, None, "same", 1)
     assert np.isfinite(y).all()
     assert not y[:, :, 45:, 40:].any()

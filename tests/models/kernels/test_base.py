@@ -101,10 +101,8 @@ def test_kernels_are_values_that_can_be_copied_pickled_and_hashed(case) -> None:
 def test_parameters_to_be_trained_are_passed_by_name(case) -> None:
     u, parameters = np.linspace(-1, 1, 5), case.kernel.initial_parameters()
     np.testing.assert_allclose(case.kernel.kappa(u, **parameters), case.kernel.kappa(u), rtol=1e-14)
-    np.testing.assert_allclose(
-        case.kernel.fused(**parameters).of(u), case.kernel.kappa(u), rtol=1e-14
-    )
-    for kappa in (case.kernel.kappa, lambda u, **p: case.kernel.fused(**p).of(u)):
+    np.testing.assert_allclose(case.kernel.fused(**parameters)(u), case.kernel.kappa(u), rtol=1e-14)
+    for kappa in (case.kernel.kappa, lambda u, **p: case.kernel.fused(**p)(u)):
         assert kappa(u.astype("float32"), **parameters).dtype == "float32"
 
 
@@ -147,7 +145,7 @@ def test_a_kernel_is_taken_as_it_is(case) -> None:
 )
 def test_unknown_names_and_parameters_are_refused(spec) -> None:
     with pytest.raises(
-        ConfigError, match=r"^kernel: expected a Kernel or one of the names exponential, .*, got .*"
+        ConfigError, match=r"^kernel: expected a Kernel or one of the names arccos0, .*, got .*"
     ):
         make_kernel(spec)
 
@@ -199,12 +197,12 @@ def test_a_class_defined_again_replaces_its_former_self(names) -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
-        ("", Own, "argument name expected a string that is not empty, got ''"),
-        (3, Own, "argument name expected a string that is not empty, got 3"),
+        ("", Own, "argument name expected a non-empty string, got ''"),
+        (3, Own, "argument name expected a non-empty string, got 3"),
         (
             "exponential",
             Own,
-            "argument name expected a new one, got 'exponential', which is Exponential's",
+            "argument name expected a new name, got 'exponential', the name of Exponential",
         ),
         (
             "own",

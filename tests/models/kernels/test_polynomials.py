@@ -76,9 +76,7 @@ def test_power_series_is_the_polynomial_of_its_normalised_coefficients(
     "given_", [[], [0, 0.0], [1, -1e-9], [math.inf], [1, math.nan], ["a"], 3, "ab", None]
 )
 def test_coefficients_must_be_non_negative_numbers(given_) -> None:
-    message = (
-        r"^PowerSeries: argument coefficients expected finite numbers >= 0, one of them > 0, got "
-    )
+    message = r"^PowerSeries: argument coefficients expected finite numbers >= 0, at least one of them > 0, got "
     with pytest.raises(ConfigError, match=message):
         PowerSeries(given_)
 
@@ -86,7 +84,7 @@ def test_coefficients_must_be_non_negative_numbers(given_) -> None:
 @pytest.mark.parametrize("c", [-0.1, math.nan, "a"])
 def test_constant_of_an_inner_polynomial_must_not_be_negative(c) -> None:
     with pytest.raises(
-        ConfigError, match=f"^InnerPolynomial: argument c expected a number >= 0, got {c!r}$"
+        ConfigError, match=f"^InnerPolynomial: argument c expected a finite number >= 0, got {c!r}$"
     ):
         InnerPolynomial(c)
 

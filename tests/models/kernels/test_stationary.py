@@ -33,7 +33,8 @@ def test_exponential_is_gaussian_on_unit_vectors(x, y, sigma: float) -> None:
 @pytest.mark.parametrize("sigma", [0, -1.0, math.nan, "a"])
 def test_sigma_must_be_positive(sigma: float) -> None:
     with pytest.raises(
-        ConfigError, match=f"^Exponential: argument sigma expected a number > 0, got {sigma!r}$"
+        ConfigError,
+        match=f"^Exponential: argument sigma expected a finite number > 0, got {sigma!r}$",
     ):
         Exponential(sigma)
 
@@ -50,7 +51,7 @@ def test_exponential_by_alpha(alpha: float, u: float) -> None:
 def test_alpha_must_be_positive(alpha) -> None:
     with pytest.raises(
         ConfigError,
-        match=f"^Exponential.of_alpha: argument alpha expected a number > 0, got {alpha!r}$",
+        match=f"^Exponential.of_alpha: argument alpha expected a finite number > 0, got {alpha!r}$",
     ):
         Exponential.of_alpha(alpha)
 
@@ -89,7 +90,7 @@ def test_the_fused_map_is_left_where_alpha_needs_a_gradient() -> None:
     u = np.linspace(-1, 1, 5)
     for value in (1.0, Tensor(1.0)):
         np.testing.assert_allclose(
-            trained.fused(log_alpha=value).of(u), np.exp(math.e * (u - 1)), rtol=1e-14
+            trained.fused(log_alpha=value)(u), np.exp(math.e * (u - 1)), rtol=1e-14
         )
 
 
@@ -132,6 +133,6 @@ def test_nu_is_one_of_three(nu) -> None:
 @pytest.mark.parametrize("length_scale", [0, -1, math.nan, "a"])
 def test_length_scale_must_be_positive(length_scale) -> None:
     with pytest.raises(
-        ConfigError, match=r"^Matern: argument length_scale expected a number > 0, got "
+        ConfigError, match=r"^Matern: argument length_scale expected a finite number > 0, got "
     ):
         Matern(1.5, length_scale)

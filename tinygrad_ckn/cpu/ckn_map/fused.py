@@ -35,7 +35,7 @@ from tinygrad_ckn.cpu.gemm import product
 from tinygrad_ckn.cpu.winograd_filter import filter_blocks
 from tinygrad_ckn.ops.ckn_map import check_map, ckn_map
 from tinygrad_ckn.ops.kappa import Kappa
-from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_matrices
+from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling, gaussian_matrices
 from tinygrad_ckn.parallel import tiles
 from tinygrad_ckn.windows import Padding, Windows
 
@@ -177,7 +177,13 @@ class Map:
                 self._products(found, prepared, i, v)
             else:
                 v = self.v[i][part]
-            self.kappa.value(xp, v, values)
+            slopes = None
+            if through:
+                slopes = self.kappa.value_and_slope(
+                    xp, v, values, parallel.scratch("map slopes", v.shape, v.dtype)
+                )
+            else:
+                self.kappa.value(xp, v, values)
             if wanted[2] and self.y is None:
                 y = xp.multiply(
                     values, norms[..., None], out=self._scratch("y", b, self.size, block)
@@ -187,7 +193,7 @@ class Map:
                 total.add_transform(flat, y, block)
             if through:
                 above = self._above(g, block)
-                self._pull_kappa(above, v, values, ds[..., block], dnorms)
+                self._pull_kappa(above, v, values, slopes, ds[..., block], dnorms)
         if not through:
             return
         zero = norms == 0
@@ -265,9 +271,10 @@ class Map:
             out[self.pooling.reached(wrong)] = xp.nan
         return out
 
-    def _pull_kappa(self, above: Any, v: Any, values: Any, dv: Any, dnorms: Any) -> None:
+    def _pull_kappa(
+        self, above: Any, v: Any, values: Any, slopes: Any, dv: Any, dnorms: Any
+    ) -> None:
         """Write G kappa'(v) to dv, add what d |x| has of these filters to dnorms, if that is wanted."""
-        slopes = self.kappa.slope(xp, v, values, parallel.scratch("map slopes", v.shape, v.dtype))
         xp.multiply(above, slopes, out=dv)
         if dnorms is not None:
             part = xp.vecdot(above, values)

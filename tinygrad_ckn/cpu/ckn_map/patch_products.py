@@ -14,7 +14,7 @@ from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU, Shape
 from tinygrad_ckn.cpu.ckn_map.banded import Bands, bands, box, from_left, from_right
 from tinygrad_ckn.cpu.gemm import product
-from tinygrad_ckn.cpu.winograd_filter import Total, Winograd, filter_blocks
+from tinygrad_ckn.cpu.winograd_filter import FilterGradient, Winograd, filter_blocks
 from tinygrad_ckn.ops.ckn_map import largest_cosine
 from tinygrad_ckn.windows import Windows
 
@@ -282,7 +282,7 @@ class _Winograd(_Geometry):
         # the cache
         self.tile_bytes = max(64, 8192 // z.shape[1]) * 16 * len(z) * z.itemsize
         self.filter = Winograd.of(z, windows.output_size(size))
-        super().__init__(z, windows, size, self.filter.padded, last=True)
+        super().__init__(z, windows, size, self.filter.padded_size, last=True)
         self.step = self.filter.m
         self.shift = shift
         self.limit = float(
@@ -290,27 +290,27 @@ class _Winograd(_Geometry):
         )  # tiles mix patches: one beside much longer ones has their rounding
 
     def prepared(self, padded: Any, inverses: Any) -> Any:
-        return self.filter.transformed(padded)
+        return self.filter.transform_images(padded)
 
     def products(self, prepared: Any, inverses: Any, i: int, out: Any) -> None:
-        self.filter.filtered(prepared, i, out)
+        self.filter.apply_filters(prepared, i, out)
         _scale(out, inverses, self.shift, self.limit)
 
     def before_pull(self) -> None:
-        _ = self.filter.turned
+        _ = self.filter.transposed_filters
 
     def pull(self, padded: Any, ds: Any, dsquares: Any, total: Any, out: Any) -> None:
-        pulled = total.add(padded, ds) if total is not None else self.filter.pulled(ds)
+        pulled = total.add(padded, ds) if total is not None else self.filter.transform_gradient(ds)
         if out is not None:
             dx = self._squares_adjoint(padded, dsquares)
             self.filter.add_input_adjoint(pulled, dx)
             xp.copyto(out, self._inner(dx))
 
     def total(self) -> Any:
-        return Total(self.filter)
+        return FilterGradient(self.filter)
 
     def weights(self, total: Any) -> Any:
-        return self.filter.weights(total.value())
+        return self.filter.filters_gradient(total.value())
 
 
 def _scale(products: Any, inverses: Any, shift: float, limit: float | None = None) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU
 from tinygrad_ckn.cpu.ckn_map.patch_products import Products
-from tinygrad_ckn.cpu.correlate.recompute import peaks
+from tinygrad_ckn.cpu.correlate.recompute import window_maxima
 from tinygrad_ckn.ops.ckn_map import least_square
 
 xp = CPU.xp
@@ -94,7 +94,7 @@ def _singly(
         if large is not None or not seen.max() <= UNEVEN**2 * squares.min():
             height, width = squares.shape[1:]
             tiles = (
-                peaks(seen, products.step + 2, products.step)
+                window_maxima(seen, products.step + 2, products.step)
                 .repeat(products.step, 1)
                 .repeat(products.step, 2)
             )

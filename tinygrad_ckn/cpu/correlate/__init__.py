@@ -1,1 +1,6 @@
-"""CPU algorithms for correlate2d: unfold, Winograd, Toeplitz, FFT, direct; `dispatch` chooses."""
+"""Algorithms of correlate2d for the CPU.
+
+`unfold`, `winograd`, `toeplitz`, `fft` and `direct` hold one algorithm each: `forward`
+and the two adjoints. `dispatch` chooses among them; `regions` and `recompute` are
+shared by them.
+"""

@@ -1,8 +1,8 @@
-"""correlate2d on the CPU: several algorithms with the same results, of which each call gets the soonest done.
+"""correlate2d on the CPU: chooses the fastest of several algorithms for each call.
 
-Which that is, `COSTS` estimates from the shapes. Its numbers are fitted to times on two
-cores with AVX-512 in float32; `tinygrad-ckn bench correlate2d` prints the times of all
-algorithms over a grid of shapes, on this or any machine.
+All algorithms give the same results. `COSTS` estimates their times from the shapes; its
+coefficients are fitted to times on two cores with AVX-512 in float32. `tinygrad-ckn
+bench correlate2d` measures all algorithms over a grid of shapes, on any machine.
 """
 
 from __future__ import annotations
@@ -10,24 +10,26 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
-from tinygrad_ckn.backend import CPU, Namespace
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from tinygrad_ckn.backend import Namespace
+from tinygrad_ckn.checks import one_of
 from tinygrad_ckn.cpu.correlate import direct, fft, toeplitz, unfold, winograd
-from tinygrad_ckn.cpu.correlate.regions import turned
+from tinygrad_ckn.cpu.correlate.regions import adjoint_shapes
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.ops.correlate import (
+    as_batch,
+    check_forward,
+    check_input_adjoint,
+    check_weight_adjoint,
     correlate2d,
     correlate2d_input,
     correlate2d_weight,
-    forward_of,
-    four,
-    input_of,
-    weight_of,
 )
 from tinygrad_ckn.windows import Correlation, Padding, Pair, Windows
-
-xp = CPU.xp
 
 
 def _area(size: tuple[int, int]) -> int:
@@ -36,20 +38,16 @@ def _area(size: tuple[int, int]) -> int:
 
 def _unfold_cost(s: Correlation) -> float:
     per_filter = s.n * _area(s.out)
-    unfolded = (
-        per_filter * s.channels * _area(s.windows.kernel)
-    )  # numbers that are copied, and multiplied
-    # more in short rows
+    # elements that are copied and multiplied
+    unfolded = per_filter * s.channels * _area(s.windows.kernel)
+    # Short rows cost more.
     copied = 0.2e-3 + 4e-3 / s.out[1]
-    return (
-        90
-        + unfolded * (copied + 0.0105e-3 * s.filters / s.groups)
-        + per_filter * s.filters * 0.25e-3
-    )
+    per_element = copied + 0.0105e-3 * s.filters / s.groups
+    return 90 + unfolded * per_element + per_filter * s.filters * 0.25e-3
 
 
 def _winograd_cost(s: Correlation) -> float:
-    m = winograd.smaller(s)
+    m = winograd.choose_m(s)
     tiles = s.n * -(-s.out[0] // m) * -(-s.out[1] // m) * (m + 2) ** 2 / 36
     return 300 + tiles * (
         0.1 + 33e-3 * s.channels + 23e-3 * s.filters + 0.4e-3 * s.channels * s.filters
@@ -57,7 +55,7 @@ def _winograd_cost(s: Correlation) -> float:
 
 
 def _toeplitz_cost(s: Correlation) -> float:
-    c, m, n, o, r, w = toeplitz.wide(s)
+    c, m, n, o, r, w = toeplitz.banded_shape(s)
     windows = s.n * -(-s.out[0] // r) * -(-s.out[1] // w)
     return (
         60
@@ -67,13 +65,14 @@ def _toeplitz_cost(s: Correlation) -> float:
 
 
 def _fft_cost(s: Correlation) -> float:
-    size, (high, wide) = fft.tile_size(s), fft.outputs(s)
+    high, wide = fft.outputs_per_tile(s)
     tiles = s.n * -(-s.out[0] // high) * -(-s.out[1] // wide)
-    pairs, area = s.filters * s.w_shape[1], _area(size)
-    of_tile = (
+    pairs = s.filters * s.w_shape[1]
+    area = _area(fft.tile_size(s))
+    per_tile = (
         30 + 20 * s.filters + 3 * pairs + area * (1e-3 * (s.channels + s.filters) + 0.5e-3 * pairs)
     )
-    return 100 + pairs * area * 3e-3 + tiles * of_tile
+    return 100 + pairs * area * 3e-3 + tiles * per_tile
 
 
 def _direct_cost(s: Correlation) -> float:
@@ -83,7 +82,7 @@ def _direct_cost(s: Correlation) -> float:
     return 40 + kh * kw * (10 * tiles + s.n * _area(s.out) * per_pixel)
 
 
-# Estimates in microseconds: a start, and what each number costs that is copied,
+# Estimates in microseconds: a constant, and the cost of each element that is copied,
 # multiplied, transformed or added.
 COSTS: dict[str, Callable[[Correlation], float]] = {
     "unfold": _unfold_cost,
@@ -94,17 +93,36 @@ COSTS: dict[str, Callable[[Correlation], float]] = {
 }
 
 
+# of two 4-d arrays and the shapes of the correlation, as in the modules of the algorithms
+Compute: TypeAlias = Callable[[NDArray[Any], NDArray[Any], Correlation], NDArray[Any]]
+# a sentence on the requirements that shapes and dtype do not meet; empty: they meet all
+Requirements: TypeAlias = Callable[[Correlation, np.dtype[Any]], str]
+
+
+def _no_requirements(shapes: Correlation, dtype: np.dtype[Any]) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """Three functions of raw arrays in four dimensions, and the sentence about what they need where they do not fit."""
+    """An algorithm of correlate2d: the forward, its two adjoints, and its requirements."""
 
-    forward: Callable[[Any, Any, Correlation], Any]
-    input_adjoint: Callable[[Any, Any, Correlation], Any]
-    weight_adjoint: Callable[[Any, Any, Correlation], Any]
-    lacks: Callable[[Correlation, Any], str] = lambda shapes, dtype: ""
+    forward: Compute
+    input_adjoint: Compute
+    weight_adjoint: Compute
+    missing_requirements: Requirements
 
 
-def _lacks_winograd(shapes: Correlation, dtype: Any) -> str:
+class _Module(Protocol):
+    @property
+    def forward(self) -> Compute: ...
+    @property
+    def input_adjoint(self) -> Compute: ...
+    @property
+    def weight_adjoint(self) -> Compute: ...
+
+
+def _winograd_requirements(shapes: Correlation, dtype: np.dtype[Any]) -> str:
     windows = shapes.windows
     fits = (
         windows.kernel == (3, 3)
@@ -118,45 +136,63 @@ def _lacks_winograd(shapes: Correlation, dtype: Any) -> str:
     )
 
 
-def _lacks_toeplitz(shapes: Correlation, dtype: Any) -> str:
+def _toeplitz_requirements(shapes: Correlation, dtype: np.dtype[Any]) -> str:
     fits = shapes.windows.stride == shapes.windows.dilation == (1, 1) and shapes.groups == 1
     return "" if fits else "stride 1, dilation 1 and groups 1"
 
 
-def _lacks_fft(shapes: Correlation, dtype: Any) -> str:
-    return (
-        ""
-        if shapes.windows.stride == (1, 1) and dtype.itemsize in (4, 8)
-        else "stride 1 and float32 or float64"
+def _fft_requirements(shapes: Correlation, dtype: np.dtype[Any]) -> str:
+    fits = shapes.windows.stride == (1, 1) and dtype.itemsize in (4, 8)
+    return "" if fits else "stride 1 and float32 or float64"
+
+
+def _from_module(
+    module: _Module, missing_requirements: Requirements = _no_requirements
+) -> Algorithm:
+    return Algorithm(
+        module.forward, module.input_adjoint, module.weight_adjoint, missing_requirements
     )
 
 
-def _of(
-    module: Any, lacks: Callable[[Correlation, Any], str] = lambda shapes, dtype: ""
-) -> Algorithm:
-    return Algorithm(module.forward, module.input_adjoint, module.weight_adjoint, lacks)
-
-
 ALGORITHMS: dict[str, Algorithm] = {
-    "unfold": _of(unfold),
-    "winograd": _of(winograd, _lacks_winograd),
-    "toeplitz": _of(toeplitz, _lacks_toeplitz),
-    "fft": _of(fft, _lacks_fft),
-    "direct": _of(direct),
+    "unfold": _from_module(unfold),
+    "winograd": _from_module(winograd, _winograd_requirements),
+    "toeplitz": _from_module(toeplitz, _toeplitz_requirements),
+    "fft": _from_module(fft, _fft_requirements),
+    "direct": _from_module(direct),
 }
+
+
+def _supported(shapes: Correlation, dtype: np.dtype[Any]) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, algorithm in ALGORITHMS.items()
+        if not algorithm.missing_requirements(shapes, dtype)
+    )
 
 
 def algorithms_for(
     x_shape: Sequence[int],
     w_shape: Sequence[int],
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
     *,
     stride: Pair = 1,
     padding: Padding = 0,
     dilation: Pair = 1,
     groups: int = 1,
 ) -> tuple[str, ...]:
-    """Return which algorithms can correlate (N, C, H, W) images with (O, C/groups, kh, kw) filters.
+    """Return the names of the algorithms that support a correlation.
+
+    Parameters
+    ----------
+    x_shape
+        (N, C, H, W), shape of the images.
+    w_shape
+        (O, C/groups, kh, kw), shape of the filters.
+    dtype
+        Of both.
+    stride, padding, dilation, groups
+        As in `ops.correlate2d`.
 
     Examples
     --------
@@ -166,80 +202,75 @@ def algorithms_for(
     windows = Windows.of("algorithms_for", w_shape[2:], stride, padding, dilation)
     n, c, height, width = x_shape
     shapes = Correlation(n, c, (height, width), w_shape[0], groups, windows)
-    return tuple(
-        name
-        for name, algorithm in ALGORITHMS.items()
-        if not algorithm.lacks(shapes, xp.dtype(dtype))
-    )
+    return _supported(shapes, np.dtype(dtype))
 
 
 @functools.lru_cache(maxsize=1024)
-def chosen(shapes: Correlation, dtype: Any) -> str:
-    """Return the name of the algorithm that "auto" stands for."""
-    able = [name for name, algorithm in ALGORITHMS.items() if not algorithm.lacks(shapes, dtype)]
-    return min(able, key=lambda name: COSTS[name](shapes))
+def cheapest(shapes: Correlation, dtype: np.dtype[Any]) -> str:
+    """Return the name of the algorithm with the lowest estimated time: "auto"."""
+    return min(_supported(shapes, dtype), key=lambda name: COSTS[name](shapes))
 
 
-def _algorithm(op: str, name: str, shapes: Correlation, dtype: Any) -> Algorithm:
+def _algorithm(op: str, name: str, shapes: Correlation, dtype: np.dtype[Any]) -> Algorithm:
     if name == "auto":
-        return ALGORITHMS[chosen(shapes, dtype)]
-    if name not in ALGORITHMS:
-        raise ConfigError(
-            f"{op}: argument algorithm expected 'auto' or one of {tuple(ALGORITHMS)}, got {name!r}"
-        )
-    lacks = ALGORITHMS[name].lacks(shapes, dtype)
-    if lacks:
+        return ALGORITHMS[cheapest(shapes, dtype)]
+    one_of(op, ("auto", *ALGORITHMS), algorithm=name)
+    requirements = ALGORITHMS[name].missing_requirements(shapes, dtype)
+    if requirements:
         windows = shapes.windows
         raise ConfigError(
-            f"{op}: algorithm {name!r} needs {lacks}, got filters {windows.kernel}, stride {windows.stride}, "
-            f"dilation {windows.dilation}, groups {shapes.groups} and {dtype}; use algorithm='auto'"
+            f"{op}: algorithm {name!r} needs {requirements}, got filters {windows.kernel}, "
+            f"stride {windows.stride}, dilation {windows.dilation}, groups {shapes.groups} "
+            f"and {dtype}; use algorithm='auto'"
         )
     return ALGORITHMS[name]
 
 
-def _alike(a: Any, b: Any) -> tuple[Any, Any]:
+def _in_common_dtype(a: NDArray[Any], b: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return two arrays in the dtype of their product."""
-    dtype = xp.result_type(a, b)
+    dtype = np.result_type(a, b)
     return a.astype(dtype, copy=False), b.astype(dtype, copy=False)
 
 
 @correlate2d.kernel("cpu")
 def _correlate2d(
     xp: Namespace,
-    x: Any,
-    w: Any,
-    bias: Any = None,
+    x: NDArray[Any],
+    w: NDArray[Any],
+    bias: NDArray[Any] | None = None,
     *,
     algorithm: str = "auto",
     **geometry: Any,
-) -> Any:
+) -> NDArray[Any]:
     flat = x.ndim == w.ndim == 2
-    x, w = (four(x), four(w)) if flat else (x, w)
-    shapes = forward_of(x, w, bias, **geometry)
-    x, w = _alike(x, w)
+    x, w = (as_batch(x), as_batch(w)) if flat else (x, w)
+    shapes = check_forward(x, w, bias, **geometry)
+    x, w = _in_common_dtype(x, w)
     y = _algorithm("correlate2d", algorithm, shapes, x.dtype).forward(x, w, shapes)
     if bias is not None:
-        y = xp.add(y, bias.reshape(-1, 1, 1), out=y if xp.result_type(y, bias) == y.dtype else None)
+        y = np.add(y, bias.reshape(-1, 1, 1), out=y if np.result_type(y, bias) == y.dtype else None)
     return y[0, 0] if flat else y
 
 
 @correlate2d_input.kernel("cpu")
 def _correlate2d_input(
     xp: Namespace,
-    cotangent: Any,
-    w: Any,
+    cotangent: NDArray[Any],
+    w: NDArray[Any],
     *,
     input_size: Pair,
     algorithm: str = "auto",
     **geometry: Any,
-) -> Any:
+) -> NDArray[Any]:
     flat = cotangent.ndim == w.ndim == 2
-    cotangent, w = (four(cotangent), four(w)) if flat else (cotangent, w)
-    shapes = input_of(cotangent, w, input_size, **geometry)
-    cotangent, w = _alike(cotangent, w)
+    cotangent, w = (as_batch(cotangent), as_batch(w)) if flat else (cotangent, w)
+    shapes = check_input_adjoint(cotangent, w, input_size, **geometry)
+    cotangent, w = _in_common_dtype(cotangent, w)
     if algorithm == "auto":
-        # often a correlation itself, of other shapes than the one whose adjoint it is
-        algorithm = chosen(turned(shapes) if unfold.turns(shapes) else shapes, w.dtype)
+        # The adjoint is usually computed as a correlation itself, of other shapes.
+        algorithm = cheapest(
+            adjoint_shapes(shapes) if unfold.uses_flipped_filters(shapes) else shapes, w.dtype
+        )
     x = _algorithm("correlate2d_input", algorithm, shapes, w.dtype).input_adjoint(
         cotangent, w, shapes
     )
@@ -249,17 +280,17 @@ def _correlate2d_input(
 @correlate2d_weight.kernel("cpu")
 def _correlate2d_weight(
     xp: Namespace,
-    x: Any,
-    cotangent: Any,
+    x: NDArray[Any],
+    cotangent: NDArray[Any],
     *,
     kernel_size: Pair,
     algorithm: str = "auto",
     **geometry: Any,
-) -> Any:
+) -> NDArray[Any]:
     flat = x.ndim == cotangent.ndim == 2
-    x, cotangent = (four(x), four(cotangent)) if flat else (x, cotangent)
-    shapes = weight_of(x, cotangent, kernel_size, **geometry)
-    x, cotangent = _alike(x, cotangent)
+    x, cotangent = (as_batch(x), as_batch(cotangent)) if flat else (x, cotangent)
+    shapes = check_weight_adjoint(x, cotangent, kernel_size, **geometry)
+    x, cotangent = _in_common_dtype(x, cotangent)
     w = _algorithm("correlate2d_weight", algorithm, shapes, x.dtype).weight_adjoint(
         x, cotangent, shapes
     )

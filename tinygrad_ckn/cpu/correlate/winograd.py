@@ -1,33 +1,47 @@
-"""correlate2d with 3 x 3 filters by Winograd's minimal filtering (`winograd.py`), rows of images at a time.
+"""correlate2d with 3 x 3 filters by Winograd's minimal filtering, rows of images at a time.
 
-b images, C channels in, O out, r output rows; inside, arrays are channels last.
+The transforms are those of `cpu/winograd_filter.py`. b images, C input channels, O
+output channels; the transforms take arrays with channels last.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tinygrad_ckn import parallel
-from tinygrad_ckn.backend import CPU
 from tinygrad_ckn.cpu.correlate import unfold
-from tinygrad_ckn.cpu.correlate.recompute import even, peak, peaks, windows_anew
-from tinygrad_ckn.cpu.correlate.regions import Region, Sums, excerpt, flipped, inside, regions
+from tinygrad_ckn.cpu.correlate.recompute import (
+    Positions,
+    max_magnitude,
+    recompute_windows,
+    window_maxima,
+    without_outliers,
+)
+from tinygrad_ckn.cpu.correlate.regions import (
+    GradientSums,
+    Region,
+    adjoint_arguments,
+    crop_with_zeros,
+    overlap,
+    regions,
+)
 from tinygrad_ckn.cpu.winograd_filter import Winograd
 from tinygrad_ckn.windows import Correlation
 
-xp = CPU.xp
-
-# of a tile's transforms
+# bytes of a region's transforms
 _TILE_BYTES = 2**21
-# elements
-_APART = 16
-UNEVEN = (
-    2**4
-)  # largest magnitude of a tile of Winograd's over that of a window in it: beyond, the window is done anew
+# zeros between channels, in elements
+_GAP = 16
+# A window is computed directly if the largest magnitude in its Winograd tile exceeds
+# the window's own by this factor.
+UNEVEN_RATIO = 2**4
 
 
-def smaller(shapes: Correlation) -> int:
-    """Return the m of F(m x m, 3 x 3), 4 or 2, that multiplies less for such an output."""
+def choose_m(shapes: Correlation) -> int:
+    """Return the m of F(m x m, 3 x 3), 4 or 2, that takes fewer multiplications."""
 
     def products(m: int) -> int:
         return -(-shapes.out[0] // m) * -(-shapes.out[1] // m) * (m + 2) ** 2
@@ -35,140 +49,148 @@ def smaller(shapes: Correlation) -> int:
     return min((4, 2), key=products)
 
 
-def _tiles(shapes: Correlation, m: int, itemsize: int) -> list[Region]:
-    """Cut the output into images and rows, whole tiles of them."""
+def _regions(shapes: Correlation, m: int, itemsize: int) -> list[Region]:
+    """Cut the output into images and rows; rows come in whole tiles."""
     high, wide = (-(-length // m) for length in shapes.out)
-    row_bytes = (
-        wide * (m + 2) ** 2 * (shapes.channels + shapes.filters) * itemsize
-    )  # of a row of tiles
+    # of one row of tiles
+    row_bytes = wide * (m + 2) ** 2 * (shapes.channels + shapes.filters) * itemsize
     return [
         (images, slice(rows.start * m, rows.stop * m))
         for images, rows in regions(shapes.n, high, row_bytes, _TILE_BYTES)
     ]
 
 
-def _first(x: Any, top: int, left: int, size: tuple[int, int]) -> tuple[Any, Any]:
-    """Return images (b, C, H, W) from row `top` and column `left` on, in scratch: (b, C, *size), and (b, 1, n) flat.
+def _crop(
+    x: NDArray[Any], top: int, left: int, size: tuple[int, int]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return windows of images (b, C, H, W) at (top, left), in scratch memory.
 
-    Channels lie no power of two apart, for then they would share one place in the
-    cache; between them are zeros.
+    Channels are separated by a few zeros: at distances of a power of two they would
+    compete for the same places in the cache.
+
+    Returns
+    -------
+    crop
+        (b, C, *size).
+    flat
+        (b, 1, n): the same memory with the zeros.
     """
     (b, c), length = x.shape[:2], size[0] * size[1]
-    whole = parallel.scratch("filtering first", (b, c, length + _APART), x.dtype)
+    whole = parallel.scratch("winograd crop", (b, c, length + _GAP), x.dtype)
     whole[..., length:] = 0
-    return excerpt(x, top, left, whole[..., :length].reshape(b, c, *size)), whole.reshape(b, 1, -1)
+    crop = crop_with_zeros(x, top, left, whole[..., :length].reshape(b, c, *size))
+    return crop, whole.reshape(b, 1, -1)
 
 
-def _last(first: Any, name: str) -> Any:
-    """Return images (b, C, H, W) channels last, in scratch: (b, H, W, C)."""
-    b, c, *size = first.shape
-    last = parallel.scratch(name, (b, *size, c), first.dtype)
-    xp.copyto(last, first.transpose(0, 2, 3, 1))
+def _channels_last(x: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return images (b, C, H, W) as (b, H, W, C), in scratch memory."""
+    b, c, *size = x.shape
+    last = parallel.scratch(name, (b, *size, c), x.dtype)
+    np.copyto(last, x.transpose(0, 2, 3, 1))
     return last
 
 
-def _padded(x: Any, at: Region, way: Winograd, shapes: Correlation) -> tuple[Any, Any]:
-    """Return what a tile needs of the images, in scratch: (b, C, Hp, Wp), and flat."""
+def _padded(
+    x: NDArray[Any], at: Region, winograd: Winograd, shapes: Correlation
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the padded images (b, C, Hp, Wp) behind a region, as `_crop` does."""
     images, rows = at
     (top, _), (left, _) = shapes.windows.padding
-    return _first(x[images], rows.start - top, -left, way.padded)
+    return _crop(x[images], rows.start - top, -left, winograd.padded_size)
 
 
-def _inside(rows: slice, way: Winograd, shapes: Correlation) -> int:
-    """Return how many elements of what `_padded` gives are of the image."""
+def _area(rows: slice, winograd: Winograd, shapes: Correlation) -> int:
+    """Return how many pixels of the result of `_padded` lie within the image."""
     (top, _), (left, _) = shapes.windows.padding
-    return inside(rows.start - top, way.padded[0], shapes.size[0]) * inside(
-        -left, way.padded[1], shapes.size[1]
-    )
+    height, width = winograd.padded_size
+    return overlap(rows.start - top, height, shapes.size[0]) * overlap(-left, width, shapes.size[1])
 
 
-def _windows(images: Any) -> Any:
-    """Return the largest magnitude of windows 3 x 3 of images (b, C, H, W): (b, H-2, W-2)."""
-    return peaks(xp.maximum(images.max(axis=1), -images.min(axis=1)), 3, 1)
+def _over_channels(images: NDArray[Any]) -> NDArray[Any]:
+    """Return the largest magnitude over the channels of (b, C, H, W): (b, H, W)."""
+    largest: NDArray[Any] = np.maximum(images.max(axis=1), -images.min(axis=1))
+    return largest
 
 
-def _uneven(images: Any, flat: Any, way: Winograd) -> tuple[Any, Any, Any] | None:
-    """Return images, rows and columns of the outputs of which the window is much darker than its tile of Winograd's.
+def _uneven(images: NDArray[Any], flat: NDArray[Any], winograd: Winograd) -> Positions | None:
+    """Return the outputs whose window is much darker than its Winograd tile; None: none.
 
-    So any other output has an error of UNEVEN times the rounding of its own window at
-    most. None: there are none.
+    So the error of any other output is at most UNEVEN_RATIO times the rounding error of
+    its own window. `images` and `flat` come from `_padded`.
     """
-    (height, width), m, limit = (
-        way.size,
-        way.m,
-        float(xp.finfo(images.dtype).max) ** 0.75,
-    )  # transforms may overflow
-    most = peak(flat).max()
-    some = images[
-        :, :, 1 : height + 2 : 3, 1 : width + 2 : 3
-    ]  # every window has one of these pixels
-    if most <= min(limit, UNEVEN * xp.maximum(some.max(axis=1), -some.min(axis=1)).min()):
+    height, width = winograd.size
+    m = winograd.m
+    # Transforms of larger numbers may overflow.
+    limit = float(np.finfo(images.dtype).max) ** 0.75
+    largest = max_magnitude(flat).max()
+    # Every window contains one of these pixels.
+    sample = images[:, :, 1 : height + 2 : 3, 1 : width + 2 : 3]
+    if largest <= min(limit, UNEVEN_RATIO * _over_channels(sample).min()):
         return None
-    windows = _windows(images)[:, :height, :width]
-    # (b, Hp, Wp)
-    size = xp.maximum(images.max(axis=1), -images.min(axis=1))
-    tiles = peaks(size, m + 2, m).repeat(m, axis=1).repeat(m, axis=2)[:, :height, :width]
-    found = xp.nonzero(~((tiles <= UNEVEN * windows) & (tiles <= limit)) & (tiles != 0))
-    return found if len(found[0]) else None
+    magnitude = _over_channels(images)
+    windows = window_maxima(magnitude, 3, 1)[:, :height, :width]
+    tiles = window_maxima(magnitude, m + 2, m).repeat(m, axis=1).repeat(m, axis=2)
+    tiles = tiles[:, :height, :width]
+    uneven = np.nonzero(~((tiles <= UNEVEN_RATIO * windows) & (tiles <= limit)) & (tiles != 0))
+    return uneven if len(uneven[0]) else None
 
 
-def forward(x: Any, w: Any, shapes: Correlation) -> Any:
+def forward(x: NDArray[Any], w: NDArray[Any], shapes: Correlation) -> NDArray[Any]:
     """Return the correlation (N, O, Ho, Wo) of images with filters."""
-    m = smaller(shapes)
-    whole = Winograd.of(w, shapes.out, m)
+    m = choose_m(shapes)
+    filters = Winograd.of(w, shapes.out, m)
     y = parallel.empty((shapes.n, shapes.filters, *shapes.out), x.dtype)
 
     def tile(at: Region) -> None:
         images, rows = at
         out = y[images, :, rows]
-        way = whole.resized(out.shape[2:])
-        last = parallel.scratch(
-            "filtering maps", (len(out), *out.shape[2:], shapes.filters), x.dtype
+        winograd = filters.with_output_size(out.shape[2:])
+        maps = parallel.scratch(
+            "winograd maps", (len(out), *out.shape[2:], shapes.filters), x.dtype
         )
-        first, flat = _padded(x, at, way, shapes)
-        uneven = _uneven(first, flat, way)
-        way.correlate(_last(first, "filtering padded"), last)
-        xp.copyto(out, last.transpose(0, 3, 1, 2))
+        padded, flat = _padded(x, at, winograd, shapes)
+        uneven = _uneven(padded, flat, winograd)
+        winograd.correlate(_channels_last(padded, "winograd padded"), maps)
+        np.copyto(out, maps.transpose(0, 3, 1, 2))
         if uneven is not None:
             n, i, j = uneven
-            windows_anew(x, w, shapes, (n + images.start, i + rows.start, j), y)
+            recompute_windows(x, w, shapes, (n + images.start, i + rows.start, j), y)
 
-    parallel.for_each(tile, _tiles(shapes, m, x.itemsize))
+    parallel.for_each(tile, _regions(shapes, m, x.itemsize))
     return y
 
 
-def input_adjoint(g: Any, w: Any, shapes: Correlation) -> Any:
+def input_adjoint(g: NDArray[Any], w: NDArray[Any], shapes: Correlation) -> NDArray[Any]:
     """Return the gradient (N, C, H, W) of the images."""
-    return forward(*flipped(g, w, shapes))
+    return forward(*adjoint_arguments(g, w, shapes))
 
 
-def weight_adjoint(x: Any, g: Any, shapes: Correlation) -> Any:
+def weight_adjoint(x: NDArray[Any], g: NDArray[Any], shapes: Correlation) -> NDArray[Any]:
     """Return the gradient (O, C, 3, 3) of the filters."""
-    m = smaller(shapes)
-    whole = Winograd(
-        m, (shapes.channels, shapes.filters), x.dtype, shapes.out, ()
-    )  # of no filters yet
+    m = choose_m(shapes)
+    without_filters = Winograd(m, (shapes.channels, shapes.filters), x.dtype, shapes.out, ())
 
-    def add(at: Region, total: Sums) -> None:
+    def add(at: Region, total: GradientSums) -> None:
         images, rows = at
         part = g[images, :, rows]
-        way = whole.resized(part.shape[2:])
-        maps, flat = _first(part, 0, 0, way.size)
-        good = even(maps, 1, way.size[0] * way.size[1], flat=flat)
-        maps = _last(maps, "filtering maps")
-        first, flat = _padded(x, at, way, shapes)
-        good &= even(
-            first, 1, _inside(rows, way, shapes), [slice(2, length) for length in way.size], flat
-        )
+        winograd = without_filters.with_output_size(part.shape[2:])
+        height, width = winograd.size
+        maps, flat = _crop(part, 0, 0, winograd.size)
+        good = without_outliers(maps, 1, height * width, flat=flat)
+        maps = _channels_last(maps, "winograd maps")
+        padded, flat = _padded(x, at, winograd, shapes)
+        core = [slice(2, height), slice(2, width)]
+        good &= without_outliers(padded, 1, _area(rows, winograd, shapes), core, flat)
         if not good.all():
             at = images, slice(rows.start, rows.start + part.shape[2])
-            total.add_plainly(unfold.weight_adjoint_of(x, g, shapes, at))
+            total.add_direct(unfold.weight_adjoint_of(x, g, shapes, at))
             return
-        v = way.transformed(_last(first, "filtering padded"))
-        total.mixed += xp.matmul(v.swapaxes(1, 2), way.pulled(maps))
+        v = winograd.transform_images(_channels_last(padded, "winograd padded"))
+        total.transformed += np.matmul(v.swapaxes(1, 2), winograd.transform_gradient(maps))
 
-    tiles = _tiles(shapes, m, x.itemsize)
     total = parallel.sum_of(
-        add, tiles, lambda: Sums(xp.zeros(((m + 2) ** 2, *whole.shape), x.dtype))
+        add,
+        _regions(shapes, m, x.itemsize),
+        lambda: GradientSums(np.zeros(((m + 2) ** 2, *without_filters.shape), x.dtype)),
     )
-    return total.value(whole.weights(total.mixed))
+    return total.value(without_filters.filters_gradient(total.transformed))

@@ -7,7 +7,7 @@ from typing import Any
 from tinygrad_ckn.backend import CPU, backend_of, xp_of
 from tinygrad_ckn.cpu import kmeans as cpu
 from tinygrad_ckn.cuda import kmeans as cuda
-from tinygrad_ckn.cuda.launch import able
+from tinygrad_ckn.cuda.launch import supported
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.ops.ckn_map import least_square
 from tinygrad_ckn.profiling import record_function
@@ -76,7 +76,7 @@ def assign(x: Any, scales: Any, centroids: Any, with_sums: bool = True) -> tuple
     if _tiled(x):
         return cpu.assign(x, scales, centroids, with_sums)
     xp = xp_of(x)
-    if backend_of(x).device == "cuda" and able(x, scales, centroids):
+    if backend_of(x).device == "cuda" and supported(x, scales, centroids):
         return cuda.assign(xp, x, scales, centroids, with_sums)
     nearest = xp.empty(len(x), dtype="int64")
     cosines = xp.empty(len(x), dtype=x.dtype)

@@ -1,20 +1,20 @@
-"""Homogeneous dot-product kernels K(x, y) = |x| |y| kappa(<x, y> / (|x| |y|)), 0 where a vector is 0; kappa(1) = 1.
+"""Homogeneous dot-product kernels K(x, y) = |x| |y| kappa(<x, y> / (|x| |y|)).
 
-A kernel is called with two sets of vectors and returns their Gram matrix; `0.3 * k1 +
-0.7 * k2` and `k1 * k2` are kernels again. Any is a `kernel=` of scikit-learn too.
-Sources are in docs/mathematics.md.
+K is 0 where a vector is 0, and kappa(1) = 1. A kernel is called with two sets of
+vectors and returns their Gram matrix; `0.3 * k1 + 0.7 * k2` and `k1 * k2` are kernels
+again. Each works as `kernel=` of scikit-learn too. Sources are in docs/mathematics.md.
 
-A kernel of your own is a subclass of Kernel with kappa. To be saved with a model it has
-to be a frozen dataclass, whose fields are its parameters, and registered under a name,
-also in the program that loads the model:
+A kernel of your own is a subclass of Kernel with kappa, made of operations on Tensors.
+To be saved with a model it must be a frozen dataclass, whose fields are its parameters,
+and be registered under a name, also in the program that loads the model:
 
 >>> from dataclasses import dataclass
->>> @dataclass(frozen=True)
+>>> @register("geometric")
+... @dataclass(frozen=True)
 ... class Geometric(Kernel):
 ...     rate: float = 0.5
 ...     def kappa(self, u):
 ...         return (1 - self.rate) / (1 - self.rate * u)
->>> register("geometric", Geometric)
 >>> Geometric(rate=0.25).config()
 {'name': 'geometric', 'rate': 0.25}
 >>> make_kernel({"name": "geometric", "rate": 0.25})
@@ -22,8 +22,14 @@ Geometric(rate=0.25)
 """
 
 from tinygrad_ckn.models.kernels.arccos import ArcCosine0, ArcCosine1
-from tinygrad_ckn.models.kernels.base import KERNELS, Kernel, make_kernel, register
-from tinygrad_ckn.models.kernels.combined import Product, Sum
+from tinygrad_ckn.models.kernels.base import (
+    KERNELS,
+    Kernel,
+    Product,
+    Sum,
+    make_kernel,
+    register,
+)
 from tinygrad_ckn.models.kernels.polynomials import (
     InnerPolynomial,
     InversePolynomial,
@@ -32,18 +38,6 @@ from tinygrad_ckn.models.kernels.polynomials import (
     PowerSeries,
 )
 from tinygrad_ckn.models.kernels.stationary import Exponential, Matern
-
-register("exponential", Exponential)
-register("polynomial", Polynomial)
-register("arccos0", ArcCosine0)
-register("arccos1", ArcCosine1)
-register("linear", Linear)
-register("inner_polynomial", InnerPolynomial)
-register("inverse_polynomial", InversePolynomial)
-register("power_series", PowerSeries)
-register("matern", Matern)
-register("sum", Sum)
-register("product", Product)
 
 __all__ = [
     "KERNELS",

@@ -28,7 +28,7 @@ from tinygrad_ckn.models.layers.factors import FactorCache, apply_factor, nystro
 from tinygrad_ckn.models.layers.pooling import Pooling, PoolingName
 from tinygrad_ckn.nn import Module, Parameter, Sphere, init
 from tinygrad_ckn.ops.ckn_map import composed
-from tinygrad_ckn.ops.pool import Subsampling
+from tinygrad_ckn.ops.pool_matrices import Subsampling
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.windows import Padding, Pair, Windows, pair
 
@@ -334,9 +334,7 @@ class CKNLayer(Module):
         """Return the elements per image, of size (H, W), of the largest intermediate array."""
         patches = self.windows.output_size(size)
         fused = self.kernel.fused(**self._kernel_parameters()) is not None
-        height, width = (
-            self.output_size(size) if fused and not self.pooling.windowed else patches
-        )
+        height, width = self.output_size(size) if fused and not self.pooling.windowed else patches
         largest = self.n_filters * height * width
         return max(largest, self._patch_size * patches[0] * patches[1] * self._unfolds)
 

@@ -13,7 +13,7 @@ from tinygrad_ckn.backend import Array, Generator, Images, default_rng
 from tinygrad_ckn.models.checks import check_maps
 from tinygrad_ckn.models.layers.pooling import Pooling, PoolingName
 from tinygrad_ckn.nn import Conv2d, Module, Parameter
-from tinygrad_ckn.ops.pool import Subsampling
+from tinygrad_ckn.ops.pool_matrices import Subsampling
 from tinygrad_ckn.plain import plain_arguments, plain_array
 from tinygrad_ckn.windows import Padding, Pair, Windows
 

@@ -39,9 +39,7 @@ class FactorCache:
         self._entry = key, [unwrap(factor) for factor in factors]
 
 
-def nystrom_factors(
-    grams: Array, *, eps: float, eps_convention: str, dtype: str
-) -> list[Array]:
+def nystrom_factors(grams: Array, *, eps: float, eps_convention: str, dtype: str) -> list[Array]:
     """Return the factor (p, p) of each matrix kappa(Z Z^T) in a stack (G, p, p).
 
     Factors are cast to `dtype`. On the CPU those of coinciding filters keep the dtype of

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from tinygrad_ckn import checks, ops
 from tinygrad_ckn.backend import Images
 from tinygrad_ckn.errors import ConfigError, ShapeError
-from tinygrad_ckn.ops.pool import Subsampling, check_subsampling, gaussian_size
+from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling, gaussian_size
 
 PoolingName = Literal["gaussian", "average", "max", "strided", "none"]
 POOLINGS: tuple[PoolingName, ...] = get_args(PoolingName)

@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from numpy.typing import NDArray
-
-from tinygrad_ckn.backend import Array, Generator, Images, Vectors, to_numpy
+from tinygrad_ckn.backend import Array, Generator, Images, NDArray, Vectors, to_numpy
 from tinygrad_ckn.errors import DataError, GradientError, LinearAlgebraError, TrainingWarning
 from tinygrad_ckn.models.learning.nonfinite import describe_first_nonfinite
 from tinygrad_ckn.models.network_base import NetworkBase
@@ -98,9 +96,7 @@ class BestWeights:
     def save(self, epoch: int) -> None:
         """Save the current parameters as those of the best epoch."""
         self.epoch = epoch
-        self.arrays: list[tuple[Any, Array]] = [
-            (p, p.data.copy()) for p in self.model.parameters()
-        ]
+        self.arrays: list[tuple[Any, Array]] = [(p, p.data.copy()) for p in self.model.parameters()]
 
     def update(self, epoch: int, accuracy: float, loss: float) -> None:
         """Save the parameters if the accuracy is the best so far (ties: loss)."""

@@ -16,7 +16,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_ckn.backend import Array, Generator, Images, Labels, Vectors, backend_of, to_numpy, xp_of
+from tinygrad_ckn.backend import (
+    Array,
+    Generator,
+    Images,
+    Labels,
+    Vectors,
+    backend_of,
+    to_numpy,
+    xp_of,
+)
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.models.learning.best_weights import BestWeights, FineTuningState

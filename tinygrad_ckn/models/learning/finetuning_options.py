@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Generator
+from tinygrad_ckn.backend import Generator, NDArray
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.fingerprints import whole_groups
 from tinygrad_ckn.nn import Parameter
@@ -27,8 +26,8 @@ from tinygrad_ckn.optim import (
 )
 from tinygrad_ckn.plain import plain_arguments
 
-OptimizerName = Literal["sgd", "adam"]
-ScheduleName = Literal["cosine", "step", "constant"]
+OptimizerName: TypeAlias = Literal["sgd", "adam"]
+ScheduleName: TypeAlias = Literal["cosine", "step", "constant"]
 # Learning rates used if none is given and the loss is not too curved for them.
 BASE_LR: dict[OptimizerName, float] = {"sgd": 0.01, "adam": 0.001}
 
@@ -89,19 +88,38 @@ class FineTuning:
     'cosine'
     """
 
-    epochs: int = 10
-    batch_size: int = 128
-    optimizer: OptimizerName = "sgd"
-    lr: float | None = None
+    epochs: Annotated[int, "Maximum number of passes over the training images."] = 10
+    batch_size: Annotated[int, "Images per step."] = 128
+    optimizer: Annotated[OptimizerName, "Optimiser."] = "sgd"
+    lr: Annotated[
+        float | None,
+        "Learning rate after the warm-up. Default: 0.01 (adam: 0.001), or less if the loss is "
+        "curved too strongly for that.",
+    ] = None
     momentum: float = 0.9
-    warmup: float = 0.5
-    schedule: ScheduleName = "cosine"
-    alternating: bool = False
-    refit_classifier_every: int | None = None
+    warmup: Annotated[
+        float, "Epochs, or fraction of one, over which the learning rate rises from 0."
+    ] = 0.5
+    schedule: Annotated[ScheduleName, "Learning rate schedule after the warm-up."] = "cosine"
+    alternating: Annotated[
+        bool, "Refit the classifier before each epoch, which then trains the filters alone."
+    ] = False
+    refit_classifier_every: Annotated[
+        int | None, "Epochs between two refits of the classifier. Default: never."
+    ] = None
     l2: float = 1e-5
-    augment: Callable[[Any, Generator], Any] | None = None
-    validation: float = 0.1
-    patience: int | None = None
+    augment: Annotated[
+        Callable[[Any, Generator], Any] | None,
+        "Data augmentation: crop-flip shifts each image by up to 4 pixels and mirrors it with "
+        "probability 1/2. Default: none.",
+    ] = None
+    validation: Annotated[
+        float, "Fraction of the training images held out to choose the best epoch."
+    ] = 0.1
+    patience: Annotated[
+        int | None,
+        "Stop after this many epochs without improvement on the validation set. Default: never.",
+    ] = None
 
     def __post_init__(self) -> None:
         name = "FineTuning"

@@ -9,10 +9,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from numpy.typing import NDArray
-
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array, Generator, Images, Labels, Vectors, xp_of
+from tinygrad_ckn.backend import Array, Generator, Images, Labels, NDArray, Vectors, xp_of
 from tinygrad_ckn.errors import ConfigError, TooFewPointsError
 from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.graph import unwrap

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array, Generator, Images, Vectors, default_rng, xp_of
+from tinygrad_ckn.backend import Array, Generator, Images, NDArray, Vectors, default_rng, xp_of
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.errors import DataError, ShapeError
 from tinygrad_ckn.models.batched import image_blocks
@@ -117,9 +116,7 @@ def sample_patches(
     return _fill(patches, _drawn_patches(images, layer, draws, size, encode), generator)
 
 
-def _draw(
-    n_images: int, n_positions: int, n_patches: int, encoded: bool, rng: Generator
-) -> _Draws:
+def _draw(n_images: int, n_positions: int, n_patches: int, encoded: bool, rng: Generator) -> _Draws:
     """Draw images and positions with replacement."""
     n_draws = int(_OVERSAMPLING * n_patches)
     n_sources = -(-n_draws // _DRAWS_PER_IMAGE) if encoded else n_images

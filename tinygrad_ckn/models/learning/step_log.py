@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import Array, Images, backend_of, to_numpy
+from tinygrad_ckn.backend import Array, Images, NDArray, backend_of, to_numpy
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.tensor import Tensor
 

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import Generator
+from tinygrad_ckn.backend import Generator, NDArray
 from tinygrad_ckn.fingerprints import whole_groups
 
 Solution = TypeVar("Solution")

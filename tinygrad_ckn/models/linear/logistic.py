@@ -17,10 +17,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinygrad_ckn import checks, ops
-from tinygrad_ckn.backend import Array, Generator, Labels, Vectors, default_rng, to_numpy, xp_of
+from tinygrad_ckn.backend import (
+    Array,
+    Generator,
+    Labels,
+    NDArray,
+    Vectors,
+    default_rng,
+    to_numpy,
+    xp_of,
+)
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.block_sums import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError

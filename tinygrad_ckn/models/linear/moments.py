@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import Array, Vectors, to_numpy, xp_of
+from tinygrad_ckn.backend import Array, NDArray, Vectors, to_numpy, xp_of
 from tinygrad_ckn.block_sums import blocks_of, sum_over
 from tinygrad_ckn.errors import DataError
 

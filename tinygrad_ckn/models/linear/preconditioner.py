@@ -19,9 +19,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import Array, Vectors, to_numpy, xp_of
+from tinygrad_ckn.backend import Array, NDArray, Vectors, to_numpy, xp_of
 from tinygrad_ckn.block_sums import scatter_of
 from tinygrad_ckn.models.linear.moments import Moments
 from tinygrad_ckn.profiling import record_function

@@ -21,9 +21,8 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import Array, Shape, Vectors, check_real, to_numpy, xp_of
+from tinygrad_ckn.backend import Array, NDArray, Shape, Vectors, check_real, to_numpy, xp_of
 from tinygrad_ckn.block_sums import blocks_of, scatter_of, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, LinearAlgebraError
 from tinygrad_ckn.models.linear.logistic import LinearFit

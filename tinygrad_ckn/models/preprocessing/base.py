@@ -16,7 +16,7 @@ from tinygrad_ckn.models.checks import check_floating
 from tinygrad_ckn.models.learning.patches import blocks
 from tinygrad_ckn.nn import Module, init
 from tinygrad_ckn.tensor import Tensor
-from tinygrad_ckn.windows import images as shape_of
+from tinygrad_ckn.windows import image_shape as shape_of
 
 # numbers in a block of training images
 _BLOCK = 2**20

@@ -23,7 +23,6 @@ from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.kernels import Exponential
 from tinygrad_ckn.models.preprocessing.base import Preprocessor, applied, image_shape
 from tinygrad_ckn.nn import init
-from tinygrad_ckn.ops.kappa import exponential
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import is_finite
@@ -135,11 +134,13 @@ class GradientMap(Preprocessor):
             buffer.data.astype(x.dtype) for buffer in (self.weight, self.transform)
         )
 
+        kappa: Any = self.kernel.fused()
+
         def embedded(images: Any) -> Any:
             return ops.ckn_map(
                 image_gradients(images),
                 weight,
-                exponential(1 / self.kernel.sigma**2),
+                kappa,
                 transform,
                 padding="valid",
             )

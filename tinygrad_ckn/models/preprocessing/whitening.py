@@ -16,7 +16,7 @@ from tinygrad_ckn.block_sums import sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.preprocessing.base import Learned, Preprocessor, applied, image_shape
-from tinygrad_ckn.ops.linalg import eigen_of
+from tinygrad_ckn.ops.linalg import symmetric_eigen
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import Pair, Windows, is_finite, pair
@@ -53,7 +53,7 @@ def _inverse_fourth_root(a: Any) -> Any:
     if isinstance(a, Tensor):
         return ops.inverse_sqrt(ops.sqrtm(a))
     # NaN where a GPU did not solve it
-    e, u = eigen_of(xp_of(a), "whiten", a)
+    e, u = symmetric_eigen(xp_of(a), "whiten", a)
     return (u * e[:, None, :] ** -0.25) @ u.swapaxes(1, 2)
 
 

@@ -1,22 +1,10 @@
-"""kappa, the function of the cosine u of two patches that makes a homogeneous dot-product kernel |x||y| kappa(u).
+"""Functions kappa of the cosine of two patches: |x| |y| kappa(u) is a dot-product kernel.
 
-`primitives` are the functions with their derivatives; `fused` has them as the fused map
-of a layer takes them, and `combined` sums and products of these.
+`primitives` has the functions as differentiable operations; `fused` has the form in
+which the fused map of a layer evaluates any of them.
 """
 
-from tinygrad_ckn.ops.kappa.combined import product, weighted_sum
-from tinygrad_ckn.ops.kappa.fused import (
-    Kappa,
-    arccos0,
-    arccos1,
-    exponential,
-    inner_polynomial,
-    inverse_polynomial,
-    linear,
-    matern,
-    polynomial,
-    power_series,
-)
+from tinygrad_ckn.ops.kappa.fused import DeviceFunction, Kappa
 from tinygrad_ckn.ops.kappa.primitives import (
     kappa_arccos0,
     kappa_arccos1,
@@ -27,22 +15,12 @@ from tinygrad_ckn.ops.kappa.primitives import (
 )
 
 __all__ = [
+    "DeviceFunction",
     "Kappa",
-    "arccos0",
-    "arccos1",
-    "exponential",
-    "inner_polynomial",
-    "inverse_polynomial",
     "kappa_arccos0",
     "kappa_arccos1",
     "kappa_exponential",
     "kappa_matern",
     "kappa_polynomial",
     "kappa_power_series",
-    "linear",
-    "matern",
-    "polynomial",
-    "power_series",
-    "product",
-    "weighted_sum",
 ]

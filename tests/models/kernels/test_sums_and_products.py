@@ -95,7 +95,7 @@ def test_parameters_of_members_are_told_apart_by_their_number() -> None:
         + 2 * C.kappa(U) * np.exp(math.exp(-0.5) * (U - 1))
     ) / 4
     np.testing.assert_allclose(function(*values.values()), expected, rtol=1e-13)
-    np.testing.assert_allclose(made.fused(**values).of(U), expected, rtol=1e-13)
+    np.testing.assert_allclose(made.fused(**values)(U), expected, rtol=1e-13)
     assert gradcheck(function, [np.array(0.5), np.array(-0.5)], order=2).error < 1e-6
     assert (
         made.fused(**values | {"kernel2_kernel1_log_alpha": Tensor(0.0, requires_grad=True)})
@@ -107,12 +107,10 @@ def test_parameters_of_members_are_told_apart_by_their_number() -> None:
     ):
         made.kappa(U, log_alpha=1.0)
     with pytest.raises(ConfigError, match=r"^Product: expected parameters among none, got rate$"):
-        (A * B).fused(rate=1.0)
+        (A * B).kappa(U, rate=1.0)
 
 
-def test_without_a_fused_member_there_is_no_fused_whole() -> None:
-    assert (A + Plain()).fused() is None
-    assert (Plain() * A).fused() is None
+def test_members_may_be_kernels_of_ones_own() -> None:
     np.testing.assert_allclose((A * Plain()).kappa(U), A.kappa(U) / (2 - U), rtol=1e-14)
 
 
@@ -125,7 +123,7 @@ def test_products_and_sums_keep_derivatives_finite_at_cosine_1() -> None:
 @pytest.mark.parametrize("kind", [Sum, Product])
 @pytest.mark.parametrize("kernels", [(), A, None, 3])
 def test_members_are_a_tuple_of_one_at_least(kind, kernels) -> None:
-    message = f"^{kind.__name__}: argument kernels expected a tuple of one kernel at least, got "
+    message = f"^{kind.__name__}: argument kernels expected a tuple of at least one kernel, got "
     with pytest.raises(ConfigError, match=message):
         kind(kernels)
 
@@ -134,8 +132,6 @@ def test_members_are_a_tuple_of_one_at_least(kind, kernels) -> None:
     "weights", [(1,), (1, 2, 3), (0, 0), (1, -1), (1, math.nan), ("a", 1), 3, None]
 )
 def test_weights_are_non_negative_and_one_a_kernel(weights) -> None:
-    message = (
-        r"^Sum: argument weights expected 2 numbers >= 0, one a kernel and one of them > 0, got "
-    )
+    message = r"^Sum: argument weights expected 2 numbers >= 0, one per kernel, at least one of them > 0, got "
     with pytest.raises(ConfigError, match=message):
         Sum((A, B), weights)

@@ -1,0 +1,148 @@
+"""Command-line options made from the fields of dataclasses, so that an option is written once.
+
+A field annotated `Annotated[int, "Images per step."]` is an option: `batch_size` is
+`--batch-size`, the string is its help, the field's default is printed after it. A second
+string is the group of the option in the help. Fields without a string are no options.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import MISSING, dataclass, fields
+from types import NoneType
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+
+import typer
+
+# The options that were given, by name of field.
+Given: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class OptionsOf:
+    """Stands in the annotation of a command's parameter for the options of a dataclass.
+
+    Parameters
+    ----------
+    source
+        The dataclass.
+    group
+        Title above its options in the help, unless a field names another.
+    without
+        Names of fields that are no options of this command.
+    """
+
+    source: type
+    group: str
+    without: Collection[str] = ()
+
+    def options(self) -> Iterator[inspect.Parameter]:
+        """Yield the option of each documented field, as a parameter that typer reads."""
+        hints = get_type_hints(self.source, include_extras=True)
+        for field in fields(self.source):
+            if get_origin(hints[field.name]) is Annotated and field.name not in self.without:
+                kind, text, *groups = get_args(hints[field.name])
+                yield _option(field.name, kind, field.default, text, *(groups or [self.group]))
+
+
+def options_from_fields(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of the dataclasses that its parameters stand for.
+
+    A parameter `Annotated[Given, OptionsOf(FineTuning, "Fine-tuning")]` receives a
+    dictionary of the options that were given; the others keep the dataclass's defaults.
+
+    Examples
+    --------
+    >>> @dataclass
+    ... class Baking:
+    ...     oven_heat: Annotated[int, "Temperature in °C."] = 200
+    >>> @options_from_fields
+    ... def bake(*, baking: Annotated[Given, OptionsOf(Baking, "Oven")]) -> None:
+    ...     print(baking)
+    >>> list(inspect.signature(bake).parameters), bake(oven_heat=180), bake(oven_heat=None)
+    {'oven_heat': 180}
+    {}
+    (['oven_heat'], None, None)
+    """
+    signature = inspect.signature(command, eval_str=True)
+    parameters: list[inspect.Parameter] = []
+    names: dict[str, list[str]] = {}
+    for parameter in signature.parameters.values():
+        metadata = getattr(parameter.annotation, "__metadata__", ())
+        sources = [source for source in metadata if isinstance(source, OptionsOf)]
+        options = [option for source in sources for option in source.options()]
+        parameters += options if sources else [parameter]
+        names |= {parameter.name: [option.name for option in options]} if sources else {}
+
+    @functools.wraps(command)
+    def call(*arguments: Any, **values: Any) -> None:
+        for parameter, of_parameter in names.items():
+            given = {name: values.pop(name, None) for name in of_parameter}
+            values[parameter] = {n: value for n, value in given.items() if value is not None}
+        command(*arguments, **values)
+
+    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call
+
+
+def option_name(argument: str) -> str:
+    """Return the option for an argument of the library.
+
+    Examples
+    --------
+    >>> option_name("batch_size")
+    '--batch-size'
+    """
+    return f"--{argument.replace('_', '-')}"
+
+
+def with_option_names(message: str, options: Collection[str]) -> str:
+    """Return a message of the library with its arguments that are options named as such.
+
+    Examples
+    --------
+    >>> with_option_names("fit: argument n_patches expected an integer", ["n_patches"])
+    'fit: --n-patches expected an integer'
+    """
+    return re.sub(
+        r"\bargument (\w+)",
+        lambda match: option_name(match[1]) if match[1] in options else match[0],
+        message,
+    )
+
+
+def _option(name: str, kind: Any, default: Any, text: str, group: str) -> inspect.Parameter:
+    """Return the option for a field; its value is None if it was not given."""
+    if NoneType in get_args(kind):
+        kind = next(part for part in get_args(kind) if part is not NoneType)
+    settings: dict[str, Any] = {"help": text, "rich_help_panel": group}
+    flag = option_name(name)
+    annotation: Any = kind
+    if kind is bool:
+        flag += f"/{option_name(f'no_{name}')}"
+    elif get_origin(kind) is tuple:
+        annotation, settings["parser"], settings["metavar"] = Any, _sizes, "C,H,W"
+    elif kind not in (int, float):
+        annotation = str
+        choices = get_args(kind) if get_origin(kind) is Literal else ("NAME",)
+        settings["metavar"] = "|".join(choices)
+    if default not in (None, MISSING):
+        shown = f"no-{name.replace('_', '-')}" if default is False else default
+        settings["help"] += f"  [default: {shown}]"
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[annotation | None, typer.Option(flag, **settings)],
+    )
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """Return the sizes in a text, 3,32,32 or 3x32x32."""
+    if not re.fullmatch(r"[0-9]+([x,][0-9]+){1,2}", text):
+        raise typer.BadParameter(f"expected C,H,W or H,W, got {text!r}")
+    return tuple(int(size) for size in re.split("[x,]", text))
