@@ -136,7 +136,7 @@ def nystrom_errors(
     """
     figure = _figure(6, 4)
     random = default_rng(rng)
-    prepared = model.preprocess(model.training_images(images))
+    prepared = model.preprocess(model._check_training_images(images))
     half = len(prepared) // 2
     if not half:
         raise DataError(
@@ -146,7 +146,7 @@ def nystrom_errors(
     errors = []
     for i, layer in enumerate(model.layers):
         training, test = (
-            layer_patches(model, i, part, n_patches, random)
+            layer_patches(model.layers, i, part, n_patches, random)
             for part in (prepared[:half], prepared[half:])
         )
         errors.append(

@@ -155,7 +155,7 @@ def host_labels(owner: str, labels: Labels, n: int, device: str) -> NDArray[Any]
     values = as_labels(array, f"{owner}: argument labels")
     if len(values) != n or not n:
         raise DataError(
-            f"{owner}: argument labels expected one label for each of {n} images, n >= 1, "
+            f"{owner}: argument labels expected one for each of {n} images, n >= 1, "
             f"got {len(values)}; pass images and labels of the same length"
         )
     return values

@@ -253,7 +253,7 @@ class Network(NetworkBase):
         if numbers.min() == numbers.max():
             raise DataError(
                 f"{owner}: argument labels expected two or more classes to train on, got class "
-                f"{classes[numbers[0]]!r} only; add images of others"
+                f"{classes[numbers[0]]!r} alone; add images of others"
             )
         return array, asarray(numbers, device=device), classes
 

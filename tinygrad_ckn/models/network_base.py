@@ -33,7 +33,12 @@ from tinygrad_ckn.grad_mode import evaluation, modes, no_grad
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.labels import label_values
 from tinygrad_ckn.models import batched
-from tinygrad_ckn.models.checks import check_device, check_finite, check_images, check_results
+from tinygrad_ckn.models.checks import (
+    check_device,
+    check_finite,
+    check_layers,
+    check_results,
+)
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.models.layers.conv_layer import ConvLayer
 from tinygrad_ckn.models.preprocessing.base import Preprocessor

@@ -133,8 +133,8 @@ class TrainingRecord(Module):
         if self.training and not self.is_fitted:
             raise NotFittedError(
                 f"{owner}.{method}: expected a classifier that was fitted, loaded or assigned, "
-                f"got the initial random one; call fit(images, labels) first, or eval() to use the "
-                f"{owner} untrained"
+                "got the initial random one; call fit(images, labels) first, or eval() to use the "
+                "model anyway"
             )
 
     def to(self, device: str) -> Self:
