@@ -16,7 +16,6 @@ import numpy as np
 
 from tinygrad_ckn.backend import (
     CPU,
-    Array,
     Images,
     Namespace,
     NDArray,
@@ -43,14 +42,14 @@ def image_blocks(n: int, elements: int, limit: int = 2**24) -> Iterator[slice]:
 
 
 def map_batches(
-    compute: Callable[[slice], Array],
+    compute: Callable[[slice], NDArray[Any]],
     batches: Iterable[slice],
     shape: Shape,
     dtype: str,
     *,
     xp: Namespace,
-    out: Array | PathLike | None = None,
-) -> Array:
+    out: NDArray[Any] | PathLike | None = None,
+) -> NDArray[Any]:
     """Return an array filled with compute(batch) for each batch of its first axis.
 
     Parameters
@@ -88,7 +87,9 @@ def map_batches(
     return y
 
 
-def _fill(y: Array, compute: Callable[[slice], Array], batches: Iterable[slice]) -> None:
+def _fill(
+    y: NDArray[Any], compute: Callable[[slice], NDArray[Any]], batches: Iterable[slice]
+) -> None:
     device = backend_of(y).device
     for batch in batches:
         rows = compute(batch)
@@ -96,7 +97,7 @@ def _fill(y: Array, compute: Callable[[slice], Array], batches: Iterable[slice])
 
 
 def _fill_file(
-    compute: Callable[[slice], Array],
+    compute: Callable[[slice], NDArray[Any]],
     batches: Iterable[slice],
     shape: Shape,
     dtype: str,
@@ -127,7 +128,7 @@ def _memory_map(
     return np.memmap(stream, dtype=dtype, mode="r+", offset=offset, shape=shape)
 
 
-def allocate(shape: Shape, dtype: str, memory: int, images: Images) -> Array:
+def allocate(shape: Shape, dtype: str, memory: int, images: Images) -> NDArray[Any]:
     """Return an uninitialised array on the device of the images.
 
     Beyond `memory` bytes an array on the host is mapped from a temporary file, which lies

@@ -147,7 +147,7 @@ def host_labels(owner: str, labels: Labels, n: int, device: str) -> NDArray[Any]
     BackendError
         If they are an array on a device other than that of the images.
     """
-    array = unwrap(labels) if isinstance(labels, Tensor) else labels
+    array: Any = unwrap(labels) if isinstance(labels, Tensor) else labels
     if is_array(array):
         if backend_of(array) is not CPU:
             check_device(owner, "labels", array, device)

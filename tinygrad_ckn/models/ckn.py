@@ -17,6 +17,7 @@ from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.models.linear.logistic import Loss
 from tinygrad_ckn.models.network import Network
 from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.tensor import Tensor
 
 
 class CKN(Network):
@@ -63,7 +64,7 @@ class CKN(Network):
     layers: list[CKNLayer]
     _layer_type = CKNLayer
 
-    def _apply_layers(self, x: Images) -> Images:
+    def _apply_layers(self, x: Images) -> Tensor:
         """Return the last map of preprocessed images; all factors are computed as one stack."""
         for layer, factors in zip(self.layers, stacked_factors(self.layers), strict=True):
             x = layer(x, factors)

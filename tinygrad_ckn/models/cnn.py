@@ -14,6 +14,7 @@ from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.models.linear.logistic import Loss
 from tinygrad_ckn.models.network import Network
 from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.tensor import Tensor
 
 
 class CNN(Network):
@@ -50,7 +51,7 @@ class CNN(Network):
     layers: list[ConvLayer]
     _layer_type = ConvLayer
 
-    def _apply_layers(self, x: Images) -> Images:
+    def _apply_layers(self, x: Images) -> Tensor:
         """Return the last map of preprocessed images."""
         for layer in self.layers:
             x = layer(x)

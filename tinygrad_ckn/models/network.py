@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from tinygrad_ckn.backend import (
-    Array,
     Generator,
     Images,
     Labels,
@@ -43,7 +40,7 @@ class Network(NetworkBase):
         out: Vectors | PathLike | None = None,
         *,
         batch_size: int | None = None,
-    ) -> Array:
+    ) -> NDArray[Any]:
         """Return features (N, D) as an array, in eval mode, without recording, in batches.
 
         Parameters
@@ -72,7 +69,7 @@ class Network(NetworkBase):
         shape = (self.classifier.in_features,)
         return self._map_batches(self.features, array, shape, out, batch_size)
 
-    def scores(self, images: Images) -> Array:
+    def scores(self, images: Images) -> NDArray[Any]:
         """Return class scores (N, n_classes) as an array; errors as for `predict`."""
         checked = self._check_scale(images)
         self._check_fitted("scores")
@@ -196,7 +193,7 @@ class Network(NetworkBase):
 
     def _begin_training(
         self, images: Images, labels: Labels, data_format: DataFormat | None
-    ) -> tuple[Array, Array, NDArray[Any]]:
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Check a training set, record its format and fit the preprocessing.
 
         Returns
@@ -212,7 +209,7 @@ class Network(NetworkBase):
         self._record_format(array, classes, data_format)
         return self._fit_preprocessing(array), y, groups_of_equal(array)
 
-    def _check_training_images(self, images: Images) -> Array:
+    def _check_training_images(self, images: Images) -> NDArray[Any]:
         """Return images as an array after checking them; at least one is needed.
 
         Raises
@@ -220,7 +217,7 @@ class Network(NetworkBase):
         ShapeError, DTypeError, DataError
             If they are not valid.
         """
-        array = unwrap(self._check_images(images))
+        array: NDArray[Any] = unwrap(self._check_images(images))
         if not len(array):
             raise DataError(
                 f"{type(self).__name__}: expected at least one image to train on, got none"
@@ -229,7 +226,7 @@ class Network(NetworkBase):
 
     def _check_training_set(
         self, images: Images, labels: Labels, classes: Sequence[Label] = ()
-    ) -> tuple[Array, Array, Sequence[Label]]:
+    ) -> tuple[NDArray[Any], NDArray[Any], Sequence[Label]]:
         """Return images and class numbers as arrays after checking them, and the classes.
 
         Parameters
@@ -257,7 +254,7 @@ class Network(NetworkBase):
             )
         return array, asarray(numbers, device=device), classes
 
-    def _fit_preprocessing(self, images: Images) -> Array:
+    def _fit_preprocessing(self, images: Images) -> NDArray[Any]:
         """Fit the preprocessing to images (N, C, H, W), and return them preprocessed."""
         array = self._check_training_images(images)
         if self.preprocessing is not None:

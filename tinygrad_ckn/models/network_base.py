@@ -16,22 +16,19 @@ from tinygrad_ckn.backend import (
     Array,
     Generator,
     Images,
-    NDArray,
     Shape,
     Vectors,
     asarray,
     backend_of,
     default_rng,
-    to_numpy,
     use,
     xp_of,
 )
 from tinygrad_ckn.chunks import slices
-from tinygrad_ckn.errors import CKNError, ConfigError, NotFittedError
+from tinygrad_ckn.errors import CKNError, ConfigError
 from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.grad_mode import evaluation, modes, no_grad
 from tinygrad_ckn.graph import unwrap
-from tinygrad_ckn.labels import label_values
 from tinygrad_ckn.models import batched
 from tinygrad_ckn.models.checks import (
     check_device,
@@ -44,7 +41,7 @@ from tinygrad_ckn.models.layers.conv_layer import ConvLayer
 from tinygrad_ckn.models.preprocessing.base import Preprocessor
 from tinygrad_ckn.models.preprocessing.chain import PreprocessorSpec, make_preprocessor
 from tinygrad_ckn.models.presets import get_preset
-from tinygrad_ckn.models.training_record import TrainingRecord, check_scale
+from tinygrad_ckn.models.training_record import TrainingRecord
 from tinygrad_ckn.nn import Linear
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.profiling import record_function
@@ -190,24 +187,24 @@ class NetworkBase(TrainingRecord):
         return channels, height, width
 
     @abstractmethod
-    def _apply_layers(self, x: Images) -> Images:
+    def _apply_layers(self, x: Images) -> Tensor:
         """Return the last map (N, p, Ho, Wo) of preprocessed images."""
 
-    def _flat_features(self, x: Images) -> Vectors:
+    def _flat_features(self, x: Images) -> Tensor:
         """Return the last map of preprocessed images, flattened: (N, D)."""
         y = self._apply_layers(x)
         return y.reshape((y.shape[0], math.prod(y.shape[1:])))
 
-    def _training_features(self, x: Images) -> Vectors:
+    def _training_features(self, x: Images) -> Tensor:
         """Return the features (N, D) of preprocessed images that the classifier is fitted to."""
         both = self.mirror_average == "features"
         return self._mirror_mean(x) if both else self._flat_features(x)
 
-    def _test_features(self, x: Images) -> Vectors:
+    def _test_features(self, x: Images) -> Tensor:
         """Return the features (N, D) of preprocessed images that scores are computed from."""
         return self._mirror_mean(x) if self.mirror_average else self._flat_features(x)
 
-    def _mirror_mean(self, x: Images) -> Vectors:
+    def _mirror_mean(self, x: Images) -> Tensor:
         """Return the mean features (N, D) of preprocessed images and their mirror images."""
         return 0.5 * (self._flat_features(x) + self._flat_features(x[:, :, :, ::-1]))
 
@@ -242,13 +239,14 @@ class NetworkBase(TrainingRecord):
             check_finite(type(self).__name__, x)
         return x if x.dtype == self.dtype else x.astype(self.dtype)
 
-    def preprocess(self, images: Images) -> Array:
+    def preprocess(self, images: Images) -> NDArray[Any]:
         """Return images (N, C, H, W) after preprocessing, as an array.
 
         Without preprocessing the images themselves are returned.
         """
         if self.preprocessing is None:
-            return unwrap(images)
+            array: NDArray[Any] = unwrap(images)
+            return array
         return self._map_batches(self.preprocessing, images, self._prepared_shape)
 
     def _preprocess(self, x: Images) -> Images:
@@ -258,12 +256,12 @@ class NetworkBase(TrainingRecord):
     @record_function("blocks of images")
     def _map_batches(
         self,
-        function: Callable[[Array], Array],
+        function: Callable[[Any], Array],
         images: Images,
         shape: Shape,
         out: Vectors | PathLike | None = None,
         batch_size: int | None = None,
-    ) -> Array:
+    ) -> NDArray[Any]:
         """Apply a function to images in batches, in eval mode and without recording.
 
         Parameters
@@ -291,13 +289,13 @@ class NetworkBase(TrainingRecord):
         """
         checks.integers("encode", or_none=True, batch_size=batch_size)
         owner = type(self).__name__
-        array = unwrap(images)
+        array: NDArray[Any] = unwrap(images)
         in_place = backend_of(array).device == self.device
 
-        def compute(batch: slice) -> Array:
+        def compute(batch: slice) -> NDArray[Any]:
             x = array[batch]
             check_finite(owner, x, batch.start)
-            y = unwrap(function(x if in_place else asarray(x, device=self.device)))
+            y: NDArray[Any] = unwrap(function(x if in_place else asarray(x, device=self.device)))
             check_results(owner, y, batch.start)
             return y
 
@@ -326,8 +324,7 @@ class NetworkBase(TrainingRecord):
         )
         x = self._check_images(x, finite=not (recorded and use(self.device).asynchronous))
         if recorded:
-            features: Tensor = self._test_features(self._preprocess(x))
-            return features
+            return self._test_features(self._preprocess(x))
         array = unwrap(x)
         y = xp_of(array).empty((len(array), self.classifier.in_features), dtype=self.dtype)
         for batch in batched.image_blocks(len(array), self._largest_intermediate()):

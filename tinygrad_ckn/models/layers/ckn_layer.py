@@ -13,7 +13,7 @@ applied after pooling, to s^2 times fewer positions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -24,15 +24,19 @@ from tinygrad_ckn.grad_mode import modes
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.checks import check_maps
 from tinygrad_ckn.models.kernels import Exponential, Kernel, make_kernel
-from tinygrad_ckn.models.layers.factors import FactorCache, apply_factor, nystrom_factors
+from tinygrad_ckn.models.layers.factors import (
+    EpsConvention,
+    FactorCache,
+    apply_factor,
+    nystrom_factors,
+)
 from tinygrad_ckn.models.layers.pooling import Pooling, PoolingName
 from tinygrad_ckn.nn import Module, Parameter, Sphere, init
 from tinygrad_ckn.ops.ckn_map import composed
 from tinygrad_ckn.ops.pool_matrices import Subsampling
 from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import Padding, Pair, Windows, pair
-
-EpsConvention = Literal["inside", "outside"]
 
 
 class CKNLayer(Module):
@@ -147,7 +151,7 @@ class CKNLayer(Module):
             for name, value in self.kernel.initial_parameters().items()
         }
 
-    def forward(self, x: Images, factors: Sequence[Array] | None = None) -> Images:
+    def forward(self, x: Images, factors: Sequence[Array] | None = None) -> Tensor:
         """Return the maps (N, p, Ho, Wo) of images (N, C, H, W).
 
         `factors` are those of `factors()`; None: computed or taken from the cache.
@@ -171,7 +175,7 @@ class CKNLayer(Module):
             )
         return self.pooling(y) if self.pooling.windowed else y
 
-    def embed(self, patches: Vectors) -> Vectors:
+    def embed(self, patches: Vectors) -> Tensor:
         """Return psi of patches given as rows: (n, C*kh*kw) -> (n, p).
 
         `sample_patches` draws such patches.
@@ -192,7 +196,7 @@ class CKNLayer(Module):
 
     def _map_columns(
         self, x: Images, subsampling: tuple[float, float], factors: Sequence[Array] | None = None
-    ) -> Images:
+    ) -> Tensor:
         """Return the maps of patches laid out as channels, (N, C*kh*kw, Ho, Wo)."""
         if self.center is not None:
             x = x - self.center.reshape((self._patch_size, 1, 1))
@@ -201,7 +205,7 @@ class CKNLayer(Module):
 
     def _map_groups(
         self, x: Images, weight: Array, factors: Sequence[Array] | None, **options: Any
-    ) -> Images:
+    ) -> Tensor:
         """Return the maps of all groups, before average and maximum pooling."""
         kappa = self.kernel.fused(**self._kernel_parameters())
         if self.pooling.name != "gaussian":

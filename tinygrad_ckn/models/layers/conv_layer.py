@@ -15,6 +15,7 @@ from tinygrad_ckn.models.layers.pooling import Pooling, PoolingName
 from tinygrad_ckn.nn import Conv2d, Module, Parameter
 from tinygrad_ckn.ops.pool_matrices import Subsampling
 from tinygrad_ckn.plain import plain_arguments, plain_array
+from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import Padding, Pair, Windows
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -99,7 +100,7 @@ class ConvLayer(Module):
         """The filters (p, C, kh, kw)."""
         return self.convolution.weight
 
-    def forward(self, x: Images) -> Images:
+    def forward(self, x: Images) -> Tensor:
         """Return the maps (N, p, Ho, Wo) of images (N, C, H, W)."""
         check_maps("ConvLayer", x, self.in_channels)
         self.output_size(x.shape[2:])

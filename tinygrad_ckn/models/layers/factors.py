@@ -6,12 +6,15 @@ G groups, p filters in a group, Z the filters as rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 from tinygrad_ckn import ops
-from tinygrad_ckn.backend import Array, Images, backend_of, xp_of
+from tinygrad_ckn.backend import Array, backend_of, xp_of
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.nn import Parameter
+from tinygrad_ckn.tensor import Tensor
 
+EpsConvention: TypeAlias = Literal["inside", "outside"]
 # Two filters coincide where 1 - kappa is below this.
 _COINCIDE = 1e-5
 
@@ -39,7 +42,9 @@ class FactorCache:
         self._entry = key, [unwrap(factor) for factor in factors]
 
 
-def nystrom_factors(grams: Array, *, eps: float, eps_convention: str, dtype: str) -> list[Array]:
+def nystrom_factors(
+    grams: Array, *, eps: float, eps_convention: EpsConvention, dtype: str
+) -> list[Array]:
     """Return the factor (p, p) of each matrix kappa(Z Z^T) in a stack (G, p, p).
 
     Factors are cast to `dtype`. On the CPU those of coinciding filters keep the dtype of
@@ -59,7 +64,7 @@ def _coincide(gram: Array) -> bool:
     return bool((gram - 2 * xp.eye(len(gram))).max() > 1 - _COINCIDE)
 
 
-def apply_factor(factor: Array, maps: Images) -> Images:
+def apply_factor(factor: Array, maps: Tensor) -> Tensor:
     """Multiply maps (N, p, H, W) by a factor (p, p), in the factor's dtype.
 
     The result has the dtype of the maps.

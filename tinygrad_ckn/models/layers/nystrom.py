@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from tinygrad_ckn import checks, ops
-from tinygrad_ckn.backend import Array, Vectors, asarray, xp_of
+from tinygrad_ckn.backend import Array, DType, Vectors, asarray, xp_of
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
-from tinygrad_ckn.models.layers.factors import nystrom_factors
+from tinygrad_ckn.models.layers.factors import EpsConvention, nystrom_factors
 
 # Elements of psi computed at a time.
 _BLOCK = 2**22
@@ -26,7 +24,7 @@ def stacked_factors(layers: Sequence[CKNLayer]) -> list[list[Array]]:
     factors are reused.
     """
     factors: dict[int, list[Array]] = {}
-    stacks: dict[tuple[int, float, str, np.dtype[np.floating]], list[int]] = {}
+    stacks: dict[tuple[int, float, EpsConvention, DType], list[int]] = {}
     for i, layer in enumerate(layers):
         cacheable = layer.factors_cacheable
         cached = layer.factor_cache.get(layer.factor_parameters) if cacheable else None

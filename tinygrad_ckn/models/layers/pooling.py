@@ -9,6 +9,7 @@ from tinygrad_ckn import checks, ops
 from tinygrad_ckn.backend import Images
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling, gaussian_size
+from tinygrad_ckn.tensor import Tensor
 
 PoolingName = Literal["gaussian", "average", "max", "strided", "none"]
 POOLINGS: tuple[PoolingName, ...] = get_args(PoolingName)
@@ -77,7 +78,7 @@ class Pooling:
         """Whether disjoint windows are pooled; incomplete ones at the border are dropped."""
         return self.name in ("average", "max")
 
-    def __call__(self, y: Images) -> Images:
+    def __call__(self, y: Images) -> Tensor:
         """Return the pooled maps (N, p, Ho, Wo) of maps (N, p, H, W)."""
         if self.windowed:
             pool = ops.avg_pool2d if self.name == "average" else ops.max_pool2d

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Generator, Images, NDArray, Vectors, to_numpy
+from tinygrad_ckn.backend import Generator, NDArray, to_numpy
 from tinygrad_ckn.errors import DataError, GradientError, LinearAlgebraError, TrainingWarning
 from tinygrad_ckn.models.learning.nonfinite import describe_first_nonfinite
 from tinygrad_ckn.models.network_base import NetworkBase
@@ -49,7 +49,7 @@ class FineTuningState:
     optimizer: Optimizer
     scheduler: Scheduler
     rng: Generator
-    held_out: Vectors
+    held_out: NDArray[Any]
 
     def record(self) -> dict[str, Any]:
         """Return the numbers as JSON values."""
@@ -96,7 +96,9 @@ class BestWeights:
     def save(self, epoch: int) -> None:
         """Save the current parameters as those of the best epoch."""
         self.epoch = epoch
-        self.arrays: list[tuple[Any, Array]] = [(p, p.data.copy()) for p in self.model.parameters()]
+        self.arrays: list[tuple[Any, NDArray[Any]]] = [
+            (p, p.data.copy()) for p in self.model.parameters()
+        ]
 
     def update(self, epoch: int, accuracy: float, loss: float) -> None:
         """Save the parameters if the accuracy is the best so far (ties: loss)."""
@@ -125,7 +127,7 @@ class BestWeights:
             parameter.data = array
 
     @contextmanager
-    def restoring_on_failure(self, when: str, batch: Images, lr: float) -> Iterator[None]:
+    def restoring_on_failure(self, when: str, batch: NDArray[Any], lr: float) -> Iterator[None]:
         """On NaN, infinity or a failed factorization restore the parameters and say where.
 
         Raises

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from tinygrad_ckn.backend import Array, xp_of
+from tinygrad_ckn.backend import NDArray, xp_of
 from tinygrad_ckn.nn import Constraint
 from tinygrad_ckn.tensor import Tensor
 
@@ -71,10 +72,10 @@ def largest_curvature(
 def _gradient_at(
     objective: Callable[[], Tensor],
     parameters: Sequence[Tensor],
-    values: Sequence[Array],
-    direction: Sequence[Array],
+    values: Sequence[NDArray[Any]],
+    direction: Sequence[NDArray[Any]],
     length: float,
-) -> list[Array]:
+) -> list[NDArray[Any]]:
     """Return the gradient, tangent to the constraints, after a step from `values`."""
     for p, value, part in zip(parameters, values, direction, strict=True):
         moved = value
@@ -95,11 +96,11 @@ def _constraint(parameter: Tensor) -> Constraint | None:
     return getattr(parameter, "constraint", None)
 
 
-def _tangent(parameter: Tensor, gradient: Array) -> Array:
+def _tangent(parameter: Tensor, gradient: NDArray[Any]) -> NDArray[Any]:
     constraint = _constraint(parameter)
     return gradient if constraint is None else constraint.tangent(parameter.data, gradient)
 
 
-def _norm(arrays: Sequence[Array]) -> float:
+def _norm(arrays: Sequence[NDArray[Any]]) -> float:
     """Return the Euclidean norm of all arrays together."""
     return math.sqrt(sum(float((array.astype("float64") ** 2).sum()) for array in arrays))

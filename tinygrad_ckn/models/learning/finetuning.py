@@ -12,20 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_ckn.backend import (
-    Array,
-    Generator,
-    Images,
-    Labels,
-    Vectors,
-    backend_of,
-    to_numpy,
-    xp_of,
-)
+from tinygrad_ckn.backend import Generator, NDArray, backend_of, to_numpy, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.models.learning.best_weights import BestWeights, FineTuningState
@@ -46,8 +37,8 @@ _CURVATURE_IMAGES = 128
 class LabelledImages(NamedTuple):
     """Preprocessed images (n, C, H, W) with their class numbers (n,)."""
 
-    images: Images
-    labels: Labels
+    images: NDArray[Any]
+    labels: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -58,7 +49,7 @@ class Objective:
     loss: Loss
     l2: float
 
-    def __call__(self, batch: Images, labels: Labels) -> tuple[Tensor, Tensor]:
+    def __call__(self, batch: NDArray[Any], labels: NDArray[Any]) -> tuple[Tensor, Tensor]:
         """Return the objective, a scalar, and the scores (n, k)."""
         classifier = self.model.classifier
         scores = classifier(self.model._flat_features(Tensor.wrap(batch)))
@@ -76,7 +67,7 @@ def fine_tune(
     loss: Loss,
     solve: Callable[[], LinearFit],
     from_zero: bool = False,
-    held_out: Vectors = (),
+    held_out: NDArray[Any] | None = None,
     rng: Generator,
     report: Callable[[Progress], None] = no_report,
 ) -> None:
@@ -138,7 +129,7 @@ class _Loop:
         validation: LabelledImages,
         descent: FineTuning,
         from_zero: bool,
-        held_out: Vectors,
+        held_out: NDArray[Any] | None,
         rng: Generator,
         report: Callable[[Progress], None],
     ) -> None:
@@ -148,7 +139,7 @@ class _Loop:
         self.validation = validation
         self.descent = descent
         self.from_zero = from_zero
-        self.held_out = held_out
+        self.held_out = np.arange(0) if held_out is None else held_out
         self.rng = rng
         self.report = report
         self.steps = math.ceil(len(training.images) / descent.batch_size)
@@ -186,7 +177,7 @@ class _Loop:
             accuracy = {"validation_accuracy": self.best.accuracy} if self.validates else {}
             self.report(Progress("kept", self.best.epoch, epoch, accuracy))
 
-    def _run_epoch(self, epoch: int) -> tuple[dict[str, float], Images]:
+    def _run_epoch(self, epoch: int) -> tuple[dict[str, float], NDArray[Any]]:
         """Take one pass over the training images; return its measurements and last batch."""
         descent = self.descent
         images, labels = self.training
@@ -212,7 +203,7 @@ class _Loop:
         measured = {"loss": log.loss, "train_accuracy": log.accuracy, "lr": self.optimizer.lr}
         return measured, batch
 
-    def _step(self, batch: Images, labels: Labels) -> tuple[Array, Array]:
+    def _step(self, batch: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Take a step; return the objective before it and the scores, as arrays."""
         # On a GPU these checks would wait for it.
         checked = not backend_of(batch).asynchronous

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array, Generator, Images, Labels, NDArray, Vectors, xp_of
+from tinygrad_ckn.backend import Generator, NDArray, xp_of
 from tinygrad_ckn.errors import ConfigError, TooFewPointsError
 from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.graph import unwrap
@@ -31,7 +31,7 @@ _MIN_TRIED = 5
 
 def fit_filters(
     model: NetworkBase,
-    images: Images,
+    images: NDArray[Any],
     *,
     n_patches: int,
     iterations: int,
@@ -75,14 +75,14 @@ def fit_filters(
 def layer_patches(
     layers: Sequence[CKNLayer],
     i: int,
-    images: Images,
+    images: NDArray[Any],
     n_patches: int,
     rng: Generator,
     memory: int = MEMORY,
-) -> Vectors:
+) -> NDArray[Any]:
     """Return up to n_patches patches (n, C*kh*kw) of the input of layer i."""
 
-    def encode(x: Images) -> Array:
+    def encode(x: NDArray[Any]) -> NDArray[Any]:
         with no_grad():
             for layer in layers[:i]:
                 x = unwrap(layer(x))
@@ -96,7 +96,7 @@ def layer_patches(
 
 
 def fit_layer_filters(
-    layer: CKNLayer, patches: Vectors, iterations: int, rng: Generator, **options: Any
+    layer: CKNLayer, patches: NDArray[Any], iterations: int, rng: Generator, **options: Any
 ) -> float:
     """Set a layer's filters to centroids of patches, and its center to their mean.
 
@@ -118,8 +118,8 @@ def fit_layer_filters(
 
 def fit_classifier(
     model: NetworkBase,
-    images: Images,
-    labels: Labels,
+    images: NDArray[Any],
+    labels: NDArray[Any],
     *,
     loss: Loss,
     l2: float | None,
@@ -187,8 +187,8 @@ def check_kmeans(n_patches: int, iterations: int) -> None:
 
 def fit_with_labels(
     model: NetworkBase,
-    images: Images,
-    labels: Labels,
+    images: NDArray[Any],
+    labels: NDArray[Any],
     *,
     descent: FineTuning | None,
     loss: Loss,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from tinygrad_ckn.backend import Array, Images, xp_of
+from tinygrad_ckn.backend import NDArray, xp_of
 from tinygrad_ckn.errors import GradientError, LinearAlgebraError
 from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.network_base import NetworkBase
 
 
-def check_finite_arrays(arrays: Iterable[tuple[str, Array]]) -> None:
+def check_finite_arrays(arrays: Iterable[tuple[str, NDArray[Any]]]) -> None:
     """Raise a GradientError that names the first array with NaN or infinity."""
     for name, x in arrays:
         array = unwrap(x)
@@ -19,13 +20,13 @@ def check_finite_arrays(arrays: Iterable[tuple[str, Array]]) -> None:
             raise GradientError(f"first in {name}")
 
 
-def raise_first_nonfinite(model: NetworkBase, batch: Images) -> None:
+def raise_first_nonfinite(model: NetworkBase, batch: NDArray[Any]) -> None:
     """Raise a GradientError that names the first intermediate array with NaN or infinity."""
     with no_grad():
         check_finite_arrays(_intermediate_values(model, batch))
 
 
-def describe_first_nonfinite(model: NetworkBase, batch: Images) -> str:
+def describe_first_nonfinite(model: NetworkBase, batch: NDArray[Any]) -> str:
     """Return the location that `raise_first_nonfinite` finds.
 
     If all intermediate arrays are finite, it was the classifier's fit that failed.
@@ -37,7 +38,9 @@ def describe_first_nonfinite(model: NetworkBase, batch: Images) -> str:
     return "first in the classifier"
 
 
-def _intermediate_values(model: NetworkBase, batch: Images) -> Iterator[tuple[str, Array]]:
+def _intermediate_values(
+    model: NetworkBase, batch: NDArray[Any]
+) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the intermediate arrays from a batch to the scores, with their names.
 
     Maps are squared, because the classifier's fit needs their squares.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array, Generator, Images, NDArray, Vectors, default_rng, xp_of
+from tinygrad_ckn.backend import Generator, NDArray, default_rng, xp_of
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.errors import DataError, ShapeError
 from tinygrad_ckn.models.batched import image_blocks
@@ -42,14 +42,14 @@ def check_count(n_patches: int) -> None:
 @record_function("sample patches")
 @plain_arguments
 def sample_patches(
-    images: Images,
+    images: NDArray[Any],
     layer: CKNLayer,
     n_patches: int,
     *,
     rng: Generator | int | None = None,
-    encode: Callable[[Images], Array] | None = None,
-    out: Vectors | None = None,
-) -> Vectors:
+    encode: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+    out: NDArray[Any] | None = None,
+) -> NDArray[Any]:
     """Return up to `n_patches` random patches of a layer's input, as rows (n, C*kh*kw).
 
     Zero patches are left out. So are constant patches of images (without `encode`), which
@@ -130,12 +130,12 @@ def _draw(n_images: int, n_positions: int, n_patches: int, encoded: bool, rng: G
 
 
 def _drawn_patches(
-    images: Images,
+    images: NDArray[Any],
     layer: CKNLayer,
     draws: _Draws,
     size: tuple[int, int],
-    encode: Callable[[Images], Array] | None,
-) -> Iterator[Array]:
+    encode: Callable[[NDArray[Any]], NDArray[Any]] | None,
+) -> Iterator[NDArray[Any]]:
     """Yield the drawn patches that are not left out, block by block: (n, C, kh, kw)."""
     xp = xp_of(images)
     height, width = size
@@ -166,7 +166,7 @@ def _drawn_patches(
             yield patches[xp.any(xp.abs(contrast) > tolerance, axis=(1, 2, 3))]
 
 
-def _fill(out: Vectors, blocks: Iterator[Array], rng: Generator) -> Vectors:
+def _fill(out: NDArray[Any], blocks: Iterator[NDArray[Any]], rng: Generator) -> NDArray[Any]:
     """Fill an array with a uniform sample of patches (n, C, kh, kw); return the filled rows."""
     xp = xp_of(out)
     n_patches, patch_size = out.shape

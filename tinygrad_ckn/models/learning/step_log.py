@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_ckn.backend import Array, Images, NDArray, backend_of, to_numpy
+from tinygrad_ckn.backend import NDArray, backend_of, to_numpy
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.tensor import Tensor
 
@@ -28,7 +28,7 @@ class StepLog:
         Images per step; the last step has the remaining ones.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], images: Images, batch_size: int) -> None:
+    def __init__(self, parameters: Sequence[Tensor], images: NDArray[Any], batch_size: int) -> None:
         backend = backend_of(images)
         n = len(images)
         self.parameters = parameters
@@ -39,7 +39,7 @@ class StepLog:
         self._table = backend.xp.zeros((3, len(self.sizes)))
         self._host_table: NDArray[np.float64] = np.zeros((3, len(self.sizes)))
 
-    def record(self, step: int, objective: Array, hits: Array) -> float | None:
+    def record(self, step: int, objective: NDArray[Any], hits: NDArray[Any]) -> float | None:
         """Record the results of a step; return its objective, or None if not read yet.
 
         Raises

@@ -10,15 +10,17 @@ n examples, k classes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from tinygrad_ckn.backend import Labels, Vectors, to_numpy
+from tinygrad_ckn.backend import NDArray, to_numpy
 
 # Bound of |ln(T / mean absolute score)|.
 _RANGE = 8.0
 
 
-def fit_temperature(scores: Vectors, labels: Labels) -> float:
+def fit_temperature(scores: NDArray[Any], labels: NDArray[Any]) -> float:
     """Return the temperature T that maximises the likelihood of softmax(scores / T).
 
     Parameters

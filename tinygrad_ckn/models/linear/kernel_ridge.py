@@ -14,12 +14,11 @@ Vovk, Ridge Regression in Dual Variables (1998).
 from __future__ import annotations
 
 import math
-from typing import Self
+from typing import Any, Self
 
 from tinygrad_ckn.backend import (
-    Array,
     Labels,
-    Vectors,
+    NDArray,
     asarray,
     backend_of,
     floating,
@@ -74,8 +73,8 @@ class KernelRidgeClassifier:
 
     l2_: float
     errors_: dict[float, float]
-    dual_coef_: Array
-    intercept_: Array
+    dual_coef_: NDArray[Any]
+    intercept_: NDArray[Any]
 
     @plain_arguments
     def __init__(self, l2: float | None = None) -> None:
@@ -85,7 +84,7 @@ class KernelRidgeClassifier:
             )
         self.l2 = l2
 
-    def fit(self, gram: Vectors, labels: Labels) -> Self:
+    def fit(self, gram: NDArray[Any], labels: Labels) -> Self:
         """Fit the classifier.
 
         Parameters
@@ -135,7 +134,7 @@ class KernelRidgeClassifier:
         self.intercept_ = targets.mean(axis=0) - means @ self.dual_coef_
         return self
 
-    def scores(self, gram: Vectors) -> Array:
+    def scores(self, gram: NDArray[Any]) -> NDArray[Any]:
         """Return class scores (m, k) from a Gram matrix (m, n) with the fitted examples.
 
         Raises
@@ -157,12 +156,14 @@ class KernelRidgeClassifier:
             )
         return gram @ self.dual_coef_ + self.intercept_
 
-    def predict(self, gram: Vectors) -> Array:
+    def predict(self, gram: NDArray[Any]) -> NDArray[Any]:
         """Return class numbers (m,) from a Gram matrix (m, n); errors as for `scores`."""
         return self.scores(gram).argmax(axis=1)
 
 
-def _eigh(matrix: Array, scale: float, tolerance: float) -> tuple[Array, Array]:
+def _eigh(
+    matrix: NDArray[Any], scale: float, tolerance: float
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return eigenvalues, clipped to >= 0, and eigenvectors of a symmetric matrix.
 
     Raises
@@ -182,13 +183,13 @@ def _eigh(matrix: Array, scale: float, tolerance: float) -> tuple[Array, Array]:
     return xp.maximum(w, 0), v
 
 
-def _targets(gram: Vectors, labels: Labels) -> Array:
+def _targets(gram: NDArray[Any], labels: Labels) -> NDArray[Any]:
     """Return targets (n, k), 1 at an example's class and -1 elsewhere, after checks."""
     if gram.ndim != 2 or gram.shape[0] != gram.shape[1]:
         raise ShapeError(f"{_FIT}: argument gram expected shape (n, n), got {gram.shape}")
     backend = backend_of(gram)
     n = len(gram)
-    array = labels if is_array(labels) else asarray(labels, device=backend.device)
+    array: Any = labels if is_array(labels) else asarray(labels, device=backend.device)
     check_device(_FIT, "labels", array, backend.device)
     if array.shape != (n,) or array.dtype.kind not in "iu":
         raise DataError(

@@ -19,16 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinygrad_ckn import checks, ops
-from tinygrad_ckn.backend import (
-    Array,
-    Generator,
-    Labels,
-    NDArray,
-    Vectors,
-    default_rng,
-    to_numpy,
-    xp_of,
-)
+from tinygrad_ckn.backend import Generator, NDArray, default_rng, to_numpy, xp_of
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.block_sums import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
@@ -77,8 +68,8 @@ class LinearFit:
         give probabilities.
     """
 
-    weight: Array
-    bias: Array
+    weight: NDArray[Any]
+    bias: NDArray[Any]
     l2: float
     scale: float
     held_out: dict[float, Any] = field(default_factory=dict)
@@ -94,12 +85,12 @@ class _Problem:
 
     def __init__(
         self,
-        features: Vectors,
-        labels: Labels,
+        features: NDArray[Any],
+        labels: NDArray[Any],
         n_classes: int,
         loss: Loss,
         moments: Moments,
-        included: Array | None = None,
+        included: NDArray[Any] | None = None,
     ) -> None:
         self.x = features
         self.labels = labels
@@ -112,14 +103,14 @@ class _Problem:
         self.mean = moments.mean
         self.scale = moments.scale
 
-    def without(self, held_out: Array) -> _Problem:
+    def without(self, held_out: NDArray[Any]) -> _Problem:
         """Return the problem of all examples except those with the given indices."""
         included = xp_of(self.x).ones(len(self.x), "bool")
         included[held_out] = False
         moments = self.moments.without(self.x, held_out)
         return _Problem(self.x, self.labels, self.k, self.loss_name, moments, included)
 
-    def linear(self, point: Point) -> tuple[Array, Array]:
+    def linear(self, point: Point) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return weight and bias for features that are neither centred nor scaled."""
         xp = xp_of(self.x)
         weight = point[:, :-1] / self.scale
@@ -133,7 +124,7 @@ class _Problem:
         d = self.x.shape[1]
         xp = xp_of(self.x)
 
-        def add(rows: slice, total: Array) -> None:
+        def add(rows: slice, total: NDArray[Any]) -> None:
             x = self.x[rows]
             value, slopes = self._loss(scores_of(x, weight) + bias, rows)
             total[0, -1] += value
@@ -150,7 +141,7 @@ class _Problem:
         gradient[:, :-1] += l2 * point[:, :-1]
         return value + 0.5 * l2 * float((point[:, :-1] ** 2).sum()), gradient
 
-    def _loss(self, scores: Array, rows: slice) -> tuple[Any, Array]:
+    def _loss(self, scores: NDArray[Any], rows: slice) -> tuple[Any, NDArray[Any]]:
         """Return the sum of a block's losses and its gradient (rows, k) in the scores."""
         labels = self.labels[rows]
         if self.included is None:
@@ -190,8 +181,10 @@ class _Problem:
 
 
 def _loss_and_slopes(
-    loss: Callable[[Array, Array], Array], scores: Array, labels: Array
-) -> tuple[Any, Array]:
+    loss: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
+    scores: NDArray[Any],
+    labels: NDArray[Any],
+) -> tuple[Any, NDArray[Any]]:
     """Return the sum over examples of a loss that is a mean, and its gradient in the scores."""
     leaf = Tensor.leaf(scores)
     mean = loss(leaf, labels)
@@ -202,8 +195,8 @@ def _loss_and_slopes(
 @record_function("classifier, other")
 @plain_arguments
 def fit_linear(
-    features: Vectors,
-    labels: Labels,
+    features: NDArray[Any],
+    labels: NDArray[Any],
     n_classes: int,
     *,
     loss: Loss = "cross_entropy",
@@ -313,7 +306,7 @@ class _L2Search:
         n = len(self.held_out)
         xp = xp_of(features)
 
-        def add(rows: slice, total: Array) -> None:
+        def add(rows: slice, total: NDArray[Any]) -> None:
             chosen = self.held_out[rows]
             y = labels[chosen]
             scores = scores_of(features[chosen], weight) + bias
@@ -335,7 +328,7 @@ class _L2Search:
         return fit_temperature(np.concatenate(scores), self.rest.labels[self.held_out])
 
 
-def _present(labels: Labels, n_classes: int) -> tuple[NDArray[Any], Labels]:
+def _present(labels: NDArray[Any], n_classes: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the classes that occur, ascending, and labels as indices into them.
 
     Costs then do not grow with classes that do not occur. Labels that are not classes are
@@ -348,8 +341,8 @@ def _present(labels: Labels, n_classes: int) -> tuple[NDArray[Any], Labels]:
 
 
 def _all_classes(
-    present: NDArray[Any], n_classes: int, weight: Array, bias: Array
-) -> tuple[Array, Array]:
+    present: NDArray[Any], n_classes: int, weight: NDArray[Any], bias: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return weight (n_classes, D) and bias (n_classes,) from those of the present classes.
 
     Other classes score below the mean of the present ones, so they are never predicted.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_ckn.backend import Array, NDArray, Vectors, to_numpy, xp_of
+from tinygrad_ckn.backend import NDArray, to_numpy, xp_of
 from tinygrad_ckn.block_sums import blocks_of, sum_over
 from tinygrad_ckn.errors import DataError
 
@@ -38,7 +38,7 @@ class Moments:
         return math.sqrt(self.spread / self.n) or 1.0
 
     @classmethod
-    def of(cls, features: Vectors) -> Moments:
+    def of(cls, features: NDArray[Any]) -> Moments:
         """Return the moments of features (n, D).
 
         Raises
@@ -60,7 +60,7 @@ class Moments:
             )
         return cls(len(features), mean, spread)
 
-    def without(self, features: Vectors, held_out: Array) -> Moments:
+    def without(self, features: NDArray[Any], held_out: NDArray[Any]) -> Moments:
         """Return the moments of all examples except those with the given indices."""
         n = self.n - len(held_out)
         mean = (self.n * self.mean - _sum(features, held_out, _column_sums)) / n
@@ -72,11 +72,13 @@ class Moments:
         return Moments(n, mean, spread)
 
 
-def _column_sums(x: Array) -> Array:
+def _column_sums(x: NDArray[Any]) -> NDArray[Any]:
     return x.sum(axis=0, dtype="float64")
 
 
-def _squares_about(features: Vectors, origin: NDArray[np.float64]) -> Callable[[Array], Array]:
+def _squares_about(
+    features: NDArray[Any], origin: NDArray[np.float64]
+) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """Return a function of a block: sums over rows of squared distances from a point, (D,).
 
     They are squared in float64, because in float32 the squares of small and large
@@ -87,7 +89,9 @@ def _squares_about(features: Vectors, origin: NDArray[np.float64]) -> Callable[[
 
 
 def _sum(
-    features: Vectors, chosen: Array | None, function: Callable[[Array], Array]
+    features: NDArray[Any],
+    chosen: NDArray[Any] | None,
+    function: Callable[[NDArray[Any]], NDArray[Any]],
 ) -> NDArray[Any]:
     """Return the sum of a function over blocks of examples, (D,) on the host.
 
@@ -95,7 +99,7 @@ def _sum(
     """
     xp = xp_of(features)
 
-    def add(rows: slice, total: Array) -> None:
+    def add(rows: slice, total: NDArray[Any]) -> None:
         total += function(features[rows if chosen is None else chosen[rows]])
 
     blocks = blocks_of(features, len(features) if chosen is None else len(chosen))

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tinygrad_ckn.backend import Array, NDArray, Vectors, to_numpy, xp_of
+from tinygrad_ckn.backend import NDArray, to_numpy, xp_of
 from tinygrad_ckn.block_sums import scatter_of
 from tinygrad_ckn.models.linear.moments import Moments
 from tinygrad_ckn.profiling import record_function
@@ -53,7 +53,7 @@ class Preconditioner:
     """Computes R for an l2, and reuses it for values of l2 up to a factor of 10 off."""
 
     @record_function("classifier, preconditioner")
-    def __init__(self, features: Vectors, moments: Moments) -> None:
+    def __init__(self, features: NDArray[Any], moments: Moments) -> None:
         scale = moments.scale
         xp = xp_of(features)
         center = xp.asarray(moments.mean, dtype=features.dtype)
@@ -124,7 +124,7 @@ class SampledRoot:
     The head of this file derives it.
     """
 
-    def __init__(self, sample: Vectors, products: Matrix, shift: float) -> None:
+    def __init__(self, sample: NDArray[Any], products: Matrix, shift: float) -> None:
         from scipy.linalg import cholesky
 
         self.sample = sample
@@ -162,7 +162,7 @@ class SampledRoot:
         """Return rows (k, m) times P."""
         return to_numpy(self._cast(rows) @ self.sample).astype("float64") / math.sqrt(self.shift)
 
-    def _cast(self, rows: Matrix) -> Array:
+    def _cast(self, rows: Matrix) -> NDArray[Any]:
         return xp_of(self.sample).asarray(rows, dtype=self.sample.dtype)
 
 

@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from tinygrad_ckn.backend import Array, NDArray, Shape, Vectors, check_real, to_numpy, xp_of
+from tinygrad_ckn.backend import NDArray, Shape, check_real, to_numpy, xp_of
 from tinygrad_ckn.block_sums import blocks_of, scatter_of, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, LinearAlgebraError
 from tinygrad_ckn.models.linear.logistic import LinearFit
@@ -39,7 +40,7 @@ LeaveOneOut = tuple[Matrix, Callable[[int], Matrix]]
 class _Centred:
     """Features (n, D) minus their mean, block by block in float64."""
 
-    def __init__(self, features: Vectors) -> None:
+    def __init__(self, features: NDArray[Any]) -> None:
         self.features = features
         self.blocks = blocks_of(features, len(features))
         self.mean: Matrix = np.zeros(features.shape[1])
@@ -50,23 +51,23 @@ class _Centred:
                 "check the images"
             )
 
-    def rows(self, rows: slice) -> Array:
+    def rows(self, rows: slice) -> NDArray[Any]:
         """Return some examples, (rows, D)."""
         x = self.features[rows].astype("float64")
         x -= xp_of(x).asarray(self.mean)
         return x
 
-    def columns(self, columns: slice) -> Array:
+    def columns(self, columns: slice) -> NDArray[Any]:
         """Return some features of all examples, (columns, n)."""
         x = self.features.T[columns].astype("float64")
         x -= xp_of(x).asarray(self.mean[columns, None])
         return x
 
-    def sum(self, term: Callable[[Array, slice], Array], shape: Shape) -> Matrix:
+    def sum(self, term: Callable[[NDArray[Any], slice], NDArray[Any]], shape: Shape) -> Matrix:
         """Return the sum over blocks of term(examples, rows), on the host."""
         xp = xp_of(self.features)
 
-        def add(rows: slice, total: Array) -> None:
+        def add(rows: slice, total: NDArray[Any]) -> None:
             total += term(self.rows(rows), rows)
 
         return to_numpy(sum_over(self.features, add, self.blocks, lambda: xp.zeros(shape)))
@@ -79,7 +80,9 @@ class _Centred:
 
 @record_function("ridge regression")
 @plain_arguments
-def fit_ridge(features: Vectors, targets: Vectors, *, l2: float | None = None) -> LinearFit:
+def fit_ridge(
+    features: NDArray[Any], targets: NDArray[Any], *, l2: float | None = None
+) -> LinearFit:
     """Fit a linear regression with a penalty on the weights.
 
     Targets may be classes as one-hot rows.
@@ -173,7 +176,7 @@ def _gram(centred: _Centred, dual: bool) -> tuple[Matrix, float]:
     return gram, scale
 
 
-def _targets(features: Vectors, targets: Vectors) -> Matrix:
+def _targets(features: NDArray[Any], targets: NDArray[Any]) -> Matrix:
     """Return the targets (n, k) in float64 on the host, after checking them."""
     t = check_real("fit_ridge", "targets", to_numpy(targets)).astype("float64")
     if features.dtype.kind != "f":
@@ -224,7 +227,7 @@ def _leave_one_out(
     xp = xp_of(centred.features)
     basis, factors, coefficients, goals = (xp.asarray(a) for a in (vectors, inverses, projected, t))
 
-    def losses(x: Array, rows: slice) -> Array:
+    def losses(x: NDArray[Any], rows: slice) -> NDArray[Any]:
         components = x @ basis
         # 1 - h_i, (rows, l2)
         rest = 1 - 1 / len(t) - components**2 @ factors
