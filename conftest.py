@@ -12,6 +12,8 @@ import tinygrad_ckn
 from tinygrad_ckn import backend, ops
 from tinygrad_ckn.errors import BackendError
 
+pytest_plugins = ["tools.sampled_coverage"]
+
 try:
     from hypothesis import HealthCheck, settings
 except ImportError:

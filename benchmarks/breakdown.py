@@ -23,6 +23,7 @@ from tinygrad_ckn.cpu import winograd_filter as winograd
 from tinygrad_ckn.cpu.ckn_map import banded
 from tinygrad_ckn.cpu.ckn_map import fused as ckn_map
 from tinygrad_ckn.cpu.ckn_map import patch_products as products
+from tinygrad_ckn.cpu.ckn_map import pooling
 from tinygrad_ckn.models import CKN, PRESETS
 from tinygrad_ckn.ops import linalg
 from tinygrad_ckn.optim import SGD
@@ -31,19 +32,26 @@ STEPS, IMAGES = 5, 128
 CLOCKS = [
     (
         winograd.Winograd,
-        ("_windows", "transformed", "filtered", "pulled", "add_input_adjoint"),
+        (
+            "_windows",
+            "transform_images",
+            "apply_filters",
+            "transform_gradient",
+            "add_input_adjoint",
+        ),
         "Winograd's tiles",
     ),
-    (products._Unfolded, ("_columns", "pull"), "unfolding and back"),
-    (products._Geometry, ("padded",), "borders"),
-    (products._Geometry, ("pixels", "sums", "_squares_adjoint"), "norms"),
-    (products, ("_scale",), "scaling"),
-    (ckn_map._Pooling, ("weighted", "pool", "unpool"), "pooling but for its products"),
-    (ckn_map.Map, ("_pull_kappa",), "scaling"),
+    (products._Unfolded, ("_columns", "vjp"), "unfolding and back"),
+    (products._Geometry, ("pad",), "borders"),
+    (products._Geometry, ("pixel_squares", "patch_sums", "_squares_vjp"), "norms"),
+    (products, ("_normalize",), "scaling"),
+    (pooling.Pooling, ("weights", "pool", "unpool"), "pooling but for its products"),
+    (ckn_map.Map, ("_kappa_vjp",), "scaling"),
     (linalg, ("symmetric_eigen", "_rotate"), "inverse square root"),
 ]
 PRODUCTS = {
     ckn_map: "transform, pooling",
+    pooling: "transform, pooling",
     banded: "pooling, norms",
     products: "unfolded",
     winograd: "Winograd",

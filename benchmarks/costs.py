@@ -94,9 +94,9 @@ def kappa_map(N: int, p: int, L: int, kappa: int) -> Cost:
     return Cost("map", N * p * L + 2 * N * L, N * p * L, N * p * L * (3 + kappa))
 
 
-def pull(N: int, p: int, L: int, kappa: int, slope: int) -> Cost:
+def map_vjp(N: int, p: int, L: int, kappa: int, slope: int) -> Cost:
     return Cost(
-        "pull", 2 * N * p * L + 2 * N * L, N * p * L + N * L, N * p * L * (9 + kappa + slope)
+        "map_vjp", 2 * N * p * L + 2 * N * L, N * p * L + N * L, N * p * L * (9 + kappa + slope)
     )
 
 

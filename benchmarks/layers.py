@@ -61,7 +61,7 @@ class Layer:
         yield costs.matmul(n, p, p, self.pooled**2)
         if self.s > 1:
             yield costs.pooling_adjoint(n, p, side, side, self.pooled, self.pooled, self.s)
-        yield costs.pull(n, p, length, *self.kappa)
+        yield costs.map_vjp(n, p, length, *self.kappa)
         if k > 1:
             yield costs.unfold(n, c, side, side, k, k, length)
         yield costs.matmul_each(n, p, length, c * k * k)

@@ -1,9 +1,8 @@
-"""A course's kernel challenge: classify images with a convolutional kernel network, without a deep-learning library.
+"""The kernel challenge of a course: classify images without a deep-learning library.
 
-python examples/kernel_challenge.py --train Xtr.csv --labels Ytr.csv --test Xte.csv
---out Yte.csv
+    python examples/kernel_challenge.py --train Xtr.csv --labels Ytr.csv --test Xte.csv --out Yte.csv
 
-docs/challenge.md goes through it step by step.
+docs/challenge.md explains it step by step.
 """
 
 from __future__ import annotations
@@ -20,10 +19,11 @@ from tinygrad_ckn.data import Split, load_labels, load_pixels, save_labels, spli
 from tinygrad_ckn.errors import CKNError, ConfigError, DataError
 from tinygrad_ckn.models import CKN, PRESETS, Progress
 
-NETWORKS = [name for name, found in PRESETS.items() if found.model == "CKN"]
-DEFAULT, QUICK = "unsup-256-1024", "unsup-64-256"
-# of the training images, for validation
-HELD_OUT = 0.2
+NETWORKS = [name for name, preset in PRESETS.items() if preset.model == "CKN"]
+DEFAULT = "unsup-256-1024"
+QUICK = "unsup-64-256"
+# share of the training images that the accuracy is measured on
+VALIDATION = 0.2
 
 app = typer.Typer(
     add_completion=False,
@@ -36,40 +36,47 @@ app = typer.Typer(
 def read(
     train: Path, labels: Path, test: Path, image_shape: tuple[int, int, int], channels_last: bool
 ) -> tuple[Split, NDArray[np.float32]]:
-    """Return labelled training images and the test images, in [0, 1] by the range of the training images.
+    """Return the labelled training images and the test images, both scaled alike.
 
-    Local whitening takes means away and the classifier scales its features, so the
-    scale of pixels hardly matters; but training and test images need the same one. The
-    range of the training images is all that is known beforehand.
+    The range of the training images becomes [0, 1]. The scale itself hardly matters,
+    since local whitening removes means and the classifier scales its features; but
+    training and test images must share it.
     """
-    images, others = (
+    train_images, test_images = (
         load_pixels(path, image_shape=image_shape, channels_last=channels_last)
         for path in (train, test)
     )
-    of_images = load_labels(labels)
-    if len(images) != len(of_images):
+    train_labels = load_labels(labels)
+    if len(train_images) != len(train_labels):
         raise DataError(
-            f"{labels}: expected {len(images)} labels, one for each image of {train}, got {len(of_images)}"
+            f"{labels}: expected {len(train_images)} labels, one per image of {train}, "
+            f"got {len(train_labels)}"
         )
-    classes = np.unique(of_images)
+    classes = np.unique(train_labels)
     if len(classes) == 1:
         raise DataError(
-            f"{labels}: expected labels of at least two classes to tell apart, got only class {classes[0]}"
+            f"{labels}: expected labels of at least two classes, got only class {classes[0]}"
         )
-    low, high = images.min(), images.max()
+    low = train_images.min()
+    high = train_images.max()
     if low == high:
         raise DataError(f"{train}: expected images that differ, got {low} in every pixel")
     typer.echo(
-        f"{len(images):,} training and {len(others):,} test images, {len(classes)} classes; "
-        f"pixels {low:.3g} to {high:.3g} and {others.min():.3g} to {others.max():.3g}"
+        f"{len(train_images):,} training and {len(test_images):,} test images, "
+        f"{len(classes)} classes; pixels {low:.3g} to {high:.3g} and "
+        f"{test_images.min():.3g} to {test_images.max():.3g}"
     )
-    return Split((images - low) / (high - low), of_images), (others - low) / (high - low)
+    scaled = Split((train_images - low) / (high - low), train_labels)
+    return scaled, (test_images - low) / (high - low)
 
 
-def fitted(split: Split, n_classes: int, preset: str, patches: int, seed: int) -> CKN:
-    """Return a network: images whitened, filters learned without labels, the classifier on means over mirror images."""
+def fit(split: Split, n_classes: int, preset: str, n_patches: int, seed: int) -> CKN:
+    """Return a fitted network: whitened images, filters by k-means, a linear classifier.
+
+    The classifier sees features averaged over each image and its mirror image.
+    """
     _, channels, height, width = split.images.shape
-    random = default_rng(seed)
+    rng = default_rng(seed)
     model = CKN.preset(
         preset,
         in_channels=channels,
@@ -77,15 +84,20 @@ def fitted(split: Split, n_classes: int, preset: str, patches: int, seed: int) -
         n_classes=n_classes,
         preprocessing="local_whitening",
         mirror_average="features",
-        rng=random,
+        rng=rng,
     )
     return model.fit(
-        split.images, split.labels, loss="squared_hinge", n_patches=patches, rng=random, report=tell
+        split.images,
+        split.labels,
+        loss="squared_hinge",
+        n_patches=n_patches,
+        rng=rng,
+        report=print_progress,
     )
 
 
-def tell(progress: Progress) -> None:
-    """Print a line for each layer and for the classifier, once they are learned."""
+def print_progress(progress: Progress) -> None:
+    """Print one line per fitted layer and one for the classifier."""
     if progress.phase == "filters":
         typer.echo(f"  filters of layer {progress.done} of {progress.total}")
     elif progress.phase == "classifier" and progress.done:
@@ -101,7 +113,7 @@ def solve(
     channels_last: bool,
     **options: Any,
 ) -> None:
-    """Read the files, validate on a part of the training images, fit on all, write the predictions."""
+    """Measure the accuracy on a validation set, fit on all images, write predictions."""
     if options["preset"] not in NETWORKS:
         raise ConfigError(
             f"--preset: expected one of {', '.join(NETWORKS)}, got {options['preset']!r}"
@@ -110,33 +122,32 @@ def solve(
         raise DataError(f"{out}: expected a file to write, in a folder that exists; check --out")
     if out.resolve() in {path.resolve() for path in (train, labels, test)}:
         raise DataError(
-            f"{out}: expected another file to write than those that are read; check --out"
+            f"{out}: expected an output file different from the input files; check --out"
         )
-    everything, others = read(train, labels, test, image_shape, channels_last)
-    n_classes = len(np.unique(everything.labels))
+    labelled, test_images = read(train, labels, test, image_shape, channels_last)
+    n_classes = len(np.unique(labelled.labels))
 
-    rest, held_out = split_off(everything, HELD_OUT, default_rng(options["seed"]))
+    training, validation = split_off(labelled, VALIDATION, default_rng(options["seed"]))
     typer.echo(
-        f"fitting {options['preset']} on {len(rest):,} images, to measure on {len(held_out):,} others"
+        f"fitting {options['preset']} on {len(training):,} images, "
+        f"measuring on {len(validation):,} others"
     )
-    accuracy = fitted(rest, n_classes, **options).accuracy(held_out.images, held_out.labels)
-    typer.echo(
-        f"validation accuracy {accuracy:.4f} ({round(accuracy * len(held_out))}/{len(held_out)})"
-    )
+    model = fit(training, n_classes, **options)
+    accuracy = model.accuracy(validation.images, validation.labels)
+    n_correct = round(accuracy * len(validation))
+    typer.echo(f"validation accuracy {accuracy:.4f} ({n_correct}/{len(validation)})")
 
-    typer.echo(f"fitting on all {len(everything):,} images")
-    save_labels(out, fitted(everything, n_classes, **options).predict(others))
-    typer.echo(f"{len(others):,} predictions in {out}")
+    typer.echo(f"fitting on all {len(labelled):,} images")
+    save_labels(out, fit(labelled, n_classes, **options).predict(test_images))
+    typer.echo(f"{len(test_images):,} predictions in {out}")
 
 
 @app.command()
 def main(
     *,
-    train: Annotated[
-        Path, typer.Option(help="CSV file of training images, the planes of one a row.")
-    ],
+    train: Annotated[Path, typer.Option(help="CSV file of training images, one per row.")],
     labels: Annotated[
-        Path, typer.Option(help="CSV file of their labels, under the header Id,Prediction.")
+        Path, typer.Option(help="CSV file of their labels, with the header Id,Prediction.")
     ],
     test: Annotated[Path, typer.Option(help="CSV file of the images to predict.")],
     out: Annotated[Path, typer.Option(help="CSV file to write: Id,Prediction.")],
@@ -147,11 +158,11 @@ def main(
     quick: Annotated[
         bool, typer.Option("--quick", help=f"A smaller network, as --preset {QUICK}.")
     ] = False,
-    patches: Annotated[
-        int, typer.Option(help="Patches that filters are learned from in each layer, at most.")
+    n_patches: Annotated[
+        int, typer.Option(help="Maximum number of patches that each layer's filters are fitted to.")
     ] = 100_000,
     seed: Annotated[
-        int, typer.Option(help="Of everything random: the same seed gives the same predictions.")
+        int, typer.Option(help="Random seed; the same seed gives the same predictions.")
     ] = 0,
     image_shape: Annotated[
         tuple[int, int, int],
@@ -159,10 +170,12 @@ def main(
     ] = (3, 32, 32),
     channels_last: Annotated[
         bool,
-        typer.Option("--channels-last", help="Pixels are in the order (H, W, C), not in planes."),
+        typer.Option(
+            "--channels-last", help="Pixels are in the order (H, W, C)."
+        ),
     ] = False,
 ) -> None:
-    """Learn from labelled images, say how well on a part held out, and write predictions for the others."""
+    """Fit a network to labelled images, print its validation accuracy, predict the rest."""
     if quick and preset is not None:
         raise typer.BadParameter("expected --quick or --preset, got both")
     name = QUICK if quick else preset or DEFAULT
@@ -175,7 +188,7 @@ def main(
             image_shape,
             channels_last,
             preset=name,
-            patches=patches,
+            n_patches=n_patches,
             seed=seed,
         )
     except (CKNError, MemoryError, OSError) as error:

@@ -1,9 +1,9 @@
-"""The kernel trick: two tangled spirals in the plane, which no line separates, separated by a line in feature space.
+"""The kernel trick: two tangled spirals, separated by a line in feature space.
 
-pip install -e '.[sklearn]'
-python examples/kernel_trick.py
+    pip install -e '.[sklearn,plots]'
+    python examples/kernel_trick.py [FILE]
 
-The picture is written to kernel_trick.png, or to the file that is named.
+The picture is written to FILE, kernel_trick.png by default.
 """
 
 import argparse
@@ -20,10 +20,10 @@ from tinygrad_ckn.models.kernels import Exponential
 
 
 def spirals(n: int, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return points (n, 2) on two arms around the origin, with a little noise, and their labels 0 and 1."""
+    """Return noisy points (n, 2) on two arms around the origin, and labels 0 and 1."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % 2
-    # how far along its arm a point lies
+    # position along the arm
     turn = 3 * np.pi * np.sqrt(rng.uniform(0.05, 1, n))
     angle = turn + np.pi * labels
     points = turn[:, None] / 10 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -31,12 +31,15 @@ def spirals(n: int, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def lifted(points: NDArray[Any]) -> NDArray[Any]:
-    """Return the points with a third coordinate 1: the kernel compares directions, and these tell all points apart."""
+    """Return the points with a third coordinate 1.
+
+    The kernel compares directions only, and these differ for different points.
+    """
     return np.column_stack([points, np.ones(len(points))])
 
 
 def draw(axes: Any, model: SVC, points: NDArray[Any], labels: NDArray[Any], title: str) -> None:
-    """Colour the plane by the model's decision, with the boundary as a line, and put the points on it."""
+    """Draw the points on a plane coloured by the model's decision."""
     side = np.linspace(-1.1, 1.1, 200)
     plane = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
     decision = model.decision_function(lifted(plane)).reshape(200, 200)
@@ -47,8 +50,9 @@ def draw(axes: Any, model: SVC, points: NDArray[Any], labels: NDArray[Any], titl
 
 
 def main(path: Path) -> None:
-    """Fit a linear and a kernel machine to the same points, print their accuracy on new ones, draw both to a PNG."""
-    (points, labels), (new_points, new_labels) = spirals(300, seed=0), spirals(300, seed=1)
+    """Fit a linear and a kernel SVM to the same points, print and draw their accuracy."""
+    points, labels = spirals(300, seed=0)
+    new_points, new_labels = spirals(300, seed=1)
     figure = Figure(figsize=(8, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, kernel in zip(figure.subplots(1, 2), ["linear", Exponential(sigma=0.1)], strict=True):
@@ -70,9 +74,9 @@ if __name__ == "__main__":
         default="kernel_trick.png",
         help="PNG file to write (default: %(default)s)",
     )
-    chosen = parser.parse_args().path
-    if chosen.is_dir() or not chosen.parent.is_dir():
+    path = parser.parse_args().path
+    if path.is_dir() or not path.parent.is_dir():
         parser.error(
-            f"argument path: expected a file to write, in a folder that exists, got {chosen}"
+            f"argument path: expected a file to write, in a folder that exists, got {path}"
         )
-    main(chosen)
+    main(path)

@@ -46,7 +46,8 @@ from tinygrad_ckn.data import (
 )
 from tinygrad_ckn.errors import CKNError
 from tinygrad_ckn.models import CKN, CKNLayer
-from tinygrad_ckn.training import Run, load_model, open_model, save_model, train
+from tinygrad_ckn.training import Run, load_model, save_model, train
+from tinygrad_ckn.training.evaluation_images import open_model
 
 csv.field_size_limit(10**9)
 SECONDS = 10

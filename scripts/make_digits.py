@@ -12,6 +12,8 @@ import numpy as np
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
 
+from tinygrad_ckn.files import replacing
+
 TARGET = Path(__file__).resolve().parent.parent / "tinygrad_ckn" / "data" / "digits.npz"
 
 
@@ -27,13 +29,14 @@ def main() -> None:
     train, test = train_test_split(
         np.arange(len(images)), test_size=0.2, random_state=0, stratify=digits.target
     )
-    np.savez_compressed(
-        TARGET,
-        images=images,
-        labels=digits.target.astype(np.uint8),
-        train=train.astype(np.uint16),
-        test=test.astype(np.uint16),
-    )
+    with replacing(TARGET) as stream:
+        np.savez_compressed(
+            stream,
+            images=images,
+            labels=digits.target.astype(np.uint8),
+            train=train.astype(np.uint16),
+            test=test.astype(np.uint16),
+        )
     print(
         f"{TARGET}: {TARGET.stat().st_size} bytes, {len(train)} training and {len(test)} test images"
     )

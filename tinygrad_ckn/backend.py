@@ -42,7 +42,6 @@ __all__ = [
     "Labels",
     "NDArray",
     "Namespace",
-    "Operand",
     "Shape",
     "Vectors",
     "asarray",
@@ -68,11 +67,9 @@ if TYPE_CHECKING:
     from tinygrad_ckn import Tensor
 
     Array: TypeAlias = NDArray[Any] | Tensor
-    Operand: TypeAlias = Array | float | np.number[Any] | np.bool
 else:
-    # `signature.py` recognises operands by these
+    # what `signature.py` recognises operands by
     Array = Annotated[Any, "an array of any backend, or a Tensor"]
-    Operand = Array | float
 
 # Arrays of any backend, or Tensors: (N, C, H, W), (N,) and (N, d).
 Images: TypeAlias = Array

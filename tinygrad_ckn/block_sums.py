@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from tinygrad_ckn import parallel
-from tinygrad_ckn.backend import CPU, Array, Shape, backend_of, to_numpy, xp_of
+from tinygrad_ckn.backend import CPU, Shape, backend_of, to_numpy, xp_of
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.cpu import linear
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # maximum number of examples in a block
 _BLOCK = 4096
@@ -36,7 +38,7 @@ def small_matrices() -> Iterator[None]:
         yield
 
 
-def blocks_of(features: Array, n: int) -> list[slice]:
+def blocks_of(features: NDArray[Any], n: int) -> list[slice]:
     """Cut n examples with features (n, D) into blocks."""
     size = features.shape[1] * features.itemsize
     limit = min(_BLOCK * size, _BLOCK_BYTES) if backend_of(features) is CPU else _BLOCK * size
@@ -44,8 +46,11 @@ def blocks_of(features: Array, n: int) -> list[slice]:
 
 
 def map_blocks(
-    function: Callable[[Array], Array], images: Array, shape: Shape, size: float
-) -> Array:
+    function: Callable[[NDArray[Any]], NDArray[Any]],
+    images: NDArray[Any],
+    shape: Shape,
+    size: float,
+) -> NDArray[Any]:
     """Apply a function to blocks of images (N, ...) and collect the results.
 
     Parameters
@@ -60,7 +65,7 @@ def map_blocks(
         Bytes of intermediate arrays per image.
     """
     on_host = backend_of(images) is CPU
-    y: Array = (parallel if on_host else xp_of(images)).empty(shape, images.dtype)
+    y: NDArray[Any] = (parallel if on_host else xp_of(images)).empty(shape, images.dtype)
 
     def fill(block: slice) -> None:
         y[block] = function(images[block])
@@ -75,7 +80,7 @@ def map_blocks(
 
 
 def sum_over(
-    features: Array,
+    features: NDArray[Any],
     add: Callable[[slice, parallel.Total], object],
     blocks: list[slice],
     start: Callable[[], parallel.Total],
@@ -92,12 +97,14 @@ def sum_over(
     return total
 
 
-def scores_of(x: Array, weight: Array) -> Array:
+def scores_of(x: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
     """Return x @ weight.T, (n, k), for a block x (n, D) and weight (k, D)."""
     return linear.scores(x, weight) if backend_of(x) is CPU else x @ weight.T
 
 
-def scatter_of(features: Array, n: int, block: Callable[[slice], Array]) -> NDArray[np.float64]:
+def scatter_of(
+    features: NDArray[Any], n: int, block: Callable[[slice], NDArray[Any]]
+) -> NDArray[np.float64]:
     """Return the sum of x^T x over n examples: (D, D), float64, on the host.
 
     Only the upper triangle is defined. block(rows) returns examples (m, D) on the

@@ -26,9 +26,9 @@ __all__ = [
     "check_finite",
     "edges_into",
     "next_sequence",
-    "unwrap",
     "to_dot",
     "to_text",
+    "unwrap",
 ]
 
 Edge: TypeAlias = "Node | Variable"

@@ -12,7 +12,7 @@ from tinygrad_ckn.backend import Array
 from tinygrad_ckn.errors import DTypeError
 
 # in an annotation that cannot be evaluated
-_WORDS = ("Array", "Operand", "ndarray", "Tensor")
+_WORDS = ("Array", "ndarray", "Tensor")
 
 
 def operands_of(

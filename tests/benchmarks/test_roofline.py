@@ -124,7 +124,7 @@ def test_layers_have_the_shapes_of_the_network(preset):
 
 def test_a_training_step_has_a_pull_for_each_map():
     names = [cost.name for cost in training("ckn5", 2)]
-    assert (names.count("map"), names.count("pull"), names.count("add_squares")) == (5, 5, 4)
+    assert (names.count("map"), names.count("map_vjp"), names.count("add_squares")) == (5, 5, 4)
 
 
 def test_what_takes_longer_counts():

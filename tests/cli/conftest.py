@@ -1,5 +1,4 @@
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from typer.testing import CliRunner, Result
 
 from tinygrad_ckn.cli import app
 from tinygrad_ckn.data import load_digits
+from tools import warm_python
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +26,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch):
 
 def tinygrad_ckn(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own."""
-    command = [sys.executable, "-m", "tinygrad_ckn", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return warm_python.run(["-m", "tinygrad_ckn", *arguments])
 
 
 @pytest.fixture(name="tinygrad_ckn", scope="session")

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_ckn.cli import console
+from tools import warm_python
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -79,26 +80,30 @@ def on_terminal(arguments: list[str], folder: Path, columns: int = 80, **variabl
     """Return all that a command writes to a terminal of so many columns."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    command = [sys.executable, "-m", "tinygrad_ckn", *arguments]
+    command = ["-m", "tinygrad_ckn", *arguments]
+    environment = environment_of(**variables)
     chunks = []
     # stdin too: that is where Python and rich look for the terminal's size when the
     # output is redirected
-    with subprocess.Popen(
-        command,
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        cwd=folder,
-        env=environment_of(**variables),
-    ) as process:
-        os.close(slave)
-        try:
-            while chunk := os.read(master, 65536):
-                chunks.append(chunk)
-        except OSError:
-            # Linux: the other end is closed
-            pass
-        process.wait()
+    if needs_new_interpreter(variables):
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=folder,
+            env=environment,
+        )
+    else:
+        process = warm_python.start(command, (slave, slave, slave), cwd=folder, env=environment)
+    os.close(slave)
+    try:
+        while chunk := os.read(master, 65536):
+            chunks.append(chunk)
+    except OSError:
+        # Linux: the other end is closed
+        pass
+    process.wait()
     os.close(master)
     return b"".join(chunks).decode()
 
@@ -106,15 +111,23 @@ def on_terminal(arguments: list[str], folder: Path, columns: int = 80, **variabl
 def into_pipe(
     arguments: list[str], folder: Path, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tinygrad_ckn", *arguments]
+    command = ["-m", "tinygrad_ckn", *arguments]
+    environment = environment_of(**variables)
+    if not needs_new_interpreter(variables):
+        return warm_python.run(command, cwd=folder, env=environment)
     return subprocess.run(
-        command,
+        [sys.executable, *command],
         cwd=folder,
-        env=environment_of(**variables),
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def needs_new_interpreter(variables: Mapping[str, str]) -> bool:
+    """Return whether Python itself reads one of the variables when it starts."""
+    return any(name.startswith("PYTHON") for name in variables)
 
 
 class Stream(io.StringIO):

@@ -94,13 +94,15 @@ def test_a_help_groups_options(invoke: Invoke):
     assert "Arguments:\n  RUN " in invoke("evaluate", "--help").stdout
 
 
-def test_the_module_is_the_command(tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]]):
+def test_the_module_is_the_command():
     script = Path(sys.executable).with_name("tinygrad-ckn")
     if not script.exists():
         pytest.skip("the package is not installed as a command")
     for arguments in (["--help"], ["train", "--model", "x"], ["nonsense"]):
-        module = tinygrad_ckn(*arguments)
-        command = subprocess.run([script, *arguments], capture_output=True, text=True, check=False)
+        module, command = (
+            subprocess.run([*start, *arguments], capture_output=True, text=True, check=False)
+            for start in ([sys.executable, "-m", "tinygrad_ckn"], [script])
+        )
         assert (command.returncode, command.stdout, command.stderr) == (
             module.returncode,
             module.stdout,

@@ -252,7 +252,7 @@ def test_no_run(invoke: Invoke, tmp_path: Path, command: str):
     assert result.exit_code == 1
     assert (
         result.stderr
-        == f"error: {tmp_path}: expected a run's folder with a config.json, got none; check the path\n"
+        == f"error: {tmp_path}: expected the folder of a run, with a config.json, got none; check the path\n"
     )
 
 

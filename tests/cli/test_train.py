@@ -325,7 +325,7 @@ def test_an_existing_run_is_not_touched(invoke: Invoke, run_folder: Path):
     assert result.exit_code == 1
     assert result.stderr == (
         f"error: {run_folder}: expected a new or empty folder for the run, got one that holds files; "
-        "give another with --out\n"
+        "choose another with --out\n"
     )
     assert {path: path.read_bytes() for path in run_folder.iterdir()} == before
 

@@ -14,7 +14,7 @@ NAMES = {"train": "Xtr.csv", "labels": "Ytr.csv", "test": "Xte.csv", "out": "Yte
 
 
 def stripes(n, rng):
-    """Images (n, 3, 8, 8) of waves down or across, in any colour and place; labels 3 and 7 say which."""
+    """Return images (n, 3, 8, 8) of waves, labelled 3 (vertical) or 7 (horizontal)."""
     labels = np.arange(n) % 2
     # (n, 8, 8)
     places = np.where(labels[:, None, None] == 0, np.arange(8)[:, None], np.arange(8))
@@ -68,7 +68,7 @@ def test_classes_that_can_be_learned_are_learned(folder, challenge, end):
     status, output, errors = challenge()
     assert (status, errors) == (0, "")
     assert "60 training and 40 test images, 2 classes" in output
-    assert "fitting unsup-32-64 on 48 images, to measure on 12 others" in output
+    assert "fitting unsup-32-64 on 48 images, measuring on 12 others" in output
     (validation,) = [
         line.split()[2] for line in output.splitlines() if line.startswith("validation accuracy")
     ]
@@ -159,7 +159,7 @@ def cut(text):
         (
             "Ytr.csv",
             lambda text: text + "61,3\n",
-            "Ytr.csv: expected 60 labels, one for each image of ",
+            "Ytr.csv: expected 60 labels, one per image of ",
         ),
         (
             "Ytr.csv",
@@ -201,7 +201,7 @@ def test_bad_files_get_one_sentence(folder, challenge, file, change, sentence):
         ({"out": "."}, ": expected a file to write, in a folder that exists; check --out"),
         (
             {"out": "Ytr.csv"},
-            "Ytr.csv: expected another file to write than those that are read; check --out",
+            "Ytr.csv: expected an output file different from the input files; check --out",
         ),
     ],
 )

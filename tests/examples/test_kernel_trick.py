@@ -12,15 +12,17 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "examples" / "kernel_trick.py"
 
 
-def test_the_extra_that_it_names_is_there() -> None:
+def test_the_extras_that_it_names_bring_what_it_imports() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
-    (extra,) = re.findall(r"pip install -e '\.\[(\w+)\]'", SCRIPT.read_text())
-    assert any(requirement.startswith("scikit-learn") for requirement in extras[extra])
+    (names,) = re.findall(r"pip install -e '\.\[([\w,]+)\]'", SCRIPT.read_text())
+    requirements = [requirement for name in names.split(",") for requirement in extras[name]]
+    for package in ("scikit-learn", "matplotlib"):
+        assert any(requirement.startswith(package) for requirement in requirements)
 
 
-def test_the_kernel_separates_what_the_line_does_not_and_the_picture_is_written(
+def test_the_kernel_separates_the_spirals_and_a_line_does_not(
     tmp_path, monkeypatch, capsys
 ) -> None:
     picture = tmp_path / "kernel_trick.png"

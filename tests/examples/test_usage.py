@@ -1,4 +1,4 @@
-"""Every script without arguments, asked for its help, and called in a wrong way: it works, or says how to use it."""
+"""Scripts and benchmark modules: their help, and errors for wrong usage."""
 
 import re
 import shutil
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tools import warm_python
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(
@@ -28,13 +30,7 @@ commands = pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 
 
 def run(command: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *command, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
+    return warm_python.run([*command, *arguments], cwd=ROOT)
 
 
 def state() -> dict[Path, int]:

@@ -51,4 +51,4 @@ def test_a_training_with_kernels_is_that_of_the_cpu(dtype):
         ), name
     assert waits[8:] == [0, 0, 0, 1] * 2
     kinds = {name.split("<")[0] for name in COUNTERS.launches}
-    assert {"map", "pull", "norms", "squares", "add_squares", "nearest", "cluster_sums"} <= kinds
+    assert {"map", "map_vjp", "norms", "squares", "add_squares", "nearest", "cluster_sums"} <= kinds

@@ -43,6 +43,21 @@ def test_the_same_request_is_compiled_once(compiler):
     assert compiler.compile(SCALE, ["scale<float>"], arch=80) is not first
 
 
+def test_another_process_finds_the_result_in_a_file(compiler, tmp_path, monkeypatch):
+    monkeypatch.setenv("NVRTC_CACHE", str(tmp_path))
+    compiler._compile.cache_clear()
+    first = compiler.compile(SCALE, ["scale<float>"])
+    (file,) = tmp_path.iterdir()
+    compiler._compile.cache_clear()
+    monkeypatch.setattr(compiler, "_compile_anew", None)
+    assert compiler.compile(SCALE, ["scale<float>"]) == first
+    monkeypatch.undo()
+    monkeypatch.setenv("NVRTC_CACHE", str(tmp_path))
+    file.write_text("{")
+    compiler._compile.cache_clear()
+    assert compiler.compile(SCALE, ["scale<float>"]).ptx == first.ptx
+
+
 def test_a_refused_source_raises_with_the_log(compiler):
     with pytest.raises(compiler.CompilationError, match='identifier "y" is undefined'):
         compiler.compile("__global__ void f(float* x) { *x = y; }", ["f"])

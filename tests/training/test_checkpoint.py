@@ -90,7 +90,7 @@ def test_only_a_ckn_is_saved(model: CKN, path: Path):
     for other in (model.classifier, model.layers[0]):
         with pytest.raises(
             DTypeError,
-            match=rf"argument model expected a CKN or CNN, got {type(other).__name__}; of another",
+            match=rf"argument model expected a CKN or CNN, got {type(other).__name__}; save the arrays",
         ):
             save_model(other, path)
     assert not path.exists()
@@ -164,7 +164,7 @@ def test_format_version_that_is_none(
 ):
     save_file(model.state_dict(), path, {**metadata, "format_version": version})
     with pytest.raises(
-        DataError, match=f"expected a format_version from 1 up in the metadata, got '{version}'"
+        DataError, match=f"expected a format_version >= 1 in the metadata, got '{version}'"
     ):
         load_model(path)
 
@@ -284,7 +284,7 @@ def test_what_would_come_back_as_another_function_is_refused(
     model = make() if make.__name__ == "<lambda>" else (make(model), model)[1]
     with pytest.raises(
         ConfigError,
-        match=f"^save_model: argument model expected .*{message}.*; put what is your own",
+        match=f"^save_model: argument model expected .*{message}.*; wrap a CKN of this library",
     ):
         save_model(model, path)
     assert not path.exists()

@@ -7,7 +7,8 @@ import pytest
 
 from tinygrad_ckn.data import Dataset, load, load_digits
 from tinygrad_ckn.errors import DataError, DataWarning
-from tinygrad_ckn.training import evaluation_images, open_model, save_model, train
+from tinygrad_ckn.training import save_model, train
+from tinygrad_ckn.training.evaluation_images import evaluation_images, open_model
 
 DIGITS = load_digits().train.take(np.arange(200))
 BYTES = np.rint(255 * DIGITS.images[:, 0]).astype(np.uint8)
@@ -100,10 +101,13 @@ def test_a_model_alone_needs_data_and_tells_that_it_cannot_compare(trained, tmp_
         assert run is None
         assert loaded.data_format == model.data_format
         with pytest.raises(
-            DataError, match=r"expected --data for a model without a run's config\.json"
+            DataError,
+            match=r"argument data expected a data set for a model without the config\.json",
         ):
             evaluation_images(run, loaded, None, None)
-        with pytest.warns(DataWarning, match="images that the model was trained on cannot be told"):
+        with pytest.warns(
+            DataWarning, match="images that the model was trained on cannot be recognised"
+        ):
             assert len(evaluation_images(run, loaded, str(path), None).split) == 200
 
 
@@ -113,7 +117,7 @@ def test_a_run_on_arrays_asks_for_its_images(tmp_path):
     opened = open_model(tmp_path / "run")
     with pytest.raises(
         DataError,
-        match=r"expected the source of the data, got none, .*; give its images with --data",
+        match=r"expected the source of the data, got none, .*; pass its images as argument data",
     ):
         evaluation_images(*opened, None, None)
     np.savez(tmp_path / "all.npz", images=DIGITS.images, labels=DIGITS.labels)

@@ -220,3 +220,8 @@ def test_class_names_that_no_terminal_should_see_are_refused_before_training(
     ):
         Run.create(tmp_path / "run", {"data": {"class_names": ["a", "\x1b[2J"]}})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_path_is_refused():
+    with pytest.raises(ConfigError, match=r"^train: argument out expected the path of a folder"):
+        _folder.claim("", "digits")

@@ -191,3 +191,11 @@ def test_where_the_system_does_not_say_a_process_that_is_there_has_the_lock(
     assert MINE.is_running()
     assert not MINE.is_elsewhere()
     assert Holder(1, socket.gethostname() + "x", "", "").is_elsewhere()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_lock_that_is_not_a_file_is_refused_in_one_sentence(tmp_path: Path):
+    os.mkfifo(tmp_path / "training.lock")
+    with pytest.raises(ConfigError, match=r"training\.lock: expected a regular file as lock, got"):
+        FolderLock.acquire(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["training.lock"]

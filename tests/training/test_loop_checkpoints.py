@@ -227,13 +227,13 @@ def test_the_only_trained_weights_are_not_removed_by_another_training(
     assert before.keys() == LEFT
     with pytest.raises(
         ConfigError,
-        match=r"got one with checkpoint\.safetensors and last\.safetensors of a training",
+        match=r"got one with checkpoint\.safetensors and last\.safetensors of an interrupted",
     ):
         train(few_digits, **FAST, epochs=1, out=tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     with pytest.raises(
         DataError,
-        match=r"broken off or is under way, load_model\('.*checkpoint.safetensors'\) reads",
+        match=r"interrupted or is still running, load_model\('.*checkpoint.safetensors'\) reads",
     ):
         Run.open(tmp_path).load()
     for name in ("checkpoint.safetensors", "last.safetensors"):

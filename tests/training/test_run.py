@@ -98,12 +98,20 @@ def test_a_damaged_line_is_named(tmp_path: Path):
     run = Run.create(tmp_path / "run", {})
     run.log({"epoch": 1})
     with (run.folder / "metrics.jsonl").open("a") as stream:
-        stream.write('{"epoch": ')
+        stream.write('{"epoch": \n')
     with pytest.raises(
         DataError,
         match=r"metrics.jsonl, line 2: expected a JSON object, got '{\"epoch\": '; remove",
     ):
         run.records()
+
+
+def test_a_last_line_that_a_crash_cut_off_is_left_out(tmp_path: Path):
+    run = Run.create(tmp_path / "run", {})
+    run.log({"epoch": 1})
+    with (run.folder / "metrics.jsonl").open("a") as stream:
+        stream.write('{"epoch": ')
+    assert run.records() == [{"epoch": 1}]
 
 
 def test_model_goes_in_and_out(tmp_path: Path, model: CKN):
@@ -117,7 +125,7 @@ def test_model_goes_in_and_out(tmp_path: Path, model: CKN):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "expected a run's folder with a config.json, got none; check the path"),
+        (None, "expected the folder of a run, with a config.json, got none; check the path"),
         (b"{", "expected JSON, got something else"),
         (b"\xff", "expected JSON, got something else"),
         (b"[]", "expected the configuration of a tinygrad-ckn run, got another JSON file"),

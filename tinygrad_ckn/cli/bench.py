@@ -25,8 +25,9 @@ def _benchmarks(module: str) -> Any:
     """Import a module of the folder `benchmarks`, which stands beside the package in a checkout."""
     if not (ROOT / "benchmarks" / "suite.py").is_file():
         raise ConfigError(
-            f"bench: expected the folder benchmarks beside the package, got none in {ROOT}; benchmarks are not part of "
-            "the installed package: run `python -m benchmarks` in a checkout"
+            f"bench: expected the folder benchmarks beside the package, got none in {ROOT}; "
+            "benchmarks are not part of the installed package: run `python -m benchmarks` in a "
+            "checkout"
         )
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))

@@ -112,7 +112,8 @@ def echo_dataset(dataset: Dataset) -> None:
     """Print the first line of `train` and `compare`."""
     echo_wrapped(
         f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images of "
-        f"{'x'.join(map(str, (dataset.in_channels, *dataset.image_size)))}, {dataset.n_classes} classes"
+        f"{'x'.join(map(str, (dataset.in_channels, *dataset.image_size)))}, {dataset.n_classes} "
+        "classes"
     )
 
 

@@ -53,6 +53,7 @@ def _version(number: int) -> str:
 def _device(properties: dict[str, Any]) -> str:
     name = properties["name"]
     return (
-        f"{name.decode() if isinstance(name, bytes) else name}, {properties['totalGlobalMem'] / 2**30:.0f} GiB, "
-        f"compute capability {properties['major']}.{properties['minor']}"
+        f"{name.decode() if isinstance(name, bytes) else name}, "
+        f"{properties['totalGlobalMem'] / 2**30:.0f} GiB, compute capability "
+        f"{properties['major']}.{properties['minor']}"
     )

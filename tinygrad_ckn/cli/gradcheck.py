@@ -51,7 +51,8 @@ def gradcheck(
         if error.name != "hypothesis":
             raise
         raise ConfigError(
-            f"gradcheck: expected the packages for testing, got no hypothesis; {how_to_install('test')}"
+            "gradcheck: expected the packages for testing, got no hypothesis; "
+            f"{how_to_install('test')}"
         ) from error
     typer.echo(_ROW.format("primitive", "order 1", "order 2", "adjoint", "cases", "verdict"))
     results = run_cases(primitive or None, examples=examples, device=device, on_result=_echo_row)

@@ -48,8 +48,9 @@ def _blas() -> list[str]:
     # brings its own
     importlib.import_module("scipy.linalg")
     return [
-        f"{library['internal_api']} {library['version']}, kernels {library.get('architecture') or 'unknown'}, "
-        f"{library['num_threads']} threads ({library['filepath']})"
+        f"{library['internal_api']} {library['version']}, kernels "
+        f"{library.get('architecture') or 'unknown'}, {library['num_threads']} threads "
+        f"({library['filepath']})"
         for library in threadpool_info()
         if library["user_api"] == "blas"
     ]

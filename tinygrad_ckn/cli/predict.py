@@ -31,7 +31,8 @@ from tinygrad_ckn.data import load_images
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.files import atomic_write, is_special
 from tinygrad_ckn.models import Network
-from tinygrad_ckn.training import evaluation, evaluation_images, open_model
+from tinygrad_ckn.training import evaluation
+from tinygrad_ckn.training.evaluation_images import evaluation_images, open_model
 
 COLUMNS = ("file", "index", "class", "name")
 Folder: TypeAlias = Annotated[
@@ -153,8 +154,8 @@ def _check_output(path: Path) -> None:
             if stream.readline(200).startswith(",".join(COLUMNS).encode()):
                 return
         raise ConfigError(
-            f"{path}: expected a new file, or one that predict wrote, got another file, which would "
-            "be overwritten; choose another with argument output"
+            f"{path}: expected a new file, or one that predict wrote, got another file, which "
+            "would be overwritten; choose another with argument output"
         )
 
 

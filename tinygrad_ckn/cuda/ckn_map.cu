@@ -1,14 +1,15 @@
-// What the map of a CKN layer is made of besides products, pooling and transform: norms of patches, kappa, and back.
+// The map of a CKN layer except products, pooling and transform: norms of patches, kappa, and their gradients.
 //
 // Images x (n, channels, h, w), patches of kh x kw taps at the ho x wo positions, padding top, left before the image;
-// maps (n, p, length), length = ho * wo. Threads of a block are 32 positions by SHARES: neighbouring ones have
-// neighbouring positions, so all reads and writes are coalesced, and those of one position share its channels or
-// filters, whose sums they make in a fixed order.
+// maps (n, p, length), length = ho * wo. A block of threads is 32 positions by SHARES. Neighbouring threads have
+// neighbouring positions, so all reads and writes are coalesced. Threads of one position share its channels or
+// filters and sum over them in a fixed order.
 
 constexpr int SHARES = 8;
 
-// kappa as a function of v = scale u + shift, as `ops.kappa.Kappa` has it, and its derivative in v, given the value.
-// `order` is the degree of a polynomial, or the order of a Matern kernel. NaN stays NaN: min and max would drop it.
+// Each struct is a kappa, a function of v = scale u + shift, with its derivative in v, given the value. A kernel refers
+// to it by an `ops.kappa.DeviceFunction`. `order` is the degree of a polynomial or the order of a Matern kernel. NaN
+// stays NaN: min and max would drop it.
 
 template <typename T>
 __device__ T power(T v, int degree)
@@ -48,7 +49,7 @@ __device__ T pi()
 }
 
 template <typename T>
-__device__ T clipped(T v)  // a cosine, which rounding may put beyond 1
+__device__ T clipped(T v)  // a cosine, which rounding may make larger than 1
 {
     return v > 1 ? T(1) : v < -1 ? T(-1) : v;
 }
@@ -90,9 +91,9 @@ struct Matern {  // v is the square of the scaled distance
     }
 };
 
-// The sum of what the threads of a block that have one position hold; all of them must call it.
+// The sum of `part` over the threads of one position; all threads of the block must call it.
 template <typename T>
-__device__ T over_position(T part)
+__device__ T sum_of_position(T part)
 {
     __shared__ T parts[SHARES][32];
     parts[threadIdx.y][threadIdx.x] = part;
@@ -103,7 +104,7 @@ __device__ T over_position(T part)
     return sum;
 }
 
-// Norms (n, h, w) of pixels: the roots of their squares, summed over channels in double, where those of float neither
+// Norms (n, h, w) of pixels: roots of the squares, summed over channels in double, in which those of float neither
 // overflow nor underflow.
 template <typename T>
 __global__ void squares(const T* __restrict__ x, T* __restrict__ squares, int pixels, int channels, int area)
@@ -115,15 +116,15 @@ __global__ void squares(const T* __restrict__ x, T* __restrict__ squares, int pi
         for (int c = threadIdx.y; c < channels; c += SHARES)
             part += double(pixel[c * area]) * pixel[c * area];
     }
-    const double sum = over_position(part);
+    const double sum = sum_of_position(part);
     if (i < pixels && threadIdx.y == 0)
         squares[i] = T(sqrt(sum));
 }
 
-// norms (n, ho, wo) of patches and their inverses, from those of pixels: 0 and 0 where a square is at most `least`.
+// norms (n, ho, wo) of patches and their inverses, from those of pixels: 0 and 0 if the square is at most `threshold`.
 template <typename T>
 __global__ void norms(const T* __restrict__ squares, T* __restrict__ norms, T* __restrict__ inverses, int positions,
-                      double least, int kh, int kw, int top, int left, int h, int w, int ho, int wo)
+                      double threshold, int kh, int kw, int top, int left, int h, int w, int ho, int wo)
 {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= positions)
@@ -135,14 +136,13 @@ __global__ void norms(const T* __restrict__ squares, T* __restrict__ norms, T* _
     for (int row = max(0, y0); row < min(h, y0 + kh); ++row)
         for (int col = max(0, x0); col < min(w, x0 + kw); ++col)
             sum += double(image[row * w + col]) * image[row * w + col];
-    const bool zero = sum <= least;
+    const bool zero = sum <= threshold;
     const T norm = T(sqrt(sum));
     norms[i] = zero ? T(0) : norm;
     inverses[i] = zero ? T(0) : 1 / norm;
 }
 
-// y = |x| kappa(scale <z, x> / |x| + shift), given the products <z, x>, which y may be itself: 0 for a zero patch, as
-// |x| is.
+// y = |x| kappa(scale <z, x> / |x| + shift), given the products <z, x>; y may be the same array. 0 for a zero patch.
 template <typename T, typename Kappa>
 __global__ void map(const T* products, const T* __restrict__ norms, const T* __restrict__ inverses, T* y,
                     int positions, int p, int length, int order, double scale, double shift)
@@ -157,13 +157,13 @@ __global__ void map(const T* products, const T* __restrict__ norms, const T* __r
         y[at + f * length] = norm * kappa.value(products[at + f * length] * factor + T(shift));
 }
 
-// Back from the gradient g of y: that of the products, written over g, and that of the squared norms,
+// From the gradient g of y, that of the products, written over g, and that of the squared norms,
 //     d <z, x> = g kappa'(v) scale,    d |x|^2 = sum over filters of (g kappa(v) - d <z, x> <z, x> / |x|) / (2 |x|);
 // both 0 for a zero patch.
 template <typename T, typename Kappa>
-__global__ void pull(const T* __restrict__ products, const T* __restrict__ norms, const T* __restrict__ inverses,
-                     T* __restrict__ g, T* __restrict__ dsquares, int positions, int p, int length, int order,
-                     double scale, double shift)
+__global__ void map_vjp(const T* __restrict__ products, const T* __restrict__ norms, const T* __restrict__ inverses,
+                        T* __restrict__ g, T* __restrict__ dsquares, int positions, int p, int length, int order,
+                        double scale, double shift)
 {
     const Kappa kappa{order};
     const int i = blockIdx.x * 32 + threadIdx.x;
@@ -181,12 +181,12 @@ __global__ void pull(const T* __restrict__ products, const T* __restrict__ norms
             part += zero ? T(0) : above * value - dcosine * cosine;
         }
     }
-    const T sum = over_position(part);
+    const T sum = sum_of_position(part);
     if (inside && threadIdx.y == 0)
         dsquares[i] = T(0.5) * inverse * sum;
 }
 
-// Add to dx what the squared norms bring: 2 x times the sum of dsquares over the patches that a pixel is in.
+// Add to dx the gradient by the squared norms: 2 x times the sum of dsquares over the patches that contain the pixel.
 template <typename T>
 __global__ void add_squares(const T* __restrict__ x, const T* __restrict__ dsquares, T* __restrict__ dx, int pixels,
                             int channels, int kh, int kw, int top, int left, int h, int w, int ho, int wo)
@@ -195,7 +195,7 @@ __global__ void add_squares(const T* __restrict__ x, const T* __restrict__ dsqua
     if (i >= pixels || threadIdx.y >= channels)
         return;
     const int area = h * w, at = i % area;
-    const int y1 = at / w + top, x1 = at % w + left;  // the last position whose patch begins at the pixel or before
+    const int y1 = at / w + top, x1 = at % w + left;  // the last position whose patch contains the pixel
     const T* map = dsquares + (long long)(i / area) * ho * wo;
     T sum = 0;
     for (int row = max(0, y1 - kh + 1); row <= min(ho - 1, y1); ++row)

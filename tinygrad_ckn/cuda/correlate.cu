@@ -1,12 +1,12 @@
-// The correlation of single channels: each filter sees one channel of its image (depthwise, or images of one channel).
+// Correlation of single channels: each filter sees one channel (depthwise, or images with one channel).
 //
 // x (n, channels, h, w), filters w (filters, kh, kw), y (n, filters, ho, wo); filter o sees channel
-// o / (filters / channels). A block has a tile of one map, blockDim.x wide and blockDim.y * rows high; it copies what
-// the tile's windows cover to shared memory, zeros for the padding, and the filter after it. A thread computes `rows`
+// o / (filters / channels). A block computes a tile of one map, blockDim.x wide and blockDim.y * rows high. It copies
+// the input of the tile to shared memory, with zeros for the padding, followed by the filter. A thread computes `rows`
 // outputs, blockDim.y apart, so that each weight is read once for all of them.
 //
-// Strides sh, sw, dilations dh, dw, padding top, left before the image (negative: the image begins later); the part of
-// the padded image that a tile covers is span_h x span_w, in rows `pitch` apart.
+// Strides sh, sw, dilations dh, dw, padding top, left (negative: pixels at the edge are skipped). The input of a tile is
+// span_h x span_w, in rows `pitch` apart.
 
 template <typename T, int rows>
 __global__ void correlate(const T* __restrict__ x, const T* __restrict__ filter, T* __restrict__ y, int channels,
@@ -38,7 +38,8 @@ __global__ void correlate(const T* __restrict__ x, const T* __restrict__ filter,
 
     T sums[rows] = {};
     const T* corner = covered + threadIdx.y * sh * pitch + threadIdx.x * sw;
-    const int next = blockDim.y * sh * pitch;  // from one output of a thread to the next
+    // distance between the inputs of consecutive outputs of a thread
+    const int next = blockDim.y * sh * pitch;
     for (int a = 0; a < kh; ++a)
         for (int b = 0; b < kw; ++b) {
             const T weight = weights[a * kw + b];

@@ -1,10 +1,10 @@
-"""correlate2d and its adjoints on the GPU: single channels from shared memory, all else as products by cuBLAS.
+"""correlate2d and its adjoints on the GPU: single channels from shared memory, else cuBLAS.
 
-N batch, C channels in, O channels out, G groups, kh x kw kernel, Ho x Wo output, K =
-C/G*kh*kw, L = Ho*Wo. Products are of unfolded patches, in blocks of images for which
-one buffer is used again and again. Where each filter sees one channel, a product would
-be a row at a time; `correlate.cu` reads the image once instead. The adjoint in the
-images is such a correlation too, with turned filters, where the stride is 1 and each
+N batch, C input channels, O output channels, G groups, kh x kw kernel, Ho x Wo output,
+K = C/G*kh*kw, L = Ho*Wo. The products are those of unfolded patches, in blocks of
+images that share one buffer. If each filter sees a single channel, a product would be
+one row at a time; `correlate.cu` reads the image once instead. The gradient of the
+images is such a correlation too, with flipped filters, if the stride is 1 and each
 channel has one filter.
 """
 
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tinygrad_ckn.backend import Namespace
+from tinygrad_ckn.backend import Array, Namespace
+from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.cuda.direct import correlate_to, tiles_of
 from tinygrad_ckn.cuda.launch import supported
 from tinygrad_ckn.cuda.window import fold_to, unfold_to
@@ -30,34 +31,38 @@ from tinygrad_ckn.ops.correlate import (
 )
 from tinygrad_ckn.windows import Correlation, Pair
 
-# unfolded patches held at a time: an image's at least
+if TYPE_CHECKING:
+    import numpy as np
+
+# bytes of unfolded patches held at a time, or a single image's
 _BUFFER_BYTES = 2**26
 
 
 class Unfolded:
-    """Images of one correlation as columns (b, G, K, L), a block of them at a time, in memory used again."""
+    """Images of one correlation as columns (b, G, K, L), a block at a time in one buffer."""
 
-    def __init__(self, xp: Namespace, shapes: Correlation, dtype: Any) -> None:
-        self.xp, self.shapes, self.windows = xp, shapes, shapes.windows
+    def __init__(self, xp: Namespace, shapes: Correlation, dtype: np.dtype[Any]) -> None:
+        self.xp = xp
+        self.shapes = shapes
+        self.windows = shapes.windows
         (kh, kw), (ho, wo) = self.windows.kernel, shapes.out
-        # of an image's columns
+        # of one image's columns
         self.size = shapes.channels * kh * kw, ho * wo
         # (G, K, L)
         self.grouped = shapes.groups, self.size[0] // shapes.groups, ho * wo
-        pointwise = self.windows.kernel == self.windows.stride == (1, 1)
-        self.itself = pointwise and self.windows.padding == (
-            (0, 0),
-            (0, 0),
-        )  # columns are the image
+        # For single pixels the columns are the image itself.
+        itself = self.windows.kernel == self.windows.stride == (1, 1) and (
+            self.windows.padding == ((0, 0), (0, 0))
+        )
         fitting = _BUFFER_BYTES // max(1, self.size[0] * self.size[1] * dtype.itemsize)
-        self.step = max(1, min(shapes.n, shapes.n if self.itself else fitting))
-        self.buffer = None if self.itself else xp.empty((self.step, *self.size), dtype=dtype)
+        self.step = max(1, min(shapes.n, shapes.n if itself else fitting))
+        self.buffer = None if itself else xp.empty((self.step, *self.size), dtype=dtype)
 
     def blocks(self) -> Iterator[slice]:
         """Cut the images into blocks."""
-        return (slice(i, i + self.step) for i in range(0, self.shapes.n, self.step))
+        return slices(self.shapes.n, self.step)
 
-    def columns(self, x: Any) -> Any:
+    def columns(self, x: Array) -> Array:
         """Return a block of images as columns."""
         if self.buffer is None:
             return x.reshape(-1, *self.grouped)
@@ -65,8 +70,8 @@ class Unfolded:
         unfold_to(self.xp, x, self.windows, columns)
         return columns.reshape(-1, *self.grouped)
 
-    def multiply_and_fold(self, rows: Any, maps: Any, x: Any) -> None:
-        """Write rows (G, K, O/G) times maps (b, G, O/G, L), folded, to images x."""
+    def multiply_and_fold(self, rows: Array, maps: Array, x: Array) -> None:
+        """Write rows (G, K, O/G) @ maps (b, G, O/G, L), folded, to images x."""
         if self.buffer is None:
             self.xp.matmul(rows, maps, out=x.reshape(-1, *self.grouped))
             return
@@ -75,7 +80,9 @@ class Unfolded:
         fold_to(self.xp, columns, self.windows, x)
 
 
-def forward(xp: Namespace, x: Any, w: Any, shapes: Correlation, algorithm: str = "auto") -> Any:
+def forward(
+    xp: Namespace, x: Array, w: Array, shapes: Correlation, algorithm: str = "auto"
+) -> Array:
     """Return the maps (N, O, Ho, Wo) of contiguous images and filters."""
     y = xp.empty((shapes.n, shapes.filters, *shapes.out), dtype=x.dtype)
     tiles = tiles_of(shapes, x.dtype.itemsize) if algorithm == "auto" else None
@@ -95,7 +102,10 @@ def forward(xp: Namespace, x: Any, w: Any, shapes: Correlation, algorithm: str =
 
 
 def _adjoint_shapes(shapes: Correlation) -> Correlation | None:
-    """Return the correlation with turned filters that is the adjoint in the images, if there is one."""
+    """Return the correlation with flipped filters that computes the images' gradient.
+
+    None unless the stride is 1 and each channel has one filter.
+    """
     windows = shapes.windows
     if windows.stride != (1, 1) or not shapes.channels == shapes.filters == shapes.groups:
         return None
@@ -106,27 +116,32 @@ def _adjoint_shapes(shapes: Correlation) -> Correlation | None:
 
 
 def input_adjoint(
-    xp: Namespace, g: Any, w: Any, shapes: Correlation, algorithm: str = "auto"
-) -> Any:
-    """Return the gradient (N, C, H, W) of images, given that of the maps; contiguous arrays."""
+    xp: Namespace, g: Array, w: Array, shapes: Correlation, algorithm: str = "auto"
+) -> Array:
+    """Return the gradient (N, C, H, W) of images, given that of the maps.
+
+    All arrays are contiguous.
+    """
     x = xp.empty((shapes.n, shapes.channels, *shapes.size), dtype=g.dtype)
-    turned = _adjoint_shapes(shapes) if algorithm == "auto" else None
-    tiles = None if turned is None else tiles_of(turned, g.dtype.itemsize)
-    if turned is not None and tiles is not None:
-        correlate_to(xp, g, xp.ascontiguousarray(w[:, :, ::-1, ::-1]), turned, tiles, x)
+    adjoint = _adjoint_shapes(shapes) if algorithm == "auto" else None
+    tiles = None if adjoint is None else tiles_of(adjoint, g.dtype.itemsize)
+    if adjoint is not None and tiles is not None:
+        correlate_to(xp, g, xp.ascontiguousarray(w[:, :, ::-1, ::-1]), adjoint, tiles, x)
         return x
     unfolded = Unfolded(xp, shapes, g.dtype)
     groups, _, length = unfolded.grouped
     rows = w.reshape(groups, shapes.filters // groups, -1).swapaxes(1, 2)
     for block in unfolded.blocks():
-        unfolded.multiply_and_fold(
-            rows, g[block].reshape(-1, groups, rows.shape[2], length), x[block]
-        )
+        maps = g[block].reshape(-1, groups, rows.shape[2], length)
+        unfolded.multiply_and_fold(rows, maps, x[block])
     return x
 
 
-def weight_adjoint(xp: Namespace, x: Any, g: Any, shapes: Correlation) -> Any:
-    """Return the gradient (O, C/G, kh, kw) of filters, given that of the maps; contiguous arrays."""
+def weight_adjoint(xp: Namespace, x: Array, g: Array, shapes: Correlation) -> Array:
+    """Return the gradient (O, C/G, kh, kw) of filters, given that of the maps.
+
+    All arrays are contiguous.
+    """
     unfolded = Unfolded(xp, shapes, x.dtype)
     groups, k, length = unfolded.grouped
     total = xp.zeros((groups, shapes.filters // groups, k), dtype=x.dtype)
@@ -139,7 +154,7 @@ def weight_adjoint(xp: Namespace, x: Any, g: Any, shapes: Correlation) -> Any:
     return total.reshape(shapes.w_shape)
 
 
-def _in_common_dtype(xp: Namespace, a: Any, b: Any) -> tuple[Any, Any]:
+def _in_common_dtype(xp: Namespace, a: Array, b: Array) -> tuple[Array, Array]:
     """Return two arrays in the dtype of their product, contiguous."""
     dtype = xp.result_type(a, b)
     return xp.ascontiguousarray(a, dtype=dtype), xp.ascontiguousarray(b, dtype=dtype)
@@ -147,8 +162,14 @@ def _in_common_dtype(xp: Namespace, a: Any, b: Any) -> tuple[Any, Any]:
 
 @correlate2d.kernel("cuda")
 def _correlate2d(
-    xp: Namespace, x: Any, w: Any, bias: Any = None, *, algorithm: str = "auto", **geometry: Any
-) -> Any:
+    xp: Namespace,
+    x: Array,
+    w: Array,
+    bias: Array | None = None,
+    *,
+    algorithm: str = "auto",
+    **geometry: Any,
+) -> Array:
     check_algorithm("correlate2d", algorithm)
     flat = x.ndim == w.ndim == 2
     images, filters = (as_batch(x), as_batch(w)) if flat else (x, w)
@@ -165,13 +186,13 @@ def _correlate2d(
 @correlate2d_input.kernel("cuda")
 def _correlate2d_input(
     xp: Namespace,
-    cotangent: Any,
-    w: Any,
+    cotangent: Array,
+    w: Array,
     *,
     input_size: Pair,
     algorithm: str = "auto",
     **geometry: Any,
-) -> Any:
+) -> Array:
     check_algorithm("correlate2d_input", algorithm)
     flat = cotangent.ndim == w.ndim == 2
     maps, filters = (as_batch(cotangent), as_batch(w)) if flat else (cotangent, w)
@@ -186,13 +207,13 @@ def _correlate2d_input(
 @correlate2d_weight.kernel("cuda")
 def _correlate2d_weight(
     xp: Namespace,
-    x: Any,
-    cotangent: Any,
+    x: Array,
+    cotangent: Array,
     *,
     kernel_size: Pair,
     algorithm: str = "auto",
     **geometry: Any,
-) -> Any:
+) -> Array:
     check_algorithm("correlate2d_weight", algorithm)
     flat = x.ndim == cotangent.ndim == 2
     images, maps = (as_batch(x), as_batch(cotangent)) if flat else (x, cotangent)

@@ -1,11 +1,10 @@
-"""Launches of `correlate.cu`: the correlation of single channels, from tiles in shared memory."""
+"""Launches of `correlate.cu`: correlation of single channels from shared memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from tinygrad_ckn.backend import Namespace
+from tinygrad_ckn.backend import Array, Namespace
 from tinygrad_ckn.cuda.launch import (
     SHARED_BYTES,
     THREADS,
@@ -17,29 +16,43 @@ from tinygrad_ckn.cuda.launch import (
 )
 from tinygrad_ckn.windows import Correlation
 
-# outputs of a thread: the more, the fewer reads of weights, and the larger the tile
+# Outputs per thread: more of them mean fewer reads of weights, but a larger tile.
 _ROWS = (4, 1)
 SOURCE = Source("correlate", *(f"correlate<{{T}}, {rows}>" for rows in _ROWS))
 
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """How an output is cut: blocks of wide x high threads with `rows` outputs each, of span[0] x span[1] inputs."""
+    """Launch parameters: how an output is cut into tiles.
+
+    Parameters
+    ----------
+    wide, high
+        Threads of a block.
+    rows
+        Outputs per thread.
+    span
+        Size of a tile's input.
+    pitch
+        Distance of its rows in shared memory, in elements.
+    shared
+        Bytes of shared memory.
+    """
 
     wide: int
     high: int
     rows: int
     span: tuple[int, int]
     pitch: int
-    # bytes
     shared: int
 
 
 def tiles_of(shapes: Correlation, itemsize: int) -> Tiles | None:
-    """Return how a correlation is cut into tiles; None if it is not of single channels, or they take too much memory.
+    """Return how a correlation is cut into tiles; None if this kernel does not suit it.
 
-    Threads of a warp read elements and rows `stride` apart: for a multiple of 4 they
-    would be 4 to a bank and more.
+    That is the case if a filter sees several channels, if a tile exceeds the shared
+    memory, or if a stride is a multiple of 4: threads of a warp read elements and rows
+    `stride` apart, so 4 or more of them would share a bank.
     """
     windows = shapes.windows
     if shapes.channels != shapes.groups or any(stride % 4 == 0 for stride in windows.stride):
@@ -56,8 +69,13 @@ def tiles_of(shapes: Correlation, itemsize: int) -> Tiles | None:
     return None
 
 
-def correlate_to(xp: Namespace, x: Any, w: Any, shapes: Correlation, tiles: Tiles, y: Any) -> None:
-    """Write the correlation of images (N, G, H, W) with filters (O, 1, kh, kw) to y (N, O, Ho, Wo); all contiguous."""
+def correlate_to(
+    xp: Namespace, x: Array, w: Array, shapes: Correlation, tiles: Tiles, y: Array
+) -> None:
+    """Write the correlation of single channels to y (N, O, Ho, Wo).
+
+    Images x are (N, G, H, W), filters w (O, 1, kh, kw); all arrays are contiguous.
+    """
     windows, (ho, wo) = shapes.windows, shapes.out
     (top, _), (left, _) = windows.padding
     geometry = (
@@ -70,13 +88,13 @@ def correlate_to(xp: Namespace, x: Any, w: Any, shapes: Correlation, tiles: Tile
         ho,
         wo,
     )
-    in_map = block_count(ho, tiles.high * tiles.rows) * block_count(wo, tiles.wide)
+    blocks_per_map = block_count(ho, tiles.high * tiles.rows) * block_count(wo, tiles.wide)
     elements = max(shapes.filters * ho * wo, shapes.channels * shapes.size[0] * shapes.size[1])
     for part in batch_slices(windows.op, len(x), elements):
         SOURCE.launch(
             xp,
             f"correlate<{{T}}, {tiles.rows}>",
-            len(x[part]) * shapes.filters * in_map,
+            len(x[part]) * shapes.filters * blocks_per_map,
             x[part],
             w,
             y[part],

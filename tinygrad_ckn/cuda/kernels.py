@@ -1,4 +1,7 @@
-"""All kernels of the GPU: importing this module registers them on their primitives. CuPy is not imported by it."""
+"""All GPU kernels: importing this module registers them on their primitives.
+
+It does not import CuPy.
+"""
 
 from tinygrad_ckn.cuda import ckn_map, correlate, kmeans, launch, linalg, pool, window
 

@@ -1,43 +1,45 @@
-// A pass of spherical k-means beside its product: the nearest centroid of each point, and the sums of the clusters.
+// One pass of spherical k-means, except for its matrix product: nearest centroids and sums of the clusters.
 //
-// n points x (n, d) with scales (n,), which make them unit vectors; k centroids.
+// n points x (n, d) with scales (n,) that make them unit vectors; k centroids.
 
-// nearest (n,) and cosines (n,) from similarities (n, k), the products of points and centroids: a warp takes a point,
-// and of centroids that are equally near the first. Threads of a block: 32 by the points that it has.
+// Compute nearest (n,) and cosines (n,) from similarities (n, k), the products of points and centroids. Each warp
+// handles one point; ties go to the first centroid. Threads of a block: (32, points per block).
 template <typename T>
 __global__ void nearest(const T* __restrict__ similarities, const T* __restrict__ scales, int* __restrict__ nearest,
                         T* __restrict__ cosines, int n, int k)
 {
     const int i = blockIdx.x * blockDim.y + threadIdx.y;
+    // All lanes of a warp have the same point, so none is left behind.
     if (i >= n)
-        return;  // all lanes of a warp have the same point
+        return;
     const T* row = similarities + (long long)i * k;
-    int best = min(int(threadIdx.x), k - 1);  // lanes beyond the centroids repeat the last
-    T most = row[best];
+    // Lanes beyond the centroids repeat the last one.
+    int best = min(int(threadIdx.x), k - 1);
+    T largest = row[best];
     for (int j = threadIdx.x + 32; j < k; j += 32) {
         const T similarity = row[j];
-        if (similarity > most) {
-            most = similarity;
+        if (similarity > largest) {
+            largest = similarity;
             best = j;
         }
     }
     for (int distance = 16; distance; distance /= 2) {
-        const T other = __shfl_xor_sync(~0u, most, distance);
-        const int its = __shfl_xor_sync(~0u, best, distance);
-        if (other > most || (other == most && its < best)) {
-            most = other;
-            best = its;
+        const T other = __shfl_xor_sync(~0u, largest, distance);
+        const int other_best = __shfl_xor_sync(~0u, best, distance);
+        if (other > largest || (other == largest && other_best < best)) {
+            largest = other;
+            best = other_best;
         }
     }
     if (threadIdx.x == 0) {
         nearest[i] = best;
-        cosines[i] = most * scales[i];
+        cosines[i] = largest * scales[i];
     }
 }
 
-// sums (segments, k, d) of the unit vectors in each cluster, over a segment of the points each. A block has one cluster
-// and segment, and blockDim.x columns: it lists the points of the cluster, as many at a time as it has threads, in
-// their order, and then adds them up one after another, so that a sum is always made in the same order.
+// Compute sums (segments, k, d) of the unit vectors in each cluster, separately for each segment of the points. A block
+// handles one cluster, one segment and blockDim.x columns. It lists the cluster's points in order, considering as many
+// at a time as it has threads, and adds them up one after another, so the order of the sum is fixed.
 constexpr int THREADS = 128;
 
 template <typename T>
@@ -72,7 +74,7 @@ __global__ void cluster_sums(const T* __restrict__ x, const T* __restrict__ scal
         if (col < d)
             for (int m = 0; m < total; ++m)
                 sum += scales[members[m]] * x[(long long)members[m] * d + col];
-        // The list is written again after the first barrier of the next round, the counts before it: nobody reads them.
+        // The next round overwrites the counts, which no thread reads any more, and the list only after its barrier.
     }
     if (col < d)
         sums[((long long)part * k + cluster) * d + col] = sum;

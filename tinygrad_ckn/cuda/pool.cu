@@ -1,13 +1,13 @@
-// y = R x C^T for every plane, with banded matrices R and C: Gaussian pooling, of any subsampling, and its adjoint.
+// y = R x C^T for every plane, with banded matrices R and C: Gaussian pooling with any subsampling, and its adjoint.
 //
-// x (planes, h, w), y (planes, ho, wo). A band is given by the column at which each row of it starts, and by its
-// weights, tap by tap: R[i, row_starts[i] + t] = row_weights[t * ho + i], and C likewise with wo; starts never decrease.
+// x (planes, h, w), y (planes, ho, wo). A band consists of the first column of each row and of the weights, tap by tap:
+// R[i, row_starts[i] + t] = row_weights[t * ho + i], and C likewise with wo; starts never decrease.
 //
-// The rows of all planes are one sequence of `rows` = planes * ho. A block has a tile of them, `tile` rows by
-// blockDim.x columns. First it takes means along columns, reading x in its own order, for the `span` columns of x that
-// its outputs need; these lie in shared memory, from where it takes means along rows. There neighbouring threads read
-// elements as far apart as the subsampling. Where that would be few banks, a multiple of 4 most often, each 2^skew
-// elements begin one element later; where not, skew is 31.
+// The rows of all planes form one sequence of `rows` = planes * ho. A block computes a tile, `tile` rows by blockDim.x
+// columns. It first averages along columns, reading x in memory order, for the `span` columns of x that its outputs
+// depend on. The results are kept in shared memory, where it averages along rows. There, neighbouring threads read
+// elements that are one subsampling step apart. If these lie in few banks, mostly for multiples of 4, every 2^skew
+// elements are followed by a gap of one element; otherwise skew is 31.
 
 __device__ int skewed(int col, int skew)
 {
@@ -21,7 +21,8 @@ __global__ void banded(const T* __restrict__ x, T* __restrict__ y, const int* __
                        int tile, int span, int pitch, int skew)
 {
     extern __shared__ __align__(16) unsigned char memory[];
-    T* half = reinterpret_cast<T*>(memory);  // (tile, span), rows `pitch` apart
+    // (tile, span), rows `pitch` apart
+    T* half = reinterpret_cast<T*>(memory);
 
     const int wide = blockDim.x, across = (wo + wide - 1) / wide;
     const int first_row = blockIdx.x / across * tile, first_col = blockIdx.x % across * wide;
@@ -37,7 +38,8 @@ __global__ void banded(const T* __restrict__ x, T* __restrict__ y, const int* __
             T sum = 0;
             for (int t = 0; t < row_taps; ++t) {
                 const T weight = row_weights[t * ho + i], value = above[t * w + c];
-                if (weight != 0)  // NaN is not seen by weight 0
+                // A weight of 0 ignores NaN.
+                if (weight != 0)
                     sum += weight * value;
             }
             half[r * pitch + skewed(c, skew)] = sum;

@@ -1,9 +1,9 @@
 // unfold and its adjoint fold: images to columns of patches and back.
 //
-// Images (planes, h, w), planes = N * C; columns (planes, kh * kw, ho * wo), kernel kh x kw, strides sh, sw, dilations
-// dh, dw, and the padding top, left that windows begin with. A thread has one position of a window in unfold, and
-// writes its taps; it has one pixel in fold, and gathers what the windows over it hold, so sums have a fixed order.
-// Neighbouring threads have neighbouring positions: reads and writes are coalesced where sw is 1, writes always.
+// Images (planes, h, w), planes = N * C; columns (planes, kh * kw, ho * wo); kernel kh x kw, strides sh, sw, dilations
+// dh, dw, padding top, left. In unfold, each thread writes the taps of one window. In fold, each thread computes one
+// pixel by gathering from all windows that contain it, so the order of its sum is fixed. Neighbouring threads handle
+// neighbouring positions: writes are always coalesced, reads if sw is 1.
 
 template <typename T>
 __global__ void unfold(const T* __restrict__ x, T* __restrict__ columns, int positions, int kh, int kw, int sh, int sw,
@@ -26,7 +26,7 @@ __global__ void unfold(const T* __restrict__ x, T* __restrict__ columns, int pos
     }
 }
 
-// Which window has its tap at a distance `from` of the first window's start; -1 if none.
+// Return the window that starts `from` elements after the first one; -1 if there is none.
 template <bool unit>
 __device__ int window_at(int from, int stride, int count)
 {
@@ -36,7 +36,8 @@ __device__ int window_at(int from, int stride, int count)
     return window < count && (unit || window * stride == from) ? window : -1;
 }
 
-template <typename T, bool unit>  // unit: both strides are 1
+// `unit`: both strides are 1.
+template <typename T, bool unit>
 __global__ void fold(const T* __restrict__ columns, T* __restrict__ x, int pixels, int kh, int kw, int sh, int sw,
                      int dh, int dw, int top, int left, int h, int w, int ho, int wo)
 {

@@ -1,10 +1,13 @@
-"""unfold and fold on the GPU, for float32 and float64; of other dtypes the plain forwards take care."""
+"""unfold and fold on the GPU.
+
+Dtypes other than float32 and float64 are left to the plain forwards.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_ckn.backend import Namespace
+from tinygrad_ckn.backend import Array, Namespace
 from tinygrad_ckn.cuda.launch import Source, batch_slices, block_count, supported
 from tinygrad_ckn.ops.window import check_columns, fold, unfold
 from tinygrad_ckn.windows import Pair, Windows, image_shape
@@ -13,7 +16,11 @@ SOURCE = Source("window", "unfold<{T}>", "fold<{T}, true>", "fold<{T}, false>")
 
 
 def _geometry(windows: Windows, size: tuple[int, int]) -> tuple[int, ...]:
-    """Return what both kernels take of it: kernel, strides, dilations, padding before, image, windows."""
+    """Return the geometry arguments of both kernels.
+
+    These are kernel, strides, dilations, padding at the top and left, image size and
+    number of windows.
+    """
     (top, _), (left, _) = windows.padding
     return (
         *windows.kernel,
@@ -26,8 +33,11 @@ def _geometry(windows: Windows, size: tuple[int, int]) -> tuple[int, ...]:
     )
 
 
-def unfold_to(xp: Namespace, x: Any, windows: Windows, columns: Any) -> None:
-    """Write the patches of images (N, C, H, W) to columns (N, C*kh*kw, Ho*Wo); both contiguous."""
+def unfold_to(xp: Namespace, x: Array, windows: Windows, columns: Array) -> None:
+    """Write the patches of images (N, C, H, W) to columns (N, C*kh*kw, Ho*Wo).
+
+    Both are contiguous.
+    """
     n, c, *size = x.shape
     geometry = _geometry(windows, (size[0], size[1]))
     length = columns.shape[2]
@@ -38,8 +48,11 @@ def unfold_to(xp: Namespace, x: Any, windows: Windows, columns: Any) -> None:
         )
 
 
-def fold_to(xp: Namespace, columns: Any, windows: Windows, x: Any) -> None:
-    """Write what columns (N, C*kh*kw, Ho*Wo) add up to at each pixel to x (N, C, H, W); both contiguous."""
+def fold_to(xp: Namespace, columns: Array, windows: Windows, x: Array) -> None:
+    """Write the sums of columns (N, C*kh*kw, Ho*Wo) at each pixel to x (N, C, H, W).
+
+    Both are contiguous.
+    """
     n, c, *size = x.shape
     geometry = _geometry(windows, (size[0], size[1]))
     kernel = "fold<{T}, true>" if windows.stride == (1, 1) else "fold<{T}, false>"
@@ -50,7 +63,7 @@ def fold_to(xp: Namespace, columns: Any, windows: Windows, x: Any) -> None:
 
 
 @unfold.kernel("cuda")
-def _unfold(xp: Namespace, x: Any, kernel_size: Pair, **geometry: Any) -> Any:
+def _unfold(xp: Namespace, x: Array, kernel_size: Pair, **geometry: Any) -> Array:
     n, c, *size = image_shape("unfold", "x", x)
     if not supported(x):
         return unfold.forward(xp, x, kernel_size, **geometry)
@@ -63,8 +76,8 @@ def _unfold(xp: Namespace, x: Any, kernel_size: Pair, **geometry: Any) -> Any:
 
 @fold.kernel("cuda")
 def _fold(
-    xp: Namespace, columns: Any, output_size: Pair, kernel_size: Pair, **geometry: Any
-) -> Any:
+    xp: Namespace, columns: Array, output_size: Pair, kernel_size: Pair, **geometry: Any
+) -> Array:
     if not supported(columns):
         return fold.forward(xp, columns, output_size, kernel_size, **geometry)
     windows, size = check_columns(columns, output_size, kernel_size, **geometry)

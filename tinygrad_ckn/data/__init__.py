@@ -1,4 +1,4 @@
-"""Data sets: the embedded digits, IDX files (MNIST, Fashion-MNIST), CIFAR-10, and a user's own .npz and CSV files."""
+"""Data sets: embedded digits, IDX files (MNIST, Fashion-MNIST), CIFAR-10, .npz and CSV files."""
 
 from tinygrad_ckn.data.augment import AUGMENTATIONS, crop_flip
 from tinygrad_ckn.data.cifar import load_cifar10
@@ -8,13 +8,12 @@ from tinygrad_ckn.data.idx import load_fashion_mnist, load_idx, read_idx
 from tinygrad_ckn.data.kaggle import load_labels, load_pixels, save_labels
 from tinygrad_ckn.data.loading import load, load_images, load_test
 from tinygrad_ckn.data.npz_csv import load_csv, load_npz
-from tinygrad_ckn.data_format import DataFormat, PixelRange
+from tinygrad_ckn.data_format import DataFormat
 
 __all__ = [
     "AUGMENTATIONS",
     "DataFormat",
     "Dataset",
-    "PixelRange",
     "Split",
     "batches",
     "crop_flip",

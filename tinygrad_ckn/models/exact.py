@@ -37,7 +37,7 @@ from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.checks import check_device, check_floating
 from tinygrad_ckn.models.ckn import CKN
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
-from tinygrad_ckn.ops.ckn_map import lengths
+from tinygrad_ckn.ops.ckn_map import norm_and_inverse
 from tinygrad_ckn.ops.pool_matrices import average_matrices, gaussian_matrices
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
@@ -217,7 +217,7 @@ def _scales(layers: Sequence[CKNLayer], x: NDArray[Any], step: int) -> list[NDAr
         k = _inner_products(x[block], x[block])
         for layer, scale in zip(layers, scales, strict=True):
             k = _patch_kernel(xp, layer.windows, k)
-            scale[0, block], scale[1, block] = lengths(xp.einsum("nijij->nij", k))
+            scale[0, block], scale[1, block] = norm_and_inverse(xp.einsum("nijij->nij", k))
             k = _map_kernel(xp, layer, k, scale[:, block], scale[:, block])
     return scales
 

@@ -16,6 +16,7 @@ from tinygrad_ckn.backend import (
     Array,
     Generator,
     Images,
+    NDArray,
     Shape,
     Vectors,
     asarray,
@@ -307,7 +308,7 @@ class NetworkBase(TrainingRecord):
         )
         with no_grad(), evaluation():
             return batched.map_batches(
-                compute, batches, (n, *shape), self.dtype, xp=xp_of(array), out=out
+                compute, batches, (n, *shape), self.dtype, xp=xp_of(array), out=unwrap(out)
             )
 
     def features(self, x: Images) -> Tensor:

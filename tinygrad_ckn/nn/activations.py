@@ -1,16 +1,15 @@
-"""Functions of each element as modules, to stand in a Sequential."""
+"""Elementwise functions as modules, for use in a Sequential."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from tinygrad_ckn.backend import Array
 from tinygrad_ckn.nn.module import Module
 from tinygrad_ckn.ops.elementwise import relu, sigmoid, softplus, tanh
+from tinygrad_ckn.tensor import Tensor
 
 
 class ReLU(Module):
-    """The positive part; any shape.
+    """Rectified linear unit, max(x, 0); any shape, the dtype is kept.
 
     Examples
     --------
@@ -18,13 +17,13 @@ class ReLU(Module):
     [0.0, 2.0]
     """
 
-    def forward(self, x: Array) -> Any:
+    def forward(self, x: Array) -> Tensor:
         """Return max(x, 0)."""
         return relu(x)
 
 
 class Tanh(Module):
-    """The hyperbolic tangent; any shape.
+    """Hyperbolic tangent; any shape, a floating dtype is kept.
 
     Examples
     --------
@@ -32,13 +31,13 @@ class Tanh(Module):
     0.0
     """
 
-    def forward(self, x: Array) -> Any:
+    def forward(self, x: Array) -> Tensor:
         """Return tanh x."""
         return tanh(x)
 
 
 class Sigmoid(Module):
-    """The logistic function; any shape.
+    """Logistic function, 1 / (1 + e**-x); any shape, a floating dtype is kept.
 
     Examples
     --------
@@ -46,13 +45,13 @@ class Sigmoid(Module):
     0.5
     """
 
-    def forward(self, x: Array) -> Any:
+    def forward(self, x: Array) -> Tensor:
         """Return 1 / (1 + e**-x)."""
         return sigmoid(x)
 
 
 class Softplus(Module):
-    """The smooth positive part; any shape.
+    """Smooth rectified linear unit, log(1 + e**x); any shape, a floating dtype is kept.
 
     Examples
     --------
@@ -60,6 +59,6 @@ class Softplus(Module):
     0.6931471805599453
     """
 
-    def forward(self, x: Array) -> Any:
+    def forward(self, x: Array) -> Tensor:
         """Return log(1 + e**x)."""
         return softplus(x)

@@ -1,37 +1,37 @@
-"""Sets that a parameter is kept on while it is trained, on raw arrays of any backend."""
+"""Sets that a parameter stays on while it is trained; arrays of any backend."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from tinygrad_ckn.backend import backend_of
+from tinygrad_ckn.backend import Array, backend_of
 from tinygrad_ckn.errors import LinearAlgebraError, ShapeError
 
 
 @runtime_checkable
 class Constraint(Protocol):
-    """A smooth set: how to project onto its tangent space at a point, and how to come back to it after a step.
+    """A smooth set, given by its tangent spaces and a way back to it after a step.
 
     An optimiser replaces the gradient by `tangent(data, gradient)`, and after its step
     the data by `retract(data)`. Both return a new array of the shape and dtype of
     `data`, and change neither argument.
     """
 
-    def tangent(self, data: Any, gradient: Any) -> Any:
-        """Return the part of `gradient` that is tangent to the set at `data`, a point of it."""
+    def tangent(self, data: Array, gradient: Array) -> Array:
+        """Return the projection of `gradient` onto the tangent space at `data`."""
 
-    def retract(self, data: Any) -> Any:
+    def retract(self, data: Array) -> Array:
         """Return a point of the set near `data`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sphere:
-    """Arrays (p, ...) of which each data[i], flattened over the other axes, is a unit vector.
+    """Arrays (p, ...) whose rows, flattened over the other axes, are unit vectors.
 
-    Source: Mairal 2016 (arXiv 1605.06265): the filters' gradient is projected on the
-    tangent space, and the filters are normalised after each step.
+    Source: Mairal 2016 (arXiv 1605.06265): the gradient of the filters is projected
+    onto the tangent space, and the filters are normalised after each step.
 
     Examples
     --------
@@ -41,7 +41,7 @@ class Sphere:
            [ 0. , -1. ]])
     """
 
-    def tangent(self, data: Any, gradient: Any) -> Any:
+    def tangent(self, data: Array, gradient: Array) -> Array:
         """Return g - <g, z> z for each row z of the data and g of the gradient.
 
         Parameters
@@ -63,15 +63,25 @@ class Sphere:
         """
         if gradient.shape != data.shape:
             raise ShapeError(
-                f"Sphere.tangent: argument gradient expected the data's shape {data.shape}, got {gradient.shape}"
+                f"Sphere.tangent: argument gradient expected the data's shape {data.shape}, "
+                f"got {gradient.shape}"
             )
         # (p, d)
-        z, g = _rows("tangent", data), _rows("tangent", gradient)
+        z = _rows("tangent", data)
+        g = _rows("tangent", gradient)
         tangent = g - (g * z).sum(axis=1, keepdims=True) * z
         return tangent.reshape(data.shape)
 
-    def retract(self, data: Any) -> Any:
-        """Return the data with each row divided by its norm, whatever its size: squares neither over- nor underflow.
+    def retract(self, data: Array) -> Array:
+        """Return the data with each row divided by its norm.
+
+        Rows of any magnitude are normalised: their squares neither overflow nor
+        underflow.
+
+        Parameters
+        ----------
+        data
+            Rows (p, ...).
 
         Raises
         ------
@@ -89,9 +99,10 @@ class Sphere:
         usable = xp.isfinite(largest) & (largest > 0)
         if not backend.asynchronous and not usable.all():
             i = int((~usable[:, 0]).argmax())
+            kind = "a zero one" if float(largest[i, 0]) == 0 else "NaN or infinity"
             raise LinearAlgebraError(
-                f"Sphere.retract: argument data expected non-zero finite rows, got "
-                f"{'a zero one' if float(largest[i, 0]) == 0 else 'NaN or infinity'} at index {i}; "
+                "Sphere.retract: argument data expected non-zero finite rows, "
+                f"got {kind} at index {i}; "
                 "draw it anew, or lower the learning rate that led there"
             )
         scaled = rows / (xp.where(usable, largest, math.nan) if backend.asynchronous else largest)
@@ -99,10 +110,11 @@ class Sphere:
         return scaled.reshape(data.shape)
 
 
-def _rows(method: str, data: Any) -> Any:
+def _rows(method: str, data: Array) -> Array:
     """Return (p, ...) as (p, d)."""
     if data.ndim < 1 or not data.size:
         raise ShapeError(
-            f"Sphere.{method}: argument data expected rows (p, ...) of at least one element, got shape {data.shape}"
+            f"Sphere.{method}: argument data expected rows (p, ...) of at least one element, "
+            f"got shape {data.shape}"
         )
     return data.reshape(data.shape[0], math.prod(data.shape[1:]))

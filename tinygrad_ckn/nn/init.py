@@ -1,9 +1,9 @@
-"""Initial values of weights, as raw arrays on the host; all randomness comes from the `rng` that is passed.
+"""Initial values of weights, as NumPy arrays.
 
 Shapes are (out, in) for a linear layer and (out, in/groups, kh, kw) for filters; fan_in
-is the product of all but the first size, fan_out = out*kh*kw. Numbers are drawn in
-float64 and rounded, so that float32 weights are those of float64. `rng` is a generator,
-or a seed for a new one; None is the next generator of the package (see `manual_seed`).
+is the product of all sizes but the first, fan_out = out*kh*kw. Values are drawn in
+float64 and rounded, so float32 weights are those of float64. `rng` is a generator or a
+seed; None takes the next generator of the package (see `manual_seed`).
 """
 
 from __future__ import annotations
@@ -15,31 +15,32 @@ from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 from tinygrad_ckn import backend, checks
-from tinygrad_ckn.backend import Generator, Shape
+from tinygrad_ckn.backend import Array, DTypeLike, Generator, NDArray, Shape
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.nn.constraint import Sphere
 from tinygrad_ckn.plain import plain_arguments
 
 Seed: TypeAlias = int | Generator | None
 
-# He et al. 2015, eq. 10: ReLU halves the second moment
+# He et al. 2015, eq. 10: ReLU halves the second moment.
 RELU_GAIN = math.sqrt(2)
 
-
-# Numbers that may still be made, in a list of one; None: as many as you like, and they
-# are drawn.
-_left: ContextVar[list[float] | None] = ContextVar("_left", default=None)
+# How many more values may be created, in a list of one number; None: any number, and
+# they are drawn.
+_remaining: ContextVar[list[float] | None] = ContextVar("_remaining", default=None)
 
 
 @contextmanager
 def without_values(limit: float = math.inf) -> Iterator[None]:
-    """Within the block every initial value is 0, and nothing is drawn: for modules whose values come from elsewhere.
+    """Make every initial value 0 within the block, without drawing anything.
+
+    For modules whose values are loaded afterwards.
 
     Parameters
     ----------
     limit
-        As many numbers may be made, by all modules together; one more is an error
-        before there is memory for it.
+        Maximum number of values that all modules together may have; default no limit.
+        One more is a DataError, raised before memory is allocated.
 
     Examples
     --------
@@ -47,53 +48,75 @@ def without_values(limit: float = math.inf) -> Iterator[None]:
     ...     normal((2, 3), rng=0).tolist()
     [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     >>> with without_values(limit=6):
-    ...     normal((10**6, 10**6), rng=0)
+    ...     normal((10, 10), rng=0)
     Traceback (most recent call last):
-    tinygrad_ckn.errors.DataError: expected initial values of at most 6 numbers in all, got shape (1000000, 1000000)
+    tinygrad_ckn.errors.DataError: expected at most 6 initial values in all, got shape (10, 10)
     """
-    token = _left.set([limit])
+    token = _remaining.set([limit])
     try:
         yield
     finally:
-        _left.reset(token)
+        _remaining.reset(token)
 
 
-def blank(shape: Shape, dtype: Any) -> Any:
-    """Return zeros where initial values are not wanted, within `without_values`, else None.
+def blank(shape: Shape, dtype: DTypeLike) -> NDArray[Any] | None:
+    """Return zeros within `without_values`, and None outside it.
 
     Raises
     ------
     DataError
-        If they would be more than the limit.
+        If they exceed the limit.
     """
-    left = _left.get()
-    if left is None:
+    remaining = _remaining.get()
+    if remaining is None:
         return None
-    if math.prod(shape) > left[0]:
+    size = math.prod(shape)
+    if size > remaining[0]:
         raise DataError(
-            f"expected initial values of at most {left[0]:g} numbers in all, got shape {tuple(shape)}"
+            f"expected at most {remaining[0]:g} initial values in all, got shape {tuple(shape)}"
         )
-    left[0] -= math.prod(shape)
-    return backend.CPU.xp.zeros(shape, dtype=dtype)
+    remaining[0] -= size
+    zeros: NDArray[Any] = backend.CPU.xp.zeros(shape, dtype=dtype)
+    return zeros
 
 
-def constant(shape: Shape, value: float, *, dtype: Any = "float32") -> Any:
-    """Return an array of one number.
+def constant(shape: Shape, value: float, *, dtype: DTypeLike = "float32") -> NDArray[Any]:
+    """Return an array of one value.
+
+    Parameters
+    ----------
+    shape
+        Shape of the result.
+    value
+        Value of all elements.
+    dtype
+        Of the result; default float32.
 
     Examples
     --------
     >>> constant((2,), 3.0).tolist()
     [3.0, 3.0]
     """
-    found = blank(shape, dtype)
-    return backend.CPU.xp.full(shape, value, dtype=dtype) if found is None else found
+    values = blank(shape, dtype)
+    return backend.CPU.xp.full(shape, value, dtype=dtype) if values is None else values
 
 
 @plain_arguments
 def uniform(
-    shape: Shape, *, rng: Seed, low: float = 0.0, high: float = 1.0, dtype: Any = "float32"
-) -> Any:
-    """Return numbers uniform on [low, high).
+    shape: Shape, *, rng: Seed, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = "float32"
+) -> NDArray[Any]:
+    """Return values drawn uniformly from [low, high).
+
+    Parameters
+    ----------
+    shape
+        Shape of the result.
+    rng
+        Generator or seed; None: the next generator of the package.
+    low, high
+        Finite bounds; default 0 and 1.
+    dtype
+        Floating dtype of the result; default float32.
 
     Raises
     ------
@@ -110,19 +133,28 @@ def uniform(
     low = checks.number(
         "init.uniform", "low", low, f"a number <= high = {high}", lambda value: value <= high
     )
-    found = blank(shape, dtype)
-    return _cast(
-        "init.uniform",
-        backend.default_rng(rng).uniform(low, high, shape) if found is None else found,
-        dtype,
-    )
+    values = blank(shape, dtype)
+    if values is None:
+        values = backend.default_rng(rng).uniform(low, high, shape)
+    return _cast("init.uniform", values, dtype)
 
 
 @plain_arguments
 def normal(
-    shape: Shape, *, rng: Seed, mean: float = 0.0, std: float = 1.0, dtype: Any = "float32"
-) -> Any:
-    """Return Gaussian numbers of a mean and a standard deviation.
+    shape: Shape, *, rng: Seed, mean: float = 0.0, std: float = 1.0, dtype: DTypeLike = "float32"
+) -> NDArray[Any]:
+    """Return Gaussian values.
+
+    Parameters
+    ----------
+    shape
+        Shape of the result.
+    rng
+        Generator or seed; None: the next generator of the package.
+    mean, std
+        Mean and standard deviation; default 0 and 1.
+    dtype
+        Floating dtype of the result; default float32.
 
     Raises
     ------
@@ -136,25 +168,32 @@ def normal(
     >>> normal((2,), rng=0, mean=10.0, std=0.0).tolist()
     [10.0, 10.0]
     """
-    std = checks.number(
-        "init.normal", "std", std, "a finite number >= 0", lambda value: 0 <= value < math.inf
-    )
-    found = blank(shape, dtype)
-    return _cast(
-        "init.normal",
-        backend.default_rng(rng).normal(mean, std, shape) if found is None else found,
-        dtype,
-    )
+    checks.nonnegative("init.normal", std=std)
+    values = blank(shape, dtype)
+    if values is None:
+        values = backend.default_rng(rng).normal(mean, float(std), shape)
+    return _cast("init.normal", values, dtype)
 
 
 @plain_arguments
 def kaiming_uniform(
-    shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: Any = "float32"
-) -> Any:
-    """Return numbers uniform on [-b, b) with b = gain sqrt(3 / fan_in): variance gain^2 / fan_in.
+    shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: DTypeLike = "float32"
+) -> NDArray[Any]:
+    """Return uniform values of variance gain^2 / fan_in.
 
-    Source: He et al. 2015 (arXiv 1502.01852), eq. 10, where gain = sqrt(2), for ReLU;
-    theirs are Gaussian.
+    They lie in [-b, b) with b = gain sqrt(3 / fan_in). Source: He et al. 2015 (arXiv
+    1502.01852), eq. 10, where they are Gaussian, with gain = sqrt(2) for ReLU.
+
+    Parameters
+    ----------
+    shape
+        (out, in) or (out, in, kh, kw).
+    rng
+        Generator or seed; None: the next generator of the package.
+    gain
+        Factor of the values; default sqrt(2).
+    dtype
+        Floating dtype of the result; default float32.
 
     Raises
     ------
@@ -172,11 +211,22 @@ def kaiming_uniform(
 
 @plain_arguments
 def kaiming_normal(
-    shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: Any = "float32"
-) -> Any:
-    """Return Gaussian numbers of standard deviation gain / sqrt(fan_in).
+    shape: Shape, *, rng: Seed, gain: float = RELU_GAIN, dtype: DTypeLike = "float32"
+) -> NDArray[Any]:
+    """Return Gaussian values of standard deviation gain / sqrt(fan_in).
 
-    Source: He et al. 2015 (arXiv 1502.01852), eq. 10, where gain = sqrt(2), for ReLU.
+    Source: He et al. 2015 (arXiv 1502.01852), eq. 10, with gain = sqrt(2) for ReLU.
+
+    Parameters
+    ----------
+    shape
+        (out, in) or (out, in, kh, kw).
+    rng
+        Generator or seed; None: the next generator of the package.
+    gain
+        Factor of the values; default sqrt(2).
+    dtype
+        Floating dtype of the result; default float32.
 
     Raises
     ------
@@ -193,10 +243,23 @@ def kaiming_normal(
 
 
 @plain_arguments
-def xavier_uniform(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "float32") -> Any:
-    """Return numbers uniform on [-b, b) with b = gain sqrt(6 / (fan_in + fan_out)).
+def xavier_uniform(
+    shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: DTypeLike = "float32"
+) -> NDArray[Any]:
+    """Return uniform values from [-b, b) with b = gain sqrt(6 / (fan_in + fan_out)).
 
     Source: Glorot & Bengio 2010 (AISTATS), eq. 16.
+
+    Parameters
+    ----------
+    shape
+        (out, in) or (out, in, kh, kw).
+    rng
+        Generator or seed; None: the next generator of the package.
+    gain
+        Factor of the values; default 1.
+    dtype
+        Floating dtype of the result; default float32.
 
     Raises
     ------
@@ -213,10 +276,23 @@ def xavier_uniform(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "
 
 
 @plain_arguments
-def xavier_normal(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "float32") -> Any:
-    """Return Gaussian numbers of standard deviation gain sqrt(2 / (fan_in + fan_out)).
+def xavier_normal(
+    shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: DTypeLike = "float32"
+) -> NDArray[Any]:
+    """Return Gaussian values of standard deviation gain sqrt(2 / (fan_in + fan_out)).
 
     Source: Glorot & Bengio 2010 (AISTATS), eq. 12.
+
+    Parameters
+    ----------
+    shape
+        (out, in) or (out, in, kh, kw).
+    rng
+        Generator or seed; None: the next generator of the package.
+    gain
+        Factor of the values; default 1.
+    dtype
+        Floating dtype of the result; default float32.
 
     Raises
     ------
@@ -233,17 +309,30 @@ def xavier_normal(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "f
 
 
 @plain_arguments
-def orthogonal(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "float32") -> Any:
-    """Return gain times orthonormal rows, or orthonormal columns if there are more rows than columns.
+def orthogonal(
+    shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: DTypeLike = "float32"
+) -> NDArray[Any]:
+    """Return orthonormal rows times gain, or columns if there are more rows than columns.
 
-    Filters count as rows of in*kh*kw numbers. Uniform over such matrices: the Q of a
-    Gaussian matrix's QR factors, its columns given the signs of R's diagonal (Mezzadri
-    2007, arXiv math-ph/0609050).
+    Filters count as rows of in*kh*kw numbers. The distribution is uniform: Q of the QR
+    decomposition of a Gaussian matrix, with the signs of R's diagonal applied to its
+    columns (Mezzadri 2007, arXiv math-ph/0609050).
+
+    Parameters
+    ----------
+    shape
+        Two axes or more.
+    rng
+        Generator or seed; None: the next generator of the package.
+    gain
+        Factor of the values; default 1.
+    dtype
+        Floating dtype of the result; default float32.
 
     Raises
     ------
     ShapeError
-        If the shape has fewer than two axes, or an empty one.
+        If the shape has fewer than two axes, or a size 0.
 
     Examples
     --------
@@ -260,13 +349,24 @@ def orthogonal(shape: Shape, *, rng: Seed, gain: float = 1.0, dtype: Any = "floa
 
 
 @plain_arguments
-def sphere(shape: Shape, *, rng: Seed, dtype: Any = "float32") -> Any:
-    """Return unit rows, each uniform on the sphere: Gaussian ones, normalised over all axes but the first.
+def sphere(shape: Shape, *, rng: Seed, dtype: DTypeLike = "float32") -> NDArray[Any]:
+    """Return unit rows, each uniformly distributed on the sphere.
+
+    They are Gaussian values, normalised over all axes but the first.
+
+    Parameters
+    ----------
+    shape
+        Two axes or more.
+    rng
+        Generator or seed; None: the next generator of the package.
+    dtype
+        Floating dtype of the result; default float32.
 
     Raises
     ------
     ShapeError
-        If the shape has fewer than two axes, or an empty one.
+        If the shape has fewer than two axes, or a size 0.
 
     Examples
     --------
@@ -274,8 +374,9 @@ def sphere(shape: Shape, *, rng: Seed, dtype: Any = "float32") -> Any:
     [1.0, 1.0, 1.0]
     """
     _rows("init.sphere", shape)
-    found = blank(shape, dtype)
-    values = Sphere().retract(normal(shape, rng=rng, dtype="float64")) if found is None else found
+    values: Array | None = blank(shape, dtype)
+    if values is None:
+        values = Sphere().retract(normal(shape, rng=rng, dtype="float64"))
     return _cast("init.sphere", values, dtype)
 
 
@@ -292,16 +393,18 @@ def _fans(op: str, shape: Shape) -> tuple[int, int]:
     """Return (fan_in, fan_out)."""
     if len(shape) not in (2, 4) or min(shape) < 1:
         raise ShapeError(
-            f"{op}: argument shape expected (out, in) or (out, in, kh, kw), none of them 0, got {shape}"
+            f"{op}: argument shape expected (out, in) or (out, in, kh, kw), none of them 0, "
+            f"got {shape}"
         )
     return math.prod(shape[1:]), shape[0] * math.prod(shape[2:])
 
 
-def _cast(op: str, values: Any, dtype: Any) -> Any:
+def _cast(op: str, values: Array, dtype: DTypeLike) -> NDArray[Any]:
     """Return the values in a floating dtype."""
-    array = backend.asarray(values, dtype=dtype)
+    array: NDArray[Any] = backend.asarray(values, dtype=dtype)
     if array.dtype.kind != "f":
         raise DTypeError(
-            f"{op}: argument dtype expected a floating one, got {array.dtype}; pass 'float32' or 'float64'"
+            f"{op}: argument dtype expected a floating one, got {array.dtype}; "
+            "pass 'float32' or 'float64'"
         )
     return array

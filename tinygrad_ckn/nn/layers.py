@@ -1,4 +1,4 @@
-"""Layers: the linear ones, and what brings images into their shape.
+"""Linear layers, and Flatten.
 
 N batch, C channels in, O channels out, H x W image, kh x kw kernel, Ho x Wo output.
 """
@@ -6,11 +6,10 @@ N batch, C channels in, O channels out, H x W image, kh x kw kernel, Ho x Wo out
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array
-from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.backend import Array, DTypeLike
+from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.nn import init
 from tinygrad_ckn.nn.init import Seed
 from tinygrad_ckn.nn.module import Module
@@ -24,24 +23,26 @@ from tinygrad_ckn.windows import Padding, Pair, Windows, pair
 
 
 class Linear(Module):
-    """An affine map of the last axis: y = x W^T + b, (..., in_features) -> (..., out_features).
+    """Affine map of the last axis, y = x W^T + b.
+
+    (..., in_features) -> (..., out_features).
 
     Parameters
     ----------
     in_features, out_features
-        At least 1.
+        Sizes of the last axis, at least 1.
     bias
-        Whether to add b.
+        Whether to add b; default True.
     rng
-        Draws W by `init.kaiming_uniform`; b starts at zero. A seed or generator; None:
-        the package's.
+        Generator or seed that W is drawn with, by `init.kaiming_uniform`; b starts at
+        0. None (default): the next generator of the package, see `manual_seed`.
     dtype
-        Of the parameters.
+        Of the parameters; default float32.
 
     Raises
     ------
     ConfigError
-        If a size is no positive integer.
+        If a size is not a positive integer.
 
     Examples
     --------
@@ -63,11 +64,10 @@ class Linear(Module):
         *,
         bias: bool = True,
         rng: Seed = None,
-        dtype: Any = "float32",
+        dtype: DTypeLike = "float32",
     ) -> None:
-        checks.integers("Linear", in_features=in_features)
+        checks.integers("Linear", in_features=in_features, out_features=out_features)
         self.in_features = int(in_features)
-        checks.integers("Linear", out_features=out_features)
         self.out_features = int(out_features)
         self.weight = Parameter(
             init.kaiming_uniform((out_features, in_features), rng=rng, dtype=dtype)
@@ -79,18 +79,25 @@ class Linear(Module):
     def forward(self, x: Array) -> Tensor:
         """Return x W^T + b.
 
+        Parameters
+        ----------
+        x
+            (..., in_features).
+
         Raises
         ------
         ShapeError
-            If the last axis of x has not in_features elements.
+            If the last axis of x does not have in_features elements.
+        DTypeError
+            If x is not an array.
         """
         checks.array(f"Linear({self.extra_repr()})", x=x)
         if not x.shape or x.shape[-1] != self.in_features:
             raise ShapeError(
-                f"Linear({self.extra_repr()}): argument x expected shape (..., {self.in_features}), got {x.shape}; "
-                "flatten or reshape it first"
+                f"Linear({self.extra_repr()}): argument x expected shape "
+                f"(..., {self.in_features}), got {x.shape}; flatten or reshape it first"
             )
-        y: Tensor = matmul(x, self.weight.T)
+        y = matmul(x, self.weight.T)
         return y if self.bias is None else y + self.bias
 
     def extra_repr(self) -> str:
@@ -99,28 +106,29 @@ class Linear(Module):
 
 
 class Conv2d(Module):
-    """A cross-correlation of images with learned filters: (N, C, H, W) -> (N, O, Ho, Wo).
+    """Cross-correlation with learned filters: (N, C, H, W) -> (N, O, Ho, Wo).
 
     Parameters
     ----------
     in_channels, out_channels
         C and O, divisible by `groups`.
     kernel_size
-        Number or (kh, kw).
+        (kh, kw), or one number for both, in pixels.
     stride, padding, dilation, groups
-        As for `ops.correlate2d`.
+        As for `ops.correlate2d`, with the same defaults.
     bias
-        Whether to add a number to each output channel.
+        Whether to add a number to each output channel; default True.
     rng
-        Draws the filters by `init.kaiming_uniform`; biases start at zero. A seed or
-        generator; None: the package's.
+        Generator or seed that the filters are drawn with, by `init.kaiming_uniform`;
+        biases start at 0. None (default): the next generator of the package, see
+        `manual_seed`.
     dtype
-        Of the parameters.
+        Of the parameters; default float32.
 
     Raises
     ------
     ConfigError
-        If a number of channels or groups is no positive integer, or channels are not
+        If a number of channels or groups is not a positive integer, or channels are not
         divisible by groups.
     ShapeError
         If the kernel size, stride, padding or dilation is out of range.
@@ -152,21 +160,19 @@ class Conv2d(Module):
         groups: int = 1,
         bias: bool = True,
         rng: Seed = None,
-        dtype: Any = "float32",
+        dtype: DTypeLike = "float32",
     ) -> None:
-        checks.integers("Conv2d", in_channels=in_channels)
+        checks.integers("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+        checks.divisible(
+            "Conv2d", "groups", groups, in_channels=in_channels, out_channels=out_channels
+        )
         self.in_channels = int(in_channels)
-        checks.integers("Conv2d", out_channels=out_channels)
         self.out_channels = int(out_channels)
-        checks.integers("Conv2d", groups=groups)
         self.groups = int(groups)
-        if in_channels % groups or out_channels % groups:
-            raise ConfigError(
-                f"Conv2d: argument groups expected a divisor of in_channels = {in_channels} and "
-                f"out_channels = {out_channels}, got {groups}"
-            )
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
-        self.stride, self.padding, self.dilation = map(plain_array, (stride, padding, dilation))
+        self.stride: Pair = plain_array(stride)
+        self.padding: Padding = plain_array(padding)
+        self.dilation: Pair = plain_array(dilation)
         self._windows("Conv2d")
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = Parameter(init.kaiming_uniform(shape, rng=rng, dtype=dtype))
@@ -175,17 +181,24 @@ class Conv2d(Module):
         )
 
     def _windows(self, owner: str) -> Windows:
-        """Return where the filters lie, with the options checked."""
+        """Check the options; return the positions of the filters."""
         return Windows.of(owner, self.kernel_size, self.stride, self.padding, self.dilation)
 
     def forward(self, x: Array) -> Tensor:
         """Return the correlation of each image with each filter.
 
+        Parameters
+        ----------
+        x
+            Images (N, C, H, W), floating.
+
         Raises
         ------
         ShapeError
-            If x is no batch of images of in_channels channels, or its images are
-            smaller than the kernel.
+            If x does not have the shape (N, in_channels, H, W), or the kernel is larger
+            than a padded image.
+        DTypeError
+            If x is not a floating array.
         """
         owner = f"Conv2d({self.extra_repr()})"
         checks.array(owner, x=x)
@@ -194,7 +207,7 @@ class Conv2d(Module):
                 f"{owner}: argument x expected shape (N, {self.in_channels}, H, W), got {x.shape}"
             )
         self._windows(owner).output_size(x.shape[2:])
-        y: Tensor = correlate2d(
+        return correlate2d(
             x,
             self.weight,
             self.bias,
@@ -203,25 +216,21 @@ class Conv2d(Module):
             dilation=self.dilation,
             groups=self.groups,
         )
-        return y
 
     def extra_repr(self) -> str:
         """Return the sizes, and the options that differ from their defaults."""
         kh, kw = self.kernel_size
-        options = {
-            "stride": (self.stride, 1),
-            "padding": (self.padding, 0),
-            "dilation": (self.dilation, 1),
-        }
-        options["groups"] = (self.groups, 1)
-        given = [
-            f", {name}={value!r}" for name, (value, default) in options.items() if value != default
+        defaults = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+        options = [
+            f", {name}={getattr(self, name)!r}"
+            for name, default in defaults.items()
+            if getattr(self, name) != default
         ]
-        return f"{self.in_channels} -> {self.out_channels}, {kh}x{kw}{''.join(given)}"
+        return f"{self.in_channels} -> {self.out_channels}, {kh}x{kw}{''.join(options)}"
 
 
 class Flatten(Module):
-    """All axes but the first made one: (N, ...) -> (N, D).
+    """Join all axes but the first: (N, ...) -> (N, D).
 
     Examples
     --------
@@ -229,7 +238,7 @@ class Flatten(Module):
     (2, 12)
     """
 
-    def forward(self, x: Array) -> Any:
+    def forward(self, x: Array) -> Tensor:
         """Return x as (N, D).
 
         Raises

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tinygrad_ckn.backend import Array
 from tinygrad_ckn.nn.module import Module
 from tinygrad_ckn.ops.pool import avg_pool2d, gaussian_pool2d, max_pool2d
 from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling
 from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import Pair, pair
 
 
 class _WindowPool2d(Module):
-    """What the poolings over sliding windows share: their options."""
+    """Options of the poolings over sliding windows."""
 
     @plain_arguments
     def __init__(self, kernel_size: Pair, *, stride: Pair | None = None, padding: Pair = 0) -> None:
@@ -23,25 +22,26 @@ class _WindowPool2d(Module):
         self.padding = pair(owner, "padding", padding, 0)
 
     def extra_repr(self) -> str:
-        """Return the kernel's size, and the options that differ from their defaults."""
+        """Return the kernel size, and the options that differ from their defaults."""
         kh, kw = self.kernel_size
         stride = f", stride={self.stride}" if self.stride != self.kernel_size else ""
-        return f"{kh}x{kw}{stride}" + (
-            f", padding={self.padding}" if self.padding != (0, 0) else ""
-        )
+        padding = f", padding={self.padding}" if self.padding != (0, 0) else ""
+        return f"{kh}x{kw}{stride}{padding}"
 
 
 class MaxPool2d(_WindowPool2d):
-    """The maximum of each window.
+    """Maximum of each window.
 
     Parameters
     ----------
     kernel_size
-        Number or (vertical, horizontal), as are the others.
+        (kh, kw), or one number for both, in pixels.
     stride
-        Default: `kernel_size`, so that windows do not overlap.
+        Number or (vertical, horizontal); default `kernel_size`, so that windows do not
+        overlap.
     padding
-        On each side, at most half of `kernel_size`; it never wins.
+        Border on each side: number or (vertical, horizontal), at most half of
+        `kernel_size`; never the maximum. Default 0.
 
     Raises
     ------
@@ -54,22 +54,24 @@ class MaxPool2d(_WindowPool2d):
     7.0
     """
 
-    def forward(self, x: Array) -> Any:
-        """Return the maxima."""
+    def forward(self, x: Array) -> Tensor:
+        """Return the maxima of images (N, C, H, W)."""
         return max_pool2d(x, self.kernel_size, self.stride, self.padding)
 
 
 class AvgPool2d(_WindowPool2d):
-    """The mean of each window, the padding's zeros included.
+    """Mean of each window, zeros of the padding included.
 
     Parameters
     ----------
     kernel_size
-        Number or (vertical, horizontal), as are the others.
+        (kh, kw), or one number for both, in pixels.
     stride
-        Default: `kernel_size`, so that windows do not overlap.
+        Number or (vertical, horizontal); default `kernel_size`, so that windows do not
+        overlap.
     padding
-        On each side, at most half of `kernel_size`.
+        Zeros on each side: number or (vertical, horizontal), at most half of
+        `kernel_size`; default 0.
 
     Raises
     ------
@@ -82,24 +84,24 @@ class AvgPool2d(_WindowPool2d):
     4.0
     """
 
-    def forward(self, x: Array) -> Any:
-        """Return the means."""
+    def forward(self, x: Array) -> Tensor:
+        """Return the means of images (N, C, H, W)."""
         return avg_pool2d(x, self.kernel_size, self.stride, self.padding)
 
 
 class GaussianPool2d(Module):
-    """Gaussian-weighted means around positions `subsampling` apart, as in `ops.gaussian_pool2d`.
+    """Gaussian-weighted means on a coarser grid, as `ops.gaussian_pool2d`.
 
     Parameters
     ----------
     subsampling
-        At least 1, which is the identity; may be fractional; a number or (vertical,
-        horizontal).
+        Distance between the means, in pixels, >= 1: number, which may be fractional, or
+        (vertical, horizontal); 1 is the identity.
 
     Raises
     ------
     ShapeError
-        If it is no finite number >= 1, nor two of them.
+        If it is not a finite number >= 1 or two of them.
 
     Examples
     --------
@@ -111,8 +113,8 @@ class GaussianPool2d(Module):
     def __init__(self, subsampling: Subsampling) -> None:
         self.subsampling = check_subsampling("GaussianPool2d", subsampling)
 
-    def forward(self, x: Array) -> Any:
-        """Return the weighted means."""
+    def forward(self, x: Array) -> Tensor:
+        """Return the weighted means of images (N, C, H, W)."""
         return gaussian_pool2d(x, self.subsampling)
 
     def extra_repr(self) -> str:

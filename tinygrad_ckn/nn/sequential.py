@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, overload
+from typing import Any, cast, overload
 
 from tinygrad_ckn.backend import Array
 from tinygrad_ckn.errors import DTypeError
 from tinygrad_ckn.nn.module import Module
+from tinygrad_ckn.tensor import Tensor
 
 
 class Sequential(Module):
-    """Layers applied one after the other; its tensors are named by their layer's number, such as "0.weight".
+    """Layers applied one after the other.
+
+    Its tensors are named after the number of their layer, such as "0.weight".
+
+    Parameters
+    ----------
+    layers
+        Modules of one argument.
 
     Raises
     ------
     DTypeError
-        If a layer is no Module.
+        If a layer is not a Module.
 
     Examples
     --------
@@ -46,11 +54,12 @@ class Sequential(Module):
         others = {name: value for name, value in vars(self).items() if name != "layers"}
         return {str(i): layer for i, layer in enumerate(self.layers)} | others
 
-    def forward(self, x: Array) -> Any:
-        """Return the last layer's value."""
+    def forward(self, x: Array) -> Tensor:
+        """Return the result of the last layer."""
+        result = cast(Tensor, x)
         for layer in self.layers:
-            x = layer(x)
-        return x
+            result = layer(result)
+        return result
 
     def __len__(self) -> int:
         return len(self.layers)

@@ -1,64 +1,79 @@
-"""Checks of a saved state before anything of it is loaded."""
+"""Checks of a saved state, before any of it is loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from numbers import Real
 from typing import Any
 
-from tinygrad_ckn.backend import asarray, backend_of
+from tinygrad_ckn.backend import Array, asarray, backend_of
 from tinygrad_ckn.errors import DataError, DTypeError
 from tinygrad_ckn.graph import unwrap
 
 
 def checked_state(
-    owner: str, mine: Mapping[str, Any], given: Mapping[str, Any], *, strict: bool
-) -> dict[str, Any]:
-    """Return copies of the given arrays and numbers, each on the device of mine of that name; changes nothing.
+    owner: str,
+    current: Mapping[str, Array | float],
+    state: Mapping[str, Array | float],
+    *,
+    strict: bool,
+) -> dict[str, Array]:
+    """Return copies of a saved state, each on the device of the current value.
+
+    Parameters
+    ----------
+    owner
+        Class that error messages name.
+    current
+        Arrays and numbers by name, which determine names, shapes, dtypes and devices.
+    state
+        Arrays and numbers to load.
+    strict
+        Whether missing and unexpected names are an error; otherwise they are ignored.
 
     Raises
     ------
     DataError
-        If one has another shape or dtype than mine, or, when strict, names are missing or unexpected.
+        If a shape or dtype differs or, when strict, a name is missing or unexpected.
     DTypeError
-        If what is given is no mapping.
+        If the state is not a mapping.
 
     Examples
     --------
     >>> checked_state("Net", {"bias": np.zeros(2)}, {"bias": [1.0, 2.0]}, strict=True)
     {'bias': array([1., 2.])}
     """
-    if not isinstance(given, Mapping):
+    if not isinstance(state, Mapping):
         raise DTypeError(
-            f"{owner}.load_state_dict: argument state expected a mapping from names to arrays, as {owner}.state_dict() "
-            f"returns, got {type(given).__name__}; open a file first, as with np.load(path)"
+            f"{owner}.load_state_dict: argument state expected a mapping from names to arrays, "
+            f"as {owner}.state_dict() returns, got {type(state).__name__}; "
+            "open a file first, as with np.load(path)"
         )
-    missing = [name for name in mine if name not in given]
-    unexpected = [name for name in given if name not in mine]
     arrays = {
-        name: asarray(unwrap(given[name]), device=backend_of(old).device)
-        for name, old in mine.items()
-        if name in given
+        name: asarray(unwrap(state[name]), device=backend_of(value).device)
+        for name, value in current.items()
+        if name in state
     }
-    wrong = []
-    for name, array in arrays.items():
-        expected = asarray(mine[name]) if isinstance(mine[name], Real) else mine[name]
-        if array.shape != expected.shape or array.dtype != expected.dtype:
-            wrong.append(
-                f"{name!r} ({array.dtype} {array.shape}, not {expected.dtype} {expected.shape})"
-            )
-    problems = [
-        f"{what} {', '.join(names)}"
-        for what, names in (
-            ("missing", [repr(name) for name in missing] if strict else []),
-            ("unexpected", [repr(name) for name in unexpected] if strict else []),
-            ("wrong shape or dtype", wrong),
+    problems = {
+        "missing": [repr(name) for name in current if name not in state] if strict else [],
+        "unexpected": [repr(name) for name in state if name not in current] if strict else [],
+        "wrong shape or dtype": list(_mismatches(current, arrays)),
+    }
+    if any(problems.values()):
+        listed = "; ".join(
+            f"{kind} {', '.join(names)}" for kind, names in problems.items() if names
         )
-        if names
-    ]
-    if problems:
         raise DataError(
             f"{owner}.load_state_dict: argument state expected what {owner}.state_dict() returns, "
-            f"got {'; '.join(problems)}; build the object as it was when saved (nothing was loaded)"
+            f"got {listed}; build the object as it was when saved (nothing was loaded)"
         )
     return arrays
+
+
+def _mismatches(current: Mapping[str, Array | float], arrays: Mapping[str, Array]) -> Iterator[str]:
+    """Yield a description of each array whose shape or dtype differs from the current one."""
+    for name, array in arrays.items():
+        value = current[name]
+        expected: Any = asarray(value) if isinstance(value, Real) else value
+        if array.shape != expected.shape or array.dtype != expected.dtype:
+            yield f"{name!r} ({array.dtype} {array.shape}, not {expected.dtype} {expected.shape})"

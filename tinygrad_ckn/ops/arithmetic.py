@@ -15,7 +15,7 @@ from tinygrad_ckn.primitive import primitive
 
 
 @primitive(broadcasts=True)
-def add(xp: Namespace, a: Array, b: Array) -> Array:
+def add(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return a + b.
 
     Parameters
@@ -35,7 +35,7 @@ add.vjp(a=lambda g: g, b=lambda g: g)
 
 
 @primitive(broadcasts=True)
-def subtract(xp: Namespace, a: Array, b: Array) -> Array:
+def subtract(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return a - b.
 
     Parameters
@@ -55,7 +55,7 @@ subtract.vjp(a=lambda g: g, b=lambda g: -g)
 
 
 @primitive(broadcasts=True)
-def multiply(xp: Namespace, a: Array, b: Array) -> Array:
+def multiply(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return a * b, elementwise.
 
     Parameters
@@ -75,7 +75,7 @@ multiply.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
 
 
 @primitive(broadcasts=True)
-def divide(xp: Namespace, a: Array, b: Array) -> Array:
+def divide(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return a / b, elementwise; the quotient of integers is floating.
 
     Parameters
@@ -95,7 +95,7 @@ divide.vjp(a=lambda g, b: g / b, b=lambda g, b, y: -g * y / b)
 
 
 @primitive(broadcasts=True)
-def power(xp: Namespace, a: Array, b: Array) -> Array:
+def power(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return a**b, elementwise.
 
     Where a = 0 the derivative with respect to b is taken as 0, for b < 0 too.
@@ -117,7 +117,7 @@ def power(xp: Namespace, a: Array, b: Array) -> Array:
     """
     if _is_integer(a) and _is_integer(b) and backend_of(a if is_array(a) else b).asynchronous:
         # CuPy returns 0 where NumPy raises.
-        negative = b < 0
+        negative: Any = b < 0
         if bool(negative.any() if is_array(b) else negative):
             raise ValueError(
                 "expected exponents >= 0 of integers, got a negative one; use .astype('float64')"
@@ -135,7 +135,7 @@ def _is_integer(x: Any) -> bool:
     return x.dtype.kind in "iu" if is_array(x) else isinstance(x, Integral)
 
 
-def _reduced_exponent(a: Array, exponent: Array) -> Array:
+def _reduced_exponent(a: Array | float, exponent: Array | float) -> Array | float:
     """Return exponent - 1, but 1 where both a and the exponent are 0.
 
     The derivative there is exponent * a**1 = 0, where 0 * 0**-1 would be NaN.
@@ -146,7 +146,7 @@ def _reduced_exponent(a: Array, exponent: Array) -> Array:
 
 
 @primitive()
-def negative(xp: Namespace, x: Array) -> Array:
+def negative(xp: Namespace, x: Array | float) -> Array:
     """Return -x.
 
     Parameters
@@ -166,7 +166,7 @@ negative.vjp(x=lambda g: -g)
 
 
 @primitive(broadcasts=True)
-def maximum(xp: Namespace, a: Array, b: Array) -> Array:
+def maximum(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return the larger of a and b, elementwise; NaN where either is NaN.
 
     At a tie each receives half of the gradient.
@@ -191,7 +191,7 @@ maximum.vjp(
 
 
 @primitive(broadcasts=True)
-def minimum(xp: Namespace, a: Array, b: Array) -> Array:
+def minimum(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return the smaller of a and b, elementwise; NaN where either is NaN.
 
     At a tie each receives half of the gradient.
@@ -220,7 +220,7 @@ def _half_at_tie(g: Array, wins: Array, ties: Array) -> Array:
 
 
 @primitive(broadcasts=True)
-def equal(xp: Namespace, a: Array, b: Array) -> Array:
+def equal(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return whether a == b, elementwise, as booleans without derivative.
 
     Parameters
@@ -237,7 +237,7 @@ def equal(xp: Namespace, a: Array, b: Array) -> Array:
 
 
 @primitive(broadcasts=True)
-def not_equal(xp: Namespace, a: Array, b: Array) -> Array:
+def not_equal(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return whether a != b, elementwise, as booleans without derivative.
 
     Parameters
@@ -254,7 +254,7 @@ def not_equal(xp: Namespace, a: Array, b: Array) -> Array:
 
 
 @primitive(broadcasts=True)
-def less(xp: Namespace, a: Array, b: Array) -> Array:
+def less(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return whether a < b, elementwise, as booleans without derivative.
 
     Parameters
@@ -271,7 +271,7 @@ def less(xp: Namespace, a: Array, b: Array) -> Array:
 
 
 @primitive(broadcasts=True)
-def less_equal(xp: Namespace, a: Array, b: Array) -> Array:
+def less_equal(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return whether a <= b, elementwise, as booleans without derivative.
 
     Parameters
@@ -288,7 +288,7 @@ def less_equal(xp: Namespace, a: Array, b: Array) -> Array:
 
 
 @primitive(broadcasts=True)
-def greater(xp: Namespace, a: Array, b: Array) -> Array:
+def greater(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return whether a > b, elementwise, as booleans without derivative.
 
     Parameters
@@ -305,7 +305,7 @@ def greater(xp: Namespace, a: Array, b: Array) -> Array:
 
 
 @primitive(broadcasts=True)
-def greater_equal(xp: Namespace, a: Array, b: Array) -> Array:
+def greater_equal(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return whether a >= b, elementwise, as booleans without derivative.
 
     Parameters

@@ -1,8 +1,8 @@
-"""The map of a CKN layer: |x| kappa(<z, x> / |x|) for patches x and filters z, pooled, and transformed.
+"""The map of a CKN layer: |x| kappa(<z, x> / |x|) of patches x and filters z, pooled.
 
-Here it is a composition of other operations, which is the reference, and the rule where
-the rule is differentiated. `cpu/ckn_map.py` does it in one go, tile by tile, and hands
-its gradient on as `saved`.
+`reference_map` composes it of other operations: the reference for tests, and the rule
+where the rule itself is differentiated. `cpu/ckn_map/fused.py` and `cuda/ckn_map.py`
+compute it faster and pass their gradient on as `saved`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import CPU, Array, Namespace, xp_of
+from tinygrad_ckn.backend import CPU, Array, DTypeLike, Namespace, xp_of
 from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.grad_mode import recording
@@ -25,51 +25,82 @@ from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.windows import Padding, Windows, image_shape
 
 
-def least_square(dtype: Any) -> float:
-    """Return the squared norm below which a patch counts as zero, for squares that underflow have lost their digits."""
+def zero_norm_threshold(dtype: DTypeLike, norm_dtype: DTypeLike | None = None) -> float:
+    """Return the squared norm up to which a vector counts as zero.
+
+    Smaller squares have lost their digits to underflow, or the inverse of the norm
+    overflows.
+
+    Parameters
+    ----------
+    dtype
+        dtype in which the squares are summed.
+    norm_dtype
+        dtype of the norm and its inverse; default: dtype.
+
+    Examples
+    --------
+    >>> zero_norm_threshold("float32") == 2**-103
+    True
+    """
     limits = CPU.xp.finfo(dtype)
-    return float(limits.tiny / limits.eps)
+    smallest = float(CPU.xp.finfo(dtype if norm_dtype is None else norm_dtype).tiny)
+    return max(float(limits.tiny / limits.eps), (4 * smallest) ** 2)
 
 
-def least_summed(dtype: Any) -> float:
-    """Return the same for squares that are summed in float64, of norms that have a dtype: their inverses are finite."""
-    return max(least_square("float64"), (4 * float(CPU.xp.finfo(dtype).tiny)) ** 2)
+def cosine_bound(z: Array) -> Array:
+    """Return an upper bound of the cosine with any filter, allowing for rounding.
 
+    A correlation by transforms gives a short patch next to much longer ones the
+    rounding error of those, and kappa of such a cosine has no bound.
 
-def largest_cosine(z: Any) -> Any:
-    """Return what rounding may make of the largest cosine with filters z (p, ...), as a float64 array of no axis.
+    Parameters
+    ----------
+    z
+        Filters (p, ...).
 
-    A short patch beside much longer ones has their rounding where a correlation goes
-    through transforms; what kappa would make of such a cosine has no bound. It is 1 and
-    a little where filters are of norm 1.
+    Returns
+    -------
+    0-d array, float64
+        1 and a little for filters of norm 1.
     """
     squares = unwrap(z).reshape(len(z), -1) ** 2
     largest = squares.sum(axis=1).max()
     return xp_of(unwrap(z)).sqrt(largest.astype("float64")) * (1 + 2**-8)
 
 
-def lengths(squares: Any, dtype: Any = None) -> tuple[Any, Any]:
-    """Return norms and their inverses from squared norms; at 0 they are 0 and 1, with zero derivatives.
+def norm_and_inverse(squares: Array, dtype: DTypeLike | None = None) -> tuple[Array, Array]:
+    """Return norms and their inverses, given squared norms.
 
-    They have the dtype given (None: that of the squares), in which the inverses do not
-    overflow.
+    They are 0 and 1, with zero derivatives, for vectors that count as zero.
+
+    Parameters
+    ----------
+    squares
+        Squared norms, any shape.
+    dtype
+        dtype of the results, in which the inverses do not overflow; default: that of
+        the squares.
     """
     dtype = squares.dtype if dtype is None else dtype
-    # NaN is not
-    zero = unwrap(squares) <= max(least_square(squares.dtype), least_summed(dtype))
-    safe = sqrt(where(zero, 1, squares))
-    norms, inverses = where(zero, 0, safe), 1 / safe
-    return (
-        (norms, inverses)
-        if dtype == squares.dtype
-        else (norms.astype(dtype), inverses.astype(dtype))
-    )
+    # False for NaN.
+    is_zero = unwrap(squares) <= zero_norm_threshold(squares.dtype, dtype)
+    safe = sqrt(where(is_zero, 1, squares))
+    norms = where(is_zero, 0, safe)
+    inverses = 1 / safe
+    if dtype == squares.dtype:
+        return norms, inverses
+    return norms.astype(dtype), inverses.astype(dtype)
 
 
 def check_map(
-    x: Any, z: Any, transform: Any, padding: Padding, subsampling: Subsampling
+    x: Array,
+    z: Array,
+    transform: Array | None,
+    padding: Padding,
+    subsampling: Subsampling,
 ) -> Windows:
-    """Return where the patches lie.
+    """Return the positions of the patches.
 
     Raises
     ------
@@ -85,8 +116,8 @@ def check_map(
         raise ShapeError(f"ckn_map: argument z expected at least one filter, got {z.shape}")
     if transform is not None and transform.shape != (len(z), len(z)):
         raise ShapeError(
-            f"ckn_map: argument transform expected shape ({len(z)}, {len(z)}), a row and column for each filter, "
-            f"got {transform.shape}"
+            f"ckn_map: argument transform expected shape ({len(z)}, {len(z)}), a row and a column "
+            f"per filter, got {transform.shape}"
         )
     check_subsampling("ckn_map", subsampling)
     windows = Windows.of("ckn_map", z.shape[2:], 1, padding)
@@ -105,8 +136,8 @@ def ckn_map(
     padding: Padding = "same",
     subsampling: Subsampling = 1,
     saving: bool = False,
-) -> Any:
-    """Return |x| kappa(<z, x> / |x|) for every patch x of images and filter z, after Gaussian pooling and a transform.
+) -> tuple[Array, Any]:
+    """Return |x| kappa(<z, x> / |x|) of each patch x and filter z, pooled, transformed.
 
     Parameters
     ----------
@@ -114,23 +145,23 @@ def ckn_map(
         Images (N, C, H, W).
     z
         Filters (p, C, kh, kw), each of norm 1.
-    kappa
+    kappa : Kappa
         `kernel.fused()` of a kernel of `models.kernels`, or `Kappa.from_function`.
-    transform
-        Matrix (p, p) that the vector of each position is multiplied with, or None: of a
-        Nystrom map, (kappa(Z Z^T) + eps I)^(-1/2). It commutes with the pooling, so it
-        is applied after that.
-    padding
+    transform : (p, p) matrix or None
+        Multiplies the vector of each position; None: the identity. A Nystrom map has
+        (kappa(Z Z^T) + eps I)^(-1/2). It commutes with the pooling and is applied after
+        it.
+    padding : str, int or pair, default "same"
         Zeros on each side, as for `correlate2d`.
-    subsampling
-        Of `gaussian_pool2d`, a number or (vertical, horizontal); 1: no pooling.
-    saving
-        Set by the engine: whether a gradient will be asked for.
+    subsampling : float or (vertical, horizontal), default 1
+        As for `gaussian_pool2d`; 1: no pooling.
+    saving : bool
+        Set by the engine: whether a gradient will be computed.
 
     Returns
     -------
     (N, p, Ho, Wo)
-        0 where a patch is zero, with a zero derivative.
+        0 for a zero patch, with a zero derivative.
 
     Raises
     ------
@@ -140,52 +171,82 @@ def ckn_map(
     Examples
     --------
     >>> square = Kappa.from_function(lambda u: u * u)
-    >>> ckn_map(Tensor([[[[3.0]], [[4.0]]]]), Tensor([[[[0.0]], [[1.0]]]]), square)  # 5 (4/5)^2
+    >>> x, z = Tensor([[[[3.0]], [[4.0]]]]), Tensor([[[[0.0]], [[1.0]]]])
+    >>> ckn_map(x, z, square)  # 5 (4/5)^2
     Tensor((1, 1, 1, 1), float64, cpu) [[[[3.2]]]]
     """
     if not isinstance(kappa, Kappa):
         raise ConfigError(
-            f"ckn_map: argument kappa expected an ops.kappa.Kappa, got {kappa!r}; see ops.kappa"
+            f"ckn_map: argument kappa expected an ops.kappa.Kappa, got {kappa!r}; "
+            "make one by Kappa.from_function"
         )
     check_map(x, z, transform, padding, subsampling)
-    return composed(x, z, kappa, transform, padding, subsampling), None
+    return reference_map(x, z, kappa, transform, padding, subsampling), None
 
 
-def _scale_of(x: Any) -> Any:
-    """Return a power of two near the largest magnitude of each image, 1 where that is 0 or not finite: (N, 1, 1, 1)."""
-    xp = xp_of(x)
-    largest = xp.abs(x).max(axis=(1, 2, 3), keepdims=True)
-    exponents = xp.where(xp.isfinite(largest) & (largest > 0), xp.frexp(largest)[1] - 1, 0)
-    return xp.ldexp(xp.ones_like(largest), exponents)
-
-
-def composed(
-    x: Any,
-    z: Any,
-    kappa: Callable[[Any], Any],
-    transform: Any,
+def _vjp(
+    g: Array,
+    x: Array,
+    z: Array,
+    kappa: Kappa,
+    transform: Array | None,
     padding: Padding,
     subsampling: Subsampling,
-) -> Any:
-    """Return the map of Tensors or arrays as a composition of operations.
+    saved: Any,
+    wanted: Sequence[bool],
+) -> list[Array | None]:
+    """Return the gradients by the kernel that computed the map, else by the reference."""
+    if saved is not None:
+        return list(saved.vjp(g, wanted))
+    create_graph = isinstance(g, Variable)
+    operands: list[Any] = [
+        Variable.leaf(operand) if needed and not create_graph else operand
+        for operand, needed in zip((x, z, transform), wanted, strict=True)
+    ]
+    x, z, transform = operands
+    with recording(True):
+        y: Any = reference_map(x, z, kappa, transform, padding, subsampling)
+    pairs = zip(operands, wanted, strict=True)
+    edges = [operand._node or operand for operand, needed in pairs if needed]
+    by_edge = backpropagate(
+        [(y._node or y, g)],
+        edges,
+        create_graph=create_graph,
+        retain_graph=create_graph,
+        partial=True,
+    )
+    gradients = (by_edge.get(edge) for edge in edges)
+    return [next(gradients) if needed else None for needed in wanted]
 
-    It is homogeneous: of an image over a power of two, the map over that. So products
-    do not underflow.
+
+ckn_map.vjp_jointly(_vjp)
+
+
+def reference_map(
+    x: Array,
+    z: Array,
+    kappa: Callable[[Array], Array],
+    transform: Array | None,
+    padding: Padding,
+    subsampling: Subsampling,
+) -> Array:
+    """Return the map, as `ckn_map`, as a composition of operations.
+
+    Images are divided by a power of two first, and the map multiplied by it, so that
+    products do not underflow.
     """
     scale = _scale_of(unwrap(x))
     x = x / scale
     box = xp_of(unwrap(x)).ones((1, 1, *z.shape[2:]), dtype="float64")
-    squares = square(x.astype("float64")).sum(
-        axis=1, keepdims=True
-    )  # those of float32 neither over- nor underflow
-    squares = correlate2d(
-        squares, box, padding=padding, algorithm="unfold"
-    )  # which gives no square below 0
+    # Squares of float32 neither overflow nor underflow in float64.
+    pixels = square(x.astype("float64")).sum(axis=1, keepdims=True)
+    # By "unfold", since transforms may give a negative sum.
+    squares = correlate2d(pixels, box, padding=padding, algorithm="unfold")
     # (N, 1, H, W)
-    norms, inverses = lengths(squares, x.dtype)
-    limit = largest_cosine(z).astype(x.dtype)
+    norms, inverses = norm_and_inverse(squares, x.dtype)
+    bound = cosine_bound(z).astype(x.dtype)
     # (N, p, H, W)
-    cosines = clip(correlate2d(x, z, padding=padding) * inverses, -limit, limit)
+    cosines = clip(correlate2d(x, z, padding=padding) * inverses, -bound, bound)
     y = norms * kappa(cosines) * scale
     if check_subsampling("ckn_map", subsampling) != (1, 1):
         y = gaussian_pool2d(y, subsampling)
@@ -195,33 +256,12 @@ def composed(
     return matmul(transform, y.reshape((n, p, height * width))).reshape((n, p, height, width))
 
 
-def _rule(
-    g: Any,
-    x: Any,
-    z: Any,
-    kappa: Kappa,
-    transform: Any,
-    padding: Padding,
-    subsampling: Subsampling,
-    saved: Any,
-    wanted: Sequence[bool],
-) -> list[Any]:
-    """Let the kernel that computed the map go back, if it can; else go back through the composition."""
-    if saved is not None:
-        return list(saved.pull(g, wanted))
-    again = isinstance(g, Variable)
-    x, z, transform = (
-        Variable.leaf(a) if asked and not again else a
-        for a, asked in zip((x, z, transform), wanted, strict=True)
-    )
-    with recording(True):
-        y = composed(x, z, kappa, transform, padding, subsampling)
-    edges = [a._node or a for a, asked in zip((x, z, transform), wanted, strict=True) if asked]
-    found = backpropagate(
-        [(y._node or y, g)], edges, create_graph=again, retain_graph=again, partial=True
-    )
-    gradients = (found.get(edge) for edge in edges)
-    return [next(gradients) if asked else None for asked in wanted]
+def _scale_of(x: Array) -> Array:
+    """Return a power of two near the largest magnitude of each image: (N, 1, 1, 1).
 
-
-ckn_map.vjp_jointly(_rule)
+    It is 1 for an image that is zero or has a NaN or infinity.
+    """
+    xp = xp_of(x)
+    largest = xp.abs(x).max(axis=(1, 2, 3), keepdims=True)
+    exponents = xp.where(xp.isfinite(largest) & (largest > 0), xp.frexp(largest)[1] - 1, 0)
+    return xp.ldexp(xp.ones_like(largest), exponents)

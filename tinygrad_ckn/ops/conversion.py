@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Namespace, asarray, backend_of
+from tinygrad_ckn.backend import Array, DTypeLike, Namespace, asarray, backend_of
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.primitive import primitive
+from tinygrad_ckn.tensor import Tensor
 
 
 @primitive()
-def astype(xp: Namespace, x: Array, dtype: Any) -> Any:
+def astype(xp: Namespace, x: Array, dtype: DTypeLike) -> Array:
     """Return x in another dtype; the gradient comes back in that of x.
 
     Examples
@@ -18,15 +19,16 @@ def astype(xp: Namespace, x: Array, dtype: Any) -> Any:
     >>> astype(Tensor([1.0, 2.0]), "float32").dtype.name
     'float32'
     """
-    return x.astype(dtype, copy=False)
+    array: Any = x
+    return array.astype(dtype, copy=False)
 
 
 @primitive(name="to_device")
-def _to_device(xp: Namespace, x: Array, device: str, source: str) -> Any:
+def _to_device(xp: Namespace, x: Array, device: str, source: str) -> Array:
     return asarray(x, device=device)
 
 
-def to_device(x: Any, device: str) -> Any:
+def to_device(x: Array, device: str) -> Tensor:
     """Return a copy of x on a device; its gradient goes back to where x is.
 
     Raises

@@ -14,7 +14,7 @@ algorithms that the CPU chooses from, with the same checks and results.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from tinygrad_ckn.backend import Array, Namespace, Shape
 from tinygrad_ckn.chunks import slices
@@ -326,7 +326,7 @@ def _image_blocks(shapes: Correlation, itemsize: int) -> Iterator[slice]:
     return slices(shapes.n, max(1, _BLOCK_BYTES // max(1, image_bytes)))
 
 
-def as_batch(x: Array) -> Array:
+def as_batch(x: Any) -> Any:
     """Return a 2-D array as a batch of one image with one channel."""
     return x.reshape(1, 1, *x.shape) if x.ndim == 2 else x
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import Any
+from typing import Any, SupportsFloat
 
 from tinygrad_ckn.backend import Array, Namespace, floating, is_array
 from tinygrad_ckn.errors import DTypeError, ShapeError
@@ -20,7 +20,7 @@ from tinygrad_ckn.primitive import primitive
 
 
 @primitive()
-def exp(xp: Namespace, x: Array) -> Array:
+def exp(xp: Namespace, x: Array | float) -> Array:
     """Return e**x.
 
     Parameters
@@ -40,7 +40,7 @@ exp.vjp(x=lambda g, y: g * y)
 
 
 @primitive()
-def log(xp: Namespace, x: Array) -> Array:
+def log(xp: Namespace, x: Array | float) -> Array:
     """Return the natural logarithm; -inf at 0, NaN below.
 
     Parameters
@@ -60,7 +60,7 @@ log.vjp(x=lambda g, x: g / x)
 
 
 @primitive()
-def log1p(xp: Namespace, x: Array) -> Array:
+def log1p(xp: Namespace, x: Array | float) -> Array:
     """Return log(1 + x), accurate near 0; -inf at -1, NaN below.
 
     Parameters
@@ -80,7 +80,7 @@ log1p.vjp(x=lambda g, x: g / (1 + x))
 
 
 @primitive()
-def expm1(xp: Namespace, x: Array) -> Array:
+def expm1(xp: Namespace, x: Array | float) -> Array:
     """Return e**x - 1, accurate near 0.
 
     Parameters
@@ -100,7 +100,7 @@ expm1.vjp(x=lambda g, y: g * (y + 1))
 
 
 @primitive()
-def sqrt(xp: Namespace, x: Array) -> Array:
+def sqrt(xp: Namespace, x: Array | float) -> Array:
     """Return the square root; NaN below 0. The derivative at 0 is inf.
 
     Parameters
@@ -120,7 +120,7 @@ sqrt.vjp(x=lambda g, y: 0.5 * g / y)
 
 
 @primitive()
-def square(xp: Namespace, x: Array) -> Array:
+def square(xp: Namespace, x: Array | float) -> Array:
     """Return x * x.
 
     Parameters
@@ -140,7 +140,7 @@ square.vjp(x=lambda g, x: 2 * g * x)
 
 
 @primitive()
-def sign(xp: Namespace, x: Array) -> Array:
+def sign(xp: Namespace, x: Array | float) -> Array:
     """Return -1, 0 or 1 by the sign of x; the derivative is 0 everywhere.
 
     Parameters
@@ -160,7 +160,7 @@ sign.vjp(x=lambda: None)
 
 
 @primitive()
-def abs(xp: Namespace, x: Array) -> Array:
+def abs(xp: Namespace, x: Array | float) -> Array:
     """Return |x|; the derivative at 0 is taken as 0.
 
     Parameters
@@ -180,7 +180,7 @@ abs.vjp(x=lambda g, x: g * sign(unwrap(x)))
 
 
 @primitive()
-def sin(xp: Namespace, x: Array) -> Array:
+def sin(xp: Namespace, x: Array | float) -> Array:
     """Return the sine.
 
     Parameters
@@ -200,7 +200,7 @@ sin.vjp(x=lambda g, x: g * cos(x))
 
 
 @primitive()
-def cos(xp: Namespace, x: Array) -> Array:
+def cos(xp: Namespace, x: Array | float) -> Array:
     """Return the cosine.
 
     Parameters
@@ -220,7 +220,7 @@ cos.vjp(x=lambda g, x: -g * sin(x))
 
 
 @primitive()
-def tanh(xp: Namespace, x: Array) -> Array:
+def tanh(xp: Namespace, x: Array | float) -> Array:
     """Return the hyperbolic tangent.
 
     Parameters
@@ -240,7 +240,7 @@ tanh.vjp(x=lambda g, y: g * (1 - y * y))
 
 
 @primitive()
-def sigmoid(xp: Namespace, x: Array) -> Array:
+def sigmoid(xp: Namespace, x: Array | float) -> Array:
     """Return 1 / (1 + e**-x), without overflow, accurate at both ends.
 
     Parameters
@@ -262,7 +262,7 @@ sigmoid.vjp(x=lambda g, x, y: g * (y * sigmoid(-x)))
 
 
 @primitive()
-def relu(xp: Namespace, x: Array) -> Array:
+def relu(xp: Namespace, x: Array | float) -> Array:
     """Return max(x, 0); the derivative is 0 at 0 and, as in PyTorch, 1 at NaN.
 
     Parameters
@@ -282,7 +282,7 @@ relu.vjp(x=lambda g, y: g * (unwrap(y) != 0))
 
 
 @primitive()
-def softplus(xp: Namespace, x: Array) -> Array:
+def softplus(xp: Namespace, x: Array | float) -> Array:
     """Return log(1 + e**x), without overflow.
 
     Parameters
@@ -303,7 +303,7 @@ softplus.vjp(x=lambda g, x: g * sigmoid(x))
 
 
 @primitive(broadcasts=True)
-def where(xp: Namespace, condition: Array, a: Array, b: Array) -> Array:
+def where(xp: Namespace, condition: Array, a: Array | float, b: Array | float) -> Array:
     """Return a where the condition holds, else b.
 
     Parameters
@@ -328,7 +328,12 @@ where.vjp(
 
 
 @primitive()
-def clip(xp: Namespace, x: Array, a_min: Any = None, a_max: Any = None) -> Array:
+def clip(
+    xp: Namespace,
+    x: Array | float,
+    a_min: SupportsFloat | None = None,
+    a_max: SupportsFloat | None = None,
+) -> Array:
     """Return x limited to [a_min, a_max].
 
     The derivative is 1 on the closed interval and 0 outside.
@@ -353,13 +358,13 @@ def clip(xp: Namespace, x: Array, a_min: Any = None, a_max: Any = None) -> Array
     >>> clip(Tensor([0.5, -3.0]), 0, 1)
     Tensor((2,), float64, cpu) [0.5 0. ]
     """
-    bounds = [bound for bound in (a_min, a_max) if bound is not None]
+    bounds: list[Any] = [bound for bound in (a_min, a_max) if bound is not None]
     if any(bound.ndim if is_array(bound) else not isinstance(bound, Real) for bound in bounds):
         raise DTypeError(
             f"clip: expected numbers as bounds, got {a_min!r} and {a_max!r}; "
             "use minimum and maximum"
         )
-    if len(bounds) == 2 and not any(map(is_array, bounds)) and a_min > a_max:
+    if len(bounds) == 2 and not any(map(is_array, bounds)) and bounds[0] > bounds[1]:
         raise ShapeError(f"clip: expected a_min <= a_max, got {a_min} and {a_max}; swap them")
     return xp.clip(x, a_min, a_max)
 

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
 from tinygrad_ckn.backend import CPU, Array, Namespace, Shape, backend_of, is_array, xp_of
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.scattered import Scattered
 
+if TYPE_CHECKING:
+    from types import EllipsisType
+
+    IndexPart: TypeAlias = SupportsIndex | slice | EllipsisType | Array | list[Any] | None
+    Index: TypeAlias = IndexPart | tuple[IndexPart, ...]
+else:
+    # An annotation with Array in it would make the index an operand.
+    Index = Any
+
 
 @primitive()
-def getitem(xp: Namespace, x: Array, index: Any) -> Array:
+def getitem(xp: Namespace, x: Array, index: Index) -> Array:
     """Return x[index].
 
     Parameters
@@ -56,7 +65,7 @@ def _zeros(shape: Shape, like: Array) -> Array:
 
 
 @primitive(broadcasts=True)
-def index_add(xp: Namespace, x: Array, index: Any, values: Array) -> Array:
+def index_add(xp: Namespace, x: Array, index: Index, values: Array | float) -> Array:
     """Return a copy of x with values added at an index: the adjoint of `getitem`.
 
     A position that the index names several times is added to as often, as in
@@ -116,7 +125,7 @@ class _ScatteredRows(Scattered):
         return _scatter(*[part.values for part in parts], indices=indices, shape=self.shape)
 
 
-def _add_at(xp: Namespace, y: Array, index: Any, values: Array) -> None:
+def _add_at(xp: Namespace, y: Any, index: Any, values: Array | float) -> None:
     """Add values to y in place; positions named several times are added to as often."""
     if all(
         part is None or part is Ellipsis or isinstance(part, int | slice) for part in _parts(index)

@@ -15,6 +15,7 @@ from tinygrad_ckn.ops.index import getitem
 from tinygrad_ckn.ops.shape import expand_dims, reshape
 from tinygrad_ckn.plain import plain_array
 from tinygrad_ckn.primitive import primitive
+from tinygrad_ckn.tensor import Tensor
 
 
 @primitive()
@@ -74,7 +75,7 @@ def _concatenate(xp: Namespace, *arrays: Array, axis: int = 0) -> Array:
 _concatenate.vjp(arrays=lambda g, arrays_shape, axis: _pieces(g, _ends(arrays_shape, axis), axis))
 
 
-def _pieces(x: Array, cuts: Sequence[int], axis: int) -> list[Array]:
+def _pieces(x: Array, cuts: Sequence[int], axis: int) -> list[Tensor]:
     """Cut x along an axis into the ranges between successive positions."""
     before = (slice(None),) * (axis % len(x.shape))
     return [getitem(x, (*before, slice(i, j))) for i, j in itertools.pairwise(cuts)]
@@ -84,7 +85,7 @@ def _ends(shapes: Sequence[Shape], axis: int) -> list[int]:
     return list(itertools.accumulate((shape[axis] for shape in shapes), initial=0))
 
 
-def concatenate(arrays: Iterable[Array], axis: int | None = 0) -> Array:
+def concatenate(arrays: Iterable[Array | float], axis: int | None = 0) -> Tensor:
     """Return arrays joined along an existing axis.
 
     Parameters
@@ -112,7 +113,7 @@ def concatenate(arrays: Iterable[Array], axis: int | None = 0) -> Array:
     return _concatenate(*joined, axis=axis)
 
 
-def stack(arrays: Iterable[Array], axis: int = 0) -> Array:
+def stack(arrays: Iterable[Array | float], axis: int = 0) -> Tensor:
     """Return arrays of equal shapes joined along a new axis.
 
     Parameters
@@ -138,13 +139,13 @@ def stack(arrays: Iterable[Array], axis: int = 0) -> Array:
     return _concatenate(*expanded, axis=axis)
 
 
-def _as_arrays(op: str, arrays: Iterable[Array]) -> list[Array]:
+def _as_arrays(op: str, arrays: Iterable[Array | float]) -> list[Array]:
     """Return an iterable of arrays as a list, numbers as arrays of the others' dtype."""
     if not isinstance(arrays, Iterable):
         raise DTypeError(
             f"{op}: expected a sequence of arrays, got {type(arrays).__name__}; put them in a list"
         )
-    listed = list(arrays)
+    listed: list[Any] = list(arrays)
     for i, array in enumerate(listed):
         if not isinstance(array, Real):
             checks.array(op, **{f"arrays[{i}]": array})
@@ -156,7 +157,7 @@ def _as_arrays(op: str, arrays: Iterable[Array]) -> list[Array]:
     ]
 
 
-def split(x: Array, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Array]:
+def split(x: Array, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     """Cut x along an axis, as `numpy.split`.
 
     Parameters

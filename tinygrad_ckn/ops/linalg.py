@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, Namespace, backend_of, xp_of
@@ -28,6 +28,7 @@ from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.parallel import one_blas_thread
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.primitive import primitive
+from tinygrad_ckn.tensor import Tensor
 
 # Largest residual |A V - V W| of an eigendecomposition relative to max |A|; rounding
 # stays far below.
@@ -35,7 +36,7 @@ _MAX_RESIDUAL = 1e-3
 
 
 @primitive(name="inverse_sqrt", saves=True)
-def plain_inverse_sqrt(xp: Namespace, a: Array, eps: float) -> Array:
+def plain_inverse_sqrt(xp: Namespace, a: Array, eps: float) -> tuple[Array, Any]:
     """Return `inverse_sqrt` in its default convention."""
     w, v = symmetric_eigen(xp, "inverse_sqrt", a)
     root = xp.sqrt(_checked_eigenvalues(xp, "inverse_sqrt", w + eps, eps, allow_zero=False))
@@ -59,7 +60,7 @@ def _inverse_sqrt_rule(g: Array, y: Array, saved: tuple[Array, Array] | None) ->
 @plain_arguments
 def inverse_sqrt(
     a: Array, *, eps: float = 0.0, convention: Literal["inside", "outside"] = "inside"
-) -> Array:
+) -> Tensor:
     """Return the regularised inverse square root of symmetric positive matrices.
 
     Parameters
@@ -98,7 +99,7 @@ def inverse_sqrt(
 
 
 @primitive(saves=True)
-def sqrtm(xp: Namespace, a: Array) -> Array:
+def sqrtm(xp: Namespace, a: Array) -> tuple[Array, Any]:
     """Return the square root of symmetric positive semi-definite matrices.
 
     Eigenvalues that rounding made negative, by at most 1e-8 of the largest (3e-4 in
@@ -140,7 +141,7 @@ def _sqrtm_rule(g: Array, y: Array, saved: tuple[Array, Array] | None) -> Array:
 
 
 @primitive(saves=True, broadcasts=True)
-def lyapunov(xp: Namespace, a: Array, q: Array) -> Array:
+def lyapunov(xp: Namespace, a: Array, q: Array) -> tuple[Array, Any]:
     """Return the solution X of A X + X A = Q.
 
     Parameters

@@ -7,7 +7,7 @@ from tinygrad_ckn.primitive import primitive
 
 
 @primitive(broadcasts=True)
-def bitwise_and(xp: Namespace, a: Array, b: Array) -> Array:
+def bitwise_and(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return a & b: "and" of booleans, or of the bits of integers.
 
     Parameters
@@ -25,7 +25,7 @@ def bitwise_and(xp: Namespace, a: Array, b: Array) -> Array:
 
 
 @primitive(broadcasts=True)
-def bitwise_or(xp: Namespace, a: Array, b: Array) -> Array:
+def bitwise_or(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return a | b: "or" of booleans, or of the bits of integers.
 
     Parameters
@@ -42,7 +42,7 @@ def bitwise_or(xp: Namespace, a: Array, b: Array) -> Array:
 
 
 @primitive(broadcasts=True)
-def bitwise_xor(xp: Namespace, a: Array, b: Array) -> Array:
+def bitwise_xor(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return a ^ b: "exclusive or" of booleans, or of the bits of integers.
 
     Parameters
@@ -59,7 +59,7 @@ def bitwise_xor(xp: Namespace, a: Array, b: Array) -> Array:
 
 
 @primitive()
-def invert(xp: Namespace, x: Array) -> Array:
+def invert(xp: Namespace, x: Array | float) -> Array:
     """Return ~x: "not" of booleans, or of the bits of integers.
 
     Parameters
@@ -76,7 +76,7 @@ def invert(xp: Namespace, x: Array) -> Array:
 
 
 @primitive(broadcasts=True)
-def logical_and(xp: Namespace, a: Array, b: Array) -> Array:
+def logical_and(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return whether both a and b are nonzero, elementwise.
 
     Parameters
@@ -93,7 +93,7 @@ def logical_and(xp: Namespace, a: Array, b: Array) -> Array:
 
 
 @primitive(broadcasts=True)
-def logical_or(xp: Namespace, a: Array, b: Array) -> Array:
+def logical_or(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return whether a or b is nonzero, elementwise.
 
     Parameters
@@ -110,7 +110,7 @@ def logical_or(xp: Namespace, a: Array, b: Array) -> Array:
 
 
 @primitive()
-def logical_not(xp: Namespace, x: Array) -> Array:
+def logical_not(xp: Namespace, x: Array | float) -> Array:
     """Return whether x is zero, elementwise.
 
     Parameters
@@ -127,7 +127,7 @@ def logical_not(xp: Namespace, x: Array) -> Array:
 
 
 @primitive()
-def isnan(xp: Namespace, x: Array) -> Array:
+def isnan(xp: Namespace, x: Array | float) -> Array:
     """Return whether x is NaN, elementwise.
 
     Parameters
@@ -144,7 +144,7 @@ def isnan(xp: Namespace, x: Array) -> Array:
 
 
 @primitive()
-def isinf(xp: Namespace, x: Array) -> Array:
+def isinf(xp: Namespace, x: Array | float) -> Array:
     """Return whether x is infinite, elementwise.
 
     Parameters
@@ -161,7 +161,7 @@ def isinf(xp: Namespace, x: Array) -> Array:
 
 
 @primitive()
-def isfinite(xp: Namespace, x: Array) -> Array:
+def isfinite(xp: Namespace, x: Array | float) -> Array:
     """Return whether x is neither NaN nor infinite, elementwise.
 
     Parameters
@@ -178,7 +178,7 @@ def isfinite(xp: Namespace, x: Array) -> Array:
 
 
 @primitive()
-def any(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def any(xp: Namespace, x: Array | float, axis: Axis = None, keepdims: bool = False) -> Array:
     """Return whether any element is nonzero along an axis, several, or all.
 
     Parameters
@@ -199,7 +199,7 @@ def any(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> A
 
 
 @primitive()
-def all(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def all(xp: Namespace, x: Array | float, axis: Axis = None, keepdims: bool = False) -> Array:
     """Return whether all elements are nonzero along an axis, several, or all.
 
     Parameters

@@ -6,15 +6,16 @@ import math
 from typing import Any
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array, Namespace, backend_of, floating, xp_of
+from tinygrad_ckn.backend import Array, DTypeLike, Namespace, backend_of, floating, xp_of
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import Variable, unwrap
 from tinygrad_ckn.ops.elementwise import relu, square
 from tinygrad_ckn.ops.softmax import softmax
 from tinygrad_ckn.primitive import primitive
+from tinygrad_ckn.tensor import Tensor
 
 
-def one_hot(labels: Array, n_classes: int, dtype: Any = "float64") -> Array:
+def one_hot(labels: Array, n_classes: int, dtype: DTypeLike = "float64") -> Tensor:
     """Return rows (n, n_classes) that are 1 at the label and 0 elsewhere.
 
     Parameters
@@ -50,16 +51,16 @@ def one_hot(labels: Array, n_classes: int, dtype: Any = "float64") -> Array:
             f"one_hot: expected class numbers 0 .. {n_classes - 1}, "
             f"got {array.min()} .. {array.max()}"
         )
-    rows = _one_hot(array, n_classes, dtype)
+    rows: Any = _one_hot(array, n_classes, dtype)
     return rows if array is labels else Variable.wrap(rows)
 
 
-def _one_hot(labels: Array, n_classes: int, dtype: Any) -> Array:
+def _one_hot(labels: Array, n_classes: int, dtype: DTypeLike) -> Array:
     return (labels[:, None] == xp_of(labels).arange(n_classes)).astype(dtype)
 
 
 @primitive(saves=True)
-def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> Array:
+def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> tuple[Array, Any]:
     """Return the mean over the examples of -log softmax(logits)[label].
 
     Parameters
@@ -159,7 +160,7 @@ def _signs(labels: Array, scores: Array) -> Array:
     return _nan_if_invalid(2 * _one_hot(labels, k, scores.dtype) - 1, labels, k)
 
 
-def mse(prediction: Array, target: Array) -> Array:
+def mse(prediction: Array, target: Array) -> Tensor:
     """Return the mean over all elements of (prediction - target)^2.
 
     Parameters

@@ -14,6 +14,7 @@ from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.ops.index import getitem
 from tinygrad_ckn.ops.shape import broadcast_to
 from tinygrad_ckn.primitive import primitive
+from tinygrad_ckn.tensor import Tensor
 
 
 @primitive(broadcasts=True)
@@ -85,7 +86,7 @@ def _contract(xp: Namespace, *operands: Array, subscripts: str) -> Array:
 _contract.vjp(operands=lambda g, operands, subscripts: _contract_rules(g, operands, subscripts))
 
 
-def _contract_rules(g: Array, operands: Sequence[Array], subscripts: str) -> list[Array]:
+def _contract_rules(g: Array, operands: Sequence[Array], subscripts: str) -> list[Tensor]:
     terms, output = subscripts.split("->")
     inputs = terms.split(",")
     gradients = []
@@ -103,7 +104,7 @@ def _contract_rules(g: Array, operands: Sequence[Array], subscripts: str) -> lis
     return gradients
 
 
-def einsum(subscripts: str, *operands: Array) -> Array:
+def einsum(subscripts: str, *operands: Array) -> Tensor:
     """Return a sum of products in Einstein notation, as `numpy.einsum`.
 
     Parameters

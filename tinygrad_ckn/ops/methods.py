@@ -97,7 +97,7 @@ _table: dict[str, Any] = {
     "transpose": _transposed,
     "T": property(_transposed, doc="The tensor with its axes reversed."),
 }
-for _name, _function in {
+_operators: dict[str, Primitive[Any]] = {
     "add": arithmetic.add,
     "sub": arithmetic.subtract,
     "mul": arithmetic.multiply,
@@ -109,7 +109,8 @@ for _name, _function in {
     "and": logic.bitwise_and,
     "or": logic.bitwise_or,
     "xor": logic.bitwise_xor,
-}.items():
+}
+for _name, _function in _operators.items():
     _table[f"__{_name}__"], _table[f"__r{_name}__"] = _binary(_function)
 for _name, _function in {
     "eq": arithmetic.equal,

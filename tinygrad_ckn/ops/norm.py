@@ -10,6 +10,7 @@ and that of |x|^3 is 0. Otherwise, as for |x| itself, it does not exist and is N
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from tinygrad_ckn.backend import Array, Axis, Namespace, axis_tuple, backend_of, floating, xp_of
 from tinygrad_ckn.backward import backpropagate
@@ -52,7 +53,7 @@ def norm(xp: Namespace, x: Array, *, axis: Axis = None, keepdims: bool = False) 
 norm.vjp(x=lambda g, x, y, axis: _norm_rule(g, x, y, axis))
 
 
-def _norm_rule(g: Array, x: Array, y: Array, axis: Axis) -> Array:
+def _norm_rule(g: Array, x: Array, y: Any, axis: Axis) -> Array:
     zero = unwrap(y) == 0
     ratio = g / where(zero, 1, y)
     recorded = isinstance(g, Variable) and isinstance(x, Variable) and x._requires_grad
@@ -68,7 +69,7 @@ def _norm_rule(g: Array, x: Array, y: Array, axis: Axis) -> Array:
     return where(restore_axes(smooth, x.shape, axis), gradient, _kink(x, axis))
 
 
-def _limit(g: Array, x: Array, y: Array) -> tuple[Array, Array]:
+def _limit(g: Any, x: Any, y: Any) -> tuple[Array, Array]:
     """Return the limit of g/y where y is 0, and whether it is known.
 
     g is a function of y alone, element by element, if its derivative with respect to y,

@@ -10,6 +10,7 @@ from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.ops.elementwise import sqrt
 from tinygrad_ckn.ops.shape import broadcast_to
 from tinygrad_ckn.primitive import primitive
+from tinygrad_ckn.tensor import Tensor
 
 
 @primitive()
@@ -121,7 +122,7 @@ var.vjp(
 )
 
 
-def std(x: Array, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Array:
+def std(x: Array, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
     """Return the standard deviation along an axis, several, or all: the root of `var`.
 
     Where it is 0 it has no derivative: the gradient is NaN. For a single element it is

@@ -8,7 +8,7 @@ from tinygrad_ckn.primitive import primitive
 
 
 @primitive()
-def positive(xp: Namespace, x: Array) -> Array:
+def positive(xp: Namespace, x: Array | float) -> Array:
     """Return a copy of x, through which gradients flow.
 
     Parameters
@@ -28,7 +28,7 @@ positive.vjp(x=lambda g: g)
 
 
 @primitive()
-def floor(xp: Namespace, x: Array) -> Array:
+def floor(xp: Namespace, x: Array | float) -> Array:
     """Return the largest integer <= x; the derivative is 0 everywhere.
 
     Parameters
@@ -48,7 +48,7 @@ floor.vjp(x=lambda: None)
 
 
 @primitive()
-def ceil(xp: Namespace, x: Array) -> Array:
+def ceil(xp: Namespace, x: Array | float) -> Array:
     """Return the smallest integer >= x; the derivative is 0 everywhere.
 
     Parameters
@@ -68,7 +68,7 @@ ceil.vjp(x=lambda: None)
 
 
 @primitive()
-def round(xp: Namespace, x: Array, decimals: int = 0) -> Array:
+def round(xp: Namespace, x: Array | float, decimals: int = 0) -> Array:
     """Return x rounded, halves to even; the derivative is 0 everywhere.
 
     Parameters
@@ -90,7 +90,7 @@ round.vjp(x=lambda: None)
 
 
 @primitive(broadcasts=True)
-def floor_divide(xp: Namespace, a: Array, b: Array) -> Array:
+def floor_divide(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return floor(a / b), elementwise, as Python's `//`.
 
     The derivatives are 0 everywhere.
@@ -112,7 +112,7 @@ floor_divide.vjp(a=lambda: None, b=lambda: None)
 
 
 @primitive(broadcasts=True)
-def remainder(xp: Namespace, a: Array, b: Array) -> Array:
+def remainder(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return a - b * floor(a / b), elementwise, as Python's `%`.
 
     The result has the sign of b.

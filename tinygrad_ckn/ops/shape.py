@@ -14,6 +14,7 @@ from tinygrad_ckn.backward import sum_to as _sum_to
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.plain import plain_array
 from tinygrad_ckn.primitive import primitive
+from tinygrad_ckn.tensor import Tensor
 
 
 @primitive()
@@ -64,7 +65,7 @@ def transpose(xp: Namespace, x: Array, axes: Sequence[int] | None = None) -> Arr
     >>> transpose(Tensor([[1.0, 2.0, 3.0]])).shape
     (3, 1)
     """
-    return x.transpose(axes)
+    return xp.transpose(x, axes)
 
 
 transpose.vjp(x=lambda g, axes: transpose(g, _inverse(axes)))
@@ -219,7 +220,7 @@ def flip(xp: Namespace, x: Array, axis: Axis = None) -> Array:
 flip.vjp(x=lambda g, axis: flip(g, axis))
 
 
-def expand_dims(x: Array, axis: int | Sequence[int]) -> Array:
+def expand_dims(x: Array, axis: int | Sequence[int]) -> Tensor:
     """Return x with new axes of size 1.
 
     Parameters
@@ -249,7 +250,7 @@ def expand_dims(x: Array, axis: int | Sequence[int]) -> Array:
     return reshape(x, tuple(1 if i in places else next(sizes) for i in range(ndim)))
 
 
-def squeeze(x: Array, axis: Axis = None) -> Array:
+def squeeze(x: Array, axis: Axis = None) -> Tensor:
     """Return x without axes of size 1.
 
     Parameters

@@ -1,4 +1,4 @@
-"""L-BFGS, on SciPy: for losses computed on all of the data, as when solving for a linear classifier."""
+"""L-BFGS, from SciPy: for losses computed on all data, such as a linear classifier's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import asarray, to_numpy, use, xp_of
+from tinygrad_ckn.backend import CPU, Array, NDArray, asarray, to_numpy, xp_of
 from tinygrad_ckn.errors import ConfigError, GradientError
 from tinygrad_ckn.optim.optimizer import trainable
 from tinygrad_ckn.plain import plain_arguments
@@ -17,19 +17,19 @@ from tinygrad_ckn.tensor import Tensor
 
 @dataclass(frozen=True, slots=True)
 class LBFGSResult:
-    """How a minimisation ended.
+    """Result of a minimisation.
 
     Parameters
     ----------
     loss
-        At the parameters as they are now.
+        Loss at the final parameters.
     iterations, evaluations
         Numbers of accepted steps, and of calls of the closure.
     converged
-        Whether a tolerance was met, rather than the number of iterations or the line
-        search exhausted.
+        Whether a tolerance was met; False if the iterations or the line search were
+        exhausted first.
     message
-        SciPy's account of it.
+        Reason that SciPy gives.
     """
 
     loss: float
@@ -40,28 +40,30 @@ class LBFGSResult:
 
 
 class LBFGS:
-    """Minimise a loss in float64 by `scipy.optimize.minimize(method="L-BFGS-B")`; parameters keep their dtypes.
+    """Minimise a loss by `scipy.optimize.minimize(method="L-BFGS-B")`.
 
-    Each `step` is a search of its own, which starts with an empty history. Source: Liu
-    & Nocedal 1989 (Mathematical Programming 45); Byrd et al. 1995 (SIAM J. Sci. Comput.
-    16), the code.
+    It computes in float64; parameters keep their dtypes. Each `step` is a complete
+    search, which starts with an empty history. Source: Liu & Nocedal 1989 (Mathematical
+    Programming 45); Byrd et al. 1995 (SIAM J. Sci. Comput. 16) for the code.
 
     Parameters
     ----------
     params
         Tensors that require grad, without constraints.
     max_iterations
-        Steps of one `step`, at least 1.
+        Maximum number of iterations of one `step`, at least 1; default 100.
     gradient_tolerance
-        The largest element of the gradient that ends the search, >= 0. It also ends
-        where the loss no longer changes beyond the rounding of the parameters' dtype.
+        The search ends when no element of the gradient is larger, >= 0; default 1e-5.
+        It also ends when the loss changes by no more than the rounding of the
+        parameters' dtype.
     history_size
-        Pairs of steps and gradient differences that are kept, at least 1.
+        Number of pairs of steps and gradient differences to keep, at least 1; default
+        10.
 
     Attributes
     ----------
     result
-        The LBFGSResult of the last `step`; None before.
+        LBFGSResult of the last `step`; None before the first.
 
     Raises
     ------
@@ -69,7 +71,7 @@ class LBFGS:
         If the parameters cannot be trained or have a constraint, or an option is out of
         range.
     DTypeError
-        If `params` are no tensors.
+        If `params` are not tensors.
 
     Examples
     --------
@@ -93,91 +95,86 @@ class LBFGS:
             constraint = getattr(parameter, "constraint", None)
             if constraint is not None:
                 raise ConfigError(
-                    f"LBFGS: argument params[{i}] expected a parameter without constraint, got one on "
-                    f"{constraint!r}; train it with SGD or Adam"
+                    f"LBFGS: argument params[{i}] expected a parameter without constraint, "
+                    f"got one on {constraint!r}; train it with SGD or Adam"
                 )
-        checks.integers("LBFGS", max_iterations=max_iterations)
+        checks.integers("LBFGS", max_iterations=max_iterations, history_size=history_size)
+        checks.nonnegative("LBFGS", gradient_tolerance=gradient_tolerance)
         self.max_iterations = int(max_iterations)
-        checks.integers("LBFGS", history_size=history_size)
         self.history_size = int(history_size)
-        self.gradient_tolerance = checks.number(
-            "LBFGS",
-            "gradient_tolerance",
-            gradient_tolerance,
-            "a finite number >= 0",
-            lambda value: 0 <= value < math.inf,
-        )
+        self.gradient_tolerance = float(gradient_tolerance)
         self.result: LBFGSResult | None = None
 
     def step(self, closure: Callable[[], Tensor]) -> float:
-        """Minimise the loss that the closure computes, and return its least value.
+        """Minimise the loss that the closure computes; return its smallest value.
 
-        The parameters end where it was least, also if the closure raises or is
-        interrupted; their `grad` is None then.
+        The parameters end where the loss was smallest, even if the closure raises or is
+        interrupted; their `grad` is None afterwards.
 
         Parameters
         ----------
         closure
-            Computes the loss from the parameters as they are: a Tensor of one element
-            that requires grad. It is the same function each time, without dropout or
-            random batches, and does not call backward.
+            Computes the loss from the current parameters: a Tensor of one element that
+            requires grad. It must be the same function each time, without dropout or
+            random batches, and must not call backward.
 
         Raises
         ------
         GradientError
-            If the closure's value cannot be differentiated, or is not finite where the
-            search starts.
+            If the value of the closure cannot be differentiated, or is not finite at
+            the start.
         """
         from scipy.optimize import minimize
 
         start = self._flatten([parameter.data for parameter in self.params])
-        best, least = start, math.inf
+        best = start
+        smallest = math.inf
 
-        def evaluate(point: Any) -> tuple[float, Any]:
-            nonlocal best, least
+        def evaluate(point: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+            nonlocal best, smallest
             self._assign(point)
             loss, gradient = self._differentiate(closure)
-            if not math.isfinite(loss) and math.isinf(least):
+            if not math.isfinite(loss) and math.isinf(smallest):
                 raise GradientError(
-                    f"LBFGS.step: the closure expected to return a finite loss at the start, got {loss}"
+                    "LBFGS.step: the closure expected to return a finite loss at the start, "
+                    f"got {loss}"
                 )
-            if loss < least:
-                # SciPy hands out copies
-                best, least = point, loss
+            if loss < smallest:
+                # SciPy passes copies, so the point needs no copy here.
+                best = point
+                smallest = loss
             return loss, gradient
 
         try:
-            found = minimize(
-                evaluate,
-                start,
-                jac=True,
-                method="L-BFGS-B",
-                options={
-                    "maxiter": self.max_iterations,
-                    "maxfun": 25 * self.max_iterations
-                    # never the limit: a line search evaluates at most 20 times
-                    + 25,
-                    "maxcor": self.history_size,
-                    "gtol": self.gradient_tolerance,
-                    "ftol": max(float(xp_of(p.data).finfo(p.dtype).eps) for p in self.params),
-                },
+            end = minimize(
+                evaluate, start, jac=True, method="L-BFGS-B", options=self._scipy_options()
             )
         finally:
             self._assign(best)
             self._zero_grad()
         self.result = LBFGSResult(
-            least, int(found.nit), int(found.nfev), bool(found.success), str(found.message)
+            smallest, int(end.nit), int(end.nfev), bool(end.success), str(end.message)
         )
-        return least
+        return smallest
 
-    def _differentiate(self, closure: Callable[[], Tensor]) -> tuple[float, Any]:
-        """Return the closure's loss and its gradient (P,) at the parameters as they are."""
+    def _scipy_options(self) -> dict[str, float]:
+        return {
+            "maxiter": self.max_iterations,
+            # Never reached: a line search evaluates at most 20 times.
+            "maxfun": 25 * self.max_iterations + 25,
+            "maxcor": self.history_size,
+            "gtol": self.gradient_tolerance,
+            "ftol": max(float(xp_of(p.data).finfo(p.dtype).eps) for p in self.params),
+        }
+
+    def _differentiate(self, closure: Callable[[], Tensor]) -> tuple[float, NDArray[Any]]:
+        """Return the loss and its gradient (P,) at the current parameters."""
         self._zero_grad()
         loss = closure()
         if not isinstance(loss, Tensor):
             raise GradientError(
-                f"LBFGS.step: the closure expected to return the loss as a Tensor, got {type(loss).__name__}; "
-                "end it with return loss, not loss.item()"
+                "LBFGS.step: the closure expected to return the loss as a Tensor, "
+                f"got {type(loss).__name__}; end it with return loss, not loss.item()"
             )
         loss.backward()
         gradients = [
@@ -185,19 +182,19 @@ class LBFGS:
         ]
         return float(loss.item()), self._flatten(gradients)
 
-    def _flatten(self, arrays: list[Any]) -> Any:
+    def _flatten(self, arrays: list[Array]) -> NDArray[Any]:
         """Return arrays of the parameters' shapes as one float64 vector (P,) on the host."""
-        return use("cpu").xp.concatenate(
-            [to_numpy(array).ravel() for array in arrays], dtype="float64"
-        )
+        vectors = [to_numpy(array).ravel() for array in arrays]
+        flat: NDArray[Any] = CPU.xp.concatenate(vectors, dtype="float64")
+        return flat
 
-    def _assign(self, vector: Any) -> None:
+    def _assign(self, vector: NDArray[Any]) -> None:
         """Set the parameters from a vector (P,)."""
-        begin = 0
+        start = 0
         for parameter in self.params:
-            part = vector[begin : begin + parameter.size].reshape(parameter.shape)
+            part = vector[start : start + parameter.size].reshape(parameter.shape)
             parameter.set_data(asarray(part, dtype=parameter.dtype, device=parameter.device))
-            begin += parameter.size
+            start += parameter.size
 
     def _zero_grad(self) -> None:
         for parameter in self.params:

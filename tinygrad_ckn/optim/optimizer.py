@@ -1,14 +1,13 @@
-"""What all first-order optimisers share: their parameters, the learning rate, constraints, and saved state."""
+"""Base class of the first-order optimisers: learning rate, constraints, saved state."""
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import to_numpy, xp_of
+from tinygrad_ckn.backend import Array, NDArray, to_numpy, xp_of
 from tinygrad_ckn.errors import BackendError, ConfigError, DTypeError
 from tinygrad_ckn.nn.constraint import Constraint
 from tinygrad_ckn.nn.state_dict import checked_state
@@ -16,79 +15,71 @@ from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.profiling import record_function
 from tinygrad_ckn.tensor import Tensor
 
+# "steps", the number of steps so far, and arrays of the parameter's shape by name.
+ParameterState: TypeAlias = dict[str, Any]
+
 
 class Optimizer(ABC):
-    """Steps against the gradients of some tensors; the kinds differ in `_direction`.
+    """Base class of optimisers, which subclasses complete with `_direction`.
 
     A parameter with a `constraint` stays on it: its gradient and its weight decay are
-    projected on the tangent space before anything is made of them, after the step the
-    data are retracted, and the running mean of the gradients, if the optimiser keeps
-    one, is projected on the tangent space of the new point. Source: Absil, Mahony &
-    Sepulchre 2008, Optimization Algorithms on Matrix Manifolds.
+    projected onto the tangent space before they are used, and the data are retracted
+    after the step. A running mean of the gradients is then projected onto the tangent
+    space at the new point. Source: Absil, Mahony & Sepulchre 2008, Optimization
+    Algorithms on Matrix Manifolds.
 
-    A parameter whose `grad` is None is skipped. Parameters get new arrays: nothing that
-    shares the memory of their old ones, or of their gradients, changes.
+    A parameter whose `grad` is None is skipped. Parameters are assigned new arrays:
+    nothing that shares memory with the old ones, or with the gradients, changes.
 
     Parameters
     ----------
     params
-        Tensors that require grad and that no operation made.
+        Leaf tensors that require grad.
     lr
-        The learning rate, > 0; assignable.
+        Learning rate > 0; can be assigned.
     weight_decay
-        The factor of the parameters that is added to their gradients, >= 0.
+        Multiple of the parameters that is added to their gradients, >= 0; default 0.
 
     Raises
     ------
     ConfigError
-        If there is no parameter, one is given twice, is no leaf or does not require
-        grad, or an option is out of range.
+        If `params` is empty, a parameter occurs twice, is not a leaf or does not
+        require grad, or an option is out of range.
     DTypeError
-        If `params` are no tensors.
+        If `params` are not tensors.
     """
 
-    # names of the arrays kept for each parameter
+    # Names of the arrays kept for each parameter.
     moments: tuple[str, ...] = ()
-    # those among them that are combinations of gradients
+    # Those of them that are combinations of gradients.
     tangents: tuple[str, ...] = ()
 
     def __init__(self, params: Iterable[Tensor], *, lr: float, weight_decay: float = 0.0) -> None:
         owner = type(self).__name__
         self.params = trainable(owner, params)
-        self._lr = checks.number(
-            owner, "lr", lr, "a finite number > 0", lambda value: 0 < value < math.inf
-        )
-        self.weight_decay = checks.number(
-            owner,
-            "weight_decay",
-            weight_decay,
-            "a finite number >= 0",
-            lambda value: 0 <= value < math.inf,
-        )
-        self.state: list[dict[str, Any]] = [
+        checks.positive(owner, lr=lr)
+        checks.nonnegative(owner, weight_decay=weight_decay)
+        self._lr = float(lr)
+        self.weight_decay = float(weight_decay)
+        self.state: list[ParameterState] = [
             {"steps": 0} | {name: xp_of(p.data).zeros_like(p.data) for name in self.moments}
             for p in self.params
         ]
 
     @property
     def lr(self) -> float:
-        """The learning rate; schedules assign it, down to 0."""
+        """Learning rate; schedules assign it, down to 0."""
         return self._lr
 
     @lr.setter
     @plain_arguments
     def lr(self, value: float) -> None:
-        self._lr = checks.number(
-            type(self).__name__,
-            "lr",
-            value,
-            "a finite number >= 0",
-            lambda number: 0 <= number < math.inf,
-        )
+        checks.nonnegative(type(self).__name__, lr=value)
+        self._lr = float(value)
 
     @abstractmethod
-    def _direction(self, gradient: Any, decay: Any, state: dict[str, Any]) -> Any:
-        """Return what times lr is subtracted from the data, and update the state.
+    def _direction(self, gradient: Array, decay: Array | None, state: ParameterState) -> Array:
+        """Update the state; return the direction that is subtracted, multiplied by lr.
 
         `decay` is weight_decay * data, or None; `state["steps"]` counts from 1. Neither
         array may be modified.
@@ -102,20 +93,21 @@ class Optimizer(ABC):
         ------
         LinearAlgebraError
             If data on a sphere have become NaN, from NaN gradients; that parameter
-            keeps its value. A GPU is not waited for: there it becomes NaN.
+            keeps its value. On a GPU, which is not waited for, it becomes NaN instead.
         BackendError
-            If a parameter was moved to another device after the optimiser was made.
+            If a parameter was moved to another device after the optimiser was created.
         """
         for parameter, state in zip(self.params, self.state, strict=True):
             if parameter.grad is not None:
                 self._step(parameter, parameter.grad.data, state)
 
-    def _step(self, parameter: Tensor, gradient: Any, state: dict[str, Any]) -> None:
+    def _step(self, parameter: Tensor, gradient: Array, state: ParameterState) -> None:
         data = parameter.data
         if any(type(state[name]) is not type(data) for name in self.moments):
             raise BackendError(
-                f"{type(self).__name__}: expected parameters where they were, got one that was moved to "
-                f"{parameter.device!r}; make the optimiser after module.to({parameter.device!r})"
+                f"{type(self).__name__}: expected parameters where they were, got one that was "
+                f"moved to {parameter.device!r}; "
+                f"make the optimiser after module.to({parameter.device!r})"
             )
         constraint: Constraint | None = getattr(parameter, "constraint", None)
         decay = self.weight_decay * data if self.weight_decay else None
@@ -130,14 +122,15 @@ class Optimizer(ABC):
                 state[name] = constraint.tangent(parameter.data, state[name])
 
     def zero_grad(self) -> None:
-        """Set the `grad` of every parameter to None."""
+        """Set the `grad` of each parameter to None."""
         for parameter in self.params:
             parameter.grad = None
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the learning rate, and copies of what is kept for each parameter as "0.steps", "0.momentum" ...
+    def state_dict(self) -> dict[str, NDArray[Any] | float]:
+        """Return the learning rate, and a copy of the state of each parameter.
 
-        Arrays are NumPy arrays; options other than the learning rate are not part of it.
+        The state of parameter i has the names "i.steps", "i.momentum" ...; arrays are
+        NumPy arrays. Options other than the learning rate are not included.
 
         Examples
         --------
@@ -145,42 +138,51 @@ class Optimizer(ABC):
         >>> SGD([Tensor([1.0], requires_grad=True)], lr=0.1, momentum=0.9).state_dict()
         {'lr': 0.1, '0.steps': 0, '0.momentum': array([0.])}
         """
-        state: dict[str, Any] = {"lr": self.lr}
-        for i, mine in enumerate(self.state):
-            for name, value in mine.items():
+        state: dict[str, NDArray[Any] | float] = {"lr": self.lr}
+        for i, parameter_state in enumerate(self.state):
+            for name, value in parameter_state.items():
                 state[f"{i}.{name}"] = value if name == "steps" else to_numpy(value).copy()
         return state
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the learning rate and what was kept for each parameter; all of it, or nothing on error.
+    def load_state_dict(self, state: Mapping[str, Array | float]) -> None:
+        """Load the learning rate and the state of each parameter.
+
+        On an error nothing is loaded.
+
+        Parameters
+        ----------
+        state
+            As from `state_dict`.
 
         Raises
         ------
         DataError
-            If a name, shape or dtype does not fit: other parameters, or other options.
+            If a name, shape or dtype differs: other parameters, or other options.
         ConfigError
             If the learning rate is out of range.
         """
-        mine = {"lr": self.lr} | {
-            f"{i}.{name}": v for i, kept in enumerate(self.state) for name, v in kept.items()
+        current = {"lr": self.lr} | {
+            f"{i}.{name}": value
+            for i, parameter_state in enumerate(self.state)
+            for name, value in parameter_state.items()
         }
-        arrays = checked_state(type(self).__name__, mine, state, strict=True)
+        arrays = checked_state(type(self).__name__, current, state, strict=True)
         self.lr = arrays["lr"].item()
-        for i, kept in enumerate(self.state):
-            for name in kept:
+        for i, parameter_state in enumerate(self.state):
+            for name in parameter_state:
                 array = arrays[f"{i}.{name}"]
-                kept[name] = array.item() if name == "steps" else array
+                parameter_state[name] = array.item() if name == "steps" else array
 
 
 def trainable(owner: str, params: Iterable[Tensor]) -> list[Tensor]:
-    """Return the parameters as a list.
+    """Check parameters, and return them as a list.
 
     Raises
     ------
     DTypeError
-        If they are no tensors, or a single one.
+        If they are not tensors, or a single tensor.
     ConfigError
-        If there are none, or one is given twice, is no leaf, or does not require grad.
+        If there are none, or one occurs twice, is not a leaf, or does not require grad.
 
     Examples
     --------
@@ -189,32 +191,36 @@ def trainable(owner: str, params: Iterable[Tensor]) -> list[Tensor]:
     """
     if isinstance(params, Tensor) or not isinstance(params, Iterable):
         raise DTypeError(
-            f"{owner}: argument params expected an iterable of tensors, got {type(params).__name__}; "
-            "pass module.parameters() or a list"
+            f"{owner}: argument params expected an iterable of tensors, "
+            f"got {type(params).__name__}; pass module.parameters() or a list"
         )
     tensors = list(params)
     if not tensors:
         raise ConfigError(
-            f"{owner}: argument params expected at least one tensor, got none; pass module.parameters()"
+            f"{owner}: argument params expected at least one tensor, got none; "
+            "pass module.parameters()"
         )
     seen: dict[int, int] = {}
     for i, tensor in enumerate(tensors):
-        what = f"{owner}: argument params[{i}] expected"
+        subject = f"{owner}: argument params[{i}] expected"
         if not isinstance(tensor, Tensor):
             raise DTypeError(
-                f"{what} a Tensor, got {type(tensor).__name__}; pass module.parameters() or a list"
+                f"{subject} a Tensor, got {type(tensor).__name__}; "
+                "pass module.parameters() or a list"
             )
         if not tensor.is_leaf:
             raise ConfigError(
-                f"{what} a leaf, got the result of an operation; pass the tensor it was computed from"
+                f"{subject} a leaf, got the result of an operation; "
+                "pass the tensor it was computed from"
             )
         if not tensor.requires_grad:
             raise ConfigError(
-                f"{what} requires_grad=True, got False; set it, or leave the tensor out"
+                f"{subject} requires_grad=True, got False; set it, or leave the tensor out"
             )
         if id(tensor) in seen:
             raise ConfigError(
-                f"{what} each tensor once, got that of params[{seen[id(tensor)]}] again; leave it out"
+                f"{subject} each tensor once, got that of params[{seen[id(tensor)]}] again; "
+                "leave it out"
             )
         seen[id(tensor)] = i
     return tensors

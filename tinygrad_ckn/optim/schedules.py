@@ -1,13 +1,17 @@
-"""Learning rates that change: a schedule maps a step, counted from 0, to a factor of the initial learning rate."""
+"""Learning rate schedules.
+
+A schedule maps a step, counted from 0, to a factor of the initial learning rate.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from tinygrad_ckn import checks
+from tinygrad_ckn.backend import Array
 from tinygrad_ckn.nn.state_dict import checked_state
 from tinygrad_ckn.optim.optimizer import Optimizer
 from tinygrad_ckn.plain import plain_arguments
@@ -18,14 +22,14 @@ Schedule: TypeAlias = Callable[[int], float]
 @plain_arguments
 @dataclass(frozen=True, slots=True)
 class StepDecay:
-    """The factor gamma^floor(step / step_size): multiplied by gamma every step_size steps.
+    """Factor gamma^floor(step / step_size).
 
     Parameters
     ----------
     step_size
-        At least 1.
+        Number of steps between decays, at least 1.
     gamma
-        In (0, 1].
+        Factor of each decay, in (0, 1].
 
     Raises
     ------
@@ -55,16 +59,16 @@ class StepDecay:
 @plain_arguments
 @dataclass(frozen=True, slots=True)
 class CosineDecay:
-    """Half a cosine from 1 at step 0 to `final` at step total_steps, and `final` from there on.
+    """Half a cosine from 1 at step 0 to `final` at `total_steps`; constant afterwards.
 
     Source: Loshchilov & Hutter 2017 (arXiv 1608.03983), eq. 5, without restarts.
 
     Parameters
     ----------
     total_steps
-        At least 1.
+        Length of the decay in steps, at least 1.
     final
-        In [0, 1].
+        Last factor, in [0, 1]; default 0.
 
     Raises
     ------
@@ -88,26 +92,28 @@ class CosineDecay:
 
     def __call__(self, step: int) -> float:
         """Return the factor of a step."""
-        done = min(step / self.total_steps, 1.0)
-        return self.final + (1 - self.final) * (1 + math.cos(math.pi * done)) / 2
+        progress = min(step / self.total_steps, 1.0)
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * progress)) / 2
 
 
 @plain_arguments
 @dataclass(frozen=True, slots=True)
 class LinearWarmup:
-    """The factor (step + 1) / steps for the first `steps` steps, then that of another schedule, counted from 0 there.
+    """Linear increase to 1 over the first steps, followed by another schedule.
+
+    The factor is (step + 1) / steps for the first `steps` steps.
 
     Parameters
     ----------
     steps
-        At least 1.
+        Length of the warmup, at least 1.
     then
-        A schedule; default: the factor stays 1.
+        Schedule to follow, whose steps count from 0; None (default): the factor stays 1.
 
     Raises
     ------
     ConfigError
-        If `steps` is no positive integer.
+        If `steps` is not a positive integer.
 
     Examples
     --------
@@ -129,14 +135,16 @@ class LinearWarmup:
 
 
 class Scheduler:
-    """Sets an optimiser's learning rate to its initial one times a schedule's factor: now for step 0, then at `step()`.
+    """Set the learning rate of an optimiser to a schedule's multiple of the initial one.
+
+    It is set for step 0 immediately, and for the next step by each `step()`.
 
     Parameters
     ----------
     optimizer
-        Its `lr` at this moment is the initial one.
+        Optimiser whose current `lr` is the initial one.
     schedule
-        Any function from the step to a factor >= 0.
+        Function from the step, counted from 0, to a factor >= 0.
 
     Examples
     --------
@@ -156,30 +164,37 @@ class Scheduler:
         optimizer.lr = self.initial * schedule(0)
 
     def step(self) -> None:
-        """Count a step, and set the optimiser's learning rate for the next.
+        """Count a step, and set the learning rate for the next.
 
         Raises
         ------
         ConfigError
-            If the schedule's factor makes it negative or not finite; no step is counted
-            then.
+            If the factor makes the learning rate negative or not finite; the step is
+            not counted then.
         """
         self.optimizer.lr = self.initial * self.schedule(self.steps + 1)
         self.steps += 1
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the steps counted and the initial learning rate."""
+    def state_dict(self) -> dict[str, float]:
+        """Return the number of steps and the initial learning rate."""
         return {"steps": self.steps, "initial": self.initial}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state: count from its steps, and set the optimiser's learning rate for them.
+    def load_state_dict(self, state: Mapping[str, Array | float]) -> None:
+        """Continue from a saved state, and set the learning rate for its step.
+
+        Parameters
+        ----------
+        state
+            As from `state_dict`.
 
         Raises
         ------
         DataError
-            If the state is not one of a Scheduler; nothing is changed then.
+            If the state is not that of a Scheduler; nothing is changed then.
         """
         arrays = checked_state("Scheduler", self.state_dict(), state, strict=True)
-        steps, initial = arrays["steps"].item(), arrays["initial"].item()
+        steps = arrays["steps"].item()
+        initial = arrays["initial"].item()
         self.optimizer.lr = initial * self.schedule(steps)
-        self.steps, self.initial = steps, initial
+        self.steps = steps
+        self.initial = initial

@@ -1,43 +1,49 @@
-"""Stochastic gradient descent, plain and with momentum."""
+"""Stochastic gradient descent, with and without momentum."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from tinygrad_ckn import checks
+from tinygrad_ckn.backend import Array
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.optim.optimizer import Optimizer
+from tinygrad_ckn.optim.optimizer import Optimizer, ParameterState
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 
 class SGD(Optimizer):
-    """Gradient descent: g <- g + weight_decay x;  v <- momentum v + g;  x <- x - lr v.
+    """Stochastic gradient descent with momentum.
 
-    With `nesterov`, x <- x - lr (g + momentum v). Source: Sutskever et al. 2013 (ICML),
-    eqs. 1-4, in the variables of PyTorch: v is divided by -lr, so that a new learning
-    rate acts at once, and Nesterov's point looks ahead.
+    A step of a parameter x with gradient g, with v = 0 at first:
+
+        g <- g + weight_decay x
+        v <- momentum v + g
+        x <- x - lr v                    or, with `nesterov`, x - lr (g + momentum v)
+
+    Source: Sutskever et al. 2013 (ICML), eqs. 1-4, in the variables of PyTorch: v is
+    divided by -lr, so that a new learning rate takes effect immediately, and x is the
+    lookahead point of Nesterov's method.
 
     Parameters
     ----------
     params
         Tensors that require grad; those with a constraint stay on it.
     lr
-        The learning rate, > 0; assignable.
+        Learning rate > 0; can be assigned.
     momentum
-        In [0, 1).
+        In [0, 1); default 0.
     weight_decay
-        The weight of |x|^2 / 2 in the loss, >= 0.
+        Weight of |x|^2 / 2 in the loss, >= 0; default 0.
     nesterov
-        Needs momentum > 0.
+        Whether to use Nesterov's momentum, which requires momentum > 0; default False.
 
     Raises
     ------
     ConfigError
         If the parameters cannot be trained, or an option is out of range.
     DTypeError
-        If `params` are no tensors.
+        If `params` are not tensors.
 
     Examples
     --------
@@ -70,12 +76,12 @@ class SGD(Optimizer):
         self.moments = self.tangents = ("momentum",) if momentum else ()
         super().__init__(params, lr=lr, weight_decay=weight_decay)
 
-    def _direction(self, gradient: Any, decay: Any, state: dict[str, Any]) -> Any:
+    def _direction(self, gradient: Array, decay: Array | None, state: ParameterState) -> Array:
         if decay is not None:
             gradient = gradient + decay
         if not self.momentum:
             return gradient
-        velocity = state["momentum"]
+        velocity: Array = state["momentum"]
         velocity *= self.momentum
         velocity += gradient
         return gradient + self.momentum * velocity if self.nesterov else velocity

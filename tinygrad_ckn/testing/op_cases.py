@@ -428,7 +428,9 @@ case(
     rate=st.floats(0.3, 3.0),
     order=st.integers(0, 2),
     errors=[
-        bad(xp.ones(2), 0.0, 1, error=ConfigError, match="rate expected a finite number > 0, got 0"),
+        bad(
+            xp.ones(2), 0.0, 1, error=ConfigError, match="rate expected a finite number > 0, got 0"
+        ),
         bad(
             xp.ones(2),
             1.0,

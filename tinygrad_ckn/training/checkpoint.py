@@ -1,15 +1,16 @@
-"""Models in files: safetensors, with the architecture in the metadata, so that a file is enough to have the model.
+"""Models in safetensors files, whose metadata hold the architecture.
 
 Metadata: "format" ("tinygrad-ckn"), "format_version" ("1"), "version" of the library,
-"architecture" (JSON, what `config()` gives). Tensors: those of `state_dict()`, by name.
+"architecture" (JSON of `config()`), "fitted" (JSON of `metadata()`). Tensors: those of
+`state_dict()`, by name.
 
-A checkpoint of a descent has in its metadata "training" (JSON: epoch, epochs,
+A checkpoint of fine-tuning also has "training" in its metadata (JSON: epoch, epochs,
 best_epoch, best_accuracy, best_loss, l2, optimizer, lr, scheduler, generator: the state
-of NumPy's bit generator). That of the last epoch, last.safetensors, has tensors beside:
-"training.held_out" (numbers of the images held out) and "training.optimizer.<i>.<name>"
-(what the optimiser keeps for parameter i). With the best epoch, checkpoint.safetensors,
-that is all a descent needs to go on; it is one file, so that weights and the rest are
-always of one epoch.
+of NumPy's bit generator). The checkpoint of the last epoch, last.safetensors, has two
+more kinds of tensors: "training.held_out" (indices of the images held out) and
+"training.optimizer.<i>.<name>" (the optimiser's state of parameter i). With the best
+epoch, checkpoint.safetensors, this suffices to resume; weights and state are in one
+file, so that they are always of the same epoch.
 """
 
 from __future__ import annotations
@@ -29,32 +30,32 @@ from tinygrad_ckn.nn import Module, init
 from tinygrad_ckn.training.folder import MODEL
 from tinygrad_ckn.training.model_file import FORMAT, FORMAT_VERSION, STATE, opened
 
-_MEND = "put what is your own around a CKN of this library, or save np.savez(path, **model.state_dict())"
+_HINT = "wrap a CKN of this library in your own code, or save np.savez(path, **model.state_dict())"
 _NOTHING: Mapping[str, Any] = {}
-# bytes of the length that a safetensors file starts with
-_HEADER = 8
+# Bytes of the header's length, with which a safetensors file begins.
+_LENGTH = 8
 
 
 def save_model(model: CKN | CNN, path: PathLike) -> None:
     """Write a model to a safetensors file; equal models give equal bytes.
 
-    A crash leaves the file that was there before, or the new one, never half of one.
+    A crash leaves the previous file or the new one, never a part of one.
 
     Parameters
     ----------
     model
-        A CKN or CNN, on any device, of layers and preprocessors of this library.
-        Kernels of your own have to be registered, see `models.kernels`.
+        A CKN or CNN, on any device, made of layers and preprocessors of this library.
+        Your own kernels must be registered, see `models.kernels`.
     path
         The file, written or replaced; its folder must exist.
 
     Raises
     ------
     DTypeError
-        If the model is no CKN or CNN.
+        If the model is neither a CKN nor a CNN.
     ConfigError
-        If a kernel is not registered, or the model is not what `load_model` would make
-        of the file: it, a layer or a preprocessor is of a class of your own.
+        If a kernel is not registered, or `load_model` would make another model of the
+        file, because the model, a layer or a preprocessor is of your own class.
     DataError
         If the folder does not exist.
     OSError
@@ -69,13 +70,13 @@ def write_model(
     record: Mapping[str, Any] = _NOTHING,
     arrays: Mapping[str, Any] = _NOTHING,
 ) -> None:
-    """Write a model as `save_model` does, with the record and the arrays of the descent that it is in."""
+    """Write a model as `save_model` does, with a record and arrays of its fine-tuning."""
     from safetensors.numpy import save
 
     if not isinstance(model, CKN | CNN):
         raise DTypeError(
-            f"save_model: argument model expected a CKN or CNN, got {type(model).__name__}; of another module save the "
-            "arrays, np.savez(path, **module.state_dict())"
+            f"save_model: argument model expected a CKN or CNN, got {type(model).__name__}; save "
+            "the arrays of another module, np.savez(path, **module.state_dict())"
         )
     _check_round_trip(model)
     metadata = {
@@ -93,21 +94,26 @@ def write_model(
 
 
 def load_model(path: PathLike) -> CKN | CNN:
-    """Read a model that `save_model` wrote; on the CPU and in eval mode.
+    """Read a model that `save_model` wrote.
 
     Memory is bounded by a small multiple of the file's size, whatever the file claims.
 
     Parameters
     ----------
     path
-        The file, or the folder of a run, whose model.safetensors is read.
+        The file, or the folder of a run with a model.safetensors.
+
+    Returns
+    -------
+    CKN or CNN
+        On the CPU and in eval mode.
 
     Raises
     ------
     DataError
-        If there is no such file, it is damaged or from elsewhere, it was written in a
-        newer format, its tensors are not those of its architecture, a number is not
-        finite, or a filter is not of norm 1.
+        If the file is missing, damaged, of another program or of a newer format; if its
+        tensors do not fit its architecture, a number is not finite, or the norm of a
+        filter is not 1.
 
     Examples
     --------
@@ -127,7 +133,7 @@ def load_model(path: PathLike) -> CKN | CNN:
 
 
 def epoch_of(path: PathLike) -> int | None:
-    """Return the epoch of a checkpoint, 0 for the start; None where the file does not say."""
+    """Return the epoch of a checkpoint, 0 for the start; None if the file does not say."""
     try:
         with opened(Path(path)) as file:
             epoch = file.state().get("epoch")
@@ -137,32 +143,33 @@ def epoch_of(path: PathLike) -> int | None:
 
 
 def _check_round_trip(model: CKN | CNN) -> None:
-    """Raise a ConfigError if the model that its configuration stands for is another function than the model."""
+    """Raise a ConfigError if `load_model` would make another model of the configuration."""
     config = model.config()
     try:
         with init.without_values():
             other = from_config(json.loads(json.dumps(config)), rng=0)
     except (ConfigError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"save_model: argument model expected one that can be made again from its config(), got {error}; {_MEND}"
+            "save_model: argument model expected one that can be made again from its config(), got "
+            f"{error}; {_HINT}"
         ) from error
-    mine, made = _parts(model), _parts(other)
-    different = [name for name in mine if mine[name] != made.get(name)] + [
-        name for name in made if name not in mine
-    ]
+    saved = _parts(model)
+    loaded = _parts(other)
+    different = [name for name in saved if saved[name] != loaded.get(name)]
+    different += [name for name in loaded if name not in saved]
     if not different and other.config() != config:
         different = ["config()"]
     if different:
         name = different[0]
         raise ConfigError(
-            "save_model: argument model expected a network of this library's own classes, which load_model makes "
-            f"again, got {mine.get(name, 'nothing')} as {name or 'the model'} where load_model would make "
-            f"{made.get(name, 'nothing')}; {_MEND}"
+            "save_model: argument model expected a network of this library's own classes, which "
+            f"load_model makes again, got {saved.get(name, 'nothing')} as {name or 'the model'} "
+            f"where load_model would make {loaded.get(name, 'nothing')}; {_HINT}"
         )
 
 
 def _parts(model: Module) -> dict[str, str]:
-    """Return of each module below a model, and of each tensor, what it is: class, shape, and methods of its own."""
+    """Return a description of each module and tensor of a model, by name."""
     parts = {"": _kind(model)}
     for name, part in model._walk("", {id(model)}):
         parts[name] = _kind(part) if isinstance(part, Module) else f"{part.dtype} {part.shape}"
@@ -170,7 +177,7 @@ def _parts(model: Module) -> dict[str, str]:
 
 
 def _kind(module: Module) -> str:
-    """Return the class of a module with its kernel's, and the methods that this object alone has."""
+    """Return the classes of a module and of its kernel, and the methods set on this object."""
     kind = type(module)
     kernel = getattr(module, "kernel", None)
     replaced = [
@@ -190,9 +197,9 @@ def _kind(module: Module) -> str:
 
 
 def _with_sorted_metadata(content: bytes) -> bytes:
-    """Return a safetensors file with its metadata in order of their names; the library's own order is random."""
-    length = int.from_bytes(content[:_HEADER], "little")
-    header = json.loads(content[_HEADER : _HEADER + length])
+    """Return a safetensors file with sorted metadata, which safetensors writes in random order."""
+    length = int.from_bytes(content[:_LENGTH], "little")
+    header = json.loads(content[_LENGTH : _LENGTH + length])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    return content[:_HEADER] + text.ljust(length) + content[_HEADER + length :]
+    return content[:_LENGTH] + text.ljust(length) + content[_LENGTH + length :]

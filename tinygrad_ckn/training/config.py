@@ -1,4 +1,4 @@
-"""config.json of a run: read, and checked field by field, for people edit such files."""
+"""config.json of a run, checked field by field, because people edit it."""
 
 from __future__ import annotations
 
@@ -7,38 +7,42 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tinygrad_ckn.backend import is_whole
 from tinygrad_ckn.errors import DataError
 
 CONFIG = "config.json"
 FORMAT = "tinygrad-ckn run"
 FORMAT_VERSION = 1
-_SHOWN, _SHOWN_OF_ERRORS = 60, 360
+# Characters of a value, and of an error, in a message.
+MAX_SHOWN = 60
+MAX_SHOWN_OF_ERRORS = 360
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return what a run's config.json holds.
+    """Return the content of a run's config.json.
 
     Raises
     ------
     DataError
-        If it is missing, damaged, from elsewhere or of a newer format, or a field is
-        not of its kind.
+        If it is missing, damaged, of another program or of a newer format, or a field
+        has the wrong type.
     """
     path = folder / CONFIG
     if not path.is_file():
         raise DataError(
-            f"{folder}: expected a run's folder with a config.json, got none; check the path"
+            f"{folder}: expected the folder of a run, with a config.json, got none; check the path"
         )
     try:
         config = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        # of JSON, of UTF-8
+        # Invalid JSON or invalid UTF-8.
         raise DataError(
             f"{path}: expected JSON, got something else ({shown(error)}); train again"
         ) from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise DataError(
-            f"{path}: expected the configuration of a {FORMAT}, got another JSON file; check the path"
+            f"{path}: expected the configuration of a {FORMAT}, got another JSON file; check the "
+            "path"
         )
     version = config.get("format_version")
     if type(version) is not int or version > FORMAT_VERSION:
@@ -51,7 +55,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def check_config(config: Mapping[str, Any], path: Path) -> None:
-    """Raise a DataError with the name of the first field of a configuration that is not of its kind."""
+    """Raise a DataError that names the first field of a configuration with a wrong type."""
     for name in ("data", "options", "model", "versions"):
         if name in config and not isinstance(config[name], Mapping):
             raise DataError(
@@ -61,12 +65,13 @@ def check_config(config: Mapping[str, Any], path: Path) -> None:
     for name, (expected, fits) in _FIELDS.items():
         if name in data and not fits(data[name]):
             raise DataError(
-                f"{path}: expected data.{name} to be {expected}, got {shown(data[name])}; train again"
+                f"{path}: expected data.{name} to be {expected}, got {shown(data[name])}; train "
+                "again"
             )
 
 
 def shown(value: object) -> str:
-    r"""Return a value as an error message shows it: in one short line, without control characters.
+    r"""Return a value for an error message: one short line without control characters.
 
     Examples
     --------
@@ -76,39 +81,38 @@ def shown(value: object) -> str:
     try:
         text = str(value) if isinstance(value, Exception) else repr(value)
     except (ValueError, RecursionError):
-        # an integer of too many digits, a list nested too deeply
+        # An integer of too many digits, or a list nested too deeply.
         text = f"a {type(value).__name__} that is too large to print"
     text = "".join(
         character if character.isprintable() else repr(character)[1:-1] for character in text
     )
-    most = _SHOWN_OF_ERRORS if isinstance(value, Exception) else _SHOWN
+    if len(text) <= (limit := MAX_SHOWN_OF_ERRORS if isinstance(value, Exception) else MAX_SHOWN):
+        return text
     # The end of an error says how to mend it.
-    end = most // 3 if isinstance(value, Exception) else 0
-    return text if len(text) <= most else f"{text[: most - end - 3]}...{text[len(text) - end :]}"
+    end = limit // 3 if isinstance(value, Exception) else 0
+    return f"{text[: limit - end - 3]}...{text[len(text) - end :]}"
 
 
 def _is_text(value: Any) -> bool:
-    """Return whether a value is a string that can be printed: no line ends, no escapes of terminals."""
+    """Return whether a value is a string without line ends or terminal escapes."""
     return isinstance(value, str) and value.isprintable()
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
 
 
 _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "data": ("a text or null", lambda value: value is None or isinstance(value, str)),
     "data_dir": ("a text or null", lambda value: value is None or isinstance(value, str)),
     "name": ("a text that can be printed", _is_text),
-    "train": ("an integer >= 0", _is_count),
-    "test": ("an integer >= 0", _is_count),
+    "train": ("an integer >= 0", lambda value: is_whole(value, 0)),
+    "test": ("an integer >= 0", lambda value: is_whole(value, 0)),
     "image_shape": (
         "three integers",
         lambda value: (
-            isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_count, value))
+            isinstance(value, list | tuple)
+            and len(value) == 3
+            and all(is_whole(size, 0) for size in value)
         ),
     ),
-    "n_classes": ("an integer >= 0", _is_count),
+    "n_classes": ("an integer >= 0", lambda value: is_whole(value, 0)),
     "classes": (
         "a list of integers and texts that can be printed",
         lambda value: (

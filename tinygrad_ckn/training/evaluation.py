@@ -1,4 +1,4 @@
-"""A trained model on images: its confusion matrix on labelled ones, its probabilities on any."""
+"""Confusion matrix, probabilities and scores of a trained model on images of a data set."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_ckn.backend import asarray, to_numpy
+from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.data import Split
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.labels import class_numbers
@@ -19,7 +20,7 @@ from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.models.training_record import check_scale
 from tinygrad_ckn.training.metrics import Confusion, confusion_matrix
 
-# images that are on the device at a time
+# Number of images on the device at a time.
 BLOCK = 1024
 
 
@@ -35,20 +36,32 @@ def evaluate(
     Parameters
     ----------
     model
-        On any device; the images follow it there, block by block.
+        On any device; images are copied there block by block.
     split
-        Images (n, C, H, W) and labels (n,) of the kind of the training labels.
+        Images (n, C, H, W) and labels (n,) of the type of the training labels.
     source
-        What messages call the images.
+        Name of the images in messages.
     report
-        Called with the images done after each block, phase "evaluate".
+        Called after each block with the number of images done, phase "evaluate".
+
+    Returns
+    -------
+    (k, k), int64, on the host; row: true class, column: predicted class
 
     Raises
     ------
     ShapeError
         If the images are not of the model's size.
     DataError
-        If there are labels that the model has no class for.
+        If a label is not among the classes of the model.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn.data import load_digits
+    >>> from tinygrad_ckn.models import build
+    >>> model = build("unsup-32-64", in_channels=1, image_size=8, n_classes=10).eval()
+    >>> int(evaluate(model, load_digits().test).sum())
+    360
     """
     start = time.perf_counter()
     report(Progress("evaluate", 0, len(split)))
@@ -64,18 +77,22 @@ def evaluate(
 def probabilities(
     model: Network, images: NDArray[np.float32], *, source: str = "probabilities: images"
 ) -> NDArray[np.float64]:
-    """Return the probability of each class, (n, k): the softmax of scores / temperature; each row sums to 1.
+    """Return the probability of each class, the softmax of scores / temperature.
 
     Parameters
     ----------
     model
         On any device. A classifier fitted with the squared hinge has a temperature if
-        its l2 was chosen on a part held out (`models.calibration`), one fitted with
-        cross-entropy has temperature 1.
+        its l2 was chosen on held-out images (`models.linear.calibration`); one fitted
+        with cross-entropy has temperature 1.
     images
         (n, C, H, W), on the host.
     source
-        What messages call them.
+        Name of the images in messages.
+
+    Returns
+    -------
+    (n, k), float64, on the host; each row sums to 1
 
     Raises
     ------
@@ -93,25 +110,27 @@ def probabilities(
     """
     if model.temperature is None:
         raise ConfigError(
-            "probabilities: expected a model whose scores are calibrated, got one fitted with squared_hinge and an l2 "
-            "that was given; fit with l2=None or loss='cross_entropy', or use model.scores"
+            "probabilities: expected a model whose scores are calibrated, got one fitted with "
+            "squared_hinge and a given l2; fit with l2=None or loss='cross_entropy', or use "
+            "model.scores"
         )
     from scipy.special import softmax
 
-    found: NDArray[np.float64] = softmax(
-        scores(model, images, source=source).astype(np.float64) / model.temperature, axis=1
-    )
-    return found
+    logits = scores(model, images, source=source).astype(np.float64) / model.temperature
+    return np.asarray(softmax(logits, axis=1))
 
 
 def scores(
     model: Network, images: NDArray[np.float32], *, source: str = "scores: images"
 ) -> NDArray[Any]:
-    """Return the scores of images (n, C, H, W), (n, k) on the host; `source` and errors as of `probabilities`."""
-    found = np.empty((len(images), model.n_classes), dtype=model.dtype)
+    """Return the scores of images (n, C, H, W) on the host, shape (n, k).
+
+    Parameters and errors are those of `probabilities`.
+    """
+    result = np.empty((len(images), model.n_classes), dtype=model.dtype)
     for block, values in _scores(model, images, source):
-        found[block] = values
-    return found
+        result[block] = values
+    return result
 
 
 def _scores(
@@ -119,10 +138,8 @@ def _scores(
 ) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Yield the scores of the images, block by block, on the host."""
     check_scale(model, images, source)
-    checked = copy(model)
-    # all images together have been compared with it
-    checked.data_format = None
-    device = model.device
-    for start in range(0, len(images), BLOCK):
-        block = slice(start, min(start + BLOCK, len(images)))
-        yield block, to_numpy(checked.scores(asarray(images[block], device=device)))
+    # The scale of all images has been checked; blocks are not checked again.
+    unchecked = copy(model)
+    unchecked.data_format = None
+    for block in slices(len(images), BLOCK):
+        yield block, to_numpy(unchecked.scores(asarray(images[block], device=model.device)))

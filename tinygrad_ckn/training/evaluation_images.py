@@ -1,4 +1,4 @@
-"""What a trained model is measured on: images that its training held out, never those that it learned from."""
+"""Choice of the images to measure a trained model on, never images that it learned from."""
 
 from __future__ import annotations
 
@@ -21,19 +21,26 @@ from tinygrad_ckn.training.run import Run
 
 
 class EvaluationImages(NamedTuple):
-    """Labelled images to measure a model on, and a line that says which."""
+    """Labelled images to measure a model on, and a line that describes them."""
 
     split: Split
     description: str
 
 
 def open_model(path: PathLike) -> tuple[Run | None, CKN | CNN]:
-    """Return the run and the model of a run's folder; of a model's file, or a folder with one alone, no run.
+    """Open the folder of a run, or the file of a model.
+
+    Returns
+    -------
+    run
+        None for a model's file, and for a folder without a config.json.
+    model
+        On the CPU and in eval mode.
 
     Raises
     ------
     DataError
-        If there is neither, the training was not finished, or a file is not sound.
+        If there is no model, the training was not finished, or a file is damaged.
     """
     path = Path(path)
     alone = path.is_file() or (not (path / "config.json").exists() and (path / MODEL).exists())
@@ -48,8 +55,8 @@ def open_model(path: PathLike) -> tuple[Run | None, CKN | CNN]:
         agrees = False
     if not agrees:
         raise DataError(
-            f"{run.folder}/config.json: expected how the data were read as the model has it, got something else; is it "
-            "the model of another run?"
+            f"{run.folder}/config.json: expected the data format that the model has, got another "
+            "one; is it the model of another run?"
         )
     return run, model
 
@@ -72,23 +79,27 @@ def evaluation_images(
     Returns
     -------
     EvaluationImages
-        Of the run's own data all images that it held out; of other data the test part,
-        or all images of a file without one, but for those that the run was trained on.
+        From the run's own data, all images that it held out; from other data, the test
+        part, or all images of a file without one, except those that the run was trained
+        on.
 
     Raises
     ------
     DataError
-        If an image that was held out is missing, all images were trained on, or the run
-        does not say where its data are; and for all that `load` refuses.
+        If an image that was held out is missing, if the model was trained on all images,
+        or if the run does not record its data; and as `load`.
     """
     if run is None:
         if data is None:
             raise DataError(
-                "evaluate: argument data expected a data set for a model without the config.json of its "
-                "run, got None"
+                "evaluate: argument data expected a data set for a model without the config.json "
+                "of its run, got None"
             )
         split, whole = load_test(data, data_dir=data_dir, data_format=model.data_format, **reading)
-        message = f"{data}: images that the model was trained on cannot be told without the run's config.json"
+        message = (
+            f"{data}: images that the model was trained on cannot be recognised without the "
+            "config.json of its run"
+        )
         warnings.warn(message, DataWarning, stacklevel=2)
         return EvaluationImages(split, _described(len(split), whole, data))
     source = _recorded(run, "data")
@@ -96,8 +107,8 @@ def evaluation_images(
     if own:
         if not isinstance(source, str):
             raise DataError(
-                f"{run.folder}/config.json: expected the source of the data, got none, since the run was trained on "
-                "arrays; pass its images as argument data"
+                f"{run.folder}/config.json: expected the source of the data, got none, because the "
+                "run was trained on arrays; pass its images as argument data"
             )
         data, data_dir = source, data_dir or _recorded(run, "data_dir")
     assert data is not None
@@ -107,35 +118,40 @@ def evaluation_images(
     seen = np.isin(split.fingerprints, _fingerprints(run, "train"))
     if seen.all():
         raise DataError(
-            f"{data}: expected images that the model was not trained on, got {len(seen):,} that it was; give others"
+            f"{data}: expected images that the model was not trained on, got {len(seen):,} that it "
+            "was; choose others"
         )
-    but = f", without {seen.sum():,} that the model was trained on" if seen.any() else ""
-    rest = split.take(np.flatnonzero(~seen)) if seen.any() else split
-    return EvaluationImages(rest, _described(len(rest), whole and not but, data) + but)
+    if not seen.any():
+        return EvaluationImages(split, _described(len(split), whole, data))
+    unseen = split.take(np.flatnonzero(~seen))
+    line = _described(len(unseen), False, data)
+    return EvaluationImages(unseen, f"{line}, without {seen.sum():,} that the model was trained on")
 
 
 def _held_out(run: Run, split: Split, data: str) -> EvaluationImages:
-    """Return the images that a run held out, in the order they have now."""
-    held = _fingerprints(run, "test")
-    wanted = dict(zip(*np.unique(held, return_counts=True), strict=True))
+    """Return the images that a run held out, in their present order."""
+    held_out = _fingerprints(run, "test")
+    missing = dict(zip(*np.unique(held_out, return_counts=True), strict=True))
     chosen = []
     for index, fingerprint in enumerate(split.fingerprints.tolist()):
-        if wanted.get(fingerprint, 0):
-            wanted[fingerprint] -= 1
+        if missing.get(fingerprint, 0):
+            missing[fingerprint] -= 1
             chosen.append(index)
-    if len(chosen) != len(held):
+    if len(chosen) != len(held_out):
         raise DataError(
-            f"{data}: expected the {len(held):,} images that the run held out, got {len(chosen):,} of them: the images "
-            "are not those of the training, or are read differently; pass other images as argument data, "
-            "without those that the model was trained on"
+            f"{data}: expected the {len(held_out):,} images that the run held out, got "
+            f"{len(chosen):,} of them: the images are not those of the training, or are read "
+            "differently; pass other images as argument data, those that the model was trained on "
+            "are left out"
         )
     rest = split if len(chosen) == len(split) else split.take(np.array(chosen))
     return EvaluationImages(rest, _described(len(rest), False, data))
 
 
 def _described(count: int, whole: bool, data: str) -> str:
-    """Return the line that says what is measured on."""
-    return f"{'all' if whole else 'the'} {count:,} {'' if whole else 'test '}images of {Path(data).name}"
+    """Return the line that describes the images."""
+    name = Path(data).name
+    return f"all {count:,} images of {name}" if whole else f"the {count:,} test images of {name}"
 
 
 def _fingerprints(run: Run, part: str) -> NDArray[np.int64]:
@@ -144,11 +160,12 @@ def _fingerprints(run: Run, part: str) -> NDArray[np.int64]:
         return from_text(_recorded(run, "fingerprints")[part])
     except (TypeError, KeyError, ValueError) as error:
         raise DataError(
-            f"{run.folder}/config.json: expected data.fingerprints.{part}, got none or damaged ones; train again"
+            f"{run.folder}/config.json: expected data.fingerprints.{part}, got none or damaged "
+            "ones; train again"
         ) from error
 
 
 def _recorded(run: Run, key: str) -> Any:
-    """Return what config.json says about the run's data, None where it says nothing."""
+    """Return an entry of config.json about the data of the run, None if it is missing."""
     data = run.config.get("data")
     return data.get(key) if isinstance(data, dict) else None

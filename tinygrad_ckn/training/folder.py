@@ -1,8 +1,9 @@
-"""The folder that a training may write to: new, empty, or with what is left of one that had learned nothing yet."""
+"""The folder of a run: new, empty, or left by a training that had not learned anything yet."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,8 +20,7 @@ MODEL = "model.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 LAST = "last.safetensors"
 METRICS = "metrics.jsonl"
-# What a training writes before it has learned anything, what it learns on the way, and
-# what it writes then.
+# Files that a training writes before it has learned anything, while it learns, and after.
 WORTHLESS = (CONFIG, METRICS)
 TRAINED = (CHECKPOINT, LAST)
 FINISHED = (MODEL, "filters.png", "trace.json", "comparison.json", "comparison.png")
@@ -28,15 +28,17 @@ FINISHED = (MODEL, "filters.png", "trace.json", "comparison.json", "comparison.p
 
 @dataclass(eq=False)
 class Claim:
-    """A folder that nobody else may write to, until `release` or the end of a `with` block.
+    """A folder that no other process may write to, until `release` or the end of a `with` block.
 
     Attributes
     ----------
     folder
-        Where it is.
+        Its path.
     made
-        Whether it was made for this claim; if so, and nothing is in it at the end, it
-        is removed.
+        Whether it was made for this claim; if so, it is removed at the end if it is
+        empty.
+    lock
+        Held until the release.
     """
 
     folder: Path
@@ -44,11 +46,11 @@ class Claim:
     lock: FolderLock
 
     def release(self) -> None:
-        """Let others write to the folder; once is enough, more do no harm."""
+        """Let others write to the folder; a second call has no effect."""
         self.lock.release()
         if self.made:
             with contextlib.suppress(OSError):
-                # there is something in it, or somebody else removed it
+                # It holds files, or another process removed it.
                 self.folder.rmdir()
 
     def __enter__(self) -> Self:
@@ -64,35 +66,46 @@ class Claim:
 
 
 def claim(out: PathLike | None, name: str) -> Claim:
-    """Return a folder for a training alone, made where there is none.
+    """Return a folder that only this training writes to, made if it does not exist.
 
     Parameters
     ----------
     out
-        The folder: new, empty, or with nothing but a run that was broken off before it
+        The folder: new, empty, or with nothing but a run that was interrupted before it
         had learned anything, which is removed; None: runs/<timestamp>-<name>.
     name
-        What the training is called when `out` is None.
+        Name of the training if `out` is None.
 
     Raises
     ------
     ConfigError
-        If the folder holds something else, a checkpoint for one, or another training
-        writes to it.
+        If the folder holds other files, such as a checkpoint, or another training writes
+        to it.
     OSError
         If it cannot be made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     with claim(f"{parent}/run", "digits") as claimed:
+    ...         claimed.made
+    True
     """
+    if out is not None and not os.fspath(out):
+        raise ConfigError("train: argument out expected the path of a folder, got ''; name one")
     if out is None:
         folder = _new_folder(f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{name}")
         return Claim(folder, True, FolderLock.acquire(folder))
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(
-            f"{folder}: expected a new or empty folder for the run, got a file; give another with argument out"
+            f"{folder}: expected a new or empty folder for the run, got a file; choose another "
+            "with argument out"
         )
     made = not folder.exists()
-    # Before anything is written, so that a folder that is not ours stays as it is; one
-    # in use is not looked into.
+    # Check before writing anything, so that a folder with other files is not changed; a
+    # folder in use is not inspected.
     if not made and not (folder / LOCK).exists():
         _check(folder)
     while True:
@@ -101,7 +114,7 @@ def claim(out: PathLike | None, name: str) -> Claim:
             claimed = Claim(folder, made, FolderLock.acquire(folder))
             break
         except FileNotFoundError:
-            # another training, which failed, has just removed it
+            # Another training, which failed, has just removed the folder.
             continue
         except BaseException:
             if made:
@@ -109,7 +122,7 @@ def claim(out: PathLike | None, name: str) -> Claim:
                     folder.rmdir()
             raise
     try:
-        # Again, for until now others could write.
+        # Check again, because others could write until now.
         _check(folder)
         for worthless in WORTHLESS:
             (folder / worthless).unlink(missing_ok=True)
@@ -121,22 +134,24 @@ def claim(out: PathLike | None, name: str) -> Claim:
 
 
 def _check(folder: Path) -> None:
-    """Raise a ConfigError unless a folder is empty but for a run that had learned nothing."""
-    ours = {*WORTHLESS, *TRAINED, *FINISHED}
+    """Raise a ConfigError unless a folder is empty or holds a run that had not learned anything."""
+    known = {*WORTHLESS, *TRAINED, *FINISHED}
     names = {path.name for path in folder.iterdir()}
-    names = {name for name in names if name != LOCK and not is_partial(name, *ours)}
+    names = {name for name in names if name != LOCK and not is_partial(name, *known)}
     if not names:
         return
-    mine = _is_run(folder)
-    if mine and names <= {*WORTHLESS, *TRAINED} and names & {*TRAINED}:
-        kept = " and ".join(name for name in TRAINED if name in names)
+    is_run = _is_run(folder)
+    if is_run and names <= {*WORTHLESS, *TRAINED} and names & {*TRAINED}:
+        checkpoints = " and ".join(name for name in TRAINED if name in names)
         raise ConfigError(
-            f"{folder}: expected a new or empty folder for the run, got one with {kept} of a training that was broken "
-            f"off; give another with argument out, or remove {kept} there if they are of no use"
+            f"{folder}: expected a new or empty folder for the run, got one with {checkpoints} of "
+            f"an interrupted training; choose another with argument out, or remove {checkpoints} "
+            "if no longer needed"
         )
-    if not mine or not names <= {*WORTHLESS}:
+    if not is_run or not names <= {*WORTHLESS}:
         raise ConfigError(
-            f"{folder}: expected a new or empty folder for the run, got one that holds files; give another with argument out"
+            f"{folder}: expected a new or empty folder for the run, got one that holds files; "
+            "choose another with argument out"
         )
 
 
@@ -150,7 +165,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def _new_folder(name: str) -> Path:
-    """Make runs/<name>, with a number behind it where another run has the name."""
+    """Make runs/<name>, with a number appended if another run has the name."""
     folder, number = PARENT / name, 1
     while True:
         try:

@@ -1,9 +1,9 @@
-"""One writer a folder: a lock file that says who writes, and that a writer which was killed leaves without effect.
+"""A lock file that admits one writer per folder, and has no effect once its writer is killed.
 
 The file holds JSON: the process id, the host, when the process started, and when it
-took the lock. It is created exclusively. Whoever finds one decides under the system's
-own lock on it (flock), which ends with the process that holds it, so that of two who
-find a stale one only one takes it over.
+took the lock. It is created exclusively. A process that finds a lock file decides under
+the system's own lock on it (flock), which ends with the process that holds it, so that
+only one of two processes takes over a stale lock file.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import socket
+import stat
 import subprocess
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -23,10 +24,10 @@ from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.files import locked
 
 LOCK = "training.lock"
-# Of a lock file that is read: a process writes some 150 bytes.
-_MOST_BYTES = 4096
-# Lock files that were removed between opening and looking at them.
-_TRIES = 1000
+# Bytes read of a lock file; a process writes about 150.
+_MAX_BYTES = 4096
+# Attempts to open a lock file that other processes remove again and again.
+_MAX_TRIES = 1000
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -37,10 +38,10 @@ class Holder:
     Attributes
     ----------
     pid, host
-        The process id, and the name of the machine on which it means something.
+        The process id, and the name of its machine.
     started
-        When that process started, in the system's own terms: a process id is used
-        again, this is not. Empty where the system does not say.
+        When that process started, in the system's own terms: process ids are reused,
+        this is not. Empty if the system does not say.
     since
         When it took the lock, for people to read.
     """
@@ -52,7 +53,7 @@ class Holder:
 
     @classmethod
     def this_process(cls) -> Self:
-        """Return the holder that this process is."""
+        """Return this process as a holder."""
         now = datetime.now().astimezone()
         return cls(
             os.getpid(),
@@ -63,10 +64,10 @@ class Holder:
 
     @classmethod
     def read(cls, content: bytes) -> Self | None:
-        """Return the holder that a lock file names, or None where it names none."""
+        """Return the holder that a lock file names, or None."""
         try:
-            found = json.loads(content)
-            holder = cls(found["pid"], found["host"], found["started"], found["since"])
+            record = json.loads(content)
+            holder = cls(record["pid"], record["host"], record["started"], record["since"])
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         texts = (holder.host, holder.started, holder.since)
@@ -77,17 +78,17 @@ class Holder:
         )
 
     def is_elsewhere(self) -> bool:
-        """Return whether it is a process of another host, of which nothing is known here."""
+        """Return whether it is a process of another host, about which nothing is known here."""
         return self.host != socket.gethostname()
 
     def is_running(self) -> bool:
-        """Return whether this very process, of this host, is still there."""
+        """Return whether this very process, of this host, is still running."""
         now = started(self.pid)
         return now is not None and (not now or not self.started or now == self.started)
 
 
 class FolderLock:
-    """The right to write in a folder, from `acquire` to `release` or to the end of a `with` block.
+    """Permission to write in a folder, from `acquire` to `release` or the end of a `with` block.
 
     Examples
     --------
@@ -104,17 +105,18 @@ class FolderLock:
 
     @classmethod
     def acquire(cls, folder: Path) -> Self:
-        """Take the lock of a folder, which exists.
+        """Take the lock of an existing folder.
 
         Raises
         ------
         ConfigError
-            If another process has it, or one of another host that may have it.
+            If another process has it, if a process of another host may have it, or if
+            the lock is not a regular file.
         OSError
             If the lock file cannot be written.
         """
         path = folder / LOCK
-        for _ in range(_TRIES):
+        for _ in range(_MAX_TRIES):
             descriptor = _opened(path)
             try:
                 if not locked(descriptor):
@@ -139,11 +141,12 @@ class FolderLock:
         raise _refused(path, None, "is locked and unlocked again and again by")
 
     def release(self) -> None:
-        """Give the lock back; once is enough, more do no harm."""
-        descriptor, self._descriptor = self._descriptor, None
+        """Give the lock back; a second call has no effect."""
+        descriptor = self._descriptor
         if descriptor is None:
             return
-        # Before the file is closed: from then on it may be another's.
+        self._descriptor = None
+        # Before the file is closed: afterwards it may belong to another process.
         if _is_still_there(self.path, descriptor):
             with contextlib.suppress(OSError):
                 self.path.unlink()
@@ -162,7 +165,9 @@ class FolderLock:
 
 
 def started(pid: int) -> str | None:
-    """Return when a process started, in the system's own terms; "" where it does not say, None if there is no such.
+    """Return when a process started, in the system's own terms.
+
+    The result is "" if the system does not say, and None if there is no such process.
 
     Examples
     --------
@@ -176,8 +181,8 @@ def started(pid: int) -> str | None:
             status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         except OSError:
             return None
-        # Fields after the name, which stands in parentheses and may hold anything:
-        # state is the 1st, start the 20th.
+        # Fields after the name, which is in parentheses and may hold anything: the state
+        # is the 1st, the start the 20th.
         fields = status.rpartition(")")[2].split()
         boot = ""
         with contextlib.suppress(OSError):
@@ -188,31 +193,35 @@ def started(pid: int) -> str | None:
     except (ProcessLookupError, OverflowError):
         return None
     except OSError:
-        # it is somebody else's
+        # It belongs to another user.
         pass
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        found = subprocess.run(
+        listing = subprocess.run(
             ["ps", "-o", "lstart=", "-p", str(pid)],
             capture_output=True,
             text=True,
             check=True,
             timeout=10,
         )
-        return found.stdout.strip()
+        return listing.stdout.strip()
     return ""
 
 
 def _opened(path: Path) -> int:
-    """Open the lock file for reading and writing, made where there is none."""
+    """Open the lock file for reading and writing, made if it does not exist."""
     while True:
         try:
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFE, 0o644)
         except FileExistsError:
             pass
         try:
-            return os.open(path, os.O_RDWR | _SAFE)
+            descriptor = os.open(path, os.O_RDWR | _SAFE)
         except FileNotFoundError:
             continue
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+        raise ConfigError(f"{path}: expected a regular file as lock, got another kind; remove it")
 
 
 def _is_still_there(path: Path, descriptor: int) -> bool:
@@ -224,11 +233,13 @@ def _is_still_there(path: Path, descriptor: int) -> bool:
 
 
 def _content(descriptor: int) -> bytes:
+    """Return the content of an open lock file."""
     os.lseek(descriptor, 0, os.SEEK_SET)
-    return os.read(descriptor, _MOST_BYTES)
+    return os.read(descriptor, _MAX_BYTES)
 
 
 def _write(descriptor: int, content: bytes) -> None:
+    """Replace the content of an open lock file, on the disk when this returns."""
     os.ftruncate(descriptor, 0)
     os.lseek(descriptor, 0, os.SEEK_SET)
     os.write(descriptor, content)
@@ -236,15 +247,16 @@ def _write(descriptor: int, content: bytes) -> None:
 
 
 def _refused(path: Path, holder: Holder | None, how: str) -> ConfigError:
-    """Return the error that names who has the lock."""
+    """Return the error that names the holder of the lock."""
+    hint = "wait until it has ended"
     if holder is None:
-        who, mend = "another process", "wait until it has ended"
+        who = "another process"
     elif holder.is_elsewhere():
         who = f"process {holder.pid} of host {holder.host!r}, which cannot be seen from here"
-        mend = f"if no training runs there any more, remove {path}"
+        hint = f"if no training runs there any more, remove {path}"
     else:
-        who, mend = f"process {holder.pid}, since {holder.since!r}", "wait until it has ended"
+        who = f"process {holder.pid}, since {holder.since!r}"
     return ConfigError(
-        f"{path.parent}: expected a folder that no other training writes to, got one that {how} {who}; {mend}, or give "
-        "another folder with argument out"
+        f"{path.parent}: expected a folder that no other training writes to, got one that {how} "
+        f"{who}; {hint}, or choose another folder with argument out"
     )

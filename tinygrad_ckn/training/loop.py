@@ -1,4 +1,4 @@
-"""A training from data set to run folder: learn, save, measure once on the test part."""
+"""A training from data set to run folder: fit, save, measure once on the test images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tinygrad_ckn.training.run import Run
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What a training gave.
+    """Result of a training.
 
     Attributes
     ----------
@@ -37,12 +37,12 @@ class Result:
     model
         The trained model, in eval mode, on the device it was trained on.
     confusion
-        Of the test images: (k, k), row: true class, column: predicted class.
+        Confusion matrix of the test images, (k, k); row: true class, column: predicted
+        class.
     seconds
-        By phase: "filters", "classifier", "epoch" (all of them), "save", "evaluate".
+        Time by phase: "filters", "classifier", "epoch" (all epochs), "save", "evaluate".
     peak_memory
-        Bytes of host memory that this process had at most; None where the system does
-        not say.
+        Maximum host memory of this process in bytes; None if the system does not say.
     """
 
     run: Run
@@ -58,12 +58,12 @@ class Result:
 
     @property
     def correct(self) -> int:
-        """The number of test images whose class was recognised."""
+        """The number of test images classified correctly."""
         return int(self.confusion.trace())
 
     @property
     def accuracy(self) -> float:
-        """The share of test images whose class was recognised."""
+        """The fraction of test images classified correctly."""
         return metrics.accuracy(self.confusion)
 
 
@@ -75,44 +75,54 @@ def train(
     report: Callable[[Progress], None] = no_report,
     **options: Any,
 ) -> Result:
-    """Train a preset on a data set, save it, measure it on the test images, once, at the end, and draw its filters.
+    """Train a preset on a data set, save it, and measure it once on the test images.
 
-    The same seed gives the same model on the same device, libraries and number of threads.
+    The same seed gives the same model on the same device, libraries and number of
+    threads.
 
     Parameters
     ----------
     dataset
         From `tinygrad_ckn.data.load`, or made of two Splits.
     out
-        The run's folder: new, empty, or with nothing but a run that had learned nothing
-        yet; None: runs/<timestamp>-<data>-<model>. No other training may write to it at
-        the same time. In a descent checkpoint.safetensors is the best epoch so far and
-        last.safetensors the last one; both stay where a training fails or is broken
-        off, and a note with the error names them.
+        The folder of the run: new, empty, or with nothing but a run that had not learned
+        anything yet; None: runs/<timestamp>-<data>-<model>. No other training may write
+        to it at the same time. During fine-tuning checkpoint.safetensors holds the best
+        epoch so far and last.safetensors the last one; if the training fails or is
+        interrupted, both stay, and a note of the error names them.
     source
         The arguments "data" and "data_dir" of `load`, kept in config.json so that the
         run can be evaluated again.
     report
-        Called as it goes on: with `done` = 0 when a phase begins, then after each step;
-        `values` hold what was measured, "seconds" of the step or "images_per_second".
+        Called with `done` = 0 when a phase begins, then after each step; `values` hold
+        the measurements, "seconds" of the step or "images_per_second".
     **options
-        model, mode, preprocessing, mirror_average, loss, n_patches, iterations, seed, device,
-        and the fields of `models.FineTuning`: see `training.options.resolve`.
+        Fields of `Options` and of `models.FineTuning`; see `training.options.resolve`.
+
+    Returns
+    -------
+    Result
+        The run, the model and its confusion matrix.
 
     Raises
     ------
     ConfigError
-        If an option is out of its range, the folder holds something, or another
-        training writes to it.
+        If an option is unknown or out of its range, the folder holds other files, or
+        another training writes to it.
     BackendError
-        If the device is not there.
+        If the device is not available.
     DataError
-        If the data cannot be trained on: one class only, too few patches.
+        If there is only one class, or if there are too few patches.
     ShapeError
         If the images are too small for the model.
     GradientError
-        If the loss becomes NaN or infinite; the parameters of the best epoch are then
-        in checkpoint.safetensors.
+        If the loss becomes NaN or infinite; checkpoint.safetensors then holds the best
+        epoch.
+
+    Warns
+    -----
+    TrainingWarning
+        If filters.png or the last line of metrics.jsonl cannot be written.
 
     Examples
     --------
@@ -126,8 +136,8 @@ def train(
     chosen = resolve(dataset.name, **options)
     if dataset.n_classes < 2:
         raise DataError(
-            f"{dataset.name}: expected images of two classes or more, got class {dataset.class_names[0]!r} alone; add "
-            "images of others"
+            f"{dataset.name}: expected images of two classes or more, got only class "
+            f"{dataset.class_names[0]!r}; add images of others"
         )
     random = default_rng(chosen.seed)
     model = build(
@@ -145,8 +155,8 @@ def train(
         "model": model.config(),
     }
     with claim(out, f"{dataset.name}-{chosen.model}") as claimed:
-        run = Run.begin(claimed.folder, config)
-        with _telling_what_is_kept(run):
+        run = Run.start(claimed.folder, config)
+        with _noting_kept_files(run):
             return _train(run, model, dataset, chosen, random, report)
 
 
@@ -158,7 +168,7 @@ def _train(
     random: Any,
     report: Callable[[Progress], None],
 ) -> Result:
-    """Learn, save, measure and draw, in a folder that is this training's alone."""
+    """Fit, save, measure and draw in a claimed folder."""
     recorder = _Recorder(run, model, report, len(dataset.train), options)
     _fit(model, dataset, options, random, recorder)
     run.save(model)
@@ -177,8 +187,8 @@ def _train(
         "seconds": result.seconds,
         "peak_memory": result.peak_memory,
     }
-    # The model is saved and measured: what cannot be written beside it is no reason to
-    # lose the result.
+    # The model is saved and measured: if the other files cannot be written, the result is
+    # still returned.
     with _warning_instead(run, "the line of the test in metrics.jsonl"):
         run.log(record)
     with _warning_instead(run, "filters.png"):
@@ -187,14 +197,13 @@ def _train(
 
 
 @contextmanager
-def _telling_what_is_kept(run: Run) -> Iterator[None]:
-    """Add a note to an error that says what there is of the training; remove the run where it has learned nothing."""
+def _noting_kept_files(run: Run) -> Iterator[None]:
+    """Add a note with the files of a failed training; remove a run that has learned nothing."""
     try:
         yield
     except BaseException as error:
         if isinstance(error, Exception):
-            # of one that is broken off with Ctrl-C, the measurements stay
-            # the first error is the one to be told of
+            # After Ctrl-C the measurements stay. The first error is the one to report.
             with suppress(OSError):
                 run.discard()
         kept = run.kept()
@@ -204,16 +213,16 @@ def _telling_what_is_kept(run: Run) -> Iterator[None]:
 
 
 @contextmanager
-def _warning_instead(run: Run, what: str) -> Iterator[None]:
-    """Warn where a file that is no part of the result cannot be written."""
+def _warning_instead(run: Run, file: str) -> Iterator[None]:
+    """Warn if a file that is not part of the result cannot be written."""
     try:
         yield
     except MissingPackageError as error:
         warnings.warn(str(error), TrainingWarning, stacklevel=4)
     except Exception as error:
         warnings.warn(
-            f"train: expected to write {what} in {run.folder}, got {str(error) or type(error).__name__}; the model is "
-            "saved all the same",
+            f"train: expected to write {file} in {run.folder}, got "
+            f"{str(error) or type(error).__name__}; the model is saved nevertheless",
             TrainingWarning,
             stacklevel=4,
         )
@@ -226,7 +235,7 @@ def _fit(
     random: Any,
     report: Callable[[Progress], None],
 ) -> None:
-    """Learn from the training images, moved to the device whole."""
+    """Fit the model to the training images, copied to the device at once."""
     images, labels = dataset.train.images, dataset.train.labels
     if options.device != "cpu":
         images = asarray(images, device=options.device)
@@ -247,7 +256,7 @@ def _fit(
 
 
 class _Recorder:
-    """Hands on what a model reports, with times and rates; keeps it in metrics.jsonl, but for single steps."""
+    """Passes progress on with times and rates, and writes all but single steps to metrics.jsonl."""
 
     def __init__(
         self,
@@ -257,10 +266,13 @@ class _Recorder:
         n_images: int,
         options: Options,
     ) -> None:
-        self.run, self.model, self.report = run, model, report
-        self.n_images, self.descent = n_images, options.descent
+        self.run = run
+        self.model = model
+        self.report = report
+        self.n_images = n_images
+        self.descent = options.descent
         self.seconds: dict[str, float] = {}
-        # seconds
+        # Seconds of the present epoch.
         self._of_epoch = 0.0
         self._since = time.perf_counter()
 
@@ -270,49 +282,44 @@ class _Recorder:
             self._of_epoch += self.measure("epoch")
             self.report(self._with(progress, {"images_per_second": self._rate(progress)}))
         elif progress.phase == "kept":
-            self.run.log(
-                {"phase": "kept", "done": progress.done, "total": progress.total, **progress.values}
-            )
+            self._log(progress)
             self.report(progress)
         elif progress.phase in ("k-means", "l2") or progress.done == 0:
-            # what they led to has a line
+            # Not logged: the phase that they are part of has a line.
             if progress.state is not None:
                 self.run.save_checkpoint(self.model, progress.state)
             self.report(progress)
         else:
             seconds = self.measure(progress.phase)
             if progress.phase == "epoch":
-                seconds, self._of_epoch = self._of_epoch + seconds, 0.0
+                seconds += self._of_epoch
+                self._of_epoch = 0.0
                 self.run.save_checkpoint(self.model, progress.state)
             progress = self._with(progress, {"seconds": round(seconds, 3)})
-            self.run.log(
-                {
-                    "phase": progress.phase,
-                    "done": progress.done,
-                    "total": progress.total,
-                    **progress.values,
-                }
-            )
+            self._log(progress)
             self.report(progress)
 
     def measure(self, phase: str) -> float:
-        """Return the seconds since the last time something was measured, and add them to the phase."""
+        """Return the seconds since the last call, and add them to the phase."""
         now = time.perf_counter()
-        seconds, self._since = now - self._since, now
+        seconds = now - self._since
+        self._since = now
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
         return seconds
 
     def _rate(self, progress: Progress) -> float:
-        """Return the images a second of the epoch that is on."""
-        # not None: where there are batches there is one
+        """Return the images per second of the present epoch."""
+        # Not None, because batches are reported during fine-tuning only.
         descent: Any = self.descent
-        batch_size, seen = (
-            int(descent["batch_size"]),
-            self.n_images - n_held_out(self.n_images, descent["validation"]),
-        )
-        # an epoch
+        batch_size = int(descent["batch_size"])
+        seen = self.n_images - n_held_out(self.n_images, descent["validation"])
         batches = -(-seen // batch_size)
         return min(((progress.done - 1) % batches + 1) * batch_size, seen) / self._of_epoch
+
+    def _log(self, progress: Progress) -> None:
+        """Write a line to metrics.jsonl."""
+        counts = {"phase": progress.phase, "done": progress.done, "total": progress.total}
+        self.run.log({**counts, **progress.values})
 
     @staticmethod
     def _with(progress: Progress, values: Mapping[str, float]) -> Progress:
@@ -320,19 +327,19 @@ class _Recorder:
 
 
 def peak_memory() -> int | None:
-    """Return the bytes of host memory that this process had at most; None where the system does not say."""
+    """Return the maximum host memory of this process in bytes; None if the system does not say."""
     try:
         import resource
     except ImportError:
         # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # kilobytes, but bytes on macOS
+    # In kilobytes, but on macOS in bytes.
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _description(dataset: Dataset) -> dict[str, Any]:
-    """Return what config.json says about the data: how they were read, and fingerprints of the images."""
+    """Return the entry of config.json on the data: their format and fingerprints."""
     return {
         "name": dataset.name,
         "train": len(dataset.train),

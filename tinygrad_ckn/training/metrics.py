@@ -1,4 +1,4 @@
-"""What a classifier gets right and what it mistakes for what; NumPy on the host.
+"""Confusion matrices and what follows from them; NumPy on the host.
 
 A confusion matrix has a row for each true class and a column for each predicted one; k
 classes.
@@ -48,22 +48,23 @@ def confusion_matrix(
     """
     if labels.ndim != 1 or labels.shape != predicted.shape:
         raise DataError(
-            f"confusion_matrix: expected labels and predicted of one shape (n,), got {labels.shape}, {predicted.shape}"
+            "confusion_matrix: expected labels and predicted of the same shape (n,), got "
+            f"{labels.shape} and {predicted.shape}"
         )
     for name, classes in (("labels", labels), ("predicted", predicted)):
         wrong = (classes < 0) | (classes >= n_classes)
         if wrong.any():
             first = int(wrong.argmax())
             raise DataError(
-                f"confusion_matrix: argument {name} expected classes 0 .. {n_classes - 1}, got {classes[first]} "
-                f"at index {first}; is it data for this model?"
+                f"confusion_matrix: argument {name} expected classes 0 .. {n_classes - 1}, got "
+                f"{classes[first]} at index {first}; are the data for this model?"
             )
     cells = labels.astype(np.int64) * n_classes + predicted
     return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
 def accuracy(confusion: Confusion) -> float:
-    """Return the share of images on the diagonal; NaN when there are none.
+    """Return the fraction of images on the diagonal; NaN without images.
 
     Examples
     --------
@@ -74,7 +75,9 @@ def accuracy(confusion: Confusion) -> float:
 
 
 def recall(confusion: Confusion) -> NDArray[np.float64]:
-    """Return for each class the share of its images that was recognised; NaN for a class without images.
+    """Return the fraction of the images of each class that was classified correctly.
+
+    NaN for a class without images.
 
     Examples
     --------
@@ -85,7 +88,9 @@ def recall(confusion: Confusion) -> NDArray[np.float64]:
 
 
 def precision(confusion: Confusion) -> NDArray[np.float64]:
-    """Return for each class the share of its predictions that was right; NaN for a class never predicted.
+    """Return the fraction of the predictions of each class that was correct.
+
+    NaN for a class that was never predicted.
 
     Examples
     --------
@@ -95,26 +100,8 @@ def precision(confusion: Confusion) -> NDArray[np.float64]:
     return _ratio(np.diagonal(confusion), confusion.sum(axis=0))
 
 
-def most_confused(confusion: Confusion, count: int = 5) -> list[tuple[int, int, int]]:
-    """Return the pairs (true class, predicted class, images) of most mistakes, most first, at most `count`.
-
-    Examples
-    --------
-    >>> most_confused(np.array([[3, 1, 0], [2, 4, 0], [0, 0, 9]]))
-    [(1, 0, 2), (0, 1, 1)]
-    """
-    mistakes = confusion - np.diag(np.diagonal(confusion))
-    order = np.argsort(-mistakes, axis=None, kind="stable")[:count]
-    pairs = ((int(cell) // len(confusion), int(cell) % len(confusion)) for cell in order)
-    return [
-        (true, predicted, int(mistakes[true, predicted]))
-        for true, predicted in pairs
-        if mistakes[true, predicted]
-    ]
-
-
 def confusion_summary(confusion: Confusion, class_names: Sequence[str]) -> list[str]:
-    """Return a line for each class: its images, how many were recognised, what it is most often mistaken for.
+    """Return a line for each class: images, correct ones, and the most frequent mistake.
 
     Examples
     --------
@@ -127,7 +114,8 @@ def confusion_summary(confusion: Confusion, class_names: Sequence[str]) -> list[
     digits = len(str(confusion.sum(axis=1).max()))
     lines = []
     for i, name in enumerate(class_names):
-        line = f"{name:<{width}}  {confusion[i, i]:>{digits}} of {confusion[i].sum():>{digits}} correct"
+        total = confusion[i].sum()
+        line = f"{name:<{width}}  {confusion[i, i]:>{digits}} of {total:>{digits}} correct"
         others = confusion[i].copy()
         others[i] = 0
         worst = int(others.argmax())
@@ -138,7 +126,9 @@ def confusion_summary(confusion: Confusion, class_names: Sequence[str]) -> list[
     return lines
 
 
-def _ratio(part: Any, whole: Any) -> NDArray[np.float64]:
+def _ratio(
+    part: NDArray[np.int64] | np.int64, whole: NDArray[np.int64] | np.int64
+) -> NDArray[np.float64]:
     """Return part / whole, NaN where whole is 0."""
     ratio: NDArray[np.float64] = np.full(np.shape(whole), np.nan)
     np.divide(part, whole, out=ratio, where=np.asarray(whole) > 0)

@@ -1,4 +1,4 @@
-"""Reading a model's safetensors file: header first, and nothing larger than the file is ever made."""
+"""Reader of models in safetensors files, whose memory is bounded by the size of the file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from tinygrad_ckn.backend import xp_of
+from tinygrad_ckn.backend import Shape, xp_of
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.models import CKN, CNN, from_config
 from tinygrad_ckn.nn import Parameter, Sphere, init
@@ -19,36 +19,45 @@ from tinygrad_ckn.training.folder import CHECKPOINT
 
 FORMAT = "tinygrad-ckn"
 FORMAT_VERSION = 1
-# Names of tensors that are no part of the model, but of the descent it is in.
+# Prefix of tensors that belong to fine-tuning, not to the model.
 STATE = "training."
 _DTYPES = {"F32": "float32", "F64": "float64", "I64": "int64"}
-# Norms of filters may be off by so many roundings, times the root of their number.
+# Tolerance of the norm of a filter, in units of eps times the root of its size.
 _ROUNDINGS = 100
-_MOST_SHOWN = 3
-# Numbers that an architecture may have beyond twice those of the file, so that an error
-# can name what does not fit.
+# Number of mismatches that an error names.
+_MAX_SHOWN = 3
+# Numbers that an architecture may have in addition to twice those of the file, so that
+# an error can name the tensors that do not fit.
 _SLACK = 2**20
+
+
+# dtype and shape.
+TensorHeader: TypeAlias = tuple[str, Shape]
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What the header of a file says, and the file to read tensors from.
+    """Header of a file, and the open file to read tensors from.
 
     Attributes
     ----------
+    path
+        For error messages.
     metadata
-        Texts by name.
+        Strings by name.
     tensors
         dtype and shape of each tensor by name, in the order of the file.
+    file
+        From `safetensors.safe_open`.
     """
 
     path: Path
     metadata: Mapping[str, str]
-    tensors: Mapping[str, tuple[str, tuple[int, ...]]]
+    tensors: Mapping[str, TensorHeader]
     file: Any
 
     def state(self) -> dict[str, Any]:
-        """Return the record of the descent that the model is in, empty where it is in none."""
+        """Return the record of the fine-tuning that the model is in; empty if it is finished."""
         text = self.metadata.get("training", "{}")
         with self.refusing("a record of the training", text):
             record = json.loads(text)
@@ -61,13 +70,61 @@ class ModelFile:
         self._check_format()
         text = self.metadata.get("architecture", "")
         claimed = {
-            name: found for name, found in self.tensors.items() if not name.startswith(STATE)
+            name: header for name, header in self.tensors.items() if not name.startswith(STATE)
         }
         limit = 2 * sum(math.prod(shape) for _, shape in claimed.values()) + _SLACK
         with self.refusing("the architecture of a CKN or CNN", text), init.without_values(limit):
             model = from_config(json.loads(text, parse_constant=_no_number), rng=0)
         state = {name: tensor.data for name, tensor in model.named_tensors()}
-        expected = {name: (str(array.dtype), array.shape) for name, array in state.items()}
+        self._check_tensors(
+            claimed, {name: (str(array.dtype), array.shape) for name, array in state.items()}
+        )
+        model.load_state_dict({name: self.file.get_tensor(name) for name in state})
+        self._check_values(model)
+        text = self.metadata.get("fitted", "")
+        with self.refusing("the format of the training data", text):
+            model.set_metadata(json.loads(text, parse_constant=_no_number))
+        return model.eval()
+
+    @contextmanager
+    def refusing(self, expected: str, text: str) -> Iterator[None]:
+        """Raise a DataError for any error that a wrong string of the metadata causes."""
+        try:
+            yield
+        except Exception as error:
+            raise DataError(
+                f"{self.path}: expected {expected} in the metadata, got {shown(text)} "
+                f"({shown(error)}); save the model again"
+            ) from error
+
+    def _check_format(self) -> None:
+        """Raise a DataError unless this version of the library can read the metadata."""
+        kind = self.metadata.get("format")
+        if kind != FORMAT:
+            got = "None" if kind is None else shown(kind)
+            raise DataError(
+                f"{self.path}: expected metadata with format {FORMAT!r}, got {got}; "
+                "choose a model that tinygrad-ckn saved"
+            )
+        version = self.metadata.get("format_version", "")
+        if not version.isdecimal() or not version.strip("0"):
+            raise DataError(
+                f"{self.path}: expected a format_version >= 1 in the metadata, got "
+                f"{shown(version)}; save the model again"
+            )
+        if version.lstrip("0") != str(FORMAT_VERSION):
+            got = version if len(version) < 10 else shown(version)
+            writer = self.metadata.get("version", "of unknown version")
+            raise DataError(
+                f"{self.path}: expected format_version {FORMAT_VERSION} or older, got {got}, "
+                f"written by tinygrad-ckn {writer if writer.isprintable() else shown(writer)}; "
+                "update the checkout of tinygrad-ckn (git pull)"
+            )
+
+    def _check_tensors(
+        self, claimed: Mapping[str, TensorHeader], expected: Mapping[str, TensorHeader]
+    ) -> None:
+        """Raise a DataError unless the tensors in the file are those of the architecture."""
         wrong = [f"no {name!r}" for name in expected if name not in claimed]
         wrong += [f"{shown(name)} too" for name in claimed if name not in expected]
         wrong += [
@@ -76,59 +133,21 @@ class ModelFile:
             if name in claimed and claimed[name] != fits
         ]
         if wrong:
-            more = f" and {len(wrong) - _MOST_SHOWN} more" if len(wrong) > _MOST_SHOWN else ""
+            more = f" and {len(wrong) - _MAX_SHOWN} more" if len(wrong) > _MAX_SHOWN else ""
             raise DataError(
                 f"{self.path}: expected the tensors of the architecture in the file, got "
-                f"{', '.join(wrong[:_MOST_SHOWN])}{more}; save the model again"
-            )
-        model.load_state_dict({name: self.file.get_tensor(name) for name in expected})
-        self._check_values(model)
-        text = self.metadata.get("fitted", "")
-        with self.refusing("how the training data were read", text):
-            model.set_metadata(json.loads(text, parse_constant=_no_number))
-        return model.eval()
-
-    @contextmanager
-    def refusing(self, what: str, text: str) -> Iterator[None]:
-        """Raise a DataError for whatever a wrong text in the metadata leads to: errors of JSON, and of constructors."""
-        try:
-            yield
-        except Exception as error:
-            raise DataError(
-                f"{self.path}: expected {what} in the metadata, got {shown(text)} ({shown(error)}); "
-                "save the model again"
-            ) from error
-
-    def _check_format(self) -> None:
-        """Raise a DataError unless the metadata are this library's, in a format that this version knows."""
-        kind = self.metadata.get("format")
-        if kind != FORMAT:
-            got = "None" if kind is None else shown(kind)
-            raise DataError(
-                f"{self.path}: expected metadata with format {FORMAT!r}, got {got}; "
-                "give a model that tinygrad-ckn saved"
-            )
-        version = self.metadata.get("format_version", "")
-        if not version.isdecimal() or not version.strip("0"):
-            raise DataError(
-                f"{self.path}: expected a format_version from 1 up in the metadata, got {shown(version)}; save it again"
-            )
-        if version.lstrip("0") != str(FORMAT_VERSION):
-            got = version if len(version) < 10 else shown(version)
-            writer = self.metadata.get("version", "of unknown version")
-            raise DataError(
-                f"{self.path}: expected format_version {FORMAT_VERSION} or older, got {got}, written by tinygrad-ckn "
-                f"{writer if writer.isprintable() else shown(writer)}; update the checkout of tinygrad-ckn (git pull)"
+                f"{', '.join(wrong[:_MAX_SHOWN])}{more}; save the model again"
             )
 
     def _check_values(self, model: CKN | CNN) -> None:
-        """Raise a DataError if a number is not finite, or a filter not of norm 1."""
+        """Raise a DataError if a number is not finite, or the norm of a filter is not 1."""
         for name, tensor in model.named_tensors():
             array = tensor.data
             xp = xp_of(array)
             if not bool(xp.isfinite(array).all()):
                 raise DataError(
-                    f"{self.path}: expected finite numbers in {name}, got NaN or infinity; train again"
+                    f"{self.path}: expected finite numbers in {name}, got NaN or infinity; train "
+                    "again"
                 )
             if isinstance(tensor, Parameter) and isinstance(tensor.constraint, Sphere):
                 rows = array.reshape(len(array), -1).astype("float64")
@@ -137,19 +156,20 @@ class ModelFile:
                 worst = int(xp.abs(norms - 1).argmax())
                 if abs(float(norms[worst]) - 1) > tolerance:
                     raise DataError(
-                        f"{self.path}: expected filters of norm 1 in {name}, got {float(norms[worst]):g} at index "
-                        f"{worst}; set them with set_filters, and save the model again"
+                        f"{self.path}: expected filters of norm 1 in {name}, got "
+                        f"{float(norms[worst]):g} at index {worst}; set them with set_filters, and "
+                        "save the model again"
                     )
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[ModelFile]:
-    """Open a safetensors file, and read its header.
+    """Open a safetensors file and read its header.
 
     Raises
     ------
     DataError
-        If there is none, or it is damaged.
+        If the file is missing or damaged.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -165,7 +185,7 @@ def opened(path: Path) -> Iterator[ModelFile]:
     try:
         with safe_open(path, framework="np") as file:
             tensors = {}
-            # it is no mapping
+            # Not a mapping: it cannot be iterated over.
             for name in file.keys():
                 part = file.get_slice(name)
                 tensors[name] = (
@@ -175,11 +195,11 @@ def opened(path: Path) -> Iterator[ModelFile]:
             yield ModelFile(path, file.metadata() or {}, tensors, file)
     except SafetensorError as error:
         raise DataError(
-            f"{path}: expected a whole safetensors file, got one that is cut off or of another format "
-            f"({shown(error)}); copy it again, or train again"
+            f"{path}: expected a whole safetensors file, got one that is cut off or of another "
+            f"format ({shown(error)}); copy it again, or train again"
         ) from error
 
 
 def _no_number(name: str) -> Any:
-    """Refuse NaN and Infinity, which JSON has not."""
-    raise ValueError(f"{name} is no number")
+    """Refuse NaN and Infinity, which JSON does not have."""
+    raise ValueError(f"{name} is not a number")

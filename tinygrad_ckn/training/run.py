@@ -1,4 +1,4 @@
-"""A run's folder: config.json says what was asked for, metrics.jsonl what happened, model.safetensors is the result."""
+"""The folder of a run: config.json (options), metrics.jsonl (progress), model.safetensors."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Run:
     Parameters
     ----------
     folder
-        Where the files are.
+        Path of the folder.
     config
-        What config.json holds.
+        Content of config.json.
 
     Examples
     --------
@@ -62,29 +62,29 @@ class Run:
         ----------
         out
             The folder: new, empty, or with nothing but the files of a run that was
-            broken off before it had a model or a checkpoint, which are replaced; None:
+            interrupted before it had a model or a checkpoint, which are replaced; None:
             runs/<timestamp>-<name>.
         config
-            What config.json is to hold, beside format, time and versions.
+            Content of config.json, except format, time and versions.
         name
-            What the run is called when `out` is None.
+            Name of the run if `out` is None.
 
         Raises
         ------
         ConfigError
-            If the folder holds something else (no model, no checkpoint and no other
-            file is ever overwritten), or another training writes to it.
+            If the folder holds other files (no model, no checkpoint and no other file is
+            ever overwritten), or another training writes to it.
         DataError
-            If a field of config is not of its kind.
+            If a field of config has the wrong type.
         OSError
             If the folder cannot be made.
         """
         with claim(out, name) as claimed:
-            return cls.begin(claimed.folder, config)
+            return cls.start(claimed.folder, config)
 
     @classmethod
-    def begin(cls, folder: Path, config: Mapping[str, Any]) -> Self:
-        """Write config.json into a folder that was claimed."""
+    def start(cls, folder: Path, config: Mapping[str, Any]) -> Self:
+        """Write config.json into a claimed folder."""
         check_config(config, folder / CONFIG)
         now = datetime.now().astimezone()
         head = {
@@ -103,18 +103,18 @@ class Run:
         Raises
         ------
         DataError
-            If there is no such folder, or its config.json is missing, damaged, from
-            elsewhere or of a newer format, or a field of it is not of its kind.
+            If the folder does not exist, or its config.json is missing, damaged, of
+            another program or of a newer format, or a field has the wrong type.
         """
         return cls(Path(folder), read_config(Path(folder)))
 
     @property
     def model_path(self) -> Path:
-        """The model's file."""
+        """The file of the model."""
         return self.folder / MODEL
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Append a line to metrics.jsonl; it is in the file when this returns, and nothing of it if this raises."""
+        """Append a line to metrics.jsonl: the whole line, or, if this raises, nothing."""
         line = (json.dumps(record) + "\n").encode()
         descriptor = os.open(
             self._metrics,
@@ -134,42 +134,47 @@ class Run:
             os.close(descriptor)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the lines of metrics.jsonl.
+        """Return the lines of metrics.jsonl, except a last line that a crash cut off.
 
         Raises
         ------
         DataError
-            If a line is no JSON object; names it.
+            If a line is not a JSON object; names it.
         """
         if not self._metrics.is_file():
             return []
         records = []
-        for number, line in enumerate(self._metrics.read_bytes().splitlines(), start=1):
+        lines = self._metrics.read_bytes().splitlines(keepends=True)
+        for number, line in enumerate(lines, start=1):
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError):
-                # of JSON, of UTF-8
+                # Invalid JSON or invalid UTF-8.
                 record = None
+            if record is None and number == len(lines) and not line.endswith(b"\n"):
+                break
             if not isinstance(record, dict):
-                got = shown(line[:40].decode(errors="replace"))
+                got = shown(line.strip(b"\r\n")[:40].decode(errors="replace"))
                 raise DataError(
-                    f"{self._metrics}, line {number}: expected a JSON object, got {got}; remove the line"
+                    f"{self._metrics}, line {number}: expected a JSON object, got {got}; remove "
+                    "the line"
                 )
             records.append(record)
         return records
 
     def save(self, model: CKN | CNN) -> None:
-        """Write the model to its file; the checkpoints are not needed any more."""
+        """Write the model to its file, and remove the checkpoints."""
         save_model(model, self.model_path)
         for name in TRAINED:
             (self.folder / name).unlink(missing_ok=True)
 
     def save_checkpoint(self, model: CKN | CNN, state: FineTuningState | None = None) -> None:
-        """Write a model that is not trained to the end.
+        """Write a model whose training is not finished.
 
-        With a state it is that of an epoch: to checkpoint.safetensors if it is the best
-        so far, and with what the descent needs to go on to last.safetensors. Without,
-        to checkpoint.safetensors. `load_model` reads both.
+        A model with the state of an epoch goes to checkpoint.safetensors if it is the
+        best so far, and to last.safetensors with the state that fine-tuning needs to
+        resume. A model without a state goes to checkpoint.safetensors. `load_model`
+        reads both.
 
         Raises
         ------
@@ -179,7 +184,7 @@ class Run:
         Warns
         -----
         TrainingWarning
-            If last.safetensors cannot: the training itself has no need of it.
+            If last.safetensors cannot be written, which the training does not need.
         """
         record = {} if state is None else state.record()
         if state is None or state.epoch == state.best_epoch:
@@ -189,14 +194,14 @@ class Run:
                 write_model(model, self.folder / LAST, record, state.arrays())
             except OSError as error:
                 warnings.warn(
-                    f"train: expected to write {self.folder / LAST}, got {error.strerror}; the training goes on, but "
-                    "cannot be taken up after this epoch",
+                    f"train: expected to write {self.folder / LAST}, got {error.strerror}; the "
+                    "training continues, but cannot be resumed after this epoch",
                     TrainingWarning,
                     stacklevel=2,
                 )
 
     def kept(self) -> str | None:
-        """Return what there is of a training in words, with the files' names; None if there is nothing.
+        """Return a sentence on the files that a training left; None if there are none.
 
         Examples
         --------
@@ -204,23 +209,21 @@ class Run:
         >>> with tempfile.TemporaryDirectory() as parent:
         ...     Run.create(f"{parent}/run", {}).kept()
         """
-        found = []
+        files = []
         if self.model_path.exists():
-            found.append(f"{MODEL} (the trained model)")
-        for name, what in ((CHECKPOINT, "the best so far"), (LAST, "the last")):
+            files.append(f"{MODEL} (the trained model)")
+        for name, description in ((CHECKPOINT, "the best so far"), (LAST, "the last")):
             if (self.folder / name).exists():
                 epoch = epoch_of(self.folder / name)
                 which = "" if epoch is None else "the start, " if epoch == 0 else f"epoch {epoch}, "
-                found.append(f"{name} ({which}{what})")
-        if not found:
+                files.append(f"{name} ({which}{description})")
+        if not files:
             return None
-        return f"kept in {self.folder}: {', '.join(found)}; load_model reads {'it' if len(found) == 1 else 'each'}"
+        pronoun = "it" if len(files) == 1 else "each"
+        return f"kept in {self.folder}: {', '.join(files)}; load_model reads {pronoun}"
 
     def discard(self) -> None:
-        """Remove config.json and metrics.jsonl of a run that has learned nothing.
-
-        Does nothing where there is a model or a checkpoint.
-        """
+        """Remove config.json and metrics.jsonl, unless there is a model or a checkpoint."""
         if not any((self.folder / name).exists() for name in (MODEL, *TRAINED)):
             for name in WORTHLESS:
                 (self.folder / name).unlink(missing_ok=True)
@@ -231,17 +234,17 @@ class Run:
         Raises
         ------
         DataError
-            If the training was not finished, or the file is not sound.
+            If the training was not finished, or the file is damaged.
         """
         if not self.model_path.exists():
             raise DataError(
-                f"{self.folder}: expected model.safetensors in a finished run, got none; the training was broken off "
-                f"or is under way, {self._instead()}"
+                f"{self.folder}: expected model.safetensors in a finished run, got none; the "
+                f"training was interrupted or is still running, {self._instead()}"
             )
         return load_model(self.model_path)
 
     def _instead(self) -> str:
-        """Return what can be done where there is no model."""
+        """Return a hint for a run without a model."""
         path = self.folder / CHECKPOINT
         if not path.exists():
             return "start it again"
@@ -257,7 +260,7 @@ class Run:
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions of this library, of Python and of what computes; None for what is not installed."""
+    """Return the versions of this library, Python and numerical packages; None: not installed."""
     return {
         "tinygrad-ckn": tinygrad_ckn.__version__,
         "python": platform.python_version(),
@@ -266,6 +269,7 @@ def versions() -> dict[str, str | None]:
 
 
 def _version(distribution: str) -> str | None:
+    """Return the version of a distribution, None if it is not installed."""
     try:
         return version(distribution)
     except PackageNotFoundError:

@@ -282,7 +282,11 @@ def test_half_precision_has_the_algorithms_that_need_no_library():
             {"stride": (1, 2)},
             r"'fft' needs stride 1 and float32 or float64, got .*stride \(1, 2\).*use algorithm='auto'",
         ),
-        ("Winograd", {}, "algorithm expected 'auto', 'unfold', 'winograd', .* or 'direct', got 'Winograd'"),
+        (
+            "Winograd",
+            {},
+            "algorithm expected 'auto', 'unfold', 'winograd', .* or 'direct', got 'Winograd'",
+        ),
     ],
 )
 def test_an_algorithm_that_cannot_do_the_shapes_says_what_it_needs(name, options, match):

@@ -1,1 +1,1 @@
-"""The fused CKN map on the CPU."""
+"""The fused map of a CKN layer on the CPU."""

@@ -1,51 +1,51 @@
-"""Products with banded matrices: of pooling and of box filters along an axis.
+"""Products with banded matrices: pooling and box filters along one axis.
 
-Cut into blocks of rows, each with the columns that its band needs, a product costs as
-much as the band is wide, and takes few calls of BLAS.
+A matrix is cut into blocks of rows, each with the columns of its band. So the cost of a
+product is that of the band, in few calls of BLAS.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
-from tinygrad_ckn import parallel
-from tinygrad_ckn.backend import CPU
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.cpu.gemm import product
 
-xp = CPU.xp
-
-# of a block
+# Rows per block.
 _ROWS = 32
 
-# rows, columns, and the block that is not zero
-Bands = list[tuple[slice, slice, Any]]
+# Rows, columns, and the block of the matrix; all other elements are 0.
+Bands: TypeAlias = list[tuple[slice, slice, NDArray[Any]]]
 
 
-def bands(matrix: Any) -> Bands:
+def bands(matrix: NDArray[Any]) -> Bands:
     """Cut a matrix into blocks of rows."""
-    found = []
-    for rows in parallel.tiles(len(matrix), 1, limit=_ROWS):
-        used = xp.flatnonzero(matrix[rows].any(axis=0))
+    blocks = []
+    for rows in slices(len(matrix), _ROWS):
+        used = np.flatnonzero(matrix[rows].any(axis=0))
         columns = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 0)
-        found.append((rows, columns, xp.ascontiguousarray(matrix[rows, columns])))
-    return found
+        blocks.append((rows, columns, np.ascontiguousarray(matrix[rows, columns])))
+    return blocks
 
 
-def box(n: int, kernel: int, full: int, dtype: Any) -> Any:
-    """Return the matrix (n, full) that sums windows of the kernel's length."""
-    places = xp.arange(full) - xp.arange(n)[:, None]
-    return ((places >= 0) & (places < kernel)).astype(dtype)
+def box(rows: int, kernel: int, columns: int, dtype: DTypeLike) -> NDArray[Any]:
+    """Return the matrix (rows, columns) that sums windows of `kernel` elements."""
+    offsets = np.arange(columns) - np.arange(rows)[:, None]
+    return ((offsets >= 0) & (offsets < kernel)).astype(dtype)
 
 
-def from_left(matrix: Bands, x: Any, out: Any) -> Any:
-    """Write the product of a matrix (m, k) with x (..., k, n) to out (..., m, n), and return it."""
+def from_left(matrix: Bands, x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+    """Write the product of a matrix (m, k) and x (..., k, n) to out, and return out."""
     for rows, columns, block in matrix:
         product(block, x[..., columns, :], out[..., rows, :])
     return out
 
 
-def from_right(x: Any, matrix: Bands, out: Any) -> Any:
-    """Write the product of x (..., n, k) with the transpose of a matrix (m, k) to out (..., n, m), and return it."""
+def from_right(x: NDArray[Any], matrix: Bands, out: NDArray[Any]) -> NDArray[Any]:
+    """Write the product of x (..., n, k) and a transposed matrix (m, k) to out."""
     for rows, columns, block in matrix:
-        xp.matmul(x[..., columns], block.T, out=out[..., rows])
+        np.matmul(x[..., columns], block.T, out=out[..., rows])
     return out

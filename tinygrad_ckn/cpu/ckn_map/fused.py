@@ -1,21 +1,21 @@
-"""The fused map of a CKN layer: T P(|x| kappa(Z x / |x|)), forward and gradient tile by tile, in cache.
+"""The fused map of a CKN layer: T P(|x| kappa(Z x / |x|)), tile by tile in cache.
 
-With cosines u = Z x / |x|, and v = scale u + shift, the variable in which
-`ops.kappa.Kappa` gives kappa, the map is T y, y = P (|x| kappa(v)), P the pooling, T
-the transform (if any). Let g be the gradient of T y and G = P^T T^T g:
+With cosines u = Z x / |x|, and v = scale u + shift, the variable of `ops.kappa.Kappa`,
+the map is T y, y = P (|x| kappa(v)), with the pooling P and the transform T, if any.
+Let g be the gradient of T y and G = P^T T^T g. Then
 
-    d <scale z, x> = dv = G kappa'(v)     for dy/dv = |x| kappa'(v) and dv/d<scale z, x> = 1 / |x|
+    d <scale z, x> = dv = G kappa'(v)     since dy/dv = |x| kappa'(v) and dv/d<scale z, x> = 1/|x|
     d |x| = sum over filters of G kappa(v) - (v - shift) dv,      d |x|^2 = d |x| / (2 |x|)
     d T = sum over positions of g y^T
 
-A zero patch has y = 0 and no derivative, for which 0 is taken. Of the forward, v is
-kept, and y where it was pooled; but v is not where the patches are so small that
-computing it again is faster than memory. Pooling is one banded matrix per axis; the one
-along rows takes in the norms |x|, so that these cost nothing.
+A zero patch has y = 0 and no derivative; 0 is returned. The forward saves v, and y if it
+is pooled. It does not save v if the patches are so small that computing v again is
+faster than memory. Pooling is one banded matrix per axis; the one along rows includes
+the norms |x|, so that these cost nothing.
 
 b images of a tile, H x W image, C channels, Ho x Wo map, p filters, h x w pooled;
-arrays are channels last, and the results have the API's shapes (N, p, h, w) on that
-memory.
+arrays are channels last. The results are views of such memory in the shapes of the API,
+(N, p, h, w).
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tinygrad_ckn import parallel
-from tinygrad_ckn.backend import CPU, Namespace
+from tinygrad_ckn.backend import Namespace
 from tinygrad_ckn.cpu.ckn_map import single_patches
-from tinygrad_ckn.cpu.ckn_map.banded import bands, from_left
 from tinygrad_ckn.cpu.ckn_map.patch_products import products_of
+from tinygrad_ckn.cpu.ckn_map.pooling import Pooling
+from tinygrad_ckn.cpu.ckn_map.single_patches import Tile
 from tinygrad_ckn.cpu.correlate.recompute import all_finite
 from tinygrad_ckn.cpu.gemm import product
 from tinygrad_ckn.cpu.winograd_filter import filter_blocks
@@ -39,23 +43,19 @@ from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling, gauss
 from tinygrad_ckn.parallel import tiles
 from tinygrad_ckn.windows import Padding, Windows
 
-xp = CPU.xp
-
-_AGAIN = (
-    # elements of a patch up to which its products are computed again in backward, and not kept
-    32
-)
+# Up to this number of elements per patch, v is computed again in backward.
+_MAX_RECOMPUTED = 32
 
 
 class Map:
-    """The map with given filters and transform, on images of one size: by tiles of images and blocks of filters."""
+    """The map of images of one size, by tiles of images and blocks of filters."""
 
     def __init__(
         self,
-        x: Any,
-        z: Any,
+        x: NDArray[Any],
+        z: NDArray[Any],
         kappa: Kappa,
-        transform: Any,
+        transform: NDArray[Any] | None,
         windows: Windows,
         subsampling: tuple[float, float],
     ) -> None:
@@ -63,96 +63,99 @@ class Map:
         self.windows = windows
         # (N, H, W, C)
         self.x = x.transpose(0, 2, 3, 1)
-        self.p, self.dtype = len(z), z.dtype
+        self.p = len(z)
+        self.dtype = z.dtype
         self.transform = transform
+        self.transposed: Any = None if transform is None else np.ascontiguousarray(transform.T)
         self.size = windows.output_size(self.x.shape[1:3])
         scaled = z * self.dtype.type(kappa.scale)
         # (p, K)
         self.rows = scaled.reshape(self.p, -1)
         self.products = products_of(scaled, kappa.shift, windows, self.x.shape[1:3])
-        self.pooling: _Pooling | None = None
-        self.pooled = self.size
+        self.pooling: Pooling | None = None
+        self.pooled_size = self.size
         if max(subsampling) > 1:
-            self.pooling = _Pooling(*gaussian_matrices(xp, self.size, subsampling, self.dtype))
-            self.pooled = self.pooling.size
-        # for each block (N, Ho, Wo, o), where they are kept
-        self.v: Any = None
-        # (N, h, w, p), where it is kept
-        self.y: Any = None
+            matrices: Any = gaussian_matrices(np, self.size, subsampling, self.dtype)
+            self.pooling = Pooling(*matrices)
+            self.pooled_size = self.pooling.size
+        # (N, Ho, Wo, o) for each block of filters, if saved.
+        self.v: list[NDArray[Any]] | None = None
+        # (N, h, w, p), if saved.
+        self.y: NDArray[Any] | None = None
         pixels = self.size[0] * self.size[1]
         self.tiles = tiles(len(x), pixels * self.p * self.dtype.itemsize, self.products.tile_bytes)
         self.blocks = filter_blocks(self.p)
 
-    def _scratch(self, name: str, b: int, size: tuple[int, ...], block: slice | None = None) -> Any:
+    def _scratch(
+        self, name: str, b: int, size: tuple[int, ...], block: slice | None = None
+    ) -> NDArray[Any]:
         o = self.p if block is None else block.stop - block.start
         return parallel.scratch(f"map {name}", (b, *size, o), self.dtype)
 
-    def forward(self, keep: bool) -> Any:
-        """Return the map (N, p, h, w); keep what the gradient needs."""
-        shape = (len(self.x), *self.pooled, self.p)
+    def forward(self, save: bool) -> NDArray[Any]:
+        """Return the map (N, p, h, w); save the arrays that the gradient needs."""
+        shape = (len(self.x), *self.pooled_size, self.p)
         result = parallel.empty(shape, self.dtype)
-        if keep:
+        if save:
             if self.transform is not None and self.pooling is not None:
                 self.y = parallel.empty(shape, self.dtype)
-            if math.prod(self.windows.kernel) * self.x.shape[3] > _AGAIN:
+            if math.prod(self.windows.kernel) * self.x.shape[3] > _MAX_RECOMPUTED:
                 n = (len(self.x), *self.size)
                 self.v = [
                     parallel.empty((*n, block.stop - block.start), self.dtype)
                     for block in self.blocks
                 ]
-        turned = None if self.transform is None else xp.ascontiguousarray(self.transform.T)
-
-        def tile(part: slice) -> None:
-            found = single_patches.measured(self.x[part], self.products)
-            norms, inverses = found.norms, found.inverses
-            prepared = self.products.prepared(found.padded, inverses)
-            b = len(norms)
-            if turned is None:
-                y = result[part]
-            else:
-                y = self._scratch("y", b, self.pooled) if self.y is None else self.y[part]
-            weights = [] if self.pooling is None else self.pooling.weighted(norms)
-            for i, block in enumerate(self.blocks):
-                values = self._scratch("values", b, self.size, block)
-                v = values if self.v is None else self.v[i][part]
-                self._products(found, prepared, i, v)
-                self.kappa.value(xp, v, values)
-                if self.pooling is None:
-                    xp.multiply(values, norms[..., None], out=y[..., block])
-                else:
-                    self.pooling.pool(weights, values, y[..., block])
-            if found.lost is not None:
-                y[found.lost if self.pooling is None else self.pooling.seen(found.lost)] = xp.nan
-            if turned is not None:
-                product(y.reshape(-1, self.p), turned, result[part].reshape(-1, self.p))
-
-        parallel.for_each(tile, self.tiles)
+        parallel.for_each(lambda part: self._forward_tile(part, result[part]), self.tiles)
         return result.transpose(0, 3, 1, 2)
 
-    def pull(self, g: Any, wanted: Sequence[bool]) -> list[Any]:
+    def _forward_tile(self, part: slice, out: NDArray[Any]) -> None:
+        """Write the map of a tile to out (b, h, w, p)."""
+        tile = single_patches.measure_tile(self.x[part], self.products)
+        prepared = self.products.prepare(tile.padded, tile.inverses)
+        b = len(tile.norms)
+        y = out
+        if self.transposed is not None:
+            y = self._scratch("y", b, self.pooled_size) if self.y is None else self.y[part]
+        weights = [] if self.pooling is None else self.pooling.weights(tile.norms)
+        for i, block in enumerate(self.blocks):
+            values = self._scratch("values", b, self.size, block)
+            v = values if self.v is None else self.v[i][part]
+            self._write_v(tile, prepared, i, v)
+            self.kappa.value(np, v, values)
+            if self.pooling is None:
+                np.multiply(values, tile.norms[..., None], out=y[..., block])
+            else:
+                self.pooling.pool(weights, values, y[..., block])
+        if tile.nonfinite is not None:
+            mask = tile.nonfinite
+            y[mask if self.pooling is None else self.pooling.outputs_of(mask)] = np.nan
+        if self.transposed is not None:
+            product(y.reshape(-1, self.p), self.transposed, out.reshape(-1, self.p))
+
+    def vjp(self, g: NDArray[Any], wanted: Sequence[bool]) -> list[NDArray[Any] | None]:
         """Return the gradients of images, filters and transform, given that of the map."""
         # (N, h, w, p)
         g = g.transpose(0, 2, 3, 1)
         dx = parallel.empty(self.x.shape, self.dtype) if wanted[0] else None
 
-        def tile(part: slice, total: _Total) -> None:
-            self._pull(
-                part, xp.ascontiguousarray(g[part]), total, wanted, None if dx is None else dx[part]
-            )
+        def add_tile(part: slice, total: _Gradients) -> None:
+            out = None if dx is None else dx[part]
+            self._vjp_tile(part, np.ascontiguousarray(g[part]), total, wanted, out)
 
-        def start() -> _Total:
-            return _Total(self.products.total(), xp.zeros((self.p, self.p), self.dtype))
+        def start() -> _Gradients:
+            zero = np.zeros((self.p, self.p), self.dtype)
+            return _Gradients(self.products.zero_gradient(), zero)
 
-        def finish(total: _Total) -> _Total:
-            filters = self.products.weights(total.filters)
-            return _Total(
-                filters if total.singly is None else filters + total.singly, total.transform
+        def finish(total: _Gradients) -> _Gradients:
+            filters = self.products.filters_gradient(total.filters)
+            return _Gradients(
+                filters if total.single is None else filters + total.single, total.transform
             )
 
         with parallel.one_blas_thread():
             if wanted[0]:
-                self.products.before_pull()
-            total = parallel.sum_of(tile, self.tiles, start, finish)
+                self.products.prepare_backward()
+            total = parallel.sum_of(add_tile, self.tiles, start, finish)
             dz = total.filters * self.dtype.type(self.kappa.scale) if wanted[1] else None
         return [
             None if dx is None else dx.transpose(0, 3, 1, 2),
@@ -160,221 +163,191 @@ class Map:
             total.transform if wanted[2] else None,
         ]
 
-    def _pull(self, part: slice, g: Any, total: _Total, wanted: Sequence[bool], dx: Any) -> None:
-        """Go back through a tile from g (b, h, w, p): add to the totals, write dx (b, H, W, C)."""
-        b, flat, through = len(g), g.reshape(-1, self.p), wanted[0] or wanted[1]
-        found = single_patches.measured(self.x[part], self.products)
-        norms, inverses = found.norms, found.inverses
-        prepared: Any = self.products.prepared(found.padded, inverses) if self.v is None else None
+    def _vjp_tile(
+        self,
+        part: slice,
+        g: NDArray[Any],
+        total: _Gradients,
+        wanted: Sequence[bool],
+        dx: NDArray[Any] | None,
+    ) -> None:
+        """Add the gradients of a tile, given g (b, h, w, p), to total; write dx."""
+        b = len(g)
+        tile = single_patches.measure_tile(self.x[part], self.products)
+        prepared: Any = None
+        if self.v is None:
+            prepared = self.products.prepare(tile.padded, tile.inverses)
         if wanted[2] and self.y is not None:
-            total.add_transform(flat, self.y[part], slice(0, self.p))
+            total.add_transform(g.reshape(-1, self.p), self.y[part], slice(0, self.p))
+        through = wanted[0] or wanted[1]
         ds: Any = self._scratch("ds", b, self.size) if through else None
-        dnorms: Any = xp.zeros(norms.shape, self.dtype) if wanted[0] else None
+        dnorms = np.zeros(tile.norms.shape, self.dtype) if wanted[0] else None
         for i, block in enumerate(self.blocks):
             values = self._scratch("values", b, self.size, block)
             if self.v is None:
                 v = self._scratch("v", b, self.size, block)
-                self._products(found, prepared, i, v)
+                self._write_v(tile, prepared, i, v)
             else:
                 v = self.v[i][part]
-            slopes = None
+            slopes: Any = None
             if through:
-                slopes = self.kappa.value_and_slope(
-                    xp, v, values, parallel.scratch("map slopes", v.shape, v.dtype)
-                )
+                slopes = parallel.scratch("map slopes", v.shape, v.dtype)
+                slopes = self.kappa.value_and_slope(np, v, values, slopes)
             else:
-                self.kappa.value(xp, v, values)
+                self.kappa.value(np, v, values)
             if wanted[2] and self.y is None:
-                y = xp.multiply(
-                    values, norms[..., None], out=self._scratch("y", b, self.size, block)
-                )
-                if found.lost is not None:
-                    y[found.lost] = xp.nan
-                total.add_transform(flat, y, block)
+                self._add_transform(tile, values, g, block, total)
             if through:
-                above = self._above(g, block)
-                self._pull_kappa(above, v, values, slopes, ds[..., block], dnorms)
-        if not through:
-            return
-        zero = norms == 0
-        if zero.any():
-            ds[zero] = 0
-        self._pull_products(found, self._single(found, g, ds), ds, dnorms, total, wanted[1], dx)
+                dy = self._unpooled(g, block)
+                self._kappa_vjp(dy, v, values, slopes, ds[..., block], dnorms)
+        if through:
+            is_zero = tile.norms == 0
+            if is_zero.any():
+                ds[is_zero] = 0
+            self._products_vjp(tile, self._find_single(tile, g, ds), ds, dnorms, total, wanted, dx)
 
-    def _pull_products(
-        self,
-        found: single_patches.Measured,
-        single: Any,
-        ds: Any,
-        dnorms: Any,
-        total: _Total,
-        filters: bool,
-        dx: Any,
+    def _add_transform(
+        self, tile: Tile, values: NDArray[Any], g: NDArray[Any], block: slice, total: _Gradients
     ) -> None:
-        """Go back through cosines and norms, patches `single` (b, Ho, Wo) one by one."""
-        apart = found.norms == 0
-        slopes = None
+        """Add the gradient of the transform by a block of filters, without pooling."""
+        y = self._scratch("y", len(g), self.size, block)
+        np.multiply(values, tile.norms[..., None], out=y)
+        if tile.nonfinite is not None:
+            y[tile.nonfinite] = np.nan
+        total.add_transform(g.reshape(-1, self.p), y, block)
+
+    def _products_vjp(
+        self,
+        tile: Tile,
+        single: NDArray[Any] | None,
+        ds: NDArray[Any],
+        dnorms: NDArray[Any] | None,
+        total: _Gradients,
+        wanted: Sequence[bool],
+        dx: NDArray[Any] | None,
+    ) -> None:
+        """Add the gradient through cosines and norms; `single` (b, Ho, Wo): one by one."""
+        apart = tile.norms == 0
+        slopes: Any = None
         if single is not None:
-            slopes = xp.where(single[..., None], ds, 0)
+            slopes = np.where(single[..., None], ds, 0)
             ds[single] = 0
             apart |= single
-        dsquares = None if dnorms is None else xp.where(apart, 0, 0.5 * found.inverses * dnorms)
-        self.products.pull(found.padded, ds, dsquares, total.filters if filters else None, dx)
+        dsquares = None if dnorms is None else np.where(apart, 0, 0.5 * tile.inverses * dnorms)
+        self.products.vjp(tile.padded, ds, dsquares, total.filters if wanted[1] else None, dx)
         if single is None:
             return
-        if found.whole is None:
-            found.whole = self.products.first(found.padded)
-        with xp.errstate(all="ignore"):
-            more = single_patches.pull(
-                found, self.products, single, self.rows, slopes, dnorms, dx, filters
+        if tile.original is None:
+            tile.original = self.products.channels_first(tile.padded)
+        with np.errstate(all="ignore"):
+            filters = single_patches.vjp(
+                tile, self.products, single, self.rows, slopes, dnorms, dx, wanted[1]
             )
-        if more is not None:
-            total.singly = more if total.singly is None else total.singly + more
+        if filters is not None:
+            total.single = filters if total.single is None else total.single + filters
 
-    def _products(self, found: single_patches.Measured, prepared: Any, i: int, v: Any) -> None:
-        """Write the cosines with a block of filters, scaled and shifted, to v (b, Ho, Wo, o)."""
-        self.products.products(prepared, found.inverses, i, v)
-        if found.singly is not None:
-            single_patches.put_cosines(
-                found, self.products, self.rows[self.blocks[i]], self.kappa.shift, v
-            )
+    def _write_v(self, tile: Tile, prepared: NDArray[Any], i: int, v: NDArray[Any]) -> None:
+        """Write scale u + shift for a block of filters to v (b, Ho, Wo, o)."""
+        self.products.multiply(prepared, tile.inverses, i, v)
+        if tile.single is not None:
+            rows = self.rows[self.blocks[i]]
+            single_patches.write_cosines(tile, self.products, rows, self.kappa.shift, v)
 
-    def _single(self, found: single_patches.Measured, g: Any, ds: Any) -> Any:
-        """Return which patches are pulled singly (b, Ho, Wo), or None; ds of those that are not finite becomes NaN."""
-        single = found.singly
-        if found.lost is not None:
-            ds[found.lost] = xp.nan
-        hot = single_patches.hot(g) if self.products.step else None
-        if hot is None and not all_finite(g):
-            hot = ~xp.isfinite(g).all(axis=3)
-        if hot is not None:
-            hot = hot if self.pooling is None else self.pooling.reached(hot)
-            single = hot if single is None else single | hot
-        return single
+    def _find_single(self, tile: Tile, g: NDArray[Any], ds: NDArray[Any]) -> NDArray[Any] | None:
+        """Return the mask of patches to go back through one by one (b, Ho, Wo), or None.
 
-    def _above(self, g: Any, block: slice) -> Any:
+        Sets ds of patches that are not finite to NaN.
+        """
+        if tile.nonfinite is not None:
+            ds[tile.nonfinite] = np.nan
+        outlying = single_patches.outlying_gradients(g) if self.products.step else None
+        if outlying is None and not all_finite(g):
+            outlying = ~np.isfinite(g).all(axis=3)
+        if outlying is None:
+            return tile.single
+        if self.pooling is not None:
+            outlying = self.pooling.positions_of(outlying)
+        return outlying if tile.single is None else tile.single | outlying
+
+    def _unpooled(self, g: NDArray[Any], block: slice) -> NDArray[Any]:
         """Return G (b, Ho, Wo, o) of a block of filters."""
-        above = self._scratch("above", len(g), self.pooled, block)
+        out = self._scratch("above", len(g), self.pooled_size, block)
         if self.transform is None:
-            xp.copyto(above, g[..., block])
+            np.copyto(out, g[..., block])
         else:
-            product(
-                g.reshape(-1, self.p), self.transform[:, block], above.reshape(-1, above.shape[3])
-            )
+            product(g.reshape(-1, self.p), self.transform[:, block], out.reshape(-1, out.shape[3]))
         if self.pooling is None:
-            return above
-        wrong = None if all_finite(above) else ~xp.isfinite(above)
-        if wrong is not None:
-            above[wrong] = 0
-        out = self.pooling.unpool(above, self._scratch("unpooled", len(g), self.size, block))
-        if wrong is not None:
-            out[self.pooling.reached(wrong)] = xp.nan
-        return out
+            return out
+        nonfinite = None if all_finite(out) else ~np.isfinite(out)
+        if nonfinite is not None:
+            out[nonfinite] = 0
+        unpooled = self._scratch("unpooled", len(g), self.size, block)
+        self.pooling.unpool(out, unpooled)
+        if nonfinite is not None:
+            unpooled[self.pooling.positions_of(nonfinite)] = np.nan
+        return unpooled
 
-    def _pull_kappa(
-        self, above: Any, v: Any, values: Any, slopes: Any, dv: Any, dnorms: Any
+    def _kappa_vjp(
+        self,
+        dy: NDArray[Any],
+        v: NDArray[Any],
+        values: NDArray[Any],
+        slopes: NDArray[Any],
+        dv: NDArray[Any],
+        dnorms: NDArray[Any] | None,
     ) -> None:
-        """Write G kappa'(v) to dv, add what d |x| has of these filters to dnorms, if that is wanted."""
-        xp.multiply(above, slopes, out=dv)
+        """Write G kappa'(v) to dv, given G as dy; add the terms of d |x| to dnorms."""
+        np.multiply(dy, slopes, out=dv)
         if dnorms is not None:
-            part = xp.vecdot(above, values)
+            part = np.vecdot(dy, values)
             dnorms += part
-            dnorms -= xp.vecdot(v, dv)
+            dnorms -= np.vecdot(v, dv)
             if self.kappa.shift:
                 dnorms += self.kappa.shift * (part if slopes is values else dv.sum(axis=3))
 
 
 @dataclass(slots=True)
-class _Total:
-    """Gradients summed over tiles: of the filters, in the way's own form, and of the transform."""
+class _Gradients:
+    """Gradients of the filters and the transform, summed over tiles."""
 
+    # In the form of `PatchProducts.zero_gradient`, or (p, C, kh, kw) when finished.
     filters: Any
-    transform: Any
-    # gradient of the filters by patches taken singly
-    singly: Any = None
+    transform: NDArray[Any]
+    # Gradient of the filters through single patches.
+    single: NDArray[Any] | None = None
 
-    def add_transform(self, g: Any, y: Any, block: slice) -> None:
-        """Add g^T y, of g (L, p) and y (b, h, w, o) of a block of filters."""
+    def add_transform(self, g: NDArray[Any], y: NDArray[Any], block: slice) -> None:
+        """Add g^T y, for g (L, p) and y (b, h, w, o) of a block of filters."""
         y = y.reshape(len(g), -1)
         part = parallel.scratch("map transform", (g.shape[1], y.shape[1]), g.dtype)
         self.transform[:, block] += product(g.T, y, part)
 
-    def __iadd__(self, other: _Total) -> _Total:
-        # `finish` has seen both
+    def __iadd__(self, other: _Gradients) -> _Gradients:
+        # Both are finished, so `single` is part of `filters`.
         self.filters += other.filters
         self.transform += other.transform
         return self
 
 
-class _Pooling:
-    """Pooling R x C^T with R (h, Ho), C (w, Wo), and its adjoint."""
-
-    def __init__(self, rows: Any, columns: Any) -> None:
-        self.size = len(rows), len(columns)
-        self.whole = rows, columns
-        self.rows, self.columns = bands(rows), bands(columns)
-        self.rows_adjoint, self.columns_adjoint = bands(rows.T), bands(columns.T)
-
-    def seen(self, places: Any) -> Any:
-        """Return which outputs (b, h, w) see some of the positions (b, Ho, Wo), bool."""
-        rows, columns = self.whole
-        return rows @ (places.astype(rows.dtype) @ columns.T) > 0
-
-    def reached(self, places: Any) -> Any:
-        """Return which positions (b, Ho, Wo, ...) are seen by some of the outputs (b, h, w, ...), bool."""
-        rows, columns = self.whole
-        return xp.einsum("hi,bhw...,wj->bij...", rows, places.astype(rows.dtype), columns) > 0
-
-    def _half(self, x: Any) -> Any:
-        return parallel.scratch("map half", (*x.shape[:2], self.size[1], x.shape[3]), x.dtype)
-
-    def weighted(self, norms: Any) -> list[Any]:
-        """Return C |x| for each row, in scratch; norms (b, Ho, Wo)."""
-        found = []
-        for i, (_, columns, block) in enumerate(self.columns):
-            scaled = parallel.scratch(
-                f"map columns {i}", (*norms.shape[:2], *block.shape), block.dtype
-            )
-            found.append(xp.multiply(block, norms[:, :, None, columns], out=scaled))
-        return found
-
-    def pool(self, weights: Sequence[Any], values: Any, out: Any) -> None:
-        """Write R (|x| values) C^T to out (b, h, w, o), given `weighted` norms and values (b, Ho, Wo, o)."""
-        b, height, _, o = values.shape
-        half = self._half(values)
-        for (rows, columns, _), scaled in zip(self.columns, weights, strict=True):
-            product(scaled, values[:, :, columns], half[:, :, rows])
-        pooled = parallel.scratch("map pooled", (b, *self.size, o), values.dtype)
-        from_left(self.rows, half.reshape(b, height, -1), pooled.reshape(b, self.size[0], -1))
-        xp.copyto(out, pooled)
-
-    def unpool(self, g: Any, out: Any) -> Any:
-        """Write R^T g C to out (b, Ho, Wo, o), and return it; g (b, h, w, o)."""
-        b, height = out.shape[:2]
-        half = self._half(out)
-        from_left(self.rows_adjoint, g.reshape(b, self.size[0], -1), half.reshape(b, height, -1))
-        return from_left(self.columns_adjoint, half, out)
-
-
 @ckn_map.kernel("cpu")
 def _ckn_map(
     xp: Namespace,
-    x: Any,
-    z: Any,
+    x: NDArray[Any],
+    z: NDArray[Any],
     kappa: Kappa,
-    transform: Any = None,
+    transform: NDArray[Any] | None = None,
     *,
     padding: Padding = "same",
     subsampling: Subsampling = 1,
     saving: bool = False,
-) -> tuple[Any, Any]:
+) -> tuple[NDArray[Any], Map | None]:
     windows = check_map(x, z, transform, padding, subsampling)
     dtypes = {array.dtype for array in (x, z, transform) if array is not None}
     if len(dtypes) > 1 or not len(x) or not isinstance(kappa, Kappa):
-        plain: tuple[Any, Any] = ckn_map.forward(
+        reference: tuple[NDArray[Any], None] = ckn_map.forward(
             xp, x, z, kappa, transform, padding=padding, subsampling=subsampling, saving=saving
         )
-        return plain
+        return reference
     with parallel.one_blas_thread():
         fused = Map(x, z, kappa, transform, windows, check_subsampling("ckn_map", subsampling))
         return fused.forward(saving), fused if saving else None

@@ -1,206 +1,269 @@
-"""Patches that the fused map takes one by one: what norms and products of a whole tile cannot give.
+"""Patches that the fused map computes one by one, with higher accuracy.
 
-The squares of a norm overflow and underflow long before the norm does, a NaN among the
-pixels of a product with a banded matrix is everywhere, and a patch beside pixels much
-longer than itself has their rounding where Winograd's filtering mixes them. Such
-patches are laid out as rows, scaled by a power of two, and their cosines taken from
-unit vectors. The tile is computed without the pixels that are too large.
+The square of a norm overflows and underflows long before the norm does; a NaN among the
+pixels spreads through a product with a banded matrix; and a patch next to much longer
+pixels gets their rounding error where Winograd's filtering mixes them. Such patches are
+copied as rows and scaled by a power of two, and their cosines are those of unit
+vectors. The tile is computed without the pixels that are too large.
 
 b images, C channels, P patches, K = C*kh*kw, p filters.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tinygrad_ckn import parallel
-from tinygrad_ckn.backend import CPU
-from tinygrad_ckn.cpu.ckn_map.patch_products import Products
+from tinygrad_ckn.cpu.ckn_map.patch_products import PatchProducts
 from tinygrad_ckn.cpu.correlate.recompute import window_maxima
-from tinygrad_ckn.ops.ckn_map import least_square
+from tinygrad_ckn.ops.ckn_map import zero_norm_threshold
 
-xp = CPU.xp
+# A patch is single if a pixel of its Winograd tile is longer by more than this factor.
+MAX_NORM_RATIO = 2**5
+# A gradient stands out if its norm exceeds the mean of a tile by more than this factor.
+_MAX_GRADIENT_RATIO = 2**6
+# Elements of patches copied at a time.
+_MAX_COPIED = 2**20
 
-UNEVEN = (
-    2**5
-)  # norm of a pixel of a tile of Winograd's over that of a patch in it, beyond which that is taken singly
-# norm of a position's gradient over the mean of a tile of images
-_HOT = 2**6
-# elements of patches laid out at a time
-_TOGETHER = 2**20
+# Images, rows and columns of patches, (P,) each.
+Index: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 @dataclass(slots=True)
-class Measured:
-    """A tile of images as `Products` take it, the norms of its patches, and the patches to be taken singly."""
+class Tile:
+    """A tile of images, with the norms of its patches and the single patches.
 
-    padded: Any
-    # (b, Ho, Wo); 0 for a patch that is zero or not finite
-    norms: Any
-    inverses: Any
-    # (b, Ho, Wo), bool; None: no patch
-    singly: Any = None
-    whole: Any = (
-        # images with border (b, C, Hp, Wp), as they are, where a patch is taken singly
-        None
-    )
-    # (b, Ho, Wo), bool: patches that are not finite; None: there are none
-    lost: Any = None
-    # indices and unit rows of the patches taken singly, where they are few enough to be kept
-    kept: Any = None
-
-
-def measured(x: Any, products: Products) -> Measured:
-    """Return the tile of images (b, H, W, C)."""
-    padded = products.padded(x)
-    pixels = products.pixels(padded)
-    (kh, kw), dtype = products.kernel, pixels.dtype
-    limit = float(xp.finfo(dtype).max) / (2**10 * kh * kw)
-    # NaN is not
-    fitting = bool(pixels.max() <= limit)
-    whole, large = padded, None
-    if not fitting:
-        large = ~(pixels <= limit)
-        padded = products.without(padded, large)
-        pixels = xp.where(large, 0, pixels)
-    squares = products.sums(pixels)
-    least = least_square(dtype)
-    zero = squares <= least
-    norms = xp.sqrt(xp.where(zero, 0, squares))
-    found = Measured(padded, norms, 1 / xp.where(norms > 0, norms, 1))
-    singly = _singly(products, whole, pixels, squares, zero, large)
-    if singly is not None:
-        found.whole = products.first(whole)
-        _measure_singly(found, singly, products)
-    return found
-
-
-def _singly(
-    products: Products, whole: Any, pixels: Any, squares: Any, zero: Any, large: Any
-) -> Any:
-    """Return which patches are to be taken one by one (b, Ho, Wo), or None."""
-    singly = None
-    if large is not None:
-        singly = products.sums(large.astype(pixels.dtype)) > 0
-    # of nothing but zeros they stay as they are
-    if zero.any():
-        tiny = products.any(whole) & (pixels <= least_square(pixels.dtype))
-        if tiny.any():
-            some = zero & (products.sums(tiny.astype(pixels.dtype)) > 0)
-            singly = some if singly is None else singly | some
-    if products.step:
-        seen = pixels if large is None else xp.where(large, xp.inf, pixels)
-        if large is not None or not seen.max() <= UNEVEN**2 * squares.min():
-            height, width = squares.shape[1:]
-            tiles = (
-                window_maxima(seen, products.step + 2, products.step)
-                .repeat(products.step, 1)
-                .repeat(products.step, 2)
-            )
-            uneven = (tiles[:, :height, :width] > UNEVEN**2 * squares) & (
-                ~zero if singly is None else ~zero | singly
-            )
-            singly = uneven if singly is None else singly | uneven
-    return singly if singly is not None and singly.any() else None
-
-
-def _measure_singly(found: Measured, singly: Any, products: Products) -> None:
-    """Fill in the norms of patches that are taken singly."""
-    found.singly = singly
-    parts = _parts(singly, products)
-    for at in parts:
-        rows, norms = units(found.whole, at, products.kernel)
-        found.norms[at] = norms
-        # each block of filters asks for them
-        found.kept = (at, rows) if len(parts) == 1 else None
-    found.inverses[singly] = 1
-    lost = ~xp.isfinite(found.norms)
-    if lost.any():
-        found.lost = lost
-        found.norms[lost] = 0
-
-
-def _parts(singly: Any, products: Products) -> list[tuple[Any, Any, Any]]:
-    """Return images, rows and columns of the patches, some at a time."""
-    at = xp.nonzero(singly)
-    cuts = parallel.tiles(
-        len(at[0]), products.shape[1] * products.kernel[0] * products.kernel[1], limit=_TOGETHER
-    )
-    return [(at[0][part], at[1][part], at[2][part]) for part in cuts]
-
-
-def rows_of(whole: Any, at: tuple[Any, Any, Any], kernel: tuple[int, int]) -> Any:
-    """Return patches of images with their border (b, C, Hp, Wp) as rows (P, C, kh, kw)."""
-    windows = xp.lib.stride_tricks.sliding_window_view(whole, kernel, axis=(2, 3))
-    return windows[at[0], :, at[1], at[2]]
-
-
-def units(whole: Any, at: tuple[Any, Any, Any], kernel: tuple[int, int]) -> tuple[Any, Any]:
-    """Return patches as rows of norm 1 (P, K), and their norms (P,); NaN where one is not finite."""
-    rows = rows_of(whole, at, kernel).reshape(len(at[0]), -1)
-    with xp.errstate(all="ignore"):
-        exponents = xp.frexp(xp.abs(rows).max(axis=1))[
-            1
-        ]  # so that squares neither overflow nor underflow
-        rows = xp.ldexp(rows, -exponents[:, None])
-        norms = xp.sqrt(xp.vecdot(rows, rows))
-        return rows / norms[:, None], xp.ldexp(norms, exponents)
-
-
-def put_cosines(found: Measured, products: Products, z: Any, shift: float, out: Any) -> None:
-    """Write <z, x> / |x| + shift of patches taken singly to out (b, Ho, Wo, o), for rows z (o, K); 0 of those lost."""
-    again = (
-        (at, units(found.whole, at, products.kernel)[0]) for at in _parts(found.singly, products)
-    )
-    for at, rows in again if found.kept is None else [found.kept]:
-        out[at] = rows @ z.T + shift
-    if found.lost is not None:
-        out[found.lost] = 0
-
-
-def hot(g: Any) -> Any:
-    """Return where gradients (b, h, w, p) stand out: (b, h, w), bool; None: nowhere."""
-    with xp.errstate(all="ignore"):
-        sizes = xp.sqrt(xp.vecdot(g, g))
-        if sizes.max() <= _HOT * sizes.mean():
-            return None
-        # NaN is among them
-        return ~(sizes <= _HOT * xp.mean(sizes, where=xp.isfinite(sizes)))
-
-
-def pull(
-    found: Measured,
-    products: Products,
-    singly: Any,
-    z: Any,
-    ds: Any,
-    dnorms: Any,
-    dx: Any,
-    wanted: bool,
-) -> Any:
-    """Go back through patches taken singly: add to dx (b, H, W, C), unless None; return dz (p, C, kh, kw) if wanted.
-
-    ds (b, Ho, Wo, p) is the gradient of <z, x>, dnorms (b, Ho, Wo) that of |x|; z (p, K).
+    Attributes
+    ----------
+    padded
+        Images as `PatchProducts` takes them.
+    norms, inverses
+        (b, Ho, Wo); the norm is 0 for a patch that is zero or not finite.
+    single
+        Mask of single patches (b, Ho, Wo), or None.
+    original
+        Unchanged images with border (b, C, Hp, Wp), if there are single patches.
+    nonfinite
+        Mask of patches that are not finite (b, Ho, Wo), or None.
+    cached
+        Indices and unit rows of the single patches, if few enough to be cached.
     """
-    (top, left), (kh, kw) = products.before, products.kernel
-    dz = xp.zeros((len(z), *found.whole.shape[1:2], kh, kw), z.dtype) if wanted else None
-    for at in _parts(singly, products):
+
+    padded: NDArray[Any]
+    norms: NDArray[Any]
+    inverses: NDArray[Any]
+    single: NDArray[Any] | None = None
+    original: Any = None
+    nonfinite: NDArray[Any] | None = None
+    cached: tuple[Index, NDArray[Any]] | None = None
+
+
+def measure_tile(x: NDArray[Any], products: PatchProducts) -> Tile:
+    """Return the tile of images (b, H, W, C) with the norms of its patches."""
+    padded = products.pad(x)
+    pixels = products.pixel_squares(padded)
+    (kh, kw), dtype = products.kernel, pixels.dtype
+    limit = float(np.finfo(dtype).max) / (2**10 * kh * kw)
+    original = padded
+    too_large = None
+    # False if there is a NaN.
+    if not bool(pixels.max() <= limit):
+        too_large = ~(pixels <= limit)
+        padded = products.without(padded, too_large)
+        pixels = np.where(too_large, 0, pixels)
+    squares = products.patch_sums(pixels)
+    is_zero = squares <= zero_norm_threshold(dtype)
+    norms = np.sqrt(np.where(is_zero, 0, squares))
+    tile = Tile(padded, norms, 1 / np.where(norms > 0, norms, 1))
+    single = _find_single(products, original, pixels, squares, is_zero, too_large)
+    if single is not None:
+        tile.original = products.channels_first(original)
+        _measure_single(tile, single, products)
+    return tile
+
+
+def _find_single(
+    products: PatchProducts,
+    original: NDArray[Any],
+    pixels: NDArray[Any],
+    squares: NDArray[Any],
+    is_zero: NDArray[Any],
+    too_large: NDArray[Any] | None,
+) -> NDArray[Any] | None:
+    """Return the mask of single patches (b, Ho, Wo), or None."""
+    masks = []
+    if too_large is not None:
+        masks.append(products.patch_sums(too_large.astype(pixels.dtype)) > 0)
+    # Patches that underflow; those of zeros only are not single.
+    if is_zero.any():
+        tiny = products.nonzero_pixels(original) & (pixels <= zero_norm_threshold(pixels.dtype))
+        if tiny.any():
+            masks.append(is_zero & (products.patch_sums(tiny.astype(pixels.dtype)) > 0))
+    single = np.logical_or.reduce(masks) if masks else None
+    if products.step:
+        uneven = _find_uneven(products, pixels, squares, too_large)
+        if uneven is not None:
+            uneven &= ~is_zero if single is None else ~is_zero | single
+            single = uneven if single is None else single | uneven
+    return single if single is not None and single.any() else None
+
+
+def _find_uneven(
+    products: PatchProducts,
+    pixels: NDArray[Any],
+    squares: NDArray[Any],
+    too_large: NDArray[Any] | None,
+) -> NDArray[Any] | None:
+    """Return the mask of patches in a Winograd tile with much longer pixels, or None."""
+    if too_large is None and pixels.max() <= MAX_NORM_RATIO**2 * squares.min():
+        return None
+    step = products.step
+    all_pixels = pixels if too_large is None else np.where(too_large, np.inf, pixels)
+    height, width = squares.shape[1:]
+    maxima = window_maxima(all_pixels, step + 2, step).repeat(step, 1).repeat(step, 2)
+    uneven: NDArray[Any] = maxima[:, :height, :width] > MAX_NORM_RATIO**2 * squares
+    return uneven
+
+
+def _measure_single(tile: Tile, single: NDArray[Any], products: PatchProducts) -> None:
+    """Set the norms of single patches."""
+    tile.single = single
+    parts = list(_parts(single, products))
+    for at in parts:
+        rows, norms = unit_rows(tile.original, at, products.kernel)
+        tile.norms[at] = norms
+        # Each block of filters needs them.
+        tile.cached = (at, rows) if len(parts) == 1 else None
+    tile.inverses[single] = 1
+    nonfinite = ~np.isfinite(tile.norms)
+    if nonfinite.any():
+        tile.nonfinite = nonfinite
+        tile.norms[nonfinite] = 0
+
+
+def _parts(single: NDArray[Any], products: PatchProducts) -> Iterator[Index]:
+    """Yield the indices of single patches, as many at a time as may be copied."""
+    images, rows, columns = np.nonzero(single)
+    elements = products.shape[1] * products.kernel[0] * products.kernel[1]
+    for part in parallel.tiles(len(images), elements, limit=_MAX_COPIED):
+        yield images[part], rows[part], columns[part]
+
+
+def patch_rows(original: NDArray[Any], at: Index, kernel: tuple[int, int]) -> NDArray[Any]:
+    """Return patches of images with border (b, C, Hp, Wp) as (P, C, kh, kw)."""
+    windows = np.lib.stride_tricks.sliding_window_view(original, kernel, axis=(2, 3))
+    rows: NDArray[Any] = windows[at[0], :, at[1], at[2]]
+    return rows
+
+
+def unit_rows(
+    original: NDArray[Any], at: Index, kernel: tuple[int, int]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return patches as rows of norm 1 (P, K), and their norms (P,).
+
+    Both are NaN for a patch that is not finite.
+    """
+    rows = patch_rows(original, at, kernel).reshape(len(at[0]), -1)
+    with np.errstate(all="ignore"):
+        # A power of two, so that squares neither overflow nor underflow.
+        exponents = np.frexp(np.abs(rows).max(axis=1))[1]
+        rows = np.ldexp(rows, -exponents[:, None])
+        norms = np.sqrt(np.vecdot(rows, rows))
+        return rows / norms[:, None], np.ldexp(norms, exponents)
+
+
+def write_cosines(
+    tile: Tile, products: PatchProducts, z: NDArray[Any], shift: float, out: NDArray[Any]
+) -> None:
+    """Write <z, x> / |x| + shift of single patches to out; 0 for nonfinite ones.
+
+    z (o, K) has filters as rows; out is (b, Ho, Wo, o).
+    """
+    if tile.cached is not None:
+        at, rows = tile.cached
+        out[at] = rows @ z.T + shift
+    elif tile.single is not None:
+        for at in _parts(tile.single, products):
+            rows = unit_rows(tile.original, at, products.kernel)[0]
+            out[at] = rows @ z.T + shift
+    if tile.nonfinite is not None:
+        out[tile.nonfinite] = 0
+
+
+def outlying_gradients(g: NDArray[Any]) -> NDArray[Any] | None:
+    """Return the mask (b, h, w) of gradients (b, h, w, p) that stand out, or None."""
+    with np.errstate(all="ignore"):
+        norms = np.sqrt(np.vecdot(g, g))
+        if norms.max() <= _MAX_GRADIENT_RATIO * norms.mean():
+            return None
+        # NaN stands out too.
+        mean = np.mean(norms, where=np.isfinite(norms))
+        outlying: NDArray[Any] = ~(norms <= _MAX_GRADIENT_RATIO * mean)
+        return outlying
+
+
+def vjp(
+    tile: Tile,
+    products: PatchProducts,
+    single: NDArray[Any],
+    z: NDArray[Any],
+    ds: NDArray[Any],
+    dnorms: NDArray[Any] | None,
+    dx: NDArray[Any] | None,
+    filters: bool,
+) -> NDArray[Any] | None:
+    """Add the gradient through single patches to dx; return that of the filters.
+
+    Parameters
+    ----------
+    tile, products
+        The tile, and its algorithm.
+    single
+        Mask of the patches (b, Ho, Wo).
+    z
+        Filters as rows (p, K).
+    ds, dnorms
+        Gradients of <z, x> (b, Ho, Wo, p) and |x| (b, Ho, Wo).
+    dx
+        Gradient of the images (b, H, W, C); None, and dnorms too: not needed.
+    filters
+        Whether the gradient of the filters is needed.
+
+    Returns
+    -------
+    (p, C, kh, kw), or None if not needed
+    """
+    channels = tile.original.shape[1]
+    dz = np.zeros((len(z), channels, *products.kernel), z.dtype) if filters else None
+    for at in _parts(single, products):
         slopes = ds[at]
         if dz is not None:
-            dz += (
-                slopes.T @ rows_of(found.whole, at, products.kernel).reshape(len(slopes), -1)
-            ).reshape(dz.shape)
-        if dx is None:
-            continue
-        columns = slopes @ z
-        unit, norms = units(found.whole, at, products.kernel)
-        unit[norms == 0] = 0
-        columns += dnorms[at][:, None] * unit
-        columns = columns.reshape(len(slopes), -1, kh, kw)
-        for i in range(kh):
-            for j in range(kw):
-                rows, cols = at[1] + i - top, at[2] + j - left
-                inside = (rows >= 0) & (rows < dx.shape[1]) & (cols >= 0) & (cols < dx.shape[2])
-                dx[at[0][inside], rows[inside], cols[inside]] += columns[inside, :, i, j]
+            rows = patch_rows(tile.original, at, products.kernel).reshape(len(slopes), -1)
+            dz += (slopes.T @ rows).reshape(dz.shape)
+        if dx is not None and dnorms is not None:
+            dpatches = slopes @ z
+            unit, norms = unit_rows(tile.original, at, products.kernel)
+            unit[norms == 0] = 0
+            dpatches += dnorms[at][:, None] * unit
+            _add_patches(dpatches, at, products, dx)
     return dz
+
+
+def _add_patches(
+    dpatches: NDArray[Any], at: Index, products: PatchProducts, dx: NDArray[Any]
+) -> None:
+    """Add patches (P, K) to images (b, H, W, C) at their positions, without the border."""
+    (top, left), (kh, kw) = products.before, products.kernel
+    images, first_rows, first_columns = at
+    dpatches = dpatches.reshape(len(dpatches), -1, kh, kw)
+    for i in range(kh):
+        for j in range(kw):
+            rows = first_rows + i - top
+            columns = first_columns + j - left
+            inside = (rows >= 0) & (rows < dx.shape[1]) & (columns >= 0) & (columns < dx.shape[2])
+            dx[images[inside], rows[inside], columns[inside]] += dpatches[inside, :, i, j]

@@ -13,7 +13,7 @@ from tinygrad_ckn.cpu import kmeans as cpu
 from tinygrad_ckn.cuda import kmeans as cuda
 from tinygrad_ckn.cuda.launch import supported
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
-from tinygrad_ckn.ops.ckn_map import least_square
+from tinygrad_ckn.ops.ckn_map import zero_norm_threshold
 from tinygrad_ckn.profiling import record_function
 
 # Two directions are equal if 1 - cosine is below this, which float32 may round to.
@@ -54,7 +54,7 @@ def row_scales(x: NDArray[Any]) -> tuple[NDArray[Any], int]:
     squares = cpu.squares(x) if _has_cpu_kernel(x) else (x * x).sum(axis=1)
     norms = xp.sqrt(squares)
     # Zero, tiny, huge or not finite.
-    extreme = xp.nonzero(~((squares > least_square(x.dtype)) & (squares < xp.inf)))[0]
+    extreme = xp.nonzero(~((squares > zero_norm_threshold(x.dtype)) & (squares < xp.inf)))[0]
     if len(extreme):
         norms[extreme] = _safe_norms(x[extreme])
     if not bool(xp.isfinite(norms).all()):

@@ -6,6 +6,7 @@ import math
 import sys
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from tinygrad_ckn import checks, ops
 from tinygrad_ckn.backend import Array, Namespace
@@ -91,7 +92,7 @@ class Exponential(Kernel):
         function = partial(ops.kappa_exponential, alpha=alpha)
         return Kappa(function, self._value, self._value_and_slope, alpha, -alpha, device)
 
-    def _alpha(self, log_alpha: float | None) -> float:
+    def _alpha(self, log_alpha: Any) -> float:
         """Return alpha as a Python number, which keeps the dtype of the cosines."""
         if log_alpha is None:
             return 1 / self.sigma**2

@@ -32,7 +32,7 @@ from tinygrad_ckn.models.layers.factors import (
 )
 from tinygrad_ckn.models.layers.pooling import Pooling, PoolingName
 from tinygrad_ckn.nn import Module, Parameter, Sphere, init
-from tinygrad_ckn.ops.ckn_map import composed
+from tinygrad_ckn.ops.ckn_map import reference_map
 from tinygrad_ckn.ops.pool_matrices import Subsampling
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
@@ -219,7 +219,7 @@ class CKNLayer(Module):
             separate = factor.dtype != weight.dtype
             fused = None if separate else factor
             if kappa is None:
-                y = composed(images, filters, self._kappa, fused, **options)
+                y = reference_map(images, filters, self._kappa, fused, **options)
             else:
                 y = ops.ckn_map(images, filters, kappa, fused, **options)
             maps.append(apply_factor(factor, y) if separate else y)

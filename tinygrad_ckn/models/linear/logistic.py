@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinygrad_ckn import checks, ops
-from tinygrad_ckn.backend import Generator, NDArray, default_rng, to_numpy, xp_of
+from tinygrad_ckn.backend import Array, Generator, NDArray, default_rng, to_numpy, xp_of
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.block_sums import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
@@ -181,7 +181,7 @@ class _Problem:
 
 
 def _loss_and_slopes(
-    loss: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
+    loss: Callable[[Array, Array], Array],
     scores: NDArray[Any],
     labels: NDArray[Any],
 ) -> tuple[Any, NDArray[Any]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from tinygrad_ckn.backend import Array, Namespace
+from tinygrad_ckn.backend import Array, Namespace, NDArray
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.grad_mode import enable_grad
 from tinygrad_ckn.graph import Variable, unwrap
@@ -86,11 +86,16 @@ class Kappa:
 
 
 def _value(function: Callable[[Array], Array], xp: Namespace, v: Array, out: Array) -> None:
-    xp.copyto(out, function(v))
+    # A Tensor, as below, so that kappa may use its methods.
+    xp.copyto(out, unwrap(function(Variable.wrap(v))))
 
 
 def _value_and_slope(
-    function: Callable[[Array], Array], xp: Namespace, v: Array, values: Array, slopes: Array
+    function: Callable[[Array], Array],
+    xp: Namespace,
+    v: Array,
+    values: NDArray[Any],
+    slopes: NDArray[Any],
 ) -> Array:
     u = Variable.leaf(v)
     with enable_grad():

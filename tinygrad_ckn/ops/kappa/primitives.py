@@ -21,7 +21,7 @@ from tinygrad_ckn.windows import is_finite
 
 
 @primitive(broadcasts=True)
-def kappa_exponential(xp: Namespace, u: Array, alpha: Array) -> Array:
+def kappa_exponential(xp: Namespace, u: Array, alpha: Array | float) -> Array:
     """Return exp(alpha (u - 1)); alpha = 1/sigma^2 may be a trained Tensor.
 
     Examples
