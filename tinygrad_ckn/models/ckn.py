@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 from tinygrad_ckn.backend import Generator, Images, Labels, default_rng
 from tinygrad_ckn.data_format import DataFormat
@@ -66,9 +66,10 @@ class CKN(Network):
 
     def _apply_layers(self, x: Images) -> Tensor:
         """Return the last map of preprocessed images; all factors are computed as one stack."""
+        y: Any = x
         for layer, factors in zip(self.layers, stacked_factors(self.layers), strict=True):
-            x = layer(x, factors)
-        return x
+            y = layer(y, factors)
+        return y
 
     @plain_arguments
     def fit_unsupervised(

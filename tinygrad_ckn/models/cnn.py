@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 from tinygrad_ckn.backend import Generator, Images, Labels, default_rng
 from tinygrad_ckn.data_format import DataFormat
@@ -53,9 +53,10 @@ class CNN(Network):
 
     def _apply_layers(self, x: Images) -> Tensor:
         """Return the last map of preprocessed images."""
+        y: Any = x
         for layer in self.layers:
-            x = layer(x)
-        return x
+            y = layer(y)
+        return y
 
     @plain_arguments
     def fit(

@@ -193,7 +193,7 @@ class Network(NetworkBase):
 
     def _begin_training(
         self, images: Images, labels: Labels, data_format: DataFormat | None
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
         """Check a training set, record its format and fit the preprocessing.
 
         Returns
@@ -201,7 +201,7 @@ class Network(NetworkBase):
         images, labels
             After preprocessing, and class numbers.
         groups
-            (N,) on the host: equal images have equal numbers.
+            (N,) on the host: equal images have equal numbers; None if all images differ.
         """
         known = data_format.classes if data_format else ()
         array, y, classes = self._check_training_set(images, labels, known)

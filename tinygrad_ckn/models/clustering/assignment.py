@@ -5,7 +5,7 @@ Rows of x (n, d) are multiplied by their scale (n,) on the fly, so x is never co
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from tinygrad_ckn.backend import CPU, NDArray, backend_of, xp_of
 from tinygrad_ckn.chunks import slices
@@ -21,6 +21,8 @@ SAME = 1e-6
 # A sum of unit vectors has no direction if its norm is at most this: no vectors, or ones
 # that cancel.
 NO_DIRECTION = 1e-6
+# nearest (n,), cosines (n,), sums (k, d)
+Assignment: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 # Similarities held at a time by the code that works on any backend.
 _BLOCK = 2**22
 
@@ -83,7 +85,7 @@ def _has_cpu_kernel(x: NDArray[Any]) -> bool:
 @record_function("k-means, assignment")
 def assign(
     x: NDArray[Any], scales: NDArray[Any], centroids: NDArray[Any], with_sums: bool = True
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+) -> Assignment:
     """Assign each point to the nearest centroid.
 
     Returns
@@ -97,7 +99,8 @@ def assign(
         return cpu.assign(x, scales, centroids, with_sums)
     xp = xp_of(x)
     if backend_of(x).device == "cuda" and supported(x, scales, centroids):
-        return cuda.assign(xp, x, scales, centroids, with_sums)
+        raw: Any = cuda.assign(xp, x, scales, centroids, with_sums)
+        return raw
     nearest = xp.empty(len(x), dtype="int64")
     cosines = xp.empty(len(x), dtype=x.dtype)
     sums = xp.zeros(centroids.shape, dtype=x.dtype)

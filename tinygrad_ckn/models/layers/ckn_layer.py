@@ -211,13 +211,14 @@ class CKNLayer(Module):
         if self.pooling.name != "gaussian":
             options["subsampling"] = (1, 1)
         factors = self.factors() if factors is None else factors
-        maps = []
+        maps: list[Tensor] = []
         for images, filters, factor in zip(
             _split(x, self.groups, 1), _split(weight, self.groups, 0), factors, strict=True
         ):
             # The factor of coinciding filters is float64 and applied by itself.
             separate = factor.dtype != weight.dtype
             fused = None if separate else factor
+            y: Any
             if kappa is None:
                 y = reference_map(images, filters, self._kappa, fused, **options)
             else:
@@ -368,5 +369,5 @@ class CKNLayer(Module):
         return f"{shape}, subsampling {subsampling}, {self.kernel}"
 
 
-def _split(x: Array, groups: int, axis: int) -> list[Array]:
+def _split(x: Array, groups: int, axis: int) -> Sequence[Array]:
     return [x] if groups == 1 else ops.split(x, groups, axis)

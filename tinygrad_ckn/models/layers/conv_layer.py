@@ -18,7 +18,7 @@ from tinygrad_ckn.plain import plain_arguments, plain_array
 from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import Padding, Pair, Windows
 
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+ACTIVATIONS: dict[str, Callable[[Array], Tensor]] = {
     "relu": ops.relu,
     "tanh": ops.tanh,
     "sigmoid": ops.sigmoid,

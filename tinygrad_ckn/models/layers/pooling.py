@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from tinygrad_ckn import checks, ops
-from tinygrad_ckn.backend import Images
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling, gaussian_size
 from tinygrad_ckn.tensor import Tensor
@@ -78,7 +77,7 @@ class Pooling:
         """Whether disjoint windows are pooled; incomplete ones at the border are dropped."""
         return self.name in ("average", "max")
 
-    def __call__(self, y: Images) -> Tensor:
+    def __call__(self, y: Tensor) -> Tensor:
         """Return the pooled maps (N, p, Ho, Wo) of maps (N, p, H, W)."""
         if self.windowed:
             pool = ops.avg_pool2d if self.name == "average" else ops.max_pool2d

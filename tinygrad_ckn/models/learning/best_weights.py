@@ -69,7 +69,7 @@ class FineTuningState:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays on the host: "held_out", and the optimiser's for each parameter."""
-        buffers = {
+        buffers: dict[str, Any] = {
             f"optimizer.{name}": value
             for name, value in self.optimizer.state_dict().items()
             if name != "lr"

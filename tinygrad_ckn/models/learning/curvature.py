@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinygrad_ckn.backend import NDArray, xp_of
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.nn import Constraint
 from tinygrad_ckn.tensor import Tensor
 
@@ -82,7 +83,8 @@ def _gradient_at(
         if length:
             moved = value + length * part
             constraint = _constraint(p)
-            moved = moved if constraint is None else constraint.retract(moved)
+            if constraint is not None:
+                moved = unwrap(constraint.retract(moved))
         p.data = moved
         p.grad = None
     objective().backward()
@@ -98,7 +100,7 @@ def _constraint(parameter: Tensor) -> Constraint | None:
 
 def _tangent(parameter: Tensor, gradient: NDArray[Any]) -> NDArray[Any]:
     constraint = _constraint(parameter)
-    return gradient if constraint is None else constraint.tangent(parameter.data, gradient)
+    return gradient if constraint is None else unwrap(constraint.tangent(parameter.data, gradient))
 
 
 def _norm(arrays: Sequence[NDArray[Any]]) -> float:

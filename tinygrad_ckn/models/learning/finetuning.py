@@ -55,7 +55,8 @@ class Objective:
         scores = classifier(self.model._flat_features(Tensor.wrap(batch)))
         weight = classifier.weight
         penalty = (0.5 * self.l2) * (weight * weight).sum()
-        return LOSSES[self.loss](scores, labels) + penalty, scores
+        objective: Any = LOSSES[self.loss](scores, labels)
+        return objective + penalty, scores
 
 
 def fine_tune(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tinygrad_ckn.backend import NDArray, xp_of
+from tinygrad_ckn.backend import Array, NDArray, xp_of
 from tinygrad_ckn.errors import GradientError, LinearAlgebraError
 from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.network_base import NetworkBase
 
 
-def check_finite_arrays(arrays: Iterable[tuple[str, NDArray[Any]]]) -> None:
+def check_finite_arrays(arrays: Iterable[tuple[str, Array]]) -> None:
     """Raise a GradientError that names the first array with NaN or infinity."""
     for name, x in arrays:
         array = unwrap(x)
@@ -38,14 +38,12 @@ def describe_first_nonfinite(model: NetworkBase, batch: NDArray[Any]) -> str:
     return "first in the classifier"
 
 
-def _intermediate_values(
-    model: NetworkBase, batch: NDArray[Any]
-) -> Iterator[tuple[str, NDArray[Any]]]:
+def _intermediate_values(model: NetworkBase, batch: NDArray[Any]) -> Iterator[tuple[str, Array]]:
     """Yield the intermediate arrays from a batch to the scores, with their names.
 
     Maps are squared, because the classifier's fit needs their squares.
     """
-    x = batch
+    x: Array = batch
     yield "the images of the batch", x
     for i, layer in enumerate(model.layers):
         try:

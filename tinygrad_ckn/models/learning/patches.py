@@ -12,6 +12,7 @@ from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Generator, NDArray, default_rng, xp_of
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.errors import DataError, ShapeError
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.batched import image_blocks
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.plain import plain_arguments
@@ -154,7 +155,7 @@ def _drawn_patches(
                 "leave them out"
             )
         # (n, C, Ho, Wo, kh, kw)
-        windows = layer.windows.view(xp, layer.windows.pad(xp, maps))
+        windows: NDArray[Any] = unwrap(layer.windows.view(xp, layer.windows.pad(xp, maps)))
         start, stop = draws.images.searchsorted([chosen[0], chosen[-1] + 1])
         for part in slices(int(stop - start), max(1, _BLOCK // patch_size)):
             rows = slice(start + part.start, start + part.stop)

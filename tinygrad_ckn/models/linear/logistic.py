@@ -187,7 +187,7 @@ def _loss_and_slopes(
 ) -> tuple[Any, NDArray[Any]]:
     """Return the sum over examples of a loss that is a mean, and its gradient in the scores."""
     leaf = Tensor.leaf(scores)
-    mean = loss(leaf, labels)
+    mean: Any = loss(leaf, labels)
     (gradient,) = grad(mean, leaf)
     return mean.data.astype("float64") * len(scores), gradient.data * len(scores)
 

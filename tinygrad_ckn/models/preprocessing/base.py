@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array, DTypeLike, Images, NDArray, Shape, xp_of
+from tinygrad_ckn.backend import DTypeLike, Images, NDArray, Shape, xp_of
 from tinygrad_ckn.block_sums import map_blocks
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.grad_mode import modes
@@ -155,9 +155,7 @@ class FittedPreprocessor(Preprocessor):
         return array
 
 
-def apply_in_blocks(
-    function: Callable[[Any], Array], x: Images, shape: Shape, size: float
-) -> Images:
+def apply_in_blocks(function: Callable[[Any], Any], x: Images, shape: Shape, size: float) -> Tensor:
     """Return function(x), of a shape, for images x (N, C, H, W).
 
     The result is an array for an array and a Tensor for a Tensor. A Tensor that may be
@@ -165,7 +163,11 @@ def apply_in_blocks(
     in blocks, on all threads; `size` is the number of bytes the function needs for one
     image.
     """
+    y: Any
     if isinstance(x, Tensor) and modes.recording and x.requires_grad:
-        return function(x)
-    y = map_blocks(function, unwrap(x), shape, size)
-    return Tensor.wrap(y) if isinstance(x, Tensor) else y
+        y = function(x)
+    else:
+        y = map_blocks(function, unwrap(x), shape, size)
+        y = Tensor.wrap(y) if isinstance(x, Tensor) else y
+    # To type checkers a Tensor, as the result of an operation is.
+    return y

@@ -13,6 +13,7 @@ from tinygrad_ckn.models.preprocessing.gradient_map import GradientMap
 from tinygrad_ckn.models.preprocessing.standardize import Standardize
 from tinygrad_ckn.models.preprocessing.whitening import LocalWhitening, PatchZCA
 from tinygrad_ckn.models.registry import from_spec
+from tinygrad_ckn.tensor import Tensor
 
 # A preprocessor, its name or `config()`, a sequence of those, or None.
 PreprocessorSpec: TypeAlias = Preprocessor | str | Mapping[str, Any] | Sequence[Any] | None
@@ -52,11 +53,12 @@ class Chain(Preprocessor):
                 x = step(x)
         return self
 
-    def forward(self, x: Images) -> Images:
+    def forward(self, x: Images) -> Tensor:
         """Return images (N, C, H, W) after all steps."""
+        y: Any = x
         for step in self.steps:
-            x = step(x)
-        return x
+            y = step(y)
+        return y
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (C', H', W') for an image of shape (C, H, W)."""

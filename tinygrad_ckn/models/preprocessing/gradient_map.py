@@ -124,7 +124,7 @@ class GradientMap(Preprocessor):
         self.weight = Tensor(z[:, :, None, None])
         self.transform = Tensor(ops.inverse_sqrt(self.kernel.kappa(z @ z.T), eps=self.eps))
 
-    def forward(self, x: Images) -> Images:
+    def forward(self, x: Images) -> Tensor:
         """Return maps (N, n_orientations, H, W): an array for an array, a Tensor for a Tensor."""
         n, channels, height, width = image_shape("GradientMap", x)
         weight = self.weight.data.astype(x.dtype)

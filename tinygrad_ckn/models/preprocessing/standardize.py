@@ -74,7 +74,7 @@ class Standardize(FittedPreprocessor):
         std = xp.sqrt(xp.where(variance > 0, variance, 1))
         return self._set_buffers(channels, mean=origin + first, std=std)
 
-    def forward(self, x: Images) -> Images:
+    def forward(self, x: Images) -> Tensor:
         """Return standardized images (N, C, H, W)."""
         shape = self._check(x)
         mean = self._buffer("mean", x.dtype)[:, None, None]

@@ -112,7 +112,7 @@ class LocalWhitening(Preprocessor):
         )
         self.windows = Windows.of("LocalWhitening", self.kernel_size)
 
-    def forward(self, x: Images) -> Images:
+    def forward(self, x: Images) -> Tensor:
         """Return whitened images (N, C, H, W): an array for an array, a Tensor for a Tensor."""
         shape = image_shape("LocalWhitening", x)
         size = 2 * 8 * _patch_elements(self.windows, shape)
@@ -248,7 +248,7 @@ class PatchZCA(FittedPreprocessor):
         whitening = unwrap(ops.inverse_sqrt(covariance, eps=self.eps))
         return self._set_buffers(channels, mean=xp.ascontiguousarray(mean), whitening=whitening)
 
-    def forward(self, x: Images) -> Images:
+    def forward(self, x: Images) -> Tensor:
         """Return whitened images (N, C, H, W): an array for an array, a Tensor for a Tensor."""
         shape = self._check(x)
         size = 3 * _patch_elements(self.windows, shape) * x.dtype.itemsize
@@ -281,5 +281,5 @@ class PatchZCA(FittedPreprocessor):
 
 def _normalise_contrast(x: Array, axis: Axis) -> Tensor:
     """Return x minus its mean, divided by its standard deviation, along axes."""
-    centred = x - ops.mean(x, axis=axis, keepdims=True)
+    centred: Any = x - ops.mean(x, axis=axis, keepdims=True)
     return centred / ops.sqrt(ops.mean(ops.square(centred), axis=axis, keepdims=True) + _CONTRAST)
