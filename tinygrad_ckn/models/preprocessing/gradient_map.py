@@ -22,7 +22,7 @@ from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.kernels import Exponential
 from tinygrad_ckn.models.preprocessing.base import Preprocessor, applied, image_shape
-from tinygrad_ckn.nn import init
+from tinygrad_ckn.nn.blank import blank
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import is_finite
@@ -117,7 +117,7 @@ class GradientMap(Preprocessor):
             2 * math.sin(math.pi / n_orientations) if sigma is None else float(sigma)
         )
         n = self.n_orientations
-        values = init.blank((n, 2, 1, 1), "float64"), init.blank((n, n), "float64")
+        values = blank((n, 2, 1, 1), "float64"), blank((n, n), "float64")
         if values[0] is not None:
             self.weight, self.transform = map(Tensor, values)
             return
