@@ -155,7 +155,8 @@ class Body:
             guard = self._name(statement.guard[-1])._replace(
                 negated=(statement.guard[0] == "!") != inverted
             )
-        text = f"{statement.word} {', '.join(''.join(tokens) for tokens in statement.operands)}".strip()
+        operand_text = ", ".join("".join(tokens) for tokens in statement.operands)
+        text = f"{statement.word} {operand_text}".strip()
         ins = Instruction(word, operands, guard, statement.line, statement.source, text)
         self.layout.kernel.code.append(ins)
 

@@ -3,7 +3,7 @@
 Lock-step execution hides a missing barrier, so each word stores its last writer and its
 last readers as stamps. A stamp has four fields, highest first:
 
-    block (22 bits) | barriers passed by the block (17) | __syncwarp's passed by the warp (12) | thread (12)
+    block (22 bits) | barriers of the block (17) | __syncwarp's of the warp (12) | thread (12)
 
 The thread is a warp (five bits above SEVERAL) and a lane (five bits below it). SEVERAL
 stands for more than one lane of the warp, MANY for more than one warp of the block,
@@ -88,9 +88,8 @@ class Shadow:
         self.words = -(-(start + size) // grain) - self.first if size else 0
         self.grain = grain
         self.known = np.zeros(self.words, bool) if private else None
-        self.stores: dict[
-            str, np.ndarray
-        ] = {}  # made when first needed: arrays are large, and many are only read
+        # Filled on first use, because arrays are large and many are only read.
+        self.stores: dict[str, np.ndarray] = {}
 
     def _store(self, kind: str) -> np.ndarray:
         if kind not in self.stores:
@@ -100,7 +99,7 @@ class Shadow:
     def _covered(
         self, addresses: np.ndarray, size: int, *columns: np.ndarray
     ) -> tuple[np.ndarray, ...]:
-        """Return the words covered by accesses of `size` bytes, and the columns repeated to match."""
+        """Return the words that accesses of `size` bytes cover; repeat columns to match."""
         words = addresses // self.grain - self.first
         count = size // self.grain
         if count == 1:

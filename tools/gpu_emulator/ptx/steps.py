@@ -16,12 +16,8 @@ from tools.gpu_emulator.ptx.places import space_of
 # result of a step after which the machine must choose the active lanes again
 SWITCH = -1
 MEMORY = ("ld", "st", "atom", "red")
-NOTHING = (
-    "membar",
-    "fence",
-    "prefetch",
-    "nanosleep",
-)  # order and speed, which the machine does not model
+# instructions about ordering and speed, which the machine does not model
+NOTHING = ("membar", "fence", "prefetch", "nanosleep")
 
 
 class Compiled(NamedTuple):
@@ -142,9 +138,8 @@ def _barrier(ins: Instruction) -> Callable:
 def _warp_barrier(m, mask) -> None:
     warp.check_mask(m, mask)
     lanes = m.lanes.index
-    full = warp.words(m.alive) == warp.words(
-        m.lanes.mask
-    )  # part of a warp orders nothing that the shadow could tell
+    # The shadow cannot represent an ordering among part of a warp.
+    full = warp.words(m.alive) == warp.words(m.lanes.mask)
     m.stamps[lanes[full[lanes >> 5]]] += shadow.SYNC
 
 

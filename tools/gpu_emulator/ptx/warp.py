@@ -31,9 +31,9 @@ def check_mask(m, mask) -> None:
     if m.lanes.all and (mask == 0xFFFFFFFF).all():
         return
     lanes = m.lanes.index
-    own = (mask[lanes] >> (lanes & 31).astype(np.uint32)) & 1 == 0
-    if own.any():
-        lane = int(lanes[np.argmax(own)])
+    excluded = (mask[lanes] >> (lanes & 31).astype(np.uint32)) & 1 == 0
+    if excluded.any():
+        lane = int(lanes[np.argmax(excluded)])
         raise BadShuffle(
             f"the mask {int(mask[lane]):#010x} leaves out lane {lane % 32}, which executes", lane
         )
@@ -55,20 +55,23 @@ def shuffle(ins: Instruction) -> Callable:
     value, lane, clamp, mask = [reader(operand, U32) for operand in ins.operands[1:]]
 
     def step(m):
-        names, own = mask(m), m.special["%laneid"].astype(np.int64)
+        names = mask(m)
+        lane_index = m.special["%laneid"].astype(np.int64)
         check_mask(m, names)
         b, c = lane(m).astype(np.int64) & 31, clamp(m).astype(np.int64)
         segment = c >> 8 & 31
-        last = (own & segment) | (c & 31 & ~segment)
+        last = (lane_index & segment) | (c & 31 & ~segment)
         if mode == "up":
-            source = own - b
+            source = lane_index - b
             valid = source >= last
         else:
-            source = {"down": own + b, "bfly": own ^ b, "idx": (own & segment) | (b & ~segment)}[
-                mode
-            ]
+            source = {
+                "down": lane_index + b,
+                "bfly": lane_index ^ b,
+                "idx": (lane_index & segment) | (b & ~segment),
+            }[mode]
             valid = source <= last
-        source = np.where(valid, source, own) + m.numbers // 32 * 32
+        source = np.where(valid, source, lane_index) + m.numbers // 32 * 32
         _check_sources(m, source, names)
         results = np.broadcast_to(value(m), m.size)[source], valid
         for write, result in zip(writes, results, strict=False):
@@ -85,7 +88,9 @@ def _check_sources(m, source: np.ndarray, mask) -> None:
     idle = ~m.lanes.mask[source[lanes]] | (named == 0)
     if idle.any():
         lane = int(lanes[np.argmax(idle)])
-        message = f"reads from lane {source[lane] % 32}, which has exited, does not exist or takes no part"
+        message = (
+            f"reads from lane {source[lane] % 32}, which has exited, does not exist or is inactive"
+        )
         raise BadShuffle(message, lane)
 
 
