@@ -1,8 +1,8 @@
-"""Where a CKN's time goes on one thread: `python -m benchmarks.breakdown [PRESET] [train|encode]`.
+"""Profile of a CKN on one thread: `python -m benchmarks.breakdown [PRESET] [train|encode]`.
 
-Functions are replaced by ones with clocks. A function's time is its own, without that
-of others with a clock that it calls. Products are compared with the rate at which BLAS
-multiplies a large square matrix, measured in the same run.
+Functions are replaced by timed ones. A function's time excludes that of other timed
+functions that it calls. Products are compared with the rate at which BLAS multiplies a
+large square matrix, measured in the same run.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ stack: list[float] = []
 def clocked(
     function: Callable[..., Any], name: str, count: Callable[..., float] | None = None
 ) -> Callable[..., Any]:
-    """Return the function with a clock; `count` says how many multiplications and additions a call takes."""
+    """Return a timed function; `count` returns the multiplications and additions of a call."""
 
     def call(*args: Any, **options: Any) -> Any:
         stack.append(0.0)
@@ -84,7 +84,7 @@ def clocked(
 
 
 def install(model: CKN) -> None:
-    """Put the clocks in."""
+    """Replace the functions by timed ones."""
     for module, name in PRODUCTS.items():
         timed = clocked(
             gemm.product, f"products: {name}", lambda a, b, out: 2.0 * out.size * a.shape[-1]

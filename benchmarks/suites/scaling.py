@@ -1,4 +1,7 @@
-"""How the cost of a ckn5 training step grows with images, pixels and filters: the time per unit is to stay the same."""
+"""Time per unit of a ckn5 training step as images, pixels and filters grow.
+
+It should stay constant.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 from benchmarks.ckn import ckn_inputs, multiplications, our_training
 from benchmarks.suite import Case, Inputs, Settings, Side, Suite, Work
 
-# where the other two stay
+# values of the other two sizes
 IMAGES, SIZE, FILTERS = 64, 32, 128
 
 
@@ -17,7 +20,7 @@ def _training(inputs: Inputs, device: str, *, which: str) -> Work:
 
 
 def _case(name: str, unit: str, sizes: dict[str, dict[str, int]]) -> Case:
-    """Return the case of some sizes, each by its label; all take turns, for times of different minutes say little."""
+    """Return a case of several sizes by label; all take turns, because times drift."""
     made: dict[str, Any] = {}
 
     def inputs() -> Inputs:
