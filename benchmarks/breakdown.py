@@ -28,7 +28,8 @@ from tinygrad_ckn.models import CKN, PRESETS
 from tinygrad_ckn.ops import linalg
 from tinygrad_ckn.optim import SGD
 
-STEPS, IMAGES = 5, 128
+STEPS = 5
+IMAGES = 128
 CLOCKS = [
     (
         winograd.Winograd,
@@ -137,12 +138,14 @@ def main(preset: str = "ckn5", work: str = "train") -> None:
     step = clocked(step, "all else")
     for _ in range(STEPS):
         step()
-    total, fastest = sum(seconds.values()), ceiling()
+    total = sum(seconds.values())
+    fastest = ceiling()
     print(f"{preset}, {work}, {IMAGES} images, one thread: {total / STEPS * 1e3:.0f} ms a step")
     for name, spent in sorted(seconds.items(), key=lambda item: -item[1]):
         rate = f"{operations[name] / spent / 1e9:6.0f} GFLOP/s" if name in operations else ""
         print(f"{name:30}{spent / STEPS * 1e3:8.1f} ms{100 * spent / total:6.1f} % {rate}")
-    spent, done = sum(seconds[name] for name in operations), sum(operations.values())
+    spent = sum(seconds[name] for name in operations)
+    done = sum(operations.values())
     print(
         f"products: {100 * spent / total:.0f} % at {done / spent / 1e9:.0f} GFLOP/s; BLAS's best {fastest / 1e9:.0f}"
     )

@@ -11,10 +11,13 @@ import numpy as np
 from benchmarks.costs import Cost
 from benchmarks.suite import OURS, Case, Inputs, LeftOutError, Side, Work
 
-LR, MOMENTUM = 0.01, 0.9
+LR = 0.01
+MOMENTUM = 0.9
 CLASSES = 10
-EAGER, TUNED = "torch eager, untouched", "torch eager, tuned malloc"
-COMPILED, POOL_FIRST = "torch.compile, tuned malloc", "torch eager, tuned, pool first"
+EAGER = "torch eager, untouched"
+TUNED = "torch eager, tuned malloc"
+COMPILED = "torch.compile, tuned malloc"
+POOL_FIRST = "torch eager, tuned, pool first"
 
 
 def natural_images(n: int, channels: int, size: int, rng: np.random.Generator) -> Any:
@@ -55,7 +58,8 @@ def multiplications(preset: str, n_images: int, size: int, filters: int) -> floa
     """
     from tinygrad_ckn.models import PRESETS
 
-    channels, total = 3, 0.0
+    channels = 3
+    total = 0.0
     for layer in PRESETS[preset].layers:
         total += size**2 * channels * layer["kernel_size"] ** 2 * filters
         size = int((size - 1) // layer["subsampling"]) + 1
@@ -82,7 +86,8 @@ def our_training(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work
 
     model = _our_model(inputs, device, dtype).train()
     xp = use(device).xp
-    images, labels = xp.asarray(inputs["images"], dtype=dtype), xp.asarray(inputs["labels"])
+    images = xp.asarray(inputs["images"], dtype=dtype)
+    labels = xp.asarray(inputs["labels"])
     optimizer = SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
 
     def step() -> Any:
@@ -239,7 +244,8 @@ def ckn_case(
     }
     double = {"dtype": "float64"}
     if device == "cuda":
-        peers, targets = (EAGER,), {}
+        peers = (EAGER,)
+        targets = {}
         reference = Side("the CPU in float64", ours, options=double, device="cpu")
     else:
         reference = side("torch in float64", tuned_malloc=True, options=double)

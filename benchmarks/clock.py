@@ -28,7 +28,8 @@ def by_events(step: Callable[[], object]) -> tuple[float, float]:
     stream, the default one.
     """
     cuda = use("cuda").xp.cuda
-    before, after = cuda.Event(), cuda.Event()
+    before = cuda.Event()
+    after = cuda.Event()
     begun = time.perf_counter()
     before.record()
     for _ in range(REPETITIONS):

@@ -30,7 +30,8 @@ class Rates:
     @classmethod
     def of(cls, seconds: float, costs: Sequence[Cost], card: Card) -> Rates:
         """Return the rates of launches that took the given time together."""
-        bandwidth, flops = total_bytes(costs) / seconds, total_flops(costs) / seconds
+        bandwidth = total_bytes(costs) / seconds
+        flops = total_flops(costs) / seconds
         return cls(
             bandwidth, bandwidth / card.bandwidth, flops, flops / card.float32, card.total(costs)
         )

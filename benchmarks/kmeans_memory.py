@@ -21,7 +21,9 @@ import numpy as np
 from benchmarks.ckn import natural_images
 from benchmarks.suite import BenchmarkError
 
-CHANNELS, KERNEL, SIZE = 256, 3, 32
+CHANNELS = 256
+KERNEL = 3
+SIZE = 32
 DIMENSIONS = CHANNELS * KERNEL**2
 # average number per image, low enough for few duplicates
 PATCHES_OF_AN_IMAGE = 250

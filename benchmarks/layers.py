@@ -40,7 +40,12 @@ class Layer:
 
     def forward(self) -> Iterator[Cost]:
         """Yield the launches of the map."""
-        n, c, p, k, side, length = self.n, self.c, self.p, self.k, self.size, self.size**2
+        n = self.n
+        c = self.c
+        p = self.p
+        k = self.k
+        side = self.size
+        length = self.size**2
         yield costs.squares(n, c, side, side)
         yield costs.norms(n, side, side, k, k, length)
         if k > 1:
@@ -53,7 +58,12 @@ class Layer:
 
     def backward(self, *, of_images: bool) -> Iterator[Cost]:
         """Yield the launches of its gradient, with that of the images if `of_images`."""
-        n, c, p, k, side, length = self.n, self.c, self.p, self.k, self.size, self.size**2
+        n = self.n
+        c = self.c
+        p = self.p
+        k = self.k
+        side = self.size
+        length = self.size**2
         # tensordot first copies both operands into the order of the axes
         for _ in range(2):
             yield costs.copy(p, n * self.pooled**2)
@@ -78,12 +88,15 @@ def layers_of(name: str, n: int) -> list[Layer]:
     from tinygrad_ckn.models.kernels import Exponential
     from tinygrad_ckn.models.presets import get_preset
 
-    channels, size, found = 3, 32, []
+    channels = 3
+    size = 32
+    found = []
     for given in get_preset(name).layers:
         kappa = _EXPONENTIAL if isinstance(given["kernel"], Exponential) else _POLYNOMIAL
         shape = given["n_filters"], given["kernel_size"], given["subsampling"]
         found.append(Layer(n, channels, size, *shape, kappa))
-        channels, size = given["n_filters"], found[-1].pooled
+        channels = given["n_filters"]
+        size = found[-1].pooled
     return found
 
 

@@ -97,7 +97,8 @@ class Result:
 
     def memory_ratio(self, peer: Measured) -> float | None:
         """Return our growth in memory divided by the peer's; None if the system does not report it."""
-        ours, theirs = self.sides[0].growth, peer.growth
+        ours = self.sides[0].growth
+        theirs = peer.growth
         return None if ours is None or not theirs else ours / theirs
 
 
@@ -114,7 +115,8 @@ def relative_error(found: Any, expected: Any, outliers: float = 0) -> float:
     """
     if isinstance(expected, list) and expected and isinstance(expected[0], np.ndarray):
         return max(relative_error(f, e, outliers) for f, e in zip(found, expected, strict=True))
-    found, expected = np.asarray(found, dtype="float64"), np.asarray(expected, dtype="float64")
+    found = np.asarray(found, dtype="float64")
+    expected = np.asarray(expected, dtype="float64")
     if found.shape != expected.shape or not np.isfinite(found).all():
         return float("inf")
     scale = float(np.abs(expected).max(initial=0))

@@ -18,14 +18,19 @@ from benchmarks.costs import Cost
 from benchmarks.layers import Layer
 
 # sides of the large image, and of its filter
-IMAGE, FILTER = 4096, 10
+IMAGE = 4096
+FILTER = 10
 # size of maps
-BATCH, CHANNELS, SIZE = 512, 64, 32
+BATCH = 512
+CHANNELS = 64
+SIZE = 32
 # images for unfolded patches, which take nine times the memory
 UNFOLDED = 128
-POINTS, CENTROIDS = 200_000, 256
+POINTS = 200_000
+CENTROIDS = 256
 # layers of ckn5, whose inverse roots are computed together
-FILTERS, LAYERS = 128, 5
+FILTERS = 128
+LAYERS = 5
 
 
 @dataclass(frozen=True)
@@ -97,10 +102,19 @@ def _assign(ops: Any, x: Any, scales: Any, centroids: Any) -> Any:
 
 def operations() -> dict[str, Operation]:
     """Return all, by name."""
-    n, m, c, side = BATCH, UNFOLDED, CHANNELS, SIZE
-    half, length, out = side // 2, side**2, IMAGE - FILTER + 1
-    maps, patched, pooled = (n, c, side, side), (m, c, side, side), (n, c, half, half)
-    small, columns, roots = (c, c, 3, 3), (m, 9 * c, length), (LAYERS, FILTERS, FILTERS)
+    n = BATCH
+    m = UNFOLDED
+    c = CHANNELS
+    side = SIZE
+    half = side // 2
+    length = side**2
+    out = IMAGE - FILTER + 1
+    maps = (n, c, side, side)
+    patched = (m, c, side, side)
+    pooled = (n, c, half, half)
+    small = (c, c, 3, 3)
+    columns = (m, 9 * c, length)
+    roots = (LAYERS, FILTERS, FILTERS)
     unfold, fold = (make(m, c, side, side, 3, 3, length) for make in (costs.unfold, costs.fold))
     pooling, adjoint = (
         make(n, c, side, side, half, half, 2) for make in (costs.pooling, costs.pooling_adjoint)

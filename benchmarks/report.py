@@ -53,7 +53,8 @@ def verdict(ratio: float | None, target: float | None) -> str:
 
 
 def _row(result: Result, side: Measured, scale: float) -> list[str]:
-    case, time = result.case, side.time
+    case = result.case
+    time = side.time
     ours = side is result.sides[0]
     memory = ["" if size is None else f"{size / MEGA:,.0f}" for size in (side.peak, side.growth)]
     return [

@@ -27,7 +27,8 @@ REWARM = 0.01
 # seconds above which a step needs no untimed one before it: caches and threads are warm
 # after a small part of it
 SLOW = 1.0
-_STATUS, MACHINE = Path("/proc/self/status"), Path("/proc/meminfo")
+_STATUS = Path("/proc/self/status")
+MACHINE = Path("/proc/meminfo")
 
 
 def memory(name: str, source: Path = _STATUS) -> int | None:

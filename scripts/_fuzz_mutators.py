@@ -81,7 +81,8 @@ def _zeros(b: bytearray, r: random.Random) -> bytes:
 def _large_length(b: bytearray, r: random.Random) -> bytes:
     """Write a large integer where a length may be, in either byte order."""
     value = r.choice((2**31 - 1, 2**31, 2**32 - 1, 10**6, 10**9))
-    size, start = r.choice((4, 8)), r.randrange(min(len(b), 128))
+    size = r.choice((4, 8))
+    start = r.randrange(min(len(b), 128))
     b[start : start + size] = value.to_bytes(8, r.choice(("big", "little")))[:size]
     return bytes(b)
 
@@ -130,10 +131,8 @@ def _word(b: bytearray, r: random.Random) -> bytes:
         b"F32",
         b"id",
     )
-    old, new = (
-        r.choice(words),
-        r.choice((*words, b"|O", b"", b"\xc3\xa9", b"\x1b[31m", b"F64", b"<f8", b">i2", b"<U9")),
-    )
+    old = r.choice(words)
+    new = r.choice((*words, b"|O", b"", b"\xc3\xa9", b"\x1b[31m", b"F64", b"<f8", b">i2", b"<U9"))
     return bytes(b).replace(old, new, r.choice((1, -1)))
 
 

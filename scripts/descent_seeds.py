@@ -91,7 +91,8 @@ def main() -> int:
         parser.add_argument(f"--{name}")
     parser.add_argument("--alternating", action="store_true", default=None)
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
-    seeds, dataset = given.pop("seeds"), load(given.pop("data"))
+    seeds = given.pop("seeds")
+    dataset = load(given.pop("data"))
     print("seed  lr        start   worst fall  warnings  kept        test", flush=True)
     all_told = []
     for seed in range(seeds):

@@ -120,7 +120,8 @@ def _is_number(cell: str) -> bool:
 def _idx_says(content: bytes) -> np.ndarray:
     if content[:2] == b"\x1f\x8b":
         content = gzip.decompress(content)
-    code, rank = content[2], content[3]
+    code = content[2]
+    rank = content[3]
     shape = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
     dtype = np.dtype({8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}[code])
     return _scaled(np.frombuffer(content[4 + 4 * rank :], dtype).reshape(shape))
@@ -325,7 +326,8 @@ def prepare(folder: Path) -> None:
 
 def mutated(target: Target, r: random.Random) -> tuple[bytes, str]:
     """Return a target's content after one to four mutations, and their names."""
-    content, names = target.content, []
+    content = target.content
+    names = []
     for _ in range(r.choice((1, 1, 1, 2, 4))):
         mutate = r.choice(MUTATORS)
         content = mutate(bytearray(content or b"\0"), r)

@@ -1,7 +1,7 @@
 """Draw docs/digits.png: digits, filters of the first layer learned on them, and its maps.
 
-    pip install -e .
-    python scripts/make_picture.py
+pip install -e .
+python scripts/make_picture.py
 """
 
 import argparse

@@ -50,7 +50,8 @@ def ours(x: Any, labels: Any, weights: list[Any]) -> Step:
     from tinygrad_ckn import Tensor, ops
 
     params = w1, b1, w2, b2 = [Tensor(p, requires_grad=True) for p in weights]
-    inputs, targets = Tensor(x), Tensor(labels)
+    inputs = Tensor(x)
+    targets = Tensor(labels)
 
     def step() -> float:
         loss = ops.cross_entropy(ops.relu(inputs @ w1 + b1) @ w2 + b2, targets)
@@ -112,7 +113,8 @@ def torch_eager(x: Any, labels: Any, weights: list[Any]) -> Step:
     import torch
 
     params = w1, b1, w2, b2 = [torch.from_numpy(p).requires_grad_() for p in weights]
-    inputs, targets = torch.from_numpy(x), torch.from_numpy(labels)
+    inputs = torch.from_numpy(x)
+    targets = torch.from_numpy(labels)
     optimizer = torch.optim.SGD(params, lr=LR)
 
     def step() -> float:
@@ -134,7 +136,8 @@ def jax_jit(x: Any, labels: Any, weights: list[Any]) -> Step:
     from jax import numpy as jnp
 
     state = [jnp.asarray(p) for p in weights]
-    inputs, targets = jnp.asarray(x), jnp.asarray(labels)
+    inputs = jnp.asarray(x)
+    targets = jnp.asarray(labels)
 
     def loss_of(params: list[Any]) -> Any:
         w1, b1, w2, b2 = params

@@ -46,7 +46,8 @@ class Layer(nn.Module):
         self.kernel = options["kernel"]
         self.eps = options["eps"]
         self.pool_first = pool_first
-        size, subsampling = options["kernel_size"], int(options["subsampling"][0])
+        size = options["kernel_size"]
+        subsampling = int(options["subsampling"][0])
         plain = {
             "subsampling": [subsampling] * 2,
             "pooling": "gaussian",

@@ -9,7 +9,8 @@ from torch.nn import functional
 
 def spherical_kmeans(x: Tensor, start: Tensor, iterations: int) -> tuple[Tensor, list[float]]:
     """Return centroids (k, d), and the mean cosine of x (n, d) at the start of each iteration."""
-    points, centroids = functional.normalize(x), functional.normalize(start)
+    points = functional.normalize(x)
+    centroids = functional.normalize(start)
     objective = []
     for _ in range(iterations):
         cosines, nearest = (points @ centroids.T).max(dim=1)

@@ -18,7 +18,8 @@ from benchmarks.worker import MACHINE, memory
 SCIPY = "scipy.signal.correlate2d"
 # Algorithms that take ten times as long as others, and minutes in total, for more pairs
 # of a filter and a channel.
-HOPELESS, PAIRS = ("fft", "toeplitz"), 512
+HOPELESS = ("fft", "toeplitz")
+PAIRS = 512
 # (N, C, H, W), (O, C/groups, kh, kw), options: shapes between which the best algorithm
 # changes. Padding is "same".
 SHAPES: tuple[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]], ...] = (
@@ -175,10 +176,8 @@ def _large(
 
 
 def _cases(_: Settings) -> Sequence[Case]:
-    eager, tuned = (
-        Side(EAGER, _torch, imports=("torch",)),
-        Side(TUNED, _torch, imports=("torch",), tuned_malloc=True),
-    )
+    eager = Side(EAGER, _torch, imports=("torch",))
+    tuned = Side(TUNED, _torch, imports=("torch",), tuned_malloc=True)
     return [
         _large("float32", 1e-5, 4, (tuned, eager), {TUNED: 0.13}),
         # A malloc that keeps memory ends up with two blocks of 20 GB for PyTorch's

@@ -11,7 +11,8 @@ import numpy as np
 from benchmarks.ckn import EAGER, TUNED, natural_images
 from benchmarks.suite import OURS, Case, Inputs, Settings, Side, Suite, Work
 
-POINTS, ITERATIONS = 200_000, 5
+POINTS = 200_000
+ITERATIONS = 5
 
 
 def _inputs(layer: int, k: int) -> Inputs:

@@ -14,7 +14,8 @@ import numpy as np
 from benchmarks.peers import mlp as peers
 from benchmarks.suite import OURS, Case, Inputs, Settings, Side, Suite, Work
 
-BATCH, WIDTHS = 32, (64, 64, 10)
+BATCH = 32
+WIDTHS = (64, 64, 10)
 # steps after which losses and weights are compared
 STEPS = 50
 

@@ -12,7 +12,9 @@ from benchmarks.ckn import ckn_inputs, multiplications, our_training
 from benchmarks.suite import Case, Inputs, Settings, Side, Suite, Work
 
 # values of the other two sizes
-IMAGES, SIZE, FILTERS = 64, 32, 128
+IMAGES = 64
+SIZE = 32
+FILTERS = 128
 
 
 def _training(inputs: Inputs, device: str, *, which: str) -> Work:
@@ -25,18 +27,17 @@ def _case(name: str, unit: str, sizes: dict[str, dict[str, int]]) -> Case:
 
     def inputs() -> Inputs:
         for label, size in sizes.items():
-            n, pixels = size.get("n_images", IMAGES), size.get("size", SIZE)
+            n = size.get("n_images", IMAGES)
+            pixels = size.get("size", SIZE)
             made[label] = ckn_inputs(
                 "ckn5", n_images=n, size=pixels, filters=size.get("filters", FILTERS)
             )
         return made
 
     def units(size: dict[str, int]) -> float:
-        n, pixels, filters = (
-            size.get("n_images", IMAGES),
-            size.get("size", SIZE),
-            size.get("filters", FILTERS),
-        )
+        n = size.get("n_images", IMAGES)
+        pixels = size.get("size", SIZE)
+        filters = size.get("filters", FILTERS)
         if unit == "image":
             return n
         return (

@@ -44,13 +44,15 @@ def memory_step(ins: Instruction, used: frozenset[int]) -> Callable:
 
 def _shape(ins: Instruction, operand) -> tuple[np.dtype, int, tuple]:
     """Return the element type, number of elements and registers of a load or store."""
-    dtype, count = dtype_of(ins.type), next((LENGTHS[m] for m in ins.modifiers if m in LENGTHS), 1)
+    dtype = dtype_of(ins.type)
+    count = next((LENGTHS[m] for m in ins.modifiers if m in LENGTHS), 1)
     return dtype, count, operand.items if isinstance(operand, Vector) else (operand,)
 
 
 def _load(ins: Instruction) -> Callable:
     dtype, count, targets = _shape(ins, ins.operands[0])
-    address, size = address_of(ins.operands[1]), dtype.itemsize * count
+    address = address_of(ins.operands[1])
+    size = dtype.itemsize * count
     writes = [writer(target, dtype) for target in targets]
     kind = (
         CONSTANT
@@ -95,7 +97,8 @@ def _read_parameter(m, offset: int, dtype: np.dtype, writes: list[Callable]) -> 
 
 def _store(ins: Instruction) -> Callable:
     dtype, count, sources = _shape(ins, ins.operands[1])
-    address, size = address_of(ins.operands[0]), dtype.itemsize * count
+    address = address_of(ins.operands[0])
+    size = dtype.itemsize * count
     reads = [reader(source, dtype) for source in sources]
     ordered = not ORDERED.isdisjoint(ins.modifiers)
 
@@ -129,7 +132,8 @@ def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _atomic(ins: Instruction, used: frozenset[int]) -> Callable:
     dtype = dtype_of(ins.type)
     operands = ins.operands if ins.root == "atom" else (Register(-1, 0, "_"), *ins.operands)
-    target, address = operands[0], address_of(operands[1])
+    target = operands[0]
+    address = address_of(operands[1])
     name = next((m for m in ins.modifiers if m in (*ATOMICS, "exch", "cas", "inc", "dec")), None)
     if name is None or isinstance(operands[2], Vector):
         raise NotKnown("the atomic")

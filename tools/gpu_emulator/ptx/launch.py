@@ -143,7 +143,8 @@ def _arguments(kernel: Kernel, args: Sequence, grain: int) -> tuple[list[Window]
 
 
 def _bytes(value: np.generic, number: int, variable: Variable) -> np.ndarray:
-    expected, size = dtype_of(variable.type), size_of(variable)
+    expected = dtype_of(variable.type)
+    size = size_of(variable)
     if not isinstance(value, np.generic):
         raise BadLaunch(
             f"argument {number} expected an array or a NumPy scalar, got {type(value).__name__}"

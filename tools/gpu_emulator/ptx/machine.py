@@ -131,7 +131,8 @@ class Machine:
 
         They read as NaN, should a check miss a read.
         """
-        kernel, grain = self.kernel, self.compiled.grain
+        kernel = self.kernel
+        grain = self.compiled.grain
         kinds = (
             (SHARED, kernel.shared_size, "shared", "static shared memory", len(self.blocks)),
             (DYNAMIC, shared, "shared", "dynamic shared memory", len(self.blocks)),

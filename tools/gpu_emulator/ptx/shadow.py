@@ -16,11 +16,17 @@ import numpy as np
 
 from tools.gpu_emulator.ptx.errors import Race, Uninitialised
 
-LANE, SEVERAL, WARP, MANY = 0x1F, 1 << 5, 0x1F << 6, 1 << 11
+LANE = 0x1F
+SEVERAL = 1 << 5
+WARP = 0x1F << 6
+MANY = 1 << 11
 # one unit of each field
-SYNC, INTERVAL, BLOCK = 1 << 12, 1 << 24, 1 << 41
+SYNC = 1 << 12
+INTERVAL = 1 << 24
+BLOCK = 1 << 41
 # masks of the fields
-WHO, SYNCS = SYNC - 1, INTERVAL - SYNC
+WHO = SYNC - 1
+SYNCS = INTERVAL - SYNC
 MAX_BLOCKS = (1 << 22) - 1
 EVERYONE = np.int64(MAX_BLOCKS * BLOCK | MANY)
 NEVER = np.int64(-1)
@@ -113,7 +119,8 @@ class Shadow:
         doing, others = KINDS[kind]
         for other in others:
             if other in self.stores:
-                old, constant = self.stores[other][words], CONSTANT in (kind, other)
+                old = self.stores[other][words]
+                constant = CONSTANT in (kind, other)
                 hit = old != NEVER if constant else concurrent(old, stamps)
                 if hit.any():
                     at = int(np.argmax(hit))
@@ -173,6 +180,7 @@ class Shadow:
 def _name(stamp: np.int64) -> str:
     if stamp == EVERYONE:
         return "several blocks"
-    warp, lane = int(stamp & WARP) >> 6, int(stamp & LANE)
+    warp = int(stamp & WARP) >> 6
+    lane = int(stamp & LANE)
     thread = "several threads" if stamp & (SEVERAL | MANY) else f"thread {32 * warp + lane}"
     return f"{thread} of block {int(stamp // BLOCK)}"

@@ -71,13 +71,15 @@ def compiled(kernel: Kernel) -> Compiled:
 
 def _guarded(step: Callable, guard: Register) -> Callable:
     """Return the step restricted to the lanes whose predicate holds."""
-    slot, negated = guard.slot, guard.negated
+    slot = guard.slot
+    negated = guard.negated
 
     def guarded(m):
         flags = m.registers[slot] ^ negated
         if flags.ndim == 0:
             return step(m) if flags else None
-        everyone, mask = m.lanes, m.lanes.mask & flags
+        everyone = m.lanes
+        mask = m.lanes.mask & flags
         if not mask.any():
             return None
         m.narrow(mask)
@@ -97,7 +99,8 @@ def _branch(ins: Instruction, labels: dict[str, int]) -> Callable:
     target = labels[ins.operands[0].name]
     if ins.guard is None:
         return lambda m: target
-    slot, negated = ins.guard.slot, ins.guard.negated
+    slot = ins.guard.slot
+    negated = ins.guard.negated
 
     def branch(m):
         flags = m.registers[slot] ^ negated

@@ -239,7 +239,8 @@ def wrap(result: Any, sources: Sequence[Any] = ()) -> Any:
             if base is None and host.base is not None and np.may_share_memory(host, source._host):
                 base = source if source.base is None else source.base
     made = object.__new__(ndarray)
-    made._host, made.base = host, base
+    made._host = host
+    made.base = base
     return made
 
 

@@ -101,7 +101,8 @@ class RawModule:
                 "need a C++ compiler: name_expressions need an option such as -std=c++17"
             )
         self.code = code if code is not None else Path(path or "").read_text()
-        self.options, self.name_expressions = tuple(options), tuple(name_expressions or ())
+        self.options = tuple(options)
+        self.name_expressions = tuple(name_expressions or ())
 
     @cached_property
     def _program(self) -> nvrtc.Program:

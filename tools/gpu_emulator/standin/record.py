@@ -80,7 +80,8 @@ def _parameters(function: Any) -> list[str]:
             if found
             else ["*args", "**kwargs"]
         )
-    parameters, starred = [], False
+    parameters = []
+    starred = False
     for p in signature.parameters.values():
         if p.kind is p.KEYWORD_ONLY and not starred:
             parameters.append("*")

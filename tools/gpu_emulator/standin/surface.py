@@ -69,7 +69,8 @@ def check_values(module: str, name: str, args: tuple[Any, ...], options: dict[st
 
 @cache
 def _signature(module: str, name: str) -> inspect.Signature:
-    parameters, kind = [], inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = []
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     for text in filter(None, entry(module, name)["parameters"].split(", ")):
         label = text.strip("*=")
         default = None if text.endswith("=") else inspect.Parameter.empty
