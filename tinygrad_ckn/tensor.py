@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_ckn.backend import Axis, asarray, backend_of, to_numpy
-from tinygrad_ckn.backward import as_tensor, backpropagate, seed
+from tinygrad_ckn.backward import as_tensor, backpropagate, initial_gradient
 from tinygrad_ckn.drawing import summary
 from tinygrad_ckn.errors import DTypeError, GradientError, OpIndexError, ShapeError
 from tinygrad_ckn.graph import Variable
@@ -196,9 +196,9 @@ class Tensor(Variable):
             the graph was freed, or a tensor that a rule needs was assigned new data in
             between.
         """
-        start = seed(self, gradient, create_graph)
+        start = initial_gradient(self, gradient, create_graph)
         results = backpropagate(
-            [(self._node or self, start)],
+            [(self.vertex, start)],
             create_graph=create_graph,
             retain_graph=retain_graph or create_graph,
         )

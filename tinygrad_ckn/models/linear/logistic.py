@@ -20,6 +20,7 @@ from typing import Any
 from tinygrad_ckn import ops
 from tinygrad_ckn.backend import CPU, Generator, default_rng, is_whole, to_numpy, xp_of
 from tinygrad_ckn.backward import grad
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.block_sums import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models.linear.calibration import fit_temperature
@@ -154,7 +155,8 @@ def _loss_and_slopes(loss: Callable[[Any, Any], Any], scores: Any, labels: Any) 
     """Return the sum over examples of a loss that is a mean, and its gradient in the scores."""
     leaf = Tensor.leaf(scores)
     mean = loss(leaf, labels)
-    return mean.data.astype("float64") * len(scores), grad(mean, leaf)[0].data * len(scores)
+    (slope,) = grad(mean, leaf)
+    return mean.data.astype("float64") * len(scores), unwrap(slope) * len(scores)
 
 
 @record_function("classifier, other")
