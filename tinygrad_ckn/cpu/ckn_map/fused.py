@@ -204,7 +204,9 @@ class Map:
             is_zero = tile.norms == 0
             if is_zero.any():
                 ds[is_zero] = 0
-            self._products_vjp(tile, self._find_single(tile, g, ds), ds, dnorms, total, needs_grad, dx)
+            self._products_vjp(
+                tile, self._find_single(tile, g, ds), ds, dnorms, total, needs_grad, dx
+            )
 
     def _add_transform(
         self, tile: Tile, values: NDArray[Any], g: NDArray[Any], block: slice, total: _Gradients
