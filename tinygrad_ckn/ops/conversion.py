@@ -23,9 +23,15 @@ def astype(xp: Namespace, x: Array, dtype: DTypeLike) -> Array:
     return array.astype(dtype, copy=False)
 
 
+astype.vjp(x=lambda g: g)
+
+
 @primitive(name="to_device")
 def _to_device(xp: Namespace, x: Array, device: str, source: str) -> Array:
     return asarray(x, device=device)
+
+
+_to_device.vjp(x=lambda g, source: to_device(g, source))
 
 
 def to_device(x: Array, device: str) -> Tensor:
@@ -42,7 +48,3 @@ def to_device(x: Array, device: str) -> Tensor:
     Tensor((2,), float64, cpu) [1. 2.]
     """
     return _to_device(x, device, backend_of(unwrap(x)).device)
-
-
-astype.vjp(x=lambda g: g)
-_to_device.vjp(x=lambda g, source: to_device(g, source))
