@@ -1,4 +1,4 @@
-"""Axes of arrays and of rows of pixels: which are channels, rows and columns, if unambiguous.
+"""Axes of images in arrays and in rows of pixels.
 
 Files give the number of pixels, not their order. What the user or the model says takes
 precedence. Otherwise an array is accepted if only one order of its axes gives few
@@ -39,7 +39,7 @@ _MAX_ASPECT = 8
 
 
 class Order(NamedTuple):
-    """The shape (C, H, W) of images, and whether their pixels are in the order (H, W, C)."""
+    """The shape (C, H, W) of images, and whether the channels come last in files."""
 
     shape: ImageShape
     channels_last: bool
@@ -110,7 +110,7 @@ def arrange(
 
 
 def from_rows(rows: NDArray[Any], reading: Reading, source: str) -> tuple[NDArray[Any], bool]:
-    """Return rows of pixels (n, D) as images (n, C, H, W), and whether their channels come last.
+    """Return rows of pixels (n, D) as images (n, C, H, W), and channels_last.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def from_rows(rows: NDArray[Any], reading: Reading, source: str) -> tuple[NDArra
 
 
 def _is_channels_last(sizes: tuple[int, ...], reading: Reading, source: str) -> bool:
-    """Return whether the axes of an array after the first are (H, W, C), not (C, H, W)."""
+    """Return whether the axes after the first are (H, W, C), not (C, H, W)."""
     if reading.channels_last is not None:
         return reading.channels_last
     first, last = (sizes[0], sizes[1], sizes[2]), (sizes[2], sizes[0], sizes[1])
@@ -218,7 +218,7 @@ def _orders(width: int) -> list[Order]:
 
 
 def _smoother(rows: NDArray[Any], order: Order, others: list[Order]) -> Order | None:
-    """Return the order, if any, in which neighbouring pixels are distinctly more alike."""
+    """Return an order in which neighbouring pixels are distinctly more alike, or None."""
     if len(rows) < _MIN_IMAGES or not others:
         return None
     sample = rows[:: max(1, len(rows) // _SAMPLE)].astype(np.float32)

@@ -1,4 +1,4 @@
-"""Choice of the images to measure a trained model on, never images that it learned from."""
+"""Images to measure a trained model on, never those that it learned from."""
 
 from __future__ import annotations
 
@@ -166,6 +166,6 @@ def _fingerprints(run: Run, part: str) -> NDArray[np.int64]:
 
 
 def _recorded(run: Run, key: str) -> Any:
-    """Return an entry of config.json about the data of the run, None if it is missing."""
+    """Return an entry of config.json about the data, None if missing."""
     data = run.config.get("data")
     return data.get(key) if isinstance(data, dict) else None
