@@ -13,10 +13,10 @@ import typer
 
 from tinygrad_ckn import plots
 from tinygrad_ckn.cli.common import (
-    OUTPUT,
     Data,
     DataDir,
     FineTuningOptions,
+    Out,
     ReadingOptions,
     Threads,
     echo_dataset,
@@ -50,13 +50,7 @@ def compare(
     options: Annotated[Given, OptionsOf(Options, LEARNING, without=("model", "mode"))],
     descent: FineTuningOptions,
     threads: Threads = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="New or empty folder of the runs. Default: runs/TIME-DATA-compare.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
+    out: Out = None,
 ) -> None:
     """Train several networks on the same data with the same options, and compare them.
 

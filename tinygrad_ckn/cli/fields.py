@@ -125,7 +125,8 @@ def _option(name: str, kind: Any, default: Any, text: str, group: str) -> inspec
     if kind is bool:
         flag += f"/{option_name(f'no_{name}')}"
     elif get_origin(kind) is tuple:
-        annotation, settings["parser"], settings["metavar"] = Any, _sizes, "C,H,W"
+        annotation = Any
+        settings |= {"parser": _sizes, "metavar": "C,H,W"}
     elif kind not in (int, float):
         annotation = str
         choices = get_args(kind) if get_origin(kind) is Literal else ("NAME",)

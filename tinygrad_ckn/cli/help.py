@@ -68,7 +68,8 @@ def _write_parameters(command: Command | Group, ctx: Context, formatter: Formatt
         name, text = record
         kind = "Options"
         if parameter.param_type_name == "argument":
-            kind, name = "Arguments", parameter.metavar or name
+            kind = "Arguments"
+            name = parameter.metavar or name
         sections.setdefault(getattr(parameter, "rich_help_panel", None) or kind, []).append(
             (name, text)
         )

@@ -140,7 +140,8 @@ def _rows(model: Network, files: Iterable[Path], reading: Given) -> list[Row]:
         images = load_images(file, data_format=model.data_format, **reading)
         for index, values in enumerate(_values(model, images, str(file))):
             best = int(values.argmax())
-            label, probability = str(model.classes[best]), f"{values[best]:.4f}"
+            probability = f"{values[best]:.4f}"
+            label = str(model.classes[best])
             rows.append((str(file), str(index), label, names[best], probability))
     return rows
 

@@ -110,7 +110,8 @@ def evaluation_images(
                 f"{run.folder}/config.json: expected the source of the data, got none, because the "
                 "run was trained on arrays; pass its images as argument data"
             )
-        data, data_dir = source, data_dir or _recorded(run, "data_dir")
+        data = source
+        data_dir = data_dir or _recorded(run, "data_dir")
     assert data is not None
     split, whole = load_test(data, data_dir=data_dir, data_format=model.data_format, **reading)
     if own:

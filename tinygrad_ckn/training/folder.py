@@ -166,7 +166,8 @@ def _is_run(folder: Path) -> bool:
 
 def _new_folder(name: str) -> Path:
     """Make runs/<name>, with a number appended if another run has the name."""
-    folder, number = PARENT / name, 1
+    folder = PARENT / name
+    number = 1
     while True:
         try:
             folder.mkdir(parents=True)

@@ -236,7 +236,8 @@ def _fit(
     report: Callable[[Progress], None],
 ) -> None:
     """Fit the model to the training images, copied to the device at once."""
-    images, labels = dataset.train.images, dataset.train.labels
+    images = dataset.train.images
+    labels = dataset.train.labels
     if options.device != "cpu":
         images = asarray(images, device=options.device)
     shared: dict[str, Any] = {
