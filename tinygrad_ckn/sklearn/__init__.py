@@ -1,4 +1,4 @@
-"""Estimators for scikit-learn, for pipelines and searches; needs the extra `[sklearn]`."""
+"""Estimators for scikit-learn pipelines and searches; needs the extra `[sklearn]`."""
 
 from tinygrad_ckn.errors import MissingPackageError, how_to_install
 
