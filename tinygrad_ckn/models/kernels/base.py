@@ -44,6 +44,8 @@ class Kernel(metaclass=PlainArguments):
     def kappa(self, u: Array, *args: Any, **parameters: Any) -> Array:
         """Return kappa of cosines u, elementwise, for Tensors or arrays.
 
+        A layer calls it on parts of a map, of any shape, from several threads.
+
         A kernel with trained parameters takes those of `initial_parameters` by name, as
         Tensors or numbers; left out, they have their initial values. Other kernels take
         u only: to a type checker, *args makes those a Kernel too.

@@ -24,7 +24,7 @@ from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.kernels import Exponential
 from tinygrad_ckn.models.preprocessing.base import Preprocessor, apply_in_blocks, image_shape
-from tinygrad_ckn.nn import init
+from tinygrad_ckn.nn.blank import blank
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
@@ -112,11 +112,8 @@ class GradientMap(Preprocessor):
         checks.positive("GradientMap", eps=eps)
         self.n_orientations = n = int(n_orientations)
         self.eps = float(eps)
-        self.kernel = Exponential(2 * math.sin(math.pi / n) if sigma is None else float(sigma))
-        weight = init.blank((n, 2, 1, 1), "float64")
-        if weight is not None:
-            self.weight = Tensor(weight)
-            self.transform = Tensor(init.blank((n, n), "float64"))
+from tinygrad_ckn.models.preprocessing.base import Preprocessor, apply_in_blocks, image_shape
+from tinygrad_ckn.nn.blank import blank
             return
         angles = np.arange(n) * (2 * math.pi / n)
         # (n, 2)
