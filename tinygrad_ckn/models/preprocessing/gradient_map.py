@@ -112,8 +112,11 @@ class GradientMap(Preprocessor):
         checks.positive("GradientMap", eps=eps)
         self.n_orientations = n = int(n_orientations)
         self.eps = float(eps)
-from tinygrad_ckn.models.preprocessing.base import Preprocessor, apply_in_blocks, image_shape
-from tinygrad_ckn.nn.blank import blank
+        self.kernel = Exponential(2 * math.sin(math.pi / n) if sigma is None else float(sigma))
+        weight = blank((n, 2, 1, 1), "float64")
+        if weight is not None:
+            self.weight = Tensor(weight)
+            self.transform = Tensor(blank((n, n), "float64"))
             return
         angles = np.arange(n) * (2 * math.pi / n)
         # (n, 2)
