@@ -1,4 +1,4 @@
-"""What the estimators share.
+"""The base class of the estimators that learn a CKN.
 
 Rows of X become images, parameters become layers, and a layer has no more filters than the
 data have distinct patches.
@@ -128,8 +128,8 @@ class CKNEstimator(BaseEstimator):
         if self.channels_last is None and width <= _FEW_CHANNELS < channels and width < height:
             raise ShapeError(
                 f"{self._name}: argument image_shape expected (C, H, W), got {self.image_shape!r}, "
-                f"which looks like (H, W, C); pass image_shape=({width}, {channels}, {height}) with "
-                "channels_last=True if the columns of X are in that order, or channels_last=False "
+                f"which looks like (H, W, C); pass image_shape=({width}, {channels}, {height}) "
+                "with channels_last=True if the columns of X are in that order, or channels_last=False "
                 "if they are not"
             )
         return x.reshape(len(x), channels, height, width)
