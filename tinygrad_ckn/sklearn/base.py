@@ -127,10 +127,10 @@ class CKNEstimator(BaseEstimator):
             )
         if self.channels_last is None and width <= _FEW_CHANNELS < channels and width < height:
             raise ShapeError(
-                f"{self._name}: argument image_shape expected (C, H, W), got {self.image_shape!r}, "
-                f"which looks like (H, W, C); pass image_shape=({width}, {channels}, {height}) "
-                "with channels_last=True if the columns of X are in that order, or channels_last=False "
-                "if they are not"
+                f"{self._name}: argument image_shape expected (C, H, W), got "
+                f"{self.image_shape!r}, which looks like (H, W, C); pass "
+                f"image_shape=({width}, {channels}, {height}) with channels_last=True if the "
+                "columns of X are in that order, or channels_last=False if they are not"
             )
         return x.reshape(len(x), channels, height, width)
 
