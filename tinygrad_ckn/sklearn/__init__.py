@@ -16,3 +16,7 @@ from tinygrad_ckn.sklearn.regressor import CKNRegressor
 from tinygrad_ckn.sklearn.transformer import CKNTransformer
 
 __all__ = ["CKNClassifier", "CKNRegressor", "CKNTransformer", "KernelNystroem"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
