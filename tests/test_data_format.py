@@ -79,7 +79,7 @@ def test_images_that_are_centred_otherwise_are_refused(
         PixelRange.of(centred).check(positive, "a", "mend")
     with pytest.raises(
         DataError,
-        match=r"^a: expected images with pixels from 0 up, .* got negative ones in each; centre",
+        match=r"^a: expected images with pixels >= 0, .* got negative pixels in each; centre",
     ):
         PixelRange.of(POSITIVE).check(centred[start : start + n], "a", "mend")
 

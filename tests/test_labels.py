@@ -87,7 +87,7 @@ def test_strings_may_be_bytes_or_objects_and_pandas_is_taken() -> None:
         ([1j], "expected labels that are integers, strings or booleans, got complex128"),
         (
             [[0, 1], [1, 0]],
-            "expected labels of shape (n,), got int64 of shape (2, 2); give one label an image",
+            "expected labels of shape (n,), got int64 of shape (2, 2); give one label per image",
         ),
         (3, "expected labels of shape (n,), got int64 of shape ()"),
         (np.array([b"\xff"]), "expected labels in UTF-8, got others"),
@@ -123,7 +123,7 @@ def test_class_numbers_stand_for_themselves_where_their_count_is_known() -> None
 def test_identifiers_and_what_cannot_be_printed_are_no_classes() -> None:
     with pytest.raises(
         DataError,
-        match="expected at most 65,536 classes, got 65,537 different labels; are they numbers",
+        match="expected at most 65,536 classes, got 65,537 different labels; are they indices",
     ):
         classes_of(np.arange(MAX_CLASSES + 1), "y")
     for name in ("\x1b[31m", "a\tb", "a\nb", " ", ""):

@@ -1,8 +1,8 @@
-"""How the images and labels of a training were read, so that what comes later is read in the same way or refused.
+"""Format of the training images and labels, so that others are read in the same way.
 
 A model keeps the `DataFormat` of its training images. Loaders and the command line
-apply it to files; `predict`, `scores`, `encode` and `accuracy` hold images in memory
-against its `PixelRange`.
+apply it to files; `predict`, `scores`, `encode` and `accuracy` compare images in memory
+with its `PixelRange`.
 
 n images, C channels, H rows, W columns.
 """
@@ -18,34 +18,36 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import is_whole, to_numpy
+from tinygrad_ckn.backend import Array, is_whole, to_numpy
+from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.errors import ConfigError, DataError, DataWarning
 from tinygrad_ckn.labels import Label, is_name
 
 ImageShape: TypeAlias = tuple[int, int, int]
 Stored: TypeAlias = Literal["integers", "floats", "booleans"]
-# an image so many times fainter or brighter than nearly all training images is scaled otherwise
+# Images that are this many times fainter or brighter than nearly all training images
+# have another scale.
 FACTOR = 10
-# images that are measured at a time
+# Number of images that are measured at a time.
 _BLOCK = 1024
-# images that are no scale of their own
+# Number of images that may be exceptions.
 _FEW = 5
 
 
 @dataclass(frozen=True)
 class PixelRange:
-    """The pixel values of training images, as the model sees them.
+    """Range of the pixels of training images.
 
     Parameters
     ----------
     low, high : float
         The smallest and the largest pixel of all images.
     faint, bright : float
-        An image's peak is its largest absolute pixel. Of 100 images that are not black,
-        one has a lower peak than `faint`, one a higher peak than `bright`.
+        The 1 % and 99 % quantiles of the peaks of images that are not black; the peak of
+        an image is its largest absolute pixel.
     shallow : float
-        The largest of the smallest pixels of images that are not black: each of them
-        has a pixel as low.
+        The largest of the smallest pixels of images that are not black: each of them has
+        a pixel as low.
 
     Examples
     --------
@@ -60,7 +62,7 @@ class PixelRange:
     shallow: float
 
     @classmethod
-    def of(cls, images: Any) -> Self:
+    def of(cls, images: Array) -> Self:
         """Measure images (n, C, H, W), n >= 1, on any device."""
         lowest, highest = extremes_of(images)
         peaks = np.maximum(highest, -lowest)
@@ -71,30 +73,36 @@ class PixelRange:
             float(lowest.min()), float(highest.max()), float(faint), float(bright), float(shallow)
         )
 
-    def check(self, images: Any, source: str, mend: str, *, warn: bool = True) -> None:
+    def check(self, images: Array, source: str, hint: str, *, warn: bool = True) -> None:
         """Compare the scale of images with that of the training images.
 
         Parameters
         ----------
         images : array, shape (n, C, H, W)
-            On any device. Black images have every scale.
-        source, mend : str
-            What an error message begins with, and how to mend it.
+            On any device. Black images have any scale.
+        source, hint : str
+            Beginning of a message, and the way to mend it.
         warn : bool
-            Whether to warn where only some images are scaled otherwise.
+            Whether to warn if only some images have another scale.
 
         Raises
         ------
         DataError
             If all images are 10 times brighter or fainter than nearly all training
-            images; where some are, a DataWarning is given. If all have negative pixels
-            and no training image had, or the other way round.
+            images; if all have negative pixels and no training image had, or the other
+            way round.
+
+        Warns
+        -----
+        DataWarning
+            If some images are 10 times brighter or fainter.
         """
         lowest, highest = extremes_of(images)
         peaks = np.maximum(highest, -lowest)
         self._check_signs(lowest[peaks > 0], source)
         off = (peaks > FACTOR * self.bright) | ((peaks > 0) & (peaks < self.faint / FACTOR))
-        n_off, n_lit = int(off.sum()), int((peaks > 0).sum())
+        n_off = int(off.sum())
+        n_lit = int((peaks > 0).sum())
         if not n_off or not self.bright:
             return
         first = int(off.argmax())
@@ -106,7 +114,7 @@ class PixelRange:
         message = (
             f"{source}: expected images scaled as the training images, whose largest pixels are "
             f"{self.faint:g} to {self.bright:g}, got {which} with a largest pixel of "
-            f"{peaks[first]:g}; {mend}"
+            f"{peaks[first]:g}; {hint}"
         )
         if n_off == n_lit:
             raise DataError(message)
@@ -114,50 +122,49 @@ class PixelRange:
             warnings.warn(message, DataWarning, stacklevel=4)
 
     def _check_signs(self, lowest: NDArray[np.float64], source: str) -> None:
-        """Raise a DataError if the smallest pixels of images that are not black tell that those are not centred alike.
+        """Raise a DataError if images are not centred as the training images were.
 
-        Where no training image was negative, overshoots of less than a tenth of the
-        brightness are nothing.
+        `lowest` has the smallest pixel of each image that is not black. If no training
+        image was negative, overshoots of less than a tenth of the brightness are ignored.
         """
         if not len(lowest) or not self.bright:
             return
         if self.shallow < 0 and lowest.min() >= 0:
-            wanted, got = "negative pixels in each, as the training images", "none in any"
+            expected = "negative pixels in each, as the training images"
+            got = "none in any"
         elif self.low >= 0 and lowest.max() < -self.bright / FACTOR:
-            wanted, got = (
-                f"pixels from {self.low:g} up, as the training images",
-                "negative ones in each",
-            )
+            expected = f"pixels >= {self.low:g}, as the training images"
+            got = "negative pixels in each"
         else:
             return
         raise DataError(
-            f"{source}: expected images with {wanted}, got {got}; centre and scale them as those "
+            f"{source}: expected images with {expected}, got {got}; centre and scale them as those "
             "were, or set data_format = None of the model if they are right"
         )
 
 
 @dataclass(frozen=True)
 class DataFormat:
-    """How the images and labels of a training were read.
+    """Format of the images and labels of a training.
 
     Parameters
     ----------
     image_shape : tuple[int, int, int]
         (C, H, W).
     pixels : PixelRange
-        The pixels of the training images.
+        Range of the pixels of the training images.
     classes : tuple of int, str or bool
-        The label of each class, by class number; empty where there were no labels.
+        The label of each class, by class number; empty without labels.
     class_names : tuple[str, ...]
         The name of each class.
     scale : float
-        What the pixels in files were divided by.
+        Divisor of the pixels in files.
     stored : {"floats", "integers", "booleans"}
-        What pixels were in the file.
+        Type of the pixels in the file.
     channels_last : bool
         Whether the file had them in the order (H, W, C).
     header : bool or None
-        Whether the CSV file began with a header; None: it was no CSV file.
+        Whether the CSV file began with a header; None: it was not a CSV file.
     """
 
     image_shape: ImageShape
@@ -170,24 +177,24 @@ class DataFormat:
     header: bool | None = None
 
     @classmethod
-    def of_arrays(cls, images: Any, classes: tuple[Label, ...] = ()) -> Self:
-        """Describe images (n, C, H, W) that came as an array, n >= 1, and their classes."""
+    def of_arrays(cls, images: Array, classes: tuple[Label, ...] = ()) -> Self:
+        """Return the format of images (n, C, H, W) from an array, n >= 1, and of their classes."""
         channels, height, width = images.shape[1:]
         names = tuple(str(label) for label in classes)
         return cls((channels, height, width), PixelRange.of(images), classes, names)
 
     def config(self) -> dict[str, Any]:
-        """Return this as JSON takes it."""
+        """Return the format as a dictionary for JSON."""
         return asdict(self)
 
     @classmethod
     def from_config(cls, config: Any) -> Self:
-        """Return what `config` was made of.
+        """Return the format that `config()` returned as a dictionary.
 
         Raises
         ------
         ConfigError
-            If it is not what `config()` returns.
+            If `config()` cannot have returned it.
         """
         try:
             return cls._of(dict(config))
@@ -199,6 +206,7 @@ class DataFormat:
 
     @classmethod
     def _of(cls, config: dict[str, Any]) -> Self:
+        """Return the format of a checked dictionary; raise built-in errors."""
         pixels = PixelRange(
             **_numbers(config["pixels"], ("low", "high", "faint", "bright", "shallow"))
         )
@@ -222,16 +230,16 @@ class DataFormat:
         for name, sound in known.items():
             if not sound:
                 raise ValueError(f"{name}: {str(config[name])[:40]}")
-        own = {"pixels": pixels, "classes": classes, "class_names": names, "image_shape": shape}
-        return cls(**{**config, **own, **_numbers(config, ("scale",))})
+        parsed = {"pixels": pixels, "classes": classes, "class_names": names, "image_shape": shape}
+        return cls(**{**config, **parsed, **_numbers(config, ("scale",))})
 
 
-def warn_of_two_scales(images: Any, source: str) -> None:
-    """Give a DataWarning where training images (n, C, H, W) fall into faint ones and ones 10 times as bright."""
+def warn_of_two_scales(images: Array, source: str) -> None:
+    """Warn if training images (n, C, H, W) are of two scales that differ by a factor of 10."""
     lowest, highest = extremes_of(images)
     peaks = np.sort(np.maximum(highest, -lowest))
     peaks = peaks[peaks > 0]
-    # so many may be odd
+    # This many images may be exceptions.
     rest = max(_FEW, len(peaks) // 100)
     if len(peaks) < 2 * rest:
         return
@@ -246,25 +254,25 @@ def warn_of_two_scales(images: Any, source: str) -> None:
         warnings.warn(message, DataWarning, stacklevel=4)
 
 
-def extremes_of(images: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def extremes_of(images: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the smallest and the largest pixel of each image (n, C, H, W), on the host."""
-    lowest, highest = np.empty(len(images)), np.empty(len(images))
-    for start in range(0, len(images), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    lowest = np.empty(len(images))
+    highest = np.empty(len(images))
+    for block in slices(len(images), _BLOCK):
         lowest[block] = to_numpy(images[block].min(axis=(1, 2, 3)))
         highest[block] = to_numpy(images[block].max(axis=(1, 2, 3)))
     return lowest, highest
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:
-    """Return the elements of a sequence that is no string."""
+    """Return the elements of a list or tuple."""
     if not isinstance(value, list | tuple):
         raise TypeError(f"expected a list, got {str(value)[:40]!r}")
     return tuple(value)
 
 
 def _numbers(config: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, float]:
-    """Return the named numbers, finite."""
+    """Return the named numbers, checked to be finite."""
     values = {name: float(config[name]) for name in names}
     for name, value in values.items():
         if isinstance(config[name], str) or not math.isfinite(value):

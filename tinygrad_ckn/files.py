@@ -1,9 +1,9 @@
-"""Files written in one step: a crash, a kill or a full disk leaves the old file or the new one, whole.
+"""Atomic writes of files: after a crash or a full disk the file is the old or the new one.
 
-The bytes go to a temporary file `.NAME.TOKEN.partial` in the same folder, are forced to
-the disk, and only then take the name. The temporary file is created exclusively, never
-opened through a link, and locked while it is written: one that nobody holds belongs to
-a writer that was killed, and is removed at the next write of that name.
+The bytes go to a temporary file `.NAME.TOKEN.partial` in the same folder, which is
+forced to the disk and then renamed. The temporary file is created exclusively, never
+opened through a link, and locked while it is written: one without a lock belongs to a
+writer that was killed, and is removed at the next write of that name.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tinygrad_ckn.errors import DataError
 try:
     import fcntl
 except ImportError:
-    # Windows, where an open file cannot be removed: that is the lock
+    # Windows, where an open file cannot be removed, which serves as the lock.
     fcntl = None  # type: ignore[assignment]
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
 _PARTIAL = re.compile(r"\.(.+)\.[0-9a-f]{1,16}\.partial", re.DOTALL)
-# Of a file system's 255 bytes for a name, the rest is for the dots, the token and the ending.
-_LONGEST = 220
+# Bytes of a name in the name of its temporary file: file systems allow 255 in all.
+_MAX_STEM = 220
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -40,7 +40,7 @@ def atomic_write(path: PathLike, content: bytes) -> None:
     Parameters
     ----------
     path
-        The file; its folder must exist. A file that is replaced keeps its permissions.
+        The file; its folder must exist. A replaced file keeps its permissions.
     content
         Its bytes.
 
@@ -49,7 +49,7 @@ def atomic_write(path: PathLike, content: bytes) -> None:
     DataError
         If the folder does not exist, or the path is a folder itself.
     OSError
-        If writing fails; a file that was there before is untouched then.
+        If writing fails; an existing file is then unchanged.
 
     Examples
     --------
@@ -65,14 +65,16 @@ def atomic_write(path: PathLike, content: bytes) -> None:
 
 @contextmanager
 def replacing(path: PathLike) -> Iterator[IO[bytes]]:
-    """Give a binary stream, for reading too, whose content becomes the file when the block ends without an error.
+    """Yield a binary stream whose content becomes the file if the block ends without an error.
+
+    The stream can be read, too.
 
     Raises
     ------
     DataError
         If the folder does not exist, or the path is a folder itself.
     OSError
-        If writing fails; a file that was there before is untouched then.
+        If writing fails; an existing file is then unchanged.
 
     Examples
     --------
@@ -107,7 +109,7 @@ def replacing(path: PathLike) -> Iterator[IO[bytes]]:
             stream.flush()
             os.fsync(stream.fileno())
             if fcntl is not None:
-                # While it is open it is locked, so nobody takes it for abandoned.
+                # While it is open it is locked, so that no process takes it for abandoned.
                 os.replace(temporary, path)  # noqa: PTH105
         if fcntl is None:
             os.replace(temporary, path)  # noqa: PTH105
@@ -119,23 +121,23 @@ def replacing(path: PathLike) -> Iterator[IO[bytes]]:
 
 
 def name_file(error: BaseException, path: PathLike) -> None:
-    """Let an error of the system that names no file, as that of a full disk, name this one."""
+    """Add a file name to an error of the system without one, such as that of a full disk."""
     if isinstance(error, OSError) and error.errno is not None and error.filename is None:
         error.filename = os.fspath(path)
 
 
 def remove_abandoned(folder: Path, *names: str) -> None:
-    """Remove temporary files in a folder whose writers were killed; those for some names, or for all.
+    """Remove temporary files in a folder whose writers were killed, for some names or for all.
 
-    Only regular files of this user that no writer holds are touched; a folder or a file
-    that is not to be read or removed stays.
+    Only regular files of this user without a lock are removed; errors of the system are
+    ignored.
     """
     try:
-        found = [entry.name for entry in os.scandir(folder) if entry.name.endswith(".partial")]
+        partial = [entry.name for entry in os.scandir(folder) if entry.name.endswith(".partial")]
     except OSError:
         return
     stems = {_stem(name) for name in names}
-    for name in found:
+    for name in partial:
         match = _PARTIAL.fullmatch(name)
         if match is not None and (not stems or match[1] in stems):
             with contextlib.suppress(OSError):
@@ -143,7 +145,7 @@ def remove_abandoned(folder: Path, *names: str) -> None:
 
 
 def is_partial(name: str, *names: str) -> bool:
-    """Return whether a file name is that of a temporary file for one of some names.
+    """Return whether a file name is that of a temporary file for one of the names.
 
     Examples
     --------
@@ -155,10 +157,9 @@ def is_partial(name: str, *names: str) -> bool:
 
 
 def locked(descriptor: int) -> bool:
-    """Try to lock an open file for this process, without waiting; return False where another one holds it.
+    """Try to lock an open file without waiting; return False if another process holds it.
 
-    The system gives the lock back when the file is closed, or the process ends in
-    whatever way.
+    The system releases the lock when the file is closed, and when the process ends.
     """
     if fcntl is None:
         return True
@@ -167,20 +168,20 @@ def locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     except OSError:
-        # a file system without locks
+        # A file system without locks.
         return True
     return True
 
 
 def _stem(name: str) -> str:
     """Return the part of a file's name that its temporary files begin with."""
-    return os.fsdecode(os.fsencode(name)[:_LONGEST])
+    return os.fsdecode(os.fsencode(name)[:_MAX_STEM])
 
 
 def is_special(path: Path) -> bool:
-    """Return whether a path is a device, a pipe or a socket, which is written to and never replaced.
+    """Return whether a path is a device, a pipe or a socket, which is not to be replaced.
 
-    So is a name in /dev, as /dev/stdout, whatever file it leads to.
+    A name in /dev, such as /dev/stdout, is special whatever it refers to.
     """
     folder = os.path.realpath(path.parent)
     if folder == "/dev" or folder.startswith("/proc/"):
@@ -193,7 +194,7 @@ def is_special(path: Path) -> bool:
 
 
 def _temporary(path: Path) -> tuple[Path, int]:
-    """Create a temporary file for a path, locked; return it, open, with the permissions that the path is to have."""
+    """Return a new locked temporary file for a path, with its permissions, and its descriptor."""
     try:
         mode: int | None = stat.S_IMODE(path.stat().st_mode) & 0o777
     except OSError:
@@ -201,7 +202,7 @@ def _temporary(path: Path) -> tuple[Path, int]:
     while True:
         temporary = path.with_name(f".{_stem(path.name)}.{secrets.token_hex(8)}.partial")
         try:
-            # The mask of the process applies to a new file; one that is replaced may be secret.
+            # The mask of the process applies to a new file; a replaced file may be secret.
             descriptor = os.open(
                 temporary,
                 os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFE,
@@ -224,12 +225,12 @@ def _temporary(path: Path) -> tuple[Path, int]:
 
 
 def _remove_unless_held(path: Path) -> None:
-    """Remove a file of this user, unless somebody writes it."""
+    """Remove a file of this user, unless another process writes it."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _SAFE)
     try:
         status = os.fstat(descriptor)
-        mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
-        if fcntl is not None and stat.S_ISREG(status.st_mode) and mine and locked(descriptor):
+        is_owner = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+        if fcntl is not None and stat.S_ISREG(status.st_mode) and is_owner and locked(descriptor):
             path.unlink()
             return
     finally:
@@ -239,7 +240,7 @@ def _remove_unless_held(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Force a folder's list of names to the disk, where the system lets folders be opened."""
+    """Force the list of names of a folder to the disk, if the system can open folders."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

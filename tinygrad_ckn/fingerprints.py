@@ -1,8 +1,8 @@
-"""Fingerprints of images: which of them a training has seen, which it held out, and which are equal.
+"""Fingerprints of images, to recognise equal images and those that a training has seen.
 
 A fingerprint is the first six bytes of BLAKE2b of an image's bytes: among 100,000
-different images two agree with probability 2e-5. Files keep them as text, eight
-characters an image.
+different images two have the same fingerprint with probability 2e-5. Files keep them as
+text, eight characters per image.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import to_numpy
+from tinygrad_ckn.backend import Array, to_numpy
 
-# bytes
+# Bytes of a fingerprint.
 SIZE = 6
 
 
 def fingerprints_of(images: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
-    """Return a number (n,) for each image (n, C, H, W); equal images have equal ones.
+    """Return a number for each image (n, C, H, W), (n,); equal images have equal numbers.
 
     Examples
     --------
@@ -34,8 +34,8 @@ def fingerprints_of(images: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     return _numbers(digests)
 
 
-def groups_of_equal(images: Any) -> NDArray[np.int64] | None:
-    """Return for each image the index of the first that equals it, (n,); None where all differ.
+def groups_of_equal(images: Array) -> NDArray[np.int64] | None:
+    """Return for each image the index of the first equal one, (n,); None if all differ.
 
     Examples
     --------
@@ -48,8 +48,12 @@ def groups_of_equal(images: Any) -> NDArray[np.int64] | None:
     return None if len(first) == len(group) else first[group]
 
 
-def whole_groups(held: NDArray[np.bool_], groups: NDArray[np.int64] | None) -> NDArray[np.bool_]:
-    """Return which examples are held out (n,) if each is so with the first of its group; at least one on either side.
+def whole_groups(
+    held_out: NDArray[np.bool_], groups: NDArray[np.int64] | None
+) -> NDArray[np.bool_]:
+    """Return which examples are held out, (n,), if each follows the first of its group.
+
+    If that would hold out all or none, `held_out` is returned.
 
     Examples
     --------
@@ -57,14 +61,14 @@ def whole_groups(held: NDArray[np.bool_], groups: NDArray[np.int64] | None) -> N
     array([ True, False,  True])
     """
     if groups is None:
-        return held
+        return held_out
     _, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    together = held[first][group]
-    return held if together.all() or not together.any() else together
+    together = held_out[first][group]
+    return held_out if together.all() or not together.any() else together
 
 
 def as_text(fingerprints: NDArray[np.int64]) -> str:
-    """Return fingerprints as a string, eight characters each."""
+    """Return fingerprints as a string of eight characters each."""
     numbers = fingerprints.astype(">i8").view(np.uint8).reshape(-1, 8)
     return base64.b64encode(numbers[:, 8 - SIZE :].tobytes()).decode()
 
@@ -75,11 +79,11 @@ def from_text(text: str) -> NDArray[np.int64]:
     Raises
     ------
     ValueError
-        If the text is none that `as_text` writes.
+        If `as_text` cannot have written the text.
     """
     digests = base64.b64decode(text, validate=True)
     if len(digests) % SIZE:
-        raise ValueError(f"expected {SIZE} bytes an image, got {len(digests)}")
+        raise ValueError(f"expected {SIZE} bytes per image, got {len(digests)}")
     return _numbers(digests)
 
 

@@ -1,8 +1,8 @@
-"""Labels of any kind as class numbers: one rule for files, `fit`, `accuracy` and the command line.
+"""Labels of any kind as class numbers, by one rule for files, `fit` and `accuracy`.
 
-Integers, strings and booleans are labels. Their distinct values, sorted, are the
-classes, numbered from 0; `predict` gives the values back. Whole floats count as
-integers, since tables write integers so; a column (n, 1) counts as (n,).
+Integers, strings and booleans are labels. Their sorted distinct values are the classes,
+numbered from 0; `predict` returns the values. Floats without a fractional part count as
+integers, as tables often store integers; a column (n, 1) counts as (n,).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tinygrad_ckn.errors import DataError
 
 Label: TypeAlias = int | str | bool
 MAX_CLASSES = 65_536
-# characters of a label
+# Maximum number of characters of a label.
 MAX_LENGTH = 200
 
 _KINDS = {bool: "booleans", int: "integers", str: "strings"}
@@ -31,12 +31,13 @@ def as_labels(labels: Any, source: str) -> NDArray[Any]:
     labels
         A list, a pandas Series or an array on the host, of shape (n,) or (n, 1).
     source : str
-        What an error message calls them.
+        Name of the labels in error messages.
 
     Raises
     ------
     DataError
-        For another shape, mixed kinds, missing labels, numbers that are not whole.
+        For another shape, mixed types, missing labels, and numbers that are not
+        integers.
 
     Examples
     --------
@@ -51,7 +52,7 @@ def as_labels(labels: Any, source: str) -> NDArray[Any]:
     if array.ndim != 1:
         raise DataError(
             f"{source}: expected labels of shape (n,), got {array.dtype} of shape {array.shape}; "
-            "give one label an image (numpy.argmax(labels, axis=1) of one-hot rows)"
+            "give one label per image (numpy.argmax(labels, axis=1) of one-hot rows)"
         )
     if array.dtype.kind == "O":
         return _of_one_kind(array.tolist(), source)
@@ -82,23 +83,23 @@ def as_labels(labels: Any, source: str) -> NDArray[Any]:
 def classes_of(
     labels: NDArray[Any], source: str, n_classes: int | None = None
 ) -> tuple[Label, ...]:
-    """Return the classes that labels from `as_labels` stand for, sorted.
+    """Return the sorted classes of labels.
 
     Parameters
     ----------
     labels : NDArray, shape (n,)
         From `as_labels`.
     source : str
-        What an error message calls them.
+        Name of the labels in error messages.
     n_classes : int, optional
-        How many there must be. Class numbers 0 .. n_classes - 1 then stand for
-        themselves, though some never occur.
+        The number of classes. Labels that are class numbers 0 .. n_classes - 1 then
+        stand for themselves, even if some never occur.
 
     Raises
     ------
     DataError
-        For more classes than n_classes, or fewer that are not class numbers, or more
-        than 65,536.
+        For more classes than n_classes, for fewer that are not class numbers, and for
+        more than 65,536.
 
     Examples
     --------
@@ -109,7 +110,7 @@ def classes_of(
     if len(distinct) > MAX_CLASSES:
         raise DataError(
             f"{source}: expected at most {MAX_CLASSES:,} classes, got {len(distinct):,} different "
-            "labels; are they numbers of the images?"
+            "labels; are they indices of the images?"
         )
     unnamed = [label for label in distinct if isinstance(label, str) and not is_name(label)]
     if unnamed:
@@ -129,12 +130,12 @@ def classes_of(
 
 
 def class_numbers(labels: NDArray[Any], classes: Sequence[Label], source: str) -> NDArray[np.int64]:
-    """Return the number of each label among the classes, (n,).
+    """Return the class number of each label, (n,).
 
     Raises
     ------
     DataError
-        For a label that is none of the classes.
+        For a label that is not among the classes.
 
     Examples
     --------
@@ -162,7 +163,7 @@ def class_numbers(labels: NDArray[Any], classes: Sequence[Label], source: str) -
 
 
 def check_lengths(labels: Sequence[Any], source: str) -> None:
-    """Raise a DataError if a label is a long text: an array would have room for such a one in every place."""
+    """Raise a DataError for a long string, whose length an array would reserve for every label."""
     for index, label in enumerate(labels):
         if isinstance(label, str | bytes) and len(label) > MAX_LENGTH:
             raise DataError(
@@ -172,20 +173,20 @@ def check_lengths(labels: Sequence[Any], source: str) -> None:
 
 
 def is_name(value: object) -> bool:
-    """Tell whether a value is a string that can name a class in a line of text: printable, and not blank."""
+    """Return whether a value can name a class in a line: a printable string that is not blank."""
     return isinstance(value, str) and value.isprintable() and not value.isspace() and value != ""
 
 
 def label_values(numbers: NDArray[np.integer[Any]], classes: Sequence[Label]) -> NDArray[Any]:
-    """Return the labels of class numbers: the inverse of `class_numbers`."""
+    """Return the labels of class numbers, the inverse of `class_numbers`."""
     values: NDArray[Any] = np.array(classes)[numbers]
     return values
 
 
 def _host_array(labels: Any, source: str) -> NDArray[Any]:
-    """Return labels as an array; those of a list that differ in type keep their types."""
+    """Return labels as an array; elements of different types in a list keep their types."""
     if isinstance(labels, list | tuple) and len({type(label) for label in labels}) > 1:
-        # NumPy would make one kind of all of them
+        # NumPy would convert all of them to one type.
         array = np.empty(len(labels), dtype=object)
         array[:] = [label.item() if isinstance(label, np.generic) else label for label in labels]
         return array
@@ -200,7 +201,7 @@ def _host_array(labels: Any, source: str) -> NDArray[Any]:
 
 
 def _of_one_kind(labels: list[Any], source: str) -> NDArray[Any]:
-    """Return Python's objects as labels."""
+    """Return Python objects as labels."""
     check_lengths(labels, source)
     kinds = [_kind(label) for label in labels]
     if len(set(kinds)) == 1 and kinds[0] is not None:
@@ -213,14 +214,14 @@ def _of_one_kind(labels: list[Any], source: str) -> NDArray[Any]:
 
 
 def _kind(label: Any) -> type[Label] | None:
-    """Return the type that an object has as a label, None where it is none."""
+    """Return the type of an object as a label, None if it is not a label."""
     if isinstance(label, bool | str):
         return bool if isinstance(label, bool) else str
     return int if isinstance(label, int | float) and bool(_is_whole(np.array(label))) else None
 
 
 def _is_whole(array: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which numbers are integers of 64 bits; NaN is none."""
+    """Return which numbers are integers of 64 bits, elementwise; False for NaN."""
     if array.dtype.kind == "f":
         whole: NDArray[np.bool_] = (array == np.floor(array)) & (np.abs(array) < 2**53)
         return whole
@@ -228,6 +229,6 @@ def _is_whole(array: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _listed(values: Sequence[Label]) -> str:
-    """Return some values as text, the first and the last of many."""
+    """Return values as text: all of a few, otherwise the first three and the last."""
     shown = [repr(value) for value in values]
     return ", ".join(shown if len(shown) <= 6 else [*shown[:3], "...", shown[-1]])

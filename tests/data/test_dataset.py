@@ -60,12 +60,12 @@ NAN = np.full((2, 1, 3, 3), np.nan, np.float32)
         (
             IMAGES,
             LABELS.astype(np.uint8),
-            "expected labels of dtype int64, bool or str, shape (2,), one an image, got ui",
+            "expected labels of dtype int64, bool or str, shape (2,), one per image, got ui",
         ),
         (
             IMAGES,
             LABELS[:1],
-            "expected labels of dtype int64, bool or str, shape (2,), one an image, got int64 of sh",
+            "expected labels of dtype int64, bool or str, shape (2,), one per image, got int64 of sh",
         ),
         (NAN, LABELS, "expected finite pixels, got nan at index (0, 0, 0, 0)"),
     ],
@@ -129,7 +129,7 @@ def test_dataset_describes_its_images() -> None:
             1,
             "training images' shape (C, H, W) (1, 2, 2), got (1, 2, 3)",
         ),
-        (split_of([0]), split_of([0]), 2, "toy: expected 2 class names, one a class, got 1"),
+        (split_of([0]), split_of([0]), 2, "toy: expected 2 class names, one per class, got 1"),
         (split_of([0, 1]), split_of([0]), 1, "toy, labels: expected labels of 1 classes, or class"),
         (
             split_of([0]),

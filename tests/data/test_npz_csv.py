@@ -161,7 +161,7 @@ OBJECTS = np.array([None, 1], dtype=object)
         ),
         (
             {"images": IMAGES, "labels": LABELS[1:]},
-            "mine.npz, labels: expected 20 labels, one an image, got 19",
+            "mine.npz, labels: expected 20 labels, one per image, got 19",
         ),
         (
             {"images": IMAGES, "labels": LABELS, "test_images": IMAGES},

@@ -55,7 +55,7 @@ PAIRS = {
 }
 
 
-def test_there_is_a_pair_for_each_function_of_the_source():
+def test_every_function_of_the_source_is_tested():
     assert {ours.device.name for ours, _ in PAIRS.values()} == set(KAPPAS)
 
 
@@ -76,7 +76,7 @@ def numpys(x, z, function, transform, padding, s):
 
 @st.composite
 def cases(draw):
-    """Return images, one of them black, filters of norm 1, a transform or None, a gradient, and options."""
+    """Draw images, one of them black, filters of norm 1, a transform or None, options."""
     dtype, seed = draw(dtypes), draw(seeds)
     n, p = draw(st.integers(1, 3)), draw(st.integers(1, 20))
     kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
@@ -144,7 +144,7 @@ def test_patches_that_are_zero_in_part_of_an_image():
     assert not got[..., 4:].any()
 
 
-def test_nan_is_not_taken_for_a_zero_patch():
+def test_a_nan_patch_is_not_a_zero_patch():
     x, z = np.full((1, 1, 1, 2), np.nan), np.ones((1, 1, 1, 1))
     x[..., 1] = 1
     got = on_gpu(lambda *a: ops.ckn_map(*a, kernels.Linear().fused()), x, z)
@@ -152,7 +152,7 @@ def test_nan_is_not_taken_for_a_zero_patch():
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_nan_in_a_filter_is_nan_in_its_map_and_goes_back_to_the_images(name):
+def test_nan_in_a_filter_reaches_its_map_and_the_gradient(name):
     x = Tensor(np.ones((1, 1, 1, 2)), requires_grad=True, device="cuda")
     z = Tensor(np.array([np.nan, 1.0]).reshape(2, 1, 1, 1), device="cuda")
     y = ops.ckn_map(x, z, PAIRS[name][0])
@@ -177,7 +177,7 @@ def test_kappas_without_a_function_are_composed(ours):
     agree(on_gpu(lambda *a: ops.ckn_map(*a, ours), x, z), numpys(x, z, ours, None, "same", (1, 1)))
 
 
-def test_a_forward_that_keeps_nothing_gives_the_same():
+def test_a_forward_that_saves_nothing_gives_the_same():
     x, z = (CUPY.asarray(a) for a in normal(4, (2, 3, 7, 6), (4, 3, 3, 3)))
     kept, saved = ops.ckn_map.kernels["cuda"](
         CUPY, x, z, kernels.Matern(2.5, 5**0.5).fused(), saving=True
@@ -203,7 +203,7 @@ def test_no_images():
 @pytest.mark.parametrize("shared", [pool.SHARED_BYTES, 10])
 @pytest.mark.parametrize("subsampling", [1, 2])
 @pytest.mark.parametrize("operands", [2, 3])
-def test_a_gradient_in_any_order_of_memory(monkeypatch, shared, subsampling, operands):
+def test_a_gradient_of_any_memory_layout(monkeypatch, shared, subsampling, operands):
     # with 10 bytes, products pool
     monkeypatch.setattr(pool, "SHARED_BYTES", shared)
     x, z, *transform = (

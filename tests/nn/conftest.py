@@ -1,4 +1,4 @@
-"""A second device on the CPU: NumPy under another array type, so that moving and mixing can be seen."""
+"""A second device on the CPU: NumPy under another array type, to observe transfers."""
 
 from types import SimpleNamespace
 

@@ -16,7 +16,7 @@ X = np.array([[-3.0, -0.5], [0.25, 2.0]])
         (Softplus(), np.log(1 + np.exp(X))),
     ],
 )
-def test_values_and_that_gradients_flow(module: Module, expected: np.ndarray) -> None:
+def test_values_and_gradients(module: Module, expected: np.ndarray) -> None:
     x = Tensor(X, requires_grad=True)
     y = module(x)
     np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12)

@@ -42,7 +42,7 @@ def test_projection_and_retraction(shape: tuple[int, ...], seed: int, dtype: str
     assert tangent.dtype == dtype
     rows, flat = z.reshape(len(z), -1).astype("f8"), tangent.reshape(len(z), -1).astype("f8")
     np.testing.assert_allclose((rows * flat).sum(axis=1), 0, atol=20 * tolerance)
-    # What was taken away is along z: g - t = <g, z> z.
+    # The removed part is along z: g - t = <g, z> z.
     along = (gradient.reshape(len(z), -1) * rows).sum(axis=1)[:, None] * rows
     np.testing.assert_allclose(gradient.reshape(len(z), -1) - flat, along, atol=20 * tolerance)
     np.testing.assert_array_equal(data, before[0])
@@ -50,7 +50,7 @@ def test_projection_and_retraction(shape: tuple[int, ...], seed: int, dtype: str
 
 
 @pytest.mark.parametrize("scale", [1e-44, 1e-30, 1e30, 3e38])
-def test_retraction_of_rows_whose_squares_leave_float32(scale: float) -> None:
+def test_retraction_of_rows_whose_squares_overflow_or_underflow(scale: float) -> None:
     z = sphere.retract(np.full((2, 3), scale, np.float32))
     np.testing.assert_allclose(z, 3**-0.5, rtol=1e-6)
 
@@ -58,7 +58,7 @@ def test_retraction_of_rows_whose_squares_leave_float32(scale: float) -> None:
 @pytest.mark.parametrize(
     ("value", "kind"), [(0.0, "a zero one"), (np.nan, "NaN or infinity"), (-np.inf, "NaN or inf")]
 )
-def test_rows_without_direction_are_refused(value: float, kind: str) -> None:
+def test_rows_without_direction_are_rejected(value: float, kind: str) -> None:
     data = np.ones((3, 2))
     data[1] = value
     with pytest.raises(
@@ -68,7 +68,7 @@ def test_rows_without_direction_are_refused(value: float, kind: str) -> None:
         sphere.retract(data)
 
 
-def test_shapes_that_have_no_rows_are_refused() -> None:
+def test_shapes_without_rows_are_rejected() -> None:
     for shape in [(), (0,), (3, 0)]:
         with pytest.raises(
             ShapeError, match=r"Sphere.retract: .* rows \(p, ...\) of at least one element"

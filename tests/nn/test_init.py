@@ -25,7 +25,7 @@ COUNT = math.prod(SHAPE)
 
 @pytest.mark.parametrize("draw", ALL)
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (3, 2, 5, 4)])
-def test_the_seed_decides_the_bits_and_dtype_only_rounds(
+def test_the_seed_determines_the_bits_and_the_dtype_only_rounds(
     draw: Callable[..., Any], shape: tuple[int, ...]
 ) -> None:
     first = draw(shape, rng=3)
@@ -39,7 +39,7 @@ def test_the_seed_decides_the_bits_and_dtype_only_rounds(
 
 
 @pytest.mark.parametrize("draw", ALL)
-def test_a_generator_goes_on(draw: Callable[..., Any]) -> None:
+def test_a_generator_advances(draw: Callable[..., Any]) -> None:
     rng = np.random.default_rng(3)
     assert draw((3, 4), rng=rng).tobytes() != draw((3, 4), rng=rng).tobytes()
 
@@ -62,7 +62,7 @@ def test_the_dtype_is_floating(draw: Callable[..., Any]) -> None:
         (lambda **o: init.xavier_uniform(SHAPE, gain=2.0, **o), 2 * math.sqrt(6 / 1050)),
     ],
 )
-def test_uniform_laws(draw: Callable[..., Any], bound: float) -> None:
+def test_uniform_distributions(draw: Callable[..., Any], bound: float) -> None:
     x = draw(rng=0, dtype="float64")
     assert abs(x).max() < bound
     assert abs(x).max() > bound * (1 - 20 / COUNT)
@@ -79,7 +79,7 @@ def test_uniform_laws(draw: Callable[..., Any], bound: float) -> None:
         (lambda **o: init.xavier_normal(SHAPE, gain=3.0, **o), 0.0, 3 * math.sqrt(2 / 1050)),
     ],
 )
-def test_normal_laws(draw: Callable[..., Any], mean: float, std: float) -> None:
+def test_normal_distributions(draw: Callable[..., Any], mean: float, std: float) -> None:
     x = draw(rng=0, dtype="float64")
     np.testing.assert_allclose(x.mean(), mean, atol=5 * std / math.sqrt(COUNT))
     np.testing.assert_allclose(x.std(), std, rtol=5 / math.sqrt(COUNT))
@@ -103,7 +103,7 @@ def test_orthogonal(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(gram, 4 * np.eye(len(gram)), atol=1e-12)
 
 
-def test_orthogonal_prefers_no_sign() -> None:
+def test_orthogonal_has_symmetric_signs() -> None:
     """Without the signs of R's diagonal, LAPACK's Q has a first element that is never positive."""
     first = [init.orthogonal((3, 3), rng=seed)[0, 0] for seed in range(40)]
     assert 8 < sum(x > 0 for x in first) < 32
@@ -140,7 +140,7 @@ def test_rows_need_two_axes(draw: Callable[..., Any], shape: tuple[int, ...]) ->
         draw(shape, rng=0)
 
 
-def test_bounds_out_of_order_and_a_negative_deviation_are_refused() -> None:
+def test_bounds_out_of_order_and_negative_deviations_are_rejected() -> None:
     with pytest.raises(
         ConfigError, match=r"init.uniform: argument low expected a number <= high = 1, got 2"
     ):

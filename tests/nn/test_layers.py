@@ -10,7 +10,10 @@ from tinygrad_ckn.nn import Conv2d, Flatten, Linear, Module
 
 
 def check_gradients(module: Module, x: Tensor) -> None:
-    """Compare the gradients of <u, module(x)>, u random, with central differences along random directions."""
+    """Compare gradients with central differences along random directions.
+
+    The function is <u, module(x)> for random u.
+    """
     rng = np.random.default_rng(1)
     u = Tensor(rng.normal(size=module(x).shape))
     (module(x) * u).sum().backward()
@@ -29,13 +32,13 @@ def check_gradients(module: Module, x: Tensor) -> None:
         np.testing.assert_allclose((tensor.grad.numpy() * direction).sum(), slope, rtol=1e-7)
 
 
-def test_linear_is_the_formula() -> None:
+def test_linear_agrees_with_its_formula() -> None:
     layer = Linear(3, 2, rng=0, dtype="float64")
     layer.bias.data = np.array([1.0, -1.0])
     x = np.random.default_rng(0).normal(size=(4, 5, 3))
     expected = np.einsum("abi,oi->abo", x, layer.weight.numpy()) + np.array([1.0, -1.0])
     np.testing.assert_allclose(layer(Tensor(x)).numpy(), expected, rtol=1e-12)
-    # an array does as well
+    # An array is accepted as well.
     np.testing.assert_allclose(layer(x).numpy(), expected, rtol=1e-12)
     assert layer(Tensor(x[0, 0])).shape == (2,)
 
@@ -62,7 +65,7 @@ def test_conv2d_gradients(options: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("padding", ["valid", "same", "full"])
-def test_conv2d_is_scipys_correlation_summed_over_channels(padding: str) -> None:
+def test_conv2d_agrees_with_scipy_summed_over_channels(padding: str) -> None:
     layer = Conv2d(2, 3, (3, 5), padding=padding, rng=0, dtype="float64")
     layer.bias.data = np.array([1.0, 2.0, 3.0])
     x = np.random.default_rng(0).normal(size=(2, 2, 6, 5))
@@ -76,19 +79,20 @@ def test_conv2d_is_scipys_correlation_summed_over_channels(padding: str) -> None
     np.testing.assert_allclose(layer(Tensor(x)).numpy(), expected, rtol=1e-12)
 
 
-def test_conv2d_hands_its_options_on() -> None:
+def test_conv2d_passes_its_options_on() -> None:
     layer = Conv2d(4, 2, 3, stride=2, padding=1, dilation=2, groups=2, rng=0)
     assert layer.weight.shape == (2, 2, 3, 3)
     assert layer(Tensor(np.ones((1, 4, 9, 7), np.float32))).shape == (1, 2, 4, 3)
     assert repr(layer) == (
-        "Conv2d(4 -> 2, 3x3, stride=2, padding=1, dilation=2, groups=2)  weight (2, 2, 3, 3) bias (2,)  38"
+        "Conv2d(4 -> 2, 3x3, stride=2, padding=1, dilation=2, groups=2)"
+        "  weight (2, 2, 3, 3) bias (2,)  38"
     )
 
 
 @pytest.mark.parametrize(
     "make", [lambda rng: Linear(3, 2, rng=rng), lambda rng: Conv2d(3, 2, 3, rng=rng)]
 )
-def test_a_seed_decides_the_weights_and_biases_start_at_zero(
+def test_the_seed_determines_the_weights_and_biases_start_at_zero(
     make: Callable[[object], Linear | Conv2d],
 ) -> None:
     first, again, other = make(0), make(0), make(1)
@@ -107,7 +111,7 @@ def test_one_generator_gives_each_layer_its_own_weights() -> None:
 
 
 @pytest.mark.parametrize("shape", [(), (2,), (3, 2), (3, 2, 4)])
-def test_linear_names_itself_when_shapes_do_not_fit(shape: tuple[int, ...]) -> None:
+def test_linear_names_itself_when_shapes_do_not_match(shape: tuple[int, ...]) -> None:
     with pytest.raises(
         ShapeError, match=r"^Linear\(3 -> 2\): argument x expected shape \(\.\.\., 3\), got \("
     ):
@@ -115,7 +119,7 @@ def test_linear_names_itself_when_shapes_do_not_fit(shape: tuple[int, ...]) -> N
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 2, 8, 8), (1, 8, 8, 3)])
-def test_conv2d_names_itself_when_shapes_do_not_fit(shape: tuple[int, ...]) -> None:
+def test_conv2d_names_itself_when_shapes_do_not_match(shape: tuple[int, ...]) -> None:
     with pytest.raises(
         ShapeError,
         match=r"^Conv2d\(3 -> 2, 5x5\): argument x expected shape \(N, 3, H, W\), got \(",

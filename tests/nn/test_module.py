@@ -20,7 +20,7 @@ class Leaf(Module):
 
 
 class Nested(Module):
-    """One of everything that the walk must find, and things that it must pass over."""
+    """Every kind of attribute that holds tensors, and others that do not."""
 
     def __init__(self) -> None:
         self.name = "nested"
@@ -53,7 +53,7 @@ def values(module: Module) -> dict[str, list[float]]:
     return {name: tensor.tolist() for name, tensor in module.named_tensors()}
 
 
-def test_the_walk_finds_each_tensor_once_in_order() -> None:
+def test_each_tensor_is_found_once_in_order() -> None:
     module = Nested()
     assert [name for name, _ in module.named_tensors()] == NAMES
     assert [name for name, _ in module.named_parameters()] == [
@@ -94,12 +94,12 @@ def test_loading_restores_values_and_dtypes_and_copies() -> None:
     assert values(module) == values(other)
     state["scale"][0] = 9
     assert module.scale.item() == 3
-    # Tensors do as well as arrays
+    # Tensors are accepted as well.
     module.load_state_dict(dict(other.named_tensors()))
     assert module.blocks[0].weight.dtype == np.float32
 
 
-def test_loading_is_seen_by_graphs_made_before() -> None:
+def test_loading_invalidates_earlier_graphs() -> None:
     module = Leaf(2)
     y = module(Tensor(np.ones(2, np.float32), requires_grad=True)).sum()
     module.load_state_dict(module.state_dict())
@@ -118,9 +118,11 @@ def test_strict_loading_lists_everything_wrong_and_changes_nothing() -> None:
     with pytest.raises(DataError) as caught:
         module.load_state_dict(state)
     assert str(caught.value) == (
-        "Nested.load_state_dict: argument state expected what Nested.state_dict() returns, got missing 'mean', "
-        "'by_size.8'; unexpected 'extra'; wrong shape or dtype 'scale' (float64 (2, 1), not float64 (1,)), "
-        "'blocks.0.weight' (float64 (1,), not float32 (1,)); build the object as it was when saved (nothing was loaded)"
+        "Nested.load_state_dict: argument state expected what Nested.state_dict() returns, "
+        "got missing 'mean', 'by_size.8'; unexpected 'extra'; "
+        "wrong shape or dtype 'scale' (float64 (2, 1), not float64 (1,)), "
+        "'blocks.0.weight' (float64 (1,), not float32 (1,)); "
+        "build the object as it was when saved (nothing was loaded)"
     )
     assert values(module) == before
     with pytest.raises(DataError, match="got wrong shape or dtype 'scale'"):
@@ -129,8 +131,11 @@ def test_strict_loading_lists_everything_wrong_and_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("state", ["sd.npz", None, [1.0]])
-def test_a_state_that_is_no_mapping_is_refused(state: object) -> None:
-    message = f"^Nested.load_state_dict: argument state expected a mapping .*, got {type(state).__name__}; open a file"
+def test_a_state_that_is_not_a_mapping_is_rejected(state: object) -> None:
+    message = (
+        "^Nested.load_state_dict: argument state expected a mapping .*, "
+        f"got {type(state).__name__}; open a file"
+    )
     for strict in (True, False):
         with pytest.raises(DTypeError, match=message):
             Nested().load_state_dict(state, strict=strict)
@@ -146,14 +151,14 @@ def test_an_open_archive_is_a_mapping(tmp_path: Path) -> None:
     np.testing.assert_array_equal(module.state_dict()["mean"], Nested().state_dict()["mean"] + 1)
 
 
-def test_loading_that_is_not_strict_takes_what_fits_by_name() -> None:
+def test_loading_without_strict_ignores_other_names() -> None:
     module = Nested()
     module.load_state_dict({"mean": np.array([5.0, 6.0]), "extra": np.ones(1)}, strict=False)
     assert module.mean.tolist() == [5, 6]
     assert module.scale.item() == 2
 
 
-def test_two_tensors_of_one_name_are_refused() -> None:
+def test_two_tensors_with_one_name_are_rejected() -> None:
     class Clash(Leaf):
         def __init__(self) -> None:
             self.parts = {"a.b": Tensor([1.0]), "a": {"b": Tensor([2.0])}}
@@ -222,7 +227,7 @@ def test_to_moves_everything_in_place_and_back(other_device: str) -> None:
     assert weight.device == weight.grad.device == "cpu"
 
 
-def test_to_where_it_is_keeps_the_arrays_and_an_unknown_device_is_refused() -> None:
+def test_to_the_same_device_keeps_the_arrays_and_unknown_devices_are_rejected() -> None:
     module = Leaf(3)
     data = module.weight.data
     assert module.to("cpu").weight.data is data
@@ -246,7 +251,7 @@ def test_repr_of_a_tree() -> None:
     )
 
 
-def test_repr_shows_buffers_and_tensors_beside_modules() -> None:
+def test_repr_shows_buffers_and_tensors_next_to_modules() -> None:
     class Mixed(Leaf):
         def __init__(self) -> None:
             self.scale = self.alias = Parameter([1.0])
@@ -261,6 +266,7 @@ def test_repr_shows_buffers_and_tensors_beside_modules() -> None:
             self.mask = Tensor([True])
 
     assert repr(Mixed()) == (
-        "Mixed(eps=0.1) (1 parameter)  scale (1,) alias (1,) mean (2,) buffer  1\n  tail.0: Stateless  mask (1,) buffer"
+        "Mixed(eps=0.1) (1 parameter)  scale (1,) alias (1,) mean (2,) buffer  1\n"
+        "  tail.0: Stateless  mask (1,) buffer"
     )
     assert repr(ReLU()) == "ReLU"

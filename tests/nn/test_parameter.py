@@ -33,7 +33,7 @@ def test_results_are_plain_tensors() -> None:
     assert type(Parameter([1.0]) + 1) is Tensor
 
 
-def test_it_has_no_dictionary() -> None:
+def test_instances_have_no_dictionary() -> None:
     with pytest.raises(AttributeError):
         Parameter([1.0]).constrain = Sphere()  # type: ignore[attr-defined]
     with pytest.raises(AttributeError):
@@ -41,13 +41,13 @@ def test_it_has_no_dictionary() -> None:
 
 
 @pytest.mark.parametrize("data", [[1, 2], [True], np.arange(3)])
-def test_data_that_are_not_floating_are_refused(data: object) -> None:
+def test_data_that_are_not_floating_are_rejected(data: object) -> None:
     with pytest.raises(DTypeError, match="expected a floating dtype"):
         Parameter(data)
 
 
 @pytest.mark.parametrize("constraint", ["sphere", Sphere, lambda z: z])
-def test_a_constraint_without_the_two_methods_is_refused(constraint: object) -> None:
+def test_a_constraint_without_the_two_methods_is_rejected(constraint: object) -> None:
     with pytest.raises(
         DTypeError, match="argument constraint expected None or an object with the methods"
     ):

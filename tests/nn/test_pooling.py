@@ -19,7 +19,7 @@ def test_windows_do_not_overlap_by_default() -> None:
 @pytest.mark.parametrize(
     ("layer", "op"), [(MaxPool2d, ops.max_pool2d), (AvgPool2d, ops.avg_pool2d)]
 )
-def test_options_are_handed_on_and_shown(layer, op) -> None:
+def test_options_are_passed_on_and_shown(layer, op) -> None:
     module = layer((3, 2), stride=(1, 2), padding=1)
     np.testing.assert_array_equal(module(Tensor(X)).numpy(), op(X, (3, 2), (1, 2), (1, 1)))
     assert module(Tensor(X)).shape == (2, 3, 6, 3)
@@ -45,7 +45,7 @@ def test_gaussian() -> None:
 
 
 @pytest.mark.parametrize("subsampling", [0.5, float("nan"), float("inf"), "2", (1, 2, 3), (1, 0)])
-def test_gaussian_refuses(subsampling: object) -> None:
+def test_gaussian_rejects_small_subsamplings(subsampling: object) -> None:
     with pytest.raises(
         ShapeError,
         match="GaussianPool2d: argument subsampling expected a number >= 1 or two of them",

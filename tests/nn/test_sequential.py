@@ -29,7 +29,7 @@ def test_it_is_a_sequence() -> None:
         module[3]
 
 
-def test_names_are_numbers_and_a_subclass_may_have_tensors_beside_them() -> None:
+def test_names_are_numbers_and_a_subclass_may_have_other_tensors() -> None:
     class Scaled(Sequential):
         def __init__(self) -> None:
             super().__init__(Tanh(), Linear(1, 1, bias=False, rng=0))
@@ -39,7 +39,7 @@ def test_names_are_numbers_and_a_subclass_may_have_tensors_beside_them() -> None
     assert list(Scaled().state_dict()) == ["1.weight", "scale"]
 
 
-def test_what_is_no_module_is_refused() -> None:
+def test_layers_that_are_not_modules_are_rejected() -> None:
     with pytest.raises(
         DTypeError,
         match=r"Sequential: argument layers\[1\] expected a Module, got <built-in function abs>",

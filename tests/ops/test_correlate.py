@@ -65,13 +65,12 @@ def test_same_is_the_middle_of_full_for_every_kernel_and_dilation(k, d, algorith
     stretched[::d] = w.ravel()
     expected = signal.correlate2d(x[0, 0], stretched[None], mode="full")[0]
     extra = len(stretched) - 1
-    expected = expected[extra - extra // 2 :][
-        :14
-    ]  # extra // 2 zeros before, the others after: PyTorch's rule
-    found = ops.correlate2d(
+    # PyTorch's rule: extra // 2 zeros before the image, the others after it.
+    expected = expected[extra - extra // 2 :][:14]
+    actual = ops.correlate2d(
         x, w, padding="same", dilation=(1, d), algorithm=algorithm if d == 1 else "auto"
     )
-    assert np.allclose(found.ravel(), expected)
+    assert np.allclose(actual.ravel(), expected)
     columns = ops.unfold(x, (1, k), padding="same", dilation=(1, d))
     assert np.allclose((w.ravel() @ columns[0]), expected)
 
@@ -95,7 +94,7 @@ def test_blocks_of_images_do_not_change_the_result(monkeypatch, block):
         assert np.allclose(part, expected, atol=1e-12)
 
 
-def test_memory_stays_near_that_of_the_result():
+def test_peak_memory_is_far_below_the_unfolded_images():
     x = np.ones((256, 8, 32, 32), dtype="float32")
     w = np.ones((4, 8, 5, 5), dtype="float32")
     unfolded = x.size * 25 * 4
@@ -109,7 +108,7 @@ def test_memory_stays_near_that_of_the_result():
     assert peak < 80e6
 
 
-def test_no_images_give_no_results_and_zero_gradients():
+def test_empty_batches_have_zero_weight_gradients():
     x = Tensor(np.ones((0, 2, 4, 4)), requires_grad=True)
     w = Tensor(np.ones((3, 2, 3, 3)), requires_grad=True)
     y = ops.correlate2d(x, w, padding="same")
@@ -127,7 +126,7 @@ def test_no_images_give_no_results_and_zero_gradients():
         lambda x, a: ops.correlate2d_weight.forward(np, x, x, kernel_size=1, algorithm=a),
     ],
 )
-def test_other_devices_know_one_algorithm(call):
+def test_other_devices_have_one_algorithm(call):
     x = np.ones((1, 1, 4, 4))
     assert np.array_equal(call(x, "unfold"), call(x, "auto"))
     with pytest.raises(
@@ -183,6 +182,6 @@ def test_other_devices_know_one_algorithm(call):
         ),
     ],
 )
-def test_what_does_not_fit_gets_its_sentence(call, error, match):
+def test_arguments_that_do_not_match_are_named_in_the_error(call, error, match):
     with pytest.raises(error, match=match):
         call(np.ones((1, 2, 4, 4)), np.ones((3, 2, 3, 3)))

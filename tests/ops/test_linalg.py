@@ -38,7 +38,10 @@ def precise_outside(a, eps):
 
 
 def precise_gradient(function, a, eps, g):
-    """Return the gradient of <g, function(a)> over symmetric a by differences of 1e-20 in 60 digits."""
+    """Return the gradient of <g, function(a)> with respect to symmetric a.
+
+    It is computed by differences of 1e-20 in 60 digits.
+    """
     with mpmath.workdps(60):
         n, step = len(a), mpmath.mpf(10) ** -20
         base, weights = mpmath.matrix(a.tolist()), mpmath.matrix(g.tolist())
@@ -142,12 +145,12 @@ def test_empty_matrices_and_empty_batches():
 
 
 @pytest.mark.parametrize("function", [ops.inverse_sqrt, ops.sqrtm, ops.inv])
-def test_integers_are_refused(function):
+def test_integers_are_rejected(function):
     with pytest.raises(DTypeError, match="argument a expected a floating dtype, got int64"):
         function(np.eye(2, dtype=int))
 
 
-def test_nan_is_refused():
+def test_nan_is_rejected():
     with pytest.raises(LinearAlgebraError, match="symmetric finite matrices"):
         ops.inverse_sqrt(np.full((2, 2), np.nan))
 
@@ -155,3 +158,11 @@ def test_nan_is_refused():
 def test_unknown_convention():
     with pytest.raises(ConfigError, match="'inside' or 'outside', got 'both'"):
         ops.inverse_sqrt(np.eye(2), convention="both")
+
+
+def test_tolerances_apply_to_each_matrix_of_a_batch():
+    large = 1e6 * np.eye(2)
+    with pytest.raises(LinearAlgebraError, match="semi-definite"):
+        ops.sqrtm(np.stack([large, np.diag([1.0, -1e-3])]))
+    with pytest.raises(LinearAlgebraError, match="symmetric"):
+        ops.sqrtm(np.stack([large, np.array([[1.0, 2.0], [-2.0, 1.0]])]))

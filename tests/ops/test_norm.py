@@ -1,4 +1,4 @@
-"""Derivatives of functions of the norm at the zero vector: right where they exist, nan where they do not."""
+"""Derivatives at the zero vector of functions of the norm: NaN where none exists."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ SHARP = {
 
 
 @pytest.mark.parametrize(("function", "expected"), SMOOTH.values(), ids=SMOOTH)
-def test_hessians_that_exist(function, expected):
+def test_hessians_where_they_exist(function, expected):
     with np.errstate(all="ignore"):
         assert np.allclose(hessian(function, zero).numpy(), expected, atol=1e-12)
         product = hvp(function, zero, np.array([1.0, 2.0, 3.0]))[1][0].numpy()
@@ -40,7 +40,7 @@ def test_hessians_that_exist(function, expected):
 
 
 @pytest.mark.parametrize("function", SHARP.values(), ids=SHARP)
-def test_hessians_that_do_not_are_nan(function):
+def test_hessians_are_nan_where_they_do_not_exist(function):
     with np.errstate(all="ignore"):
         assert np.isnan(hessian(function, zero).numpy()).all()
 
@@ -67,13 +67,13 @@ def test_first_derivatives_of_sharp_functions_are_zero_too(function):
 
 
 def test_functions_of_several_norms_together_have_no_second_derivative():
-    found = hessian(lambda x: ops.norm(x, axis=1).sum() ** 2, np.zeros((2, 2))).numpy()
-    assert np.isnan(found.reshape(4, 4)).any(axis=1).all()
+    together = hessian(lambda x: ops.norm(x, axis=1).sum() ** 2, np.zeros((2, 2))).numpy()
+    assert np.isnan(together.reshape(4, 4)).any(axis=1).all()
     apart = hessian(lambda x: (ops.norm(x, axis=1) ** 2).sum() ** 2, np.zeros((2, 2))).numpy()
     assert np.array_equal(apart, np.zeros((2, 2, 2, 2)))
 
 
-def test_rows_are_told_apart():
+def test_each_row_has_its_own_derivatives():
     x = Tensor(np.array([[3.0, 4.0], [0.0, 0.0], [0.0, 0.0]]), requires_grad=True)
     y = ops.norm(x, axis=1)
     (g,) = grad((Tensor([1.0, 1.0, 0.0]) * y + y**2).sum(), x, create_graph=True)
@@ -85,7 +85,7 @@ def test_rows_are_told_apart():
     assert np.allclose(h.numpy()[2], [2.0, 2.0])
 
 
-def test_rows_that_nothing_depends_on_spoil_nothing():
+def test_rows_that_no_output_depends_on_do_not_produce_nan():
     x = Tensor(np.array([[3.0, 4.0], [0.0, 0.0]]), requires_grad=True)
     (g,) = grad(ops.norm(x, axis=1)[0], x, create_graph=True)
     (h,) = grad((g * np.array([[1.0, 0.0], [1.0, 1.0]])).sum(), x)
@@ -95,10 +95,10 @@ def test_rows_that_nothing_depends_on_spoil_nothing():
 @pytest.mark.parametrize("axis", [None, 0, 1, (0, 1), -1])
 @pytest.mark.parametrize("keepdims", [True, False])
 def test_axes(axis, keepdims):
-    found = hessian(
+    actual = hessian(
         lambda x: (ops.norm(x, axis=axis, keepdims=keepdims) ** 2).sum(), np.zeros((2, 2))
     ).numpy()
-    assert np.allclose(found.reshape(4, 4), 2 * np.eye(4))
+    assert np.allclose(actual.reshape(4, 4), 2 * np.eye(4))
 
 
 def test_directional_derivatives():

@@ -11,7 +11,7 @@ from tinygrad_ckn.testing.strategies import arrays
 
 
 def gaussian_by_definition(x, s):
-    """Pool one (H, W) image as DESIGN says, by loops over output positions and window elements."""
+    """Pool an image (H, W) by loops over output positions and window elements."""
     height, width = x.shape
     span = range(-20, 40)
 
@@ -36,12 +36,12 @@ def gaussian_by_definition(x, s):
     arrays(st.integers(1, 9), st.integers(1, 9)),
     st.one_of(st.sampled_from([2, 3, 6, 2**0.5, 1.5]), st.floats(1.01, 4)),
 )
-def test_gaussian_pooling_by_its_definition(x, s):
+def test_gaussian_pooling_agrees_with_its_definition(x, s):
     expected = gaussian_by_definition(x, s)
     assert np.allclose(ops.gaussian_pool2d(x[None, None], s)[0, 0], expected, atol=1e-12)
 
 
-def test_no_subsampling_is_the_identity():
+def test_subsampling_1_is_the_identity():
     x = np.arange(12.0).reshape(1, 1, 3, 4)
     assert np.array_equal(ops.gaussian_pool2d(x, 1), x)
 
@@ -64,7 +64,7 @@ def windows(x, kernel, stride, padding, value):
     st.sampled_from([None, 1, 2]),
     st.integers(0, 1),
 )
-def test_average_and_maximum_by_loops(x, kernel, stride, padding):
+def test_average_and_maximum_agree_with_loops(x, kernel, stride, padding):
     padding = min(padding, kernel // 2)
     step = kernel if stride is None else stride
     mean = [[w.mean() for w in row] for row in windows(x, kernel, step, padding, 0.0)]
@@ -73,13 +73,13 @@ def test_average_and_maximum_by_loops(x, kernel, stride, padding):
     assert np.array_equal(ops.max_pool2d(x[None, None], kernel, stride, padding)[0, 0], top)
 
 
-def test_of_equal_maxima_the_first_gets_the_gradient():
+def test_the_first_of_equal_maxima_receives_the_gradient():
     x = Tensor(np.ones((1, 1, 2, 2)), requires_grad=True)
     ops.max_pool2d(x, 2).sum().backward()
     assert x.grad.tolist() == [[[[1.0, 0.0], [0.0, 0.0]]]]
 
 
-def test_padding_never_wins_over_negative_pixels():
+def test_padding_is_never_the_maximum():
     x = Tensor(-np.ones((1, 1, 2, 2)), requires_grad=True)
     y = ops.max_pool2d(x, 2, 1, 1)
     assert (y.numpy() == -1).all()
@@ -99,7 +99,7 @@ def test_adjoints_check_the_size(call):
         call(np.ones((1, 1, 2, 2)))
 
 
-def test_no_images():
+def test_empty_batches():
     x = np.zeros((0, 2, 4, 4))
     assert (
         ops.max_pool2d(x, 2).shape

@@ -1,4 +1,4 @@
-"""The softmax family at any common offset: values and derivatives are those of the differences."""
+"""softmax, log_softmax and logsumexp: accurate at any common offset, and at infinities."""
 
 import math
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tinygrad_ckn import Tensor, grad, hessian, ops
 
 EPS = {"float32": 2.0**-24, "float64": 2.0**-53}
-# Offsets, and differences that are exact beside them in either dtype.
+# Offsets, and differences that remain exact when an offset is added, in either dtype.
 offsets = st.sampled_from([0.0, 2.0**10, -(2.0**14), 2.0**20, -(2.0**23)])
 differences = st.lists(st.integers(-20, 20), min_size=1, max_size=6)
 dtypes = st.sampled_from(["float32", "float64"])
@@ -24,7 +24,7 @@ def exact_softmax(d):
 
 
 @given(differences, offsets, dtypes)
-def test_values_and_gradients_do_not_see_a_common_offset(d, offset, dtype):
+def test_values_and_gradients_do_not_depend_on_a_common_offset(d, offset, dtype):
     p = exact_softmax(d)
     x = Tensor(np.array(d, dtype=dtype) + np.array(offset, dtype=dtype), requires_grad=True)
     close = {"rtol": 0, "atol": 8 * EPS[dtype]}
@@ -52,10 +52,10 @@ def test_values_and_gradients_do_not_see_a_common_offset(d, offset, dtype):
 
 
 @given(differences, offsets, dtypes)
-def test_second_derivatives_do_not_see_a_common_offset(d, offset, dtype):
+def test_second_derivatives_do_not_depend_on_a_common_offset(d, offset, dtype):
     p = exact_softmax(d)
     x = np.array(d, dtype=dtype) + np.array(offset, dtype=dtype)
-    # of logsumexp, and of each loss made of it
+    # Hessian of logsumexp, and of each loss computed with it.
     expected = np.diag(p) - np.outer(p, p)
     labels = np.array([0])
     for function in (
@@ -68,9 +68,9 @@ def test_second_derivatives_do_not_see_a_common_offset(d, offset, dtype):
         )
     # d^2 p_0 = p_0 ((e_0 - p)(e_0 - p)^T - (diag p - p p^T))
     r = np.eye(len(d))[0] - p
-    found = hessian(lambda t: ops.softmax(t)[0], x).numpy()
+    actual = hessian(lambda t: ops.softmax(t)[0], x).numpy()
     np.testing.assert_allclose(
-        found, p[0] * (np.outer(r, r) - expected), rtol=0, atol=32 * EPS[dtype]
+        actual, p[0] * (np.outer(r, r) - expected), rtol=0, atol=32 * EPS[dtype]
     )
 
 
@@ -85,6 +85,7 @@ def test_axes_against_scipy(axis):
     assert np.allclose(
         ops.logsumexp(x, axis=axis), scipy.special.logsumexp(x, axis=theirs), atol=1e-14
     )
+    assert np.allclose(ops.softmax(1e3 * x, axis=axis), scipy.special.softmax(1e3 * x, axis=theirs))
     for name in ("sum", "mean", "var", "max"):
         assert np.allclose(getattr(ops, name)(x, axis=axis), getattr(np, name)(x, axis=theirs))
 
@@ -107,3 +108,18 @@ def test_an_empty_axis_has_no_weight():
     assert ops.softmax(np.zeros((2, 0))).shape == ops.log_softmax(np.zeros((2, 0))).shape == (2, 0)
     x = Tensor(np.zeros((2, 0)), requires_grad=True)
     assert grad(ops.logsumexp(x, axis=1).sum(), x)[0].shape == (2, 0)
+
+
+def test_logsumexp_at_infinities():
+    x = Tensor([[-np.inf, -np.inf], [0.0, -np.inf]], requires_grad=True)
+    y = ops.logsumexp(x, axis=1)
+    assert y.tolist() == [-np.inf, 0.0]
+    y.backward(np.ones(2))
+    assert x.grad.tolist() == [[0.0, 0.0], [1.0, 0.0]]
+    assert ops.logsumexp(np.array([np.inf, 1.0])) == np.inf
+
+
+def test_nan_is_propagated():
+    x = np.array([np.nan, 1.0])
+    for function in (ops.logsumexp, ops.softmax, ops.log_softmax):
+        assert np.isnan(function(x)).all()

@@ -20,8 +20,8 @@ def run(kind: type[Adam], steps: int, scale: float = 1.0, **options: object) -> 
 
 @pytest.mark.parametrize("decoupled", [False, True])
 @pytest.mark.parametrize("decay", [0.0, 0.3])
-def test_several_steps_of_the_formula(decoupled: bool, decay: float) -> None:
-    """Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2: the two places of the decay."""
+def test_several_steps_agree_with_the_formula(decoupled: bool, decay: float) -> None:
+    """Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2."""
     x, m, v = START.copy(), np.zeros(3), np.zeros(3)
     lr, b1, b2, eps = 0.05, 0.7, 0.95, 1e-3
     for t in range(1, 8):
@@ -47,7 +47,7 @@ def test_the_first_step_is_lr_in_each_coordinate() -> None:
 
 
 def test_decay_is_decoupled_from_the_gradients_scale() -> None:
-    """AdamW's decay takes the same share whatever the loss's scale; Adam's is lost in a steep loss."""
+    """The decay of AdamW does not depend on the scale of the loss; that of Adam does."""
     for scale in (1.0, 1e6):
         free, decayed = (
             run(AdamW, 1, scale=scale, lr=0.1, weight_decay=decay) for decay in (0.0, 0.5)

@@ -36,7 +36,7 @@ def test_rosenbrock(n: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_logistic_regression_is_scipys_solution(dtype: str) -> None:
+def test_logistic_regression_agrees_with_scipy(dtype: str) -> None:
     """The oracle is dense BFGS on a loss and gradient written out in NumPy."""
     rng = np.random.default_rng(0)
     x, labels, k, decay = rng.normal(size=(60, 4)), rng.integers(0, 3, 60), 3, 0.1
@@ -69,7 +69,7 @@ def test_logistic_regression_is_scipys_solution(dtype: str) -> None:
     assert layer.weight.dtype == layer.bias.dtype == dtype
 
 
-def test_parameters_of_several_shapes_and_dtypes_find_their_places() -> None:
+def test_parameters_of_several_shapes_and_dtypes() -> None:
     a = Tensor(5.0, requires_grad=True)
     b = Parameter(np.zeros((2, 3)), dtype="float32")
     c = Tensor(np.zeros((1, 2, 1)), requires_grad=True)
@@ -119,7 +119,7 @@ def test_options_reach_scipy() -> None:
     assert iterations[1.0, 10] < iterations[1e-8, 10] < iterations[1e-8, 1]
 
 
-def test_a_second_step_goes_on() -> None:
+def test_a_second_step_continues() -> None:
     x = start()
     optimizer = LBFGS([x], max_iterations=10)
     losses = [optimizer.step(lambda: rosenbrock(x)) for _ in range(10)]
@@ -148,7 +148,7 @@ def test_an_interrupted_search_leaves_the_best_point(error: type[BaseException])
 def test_a_loss_that_becomes_nan_leaves_the_best_point() -> None:
     x = Tensor([1.0], requires_grad=True)
 
-    # falls towards 0, and is nan below 0.25
+    # Decreases towards 0, and is NaN below 0.25.
     def loss() -> Tensor:
         result: Tensor = x.sum() if x.item() > 0.25 else x.sum() * float("nan")
         return result
@@ -158,7 +158,7 @@ def test_a_loss_that_becomes_nan_leaves_the_best_point() -> None:
     assert 0.25 < x.item() <= 1
 
 
-def test_closures_that_cannot_be_used() -> None:
+def test_unusable_closures_are_rejected() -> None:
     x = start()
     for closure, message in (
         (
@@ -179,7 +179,7 @@ def test_closures_that_cannot_be_used() -> None:
         assert x.tolist() == [-1.2, 1.0]
 
 
-def test_a_constraint_is_refused() -> None:
+def test_a_constraint_is_rejected() -> None:
     z = Parameter([[1.0, 0.0]], constraint=Sphere())
     with pytest.raises(
         ConfigError,
@@ -204,6 +204,6 @@ def test_options_out_of_range(options: dict[str, float], message: str) -> None:
         LBFGS([start()], **options)  # type: ignore[arg-type]
 
 
-def test_no_parameters_are_refused() -> None:
+def test_an_empty_list_of_parameters_is_rejected() -> None:
     with pytest.raises(ConfigError, match="LBFGS: argument params expected at least one tensor"):
         LBFGS([])

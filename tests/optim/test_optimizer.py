@@ -66,7 +66,7 @@ def test_no_array_is_written_into(make: Make) -> None:
     assert (x.numpy() != before).all()
 
 
-def test_a_step_is_seen_by_graphs_made_before(make: Make) -> None:
+def test_a_step_invalidates_earlier_graphs(make: Make) -> None:
     x = leaf(3)
     y = (x * x).sum()
     y.backward(retain_graph=True)
@@ -99,7 +99,7 @@ def test_zero_grad(make: Make) -> None:
 
 
 def aligned(z: Parameter, target: Tensor) -> Tensor:
-    """A loss that pulls in all directions: least where each row is the target's, and steep along the radius."""
+    """Return a loss that is smallest at the target and steep along the radius."""
     return (z - 2 * target) ** 2
 
 
@@ -119,8 +119,8 @@ def test_rows_stay_on_the_sphere_while_the_loss_decreases(
 
 
 @pytest.mark.parametrize("kind", ["sgd", "momentum", "nesterov"])
-def test_the_radial_part_of_a_gradient_does_nothing(kind: str) -> None:
-    """A loss that depends on the norms alone has a gradient along z: no step, and nothing enters a moment."""
+def test_the_radial_part_of_a_gradient_has_no_effect(kind: str) -> None:
+    """The gradient of a function of the norms is along z: no step, and zero moments."""
     z = Parameter(init.sphere((5, 7), rng=0, dtype="float64"), constraint=Sphere())
     start = z.numpy().copy()
     optimizer = MAKES[kind]([z], lr=1e-3)
@@ -150,7 +150,7 @@ def test_one_step_on_the_sphere_is_project_then_normalise() -> None:
     np.testing.assert_allclose(z.numpy()[0], moved / np.hypot(*moved), rtol=1e-14)
 
 
-def test_weight_decay_does_nothing_on_the_sphere() -> None:
+def test_weight_decay_has_no_effect_on_the_sphere() -> None:
     results = []
     for decay in (0.0, 0.5):
         z = Parameter(init.sphere((3, 4), rng=0, dtype="float64"), constraint=Sphere())
@@ -180,14 +180,14 @@ def test_free_and_constrained_parameters_go_together(make: Make) -> None:
 # --- saved state
 
 
-def test_a_loaded_state_goes_on_bit_for_bit(make: Make) -> None:
+def test_a_loaded_state_continues_bit_for_bit(make: Make) -> None:
     straight, resumed = leaf(4), leaf(4)
     optimizer = make([straight])
     descend(optimizer, lambda: straight**4, 6)
     first = make([resumed])
     descend(first, lambda: resumed**4, 3)
     state = first.state_dict()
-    # what is saved is a copy
+    # The saved state is a copy.
     descend(first, lambda: resumed * 1.0, 1)
     resumed.data = leaf(4).data
     replay = make([resumed])
@@ -197,7 +197,7 @@ def test_a_loaded_state_goes_on_bit_for_bit(make: Make) -> None:
     assert second.lr == first.lr
     assert {type(state["steps"]) for state in second.state} == {int}
     for array in [value for value in state.values() if isinstance(value, np.ndarray)]:
-        # what is loaded is a copy
+        # The loaded state is a copy.
         array[...] = 1
     descend(second, lambda: resumed**4, 3)
     assert resumed.numpy().tobytes() == straight.numpy().tobytes()
@@ -209,7 +209,7 @@ def test_names_of_the_state() -> None:
     assert list(SGD([leaf(2)], lr=1).state_dict()) == ["lr", "0.steps"]
 
 
-def test_a_state_that_does_not_fit_changes_nothing() -> None:
+def test_a_state_that_does_not_match_changes_nothing() -> None:
     optimizer = SGD([leaf(2)], lr=0.1, momentum=0.9)
     good = optimizer.state_dict()
     for bad in (
@@ -295,6 +295,6 @@ def test_parameters_that_cannot_be_trained(make: Make) -> None:
             make(params)
 
 
-def test_a_generator_of_parameters_will_do(make: Make) -> None:
+def test_a_generator_of_parameters_is_accepted(make: Make) -> None:
     layer = Linear(2, 1, rng=0)
     assert make(layer.parameters()).params == [layer.weight, layer.bias]

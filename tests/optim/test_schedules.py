@@ -66,7 +66,7 @@ def test_any_function_is_a_schedule_but_its_rates_are_checked() -> None:
     assert optimizer.lr == 0
 
 
-def test_a_saved_scheduler_goes_on() -> None:
+def test_a_saved_scheduler_continues() -> None:
     first = sgd(0.8)
     scheduler = Scheduler(first, StepDecay(2, 0.5))
     for _ in range(3):
@@ -80,7 +80,7 @@ def test_a_saved_scheduler_goes_on() -> None:
     assert second.lr == first.lr == 0.2
 
 
-def test_a_state_that_does_not_fit_changes_nothing() -> None:
+def test_a_state_that_does_not_match_changes_nothing() -> None:
     optimizer = sgd(0.8)
     scheduler = Scheduler(optimizer, StepDecay(2, 0.5))
     with pytest.raises(

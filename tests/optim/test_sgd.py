@@ -25,7 +25,9 @@ def run(steps: int, **options: float) -> np.ndarray:
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.8, False), (0.8, True)])
 @pytest.mark.parametrize("decay", [0.0, 0.3])
-def test_several_steps_of_the_formula(momentum: float, nesterov: bool, decay: float) -> None:
+def test_several_steps_agree_with_the_formula(
+    momentum: float, nesterov: bool, decay: float
+) -> None:
     x, v, lr = START.copy(), np.zeros(3), 0.01
     for _ in range(7):
         g = slope(x) + decay * x
@@ -35,8 +37,11 @@ def test_several_steps_of_the_formula(momentum: float, nesterov: bool, decay: fl
     np.testing.assert_allclose(actual, x, rtol=1e-13)
 
 
-def test_nesterov_is_the_gradient_at_the_point_ahead() -> None:
-    """Sutskever et al. 2013, eqs. 3-4: v' = mu v - lr grad(theta + mu v), theta' = theta + v'; ours is theta + mu v."""
+def test_nesterov_is_the_gradient_at_the_lookahead_point() -> None:
+    """Sutskever et al. 2013, eqs. 3-4.
+
+    v' = mu v - lr grad(theta + mu v), theta' = theta + v'; ours is theta + mu v.
+    """
     theta, v, mu, lr = START.copy(), np.zeros(3), 0.8, 0.01
     for _ in range(7):
         v = mu * v - lr * slope(theta + mu * v)
@@ -64,7 +69,7 @@ def test_momentum_out_of_range(momentum: float) -> None:
         SGD([Tensor([1.0], requires_grad=True)], lr=0.1, momentum=momentum)
 
 
-def test_nesterov_needs_momentum() -> None:
+def test_nesterov_requires_momentum() -> None:
     with pytest.raises(
         ConfigError, match="SGD: argument momentum expected > 0 with nesterov=True, got 0"
     ):

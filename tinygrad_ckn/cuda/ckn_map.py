@@ -66,9 +66,9 @@ class Map:
         self.norms: Array = xp.empty((n, *self.size), dtype=x.dtype)
         self.inverses: Array = xp.empty((n, *self.size), dtype=x.dtype)
         # (N, p, Ho, Wo)
-        self.products: Array = None
+        self.products: Any = None
         # (N, p, h, w); set if there is a transform.
-        self.y: Array = None
+        self.y: Any = None
 
     def forward(self, save: bool) -> Array:
         """Return the map (N, p, h, w); save the arrays that the gradient needs."""

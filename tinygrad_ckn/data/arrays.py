@@ -1,6 +1,6 @@
-"""Raw arrays from files to the array the library works on: float32 images (n, C, H, W) on the training images' scale.
+"""Conversion of arrays from files to float32 images (n, C, H, W) on the training scale.
 
-Axes: n images, C channels, H rows, W columns. `source` opens the error messages: the
+Axes: n images, C channels, H rows, W columns. `source` begins the error messages: the
 file, and the key or part of it.
 """
 
@@ -15,31 +15,31 @@ from tinygrad_ckn.data.shapes import arrange
 from tinygrad_ckn.data_format import DataFormat, PixelRange, Stored, warn_of_two_scales
 from tinygrad_ckn.errors import DataError
 
-# whole pixels are 0..255 unless somebody says otherwise
+# Largest integer pixel, unless the user says otherwise.
 BYTES = 255
 _STORED: dict[str, Stored] = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats"}
 
 
 def scale_bytes(pixels: NDArray[np.integer[Any]], top: int = BYTES) -> NDArray[np.float32]:
-    """Return whole pixels 0..top as float32 in [0, 1]: one copy, divided in place."""
+    """Return integer pixels 0..top as float32 in [0, 1]: one copy, divided in place."""
     scaled = pixels.astype(np.float32, order="C")
     scaled /= top
     return scaled
 
 
 def format_of_bytes(images: NDArray[np.float32], top: int = BYTES) -> DataFormat:
-    """Return the format of images (n, C, H, W) that were whole pixels 0..top."""
+    """Return the format of images (n, C, H, W) that were integer pixels 0..top."""
     return replace(DataFormat.of_arrays(images), stored="integers", scale=float(top))
 
 
 def check_finite(images: NDArray[np.floating[Any]], source: str) -> None:
-    """Raise a DataError that names the first NaN or infinity of a non-empty array; needs no array of its size."""
-    # min and max of a NaN are NaN
+    """Raise a DataError that names the first NaN or infinity of a non-empty array."""
+    # The minimum and maximum of NaN are NaN; no array of the size of the images is made.
     if np.isfinite(images.min()) and np.isfinite(images.max()):
         return
     first = tuple(int(i) for i in np.argwhere(~np.isfinite(images))[0])
     raise DataError(
-        f"{source}: expected finite pixels, got {images[first]} at index {first}; remove or mend "
+        f"{source}: expected finite pixels, got {images[first]} at index {first}; remove or repair "
         "that image"
     )
 
@@ -47,19 +47,19 @@ def check_finite(images: NDArray[np.floating[Any]], source: str) -> None:
 def as_images(
     array: NDArray[Any], source: str, reading: Reading, count: int | None = None
 ) -> tuple[NDArray[np.float32], DataFormat]:
-    """Return an array of images as the library wants them.
+    """Return an array of images in the library's format.
 
     Parameters
     ----------
     array : NDArray, shape (n, H, W), (n, C, H, W) or (n, H, W, C)
-        Integers, booleans or finite floats; of a known shape also rows (n, C H W), or a
-        single image.
+        Integers, booleans or finite floats; if the shape is known also rows (n, C H W),
+        or a single image.
     source : str
-        What to call the array in an error message.
+        Name of the array in error messages.
     reading : Reading
-        How it is to be read.
+        How to read it.
     count : int, optional
-        The number of images, where it is known.
+        The number of images, if known.
 
     Returns
     -------
@@ -71,8 +71,8 @@ def as_images(
     Raises
     ------
     DataError
-        For an empty array, another dtype, NaN or infinity; for a shape or a scale that
-        is not the expected one, or that can be read in two ways.
+        For an empty array, another dtype, NaN or infinity; for an unexpected or
+        ambiguous shape or scale.
     """
     images, channels_last = arrange(array, reading, source, count)
     if images.dtype.kind not in _STORED:
@@ -86,15 +86,17 @@ def as_images(
 def scaled(
     images: NDArray[Any], stored: Stored, channels_last: bool, source: str, reading: Reading
 ) -> tuple[NDArray[np.float32], DataFormat]:
-    """Return images (n, C, H, W) on the scale of the training images, C-contiguous, and how they were read.
+    """Return images (n, C, H, W) on the scale of the training images, and their format.
+
+    The images are C-contiguous.
 
     Raises
     ------
     DataError
-        For NaN or infinity, and for pixels of another scale than expected.
+        For NaN or infinity, and for pixels on another scale than expected.
     """
     with np.errstate(over="ignore"):
-        # a float64 beyond float32 becomes an infinity, which is refused by name
+        # A float64 beyond float32 becomes an infinity, which is refused by its index.
         floats = np.ascontiguousarray(images, dtype=np.float32)
     if stored == "floats":
         check_finite(floats, source)
@@ -102,7 +104,7 @@ def scaled(
     if scale != 1:
         floats = np.divide(floats, np.float32(scale), out=None if floats is images else floats)
     channels, height, width = floats.shape[1:]
-    found = DataFormat(
+    data_format = DataFormat(
         (channels, height, width),
         PixelRange.of(floats),
         scale=scale,
@@ -116,13 +118,13 @@ def scaled(
         like is not None and stored == like.stored == "integers" and scale == like.scale == BYTES
     )
     if like is not None and reading.scale is None and not certain:
-        mend = "pass the divisor of its pixels, or 1, as argument scale"
-        like.pixels.check(floats, source, mend, warn=False)
-    return floats, found
+        hint = "pass the divisor of its pixels, or 1, as argument scale"
+        like.pixels.check(floats, source, hint, warn=False)
+    return floats, data_format
 
 
 def _scale(images: NDArray[Any], stored: Stored, source: str, reading: Reading) -> float:
-    """Return what the pixels are divided by: as told, as in training, or by the one reading that there is."""
+    """Return the divisor of the pixels: given, as in training, or the only possible one."""
     like = reading.like
     if reading.scale is not None:
         return reading.scale
@@ -138,13 +140,14 @@ def _scale(images: NDArray[Any], stored: Stored, source: str, reading: Reading) 
 
 
 def _scale_of_others(images: NDArray[Any], stored: Stored, source: str, like: DataFormat) -> float:
-    """Return what pixels are divided by that are stored in another way than the training images.
+    """Return the divisor of pixels that are stored differently from the training images.
 
-    Floats in [0, 1] have been divided. Integers are what the training images were
-    before, if those were divided too; else they are as the training images, or, where
-    those were in [0, 1], 0..255.
+    Floats in [0, 1] have been divided. Integers are on the scale of the training images
+    before their division, if they were divided; otherwise on the scale of the training
+    images, or, if that is [0, 1], on 0..255.
     """
-    lowest, highest = float(images.min()), float(images.max())
+    lowest = float(images.min())
+    highest = float(images.max())
     in_unit = 0 <= lowest <= highest <= 1
     if stored == "floats" and (in_unit or like.stored == "booleans"):
         return 1.0

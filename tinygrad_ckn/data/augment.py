@@ -1,32 +1,28 @@
-"""Images as they might have been taken: what a training shows instead of the images themselves."""
+"""Data augmentation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
-
-from tinygrad_ckn.backend import is_whole, xp_of
+from tinygrad_ckn.backend import Array, Generator, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.plain import plain_arguments
 
 
 @plain_arguments
-def crop_flip(images: Any, rng: np.random.Generator, *, padding: int = 4) -> Any:
-    """Shift each image at random, zeros coming in at its border, and mirror it, left to right, with probability 1/2.
+def crop_flip(images: Array, rng: Generator, *, padding: int = 4) -> Array:
+    """Shift each image at random, and mirror it left to right with probability 1/2.
 
-    As if each image were padded with zeros on all sides and a part of its own size cut
-    out at random.
+    The shift is a random crop of the image padded with zeros on all sides.
 
     Parameters
     ----------
     images : array, shape (n, C, H, W)
         Of any dtype, on any device; not changed.
-    rng : np.random.Generator
-        Draws, for each image and whatever it shows, two offsets and whether it is mirrored.
+    rng : numpy.random.Generator
+        Draws two offsets and a mirroring per image, independently of its pixels.
     padding : int
-        The largest shift in each direction, less than H and W.
+        Maximum shift in each direction in pixels, smaller than H and W.
 
     Returns
     -------
@@ -36,9 +32,9 @@ def crop_flip(images: Any, rng: np.random.Generator, *, padding: int = 4) -> Any
     Raises
     ------
     ShapeError
-        If images are not of rank 4.
+        If images do not have 4 axes.
     ConfigError
-        If padding is not an integer from 0 to the smaller side less 1.
+        If padding is not an integer >= 0 that is smaller than both sides.
 
     Examples
     --------
@@ -65,17 +61,18 @@ def crop_flip(images: Any, rng: np.random.Generator, *, padding: int = 4) -> Any
     for i, ((down, right), mirror) in enumerate(zip(offsets, mirrored, strict=True)):
         # (C, H, W)
         image = images[i, :, :, ::-1] if mirror else images[i]
-        (into, rows), (at, columns) = _shifted(height, down), _shifted(width, right)
-        y[i, :, into, at] = image[:, rows, columns]
+        to_rows, rows = _shifted(height, down)
+        to_columns, columns = _shifted(width, right)
+        y[i, :, to_rows, to_columns] = image[:, rows, columns]
     return y
 
 
 def _shifted(size: int, offset: int) -> tuple[slice, slice]:
-    """Return where an axis shifted by an offset lands, and what of it does."""
+    """Return the target and the source slice of an axis shifted by an offset."""
     return (
         slice(max(0, offset), min(size, size + offset)),
         slice(max(0, -offset), min(size, size - offset)),
     )
 
 
-AUGMENTATIONS: dict[str, Callable[[Any, np.random.Generator], Any]] = {"crop-flip": crop_flip}
+AUGMENTATIONS: dict[str, Callable[[Array, Generator], Array]] = {"crop-flip": crop_flip}

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn.data.arrays import format_of_bytes
 from tinygrad_ckn.data.dataset import Dataset, Split
-from tinygrad_ckn.data.files import PathLike, existing_folder
+from tinygrad_ckn.data.files import existing_folder
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.files import PathLike
 
 SHAPE = (3, 32, 32)
 RECORD = 1 + 3 * 32 * 32
@@ -52,18 +53,16 @@ def load_cifar10(folder: PathLike) -> Dataset:
 
 
 def has_cifar_files(folder: Path) -> bool:
-    """Whether the folder, or its subfolder cifar-10-batches-bin, holds any file that `load_cifar10` reads."""
+    """Return whether a folder holds any file that `load_cifar10` reads."""
     return (folder / SUBFOLDER).is_dir() or any(
         (folder / name).is_file() for name in (*TRAIN_FILES, *TEST_FILES)
     )
 
 
 def _read_split(folder: Path, names: tuple[str, ...]) -> Split:
-    """Read some files into one array, which is allocated once; at most one file is held beside it."""
+    """Read files into one array, which is allocated once, one file at a time."""
     counts = [_count_records(folder / name) for name in names]
-    # (n, C, H, W)
     images = np.empty((sum(counts), *SHAPE), dtype=np.float32)
-    # (n,)
     labels = np.empty(sum(counts), dtype=np.int64)
     start = 0
     for name, count in zip(names, counts, strict=True):
@@ -77,7 +76,7 @@ def _read_split(folder: Path, names: tuple[str, ...]) -> Split:
 
 
 def _count_records(path: Path) -> int:
-    """Return the number of records in a file by its size."""
+    """Return the number of records in a file, computed from its size."""
     if not path.is_file():
         raise DataError(
             f"{path}: expected this file of CIFAR-10's binary version, got nothing; add it there"
@@ -97,7 +96,7 @@ def _count_records(path: Path) -> int:
 
 
 def _read_records(path: Path) -> NDArray[np.uint8]:
-    """Return a file's records, shape (count, RECORD), with their labels checked."""
+    """Return the records of a file, shape (count, RECORD), after a check of their labels."""
     records = np.fromfile(path, dtype=np.uint8).reshape(-1, RECORD)
     wrong = records[:, 0] >= len(CLASSES)
     if wrong.any():

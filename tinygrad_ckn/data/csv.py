@@ -1,11 +1,16 @@
-"""Images, or labels, from a CSV file: one flattened image a row, or an Id and a label; cells separated by commas.
+"""Images, or labels, from a CSV file: an image per row, or an Id and a label.
 
-* A first row whose pixels are no numbers is a header. A first row 0, 1, 2, ..., as pandas numbers columns, or one whose
-  numbers rise or fall all along, as wavelengths do, and the next row's do not, may be one: it is where its numbers are
-  far from those of all other rows; else the user says so, or the model, whose training file had one.
-* Labels are the first column, `label` in a header, of any kind that `tinygrad_ckn.labels` knows.
-* Pixels follow. Where every one is written as an integer they count as integers, and as floats as soon as one has
-  a decimal point or an exponent. A comma at the end of a line, blank lines and a byte order mark are tolerated.
+* Cells are separated by commas. A comma at the end of a line, blank lines and a byte
+  order mark are ignored.
+* A first row whose pixels are not numbers is a header. A first row 0, 1, 2, ..., as
+  pandas numbers columns, or one whose numbers rise or fall throughout, as wavelengths
+  do, while those of the next row do not, may be a header: it is one if its numbers are
+  far from those of all other rows; otherwise the user says so, or the model, whose
+  training file had a header or not.
+* Labels are the first column, named `label` in a header, of any kind that
+  `tinygrad_ckn.labels` accepts.
+* Pixels follow. They are integers if all are written as integers, and floats if one of
+  them has a decimal point or an exponent.
 
 Rows and columns in messages count from 1, the header and blank lines included, as a
 spreadsheet counts them.
@@ -30,29 +35,30 @@ from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.labels import as_labels, check_lengths
 
 LABEL = "label"
-# Columns of a header that are no pixels, though they may hold numbers; "" is how pandas
+# Columns of a header that are not pixels, though they may hold numbers; "" is how pandas
 # names its index.
 NOT_PIXELS = ("", "id", "imageid", "index", "unnamed: 0", "class", "target", "y", LABEL)
-# cells from which a row can be told to be numbered
+# Minimum number of cells of a numbered row.
 _FEW = 4
-# cells that do not rise or fall all along by accident
+# Number of cells that do not rise or fall throughout by accident.
 _LONG = 9
+# A column name that pandas made unique by a suffix: 0, 0.1, 0.2.
 _MANGLED = re.compile(r"(-?\d+)(?:\.(\d+))?")
 
 
 def read_csv(
     path: Path, *, labelled: bool, reading: Reading
-) -> tuple[NDArray[np.float32], Any, DataFormat]:
-    """Read images, and labels where there are any.
+) -> tuple[NDArray[np.float32], NDArray[Any] | None, DataFormat]:
+    """Read images, and labels if there are any.
 
     Parameters
     ----------
     path : Path
         An existing file.
     labelled : bool
-        True: the first column holds labels. False: only where a header says so.
+        True: the first column holds labels. False: only if a header says so.
     reading : Reading
-        How it is to be read.
+        How to read the file.
 
     Returns
     -------
@@ -65,61 +71,46 @@ def read_csv(
     Raises
     ------
     DataError
-        With the row, and the column where there is one: ragged rows, cells that are no
-        numbers or not finite, labels that are none; for a header, widths or scales that
-        can be read in two ways.
+        With the row, and the column if there is one: for rows of different lengths,
+        cells that are not finite numbers, and invalid labels. Also for a header, width
+        or scale that is ambiguous.
     """
     rows = _numbered_rows(path)
     header = _take_header(rows, path, labelled, reading)
-    if labelled and header and header[0] != LABEL and not _is_number(header[0]):
-        raise DataError(
-            f"{path}: expected a header whose first column is {LABEL!r}, got {header[0][:40]!r}; "
-            "put the labels in the first column, commas between the cells"
-        )
-    labelled = labelled or header[:1] == [LABEL]
-    foreign = next(
-        (i for i, name in enumerate(header) if name in NOT_PIXELS and not (labelled and i == 0)),
-        None,
-    )
-    if foreign is not None:
-        raise DataError(
-            f"{path}, column {foreign + 1}: expected pixels, got {header[foreign]!r} in the "
-            "header; leave that column out, or put the labels in the first column and name it "
-            "'label'"
-        )
+    labelled = _check_header(header, path, labelled)
     if not rows:
         raise DataError(f"{path}: expected at least one row of numbers, got none")
-    width = len(next(iter(rows.values())).split(","))
+    first, row = next(iter(rows.items()))
+    width = len(row.split(","))
     if header and len(header) != width:
         raise DataError(
-            f"{path}, row {next(iter(rows))}: expected {len(header)} columns as in the header, got "
-            f"{width}"
+            f"{path}, row {first}: expected {len(header)} columns as in the header, got {width}"
         )
     _check_widths(rows, width, path)
-    pixels = {number: row.partition(",")[2] for number, row in rows.items()} if labelled else rows
     if labelled and width < 2:
-        raise DataError(
-            f"{path}, row {next(iter(rows))}: expected a label and pixels, got 1 column"
-        )
+        raise DataError(f"{path}, row {first}: expected a label and pixels, got 1 column")
+    pixels = {number: row.partition(",")[2] for number, row in rows.items()} if labelled else rows
     first_pixel = 1 if labelled else 0
     # (n, D)
     values = _parse(pixels, path, first_pixel)
     _check_cells(~np.isfinite(values), first_pixel, rows, path, "a finite number")
     labels = _labels(rows, 0, path, reading) if labelled else None
     images, channels_last = from_rows(values, reading, str(path))
-    stored: Stored = "integers" if all(_is_whole(row) for row in pixels.values()) else "floats"
-    floats, found = scaled(images, stored, channels_last, str(path), reading)
-    return floats, labels, replace(found, header=bool(header))
+    stored: Stored = "integers" if all(map(_has_integers, pixels.values())) else "floats"
+    floats, data_format = scaled(images, stored, channels_last, str(path), reading)
+    return floats, labels, replace(data_format, header=bool(header))
 
 
 def read_numbered_labels(path: Path) -> NDArray[Any]:
-    """Return the labels (n,) of a file whose rows are an Id, 1, 2, ... in order, and a label; a header is left out.
+    """Return the labels (n,) of a file whose rows are an Id, 1, 2, ... in order, and a label.
+
+    A header is left out.
 
     Raises
     ------
     DataError
-        With the row and column: for another number of columns, other Ids, labels that
-        are none.
+        With the row and column: for another number of columns, other Ids, and invalid
+        labels.
     """
     rows = _numbered_rows(path)
     if rows and not _is_number(next(iter(rows.values())).partition(",")[0]):
@@ -141,7 +132,7 @@ def read_numbered_labels(path: Path) -> NDArray[Any]:
 
 
 def _numbered_rows(path: Path) -> dict[int, str]:
-    """Return the lines that are not blank by their number, each without the comma that may end it."""
+    """Return the lines that are not blank, by number, without a comma at the end."""
     try:
         text = path.read_bytes().decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -154,41 +145,61 @@ def _numbered_rows(path: Path) -> dict[int, str]:
 
 
 def _take_header(rows: dict[int, str], path: Path, labelled: bool, reading: Reading) -> list[str]:
-    """Remove a header from the rows and return its cells in lower case; [] where there is none."""
+    """Remove a header from the rows and return its cells in lower case; [] without a header."""
     first = next(iter(rows), None)
     if first is None:
         return []
     cells = [cell.strip().strip("\"'").strip() for cell in rows[first].split(",")]
-    numbers = [_is_number(cell) for cell in rows[first].split(",")]
-    named = cells[0].lower() == LABEL
-    if reading.header is not None:
-        is_header = reading.header
-    elif not all(numbers[1:]):
-        is_header = not any(numbers[1:])
-    elif (not labelled and not numbers[0]) or named:
-        is_header = True
-    elif _is_numbered(cells) or (
-        _is_monotone(rows[first]) and not _is_monotone(_next(rows, rows[first]))
-    ):
-        if _stands_out(rows, first):
-            is_header = True
-        elif reading.like is None or reading.like.header is None:
-            raise DataError(
-                f"{path}, row {first}: expected a header or an image, got {', '.join(cells[:4])}, "
-                "..., which can be both; say which with argument header"
-            )
-        else:
-            is_header = reading.like.header
-    else:
-        is_header = False
-    if not is_header:
+    if not _is_header(cells, rows, first, path, labelled, reading):
         return []
     rows.pop(first)
     return [cell.lower() for cell in cells]
 
 
+def _is_header(
+    cells: list[str], rows: dict[int, str], first: int, path: Path, labelled: bool, reading: Reading
+) -> bool:
+    """Return whether the first row is a header; raise a DataError if that is ambiguous."""
+    if reading.header is not None:
+        return reading.header
+    numbers = [_is_number(cell) for cell in rows[first].split(",")]
+    if not all(numbers[1:]):
+        return not any(numbers[1:])
+    if (not labelled and not numbers[0]) or cells[0].lower() == LABEL:
+        return True
+    if not _is_numbered(cells) and (
+        not _is_monotone(rows[first]) or _is_monotone(_next(rows, rows[first]))
+    ):
+        return False
+    if _stands_out(rows, first):
+        return True
+    if reading.like is None or reading.like.header is None:
+        raise DataError(
+            f"{path}, row {first}: expected a header or an image, got {', '.join(cells[:4])}, ..., "
+            "which can be both; say which with argument header"
+        )
+    return reading.like.header
+
+
+def _check_header(header: list[str], path: Path, labelled: bool) -> bool:
+    """Return whether the first column holds labels; raise a DataError for other columns."""
+    if labelled and header and header[0] != LABEL and not _is_number(header[0]):
+        raise DataError(
+            f"{path}: expected a header whose first column is {LABEL!r}, got {header[0][:40]!r}; "
+            "put the labels in the first column, commas between the cells"
+        )
+    labelled = labelled or header[:1] == [LABEL]
+    for column, name in enumerate(header):
+        if name in NOT_PIXELS and not (labelled and column == 0):
+            raise DataError(
+                f"{path}, column {column + 1}: expected pixels, got {name!r} in the header; leave "
+                "that column out, or put the labels in the first column and name it 'label'"
+            )
+    return labelled
+
+
 def _is_numbered(cells: list[str]) -> bool:
-    """Tell whether cells look like numbers of columns: 0, 1, 2, ..., or repeated ones that pandas numbered, 0, 0.1."""
+    """Return whether cells look like column numbers: 0, 1, 2, ..., or made unique, 0, 0.1."""
     for tail in (cells, cells[1:]):
         if len(tail) >= _FEW and tail[0] in ("0", "1"):
             start = int(tail[0])
@@ -204,7 +215,7 @@ def _is_numbered(cells: list[str]) -> bool:
 
 
 def _is_monotone(row: str) -> bool:
-    """Tell whether the numbers of a long row rise, or fall, all along; the first may be a label."""
+    """Return whether the numbers of a long row, except the first, rise or fall throughout."""
     cells = row.split(",")[1:]
     if len(cells) < _LONG - 1 or not all(map(_is_number, cells)):
         return False
@@ -213,22 +224,22 @@ def _is_monotone(row: str) -> bool:
 
 
 def _next(rows: dict[int, str], first: str) -> str:
-    """Return the row after the first; where there is none, the first, for a header alone is none."""
+    """Return the row after the first; if there is none, the first: a header needs rows."""
     return next(islice(rows.values(), 1, None), first)
 
 
 def _stands_out(rows: dict[int, str], first: int) -> bool:
-    """Tell whether a numbered first row cannot be an image like the others.
+    """Return whether a numbered first row cannot be an image like the others.
 
     It has decimal points, which no other row has, or a number that is more than twice
-    as large as all of theirs.
+    as large as all numbers of the others.
     """
     others = [row for number, row in rows.items() if number != first]
     if not others:
         return False
-    if not _is_whole(rows[first]) and all(_is_whole(row) for row in others):
+    if not _has_integers(rows[first]) and all(_has_integers(row) for row in others):
         return True
-    if not _is_whole(rows[first]) and not _is_monotone(rows[first]):
+    if not _has_integers(rows[first]) and not _is_monotone(rows[first]):
         return False
     cells = [cell for row in others for cell in row.split(",")[1:]]
     largest = max(abs(float(cell)) for cell in rows[first].split(",")[1:])
@@ -236,7 +247,7 @@ def _stands_out(rows: dict[int, str], first: int) -> bool:
 
 
 def _parse(rows: dict[int, str], path: Path, first_column: int) -> NDArray[np.float32]:
-    """Return all cells, shape (n, columns); the parser is NumPy's, the culprit is looked for only after it failed."""
+    """Return all cells, shape (n, columns); a wrong cell is searched only after an error."""
     try:
         with np.errstate(over="ignore"):
             values = np.loadtxt(
@@ -253,7 +264,7 @@ def _parse(rows: dict[int, str], path: Path, first_column: int) -> NDArray[np.fl
 
 
 def _check_widths(rows: dict[int, str], width: int, path: Path) -> None:
-    """Raise a DataError on the first row that has another number of cells."""
+    """Raise a DataError for the first row with another number of cells."""
     for number, row in rows.items():
         if row.count(",") != width - 1:
             raise DataError(
@@ -263,7 +274,7 @@ def _check_widths(rows: dict[int, str], width: int, path: Path) -> None:
 
 
 def _explain(rows: dict[int, str], path: Path, first_column: int) -> str | None:
-    """Return a sentence on the first cell that is no number."""
+    """Return a sentence on the first cell that is not a number, None if all are."""
     for number, row in rows.items():
         for column, cell in enumerate(row.split(","), start=first_column + 1):
             if not _is_number(cell):
@@ -274,7 +285,7 @@ def _explain(rows: dict[int, str], path: Path, first_column: int) -> str | None:
 
 
 def _labels(rows: dict[int, str], column: int, path: Path, reading: Reading) -> NDArray[Any]:
-    """Return a column as labels: integers where all are written so, else booleans or strings."""
+    """Return a column as labels: integers if all are written so, otherwise booleans or strings."""
     texts = [row.split(",", column + 1)[column].strip().strip("\"'") for row in rows.values()]
     check_lengths(texts, str(path))
     cells = np.array(texts)
@@ -291,7 +302,7 @@ def _labels(rows: dict[int, str], column: int, path: Path, reading: Reading) -> 
     )
     if numeric.all():
         numbers = cells.astype(np.float64)
-        # a NaN is none
+        # False for NaN.
         whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
         _check_cells(~whole[:, np.newaxis], column, rows, path, "a label that is an integer")
         different = set(texts)
@@ -317,7 +328,7 @@ def _labels(rows: dict[int, str], column: int, path: Path, reading: Reading) -> 
 def _check_cells(
     wrong: NDArray[np.bool_], first_column: int, rows: dict[int, str], path: Path, expected: str
 ) -> None:
-    """Raise a DataError on the first cell that is marked wrong, with its text in the file."""
+    """Raise a DataError for the first cell marked wrong, with its text in the file."""
     if not wrong.any():
         return
     row, column = np.argwhere(wrong)[0] + (0, first_column)
@@ -329,7 +340,7 @@ def _check_cells(
 
 
 def _is_number(cell: str) -> bool:
-    """Whether NumPy's parser takes the cell: as Python's, but without underscores."""
+    """Return whether NumPy's parser accepts a cell: as Python's, but without underscores."""
     try:
         float(cell)
     except ValueError:
@@ -337,6 +348,6 @@ def _is_number(cell: str) -> bool:
     return "_" not in cell
 
 
-def _is_whole(row: str) -> bool:
-    """Whether no number of a row has a decimal point or an exponent."""
+def _has_integers(row: str) -> bool:
+    """Return whether no number of a row has a decimal point or an exponent."""
     return "." not in row and "e" not in row and "E" not in row

@@ -1,4 +1,4 @@
-"""What every loader returns: a Dataset of two Splits, and the two ways to cut a Split, into batches and by class.
+"""Dataset, which every loader returns, of two Splits; batches and held-out parts of a Split.
 
 Axes: n images, C channels, H rows, W columns.
 """
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.data.arrays import check_finite
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
@@ -20,21 +21,21 @@ from tinygrad_ckn.labels import Label, class_numbers, classes_of
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
-    """Images with their labels; checked when made, never copied.
+    """Images with their labels, checked but not copied.
 
     Parameters
     ----------
     images : NDArray[np.float32], shape (n, C, H, W)
         C-contiguous and finite, n >= 1; in [0, 1] where the file held bytes.
     labels : NDArray, shape (n,)
-        int64, bool or str: the labels as they are, not numbered (see
+        int64, bool or str: the original labels, not class numbers (see
         `tinygrad_ckn.labels`).
 
     Raises
     ------
     DataError
         For another shape, dtype or memory layout, an empty array, different lengths,
-        NaN, infinity.
+        NaN or infinity.
 
     Examples
     --------
@@ -47,7 +48,8 @@ class Split:
     labels: NDArray[Any]
 
     def __post_init__(self) -> None:
-        images, labels = self.images, self.labels
+        images = self.images
+        labels = self.labels
         if images.ndim != 4 or images.size == 0:
             raise DataError(
                 f"Split: expected at least one image, shape (n, C, H, W), got shape {images.shape}"
@@ -64,7 +66,7 @@ class Split:
         ):
             raise DataError(
                 f"Split: expected labels of dtype int64, bool or str, shape ({len(images)},), one "
-                f"an image, got {labels.dtype} of shape {labels.shape}; use "
+                f"per image, got {labels.dtype} of shape {labels.shape}; use "
                 "tinygrad_ckn.labels.as_labels(labels, 'labels')"
             )
         check_finite(images, "Split")
@@ -79,7 +81,7 @@ class Split:
 
     @cached_property
     def fingerprints(self) -> NDArray[np.int64]:
-        """A number (n,) for each image; equal images have equal ones."""
+        """A number for each image, (n,); equal images have equal numbers."""
         return fingerprints_of(self.images)
 
     def take(self, indices: NDArray[np.integer]) -> "Split":
@@ -94,23 +96,22 @@ class Dataset:
     Parameters
     ----------
     name : str
-        What the data set is called in reports.
+        Name of the data set in reports.
     train, test : Split
         The images to learn from and the images to measure on.
     n_classes : int
         The number of classes.
     class_names : tuple[str, ...]
-        One name a class.
+        One name per class.
     read_as : DataFormat, optional
-        How the images were read, by default as arrays. Where it has no classes they are
-        the distinct labels, sorted, or 0 .. n_classes - 1 if the labels are such
-        numbers.
+        How the images were read, by default as arrays. If it has no classes, they are
+        the sorted distinct labels, or 0 .. n_classes - 1 if the labels are such numbers.
 
     Raises
     ------
     DataError
         For splits of different image shapes, a number of names or classes that is not
-        n_classes, or a label that is none of the classes.
+        n_classes, or a label that is not among the classes.
 
     Examples
     --------
@@ -135,7 +136,7 @@ class Dataset:
             )
         if len(self.class_names) != self.n_classes:
             raise DataError(
-                f"{self.name}: expected {self.n_classes} class names, one a class, got "
+                f"{self.name}: expected {self.n_classes} class names, one per class, got "
                 f"{len(self.class_names)}"
             )
         if len(self.classes) != self.n_classes:
@@ -148,11 +149,11 @@ class Dataset:
     @cached_property
     def data_format(self) -> DataFormat:
         """How the images and labels were read."""
-        found = self.read_as or DataFormat.of_arrays(self.train.images)
-        classes = found.classes or classes_of(
+        data_format = self.read_as or DataFormat.of_arrays(self.train.images)
+        classes = data_format.classes or classes_of(
             self._labels(), f"{self.name}, labels", self.n_classes
         )
-        return replace(found, classes=classes, class_names=tuple(self.class_names))
+        return replace(data_format, classes=classes, class_names=tuple(self.class_names))
 
     @property
     def classes(self) -> tuple[Label, ...]:
@@ -160,6 +161,7 @@ class Dataset:
         return self.data_format.classes
 
     def _labels(self) -> NDArray[Any]:
+        """Return the labels of both parts, which must be of one type."""
         parts = self.train.labels, self.test.labels
         kinds = sorted({str(labels.dtype.type.__name__) for labels in parts})
         if len(kinds) > 1:
@@ -188,21 +190,21 @@ class Dataset:
 def batches(
     n: int, batch_size: int, rng: np.random.Generator | None = None
 ) -> Iterator[NDArray[np.int64]]:
-    """Cut the indices 0 .. n-1 into batches, once through.
+    """Cut the indices 0 .. n - 1 into batches.
 
     Parameters
     ----------
     n : int
         The number of images.
     batch_size : int
-        Indices a batch; the last batch holds what is left.
+        Indices per batch; the last batch may be shorter.
     rng : np.random.Generator, optional
-        Shuffles the indices; in order when None.
+        Shuffles the indices; None: in order.
 
     Returns
     -------
     Iterator[NDArray[np.int64]]
-        Arrays of shape (batch_size,), the last one perhaps shorter.
+        Arrays of shape (batch_size,), the last one possibly shorter.
 
     Raises
     ------
@@ -219,23 +221,23 @@ def batches(
             f"batches: expected n >= 0 and batch_size >= 1, got n={n} and batch_size={batch_size}"
         )
     order = np.arange(n) if rng is None else rng.permutation(n)
-    return (order[start : start + batch_size] for start in range(0, n, batch_size))
+    return (order[batch] for batch in slices(n, batch_size))
 
 
 def split_off(split: Split, fraction: float, rng: np.random.Generator) -> tuple[Split, Split]:
-    """Hold out a share of every class, as a validation set taken from a training set.
+    """Hold out a fraction of every class, such as a validation set from a training set.
 
-    Each class gives `fraction` of its images rounded down; the images that are missing
-    to `fraction` of them all come, one a class, from the classes that lost most by the
-    rounding. A class never gives its last image. Both parts keep the order of `split`.
-    Equal images count as one, and stay together.
+    Each class gives `fraction` of its images, rounded down; the classes with the largest
+    remainders then give one more image each, until `fraction` of all images are held
+    out. A class never gives its last image. Both parts keep the order of `split`. Equal
+    images count as one, and stay together.
 
     Parameters
     ----------
     split : Split
         The n images to divide.
     fraction : float
-        The share to hold out, strictly between 0 and 1.
+        The fraction to hold out, strictly between 0 and 1.
     rng : np.random.Generator
         Chooses the images.
 
@@ -259,7 +261,7 @@ def split_off(split: Split, fraction: float, rng: np.random.Generator) -> tuple[
     if not 0 < fraction < 1:
         raise DataError(f"split_off: expected a fraction strictly between 0 and 1, got {fraction}")
     _, first, group = np.unique(split.fingerprints, return_index=True, return_inverse=True)
-    # of equal images the first
+    # The first of each group of equal images.
     different = np.sort(first)
     numbers = np.unique(split.labels[different], return_inverse=True)[1]
     # (n_classes,)
@@ -270,14 +272,14 @@ def split_off(split: Split, fraction: float, rng: np.random.Generator) -> tuple[
     quotas[np.argsort(quotas - exact, kind="stable")[:missing]] += 1
     quotas = np.minimum(quotas, np.maximum(counts - 1, 0))
 
-    held = np.zeros(len(split), dtype=np.bool_)
+    held_out = np.zeros(len(split), dtype=np.bool_)
     for number, quota in enumerate(quotas):
-        held[different[rng.permutation(np.flatnonzero(numbers == number))[:quota]]] = True
-    held = held[first][group]
-    if not held.any():
+        held_out[different[rng.permutation(np.flatnonzero(numbers == number))[:quota]]] = True
+    held_out = held_out[first][group]
+    if not held_out.any():
         raise DataError(
             "split_off: expected at least one image to hold out, got none from fraction "
             f"{fraction} of {len(split)} images; raise the fraction or give more images of each "
             "class"
         )
-    return split.take(np.flatnonzero(~held)), split.take(np.flatnonzero(held))
+    return split.take(np.flatnonzero(~held_out)), split.take(np.flatnonzero(held_out))

@@ -1,4 +1,4 @@
-"""The embedded data set: 1,797 handwritten digits of 8x8 pixels, so that everything runs without a download.
+"""The embedded data set of 1,797 handwritten digits of 8x8 pixels, which needs no download.
 
 Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI
 Machine Learning Repository, https://doi.org/10.24432/C50P49, CC BY 4.0
@@ -12,12 +12,14 @@ import numpy as np
 from tinygrad_ckn.data.arrays import format_of_bytes, scale_bytes
 from tinygrad_ckn.data.dataset import Dataset, Split
 
-# a pixel counts the dots set in a 4x4 cell of the scanned image
+# Largest pixel: a pixel counts the dots set in a 4x4 cell of the scanned image.
 TOP = 16
 
 
 def load_digits() -> Dataset:
-    """Return the embedded digits, divided as scikit-learn's stratified split with `random_state=0` divides them.
+    """Return the embedded digits.
+
+    The split is scikit-learn's stratified one with `random_state=0`.
 
     Returns
     -------

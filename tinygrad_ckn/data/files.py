@@ -1,16 +1,13 @@
-"""Paths that a user gives: they lead to something, or one sentence says what was expected there."""
+"""Checks of the paths that a user gives."""
 
-import os
 from pathlib import Path
-from typing import TypeAlias
 
 from tinygrad_ckn.errors import DataError
-
-PathLike: TypeAlias = str | os.PathLike[str]
+from tinygrad_ckn.files import PathLike
 
 
 def existing_file(path: PathLike, expected: str) -> Path:
-    """Return `path` as a Path, or raise a DataError that says what file was `expected` there."""
+    """Return `path` as a Path, or raise a DataError if there is no file, with `expected`."""
     path = Path(path)
     if not path.is_file():
         got = "a folder" if path.is_dir() else "nothing"
@@ -19,7 +16,7 @@ def existing_file(path: PathLike, expected: str) -> Path:
 
 
 def existing_folder(path: PathLike, expected: str) -> Path:
-    """Return `path` as a Path, or raise a DataError that says what folder was `expected` there."""
+    """Return `path` as a Path, or raise a DataError if there is no folder with `expected`."""
     path = Path(path)
     if not path.is_dir():
         got = "a file" if path.exists() else "nothing"

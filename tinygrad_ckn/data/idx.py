@@ -10,27 +10,27 @@ import math
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_ckn.data.arrays import as_images
 from tinygrad_ckn.data.dataset import Dataset, Split
-from tinygrad_ckn.data.files import PathLike, existing_file, existing_folder
-from tinygrad_ckn.data.npy import MOST_DEFLATED
+from tinygrad_ckn.data.files import existing_file, existing_folder
+from tinygrad_ckn.data.npy import MAX_INFLATION
 from tinygrad_ckn.data.parts import Parts
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.labels import as_labels
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
-# NumPy's own limit
+# Maximum number of axes of a NumPy array.
 MAX_RANK = 64
 
-# dpkg -L dataset-fashion-mnist
+# As listed by `dpkg -L dataset-fashion-mnist`.
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 FASHION_CLASSES = (
     "T-shirt/top",
@@ -46,19 +46,19 @@ FASHION_CLASSES = (
 )
 
 
-def read_idx(path: PathLike) -> NDArray[Any]:
+def read_idx(path: PathLike) -> NDArray[np.generic]:
     """Read one IDX file.
 
     Parameters
     ----------
     path : str or PathLike
-        The file. It is unzipped when it starts as a gzip file does, whatever its name.
+        The file. It is unzipped if it starts as a gzip file does, whatever its name.
 
     Returns
     -------
     NDArray
-        uint8, int8, int16, int32, float32 or float64, as the type code says, in native
-        byte order; read-only.
+        uint8, int8, int16, int32, float32 or float64, according to the type code, in
+        native byte order; read-only.
 
     Raises
     ------
@@ -73,12 +73,12 @@ def read_idx(path: PathLike) -> NDArray[Any]:
         zipped = raw.read(2) == GZIP_MAGIC
         raw.seek(0)
         if not zipped:
-            return _parsed(raw.read, path, size, zipped)
+            return _parse(raw.read, path, size, zipped)
         try:
-            return _parsed(gzip.GzipFile(fileobj=raw).read, path, MOST_DEFLATED * size, zipped)
+            return _parse(gzip.GzipFile(fileobj=raw).read, path, MAX_INFLATION * size, zipped)
         except EOFError as error:
             raise DataError(
-                f"{path}: expected a whole gzip stream, got one that breaks off where the file "
+                f"{path}: expected a whole gzip stream, got one that is cut off where the file "
                 f"ends, at byte {size}; copy or download it again"
             ) from error
         except (gzip.BadGzipFile, zlib.error) as error:
@@ -88,8 +88,34 @@ def read_idx(path: PathLike) -> NDArray[Any]:
             ) from error
 
 
-def _parsed(read: Callable[[int], bytes], path: Path, most: int, zipped: bool) -> NDArray[Any]:
-    """Return the array of an IDX file of `most` bytes, zipped at most; no more are read than its header says."""
+def _parse(
+    read: Callable[[int], bytes], path: Path, max_bytes: int, zipped: bool
+) -> NDArray[np.generic]:
+    """Return the array of an IDX file of at most `max_bytes` bytes, reading no more of them."""
+    dtype, shape, start = _read_header(read, path)
+    n_bytes = math.prod(shape) * dtype.itemsize
+    end = start + n_bytes
+    content = read(n_bytes) if end <= max_bytes else b""
+    if len(content) != n_bytes or read(1):
+        if not zipped:
+            got = f"ends at byte {max_bytes}"
+        elif end > max_bytes:
+            got = f"unzips to {max_bytes} bytes at most"
+        else:
+            got = "goes on" if len(content) == n_bytes else f"ends at byte {start + len(content)}"
+        raise DataError(
+            f"{path}: expected data of shape {shape} from byte {start} to byte {end}, got a file "
+            f"that {got}; copy or download it again"
+        )
+    array = np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+    array.flags.writeable = False
+    return array
+
+
+def _read_header(
+    read: Callable[[int], bytes], path: Path
+) -> tuple[np.dtype[np.generic], tuple[int, ...], int]:
+    """Return the dtype and the shape of an IDX file, and the number of bytes of its header."""
     head = read(4)
     if len(head) < 4:
         raise DataError(
@@ -98,10 +124,11 @@ def _parsed(read: Callable[[int], bytes], path: Path, most: int, zipped: bool) -
         )
     if head[:2] != b"\0\0":
         raise DataError(
-            f"{path}: expected 0x0000 at byte 0, where an IDX file starts, got 0x{head[:2].hex()}; "
-            "is it an IDX file (or one zipped with gzip, which starts with 0x1f8b)?"
+            f"{path}: expected 0x0000 at byte 0, where an IDX file starts, got "
+            f"0x{head[:2].hex()}; is it an IDX file (or one zipped with gzip, which starts with "
+            "0x1f8b)?"
         )
-    code, rank = head[2], head[3]
+    code, rank = head[2:]
     if code not in DTYPES:
         known = ", ".join(f"0x{known:02x}" for known in DTYPES)
         raise DataError(
@@ -109,10 +136,11 @@ def _parsed(read: Callable[[int], bytes], path: Path, most: int, zipped: bool) -
         )
     if not 1 <= rank <= MAX_RANK:
         raise DataError(f"{path}: expected 1 to {MAX_RANK} dimensions at byte 3, got {rank}")
-    start, lengths = 4 + 4 * rank, read(4 * rank)
-    if 4 + len(lengths) < start:
+    lengths = read(4 * rank)
+    size = 4 + 4 * rank
+    if 4 + len(lengths) < size:
         raise DataError(
-            f"{path}: expected an IDX header of {start} bytes for {rank} dimensions, got a file "
+            f"{path}: expected an IDX header of {size} bytes for {rank} dimensions, got a file "
             f"that ends at byte {4 + len(lengths)}; copy or download it again"
         )
     shape = tuple(int(length) for length in np.frombuffer(lengths, ">u4"))
@@ -122,23 +150,7 @@ def _parsed(read: Callable[[int], bytes], path: Path, most: int, zipped: bool) -
             f"{path}: expected a length of at least 1 for dimension {axis} at byte {4 + 4 * axis}, "
             "got 0"
         )
-    dtype = np.dtype(DTYPES[code])
-    count = math.prod(shape) * dtype.itemsize
-    content = read(count) if start + count <= most else b""
-    if len(content) != count or read(1):
-        if not zipped:
-            got = f"ends at byte {most}"
-        elif start + count > most:
-            got = f"unzips to {most} bytes at most"
-        else:
-            got = "goes on" if len(content) == count else f"ends at byte {start + len(content)}"
-        raise DataError(
-            f"{path}: expected data of shape {shape} from byte {start} to byte {start + count}, "
-            f"got a file that {got}; copy or download it again"
-        )
-    array = np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
-    array.flags.writeable = False
-    return array
+    return np.dtype(DTYPES[code]), shape, size
 
 
 def load_idx(
@@ -148,20 +160,20 @@ def load_idx(
     class_names: tuple[str, ...] | None = None,
     scale: float | None = None,
 ) -> Dataset:
-    """Read the four IDX files of a data set laid out as MNIST is.
+    """Read the four IDX files of a data set in the layout of MNIST.
 
     Parameters
     ----------
     folder : str or PathLike
         Holds train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte
-        and t10k-labels-idx1-ubyte, each with or without ".gz"; also under the names
-        with a dot, as train-images.idx3-ubyte.
+        and t10k-labels-idx1-ubyte, each with or without ".gz"; names with a dot, such as
+        train-images.idx3-ubyte, are accepted too.
     name : str, optional
-        The data set's name; the folder's when None.
+        Name of the data set; None: that of the folder.
     class_names : tuple[str, ...], optional
-        One name a class; the labels themselves when None.
+        One name per class; None: the labels themselves.
     scale : float, optional
-        What pixels are divided by; 255 for integers, 1 for floats when None.
+        Divisor of the pixels; None: 255 for integers, 1 for floats.
 
     Returns
     -------
@@ -192,20 +204,22 @@ def idx_parts(
 
 
 def load_fashion_mnist(folder: PathLike | None = None) -> Dataset:
-    """Read Fashion-MNIST: 60,000 training and 10,000 test images of clothes, shape (1, 28, 28), 10 classes.
+    """Read Fashion-MNIST: 70,000 images of clothes, 10,000 of them test images.
+
+    Images have shape (1, 28, 28), in 10 classes.
 
     Source: H. Xiao, K. Rasul and R. Vollgraf, 2017, https://arxiv.org/abs/1708.07747.
 
     Parameters
     ----------
     folder : str or PathLike, optional
-        Holds the four IDX files; the folder of Debian's package dataset-fashion-mnist
-        when None.
+        Holds the four IDX files; None: the folder of Debian's package
+        dataset-fashion-mnist.
 
     Raises
     ------
     DataError
-        As `load_idx` does, and when no folder is given and the package is not installed.
+        As `load_idx`, and if no folder is given and the package is not installed.
     """
     if folder is None and not DEBIAN_FASHION_MNIST.is_dir():
         raise DataError(
@@ -218,7 +232,7 @@ def load_fashion_mnist(folder: PathLike | None = None) -> Dataset:
 
 
 def has_idx_files(folder: Path) -> bool:
-    """Whether the folder holds any of the four files that `load_idx` reads."""
+    """Return whether a folder holds any of the four files that `load_idx` reads."""
     return any(
         _find(folder, part, kind) is not None
         for part in ("train", "t10k")
@@ -227,20 +241,18 @@ def has_idx_files(folder: Path) -> bool:
 
 
 def starts_as_idx(path: Path) -> bool:
-    """Whether a file starts as an IDX file does, or is a gzip file, which may hold one."""
+    """Return whether a file starts as an IDX file does, or is a gzip file, which may hold one."""
     with path.open("rb") as stream:
         return stream.read(2) in (b"\0\0", GZIP_MAGIC)
 
 
 def _read_split(folder: Path, part: str, reading: Reading) -> tuple[Split, DataFormat]:
-    """Return the images and labels of one part, "train" or "t10k", and how the images were read."""
+    """Return the images and labels of one part, "train" or "t10k", and their format."""
     images_path, labels_path = (
         _required(folder, part, kind) for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
     )
-    # (n,)
     labels = as_labels(read_idx(labels_path), str(labels_path))
     array = read_idx(images_path)
-    # (n, 1, H, W)
     images, read_as = as_images(array, str(images_path), reading, len(array))
     if len(images) != len(labels):
         raise DataError(
@@ -251,7 +263,7 @@ def _read_split(folder: Path, part: str, reading: Reading) -> tuple[Split, DataF
 
 
 def _required(folder: Path, part: str, kind: str) -> Path:
-    """Return the path of one of the four files, or say that it is missing."""
+    """Return the path of one of the four files, or raise a DataError if it is missing."""
     path = _find(folder, part, kind)
     if path is None:
         raise DataError(

@@ -1,7 +1,7 @@
-"""The files of a course's challenge: images without labels, labels in a file of their own, predictions to hand in.
+"""Files of a Kaggle challenge: images without labels, labels, and predictions to submit.
 
-Images are rows of pixels as `tinygrad_ckn.data.csv` has them. Labels and predictions
-are rows of an Id and a label under the header `Id,Prediction`, as Kaggle asks for them.
+Images are rows of pixels, read by `tinygrad_ckn.data.csv`. Labels and predictions are
+rows of an Id and a label under the header `Id,Prediction`, as Kaggle requires.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_ckn.data.csv import read_csv, read_numbered_labels
-from tinygrad_ckn.data.files import PathLike, existing_file
+from tinygrad_ckn.data.files import existing_file
 from tinygrad_ckn.data.reading import Reading
-from tinygrad_ckn.files import atomic_write
+from tinygrad_ckn.files import PathLike, atomic_write
 from tinygrad_ckn.labels import as_labels
 
 HEADER = ("Id", "Prediction")
@@ -30,23 +30,23 @@ def load_pixels(
     channels_last: bool | None = None,
     header: bool | None = None,
 ) -> NDArray[np.float32]:
-    """Read the images of a CSV file with their pixels as they are written: of any sign and scale, never divided.
+    """Read the images of a CSV file with unchanged pixels, of any sign and scale.
 
-    `load_images` divides whole pixels by 255, file by file. Images that were centred or
-    scaled before need this one, and so do two files, of which one may hold whole
-    numbers only.
+    `load_images` divides integer pixels by 255, file by file. Use this function for
+    images that were centred or scaled before, and for several files if one of them may
+    hold integers only.
 
     Parameters
     ----------
     path : str or PathLike
-        A row is an image; a header, and a comma at the end of a line, are left out. A
-        label column is left out where the header names it `label`.
+        A row is an image. A header, a comma at the end of a line, and a column that the
+        header names `label` are left out.
     image_shape : tuple of int, optional
-        (C, H, W) or (H, W); a grey square when None.
+        (C, H, W) or (H, W); None: a grey square.
     channels_last : bool, optional
-        Whether pixels are in the order (H, W, C); (C, H, W) when None.
+        Whether pixels are in the order (H, W, C); None: (C, H, W).
     header : bool, optional
-        Whether the first row is a header; needed for one of numbers, 0, 1, 2, ...
+        Whether the first row is a header; needed if it consists of numbers 0, 1, 2, ...
 
     Returns
     -------
@@ -56,8 +56,8 @@ def load_pixels(
     Raises
     ------
     DataError
-        With the row and column: for ragged rows, cells that are no finite numbers. For
-        widths and headers that can be read in two ways.
+        With the row and column: for rows of different lengths and cells that are not
+        finite numbers. Also for ambiguous widths and headers.
 
     Examples
     --------
@@ -89,7 +89,8 @@ def load_labels(path: PathLike) -> NDArray[Any]:
     Raises
     ------
     DataError
-        With the row and column: for another number of columns, other Ids, empty cells.
+        With the row and column: for another number of columns, other Ids and empty
+        cells.
 
     Examples
     --------
@@ -104,19 +105,19 @@ def load_labels(path: PathLike) -> NDArray[Any]:
 
 
 def save_labels(path: PathLike, labels: Any) -> None:
-    """Write labels as `load_labels` reads them: the header `Id,Prediction`, then Ids from 1 with a label each.
+    """Write labels to a CSV file: the header `Id,Prediction`, then an Id and a label per row.
 
     Parameters
     ----------
     path : str or PathLike
-        The file, which is written anew.
+        The file, written or replaced.
     labels : array, shape (n,)
         Integers, strings or booleans, in the order of the images.
 
     Raises
     ------
     DataError
-        If labels are of another kind or shape.
+        If labels have another type or shape.
     OSError
         If the file cannot be written.
 

@@ -1,4 +1,4 @@
-"""One door to all the loaders: by a data set's name, or by a path whose ending or content says the format."""
+"""Loading by the name of a data set, or by a path whose suffix or content gives the format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinygrad_ckn.data.cifar import has_cifar_files, load_cifar10
 from tinygrad_ckn.data.csv import read_csv
 from tinygrad_ckn.data.dataset import Dataset, Split
 from tinygrad_ckn.data.digits import load_digits
-from tinygrad_ckn.data.files import PathLike, existing_file
+from tinygrad_ckn.data.files import existing_file
 from tinygrad_ckn.data.idx import (
     has_idx_files,
     idx_parts,
@@ -27,6 +27,7 @@ from tinygrad_ckn.data.parts import Parts
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.files import PathLike
 
 ACCEPTED = (
     "the name 'digits', 'fashion-mnist', 'mnist' or 'cifar10', "
@@ -50,16 +51,16 @@ def load(
     ----------
     name_or_path : str or PathLike
         "digits" (embedded), "fashion-mnist", "mnist", "cifar10"; or the path of an .npz
-        file, a .csv file, or a folder with IDX or CIFAR-10 files. A string that is one
-        of the names is taken as the name; write "./mnist" for a folder called so.
+        file, a .csv file, or a folder with IDX or CIFAR-10 files. Write "./mnist" for a
+        folder with the name of a data set.
     data_dir : str or PathLike, optional
-        The folder of the files of a data set given by name; "mnist" and "cifar10" need
-        it, "fashion-mnist" is looked for where Debian puts it when None.
+        The folder of the files of a data set given by name; needed for "mnist" and
+        "cifar10". None: "fashion-mnist" is read from Debian's package.
     image_shape, channels_last, header, scale
-        How an .npz or .csv file is to be read, as for `load_npz` and `load_csv`; of IDX
-        files scale alone.
+        How to read an .npz or .csv file, as for `load_npz` and `load_csv`; for IDX files
+        only scale.
     seed : int
-        Chooses the test part of an .npz or .csv file that has none.
+        Chooses the test part of an .npz or .csv file without one.
 
     Returns
     -------
@@ -69,8 +70,8 @@ def load(
     Raises
     ------
     DataError
-        For anything else, for arguments where they have no use, and for all that the
-        loaders refuse.
+        For another kind of file, for an argument that has no meaning for it, and as the
+        loaders.
 
     Examples
     --------
@@ -98,20 +99,20 @@ def load_test(
     name_or_path, data_dir, image_shape, channels_last, header, scale
         As for `load`.
     data_format : DataFormat, optional
-        How the images that the model was trained on were read, `model.data_format`:
-        these are read in the same way.
+        The format of the training images, `model.data_format`: these images are read in
+        the same way.
 
     Returns
     -------
     split : Split
-        The test part; all images of an .npz or .csv file without one.
+        The test part, or all images of an .npz or .csv file without one.
     whole : bool
-        Whether these are all labelled images there are.
+        Whether these are all labelled images of the data set.
 
     Raises
     ------
     DataError
-        As `load`, but not for few images.
+        As `load`, except for a small number of images.
 
     Examples
     --------
@@ -125,7 +126,7 @@ def load_test(
 
 
 def load_parts(name_or_path: PathLike, data_dir: PathLike | None, reading: Reading) -> Parts:
-    """Return the labelled images of a data set as its files divide them; arguments as for `load`."""
+    """Return the labelled images of a data set, divided as in its files."""
     if isinstance(name_or_path, str) and name_or_path in _BY_NAME:
         _refuse_options(name_or_path, reading)
         return Parts.of(_BY_NAME[name_or_path](data_dir))
@@ -156,31 +157,31 @@ def load_images(
     scale: float | None = None,
     data_format: DataFormat | None = None,
 ) -> NDArray[np.float32]:
-    """Load images alone, for prediction; labels are left out where there are any.
+    """Load images without labels, for prediction.
 
     Parameters
     ----------
     path : str or PathLike
         An .npz file with an array `images`, an .npy file, a .csv file of pixels (a
-        label column is recognised by a header that names it `label`), or an IDX file of
-        images under any name, zipped with gzip or not.
+        column that the header names `label` is left out), or an IDX file of images under
+        any name, zipped with gzip or not.
     image_shape, channels_last, header, scale
         As for `load_npz` and `load_csv`.
     data_format : DataFormat, optional
-        How the images that the model was trained on were read, `model.data_format`:
-        these are read in the same way, or refused where that cannot be.
+        The format of the training images, `model.data_format`: these images are read in
+        the same way, or refused.
 
     Returns
     -------
     NDArray[np.float32], shape (n, C, H, W)
-        C-contiguous and finite; by default integers 0..255 are divided by 255, floats
-        are taken as they are.
+        C-contiguous and finite; by default integers 0..255 are divided by 255, and
+        floats are not changed.
 
     Raises
     ------
     DataError
         For another kind of file, for another shape or scale than that of the training
-        images, and for all that the readers refuse.
+        images, and as the loaders.
     """
     reading = Reading.of(image_shape, channels_last, header, scale, data_format)
     path = existing_file(path, "a file of images (.npz, .npy, .csv or IDX)")
@@ -201,7 +202,7 @@ def load_images(
 
 
 def _folder_parts(folder: Path, reading: Reading) -> Parts:
-    """Return the labelled images whose files a folder holds."""
+    """Return the labelled images of a folder with IDX or CIFAR-10 files."""
     if has_idx_files(folder):
         return idx_parts(folder, reading)
     if has_cifar_files(folder):
@@ -215,7 +216,7 @@ def _folder_parts(folder: Path, reading: Reading) -> Parts:
 
 
 def _refuse_options(name: str, reading: Reading) -> None:
-    """Raise a DataError if a data set whose format leaves nothing open is to be read in another way."""
+    """Raise a DataError for a reading option of a data set whose format is fixed."""
     for option in ("image_shape", "channels_last", "header", "scale"):
         if getattr(reading, option) is not None:
             raise DataError(
@@ -237,7 +238,7 @@ def _digits(data_dir: PathLike | None) -> Dataset:
 def _mnist(data_dir: PathLike | None) -> Dataset:
     """Load MNIST."""
     return load_idx(
-        _needed("mnist", data_dir, "the four IDX files"),
+        _required("mnist", data_dir, "the four IDX files"),
         name="mnist",
         class_names=tuple("0123456789"),
     )
@@ -245,14 +246,14 @@ def _mnist(data_dir: PathLike | None) -> Dataset:
 
 def _cifar10(data_dir: PathLike | None) -> Dataset:
     """Load CIFAR-10."""
-    return load_cifar10(_needed("cifar10", data_dir, "the six .bin files"))
+    return load_cifar10(_required("cifar10", data_dir, "the six .bin files"))
 
 
-def _needed(name: str, data_dir: PathLike | None, what: str) -> PathLike:
-    """Return data_dir, or say that this data set needs it."""
+def _required(name: str, data_dir: PathLike | None, files: str) -> PathLike:
+    """Return data_dir, or raise a DataError if it is None."""
     if data_dir is None:
         raise DataError(
-            f"{name}: expected the folder of {what}, got none; pass it as argument data_dir"
+            f"{name}: expected the folder of {files}, got none; pass it as argument data_dir"
         )
     return data_dir
 

@@ -1,7 +1,7 @@
-"""Arrays in NumPy's .npy and .npz formats, read header first: nothing is allocated that the file does not hold.
+"""Reader of NumPy's .npy and .npz formats, whose memory is bounded by the size of the file.
 
-`numpy.load` believes what a header says of the size, and raises whatever its parsers
-raise. Nothing here unpickles. Source:
+Unlike `numpy.load`, it does not trust the size in a header, never unpickles, and raises
+one kind of error. Source:
 https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
 """
 
@@ -20,18 +20,16 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn.errors import DataError
 
-# bytes that deflate can make of one
-MOST_DEFLATED = 1032
-_COMPRESSION = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: MOST_DEFLATED}
-_HEADER_SIZE = (
-    # bytes in which a header ends; NumPy takes none of more than 10,000 characters
-    16_384
-)
+# Maximum number of bytes that deflate can make of one.
+MAX_INFLATION = 1032
+_COMPRESSION = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: MAX_INFLATION}
+# Bytes within which a header ends; NumPy accepts at most 10,000 characters.
+_HEADER_SIZE = 16_384
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def read_npy(path: Path) -> NDArray[Any]:
-    """Return the array of an .npy file; errors as of `read_npz`."""
+    """Return the array of an .npy file; errors are those of `read_npz`."""
     with path.open("rb") as stream:
         try:
             if zipfile.is_zipfile(stream):
@@ -44,24 +42,24 @@ def read_npy(path: Path) -> NDArray[Any]:
         except (DataError, MemoryError):
             raise
         except Exception as error:
-            # whatever a parser makes of any bytes
+            # Parsers raise many kinds of errors for arbitrary bytes.
             raise _unreadable(path, "a numeric array in NumPy's .npy format", error) from error
 
 
 def read_npz(
     path: Path, required: Iterable[str], optional: Iterable[str] = ()
 ) -> dict[str, NDArray[Any]]:
-    """Return the named arrays of an archive.
+    """Return the named arrays of an archive; optional ones if they exist.
 
     Raises
     ------
     DataError
-        For a damaged file, an array of objects, a missing array.
+        For a damaged file, an array of objects, or a missing array.
     """
     start = _start(path)
     members: dict[str, zipfile.ZipInfo] = {}
     arrays: dict[str, NDArray[Any]] = {}
-    # a single array has no names
+    # A single array has no names.
     if start != npy.MAGIC_PREFIX:
         try:
             if not start.startswith(b"PK"):
@@ -87,28 +85,31 @@ def read_npz(
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> NDArray[Any]:
-    """Return the array of a member of an archive of so many bytes."""
+    """Return the array of a member of an archive of `size` bytes."""
     if info.compress_type not in _COMPRESSION:
-        raise ValueError(f"{info.filename} is compressed in another way than NumPy does")
-    most = min(info.file_size, _COMPRESSION[info.compress_type] * min(info.compress_size, size))
+        raise ValueError(f"{info.filename} is compressed by a method that NumPy does not use")
+    inflation = _COMPRESSION[info.compress_type]
+    max_bytes = min(info.file_size, inflation * min(info.compress_size, size))
     with cast(io.BufferedIOBase, archive.open(info)) as stream:
-        return _array(stream, most)
+        return _array(stream, max_bytes)
 
 
-def _array(stream: io.BufferedIOBase, size: int) -> NDArray[Any]:
-    """Return the array in a stream of at most so many bytes, to its end."""
+def _array(stream: io.BufferedIOBase, max_bytes: int) -> NDArray[Any]:
+    """Return the array of a stream of at most `max_bytes` bytes, which must end with it."""
     head = io.BytesIO(stream.read(_HEADER_SIZE))
     version = npy.read_magic(head)
     if version not in _HEADERS:
         raise ValueError(f"format version {version} is for arrays with named fields")
     shape, fortran_order, dtype = _HEADERS[version](head)
     if dtype.kind not in "biufcSU" or not dtype.itemsize:
-        raise ValueError(f"it holds {dtype}, not numbers or text")
+        raise ValueError(f"it holds {dtype}, not numbers or strings")
     if not all(type(length) is int and length >= 0 for length in shape):
         raise ValueError(f"it says shape {shape}")
     count = math.prod(shape) * dtype.itemsize
-    if count > size:
-        raise ValueError(f"it says {count:,} bytes of shape {shape} and has no more than {size:,}")
+    if count > max_bytes:
+        raise ValueError(
+            f"it says {count:,} bytes of shape {shape} and has no more than {max_bytes:,}"
+        )
     content = np.empty(count, np.uint8)
     filled = head.readinto(content.data)
     while filled < count:
@@ -117,7 +118,7 @@ def _array(stream: io.BufferedIOBase, size: int) -> NDArray[Any]:
             break
         filled += got
     if filled < count or head.read(1) or stream.read(1):
-        # at the end an archive's checksum is compared too
+        # Reading to the end also compares the checksum of an archive.
         raise ValueError(
             f"it says {count:,} bytes of shape {shape} and has "
             f"{'less' if filled < count else 'more'}"

@@ -1,7 +1,7 @@
-"""A user's own images: NumPy archives (.npz), single arrays (.npy) and CSV files of flattened images.
+"""Loaders of NumPy archives (.npz), single arrays (.npy) and CSV files of flattened images.
 
-Nothing here ever unpickles: arrays of Python objects are refused. Sources of the
-formats: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html and
+Nothing is ever unpickled: arrays of Python objects are refused. Sources of the formats:
+https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html and
 `tinygrad_ckn.data.csv`.
 """
 
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from tinygrad_ckn.data.arrays import as_images
 from tinygrad_ckn.data.csv import read_csv
 from tinygrad_ckn.data.dataset import Dataset, Split
-from tinygrad_ckn.data.files import PathLike, existing_file
+from tinygrad_ckn.data.files import existing_file
 from tinygrad_ckn.data.npy import read_npy, read_npz
 from tinygrad_ckn.data.parts import Parts
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.labels import as_labels, is_name
 
 
@@ -41,29 +42,28 @@ def load_npz(
     path : str or PathLike
         `images` is (n, H, W), (n, C, H, W) or, with channels_last, (n, H, W, C):
         integers 0..255, which are divided by 255, booleans, or finite floats, which are
-        taken as they are. `labels` is (n,): integers, strings or booleans.
-        `test_images` and `test_labels`, which are read in the same way, are the test
-        part; `class_names` has a name for each class.
+        not changed. `labels` is (n,): integers, strings or booleans. `test_images` and
+        `test_labels`, read in the same way, are the test part; `class_names` has a name
+        for each class.
     image_shape : tuple of int, optional
         (C, H, W) or (H, W); needed for rows of pixels (n, C H W).
     channels_last : bool, optional
-        Whether pixels are in the order (H, W, C); needed where both orders are possible.
+        Whether pixels are in the order (H, W, C); needed if both orders are possible.
     scale : float, optional
-        What pixels are divided by.
+        Divisor of the pixels.
     seed : int
-        Chooses the stratified fifth of the images that is the test part where the
-        archive has none.
+        Chooses the test part, a stratified fifth of the images, if the archive has none.
 
     Returns
     -------
     Dataset
-        Named as the file; its classes are the distinct labels, sorted.
+        Named as the file; its classes are the sorted distinct labels.
 
     Raises
     ------
     DataError
         For a missing or damaged file, a missing key, an array of objects, another shape
-        or dtype, too few images, or images that can be read in two ways.
+        or dtype, too few images, or images of ambiguous shape.
     """
     return npz_parts(path, Reading.of(image_shape, channels_last, None, scale)).dataset(seed)
 
@@ -83,36 +83,36 @@ def load_csv(
     ----------
     path : str or PathLike
         The first column holds labels: integers, strings or booleans; a header, if there
-        is one, calls it `label`. Whole pixels are 0..255 and are divided by 255; if any
-        has a decimal point or an exponent, all are taken as they are.
+        is one, names it `label`. Integer pixels are 0..255 and are divided by 255; if any
+        pixel has a decimal point or an exponent, none is changed.
     image_shape : tuple of int, optional
-        (C, H, W) or (H, W); a grey square when None.
+        (C, H, W) or (H, W); None: a grey square.
     channels_last : bool, optional
-        Whether pixels are in the order (H, W, C); (C, H, W) when None.
+        Whether pixels are in the order (H, W, C); None: (C, H, W).
     header : bool, optional
-        Whether the first row is a header; needed for one of numbers, 0, 1, 2, ...
+        Whether the first row is a header; needed if it consists of numbers 0, 1, 2, ...
     scale : float, optional
-        What pixels are divided by.
+        Divisor of the pixels.
     seed : int
-        Chooses the stratified fifth of the images that is the test part.
+        Chooses the test part, a stratified fifth of the images.
 
     Returns
     -------
     Dataset
-        Named as the file; its classes are the distinct labels, sorted.
+        Named as the file; its classes are the sorted distinct labels.
 
     Raises
     ------
     DataError
-        With the row and column: for ragged rows, cells that are not what they should
-        be. For widths and headers that can be read in two ways, and for pixels that
-        look like those of another shape.
+        With the row and column: for rows of different lengths and invalid cells. Also
+        for ambiguous widths and headers, and for pixels that look like those of another
+        shape.
     """
     return csv_parts(path, Reading.of(image_shape, channels_last, header, scale)).dataset(seed)
 
 
 def npz_parts(path: PathLike, reading: Reading) -> Parts:
-    """Return the images of an archive with their labels, and those of its test part, where it has one."""
+    """Return the labelled images of an archive, and those of its test part if it has one."""
     path = existing_file(path, "an .npz file")
     arrays = read_npz(path, ("images", "labels"), ("test_images", "test_labels", "class_names"))
     train, read_as = _labelled(path, arrays, "images", "labels", reading)
@@ -130,14 +130,15 @@ def npz_parts(path: PathLike, reading: Reading) -> Parts:
 
 
 def csv_parts(path: PathLike, reading: Reading) -> Parts:
-    """Return all images of a CSV file with their labels."""
+    """Return all labelled images of a CSV file."""
     path = existing_file(path, "a CSV file")
     images, labels, read_as = read_csv(path, labelled=True, reading=reading)
+    assert labels is not None
     return Parts(path.stem, str(path), Split(images, labels), None, read_as)
 
 
 def read_npz_images(path: PathLike, reading: Reading) -> NDArray[np.float32]:
-    """Return the array `images` of an archive as float32 (n, C, H, W); labels are not looked at."""
+    """Return the array `images` of an archive as float32 (n, C, H, W), without labels."""
     path = existing_file(path, "an .npz file")
     return as_images(read_npz(path, ("images",), ())["images"], f"{path}, images", reading)[0]
 
@@ -152,18 +153,18 @@ def read_npy_images(path: PathLike, reading: Reading) -> NDArray[np.float32]:
 def _labelled(
     path: Path, arrays: dict[str, NDArray[Any]], images_key: str, labels_key: str, reading: Reading
 ) -> tuple[Split, DataFormat]:
-    """Return the images and labels of one part of an archive, and how the images were read."""
+    """Return the images and labels of one part of an archive, and their format."""
     labels = as_labels(arrays[labels_key], f"{path}, {labels_key}")
     images, read_as = as_images(arrays[images_key], f"{path}, {images_key}", reading, len(labels))
     if len(images) != len(labels):
         raise DataError(
-            f"{path}, {labels_key}: expected {len(images)} labels, one an image, got {len(labels)}"
+            f"{path}, {labels_key}: expected {len(images)} labels, one per image, got {len(labels)}"
         )
     return Split(images, labels), read_as
 
 
 def _class_names(path: Path, arrays: dict[str, NDArray[Any]]) -> tuple[str, ...] | None:
-    """Return the names of the classes, where an archive has them."""
+    """Return the names of the classes, None if an archive has none."""
     if "class_names" not in arrays:
         return None
     names = as_labels(arrays["class_names"], f"{path}, class_names").tolist()

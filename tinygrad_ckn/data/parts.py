@@ -1,4 +1,4 @@
-"""Labelled images as a file has them, with or without a test part, and the Dataset that is made of them."""
+"""Labelled images of a file, with or without a test part, and the Dataset made of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TEST_FRACTION = 0.2
 
 
 class Parts(NamedTuple):
-    """Labelled images of a data set: the training part, and the test part where there is one."""
+    """Labelled images of a data set: the training part, and the test part if there is one."""
 
     name: str
     source: str
@@ -37,16 +37,20 @@ class Parts(NamedTuple):
         )
 
     def dataset(self, seed: int) -> Dataset:
-        """Return a Dataset; without a test part a stratified fifth of the images, chosen by the seed, is its own.
+        """Return a Dataset.
+
+        Without a test part, a stratified fifth of the images, chosen by the seed, becomes
+        the test part.
 
         Raises
         ------
         DataError
-            For too few images, or a number of class names that is not that of the classes.
+            For too few images, or another number of class names than of classes.
         """
-        train, test = self.train, self.test
-        if test is None:
+        if self.test is None:
             train, test = self._divided(seed)
+        else:
+            train, test = self.train, self.test
         if train.labels.dtype.kind != test.labels.dtype.kind:
             raise DataError(
                 f"{self.source}: expected labels of one kind in both parts, got "
@@ -60,6 +64,7 @@ class Parts(NamedTuple):
         return Dataset(self.name, train, test, len(classes), names, self.read_as)
 
     def _divided(self, seed: int) -> tuple[Split, Split]:
+        """Return a training and a test part of the images."""
         try:
             return split_off(self.train, TEST_FRACTION, np.random.default_rng(seed))
         except DataError as error:

@@ -1,20 +1,20 @@
-"""What a user says about how images are stored, and what a model remembers of it; both go before any guess."""
+"""How images are stored: as the user says, or as a model remembers, before any guess."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Self
 
 from tinygrad_ckn.backend import is_whole
+from tinygrad_ckn.checks import positive
 from tinygrad_ckn.data_format import DataFormat, ImageShape
 from tinygrad_ckn.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read images: as the user says, else as the model's training images, else the only possible way.
+    """How to read images: as the user says, as the training images, or the only possible way.
 
     Parameters
     ----------
@@ -61,28 +61,25 @@ class Reading:
         Raises
         ------
         ConfigError
-            If an argument is not what it should be.
+            If an argument is out of its range.
         """
-        if scale is not None and not (
-            isinstance(scale, int | float) and math.isfinite(scale) and scale > 0
-        ):
-            raise ConfigError(f"load: argument scale expected a number > 0, got {scale!r}")
+        if scale is not None:
+            positive("load", scale=scale)
+            scale = float(scale)
         shape = None if image_shape is None else _shape(image_shape)
-        return cls(
-            shape, channels_last, header, None if scale is None else float(scale), data_format
-        )
+        return cls(shape, channels_last, header, scale, data_format)
 
     @property
     def expected_shape(self) -> ImageShape | None:
-        """The (C, H, W) that images must have, where it is known."""
+        """The shape (C, H, W) that images must have, if known."""
         return self.image_shape or (None if self.like is None else self.like.image_shape)
 
     def with_format(self, data_format: DataFormat) -> Self:
-        """Return this for more images of the data set whose format is given."""
+        """Return how to read more images of the data set with the given format."""
         return replace(self, like=data_format)
 
     def check_shape(self, shape: ImageShape, source: str) -> None:
-        """Raise a DataError if images have another shape (C, H, W) than expected."""
+        """Raise a DataError unless images have the expected shape (C, H, W)."""
         if self.expected_shape not in (None, shape):
             whose = (
                 "as image_shape says" if self.image_shape else "as those the model was trained on"
@@ -94,6 +91,7 @@ class Reading:
 
 
 def _shape(image_shape: Sequence[int]) -> ImageShape:
+    """Return (C, H, W) for an argument (C, H, W) or (H, W)."""
     sizes = (
         tuple(image_shape)
         if isinstance(image_shape, Sequence) and not isinstance(image_shape, str)
@@ -108,5 +106,5 @@ def _shape(image_shape: Sequence[int]) -> ImageShape:
 
 
 def _text(shape: ImageShape | None) -> str:
-    """Return a shape as users write it: 3x32x32."""
+    """Return a shape as text, such as 3x32x32."""
     return "x".join(str(size) for size in shape or ())

@@ -1,11 +1,11 @@
-"""Where an array or the rows of a table leave open what is a channel, a row and a column: the one reading, or none.
+"""Axes of arrays and of rows of pixels: which are channels, rows and columns, if unambiguous.
 
-Files say how many numbers there are, not how they lie. What the user or the model says
-is taken first. Then an array is read where only one order of its axes gives few
-channels or square images, and rows of pixels where they are as many as those of a grey
-square and no other shape makes neighbouring pixels distinctly more alike. Three times a
-square is never guessed: it is a colour image, in two orders of its pixels, as well as a
-grey one of 4:3.
+Files give the number of pixels, not their order. What the user or the model says takes
+precedence. Otherwise an array is accepted if only one order of its axes gives few
+channels or square images, and rows of pixels if their length is that of a grey square
+and no other shape makes neighbouring pixels distinctly more alike. Three times a square
+is never guessed: it may be a colour image, in two orders of its pixels, or a grey one of
+aspect ratio 4:3.
 
 n images, C channels, H rows, W columns, D = C H W.
 """
@@ -23,23 +23,23 @@ from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data_format import ImageShape
 from tinygrad_ckn.errors import DataError, DataWarning
 
-# channels: grey, colour, with an opacity
-FEW = 4
+# Maximum number of channels: colour with opacity.
+MAX_CHANNELS = 4
 COLOUR = (3, 4)
-# images by which a shape is judged
+# Number of images by which a shape is judged.
 _SAMPLE = 500
-# share of the square's roughness that makes another shape the likelier one
-_SMOOTHER = 0.9
-# standard errors by which it has to be smoother
+# Maximum roughness of a more likely shape, relative to that of the square.
+_MAX_ROUGHNESS = 0.9
+# Number of standard errors by which it must be smoother.
 _SIGNIFICANT = 5
-# images from which that can be said
-_ENOUGH = 20
-# no image is taken to be so many times longer than wide
-_SLENDER = 8
+# Minimum number of images for that decision.
+_MIN_IMAGES = 20
+# Maximum aspect ratio of an image.
+_MAX_ASPECT = 8
 
 
 class Order(NamedTuple):
-    """The shape (C, H, W) of images, and whether their pixels lie in the order (H, W, C)."""
+    """The shape (C, H, W) of images, and whether their pixels are in the order (H, W, C)."""
 
     shape: ImageShape
     channels_last: bool
@@ -63,19 +63,19 @@ def arrange(
     Parameters
     ----------
     array : NDArray
-        (n, H, W), (n, C, H, W) or (n, H, W, C); where the shape is known also (n, D),
-        or a single image.
+        (n, H, W), (n, C, H, W) or (n, H, W, C); if the shape is known also (n, D), or a
+        single image.
     reading : Reading
         What is known.
     source : str
-        What an error message calls the array.
+        Name of the array in error messages.
     count : int, optional
-        The number of images, where it is known.
+        The number of images, if known.
 
     Raises
     ------
     DataError
-        For another shape than expected, and for one that can be read in two ways.
+        For an unexpected or ambiguous shape.
     """
     expected = reading.expected_shape
     if expected is not None and array.size:
@@ -115,9 +115,14 @@ def from_rows(rows: NDArray[Any], reading: Reading, source: str) -> tuple[NDArra
     Raises
     ------
     DataError
-        For rows that are not as long as they should be, and where the shape is not
-        known for pixels that look like those of another one; where it is known but not
-        the order, a DataWarning is given.
+        For rows of another length than expected; if the shape is unknown, for pixels that
+        look like those of another shape.
+
+    Warns
+    -----
+    DataWarning
+        If the shape is known but the order is not, for pixels that look like those of
+        the other order.
     """
     width, shape = rows.shape[1], reading.expected_shape
     if shape is None:
@@ -156,7 +161,7 @@ def from_rows(rows: NDArray[Any], reading: Reading, source: str) -> tuple[NDArra
 
 
 def _is_channels_last(sizes: tuple[int, ...], reading: Reading, source: str) -> bool:
-    """Tell whether the axes of an array after the first are (H, W, C) and not (C, H, W)."""
+    """Return whether the axes of an array after the first are (H, W, C), not (C, H, W)."""
     if reading.channels_last is not None:
         return reading.channels_last
     first, last = (sizes[0], sizes[1], sizes[2]), (sizes[2], sizes[0], sizes[1])
@@ -167,7 +172,7 @@ def _is_channels_last(sizes: tuple[int, ...], reading: Reading, source: str) -> 
         if any(fitting) and not all(fitting):
             return fitting[1]
     shapes = [first, last]
-    shapes = [shape for shape in shapes if shape[0] <= FEW] or shapes
+    shapes = [shape for shape in shapes if shape[0] <= MAX_CHANNELS] or shapes
     shapes = [shape for shape in shapes if shape[1] == shape[2]] or shapes
     if shapes == [first] or sizes == (1, 1, 1):
         return False
@@ -183,7 +188,7 @@ def _is_channels_last(sizes: tuple[int, ...], reading: Reading, source: str) -> 
 
 
 def _square(width: int, source: str) -> Order:
-    """Return the order of grey squares of so many pixels."""
+    """Return the order of grey squares of `width` pixels."""
     side = math.isqrt(width)
     if not width or side * side != width:
         colour = math.isqrt(width // 3)
@@ -199,38 +204,39 @@ def _square(width: int, source: str) -> Order:
 
 
 def _orders(width: int) -> list[Order]:
-    """Return the orders in which so many pixels can make images of a few channels."""
-    found = []
-    for channels in range(1, FEW + 1):
+    """Return the orders in which `width` pixels can be images of a few channels."""
+    orders = []
+    for channels in range(1, MAX_CHANNELS + 1):
         area = width // channels if width % channels == 0 else 0
         for height in range(2, area // 2 + 1):
             sides = height, area // height
-            if area % height == 0 and max(sides) <= _SLENDER * min(sides):
-                found += [
+            if area % height == 0 and max(sides) <= _MAX_ASPECT * min(sides):
+                orders += [
                     Order((channels, *sides), last) for last in (False, True)[: min(channels, 2)]
                 ]
-    return found
+    return orders
 
 
 def _smoother(rows: NDArray[Any], order: Order, others: list[Order]) -> Order | None:
-    """Return the order, if any, in which neighbouring pixels are distinctly more alike than in the given one."""
-    if len(rows) < _ENOUGH or not others:
+    """Return the order, if any, in which neighbouring pixels are distinctly more alike."""
+    if len(rows) < _MIN_IMAGES or not others:
         return None
     sample = rows[:: max(1, len(rows) // _SAMPLE)].astype(np.float32)
-    own = _roughness(sample, order)
-    best, least = None, _SMOOTHER
+    roughness = _roughness(sample, order)
+    best = None
+    best_ratio = _MAX_ROUGHNESS
     for other in others:
-        # (n,)
-        gain = own - _roughness(sample, other)
+        gain = roughness - _roughness(sample, other)
         error = gain.std() / math.sqrt(len(gain))
-        share = 1 - gain.mean() / own.mean() if own.any() else 1.0
-        if share < least and gain.mean() > _SIGNIFICANT * error:
-            best, least = other, share
+        ratio = 1 - gain.mean() / roughness.mean() if roughness.any() else 1.0
+        if ratio < best_ratio and gain.mean() > _SIGNIFICANT * error:
+            best = other
+            best_ratio = ratio
     return best
 
 
 def _roughness(rows: NDArray[np.float32], order: Order) -> NDArray[np.float64]:
-    """Return the mean difference of vertical plus that of horizontal neighbours, for each image."""
+    """Return the mean difference of vertical plus horizontal neighbours, per image."""
     images = order.arrange(rows)
     differences = (
         np.abs(np.diff(images, axis=axis)).mean(axis=(1, 2, 3), dtype=np.float64) for axis in (2, 3)
@@ -240,4 +246,5 @@ def _roughness(rows: NDArray[np.float32], order: Order) -> NDArray[np.float64]:
 
 
 def _text(shape: ImageShape) -> str:
+    """Return a shape as text, such as 3x32x32."""
     return "x".join(map(str, shape))

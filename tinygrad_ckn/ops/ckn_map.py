@@ -8,9 +8,9 @@ compute it faster and pass their gradient on as `saved`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tinygrad_ckn.backend import CPU, Array, Namespace, xp_of
+from tinygrad_ckn.backend import CPU, Array, DTypeLike, Namespace, xp_of
 from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.grad_mode import recording
@@ -24,13 +24,8 @@ from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling
 from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.windows import Padding, Windows, image_shape
 
-if TYPE_CHECKING:
-    import numpy as np
 
-
-def zero_norm_threshold(
-    dtype: np.dtype[Any] | str, norm_dtype: np.dtype[Any] | str | None = None
-) -> float:
+def zero_norm_threshold(dtype: DTypeLike, norm_dtype: DTypeLike | None = None) -> float:
     """Return the squared norm up to which a vector counts as zero.
 
     Smaller squares have lost their digits to underflow, or the inverse of the norm
@@ -74,9 +69,7 @@ def cosine_bound(z: Array) -> Array:
     return xp_of(unwrap(z)).sqrt(largest.astype("float64")) * (1 + 2**-8)
 
 
-def norm_and_inverse(
-    squares: Array, dtype: np.dtype[Any] | str | None = None
-) -> tuple[Array, Array]:
+def norm_and_inverse(squares: Array, dtype: DTypeLike | None = None) -> tuple[Array, Array]:
     """Return norms and their inverses, given squared norms.
 
     They are 0 and 1, with zero derivatives, for vectors that count as zero.
@@ -143,7 +136,7 @@ def ckn_map(
     padding: Padding = "same",
     subsampling: Subsampling = 1,
     saving: bool = False,
-) -> Array:
+) -> tuple[Array, Any]:
     """Return |x| kappa(<z, x> / |x|) of each patch x and filter z, pooled, transformed.
 
     Parameters
@@ -206,14 +199,15 @@ def _vjp(
     if saved is not None:
         return list(saved.vjp(g, wanted))
     create_graph = isinstance(g, Variable)
-    x, z, transform = (
+    operands: list[Any] = [
         Variable.leaf(operand) if needed and not create_graph else operand
         for operand, needed in zip((x, z, transform), wanted, strict=True)
-    )
+    ]
+    x, z, transform = operands
     with recording(True):
-        y = reference_map(x, z, kappa, transform, padding, subsampling)
-    operands = zip((x, z, transform), wanted, strict=True)
-    edges = [operand._node or operand for operand, needed in operands if needed]
+        y: Any = reference_map(x, z, kappa, transform, padding, subsampling)
+    pairs = zip(operands, wanted, strict=True)
+    edges = [operand._node or operand for operand, needed in pairs if needed]
     by_edge = backpropagate(
         [(y._node or y, g)],
         edges,

@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from tinygrad_ckn.backend import CPU, Array, DType, Namespace, backend_of
+from tinygrad_ckn.backend import CPU, Array, DType, Namespace, NDArray, backend_of
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.plain import plain_array
 from tinygrad_ckn.windows import Windows, is_finite
@@ -81,7 +81,7 @@ def gaussian_matrices(
     subsampling: tuple[float, float],
     dtype: DType | str,
     place: int = -1,
-) -> tuple[Array, Array]:
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the matrices R (Ho, H) and C (Wo, W) of Gaussian pooling, cached.
 
     `place` is the device they are for, as from `backend.place_of`; -1 is the host.
@@ -93,7 +93,7 @@ def gaussian_matrices(
 @functools.lru_cache(maxsize=64)
 def _gaussian_matrix(
     xp: Namespace, length: int, subsampling: float, dtype: DType | str, place: int
-) -> Array:
+) -> NDArray[Any]:
     """Return the (Ho, H) matrix of one axis.
 
     Row i holds exp(-(z - i s)^2 / s^2) for |z - i s| <= s, divided by their sum over all
@@ -119,7 +119,7 @@ def _gaussian_matrix(
 
 def average_matrices(
     xp: Namespace, size: tuple[int, int], subsampling: tuple[float, float], dtype: DType | str
-) -> tuple[Array, Array]:
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the matrices R (Ho, H) and C (Wo, W) of means of disjoint windows."""
     rows, columns = (
         _box_matrix(n, int(s), int(s), 0, dtype) for n, s in zip(size, subsampling, strict=True)
@@ -127,7 +127,7 @@ def average_matrices(
     return xp.asarray(rows), xp.asarray(columns)
 
 
-def box_matrices(size: tuple[int, int], windows: Windows, dtype: DType | str) -> list[Array]:
+def box_matrices(size: tuple[int, int], windows: Windows, dtype: DType | str) -> list[NDArray[Any]]:
     """Return the matrices R and C of the means of windows, on the host, cached."""
     return [
         _box_matrix(size[a], windows.kernel[a], windows.stride[a], windows.padding[a][0], dtype)
@@ -136,7 +136,9 @@ def box_matrices(size: tuple[int, int], windows: Windows, dtype: DType | str) ->
 
 
 @functools.lru_cache(maxsize=64)
-def _box_matrix(length: int, kernel: int, stride: int, padding: int, dtype: DType | str) -> Array:
+def _box_matrix(
+    length: int, kernel: int, stride: int, padding: int, dtype: DType | str
+) -> NDArray[Any]:
     """Return the (Ho, H) matrix of one axis, on the host: 1/kernel within each window."""
     starts = range(-padding, length + padding - kernel + 1, stride)
     return CPU.xp.asarray(

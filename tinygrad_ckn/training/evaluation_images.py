@@ -150,7 +150,8 @@ def _held_out(run: Run, split: Split, data: str) -> EvaluationImages:
 
 def _described(count: int, whole: bool, data: str) -> str:
     """Return the line that describes the images."""
-    return f"{'all' if whole else 'the'} {count:,} {'' if whole else 'test '}images of {Path(data).name}"
+    name = Path(data).name
+    return f"all {count:,} images of {name}" if whole else f"the {count:,} test images of {name}"
 
 
 def _fingerprints(run: Run, part: str) -> NDArray[np.int64]:

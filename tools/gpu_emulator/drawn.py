@@ -1,4 +1,4 @@
-"""What the tests of kernels draw, and how they compare: shapes of windows on images, numbers, results on the device."""
+"""Helpers for tests of kernels: random geometries and arrays, runs on the device, comparisons."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tools.gpu_emulator.standin import COUNTERS, CUPY
 
 EXAMPLES = 200
 examples = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-# of the largest value
+# relative to the largest value
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 dtypes = st.sampled_from(sorted(TOLERANCE))
 seeds = st.integers(0, 2**32 - 1)
@@ -19,7 +19,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 @dataclass(frozen=True)
 class Geometry:
-    """Images (n, c, *size) and where windows lie on them."""
+    """Images (n, c, *size) and the windows on them."""
 
     n: int
     c: int
@@ -31,22 +31,22 @@ class Geometry:
 
     @property
     def span(self) -> tuple[int, int]:
-        """What a dilated kernel covers."""
+        """Size that a dilated kernel covers."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
     @property
     def out(self) -> tuple[int, int]:
-        """How many windows there are."""
+        """Number of windows along each axis."""
         axes = zip(self.size, self.span, self.padding, self.stride, strict=True)
         return tuple((length + 2 * pad - span) // stride + 1 for length, span, pad, stride in axes)
 
     @property
     def options(self) -> dict:
-        """The options of the operations."""
+        """Keyword arguments of the operations."""
         return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
 
     def windows(self, x: np.ndarray) -> np.ndarray:
-        """Return the windows of images as NumPy cuts them out: (n, c, ho, wo, kh, kw)."""
+        """Return the windows of images, cut out by NumPy: (n, c, ho, wo, kh, kw)."""
         (top, left), (sh, sw), (dh, dw) = self.padding, self.stride, self.dilation
         padded = np.pad(x, ((0, 0), (0, 0), (top, top), (left, left)))
         return np.lib.stride_tricks.sliding_window_view(padded, self.span, axis=(2, 3))[
@@ -56,7 +56,10 @@ class Geometry:
 
 @st.composite
 def geometries(draw):
-    """Rectangles; kernels of any size, also larger than the image where it is padded; strides, dilations."""
+    """Draw geometries: rectangular images, strides, dilations, any kernel size.
+
+    Kernels may exceed the image if it is padded enough.
+    """
     size, kernel = (draw(st.tuples(st.integers(1, n), st.integers(1, n))) for n in (11, 5))
     stride, dilation = (
         draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (1, 3), (2, 2), (3, 4)])) for _ in range(2)
@@ -72,25 +75,25 @@ def geometries(draw):
 
 
 def normal(seed: int, *shapes: tuple[int, ...], dtype: str = "float64") -> list[np.ndarray]:
-    """Return arrays of normal numbers that the dtype can hold, as float64."""
+    """Return normal numbers as float64, rounded to values that `dtype` can represent."""
     rng = np.random.default_rng(seed)
     return [rng.normal(size=shape).astype(dtype).astype("float64") for shape in shapes]
 
 
 def on_gpu(function, *arguments, dtype="float64", **options) -> np.ndarray:
-    """Call a function with its arrays on the device, in this dtype, and return what it gives on the host."""
+    """Call a function with its arrays moved to the device in `dtype`; return a host array."""
     moved = (CUPY.asarray(a.astype(dtype)) if isinstance(a, np.ndarray) else a for a in arguments)
     return CUPY.asnumpy(function(*moved, **options))
 
 
 def launched_often(*kernels: str) -> None:
-    """Assert that each of these kernels was launched EXAMPLES times at least since the test began."""
+    """Assert that the test has launched each of these kernels at least EXAMPLES times."""
     found = Counter(name.split("<")[0] for name in COUNTERS.launches)
     assert all(found[kernel] >= EXAMPLES for kernel in kernels), found
 
 
 def agree(got: np.ndarray, expected: np.ndarray, scale: float | None = None) -> None:
-    """Assert that a result is the expected one, to what its dtype allows, and has its shape."""
+    """Assert that a result has the expected shape, and its values up to TOLERANCE."""
     assert got.shape == expected.shape
     if expected.size:
         largest = np.abs(expected).max() if scale is None else scale

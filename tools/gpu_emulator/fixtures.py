@@ -1,4 +1,4 @@
-"""Fixtures for tests of the GPU path without a GPU; a conftest.py imports them."""
+"""Fixtures for testing the GPU path without a GPU; a conftest.py imports them."""
 
 import sys
 
@@ -13,15 +13,15 @@ from tools.gpu_emulator.standin import COUNTERS, CUPY, modules
 
 @pytest.fixture(scope="session")
 def compiler():
-    """The module `tools.gpu_emulator.nvrtc`, where NVRTC is installed."""
+    """The module `tools.gpu_emulator.nvrtc`; skips the test if NVRTC is not installed."""
     if reason := nvrtc.missing():
         pytest.skip(reason)
     return nvrtc
 
 
 def install(monkeypatch):
-    """Put the stand-in in CuPy's place for the while of a test: of the product it is the device "cuda"."""
-    # asked now, for the real CuPy loads the library
+    """Replace CuPy by the stand-in during a test, so that it is the device "cuda"."""
+    # Called first, because the real CuPy loads the library.
     nvrtc.missing()
     for name, module in modules().items():
         monkeypatch.setitem(sys.modules, name, module)
@@ -32,14 +32,17 @@ def install(monkeypatch):
 
 @pytest.fixture
 def standin(compiler, monkeypatch):
-    """The stand-in for CuPy, with the kernels: NVRTC compiles them, and the interpreter runs them."""
+    """The stand-in for CuPy with kernels, compiled by NVRTC and run by the interpreter."""
     install(monkeypatch)
     return CUPY
 
 
 @pytest.fixture
 def plain(monkeypatch):
-    """The stand-in for CuPy without kernels: operations and k-means have their plain bodies. NVRTC is not needed."""
+    """The stand-in for CuPy without kernels, so all operations use their plain forwards.
+
+    NVRTC is not needed.
+    """
     install(monkeypatch)
     for primitive in REGISTRY.values():
         monkeypatch.delitem(primitive.kernels, "cuda", raising=False)

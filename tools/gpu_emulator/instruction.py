@@ -1,4 +1,4 @@
-"""One instruction by itself: a kernel around it as PTX text, which needs no compiler, and numbers to feed it."""
+"""Execute a single instruction, as PTX text with a kernel around it, and draw operands."""
 
 import itertools
 
@@ -12,7 +12,7 @@ DRAWN = 24
 
 
 def one(word, result, sources, columns, literal=""):
-    """Execute one instruction on a column for each source, and return the column of its results."""
+    """Execute one instruction on a column per source and return the column of results."""
     lines = [".version 9.0\n.target sm_90\n.address_size 64\n.visible .entry one("]
     lines += [",\n".join(f".param .u64 p{i}" for i in range(len(sources) + 1)), ")\n{"]
     lines += [".reg .b64 %at, %out; .reg .b32 %tid; .reg .pred %p;", "mov.u32 %tid, %tid.x;"]
@@ -39,7 +39,7 @@ def one(word, result, sources, columns, literal=""):
 
 
 def columns(kinds):
-    """Draw an array for each type: all combinations of extremes, then bytes as they come."""
+    """Draw an array for each type: all combinations of extremes, then random bytes."""
     extremes = [_extremes(TYPES[kind])[: 9 if len(kinds) < 3 else 6] for kind in kinds]
     rows = list(itertools.product(*extremes))
     fixed = [

@@ -1,4 +1,7 @@
-"""CUDA C++ to PTX and machine code with NVRTC, under the options that CuPy always gives; needs no GPU and no driver."""
+"""Compile CUDA C++ to PTX and machine code with NVRTC, under CuPy's fixed options.
+
+It needs no GPU and no driver.
+"""
 
 import hashlib
 import json
@@ -9,11 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-# cupy.RawModule adds the first two whatever the caller asks for (cupy/cuda/compiler.py).
-ALWAYS = ("-ftz=true", "--device-as-default-execution-space")
-# These two change no instruction: lines of the source in the PTX, and registers, spills
-# and shared memory in the log.
-TOLD = ("--generate-line-info", "--ptxas-options=-v")
+# cupy.RawModule always adds these (cupy/cuda/compiler.py).
+FIXED_OPTIONS = ("-ftz=true", "--device-as-default-execution-space")
+# These add source lines to the PTX, and registers, spills and shared memory to the log.
+# They change no instruction.
+DIAGNOSTIC_OPTIONS = ("--generate-line-info", "--ptxas-options=-v")
 
 
 class CompilationError(Exception):
@@ -22,18 +25,18 @@ class CompilationError(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """What NVRTC made of one source.
+    """The results of compiling one source.
 
     Attributes
     ----------
     ptx
-        The text that `tools.gpu_emulator.ptx` executes.
+        Text that `tools.gpu_emulator.ptx` executes.
     cubin
-        Machine code for the one architecture that was asked for.
+        Machine code for the requested architecture.
     log
-        Warnings, and what ptxas says of each kernel: registers, spills, shared memory.
+        Warnings, and ptxas's figures for each kernel: registers, spills, shared memory.
     names
-        Each name expression with the mangled name it has in `ptx`.
+        Mangled name in `ptx` of each name expression.
     """
 
     ptx: str
@@ -43,13 +46,13 @@ class Program:
 
 
 def missing() -> str | None:
-    """Return why nothing can be compiled here, in words; None if it can."""
+    """Return a sentence on why NVRTC is not available; None if it is."""
     try:
         from cupy_backends.cuda.libs import nvrtc
 
         nvrtc.getVersion()
     except (ImportError, RuntimeError) as error:
-        # no CuPy; CuPy without the library
+        # CuPy is missing, or the library is.
         return f"NVRTC is not here ({error}): pip install nvidia-cuda-nvrtc==13.0.88 'cupy-cuda13x>=14'"
     return None
 
@@ -57,10 +60,14 @@ def missing() -> str | None:
 def compile(
     source: str, expressions: Sequence[str], *, arch: int = 90, options: Sequence[str] = ()
 ) -> Program:
+<<<<<<< HEAD
+    """Compile `source`; results are cached within the process.
+=======
     """Compile `source`; the same request is compiled once on this machine.
 
     Results are kept in the folder of $NVRTC_CACHE, by default below that of temporary
     files; a failed compilation is not.
+>>>>>>> rooms
 
     Parameters
     ----------
@@ -76,7 +83,7 @@ def compile(
     Raises
     ------
     CompilationError
-        With NVRTC's log.
+        If NVRTC refuses the source; the message is its log.
     """
     return _compile(source, tuple(expressions), arch, tuple(options))
 
@@ -116,7 +123,14 @@ def _compile_anew(source: str, expressions: tuple[str, ...], options: tuple[str,
         for expression in expressions:
             nvrtc.addNameExpression(program, expression)
         try:
+<<<<<<< HEAD
+            nvrtc.compileProgram(
+                program,
+                (*options, f"--gpu-architecture=sm_{arch}", *FIXED_OPTIONS, *DIAGNOSTIC_OPTIONS),
+            )
+=======
             nvrtc.compileProgram(program, options)
+>>>>>>> rooms
         except nvrtc.NVRTCError:
             raise CompilationError(nvrtc.getProgramLog(program)) from None
         names = {

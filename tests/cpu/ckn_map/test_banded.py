@@ -11,7 +11,7 @@ from tinygrad_ckn.cpu.ckn_map.banded import bands, box, from_left, from_right
     width=st.integers(0, 7),
     n=st.integers(0, 4),
 )
-def test_products_are_those_of_the_whole_matrix(rows, columns, width, n):
+def test_products_equal_those_of_the_dense_matrix(rows, columns, width, n):
     random = np.random.default_rng(0)
     matrix = random.standard_normal((rows, columns))
     centres = np.arange(rows)[:, None] * columns / rows
@@ -22,11 +22,11 @@ def test_products_are_those_of_the_whole_matrix(rows, columns, width, n):
     np.testing.assert_allclose(from_right(y, bands(matrix), right), y @ matrix.T, atol=1e-12)
 
 
-def test_a_matrix_of_no_band_gives_zeros():
+def test_a_zero_matrix_gives_zeros():
     assert not from_left(bands(np.zeros((40, 3))), np.ones((3, 2)), np.full((40, 2), np.nan)).any()
 
 
-def test_a_block_is_as_wide_as_its_band_and_not_as_the_matrix():
+def test_a_block_is_only_as_wide_as_its_band():
     blocks = bands(box(1000, 3, 1002, "float32"))
     assert all(
         block.shape == (rows.stop - rows.start, rows.stop - rows.start + 2)

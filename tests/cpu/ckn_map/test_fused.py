@@ -71,7 +71,7 @@ def agree(kernel, reference, bound=1e-11):
     subsampling=st.sampled_from([1, 1.5, 2, 3]),
     n=st.integers(1, 3),
 )
-def test_value_and_gradients_are_those_of_the_composition(
+def test_value_and_gradients_equal_the_reference(
     kappa, c, p, size, kernel, padding, subsampling, n
 ):
     # the cosine of two numbers is 1 or -1, where this kappa has no derivative: rounding
@@ -91,7 +91,7 @@ def test_each_gradient_by_itself(wanted, c):
 @pytest.mark.parametrize(
     ("c", "p", "kernel"), [(3, 8, (3, 3)), (20, 17, (1, 1)), (20, 17, (3, 3)), (12, 8, (2, 2))]
 )
-def test_many_tiles_give_what_one_gives(c, p, kernel, monkeypatch):
+def test_the_result_does_not_depend_on_the_tile_size(c, p, kernel, monkeypatch):
     arrays = problem(21, c, (9, 8), p, kernel)
     monkeypatch.setattr(
         fused, "tiles", lambda n, *_: [slice(i, min(i + 2, n)) for i in range(0, n, 2)]
@@ -102,7 +102,9 @@ def test_many_tiles_give_what_one_gives(c, p, kernel, monkeypatch):
 @pytest.mark.parametrize("subsampling", [1, 2])
 @pytest.mark.parametrize("kappa", [exponential(2.0), SQUARE])
 @pytest.mark.parametrize(("c", "kernel"), [(3, (3, 3)), (20, (1, 1)), (20, (3, 3)), (12, (2, 2))])
-def test_filters_are_taken_in_blocks(c, kernel, kappa, subsampling, monkeypatch):
+def test_the_result_does_not_depend_on_the_blocks_of_filters(
+    c, kernel, kappa, subsampling, monkeypatch
+):
     monkeypatch.setattr("tinygrad_ckn.cpu.winograd_filter._BLOCK", 7)
     agree(*both(problem(3, c, (8, 8), 17, kernel), kappa, subsampling=subsampling))
 
@@ -160,7 +162,7 @@ def test_float32_is_near_float64(c, p, bound):
     assert max(errors) < 3 * bound
 
 
-def test_nothing_is_kept_where_nothing_is_recorded():
+def test_nothing_is_saved_without_recording():
     x, z, _ = problem(2, 20, (8, 8), 17, (3, 3))
     y, saved = fused._ckn_map(np, x, z, exponential(2.0), saving=False)
     assert saved is None
@@ -173,7 +175,7 @@ def test_nothing_is_kept_where_nothing_is_recorded():
         )
 
 
-def test_products_of_small_patches_are_not_kept():
+def test_products_of_small_patches_are_not_saved():
     x, z, _ = problem(2, 3, (8, 8), 17, (3, 3))
     assert fused._ckn_map(np, x, z, exponential(2.0), saving=True)[1].v is None
 
@@ -194,11 +196,11 @@ def own_value_and_slope(xp, v, values, slopes):
 @pytest.mark.parametrize(
     "kappa", [Kappa.from_function(own), Kappa(own, own_value, own_value_and_slope)]
 )
-def test_a_kappa_of_ones_own_with_and_without_a_derivative(kappa):
+def test_a_user_defined_kappa_with_and_without_a_derivative(kappa):
     agree(*both(problem(3, 3, (6, 6), 7, (3, 3)), kappa, subsampling=2))
 
 
-def test_an_empty_batch_and_mixed_dtypes_go_through_the_composition():
+def test_an_empty_batch_and_mixed_dtypes_use_the_reference():
     x, z, t = problem(0, 3, (6, 6), 5, (3, 3))
     assert ops.ckn_map(x, z, SQUARE, t, subsampling=2).shape == (0, 5, 3, 3)
     x, z, t = problem(2, 3, (6, 6), 5, (3, 3))
@@ -215,7 +217,7 @@ def test_images_of_many_pixels_are_pooled_by_bands():
 
 @pytest.mark.parametrize("kernel", [(1, 2), (3, 3)])
 @pytest.mark.parametrize("c", [1, 20])
-def test_a_pixel_that_is_nan_leaves_no_wrong_numbers(c, kernel) -> None:
+def test_a_nan_pixel_spoils_only_its_patches(c, kernel) -> None:
     x, z, _ = problem(2, c, (7, 6), 3, kernel)
     clean = ops.ckn_map(x, z, SQUARE)
     x[0, 0, 3, 2] = np.nan
@@ -230,7 +232,7 @@ def test_a_pixel_that_is_nan_leaves_no_wrong_numbers(c, kernel) -> None:
 @pytest.mark.parametrize(
     "kappa", [exponential(1 / 0.3**2), CUBE, ARCCOS1], ids=["exp", "cube", "arccos1"]
 )
-def test_short_patches_beside_long_ones_do_not_blow_up(kappa, small: float) -> None:
+def test_short_patches_next_to_long_ones_stay_accurate(kappa, small: float) -> None:
     rng = np.random.default_rng(0)
     z = rng.normal(size=(20, 16, 3, 3)).astype(
         "float32"

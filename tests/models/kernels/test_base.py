@@ -38,9 +38,7 @@ def test_derivatives_of_kappa_of_order_1_and_2(case, u: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("u", [1.0, 1 + 1e-15, 1 + 1e-12, -1.0, -1 - 1e-12])
-def test_kappa_and_derivatives_of_order_1_and_2_are_finite_where_rounding_takes_cosines(
-    case, u: float
-) -> None:
+def test_kappa_and_two_derivatives_are_finite_at_rounded_cosines(case, u: float) -> None:
     x = Tensor([u], requires_grad=True)
     y = case.kernel.kappa(x)
     (first,) = grad(y.sum(), x, create_graph=True)
@@ -51,8 +49,8 @@ def test_kappa_and_derivatives_of_order_1_and_2_are_finite_where_rounding_takes_
 
 
 @pytest.mark.parametrize("dimension", [3, 4, 11])
-def test_harmonics_of_spheres_have_no_negative_weight(case, dimension: int) -> None:
-    """Schoenberg 1942: that is positive definiteness on the sphere of R^dimension; kappa(cos t) is smooth in t."""
+def test_spherical_harmonics_have_non_negative_weights(case, dimension: int) -> None:
+    """Positive definite on the sphere of R^dimension (Schoenberg 1942)."""
     order = (dimension - 2) / 2
     nodes, weights = scipy.special.roots_legendre(120)
     t = np.pi / 2 * (nodes + 1)
@@ -71,7 +69,7 @@ def test_gram_matrices_are_positive_semi_definite_to_rounding(case, x: np.ndarra
 @pytest.mark.parametrize(
     "channels", [2, 20]
 )  # products that are computed again in backward, and kept
-def test_fused_map_of_a_layer_is_the_composed_one(case, channels: int, subsampling: int) -> None:
+def test_the_fused_map_equals_the_reference(case, channels: int, subsampling: int) -> None:
     rng = np.random.default_rng(0)
     x, z, t = (
         rng.normal(size=(2, channels, 6, 5)),
@@ -98,7 +96,7 @@ def test_kernels_are_values_that_can_be_copied_pickled_and_hashed(case) -> None:
         assert hash(again) == hash(case.kernel)
 
 
-def test_parameters_to_be_trained_are_passed_by_name(case) -> None:
+def test_trained_parameters_are_passed_by_name(case) -> None:
     u, parameters = np.linspace(-1, 1, 5), case.kernel.initial_parameters()
     np.testing.assert_allclose(case.kernel.kappa(u, **parameters), case.kernel.kappa(u), rtol=1e-14)
     np.testing.assert_allclose(case.kernel.fused(**parameters)(u), case.kernel.kappa(u), rtol=1e-14)
@@ -106,7 +104,7 @@ def test_parameters_to_be_trained_are_passed_by_name(case) -> None:
         assert kappa(u.astype("float32"), **parameters).dtype == "float32"
 
 
-def test_config_is_json_from_which_the_same_kernel_is_made(case) -> None:
+def test_config_round_trips_through_json(case) -> None:
     assert make_kernel(json.loads(json.dumps(case.kernel.config()))) == case.kernel
 
 
@@ -127,7 +125,7 @@ def test_kernels_by_name_have_default_parameters(name: str, expected: Kernel) ->
     assert make_kernel(name) == expected
 
 
-def test_a_kernel_is_taken_as_it_is(case) -> None:
+def test_make_kernel_returns_a_kernel_unchanged(case) -> None:
     assert make_kernel(case.kernel) is case.kernel
 
 
@@ -185,7 +183,22 @@ def test_a_registered_kernel_is_saved_with_its_parameters(names) -> None:
     assert CKN.from_config(json.loads(json.dumps(model.config()))).layers[0].kernel == Own(0.25)
 
 
-def test_a_class_defined_again_replaces_its_former_self(names) -> None:
+def test_register_is_also_a_decorator(names) -> None:
+    @kernels.register("decorated")
+    @dataclass(frozen=True)
+    class Decorated(Kernel):
+        power: int = 2
+
+        def kappa(self, u):
+            return u**self.power
+
+    assert Decorated(3).config() == {"name": "decorated", "power": 3}
+    assert make_kernel({"name": "decorated", "power": 3}) == Decorated(3)
+    with pytest.raises(ConfigError, match=r"^kernels\.register: argument kind expected"):
+        kernels.register("plain")(Plain)
+
+
+def test_a_redefined_class_replaces_the_old_one(names) -> None:
     again = dataclass(frozen=True)(
         type("Own", (Kernel,), {"kappa": Own.kappa, "__module__": Own.__module__})
     )
@@ -207,19 +220,19 @@ def test_a_class_defined_again_replaces_its_former_self(names) -> None:
         (
             "own",
             Plain,
-            "argument kind expected a frozen dataclass derived from Kernel, got .*Plain.*; write @dataclass",
+            "argument kind expected a frozen dataclass derived from Kernel, got .*Plain.*",
         ),
         ("own", dataclass(type("Own", (Kernel,), {})), "argument kind expected a frozen dataclass"),
         ("own", Own(), "argument kind expected a frozen dataclass"),
         ("own", int, "argument kind expected a frozen dataclass"),
     ],
 )
-def test_what_cannot_be_registered(names, name: object, kind: object, message: str) -> None:
+def test_invalid_registrations_are_refused(names, name: object, kind: object, message: str) -> None:
     with pytest.raises(ConfigError, match=f"^kernels.register: {message}"):
         kernels.register(name, kind)
     assert "own" not in base.KERNELS
 
 
-def test_what_is_no_kernel_is_refused() -> None:
+def test_an_object_that_is_not_a_kernel_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"expected a Kernel or one of the names .*, got 3"):
         kernels.make_kernel(3)

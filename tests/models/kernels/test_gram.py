@@ -83,14 +83,16 @@ def test_arrays_give_arrays_and_tensors_tensors_of_the_same_values_and_dtype(cas
 @pytest.mark.parametrize(
     ("x", "y"), [((3, 2), (3, 4)), ((3,), (3, 3)), ((3, 2), (2,)), ((1, 3, 2), (3, 2))]
 )
-def test_other_than_matrices_of_one_width_are_refused(x, y) -> None:
+def test_vectors_of_different_lengths_are_refused(x, y) -> None:
     with pytest.raises(
         ShapeError, match=r"^kernel: expected x \(n, d\) and y \(m, d\) of one d, got \("
     ):
         Exponential()(np.ones(x), np.ones(y))
 
 
-def test_many_blocks_give_what_one_gives(case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_does_not_depend_on_the_block_size(
+    case, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(11, 4)), rng.normal(size=(7, 4))
     whole = case.kernel(x, y)
@@ -98,7 +100,7 @@ def test_many_blocks_give_what_one_gives(case, monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_allclose(case.kernel(x, y), whole, rtol=case.tolerance, atol=case.tolerance)
 
 
-def test_memory_beyond_the_result_is_that_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_besides_the_result_is_bounded_by_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gram, "_BLOCK", 64)
     x = np.random.default_rng(4).normal(size=(1500, 3))
     tracemalloc.start()
@@ -110,7 +112,7 @@ def test_memory_beyond_the_result_is_that_of_a_block(monkeypatch: pytest.MonkeyP
     assert peak < k.nbytes + 1e6
 
 
-def test_nested_lists_and_whole_numbers_count_as_float64() -> None:
+def test_nested_lists_and_integers_count_as_float64() -> None:
     expected = Polynomial(2)(np.array([[100.0, 0.0]]), np.array([[3.0, 4.0]]))
     for x, y in (
         ([[100, 0]], [(3, 4)]),
@@ -150,21 +152,21 @@ def test_nan_and_infinity_are_refused(wrong: float, kind) -> None:
 @pytest.mark.parametrize(
     "x", [[[1.0], [2.0, 3.0]], "rows", {"a": 1}, object(), [["a"]], np.ones((2, 2)) * 1j]
 )
-def test_what_is_not_an_array_of_real_numbers_is_refused(x) -> None:
+def test_arguments_other_than_real_arrays_are_refused(x) -> None:
     with pytest.raises(DTypeError, match=r"^kernel: argument x expected "):
         Exponential()(x, np.ones((2, 2)))
 
 
 @pytest.fixture
 def rings() -> tuple[np.ndarray, np.ndarray]:
-    """Return two rings around one centre, lifted by a constant third coordinate, and their labels."""
+    """Return two concentric rings, with a constant third coordinate, and their labels."""
     rng = np.random.default_rng(6)
     labels = np.arange(120) % 2
     angle, radius = rng.uniform(0, 2 * math.pi, 120), 0.4 + 0.6 * labels + rng.normal(0, 0.05, 120)
     return np.stack([radius * np.cos(angle), radius * np.sin(angle), np.ones(120)], axis=1), labels
 
 
-def test_support_vector_machine_separates_what_no_line_does(rings) -> None:
+def test_a_support_vector_machine_separates_two_rings(rings) -> None:
     svm = pytest.importorskip(
         "sklearn.svm", reason="scikit-learn, a development tool, has the support vector machine"
     )

@@ -29,7 +29,7 @@ def test_polynomial_kappa_for_any_degree(degree: int, u: float) -> None:
 
 
 @pytest.mark.parametrize("degree", [0, -2, 1.5])
-def test_degree_must_be_a_positive_whole_number(degree: float) -> None:
+def test_degree_must_be_a_positive_integer(degree: float) -> None:
     message = f"^Polynomial: argument degree expected an integer >= 1, got {degree!r}$"
     with pytest.raises(ConfigError, match=message):
         make_kernel({"name": "polynomial", "degree": degree})
@@ -73,23 +73,23 @@ def test_power_series_is_the_polynomial_of_its_normalised_coefficients(
 
 
 @pytest.mark.parametrize(
-    "given_", [[], [0, 0.0], [1, -1e-9], [math.inf], [1, math.nan], ["a"], 3, "ab", None]
+    "coefficients", [[], [0, 0.0], [1, -1e-9], [math.inf], [1, math.nan], ["a"], 3, "ab", None]
 )
-def test_coefficients_must_be_non_negative_numbers(given_) -> None:
-    message = r"^PowerSeries: argument coefficients expected finite numbers >= 0, at least one of them > 0, got "
+def test_coefficients_must_be_non_negative_numbers(coefficients) -> None:
+    message = r"^PowerSeries: argument coefficients expected finite numbers >= 0, at least one "
     with pytest.raises(ConfigError, match=message):
-        PowerSeries(given_)
+        PowerSeries(coefficients)
 
 
 @pytest.mark.parametrize("c", [-0.1, math.nan, "a"])
-def test_constant_of_an_inner_polynomial_must_not_be_negative(c) -> None:
+def test_constant_of_an_inner_polynomial_must_be_non_negative(c) -> None:
     with pytest.raises(
         ConfigError, match=f"^InnerPolynomial: argument c expected a finite number >= 0, got {c!r}$"
     ):
         InnerPolynomial(c)
 
 
-def test_degree_of_an_inner_polynomial_must_be_a_positive_whole_number() -> None:
+def test_degree_of_an_inner_polynomial_must_be_a_positive_integer() -> None:
     with pytest.raises(
         ConfigError,
         match=r"^InnerPolynomial: argument degree expected an integer >= 1, got 1\.5$",

@@ -63,7 +63,7 @@ def test_trained_must_be_a_bool() -> None:
         Exponential(0.5, trained=1)
 
 
-def test_an_exponential_has_a_parameter_only_where_it_is_trained() -> None:
+def test_an_exponential_has_a_parameter_only_if_trained() -> None:
     assert Exponential(0.5).initial_parameters() == {}
     (value,) = Exponential(0.5, trained=True).initial_parameters().values()
     assert math.isclose(math.exp(value), 4)
@@ -72,9 +72,7 @@ def test_an_exponential_has_a_parameter_only_where_it_is_trained() -> None:
 
 @given(u=arrays(3, low=-1, high=1), log_alpha=st.floats(-1, 2))
 @few
-def test_derivatives_in_the_logarithm_of_alpha_of_order_1_and_2(
-    u: np.ndarray, log_alpha: float
-) -> None:
+def test_first_and_second_derivatives_in_log_alpha(u: np.ndarray, log_alpha: float) -> None:
     def function(u, log_alpha):
         return Exponential(0.5, trained=True).kappa(u, log_alpha=log_alpha)
 
@@ -84,7 +82,7 @@ def test_derivatives_in_the_logarithm_of_alpha_of_order_1_and_2(
     assert gradcheck(function, [u, np.array(log_alpha)], order=2).error < 1e-6
 
 
-def test_the_fused_map_is_left_where_alpha_needs_a_gradient() -> None:
+def test_there_is_no_fused_kappa_if_alpha_requires_a_gradient() -> None:
     trained = Exponential(0.5, trained=True)
     assert trained.fused(log_alpha=Tensor(1.0, requires_grad=True)) is None
     u = np.linspace(-1, 1, 5)
@@ -114,7 +112,8 @@ def test_matern_is_scikit_learns_on_unit_vectors(x, y, nu: float, length_scale: 
 
 @pytest.mark.parametrize("u", [1.0, 1 + 1e-15, 1 + 1e-9])
 def test_derivatives_of_matern_kernels_at_cosine_1_and_beyond(u: float) -> None:
-    """With a = sqrt(2 nu) / length_scale: a^2 for nu = 3/2; a^2/3 and a^4/3 for nu = 5/2; infinite ones count as 0."""
+    # With a = sqrt(2 nu) / length_scale: a^2 for nu = 3/2; a^2/3 and a^4/3 for nu = 5/2.
+    # Infinite derivatives are defined as 0.
     for nu, expected in {0.5: (0, 0), 1.5: (3 / 4, 0), 2.5: (5 / 12, 25 / 48)}.items():
         x = Tensor([u], requires_grad=True)
         (first,) = grad(Matern(nu, 2.0).kappa(x).sum(), x, create_graph=True)

@@ -57,7 +57,7 @@ def test_operators_make_sums_and_products() -> None:
     np.testing.assert_array_equal((0.3 * A).kappa(U), A.kappa(U))
 
 
-def test_an_expression_is_what_it_says_over_its_value_at_1() -> None:
+def test_an_expression_is_divided_by_its_value_at_1() -> None:
     a, b, c = A.kappa(U), B.kappa(U), C.kappa(U)
     for made, expected in {
         (A + B) * C + A: (a * c + b * c + a) / 3,
@@ -80,7 +80,7 @@ def test_members_may_be_names_and_configs() -> None:
     assert make_kernel(json.loads(json.dumps(made.config()))) == made
 
 
-def test_parameters_of_members_are_told_apart_by_their_number() -> None:
+def test_parameters_of_members_are_named_by_number() -> None:
     first, second = Exponential(0.5, trained=True), Exponential.of_alpha(3.0, trained=True)
     made = Sum((first, B, Product((C, second))), (1, 1, 2))
     assert list(made.initial_parameters()) == ["kernel0_log_alpha", "kernel2_kernel1_log_alpha"]
@@ -110,7 +110,7 @@ def test_parameters_of_members_are_told_apart_by_their_number() -> None:
         (A * B).kappa(U, rate=1.0)
 
 
-def test_members_may_be_kernels_of_ones_own() -> None:
+def test_members_may_be_user_defined_kernels() -> None:
     np.testing.assert_allclose((A * Plain()).kappa(U), A.kappa(U) / (2 - U), rtol=1e-14)
 
 
@@ -122,7 +122,7 @@ def test_products_and_sums_keep_derivatives_finite_at_cosine_1() -> None:
 
 @pytest.mark.parametrize("kind", [Sum, Product])
 @pytest.mark.parametrize("kernels", [(), A, None, 3])
-def test_members_are_a_tuple_of_one_at_least(kind, kernels) -> None:
+def test_members_are_a_tuple_of_at_least_one(kind, kernels) -> None:
     message = f"^{kind.__name__}: argument kernels expected a tuple of at least one kernel, got "
     with pytest.raises(ConfigError, match=message):
         kind(kernels)
@@ -131,7 +131,7 @@ def test_members_are_a_tuple_of_one_at_least(kind, kernels) -> None:
 @pytest.mark.parametrize(
     "weights", [(1,), (1, 2, 3), (0, 0), (1, -1), (1, math.nan), ("a", 1), 3, None]
 )
-def test_weights_are_non_negative_and_one_a_kernel(weights) -> None:
-    message = r"^Sum: argument weights expected 2 numbers >= 0, one per kernel, at least one of them > 0, got "
+def test_weights_are_non_negative_and_one_per_kernel(weights) -> None:
+    message = r"^Sum: argument weights expected 2 numbers >= 0, one per kernel, at least one of "
     with pytest.raises(ConfigError, match=message):
         Sum((A, B), weights)

@@ -85,7 +85,7 @@ def test_the_slope_is_computed_within_no_grad_and_detect_anomaly() -> None:
             assert values.tolist() == [9]
 
 
-def test_a_result_of_a_wider_dtype_is_written_in_that_of_the_cosines() -> None:
+def test_a_wider_result_is_cast_to_the_dtype_of_the_cosines() -> None:
     kappa = Kappa.from_function(lambda u: u * np.float64(0.5))
     v, values, slopes = np.ones((3, 2, 2), "float32")
     assert kappa.value_and_slope(np, v, values, slopes).dtype == "float32"

@@ -75,7 +75,8 @@ class Map:
         self.pooling: Pooling | None = None
         self.pooled_size = self.size
         if max(subsampling) > 1:
-            self.pooling = Pooling(*gaussian_matrices(np, self.size, subsampling, self.dtype))
+            matrices: Any = gaussian_matrices(np, self.size, subsampling, self.dtype)
+            self.pooling = Pooling(*matrices)
             self.pooled_size = self.pooling.size
         # (N, Ho, Wo, o) for each block of filters, if saved.
         self.v: list[NDArray[Any]] | None = None

@@ -170,8 +170,7 @@ class _Geometry:
             return squares
 
     def nonzero_pixels(self, padded: NDArray[Any]) -> NDArray[Any]:
-        mask: NDArray[Any] = padded.any(axis=3 if self.last else 1)
-        return mask
+        return np.any(padded, axis=3 if self.last else 1)
 
     def patch_sums(self, pixels: NDArray[Any]) -> NDArray[Any]:
         return self._sums(pixels, self.boxes, self.out)

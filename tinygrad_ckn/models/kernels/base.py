@@ -13,12 +13,14 @@ from numbers import Real
 from typing import Any, TypeVar, overload
 
 from tinygrad_ckn.backend import Array
-from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.errors import BackendError, ConfigError
+from tinygrad_ckn.grad_mode import enable_grad
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.kernels.gram import gram
 from tinygrad_ckn.models.registry import made
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.plain import PlainArguments, plain
+from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import is_finite
 
 K = TypeVar("K", bound="Kernel")
@@ -61,13 +63,14 @@ class Kernel(metaclass=PlainArguments):
         Returns
         -------
         Kappa or None
-            None if a parameter requires a gradient, which the fused map does not
-            compute: the layer then composes the map of operations.
+            None if kappa depends on a Tensor that requires a gradient, such as a
+            trained parameter: the layer then composes the map of operations.
         """
         if any(getattr(value, "requires_grad", False) for value in parameters.values()):
             return None
         numbers: dict[str, Any] = {name: float(unwrap(value)) for name, value in parameters.items()}
-        return Kappa.from_function(partial(self.kappa, **numbers) if numbers else self.kappa)
+        kappa = partial(self.kappa, **numbers) if numbers else self.kappa
+        return None if _depends_on_tensors(kappa) else Kappa.from_function(kappa)
 
     def initial_parameters(self) -> dict[str, float]:
         """Return trained parameters with their initial values; all numbers are valid."""
@@ -135,6 +138,17 @@ class Kernel(metaclass=PlainArguments):
             "name": _NAMES[kind],
             **{field.name: _json(getattr(self, field.name)) for field in fields},
         }
+
+
+def _depends_on_tensors(kappa: Callable[[Array], Array]) -> bool:
+    """Return whether kappa uses a Tensor of its own that may require a gradient."""
+    try:
+        with enable_grad():
+            y = kappa(Tensor([0.0]))
+    except BackendError:
+        # An array on the GPU.
+        return True
+    return isinstance(y, Tensor) and y.requires_grad
 
 
 def _json(value: Any) -> Any:

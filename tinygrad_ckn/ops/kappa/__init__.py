@@ -1,4 +1,4 @@
-"""Functions kappa of the cosine of two patches: |x| |y| kappa(u) is a dot-product kernel.
+"""Functions kappa of the cosine of two patches, for dot-product kernels |x| |y| kappa(u).
 
 `primitives` has the functions as differentiable operations; `fused` has the form in
 which the fused map of a layer evaluates any of them.

@@ -86,7 +86,8 @@ class Kappa:
 
 
 def _value(function: Callable[[Array], Array], xp: Namespace, v: Array, out: Array) -> None:
-    xp.copyto(out, function(v))
+    # A Tensor, as below, so that kappa may use its methods.
+    xp.copyto(out, unwrap(function(Variable.wrap(v))))
 
 
 def _value_and_slope(

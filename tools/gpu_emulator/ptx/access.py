@@ -1,4 +1,4 @@
-"""Loads, stores and atomics: each access is placed, counted, checked against the shadow, and made."""
+"""Loads, stores and atomics: each access is located, counted, checked and executed."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,9 @@ from tools.gpu_emulator.ptx.places import address_of, placed
 from tools.gpu_emulator.ptx.shadow import CONSTANT
 from tools.gpu_emulator.ptx.types import bits, dtype_of
 
-# A vector is one access; hardware makes it one transaction of 8, 16 or 32 bytes.
+# A vector is one access: hardware executes it as one transaction of 8, 16 or 32 bytes.
 LENGTHS = {"v2": 2, "v4": 4, "v8": 8}
-# Accesses of these kinds order themselves, as atomics do.
+# Accesses of these kinds are ordered, like atomics.
 ORDERED = {"volatile", "relaxed", "acquire", "release", "acq_rel"}
 ATOMICS = {
     "add": np.add,
@@ -31,7 +31,10 @@ def size_of(ins: Instruction) -> int:
 
 
 def memory_step(ins: Instruction, used: frozenset[int]) -> Callable:
-    """Return the step of ld, st, atom or red; `used` are the slots that some instruction reads."""
+    """Return the step of ld, st, atom or red.
+
+    `used` are the slots that some instruction reads.
+    """
     if ins.root == "ld":
         return _load(ins)
     if ins.root == "st":
@@ -40,7 +43,7 @@ def memory_step(ins: Instruction, used: frozenset[int]) -> Callable:
 
 
 def _shape(ins: Instruction, operand) -> tuple[np.dtype, int, tuple]:
-    """Return element type, number of elements, and the registers of a load or store."""
+    """Return the element type, number of elements and registers of a load or store."""
     dtype, count = dtype_of(ins.type), next((LENGTHS[m] for m in ins.modifiers if m in LENGTHS), 1)
     return dtype, count, operand.items if isinstance(operand, Vector) else (operand,)
 
@@ -57,7 +60,7 @@ def _load(ins: Instruction) -> Callable:
         else "read in order"
     )
     base, offset = ins.operands[1]
-    # an argument: the same for all
+    # An argument has the same value in all lanes.
     if base is None and PARAMETERS <= offset < VARIABLES:
         return lambda m: _read_parameter(m, offset - PARAMETERS, dtype, writes)
 
@@ -75,7 +78,7 @@ def _load(ins: Instruction) -> Callable:
 
 
 def _joined(pieces: list[tuple[slice | np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Return the values of all active lanes, from those of each part."""
+    """Return the values of all active lanes from those of each part."""
     if len(pieces) == 1:
         return pieces[0][1]
     joined = np.empty(sum(len(values) for _, values in pieces), pieces[0][1].dtype)
@@ -118,7 +121,7 @@ def _store(ins: Instruction) -> Callable:
 
 
 def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return where two arrays have the same bits."""
+    """Return where two arrays have equal bits."""
     word = bits(a.dtype.itemsize)
     return a.view(word) == b.view(word)
 
@@ -159,13 +162,13 @@ def _atomic(ins: Instruction, used: frozenset[int]) -> Callable:
 def _one_by_one(
     name: str, elements: np.ndarray, index: np.ndarray, values: list[np.ndarray]
 ) -> np.ndarray:
-    """Change `elements` in the order of the lanes and return what each lane found there."""
+    """Change `elements` in lane order and return the value that each lane found."""
     old = np.empty(len(index), elements.dtype)
     order = np.argsort(index, kind="stable")
     grouped = index[order]
     starts = np.flatnonzero(np.diff(grouped, prepend=-1))
     turns = np.arange(len(index)) - np.repeat(starts, np.diff(starts, append=len(index)))
-    # in one turn no two lanes share an element
+    # Within one turn, no two lanes share an element.
     for turn in range(int(turns.max()) + 1):
         lanes = order[turns == turn]
         found = old[lanes] = elements[index[lanes]]

@@ -1,4 +1,4 @@
-"""Instructions that compute, as functions of the machine; what each opcode means is in `opcodes.py`."""
+"""Steps of instructions that compute; `opcodes.py` defines the operations."""
 
 from collections.abc import Callable, Sequence
 
@@ -34,7 +34,10 @@ COMBINED = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}
 
 
 def compute(ins: Instruction, clean: frozenset[int]) -> Callable:
-    """Return the step of an instruction that computes; registers in `clean` hold no subnormal numbers."""
+    """Return the step of an instruction that computes.
+
+    Registers in `clean` hold no subnormal numbers.
+    """
     if ins.root == "setp":
         return _compare(ins, clean)
     if ins.root == "mov" and any(isinstance(operand, Vector) for operand in ins.operands):
@@ -105,7 +108,7 @@ def _compare(ins: Instruction, clean: frozenset[int]) -> Callable:
 
 
 def _repack(ins: Instruction) -> Callable:
-    """Return the step of a mov between one register and several that make it up, lowest first."""
+    """Return the step of a mov between one register and its parts, lowest part first."""
     target, source = ins.operands
     parts = (target if isinstance(target, Vector) else source).items
     whole = dtype_of(f"b{ins.type[1:]}")
@@ -132,7 +135,7 @@ def _repack(ins: Instruction) -> Callable:
 
 
 def _carrying(ins: Instruction) -> Callable:
-    """Return the step of an addition, subtraction or product on 32 bits that reads or writes the carry flag."""
+    """Return the step of a 32-bit addition, subtraction or product with the carry flag."""
     if ins.type not in ("u32", "s32") or (ins.type == "s32" and "hi" in ins.modifiers):
         raise NotKnown("its carry")
     word = dtype_of("u32")
@@ -159,7 +162,10 @@ def _carrying(ins: Instruction) -> Callable:
 
 
 def clean_registers(code: Sequence[Instruction]) -> frozenset[int]:
-    """Return the slots without subnormal float32: only instructions which flush, and constants, write them."""
+    """Return the slots that never hold a subnormal float32.
+
+    They are written by flushing instructions and constants only.
+    """
     clean: set[int] = set()
     other: set[int] = set()
     for ins in code:

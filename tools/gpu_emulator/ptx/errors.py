@@ -1,20 +1,20 @@
-"""What the interpreter finds wrong with a kernel; every class is one kind of mistake."""
+"""The errors that the interpreter reports, one class per kind of mistake."""
 
 from collections.abc import Sequence
 
 
 class PTXError(Exception):
-    """A kernel did what it must not do.
+    """A kernel made a mistake.
 
     Attributes
     ----------
     kernel, instruction
-        Lowered name of the kernel, and the text of the instruction; empty until the
-        machine has filled them in.
+        Lowered name of the kernel, and text of the instruction; empty until the machine
+        fills them in.
     line, source
-        Line of the PTX, and of the CUDA source where it is known.
+        Line of the PTX, and of the CUDA source if known.
     thread, block
-        Who did it, as (x, y, z).
+        Indices (x, y, z) of the thread and its block.
     """
 
     kind = "error"
@@ -22,7 +22,7 @@ class PTXError(Exception):
     def __init__(self, message: str, lane: int | None = None) -> None:
         super().__init__(message)
         self.message = message
-        # position in the batch; the machine turns it into a thread and a block
+        # index in the batch, which the machine translates to a thread and a block
         self.lane = lane
         self.kernel = self.instruction = ""
         self.line: int | None = None
@@ -31,7 +31,7 @@ class PTXError(Exception):
         self.block: Sequence[int] | None = None
 
     def at(self, kernel: str, instruction: str, line: int, source: int | None) -> "PTXError":
-        """Say where the mistake is, and return the error."""
+        """Set the location of the mistake and return the error."""
         self.kernel, self.instruction, self.line, self.source = kernel, instruction, line, source
         return self
 
@@ -51,7 +51,7 @@ class PTXError(Exception):
 
 
 class NotKnown(PTXError):
-    """An instruction, a directive or a function that the interpreter has no meaning for."""
+    """An instruction, a directive or a function that the interpreter does not support."""
 
     kind = "not known to the interpreter"
 
@@ -63,13 +63,13 @@ class BadLaunch(PTXError):
 
 
 class OutOfBounds(PTXError):
-    """An access outside of every array, or outside of shared or local memory, or of the wrong kind of memory."""
+    """An access outside all arrays, outside shared or local memory, or to the wrong kind."""
 
     kind = "out of bounds"
 
 
 class Misaligned(PTXError):
-    """An address that is no multiple of the access's full size; a vector counts as one access."""
+    """An address that is not a multiple of the access's size; a vector is one access."""
 
     kind = "misaligned"
 
@@ -81,36 +81,36 @@ class ReadOnly(PTXError):
 
 
 class Uninitialised(PTXError):
-    """A read of shared or local memory, or of a register, that nobody has written."""
+    """A read of shared memory, local memory or a register before it is written."""
 
     kind = "uninitialised"
 
 
 class Race(PTXError):
-    """Two threads at the same word, one of them writing, with nothing that orders them."""
+    """Two unordered accesses of different threads to one word, at least one a write."""
 
     kind = "race"
 
 
 class BadShuffle(PTXError):
-    """A shuffle or vote whose mask names the wrong lanes, or that reads from a lane that takes no part."""
+    """A shuffle or vote whose mask names the wrong lanes, or that reads an inactive lane."""
 
     kind = "bad shuffle"
 
 
 class BarrierDivergence(PTXError):
-    """A barrier that a part of the block never reaches."""
+    """A barrier that some threads of the block never reach."""
 
     kind = "barrier divergence"
 
 
 class EndlessLoop(PTXError):
-    """More steps than the budget allows."""
+    """More steps than the budget."""
 
     kind = "endless loop"
 
 
 class Trapped(PTXError):
-    """The kernel stopped itself: trap, or a failed assertion."""
+    """The kernel stopped itself: a trap, or a failed assertion."""
 
     kind = "trap"

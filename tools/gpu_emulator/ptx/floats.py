@@ -1,6 +1,7 @@
-"""Floating point as PTX defines it, where NumPy's differs: flushing, rounding, fused products, conversions.
+"""Floating point as PTX defines it, where NumPy differs.
 
-All functions take and give NumPy arrays or scalars and know nothing of instructions.
+This covers flushing, rounding, fused products and conversions. All functions take and
+return NumPy arrays or scalars and are independent of instructions.
 """
 
 import numpy as np
@@ -9,28 +10,28 @@ TINY = np.finfo(np.float32).tiny
 
 
 def flush(x):
-    """Return float32 `x` with subnormal numbers as zeros of their sign."""
+    """Return float32 `x` with subnormal numbers replaced by zeros of the same sign."""
     magnitude = x.view(np.uint32) & 0x7FFFFFFF
-    # zero wraps around
+    # Zero wraps around.
     subnormal = (magnitude - 1) < 0x7FFFFF
     return np.where(subnormal, np.copysign(np.float32(0), x), x) if subnormal.any() else x
 
 
 def saturate(x):
-    """Return `x` within [0, 1]; NaN becomes 0."""
+    """Return `x` clipped to [0, 1]; NaN becomes 0."""
     one = x.dtype.type(1)
     return np.where(x > 0, np.minimum(x, one), x.dtype.type(0))
 
 
 def two_sum(a, b):
-    """Return a + b as rounded, and what rounding took away."""
+    """Return a + b rounded, and the rounding error."""
     s = a + b
     v = s - a
     return s, (a - (s - v)) + (b - v)
 
 
 def two_product(a, b):
-    """Return a * b as rounded, and what rounding took away (Dekker); float64."""
+    """Return a * b rounded, and the rounding error (Dekker); float64."""
     p = a * b
     # 2**27 + 1
     x, y = a * 134217729.0, b * 134217729.0
@@ -40,7 +41,7 @@ def two_product(a, b):
 
 
 def directed(y, rest, rounding):
-    """Return `y`, or its neighbour, where the exact value is y + rest: to zero (rz), down (rm) or up (rp)."""
+    """Return y + rest rounded to a neighbour of y: to zero (rz), down (rm) or up (rp)."""
     above, below = rest < 0, rest > 0
     if rounding == "rz":
         above, below = above & (y > 0), below & (y < 0)
@@ -50,21 +51,24 @@ def directed(y, rest, rounding):
 
 
 def add64(a, b, rounding):
-    """Return a + b in float64, rounded in a direction."""
+    """Return a + b in float64 with directed rounding."""
     return directed(*two_sum(a, b), rounding)
 
 
 def fma64(a, b, c):
-    """Return a * b + c in float64, rounded once but for rare cases in the last bit."""
+    """Return a * b + c in float64, rounded once except for rare cases in the last bit."""
     p, e = two_product(a, b)
     s, f = two_sum(p, c)
     fused = s + (e + f)
-    # Splitting overflows near the largest numbers, and makes NaN of infinity.
+    # Splitting overflows near the largest numbers, and turns infinity into NaN.
     return np.where(np.isfinite(fused), fused, s)
 
 
 def fma32(a, b, c, rounding="rn"):
-    """Return a * b + c in float32; the sum is formed in float64, which rounds twice in about 1 of 2**29 cases."""
+    """Return a * b + c in float32.
+
+    The sum is computed in float64, which rounds twice in about 1 of 2**29 cases.
+    """
     product = np.multiply(a, b, dtype=np.float64)
     if rounding == "rn":
         return (product + c).astype(np.float32)
@@ -78,17 +82,17 @@ def narrow(x, error=0.0, rounding="rn"):
 
 
 def minimum(a, b):
-    """Return the smaller one; a NaN gives way to a number, and -0 is below +0."""
+    """Return the smaller one; a number wins over NaN, and -0 is below +0."""
     return _chosen(np.minimum, np.bitwise_or, a, b)
 
 
 def maximum(a, b):
-    """Return the larger one; a NaN gives way to a number, and +0 is above -0."""
+    """Return the larger one; a number wins over NaN, and +0 is above -0."""
     return _chosen(np.maximum, np.bitwise_and, a, b)
 
 
 def _chosen(function, of_zeros, a, b):
-    """Return `function`, where NumPy leaves open what signs of zero and signalling NaN (for fmin, fmax) do."""
+    """Return `function` with PTX's results for signed zeros and NaN, which NumPy leaves open."""
     chosen, zeros = function(a, b), (a == 0) & (b == 0)
     if zeros.any():
         word = np.dtype(f"u{a.dtype.itemsize}")
@@ -99,7 +103,7 @@ def _chosen(function, of_zeros, a, b):
 
 
 def to_integer(x, dtype, rounding):
-    """Return floats as integers, rounded (rni, rzi, rmi, rpi), within the range; NaN as the hardware has it."""
+    """Return floats as integers, rounded (rni, rzi, rmi, rpi) and clipped; NaN as the hardware."""
     rounded = {"rni": np.rint, "rzi": np.trunc, "rmi": np.floor, "rpi": np.ceil}[rounding](x)
     limits = np.iinfo(dtype)
     inside = (rounded >= float(limits.min)) & (rounded < float(limits.max) + (dtype.itemsize < 8))
@@ -112,10 +116,10 @@ def to_integer(x, dtype, rounding):
 
 
 def in_double(function):
-    """Return `function` computed in float64 and rounded to the type of its argument."""
+    """Return `function` computed in float64 and rounded to the dtype of its argument."""
     return lambda x: function(x.astype(np.float64)).astype(x.dtype)
 
 
 def upper_word(x):
-    """Return float64 `x` with a low word of zeros, as approximations in double precision have it."""
+    """Return float64 `x` with its low word zeroed, as double-precision approximations do."""
     return (x.view(np.uint64) & np.uint64(0xFFFFFFFF00000000)).view(np.float64)

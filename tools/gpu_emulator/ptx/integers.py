@@ -1,6 +1,7 @@
-"""Integer operations of PTX that NumPy lacks or defines otherwise.
+"""Integer operations of PTX that NumPy lacks or defines differently.
 
-All functions take and give NumPy arrays or scalars and know nothing of instructions.
+All functions take and return NumPy arrays or scalars and are independent of
+instructions.
 """
 
 import numpy as np
@@ -9,14 +10,14 @@ from tools.gpu_emulator.ptx.types import bits
 
 
 def shift_left(a, amount):
-    """Return a << amount; zero from the width on."""
+    """Return a << amount; zero if `amount` is the width or more."""
     width = 8 * a.dtype.itemsize
     shifted = a << np.minimum(amount, width - 1).astype(a.dtype)
     return np.where(amount < width, shifted, a.dtype.type(0))
 
 
 def shift_right(a, amount):
-    """Return a >> amount; all copies of the sign (or zeros) from the width on."""
+    """Return a >> amount; all sign bits (or zeros) if `amount` is the width or more."""
     width = 8 * a.dtype.itemsize
     shifted = a >> np.minimum(amount, width - 1).astype(a.dtype)
     return shifted if a.dtype.kind == "i" else np.where(amount < width, shifted, a.dtype.type(0))
@@ -48,17 +49,17 @@ def high_product(a, b):
 
 
 def divide(a, b):
-    """Return a / b towards zero; all ones for a divisor of zero."""
+    """Return a / b rounded towards zero; all ones for a divisor of zero."""
     safe = np.where(b == 0, b.dtype.type(1), b)
     quotient = a // safe
-    # NumPy rounds down
+    # NumPy rounds down.
     if a.dtype.kind == "i":
         quotient = quotient + ((quotient * safe != a) & ((a < 0) != (safe < 0)))
     return np.where(b == 0, a.dtype.type(0) - a.dtype.type(1), quotient).astype(a.dtype)
 
 
 def remainder(a, b):
-    """Return what `divide` leaves, with the sign of `a`; `a` for a divisor of zero."""
+    """Return the remainder of `divide`, with the sign of `a`; `a` for a divisor of zero."""
     return np.where(b == 0, a, a - divide(a, b) * b).astype(a.dtype)
 
 
@@ -83,19 +84,22 @@ def extract_bits(a, start, length):
 
 
 def insert_bits(a, b, start, length):
-    """Return `b` with `length` bits from bit `start` on replaced by the lowest of `a`, as bfi does."""
+    """Return `b` with `length` bits from `start` on replaced by the lowest of `a`, as bfi does."""
     start, length = start & 255, length & 255
     mask = shift_left(low_ones(length, a.dtype), start)
     return (b & ~mask) | (shift_left(a, start) & mask)
 
 
 def low_ones(count, dtype):
-    """Return `count` ones at the low end; all ones from the width on."""
+    """Return a word with the `count` lowest bits set; all bits if `count` is the width or more."""
     return shift_left(dtype.type(1), count) - dtype.type(1)
 
 
 def permute_bytes(a, b, selector):
-    """Return four bytes of b:a as the four nibbles of `selector` say; bit 3 of a nibble repeats the sign."""
+    """Return four bytes of b:a selected by the four nibbles of `selector`.
+
+    Bit 3 of a nibble repeats the byte's sign bit instead.
+    """
     both = (b.astype(np.uint64) << np.uint64(32)) | a
     result = np.uint32(0)
     for i in range(4):
@@ -124,7 +128,7 @@ def reverse(a):
 
 
 def leading_zeros(a):
-    """Return how many zeros stand above the highest one, as uint32."""
+    """Return the number of zeros above the highest set bit, as uint32."""
     count = np.zeros(np.shape(a), np.uint32)
     for i in range(8 * a.dtype.itemsize):
         count = count + ((a >> a.dtype.type(i)) == 0)
@@ -132,7 +136,10 @@ def leading_zeros(a):
 
 
 def highest_bit(a, from_top):
-    """Return where the highest bit stands that is not a copy of the sign, as uint32; all ones if there is none."""
+    """Return the position of the highest bit that differs from the sign, as uint32.
+
+    If there is none, the result is all ones.
+    """
     a = a ^ (a >> a.dtype.type(8 * a.dtype.itemsize - 1)) if a.dtype.kind == "i" else a
     zeros = leading_zeros(a.view(bits(a.dtype.itemsize)))
     position = zeros if from_top else np.uint32(8 * a.dtype.itemsize - 1) - zeros
@@ -140,7 +147,7 @@ def highest_bit(a, from_top):
 
 
 def convert(x, dtype, saturating):
-    """Return integers as integers of another type: their low bits, or the nearest that it has."""
+    """Return integers as another type: their low bits, or the nearest value if saturating."""
     if saturating:
         source, target = np.iinfo(x.dtype), np.iinfo(dtype)
         x = np.clip(x, max(source.min, target.min), min(source.max, target.max))

@@ -1,12 +1,12 @@
-"""A kernel that can be executed: its instructions, with registers as slots and variables as addresses."""
+"""An executable kernel: its instructions, with registers as slots and variables as addresses."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tools.gpu_emulator.ptx.syntax import Variable
 
-# Where each kind of memory lies; arrays follow from ARRAYS on. None of them is at 0,
-# where null points.
+# Start of each kind of memory; arrays follow from ARRAYS on. None of them is at 0,
+# the null pointer.
 SHARED, DYNAMIC, LOCAL, PARAMETERS, VARIABLES, ARRAYS = (
     1 << 24,
     1 << 25,
@@ -15,12 +15,12 @@ SHARED, DYNAMIC, LOCAL, PARAMETERS, VARIABLES, ARRAYS = (
     1 << 28,
     1 << 32,
 )
-# the slot of the carry flag
+# slot of the carry flag
 CARRY = 0
 
 
 class Register(NamedTuple):
-    """A slot of the register file, and the size in bytes that it was declared with (0 for a predicate)."""
+    """A slot of the register file, and its declared size in bytes (0 for a predicate)."""
 
     slot: int
     size: int
@@ -29,7 +29,7 @@ class Register(NamedTuple):
 
 
 class Literal(NamedTuple):
-    """A constant as it was written, or the address of a variable."""
+    """A constant as written, or the address of a variable."""
 
     word: str
 
@@ -48,13 +48,13 @@ class Address(NamedTuple):
 
 
 class Vector(NamedTuple):
-    """Several operands in one place: {%f1, %f2}, or %r1|%p1."""
+    """Several operands in one: {%f1, %f2}, or %r1|%p1."""
 
     items: tuple["Operand", ...]
 
 
 class Label(NamedTuple):
-    """Where a branch goes, as a name that is unique in the kernel."""
+    """The target of a branch, as a name that is unique in the kernel."""
 
     name: str
 
@@ -63,9 +63,9 @@ Operand = Register | Literal | Special | Address | Vector | Label
 
 
 class Instruction(NamedTuple):
-    """An instruction with its operands resolved.
+    """An instruction with resolved operands.
 
-    `root` is the opcode's first word, `modifiers` the others, `type` the last.
+    `root` is the first word of the opcode, `modifiers` the others, `type` the last.
     """
 
     word: str
@@ -90,16 +90,16 @@ class Instruction(NamedTuple):
 
 @dataclass
 class Kernel:
-    """One entry of a module, ready to be executed.
+    """One entry of a module, ready for execution.
 
     Attributes
     ----------
     parameters
         Offset in the parameter memory and declaration of each.
     variables
-        Address and declaration of each module-wide variable that the kernel names.
-    most_threads
-        Of a block, by __launch_bounds__; None without.
+        Address and declaration of each module-wide variable that the kernel uses.
+    max_threads
+        Maximum threads of a block by __launch_bounds__; None: not declared.
     shared_size, local_size
         Bytes of a block's static shared memory, and of a thread's local memory.
     """
@@ -109,7 +109,7 @@ class Kernel:
     labels: dict[str, int] = field(default_factory=dict)
     parameters: list[tuple[int, Variable]] = field(default_factory=list)
     variables: dict[str, tuple[int, Variable]] = field(default_factory=dict)
-    most_threads: int | None = None
+    max_threads: int | None = None
     slots: int = CARRY + 1
     shared_size: int = 0
     local_size: int = 0

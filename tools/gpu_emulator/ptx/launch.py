@@ -1,7 +1,6 @@
-"""Launching a kernel: arguments are checked against its parameters, and its blocks executed batch by batch."""
+"""Launch a kernel: check its arguments and execute its blocks in batches."""
 
 import math
-import sys
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -13,15 +12,14 @@ from tools.gpu_emulator.ptx.link import link, size_of
 from tools.gpu_emulator.ptx.machine import Machine, batches
 from tools.gpu_emulator.ptx.memory import Window, array_windows
 from tools.gpu_emulator.ptx.report import Report, Traffic
-from tools.gpu_emulator.ptx.shadow import MOST_BLOCKS
+from tools.gpu_emulator.ptx.shadow import MAX_BLOCKS
 from tools.gpu_emulator.ptx.steps import Compiled, compiled
 from tools.gpu_emulator.ptx.syntax import Module, Variable, parse
 from tools.gpu_emulator.ptx.types import constant, dtype_of
-from tools.tracing import coverage_trace, resume
 
-# of a block, compute capability 9.0
-MOST_THREADS, MOST_SHARED = 1024, 227 * 1024
-# of a batch: registers of so many lanes stay in the cache
+# limits of a block, compute capability 9.0
+MAX_THREADS, MAX_SHARED = 1024, 227 * 1024
+# limits of a batch: registers of this many lanes stay in the cache
 LANES, BATCH_MEMORY = 1 << 14, 1 << 24
 
 
@@ -40,14 +38,14 @@ def launch(
     Parameters
     ----------
     ptx
-        What NVRTC emitted.
+        Output of NVRTC.
     name
-        The kernel's lowered name.
+        Lowered name of the kernel.
     grid, block
-        Up to three extents, x first.
+        One to three extents, x first.
     args
-        One for each parameter: an array for a pointer to its first element (views with
-        any strides are allowed), or a NumPy scalar of the parameter's size and kind.
+        One per parameter: an array for a pointer to its first element (views with any
+        strides are allowed), or a NumPy scalar of the parameter's size and kind.
     shared
         Bytes of dynamic shared memory.
     budget
@@ -56,34 +54,27 @@ def launch(
 
     Returns
     -------
-    Counters of what the launch did.
+    Report
+        Counters of the launch.
 
     Raises
     ------
     PTXError
-        A subclass says what the kernel does wrong, and where.
+        If the kernel makes a mistake; the subclass names the kind.
     """
-    trace = coverage_trace()
-    if trace:
-        # nothing of the package runs in here
-        sys.settrace(None)
-    try:
-        with np.errstate(all="ignore"):
-            # integers wrap around, floats overflow, as they do on the hardware
-            return _launch(_compiled(ptx, name), grid, block, args, shared, budget)
-    finally:
-        if trace:
-            resume(trace)
+    with np.errstate(all="ignore"):
+        # Integers wrap around and floats overflow, as on the hardware.
+        return _launch(_compiled(ptx, name), grid, block, args, shared, budget)
 
 
 def _launch(code: Compiled, grid, block, args, shared: int, budget: int) -> Report:
     kernel = code.kernel
     grid, block = _extents(grid, "grid"), _extents(block, "block")
     most, memory = (
-        min(MOST_THREADS, kernel.most_threads or MOST_THREADS),
+        min(MAX_THREADS, kernel.max_threads or MAX_THREADS),
         kernel.shared_size + shared,
     )
-    if math.prod(block) > most or memory > MOST_SHARED or math.prod(grid) >= MOST_BLOCKS:
+    if math.prod(block) > most or memory > MAX_SHARED or math.prod(grid) >= MAX_BLOCKS:
         asked = f"{grid} blocks of {block} threads with {memory} bytes of shared memory"
         raise BadLaunch(
             f"{kernel.name}: {asked}; at most {most} threads, {MOST_SHARED} bytes, {MOST_BLOCKS - 1} blocks"
@@ -156,7 +147,7 @@ def _bytes(value: np.generic, number: int, variable: Variable) -> np.ndarray:
 
 
 def _variables(kernel: Kernel) -> list[Window]:
-    """Return the module's variables as they are before a launch; what a launch writes is not kept."""
+    """Return windows onto the module's variables, at their initial values for each launch."""
     windows = []
     for address, variable in kernel.variables.values():
         dtype = dtype_of(variable.type)

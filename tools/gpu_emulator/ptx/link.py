@@ -1,6 +1,6 @@
-"""Statements to a kernel: registers become slots, variables addresses, labels positions.
+"""Link statements into a kernel: registers become slots, variables addresses, labels positions.
 
-Functions that are called are put in place of their calls, so the machine knows no stack.
+Called functions are inlined, so the machine needs no stack.
 """
 
 from tools.gpu_emulator.ptx.errors import NotKnown
@@ -32,7 +32,7 @@ def link(module: Module, name: str) -> Kernel:
     if function is None or not function.entry:
         entries = [f.name for f in module.functions.values() if f.entry]
         raise NotKnown(f"a kernel {name!r}; the PTX has {entries}")
-    kernel = Kernel(name, most_threads=function.most_threads)
+    kernel = Kernel(name, max_threads=function.max_threads)
     names: Names = {}
     offset = 0
     for variable in function.parameters:
@@ -42,7 +42,7 @@ def link(module: Module, name: str) -> Kernel:
         offset += size_of(variable)
     Body(Layout(module, kernel), function, names).write()
     last = function.body[-1].line if function.body else 0
-    # a body may end without one
+    # A body may end without a ret.
     kernel.code.append(Instruction("ret", (), None, last, None, "}"))
     return kernel
 
@@ -58,12 +58,12 @@ def _aligned(offset: int, variable: Variable) -> int:
 
 
 class Layout:
-    """Where the variables of one kernel lie."""
+    """The addresses of one kernel's variables."""
 
     def __init__(self, module: Module, kernel: Kernel) -> None:
         self.module, self.kernel = module, kernel
         self.calls = 0
-        # module-wide ones, placed when first named
+        # module-wide ones, placed at their first use
         self._shared: Names = {}
         self._end = VARIABLES
 
@@ -82,7 +82,7 @@ class Layout:
         return Literal(str(LOCAL + offset))
 
     def named(self, word: str) -> Operand | None:
-        """Return the address of a module-wide variable, if there is one of that name."""
+        """Return the address of the module-wide variable of that name, if there is one."""
         variable = self.module.variables.get(word)
         if variable is None:
             return None
@@ -91,7 +91,7 @@ class Layout:
                 self._shared[word] = self.shared(variable)
             return self._shared[word]
         if word not in self.kernel.variables:
-            # with a gap, so that a step too far is seen
+            # The gap makes accesses past the end detectable.
             start = -(-(self._end + 256) // 256) * 256
             self.kernel.variables[word] = (start, variable)
             self._end = start + size_of(variable)
@@ -99,18 +99,18 @@ class Layout:
 
 
 class Body:
-    """One function on its way into a kernel.
+    """A function being inlined into a kernel.
 
     Parameters
     ----------
     layout
-        Of the kernel.
+        Layout of the kernel.
     function
-        What is written.
+        Function to write.
     names
-        What the function's parameters stand for.
+        Meanings of the function's parameters.
     callers
-        Names of the functions that are being written, outermost first.
+        Names of the functions being written, outermost first.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class Body:
                 self.layout.kernel.slots += 1
 
     def _call(self, statement: Statement) -> None:
-        """Write the function that `call (results), name, (arguments)` names, on the memory of the arguments."""
+        """Inline the function of a statement `call (results), name, (arguments)`."""
         groups = [[w for w in tokens if w not in "(),"] for tokens in statement.operands]
         results = groups.pop(0) if statement.operands[0][0] == "(" else []
         (name,) = groups.pop(0)
@@ -194,7 +194,7 @@ class Body:
         body.write()
 
     def _name(self, word: str) -> Operand:
-        """Return what a name means here: innermost scope first, then the module."""
+        """Return the meaning of a name: innermost scope first, then the module."""
         for names in reversed(self.scopes):
             if word in names:
                 return names[word]
@@ -211,7 +211,7 @@ class Body:
             ValueError,
             AttributeError,
         ) as error:
-            # a register where a number belongs, or the other way round
+            # a register instead of a number, or vice versa
             raise NotKnown(
                 f"an operand of {statement.word} at PTX line {statement.line}"
             ) from error

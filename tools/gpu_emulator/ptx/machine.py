@@ -1,4 +1,7 @@
-"""The machine: a batch of blocks, one lane for each thread, the lanes at the lowest position stepping together."""
+"""The machine: executes a batch of blocks, one lane per thread.
+
+The lanes at the lowest position step together.
+"""
 
 from collections.abc import Sequence
 
@@ -21,14 +24,14 @@ class Lanes:
     Attributes
     ----------
     mask, index
-        One flag for each lane of the batch, and the numbers of the active ones.
+        One flag per lane of the batch, and the indices of the active lanes.
     all
-        Every lane of the batch is active.
+        Whether every lane of the batch is active.
     whole
-        Every lane that has not exited is active, so results need not be blended with
-        what the others hold.
+        Whether every lane that has not exited is active, so that results need not be
+        blended with the values of others.
     warps
-        How many warps have an active lane.
+        Number of warps with an active lane.
     """
 
     def __init__(self, mask: np.ndarray, alive: np.ndarray) -> None:
@@ -49,17 +52,18 @@ class Machine:
     grid, block
         Extents of the launch.
     blocks
-        Numbers of the blocks of this batch, x fastest.
+        Numbers of the batch's blocks, x fastest.
     windows
-        Memory that all blocks share.
+        Memory shared by all blocks.
     parameters
-        The bytes of the arguments.
+        Bytes of the arguments.
     shared
         Bytes of dynamic shared memory.
     report, traffic
-        Counters to add to; `traffic` by position of the instruction and kind of memory.
+        Counters to add to; `traffic` is keyed by position of the instruction and kind of
+        memory.
     budget
-        Steps that the batch may take.
+        Maximum number of steps of the batch.
     """
 
     def __init__(
@@ -119,7 +123,10 @@ class Machine:
         return values
 
     def _private(self, shared: int) -> list[Window]:
-        """Return the memory of each block and each thread, filled with ones: NaN, should a check miss a read."""
+        """Return the memory of each block and thread, filled with ones.
+
+        They read as NaN, should a check miss a read.
+        """
         kernel, grain = self.kernel, self.compiled.grain
         kinds = (
             (SHARED, kernel.shared_size, "shared", "static shared memory", len(self.blocks)),
@@ -142,7 +149,7 @@ class Machine:
         return values if self.lanes.all else values[self.lanes.index]
 
     def spread(self, values: np.ndarray) -> np.ndarray:
-        """Return values of the active lanes in their places among all lanes."""
+        """Return an array over all lanes with the given values of the active ones."""
         if self.lanes.all:
             return values
         spread = np.zeros(self.size, values.dtype)
@@ -150,7 +157,7 @@ class Machine:
         return spread
 
     def blend(self, slot: int, value):
-        """Return `value` for the active lanes and what the register holds for the others."""
+        """Return `value` for the active lanes and the register's value for the others."""
         old = self.registers[slot]
         if old is UNWRITTEN:
             return value
@@ -159,23 +166,23 @@ class Machine:
         )
 
     def push(self, at: int, mask: np.ndarray) -> None:
-        """Let lanes go on from position `at`, together with others that are there."""
+        """Let lanes continue from position `at`, with those already there."""
         if at in self.compiled.exits:
-            # at once, so that those which go on need not keep these lanes' registers
+            # At once, so that the others need not preserve these lanes' registers.
             self.exit(mask)
         else:
             self.groups[at] = self.groups[at] | mask if at in self.groups else mask
 
     def narrow(self, mask: np.ndarray) -> None:
-        """Let only these of the active lanes execute the next step."""
+        """Restrict the next step to these lanes of the active ones."""
         self.lanes = Lanes(mask, self.alive)
 
     def exit(self, mask: np.ndarray) -> None:
-        """Let lanes end."""
+        """End lanes."""
         self.alive = self.alive & ~mask
 
     def barrier(self) -> bool:
-        """Let the active lanes wait for the others of their blocks; return whether all may go on at once."""
+        """Let the active lanes wait for their blocks; return whether all may continue at once."""
         here = self.lanes.mask
         if self.at in self.waiting:
             here = here | self.waiting.pop(self.at)
@@ -192,7 +199,7 @@ class Machine:
         return False
 
     def run(self) -> None:
-        """Execute until all lanes have ended; a PTXError says where it arose."""
+        """Execute until all lanes have ended; a PTXError tells where it arose."""
         steps, flops, last = (
             self.compiled.steps,
             self.compiled.flops,
@@ -218,7 +225,7 @@ class Machine:
                     if to is SWITCH:
                         break
                     at = at + 1 if to is None else to
-                    # others are there, or must come first
+                    # Other lanes are at this position, or at an earlier one.
                     if at >= stop:
                         self.push(at, self.lanes.mask)
                         break
@@ -256,7 +263,10 @@ def _position(number: int, extents: Dim) -> Dim:
 def batches(
     grid: Dim, block: Dim, kernel: Kernel, shared: int, lanes: int, memory: int
 ) -> list[np.ndarray]:
-    """Return the blocks of a launch, as many at once as `lanes` and `memory` (bytes of shared and local) allow."""
+    """Cut the blocks of a launch into batches within limits of `lanes` and `memory`.
+
+    `memory` counts the bytes of shared and local memory.
+    """
     total = grid[0] * grid[1] * grid[2]
     threads = -(-(block[0] * block[1] * block[2]) // 32) * 32
     private = kernel.shared_size + shared + threads * kernel.local_size

@@ -1,4 +1,7 @@
-"""Memory as windows of addresses: one for each array, variable, and kind of memory, with gaps between them."""
+"""Memory as windows of addresses, one per array, variable and kind of memory.
+
+There are gaps between them.
+"""
 
 import ctypes
 from bisect import bisect_right
@@ -15,23 +18,22 @@ GUARD = 4096
 
 @dataclass(eq=False)
 class Window:
-    """A range of addresses and the bytes behind it.
+    """A range of addresses and its bytes.
 
     Attributes
     ----------
     start, size
-        First address, and how many bytes are accessible from there.
+        First address, and number of accessible bytes.
     space
         "global", "shared", "local", "param" or "const".
     name
-        What messages call it.
+        Name for messages.
     data
-        The bytes: once, or one copy of `pitch` bytes for each block (shared) or lane
-        (local).
+        The bytes, or one copy of `pitch` bytes per block (shared) or lane (local).
     pitch
-        Distance in `data` between the copies; 0 where all share one.
+        Distance of the copies in `data`; 0: a single copy.
     shadow
-        Who read and wrote; None where nobody can write.
+        The last accesses; None for read-only memory.
     """
 
     start: int
@@ -45,7 +47,7 @@ class Window:
     _views: dict[np.dtype, tuple[int, np.ndarray]] = field(default_factory=dict)
 
     def elements(self, dtype: np.dtype) -> tuple[int, np.ndarray]:
-        """Return the window's aligned elements of `dtype`, and how many bytes precede the first one."""
+        """Return the window's aligned elements of `dtype`, and the number of bytes before the first."""
         if dtype not in self._views:
             first = -self.start % dtype.itemsize
             end = first + max(0, len(self.data) - first) // dtype.itemsize * dtype.itemsize
@@ -66,7 +68,7 @@ class Memory:
         return self.windows[at] if at >= 0 else None
 
     def describe(self, address: int) -> str:
-        """Return where an address lies, in words, for a message."""
+        """Describe the location of an address for a message."""
         window = self.window(address)
         if address < GUARD:
             return f"address {address} (a null pointer?)"
@@ -84,9 +86,8 @@ class Memory:
 def array_windows(arrays: dict[str, np.ndarray], grain: int) -> tuple[list[Window], dict[str, int]]:
     """Return windows onto the memory of arrays, and the address of each array's first element.
 
-    Arrays that share memory share a window; a view keeps its offset from what it is a
-    view of, up to 256 bytes, so an alignment that the whole has and the view has not is
-    seen.
+    Arrays that share memory share a window. A view keeps its offset from its base,
+    modulo 256 bytes, so that an alignment that only the base has is detected.
     """
     extents = sorted(
         (*np.lib.array_utils.byte_bounds(array), name) for name, array in arrays.items()

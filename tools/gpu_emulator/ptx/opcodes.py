@@ -1,7 +1,7 @@
-"""The instructions that compute: one line each in TABLE.
+"""The instructions that compute, one line each in TABLE.
 
-A signature has a letter for each operand, the result first: t is the instruction's
-type, w the next wider one, s the source type of a conversion, u is u32, p a predicate.
+A signature has a letter per operand, result first: t is the instruction's type, w the
+next wider one, s the source type of a conversion, u is u32, p a predicate.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ INTEGER_ROUNDINGS = {"rni", "rzi", "rmi", "rpi"}
 
 
 def is_float(ins: Instruction) -> bool:
-    """Return whether the instruction's type is a floating-point one."""
+    """Return whether the instruction's type is a floating-point type."""
     return ins.type[0] == "f"
 
 
@@ -142,7 +142,7 @@ def _funnel(ins: Instruction) -> Callable:
 
 TABLE: dict[str, tuple[str, Callable[[Instruction], Callable]]] = {
     "mov": ("tt", _always(lambda x: x)),
-    # all kinds of memory share one range of addresses
+    # All kinds of memory share one range of addresses.
     "cvta": ("tt", _always(lambda x: x)),
     "cvt": ("ts", _convert),
     "selp": ("tttp", _always(lambda a, b, p: np.where(p, a, b)[()])),
@@ -200,5 +200,5 @@ WEIGHTS = {
 
 
 def flops(ins: Instruction) -> int:
-    """Return how many floating-point operations an instruction counts for in one thread."""
+    """Return the floating-point operations of an instruction in one thread."""
     return WEIGHTS.get(ins.root, 0) if is_float(ins) else 0

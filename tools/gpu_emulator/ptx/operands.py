@@ -1,8 +1,8 @@
-"""How an operand is read and written while a kernel runs.
+"""Read and write operands while a kernel runs.
 
-A register holds an array with one element for each lane of the batch, or a scalar while
-all lanes agree; its NumPy type is whatever was written last, and a reader looks at the
-same bits as the type that it needs.
+A register holds an array with one element per lane of the batch, or a scalar while all
+lanes agree. Its dtype is that of the last write; a reader views the same bits as the
+dtype it needs.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ SPECIAL |= {
 
 
 class _Unwritten:
-    """What a register holds at first; whoever reads it asks for its type."""
+    """The initial value of a register; asking for its dtype raises."""
 
     @property
     def dtype(self):
@@ -35,7 +35,10 @@ UNWRITTEN = _Unwritten()
 
 
 def reader(operand: Operand, dtype: np.dtype, flushing: bool = False) -> Callable:
-    """Return a function of the machine that gives the operand as `dtype`, subnormal numbers flushed if asked for."""
+    """Return a function of the machine that reads the operand as `dtype`.
+
+    It flushes subnormal numbers if `flushing`.
+    """
     read = _reader(operand, dtype)
     if flushing and dtype == np.float32:
         if isinstance(operand, Literal):
@@ -75,7 +78,7 @@ def _reader(operand: Operand, dtype: np.dtype) -> Callable:
 
 
 def writer(operand: Operand, dtype: np.dtype) -> Callable:
-    """Return a function of the machine and a value of `dtype` that writes it for the active lanes."""
+    """Return a function of the machine and a value that writes it for the active lanes."""
     if not isinstance(operand, Register):
         raise NotKnown(f"the result {operand}")
     slot, size = operand.slot, operand.size
@@ -86,7 +89,7 @@ def writer(operand: Operand, dtype: np.dtype) -> Callable:
         m.registers[slot] = value if m.lanes.whole else m.blend(slot, value)
 
     if size > dtype.itemsize:
-        # a narrow load or conversion fills the register, with the sign if there is one
+        # A narrow load or conversion extends to the register, with the sign if it has one.
         wide = np.dtype(f"{dtype.kind}{size}")
         return lambda m, value: write(m, value.astype(wide))
     return write

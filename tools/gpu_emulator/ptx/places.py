@@ -1,4 +1,4 @@
-"""Where an access falls: the lanes that execute it, split by the windows of memory that they meet, and counted."""
+"""Locate accesses: split the executing lanes by window of memory, and count the traffic."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -13,17 +13,17 @@ from tools.gpu_emulator.ptx.report import Traffic, count_banks, count_sectors
 from tools.gpu_emulator.ptx.types import dtype_of
 
 SPACES = {"global": ("global",), "shared": ("shared",), "local": ("local",), "const": ("const",)}
-# arguments of calls are a thread's own
+# Arguments of calls belong to a thread.
 SPACES |= {"param": ("param", "local")}
-# an instruction that names no space
+# for an instruction without a state space
 ANY = ("global", "shared", "local", "param", "const")
 
 
 class Part(NamedTuple):
     """The active lanes whose access falls into one window.
 
-    `at` selects them among the active lanes, `lanes` are their numbers in the batch,
-    `stamps` theirs for the shadow, `places` the bytes in the window's data.
+    `at` selects them among the active lanes, `lanes` are their indices in the batch,
+    `stamps` their stamps for the shadow, `places` the bytes in the window's data.
     """
 
     window: Window
@@ -40,7 +40,7 @@ class Part(NamedTuple):
 
     @property
     def words(self) -> np.ndarray:
-        """What the window's shadow is indexed by: copies of shared memory are told apart."""
+        """Return the indices into the window's shadow, which tells copies of shared memory apart."""
         return self.places if self.window.pitch else self.addresses
 
 
@@ -50,7 +50,7 @@ def space_of(ins: Instruction) -> str:
 
 
 def address_of(operand) -> Callable:
-    """Return a function of the machine that gives addresses as int64."""
+    """Return a function of the machine that computes addresses as int64."""
     if not isinstance(operand, Address):
         raise NotKnown(f"the address {operand}")
     base, offset = operand
@@ -64,7 +64,7 @@ def address_of(operand) -> Callable:
 
 
 def placed(m, ins: Instruction, addresses, size: int) -> Iterator[Part]:
-    """Yield the accesses of the active lanes, window by window; nearly always there is one window."""
+    """Yield the accesses of the active lanes, window by window; nearly always there is one."""
     lanes = m.lanes.index
     addresses = m.active(addresses)
     if (addresses & (size - 1)).any():

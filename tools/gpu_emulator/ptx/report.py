@@ -1,4 +1,4 @@
-"""What a launch did, counted: instructions, memory traffic, bank conflicts, floating-point operations."""
+"""Counters of a launch: instructions, memory traffic, bank conflicts, floating-point operations."""
 
 from dataclasses import dataclass, field
 
@@ -9,18 +9,18 @@ SECTOR = 32
 
 @dataclass
 class Traffic:
-    """What one load, store or atomic of the PTX did to global or shared memory.
+    """Memory traffic of one load, store or atomic of the PTX to global or shared memory.
 
     Attributes
     ----------
     requests
-        How often a warp executed it.
+        Number of warp executions.
     sectors, ideal
-        Global memory: the 32-byte sectors that the requests touched, and the fewest
-        that could hold as many bytes.
+        Global memory: 32-byte sectors that the requests touched, and the minimum that
+        could hold as many bytes.
     cycles, worst
-        Shared memory: passes that the banks needed in all, and most of them in one
-        phase; 1 is free of conflicts.
+        Shared memory: total passes over the banks, and the maximum in one phase; 1 is
+        free of conflicts.
     """
 
     text: str
@@ -35,7 +35,7 @@ class Traffic:
 
     @property
     def coalescing(self) -> float:
-        """Sectors over ideal sectors; 1 is perfect."""
+        """Ratio of sectors to ideal sectors; 1 is perfect."""
         return self.sectors / self.ideal if self.ideal else 1.0
 
 
@@ -51,9 +51,9 @@ class Report:
     instructions
         Instructions that warps executed.
     flops
-        Floating-point operations of all threads; a fused multiply-add counts two.
+        Floating-point operations of all threads; a fused multiply-add counts as two.
     traffic
-        The global and shared accesses, in the order of the PTX.
+        Global and shared accesses, in the order of the PTX.
     """
 
     kernel: str
@@ -73,32 +73,32 @@ class Report:
 
     @property
     def sectors(self) -> int:
-        """Sectors of global memory that these touched."""
+        """Sectors of global memory that these requests touched."""
         return sum(t.sectors for t in self.of("global"))
 
     @property
     def ideal(self) -> int:
-        """Fewest sectors that could hold as many bytes."""
+        """Minimum number of sectors that could hold as many bytes."""
         return sum(t.ideal for t in self.of("global"))
 
     @property
     def sectors_per_request(self) -> float:
-        """Sectors a request, on average."""
+        """Average number of sectors per request."""
         return self.sectors / self.requests if self.requests else 0.0
 
     @property
     def coalescing(self) -> float:
-        """Sectors over ideal sectors, all accesses to global memory together; 1 is perfect."""
+        """Ratio of sectors to ideal sectors over all accesses to global memory; 1 is perfect."""
         return self.sectors / self.ideal if self.ideal else 1.0
 
     @property
     def worst_coalescing(self) -> float:
-        """The same of the worst single instruction."""
+        """Largest such ratio of a single instruction."""
         return max((t.coalescing for t in self.of("global")), default=1.0)
 
     @property
     def worst_bank_conflict(self) -> int:
-        """Most passes that one phase of a shared access needed; 1 is free of conflicts, 0 says no access."""
+        """Maximum passes in one phase of a shared access; 1: no conflicts, 0: no access."""
         return max((t.worst for t in self.of("shared")), default=0)
 
     def __str__(self) -> str:
@@ -116,8 +116,8 @@ class Report:
 
 
 def count_sectors(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, size: int) -> None:
-    """Add an access of these lanes to global memory."""
-    # a warp's addresses follow each other
+    """Add one access of these lanes to global memory."""
+    # addresses of one warp are adjacent
     keys = _ordered((lanes >> 5 << 48) | addresses)
     warps = keys[_firsts(keys)] >> 48
     distinct = np.bincount(warps - warps[0])
@@ -127,7 +127,10 @@ def count_sectors(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, si
 
 
 def count_banks(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, size: int) -> None:
-    """Add an access of these lanes to shared memory: 32 banks, 4 bytes wide, 128 bytes in a phase."""
+    """Add one access of these lanes to shared memory.
+
+    It has 32 banks, 4 bytes wide, and 128 bytes per phase.
+    """
     words = max(size // 4, 1)
     # lanes of a phase
     width = 32 // words
@@ -135,7 +138,7 @@ def count_banks(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, size
     traffic.requests += 1 + int(np.count_nonzero(change >= 32))
     rows, next_phase = addresses >> 7, change >= width
     if (next_phase | (rows[1:] == rows[:-1])).all():
-        # a phase that stays within 128 bytes meets each bank once
+        # A phase within 128 contiguous bytes uses each bank once.
         traffic.cycles += 1 + int(np.count_nonzero(next_phase))
         traffic.worst = max(traffic.worst, 1)
         return
@@ -143,7 +146,7 @@ def count_banks(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, size
     keys = _ordered(
         ((phases[:, None] << 32) | ((addresses[:, None] >> 2) + np.arange(words))).ravel()
     )
-    # one word for several lanes is one access
+    # Several lanes at the same word are one access.
     keys = keys[_firsts(keys)]
     counts = np.bincount((keys >> 32) * 32 + (keys & 31))
     passes = np.maximum.reduceat(counts, np.arange(0, len(counts), 32))
@@ -156,7 +159,7 @@ def _ordered(keys: np.ndarray) -> np.ndarray:
 
 
 def _firsts(keys: np.ndarray) -> np.ndarray:
-    """Return where each run of equal keys begins."""
+    """Return the index at which each run of equal keys begins."""
     new = np.ones(len(keys), bool)
     np.not_equal(keys[1:], keys[:-1], out=new[1:])
     return np.flatnonzero(new)

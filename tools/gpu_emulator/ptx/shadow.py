@@ -1,15 +1,15 @@
-"""Who touched each word of memory last: how races and reads of unwritten memory are found.
+"""Shadow memory: records the last accesses to each word to find races and unwritten reads.
 
-Lock-step execution hides a missing barrier, so each word remembers its last writer and
-its last readers as a stamp. A stamp has four fields, highest first:
+Lock-step execution hides a missing barrier, so each word stores its last writer and its
+last readers as stamps. A stamp has four fields, highest first:
 
-    block (22 bits) | barriers the block has passed (17) | __syncwarp's the warp has passed (12) | who in the block (12)
+    block (22 bits) | barriers passed by the block (17) | __syncwarp's passed by the warp (12) | thread (12)
 
-"Who" is a warp (five bits above SEVERAL) and a lane (five bits below it). SEVERAL
+The thread is a warp (five bits above SEVERAL) and a lane (five bits below it). SEVERAL
 stands for more than one lane of the warp, MANY for more than one warp of the block,
-EVERYONE for more than one block. Two accesses are concurrent if they are of different
-blocks, or of different threads between the same two barriers, unless the two are of one
-warp with a __syncwarp between them.
+EVERYONE for more than one block. Two accesses are concurrent if they belong to
+different blocks, or to different threads between the same two barriers, unless both
+belong to one warp with a __syncwarp between them.
 """
 
 import numpy as np
@@ -17,14 +17,14 @@ import numpy as np
 from tools.gpu_emulator.ptx.errors import Race, Uninitialised
 
 LANE, SEVERAL, WARP, MANY = 0x1F, 1 << 5, 0x1F << 6, 1 << 11
-# one of each
+# one unit of each field
 SYNC, INTERVAL, BLOCK = 1 << 12, 1 << 24, 1 << 41
-# masks
+# masks of the fields
 WHO, SYNCS = SYNC - 1, INTERVAL - SYNC
-MOST_BLOCKS = (1 << 22) - 1
-EVERYONE = np.int64(MOST_BLOCKS * BLOCK | MANY)
+MAX_BLOCKS = (1 << 22) - 1
+EVERYONE = np.int64(MAX_BLOCKS * BLOCK | MANY)
 NEVER = np.int64(-1)
-# Kinds of access: what it is called while it is done, and which other kinds it must be
+# Kinds of access: a verb for messages, and the kinds that it must be
 # ordered with.
 KINDS = {
     "read": ("reads", ("wrote", "changed atomically")),
@@ -36,7 +36,7 @@ KINDS = {
     "read in order": ("reads in order", ("wrote",)),
     "read as constant": ("reads as constant", ("wrote", "changed atomically")),
 }
-# ld.global.nc, of `const T* __restrict__`: nothing in a launch may change such a word
+# ld.global.nc, of `const T* __restrict__`: no thread of the launch may change the word.
 CONSTANT = "read as constant"
 
 
@@ -46,7 +46,10 @@ def stamp(block: np.ndarray, thread: np.ndarray) -> np.ndarray:
 
 
 def concurrent(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Return where nothing orders the accesses with the stamps `old` and `new`; NEVER is ordered before all."""
+    """Return where accesses with stamps `old` and `new` are not ordered.
+
+    NEVER is ordered before all stamps.
+    """
     difference = old ^ new
     hit = ((difference.view(np.uint64) < INTERVAL) & ((difference & WHO) != 0)) | (
         difference >= BLOCK
@@ -58,7 +61,7 @@ def concurrent(old: np.ndarray, new: np.ndarray) -> np.ndarray:
 
 
 def _together(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Return the stamps that stand for pairs of concurrent accesses; each is larger than both."""
+    """Return stamps that represent pairs of concurrent accesses; each is larger than both."""
     difference = old ^ new
     one_warp = difference & (WARP | MANY) == 0
     return np.where(
@@ -72,12 +75,12 @@ class Shadow:
     Parameters
     ----------
     start, size
-        The range in bytes; for shared memory, of all the blocks' copies.
+        Range in bytes; for shared memory, of all copies of the blocks.
     grain
-        Bytes of a word: the smallest access that the kernel makes.
+        Bytes of a word: the smallest access of the kernel.
     private
-        The memory holds nothing at first (shared, local), so reading what nobody wrote
-        is an error.
+        Whether the memory is uninitialised at first (shared, local), so that reading an
+        unwritten word is an error.
     """
 
     def __init__(self, start: int, size: int, grain: int, private: bool = False) -> None:
@@ -97,7 +100,7 @@ class Shadow:
     def _covered(
         self, addresses: np.ndarray, size: int, *columns: np.ndarray
     ) -> tuple[np.ndarray, ...]:
-        """Return the words that accesses of `size` bytes cover, and the columns repeated to match."""
+        """Return the words covered by accesses of `size` bytes, and the columns repeated to match."""
         words = addresses // self.grain - self.first
         count = size // self.grain
         if count == 1:
@@ -107,7 +110,7 @@ class Shadow:
         )
 
     def _check(self, kind: str, words: np.ndarray, stamps: np.ndarray, lanes: np.ndarray) -> None:
-        """Raise Race if an access that this kind must be ordered with is concurrent."""
+        """Raise Race if an access is concurrent with one it must be ordered with."""
         doing, others = KINDS[kind]
         for other in others:
             if other in self.stores:
@@ -121,7 +124,10 @@ class Shadow:
                     )
 
     def access(self, kind: str, addresses, size: int, stamps, lanes, fills: bool = False) -> None:
-        """Note accesses of a kind other than "wrote"; those that fill words may find them unwritten."""
+        """Record accesses of a kind other than "wrote".
+
+        Those that initialise words may find them unwritten.
+        """
         words, stamps, lanes = self._covered(addresses, size, stamps, lanes)
         if self.known is not None and fills:
             self.known[words] = True
@@ -133,7 +139,7 @@ class Shadow:
         self._note(kind, words, stamps)
 
     def write(self, addresses, size: int, stamps, lanes, same) -> None:
-        """Note plain writes; `same` says for each whether memory now holds what it wrote."""
+        """Record plain writes; `same` tells for each whether memory now holds its value."""
         words, stamps, lanes, same = self._covered(addresses, size, stamps, lanes, same)
         self._check("wrote", words, stamps, lanes)
         if self.known is not None:
@@ -159,7 +165,7 @@ class Shadow:
                 return
         store[words] = stamps
         kept = store[words]
-        # several lanes at one word
+        # Several lanes wrote one word.
         lost = np.flatnonzero(kept != stamps)
         if len(lost):
             np.maximum.at(store, words[lost], _together(kept[lost], stamps[lost]))

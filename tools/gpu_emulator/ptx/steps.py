@@ -1,4 +1,4 @@
-"""Every instruction of a kernel as one function of the machine, made once."""
+"""Translate each instruction of a kernel to one function of the machine."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from tools.gpu_emulator.ptx.kernel import Address, Instruction, Kernel, Register
 from tools.gpu_emulator.ptx.opcodes import flops
 from tools.gpu_emulator.ptx.places import space_of
 
-# what a step returns when the machine must choose again which lanes go on
+# result of a step after which the machine must choose the active lanes again
 SWITCH = -1
 MEMORY = ("ld", "st", "atom", "red")
 NOTHING = (
@@ -27,14 +27,14 @@ NOTHING = (
 class Compiled(NamedTuple):
     """A kernel as the machine runs it.
 
-    A step returns None to go on with the next one, a position to go there, or SWITCH.
+    A step returns None to continue with the next one, a position to jump to, or SWITCH.
 
     Attributes
     ----------
     flops
         Floating-point operations of each instruction in one thread.
     exits
-        Positions where lanes end.
+        Positions at which lanes end.
     grain
         Bytes of the smallest access to each kind of memory.
     """
@@ -47,7 +47,7 @@ class Compiled(NamedTuple):
 
 
 def compiled(kernel: Kernel) -> Compiled:
-    """Return the kernel's steps; NotKnown names an instruction that has no meaning here."""
+    """Return the kernel's steps; NotKnown names an unsupported instruction."""
     used = frozenset(slot for ins in kernel.code for slot in _read_slots(ins))
     clean = clean_registers(kernel.code)
     makers = {
@@ -74,7 +74,7 @@ def compiled(kernel: Kernel) -> Compiled:
 
 
 def _guarded(step: Callable, guard: Register) -> Callable:
-    """Return the step for those lanes whose predicate holds."""
+    """Return the step restricted to the lanes whose predicate holds."""
     slot, negated = guard.slot, guard.negated
 
     def guarded(m):
@@ -86,7 +86,7 @@ def _guarded(step: Callable, guard: Register) -> Callable:
             return None
         m.narrow(mask)
         to = step(m)
-        # they ended, or wait
+        # The lanes ended or are waiting.
         if to is SWITCH:
             if (rest := everyone.mask & ~mask).any():
                 m.push(m.at + 1, rest)
@@ -149,7 +149,7 @@ def _warp_barrier(m, mask) -> None:
 
 
 def _read_slots(ins: Instruction):
-    """Yield the slots that an instruction reads, if only perhaps."""
+    """Yield the slots that an instruction may read."""
     sources = ins.operands if ins.root in ("st", "red") else ins.operands[1:]
     for operand in (*sources, *([ins.guard] if ins.guard else [])):
         for item in operand.items if isinstance(operand, Vector) else (operand,):
@@ -164,6 +164,6 @@ def _grain(kernel: Kernel) -> dict[str, int]:
         if ins.root in MEMORY:
             named = "local" if space_of(ins) == "param" else space_of(ins)
             for space in [named] if named in grain else list(grain):
-                # one that names no space may be to any
+                # Without a state space, an access may be to any kind of memory.
                 grain[space] = min(grain[space], size_of(ins))
     return grain

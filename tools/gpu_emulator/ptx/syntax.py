@@ -1,4 +1,4 @@
-"""PTX text to statements. What names mean is `kernel.py`'s business: here is only what can be seen without it."""
+"""Parse PTX text into statements, without resolving names; `link.py` does that."""
 
 import math
 import re
@@ -21,12 +21,12 @@ class Statement:
         The opcode with its modifiers ("ld.global.f32"), a directive (".reg"), "{", "}"
         or "label".
     operands
-        A list of tokens for each operand; a declaration has one list of all its words,
-        a label its name.
+        A list of tokens per operand; a declaration has one list with all its words, a
+        label its name.
     guard
-        Tokens between "@" and the opcode: () or ("%p1",) or ("!", "%p1").
+        Tokens between "@" and the opcode: (), ("%p1",) or ("!", "%p1").
     line, source
-        Line of the PTX, and of the CUDA source where `.loc` tells.
+        Line of the PTX, and of the CUDA source if given by `.loc`.
     """
 
     word: str
@@ -38,39 +38,42 @@ class Statement:
 
 @dataclass(frozen=True)
 class Variable:
-    """A declared variable: state space, alignment, element type, name, number of elements, initial bytes."""
+    """A declared variable: state space, alignment, element type, name, count, initial bytes."""
 
     space: str
     align: int
     type: str
     name: str
-    # 0 for an array that the launch gives its size
+    # 0 for an array whose size is set by the launch
     count: int
     values: tuple[str, ...] = ()
 
 
 @dataclass
 class Function:
-    """An entry or a device function with its body as statements; `most_threads` is what __launch_bounds__ says."""
+    """An entry or a device function, with its body as statements.
+
+    `max_threads` is the value of __launch_bounds__.
+    """
 
     name: str
     entry: bool
     parameters: list[Variable]
     results: list[Variable]
-    most_threads: int | None = None
+    max_threads: int | None = None
     body: list[Statement] = field(default_factory=list)
 
 
 @dataclass
 class Module:
-    """All functions and module-wide variables of one PTX text, by name."""
+    """All functions and module-wide variables of a PTX text, by name."""
 
     functions: dict[str, Function] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)
 
 
 class Tokens:
-    """The tokens of a text with their lines; comments and line ends are gone."""
+    """The tokens of a text with their lines, without comments and line ends."""
 
     def __init__(self, text: str) -> None:
         self.words: list[str] = []
@@ -100,7 +103,7 @@ class Tokens:
         return self.words[self.at - 1]
 
     def until(self, end: str) -> Iterator[str]:
-        """Yield the words before `end`, and step over it."""
+        """Yield the words before `end`, and skip it."""
         while (word := self.take()) != end:
             yield word
 
@@ -143,7 +146,10 @@ def parse(text: str) -> Module:
 
 
 def declaration(words: tuple[str, ...]) -> Variable:
-    """Parse `.shared .align 4 .b8 name[128] = {...}`, without its semicolon; parameters look the same."""
+    """Parse `.shared .align 4 .b8 name[128] = {...}` without its semicolon.
+
+    Parameters have the same form.
+    """
     space, align, kind, name, count, values = words[0][1:], 0, "", "", 1, ()
     at = 1
     while at < len(words):
@@ -178,10 +184,10 @@ def _function(tokens: Tokens) -> Function:
     results = _parameters(tokens)
     name = tokens.take()
     function = Function(name, entry, _parameters(tokens), results)
-    # .maxntid 256, 1, 1 and the like; .noreturn
+    # .maxntid 256, 1, 1 and similar ones; .noreturn
     while tokens.word not in ("{", ";"):
         if tokens.take() == ".maxntid":
-            function.most_threads = math.prod(int(w) for w in tokens.rest_of_line() if w != ",")
+            function.max_threads = math.prod(int(w) for w in tokens.rest_of_line() if w != ",")
     if tokens.take() == "{":
         function.body = _body(tokens)
     return function
@@ -219,7 +225,7 @@ def _body(tokens: Tokens) -> list[Statement]:
 
 
 def split(words: list[str]) -> Iterator[tuple[str, ...]]:
-    """Yield the parts of `words` between commas, but for those in brackets, braces or parentheses."""
+    """Yield the parts of `words` between commas, except those within brackets of any kind."""
     part: list[str] = []
     depth = 0
     for word in words:

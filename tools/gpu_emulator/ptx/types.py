@@ -1,4 +1,4 @@
-"""The types of PTX as NumPy's, and constants as they are written in PTX."""
+"""The types of PTX as NumPy dtypes, and literals of PTX."""
 
 import numpy as np
 
@@ -10,12 +10,12 @@ TYPES = {
     **{f"{letter}{8 * size}": np.dtype(f"u{size}") for letter in "ub" for size in (1, 2, 4, 8)},
     **{f"f{8 * size}": np.dtype(f"f{size}") for size in (2, 4, 8)},
 }
-# of mul.wide and mad.wide
+# result types of mul.wide and mad.wide
 WIDER = {"s16": "s32", "u16": "u32", "s32": "s64", "u32": "u64"}
 
 
 def dtype_of(name: str) -> np.dtype:
-    """Return the NumPy type of a PTX type such as "f32"; NotKnown for others."""
+    """Return the dtype of a PTX type such as "f32"; raise NotKnown for others."""
     try:
         return TYPES[name]
     except KeyError:
@@ -23,7 +23,7 @@ def dtype_of(name: str) -> np.dtype:
 
 
 def bits(size: int) -> np.dtype:
-    """Return the unsigned type of `size` bytes."""
+    """Return the unsigned dtype of `size` bytes."""
     return np.dtype(f"u{size}")
 
 

@@ -1,4 +1,7 @@
-"""Instructions by which the lanes of a warp exchange values; each names the lanes that take part in a mask."""
+"""Instructions by which the lanes of a warp exchange values.
+
+Each names the participating lanes in a mask.
+"""
 
 from collections.abc import Callable
 
@@ -16,14 +19,14 @@ U32, PRED = dtype_of("u32"), dtype_of("pred")
 
 
 def words(flags: np.ndarray) -> np.ndarray:
-    """Return a word for each warp, with bit i as its lane i has it."""
+    """Return one word per warp; bit i is the flag of lane i."""
     return (flags.reshape(-1, 32).astype(np.uint32) << LANES.astype(np.uint32)).sum(
         1, dtype=np.uint32
     )
 
 
 def check_mask(m, mask) -> None:
-    """Raise BadShuffle unless the lanes that `mask` names are those that execute; exited lanes are no matter."""
+    """Raise BadShuffle unless `mask` names exactly the executing lanes; exited ones are ignored."""
     mask = np.broadcast_to(mask, m.size)
     if m.lanes.all and (mask == 0xFFFFFFFF).all():
         return
@@ -147,7 +150,7 @@ def reduction(ins: Instruction) -> Callable:
         if ins.modifiers[1] in ("add", "xor"):
             rows = np.where(active, rows, dtype.type(0))
         else:
-            # one lane more or less with the first one's value changes nothing
+            # Repeating the first lane's value does not change these reductions.
             rows = np.where(active, rows, rows[np.arange(len(rows)), active.argmax(1)][:, None])
         write(m, np.repeat(function.reduce(rows, axis=1, dtype=dtype), 32))
 

@@ -1,8 +1,8 @@
-"""The stand-in's array: a NumPy array that nothing gets at but what would get at one on a GPU.
+"""The stand-in's array: a NumPy array that can be used only as an array on a GPU can.
 
-A wrapper, not a subclass: NumPy would take a subclass for one of its own. Results of
-all kinds are arrays, also of no axis, where NumPy returns scalars. `ufunc.py` attaches
-the operators.
+It is a wrapper, not a subclass, which NumPy would treat as one of its own. All results
+are arrays, also 0-d ones, where NumPy returns scalars. `ufunc.py` attaches the
+operators.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,20 +14,20 @@ import numpy as np
 from tools.gpu_emulator.standin.counters import called, copied_to_device, synchronised
 from tools.gpu_emulator.standin.surface import check_call, check_values, entry
 
-# a GPU warns of nothing
+# A GPU does not warn.
 silent = np.errstate(all="ignore")
 Scalar = int | float | complex | np.generic
-# Those that are NumPy's, with CuPy's arguments.
+# Methods implemented by NumPy's, with CuPy's arguments.
 _PLAIN = "all any argmax argmin argpartition argsort astype clip conj conjugate copy cumprod cumsum diagonal dot "
 _PLAIN += "flatten max mean min partition prod ravel repeat reshape round searchsorted sort squeeze std sum swapaxes "
 _PLAIN += "take trace transpose var view nonzero fill"
 
 
 class ndarray:
-    """An array "on the device"; the constructor makes one that is not yet written."""
+    """An array "on the device"; the constructor makes an uninitialised one."""
 
     __slots__ = ("_host", "base")
-    # CuPy's: an operator with something of a higher one is left to that
+    # CuPy's value: operators defer to operands with a higher one.
     __array_priority__ = 100
     __hash__ = None  # type: ignore[assignment]
     _host: np.ndarray
@@ -187,7 +187,7 @@ class ndarray:
         return 2, 0
 
     def __getattr__(self, name: str) -> Any:
-        # CuPy has none: the AttributeError says so
+        # Raises an AttributeError if CuPy has no such name.
         entry("ndarray", name)
         raise AttributeError(
             f"the stand-in has no ndarray.{name} yet, which CuPy has: see {__file__}"
@@ -219,9 +219,10 @@ for _name in _PLAIN.split():
 
 
 def wrap(result: Any, sources: Sequence[Any] = ()) -> Any:
-    """Return a result of NumPy's on the device: arrays and scalars, also in tuples and lists; other things stay.
+    """Return NumPy results as arrays on the device, also within tuples and lists.
 
-    A result that is the memory of one of the sources is that source, or a view of it.
+    Arrays and scalars are wrapped, other objects returned unchanged. A result that
+    shares memory with one of the sources is that source, or a view of it.
     """
     if isinstance(result, tuple | list):
         wrapped = [wrap(part, sources) for part in result]
@@ -242,13 +243,15 @@ def wrap(result: Any, sources: Sequence[Any] = ()) -> Any:
 
 
 def put(host: Any) -> ndarray:
-    """Return a copy of values on the host, on the device."""
+    """Copy values on the host to the device."""
     made: ndarray = wrap(np.array(host))
     return made
 
 
 def unwrap(value: Any) -> Any:
-    """Return the host's array of one on the device, also in tuples and lists; other things as they are.
+    """Return the host arrays behind arrays on the device, also within tuples and lists.
+
+    Other objects are returned unchanged.
 
     Raises
     ------
@@ -268,13 +271,13 @@ def unwrap(value: Any) -> Any:
 
 
 def unwritten(host: np.ndarray) -> np.ndarray:
-    """Fill memory that was only reserved with what nobody can take for a result: NaN, or the largest integer."""
+    """Fill uninitialised memory with NaN, or the largest integer, which no test mistakes for a result."""
     host.reshape(-1).view("uint8")[...] = 0x7F if host.dtype.kind in "iub" else 0xFF
     return host
 
 
 def _host_index(index: Any) -> tuple[Any, ...]:
-    """Return an index for the host's array; with an Ellipsis, so that one element is a view of no axis."""
+    """Return an index for the host array; an Ellipsis makes a single element a 0-d view."""
     parts = tuple(_host_part(part) for part in (index if isinstance(index, tuple) else (index,)))
     return parts if any(part is Ellipsis for part in parts) else (*parts, Ellipsis)
 

@@ -1,18 +1,18 @@
-"""What the stand-in counts: where the host waited for the device, what was copied between them, what was launched.
+"""Counters of the stand-in: waits for the device, copies between host and device, launches.
 
 The host waits
 - for a value: `float(x)`, `int(x)`, `bool(x)` and so `if x`, `x.item()`, `x.tolist()`, `x.get()`, `asnumpy(x)`, the
   text of an array;
-- for a size: a boolean mask as an index, `nonzero` and `where(condition)`, `argwhere`, `unique`, `bincount`, and what
-  else the documentation of CuPy says may synchronize the device (`surface.json` has it);
-- for the report of a linear algebra routine, once a call, under `cupyx.errstate(linalg="raise")`;
-- where it is told to: `synchronize()` of a stream, an event or a device.
+- for a size: a boolean mask as an index, `nonzero` and `where(condition)`, `argwhere`, `unique`, `bincount`, and
+  other functions that may synchronize the device according to CuPy's documentation (`surface.json` lists them);
+- for the status of a linear algebra routine, once per call, under `cupyx.errstate(linalg="raise")`;
+- on request: `synchronize()` of a stream, an event or a device.
 
-A copy to the device is none: CuPy stages it in pinned memory and goes on.
+A copy to the device is not a wait: CuPy stages it in pinned memory and continues.
 
-`launches` are of kernels of ours. `calls` are of functions of CuPy's that compute:
-elementwise, reductions, products, linear algebra, and all others but those that make
-views; each launches a kernel at least, which one is CuPy's affair.
+`launches` counts the library's own kernels. `calls` counts calls of CuPy functions that
+compute: elementwise functions, reductions, products, linear algebra and all others
+except those that make views. Each launches at least one kernel of CuPy's.
 """
 
 import sys
@@ -24,7 +24,7 @@ _HERE = str(Path(__file__).parent)
 
 @dataclass
 class Counters:
-    """Each list has a line for each event: what it was, and the line of code that led to it."""
+    """Each list has one line per event: its kind, and the line of code that caused it."""
 
     synchronisations: list[str] = field(default_factory=list)
     to_device: list[str] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Counters:
     calls: list[str] = field(default_factory=list)
 
     def clear(self) -> None:
-        """Begin to count anew."""
+        """Reset all counters."""
         for events in (self.synchronisations, self.to_device, self.launches, self.calls):
             events.clear()
 
@@ -41,7 +41,7 @@ COUNTERS = Counters()
 
 
 def synchronised(what: str) -> None:
-    """Count that the host waited."""
+    """Count a wait of the host."""
     COUNTERS.synchronisations.append(f"{what} at {_caller()}")
 
 
@@ -56,7 +56,7 @@ def launched(what: str) -> None:
 
 
 def called(what: str) -> None:
-    """Count a call of CuPy's that computes: a launch of a kernel of its own, or of a library's, at least."""
+    """Count a call of a CuPy function that computes, hence launches at least one kernel."""
     COUNTERS.calls.append(what)
 
 

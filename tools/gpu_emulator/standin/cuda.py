@@ -1,4 +1,4 @@
-"""`cupy.cuda`, as far as a program on one device goes: streams, events, the device, and what can be asked of it."""
+"""`cupy.cuda` for programs on one device: streams, events, the device and its properties."""
 
 import time
 from types import ModuleType, SimpleNamespace
@@ -18,7 +18,7 @@ SHARED_UNASKED = (
 
 
 class Stream:
-    """A queue of work; here everything is done at once."""
+    """A queue of work, here executed immediately."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Stream:
         pass
 
     def synchronize(self) -> None:
-        """Wait until all is done."""
+        """Wait for all work."""
         synchronised("stream.synchronize()")
 
     def record(self, event: "Event | None" = None) -> "Event":
@@ -46,11 +46,11 @@ class Stream:
         return event
 
     def wait_event(self, event: "Event") -> None:
-        """Let what comes wait for an event, on the device."""
+        """Make later work wait for an event, on the device."""
 
 
 class Event:
-    """A moment in a stream."""
+    """A point in a stream."""
 
     def __init__(
         self, block: bool = False, disable_timing: bool = False, interprocess: bool = False
@@ -58,11 +58,11 @@ class Event:
         self.moment = 0.0
 
     def record(self, stream: Any = None) -> None:
-        """Take the time when the stream comes here."""
+        """Record the time at which the stream reaches this point."""
         self.moment = time.perf_counter()
 
     def synchronize(self) -> None:
-        """Wait until the stream has come here."""
+        """Wait until the stream reaches this point."""
         synchronised("event.synchronize()")
 
 
@@ -72,7 +72,7 @@ class Device:
     id = 0
     compute_capability = str(CAPABILITY)
     mem_info = (60 * 2**30, 80 * 2**30)
-    # Clocks in kHz, the bus in bits: those of an H100, roughly.
+    # Clocks in kHz and bus width in bits, roughly those of an H100.
     attributes: ClassVar = {
         "ClockRate": 1_980_000,
         "MultiProcessorCount": 132,
@@ -91,16 +91,16 @@ class Device:
         pass
 
     def synchronize(self) -> None:
-        """Wait until the device has done everything."""
+        """Wait for all work of the device."""
         synchronised("device.synchronize()")
 
 
 class CUDARuntimeError(RuntimeError):
-    """What the runtime reports."""
+    """An error of the CUDA runtime."""
 
 
 class CUDADriverError(RuntimeError):
-    """What the driver reports of a launch that it refuses."""
+    """The driver's error for a launch that it refuses."""
 
 
 Stream.null = Stream()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The functions of the namespaces: NumPy's, called as CuPy lets them be called, on arrays of the device alone."""
+"""The functions of the namespaces: NumPy's, with CuPy's restrictions, on arrays of the device."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from tools.gpu_emulator.standin.array import ndarray, put, silent, unwrap, unwri
 from tools.gpu_emulator.standin.counters import called, copied_to_device, synchronised
 from tools.gpu_emulator.standin.surface import check_call, check_values, entry
 
-# Parameters that CuPy looks at as arrays: a list or a number is an error.
+# Parameters that must be arrays in CuPy: a list or a number is an error.
 _ARRAYS = {"a", "ar", "arr", "array", "ary", "condition", "m", "v", "x", "x1"}
 _ALSO_NUMBERS = {
     "can_cast",
@@ -21,7 +21,7 @@ _ALSO_NUMBERS = {
     "where",
     "array_equal",
 }
-# What computes nothing: views, and questions about shapes and dtypes.
+# Functions that compute nothing: views, and queries of shapes and dtypes.
 VIEWS = {
     "reshape",
     "ravel",
@@ -54,12 +54,12 @@ VIEWS |= {
     "as_strided",
     "isscalar",
 }
-# by what they call
+# through the functions they call
 _WAITS = {"argwhere", "array_equal", "in1d", "isin", "setdiff1d", "union1d"}
 
 
 def from_numpy(module: str, name: str, host: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function of NumPy's as one of a module of CuPy's."""
+    """Return a NumPy function as a function of one of CuPy's modules."""
     synchronizes = entry(module, name).get("synchronizes") or name in _WAITS
 
     @silent
@@ -82,7 +82,7 @@ def from_numpy(module: str, name: str, host: Callable[..., Any]) -> Callable[...
 
 
 def _sources(args: tuple[Any, ...], options: dict[str, Any]) -> list[Any]:
-    """Return what a result may share memory with."""
+    """Return the arguments that a result may share memory with."""
     found: list[Any] = []
     for value in (*args, *options.values()):
         found += value if isinstance(value, tuple | list) else [value]
@@ -98,7 +98,7 @@ def array(
     ndmin: int = 0,
     **more,
 ) -> ndarray:
-    """Return an array of numbers, of the host's arrays, which are copied, or of one on the device."""
+    """Return a new array from numbers, host arrays (which are copied) or device arrays."""
     check_call("cupy", "array", (obj,), more)
     if isinstance(obj, ndarray):
         found: ndarray = wrap(
@@ -114,20 +114,20 @@ def array(
 def asarray(
     a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, **more: Any
 ) -> ndarray:
-    """Return an array of the device as it is where it can be, else what `array` makes."""
+    """Return a device array unchanged if possible, else the result of `array`."""
     check_call("cupy", "asarray", (a,), more)
     return array(a, dtype, copy=copy) if isinstance(a, ndarray) else array(a, dtype)
 
 
 def empty(shape: Any, dtype: Any = float, order: str = "C") -> ndarray:
-    """Return an array that nobody has written."""
+    """Return an uninitialised array."""
     return ndarray(shape, dtype, order=order)
 
 
 def empty_like(
     prototype: ndarray, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None
 ) -> ndarray:
-    """Return an array that nobody has written, like another."""
+    """Return an uninitialised array with the shape and dtype of another."""
     made: ndarray = wrap(
         unwritten(np.empty_like(unwrap(prototype), dtype, order=order, shape=shape))
     )
@@ -135,7 +135,7 @@ def empty_like(
 
 
 def asnumpy(a: Any, **options: Any) -> np.ndarray:
-    """Return a copy on the host; the host waits for it."""
+    """Return a copy on the host, which waits for it."""
     check_call("cupy", "asnumpy", (a,), options)
     if not isinstance(a, ndarray):
         return np.asarray(a)
@@ -144,7 +144,7 @@ def asnumpy(a: Any, **options: Any) -> np.ndarray:
 
 
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
-    """Return x where the condition holds, else y; with neither, where it holds."""
+    """Return x where the condition holds, else y; without them, the positions where it holds."""
     if x is None and y is None:
         synchronised("where(condition)")
         return wrap(np.where(unwrap(condition)))
@@ -157,23 +157,23 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
 
 
 def may_share_memory(a: Any, b: Any, max_work: Any = None) -> bool:
-    """Tell whether two arrays may overlap in memory; False of what is no array of the device."""
+    """Return whether two arrays may overlap in memory; False if one is not on the device."""
     both = isinstance(a, ndarray) and isinstance(b, ndarray)
     return both and bool(np.may_share_memory(a._host, b._host))
 
 
 def shares_memory(a: ndarray, b: ndarray, max_work: Any = None) -> bool:
-    """Tell whether two arrays overlap in memory."""
+    """Return whether two arrays overlap in memory."""
     return bool(np.shares_memory(unwrap(a), unwrap(b)))
 
 
 def result_type(*arrays_and_dtypes: Any) -> Any:
-    """Return the dtype of what is computed of these."""
+    """Return the dtype of results computed from these arguments."""
     return np.result_type(*map(unwrap, arrays_and_dtypes))
 
 
 def from_dlpack(array: Any, *, device: Any = None, copy: Any = None) -> ndarray:
-    """Return an array on the memory of another on the device."""
+    """Return an array that shares the memory of another on the device."""
     if not isinstance(array, ndarray):
         raise ValueError("from_dlpack: expected an array on a CUDA device")
     made: ndarray = wrap(array._host.view(), (array,))
@@ -181,8 +181,8 @@ def from_dlpack(array: Any, *, device: Any = None, copy: Any = None) -> ndarray:
 
 
 def get_array_module(*args: Any) -> Any:
-    """Return this namespace if one of the arguments is on the device, else NumPy."""
-    # the stand-in, where it is installed
+    """Return this namespace if an argument is on the device, else NumPy."""
+    # the stand-in, if installed
     import cupy
 
     return cupy if any(isinstance(arg, ndarray) for arg in args) else np

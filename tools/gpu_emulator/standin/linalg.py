@@ -1,4 +1,4 @@
-"""`cupy.linalg`: without `cupyx.errstate(linalg="raise")` what failed gives garbage, and nobody is told."""
+"""`cupy.linalg`: failures give garbage silently, unless `cupyx.errstate(linalg="raise")`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ _raises = False
 
 @contextmanager
 def errstate(*, linalg: str | None = None) -> Iterator[None]:
-    """Say for a block whether a routine waits for its report and raises ("raise"), or not ("ignore")."""
+    """Set within a block whether routines wait for their status and raise ("raise") or not ("ignore")."""
     global _raises  # noqa: PLW0603  # as in CuPy it is a state of the thread
     if linalg not in (None, "raise", "ignore"):
         raise ValueError(f"errstate: linalg expected 'raise' or 'ignore', got {linalg!r}")
@@ -82,7 +82,7 @@ def _reporting(name: str) -> Callable[..., Any]:
 
 
 def _check_solve(a: ndarray, b: ndarray) -> None:
-    """Refuse what CuPy refuses: no axes are broadcast, but those of a single vector."""
+    """Refuse shapes that CuPy refuses: only the axes of a single vector are broadcast."""
     if b.ndim == 0:
         raise ValueError("b must have at least one dimension")
     if a.shape[-1:] != b.shape if b.ndim == 1 else a.shape[:-1] != b.shape[:-1]:
@@ -92,7 +92,7 @@ def _check_solve(a: ndarray, b: ndarray) -> None:
 
 
 def _garbage(found: Any) -> Any:
-    """Return results of these shapes that mean nothing."""
+    """Return meaningless results of these shapes."""
     if isinstance(found, tuple):
         return tuple(map(_garbage, found))
     return np.full_like(found, np.nan)

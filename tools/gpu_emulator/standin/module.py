@@ -1,10 +1,10 @@
-"""`RawModule` and `RawKernel`: NVRTC compiles, and the interpreter of `tools.gpu_emulator.ptx` runs what it made.
+"""`RawModule` and `RawKernel`: compiled by NVRTC and run by `tools.gpu_emulator.ptx`.
 
-A launch is refused where the driver would refuse it: by the limits of compute
-capability 9.0, and of the memory that a kernel was given. Kinds of arguments are
-CuPy's: arrays are pointers to their first element, a Python int is an int64, a float a
-float64, a bool a bool; a NumPy scalar is what its dtype says, and the interpreter
-compares it with the parameter.
+A launch is refused if the driver would refuse it, by the limits of compute capability
+9.0 and by the shared memory that a kernel was granted. Arguments are those of CuPy:
+arrays are pointers to their first element, a Python int is an int64, a float a float64,
+a bool a bool; a NumPy scalar has its own dtype, which the interpreter compares with the
+parameter.
 """
 
 import math
@@ -22,7 +22,7 @@ from tools.gpu_emulator.standin.cuda import CAPABILITY, LIMITS, SHARED_UNASKED, 
 
 
 class Function:
-    """A kernel of a module: called with grid, block and arguments."""
+    """A kernel of a module, called with grid, block and arguments."""
 
     def __init__(self, name: str, program: nvrtc.Program) -> None:
         self.name = name
@@ -61,7 +61,7 @@ class Function:
 
 
 def _argument(kernel: str, number: int, arg: Any) -> Any:
-    """Return an argument as the interpreter takes it."""
+    """Return an argument in the form that the interpreter takes."""
     if isinstance(arg, ndarray):
         return arg._host
     if isinstance(arg, np.generic):
@@ -73,7 +73,7 @@ def _argument(kernel: str, number: int, arg: Any) -> Any:
 
 
 class RawModule:
-    """CUDA C++ that is compiled when a function of it is first wanted."""
+    """CUDA C++, compiled when one of its functions is first requested."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class RawModule:
         _ = self._program
 
     def get_function(self, name: str) -> Function:
-        """Return the kernel of a name: an expression that the module was made with, or of an extern "C" one its own."""
+        """Return a kernel by its name expression, or by its own name if it is extern "C"."""
         if name not in self.name_expressions and f".entry {name}(" not in self._program.ptx:
             raise CUDADriverError(f"CUDA_ERROR_NOT_FOUND: named symbol not found: {name}")
         return Function(name, self._program)

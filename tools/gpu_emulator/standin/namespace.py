@@ -1,4 +1,4 @@
-"""The modules: `cupy` and those below it, and `cupyx`; what they have is made when it is first asked for."""
+"""The modules `cupy`, its submodules and `cupyx`; their contents are made on first use."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -15,11 +15,11 @@ from tools.gpu_emulator.standin.ufunc import FUNCTIONS, ufunc
 
 
 class Namespace(ModuleType):
-    """A module that has what CuPy's module of this name has."""
+    """A module with the contents of CuPy's module of the same name."""
 
     def __init__(self, name: str, make: Callable[[str], Any], **given: Any) -> None:
         super().__init__(name)
-        # a package: modules below it are found in sys.modules
+        # Marks a package: its submodules are found in sys.modules.
         self.__path__: list[str] = []
         self.__dict__.update(given)
         self._make = make
@@ -33,14 +33,14 @@ class Namespace(ModuleType):
 
 
 def _of_cupy(name: str) -> Any:
-    """Return what `cupy` has under a name."""
+    """Return the object that `cupy` has under a name."""
     kind = entry("cupy", name)["kind"]
     if name in FUNCTIONS:
         return FUNCTIONS[name]
     if name in OWN:
         return OWN[name]
     if kind == "module" or not hasattr(np, name):
-        # of modules it has those below: random is not among them
+        # The only modules are the ones below; random is not among them.
         raise AttributeError(f"the stand-in has no cupy.{name} yet, which CuPy has: see {__file__}")
     host = getattr(np, name)
     return (
@@ -81,7 +81,7 @@ CUPYX = Namespace("cupyx", _nothing_more, errstate=linalg.errstate)
 
 
 def modules() -> dict[str, ModuleType]:
-    """Return the modules by their names, as `sys.modules` has them."""
+    """Return the modules by name, for `sys.modules`."""
     return {
         module.__name__: module
         for module in (CUPY, CUPYX, _CUDA, _CUDA.runtime, _LINALG, _LIB, _TRICKS)

@@ -1,11 +1,11 @@
-"""What CuPy offers, as a table that JSON takes: read from the package, or written beside this file for where it is not.
+"""The public names of CuPy as a JSON table, read from the installed package.
 
     python -m tools.gpu_emulator.standin.record
 
-An entry has a `kind`, and of a function the `parameters`, as in "a, axis=, *, dtype=".
-`synchronizes` is what its documentation says: whether the host waits for the device. Of
-a ufunc there are the `types` of its loops, as in "dd->d", and the `methods` that it
-has.
+writes the table to surface.json, which is used if CuPy is not installed. An entry has a
+`kind`. Functions have `parameters`, as in "a, axis=, *, dtype=", and `synchronizes` if
+their documentation says that the host waits for the device. Ufuncs have the `types` of
+their loops, as in "dd->d", and the `methods` that are supported.
 """
 
 import inspect
@@ -22,7 +22,7 @@ _SYNCHRONIZES = re.compile(r"may synchronize|performs device synchronization")
 
 
 def surface() -> Table:
-    """Return the table of the installed CuPy: for each of MODULES, and for "ndarray", what each public name is.
+    """Return the table of the installed CuPy: the public names of MODULES and of "ndarray".
 
     Raises
     ------
@@ -45,7 +45,7 @@ def surface() -> Table:
 
 
 def _entry(value: Any, *, bound: bool = False) -> dict[str, Any]:
-    """Return what is kept of one name; of a method its parameters are those after self."""
+    """Return the entry of one name; the parameters of methods do not include self."""
     import cupy
 
     if isinstance(value, ModuleType):
@@ -71,7 +71,7 @@ def _entry(value: Any, *, bound: bool = False) -> dict[str, Any]:
 
 
 def _parameters(function: Any) -> list[str]:
-    """Return the parameters of a function; Cython's are in the first line of their documentation."""
+    """Return the parameters of a function, from its docstring's first line if Cython's."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -98,7 +98,7 @@ def _without_type(text: str) -> str:
 
 
 def written(table: Table) -> str:
-    """Return a table as JSON with a line for each name."""
+    """Return a table as JSON with one line per name."""
     modules = []
     for module, names in table.items():
         lines = (f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in names.items())

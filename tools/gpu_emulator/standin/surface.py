@@ -1,4 +1,7 @@
-"""What the stand-in may offer: the table of `record.py`, of the installed CuPy or from the file, and checks by it."""
+"""The table of names that the stand-in may offer, and checks of calls against it.
+
+The table comes from the installed CuPy, or from the recorded file; see `record.py`.
+"""
 
 import inspect
 import json
@@ -12,7 +15,7 @@ _KINDS = {"*": inspect.Parameter.VAR_POSITIONAL, "**": inspect.Parameter.VAR_KEY
 
 @cache
 def table() -> Table:
-    """Return the table: of the installed CuPy, or where there is none the one that was recorded."""
+    """Return the table of the installed CuPy, or the recorded one."""
     try:
         return surface()
     except ImportError:
@@ -21,12 +24,12 @@ def table() -> Table:
 
 
 def entry(module: str, name: str) -> dict[str, Any]:
-    """Return what CuPy has under a name.
+    """Return the table's entry for a name.
 
     Raises
     ------
     AttributeError
-        If it has nothing.
+        If CuPy has no such name.
     """
     try:
         found: dict[str, Any] = table()[module][name]
@@ -38,12 +41,12 @@ def entry(module: str, name: str) -> dict[str, Any]:
 def check_call(
     module: str, name: str, args: tuple[Any, ...], options: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the arguments of a call by name, as CuPy's signature binds them.
+    """Return the arguments of a call by name, bound to CuPy's signature.
 
     Raises
     ------
     TypeError
-        If CuPy does not take such arguments.
+        If CuPy does not accept such arguments.
     """
     try:
         return _signature(module, name).bind(*args, **options).arguments
@@ -52,7 +55,7 @@ def check_call(
 
 
 def check_values(module: str, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Raise what CuPy raises for values of arguments that NumPy takes."""
+    """Raise CuPy's errors for values of arguments that only NumPy accepts."""
     given = check_call(module, name, args, options)
     if name in ("sort", "argsort") and given.get("kind") not in (None, "stable"):
         raise ValueError(

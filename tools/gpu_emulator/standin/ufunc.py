@@ -1,4 +1,4 @@
-"""Elementwise functions with CuPy's arguments and loops, and the operators of arrays, which they are."""
+"""Elementwise functions with CuPy's arguments and loops, and the operators of arrays."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -16,12 +16,12 @@ _KIND = {
     float: "efdFD",
     complex: "FD",
 }  # what a Python number may be
-# what atomicAdd takes: of int64 CuPy adds as uint64
+# dtypes of atomicAdd; CuPy adds int64 as uint64
 _ATOMIC = "iILqQlefd"
 
 
 class ufunc:
-    """A function of elements: arrays on the device and scalars in, an array on the device out."""
+    """An elementwise function of arrays on the device and scalars; returns an array on the device."""
 
     def __init__(self, name: str) -> None:
         mine = entry("cupy", name)
@@ -54,7 +54,7 @@ class ufunc:
         return wrap(self._host(*map(unwrap, args), **hosts), sources)
 
     def _check_loop(self, args: tuple[Any, ...], dtype: Any) -> None:
-        """Raise a TypeError if CuPy has no loop for arguments of such types."""
+        """Raise a TypeError if CuPy has no loop for these types of arguments."""
         for ins in self._inputs:
             if all(_fits(arg, char, dtype) for arg, char in zip(args, ins, strict=True)):
                 return
@@ -82,16 +82,16 @@ class ufunc:
     def reduce(
         self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False
     ) -> Any:
-        """Return the reduction over axes; of add and multiply alone."""
+        """Return the reduction over axes; only for add and multiply."""
         return self._reduction("reduce", array, axis, dtype, out, keepdims=keepdims)
 
     def accumulate(self, array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
-        """Return running results along an axis; of add and multiply alone."""
+        """Return running results along an axis; only for add and multiply."""
         return self._reduction("accumulate", array, axis, dtype, out)
 
     @silent
     def at(self, a: Any, indices: Any, b: Any = None) -> None:
-        """Apply the function in place at indices, of which one may come repeatedly."""
+        """Apply the function in place at indices, which may repeat."""
         if "at" not in self._methods:
             raise NotImplementedError(f"`cupy_{self.name}.at` is not supported yet")
         if self.name == "add" and _of_device(a).dtype.char not in _ATOMIC:
@@ -113,7 +113,10 @@ def _of_device(array: Any) -> np.ndarray:
 
 
 def _fits(arg: Any, char: str, dtype: Any) -> bool:
-    """Tell whether an argument can go through a loop of a type: a Python number has the type of what is beside it."""
+    """Return whether a loop of a given type accepts an argument.
+
+    The type of a Python number adapts to the other operands.
+    """
     if dtype is not None:
         return np.can_cast(dtype, char)
     if type(arg) in _KIND:
@@ -122,7 +125,7 @@ def _fits(arg: Any, char: str, dtype: Any) -> bool:
 
 
 def _operators(function: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
-    """Return the operator, its reflection, and the one in place."""
+    """Return the operator, its reflection, and its in-place form."""
 
     def left(self: ndarray, other: Any) -> Any:
         return NotImplemented if _defers(other) else function(self, other)
@@ -137,13 +140,13 @@ def _operators(function: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
 
 
 def _defers(other: Any) -> bool:
-    """Tell whether CuPy leaves an operator to the other side."""
+    """Return whether CuPy leaves an operator to the other operand."""
     mine = isinstance(other, ndarray | Scalar)
     return not mine and getattr(other, "__array_priority__", 0) > ndarray.__array_priority__
 
 
 def _attach(functions: dict[str, Callable[..., Any]]) -> None:
-    """Give arrays their operators."""
+    """Set the operators of arrays."""
     arithmetic = "add:add sub:subtract mul:multiply truediv:true_divide floordiv:floor_divide mod:remainder pow:power "
     arithmetic += "and:bitwise_and or:bitwise_or xor:bitwise_xor matmul:matmul"
     for pair in arithmetic.split():
@@ -165,7 +168,7 @@ def _attach(functions: dict[str, Callable[..., Any]]) -> None:
 def _array_ufunc(
     self: ndarray, function: np.ufunc, method: str, *inputs: Any, **options: Any
 ) -> Any:
-    """Let NumPy's scalars stand on the left of an operator; refuse `numpy.exp(x)`, which CuPy would take."""
+    """Support NumPy scalars left of an operator; refuse `numpy.exp(x)`, which CuPy would take."""
     if (
         method == "__call__"
         and len(inputs) == 2
@@ -179,7 +182,7 @@ def _array_ufunc(
 
 @silent
 def matmul(a: Any, b: Any, *, out: Any = None) -> Any:
-    """Return the product of matrices; CuPy takes arrays only."""
+    """Return the matrix product; CuPy takes arrays only."""
     called("matmul")
     return wrap(np.matmul(_of_device(a), _of_device(b), out=unwrap(out)), (out,))
 

@@ -1,4 +1,4 @@
-"""Pooling of images with NaN, infinite and hot pixels: what sees them is spoiled, and nothing else."""
+"""NaN, infinite and hot pixels change only the windows that weight them."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ POOLS = {
 
 
 def gradient(pool, x, g):
-    """Return the gradient in x, given that of the output."""
+    """Return the gradient with respect to x for the gradient g of the output."""
     leaf = Tensor(x, requires_grad=True)
     (pool(leaf) * 1.0).backward(Tensor(g))
     return leaf.grad.numpy()
@@ -27,8 +27,9 @@ def gradient(pool, x, g):
 
 @pytest.mark.parametrize("name", POOLS)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([np.nan, np.inf, -np.inf, 1e6]))
-def test_a_pixel_counts_where_it_is_seen(name, seed, value):
-    random, pool = np.random.default_rng(seed), POOLS[name]
+def test_a_pixel_changes_only_the_windows_that_weight_it(name, seed, value):
+    random = np.random.default_rng(seed)
+    pool = POOLS[name]
     x = random.standard_normal((2, 2, random.integers(4, 40), random.integers(4, 40)))
     i, j = random.integers(x.shape[2]), random.integers(x.shape[3])
     alone = np.zeros_like(x)
@@ -40,25 +41,26 @@ def test_a_pixel_counts_where_it_is_seen(name, seed, value):
     if name.startswith("maximum"):
         above = x.copy()
         above[0, 1, i, j] = 100.0
-        seen = pool(above) == 100.0
+        weighted = pool(above) == 100.0
         assert (
-            np.isnan(y[seen]).all()
+            np.isnan(y[weighted]).all()
             if np.isnan(value)
-            else (y[seen] == max(value, -np.inf)).all() or value < 0
+            else (y[weighted] == max(value, -np.inf)).all() or value < 0
         )
     else:
-        seen = pool(alone) > 0
-        weight = pool(alone)[seen]
-        assert np.allclose(y[seen], value * weight, atol=10, equal_nan=True)
-    assert np.array_equal(y[~seen], pool(x)[~seen]) or np.allclose(
-        y[~seen], pool(x)[~seen], rtol=1e-15, atol=1e-15
+        weighted = pool(alone) > 0
+        weight = pool(alone)[weighted]
+        assert np.allclose(y[weighted], value * weight, atol=10, equal_nan=True)
+    assert np.array_equal(y[~weighted], pool(x)[~weighted]) or np.allclose(
+        y[~weighted], pool(x)[~weighted], rtol=1e-15, atol=1e-15
     )
 
 
 @pytest.mark.parametrize("name", POOLS)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([np.nan, np.inf, -np.inf]))
-def test_a_gradient_counts_where_it_reaches(name, seed, value):
-    random, pool = np.random.default_rng(seed), POOLS[name]
+def test_a_gradient_changes_only_the_pixels_of_its_window(name, seed, value):
+    random = np.random.default_rng(seed)
+    pool = POOLS[name]
     x = random.standard_normal((2, 2, random.integers(4, 40), random.integers(4, 40)))
     g = random.standard_normal(pool(x).shape)
     i, j = random.integers(g.shape[2]), random.integers(g.shape[3])
@@ -68,7 +70,7 @@ def test_a_gradient_counts_where_it_reaches(name, seed, value):
     clean = gradient(pool, x, g)
     g[0, 1, i, j] = value
     with np.errstate(all="ignore"):
-        found = gradient(pool, x, g)
+        actual = gradient(pool, x, g)
     assert reached.any()
-    assert np.array_equal(found[reached], np.full(reached.sum(), value), equal_nan=True)
-    assert np.allclose(found[~reached], clean[~reached], rtol=1e-14, atol=1e-14)
+    assert np.array_equal(actual[reached], np.full(reached.sum(), value), equal_nan=True)
+    assert np.allclose(actual[~reached], clean[~reached], rtol=1e-14, atol=1e-14)
