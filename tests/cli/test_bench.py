@@ -20,7 +20,7 @@ def test_a_sentence_without_a_checkout(
     result = invoke("bench", "ckn5")
     assert result.exit_code == 1
     assert result.stderr == (
-        f"error: bench: expected the folder benchmarks beside the package, got none in {tmp_path}; benchmarks are not "
+        f"error: bench: expected the folder benchmarks next to the package, got none in {tmp_path}; benchmarks are not "
         "part of the installed package: run `python -m benchmarks` in a checkout\n"
     )
 

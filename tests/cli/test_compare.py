@@ -162,8 +162,8 @@ def test_a_table_tells_the_last_epoch_from_the_classifier_fitted_again(
         ["lenet", "0.3000", "0.9780", "(978/1000)", "12.3", "12,345"],
     ]
     assert note == (
-        "last epoch: accuracy at the end of the last epoch, before the classifier was fitted again, which the test "
-        "accuracy is of"
+        "last epoch: accuracy at the end of the last epoch, before the classifier was fitted again; the "
+        "test accuracy is that of the new classifier"
     )
 
 

@@ -294,7 +294,7 @@ def test_a_model_of_another_run(invoke: Invoke, damaged: Path):
     (damaged / "config.json").write_text(json.dumps(config))
     result = invoke("evaluate", damaged)
     assert result.exit_code == 1
-    assert "got something else; is it the model of another run?" in result.stderr
+    assert "got another one; is it the model of another run?" in result.stderr
 
 
 def test_data_that_moved(invoke: Invoke, damaged: Path):

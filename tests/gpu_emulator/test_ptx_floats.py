@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.gpu_emulator.single_instruction import columns, one
 from tools.gpu_emulator.ptx.types import TYPES
+from tools.gpu_emulator.single_instruction import columns, one
 
 TINY = np.finfo("f4").tiny
 pytestmark = pytest.mark.filterwarnings(

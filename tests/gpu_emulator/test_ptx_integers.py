@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.gpu_emulator.single_instruction import columns, one
 from tools.gpu_emulator.ptx import NotKnown
 from tools.gpu_emulator.ptx.types import TYPES
+from tools.gpu_emulator.single_instruction import columns, one
 
 
 def amounts(count, most):

@@ -14,7 +14,7 @@ from tinygrad_ckn.errors import ConfigError, DataError
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read images: as the user says, as the training images, or the only possible way.
+    """How to read images: as the user says, else as the training images.
 
     Parameters
     ----------

@@ -55,7 +55,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def check_config(config: Mapping[str, Any], path: Path) -> None:
-    """Raise a DataError that names the first field of a configuration with a wrong type."""
+    """Raise a DataError that names the first field with a wrong type."""
     for name in ("data", "options", "model", "versions"):
         if name in config and not isinstance(config[name], Mapping):
             raise DataError(
@@ -93,7 +93,7 @@ def shown(value: object) -> str:
     return f"{text[: limit - end - 3]}...{text[len(text) - end :]}"
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: object) -> bool:
     """Return whether a value is a string without line ends or terminal escapes."""
     return isinstance(value, str) and value.isprintable()
 

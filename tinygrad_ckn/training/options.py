@@ -1,4 +1,4 @@
-"""The options of a training: defaults that depend on the data and the model, and checks."""
+"""The options of a training, with defaults that depend on the data."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def resolve(data: str, **options: Any) -> Options:
 
 
 def default_mode(model: str) -> Mode:
-    """Return the default mode of a preset: unsupervised for unsup-*, otherwise supervised."""
+    """Return the mode of a preset: unsupervised for unsup-*, else supervised."""
     return "unsupervised" if model.startswith("unsup-") else "supervised"
 
 
@@ -169,7 +169,7 @@ def _defaults(data: str, model: str | None) -> dict[str, Any]:
 def _check(
     *, model: str, mode: str, preprocessing: str, mirror_average: str, **others: Any
 ) -> None:
-    """Raise a ConfigError if an option is out of its range; the device is checked on use."""
+    """Raise a ConfigError if an option other than the device is out of its range."""
     one_of("train", tuple(PRESETS), model=model)
     one_of("train", get_args(Mode), mode=mode)
     one_of("train", (*NAMES, "none"), preprocessing=preprocessing)
@@ -185,7 +185,7 @@ def _check(
 
 
 def _descent(mode: str, given: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the fields of a FineTuning, checked, with `augment` by name; None if unsupervised."""
+    """Return the checked fields of a FineTuning, None if unsupervised."""
     if mode == "unsupervised":
         for name, value in given.items():
             raise ConfigError(
