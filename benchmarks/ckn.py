@@ -21,7 +21,10 @@ POOL_FIRST = "torch eager, tuned, pool first"
 
 
 def natural_images(n: int, channels: int, size: int, rng: np.random.Generator) -> Any:
-    """Return images (n, C, size, size) of mean 0 and variance 1 with the 1/f spectrum of photographs."""
+    """Return images (n, C, size, size) with the 1/f spectrum of photographs.
+
+    They have mean 0 and variance 1.
+    """
     frequencies = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
     frequencies[0, 0] = frequencies[0, 1]
     spectrum = np.fft.rfft2(rng.standard_normal((n, channels, size, size))) / frequencies

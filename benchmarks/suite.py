@@ -150,7 +150,7 @@ class Suite:
     """
 
     name: str
-    about: str
+    title: str
     cases: Callable[[Settings], Sequence[Case]]
     threads: int | None = None
     devices: Sequence[str] = ("cpu",)

@@ -231,8 +231,14 @@ def prepare(folder: Path) -> None:
     )
     save_model(model, folder / "m.safetensors")
     (folder / "own.csv").write_text(named)
-    run = train(load_csv(folder / "own.csv"), model="unsup-32-64", n_patches=200, iterations=1, out=folder / "run",
-                source={"data": str(folder / "own.csv"), "data_dir": None}).run.folder  # fmt: skip
+    run = train(
+        load_csv(folder / "own.csv"),
+        model="unsup-32-64",
+        n_patches=200,
+        iterations=1,
+        out=folder / "run",
+        source={"data": str(folder / "own.csv"), "data_dir": None},
+    ).run.folder
     records = RNG.integers(0, 256, (3, 3073), dtype=np.uint8)
     records[:, 0] = (1, 0, 9)
     both = {
@@ -419,8 +425,9 @@ def main(arguments: list[str] | None = None) -> int:
                 )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{options.count:,} damaged files: {counts['refused']:,} refused in a sentence, {counts['read']:,} read, "
-        f"{counts['faults']:,} faults; {len(MUTATORS)} mutators, {len(TARGETS)} kinds, at most {peak:,.0f} MiB"
+        f"{options.count:,} damaged files: {counts['refused']:,} refused in a sentence, "
+        f"{counts['read']:,} read, {counts['faults']:,} faults; {len(MUTATORS)} mutators, "
+        f"{len(TARGETS)} kinds, at most {peak:,.0f} MiB"
     )
     return counts["faults"]
 

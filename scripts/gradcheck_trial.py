@@ -331,7 +331,8 @@ def main() -> int:
     options = parser.parse_args()
     alarms = missed = 0
     print(
-        f"{'right gradients':32} {'order':>5} {'draws':>6} {'wrong':>6} {'kink':>6} {'undecided':>9} {'seconds':>8}"
+        f"{'correct gradients':32} {'order':>5} {'draws':>6} {'wrong':>6} {'kink':>6} "
+        f"{'undecided':>9} {'seconds':>8}"
     )
     for name, order in itertools.product((n for n in RIGHT if options.only in n), (1, 2)):
         start = time.perf_counter()

@@ -32,7 +32,7 @@ def test_the_peak_of_a_process_is_seen_after_it_gave_the_memory_back() -> None:
 
 
 def test_a_process_that_fails_is_an_error() -> None:
-    with pytest.raises(BenchmarkError, match="exit expected to end, got exit status 3"):
+    with pytest.raises(BenchmarkError, match="expected exit to succeed, got exit status 3"):
         kmeans_memory.peak_of(sys.exit, 3)
 
 

@@ -19,7 +19,7 @@ from benchmarks.suite import BenchmarkError, Case, Settings, Side
 
 def test_summary():
     assert Summary.of([4.0, 1.0, 2.0, 3.0, 5.0]) == Summary(
-        median=3.0, least=1.0, lower=2.0, upper=4.0
+        median=3.0, minimum=1.0, lower=2.0, upper=4.0
     )
     assert Summary.of([2.0]) == Summary(2.0, 2.0, 2.0, 2.0)
 

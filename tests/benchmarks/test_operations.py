@@ -37,8 +37,8 @@ def test_pytorch_computes_the_same(number):
         number
     ]
     inputs = {"operands": operation.operands()}
-    ours = kernels._ours(inputs, "cpu", name=operation.about, dtype="float64").outputs()["result"]
-    theirs = kernels._torch(inputs, "cpu", name=operation.about).outputs()["result"]
+    ours = kernels._ours(inputs, "cpu", name=operation.title, dtype="float64").outputs()["result"]
+    theirs = kernels._torch(inputs, "cpu", name=operation.title).outputs()["result"]
     assert relative_error(theirs, ours) < 1e-5
     assert theirs[0].dtype == "float32"
 
@@ -46,7 +46,7 @@ def test_pytorch_computes_the_same(number):
 def test_cupyx_computes_the_same():
     (operation,) = (each for each in operations.operations().values() if each.cupyx is not None)
     operands = operation.operands()
-    ours = kernels._ours({"operands": operands}, "cpu", name=operation.about).outputs()["result"][0]
+    ours = kernels._ours({"operands": operands}, "cpu", name=operation.title).outputs()["result"][0]
     assert relative_error(operation.cupyx(scipy.signal, *operands), ours) < 1e-5
 
 

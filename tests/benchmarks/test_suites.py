@@ -24,7 +24,7 @@ def test_targets_are_those_of_peers(name: str, case: Case):
 
 
 def test_every_suite_has_a_line():
-    assert [name for name, suite in SUITES.items() if name != suite.name or not suite.about] == []
+    assert [name for name, suite in SUITES.items() if name != suite.name or not suite.title] == []
 
 
 @pytest.mark.parametrize(
