@@ -178,9 +178,8 @@ def torch_training(
     def outputs() -> dict[str, Any]:
         loss = torch.nn.functional.cross_entropy(scores(images), labels)
         loss.backward()
-        gradients = [
-            p.grad.cpu().numpy().copy() for p in model.parameters()
-        ]  # before they are projected
+        # before the step projects them
+        gradients = [p.grad.cpu().numpy().copy() for p in model.parameters()]
         optimizer.step()
         second = step().item()
         weights = [p.detach().cpu().numpy() for p in model.parameters()]

@@ -48,12 +48,12 @@ def draw(file: Path, points: int) -> None:
             return unwrap(below(x))
 
     out = np.lib.format.open_memmap(file, mode="w+", dtype="float32", shape=(points, DIMENSIONS))
-    found = sample_patches(
+    patches = sample_patches(
         images, CKNLayer(CHANNELS, 1, KERNEL), points, rng=rng, encode=encode, out=out
     )
-    if len(found) < points:
+    if len(patches) < points:
         raise BenchmarkError(
-            f"kmeans_memory: expected {points} patches that are not zero, got {len(found)}"
+            f"kmeans_memory: expected {points} patches that are not zero, got {len(patches)}"
         )
 
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from benchmarks import costs
 from benchmarks.costs import Cost
 
-_EXPONENTIAL, _POLYNOMIAL = (
-    (1, 0),
-    (1, 1),
-)  # operations of kappa, and of its derivative given the value
+# (operations of kappa, operations of its derivative given the value)
+_EXPONENTIAL = (1, 0)
+_POLYNOMIAL = (1, 1)
 
 
 @dataclass(frozen=True)

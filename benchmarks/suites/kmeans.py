@@ -68,9 +68,8 @@ def _torch(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work:
     )
 
     def step() -> tuple[torch.Tensor, list[float]]:
-        return spherical_kmeans(
-            points, start, ITERATIONS
-        )  # its last mean waits for a GPU but for one product
+        # Its last mean waits for all work on the GPU except one product.
+        return spherical_kmeans(points, start, ITERATIONS)
 
     def outputs() -> dict[str, object]:
         centroids, objective = step()

@@ -1,8 +1,8 @@
 """Train end to end with many seeds, and check whether accuracy falls without a warning.
 
-    python scripts/descent_seeds.py
-    python scripts/descent_seeds.py --n-patches 3000 --iterations 2
-    python scripts/descent_seeds.py --n-patches 3000 --iterations 2 --lr 0.01
+    python scripts/finetuning_seeds.py
+    python scripts/finetuning_seeds.py --n-patches 3000 --iterations 2
+    python scripts/finetuning_seeds.py --n-patches 3000 --iterations 2 --lr 0.01
 
 The first trains 20 seeds on digits with default options; the last has a learning rate
 that is too large and diverges. Each seed prints one line: the learning rate, the
@@ -29,7 +29,7 @@ from tinygrad_ckn.training import train
 
 
 @dataclass
-class Descended:
+class TrainingLog:
     """Progress events of one training."""
 
     lr: float = 0.0
@@ -58,9 +58,9 @@ class Descended:
         return self.accuracies[self.kept] - self.accuracies[0]
 
 
-def descended(dataset: Dataset, seed: int, options: dict[str, Any]) -> Descended:
+def train_with_seed(dataset: Dataset, seed: int, options: dict[str, Any]) -> TrainingLog:
     """Train with a seed."""
-    training = Descended()
+    training = TrainingLog()
     with tempfile.TemporaryDirectory() as parent, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TrainingWarning)
         training.test = train(
@@ -98,7 +98,7 @@ def main() -> int:
     print("seed  lr        start   worst fall  warnings  kept        test", flush=True)
     trainings = []
     for seed in range(seeds):
-        training = descended(dataset, seed, options)
+        training = train_with_seed(dataset, seed, options)
         trainings.append(training)
         print(
             f"{seed:4}  {training.lr:<8.2g}  {training.accuracies[0]:.4f}  {training.fall:10.4f}  "
