@@ -1,4 +1,6 @@
-"""Profile of a CKN on one thread: `python -m benchmarks.breakdown [PRESET] [train|encode]`.
+"""Profile of a CKN on one thread.
+
+    python -m benchmarks.breakdown [PRESET] [train|encode]
 
 Functions are replaced by timed ones. A function's time excludes that of other timed
 functions that it calls. Products are compared with the rate at which BLAS multiplies a

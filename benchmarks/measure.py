@@ -103,10 +103,11 @@ class Result:
 
 
 def relative_error(actual: Any, expected: Any, outliers: float = 0) -> float:
-    """Return max |actual - expected| / max |expected|; infinity for other shapes, NaN or infinity.
+    """Return max |actual - expected| / max |expected|.
 
-    For lists of arrays it is the largest error. The share `outliers` of rows with the
-    largest differences is ignored.
+    It is infinity if shapes differ or a number is not finite. For lists of arrays it is
+    the largest error. The share `outliers` of rows with the largest differences is
+    ignored.
 
     Examples
     --------
@@ -219,7 +220,7 @@ def measure(case: Case, settings: Settings, say: Callable[[str], None] = lambda 
 def _compared(
     case: Case, started: Sequence[Process], reference: Process | None, say: Callable[[str], None]
 ) -> list[Measured]:
-    """Return the sides with their errors against the reference, or else against the first side.
+    """Return the sides with their errors against the reference, or else the first side.
 
     The reference's process ends here.
     """

@@ -1,7 +1,7 @@
-"""Operations with GPU kernels of ours, with their counterparts in CuPy or PyTorch, and costs.
+"""Operations that have GPU kernels here, with their counterparts and costs.
 
-Shapes are those of networks, with enough images for a launch to take longer on the
-device than in Python.
+Counterparts are those of CuPy or PyTorch. Shapes are those of networks, with enough
+images for a launch to take longer on the device than in Python.
 """
 
 from __future__ import annotations
@@ -101,18 +101,14 @@ def _assign(ops: Any, x: Any, scales: Any, centroids: Any) -> Any:
 
 def operations() -> dict[str, Operation]:
     """Return all operations by title."""
-    groups = (_correlations(), _windows(), _network())
+    groups = (_correlations(), _dense_correlations(), _windows(), _network())
     return {operation.title: operation for group in groups for operation in group}
 
 
 def _correlations() -> list[Operation]:
     c = CHANNELS
     side = SIZE
-    length = side**2
     out = IMAGE - FILTER + 1
-    patched = (UNFOLDED, c, side, side)
-    small = (c, c, 3, 3)
-    unfold, fold = _patch_costs()
     return [
         Operation(
             f"correlate2d, {IMAGE}x{IMAGE} by {FILTER}x{FILTER}",
@@ -125,10 +121,20 @@ def _correlations() -> list[Operation]:
         Operation(
             "correlate2d, depthwise 5x5",
             [(BATCH, c, side, side), (c, 1, 5, 5)],
-            [costs.correlate(BATCH, c, c, side, side, 5, 5, length)],
+            [costs.correlate(BATCH, c, c, side, side, 5, 5, side**2)],
             lambda ops, x, w: ops.correlate2d(x, w, groups=len(w), padding="same"),
             lambda torch, x, w: torch.nn.functional.conv2d(x, w, groups=len(w), padding=2),
         ),
+    ]
+
+
+def _dense_correlations() -> list[Operation]:
+    c = CHANNELS
+    length = SIZE**2
+    patched = (UNFOLDED, c, SIZE, SIZE)
+    small = (c, c, 3, 3)
+    unfold, fold = _patch_costs()
+    return [
         Operation(
             "correlate2d, dense 3x3",
             [patched, small],

@@ -29,7 +29,7 @@ TUNED_MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184"
 
 
 def environment(threads: int, *, tuned_malloc: bool) -> dict[str, str]:
-    """Return the environment of a side: the user's, with settings for threads, malloc, imports."""
+    """Return the environment of a side: the user's, with threads, malloc and imports set."""
     inherited = {
         name: value
         for name, value in os.environ.items()

@@ -152,7 +152,7 @@ def show_left_out(console: Console, results: Sequence[Result]) -> None:
 def as_json(
     machine: Mapping[str, str], results: Mapping[str, Sequence[Result]], failures: Mapping[str, str]
 ) -> Any:
-    """Return all measurements for JSON: step times, bytes, ratios, targets, costs, environments."""
+    """Return all measurements for JSON: times, bytes, ratios, targets, costs, environments."""
     return {
         "machine": dict(machine),
         "failures": dict(failures),

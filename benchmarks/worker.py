@@ -134,7 +134,7 @@ class Worker:
         return peak, None if peak is None or self.before is None else peak - self.before
 
     def libraries(self) -> list[str]:
-        """Return the BLAS and OpenMP libraries of this process, with their kernels and threads."""
+        """Return the BLAS and OpenMP libraries of this process, with kernels and threads."""
         from threadpoolctl import threadpool_info
 
         lines = [] if "torch" not in sys.modules else _of_torch(sys.modules["torch"])

@@ -70,8 +70,8 @@ def train_with_seed(dataset: Dataset, seed: int, options: dict[str, Any]) -> Tra
     return training
 
 
-def main() -> int:
-    """Run the command line."""
+def _options() -> dict[str, Any]:
+    """Return the options of the command line that were set."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -90,9 +90,12 @@ def main() -> int:
     for name in ("optimizer", "loss"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--alternating", action="store_true", default=None)
-    options = {
-        name: value for name, value in vars(parser.parse_args()).items() if value is not None
-    }
+    return {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+
+
+def main() -> int:
+    """Run the command line."""
+    options = _options()
     seeds = options.pop("seeds")
     dataset = load(options.pop("data"))
     print("seed  lr        start   worst fall  warnings  kept        test", flush=True)
@@ -106,11 +109,12 @@ def main() -> int:
             f"{training.kept:2} {training.accuracies[training.kept]:.4f}   {training.test:.4f}",
             flush=True,
         )
+    falls = sum(training.fall > FALL for training in trainings)
     silent = sum(training.fall > FALL and not training.warned for training in trainings)
     below = sum(training.gain < 0 for training in trainings)
     mean = sum(training.test for training in trainings) / len(trainings)
     print(
-        f"falls of more than {FALL:.0%}: {sum(training.fall > FALL for training in trainings)} of {seeds}, "
+        f"falls of more than {FALL:.0%}: {falls} of {seeds}, "
         f"{silent} without a warning; below the start: {below}; test accuracy {mean:.4f} on average"
     )
     return int(silent + below > 0)

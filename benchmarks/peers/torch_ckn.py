@@ -1,4 +1,4 @@
-"""A convolutional kernel network in PyTorch, written from docs/mathematics.md for comparison.
+"""A convolutional kernel network in PyTorch, written from docs/mathematics.md.
 
 Each map is |x| kappa(<z, x>/|x|) of patches x, times (kappa(Z Z^T) + eps I)^(-1/2),
 then pooled: the transform precedes the pooling, at all positions, as in the published

@@ -1,4 +1,4 @@
-"""An executable kernel: its instructions, with registers as slots and variables as addresses."""
+"""An executable kernel: instructions with registers as slots and variables as addresses."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
