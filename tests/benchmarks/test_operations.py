@@ -1,4 +1,7 @@
-"""PyTorch and CuPy are measured at what we are: on the CPU, with SciPy, whose functions CuPy has, in its place."""
+"""The counterparts in PyTorch and CuPy compute the same as ours.
+
+This runs on the CPU, with SciPy in place of CuPy, which has the same functions.
+"""
 
 import math
 
