@@ -112,7 +112,7 @@ def test_the_module_is_the_command():
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell: str):
-    """What a shell asks for `tinygrad-ckn tr<TAB>`, and the script that makes it ask."""
+    """The completion of `tinygrad-ckn tr<TAB>`, and the script that a shell sources."""
     command = [sys.executable, "-c", "from tinygrad_ckn.cli import main; main()"]
     ask = {
         "_TINYGRAD_CKN_COMPLETE": f"complete_{shell}",
@@ -170,13 +170,13 @@ def test_errors_of_the_machine(
     assert (result.exit_code, result.stderr) == (1, f"error: {sentence}\n")
 
 
-def test_the_prefix_is_red_where_colours_are(monkeypatch: pytest.MonkeyPatch):
+def test_the_prefix_is_red_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_train.loop, "train", failing(errors.DataError("this")))
     result = CliRunner().invoke(app, ["train"], env={"FORCE_COLOR": "1"})
     assert result.stderr == "\x1b[31m\x1b[1merror:\x1b[0m this\n"
 
 
-def test_bugs_are_not_dressed_up(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
+def test_bugs_are_not_caught(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_train.loop, "train", failing(ZeroDivisionError("a bug")))
     assert isinstance(invoke("train").exception, ZeroDivisionError)
 

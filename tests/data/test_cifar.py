@@ -41,15 +41,18 @@ def test_the_subfolder_of_the_official_archive_is_found(cifar_folder: Path) -> N
     [
         (
             2 * 3073 + 5,
-            "data_batch_3.bin: expected records of 3073 bytes, got 5 bytes in the last one, at byte 6146",
+            "data_batch_3.bin: expected records of 3073 bytes, got 5 bytes in the last one, at "
+            "byte 6146",
         ),
         (
             3072,
-            "data_batch_3.bin: expected records of 3073 bytes, got 3072 bytes in the last one, at byte 0",
+            "data_batch_3.bin: expected records of 3073 bytes, got 3072 bytes in the last one, "
+            "at byte 0",
         ),
         (
             0,
-            "data_batch_3.bin: expected at least one record of 3073 bytes at byte 0, got an empty file",
+            "data_batch_3.bin: expected at least one record of 3073 bytes at byte 0, got an "
+            "empty file",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""A share of scripts/crash.py: kills within writes, and disks that are too small."""
+"""A part of scripts/crash.py: kills during writes, and disks that are too small."""
 
 import importlib.util
 import sys

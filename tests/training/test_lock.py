@@ -81,7 +81,10 @@ def test_a_process_id_that_is_used_again_is_not_the_holder(tmp_path: Path):
 
 def test_a_lock_of_another_host_is_never_taken_over(tmp_path: Path):
     write(tmp_path, host="elsewhere", pid=2**22 + 1)
-    message = rf"may be in use by process {2**22 + 1} of host 'elsewhere', .*; if no .*, remove {tmp_path / LOCK}, or"
+    message = (
+        rf"may be in use by process {2**22 + 1} of host 'elsewhere', .*; if no .*, "
+        rf"remove {tmp_path / LOCK}, or"
+    )
     with pytest.raises(ConfigError, match=message):
         FolderLock.acquire(tmp_path)
     assert (tmp_path / LOCK).exists()
@@ -99,9 +102,7 @@ def test_a_lock_of_another_host_is_never_taken_over(tmp_path: Path):
         b'{"pid": true, "host": "", "started": "", "since": ""}',
     ],
 )
-def test_a_lock_that_names_nobody_and_that_nobody_holds_is_taken_over(
-    tmp_path: Path, content: bytes
-):
+def test_a_lock_without_a_holder_is_taken_over(tmp_path: Path, content: bytes):
     (tmp_path / LOCK).write_bytes(content)
     with FolderLock.acquire(tmp_path):
         assert Holder.read((tmp_path / LOCK).read_bytes()) is not None
@@ -137,7 +138,7 @@ def test_a_lock_that_is_another_file_each_time_is_given_up(
         FolderLock.acquire(tmp_path)
 
 
-def test_what_cannot_be_written_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_write_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 

@@ -39,7 +39,7 @@ def supervised(
     )
 
 
-def test_result_is_what_the_saved_model_does(supervised: loop.Result, few_digits: Dataset):
+def test_the_result_is_that_of_the_saved_model(supervised: loop.Result, few_digits: Dataset):
     assert supervised.total == len(few_digits.test) == 72
     assert supervised.correct == supervised.confusion.trace()
     assert supervised.accuracy == supervised.correct / 72 > 0.8
