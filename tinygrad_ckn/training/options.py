@@ -133,12 +133,12 @@ def resolve(data: str, **options: Any) -> Options:
     >>> resolve("cifar10", model="ckn5").descent["epochs"]
     10
     """
-    own, tuning = (
+    general, tuning = (
         [field.name for field in fields(source) if field.name != "descent"]
         for source in (Options, FineTuning)
     )
     for name in options:
-        one_of("train", [*own, *tuning], options=name)
+        one_of("train", [*general, *tuning], options=name)
     given = {name: value for name, value in options.items() if value is not None}
     chosen = _defaults(data, given.get("model")) | given
     descent = {name: chosen.pop(name) for name in tuning if name in chosen}
