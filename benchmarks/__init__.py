@@ -1,1 +1,1 @@
-"""What the library's speed and memory are, side by side with its peers: `python -m benchmarks --list`."""
+"""Benchmarks of the library's speed and memory next to its peers: `python -m benchmarks --list`."""

@@ -1,4 +1,4 @@
-"""What a figure depends on: processor, system, versions, date."""
+"""The environment that figures depend on: processor, system, versions, date."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _version(package: str) -> str:
 
 
 def describe(device: str) -> dict[str, str]:
-    """Return the lines that belong above every table; BLAS libraries are described by each side's process."""
+    """Return the lines printed above every table; BLAS libraries are described per side."""
     found = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": f"{_info._processor()}, {os.cpu_count()} CPUs",

@@ -1,7 +1,7 @@
-"""Operations that have kernels of their own on a GPU, each with what CuPy or PyTorch has instead, and what it costs.
+"""Operations with GPU kernels of ours, with their counterparts in CuPy or PyTorch, and costs.
 
-Shapes are those of networks, with as many images as make a launch longer than Python
-takes to ask for it.
+Shapes are those of networks, with enough images for a launch to take longer on the
+device than in Python.
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ from benchmarks import costs
 from benchmarks.costs import Cost
 from benchmarks.layers import Layer
 
-# sides of the one large image, and of what it is correlated with
-IMAGE, FILTER = 4096, 10
-# of maps
-BATCH, CHANNELS, SIZE = 512, 64, 32
-# images where patches are unfolded, which take nine times the memory
+# sides of the large image, and of its filter
+IMAGE = 4096
+FILTER = 10
+# size of maps
+BATCH = 512
+CHANNELS = 64
+SIZE = 32
+# images for unfolded patches, which take nine times the memory
 UNFOLDED = 128
-POINTS, CENTROIDS = 200_000, 256
-# of ckn5, for whose layers inverse roots are computed at once
-FILTERS, LAYERS = 128, 5
+POINTS = 200_000
+CENTROIDS = 256
+# layers of ckn5, whose inverse roots are computed together
+FILTERS = 128
+LAYERS = 5
 
 
 @dataclass(frozen=True)
@@ -34,15 +39,15 @@ class Operation:
 
     Parameters
     ----------
-    about
-        What the table calls it.
+    title
+        Name in the table.
     shapes
-        Of the operands.
+        Shapes of the operands.
     costs
-        What our side launches.
+        Launches of our side.
     ours, torch, cupyx
         Called with the module `tinygrad_ckn.ops`, `torch` or `cupyx.scipy.signal`, and
-        the operands; None: it has none.
+        the operands; None: no counterpart.
     """
 
     about: str
@@ -53,7 +58,7 @@ class Operation:
     cupyx: Callable[..., Any] | None = None
 
     def operands(self) -> list[Any]:
-        """Return random operands, float32, with images, filters and points of norm 1."""
+        """Return random float32 operands; images, filters and points have norm 1."""
         rng = np.random.default_rng(0)
         found = []
         for shape in self.shapes:
@@ -97,10 +102,19 @@ def _assign(ops: Any, x: Any, scales: Any, centroids: Any) -> Any:
 
 def operations() -> dict[str, Operation]:
     """Return all, by name."""
-    n, m, c, side = BATCH, UNFOLDED, CHANNELS, SIZE
-    half, length, out = side // 2, side**2, IMAGE - FILTER + 1
-    maps, patched, pooled = (n, c, side, side), (m, c, side, side), (n, c, half, half)
-    small, columns, roots = (c, c, 3, 3), (m, 9 * c, length), (LAYERS, FILTERS, FILTERS)
+    n = BATCH
+    m = UNFOLDED
+    c = CHANNELS
+    side = SIZE
+    half = side // 2
+    length = side**2
+    out = IMAGE - FILTER + 1
+    maps = (n, c, side, side)
+    patched = (m, c, side, side)
+    pooled = (n, c, half, half)
+    small = (c, c, 3, 3)
+    columns = (m, 9 * c, length)
+    roots = (LAYERS, FILTERS, FILTERS)
     unfold, fold = (make(m, c, side, side, 3, 3, length) for make in (costs.unfold, costs.fold))
     pooling, adjoint = (
         make(n, c, side, side, half, half, 2) for make in (costs.pooling, costs.pooling_adjoint)

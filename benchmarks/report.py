@@ -19,7 +19,7 @@ MEGA = 1e6
 
 
 def scale_of(seconds: float) -> tuple[float, str]:
-    """Return the unit in which a time reads well, and how many there are in a second.
+    """Return a suitable unit for a time: its number per second and its name.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def scale_of(seconds: float) -> tuple[float, str]:
 
 
 def digits(value: float) -> str:
-    """Return a number with three digits, or all of those before the point.
+    """Format a number with three digits, or all digits before the point if there are more.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def digits(value: float) -> str:
 
 
 def verdict(ratio: float | None, target: float | None) -> str:
-    """Return a ratio beside what it is to be at most."""
+    """Format a ratio with its target."""
     if ratio is None:
         return ""
     told = f"{ratio:.{2 if ratio >= 0.1 else 3}f}"
@@ -53,7 +53,8 @@ def verdict(ratio: float | None, target: float | None) -> str:
 
 
 def _row(result: Result, side: Measured, scale: float) -> list[str]:
-    case, time = result.case, side.time
+    case = result.case
+    time = side.time
     ours = side is result.sides[0]
     memory = ["" if size is None else f"{size / MEGA:,.0f}" for size in (side.peak, side.growth)]
     return [
@@ -71,7 +72,7 @@ def _row(result: Result, side: Measured, scale: float) -> list[str]:
 
 
 def compared(result: Result, side: Measured) -> str:
-    """Return the ratio to a peer, or the time per unit where that is what is compared."""
+    """Format the ratio to a peer, or the time per unit if the case has a unit."""
     if result.case.unit:
         return f"{digits(side.time.median * 1e6 / result.units(side))} us / {result.case.unit}"
     if side is result.sides[0]:
@@ -84,7 +85,7 @@ def _threads(result: Result) -> str:
 
 
 def case_table(result: Result) -> Table:
-    """Return a row for each side: times, our time over its, memory, error."""
+    """Return a table with one row per side: times, ratios, memory, error."""
     scale, unit = scale_of(result.sides[0].time.median)
     title = f"{result.case.name}: {len(result.sides[0].seconds)} steps each, {_threads(result)}"
     table = Table(title=title, title_justify="left")
@@ -102,7 +103,7 @@ def case_table(result: Result) -> Table:
 
 
 def group_table(results: Sequence[Result]) -> Table:
-    """Return a row for each case of a group: the median of each side."""
+    """Return a table with one row per case of a group: the median of each side."""
     names = list(dict.fromkeys(side.name for result in results for side in result.sides))
     scale, unit = scale_of(max(result.sides[0].time.median for result in results))
     table = Table(
@@ -119,7 +120,7 @@ def group_table(results: Sequence[Result]) -> Table:
 
 
 def grouped(results: Sequence[Result]) -> Iterator[tuple[str, list[Result]]]:
-    """Yield results by group; each without a group by itself."""
+    """Yield results by group; those without a group one by one."""
     for (group, _), members in groupby(
         results, lambda r: (r.case.group, "" if r.case.group else r.case.name)
     ):
@@ -127,7 +128,7 @@ def grouped(results: Sequence[Result]) -> Iterator[tuple[str, list[Result]]]:
 
 
 def show(console: Console, results: Sequence[Result]) -> None:
-    """Print tables, and who was left out and why."""
+    """Print tables, and the reasons why sides were left out."""
     for group, members in grouped(results):
         console.print(group_table(members) if group else case_table(members[0]))
         for side in () if group else members[0].sides:
@@ -141,7 +142,7 @@ def show(console: Console, results: Sequence[Result]) -> None:
 
 
 def show_left_out(console: Console, results: Sequence[Result]) -> None:
-    """Print which sides could not take part, and why."""
+    """Print the sides that could not take part, with reasons."""
     for name, reason in dict(
         item for result in results for item in result.left_out.items()
     ).items():
@@ -151,7 +152,7 @@ def show_left_out(console: Console, results: Sequence[Result]) -> None:
 def as_json(
     machine: Mapping[str, str], results: Mapping[str, Sequence[Result]], failures: Mapping[str, str]
 ) -> Any:
-    """Return everything measured, as JSON takes it: seconds of steps, bytes, ratios, targets, costs, environments."""
+    """Return all measurements for JSON: step times, bytes, ratios, targets, costs, environments."""
     return {
         "machine": dict(machine),
         "failures": dict(failures),
@@ -187,5 +188,5 @@ def _case_json(result: Result) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON that a person can read."""
+    """Write indented JSON."""
     atomic_write(path, (json.dumps(content, indent=1) + "\n").encode())

@@ -1,4 +1,4 @@
-"""Running suites: what `tinygrad-ckn bench` does."""
+"""Run suites, for `tinygrad-ckn bench`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tinygrad_ckn.errors import ConfigError
 
 
 def list_suites(console: Console) -> None:
-    """Print a line for each suite."""
+    """Print one line per suite."""
     for suite in SUITES.values():
         console.print(
             f"{suite.name:<13}{suite.about}", markup=False, highlight=False, soft_wrap=True
@@ -27,12 +27,12 @@ def list_suites(console: Console) -> None:
 
 
 def chosen(names: Sequence[str], device: str, suites: Mapping[str, Suite] = SUITES) -> list[Suite]:
-    """Return the suites of these names, or those that the device can run.
+    """Return the suites of these names, or else all that the device can run.
 
     Raises
     ------
     ConfigError
-        If there is none of a name, or it does not run on the device.
+        If there is no suite of a name, or it does not run on the device.
     """
     for name in names:
         if name not in suites:
@@ -49,16 +49,19 @@ def chosen(names: Sequence[str], device: str, suites: Mapping[str, Suite] = SUIT
 
 
 def run(suites: Sequence[Suite], settings: Settings, out: Path, console: Console) -> dict[str, str]:
-    """Run suites one after the other, show each when it is done, and write results.json and SUITE.png as they come.
+    """Run suites one after another, and print and write the results of each when it ends.
+
+    The files are results.json and SUITE.png.
 
     Returns
     -------
-    What failed, by suite: the others go on.
+    dict
+        Error by name of the suites that failed; the others continue.
 
     Raises
     ------
     BackendError
-        If the device is not there.
+        If the device is not available.
     """
     backend = use(settings.device)
     card = cards.present(backend.xp) if settings.device == "cuda" else None

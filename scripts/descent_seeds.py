@@ -1,14 +1,15 @@
-"""Train end to end with many seeds, and look whether a descent gets worse, whether it says so, and what it ends with.
+"""Train end to end with many seeds, and check whether accuracy falls without a warning.
 
-python scripts/descent_seeds.py # 20 seeds of digits, all else by default python
-scripts/descent_seeds.py --n-patches 3000 --iterations 2 python scripts/descent_seeds.py
---n-patches 3000 --iterations 2 --lr 0.01 # too large: it diverges
+    python scripts/descent_seeds.py
+    python scripts/descent_seeds.py --n-patches 3000 --iterations 2
+    python scripts/descent_seeds.py --n-patches 3000 --iterations 2 --lr 0.01
 
-A line a seed: the learning rate, the validation accuracy of the start, by how much an
-epoch fell below the best before it at most, how many warnings there were, the epoch
-that was kept with its validation accuracy, and the test accuracy. The status is 1 if an
-epoch fell by more than 2 points without a warning, or the epoch kept is worse than the
-start.
+The first trains 20 seeds on digits with default options; the last has a learning rate
+that is too large and diverges. Each seed prints one line: the learning rate, the
+initial validation accuracy, the maximum fall of an epoch below the best one before it,
+the number of warnings, the epoch that was kept with its validation accuracy, and the
+test accuracy. The status is 1 if an epoch fell by more than 2 points without a warning,
+or the kept epoch is worse than the start.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from tinygrad_ckn.training import train
 
 @dataclass
 class Descended:
-    """What was told of one descent."""
+    """Progress events of one training."""
 
     lr: float = 0.0
     accuracies: list[float] = field(default_factory=list)
@@ -38,7 +39,7 @@ class Descended:
     test: float = 0.0
 
     def __call__(self, progress: Progress) -> None:
-        """Take down what a training reports."""
+        """Record an event."""
         if progress.phase in ("start", "epoch"):
             self.accuracies.append(progress.values["validation_accuracy"])
         if progress.phase == "start":
@@ -48,12 +49,12 @@ class Descended:
 
     @property
     def fall(self) -> float:
-        """By how much an epoch was worse than the best before it, at most."""
+        """Maximum fall of an epoch's accuracy below the best one before it."""
         return max(max(self.accuracies[: i + 1]) - now for i, now in enumerate(self.accuracies))
 
     @property
     def gain(self) -> float:
-        """By how much the epoch that was kept is better than the start."""
+        """Gain in accuracy of the kept epoch over the start."""
         return self.accuracies[self.kept] - self.accuracies[0]
 
 
@@ -90,7 +91,8 @@ def main() -> int:
         parser.add_argument(f"--{name}")
     parser.add_argument("--alternating", action="store_true", default=None)
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
-    seeds, dataset = given.pop("seeds"), load(given.pop("data"))
+    seeds = given.pop("seeds")
+    dataset = load(given.pop("data"))
     print("seed  lr        start   worst fall  warnings  kept        test", flush=True)
     all_told = []
     for seed in range(seeds):

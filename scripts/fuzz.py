@@ -1,13 +1,14 @@
-"""Give damaged files to everything that reads files: the right answer, or one sentence, in bounded time and memory.
+"""Feed damaged files to everything that reads files.
 
-python scripts/fuzz.py --count 5000 --seed 0
+    python scripts/fuzz.py --count 5000 --seed 0
 
-Small sound files of every kind are changed by scripts/_fuzz_mutators.py, one to four
-times each, and read again. What counts as a fault: an exception that is none of the
-library's, a message of more than one line, more than 10 seconds, more than 500 MB of
-memory, and a file that is accepted with another content than an independent reading of
-the same bytes gives (`numpy.load`, `csv`, `struct`, safetensors, `json`). The command
-that repeats a fault is printed with it.
+Each must give the right content or an error of one sentence, in bounded time and
+memory. Small valid files of every kind are changed by scripts/_fuzz_mutators.py, one to
+four times each, and read again. A fault is an exception that is not the library's, a
+message of several lines, more than 10 seconds, more than 500 MB of memory, or a file
+accepted with another content than an independent reader of the same bytes gives
+(`numpy.load`, `csv`, `struct`, safetensors, `json`). Each fault is printed with the
+command that repeats it.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ LABELS = np.arange(24) % 3
 
 
 class Target(NamedTuple):
-    """A kind of file: the sound bytes, its reader, and what the same bytes say by another way (None: not compared)."""
+    """A kind of file: valid bytes, its reader, and an independent reader (None: not compared)."""
 
     suffix: str
     content: bytes
@@ -66,11 +67,11 @@ class Target(NamedTuple):
     expected: Callable[[bytes], Any] | None = None
 
 
-# --- the same bytes, read by somebody else ---
+# --- independent readers ---
 
 
 def _scaled(array: np.ndarray) -> np.ndarray:
-    """Return images (n, 1, H, W) as the library scales them."""
+    """Return images (n, 1, H, W) scaled as the library does."""
     if array.dtype.kind in "iu":
         return (array.astype(np.float32) / np.float32(255)).reshape(-1)
     return array.astype(np.float32).reshape(-1)
@@ -119,7 +120,8 @@ def _is_number(cell: str) -> bool:
 def _idx_says(content: bytes) -> np.ndarray:
     if content[:2] == b"\x1f\x8b":
         content = gzip.decompress(content)
-    code, rank = content[2], content[3]
+    code = content[2]
+    rank = content[3]
     shape = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
     dtype = np.dtype({8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}[code])
     return _scaled(np.frombuffer(content[4 + 4 * rank :], dtype).reshape(shape))
@@ -148,7 +150,7 @@ def _pixels(found: Any) -> np.ndarray:
 
 
 def _sorted_pixels(path: Path) -> np.ndarray:
-    """Return the pixels of both parts, sorted, for a split of the loader's own has another order."""
+    """Return the sorted pixels of both parts, because the loader's split changes the order."""
     dataset = load_npz(path)
     return np.sort(np.concatenate([_pixels(dataset.train), _pixels(dataset.test)]))
 
@@ -168,7 +170,7 @@ def _labels(path: Path) -> list[Any]:
 
 
 def _in_folder(name: str, read: Callable[[Path], Any]) -> Callable[[Path], Any]:
-    """Return a reader of a folder in which the file stands under a name, beside sound ones."""
+    """Return a reader of a folder that holds the file under a given name among valid ones."""
 
     def reader(path: Path) -> Any:
         folder = path.parent / "folder"
@@ -210,7 +212,7 @@ def _idx(array: np.ndarray) -> bytes:
 
 
 def prepare(folder: Path) -> None:
-    """Fill TARGETS and FOLDERS with sound files."""
+    """Fill TARGETS and FOLDERS with valid files."""
 
     def saved(save: Callable[..., None], *arrays: Any, **named: Any) -> bytes:
         stream = io.BytesIO()
@@ -324,7 +326,8 @@ def prepare(folder: Path) -> None:
 
 def mutated(target: Target, r: random.Random) -> tuple[bytes, str]:
     """Return a target's content after one to four mutations, and their names."""
-    content, names = target.content, []
+    content = target.content
+    names = []
     for _ in range(r.choice((1, 1, 1, 2, 4))):
         mutate = r.choice(MUTATORS)
         content = mutate(bytearray(content or b"\0"), r)
@@ -334,7 +337,7 @@ def mutated(target: Target, r: random.Random) -> tuple[bytes, str]:
 
 @contextmanager
 def limits() -> Iterator[None]:
-    """Bound the time and the memory that a block may take."""
+    """Limit the time and memory of a block."""
 
     def late(*_: Any) -> None:
         raise TimeoutError(f"more than {SECONDS} s")
@@ -352,7 +355,7 @@ def limits() -> Iterator[None]:
 
 
 def fault_of(target: Target, content: bytes, folder: Path) -> str | None:
-    """Return what is wrong with the reading of a content: None for nothing, "refused" where a sentence was given."""
+    """Return a fault in reading some content; None: none, "refused": an error of one sentence."""
     path = folder / f"file{target.suffix}"
     path.write_bytes(content)
     try:
@@ -381,7 +384,7 @@ def fault_of(target: Target, content: bytes, folder: Path) -> str | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the trial, print a line for each fault and a summary; return the number of faults."""
+    """Run the trial, print one line per fault and a summary; return the number of faults."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -396,7 +399,7 @@ def main(arguments: list[str] | None = None) -> int:
         prepare(folder)
         OTHERS[:] = [target.content for target in TARGETS.values()]
         kinds = sorted(TARGETS)
-        # sound files are read: what is refused below is refused for its damage
+        # Valid files must be accepted, so that errors below are due to the damage.
         for kind in kinds:
             fault = fault_of(TARGETS[kind], TARGETS[kind].content, folder)
             if fault is not None:

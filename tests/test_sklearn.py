@@ -137,7 +137,7 @@ def test_images_are_preprocessed_and_mirrored_as_the_network_does(mirror_average
         # what was passed stays as it was
         ckn.preprocessing[0](IMAGES.reshape(-1, 1, 8, 8))
     seed = np.random.RandomState(7).randint(2**31 - 1)
-    channels = ckn.model_.prepared_shape[0]
+    channels = ckn.model_._prepared_shape[0]
     assert channels > 1
     layers = [CKNLayer(channels, 6, 3, subsampling=2), CKNLayer(6, 10, 3, subsampling=2)]
     model = CKN(
@@ -366,7 +366,7 @@ def test_features_come_as_a_frame_where_that_is_asked_for():
             {"mirror_average": "both"},
             "argument mirror_average expected 'features', 'scores' or None, got 'both'",
         ),
-        ({"sigma": 0}, "argument sigma expected a number > 0, got 0"),
+        ({"sigma": 0}, "argument sigma expected a finite number > 0, got 0"),
     ],
     ids=str,
 )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import Array, Generator, Images, default_rng, to_numpy
+from tinygrad_ckn.backend import Generator, Images, default_rng, to_numpy
 from tinygrad_ckn.errors import DataError, MissingPackageError, how_to_install
 from tinygrad_ckn.files import PathLike, atomic_write
 from tinygrad_ckn.graph import unwrap
@@ -136,7 +136,7 @@ def nystrom_errors(
     """
     figure = _figure(6, 4)
     random = default_rng(rng)
-    prepared = model.preprocess(model.training_images(images))
+    prepared = model.preprocess(model._check_training_images(images))
     half = len(prepared) // 2
     if not half:
         raise DataError(
@@ -146,7 +146,7 @@ def nystrom_errors(
     errors = []
     for i, layer in enumerate(model.layers):
         training, test = (
-            layer_patches(model, i, part, n_patches, random)
+            layer_patches(model.layers, i, part, n_patches, random)
             for part in (prepared[:half], prepared[half:])
         )
         errors.append(
@@ -221,7 +221,12 @@ def last_epoch(epochs: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def _error(
-    layer: CKNLayer, size: int, training: Array, test: Array, iterations: int, rng: Generator
+    layer: CKNLayer,
+    size: int,
+    training: NDArray[Any],
+    test: NDArray[Any],
+    iterations: int,
+    rng: Generator,
 ) -> float:
     """Return the error of a layer with `size` filters on test patches."""
     twin = CKNLayer(**{**layer.config(), "n_filters": size}, rng=0).to(layer.weight.device).eval()

@@ -1,7 +1,7 @@
-"""The training step of a small MLP, relu and cross-entropy, as each library would have it written.
+"""The training step of a small MLP, relu and cross-entropy, in the idiom of each library.
 
 Each function takes x (N, D), labels (N,) and the weights [W1, b1, W2, b2], which it may
-change in place, and returns a step, which returns the loss, and a function that returns
+change in place. It returns a step, which returns the loss, and a function that returns
 the weights.
 """
 
@@ -17,7 +17,7 @@ Step = tuple[Callable[[], float], Callable[[], list[Any]]]
 
 
 def by_hand(x: Any, labels: Any, weights: list[Any]) -> Step:
-    """Return the step with its gradient written out."""
+    """Return the step with a handwritten gradient."""
     w1, b1, w2, b2 = weights
     rows = np.arange(len(x))
     rate = x.dtype.type(LR)
@@ -41,16 +41,17 @@ def by_hand(x: Any, labels: Any, weights: list[Any]) -> Step:
 
 
 def by_hand_in_float64(x: Any, labels: Any, weights: list[Any]) -> Step:
-    """Return what float32 is to approach."""
+    """Return the reference for float32."""
     return by_hand(x.astype("float64"), labels, [w.astype("float64") for w in weights])
 
 
 def ours(x: Any, labels: Any, weights: list[Any]) -> Step:
-    """Return the step on this library."""
+    """Return the step in this library."""
     from tinygrad_ckn import Tensor, ops
 
     params = w1, b1, w2, b2 = [Tensor(p, requires_grad=True) for p in weights]
-    inputs, targets = Tensor(x), Tensor(labels)
+    inputs = Tensor(x)
+    targets = Tensor(labels)
 
     def step() -> float:
         loss = ops.cross_entropy(ops.relu(inputs @ w1 + b1) @ w2 + b2, targets)
@@ -66,7 +67,7 @@ def ours(x: Any, labels: Any, weights: list[Any]) -> Step:
 
 
 def mygrad(x: Any, labels: Any, weights: list[Any]) -> Step:
-    """Return the step on MyGrad."""
+    """Return the step in MyGrad."""
     import mygrad as mg
     from mygrad.nnet.losses import softmax_crossentropy
 
@@ -83,7 +84,7 @@ def mygrad(x: Any, labels: Any, weights: list[Any]) -> Step:
 
 
 def autograd(x: Any, labels: Any, weights: list[Any]) -> Step:
-    """Return the step on HIPS autograd."""
+    """Return the step in HIPS autograd."""
     import autograd.numpy as anp
     from autograd import value_and_grad
 
@@ -108,11 +109,12 @@ def autograd(x: Any, labels: Any, weights: list[Any]) -> Step:
 
 
 def torch_eager(x: Any, labels: Any, weights: list[Any]) -> Step:
-    """Return the step on PyTorch, the update in one call for all weights."""
+    """Return the step in PyTorch, with one call that updates all weights."""
     import torch
 
     params = w1, b1, w2, b2 = [torch.from_numpy(p).requires_grad_() for p in weights]
-    inputs, targets = torch.from_numpy(x), torch.from_numpy(labels)
+    inputs = torch.from_numpy(x)
+    targets = torch.from_numpy(labels)
     optimizer = torch.optim.SGD(params, lr=LR)
 
     def step() -> float:
@@ -129,12 +131,13 @@ def torch_eager(x: Any, labels: Any, weights: list[Any]) -> Step:
 
 
 def jax_jit(x: Any, labels: Any, weights: list[Any]) -> Step:
-    """Return the step on JAX, compiled as a whole."""
+    """Return the step in JAX, compiled as a whole."""
     import jax
     from jax import numpy as jnp
 
     state = [jnp.asarray(p) for p in weights]
-    inputs, targets = jnp.asarray(x), jnp.asarray(labels)
+    inputs = jnp.asarray(x)
+    targets = jnp.asarray(labels)
 
     def loss_of(params: list[Any]) -> Any:
         w1, b1, w2, b2 = params

@@ -1,4 +1,7 @@
-"""One image of 5000 x 5000 by 10 x 10 against others, and the library's algorithms against each other by shape."""
+"""One large image against peers, and the library's algorithms against each other by shape.
+
+The large case is 5000 x 5000 by 10 x 10.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,12 @@ from benchmarks.suite import OURS, Case, Inputs, LeftOutError, Settings, Side, S
 from benchmarks.worker import MACHINE, memory
 
 SCIPY = "scipy.signal.correlate2d"
-# Algorithms that take ten times as long as others, and minutes in all, with more pairs
+# Algorithms that take ten times as long as others, and minutes in total, for more pairs
 # of a filter and a channel.
-HOPELESS, PAIRS = ("fft", "toeplitz"), 512
-# (N, C, H, W), (O, C/groups, kh, kw), options: where the best algorithm changes.
-# Padding is "same".
+HOPELESS = ("fft", "toeplitz")
+PAIRS = 512
+# (N, C, H, W), (O, C/groups, kh, kw), options: shapes between which the best algorithm
+# changes. Padding is "same".
 SHAPES: tuple[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]], ...] = (
     ((1, 1, 1024, 1024), (1, 1, 3, 3), {}),
     ((1, 1, 1024, 1024), (1, 1, 5, 5), {}),
@@ -88,7 +92,7 @@ def _algorithm(
     dtype: str = "float32",
     **options: Any,
 ) -> Work:
-    """Return the work of one algorithm: `name` "auto" is the library's choice, in float64 the reference."""
+    """Return the work of an algorithm, "auto" for the library's choice; float64 is the reference."""
     from tinygrad_ckn import ops
 
     x, w, g = (inputs[key].astype(dtype) for key in ("x", "w", "g"))
@@ -105,7 +109,7 @@ def _algorithm(
 
 
 def _arrays(x_shape: Sequence[int], w_shape: Sequence[int], options: dict[str, Any]) -> Inputs:
-    """Return images, filters and what may come from above."""
+    """Return images, filters and gradients of outputs."""
     from tinygrad_ckn import ops
 
     rng = np.random.default_rng(0)
@@ -141,7 +145,7 @@ def _by_shape(operation: str) -> list[Case]:
                     for name in names
                 ],
                 functools.partial(_arrays, x_shape, w_shape, options),
-                # Winograd in float32; the others stay below 1e-5
+                # for Winograd in float32; the others stay below 1e-5
                 tolerances={"map": 1e-4},
                 reference=Side(
                     "unfold in float64", _algorithm, {**given, "name": "unfold", "dtype": "float64"}
@@ -156,7 +160,7 @@ def _by_shape(operation: str) -> list[Case]:
 def _large(
     dtype: str, tolerance: float, rounds: int, peers: Sequence[Side], targets: Mapping[str, float]
 ) -> Case:
-    """Return the case of the large image; what is compared first has warmed all sides up."""
+    """Return the case of the large image; comparing outputs has warmed all sides up."""
     sides = [Side(OURS, _ours, imports=("tinygrad_ckn.cpu.correlate.dispatch",)), *peers]
     sides.append(Side(SCIPY, _scipy, imports=("scipy.signal",)))
     return Case(
@@ -172,13 +176,11 @@ def _large(
 
 
 def _cases(_: Settings) -> Sequence[Case]:
-    eager, tuned = (
-        Side(EAGER, _torch, imports=("torch",)),
-        Side(TUNED, _torch, imports=("torch",), tuned_malloc=True),
-    )
+    eager = Side(EAGER, _torch, imports=("torch",))
+    tuned = Side(TUNED, _torch, imports=("torch",), tuned_malloc=True)
     return [
         _large("float32", 1e-5, 4, (tuned, eager), {TUNED: 0.13}),
-        # Malloc that keeps memory ends up with two blocks of 20 GB for PyTorch's
+        # A malloc that keeps memory ends up with two blocks of 20 GB for PyTorch's
         # unfolded image.
         _large("float64", 1e-12, 2, (eager,), {EAGER: 0.02}),
         *(

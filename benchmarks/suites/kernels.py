@@ -1,4 +1,4 @@
-"""What a GPU has kernels for, operation by operation, beside CuPy's and PyTorch's own."""
+"""The operations with GPU kernels, compared with CuPy's and PyTorch's."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _cupyx(inputs: Inputs, device: str, *, name: str) -> Work:
     try:
         signal = importlib.import_module(CUPYX)
     except ImportError as error:
-        # it loads cuBLASLt
+        # loads cuBLASLt
         raise LeftOutError(f"it does not import: {error}") from error
     operands = [asarray(array, device=device) for array in inputs["operands"]]
     function = operations()[name].cupyx
@@ -55,7 +55,7 @@ def _cupyx(inputs: Inputs, device: str, *, name: str) -> Work:
 
 
 def _case(operation: Operation) -> Case:
-    """Return the case of an operation; what the CPU computes in float64 is the reference."""
+    """Return the case of an operation; the reference is the CPU in float64."""
     named = {"name": operation.about}
     sides = [Side(OURS, _ours, named, imports=("tinygrad_ckn.models",))]
     if operation.torch is not None:

@@ -1,4 +1,4 @@
-"""Spherical k-means on 200,000 points, five iterations from the same centroids, for both layers of unsup-64-256."""
+"""Five iterations of spherical k-means on 200,000 points, for both layers of unsup-64-256."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy as np
 from benchmarks.ckn import EAGER, TUNED, natural_images
 from benchmarks.suite import OURS, Case, Inputs, Settings, Side, Suite, Work
 
-POINTS, ITERATIONS = 200_000, 5
+POINTS = 200_000
+ITERATIONS = 5
 
 
 def _inputs(layer: int, k: int) -> Inputs:
-    """Return patches of what a layer of unsup-64-256 sees of 1,000 images, and k of them to start from."""
+    """Return patches of a layer of unsup-64-256 on 1,000 images, and k of them as initial centroids."""
     from tinygrad_ckn import no_grad
     from tinygrad_ckn.graph import unwrap
     from tinygrad_ckn.models import CKN, sample_patches
@@ -86,9 +87,9 @@ def _cases(_: Settings) -> Sequence[Case]:
                 side(EAGER),
             ],
             functools.partial(_inputs, layer, k),
-            # A point to which two centroids are equally near, but for rounding, may go
-            # to either and move both by its share of the cluster, 1e-4 to 1e-2. In
-            # float32 there are a few of 200,000; the other centroids are exact.
+            # A point equally near to two centroids, up to rounding, may be assigned
+            # to either and moves both by its share of the cluster, 1e-4 to 1e-2. In
+            # float32 this concerns a few of 200,000; the other centroids are exact.
             tolerances={"centroids": 1e-5, "objective": 1e-6},
             outliers={"centroids": 0.05},
             reference=side("torch in float64", tuned_malloc=True, options={"dtype": "float64"}),

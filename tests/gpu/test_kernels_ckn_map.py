@@ -13,7 +13,7 @@ from tinygrad_ckn.cuda import pool
 from tinygrad_ckn.cuda.ckn_map import KAPPAS
 from tinygrad_ckn.models import kernels
 from tinygrad_ckn.ops.kappa import Kappa
-from tools.gpu_emulator.drawn import (
+from tools.gpu_emulator.kernel_testing import (
     CUPY,
     agree,
     dtypes,

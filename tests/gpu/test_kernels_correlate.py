@@ -11,7 +11,7 @@ from tinygrad_ckn import ops
 from tinygrad_ckn.cuda import direct
 from tinygrad_ckn.errors import DTypeError
 from tinygrad_ckn.windows import Correlation, Windows
-from tools.gpu_emulator.drawn import (
+from tools.gpu_emulator.kernel_testing import (
     CUPY,
     EXAMPLES,
     Geometry,

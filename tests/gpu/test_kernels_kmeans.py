@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tinygrad_ckn.cuda import kmeans
 from tinygrad_ckn.models.clustering.assignment import assign
-from tools.gpu_emulator.drawn import CUPY, agree, dtypes, examples, launched_often, normal, seeds
+from tools.gpu_emulator.kernel_testing import CUPY, agree, dtypes, examples, launched_often, normal, seeds
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 

@@ -8,7 +8,7 @@ from tinygrad_ckn.cuda import launch, window
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.models.clustering.assignment import assign
 from tinygrad_ckn.models.kernels import Exponential
-from tools.gpu_emulator.drawn import CUPY, agree, normal, on_gpu
+from tools.gpu_emulator.kernel_testing import CUPY, agree, normal, on_gpu
 from tools.gpu_emulator.standin import COUNTERS
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")

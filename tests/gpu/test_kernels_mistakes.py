@@ -9,7 +9,7 @@ from tinygrad_ckn.cuda import ckn_map, direct, kmeans, pool, window
 from tinygrad_ckn.cuda.launch import SOURCES
 from tinygrad_ckn.models.clustering.assignment import assign
 from tinygrad_ckn.models.kernels import Exponential
-from tools.gpu_emulator.drawn import agree, normal, on_gpu
+from tools.gpu_emulator.kernel_testing import agree, normal, on_gpu
 from tools.gpu_emulator.ptx import BadShuffle, OutOfBounds, Race, Uninitialised
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")

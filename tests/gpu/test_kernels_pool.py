@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.cuda import pool
-from tools.gpu_emulator.drawn import agree, dtypes, examples, launched_often, normal, on_gpu, seeds
+from tools.gpu_emulator.kernel_testing import agree, dtypes, examples, launched_often, normal, on_gpu, seeds
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 

@@ -8,7 +8,7 @@ from tinygrad_ckn.cuda.launch import OPTIONS, SOURCES
 from tinygrad_ckn.models import kernels
 from tinygrad_ckn.models.clustering.assignment import assign
 from tools.gpu_emulator import ptx
-from tools.gpu_emulator.drawn import CUPY, normal
+from tools.gpu_emulator.kernel_testing import CUPY, normal
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 from tinygrad_ckn import ops
-from tools.gpu_emulator.drawn import (
+from tools.gpu_emulator.kernel_testing import (
     agree,
     dtypes,
     examples,

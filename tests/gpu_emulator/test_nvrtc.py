@@ -49,7 +49,7 @@ def test_another_process_finds_the_result_in_a_file(compiler, tmp_path, monkeypa
     first = compiler.compile(SCALE, ["scale<float>"])
     (file,) = tmp_path.iterdir()
     compiler._compile.cache_clear()
-    monkeypatch.setattr(compiler, "_compile_anew", None)
+    monkeypatch.setattr(compiler, "_compile_uncached", None)
     assert compiler.compile(SCALE, ["scale<float>"]) == first
     monkeypatch.undo()
     monkeypatch.setenv("NVRTC_CACHE", str(tmp_path))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.gpu_emulator.instruction import columns, one
+from tools.gpu_emulator.single_instruction import columns, one
 from tools.gpu_emulator.ptx import NotKnown
 from tools.gpu_emulator.ptx.types import TYPES
 

@@ -56,21 +56,27 @@ def test_text_is_executed():
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([np.zeros(1, "f4"), np.float32(1)], "has 3 parameters, and 2 arguments are given"),
+        ([np.zeros(1, "f4"), np.float32(1)], "expected 3 arguments, got 2"),
         (
             [np.zeros(1, "f4"), np.float64(1), np.int32(1)],
-            "argument 1 is a float64, and the parameter is .f32 of 4 bytes",
+            "argument 1 expected a .f32 of 4 bytes, got float64",
         ),
         (
             [np.zeros(1, "f4"), np.int32(1), np.int32(1)],
-            "argument 1 is a int32, and the parameter is .f32",
+            "argument 1 expected a .f32 of 4 bytes, got int32",
         ),
-        ([np.zeros(1, "f4"), np.float32(1), np.int64(1)], "argument 2 is a int64"),
+        (
+            [np.zeros(1, "f4"), np.float32(1), np.int64(1)],
+            "argument 2 expected a .u32 of 4 bytes, got int64",
+        ),
         (
             [np.zeros(1, "f4"), 1.0, np.int32(1)],
-            "argument 1 is a float, not an array or a NumPy scalar",
+            "argument 1 expected an array or a NumPy scalar, got float",
         ),
-        ([np.zeros(1, "f4"), np.float32(1), np.zeros(1, "i4")], "argument 2 is a int64"),
+        (
+            [np.zeros(1, "f4"), np.float32(1), np.zeros(1, "i4")],
+            "argument 2 expected a .u32 of 4 bytes, got int64",
+        ),
     ],
 )
 def test_arguments_that_do_not_fit(args, message):

@@ -117,7 +117,7 @@ def test_a_wrong_shuffle_mask(run):
         half = SUMMED.replace("CONDITION", "if (threadIdx.x < 16)").replace("MASK", "0xffffffffu")
         run(half + "// half", "summed", 1, 32, x, y)
     with pytest.raises(
-        BadShuffle, match="reads from lane 16, which has exited, does not exist or takes no part"
+        BadShuffle, match="reads from lane 16, which has exited, does not exist or is inactive"
     ):
         run(right.replace("MASK", "0xffffffffu"), "summed", 1, 16, x, y)
 

@@ -151,7 +151,7 @@ def test_assigning_twice_to_a_place_is_an_error():
     twice = xp.asarray([0, 2, 0])
     # one value: no matter which comes last
     x[twice] = 1.0
-    with pytest.raises(IndexError, match="each place once"):
+    with pytest.raises(IndexError, match="expected distinct positions"):
         x[twice] = MINE
     x[xp.asarray([0, 2, 1])] = MINE
     assert x.tolist() == [1, 3, 2]

@@ -142,11 +142,11 @@ def test_every_option_is_in_the_config() -> None:
         ({"n_filters": 1.5}, "ConvLayer: argument n_filters expected an integer >= 1, got 1.5"),
         (
             {"activation": "gelu"},
-            "argument activation expected one of relu, tanh, sigmoid, softplus, got 'gelu'",
+            "argument activation expected 'relu', 'tanh', 'sigmoid' or 'softplus', got 'gelu'",
         ),
         (
             {"pooling": "mean"},
-            "ConvLayer: argument pooling expected one of gaussian, average, max, strided, none, got",
+            "ConvLayer: argument pooling expected 'gaussian', 'average', 'max', 'strided' or 'none', got",
         ),
         ({"kernel_size": 0}, "ConvLayer: argument kernel_size expected"),
         ({"padding": "wide"}, "ConvLayer: argument padding expected"),
@@ -286,7 +286,10 @@ def test_preprocessing_is_fitted_and_applied() -> None:
     standard = (images - images.mean(dtype="float64")) / images.std(dtype="float64")
     np.testing.assert_allclose(model.preprocess(images), standard, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(
-        model.encode(images), model.flat(standard.astype("float32")).numpy(), rtol=1e-4, atol=1e-5
+        model.encode(images),
+        model._flat_features(standard.astype("float32")).numpy(),
+        rtol=1e-4,
+        atol=1e-5,
     )
 
 

@@ -165,7 +165,8 @@ def test_a_training_that_is_broken_off_leaves_no_classifier_of_other_features(
         refit(model, report=interrupt)
     for copy in (model, deepcopy(model)):
         with pytest.raises(
-            NotFittedError, match=r"^CKN.predict: expected a classifier fitted on the features that"
+            NotFittedError,
+            match=r"^CKN.predict: expected a classifier fitted on the current features",
         ):
             copy.predict(IMAGES)
     assert refit(model).accuracy(IMAGES, np.array(["ant", "bee", "cat"])[NUMBERS]) > 0.5

@@ -12,9 +12,9 @@ import pytest
 
 from tinygrad_ckn import Tensor, grad, no_grad
 from tinygrad_ckn.errors import ConfigError, NotFittedError, ShapeError
-from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, fit_linear, network
+from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, batched, fit_linear
+from tinygrad_ckn.models.batched import image_blocks
 from tinygrad_ckn.models.kernels import Exponential, Polynomial
-from tinygrad_ckn.models.learning.patches import blocks
 from tinygrad_ckn.models.preprocessing.chain import (
     GradientMap,
     LocalWhitening,
@@ -107,14 +107,14 @@ def test_gradients_in_images_go_through_the_preprocessing() -> None:
     model = small("float64", preprocessing="standardize").fit_unsupervised(x, n_patches=300)
     leaf, inner = Tensor(x, requires_grad=True), Tensor(Standardize().fit(x)(x), requires_grad=True)
     (whole,) = grad(model(leaf).sum(), leaf)
-    (part,) = grad(model.classifier(model.flat(inner)).sum(), inner)
+    (part,) = grad(model.classifier(model._flat_features(inner)).sum(), inner)
     std = x.std(axis=(0, 2, 3))[:, None, None]
     np.testing.assert_allclose(whole.numpy(), part.numpy() / std, rtol=1e-9, atol=1e-12)
 
 
 def test_a_preprocessing_that_changes_the_channels_is_counted_in() -> None:
     layers = [CKNLayer(4, 3, 3)]
-    assert CKN(1, 6, 2, layers, preprocessing=GradientMap(4)).prepared_shape == (4, 6, 6)
+    assert CKN(1, 6, 2, layers, preprocessing=GradientMap(4))._prepared_shape == (4, 6, 6)
     with pytest.raises(
         ConfigError,
         match=r"^CKN: layers\[0\] expected in_channels = 1, the channels before it, got 4$",
@@ -232,7 +232,9 @@ def test_features_in_blocks_are_the_features_in_one_go(
 
     monkeypatch.setattr(model.layers[0], "forward", first_layer)
     monkeypatch.setattr(
-        network, "blocks", functools.partial(blocks, limit=per_block * model.largest_intermediate())
+        batched,
+        "image_blocks",
+        functools.partial(image_blocks, limit=per_block * model._largest_intermediate()),
     )
     with no_grad():
         in_pieces = model.features(Tensor(x))
@@ -246,7 +248,9 @@ def test_memory_of_features_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     model = CKN(1, 16, 2, [CKNLayer(1, 32, 3, subsampling=4)])
     x = np.random.default_rng(0).normal(size=(1600, 1, 16, 16)).astype("float32")
     map_of_all = 1600 * 32 * 16 * 16 * 4
-    monkeypatch.setattr(network, "blocks", functools.partial(blocks, limit=80 * 32 * 4 * 4))
+    monkeypatch.setattr(
+        batched, "image_blocks", functools.partial(image_blocks, limit=80 * 32 * 4 * 4)
+    )
     model.encode(x[:2])
     tracemalloc.start()
     try:
@@ -259,7 +263,7 @@ def test_memory_of_features_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_default_blocks_hold_at_most_2_to_24_elements_of_the_largest_map() -> None:
-    steps = {block.stop - block.start for block in blocks(10_000, 128 * 32 * 32)}
+    steps = {block.stop - block.start for block in image_blocks(10_000, 128 * 32 * 32)}
     assert max(steps) == 2**24 // (128 * 32 * 32)
 
 
@@ -276,12 +280,10 @@ def test_encode_and_predict_leave_the_mode_as_it_was() -> None:
 
 def test_encode_in_training_mode_uses_the_cached_factors(monkeypatch: pytest.MonkeyPatch) -> None:
     model = small()
-    monkeypatch.setattr(network, "blocks", functools.partial(blocks, limit=1))
+    monkeypatch.setattr(batched, "image_blocks", functools.partial(image_blocks, limit=1))
     calls: list[int] = []
     gram = CKNLayer.gram
-    monkeypatch.setattr(
-        CKNLayer, "gram", lambda layer, *dtype: calls.append(1) or gram(layer, *dtype)
-    )
+    monkeypatch.setattr(CKNLayer, "gram", lambda layer: calls.append(1) or gram(layer))
     model.train().encode(images())
     assert len(calls) == 2
 
@@ -299,10 +301,14 @@ def test_memory_of_scores_of_a_mirrored_network_stays_bounded(
 ) -> None:
     model, sizes = small(mirror_average="features").eval(), []
     monkeypatch.setattr(
-        network, "blocks", functools.partial(blocks, limit=2 * model.largest_intermediate())
+        batched,
+        "image_blocks",
+        functools.partial(image_blocks, limit=2 * model._largest_intermediate()),
     )
-    flat = CKN.flat
-    monkeypatch.setattr(CKN, "flat", lambda self, x: sizes.append(len(x)) or flat(self, x))
+    flat = CKN._flat_features
+    monkeypatch.setattr(
+        CKN, "_flat_features", lambda self, x: sizes.append(len(x)) or flat(self, x)
+    )
     whole = model(Tensor(images(7))).numpy()
     sizes.clear()
     np.testing.assert_allclose(model.scores(images(7)), whole, rtol=1e-5)
@@ -328,8 +334,8 @@ def test_a_random_classifier_is_not_used_before_somebody_says_so(way: str) -> No
     uses = {"predict": (x,), "scores": (x,), "accuracy": (x, labels)}
     for name, arguments in uses.items():
         message = (
-            rf"^CKN\.{name}: expected a classifier that was fitted, loaded or assigned, got the random one that the "
-            r"CKN was made with; call fit\(images, labels\) first, or eval\(\) to use the model as it is$"
+            rf"^CKN\.{name}: expected a classifier that was fitted, loaded or assigned, got the initial "
+            r"random one; call fit\(images, labels\) first, or eval\(\) to use the model anyway$"
         )
         for made in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
             assert not made.is_fitted

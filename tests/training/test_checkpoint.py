@@ -214,8 +214,8 @@ class Squared(CKNLayer):
 
 
 class Mine(CKN):
-    def flat(self, x: Any) -> Any:
-        return super().flat(x) ** 2
+    def _flat_features(self, x: Any) -> Any:
+        return super()._flat_features(x) ** 2
 
 
 class Negative(Preprocessor):

@@ -48,8 +48,8 @@ def states(monkeypatch: pytest.MonkeyPatch) -> list[State]:
             found.append(self.state_dict())
         return scored(self, x)
 
-    scored = CKN.scored
-    monkeypatch.setattr(CKN, "scored", scores)
+    scored = CKN._test_features
+    monkeypatch.setattr(CKN, "_test_features", scores)
     return found
 
 

@@ -45,7 +45,8 @@ class Unfolded:
         self.xp = xp
         self.shapes = shapes
         self.windows = shapes.windows
-        (kh, kw), (ho, wo) = self.windows.kernel, shapes.out
+        kh, kw = self.windows.kernel
+        ho, wo = shapes.out
         # of one image's columns
         self.size = shapes.channels * kh * kw, ho * wo
         # (G, K, L)

@@ -8,9 +8,6 @@ These forwards run on any backend and are the reference; `cpu/correlate/` has th
 algorithms that the CPU chooses from, with the same checks and results.
 """
 
-# Rules may name ops that are defined below them, whose types mypy does not know yet.
-# mypy: disable-error-code="has-type"
-
 from __future__ import annotations
 
 from collections.abc import Iterator

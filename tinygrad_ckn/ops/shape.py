@@ -1,8 +1,5 @@
 """Shapes and the order of axes; values and dtypes are kept."""
 
-# Rules may name ops that are defined below them, whose types mypy does not know yet.
-# mypy: disable-error-code="has-type"
-
 from __future__ import annotations
 
 import math

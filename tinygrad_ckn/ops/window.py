@@ -3,9 +3,6 @@
 N batch, C channels, H x W image, kh x kw kernel, L = Ho*Wo patches.
 """
 
-# Rules may name ops that are defined below them, whose types mypy does not know yet.
-# mypy: disable-error-code="has-type"
-
 from __future__ import annotations
 
 from tinygrad_ckn.backend import Array, Namespace

@@ -15,7 +15,7 @@ from tinygrad_ckn.models.preprocessing.chain import NAMES
 from tinygrad_ckn.plain import plain_arguments
 
 Mode: TypeAlias = Literal["unsupervised", "supervised"]
-MirrorAverage: TypeAlias = Literal["features", "scores", "none"]
+MirrorAverage: TypeAlias = Literal["features", "scores"]
 Loss: TypeAlias = Literal["squared_hinge", "cross_entropy"]
 # Groups of options in the help of the command line.
 MODEL = "Model"
@@ -77,8 +77,8 @@ class Options:
     ] = None
     mirror_average: Annotated[
         MirrorAverage | None,
-        "Average features or scores over each image and its mirror image; scores takes half the "
-        "time to fit. Default: features for cifar10, otherwise none.",
+        "Average features or scores over each image and its mirror image, or none; scores takes "
+        "half the time to fit. Default: features for cifar10, otherwise none.",
         MODEL,
     ] = None
     loss: Annotated[Loss, "Loss of the classifier.", LEARNING] = "squared_hinge"
@@ -173,7 +173,7 @@ def _check(
     one_of("train", tuple(PRESETS), model=model)
     one_of("train", get_args(Mode), mode=mode)
     one_of("train", (*NAMES, "none"), preprocessing=preprocessing)
-    one_of("train", get_args(MirrorAverage), mirror_average=mirror_average)
+    one_of("train", (*get_args(MirrorAverage), "none"), mirror_average=mirror_average)
     one_of("train", get_args(Loss), loss=others.get("loss", Options.loss))
     for name, minimum in (("n_patches", 1), ("iterations", 1), ("seed", 0)):
         integers("train", minimum, **{name: others.get(name, getattr(Options, name))})

@@ -52,7 +52,10 @@ def plain(monkeypatch):
 
 @pytest.fixture(scope="session")
 def run(compiler):
-    """Compile a kernel and execute it in the interpreter: run(source, expression, grid, block, *args, shared=0)."""
+    """A function run(source, expression, grid, block, *args, shared=0).
+
+    It compiles a kernel and executes it in the interpreter.
+    """
 
     def run(source, expression, grid, block, *args, **options):
         program = compiler.compile(source, [expression], options=["-std=c++17"])

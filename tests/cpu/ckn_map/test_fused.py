@@ -109,16 +109,19 @@ def test_the_result_does_not_depend_on_the_blocks_of_filters(
     agree(*both(problem(3, c, (8, 8), 17, kernel), kappa, subsampling=subsampling))
 
 
+@pytest.mark.parametrize(
+    "kappa",
+    [exponential(2.0), Kappa.from_function(lambda u: 1 / (2 - u))],
+    ids=["exponential", "function"],
+)
 @pytest.mark.parametrize(("c", "kernel"), [(3, (3, 3)), (32, (3, 3)), (32, (1, 1)), (12, (2, 2))])
-def test_the_same_bits_for_any_number_of_threads(c, kernel):
+def test_the_same_bits_for_any_number_of_threads(c, kernel, kappa):
     arrays = problem(40, c, (16, 16), 32, kernel, "float32")
     before, found = get_num_threads(), []
     for threads in (1, 2, 3):
         set_num_threads(threads)
         found.append(
-            value_and_gradients(
-                lambda x, z, t: ops.ckn_map(x, z, exponential(2.0), t, subsampling=2), *arrays
-            )
+            value_and_gradients(lambda x, z, t: ops.ckn_map(x, z, kappa, t, subsampling=2), *arrays)
         )
     set_num_threads(before)
     for other in found[1:]:

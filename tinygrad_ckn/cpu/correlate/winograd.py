@@ -75,7 +75,8 @@ def _crop(
     flat
         (b, 1, n): the same memory with the zeros.
     """
-    (b, c), length = x.shape[:2], size[0] * size[1]
+    b, c = x.shape[:2]
+    length = size[0] * size[1]
     whole = parallel.scratch("winograd crop", (b, c, length + _GAP), x.dtype)
     whole[..., length:] = 0
     crop = crop_with_zeros(x, top, left, whole[..., :length].reshape(b, c, *size))

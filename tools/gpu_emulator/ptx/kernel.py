@@ -7,14 +7,12 @@ from tools.gpu_emulator.ptx.syntax import Variable
 
 # Start of each kind of memory; arrays follow from ARRAYS on. None of them is at 0,
 # the null pointer.
-SHARED, DYNAMIC, LOCAL, PARAMETERS, VARIABLES, ARRAYS = (
-    1 << 24,
-    1 << 25,
-    1 << 26,
-    1 << 27,
-    1 << 28,
-    1 << 32,
-)
+SHARED = 1 << 24
+DYNAMIC = 1 << 25
+LOCAL = 1 << 26
+PARAMETERS = 1 << 27
+VARIABLES = 1 << 28
+ARRAYS = 1 << 32
 # slot of the carry flag
 CARRY = 0
 
