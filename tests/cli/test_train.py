@@ -58,7 +58,7 @@ def test_output_in_a_pipe(trained: subprocess.CompletedProcess[str], run_folder:
         assert re.fullmatch(pattern, line), (line, pattern)
     # Of 20 images held out, one more mistake is a fall of 5 points.
     assert all(
-        line.startswith("warning: fit: expected a validation")
+        line.startswith("warning: fit: expected")
         for line in trained.stderr.splitlines()
     )
 
@@ -237,7 +237,7 @@ def test_unknown_memory(
         ),
         (
             ["--loss", "hinge"],
-            "train: --loss expected 'squared_hinge' or 'cross_entropy', got 'hinge'",
+            "train: --loss expected 'cross_entropy' or 'squared_hinge', got 'hinge'",
         ),
         (
             ["--mode", "semi", "--data", "nothing.npz"],
@@ -256,6 +256,7 @@ def test_unknown_memory(
             ["--data", "nothing.npz", "--data-dir", "x"],
             "load: --data-dir expected None unless the data set is 'fashion-mnist'",
         ),
+        (["--out", ""], "train: --out expected the path of a folder, got ''; name one"),
         (["--device", "tpu"], "device: expected 'cpu' or 'cuda', got 'tpu'"),
         (
             ["--data", "cifar10"],

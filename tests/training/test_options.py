@@ -105,7 +105,7 @@ def test_none_stands_for_the_default():
         ),
         (
             {"loss": "hinge"},
-            "argument loss expected 'squared_hinge' or 'cross_entropy', got 'hinge'",
+            "argument loss expected 'cross_entropy' or 'squared_hinge', got 'hinge'",
         ),
         (
             {"epochs": 3},
