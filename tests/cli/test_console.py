@@ -83,8 +83,8 @@ def on_terminal(arguments: list[str], folder: Path, columns: int = 80, **variabl
     command = ["-m", "tinygrad_ckn", *arguments]
     environment = environment_of(**variables)
     chunks = []
-    # stdin too: that is where Python and rich look for the terminal's size when the
-    # output is redirected
+    # stdin too: Python and rich read the size of the terminal from it when the
+    # output is redirected.
     if needs_new_interpreter(variables):
         process = subprocess.Popen(
             [sys.executable, *command],
@@ -190,7 +190,7 @@ def test_which_streams_get_colours_and_a_cursor(
 def test_no_color_on_a_terminal(name: str, tmp_path: Path):
     text = on_terminal(COMMANDS[name], tmp_path, TERM="xterm", NO_COLOR="1")
     assert COLOUR.findall(text) == []
-    # a bar is drawn where it stood
+    # A bar is redrawn in place.
     if name not in ("bar", "profile", "table"):
         assert "\x1b" not in text
 

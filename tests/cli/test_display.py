@@ -142,9 +142,9 @@ def test_a_terminal_keeps_the_lines_and_loses_the_bar(
     text = terminal.getvalue()
     assert "filters of layer 1 of 2: mean cosine 0.9500, 1.0 s\n" in plain(text)
     assert "epoch 1 of 3: loss 0.5000" in plain(text)
-    # the bar's line is erased
+    # The line of the bar is erased,
     assert text.endswith("\x1b[2K")
-    # and the cursor is shown again
+    # and the cursor is shown again.
     assert "\x1b[?25h" in text
 
 

@@ -56,7 +56,7 @@ def test_a_line_for_each_primitive(invoke: Invoke, asked: dict[str, Any]):
         ["2", "primitives", "checked,", "0", "failed"],
     ]
     columns = {line.index(line.split()[-1]) for line in result.stdout.splitlines()[:-1]}
-    # aligned
+    # Columns are aligned.
     assert len(columns) == 1
     assert (asked["names"], asked["device"]) == (None, "cpu")
     assert asked["examples"] >= 1

@@ -72,7 +72,7 @@ def test_a_help_fits_the_terminal_and_shows_flags_without_a_value(command: str, 
     assert result.exit_code == 0
     assert max(map(len, lines)) <= columns
     assert "bool" not in result.stdout
-    # cut short
+    # No line is cut short.
     assert not any(re.search(r"[a-z,]\.\.\.$", line) for line in lines)
     assert any(line.split()[:2] == ["-h,", "--help"] for line in lines)
 
@@ -213,7 +213,7 @@ def test_ctrl_c_in_a_process(tmp_path: Path):
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
-        # the first layer is learned
+        # The filters of the first layer have been learned.
         process.stdout.readline()
         os.kill(process.pid, signal.SIGINT)
         assert process.wait() == 130

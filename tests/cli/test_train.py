@@ -50,7 +50,7 @@ def test_output_in_a_pipe(trained: subprocess.CompletedProcess[str], run_folder:
         rf"run folder {re.escape(str(run_folder))}",
         rf"test accuracy {number} \(\d+/80\)",
     ]
-    # no control characters, no bars
+    # Neither control characters nor bars.
     assert not re.search(r"[^\n\x20-\x7e]", trained.stdout)
     lines = trained.stdout.splitlines()
     assert len(lines) == len(expected)
@@ -284,7 +284,7 @@ def test_errors_are_one_sentence(
     assert result.exit_code == 1
     assert result.stderr.startswith(f"error: {sentence}")
     assert result.stderr.count("\n") == 1
-    # no run folder is left
+    # The folder of the run has been removed.
     assert list(tmp_path.iterdir()) == []
 
 

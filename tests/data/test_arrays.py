@@ -28,7 +28,7 @@ def test_bytes_are_divided_exactly() -> None:
     scaled = scale_bytes(every_byte)
     assert scaled.dtype == np.float32
     np.testing.assert_array_equal(scaled, (every_byte / 255).astype(np.float32))
-    # the argument is left alone
+    # The argument is not changed.
     np.testing.assert_array_equal(every_byte, np.arange(256))
 
 
@@ -124,7 +124,7 @@ def test_the_same_images_in_any_form_are_read_on_the_scale_of_training_or_refuse
             found = read(FORMS[test], reading)
         except DataError as error:
             assert "as argument scale" in str(error) or "centre and scale them" in str(error)
-            # which one reading makes the same
+            # One way of reading makes them equal.
             assert {train, test} != {"bytes", "floats 0..1"}
             assert train != test
         else:

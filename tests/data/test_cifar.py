@@ -18,7 +18,7 @@ def test_records_are_read_in_order(cifar_folder: Path) -> None:
     third = (cifar_folder / "data_batch_2.bin").read_bytes()[
         1:3073
     ]  # image 2, the first of the second file
-    # red, row 0, column 1
+    # Red, row 0, column 1.
     assert data.train.images[2, 0, 0, 1] == np.float32(third[1]) / 255
     assert (
         data.train.images[2, 2, 31, 0] == np.float32(third[2 * 1024 + 31 * 32]) / 255

@@ -92,7 +92,7 @@ ONE_BYTE = b"\0\0\x08\x01\0\0\0\x01\x07"
             ONE_BYTE + b"\x07",
             "data of shape (1,) from byte 8 to byte 9, got a file that ends at byte 10",
         ),
-        # claims 2**99 bytes
+        # Claims 2**99 bytes.
         (b"\0\0\x0e\x03" + b"\xff" * 12, "got a file that ends at byte 16"),
         (
             b"\x1f\x8b\0\0broken",
@@ -110,7 +110,7 @@ def test_a_bad_file_is_refused(tmp_path: Path, content: bytes, message: str) -> 
 def test_a_damaged_gzip_stream_is_refused(tmp_path: Path, idx_bytes: Writer) -> None:
     path = tmp_path / "bad.gz"
     whole = gzip.compress(idx_bytes(np.arange(200, dtype=np.uint8)), mtime=0)
-    # in the deflate stream; in the checksum
+    # In the deflate stream, and in the checksum.
     for position in (12, len(whole) - 6):
         damaged = bytearray(whole)
         damaged[position] ^= 0xFF

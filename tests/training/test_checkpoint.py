@@ -56,7 +56,7 @@ def test_the_file_is_safetensors_with_metadata(model: CKN, path: Path, metadata:
 
 def test_equal_models_give_equal_bytes(new_model: Callable[[], CKN], path: Path):
     contents = set()
-    # the order of safetensors itself is another one almost every time
+    # The order of safetensors itself is random.
     for _ in range(8):
         save_model(new_model(), path)
         contents.add(path.read_bytes())

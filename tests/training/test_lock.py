@@ -42,7 +42,7 @@ def test_a_second_one_is_refused_with_the_first_one_named_and_then_has_it(tmp_pa
     assert list(tmp_path.iterdir()) == []
     first.release()
     with FolderLock.acquire(tmp_path):
-        # not its own any more
+        # It no longer belongs to this process.
         first.release()
         assert (tmp_path / LOCK).exists()
 
@@ -66,7 +66,7 @@ def test_the_lock_of_a_killed_process_is_taken_over(
     if reaped:
         sleeper.wait()
     else:
-        # it stays as a zombie
+        # The process stays as a zombie.
         os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
     with FolderLock.acquire(tmp_path):
         assert json.loads((tmp_path / LOCK).read_text()) == asdict(MINE) | {
@@ -176,7 +176,7 @@ def test_of_many_that_find_a_stale_lock_one_takes_it_over(tmp_path: Path):
     finally:
         for racer in racers:
             racer.communicate("\n")
-    # the one that had it has ended without giving it back
+    # The holder ended without releasing it.
     FolderLock.acquire(tmp_path).release()
 
 

@@ -125,7 +125,7 @@ def test_augmentation_reaches_the_descent(
     monkeypatch.setitem(AUGMENTATIONS, "crop-flip", look)
     options = {"mode": "supervised", "epochs": 1, "batch_size": 100, **FAST}
     train(few_digits, **options, augment="crop-flip", out=tmp_path / "with")
-    # of 144 a tenth is held out
+    # A tenth of 144 images is held out.
     assert shown == [(100, 1, 8, 8), (30, 1, 8, 8)]
     train(few_digits, **options, out=tmp_path / "without")
     assert len(shown) == 2

@@ -93,7 +93,7 @@ def test_the_best_and_the_last_epoch_are_kept_on_the_way_and_removed_at_the_end(
     options = {**FAST, "lr": 0.5, "schedule": "constant"}
     train(few_digits, **options, epochs=3, out=tmp_path, report=look)
     assert len(measured) == 4
-    # else the two are the same file all along
+    # Otherwise the two files would be the same throughout.
     assert measured.index(max(measured)) < 3
     assert names(tmp_path) == {"config.json", "metrics.jsonl", "model.safetensors", "filters.png"}
 
