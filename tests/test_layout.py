@@ -15,9 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinygrad_ckn"
 # Each may import those before it, and its own files.
 ORDER = "errors files backend chunks checks memory plain parallel grad_mode drawing ownership registry".split()
-ORDER += (
-    "scattered signature primitive graph backward tensor interchange functional profiling".split()
-)
+ORDER += "scattered signature hooks plan refusals primitive graph accumulation backward tensor interchange functional profiling".split()
 ORDER += "windows ops cpu cuda block_sums labels fingerprints data_format nn optim".split()
 ORDER += "models sklearn data plots training testing cli".split()
 

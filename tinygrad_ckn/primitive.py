@@ -232,7 +232,8 @@ class Primitive(Generic[P]):
         try:
             self.__signature__.bind(*args, **options)
         except TypeError as error:
-            raise refusals.of_forward(self, error, args[: len(self.operands)], options) from error
+            shown = args[: len(self.operands)]
+            raise refusals.of_forward(self, error, shown, options, self.__signature__) from error
         raise AssertionError(self)
 
     def backend_of(self, operands: Sequence[Any]) -> Backend:
@@ -273,7 +274,7 @@ class Primitive(Generic[P]):
                     backend.xp, **dict(zip(self.operands, operands, strict=True)), **options
                 )
         except refusals.OF_FORWARDS as error:
-            restated = refusals.of_forward(self, error, operands, options)
+            restated = refusals.of_forward(self, error, operands, options, self.__signature__)
             if restated is error:
                 raise
             raise restated from error
