@@ -1,4 +1,6 @@
-"""Profile of a CKN on one thread: `python -m benchmarks.breakdown [PRESET] [train|encode]`.
+"""Profile of a CKN on one thread.
+
+    python -m benchmarks.breakdown [PRESET] [train|encode]
 
 Functions are replaced by timed ones. A function's time excludes that of other timed
 functions that it calls. Products are compared with the rate at which BLAS multiplies a
@@ -146,7 +148,8 @@ def main(preset: str = "ckn5", work: str = "train") -> None:
     spent = sum(seconds[name] for name in operations)
     done = sum(operations.values())
     print(
-        f"products: {100 * spent / total:.0f} % at {done / spent / 1e9:.0f} GFLOP/s; BLAS's best {fastest / 1e9:.0f}"
+        f"products: {100 * spent / total:.0f} % at {done / spent / 1e9:.0f} GFLOP/s; "
+        f"BLAS's best {fastest / 1e9:.0f}"
     )
 
 

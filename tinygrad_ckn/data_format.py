@@ -81,7 +81,7 @@ class PixelRange:
         images : array, shape (n, C, H, W)
             On any device. Black images have any scale.
         source, hint : str
-            Beginning of a message, and the way to mend it.
+            Beginning of a message, and its hint.
         warn : bool
             Whether to warn if only some images have another scale.
 

@@ -37,7 +37,7 @@ def _benchmarks(module: str) -> Any:
 def bench(
     suites: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SUITE]...", help="Names of suites. Default: all."),
+        typer.Argument(metavar="SUITE", help="Names of suites. Default: all."),
     ] = None,
     *,
     list_suites: Annotated[bool, typer.Option("--list", help="Print the suites and exit.")] = False,
@@ -67,7 +67,7 @@ def bench(
     With --device cuda steps are timed by events, and bytes and operations per second are
     shown next to the limits of the GPU. docs/gpu.md explains these tables.
 
-    Peers: pip install -e '.[bench]' in a checkout.
+    The other libraries: pip install -e '.[bench]' in a checkout.
     """
     output = console(width=None if is_terminal(sys.stdout) else WIDTH)
     run = _benchmarks("run")

@@ -47,9 +47,11 @@ ReadingOptions: TypeAlias = Annotated[Given, OptionsOf(Reading, DATA)]
 FineTuningOptions: TypeAlias = Annotated[
     Given, OptionsOf(FineTuning, "Learning: fine-tuning (mode supervised)")
 ]
+# A string, because Path("") is the current folder.
 Out: TypeAlias = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
+        metavar="<path>",
         help="New or empty folder for the results. Default: runs/TIME-DATA-MODEL, or "
         "runs/TIME-DATA-compare.",
         rich_help_panel=OUTPUT,

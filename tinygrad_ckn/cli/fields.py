@@ -62,10 +62,12 @@ def options_from_fields(command: Callable[..., None]) -> Callable[..., None]:
     >>> @options_from_fields
     ... def bake(*, baking: Annotated[Given, OptionsOf(Baking, "Oven")]) -> None:
     ...     print(baking)
-    >>> list(inspect.signature(bake).parameters), bake(oven_heat=180), bake(oven_heat=None)
+    >>> list(inspect.signature(bake).parameters)
+    ['oven_heat']
+    >>> bake(oven_heat=180)
     {'oven_heat': 180}
+    >>> bake()
     {}
-    (['oven_heat'], None, None)
     """
     signature = inspect.signature(command, eval_str=True)
     parameters: list[inspect.Parameter] = []

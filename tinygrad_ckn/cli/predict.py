@@ -89,7 +89,7 @@ def predict(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILES...",
+            metavar="FILES",
             help="Images: .npz (array images), .npy, .csv (pixels; a column named label is left "
             "out) or IDX files.",
         ),

@@ -32,3 +32,7 @@ __all__ = [
     "save_labels",
     "split_off",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

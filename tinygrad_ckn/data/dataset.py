@@ -26,7 +26,7 @@ class Split:
     Parameters
     ----------
     images : NDArray[np.float32], shape (n, C, H, W)
-        C-contiguous and finite, n >= 1; in [0, 1] where the file held bytes.
+        C-contiguous and finite, n >= 1; in [0, 1] if the file held bytes.
     labels : NDArray, shape (n,)
         int64, bool or str: the original labels, not class numbers (see
         `tinygrad_ckn.labels`).

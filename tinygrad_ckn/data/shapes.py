@@ -66,7 +66,7 @@ def arrange(
         (n, H, W), (n, C, H, W) or (n, H, W, C); if the shape is known also (n, D), or a
         single image.
     reading : Reading
-        What is known.
+        Shape and order, as far as known.
     source : str
         Name of the array in error messages.
     count : int, optional

@@ -88,7 +88,7 @@ def shown(value: object) -> str:
     )
     if len(text) <= (limit := MAX_SHOWN_OF_ERRORS if isinstance(value, Exception) else MAX_SHOWN):
         return text
-    # The end of an error says how to mend it.
+    # The end of an error has its hint.
     end = limit // 3 if isinstance(value, Exception) else 0
     return f"{text[: limit - end - 3]}...{text[len(text) - end :]}"
 

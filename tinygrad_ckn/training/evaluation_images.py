@@ -103,8 +103,8 @@ def evaluation_images(
         warnings.warn(message, DataWarning, stacklevel=2)
         return EvaluationImages(split, _described(len(split), whole, data))
     source = _recorded(run, "data")
-    own = data is None or data == source or str(Path(data).resolve()) == source
-    if own:
+    is_own = data is None or data == source or str(Path(data).resolve()) == source
+    if is_own:
         if not isinstance(source, str):
             raise DataError(
                 f"{run.folder}/config.json: expected the source of the data, got none, because the "
@@ -114,7 +114,7 @@ def evaluation_images(
         data_dir = data_dir or _recorded(run, "data_dir")
     assert data is not None
     split, whole = load_test(data, data_dir=data_dir, data_format=model.data_format, **reading)
-    if own:
+    if is_own:
         return _held_out(run, split, data)
     seen = np.isin(split.fingerprints, _fingerprints(run, "train"))
     if seen.all():

@@ -151,8 +151,8 @@ class Run:
             except (ValueError, RecursionError):
                 # Invalid JSON or invalid UTF-8.
                 record = None
-            if record is None and number == len(lines) and not line.endswith(b"\n"):
-                break
+                if number == len(lines) and not line.endswith(b"\n"):
+                    break
             if not isinstance(record, dict):
                 got = shown(line.strip(b"\r\n")[:40].decode(errors="replace"))
                 raise DataError(

@@ -184,29 +184,20 @@ class Map:
         dnorms = np.zeros(tile.norms.shape, self.dtype) if needs_grad[0] else None
         for i, block in enumerate(self.blocks):
             values = self._scratch("values", b, self.size, block)
+            v = self._scratch("v", b, self.size, block) if self.v is None else self.v[i][part]
             if self.v is None:
-                v = self._scratch("v", b, self.size, block)
                 self._write_v(tile, prepared, i, v)
-            else:
-                v = self.v[i][part]
-            slopes: Any = None
             if through:
-                slopes = parallel.scratch("map slopes", v.shape, v.dtype)
+                slopes: Any = parallel.scratch("map slopes", v.shape, v.dtype)
                 slopes = self.kappa.value_and_slope(np, v, values, slopes)
+                dy = self._unpooled(g, block)
+                self._kappa_vjp(dy, v, values, slopes, ds[..., block], dnorms)
             else:
                 self.kappa.value(np, v, values)
             if needs_grad[2] and self.y is None:
                 self._add_transform(tile, values, g, block, total)
-            if through:
-                dy = self._unpooled(g, block)
-                self._kappa_vjp(dy, v, values, slopes, ds[..., block], dnorms)
         if through:
-            is_zero = tile.norms == 0
-            if is_zero.any():
-                ds[is_zero] = 0
-            self._products_vjp(
-                tile, self._find_single(tile, g, ds), ds, dnorms, total, needs_grad, dx
-            )
+            self._products_vjp(tile, g, ds, dnorms, total, needs_grad, dx)
 
     def _add_transform(
         self, tile: Tile, values: NDArray[Any], g: NDArray[Any], block: slice, total: _Gradients
@@ -221,15 +212,18 @@ class Map:
     def _products_vjp(
         self,
         tile: Tile,
-        single: NDArray[Any] | None,
+        g: NDArray[Any],
         ds: NDArray[Any],
         dnorms: NDArray[Any] | None,
         total: _Gradients,
         needs_grad: Sequence[bool],
         dx: NDArray[Any] | None,
     ) -> None:
-        """Add the gradient through cosines and norms; `single` (b, Ho, Wo): one by one."""
+        """Add the gradient through cosines and norms, given ds (b, Ho, Wo, p)."""
         apart = tile.norms == 0
+        if apart.any():
+            ds[apart] = 0
+        single = self._find_single(tile, g, ds)
         slopes: Any = None
         if single is not None:
             slopes = np.where(single[..., None], ds, 0)
