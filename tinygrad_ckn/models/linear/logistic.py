@@ -96,7 +96,7 @@ class _Problem:
         self.labels = labels
         self.k = n_classes
         self.included = included
-        self.loss_name = loss
+        self.loss_name: Loss = loss
         self.loss = LOSSES[loss]
         self.moments = moments
         self.n = moments.n
