@@ -85,7 +85,7 @@ def _map_and_gradient(ops: Any, *operands: Any) -> list[Any]:
     *points, above = operands
     leaves = [Variable.leaf(array) for array in points]
     _map(ops, *leaves).backward(above)
-    return [leaf.grad.data for leaf in leaves]
+    return [leaf.grad.data for leaf in leaves if leaf.grad is not None]
 
 
 def _inverse_root(ops: Any, a: Any) -> Any:

@@ -228,9 +228,9 @@ def test_a_gradient_of_any_memory_layout(monkeypatch, shared, subsampling, opera
         CUPY.broadcast_to(CUPY.asarray(wide[0, 0, 0, 0]), y.shape),
     ):
         assert not g.flags.c_contiguous
-        wanted = [True, True, bool(transform)]
-        expected = saved.vjp(CUPY.ascontiguousarray(g), wanted)
-        for mine, theirs in zip(saved.vjp(g, wanted)[:operands], expected, strict=False):
+        needs_grad = [True, True, bool(transform)]
+        expected = saved.vjp(CUPY.ascontiguousarray(g), needs_grad)
+        for mine, theirs in zip(saved.vjp(g, needs_grad)[:operands], expected, strict=False):
             agree(CUPY.asnumpy(mine), CUPY.asnumpy(theirs))
 
 

@@ -11,7 +11,7 @@ from tinygrad_ckn.data import Dataset, Split, crop_flip, load_digits
 from tinygrad_ckn.errors import BackendError, GradientError
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, FineTuning, LinearFit, Progress
 from tinygrad_ckn.models.learning import step_log as measured
-from tinygrad_ckn.models.learning.finetuning import fine_tune
+from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
 from tinygrad_ckn.training import Run, load_model, save_model, train
 from tools.gpu_emulator.standin import COUNTERS
 
@@ -74,8 +74,8 @@ def test_two_epochs_in_float32_are_those_of_the_cpu(optimizer, lr):
         images, labels = data_on(device, "float32")
         fine_tune(
             model,
-            (images, labels),
-            (images[:0], labels[:0]),
+            LabelledImages(images, labels),
+            LabelledImages(images[:0], labels[:0]),
             FineTuning(epochs=2, batch_size=50, optimizer=optimizer, lr=lr, validation=0),
             loss="cross_entropy",
             solve=lambda: LinearFit(None, None, l2=0.0, scale=1.0),
@@ -188,8 +188,8 @@ def test_a_parameter_that_breaks_in_the_last_step_is_found():
     with pytest.raises(GradientError, match="first in a parameter, by batch 1"):
         fine_tune(
             network().to("cuda"),
-            (images, labels),
-            (images[:0], labels[:0]),
+            LabelledImages(images, labels),
+            LabelledImages(images[:0], labels[:0]),
             descent,
             loss="cross_entropy",
             solve=lambda: LinearFit(None, None, l2=0.0, scale=1.0),

@@ -1,4 +1,4 @@
-"""Choice of the images to measure a trained model on, never images that it learned from."""
+"""Images to measure a trained model on, never those that it learned from."""
 
 from __future__ import annotations
 
@@ -103,17 +103,18 @@ def evaluation_images(
         warnings.warn(message, DataWarning, stacklevel=2)
         return EvaluationImages(split, _described(len(split), whole, data))
     source = _recorded(run, "data")
-    own = data is None or data == source or str(Path(data).resolve()) == source
-    if own:
+    is_own = data is None or data == source or str(Path(data).resolve()) == source
+    if is_own:
         if not isinstance(source, str):
             raise DataError(
                 f"{run.folder}/config.json: expected the source of the data, got none, because the "
                 "run was trained on arrays; pass its images as argument data"
             )
-        data, data_dir = source, data_dir or _recorded(run, "data_dir")
+        data = source
+        data_dir = data_dir or _recorded(run, "data_dir")
     assert data is not None
     split, whole = load_test(data, data_dir=data_dir, data_format=model.data_format, **reading)
-    if own:
+    if is_own:
         return _held_out(run, split, data)
     seen = np.isin(split.fingerprints, _fingerprints(run, "train"))
     if seen.all():
@@ -166,6 +167,6 @@ def _fingerprints(run: Run, part: str) -> NDArray[np.int64]:
 
 
 def _recorded(run: Run, key: str) -> Any:
-    """Return an entry of config.json about the data of the run, None if it is missing."""
+    """Return an entry of config.json about the data, None if missing."""
     data = run.config.get("data")
     return data.get(key) if isinstance(data, dict) else None
