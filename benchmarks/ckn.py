@@ -30,10 +30,10 @@ def natural_images(n: int, channels: int, size: int, rng: np.random.Generator) -
     frequencies = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
     frequencies[0, 0] = frequencies[0, 1]
     spectrum = np.fft.rfft2(rng.standard_normal((n, channels, size, size))) / frequencies
-    images = np.fft.irfft2(spectrum, s=(size, size))
+    images: NDArray[Any] = np.fft.irfft2(spectrum, s=(size, size))
     images -= images.mean(axis=(1, 2, 3), keepdims=True)
-    images: NDArray[Any] = (images / images.std(axis=(1, 2, 3), keepdims=True)).astype("float32")
-    return images
+    images /= images.std(axis=(1, 2, 3), keepdims=True)
+    return images.astype("float32")
 
 
 def ckn_inputs(preset: str, *, n_images: int, size: int = 32, filters: int | None = None) -> Inputs:
