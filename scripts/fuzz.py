@@ -139,7 +139,15 @@ def _tensors_say(content: bytes) -> np.ndarray:
 
 
 def _metrics_say(content: bytes) -> list[Any]:
-    return [json.loads(line) for line in content.decode().removeprefix("\ufeff").splitlines()]
+    *lines, last = content.decode().removeprefix("\ufeff").splitlines(keepends=True) or [""]
+    records = [json.loads(line) for line in lines]
+    try:
+        return [*records, json.loads(last)]
+    except ValueError:
+        # A last line without its end was cut off by a crash.
+        if last.endswith("\n"):
+            raise
+        return records
 
 
 # --- the library's readers ---
