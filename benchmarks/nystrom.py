@@ -38,11 +38,13 @@ def errors(images: Any, filters: Sequence[int]) -> dict[int, float]:
     Norms are Frobenius norms; images are (n, 1, 8, 8).
     """
     exact = exact_kernel(network(1), images)
-    found = {}
+    errors_by_filters = {}
     for p in filters:
         features = network(p).fit_unsupervised(images, n_patches=PATCHES, rng=0).encode(images)
-        found[p] = float(np.linalg.norm(features @ features.T - exact) / np.linalg.norm(exact))
-    return found
+        errors_by_filters[p] = float(
+            np.linalg.norm(features @ features.T - exact) / np.linalg.norm(exact)
+        )
+    return errors_by_filters
 
 
 def main(n: int = 200, filters: Sequence[int] = (16, 32, 64, 128, 256, 512)) -> None:

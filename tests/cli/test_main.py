@@ -14,6 +14,7 @@ import tinygrad_ckn
 from tinygrad_ckn import cli, errors
 from tinygrad_ckn.cli import app
 from tinygrad_ckn.cli import train as _train
+from tools import warm_python
 
 Invoke = Callable[..., Result]
 
@@ -113,23 +114,18 @@ def test_the_module_is_the_command():
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell: str):
     """The completion of `tinygrad-ckn tr<TAB>`, and the script that a shell sources."""
-    command = [sys.executable, "-c", "from tinygrad_ckn.cli import main; main()"]
+    command = ["-m", "tinygrad_ckn"]
     ask = {
         "_TINYGRAD_CKN_COMPLETE": f"complete_{shell}",
         "COMP_WORDS": "tinygrad-ckn tr",
         "COMP_CWORD": "1",
     }
     ask |= {"_TYPER_COMPLETE_ARGS": "tinygrad-ckn tr", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-    found = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | ask
-    )
-    assert "train" in found.stdout
-    assert "gradcheck" not in found.stdout
+    completions = warm_python.run(command, env=os.environ | ask).stdout
+    assert "train" in completions
+    assert "gradcheck" not in completions
     script = os.environ | {"_TINYGRAD_CKN_COMPLETE": f"source_{shell}"}
-    assert (
-        "tinygrad-ckn"
-        in subprocess.run(command, capture_output=True, text=True, check=False, env=script).stdout
-    )
+    assert "tinygrad-ckn" in warm_python.run(command, env=script).stdout
 
 
 def test_wrong_usage_is_status_2(invoke: Invoke):

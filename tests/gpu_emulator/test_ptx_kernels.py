@@ -1,4 +1,4 @@
-"""Whole kernels: what they compute, against NumPy."""
+"""Results of whole kernels against NumPy."""
 
 import re
 from pathlib import Path
@@ -125,7 +125,7 @@ def test_atomics_one_after_the_other(run, kind, dtype):
     np.testing.assert_array_equal(old[64:], np.arange(64))
 
 
-def test_an_atomic_loop_for_what_has_none(run):
+def test_an_atomic_loop_for_an_operation_without_an_atomic(run):
     source = """
     extern "C" __global__ void product(double* x, const double* v) {
         unsigned long long* bits = (unsigned long long*)x;
@@ -166,7 +166,7 @@ def test_threads_and_blocks_in_three_dimensions(run):
     assert (y[..., 3] == 253).all()
 
 
-def test_divergent_loops_meet_again(run):
+def test_divergent_loops_reconverge(run):
     source = """
     extern "C" __global__ void collatz(const int* x, int* y, int n) {
         int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -252,7 +252,7 @@ def test_structures_constants_and_calls(run):
 
 
 @pytest.mark.usefixtures("compiler")
-def test_the_example_of_the_readme_shows_what_it_says(capsys):
+def test_the_example_of_the_readme_prints_its_output(capsys):
     text = (ROOT / "tools/gpu_emulator/README.md").read_text()
     code, shown = re.findall(r"```(?:python)?\n(.*?)```", text, re.DOTALL)
     exec(code, {})

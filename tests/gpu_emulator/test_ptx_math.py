@@ -1,4 +1,4 @@
-"""Functions of CUDA's mathematical library, which the compiler writes out as polynomials and tables, against NumPy."""
+"""CUDA's mathematical functions, compiled to polynomials and tables, against NumPy."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import scipy.special
 from tools.gpu_emulator.ptx import launch
 
 N = 999
-# expression, oracle, range, tolerance in units of the last place
+# expression, reference, range, tolerance in units of the last place
 FUNCTIONS = {
     "exp(x)": (np.exp, (-80, 80), 2),
     "log(x)": (np.log, (1e-30, 1e30), 2),

@@ -1,4 +1,4 @@
-"""Planted bugs other than races: each is caught by name, and the same kernel without it runs to the right result."""
+"""Planted bugs other than races: each is detected, and the corrected kernel runs."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_swapped_width_and_height(run, height, width):
     except OutOfBounds:
         assert height > width
     else:
-        # stays within the array, so only the values tell
+        # Stays within the array, so only the values differ.
         assert height < width
         assert (y != x.T).any()
 
@@ -133,7 +133,7 @@ def test_an_endless_loop(run):
         run(source.replace("LAST", "8"), "f", 1, 1, x, budget=5000)
 
 
-def test_a_store_to_what_is_read_only(run):
+def test_a_store_to_read_only_memory(run):
     x = np.zeros(32, "f4")
     x.flags.writeable = False
     with pytest.raises(ReadOnly, match="a store to argument 0"):

@@ -42,3 +42,7 @@ __all__ = [
     "sample_patches",
     "spherical_kmeans",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -56,7 +56,8 @@ class CKN(Network):
 
     Examples
     --------
-    >>> model = CKN(1, 8, 10, [CKNLayer(1, 4, 3, subsampling=2), CKNLayer(4, 6, 3, subsampling=2)])
+    >>> layers = [CKNLayer(1, 4, 3, subsampling=2), CKNLayer(4, 6, 3, subsampling=2)]
+    >>> model = CKN(1, 8, 10, layers)
     >>> model.features(np.ones((5, 1, 8, 8), dtype="float32")).shape
     (5, 24)
     """
@@ -147,10 +148,11 @@ class CKN(Network):
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = no_report,
     ) -> Self:
-        """Learn filters by k-means and the classifier by L-BFGS; with a descent, then fine-tune.
+        """Learn filters by k-means and a classifier by L-BFGS, then optionally fine-tune.
 
-        Fine-tuning minimises (1/n) sum L(y_i, <W, features_i>) + l2/2 |W|^2 over the
-        classifier W and all filters on their spheres; the classifier is then fitted again.
+        Fine-tuning, with `descent`, minimises (1/n) sum L(y_i, <W, features_i>) + l2/2
+        |W|^2 over the classifier W and all filters on their spheres; the classifier is
+        then fitted again.
 
         Parameters
         ----------

@@ -43,7 +43,8 @@ class CNN(Network):
 
     Examples
     --------
-    >>> model = CNN(1, 8, 10, [ConvLayer(1, 4, 3, subsampling=2), ConvLayer(4, 6, 3, subsampling=2)])
+    >>> layers = [ConvLayer(1, 4, 3, subsampling=2), ConvLayer(4, 6, 3, subsampling=2)]
+    >>> model = CNN(1, 8, 10, layers)
     >>> model.features(np.ones((5, 1, 8, 8), dtype="float32")).shape
     (5, 24)
     """
@@ -71,10 +72,11 @@ class CNN(Network):
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = no_report,
     ) -> Self:
-        """Learn all layers by stochastic gradient descent, then refit the classifier by L-BFGS.
+        """Learn all layers by stochastic gradient descent, then refit the classifier.
 
-        Unless alternating, the descent starts from a classifier of zeros: one fitted to
-        random filters has weights so large that the first steps would ruin the filters.
+        The refit is by L-BFGS. Unless alternating, the descent starts from a classifier of
+        zeros: one fitted to random filters has weights so large that the first steps would
+        ruin the filters.
 
         Parameters
         ----------

@@ -315,9 +315,9 @@ class NetworkBase(TrainingRecord):
         """Return the features (N, D) of images (N, C, H, W): the last map, flattened.
 
         With `mirror_average` they are the mean over each image and its mirror image.
-        Unless a gradient may be asked for, images are computed in batches, so that memory
-        stays bounded. If one may, NaN in images on a GPU is not looked for but appears in
-        the features, so that a training step never waits.
+        Unless it may be differentiated, the computation is done in batches, so that memory
+        stays bounded. If it may, images on a GPU are not checked for NaN, which then
+        appears in the features: a training step never waits.
         """
         recorded = modes.recording and (
             (isinstance(x, Tensor) and x.requires_grad)

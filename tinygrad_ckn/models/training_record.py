@@ -1,4 +1,4 @@
-"""What a network remembers of its training besides its parameters."""
+"""The state of training that a network keeps besides its parameters."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TrainingRecord(Module):
         return known or tuple(range(self.n_classes))
 
     def metadata(self) -> dict[str, Any]:
-        """Return the state of training besides the parameters as JSON values, to save with them."""
+        """Return the state of training, to save with the parameters, as JSON values."""
         return {
             "data_format": None if self.data_format is None else self.data_format.config(),
             "temperature": self.temperature,
@@ -53,7 +53,7 @@ class TrainingRecord(Module):
         }
 
     def set_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """Restore what `metadata` returned for a model of the same architecture and parameters.
+        """Restore the `metadata` of a model with the same architecture and parameters.
 
         Raises
         ------

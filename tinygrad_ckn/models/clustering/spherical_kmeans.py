@@ -101,9 +101,7 @@ def spherical_kmeans(
     >>> sorted(spherical_kmeans(points, 2).centroids.round(2).tolist())
     [[0.0, 1.0], [1.0, 0.05]]
     """
-    checks.integers("spherical_kmeans", n_clusters=n_clusters, iterations=iterations)
-    checks.integers("spherical_kmeans", or_none=True, batch_size=batch_size)
-    check_init(init)
+    _check_options(n_clusters, iterations, batch_size, init)
     generator = default_rng(rng)
     scales, n_nonzero = row_scales(x)
     if n_nonzero < n_clusters:
@@ -114,25 +112,30 @@ def spherical_kmeans(
     nonzero = scales > 0
     previous = None
     for iteration in range(1, iterations + 1):
-        converged = False
+        nearest = None
+        centroids = result.centroids
         if batch_size is None:
-            nearest, cosines, sums = assign(x, scales, result.centroids)
+            nearest, cosines, sums = assign(x, scales, centroids)
             occupied = xp_of(x).bincount(nearest[nonzero], minlength=n_clusters) > 0
-            converged = previous is not None and bool((nearest == previous).all() & occupied.all())
-            previous = nearest
         else:
-            cosines, occupied = minibatch_pass(
-                x, scales, result.centroids, sums, batch_size, generator
-            )
+            cosines, occupied = minibatch_pass(x, scales, centroids, sums, batch_size, generator)
         result.objective.append(float(cosines[nonzero].mean(dtype="float64")))
         report(iteration, result.objective[-1])
-        if converged:
+        unchanged = nearest is not None and previous is not None and (nearest == previous).all()
+        if unchanged and occupied.all():
             break
+        previous = nearest
         if not occupied.all() and cosines[nonzero].min() >= 1 - SAME:
             # All points coincide with their centroids.
             raise too_few_points(int(occupied.sum()), n_clusters)
         result.centroids = _update(x, scales, cosines, sums, occupied)
     return result
+
+
+def _check_options(n_clusters: int, iterations: int, batch_size: int | None, init: object) -> None:
+    checks.integers("spherical_kmeans", n_clusters=n_clusters, iterations=iterations)
+    checks.integers("spherical_kmeans", or_none=True, batch_size=batch_size)
+    check_init(init)
 
 
 @record_function("k-means, update")

@@ -21,7 +21,7 @@ FALL = 0.02
 
 @dataclass(frozen=True, eq=False)
 class FineTuningState:
-    """What is needed, besides the weights, to resume fine-tuning after an epoch.
+    """The state, besides the weights, that resuming fine-tuning after an epoch needs.
 
     Attributes
     ----------

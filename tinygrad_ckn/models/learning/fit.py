@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from tinygrad_ckn import checks
@@ -204,36 +205,25 @@ def fit_with_labels(
     With `from_zero` the descent starts from a classifier of zeros, unless alternating.
     Images of one group (n,) are held out together.
     """
+    options: dict[str, Any] = {"loss": loss, "rng": rng, "report": report}
     if descent is not None:
         seen, held_out = hold_out(len(images), descent.validation, rng, groups)
-        xp = xp_of(images)
-        training, validation = (
-            LabelledImages(images[chosen], labels[chosen])
-            for chosen in (xp.asarray(seen), xp.asarray(held_out))
+        rows = xp_of(images).asarray(seen)
+        training = LabelledImages(images[rows], labels[rows])
+        rows = xp_of(images).asarray(held_out)
+        validation = LabelledImages(images[rows], labels[rows])
+        seen_groups = None if groups is None else groups[seen]
+        solve = partial(
+            fit_classifier, model, *training, l2=descent.l2, groups=seen_groups, **options
         )
-
-        def solve() -> LinearFit:
-            return fit_classifier(
-                model,
-                training.images,
-                training.labels,
-                loss=loss,
-                l2=descent.l2,
-                groups=None if groups is None else groups[seen],
-                rng=rng,
-                report=report,
-            )
-
         fine_tune(
             model,
             training,
             validation,
             descent,
-            loss=loss,
             solve=solve,
             from_zero=from_zero,
             held_out=held_out,
-            rng=rng,
-            report=report,
+            **options,
         )
-    fit_classifier(model, images, labels, loss=loss, l2=l2, groups=groups, rng=rng, report=report)
+    fit_classifier(model, images, labels, l2=l2, groups=groups, **options)

@@ -151,8 +151,8 @@ class KernelRidgeClassifier:
         n = len(self.dual_coef_)
         if gram.ndim != 2 or gram.shape[1] != n:
             raise ShapeError(
-                f"KernelRidgeClassifier: argument gram expected shape (m, {n}), one column for each "
-                f"fitted example, got {gram.shape}"
+                f"KernelRidgeClassifier: argument gram expected shape (m, {n}), one column for "
+                f"each fitted example, got {gram.shape}"
             )
         return gram @ self.dual_coef_ + self.intercept_
 

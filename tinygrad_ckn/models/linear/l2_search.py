@@ -71,8 +71,8 @@ def choose_l2(
     solutions: dict[int, Solution] = {}
     results: dict[int, HeldOut] = {}
 
-    def evaluate(k: int, begin: Solution) -> None:
-        solutions[k] = solve(l2_at(k), begin)
+    def evaluate(k: int, initial: Solution) -> None:
+        solutions[k] = solve(l2_at(k), initial)
         results[k] = measure(solutions[k])
         on_l2_tried(l2_at(k), results[k])
 

@@ -86,7 +86,7 @@ class Preconditioner:
 
 
 class FullRoot:
-    """R from X^T X / n (D, D), of which the upper triangle is read.
+    """R from the upper triangle of X^T X / n (D, D).
 
     The shift grows until rounding leaves the matrix positive definite.
     """

@@ -16,3 +16,7 @@ __all__ = [
     "Standardize",
     "make_preprocessor",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -33,7 +33,7 @@ _MIN_EIGENVALUE = 1e-24
 
 
 def _reassemble(columns: Array, size: tuple[int, int], windows: Windows) -> Tensor:
-    """Return images (N, C, H, W) from patches (N, d, L): at each pixel the mean of its patches."""
+    """Return images (N, C, H, W) whose pixels are the means over patches (N, d, L)."""
     xp = xp_of(unwrap(columns))
     kh, kw = windows.kernel
     ones = xp.ones((1, kh * kw, columns.shape[2]), columns.dtype)
