@@ -189,7 +189,7 @@ def _loss_and_slopes(
     leaf = Tensor.leaf(scores)
     mean: Any = loss(leaf, labels)
     (gradient,) = grad(mean, leaf)
-    return mean.data.astype("float64") * len(scores), unwrap(gradient) * len(scores)
+    return mean.data.astype("float64") * len(scores), gradient.data * len(scores)
 
 
 @record_function("classifier, other")
