@@ -57,10 +57,7 @@ def test_output_in_a_pipe(trained: subprocess.CompletedProcess[str], run_folder:
     for line, pattern in zip(lines, expected, strict=True):
         assert re.fullmatch(pattern, line), (line, pattern)
     # Of 20 images held out, one more mistake is a fall of 5 points.
-    assert all(
-        line.startswith("warning: fit: expected")
-        for line in trained.stderr.splitlines()
-    )
+    assert all(line.startswith("warning: fit: expected") for line in trained.stderr.splitlines())
 
 
 def test_options_reach_the_run(run_folder: Path, archive: Path):

@@ -90,18 +90,7 @@ def evaluation_images(
         or if the run does not record its data; and as `load`.
     """
     if run is None:
-        if data is None:
-            raise DataError(
-                "evaluate: argument data expected a data set for a model without the config.json "
-                "of its run, got None"
-            )
-        split, whole = load_test(data, data_dir=data_dir, data_format=model.data_format, **reading)
-        message = (
-            f"{data}: images that the model was trained on cannot be recognised without the "
-            "config.json of its run"
-        )
-        warnings.warn(message, DataWarning, stacklevel=2)
-        return EvaluationImages(split, _described(len(split), whole, data))
+        return _without_run(model, data, data_dir, **reading)
     source = _recorded(run, "data")
     is_own = data is None or data == source or str(Path(data).resolve()) == source
     if is_own:
@@ -127,6 +116,24 @@ def evaluation_images(
     unseen = split.take(np.flatnonzero(~seen))
     line = _described(len(unseen), False, data)
     return EvaluationImages(unseen, f"{line}, without {seen.sum():,} that the model was trained on")
+
+
+def _without_run(
+    model: CKN | CNN, data: str | None, data_dir: PathLike | None, **reading: Any
+) -> EvaluationImages:
+    """Return images for a model without a run, which may include its training images."""
+    if data is None:
+        raise DataError(
+            "evaluate: argument data expected a data set for a model without the config.json of "
+            "its run, got None"
+        )
+    split, whole = load_test(data, data_dir=data_dir, data_format=model.data_format, **reading)
+    message = (
+        f"{data}: images that the model was trained on cannot be recognised without the "
+        "config.json of its run"
+    )
+    warnings.warn(message, DataWarning, stacklevel=3)
+    return EvaluationImages(split, _described(len(split), whole, data))
 
 
 def _held_out(run: Run, split: Split, data: str) -> EvaluationImages:

@@ -150,9 +150,9 @@ class Run:
                 record = json.loads(line)
             except (ValueError, RecursionError):
                 # Invalid JSON or invalid UTF-8.
-                record = None
                 if number == len(lines) and not line.endswith(b"\n"):
                     break
+                record = None
             if not isinstance(record, dict):
                 got = shown(line.strip(b"\r\n")[:40].decode(errors="replace"))
                 raise DataError(
