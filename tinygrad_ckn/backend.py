@@ -58,6 +58,7 @@ __all__ = [
     "manual_seed",
     "place_of",
     "register",
+    "special",
     "synchronize",
     "to_numpy",
     "use",
@@ -152,6 +153,20 @@ def backend_of(*arrays: Any) -> Backend:
 def xp_of(*arrays: Any) -> Namespace:
     """Return the array namespace (numpy, cupy) that made these arrays."""
     return backend_of(*arrays).xp
+
+
+def special(xp: Namespace) -> Namespace:
+    """Return the special functions that NumPy and CuPy lack, such as `erf`.
+
+    They are those of `scipy.special` or `cupyx.scipy.special`, imported when first used.
+
+    Examples
+    --------
+    >>> float(special(np).erf(0.0))
+    0.0
+    """
+    name = "scipy.special" if xp is np else "cupyx.scipy.special"
+    return importlib.import_module(name)
 
 
 def place_of(array: Any) -> int:
