@@ -75,7 +75,8 @@ def backpropagate(
                 _propagate(node, g, needed, gradients)
                 if not retain_graph:
                     node.release()
-        return gradients.remaining() | results
+        remaining = gradients.remaining()
+        return results | remaining if results else remaining
     finally:
         is_recording.set(recording)
 

@@ -128,7 +128,7 @@ class Node:
         self.versions: list[tuple[int | str, list[int], int]] = []
         self.sequence = next(_count)
         # the user's line, in the search for NaN
-        self.site = ""
+        self.site = users_line() if is_searching_nan.get() else ""
 
     @property
     def name(self) -> str:
@@ -154,8 +154,15 @@ class Node:
                 versions.append((i, operand._version, operand._version[0]))
         for i in plan.shapes:
             residuals.append(getattr(arrays[i], "shape", ()))
-        if plan.options or plan.all_options:
-            residuals += self._save_options(options)
+        defaults = self.primitive.defaults
+        for name in plan.options:
+            value = options.get(name, defaults.get(name))
+            residuals.append(value if type(value) in FIXED else own_option(value))
+            if name in self.primitive.indices:
+                self._watch_index(name, value)
+        if plan.all_options:
+            named = {name: options.get(name, defaults.get(name)) for name in self.primitive.options}
+            residuals.append({name: own_option(value) for name, value in named.items()})
         y, version, saved = result
         if plan.output:
             residuals.append(y)
@@ -164,18 +171,11 @@ class Node:
             residuals.append(saved)
         self.residuals = residuals
 
-    def _save_options(self, options: Mapping[str, Any]) -> list[Any]:
-        plan, primitive = self.plan, self.primitive
-        values: dict[str, Any] = {}
-        for name in primitive.options if plan.all_options else plan.options:
-            value = options.get(name, primitive.defaults.get(name))
-            values[name] = value if type(value) in FIXED else own_option(value)
-            if name in primitive.indices:
-                for part in value if isinstance(value, tuple) else (value,):
-                    if isinstance(part, Variable):
-                        self.versions.append((name, part._version, part._version[0]))
-        residuals = [values[name] for name in plan.options]
-        return [*residuals, values] if plan.all_options else residuals
+    def _watch_index(self, name: str, index: Any) -> None:
+        """Save the versions of the Tensors in an index."""
+        for part in index if isinstance(index, tuple) else (index,):
+            if isinstance(part, Variable):
+                self.versions.append((name, part._version, part._version[0]))
 
     def vjp(self, g: Any, needed: set[Vertex] | None, differentiable: bool) -> Sequence[Any]:
         """Return the gradient of each operand, given that of the output.
@@ -248,23 +248,23 @@ def apply(
     """Run a primitive of which an operand is a Tensor; record it if an operand requires grad."""
     arrays: list[Any] = []
     parents: list[Vertex | None] = []
-    needs_grad, bit = 0, 1
-    on_host, any_raw = True, False
+    needs_grad = 0
+    bit = 1
+    on_host = True
+    any_raw = False
     recording = is_recording.get()
     for operand in operands:
         parent: Vertex | None = None
         if isinstance(operand, Variable):
             array = operand._data
-            if type(array) is not _HOST:
-                on_host = False
+            on_host = on_host and type(array) is _HOST
             if recording and operand._requires_grad:
                 parent = operand._node or operand
                 needs_grad |= bit
         else:
             array = operand
             on_host = False
-            if type(operand) not in FIXED:
-                any_raw = True
+            any_raw = any_raw or type(operand) not in FIXED
         arrays.append(array)
         parents.append(parent)
         bit <<= 1
@@ -272,8 +272,7 @@ def apply(
     if needs_grad:
         if any_raw:
             _own_operands(primitive, needs_grad, operands, arrays)
-        if primitive.saves_on_demand:
-            options = {**options, "saving": True}
+        options = {**options, "saving": True} if primitive.saves_on_demand else options
     y, saved = primitive.compute(backend, arrays, options)
     if is_searching_nan.get():
         check_finite(y, f"the forward of {primitive.name!r}, called at {users_line()},")
@@ -282,8 +281,6 @@ def apply(
         return Variable.wrap(y, None, version)
     node = Node(primitive, y, parents, primitive.plan(needs_grad, len(arrays)))
     node.save(operands, arrays, options, (y, version, saved))
-    if is_searching_nan.get():
-        node.site = users_line()
     return Variable.wrap(y, node, version)
 
 
