@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.costs import Cost
 from benchmarks.suite import OURS, Case, Inputs, LeftOutError, Side, Work
@@ -21,7 +22,7 @@ POOL_FIRST = "torch eager, tuned, pool first"
 REFERENCE = "torch in float64"
 
 
-def natural_images(n: int, channels: int, size: int, rng: np.random.Generator) -> Any:
+def natural_images(n: int, channels: int, size: int, rng: np.random.Generator) -> NDArray[Any]:
     """Return images (n, C, size, size) with the 1/f spectrum of photographs.
 
     They have mean 0 and variance 1.
@@ -29,9 +30,10 @@ def natural_images(n: int, channels: int, size: int, rng: np.random.Generator) -
     frequencies = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
     frequencies[0, 0] = frequencies[0, 1]
     spectrum = np.fft.rfft2(rng.standard_normal((n, channels, size, size))) / frequencies
-    images = np.fft.irfft2(spectrum, s=(size, size))
+    images: NDArray[Any] = np.fft.irfft2(spectrum, s=(size, size))
     images -= images.mean(axis=(1, 2, 3), keepdims=True)
-    return (images / images.std(axis=(1, 2, 3), keepdims=True)).astype("float32")
+    images /= images.std(axis=(1, 2, 3), keepdims=True)
+    return images.astype("float32")
 
 
 def ckn_inputs(preset: str, *, n_images: int, size: int = 32, filters: int | None = None) -> Inputs:

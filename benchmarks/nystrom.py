@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinygrad_ckn import data
 from tinygrad_ckn.models import CKN, CKNLayer
@@ -32,7 +33,7 @@ def network(filters: int) -> CKN:
     return CKN(1, 8, 10, layers, rng=0)
 
 
-def errors(images: Any, filters: Sequence[int]) -> dict[int, float]:
+def errors(images: NDArray[Any], filters: Sequence[int]) -> dict[int, float]:
     """Return |K_nystrom - K_exact| / |K_exact| for several numbers of filters.
 
     Norms are Frobenius norms; images are (n, 1, 8, 8).

@@ -151,7 +151,7 @@ def show_left_out(console: Console, results: Sequence[Result]) -> None:
 
 def as_json(
     machine: Mapping[str, str], results: Mapping[str, Sequence[Result]], failures: Mapping[str, str]
-) -> Any:
+) -> dict[str, Any]:
     """Return all measurements for JSON: times, bytes, ratios, targets, costs, environments."""
     return {
         "machine": dict(machine),
@@ -187,6 +187,6 @@ def _case_json(result: Result) -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write indented JSON."""
     atomic_write(path, (json.dumps(content, indent=1) + "\n").encode())

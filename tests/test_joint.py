@@ -38,7 +38,11 @@ def right(factor=1.0, seen=None):
             seen.append((needs_grad, saved is None))
         grown = ops.exp(z) if saved is None else saved
         gx = scale * g * grown if needs_grad[0] else None
-        return [gx, factor * scale * g * x * grown if needs_grad[1] else None, g if needs_grad[2] else None]
+        return [
+            gx,
+            factor * scale * g * x * grown if needs_grad[1] else None,
+            g if needs_grad[2] else None,
+        ]
 
     return rule
 

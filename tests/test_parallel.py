@@ -95,7 +95,8 @@ parallel.for_each(lambda i: None, range(4))
 import scipy.linalg
 from threadpoolctl import threadpool_info
 with parallel.one_blas_thread():
-    print(sorted(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"))
+    blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    print(sorted(library["num_threads"] for library in blas))
 """
     assert set(json.loads(python(code))) == {1}
 
@@ -262,7 +263,7 @@ from tinygrad_ckn import parallel, set_num_threads
 from threadpoolctl import ThreadpoolController
 set_num_threads(2)
 def threads():
-    return [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+    return [lib["num_threads"] for lib in ThreadpoolController().select(user_api="blas").info()]
 before = threads()
 parallel.for_each(lambda i: None, range(4))
 def child():
@@ -326,12 +327,12 @@ from threadpoolctl import ThreadpoolController
 import numpy
 def inside():
     with parallel.one_blas_thread():
-        return [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
-before = [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+        return [lib["num_threads"] for lib in ThreadpoolController().select(user_api="blas").info()]
+before = [lib["num_threads"] for lib in ThreadpoolController().select(user_api="blas").info()]
 with ThreadPoolExecutor(1) as other, ThreadPoolExecutor(1) as third:
     ways = [inside, lambda: other.submit(inside).result(), lambda: third.submit(inside).result()]
     found = [way() for way in (ways if {first!r} == "main" else ways[::-1])]
-after = [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+after = [lib["num_threads"] for lib in ThreadpoolController().select(user_api="blas").info()]
 print(all(set(threads) == {{1}} for threads in found) and before == after)
 """
     environment = {"OMP_NUM_THREADS": "", "OPENBLAS_NUM_THREADS": "3"}

@@ -29,9 +29,7 @@ SMALL = {"image_shape": (8, 8), "n_filters": (6, 10), "n_patches": 2000}
 estimators = pytest.mark.parametrize("estimator", [CKNTransformer, CKNClassifier, CKNRegressor])
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.* distinct patches for:sklearn.exceptions.ConvergenceWarning"
-)
+@pytest.mark.filterwarnings("ignore:.* distinct patches for:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings(
     "ignore:.* expected at most the .* rows of X:sklearn.exceptions.ConvergenceWarning"
 )

@@ -81,7 +81,8 @@ def test_the_transcription_names_what_it_does_not_support(inputs):
     layer = {**inputs["config"]["layers"][0], "padding": "valid"}
     with pytest.raises(
         ValueError,
-        match=r"expected odd kernels and \{'subsampling': \[2, 2\], .*'padding': 'same'.*, got .*'padding': 'valid'",
+        match=r"expected odd kernels and \{'subsampling': \[2, 2\], .*'padding': 'same'.*, "
+        r"got .*'padding': 'valid'",
     ):
         ckn.torch_features({**inputs, "config": {**inputs["config"], "layers": [layer]}}, "cpu")
 

@@ -156,7 +156,8 @@ def test_a_side_that_cannot_run_is_left_out(fakes, case_of):
     result = measure(case_of(*sides, reference=Side("exact", fakes.absent)), Settings())
     assert [side.name for side in result.sides] == ["ours"]
     assert result.left_out == {
-        "peer": "a_package_that_nobody_has is not installed: pip install -e '.[bench]' in a checkout of tinygrad-ckn",
+        "peer": "a_package_that_nobody_has is not installed: "
+        "pip install -e '.[bench]' in a checkout of tinygrad-ckn",
         "guest": "it rains",
         "exact": "it rains",
     }

@@ -89,7 +89,8 @@ def test_an_image_that_is_too_large_is_refused(monkeypatch, name):
     function, shapes = CALLS[name]
     with pytest.raises(
         ShapeError,
-        match=rf"^{name}: expected images of at most 20 elements on the GPU, got \d+ in one; cut the images",
+        match=rf"^{name}: expected images of at most 20 elements on the GPU, got \d+ in one; "
+        "cut the images",
     ):
         on_gpu(function, *normal(1, *shapes))
 

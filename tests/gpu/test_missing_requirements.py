@@ -50,7 +50,8 @@ def cupy_here():
 
 def test_without_cupy():
     assert sentence(BLOCKED + TENSOR) == (
-        "device 'cuda' needs CuPy, which does not import; pip install -e '.[cuda13]' in a checkout of "
+        "device 'cuda' needs CuPy, which does not import; "
+        "pip install -e '.[cuda13]' in a checkout of "
         "tinygrad-ckn ([cuda12] for older drivers) (No module named 'cupy')"
     )
 
@@ -97,7 +98,8 @@ print(len(SOURCES))
 )
 def test_commands_end_with_the_sentence(command):
     done = run(
-        f"import sys; from tinygrad_ckn.cli import main; sys.argv = 'tinygrad-ckn {command}'.split(); main()"
+        f"import sys; from tinygrad_ckn.cli import main; "
+        f"sys.argv = 'tinygrad-ckn {command}'.split(); main()"
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(

@@ -36,7 +36,7 @@ def network(**options: Any) -> CKN:
 
 
 def on_both(compute: Any, tolerance: float = 1e-12) -> None:
-    """Compare compute(device) on both devices: arrays and numbers, relative to the largest value."""
+    """Compare compute(device), arrays and numbers, relative to the largest value."""
     found = {
         device: [to_numpy(a) if hasattr(a, "dtype") else a for a in compute(device)]
         for device in ("cpu", "cuda")

@@ -1,4 +1,4 @@
-"""`RawModule` of the stand-in compiles and runs kernels, and refuses launches as the driver does."""
+"""`RawModule` of the stand-in compiles, launches and refuses as CuPy and the driver do."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,10 @@ template <typename T> __global__ void reversed(T* x) {
     x[threadIdx.x] = shared[blockDim.x - 1 - threadIdx.x];
 }
 """
-PLAIN = 'extern "C" __global__ void fill(double* x, bool yes, long long n) { x[threadIdx.x] = yes ? n : 0; }'
+PLAIN = (
+    'extern "C" __global__ void fill(double* x, bool yes, long long n) '
+    "{ x[threadIdx.x] = yes ? n : 0; }"
+)
 pytestmark = pytest.mark.usefixtures("standin")
 
 

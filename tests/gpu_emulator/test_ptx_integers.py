@@ -47,7 +47,8 @@ CASES = [
       (("and", lambda a, b: a & b), ("or", lambda a, b: a | b), ("xor", lambda a, b: a ^ b))),
     *((f"mul.hi.{k}", k, (k, k), lambda a, b, n=int(k[1:]): a * b >> n) for k in ALL),
     *((f"mad.hi.{k}", k, (k,) * 3, lambda a, b, c: (a * b >> 32) + c) for k in ("s32", "u32")),
-    *((f"mad.lo.{k}", k, (k,) * 3, lambda a, b, c: a * b + c) for k in ("s32", "u32", "s64", "u64")),
+    *((f"mad.lo.{k}", k, (k,) * 3, lambda a, b, c: a * b + c)
+      for k in ("s32", "u32", "s64", "u64")),
     *((f"mul.wide.{k}", w, (k, k), lambda a, b: a * b) for k, w in WIDE),
     *((f"mad.wide.{k}", w, (k, k, w), lambda a, b, c: a * b + c) for k, w in WIDE[2:]),
     *((f"neg.{k}", k, (k,), lambda a: -a) for k in ("s32", "s64")),
@@ -55,14 +56,18 @@ CASES = [
     *((f"not.b{n}", f"u{n}", (f"u{n}",), lambda a: ~a) for n in (32, 64)),
     *((f"popc.b{n}", "u32", (f"u{n}",), int.bit_count) for n in (32, 64)),
     *((f"clz.b{n}", "u32", (f"u{n}",), lambda a, n=n: n - a.bit_length()) for n in (32, 64)),
-    *((f"brev.b{n}", f"u{n}", (f"u{n}",), lambda a, n=n: int(f"{a:0{n}b}"[::-1], 2)) for n in (32, 64)),
+    *((f"brev.b{n}", f"u{n}", (f"u{n}",), lambda a, n=n: int(f"{a:0{n}b}"[::-1], 2))
+      for n in (32, 64)),
     *((f"sad.{k}", k, (k,) * 3, lambda a, b, c: abs(a - b) + c) for k in ("s32", "u32")),
-    *((f"bfind.{k}", "u32", (k,), lambda a: (a if a >= 0 else ~a).bit_length() - 1) for k in ALL[2:]),
+    *((f"bfind.{k}", "u32", (k,), lambda a: (a if a >= 0 else ~a).bit_length() - 1)
+      for k in ALL[2:]),
     ("bfind.shiftamt.u32", "u32", ("u32",), lambda a: 32 - a.bit_length() if a else -1),
     *((f"cvt.{to}.{k}", to, (k,), lambda a: a) for to, k in
-      (("s64", "s32"), ("u64", "u32"), ("u32", "u64"), ("s32", "s64"), ("s32", "s16"), ("u16", "u32"), ("s8", "s32"))),
+      (("s64", "s32"), ("u64", "u32"), ("u32", "u64"), ("s32", "s64"), ("s32", "s16"),
+       ("u16", "u32"), ("s8", "s32"))),
     *((f"cvt.sat.{to}.{k}", to, (k,), lambda a, to=to: clamped(a, to)) for to, k in
-      (("s32", "s64"), ("u32", "s32"), ("s32", "u32"), ("u64", "s32"), ("s16", "s32"), ("u8", "s32"))),
+      (("s32", "s64"), ("u32", "s32"), ("s32", "u32"), ("u64", "s32"), ("s16", "s32"),
+       ("u8", "s32"))),
 ]  # fmt: skip
 
 

@@ -16,7 +16,10 @@ from tools.gpu_emulator.ptx import (
 
 
 def test_an_off_by_one_bound_is_out_of_bounds(run):
-    source = 'extern "C" __global__ void f(int* y, int n) { int i = blockIdx.x * 128 + threadIdx.x; if (i < n) y[i] = i; }'
+    source = (
+        'extern "C" __global__ void f(int* y, int n) '
+        "{ int i = blockIdx.x * 128 + threadIdx.x; if (i < n) y[i] = i; }"
+    )
     y = np.zeros(301, "i4")
     run(source, "f", 3, 128, y, np.int32(301))
     np.testing.assert_array_equal(y, np.arange(301))
@@ -25,7 +28,10 @@ def test_an_off_by_one_bound_is_out_of_bounds(run):
         match=r"4 bytes at address \w+, 0 bytes past the end of argument 0 \(1204 bytes\)",
     ):
         run(source.replace("i < n", "i <= n"), "f", 3, 128, y, np.int32(301))
-    source = 'extern "C" __global__ void f(const int* x, int* y) { y[threadIdx.x] = x[(int)threadIdx.x - 1]; }'
+    source = (
+        'extern "C" __global__ void f(const int* x, int* y) '
+        "{ y[threadIdx.x] = x[(int)threadIdx.x - 1]; }"
+    )
     with pytest.raises(OutOfBounds, match="4 bytes before argument 0"):
         run(source, "f", 1, 32, np.zeros(32, "i4"), np.zeros(32, "i4"))
 
@@ -159,7 +165,10 @@ def test_an_uninitialised_local_array(run):
 
 def test_a_trap_and_the_sentence_of_an_error(run):
     with pytest.raises(Trapped, match="the kernel stopped itself") as caught:
-        source = 'extern "C" __global__ void f(int* x) {\n if (x[threadIdx.x + 8 * threadIdx.y]) __trap(); }'
+        source = (
+            'extern "C" __global__ void f(int* x) {\n'
+            " if (x[threadIdx.x + 8 * threadIdx.y]) __trap(); }"
+        )
         run(source, "f", (2, 3), (8, 4), (np.arange(32) == 21).astype("i4"))
     assert isinstance(caught.value, PTXError)
     assert (caught.value.thread, caught.value.block) == ((5, 2, 0), (0, 0, 0))

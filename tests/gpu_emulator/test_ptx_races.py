@@ -94,7 +94,10 @@ def test_a_race_across_blocks(run):
 
 
 def test_a_race_across_batches_of_blocks(run):
-    source = 'extern "C" __global__ void f(int* x) { if (threadIdx.x == 0) x[blockIdx.x % 4096] = blockIdx.x; }'
+    source = (
+        'extern "C" __global__ void f(int* x) '
+        "{ if (threadIdx.x == 0) x[blockIdx.x % 4096] = blockIdx.x; }"
+    )
     x = np.zeros(4096, "i4")
     run(source, "f", 4096, 32, x)
     np.testing.assert_array_equal(x, np.arange(4096))
@@ -116,7 +119,9 @@ def test_plain_and_atomic_accesses_to_one_word(run):
 
 def test_words_read_as_constant_must_not_change(run):
     source = """
-    extern "C" __global__ void f(const float* __restrict__ x, float* y) { y[threadIdx.x] = 2 * x[threadIdx.x]; }
+    extern "C" __global__ void f(const float* __restrict__ x, float* y) {
+        y[threadIdx.x] = 2 * x[threadIdx.x];
+    }
     """
     x, y = np.arange(32, dtype="f4"), np.zeros(32, "f4")
     run(source, "f", 1, 32, x, y)

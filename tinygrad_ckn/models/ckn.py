@@ -62,7 +62,7 @@ class CKN(Network):
     (5, 24)
     """
 
-    layers: list[CKNLayer]
+    layers: list[CKNLayer]  # pyright: ignore[reportIncompatibleVariableOverride]
     _layer_type = CKNLayer
 
     def _apply_layers(self, x: Images) -> Tensor:

@@ -49,7 +49,7 @@ class CNN(Network):
     (5, 24)
     """
 
-    layers: list[ConvLayer]
+    layers: list[ConvLayer]  # pyright: ignore[reportIncompatibleVariableOverride]
     _layer_type = ConvLayer
 
     def _apply_layers(self, x: Images) -> Tensor:

@@ -241,7 +241,7 @@ def _patch_kernel(xp: Namespace, windows: Windows, k: NDArray[Any]) -> NDArray[A
         padded = xp.pad(k, ((0, 0), border, (0, 0), border, (0, 0)))
         last = padded.shape[1] - span
         positions = [slice(t * dilation, t * dilation + last + 1, stride) for t in range(taps)]
-        total = sum(padded[:, rows, :, rows] for rows in positions)
+        total: Any = sum(padded[:, rows, :, rows] for rows in positions)
         # The other axis comes first in the next round; after two the order is restored.
         k = total.transpose(0, 2, 1, 4, 3)
     return k

@@ -34,6 +34,8 @@ from tinygrad_ckn.windows import Padding, Pair, pair
 # Images with more channels are rare, and so are images with as few columns.
 _FEW_CHANNELS = 4
 T = TypeVar("T")
+# Its parameters default to strings, which type checkers take for their types.
+validate: Any = validate_data
 # One value for all layers, or a sequence of one per layer.
 PerLayer: TypeAlias = T | Sequence[T]
 RandomState: TypeAlias = int | np.random.RandomState | None
@@ -49,6 +51,8 @@ def _listed(value: Any) -> list[Any]:
 
 class CKNEstimator(BaseEstimator):
     """A CKN whose filters are learned from the rows of X; parameters as for `CKNTransformer`."""
+
+    n_features_in_: int
 
     def __init__(
         self,
@@ -73,7 +77,7 @@ class CKNEstimator(BaseEstimator):
         self.image_shape = image_shape
         self.channels_last = channels_last
         self.preprocessing = preprocessing
-        self.mirror_average = mirror_average
+        self.mirror_average: MirrorAverage | None = mirror_average
         self.preset = preset
         self.n_filters = n_filters
         self.kernel_size = kernel_size
@@ -90,7 +94,7 @@ class CKNEstimator(BaseEstimator):
     def _read(self, *data: ArrayLike, **options: Any) -> Any:
         """Return X, or X and y, validated by scikit-learn, X in this estimator's dtype."""
         checks.one_of(self._name, ("float32", "float64", None), dtype=self.dtype)
-        return validate_data(self, *data, dtype=self.dtype or ["float64", "float32"], **options)
+        return validate(self, *data, dtype=self.dtype or ["float64", "float32"], **options)
 
     def _fitted(self, X: ArrayLike) -> NDArray[Any]:
         """Return the rows of X as images for the fitted network."""

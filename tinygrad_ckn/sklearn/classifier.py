@@ -117,7 +117,7 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
             random_state=random_state,
             dtype=dtype,
         )
-        self.loss = loss
+        self.loss: Loss = loss
         self.l2 = l2
         self.supervised = supervised
         self.epochs = epochs

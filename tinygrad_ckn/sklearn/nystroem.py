@@ -12,12 +12,12 @@ from scipy.linalg import eigh
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import NDArray
 from tinygrad_ckn.models.kernels import Kernel, make_kernel
-from tinygrad_ckn.sklearn.base import RandomState
+from tinygrad_ckn.sklearn.base import RandomState, validate
 
 
 class KernelNystroem(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -89,7 +89,7 @@ class KernelNystroem(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             If X is not finite and two-dimensional, or a parameter is out of range.
         """
         checks.integers("KernelNystroem", n_components=self.n_components)
-        x = validate_data(self, X, dtype=["float64", "float32"])
+        x = validate(self, X, dtype=["float64", "float32"])
         gram = make_kernel(self.kernel)
         if self.n_components > len(x):
             warnings.warn(
@@ -115,7 +115,7 @@ class KernelNystroem(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         They have the dtype of X, float64 for integers.
         """
         check_is_fitted(self)
-        x = validate_data(self, X, reset=False, dtype=["float64", "float32"])
+        x = validate(self, X, reset=False, dtype=["float64", "float32"])
         gram = make_kernel(self.kernel)(x, self.components_.astype(x.dtype))
         features: NDArray[Any] = gram @ self.normalization_.astype(x.dtype)
         return features

@@ -153,7 +153,9 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
         self._fit_features(X)
         return self
 
-    def fit_transform(self, X: ArrayLike, y: object = None) -> NDArray[Any]:
+    def fit_transform(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, X: ArrayLike, y: object = None
+    ) -> NDArray[Any]:
         """Return fit(X).transform(X), computing the features only once."""
         return self._scaled(self._fit_features(X))
 

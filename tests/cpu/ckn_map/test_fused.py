@@ -85,7 +85,14 @@ def test_value_and_gradients_equal_the_reference(
 )
 @pytest.mark.parametrize("c", [3, 20])
 def test_each_gradient_by_itself(needs_grad, c):
-    agree(*both(problem(4, c, (8, 8), 17, (3, 3)), exponential(2.0), subsampling=2, needs_grad=needs_grad))
+    agree(
+        *both(
+            problem(4, c, (8, 8), 17, (3, 3)),
+            exponential(2.0),
+            subsampling=2,
+            needs_grad=needs_grad,
+        )
+    )
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,8 @@ def test_half_precision_has_the_algorithms_without_transforms():
         (
             "fft",
             {"stride": (1, 2)},
-            r"'fft' needs stride 1 and float32 or float64, got .*stride \(1, 2\).*use algorithm='auto'",
+            r"'fft' needs stride 1 and float32 or float64, "
+            r"got .*stride \(1, 2\).*use algorithm='auto'",
         ),
         (
             "Winograd",

@@ -2,7 +2,8 @@
 
 The reference is a sum over windows in float64, tap by tap. Errors are measured in
 roundings of
-- the window's own sum |x| |w|, for sums over windows ("unfold", "direct", "toeplitz") and for gradients of filters;
+- the window's own sum |x| |w|, for sums over windows ("unfold", "direct", "toeplitz") and
+  for gradients of filters;
 - the largest pixel of the window times sum |w|, for "winograd" and "fft".
 """
 

@@ -132,10 +132,12 @@ class CKNLayer(Module):
         self.kernel_size = pair(name, "kernel_size", kernel_size, 1)
         self.pooling = Pooling.of(name, pooling, subsampling)
         self.kernel = make_kernel(kernel)
-        self.padding = padding if isinstance(padding, str) else pair(name, "padding", padding, 0)
+        self.padding: Padding = (
+            padding if isinstance(padding, str) else pair(name, "padding", padding, 0)
+        )
         self.dilation = pair(name, "dilation", dilation, 1)
         self.eps = float(eps)
-        self.eps_convention = eps_convention
+        self.eps_convention: EpsConvention = eps_convention
         stride = self.pooling.stride
         self.windows = Windows.of(name, self.kernel_size, stride, padding, self.dilation)
         self._make_parameters(center, default_rng(rng), dtype)

@@ -184,6 +184,7 @@ class _Loop:
         images, labels = self.training
         self.model.train()
         order = xp_of(images).asarray(self.rng.permutation(len(images)))
+        batch = images[:0]
         log = StepLog(list(self.model.parameters()), images, descent.batch_size)
         for step in range(self.steps):
             chosen = order[step * descent.batch_size : (step + 1) * descent.batch_size]

@@ -23,7 +23,6 @@ from tinygrad_ckn.backend import Array, Generator, NDArray, default_rng, to_nump
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.block_sums import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.linear.calibration import fit_temperature
 from tinygrad_ckn.models.linear.l2_search import HeldOut, choose_l2, held_out_indices
 from tinygrad_ckn.models.linear.moments import Moments
@@ -97,7 +96,7 @@ class _Problem:
         self.labels = labels
         self.k = n_classes
         self.included = included
-        self.loss_name = loss
+        self.loss_name: Loss = loss
         self.loss = LOSSES[loss]
         self.moments = moments
         self.n = moments.n
@@ -190,7 +189,7 @@ def _loss_and_slopes(
     leaf = Tensor.leaf(scores)
     mean: Any = loss(leaf, labels)
     (gradient,) = grad(mean, leaf)
-    return mean.data.astype("float64") * len(scores), unwrap(gradient) * len(scores)
+    return mean.data.astype("float64") * len(scores), gradient.data * len(scores)
 
 
 @record_function("classifier, other")
@@ -344,7 +343,7 @@ def _present(labels: NDArray[Any], n_classes: int) -> tuple[NDArray[Any], NDArra
 def _all_classes(
     present: NDArray[Any], n_classes: int, weight: NDArray[Any], bias: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return weight and bias of all n_classes from those of the present classes.
+    """Return weight (n_classes, D) and bias (n_classes,) from those of the present classes.
 
     Other classes score below the mean of the present ones, so they are never predicted.
     Their loss would fall further with the distance; at its minimum the bias would be

@@ -41,12 +41,15 @@ class Root(Protocol):
 
     def times(self, w: Matrix) -> Matrix:
         """Return w R^T."""
+        ...
 
     def solve(self, v: Matrix) -> Matrix:
         """Return the solution w of w R^T = v."""
+        ...
 
     def solve_transposed(self, g: Matrix) -> Matrix:
         """Return the solution h of h R = g: the gradient in V from that in W."""
+        ...
 
 
 class Preconditioner:

@@ -203,12 +203,14 @@ def _solve(gram: Matrix, right: Matrix, shift: float, terms: int) -> Matrix:
     from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
     gram[np.diag_indices(len(gram))] += shift
+    factor = None
+    pivots = np.zeros(1)
     try:
         factor = cho_factor(gram, overwrite_a=True, check_finite=False)
         pivots = np.diagonal(factor[0]) ** 2
     except LinAlgError:
-        pivots = np.zeros(1)
-    if not pivots.min() > terms * np.finfo("float64").eps * pivots.max():
+        pass
+    if factor is None or not pivots.min() > terms * np.finfo("float64").eps * pivots.max():
         raise LinearAlgebraError(
             "fit_ridge: expected features that with l2 determine the weights, got a singular "
             "matrix of moments; use a larger l2, such as 1e-8"

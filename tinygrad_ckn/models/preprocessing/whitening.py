@@ -50,7 +50,7 @@ def _patch_elements(windows: Windows, shape: Shape) -> int:
 def _smoothing(xp: Namespace, n: int, k: int) -> NDArray[Any]:
     """Return the matrix (n, n) that averages over windows of k pixels, and back to pixels."""
     # (windows, pixels)
-    contains = sum(xp.eye(n - k + 1, n, i) for i in range(k))
+    contains: Any = sum(xp.eye(n - k + 1, n, i) for i in range(k))
     matrix: NDArray[Any] = contains.T @ contains / (k * contains.sum(axis=0)[:, None])
     return matrix
 
