@@ -4,11 +4,8 @@ from types import ModuleType, SimpleNamespace
 
 import numpy
 import pytest
-from typer.testing import Result
 
 from tinygrad_ckn import backend
-
-Invoke = Callable[..., Result]
 
 
 def fake_cupy(

@@ -1,18 +1,14 @@
 import os
 import platform
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy
 import pytest
-from typer.testing import Result
 
 import tinygrad_ckn
 from tinygrad_ckn.cli import cuda as _cuda
 from tinygrad_ckn.cli import info as _info
-
-Invoke = Callable[..., Result]
 
 
 @pytest.fixture

@@ -4,11 +4,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from typer.testing import Result
-
 from tinygrad_ckn.training import Run
-
-Invoke = Callable[..., Result]
 
 
 def test_a_profile_is_shown_and_its_trace_kept(
