@@ -1,1 +1,1 @@
-"""Benchmarks of the library's speed and memory next to its peers: `python -m benchmarks --list`."""
+"""Benchmarks of speed and memory against peers: `python -m benchmarks --list`."""

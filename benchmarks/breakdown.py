@@ -1,4 +1,6 @@
-"""Profile of a CKN on one thread: `python -m benchmarks.breakdown [PRESET] [train|encode]`.
+"""Profile of a CKN on one thread.
+
+    python -m benchmarks.breakdown [PRESET] [train|encode]
 
 Functions are replaced by timed ones. A function's time excludes that of other timed
 functions that it calls. Products are compared with the rate at which BLAS multiplies a
@@ -20,10 +22,9 @@ import numpy as np
 from tinygrad_ckn import Tensor, ops, parallel, set_num_threads
 from tinygrad_ckn.cpu import gemm
 from tinygrad_ckn.cpu import winograd_filter as winograd
-from tinygrad_ckn.cpu.ckn_map import banded
+from tinygrad_ckn.cpu.ckn_map import banded, pooling
 from tinygrad_ckn.cpu.ckn_map import fused as ckn_map
 from tinygrad_ckn.cpu.ckn_map import patch_products as products
-from tinygrad_ckn.cpu.ckn_map import pooling
 from tinygrad_ckn.models import CKN, PRESETS
 from tinygrad_ckn.ops import linalg
 from tinygrad_ckn.optim import SGD
@@ -147,7 +148,8 @@ def main(preset: str = "ckn5", work: str = "train") -> None:
     spent = sum(seconds[name] for name in operations)
     done = sum(operations.values())
     print(
-        f"products: {100 * spent / total:.0f} % at {done / spent / 1e9:.0f} GFLOP/s; BLAS's best {fastest / 1e9:.0f}"
+        f"products: {100 * spent / total:.0f} % at {done / spent / 1e9:.0f} GFLOP/s; "
+        f"BLAS's best {fastest / 1e9:.0f}"
     )
 
 

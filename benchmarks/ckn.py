@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.costs import Cost
 from benchmarks.suite import OURS, Case, Inputs, LeftOutError, Side, Work
@@ -18,16 +19,21 @@ EAGER = "torch eager, untouched"
 TUNED = "torch eager, tuned malloc"
 COMPILED = "torch.compile, tuned malloc"
 POOL_FIRST = "torch eager, tuned, pool first"
+REFERENCE = "torch in float64"
 
 
-def natural_images(n: int, channels: int, size: int, rng: np.random.Generator) -> Any:
-    """Return images (n, C, size, size) of mean 0 and variance 1 with the 1/f spectrum of photographs."""
+def natural_images(n: int, channels: int, size: int, rng: np.random.Generator) -> NDArray[Any]:
+    """Return images (n, C, size, size) with the 1/f spectrum of photographs.
+
+    They have mean 0 and variance 1.
+    """
     frequencies = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
     frequencies[0, 0] = frequencies[0, 1]
     spectrum = np.fft.rfft2(rng.standard_normal((n, channels, size, size))) / frequencies
-    images = np.fft.irfft2(spectrum, s=(size, size))
+    images: NDArray[Any] = np.fft.irfft2(spectrum, s=(size, size))
     images -= images.mean(axis=(1, 2, 3), keepdims=True)
-    return (images / images.std(axis=(1, 2, 3), keepdims=True)).astype("float32")
+    images /= images.std(axis=(1, 2, 3), keepdims=True)
+    return images.astype("float32")
 
 
 def ckn_inputs(preset: str, *, n_images: int, size: int = 32, filters: int | None = None) -> Inputs:
@@ -175,9 +181,8 @@ def torch_training(
     def outputs() -> dict[str, Any]:
         loss = torch.nn.functional.cross_entropy(scores(images), labels)
         loss.backward()
-        gradients = [
-            p.grad.cpu().numpy().copy() for p in model.parameters()
-        ]  # before they are projected
+        # before the step projects them
+        gradients = [p.grad.cpu().numpy().copy() for p in model.parameters()]
         optimizer.step()
         second = step().item()
         weights = [p.detach().cpu().numpy() for p in model.parameters()]
@@ -215,6 +220,18 @@ def _training_outputs(
     return {"losses": np.array([first, second]), "gradients": gradients, "weights": weights}
 
 
+def _torch_sides(make: Callable[..., Work]) -> dict[str, Side]:
+    side = functools.partial(Side, make=make, imports=("torch", "benchmarks.peers.torch_ckn"))
+    sides = (
+        side(TUNED, tuned_malloc=True),
+        side(COMPILED, tuned_malloc=True, options={"compiled": True}),
+        side(EAGER),
+        side(POOL_FIRST, tuned_malloc=True, options={"pool_first": True}),
+        side(REFERENCE, tuned_malloc=True, options={"dtype": "float64"}),
+    )
+    return {side.name: side for side in sides}
+
+
 def ckn_case(
     name: str,
     make_inputs: Callable[[], Inputs],
@@ -234,31 +251,22 @@ def ckn_case(
     unmodified PyTorch, targets (which hold for the CPU) are dropped, and all sides are
     compared with ours on the CPU in float64, which does not need PyTorch.
     """
-    ours, theirs = (our_training, torch_training) if training else (our_features, torch_features)
-    side = functools.partial(Side, make=theirs, imports=("torch", "benchmarks.peers.torch_ckn"))
-    all_peers = {
-        TUNED: side(TUNED, tuned_malloc=True),
-        COMPILED: side(COMPILED, tuned_malloc=True, options={"compiled": True}),
-        EAGER: side(EAGER),
-        POOL_FIRST: side(POOL_FIRST, tuned_malloc=True, options={"pool_first": True}),
-    }
-    double = {"dtype": "float64"}
+    ours = our_training if training else our_features
+    all_peers = _torch_sides(torch_training if training else torch_features)
+    training_tolerances = {"losses": 1e-4, "gradients": 3e-4, "weights": 1e-4}
+    reference = all_peers[REFERENCE]
     if device == "cuda":
         peers = (EAGER,)
         targets = {}
-        reference = Side("the CPU in float64", ours, options=double, device="cpu")
-    else:
-        reference = side("torch in float64", tuned_malloc=True, options=double)
+        reference = Side("the CPU in float64", ours, options={"dtype": "float64"}, device="cpu")
     return Case(
         name,
         [
             Side(OURS, ours, imports=("tinygrad_ckn.models", "tinygrad_ckn.optim")),
-            *(all_peers[p] for p in peers),
+            *(all_peers[peer] for peer in peers),
         ],
         make_inputs,
-        tolerances={"losses": 1e-4, "gradients": 3e-4, "weights": 1e-4}
-        if training
-        else {"features": 1e-4},
+        tolerances=training_tolerances if training else {"features": 1e-4},
         reference=reference,
         targets=targets,
         costs=costs,

@@ -35,9 +35,9 @@ def by_events(step: Callable[[], object]) -> tuple[float, float]:
     for _ in range(REPETITIONS):
         step()
     after.record()
-    asked = time.perf_counter() - begun
+    launched = time.perf_counter() - begun
     after.synchronize()
-    return cuda.get_elapsed_time(before, after) / 1e3 / REPETITIONS, asked / REPETITIONS
+    return cuda.get_elapsed_time(before, after) / 1e3 / REPETITIONS, launched / REPETITIONS
 
 
 def clock_of(device: str) -> Clock:

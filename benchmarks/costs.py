@@ -45,7 +45,10 @@ def total_flops(costs: Iterable[Cost]) -> float:
 
 
 def taps(s: float) -> int:
-    """Return the maximum number of pixels per axis in a pooled one: those within s of a centre."""
+    """Return the maximum number of pixels per axis that a pooled one averages over.
+
+    These are the pixels within s of a centre.
+    """
     return math.floor(2 * s) + 1 if s > 1 else 1
 
 

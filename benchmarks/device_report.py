@@ -25,7 +25,7 @@ class Rates:
     bandwidth_share: float
     flops: float
     flops_share: float
-    least: float
+    minimum: float
 
     @classmethod
     def of(cls, seconds: float, costs: Sequence[Cost], card: Card) -> Rates:
@@ -40,7 +40,10 @@ class Rates:
 def roofline(card: Card) -> str:
     """Describe the peak rates of a card."""
     tf32 = "" if card.tf32 is None else f", {card.tf32 / 1e12:.1f} in TF32"
-    return f"{card.bandwidth / 1e9:,.0f} GB/s, {card.float32 / 1e12:.1f} TFLOP/s in float32{tf32} ({card.source})"
+    return (
+        f"{card.bandwidth / 1e9:,.0f} GB/s, {card.float32 / 1e12:.1f} TFLOP/s in float32{tf32} "
+        f"({card.source})"
+    )
 
 
 def device_table(result: Result, card: Card) -> Table:
@@ -64,7 +67,7 @@ def device_table(result: Result, card: Card) -> Table:
         "reached",
     ):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("host asks", justify="right")
+    table.add_column("host launch", justify="right")
     table.add_column("error", justify="right")
     for side in result.sides:
         table.add_row(*_row(result, side, card, scale))
@@ -79,8 +82,8 @@ def _row(result: Result, side: Measured, card: Card, scale: float) -> list[str]:
         cells = [
             f"{digits(rates.bandwidth / 1e9)} ({rates.bandwidth_share:.0%})",
             f"{digits(rates.flops / 1e12)} ({rates.flops_share:.0%})",
-            digits(rates.least * scale),
-            f"{rates.least / time.median:.0%}",
+            digits(rates.minimum * scale),
+            f"{rates.minimum / time.median:.0%}",
         ]
     return [
         side.name,

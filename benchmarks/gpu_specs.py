@@ -73,13 +73,8 @@ CARDS = {
     name: Card(name, bandwidth * 1e9, float32 * 1e12, None if tf32 is None else tf32 * 1e12)
     for name, (bandwidth, float32, tf32) in _DATASHEETS.items()
 }
-_FEWER_CORES = {
-    (6, 0),
-    (7, 0),
-    (7, 2),
-    (7, 5),
-    (8, 0),
-}  # capabilities with 64 float32 cores a multiprocessor, not 128
+# capabilities with 64 float32 cores per multiprocessor instead of 128
+_FEWER_CORES = {(6, 0), (7, 0), (7, 2), (7, 5), (8, 0)}
 
 
 def from_attributes(name: str, capability: tuple[int, int], attributes: Mapping[str, int]) -> Card:

@@ -48,12 +48,12 @@ def draw(file: Path, points: int) -> None:
             return unwrap(below(x))
 
     out = np.lib.format.open_memmap(file, mode="w+", dtype="float32", shape=(points, DIMENSIONS))
-    found = sample_patches(
+    patches = sample_patches(
         images, CKNLayer(CHANNELS, 1, KERNEL), points, rng=rng, encode=encode, out=out
     )
-    if len(found) < points:
+    if len(patches) < points:
         raise BenchmarkError(
-            f"kmeans_memory: expected {points} patches that are not zero, got {len(found)}"
+            f"kmeans_memory: expected {points} patches that are not zero, got {len(patches)}"
         )
 
 
@@ -95,7 +95,8 @@ def peak_of(function: Callable[..., None], *arguments: Any) -> int:
         process.join(0.005)
     if process.exitcode:
         raise BenchmarkError(
-            f"kmeans_memory: {function.__name__} expected to end, got exit status {process.exitcode}"
+            f"kmeans_memory: expected {function.__name__} to succeed, "
+            f"got exit status {process.exitcode}"
         )
     return peak
 
@@ -110,7 +111,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     size = options.points * DIMENSIONS * 4
     print(
-        f"x: {options.points:,} x {DIMENSIONS} float32 in a file, {size / GB:.2f} GB; k = {options.clusters}"
+        f"x: {options.points:,} x {DIMENSIONS} float32 in a file, {size / GB:.2f} GB; "
+        f"k = {options.clusters}"
     )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "patches.npy"
@@ -120,7 +122,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"batches of {options.batch_size:,}: peak {peak / GB:.2f} GB anonymous", flush=True)
         peak = peak_of(cluster, file, options.clusters, options.iterations, None)
         print(
-            f"full passes: peak {peak / GB:.2f} GB anonymous; with x in memory {(peak + size) / GB:.2f} GB",
+            f"full passes: peak {peak / GB:.2f} GB anonymous; "
+            f"with x in memory {(peak + size) / GB:.2f} GB",
             flush=True,
         )
 

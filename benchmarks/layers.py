@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from benchmarks import costs
 from benchmarks.costs import Cost
 
-_EXPONENTIAL, _POLYNOMIAL = (
-    (1, 0),
-    (1, 1),
-)  # operations of kappa, and of its derivative given the value
+# (operations of kappa, operations of its derivative given the value)
+_EXPONENTIAL = (1, 0)
+_POLYNOMIAL = (1, 1)
 
 
 @dataclass(frozen=True)
@@ -90,14 +89,14 @@ def layers_of(name: str, n: int) -> list[Layer]:
 
     channels = 3
     size = 32
-    found = []
-    for given in get_preset(name).layers:
-        kappa = _EXPONENTIAL if isinstance(given["kernel"], Exponential) else _POLYNOMIAL
-        shape = given["n_filters"], given["kernel_size"], given["subsampling"]
-        found.append(Layer(n, channels, size, *shape, kappa))
-        channels = given["n_filters"]
-        size = found[-1].pooled
-    return found
+    layers = []
+    for options in get_preset(name).layers:
+        kappa = _EXPONENTIAL if isinstance(options["kernel"], Exponential) else _POLYNOMIAL
+        shape = options["n_filters"], options["kernel_size"], options["subsampling"]
+        layers.append(Layer(n, channels, size, *shape, kappa))
+        channels = options["n_filters"]
+        size = layers[-1].pooled
+    return layers
 
 
 def encoding(name: str, n: int) -> list[Cost]:
@@ -107,7 +106,7 @@ def encoding(name: str, n: int) -> list[Cost]:
 
 def training(name: str, n: int) -> list[Cost]:
     """Return the launches of a training step of a preset on n images of 3x32x32."""
-    found = layers_of(name, n)
-    roots = [costs.inverse_root(1, layer.p) for layer in found]
-    backward = [cost for i, layer in enumerate(found) for cost in layer.backward(of_images=i > 0)]
+    layers = layers_of(name, n)
+    roots = [costs.inverse_root(1, layer.p) for layer in layers]
+    backward = [cost for i, layer in enumerate(layers) for cost in layer.backward(of_images=i > 0)]
     return [*roots, *encoding(name, n), *backward]

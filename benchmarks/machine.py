@@ -23,7 +23,7 @@ def _version(package: str) -> str:
 
 def describe(device: str) -> dict[str, str]:
     """Return the lines printed above every table; BLAS libraries are described per side."""
-    found = {
+    lines = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": f"{_info._processor()}, {os.cpu_count()} CPUs",
         "platform": platform.platform(),
@@ -32,5 +32,5 @@ def describe(device: str) -> dict[str, str]:
         "tinygrad-ckn": tinygrad_ckn.__version__,
     }
     if device == "cuda":
-        found |= dict(_cuda.parts())
-    return found | {package: _version(package) for package in PACKAGES}
+        lines |= dict(_cuda.parts())
+    return lines | {package: _version(package) for package in PACKAGES}

@@ -41,7 +41,7 @@ class Summary:
     """
 
     median: float
-    least: float
+    minimum: float
     # quartiles
     lower: float
     upper: float
@@ -89,24 +89,25 @@ class Result:
 
     def units(self, side: Measured) -> float:
         """Return the units that a side processes per step."""
-        return next(given.units for given in self.case.sides if given.name == side.name)
+        return next(s.units for s in self.case.sides if s.name == side.name)
 
     def ratio(self, peer: Measured) -> float:
         """Return our median time divided by the peer's."""
         return self.sides[0].time.median / peer.time.median
 
     def memory_ratio(self, peer: Measured) -> float | None:
-        """Return our growth in memory divided by the peer's; None if the system does not report it."""
+        """Return our growth in memory divided by the peer's; None if it is not known."""
         ours = self.sides[0].growth
         theirs = peer.growth
         return None if ours is None or not theirs else ours / theirs
 
 
-def relative_error(found: Any, expected: Any, outliers: float = 0) -> float:
-    """Return max |actual - expected| / max |expected|; infinity for other shapes, NaN or infinity.
+def relative_error(actual: Any, expected: Any, outliers: float = 0) -> float:
+    """Return max |actual - expected| / max |expected|.
 
-    For lists of arrays it is the largest error. The share `outliers` of rows with the
-    largest differences is ignored.
+    It is infinity if shapes differ or a number is not finite. For lists of arrays it is
+    the largest error. The share `outliers` of rows with the largest differences is
+    ignored.
 
     Examples
     --------
@@ -114,13 +115,13 @@ def relative_error(found: Any, expected: Any, outliers: float = 0) -> float:
     0.25
     """
     if isinstance(expected, list) and expected and isinstance(expected[0], np.ndarray):
-        return max(relative_error(f, e, outliers) for f, e in zip(found, expected, strict=True))
-    found = np.asarray(found, dtype="float64")
+        return max(relative_error(a, e, outliers) for a, e in zip(actual, expected, strict=True))
+    actual = np.asarray(actual, dtype="float64")
     expected = np.asarray(expected, dtype="float64")
-    if found.shape != expected.shape or not np.isfinite(found).all():
+    if actual.shape != expected.shape or not np.isfinite(actual).all():
         return float("inf")
     scale = float(np.abs(expected).max(initial=0))
-    errors = np.abs(found - expected)
+    errors = np.abs(actual - expected)
     if outliers:
         rows = np.sort(errors.reshape(len(errors), -1).max(axis=1))
         errors = rows[: len(rows) - int(outliers * len(rows))]
@@ -128,7 +129,7 @@ def relative_error(found: Any, expected: Any, outliers: float = 0) -> float:
 
 
 def compare(
-    case: Case, name: str, found: Mapping[str, Any], expected: Mapping[str, Any]
+    case: Case, name: str, outputs: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> dict[str, float]:
     """Return the error of each output.
 
@@ -139,17 +140,17 @@ def compare(
     """
     errors = {}
     for output, tolerance in case.tolerances.items():
-        if output not in found:
+        if output not in outputs:
             raise BenchmarkError(
-                f"{case.name}: {name} expected to return {output!r}, got {', '.join(found)}"
+                f"{case.name}: {name} expected to return {output!r}, got {', '.join(outputs)}"
             )
         errors[output] = relative_error(
-            found[output], expected[output], case.outliers.get(output, 0)
+            outputs[output], expected[output], case.outliers.get(output, 0)
         )
         if not errors[output] <= tolerance:
             raise BenchmarkError(
-                f"{case.name}: {name} expected {output} within {tolerance:g} of the reference, got "
-                f"{errors[output]:.1e}; sides that compute different things are not timed"
+                f"{case.name}: {name} expected {output} within {tolerance:g} of the reference, "
+                f"got {errors[output]:.1e}; sides with different results are not timed"
             )
     return errors
 
@@ -197,7 +198,8 @@ def measure(case: Case, settings: Settings, say: Callable[[str], None] = lambda 
         started = [process for side in case.sides if (process := start(side)) is not None]
         if case.sides[0].name in result.left_out:
             raise BenchmarkError(
-                f"{case.name}: expected {case.sides[0].name} to run, got: {result.left_out[case.sides[0].name]}"
+                f"{case.name}: expected {case.sides[0].name} to run, "
+                f"got: {result.left_out[case.sides[0].name]}"
             )
         reference = start(case.reference) if case.reference is not None else None
         result.sides = _compared(case, started, reference, say)
@@ -218,7 +220,7 @@ def measure(case: Case, settings: Settings, say: Callable[[str], None] = lambda 
 def _compared(
     case: Case, started: Sequence[Process], reference: Process | None, say: Callable[[str], None]
 ) -> list[Measured]:
-    """Return the sides with their errors against the reference, or else against the first side.
+    """Return the sides with their errors against the reference, or else the first side.
 
     The reference's process ends here.
     """
@@ -226,14 +228,14 @@ def _compared(
     if reference is not None:
         expected = reference.outputs()
         reference.stop()
-    found = []
+    measured = []
     for process in started:
         side = process.side
         say(f"{case.name}: {side.name} is compared")
         outputs = process.outputs()
         expected = outputs if expected is None else expected
         errors = compare(case, side.name, outputs, expected)
-        found.append(
+        measured.append(
             Measured(side.name, errors=errors, malloc=TUNED_MALLOC if side.tuned_malloc else {})
         )
-    return found
+    return measured

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinygrad_ckn import data
 from tinygrad_ckn.models import CKN, CKNLayer
@@ -32,17 +33,19 @@ def network(filters: int) -> CKN:
     return CKN(1, 8, 10, layers, rng=0)
 
 
-def errors(images: Any, filters: Sequence[int]) -> dict[int, float]:
+def errors(images: NDArray[Any], filters: Sequence[int]) -> dict[int, float]:
     """Return |K_nystrom - K_exact| / |K_exact| for several numbers of filters.
 
     Norms are Frobenius norms; images are (n, 1, 8, 8).
     """
     exact = exact_kernel(network(1), images)
-    found = {}
+    errors_by_filters = {}
     for p in filters:
         features = network(p).fit_unsupervised(images, n_patches=PATCHES, rng=0).encode(images)
-        found[p] = float(np.linalg.norm(features @ features.T - exact) / np.linalg.norm(exact))
-    return found
+        errors_by_filters[p] = float(
+            np.linalg.norm(features @ features.T - exact) / np.linalg.norm(exact)
+        )
+    return errors_by_filters
 
 
 def main(n: int = 200, filters: Sequence[int] = (16, 32, 64, 128, 256, 512)) -> None:

@@ -29,22 +29,22 @@ TUNED_MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184"
 
 
 def environment(threads: int, *, tuned_malloc: bool) -> dict[str, str]:
-    """Return the environment of a side: the user's, with settings for threads, malloc, imports."""
-    kept = {
+    """Return the environment of a side: the user's, with threads, malloc and imports set."""
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("MALLOC_", "GLIBC_TUNABLES"))
     }
-    found = {
-        **kept,
+    variables = {
+        **inherited,
         **dict.fromkeys(THREADS, str(threads)),
         **(TUNED_MALLOC if tuned_malloc else {}),
     }
     # XLA has its own option.
     if threads == 1:
-        found["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        variables["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     return {
-        **found,
+        **variables,
         "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
     }
 
@@ -98,8 +98,8 @@ class Process:
 
     def outputs(self) -> Mapping[str, Any]:
         """Return the outputs to compare with the other sides."""
-        found: Mapping[str, Any] = self._ask("outputs")
-        return found
+        outputs: Mapping[str, Any] = self._ask("outputs")
+        return outputs
 
     def warm_up(self, steps: int) -> None:
         """Run untimed steps."""
@@ -112,8 +112,8 @@ class Process:
 
     def host_time(self) -> float:
         """Return the median time that the host needs to launch a step."""
-        found: float = self._ask("host_time")
-        return found
+        seconds: float = self._ask("host_time")
+        return seconds
 
     def peak_memory(self) -> tuple[int | None, int | None]:
         """Return the peak resident memory in bytes, and its growth since the work began."""
@@ -122,8 +122,8 @@ class Process:
 
     def libraries(self) -> list[str]:
         """Return the BLAS and OpenMP libraries with their kernels and threads."""
-        found: list[str] = self._ask("libraries")
-        return found
+        libraries: list[str] = self._ask("libraries")
+        return libraries
 
     def _ask(self, method: str, *arguments: object) -> Any:
         assert self._child.stdin is not None
@@ -134,8 +134,8 @@ class Process:
             kind, value = pickle.load(self._child.stdout)
         except (EOFError, BrokenPipeError) as error:
             raise BenchmarkError(
-                f"{self.side.name}: expected an answer to {method}, got none; its process ended with status "
-                f"{self._child.wait()}, for want of memory perhaps"
+                f"{self.side.name}: expected an answer to {method}, got none; its process ended "
+                f"with status {self._child.wait()}, perhaps for lack of memory"
             ) from error
         if kind == "left out":
             raise LeftOutError(value)

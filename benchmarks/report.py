@@ -44,11 +44,11 @@ def verdict(ratio: float | None, target: float | None) -> str:
     """Format a ratio with its target."""
     if ratio is None:
         return ""
-    told = f"{ratio:.{2 if ratio >= 0.1 else 3}f}"
+    text = f"{ratio:.{2 if ratio >= 0.1 else 3}f}"
     return (
-        told
+        text
         if target is None
-        else f"{told} (at most {target:g}: {'met' if ratio <= target else 'MISSED'})"
+        else f"{text} (at most {target:g}: {'met' if ratio <= target else 'MISSED'})"
     )
 
 
@@ -60,7 +60,7 @@ def _row(result: Result, side: Measured, scale: float) -> list[str]:
     return [
         side.name,
         digits(time.median * scale),
-        digits(time.least * scale),
+        digits(time.minimum * scale),
         f"{digits(time.lower * scale)} - {digits(time.upper * scale)}",
         compared(result, side),
         *memory,
@@ -136,8 +136,8 @@ def show(console: Console, results: Sequence[Result]) -> None:
                 " ".join(f"{name}={value}" for name, value in side.malloc.items())
                 or "as the system has it"
             )
-            told = f"{side.name}: malloc {malloc}; {'; '.join(side.libraries) or 'no BLAS'}"
-            console.print(told, markup=False, highlight=False, soft_wrap=True)
+            line = f"{side.name}: malloc {malloc}; {'; '.join(side.libraries) or 'no BLAS'}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         show_left_out(console, members)
 
 
@@ -151,13 +151,13 @@ def show_left_out(console: Console, results: Sequence[Result]) -> None:
 
 def as_json(
     machine: Mapping[str, str], results: Mapping[str, Sequence[Result]], failures: Mapping[str, str]
-) -> Any:
-    """Return all measurements for JSON: step times, bytes, ratios, targets, costs, environments."""
+) -> dict[str, Any]:
+    """Return all measurements for JSON: times, bytes, ratios, targets, costs, environments."""
     return {
         "machine": dict(machine),
         "failures": dict(failures),
         "suites": {
-            name: [_case_json(result) for result in found] for name, found in results.items()
+            name: [_case_json(result) for result in members] for name, members in results.items()
         },
     }
 
@@ -187,6 +187,6 @@ def _case_json(result: Result) -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write indented JSON."""
     atomic_write(path, (json.dumps(content, indent=1) + "\n").encode())

@@ -22,7 +22,7 @@ SHOWN: Sequence[tuple[str, Card]] = (
 
 
 def _bound(card: Card, costs: Sequence[Cost]) -> str:
-    """Describe the limits of launches without tensor cores: memory, arithmetic, or counts of both."""
+    """Describe the limits of launches without tensor cores: memory or arithmetic."""
     by_memory = sum(card.is_memory_bound(cost) for cost in costs)
     if by_memory in (0, len(costs)):
         return "memory" if by_memory else "arithmetic"

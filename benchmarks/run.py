@@ -22,7 +22,7 @@ def list_suites(console: Console) -> None:
     """Print one line per suite."""
     for suite in SUITES.values():
         console.print(
-            f"{suite.name:<13}{suite.about}", markup=False, highlight=False, soft_wrap=True
+            f"{suite.name:<13}{suite.title}", markup=False, highlight=False, soft_wrap=True
         )
 
 
@@ -41,7 +41,8 @@ def chosen(names: Sequence[str], device: str, suites: Mapping[str, Suite] = SUIT
             )
         if device not in suites[name].devices:
             raise ConfigError(
-                f"bench: suite {name} runs on {' and '.join(suites[name].devices)}, got --device {device}"
+                f"bench: suite {name} runs on {' and '.join(suites[name].devices)}, "
+                f"got --device {device}"
             )
     return [suites[name] for name in names] or [
         suite for suite in suites.values() if device in suite.devices
@@ -74,10 +75,10 @@ def run(suites: Sequence[Suite], settings: Settings, out: Path, console: Console
     results: dict[str, list[Result]] = {}
     failures: dict[str, str] = {}
     for suite in suites:
-        mine = replace(settings, threads=suite.threads or settings.threads)
+        suite_settings = replace(settings, threads=suite.threads or settings.threads)
         results[suite.name] = []
         try:
-            _run_suite(suite, mine, console, results[suite.name])
+            _run_suite(suite, suite_settings, console, results[suite.name])
         except BenchmarkError as error:
             failures[suite.name] = str(error)
             console.print(
@@ -89,7 +90,7 @@ def run(suites: Sequence[Suite], settings: Settings, out: Path, console: Console
             device_report.show(console, results[suite.name], card)
         report.write_json(out / "results.json", report.as_json(machine, results, failures))
         if results[suite.name]:
-            caption = f"{machine['processor']}, {mine.threads} threads, {machine['date']}"
+            caption = f"{machine['processor']}, {suite_settings.threads} threads, {machine['date']}"
             chart.draw(out / f"{suite.name}.png", results[suite.name], caption)
     console.print(f"results in {out}", markup=False, highlight=False, soft_wrap=True)
     return failures

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from benchmarks.costs import Cost
 from tinygrad_ckn.errors import CKNError
 
 OURS = "tinygrad-ckn"
-Inputs = Mapping[
-    str, Any
-]  # what all sides of a case are given: arrays by name, and a configuration
+# inputs of all sides of a case: arrays by name, and a configuration
+Inputs: TypeAlias = Mapping[str, Any]
 
 
 class BenchmarkError(CKNError, RuntimeError):
@@ -150,7 +149,7 @@ class Suite:
     """
 
     name: str
-    about: str
+    title: str
     cases: Callable[[Settings], Sequence[Case]]
     threads: int | None = None
     devices: Sequence[str] = ("cpu",)

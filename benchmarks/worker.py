@@ -56,24 +56,27 @@ def _forget_peak() -> None:
         return
 
 
-def own(inputs: Any) -> None:
-    """Replace arrays in a dict or list by copies: those from a pickle lie unaligned in the memory of another object."""
+def align(inputs: Any) -> None:
+    """Replace arrays in a dict or list by aligned copies.
+
+    Unpickled arrays are unaligned parts of another object's memory.
+    """
     for key, value in inputs.items() if isinstance(inputs, dict) else enumerate(inputs):
         if isinstance(value, np.ndarray):
             inputs[key] = value.copy()
         elif isinstance(value, dict | list):
-            own(value)
+            align(value)
 
 
 def _of_torch(torch: Any) -> list[str]:
     """Describe PyTorch's built-in libraries, which threadpoolctl does not see."""
     built = [line.strip(" -") for line in torch.__config__.show().splitlines()]
-    kept = [
+    libraries = [
         line.split(" for Intel")[0].split(" (Git")[0] for line in built if line.startswith("Intel")
     ]
     return [
         f"torch {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads",
-        *kept,
+        *libraries,
     ]
 
 
@@ -86,7 +89,7 @@ class Worker:
         self.clock: Clock = by_host
         self.last = 0.0
         # seconds the host needed to launch each step
-        self.asking: list[float] = []
+        self.launching: list[float] = []
 
     def start(self, side: Side, inputs: Inputs, device: str) -> None:
         """Import the side's modules, read the memory, and make its work."""
@@ -95,9 +98,10 @@ class Worker:
                 importlib.import_module(module)
             except ModuleNotFoundError as error:
                 raise LeftOutError(
-                    f"{error.name} is not installed: pip install -e '.[bench]' in a checkout of tinygrad-ckn"
+                    f"{error.name} is not installed: "
+                    "pip install -e '.[bench]' in a checkout of tinygrad-ckn"
                 ) from error
-        own(inputs)
+        align(inputs)
         self.clock = clock_of(device)
         gc.collect()
         _forget_peak()
@@ -122,27 +126,28 @@ class Worker:
 
     def host_time(self) -> float:
         """Return the median time that the host needed to launch a step."""
-        return statistics.median(self.asking)
+        return statistics.median(self.launching)
 
     def peak_memory(self) -> tuple[int | None, int | None]:
-        """Return the peak memory of this process, and its excess over that before the work began."""
+        """Return the peak memory of this process, and its growth since the work began."""
         peak = memory("VmHWM")
         return peak, None if peak is None or self.before is None else peak - self.before
 
     def libraries(self) -> list[str]:
-        """Return the BLAS and OpenMP libraries of this process, with their kernels and threads."""
+        """Return the BLAS and OpenMP libraries of this process, with kernels and threads."""
         from threadpoolctl import threadpool_info
 
-        found = [] if "torch" not in sys.modules else _of_torch(sys.modules["torch"])
-        return found + [
-            f"{found['internal_api']} {found['version'] or ''} {found.get('architecture') or ''}".strip()
-            + f", {found['num_threads']} threads"
-            for found in threadpool_info()
-        ]
+        lines = [] if "torch" not in sys.modules else _of_torch(sys.modules["torch"])
+        for library in threadpool_info():
+            version = library["version"] or ""
+            architecture = library.get("architecture") or ""
+            name = f"{library['internal_api']} {version} {architecture}".strip()
+            lines.append(f"{name}, {library['num_threads']} threads")
+        return lines
 
     def _step(self) -> float:
-        self.last, asking = self.clock(self.work.step)
-        self.asking.append(asking)
+        self.last, launching = self.clock(self.work.step)
+        self.launching.append(launching)
         return self.last
 
 

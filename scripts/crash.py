@@ -98,11 +98,11 @@ def train(
 def kill_in_write(out: Path, rng: random.Random, epochs: int = 8) -> Outcome:
     """Kill a training within a write."""
     # No more calls of each function than a training makes.
-    function, most = rng.choice(
+    function, max_calls = rng.choice(
         [("fsync", 3 * epochs), ("replace", epochs + 4), ("write", epochs + 4), ("unlink", 4)]
     )
     where = rng.choice(["before", "after", "half"] if function == "fsync" else ["before", "after"])
-    return kill_at_call(out, function, rng.randint(1, most), where, epochs)
+    return kill_at_call(out, function, rng.randint(1, max_calls), where, epochs)
 
 
 def kill_at_call(out: Path, function: str, count: int, where: str, epochs: int) -> Outcome:

@@ -1,11 +1,12 @@
-"""Test the gradient checker: on correct gradients that are hard to check, and on planted faults.
+"""Test the gradient checker on correct gradients and on planted faults.
 
     python scripts/gradcheck_trial.py                  # 500 draws per function, 20 seeds per fault
     python scripts/gradcheck_trial.py --draws 50 --seeds 5
 
-Each function prints one line: how often its correct gradient is called wrong, not
-differentiable or undecided. Each fault prints one line: the number of seeds at which it
-is detected. The exit status is 1 if there is a false alarm or a missed fault.
+The correct gradients are hard to check. Each function prints one line: how often its
+gradient is called wrong, not differentiable or undecided. Each fault prints one line:
+the number of seeds at which it is detected. The exit status is 1 if there is a false
+alarm or a missed fault.
 """
 
 from __future__ import annotations
@@ -331,7 +332,8 @@ def main() -> int:
     options = parser.parse_args()
     alarms = missed = 0
     print(
-        f"{'right gradients':32} {'order':>5} {'draws':>6} {'wrong':>6} {'kink':>6} {'undecided':>9} {'seconds':>8}"
+        f"{'correct gradients':32} {'order':>5} {'draws':>6} {'wrong':>6} {'kink':>6} "
+        f"{'undecided':>9} {'seconds':>8}"
     )
     for name, order in itertools.product((n for n in RIGHT if options.only in n), (1, 2)):
         start = time.perf_counter()

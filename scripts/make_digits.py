@@ -38,7 +38,8 @@ def main() -> None:
             test=test.astype(np.uint16),
         )
     print(
-        f"{TARGET}: {TARGET.stat().st_size} bytes, {len(train)} training and {len(test)} test images"
+        f"{TARGET}: {TARGET.stat().st_size} bytes, "
+        f"{len(train)} training and {len(test)} test images"
     )
 
 

@@ -14,6 +14,7 @@ def leaf(*values):
     return Tensor(np.array(values), requires_grad=True)
 
 
+@pytest.mark.untraced
 def test_a_chain_of_100_000_operations():
     x = leaf(1.0)
     y = x
@@ -23,6 +24,7 @@ def test_a_chain_of_100_000_operations():
     assert x.grad.item() == 1.0
 
 
+@pytest.mark.untraced
 def test_dropping_a_chain_of_100_000_operations_without_backward():
     y = leaf(1.0)
     for _ in range(100_000):
@@ -32,6 +34,7 @@ def test_dropping_a_chain_of_100_000_operations_without_backward():
     assert np.isclose(value, 1.1)
 
 
+@pytest.mark.untraced
 def test_memory_after_1000_steps_equals_memory_after_10_without_the_collector():
     w = Tensor(np.ones((16, 16)) * 0.01, requires_grad=True)
     x = Tensor(np.ones((8, 16)))

@@ -9,7 +9,8 @@ coverage trace
 - each fixture and each test function, the draws of Hypothesis included, until
   `PATIENCE` runs in a row have shown no line that was new to the process.
 
-The engine of Hypothesis and pytest itself are not traced. What is measured is therefore
+The engine of Hypothesis, pytest itself and tests marked `untraced`, which repeat one
+thing thousands of times, are not traced. What is measured is therefore
 a lower bound: a line that only the tenth draw reaches may be missed, and a line that is
 reported as covered was executed. Without a trace function (no `--cov`, or coverage.py
 on `sys.monitoring`, its default from Python 3.14) the plugin does nothing.
@@ -78,6 +79,8 @@ class Sampler:
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
         """Trace a test function; of a property, each draw by itself."""
+        if pyfuncitem.get_closest_marker("untraced"):
+            return (yield)
         key = f"{pyfuncitem.path}::{pyfuncitem.originalname}"
         hypothesis = getattr(pyfuncitem.obj, "hypothesis", None)
         if hypothesis is not None:

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 LR = 0.1
 Step = tuple[Callable[[], float], Callable[[], list[Any]]]
 
 
-def by_hand(x: Any, labels: Any, weights: list[Any]) -> Step:
+def by_hand(x: NDArray[Any], labels: NDArray[Any], weights: list[Any]) -> Step:
     """Return the step with a handwritten gradient."""
     w1, b1, w2, b2 = weights
     rows = np.arange(len(x))
@@ -40,12 +41,12 @@ def by_hand(x: Any, labels: Any, weights: list[Any]) -> Step:
     return step, lambda: weights
 
 
-def by_hand_in_float64(x: Any, labels: Any, weights: list[Any]) -> Step:
+def by_hand_in_float64(x: NDArray[Any], labels: NDArray[Any], weights: list[Any]) -> Step:
     """Return the reference for float32."""
     return by_hand(x.astype("float64"), labels, [w.astype("float64") for w in weights])
 
 
-def ours(x: Any, labels: Any, weights: list[Any]) -> Step:
+def ours(x: NDArray[Any], labels: NDArray[Any], weights: list[Any]) -> Step:
     """Return the step in this library."""
     from tinygrad_ckn import Tensor, ops
 
@@ -66,7 +67,7 @@ def ours(x: Any, labels: Any, weights: list[Any]) -> Step:
     return step, lambda: [p.data for p in params]
 
 
-def mygrad(x: Any, labels: Any, weights: list[Any]) -> Step:
+def mygrad(x: NDArray[Any], labels: NDArray[Any], weights: list[Any]) -> Step:
     """Return the step in MyGrad."""
     import mygrad as mg
     from mygrad.nnet.losses import softmax_crossentropy
@@ -83,7 +84,7 @@ def mygrad(x: Any, labels: Any, weights: list[Any]) -> Step:
     return step, lambda: [p.data for p in params]
 
 
-def autograd(x: Any, labels: Any, weights: list[Any]) -> Step:
+def autograd(x: NDArray[Any], labels: NDArray[Any], weights: list[Any]) -> Step:
     """Return the step in HIPS autograd."""
     import autograd.numpy as anp
     from autograd import value_and_grad
@@ -108,7 +109,7 @@ def autograd(x: Any, labels: Any, weights: list[Any]) -> Step:
     return step, lambda: weights
 
 
-def torch_eager(x: Any, labels: Any, weights: list[Any]) -> Step:
+def torch_eager(x: NDArray[Any], labels: NDArray[Any], weights: list[Any]) -> Step:
     """Return the step in PyTorch, with one call that updates all weights."""
     import torch
 
@@ -130,7 +131,7 @@ def torch_eager(x: Any, labels: Any, weights: list[Any]) -> Step:
     return step, lambda: [p.detach().numpy() for p in params]
 
 
-def jax_jit(x: Any, labels: Any, weights: list[Any]) -> Step:
+def jax_jit(x: NDArray[Any], labels: NDArray[Any], weights: list[Any]) -> Step:
     """Return the step in JAX, compiled as a whole."""
     import jax
     from jax import numpy as jnp

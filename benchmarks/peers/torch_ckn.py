@@ -1,4 +1,4 @@
-"""A convolutional kernel network in PyTorch, written from docs/mathematics.md for comparison.
+"""A convolutional kernel network in PyTorch, written from docs/mathematics.md.
 
 Each map is |x| kappa(<z, x>/|x|) of patches x, times (kappa(Z Z^T) + eps I)^(-1/2),
 then pooled: the transform precedes the pooling, at all positions, as in the published
@@ -69,9 +69,8 @@ class Layer(nn.Module):
         z = torch.arange(-subsampling, subsampling + 1, dtype=torch.float64)
         weights = torch.exp(-((z / subsampling) ** 2))
         window = torch.outer(weights, weights) / weights.sum() ** 2
-        self.register_buffer(
-            "window", window.expand(filters, 1, -1, -1).contiguous()
-        )  # (p, 1, 2s+1, 2s+1)
+        # (p, 1, 2s+1, 2s+1)
+        self.register_buffer("window", window.expand(filters, 1, -1, -1).contiguous())
         self._kept: Tensor | None = None
 
     def kappa_(self, u: Tensor) -> Tensor:
@@ -85,10 +84,10 @@ class Layer(nn.Module):
         """Return (kappa(Z Z^T) + eps I)^(-1/2), (p, p); computed once in eval mode."""
         if self._kept is None:
             z = self.weight.flatten(1)
-            found: Tensor = InverseSqrt.apply(self.kappa_(z @ z.T), self.eps)
+            transform: Tensor = InverseSqrt.apply(self.kappa_(z @ z.T), self.eps)
             if self.training:
-                return found
-            self._kept = found.detach()
+                return transform
+            self._kept = transform.detach()
         return self._kept
 
     def train(self, mode: bool = True) -> Layer:

@@ -18,7 +18,7 @@ from benchmarks.worker import MACHINE, memory
 SCIPY = "scipy.signal.correlate2d"
 # Algorithms that take ten times as long as others, and minutes in total, for more pairs
 # of a filter and a channel.
-HOPELESS = ("fft", "toeplitz")
+SLOW_ALGORITHMS = ("fft", "toeplitz")
 PAIRS = 512
 # (N, C, H, W), (O, C/groups, kh, kw), options: shapes between which the best algorithm
 # changes. Padding is "same".
@@ -72,7 +72,8 @@ def _torch(inputs: Inputs, device: str) -> Work:
     available = memory("MemAvailable", MACHINE)
     if inputs["x"].dtype == "float64" and available is not None and available < unfolded:
         raise LeftOutError(
-            f"conv2d of float64 unfolds the image to {unfolded / 1e9:.0f} GB, and {available / 1e9:.0f} GB are there"
+            f"conv2d of float64 unfolds the image to {unfolded / 1e9:.0f} GB, "
+            f"and {available / 1e9:.0f} GB are available"
         )
     x, w = (torch.from_numpy(inputs[name])[None, None] for name in ("x", "w"))
 
@@ -92,7 +93,7 @@ def _algorithm(
     dtype: str = "float32",
     **options: Any,
 ) -> Work:
-    """Return the work of an algorithm, "auto" for the library's choice; float64 is the reference."""
+    """Return the work of an algorithm; "auto" is the library's choice."""
     from tinygrad_ckn import ops
 
     x, w, g = (inputs[key].astype(dtype) for key in ("x", "w", "g"))
@@ -119,8 +120,8 @@ def _arrays(x_shape: Sequence[int], w_shape: Sequence[int], options: dict[str, A
 
 
 def _label(x_shape: Sequence[int], w_shape: Sequence[int], options: dict[str, Any]) -> str:
-    told = [f"{'x'.join(map(str, x_shape))} by {'x'.join(map(str, w_shape))}"]
-    return ", ".join([*told, *(f"{name} {value}" for name, value in options.items())])
+    sizes = f"{'x'.join(map(str, x_shape))} by {'x'.join(map(str, w_shape))}"
+    return ", ".join([sizes, *(f"{name} {value}" for name, value in options.items())])
 
 
 def _by_shape(operation: str) -> list[Case]:
@@ -128,10 +129,10 @@ def _by_shape(operation: str) -> list[Case]:
 
     cases = []
     for x_shape, w_shape, options in SHAPES:
-        able = algorithms_for(x_shape, w_shape, "float32", padding="same", **options)
-        hopeless = HOPELESS if w_shape[0] * w_shape[1] > PAIRS else ()
-        names = ("auto", *(name for name in able if name not in hopeless))
-        given = {"operation": operation, **options}
+        supported = algorithms_for(x_shape, w_shape, "float32", padding="same", **options)
+        too_slow = SLOW_ALGORITHMS if w_shape[0] * w_shape[1] > PAIRS else ()
+        names = ("auto", *(name for name in supported if name not in too_slow))
+        common = {"operation": operation, **options}
         cases.append(
             Case(
                 _label(x_shape, w_shape, options),
@@ -139,7 +140,7 @@ def _by_shape(operation: str) -> list[Case]:
                     Side(
                         name,
                         _algorithm,
-                        {**given, "name": name},
+                        {**common, "name": name},
                         ("tinygrad_ckn.cpu.correlate.dispatch",),
                     )
                     for name in names
@@ -148,7 +149,9 @@ def _by_shape(operation: str) -> list[Case]:
                 # for Winograd in float32; the others stay below 1e-5
                 tolerances={"map": 1e-4},
                 reference=Side(
-                    "unfold in float64", _algorithm, {**given, "name": "unfold", "dtype": "float64"}
+                    "unfold in float64",
+                    _algorithm,
+                    {**common, "name": "unfold", "dtype": "float64"},
                 ),
                 rounds=6,
                 group=f"correlate2d, algorithms, {operation}",

@@ -16,7 +16,7 @@ ITERATIONS = 5
 
 
 def _inputs(layer: int, k: int) -> Inputs:
-    """Return patches of a layer of unsup-64-256 on 1,000 images, and k of them as initial centroids."""
+    """Return patches of a layer of unsup-64-256 on 1,000 images, and k initial centroids."""
     from tinygrad_ckn import no_grad
     from tinygrad_ckn.graph import unwrap
     from tinygrad_ckn.models import CKN, sample_patches
@@ -43,13 +43,16 @@ def _ours(inputs: Inputs, device: str) -> Work:
     points, start = (use(device).xp.asarray(inputs[name]) for name in ("points", "start"))
 
     def step() -> Clustering:
-        found = spherical_kmeans(points, len(start), iterations=ITERATIONS, init=start)
+        clustering = spherical_kmeans(points, len(start), iterations=ITERATIONS, init=start)
         synchronize(device)
-        return found
+        return clustering
 
     def outputs() -> dict[str, object]:
-        found = step()
-        return {"centroids": to_numpy(found.centroids), "objective": np.array(found.objective)}
+        clustering = step()
+        return {
+            "centroids": to_numpy(clustering.centroids),
+            "objective": np.array(clustering.objective),
+        }
 
     return Work(step, outputs)
 
@@ -65,9 +68,8 @@ def _torch(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work:
     )
 
     def step() -> tuple[torch.Tensor, list[float]]:
-        return spherical_kmeans(
-            points, start, ITERATIONS
-        )  # its last mean waits for a GPU but for one product
+        # Its last mean waits for all work on the GPU except one product.
+        return spherical_kmeans(points, start, ITERATIONS)
 
     def outputs() -> dict[str, object]:
         centroids, objective = step()

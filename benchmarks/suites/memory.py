@@ -1,4 +1,4 @@
-"""Memory of a ckn5 training step, beyond that of the process after importing its libraries."""
+"""Memory of a ckn5 training step, beyond that of the process after its imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training with the kernels, which the interpreter runs: k-means, then a descent on few images."""
+"""Training with interpreted kernels: k-means, then fine-tuning on few images."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Arguments and names at the door, and PTX text without a compiler."""
+"""Checks of arguments and names, and PTX text without a compiler."""
 
 import numpy as np
 import pytest
@@ -128,14 +128,14 @@ def body(text):
         ("add.s32 %r1, %r2;", "its form; `add.s32 %r1, %r2`"),
     ],
 )
-def test_what_has_no_meaning_is_named(text, message):
+def test_unsupported_instructions_are_named(text, message):
     with pytest.raises(NotKnown, match=message):
         launch(body(text), "f", 1, 1, [])
     with pytest.raises(NotKnown, match=r"`\.alias` at PTX line 1 outside of a function"):
         launch(".alias a, b;", "f", 1, 1, [])
 
 
-def test_a_register_that_nobody_has_written():
+def test_an_unwritten_register():
     with pytest.raises(
         Uninitialised, match=r"a register is read before it is written; `add\.s32 %r1, %r2, 1`"
     ):

@@ -1,4 +1,4 @@
-"""The checks that each case in tinygrad_ckn/testing/op_cases.py implies."""
+"""The checks that each case in tinygrad_ckn/testing/op_cases/ implies."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every preset is saved and loaded, of its own class."""
+"""Every preset is saved and loaded as its class."""
 
 import json
 from pathlib import Path

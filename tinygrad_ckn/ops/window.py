@@ -59,11 +59,7 @@ def unfold(
     return windows.columns(xp, x)
 
 
-unfold.vjp(
-    x=lambda g, x_shape, kernel_size, stride, padding, dilation: fold(
-        g, x_shape[2:], kernel_size, stride=stride, padding=padding, dilation=dilation
-    )
-)
+unfold.vjp(x=lambda g, x_shape, options: fold(g, x_shape[2:], **options))
 
 
 @primitive()

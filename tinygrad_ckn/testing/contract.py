@@ -35,7 +35,7 @@ def _gradients(
             xp_of(y.data).asarray(generator.standard_normal(y.shape), dtype=y.dtype)
             for y in outputs
         ]
-    roots = [(y._node or y, g) for y, g in zip(outputs, upstream, strict=True) if y.requires_grad]
+    roots = [(y.vertex, g) for y, g in zip(outputs, upstream, strict=True) if y.requires_grad]
     results = backpropagate(roots)
     leaves = [points[i] for i in _floating(args)]
     return (

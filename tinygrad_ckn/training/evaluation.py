@@ -1,4 +1,4 @@
-"""Confusion matrix, probabilities and scores of a trained model on images of a data set."""
+"""Confusion matrix, probabilities and scores of a trained model."""
 
 from __future__ import annotations
 

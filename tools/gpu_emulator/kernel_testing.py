@@ -1,4 +1,4 @@
-"""Helpers for tests of kernels: random geometries and arrays, runs on the device, comparisons."""
+"""Helpers for tests of kernels: random geometries and arrays, runs, comparisons."""
 
 from collections import Counter
 from dataclasses import dataclass

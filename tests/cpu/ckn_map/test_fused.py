@@ -32,8 +32,8 @@ def problem(n, c, size, p, kernel, dtype="float64", zeros=True):
     return x, z, random.standard_normal((p, p)).astype(dtype)
 
 
-def value_and_gradients(function, *arrays, wanted=(True, True, True)):
-    tensors = [Tensor(a, requires_grad=asked) for a, asked in zip(arrays, wanted, strict=True)]
+def value_and_gradients(function, *arrays, needs_grad=(True, True, True)):
+    tensors = [Tensor(a, requires_grad=asked) for a, asked in zip(arrays, needs_grad, strict=True)]
     y = function(*tensors)
     g = np.random.default_rng(1).standard_normal(y.shape).astype(y.dtype)
     y.backward(g)
@@ -81,11 +81,18 @@ def test_value_and_gradients_equal_the_reference(
 
 
 @pytest.mark.parametrize(
-    "wanted", [(True, False, False), (False, True, False), (False, False, True)]
+    "needs_grad", [(True, False, False), (False, True, False), (False, False, True)]
 )
 @pytest.mark.parametrize("c", [3, 20])
-def test_each_gradient_by_itself(wanted, c):
-    agree(*both(problem(4, c, (8, 8), 17, (3, 3)), exponential(2.0), subsampling=2, wanted=wanted))
+def test_each_gradient_by_itself(needs_grad, c):
+    agree(
+        *both(
+            problem(4, c, (8, 8), 17, (3, 3)),
+            exponential(2.0),
+            subsampling=2,
+            needs_grad=needs_grad,
+        )
+    )
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,7 @@ def test_centroids_that_do_not_fit_are_refused(start: np.ndarray, message: str) 
         spherical_kmeans(np.eye(5), 2, init=start)
 
 
+@pytest.mark.untraced
 @starts
 def test_seeds_drawn_many_at_a_time_have_the_distribution_of_one_after_the_other(
     start: str,

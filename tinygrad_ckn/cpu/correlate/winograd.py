@@ -1,7 +1,8 @@
-"""correlate2d with 3 x 3 filters by Winograd's minimal filtering, rows of images at a time.
+"""correlate2d with 3 x 3 filters by Winograd's minimal filtering.
 
-The transforms are those of `cpu/winograd_filter.py`. b images, C input channels, O
-output channels; the transforms take arrays with channels last.
+Tiles are rows of images; the transforms are those of `cpu/winograd_filter.py`. b
+images, C input channels, O output channels; the transforms take arrays with channels
+last.
 """
 
 from __future__ import annotations

@@ -343,7 +343,7 @@ def _present(labels: NDArray[Any], n_classes: int) -> tuple[NDArray[Any], NDArra
 def _all_classes(
     present: NDArray[Any], n_classes: int, weight: NDArray[Any], bias: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return weight and bias of all n_classes from those of the present classes.
+    """Return weight (n_classes, D) and bias (n_classes,) from those of the present classes.
 
     Other classes score below the mean of the present ones, so they are never predicted.
     Their loss would fall further with the distance; at its minimum the bias would be

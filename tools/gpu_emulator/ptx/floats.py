@@ -109,7 +109,10 @@ def _chosen(function, of_zeros, a, b):
 
 
 def to_integer(x, dtype, rounding):
-    """Return floats as integers, rounded (rni, rzi, rmi, rpi) and clipped; NaN as the hardware."""
+    """Return floats as integers, rounded (rni, rzi, rmi, rpi) and clipped to the range.
+
+    NaN is converted as on the hardware.
+    """
     rounded = {"rni": np.rint, "rzi": np.trunc, "rmi": np.floor, "rpi": np.ceil}[rounding](x)
     limits = np.iinfo(dtype)
     inside = (rounded >= float(limits.min)) & (rounded < float(limits.max) + (dtype.itemsize < 8))

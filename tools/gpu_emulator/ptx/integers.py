@@ -69,7 +69,7 @@ def remainder(a, b):
 
 
 def extract_bits(a, start, length):
-    """Return `length` bits of `a` from bit `start` on, as bfe does."""
+    """Return bits `start` to `start + length` of `a`: bfe."""
     width = 8 * a.dtype.itemsize
     start = np.minimum(start & 255, width)
     length = length & 255
@@ -90,7 +90,7 @@ def extract_bits(a, start, length):
 
 
 def insert_bits(a, b, start, length):
-    """Return `b` with `length` bits from `start` on replaced by the lowest of `a`, as bfi does."""
+    """Return `b` with bits `start` to `start + length` replaced by the lowest of `a`: bfi."""
     start = start & 255
     length = length & 255
     mask = shift_left(low_ones(length, a.dtype), start)
@@ -98,7 +98,7 @@ def insert_bits(a, b, start, length):
 
 
 def low_ones(count, dtype):
-    """Return a word with the `count` lowest bits set; all bits if `count` is the width or more."""
+    """Return a word with the `count` lowest bits set, all if `count` exceeds the width."""
     return shift_left(dtype.type(1), count) - dtype.type(1)
 
 

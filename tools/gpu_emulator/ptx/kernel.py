@@ -1,4 +1,4 @@
-"""An executable kernel: its instructions, with registers as slots and variables as addresses."""
+"""An executable kernel: instructions with registers as slots and variables as addresses."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -75,14 +75,17 @@ class Instruction(NamedTuple):
 
     @property
     def root(self) -> str:
+        """First word of the opcode."""
         return self.word.split(".", 1)[0]
 
     @property
     def modifiers(self) -> list[str]:
+        """Other words of the opcode."""
         return self.word.split(".")[1:]
 
     @property
     def type(self) -> str:
+        """Last word of the opcode."""
         return self.word.rsplit(".", 1)[-1]
 
 

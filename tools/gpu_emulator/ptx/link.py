@@ -1,6 +1,7 @@
-"""Link statements into a kernel: registers become slots, variables addresses, labels positions.
+"""Link statements into a kernel.
 
-Called functions are inlined, so the machine needs no stack.
+Registers become slots, variables addresses, labels positions. Called functions are
+inlined, so the machine needs no stack.
 """
 
 from tools.gpu_emulator.ptx.errors import NotKnown

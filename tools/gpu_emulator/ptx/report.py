@@ -1,4 +1,4 @@
-"""Counters of a launch: instructions, memory traffic, bank conflicts, floating-point operations."""
+"""Counters of a launch: instructions, memory traffic, bank conflicts, flops."""
 
 from dataclasses import dataclass, field
 

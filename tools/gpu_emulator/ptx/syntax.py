@@ -92,13 +92,16 @@ class Tokens:
 
     @property
     def word(self) -> str:
+        """The current word."""
         return self.words[self.at]
 
     @property
     def line(self) -> int:
+        """Line of the current word."""
         return self.lines[self.at]
 
     def take(self) -> str:
+        """Return the current word and advance."""
         self.at += 1
         return self.words[self.at - 1]
 
@@ -108,6 +111,7 @@ class Tokens:
             yield word
 
     def rest_of_line(self) -> list[str]:
+        """Return the remaining words of the line and advance past them."""
         line = self.line
         words = []
         while self and self.line == line:
@@ -115,6 +119,7 @@ class Tokens:
         return words
 
     def skip_braces(self) -> None:
+        """Advance past the matching closing brace."""
         depth = 0
         while True:
             word = self.take()

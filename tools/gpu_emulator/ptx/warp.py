@@ -27,7 +27,10 @@ def words(flags: np.ndarray) -> np.ndarray:
 
 
 def check_mask(m, mask) -> None:
-    """Raise BadShuffle unless `mask` names exactly the executing lanes; exited ones are ignored."""
+    """Raise BadShuffle unless `mask` names exactly the executing lanes.
+
+    Lanes that have exited may be named.
+    """
     mask = np.broadcast_to(mask, m.size)
     if m.lanes.all and (mask == 0xFFFFFFFF).all():
         return

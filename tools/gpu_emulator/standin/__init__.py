@@ -1,4 +1,6 @@
-"""A CuPy for machines without a GPU: it computes with NumPy and accepts only what CuPy 14 does.
+"""A CuPy for machines without a GPU, which computes with NumPy.
+
+It accepts only what CuPy 14 accepts.
 
 `CUPY` stands for the module `cupy`, `CUPYX` for `cupyx`; `modules()` returns all for
 `sys.modules`, where the fixtures `standin` and `plain` of

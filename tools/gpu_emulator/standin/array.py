@@ -39,34 +39,42 @@ class ndarray:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
         return self._host.shape
 
     @property
     def dtype(self) -> np.dtype:
+        """Type of the elements."""
         return self._host.dtype
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return self._host.ndim
 
     @property
     def size(self) -> int:
+        """Number of elements."""
         return self._host.size
 
     @property
     def itemsize(self) -> int:
+        """Bytes of an element."""
         return self._host.itemsize
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all elements."""
         return self._host.nbytes
 
     @property
     def strides(self) -> tuple[int, ...]:
+        """Distances between elements along each axis, in bytes."""
         return self._host.strides
 
     @property
     def flags(self) -> SimpleNamespace:
+        """Layout of the memory."""
         flags = self._host.flags
         return SimpleNamespace(
             c_contiguous=flags.c_contiguous,
@@ -76,18 +84,22 @@ class ndarray:
 
     @property
     def data(self) -> SimpleNamespace:
+        """Pointer to the first element, as `ptr`."""
         return SimpleNamespace(ptr=self._host.ctypes.data)
 
     @property
     def device(self) -> SimpleNamespace:
+        """The only device, number 0."""
         return SimpleNamespace(id=0)
 
     @property
     def T(self) -> "ndarray":
+        """The transpose, a view."""
         return wrap(self._host.T, (self,))
 
     @property
     def real(self) -> "ndarray":
+        """The array itself, whose elements are real."""
         return wrap(self._host.real, (self,))
 
     def __len__(self) -> int:

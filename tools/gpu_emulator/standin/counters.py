@@ -1,4 +1,4 @@
-"""Counters of the stand-in: waits for the device, copies between host and device, launches.
+"""Counters of the stand-in: waits for the device, copies, launches.
 
 The host waits
 - for a value: `float(x)`, `int(x)`, `bool(x)` and so `if x`, `x.item()`, `x.tolist()`,

@@ -1,4 +1,7 @@
-"""The functions of the namespaces: NumPy's, with CuPy's restrictions, on arrays of the device."""
+"""The functions of the namespaces: NumPy's, with CuPy's restrictions.
+
+They take arrays on the device only.
+"""
 
 from collections.abc import Callable
 from typing import Any

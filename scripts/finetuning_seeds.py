@@ -1,8 +1,8 @@
 """Train end to end with many seeds, and check whether accuracy falls without a warning.
 
-    python scripts/descent_seeds.py
-    python scripts/descent_seeds.py --n-patches 3000 --iterations 2
-    python scripts/descent_seeds.py --n-patches 3000 --iterations 2 --lr 0.01
+    python scripts/finetuning_seeds.py
+    python scripts/finetuning_seeds.py --n-patches 3000 --iterations 2
+    python scripts/finetuning_seeds.py --n-patches 3000 --iterations 2 --lr 0.01
 
 The first trains 20 seeds on digits with default options; the last has a learning rate
 that is too large and diverges. Each seed prints one line: the learning rate, the
@@ -29,7 +29,7 @@ from tinygrad_ckn.training import train
 
 
 @dataclass
-class Descended:
+class TrainingLog:
     """Progress events of one training."""
 
     lr: float = 0.0
@@ -58,20 +58,20 @@ class Descended:
         return self.accuracies[self.kept] - self.accuracies[0]
 
 
-def descended(dataset: Dataset, seed: int, options: dict[str, Any]) -> Descended:
+def train_with_seed(dataset: Dataset, seed: int, options: dict[str, Any]) -> TrainingLog:
     """Train with a seed."""
-    told = Descended()
+    training = TrainingLog()
     with tempfile.TemporaryDirectory() as parent, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TrainingWarning)
-        told.test = train(
-            dataset, mode="supervised", seed=seed, out=f"{parent}/run", report=told, **options
+        training.test = train(
+            dataset, mode="supervised", seed=seed, out=f"{parent}/run", report=training, **options
         ).accuracy
-    told.warned = sum(issubclass(warning.category, TrainingWarning) for warning in caught)
-    return told
+    training.warned = sum(issubclass(warning.category, TrainingWarning) for warning in caught)
+    return training
 
 
-def main() -> int:
-    """Run the command line."""
+def _options() -> dict[str, Any]:
+    """Return the options of the command line that were set."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -90,25 +90,32 @@ def main() -> int:
     for name in ("optimizer", "loss"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--alternating", action="store_true", default=None)
-    given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
-    seeds = given.pop("seeds")
-    dataset = load(given.pop("data"))
+    return {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+
+
+def main() -> int:
+    """Run the command line."""
+    options = _options()
+    seeds = options.pop("seeds")
+    dataset = load(options.pop("data"))
     print("seed  lr        start   worst fall  warnings  kept        test", flush=True)
-    all_told = []
+    trainings = []
     for seed in range(seeds):
-        told = descended(dataset, seed, given)
-        all_told.append(told)
+        training = train_with_seed(dataset, seed, options)
+        trainings.append(training)
         print(
-            f"{seed:4}  {told.lr:<8.2g}  {told.accuracies[0]:.4f}  {told.fall:10.4f}  {told.warned:8}  "
-            f"{told.kept:2} {told.accuracies[told.kept]:.4f}   {told.test:.4f}",
+            f"{seed:4}  {training.lr:<8.2g}  {training.accuracies[0]:.4f}  {training.fall:10.4f}  "
+            f"{training.warned:8}  "
+            f"{training.kept:2} {training.accuracies[training.kept]:.4f}   {training.test:.4f}",
             flush=True,
         )
-    silent = sum(told.fall > FALL and not told.warned for told in all_told)
-    below = sum(told.gain < 0 for told in all_told)
-    mean = sum(told.test for told in all_told) / len(all_told)
+    falls = sum(training.fall > FALL for training in trainings)
+    silent = sum(training.fall > FALL and not training.warned for training in trainings)
+    below = sum(training.gain < 0 for training in trainings)
+    mean = sum(training.test for training in trainings) / len(trainings)
     print(
-        f"falls of more than {FALL:.0%}: {sum(told.fall > FALL for told in all_told)} of {seeds}, {silent} without a "
-        f"warning; below the start: {below}; test accuracy {mean:.4f} on average"
+        f"falls of more than {FALL:.0%}: {falls} of {seeds}, "
+        f"{silent} without a warning; below the start: {below}; test accuracy {mean:.4f} on average"
     )
     return int(silent + below > 0)
 

@@ -8,7 +8,7 @@ import json
 import random
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 # valid files of other kinds
@@ -195,18 +195,39 @@ def _json(b: bytearray, r: random.Random) -> bytes:
     return text if head != 8 else len(text).to_bytes(8, "little") + text + bytes(b[8 + length :])
 
 
+# replacements for values in JSON
+VALUES = (
+    None,
+    True,
+    -1,
+    0,
+    10**9,
+    10**30,
+    0.5,
+    float("nan"),
+    "",
+    "x",
+    "\x1b[31m",
+    [],
+    {},
+    [1, 2],
+    [[]] * 9,
+)
+
+
+def _keys(node: Any) -> Sequence[Any]:
+    """Return the keys of a dict, the indices of a list, or nothing for a leaf."""
+    if isinstance(node, dict):
+        return list(node)
+    return range(len(node)) if isinstance(node, list) else ()
+
+
 def _replace_somewhere(tree: Any, r: random.Random) -> None:
     places: list[tuple[Any, Any]] = []
     stack = [tree]
     while stack:
         node = stack.pop()
-        keys = (
-            list(node)
-            if isinstance(node, dict)
-            else range(len(node))
-            if isinstance(node, list)
-            else ()
-        )
+        keys = _keys(node)
         places += [(node, key) for key in keys]
         stack += [node[key] for key in keys]
     if not places:
@@ -221,24 +242,7 @@ def _replace_somewhere(tree: Any, r: random.Random) -> None:
     elif isinstance(node, dict) and r.random() < 0.2:
         del node[key]
     else:
-        values = (
-            None,
-            True,
-            -1,
-            0,
-            10**9,
-            10**30,
-            0.5,
-            float("nan"),
-            "",
-            "x",
-            "\x1b[31m",
-            [],
-            {},
-            [1, 2],
-            [[]] * 9,
-        )
-        node[key] = r.choice(values)
+        node[key] = r.choice(VALUES)
 
 
 def _members(b: bytearray, r: random.Random) -> bytes:

@@ -1,0 +1,21 @@
+"""The cases of all operations in `tinygrad_ckn.ops`, a topic a file."""
+
+from tinygrad_ckn.testing.cases import CASES
+from tinygrad_ckn.testing.op_cases import (
+    elementwise,
+    kernels,
+    linalg,
+    losses,
+    pooling,
+    products,
+    reductions,
+    shape,
+    windows,
+)
+
+__all__ = ["CHECKED"]
+
+# imported for their cases
+assert all((elementwise, kernels, linalg, losses, pooling, products, reductions, shape, windows))
+
+CHECKED = tuple(CASES)

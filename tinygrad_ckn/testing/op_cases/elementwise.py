@@ -1,0 +1,58 @@
+"""Cases of arithmetic and of functions element by element."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tinygrad_ckn import ops
+from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.testing.cases import bad, case
+from tinygrad_ckn.testing.op_cases.inputs import (
+    away,
+    complex_x,
+    cube,
+    maybe_none,
+    mixed,
+    n,
+    one,
+    two,
+)
+from tinygrad_ckn.testing.strategies import arrays, integers_in
+
+case(ops.add, one, two, linear=True, errors=[mixed])
+case(ops.subtract, one, two, linear=True, errors=[mixed])
+case(ops.multiply, one, two, linear=True, errors=[mixed])
+case(ops.divide, one, arrays(maybe_none, 1, 3, gap=0.5), errors=[mixed])
+case(ops.power, arrays(2, 3, low=0.3), two, errors=[mixed])
+case(ops.power, cube, name="power", b=st.sampled_from([0, 1, 2, 3]))
+case(ops.negative, cube, linear=True, errors=[complex_x])
+pair = arrays(2, n, 3, distinct=True)
+case(lambda x: ops.maximum(x[0], x[1]), pair, name="maximum")
+case(lambda x: ops.minimum(x[0], x[1]), pair, name="minimum")
+
+for smooth in (ops.exp, ops.square, ops.sin, ops.cos, ops.tanh, ops.sigmoid, ops.softplus):
+    case(smooth, cube, errors=[complex_x])
+case(ops.log, arrays(maybe_none, n, low=0.3), errors=[complex_x])
+case(ops.log1p, arrays(maybe_none, n, low=-0.5), errors=[complex_x])
+case(ops.expm1, cube, errors=[complex_x])
+case(ops.positive, cube, linear=True, errors=[complex_x])
+between = arrays(n, n, gap=0.2).map(lambda x: np.floor(x) + 0.2 + 0.25 * (x - np.floor(x)))
+for stepped in (ops.floor, ops.ceil, ops.round):
+    case(stepped, between, errors=[complex_x])
+case(ops.floor_divide, between, np.array(1.0), errors=[mixed])
+case(ops.remainder, between, np.array(-1.0), errors=[mixed])
+case(ops.remainder, arrays(3, low=5.2, high=5.8), arrays(3, low=2.1, high=2.4))
+case(ops.sqrt, arrays(maybe_none, n, low=0.3), errors=[complex_x])
+for kinked in (ops.abs, ops.sign, ops.relu):
+    case(kinked, arrays(n, n, gap=0.2), errors=[complex_x])
+case(
+    ops.where, integers_in(n, 3, below=2).map(lambda c: c > 0), arrays(3), arrays(1, 3), linear=True
+)
+case(
+    ops.clip,
+    away,
+    a_min=st.sampled_from([None, -1]),
+    a_max=st.sampled_from([None, 1]),
+    errors=[bad(np.ones(2), 2, 1, error=ShapeError, match="a_min <= a_max, got 2 and 1")],
+)

@@ -1,0 +1,35 @@
+"""Cases of reductions."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tinygrad_ckn import ops
+from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.primitive import REGISTRY
+from tinygrad_ckn.testing.cases import bad, case
+from tinygrad_ckn.testing.op_cases.inputs import axes, complex_x, cube, flags, n, solid
+from tinygrad_ckn.testing.strategies import arrays
+
+outside = bad(
+    np.ones((2, 3)), 2, error=ShapeError, match="argument axis expected distinct axes of 2, got 2"
+)
+nothing = bad(np.ones((2, 0)), error=ShapeError, match="at least one element")
+case(ops.sum, cube, axis=axes, keepdims=flags, linear=True, errors=[complex_x])
+case(ops.mean, solid, axis=axes, keepdims=flags, linear=True, errors=[nothing, outside])
+case(
+    ops.var,
+    arrays(2, 3, 2),
+    axis=axes,
+    ddof=st.integers(0, 1),
+    keepdims=flags,
+    errors=[nothing, bad(np.ones(1), ddof=1, error=ShapeError, match="more than ddof=1 elements")],
+)
+case(ops.std, arrays(2, 3, 2, distinct=True), axis=st.sampled_from([None, (0, 1)]), keepdims=flags)
+case(ops.max, arrays(n, n, n, distinct=True), axis=axes, keepdims=flags)
+case(ops.min, arrays(n, n, n, distinct=True), axis=axes, keepdims=flags)
+case(ops.logsumexp, solid, axis=axes, keepdims=flags, errors=[complex_x])
+# The kink where it is not asked for.
+case(lambda x: x + 0 * REGISTRY["_kink"](x, None), cube, name="_kink")
+case(ops.norm, arrays(n, n, n, gap=0.2), axis=axes, keepdims=flags, errors=[complex_x])
