@@ -81,7 +81,9 @@ def test_data_dir_is_asked_for_where_it_is_needed_and_nowhere_else(tmp_path: Pat
         DataError, match="argument data_dir expected None with 'digits', whose images are embedded"
     ):
         load("digits", data_dir=tmp_path)
-    with pytest.raises(DataError, match=r"argument data_dir expected None unless .*, got .* with .*a\.npz"):
+    with pytest.raises(
+        DataError, match=r"argument data_dir expected None unless .*, got .* with .*a\.npz"
+    ):
         load(tmp_path / "a.npz", data_dir=tmp_path)
 
 
