@@ -1,6 +1,7 @@
 """The shape of the repository: what is imported when, and what a wheel and a checkout contain."""
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -15,9 +16,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinygrad_ckn"
 # Each may import those before it, and its own files.
 ORDER = "errors files backend chunks checks memory plain parallel grad_mode drawing ownership registry".split()
-ORDER += (
-    "scattered signature primitive graph backward tensor interchange functional profiling".split()
-)
+ORDER += "scattered signature hooks plan refusals primitive graph accumulation backward tensor interchange functional profiling".split()
 ORDER += "windows ops cpu cuda block_sums labels fingerprints data_format nn optim".split()
 ORDER += "models sklearn data plots training testing cli".split()
 
@@ -186,3 +185,21 @@ def test_the_wheel_contains_the_package_only(tmp_path):
 def test_no_file_is_longer_than_400_lines():
     long = [str(path) for path in sources() if len(path.read_text().splitlines()) > 400]
     assert long == []
+
+
+def packages():
+    return [path.parent for path in PACKAGE.rglob("__init__.py") if "__all__" in path.read_text()]
+
+
+@pytest.mark.parametrize("folder", packages(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_dir_shows_what_all_names_and_nothing_else(folder):
+    name = ".".join(folder.relative_to(ROOT).parts)
+    module = importlib.import_module(name)
+    assert dir(module) == sorted(module.__all__)
+    assert all(hasattr(module, public) for public in module.__all__)
+
+
+def test_modules_are_attributes_and_sklearn_is_imported_when_first_used():
+    code = "import sys, tinygrad_ckn as t; print(t.errors.CKNError.__name__, t.profiling.profile.__name__, "
+    code += "t.functional.vjp is t.vjp, 'sklearn' in sys.modules, t.sklearn.CKNClassifier.__name__)"
+    assert run(code) == "CKNError profile True False CKNClassifier"

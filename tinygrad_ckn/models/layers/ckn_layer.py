@@ -159,7 +159,7 @@ class CKNLayer(Module):
         `factors` are those of `factors()`; None: computed or taken from the cache.
         """
         check_maps("CKNLayer", x, self.in_channels)
-        self.output_size(x.shape[2:])
+        self.output_size((x.shape[2], x.shape[3]))
         if self._unfolds:
             columns = ops.unfold(
                 x,

@@ -103,7 +103,7 @@ class ConvLayer(Module):
     def forward(self, x: Images) -> Tensor:
         """Return the maps (N, p, Ho, Wo) of images (N, C, H, W)."""
         check_maps("ConvLayer", x, self.in_channels)
-        self.output_size(x.shape[2:])
+        self.output_size((x.shape[2], x.shape[3]))
         return self.pooling(ACTIVATIONS[self.activation](self.convolution(x)))
 
     def output_size(self, size: Sequence[int]) -> tuple[int, int]:
