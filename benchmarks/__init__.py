@@ -1,1 +1,1 @@
-"""What the library's speed and memory are, side by side with its peers: `python -m benchmarks --list`."""
+"""Benchmarks of speed and memory against peers: `python -m benchmarks --list`."""

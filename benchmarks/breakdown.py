@@ -1,8 +1,10 @@
-"""Where a CKN's time goes on one thread: `python -m benchmarks.breakdown [PRESET] [train|encode]`.
+"""Profile of a CKN on one thread.
 
-Functions are replaced by ones with clocks. A function's time is its own, without that
-of others with a clock that it calls. Products are compared with the rate at which BLAS
-multiplies a large square matrix, measured in the same run.
+    python -m benchmarks.breakdown [PRESET] [train|encode]
+
+Functions are replaced by timed ones. A function's time excludes that of other timed
+functions that it calls. Products are compared with the rate at which BLAS multiplies a
+large square matrix, measured in the same run.
 """
 
 from __future__ import annotations
@@ -20,15 +22,15 @@ import numpy as np
 from tinygrad_ckn import Tensor, ops, parallel, set_num_threads
 from tinygrad_ckn.cpu import gemm
 from tinygrad_ckn.cpu import winograd_filter as winograd
-from tinygrad_ckn.cpu.ckn_map import banded
+from tinygrad_ckn.cpu.ckn_map import banded, pooling
 from tinygrad_ckn.cpu.ckn_map import fused as ckn_map
 from tinygrad_ckn.cpu.ckn_map import patch_products as products
-from tinygrad_ckn.cpu.ckn_map import pooling
 from tinygrad_ckn.models import CKN, PRESETS
 from tinygrad_ckn.ops import linalg
 from tinygrad_ckn.optim import SGD
 
-STEPS, IMAGES = 5, 128
+STEPS = 5
+IMAGES = 128
 CLOCKS = [
     (
         winograd.Winograd,
@@ -65,7 +67,7 @@ stack: list[float] = []
 def clocked(
     function: Callable[..., Any], name: str, count: Callable[..., float] | None = None
 ) -> Callable[..., Any]:
-    """Return the function with a clock; `count` says how many multiplications and additions a call takes."""
+    """Return a timed function; `count` returns the multiplications and additions of a call."""
 
     def call(*args: Any, **options: Any) -> Any:
         stack.append(0.0)
@@ -84,7 +86,7 @@ def clocked(
 
 
 def install(model: CKN) -> None:
-    """Put the clocks in."""
+    """Replace the functions by timed ones."""
     for module, name in PRODUCTS.items():
         timed = clocked(
             gemm.product, f"products: {name}", lambda a, b, out: 2.0 * out.size * a.shape[-1]
@@ -137,14 +139,17 @@ def main(preset: str = "ckn5", work: str = "train") -> None:
     step = clocked(step, "all else")
     for _ in range(STEPS):
         step()
-    total, fastest = sum(seconds.values()), ceiling()
+    total = sum(seconds.values())
+    fastest = ceiling()
     print(f"{preset}, {work}, {IMAGES} images, one thread: {total / STEPS * 1e3:.0f} ms a step")
     for name, spent in sorted(seconds.items(), key=lambda item: -item[1]):
         rate = f"{operations[name] / spent / 1e9:6.0f} GFLOP/s" if name in operations else ""
         print(f"{name:30}{spent / STEPS * 1e3:8.1f} ms{100 * spent / total:6.1f} % {rate}")
-    spent, done = sum(seconds[name] for name in operations), sum(operations.values())
+    spent = sum(seconds[name] for name in operations)
+    done = sum(operations.values())
     print(
-        f"products: {100 * spent / total:.0f} % at {done / spent / 1e9:.0f} GFLOP/s; BLAS's best {fastest / 1e9:.0f}"
+        f"products: {100 * spent / total:.0f} % at {done / spent / 1e9:.0f} GFLOP/s; "
+        f"BLAS's best {fastest / 1e9:.0f}"
     )
 
 

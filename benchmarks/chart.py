@@ -1,4 +1,7 @@
-"""Results as a bar chart: a panel for each case with a bar for each side, or for a group with a bar for each case."""
+"""Results as a bar chart: one panel per case with a bar per side, or per group.
+
+A group's panel has one bar per case.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ OURS, THEIRS = "#1f6fb4", "#b9b9b9"
 
 
 def _case(axes: Any, result: Result) -> None:
-    """Draw the median of each side with its quartiles, ours at the top, and beside it what it is compared by."""
+    """Draw the median of each side with its quartiles, ours at the top, and the comparison."""
     times = [side.time for side in result.sides]
     scale, unit = scale_of(max(time.median for time in times))
     colours = [OURS] + [OURS if result.case.unit else THEIRS] * (len(times) - 1)
@@ -38,7 +41,7 @@ def _case(axes: Any, result: Result) -> None:
 
 
 def _group(axes: Any, name: str, results: Sequence[Result]) -> None:
-    """Draw for each case the first side's median over that of the fastest: whether a better one could be chosen."""
+    """Draw for each case the ratio of the first side's median to the fastest one's."""
     fastest = [min(result.sides, key=lambda side: side.time.median) for result in results]
     ratios = [
         r.sides[0].time.median / best.time.median for r, best in zip(results, fastest, strict=True)
@@ -52,7 +55,7 @@ def _group(axes: Any, name: str, results: Sequence[Result]) -> None:
 
 
 def _label(axes: Any, labels: Sequence[str], ends: Sequence[float], notes: Sequence[str]) -> None:
-    """Name the bars on the left, and put a note at the end of each."""
+    """Label the bars on the left, with a note at the end of each."""
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.5 * max(ends))
@@ -64,7 +67,7 @@ def _label(axes: Any, labels: Sequence[str], ends: Sequence[float], notes: Seque
 
 
 def draw(path: Path, results: Sequence[Result], caption: str) -> None:
-    """Write a PNG with a panel for each case or group."""
+    """Write a PNG with one panel per case or group."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Training steps and features of a CKN, ours and PyTorch's, for all suites that measure it."""
+"""Training steps and features of a CKN, ours and PyTorch's, shared by several suites."""
 
 from __future__ import annotations
 
@@ -7,30 +7,40 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.costs import Cost
 from benchmarks.suite import OURS, Case, Inputs, LeftOutError, Side, Work
 
-LR, MOMENTUM = 0.01, 0.9
+LR = 0.01
+MOMENTUM = 0.9
 CLASSES = 10
-EAGER, TUNED = "torch eager, untouched", "torch eager, tuned malloc"
-COMPILED, POOL_FIRST = "torch.compile, tuned malloc", "torch eager, tuned, pool first"
+EAGER = "torch eager, untouched"
+TUNED = "torch eager, tuned malloc"
+COMPILED = "torch.compile, tuned malloc"
+POOL_FIRST = "torch eager, tuned, pool first"
+REFERENCE = "torch in float64"
 
 
-def natural_images(n: int, channels: int, size: int, rng: np.random.Generator) -> Any:
-    """Return images (n, C, size, size) of mean 0 and variance 1, whose spectrum falls as that of photographs: 1/f."""
+def natural_images(n: int, channels: int, size: int, rng: np.random.Generator) -> NDArray[Any]:
+    """Return images (n, C, size, size) with the 1/f spectrum of photographs.
+
+    They have mean 0 and variance 1.
+    """
     frequencies = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
     frequencies[0, 0] = frequencies[0, 1]
     spectrum = np.fft.rfft2(rng.standard_normal((n, channels, size, size))) / frequencies
-    images = np.fft.irfft2(spectrum, s=(size, size))
+    images: NDArray[Any] = np.fft.irfft2(spectrum, s=(size, size))
     images -= images.mean(axis=(1, 2, 3), keepdims=True)
-    return (images / images.std(axis=(1, 2, 3), keepdims=True)).astype("float32")
+    images /= images.std(axis=(1, 2, 3), keepdims=True)
+    return images.astype("float32")
 
 
 def ckn_inputs(preset: str, *, n_images: int, size: int = 32, filters: int | None = None) -> Inputs:
-    """Return images, labels, and the configuration and weights of a network whose filters are centroids of patches.
+    """Return images, labels, and the configuration and weights of a network.
 
-    `filters` replaces the number of filters of all layers.
+    The filters are centroids of patches. `filters` replaces the number of filters of
+    all layers.
     """
     from tinygrad_ckn.models import CKN
 
@@ -48,10 +58,14 @@ def ckn_inputs(preset: str, *, n_images: int, size: int = 32, filters: int | Non
 
 
 def multiplications(preset: str, n_images: int, size: int, filters: int) -> float:
-    """Return how many multiplications correlations and transforms take in a forward pass; its gradient takes twice."""
+    """Return the multiplications of correlations and transforms in a forward pass.
+
+    The gradient takes twice as many.
+    """
     from tinygrad_ckn.models import PRESETS
 
-    channels, total = 3, 0.0
+    channels = 3
+    total = 0.0
     for layer in PRESETS[preset].layers:
         total += size**2 * channels * layer["kernel_size"] ** 2 * filters
         size = int((size - 1) // layer["subsampling"]) + 1
@@ -71,14 +85,15 @@ def _our_model(inputs: Inputs, device: str, dtype: str) -> Any:
 
 
 def our_training(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work:
-    """Return the step of `models.fitting.descend`."""
+    """Return the training step of `models.learning.finetuning`."""
     from tinygrad_ckn import Tensor, ops
     from tinygrad_ckn.backend import to_numpy, use
     from tinygrad_ckn.optim import SGD
 
     model = _our_model(inputs, device, dtype).train()
     xp = use(device).xp
-    images, labels = xp.asarray(inputs["images"], dtype=dtype), xp.asarray(inputs["labels"])
+    images = xp.asarray(inputs["images"], dtype=dtype)
+    labels = xp.asarray(inputs["labels"])
     optimizer = SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
 
     def step() -> Any:
@@ -112,12 +127,12 @@ def our_features(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work
 
 
 def torch_on(device: str) -> Any:
-    """Return the module torch, which computes products in float32 on a GPU as CuPy does, without TF32.
+    """Return the module torch, set to compute float32 products without TF32, as CuPy does.
 
     Raises
     ------
     LeftOutError
-        If it finds no GPU.
+        If PyTorch finds no GPU.
     """
     import torch
 
@@ -146,7 +161,7 @@ def torch_training(
     pool_first: bool = False,
     dtype: str = "float32",
 ) -> Work:
-    """Return the same step on PyTorch."""
+    """Return the same training step in PyTorch."""
     import torch
 
     from benchmarks.peers.torch_ckn import SphereSGD
@@ -166,9 +181,8 @@ def torch_training(
     def outputs() -> dict[str, Any]:
         loss = torch.nn.functional.cross_entropy(scores(images), labels)
         loss.backward()
-        gradients = [
-            p.grad.cpu().numpy().copy() for p in model.parameters()
-        ]  # before they are projected
+        # before the step projects them
+        gradients = [p.grad.cpu().numpy().copy() for p in model.parameters()]
         optimizer.step()
         second = step().item()
         weights = [p.detach().cpu().numpy() for p in model.parameters()]
@@ -185,7 +199,7 @@ def torch_features(
     pool_first: bool = False,
     dtype: str = "float32",
 ) -> Work:
-    """Return the features on PyTorch, transforms computed once."""
+    """Return the features in PyTorch; transforms are computed once."""
     import torch
 
     model, images = _torch_model(inputs, device, dtype, pool_first)
@@ -202,8 +216,20 @@ def torch_features(
 def _training_outputs(
     first: float, gradients: Sequence[Any], second: float, weights: Sequence[Any]
 ) -> dict[str, Any]:
-    """Name what two steps are compared by: losses, gradients of the first, weights after both."""
+    """Name the compared outputs: losses, gradients of the first step, weights after two steps."""
     return {"losses": np.array([first, second]), "gradients": gradients, "weights": weights}
+
+
+def _torch_sides(make: Callable[..., Work]) -> dict[str, Side]:
+    side = functools.partial(Side, make=make, imports=("torch", "benchmarks.peers.torch_ckn"))
+    sides = (
+        side(TUNED, tuned_malloc=True),
+        side(COMPILED, tuned_malloc=True, options={"compiled": True}),
+        side(EAGER),
+        side(POOL_FIRST, tuned_malloc=True, options={"pool_first": True}),
+        side(REFERENCE, tuned_malloc=True, options={"dtype": "float64"}),
+    )
+    return {side.name: side for side in sides}
 
 
 def ckn_case(
@@ -217,38 +243,30 @@ def ckn_case(
     costs: Sequence[Cost] = (),
     **options: Any,
 ) -> Case:
-    """Return the case of a network, with those of the PyTorch peers that are named.
+    """Return the case of a network, with the named PyTorch peers.
 
-    Sides are compared with PyTorch in float64. Features and losses are within 1e-4.
+    Sides are compared with PyTorch in float64. Features and losses agree within 1e-4.
     Gradients of five layers with eps = 1e-3, each of which may multiply an error by 30,
-    are within 3e-4 in float32, PyTorch's own as well. On a GPU the one peer is PyTorch
-    as it is, targets, which are the CPU's, do not count, and what all sides are
-    compared with is our own on the CPU in float64, which is there without PyTorch.
+    agree within 3e-4 in float32, including PyTorch's own. On a GPU the only peer is
+    unmodified PyTorch, targets (which hold for the CPU) are dropped, and all sides are
+    compared with ours on the CPU in float64, which does not need PyTorch.
     """
-    ours, theirs = (our_training, torch_training) if training else (our_features, torch_features)
-    side = functools.partial(Side, make=theirs, imports=("torch", "benchmarks.peers.torch_ckn"))
-    all_peers = {
-        TUNED: side(TUNED, tuned_malloc=True),
-        COMPILED: side(COMPILED, tuned_malloc=True, options={"compiled": True}),
-        EAGER: side(EAGER),
-        POOL_FIRST: side(POOL_FIRST, tuned_malloc=True, options={"pool_first": True}),
-    }
-    double = {"dtype": "float64"}
+    ours = our_training if training else our_features
+    all_peers = _torch_sides(torch_training if training else torch_features)
+    training_tolerances = {"losses": 1e-4, "gradients": 3e-4, "weights": 1e-4}
+    reference = all_peers[REFERENCE]
     if device == "cuda":
-        peers, targets = (EAGER,), {}
-        reference = Side("the CPU in float64", ours, options=double, device="cpu")
-    else:
-        reference = side("torch in float64", tuned_malloc=True, options=double)
+        peers = (EAGER,)
+        targets = {}
+        reference = Side("the CPU in float64", ours, options={"dtype": "float64"}, device="cpu")
     return Case(
         name,
         [
             Side(OURS, ours, imports=("tinygrad_ckn.models", "tinygrad_ckn.optim")),
-            *(all_peers[p] for p in peers),
+            *(all_peers[peer] for peer in peers),
         ],
         make_inputs,
-        tolerances={"losses": 1e-4, "gradients": 3e-4, "weights": 1e-4}
-        if training
-        else {"features": 1e-4},
+        tolerances=training_tolerances if training else {"features": 1e-4},
         reference=reference,
         targets=targets,
         costs=costs,

@@ -1,4 +1,4 @@
-"""What times a step: the host's clock, or events of the device."""
+"""Clocks for steps: the host's clock, or events of the device."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TypeAlias
 
 from tinygrad_ckn.backend import use
 
-# steps between two events: the device is to work while the host asks for the next
+# steps between two events, so that the device works while the host launches the next
 REPETITIONS = 10
 Clock: TypeAlias = Callable[[Callable[[], object]], tuple[float, float]]
 
 
 def by_host(step: Callable[[], object]) -> tuple[float, float]:
-    """Return the seconds that a step takes, twice: on the CPU, the host computes."""
+    """Return the seconds of a step, twice, since the host computes it on the CPU."""
     begun = time.perf_counter()
     step()
     spent = time.perf_counter() - begun
@@ -22,21 +22,22 @@ def by_host(step: Callable[[], object]) -> tuple[float, float]:
 
 
 def by_events(step: Callable[[], object]) -> tuple[float, float]:
-    """Return the seconds from step to step on the device, and those that the host needs to ask for one.
+    """Return the seconds per step on the device, and those the host needs to launch it.
 
-    Where both are nearly the same, the device waits for Python. PyTorch works in the
-    same stream, the default one.
+    If both are nearly equal, the device waits for Python. PyTorch works in the same
+    stream, the default one.
     """
     cuda = use("cuda").xp.cuda
-    before, after = cuda.Event(), cuda.Event()
+    before = cuda.Event()
+    after = cuda.Event()
     begun = time.perf_counter()
     before.record()
     for _ in range(REPETITIONS):
         step()
     after.record()
-    asked = time.perf_counter() - begun
+    launched = time.perf_counter() - begun
     after.synchronize()
-    return cuda.get_elapsed_time(before, after) / 1e3 / REPETITIONS, asked / REPETITIONS
+    return cuda.get_elapsed_time(before, after) / 1e3 / REPETITIONS, launched / REPETITIONS
 
 
 def clock_of(device: str) -> Clock:

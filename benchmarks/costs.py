@@ -1,10 +1,10 @@
-"""Bytes and operations of each kernel of the GPU, by the formulas of docs/gpu.md; a test compares the two.
+"""Bytes and operations of each GPU kernel, by the formulas of docs/gpu.md.
 
-Each array counts once, as if a cache held all that is read again. A fused multiply-add
-counts as two operations, a special function (exp, sqrt, division) as one. N images, C
-channels, H x W, kernel kh x kw, L = Ho Wo positions, O or p filters, h x w pooled, s
-subsampling, n points, d dimensions, k centroids; kappa and slope: operations of kappa
-and of its derivative.
+A test compares the two. Each array counts once, as if a cache held all re-read data. A
+fused multiply-add counts as two operations, a special function (exp, sqrt, division) as
+one. N images, C channels, H x W, kernel kh x kw, L = Ho Wo positions, O or p filters, h
+x w pooled, s subsampling, n points, d dimensions, k centroids; kappa and slope:
+operations of kappa and of its derivative.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# bytes, of an index too
+# bytes of a number, also of an index
 FLOAT32 = 4
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one launch reads and writes, in elements, and computes.
+    """Elements read and written by one launch, and its operations.
 
-    `product` tells whether it is a product of matrices, which tensor cores could compute.
+    `product` tells whether it is a matrix product, which tensor cores could compute.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Cost:
 
     @property
     def bytes(self) -> float:
-        """Bytes that are read and written in float32."""
+        """Bytes read and written in float32."""
         return FLOAT32 * (self.read + self.written)
 
 
@@ -45,16 +45,19 @@ def total_flops(costs: Iterable[Cost]) -> float:
 
 
 def taps(s: float) -> int:
-    """Return how many pixels of an axis a pooled one is made of, at most: those within s of a centre."""
+    """Return the maximum number of pixels per axis that a pooled one averages over.
+
+    These are the pixels within s of a centre.
+    """
     return math.floor(2 * s) + 1 if s > 1 else 1
 
 
 def adjoint_taps(s: float) -> int:
-    """Return how many pooled pixels of an axis a pixel goes into, at most."""
+    """Return the maximum number of pooled pixels per axis that a pixel contributes to."""
     return 3 if s > 1 else 1
 
 
-# A function for each row of the table in docs/gpu.md.
+# One function for each row of the table in docs/gpu.md.
 
 
 def unfold(N: int, C: int, H: int, W: int, kh: int, kw: int, L: int) -> Cost:
@@ -117,29 +120,29 @@ def cluster_sums(n: int, d: int, k: int) -> Cost:
 
 
 def matmul(N: int, m: int, l: int, n: int) -> Cost:  # noqa: E741
-    """Return the cost of N products of one m x l matrix with matrices l x n."""
+    """Return the cost of N products of one m x l matrix with l x n matrices."""
     return Cost("matmul", m * l + N * l * n, N * m * n, 2 * N * m * l * n, product=True)
 
 
 def matmul_each(N: int, m: int, l: int, n: int) -> Cost:  # noqa: E741
-    """Return the cost of N products (m x l) (l x n), each of matrices of its own."""
+    """Return the cost of N products (m x l) (l x n) with distinct matrices."""
     return Cost("matmul_each", N * (m + n) * l, N * m * n, 2 * N * m * l * n, product=True)
 
 
 def add_up(N: int, m: int, n: int) -> Cost:
-    """Return the cost of adding N matrices m x n up."""
+    """Return the cost of the sum of N matrices m x n."""
     return Cost("add_up", N * m * n, m * n, N * m * n)
 
 
 def copy(m: int, n: int) -> Cost:
-    """Return the cost of copying an m x n matrix into another order."""
+    """Return the cost of copying an m x n matrix into another memory order."""
     return Cost("copy", m * n, m * n, 0)
 
 
 def inverse_root(n: int, p: int) -> Cost:
-    """Return the cost of inverse square roots of n matrices p x p: eigenvectors take 9 p^3, putting together 2 p^3.
+    """Return the cost of inverse square roots of n matrices p x p.
 
-    9 p^3 is what the symmetric QR algorithm takes (Golub and Van Loan, Matrix
-    Computations, section 8.3).
+    Eigenvectors take 9 p^3 by the symmetric QR algorithm (Golub and Van Loan, Matrix
+    Computations, section 8.3), and the products 2 p^3.
     """
     return Cost("inverse_root", n * p * p, 2 * n * p * p, 11 * n * p**3)

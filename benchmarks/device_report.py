@@ -1,4 +1,4 @@
-"""Results on a GPU as tables: rates that were reached, beside those of the card's roofline."""
+"""Results on a GPU as tables: rates reached, compared with the card's roofline."""
 
 from __future__ import annotations
 
@@ -16,38 +16,41 @@ from benchmarks.report import compared, digits, scale_of, show_left_out
 
 @dataclass(frozen=True)
 class Rates:
-    """What our side reached: bytes and operations a second, and their shares of what the card can do.
+    """Bytes and operations per second of our side, and their shares of the card's peak.
 
-    `least` is how long the card takes at least, the launches of the case one after the
-    other.
+    `minimum` is the card's minimum time for the launches of the case one after another.
     """
 
     bandwidth: float
     bandwidth_share: float
     flops: float
     flops_share: float
-    least: float
+    minimum: float
 
     @classmethod
     def of(cls, seconds: float, costs: Sequence[Cost], card: Card) -> Rates:
-        """Return the rates of launches that took so long together."""
-        bandwidth, flops = total_bytes(costs) / seconds, total_flops(costs) / seconds
+        """Return the rates of launches that took the given time together."""
+        bandwidth = total_bytes(costs) / seconds
+        flops = total_flops(costs) / seconds
         return cls(
             bandwidth, bandwidth / card.bandwidth, flops, flops / card.float32, card.total(costs)
         )
 
 
 def roofline(card: Card) -> str:
-    """Return what a card can do at most, in words."""
+    """Describe the peak rates of a card."""
     tf32 = "" if card.tf32 is None else f", {card.tf32 / 1e12:.1f} in TF32"
-    return f"{card.bandwidth / 1e9:,.0f} GB/s, {card.float32 / 1e12:.1f} TFLOP/s in float32{tf32} ({card.source})"
+    return (
+        f"{card.bandwidth / 1e9:,.0f} GB/s, {card.float32 / 1e12:.1f} TFLOP/s in float32{tf32} "
+        f"({card.source})"
+    )
 
 
 def device_table(result: Result, card: Card) -> Table:
-    """Return a row for each side; rates are of ours, whose bytes and operations are known.
+    """Return a table with one row per side; rates are those of ours, whose costs are known.
 
-    "host asks" is the share of the time that Python needs to ask for a step: near 100
-    %, it is Python that is measured.
+    "host launch" is the share of the time that Python needs to launch a step: near 100
+    %, the benchmark measures Python.
     """
     scale, unit = scale_of(result.sides[0].time.median)
     table = Table(
@@ -64,7 +67,7 @@ def device_table(result: Result, card: Card) -> Table:
         "reached",
     ):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("host asks", justify="right")
+    table.add_column("host launch", justify="right")
     table.add_column("error", justify="right")
     for side in result.sides:
         table.add_row(*_row(result, side, card, scale))
@@ -79,8 +82,8 @@ def _row(result: Result, side: Measured, card: Card, scale: float) -> list[str]:
         cells = [
             f"{digits(rates.bandwidth / 1e9)} ({rates.bandwidth_share:.0%})",
             f"{digits(rates.flops / 1e12)} ({rates.flops_share:.0%})",
-            digits(rates.least * scale),
-            f"{rates.least / time.median:.0%}",
+            digits(rates.minimum * scale),
+            f"{rates.minimum / time.median:.0%}",
         ]
     return [
         side.name,
@@ -94,7 +97,7 @@ def _row(result: Result, side: Measured, card: Card, scale: float) -> list[str]:
 
 
 def show(console: Console, results: Sequence[Result], card: Card) -> None:
-    """Print tables, and who was left out and why."""
+    """Print tables, and the reasons why sides were left out."""
     for result in results:
         console.print(device_table(result, card))
         show_left_out(console, [result])

@@ -1,7 +1,7 @@
-"""What GPUs can do at most, by their datasheets, and how long a launch takes by that: the roofline.
+"""Peak rates of GPUs by their datasheets, and minimum times of launches: the roofline.
 
-A launch takes at least its bytes by the bandwidth of memory, and at least its
-operations by the rate of arithmetic (Williams, Waterman, Patterson 2009).
+A launch takes at least its bytes divided by the memory bandwidth, and at least its
+operations divided by the arithmetic rate (Williams, Waterman, Patterson 2009).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from benchmarks.costs import Cost
 
 @dataclass(frozen=True)
 class Card:
-    """A GPU: bytes of memory and float32 operations a second; those of TF32 by tensor cores, without sparsity.
+    """A GPU: peak memory bandwidth, and peak float32 and TF32 operations per second.
 
-    `source` tells where the figures are from; `tf32` is None where there is none, or it
-    is not known.
+    TF32 is the dense rate of the tensor cores; None: they do not support it, or it is
+    not known. `source` is the origin of the figures.
     """
 
     name: str
@@ -28,15 +28,15 @@ class Card:
     source: str = "datasheet"
 
     def seconds(self, cost: Cost, *, tf32: bool = False) -> float:
-        """Return how long a launch takes at least; with `tf32`, products are computed by tensor cores."""
+        """Return the minimum time of a launch; with `tf32`, tensor cores compute products."""
         return max(self._by_memory(cost), self._by_arithmetic(cost, tf32))
 
     def is_memory_bound(self, cost: Cost) -> bool:
-        """Tell whether it is memory that a launch waits for, in float32."""
+        """Return whether the memory bandwidth limits a launch in float32."""
         return self._by_memory(cost) >= self._by_arithmetic(cost, tf32=False)
 
     def total(self, costs: Iterable[Cost], *, tf32: bool = False) -> float:
-        """Return how long launches one after the other take at least."""
+        """Return the minimum time of launches one after another."""
         return sum(self.seconds(cost, tf32=tf32) for cost in costs)
 
     def _by_memory(self, cost: Cost) -> float:
@@ -48,9 +48,9 @@ class Card:
         )
 
 
-# By the name that CUDA reports: GB/s, TFLOP/s in float32, TFLOP/s in TF32. From
+# Keyed by the name that CUDA reports: GB/s, TFLOP/s in float32, TFLOP/s in TF32. From
 # NVIDIA's datasheets and, for GeForce, white papers of the architectures; TF32 with
-# sparsity, as datasheets like to state it, is halved.
+# sparsity, the usual figure of datasheets, is halved.
 _DATASHEETS: Mapping[str, tuple[float, float, float | None]] = {
     "NVIDIA H200": (4800, 67, 494.5),
     # SXM
@@ -73,28 +73,24 @@ CARDS = {
     name: Card(name, bandwidth * 1e9, float32 * 1e12, None if tf32 is None else tf32 * 1e12)
     for name, (bandwidth, float32, tf32) in _DATASHEETS.items()
 }
-_FEWER_CORES = {
-    (6, 0),
-    (7, 0),
-    (7, 2),
-    (7, 5),
-    (8, 0),
-}  # capabilities with 64 float32 cores a multiprocessor, not 128
+# capabilities with 64 float32 cores per multiprocessor instead of 128
+_FEWER_CORES = {(6, 0), (7, 0), (7, 2), (7, 5), (8, 0)}
 
 
 def from_attributes(name: str, capability: tuple[int, int], attributes: Mapping[str, int]) -> Card:
-    """Return a card that is in no table, from what the driver says of its clocks and widths.
+    """Return an unlisted card, from the clocks and widths that the driver reports.
 
     Examples
     --------
     >>> clocks = {"ClockRate": 1_590_000, "MultiProcessorCount": 40}
-    >>> card = from_attributes("T4", (7, 5), {**clocks, "MemoryClockRate": 5_001_000, "GlobalMemoryBusWidth": 256})
+    >>> clocks |= {"MemoryClockRate": 5_001_000, "GlobalMemoryBusWidth": 256}
+    >>> card = from_attributes("T4", (7, 5), clocks)
     >>> round(card.bandwidth / 1e9), round(card.float32 / 1e12, 1)
     (320, 8.1)
     """
     twice = (
-        # memory transfers at both edges of its clock, and a fused multiply-add is two
-        # operations
+        # Memory transfers at both edges of its clock, and a fused multiply-add is two
+        # operations.
         2
     )
     cores = attributes["MultiProcessorCount"] * (64 if capability in _FEWER_CORES else 128)
@@ -109,7 +105,7 @@ def from_attributes(name: str, capability: tuple[int, int], attributes: Mapping[
 
 
 def present(cupy: Any) -> Card:
-    """Return the current GPU, by the datasheet if it is a known one."""
+    """Return the current GPU, with datasheet figures if listed."""
     device = cupy.cuda.Device()
     properties = cupy.cuda.runtime.getDeviceProperties(device.id)
     name = properties["name"].decode()

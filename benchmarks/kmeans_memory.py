@@ -1,10 +1,10 @@
-"""Memory of spherical k-means on a million patches of 2,304 dimensions: `python -m benchmarks.kmeans_memory`.
+"""Memory of spherical k-means on a million patches: `python -m benchmarks.kmeans_memory`.
 
-Patches of the maps of 256 filters are drawn into a temporary file (9.2 GB), then
-clustered from there, in full passes and in batches. Each is a process of its own, of
-which the anonymous memory (RssAnon of /proc/PID/status) is read every 5 ms from
-outside. Pages of the file that are in memory are not counted, for the system drops them
-when it needs room.
+Patches of 2,304 dimensions from the maps of 256 filters are drawn into a temporary file
+(9.2 GB) and clustered from there, in full passes and in batches. Each run is a separate
+process, whose anonymous memory (RssAnon of /proc/PID/status) is sampled every 5 ms from
+outside. Cached pages of the file do not count, because the system drops them when it
+needs memory.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ import numpy as np
 from benchmarks.ckn import natural_images
 from benchmarks.suite import BenchmarkError
 
-CHANNELS, KERNEL, SIZE = 256, 3, 32
+CHANNELS = 256
+KERNEL = 3
+SIZE = 32
 DIMENSIONS = CHANNELS * KERNEL**2
-# on average, so that few are drawn twice
+# average number per image, low enough for few duplicates
 PATCHES_OF_AN_IMAGE = 250
 GB = 1e9
 
 
 def draw(file: Path, points: int) -> None:
-    """Fill an .npy file with patches of what a layer of 256 filters makes of images."""
+    """Fill an .npy file with patches of the output of a layer with 256 filters."""
     from tinygrad_ckn import no_grad
     from tinygrad_ckn.graph import unwrap
     from tinygrad_ckn.models import CKNLayer, sample_patches
@@ -46,17 +48,17 @@ def draw(file: Path, points: int) -> None:
             return unwrap(below(x))
 
     out = np.lib.format.open_memmap(file, mode="w+", dtype="float32", shape=(points, DIMENSIONS))
-    found = sample_patches(
+    patches = sample_patches(
         images, CKNLayer(CHANNELS, 1, KERNEL), points, rng=rng, encode=encode, out=out
     )
-    if len(found) < points:
+    if len(patches) < points:
         raise BenchmarkError(
-            f"kmeans_memory: expected {points} patches that are not zero, got {len(found)}"
+            f"kmeans_memory: expected {points} patches that are not zero, got {len(patches)}"
         )
 
 
 def cluster(file: Path, clusters: int, iterations: int, batch_size: int | None) -> None:
-    """Cluster what is in an .npy file."""
+    """Cluster the points of an .npy file."""
     from tinygrad_ckn.models import spherical_kmeans
 
     def report(iteration: int, objective: float) -> None:
@@ -72,13 +74,13 @@ def cluster(file: Path, clusters: int, iterations: int, batch_size: int | None) 
 
 
 def anonymous(pid: int | None) -> int:
-    """Return the bytes of anonymous memory of a process; 0 where it has ended."""
+    """Return the bytes of anonymous memory of a process; 0 if it has ended."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
 
 
 def peak_of(function: Callable[..., None], *arguments: Any) -> int:
-    """Call a function in a process of its own, and return the most anonymous memory that was seen, in bytes.
+    """Call a function in a separate process and return its peak anonymous memory in bytes.
 
     Raises
     ------
@@ -93,7 +95,8 @@ def peak_of(function: Callable[..., None], *arguments: Any) -> int:
         process.join(0.005)
     if process.exitcode:
         raise BenchmarkError(
-            f"kmeans_memory: {function.__name__} expected to end, got exit status {process.exitcode}"
+            f"kmeans_memory: expected {function.__name__} to succeed, "
+            f"got exit status {process.exitcode}"
         )
     return peak
 
@@ -108,7 +111,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     size = options.points * DIMENSIONS * 4
     print(
-        f"x: {options.points:,} x {DIMENSIONS} float32 in a file, {size / GB:.2f} GB; k = {options.clusters}"
+        f"x: {options.points:,} x {DIMENSIONS} float32 in a file, {size / GB:.2f} GB; "
+        f"k = {options.clusters}"
     )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "patches.npy"
@@ -118,7 +122,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"batches of {options.batch_size:,}: peak {peak / GB:.2f} GB anonymous", flush=True)
         peak = peak_of(cluster, file, options.clusters, options.iterations, None)
         print(
-            f"full passes: peak {peak / GB:.2f} GB anonymous; with x in memory {(peak + size) / GB:.2f} GB",
+            f"full passes: peak {peak / GB:.2f} GB anonymous; "
+            f"with x in memory {(peak + size) / GB:.2f} GB",
             flush=True,
         )
 

@@ -1,8 +1,8 @@
-"""What a network's forward and backward pass on the GPU launch, layer by layer, with the cost of each (`costs.py`).
+"""The GPU launches of a network's forward and backward pass, layer by layer, with costs.
 
-It follows `tinygrad_ckn/cuda/ckn_map.py` and `correlate.py` for layers as the presets
-have them: no stride, zero padding that keeps the size, one group. What the classifier,
-the optimiser and the filters' Gram matrices take is left out: they are small matrices.
+It follows `tinygrad_ckn/cuda/ckn_map.py` and `correlate.py` for layers as in the
+presets: no stride, zero padding that keeps the size, one group. The classifier, the
+optimiser and the filters' Gram matrices are omitted: these matrices are small.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from benchmarks import costs
 from benchmarks.costs import Cost
 
-_EXPONENTIAL, _POLYNOMIAL = (
-    (1, 0),
-    (1, 1),
-)  # operations of kappa, and of its derivative given the value
+# (operations of kappa, operations of its derivative given the value)
+_EXPONENTIAL = (1, 0)
+_POLYNOMIAL = (1, 1)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Shapes of a layer: n images of c channels, square of side `size`, p filters k x k, subsampling s."""
+    """Shapes of a layer: n images of c channels, size x size, p filters k x k, subsampling s."""
 
     n: int
     c: int
@@ -39,8 +38,13 @@ class Layer:
         return gaussian_size((self.size, self.size), (self.s, self.s))[0]
 
     def forward(self) -> Iterator[Cost]:
-        """Yield what the map launches."""
-        n, c, p, k, side, length = self.n, self.c, self.p, self.k, self.size, self.size**2
+        """Yield the launches of the map."""
+        n = self.n
+        c = self.c
+        p = self.p
+        k = self.k
+        side = self.size
+        length = self.size**2
         yield costs.squares(n, c, side, side)
         yield costs.norms(n, side, side, k, k, length)
         if k > 1:
@@ -52,9 +56,14 @@ class Layer:
         yield costs.matmul(n, p, p, self.pooled**2)
 
     def backward(self, *, of_images: bool) -> Iterator[Cost]:
-        """Yield what its gradient launches; `of_images` tells whether that in the images is asked for."""
-        n, c, p, k, side, length = self.n, self.c, self.p, self.k, self.size, self.size**2
-        # tensordot puts the axes of both operands in order first
+        """Yield the launches of its gradient, with that of the images if `of_images`."""
+        n = self.n
+        c = self.c
+        p = self.p
+        k = self.k
+        side = self.size
+        length = self.size**2
+        # tensordot first copies both operands into the order of the axes
         for _ in range(2):
             yield costs.copy(p, n * self.pooled**2)
         yield costs.matmul_each(1, p, n * self.pooled**2, p)
@@ -78,23 +87,26 @@ def layers_of(name: str, n: int) -> list[Layer]:
     from tinygrad_ckn.models.kernels import Exponential
     from tinygrad_ckn.models.presets import get_preset
 
-    channels, size, found = 3, 32, []
-    for given in get_preset(name).layers:
-        kappa = _EXPONENTIAL if isinstance(given["kernel"], Exponential) else _POLYNOMIAL
-        shape = given["n_filters"], given["kernel_size"], given["subsampling"]
-        found.append(Layer(n, channels, size, *shape, kappa))
-        channels, size = given["n_filters"], found[-1].pooled
-    return found
+    channels = 3
+    size = 32
+    layers = []
+    for options in get_preset(name).layers:
+        kappa = _EXPONENTIAL if isinstance(options["kernel"], Exponential) else _POLYNOMIAL
+        shape = options["n_filters"], options["kernel_size"], options["subsampling"]
+        layers.append(Layer(n, channels, size, *shape, kappa))
+        channels = options["n_filters"]
+        size = layers[-1].pooled
+    return layers
 
 
 def encoding(name: str, n: int) -> list[Cost]:
-    """Return what encoding n images of 3x32x32 by a preset launches, factors known."""
+    """Return the launches of encoding n images of 3x32x32 by a preset, with known factors."""
     return [cost for layer in layers_of(name, n) for cost in layer.forward()]
 
 
 def training(name: str, n: int) -> list[Cost]:
-    """Return what a training step of a preset on n images of 3x32x32 launches."""
-    found = layers_of(name, n)
-    roots = [costs.inverse_root(1, layer.p) for layer in found]
-    backward = [cost for i, layer in enumerate(found) for cost in layer.backward(of_images=i > 0)]
+    """Return the launches of a training step of a preset on n images of 3x32x32."""
+    layers = layers_of(name, n)
+    roots = [costs.inverse_root(1, layer.p) for layer in layers]
+    backward = [cost for i, layer in enumerate(layers) for cost in layer.backward(of_images=i > 0)]
     return [*roots, *encoding(name, n), *backward]

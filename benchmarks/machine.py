@@ -1,4 +1,4 @@
-"""What a figure depends on: processor, system, versions, date."""
+"""The environment that figures depend on: processor, system, versions, date."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def _version(package: str) -> str:
 
 
 def describe(device: str) -> dict[str, str]:
-    """Return the lines that belong above every table; BLAS libraries are described by each side's process."""
-    found = {
+    """Return the lines printed above every table; BLAS libraries are described per side."""
+    lines = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": f"{_info._processor()}, {os.cpu_count()} CPUs",
         "platform": platform.platform(),
@@ -32,5 +32,5 @@ def describe(device: str) -> dict[str, str]:
         "tinygrad-ckn": tinygrad_ckn.__version__,
     }
     if device == "cuda":
-        found |= dict(_cuda.parts())
-    return found | {package: _version(package) for package in PACKAGES}
+        lines |= dict(_cuda.parts())
+    return lines | {package: _version(package) for package in PACKAGES}

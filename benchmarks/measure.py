@@ -1,9 +1,9 @@
-"""How a case is measured: outputs compared first, then sides take turns, then memory is looked at.
+"""Measure a case: compare outputs first, then time the sides in turns, then read memory.
 
-Times on a shared machine drift by a factor of two within minutes, so that only times
-taken in turns can be compared. Between the turns is a pause, for the idle threads of
-BLAS libraries spin for a while on cores that the next side needs, and each turn begins
-with a step that is not timed, for caches hold what the side before used.
+Times on a shared machine drift by a factor of two within minutes, so only times taken
+in turns are comparable. There is a pause between turns, because idle threads of BLAS
+libraries spin for a while on cores that the next side needs. Each turn begins with an
+untimed step, because caches hold data of the previous side.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import numpy as np
 from benchmarks.process import TUNED_MALLOC, Process
 from benchmarks.suite import BenchmarkError, Case, LeftOutError, Settings, Side
 
-# seconds
+# seconds between turns
 PAUSE = 0.08
 
 
 class Turns(Protocol):
-    """What takes turns."""
+    """An object whose steps can be timed in turns."""
 
     def turn(self, steps: int) -> list[float]:
         """Return the seconds of each step."""
@@ -32,23 +32,23 @@ class Turns(Protocol):
 
 @dataclass(frozen=True)
 class Summary:
-    """Seconds of many steps in four numbers.
+    """Four statistics of step times in seconds.
 
     Examples
     --------
     >>> Summary.of([4.0, 1.0, 2.0, 3.0, 5.0])
-    Summary(median=3.0, least=1.0, lower=2.0, upper=4.0)
+    Summary(median=3.0, minimum=1.0, lower=2.0, upper=4.0)
     """
 
     median: float
-    least: float
-    # quartile
+    minimum: float
+    # quartiles
     lower: float
     upper: float
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Summary:
-        """Summarise seconds, of one step at least."""
+        """Summarise the seconds of at least one step."""
         lower, median, upper = (
             float(q) for q in np.quantile(np.asarray(seconds, dtype="float64"), (0.25, 0.5, 0.75))
         )
@@ -57,7 +57,10 @@ class Summary:
 
 @dataclass
 class Measured:
-    """What is known of a side in the end; peak and growth are bytes, errors relative ones by output."""
+    """The measurements of one side.
+
+    Peak and growth of memory are in bytes, errors are relative ones by output.
+    """
 
     name: str
     seconds: list[float] = field(default_factory=list)
@@ -66,18 +69,18 @@ class Measured:
     growth: int | None = None
     libraries: list[str] = field(default_factory=list)
     malloc: dict[str, str] = field(default_factory=dict)
-    # seconds in which the host asks for a step
+    # seconds the host needs to launch a step
     host: float | None = None
 
     @property
     def time(self) -> Summary:
-        """The steps in four numbers."""
+        """Summary of the step times."""
         return Summary.of(self.seconds)
 
 
 @dataclass
 class Result:
-    """A case with its sides, ours first, and why others were left out."""
+    """A case with its sides, ours first, and the reasons why others were left out."""
 
     case: Case
     threads: int
@@ -85,24 +88,26 @@ class Result:
     left_out: dict[str, str] = field(default_factory=dict)
 
     def units(self, side: Measured) -> float:
-        """Return what a side gets through in a step."""
-        return next(given.units for given in self.case.sides if given.name == side.name)
+        """Return the units that a side processes per step."""
+        return next(s.units for s in self.case.sides if s.name == side.name)
 
     def ratio(self, peer: Measured) -> float:
-        """Return our median time over the peer's."""
+        """Return our median time divided by the peer's."""
         return self.sides[0].time.median / peer.time.median
 
     def memory_ratio(self, peer: Measured) -> float | None:
-        """Return our growth in memory over the peer's; None where the system does not say."""
-        ours, theirs = self.sides[0].growth, peer.growth
+        """Return our growth in memory divided by the peer's; None if it is not known."""
+        ours = self.sides[0].growth
+        theirs = peer.growth
         return None if ours is None or not theirs else ours / theirs
 
 
-def relative_error(found: Any, expected: Any, outliers: float = 0) -> float:
-    """Return max |found - expected| / max |expected|; infinity where shapes differ or a number is not finite.
+def relative_error(actual: Any, expected: Any, outliers: float = 0) -> float:
+    """Return max |actual - expected| / max |expected|.
 
-    Of lists of arrays: the largest of their errors. `outliers` is the share of rows,
-    those that differ most, left out.
+    It is infinity if shapes differ or a number is not finite. For lists of arrays it is
+    the largest error. The share `outliers` of rows with the largest differences is
+    ignored.
 
     Examples
     --------
@@ -110,12 +115,13 @@ def relative_error(found: Any, expected: Any, outliers: float = 0) -> float:
     0.25
     """
     if isinstance(expected, list) and expected and isinstance(expected[0], np.ndarray):
-        return max(relative_error(f, e, outliers) for f, e in zip(found, expected, strict=True))
-    found, expected = np.asarray(found, dtype="float64"), np.asarray(expected, dtype="float64")
-    if found.shape != expected.shape or not np.isfinite(found).all():
+        return max(relative_error(a, e, outliers) for a, e in zip(actual, expected, strict=True))
+    actual = np.asarray(actual, dtype="float64")
+    expected = np.asarray(expected, dtype="float64")
+    if actual.shape != expected.shape or not np.isfinite(actual).all():
         return float("inf")
     scale = float(np.abs(expected).max(initial=0))
-    errors = np.abs(found - expected)
+    errors = np.abs(actual - expected)
     if outliers:
         rows = np.sort(errors.reshape(len(errors), -1).max(axis=1))
         errors = rows[: len(rows) - int(outliers * len(rows))]
@@ -123,28 +129,28 @@ def relative_error(found: Any, expected: Any, outliers: float = 0) -> float:
 
 
 def compare(
-    case: Case, name: str, found: Mapping[str, Any], expected: Mapping[str, Any]
+    case: Case, name: str, outputs: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> dict[str, float]:
     """Return the error of each output.
 
     Raises
     ------
     BenchmarkError
-        If one is larger than allowed, or an output is missing.
+        If an error exceeds its tolerance, or an output is missing.
     """
     errors = {}
     for output, tolerance in case.tolerances.items():
-        if output not in found:
+        if output not in outputs:
             raise BenchmarkError(
-                f"{case.name}: {name} expected to return {output!r}, got {', '.join(found)}"
+                f"{case.name}: {name} expected to return {output!r}, got {', '.join(outputs)}"
             )
         errors[output] = relative_error(
-            found[output], expected[output], case.outliers.get(output, 0)
+            outputs[output], expected[output], case.outliers.get(output, 0)
         )
         if not errors[output] <= tolerance:
             raise BenchmarkError(
-                f"{case.name}: {name} expected {output} within {tolerance:g} of the reference, got "
-                f"{errors[output]:.1e}; sides that compute different things are not timed"
+                f"{case.name}: {name} expected {output} within {tolerance:g} of the reference, "
+                f"got {errors[output]:.1e}; sides with different results are not timed"
             )
     return errors
 
@@ -157,7 +163,7 @@ def take_turns(
     pause: float = PAUSE,
     rest: Callable[[float], None] = time.sleep,
 ) -> list[list[float]]:
-    """Return the seconds of each side's steps; every round begins with another side."""
+    """Return the step times of each side; every round begins with another side."""
     seconds: list[list[float]] = [[] for _ in sides]
     for r in range(rounds):
         for i in range(len(sides)):
@@ -168,12 +174,12 @@ def take_turns(
 
 
 def measure(case: Case, settings: Settings, say: Callable[[str], None] = lambda _: None) -> Result:
-    """Run a case.
+    """Measure a case.
 
     Raises
     ------
     BenchmarkError
-        If a side fails, outputs differ, or our own side cannot take part.
+        If a side fails, outputs differ, or our own side is left out.
     """
     result = Result(case, settings.threads)
     inputs = case.inputs()
@@ -192,7 +198,8 @@ def measure(case: Case, settings: Settings, say: Callable[[str], None] = lambda 
         started = [process for side in case.sides if (process := start(side)) is not None]
         if case.sides[0].name in result.left_out:
             raise BenchmarkError(
-                f"{case.name}: expected {case.sides[0].name} to run, got: {result.left_out[case.sides[0].name]}"
+                f"{case.name}: expected {case.sides[0].name} to run, "
+                f"got: {result.left_out[case.sides[0].name]}"
             )
         reference = start(case.reference) if case.reference is not None else None
         result.sides = _compared(case, started, reference, say)
@@ -213,19 +220,22 @@ def measure(case: Case, settings: Settings, say: Callable[[str], None] = lambda 
 def _compared(
     case: Case, started: Sequence[Process], reference: Process | None, say: Callable[[str], None]
 ) -> list[Measured]:
-    """Return the sides with their errors against the reference, which ends here, or else against the first side."""
+    """Return the sides with their errors against the reference, or else the first side.
+
+    The reference's process ends here.
+    """
     expected = None
     if reference is not None:
         expected = reference.outputs()
         reference.stop()
-    found = []
+    measured = []
     for process in started:
         side = process.side
         say(f"{case.name}: {side.name} is compared")
         outputs = process.outputs()
         expected = outputs if expected is None else expected
         errors = compare(case, side.name, outputs, expected)
-        found.append(
+        measured.append(
             Measured(side.name, errors=errors, malloc=TUNED_MALLOC if side.tuned_malloc else {})
         )
-    return found
+    return measured

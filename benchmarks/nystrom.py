@@ -1,8 +1,8 @@
-"""How near Nystrom features come to the exact kernel as filters grow: `python -m benchmarks.nystrom`.
+"""Errors of Nystrom features by number of filters: `python -m benchmarks.nystrom`.
 
-A network of two layers, patches, pooling and kernel as in the preset unsup-32-64 but
-with as many filters in both layers, in float64; filters by k-means on the images that
-are compared, the first of the embedded digits.
+The network has two layers with patches, pooling and kernel of the preset unsup-32-64,
+as many filters in both layers, and float64. Filters come from k-means on the images
+that are compared, the first of the embedded digits.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinygrad_ckn import data
 from tinygrad_ckn.models import CKN, CKNLayer
 from tinygrad_ckn.models.exact import exact_kernel
 
-# next to which the smallest eigenvalues of 512 filters' Gram matrix count
+# comparable to the smallest eigenvalues of 512 filters' Gram matrix
 EPS = 1e-8
-# for k-means, of each layer
+# patches for k-means, per layer
 PATCHES = 5_000
 
 
 def network(filters: int) -> CKN:
-    """Return the network for images of 8x8 pixels, its filters at random."""
+    """Return the network for images of 8x8 pixels, with random filters."""
     layers = [
         CKNLayer(channels, filters, 3, subsampling=2, eps=EPS, dtype="float64", rng=0)
         for channels in (1, filters)
@@ -32,14 +33,19 @@ def network(filters: int) -> CKN:
     return CKN(1, 8, 10, layers, rng=0)
 
 
-def errors(images: Any, filters: Sequence[int]) -> dict[int, float]:
-    """Return |K_nystrom - K_exact| / |K_exact|, Frobenius norms, of images (n, 1, 8, 8) for numbers of filters."""
+def errors(images: NDArray[Any], filters: Sequence[int]) -> dict[int, float]:
+    """Return |K_nystrom - K_exact| / |K_exact| for several numbers of filters.
+
+    Norms are Frobenius norms; images are (n, 1, 8, 8).
+    """
     exact = exact_kernel(network(1), images)
-    found = {}
+    errors_by_filters = {}
     for p in filters:
         features = network(p).fit_unsupervised(images, n_patches=PATCHES, rng=0).encode(images)
-        found[p] = float(np.linalg.norm(features @ features.T - exact) / np.linalg.norm(exact))
-    return found
+        errors_by_filters[p] = float(
+            np.linalg.norm(features @ features.T - exact) / np.linalg.norm(exact)
+        )
+    return errors_by_filters
 
 
 def main(n: int = 200, filters: Sequence[int] = (16, 32, 64, 128, 256, 512)) -> None:

@@ -1,7 +1,7 @@
-"""Operations that have kernels of their own on a GPU, each with what CuPy or PyTorch has instead, and what it costs.
+"""Operations that have GPU kernels here, with their counterparts and costs.
 
-Shapes are those of networks, with as many images as make a launch longer than Python
-takes to ask for it.
+Counterparts are those of CuPy or PyTorch. Shapes are those of networks, with enough
+images for a launch to take longer on the device than in Python.
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ from benchmarks import costs
 from benchmarks.costs import Cost
 from benchmarks.layers import Layer
 
-# sides of the one large image, and of what it is correlated with
-IMAGE, FILTER = 4096, 10
-# of maps
-BATCH, CHANNELS, SIZE = 512, 64, 32
-# images where patches are unfolded, which take nine times the memory
+# sides of the large image, and of its filter
+IMAGE = 4096
+FILTER = 10
+# size of maps
+BATCH = 512
+CHANNELS = 64
+SIZE = 32
+# images for unfolded patches, which take nine times the memory
 UNFOLDED = 128
-POINTS, CENTROIDS = 200_000, 256
-# of ckn5, for whose layers inverse roots are computed at once
-FILTERS, LAYERS = 128, 5
+POINTS = 200_000
+CENTROIDS = 256
+# layers of ckn5, whose inverse roots are computed together
+FILTERS = 128
+LAYERS = 5
 
 
 @dataclass(frozen=True)
@@ -34,18 +39,18 @@ class Operation:
 
     Parameters
     ----------
-    about
-        What the table calls it.
+    title
+        Name in the table.
     shapes
-        Of the operands.
+        Shapes of the operands.
     costs
-        What our side launches.
+        Launches of our side.
     ours, torch, cupyx
         Called with the module `tinygrad_ckn.ops`, `torch` or `cupyx.scipy.signal`, and
-        the operands; None: it has none.
+        the operands; None: no counterpart.
     """
 
-    about: str
+    title: str
     shapes: Sequence[tuple[int, ...]]
     costs: Sequence[Cost]
     ours: Callable[..., Any]
@@ -53,13 +58,13 @@ class Operation:
     cupyx: Callable[..., Any] | None = None
 
     def operands(self) -> list[Any]:
-        """Return random operands, float32, with images, filters and points of norm 1."""
+        """Return random float32 operands; images, filters and points have norm 1."""
         rng = np.random.default_rng(0)
-        found = []
+        operands = []
         for shape in self.shapes:
             rows = rng.standard_normal((shape[0], math.prod(shape[1:])), dtype="float32")
-            found.append((rows / np.linalg.norm(rows, axis=1, keepdims=True)).reshape(shape))
-        return found
+            operands.append((rows / np.linalg.norm(rows, axis=1, keepdims=True)).reshape(shape))
+        return operands
 
 
 def _square(columns: Any) -> tuple[int, int]:
@@ -80,7 +85,7 @@ def _map_and_gradient(ops: Any, *operands: Any) -> list[Any]:
     *points, above = operands
     leaves = [Variable.leaf(array) for array in points]
     _map(ops, *leaves).backward(above)
-    return [leaf.grad.data for leaf in leaves]
+    return [leaf.grad.data for leaf in leaves if leaf.grad is not None]
 
 
 def _inverse_root(ops: Any, a: Any) -> Any:
@@ -90,24 +95,21 @@ def _inverse_root(ops: Any, a: Any) -> Any:
 def _assign(ops: Any, x: Any, scales: Any, centroids: Any) -> Any:
     from tinygrad_ckn.models.clustering.assignment import assign
 
-    return assign(x, scales, centroids)[
-        1
-    ]  # cosines: of two centroids that are equally near, either may be the nearest
+    # Compare cosines, since either of two equally near centroids may be the nearest.
+    return assign(x, scales, centroids)[1]
 
 
 def operations() -> dict[str, Operation]:
-    """Return all, by name."""
-    n, m, c, side = BATCH, UNFOLDED, CHANNELS, SIZE
-    half, length, out = side // 2, side**2, IMAGE - FILTER + 1
-    maps, patched, pooled = (n, c, side, side), (m, c, side, side), (n, c, half, half)
-    small, columns, roots = (c, c, 3, 3), (m, 9 * c, length), (LAYERS, FILTERS, FILTERS)
-    unfold, fold = (make(m, c, side, side, 3, 3, length) for make in (costs.unfold, costs.fold))
-    pooling, adjoint = (
-        make(n, c, side, side, half, half, 2) for make in (costs.pooling, costs.pooling_adjoint)
-    )
-    layer = Layer(m, c, side, c, 3, 2, (1, 0))
-    layer_shapes = [patched, small, (c, c)]
-    listed = [
+    """Return all operations by title."""
+    groups = (_correlations(), _dense_correlations(), _windows(), _network())
+    return {operation.title: operation for group in groups for operation in group}
+
+
+def _correlations() -> list[Operation]:
+    c = CHANNELS
+    side = SIZE
+    out = IMAGE - FILTER + 1
+    return [
         Operation(
             f"correlate2d, {IMAGE}x{IMAGE} by {FILTER}x{FILTER}",
             [(IMAGE, IMAGE), (FILTER, FILTER)],
@@ -118,34 +120,60 @@ def operations() -> dict[str, Operation]:
         ),
         Operation(
             "correlate2d, depthwise 5x5",
-            [maps, (c, 1, 5, 5)],
-            [costs.correlate(n, c, c, side, side, 5, 5, length)],
+            [(BATCH, c, side, side), (c, 1, 5, 5)],
+            [costs.correlate(BATCH, c, c, side, side, 5, 5, side**2)],
             lambda ops, x, w: ops.correlate2d(x, w, groups=len(w), padding="same"),
             lambda torch, x, w: torch.nn.functional.conv2d(x, w, groups=len(w), padding=2),
         ),
+    ]
+
+
+def _dense_correlations() -> list[Operation]:
+    c = CHANNELS
+    length = SIZE**2
+    patched = (UNFOLDED, c, SIZE, SIZE)
+    small = (c, c, 3, 3)
+    unfold, fold = _patch_costs()
+    return [
         Operation(
             "correlate2d, dense 3x3",
             [patched, small],
-            [unfold, costs.matmul(m, c, 9 * c, length)],
+            [unfold, costs.matmul(UNFOLDED, c, 9 * c, length)],
             lambda ops, x, w: ops.correlate2d(x, w, padding="same"),
             lambda torch, x, w: torch.nn.functional.conv2d(x, w, padding=1),
         ),
         Operation(
             "correlate2d, dense 3x3, input adjoint",
             [patched, small],
-            [costs.matmul(m, 9 * c, c, length), fold],
+            [costs.matmul(UNFOLDED, 9 * c, c, length), fold],
             lambda ops, g, w: ops.correlate2d_input(g, w, input_size=g.shape[2:], padding="same"),
             lambda torch, g, w: torch.nn.grad.conv2d_input(g.shape, w, g, padding=1),
         ),
         Operation(
             "correlate2d, dense 3x3, weight adjoint",
             [patched, patched],
-            [unfold, costs.matmul_each(m, c, length, 9 * c), costs.add_up(m, c, 9 * c)],
+            [
+                unfold,
+                costs.matmul_each(UNFOLDED, c, length, 9 * c),
+                costs.add_up(UNFOLDED, c, 9 * c),
+            ],
             lambda ops, x, g: ops.correlate2d_weight(x, g, kernel_size=(3, 3), padding="same"),
             lambda torch, x, g: torch.nn.grad.conv2d_weight(
                 x, (g.shape[1], x.shape[1], 3, 3), g, padding=1
             ),
         ),
+    ]
+
+
+def _windows() -> list[Operation]:
+    side = SIZE
+    maps = (BATCH, CHANNELS, side, side)
+    pooled = (BATCH, CHANNELS, side // 2, side // 2)
+    pooling_costs = costs.pooling(*maps, *pooled[2:], 2)
+    adjoint_costs = costs.pooling_adjoint(*maps, *pooled[2:], 2)
+    patched = (UNFOLDED, CHANNELS, side, side)
+    unfold, fold = _patch_costs()
+    return [
         Operation(
             "unfold 3x3",
             [patched],
@@ -155,20 +183,34 @@ def operations() -> dict[str, Operation]:
         ),
         Operation(
             "fold 3x3",
-            [columns],
+            [(UNFOLDED, 9 * CHANNELS, side**2)],
             [fold],
             lambda ops, x: ops.fold(x, _square(x), 3, padding=1),
             lambda torch, x: torch.nn.functional.fold(x, _square(x), 3, padding=1),
         ),
         Operation(
-            "Gaussian pooling by 2", [maps], [pooling], lambda ops, x: ops.gaussian_pool2d(x, 2)
+            "Gaussian pooling by 2",
+            [maps],
+            [pooling_costs],
+            lambda ops, x: ops.gaussian_pool2d(x, 2),
         ),
         Operation(
             "Gaussian pooling by 2, adjoint",
             [pooled],
-            [adjoint],
+            [adjoint_costs],
             lambda ops, y: ops.gaussian_unpool2d(y, (2 * y.shape[2], 2 * y.shape[3]), 2),
         ),
+    ]
+
+
+def _network() -> list[Operation]:
+    c = CHANNELS
+    m = UNFOLDED
+    half = SIZE // 2
+    layer = Layer(m, c, SIZE, c, 3, 2, (1, 0))
+    layer_shapes = [(m, c, SIZE, SIZE), (c, c, 3, 3), (c, c)]
+    roots = (LAYERS, FILTERS, FILTERS)
+    return [
         Operation("CKN map", layer_shapes, list(layer.forward()), _map),
         Operation(
             "CKN map and gradient",
@@ -193,4 +235,9 @@ def operations() -> dict[str, Operation]:
             _assign,
         ),
     ]
-    return {operation.about: operation for operation in listed}
+
+
+def _patch_costs() -> tuple[Cost, Cost]:
+    """Return the costs of unfold and fold for 3 x 3 patches."""
+    sizes = (UNFOLDED, CHANNELS, SIZE, SIZE, 3, 3, SIZE**2)
+    return costs.unfold(*sizes), costs.fold(*sizes)

@@ -1,4 +1,4 @@
-"""A side's process, seen from outside: its environment, what is asked of it, what it answers."""
+"""Client of a side's process: sets its environment, sends requests and reads answers."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ THREADS = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-# glibc gets large blocks from the system and gives them back, again at every operation,
-# and the page faults take longer than the arithmetic. With these it keeps them. Our own
-# sides go without: the library keeps its memory by itself.
+# glibc requests large blocks from the system and returns them at every operation, and
+# the page faults take longer than the arithmetic. These settings make it keep them. Our
+# own sides do without, because the library reuses its memory by itself.
 TUNED_MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
 
 
 def environment(threads: int, *, tuned_malloc: bool) -> dict[str, str]:
-    """Return the environment of a side: the user's, but for threads, malloc and where to import from."""
-    kept = {
+    """Return the environment of a side: the user's, with threads, malloc and imports set."""
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("MALLOC_", "GLIBC_TUNABLES"))
     }
-    found = {
-        **kept,
+    variables = {
+        **inherited,
         **dict.fromkeys(THREADS, str(threads)),
         **(TUNED_MALLOC if tuned_malloc else {}),
     }
-    # XLA has an option for this alone
+    # XLA has its own option.
     if threads == 1:
-        found["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        variables["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     return {
-        **found,
+        **variables,
         "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
     }
 
 
 class Process:
-    """Starts a side and asks it for one thing after the other; `with` ends it."""
+    """Starts a side and sends it requests; `with` ends it."""
 
     def __init__(self, side: Side, threads: int) -> None:
         self.side = side
@@ -59,7 +59,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment(threads, tuned_malloc=side.tuned_malloc),
-            # Ctrl-C reaches the parent alone, which ends its children
+            # Ctrl-C reaches only the parent, which ends its children.
             start_new_session=True,
         )
 
@@ -77,7 +77,7 @@ class Process:
         self.stop()
 
     def stop(self) -> None:
-        """End the process, which gives its memory back."""
+        """End the process, which frees its memory."""
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
                 with suppress(BrokenPipeError):
@@ -85,7 +85,7 @@ class Process:
         self._child.wait()
 
     def start(self, inputs: Inputs, device: str) -> None:
-        """Have the side make its work of the inputs.
+        """Let the side make its work from the inputs.
 
         Raises
         ------
@@ -97,12 +97,12 @@ class Process:
         self._ask("start", self.side, inputs, device)
 
     def outputs(self) -> Mapping[str, Any]:
-        """Return what is compared with the other sides."""
-        found: Mapping[str, Any] = self._ask("outputs")
-        return found
+        """Return the outputs to compare with the other sides."""
+        outputs: Mapping[str, Any] = self._ask("outputs")
+        return outputs
 
     def warm_up(self, steps: int) -> None:
-        """Take steps that are not timed."""
+        """Run untimed steps."""
         self._ask("warm_up", steps)
 
     def turn(self, steps: int) -> list[float]:
@@ -111,19 +111,19 @@ class Process:
         return seconds
 
     def host_time(self) -> float:
-        """Return the median of the seconds that the host needs to ask for a step."""
-        found: float = self._ask("host_time")
-        return found
+        """Return the median time that the host needs to launch a step."""
+        seconds: float = self._ask("host_time")
+        return seconds
 
     def peak_memory(self) -> tuple[int | None, int | None]:
-        """Return the peak of the resident memory in bytes, and its growth since the work began."""
+        """Return the peak resident memory in bytes, and its growth since the work began."""
         peak, growth = self._ask("peak_memory")
         return peak, growth
 
     def libraries(self) -> list[str]:
         """Return the BLAS and OpenMP libraries with their kernels and threads."""
-        found: list[str] = self._ask("libraries")
-        return found
+        libraries: list[str] = self._ask("libraries")
+        return libraries
 
     def _ask(self, method: str, *arguments: object) -> Any:
         assert self._child.stdin is not None
@@ -134,8 +134,8 @@ class Process:
             kind, value = pickle.load(self._child.stdout)
         except (EOFError, BrokenPipeError) as error:
             raise BenchmarkError(
-                f"{self.side.name}: expected an answer to {method}, got none; its process ended with status "
-                f"{self._child.wait()}, for want of memory perhaps"
+                f"{self.side.name}: expected an answer to {method}, got none; its process ended "
+                f"with status {self._child.wait()}, perhaps for lack of memory"
             ) from error
         if kind == "left out":
             raise LeftOutError(value)

@@ -19,7 +19,7 @@ MEGA = 1e6
 
 
 def scale_of(seconds: float) -> tuple[float, str]:
-    """Return the unit in which a time reads well, and how many there are in a second.
+    """Return a suitable unit for a time: its number per second and its name.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def scale_of(seconds: float) -> tuple[float, str]:
 
 
 def digits(value: float) -> str:
-    """Return a number with three digits, or all of those before the point.
+    """Format a number with three digits, or all digits before the point if there are more.
 
     Examples
     --------
@@ -41,25 +41,26 @@ def digits(value: float) -> str:
 
 
 def verdict(ratio: float | None, target: float | None) -> str:
-    """Return a ratio beside what it is to be at most."""
+    """Format a ratio with its target."""
     if ratio is None:
         return ""
-    told = f"{ratio:.{2 if ratio >= 0.1 else 3}f}"
+    text = f"{ratio:.{2 if ratio >= 0.1 else 3}f}"
     return (
-        told
+        text
         if target is None
-        else f"{told} (at most {target:g}: {'met' if ratio <= target else 'MISSED'})"
+        else f"{text} (at most {target:g}: {'met' if ratio <= target else 'MISSED'})"
     )
 
 
 def _row(result: Result, side: Measured, scale: float) -> list[str]:
-    case, time = result.case, side.time
+    case = result.case
+    time = side.time
     ours = side is result.sides[0]
     memory = ["" if size is None else f"{size / MEGA:,.0f}" for size in (side.peak, side.growth)]
     return [
         side.name,
         digits(time.median * scale),
-        digits(time.least * scale),
+        digits(time.minimum * scale),
         f"{digits(time.lower * scale)} - {digits(time.upper * scale)}",
         compared(result, side),
         *memory,
@@ -71,7 +72,7 @@ def _row(result: Result, side: Measured, scale: float) -> list[str]:
 
 
 def compared(result: Result, side: Measured) -> str:
-    """Return the ratio to a peer, or the time per unit where that is what is compared."""
+    """Format the ratio to a peer, or the time per unit if the case has a unit."""
     if result.case.unit:
         return f"{digits(side.time.median * 1e6 / result.units(side))} us / {result.case.unit}"
     if side is result.sides[0]:
@@ -84,7 +85,7 @@ def _threads(result: Result) -> str:
 
 
 def case_table(result: Result) -> Table:
-    """Return a row for each side: times, our time over its, memory, error."""
+    """Return a table with one row per side: times, ratios, memory, error."""
     scale, unit = scale_of(result.sides[0].time.median)
     title = f"{result.case.name}: {len(result.sides[0].seconds)} steps each, {_threads(result)}"
     table = Table(title=title, title_justify="left")
@@ -102,7 +103,7 @@ def case_table(result: Result) -> Table:
 
 
 def group_table(results: Sequence[Result]) -> Table:
-    """Return a row for each case of a group: the median of each side."""
+    """Return a table with one row per case of a group: the median of each side."""
     names = list(dict.fromkeys(side.name for result in results for side in result.sides))
     scale, unit = scale_of(max(result.sides[0].time.median for result in results))
     table = Table(
@@ -119,7 +120,7 @@ def group_table(results: Sequence[Result]) -> Table:
 
 
 def grouped(results: Sequence[Result]) -> Iterator[tuple[str, list[Result]]]:
-    """Yield results by group; each without a group by itself."""
+    """Yield results by group; those without a group one by one."""
     for (group, _), members in groupby(
         results, lambda r: (r.case.group, "" if r.case.group else r.case.name)
     ):
@@ -127,7 +128,7 @@ def grouped(results: Sequence[Result]) -> Iterator[tuple[str, list[Result]]]:
 
 
 def show(console: Console, results: Sequence[Result]) -> None:
-    """Print tables, and who was left out and why."""
+    """Print tables, and the reasons why sides were left out."""
     for group, members in grouped(results):
         console.print(group_table(members) if group else case_table(members[0]))
         for side in () if group else members[0].sides:
@@ -135,13 +136,13 @@ def show(console: Console, results: Sequence[Result]) -> None:
                 " ".join(f"{name}={value}" for name, value in side.malloc.items())
                 or "as the system has it"
             )
-            told = f"{side.name}: malloc {malloc}; {'; '.join(side.libraries) or 'no BLAS'}"
-            console.print(told, markup=False, highlight=False, soft_wrap=True)
+            line = f"{side.name}: malloc {malloc}; {'; '.join(side.libraries) or 'no BLAS'}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         show_left_out(console, members)
 
 
 def show_left_out(console: Console, results: Sequence[Result]) -> None:
-    """Print which sides could not take part, and why."""
+    """Print the sides that could not take part, with reasons."""
     for name, reason in dict(
         item for result in results for item in result.left_out.items()
     ).items():
@@ -150,13 +151,13 @@ def show_left_out(console: Console, results: Sequence[Result]) -> None:
 
 def as_json(
     machine: Mapping[str, str], results: Mapping[str, Sequence[Result]], failures: Mapping[str, str]
-) -> Any:
-    """Return everything measured, as JSON takes it: seconds of steps, bytes, ratios, targets, costs, environments."""
+) -> dict[str, Any]:
+    """Return all measurements for JSON: times, bytes, ratios, targets, costs, environments."""
     return {
         "machine": dict(machine),
         "failures": dict(failures),
         "suites": {
-            name: [_case_json(result) for result in found] for name, found in results.items()
+            name: [_case_json(result) for result in members] for name, members in results.items()
         },
     }
 
@@ -186,6 +187,6 @@ def _case_json(result: Result) -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON that a person can read."""
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write indented JSON."""
     atomic_write(path, (json.dumps(content, indent=1) + "\n").encode())

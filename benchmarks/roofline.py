@@ -1,7 +1,8 @@
-"""The roofline on paper of docs/gpu.md: `python -m benchmarks.roofline` prints it, and a test compares.
+"""The roofline tables of docs/gpu.md: printed by `python -m benchmarks.roofline`.
 
-What a network launches on 128 images of 3x32x32 in float32, summed by kernel, with the
-least time that it takes on two cards, in float32 throughout and with products in TF32.
+A test compares them with the page. They list the launches of a network on 128 images of
+3x32x32 in float32, summed by kernel, with the minimum time on two cards, in float32
+throughout and with products in TF32.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SHOWN: Sequence[tuple[str, Card]] = (
 
 
 def _bound(card: Card, costs: Sequence[Cost]) -> str:
-    """Tell what launches without tensor cores wait for: all of them, or how many."""
+    """Describe the limits of launches without tensor cores: memory or arithmetic."""
     by_memory = sum(card.is_memory_bound(cost) for cost in costs)
     if by_memory in (0, len(costs)):
         return "memory" if by_memory else "arithmetic"
@@ -42,7 +43,7 @@ def _row(name: str, costs: Sequence[Cost]) -> str:
 
 
 def table() -> Iterator[str]:
-    """Yield the lines: each kernel of a step of ckn5, and the whole of it and of others."""
+    """Yield the lines: each kernel of a step of ckn5, its total, and totals of others."""
     step = training("ckn5", IMAGES)
     headings = ["kernel", "calls", "MB", "GFLOP"]
     for name, _ in SHOWN:

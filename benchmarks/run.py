@@ -1,4 +1,4 @@
-"""Running suites: what `tinygrad-ckn bench` does."""
+"""Run suites, for `tinygrad-ckn bench`."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from tinygrad_ckn.errors import ConfigError
 
 
 def list_suites(console: Console) -> None:
-    """Print a line for each suite."""
+    """Print one line per suite."""
     for suite in SUITES.values():
         console.print(
-            f"{suite.name:<13}{suite.about}", markup=False, highlight=False, soft_wrap=True
+            f"{suite.name:<13}{suite.title}", markup=False, highlight=False, soft_wrap=True
         )
 
 
 def chosen(names: Sequence[str], device: str, suites: Mapping[str, Suite] = SUITES) -> list[Suite]:
-    """Return the suites of these names, or those that the device can run.
+    """Return the suites of these names, or else all that the device can run.
 
     Raises
     ------
     ConfigError
-        If there is none of a name, or it does not run on the device.
+        If there is no suite of a name, or it does not run on the device.
     """
     for name in names:
         if name not in suites:
@@ -41,7 +41,8 @@ def chosen(names: Sequence[str], device: str, suites: Mapping[str, Suite] = SUIT
             )
         if device not in suites[name].devices:
             raise ConfigError(
-                f"bench: suite {name} runs on {' and '.join(suites[name].devices)}, got --device {device}"
+                f"bench: suite {name} runs on {' and '.join(suites[name].devices)}, "
+                f"got --device {device}"
             )
     return [suites[name] for name in names] or [
         suite for suite in suites.values() if device in suite.devices
@@ -49,16 +50,19 @@ def chosen(names: Sequence[str], device: str, suites: Mapping[str, Suite] = SUIT
 
 
 def run(suites: Sequence[Suite], settings: Settings, out: Path, console: Console) -> dict[str, str]:
-    """Run suites one after the other, show each when it is done, and write results.json and SUITE.png as they come.
+    """Run suites one after another, and print and write the results of each when it ends.
+
+    The files are results.json and SUITE.png.
 
     Returns
     -------
-    What failed, by suite: the others go on.
+    dict
+        Error by name of the suites that failed; the others continue.
 
     Raises
     ------
     BackendError
-        If the device is not there.
+        If the device is not available.
     """
     backend = use(settings.device)
     card = cards.present(backend.xp) if settings.device == "cuda" else None
@@ -71,10 +75,10 @@ def run(suites: Sequence[Suite], settings: Settings, out: Path, console: Console
     results: dict[str, list[Result]] = {}
     failures: dict[str, str] = {}
     for suite in suites:
-        mine = replace(settings, threads=suite.threads or settings.threads)
+        suite_settings = replace(settings, threads=suite.threads or settings.threads)
         results[suite.name] = []
         try:
-            _run_suite(suite, mine, console, results[suite.name])
+            _run_suite(suite, suite_settings, console, results[suite.name])
         except BenchmarkError as error:
             failures[suite.name] = str(error)
             console.print(
@@ -86,7 +90,7 @@ def run(suites: Sequence[Suite], settings: Settings, out: Path, console: Console
             device_report.show(console, results[suite.name], card)
         report.write_json(out / "results.json", report.as_json(machine, results, failures))
         if results[suite.name]:
-            caption = f"{machine['processor']}, {mine.threads} threads, {machine['date']}"
+            caption = f"{machine['processor']}, {suite_settings.threads} threads, {machine['date']}"
             chart.draw(out / f"{suite.name}.png", results[suite.name], caption)
     console.print(f"results in {out}", markup=False, highlight=False, soft_wrap=True)
     return failures

@@ -1,37 +1,36 @@
-"""What a benchmark consists of: suites of cases, cases of sides, and the work that a side does in its own process."""
+"""The parts of a benchmark: suites of cases, cases of sides, and each side's work."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from benchmarks.costs import Cost
 from tinygrad_ckn.errors import CKNError
 
 OURS = "tinygrad-ckn"
-Inputs = Mapping[
-    str, Any
-]  # what all sides of a case are given: arrays by name, and a configuration
+# inputs of all sides of a case: arrays by name, and a configuration
+Inputs: TypeAlias = Mapping[str, Any]
 
 
 class BenchmarkError(CKNError, RuntimeError):
-    """A side that failed, or computed something else than the others, so that its time would say nothing."""
+    """A side failed, or computed other results, so that its time would be meaningless."""
 
 
 class LeftOutError(Exception):
-    """Raised by a side that cannot take part on this machine; the sentence is shown instead of its time."""
+    """Raised by a side that cannot run on this machine; the sentence replaces its time."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a side has made of its inputs.
+    """The work of a side, made from its inputs.
 
     Parameters
     ----------
     step
-        What is timed. On a GPU it may return when all is asked for: the clock waits
-        (`clock.py`).
+        The timed function. On a GPU it may return when all work is launched: the clock
+        waits (`clock.py`).
     outputs
         Called once, before any step: arrays by name, which are compared with those of
         the other sides.
@@ -43,27 +42,27 @@ class Work:
 
 @dataclass(frozen=True)
 class Side:
-    """One of those that are compared; it runs in a process of its own.
+    """One of the implementations that are compared, run in a process of its own.
 
     Parameters
     ----------
     name
-        What the table calls it.
+        Name in the table.
     make
         A function of a module, called as make(inputs, device, **options) in the side's
         process; returns its Work.
     options
         Keyword arguments for `make`.
     imports
-        Modules that it needs. They are imported before memory is looked at; without
-        them the side is left out.
+        Modules that it needs. They are imported before memory is measured; if one is
+        missing, the side is left out.
     tuned_malloc
-        Whether malloc keeps what is freed (see `process.TUNED_MALLOC`) instead of
-        giving it back to the system.
+        Make malloc keep freed memory (see `process.TUNED_MALLOC`) instead of returning
+        it to the system.
     units
-        What a step gets through, in the case's unit, for times per unit.
+        Units processed per step, for times per unit.
     device
-        Where it computes; None: where the user asked for.
+        Device it computes on; None: the one that the user chose.
     """
 
     name: str
@@ -77,36 +76,33 @@ class Side:
 
 @dataclass(frozen=True)
 class Case:
-    """A piece of work that several sides do.
+    """A piece of work for several sides.
 
     Parameters
     ----------
     name
-        What the table calls it.
+        Name in the table.
     sides
-        The first one is what the others are compared with: ours.
+        The first one, ours, is compared with the others.
     inputs
-        Makes what every side is given.
+        Makes the inputs of every side.
     tolerances
-        Largest relative error, max |y - reference| / max |reference|, allowed for each
-        output.
+        Maximum relative error, max |y - reference| / max |reference|, of each output.
     outliers
-        Of an output, the share of rows for which that does not count: they hang on a
-        choice between equals.
+        Share of an output's rows that may exceed it, because they depend on ties.
     reference
-        A side that is not timed and says what the outputs should be, in float64;
-        without it the first side does.
+        An untimed side that computes the expected outputs in float64; None: the first
+        side does.
     targets, memory_targets
-        For a peer's name, what the ratio of our median time (or peak memory) to its is
-        to be at most.
+        Maximum ratio of our median time (or peak memory) to that of a peer, by name.
     rounds, steps, warm_up
-        Turns of each side, timed steps a turn, and steps before the first turn.
+        Turns of each side, timed steps per turn, and steps before the first turn.
     unit
-        What the sides get through, if what is compared is the time per unit: "image".
+        Unit that sides process, if times per unit are compared: "image".
     group
-        Cases of one group are shown as one table, a row each, a column for each side.
+        Cases of one group are shown as one table, one row each, with a column per side.
     costs
-        What our side launches on a GPU.
+        Launches of our side on a GPU.
     """
 
     name: str
@@ -127,7 +123,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user asked for."""
+    """Options chosen by the user."""
 
     device: str = "cpu"
     threads: int = 2
@@ -141,20 +137,19 @@ class Suite:
     Parameters
     ----------
     name
-        What the command line calls it.
-    about
+        Name on the command line.
+    title
         One line for `--list`.
     cases
-        Makes the cases for what the user asked for.
+        Makes the cases for the user's settings.
     threads
-        How many threads every side has, whatever the user asked for; None: what the
-        user asked for.
+        Threads of every side, regardless of the user's setting; None: that setting.
     devices
-        Where it can run.
+        Devices it can run on.
     """
 
     name: str
-    about: str
+    title: str
     cases: Callable[[Settings], Sequence[Case]]
     threads: int | None = None
     devices: Sequence[str] = ("cpu",)

@@ -22,19 +22,20 @@ import numpy as np
 from benchmarks.clock import Clock, by_host, clock_of
 from benchmarks.suite import Inputs, LeftOutError, Side, Work
 
-# seconds of steps that are not timed at the beginning of a turn, one step at least
+# seconds of untimed steps, at least one, at the beginning of a turn
 REWARM = 0.01
-# seconds from which a step needs no other before it: caches and threads are warm in a
-# small part of it
+# seconds above which a step needs no untimed one before it: caches and threads are warm
+# after a small part of it
 SLOW = 1.0
-_STATUS, MACHINE = Path("/proc/self/status"), Path("/proc/meminfo")
+_STATUS = Path("/proc/self/status")
+MACHINE = Path("/proc/meminfo")
 
 
 def memory(name: str, source: Path = _STATUS) -> int | None:
-    """Return a line of a file of the system in bytes, or None where there is no such thing.
+    """Return a field of a system file in bytes, or None if there is no such field.
 
-    Of this process: VmRSS, the memory it has, and VmHWM, the most it had; of
-    /proc/meminfo: MemAvailable.
+    Fields of this process are VmRSS, its resident memory, and VmHWM, the peak of it;
+    /proc/meminfo has MemAvailable.
     """
     if not source.is_file():
         return None
@@ -46,33 +47,36 @@ def memory(name: str, source: Path = _STATUS) -> int | None:
 
 
 def _forget_peak() -> None:
-    """Make VmHWM begin anew: importing needs more for a moment than it keeps."""
+    """Reset VmHWM, because importing needs more memory than it keeps."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        # another system, or a container that forbids it: then the peak of importing
-        # counts as well
+        # Another system, or a container that forbids it: then the peak of importing counts
+        # as well.
         return
 
 
-def own(inputs: Any) -> None:
-    """Replace arrays in a dict or list by copies: those from a pickle lie unaligned in the memory of another object."""
+def align(inputs: Any) -> None:
+    """Replace arrays in a dict or list by aligned copies.
+
+    Unpickled arrays are unaligned parts of another object's memory.
+    """
     for key, value in inputs.items() if isinstance(inputs, dict) else enumerate(inputs):
         if isinstance(value, np.ndarray):
             inputs[key] = value.copy()
         elif isinstance(value, dict | list):
-            own(value)
+            align(value)
 
 
 def _of_torch(torch: Any) -> list[str]:
-    """Return what PyTorch brings within itself, where threadpoolctl sees nothing."""
+    """Describe PyTorch's built-in libraries, which threadpoolctl does not see."""
     built = [line.strip(" -") for line in torch.__config__.show().splitlines()]
-    kept = [
+    libraries = [
         line.split(" for Intel")[0].split(" (Git")[0] for line in built if line.startswith("Intel")
     ]
     return [
         f"torch {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads",
-        *kept,
+        *libraries,
     ]
 
 
@@ -84,19 +88,20 @@ class Worker:
         self.before: int | None = None
         self.clock: Clock = by_host
         self.last = 0.0
-        # seconds that the host needed to ask for each step
-        self.asking: list[float] = []
+        # seconds the host needed to launch each step
+        self.launching: list[float] = []
 
     def start(self, side: Side, inputs: Inputs, device: str) -> None:
-        """Import what the side needs, look at the memory, and make its work."""
+        """Import the side's modules, read the memory, and make its work."""
         for module in side.imports:
             try:
                 importlib.import_module(module)
             except ModuleNotFoundError as error:
                 raise LeftOutError(
-                    f"{error.name} is not installed: pip install -e '.[bench]' in a checkout of tinygrad-ckn"
+                    f"{error.name} is not installed: "
+                    "pip install -e '.[bench]' in a checkout of tinygrad-ckn"
                 ) from error
-        own(inputs)
+        align(inputs)
         self.clock = clock_of(device)
         gc.collect()
         _forget_peak()
@@ -104,44 +109,45 @@ class Worker:
         self.work = side.make(inputs, device, **side.options)
 
     def outputs(self) -> dict[str, Any]:
-        """Return what is compared with the other sides."""
+        """Return the outputs to compare with the other sides."""
         return dict(self.work.outputs())
 
     def warm_up(self, steps: int) -> None:
-        """Take steps that are not timed."""
+        """Run untimed steps."""
         for _ in range(steps):
             self._step()
 
     def turn(self, steps: int) -> list[float]:
-        """Return the seconds of each step, after some that are not timed unless steps are slow."""
+        """Return the seconds of each step, after some untimed ones unless steps are slow."""
         begun = time.perf_counter()
         while self.last < SLOW and time.perf_counter() - begun < REWARM:
             self._step()
         return [self._step() for _ in range(steps)]
 
     def host_time(self) -> float:
-        """Return the median of the seconds that the host needed to ask for a step."""
-        return statistics.median(self.asking)
+        """Return the median time that the host needed to launch a step."""
+        return statistics.median(self.launching)
 
     def peak_memory(self) -> tuple[int | None, int | None]:
-        """Return the most memory this process had, and how much that is over what it had before it began to work."""
+        """Return the peak memory of this process, and its growth since the work began."""
         peak = memory("VmHWM")
         return peak, None if peak is None or self.before is None else peak - self.before
 
     def libraries(self) -> list[str]:
-        """Return the BLAS and OpenMP libraries of this process, with their kernels and threads."""
+        """Return the BLAS and OpenMP libraries of this process, with kernels and threads."""
         from threadpoolctl import threadpool_info
 
-        found = [] if "torch" not in sys.modules else _of_torch(sys.modules["torch"])
-        return found + [
-            f"{found['internal_api']} {found['version'] or ''} {found.get('architecture') or ''}".strip()
-            + f", {found['num_threads']} threads"
-            for found in threadpool_info()
-        ]
+        lines = [] if "torch" not in sys.modules else _of_torch(sys.modules["torch"])
+        for library in threadpool_info():
+            version = library["version"] or ""
+            architecture = library.get("architecture") or ""
+            name = f"{library['internal_api']} {version} {architecture}".strip()
+            lines.append(f"{name}, {library['num_threads']} threads")
+        return lines
 
     def _step(self) -> float:
-        self.last, asking = self.clock(self.work.step)
-        self.asking.append(asking)
+        self.last, launching = self.clock(self.work.step)
+        self.launching.append(launching)
         return self.last
 
 
@@ -165,6 +171,6 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 if __name__ == "__main__":
     with os.fdopen(os.dup(1), "wb") as pipe:
-        # what libraries print must not get between the answers
+        # Output of libraries must not mix with the answers.
         os.dup2(2, 1)
         serve(sys.stdin.buffer, pipe)

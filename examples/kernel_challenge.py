@@ -170,9 +170,7 @@ def main(
     ] = (3, 32, 32),
     channels_last: Annotated[
         bool,
-        typer.Option(
-            "--channels-last", help="Pixels are in the order (H, W, C)."
-        ),
+        typer.Option("--channels-last", help="Pixels are in the order (H, W, C)."),
     ] = False,
 ) -> None:
     """Fit a network to labelled images, print its validation accuracy, predict the rest."""

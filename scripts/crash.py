@@ -1,14 +1,14 @@
-"""Kill trainings and fill their disks, and look whether anything good was lost.
+"""Kill trainings and fill their disks, and check that no good file was lost.
 
-python scripts/crash.py                       # 30 kills, 9 disks that are too small
-python scripts/crash.py --kills 300 --seed 1
+    python scripts/crash.py                       # 30 kills, 9 disks that are too small
+    python scripts/crash.py --kills 300 --seed 1
 
 A kill is SIGKILL, at a random moment or within a write: before or after one of the
-calls that force bytes to the disk, give a file its name or remove one, or with half of
-a file's bytes written. A disk is a tmpfs, which needs root and Linux. After each, all
-that finished epochs left must be there and readable: checkpoint.safetensors (the best
-epoch), last.safetensors, metrics.jsonl; and a new training in the folder must begin, or
-be refused without touching anything.
+calls that sync, rename or remove a file, or after half of a file's bytes. A small disk
+is a tmpfs, which needs root and Linux. After each, the files of finished epochs must
+exist and be readable: checkpoint.safetensors (the best epoch), last.safetensors,
+metrics.jsonl. A new training in the folder must start, or be refused without touching
+anything.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from tinygrad_ckn.training.checkpoint import epoch_of
 
 FAST = ("--mode", "supervised", "--n-patches", "500", "--iterations", "1", "--threads", "1")
 CHECKPOINTS = ("checkpoint.safetensors", "last.safetensors")
-# A model has 87 KB, one with the state of its optimiser 170, the configuration 17.
-# KB
+# Sizes in KB. A model has 87, one with its optimiser's state 170, the configuration 17.
+# sizes of the disks
 DISKS = (8, 24, 60, 110, 140, 200, 290, 330, 400)
 # Run in the child before the command: kills it at the count-th call of a function of
-# os, before, half way or after.
+# os, before, halfway through or after it.
 KILLER = """
 import os, signal, sys
 function, count, where = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -61,18 +61,18 @@ main()
 
 @dataclass
 class Outcome:
-    """What one training left.
+    """The outcome of one training.
 
     Attributes
     ----------
     how
-        What was done to it.
+        How it was interrupted.
     epochs
-        Epochs that it had said were done.
+        Epochs that it had reported.
     left
         Names of the files in its folder.
     problems
-        What should not be, in words.
+        Violations found, as sentences.
     """
 
     how: str
@@ -97,16 +97,16 @@ def train(
 
 def kill_in_write(out: Path, rng: random.Random, epochs: int = 8) -> Outcome:
     """Kill a training within a write."""
-    # Of each function no more calls than a training makes.
-    function, most = rng.choice(
+    # No more calls of each function than a training makes.
+    function, max_calls = rng.choice(
         [("fsync", 3 * epochs), ("replace", epochs + 4), ("write", epochs + 4), ("unlink", 4)]
     )
     where = rng.choice(["before", "after", "half"] if function == "fsync" else ["before", "after"])
-    return kill_at_call(out, function, rng.randint(1, most), where, epochs)
+    return kill_at_call(out, function, rng.randint(1, max_calls), where, epochs)
 
 
 def kill_at_call(out: Path, function: str, count: int, where: str, epochs: int) -> Outcome:
-    """Kill a training at the count-th call of a function of `os`; earlier where it makes fewer."""
+    """Kill a training at the count-th call of a function of `os`, or at its last call."""
     while True:
         process = train(
             out, "--epochs", str(epochs), before=("-c", KILLER, function, str(count), where)
@@ -132,7 +132,7 @@ def kill_at_any_time(out: Path, rng: random.Random, longest: float = 4.0) -> Out
 
 
 def fill_disk(folder: Path, size: int, epochs: int = 3) -> Outcome:
-    """Train on a disk of so many KB."""
+    """Train on a disk of the given size in KB."""
     with disk(folder, size):
         process = train(folder / "run", "--epochs", str(epochs))
         said, errors = process.communicate()
@@ -149,7 +149,7 @@ def fill_disk(folder: Path, size: int, epochs: int = 3) -> Outcome:
 
 @contextmanager
 def disk(folder: Path, size: int) -> Iterator[None]:
-    """Mount a tmpfs of so many KB on a folder."""
+    """Mount a tmpfs of the given size in KB on a folder."""
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(folder)], check=True
     )
@@ -160,7 +160,7 @@ def disk(folder: Path, size: int) -> Iterator[None]:
 
 
 def can_mount() -> bool:
-    """Return whether small disks can be made here."""
+    """Return whether this process can mount small disks."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             with disk(Path(folder), 8):
@@ -170,7 +170,7 @@ def can_mount() -> bool:
 
 
 def examined(out: Path, said: str, how: str, *, again: bool = True) -> Outcome:
-    """Return what a training that said something left, and what is wrong with it."""
+    """Return the files that a training left, and the problems with them."""
     epochs = max(
         (int(number) for number in re.findall(r"^epoch (\d+) of", said, re.MULTILINE)), default=0
     )
@@ -201,7 +201,10 @@ def examined(out: Path, said: str, how: str, *, again: bool = True) -> Outcome:
 
 
 def started_again(out: Path, left: list[str]) -> list[str]:
-    """Return what is wrong with another training in the same folder: nothing may be lost, nothing in its way."""
+    """Return the problems of another training in the same folder.
+
+    It must neither lose files nor be blocked by them.
+    """
     keeps = [name for name in left if name.endswith(".safetensors") and "partial" not in name]
     before = {name: (out / name).read_bytes() for name in keeps}
     process = train(out, "--epochs", "0")
@@ -223,12 +226,12 @@ def started_again(out: Path, left: list[str]) -> list[str]:
 
 
 def files(folder: Path) -> list[str]:
-    """Return the names in a folder, none if there is no such."""
+    """Return the names in a folder; none if it does not exist."""
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 def main() -> int:
-    """Run the command line; the status is the number of outcomes with problems, at most 1."""
+    """Run the command line; return 1 if an outcome has problems, else 0."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -263,7 +266,7 @@ def main() -> int:
 
 
 def show(outcome: Outcome) -> None:
-    """Print a line for an outcome."""
+    """Print one line for an outcome."""
     left = " ".join(outcome.left) or "nothing"
     print(
         f"{outcome.how}: {outcome.epochs} epochs done; left {left}",

@@ -1,13 +1,14 @@
-"""Give damaged files to everything that reads files: the right answer, or one sentence, in bounded time and memory.
+"""Feed damaged files to everything that reads files.
 
-python scripts/fuzz.py --count 5000 --seed 0
+    python scripts/fuzz.py --count 5000 --seed 0
 
-Small sound files of every kind are changed by scripts/_fuzz_mutators.py, one to four
-times each, and read again. What counts as a fault: an exception that is none of the
-library's, a message of more than one line, more than 10 seconds, more than 500 MB of
-memory, and a file that is accepted with another content than an independent reading of
-the same bytes gives (`numpy.load`, `csv`, `struct`, safetensors, `json`). The command
-that repeats a fault is printed with it.
+Each must give the right content or an error of one sentence, in bounded time and
+memory. Small valid files of every kind are changed by scripts/fuzz_mutators.py, one to
+four times each, and read again. A fault is an exception that is not the library's, a
+message of several lines, more than 10 seconds, more than 500 MB of memory, or a file
+accepted with another content than an independent reader of the same bytes gives
+(`numpy.load`, `csv`, `struct`, safetensors, `json`). Each fault is printed with the
+command that repeats it.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from _fuzz_mutators import MUTATORS, OTHERS
+from fuzz_mutators import MUTATORS, OTHERS
 from safetensors.numpy import load as load_tensors
 
 from tinygrad_ckn.data import (
@@ -58,7 +59,7 @@ LABELS = np.arange(24) % 3
 
 
 class Target(NamedTuple):
-    """A kind of file: the sound bytes, its reader, and what the same bytes say by another way (None: not compared)."""
+    """A kind of file: valid bytes, its reader, and an independent reader (None: not compared)."""
 
     suffix: str
     content: bytes
@@ -66,11 +67,11 @@ class Target(NamedTuple):
     expected: Callable[[bytes], Any] | None = None
 
 
-# --- the same bytes, read by somebody else ---
+# --- independent readers ---
 
 
 def _scaled(array: np.ndarray) -> np.ndarray:
-    """Return images (n, 1, H, W) as the library scales them."""
+    """Return images (n, 1, H, W) scaled as the library does."""
     if array.dtype.kind in "iu":
         return (array.astype(np.float32) / np.float32(255)).reshape(-1)
     return array.astype(np.float32).reshape(-1)
@@ -119,7 +120,8 @@ def _is_number(cell: str) -> bool:
 def _idx_says(content: bytes) -> np.ndarray:
     if content[:2] == b"\x1f\x8b":
         content = gzip.decompress(content)
-    code, rank = content[2], content[3]
+    code = content[2]
+    rank = content[3]
     shape = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
     dtype = np.dtype({8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}[code])
     return _scaled(np.frombuffer(content[4 + 4 * rank :], dtype).reshape(shape))
@@ -137,18 +139,26 @@ def _tensors_say(content: bytes) -> np.ndarray:
 
 
 def _metrics_say(content: bytes) -> list[Any]:
-    return [json.loads(line) for line in content.decode().removeprefix("\ufeff").splitlines()]
+    *lines, last = content.decode().removeprefix("\ufeff").splitlines(keepends=True) or [""]
+    records = [json.loads(line) for line in lines]
+    try:
+        return [*records, json.loads(last)]
+    except ValueError:
+        # A last line without its end was cut off by a crash.
+        if last.endswith("\n"):
+            raise
+        return records
 
 
 # --- the library's readers ---
 
 
-def _pixels(found: Any) -> np.ndarray:
-    return (found.images if isinstance(found, Split) else found).reshape(-1)
+def _pixels(images: Any) -> np.ndarray:
+    return (images.images if isinstance(images, Split) else images).reshape(-1)
 
 
 def _sorted_pixels(path: Path) -> np.ndarray:
-    """Return the pixels of both parts, sorted, for a split of the loader's own has another order."""
+    """Return the sorted pixels of both parts, because the loader's split changes the order."""
     dataset = load_npz(path)
     return np.sort(np.concatenate([_pixels(dataset.train), _pixels(dataset.test)]))
 
@@ -168,7 +178,7 @@ def _labels(path: Path) -> list[Any]:
 
 
 def _in_folder(name: str, read: Callable[[Path], Any]) -> Callable[[Path], Any]:
-    """Return a reader of a folder in which the file stands under a name, beside sound ones."""
+    """Return a reader of a folder that holds the file under a given name among valid ones."""
 
     def reader(path: Path) -> Any:
         folder = path.parent / "folder"
@@ -209,114 +219,136 @@ def _idx(array: np.ndarray) -> bytes:
     )
 
 
+def _saved(save: Callable[..., None], *arrays: Any, **named: Any) -> bytes:
+    stream = io.BytesIO()
+    save(stream, *arrays, **named)
+    return stream.getvalue()
+
+
 def prepare(folder: Path) -> None:
-    """Fill TARGETS and FOLDERS with sound files."""
-
-    def saved(save: Callable[..., None], *arrays: Any, **named: Any) -> bytes:
-        stream = io.BytesIO()
-        save(stream, *arrays, **named)
-        return stream.getvalue()
-
+    """Fill TARGETS and FOLDERS with valid files."""
     rows = IMAGES.reshape(24, -1)
-    whole = "\n".join(
+    lines = "\n".join(
         ",".join(map(str, (label, *row))) for label, row in zip(LABELS, rows, strict=True)
     )
-    named = ",".join(["label", *(f"pixel{i}" for i in range(25))]) + "\n" + whole + "\n"
-    floats = "\n".join(",".join(f"{pixel / 255:.4g}" for pixel in row) for row in rows) + "\n"
-    model = CKN(1, 5, 3, [CKNLayer(1, 4, 3, rng=0), CKNLayer(4, 4, 3, subsampling=2, rng=1)], rng=0)
-    model.fit(
-        IMAGES[:, None] / np.float32(255), LABELS, n_patches=200, iterations=2, l2=1e-4, rng=0
-    )
-    save_model(model, folder / "m.safetensors")
-    (folder / "own.csv").write_text(named)
-    run = train(load_csv(folder / "own.csv"), model="unsup-32-64", n_patches=200, iterations=1, out=folder / "run",
-                source={"data": str(folder / "own.csv"), "data_dir": None}).run.folder  # fmt: skip
+    table = ",".join(["label", *(f"pixel{i}" for i in range(25))]) + "\n" + lines + "\n"
+    pixels = "\n".join(",".join(f"{pixel / 255:.4g}" for pixel in row) for row in rows) + "\n"
+    (folder / "digits.csv").write_text(table)
+    run = _trained(folder)
     records = RNG.integers(0, 256, (3, 3073), dtype=np.uint8)
     records[:, 0] = (1, 0, 9)
-    both = {
-        "images": IMAGES,
-        "labels": LABELS,
-        "test_images": IMAGES[:5],
-        "test_labels": LABELS[:5],
-    }
-    idx = {
+    FOLDERS[_idx_folder] = {
         "train-images-idx3-ubyte": _idx(IMAGES),
         "train-labels-idx1-ubyte": _idx(LABELS.astype("u1")),
-    }
-    idx |= {
         "t10k-images-idx3-ubyte": _idx(IMAGES[:6]),
         "t10k-labels-idx1-ubyte": _idx(LABELS[:6].astype("u1")),
     }
-    FOLDERS[_idx_folder] = idx
     FOLDERS[_cifar_folder] = {f"data_batch_{i}.bin": records.tobytes() for i in range(1, 6)} | {
         "test_batch.bin": records.tobytes()
     }
     FOLDERS[_records] = FOLDERS[_opened] = {
         path.name: path.read_bytes() for path in run.iterdir() if path.is_file()
     }
-    TARGETS.update(
-        {
-            "npz": Target(".npz", saved(np.savez, **both), _sorted_pixels, _npz_says),
-            "npz compressed": Target(
-                ".npz", saved(np.savez_compressed, images=IMAGES / 255), load_images
-            ),
-            "npz words": Target(
-                ".npz",
-                saved(np.savez, images=IMAGES, labels=np.array(["a", "b", "c"])[LABELS]),
-                load_npz,
-            ),
-            "npy": Target(".npy", saved(np.save, IMAGES), load_images, _npy_says),
-            "npy floats": Target(
-                ".npy", saved(np.save, IMAGES[:, None].astype("f4")), load_images, _npy_says
-            ),
-            "csv": Target(".csv", named.encode(), load_csv),
-            "csv pixels": Target(
-                ".csv", (floats * 2).encode(), load_images, _csv_says(False, True)
-            ),
-            "csv as it is": Target(".csv", floats.encode(), load_pixels, _csv_says(False, False)),
-            "labels": Target(
-                ".csv",
-                ("Id,Prediction\n" + "\n".join(f"{i + 1},{i % 3}" for i in range(24))).encode(),
-                _labels,
-            ),
-            "idx": Target("-ubyte", idx["train-images-idx3-ubyte"], load_images, _idx_says),
-            "idx zipped": Target(
-                ".gz", gzip.compress(_idx(IMAGES.astype("f4"))), load_images, _idx_says
-            ),
-            "idx images": Target(
-                "",
-                idx["train-images-idx3-ubyte"],
-                _in_folder("train-images-idx3-ubyte", _idx_folder),
-                _idx_says,
-            ),
-            "idx labels": Target(
-                "",
-                idx["train-labels-idx1-ubyte"],
-                _in_folder("train-labels-idx1-ubyte", _idx_folder),
-            ),
-            "cifar10": Target(
-                "", records.tobytes(), _in_folder("test_batch.bin", _cifar_folder), _cifar_says
-            ),
-            "model": Target(
-                ".safetensors",
-                (folder / "m.safetensors").read_bytes(),
-                _model_weights,
-                _tensors_say,
-            ),
-            "config": Target(
-                "", FOLDERS[_opened]["config.json"], _in_folder("config.json", _opened)
-            ),
-            "metrics": Target(
-                "",
-                FOLDERS[_opened]["metrics.jsonl"],
-                _in_folder("metrics.jsonl", _records),
-                _metrics_say,
-            ),
-            "run model": Target(
-                "", FOLDERS[_opened]["model.safetensors"], _in_folder("model.safetensors", _opened)
-            ),
-        }
+    TARGETS.update(_array_targets())
+    TARGETS.update(_text_targets(table, pixels))
+    TARGETS.update(_binary_targets(FOLDERS[_idx_folder], records))
+    TARGETS.update(_run_targets(folder, FOLDERS[_opened]))
+
+
+def _trained(folder: Path) -> Path:
+    """Save a model as m.safetensors, train another on digits.csv, and return its folder."""
+    model = CKN(1, 5, 3, [CKNLayer(1, 4, 3, rng=0), CKNLayer(4, 4, 3, subsampling=2, rng=1)], rng=0)
+    model.fit(
+        IMAGES[:, None] / np.float32(255), LABELS, n_patches=200, iterations=2, l2=1e-4, rng=0
     )
+    save_model(model, folder / "m.safetensors")
+    return train(
+        load_csv(folder / "digits.csv"),
+        model="unsup-32-64",
+        n_patches=200,
+        iterations=1,
+        out=folder / "run",
+        source={"data": str(folder / "digits.csv"), "data_dir": None},
+    ).run.folder
+
+
+def _array_targets() -> dict[str, Target]:
+    both = {
+        "images": IMAGES,
+        "labels": LABELS,
+        "test_images": IMAGES[:5],
+        "test_labels": LABELS[:5],
+    }
+    return {
+        "npz": Target(".npz", _saved(np.savez, **both), _sorted_pixels, _npz_says),
+        "npz compressed": Target(
+            ".npz", _saved(np.savez_compressed, images=IMAGES / 255), load_images
+        ),
+        "npz words": Target(
+            ".npz",
+            _saved(np.savez, images=IMAGES, labels=np.array(["a", "b", "c"])[LABELS]),
+            load_npz,
+        ),
+        "npy": Target(".npy", _saved(np.save, IMAGES), load_images, _npy_says),
+        "npy floats": Target(
+            ".npy", _saved(np.save, IMAGES[:, None].astype("f4")), load_images, _npy_says
+        ),
+    }
+
+
+def _text_targets(table: str, pixels: str) -> dict[str, Target]:
+    return {
+        "csv": Target(".csv", table.encode(), load_csv),
+        "csv pixels": Target(".csv", (pixels * 2).encode(), load_images, _csv_says(False, True)),
+        "csv as it is": Target(".csv", pixels.encode(), load_pixels, _csv_says(False, False)),
+        "labels": Target(
+            ".csv",
+            ("Id,Prediction\n" + "\n".join(f"{i + 1},{i % 3}" for i in range(24))).encode(),
+            _labels,
+        ),
+    }
+
+
+def _binary_targets(idx: Mapping[str, bytes], records: np.ndarray) -> dict[str, Target]:
+    return {
+        "idx": Target("-ubyte", idx["train-images-idx3-ubyte"], load_images, _idx_says),
+        "idx zipped": Target(
+            ".gz", gzip.compress(_idx(IMAGES.astype("f4"))), load_images, _idx_says
+        ),
+        "idx images": Target(
+            "",
+            idx["train-images-idx3-ubyte"],
+            _in_folder("train-images-idx3-ubyte", _idx_folder),
+            _idx_says,
+        ),
+        "idx labels": Target(
+            "",
+            idx["train-labels-idx1-ubyte"],
+            _in_folder("train-labels-idx1-ubyte", _idx_folder),
+        ),
+        "cifar10": Target(
+            "", records.tobytes(), _in_folder("test_batch.bin", _cifar_folder), _cifar_says
+        ),
+    }
+
+
+def _run_targets(folder: Path, run: Mapping[str, bytes]) -> dict[str, Target]:
+    return {
+        "model": Target(
+            ".safetensors",
+            (folder / "m.safetensors").read_bytes(),
+            _model_weights,
+            _tensors_say,
+        ),
+        "config": Target("", run["config.json"], _in_folder("config.json", _opened)),
+        "metrics": Target(
+            "",
+            run["metrics.jsonl"],
+            _in_folder("metrics.jsonl", _records),
+            _metrics_say,
+        ),
+        "run model": Target("", run["model.safetensors"], _in_folder("model.safetensors", _opened)),
+    }
 
 
 # --- the trial ---
@@ -324,7 +356,8 @@ def prepare(folder: Path) -> None:
 
 def mutated(target: Target, r: random.Random) -> tuple[bytes, str]:
     """Return a target's content after one to four mutations, and their names."""
-    content, names = target.content, []
+    content = target.content
+    names = []
     for _ in range(r.choice((1, 1, 1, 2, 4))):
         mutate = r.choice(MUTATORS)
         content = mutate(bytearray(content or b"\0"), r)
@@ -334,7 +367,7 @@ def mutated(target: Target, r: random.Random) -> tuple[bytes, str]:
 
 @contextmanager
 def limits() -> Iterator[None]:
-    """Bound the time and the memory that a block may take."""
+    """Limit the time and memory of a block."""
 
     def late(*_: Any) -> None:
         raise TimeoutError(f"more than {SECONDS} s")
@@ -352,13 +385,13 @@ def limits() -> Iterator[None]:
 
 
 def fault_of(target: Target, content: bytes, folder: Path) -> str | None:
-    """Return what is wrong with the reading of a content: None for nothing, "refused" where a sentence was given."""
+    """Return a fault in reading some content; None: none, "refused": an error of one sentence."""
     path = folder / f"file{target.suffix}"
     path.write_bytes(content)
     try:
         with limits(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = target.read(path)
+            content_read = target.read(path)
     except CKNError as error:
         message = str(error)
         return (
@@ -375,13 +408,15 @@ def fault_of(target: Target, content: bytes, folder: Path) -> str | None:
     except Exception as error:
         return f"accepted what another reader refuses: {type(error).__name__}: {str(error)[:100]}"
     same = (
-        found == expected if isinstance(found, list) else np.array_equal(np.ravel(found), expected)
+        content_read == expected
+        if isinstance(content_read, list)
+        else np.array_equal(np.ravel(content_read), expected)
     )
     return None if same else "accepted with another content"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the trial, print a line for each fault and a summary; return the number of faults."""
+    """Run the trial, print one line per fault and a summary; return the number of faults."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -396,7 +431,7 @@ def main(arguments: list[str] | None = None) -> int:
         prepare(folder)
         OTHERS[:] = [target.content for target in TARGETS.values()]
         kinds = sorted(TARGETS)
-        # sound files are read: what is refused below is refused for its damage
+        # Valid files must be accepted, so that errors below are due to the damage.
         for kind in kinds:
             fault = fault_of(TARGETS[kind], TARGETS[kind].content, folder)
             if fault is not None:
@@ -416,8 +451,9 @@ def main(arguments: list[str] | None = None) -> int:
                 )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{options.count:,} damaged files: {counts['refused']:,} refused in a sentence, {counts['read']:,} read, "
-        f"{counts['faults']:,} faults; {len(MUTATORS)} mutators, {len(TARGETS)} kinds, at most {peak:,.0f} MiB"
+        f"{options.count:,} damaged files: {counts['refused']:,} refused in a sentence, "
+        f"{counts['read']:,} read, {counts['faults']:,} faults; {len(MUTATORS)} mutators, "
+        f"{len(TARGETS)} kinds, at most {peak:,.0f} MiB"
     )
     return counts["faults"]
 

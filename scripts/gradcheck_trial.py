@@ -1,11 +1,12 @@
-"""Try the gradient checker itself: right gradients that are hard to check, and wrong ones that are planted.
+"""Test the gradient checker on correct gradients and on planted faults.
 
-    python scripts/gradcheck_trial.py                  # 500 draws of each function, 20 seeds of each fault
+    python scripts/gradcheck_trial.py                  # 500 draws per function, 20 seeds per fault
     python scripts/gradcheck_trial.py --draws 50 --seeds 5
 
-A line for each function: how often its right gradient is called wrong, not
-differentiable or undecided. A line for each fault: at how many seeds it is found. The
-exit status is 1 if there is a false alarm or a fault that is missed.
+The correct gradients are hard to check. Each function prints one line: how often its
+gradient is called wrong, not differentiable or undecided. Each fault prints one line:
+the number of seeds at which it is detected. The exit status is 1 if there is a false
+alarm or a missed fault.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ Draw = Callable[[Random], list[Any]]
 
 
 def normal(*shapes: tuple[int, ...]) -> Draw:
-    """Return a maker of normal arrays."""
+    """Return a function that draws normal arrays."""
     return lambda r: [r.normal(size=shape) for shape in shapes]
 
 
 def decades(low: float, high: float, n: int, *, signed: bool = False) -> Draw:
-    """Return a maker of n numbers spread evenly over powers of ten."""
+    """Return a function that draws n numbers spread evenly over powers of ten."""
     return lambda r: [10 ** r.uniform(low, high, n) * (r.choice([-1.0, 1.0], n) if signed else 1.0)]
 
 
@@ -48,7 +49,7 @@ def spread_matrix(r: Random) -> list[Any]:
 
 
 def near_filters(r: Random) -> list[Any]:
-    """Draw images and unit filters of which two nearly coincide."""
+    """Draw images and unit filters, two of them nearly equal."""
     z = r.normal(size=(4, 9))
     z[3] = z[0] + 1e-3 * r.normal(size=9)
     return [
@@ -63,7 +64,7 @@ def symmetric(a: Any) -> Any:
 
 
 def huber(x: Any) -> Any:
-    """Return Huber's loss with delta 1."""
+    """Return the Huber loss with delta 1."""
     return ops.where(ops.abs(x).data < 1, 0.5 * x * x, ops.abs(x) - 0.5)
 
 
@@ -73,12 +74,12 @@ def largest_three(x: Any) -> Any:
 
 
 def kernel(x: Any, y: Any) -> Any:
-    """Return exp(-50 |x - y|^2) of all pairs of rows."""
+    """Return exp(-50 |x - y|^2) for all pairs of rows."""
     return ops.exp(-50 * ((x.reshape(4, 1, 3) - y.reshape(1, 4, 3)) ** 2).sum(axis=-1))
 
 
 def nystrom(x: Any, z: Any) -> Any:
-    """Return the output of a CKN layer, with its Nystrom factor."""
+    """Return the output of a CKN layer with its Nystrom factor."""
     flat = z.reshape(4, 9)
     factor = ops.inverse_sqrt(ops.kappa_exponential(flat @ flat.T, 2.0), eps=1e-3)
     return ops.ckn_map(x, 0.9 * z, Exponential.of_alpha(2.0).fused(), factor, subsampling=2)
@@ -159,7 +160,7 @@ def raw(x: Any) -> Any:
 
 
 def at(k: int, value: float, like: Any) -> Any:
-    """Return an array of ones with another value at one place."""
+    """Return an array of ones with another value at one position."""
     ones = np.ones(like.shape)
     ones.reshape(-1)[k % ones.size] = value
     return ones
@@ -171,13 +172,13 @@ _stale: list[Any] = []
 
 
 def stale(g: Any, x: Any) -> Any:
-    """Return the gradient at the first point that it was ever asked for."""
+    """Return the gradient at the first point for which it was requested."""
     _stale.append(raw(x).copy())
     return 2 * g * _stale[0]
 
 
 small = normal((3, 4))
-# A fault: the forward, the wrong rules, inputs, and whether only order 2 shows it.
+# A fault: the forward, the wrong rules, inputs, and whether only order 2 detects it.
 FAULTS: dict[str, tuple[Callable[..., Any], dict[str, Callable[..., Any]], Draw, int]] = {
     "wrong sign at one element": (square, {"x": lambda g, x: 2 * g * x * at(5, -1, x)}, small, 1),
     "wrong at one of 3000": (
@@ -273,7 +274,7 @@ FAULTS: dict[str, tuple[Callable[..., Any], dict[str, Callable[..., Any]], Draw,
 
 
 def planted(name: str) -> tuple[Any, str]:
-    """Return a primitive with a fault, and the name to forget it by."""
+    """Return a primitive with a fault, and its name in the registry."""
     forward, rules, _, _ = FAULTS[name]
     label = f"planted_{next(_count)}"
     made = primitive(name=label, broadcasts=forward is product)(forward)
@@ -282,7 +283,7 @@ def planted(name: str) -> tuple[Any, str]:
 
 
 def verdicts(name: str, order: int, draws: int, start: int = 0) -> tuple[Counter[str], str]:
-    """Return how often each verdict falls on a right gradient, and the first sentence of one that is not right."""
+    """Return the counts of verdicts on a correct gradient, and the first wrong one's message."""
     function, make = RIGHT[name]
     counts: Counter[str] = Counter()
     first = ""
@@ -301,7 +302,7 @@ def verdicts(name: str, order: int, draws: int, start: int = 0) -> tuple[Counter
 
 
 def caught(name: str, seeds: int) -> int:
-    """Return at how many seeds a fault is found."""
+    """Return the number of seeds at which a fault is detected."""
     count = 0
     for seed in range(seeds):
         _stale.clear()
@@ -331,7 +332,8 @@ def main() -> int:
     options = parser.parse_args()
     alarms = missed = 0
     print(
-        f"{'right gradients':32} {'order':>5} {'draws':>6} {'wrong':>6} {'kink':>6} {'undecided':>9} {'seconds':>8}"
+        f"{'correct gradients':32} {'order':>5} {'draws':>6} {'wrong':>6} {'kink':>6} "
+        f"{'undecided':>9} {'seconds':>8}"
     )
     for name, order in itertools.product((n for n in RIGHT if options.only in n), (1, 2)):
         start = time.perf_counter()

@@ -1,8 +1,8 @@
-"""Make tinygrad_ckn/data/digits.npz, the embedded data set, from the copy that scikit-learn carries.
+"""Make tinygrad_ckn/data/digits.npz, the embedded data set, from scikit-learn's copy.
 
 Run `python scripts/make_digits.py` from anywhere; it needs scikit-learn, which the
-library itself does not. Two runs write the same bytes: NumPy stamps the members of an
-.npz with a fixed date.
+library itself does not. Two runs write the same bytes, because NumPy stamps the members
+of an .npz with a fixed date.
 """
 
 import argparse
@@ -20,7 +20,7 @@ TARGET = Path(__file__).resolve().parent.parent / "tinygrad_ckn" / "data" / "dig
 def main() -> None:
     """Write the images, the labels and the indices of one fixed, stratified split."""
     digits = load_digits()
-    # (1797, 8, 8), integers 0..16 stored as floats
+    # (1797, 8, 8), integers 0 to 16 stored as floats
     images = digits.images.astype(np.uint8)
     if not np.array_equal(images, digits.images):
         raise SystemExit(
@@ -38,7 +38,8 @@ def main() -> None:
             test=test.astype(np.uint16),
         )
     print(
-        f"{TARGET}: {TARGET.stat().st_size} bytes, {len(train)} training and {len(test)} test images"
+        f"{TARGET}: {TARGET.stat().st_size} bytes, "
+        f"{len(train)} training and {len(test)} test images"
     )
 
 

@@ -1,4 +1,4 @@
-"""Draw docs/digits.png: digits, the first layer's filters learned on them without labels, and its maps of one digit.
+"""Draw docs/digits.png: digits, filters of the first layer learned on them, and its maps.
 
 pip install -e .
 python scripts/make_picture.py

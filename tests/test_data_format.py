@@ -37,7 +37,7 @@ def test_images_like_those_of_the_training_pass(factor: float, n: int, start: in
 
 
 @pytest.mark.parametrize("factor", [255, 1 / 255, 65535, 1 / 65535, 127.5, 1 / 16 / 5])
-def test_images_of_another_scale_are_refused_and_some_of_them_told(factor: float) -> None:
+def test_images_of_another_scale_are_refused_or_give_a_warning(factor: float) -> None:
     pixels, other = PixelRange.of(IMAGES), np.float32(factor) * IMAGES[:20]
     with pytest.raises(
         DataError,
@@ -68,7 +68,7 @@ POSITIVE[:, :, 0, 0] = 0
     spread=st.floats(0.5, 3),
     mean=st.floats(0.3, 0.7),
 )
-def test_images_that_are_centred_otherwise_are_refused(
+def test_images_that_are_centred_differently_are_refused(
     n: int, start: int, spread: float, mean: float
 ) -> None:
     positive = POSITIVE[start : start + n]
@@ -95,7 +95,7 @@ def test_a_few_images_without_negative_pixels_and_small_overshoots_pass() -> Non
 @given(
     n=st.integers(5, 100), more=st.integers(5, 100), factor=st.sampled_from([1 / 255, 255, 65535])
 )
-def test_training_images_of_two_scales_are_told(n: int, more: int, factor: float) -> None:
+def test_training_images_of_two_scales_give_a_warning(n: int, more: int, factor: float) -> None:
     images = np.concatenate([IMAGES[:n], np.float32(factor) * IMAGES[n : n + more]])
     low, high = (n, more) if factor > 1 else (more, n)
     with pytest.warns(
@@ -106,7 +106,7 @@ def test_training_images_of_two_scales_are_told(n: int, more: int, factor: float
 
 
 @given(n=st.integers(1, 50), odd=st.integers(0, 4), factor=st.sampled_from([1 / 255, 255]))
-def test_a_few_odd_images_are_no_scale_of_their_own(n: int, odd: int, factor: float) -> None:
+def test_a_few_exceptions_are_not_a_second_scale(n: int, odd: int, factor: float) -> None:
     images = np.concatenate([IMAGES[:n], np.float32(factor) * IMAGES[:odd], 0 * IMAGES[:9]])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -164,7 +164,7 @@ def test_a_format_survives_json(data_format: DataFormat) -> None:
         ("more", 1),
     ],
 )
-def test_what_is_no_format_is_refused(name: str, value: object) -> None:
+def test_invalid_formats_are_refused(name: str, value: object) -> None:
     with pytest.raises(
         ConfigError, match=r"^DataFormat.from_config: expected what config\(\) returns, got"
     ):
@@ -172,7 +172,7 @@ def test_what_is_no_format_is_refused(name: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("config", [None, 3, "text", [], {}, [1, 2]])
-def test_what_is_no_mapping_is_refused(config: object) -> None:
+def test_other_types_than_mappings_are_refused(config: object) -> None:
     with pytest.raises(
         ConfigError, match=r"^DataFormat.from_config: expected what config\(\) returns, got"
     ):

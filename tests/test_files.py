@@ -135,8 +135,11 @@ def test_two_writers_do_not_meet_and_the_last_one_wins(tmp_path: Path):
     assert (tmp_path / "file").read_bytes() == b"first"
 
 
-def test_what_a_killed_writer_left_is_removed_and_what_others_write_or_own_is_not(tmp_path: Path):
-    program = "import os, sys; from tinygrad_ckn.files import replacing\nwith replacing(sys.argv[1]): os._exit(1)"
+def test_only_files_of_killed_writers_of_this_user_are_removed(tmp_path: Path):
+    program = (
+        "import os, sys; from tinygrad_ckn.files import replacing\n"
+        "with replacing(sys.argv[1]): os._exit(1)"
+    )
     subprocess.run([sys.executable, "-c", program, tmp_path / "file"], check=False)
     (abandoned,) = tmp_path.iterdir()
     assert files.is_partial(abandoned.name, "file")
@@ -164,7 +167,7 @@ def test_what_a_killed_writer_left_is_removed_and_what_others_write_or_own_is_no
 
 
 def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path):
-    """As a device is; no test risks one of the machine's."""
+    """Stands for a device, since a test must not write to a real one."""
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     atomic_write(tmp_path / "pipe", b"content")
@@ -179,7 +182,7 @@ def test_any_name_that_a_file_may_have(tmp_path: Path, name: str):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_a_full_disk_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_is_reported_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -190,7 +193,7 @@ def test_a_full_disk_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_nothing_writes_a_file_in_place():
-    """Every result goes through this file: a crash leaves the old one or the new one."""
+    """Every result goes through files.py: a crash leaves the old file or the new one."""
     package = Path(files.__file__).parent
     calls = re.compile(
         r"write_text\(|write_bytes\(|\bnp\.save\(|xp\.save\(|savetxt|open\([^)]*[\"']w|mode=\"w"
@@ -228,7 +231,7 @@ def test_a_full_device_is_named():
 
 
 @pytest.mark.parametrize("name", ["", ".", "folder"])
-def test_a_folder_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+def test_a_folder_is_not_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
     monkeypatch.chdir(tmp_path)
     Path("folder").mkdir()
     with pytest.raises(

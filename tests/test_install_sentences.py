@@ -1,4 +1,4 @@
-"""The package is on no index: how to install something is said of a checkout, and of an extra that is there."""
+"""Hints to install extras refer to a checkout, because the package is on no index."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ FROM_CHECKOUT = re.compile(r"pip install .*'\.\[([\w,]+)\]'")
 
 
 def texts() -> dict[Path, str]:
-    """Return the texts of the checkout; the log of changes says what was once."""
+    """Return the texts of the checkout, except the change log."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
@@ -30,13 +30,13 @@ def texts() -> dict[Path, str]:
     }
 
 
-def test_nothing_is_to_be_installed_from_an_index():
+def test_no_sentence_installs_from_an_index():
     assert FROM_INDEX.search("pip install -U tinygrad-ckn")
     assert FROM_INDEX.search("pip install 'tinygrad-ckn[sklearn]'")
     assert [path.name for path, text in texts().items() if FROM_INDEX.search(text)] == []
 
 
-def test_extras_that_are_named_are_there():
+def test_named_extras_exist():
     together = [extras for text in texts().values() for extras in FROM_CHECKOUT.findall(text)]
     named = {extra for extras in together for extra in extras.split(",")}
     assert {"sklearn", "test", "bench"} <= named <= set(EXTRAS)

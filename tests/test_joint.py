@@ -33,12 +33,16 @@ def fused():
 
 
 def right(factor=1.0, seen=None):
-    def rule(g, x, z, scale, saved, wanted):
+    def rule(g, x, z, scale, saved, needs_grad):
         if seen is not None:
-            seen.append((wanted, saved is None))
+            seen.append((needs_grad, saved is None))
         grown = ops.exp(z) if saved is None else saved
-        gx = scale * g * grown if wanted[0] else None
-        return [gx, factor * scale * g * x * grown if wanted[1] else None, g if wanted[2] else None]
+        gx = scale * g * grown if needs_grad[0] else None
+        return [
+            gx,
+            factor * scale * g * x * grown if needs_grad[1] else None,
+            g if needs_grad[2] else None,
+        ]
 
     return rule
 
@@ -65,7 +69,7 @@ def test_what_is_asked_for_is_told_and_nothing_else_need_be_returned(fused):
     op(a, z).sum().backward()
     op(x, b, scale=2.0).sum().backward()
     grad(op(a, b, c).sum(), b)
-    asked = [wanted for wanted, _ in seen]
+    asked = [needs_grad for needs_grad, _ in seen]
     assert asked == [
         (True, True, True),
         (True, False, False),
@@ -90,7 +94,7 @@ def test_what_was_saved_is_none_while_the_rule_is_differentiated(fused):
 def test_its_names_are_what_is_retained(fused):
     a, b = leaves(x, z)
     shifted = fused(lambda g, shift, x_shape: [g, g, None])(a, b, shift)
-    assert set(shifted._node.plan.names) == {"shift", "x_shape"}
+    assert (shifted._node.plan.operands, shifted._node.plan.shapes) == ([2], [0])
     b.data -= 1.0
     shifted.sum().backward()
     y = fused(right())(a, b)
@@ -103,14 +107,14 @@ def test_its_names_are_what_is_retained(fused):
 
 def test_wrong_names_are_refused_at_once(fused):
     with pytest.raises(
-        TypeError, match=r"planted_0: the joint rule names \('g', 'q'\); known are .*'wanted'"
+        TypeError, match=r"planted_0: the joint rule names \('g', 'q'\); known are .*'needs_grad'"
     ):
         fused(lambda g, q: [g, g, g])
 
 
 def test_wanted_is_for_joint_rules_only(fused):
-    with pytest.raises(TypeError, match=r"sign: the rule of 'x' names \('g', 'wanted'\)"):
-        ops.sign.vjp(x=lambda g, wanted: g)
+    with pytest.raises(TypeError, match=r"sign: the rule of 'x' names \('g', 'needs_grad'\)"):
+        ops.sign.vjp(x=lambda g, needs_grad: g)
 
 
 def test_both_kinds_of_rules_are_refused(fused):
@@ -148,9 +152,9 @@ def test_variadic_rules_are_joint_and_told_what_is_asked_for():
 
     seen = []
 
-    def rule(g, xs, wanted):
-        seen.append(wanted)
-        return [g * xs[1] if wanted[0] else None, g * xs[0] if wanted[1] else None]
+    def rule(g, xs, needs_grad):
+        seen.append(needs_grad)
+        return [g * xs[1] if needs_grad[0] else None, g * xs[0] if needs_grad[1] else None]
 
     planted.vjp(xs=rule)
     del REGISTRY["planted"]

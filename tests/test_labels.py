@@ -81,7 +81,7 @@ def test_strings_may_be_bytes_or_objects_and_pandas_is_taken() -> None:
         ),
         (
             [1.0, 2.0**60],
-            "expected labels that are integers, strings or booleans, got 1.152921504606847e+18 at index 1",
+            "expected labels that are integers, strings or booleans, got 1.152921504606847e+18",
         ),
         (np.array([1, 2**64 - 1], np.uint64), "got 18446744073709551615 at index 1"),
         ([1j], "expected labels that are integers, strings or booleans, got complex128"),
@@ -93,14 +93,14 @@ def test_strings_may_be_bytes_or_objects_and_pandas_is_taken() -> None:
         (np.array([b"\xff"]), "expected labels in UTF-8, got others"),
     ],
 )
-def test_what_is_no_label_is_refused(labels: object, message: str) -> None:
+def test_invalid_labels_are_refused(labels: object, message: str) -> None:
     with pytest.raises(
         DataError, match=re.escape(f"y: {message}" if message.startswith("exp") else message)
     ):
         as_labels(labels, "y")
 
 
-def test_class_numbers_stand_for_themselves_where_their_count_is_known() -> None:
+def test_class_numbers_stand_for_themselves_if_their_count_is_known() -> None:
     assert classes_of(np.array([0, 7, 7]), "y", 10) == tuple(range(10))
     assert classes_of(np.array([7, 4]), "y", 2) == (4, 7)
     assert classes_of(np.array([1, 2]), "y", 2) == (1, 2)
@@ -120,7 +120,7 @@ def test_class_numbers_stand_for_themselves_where_their_count_is_known() -> None
         classes_of(np.array(["a", "b"]), "y", 3)
 
 
-def test_identifiers_and_what_cannot_be_printed_are_no_classes() -> None:
+def test_identifiers_and_unprintable_strings_are_not_classes() -> None:
     with pytest.raises(
         DataError,
         match="expected at most 65,536 classes, got 65,537 different labels; are they indices",
@@ -131,7 +131,7 @@ def test_identifiers_and_what_cannot_be_printed_are_no_classes() -> None:
             classes_of(np.array([name, "b"]), "y")
 
 
-def test_a_long_text_takes_no_memory_for_every_label() -> None:
+def test_a_long_string_does_not_take_memory_for_every_label() -> None:
     for labels in (["a", "b" * 201] + ["a"] * 9, np.array(["a", "b" * 201], dtype=object)):
         with pytest.raises(
             DataError, match="y: expected labels of at most 200 characters, got 201 at index 1"
@@ -140,7 +140,7 @@ def test_a_long_text_takes_no_memory_for_every_label() -> None:
     assert as_labels(["a", "b" * 200], "y").dtype == "<U200"
 
 
-def test_a_label_that_is_no_class_is_refused() -> None:
+def test_a_label_outside_the_classes_is_refused() -> None:
     with pytest.raises(
         DataError,
         match="y: expected labels of the classes -1, 1, got 0 at index 1; leave its image out",

@@ -26,13 +26,14 @@ def group(root, lines, limits):
     ("lines", "limits", "expected"),
     [
         (["0::/"], {"memory.max": str(100 * MIB)}, 100),
+        # the limit of a parent group
         (
             ["0::/a/b"],
             {"a/b/memory.max": "max", "a/memory.max": str(64 * MIB)},
             64,
-        ),  # that of a group above
+        ),
         (["0::/a"], {"a/memory.max": str(64 * MIB), "memory.max": str(32 * MIB)}, 32),
-        # seen from within a container
+        # as seen from within a container
         (["0::/../../host/job"], {"memory.max": str(16 * MIB)}, 16),
         (
             ["5:cpu,memory:/job", "1:name=systemd:/"],
@@ -47,11 +48,11 @@ def test_the_limit_of_a_control_group_counts(tmp_path, lines, limits, expected):
 
 
 @pytest.mark.parametrize("text", ["max", "9223372036854771712", "", "nonsense", "-1"])
-def test_without_a_limit_it_is_the_machine(tmp_path, text):
+def test_without_a_limit_the_machine_counts(tmp_path, text):
     assert group(tmp_path, ["0::/"], {"memory.max": text}) == usable_bytes(tmp_path / "nowhere")
 
 
-def test_what_lies_idle_is_bounded_as_soon_as_it_is_given_up():
+def test_idle_memory_is_bounded_as_soon_as_it_is_released():
     memory = Memory()
     memory.max_idle_bytes = 4 * MIB
     held = [memory.empty((2 * MIB,), np.uint8) for _ in range(10)]
@@ -61,10 +62,10 @@ def test_what_lies_idle_is_bounded_as_soon_as_it_is_given_up():
     assert sum(block.nbytes for block in memory.idle) <= 4 * MIB
 
 
-def test_memory_given_up_while_somebody_counts_is_counted_in_after():
+def test_memory_released_during_a_count_is_counted_afterwards():
     memory = Memory()
     held = [memory.empty((2 * MIB,), np.uint8) for _ in range(3)]
-    # as where a garbage collection comes within `_take`
+    # as if a garbage collection ran within `_take`
     with memory.lock:
         held.clear()
     assert len(memory.returned) == 3
@@ -72,7 +73,7 @@ def test_memory_given_up_while_somebody_counts_is_counted_in_after():
     assert not memory.returned
 
 
-def test_idle_memory_is_let_go_before_an_allocation_fails():
+def test_idle_memory_is_released_before_an_allocation_fails():
     memory = Memory()
     held = memory.empty((2 * MIB,), np.uint8)
     del held
@@ -91,7 +92,7 @@ def test_idle_memory_is_let_go_before_an_allocation_fails():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_AS and /proc")
-def test_results_and_scratch_get_the_memory_that_lies_idle():
+def test_results_and_scratch_get_idle_memory_back_from_the_system():
     code = """
 import gc, resource
 import numpy as np
@@ -117,7 +118,7 @@ print("made")
     assert done.stdout.strip() == "made", done.stderr
 
 
-def test_threads_that_ask_and_give_up_at_once_lose_nothing():
+def test_concurrent_allocations_and_releases_lose_nothing():
     memory = Memory()
 
     def work():
@@ -143,5 +144,5 @@ def test_the_library_shares_one_memory():
 @pytest.mark.parametrize(
     ("limit", "most"), [(0, 2**29), (2**40, 2**37), (2**31, 2**29), (2**28, 2**26)]
 )
-def test_what_may_lie_idle_is_a_share_of_what_may_be_used(limit, most):
+def test_the_bound_on_idle_memory_is_a_share_of_usable_memory(limit, most):
     assert Memory(limit).max_idle_bytes == most

@@ -159,7 +159,7 @@ def test_read_only_memory_and_tensors_are_not_copied(tmp_path):
     assert own(view) is not view
     x = Tensor([1.0], requires_grad=True)
     c = Tensor([2.0])
-    assert (x * c)._node.kept[0] is c.data
+    assert (x * c)._node.residuals[0] is c.data
 
 
 def test_broadcast_arrays_are_copied_without_their_repetitions():
@@ -223,8 +223,8 @@ def test_assigning_tensors_is_still_noticed():
 
 def test_operands_that_no_rule_reads_are_not_copied():
     x, big = Tensor(np.ones(3), requires_grad=True), np.ones(3)
-    assert (x + big)._node.kept == []
-    shared = ops.where(np.array([True]), x, big)._node.kept
+    assert (x + big)._node.residuals == []
+    shared = ops.where(np.array([True]), x, big)._node.residuals
     assert not any(np.shares_memory(k, big) for k in shared if isinstance(k, np.ndarray))
 
 

@@ -40,7 +40,7 @@ def test_the_work_is_shared():
     workers: set[int] = set()
 
     def meet(_: int) -> None:
-        # nobody passes alone
+        # A single thread cannot pass.
         meeting.wait()
         workers.add(threading.get_ident())
 
@@ -76,7 +76,7 @@ def test_the_error_of_an_item_is_raised_and_the_pool_still_works(failing):
     assert len(seen) == 8
 
 
-def test_blas_has_one_thread_inside_and_its_own_number_afterwards():
+def test_blas_has_one_thread_inside_and_its_previous_number_afterwards():
     before = blas_threads()
     inside: list[list[int]] = []
     parallel.for_each(lambda _: inside.append(blas_threads()), range(2))
@@ -87,7 +87,7 @@ def test_blas_has_one_thread_inside_and_its_own_number_afterwards():
     assert blas_threads() == before
 
 
-def test_a_blas_library_that_comes_later_is_held_too():
+def test_a_blas_library_loaded_later_is_limited_too():
     code = """
 import tinygrad_ckn
 from tinygrad_ckn import parallel
@@ -95,7 +95,8 @@ parallel.for_each(lambda i: None, range(4))
 import scipy.linalg
 from threadpoolctl import threadpool_info
 with parallel.one_blas_thread():
-    print(sorted(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"))
+    blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    print(sorted(library["num_threads"] for library in blas))
 """
     assert set(json.loads(python(code))) == {1}
 
@@ -168,7 +169,7 @@ def test_tiles_cover_everything_in_order():
         assert all(cut.stop - cut.start <= max(least, limit // max(size, 1)) for cut in cuts)
 
 
-def test_scratch_is_the_same_memory_for_a_name_and_each_threads_own():
+def test_scratch_is_one_buffer_per_name_and_thread():
     first = parallel.scratch("test", (4, 8), np.dtype("float32"))
     first[...] = 7
     assert np.shares_memory(first, parallel.scratch("test", (8,), np.dtype("float64")))
@@ -183,7 +184,7 @@ def test_scratch_is_the_same_memory_for_a_name_and_each_threads_own():
     assert first.ctypes.data % 64 == 0
 
 
-def test_memory_of_results_is_used_again_once_every_view_is_gone():
+def test_memory_of_results_is_reused_once_every_view_is_gone():
     shape, dtype = (2**18, 3), np.dtype("float32")
     first = parallel.empty(shape, dtype)
     address = first.ctypes.data
@@ -192,7 +193,7 @@ def test_memory_of_results_is_used_again_once_every_view_is_gone():
     assert not np.shares_memory(first, second)
     del first
     gc.collect()
-    # the view still reads the first
+    # The view still keeps the first.
     third = parallel.empty(shape, dtype)
     assert not np.shares_memory(third, view)
     del view, third
@@ -217,7 +218,7 @@ def test_small_results_are_plain_arrays():
 
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, "two"])
-def test_a_number_of_threads_that_is_none_is_refused(n):
+def test_an_invalid_number_of_threads_is_refused(n):
     with pytest.raises(
         ConfigError, match="set_num_threads: argument n expected an integer >= 1, got"
     ):
@@ -238,14 +239,14 @@ def python(code: str, **environment: str) -> str:
 
 
 @pytest.mark.parametrize(("given", "found"), [("3", "3"), ("5,2", "5")])
-def test_the_environment_says_how_many_threads(given, found):
+def test_the_environment_sets_the_number_of_threads(given, found):
     assert (
         python("import tinygrad_ckn; print(tinygrad_ckn.get_num_threads())", OMP_NUM_THREADS=given)
         == found
     )
 
 
-def test_without_the_environment_there_is_a_thread_for_each_core():
+def test_the_default_is_one_thread_per_core():
     for nonsense in ("", "many", "0"):
         found = python(
             "import tinygrad_ckn; print(tinygrad_ckn.get_num_threads())", OMP_NUM_THREADS=nonsense
@@ -254,7 +255,7 @@ def test_without_the_environment_there_is_a_thread_for_each_core():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_forked_child_computes_too_even_when_forked_from_within():
+def test_a_forked_child_computes_even_if_forked_within_a_tile():
     code = """
 import os, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of forks beside threads
@@ -262,7 +263,7 @@ from tinygrad_ckn import parallel, set_num_threads
 from threadpoolctl import ThreadpoolController
 set_num_threads(2)
 def threads():
-    return [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+    return [lib["num_threads"] for lib in ThreadpoolController().select(user_api="blas").info()]
 before = threads()
 parallel.for_each(lambda i: None, range(4))
 def child():
@@ -283,7 +284,7 @@ with parallel.one_blas_thread():  # as another thread might be
     platform.libc_ver()[0] != "glibc",
     reason="other C libraries keep freed memory by rules of their own",
 )
-def test_memory_that_numpy_frees_is_used_again():
+def test_memory_that_numpy_frees_is_reused():
     code = """
 import resource
 import numpy as np
@@ -295,12 +296,11 @@ for _ in range(50):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (
-        int(found.stdout) < 20 * 2**21 / 4096
-    )  # 400 arrays of 2 MB were touched, in the memory of a few
+    # 400 arrays of 2 MB used the memory of a few.
+    assert int(found.stdout) < 20 * 2**21 / 4096
 
 
-def test_a_thread_that_outlives_the_main_one_goes_on_by_itself():
+def test_a_thread_that_outlives_the_main_one_continues_by_itself():
     code = """
 import threading, time
 from tinygrad_ckn import parallel, set_num_threads
@@ -319,7 +319,7 @@ threading.Thread(target=work).start()
 
 
 @pytest.mark.parametrize("first", ["main", "other"])
-def test_blas_is_held_at_one_thread_from_whatever_thread_asks(first):
+def test_blas_is_limited_to_one_thread_from_any_thread(first):
     code = f"""
 from concurrent.futures import ThreadPoolExecutor
 from tinygrad_ckn import parallel
@@ -327,12 +327,12 @@ from threadpoolctl import ThreadpoolController
 import numpy
 def inside():
     with parallel.one_blas_thread():
-        return [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
-before = [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+        return [lib["num_threads"] for lib in ThreadpoolController().select(user_api="blas").info()]
+before = [lib["num_threads"] for lib in ThreadpoolController().select(user_api="blas").info()]
 with ThreadPoolExecutor(1) as other, ThreadPoolExecutor(1) as third:
     ways = [inside, lambda: other.submit(inside).result(), lambda: third.submit(inside).result()]
     found = [way() for way in (ways if {first!r} == "main" else ways[::-1])]
-after = [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+after = [lib["num_threads"] for lib in ThreadpoolController().select(user_api="blas").info()]
 print(all(set(threads) == {{1}} for threads in found) and before == after)
 """
     environment = {"OMP_NUM_THREADS": "", "OPENBLAS_NUM_THREADS": "3"}

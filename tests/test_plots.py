@@ -1,4 +1,4 @@
-"""Pictures are read back: their sizes, their colours, where what is drawn."""
+"""Sizes, colours and places in pictures that are read back."""
 
 import re
 import sys
@@ -32,7 +32,7 @@ def read(path: Path) -> np.ndarray:
 
 
 def tiles_of(picture: np.ndarray) -> tuple[int, int]:
-    """Return how many tiles lie above and beside each other within the frame."""
+    """Return the number of tiles in a column and in a row."""
     inside = (np.abs(picture - FRAME).max(axis=2) < 3).nonzero()
     framed = picture[inside[0].min() : inside[0].max() + 1, inside[1].min() : inside[1].max() + 1]
     lines = np.abs(framed - FRAME).max(axis=2) < 40
@@ -79,7 +79,9 @@ def mosaic_of(model: CNN | CKN, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 @pytest.mark.parametrize("kind", [ConvLayer, CKNLayer])
-def test_a_colour_tile_is_its_filter_from_least_to_largest(kind: type, monkeypatch, tmp_path: Path):
+def test_a_colour_tile_is_its_filter_from_minimum_to_maximum(
+    kind: type, monkeypatch, tmp_path: Path
+):
     model = (CNN if kind is ConvLayer else CKN)(3, 8, 2, [kind(3, 20, (2, 3), rng=0)])
     mosaic = mosaic_of(model, monkeypatch, tmp_path)
     assert mosaic.shape == (2 * 3 + 1, 16 * 4 + 1, 3)
@@ -94,7 +96,7 @@ def test_a_colour_tile_is_its_filter_from_least_to_largest(kind: type, monkeypat
     )
 
 
-def test_channels_that_are_no_colours_are_grey_each_by_itself(monkeypatch, tmp_path: Path):
+def test_channels_that_are_not_colours_are_separate_grey_tiles(monkeypatch, tmp_path: Path):
     model = network(2, 4, 2)
     mosaic = mosaic_of(model, monkeypatch, tmp_path)
     assert mosaic.shape == (2 * 3 + 1, 4 * 3 + 1, 3)

@@ -29,9 +29,7 @@ SMALL = {"image_shape": (8, 8), "n_filters": (6, 10), "n_patches": 2000}
 estimators = pytest.mark.parametrize("estimator", [CKNTransformer, CKNClassifier, CKNRegressor])
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.* distinct patches or more for:sklearn.exceptions.ConvergenceWarning"
-)
+@pytest.mark.filterwarnings("ignore:.* distinct patches for:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings(
     "ignore:.* expected at most the .* rows of X:sklearn.exceptions.ConvergenceWarning"
 )
@@ -137,7 +135,7 @@ def test_images_are_preprocessed_and_mirrored_as_the_network_does(mirror_average
         # what was passed stays as it was
         ckn.preprocessing[0](IMAGES.reshape(-1, 1, 8, 8))
     seed = np.random.RandomState(7).randint(2**31 - 1)
-    channels = ckn.model_.prepared_shape[0]
+    channels = ckn.model_._prepared_shape[0]
     assert channels > 1
     layers = [CKNLayer(channels, 6, 3, subsampling=2), CKNLayer(6, 10, 3, subsampling=2)]
     model = CKN(
@@ -185,8 +183,8 @@ def test_layers_have_no_more_filters_than_there_are_patches():
     with pytest.warns(ConvergenceWarning) as warnings:
         ckn = CKNTransformer(n_filters=(5, 7)).fit(x)
     assert [str(w.message).split(",")[0] for w in warnings] == [
-        "CKNTransformer: layer 1 expected 5 distinct patches or more for 5 filters",
-        "CKNTransformer: layer 2 expected 7 distinct patches or more for 7 filters",
+        "CKNTransformer: layer 1 expected at least 5 distinct patches for 5 filters",
+        "CKNTransformer: layer 2 expected at least 7 distinct patches for 7 filters",
     ]
     assert "got fewer and has 2 filters; use fewer filters" in str(warnings[0].message)
     assert [layer.n_filters for layer in ckn.model_.layers] == [2, 2]
@@ -351,7 +349,7 @@ def test_features_come_as_a_frame_where_that_is_asked_for():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"dtype": "int32"}, "argument dtype expected None, 'float32' or 'float64', got 'int32'"),
+        ({"dtype": "int32"}, "argument dtype expected 'float32', 'float64' or None, got 'int32'"),
         ({"n_patches": 1e5}, "argument n_patches expected an integer >= 1, got 100000.0"),
         ({"n_filters": (4, 0)}, "argument n_filters expected an integer >= 1, got 0"),
         ({"n_filters": "many"}, "argument n_filters expected an integer >= 1, got 'm'"),
@@ -366,7 +364,7 @@ def test_features_come_as_a_frame_where_that_is_asked_for():
             {"mirror_average": "both"},
             "argument mirror_average expected 'features', 'scores' or None, got 'both'",
         ),
-        ({"sigma": 0}, "argument sigma expected a number > 0, got 0"),
+        ({"sigma": 0}, "argument sigma expected a finite number > 0, got 0"),
     ],
     ids=str,
 )
@@ -524,7 +522,7 @@ def test_columns_with_the_channels_last_are_read_as_such_or_refused():
     np.testing.assert_array_equal(told, expected)
     with pytest.raises(
         ShapeError,
-        match=r"got \(6, 5, 3\), which looks like \(H, W, C\); give image_shape=\(3, 6, 5\)",
+        match=r"got \(6, 5, 3\), which looks like \(H, W, C\); pass image_shape=\(3, 6, 5\)",
     ):
         CKNTransformer(image_shape=(6, 5, 3), **small).fit(interleaved)
     assert (

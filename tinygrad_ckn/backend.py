@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from types import EllipsisType
+from typing import TYPE_CHECKING, Annotated, Any, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -39,6 +40,7 @@ __all__ = [
     "DTypeLike",
     "Generator",
     "Images",
+    "Index",
     "Labels",
     "NDArray",
     "Namespace",
@@ -67,9 +69,12 @@ if TYPE_CHECKING:
     from tinygrad_ckn import Tensor
 
     Array: TypeAlias = NDArray[Any] | Tensor
+    IndexPart: TypeAlias = SupportsIndex | slice | EllipsisType | Array | list[Any] | None
+    Index: TypeAlias = IndexPart | tuple[IndexPart, ...]
 else:
-    # what `signature.py` recognises operands by
+    # what `signature.py` recognises operands and indices by
     Array = Annotated[Any, "an array of any backend, or a Tensor"]
+    Index = Annotated[Any, "an index as in NumPy, in which arrays may be Tensors"]
 
 # Arrays of any backend, or Tensors: (N, C, H, W), (N,) and (N, d).
 Images: TypeAlias = Array

@@ -18,7 +18,7 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import Array, is_whole, to_numpy
+from tinygrad_ckn.backend import Images, is_whole, to_numpy
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.errors import ConfigError, DataError, DataWarning
 from tinygrad_ckn.labels import Label, is_name
@@ -62,7 +62,7 @@ class PixelRange:
     shallow: float
 
     @classmethod
-    def of(cls, images: Array) -> Self:
+    def of(cls, images: Images) -> Self:
         """Measure images (n, C, H, W), n >= 1, on any device."""
         lowest, highest = extremes_of(images)
         peaks = np.maximum(highest, -lowest)
@@ -73,7 +73,7 @@ class PixelRange:
             float(lowest.min()), float(highest.max()), float(faint), float(bright), float(shallow)
         )
 
-    def check(self, images: Array, source: str, hint: str, *, warn: bool = True) -> None:
+    def check(self, images: Images, source: str, hint: str, *, warn: bool = True) -> None:
         """Compare the scale of images with that of the training images.
 
         Parameters
@@ -81,7 +81,7 @@ class PixelRange:
         images : array, shape (n, C, H, W)
             On any device. Black images have any scale.
         source, hint : str
-            Beginning of a message, and the way to mend it.
+            Beginning of a message, and its hint.
         warn : bool
             Whether to warn if only some images have another scale.
 
@@ -177,8 +177,8 @@ class DataFormat:
     header: bool | None = None
 
     @classmethod
-    def of_arrays(cls, images: Array, classes: tuple[Label, ...] = ()) -> Self:
-        """Return the format of images (n, C, H, W) from an array, n >= 1, and of their classes."""
+    def of_arrays(cls, images: Images, classes: tuple[Label, ...] = ()) -> Self:
+        """Return the format of an array of images (n, C, H, W), n >= 1."""
         channels, height, width = images.shape[1:]
         names = tuple(str(label) for label in classes)
         return cls((channels, height, width), PixelRange.of(images), classes, names)
@@ -188,7 +188,7 @@ class DataFormat:
         return asdict(self)
 
     @classmethod
-    def from_config(cls, config: Any) -> Self:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Return the format that `config()` returned as a dictionary.
 
         Raises
@@ -234,8 +234,8 @@ class DataFormat:
         return cls(**{**config, **parsed, **_numbers(config, ("scale",))})
 
 
-def warn_of_two_scales(images: Array, source: str) -> None:
-    """Warn if training images (n, C, H, W) are of two scales that differ by a factor of 10."""
+def warn_of_two_scales(images: Images, source: str) -> None:
+    """Warn if training images (n, C, H, W) have two scales, 10 times apart."""
     lowest, highest = extremes_of(images)
     peaks = np.sort(np.maximum(highest, -lowest))
     peaks = peaks[peaks > 0]
@@ -254,8 +254,8 @@ def warn_of_two_scales(images: Array, source: str) -> None:
         warnings.warn(message, DataWarning, stacklevel=4)
 
 
-def extremes_of(images: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the smallest and the largest pixel of each image (n, C, H, W), on the host."""
+def extremes_of(images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the smallest and largest pixels of images (n, C, H, W), (n,) each."""
     lowest = np.empty(len(images))
     highest = np.empty(len(images))
     for block in slices(len(images), _BLOCK):
@@ -264,7 +264,7 @@ def extremes_of(images: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]
     return lowest, highest
 
 
-def _tuple(value: Any) -> tuple[Any, ...]:
+def _tuple(value: object) -> tuple[Any, ...]:
     """Return the elements of a list or tuple."""
     if not isinstance(value, list | tuple):
         raise TypeError(f"expected a list, got {str(value)[:40]!r}")

@@ -41,12 +41,12 @@ def summary(tensor: Any) -> str:
 
 
 def _label(edge: Any) -> str:
-    name = edge.name if hasattr(edge, "edges") else "leaf"
+    name = edge.name if hasattr(edge, "parents") else "leaf"
     return f"{name} {edge.shape} {edge.dtype}"
 
 
 def _root(tensor: Any) -> Any:
-    return tensor._node or tensor
+    return tensor.vertex
 
 
 def to_dot(tensor: Any) -> str:
@@ -71,14 +71,14 @@ def to_dot(tensor: Any) -> str:
 
     def declare(edge: Any) -> None:
         numbers[edge] = len(numbers)
-        box = "" if hasattr(edge, "edges") else ", shape=box"
+        box = "" if hasattr(edge, "parents") else ", shape=box"
         lines.append(f'  n{numbers[edge]} [label="{_label(edge)}"{box}];')
 
     stack = [_root(tensor)]
     declare(stack[0])
     while stack:
         node = stack.pop()
-        for edge in getattr(node, "edges", ()):
+        for edge in getattr(node, "parents", ()):
             if edge is None:
                 continue
             if edge not in numbers:
@@ -105,9 +105,11 @@ def to_text(tensor: Any) -> str:
     stack = [(0, _root(tensor))]
     while stack:
         depth, edge = stack.pop()
-        again = edge in seen and hasattr(edge, "edges")
+        again = edge in seen and hasattr(edge, "parents")
         lines.append("  " * depth + _label(edge) + (" (see above)" if again else ""))
         if not again:
             seen.add(edge)
-            stack += [(depth + 1, e) for e in reversed(getattr(edge, "edges", ())) if e is not None]
+            stack += [
+                (depth + 1, e) for e in reversed(getattr(edge, "parents", ())) if e is not None
+            ]
     return "\n".join(lines)

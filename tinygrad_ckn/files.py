@@ -1,4 +1,4 @@
-"""Atomic writes of files: after a crash or a full disk the file is the old or the new one.
+"""Atomic writes of files: a crash leaves the old file or the new one.
 
 The bytes go to a temporary file `.NAME.TOKEN.partial` in the same folder, which is
 forced to the disk and then renamed. The temporary file is created exclusively, never
@@ -65,7 +65,7 @@ def atomic_write(path: PathLike, content: bytes) -> None:
 
 @contextmanager
 def replacing(path: PathLike) -> Iterator[IO[bytes]]:
-    """Yield a binary stream whose content becomes the file if the block ends without an error.
+    """Yield a binary stream that becomes the file if the block ends without error.
 
     The stream can be read, too.
 
@@ -121,16 +121,16 @@ def replacing(path: PathLike) -> Iterator[IO[bytes]]:
 
 
 def name_file(error: BaseException, path: PathLike) -> None:
-    """Add a file name to an error of the system without one, such as that of a full disk."""
+    """Add a file name to an error of the system without one."""
     if isinstance(error, OSError) and error.errno is not None and error.filename is None:
         error.filename = os.fspath(path)
 
 
 def remove_abandoned(folder: Path, *names: str) -> None:
-    """Remove temporary files in a folder whose writers were killed, for some names or for all.
+    """Remove temporary files of killed writers, for some names or for all.
 
-    Only regular files of this user without a lock are removed; errors of the system are
-    ignored.
+    Only regular files of this user in the folder, without a lock, are removed; errors of
+    the system are ignored.
     """
     try:
         partial = [entry.name for entry in os.scandir(folder) if entry.name.endswith(".partial")]
@@ -149,15 +149,17 @@ def is_partial(name: str, *names: str) -> bool:
 
     Examples
     --------
-    >>> is_partial(".config.json.1a2b.partial", "config.json"), is_partial("notes.partial", "config.json")
-    (True, False)
+    >>> is_partial(".config.json.1a2b.partial", "config.json")
+    True
+    >>> is_partial("notes.partial", "config.json")
+    False
     """
     match = _PARTIAL.fullmatch(name)
     return match is not None and match[1] in {_stem(known) for known in names}
 
 
 def locked(descriptor: int) -> bool:
-    """Try to lock an open file without waiting; return False if another process holds it.
+    """Lock an open file without waiting; return False if another process holds it.
 
     The system releases the lock when the file is closed, and when the process ends.
     """
@@ -179,7 +181,7 @@ def _stem(name: str) -> str:
 
 
 def is_special(path: Path) -> bool:
-    """Return whether a path is a device, a pipe or a socket, which is not to be replaced.
+    """Return whether a path is a device, a pipe or a socket, not to be replaced.
 
     A name in /dev, such as /dev/stdout, is special whatever it refers to.
     """
@@ -194,7 +196,7 @@ def is_special(path: Path) -> bool:
 
 
 def _temporary(path: Path) -> tuple[Path, int]:
-    """Return a new locked temporary file for a path, with its permissions, and its descriptor."""
+    """Return a new locked temporary file for a path, and its descriptor."""
     try:
         mode: int | None = stat.S_IMODE(path.stat().st_mode) & 0o777
     except OSError:

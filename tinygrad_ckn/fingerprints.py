@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import Array, to_numpy
+from tinygrad_ckn.backend import Images, to_numpy
 
 # Bytes of a fingerprint.
 SIZE = 6
 
 
 def fingerprints_of(images: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
-    """Return a number for each image (n, C, H, W), (n,); equal images have equal numbers.
+    """Return a number per image (n, C, H, W), (n,); equal images have equal numbers.
 
     Examples
     --------
@@ -34,7 +34,7 @@ def fingerprints_of(images: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     return _numbers(digests)
 
 
-def groups_of_equal(images: Array) -> NDArray[np.int64] | None:
+def groups_of_equal(images: Images) -> NDArray[np.int64] | None:
     """Return for each image the index of the first equal one, (n,); None if all differ.
 
     Examples

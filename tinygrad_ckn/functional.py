@@ -11,7 +11,7 @@ from tinygrad_ckn.backend import CPU, Shape, asarray, is_array, xp_of
 from tinygrad_ckn.backward import as_tensor, backpropagate, grad
 from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_ckn.grad_mode import enable_grad
-from tinygrad_ckn.graph import Edge, Node, Variable, edges_into, next_sequence, unwrap
+from tinygrad_ckn.graph import Node, Variable, Vertex, next_sequence, parents_since, unwrap
 from tinygrad_ckn.ownership import own_option
 from tinygrad_ckn.tensor import Tensor
 
@@ -158,7 +158,7 @@ def jvp(function: Callable[..., Tensor], primals: Any, tangents: Any) -> tuple[T
     with enable_grad():
         dummy = Variable.leaf(xp_of(output.data).zeros_like(output.data))
         pulled = _gradients(output, leaves, dummy, create_graph=True)
-    roots = [(p._node or p, v) for p, v in zip(pulled, vectors, strict=True) if p.requires_grad]
+    roots = [(p.vertex, v) for p, v in zip(pulled, vectors, strict=True) if p.requires_grad]
     result = backpropagate(roots, [dummy]).get(dummy)
     zeros = xp_of(output.data).zeros_like(output.data)
     return output.detach(), as_tensor(zeros if result is None else result)
@@ -187,7 +187,7 @@ def hvp(
     _check_number("hvp", output, "vjp and jvp")
     with enable_grad():
         slopes = _gradients(output, leaves, None, create_graph=True)
-    roots = [(s._node or s, v) for s, v in zip(slopes, arrays, strict=True) if s.requires_grad]
+    roots = [(s.vertex, v) for s, v in zip(slopes, arrays, strict=True) if s.requires_grad]
     results = backpropagate(roots, leaves)
     products = [results.get(p) for p in leaves]
     zeros = [xp_of(p.data).zeros_like(p.data) for p in leaves]
@@ -260,7 +260,7 @@ def _rows(output: Tensor, leaf: Tensor) -> Tensor:
 
 
 class _Checkpoint:
-    """Stands for a primitive in the graph: its pull runs the function again."""
+    """Stands for a primitive in the graph: its `vjp` runs the function again."""
 
     name = "checkpoint"
     broadcasts = False
@@ -275,28 +275,26 @@ class _CheckpointNode(Node):
     __slots__ = ("function",)
 
     def __init__(
-        self, function: Callable[[], Tensor], y: Any, edges: Sequence[Edge], args: Sequence[Any]
+        self, function: Callable[[], Tensor], y: Any, parents: Sequence[Vertex], args: Sequence[Any]
     ) -> None:
-        super().__init__(_Checkpoint(), y, edges)
+        super().__init__(_Checkpoint(), y, parents, None)
         self.function = function
         read = [
             *(a for a in args if isinstance(a, Variable)),
-            *(e for e in edges if isinstance(e, Variable)),
+            *(p for p in parents if isinstance(p, Variable)),
         ]
-        self.versions = [
-            (str(i), tensor._version, tensor._version[0]) for i, tensor in enumerate(read)
-        ]
+        self.versions = [(i, tensor._version, tensor._version[0]) for i, tensor in enumerate(read)]
 
-    def pull(self, g: Any, wanted: set[Any] | None, differentiable: bool) -> list[Any]:
+    def vjp(self, g: Any, needed: set[Vertex] | None, differentiable: bool) -> Sequence[Any]:
         """Run the function again, recorded, and go back through that as far as what it reads."""
         with enable_grad():
             output = self.function()
-        root = (output._node or output, g)
-        edges = [edge for edge in self.edges if edge is not None]
+        root = (output.vertex, g)
+        parents = [parent for parent in self.parents if parent is not None]
         results = backpropagate(
-            [root], edges, create_graph=differentiable, retain_graph=differentiable, partial=True
+            [root], parents, create_graph=differentiable, retain_graph=differentiable, partial=True
         )
-        return [results.get(edge) for edge in edges]
+        return [results.get(parent) for parent in parents]
 
     def release(self) -> None:
         """Drop the function, and with it what it closes over."""
@@ -333,6 +331,6 @@ def checkpoint(function: Callable[..., Tensor], *args: Any) -> Tensor:
     if made is None or made.sequence < start:
         # nothing was recorded in between
         return output
-    node = _CheckpointNode(lambda: function(*args), output._data, edges_into(made, start), args)
+    node = _CheckpointNode(lambda: function(*args), output._data, parents_since(made, start), args)
     result: Tensor = Variable.wrap(output._data, node)
     return result

@@ -10,35 +10,45 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tinygrad_ckn.backend import CPU, Shape, xp_of
+from tinygrad_ckn import refusals
+from tinygrad_ckn.backend import CPU, DType, Shape, xp_of
 from tinygrad_ckn.drawing import to_dot, to_text
-from tinygrad_ckn.errors import DTypeError, GradientError
+from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.grad_mode import is_recording, is_searching_nan, users_line
 from tinygrad_ckn.ownership import FIXED, own_operands, own_option
-from tinygrad_ckn.primitive import Plan, Primitive
+from tinygrad_ckn.plan import Plan
+from tinygrad_ckn.primitive import Primitive
+
+if TYPE_CHECKING:
+    from tinygrad_ckn import Tensor
 
 __all__ = [
     "Node",
     "Variable",
+    "Vertex",
     "apply",
     "check_finite",
-    "edges_into",
     "next_sequence",
+    "parents_since",
     "to_dot",
     "to_text",
     "unwrap",
 ]
 
-Edge: TypeAlias = "Node | Variable"
+Vertex: TypeAlias = "Node | Variable"
 NO_OPTIONS: Mapping[str, Any] = {}
+_HOST: Any = CPU.array_type
 # later nodes have larger numbers, which makes an order of the graph
 _count = itertools.count()
 
 
 class Variable:
-    """What the graph sees of a Tensor: its array, the Node that made it, and a version that each new value bumps."""
+    """The part of a Tensor that the graph sees: its array, its Node, and a version.
+
+    Each assignment of data increments the version.
+    """
 
     __slots__ = ("__weakref__", "_data", "_node", "_requires_grad", "_version")
     _data: Any
@@ -48,10 +58,10 @@ class Variable:
     _version: list[int]
 
     # set by tensor.py
-    tensor_type: type[Any]
+    tensor_type: type[Tensor]
 
     @staticmethod
-    def wrap(data: Any, node: Node | None = None, version: list[int] | None = None) -> Any:
+    def wrap(data: Any, node: Node | None = None, version: list[int] | None = None) -> Tensor:
         """Make a Tensor of an array, without a copy."""
         tensor = object.__new__(Variable.tensor_type)
         tensor._data = data
@@ -62,41 +72,56 @@ class Variable:
         return tensor
 
     @staticmethod
-    def leaf(data: Any) -> Any:
-        """Make a Tensor that requires grad on an array, wherever it is, without a copy."""
+    def leaf(data: Any) -> Tensor:
+        """Make a Tensor that requires grad of an array of any backend, without a copy."""
         tensor = Variable.wrap(data)
         tensor._requires_grad = True
         return tensor
 
-    shape: Any = property(attrgetter("_data.shape"), doc="Size along each axis.")
-    dtype: Any = property(attrgetter("_data.dtype"), doc="Type of the elements.")
+    @property
+    def vertex(self) -> Vertex:
+        """The Node that made it; of a leaf, itself."""
+        return self._node or self
+
+    if TYPE_CHECKING:
+
+        @property
+        def shape(self) -> Shape: ...
+        @property
+        def dtype(self) -> DType: ...
+    else:
+        shape = property(attrgetter("_data.shape"), doc="Size along each axis.")
+        dtype = property(attrgetter("_data.dtype"), doc="Type of the elements.")
 
 
 class Node:
-    """One application of a primitive: its operands' edges, and what its rules need."""
+    """One application of a primitive: its parents in the graph, and what its rules need."""
 
     __slots__ = (
         "dtype",
-        "edges",
-        "kept",
+        "parents",
         "plan",
         "primitive",
+        "residuals",
         "sequence",
         "shape",
         "site",
         "versions",
     )
-    # what to retain, and the rules
-    plan: Plan
 
-    def __init__(self, primitive: Any, y: Any, edges: Sequence[Edge | None]) -> None:
+    def __init__(
+        self, primitive: Any, y: Any, parents: Sequence[Vertex | None], plan: Plan | None
+    ) -> None:
         self.primitive = primitive
         self.shape: Shape = y.shape
-        self.dtype = y.dtype
-        self.edges = edges
+        self.dtype: DType = y.dtype
+        # one per operand; None: no gradient goes there
+        self.parents = parents
+        self.plan: Any = plan
         # None: freed
-        self.kept: list[Any] | None = []
-        self.versions: list[tuple[str, list[int], int]] = []
+        self.residuals: Sequence[Any] | None = ()
+        # of the Tensors among them: operand's number or argument's name, version, its value
+        self.versions: list[tuple[int | str, list[int], int]] = []
         self.sequence = next(_count)
         # the user's line, in the search for NaN
         self.site = ""
@@ -107,250 +132,200 @@ class Node:
         name: str = self.primitive.name
         return name
 
-    def retain(  # noqa: PLR0912  # a branch for each kind of thing that is retained
+    def save(
         self,
-        args: Sequence[Any],
+        operands: Sequence[Any],
         arrays: Sequence[Any],
         options: Mapping[str, Any],
         result: tuple[Any, list[int], Any],
     ) -> None:
-        """Keep what the rules name, and the versions of the tensors among it."""
+        """Save what the rules name, and the versions of the Tensors among it."""
         plan = self.plan
-        kept: list[Any] = []
+        residuals: list[Any] = []
         versions = self.versions
-        for name, number in plan.operands:
-            if self.primitive.variadic:
-                kept.append(tuple(arrays))
-                versions += [
-                    (self.primitive.label(i), arg._version, arg._version[0])
-                    for i, arg in enumerate(args)
-                    if isinstance(arg, Variable)
-                ]
-            elif number >= len(arrays):
-                # left out, as operands at the end may be
-                kept.append(self.primitive.defaults[name])
-            else:
-                kept.append(arrays[number])
-                arg = args[number]
-                if isinstance(arg, Variable):
-                    versions.append((name, arg._version, arg._version[0]))
-        for name, number in plan.others:
-            if number < 0:
-                option = options.get(name, self.primitive.defaults.get(name))
-                kept.append(option if type(option) in FIXED else own_option(option))
-                for part in option if isinstance(option, tuple) else (option,):
-                    # an index
-                    if isinstance(part, Variable):
-                        versions.append((name, part._version, part._version[0]))
-            else:
-                kept.append(
-                    tuple(map(_shape, arrays))
-                    if self.primitive.variadic
-                    else _shape(arrays[number])
-                )
-        if plan.output or plan.saved:
-            y, version, saved = result
-            if plan.output:
-                kept.append(y)
-                versions.append(("y", version, version[0]))
-            if plan.saved:
-                kept.append(saved)
-        self.kept = kept
+        for i in plan.operands:
+            residuals.append(arrays[i])
+            operand = operands[i]
+            if isinstance(operand, Variable):
+                versions.append((i, operand._version, operand._version[0]))
+        for i in plan.shapes:
+            residuals.append(getattr(arrays[i], "shape", ()))
+        if plan.options or plan.all_options:
+            residuals += self._save_options(options)
+        y, version, saved = result
+        if plan.output:
+            residuals.append(y)
+            versions.append(("y", version, version[0]))
+        if plan.saved:
+            residuals.append(saved)
+        self.residuals = residuals
 
-    def pull(self, g: Any, wanted: set[Any] | None, differentiable: bool) -> list[Any]:
-        """Return the gradient of each operand, given that of the output; None where there is none or it is unwanted."""
-        kept = self.kept or ()
-        values = (g, *(self.recorded(kept) if differentiable else kept))
+    def _save_options(self, options: Mapping[str, Any]) -> list[Any]:
+        plan, primitive = self.plan, self.primitive
+        values: dict[str, Any] = {}
+        for name in primitive.options if plan.all_options else plan.options:
+            value = options.get(name, primitive.defaults.get(name))
+            values[name] = value if type(value) in FIXED else own_option(value)
+            if name in primitive.indices:
+                for part in value if isinstance(value, tuple) else (value,):
+                    if isinstance(part, Variable):
+                        self.versions.append((name, part._version, part._version[0]))
+        residuals = [values[name] for name in plan.options]
+        return [*residuals, values] if plan.all_options else residuals
+
+    def vjp(self, g: Any, needed: set[Vertex] | None, differentiable: bool) -> Sequence[Any]:
+        """Return the gradient of each operand, given that of the output.
+
+        None for an operand without one, or not among the `needed` vertices (None: all).
+        """
+        values = (g, *(self.as_tensors() if differentiable else self.residuals or ()))
         if self.plan.joint:
-            return self._pull_jointly(values, wanted)
+            return self._vjp_jointly(values, needed)
         gradients: list[Any] = []
-        for rule in self.plan.rules:
-            if rule is None or (wanted is not None and self.edges[len(gradients)] not in wanted):
+        for rule, parent in zip(self.plan.rules, self.parents):  # noqa: B905  # hot
+            if rule is None or (needed is not None and parent not in needed):
                 gradients.append(None)
             else:
-                function, pick = rule
-                gradients.append(function(*pick(values)))
+                function, select = rule
+                gradients.append(function(*select(values)))
         return gradients
 
-    def _pull_jointly(self, values: tuple[Any, ...], wanted: set[Any] | None) -> list[Any]:
-        primitive = self.primitive
-        count = len(self.edges) if primitive.variadic else len(primitive.operands)
-        asked = [edge is not None and (wanted is None or edge in wanted) for edge in self.edges]
-        # operands that were left out
-        asked += [False] * (count - len(asked))
-        ((function, pick),) = cast("Any", self.plan.rules)
-        gradients = list(function(*pick((*values, tuple(asked)))))
-        if len(gradients) != count:
-            raise GradientError(
-                f"{self.name}: the rule of {', '.join(primitive.operands)} expected to return {count} gradients, "
-                f"got {len(gradients)}"
-            )
+    def _vjp_jointly(self, values: tuple[Any, ...], needed: set[Vertex] | None) -> Sequence[Any]:
+        ((function, select),) = self.plan.rules
+        needs_grad = tuple(p is not None and (needed is None or p in needed) for p in self.parents)
+        gradients = list(function(*select((*values, needs_grad))))
+        if len(gradients) != len(needs_grad):
+            raise refusals.count_of_gradients(self.primitive, len(needs_grad), len(gradients))
         return gradients
 
-    def check_retained(self) -> None:
-        """Raise a GradientError if what was retained was freed or overwritten."""
-        if self.kept is None:
-            raise GradientError(
-                f"backward: the graph through {self.name!r} was freed by an earlier backward; "
-                "pass retain_graph=True to that one to run it twice"
-            )
-        for name, version, retained in self.versions:
-            if version[0] != retained:
-                what = "the result" if name == "y" else f"argument {name}"
-                raise GradientError(
-                    f"backward: {what} of {self.name!r} (output shape {self.shape}) expected the data it was "
-                    "computed with, got data assigned since; run backward before assigning, or compute it again"
-                )
+    def check_residuals(self) -> None:
+        """Raise a GradientError if what was saved was freed, or assigned since."""
+        if self.residuals is None:
+            raise refusals.graph_freed(self.name)
+        for source, version, saved in self.versions:
+            if version[0] != saved:
+                name = source if isinstance(source, str) else self.primitive.label(source)
+                what = "the result" if source == "y" else f"argument {name}"
+                raise refusals.data_assigned(self.name, what, self.shape)
 
-    def recorded(self, kept: Sequence[Any]) -> list[Any]:
-        """Return what is retained for rules that are differentiated: operands and output with their history."""
-        plan, primitive = self.plan, self.primitive
-        versions = {name: version for name, version, _ in self.versions}
-        values = list(kept)
-        for place, (name, number) in enumerate(plan.operands):
-            if primitive.variadic:
-                labels = map(primitive.label, range(len(self.edges)))
-                values[place] = tuple(
-                    _rewrap(a, e, versions.get(label))
-                    for a, e, label in zip(values[place], self.edges, labels, strict=True)
-                )
-            elif number < len(self.edges):
-                values[place] = _rewrap(values[place], self.edges[number], versions.get(name))
+    def as_tensors(self) -> list[Any]:
+        """Return the residuals for rules that are differentiated: Tensors with their history."""
+        plan = self.plan
+        residuals = list(self.residuals or ())
+        versions = {source: version for source, version, _ in self.versions}
+        for place, i in enumerate(plan.operands):
+            parent, version = self.parents[i], versions.get(i)
+            if isinstance(parent, Variable):
+                residuals[place] = parent
+            elif parent is not None or version is not None:
+                residuals[place] = Variable.wrap(residuals[place], parent, version)
         if plan.output:
-            place = plan.names.index("y")
-            values[place] = Variable.wrap(values[place], self, versions["y"])
+            place = -2 if plan.saved else -1
+            residuals[place] = Variable.wrap(residuals[place], self, versions["y"])
         if plan.saved:
-            values[-1] = None
-        return values
+            residuals[-1] = None
+        return residuals
 
     def release(self) -> None:
-        """Drop what was retained, and the way to the nodes before."""
-        self.kept = None
-        self.edges = ()
+        """Drop what was saved, and the way to the nodes before."""
+        self.residuals = None
+        self.parents = ()
         self.versions = []
 
 
 def unwrap(value: Any) -> Any:
-    """Return the array of a Tensor; anything else as it is."""
+    """Return the array of a Tensor; anything else unchanged."""
     return value._data if isinstance(value, Variable) else value
 
 
-def _shape(operand: Any) -> Shape:
-    return operand.shape if hasattr(operand, "shape") else ()
-
-
-def _rewrap(array: Any, edge: Edge | None, version: list[int] | None) -> Any:
-    if isinstance(edge, Variable):
-        return edge
-    return array if edge is None and version is None else Variable.wrap(array, edge, version)
-
-
-def apply(  # noqa: PLR0912  # a call of a function costs as much as a small operation
-    primitive: Primitive[Any], args: Sequence[Any], options: Mapping[str, Any] = NO_OPTIONS
-) -> Any:
+def apply(
+    primitive: Primitive[Any], operands: Sequence[Any], options: Mapping[str, Any] = NO_OPTIONS
+) -> Tensor:
     """Run a primitive of which an operand is a Tensor; record it if an operand requires grad."""
-    if options:
-        _check_options(primitive, options)
     arrays: list[Any] = []
-    edges: list[Edge | None] = []
-    wanted, bit = 0, 1
-    host = True
-    raw_among = False
+    parents: list[Vertex | None] = []
+    needs_grad, bit = 0, 1
+    on_host, any_raw = True, False
     recording = is_recording.get()
-    for arg in args:
-        if isinstance(arg, Variable):
-            array = arg._data
-            arrays.append(array)
-            if type(array) is not CPU.array_type:
-                host = False
-            if recording and arg._requires_grad:
-                edges.append(arg._node or arg)
-                wanted |= bit
-            else:
-                edges.append(None)
+    for operand in operands:
+        parent: Vertex | None = None
+        if isinstance(operand, Variable):
+            array = operand._data
+            if type(array) is not _HOST:
+                on_host = False
+            if recording and operand._requires_grad:
+                parent = operand._node or operand
+                needs_grad |= bit
         else:
-            host = False
-            arrays.append(arg)
-            edges.append(None)
-            if type(arg) not in FIXED:
-                raw_among = True
+            array = operand
+            on_host = False
+            if type(operand) not in FIXED:
+                any_raw = True
+        arrays.append(array)
+        parents.append(parent)
         bit <<= 1
-    backend = CPU if host else primitive.backend_of(arrays)
-    plan: Plan | None = None
-    if wanted:
-        if raw_among:
-            plan = _own_operands(primitive, wanted, args, arrays)
+    backend = CPU if on_host else primitive.backend_of(arrays)
+    if needs_grad:
+        if any_raw:
+            _own_operands(primitive, needs_grad, operands, arrays)
         if primitive.saves_on_demand:
             options = {**options, "saving": True}
     y, saved = primitive.compute(backend, arrays, options)
-    anomaly = is_searching_nan.get()
-    if anomaly:
+    if is_searching_nan.get():
         check_finite(y, f"the forward of {primitive.name!r}, called at {users_line()},")
-    version = [0] if y.base is None and y is not arrays[0] else _version_of(y, args, arrays)
-    if not wanted or y.dtype.kind != "f":
+    version = [0] if y.base is None and y is not arrays[0] else _version_of(y, operands, arrays)
+    if not needs_grad or y.dtype.kind != "f":
         return Variable.wrap(y, None, version)
-    node = Node(primitive, y, edges)
-    node.plan = plan = plan or primitive.plan(wanted)
-    if plan.names:
-        node.retain(args, arrays, options, (y, version, saved))
-    if anomaly:
+    node = Node(primitive, y, parents, primitive.plan(needs_grad, len(arrays)))
+    node.save(operands, arrays, options, (y, version, saved))
+    if is_searching_nan.get():
         node.site = users_line()
     return Variable.wrap(y, node, version)
 
 
 def _own_operands(
-    primitive: Primitive[Any], wanted: int, args: Sequence[Any], arrays: list[Any]
-) -> Plan | None:
-    """Replace raw arrays that a rule will read by copies, before the forward sees them: it may save views of them."""
+    primitive: Primitive[Any], needs_grad: int, operands: Sequence[Any], arrays: list[Any]
+) -> None:
+    """Replace raw arrays that a rule will read by copies, before the forward takes views of them."""
     try:
-        plan = primitive.plan(wanted)
+        plan = primitive.plan(needs_grad, len(arrays))
     except GradientError:
-        # to be raised if the result turns out to be differentiable
-        return None
-    own_operands(arrays, args, plan.reads)
-    return plan
+        # raised by `apply` if the result turns out to be differentiable
+        return
+    own_operands(arrays, operands, plan.reads)
 
 
-def _version_of(y: Any, args: Sequence[Any], arrays: Sequence[Any]) -> list[int]:
+def _version_of(y: Any, operands: Sequence[Any], arrays: Sequence[Any]) -> list[int]:
     """Return the version of the operand whose memory a result shares, or a new one."""
-    for arg, array in zip(args, arrays, strict=True):
-        if isinstance(arg, Variable) and xp_of(y).may_share_memory(y, array):
-            return arg._version
+    for operand, array in zip(operands, arrays, strict=True):
+        if isinstance(operand, Variable) and xp_of(y).may_share_memory(y, array):
+            return operand._version
     return [0]
 
 
-def _check_options(primitive: Primitive[Any], options: Mapping[str, Any]) -> None:
-    for name, value in options.items():
-        if isinstance(value, Variable) and name != "index":
-            raise DTypeError(
-                f"{primitive.name}: argument {name} expected a plain option, got a Tensor; no gradient goes there: "
-                "pass its .item() or .tolist()"
-            )
-
-
-def check_finite(array: Any, what: str) -> None:
-    """Raise a GradientError that says what made a NaN or infinity, if there is one."""
+def check_finite(array: Any, source: str) -> None:
+    """Raise a GradientError that names the source of a NaN or infinity in an array."""
     if array.dtype.kind == "f" and not xp_of(array).isfinite(array).all():
-        raise GradientError(f"detect_anomaly: {what} made the first NaN or infinity")
+        raise refusals.nonfinite(source)
 
 
 def next_sequence() -> int:
-    """Return a number that is larger than those of all nodes so far, and smaller than those of all to come."""
+    """Return a number larger than those of all nodes so far, and smaller than all to come."""
     return next(_count)
 
 
-def edges_into(node: Node, start: int) -> list[Edge]:
-    """Return where the part of a graph made after `start` begins: leaves and older nodes that it reads."""
-    inner, stack, found = {node}, [node], dict[Edge, None]()
+def parents_since(node: Node, start: int) -> list[Vertex]:
+    """Return the leaves and older nodes read by the part of a graph made after `start`."""
+    inner, stack, outer = {node}, [node], dict[Vertex, None]()
     while stack:
-        for edge in stack.pop().edges:
-            if isinstance(edge, Node) and edge.sequence > start:
-                if edge not in inner:
-                    inner.add(edge)
-                    stack.append(edge)
-            elif edge is not None:
-                found[edge] = None
-    return list(found)
+        for parent in stack.pop().parents:
+            if isinstance(parent, Node) and parent.sequence > start:
+                if parent not in inner:
+                    inner.add(parent)
+                    stack.append(parent)
+            elif parent is not None:
+                outer[parent] = None
+    return list(outer)
 
 
 Primitive.dispatch = staticmethod(apply)

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_ckn.backend import Labels
 from tinygrad_ckn.errors import DataError
 
 Label: TypeAlias = int | str | bool
@@ -23,7 +24,7 @@ MAX_LENGTH = 200
 _KINDS = {bool: "booleans", int: "integers", str: "strings"}
 
 
-def as_labels(labels: Any, source: str) -> NDArray[Any]:
+def as_labels(labels: Labels, source: str) -> NDArray[Any]:
     """Return labels as an array (n,) of int64, bool or str.
 
     Parameters
@@ -163,7 +164,7 @@ def class_numbers(labels: NDArray[Any], classes: Sequence[Label], source: str) -
 
 
 def check_lengths(labels: Sequence[Any], source: str) -> None:
-    """Raise a DataError for a long string, whose length an array would reserve for every label."""
+    """Raise a DataError for a long string: an array reserves its length for each label."""
     for index, label in enumerate(labels):
         if isinstance(label, str | bytes) and len(label) > MAX_LENGTH:
             raise DataError(
@@ -173,7 +174,7 @@ def check_lengths(labels: Sequence[Any], source: str) -> None:
 
 
 def is_name(value: object) -> bool:
-    """Return whether a value can name a class in a line: a printable string that is not blank."""
+    """Return whether a value can name a class: a printable string, not blank."""
     return isinstance(value, str) and value.isprintable() and not value.isspace() and value != ""
 
 
@@ -183,8 +184,8 @@ def label_values(numbers: NDArray[np.integer[Any]], classes: Sequence[Label]) ->
     return values
 
 
-def _host_array(labels: Any, source: str) -> NDArray[Any]:
-    """Return labels as an array; elements of different types in a list keep their types."""
+def _host_array(labels: Labels, source: str) -> NDArray[Any]:
+    """Return labels as an array; elements of a mixed list keep their types."""
     if isinstance(labels, list | tuple) and len({type(label) for label in labels}) > 1:
         # NumPy would convert all of them to one type.
         array = np.empty(len(labels), dtype=object)
@@ -213,7 +214,7 @@ def _of_one_kind(labels: list[Any], source: str) -> NDArray[Any]:
     )
 
 
-def _kind(label: Any) -> type[Label] | None:
+def _kind(label: object) -> type[Label] | None:
     """Return the type of an object as a label, None if it is not a label."""
     if isinstance(label, bool | str):
         return bool if isinstance(label, bool) else str

@@ -65,9 +65,11 @@ def _group_limits(root: Path) -> Iterator[int]:
     for line in lines:
         _, controllers, path = (*line.split(":", 2), "", "")[:3]
         if controllers == "":
-            folder, name = mounted, "memory.max"
+            folder = mounted
+            name = "memory.max"
         elif "memory" in controllers.split(","):
-            folder, name = mounted / "memory", "memory.limit_in_bytes"
+            folder = mounted / "memory"
+            name = "memory.limit_in_bytes"
         else:
             continue
         parts = [part for part in path.split("/") if part not in ("", "..")]

@@ -12,7 +12,7 @@ import inspect
 from abc import ABCMeta
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, overload
 
 from tinygrad_ckn.backend import CPU
 
@@ -61,7 +61,11 @@ def plain_array(value: Any) -> Any:
     return array.tolist() if type(value) is CPU.array_type else plain(value)
 
 
-def plain_arguments(function: Callable[P, T]) -> Callable[P, T]:
+@overload
+def plain_arguments(function: type[T]) -> type[T]: ...
+@overload
+def plain_arguments(function: Callable[P, T]) -> Callable[P, T]: ...
+def plain_arguments(function: Any) -> Any:
     """Decorate a function, a constructor or a dataclass whose options are numbers: they arrive as `plain` makes them.
 
     Examples
@@ -77,7 +81,7 @@ def plain_arguments(function: Callable[P, T]) -> Callable[P, T]:
         return function
 
     @functools.wraps(function)
-    def call(*args: P.args, **options: P.kwargs) -> T:
+    def call(*args: Any, **options: Any) -> Any:
         return function(
             *map(plain, args), **{name: plain(value) for name, value in options.items()}
         )

@@ -1,4 +1,4 @@
-"""Pictures of networks and of trainings as PNG files, drawn by matplotlib without pyplot."""
+"""Pictures of networks and trainings as PNG files, drawn by matplotlib."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import Array, Generator, default_rng, to_numpy
+from tinygrad_ckn.backend import Generator, Images, default_rng, to_numpy
 from tinygrad_ckn.errors import DataError, MissingPackageError, how_to_install
 from tinygrad_ckn.files import PathLike, atomic_write
 from tinygrad_ckn.graph import unwrap
@@ -25,7 +25,7 @@ _FRAME = (0.75, 0.85, 1.0)
 
 
 def filters(model: Network, path: PathLike) -> None:
-    """Draw the filters of the first layer as image patches, each scaled to its own range.
+    """Draw the filters of the first layer as patches, each scaled to its range.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def filters(model: Network, path: PathLike) -> None:
 
 def nystrom_errors(
     model: CKN,
-    images: Array,
+    images: Images,
     sizes: Sequence[int],
     path: PathLike,
     *,
@@ -87,7 +87,7 @@ def nystrom_errors(
     iterations: int = 10,
     rng: Generator | int | None = None,
 ) -> list[list[float]]:
-    """Draw the Nyström error of each layer against its number of filters, and return it.
+    """Draw and return the Nyström error of each layer against its number of filters.
 
     For each layer and size, filters are learned by spherical k-means on patches of the
     layer's input, computed by the layers below it from the first half of the images;
@@ -136,7 +136,7 @@ def nystrom_errors(
     """
     figure = _figure(6, 4)
     random = default_rng(rng)
-    prepared = model.preprocess(model.training_images(images))
+    prepared = model.preprocess(model._check_training_images(images))
     half = len(prepared) // 2
     if not half:
         raise DataError(
@@ -146,7 +146,7 @@ def nystrom_errors(
     errors = []
     for i, layer in enumerate(model.layers):
         training, test = (
-            layer_patches(model, i, part, n_patches, random)
+            layer_patches(model.layers, i, part, n_patches, random)
             for part in (prepared[:half], prepared[half:])
         )
         errors.append(
@@ -215,15 +215,20 @@ def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike) -> None
 
 
 def last_epoch(epochs: Sequence[Mapping[str, Any]]) -> float | None:
-    """Return the validation accuracy of the last epoch, or its training accuracy; None without epochs."""
+    """Return the last validation, else training, accuracy; None without epochs."""
     last: Mapping[str, float] = epochs[-1] if epochs else {}
     return last.get("validation_accuracy", last.get("train_accuracy"))
 
 
 def _error(
-    layer: CKNLayer, size: int, training: Array, test: Array, iterations: int, rng: Generator
+    layer: CKNLayer,
+    size: int,
+    training: NDArray[Any],
+    test: NDArray[Any],
+    iterations: int,
+    rng: Generator,
 ) -> float:
-    """Return the error on test patches of a layer with `size` filters, learned on others."""
+    """Return the error of a layer with `size` filters on test patches."""
     twin = CKNLayer(**{**layer.config(), "n_filters": size}, rng=0).to(layer.weight.device).eval()
     fit_layer_filters(twin, training, iterations, rng)
     return nystrom_error(twin, test)
@@ -279,14 +284,14 @@ def _draw_bars(
 
 
 def _scaled(x: NDArray[Any], axis: tuple[int, ...]) -> NDArray[Any]:
-    """Return x with each group along the axes scaled to 0 .. 1; equal values become 0.5."""
+    """Return x scaled to 0 .. 1 along the axes; equal values become 0.5."""
     low = x.min(axis=axis, keepdims=True)
     span = x.max(axis=axis, keepdims=True) - low
     return np.where(span > 0, (x - low) / np.where(span > 0, span, 1), 0.5)
 
 
 def _mosaic(tiles: NDArray[Any], columns: int) -> NDArray[Any]:
-    """Return tiles (n, h, w, 1 or 3) in rows as a colour image (H, W, 3), framed by one pixel."""
+    """Return tiles (n, h, w, 1 or 3) in rows as a colour image (H, W, 3)."""
     n, h, w, _ = tiles.shape
     rows = math.ceil(n / columns)
     image = np.full((rows * (h + 1) + 1, columns * (w + 1) + 1, _RGB), _FRAME)

@@ -1,10 +1,8 @@
 """Where the time goes: seconds, calls and bytes of each operation, forward and backward apart, phase by phase.
 
-While a profile is taken, the two functions through which all operations pass
-(`Primitive.compute` and `Node.pull`) are replaced by others that look at the clock.
-What is no operation, such as a pass of k-means, is timed where `@record_function` names
-it. Without a profile that costs a look at a variable, and nothing else of this file
-runs.
+A profile is a hook (`hooks.py`) around every forward and every rule. Other functions,
+such as a pass of k-means, are timed where `@record_function` names them. Without a
+profile that costs reading a variable, and nothing else of this file runs.
 """
 
 from __future__ import annotations
@@ -21,8 +19,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.files import PathLike, atomic_write
-from tinygrad_ckn.graph import Node, unwrap
-from tinygrad_ckn.primitive import Primitive
+from tinygrad_ckn.graph import unwrap
+from tinygrad_ckn.hooks import HOOKS, Direction
 
 MOST_EVENTS = (
     # of a trace, for one of a long training would fit no viewer; totals count all
@@ -157,6 +155,10 @@ class Profile:
             shown = "backward" if frame.backward and size is not None else direction
             self._enter(name, shown, start, seconds, seconds - frame.children, n_bytes)
 
+    def operation(self, name: str, direction: Direction, call: Callable[[], Any]) -> Any:
+        """Return call(), a forward or a rule, and enter what it cost; the engine's hook."""
+        return self.timed(name, direction, call, _SIZES[direction])
+
     def _enter(
         self, name: str, direction: str, start: float, seconds: float, own: float, n_bytes: int
     ) -> None:
@@ -196,31 +198,18 @@ def profile() -> Iterator[Profile]:
     >>> sorted((row.name, row.direction, row.calls, row.bytes) for row in profiled.rows() if row.name == "multiply")
     [('multiply', 'backward', 1, 32), ('multiply', 'forward', 1, 16)]
     """
-    global _on  # noqa: PLW0603  # what it replaces is one for the process
-    compute, pull = Primitive.compute, Node.pull
+    global _on  # noqa: PLW0603  # one profile for the process
     with _switch:
         if _on is not None:
             raise ConfigError(
                 "profile: expected that no profile is being taken, got one inside another; leave one out"
             )
         _on = current = Profile()
-
-    def timed_compute(self: Primitive[Any], *args: Any) -> Any:
-        return current.timed(
-            self.name, "forward", lambda: compute(self, *args), lambda result: int(result[0].nbytes)
-        )
-
-    def timed_pull(self: Node, *args: Any) -> Any:
-        return current.timed(self.name, "backward", lambda: pull(self, *args), _size)
-
-    replace: Any = setattr
+    HOOKS.append(current.operation)
     try:
-        replace(Primitive, "compute", timed_compute)
-        replace(Node, "pull", timed_pull)
         yield current
     finally:
-        replace(Primitive, "compute", compute)
-        replace(Node, "pull", pull)
+        HOOKS.remove(current.operation)
         _on = None
 
 
@@ -257,5 +246,15 @@ def record_function(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-def _size(gradients: Sequence[Any]) -> int:
+def _size_of_result(result: tuple[Any, Any]) -> int:
+    return int(result[0].nbytes)
+
+
+def _size_of_gradients(gradients: Sequence[Any]) -> int:
     return sum(int(unwrap(gradient).nbytes) for gradient in gradients if gradient is not None)
+
+
+_SIZES: dict[str, Callable[[Any], int]] = {
+    "forward": _size_of_result,
+    "backward": _size_of_gradients,
+}

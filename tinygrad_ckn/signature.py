@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from tinygrad_ckn.backend import Array
+from tinygrad_ckn.backend import Array, Index
 from tinygrad_ckn.errors import DTypeError
 
 # in an annotation that cannot be evaluated
@@ -42,6 +42,12 @@ def operands_of(
             f"differentiated in, got ({shown}); write {first}: Array, of tinygrad_ckn.primitive"
         )
     return operands
+
+
+def indices_of(forward: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of the options annotated `Index`: these may hold arrays and Tensors."""
+    hints = _hints(forward)
+    return frozenset(name for name, hint in hints.items() if hint is Index or hint == "Index")
 
 
 def _hints(forward: Callable[..., Any]) -> Mapping[str, Any]:

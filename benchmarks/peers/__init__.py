@@ -1,1 +1,1 @@
-"""What others would write: the same mathematics in the terms of their libraries."""
+"""The peers: the same mathematics written with other libraries."""

@@ -1,7 +1,7 @@
-"""The training step of a small MLP, relu and cross-entropy, as each library would have it written.
+"""The training step of a small MLP, relu and cross-entropy, in the idiom of each library.
 
 Each function takes x (N, D), labels (N,) and the weights [W1, b1, W2, b2], which it may
-change in place, and returns a step, which returns the loss, and a function that returns
+change in place. It returns a step, which returns the loss, and a function that returns
 the weights.
 """
 
@@ -11,13 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 LR = 0.1
 Step = tuple[Callable[[], float], Callable[[], list[Any]]]
 
 
-def by_hand(x: Any, labels: Any, weights: list[Any]) -> Step:
-    """Return the step with its gradient written out."""
+def by_hand(x: NDArray[Any], labels: NDArray[Any], weights: list[Any]) -> Step:
+    """Return the step with a handwritten gradient."""
     w1, b1, w2, b2 = weights
     rows = np.arange(len(x))
     rate = x.dtype.type(LR)
@@ -40,17 +41,18 @@ def by_hand(x: Any, labels: Any, weights: list[Any]) -> Step:
     return step, lambda: weights
 
 
-def by_hand_in_float64(x: Any, labels: Any, weights: list[Any]) -> Step:
-    """Return what float32 is to approach."""
+def by_hand_in_float64(x: NDArray[Any], labels: NDArray[Any], weights: list[Any]) -> Step:
+    """Return the reference for float32."""
     return by_hand(x.astype("float64"), labels, [w.astype("float64") for w in weights])
 
 
-def ours(x: Any, labels: Any, weights: list[Any]) -> Step:
-    """Return the step on this library."""
+def ours(x: NDArray[Any], labels: NDArray[Any], weights: list[Any]) -> Step:
+    """Return the step in this library."""
     from tinygrad_ckn import Tensor, ops
 
     params = w1, b1, w2, b2 = [Tensor(p, requires_grad=True) for p in weights]
-    inputs, targets = Tensor(x), Tensor(labels)
+    inputs = Tensor(x)
+    targets = Tensor(labels)
 
     def step() -> float:
         loss = ops.cross_entropy(ops.relu(inputs @ w1 + b1) @ w2 + b2, targets)
@@ -65,8 +67,8 @@ def ours(x: Any, labels: Any, weights: list[Any]) -> Step:
     return step, lambda: [p.data for p in params]
 
 
-def mygrad(x: Any, labels: Any, weights: list[Any]) -> Step:
-    """Return the step on MyGrad."""
+def mygrad(x: NDArray[Any], labels: NDArray[Any], weights: list[Any]) -> Step:
+    """Return the step in MyGrad."""
     import mygrad as mg
     from mygrad.nnet.losses import softmax_crossentropy
 
@@ -82,8 +84,8 @@ def mygrad(x: Any, labels: Any, weights: list[Any]) -> Step:
     return step, lambda: [p.data for p in params]
 
 
-def autograd(x: Any, labels: Any, weights: list[Any]) -> Step:
-    """Return the step on HIPS autograd."""
+def autograd(x: NDArray[Any], labels: NDArray[Any], weights: list[Any]) -> Step:
+    """Return the step in HIPS autograd."""
     import autograd.numpy as anp
     from autograd import value_and_grad
 
@@ -107,12 +109,13 @@ def autograd(x: Any, labels: Any, weights: list[Any]) -> Step:
     return step, lambda: weights
 
 
-def torch_eager(x: Any, labels: Any, weights: list[Any]) -> Step:
-    """Return the step on PyTorch, the update in one call for all weights."""
+def torch_eager(x: NDArray[Any], labels: NDArray[Any], weights: list[Any]) -> Step:
+    """Return the step in PyTorch, with one call that updates all weights."""
     import torch
 
     params = w1, b1, w2, b2 = [torch.from_numpy(p).requires_grad_() for p in weights]
-    inputs, targets = torch.from_numpy(x), torch.from_numpy(labels)
+    inputs = torch.from_numpy(x)
+    targets = torch.from_numpy(labels)
     optimizer = torch.optim.SGD(params, lr=LR)
 
     def step() -> float:
@@ -128,13 +131,14 @@ def torch_eager(x: Any, labels: Any, weights: list[Any]) -> Step:
     return step, lambda: [p.detach().numpy() for p in params]
 
 
-def jax_jit(x: Any, labels: Any, weights: list[Any]) -> Step:
-    """Return the step on JAX, compiled as a whole."""
+def jax_jit(x: NDArray[Any], labels: NDArray[Any], weights: list[Any]) -> Step:
+    """Return the step in JAX, compiled as a whole."""
     import jax
     from jax import numpy as jnp
 
     state = [jnp.asarray(p) for p in weights]
-    inputs, targets = jnp.asarray(x), jnp.asarray(labels)
+    inputs = jnp.asarray(x)
+    targets = jnp.asarray(labels)
 
     def loss_of(params: list[Any]) -> Any:
         w1, b1, w2, b2 = params

@@ -1,9 +1,9 @@
-"""A convolutional kernel network in PyTorch, written from docs/mathematics.md for comparison.
+"""A convolutional kernel network in PyTorch, written from docs/mathematics.md.
 
 Each map is |x| kappa(<z, x>/|x|) of patches x, times (kappa(Z Z^T) + eps I)^(-1/2),
-then pooled: the transform runs before the pooling, on all positions, which is the order
-of the published PyTorch network. `pool_first` exchanges the two, which gives the same
-numbers. Maps are channels last, which made eager steps a fifth faster on two machines.
+then pooled: the transform precedes the pooling, at all positions, as in the published
+PyTorch network. `pool_first` swaps the two, which gives the same numbers. Maps are
+channels last, which made eager steps a fifth faster on two machines.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from torch.nn import functional
 
 
 class InverseSqrt(torch.autograd.Function):
-    """(A + eps I)^(-1/2) with its exact gradient: PyTorch's own rule for eigenvectors divides by their differences."""
+    """(A + eps I)^(-1/2) with its exact gradient.
+
+    PyTorch's own rule for eigenvectors divides by differences of eigenvalues.
+    """
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, eps: float) -> Tensor:
@@ -36,14 +39,15 @@ class InverseSqrt(torch.autograd.Function):
 
 
 class Layer(nn.Module):
-    """One layer, of the options that `CKNLayer.config` names."""
+    """One layer, with the options of `CKNLayer.config`."""
 
     def __init__(self, options: Mapping[str, Any], pool_first: bool) -> None:
         super().__init__()
         self.kernel = options["kernel"]
         self.eps = options["eps"]
         self.pool_first = pool_first
-        size, subsampling = options["kernel_size"], int(options["subsampling"][0])
+        size = options["kernel_size"]
+        subsampling = int(options["subsampling"][0])
         plain = {
             "subsampling": [subsampling] * 2,
             "pooling": "gaussian",
@@ -65,13 +69,12 @@ class Layer(nn.Module):
         z = torch.arange(-subsampling, subsampling + 1, dtype=torch.float64)
         weights = torch.exp(-((z / subsampling) ** 2))
         window = torch.outer(weights, weights) / weights.sum() ** 2
-        self.register_buffer(
-            "window", window.expand(filters, 1, -1, -1).contiguous()
-        )  # (p, 1, 2s+1, 2s+1)
+        # (p, 1, 2s+1, 2s+1)
+        self.register_buffer("window", window.expand(filters, 1, -1, -1).contiguous())
         self._kept: Tensor | None = None
 
     def kappa_(self, u: Tensor) -> Tensor:
-        """Return kappa of cosines, in their memory where autograd allows it."""
+        """Return kappa of cosines, in place if autograd allows it."""
         if self.kernel["name"] == "exponential":
             alpha = 1 / self.kernel["sigma"] ** 2
             return u.mul_(alpha).sub_(alpha).exp_()
@@ -81,14 +84,14 @@ class Layer(nn.Module):
         """Return (kappa(Z Z^T) + eps I)^(-1/2), (p, p); computed once in eval mode."""
         if self._kept is None:
             z = self.weight.flatten(1)
-            found: Tensor = InverseSqrt.apply(self.kappa_(z @ z.T), self.eps)
+            transform: Tensor = InverseSqrt.apply(self.kappa_(z @ z.T), self.eps)
             if self.training:
-                return found
-            self._kept = found.detach()
+                return transform
+            self._kept = transform.detach()
         return self._kept
 
     def train(self, mode: bool = True) -> Layer:
-        """Forget the transform: the filters may change now."""
+        """Discard the transform, because the filters may change now."""
         self._kept = None
         super().train(mode)
         return self
@@ -121,7 +124,7 @@ class Layer(nn.Module):
 
 
 class Network(nn.Module):
-    """Layers and a linear classifier, from what `CKN.config` and `CKN.state_dict` of ours return."""
+    """Layers and a linear classifier, from our `CKN.config` and `CKN.state_dict`."""
 
     def __init__(
         self,
@@ -150,7 +153,7 @@ class Network(nn.Module):
 
 
 class SphereSGD:
-    """SGD with momentum; filters move along the sphere: gradient and velocity tangent to it, rows renormalised."""
+    """SGD with momentum on the sphere: tangent gradients and velocities, renormalised rows."""
 
     def __init__(self, model: Network, lr: float, momentum: float) -> None:
         self.filters = [layer.weight for layer in model.layers]
@@ -158,7 +161,7 @@ class SphereSGD:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Move all parameters."""
+        """Update all parameters."""
         for z in self.filters:
             self._project(z.grad, z)
         self.sgd.step()
@@ -168,5 +171,5 @@ class SphereSGD:
 
     @staticmethod
     def _project(g: Tensor, z: Tensor) -> None:
-        """Subtract from each row of g its part along the row of z."""
+        """Subtract from each row of g its component along the row of z."""
         g -= (g * z).sum(dim=(1, 2, 3), keepdim=True) * z

@@ -1,4 +1,4 @@
-"""Spherical k-means in PyTorch, as one writes it: matmul, max, index_add_, normalise."""
+"""Idiomatic spherical k-means in PyTorch: matmul, max, index_add_, normalise."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from torch.nn import functional
 
 
 def spherical_kmeans(x: Tensor, start: Tensor, iterations: int) -> tuple[Tensor, list[float]]:
-    """Return centroids (k, d), and the mean cosine of the rows of x (n, d) to theirs at the start of each iteration."""
-    points, centroids = functional.normalize(x), functional.normalize(start)
+    """Return centroids (k, d), and the mean cosine of x (n, d) at the start of each iteration."""
+    points = functional.normalize(x)
+    centroids = functional.normalize(start)
     objective = []
     for _ in range(iterations):
         cosines, nearest = (points @ centroids.T).max(dim=1)

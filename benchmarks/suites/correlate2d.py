@@ -1,4 +1,7 @@
-"""One image of 5000 x 5000 by 10 x 10 against others, and the library's algorithms against each other by shape."""
+"""One large image against peers, and the library's algorithms against each other by shape.
+
+The large case is 5000 x 5000 by 10 x 10.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,12 @@ from benchmarks.suite import OURS, Case, Inputs, LeftOutError, Settings, Side, S
 from benchmarks.worker import MACHINE, memory
 
 SCIPY = "scipy.signal.correlate2d"
-# Algorithms that take ten times as long as others, and minutes in all, with more pairs
+# Algorithms that take ten times as long as others, and minutes in total, for more pairs
 # of a filter and a channel.
-HOPELESS, PAIRS = ("fft", "toeplitz"), 512
-# (N, C, H, W), (O, C/groups, kh, kw), options: where the best algorithm changes.
-# Padding is "same".
+SLOW_ALGORITHMS = ("fft", "toeplitz")
+PAIRS = 512
+# (N, C, H, W), (O, C/groups, kh, kw), options: shapes between which the best algorithm
+# changes. Padding is "same".
 SHAPES: tuple[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]], ...] = (
     ((1, 1, 1024, 1024), (1, 1, 3, 3), {}),
     ((1, 1, 1024, 1024), (1, 1, 5, 5), {}),
@@ -68,7 +72,8 @@ def _torch(inputs: Inputs, device: str) -> Work:
     available = memory("MemAvailable", MACHINE)
     if inputs["x"].dtype == "float64" and available is not None and available < unfolded:
         raise LeftOutError(
-            f"conv2d of float64 unfolds the image to {unfolded / 1e9:.0f} GB, and {available / 1e9:.0f} GB are there"
+            f"conv2d of float64 unfolds the image to {unfolded / 1e9:.0f} GB, "
+            f"and {available / 1e9:.0f} GB are available"
         )
     x, w = (torch.from_numpy(inputs[name])[None, None] for name in ("x", "w"))
 
@@ -88,7 +93,7 @@ def _algorithm(
     dtype: str = "float32",
     **options: Any,
 ) -> Work:
-    """Return the work of one algorithm: `name` "auto" is the library's choice, in float64 the reference."""
+    """Return the work of an algorithm; "auto" is the library's choice."""
     from tinygrad_ckn import ops
 
     x, w, g = (inputs[key].astype(dtype) for key in ("x", "w", "g"))
@@ -105,7 +110,7 @@ def _algorithm(
 
 
 def _arrays(x_shape: Sequence[int], w_shape: Sequence[int], options: dict[str, Any]) -> Inputs:
-    """Return images, filters and what may come from above."""
+    """Return images, filters and gradients of outputs."""
     from tinygrad_ckn import ops
 
     rng = np.random.default_rng(0)
@@ -115,8 +120,8 @@ def _arrays(x_shape: Sequence[int], w_shape: Sequence[int], options: dict[str, A
 
 
 def _label(x_shape: Sequence[int], w_shape: Sequence[int], options: dict[str, Any]) -> str:
-    told = [f"{'x'.join(map(str, x_shape))} by {'x'.join(map(str, w_shape))}"]
-    return ", ".join([*told, *(f"{name} {value}" for name, value in options.items())])
+    sizes = f"{'x'.join(map(str, x_shape))} by {'x'.join(map(str, w_shape))}"
+    return ", ".join([sizes, *(f"{name} {value}" for name, value in options.items())])
 
 
 def _by_shape(operation: str) -> list[Case]:
@@ -124,10 +129,10 @@ def _by_shape(operation: str) -> list[Case]:
 
     cases = []
     for x_shape, w_shape, options in SHAPES:
-        able = algorithms_for(x_shape, w_shape, "float32", padding="same", **options)
-        hopeless = HOPELESS if w_shape[0] * w_shape[1] > PAIRS else ()
-        names = ("auto", *(name for name in able if name not in hopeless))
-        given = {"operation": operation, **options}
+        supported = algorithms_for(x_shape, w_shape, "float32", padding="same", **options)
+        too_slow = SLOW_ALGORITHMS if w_shape[0] * w_shape[1] > PAIRS else ()
+        names = ("auto", *(name for name in supported if name not in too_slow))
+        common = {"operation": operation, **options}
         cases.append(
             Case(
                 _label(x_shape, w_shape, options),
@@ -135,16 +140,18 @@ def _by_shape(operation: str) -> list[Case]:
                     Side(
                         name,
                         _algorithm,
-                        {**given, "name": name},
+                        {**common, "name": name},
                         ("tinygrad_ckn.cpu.correlate.dispatch",),
                     )
                     for name in names
                 ],
                 functools.partial(_arrays, x_shape, w_shape, options),
-                # Winograd in float32; the others stay below 1e-5
+                # for Winograd in float32; the others stay below 1e-5
                 tolerances={"map": 1e-4},
                 reference=Side(
-                    "unfold in float64", _algorithm, {**given, "name": "unfold", "dtype": "float64"}
+                    "unfold in float64",
+                    _algorithm,
+                    {**common, "name": "unfold", "dtype": "float64"},
                 ),
                 rounds=6,
                 group=f"correlate2d, algorithms, {operation}",
@@ -156,7 +163,7 @@ def _by_shape(operation: str) -> list[Case]:
 def _large(
     dtype: str, tolerance: float, rounds: int, peers: Sequence[Side], targets: Mapping[str, float]
 ) -> Case:
-    """Return the case of the large image; what is compared first has warmed all sides up."""
+    """Return the case of the large image; comparing outputs has warmed all sides up."""
     sides = [Side(OURS, _ours, imports=("tinygrad_ckn.cpu.correlate.dispatch",)), *peers]
     sides.append(Side(SCIPY, _scipy, imports=("scipy.signal",)))
     return Case(
@@ -172,13 +179,11 @@ def _large(
 
 
 def _cases(_: Settings) -> Sequence[Case]:
-    eager, tuned = (
-        Side(EAGER, _torch, imports=("torch",)),
-        Side(TUNED, _torch, imports=("torch",), tuned_malloc=True),
-    )
+    eager = Side(EAGER, _torch, imports=("torch",))
+    tuned = Side(TUNED, _torch, imports=("torch",), tuned_malloc=True)
     return [
         _large("float32", 1e-5, 4, (tuned, eager), {TUNED: 0.13}),
-        # Malloc that keeps memory ends up with two blocks of 20 GB for PyTorch's
+        # A malloc that keeps memory ends up with two blocks of 20 GB for PyTorch's
         # unfolded image.
         _large("float64", 1e-12, 2, (eager,), {EAGER: 0.02}),
         *(

@@ -1,4 +1,4 @@
-"""Features of 256 images of 3x32x32 by the two-layer networks that learn without labels, in eval, not recorded."""
+"""Features of 256 images of 3x32x32 by the two-layer presets without labels, in eval mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a GPU has kernels for, operation by operation, beside CuPy's and PyTorch's own."""
+"""The operations with GPU kernels, compared with CuPy's and PyTorch's."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ CUPYX = "cupyx.scipy.signal"
 
 def _work(function: Callable[[], Any], to_numpy: Callable[[Any], Any]) -> Work:
     def outputs() -> dict[str, Any]:
-        found = function()
-        return {
-            "result": [to_numpy(array) for array in (found if isinstance(found, list) else [found])]
-        }
+        result = function()
+        arrays = result if isinstance(result, list) else [result]
+        return {"result": [to_numpy(array) for array in arrays]}
 
     return Work(function, outputs)
 
@@ -46,7 +45,7 @@ def _cupyx(inputs: Inputs, device: str, *, name: str) -> Work:
     try:
         signal = importlib.import_module(CUPYX)
     except ImportError as error:
-        # it loads cuBLASLt
+        # loads cuBLASLt
         raise LeftOutError(f"it does not import: {error}") from error
     operands = [asarray(array, device=device) for array in inputs["operands"]]
     function = operations()[name].cupyx
@@ -55,15 +54,15 @@ def _cupyx(inputs: Inputs, device: str, *, name: str) -> Work:
 
 
 def _case(operation: Operation) -> Case:
-    """Return the case of an operation; what the CPU computes in float64 is the reference."""
-    named = {"name": operation.about}
+    """Return the case of an operation; the reference is the CPU in float64."""
+    named = {"name": operation.title}
     sides = [Side(OURS, _ours, named, imports=("tinygrad_ckn.models",))]
     if operation.torch is not None:
         sides.append(Side(EAGER, _torch, named, imports=("torch",)))
     if operation.cupyx is not None:
         sides.append(Side(CUPYX, _cupyx, named))
     return Case(
-        operation.about,
+        operation.title,
         sides,
         lambda: {"operands": operation.operands()},
         tolerances={"result": 1e-4},

@@ -1,4 +1,4 @@
-"""Spherical k-means on 200,000 points, five iterations from the same centroids, for both layers of unsup-64-256."""
+"""Five iterations of spherical k-means on 200,000 points, for both layers of unsup-64-256."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy as np
 from benchmarks.ckn import EAGER, TUNED, natural_images
 from benchmarks.suite import OURS, Case, Inputs, Settings, Side, Suite, Work
 
-POINTS, ITERATIONS = 200_000, 5
+POINTS = 200_000
+ITERATIONS = 5
 
 
 def _inputs(layer: int, k: int) -> Inputs:
-    """Return patches of what a layer of unsup-64-256 sees of 1,000 images, and k of them to start from."""
+    """Return patches of a layer of unsup-64-256 on 1,000 images, and k initial centroids."""
     from tinygrad_ckn import no_grad
     from tinygrad_ckn.graph import unwrap
     from tinygrad_ckn.models import CKN, sample_patches
@@ -42,13 +43,16 @@ def _ours(inputs: Inputs, device: str) -> Work:
     points, start = (use(device).xp.asarray(inputs[name]) for name in ("points", "start"))
 
     def step() -> Clustering:
-        found = spherical_kmeans(points, len(start), iterations=ITERATIONS, init=start)
+        clustering = spherical_kmeans(points, len(start), iterations=ITERATIONS, init=start)
         synchronize(device)
-        return found
+        return clustering
 
     def outputs() -> dict[str, object]:
-        found = step()
-        return {"centroids": to_numpy(found.centroids), "objective": np.array(found.objective)}
+        clustering = step()
+        return {
+            "centroids": to_numpy(clustering.centroids),
+            "objective": np.array(clustering.objective),
+        }
 
     return Work(step, outputs)
 
@@ -64,9 +68,8 @@ def _torch(inputs: Inputs, device: str, *, dtype: str = "float32") -> Work:
     )
 
     def step() -> tuple[torch.Tensor, list[float]]:
-        return spherical_kmeans(
-            points, start, ITERATIONS
-        )  # its last mean waits for a GPU but for one product
+        # Its last mean waits for all work on the GPU except one product.
+        return spherical_kmeans(points, start, ITERATIONS)
 
     def outputs() -> dict[str, object]:
         centroids, objective = step()
@@ -86,9 +89,9 @@ def _cases(_: Settings) -> Sequence[Case]:
                 side(EAGER),
             ],
             functools.partial(_inputs, layer, k),
-            # A point to which two centroids are equally near, but for rounding, may go
-            # to either and move both by its share of the cluster, 1e-4 to 1e-2. In
-            # float32 there are a few of 200,000; the other centroids are exact.
+            # A point equally near to two centroids, up to rounding, may be assigned
+            # to either and moves both by its share of the cluster, 1e-4 to 1e-2. In
+            # float32 this concerns a few of 200,000; the other centroids are exact.
             tolerances={"centroids": 1e-5, "objective": 1e-6},
             outliers={"centroids": 0.05},
             reference=side("torch in float64", tuned_malloc=True, options={"dtype": "float64"}),

@@ -1,4 +1,4 @@
-"""The memory of a ckn5 training step: what a process needs beyond what it has after importing its libraries."""
+"""Memory of a ckn5 training step, beyond that of the process after its imports."""
 
 from __future__ import annotations
 

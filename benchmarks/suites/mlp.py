@@ -1,4 +1,7 @@
-"""One training step of an MLP 64-64-10, batch 32, float32, one thread: so small that it costs what the engine costs."""
+"""One training step of an MLP 64-64-10, batch 32, float32, one thread.
+
+It is so small that it measures the overhead of the engines.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ import numpy as np
 from benchmarks.peers import mlp as peers
 from benchmarks.suite import OURS, Case, Inputs, Settings, Side, Suite, Work
 
-BATCH, WIDTHS = 32, (64, 64, 10)
-# after which losses and weights are compared
+BATCH = 32
+WIDTHS = (64, 64, 10)
+# steps after which losses and weights are compared
 STEPS = 50
 
 
@@ -34,7 +38,7 @@ def _work(
     *,
     side: Callable[..., tuple[Callable[[], float], Callable[[], list[Any]]]],
 ) -> Work:
-    """Return the work of a side, which is given its own copies of the weights."""
+    """Return the work of a side, which gets its own copies of the weights."""
     step, weights = side(inputs["x"], inputs["labels"], [w.copy() for w in inputs["weights"]])
 
     def outputs() -> dict[str, Any]:

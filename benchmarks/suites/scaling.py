@@ -1,4 +1,7 @@
-"""How the cost of a ckn5 training step grows with images, pixels and filters: the time per unit is to stay the same."""
+"""Time per unit of a ckn5 training step as images, pixels and filters grow.
+
+It should stay constant.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ from typing import Any
 from benchmarks.ckn import ckn_inputs, multiplications, our_training
 from benchmarks.suite import Case, Inputs, Settings, Side, Suite, Work
 
-# where the other two stay
-IMAGES, SIZE, FILTERS = 64, 32, 128
+# values of the other two sizes
+IMAGES = 64
+SIZE = 32
+FILTERS = 128
 
 
 def _training(inputs: Inputs, device: str, *, which: str) -> Work:
@@ -17,23 +22,22 @@ def _training(inputs: Inputs, device: str, *, which: str) -> Work:
 
 
 def _case(name: str, unit: str, sizes: dict[str, dict[str, int]]) -> Case:
-    """Return the case of some sizes, each by its label; all take turns, for times of different minutes say little."""
+    """Return a case of several sizes by label; all take turns, because times drift."""
     made: dict[str, Any] = {}
 
     def inputs() -> Inputs:
         for label, size in sizes.items():
-            n, pixels = size.get("n_images", IMAGES), size.get("size", SIZE)
+            n = size.get("n_images", IMAGES)
+            pixels = size.get("size", SIZE)
             made[label] = ckn_inputs(
                 "ckn5", n_images=n, size=pixels, filters=size.get("filters", FILTERS)
             )
         return made
 
     def units(size: dict[str, int]) -> float:
-        n, pixels, filters = (
-            size.get("n_images", IMAGES),
-            size.get("size", SIZE),
-            size.get("filters", FILTERS),
-        )
+        n = size.get("n_images", IMAGES)
+        pixels = size.get("size", SIZE)
+        filters = size.get("filters", FILTERS)
         if unit == "image":
             return n
         return (

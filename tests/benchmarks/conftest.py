@@ -11,7 +11,7 @@ from benchmarks.suite import OURS, Case, Side
 
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module `fake_sides`, which the processes of sides find as well."""
+    """Return the module `fake_sides`, which the processes of sides can import as well."""
     folder = str(Path(__file__).parent)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("PYTHONPATH", folder)
@@ -30,7 +30,10 @@ def case_of(fakes: ModuleType):
 
 
 def made_up(name: str = "a step", group: str = "", unit: str = "") -> Result:
-    """Return a result with round numbers: ours takes 2 ms and 10 MB, the peers 4 ms and 1 ms, 20 MB and 0."""
+    """Return a result with round numbers.
+
+    Ours takes 2 ms and 10 MB, the peers 4 ms and 1 ms, 20 MB and 0.
+    """
     case = Case(
         name,
         [Side(OURS, print, units=4), Side("slow", print, units=8), Side("fast", print, units=8)],

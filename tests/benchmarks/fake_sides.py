@@ -1,4 +1,4 @@
-"""Sides that are over in no time, for the processes of the tests to import."""
+"""Sides that take no time, for the processes of the tests to import."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from benchmarks.suite import LeftOutError, Work
 
 
 def doubling(inputs, device, *, factor=2.0, log=None, allocate=0):
-    """Double the numbers, or not; say in a file that a step was taken; hold some memory."""
+    """Double the numbers or not, log each step to a file, and allocate memory."""
     held = np.ones(allocate, np.uint8)
 
     def step():
@@ -31,7 +31,7 @@ def talking(inputs, device):
 
 
 def environment(inputs, device, *, names):
-    """Return what the environment says: a number for each name, -1 for what is not there."""
+    """Return numbers from environment variables; -1 for a missing one."""
     values = np.array([float(os.environ.get(name, "-1")) for name in names])
     return Work(lambda: None, lambda: {"values": values})
 

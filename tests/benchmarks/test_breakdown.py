@@ -13,7 +13,7 @@ breakdown.main("ckn5", "{work}")
 
 @pytest.mark.parametrize("work", ["train", "encode"])
 def test_shares_of_all_clocks_add_up(work):
-    """In a process of its own, for the clocks stay in."""
+    """Run in a separate process, because the clocks stay installed."""
     root = Path(__file__).parents[2]
     code = CODE.format(work=work)
     done = subprocess.run(

@@ -5,7 +5,7 @@ from benchmarks import chart
 
 
 def drawn(draw, *arguments):
-    """Return the lengths of the bars, their labels, and all that is written beside them."""
+    """Return the lengths of the bars, their labels, and all notes."""
     axes = Figure().subplots()
     draw(axes, *arguments)
     labels = [label.get_text() for label in axes.get_yticklabels()]
@@ -28,7 +28,7 @@ def test_a_case_has_a_bar_for_each_side(made_up):
     ]
     assert axes.get_title(loc="left") == "a step"
     assert axes.get_xlabel().startswith("ms")
-    # the first is at the top
+    # The first is at the top.
     assert axes.yaxis_inverted()
     colours = [bar.get_facecolor() for bar in axes.patches]
     assert colours[0] != colours[1] == colours[2]

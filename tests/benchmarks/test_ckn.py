@@ -1,4 +1,4 @@
-"""The transcription in PyTorch and the library compute the same: features, losses, gradients, steps."""
+"""The transcription in PyTorch agrees with the library: features, losses, gradients, steps."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ DOUBLE = {"dtype": "float64"}
 
 
 def zero_patches(inputs):
-    """Blacken part of the first image: patches of norm 0 have norms without a derivative."""
+    """Blacken part of the first image: norms of zero patches have no derivative."""
     inputs["images"][0, :, :6] = 0
     return inputs
 
@@ -36,7 +36,7 @@ def test_features_are_the_same(inputs, pool_first):
     ours = our_features(inputs, "cpu", **DOUBLE).outputs()
     work = ckn.torch_features(inputs, "cpu", pool_first=pool_first, **DOUBLE)
     assert relative_error(work.outputs()["features"], ours["features"]) < 1e-12
-    # with the transforms it has kept
+    # with its cached transforms
     assert relative_error(work.step(), ours["features"]) < 1e-12
     assert ours["features"].shape == (4, 6 * 2 * 2)
 
@@ -77,11 +77,12 @@ def test_float32_is_float32(inputs):
         )
 
 
-def test_the_transcription_says_what_it_cannot_do(inputs):
+def test_the_transcription_names_what_it_does_not_support(inputs):
     layer = {**inputs["config"]["layers"][0], "padding": "valid"}
     with pytest.raises(
         ValueError,
-        match=r"expected odd kernels and \{'subsampling': \[2, 2\], .*'padding': 'same'.*, got .*'padding': 'valid'",
+        match=r"expected odd kernels and \{'subsampling': \[2, 2\], .*'padding': 'same'.*, "
+        r"got .*'padding': 'valid'",
     ):
         ckn.torch_features({**inputs, "config": {**inputs["config"], "layers": [layer]}}, "cpu")
 

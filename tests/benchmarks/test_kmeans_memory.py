@@ -26,13 +26,13 @@ def test_anonymous_memory_grows_by_what_is_written_and_not_by_what_is_read_from_
     assert kmeans_memory.anonymous(os.getpid()) - before > 0.9 * copy.nbytes
 
 
-def test_the_peak_of_a_process_is_seen_after_it_gave_the_memory_back() -> None:
+def test_the_peak_of_a_process_is_recorded_after_it_released_the_memory() -> None:
     code = "import time; x = b'1' * 200_000_000; time.sleep(0.2); del x; time.sleep(0.1)"
     assert 200e6 < kmeans_memory.peak_of(exec, code) < 300e6
 
 
 def test_a_process_that_fails_is_an_error() -> None:
-    with pytest.raises(BenchmarkError, match="exit expected to end, got exit status 3"):
+    with pytest.raises(BenchmarkError, match="expected exit to succeed, got exit status 3"):
         kmeans_memory.peak_of(sys.exit, 3)
 
 

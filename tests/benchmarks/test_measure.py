@@ -19,7 +19,7 @@ from benchmarks.suite import BenchmarkError, Case, Settings, Side
 
 def test_summary():
     assert Summary.of([4.0, 1.0, 2.0, 3.0, 5.0]) == Summary(
-        median=3.0, least=1.0, lower=2.0, upper=4.0
+        median=3.0, minimum=1.0, lower=2.0, upper=4.0
     )
     assert Summary.of([2.0]) == Summary(2.0, 2.0, 2.0, 2.0)
 
@@ -75,7 +75,7 @@ class Player:
         return [self.turns + step / 10 for step in range(steps)]
 
 
-def test_every_round_has_all_sides_and_begins_with_another():
+def test_every_round_has_all_sides_and_begins_with_another_one():
     played: list[str] = []
     seconds = take_turns(
         [Player(name, played) for name in "abc"],
@@ -87,7 +87,7 @@ def test_every_round_has_all_sides_and_begins_with_another():
     assert seconds == [[1.0, 1.1, 2.0, 2.1, 3.0, 3.1, 4.0, 4.1]] * 3
 
 
-def test_the_rest_is_as_long_as_asked():
+def test_pauses_have_the_requested_length():
     rests: list[float] = []
     take_turns([Player("a", [])], rounds=1, steps=1, rest=rests.append)
     take_turns([Player("a", [])], rounds=1, steps=1, pause=0.5, rest=rests.append)
@@ -115,12 +115,12 @@ def test_sides_are_measured(fakes, case_of):
     if Path("/proc/self/status").is_file():
         ours, theirs = result.sides
         assert None not in (ours.peak, ours.growth, theirs.peak, theirs.growth)
-        # memory given up before is used again
+        # Memory released before is reused.
         assert 60_000_000 < theirs.growth < theirs.peak
         assert ours.growth < 10_000_000 < ours.peak
 
 
-def test_rounds_of_the_user_go_before(fakes, case_of):
+def test_the_users_rounds_override_those_of_the_case(fakes, case_of):
     result = measure(case_of(Side("ours", fakes.doubling)), Settings(rounds=1))
     assert len(result.sides[0].seconds) == 3
 
@@ -141,13 +141,13 @@ def test_a_wrong_output_is_refused_before_anything_is_timed(fakes, case_of, tmp_
     assert log.exists()
 
 
-def test_the_reference_decides_which_is_wrong(fakes, case_of):
+def test_the_reference_decides_which_side_is_wrong(fakes, case_of):
     sides = [Side("ours", fakes.doubling, {"factor": 3}), Side("peer", fakes.doubling)]
     with pytest.raises(BenchmarkError, match="doubling: ours expected doubled"):
         measure(case_of(*sides, reference=Side("exact", fakes.doubling)), Settings())
 
 
-def test_who_cannot_take_part_is_left_out(fakes, case_of):
+def test_a_side_that_cannot_run_is_left_out(fakes, case_of):
     sides = [
         Side("ours", fakes.doubling),
         Side("peer", fakes.doubling, imports=("a_package_that_nobody_has",)),
@@ -156,7 +156,8 @@ def test_who_cannot_take_part_is_left_out(fakes, case_of):
     result = measure(case_of(*sides, reference=Side("exact", fakes.absent)), Settings())
     assert [side.name for side in result.sides] == ["ours"]
     assert result.left_out == {
-        "peer": "a_package_that_nobody_has is not installed: pip install -e '.[bench]' in a checkout of tinygrad-ckn",
+        "peer": "a_package_that_nobody_has is not installed: "
+        "pip install -e '.[bench]' in a checkout of tinygrad-ckn",
         "guest": "it rains",
         "exact": "it rains",
     }

@@ -1,4 +1,7 @@
-"""PyTorch and CuPy are measured at what we are: on the CPU, with SciPy, whose functions CuPy has, in its place."""
+"""The counterparts in PyTorch and CuPy compute the same as ours.
+
+This runs on the CPU, with SciPy in place of CuPy, which has the same functions.
+"""
 
 import math
 
@@ -37,8 +40,8 @@ def test_pytorch_computes_the_same(number):
         number
     ]
     inputs = {"operands": operation.operands()}
-    ours = kernels._ours(inputs, "cpu", name=operation.about, dtype="float64").outputs()["result"]
-    theirs = kernels._torch(inputs, "cpu", name=operation.about).outputs()["result"]
+    ours = kernels._ours(inputs, "cpu", name=operation.title, dtype="float64").outputs()["result"]
+    theirs = kernels._torch(inputs, "cpu", name=operation.title).outputs()["result"]
     assert relative_error(theirs, ours) < 1e-5
     assert theirs[0].dtype == "float32"
 
@@ -46,7 +49,7 @@ def test_pytorch_computes_the_same(number):
 def test_cupyx_computes_the_same():
     (operation,) = (each for each in operations.operations().values() if each.cupyx is not None)
     operands = operation.operands()
-    ours = kernels._ours({"operands": operands}, "cpu", name=operation.about).outputs()["result"][0]
+    ours = kernels._ours({"operands": operands}, "cpu", name=operation.title).outputs()["result"][0]
     assert relative_error(operation.cupyx(scipy.signal, *operands), ours) < 1e-5
 
 

@@ -7,7 +7,7 @@ from benchmarks.suite import BenchmarkError, Side
 NUMBERS = {"numbers": np.arange(3.0)}
 
 
-def test_threads_and_malloc_are_ours_to_say(monkeypatch):
+def test_threads_and_malloc_are_set_by_the_benchmark(monkeypatch):
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.setenv("SOMETHING_ELSE", "kept")
@@ -28,7 +28,7 @@ def test_the_process_has_that_environment(fakes):
         assert process.outputs()["values"].tolist() == [2, *map(float, TUNED_MALLOC.values())]
 
 
-def test_what_a_side_prints_is_not_an_answer(fakes, capfd):
+def test_output_of_a_side_is_not_an_answer(fakes, capfd):
     with Process(Side("it", fakes.talking), 1) as process:
         process.start(NUMBERS, "cpu")
         assert process.outputs()["doubled"].tolist() == [0, 2, 4]
@@ -51,7 +51,7 @@ def test_libraries_are_described(fakes):
         assert any("1 threads" in library for library in process.libraries())
 
 
-def test_an_error_is_told_with_its_traceback(fakes):
+def test_an_error_has_its_traceback(fakes):
     with (
         Process(Side("it", fakes.failing), 1) as process,
         pytest.raises(
@@ -62,7 +62,7 @@ def test_an_error_is_told_with_its_traceback(fakes):
         process.start(NUMBERS, "cpu")
 
 
-def test_a_process_that_ends_is_told(fakes):
+def test_a_process_that_ends_is_an_error(fakes):
     with (
         Process(Side("it", fakes.dying), 1) as process,
         pytest.raises(
@@ -76,7 +76,7 @@ def test_the_process_ends_with_the_block(fakes):
     with Process(Side("it", fakes.doubling), 1) as process:
         process.start(NUMBERS, "cpu")
     assert process._child.returncode == 0
-    # once more does no harm
+    # Stopping again has no effect.
     process.stop()
     with pytest.raises(KeyboardInterrupt), Process(Side("it", fakes.doubling), 1) as process:
         raise KeyboardInterrupt

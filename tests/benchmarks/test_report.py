@@ -104,7 +104,7 @@ def test_json(made_up, tmp_path):
     )
     ours, slow, fast = case["sides"]
     assert ours["seconds"] == [0.001, 0.002, 0.003]
-    assert ours["summary"] == {"median": 0.002, "least": 0.001, "lower": 0.0015, "upper": 0.0025}
+    assert ours["summary"] == {"median": 0.002, "minimum": 0.001, "lower": 0.0015, "upper": 0.0025}
     assert ours["libraries"] == ["openblas, 2 threads"]
     assert (slow["ratio"], slow["target"], slow["memory_ratio"], slow["memory_target"]) == (
         0.5,

@@ -1,4 +1,4 @@
-"""Costs and rooflines: what docs/gpu.md says is what is computed, and what is computed is what the kernels do."""
+"""Costs and rooflines agree with docs/gpu.md and with the kernels."""
 
 import inspect
 import math
@@ -52,7 +52,7 @@ def rows():
 
 
 def value(formula):
-    """Return what a formula of the docs is for SIZES; factors stand beside each other."""
+    """Evaluate a formula of the docs for SIZES; adjacent factors are multiplied."""
     names, python = {**SIZES, **FUNCTIONS}, []
     names["S"] = math.ceil(SIZES["n"] / max(2048, math.ceil(SIZES["n"] / 64)))
     for token in re.findall(r"[A-Za-z]+|\d+|\S", formula.replace("^", "**")):
@@ -65,7 +65,7 @@ def value(formula):
     return eval("".join(python), {"__builtins__": {}}, names)
 
 
-def test_formulas_are_read_as_they_are_meant():
+def test_formulas_are_parsed_correctly():
     assert value("2 N C (h W + 1)") == 2 * 2 * 13 * (17 * 37 + 1)
     assert value("N T(s) + ceil(d / 128) k^2") == 2 * 6 + 2 * 23**2
 
@@ -127,7 +127,7 @@ def test_a_training_step_has_a_pull_for_each_map():
     assert (names.count("map"), names.count("map_vjp"), names.count("add_squares")) == (5, 5, 4)
 
 
-def test_what_takes_longer_counts():
+def test_the_slower_of_memory_and_arithmetic_counts():
     card = Card("a card", bandwidth=10.0, float32=100.0, tf32=1000.0)
     # 40 bytes
     product = Cost("product", 5, 5, 800, product=True)
@@ -141,7 +141,7 @@ def test_what_takes_longer_counts():
     assert Card("another", 10.0, 100.0, None).seconds(product, tf32=True) == 8
 
 
-def test_cards_have_rates_of_this_world():
+def test_cards_have_plausible_rates():
     for card in CARDS.values():
         assert 1e11 < card.bandwidth < 1e13
         assert 1e12 < card.float32 <= (card.tf32 or 1e15) < 1e16

@@ -35,7 +35,7 @@ def test_suites_are_chosen_by_name(suites):
         run.chosen(["wrong"], "cuda", suites)
 
 
-def test_what_fails_does_not_keep_the_others(suites, tmp_path):
+def test_a_failing_suite_does_not_stop_the_others(suites, tmp_path):
     console = Console(record=True, width=200)
     out = tmp_path / "new" / "folder"
     failures = run.run(list(suites.values()), Settings(threads=2), out, console)

@@ -24,7 +24,7 @@ def test_targets_are_those_of_peers(name: str, case: Case):
 
 
 def test_every_suite_has_a_line():
-    assert [name for name, suite in SUITES.items() if name != suite.name or not suite.about] == []
+    assert [name for name, suite in SUITES.items() if name != suite.name or not suite.title] == []
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_steps_of_the_mlp_are_the_same(peer, package):
         )
     inputs = mlp._inputs()
     expected = mlp._work(inputs, "cpu", side=peers.by_hand_in_float64).outputs()
-    # In a process of its own: once JAX is imported, forking, which other tests do, is a
-    # warning and so an error.
+    # In a separate process: once JAX is imported, forking, which other tests do, gives a
+    # warning and hence an error.
     with Process(Side(peer.__name__, mlp._work, {"side": peer}), 1) as process:
         process.start(inputs, "cpu")
         found = process.outputs()
@@ -85,14 +85,14 @@ def test_the_mlp_by_hand_descends_its_loss():
     assert loss == at(0)
 
 
-def test_kmeans_of_pytorch_is_ours(monkeypatch):
+def test_kmeans_of_pytorch_agrees_with_ours(monkeypatch):
     pytest.importorskip("torch", reason="the peer is PyTorch: pip install -e '.[bench]'")
     monkeypatch.setattr(kmeans, "POINTS", 2000)
     for layer, d in ((0, 27), (1, 576)):
         inputs = kmeans._inputs(layer, 8)
         assert inputs["points"].shape == (2000, d)
         ours, theirs = (make(inputs, "cpu").outputs() for make in (kmeans._ours, kmeans._torch))
-        # neither ends early
+        # Neither stops early.
         assert len(ours["objective"]) == kmeans.ITERATIONS
         assert relative_error(theirs["centroids"], ours["centroids"]) < 1e-5
         assert relative_error(theirs["objective"], ours["objective"]) < 1e-6
@@ -107,7 +107,7 @@ def test_the_algorithms_of_a_shape_take_turns(operation: str):
         assert case.group.endswith(operation)
 
 
-def test_each_operation_is_what_it_says():
+def test_each_operation_computes_what_its_title_says():
     inputs = correlate2d._arrays((2, 3, 6, 5), (4, 3, 3, 3), {})
     maps = {
         operation: correlate2d._algorithm(
@@ -135,7 +135,7 @@ def test_the_large_image_is_the_same_for_all():
     assert relative_error(correlate2d._torch(inputs, "cpu").outputs()["map"], scipy) < 1e-12
 
 
-def test_pytorch_is_left_out_where_its_unfolded_image_does_not_fit(monkeypatch):
+def test_pytorch_is_left_out_if_its_unfolded_image_does_not_fit(monkeypatch):
     pytest.importorskip("torch", reason="the peer is PyTorch: pip install -e '.[bench]'")
     monkeypatch.setattr(correlate2d, "memory", lambda name, source: 10**6)
     inputs = {"x": np.ones((100, 200)), "w": np.ones((10, 10))}

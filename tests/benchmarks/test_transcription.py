@@ -1,8 +1,8 @@
-"""Features and gradients of filters against PyTorch's own differentiation of the formulas, in float64.
+"""Features and gradients of filters agree with PyTorch's differentiation of the formulas.
 
-The peer's inverse square root has a gradient that was derived by hand, as ours was.
-Here it is replaced by Newton's iteration of Denman and Beavers (1976), of matrix
-inverses alone, through which PyTorch differentiates by itself.
+Everything is float64. The peer's inverse square root has a hand-derived gradient, as
+ours has. Here it is replaced by Newton's iteration of Denman and Beavers (1976), which
+consists of matrix inverses that PyTorch differentiates by itself.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ STEPS = 40
 
 
 class Newton:
-    """Stands in for `torch_ckn.InverseSqrt`."""
+    """Replaces `torch_ckn.InverseSqrt`."""
 
     @staticmethod
     def apply(a, eps):

@@ -25,7 +25,7 @@ def test_a_turn_begins_with_steps_that_are_not_timed(monkeypatch):
     assert len(steps) == 2
 
 
-def test_slow_steps_need_none():
+def test_slow_steps_need_no_untimed_ones():
     it, steps = counting()
     it.last = SLOW
     assert len(it.turn(3)) == 3

@@ -13,7 +13,7 @@ from tools import warm_python
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch):
-    """What a caller's terminal and settings are makes no difference."""
+    """Make tests independent of the caller's terminal and settings."""
     for name in (
         "TINYGRAD_CKN_TRACEBACK",
         "FORCE_COLOR",
@@ -25,7 +25,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch):
 
 
 def tinygrad_ckn(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own."""
+    """Run the command in its own process."""
     return warm_python.run(["-m", "tinygrad_ckn", *arguments])
 
 

@@ -20,8 +20,9 @@ def test_a_sentence_without_a_checkout(
     result = invoke("bench", "ckn5")
     assert result.exit_code == 1
     assert result.stderr == (
-        f"error: bench: expected the folder benchmarks beside the package, got none in {tmp_path}; benchmarks are not "
-        "part of the installed package: run `python -m benchmarks` in a checkout\n"
+        "error: bench: expected the folder benchmarks next to the package, got none in "
+        f"{tmp_path}; benchmarks are not part of the installed package: run `python -m benchmarks` "
+        "in a checkout\n"
     )
 
 
@@ -55,7 +56,7 @@ def test_an_unknown_suite_is_one_sentence(invoke: Invoke):
 
 
 @pytest.mark.parametrize(("failures", "status"), [({}, 0), ({"mlp": "it failed"}, 1)])
-def test_options_arrive(
+def test_options_reach_the_benchmarks(
     invoke: Invoke,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -85,5 +86,5 @@ def test_the_folder_is_one_of_the_runs_by_default(invoke: Invoke, monkeypatch: p
     assert given[0].name.endswith("-bench")
 
 
-def test_no_threads_at_all_is_wrong_usage(invoke: Invoke):
+def test_zero_threads_are_wrong_usage(invoke: Invoke):
     assert invoke("bench", "--threads", 0).exit_code == 2

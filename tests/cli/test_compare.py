@@ -68,7 +68,7 @@ def test_each_model_has_a_run(compared, folder: Path):
         assert (folder / name / "filters.png").is_file()
 
 
-def test_the_file_says_what_the_runs_say(compared, folder: Path, archive: Path):
+def test_the_file_agrees_with_the_runs(compared, folder: Path, archive: Path):
     content = json.loads((folder / "comparison.json").read_text())
     assert content["data"] == {"name": "some", "data": str(archive), "data_dir": None}
     assert list(content["models"]) == list(MODELS)
@@ -84,7 +84,7 @@ def test_the_file_says_what_the_runs_say(compared, folder: Path, archive: Path):
         assert found["parameters"] == sum(p.size for p in model.parameters())
 
 
-def test_what_a_pipe_gets(compared, folder: Path):
+def test_output_in_a_pipe(compared, folder: Path):
     assert not re.search(r"[^\n\x20-\x7e]", compared.stdout)
     lines = compared.stdout.splitlines()
     assert lines[0] == "some: 200 training and 80 test images of 1x8x8, 10 classes"
@@ -95,7 +95,8 @@ def test_what_a_pipe_gets(compared, folder: Path):
     for name, line in zip(MODELS, lines[-4:-1], strict=True):
         found = content[name]
         share = f"{found['accuracy']:.4f} ({found['correct']}/80)"
-        start = f"{name}: test accuracy {share}, {found['seconds']:.1f} s, {found['parameters']:,} parameters"
+        cost = f"{found['seconds']:.1f} s, {found['parameters']:,} parameters"
+        start = f"{name}: test accuracy {share}, {cost}"
         end = ""
         if found["epochs"]:
             last = found["epochs"][-1]["validation_accuracy"]
@@ -162,8 +163,8 @@ def test_a_table_tells_the_last_epoch_from_the_classifier_fitted_again(
         ["lenet", "0.3000", "0.9780", "(978/1000)", "12.3", "12,345"],
     ]
     assert note == (
-        "last epoch: accuracy at the end of the last epoch, before the classifier was fitted again, which the test "
-        "accuracy is of"
+        "last epoch: accuracy at the end of the last epoch, before the classifier was fitted "
+        "again; the test accuracy is that of the new classifier"
     )
 
 
@@ -178,7 +179,8 @@ def test_a_table_tells_the_last_epoch_from_the_classifier_fitted_again(
         (["lenet", "resnet"], "train: --model expected 'unsup-32-64'"),
         (
             ["unsup-32-64", "unsup-64-256", "--epochs", "3"],
-            "compare: --epochs expected a model that is fine-tuned, got unsup-32-64 unsup-64-256, which",
+            "compare: --epochs expected a model that is fine-tuned, got unsup-32-64 "
+            "unsup-64-256, which",
         ),
         (
             ["unsup-32-64", "unsup-64-256", "--batch-size", "3"],
@@ -257,7 +259,7 @@ def test_every_option_reaches_the_trainings(
         assert options == {"model": name, **kept}
 
 
-def test_what_is_trained_is_in_the_file_when_the_next_training_is_broken_off(
+def test_finished_trainings_are_in_the_file_if_the_next_one_is_interrupted(
     invoke: Invoke, archive: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     train = loop.train
@@ -276,9 +278,7 @@ def test_what_is_trained_is_in_the_file_when_the_next_training_is_broken_off(
     assert found["unsup-32-64"]["correct"] == Run.open(out / "unsup-32-64").records()[-1]["correct"]
 
 
-def test_a_folder_that_holds_something_is_not_touched(
-    invoke: Invoke, archive: Path, tmp_path: Path
-):
+def test_a_folder_with_files_is_not_changed(invoke: Invoke, archive: Path, tmp_path: Path):
     (tmp_path / "notes").write_text("mine")
     result = invoke("compare", "lenet", "lenet-ckn", "--data", archive, "--out", tmp_path)
     assert result.exit_code == 1
@@ -301,7 +301,7 @@ def test_a_folder_that_another_comparison_writes_to_is_refused(
         assert [path.name for path in out.iterdir()] == ["training.lock"]
 
 
-def test_without_matplotlib_all_but_the_pictures_is_there(
+def test_without_matplotlib_everything_except_pictures_is_written(
     invoke: Invoke, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)

@@ -1,4 +1,4 @@
-"""Colours and widths: what NO_COLOR, FORCE_COLOR, TERM and the terminal's columns do to everything that prints."""
+"""Effect of NO_COLOR, FORCE_COLOR, TERM and COLUMNS on all output."""
 
 import fcntl
 import io
@@ -77,14 +77,14 @@ def environment_of(**variables: str) -> dict[str, str]:
 
 
 def on_terminal(arguments: list[str], folder: Path, columns: int = 80, **variables: str) -> str:
-    """Return all that a command writes to a terminal of so many columns."""
+    """Return the output of a command on a terminal with a number of columns."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     command = ["-m", "tinygrad_ckn", *arguments]
     environment = environment_of(**variables)
     chunks = []
-    # stdin too: that is where Python and rich look for the terminal's size when the
-    # output is redirected
+    # stdin too: Python and rich read the size of the terminal from it when the
+    # output is redirected.
     if needs_new_interpreter(variables):
         process = subprocess.Popen(
             [sys.executable, *command],
@@ -158,7 +158,7 @@ class Stream(io.StringIO):
     ],
     ids=str,
 )
-def test_who_gets_colours_and_who_a_cursor(
+def test_which_streams_get_colours_and_a_cursor(
     variables: Mapping[str, str],
     terminal: bool,
     pipe: bool,
@@ -190,18 +190,18 @@ def test_who_gets_colours_and_who_a_cursor(
 def test_no_color_on_a_terminal(name: str, tmp_path: Path):
     text = on_terminal(COMMANDS[name], tmp_path, TERM="xterm", NO_COLOR="1")
     assert COLOUR.findall(text) == []
-    # a bar is drawn where it stood
+    # A bar is redrawn in place.
     if name not in ("bar", "profile", "table"):
         assert "\x1b" not in text
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_dumb_terminal_gets_no_escape_code_at_all(name: str, tmp_path: Path):
+def test_a_dumb_terminal_gets_no_escape_codes(name: str, tmp_path: Path):
     assert "\x1b" not in on_terminal(COMMANDS[name], tmp_path, TERM="dumb")
 
 
 @pytest.mark.parametrize("name", ["error", "verdict", "bar"])
-def test_a_pipe_gets_colours_where_they_are_forced_and_never_a_cursor(name: str, tmp_path: Path):
+def test_a_pipe_gets_forced_colours_but_never_a_cursor(name: str, tmp_path: Path):
     plain = into_pipe(COMMANDS[name], tmp_path, TERM="xterm")
     assert "\x1b" not in plain.stdout + plain.stderr
     forced = into_pipe(
@@ -224,7 +224,7 @@ def test_lines_fit_the_terminal(name: str, columns: int, tmp_path: Path):
     lines = [line for line in re.split(r"[\r\n]+", text) if "run folder" not in line]
     assert max(map(len, lines)) <= columns
     assert columns > 40 or max(map(len, lines)) > 30
-    # no number is cut: what is left and right of a line's end is never a digit or a point
+    # Numbers are not cut: a line break is never between digits or points.
     assert not re.search(r"\d\.\r?\n\s*\d|\d\r?\n\s*\.\d", text)
 
 
@@ -253,7 +253,7 @@ def test_names_that_an_encoding_lacks_are_escaped(variables: Mapping[str, str], 
         assert "Traceback" not in into_pipe(COMMANDS[name], tmp_path, **variables).stderr
 
 
-def test_a_closed_stream_is_nobody_to_write_to(tmp_path: Path):
+def test_a_closed_stream_is_not_written_to(tmp_path: Path):
     for redirection, status in ((">&-", 1), ("2>&-", 1)):
         shell = f"{sys.executable} -m tinygrad_ckn train --model x {redirection}"
         finished = subprocess.run(

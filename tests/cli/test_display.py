@@ -37,7 +37,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def plain(text: str) -> str:
-    """Return what remains without the control sequences of a terminal."""
+    """Return a text without the control sequences of a terminal."""
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
 
 
@@ -76,7 +76,7 @@ def test_lines(progress: Progress, line: str | None):
     assert _display.line_of(progress) == line
 
 
-def test_elsewhere_lines_alone(capsys: pytest.CaptureFixture[str]):
+def test_a_pipe_gets_only_lines(capsys: pytest.CaptureFixture[str]):
     with _display.Display() as display:
         for progress in (
             Progress("filters", 0, 2),
@@ -86,7 +86,8 @@ def test_elsewhere_lines_alone(capsys: pytest.CaptureFixture[str]):
         ):
             display(progress)
     assert capsys.readouterr().out == (
-        "filters of layer 1 of 2: mean cosine 0.9500, 1.0 s\nepoch 1 of 3: loss 0.5000, accuracy 0.7500, 4.0 s\n"
+        "filters of layer 1 of 2: mean cosine 0.9500, 1.0 s\nepoch 1 of 3: loss 0.5000, accuracy "
+        "0.7500, 4.0 s\n"
     )
 
 
@@ -141,9 +142,9 @@ def test_a_terminal_keeps_the_lines_and_loses_the_bar(
     text = terminal.getvalue()
     assert "filters of layer 1 of 2: mean cosine 0.9500, 1.0 s\n" in plain(text)
     assert "epoch 1 of 3: loss 0.5000" in plain(text)
-    # the bar's line is erased
+    # The line of the bar is erased,
     assert text.endswith("\x1b[2K")
-    # and the cursor is shown again
+    # and the cursor is shown again.
     assert "\x1b[?25h" in text
 
 

@@ -25,7 +25,7 @@ class Checked:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the runner was asked for; one of its two primitives fails where "results" says so."""
+    """Arguments of the runner; one of its two primitives fails if "results" says so."""
     asked: dict[str, Any] = {
         "results": [Checked("exp"), Checked("unfold", 2.5e-8, 1e-7, 3e-16, 12)]
     }
@@ -56,7 +56,7 @@ def test_a_line_for_each_primitive(invoke: Invoke, asked: dict[str, Any]):
         ["2", "primitives", "checked,", "0", "failed"],
     ]
     columns = {line.index(line.split()[-1]) for line in result.stdout.splitlines()[:-1]}
-    # aligned
+    # Columns are aligned.
     assert len(columns) == 1
     assert (asked["names"], asked["device"]) == (None, "cpu")
     assert asked["examples"] >= 1
@@ -82,7 +82,7 @@ def test_failures_are_explained_and_are_status_1(invoke: Invoke, asked: dict[str
     assert result.stderr == ""
 
 
-def test_verdicts_are_coloured_where_colours_are(asked: dict[str, Any]):
+def test_verdicts_have_colours_on_a_terminal(asked: dict[str, Any]):
     asked["results"] = [Checked("exp"), Checked("sqrt", verdict="FAIL")]
     output = CliRunner().invoke(app, ["gradcheck"], env={"FORCE_COLOR": "1"}).stdout
     assert "\x1b[32mok" in output
@@ -114,8 +114,8 @@ def test_without_hypothesis(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
     result = invoke("gradcheck")
     assert result.exit_code == 1
     assert result.stderr == (
-        "error: gradcheck: expected the packages for testing, got no hypothesis; pip install -e '.[test]' in a "
-        "checkout of tinygrad-ckn\n"
+        "error: gradcheck: expected the packages for testing, got no hypothesis; pip install -e "
+        "'.[test]' in a checkout of tinygrad-ckn\n"
     )
 
 

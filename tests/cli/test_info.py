@@ -105,7 +105,7 @@ def test_no_cupy():
     assert "pip install -e '.[cuda13]'" in state
 
 
-def test_processor_where_there_is_no_cpuinfo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_processor_without_cpuinfo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(_info, "Path", lambda name: tmp_path / "none")
     assert _info._processor() == (platform.processor() or platform.machine())
 

@@ -73,7 +73,7 @@ def test_a_help_fits_the_terminal_and_shows_flags_without_a_value(command: str, 
     assert result.exit_code == 0
     assert max(map(len, lines)) <= columns
     assert "bool" not in result.stdout
-    # cut short
+    # No line is cut short.
     assert not any(re.search(r"[a-z,]\.\.\.$", line) for line in lines)
     assert any(line.split()[:2] == ["-h,", "--help"] for line in lines)
 
@@ -113,7 +113,7 @@ def test_the_module_is_the_command():
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell: str):
-    """What a shell asks for `tinygrad-ckn tr<TAB>`, and the script that makes it ask."""
+    """The completion of `tinygrad-ckn tr<TAB>`, and the script that a shell sources."""
     command = ["-m", "tinygrad_ckn"]
     ask = {
         "_TINYGRAD_CKN_COMPLETE": f"complete_{shell}",
@@ -166,13 +166,13 @@ def test_errors_of_the_machine(
     assert (result.exit_code, result.stderr) == (1, f"error: {sentence}\n")
 
 
-def test_the_prefix_is_red_where_colours_are(monkeypatch: pytest.MonkeyPatch):
+def test_the_prefix_is_red_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_train.loop, "train", failing(errors.DataError("this")))
     result = CliRunner().invoke(app, ["train"], env={"FORCE_COLOR": "1"})
     assert result.stderr == "\x1b[31m\x1b[1merror:\x1b[0m this\n"
 
 
-def test_bugs_are_not_dressed_up(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
+def test_bugs_are_not_caught(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_train.loop, "train", failing(ZeroDivisionError("a bug")))
     assert isinstance(invoke("train").exception, ZeroDivisionError)
 
@@ -209,7 +209,7 @@ def test_ctrl_c_in_a_process(tmp_path: Path):
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
-        # the first layer is learned
+        # The filters of the first layer have been learned.
         process.stdout.readline()
         os.kill(process.pid, signal.SIGINT)
         assert process.wait() == 130

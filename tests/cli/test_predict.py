@@ -37,7 +37,7 @@ def damaged(run_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(run_folder, tmp_path / "damaged"))
 
 
-def test_file_names_that_are_no_text_come_back_in_a_csv_file(
+def test_file_names_that_are_not_text_are_written_to_a_csv_file(
     tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]], run_folder: Path, tmp_path: Path
 ):
     path = os.fsencode(tmp_path) + b"/b\xff.npy"
@@ -99,7 +99,7 @@ def test_evaluate_on_all_images_of_another_file(
     )
 
 
-def test_evaluate_on_the_images_held_out_of_the_own_file(
+def test_evaluate_on_the_images_held_out_from_the_data_of_the_run(
     invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -213,7 +213,7 @@ def test_predict_prints_a_table_on_a_terminal(
     assert [row.split() for row in rows] == printed
 
 
-def test_files_that_are_no_images(invoke: Invoke, run_folder: Path, tmp_path: Path):
+def test_files_that_are_not_images(invoke: Invoke, run_folder: Path, tmp_path: Path):
     (tmp_path / "notes.txt").write_text("hello")
     result = invoke("predict", run_folder, tmp_path / "notes.txt")
     assert result.exit_code == 1
@@ -223,8 +223,8 @@ def test_files_that_are_no_images(invoke: Invoke, run_folder: Path, tmp_path: Pa
     np.save(tmp_path / "large.npy", np.zeros((2, 9, 9), np.float32))
     result = invoke("predict", run_folder, tmp_path / "large.npy")
     assert result.stderr == (
-        f"error: {tmp_path}/large.npy: expected images 1x8x8 as those the model was trained on, got 1x9x9; "
-        "bring them to that size\n"
+        f"error: {tmp_path}/large.npy: expected images 1x8x8 as those the model was trained on, "
+        "got 1x9x9; bring them to that size\n"
     )
 
 
@@ -234,8 +234,8 @@ def test_messages_name_options_as_the_command_line_does(
     (tmp_path / "odd.csv").write_text("0,1,7,3,4\n")
     result = invoke("predict", run_folder, tmp_path / "odd.csv")
     assert (
-        "expected 64 pixels a row for images 1x8x8, got 5; pass their shape (C, H, W) as --image-shape"
-        in result.stderr
+        "expected 64 pixels a row for images 1x8x8, got 5; pass their shape (C, H, W) as "
+        "--image-shape" in result.stderr
     )
     (tmp_path / "numbered.csv").write_text("0,1,2,3,4\n0,0,7,0,0\n")
     result = invoke("predict", run_folder, tmp_path / "numbered.csv")
@@ -250,9 +250,9 @@ def test_messages_name_options_as_the_command_line_does(
 def test_no_run(invoke: Invoke, tmp_path: Path, command: str):
     result = invoke(command, tmp_path, *(["x.npz"] if command == "predict" else []))
     assert result.exit_code == 1
-    assert (
-        result.stderr
-        == f"error: {tmp_path}: expected the folder of a run, with a config.json, got none; check the path\n"
+    assert result.stderr == (
+        f"error: {tmp_path}: expected the folder of a run, with a config.json, got none; "
+        "check the path\n"
     )
 
 
@@ -280,7 +280,7 @@ def test_a_model_of_a_newer_format(invoke: Invoke, damaged: Path):
 
 
 @pytest.mark.parametrize("data", [None, {}, []])
-def test_a_run_that_does_not_say_its_data(invoke: Invoke, damaged: Path, data: object):
+def test_a_run_without_a_record_of_its_data(invoke: Invoke, damaged: Path, data: object):
     config = json.loads((damaged / "config.json").read_text())
     (damaged / "config.json").write_text(json.dumps({**config, "data": data}))
     result = invoke("evaluate", damaged)
@@ -294,7 +294,7 @@ def test_a_model_of_another_run(invoke: Invoke, damaged: Path):
     (damaged / "config.json").write_text(json.dumps(config))
     result = invoke("evaluate", damaged)
     assert result.exit_code == 1
-    assert "got something else; is it the model of another run?" in result.stderr
+    assert "got another one; is it the model of another run?" in result.stderr
 
 
 def test_data_that_moved(invoke: Invoke, damaged: Path):

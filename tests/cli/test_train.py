@@ -34,7 +34,7 @@ def test_digits_out_of_the_box(
     assert Run.open(tmp_path / "run").records()[-1]["correct"] == int(found[2])
 
 
-def test_what_a_pipe_gets(trained: subprocess.CompletedProcess[str], run_folder: Path):
+def test_output_in_a_pipe(trained: subprocess.CompletedProcess[str], run_folder: Path):
     number = r"\d+\.\d+"
     expected = [
         r"some: 200 training and 80 test images of 1x8x8, 10 classes",
@@ -50,17 +50,14 @@ def test_what_a_pipe_gets(trained: subprocess.CompletedProcess[str], run_folder:
         rf"run folder {re.escape(str(run_folder))}",
         rf"test accuracy {number} \(\d+/80\)",
     ]
-    # no control characters, no bars
+    # Neither control characters nor bars.
     assert not re.search(r"[^\n\x20-\x7e]", trained.stdout)
     lines = trained.stdout.splitlines()
     assert len(lines) == len(expected)
     for line, pattern in zip(lines, expected, strict=True):
         assert re.fullmatch(pattern, line), (line, pattern)
     # Of 20 images held out, one more mistake is a fall of 5 points.
-    assert all(
-        line.startswith("warning: fit: expected a validation")
-        for line in trained.stderr.splitlines()
-    )
+    assert all(line.startswith("warning: fit: expected") for line in trained.stderr.splitlines())
 
 
 def test_options_reach_the_run(run_folder: Path, archive: Path):
@@ -175,7 +172,7 @@ def test_threads_limit_the_blas_and_the_pool(invoke: Invoke, monkeypatch: pytest
 
     monkeypatch.setattr(_train.loop, "train", look)
     before = get_num_threads()
-    # of which one is not the default
+    # One of them is not the default.
     for threads in (1, 2):
         seen.clear()
         assert invoke("train", "--threads", threads).exit_code == 1
@@ -185,7 +182,7 @@ def test_threads_limit_the_blas_and_the_pool(invoke: Invoke, monkeypatch: pytest
         assert get_num_threads() == before
 
 
-def test_where_memory_is_not_known(
+def test_unknown_memory(
     invoke: Invoke, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(_train.loop, "peak_memory", lambda: None)
@@ -237,7 +234,7 @@ def test_where_memory_is_not_known(
         ),
         (
             ["--loss", "hinge"],
-            "train: --loss expected 'squared_hinge' or 'cross_entropy', got 'hinge'",
+            "train: --loss expected 'cross_entropy' or 'squared_hinge', got 'hinge'",
         ),
         (
             ["--mode", "semi", "--data", "nothing.npz"],
@@ -256,6 +253,7 @@ def test_where_memory_is_not_known(
             ["--data", "nothing.npz", "--data-dir", "x"],
             "load: --data-dir expected None unless the data set is 'fashion-mnist'",
         ),
+        (["--out", ""], "train: --out expected the path of a folder, got ''; name one"),
         (["--device", "tpu"], "device: expected 'cpu' or 'cuda', got 'tpu'"),
         (
             ["--data", "cifar10"],
@@ -283,7 +281,7 @@ def test_errors_are_one_sentence(
     assert result.exit_code == 1
     assert result.stderr.startswith(f"error: {sentence}")
     assert result.stderr.count("\n") == 1
-    # no run folder is left
+    # The folder of the run has been removed.
     assert list(tmp_path.iterdir()) == []
 
 
@@ -306,10 +304,10 @@ def test_nan_is_one_sentence_and_leaves_the_checkpoint(
     result = invoke("train", "--data", archive, *options, "--out", tmp_path / "run")
     assert result.exit_code == 1
     assert result.stderr == (
-        "error: fit: expected a finite loss and gradient, got NaN or infinity in epoch 1, batch 1 (first in the images "
-        "of the batch); lower lr (0.02); the parameters are those of epoch 0\n"
-        f"kept in {tmp_path / 'run'}: checkpoint.safetensors (the start, the best so far), last.safetensors "
-        "(the start, the last); load_model reads each\n"
+        "error: fit: expected a finite loss and gradient, got NaN or infinity in epoch 1, batch 1 "
+        "(first in the images of the batch); lower lr (0.02); the parameters are those of epoch "
+        f"0\nkept in {tmp_path / 'run'}: checkpoint.safetensors (the start, the best so far), "
+        "last.safetensors (the start, the last); load_model reads each\n"
     )
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         "config.json",
@@ -324,8 +322,8 @@ def test_an_existing_run_is_not_touched(invoke: Invoke, run_folder: Path):
     result = invoke("train", "--out", run_folder)
     assert result.exit_code == 1
     assert result.stderr == (
-        f"error: {run_folder}: expected a new or empty folder for the run, got one that holds files; "
-        "choose another with --out\n"
+        f"error: {run_folder}: expected a new or empty folder for the run, got one that holds "
+        "files; choose another with --out\n"
     )
     assert {path: path.read_bytes() for path in run_folder.iterdir()} == before
 

@@ -14,7 +14,7 @@ def test_warnings_of_a_training_are_lines_on_stderr_each_once(capsys: pytest.Cap
     assert (found.out, found.err) == ("", "warning: fit: it fell\nwarning: train: it is full\n")
 
 
-def test_others_are_what_they_were():
+def test_other_warnings_are_not_changed():
     with warnings_shown(str), pytest.raises(DeprecationWarning):
         warnings.warn("old", DeprecationWarning, stacklevel=1)
     with pytest.raises(TrainingWarning):

@@ -10,9 +10,9 @@ sizes = st.sampled_from([1, 2, 7, 33, 64, 130, 300])
 
 
 def small_pieces(patch, small):
-    """Let small matrices be cut too, so that there are pieces and what is left at their edges."""
+    """Cut small matrices too, so that there are pieces and remainders at their edges."""
     patch.setattr(gemm, "SMALL", small)
-    # which remembers no other size
+    # uncached
     patch.setattr(gemm, "_piece", gemm._piece.__wrapped__)
 
 

@@ -7,9 +7,8 @@ from tinygrad_ckn.cpu import kmeans as cpu
 
 
 @pytest.mark.parametrize("k", [5, 300])
-@pytest.mark.parametrize(
-    "d", [4, 90, 130, 1300]
-)  # pieces of most points, of few; rows in pieces, and whole
+# pieces of the maximum size, small pieces; rows in pieces, and in one
+@pytest.mark.parametrize("d", [4, 90, 130, 1300])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_nearest_centroids_and_sums_are_those_of_loops(k: int, d: int, dtype: str) -> None:
     rng = np.random.default_rng(2)
@@ -32,7 +31,7 @@ def test_nearest_centroids_and_sums_are_those_of_loops(k: int, d: int, dtype: st
 
 
 @pytest.mark.parametrize("n", [1, 7, 300])
-# pieces of 256 points, of 50, and the whole
+# pieces of 256 points, of 50, and one piece
 @pytest.mark.parametrize("k", [1, 200, 10_100])
 def test_products_in_pieces_are_those_of_the_whole(k: int, n: int) -> None:
     rng = np.random.default_rng(3)
@@ -41,14 +40,13 @@ def test_products_in_pieces_are_those_of_the_whole(k: int, n: int) -> None:
         rng.integers(-4, 5, (n, 100)).astype(float),
     )
     found = cpu._products(np.asfortranarray(centroids), points, np.full((k, n), np.nan))
-    np.testing.assert_array_equal(
-        found, np.einsum("kd,nd->kn", centroids, points)
-    )  # of integers: without rounding
+    # integers, hence without rounding
+    np.testing.assert_array_equal(found, np.einsum("kd,nd->kn", centroids, points))
 
 
 @pytest.mark.parametrize("k", [3, 260])
 @pytest.mark.parametrize("d", [2, 130])
-def test_of_equally_near_centroids_the_first_is_taken(k: int, d: int) -> None:
+def test_ties_go_to_the_first_centroid(k: int, d: int) -> None:
     centroids = np.tile(np.eye(d)[0], (k, 1))
     centroids[0] = np.eye(d)[1]
     points = np.array([[2.0], [3.0]]) * np.eye(d)[:2]

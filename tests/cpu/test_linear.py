@@ -5,9 +5,8 @@ from tinygrad_ckn.cpu import linear
 
 
 @pytest.mark.parametrize("n", [0, 1, 31, 32, 33, 100])
-@pytest.mark.parametrize(
-    ("d", "k"), [(5, 3), (3000, 10), (3000, 50)]
-)  # in batches of 32, of 32, and in one product
+# in batches of 32, of 32, and in one product
+@pytest.mark.parametrize(("d", "k"), [(5, 3), (3000, 10), (3000, 50)])
 @pytest.mark.parametrize("ordered", [True, False])
 def test_scores_are_products(n: int, d: int, k: int, ordered: bool) -> None:
     rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ from tinygrad_ckn.cpu.winograd_filter import FilterGradient, Winograd
 
 
 def correlated(padded, w):
-    """Return the correlation of padded images (b, H, W, C) with filters (O, C, 3, 3), by definition."""
+    """Return the correlation of padded images (b, H, W, C) with filters (O, C, 3, 3)."""
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
     return np.einsum("bhwcij,ocij->bhwo", windows, w)
 
@@ -45,7 +45,7 @@ def test_is_the_correlation_and_has_its_adjoints(m, height, width, b):
     assert abs((y * g).sum() - (dw * w).sum()) < 1e-9 * np.abs(y * g).sum()
     assert abs((y * g).sum() - (dx * padded).sum()) < 1e-9 * np.abs(y * g).sum()
     other = np.zeros_like(w)
-    # a single derivative, by definition
+    # one derivative by definition
     other[1, 2, 0, 1] = 1
     np.testing.assert_allclose(
         dw[1, 2, 0, 1], (correlated(within, other) * g).sum(), rtol=1e-9, atol=1e-11
@@ -82,7 +82,7 @@ def test_totals_add_up_over_tiles_of_different_sizes(monkeypatch):
 
 
 @pytest.mark.parametrize(("m", "bound"), [(2, 3e-6), (4, 2e-5)])
-def test_float32_is_as_near_to_float64_as_promised(m, bound):
+def test_float32_is_as_close_to_float64_as_documented(m, bound):
     filtering, w, padded = problem(m, (16, 16), "float32", c=64, o=32)
     y = np.empty((2, 16, 16, 32), "float32")
     filtering.correlate(padded, y)

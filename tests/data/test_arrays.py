@@ -28,7 +28,7 @@ def test_bytes_are_divided_exactly() -> None:
     scaled = scale_bytes(every_byte)
     assert scaled.dtype == np.float32
     np.testing.assert_array_equal(scaled, (every_byte / 255).astype(np.float32))
-    # the argument is left alone
+    # The argument is not changed.
     np.testing.assert_array_equal(every_byte, np.arange(256))
 
 
@@ -40,7 +40,7 @@ def test_integer_images_are_divided_by_255(dtype: type) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f8"])
-def test_float_images_are_taken_as_they_are(dtype: str) -> None:
+def test_float_images_are_not_changed(dtype: str) -> None:
     images, found = as_images(np.array([[[-1.5, 300.0]]], dtype=dtype), "a", NONE)
     assert images.dtype == np.float32
     np.testing.assert_array_equal(images, [[[[-1.5, 300.0]]]])
@@ -53,7 +53,7 @@ def test_boolean_images_are_zeros_and_ones() -> None:
     assert (found.scale, found.stored) == (1, "booleans")
 
 
-def test_a_scale_that_is_told_divides_and_leaves_the_array_alone() -> None:
+def test_a_given_scale_divides_and_does_not_change_the_array() -> None:
     array = np.array([[[0.0, 8.0]]], np.float32)
     np.testing.assert_array_equal(read(array, Reading(scale=16)), [[[[0, 0.5]]]])
     np.testing.assert_array_equal(array, [[[0, 8]]])
@@ -77,7 +77,8 @@ def test_images_become_contiguous() -> None:
     [
         (
             np.zeros((3, 4)),
-            "a.npz: expected at least one image, as an array (n, H, W) or (n, C, H, W), got shape (3, 4)",
+            "a.npz: expected at least one image, as an array (n, H, W) or (n, C, H, W), got "
+            "shape (3, 4)",
         ),
         (np.zeros((0, 4, 4)), "a.npz: expected at least one image, as an array"),
         (np.zeros((1, 2, 2), "S1"), "a.npz: expected pixels of dtype uint8 or float32, got |S1"),
@@ -123,7 +124,7 @@ def test_the_same_images_in_any_form_are_read_on_the_scale_of_training_or_refuse
             found = read(FORMS[test], reading)
         except DataError as error:
             assert "as argument scale" in str(error) or "centre and scale them" in str(error)
-            # which one reading makes the same
+            # One way of reading makes them equal.
             assert {train, test} != {"bytes", "floats 0..1"}
             assert train != test
         else:
@@ -154,7 +155,7 @@ def test_black_images_have_every_scale() -> None:
         assert not read(np.zeros((3, 6, 6), np.float32), trained_on(train)).any()
 
 
-def test_a_scale_told_in_training_holds_for_files_of_the_same_kind_later() -> None:
+def test_the_scale_of_the_training_holds_for_later_files_of_the_same_kind() -> None:
     digits = BYTES // 16
     for array in (digits, digits.astype(np.float32)):
         reading = trained_on(array, scale=16)

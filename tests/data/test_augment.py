@@ -40,7 +40,7 @@ def test_each_crop_of_the_padded_image_or_its_mirror_is_drawn_equally_often(
     assert chisquare(list(counts.values())).pvalue > 0.01
 
 
-def test_each_image_is_changed_by_itself_and_none_is_touched() -> None:
+def test_each_image_is_augmented_independently_and_not_in_place() -> None:
     images = rng(1).normal(size=(20, 3, 8, 8)).astype("float32")
     before = images.copy()
     shown = crop_flip(images, rng())
@@ -50,7 +50,7 @@ def test_each_image_is_changed_by_itself_and_none_is_touched() -> None:
     assert len(changes) > 15
 
 
-def test_the_seed_fixes_what_is_drawn_and_a_generator_goes_on() -> None:
+def test_a_seed_fixes_the_augmentation_and_a_generator_continues() -> None:
     images = rng(1).normal(size=(20, 3, 8, 8))
     one, same, other = (crop_flip(images, rng(seed)) for seed in (3, 3, 4))
     np.testing.assert_array_equal(one, same)

@@ -18,7 +18,7 @@ def test_records_are_read_in_order(cifar_folder: Path) -> None:
     third = (cifar_folder / "data_batch_2.bin").read_bytes()[
         1:3073
     ]  # image 2, the first of the second file
-    # red, row 0, column 1
+    # Red, row 0, column 1.
     assert data.train.images[2, 0, 0, 1] == np.float32(third[1]) / 255
     assert (
         data.train.images[2, 2, 31, 0] == np.float32(third[2 * 1024 + 31 * 32]) / 255
@@ -41,15 +41,18 @@ def test_the_subfolder_of_the_official_archive_is_found(cifar_folder: Path) -> N
     [
         (
             2 * 3073 + 5,
-            "data_batch_3.bin: expected records of 3073 bytes, got 5 bytes in the last one, at byte 6146",
+            "data_batch_3.bin: expected records of 3073 bytes, got 5 bytes in the last one, at "
+            "byte 6146",
         ),
         (
             3072,
-            "data_batch_3.bin: expected records of 3073 bytes, got 3072 bytes in the last one, at byte 0",
+            "data_batch_3.bin: expected records of 3073 bytes, got 3072 bytes in the last one, "
+            "at byte 0",
         ),
         (
             0,
-            "data_batch_3.bin: expected at least one record of 3073 bytes at byte 0, got an empty file",
+            "data_batch_3.bin: expected at least one record of 3073 bytes at byte 0, got an "
+            "empty file",
         ),
     ],
 )

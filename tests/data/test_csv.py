@@ -46,7 +46,7 @@ def test_labels_come_first_and_whole_pixels_are_divided_by_255(tmp_path: Path, t
 
 
 @pytest.mark.parametrize("row", ["0,1,0.5,300", "0,1,5e-1,300", "0,1,5E-1,300", " 0.0,1,.5,+3e2"])
-def test_pixels_with_a_point_or_exponent_are_taken_as_they_are(tmp_path: Path, row: str) -> None:
+def test_pixels_with_a_point_or_exponent_are_not_changed(tmp_path: Path, row: str) -> None:
     images, labels = read(write(tmp_path, row), labelled=False)
     assert labels is None
     np.testing.assert_array_equal(images, [[[[0, 1], [0.5, 300]]]])
@@ -132,7 +132,8 @@ def test_floats_survive_the_round_trip(tmp_path: Path, pixels: np.ndarray) -> No
         ("3,1\n,1\n", "images.csv, row 2, column 1: expected a label, got ''"),
         (
             "1,1\n01,1\n",
-            "images.csv, row 2, column 1: expected labels with zeros before all of them or none, got '01'",
+            "images.csv, row 2, column 1: expected labels with zeros before all of them or none, "
+            "got '01'",
         ),
         (
             "label,p0,id\n3,1,1\n",
@@ -150,7 +151,8 @@ def test_floats_survive_the_round_trip(tmp_path: Path, pixels: np.ndarray) -> No
         ("1\n", "images.csv, row 1: expected a label and pixels, got 1 column"),
         (
             "1,2,3\n",
-            "images.csv: expected rows of H*H pixels, which are read as grey squares, got 2; pass argument image_shape",
+            "images.csv: expected rows of H*H pixels, which are read as grey squares, got 2; "
+            "pass argument image_shape",
         ),
     ],
 )
@@ -166,7 +168,7 @@ def test_a_shape_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         read(write(tmp_path, "1,2,3,5"), reading=Reading(image_shape=(1, 2, 3)))
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "images.csv"
     path.write_bytes(b"1,2\n1,\xff\n")
     with pytest.raises(
@@ -251,7 +253,7 @@ def test_labels_of_every_kind_come_back(
 
 
 @pytest.mark.parametrize("name", ["id", "ImageId", "class", "y", "", "Unnamed: 0", "index"])
-def test_a_column_that_is_no_pixel_is_never_read_as_one(tmp_path: Path, name: str) -> None:
+def test_columns_other_than_pixels_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=r"expected pixels, got .* in the header"):
         read(write(tmp_path, f"p0,{name},p2,p3\n9,255,0,1\n"))
     with pytest.raises(DataError, match=r"expected pixels, got .* in the header"):
@@ -264,7 +266,7 @@ def test_labels_with_zeros_before_all_of_them_are_numbers(tmp_path: Path) -> Non
     assert labels.tolist() == [1, 10, 0]
 
 
-def test_text_among_the_numbers_of_a_first_row_is_no_header(tmp_path: Path) -> None:
+def test_text_among_the_numbers_of_a_first_row_is_not_a_header(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="row 1, column 3: expected a number, got 'x'"):
         read(write(tmp_path, "1,2,x,4,5\n1,2,3,4,5\n"), labelled=True)
 
@@ -280,7 +282,7 @@ MONOTONE = {
 @pytest.mark.parametrize("first", MONOTONE.values(), ids=MONOTONE)
 @pytest.mark.parametrize("kind", ["bytes", "floats"])
 @pytest.mark.parametrize("labelled", [False, True])
-def test_numbers_that_rise_or_fall_all_along_are_no_image(
+def test_numbers_that_rise_or_fall_throughout_are_not_an_image(
     tmp_path: Path, first: str, kind: str, labelled: bool
 ) -> None:
     random = np.random.default_rng(0)

@@ -11,14 +11,14 @@ from tinygrad_ckn.errors import DataError
 
 
 def split_of(labels: list[int], shape: tuple[int, int, int] = (1, 2, 2)) -> Split:
-    """A Split whose image i is filled with i, so that images can be told apart."""
+    """A Split whose image i is filled with i, so that images can be distinguished."""
     images = np.broadcast_to(
         np.arange(len(labels), dtype=np.float32)[:, None, None, None], (len(labels), *shape)
     )
     return Split(np.ascontiguousarray(images), np.array(labels, dtype=np.int64))
 
 
-def test_split_keeps_what_it_is_given() -> None:
+def test_split_keeps_its_arrays() -> None:
     images, labels = np.ones((2, 3, 4, 5), np.float32), np.array([1, 0])
     split = Split(images, labels)
     assert split.images is images
@@ -65,7 +65,8 @@ NAN = np.full((2, 1, 3, 3), np.nan, np.float32)
         (
             IMAGES,
             LABELS[:1],
-            "expected labels of dtype int64, bool or str, shape (2,), one per image, got int64 of sh",
+            "expected labels of dtype int64, bool or str, shape (2,), one per image, got int64 "
+            "of sh",
         ),
         (NAN, LABELS, "expected finite pixels, got nan at index (0, 0, 0, 0)"),
     ],
@@ -75,7 +76,7 @@ def test_a_bad_split_is_refused(images: np.ndarray, labels: np.ndarray, message:
         Split(images, labels)
 
 
-def test_dataset_has_the_classes_that_occur_or_that_it_is_told() -> None:
+def test_dataset_has_the_classes_that_occur_or_the_given_ones() -> None:
     data = Dataset("toy", split_of([4, 1]), split_of([1]), 2, ("one", "four"))
     assert (data.classes, data.data_format.class_names) == ((1, 4), ("one", "four"))
     assert Dataset("toy", split_of([1]), split_of([1]), 3, tuple("abc")).classes == (0, 1, 2)
@@ -95,7 +96,7 @@ def test_dataset_has_the_classes_that_occur_or_that_it_is_told() -> None:
         )
 
 
-def test_equal_images_are_held_out_together_and_no_class_is_emptied() -> None:
+def test_equal_images_are_held_out_together_and_every_class_keeps_one() -> None:
     images = np.repeat(split_of([0] * 40).images[:10], 4, axis=0)
     split = Split(images, np.repeat([0, 1], 20))
     for seed in range(20):
@@ -196,7 +197,7 @@ def test_split_off_holds_out_the_fraction_of_the_whole() -> None:
     assert np.bincount(held_out.labels).tolist() == [2, 2, 2, 1, 1, 1, 1, 1, 1, 1]
 
 
-def test_split_off_gives_what_is_missing_to_the_classes_that_lost_most() -> None:
+def test_split_off_takes_more_images_from_the_classes_with_the_largest_remainders() -> None:
     _, held_out = split_off(
         split_of([0] * 11 + [1] * 19), 0.1, np.random.default_rng(0)
     )  # 1.1 and 1.9 images

@@ -79,7 +79,8 @@ ONE_BYTE = b"\0\0\x08\x01\0\0\0\x01\x07"
         ),
         (
             b"\0\0\x0a\x01" + ONE_BYTE[4:],
-            "expected an IDX type code at byte 2, one of 0x08, 0x09, 0x0b, 0x0c, 0x0d, 0x0e, got 0x0a",
+            "expected an IDX type code at byte 2, one of 0x08, 0x09, 0x0b, 0x0c, 0x0d, 0x0e, got "
+            "0x0a",
         ),
         (b"\0\0\x08\0\x07", "bad.idx: expected 1 to 64 dimensions at byte 3, got 0"),
         (b"\0\0\x08\x41" + bytes(300), "bad.idx: expected 1 to 64 dimensions at byte 3, got 65"),
@@ -91,7 +92,7 @@ ONE_BYTE = b"\0\0\x08\x01\0\0\0\x01\x07"
             ONE_BYTE + b"\x07",
             "data of shape (1,) from byte 8 to byte 9, got a file that ends at byte 10",
         ),
-        # claims 2**99 bytes
+        # Claims 2**99 bytes.
         (b"\0\0\x0e\x03" + b"\xff" * 12, "got a file that ends at byte 16"),
         (
             b"\x1f\x8b\0\0broken",
@@ -109,7 +110,7 @@ def test_a_bad_file_is_refused(tmp_path: Path, content: bytes, message: str) -> 
 def test_a_damaged_gzip_stream_is_refused(tmp_path: Path, idx_bytes: Writer) -> None:
     path = tmp_path / "bad.gz"
     whole = gzip.compress(idx_bytes(np.arange(200, dtype=np.uint8)), mtime=0)
-    # in the deflate stream; in the checksum
+    # In the deflate stream, and in the checksum.
     for position in (12, len(whole) - 6):
         damaged = bytearray(whole)
         damaged[position] ^= 0xFF
@@ -160,14 +161,17 @@ def test_every_name_is_found(mnist_folder: Path, dot: bool, zipped: bool) -> Non
 
 def test_a_missing_part_is_named(mnist_folder: Path) -> None:
     (mnist_folder / "t10k-labels-idx1-ubyte").unlink()
-    message = r"clothes: expected a file t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte\.gz, got neither"
+    message = r"clothes: expected a file t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte\.gz, got"
     with pytest.raises(DataError, match=message):
         load_idx(mnist_folder)
 
 
 def test_files_of_different_lengths_are_refused(mnist_folder: Path, idx_bytes: Writer) -> None:
     (mnist_folder / "train-labels-idx1-ubyte").write_bytes(idx_bytes(np.zeros(19, np.uint8)))
-    message = "train-labels-idx1-ubyte: expected 20 labels, one for each image of train-images-idx3-ubyte, got 19"
+    message = (
+        "train-labels-idx1-ubyte: expected 20 labels, one for each image of "
+        "train-images-idx3-ubyte, got 19"
+    )
     with pytest.raises(DataError, match=message):
         load_idx(mnist_folder)
 

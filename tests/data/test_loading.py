@@ -48,8 +48,11 @@ def test_files_are_known_by_their_ending(tmp_path: Path) -> None:
     assert not np.array_equal(load(tmp_path / "a.npz", seed=4).test.images, first.test.images)
 
 
-def test_what_is_not_known_is_refused_with_what_is(tmp_path: Path) -> None:
-    accepted = "expected the name 'digits', 'fashion-mnist', 'mnist' or 'cifar10', an .npz file, a .csv file, or a folder"
+def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    accepted = (
+        "expected the name 'digits', 'fashion-mnist', 'mnist' or 'cifar10', an .npz file, a .csv "
+        "file, or a folder"
+    )
     with pytest.raises(
         DataError, match=re.escape(f"imagenet: {accepted}") + ".*, got none of these"
     ):
@@ -66,7 +69,7 @@ def test_what_is_not_known_is_refused_with_what_is(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_data_dir_is_asked_for_where_it_is_needed_and_nowhere_else(tmp_path: Path) -> None:
+def test_data_dir_is_required_or_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError,
         match=r"mnist: expected the folder of the four IDX files, got none; .* data_dir",

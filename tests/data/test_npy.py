@@ -15,7 +15,7 @@ from tinygrad_ckn.errors import DataError
 
 
 def member(header: str, content: bytes = b"") -> bytes:
-    """An .npy file with a header as it is given."""
+    """An .npy file with a given header."""
     text = header.encode()
     text += b" " * (-(len(text) + 11) % 64) + b"\n"
     return b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + content
@@ -34,7 +34,7 @@ def head(shape: str, descr: str = "'|u1'") -> str:
     compressed=st.booleans(),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_what_numpy_wrote_is_read(
+def test_arrays_written_by_numpy_are_read(
     tmp_path: Path, array: np.ndarray, fortran: bool, compressed: bool
 ) -> None:
     array = np.asarray(array, order="F" if fortran else "C")

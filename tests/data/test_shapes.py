@@ -60,7 +60,9 @@ def test_few_channels_or_squares_say_where_the_channels_are(shape: tuple[int, in
 
 
 @pytest.mark.parametrize("shape", [(14, 14, 4), (14, 14, 13), (8, 8, 1), (12, 16, 3), (64, 1, 1)])
-def test_channels_last_are_recognised_and_refused_until_told(shape: tuple[int, int, int]) -> None:
+def test_channels_last_are_recognised_and_refused_unless_requested(
+    shape: tuple[int, int, int],
+) -> None:
     array = np.random.default_rng(0).random((5, *shape))
     with pytest.raises(
         DataError, match="which looks like channels last; say which with argument channels_last"
@@ -73,7 +75,7 @@ def test_channels_last_are_recognised_and_refused_until_told(shape: tuple[int, i
 
 
 @pytest.mark.parametrize("shape", [(3, 3, 3), (13, 12, 17), (1, 64, 1)])
-def test_an_array_of_two_readings_is_refused(shape: tuple[int, int, int]) -> None:
+def test_an_ambiguous_array_is_refused(shape: tuple[int, int, int]) -> None:
     with pytest.raises(DataError, match="which can be channels first and channels last"):
         arrange(np.zeros((5, *shape)), Reading(), "a")
 
@@ -85,10 +87,10 @@ def test_an_array_of_two_readings_is_refused(shape: tuple[int, int, int]) -> Non
     last=st.booleans(),
     n=st.integers(1, 4),
 )
-def test_an_array_is_never_read_as_another_than_it_is(
+def test_an_array_is_read_correctly_or_refused(
     channels: int, height: int, width: int, last: bool, n: int
 ) -> None:
-    """Whatever an array's shape, with the model's shape known it is read rightly or refused."""
+    """An array of any shape is read correctly or refused if the model's shape is known."""
     images = np.arange(n * channels * height * width).reshape(n, channels, height, width)
     stored = np.moveaxis(images, 1, 3) if last else images
     for reading in (
@@ -105,7 +107,7 @@ def test_an_array_is_never_read_as_another_than_it_is(
         np.testing.assert_array_equal(found, images)
 
 
-def test_a_single_image_is_read_where_the_shape_is_known() -> None:
+def test_a_single_image_is_read_if_the_shape_is_known() -> None:
     image = np.arange(48).reshape(3, 4, 4)
     for stored in (image, np.moveaxis(image, 0, 2)):
         with pytest.raises(
@@ -161,7 +163,7 @@ def test_rows_that_do_not_look_like_a_square_are_refused(images: np.ndarray, lik
 @pytest.mark.parametrize(
     ("width", "readings"), [(192, r" \(3x8x8, or grey\?\)"), (27, r" \(3x3x3"), (2, ""), (0, "")]
 )
-def test_rows_of_no_grey_square_are_refused(width: int, readings: str) -> None:
+def test_rows_that_are_not_a_grey_square_are_refused(width: int, readings: str) -> None:
     with pytest.raises(DataError, match=f"which are read as grey squares, got {width}{readings}"):
         from_rows(np.zeros((30, width)), Reading(), "a")
 
@@ -209,7 +211,7 @@ def test_a_single_row_of_pixels_is_an_image_of_a_known_shape() -> None:
         np.testing.assert_array_equal(arrange(row, reading, "a")[0], row.reshape(1, *shape))
 
 
-def test_the_order_of_colours_that_pixels_contradict_is_warned_of() -> None:
+def test_an_order_of_colours_that_pixels_contradict_gives_a_warning() -> None:
     planes, interleaved = coloured(placed(12, 12)), coloured(placed(12, 12)).transpose(0, 2, 3, 1)
     shape = Reading(image_shape=(3, 12, 12))
     np.testing.assert_array_equal(from_rows(planes.reshape(200, -1), shape, "a")[0], planes)

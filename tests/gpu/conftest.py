@@ -1,4 +1,4 @@
-"""Fixtures that stand for a GPU."""
+"""Fixtures that replace a GPU."""
 
 from tools.gpu_emulator.fixtures import compiler, plain, run, standin
 

@@ -1,4 +1,7 @@
-"""`tinygrad-ckn bench --device cuda` on the stand-in for CuPy, with its sides in this process; no time is looked at."""
+"""`tinygrad-ckn bench --device cuda` on the stand-in for CuPy, without timing anything.
+
+The sides run in this process.
+"""
 
 import io
 import json
@@ -37,7 +40,7 @@ SMALL |= {"FILTERS": 6, "LAYERS": 2}
 
 
 class InThisProcess(Worker):
-    """What `benchmarks.process.Process` is, without a process, which would not have the stand-in."""
+    """Replaces `benchmarks.process.Process`, whose process would not have the stand-in."""
 
     def __init__(self, side, threads):
         super().__init__()
@@ -61,7 +64,7 @@ def _here(monkeypatch):
     monkeypatch.setattr(measure, "Process", InThisProcess)
     monkeypatch.setattr(measure, "PAUSE", 0)
     monkeypatch.setattr(clock, "REPETITIONS", 2)
-    # it has tests of its own
+    # has its own tests
     monkeypatch.setattr("benchmarks.chart.draw", lambda *arguments: None)
     monkeypatch.setattr("benchmarks.worker.REWARM", 0)
     for name, size in SMALL.items():
@@ -85,7 +88,7 @@ def small(case):
 
 
 def shown(cases, out, suite="kernels"):
-    """Return what is printed of cases, what failed, and results.json."""
+    """Return the printed text of cases, the failures, and results.json."""
     console = Console(record=True, width=150, file=io.StringIO())
     suites = [Suite(suite, "", lambda _: cases, devices=("cuda",))]
     failures = run.run(suites, CUDA, out, console)
@@ -93,7 +96,7 @@ def shown(cases, out, suite="kernels"):
 
 
 @pytest.mark.usefixtures("standin", "signal")
-def test_operations_are_compared_and_shown_beside_the_roofline(tmp_path):
+def test_operations_are_compared_and_shown_with_the_roofline(tmp_path):
     cases = [small(case) for case in kernels.SUITE.cases(CUDA)]
     text, failures, content = shown(cases, tmp_path)
     assert not failures
@@ -157,9 +160,9 @@ def test_networks_are_compared_with_the_cpu(tmp_path):
 
 @pytest.mark.usefixtures("standin")
 @pytest.mark.parametrize(("make", "costs_of"), [(our_training, training), (our_features, encoding)])
-def test_what_is_counted_is_what_is_launched(make, costs_of):
+def test_counted_costs_are_those_of_the_launches(make, costs_of):
     step = make(ckn_inputs("ckn5", n_images=2, size=6, filters=3), "cuda").step
-    # of the filters of an evaluation factors are kept
+    # the factors of filters are cached in evaluation
     step()
     COUNTERS.clear()
     step()
@@ -171,7 +174,7 @@ def test_what_is_counted_is_what_is_launched(make, costs_of):
 
 
 @pytest.mark.usefixtures("plain")
-def test_what_computes_something_else_is_not_timed(monkeypatch):
+def test_a_side_with_other_results_is_not_timed(monkeypatch):
     case = next(
         small(case) for case in kernels.SUITE.cases(CUDA) if case.name == "Gaussian pooling by 2"
     )
@@ -181,12 +184,12 @@ def test_what_computes_something_else_is_not_timed(monkeypatch):
         "gaussian_pool2d",
         lambda x, s: real(x, s) * (1.001 if isinstance(x, CUPY.ndarray) else 1),
     )
-    with pytest.raises(BenchmarkError, match="sides that compute different things are not timed"):
+    with pytest.raises(BenchmarkError, match="sides with different results are not timed"):
         measure.measure(case, CUDA)
 
 
 @pytest.mark.usefixtures("plain")
-def test_cupyx_is_left_out_where_it_does_not_import(monkeypatch):
+def test_cupyx_is_left_out_if_it_does_not_import(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupyx.scipy.signal", None)
     result = measure.measure(small(kernels.SUITE.cases(CUDA)[0]), CUDA)
     assert result.left_out["cupyx.scipy.signal"].startswith("it does not import: ")

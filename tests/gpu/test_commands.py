@@ -56,5 +56,5 @@ def test_derivatives_are_checked():
     assert "2 primitives checked, 0 failed" in told
 
 
-def test_what_there_is_is_told():
+def test_info_lists_the_device():
     assert "cuda:0        Stand-in, 80 GiB, compute capability 9.0" in run("info")

@@ -1,4 +1,4 @@
-"""Indices on the stand-in for CuPy: CuPy takes those out of range modulo the length, the product does not."""
+"""Indices on the stand-in for CuPy: CuPy wraps those out of range, the library does not."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The fused map on the device: its formula in NumPy, and gradients against differences of that."""
+"""The fused map on the device against its formula in NumPy, and differences of it."""
 
 import math
 
@@ -13,7 +13,7 @@ from tinygrad_ckn.cuda import pool
 from tinygrad_ckn.cuda.ckn_map import KAPPAS
 from tinygrad_ckn.models import kernels
 from tinygrad_ckn.ops.kappa import Kappa
-from tools.gpu_emulator.drawn import (
+from tools.gpu_emulator.kernel_testing import (
     CUPY,
     agree,
     dtypes,
@@ -36,7 +36,7 @@ def arccos(u):
     return np.arccos(np.clip(u, -1, 1))
 
 
-# Each kappa as the product has it, and in NumPy.
+# Each kappa of the library, and in NumPy.
 PAIRS = {
     "exponential": (kernels.Exponential.of_alpha(1.7).fused(), lambda u: np.exp(1.7 * (u - 1))),
     "linear": (kernels.Linear().fused(), lambda u: u),
@@ -62,9 +62,10 @@ def test_every_function_of_the_source_is_tested():
 def numpys(x, z, function, transform, padding, s):
     """Return the map by its formula."""
     pads = [((k - 1) // 2, k // 2) if padding == "same" else (0, 0) for k in z.shape[2:]]
+    # (n, c, ho, wo, kh, kw)
     windows = np.lib.stride_tricks.sliding_window_view(
         np.pad(x, [(0, 0), (0, 0), *pads]), z.shape[2:], axis=(2, 3)
-    )  # (n, c, ho, wo, kh, kw)
+    )
     # (n, 1, ho, wo)
     norms = np.sqrt((windows**2).sum(axis=(1, 4, 5)))[:, None]
     products = np.einsum("nchwij,pcij->nphw", windows, z)
@@ -80,9 +81,8 @@ def cases(draw):
     dtype, seed = draw(dtypes), draw(seeds)
     n, p = draw(st.integers(1, 3)), draw(st.integers(1, 20))
     kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
-    c = draw(st.integers(0, 2)) + -(
-        -4 // (kernel[0] * kernel[1])
-    )  # in 4 dimensions cosines are seldom near +-1
+    # In 4 dimensions cosines are rarely near +-1.
+    c = draw(st.integers(0, 2)) + -(-4 // (kernel[0] * kernel[1]))
     size = tuple(draw(st.integers(k, 9)) for k in kernel)
     padding = draw(st.sampled_from(["same", "valid"]))
     s = draw(st.sampled_from([(1, 1), (1, 1), (2, 2), (1.5, 3)]))
@@ -108,7 +108,7 @@ def test_the_map_and_its_gradient():
 
         black = ~x.any(axis=(1, 2, 3))
         g, *directions = normal(seed, expected.shape, *(a.shape for a in operands))
-        # |x| has no derivative there
+        # |x| has no derivative at 0.
         directions[0][black] = 0
         y.backward(Tensor(g.astype(dtype), device="cuda"))
         gradients = [tensor.grad.numpy() for tensor in tensors]
@@ -122,10 +122,11 @@ def test_the_map_and_its_gradient():
 
         found = sum(float((a * d).sum()) for a, d in zip(gradients, directions, strict=True))
         terms = sum(np.abs(a * d).sum() for a, d in zip(gradients, directions, strict=True))
+        # Their second derivatives are unbounded, so differences are inaccurate near u = +-1.
         rough = name in (
             "arccos0",
             "matern0",
-        )  # of no bounded second derivative: differences are off near u = +-1
+        )
         assert (
             abs(found - (moved(h) - moved(-h)) / (2 * h))
             <= (1e-3 if rough or dtype == "float32" else 1e-6) * terms
@@ -170,7 +171,7 @@ def test_nan_in_a_filter_reaches_its_map_and_the_gradient(name):
     ],
     ids=["series", "product", "function"],
 )
-def test_kappas_without_a_function_are_composed(ours):
+def test_kappas_without_a_device_function_are_composed(ours):
     assert ours.device is None
     x, z = normal(1, (2, 2, 6, 5), (3, 2, 2, 2))
     z /= np.sqrt((z**2).sum(axis=(1, 2, 3), keepdims=True))
@@ -204,7 +205,7 @@ def test_no_images():
 @pytest.mark.parametrize("subsampling", [1, 2])
 @pytest.mark.parametrize("operands", [2, 3])
 def test_a_gradient_of_any_memory_layout(monkeypatch, shared, subsampling, operands):
-    # with 10 bytes, products pool
+    # With 10 bytes, matrix products pool.
     monkeypatch.setattr(pool, "SHARED_BYTES", shared)
     x, z, *transform = (
         CUPY.asarray(a) for a in normal(0, (3, 2, 6, 8), (4, 2, 3, 3), (4, 4))[:operands]
@@ -227,9 +228,9 @@ def test_a_gradient_of_any_memory_layout(monkeypatch, shared, subsampling, opera
         CUPY.broadcast_to(CUPY.asarray(wide[0, 0, 0, 0]), y.shape),
     ):
         assert not g.flags.c_contiguous
-        wanted = [True, True, bool(transform)]
-        expected = saved.vjp(CUPY.ascontiguousarray(g), wanted)
-        for mine, theirs in zip(saved.vjp(g, wanted)[:operands], expected, strict=False):
+        needs_grad = [True, True, bool(transform)]
+        expected = saved.vjp(CUPY.ascontiguousarray(g), needs_grad)
+        for mine, theirs in zip(saved.vjp(g, needs_grad)[:operands], expected, strict=False):
             agree(CUPY.asnumpy(mine), CUPY.asnumpy(theirs))
 
 

@@ -1,4 +1,4 @@
-"""Every kernel that may be launched, compiled for every architecture, with CuPy's options: no warning, no spill."""
+"""Every kernel compiles for every architecture with CuPy's options: no warning, no spill."""
 
 import re
 from pathlib import Path
@@ -9,8 +9,8 @@ from tinygrad_ckn.cuda import kernels
 from tinygrad_ckn.cuda.launch import OPTIONS, SHARED_BYTES, SOURCES, THREADS
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
-# Registers of a thread, and bytes of static shared memory of a block. With 64 registers
-# a multiprocessor has room for four blocks of 256 threads, with 72 for three.
+# Registers per thread, and bytes of static shared memory per block. With 64 registers a
+# multiprocessor has room for four blocks of 256 threads, with 72 for three.
 BUDGETS = {
     "ckn_map": (72, 2048),
     "correlate": (64, 0),

@@ -1,4 +1,7 @@
-"""correlate2d and its adjoints on the device against SciPy, single channels by their kernel and others by products."""
+"""correlate2d and its adjoints on the device against SciPy.
+
+Single channels use their own kernel, others matrix products.
+"""
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from tinygrad_ckn import ops
 from tinygrad_ckn.cuda import direct
 from tinygrad_ckn.errors import DTypeError
 from tinygrad_ckn.windows import Correlation, Windows
-from tools.gpu_emulator.drawn import (
+from tools.gpu_emulator.kernel_testing import (
     CUPY,
     EXAMPLES,
     Geometry,
@@ -40,7 +43,7 @@ def padded(geometry, image):
 
 
 def forward(geometry, x, w, groups):
-    """Correlate by SciPy, an image and a filter at a time."""
+    """Correlate by SciPy, one image and filter at a time."""
     (o, per_group), (sh, sw) = w.shape[:2], geometry.stride
     y = np.zeros((len(x), o, *geometry.out))
     for i, j, k in np.ndindex(len(x), o, per_group):
@@ -50,7 +53,7 @@ def forward(geometry, x, w, groups):
 
 
 def adjoints(geometry, x, w, g, groups):
-    """Return the gradients of images and filters by SciPy: a convolution, and a correlation with spread gradients."""
+    """Return the gradients of images and filters by SciPy's convolution and correlation."""
     (o, per_group), (h, width), (top, left) = w.shape[:2], geometry.size, geometry.padding
     dx, dw = np.zeros(x.shape), np.zeros(w.shape)
     for i, j, k in np.ndindex(len(x), o, per_group):
@@ -69,7 +72,7 @@ def adjoints(geometry, x, w, g, groups):
 
 @st.composite
 def cases(draw):
-    """Return a geometry, the number of filters and the groups: single channels more often than not."""
+    """Draw a geometry, the number of filters and the groups; single channels are frequent."""
     geometry = draw(geometries())
     if draw(st.integers(0, 3)):
         return geometry, geometry.c * draw(st.integers(1, 2)), geometry.c
@@ -77,7 +80,7 @@ def cases(draw):
 
 
 def test_correlate2d_and_its_adjoints():
-    # some are products
+    # some use matrix products
     @settings(examples, max_examples=EXAMPLES * 3 // 2)
     @given(cases(), dtypes, seeds)
     def run(case, dtype, seed):
@@ -130,7 +133,7 @@ def tiles_for(shape, kernel, stride=1, dilation=1, itemsize=4):
     return direct.tiles_of(Correlation(n, c, tuple(size), c, c, windows), itemsize)
 
 
-def test_smaller_tiles_where_memory_is_short_and_none_where_it_is_not_enough():
+def test_tiles_shrink_with_the_shared_memory_until_none_fits():
     assert tiles_for((1, 1, 64, 64), (3, 3)).rows == 4
     assert tiles_for((1, 1, 100, 100), (90, 3)).rows == 4
     few = tiles_for((1, 1, 90, 80), (70, 60))
@@ -139,12 +142,12 @@ def test_smaller_tiles_where_memory_is_short_and_none_where_it_is_not_enough():
     assert tiles_for((1, 1, 90, 80), (70, 60), itemsize=8) is None
     x, w = normal(3, (90, 80), (70, 60), dtype="float32")
     agree(on_gpu(ops.correlate2d, x, w, dtype="float32"), scipys(x, w, "valid"))
-    # by products
+    # by matrix products
     agree(on_gpu(ops.correlate2d, x, w), scipys(x, w, "valid"))
 
 
 @pytest.mark.parametrize("stride", [4, (1, 4), (8, 1)])
-def test_strides_that_would_meet_in_a_bank_are_left_to_products(stride):
+def test_strides_with_bank_conflicts_use_matrix_products(stride):
     assert tiles_for((1, 1, 64, 64), (3, 3), stride) is None
 
 
@@ -168,7 +171,7 @@ def test_blocks_of_images_share_one_buffer(monkeypatch):
     agree(on_gpu(ops.correlate2d_weight, x, g, kernel_size=2), np.stack(taps).reshape(w.shape))
 
 
-def test_integers_are_refused_also_beside_floats():
+def test_integers_are_refused_even_with_floats():
     x, w = np.ones((1, 1, 4, 4), "int32"), np.ones((1, 1, 2, 2))
     with pytest.raises(
         DTypeError, match="correlate2d: argument x expected a floating dtype, got int32"
@@ -183,7 +186,7 @@ def test_dtypes_are_those_of_the_product():
     assert got.dtype == "float64"
 
 
-def test_half_precision_is_left_to_the_plain_bodies():
+def test_half_precision_uses_the_plain_forwards():
     x, w = normal(2, (6, 5), (2, 2), dtype="float16")
     got = on_gpu(ops.correlate2d, x, w, dtype="float16")
     assert got.dtype == "float16"

@@ -1,4 +1,4 @@
-"""A pass of k-means on the device against NumPy."""
+"""One pass of k-means on the device against NumPy."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,21 @@ from hypothesis import strategies as st
 
 from tinygrad_ckn.cuda import kmeans
 from tinygrad_ckn.models.clustering.assignment import assign
-from tools.gpu_emulator.drawn import CUPY, agree, dtypes, examples, launched_often, normal, seeds
+from tools.gpu_emulator.kernel_testing import (
+    CUPY,
+    agree,
+    dtypes,
+    examples,
+    launched_often,
+    normal,
+    seeds,
+)
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 
 
 def passed(x, scales, centroids, dtype, **options):
-    """Return what a pass gives, on the host."""
+    """Return the results of a pass, on the host."""
     arrays = (CUPY.asarray(a.astype(dtype)) for a in (x, scales, centroids))
     return [CUPY.asnumpy(found) for found in assign(*arrays, **options)]
 
@@ -32,9 +40,8 @@ def test_a_pass():
         nearest, cosines, sums = passed(x, scales, centroids, dtype)
         all_cosines = x @ centroids.T * scales[:, None]
         agree(cosines, all_cosines.max(axis=1), 1)
-        agree(
-            all_cosines[np.arange(n), nearest].astype(dtype), all_cosines.max(axis=1), 1
-        )  # rounding may decide
+        # Rounding may decide.
+        agree(all_cosines[np.arange(n), nearest].astype(dtype), all_cosines.max(axis=1), 1)
         expected = np.zeros((k, d))
         np.add.at(expected, nearest, x * scales[:, None])
         agree(sums, expected, n**0.5)
@@ -43,7 +50,7 @@ def test_a_pass():
     launched_often("nearest", "cluster_sums")
 
 
-def test_of_equal_centroids_the_first_is_taken():
+def test_ties_go_to_the_first_centroid():
     centroids = unit(np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]] * 30))
     nearest = passed(
         np.array([[2.0, 0.0], [0.0, 3.0]]), np.array([0.5, 1 / 3]), centroids, "float64"
@@ -63,7 +70,7 @@ def test_products_in_blocks_and_sums_in_segments(monkeypatch):
     agree(sums, (nearest == np.arange(11)[:, None]).astype("float64") @ unit(x))
 
 
-def test_sums_only_where_wanted_and_of_no_points():
+def test_sums_are_optional_and_zero_for_no_points():
     x, centroids = normal(1, (5, 3), (2, 3))
     assert not passed(x, np.ones(5), unit(centroids), "float64", with_sums=False)[2].any()
     nearest, cosines, sums = passed(x[:0], np.ones(0), unit(centroids), "float32")

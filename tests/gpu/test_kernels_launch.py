@@ -1,4 +1,4 @@
-"""What launches share: large batches in parts, operands in any order of memory, nothing launched for nothing."""
+"""Launches: large batches in parts, operands in any memory order, no empty launches."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,14 @@ from tinygrad_ckn.cuda import launch, window
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.models.clustering.assignment import assign
 from tinygrad_ckn.models.kernels import Exponential
-from tools.gpu_emulator.drawn import CUPY, agree, normal, on_gpu
+from tools.gpu_emulator.kernel_testing import CUPY, agree, normal, on_gpu
 from tools.gpu_emulator.standin import COUNTERS
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 
 
 def ckn_map(x, z):
-    """Return the map and its gradients, one after another."""
+    """Return the map and its gradients, concatenated."""
     tensors = [Tensor(a, requires_grad=True, device="cuda") for a in (x, z)]
     y = ops.ckn_map(*tensors, Exponential(1.0).fused(), subsampling=2)
     y.backward(Tensor(CUPY.ones(y.shape, dtype=y.dtype)))
@@ -42,10 +42,10 @@ each = pytest.mark.parametrize(("function", "shapes"), CALLS.values(), ids=CALLS
 
 
 @each
-def test_a_batch_in_parts_gives_what_one_launch_gives(monkeypatch, function, shapes):
+def test_a_batch_in_parts_gives_the_result_of_one_launch(monkeypatch, function, shapes):
     arrays = normal(1, *shapes)
     whole, launches = on_gpu(function, *arrays), len(COUNTERS.launches)
-    # an image or two
+    # one or two images
     monkeypatch.setattr(launch, "MAX_ELEMENTS", 200)
     COUNTERS.clear()
     agree(on_gpu(function, *arrays), whole)
@@ -76,9 +76,8 @@ def test_nothing_is_launched_for_no_images(name):
     function, shapes = CALLS[name]
     five = on_gpu(function, *normal(1, *shapes))
     COUNTERS.clear()
-    none = on_gpu(
-        function, *normal(1, *((n % 5, *more) for n, *more in shapes))
-    )  # five are the images
+    # A length of five is the number of images.
+    none = on_gpu(function, *normal(1, *((n % 5, *more) for n, *more in shapes)))
     assert none.shape == (len(five) % 5, *five.shape[1:])
     assert not none.any()
     assert not COUNTERS.launches
@@ -90,7 +89,8 @@ def test_an_image_that_is_too_large_is_refused(monkeypatch, name):
     function, shapes = CALLS[name]
     with pytest.raises(
         ShapeError,
-        match=rf"^{name}: expected images of at most 20 elements on the GPU, got \d+ in one; cut the images",
+        match=rf"^{name}: expected images of at most 20 elements on the GPU, got \d+ in one; "
+        "cut the images",
     ):
         on_gpu(function, *normal(1, *shapes))
 
@@ -133,7 +133,7 @@ def test_parts_cover_a_batch():
 
 
 @pytest.mark.parametrize("wide", [4, 8, 16, 32])
-def test_rows_that_one_warp_reads_lie_in_banks_of_their_own(wide):
+def test_rows_read_by_one_warp_use_distinct_banks(wide):
     assert launch.threads_per_row(wide) == wide
     for row in range(1, 80):
         row_pitch = launch.row_pitch(row, wide)

@@ -5,7 +5,7 @@ import pytest
 from scipy.linalg import inv, sqrtm
 
 from tinygrad_ckn import Tensor, ops
-from tools.gpu_emulator.drawn import agree, normal
+from tools.gpu_emulator.kernel_testing import agree, normal
 from tools.gpu_emulator.standin import COUNTERS
 
 pytestmark = pytest.mark.usefixtures("standin")

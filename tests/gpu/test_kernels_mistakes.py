@@ -1,4 +1,4 @@
-"""Bugs planted in the product's own kernels: the interpreter names each, and where only the values tell, they do."""
+"""Bugs planted in the library's kernels: the interpreter names each, or the values differ."""
 
 import copy
 
@@ -9,13 +9,13 @@ from tinygrad_ckn.cuda import ckn_map, direct, kmeans, pool, window
 from tinygrad_ckn.cuda.launch import SOURCES
 from tinygrad_ckn.models.clustering.assignment import assign
 from tinygrad_ckn.models.kernels import Exponential
-from tools.gpu_emulator.drawn import agree, normal, on_gpu
+from tools.gpu_emulator.kernel_testing import agree, normal, on_gpu
 from tools.gpu_emulator.ptx import BadShuffle, OutOfBounds, Race, Uninitialised
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 
 BARRIER = "__syncthreads();"
-# of each source: the module that launches it, a call, and its operands
+# for each source: the module that launches it, a call, and its operands
 CALLS = {
     "window": (window, lambda x: ops.unfold(x, (2, 3), padding=1), [(2, 2, 7, 12)]),
     "correlate": (direct, lambda x, w: ops.correlate2d(x, w, padding="same"), [(40, 31), (3, 5)]),
@@ -86,7 +86,7 @@ MISTAKES = [
 @pytest.mark.parametrize(("name", "source", "right", "wrong", "error"), MISTAKES)
 def test_a_mistake_is_caught(monkeypatch, name, source, right, wrong, error):
     module, call, shapes = CALLS[source]
-    # two blocks for each cluster
+    # two blocks per cluster
     monkeypatch.setattr(kmeans, "_SEGMENT", 150)
     arrays = normal(1, *shapes)
     expected = on_gpu(call, *arrays)

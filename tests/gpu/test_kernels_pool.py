@@ -1,4 +1,4 @@
-"""Gaussian pooling and its adjoint on the device against its formula, written down with NumPy."""
+"""Gaussian pooling and its adjoint on the device against its formula in NumPy."""
 
 import math
 
@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from tinygrad_ckn import Tensor, ops
 from tinygrad_ckn.cuda import pool
-from tools.gpu_emulator.drawn import agree, dtypes, examples, launched_often, normal, on_gpu, seeds
+from tools.gpu_emulator.kernel_testing import (
+    agree,
+    dtypes,
+    examples,
+    launched_often,
+    normal,
+    on_gpu,
+    seeds,
+)
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 
@@ -17,7 +25,7 @@ subsamplings = st.one_of(st.sampled_from([1.0, 1.5, 2.0, 3.0, 4.0, 8.0]), st.flo
 
 
 def matrix(length, s):
-    """Return exp(-(z - i s)^2 / s^2) where |z - i s| <= s, over what it adds up to on an endless axis."""
+    """Return exp(-(z - i s)^2 / s^2) where |z - i s| <= s, normalised on an endless axis."""
     centres = np.arange(math.floor((length - 1) / s + 1e-9) + 1)[:, None] * s
     z = np.arange(-math.ceil(s) - 1, length + math.ceil(s) + 2)
     weights = np.where(np.abs(z - centres) <= s + 1e-9, np.exp(-(((z - centres) / s) ** 2)), 0)
@@ -48,7 +56,7 @@ def test_more_than_one_tile_and_rows_of_several_images():
     agree(on_gpu(ops.gaussian_pool2d, x, (1.3, 2)), rows @ x @ columns.T)
 
 
-def test_rows_that_do_not_fit_shared_memory_are_left_to_products(monkeypatch):
+def test_rows_that_do_not_fit_shared_memory_use_matrix_products(monkeypatch):
     monkeypatch.setattr(pool, "SHARED_BYTES", 100)
     (x,) = normal(3, (1, 1, 9, 12))
     agree(on_gpu(ops.gaussian_pool2d, x, 2), matrix(9, 2) @ x @ matrix(12, 2).T)
@@ -65,7 +73,7 @@ def test_a_band_is_its_matrix():
 
 
 @pytest.mark.parametrize("s", [2, 1.5, (3, 2)])
-def test_a_pixel_that_is_not_finite_is_seen_where_it_has_a_weight(s):
+def test_a_nonfinite_pixel_reaches_only_where_it_has_a_weight(s):
     for i, j in ((0, 0), (4, 3), (8, 10), (5, 10)):
         x = np.zeros((1, 2, 9, 11))
         x[0, 1, i, j] = 1

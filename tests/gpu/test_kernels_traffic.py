@@ -1,4 +1,4 @@
-"""What the kernels ask of memory on aligned shapes, counted: coalescing in global, bank conflicts in shared memory."""
+"""Memory traffic of the kernels on aligned shapes: coalescing and bank conflicts."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tinygrad_ckn.cuda.launch import OPTIONS, SOURCES
 from tinygrad_ckn.models import kernels
 from tinygrad_ckn.models.clustering.assignment import assign
 from tools.gpu_emulator import ptx
-from tools.gpu_emulator.drawn import CUPY, normal
+from tools.gpu_emulator.kernel_testing import CUPY, normal
 
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 
@@ -25,7 +25,7 @@ KERNELS = [
 
 @pytest.fixture
 def reports(monkeypatch):
-    """The reports of all launches in a test."""
+    """Return a list that collects the reports of all launches in a test."""
     kept, launch = [], ptx.launch
 
     def recording(*args, **options):
@@ -83,7 +83,7 @@ def test_all_kernels_on_aligned_images(compiler, reports, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("wide", [4, 8, 16, 32, 64])
 @pytest.mark.parametrize("stride", [1, 2, 3, 5, 6, (2, 1), (1, 2), (3, 6)])
-def test_tiles_of_correlations_meet_in_few_banks(reports, wide, stride, dtype):
+def test_tiles_of_correlations_have_few_bank_conflicts(reports, wide, stride, dtype):
     (sh, sw) = (stride, stride) if isinstance(stride, int) else stride
     size = 16 * sh + 2, (wide - 1) * sw + 3
     ops.correlate2d(*device(dtype, (1, 1, *size), (1, 1, 3, 3)), stride=stride)
@@ -95,7 +95,7 @@ def test_tiles_of_correlations_meet_in_few_banks(reports, wide, stride, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("wide", [4, 8, 16, 32, 64])
 @pytest.mark.parametrize("s", [1, 1.5, 2, 2.7, 3, 4, 6, 8])
-def test_tiles_of_pooling_meet_in_few_banks(reports, wide, s, dtype):
+def test_tiles_of_pooling_have_few_bank_conflicts(reports, wide, s, dtype):
     size = 8, int((wide - 1) * s) + 1
     ops.gaussian_unpool2d(ops.gaussian_pool2d(*device(dtype, (1, 1, *size)), s), size, s)
     assert len(reports) == 2

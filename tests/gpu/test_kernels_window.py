@@ -1,11 +1,11 @@
-"""unfold and fold: their kernels, interpreted, against NumPy."""
+"""unfold and fold: the interpreted kernels against NumPy."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 
 from tinygrad_ckn import ops
-from tools.gpu_emulator.drawn import (
+from tools.gpu_emulator.kernel_testing import (
     agree,
     dtypes,
     examples,
@@ -47,7 +47,7 @@ def test_fold():
             geometry.out,
         )
         (columns,) = normal(seed, (n, c * kh * kw, ho * wo), dtype=dtype)
-        # of pixels; 0 is the padding
+        # positions of pixels; 0 is the padding
         numbers = np.arange(1, n * c * h * w + 1).reshape(n, c, h, w)
         places = geometry.windows(numbers).transpose(0, 1, 4, 5, 2, 3).ravel()
         sums = np.bincount(places, columns.ravel(), minlength=numbers.size + 1)[1:]

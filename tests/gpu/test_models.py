@@ -1,4 +1,4 @@
-"""Models on the stand-in for CuPy: what they learn without descent, and compute, is what the CPU does."""
+"""Models on the stand-in for CuPy learn and compute the same as on the CPU."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def network(**options: Any) -> CKN:
 
 
 def on_both(compute: Any, tolerance: float = 1e-12) -> None:
-    """Compare what compute(device) returns, arrays and numbers, relative to the largest value."""
+    """Compare compute(device), arrays and numbers, relative to the largest value."""
     found = {
         device: [to_numpy(a) if hasattr(a, "dtype") else a for a in compute(device)]
         for device in ("cpu", "cuda")
@@ -65,16 +65,15 @@ def test_a_classifier_fitted_on_the_device():
         assert model.classifier.weight.device == device
         return [fit.weight, fit.bias, fit.scale, model.accuracy(x, y)]
 
-    # 30 iterations of L-BFGS, each with the rounding of those before
+    # 30 iterations of L-BFGS, which accumulate rounding
     on_both(compute, 1e-9)
 
 
 def test_the_choice_of_l2_is_that_of_the_cpu():
     random = np.random.default_rng(0)
     x = random.normal(size=(200, 80))
-    labels = (x[:, 0] + random.normal(size=200) > 0).astype(
-        "int64"
-    )  # so much noise that the best l2 is a large one
+    # enough noise for a large best l2
+    labels = (x[:, 0] + random.normal(size=200) > 0).astype("int64")
 
     def compute(device):
         fit = fit_linear(
@@ -98,7 +97,7 @@ def test_ridge_regression_primal_and_dual():
         fits = [fit_ridge(features[:, :columns], y * 1.0) for columns in (20, None)]
         return [part for fit in fits for part in (fit.weight, fit.bias, fit.l2)]
 
-    # a system of condition 1e6
+    # a system with condition number 1e6
     on_both(compute, 1e-9)
 
 
@@ -196,7 +195,7 @@ def test_preprocessing_fitted_on_the_device_and_saved(name, mirror_average):
         )
         return [model.preprocess(x), *(p.data for p in model.parameters()), model.scores(x)]
 
-    # L-BFGS is among it
+    # L-BFGS is included.
     on_both(compute, 1e-9)
 
 
@@ -252,14 +251,14 @@ def test_images_on_the_host_go_to_the_model_block_by_block(tmp_path):
         (lambda model, x, y: network()(x), "CKN: argument images expected an array on 'cpu'"),
     ],
 )
-def test_arrays_elsewhere_are_named(use, message):
+def test_arrays_on_another_device_are_named(use, message):
     with pytest.raises(
         BackendError, match=rf"^{message}, as the others, got one on .*; pass Tensor\("
     ):
         use(network().to("cuda"), asarray(IMAGES, device="cuda"), asarray(LABELS, device="cuda"))
 
 
-def test_labels_on_the_host_go_with_images_anywhere():
+def test_labels_on_the_host_fit_images_on_any_device():
     x, words = asarray(IMAGES, device="cuda"), np.array([f"digit {i}" for i in range(10)])[LABELS]
     model = network().to("cuda")
     model.fit_classifier(x, words, l2=1e-2, rng=0)
@@ -270,18 +269,18 @@ def test_labels_on_the_host_go_with_images_anywhere():
     assert named == model.accuracy(x, LABELS) == model.accuracy(x, asarray(LABELS, device="cuda"))
 
 
-def test_nan_in_images_is_found_where_features_are_kept():
+def test_nan_in_images_is_found_if_features_are_stored():
     images = IMAGES.copy()
     images[3, 0, 2, 2] = np.nan
     model, x = network().to("cuda").eval(), asarray(images, device="cuda")
     for use in (model.encode, model.predict, model.fit_unsupervised):
         with pytest.raises(DataError, match="NaN or infinity in image 3"):
             use(x)
-    # in a step nobody waits: the loss is NaN
+    # A step does not wait: the loss is NaN.
     assert np.isnan(model(Tensor(x)).numpy()[3]).all()
 
 
-def test_a_preprocessing_that_is_not_fitted_says_so():
+def test_an_unfitted_preprocessing_says_so():
     model = (
         CKN(3, 8, 2, [CKNLayer(3, 6, 3, dtype="float64")], preprocessing="patch_zca")
         .to("cuda")

@@ -1,4 +1,4 @@
-"""`RawModule` of the stand-in: kernels are compiled and run, and launches refused as the driver would refuse them."""
+"""`RawModule` of the stand-in compiles, launches and refuses as CuPy and the driver do."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,10 @@ template <typename T> __global__ void reversed(T* x) {
     x[threadIdx.x] = shared[blockDim.x - 1 - threadIdx.x];
 }
 """
-PLAIN = 'extern "C" __global__ void fill(double* x, bool yes, long long n) { x[threadIdx.x] = yes ? n : 0; }'
+PLAIN = (
+    'extern "C" __global__ void fill(double* x, bool yes, long long n) '
+    "{ x[threadIdx.x] = yes ? n : 0; }"
+)
 pytestmark = pytest.mark.usefixtures("standin")
 
 
@@ -56,7 +59,7 @@ def test_a_kernel_without_a_template_and_numbers_of_python():
 @pytest.mark.parametrize(
     "arguments",
     [
-        # of another size than the parameter
+        # not of the parameter's size
         (xp.zeros(4), np.float32(2), np.int32(4)),
         # an int is an int64
         (xp.zeros(4), 2.0, 4),
@@ -69,7 +72,7 @@ def test_arguments_of_other_types_are_refused(module, arguments):
 
 
 @pytest.mark.parametrize("argument", [np.zeros(4), [1.0], "four", np.array(4.0)])
-def test_what_is_on_the_host_is_no_argument(module, argument):
+def test_host_arrays_are_refused_as_arguments(module, argument):
     with pytest.raises(TypeError, match="argument 0: Unsupported type"):
         module.get_function("scale<double>")((1,), (4,), (argument, 2.0, np.int32(4)))
 
@@ -94,7 +97,7 @@ def test_launches_beyond_the_limits_are_refused(module, grid, block, shared):
         )
 
 
-def test_more_shared_memory_has_to_be_asked_for(module):
+def test_more_shared_memory_must_be_requested(module):
     kernel = module.get_function("reversed<double>")
     kernel.max_dynamic_shared_size_bytes = 100_000
     kernel((1,), (2,), (xp.zeros(2),), shared_mem=100_000)
@@ -111,8 +114,7 @@ def test_unknown_kernels_and_wrong_modules(module):
         xp.RawModule(code=SCALE, name_expressions=("scale<float>",))
 
 
-def test_what_the_interpreter_finds_comes_through(module):
+def test_errors_of_the_interpreter_are_raised(module):
     with pytest.raises(ptx.PTXError):
-        module.get_function("scale<double>")(
-            (1,), (8,), (xp.zeros(4), 2.0, np.int32(8))
-        )  # beyond the array
+        # past the end of the array
+        module.get_function("scale<double>")((1,), (8,), (xp.zeros(4), 2.0, np.int32(8)))

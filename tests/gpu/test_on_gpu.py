@@ -1,4 +1,4 @@
-"""On a real GPU: `pytest -m gpu`. Elsewhere these are skipped, with what is missing in words."""
+"""On a real GPU: `pytest -m gpu`. Elsewhere these tests are skipped with the reason."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from tinygrad_ckn.primitive import REGISTRY
 from tinygrad_ckn.training import train
 
 pytestmark = pytest.mark.gpu
-# A GPU adds in another order, and cuBLAS and cuSOLVER are not the CPU's libraries.
+# A GPU adds in another order, and cuBLAS and cuSOLVER round differently.
 LOOSE = {"float64": 1e-9, "float32": 1e-3}
 
 
@@ -43,7 +43,7 @@ def test_values_and_gradients_are_those_of_the_cpu(case, dtype):
 
 @pytest.mark.parametrize("case", with_kernels, ids=lambda case: case.name)
 @pytest.mark.parametrize("dtype", LOOSE)
-def test_kernels_give_what_plain_bodies_give(case, dtype, monkeypatch):
+def test_kernels_agree_with_plain_forwards(case, dtype, monkeypatch):
     @settings(max_examples=5)
     @given(data=st.data())
     def run(data):
@@ -67,9 +67,8 @@ def test_k_means_with_its_kernels_and_without(dtype, monkeypatch):
     on_cpu = spherical_kmeans(x, 40, iterations=3, rng=0).centroids
     for found in (on_gpu, plain):
         similar = (to_numpy(found) * on_cpu).sum(axis=1)
-        assert (
-            np.median(similar) > 1 - LOOSE[dtype]
-        )  # a point between two centroids may go to either
+        # A point between two centroids may be assigned to either.
+        assert np.median(similar) > 1 - LOOSE[dtype]
 
 
 @pytest.mark.parametrize("dtype", LOOSE)
@@ -94,7 +93,7 @@ def test_a_step_of_a_network(dtype):
 
 
 def test_images_larger_than_one_launch_are_cut():
-    """More than 2^31 pixels in a batch: the last image is where it belongs."""
+    """More than 2^31 pixels in a batch: the last image is computed correctly."""
     xp = use("cuda").xp
     if xp.cuda.Device().mem_info[0] < 2**34:
         pytest.skip("16 GiB of free memory are needed on the GPU for a batch this large")
@@ -106,7 +105,7 @@ def test_images_larger_than_one_launch_are_cut():
 
 
 @pytest.mark.parametrize("mode", ["unsupervised", "supervised"])
-def test_a_training_reaches_what_the_cpu_reaches(mode, tmp_path):
+def test_a_training_reaches_the_accuracy_of_the_cpu(mode, tmp_path):
     options = {"mode": mode, "n_patches": 5000, **({"epochs": 2} if mode == "supervised" else {})}
     correct = {
         device: train(load_digits(), **options, device=device, out=tmp_path / device).correct

@@ -1,4 +1,4 @@
-"""Every operation on the stand-in for CuPy: values and gradients are those of the CPU."""
+"""Every operation on the stand-in for CuPy has the values and gradients of the CPU."""
 
 import pickle
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ each = pytest.mark.parametrize("case", cases, ids=[f"{c.name}-{i}" for i, c in e
 
 
 def drawn_for(case: Case, data: Any, dtype: str) -> Draw:
-    """Draw arguments in a dtype, and of the algorithms of the CPU none."""
+    """Draw arguments in a dtype, without algorithms that only the CPU has."""
     args, options = case.draw(data)
     floats = [a.astype(dtype) if getattr(a, "dtype", None) == "float64" else a for a in args]
     return Draw(
@@ -44,7 +44,7 @@ def drawn_for(case: Case, data: Any, dtype: str) -> Draw:
 
 
 def results(function: Any, args: Sequence[Any], device: str) -> list[np.ndarray]:
-    """Return the outputs, and the gradients of a sum of them with random weights, on the host."""
+    """Return the outputs, and the gradients of a randomly weighted sum of them, on the host."""
     points = on_device(args, device)
     leaves = [p for p in points if isinstance(p, Tensor) and p.dtype.kind == "f"]
     for leaf in leaves:
@@ -73,7 +73,7 @@ def assert_near(mine: Sequence[np.ndarray], reference: Sequence[np.ndarray], dty
 
 
 def assert_alike(case: Case, dtype: str, examples: int) -> None:
-    """Draw arguments, and compare what an operation gives for them on both devices."""
+    """Draw arguments, and compare an operation on both devices."""
 
     @settings(max_examples=examples)
     @given(data=st.data())
@@ -102,7 +102,7 @@ with_kernels = [
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_values_and_gradients_with_kernels_are_those_of_the_cpu(standin, case, dtype):
     assert_alike(case, dtype, examples=3)
-    # whose kernel is CuPy's own
+    # whose kernel is CuPy's
     assert COUNTERS.launches or case.name == "inverse_sqrt"
 
 
@@ -124,7 +124,7 @@ def test_derivatives_are_those_of_finite_differences(plain, name):
 
 
 @each
-def test_no_operation_waits_for_the_device_but_some(plain, case):
+def test_only_some_operations_wait_for_the_device(plain, case):
     @settings(max_examples=3)
     @given(data=st.data())
     def run(data):
@@ -136,7 +136,7 @@ def test_no_operation_waits_for_the_device_but_some(plain, case):
         COUNTERS.clear()
         found = case.call(options)(*points)
         outputs = list(found) if isinstance(found, tuple | list) else [found]
-        # to_device waits: it is what it is for
+        # to_device waits by definition.
         if all(y.device == "cuda" for y in outputs):
             for y in outputs:
                 y.backward(y.detach())
@@ -151,7 +151,10 @@ def test_no_operation_waits_for_the_device_but_some(plain, case):
 
 
 def alike(wrong: Bad) -> bool:
-    """Tell whether both devices refuse a call: not for its values, its algorithm, or numbers that make no Tensor."""
+    """Return whether both devices must refuse a call.
+
+    That excludes refusals for values, algorithms, or numbers that make no Tensor.
+    """
     complexes = any(getattr(a, "dtype", None) == "complex128" for a in wrong.args)
     return (
         wrong.error in (ShapeError, DTypeError, ConfigError)
@@ -165,7 +168,7 @@ def alike(wrong: Bad) -> bool:
     [(case, wrong) for case in cases for wrong in case.errors if alike(wrong)],
     ids=lambda value: getattr(value, "name", None),
 )
-def test_bad_input_gets_the_sentence_that_it_gets_on_the_cpu(plain, case, wrong):
+def test_invalid_input_gives_the_error_of_the_cpu(plain, case, wrong):
     with pytest.raises(wrong.error, match=wrong.match):
         case.function(*on_device(wrong.args, "cuda"), **wrong.options)
 
@@ -185,7 +188,7 @@ def test_bad_input_gets_the_sentence_that_it_gets_on_the_cpu(plain, case, wrong)
         lambda on: Sphere().retract(on([[np.inf, 0.0], [3.0, 4.0]]).data),
     ],
 )
-def test_what_the_cpu_refuses_for_its_values_is_nan(plain, call):
+def test_values_that_the_cpu_refuses_give_nan(plain, call):
     with pytest.raises((LinearAlgebraError, DataError)):
         call(Tensor)
     COUNTERS.clear()
@@ -194,7 +197,7 @@ def test_what_the_cpu_refuses_for_its_values_is_nan(plain, call):
     found = to_numpy(found.data if isinstance(found, Tensor) else found)
     assert np.isnan(found).any()
     if found.shape == (2, 2) and np.isfinite(found).any():
-        # other rows stay right
+        # Other rows stay correct.
         np.testing.assert_allclose(found[1], [0.6, 0.8])
 
 
@@ -214,7 +217,7 @@ def test_integers_have_no_negative_powers(plain, a, b):
 
 @pytest.mark.parametrize("loss", [ops.cross_entropy, ops.squared_hinge])
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint64"])
-def test_labels_of_a_dtype_that_does_not_hold_the_number_of_classes(plain, loss, dtype):
+def test_labels_of_a_dtype_too_small_for_the_number_of_classes(plain, loss, dtype):
     scores, labels = np.random.default_rng(0).normal(size=(3, 300)), np.array([0, 100, 127], dtype)
     on_gpu = loss(Tensor(scores, device="cuda"), Tensor(labels, device="cuda")).item()
     assert on_gpu == pytest.approx(loss(Tensor(scores), Tensor(labels)).item(), rel=1e-12)
@@ -224,7 +227,7 @@ def test_labels_of_a_dtype_that_does_not_hold_the_number_of_classes(plain, loss,
 
 @pytest.mark.parametrize("loss", [ops.cross_entropy, ops.squared_hinge])
 @pytest.mark.parametrize("create_graph", [False, True])
-def test_wrong_labels_leave_no_gradient_that_could_be_taken_for_one(plain, loss, create_graph):
+def test_wrong_labels_give_gradients_of_nan(plain, loss, create_graph):
     scores = Tensor(np.ones((2, 3)), device="cuda", requires_grad=True)
     (gradient,) = grad(
         loss(scores, Tensor([0, 3], device="cuda")), scores, create_graph=create_graph

@@ -1,4 +1,4 @@
-"""Training on the stand-in for CuPy: what is learned is what the CPU learns, and no step waits for the device."""
+"""Training on the stand-in for CuPy gives the CPU's results, and no step waits."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tinygrad_ckn.data import Dataset, Split, crop_flip, load_digits
 from tinygrad_ckn.errors import BackendError, GradientError
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, FineTuning, LinearFit, Progress
 from tinygrad_ckn.models.learning import step_log as measured
-from tinygrad_ckn.models.learning.finetuning import fine_tune
+from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
 from tinygrad_ckn.training import Run, load_model, save_model, train
 from tools.gpu_emulator.standin import COUNTERS
 
@@ -61,22 +61,21 @@ def test_a_supervised_training_is_that_of_the_cpu():
         assert_near(learned["cuda"][name], array, 1e-12)
     assert len(told["cpu"]) == 2
     for mine, reference in zip(told["cuda"], told["cpu"], strict=True):
-        assert mine == pytest.approx(
-            reference, rel=1e-11
-        )  # L-BFGS before it has 30 iterations of rounding
+        # L-BFGS, before rounding accumulates over 30 iterations
+        assert mine == pytest.approx(reference, rel=1e-11)
 
 
 @pytest.mark.parametrize(("optimizer", "lr"), [("sgd", 0.05), ("adam", 1e-3)])
 def test_two_epochs_in_float32_are_those_of_the_cpu(optimizer, lr):
-    """From given weights, for what L-BFGS makes of rounding in float32 is more than a descent does."""
+    """Start from given weights, because L-BFGS amplifies float32 rounding more than SGD does."""
     learned = {}
     for device in ("cpu", "cuda"):
         model = network("float32").to(device)
         images, labels = data_on(device, "float32")
         fine_tune(
             model,
-            (images, labels),
-            (images[:0], labels[:0]),
+            LabelledImages(images, labels),
+            LabelledImages(images[:0], labels[:0]),
             FineTuning(epochs=2, batch_size=50, optimizer=optimizer, lr=lr, validation=0),
             loss="cross_entropy",
             solve=lambda: LinearFit(None, None, l2=0.0, scale=1.0),
@@ -104,7 +103,7 @@ def test_gradients_of_a_step_are_those_of_the_cpu(dtype, loss):
 
 
 class Steps:
-    """Counts what happens between one step's report and the next one's."""
+    """Counts events between the reports of consecutive steps."""
 
     def __init__(self) -> None:
         self.waits: list[list[str]] = []
@@ -131,16 +130,15 @@ def test_a_step_waits_for_the_device_at_most_once(optimizer, monkeypatch):
     )
     assert len(steps.waits) == 16
     for i, waits in enumerate(steps.waits):
-        # each third step of an epoch, and the last
+        # every third step of an epoch, and the last
         read = i % 8 in (2, 5, 7)
         assert len(waits) <= (1 if read else 0), waits
     for i, copies in enumerate(steps.copies):
-        assert len(copies) <= (1 if i % 8 == 0 else 0), (
-            copies
-        )  # the order of an epoch; images are there
+        # only the order of an epoch: images are already on the device
+        assert len(copies) <= (1 if i % 8 == 0 else 0), copies
 
 
-def test_a_loop_of_ones_own_does_not_wait_either():
+def test_a_users_own_loop_does_not_wait_either():
     model = network().to("cuda")
     optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     images, labels = data_on("cuda")
@@ -155,7 +153,7 @@ def test_a_loop_of_ones_own_does_not_wait_either():
     assert COUNTERS.to_device == []
 
 
-def test_a_loss_that_diverges_is_told_with_its_batch():
+def test_a_diverging_loss_is_reported_with_its_batch():
     model = network().to("cuda")
     told: list[str] = []
     with pytest.raises(
@@ -171,9 +169,8 @@ def test_a_loss_that_diverges_is_told_with_its_batch():
             iterations=2,
             report=lambda progress: told.append(progress.phase),
         )
-    assert all(
-        np.isfinite(p.numpy()).all() for p in model.parameters()
-    )  # those of the epoch before
+    # those of the previous epoch
+    assert all(np.isfinite(p.numpy()).all() for p in model.parameters())
     assert "batch" in told
 
 
@@ -191,8 +188,8 @@ def test_a_parameter_that_breaks_in_the_last_step_is_found():
     with pytest.raises(GradientError, match="first in a parameter, by batch 1"):
         fine_tune(
             network().to("cuda"),
-            (images, labels),
-            (images[:0], labels[:0]),
+            LabelledImages(images, labels),
+            LabelledImages(images[:0], labels[:0]),
             descent,
             loss="cross_entropy",
             solve=lambda: LinearFit(None, None, l2=0.0, scale=1.0),
@@ -253,7 +250,7 @@ def test_a_run_on_the_gpu_is_read_on_either_device(tmp_path):
     "make",
     [lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True), lambda p: optim.Adam(p, lr=0.01)],
 )
-def test_an_optimiser_goes_on_on_the_other_device(make):
+def test_an_optimiser_continues_on_the_other_device(make):
     def steps(model: CKN, optimizer: optim.Optimizer, device: str) -> None:
         images, labels = data_on(device)
         for _ in range(2):
@@ -300,7 +297,7 @@ def test_gradients_and_buffers_move_with_a_module():
         np.testing.assert_array_equal(parameter.grad.numpy(), gradient)
 
 
-def test_lbfgs_minimises_what_is_on_the_device():
+def test_lbfgs_minimises_on_the_device():
     def minimised(device: str) -> list[Any]:
         linear = nn.Linear(64, 10, rng=0, dtype="float64").to(device)
         x, y = (

@@ -1,4 +1,4 @@
-"""Training with the kernels, which the interpreter runs: k-means, then a descent on few images."""
+"""Training with interpreted kernels: k-means, then fine-tuning on few images."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from tinygrad_ckn.backend import asarray
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, LinearFit
-from tinygrad_ckn.models.learning.finetuning import fine_tune
+from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
 from tools.gpu_emulator.standin import COUNTERS
 
 DIGITS = load_digits()
@@ -36,8 +36,8 @@ def test_a_training_with_kernels_is_that_of_the_cpu(dtype):
         COUNTERS.synchronisations.clear()
         fine_tune(
             model,
-            (images, labels),
-            (images[:0], labels[:0]),
+            LabelledImages(images, labels),
+            LabelledImages(images[:0], labels[:0]),
             FineTuning(epochs=2, batch_size=10, lr=0.05, validation=0),
             loss="squared_hinge",
             solve=lambda: LinearFit(None, None, l2=0.0, scale=1.0),

@@ -21,16 +21,15 @@ def test_a_template_is_instantiated_by_name(compiler):
     assert "0 bytes spill stores" in program.log
 
 
-def test_cupys_options_are_in_force(compiler):
+def test_cupys_options_are_used(compiler):
     program = compiler.compile(SCALE, ["scale<float>"])
     assert "mul.ftz.f32" in program.ptx
     assert ".target sm_90" in program.ptx
     plain_function = (
         "float twice(float x) { return 2 * x; } __global__ void f(float* x) { *x = twice(*x); }"
     )
-    assert compiler.compile(
-        plain_function, ["f"], arch=75
-    ).names  # not marked __device__, and still callable
+    # callable without being marked __device__
+    assert compiler.compile(plain_function, ["f"], arch=75).names
 
 
 def test_lines_of_the_source_are_in_the_ptx(compiler):
@@ -49,7 +48,7 @@ def test_another_process_finds_the_result_in_a_file(compiler, tmp_path, monkeypa
     first = compiler.compile(SCALE, ["scale<float>"])
     (file,) = tmp_path.iterdir()
     compiler._compile.cache_clear()
-    monkeypatch.setattr(compiler, "_compile_anew", None)
+    monkeypatch.setattr(compiler, "_compile_uncached", None)
     assert compiler.compile(SCALE, ["scale<float>"]) == first
     monkeypatch.undo()
     monkeypatch.setenv("NVRTC_CACHE", str(tmp_path))
@@ -65,6 +64,6 @@ def test_a_refused_source_raises_with_the_log(compiler):
         compiler.compile(SCALE, ["scale<complex>"])
 
 
-def test_what_is_missing_is_said_in_words(monkeypatch):
+def test_a_missing_library_is_described(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs", None)
     assert "pip install nvidia-cuda-nvrtc==13.0.88" in nvrtc.missing()

@@ -1,4 +1,4 @@
-"""The counters of a launch, against figures that one can work out by hand."""
+"""The counters of a launch against figures worked out by hand."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ template <typename T> __global__ void copy(const T* x, T* y, int stride, int off
         # 32 lanes of 4 bytes are 128 bytes
         ("float", "f4", 1, 0, 4, 4),
         ("float", "f4", 2, 0, 8, 4),
-        # a sector for each lane
+        # one sector per lane
         ("float", "f4", 8, 0, 32, 4),
         ("float", "f4", 100, 0, 32, 4),
         ("float", "f4", 1, 1, 5, 4),
@@ -44,8 +44,11 @@ def test_sectors(run, kind, dtype, stride, offset, sectors, ideal):
     assert f"8 requests, {8 * sectors} sectors, ideal {8 * ideal}" in str(report)
 
 
-def test_lanes_at_one_address_ask_for_it_once(run):
-    source = 'extern "C" __global__ void f(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x / 64]; }'
+def test_lanes_at_one_address_read_it_once(run):
+    source = (
+        'extern "C" __global__ void f(const float* x, float* y) '
+        "{ y[threadIdx.x] = x[threadIdx.x / 64]; }"
+    )
     load, store = run(source, "f", 1, 64, np.ones(1, "f4"), np.zeros(64, "f4")).of("global")
     assert (load.requests, load.sectors, load.ideal) == (2, 2, 2)
     assert (store.requests, store.sectors, store.ideal) == (2, 8, 8)
@@ -53,7 +56,9 @@ def test_lanes_at_one_address_ask_for_it_once(run):
 
 def test_a_partial_warp_and_a_column_in_any_order(run):
     source = """
-    extern "C" __global__ void f(const int* order, float* y, int n) { if (threadIdx.x < n) y[order[threadIdx.x]] = 1; }
+    extern "C" __global__ void f(const int* order, float* y, int n) {
+        if (threadIdx.x < n) y[order[threadIdx.x]] = 1;
+    }
     """
     order = np.random.default_rng(0).permutation(32).astype("i4")
     _, store = run(source, "f", 1, 32, order, np.zeros(32, "f4"), np.int32(32)).of("global")
@@ -70,9 +75,11 @@ def test_a_partial_warp_and_a_column_in_any_order(run):
 TILE = """
 template <typename T, int PITCH> __global__ void turned(const T* x, T* y) {
     __shared__ T tile[32 * PITCH];
-    for (int r = threadIdx.y; r < 32; r += blockDim.y) tile[r * PITCH + threadIdx.x] = x[r * 32 + threadIdx.x];
+    for (int r = threadIdx.y; r < 32; r += blockDim.y)
+        tile[r * PITCH + threadIdx.x] = x[r * 32 + threadIdx.x];
     __syncthreads();
-    for (int r = threadIdx.y; r < 32; r += blockDim.y) y[r * 32 + threadIdx.x] = tile[threadIdx.x * PITCH + r];
+    for (int r = threadIdx.y; r < 32; r += blockDim.y)
+        y[r * 32 + threadIdx.x] = tile[threadIdx.x * PITCH + r];
 }
 """
 

@@ -1,4 +1,4 @@
-"""Floating-point instructions, one at a time, against NumPy and against exact fractions."""
+"""Single floating-point instructions against NumPy and exact fractions."""
 
 import math
 from fractions import Fraction
@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.gpu_emulator.instruction import columns, one
 from tools.gpu_emulator.ptx.types import TYPES
+from tools.gpu_emulator.single_instruction import columns, one
 
 TINY = np.finfo("f4").tiny
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::RuntimeWarning"
-)  # NumPy says so where numbers overflow
+# NumPy warns of overflows.
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 
 def flushed(x):
@@ -22,7 +21,7 @@ def flushed(x):
 
 
 def same(a, b):
-    """Equal bits, all NaN alike."""
+    """Compare bits; all NaN are equal."""
     word = f"u{a.dtype.itemsize}"
     np.testing.assert_array_equal(np.isnan(a), np.isnan(b))
     np.testing.assert_array_equal(
@@ -44,7 +43,7 @@ PLAIN = {
 
 @pytest.mark.parametrize("word", PLAIN)
 @given(data=st.data())
-def test_plain_operations_and_flushing(word, data):
+def test_basic_operations_and_flushing(word, data):
     count, oracle = PLAIN[word]
     for kind in ("f32", "f64"):
         values = data.draw(columns((kind,) * count))

@@ -1,13 +1,13 @@
-"""Integer instructions, one at a time, against Python's integers."""
+"""Single integer instructions against Python's integers."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.gpu_emulator.instruction import columns, one
 from tools.gpu_emulator.ptx import NotKnown
 from tools.gpu_emulator.ptx.types import TYPES
+from tools.gpu_emulator.single_instruction import columns, one
 
 
 def amounts(count, most):
@@ -18,7 +18,7 @@ def amounts(count, most):
 
 
 def wrapped(value, kind):
-    """Return the low bits of an integer as the type has them."""
+    """Return the low bits of an integer in the given type."""
     bits = int(kind[1:])
     value &= (1 << bits) - 1
     return value - (1 << bits) if kind[0] == "s" and value >> bits - 1 else value
@@ -47,7 +47,8 @@ CASES = [
       (("and", lambda a, b: a & b), ("or", lambda a, b: a | b), ("xor", lambda a, b: a ^ b))),
     *((f"mul.hi.{k}", k, (k, k), lambda a, b, n=int(k[1:]): a * b >> n) for k in ALL),
     *((f"mad.hi.{k}", k, (k,) * 3, lambda a, b, c: (a * b >> 32) + c) for k in ("s32", "u32")),
-    *((f"mad.lo.{k}", k, (k,) * 3, lambda a, b, c: a * b + c) for k in ("s32", "u32", "s64", "u64")),
+    *((f"mad.lo.{k}", k, (k,) * 3, lambda a, b, c: a * b + c)
+      for k in ("s32", "u32", "s64", "u64")),
     *((f"mul.wide.{k}", w, (k, k), lambda a, b: a * b) for k, w in WIDE),
     *((f"mad.wide.{k}", w, (k, k, w), lambda a, b, c: a * b + c) for k, w in WIDE[2:]),
     *((f"neg.{k}", k, (k,), lambda a: -a) for k in ("s32", "s64")),
@@ -55,14 +56,18 @@ CASES = [
     *((f"not.b{n}", f"u{n}", (f"u{n}",), lambda a: ~a) for n in (32, 64)),
     *((f"popc.b{n}", "u32", (f"u{n}",), int.bit_count) for n in (32, 64)),
     *((f"clz.b{n}", "u32", (f"u{n}",), lambda a, n=n: n - a.bit_length()) for n in (32, 64)),
-    *((f"brev.b{n}", f"u{n}", (f"u{n}",), lambda a, n=n: int(f"{a:0{n}b}"[::-1], 2)) for n in (32, 64)),
+    *((f"brev.b{n}", f"u{n}", (f"u{n}",), lambda a, n=n: int(f"{a:0{n}b}"[::-1], 2))
+      for n in (32, 64)),
     *((f"sad.{k}", k, (k,) * 3, lambda a, b, c: abs(a - b) + c) for k in ("s32", "u32")),
-    *((f"bfind.{k}", "u32", (k,), lambda a: (a if a >= 0 else ~a).bit_length() - 1) for k in ALL[2:]),
+    *((f"bfind.{k}", "u32", (k,), lambda a: (a if a >= 0 else ~a).bit_length() - 1)
+      for k in ALL[2:]),
     ("bfind.shiftamt.u32", "u32", ("u32",), lambda a: 32 - a.bit_length() if a else -1),
     *((f"cvt.{to}.{k}", to, (k,), lambda a: a) for to, k in
-      (("s64", "s32"), ("u64", "u32"), ("u32", "u64"), ("s32", "s64"), ("s32", "s16"), ("u16", "u32"), ("s8", "s32"))),
+      (("s64", "s32"), ("u64", "u32"), ("u32", "u64"), ("s32", "s64"), ("s32", "s16"),
+       ("u16", "u32"), ("s8", "s32"))),
     *((f"cvt.sat.{to}.{k}", to, (k,), lambda a, to=to: clamped(a, to)) for to, k in
-      (("s32", "s64"), ("u32", "s32"), ("s32", "u32"), ("u64", "s32"), ("s16", "s32"), ("u8", "s32"))),
+      (("s32", "s64"), ("u32", "s32"), ("s32", "u32"), ("u64", "s32"), ("s16", "s32"),
+       ("u8", "s32"))),
 ]  # fmt: skip
 
 
@@ -70,7 +75,7 @@ CASES = [
     ("word", "result", "sources", "oracle"), CASES, ids=[case[0] for case in CASES]
 )
 @given(data=st.data())
-def test_results_are_those_of_whole_numbers(word, result, sources, oracle, data):
+def test_results_agree_with_pythons_integers(word, result, sources, oracle, data):
     given_ = data.draw(columns(sources))
     expected = [wrapped(oracle(*map(int, row)), result) for row in zip(*given_, strict=True)]
     assert one(word, result, sources, given_).tolist() == expected
@@ -111,7 +116,7 @@ def test_fields_of_bits(kind, data):
     a, b = data.draw(columns((kind, kind)))
     start, length = data.draw(amounts(len(a), 70)), data.draw(amounts(len(a), 70))
 
-    # the pseudo code of the PTX manual
+    # pseudocode of the PTX manual
     def extracted(x, s, n):
         digits = x & ((1 << bits) - 1)
         sign = 0 if kind[0] == "u" or n == 0 else digits >> min(s + n - 1, bits - 1) & 1
@@ -181,7 +186,7 @@ def test_comparisons(kind, data):
         assert one(f"setp.{name}.{kind}", "u32", (kind, kind), (a, b)).tolist() == expected
 
 
-def test_what_is_not_known_is_named_with_its_line():
+def test_unsupported_instructions_are_named_with_their_line():
     with pytest.raises(
         NotKnown,
         match=r"the opcode; `vadd4.s32.s32 %r32_2, %r32_0, %r32_1` \(PTX line 2\d\) of one",

@@ -1,4 +1,4 @@
-"""Whole kernels: what they compute, against NumPy."""
+"""Results of whole kernels against NumPy."""
 
 import re
 from pathlib import Path
@@ -17,8 +17,10 @@ __global__ void gemm(const T* __restrict__ a, const T* __restrict__ b, T* c, int
     int row = blockIdx.y * B + threadIdx.y, column = blockIdx.x * B + threadIdx.x;
     T sum = 0;
     for (int p = 0; p < k; p += B) {
-        s[threadIdx.y][threadIdx.x] = row < m && p + threadIdx.x < k ? a[row * k + p + threadIdx.x] : T(0);
-        t[threadIdx.y][threadIdx.x] = column < n && p + threadIdx.y < k ? b[(p + threadIdx.y) * n + column] : T(0);
+        s[threadIdx.y][threadIdx.x] =
+            row < m && p + threadIdx.x < k ? a[row * k + p + threadIdx.x] : T(0);
+        t[threadIdx.y][threadIdx.x] =
+            column < n && p + threadIdx.y < k ? b[(p + threadIdx.y) * n + column] : T(0);
         __syncthreads();
         for (int q = 0; q < B; q++) sum += s[threadIdx.y][q] * t[q][threadIdx.x];
         __syncthreads();
@@ -50,7 +52,8 @@ SUM = """
 template <typename T> __global__ void sum(const T* x, T* total, int n) {
     __shared__ T parts[32];
     T v = 0;
-    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) v += x[i];
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x)
+        v += x[i];
     for (int d = 16; d; d >>= 1) v += __shfl_down_sync(0xffffffffu, v, d);
     if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = v;
     __syncthreads();
@@ -125,14 +128,15 @@ def test_atomics_one_after_the_other(run, kind, dtype):
     np.testing.assert_array_equal(old[64:], np.arange(64))
 
 
-def test_an_atomic_loop_for_what_has_none(run):
+def test_an_atomic_loop_for_an_operation_without_an_atomic(run):
     source = """
     extern "C" __global__ void product(double* x, const double* v) {
         unsigned long long* bits = (unsigned long long*)x;
         unsigned long long seen = *(volatile unsigned long long*)bits, held;
         do {
             held = seen;
-            seen = atomicCAS(bits, held, __double_as_longlong(__longlong_as_double(held) * v[threadIdx.x]));
+            const double product = __longlong_as_double(held) * v[threadIdx.x];
+            seen = atomicCAS(bits, held, __double_as_longlong(product));
         } while (seen != held);
     }
     """
@@ -166,7 +170,7 @@ def test_threads_and_blocks_in_three_dimensions(run):
     assert (y[..., 3] == 253).all()
 
 
-def test_divergent_loops_meet_again(run):
+def test_divergent_loops_reconverge(run):
     source = """
     extern "C" __global__ void collatz(const int* x, int* y, int n) {
         int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -219,7 +223,10 @@ def test_pointers_that_differ_between_lanes(run):
 
 
 def test_many_blocks_go_in_batches(run):
-    source = 'extern "C" __global__ void f(int* y) { y[blockIdx.x * blockDim.x + threadIdx.x] = blockIdx.x; }'
+    source = (
+        'extern "C" __global__ void f(int* y) '
+        "{ y[blockIdx.x * blockDim.x + threadIdx.x] = blockIdx.x; }"
+    )
     y = np.zeros(60000, "i4")
     report = run(source, "f", 600, 100, y)
     np.testing.assert_array_equal(y, np.arange(60000) // 100)
@@ -231,7 +238,9 @@ def test_structures_constants_and_calls(run):
     struct Shape { int rows; short columns[3]; double scale; };
     __constant__ float table[4] = {0.5f, 1.5f, -2.0f, 8.0f};
     __device__ const int other[3] = {7, 8, 9};
-    __device__ __noinline__ double area(Shape s, int i) { return s.rows * s.columns[i % 3] * s.scale; }
+    __device__ __noinline__ double area(Shape s, int i) {
+        return s.rows * s.columns[i % 3] * s.scale;
+    }
     extern "C" __global__ void f(Shape s, double* y) {
         int i = threadIdx.x;
         y[i] = area(s, i) + table[i & 3] + other[i % 3];
@@ -252,7 +261,7 @@ def test_structures_constants_and_calls(run):
 
 
 @pytest.mark.usefixtures("compiler")
-def test_the_example_of_the_readme_shows_what_it_says(capsys):
+def test_the_example_of_the_readme_prints_its_output(capsys):
     text = (ROOT / "tools/gpu_emulator/README.md").read_text()
     code, shown = re.findall(r"```(?:python)?\n(.*?)```", text, re.DOTALL)
     exec(code, {})

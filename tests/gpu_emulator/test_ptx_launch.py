@@ -1,4 +1,4 @@
-"""Arguments and names at the door, and PTX text without a compiler."""
+"""Checks of arguments and names, and PTX text without a compiler."""
 
 import numpy as np
 import pytest
@@ -56,21 +56,27 @@ def test_text_is_executed():
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([np.zeros(1, "f4"), np.float32(1)], "has 3 parameters, and 2 arguments are given"),
+        ([np.zeros(1, "f4"), np.float32(1)], "expected 3 arguments, got 2"),
         (
             [np.zeros(1, "f4"), np.float64(1), np.int32(1)],
-            "argument 1 is a float64, and the parameter is .f32 of 4 bytes",
+            "argument 1 expected a .f32 of 4 bytes, got float64",
         ),
         (
             [np.zeros(1, "f4"), np.int32(1), np.int32(1)],
-            "argument 1 is a int32, and the parameter is .f32",
+            "argument 1 expected a .f32 of 4 bytes, got int32",
         ),
-        ([np.zeros(1, "f4"), np.float32(1), np.int64(1)], "argument 2 is a int64"),
+        (
+            [np.zeros(1, "f4"), np.float32(1), np.int64(1)],
+            "argument 2 expected a .u32 of 4 bytes, got int64",
+        ),
         (
             [np.zeros(1, "f4"), 1.0, np.int32(1)],
-            "argument 1 is a float, not an array or a NumPy scalar",
+            "argument 1 expected an array or a NumPy scalar, got float",
         ),
-        ([np.zeros(1, "f4"), np.float32(1), np.zeros(1, "i4")], "argument 2 is a int64"),
+        (
+            [np.zeros(1, "f4"), np.float32(1), np.zeros(1, "i4")],
+            "argument 2 expected a .u32 of 4 bytes, got int64",
+        ),
     ],
 )
 def test_arguments_that_do_not_fit(args, message):
@@ -122,14 +128,14 @@ def body(text):
         ("add.s32 %r1, %r2;", "its form; `add.s32 %r1, %r2`"),
     ],
 )
-def test_what_has_no_meaning_is_named(text, message):
+def test_unsupported_instructions_are_named(text, message):
     with pytest.raises(NotKnown, match=message):
         launch(body(text), "f", 1, 1, [])
     with pytest.raises(NotKnown, match=r"`\.alias` at PTX line 1 outside of a function"):
         launch(".alias a, b;", "f", 1, 1, [])
 
 
-def test_a_register_that_nobody_has_written():
+def test_an_unwritten_register():
     with pytest.raises(
         Uninitialised, match=r"a register is read before it is written; `add\.s32 %r1, %r2, 1`"
     ):

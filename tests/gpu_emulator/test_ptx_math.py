@@ -1,4 +1,4 @@
-"""Functions of CUDA's mathematical library, which the compiler writes out as polynomials and tables, against NumPy."""
+"""CUDA's mathematical functions, compiled to polynomials and tables, against NumPy."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import scipy.special
 from tools.gpu_emulator.ptx import launch
 
 N = 999
-# expression, oracle, range, tolerance in units of the last place
+# expression, reference, range, tolerance in units of the last place
 FUNCTIONS = {
     "exp(x)": (np.exp, (-80, 80), 2),
     "log(x)": (np.log, (1e-30, 1e30), 2),
@@ -33,7 +33,8 @@ FUNCTIONS = {
 def library(compiler):
     kernels = [
         f"template <typename T> __global__ void f{i}(const T* a, T* y, int n) {{"
-        f" int j = blockIdx.x * blockDim.x + threadIdx.x; if (j < n) {{ T x = a[j]; y[j] = {expression}; }} }}"
+        f" int j = blockIdx.x * blockDim.x + threadIdx.x;"
+        f" if (j < n) {{ T x = a[j]; y[j] = {expression}; }} }}"
         for i, expression in enumerate(FUNCTIONS)
     ]
     names = [f"f{i}<{kind}>" for i in range(len(kernels)) for kind in ("float", "double")]
@@ -76,7 +77,9 @@ def test_special_values(run):
 
 def test_subnormal_numbers_count_as_zero(run):
     source = """
-    extern "C" __global__ void f(const float* x, float* y) { y[0] = x[0] * 4.0f; y[1] = x[1] * 0.25f; y[2] = x[0]; }
+    extern "C" __global__ void f(const float* x, float* y) {
+        y[0] = x[0] * 4.0f; y[1] = x[1] * 0.25f; y[2] = x[0];
+    }
     """
     x, y = np.array([1e-39, 2e-38], "f4"), np.ones(3, "f4")
     run(source, "f", 1, 1, x, y)

@@ -1,4 +1,4 @@
-"""Planted bugs other than races: each is caught by name, and the same kernel without it runs to the right result."""
+"""Planted bugs other than races: each is detected, and the corrected kernel runs."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,10 @@ from tools.gpu_emulator.ptx import (
 
 
 def test_an_off_by_one_bound_is_out_of_bounds(run):
-    source = 'extern "C" __global__ void f(int* y, int n) { int i = blockIdx.x * 128 + threadIdx.x; if (i < n) y[i] = i; }'
+    source = (
+        'extern "C" __global__ void f(int* y, int n) '
+        "{ int i = blockIdx.x * 128 + threadIdx.x; if (i < n) y[i] = i; }"
+    )
     y = np.zeros(301, "i4")
     run(source, "f", 3, 128, y, np.int32(301))
     np.testing.assert_array_equal(y, np.arange(301))
@@ -25,7 +28,10 @@ def test_an_off_by_one_bound_is_out_of_bounds(run):
         match=r"4 bytes at address \w+, 0 bytes past the end of argument 0 \(1204 bytes\)",
     ):
         run(source.replace("i < n", "i <= n"), "f", 3, 128, y, np.int32(301))
-    source = 'extern "C" __global__ void f(const int* x, int* y) { y[threadIdx.x] = x[(int)threadIdx.x - 1]; }'
+    source = (
+        'extern "C" __global__ void f(const int* x, int* y) '
+        "{ y[threadIdx.x] = x[(int)threadIdx.x - 1]; }"
+    )
     with pytest.raises(OutOfBounds, match="4 bytes before argument 0"):
         run(source, "f", 1, 32, np.zeros(32, "i4"), np.zeros(32, "i4"))
 
@@ -59,7 +65,7 @@ def test_swapped_width_and_height(run, height, width):
     except OutOfBounds:
         assert height > width
     else:
-        # stays within the array, so only the values tell
+        # Stays within the array, so only the values differ.
         assert height < width
         assert (y != x.T).any()
 
@@ -117,7 +123,7 @@ def test_a_wrong_shuffle_mask(run):
         half = SUMMED.replace("CONDITION", "if (threadIdx.x < 16)").replace("MASK", "0xffffffffu")
         run(half + "// half", "summed", 1, 32, x, y)
     with pytest.raises(
-        BadShuffle, match="reads from lane 16, which has exited, does not exist or takes no part"
+        BadShuffle, match="reads from lane 16, which has exited, does not exist or is inactive"
     ):
         run(right.replace("MASK", "0xffffffffu"), "summed", 1, 16, x, y)
 
@@ -133,7 +139,7 @@ def test_an_endless_loop(run):
         run(source.replace("LAST", "8"), "f", 1, 1, x, budget=5000)
 
 
-def test_a_store_to_what_is_read_only(run):
+def test_a_store_to_read_only_memory(run):
     x = np.zeros(32, "f4")
     x.flags.writeable = False
     with pytest.raises(ReadOnly, match="a store to argument 0"):
@@ -159,7 +165,10 @@ def test_an_uninitialised_local_array(run):
 
 def test_a_trap_and_the_sentence_of_an_error(run):
     with pytest.raises(Trapped, match="the kernel stopped itself") as caught:
-        source = 'extern "C" __global__ void f(int* x) {\n if (x[threadIdx.x + 8 * threadIdx.y]) __trap(); }'
+        source = (
+            'extern "C" __global__ void f(int* x) {\n'
+            " if (x[threadIdx.x + 8 * threadIdx.y]) __trap(); }"
+        )
         run(source, "f", (2, 3), (8, 4), (np.arange(32) == 21).astype("i4"))
     assert isinstance(caught.value, PTXError)
     assert (caught.value.thread, caught.value.block) == ((5, 2, 0), (0, 0, 0))

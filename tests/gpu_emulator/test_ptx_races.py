@@ -1,4 +1,4 @@
-"""Planted races and barriers: each is caught by name, and the same kernel without it runs to the right result."""
+"""Planted races and barriers: each is detected, and the corrected kernel runs."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_a_missing_barrier_is_a_race(run):
     assert error.instruction.startswith("ld.shared.f32")
 
 
-def test_a_barrier_too_few_before_shared_memory_is_used_again(run):
+def test_a_missing_barrier_before_shared_memory_is_reused(run):
     source = """
     extern "C" __global__ void shift(float* y, int rounds) {
         __shared__ float s[64];
@@ -73,7 +73,7 @@ def test_a_race_across_blocks(run):
     run(source, "blur", 3, 32, x, y, np.int32(96))
     np.testing.assert_array_equal(y[:-1], x[:-1] + 0.5)
     with pytest.raises(Race, match="that several threads of block 0 read"):
-        # in place, neighbours change
+        # In place, neighbours change.
         run(source, "blur", 3, 32, x, x, np.int32(96))
     counter = 'extern "C" __global__ void count(int* total) { HOW; }'
     total = np.zeros(1, "i4")
@@ -94,7 +94,10 @@ def test_a_race_across_blocks(run):
 
 
 def test_a_race_across_batches_of_blocks(run):
-    source = 'extern "C" __global__ void f(int* x) { if (threadIdx.x == 0) x[blockIdx.x % 4096] = blockIdx.x; }'
+    source = (
+        'extern "C" __global__ void f(int* x) '
+        "{ if (threadIdx.x == 0) x[blockIdx.x % 4096] = blockIdx.x; }"
+    )
     x = np.zeros(4096, "i4")
     run(source, "f", 4096, 32, x)
     np.testing.assert_array_equal(x, np.arange(4096))
@@ -114,9 +117,11 @@ def test_plain_and_atomic_accesses_to_one_word(run):
         run(source.replace("HOW", "x[0]"), "f", 1, 32, x, y)
 
 
-def test_what_is_read_as_constant_stays_so(run):
+def test_words_read_as_constant_must_not_change(run):
     source = """
-    extern "C" __global__ void f(const float* __restrict__ x, float* y) { y[threadIdx.x] = 2 * x[threadIdx.x]; }
+    extern "C" __global__ void f(const float* __restrict__ x, float* y) {
+        y[threadIdx.x] = 2 * x[threadIdx.x];
+    }
     """
     x, y = np.arange(32, dtype="f4"), np.zeros(32, "f4")
     run(source, "f", 1, 32, x, y)
@@ -124,9 +129,8 @@ def test_what_is_read_as_constant_stays_so(run):
     with pytest.raises(
         Race, match="writes a word that thread 0 of block 0 read as constant, in the same launch"
     ):
-        run(
-            source, "f", 1, 32, y, y
-        )  # each thread its own element, but x was said to be nobody else's
+        # Each thread has its own element, but x was declared __restrict__.
+        run(source, "f", 1, 32, y, y)
     y = x.copy()
     run(source.replace("__restrict__", ""), "f", 1, 32, y, y)
     np.testing.assert_array_equal(y, 2 * x)

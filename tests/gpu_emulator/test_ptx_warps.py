@@ -1,4 +1,4 @@
-"""Shuffles, votes and the like, against the manual's description of a single lane."""
+"""Shuffles and votes against the manual's description of a single lane."""
 
 import numpy as np
 import pytest
@@ -84,6 +84,6 @@ def test_votes_and_masks(run):
             ]
 
 
-def test_named_barriers_are_not_known(run):
+def test_named_barriers_are_not_supported(run):
     with pytest.raises(NotKnown, match="a barrier other than __syncthreads"):
         run('extern "C" __global__ void f() { asm("bar.sync 1, 64;"); }', "f", 1, 128)

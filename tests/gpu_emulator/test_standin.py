@@ -1,4 +1,4 @@
-"""The stand-in for CuPy refuses what CuPy refuses, counts where the host waits, and has no name that CuPy lacks."""
+"""The stand-in refuses what CuPy refuses, counts waits, and has only CuPy's names."""
 
 import json
 import pickle
@@ -15,7 +15,7 @@ HOST = np.array([1.0, 2.0, 3.0])
 
 
 def waits(function):
-    """Return how often the host waited in a call."""
+    """Return the number of waits in a call."""
     COUNTERS.clear()
     function()
     return len(COUNTERS.synchronisations)
@@ -53,7 +53,7 @@ def test_scalars_go_with_arrays_on_either_side():
 @pytest.mark.parametrize(
     "convert", [np.asarray, np.array, np.exp, np.sum, np.isfinite, lambda x: np.add(HOST, x)]
 )
-def test_numpy_does_not_get_at_an_array(convert):
+def test_numpy_functions_refuse_device_arrays(convert):
     with pytest.raises(TypeError):
         convert(MINE)
 
@@ -70,7 +70,7 @@ def test_numpy_does_not_get_at_an_array(convert):
         (MINE > 0).all(),
     ],
 )
-def test_results_of_no_axis_are_arrays(reduced):
+def test_0d_results_are_arrays(reduced):
     assert isinstance(reduced, ndarray)
     assert reduced.shape == ()
 
@@ -146,18 +146,18 @@ def test_an_index_out_of_range_is_an_error():
             use()
 
 
-def test_assigning_twice_to_a_place_is_an_error():
+def test_assigning_twice_to_a_position_is_an_error():
     x = xp.zeros(3)
     twice = xp.asarray([0, 2, 0])
-    # one value: no matter which comes last
+    # one value, so the order does not matter
     x[twice] = 1.0
-    with pytest.raises(IndexError, match="each place once"):
+    with pytest.raises(IndexError, match="expected distinct positions"):
         x[twice] = MINE
     x[xp.asarray([0, 2, 1])] = MINE
     assert x.tolist() == [1, 3, 2]
 
 
-def test_integers_on_the_device_are_no_indices_of_python():
+def test_integers_on_the_device_are_not_python_indices():
     two = xp.asarray(2)
     assert MINE[two].tolist() == 3
     for use in (lambda: MINE[:two], lambda: range(two), lambda: [0, 1, 2][two]):
@@ -165,13 +165,13 @@ def test_integers_on_the_device_are_no_indices_of_python():
             use()
 
 
-def test_reserved_memory_is_filled_with_nan():
+def test_uninitialised_memory_is_filled_with_nan():
     assert np.isnan(xp.empty((2, 3)).get()).all()
     assert np.isnan(xp.empty_like(MINE).get()).all()
     assert xp.empty(2, "int64").tolist() == [0x7F7F7F7F7F7F7F7F] * 2
 
 
-def test_operators_leave_others_with_a_higher_priority_their_turn():
+def test_operators_defer_to_operands_with_a_higher_priority():
     class Other:
         __array_priority__ = 1000
 
@@ -195,7 +195,7 @@ def test_nothing_warns():
     assert np.isnan(xp.sqrt(-MINE).get()).all()
 
 
-def test_linear_algebra_is_silent_unless_told():
+def test_linear_algebra_fails_silently_by_default():
     singular, indefinite = xp.zeros((2, 2)), -xp.eye(2)
     assert np.isnan(xp.linalg.inv(singular).get()).all()
     assert np.isnan(xp.linalg.cholesky(indefinite).get()).all()
@@ -240,13 +240,13 @@ def test_waiting_is_counted(use, times):
     assert waits(use) == times
 
 
-def test_waiting_for_a_report_of_linear_algebra_is_counted():
+def test_waiting_for_the_status_of_linear_algebra_is_counted():
     with CUPYX.errstate(linalg="raise"):
         assert waits(lambda: xp.linalg.eigh(xp.eye(3))) == 1
     assert waits(lambda: xp.linalg.eigh(xp.eye(3))) == 0
 
 
-def test_counts_say_where():
+def test_counts_name_the_line_of_code():
     COUNTERS.clear()
     float(MINE[0])
     xp.asarray(HOST)
@@ -284,7 +284,7 @@ def test_results_are_numpys():
         np.testing.assert_array_equal(mine.get(), theirs)
 
 
-def test_what_is_random_is_drawn_on_the_host():
+def test_random_numbers_are_drawn_on_the_host():
     with pytest.raises(AttributeError):
         _ = xp.random.default_rng
 
@@ -333,7 +333,7 @@ def test_least_squares_are_of_one_matrix():
         xp.linalg.lstsq(xp.ones((2, 3, 3)), xp.ones((2, 3)))
 
 
-def test_calls_of_cupys_own_are_counted_and_views_are_not():
+def test_calls_of_cupy_are_counted_except_views():
     x = xp.ones((3, 3))
     COUNTERS.clear()
     x.reshape(9).T, xp.moveaxis(x, 0, 1), x[1:], xp.broadcast_to(x, (2, 3, 3))

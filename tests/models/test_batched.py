@@ -105,7 +105,7 @@ def test_scores_need_no_features_of_all_images(monkeypatch: pytest.MonkeyPatch) 
     model, x = small("float64").eval(), images(30, "float64")
     expected = model.encode(x) @ model.classifier.weight.numpy().T + model.classifier.bias.numpy()
     monkeypatch.setattr(
-        encoding, "blocks", lambda n, elements, limit=None: [slice(0, 10), slice(10, 30)]
+        encoding, "image_blocks", lambda n, elements, limit=None: [slice(0, 10), slice(10, 30)]
     )
     through, sizes = CKN.features, []
     monkeypatch.setattr(CKN, "features", lambda self, x: sizes.append(len(x)) or through(self, x))
@@ -204,10 +204,10 @@ def test_what_overflows_is_refused_and_no_class(ask):
     x = np.ones((3, 1, 8, 8), "float32")
     x[1] = 3e38
     with pytest.raises(
-        DataError, match="expected images that give finite numbers, got NaN or infinity of image 1"
+        DataError, match="expected finite results for all images, got NaN or infinity for image 1"
     ):
         getattr(model, ask)(x)
     model.classifier.weight.data = np.full_like(model.classifier.weight.data, np.nan)
     if ask != "encode":
-        with pytest.raises(DataError, match="look at the model's weights"):
+        with pytest.raises(DataError, match="check the model's weights"):
             getattr(model, ask)(x[:1])

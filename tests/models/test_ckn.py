@@ -59,11 +59,11 @@ def test_the_largest_map_is_counted_before_pooling_where_it_is_held_whole() -> N
     for kernel, held in ((Exponential(), 50 * 2 * 1), (Unfused(), 50 * 4 * 3)):
         second = CKNLayer(2, 50, 2, padding="full", subsampling=3, kernel=kernel)
         assert (
-            CKN(1, (5, 4), 2, [CKNLayer(1, 2, 1, subsampling=2), second]).largest_intermediate()
+            CKN(1, (5, 4), 2, [CKNLayer(1, 2, 1, subsampling=2), second])._largest_intermediate()
             == held
         )
     first = CKNLayer(1, 50, 1, subsampling=2, kernel=Unfused())
-    assert CKN(1, (5, 4), 2, [first, CKNLayer(50, 2, 2)]).largest_intermediate() == 50 * 5 * 4
+    assert CKN(1, (5, 4), 2, [first, CKNLayer(50, 2, 2)])._largest_intermediate() == 50 * 5 * 4
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_options_out_of_range_in_a_config_are_refused_by_name() -> None:
     config = small().config()
     config["layers"][0]["eps"] = -1
     with pytest.raises(
-        ConfigError, match=r"^CKNLayer: argument eps expected a number > 0, got -1$"
+        ConfigError, match=r"^CKNLayer: argument eps expected a finite number > 0, got -1$"
     ):
         CKN.from_config(config)
 

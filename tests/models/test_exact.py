@@ -355,9 +355,7 @@ def test_empty_sets_give_empty_matrices() -> None:
 @pytest.mark.parametrize("options", [{"pooling": "max"}, {"groups": 2}, {"center": True}])
 def test_options_that_are_not_treated_exactly_are_refused(options: dict[str, object]) -> None:
     layers = [layer_of(1, 2), CKNLayer(2, 2, 1, dtype="float64", **options)]
-    with pytest.raises(
-        ConfigError, match=r"layers\[1\] expected one group, patches that are not centred"
-    ):
+    with pytest.raises(ConfigError, match=r"layers\[1\] expected groups=1, center=False"):
         exact_kernel(layers, np.ones((1, 1, 4, 4)))
 
 

@@ -41,7 +41,8 @@ def test_a_config_builds_the_same_architecture_again(name: str) -> None:
 def test_configs_of_no_class_are_refused(config: object) -> None:
     got = config.get("model") if isinstance(config, dict) else None
     with pytest.raises(
-        ConfigError, match=f"^from_config: expected model as one of CKN, CNN, got {got!r}; is it of"
+        ConfigError,
+        match=f"^from_config: expected model as one of CKN, CNN, got {got!r}; was it written",
     ):
         from_config(config)
 

@@ -1,361 +1,217 @@
-"""What networks share: preprocessing, mirror images, blocks of images."""
-
-import copy
-import functools
-import json
-import pickle
-import tracemalloc
-from typing import Any
+from copy import deepcopy
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tinygrad_ckn import Tensor, grad, no_grad
-from tinygrad_ckn.errors import ConfigError, NotFittedError, ShapeError
-from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, fit_linear, network
-from tinygrad_ckn.models.kernels import Exponential, Polynomial
-from tinygrad_ckn.models.learning.patches import blocks
-from tinygrad_ckn.models.preprocessing.chain import (
-    GradientMap,
-    LocalWhitening,
-    Standardize,
-    make_preprocessor,
-)
+from tinygrad_ckn.data import load_digits
+from tinygrad_ckn.errors import ConfigError, DataError, DataWarning, NotFittedError
+from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, FineTuning, Progress
+from tinygrad_ckn.models.learning.finetuning_options import hold_out
+from tinygrad_ckn.models.linear.l2_search import held_out_indices
+from tinygrad_ckn.training import load_model, save_model
 
-
-def small(dtype: str = "float32", rng: int = 0, channels: int = 2, **options: Any) -> CKN:
-    """Return a network of two layers for images (2, 7, 6), with 4 x 2 x 2 features."""
-    layers = [
-        CKNLayer(channels, 3, 3, subsampling=2, kernel=Exponential(0.5), rng=rng + 1, dtype=dtype),
-        CKNLayer(3, 4, 2, subsampling=2, kernel=Polynomial(2), rng=rng + 2, dtype=dtype),
-    ]
-    return CKN(2, (7, 6), 3, layers, rng=rng, **options)
+DIGITS = load_digits().train
+IMAGES, NUMBERS = DIGITS.images[:120], DIGITS.labels[:120] % 3
 
 
-def images(n: int = 5, seed: int = 0, dtype: str = "float32") -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(n, 2, 7, 6)).astype(dtype)
+def ckn(n_classes: int = 3) -> CKN:
+    return CKN(1, 8, n_classes, [CKNLayer(1, 6, 3, subsampling=4, rng=0)], rng=0)
 
 
-SPECS = [
-    "standardize",
-    LocalWhitening(3),
-    {"name": "patch_zca", "kernel_size": 2},
-    ["standardize", "patch_zca"],
-]
+def fitted(labels: object) -> CKN:
+    return ckn().fit(IMAGES, labels, l2=1e-4, n_patches=300, iterations=2, rng=0)
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_images_go_through_the_preprocessing_first(spec: Any) -> None:
-    model, plain = small("float64", preprocessing=spec), small("float64")
-    x = 5 + 3 * images(20, dtype="float64")
-    by_hand = make_preprocessor(spec).fit(x)
-    model.eval().fit_unsupervised(x, n_patches=300, rng=0)
-    plain.eval().fit_unsupervised(by_hand(x), n_patches=300, rng=0)
-    y = 5 + 3 * images(8, seed=1, dtype="float64")
-    close = {"rtol": 1e-9, "atol": 1e-11}
-    np.testing.assert_allclose(model.preprocess(y), by_hand(y), **close)
-    np.testing.assert_allclose(
-        model.layers[1].weight.numpy(), plain.layers[1].weight.numpy(), **close
-    )
-    np.testing.assert_allclose(
-        model.features(y).numpy(), plain.features(by_hand(y)).numpy(), **close
-    )
-    np.testing.assert_allclose(model.encode(y), plain.encode(by_hand(y)), **close)
-    np.testing.assert_allclose(model(y).numpy(), plain(by_hand(y)).numpy(), **close)
-    np.testing.assert_allclose(model.scores(y), plain.scores(by_hand(y)), **close)
-    np.testing.assert_array_equal(model.predict(y), plain.predict(by_hand(y)))
-    assert not np.allclose(model.encode(y), plain.encode(y), atol=1e-3)
-
-
-@pytest.mark.filterwarnings("ignore::tinygrad_ckn.errors.TrainingWarning")
-@pytest.mark.parametrize(
-    "descent", [None, FineTuning(epochs=1, batch_size=20, validation=0.25)], ids=["none", "descent"]
-)
-@pytest.mark.parametrize("mirror_average", [None, "scores", "features"])
-def test_fitting_preprocesses_training_images_once(
-    descent: FineTuning | None, mirror_average: str | None
-) -> None:
-    x, labels = 5 + 3 * images(40, dtype="float64"), np.arange(40) % 3
-    by_hand = Standardize().fit(x)
-    model, plain = (
-        small("float64", preprocessing=p, mirror_average=mirror_average)
-        for p in ("standardize", None)
-    )
-    model.fit(x, labels, descent=descent, n_patches=300, rng=0)
-    plain.fit(by_hand(x), labels, descent=descent, n_patches=300, rng=0)
-    for name, array in plain.state_dict().items():
-        np.testing.assert_allclose(
-            model.state_dict()[name], array, rtol=1e-7, atol=1e-9, err_msg=name
-        )
-
-
-def test_the_preprocessing_is_fitted_on_training_images_only() -> None:
-    model, x = small(preprocessing="standardize"), images(20)
-    with pytest.raises(ConfigError, match="Standardize: expected to be fitted before use"):
-        model.eval().predict(x)
-    model.fit_unsupervised(x, n_patches=300)
-    learned = model.preprocessing.mean.numpy().copy()
-    np.testing.assert_allclose(learned, x.mean(axis=(0, 2, 3), dtype="float64"), rtol=1e-5)
-    model.predict(2 * images(3))
-    # on the filters as they are
-    model.fit_classifier(2 * x, np.arange(20) % 3, l2=1e-3)
-    np.testing.assert_array_equal(model.preprocessing.mean.numpy(), learned)
-
-
-def test_gradients_in_images_go_through_the_preprocessing() -> None:
-    x = images(4, dtype="float64")
-    model = small("float64", preprocessing="standardize").fit_unsupervised(x, n_patches=300)
-    leaf, inner = Tensor(x, requires_grad=True), Tensor(Standardize().fit(x)(x), requires_grad=True)
-    (whole,) = grad(model(leaf).sum(), leaf)
-    (part,) = grad(model.classifier(model.flat(inner)).sum(), inner)
-    std = x.std(axis=(0, 2, 3))[:, None, None]
-    np.testing.assert_allclose(whole.numpy(), part.numpy() / std, rtol=1e-9, atol=1e-12)
-
-
-def test_a_preprocessing_that_changes_the_channels_is_counted_in() -> None:
-    layers = [CKNLayer(4, 3, 3)]
-    assert CKN(1, 6, 2, layers, preprocessing=GradientMap(4)).prepared_shape == (4, 6, 6)
-    with pytest.raises(
-        ConfigError,
-        match=r"^CKN: layers\[0\] expected in_channels = 1, the channels before it, got 4$",
-    ):
-        CKN(1, 6, 2, layers)
-    with pytest.raises(
-        ShapeError, match=r"argument images expected shape \(N, 1, 6, 6\), got \(1, 4, 6, 6\)"
-    ):
-        CKN(1, 6, 2, layers, preprocessing=GradientMap(4)).predict(np.ones((1, 4, 6, 6)))
-
-
-@pytest.mark.parametrize("channels", [0, 1.5, "1", None])
-def test_channels_are_a_whole_number(channels: object) -> None:
-    with pytest.raises(
-        ConfigError,
-        match=f"^CKN: argument in_channels expected an integer >= 1, got {channels!r}$",
-    ):
-        CKN(channels, 6, 2, [CKNLayer(1, 3, 3)])
-
-
-def test_an_unknown_preprocessing_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"one of the names gradient_map, .*, got 'whiten'"):
-        small(preprocessing="whiten")
-
-
-@pytest.mark.parametrize("spec", [*SPECS, None], ids=str)
-@pytest.mark.parametrize("mirror_average", [None, "scores", "features"])
-def test_config_and_state_hold_preprocessing_and_mirroring(
-    spec: Any, mirror_average: str | None
-) -> None:
-    x = images(20, dtype="float64")
-    model = small("float64", preprocessing=spec, mirror_average=mirror_average)
-    model.fit(x, np.arange(20) % 3, n_patches=300, rng=0)
-    twin = CKN.from_config(json.loads(json.dumps(model.config())))
-    assert (twin.config(), twin.mirror_average) == (model.config(), mirror_average)
-    twin.load_state_dict(model.state_dict())
-    np.testing.assert_array_equal(twin.scores(x), model.scores(x))
-
-
-def test_a_config_from_before_preprocessing_is_read() -> None:
-    config = small().config()
-    del config["preprocessing"], config["mirror_average"]
-    model = CKN.from_config(config)
-    assert model.config() == small().config()
-
-
-@pytest.mark.parametrize("mirror_average", ["scores", "features"])
-def test_mirrored_features_and_scores_are_the_means_of_both(mirror_average: str) -> None:
-    model, plain, x = (
-        small("float64", mirror_average=mirror_average),
-        small("float64"),
-        images(7, dtype="float64"),
-    )
-    plain.load_state_dict(model.state_dict())
-    model.load_state_dict(plain.state_dict())
-    both = (plain.scores(x) + plain.scores(x[:, :, :, ::-1])) / 2
-    np.testing.assert_allclose(model.scores(x), both, rtol=1e-10)
-    np.testing.assert_allclose(model(Tensor(x)).numpy(), both, rtol=1e-10)
-    with no_grad():
-        np.testing.assert_allclose(model(x).numpy(), both, rtol=1e-10)
-    assert not np.allclose(both, plain.scores(x), rtol=1e-3)
-    np.testing.assert_allclose(
-        model.encode(x), (plain.encode(x) + plain.encode(x[:, :, :, ::-1])) / 2, rtol=1e-10
-    )
-
-
-@pytest.mark.parametrize("spec", [None, "standardize"])
-def test_a_mirrored_network_predicts_the_same_for_mirror_images(spec: str | None) -> None:
-    x, labels = images(60, dtype="float64"), np.arange(60) % 3
-    model = small("float64", preprocessing=spec, mirror_average="features").fit(
-        x, labels, n_patches=300, rng=0
-    )
-    y = images(50, seed=1, dtype="float64")
-    np.testing.assert_allclose(
-        model.scores(y[:, :, :, ::-1]), model.scores(y), rtol=1e-9, atol=1e-12
-    )
-    np.testing.assert_array_equal(model.predict(y[:, :, :, ::-1]), model.predict(y))
-    assert len(set(model.predict(y))) > 1
-
-
-@pytest.mark.parametrize("mirror_average", ["scores", "features"])
-def test_the_classifier_is_fitted_on_images_as_they_are_or_on_the_means(
-    mirror_average: str,
-) -> None:
-    x, labels = images(60, dtype="float64"), np.arange(60) % 3
-    model, plain = small("float64", mirror_average=mirror_average), small("float64")
-    features = (model if mirror_average == "features" else plain).encode(x)
-    found = model.fit_classifier(x, labels, loss="squared_hinge", rng=3)
-    fit = fit_linear(features, labels, 3, loss="squared_hinge", rng=3)
-    np.testing.assert_allclose(found.weight, fit.weight, rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(model.classifier.weight.numpy(), fit.weight, rtol=1e-6, atol=1e-9)
-    assert found.held_out == fit.held_out
-
-
-def test_another_word_for_mirrored_is_refused() -> None:
-    with pytest.raises(
-        ConfigError,
-        match="CKN: argument mirror_average expected 'features', 'scores' or None, got True",
-    ):
-        small(mirror_average=True)
-
-
-@pytest.mark.parametrize("per_block", [1, 2, 5, 100])
-def test_features_in_blocks_are_the_features_in_one_go(
-    monkeypatch: pytest.MonkeyPatch, per_block: int
-) -> None:
-    model, x = small("float64"), images(7, dtype="float64")
-    whole = model.features(x)
-    assert whole.requires_grad
-    through: list[int] = []
-
-    def first_layer(x: object, factors: object, forward=model.layers[0].forward) -> object:
-        through.append(len(x))
-        return forward(x, factors)
-
-    monkeypatch.setattr(model.layers[0], "forward", first_layer)
-    monkeypatch.setattr(
-        network, "blocks", functools.partial(blocks, limit=per_block * model.largest_intermediate())
-    )
-    with no_grad():
-        in_pieces = model.features(Tensor(x))
-    assert max(through) == min(per_block, 7)
-    assert sum(through) == 7
-    assert not in_pieces.requires_grad
-    np.testing.assert_allclose(in_pieces.numpy(), whole.numpy(), rtol=1e-13, atol=1e-15)
-
-
-def test_memory_of_features_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = CKN(1, 16, 2, [CKNLayer(1, 32, 3, subsampling=4)])
-    x = np.random.default_rng(0).normal(size=(1600, 1, 16, 16)).astype("float32")
-    map_of_all = 1600 * 32 * 16 * 16 * 4
-    monkeypatch.setattr(network, "blocks", functools.partial(blocks, limit=80 * 32 * 4 * 4))
-    model.encode(x[:2])
-    tracemalloc.start()
-    try:
-        features = model.encode(x)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert features.shape == (1600, 32 * 16)
-    assert peak < features.nbytes + map_of_all / 2
-
-
-def test_default_blocks_hold_at_most_2_to_24_elements_of_the_largest_map() -> None:
-    steps = {block.stop - block.start for block in blocks(10_000, 128 * 32 * 32)}
-    assert max(steps) == 2**24 // (128 * 32 * 32)
-
-
-def test_encode_and_predict_leave_the_mode_as_it_was() -> None:
-    model = small()
-    # assigned: it may be used
-    model.classifier.weight.data = model.classifier.weight.data
-    for training in (True, False):
-        model.train(training)
-        model.encode(images())
-        model.predict(images())
-        assert {module.training for module in model.modules()} == {training}
-
-
-def test_encode_in_training_mode_uses_the_cached_factors(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = small()
-    monkeypatch.setattr(network, "blocks", functools.partial(blocks, limit=1))
-    calls: list[int] = []
-    gram = CKNLayer.gram
-    monkeypatch.setattr(
-        CKNLayer, "gram", lambda layer, *dtype: calls.append(1) or gram(layer, *dtype)
-    )
-    model.train().encode(images())
-    assert len(calls) == 2
-
-
-def test_mode_is_restored_when_encoding_fails() -> None:
-    model = small().train()
-    with pytest.raises(ShapeError):
-        model.encode(images()[:, :1])
-    assert model.training
-    assert all(layer.training for layer in model.layers)
-
-
-def test_memory_of_scores_of_a_mirrored_network_stays_bounded(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    model, sizes = small(mirror_average="features").eval(), []
-    monkeypatch.setattr(
-        network, "blocks", functools.partial(blocks, limit=2 * model.largest_intermediate())
-    )
-    flat = CKN.flat
-    monkeypatch.setattr(CKN, "flat", lambda self, x: sizes.append(len(x)) or flat(self, x))
-    whole = model(Tensor(images(7))).numpy()
-    sizes.clear()
-    np.testing.assert_allclose(model.scores(images(7)), whole, rtol=1e-5)
-    assert sizes == [2, 2, 2, 2, 2, 2, 1, 1]
-
-
-WAYS = {
-    "fitted": lambda model: model.fit(images(30), np.arange(30) % 3, n_patches=300, rng=0),
-    "fitted the classifier": lambda model: model.fit_classifier(
-        images(30), np.arange(30) % 3, l2=1e-3
-    ),
-    "loaded": lambda model: model.load_state_dict(model.state_dict()),
-    "assigned": lambda model: setattr(
-        model.classifier.weight, "data", model.classifier.weight.data + 1
-    ),
-    "eval mode": lambda model: model.eval(),
+KINDS = {
+    "numbers": np.arange(3),
+    "from one": np.arange(1, 4),
+    "with gaps": np.array([-7, 0, 40]),
+    "words": np.array(["ant", "bee", "cat"]),
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_random_classifier_is_not_used_before_somebody_says_so(way: str) -> None:
-    model, x, labels = small(), images(4), np.zeros(4, dtype=int)
-    uses = {"predict": (x,), "scores": (x,), "accuracy": (x, labels)}
-    for name, arguments in uses.items():
-        message = (
-            rf"^CKN\.{name}: expected a classifier that was fitted, loaded or assigned, got the random one that the "
-            r"CKN was made with; call fit\(images, labels\) first, or eval\(\) to use the model as it is$"
-        )
-        for made in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-            assert not made.is_fitted
-            with pytest.raises(NotFittedError, match=message):
-                getattr(made, name)(*arguments)
-    model.encode(x)
-    model(x)
-    WAYS[way](model)
-    assert model.is_fitted == (way != "eval mode")
-    for name, arguments in uses.items():
-        getattr(model, name)(*arguments)
+@pytest.mark.parametrize("kind", KINDS)
+def test_labels_of_any_kind_give_the_same_model_and_come_back(kind: str) -> None:
+    values = KINDS[kind]
+    plain, model = fitted(NUMBERS), fitted(values[NUMBERS])
+    np.testing.assert_array_equal(model.classifier.weight.numpy(), plain.classifier.weight.numpy())
+    predicted = model.predict(IMAGES)
+    np.testing.assert_array_equal(predicted, values[plain.predict(IMAGES)])
+    assert model.classes == tuple(values.tolist())
+    assert model.accuracy(IMAGES, values[NUMBERS]) == plain.accuracy(IMAGES, NUMBERS)
+    assert (
+        model.accuracy(IMAGES, (values[NUMBERS]).tolist()) == (predicted == values[NUMBERS]).mean()
+    )
 
 
-def test_filters_without_a_classifier_do_not_make_a_model_fitted() -> None:
-    with pytest.raises(NotFittedError):
-        small().fit_unsupervised(images(30), n_patches=300).predict(images(2))
+def test_booleans_come_back_as_booleans() -> None:
+    model = ckn(2).fit(IMAGES, NUMBERS == 1, l2=1e-4, n_patches=300, iterations=2, rng=0)
+    assert model.classes == (False, True)
+    assert model.predict(IMAGES).dtype == bool
 
 
-def test_a_fitted_model_is_fitted_after_a_copy_too() -> None:
-    model = small().fit(images(30), np.arange(30) % 3, n_patches=300, rng=0)
-    for made in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-        np.testing.assert_array_equal(made.predict(images(4)), model.predict(images(4)))
-    assert model.to("cpu").is_fitted
-    assert not small().to("cpu").is_fitted
+@settings(max_examples=20, deadline=None)
+@given(factor=st.sampled_from([255, 1 / 255, 1 / 3, 3]))
+def test_images_are_compared_with_the_scale_of_the_training_images(factor: float) -> None:
+    model, other = fitted(NUMBERS), np.float32(factor) * IMAGES[:9]
+    calls = (model.predict, model.scores, model.encode, lambda x: model.accuracy(x, NUMBERS[:9]))
+    for call in calls:
+        if factor in (3, 1 / 3):
+            call(other)
+            continue
+        with pytest.raises(
+            DataError, match=r"^CKN: argument images: expected images scaled as the training images"
+        ):
+            call(other)
+    with pytest.raises(DataError) if factor in (255, 1 / 255) else pytest.MonkeyPatch.context():
+        model.fit_classifier(other, NUMBERS[:9], l2=1e-4)
+    model.data_format = None
+    model.predict(other)
 
 
-def test_it_is_what_scikit_learns_error_is() -> None:
-    assert issubclass(NotFittedError, ValueError)
-    assert issubclass(NotFittedError, AttributeError)
+def test_some_images_of_another_scale_are_warned_of() -> None:
+    model, images = fitted(NUMBERS), IMAGES[:9].copy()
+    images[4] *= 255
+    with pytest.warns(DataWarning, match="got 1 of 9 images, the first at index 4"):
+        model.predict(images)
+
+
+def test_what_is_decided_at_training_is_kept_by_every_way_to_learn() -> None:
+    model = ckn().fit_unsupervised(IMAGES, n_patches=300, iterations=2, rng=0)
+    assert model.data_format is not None
+    assert model.data_format.classes == ()
+    pixels = model.data_format.pixels
+    model.fit_classifier(IMAGES[:50], KINDS["words"][NUMBERS[:50]], l2=1e-4)
+    assert (model.data_format.pixels, model.classes) == (pixels, ("ant", "bee", "cat"))
+    random = ckn()
+    random.fit_classifier(IMAGES, NUMBERS, l2=1e-4)
+    assert random.data_format is not None
+    network = CNN(1, 8, 3, [ConvLayer(1, 4, 3, subsampling=4)], rng=0)
+    network.fit(IMAGES, KINDS["words"][NUMBERS], descent=FineTuning(epochs=1), l2=1e-4, rng=0)
+    assert network.predict(IMAGES[:2]).dtype.kind == "U"
+
+
+def test_a_second_fit_describes_its_own_images() -> None:
+    model = fitted(NUMBERS)
+    model.fit(255 * IMAGES, KINDS["words"][NUMBERS], l2=1e-4, n_patches=300, iterations=2, rng=0)
+    assert model.data_format is not None
+    assert model.data_format.pixels.high == 255
+    assert model.predict(255 * IMAGES[:3]).dtype.kind == "U"
+
+
+@pytest.mark.parametrize(
+    ("loss", "l2"), [("cross_entropy", None), ("cross_entropy", 1e-4), ("squared_hinge", None)]
+)
+def test_scores_have_a_temperature_unless_nothing_was_held_out(loss: str, l2: float | None) -> None:
+    model = ckn().fit(IMAGES, NUMBERS, loss=loss, l2=l2, n_patches=300, iterations=2, rng=0)
+    assert model.temperature is not None
+    assert (model.temperature == 1.0) == (loss == "cross_entropy")
+    model.fit(IMAGES, NUMBERS, loss="squared_hinge", l2=1e-4, n_patches=300, iterations=2, rng=0)
+    assert model.temperature is None
+
+
+def test_copies_of_an_image_are_held_out_together() -> None:
+    """A model of images that stand several times is judged as one of each image: l2 is not chosen on copies."""
+    rng = np.random.default_rng(0)
+    images = np.clip(DIGITS.images[:150] + rng.normal(0, 0.6, (150, 1, 8, 8)), 0, 1).astype(
+        np.float32
+    )
+    labels = DIGITS.labels[:150]
+    model = ckn(10).fit(images, labels, n_patches=500, iterations=2, rng=0)
+    seen: list[float] = []
+
+    def watch(progress: Progress) -> None:
+        if progress.phase == "l2":
+            seen.append(progress.values["held_out_error"])
+
+    model.fit_classifier(np.repeat(images, 4, 0), np.repeat(labels, 4), rng=0, report=watch)
+    # with copies on both sides nearly all of them are right
+    assert min(seen) > 0.2
+
+
+def test_groups_stay_together_in_every_split() -> None:
+    groups = np.repeat(np.arange(40), 3)
+    for seed in range(10):
+        rest, held = hold_out(120, 0.25, np.random.default_rng(seed), groups)
+        assert not np.isin(groups[rest], groups[held]).any()
+        assert sorted([*rest, *held]) == list(range(120))
+        aside = held_out_indices(120, np.random.default_rng(seed), groups)
+        assert np.bincount(groups[aside]).max() == 3
+    np.testing.assert_array_equal(
+        hold_out(9, 0.3, np.random.default_rng(0), np.zeros(9, int))[1].size, 3
+    )
+
+
+def refit(model: CKN, **options: object) -> CKN:
+    more = {"n_patches": 300, "iterations": 2, "l2": 1e-4, "rng": 1}
+    return model.fit(IMAGES, np.array(["ant", "bee", "cat"])[NUMBERS], **{**more, **options})
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("phase", ["k-means", "filters", "classifier"])
+def test_a_training_that_is_broken_off_leaves_no_classifier_of_other_features(
+    phase: str, mode: str
+) -> None:
+    model = fitted(NUMBERS)
+    getattr(model, mode)()
+
+    def interrupt(progress: Progress) -> None:
+        if progress.phase == phase:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        refit(model, report=interrupt)
+    for copy in (model, deepcopy(model)):
+        with pytest.raises(
+            NotFittedError,
+            match=r"^CKN.predict: expected a classifier fitted on the current features",
+        ):
+            copy.predict(IMAGES)
+    assert refit(model).accuracy(IMAGES, np.array(["ant", "bee", "cat"])[NUMBERS]) > 0.5
+
+
+def test_new_filters_without_labels_leave_no_classifier_of_the_old_ones() -> None:
+    model = (
+        fitted(NUMBERS).fit_unsupervised(IMAGES[::-1], n_patches=300, iterations=2, rng=1).eval()
+    )
+    with pytest.raises(
+        NotFittedError, match=r"before the last training, .*; call fit, or fit_classifier"
+    ):
+        model.scores(IMAGES)
+    model.fit_classifier(IMAGES, NUMBERS, l2=1e-4, rng=0)
+    assert model.accuracy(IMAGES, NUMBERS) > 0.5
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"n_patches": 0}, {"iterations": 0}, {"iterations": 1.5}, {"l2": -1.0}, {"loss": "no"}],
+)
+def test_wrong_options_leave_a_fitted_model_as_it_is(options: dict[str, object]) -> None:
+    model = fitted(NUMBERS)
+    before = model.predict(IMAGES)
+    with pytest.raises(ConfigError):
+        refit(model, **options)
+    np.testing.assert_array_equal(model.predict(IMAGES), before)
+
+
+def test_a_classifier_that_was_not_fitted_changes_no_classes() -> None:
+    model = fitted(NUMBERS)
+    before = model.predict(IMAGES)
+    with pytest.raises(ConfigError):
+        model.fit_classifier(IMAGES, np.array(["ant", "bee", "cat"])[NUMBERS], l2=-1.0)
+    np.testing.assert_array_equal(model.predict(IMAGES), before)
+
+
+def test_a_classifier_of_other_features_is_none_after_loading_either(tmp_path) -> None:
+    model = fitted(NUMBERS)
+    model.fit_unsupervised(IMAGES, n_patches=300, iterations=2, rng=1)
+    for path in (tmp_path / "m.safetensors", tmp_path / "again.safetensors"):
+        save_model(model, path)
+        model = load_model(path)
+        with pytest.raises(NotFittedError, match="before the last training"):
+            model.predict(IMAGES)
+    model.fit_classifier(IMAGES, NUMBERS, l2=1e-4)
+    save_model(model, tmp_path / "m.safetensors")
+    assert load_model(tmp_path / "m.safetensors").predict(IMAGES).shape == (120,)

@@ -140,7 +140,7 @@ def test_the_first_layer_takes_what_the_preprocessing_makes(name: str) -> None:
         preprocessing={"name": "gradient_map", "n_orientations": 5},
     )
     assert [layer.in_channels for layer in model.layers] == [5, 32]
-    assert (model.in_channels, model.prepared_shape[0]) == (3, 5)
+    assert (model.in_channels, model._prepared_shape[0]) == (3, 5)
     assert model.eval().scores(
         np.random.default_rng(0).random((2, 3, 8, 8), dtype="float32")
     ).shape == (2, 2)

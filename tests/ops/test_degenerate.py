@@ -256,7 +256,7 @@ PAIRS = list(itertools.product(SHAPES, SHAPES))
 
 
 def required_options(primitive):
-    return set(primitive.names) - set(primitive.operands) - set(primitive.defaults)
+    return set(primitive.options) - set(primitive.defaults)
 
 
 def unlisted(listed, n_operands):

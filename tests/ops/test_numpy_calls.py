@@ -1,4 +1,4 @@
-"""NumPy's functions, operators and methods on Tensors: the op of that name, recorded, or one sentence."""
+"""NumPy's functions on Tensors run the op of that name, or raise an error."""
 
 import copy
 import math

@@ -10,7 +10,7 @@ FUZZ = Path(__file__).parents[2] / "scripts" / "fuzz.py"
 @pytest.mark.skipif(
     sys.platform == "win32", reason="limits of time and memory need signal.setitimer and resource"
 )
-def test_damaged_files_are_read_rightly_or_refused_in_a_sentence():
+def test_damaged_files_are_read_correctly_or_refused_in_a_sentence():
     done = subprocess.run(
         [sys.executable, str(FUZZ), "--count", "300"],
         capture_output=True,

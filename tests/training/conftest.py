@@ -19,7 +19,7 @@ def few_digits() -> Dataset:
 
 @pytest.fixture
 def model() -> CKN:
-    """A small model with weights of its own."""
+    """A small model with random weights."""
     return make_model()
 
 

@@ -56,7 +56,7 @@ def test_the_file_is_safetensors_with_metadata(model: CKN, path: Path, metadata:
 
 def test_equal_models_give_equal_bytes(new_model: Callable[[], CKN], path: Path):
     contents = set()
-    # the order of safetensors itself is another one almost every time
+    # The order of safetensors itself is random.
     for _ in range(8):
         save_model(new_model(), path)
         contents.add(path.read_bytes())
@@ -90,13 +90,13 @@ def test_only_a_ckn_is_saved(model: CKN, path: Path):
     for other in (model.classifier, model.layers[0]):
         with pytest.raises(
             DTypeError,
-            match=rf"argument model expected a CKN or CNN, got {type(other).__name__}; save the arrays",
+            match=rf"argument model expected a CKN or CNN, got {type(other).__name__}; save",
         ):
             save_model(other, path)
     assert not path.exists()
 
 
-def test_a_kernel_of_ones_own_has_to_be_registered(path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_custom_kernel_must_be_registered(path: Path, monkeypatch: pytest.MonkeyPatch):
     @dataclass(frozen=True)
     class Own(kernels.Kernel):
         def kappa(self, u: Any) -> Any:
@@ -159,7 +159,7 @@ def test_newer_format(model: CKN, path: Path, metadata: dict[str, str]):
 
 
 @pytest.mark.parametrize("version", ["", "one", "0", "-1"])
-def test_format_version_that_is_none(
+def test_an_invalid_format_version_is_refused(
     model: CKN, path: Path, metadata: dict[str, str], version: str
 ):
     save_file(model.state_dict(), path, {**metadata, "format_version": version})
@@ -185,7 +185,7 @@ def test_format_version_that_is_none(
         ),
     ],
 )
-def test_an_architecture_that_is_none(
+def test_an_invalid_architecture_is_refused(
     model: CKN, path: Path, metadata: dict[str, str], change: Callable[[dict[str, object]], str]
 ):
     save_file(model.state_dict(), path, {**metadata, "architecture": change(model.config())})
@@ -214,8 +214,8 @@ class Squared(CKNLayer):
 
 
 class Mine(CKN):
-    def flat(self, x: Any) -> Any:
-        return super().flat(x) ** 2
+    def _flat_features(self, x: Any) -> Any:
+        return super()._flat_features(x) ** 2
 
 
 class Negative(Preprocessor):
@@ -277,7 +277,7 @@ def own_classifier(model: CKN) -> None:
         (own_classifier, "Sequential as classifier where load_model would make .*Linear"),
     ],
 )
-def test_what_would_come_back_as_another_function_is_refused(
+def test_a_model_that_would_load_as_another_function_is_refused(
     make: Callable[..., Any], message: str, path: Path
 ):
     model = CKN(1, 8, 3, [CKNLayer(1, 4, 3)])

@@ -1,4 +1,4 @@
-"""Every preset is saved and loaded, of its own class."""
+"""Every preset is saved and loaded as its class."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_a_loaded_preset_is_the_saved_one(name: str, tmp_path: Path):
     model = build(
         name, in_channels=1, image_size=8, n_classes=3, preprocessing="standardize", rng=1
     ).eval()
-    model.fit_preprocessing(IMAGES)
+    model._fit_preprocessing(IMAGES)
     save_model(model, tmp_path / "model.safetensors")
     loaded = load_model(tmp_path)
     assert type(loaded).__name__ == PRESETS[name].model

@@ -1,4 +1,4 @@
-"""A share of scripts/crash.py: kills within writes, and disks that are too small."""
+"""A part of scripts/crash.py: kills during writes, and disks that are too small."""
 
 import importlib.util
 import sys
@@ -16,7 +16,7 @@ def crash() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # where its dataclass looks itself up
+    # Its dataclass looks itself up there.
     sys.modules["crash"] = module
     spec.loader.exec_module(module)
     return module

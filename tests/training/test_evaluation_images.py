@@ -27,7 +27,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def chosen(trained: tuple[Path, Path], tmp_path: Path) -> Callable[..., tuple[list[bytes], str]]:
-    """A function that changes the file and returns the bytes of the images that are measured on, and the line."""
+    """A function that changes the file and returns the chosen images and their description."""
 
     def choose(
         images: np.ndarray, labels: np.ndarray, data: str | None = None, **more: np.ndarray
@@ -92,7 +92,7 @@ def test_images_that_were_trained_on_are_left_out_of_other_data(
         chosen(split.images, split.labels, other)
 
 
-def test_a_model_alone_needs_data_and_tells_that_it_cannot_compare(trained, tmp_path):
+def test_a_model_without_a_run_needs_data_and_warns(trained, tmp_path):
     path, folder = trained
     model = open_model(folder)[1]
     save_model(model, tmp_path / "model.safetensors")

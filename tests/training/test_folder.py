@@ -1,4 +1,4 @@
-"""Which folders a training may write to, and what it leaves there."""
+"""Folders that a training may write to, and the files that it leaves."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tinygrad_ckn.training.folder import claim
 from tinygrad_ckn.training.lock import LOCK
 
 
-def test_a_claimed_folder_is_nobody_elses_and_vanishes_if_nothing_was_put_in(
+def test_a_claimed_folder_is_exclusive_and_is_removed_if_empty(
     tmp_path: Path,
 ) -> None:
     with claim(tmp_path / "a" / "run", "run") as claimed:
@@ -57,7 +57,7 @@ def test_leftovers_of_killed_trainings_are_cleaned_and_nothing_else(tmp_path: Pa
         "checkpoint.safetensors",
     ],
 )
-def test_a_folder_with_anything_else_is_refused_and_not_touched(tmp_path: Path, name: str) -> None:
+def test_a_folder_with_other_files_is_refused_and_not_changed(tmp_path: Path, name: str) -> None:
     Run.create(tmp_path, {})
     (tmp_path / name).write_text("mine")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -73,7 +73,7 @@ def test_files_of_a_training_without_its_config_are_not_ours(tmp_path: Path) -> 
     assert (tmp_path / "metrics.jsonl").read_text() == "mine"
 
 
-def test_what_appears_while_the_lock_is_taken_is_seen(
+def test_files_that_appear_while_the_lock_is_taken_are_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another training that finishes between the first look and the lock."""
@@ -172,7 +172,7 @@ def test_any_value_of_a_field_is_of_its_kind_or_refused(
     "content",
     [b"[" * 100_000, b"9" * 5000, b'{"format": "tinygrad-ckn run", "format_version": true}'],
 )
-def test_what_breaks_parsers_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_content_that_breaks_parsers_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(DataError):
         Run.open(tmp_path)
@@ -191,7 +191,7 @@ def test_any_metrics_are_read_or_refused_in_one_sentence(
         assert "metrics.jsonl, line " in str(error)
 
 
-def test_a_line_that_the_disk_has_no_room_for_leaves_the_lines_before(
+def test_a_full_disk_leaves_the_previous_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Run.create(tmp_path / "run", {})
@@ -212,7 +212,7 @@ def test_a_line_that_the_disk_has_no_room_for_leaves_the_lines_before(
     assert run.records() == [{"epoch": 1}]
 
 
-def test_class_names_that_no_terminal_should_see_are_refused_before_training(
+def test_class_names_with_escape_codes_are_refused_before_training(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(

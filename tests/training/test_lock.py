@@ -42,7 +42,7 @@ def test_a_second_one_is_refused_with_the_first_one_named_and_then_has_it(tmp_pa
     assert list(tmp_path.iterdir()) == []
     first.release()
     with FolderLock.acquire(tmp_path):
-        # not its own any more
+        # It no longer belongs to this process.
         first.release()
         assert (tmp_path / LOCK).exists()
 
@@ -66,7 +66,7 @@ def test_the_lock_of_a_killed_process_is_taken_over(
     if reaped:
         sleeper.wait()
     else:
-        # it stays as a zombie
+        # The process stays as a zombie.
         os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
     with FolderLock.acquire(tmp_path):
         assert json.loads((tmp_path / LOCK).read_text()) == asdict(MINE) | {
@@ -81,7 +81,10 @@ def test_a_process_id_that_is_used_again_is_not_the_holder(tmp_path: Path):
 
 def test_a_lock_of_another_host_is_never_taken_over(tmp_path: Path):
     write(tmp_path, host="elsewhere", pid=2**22 + 1)
-    message = rf"may be in use by process {2**22 + 1} of host 'elsewhere', .*; if no .*, remove {tmp_path / LOCK}, or"
+    message = (
+        rf"may be in use by process {2**22 + 1} of host 'elsewhere', .*; if no .*, "
+        rf"remove {tmp_path / LOCK}, or"
+    )
     with pytest.raises(ConfigError, match=message):
         FolderLock.acquire(tmp_path)
     assert (tmp_path / LOCK).exists()
@@ -99,9 +102,7 @@ def test_a_lock_of_another_host_is_never_taken_over(tmp_path: Path):
         b'{"pid": true, "host": "", "started": "", "since": ""}',
     ],
 )
-def test_a_lock_that_names_nobody_and_that_nobody_holds_is_taken_over(
-    tmp_path: Path, content: bytes
-):
+def test_a_lock_without_a_holder_is_taken_over(tmp_path: Path, content: bytes):
     (tmp_path / LOCK).write_bytes(content)
     with FolderLock.acquire(tmp_path):
         assert Holder.read((tmp_path / LOCK).read_bytes()) is not None
@@ -137,7 +138,7 @@ def test_a_lock_that_is_another_file_each_time_is_given_up(
         FolderLock.acquire(tmp_path)
 
 
-def test_what_cannot_be_written_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_write_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -175,7 +176,7 @@ def test_of_many_that_find_a_stale_lock_one_takes_it_over(tmp_path: Path):
     finally:
         for racer in racers:
             racer.communicate("\n")
-    # the one that had it has ended without giving it back
+    # The holder ended without releasing it.
     FolderLock.acquire(tmp_path).release()
 
 

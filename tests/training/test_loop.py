@@ -39,7 +39,7 @@ def supervised(
     )
 
 
-def test_result_is_what_the_saved_model_does(supervised: loop.Result, few_digits: Dataset):
+def test_the_result_is_that_of_the_saved_model(supervised: loop.Result, few_digits: Dataset):
     assert supervised.total == len(few_digits.test) == 72
     assert supervised.correct == supervised.confusion.trace()
     assert supervised.accuracy == supervised.correct / 72 > 0.8
@@ -125,7 +125,7 @@ def test_augmentation_reaches_the_descent(
     monkeypatch.setitem(AUGMENTATIONS, "crop-flip", look)
     options = {"mode": "supervised", "epochs": 1, "batch_size": 100, **FAST}
     train(few_digits, **options, augment="crop-flip", out=tmp_path / "with")
-    # of 144 a tenth is held out
+    # A tenth of 144 images is held out.
     assert shown == [(100, 1, 8, 8), (30, 1, 8, 8)]
     train(few_digits, **options, out=tmp_path / "without")
     assert len(shown) == 2

@@ -1,4 +1,4 @@
-"""What a supervised training leaves in its folder on the way, at the end, and when it fails."""
+"""Files that a supervised training leaves during training, at the end, and on failure."""
 
 import json
 import math
@@ -40,7 +40,7 @@ def assert_same(model: CKN, state: State) -> None:
 
 @pytest.fixture
 def states(monkeypatch: pytest.MonkeyPatch) -> list[State]:
-    """The parameters whenever images held out are looked at: before the first epoch and after each."""
+    """The parameters at each validation: before the first epoch and after each."""
     found: list[State] = []
 
     def scores(self: CKN, x: np.ndarray) -> np.ndarray:
@@ -48,8 +48,8 @@ def states(monkeypatch: pytest.MonkeyPatch) -> list[State]:
             found.append(self.state_dict())
         return scored(self, x)
 
-    scored = CKN.scored
-    monkeypatch.setattr(CKN, "scored", scores)
+    scored = CKN._test_features
+    monkeypatch.setattr(CKN, "_test_features", scores)
     return found
 
 
@@ -93,12 +93,12 @@ def test_the_best_and_the_last_epoch_are_kept_on_the_way_and_removed_at_the_end(
     options = {**FAST, "lr": 0.5, "schedule": "constant"}
     train(few_digits, **options, epochs=3, out=tmp_path, report=look)
     assert len(measured) == 4
-    # else the two are the same file all along
+    # Otherwise the two files would be the same throughout.
     assert measured.index(max(measured)) < 3
     assert names(tmp_path) == {"config.json", "metrics.jsonl", "model.safetensors", "filters.png"}
 
 
-def test_a_checkpoint_holds_what_a_descent_needs_to_go_on(
+def test_a_checkpoint_holds_the_state_to_resume_fine_tuning(
     few_digits: Dataset, tmp_path: Path
 ) -> None:
     live: list[FineTuningState] = []
@@ -167,7 +167,10 @@ def test_after_nan_the_checkpoint_is_the_best_epoch(
             )
 
     options = {**FAST, "lr": 0.5, "schedule": "constant", "augment": "crop-flip"}
-    message = rf"in epoch {epoch}, batch 2 \(first in the images of the batch\); .* parameters are those of epoch (\d)\n"
+    message = (
+        rf"in epoch {epoch}, batch 2 \(first in the images of the batch\); .* parameters are those "
+        r"of epoch (\d)\n"
+    )
     with pytest.raises(GradientError, match=message) as caught:
         train(few_digits, **options, epochs=4, out=tmp_path / "run", report=look)
     best = int(str(caught.value)[-1])

@@ -1,4 +1,4 @@
-"""What a training that is refused, fails or is broken off leaves."""
+"""Files that a refused, failed or interrupted training leaves."""
 
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def test_a_training_that_fails_otherwise_leaves_nothing_either(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_training_removes_nothing_but_its_own_files(few_digits: Dataset, tmp_path: Path):
+def test_a_failed_training_removes_only_its_own_files(few_digits: Dataset, tmp_path: Path):
     def write(progress: Progress) -> None:
         (tmp_path / "run" / "notes.txt").write_text("mine")
 

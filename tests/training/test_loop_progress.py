@@ -1,4 +1,4 @@
-"""What a training reports, and to which phase its time is booked."""
+"""Progress reports of a training, and its time by phase."""
 
 from pathlib import Path
 

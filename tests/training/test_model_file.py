@@ -1,4 +1,4 @@
-"""Any bytes for a model's file: the right model, or one sentence, with memory bounded by the file's."""
+"""Any file gives the right model or one sentence, with bounded memory."""
 
 import json
 import math
@@ -45,7 +45,7 @@ def with_header(content: bytes, change: Callable[[dict[str, Any]], None]) -> byt
 
 
 def refused(path: Path, content: bytes) -> str | None:
-    """Return the sentence with which a file is refused, None if it is taken; nothing else may happen."""
+    """Return the sentence that refuses a file, None if it is accepted."""
     path.write_bytes(content)
     try:
         model = load_model(path)
@@ -114,7 +114,9 @@ ODD = st.one_of(
 
 
 @given(st.data())
-def test_an_architecture_with_anything_in_it(whole: bytes, path: Path, data: st.DataObject) -> None:
+def test_an_architecture_with_arbitrary_values(
+    whole: bytes, path: Path, data: st.DataObject
+) -> None:
     def change(header: dict[str, Any]) -> None:
         found = json.loads(header["__metadata__"]["architecture"])
         *way, last = data.draw(st.sampled_from(places(found)[1:]))
@@ -166,7 +168,7 @@ def test_an_architecture_that_claims_much_costs_nothing(
         header["__metadata__"]["architecture"] = json.dumps(found | claim)
 
     content = with_header(whole, change)
-    # imports what it needs
+    # Imports the modules that it needs.
     refused(path, content)
     tracemalloc.start()
     try:

@@ -36,7 +36,7 @@ def test_larger_images_get_the_larger_model():
     assert options.resolve("fashion-mnist").model == "unsup-64-256"
 
 
-def test_photographs_are_whitened_and_mirrored_unless_told_otherwise():
+def test_photographs_are_whitened_and_mirrored_by_default():
     resolved = options.resolve("cifar10")
     assert (resolved.preprocessing, resolved.mirror_average) == ("local_whitening", "features")
     resolved = options.resolve("cifar10", preprocessing="none", mirror_average="none")
@@ -49,7 +49,7 @@ def test_photographs_are_whitened_and_mirrored_unless_told_otherwise():
     assert (resolved.preprocessing, resolved.mirror_average) == ("standardize", "scores")
 
 
-def test_what_is_given_is_kept():
+def test_given_options_are_kept():
     given: dict[str, Any] = {
         "model": "unsup-32-64",
         "mode": "supervised",
@@ -82,7 +82,7 @@ def test_what_is_given_is_kept():
     assert resolved.make_descent() == FineTuning(**descent | {"augment": crop_flip})
 
 
-def test_none_is_the_default():
+def test_none_stands_for_the_default():
     names = [field.name for field in fields(FineTuning)]
     assert (
         options.resolve("x", mode="supervised", **dict.fromkeys(names)).make_descent()
@@ -105,7 +105,7 @@ def test_none_is_the_default():
         ),
         (
             {"loss": "hinge"},
-            "argument loss expected 'squared_hinge' or 'cross_entropy', got 'hinge'",
+            "argument loss expected 'cross_entropy' or 'squared_hinge', got 'hinge'",
         ),
         (
             {"epochs": 3},
@@ -130,7 +130,8 @@ def test_none_is_the_default():
         ),
         (
             {"colour": 1},
-            "'model', .*, 'n_patches', .*, 'seed', 'device', 'epochs', .* or 'patience', got 'colour'",
+            "'model', .*, 'n_patches', .*, 'seed', 'device', 'epochs', .* or 'patience', got "
+            "'colour'",
         ),
         ({"colour": None}, "argument options expected .*, got 'colour'"),
         (

@@ -15,7 +15,7 @@ from tinygrad_ckn.training import folder as _folder
 from tinygrad_ckn.training import run as module
 
 
-def test_config_holds_what_was_given_with_time_and_versions(tmp_path: Path):
+def test_config_holds_the_options_with_time_and_versions(tmp_path: Path):
     run = Run.create(tmp_path / "a" / "b", {"options": {"seed": 3}})
     config = json.loads((tmp_path / "a" / "b" / "config.json").read_text())
     assert config == run.config == Run.open(run.folder).config
@@ -137,7 +137,7 @@ def test_model_goes_in_and_out(tmp_path: Path, model: CKN):
         ),
     ],
 )
-def test_what_is_no_run_is_refused(tmp_path: Path, content: bytes | None, message: str):
+def test_other_folders_are_refused(tmp_path: Path, content: bytes | None, message: str):
     if content is not None:
         (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(DataError, match=message):

@@ -21,8 +21,8 @@ def test_a_cnn_is_supervised():
 
 def test_without_labels_a_cnn_learns_nothing():
     message = (
-        "^train: argument mode expected 'supervised' for cnn5, a CNN, which learns nothing without labels, "
-        "got 'unsupervised'; leave it out or choose a CKN$"
+        "^train: argument mode expected 'supervised' for cnn5, a CNN, which learns nothing "
+        "without labels, got 'unsupervised'; leave it out or choose a CKN$"
     )
     with pytest.raises(ConfigError, match=message):
         resolve("digits", model="cnn5", mode="unsupervised")

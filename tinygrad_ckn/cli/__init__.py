@@ -1,4 +1,4 @@
-"""The command `tinygrad-ckn`: train, compare, evaluate, predict, info, gradcheck, bench.
+"""The command line `tinygrad-ckn`, with a module for each command.
 
 Results go to stdout, errors to stderr as one sentence. Exit status: 0 done, 1 an error
 of the library, 2 wrong usage, 130 interrupted with Ctrl-C.
@@ -13,9 +13,9 @@ import typer
 
 import tinygrad_ckn
 from tinygrad_ckn.cli import bench, compare, gradcheck, info, predict, train
-from tinygrad_ckn.cli.console import echo, escape_what_cannot_be_encoded, style
+from tinygrad_ckn.cli.console import echo, escape_unencodable, style
 from tinygrad_ckn.cli.fields import with_option_names
-from tinygrad_ckn.cli.help import Command, Group
+from tinygrad_ckn.cli.help import Command, Context, Group
 from tinygrad_ckn.cli.warnings import warnings_shown
 from tinygrad_ckn.errors import CKNError
 
@@ -23,7 +23,7 @@ from tinygrad_ckn.errors import CKNError
 class _Commands(Group):
     """The commands, whose errors are printed as one sentence."""
 
-    def invoke(self, ctx: Any) -> Any:
+    def invoke(self, ctx: Context) -> Any:
         """Run the command that the arguments name."""
         options = {
             parameter.name
@@ -121,5 +121,5 @@ def options(
 
 def main() -> None:
     """Run the command line."""
-    escape_what_cannot_be_encoded()
+    escape_unencodable()
     app(prog_name="tinygrad-ckn")

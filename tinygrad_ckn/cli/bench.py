@@ -1,4 +1,4 @@
-"""`tinygrad-ckn bench`: speed and memory beside other libraries, by the benchmarks of a checkout."""
+"""`tinygrad-ckn bench`: speed and memory next to other libraries, from a checkout."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tinygrad_ckn.cli.common import Device
 from tinygrad_ckn.cli.console import console, is_terminal
 from tinygrad_ckn.errors import ConfigError
 
-# of tables in a pipe or file
+# Columns of tables in a pipe or file.
 WIDTH = 150
-# of a checkout
+# Folder of the checkout.
 ROOT = Path(tinygrad_ckn.__file__).parents[1]
 
 
 def _benchmarks(module: str) -> Any:
-    """Import a module of the folder `benchmarks`, which stands beside the package in a checkout."""
+    """Import a module of the folder `benchmarks`, next to the package in a checkout."""
     if not (ROOT / "benchmarks" / "suite.py").is_file():
         raise ConfigError(
-            f"bench: expected the folder benchmarks beside the package, got none in {ROOT}; "
+            f"bench: expected the folder benchmarks next to the package, got none in {ROOT}; "
             "benchmarks are not part of the installed package: run `python -m benchmarks` in a "
             "checkout"
         )
@@ -36,46 +36,45 @@ def _benchmarks(module: str) -> Any:
 
 def bench(
     suites: Annotated[
-        list[str] | None, typer.Argument(metavar="[SUITE]...", help="Which; by default all.")
+        list[str] | None,
+        typer.Argument(metavar="SUITE", help="Names of suites. Default: all."),
     ] = None,
     *,
-    list_suites: Annotated[
-        bool, typer.Option("--list", help="Print the suites and leave.")
-    ] = False,
+    list_suites: Annotated[bool, typer.Option("--list", help="Print the suites and exit.")] = False,
     device: Device = "cpu",
     threads: Annotated[
-        int, typer.Option(min=1, metavar="<int>", help="Threads of every side.")
+        int, typer.Option(min=1, metavar="<int>", help="Threads of each library.")
     ] = 2,
     rounds: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="<int>", help="Turns of every side; each suite has its own default."
+            min=1, metavar="<int>", help="Rounds of each library. Default: set by each suite."
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for results.json and SUITE.png; by default runs/TIME-bench."),
+        typer.Option(help="Folder for results.json and SUITE.png. Default: runs/TIME-bench."),
     ] = None,
 ) -> None:
-    """Measure speed and memory side by side with PyTorch and others, as far as they are installed.
+    """Compare speed and memory with PyTorch and other libraries, if they are installed.
 
-    Every side runs in a process of its own. Their outputs are compared first; a side
-    that computes something else is not timed. Then they take turns, so that what else
-    the machine does slows all alike, and what counts is the ratio of medians, beside
-    what it is to be at most. PyTorch is measured as installed and with malloc tuned to
-    keep memory; this library always in the untouched environment.
+    Each library runs in its own process. Their outputs are compared first; a library
+    with another result is not timed. Then they take turns, so that other load on the
+    machine slows all of them equally; the result is the ratio of medians, next to its
+    maximum. PyTorch is measured as installed and with malloc tuned to keep memory, this
+    library always in an unchanged environment.
 
-    With --device cuda steps are timed by events, and bytes and operations a second are
-    shown beside what the card can do. docs/gpu.md says how to read these tables.
+    With --device cuda steps are timed by events, and bytes and operations per second are
+    shown next to the limits of the GPU. docs/gpu.md explains these tables.
 
-    Peers: pip install -e '.[bench]' in a checkout.
+    The other libraries: pip install -e '.[bench]' in a checkout.
     """
-    shown = console(width=None if is_terminal(sys.stdout) else WIDTH)
+    output = console(width=None if is_terminal(sys.stdout) else WIDTH)
     run = _benchmarks("run")
     if list_suites:
-        run.list_suites(shown)
+        run.list_suites(output)
         return
     settings = _benchmarks("suite").Settings(device=device, threads=threads, rounds=rounds)
     folder = Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-bench" if out is None else out
-    if run.run(run.chosen(suites or [], device), settings, folder, shown):
+    if run.run(run.chosen(suites or [], device), settings, folder, output):
         raise typer.Exit(1)

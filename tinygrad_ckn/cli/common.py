@@ -47,6 +47,16 @@ ReadingOptions: TypeAlias = Annotated[Given, OptionsOf(Reading, DATA)]
 FineTuningOptions: TypeAlias = Annotated[
     Given, OptionsOf(FineTuning, "Learning: fine-tuning (mode supervised)")
 ]
+# A string, because Path("") is the current folder.
+Out: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="<path>",
+        help="New or empty folder for the results. Default: runs/TIME-DATA-MODEL, or "
+        "runs/TIME-DATA-compare.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 # Of commands that compute with a trained model or with primitives alone.
 Device: TypeAlias = Annotated[
     str,

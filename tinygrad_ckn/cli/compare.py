@@ -13,10 +13,10 @@ import typer
 
 from tinygrad_ckn import plots
 from tinygrad_ckn.cli.common import (
-    OUTPUT,
     Data,
     DataDir,
     FineTuningOptions,
+    Out,
     ReadingOptions,
     Threads,
     echo_dataset,
@@ -50,15 +50,9 @@ def compare(
     options: Annotated[Given, OptionsOf(Options, LEARNING, without=("model", "mode"))],
     descent: FineTuningOptions,
     threads: Threads = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="New or empty folder of the runs. Default: runs/TIME-DATA-compare.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
+    out: Out = None,
 ) -> None:
-    """Train several networks on the same data with the same options, and show them side by side.
+    """Train several networks on the same data with the same options, and compare them.
 
     Each network gets the folder of a run, OUT/MODEL, as from `train`, and is trained in
     its default mode: filters of unsup-* are learned without labels, and options of
@@ -106,7 +100,7 @@ def _train_all(
     folder: Path,
     source: dict[str, str | None],
 ) -> dict[str, dict[str, Any]]:
-    """Train each model with its options; return the content of comparison.json by model."""
+    """Train each model; return the content of comparison.json by model."""
     results: dict[str, dict[str, Any]] = {}
     for name, options in by_model.items():
         typer.echo(f"{name}:")
@@ -133,7 +127,7 @@ def _descents(models: Sequence[str], descent: Given) -> dict[str, Given]:
 
 
 def _record(result: Result) -> dict[str, Any]:
-    """Return what comparison.json says about a training."""
+    """Return the entry of comparison.json on a training."""
     epochs = [record for record in result.run.records() if record["phase"] == "epoch"]
     return {
         "accuracy": result.accuracy,
@@ -146,7 +140,7 @@ def _record(result: Result) -> dict[str, Any]:
 
 
 def _show(results: dict[str, dict[str, Any]]) -> None:
-    """Print a table, or, in a pipe or file, a line for each model."""
+    """Print a table, or in a pipe or file a line for each model."""
     ends = {name: plots.last_epoch(result["epochs"]) for name, result in results.items()}
     rows = {
         name: (
@@ -174,4 +168,6 @@ def _show(results: dict[str, dict[str, Any]]) -> None:
         table.add_row(name, *([end] if descended else []), *row)
     console().print(table)
     if descended:
-        echo_wrapped(f"last epoch: accuracy {REFIT}, which the test accuracy is of")
+        echo_wrapped(
+            f"last epoch: accuracy {REFIT}; the test accuracy is that of the new classifier"
+        )

@@ -1,4 +1,4 @@
-"""Where escape codes may be written: NO_COLOR, FORCE_COLOR and TERM are read here, for everything that prints."""
+"""Output to terminals, pipes and files, according to NO_COLOR, FORCE_COLOR and TERM."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-# columns of a help text
+# Columns of a help text.
 MAX_WIDTH = 100
 MIN_WIDTH = 20
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a stream is a terminal; None, which Python has for one that is closed (`>&-`), is none."""
+    """Return whether a stream is a terminal; False for None, a closed stream (`>&-`)."""
     return stream is not None and stream.isatty()
 
 
 def has_colors(stream: TextIO | None) -> bool:
     """Return whether a stream gets colours.
 
-    Not where NO_COLOR is set and not empty (https://no-color.org); else where
-    FORCE_COLOR is, into pipes and files too; else on a terminal that is not dumb.
+    Never if NO_COLOR is set and not empty (https://no-color.org); otherwise always if
+    FORCE_COLOR is, in pipes and files too; otherwise on a terminal that is not dumb.
     """
     if os.environ.get("NO_COLOR"):
         return False
@@ -35,12 +35,12 @@ def has_colors(stream: TextIO | None) -> bool:
 
 
 def has_cursor(stream: TextIO | None) -> bool:
-    """Return whether a stream is a terminal on which lines can be written anew; TERM=dumb says that it is none."""
+    """Return whether a stream is a terminal that is not dumb (TERM=dumb)."""
     return is_terminal(stream) and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
 def wrapped(line: str, width: int) -> str:
-    """Return a line cut between words where it is wider than a terminal, what follows indented.
+    """Return a line wrapped between words to a width, with continuation lines indented.
 
     Examples
     --------
@@ -55,27 +55,28 @@ def wrapped(line: str, width: int) -> str:
 
 
 def echo_wrapped(line: str) -> None:
-    """Print a line, on a terminal in as many as it needs; into a pipe or file always as one."""
+    """Print a line, wrapped on a terminal, in a pipe or file as one line."""
     typer.echo(
         wrapped(line, shutil.get_terminal_size().columns) if has_cursor(sys.stdout) else line
     )
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a line, with the escape codes of `style` where the stream gets colours."""
+    """Print a line, with the escape codes of `style` if the stream gets colours."""
     typer.echo(text, err=err, color=has_colors(sys.stderr if err else sys.stdout))
 
 
 def style(text: str, *, err: bool = False, **options: Any) -> str:
-    """Return a text as `typer.style` does where the stream gets colours, elsewhere as it came."""
+    """Return a text styled by `typer.style` if the stream gets colours."""
     return typer.style(text, **options) if has_colors(sys.stderr if err else sys.stdout) else text
 
 
 def console(*, width: int | None = None) -> Console:
-    """Return a rich console on stdout that keeps to `has_colors` and `has_cursor`."""
+    """Return a rich console on stdout that follows `has_colors` and `has_cursor`."""
     from rich.console import Console
 
-    cursor, colors = has_cursor(sys.stdout), has_colors(sys.stdout)
+    cursor = has_cursor(sys.stdout)
+    colors = has_colors(sys.stdout)
     return Console(
         highlight=False,
         width=width,
@@ -87,12 +88,12 @@ def console(*, width: int | None = None) -> Console:
 
 
 def help_width() -> int:
-    """Return the columns of a help text: those of the terminal (or COLUMNS), within bounds."""
+    """Return the columns of a help text, within bounds."""
     return max(MIN_WIDTH, min(MAX_WIDTH, shutil.get_terminal_size().columns))
 
 
-def escape_what_cannot_be_encoded() -> None:
-    r"""Print characters that an output's encoding lacks as \x and \u, where Python would stop with an error."""
+def escape_unencodable() -> None:
+    r"""Print characters that an encoding lacks as \x and \u."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""What there is of what device "cuda" needs, and how to get what is missing."""
+"""Packages and drivers that device "cuda" needs, and how to install missing ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INSTALL = f"{how_to_install('cuda13')} ([cuda12] for older drivers)"
 
 
 def parts() -> Iterator[tuple[str, str]]:
-    """Yield CuPy, NVRTC, the driver and each GPU, by name; of each that is missing, how to get it."""
+    """Yield CuPy, NVRTC, the driver and each GPU, or how to install it."""
     try:
         cupy = importlib.import_module("cupy")
     except ImportError as error:
@@ -38,7 +38,7 @@ def parts() -> Iterator[tuple[str, str]]:
 
 
 def _nvrtc(cupy: Any) -> str:
-    """Return the version of the compiler of kernels."""
+    """Return the version of the kernel compiler."""
     try:
         return ".".join(map(str, cupy.cuda.nvrtc.getVersion()))
     except (ImportError, RuntimeError) as error:
@@ -46,11 +46,12 @@ def _nvrtc(cupy: Any) -> str:
 
 
 def _version(number: int) -> str:
-    """Return "13.2" for 13020, as CUDA counts."""
+    """Return "13.2" for CUDA's version number 13020."""
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def _device(properties: dict[str, Any]) -> str:
+    """Return name, memory and compute capability of a GPU."""
     name = properties["name"]
     return (
         f"{name.decode() if isinstance(name, bytes) else name}, "

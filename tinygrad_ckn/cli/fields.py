@@ -1,8 +1,8 @@
-"""Command-line options made from the fields of dataclasses, so that an option is written once.
+"""Command-line options made from the fields of dataclasses.
 
-A field annotated `Annotated[int, "Images per step."]` is an option: `batch_size` is
-`--batch-size`, the string is its help, the field's default is printed after it. A second
-string is the group of the option in the help. Fields without a string are no options.
+A field annotated `Annotated[int, "Images per step."]` is an option: `batch_size` becomes
+`--batch-size`, with the string as its help, followed by the default of the field. A
+second string is the title of its group in the help. Other fields are not options.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get
 
 import typer
 
-# The options that were given, by name of field.
+# Values of the options on the command line, by name of field.
 Given: TypeAlias = dict[str, Any]
 
 
@@ -32,7 +32,7 @@ class OptionsOf:
     group
         Title above its options in the help, unless a field names another.
     without
-        Names of fields that are no options of this command.
+        Names of fields that are not options of this command.
     """
 
     source: type
@@ -40,7 +40,7 @@ class OptionsOf:
     without: Collection[str] = ()
 
     def options(self) -> Iterator[inspect.Parameter]:
-        """Yield the option of each documented field, as a parameter that typer reads."""
+        """Yield the option of each documented field as a parameter for typer."""
         hints = get_type_hints(self.source, include_extras=True)
         for field in fields(self.source):
             if get_origin(hints[field.name]) is Annotated and field.name not in self.without:
@@ -51,8 +51,8 @@ class OptionsOf:
 def options_from_fields(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of the dataclasses that its parameters stand for.
 
-    A parameter `Annotated[Given, OptionsOf(FineTuning, "Fine-tuning")]` receives a
-    dictionary of the options that were given; the others keep the dataclass's defaults.
+    A parameter `Annotated[Given, OptionsOf(FineTuning, "Fine-tuning")]` receives the
+    options on the command line as a dictionary, without the others.
 
     Examples
     --------
@@ -62,10 +62,12 @@ def options_from_fields(command: Callable[..., None]) -> Callable[..., None]:
     >>> @options_from_fields
     ... def bake(*, baking: Annotated[Given, OptionsOf(Baking, "Oven")]) -> None:
     ...     print(baking)
-    >>> list(inspect.signature(bake).parameters), bake(oven_heat=180), bake(oven_heat=None)
+    >>> list(inspect.signature(bake).parameters)
+    ['oven_heat']
+    >>> bake(oven_heat=180)
     {'oven_heat': 180}
+    >>> bake()
     {}
-    (['oven_heat'], None, None)
     """
     signature = inspect.signature(command, eval_str=True)
     parameters: list[inspect.Parameter] = []
@@ -101,7 +103,7 @@ def option_name(argument: str) -> str:
 
 
 def with_option_names(message: str, options: Collection[str]) -> str:
-    """Return a message of the library with its arguments that are options named as such.
+    """Return a message with arguments of the library named as options.
 
     Examples
     --------
@@ -116,7 +118,7 @@ def with_option_names(message: str, options: Collection[str]) -> str:
 
 
 def _option(name: str, kind: Any, default: Any, text: str, group: str) -> inspect.Parameter:
-    """Return the option for a field; its value is None if it was not given."""
+    """Return the option for a field; its default is None."""
     if NoneType in get_args(kind):
         kind = next(part for part in get_args(kind) if part is not NoneType)
     settings: dict[str, Any] = {"help": text, "rich_help_panel": group}
@@ -125,7 +127,8 @@ def _option(name: str, kind: Any, default: Any, text: str, group: str) -> inspec
     if kind is bool:
         flag += f"/{option_name(f'no_{name}')}"
     elif get_origin(kind) is tuple:
-        annotation, settings["parser"], settings["metavar"] = Any, _sizes, "C,H,W"
+        annotation = Any
+        settings |= {"parser": _sizes, "metavar": "C,H,W"}
     elif kind not in (int, float):
         annotation = str
         choices = get_args(kind) if get_origin(kind) is Literal else ("NAME",)

@@ -1,4 +1,4 @@
-"""`tinygrad-ckn gradcheck`: the derivatives of every primitive against finite differences."""
+"""`tinygrad-ckn gradcheck`: derivatives of all primitives against finite differences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROW = "{:<28} {:>9} {:>9} {:>9} {:>6}  {}"
 
 
 class Checked(Protocol):
-    """What `testing.runner` says about a primitive; an error is None where it has not been measured."""
+    """Result of `testing.runner` for a primitive; None: not measured."""
 
     name: str
     order1: float | None
@@ -29,21 +29,21 @@ def gradcheck(
     *,
     primitive: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A primitive to check, may be repeated; by default all."),
+        typer.Option(metavar="NAME", help="A primitive to check; may be repeated. Default: all."),
     ] = None,
     examples: Annotated[
-        int, typer.Option(min=1, metavar="<int>", help="Random examples for each case.")
+        int, typer.Option(min=1, metavar="<int>", help="Random examples per case.")
     ] = 20,
     device: Device = "cpu",
 ) -> None:
-    r"""Check the derivatives of the primitives, of first and second order, on random arguments.
+    r"""Check first and second derivatives of all primitives on random arguments.
 
-    A line for each primitive: the largest relative errors of the first and second
-    derivative against central differences, the largest error of the adjoint identity <J
-    u, g> = <u, J^T g> where the primitive is linear, the number of cases, and ok or
-    FAIL. What failed is explained at the end, and the exit status is 1 then.
+    Each line shows the largest relative errors of the first and second derivatives of a
+    primitive against central differences, for a linear primitive the largest error of
+    the adjoint identity <J u, g> = <u, J^T g>, the number of cases, and ok or FAIL.
+    Failures are explained at the end, and set the exit status to 1.
 
-    Needs the packages for testing: pip install -e '.[test]' in a checkout.
+    Requires the packages for testing: pip install -e '.[test]' in a checkout.
     """
     try:
         from tinygrad_ckn.testing.runner import run_cases

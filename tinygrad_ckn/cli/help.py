@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from typer.core import TyperCommand, TyperGroup
 
 from tinygrad_ckn.cli.console import help_width
 
+# Classes of Click, which typer moves from version to version.
+Context: TypeAlias = Any
+Formatter: TypeAlias = Any
 # Groups of options after all others.
 LAST = ("Computation", "Output", "Options")
 
@@ -15,13 +18,15 @@ LAST = ("Computation", "Output", "Options")
 class Command(TyperCommand):
     """A command whose help shows its options in groups."""
 
-    def make_context(self, info_name: Any, args: Any, parent: Any = None, **options: Any) -> Any:
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Context | None = None, **extra: Any
+    ) -> Context:
         """Return the context of a call of the command."""
         return super().make_context(
-            info_name, args, parent, **{"terminal_width": help_width()} | options
+            info_name, args, parent, **{"terminal_width": help_width()} | extra
         )
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
+    def format_options(self, ctx: Context, formatter: Formatter) -> None:
         """Write the options and arguments."""
         _write_parameters(self, ctx, formatter)
 
@@ -29,13 +34,15 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A group of commands whose help shows its options in groups."""
 
-    def make_context(self, info_name: Any, args: Any, parent: Any = None, **options: Any) -> Any:
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Context | None = None, **extra: Any
+    ) -> Context:
         """Return the context of a call of a command of the group."""
         return super().make_context(
-            info_name, args, parent, **{"terminal_width": help_width()} | options
+            info_name, args, parent, **{"terminal_width": help_width()} | extra
         )
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
+    def format_options(self, ctx: Context, formatter: Formatter) -> None:
         """Write the options, then the commands, each with its whole first sentence."""
         _write_parameters(self, ctx, formatter)
         commands: dict[str, Any] = {
@@ -47,7 +54,7 @@ class Group(TyperGroup):
             )
 
 
-def _write_parameters(command: Any, ctx: Any, formatter: Any) -> None:
+def _write_parameters(command: Command | Group, ctx: Context, formatter: Formatter) -> None:
     """Write the parameters of a command under the titles of their `rich_help_panel`.
 
     Typer's own help shows a flag as `--flag <bool>`, and its boxes leave 28 columns of
@@ -61,7 +68,8 @@ def _write_parameters(command: Any, ctx: Any, formatter: Any) -> None:
         name, text = record
         kind = "Options"
         if parameter.param_type_name == "argument":
-            kind, name = "Arguments", parameter.metavar or name
+            kind = "Arguments"
+            name = parameter.metavar or name
         sections.setdefault(getattr(parameter, "rich_help_panel", None) or kind, []).append(
             (name, text)
         )

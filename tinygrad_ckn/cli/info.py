@@ -1,4 +1,4 @@
-"""`tinygrad-ckn info`: what a bug report or a benchmark has to say about the machine."""
+"""`tinygrad-ckn info`: facts on the machine for bug reports and benchmarks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tinygrad_ckn.training.run import versions
 
 
 def info() -> None:
-    """Print versions, the BLAS library with its kernels and threads, the processor, and what there is of CUDA."""
+    """Print versions, the processor, BLAS libraries, CuPy and GPUs."""
     for name, value in _lines():
         echo_wrapped(f"{name:<14}{value}")
 
 
 def _lines() -> Iterator[tuple[str, str]]:
-    """Yield what to print, by name."""
+    """Yield the lines to print: name and value."""
     for name, version in versions().items():
         yield name, version or "not installed"
     yield "platform", platform.platform()
@@ -31,7 +31,7 @@ def _lines() -> Iterator[tuple[str, str]]:
 
 
 def _processor() -> str:
-    """Return the name of the processor, as far as the system tells it."""
+    """Return the name of the processor, if the system provides it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -42,10 +42,10 @@ def _processor() -> str:
 
 
 def _blas() -> list[str]:
-    """Return a line for each BLAS library that NumPy and SciPy load."""
+    """Return a line for each BLAS library of NumPy and SciPy."""
     from threadpoolctl import threadpool_info
 
-    # brings its own
+    # SciPy has its own BLAS.
     importlib.import_module("scipy.linalg")
     return [
         f"{library['internal_api']} {library['version']}, kernels "

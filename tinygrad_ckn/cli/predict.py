@@ -62,7 +62,7 @@ def evaluate(
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
-    """Measure the model of a run on the test images of its own data set, or on other data.
+    """Measure the model of a run on the test images of its data set, or on other data.
 
     On its own data, the model is measured on the images that the training held out,
     wherever they now are in the file; if one of them is missing, nothing is measured. On
@@ -89,7 +89,7 @@ def predict(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILES...",
+            metavar="FILES",
             help="Images: .npz (array images), .npy, .csv (pixels; a column named label is left "
             "out) or IDX files.",
         ),
@@ -133,14 +133,15 @@ def predict(
 
 
 def _rows(model: Network, files: Iterable[Path], reading: Given) -> list[Row]:
-    """Return a row for each image of the files: file, index, label, class name, probability."""
+    """Return file, index, label, class name and probability of each image."""
     names = _class_names(model)
     rows: list[Row] = []
     for file in files:
         images = load_images(file, data_format=model.data_format, **reading)
         for index, values in enumerate(_values(model, images, str(file))):
             best = int(values.argmax())
-            label, probability = str(model.classes[best]), f"{values[best]:.4f}"
+            probability = f"{values[best]:.4f}"
+            label = str(model.classes[best])
             rows.append((str(file), str(index), label, names[best], probability))
     return rows
 
@@ -160,19 +161,19 @@ def _check_output(path: Path) -> None:
 
 
 def _values(model: Network, images: NDArray[np.float32], source: str) -> NDArray[Any]:
-    """Return the probability of each class, or its score, (n, k)."""
+    """Return the probabilities, or without a temperature the scores, (n, k)."""
     values = evaluation.scores if model.temperature is None else evaluation.probabilities
     return values(model, images, source=source)
 
 
 def _class_names(model: Network) -> tuple[str, ...]:
     """Return the names of the model's classes."""
-    named = () if model.data_format is None else model.data_format.class_names
-    return named or tuple(str(label) for label in model.classes)
+    names = () if model.data_format is None else model.data_format.class_names
+    return names or tuple(str(label) for label in model.classes)
 
 
 def _separated(rows: Iterable[Sequence[object]], delimiter: str) -> str:
-    """Return rows as lines, with quotes around cells that hold the delimiter."""
+    """Return rows as lines; cells that contain the delimiter are quoted."""
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
     return text.getvalue()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -14,6 +14,7 @@ from tinygrad_ckn.cli.common import (
     Data,
     DataDir,
     FineTuningOptions,
+    Out,
     ReadingOptions,
     Threads,
     echo_accuracy,
@@ -29,6 +30,15 @@ from tinygrad_ckn.cli.profile import show_profile
 from tinygrad_ckn.training import loop
 from tinygrad_ckn.training.options import LEARNING, Options, resolve
 
+Profile: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--profile",
+        help="Print the cost of each operation, and write trace.json for chrome://tracing.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
 
 @options_from_fields
 def train(
@@ -39,21 +49,8 @@ def train(
     options: Annotated[Given, OptionsOf(Options, LEARNING)],
     descent: FineTuningOptions,
     threads: Threads = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="New or empty folder of the run. Default: runs/TIME-DATA-MODEL.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    profile: Annotated[
-        bool,
-        typer.Option(
-            "--profile",
-            help="Print the cost of each operation, and write trace.json for chrome://tracing.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
+    out: Out = None,
+    profile: Profile = False,
 ) -> None:
     """Train a network, save it, and measure it on the test images.
 

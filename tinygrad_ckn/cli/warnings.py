@@ -1,4 +1,4 @@
-"""Warnings of the library as the command line says them."""
+"""Warnings of the library on the command line."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from tinygrad_ckn.errors import CKNWarning
 
 @contextmanager
 def warnings_shown(worded: Callable[[str], str]) -> Iterator[None]:
-    """Print each CKNWarning within the block to stderr as one line, once, without the place in the code.
+    """Print each CKNWarning within the block once, as one line on stderr.
 
     Parameters
     ----------
     worded
-        Returns a message in the words of the command line.
+        Returns a message with the arguments of the library named as options.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("always", CKNWarning)
-        before = warnings.showwarning
-        told: set[str] = set()
+        default = warnings.showwarning
+        printed: set[str] = set()
 
         def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
             if not issubclass(category, CKNWarning):
-                before(message, category, *where, **more)
-            elif str(message) not in told:
+                default(message, category, *where, **more)
+            elif str(message) not in printed:
                 typer.echo(f"warning: {worded(str(message))}", err=True)
-                told.add(str(message))
+                printed.add(str(message))
 
         warnings.showwarning = show
         yield

@@ -53,7 +53,8 @@ def product(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]
 
     It runs in the calling thread.
     """
-    (m, k), n = a.shape[-2:], b.shape[-1]
+    m, k = a.shape[-2:]
+    n = b.shape[-1]
     if m * k * n <= SMALL:
         return np.matmul(a, b, out=out)
     rows, columns = _piece(m, k, n)
@@ -80,7 +81,8 @@ def _multiply(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any], rows: int, co
 
     Each way of cutting adds a leading axis to the operands.
     """
-    (m, k), n = a.shape[-2:], b.shape[-1]
+    m, k = a.shape[-2:]
+    n = b.shape[-1]
     if columns < n:
         a = a[..., None, :, :]
         b = b.reshape(*b.shape[:-1], n // columns, columns).swapaxes(-3, -2)
@@ -124,7 +126,8 @@ def threaded_matmul(xp: Namespace, a: NDArray[Any], b: NDArray[Any]) -> NDArray[
     ):
         # Vectors, integers, mixed dtypes and invalid shapes are left to NumPy.
         return _with_one_blas_thread(np.matmul, a, b)
-    (m, k), n = a.shape[-2:], b.shape[-1]
+    m, k = a.shape[-2:]
+    n = b.shape[-1]
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     if math.prod(batch) * m * k * n <= _SERIAL:
         return _with_one_blas_thread(np.matmul, a, b)

@@ -61,7 +61,8 @@ def squares(x: NDArray[Any]) -> NDArray[Any]:
 
 def _products(centroids: NDArray[Any], points: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
     """Write centroids (k, d), in Fortran order, times points (n, d)^T to out (k, n)."""
-    (k, d), n = centroids.shape, len(points)
+    k, d = centroids.shape
+    n = len(points)
     step = min(n, _PIECE, SMALL // (k * d))
     if step < _MIN_PIECE:
         return np.matmul(centroids, points.T, out=out)
@@ -83,7 +84,8 @@ def _nearest(
 
     Centroids are (k, d) in Fortran order.
     """
-    (k, _), n = centroids.shape, len(points)
+    k, _ = centroids.shape
+    n = len(points)
     similarity = _products(centroids, points, parallel.scratch("similarity", (k, n), points.dtype))
     np.max(similarity, axis=0, out=cosines)
     attained = np.equal(similarity, cosines, out=parallel.scratch("attained", (k, n), "bool"))

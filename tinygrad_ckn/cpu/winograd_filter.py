@@ -161,7 +161,8 @@ class Winograd:
 
         The images must be contiguous.
         """
-        t, m = self.m + 2, self.m
+        t = self.m + 2
+        m = self.m
         b, _, _, c = padded.shape
         sb, sh, sw, sc = padded.strides
         strides = (sh, sw, sb, m * sh, m * sw, sc)
@@ -175,7 +176,8 @@ class Winograd:
 
         It is written to `out`, or else to scratch memory.
         """
-        b, c = len(padded), padded.shape[3]
+        b = len(padded)
+        c = padded.shape[3]
         left = self.matrices[0]
         rows = self._scratch("a", len(left), b, c)
         v = self._scratch("b", len(left), b, c) if out is None else out
@@ -195,7 +197,9 @@ class Winograd:
 
         `v` comes from `transform_images`.
         """
-        b, m, o = len(out), self.m, out.shape[3]
+        b = len(out)
+        m = self.m
+        o = out.shape[3]
         products = product(v, self.filters[block], self._scratch("a", len(v), b, o))
         y = self._scratch("y", m * m, b, o)
         product(self.matrices[2], products.reshape(len(products), -1), y.reshape(len(y), -1))
@@ -214,7 +218,9 @@ class Winograd:
 
         None if tiles reach past the edge of the maps.
         """
-        m, (height, width), (th, tw) = self.m, self.size, self.grid
+        m = self.m
+        height, width = self.size
+        th, tw = self.grid
         if height % m or width % m:
             return None
         return y.reshape(len(y), th, m, tw, m, y.shape[3]).transpose(2, 4, 0, 1, 3, 5)
@@ -224,7 +230,8 @@ class Winograd:
 
         It is written to `out`, or else to scratch memory.
         """
-        (b, *_, o), m = g.shape, self.m
+        b, *_, o = g.shape
+        m = self.m
         left = self.matrices[2]
         rows = self._scratch("a", m * m, b, o)
         q = self._scratch("q", left.shape[1], b, o) if out is None else out
@@ -246,7 +253,9 @@ class Winograd:
 
         `q` comes from `transform_gradient`.
         """
-        b, t, m = len(x), self.m + 2, self.m
+        b = len(x)
+        t = self.m + 2
+        m = self.m
         left = self.matrices[0]
         windows = self._windows(x)
         for block, part in zip(self.transposed_filters, filter_blocks(self.shape[0]), strict=True):
@@ -291,7 +300,9 @@ class FilterGradient:
         count = len(padded) * th * tw
         if self.stack is None or self.filled + count > self.stack[0].shape[1]:
             self._multiply()
-            rows, (c, o), dtype = (self.filter.m + 2) ** 2, self.filter.shape, self.filter.dtype
+            rows = (self.filter.m + 2) ** 2
+            c, o = self.filter.shape
+            dtype = self.filter.dtype
             length = max(count, _COLLECTED // count * count)
             self.stack = (
                 parallel.empty((rows, length, c), dtype),

@@ -84,20 +84,20 @@ class Map:
             self.y = y
         return self.xp.matmul(self.transform, y.reshape(*y.shape[:2], -1)).reshape(y.shape)
 
-    def vjp(self, g: Array, wanted: Sequence[bool]) -> list[Array | None]:
+    def vjp(self, g: Array, needs_grad: Sequence[bool]) -> list[Array | None]:
         """Return the gradients of images, filters and transform, given that of the map."""
         n, p, height, width = g.shape
         flat = g.reshape(n, p, height * width)
         dx = dz = dtransform = None
-        if wanted[2]:
+        if needs_grad[2]:
             dtransform = self.xp.tensordot(flat, self.y.reshape(flat.shape), axes=((0, 2), (0, 2)))
-        if wanted[0] or wanted[1]:
+        if needs_grad[0] or needs_grad[1]:
             products = self._unpooled(flat, g)
             dsquares = self.xp.empty_like(self.norms)
             self._launch_elementwise("map_vjp", products, dsquares)
-            if wanted[1]:
+            if needs_grad[1]:
                 dz = weight_adjoint(self.xp, self.x, products, self.shapes)
-            if wanted[0]:
+            if needs_grad[0]:
                 dx = input_adjoint(self.xp, products, self.z, self.shapes)
                 self._add_squares(dsquares, dx)
         return [dx, dz, dtransform]

@@ -1,11 +1,11 @@
-"""correlate2d and its adjoints on the GPU: single channels from shared memory, else cuBLAS.
+"""correlate2d and its adjoints on the GPU.
 
 N batch, C input channels, O output channels, G groups, kh x kw kernel, Ho x Wo output,
-K = C/G*kh*kw, L = Ho*Wo. The products are those of unfolded patches, in blocks of
-images that share one buffer. If each filter sees a single channel, a product would be
-one row at a time; `correlate.cu` reads the image once instead. The gradient of the
-images is such a correlation too, with flipped filters, if the stride is 1 and each
-channel has one filter.
+K = C/G*kh*kw, L = Ho*Wo. In general these are products of unfolded patches by cuBLAS,
+in blocks of images that share one buffer. If each filter sees a single channel, a
+product would be one row at a time; `correlate.cu` reads the image once instead, through
+shared memory. The gradient of the images is such a correlation too, with flipped
+filters, if the stride is 1 and each channel has one filter.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Unfolded:
         self.xp = xp
         self.shapes = shapes
         self.windows = shapes.windows
-        (kh, kw), (ho, wo) = self.windows.kernel, shapes.out
+        kh, kw = self.windows.kernel
+        ho, wo = shapes.out
         # of one image's columns
         self.size = shapes.channels * kh * kw, ho * wo
         # (G, K, L)

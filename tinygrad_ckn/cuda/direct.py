@@ -76,7 +76,8 @@ def correlate_to(
 
     Images x are (N, G, H, W), filters w (O, 1, kh, kw); all arrays are contiguous.
     """
-    windows, (ho, wo) = shapes.windows, shapes.out
+    windows = shapes.windows
+    ho, wo = shapes.out
     (top, _), (left, _) = windows.padding
     geometry = (
         *windows.kernel,

@@ -57,7 +57,8 @@ def assign(
     ShapeError
         If x has more than 2^31 - 256 rows.
     """
-    (n, d), k = x.shape, len(centroids)
+    n, d = x.shape
+    k = len(centroids)
     if n > MAX_ELEMENTS:
         raise ShapeError(
             f"spherical_kmeans: argument x expected at most {MAX_ELEMENTS} points on the GPU, "

@@ -1,4 +1,4 @@
-"""Data sets: embedded digits, IDX files (MNIST, Fashion-MNIST), CIFAR-10, .npz and CSV files."""
+"""Data sets: embedded digits, MNIST, Fashion-MNIST, CIFAR-10, .npz and CSV."""
 
 from tinygrad_ckn.data.augment import AUGMENTATIONS, crop_flip
 from tinygrad_ckn.data.cifar import load_cifar10
@@ -32,3 +32,7 @@ __all__ = [
     "save_labels",
     "split_off",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -124,7 +124,7 @@ def scaled(
 
 
 def _scale(images: NDArray[Any], stored: Stored, source: str, reading: Reading) -> float:
-    """Return the divisor of the pixels: given, as in training, or the only possible one."""
+    """Return the divisor of the pixels: given, of the training, or the only possible."""
     like = reading.like
     if reading.scale is not None:
         return reading.scale
@@ -140,7 +140,7 @@ def _scale(images: NDArray[Any], stored: Stored, source: str, reading: Reading) 
 
 
 def _scale_of_others(images: NDArray[Any], stored: Stored, source: str, like: DataFormat) -> float:
-    """Return the divisor of pixels that are stored differently from the training images.
+    """Return the divisor of pixels stored differently from the training images.
 
     Floats in [0, 1] have been divided. Integers are on the scale of the training images
     before their division, if they were divided; otherwise on the scale of the training

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from tinygrad_ckn.backend import Array, Generator, is_whole, xp_of
+from numpy.typing import NDArray
+
+from tinygrad_ckn.backend import Generator, is_whole, xp_of
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.plain import plain_arguments
 
 
 @plain_arguments
-def crop_flip(images: Array, rng: Generator, *, padding: int = 4) -> Array:
+def crop_flip(images: NDArray[Any], rng: Generator, *, padding: int = 4) -> NDArray[Any]:
     """Shift each image at random, and mirror it left to right with probability 1/2.
 
     The shift is a random crop of the image padded with zeros on all sides.
@@ -56,8 +59,8 @@ def crop_flip(images: Array, rng: Generator, *, padding: int = 4) -> Array:
             f"got {padding!r}"
         )
     offsets = rng.integers(-padding, padding + 1, size=(n, 2)).tolist()
-    mirrored = (rng.random(n) < 0.5).tolist()
-    y = xp_of(images).zeros_like(images)
+    mirrored = (rng.random((n,)) < 0.5).tolist()
+    y: NDArray[Any] = xp_of(images).zeros_like(images)
     for i, ((down, right), mirror) in enumerate(zip(offsets, mirrored, strict=True)):
         # (C, H, W)
         image = images[i, :, :, ::-1] if mirror else images[i]
@@ -75,4 +78,6 @@ def _shifted(size: int, offset: int) -> tuple[slice, slice]:
     )
 
 
-AUGMENTATIONS: dict[str, Callable[[Array, Generator], Array]] = {"crop-flip": crop_flip}
+AUGMENTATIONS: dict[str, Callable[[NDArray[Any], Generator], NDArray[Any]]] = {
+    "crop-flip": crop_flip
+}

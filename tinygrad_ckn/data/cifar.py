@@ -96,7 +96,7 @@ def _count_records(path: Path) -> int:
 
 
 def _read_records(path: Path) -> NDArray[np.uint8]:
-    """Return the records of a file, shape (count, RECORD), after a check of their labels."""
+    """Return the records of a file, (count, RECORD), with checked labels."""
     records = np.fromfile(path, dtype=np.uint8).reshape(-1, RECORD)
     wrong = records[:, 0] >= len(CLASSES)
     if wrong.any():

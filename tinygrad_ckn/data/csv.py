@@ -102,7 +102,7 @@ def read_csv(
 
 
 def read_numbered_labels(path: Path) -> NDArray[Any]:
-    """Return the labels (n,) of a file whose rows are an Id, 1, 2, ... in order, and a label.
+    """Return the labels (n,) of a file with rows of an Id, 1, 2, ..., and a label.
 
     A header is left out.
 
@@ -145,7 +145,7 @@ def _numbered_rows(path: Path) -> dict[int, str]:
 
 
 def _take_header(rows: dict[int, str], path: Path, labelled: bool, reading: Reading) -> list[str]:
-    """Remove a header from the rows and return its cells in lower case; [] without a header."""
+    """Remove a header from the rows; return its cells in lower case, or []."""
     first = next(iter(rows), None)
     if first is None:
         return []
@@ -159,7 +159,7 @@ def _take_header(rows: dict[int, str], path: Path, labelled: bool, reading: Read
 def _is_header(
     cells: list[str], rows: dict[int, str], first: int, path: Path, labelled: bool, reading: Reading
 ) -> bool:
-    """Return whether the first row is a header; raise a DataError if that is ambiguous."""
+    """Return whether the first row is a header, or raise a DataError."""
     if reading.header is not None:
         return reading.header
     numbers = [_is_number(cell) for cell in rows[first].split(",")]
@@ -182,7 +182,7 @@ def _is_header(
 
 
 def _check_header(header: list[str], path: Path, labelled: bool) -> bool:
-    """Return whether the first column holds labels; raise a DataError for other columns."""
+    """Return whether the first column holds labels, or raise a DataError."""
     if labelled and header and header[0] != LABEL and not _is_number(header[0]):
         raise DataError(
             f"{path}: expected a header whose first column is {LABEL!r}, got {header[0][:40]!r}; "
@@ -199,7 +199,7 @@ def _check_header(header: list[str], path: Path, labelled: bool) -> bool:
 
 
 def _is_numbered(cells: list[str]) -> bool:
-    """Return whether cells look like column numbers: 0, 1, 2, ..., or made unique, 0, 0.1."""
+    """Return whether cells look like column numbers: 0, 1, 2, ... or 0, 0.1, 0.2."""
     for tail in (cells, cells[1:]):
         if len(tail) >= _FEW and tail[0] in ("0", "1"):
             start = int(tail[0])
@@ -215,7 +215,7 @@ def _is_numbered(cells: list[str]) -> bool:
 
 
 def _is_monotone(row: str) -> bool:
-    """Return whether the numbers of a long row, except the first, rise or fall throughout."""
+    """Return whether the numbers of a long row rise or fall after the first."""
     cells = row.split(",")[1:]
     if len(cells) < _LONG - 1 or not all(map(_is_number, cells)):
         return False
@@ -224,7 +224,7 @@ def _is_monotone(row: str) -> bool:
 
 
 def _next(rows: dict[int, str], first: str) -> str:
-    """Return the row after the first; if there is none, the first: a header needs rows."""
+    """Return the row after the first, or the first if it is the only one."""
     return next(islice(rows.values(), 1, None), first)
 
 
@@ -247,7 +247,7 @@ def _stands_out(rows: dict[int, str], first: int) -> bool:
 
 
 def _parse(rows: dict[int, str], path: Path, first_column: int) -> NDArray[np.float32]:
-    """Return all cells, shape (n, columns); a wrong cell is searched only after an error."""
+    """Return all cells, (n, columns), or raise a DataError for the first wrong one."""
     try:
         with np.errstate(over="ignore"):
             values = np.loadtxt(
@@ -285,7 +285,7 @@ def _explain(rows: dict[int, str], path: Path, first_column: int) -> str | None:
 
 
 def _labels(rows: dict[int, str], column: int, path: Path, reading: Reading) -> NDArray[Any]:
-    """Return a column as labels: integers if all are written so, otherwise booleans or strings."""
+    """Return a column as labels: integers, booleans or strings."""
     texts = [row.split(",", column + 1)[column].strip().strip("\"'") for row in rows.values()]
     check_lengths(texts, str(path))
     cells = np.array(texts)
@@ -340,7 +340,7 @@ def _check_cells(
 
 
 def _is_number(cell: str) -> bool:
-    """Return whether NumPy's parser accepts a cell: as Python's, but without underscores."""
+    """Return whether NumPy parses a cell: as Python, but without underscores."""
     try:
         float(cell)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Dataset, which every loader returns, of two Splits; batches and held-out parts of a Split.
+"""The Dataset that every loader returns, its Splits, and their batches.
 
 Axes: n images, C channels, H rows, W columns.
 """
@@ -26,7 +26,7 @@ class Split:
     Parameters
     ----------
     images : NDArray[np.float32], shape (n, C, H, W)
-        C-contiguous and finite, n >= 1; in [0, 1] where the file held bytes.
+        C-contiguous and finite, n >= 1; in [0, 1] if the file held bytes.
     labels : NDArray, shape (n,)
         int64, bool or str: the original labels, not class numbers (see
         `tinygrad_ckn.labels`).
@@ -85,7 +85,7 @@ class Split:
         return fingerprints_of(self.images)
 
     def take(self, indices: NDArray[np.integer]) -> "Split":
-        """Return a copy of the images and labels at `indices`, an integer array, in that order."""
+        """Return a copy of the images and labels at integer indices, in their order."""
         return Split(self.images[indices], self.labels[indices])
 
 

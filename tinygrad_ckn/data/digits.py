@@ -1,4 +1,4 @@
-"""The embedded data set of 1,797 handwritten digits of 8x8 pixels, which needs no download.
+"""The embedded data set of 1,797 handwritten digits of 8x8 pixels.
 
 Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI
 Machine Learning Repository, https://doi.org/10.24432/C50P49, CC BY 4.0

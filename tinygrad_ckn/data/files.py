@@ -7,7 +7,7 @@ from tinygrad_ckn.files import PathLike
 
 
 def existing_file(path: PathLike, expected: str) -> Path:
-    """Return `path` as a Path, or raise a DataError if there is no file, with `expected`."""
+    """Return `path` as a Path, or raise a DataError unless it is a file."""
     path = Path(path)
     if not path.is_file():
         got = "a folder" if path.is_dir() else "nothing"
@@ -16,7 +16,7 @@ def existing_file(path: PathLike, expected: str) -> Path:
 
 
 def existing_folder(path: PathLike, expected: str) -> Path:
-    """Return `path` as a Path, or raise a DataError if there is no folder with `expected`."""
+    """Return `path` as a Path, or raise a DataError unless it is a folder."""
     path = Path(path)
     if not path.is_dir():
         got = "a file" if path.exists() else "nothing"

@@ -91,7 +91,7 @@ def read_idx(path: PathLike) -> NDArray[np.generic]:
 def _parse(
     read: Callable[[int], bytes], path: Path, max_bytes: int, zipped: bool
 ) -> NDArray[np.generic]:
-    """Return the array of an IDX file of at most `max_bytes` bytes, reading no more of them."""
+    """Return the array of an IDX file of at most `max_bytes` bytes."""
     dtype, shape, start = _read_header(read, path)
     n_bytes = math.prod(shape) * dtype.itemsize
     end = start + n_bytes
@@ -115,7 +115,7 @@ def _parse(
 def _read_header(
     read: Callable[[int], bytes], path: Path
 ) -> tuple[np.dtype[np.generic], tuple[int, ...], int]:
-    """Return the dtype and the shape of an IDX file, and the number of bytes of its header."""
+    """Return the dtype, the shape and the header size in bytes of an IDX file."""
     head = read(4)
     if len(head) < 4:
         raise DataError(
@@ -241,7 +241,7 @@ def has_idx_files(folder: Path) -> bool:
 
 
 def starts_as_idx(path: Path) -> bool:
-    """Return whether a file starts as an IDX file does, or is a gzip file, which may hold one."""
+    """Return whether a file starts as an IDX file or a gzip file does."""
     with path.open("rb") as stream:
         return stream.read(2) in (b"\0\0", GZIP_MAGIC)
 
@@ -263,7 +263,7 @@ def _read_split(folder: Path, part: str, reading: Reading) -> tuple[Split, DataF
 
 
 def _required(folder: Path, part: str, kind: str) -> Path:
-    """Return the path of one of the four files, or raise a DataError if it is missing."""
+    """Return the path of one of the four files, or raise a DataError."""
     path = _find(folder, part, kind)
     if path is None:
         raise DataError(

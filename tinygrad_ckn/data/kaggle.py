@@ -1,4 +1,4 @@
-"""Files of a Kaggle challenge: images without labels, labels, and predictions to submit.
+"""Files of a Kaggle challenge: images, labels, and predictions to submit.
 
 Images are rows of pixels, read by `tinygrad_ckn.data.csv`. Labels and predictions are
 rows of an Id and a label under the header `Id,Prediction`, as Kaggle requires.
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_ckn.backend import Labels
 from tinygrad_ckn.data.csv import read_csv, read_numbered_labels
 from tinygrad_ckn.data.files import existing_file
 from tinygrad_ckn.data.reading import Reading
@@ -104,8 +105,8 @@ def load_labels(path: PathLike) -> NDArray[Any]:
     return read_numbered_labels(existing_file(path, "a CSV file of labels"))
 
 
-def save_labels(path: PathLike, labels: Any) -> None:
-    """Write labels to a CSV file: the header `Id,Prediction`, then an Id and a label per row.
+def save_labels(path: PathLike, labels: Labels) -> None:
+    """Write labels to a CSV file, under the header `Id,Prediction`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Loading by the name of a data set, or by a path whose suffix or content gives the format."""
+"""Loading by the name of a data set or by a path."""
 
 from __future__ import annotations
 

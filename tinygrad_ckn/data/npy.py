@@ -1,4 +1,4 @@
-"""Reader of NumPy's .npy and .npz formats, whose memory is bounded by the size of the file.
+"""Reader of NumPy's .npy and .npz formats, with bounded memory.
 
 Unlike `numpy.load`, it does not trust the size in a header, never unpickles, and raises
 one kind of error. Source:
@@ -95,7 +95,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> NDArr
 
 
 def _array(stream: io.BufferedIOBase, max_bytes: int) -> NDArray[Any]:
-    """Return the array of a stream of at most `max_bytes` bytes, which must end with it."""
+    """Return the array of a stream of at most `max_bytes` bytes."""
     head = io.BytesIO(stream.read(_HEADER_SIZE))
     version = npy.read_magic(head)
     if version not in _HEADERS:

@@ -1,4 +1,4 @@
-"""Loaders of NumPy archives (.npz), single arrays (.npy) and CSV files of flattened images.
+"""Loaders of NumPy archives (.npz), arrays (.npy) and CSV files.
 
 Nothing is ever unpickled: arrays of Python objects are refused. Sources of the formats:
 https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html and
@@ -112,7 +112,7 @@ def load_csv(
 
 
 def npz_parts(path: PathLike, reading: Reading) -> Parts:
-    """Return the labelled images of an archive, and those of its test part if it has one."""
+    """Return the labelled images of an archive, with its test part if any."""
     path = existing_file(path, "an .npz file")
     arrays = read_npz(path, ("images", "labels"), ("test_images", "test_labels", "class_names"))
     train, read_as = _labelled(path, arrays, "images", "labels", reading)
@@ -138,7 +138,7 @@ def csv_parts(path: PathLike, reading: Reading) -> Parts:
 
 
 def read_npz_images(path: PathLike, reading: Reading) -> NDArray[np.float32]:
-    """Return the array `images` of an archive as float32 (n, C, H, W), without labels."""
+    """Return the images of an archive as float32 (n, C, H, W)."""
     path = existing_file(path, "an .npz file")
     return as_images(read_npz(path, ("images",), ())["images"], f"{path}, images", reading)[0]
 

@@ -1,4 +1,4 @@
-"""Labelled images of a file, with or without a test part, and the Dataset made of them."""
+"""Labelled images of a file, and the Dataset made of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TEST_FRACTION = 0.2
 
 
 class Parts(NamedTuple):
-    """Labelled images of a data set: the training part, and the test part if there is one."""
+    """Labelled images of a data set: training part, and test part if any."""
 
     name: str
     source: str

@@ -1,4 +1,4 @@
-"""Axes of arrays and of rows of pixels: which are channels, rows and columns, if unambiguous.
+"""Axes of images in arrays and in rows of pixels.
 
 Files give the number of pixels, not their order. What the user or the model says takes
 precedence. Otherwise an array is accepted if only one order of its axes gives few
@@ -39,7 +39,7 @@ _MAX_ASPECT = 8
 
 
 class Order(NamedTuple):
-    """The shape (C, H, W) of images, and whether their pixels are in the order (H, W, C)."""
+    """The shape (C, H, W) of images, and whether the channels come last in files."""
 
     shape: ImageShape
     channels_last: bool
@@ -66,7 +66,7 @@ def arrange(
         (n, H, W), (n, C, H, W) or (n, H, W, C); if the shape is known also (n, D), or a
         single image.
     reading : Reading
-        What is known.
+        Shape and order, as far as known.
     source : str
         Name of the array in error messages.
     count : int, optional
@@ -101,7 +101,8 @@ def arrange(
                 f"which can be {len(array)} grey images and one in colour; pass argument "
                 "image_shape"
             )
-        images, last = array[:, np.newaxis], False
+        last = False
+        images = array[:, np.newaxis]
     else:
         last = _is_channels_last(array.shape[1:], reading, source)
         images = array.transpose(0, 3, 1, 2) if last else array
@@ -110,7 +111,7 @@ def arrange(
 
 
 def from_rows(rows: NDArray[Any], reading: Reading, source: str) -> tuple[NDArray[Any], bool]:
-    """Return rows of pixels (n, D) as images (n, C, H, W), and whether their channels come last.
+    """Return rows of pixels (n, D) as images (n, C, H, W), and channels_last.
 
     Raises
     ------
@@ -124,47 +125,49 @@ def from_rows(rows: NDArray[Any], reading: Reading, source: str) -> tuple[NDArra
         If the shape is known but the order is not, for pixels that look like those of
         the other order.
     """
-    width, shape = rows.shape[1], reading.expected_shape
-    if shape is None:
-        order, others = _square(width, source), _orders(width)
-    elif math.prod(shape) != width:
-        raise DataError(
-            f"{source}: expected {math.prod(shape)} pixels a row for images {_text(shape)}, got "
-            f"{width}; pass their shape (C, H, W) as argument image_shape"
-        )
-    elif reading.channels_last is None:
-        like = reading.like
-        told = like is not None and like.header is not None
-        if like is not None and not told and shape[0] > 1 and reading.image_shape is None:
-            raise DataError(
-                f"{source}: expected images {_text(shape)} as the model was trained on, which came "
-                f"as an array, got rows of {width} pixels, whose channels can be first and last; "
-                "say which with argument channels_last"
-            )
-        last = like is not None and like.channels_last
-        order, others = (
-            Order(shape, last),
-            [] if told or shape[0] == 1 else [Order(shape, not last)],
-        )
-    else:
-        order, others = Order(shape, reading.channels_last), []
+    order, others = _possible_orders(rows.shape[1], reading, source)
     smoother = _smoother(rows, order, others)
     if smoother is not None:
         message = (
             f"{source}: expected rows of {order}, got pixels that look more like {smoother}; "
             "pass the right argument image_shape and argument channels_last"
         )
-        if shape is None:
+        if reading.expected_shape is None:
             raise DataError(message)
         warnings.warn(message, DataWarning, stacklevel=2)
     return order.arrange(rows), order.channels_last
 
 
+def _possible_orders(width: int, reading: Reading, source: str) -> tuple[Order, list[Order]]:
+    """Return the order of rows of `width` pixels, and others to compare it with."""
+    shape = reading.expected_shape
+    if shape is None:
+        return _square(width, source), _orders(width)
+    if math.prod(shape) != width:
+        raise DataError(
+            f"{source}: expected {math.prod(shape)} pixels a row for images {_text(shape)}, got "
+            f"{width}; pass their shape (C, H, W) as argument image_shape"
+        )
+    if reading.channels_last is not None:
+        return Order(shape, reading.channels_last), []
+    like = reading.like
+    from_csv = like is not None and like.header is not None
+    if like is not None and not from_csv and shape[0] > 1 and reading.image_shape is None:
+        raise DataError(
+            f"{source}: expected images {_text(shape)} as the model was trained on, which came as "
+            f"an array, got rows of {width} pixels, whose channels can be first and last; say "
+            "which with argument channels_last"
+        )
+    last = like is not None and like.channels_last
+    return Order(shape, last), [] if from_csv or shape[0] == 1 else [Order(shape, not last)]
+
+
 def _is_channels_last(sizes: tuple[int, ...], reading: Reading, source: str) -> bool:
-    """Return whether the axes of an array after the first are (H, W, C), not (C, H, W)."""
+    """Return whether the axes after the first are (H, W, C), not (C, H, W)."""
     if reading.channels_last is not None:
         return reading.channels_last
-    first, last = (sizes[0], sizes[1], sizes[2]), (sizes[2], sizes[0], sizes[1])
+    first = (sizes[0], sizes[1], sizes[2])
+    last = (sizes[2], sizes[0], sizes[1])
     if reading.expected_shape is not None:
         fitting = [shape == reading.expected_shape for shape in (first, last)]
         if all(fitting) and reading.like is not None:
@@ -218,7 +221,7 @@ def _orders(width: int) -> list[Order]:
 
 
 def _smoother(rows: NDArray[Any], order: Order, others: list[Order]) -> Order | None:
-    """Return the order, if any, in which neighbouring pixels are distinctly more alike."""
+    """Return an order in which neighbouring pixels are distinctly more alike, or None."""
     if len(rows) < _MIN_IMAGES or not others:
         return None
     sample = rows[:: max(1, len(rows) // _SAMPLE)].astype(np.float32)

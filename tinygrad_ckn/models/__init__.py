@@ -1,12 +1,13 @@
-"""Convolutional kernel networks (Mairal, NIPS 2016), and the CNNs beside them."""
+"""Convolutional kernel networks (Mairal, NIPS 2016), and CNNs to compare them with."""
 
 from tinygrad_ckn.models import kernels, preprocessing
 from tinygrad_ckn.models.ckn import CKN
 from tinygrad_ckn.models.clustering.spherical_kmeans import Clustering, spherical_kmeans
-from tinygrad_ckn.models.cnn import CNN, ConvLayer
+from tinygrad_ckn.models.cnn import CNN
 from tinygrad_ckn.models.exact import exact_kernel
 from tinygrad_ckn.models.factory import build, from_config
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
+from tinygrad_ckn.models.layers.conv_layer import ConvLayer
 from tinygrad_ckn.models.layers.nystrom import nystrom_error
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.patches import sample_patches
@@ -41,3 +42,7 @@ __all__ = [
     "sample_patches",
     "spherical_kmeans",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

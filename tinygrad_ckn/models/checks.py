@@ -1,93 +1,153 @@
-"""What a network is given: images of its size and labels, checked."""
+"""Checks of images and labels; other arguments are checked by `tinygrad_ckn.checks`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import CPU, Shape, asarray, backend_of, is_array, to_numpy, xp_of
-from tinygrad_ckn.errors import BackendError, DataError, DTypeError, ShapeError
+import numpy as np
+
+from tinygrad_ckn import checks
+from tinygrad_ckn.backend import (
+    CPU,
+    Array,
+    Images,
+    Labels,
+    NDArray,
+    Shape,
+    Vectors,
+    asarray,
+    backend_of,
+    is_array,
+    to_numpy,
+    xp_of,
+)
+from tinygrad_ckn.errors import BackendError, ConfigError, DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.labels import as_labels
 from tinygrad_ckn.tensor import Tensor
 
 
-def check_floating(owner: str, images: Any) -> None:
-    """Raise a DTypeError if images are not floating: the scale of integers would be another than that of [0, 1]."""
-    if unwrap(images).dtype.kind == "c":
+def check_floating(owner: str, images: Images) -> None:
+    """Raise a DTypeError unless images are real floating-point numbers.
+
+    Integers are refused because their scale would differ from that of [0, 1].
+    """
+    kind = unwrap(images).dtype.kind
+    if kind == "c":
         raise DTypeError(
-            f"{owner}: expected images of real numbers, got {images.dtype}; pass .real or both as channels"
+            f"{owner}: expected images of real numbers, got {images.dtype}; "
+            "pass .real or both parts as channels"
         )
-    if unwrap(images).dtype.kind != "f":
+    if kind != "f":
         raise DTypeError(
-            f"{owner}: expected images of dtype float32 or float64, got {images.dtype}; divide them by 255, or as the "
-            "training images were, and pass float32"
+            f"{owner}: expected images of dtype float32 or float64, got {images.dtype}; "
+            "divide them by 255, or as the training images were, and pass float32"
         )
 
 
-def check_device(owner: str, argument: str, array: Any, device: str) -> None:
-    """Raise a BackendError if an array is not on a device."""
-    found = backend_of(unwrap(array)).device
-    if found != device:
+def check_maps(owner: str, x: Images, in_channels: int) -> None:
+    """Check the input of a layer: floating, of shape (N, in_channels, H, W).
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If it is something else.
+    """
+    checks.array(owner, x=x)
+    if len(x.shape) != 4 or x.shape[1] != in_channels:
+        raise ShapeError(
+            f"{owner}: expected images of shape (N, {in_channels}, H, W), got {tuple(x.shape)}"
+        )
+    check_floating(owner, x)
+
+
+def check_layers(owner: str, layers: Sequence[Any], kind: type[Any]) -> None:
+    """Raise a ConfigError unless layers are a non-empty sequence of objects of a class."""
+    if isinstance(layers, kind):
+        raise ConfigError(
+            f"{owner}: argument layers expected a sequence of {kind.__name__}s, "
+            f"got one {kind.__name__}; put it in a list"
+        )
+    if not layers or not all(isinstance(layer, kind) for layer in layers):
+        raise ConfigError(
+            f"{owner}: argument layers expected at least one {kind.__name__} and nothing else, "
+            f"got {layers!r}"
+        )
+
+
+def check_device(owner: str, argument: str, array: Array, device: str) -> None:
+    """Raise a BackendError unless an array is on a device."""
+    actual = backend_of(unwrap(array)).device
+    if actual != device:
         raise BackendError(
-            f"{owner}: argument {argument} expected an array on {device!r}, as the others, got one on {found!r}; "
-            f"pass Tensor({argument}, device={device!r})"
+            f"{owner}: argument {argument} expected an array on {device!r}, as the others, "
+            f"got one on {actual!r}; pass Tensor({argument}, device={device!r})"
         )
 
 
-def check_finite(owner: str, images: Any, first: int = 0) -> None:
-    """Raise a DataError if there is NaN or infinity in images (N, ...), of which the first has this number."""
-    array = unwrap(images)
+def _first_nonfinite(array: Array) -> int | None:
+    """Return the index of the first row (n, ...) with NaN or infinity, None if all are finite."""
     finite = xp_of(array).isfinite(array).all(axis=tuple(range(1, array.ndim)))
-    if not bool(finite.all()):
-        bad = first + int(finite.argmin())
+    return None if bool(finite.all()) else int(finite.argmin())
+
+
+def check_finite(owner: str, images: Images, start: int = 0) -> None:
+    """Raise a DataError if images (N, ...), numbered from `start`, are not finite."""
+    bad = _first_nonfinite(unwrap(images))
+    if bad is not None:
         raise DataError(
-            f"{owner}: expected images of finite numbers, got NaN or infinity in image {bad}; leave it out"
+            f"{owner}: expected images of finite numbers, got NaN or infinity in image "
+            f"{start + bad}; leave it out"
         )
 
 
-def check_results(owner: str, found: Any, first: int = 0) -> None:
-    """Raise a DataError if what images give (N, ...) is not finite; the first of them has this number."""
-    finite = xp_of(found).isfinite(found).all(axis=tuple(range(1, found.ndim)))
-    if not bool(finite.all()):
-        bad = first + int(finite.argmin())
+def check_results(owner: str, results: Vectors, start: int = 0) -> None:
+    """Raise a DataError if results (N, ...) for images numbered from `start` are not finite."""
+    bad = _first_nonfinite(results)
+    if bad is not None:
         raise DataError(
-            f"{owner}: expected images that give finite numbers, got NaN or infinity of image {bad}; scale it, if its "
-            f"numbers are too large for {found.dtype}, or look at the model's weights"
+            f"{owner}: expected finite results for all images, got NaN or infinity for image "
+            f"{start + bad}; scale it if its numbers are too large for {results.dtype}, or "
+            "check the model's weights"
         )
 
 
-def check_images(owner: str, x: Any, expected: Shape) -> Any:
-    """Return images as an array or a Tensor, not copied if they are one.
+def check_images(owner: str, x: Images, expected: Shape) -> Images:
+    """Return images as an array or a Tensor; copied only if they are neither.
 
     Raises
     ------
     ShapeError
         If they are not of shape (N, *expected).
     DTypeError
-        If they are integers, which are not scaled as the training images were.
+        If they are not floating.
     """
-    if not (isinstance(x, Tensor | CPU.xp.ndarray) or is_array(x)):
+    if not (isinstance(x, Tensor | np.ndarray) or is_array(x)):
         x = asarray(x)
     if len(x.shape) != 4 or x.shape[1:] != expected:
+        shape = ", ".join(map(str, expected))
         raise ShapeError(
-            f"{owner}: argument images expected shape (N, {', '.join(map(str, expected))}), got {tuple(x.shape)}; "
+            f"{owner}: argument images expected shape (N, {shape}), got {tuple(x.shape)}; "
             "reshape them, or build a model for their size"
         )
     check_floating(owner, x)
     return x
 
 
-def host_labels(owner: str, labels: Any, n: int, device: str) -> Any:
+def host_labels(owner: str, labels: Labels, n: int, device: str) -> NDArray[Any]:
     """Return labels of n images as an array on the host: int64, bool or str.
+
+    Labels on the host go with images on any device.
 
     Raises
     ------
     DataError
-        If there are none, or not one for each image, or they are of another kind.
+        If there is not exactly one for each image, n >= 1, or they are of another kind.
     BackendError
-        If they are an array on another device than the images; the host's go with any.
+        If they are an array on a device other than that of the images.
     """
-    array = unwrap(labels) if isinstance(labels, Tensor) else labels
+    array: Any = unwrap(labels) if isinstance(labels, Tensor) else labels
     if is_array(array):
         if backend_of(array) is not CPU:
             check_device(owner, "labels", array, device)
@@ -95,7 +155,7 @@ def host_labels(owner: str, labels: Any, n: int, device: str) -> Any:
     values = as_labels(array, f"{owner}: argument labels")
     if len(values) != n or not n:
         raise DataError(
-            f"{owner}: argument labels expected one for each of {n} images, n >= 1, got {len(values)}; "
-            "give images and labels of one length"
+            f"{owner}: argument labels expected one for each of {n} images, n >= 1, "
+            f"got {len(values)}; pass images and labels of the same length"
         )
     return values

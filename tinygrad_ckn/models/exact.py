@@ -1,26 +1,37 @@
-"""The exact kernel of a convolutional kernel network, which Nystrom features approach as filters grow.
+"""The exact kernel of a convolutional kernel network, the limit of Nystrom features.
 
-n and m images, C channels, H x W image, p a position of one image, q of the other, l
-the layer:
+n and m images, C channels, H x W image, p a position of one image, q of the other, l the
+layer:
 
     k_0(p, q) = <x[p], y[q]>
-    s(p, q) = sum over taps t of k_(l-1)(p + t, q + t)                           inner product of two patches
-    K(p, q) = |x_p| |y_q| kappa(s(p, q) / (|x_p| |y_q|)),  |x_p|^2 = s(p, p) of x with itself
-    k_l(p, q) = sum over p', q' of R[p, p'] K(p', q') R[q, q']                   pooling of both images
+    s(p, q) = sum over taps t of k_(l-1)(p + t, q + t)         inner product of two patches
+    K(p, q) = |x_p| |y_q| kappa(s(p, q) / (|x_p| |y_q|)),      |x_p|^2 = s(p, p) of x with x
+    k_l(p, q) = sum over p', q' of R[p, p'] K(p', q') R[q, q']       pooling of both images
 
-The kernel of two images is the sum over p of k_L(p, p), the inner product of their maps
-in the kernel's own space. Source: Mairal 2016 (arXiv 1605.06265), sections 2 and 3,
-with this library's patches and pooling.
+The kernel of two images is the sum over p of k_L(p, p), the inner product of their maps in
+the kernel's feature space. Source: Mairal 2016 (arXiv 1605.06265), sections 2 and 3, with
+this library's patches and pooling.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
-from tinygrad_ckn.backend import Namespace, asarray, backend_of, is_array, is_whole, xp_of
-from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
+from tinygrad_ckn import checks
+from tinygrad_ckn.backend import (
+    Images,
+    Namespace,
+    NDArray,
+    asarray,
+    backend_of,
+    is_array,
+    is_whole,
+    xp_of,
+)
+from tinygrad_ckn.chunks import slices
+from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.checks import check_device, check_floating
@@ -32,51 +43,52 @@ from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import Windows
 
-# bytes that blocks of pairs take by default
+# Default number of bytes of a block of pairs.
 MEMORY = 2**28
-# arrays of a block that are held at once, in the kappa of the arc-cosine kernel
+# Arrays of a block held at once, in the kappa of the arc-cosine kernel.
 _HELD = 7
 
 
 @plain_arguments
 def exact_kernel(
     layers: CKN | Sequence[CKNLayer],
-    x: Any,
-    y: Any = None,
+    x: Images,
+    y: Images | None = None,
     *,
-    dtype: str = "float64",
+    dtype: Literal["float32", "float64"] = "float64",
     memory: int = MEMORY,
-) -> Any:
-    """Return the Gram matrix of a network's exact kernel, without the Nystrom approximation.
+) -> NDArray[Any]:
+    """Return the Gram matrix of a network's exact kernel, without Nystrom approximation.
 
-    It costs (H W)^2 for each pair of images and layer: for small sets of small images.
+    It costs (H W)^2 for each pair of images and each layer: use it for small sets of small
+    images.
 
     Parameters
     ----------
-    layers
-        A CKN, whose preprocessing images go through, or layers, of which the patches,
-        the kernel and the pooling count; filters and eps do not.
-    x, y
-        Images (n, C, H, W) and (m, C, H, W), floats of one backend. y is x when left out.
-    dtype
-        "float64" or "float32", in which it is computed.
-    memory
-        Bytes that a block of pairs of images may take, beside x, y and the result.
+    layers : CKN or sequence of CKNLayer
+        A network, whose preprocessing is applied, or layers. Their patches, kernels and
+        poolings count, but not filters and eps.
+    x, y : array or Tensor
+        Images (n, C, H, W) and (m, C, H, W), floating, on one device. y None: x.
+    dtype : "float64" or "float32", default "float64"
+        Of the computation and the result.
+    memory : int, default 256 MiB
+        Bytes that a block of pairs of images may take, besides x, y and the result.
 
     Returns
     -------
     array
-        (n, m), of that dtype; symmetric to the bit when y is left out.
+        (n, m); exactly symmetric if y is None.
 
     Raises
     ------
     ConfigError
-        If a layer has options that are not treated exactly, dtype is another, or memory
-        too small for a pair.
+        If a layer has options without an exact kernel, dtype is another, or memory is too
+        small for one pair.
     ShapeError
         If the images do not fit the first layer or each other.
     DTypeError
-        If they are integers.
+        If they are not floating.
     DataError
         If they are not finite.
 
@@ -89,142 +101,166 @@ def exact_kernel(
            [0.1188, 0.8509]])
     """
     prepare = layers.preprocess if isinstance(layers, CKN) else unwrap
-    layers = _layers_of(layers)
-    if dtype not in ("float32", "float64"):
-        raise ConfigError(
-            f"exact_kernel: argument dtype expected 'float32' or 'float64', got {dtype!r}"
-        )
+    checked = _check_layers(layers)
+    checks.one_of("exact_kernel", ("float32", "float64"), dtype=dtype)
     symmetric = y is None
-    x = _images("x", prepare(x), layers[0], dtype)
-    y = x if symmetric else _images("y", prepare(y), layers[0], dtype)
-    check_device("exact_kernel", "y", y, backend_of(x).device)
-    if x.shape[1:] != y.shape[1:]:
+    a = _check_images("x", prepare(x), checked[0], dtype)
+    b = a if y is None else _check_images("y", prepare(y), checked[0], dtype)
+    check_device("exact_kernel", "y", b, backend_of(a).device)
+    if a.shape[1:] != b.shape[1:]:
         raise ShapeError(
-            f"exact_kernel: argument y expected images of shape {x.shape[1:]}, as x, got {y.shape[1:]}"
+            f"exact_kernel: argument y expected images of shape {a.shape[1:]}, as x, "
+            f"got {b.shape[1:]}"
         )
-    xp = xp_of(x, y)
-    step = _pairs_in(memory, layers, x)
-    gram = xp.empty((len(x), len(y)), dtype=dtype)
+    step = _pairs_per_block(memory, checked, a)
+    gram: NDArray[Any] = xp_of(a, b).empty((len(a), len(b)), dtype=dtype)
     with no_grad():
-        scales_x = _scales(xp, layers, x, step)
-        scales_y = scales_x if symmetric else _scales(xp, layers, y, step)
-        for i in range(len(x)):
-            for block in _blocks(i if symmetric else 0, len(y), step):
-                k = _inner_products(x[i : i + 1], y[block])
-                for layer, mine, theirs in zip(layers, scales_x, scales_y, strict=True):
-                    k = _map_kernel(
-                        xp,
-                        layer,
-                        _patch_kernel(xp, layer.windows, k),
-                        mine[:, i : i + 1],
-                        theirs[:, block],
-                    )
-                gram[i, block] = xp.einsum("nijij->n", k)
+        scales_a = _scales(checked, a, step)
+        scales_b = scales_a if symmetric else _scales(checked, b, step)
+        for i in range(len(a)):
+            for block in _blocks(i if symmetric else 0, len(b), step):
+                scales = [
+                    (of_a[:, i : i + 1], of_b[:, block])
+                    for of_a, of_b in zip(scales_a, scales_b, strict=True)
+                ]
+                gram[i, block] = _kernel(checked, a[i : i + 1], b[block], scales)
             if symmetric:
                 gram[i:, i] = gram[i, i:]
     return gram
 
 
-def _layers_of(layers: CKN | Sequence[CKNLayer]) -> list[CKNLayer]:
-    """Return the layers, refused if their kernel is not the one of this file."""
+def _check_layers(layers: CKN | Sequence[CKNLayer]) -> list[CKNLayer]:
+    """Return the layers, after checking that their kernel is the one of this file."""
     if isinstance(layers, CKN) and layers.mirror_average:
         raise ConfigError(
-            f"exact_kernel: expected a CKN with mirror_average=None, got {layers.mirror_average!r}; pass its layers"
+            "exact_kernel: expected a CKN with mirror_average=None, "
+            f"got {layers.mirror_average!r}; pass its layers"
         )
-    found = layers.layers if isinstance(layers, CKN) else layers
-    if (
-        not isinstance(found, Sequence)
-        or not found
-        or not all(isinstance(layer, CKNLayer) for layer in found)
-    ):
+    sequence = layers.layers if isinstance(layers, CKN) else layers
+    valid = isinstance(sequence, Sequence) and all(isinstance(x, CKNLayer) for x in sequence)
+    if not valid or not sequence:
         raise ConfigError(
             f"exact_kernel: argument layers expected a CKN or a list of CKNLayers, got {layers!r}"
         )
-    for i, layer in enumerate(found):
+    for i, layer in enumerate(sequence):
         if layer.groups != 1 or layer.center is not None or layer.pooling.name == "max":
             raise ConfigError(
-                f"exact_kernel: layers[{i}] expected one group, patches that are not centred and a linear pooling, "
-                f"got groups={layer.groups}, center={layer.center is not None}, pooling={layer.pooling.name!r}"
+                f"exact_kernel: layers[{i}] expected groups=1, center=False and a linear pooling, "
+                f"got groups={layer.groups}, center={layer.center is not None}, "
+                f"pooling={layer.pooling.name!r}"
             )
-    return list(found)
+    return list(sequence)
 
 
-def _images(argument: str, x: Any, first: CKNLayer, dtype: str) -> Any:
-    """Return images as an array of the dtype, checked."""
+def _check_images(argument: str, x: Images, first: CKNLayer, dtype: str) -> NDArray[Any]:
+    """Return images as an array of a dtype, after checking them."""
     array = unwrap(x) if isinstance(x, Tensor) or is_array(x) else asarray(x)
     if array.ndim != 4 or array.shape[1] != first.in_channels:
         raise ShapeError(
-            f"exact_kernel: argument {argument} expected images of shape (n, {first.in_channels}, H, W), "
-            f"got {array.shape}"
+            f"exact_kernel: argument {argument} expected images of shape "
+            f"(n, {first.in_channels}, H, W), got {array.shape}"
         )
     check_floating("exact_kernel", array)
-    if not bool(xp_of(array).isfinite(array).all()):
-        raise DataError(
-            f"exact_kernel: argument {argument} expected finite numbers, got NaN or infinity; look at them"
-        )
-    return array.astype(dtype, copy=False)
+    checks.finite("exact_kernel", hint="check the images", **{argument: array})
+    checked: NDArray[Any] = array.astype(dtype, copy=False)
+    return checked
 
 
-def _pairs_in(memory: int, layers: Sequence[CKNLayer], x: Any) -> int:
-    """Return how many pairs of images make a block."""
-    size, largest = x.shape[2:], 0
+def _pairs_per_block(memory: int, layers: Sequence[CKNLayer], x: NDArray[Any]) -> int:
+    """Return the number of pairs of images that fit in a number of bytes."""
+    height, width = x.shape[2:]
+    size = height, width
+    largest = 0
     for layer in layers:
         largest = max(largest, math.prod(layer.windows.padded(size)))
         size = layer.output_size(size)
     needed = _HELD * largest**2 * x.itemsize
     if not is_whole(memory, needed):
         raise ConfigError(
-            f"exact_kernel: argument memory expected an integer >= {needed}, the bytes for a pair of such images, "
-            f"got {memory!r}; allow more or use smaller images"
+            f"exact_kernel: argument memory expected an integer >= {needed}, the bytes for a pair "
+            f"of such images, got {memory!r}; allow more or use smaller images"
         )
     return int(memory // needed)
 
 
 def _blocks(start: int, stop: int, step: int) -> Iterator[slice]:
-    return (slice(i, min(i + step, stop)) for i in range(start, stop, step))
+    """Cut range(start, stop) into slices of `step`."""
+    for part in slices(stop - start, step):
+        yield slice(start + part.start, start + part.stop)
 
 
-def _scales(xp: Namespace, layers: Sequence[CKNLayer], x: Any, step: int) -> list[Any]:
-    """Return for each layer the norms of its input's patches and their inverses, (2, n, Ho, Wo)."""
-    size, scales = x.shape[2:], []
+def _kernel(
+    layers: Sequence[CKNLayer],
+    x: NDArray[Any],
+    y: NDArray[Any],
+    scales: Sequence[tuple[NDArray[Any], NDArray[Any]]],
+) -> NDArray[Any]:
+    """Return the kernel (n,) of one image x and images y, given the scales of each layer."""
+    xp = xp_of(x, y)
+    k = _inner_products(x, y)
+    for layer, (scales_x, scales_y) in zip(layers, scales, strict=True):
+        k = _map_kernel(xp, layer, _patch_kernel(xp, layer.windows, k), scales_x, scales_y)
+    kernel: NDArray[Any] = xp.einsum("nijij->n", k)
+    return kernel
+
+
+def _scales(layers: Sequence[CKNLayer], x: NDArray[Any], step: int) -> list[NDArray[Any]]:
+    """Return the norms of each layer's patches and their inverses, (2, n, Ho, Wo)."""
+    xp = xp_of(x)
+    height, width = x.shape[2:]
+    size = height, width
+    scales = []
     for layer in layers:
         scales.append(xp.empty((2, len(x), *layer.windows.output_size(size)), dtype=x.dtype))
         size = layer.output_size(size)
-    for block in _blocks(0, len(x), step):
+    for block in slices(len(x), step):
         k = _inner_products(x[block], x[block])
-        for layer, mine in zip(layers, scales, strict=True):
+        for layer, scale in zip(layers, scales, strict=True):
             k = _patch_kernel(xp, layer.windows, k)
-            mine[0, block], mine[1, block] = norm_and_inverse(xp.einsum("nijij->nij", k))
-            k = _map_kernel(xp, layer, k, mine[:, block], mine[:, block])
+            scale[0, block], scale[1, block] = norm_and_inverse(xp.einsum("nijij->nij", k))
+            k = _map_kernel(xp, layer, k, scale[:, block], scale[:, block])
     return scales
 
 
-def _inner_products(x: Any, y: Any) -> Any:
-    """Return <x[:, p], y[:, q]> for pairs of images, x (n, C, H, W) or (1, C, H, W): (n, H, W, H, W)."""
+def _inner_products(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """Return <x[:, p], y[:, q]> of pairs of images, (n, H, W, H, W); x has n images or one."""
     n, channels, height, width = y.shape
     k = x.reshape(len(x), channels, -1).swapaxes(1, 2) @ y.reshape(n, channels, -1)
     return k.reshape(n, height, width, height, width)
 
 
-def _patch_kernel(xp: Namespace, windows: Windows, k: Any) -> Any:
-    """Return the sum over taps t of k(p + t, q + t), zero outside: (n, H, W, H, W) -> (n, Ho, Wo, Ho, Wo)."""
+def _patch_kernel(xp: Namespace, windows: Windows, k: NDArray[Any]) -> NDArray[Any]:
+    """Return the sum over taps t of k(p + t, q + t), zero outside the images.
+
+    (n, H, W, H, W) -> (n, Ho, Wo, Ho, Wo)
+    """
     axes = zip(
         windows.kernel, windows.padding, windows.dilation, windows.span, windows.stride, strict=True
     )
     for taps, border, dilation, span, stride in axes:
         padded = xp.pad(k, ((0, 0), border, (0, 0), border, (0, 0)))
         last = padded.shape[1] - span
-        at = [slice(t * dilation, t * dilation + last + 1, stride) for t in range(taps)]
-        k = sum(padded[:, here, :, here] for here in at)
-        # the other axis next, and back
-        k = k.transpose(0, 2, 1, 4, 3)
+        positions = [slice(t * dilation, t * dilation + last + 1, stride) for t in range(taps)]
+        total: Any = sum(padded[:, rows, :, rows] for rows in positions)
+        # The other axis comes first in the next round; after two the order is restored.
+        k = total.transpose(0, 2, 1, 4, 3)
     return k
 
 
-def _map_kernel(xp: Namespace, layer: CKNLayer, k: Any, scales_x: Any, scales_y: Any) -> Any:
-    """Return the kernel of a layer's maps, pooled, given that of its patches: (n, Ho, Wo, Ho, Wo)."""
-    (norm_x, inverse_x), (norm_y, inverse_y) = scales_x[..., None, None], scales_y[:, :, None, None]
-    # rounding goes beyond
+def _map_kernel(
+    xp: Namespace,
+    layer: CKNLayer,
+    k: NDArray[Any],
+    scales_x: NDArray[Any],
+    scales_y: NDArray[Any],
+) -> NDArray[Any]:
+    """Return the kernel of a layer's pooled maps from that of its patches.
+
+    `scales_x` and `scales_y` have norms and their inverses, (2, n, Ho, Wo).
+    """
+    norm_x, inverse_x = scales_x[..., None, None]
+    norm_y, inverse_y = scales_y[:, :, None, None]
+    # Rounding may exceed 1.
     cosines = xp.clip(k * inverse_x * inverse_y, -1, 1)
     k = unwrap(layer.kernel.kappa(cosines)) * norm_x * norm_y
     if layer.pooling.name not in ("gaussian", "average"):
@@ -232,6 +268,6 @@ def _map_kernel(xp: Namespace, layer: CKNLayer, k: Any, scales_x: Any, scales_y:
     matrices = gaussian_matrices if layer.pooling.name == "gaussian" else average_matrices
     rows, columns = matrices(xp, k.shape[1:3], layer.subsampling, k.dtype)
     for _ in range(2):
-        # the other image next, and back
+        # The other image comes first in the next round.
         k = (rows @ (k @ columns.T)).transpose(0, 3, 4, 1, 2)
     return k

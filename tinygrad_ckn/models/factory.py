@@ -1,4 +1,4 @@
-"""Networks of the right class, from a preset's name or from a configuration."""
+"""Networks of either class: from the name of a preset, or from a configuration."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.ckn import CKN
 from tinygrad_ckn.models.cnn import CNN
+from tinygrad_ckn.models.network_base import MirrorAverage
+from tinygrad_ckn.models.preprocessing.chain import PreprocessorSpec
 from tinygrad_ckn.models.presets import get_preset
 from tinygrad_ckn.plain import plain_arguments
 
@@ -22,25 +24,28 @@ def build(
     in_channels: int,
     image_size: int | Sequence[int],
     n_classes: int,
-    preprocessing: Any = None,
-    mirror_average: str | None = None,
+    preprocessing: PreprocessorSpec = None,
+    mirror_average: MirrorAverage | None = None,
     rng: Generator | int | None = None,
 ) -> CKN | CNN:
-    """Return an untrained network of a preset, a `CKN` or a `CNN`.
+    """Return an untrained network from a preset; its class is that of the preset.
+
+    `CKN.preset` does the same for presets of a CKN only.
 
     Parameters
     ----------
-    name
+    name : str
         One of `PRESETS`.
     in_channels, image_size, n_classes, preprocessing, mirror_average
         As for `CKN`.
-    rng
-        Generator or seed of all initial weights; None: the package's, see `manual_seed`.
+    rng : Generator, int or None, default None
+        Generator or seed of all initial weights. None: the package's generator, see
+        `manual_seed`.
 
     Raises
     ------
     ConfigError, ShapeError
-        If there is no such preset, or it does not fit on the image.
+        If the preset does not exist or does not fit the image.
 
     Examples
     --------
@@ -59,19 +64,19 @@ def build(
 
 
 def from_config(config: Mapping[str, Any], *, rng: Generator | int | None = None) -> CKN | CNN:
-    """Return an untrained network of the architecture that its `config()` tells, of the class that it names.
+    """Return an untrained network from its `config()`; its class is the one named there.
 
     Parameters
     ----------
-    config
-        As from `config()`.
+    config : mapping
+        What `config()` of a network returned.
     rng
         As for `build`.
 
     Raises
     ------
     ConfigError
-        If the class is unknown, or the configuration is not one that `config()` gives.
+        If the class is unknown, or the configuration is not one that `config()` returns.
 
     Examples
     --------
@@ -79,9 +84,10 @@ def from_config(config: Mapping[str, Any], *, rng: Generator | int | None = None
     >>> type(from_config(model.config())).__name__
     'CNN'
     """
-    kind = config.get("model") if isinstance(config, Mapping) else None
-    if kind not in MODELS:
+    name = config.get("model") if isinstance(config, Mapping) else None
+    if name not in MODELS:
         raise ConfigError(
-            f"from_config: expected model as one of {', '.join(MODELS)}, got {kind!r}; is it of a newer version?"
+            f"from_config: expected model as one of {', '.join(MODELS)}, got {name!r}; "
+            "was it written by a newer version?"
         )
-    return MODELS[kind].from_config(config, rng=rng)
+    return MODELS[name].from_config(config, rng=rng)

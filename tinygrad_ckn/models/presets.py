@@ -1,7 +1,7 @@
-"""Architectures by name, with where they come from and what accuracy was published for them.
+"""Architectures by name, with their sources and published accuracies.
 
-Those for which a repository is named were found in the results of its README; no code
-was taken from it.
+Presets that name a repository follow the results in its README; no code was taken from
+it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.kernels import Exponential, Polynomial
@@ -25,18 +25,17 @@ class Preset:
 
     Attributes
     ----------
-    model
-        "CKN" or "CNN".
-    layers
-        The arguments of each layer, but the number of channels before it.
-    source
-        Where it comes from, and what of it is our reading.
-    published
-        Test accuracy that others published for it, and where; or that there is none.
-        README.md has some of ours.
+    model : "CKN" or "CNN"
+        The class of the network.
+    layers : sequence of mappings
+        The arguments of each layer except `in_channels`.
+    source : str
+        Publication or repository, and which parts are our interpretation.
+    published : str
+        Test accuracy that others published, with its source; README.md has some of ours.
     """
 
-    model: str
+    model: Literal["CKN", "CNN"]
     layers: Sequence[Mapping[str, Any]]
     source: str
     published: str
@@ -58,7 +57,10 @@ def _unsupervised(
 
 
 def _alternating(filters: list[int], subsampling: dict[int, float]) -> list[dict[str, Any]]:
-    """3x3 exponential and 1x1 polynomial layers in turn; subsampling by layer number, from 1."""
+    """Return alternating 3x3 exponential and 1x1 polynomial layers.
+
+    `subsampling` has layer numbers, from 1, as keys.
+    """
     return [
         {
             "n_filters": n,
@@ -71,7 +73,7 @@ def _alternating(filters: list[int], subsampling: dict[int, float]) -> list[dict
 
 
 def _lenet(**options: Any) -> list[dict[str, Any]]:
-    """Two layers of 5x5 filters, each followed by means of 2x2."""
+    """Return two layers of 5x5 filters, each followed by average pooling over 2x2."""
     return [
         {"n_filters": n, "kernel_size": 5, "subsampling": 2, "pooling": "average", **options}
         for n in (32, 64)
@@ -79,7 +81,7 @@ def _lenet(**options: Any) -> list[dict[str, Any]]:
 
 
 def _without_kernels(layers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the layers of the CNN of the same shapes."""
+    """Return the layers of the CNN with the same shapes."""
     return [{name: value for name, value in layer.items() if name != "kernel"} for layer in layers]
 
 
@@ -91,7 +93,7 @@ _CKN14 = _alternating([256, 128, 256, 128] + [256] * 10, {4: 2, 8: 2, 12: 2, 14:
 
 PRESETS: dict[str, Preset] = {
     "unsup-32-64": Preset(
-        "CKN", _unsupervised(32, 64, 2), f"ours, the smallest of the form of {PAPER}", OURS
+        "CKN", _unsupervised(32, 64, 2), f"ours, a small network of the form of {PAPER}", OURS
     ),
     "unsup-64-256": Preset(
         "CKN", _unsupervised(64, 256, 6), REPOSITORY, "CIFAR-10, whitened: 77.5 % (its README)"
@@ -112,9 +114,11 @@ PRESETS: dict[str, Preset] = {
     "ckn9": Preset(
         "CKN",
         _CKN9,
-        f"{PAPER}, section 4: nine layers, 3x3 and 1x1 in turn, subsampling sqrt(2); that it stands at the 3x3 layers, "
-        "that the last one has 3, the 128 filters of each layer and the kernels (those of ckn5) are our reading",
-        "none for this very network; the paper's own has 10.20 % error on CIFAR-10, without augmentation",
+        f"{PAPER}, section 4: nine layers, 3x3 and 1x1 in turn, subsampling sqrt(2); our "
+        "interpretation: subsampling at the 3x3 layers, 3 at the last one, 128 filters per layer "
+        "and the kernels of ckn5",
+        "none for exactly this network; the paper's has 10.20 % error on CIFAR-10, without "
+        "augmentation",
     ),
     "ckn14": Preset(
         "CKN", _CKN14, REPOSITORY, "CIFAR-10, whitened, supervised: 90.2 % (its README)"
@@ -122,23 +126,23 @@ PRESETS: dict[str, Preset] = {
     "lenet-ckn": Preset(
         "CKN",
         _lenet(kernel=Exponential(sigma=0.6)),
-        "the shape of LeCun et al. 1998, LeNet-5, layers C1 to S4: 5x5 filters, means of 2x2; numbers of filters, "
-        "zero padding and the kernel are ours; CKNs of LeNets are also in Jones, Roulet, Harchaoui 2019, "
-        "arXiv 1903.08131",
+        "LeCun et al. 1998, LeNet-5, layers C1 to S4: 5x5 filters, average pooling over 2x2; "
+        "numbers of filters, zero padding and the kernel are ours; Jones, Roulet, Harchaoui 2019, "
+        "arXiv 1903.08131, also make CKNs of LeNets",
         OURS,
     ),
-    "cnn5": Preset("CNN", _without_kernels(_CKN5), "ours, the CNN of the shapes of ckn5", OURS),
-    "lenet": Preset("CNN", _lenet(), "ours, the CNN of the shapes of lenet-ckn", OURS),
+    "cnn5": Preset("CNN", _without_kernels(_CKN5), "ours, the CNN with the shapes of ckn5", OURS),
+    "lenet": Preset("CNN", _lenet(), "ours, the CNN with the shapes of lenet-ckn", OURS),
 }
 
 
 def get_preset(name: str) -> Preset:
-    """Return a preset by its name.
+    """Return a preset by name.
 
     Raises
     ------
     ConfigError
-        If there is none of the name.
+        If it does not exist.
 
     Examples
     --------

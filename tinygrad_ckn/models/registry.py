@@ -1,24 +1,28 @@
-"""Kernels and preprocessors from their names or configurations."""
+"""Kernels and preprocessors from names or configurations."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
-def made(kinds: Mapping[str, Any], spec: Any) -> Any:
-    """Return what a name, or a mapping of "name" and arguments, stands for; None if unknown or if they do not fit.
+def from_spec(classes: Mapping[str, type[T]], spec: object) -> T | None:
+    """Return the object for a name, or for a mapping of "name" and constructor arguments.
+
+    None: the name is unknown, or the arguments do not fit the constructor.
 
     Examples
     --------
-    >>> made({"complex": complex}, {"name": "complex", "real": 2.0})
+    >>> from_spec({"complex": complex}, {"name": "complex", "real": 2.0})
     (2+0j)
-    >>> made({"complex": complex}, "fraction")
+    >>> from_spec({"complex": complex}, "fraction")
     """
     options: dict[str, Any] = dict(spec) if isinstance(spec, Mapping) else {"name": spec}
     name = options.pop("name", None)
-    kind = kinds.get(name) if isinstance(name, str) else None
+    kind = classes.get(name) if isinstance(name, str) else None
     if kind is None:
         return None
     try:

@@ -107,7 +107,8 @@ class Sphere:
             )
         scaled = rows / (xp.where(usable, largest, math.nan) if backend.asynchronous else largest)
         scaled /= xp.sqrt((scaled * scaled).sum(axis=1, keepdims=True))
-        return scaled.reshape(data.shape)
+        unit: Array = scaled.reshape(data.shape)
+        return unit
 
 
 def _rows(method: str, data: Array) -> Array:

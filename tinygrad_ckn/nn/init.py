@@ -9,75 +9,34 @@ seed; None takes the next generator of the package (see `manual_seed`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 from tinygrad_ckn import backend, checks
 from tinygrad_ckn.backend import Array, DTypeLike, Generator, NDArray, Shape
-from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
+from tinygrad_ckn.errors import DTypeError, ShapeError
+from tinygrad_ckn.nn.blank import blank, without_values
 from tinygrad_ckn.nn.constraint import Sphere
 from tinygrad_ckn.plain import plain_arguments
+
+__all__ = [
+    "RELU_GAIN",
+    "Seed",
+    "constant",
+    "kaiming_normal",
+    "kaiming_uniform",
+    "normal",
+    "orthogonal",
+    "sphere",
+    "uniform",
+    "without_values",
+    "xavier_normal",
+    "xavier_uniform",
+]
 
 Seed: TypeAlias = int | Generator | None
 
 # He et al. 2015, eq. 10: ReLU halves the second moment.
 RELU_GAIN = math.sqrt(2)
-
-# How many more values may be created, in a list of one number; None: any number, and
-# they are drawn.
-_remaining: ContextVar[list[float] | None] = ContextVar("_remaining", default=None)
-
-
-@contextmanager
-def without_values(limit: float = math.inf) -> Iterator[None]:
-    """Make every initial value 0 within the block, without drawing anything.
-
-    For modules whose values are loaded afterwards.
-
-    Parameters
-    ----------
-    limit
-        Maximum number of values that all modules together may have; default no limit.
-        One more is a DataError, raised before memory is allocated.
-
-    Examples
-    --------
-    >>> with without_values(limit=6):
-    ...     normal((2, 3), rng=0).tolist()
-    [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
-    >>> with without_values(limit=6):
-    ...     normal((10, 10), rng=0)
-    Traceback (most recent call last):
-    tinygrad_ckn.errors.DataError: expected at most 6 initial values in all, got shape (10, 10)
-    """
-    token = _remaining.set([limit])
-    try:
-        yield
-    finally:
-        _remaining.reset(token)
-
-
-def blank(shape: Shape, dtype: DTypeLike) -> NDArray[Any] | None:
-    """Return zeros within `without_values`, and None outside it.
-
-    Raises
-    ------
-    DataError
-        If they exceed the limit.
-    """
-    remaining = _remaining.get()
-    if remaining is None:
-        return None
-    size = math.prod(shape)
-    if size > remaining[0]:
-        raise DataError(
-            f"expected at most {remaining[0]:g} initial values in all, got shape {tuple(shape)}"
-        )
-    remaining[0] -= size
-    zeros: NDArray[Any] = backend.CPU.xp.zeros(shape, dtype=dtype)
-    return zeros
 
 
 def constant(shape: Shape, value: float, *, dtype: DTypeLike = "float32") -> NDArray[Any]:
@@ -408,3 +367,7 @@ def _cast(op: str, values: Array, dtype: DTypeLike) -> NDArray[Any]:
             "pass 'float32' or 'float64'"
         )
     return array
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,6 +1,7 @@
 """The differentiable operations: Tensors in, Tensor out; arrays in, array out.
 
-Public are the names imported here as themselves; each is listed once.
+Each public operation is named once, where it is imported as itself. `ops.kappa` has the
+kernel functions that `ckn_map` takes.
 """
 
 from tinygrad_ckn.ops import kappa as kappa
@@ -117,8 +118,8 @@ sub, mul, div, neg, pow = subtract, multiply, divide, negative, power
 _functions = {
     name: value for name, value in globals().items() if callable(value) and name[0] != "_"
 }
-# Set behind the back of type checkers, which go by the form `name as name` and would
-# take an `__all__` they cannot evaluate for an empty one.
+# Hidden from type checkers: they go by the form `name as name`, and would treat an
+# `__all__` that they cannot evaluate as empty.
 globals()["__all__"] = sorted(_functions)
 
 

@@ -125,6 +125,41 @@ def check_map(
     return windows
 
 
+def _vjp(
+    g: Array,
+    x: Array,
+    z: Array,
+    kappa: Kappa,
+    transform: Array | None,
+    padding: Padding,
+    subsampling: Subsampling,
+    saved: Any,
+    needs_grad: Sequence[bool],
+) -> list[Array | None]:
+    """Return the gradients by the kernel that computed the map, else by the reference."""
+    if saved is not None:
+        return list(saved.vjp(g, needs_grad))
+    create_graph = isinstance(g, Variable)
+    operands: list[Any] = [
+        Variable.leaf(operand) if needed and not create_graph else operand
+        for operand, needed in zip((x, z, transform), needs_grad, strict=True)
+    ]
+    x, z, transform = operands
+    with recording(True):
+        y: Any = reference_map(x, z, kappa, transform, padding, subsampling)
+    pairs = zip(operands, needs_grad, strict=True)
+    edges = [operand.vertex for operand, needed in pairs if needed]
+    by_edge = backpropagate(
+        [(y.vertex, g)],
+        edges,
+        create_graph=create_graph,
+        retain_graph=create_graph,
+        partial=True,
+    )
+    gradients = (by_edge.get(edge) for edge in edges)
+    return [next(gradients) if needed else None for needed in needs_grad]
+
+
 @primitive(saves=True)
 def ckn_map(
     xp: Namespace,
@@ -182,41 +217,6 @@ def ckn_map(
         )
     check_map(x, z, transform, padding, subsampling)
     return reference_map(x, z, kappa, transform, padding, subsampling), None
-
-
-def _vjp(
-    g: Array,
-    x: Array,
-    z: Array,
-    kappa: Kappa,
-    transform: Array | None,
-    padding: Padding,
-    subsampling: Subsampling,
-    saved: Any,
-    wanted: Sequence[bool],
-) -> list[Array | None]:
-    """Return the gradients by the kernel that computed the map, else by the reference."""
-    if saved is not None:
-        return list(saved.vjp(g, wanted))
-    create_graph = isinstance(g, Variable)
-    operands: list[Any] = [
-        Variable.leaf(operand) if needed and not create_graph else operand
-        for operand, needed in zip((x, z, transform), wanted, strict=True)
-    ]
-    x, z, transform = operands
-    with recording(True):
-        y: Any = reference_map(x, z, kappa, transform, padding, subsampling)
-    pairs = zip(operands, wanted, strict=True)
-    edges = [operand._node or operand for operand, needed in pairs if needed]
-    by_edge = backpropagate(
-        [(y._node or y, g)],
-        edges,
-        create_graph=create_graph,
-        retain_graph=create_graph,
-        partial=True,
-    )
-    gradients = (by_edge.get(edge) for edge in edges)
-    return [next(gradients) if needed else None for needed in wanted]
 
 
 ckn_map.vjp_jointly(_vjp)

@@ -12,7 +12,14 @@ from tinygrad_ckn.tensor import Tensor
 
 @primitive()
 def astype(xp: Namespace, x: Array, dtype: DTypeLike) -> Array:
-    """Return x in another dtype; the gradient comes back in that of x.
+    """Return x in another dtype; its gradient has the dtype of x.
+
+    Parameters
+    ----------
+    x
+        Any shape.
+    dtype
+        As for NumPy, such as "float32".
 
     Examples
     --------
@@ -23,18 +30,31 @@ def astype(xp: Namespace, x: Array, dtype: DTypeLike) -> Array:
     return array.astype(dtype, copy=False)
 
 
+astype.vjp(x=lambda g: g)
+
+
 @primitive(name="to_device")
 def _to_device(xp: Namespace, x: Array, device: str, source: str) -> Array:
     return asarray(x, device=device)
 
 
+_to_device.vjp(x=lambda g, source: to_device(g, source))
+
+
 def to_device(x: Array, device: str) -> Tensor:
-    """Return a copy of x on a device; its gradient goes back to where x is.
+    """Return a copy of x on a device; its gradient is on the device of x.
+
+    Parameters
+    ----------
+    x
+        Any shape; the dtype is kept.
+    device
+        "cpu" or "cuda".
 
     Raises
     ------
     BackendError
-        If the device is unknown or not there.
+        If the device is unknown or not available.
 
     Examples
     --------
@@ -42,7 +62,3 @@ def to_device(x: Array, device: str) -> Tensor:
     Tensor((2,), float64, cpu) [1. 2.]
     """
     return _to_device(x, device, backend_of(unwrap(x)).device)
-
-
-astype.vjp(x=lambda g: g)
-_to_device.vjp(x=lambda g, source: to_device(g, source))

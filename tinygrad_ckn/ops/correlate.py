@@ -8,12 +8,9 @@ These forwards run on any backend and are the reference; `cpu/correlate/` has th
 algorithms that the CPU chooses from, with the same checks and results.
 """
 
-# Rules may name ops that are defined below them, whose types mypy does not know yet.
-# mypy: disable-error-code="has-type"
-
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 from tinygrad_ckn.backend import Array, Namespace, Shape
@@ -110,26 +107,8 @@ def correlate2d(
 
 
 correlate2d.vjp(
-    x=lambda g, w, x_shape, stride, padding, dilation, groups, algorithm: correlate2d_input(
-        g,
-        w,
-        input_size=x_shape[-2:],
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        algorithm=algorithm,
-    ),
-    w=lambda g, x, w_shape, stride, padding, dilation, groups, algorithm: correlate2d_weight(
-        x,
-        g,
-        kernel_size=w_shape[-2:],
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        algorithm=algorithm,
-    ),
+    x=lambda g, w, x_shape, options: correlate2d_input(g, w, input_size=x_shape[-2:], **options),
+    w=lambda g, x, w_shape, options: correlate2d_weight(x, g, kernel_size=w_shape[-2:], **options),
     bias=lambda g: g.sum(axis=(0, 2, 3)) if g.ndim == 4 else g.sum().reshape((1,)),
 )
 
@@ -203,26 +182,9 @@ def correlate2d_input(
 
 
 correlate2d_input.vjp(
-    cotangent=lambda g, w, stride, padding, dilation, groups, algorithm: correlate2d(
-        g,
-        w,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        algorithm=algorithm,
-    ),
-    w=lambda g, cotangent, w_shape, stride, padding, dilation, groups, algorithm: (
-        correlate2d_weight(
-            g,
-            cotangent,
-            kernel_size=w_shape[-2:],
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            groups=groups,
-            algorithm=algorithm,
-        )
+    cotangent=lambda g, w, options: correlate2d(g, w, **_shared(options)),
+    w=lambda g, cotangent, w_shape, options: correlate2d_weight(
+        g, cotangent, kernel_size=w_shape[-2:], **_shared(options)
     ),
 )
 
@@ -296,26 +258,16 @@ def correlate2d_weight(
 
 
 correlate2d_weight.vjp(
-    x=lambda g, cotangent, x_shape, stride, padding, dilation, groups, algorithm: correlate2d_input(
-        cotangent,
-        g,
-        input_size=x_shape[-2:],
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        algorithm=algorithm,
+    x=lambda g, cotangent, x_shape, options: correlate2d_input(
+        cotangent, g, input_size=x_shape[-2:], **_shared(options)
     ),
-    cotangent=lambda g, x, stride, padding, dilation, groups, algorithm: correlate2d(
-        x,
-        g,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        algorithm=algorithm,
-    ),
+    cotangent=lambda g, x, options: correlate2d(x, g, **_shared(options)),
 )
+
+
+def _shared(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that all three operations have."""
+    return {n: v for n, v in options.items() if n not in ("input_size", "kernel_size")}
 
 
 def _image_blocks(shapes: Correlation, itemsize: int) -> Iterator[slice]:

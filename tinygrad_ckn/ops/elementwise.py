@@ -4,9 +4,6 @@ Results have the shape of the argument. A floating dtype is kept; integers and b
 become floating where NumPy makes them so.
 """
 
-# Rules may name ops that are defined below them, whose types mypy does not know yet.
-# mypy: disable-error-code="has-type"
-
 from __future__ import annotations
 
 import math

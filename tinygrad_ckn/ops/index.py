@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
+from typing import Any
 
-from tinygrad_ckn.backend import CPU, Array, Namespace, Shape, backend_of, is_array, xp_of
+from tinygrad_ckn.backend import CPU, Array, Index, Namespace, Shape, backend_of, is_array, xp_of
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.scattered import Scattered
-
-if TYPE_CHECKING:
-    from types import EllipsisType
-
-    IndexPart: TypeAlias = SupportsIndex | slice | EllipsisType | Array | list[Any] | None
-    Index: TypeAlias = IndexPart | tuple[IndexPart, ...]
-else:
-    # An annotation with Array in it would make the index an operand.
-    Index = Any
 
 
 @primitive()

@@ -174,12 +174,15 @@ def split(x: Array, indices_or_sections: int | Sequence[int], axis: int = 0) -> 
     ShapeError
         If the number of sections does not divide the length, or the axis is out of
         range.
+    DTypeError
+        If x is not an array.
 
     Examples
     --------
     >>> [piece.shape for piece in split(Tensor([1.0, 2.0, 3.0]), [1])]
     [(1,), (2,)]
     """
+    checks.array("split", x=x)
     (axis,) = axes_of("split", axis, len(x.shape))
     indices_or_sections = plain_array(indices_or_sections)
     length = x.shape[axis]

@@ -94,6 +94,7 @@ def inverse_sqrt(
     checks.one_of("inverse_sqrt", ("inside", "outside"), convention=convention)
     if convention == "inside":
         return plain_inverse_sqrt(a, eps)
+    checks.array("inverse_sqrt", a=a)
     identity = xp_of(unwrap(a)).eye(a.shape[-1], dtype=a.dtype)
     return inv(add(sqrtm(a), eps * identity))
 

@@ -173,13 +173,14 @@ def mse(prediction: Array, target: Array) -> Tensor:
     ShapeError
         If the shapes differ: broadcasting here is nearly always a mistake.
     DTypeError
-        If neither is floating.
+        If one is not an array, or neither is floating.
 
     Examples
     --------
     >>> mse(Tensor([1.0, 2.0]), Tensor([1.0, 4.0])).item()
     2.0
     """
+    checks.array("mse", prediction=prediction, target=target)
     if prediction.shape != target.shape:
         raise ShapeError(
             f"mse: expected two arrays of one shape, got {prediction.shape} and {target.shape}; "

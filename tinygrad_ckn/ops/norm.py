@@ -82,10 +82,10 @@ def _limit(g: Any, x: Any, y: Any) -> tuple[Array, Array]:
         # A constant.
         return xp.zeros_like(unwrap(g)), known
     arbitrary = xp.cos(xp.arange(1.0, y._data.size + 1)).reshape(y.shape).astype(y.dtype)
-    ends = [y._node, x._node or x]
+    ends = [y._node, x.vertex]
     derivatives = [
         backpropagate(
-            [(g._node or g, Variable.wrap(v))],
+            [(g.vertex, Variable.wrap(v))],
             ends,
             create_graph=True,
             retain_graph=True,

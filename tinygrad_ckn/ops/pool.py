@@ -3,9 +3,6 @@
 N batch, C channels, H x W image, kh x kw kernel, Ho x Wo output.
 """
 
-# Rules may name ops that are defined below them, whose types mypy does not know yet.
-# mypy: disable-error-code="has-type"
-
 from __future__ import annotations
 
 import math

@@ -1,8 +1,5 @@
 """Shapes and the order of axes; values and dtypes are kept."""
 
-# Rules may name ops that are defined below them, whose types mypy does not know yet.
-# mypy: disable-error-code="has-type"
-
 from __future__ import annotations
 
 import math
@@ -264,12 +261,15 @@ def squeeze(x: Array, axis: Axis = None) -> Tensor:
     ------
     ShapeError
         If a named axis has another size, is out of range, or is named twice.
+    DTypeError
+        If x is not an array.
 
     Examples
     --------
     >>> squeeze(Tensor([[1.0, 2.0]])).shape
     (2,)
     """
+    checks.array("squeeze", x=x)
     if axis is None:
         removed = tuple(i for i, n in enumerate(x.shape) if n == 1)
     else:

@@ -3,9 +3,6 @@
 N batch, C channels, H x W image, kh x kw kernel, L = Ho*Wo patches.
 """
 
-# Rules may name ops that are defined below them, whose types mypy does not know yet.
-# mypy: disable-error-code="has-type"
-
 from __future__ import annotations
 
 from tinygrad_ckn.backend import Array, Namespace
@@ -62,11 +59,7 @@ def unfold(
     return windows.columns(xp, x)
 
 
-unfold.vjp(
-    x=lambda g, x_shape, kernel_size, stride, padding, dilation: fold(
-        g, x_shape[2:], kernel_size, stride=stride, padding=padding, dilation=dilation
-    )
-)
+unfold.vjp(x=lambda g, x_shape, options: fold(g, x_shape[2:], **options))
 
 
 @primitive()

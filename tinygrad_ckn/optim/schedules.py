@@ -193,7 +193,7 @@ class Scheduler:
             If the state is not that of a Scheduler; nothing is changed then.
         """
         arrays = checked_state("Scheduler", self.state_dict(), state, strict=True)
-        steps = arrays["steps"].item()
+        steps = int(arrays["steps"].item())
         initial = arrays["initial"].item()
         self.optimizer.lr = initial * self.schedule(steps)
         self.steps = steps

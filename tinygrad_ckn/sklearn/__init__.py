@@ -1,4 +1,4 @@
-"""Estimators for scikit-learn, for pipelines and searches; needs the extra `[sklearn]`."""
+"""Estimators for scikit-learn pipelines and searches; needs the extra `[sklearn]`."""
 
 from tinygrad_ckn.errors import MissingPackageError, how_to_install
 
@@ -16,3 +16,7 @@ from tinygrad_ckn.sklearn.regressor import CKNRegressor
 from tinygrad_ckn.sklearn.transformer import CKNTransformer
 
 __all__ = ["CKNClassifier", "CKNRegressor", "CKNTransformer", "KernelNystroem"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,51 +1,66 @@
-"""A CKN with its linear classifier, as a classifier."""
+"""A CKN with its linear classifier as a scikit-learn classifier."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
-from tinygrad_ckn.backend import CPU, Generator
+from tinygrad_ckn.backend import Generator, NDArray
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.models import CKN, FineTuning
-from tinygrad_ckn.sklearn.base import CKNEstimator, Report
+from tinygrad_ckn.models.kernels import Kernel
+from tinygrad_ckn.models.linear.logistic import Loss
+from tinygrad_ckn.models.network_base import MirrorAverage
+from tinygrad_ckn.models.preprocessing.chain import PreprocessorSpec
+from tinygrad_ckn.ops.pool_matrices import Subsampling
+from tinygrad_ckn.sklearn.base import CKNEstimator, Dtype, PerLayer, RandomState, Report
+from tinygrad_ckn.windows import Padding, Pair
 
 
 def _is_probabilistic(estimator: Any) -> bool:
-    """Tell whether scores are logarithms of probabilities, but for a number that is the same for all classes."""
+    """Return whether scores are log-probabilities up to a constant for each row."""
     return bool(estimator.loss == "cross_entropy")
 
 
 class CKNClassifier(ClassifierMixin, CKNEstimator):
     """A convolutional kernel network with a linear classifier on its features.
 
-    K-means draws patches at random, so a row's weight has no exact meaning: there is no
-    `sample_weight`.
+    There is no `sample_weight`, because k-means draws patches at random and a row's weight
+    would have no exact meaning.
 
     Parameters
     ----------
-    loss
-        "cross_entropy", or "squared_hinge", which has no `predict_proba`.
-    l2
-        As for `models.fit_linear`; None: the best one on a part held out.
-    supervised
-        Whether filters learn from the labels too, by `models.FineTuning`.
+    loss : "cross_entropy" or "squared_hinge", default "cross_entropy"
+        The latter has no `predict_proba`.
+    l2 : float or None, default None
+        As for `models.fit_linear`. None: the best one on held-out rows.
+    supervised : bool, default False
+        Whether to fine-tune the filters on the labels (`models.FineTuning`).
     epochs, lr, batch_size, validation
-        Options of that descent.
-    image_shape, channels_last, preprocessing, mirror_average, preset, n_filters, kernel_size,
-    subsampling, kernel, sigma, \
-padding, eps, n_patches, iterations, random_state, dtype
+        Options of the fine-tuning.
+    image_shape, channels_last, preprocessing, mirror_average, preset
+        As for `CKNTransformer`.
+    n_filters, kernel_size, subsampling, kernel, sigma, padding, eps
+        As for `CKNTransformer`.
+    n_patches, iterations, random_state, dtype
         As for `CKNTransformer`.
 
     Attributes
     ----------
     model_ : CKN
-        The network with its classifier, as `tinygrad_ckn.training.save_model` takes it.
+        The network with its classifier; `tinygrad_ckn.training.save_model` saves it.
     classes_ : ndarray
         The labels, sorted.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray
+        Names of its columns, if X has some.
 
     Examples
     --------
@@ -60,29 +75,29 @@ padding, eps, n_patches, iterations, random_state, dtype
     def __init__(
         self,
         *,
-        loss: str = "cross_entropy",
+        loss: Loss = "cross_entropy",
         l2: float | None = None,
         supervised: bool = False,
         epochs: int = 10,
         lr: float | None = None,
         batch_size: int = 128,
         validation: float = 0.1,
-        image_shape: Any = None,
+        image_shape: Sequence[int] | None = None,
         channels_last: bool | None = None,
-        preprocessing: Any = None,
-        mirror_average: str | None = None,
+        preprocessing: PreprocessorSpec = None,
+        mirror_average: MirrorAverage | None = None,
         preset: str | None = None,
-        n_filters: Any = (32, 64),
-        kernel_size: Any = 3,
-        subsampling: Any = 2,
-        kernel: Any = "exponential",
+        n_filters: PerLayer[int] = (32, 64),
+        kernel_size: PerLayer[Pair] = 3,
+        subsampling: PerLayer[Subsampling] = 2,
+        kernel: PerLayer[Kernel | str] = "exponential",
         sigma: float = 0.6,
-        padding: Any = "same",
-        eps: float = 1e-3,
+        padding: PerLayer[Padding] = "same",
+        eps: PerLayer[float] = 1e-3,
         n_patches: int = 100_000,
         iterations: int = 10,
-        random_state: Any = 0,
-        dtype: str | None = None,
+        random_state: RandomState = 0,
+        dtype: Dtype | None = None,
     ) -> None:
         super().__init__(
             image_shape=image_shape,
@@ -102,7 +117,7 @@ padding, eps, n_patches, iterations, random_state, dtype
             random_state=random_state,
             dtype=dtype,
         )
-        self.loss = loss
+        self.loss: Loss = loss
         self.l2 = l2
         self.supervised = supervised
         self.epochs = epochs
@@ -110,31 +125,31 @@ padding, eps, n_patches, iterations, random_state, dtype
         self.batch_size = batch_size
         self.validation = validation
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Learn the filters and the classifier.
 
         Parameters
         ----------
-        X
+        X : array-like
             (n, columns), numbers.
-        y
-            Labels (n,) of any kind that sorts, of at least two classes.
+        y : array-like
+            Labels (n,) of any sortable type, of at least two classes.
 
         Raises
         ------
         ValueError
-            If X or y is not what it should be, or a parameter is out of its range.
+            If X or y is invalid, or a parameter is out of range.
         """
         x, y = self._read(X, y)
         check_classification_targets(y)
-        self.classes_, labels = CPU.xp.unique(y, return_inverse=True)
+        self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(
                 "CKNClassifier: argument y expected labels of 2 classes or more, got 1 class, "
                 f"{self.classes_.tolist()[0]!r}; add rows of others"
             )
 
-        def learn(model: CKN, images: Any, random: Generator, report: Report) -> None:
+        def learn(model: CKN, images: NDArray[Any], rng: Generator, report: Report) -> None:
             descent = None
             if self.supervised:
                 descent = FineTuning(
@@ -151,30 +166,32 @@ padding, eps, n_patches, iterations, random_state, dtype
                 l2=self.l2,
                 n_patches=self._enough_patches(images),
                 iterations=self.iterations,
-                rng=random,
+                rng=rng,
                 report=report,
             )
 
         self.model_ = self._fit_model(self._images(x), len(self.classes_), learn)
         return self
 
-    def decision_function(self, X: Any) -> Any:
-        """Return scores (n, classes), or of two classes (n,) the second's less the first's."""
+    def decision_function(self, X: ArrayLike) -> NDArray[Any]:
+        """Return scores (n, classes); for two classes their difference (n,), second - first."""
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the labels (n,) with the largest scores."""
         best = self._scores(X).argmax(axis=1)
-        return self.classes_[best]
+        labels: NDArray[Any] = self.classes_[best]
+        return labels
 
     @available_if(_is_probabilistic)
-    def predict_proba(self, X: Any) -> Any:
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return probabilities (n, classes); only with the loss "cross_entropy"."""
         from scipy.special import softmax
 
-        return softmax(self._scores(X).astype("float64"), axis=1)
+        probabilities: NDArray[np.float64] = softmax(self._scores(X).astype("float64"), axis=1)
+        return probabilities
 
-    def _scores(self, X: Any) -> Any:
+    def _scores(self, X: ArrayLike) -> NDArray[Any]:
         images = self._fitted(X)
         return self.model_.scores(images)

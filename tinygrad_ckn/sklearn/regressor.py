@@ -1,36 +1,51 @@
-"""Ridge regression on the features of a CKN, as a regressor."""
+"""Ridge regression on the features of a CKN as a scikit-learn regressor."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 
+from tinygrad_ckn.backend import NDArray
+from tinygrad_ckn.models.kernels import Kernel
 from tinygrad_ckn.models.linear.ridge import fit_ridge
-from tinygrad_ckn.sklearn.base import CKNEstimator
+from tinygrad_ckn.models.network_base import MirrorAverage
+from tinygrad_ckn.models.preprocessing.chain import PreprocessorSpec
+from tinygrad_ckn.ops.pool_matrices import Subsampling
+from tinygrad_ckn.sklearn.base import CKNEstimator, Dtype, PerLayer, RandomState
+from tinygrad_ckn.windows import Padding, Pair
 
 
 class CKNRegressor(RegressorMixin, CKNEstimator):
-    """Ridge regression on the features of a convolutional kernel network whose filters are learned without labels.
+    """Ridge regression on the features of a convolutional kernel network.
+
+    The filters are learned without the targets.
 
     Parameters
     ----------
-    l2
-        As for `models.ridge.fit_ridge`; None: the best one with examples left out, one
-        at a time.
-    image_shape, channels_last, preprocessing, mirror_average, preset, n_filters, kernel_size,
-    subsampling, kernel, sigma, \
-padding, eps, n_patches, iterations, random_state, dtype
-        As for `CKNTransformer`; but by default there is one layer, and no pooling,
-        which forgets where things are: a number may depend on it more than a class
-        does.
+    l2 : float or None, default None
+        As for `models.fit_ridge`. None: the best one by leave-one-out error.
+    image_shape, channels_last, preprocessing, mirror_average, preset
+        As for `CKNTransformer`.
+    n_filters, kernel_size, subsampling, kernel, sigma, padding, eps
+        As for `CKNTransformer`; but the defaults give one layer without pooling, because
+        pooling discards positions, which matter more to a number than to a class.
+    n_patches, iterations, random_state, dtype
+        As for `CKNTransformer`.
 
     Attributes
     ----------
     model_ : CKN
         The network; its own classifier is not used.
     head_ : LinearFit
-        What was fitted to its features.
+        The regression fitted to its features.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray
+        Names of its columns, if X has some.
 
     Examples
     --------
@@ -44,22 +59,22 @@ padding, eps, n_patches, iterations, random_state, dtype
         self,
         *,
         l2: float | None = None,
-        image_shape: Any = None,
+        image_shape: Sequence[int] | None = None,
         channels_last: bool | None = None,
-        preprocessing: Any = None,
-        mirror_average: str | None = None,
+        preprocessing: PreprocessorSpec = None,
+        mirror_average: MirrorAverage | None = None,
         preset: str | None = None,
-        n_filters: Any = 32,
-        kernel_size: Any = 3,
-        subsampling: Any = 1,
-        kernel: Any = "exponential",
+        n_filters: PerLayer[int] = 32,
+        kernel_size: PerLayer[Pair] = 3,
+        subsampling: PerLayer[Subsampling] = 1,
+        kernel: PerLayer[Kernel | str] = "exponential",
         sigma: float = 0.6,
-        padding: Any = "same",
-        eps: float = 1e-3,
+        padding: PerLayer[Padding] = "same",
+        eps: PerLayer[float] = 1e-3,
         n_patches: int = 100_000,
         iterations: int = 10,
-        random_state: Any = 0,
-        dtype: str | None = None,
+        random_state: RandomState = 0,
+        dtype: Dtype | None = None,
     ) -> None:
         super().__init__(
             image_shape=image_shape,
@@ -81,20 +96,20 @@ padding, eps, n_patches, iterations, random_state, dtype
         )
         self.l2 = l2
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Learn the filters, then the regression.
 
         Parameters
         ----------
-        X
+        X : array-like
             (n, columns), numbers.
-        y
+        y : array-like
             Numbers (n,) or (n, k).
 
         Raises
         ------
         ValueError
-            If X or y is not what it should be, or a parameter is out of its range.
+            If X or y is invalid, or a parameter is out of range.
         """
         x, targets = self._read(X, y, multi_output=True, y_numeric=True)
         images = self._images(x)
@@ -103,11 +118,12 @@ padding, eps, n_patches, iterations, random_state, dtype
         self._flat = targets.ndim == 1
         return self
 
-    def predict(self, X: Any) -> Any:
-        """Return predictions (n,) or (n, k), as y was, in float64."""
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return predictions in float64, (n,) or (n, k) as the shape of y in `fit`."""
         images = self._fitted(X)
-        found = self.model_.encode(images).astype("float64") @ self.head_.weight.T + self.head_.bias
-        return found[:, 0] if self._flat else found
+        features = self.model_.encode(images).astype("float64")
+        predictions: NDArray[np.float64] = features @ self.head_.weight.T + self.head_.bias
+        return predictions[:, 0] if self._flat else predictions
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

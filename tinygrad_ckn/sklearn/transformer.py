@@ -1,82 +1,88 @@
-"""The features of a CKN that was learned without labels, as a transformer."""
+"""The features of a CKN as a scikit-learn transformer."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from tinygrad_ckn.backend import CPU
-from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn import checks
+from tinygrad_ckn.backend import NDArray
+from tinygrad_ckn.models.kernels import Kernel
 from tinygrad_ckn.models.linear.moments import Moments
-from tinygrad_ckn.sklearn.base import CKNEstimator
+from tinygrad_ckn.models.network_base import MirrorAverage
+from tinygrad_ckn.models.preprocessing.chain import PreprocessorSpec
+from tinygrad_ckn.ops.pool_matrices import Subsampling
+from tinygrad_ckn.plain import plain
+from tinygrad_ckn.sklearn.base import CKNEstimator, Dtype, PerLayer, RandomState
+from tinygrad_ckn.windows import Padding, Pair
 
-# times the resolution of a dtype: features that differ by less, relative to their size,
-# are alike
+# Features that differ by less than this times the resolution of their dtype, relative to
+# their size, are equal.
 _ROUNDING = 10
 
 
 class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstimator):
-    """The features of a convolutional kernel network whose filters are learned without labels.
+    """The features of a convolutional kernel network with filters learned without labels.
 
-    Each row of X is an image, or a signal. K-means draws patches at random, so a row's
-    weight has no exact meaning: there is no `sample_weight`.
+    Each row of X is an image or a signal. There is no `sample_weight`, because k-means
+    draws patches at random and a row's weight would have no exact meaning.
 
     Parameters
     ----------
-    scale
-        Whether features come as (f - mean_) / scale_: their means over X are 0, their
-        variances 1 on average. Linear models expect that: their default regularisation
-        suits features of this size, and they converge sooner. It is one number for all
-        features, so distances of feature vectors stay those of the kernel, over scale_.
-        False: features as the network gives them.
-    image_shape
-        (C, H, W) or (H, W), of which the product is the number of columns; None:
-        signals, (1, 1, columns).
-    channels_last
-        Whether the columns of X are in the order (H, W, C); None: (C, H, W), unless
+    scale : bool, default True
+        Return features as (f - mean_) / scale_, with mean 0 over X and variance 1 on
+        average. The default regularisation of linear models suits features of this size,
+        and they converge sooner. scale_ is one number, so distances of feature vectors
+        remain those of the kernel up to that factor. False: the network's features.
+    image_shape : (int, int, int), (int, int) or None, default None
+        (C, H, W) or (H, W), whose product is the number of columns. None: signals, (1, 1,
+        columns).
+    channels_last : bool or None, default None
+        Whether the columns of X are ordered (H, W, C). None: (C, H, W), with an error if
         image_shape looks like (H, W, C).
     preprocessing, mirror_average
-        As for `models.CKN`: what images go through first, fitted on X
-        ("local_whitening" for photographs), and what is the mean over an image and its
-        mirror image.
-    preset
+        As for `models.CKN`; preprocessing, for example "local_whitening" for photographs,
+        is fitted to X.
+    preset : str or None, default None
         A CKN of `models.PRESETS`, in place of n_filters, kernel_size, subsampling,
         kernel, sigma, padding and eps.
-    n_filters
-        Filters of each layer; one number for one layer. Where the data have fewer
-        distinct patches, a layer has as many filters as there are patches, and a
-        ConvergenceWarning says so.
+    n_filters : int or sequence of int, default (32, 64)
+        Filters of each layer. A layer whose input has fewer distinct patches has that
+        many filters, with a ConvergenceWarning.
     kernel_size, subsampling, kernel, padding, eps
-        Options of `models.CKNLayer`, for all layers, or in a list or array one for
-        each. Kernels are cut to the maps they see.
-    sigma
-        Of the kernel "exponential"; other kernels do not have it.
-    n_patches
-        Patches drawn for each layer, at most; no more than four for each pixel or
-        sample that X has in a channel.
-    iterations
-        Of k-means, at most.
-    random_state
-        Seed, by default 0; numpy.random.RandomState; or None, for NumPy's global state.
-    dtype
-        "float32" or "float64", of the network and its features; None: that of X, and
-        "float64" if it has another.
+        Options of `models.CKNLayer` for all layers, or a list or array with one per
+        layer. Kernels are cut to the maps they see.
+    sigma : float, default 0.6
+        Of the kernel "exponential".
+    n_patches : int, default 100_000
+        Maximum number of patches per layer; never more than four per pixel or sample that
+        X has in a channel.
+    iterations : int, default 10
+        Maximum number of k-means iterations.
+    random_state : int, RandomState or None, default 0
+        Seed, numpy.random.RandomState, or None: NumPy's global state.
+    dtype : "float32", "float64" or None, default None
+        Of the network and its features. None: that of X if it is one of these, else
+        "float64".
 
     Attributes
     ----------
     model_ : CKN
         The network.
-    mean_ : ndarray
-        Means of its features over X, float64; with scale=False None.
+    mean_ : ndarray or None
+        Means of its features over X, float64; None with scale=False.
     scale_ : float
-        Root of the mean of their variances over X; 1 with scale=False, or where all
-        rows of X have the same features.
+        Root of the mean of their variances over X; 1 with scale=False, or if all rows of
+        X have the same features.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray
-        Names of its columns, if it had some.
+        Names of its columns, if X has some.
 
     Examples
     --------
@@ -91,22 +97,22 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
         self,
         *,
         scale: bool = True,
-        image_shape: Any = None,
+        image_shape: Sequence[int] | None = None,
         channels_last: bool | None = None,
-        preprocessing: Any = None,
-        mirror_average: str | None = None,
+        preprocessing: PreprocessorSpec = None,
+        mirror_average: MirrorAverage | None = None,
         preset: str | None = None,
-        n_filters: Any = (32, 64),
-        kernel_size: Any = 3,
-        subsampling: Any = 2,
-        kernel: Any = "exponential",
+        n_filters: PerLayer[int] = (32, 64),
+        kernel_size: PerLayer[Pair] = 3,
+        subsampling: PerLayer[Subsampling] = 2,
+        kernel: PerLayer[Kernel | str] = "exponential",
         sigma: float = 0.6,
-        padding: Any = "same",
-        eps: float = 1e-3,
+        padding: PerLayer[Padding] = "same",
+        eps: PerLayer[float] = 1e-3,
         n_patches: int = 100_000,
         iterations: int = 10,
-        random_state: Any = 0,
-        dtype: str | None = None,
+        random_state: RandomState = 0,
+        dtype: Dtype | None = None,
     ) -> None:
         super().__init__(
             image_shape=image_shape,
@@ -128,12 +134,12 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
         )
         self.scale = scale
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Learn the filters, then mean and scale of the features.
 
         Parameters
         ----------
-        X
+        X : array-like
             (n, columns), numbers.
         y
             Ignored.
@@ -141,38 +147,39 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
         Raises
         ------
         ValueError
-            If X is not finite and two-dimensional, all rows are 0, or a parameter is
-            out of its range.
+            If X is not finite and two-dimensional, all rows are 0, or a parameter is out
+            of range.
         """
         self._fit_features(X)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Return what fit(X).transform(X) does, but compute the features once."""
+    def fit_transform(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, X: ArrayLike, y: object = None
+    ) -> NDArray[Any]:
+        """Return fit(X).transform(X), computing the features only once."""
         return self._scaled(self._fit_features(X))
 
-    def _fit_features(self, X: Any) -> Any:
-        """Learn all that `fit` does, and return the features of X as the network gives them."""
-        if not isinstance(self.scale, bool | CPU.xp.bool):
-            raise ConfigError(
-                f"{self._name}: argument scale expected True or False, got {self.scale!r}"
-            )
+    def _fit_features(self, X: ArrayLike) -> NDArray[Any]:
+        """Fit, and return the network's features of X."""
+        checks.one_of(self._name, (True, False), scale=plain(self.scale))
         images = self._images(self._read(X))
         self.model_ = self._fit_model(images, 2, self._learn_filters)
         self._n_features_out = self.model_.classifier.in_features
         features = self.model_.encode(images)
-        found: tuple[Any, float] = _mean_and_scale(features) if self.scale else (None, 1.0)
-        self.mean_, self.scale_ = found
+        self.mean_: NDArray[np.float64] | None = None
+        self.scale_ = 1.0
+        if self.scale:
+            self.mean_, self.scale_ = _mean_and_scale(features)
         return features
 
-    def _scaled(self, features: Any) -> Any:
-        """Return features as `scale` says; they are overwritten."""
+    def _scaled(self, features: NDArray[Any]) -> NDArray[Any]:
+        """Scale features in place, if `scale` is True, and return them."""
         if self.mean_ is not None:
             features -= self.mean_.astype(features.dtype)
             features /= self.scale_
         return features
 
-    def transform(self, X: Any) -> Any:
+    def transform(self, X: ArrayLike) -> NDArray[Any]:
         """Return the features (n, D) of rows (n, columns), in the network's dtype."""
         images = self._fitted(X)
         return self._scaled(self.model_.encode(images))
@@ -185,13 +192,13 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
         return tags
 
 
-def _mean_and_scale(features: Any) -> tuple[Any, float]:
-    """Return the means of features (n, D), and the root of the mean of their variances: 1 where all rows are alike."""
+def _mean_and_scale(features: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
+    """Return the means of features (n, D), and the root of the mean of their variances.
+
+    The root is 1 if all rows are equal.
+    """
     moments = Moments.of(features)
-    alike = (
-        _ROUNDING
-        * float(CPU.xp.finfo(features.dtype).eps)
-        * math.sqrt(float((moments.mean**2).sum()))
-    )
-    differ = moments.scale > alike and moments.spread > 0
+    norm = math.sqrt(float((moments.mean**2).sum()))
+    differ = moments.scale > _ROUNDING * float(np.finfo(features.dtype).eps) * norm
+    differ = differ and moments.spread > 0
     return moments.mean, moments.scale / math.sqrt(features.shape[1]) if differ else 1.0

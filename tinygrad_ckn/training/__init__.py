@@ -26,3 +26,7 @@ __all__ = [
     "save_model",
     "train",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

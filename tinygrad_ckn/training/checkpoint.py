@@ -70,7 +70,7 @@ def write_model(
     record: Mapping[str, Any] = _NOTHING,
     arrays: Mapping[str, Any] = _NOTHING,
 ) -> None:
-    """Write a model as `save_model` does, with a record and arrays of its fine-tuning."""
+    """Write a model as `save_model` does, with a record and arrays of fine-tuning."""
     from safetensors.numpy import save
 
     if not isinstance(model, CKN | CNN):
@@ -133,7 +133,7 @@ def load_model(path: PathLike) -> CKN | CNN:
 
 
 def epoch_of(path: PathLike) -> int | None:
-    """Return the epoch of a checkpoint, 0 for the start; None if the file does not say."""
+    """Return the epoch of a checkpoint, 0 for the start, None if unknown."""
     try:
         with opened(Path(path)) as file:
             epoch = file.state().get("epoch")
@@ -143,7 +143,7 @@ def epoch_of(path: PathLike) -> int | None:
 
 
 def _check_round_trip(model: CKN | CNN) -> None:
-    """Raise a ConfigError if `load_model` would make another model of the configuration."""
+    """Raise a ConfigError if `load_model` would make another model."""
     config = model.config()
     try:
         with init.without_values():
@@ -177,7 +177,7 @@ def _parts(model: Module) -> dict[str, str]:
 
 
 def _kind(module: Module) -> str:
-    """Return the classes of a module and of its kernel, and the methods set on this object."""
+    """Return the classes of a module and its kernel, and methods set on it."""
     kind = type(module)
     kernel = getattr(module, "kernel", None)
     replaced = [
@@ -197,7 +197,7 @@ def _kind(module: Module) -> str:
 
 
 def _with_sorted_metadata(content: bytes) -> bytes:
-    """Return a safetensors file with sorted metadata, which safetensors writes in random order."""
+    """Return a safetensors file with its metadata sorted, for equal bytes."""
     length = int.from_bytes(content[:_LENGTH], "little")
     header = json.loads(content[_LENGTH : _LENGTH + length])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))

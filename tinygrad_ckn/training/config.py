@@ -55,7 +55,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def check_config(config: Mapping[str, Any], path: Path) -> None:
-    """Raise a DataError that names the first field of a configuration with a wrong type."""
+    """Raise a DataError that names the first field with a wrong type."""
     for name in ("data", "options", "model", "versions"):
         if name in config and not isinstance(config[name], Mapping):
             raise DataError(
@@ -88,12 +88,12 @@ def shown(value: object) -> str:
     )
     if len(text) <= (limit := MAX_SHOWN_OF_ERRORS if isinstance(value, Exception) else MAX_SHOWN):
         return text
-    # The end of an error says how to mend it.
+    # The end of an error has its hint.
     end = limit // 3 if isinstance(value, Exception) else 0
     return f"{text[: limit - end - 3]}...{text[len(text) - end :]}"
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: object) -> bool:
     """Return whether a value is a string without line ends or terminal escapes."""
     return isinstance(value, str) and value.isprintable()
 

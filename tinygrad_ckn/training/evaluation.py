@@ -1,4 +1,4 @@
-"""Confusion matrix, probabilities and scores of a trained model on images of a data set."""
+"""Confusion matrix, probabilities and scores of a trained model."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.labels import class_numbers
 from tinygrad_ckn.models import Network, Progress
 from tinygrad_ckn.models.learning.progress import no_report
+from tinygrad_ckn.models.training_record import check_scale
 from tinygrad_ckn.training.metrics import Confusion, confusion_matrix
 
 # Number of images on the device at a time.
@@ -136,7 +137,7 @@ def _scores(
     model: Network, images: NDArray[np.float32], source: str
 ) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Yield the scores of the images, block by block, on the host."""
-    model.check_scale(images, source)
+    check_scale(model, images, source)
     # The scale of all images has been checked; blocks are not checked again.
     unchecked = copy(model)
     unchecked.data_format = None

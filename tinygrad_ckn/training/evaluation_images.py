@@ -1,4 +1,4 @@
-"""Choice of the images to measure a trained model on, never images that it learned from."""
+"""Images to measure a trained model on, never those that it learned from."""
 
 from __future__ import annotations
 
@@ -90,30 +90,20 @@ def evaluation_images(
         or if the run does not record its data; and as `load`.
     """
     if run is None:
-        if data is None:
-            raise DataError(
-                "evaluate: argument data expected a data set for a model without the config.json "
-                "of its run, got None"
-            )
-        split, whole = load_test(data, data_dir=data_dir, data_format=model.data_format, **reading)
-        message = (
-            f"{data}: images that the model was trained on cannot be recognised without the "
-            "config.json of its run"
-        )
-        warnings.warn(message, DataWarning, stacklevel=2)
-        return EvaluationImages(split, _described(len(split), whole, data))
+        return _without_run(model, data, data_dir, **reading)
     source = _recorded(run, "data")
-    own = data is None or data == source or str(Path(data).resolve()) == source
-    if own:
+    is_own = data is None or data == source or str(Path(data).resolve()) == source
+    if is_own:
         if not isinstance(source, str):
             raise DataError(
                 f"{run.folder}/config.json: expected the source of the data, got none, because the "
                 "run was trained on arrays; pass its images as argument data"
             )
-        data, data_dir = source, data_dir or _recorded(run, "data_dir")
+        data = source
+        data_dir = data_dir or _recorded(run, "data_dir")
     assert data is not None
     split, whole = load_test(data, data_dir=data_dir, data_format=model.data_format, **reading)
-    if own:
+    if is_own:
         return _held_out(run, split, data)
     seen = np.isin(split.fingerprints, _fingerprints(run, "train"))
     if seen.all():
@@ -126,6 +116,24 @@ def evaluation_images(
     unseen = split.take(np.flatnonzero(~seen))
     line = _described(len(unseen), False, data)
     return EvaluationImages(unseen, f"{line}, without {seen.sum():,} that the model was trained on")
+
+
+def _without_run(
+    model: CKN | CNN, data: str | None, data_dir: PathLike | None, **reading: Any
+) -> EvaluationImages:
+    """Return images for a model without a run, which may include its training images."""
+    if data is None:
+        raise DataError(
+            "evaluate: argument data expected a data set for a model without the config.json of "
+            "its run, got None"
+        )
+    split, whole = load_test(data, data_dir=data_dir, data_format=model.data_format, **reading)
+    message = (
+        f"{data}: images that the model was trained on cannot be recognised without the "
+        "config.json of its run"
+    )
+    warnings.warn(message, DataWarning, stacklevel=3)
+    return EvaluationImages(split, _described(len(split), whole, data))
 
 
 def _held_out(run: Run, split: Split, data: str) -> EvaluationImages:
@@ -166,6 +174,6 @@ def _fingerprints(run: Run, part: str) -> NDArray[np.int64]:
 
 
 def _recorded(run: Run, key: str) -> Any:
-    """Return an entry of config.json about the data of the run, None if it is missing."""
+    """Return an entry of config.json about the data, None if missing."""
     data = run.config.get("data")
     return data.get(key) if isinstance(data, dict) else None

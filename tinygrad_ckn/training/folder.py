@@ -1,4 +1,4 @@
-"""The folder of a run: new, empty, or left by a training that had not learned anything yet."""
+"""The folder of a run, which only one training writes to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FINISHED = (MODEL, "filters.png", "trace.json", "comparison.json", "comparison.p
 
 @dataclass(eq=False)
 class Claim:
-    """A folder that no other process may write to, until `release` or the end of a `with` block.
+    """A folder reserved for one process until `release` or the end of a `with` block.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ def claim(out: PathLike | None, name: str) -> Claim:
 
 
 def _check(folder: Path) -> None:
-    """Raise a ConfigError unless a folder is empty or holds a run that had not learned anything."""
+    """Raise a ConfigError if a folder holds more than a run that learned nothing."""
     known = {*WORTHLESS, *TRAINED, *FINISHED}
     names = {path.name for path in folder.iterdir()}
     names = {name for name in names if name != LOCK and not is_partial(name, *known)}
@@ -166,7 +166,8 @@ def _is_run(folder: Path) -> bool:
 
 def _new_folder(name: str) -> Path:
     """Make runs/<name>, with a number appended if another run has the name."""
-    folder, number = PARENT / name, 1
+    folder = PARENT / name
+    number = 1
     while True:
         try:
             folder.mkdir(parents=True)

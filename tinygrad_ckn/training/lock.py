@@ -1,9 +1,10 @@
-"""A lock file that admits one writer per folder, and has no effect once its writer is killed.
+"""A lock file that admits one writer per folder.
 
-The file holds JSON: the process id, the host, when the process started, and when it
-took the lock. It is created exclusively. A process that finds a lock file decides under
-the system's own lock on it (flock), which ends with the process that holds it, so that
-only one of two processes takes over a stale lock file.
+The lock has no effect once its writer is killed. The file holds JSON: the process id,
+the host, when the process started, and when it took the lock. It is created exclusively.
+A process that finds a lock file decides under the system's own lock on it (flock), which
+ends with the process that holds it, so that only one of two processes takes over a stale
+lock file.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Holder:
         )
 
     def is_elsewhere(self) -> bool:
-        """Return whether it is a process of another host, about which nothing is known here."""
+        """Return whether it is a process of another host."""
         return self.host != socket.gethostname()
 
     def is_running(self) -> bool:
@@ -88,7 +89,7 @@ class Holder:
 
 
 class FolderLock:
-    """Permission to write in a folder, from `acquire` to `release` or the end of a `with` block.
+    """The lock of a folder, until `release` or the end of a `with` block.
 
     Examples
     --------
@@ -225,7 +226,7 @@ def _opened(path: Path) -> int:
 
 
 def _is_still_there(path: Path, descriptor: int) -> bool:
-    """Return whether the path leads to the open file; another process may have removed it."""
+    """Return whether the path still leads to the open file."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except OSError:

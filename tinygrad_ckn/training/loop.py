@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tinygrad_ckn import plots, profiling
-from tinygrad_ckn.backend import asarray, default_rng
+from tinygrad_ckn.backend import Generator, asarray, default_rng
 from tinygrad_ckn.data import Dataset
 from tinygrad_ckn.errors import DataError, MissingPackageError, TrainingWarning
 from tinygrad_ckn.files import PathLike
@@ -165,7 +165,7 @@ def _train(
     model: CKN | CNN,
     dataset: Dataset,
     options: Options,
-    random: Any,
+    random: Generator,
     report: Callable[[Progress], None],
 ) -> Result:
     """Fit, save, measure and draw in a claimed folder."""
@@ -198,7 +198,7 @@ def _train(
 
 @contextmanager
 def _noting_kept_files(run: Run) -> Iterator[None]:
-    """Add a note with the files of a failed training; remove a run that has learned nothing."""
+    """Note the files of a failed training; remove a run without a model."""
     try:
         yield
     except BaseException as error:
@@ -232,11 +232,12 @@ def _fit(
     model: CKN | CNN,
     dataset: Dataset,
     options: Options,
-    random: Any,
+    random: Generator,
     report: Callable[[Progress], None],
 ) -> None:
     """Fit the model to the training images, copied to the device at once."""
-    images, labels = dataset.train.images, dataset.train.labels
+    images = dataset.train.images
+    labels = dataset.train.labels
     if options.device != "cpu":
         images = asarray(images, device=options.device)
     shared: dict[str, Any] = {
@@ -256,7 +257,7 @@ def _fit(
 
 
 class _Recorder:
-    """Passes progress on with times and rates, and writes all but single steps to metrics.jsonl."""
+    """Adds times and rates to progress events, and writes metrics.jsonl."""
 
     def __init__(
         self,
@@ -327,7 +328,7 @@ class _Recorder:
 
 
 def peak_memory() -> int | None:
-    """Return the maximum host memory of this process in bytes; None if the system does not say."""
+    """Return the maximum host memory of this process in bytes, None if unknown."""
     try:
         import resource
     except ImportError:

@@ -101,7 +101,7 @@ def precision(confusion: Confusion) -> NDArray[np.float64]:
 
 
 def confusion_summary(confusion: Confusion, class_names: Sequence[str]) -> list[str]:
-    """Return a line for each class: images, correct ones, and the most frequent mistake.
+    """Return a line per class: images, correct ones, and the most frequent mistake.
 
     Examples
     --------

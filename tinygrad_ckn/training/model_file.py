@@ -1,4 +1,4 @@
-"""Reader of models in safetensors files, whose memory is bounded by the size of the file."""
+"""Reader of models in safetensors files, with bounded memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Never, TypeAlias
 
 from tinygrad_ckn.backend import Shape, xp_of
 from tinygrad_ckn.errors import DataError
@@ -57,7 +57,7 @@ class ModelFile:
     file: Any
 
     def state(self) -> dict[str, Any]:
-        """Return the record of the fine-tuning that the model is in; empty if it is finished."""
+        """Return the record of an unfinished fine-tuning, empty if finished."""
         text = self.metadata.get("training", "{}")
         with self.refusing("a record of the training", text):
             record = json.loads(text)
@@ -124,7 +124,7 @@ class ModelFile:
     def _check_tensors(
         self, claimed: Mapping[str, TensorHeader], expected: Mapping[str, TensorHeader]
     ) -> None:
-        """Raise a DataError unless the tensors in the file are those of the architecture."""
+        """Raise a DataError unless the file has the tensors of the architecture."""
         wrong = [f"no {name!r}" for name in expected if name not in claimed]
         wrong += [f"{shown(name)} too" for name in claimed if name not in expected]
         wrong += [
@@ -140,7 +140,7 @@ class ModelFile:
             )
 
     def _check_values(self, model: CKN | CNN) -> None:
-        """Raise a DataError if a number is not finite, or the norm of a filter is not 1."""
+        """Raise a DataError for numbers that are not finite and filters not of norm 1."""
         for name, tensor in model.named_tensors():
             array = tensor.data
             xp = xp_of(array)
@@ -200,6 +200,6 @@ def opened(path: Path) -> Iterator[ModelFile]:
         ) from error
 
 
-def _no_number(name: str) -> Any:
+def _no_number(name: str) -> Never:
     """Refuse NaN and Infinity, which JSON does not have."""
     raise ValueError(f"{name} is not a number")

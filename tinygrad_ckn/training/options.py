@@ -1,4 +1,4 @@
-"""The options of a training: defaults that depend on the data and the model, and checks."""
+"""The options of a training, with defaults that depend on the data."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tinygrad_ckn.checks import integers, one_of
 from tinygrad_ckn.data import AUGMENTATIONS
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import PRESETS, FineTuning
+from tinygrad_ckn.models.linear.logistic import Loss
+from tinygrad_ckn.models.network_base import MirrorAverage
 from tinygrad_ckn.models.preprocessing.chain import NAMES
 from tinygrad_ckn.plain import plain_arguments
 
 Mode: TypeAlias = Literal["unsupervised", "supervised"]
-MirrorAverage: TypeAlias = Literal["features", "scores", "none"]
-Loss: TypeAlias = Literal["squared_hinge", "cross_entropy"]
 # Groups of options in the help of the command line.
 MODEL = "Model"
 LEARNING = "Learning"
@@ -77,8 +77,8 @@ class Options:
     ] = None
     mirror_average: Annotated[
         MirrorAverage | None,
-        "Average features or scores over each image and its mirror image; scores takes half the "
-        "time to fit. Default: features for cifar10, otherwise none.",
+        "Average features or scores over each image and its mirror image, or none; scores takes "
+        "half the time to fit. Default: features for cifar10, otherwise none.",
         MODEL,
     ] = None
     loss: Annotated[Loss, "Loss of the classifier.", LEARNING] = "squared_hinge"
@@ -133,12 +133,12 @@ def resolve(data: str, **options: Any) -> Options:
     >>> resolve("cifar10", model="ckn5").descent["epochs"]
     10
     """
-    own, tuning = (
+    general, tuning = (
         [field.name for field in fields(source) if field.name != "descent"]
         for source in (Options, FineTuning)
     )
     for name in options:
-        one_of("train", [*own, *tuning], options=name)
+        one_of("train", [*general, *tuning], options=name)
     given = {name: value for name, value in options.items() if value is not None}
     chosen = _defaults(data, given.get("model")) | given
     descent = {name: chosen.pop(name) for name in tuning if name in chosen}
@@ -150,7 +150,7 @@ def resolve(data: str, **options: Any) -> Options:
 
 
 def default_mode(model: str) -> Mode:
-    """Return the default mode of a preset: unsupervised for unsup-*, otherwise supervised."""
+    """Return the mode of a preset: unsupervised for unsup-*, else supervised."""
     return "unsupervised" if model.startswith("unsup-") else "supervised"
 
 
@@ -169,11 +169,11 @@ def _defaults(data: str, model: str | None) -> dict[str, Any]:
 def _check(
     *, model: str, mode: str, preprocessing: str, mirror_average: str, **others: Any
 ) -> None:
-    """Raise a ConfigError if an option is out of its range; the device is checked on use."""
+    """Raise a ConfigError if an option other than the device is out of its range."""
     one_of("train", tuple(PRESETS), model=model)
     one_of("train", get_args(Mode), mode=mode)
     one_of("train", (*NAMES, "none"), preprocessing=preprocessing)
-    one_of("train", get_args(MirrorAverage), mirror_average=mirror_average)
+    one_of("train", (*get_args(MirrorAverage), "none"), mirror_average=mirror_average)
     one_of("train", get_args(Loss), loss=others.get("loss", Options.loss))
     for name, minimum in (("n_patches", 1), ("iterations", 1), ("seed", 0)):
         integers("train", minimum, **{name: others.get(name, getattr(Options, name))})
@@ -185,7 +185,7 @@ def _check(
 
 
 def _descent(mode: str, given: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the fields of a FineTuning, checked, with `augment` by name; None if unsupervised."""
+    """Return the checked fields of a FineTuning, None if unsupervised."""
     if mode == "unsupervised":
         for name, value in given.items():
             raise ConfigError(

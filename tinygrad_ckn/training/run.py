@@ -1,4 +1,4 @@
-"""The folder of a run: config.json (options), metrics.jsonl (progress), model.safetensors."""
+"""The files of a run: config.json, metrics.jsonl, model.safetensors."""
 
 from __future__ import annotations
 
@@ -150,9 +150,9 @@ class Run:
                 record = json.loads(line)
             except (ValueError, RecursionError):
                 # Invalid JSON or invalid UTF-8.
+                if number == len(lines) and not line.endswith(b"\n"):
+                    break
                 record = None
-            if record is None and number == len(lines) and not line.endswith(b"\n"):
-                break
             if not isinstance(record, dict):
                 got = shown(line.strip(b"\r\n")[:40].decode(errors="replace"))
                 raise DataError(
@@ -223,7 +223,7 @@ class Run:
         return f"kept in {self.folder}: {', '.join(files)}; load_model reads {pronoun}"
 
     def discard(self) -> None:
-        """Remove config.json and metrics.jsonl, unless there is a model or a checkpoint."""
+        """Remove config.json and metrics.jsonl unless a model or a checkpoint exists."""
         if not any((self.folder / name).exists() for name in (MODEL, *TRAINED)):
             for name in WORTHLESS:
                 (self.folder / name).unlink(missing_ok=True)
@@ -260,7 +260,7 @@ class Run:
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions of this library, Python and numerical packages; None: not installed."""
+    """Return versions of this library, Python and packages, None if not installed."""
     return {
         "tinygrad-ckn": tinygrad_ckn.__version__,
         "python": platform.python_version(),

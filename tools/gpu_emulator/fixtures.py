@@ -13,7 +13,7 @@ from tools.gpu_emulator.standin import COUNTERS, CUPY, modules
 
 @pytest.fixture(scope="session")
 def compiler():
-    """The module `tools.gpu_emulator.nvrtc`; skips the test if NVRTC is not installed."""
+    """Return the module `tools.gpu_emulator.nvrtc`; skip the test if NVRTC is not installed."""
     if reason := nvrtc.missing():
         pytest.skip(reason)
     return nvrtc
@@ -32,14 +32,14 @@ def install(monkeypatch):
 
 @pytest.fixture
 def standin(compiler, monkeypatch):
-    """The stand-in for CuPy with kernels, compiled by NVRTC and run by the interpreter."""
+    """Return the stand-in for CuPy with kernels, run by the interpreter."""
     install(monkeypatch)
     return CUPY
 
 
 @pytest.fixture
 def plain(monkeypatch):
-    """The stand-in for CuPy without kernels, so all operations use their plain forwards.
+    """Return the stand-in for CuPy without kernels, so all operations use their plain forwards.
 
     NVRTC is not needed.
     """
@@ -52,7 +52,10 @@ def plain(monkeypatch):
 
 @pytest.fixture(scope="session")
 def run(compiler):
-    """Compile a kernel and execute it in the interpreter: run(source, expression, grid, block, *args, shared=0)."""
+    """Return a function run(source, expression, grid, block, *args, shared=0).
+
+    It compiles a kernel and executes it in the interpreter.
+    """
 
     def run(source, expression, grid, block, *args, **options):
         program = compiler.compile(source, [expression], options=["-std=c++17"])

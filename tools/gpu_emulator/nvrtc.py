@@ -53,21 +53,20 @@ def missing() -> str | None:
         nvrtc.getVersion()
     except (ImportError, RuntimeError) as error:
         # CuPy is missing, or the library is.
-        return f"NVRTC is not here ({error}): pip install nvidia-cuda-nvrtc==13.0.88 'cupy-cuda13x>=14'"
+        return (
+            f"NVRTC is not installed ({error}): "
+            "pip install nvidia-cuda-nvrtc==13.0.88 'cupy-cuda13x>=14'"
+        )
     return None
 
 
 def compile(
     source: str, expressions: Sequence[str], *, arch: int = 90, options: Sequence[str] = ()
 ) -> Program:
-<<<<<<< HEAD
-    """Compile `source`; results are cached within the process.
-=======
-    """Compile `source`; the same request is compiled once on this machine.
+    """Compile `source`, or load the result of an earlier compilation on this machine.
 
-    Results are kept in the folder of $NVRTC_CACHE, by default below that of temporary
-    files; a failed compilation is not.
->>>>>>> rooms
+    Results are cached in the folder $NVRTC_CACHE, by default within the folder of
+    temporary files; failed compilations are not.
 
     Parameters
     ----------
@@ -94,16 +93,16 @@ def _compile(
 ) -> Program:
     from cupy_backends.cuda.libs import nvrtc
 
-    options = (*options, f"--gpu-architecture=sm_{arch}", *ALWAYS, *TOLD)
+    options = (*options, f"--gpu-architecture=sm_{arch}", *FIXED_OPTIONS, *DIAGNOSTIC_OPTIONS)
     request = repr((nvrtc.getVersion(), source, expressions, options))
     path = _cache_folder() / f"{hashlib.sha256(request.encode()).hexdigest()}.json"
     try:
         stored = json.loads(path.read_text())
         return Program(**{**stored, "cubin": bytes.fromhex(stored["cubin"])})
     except (OSError, ValueError):
-        program = _compile_anew(source, expressions, options)
+        program = _compile_uncached(source, expressions, options)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # written in one step: another process may be writing the same
+    # Replaced in one step, because another process may be writing the same file.
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
         json.dump({**vars(program), "cubin": program.cubin.hex()}, file)
     Path(file.name).replace(path)
@@ -115,7 +114,9 @@ def _cache_folder() -> Path:
     return Path(os.environ.get("NVRTC_CACHE", default))
 
 
-def _compile_anew(source: str, expressions: tuple[str, ...], options: tuple[str, ...]) -> Program:
+def _compile_uncached(
+    source: str, expressions: tuple[str, ...], options: tuple[str, ...]
+) -> Program:
     from cupy_backends.cuda.libs import nvrtc
 
     program = nvrtc.createProgram(source, "kernel.cu", (), ())
@@ -123,14 +124,7 @@ def _compile_anew(source: str, expressions: tuple[str, ...], options: tuple[str,
         for expression in expressions:
             nvrtc.addNameExpression(program, expression)
         try:
-<<<<<<< HEAD
-            nvrtc.compileProgram(
-                program,
-                (*options, f"--gpu-architecture=sm_{arch}", *FIXED_OPTIONS, *DIAGNOSTIC_OPTIONS),
-            )
-=======
             nvrtc.compileProgram(program, options)
->>>>>>> rooms
         except nvrtc.NVRTCError:
             raise CompilationError(nvrtc.getProgramLog(program)) from None
         names = {

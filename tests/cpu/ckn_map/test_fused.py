@@ -32,8 +32,8 @@ def problem(n, c, size, p, kernel, dtype="float64", zeros=True):
     return x, z, random.standard_normal((p, p)).astype(dtype)
 
 
-def value_and_gradients(function, *arrays, wanted=(True, True, True)):
-    tensors = [Tensor(a, requires_grad=asked) for a, asked in zip(arrays, wanted, strict=True)]
+def value_and_gradients(function, *arrays, needs_grad=(True, True, True)):
+    tensors = [Tensor(a, requires_grad=asked) for a, asked in zip(arrays, needs_grad, strict=True)]
     y = function(*tensors)
     g = np.random.default_rng(1).standard_normal(y.shape).astype(y.dtype)
     y.backward(g)
@@ -81,11 +81,18 @@ def test_value_and_gradients_equal_the_reference(
 
 
 @pytest.mark.parametrize(
-    "wanted", [(True, False, False), (False, True, False), (False, False, True)]
+    "needs_grad", [(True, False, False), (False, True, False), (False, False, True)]
 )
 @pytest.mark.parametrize("c", [3, 20])
-def test_each_gradient_by_itself(wanted, c):
-    agree(*both(problem(4, c, (8, 8), 17, (3, 3)), exponential(2.0), subsampling=2, wanted=wanted))
+def test_each_gradient_by_itself(needs_grad, c):
+    agree(
+        *both(
+            problem(4, c, (8, 8), 17, (3, 3)),
+            exponential(2.0),
+            subsampling=2,
+            needs_grad=needs_grad,
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,16 +116,19 @@ def test_the_result_does_not_depend_on_the_blocks_of_filters(
     agree(*both(problem(3, c, (8, 8), 17, kernel), kappa, subsampling=subsampling))
 
 
+@pytest.mark.parametrize(
+    "kappa",
+    [exponential(2.0), Kappa.from_function(lambda u: 1 / (2 - u))],
+    ids=["exponential", "function"],
+)
 @pytest.mark.parametrize(("c", "kernel"), [(3, (3, 3)), (32, (3, 3)), (32, (1, 1)), (12, (2, 2))])
-def test_the_same_bits_for_any_number_of_threads(c, kernel):
+def test_the_same_bits_for_any_number_of_threads(c, kernel, kappa):
     arrays = problem(40, c, (16, 16), 32, kernel, "float32")
     before, found = get_num_threads(), []
     for threads in (1, 2, 3):
         set_num_threads(threads)
         found.append(
-            value_and_gradients(
-                lambda x, z, t: ops.ckn_map(x, z, exponential(2.0), t, subsampling=2), *arrays
-            )
+            value_and_gradients(lambda x, z, t: ops.ckn_map(x, z, kappa, t, subsampling=2), *arrays)
         )
     set_num_threads(before)
     for other in found[1:]:

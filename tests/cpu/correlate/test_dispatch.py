@@ -8,7 +8,6 @@ from scipy import signal
 
 from tinygrad_ckn import ops, parallel
 from tinygrad_ckn.cpu.correlate import dispatch as correlate
-from tinygrad_ckn.cpu.correlate import regions
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.testing.strategies import conv_args
 
@@ -33,7 +32,7 @@ def three(x, w, g, options):
 
 
 def plain(x, w, options):
-    """Return a gradient that fits, of values that float32 has too, and what the plain bodies make of all."""
+    """Return a gradient of values that float32 represents exactly, and the plain results."""
     y = ops.correlate2d.forward(np, x, w, **options)
     g = np.cos(np.arange(y.size)).reshape(y.shape).astype("float32").astype(x.dtype)
     dx = ops.correlate2d_input.forward(np, g, w, input_size=x.shape[2:], **options)
@@ -45,7 +44,7 @@ def normal(*shape, seed=0):
 
 
 def shape_for(name, large=False):
-    """Return shapes of images and filters that an algorithm is meant for; large ones have several tiles."""
+    """Return shapes of images and filters that suit an algorithm; large ones have several tiles."""
     if name == "winograd":
         return ((3, 17, 70, 67), (18, 17, 3, 3)) if large else ((2, 3, 7, 6), (2, 3, 3, 3))
     if name == "unfold":
@@ -61,14 +60,14 @@ def shape_for(name, large=False):
     shape=st.tuples(st.integers(0, 2), st.integers(1, 3), st.integers(1, 3)),
     last=st.booleans(),
 )
-def test_values_are_those_of_scipy(name, size, kernel, padding, shape, last):
+def test_values_agree_with_scipy(name, size, kernel, padding, shape, last):
     (n, c, o), kernel = shape, (3, 3) if name == "winograd" else kernel
     if padding == "valid":
         size = tuple(map(max, size, kernel))
     x, w = normal(n, c, *size), normal(o, c, *kernel, seed=1)
     y = ops.correlate2d(layout(x, last), w, padding=padding, algorithm=name)
     for i, j in np.ndindex(n, o):
-        # SciPy's "same" is of the first argument's size, and cut out of "full".
+        # SciPy's "same" has the first argument's size and is cut out of "full".
         parts = [
             signal.correlate2d(x[i, k], w[j, k], "full" if padding == "same" else padding)
             for k in range(c)
@@ -82,7 +81,7 @@ def test_values_are_those_of_scipy(name, size, kernel, padding, shape, last):
 
 
 def layout(x, last):
-    """Return the same images with the channels last in memory, and with holes between the rows, or as they are."""
+    """Return the same images with channels last in memory, with gaps between rows, or unchanged."""
     if not last:
         return x
     n, c, height, width = x.shape
@@ -92,7 +91,7 @@ def layout(x, last):
 
 
 @given(conv_args(max_size=12), st.booleans(), st.sampled_from(["float64", "float32"]))
-def test_all_that_can_agree_with_the_plain_body(args, last, dtype):
+def test_supported_algorithms_agree_with_the_plain_forward(args, last, dtype):
     x, w, options = args
     x, w = x.astype(dtype), w.astype(dtype)
     g, expected = plain(x, w, options)
@@ -110,7 +109,7 @@ def test_all_that_can_agree_with_the_plain_body(args, last, dtype):
 
 @each
 @pytest.mark.parametrize("padding", ["valid", "same", (3, 9)])
-def test_several_tiles_agree_with_the_plain_body(name, padding):
+def test_several_tiles_agree_with_the_plain_forward(name, padding):
     x_shape, w_shape = shape_for(name, large=True)
     x, w, options = normal(*x_shape), normal(*w_shape, seed=1), {"padding": padding}
     g, expected = plain(x, w, options)
@@ -162,14 +161,14 @@ def test_adjoints_are_adjoint(name):
     assert (w * dw).sum() == pytest.approx(product, rel=1e-12)
 
 
-# Largest error in float32, relative to the largest result: of the correlation, the
-# adjoint in images, that in filters.
+# Maximum error in float32, relative to the largest result: of the correlation, of its
+# adjoint in the images, of that in the filters.
 BOUNDS = {
     "unfold": (1e-6, 1e-6, 2e-6),
     "winograd": (1e-5, 2e-5, 2e-5),
     "toeplitz": (1e-6, 1e-6, 2e-6),
     "fft": (1e-6, 1e-6, 1e-6),
-    # one sum over a tile for each tap
+    # one sum over a tile per tap
     "direct": (1e-6, 1e-6, 4e-6),
 }
 
@@ -238,7 +237,7 @@ def test_two_dimensions_two_dtypes_and_a_bias():
         ((32, 3, 32, 32), (64, 3, 5, 5), {}, "unfold"),
     ],
 )
-def test_shapes_get_the_algorithm_that_was_measured_to_be_fast(x_shape, w_shape, options, expected):
+def test_shapes_get_the_algorithm_measured_to_be_fastest(x_shape, w_shape, options, expected):
     windows = correlate.Windows.of(
         "correlate2d", w_shape[2:], options.get("stride", 1), options.get("padding", 0)
     )
@@ -251,12 +250,12 @@ def test_shapes_get_the_algorithm_that_was_measured_to_be_fast(x_shape, w_shape,
     ("size", "m"),
     [((1, 2), 2), ((2, 2), 2), ((4, 4), 4), ((5, 6), 4), ((6, 6), 4), ((2, 30), 2), ((32, 32), 4)],
 )
-def test_winograd_takes_the_tiles_with_less_to_multiply(size, m):
+def test_winograd_uses_the_tiles_with_fewer_multiplications(size, m):
     windows = correlate.Windows.of("correlate2d", 3, padding=1)
     assert correlate.winograd.choose_m(correlate.Correlation(1, 16, size, 16, 1, windows)) == m
 
 
-def test_half_precision_has_the_algorithms_that_need_no_library():
+def test_half_precision_has_the_algorithms_without_transforms():
     x, w = normal(1, 2, 8, 8).astype("float16"), normal(2, 2, 3, 3).astype("float16")
     assert correlate.algorithms_for(x.shape, w.shape, "float16") == ("unfold", "toeplitz", "direct")
     y = ops.correlate2d(x, w)
@@ -280,7 +279,8 @@ def test_half_precision_has_the_algorithms_that_need_no_library():
         (
             "fft",
             {"stride": (1, 2)},
-            r"'fft' needs stride 1 and float32 or float64, got .*stride \(1, 2\).*use algorithm='auto'",
+            r"'fft' needs stride 1 and float32 or float64, "
+            r"got .*stride \(1, 2\).*use algorithm='auto'",
         ),
         (
             "Winograd",
@@ -289,7 +289,7 @@ def test_half_precision_has_the_algorithms_that_need_no_library():
         ),
     ],
 )
-def test_an_algorithm_that_cannot_do_the_shapes_says_what_it_needs(name, options, match):
+def test_an_unsupported_algorithm_names_its_requirements(name, options, match):
     x, w = np.ones((1, 2, 8, 8)), np.ones((2, 2 // options.get("groups", 1), 3, 3))
     g, _ = plain(x, w, options)
     options = {**options, "algorithm": name}
@@ -301,23 +301,3 @@ def test_an_algorithm_that_cannot_do_the_shapes_says_what_it_needs(name, options
     for op, call in calls.items():
         with pytest.raises(ConfigError, match=f"^{op}: .*{match}"):
             call(**options)
-
-
-@given(st.integers(-9, 9), st.integers(-9, 9), st.integers(1, 9), st.integers(1, 9))
-def test_excerpts_are_zero_outside_of_the_image(top, left, height, width):
-    x = normal(2, 4, 5)
-    padded = np.pad(x, ((0, 0), (20, 20), (20, 20)))
-    out = np.full((2, height, width), np.nan)
-    regions.crop_with_zeros(x, top, left, out)
-    assert np.array_equal(
-        out, padded[:, 20 + top : 20 + top + height, 20 + left : 20 + left + width]
-    )
-
-
-@given(st.integers(0, 50), st.integers(1, 100), st.integers(1, 300), st.integers(1, 9))
-def test_cuts_are_even_and_miss_nothing(n, each_bytes, limit, least):
-    cuts = regions.even_slices(n, each_bytes, limit, least)
-    assert [i for cut in cuts for i in range(cut.start, cut.stop)] == list(range(n))
-    lengths = [cut.stop - cut.start for cut in cuts]
-    assert all(length * each_bytes <= max(limit, least * each_bytes) for length in lengths)
-    assert all(length == lengths[0] for length in lengths[:-1])

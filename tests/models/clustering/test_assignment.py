@@ -11,7 +11,7 @@ from tinygrad_ckn.models.clustering.spherical_kmeans import spherical_kmeans
 def test_scales_give_rows_norm_1_and_zero_rows_none(
     monkeypatch: pytest.MonkeyPatch, tiled: bool, dtype: str
 ) -> None:
-    monkeypatch.setattr(directions, "_tiled", lambda x: tiled)
+    monkeypatch.setattr(directions, "_has_cpu_kernel", lambda x: tiled)
     x = np.array([[3.0, 4.0], [0.0, 0.0], [0.0, -0.5]], dtype)
     scales, count = directions.row_scales(x)
     np.testing.assert_array_equal(scales, np.array([0.2, 0.0, 2.0], dtype))
@@ -28,7 +28,7 @@ def test_scales_give_rows_norm_1_and_zero_rows_none(
             r"a floating dtype, got int64; use .astype\('float32'\)",
         ),
         (np.ones((4, 2), bool), DTypeError, "a floating dtype, got bool"),
-        (np.ones(4), ShapeError, r"shape \(n, d\), got \(4,\); lay each point out as a row"),
+        (np.ones(4), ShapeError, r"shape \(n, d\), got \(4,\); pass each point as a row"),
         (np.ones((4, 2, 3, 3)), ShapeError, r"shape \(n, d\), got \(4, 2, 3, 3\)"),
         (np.array([[1.0, np.nan], [1.0, 2.0]]), DataError, "finite numbers, got NaN or infinity"),
     ],

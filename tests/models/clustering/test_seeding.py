@@ -87,9 +87,9 @@ def test_given_centroids_are_where_it_starts_whatever_their_lengths(given) -> No
         (np.ones((3, 5)), r"expected centroids of shape \(2, 5\), got \(3, 5\)"),
         (
             np.array([[0.0] * 5, [1.0] * 5]),
-            "expected centroids that are finite and not zero, got others; take points",
+            "expected finite nonzero centroids, got others; use nonzero points",
         ),
-        (np.array([[math.nan] * 5, [1.0] * 5]), "expected centroids that are finite and not zero"),
+        (np.array([[math.nan] * 5, [1.0] * 5]), "expected finite nonzero centroids"),
     ],
 )
 def test_centroids_that_do_not_fit_are_refused(start: np.ndarray, message: str) -> None:

@@ -239,7 +239,7 @@ def test_blocks_do_not_change_the_result(
     x = np.random.default_rng(1).normal(size=(301, d))
     x[[0, 17, 200]] = 0
     whole = spherical_kmeans(x, 7, rng=0)
-    monkeypatch.setattr(directions, "_tiled", lambda x: tiled)
+    monkeypatch.setattr(directions, "_has_cpu_kernel", lambda x: tiled)
     monkeypatch.setattr(directions, "_BLOCK", 7 * 10)
     monkeypatch.setattr(cpu, "_TILE_BYTES", 7 * 10 * 8)
     monkeypatch.setattr(cpu, "_CACHED_BYTES", 7 * 4 * 8)
@@ -280,15 +280,15 @@ def test_data_are_not_changed_and_the_dtype_is_kept() -> None:
     [
         (
             {"n_clusters": 0},
-            "expected n_clusters and iterations as integers >= 1, got 0 and 10",
+            "argument n_clusters expected an integer >= 1, got 0",
         ),
         (
             {"n_clusters": 2.0},
-            r"expected n_clusters and iterations as integers >= 1, got 2\.0 and 10",
+            r"argument n_clusters expected an integer >= 1, got 2\.0",
         ),
         (
             {"iterations": 0},
-            "expected n_clusters and iterations as integers >= 1, got 2 and 0",
+            "argument iterations expected an integer >= 1, got 0",
         ),
         ({"batch_size": 0}, "argument batch_size expected an integer >= 1 or None, got 0"),
         (

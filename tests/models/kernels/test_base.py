@@ -9,6 +9,7 @@ import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.models.conftest import CASES
 from tinygrad_ckn import Tensor, grad, ops
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import CKN, CKNLayer, kernels
@@ -18,6 +19,12 @@ from tinygrad_ckn.testing import gradcheck
 from tinygrad_ckn.testing.strategies import arrays
 
 few = settings(max_examples=15, deadline=None)
+
+
+def test_every_family_of_the_package_has_a_case() -> None:
+    package = f"{kernels.__name__}."
+    families = {kind for kind in kernels.KERNELS.values() if kind.__module__.startswith(package)}
+    assert {type(case.kernel) for case in CASES.values()} == families
 
 
 def test_kappa_of_1_is_1(case) -> None:

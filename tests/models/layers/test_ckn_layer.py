@@ -403,8 +403,8 @@ def test_repr_tells_the_options() -> None:
             ShapeError,
             "argument subsampling expected a number >= 1 or two of them, got nan",
         ),
-        ({"eps": 0}, ConfigError, "argument eps expected a number > 0, got 0"),
-        ({"eps": math.nan}, ConfigError, "argument eps expected a number > 0, got nan"),
+        ({"eps": 0}, ConfigError, "argument eps expected a finite number > 0, got 0"),
+        ({"eps": math.nan}, ConfigError, "argument eps expected a finite number > 0, got nan"),
         (
             {"kernel_size": 0},
             ShapeError,
@@ -458,7 +458,7 @@ def test_images_smaller_than_the_kernel_are_refused() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"eps": "a"}, "eps expected a number > 0, got 'a'"),
+        ({"eps": "a"}, "eps expected a finite number > 0, got 'a'"),
         ({"subsampling": np.inf}, "subsampling expected a number >= 1 or two of them, got inf"),
     ],
 )

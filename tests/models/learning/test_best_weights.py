@@ -8,6 +8,7 @@ import pytest
 
 from tinygrad_ckn.errors import TrainingWarning
 from tinygrad_ckn.models import CKN, LinearFit, Progress
+from tinygrad_ckn.models.learning import finetuning
 
 Data = tuple[np.ndarray, np.ndarray]
 Start = Callable[..., CKN]
@@ -36,9 +37,11 @@ def with_accuracies(model: CKN, accuracies: list[float]) -> Callable[[], LinearF
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinygrad_ckn.models.learning import finetuning as descending
+    def validate(loop: finetuning._Loop) -> dict[str, float]:
+        accuracy = loop.model.right[-1]
+        return {"validation_accuracy": accuracy, "validation_loss": 1.0} if loop.validates else {}
 
-    monkeypatch.setattr(descending, "_validate", lambda model, *rest: (model.right[-1], 1.0))
+    monkeypatch.setattr(finetuning._Loop, "_validate", validate)
 
 
 @pytest.mark.usefixtures("measured")
@@ -81,8 +84,8 @@ def test_each_fall_below_the_best_by_more_than_two_points_is_told_once(
         best = max(accuracies[:epoch])
         which = "the start" if accuracies.index(best) == 0 else f"epoch {accuracies.index(best)}"
         assert message == (
-            f"fit: expected a validation accuracy that rises, got {accuracies[epoch]:.4f} in epoch {epoch} after "
-            f"{best:.4f} of {which}, which is kept if none is better; lower lr (1e-06)"
+            f"fit: expected a rising validation accuracy, got {accuracies[epoch]:.4f} in epoch {epoch} after "
+            f"{best:.4f} of {which}, which is kept unless a later epoch is better; lower lr (1e-06)"
         )
 
 

@@ -174,8 +174,10 @@ def test_every_image_is_seen_once_an_epoch_in_another_order_each_time(
 ) -> None:
     model, (images, _) = new_network(), digits
     seen: list[np.ndarray] = []
-    stacked = CKN.stacked
-    monkeypatch.setattr(CKN, "stacked", lambda self, x: seen.append(unwrap(x)) or stacked(self, x))
+    stacked = CKN._apply_layers
+    monkeypatch.setattr(
+        CKN, "_apply_layers", lambda self, x: seen.append(unwrap(x)) or stacked(self, x)
+    )
     run_descent(model, epochs=2, batch_size=40)
     assert [len(x) for x in seen] == [40, 40, 40, 30] * 2
     first, second = np.concatenate(seen[:4]), np.concatenate(seen[4:])
@@ -239,7 +241,7 @@ def test_alternating_solves_the_classifier_before_each_epoch_and_keeps_it_within
     started: Start, run_descent: Run, digits: Data
 ) -> None:
     model, (images, labels) = started("float64"), digits
-    solve_to_the_end = solver(model, (model.images(images), labels))
+    solve_to_the_end = solver(model, (model._check_images(images), labels))
     solved: list[tuple[np.ndarray, list[np.ndarray]]] = []
     epochs: list[tuple[float, int]] = []
 
@@ -321,7 +323,7 @@ def test_the_seed_fixes_what_is_held_out() -> None:
         ({"epochs": None}, "epochs expected an integer >= 0, got None"),
         ({"batch_size": 0}, "batch_size expected an integer >= 1, got 0"),
         ({"batch_size": 2.5}, r"batch_size expected an integer >= 1, got 2\.5"),
-        ({"optimizer": "lbfgs"}, "optimizer expected one of sgd, adam, got 'lbfgs'"),
+        ({"optimizer": "lbfgs"}, "optimizer expected 'sgd' or 'adam', got 'lbfgs'"),
         ({"lr": 0}, "lr expected a finite number > 0, got 0"),
         ({"lr": -0.1}, r"lr expected a finite number > 0, got -0\.1"),
         ({"lr": math.inf}, "lr expected a finite number > 0, got inf"),
@@ -331,9 +333,12 @@ def test_the_seed_fixes_what_is_held_out() -> None:
         ({"momentum": -0.5}, r"momentum expected a number in \[0, 1\), got -0\.5"),
         ({"warmup": -1}, "warmup expected a finite number >= 0, got -1"),
         ({"warmup": math.inf}, "warmup expected a finite number >= 0, got inf"),
-        ({"schedule": "linear"}, "schedule expected one of cosine, step, constant, got 'linear'"),
+        ({"schedule": "linear"}, "schedule expected 'cosine', 'step' or 'constant', got 'linear'"),
         ({"alternating": "both"}, "alternating expected True or False, got 'both'"),
-        ({"refit_classifier_every": 0}, "refit_classifier_every expected an integer >= 1, got 0"),
+        (
+            {"refit_classifier_every": 0},
+            "refit_classifier_every expected an integer >= 1 or None, got 0",
+        ),
         (
             {"refit_classifier_every": 2, "alternating": True},
             "refit_classifier_every expected None with alternating=True, .* 2",
@@ -346,10 +351,10 @@ def test_the_seed_fixes_what_is_held_out() -> None:
         ),
         ({"validation": 1}, r"validation expected a number in \[0, 1\), got 1"),
         ({"validation": math.nan}, r"validation expected a number in \[0, 1\), got nan"),
-        ({"patience": 0}, "patience expected an integer >= 1, got 0"),
+        ({"patience": 0}, "patience expected an integer >= 1 or None, got 0"),
         (
             {"patience": 3, "validation": 0},
-            "patience expected None without images held out, got 3; give a validation",
+            "patience expected None without a validation set, got 3; set validation",
         ),
     ],
     ids=str,

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from tinygrad_ckn import no_grad
+from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.graph import unwrap
+from tinygrad_ckn.models.batched import image_blocks
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.models.learning import patches as patches_module
-from tinygrad_ckn.models.learning.patches import blocks, sample_patches
+from tinygrad_ckn.models.learning.patches import sample_patches
 from tinygrad_ckn.models.preprocessing.chain import make_preprocessor
 
 
@@ -44,7 +46,7 @@ def draw(images: np.ndarray, layer: CKNLayer, n: int, seed: int = 0, **options) 
 def test_blocks_cover_everything_in_order_within_the_limit(
     n: int, elements: int, limit: int
 ) -> None:
-    found = [list(range(n))[block] for block in blocks(n, elements, limit)]
+    found = [list(range(n))[block] for block in image_blocks(n, elements, limit)]
     assert list(itertools.chain.from_iterable(found)) == list(range(n))
     assert all(
         len(block) == 1 or 1 < len(block) * elements <= limit or not elements for block in found
@@ -293,9 +295,8 @@ def test_blocks_do_not_change_the_patches(monkeypatch: pytest.MonkeyPatch) -> No
     layer = CKNLayer(2, 2, 3)
     images[2] = 0
     whole, all_of_them = draw(images, layer, 60), draw(images, layer, 1000)
-    monkeypatch.setattr(
-        patches_module, "blocks", lambda n, elements, limit=0: blocks(n, elements, 2 * elements)
-    )
+    monkeypatch.setattr(patches_module, "image_blocks", lambda n, elements: slices(n, 2))
+    monkeypatch.setattr(patches_module, "slices", lambda n, step: slices(n, 2))
     np.testing.assert_array_equal(draw(images, layer, 60), whole)
     np.testing.assert_array_equal(draw(images, layer, 1000), all_of_them)
 

@@ -19,7 +19,7 @@ PHASES = {"k-means", "filters", "l2", "classifier", "batch", "epoch"}
 def test_more_than_the_total_is_refused(done: int, total: int):
     with pytest.raises(
         ConfigError,
-        match=rf"argument done expected a number from 0 to the total of {total}, got {done}",
+        match=rf"argument done expected an integer from 0 to total = {total}, got {done}",
     ):
         Progress("l2", done, total)
 

@@ -15,7 +15,7 @@ from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models.linear import logistic as classifier
 from tinygrad_ckn.models.linear import preconditioner as preconditioning
 from tinygrad_ckn.models.linear.l2_search import HeldOut, held_out_indices
-from tinygrad_ckn.models.linear.logistic import FEW_L2, LinearFit, fit_linear
+from tinygrad_ckn.models.linear.logistic import DEFAULT_L2, LinearFit, fit_linear
 
 losses = pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
 
@@ -302,7 +302,7 @@ def test_more_features_than_a_matrix_holds_have_the_same_solution(
 ) -> None:
     features, labels = problem(18, n=80, d=40)
     whole = fit_linear(features, labels, 3, loss=loss, l2=1e-3, iterations=200)
-    monkeypatch.setattr(preconditioning, "_WIDEST", 39)
+    monkeypatch.setattr(preconditioning, "_MAX_FULL", 39)
     monkeypatch.setattr(preconditioning, "_SAMPLE", 30)
     sampled = fit_linear(features, labels, 3, loss=loss, l2=1e-3, iterations=200)
     np.testing.assert_allclose(sampled.weight, whole.weight, atol=1e-3 * np.abs(whole.weight).max())
@@ -384,7 +384,7 @@ def test_features_that_are_not_finite_get_their_sentence(bad: float) -> None:
 
 def test_one_example_is_enough() -> None:
     fit = fit_linear(np.ones((1, 2)), np.array([0]), 2)
-    assert fit.l2 == FEW_L2
+    assert fit.l2 == DEFAULT_L2
     assert fit.bias[0] > fit.bias[1]
 
 
@@ -401,7 +401,7 @@ def test_examples_that_are_all_alike_but_for_those_held_out_are_fitted() -> None
     [
         ({"l2": math.inf}, "argument l2 expected a number >= 0 or None, got inf"),
         ({"l2": "a"}, "argument l2 expected a number >= 0 or None, got 'a'"),
-        ({"loss": "mse"}, "argument loss expected one of cross_entropy, squared_hinge, got 'mse'"),
+        ({"loss": "mse"}, "argument loss expected 'cross_entropy' or 'squared_hinge', got 'mse'"),
         ({"iterations": -1}, "argument iterations expected an integer >= 1, got -1"),
     ],
 )

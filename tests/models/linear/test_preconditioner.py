@@ -3,7 +3,7 @@ import pytest
 
 from tinygrad_ckn.models.linear import preconditioner as preconditioning
 from tinygrad_ckn.models.linear.moments import Moments
-from tinygrad_ckn.models.linear.preconditioner import Preconditioner, Sampled, Whole
+from tinygrad_ckn.models.linear.preconditioner import FullRoot, Preconditioner, SampledRoot
 
 RANDOM = np.random.default_rng(0)
 ROWS = RANDOM.normal(size=(3, 12))
@@ -25,9 +25,9 @@ def root_and_square(request, monkeypatch):
     """Return R for 12 features, and what R^T R is to be."""
     x = features(30, 12)
     if request.param == "sampled":
-        monkeypatch.setattr(preconditioning, "_WIDEST", 11)
+        monkeypatch.setattr(preconditioning, "_MAX_FULL", 11)
     root = Preconditioner(x, Moments.of(x)).root(SHIFT / 2)
-    assert isinstance(root, Whole if request.param == "whole" else Sampled)
+    assert isinstance(root, FullRoot if request.param == "whole" else SampledRoot)
     z = standardised(x)
     return root, z.T @ z / len(z) + SHIFT * np.eye(12)
 
@@ -51,7 +51,7 @@ def test_the_gradient_goes_back_by_the_transpose(root_and_square) -> None:
 
 
 def test_a_sample_is_taken_from_all_over(monkeypatch) -> None:
-    monkeypatch.setattr(preconditioning, "_WIDEST", 11)
+    monkeypatch.setattr(preconditioning, "_MAX_FULL", 11)
     monkeypatch.setattr(preconditioning, "_SAMPLE", 5)
     x = features(30, 12)
     root = Preconditioner(x, Moments.of(x)).root(1e-3)
@@ -63,7 +63,9 @@ def test_a_sample_is_taken_from_all_over(monkeypatch) -> None:
 def test_one_root_serves_a_decade(monkeypatch) -> None:
     factored: list[float] = []
     monkeypatch.setattr(
-        preconditioning, "Whole", lambda gram, shift: factored.append(shift) or Whole(gram, shift)
+        preconditioning,
+        "FullRoot",
+        lambda gram, shift: factored.append(shift) or FullRoot(gram, shift),
     )
     x = features(30, 3)
     preconditioner = Preconditioner(x, Moments.of(x))
@@ -80,5 +82,5 @@ def test_one_root_serves_a_decade(monkeypatch) -> None:
 
 def test_the_shift_grows_where_rounding_left_the_matrix_indefinite() -> None:
     gram = -1e-7 * np.eye(3)
-    r = Whole(gram, 1e-9).times(np.eye(3)).T
+    r = FullRoot(gram, 1e-9).times(np.eye(3)).T
     np.testing.assert_allclose(r.T @ r, gram + 1e-6 * np.eye(3), rtol=1e-9)

@@ -143,7 +143,7 @@ def test_weights_that_rounding_would_decide_are_refused(kind: str, seed: int) ->
     }[kind]
     with pytest.raises(
         LinearAlgebraError,
-        match=r"expected features that with l2 fix the weights, got .* larger l2",
+        match=r"expected features that with l2 determine the weights, got .* larger l2",
     ):
         fit_ridge(features, np.arange(len(features)), l2=0)
 

@@ -57,5 +57,5 @@ def test_training_images_are_checked(make, block: int, monkeypatch: pytest.Monke
         ShapeError, match=r"expected images of 2 channels, got shape \(3, 1, 6, 5\)"
     ):
         make().fit(x)(x[:, :1])
-    with pytest.raises(ConfigError, match="in_channels expected an integer >= 1, got 0"):
+    with pytest.raises(ConfigError, match="in_channels expected an integer >= 1 or None, got 0"):
         make(in_channels=0)

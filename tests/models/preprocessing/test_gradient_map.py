@@ -113,11 +113,11 @@ def test_the_configuration_has_all_options() -> None:
 
 
 def test_bad_input_gets_a_sentence() -> None:
-    with pytest.raises(ConfigError, match="n_orientations expected a number >= 2, got 1"):
+    with pytest.raises(ConfigError, match="n_orientations expected an integer >= 2, got 1"):
         GradientMap(1)
-    with pytest.raises(ConfigError, match="eps expected a number > 0, got 0"):
+    with pytest.raises(ConfigError, match="eps expected a finite number > 0, got 0"):
         GradientMap(eps=0)
-    with pytest.raises(ConfigError, match="sigma expected a number > 0, got -1"):
+    with pytest.raises(ConfigError, match="sigma expected a finite number > 0, got -1"):
         GradientMap(sigma=-1)
     with pytest.raises(ShapeError, match=r"at least 2 x 2 pixels, got shape \(1, 1, 1, 5\)"):
         GradientMap()(np.zeros((1, 1, 1, 5)))

@@ -242,7 +242,7 @@ def test_a_constant_image_has_no_contrast() -> None:
 def test_bad_input_of_patch_zca_gets_a_sentence() -> None:
     with pytest.raises(ConfigError, match="contrast expected 'image' or 'patch', got 'pixel'"):
         PatchZCA(contrast="pixel")
-    with pytest.raises(ConfigError, match="eps expected a number > 0, got -1"):
+    with pytest.raises(ConfigError, match="eps expected a finite number > 0, got -1"):
         PatchZCA(eps=-1)
     for small in (
         lambda: PatchZCA(9).fit(np.zeros((1, 3, 8, 8))),

@@ -132,15 +132,15 @@ class Map:
         if self.transposed is not None:
             product(y.reshape(-1, self.p), self.transposed, out.reshape(-1, self.p))
 
-    def vjp(self, g: NDArray[Any], wanted: Sequence[bool]) -> list[NDArray[Any] | None]:
+    def vjp(self, g: NDArray[Any], needs_grad: Sequence[bool]) -> list[NDArray[Any] | None]:
         """Return the gradients of images, filters and transform, given that of the map."""
         # (N, h, w, p)
         g = g.transpose(0, 2, 3, 1)
-        dx = parallel.empty(self.x.shape, self.dtype) if wanted[0] else None
+        dx = parallel.empty(self.x.shape, self.dtype) if needs_grad[0] else None
 
         def add_tile(part: slice, total: _Gradients) -> None:
             out = None if dx is None else dx[part]
-            self._vjp_tile(part, np.ascontiguousarray(g[part]), total, wanted, out)
+            self._vjp_tile(part, np.ascontiguousarray(g[part]), total, needs_grad, out)
 
         def start() -> _Gradients:
             zero = np.zeros((self.p, self.p), self.dtype)
@@ -153,14 +153,14 @@ class Map:
             )
 
         with parallel.one_blas_thread():
-            if wanted[0]:
+            if needs_grad[0]:
                 self.products.prepare_backward()
             total = parallel.sum_of(add_tile, self.tiles, start, finish)
-            dz = total.filters * self.dtype.type(self.kappa.scale) if wanted[1] else None
+            dz = total.filters * self.dtype.type(self.kappa.scale) if needs_grad[1] else None
         return [
             None if dx is None else dx.transpose(0, 3, 1, 2),
             dz,
-            total.transform if wanted[2] else None,
+            total.transform if needs_grad[2] else None,
         ]
 
     def _vjp_tile(
@@ -168,7 +168,7 @@ class Map:
         part: slice,
         g: NDArray[Any],
         total: _Gradients,
-        wanted: Sequence[bool],
+        needs_grad: Sequence[bool],
         dx: NDArray[Any] | None,
     ) -> None:
         """Add the gradients of a tile, given g (b, h, w, p), to total; write dx."""
@@ -177,34 +177,27 @@ class Map:
         prepared: Any = None
         if self.v is None:
             prepared = self.products.prepare(tile.padded, tile.inverses)
-        if wanted[2] and self.y is not None:
+        if needs_grad[2] and self.y is not None:
             total.add_transform(g.reshape(-1, self.p), self.y[part], slice(0, self.p))
-        through = wanted[0] or wanted[1]
+        through = needs_grad[0] or needs_grad[1]
         ds: Any = self._scratch("ds", b, self.size) if through else None
-        dnorms = np.zeros(tile.norms.shape, self.dtype) if wanted[0] else None
+        dnorms = np.zeros(tile.norms.shape, self.dtype) if needs_grad[0] else None
         for i, block in enumerate(self.blocks):
             values = self._scratch("values", b, self.size, block)
+            v = self._scratch("v", b, self.size, block) if self.v is None else self.v[i][part]
             if self.v is None:
-                v = self._scratch("v", b, self.size, block)
                 self._write_v(tile, prepared, i, v)
-            else:
-                v = self.v[i][part]
-            slopes: Any = None
             if through:
-                slopes = parallel.scratch("map slopes", v.shape, v.dtype)
+                slopes: Any = parallel.scratch("map slopes", v.shape, v.dtype)
                 slopes = self.kappa.value_and_slope(np, v, values, slopes)
-            else:
-                self.kappa.value(np, v, values)
-            if wanted[2] and self.y is None:
-                self._add_transform(tile, values, g, block, total)
-            if through:
                 dy = self._unpooled(g, block)
                 self._kappa_vjp(dy, v, values, slopes, ds[..., block], dnorms)
+            else:
+                self.kappa.value(np, v, values)
+            if needs_grad[2] and self.y is None:
+                self._add_transform(tile, values, g, block, total)
         if through:
-            is_zero = tile.norms == 0
-            if is_zero.any():
-                ds[is_zero] = 0
-            self._products_vjp(tile, self._find_single(tile, g, ds), ds, dnorms, total, wanted, dx)
+            self._products_vjp(tile, g, ds, dnorms, total, needs_grad, dx)
 
     def _add_transform(
         self, tile: Tile, values: NDArray[Any], g: NDArray[Any], block: slice, total: _Gradients
@@ -219,29 +212,32 @@ class Map:
     def _products_vjp(
         self,
         tile: Tile,
-        single: NDArray[Any] | None,
+        g: NDArray[Any],
         ds: NDArray[Any],
         dnorms: NDArray[Any] | None,
         total: _Gradients,
-        wanted: Sequence[bool],
+        needs_grad: Sequence[bool],
         dx: NDArray[Any] | None,
     ) -> None:
-        """Add the gradient through cosines and norms; `single` (b, Ho, Wo): one by one."""
+        """Add the gradient through cosines and norms, given ds (b, Ho, Wo, p)."""
         apart = tile.norms == 0
+        if apart.any():
+            ds[apart] = 0
+        single = self._find_single(tile, g, ds)
         slopes: Any = None
         if single is not None:
             slopes = np.where(single[..., None], ds, 0)
             ds[single] = 0
             apart |= single
         dsquares = None if dnorms is None else np.where(apart, 0, 0.5 * tile.inverses * dnorms)
-        self.products.vjp(tile.padded, ds, dsquares, total.filters if wanted[1] else None, dx)
+        self.products.vjp(tile.padded, ds, dsquares, total.filters if needs_grad[1] else None, dx)
         if single is None:
             return
         if tile.original is None:
             tile.original = self.products.channels_first(tile.padded)
         with np.errstate(all="ignore"):
             filters = single_patches.vjp(
-                tile, self.products, single, self.rows, slopes, dnorms, dx, wanted[1]
+                tile, self.products, single, self.rows, slopes, dnorms, dx, needs_grad[1]
             )
         if filters is not None:
             total.single = filters if total.single is None else total.single + filters

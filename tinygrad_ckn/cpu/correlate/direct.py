@@ -138,7 +138,8 @@ def _by_windows(x: NDArray[Any], g: NDArray[Any], at: Tile, shapes: Correlation)
     """Return a tile's term of the filters' gradient, (kh, kw, g, O/G, C/G), by unfolding."""
     image, groups, rows = at
     o, per_group, kh, kw = shapes.w_shape
-    count, per_filter = groups.stop - groups.start, o // shapes.groups
+    count = groups.stop - groups.start
+    per_filter = o // shapes.groups
     channels, filters = (
         slice(groups.start * each, groups.stop * each) for each in (per_group, per_filter)
     )

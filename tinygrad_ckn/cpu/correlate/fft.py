@@ -56,7 +56,8 @@ def _next_fast_length(n: int) -> int:
 
 def tile_size(shapes: Correlation) -> tuple[int, int]:
     """Return the size of a tile, of lengths that transform fast."""
-    (height, width), (high, wide) = shapes.out, shapes.windows.span
+    height, width = shapes.out
+    high, wide = shapes.windows.span
     return (
         _next_fast_length(min(height + high - 1, max(_MIN_TILE, _MIN_SPANS * high))),
         _next_fast_length(min(width + wide - 1, max(_MIN_TILE, _MIN_SPANS * wide))),
@@ -65,7 +66,8 @@ def tile_size(shapes: Correlation) -> tuple[int, int]:
 
 def outputs_per_tile(shapes: Correlation) -> tuple[int, int]:
     """Return the (rows, columns) of outputs that one tile gives."""
-    (height, width), (high, wide) = tile_size(shapes), shapes.windows.span
+    height, width = tile_size(shapes)
+    high, wide = shapes.windows.span
     return height - high + 1, width - wide + 1
 
 
@@ -80,7 +82,8 @@ def _spectra(w: NDArray[Any], shapes: Correlation, size: tuple[int, int]) -> NDA
 
 def _tiles(shapes: Correlation, size: tuple[int, int]) -> list[Tiles]:
     """Cut the outputs into groups of tiles that are transformed together."""
-    (ho, wo), (high, wide) = shapes.out, outputs_per_tile(shapes)
+    ho, wo = shapes.out
+    high, wide = outputs_per_tile(shapes)
     together = max(1, _TRANSFORMED // (size[0] * size[1] * shapes.channels))
     return [
         (image, row, range(column, min(column + together * wide, wo), wide))
@@ -206,7 +209,8 @@ def weight_adjoint(x: NDArray[Any], g: NDArray[Any], shapes: Correlation) -> NDA
         _tiles(shapes, size),
         lambda: GradientSums(np.zeros(frequencies, np.result_type(x, 1j))),
     )
-    (height, width), (dh, dw) = shapes.windows.span, shapes.windows.dilation
+    height, width = shapes.windows.span
+    dh, dw = shapes.windows.dilation
     gradient = irfft2(total.transformed, size, overwrite_x=True)
     return total.value(gradient[..., :height:dh, :width:dw])
 

@@ -37,8 +37,11 @@ def recompute_windows(
     x: NDArray[Any], w: NDArray[Any], shapes: Correlation, at: Positions, y: NDArray[Any]
 ) -> None:
     """Write the outputs y (N, O, Ho, Wo) at given positions, each as a sum of its window."""
-    windows, groups = shapes.windows, shapes.groups
-    (sh, sw), (dh, dw), (kh, kw) = windows.stride, windows.dilation, windows.kernel
+    windows = shapes.windows
+    groups = shapes.groups
+    sh, sw = windows.stride
+    dh, dw = windows.dilation
+    kh, kw = windows.kernel
     (top, _), (left, _) = windows.padding
     o, per_group, *_ = shapes.w_shape
     # (G, K, O/G)

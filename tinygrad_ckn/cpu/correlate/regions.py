@@ -72,7 +72,8 @@ def insert_zeros(x: NDArray[Any], steps: Sequence[int], out: NDArray[Any]) -> ND
     """Copy x (..., H, W) to every steps[0]-th row and steps[1]-th column of out, else 0."""
     if tuple(steps) != (1, 1) or x.shape != out.shape:
         out[...] = 0
-    (sh, sw), (height, width) = steps, x.shape[-2:]
+    sh, sw = steps
+    height, width = x.shape[-2:]
     out[..., : (height - 1) * sh + 1 : sh, : (width - 1) * sw + 1 : sw] = x
     return out
 
@@ -111,7 +112,8 @@ def run_size(rows: slice, shapes: Correlation) -> tuple[int, int]:
 
 def offset(i: int, j: int, shapes: Correlation) -> tuple[int, int, int]:
     """Return the run (p, q) that tap (i, j) of the kernel reads, and its first element."""
-    (dh, dw), (sh, sw) = shapes.windows.dilation, shapes.windows.stride
+    dh, dw = shapes.windows.dilation
+    sh, sw = shapes.windows.stride
     wide = run_size(slice(0, 1), shapes)[1]
     return i * dh % sh, j * dw % sw, i * dh // sh * wide + j * dw // sw
 
@@ -126,7 +128,9 @@ def adjoint_shapes(shapes: Correlation) -> Correlation:
     beyond the kernel's length gives a negative border, which `crop_with_zeros` cuts
     off.
     """
-    windows, lengths, pads = shapes.windows, [], []
+    windows = shapes.windows
+    lengths = []
+    pads = []
     for n, s, span, (before, _), size in zip(
         shapes.out, windows.stride, windows.span, windows.padding, shapes.size, strict=True
     ):
@@ -146,7 +150,8 @@ def adjoint_arguments(
     These are output gradients g (N, O, Ho, Wo) with zeros inserted, filters w flipped,
     and their `adjoint_shapes`.
     """
-    back, (o, _, kh, kw) = adjoint_shapes(shapes), shapes.w_shape
+    back = adjoint_shapes(shapes)
+    o, _, kh, kw = shapes.w_shape
     if shapes.windows.stride != (1, 1):
         g = insert_zeros(g, shapes.windows.stride, np.empty((*g.shape[:2], *back.size), g.dtype))
     w = w.reshape(shapes.groups, o // shapes.groups, -1, kh, kw)[..., ::-1, ::-1].swapaxes(1, 2)

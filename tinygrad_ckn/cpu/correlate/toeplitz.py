@@ -53,7 +53,8 @@ def _bands(banded: NDArray[Any], shapes: Correlation) -> NDArray[Any]:
 
 
 def _tiles(shapes: Correlation, itemsize: int) -> list[Tile]:
-    (c, m, n, o, r, s), (ho, wo) = banded_shape(shapes), shapes.out
+    c, m, n, o, r, s = banded_shape(shapes)
+    ho, wo = shapes.out
     window_bytes = (c * m * n + o * r * s) * itemsize
     columns = even_slices(-(-wo // s), window_bytes)
     per_row = columns[0].stop

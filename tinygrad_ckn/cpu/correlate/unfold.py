@@ -36,13 +36,15 @@ def _pointwise(shapes: Correlation) -> bool:
 
 
 def _tiles(shapes: Correlation, itemsize: int) -> list[Region]:
-    (kh, kw), (ho, wo) = shapes.windows.kernel, shapes.out
+    kh, kw = shapes.windows.kernel
+    ho, wo = shapes.out
     return regions(shapes.n, ho, shapes.channels * kh * kw * wo * itemsize, _TILE_BYTES)
 
 
 def _columns(x: NDArray[Any], shapes: Correlation, rows: slice) -> NDArray[Any]:
     """Return the patches behind output rows of images (b, C, H, W), as scratch: (G, K, L)."""
-    windows, wo = shapes.windows, shapes.out[1]
+    windows = shapes.windows
+    wo = shapes.out[1]
     b, c = x.shape[:2]
     height = (rows.stop - rows.start - 1) * windows.stride[0] + windows.span[0]
     width = (wo - 1) * windows.stride[1] + windows.span[1]
@@ -69,7 +71,9 @@ def _maps(g: NDArray[Any], shapes: Correlation, rows: slice) -> NDArray[Any]:
 
 def forward(x: NDArray[Any], w: NDArray[Any], shapes: Correlation) -> NDArray[Any]:
     """Return the correlation (N, O, Ho, Wo) of images with filters."""
-    (ho, wo), o, groups = shapes.out, shapes.filters, shapes.groups
+    ho, wo = shapes.out
+    o = shapes.filters
+    groups = shapes.groups
     # (G, O/G, K)
     rows_of_w = w.reshape(groups, o // groups, -1)
     if _pointwise(shapes):
@@ -113,15 +117,20 @@ def input_adjoint(g: NDArray[Any], w: NDArray[Any], shapes: Correlation) -> NDAr
     """
     if uses_flipped_filters(shapes):
         return forward(*adjoint_arguments(g, w, shapes))
-    windows, (height, width), groups = shapes.windows, shapes.size, shapes.groups
+    windows = shapes.windows
+    height, width = shapes.size
+    groups = shapes.groups
     # (G, K, O/G)
     rows_of_w = w.reshape(groups, shapes.filters // groups, -1).swapaxes(1, 2)
     if _pointwise(shapes):
         flat = g.reshape(*g.shape[:2], height * width)
         products: NDArray[Any] = threaded_matmul(np, rows_of_w, flat)
         return products.reshape(shapes.n, shapes.channels, height, width)
-    (kh, kw), (ho, wo) = windows.kernel, shapes.out
-    sh, span, top = windows.stride[0], windows.span[0], windows.padding[0][0]
+    kh, kw = windows.kernel
+    ho, wo = shapes.out
+    sh = windows.stride[0]
+    span = windows.span[0]
+    top = windows.padding[0][0]
     x = parallel.empty((shapes.n, shapes.channels, height, width), g.dtype)
 
     def tile(at: Region) -> None:
@@ -154,7 +163,8 @@ def input_adjoint(g: NDArray[Any], w: NDArray[Any], shapes: Correlation) -> NDAr
 def _fold(columns: NDArray[Any], shapes: Correlation) -> NDArray[Any]:
     """Add patches (C, kh, kw, b, r, Wo) up in padded images (C, b, h, w), scratch memory."""
     windows = shapes.windows
-    (sh, sw), (dh, dw) = windows.stride, windows.dilation
+    sh, sw = windows.stride
+    dh, dw = windows.dilation
     c, kh, kw, b, r, wo = columns.shape
     size = (r - 1) * sh + windows.span[0], (wo - 1) * sw + windows.span[1]
     padded = parallel.scratch("unfolded padded", (c, b, *size), columns.dtype)

@@ -1,7 +1,8 @@
-"""correlate2d with 3 x 3 filters by Winograd's minimal filtering, rows of images at a time.
+"""correlate2d with 3 x 3 filters by Winograd's minimal filtering.
 
-The transforms are those of `cpu/winograd_filter.py`. b images, C input channels, O
-output channels; the transforms take arrays with channels last.
+Tiles are rows of images; the transforms are those of `cpu/winograd_filter.py`. b
+images, C input channels, O output channels; the transforms take arrays with channels
+last.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ def _crop(
     flat
         (b, 1, n): the same memory with the zeros.
     """
-    (b, c), length = x.shape[:2], size[0] * size[1]
+    b, c = x.shape[:2]
+    length = size[0] * size[1]
     whole = parallel.scratch("winograd crop", (b, c, length + _GAP), x.dtype)
     whole[..., length:] = 0
     crop = crop_with_zeros(x, top, left, whole[..., :length].reshape(b, c, *size))

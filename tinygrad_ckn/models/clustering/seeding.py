@@ -1,105 +1,136 @@
-"""Centroids to begin spherical k-means with: points drawn one after the other, far from those before, or given ones.
+"""Initial centroids of spherical k-means: k-means++, random points, or given ones.
 
-Source: Arthur and Vassilvitskii, k-means++ (2007), with the squared distance 2 - 2 cos
-of unit vectors, many at a time by rejection, as in Cohen-Addad, Lattanzi, Norouzi-Fard,
-Sohler and Svensson, Fast and Accurate k-means++ via Rejection Sampling (2020).
+Source: Arthur and Vassilvitskii, k-means++ (2007), with the squared distance 2 - 2 cos of
+unit vectors; several are drawn at a time by rejection, as in Cohen-Addad, Lattanzi,
+Norouzi-Fard, Sohler and Svensson, Fast and Accurate k-means++ via Rejection Sampling
+(2020).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias, get_args
 
-from tinygrad_ckn.backend import Generator, to_numpy, xp_of
+from tinygrad_ckn.backend import Generator, NDArray, to_numpy, xp_of
 from tinygrad_ckn.errors import ConfigError, TooFewPointsError
 from tinygrad_ckn.models.clustering.assignment import SAME, assign, row_norms
 from tinygrad_ckn.profiling import record_function
 
-INITS = "k-means++", "random"
-# candidates for each centroid
-_POINTS = 64
+Init: TypeAlias = Literal["k-means++", "random"]
+Centroids: TypeAlias = NDArray[Any] | Sequence[Sequence[float]]
+# Candidate points per centroid.
+_CANDIDATES = 64
 
 
-def check_init(init: Any) -> None:
-    """Raise a ConfigError if this is a word that is none of STARTS."""
-    if isinstance(init, str) and init not in INITS:
+def check_init(init: object) -> None:
+    """Raise a ConfigError if `init` is an unknown string."""
+    if isinstance(init, str) and init not in get_args(Init):
         raise ConfigError(
-            f"spherical_kmeans: argument init expected 'k-means++', 'random' or an array of centroids, got {init!r}"
+            "spherical_kmeans: argument init expected 'k-means++', 'random' or an array of "
+            f"centroids, got {init!r}"
         )
 
 
-def too_few_points(found: int, wanted: int) -> TooFewPointsError:
-    """Return the error that there are not as many directions as clusters."""
+def too_few_points(n_distinct: int, n_clusters: int) -> TooFewPointsError:
+    """Return the error for fewer distinct directions than clusters."""
     return TooFewPointsError(
-        f"spherical_kmeans: expected at least {wanted} distinct nonzero points for {wanted} clusters, got {found}; "
-        "use more patches, fewer filters or more varied images",
-        found,
+        f"spherical_kmeans: expected at least {n_clusters} distinct nonzero points for "
+        f"{n_clusters} clusters, got {n_distinct}; use more patches, fewer filters or more varied "
+        "images",
+        n_distinct,
     )
 
 
 @record_function("k-means, seeding")
-def initial_centroids(x: Any, scales: Any, k: int, init: Any, random: Generator) -> Any:
-    """Return k centroids of norm 1: drawn as the word `init` says, or those given, checked and scaled."""
-    return _drawn(x, scales, k, init, random) if isinstance(init, str) else _given(x, k, init)
+def initial_centroids(
+    x: NDArray[Any], scales: NDArray[Any], k: int, init: Init | Centroids, rng: Generator
+) -> NDArray[Any]:
+    """Return k centroids of norm 1: drawn from the points, or the given ones, scaled.
 
-
-def _given(x: Any, k: int, init: Any) -> Any:
+    Raises
+    ------
+    ConfigError
+        If given centroids have another shape, or one is zero or not finite.
+    TooFewPointsError
+        If there are fewer than k distinct directions.
+    """
+    if isinstance(init, str):
+        return _draw_centroids(x, scales, k, init, rng)
     xp = xp_of(x)
     centroids = xp.array(init, dtype=x.dtype)
     if centroids.shape != (k, x.shape[1]):
         raise ConfigError(
-            f"spherical_kmeans: argument init expected centroids of shape {(k, x.shape[1])}, got {centroids.shape}"
+            f"spherical_kmeans: argument init expected centroids of shape {(k, x.shape[1])}, "
+            f"got {centroids.shape}"
         )
     norms = row_norms(centroids)
     if not bool((xp.isfinite(norms) & (norms > 0)).all()):
         raise ConfigError(
-            "spherical_kmeans: argument init expected centroids that are finite and not zero, got others; "
-            "take points that are not zero"
+            "spherical_kmeans: argument init expected finite nonzero centroids, got others; "
+            "use nonzero points"
         )
-    return centroids / norms[:, None]
+    scaled: NDArray[Any] = centroids / norms[:, None]
+    return scaled
 
 
-def _drawn(x: Any, scales: Any, k: int, init: str, random: Generator) -> Any:
-    """Return k distinct points, scaled to norm 1, each drawn in proportion to its distance from those before it.
+def _draw_centroids(
+    x: NDArray[Any], scales: NDArray[Any], k: int, init: Init, rng: Generator
+) -> NDArray[Any]:
+    """Return k distinct points, scaled to norm 1.
 
-    So that distances are products of matrices, several are drawn for the distances as
-    they are, and each is kept with the probability by which those before it have made
-    its own distance shorter: the distribution is the same.
+    For "k-means++" each is drawn with probability proportional to its distance from those
+    before it. So that distances are products of matrices, several are drawn at a time from
+    the current distances, and each is accepted with the probability by which those before
+    it in the batch have shortened its distance: the distribution is the same.
     """
     xp = xp_of(x)
     rows = xp.nonzero(scales > 0)[0]
-    rows = rows[xp.asarray(random.choice(len(rows), min(len(rows), k * _POINTS), replace=False))]
-    candidates, factors = x[rows], scales[rows]
+    size = min(len(rows), k * _CANDIDATES)
+    rows = rows[xp.asarray(rng.choice(len(rows), size, replace=False))]
+    candidates = x[rows]
+    factors = scales[rows]
     # (seeds, d)
     seeds = candidates[:1] * factors[:1, None]
     nearness = assign(candidates, factors, seeds, with_sums=False)[1]
-
-    def weight(distance: Any) -> Any:
-        far = distance > SAME
-        return (distance * far if init == "k-means++" else far).astype("float64")
-
     while len(seeds) < k:
-        weights = weight((1 - nearness) * (factors > 0))
+        weights = _weight((1 - nearness) * (factors > 0), init)
         total = xp.cumsum(weights)
         if not total[-1] > 0:
             if candidates is x:
                 raise too_few_points(len(seeds), k)
-            # rare directions: look at all points
-            candidates, factors = x, scales
+            # The candidates lack rare directions: consider all points.
+            candidates = x
+            factors = scales
             nearness = assign(x, scales, seeds, with_sums=False)[1]
             continue
-        draws = random.random((2, min(len(seeds), k - len(seeds))))
-        drawn = xp.searchsorted(total, xp.asarray(draws[0]) * total[-1], side="right").clip(
-            0, len(total) - 1
-        )
+        draws = rng.random((2, min(len(seeds), k - len(seeds))))
+        drawn = xp.searchsorted(total, xp.asarray(draws[0]) * total[-1], side="right")
+        drawn = drawn.clip(0, len(total) - 1)
         proposed = candidates[drawn] * factors[drawn][:, None]
-        distances, before = to_numpy(1 - proposed @ proposed.T), to_numpy(weights[drawn])
-        kept = [0]
-        for i in range(1, len(drawn)):
-            now = weight(distances[i, kept].min())
-            if draws[1, i] * before[i] < min(now, before[i]):
-                kept.append(i)
-        seeds = xp.concatenate([seeds, proposed[kept]])
-        nearness = xp.maximum(
-            nearness, assign(candidates, factors, proposed[kept], with_sums=False)[1]
-        )
+        accepted = proposed[_accept(proposed, weights[drawn], draws[1], init)]
+        seeds = xp.concatenate([seeds, accepted])
+        nearness = xp.maximum(nearness, assign(candidates, factors, accepted, with_sums=False)[1])
     return seeds
+
+
+def _accept(
+    proposed: NDArray[Any], weights: NDArray[Any], draws: NDArray[Any], init: Init
+) -> list[int]:
+    """Return the indices of the proposed seeds that are accepted, the first among them.
+
+    `weights` are those they were drawn by, `draws` uniform random numbers.
+    """
+    distances = to_numpy(1 - proposed @ proposed.T)
+    before = to_numpy(weights)
+    accepted = [0]
+    for i in range(1, len(proposed)):
+        now = _weight(distances[i, accepted].min(), init)
+        if draws[i] * before[i] < min(now, before[i]):
+            accepted.append(i)
+    return accepted
+
+
+def _weight(distance: Any, init: Init) -> Any:
+    """Return the probability, up to a factor, of drawing points at a distance of the seeds."""
+    distinct = distance > SAME
+    return (distance * distinct if init == "k-means++" else distinct).astype("float64")

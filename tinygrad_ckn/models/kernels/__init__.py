@@ -21,6 +21,9 @@ and be registered under a name, also in the program that loads the model:
 Geometric(rate=0.25)
 """
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from tinygrad_ckn.models.kernels.arccos import ArcCosine0, ArcCosine1
 from tinygrad_ckn.models.kernels.base import (
     KERNELS,
@@ -56,3 +59,11 @@ __all__ = [
     "make_kernel",
     "register",
 ]
+
+# Each file of this folder registers its kernels by being imported: a new one too.
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -17,7 +17,7 @@ from tinygrad_ckn.errors import BackendError, ConfigError
 from tinygrad_ckn.grad_mode import enable_grad
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.kernels.gram import gram
-from tinygrad_ckn.models.registry import made
+from tinygrad_ckn.models.registry import from_spec
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.plain import PlainArguments, plain
 from tinygrad_ckn.tensor import Tensor
@@ -43,6 +43,8 @@ class Kernel(metaclass=PlainArguments):
     @abstractmethod
     def kappa(self, u: Array, *args: Any, **parameters: Any) -> Array:
         """Return kappa of cosines u, elementwise, for Tensors or arrays.
+
+        A layer calls it on parts of a map, of any shape, from several threads.
 
         A kernel with trained parameters takes those of `initial_parameters` by name, as
         Tensors or numbers; left out, they have their initial values. Other kernels take
@@ -224,7 +226,7 @@ def make_kernel(spec: Kernel | str | Mapping[str, Any]) -> Kernel:
     """
     if isinstance(spec, Kernel):
         return spec
-    kernel: Kernel | None = made(KERNELS, spec)
+    kernel: Kernel | None = from_spec(KERNELS, spec)
     if kernel is None:
         raise ConfigError(
             f"kernel: expected a Kernel or one of the names {', '.join(sorted(KERNELS))}, with its "

@@ -1,1 +1,1 @@
-"""Layers of networks: kernel map, convolution, pooling, Nystrom factors."""
+"""Layers of networks: convolutional kernel layer, convolution, pooling, Nystrom factors."""

@@ -1,37 +1,34 @@
-"""What layers do after the map of patches: fewer positions, by one of five poolings."""
+"""Pooling of a layer's maps: one of five ways to reduce the number of positions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, get_args
 
-from tinygrad_ckn import ops
+from tinygrad_ckn import checks, ops
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling, gaussian_size
+from tinygrad_ckn.tensor import Tensor
 
-POOLINGS = ("gaussian", "average", "max", "strided", "none")
+PoolingName = Literal["gaussian", "average", "max", "strided", "none"]
+POOLINGS: tuple[PoolingName, ...] = get_args(PoolingName)
 
 
 @dataclass(frozen=True)
 class Pooling:
-    """A pooling with its subsampling, checked, as the option of a layer.
+    """A pooling and its subsampling, as the checked option of a layer.
 
-    Parameters
+    Attributes
     ----------
-    owner
-        The layer's class, for errors.
-    name
-        "gaussian" (`ops.gaussian_pool2d`), "average" or "max" (of windows of s x s),
-        "strided" (each s-th position and no more, by the stride of the patches), or
-        "none", for a subsampling of 1.
-    subsampling
-        s >= 1, or (vertical, horizontal); may be fractional where the pooling is
-        Gaussian. 1: no pooling.
-
-    Raises
-    ------
-    ConfigError, ShapeError
-        If the name is unknown, or the subsampling is not one that it takes.
+    owner : str
+        The layer's class, named in errors.
+    name : str
+        "gaussian" (`ops.gaussian_pool2d`), "average" or "max" (over windows of s x s),
+        "strided" (every s-th position, by the stride of the patches) or "none" (for a
+        subsampling of 1).
+    subsampling : (float, float)
+        s >= 1, vertical and horizontal; fractional for Gaussian pooling only. 1: no
+        pooling.
 
     Examples
     --------
@@ -40,16 +37,19 @@ class Pooling:
     """
 
     owner: str
-    name: str
+    name: PoolingName
     subsampling: tuple[float, float]
 
     @classmethod
-    def of(cls, owner: str, name: str, subsampling: Subsampling) -> Pooling:
-        """Return the pooling of an owner's options, checked."""
-        if name not in POOLINGS:
-            raise ConfigError(
-                f"{owner}: argument pooling expected one of {', '.join(POOLINGS)}, got {name!r}"
-            )
+    def of(cls, owner: str, name: PoolingName, subsampling: Subsampling) -> Pooling:
+        """Return the pooling for the options of a layer.
+
+        Raises
+        ------
+        ConfigError, ShapeError
+            If the name is unknown, or the pooling does not support the subsampling.
+        """
+        checks.one_of(owner, POOLINGS, pooling=name)
         both = check_subsampling(owner, subsampling)
         if name == "none" and both != (1, 1):
             raise ConfigError(
@@ -57,28 +57,28 @@ class Pooling:
             )
         if name != "gaussian" and any(s != int(s) for s in both):
             raise ConfigError(
-                f"{owner}: argument subsampling expected integers with pooling {name!r}, got {subsampling!r}; "
-                "Gaussian pooling takes others"
+                f"{owner}: argument subsampling expected integers with pooling {name!r}, "
+                f"got {subsampling!r}; only Gaussian pooling takes fractions"
             )
         return cls(owner, name, both)
 
     @property
     def steps(self) -> tuple[int, int]:
-        """The subsampling where it is whole."""
+        """The subsampling as integers, for poolings other than Gaussian."""
         return int(self.subsampling[0]), int(self.subsampling[1])
 
     @property
     def stride(self) -> tuple[int, int]:
-        """The stride of the patches: the subsampling where there is no other pooling, else 1."""
+        """The stride of the patches: the subsampling for "strided", else 1."""
         return self.steps if self.name == "strided" else (1, 1)
 
     @property
     def windowed(self) -> bool:
-        """Whether windows that do not overlap are pooled, those that do not fit left out."""
+        """Whether disjoint windows are pooled; incomplete ones at the border are dropped."""
         return self.name in ("average", "max")
 
-    def __call__(self, y: Any) -> Any:
-        """Return the maps (N, p, Ho, Wo) of maps (N, p, H, W)."""
+    def __call__(self, y: Tensor) -> Tensor:
+        """Return the pooled maps (N, p, Ho, Wo) of maps (N, p, H, W)."""
         if self.windowed:
             pool = ops.avg_pool2d if self.name == "average" else ops.max_pool2d
             return pool(y, self.steps)
@@ -99,7 +99,7 @@ class Pooling:
         pooled = size[0] // self.steps[0], size[1] // self.steps[1]
         if 0 in pooled:
             raise ShapeError(
-                f"{self.owner}: expected a map of at least the subsampling {self.steps}, got {size}; "
-                "use a smaller subsampling or larger images"
+                f"{self.owner}: expected a map of at least the subsampling {self.steps}, "
+                f"got {size}; use a smaller subsampling or larger images"
             )
         return pooled

@@ -1,4 +1,4 @@
-"""The best epoch of a descent so far, and what a descent needs to go on from where it is."""
+"""The best epoch of fine-tuning so far, and the state needed to resume."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tinygrad_ckn.backend import Generator, to_numpy
+from tinygrad_ckn.backend import Generator, NDArray, to_numpy
 from tinygrad_ckn.errors import DataError, GradientError, LinearAlgebraError, TrainingWarning
 from tinygrad_ckn.models.learning.nonfinite import describe_first_nonfinite
+from tinygrad_ckn.models.network_base import NetworkBase
 from tinygrad_ckn.optim import Optimizer, Scheduler
 
-if TYPE_CHECKING:
-    from tinygrad_ckn.models.network import Network
-
-# A validation accuracy that falls by more than this below the best one is worth a warning.
+# A validation accuracy that falls by more than this below the best gives a warning.
 FALL = 0.02
 
 
 @dataclass(frozen=True, eq=False)
 class FineTuningState:
-    """What a descent needs to go on after an epoch, beside the network's weights.
+    """The state, besides the weights, that resuming fine-tuning after an epoch needs.
 
     Attributes
     ----------
-    epoch, epochs
-        Epochs done, and all. 0: the start.
-    best_epoch, best_accuracy, best_loss
-        The best epoch so far by accuracy, then loss, on the images held out; without
-        such images the last one, and minus infinity and infinity.
-    l2
-        The factor of |W|^2 / 2 in the loss, for the classifier's weights as they are.
+    epoch, epochs : int
+        Epochs done, 0 at the start, and in total.
+    best_epoch : int
+        The epoch with the best validation accuracy (ties: loss); without a validation set
+        the last one.
+    best_accuracy, best_loss : float
+        Of that epoch on the validation set; minus infinity and infinity without one.
+    l2 : float
+        Factor of |W|^2 / 2 in the loss, W the classifier's weights.
     optimizer, scheduler, rng
-        As they are after the epoch.
-    held_out
-        Numbers of the training images that are held out, ascending.
+        Their state after the epoch.
+    held_out : array
+        Indices of the validation images, ascending.
     """
 
     epoch: int
@@ -49,10 +49,10 @@ class FineTuningState:
     optimizer: Optimizer
     scheduler: Scheduler
     rng: Generator
-    held_out: Any
+    held_out: NDArray[Any]
 
     def record(self) -> dict[str, Any]:
-        """Return the numbers, as JSON takes them."""
+        """Return the numbers as JSON values."""
         measured = math.isfinite(self.best_loss)
         return {
             "epoch": self.epoch,
@@ -67,70 +67,82 @@ class FineTuningState:
             "generator": self.rng.bit_generator.state,
         }
 
-    def arrays(self) -> dict[str, Any]:
-        """Return the arrays, on the host: "held_out", and what the optimiser keeps for each parameter."""
-        kept = {
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays on the host: "held_out", and the optimiser's for each parameter."""
+        buffers: dict[str, Any] = {
             f"optimizer.{name}": value
             for name, value in self.optimizer.state_dict().items()
             if name != "lr"
         }
-        return {"held_out": to_numpy(self.held_out), **kept}
+        return {"held_out": to_numpy(self.held_out), **buffers}
 
 
 class BestWeights:
-    """The parameters to go back to: those of the best epoch, or without images held out of the last one.
+    """Parameters of the best epoch so far; without a validation set those of the last.
 
     Parameters
     ----------
-    model
-        Whose parameters are saved, at once: those of epoch 0.
+    model : Network
+        Its current parameters are saved as those of epoch 0.
     """
 
-    def __init__(self, model: Network) -> None:
+    def __init__(self, model: NetworkBase) -> None:
         self.model = model
-        self.accuracy, self.loss = -math.inf, math.inf
+        self.accuracy = -math.inf
+        self.loss = math.inf
         self._has_fallen = False
         self.save(0)
 
     def save(self, epoch: int) -> None:
-        """Take the parameters of an epoch for the best."""
+        """Save the current parameters as those of the best epoch."""
         self.epoch = epoch
-        self.arrays = [(p, p.data.copy()) for p in self.model.parameters()]
+        self.arrays: list[tuple[Any, NDArray[Any]]] = [
+            (p, p.data.copy()) for p in self.model.parameters()
+        ]
 
     def update(self, epoch: int, accuracy: float, loss: float) -> None:
-        """Save the parameters if accuracy, or with an equal one the loss, is better than ever before."""
+        """Save the parameters if the accuracy is the best so far (ties: loss)."""
         if (accuracy, -loss) > (self.accuracy, -self.loss):
-            self.accuracy, self.loss = accuracy, loss
+            self.accuracy = accuracy
+            self.loss = loss
             self.save(epoch)
 
     def warn_of_fall(self, epoch: int, accuracy: float, lr: float) -> None:
-        """Warn, once for each fall, if the accuracy of an epoch is more than FALL below the best."""
+        """Warn, once for each fall, if an accuracy is more than FALL below the best."""
         falls = accuracy < self.accuracy - FALL
         if falls and not self._has_fallen:
             best = f"epoch {self.epoch}" if self.epoch else "the start"
             warnings.warn(
-                f"fit: expected a validation accuracy that rises, got {accuracy:.4f} in epoch {epoch} after "
-                f"{self.accuracy:.4f} of {best}, which is kept if none is better; lower lr ({lr:g})",
+                f"fit: expected a rising validation accuracy, got {accuracy:.4f} in epoch {epoch} "
+                f"after {self.accuracy:.4f} of {best}, which is kept unless a later epoch is "
+                f"better; lower lr ({lr:g})",
                 TrainingWarning,
                 stacklevel=3,
             )
         self._has_fallen = falls
 
     def restore(self) -> None:
-        """Give the model the parameters of the best epoch."""
+        """Set the model's parameters to those of the best epoch."""
         for parameter, array in self.arrays:
             parameter.data = array
 
     @contextmanager
-    def restoring_on_failure(self, when: str, batch: Any, lr: float) -> Iterator[None]:
-        """Where NaN, infinity or what leads to them is met, restore the parameters and say when and where it was."""
+    def restoring_on_failure(self, when: str, batch: NDArray[Any], lr: float) -> Iterator[None]:
+        """On NaN, infinity or a failed factorization restore the parameters and say where.
+
+        Raises
+        ------
+        GradientError
+            In place of the error that occurred, with the time `when` and the first array
+            that is not finite.
+        """
         try:
             yield
         except (DataError, GradientError, LinearAlgebraError) as error:
-            known = isinstance(error, GradientError)
-            first = error if known else f"{describe_first_nonfinite(self.model, batch)}: {error}"
+            located = isinstance(error, GradientError)
+            first = error if located else f"{describe_first_nonfinite(self.model, batch)}: {error}"
             self.restore()
             raise GradientError(
-                f"fit: expected a finite loss and gradient, got NaN or infinity in {when} ({first}); "
-                f"lower lr ({lr:g}); the parameters are those of epoch {self.epoch}"
+                f"fit: expected a finite loss and gradient, got NaN or infinity in {when} "
+                f"({first}); lower lr ({lr:g}); the parameters are those of epoch {self.epoch}"
             ) from error

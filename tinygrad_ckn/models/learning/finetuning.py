@@ -1,51 +1,74 @@
-"""Everything at once by stochastic gradient descent: the classifier, and the filters on their spheres.
+"""Training end to end by stochastic gradient descent, filters on their spheres.
 
-Minimises (1/n) sum L(y_i, <W, features_i>) + l2/2 |W|^2 (Mairal 2016, arXiv 1605.06265,
-section 3.2), of images as they are, or as `augment` makes them; mirror images are
-looked at where accuracy is measured.
+It minimises (1/n) sum L(y_i, <W, features_i>) + l2/2 |W|^2 (Mairal 2016, arXiv 1605.06265,
+section 3.2) over augmented images; mirror images are averaged only where accuracy is
+measured.
 
-No step waits for a GPU: there nothing is looked at before `measured.py` reads what the
-steps gave.
+On a GPU no step waits: values are checked when `step_log.py` reads them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
-from tinygrad_ckn.backend import CPU, Generator, backend_of, to_numpy, xp_of
+import numpy as np
+
+from tinygrad_ckn.backend import Generator, NDArray, backend_of, to_numpy, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.grad_mode import no_grad
-from tinygrad_ckn.models.batched import map_batches
 from tinygrad_ckn.models.learning.best_weights import BestWeights, FineTuningState
 from tinygrad_ckn.models.learning.curvature import largest_curvature
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.nonfinite import check_finite_arrays, raise_first_nonfinite
 from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.models.learning.step_log import StepLog
-from tinygrad_ckn.models.linear.logistic import LOSSES, LinearFit
-from tinygrad_ckn.optim import Optimizer
+from tinygrad_ckn.models.linear.logistic import LOSSES, LinearFit, Loss
+from tinygrad_ckn.models.network_base import NetworkBase
+from tinygrad_ckn.nn import Parameter
 from tinygrad_ckn.tensor import Tensor
 
-if TYPE_CHECKING:
-    from tinygrad_ckn.models.network import Network
+# Images, evenly spaced, from which the curvature of the loss is estimated.
+_CURVATURE_IMAGES = 128
 
-# Images, evenly taken from all, on which the largest learning rate is found.
-_FOR_CURVATURE = 128
+
+class LabelledImages(NamedTuple):
+    """Preprocessed images (n, C, H, W) with their class numbers (n,)."""
+
+    images: NDArray[Any]
+    labels: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss of a network on a batch plus l2/2 |W|^2, W the classifier's weights."""
+
+    model: NetworkBase
+    loss: Loss
+    l2: float
+
+    def __call__(self, batch: NDArray[Any], labels: NDArray[Any]) -> tuple[Tensor, Tensor]:
+        """Return the objective, a scalar, and the scores (n, k)."""
+        classifier = self.model.classifier
+        scores = classifier(self.model._flat_features(Tensor.wrap(batch)))
+        weight = classifier.weight
+        penalty = (0.5 * self.l2) * (weight * weight).sum()
+        objective: Any = LOSSES[self.loss](scores, labels)
+        return objective + penalty, scores
 
 
 def fine_tune(
-    model: Network,
-    seen: tuple[Any, Any],
-    unseen: tuple[Any, Any],
+    model: NetworkBase,
+    training: LabelledImages,
+    validation: LabelledImages,
     descent: FineTuning,
     *,
-    loss: str,
+    loss: Loss,
     solve: Callable[[], LinearFit],
     from_zero: bool = False,
-    held_out: Any = (),
+    held_out: NDArray[Any] | None = None,
     rng: Generator,
     report: Callable[[Progress], None] = no_report,
 ) -> None:
@@ -53,130 +76,172 @@ def fine_tune(
 
     Parameters
     ----------
-    model
+    model : Network
         Left in training mode.
-    seen, unseen
-        Images after preprocessing, and labels: to train on, and held out.
-    solve
-        Fits the classifier on what is seen; called at the start, and as the scheme says.
-    from_zero
-        Whether the classifier is set to zero after the first call, where it descends too.
-    held_out
-        Numbers of the images held out, for those who go on with this descent another time.
+    training, validation : LabelledImages
+        The validation set may be empty.
+    descent : FineTuning
+        The options.
+    loss : str
+        As for `fit_linear`.
+    solve : callable
+        Fits the classifier to the training images; called at the start, and as `descent`
+        says.
+    from_zero : bool, default False
+        Set the classifier to zero after the first fit, unless alternating.
+    held_out : array
+        Indices of the validation images, recorded for resuming.
+    rng : Generator
+        Of the order of the images and of augmentation.
+    report : callable, optional
+        Called with each `Progress` event.
 
     Raises
     ------
     GradientError
-        If the loss or a gradient becomes NaN or infinite; the parameters are then those
-        to go back to.
+        If the loss or a gradient becomes NaN or infinite; the best parameters are then
+        restored.
 
     Warns
     -----
     TrainingWarning
-        If the accuracy on what is held out falls by more than 2 points below the best.
+        If the validation accuracy falls by more than 2 points below the best.
     """
-    # on the raw weights
+    # The l2 for features of mean squared norm 1, converted to the actual features.
     l2 = descent.l2 * solve().scale ** 2
     if from_zero and not descent.alternating:
         for parameter in model.classifier.parameters():
             parameter.data = parameter.data * 0
-        # There the loss is flat in the filters, and says nothing of the rates that they
-        # will bear.
+        # At a classifier of zeros the loss is flat in the filters, so its curvature does
+        # not tell which rate they will bear.
         descent = replace(descent, lr=descent.base_lr)
-    loop = _Loop(model, seen, unseen, descent, loss, l2, from_zero, held_out, rng, report)
-    every = 1 if descent.alternating else descent.refit_classifier_every
-    loop.tell(0, {"lr": loop.lr} | loop.validate())
-    epoch = 0
-    for epoch in range(1, descent.epochs + 1):
-        values, batch = loop.run_epoch(epoch)
-        with loop.best.restoring_on_failure(f"epoch {epoch}", batch, loop.lr):
-            if every and epoch % every == 0 and (epoch < descent.epochs or loop.validates):
-                # at the end only for the sake of what is measured
-                solve()
-            if not loop.validates:
-                raise_first_nonfinite(model, batch)
-            values |= loop.validate()
-        loop.tell(epoch, values)
-        if descent.patience is not None and epoch - loop.best.epoch >= descent.patience:
-            break
-    loop.best.restore()
-    if epoch:
-        measured = {"validation_accuracy": loop.best.accuracy} if loop.validates else {}
-        report(Progress("kept", loop.best.epoch, epoch, measured))
+    objective = Objective(model, loss, l2)
+    loop = _Loop(objective, training, validation, descent, from_zero, held_out, rng, report)
+    loop.run(solve)
 
 
 class _Loop:
-    """The epochs of one descent, with what goes on from one to the next."""
+    """The epochs of one descent."""
 
     def __init__(
         self,
-        model: Network,
-        seen: tuple[Any, Any],
-        unseen: tuple[Any, Any],
+        objective: Objective,
+        training: LabelledImages,
+        validation: LabelledImages,
         descent: FineTuning,
-        loss: str,
-        l2: float,
         from_zero: bool,
-        held_out: Any,
+        held_out: NDArray[Any] | None,
         rng: Generator,
         report: Callable[[Progress], None],
     ) -> None:
-        self.model, self.seen, self.unseen, self.descent = model, seen, unseen, descent
-        self.loss, self.l2, self.held_out, self.rng, self.report = loss, l2, held_out, rng, report
+        self.objective = objective
+        self.model = model = objective.model
+        self.training = training
+        self.validation = validation
+        self.descent = descent
         self.from_zero = from_zero
-        self.steps = math.ceil(len(seen[0]) / descent.batch_size)
+        self.held_out = np.arange(0) if held_out is None else held_out
+        self.rng = rng
+        self.report = report
+        self.steps = math.ceil(len(training.images) / descent.batch_size)
         fixed = {id(p) for p in model.classifier.parameters()} if descent.alternating else set()
         parameters = [p for p in model.parameters() if p.requires_grad and id(p) not in fixed]
         if descent.lr is None:
-            descent = replace(
-                descent, lr=_learning_rate(model, parameters, seen, descent, loss, l2)
-            )
+            lr = _learning_rate(objective, parameters, training, descent)
+            descent = replace(descent, lr=lr)
         self.lr = descent.base_lr
-        self.optimizer, self.schedule = descent.make_optimizer(parameters, self.steps)
-        self.validates = len(unseen[0]) > 0
+        self.optimizer, self.scheduler = descent.make_optimizer(parameters, self.steps)
+        self.validates = len(validation.images) > 0
         self.best = BestWeights(model)
 
-    def run_epoch(self, epoch: int) -> tuple[dict[str, float], Any]:
-        """Go through the images once; return what was measured on the way, and the last batch."""
-        model, descent, (images, labels) = self.model, self.descent, self.seen
-        model.train()
+    def run(self, solve: Callable[[], LinearFit]) -> None:
+        """Train until the last epoch or early stopping, then restore the best parameters."""
+        descent = self.descent
+        refit_every = 1 if descent.alternating else descent.refit_classifier_every
+        self._finish_epoch(0, {"lr": self.lr} | self._validate())
+        epoch = 0
+        for epoch in range(1, descent.epochs + 1):
+            values, batch = self._run_epoch(epoch)
+            with self.best.restoring_on_failure(f"epoch {epoch}", batch, self.lr):
+                # After the last epoch a refit only matters for the validation.
+                last = epoch == descent.epochs
+                if refit_every and epoch % refit_every == 0 and (not last or self.validates):
+                    solve()
+                if not self.validates:
+                    raise_first_nonfinite(self.model, batch)
+                values |= self._validate()
+            self._finish_epoch(epoch, values)
+            if descent.patience is not None and epoch - self.best.epoch >= descent.patience:
+                break
+        self.best.restore()
+        if epoch:
+            accuracy = {"validation_accuracy": self.best.accuracy} if self.validates else {}
+            self.report(Progress("kept", self.best.epoch, epoch, accuracy))
+
+    def _run_epoch(self, epoch: int) -> tuple[dict[str, float], NDArray[Any]]:
+        """Take one pass over the training images; return its measurements and last batch."""
+        descent = self.descent
+        images, labels = self.training
+        self.model.train()
         order = xp_of(images).asarray(self.rng.permutation(len(images)))
-        measured = StepLog(list(model.parameters()), images, descent.batch_size)
+        batch = images[:0]
+        log = StepLog(list(self.model.parameters()), images, descent.batch_size)
         for step in range(self.steps):
             chosen = order[step * descent.batch_size : (step + 1) * descent.batch_size]
-            batch = (
-                images[chosen]
-                if descent.augment is None
-                else descent.augment(images[chosen], self.rng)
-            )
-            with self.best.restoring_on_failure(f"epoch {epoch}, batch {step + 1}", batch, self.lr):
-                objective, scores = _step(
-                    model, batch, labels[chosen], self.loss, self.l2, self.optimizer
-                )
-                value = measured.put(
-                    step, objective, (scores.argmax(axis=1) == labels[chosen]).sum()
-                )
-            self.schedule.step()
+            batch = images[chosen]
+            if descent.augment is not None:
+                batch = descent.augment(batch, self.rng)
+            when = f"epoch {epoch}, batch {step + 1}"
+            with self.best.restoring_on_failure(when, batch, self.lr):
+                value, scores = self._step(batch, labels[chosen])
+                hits = (scores.argmax(axis=1) == labels[chosen]).sum()
+                loss = log.record(step, value, hits)
+            self.scheduler.step()
             done = (epoch - 1) * self.steps + step + 1
-            told: dict[str, float] = (
-                {"epoch": epoch} if value is None else {"epoch": epoch, "loss": value}
-            )
-            self.report(Progress("batch", done, descent.epochs * self.steps, told))
-        return {
-            "loss": measured.loss,
-            "train_accuracy": measured.accuracy,
-            "lr": self.optimizer.lr,
-        }, batch
+            values: dict[str, float] = {"epoch": epoch}
+            if loss is not None:
+                values["loss"] = loss
+            self.report(Progress("batch", done, descent.epochs * self.steps, values))
+        measured = {"loss": log.loss, "train_accuracy": log.accuracy, "lr": self.optimizer.lr}
+        return measured, batch
 
-    def validate(self) -> dict[str, float]:
-        """Return accuracy and loss on the images held out, if there are any."""
+    def _step(self, batch: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Take a step; return the objective before it and the scores, as arrays."""
+        # On a GPU these checks would wait for it.
+        checked = not backend_of(batch).asynchronous
+        objective, scores = self.objective(batch, labels)
+        if checked and not math.isfinite(objective.item()):
+            raise_first_nonfinite(self.model, batch)
+            raise GradientError("first in the loss")
+        self.model.zero_grad()
+        objective.backward()
+        if checked:
+            check_finite_arrays(
+                (f"the gradient of {name}", p.grad)
+                for name, p in self.model.named_parameters()
+                if p.grad is not None
+            )
+        self.optimizer.step()
+        if checked:
+            check_finite_arrays(self.model.named_parameters())
+        return objective.data, scores.data
+
+    def _validate(self) -> dict[str, float]:
+        """Return accuracy and loss on the validation set, if there is one."""
         if not self.validates:
             return {}
-        accuracy, loss = _validate(self.model, *self.unseen, self.loss)
+        model = self.model
+        images, labels = self.validation
+        scores = model._map_batches(
+            lambda x: model.classifier(model._test_features(x)), images, (model.n_classes,)
+        )
+        with no_grad():
+            loss = LOSSES[self.objective.loss](Tensor.wrap(scores), labels).item()
+        accuracy = float(to_numpy(scores.argmax(axis=1) == labels).mean())
         return {"validation_accuracy": accuracy, "validation_loss": loss}
 
-    def tell(self, epoch: int, values: dict[str, float]) -> None:
-        """Keep the weights of an epoch, or of the start, if they are the best; report, and warn if they are bad."""
+    def _finish_epoch(self, epoch: int, values: dict[str, float]) -> None:
+        """Update the best weights after an epoch (0: the start), report, and warn of a fall."""
         best = self.best
         if self.validates:
             best.update(epoch, values["validation_accuracy"], values["validation_loss"])
@@ -188,78 +253,33 @@ class _Loop:
             best_epoch=best.epoch,
             best_accuracy=best.accuracy,
             best_loss=best.loss,
-            l2=self.l2,
+            l2=self.objective.l2,
             optimizer=self.optimizer,
-            scheduler=self.schedule,
+            scheduler=self.scheduler,
             rng=self.rng,
             held_out=self.held_out,
         )
-        self.report(
-            Progress("epoch" if epoch else "start", epoch, self.descent.epochs, values, state)
-        )
-        # A classifier of zeros takes each image for class 0, of which there may be many.
+        phase = "epoch" if epoch else "start"
+        self.report(Progress(phase, epoch, self.descent.epochs, values, state))
+        # A classifier of zeros predicts class 0 for all images, which may often be right.
         if self.validates and not (self.from_zero and best.epoch == 0):
             best.warn_of_fall(epoch, values["validation_accuracy"], self.lr)
 
 
 def _learning_rate(
-    model: Network,
-    parameters: list[Any],
-    seen: tuple[Any, Any],
+    objective: Objective,
+    parameters: Sequence[Parameter],
+    training: LabelledImages,
     descent: FineTuning,
-    loss: str,
-    l2: float,
 ) -> float:
-    """Return the optimiser's usual rate, or less where the loss is so curved at the start that its steps would grow."""
-    images, labels = seen
+    """Return `base_lr`, or a lower rate if the loss is too curved for it at the start."""
+    images, labels = training
     n = len(images)
-    size = min(n, max(_FOR_CURVATURE, descent.batch_size))
-    chosen = xp_of(images).asarray(CPU.xp.arange(size) * n // size)
-    batch, of_batch = images[chosen], labels[chosen]
-    model.train()
-    curvature = largest_curvature(
-        lambda: _objective(model, batch, of_batch, loss, l2)[0], parameters
-    )
-    model.zero_grad()
-    return descent.base_lr if not math.isfinite(curvature) else descent.stable_lr(curvature)
-
-
-def _objective(
-    model: Network, batch: Any, labels: Any, loss: str, l2: float
-) -> tuple[Tensor, Tensor]:
-    """Return the objective on a batch, and the scores."""
-    scores = model.classifier(model.flat(Tensor.wrap(batch)))
-    weight = model.classifier.weight
-    return LOSSES[loss](scores, labels) + (0.5 * l2) * (weight * weight).sum(), scores
-
-
-def _step(
-    model: Network, batch: Any, labels: Any, loss: str, l2: float, optimizer: Optimizer
-) -> tuple[Any, Any]:
-    """Take a step; return the objective before it and the scores, as arrays."""
-    watched = not backend_of(batch).asynchronous
-    objective, scores = _objective(model, batch, labels, loss, l2)
-    if watched and not math.isfinite(objective.item()):
-        raise_first_nonfinite(model, batch)
-        raise GradientError("first in the loss")
-    model.zero_grad()
-    objective.backward()
-    if watched:
-        named = model.named_parameters()
-        check_finite_arrays(
-            (f"the gradient of {name}", p.grad) for name, p in named if p.grad is not None
-        )
-    optimizer.step()
-    if watched:
-        check_finite_arrays(model.named_parameters())
-    return objective.data, scores.data
-
-
-def _validate(model: Network, images: Any, labels: Any, loss: str) -> tuple[float, float]:
-    """Return accuracy and loss of the network as it is on images held out."""
-    scores = map_batches(
-        model, lambda x: model.classifier(model.scored(x)), images, (model.n_classes,)
-    )
-    with no_grad():
-        value = LOSSES[loss](Tensor.wrap(scores), labels).item()
-    return float(to_numpy(scores.argmax(axis=1) == labels).mean()), value
+    size = min(n, max(_CURVATURE_IMAGES, descent.batch_size))
+    chosen = xp_of(images).asarray(np.arange(size) * n // size)
+    batch = images[chosen]
+    batch_labels = labels[chosen]
+    objective.model.train()
+    curvature = largest_curvature(lambda: objective(batch, batch_labels)[0], parameters)
+    objective.model.zero_grad()
+    return descent.stable_lr(curvature) if math.isfinite(curvature) else descent.base_lr

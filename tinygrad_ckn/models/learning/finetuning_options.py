@@ -1,16 +1,19 @@
-"""How a network is to learn end to end: the options of a descent, and what is held out of it."""
+"""Options of fine-tuning, and the split of a validation set."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from tinygrad_ckn.backend import CPU, Generator, is_whole
-from tinygrad_ckn.checks import number
+import numpy as np
+
+from tinygrad_ckn import checks
+from tinygrad_ckn.backend import Generator, NDArray
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.fingerprints import whole_groups
+from tinygrad_ckn.nn import Parameter
 from tinygrad_ckn.optim import (
     SGD,
     Adam,
@@ -25,62 +28,59 @@ from tinygrad_ckn.plain import plain_arguments
 
 OptimizerName: TypeAlias = Literal["sgd", "adam"]
 ScheduleName: TypeAlias = Literal["cosine", "step", "constant"]
-OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
-# Learning rates where none is given and the loss is not curved too much for them.
-USUAL_LR = {"sgd": 0.01, "adam": 0.001}
-SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
+# Learning rates used if none is given and the loss is not too curved for them.
+BASE_LR: dict[OptimizerName, float] = {"sgd": 0.01, "adam": 0.001}
 
 
 @plain_arguments
 @dataclass(frozen=True)
 class FineTuning:
-    """How a network learns end to end.
+    """How to train a network end to end by stochastic gradient descent.
 
     Attributes
     ----------
-    epochs
-        At most so many times through the images.
-    batch_size
-        Images a step.
-    optimizer
-        "sgd" or "adam"; either keeps filters on their spheres.
-    lr
-        Learning rate after the warm-up; None: 0.01, of Adam 0.001, or less where the
-        loss is so curved at the start that steps of that rate would grow from one to
-        the next (`models.curvature`).
-    momentum
+    epochs : int, default 10
+        Maximum number of passes over the images.
+    batch_size : int, default 128
+        Images per step.
+    optimizer : "sgd" or "adam", default "sgd"
+        Both keep filters on their spheres.
+    lr : float or None, default None
+        Learning rate after the warm-up. None: 0.01 (Adam: 0.001), or lower if the loss is
+        so curved at the start that steps at that rate would diverge.
+    momentum : float in [0, 1), default 0.9
         Of SGD.
-    warmup
-        Epochs, or a part of one, in which the rate rises from 0.
-    schedule
-        From there on: "cosine" to 0, "step" (a tenth after each third of the epochs) or
-        "constant".
-    alternating
-        False: classifier and filters are trained together by gradient descent. True: the
-        classifier is refitted by L-BFGS before each epoch, which trains the filters alone
-        (Mairal 2016).
-    refit_classifier_every
-        Unless alternating: epochs after which the classifier is solved by L-BFGS;
-        None: never. A CKN's features are small and the weights solved for them large
-        beside a step of SGD: between two solutions filters move, and the classifier
+    warmup : float >= 0, default 0.5
+        Epochs, whole or in part, in which the learning rate rises linearly from 0.
+    schedule : "cosine", "step" or "constant", default "cosine"
+        Of the learning rate after the warm-up: cosine decay to 0, a factor of 0.1 after
+        each third of the epochs, or constant.
+    alternating : bool, default False
+        False: classifier and filters are trained together. True: the classifier is
+        refitted by L-BFGS before each epoch, which trains the filters alone (Mairal 2016).
+    refit_classifier_every : int or None, default None
+        Epochs between refits of the classifier by L-BFGS, unless alternating. None:
+        never. The features of a CKN are small and the weights fitted to them large
+        compared with a step of SGD: between two refits filters move, but the classifier
         hardly does.
-    l2
-        Regularisation, in the terms of `fit_linear`: for features of mean squared norm 1.
-    augment
-        Makes the images that the descent is shown of those of a batch and a generator; as
+    l2 : float >= 0, default 1e-5
+        Regularisation of the classifier for features of mean squared norm 1, as for
+        `fit_linear`.
+    augment : callable or None, default None
+        Augmentation, called as augment(batch, rng), such as
         `tinygrad_ckn.data.crop_flip`.
-    validation
-        Share of the images held out, on which accuracy is measured before the first and
-        after each epoch; the parameters of the best are kept. 0: none is held out, and
-        the last parameters are kept.
-    patience
-        Epochs without a better accuracy, or an equal one with less loss, after which
-        the descent ends; None: none do.
+    validation : float in [0, 1), default 0.1
+        Share of the images held out as a validation set. Its accuracy is measured at the
+        start and after each epoch, and the parameters of the best are kept. 0: no
+        validation set; the last parameters are kept.
+    patience : int or None, default None
+        Stop after this many epochs without improvement of the validation accuracy (ties:
+        loss). None: never stop early.
 
     Raises
     ------
     ConfigError
-        If a value is out of its range.
+        If a value is out of range.
 
     Examples
     --------
@@ -122,121 +122,106 @@ class FineTuning:
     ] = None
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("epochs", 0),
-            ("batch_size", 1),
-            ("refit_classifier_every", 1),
-            ("patience", 1),
-        ):
-            value = getattr(self, name)
-            if not is_whole(value, least) and not (
-                value is None and name in ("refit_classifier_every", "patience")
-            ):
-                raise ConfigError(
-                    f"FineTuning: argument {name} expected an integer >= {least}, got {value!r}"
-                )
-        for name, known in (
-            ("optimizer", OPTIMIZERS),
-            ("schedule", SCHEDULES),
-        ):
-            if getattr(self, name) not in known:
-                raise ConfigError(
-                    f"FineTuning: argument {name} expected one of {', '.join(known)}, got {getattr(self, name)!r}"
-                )
+        name = "FineTuning"
+        checks.integers(name, 0, epochs=self.epochs)
+        checks.integers(name, batch_size=self.batch_size)
+        checks.integers(
+            name,
+            or_none=True,
+            refit_classifier_every=self.refit_classifier_every,
+            patience=self.patience,
+        )
+        checks.one_of(name, get_args(OptimizerName), optimizer=self.optimizer)
+        checks.one_of(name, get_args(ScheduleName), schedule=self.schedule)
+        checks.one_of(name, (True, False), alternating=self.alternating)
         if self.lr is not None:
-            number(
-                "FineTuning",
-                "lr",
-                self.lr,
-                "a finite number > 0",
-                lambda value: 0 < value < math.inf,
-            )
-        for name in ("warmup", "l2"):
-            number(
-                "FineTuning",
-                name,
-                getattr(self, name),
-                "a finite number >= 0",
-                lambda value: 0 <= value < math.inf,
-            )
-        for name in ("momentum", "validation"):
-            number(
-                "FineTuning",
-                name,
-                getattr(self, name),
-                "a number in [0, 1)",
-                lambda value: 0 <= value < 1,
-            )
+            checks.positive(name, lr=self.lr)
+        for option in ("warmup", "l2"):
+            value = getattr(self, option)
+            checks.number(name, option, value, "a finite number >= 0", lambda x: 0 <= x < math.inf)
+        for option in ("momentum", "validation"):
+            value = getattr(self, option)
+            checks.number(name, option, value, "a number in [0, 1)", lambda x: 0 <= x < 1)
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        """Check `augment`, and options that exclude each other."""
         if not (self.augment is None or callable(self.augment)):
             raise ConfigError(
-                f"FineTuning: argument augment expected a function of images and a generator or None, got {self.augment!r}"
-            )
-        if not isinstance(self.alternating, bool):
-            raise ConfigError(
-                f"FineTuning: argument alternating expected True or False, got {self.alternating!r}"
+                "FineTuning: argument augment expected a function of images and a generator or "
+                f"None, got {self.augment!r}"
             )
         if self.refit_classifier_every is not None and self.alternating:
             raise ConfigError(
-                "FineTuning: argument refit_classifier_every expected None with alternating=True, which solves the classifier "
-                f"before each epoch, got {self.refit_classifier_every}"
+                "FineTuning: argument refit_classifier_every expected None with alternating=True, "
+                f"which refits before each epoch, got {self.refit_classifier_every}"
             )
         if self.patience is not None and not self.validation:
             raise ConfigError(
-                f"FineTuning: argument patience expected None without images held out, got {self.patience}; "
-                "give a validation share > 0"
+                "FineTuning: argument patience expected None without a validation set, "
+                f"got {self.patience}; set validation > 0"
             )
 
     @property
     def base_lr(self) -> float:
-        """The learning rate, or where it is None that of the optimiser."""
-        return USUAL_LR[self.optimizer] if self.lr is None else self.lr
+        """The learning rate `lr`, or if it is None the default of the optimiser."""
+        return BASE_LR[self.optimizer] if self.lr is None else self.lr
 
     def stable_lr(self, curvature: float) -> float:
-        """Return the usual learning rate, or less where the loss has this largest curvature.
+        """Return `base_lr`, or a lower rate for a loss with this largest curvature.
 
-        Of SGD, whose moving average makes steps 1 / (1 - momentum) as long, that of a
-        step in the direction of the largest curvature which ends where the loss is
-        least.
+        For SGD, whose moving average makes steps 1 / (1 - momentum) as long, it is at most
+        the rate whose step along the direction of largest curvature ends at the minimum.
 
         Examples
         --------
-        >>> FineTuning(momentum=0.5).lr_for(10.0), FineTuning(momentum=0.5).lr_for(500.0)
+        >>> FineTuning(momentum=0.5).stable_lr(10.0), FineTuning(momentum=0.5).stable_lr(500.0)
         (0.01, 0.001)
         """
         if self.optimizer == "adam" or curvature <= 0:
             return self.base_lr
         return min(self.base_lr, (1 - self.momentum) / curvature)
 
-    def make_optimizer(self, parameters: list[Any], steps: int) -> tuple[Optimizer, Scheduler]:
-        """Return the optimiser and its schedule, for epochs of so many steps."""
+    def make_optimizer(
+        self, parameters: Sequence[Parameter], steps: int
+    ) -> tuple[Optimizer, Scheduler]:
+        """Return the optimiser and its scheduler, for epochs of `steps` steps."""
         if self.optimizer == "adam":
             optimizer: Optimizer = Adam(parameters, lr=self.base_lr)
         else:
             optimizer = SGD(parameters, lr=self.base_lr, momentum=self.momentum)
         total = max(1, self.epochs * steps)
-        warm = min(round(self.warmup * steps), total - 1)
-        left = max(1, total - warm)
-        after: dict[str, Schedule] = {
-            "cosine": CosineDecay(left),
-            "step": StepDecay(max(1, math.ceil(left / 3)), gamma=0.1),
-            "constant": StepDecay(left, gamma=1.0),
+        warmup = min(round(self.warmup * steps), total - 1)
+        remaining = max(1, total - warmup)
+        schedules: dict[ScheduleName, Schedule] = {
+            "cosine": CosineDecay(remaining),
+            "step": StepDecay(max(1, math.ceil(remaining / 3)), gamma=0.1),
+            "constant": StepDecay(remaining, gamma=1.0),
         }
-        schedule = after[self.schedule]
-        return optimizer, Scheduler(optimizer, LinearWarmup(warm, schedule) if warm else schedule)
+        schedule = schedules[self.schedule]
+        return optimizer, Scheduler(
+            optimizer, LinearWarmup(warmup, schedule) if warmup else schedule
+        )
 
 
 def n_held_out(n: int, share: float) -> int:
-    """Return how many of n images are held out: a share, but where it is not 0 at least one, and never all."""
+    """Return the size of the validation set for n images.
+
+    It is the share of n, rounded, but at least 1 and at most n - 1 unless the share is 0.
+    """
     return min(max(1, round(share * n)), n - 1) if share else 0
 
 
-def hold_out(n: int, share: float, rng: Generator, groups: Any = None) -> tuple[Any, Any]:
-    """Return the numbers of the images that are seen and of those that are held out, ascending, on the host.
+def hold_out(
+    n: int, share: float, rng: Generator, groups: NDArray[Any] | None = None
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Split n images at random into a training and a validation set.
 
-    Images of one of the groups (n,) stay together.
+    Returns the indices of both, ascending, on the host. Images of one group (n,) stay
+    together.
     """
-    held = CPU.xp.zeros(n, "bool")
-    held[rng.permutation(n)[: n_held_out(n, share)]] = True
-    if held.any():
-        held = whole_groups(held, groups)
-    return CPU.xp.flatnonzero(~held), CPU.xp.flatnonzero(held)
+    held_out = np.zeros(n, "bool")
+    held_out[rng.permutation(n)[: n_held_out(n, share)]] = True
+    if held_out.any():
+        held_out = whole_groups(held_out, groups)
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)

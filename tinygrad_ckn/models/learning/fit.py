@@ -1,36 +1,38 @@
-"""How a network learns, on images after preprocessing: filters without labels, the classifier, then everything."""
+"""The steps of a training on preprocessed images.
+
+Filters are learned without labels, then the classifier, then everything end to end.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
-from tinygrad_ckn.backend import Generator, is_whole, xp_of
+from tinygrad_ckn import checks
+from tinygrad_ckn.backend import Generator, NDArray, xp_of
 from tinygrad_ckn.errors import ConfigError, TooFewPointsError
 from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.graph import unwrap
-from tinygrad_ckn.models.batched import MEMORY, allocate, map_batches
+from tinygrad_ckn.models.batched import MEMORY, allocate
 from tinygrad_ckn.models.clustering.spherical_kmeans import spherical_kmeans
-from tinygrad_ckn.models.learning.finetuning import fine_tune
+from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
+from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning, hold_out
 from tinygrad_ckn.models.learning.patches import check_count, sample_patches
 from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.models.linear.l2_search import HeldOut
-from tinygrad_ckn.models.linear.logistic import LinearFit, check_objective, fit_linear
+from tinygrad_ckn.models.linear.logistic import LinearFit, Loss, check_objective, fit_linear
+from tinygrad_ckn.models.network_base import NetworkBase
 
-if TYPE_CHECKING:
-    from tinygrad_ckn.models.ckn import CKN
-    from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
-    from tinygrad_ckn.models.network import Network
-
-# values of l2 that are tried at least
-_TRIED = 5
+# Values of l2 that a search tries at least.
+_MIN_TRIED = 5
 
 
 def fit_filters(
-    model: CKN,
-    images: Any,
+    model: NetworkBase,
+    images: NDArray[Any],
     *,
     n_patches: int,
     iterations: int,
@@ -39,98 +41,103 @@ def fit_filters(
     report: Callable[[Progress], None] = no_report,
     **options: Any,
 ) -> None:
-    """Set the filters of each layer to centroids of patches of its input.
+    """Set the filters of each `CKNLayer` to centroids of patches of its input.
 
-    Patches beyond `memory` bytes go to a file; the options are more of `spherical_kmeans`.
+    Patches of more than `memory` bytes are kept in a file; options are those of
+    `spherical_kmeans`.
     """
+    layers = [layer for layer in model.layers if isinstance(layer, CKNLayer)]
     training = model.training
-    # the factors of the layers below are computed once
+    # In eval mode the factors of the layers below are computed once.
     model.eval()
     try:
-        for i, layer in enumerate(model.layers):
+        for i, layer in enumerate(layers):
 
-            def told(iteration: int, cosine: float, number: int = i + 1) -> None:
-                report(
-                    Progress(
-                        "k-means", iteration, iterations, {"layer": number, "mean_cosine": cosine}
-                    )
-                )
+            def on_iteration(iteration: int, cosine: float, number: int = i + 1) -> None:
+                values = {"layer": number, "mean_cosine": cosine}
+                report(Progress("k-means", iteration, iterations, values))
 
             try:
-                patches = layer_patches(model, i, images, n_patches, rng, memory)
-                cosine = fit_layer_filters(layer, patches, iterations, rng, report=told, **options)
-                # before the next layer's are drawn
+                patches = layer_patches(layers, i, images, n_patches, rng, memory)
+                cosine = fit_layer_filters(
+                    layer, patches, iterations, rng, report=on_iteration, **options
+                )
+                # Free them before the patches of the next layer are drawn.
                 del patches
             except TooFewPointsError as error:
                 raise TooFewPointsError(
                     f"layers[{i}], n_filters={layer.n_filters}: {error}", error.found
                 ) from error
-            report(Progress("filters", i + 1, len(model.layers), {"mean_cosine": cosine}))
+            report(Progress("filters", i + 1, len(layers), {"mean_cosine": cosine}))
     finally:
         model.train(training)
 
 
 def layer_patches(
-    model: CKN, i: int, images: Any, n_patches: int, rng: Generator, memory: int = MEMORY
-) -> Any:
-    """Return up to n_patches patches (n, C*kh*kw) of what the layers before layer i make of images, as they are."""
+    layers: Sequence[CKNLayer],
+    i: int,
+    images: NDArray[Any],
+    n_patches: int,
+    rng: Generator,
+    memory: int = MEMORY,
+) -> NDArray[Any]:
+    """Return up to n_patches patches (n, C*kh*kw) of the input of layer i."""
 
-    def encode(x: Any) -> Any:
+    def encode(x: NDArray[Any]) -> NDArray[Any]:
         with no_grad():
-            for layer in model.layers[:i]:
+            for layer in layers[:i]:
                 x = unwrap(layer(x))
         return x
 
-    layer = model.layers[i]
     check_count(n_patches)
-    out = allocate(
-        (n_patches, layer.in_channels * math.prod(layer.kernel_size)), model.dtype, memory, images
-    )
+    layer = layers[i]
+    shape = n_patches, layer.in_channels * math.prod(layer.kernel_size)
+    out = allocate(shape, str(layer.weight.dtype), memory, images)
     return sample_patches(images, layer, n_patches, rng=rng, encode=encode if i else None, out=out)
 
 
 def fit_layer_filters(
-    layer: CKNLayer, patches: Any, iterations: int, rng: Generator, **options: Any
+    layer: CKNLayer, patches: NDArray[Any], iterations: int, rng: Generator, **options: Any
 ) -> float:
-    """Set a layer's centre to the mean patch, its filters to centroids, a group by itself; return the mean cosine."""
+    """Set a layer's filters to centroids of patches, and its center to their mean.
+
+    Each group is clustered by itself; centred patches are overwritten. Returns the mean
+    cosine of patches and their centroids.
+    """
     xp = xp_of(patches)
     if layer.center is not None:
         layer.center.data = patches.mean(axis=0).reshape(layer.center.shape)
         patches -= layer.center.data.reshape(-1)
     count = layer.n_filters // layer.groups
-    found = [
+    clusterings = [
         spherical_kmeans(xp.ascontiguousarray(x), count, iterations=iterations, rng=rng, **options)
         for x in xp.split(patches, layer.groups, axis=1)
     ]
-    layer.set_filters(xp.concatenate([of_group.centroids for of_group in found]))
-    return sum(of_group.objective[-1] for of_group in found) / layer.groups
+    layer.set_filters(xp.concatenate([clustering.centroids for clustering in clusterings]))
+    return sum(clustering.objective[-1] for clustering in clusterings) / layer.groups
 
 
 def fit_classifier(
-    model: Network,
-    images: Any,
-    labels: Any,
+    model: NetworkBase,
+    images: NDArray[Any],
+    labels: NDArray[Any],
     *,
-    loss: str,
+    loss: Loss,
     l2: float | None,
     iterations: int = 30,
     memory: int = MEMORY,
-    groups: Any = None,
+    groups: NDArray[Any] | None = None,
     rng: Generator,
     report: Callable[[Progress], None] = no_report,
 ) -> LinearFit:
-    """Set the classifier's weights, and return what was fitted; features beyond `memory` bytes go to a file."""
+    """Fit the classifier to the features of images, set its weights and return the fit.
+
+    Features of more than `memory` bytes are kept in a file.
+    """
     report(Progress("classifier", 0, 1))
-    tried: list[float] = []
-
-    def held_out(value: float, measured: HeldOut) -> None:
-        tried.append(value)
-        values = {"l2": value, "held_out_error": measured.error, "held_out_loss": measured.loss}
-        report(Progress("l2", len(tried), max(len(tried), _TRIED), values))
-
     width = model.classifier.in_features
     features = allocate((len(images), width), model.dtype, memory, images)
-    map_batches(model, model.fitted, images, (width,), features)
+    model._map_batches(model._training_features, images, (width,), features)
     fit = fit_linear(
         features,
         labels,
@@ -140,21 +147,32 @@ def fit_classifier(
         iterations=iterations,
         groups=groups,
         rng=rng,
-        report=held_out,
+        report=_l2_reporter(report),
     )
     model.classifier.weight.data = fit.weight
     if model.classifier.bias is not None:
         model.classifier.bias.data = fit.bias
     model.temperature = fit.temperature
-    errors = {
-        f"held_out_error_{value:g}": measured.error for value, measured in fit.held_out.items()
-    }
+    errors = {f"held_out_error_{value:g}": result.error for value, result in fit.held_out.items()}
     report(Progress("classifier", 1, 1, {"l2": fit.l2, **errors}))
     return fit
 
 
-def check_fit(descent: Any, loss: str, l2: float | None) -> None:
-    """Raise a ConfigError if an argument of `fit` is not of its kind: before anything is learned."""
+def _l2_reporter(report: Callable[[Progress], None]) -> Callable[[float, HeldOut], None]:
+    """Return the callback that reports each l2 tried."""
+    tried = 0
+
+    def on_l2_tried(l2: float, result: HeldOut) -> None:
+        nonlocal tried
+        tried += 1
+        values = {"l2": l2, "held_out_error": result.error, "held_out_loss": result.loss}
+        report(Progress("l2", tried, max(tried, _MIN_TRIED), values))
+
+    return on_l2_tried
+
+
+def check_fit(descent: object, loss: str, l2: float | None) -> None:
+    """Raise a ConfigError if an option of `fit` is invalid, before anything is learned."""
     if not isinstance(descent, FineTuning | None):
         raise ConfigError(
             f"fit: argument descent expected a models.FineTuning or None, got {descent!r}"
@@ -162,50 +180,50 @@ def check_fit(descent: Any, loss: str, l2: float | None) -> None:
     check_objective(loss, l2)
 
 
-def check_filters(n_patches: Any, iterations: Any) -> None:
-    """Raise a ConfigError if an argument of k-means is not an integer >= 1: before anything is learned."""
+def check_kmeans(n_patches: int, iterations: int) -> None:
+    """Raise a ConfigError if an option of k-means is invalid, before anything is learned."""
     check_count(n_patches)
-    if not is_whole(iterations, 1):
-        raise ConfigError(f"fit: argument iterations expected an integer >= 1, got {iterations!r}")
+    checks.integers("fit", iterations=iterations)
 
 
 def fit_with_labels(
-    model: Network,
-    images: Any,
-    labels: Any,
+    model: NetworkBase,
+    images: NDArray[Any],
+    labels: NDArray[Any],
     *,
     descent: FineTuning | None,
-    loss: str,
+    loss: Loss,
     l2: float | None,
     from_zero: bool = False,
-    groups: Any = None,
+    groups: NDArray[Any] | None = None,
     rng: Generator,
     report: Callable[[Progress], None] = no_report,
 ) -> None:
-    """Fit the classifier; with a descent, then train everything, and fit the classifier again.
+    """Fit the classifier; with a descent, then train end to end and fit it again.
 
-    What the descent holds out is not seen by the classifier that it starts from either;
-    with `from_zero`, a joint descent starts from a classifier of zeros. Images of one
-    of the groups (n,) are held out together.
+    The validation set is hidden from the classifier that the descent starts from, too.
+    With `from_zero` the descent starts from a classifier of zeros, unless alternating.
+    Images of one group (n,) are held out together.
     """
+    options: dict[str, Any] = {"loss": loss, "rng": rng, "report": report}
     if descent is not None:
-        rest, aside = hold_out(len(images), descent.validation, rng, groups)
-        xp = xp_of(images)
-        seen, unseen = (
-            (images[chosen], labels[chosen]) for chosen in (xp.asarray(rest), xp.asarray(aside))
+        seen, held_out = hold_out(len(images), descent.validation, rng, groups)
+        rows = xp_of(images).asarray(seen)
+        training = LabelledImages(images[rows], labels[rows])
+        rows = xp_of(images).asarray(held_out)
+        validation = LabelledImages(images[rows], labels[rows])
+        seen_groups = None if groups is None else groups[seen]
+        solve = partial(
+            fit_classifier, model, *training, l2=descent.l2, groups=seen_groups, **options
         )
-
-        def solve() -> LinearFit:
-            of_seen = None if groups is None else groups[rest]
-            return fit_classifier(
-                model, *seen, loss=loss, l2=descent.l2, groups=of_seen, rng=rng, report=report
-            )
-
-        options: dict[str, Any] = {
-            "from_zero": from_zero,
-            "held_out": aside,
-            "rng": rng,
-            "report": report,
-        }
-        fine_tune(model, seen, unseen, descent, loss=loss, solve=solve, **options)
-    fit_classifier(model, images, labels, loss=loss, l2=l2, groups=groups, rng=rng, report=report)
+        fine_tune(
+            model,
+            training,
+            validation,
+            descent,
+            solve=solve,
+            from_zero=from_zero,
+            held_out=held_out,
+            **options,
+        )
+    fit_classifier(model, images, labels, l2=l2, groups=groups, **options)

@@ -5,30 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tinygrad_ckn.errors import ConfigError
+
 if TYPE_CHECKING:
     from tinygrad_ckn.models.learning.best_weights import FineTuningState
-
-from tinygrad_ckn.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands: `done` of `total` steps of a phase, 0 <= done <= total.
+    """A progress event of a training.
 
-    Phases are "k-means" (iterations, for a layer), "filters" (layers), "l2" (values
-    tried), "classifier"; of a descent "start", "batch", "epoch", and "kept", at its
-    end, with the epoch it goes back to (0: the start) and those it made.
-
-    A "start" and an "epoch" come with the `state` of the descent, from which it could
-    go on. The total of "l2" grows: how many values are tried is known at the end only.
-
-    On a GPU not every "batch" has a "loss" among its values: it is told where it is
-    read, every 100 steps.
+    Attributes
+    ----------
+    phase : str
+        "k-means" (iterations in a layer), "filters" (layers), "l2" (values tried),
+        "classifier"; of fine-tuning "start", "batch", "epoch" and, at its end, "kept",
+        with the epoch restored (0: the start) of those done.
+    done, total : int
+        Steps of the phase, 0 <= done <= total. The total of "l2" grows, because the number
+        of values to try is not known beforehand.
+    values : dict[str, float]
+        Measurements by name. On a GPU only every 100th "batch" has a "loss", so that steps
+        do not wait.
+    state : FineTuningState or None
+        With "start" and "epoch": what is needed to resume from there.
 
     Raises
     ------
     ConfigError
-        If `done` is negative or more than `total`.
+        If `done` is negative or greater than `total`.
 
     Examples
     --------
@@ -45,10 +50,10 @@ class Progress:
     def __post_init__(self) -> None:
         if not 0 <= self.done <= self.total:
             raise ConfigError(
-                f"Progress: argument done expected a number from 0 to the total of {self.total}, got {self.done} in "
-                f"phase {self.phase!r}; report a total that grows with what is done"
+                f"Progress: argument done expected an integer from 0 to total = {self.total}, "
+                f"got {self.done} in phase {self.phase!r}; increase total along with done"
             )
 
 
 def no_report(progress: Progress) -> None:
-    """Report nothing."""
+    """Ignore a progress event."""

@@ -1,9 +1,9 @@
-"""Probabilities from scores that are none by themselves: one temperature, chosen on examples held out.
+"""Temperature scaling: probabilities from scores, calibrated on held-out examples.
 
-The softmax of scores / T has the classes in the order of the scores; T makes the mean
-probability of the class that is chosen about the share that is right. Source: C. Guo,
-G. Pleiss, Y. Sun and K. Weinberger, On calibration of modern neural networks, ICML
-2017, arXiv 1706.04599, section 4.2.
+The softmax of scores / T ranks classes as the scores do; T makes the mean probability of
+the predicted class about equal to the accuracy. Source: C. Guo, G. Pleiss, Y. Sun and
+K. Weinberger, On calibration of modern neural networks, ICML 2017, arXiv 1706.04599,
+section 4.2.
 
 n examples, k classes.
 """
@@ -12,43 +12,45 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_ckn.backend import CPU, to_numpy
+import numpy as np
 
-# of ln(T / spread of the scores), to either side
+from tinygrad_ckn.backend import NDArray, to_numpy
+
+# Bound of |ln(T / mean absolute score)|.
 _RANGE = 8.0
 
 
-def fit_temperature(scores: Any, labels: Any) -> float:
-    """Return the temperature T for which the softmax of scores / T gives the labels most probability.
+def fit_temperature(scores: NDArray[Any], labels: NDArray[Any]) -> float:
+    """Return the temperature T that maximises the likelihood of softmax(scores / T).
 
     Parameters
     ----------
-    scores
+    scores : array
         (n, k), n >= 1, of examples that the classifier was not fitted on.
-    labels
+    labels : array
         Class numbers (n,).
 
     Examples
     --------
     >>> scores = np.array([[1.0, -1.0], [1.0, -1.0], [1.0, -1.0], [1.0, -1.0]])
-    >>> T = temperature_of(scores, np.array([0, 0, 0, 1]))  # three of four are right
+    >>> T = fit_temperature(scores, np.array([0, 0, 0, 1]))  # three of four are right
     >>> round(float(1 / (1 + np.exp(-2 / T))), 4)
     0.75
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import logsumexp
 
-    s, y = to_numpy(scores).astype("float64"), to_numpy(labels)
+    s = to_numpy(scores).astype("float64")
     # (n, k)
     s = s - s.max(axis=1, keepdims=True)
-    own = s[CPU.xp.arange(len(s)), y]
+    label_scores = s[np.arange(len(s)), to_numpy(labels)]
     spread = float(abs(s).mean()) or 1.0
 
     def loss(log_inverse: float) -> float:
-        inverse = CPU.xp.exp(log_inverse) / spread
-        return float((logsumexp(inverse * s, axis=1) - inverse * own).mean())
+        inverse = np.exp(log_inverse) / spread
+        return float((logsumexp(inverse * s, axis=1) - inverse * label_scores).mean())
 
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         loss, bounds=(-_RANGE, _RANGE), method="bounded", options={"xatol": 1e-6}
     )
-    return float(spread / CPU.xp.exp(found.x))
+    return float(spread / np.exp(optimum.x))

@@ -1,14 +1,14 @@
-"""A kernel ridge classifier on a given Gram matrix, its regularisation chosen by leaving out one example at a time.
+"""A kernel ridge classifier on a given Gram matrix, with leave-one-out choice of l2.
 
 n examples, k classes, K (n, n) their Gram matrix, Y (n, k) with 1 at an example's class
 and -1 elsewhere. Minimises (1/n) sum |y_i - f(x_i) - b|^2 + l2 |f|^2 over f and b, K
-centred in feature space and scaled to mean diagonal 1. A matrix of ones added to the
+centred in feature space and scaled to mean diagonal 1. Adding a matrix of ones to the
 centred K gives the constant vector, otherwise one of many null vectors, the eigenvalue
 n. With K + 1 1^T = V diag(w) V^T, c = n l2 / (w + n l2) and A = V diag(c) V^T, the
-residuals of Y less its mean are A Y, and that of example i by a fit without it is (A
-Y)_i / (A_ii - a), where a = l2 / (n + n l2) is due to the ones. Source: Golub, Heath
-and Wahba, Generalized Cross-Validation (1979), for the residuals; Saunders, Gammerman
-and Vovk, Ridge Regression in Dual Variables (1998).
+residuals of the centred Y are A Y, and the leave-one-out residual of example i is (A Y)_i
+/ (A_ii - a), where a = l2 / (n + n l2) is due to the ones. Source: Golub, Heath and
+Wahba, Generalized Cross-Validation (1979), for the residuals; Saunders, Gammerman and
+Vovk, Ridge Regression in Dual Variables (1998).
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ from __future__ import annotations
 import math
 from typing import Any, Self
 
-from tinygrad_ckn.backend import asarray, backend_of, floating, is_array, to_numpy, xp_of
+from tinygrad_ckn.backend import (
+    Labels,
+    NDArray,
+    asarray,
+    backend_of,
+    floating,
+    is_array,
+    to_numpy,
+    xp_of,
+)
 from tinygrad_ckn.errors import ConfigError, DataError, LinearAlgebraError, ShapeError
 from tinygrad_ckn.models.checks import check_device
 from tinygrad_ckn.plain import plain_arguments
@@ -27,23 +36,23 @@ _FIT = "KernelRidgeClassifier.fit"
 
 
 class KernelRidgeClassifier:
-    """Least squares on the classes -1 and 1, one against the rest, in the space of a kernel.
+    """One-against-the-rest least squares on targets -1 and 1, in the space of a kernel.
 
     `sklearn.kernel_ridge.KernelRidge(kernel="precomputed")` solves the same equations;
-    this adds the intercept, the classes and the choice of l2.
+    this class adds the intercept, the classes and the choice of l2.
 
     Parameters
     ----------
-    l2
-        Regularisation, for a centred Gram matrix of mean diagonal 1; None: that of
-        `L2_GRID` with the least error.
+    l2 : float or None, default None
+        Regularisation, for a centred Gram matrix of mean diagonal 1. None: the value of
+        `L2_GRID` with the lowest leave-one-out error.
 
     Attributes
     ----------
     l2_ : float
-        The one used.
+        The regularisation used.
     errors_ : dict
-        For each l2 tried the mean squared error on examples left out, each by itself.
+        The mean squared leave-one-out error for each l2 tried.
     dual_coef_ : array
         (n, k); scores are gram @ dual_coef_ + intercept_.
     intercept_ : array
@@ -52,7 +61,7 @@ class KernelRidgeClassifier:
     Raises
     ------
     ConfigError
-        If l2 is no number > 0.
+        If l2 is not a number > 0.
 
     Examples
     --------
@@ -64,8 +73,8 @@ class KernelRidgeClassifier:
 
     l2_: float
     errors_: dict[float, float]
-    dual_coef_: Any
-    intercept_: Any
+    dual_coef_: NDArray[Any]
+    intercept_: NDArray[Any]
 
     @plain_arguments
     def __init__(self, l2: float | None = None) -> None:
@@ -75,14 +84,14 @@ class KernelRidgeClassifier:
             )
         self.l2 = l2
 
-    def fit(self, gram: Any, labels: Any) -> Self:
+    def fit(self, gram: NDArray[Any], labels: Labels) -> Self:
         """Fit the classifier.
 
         Parameters
         ----------
-        gram
-            (n, n), symmetric positive semi-definite, floats of any backend.
-        labels
+        gram : array
+            (n, n), symmetric positive semi-definite, floating.
+        labels : array
             Integers (n,), 0 .. k - 1.
 
         Raises
@@ -90,34 +99,31 @@ class KernelRidgeClassifier:
         ShapeError
             If gram is not square.
         DataError
-            If labels are not n class numbers, of two classes at least, or all examples
-            are equal.
+            If labels are not n class numbers of at least two classes, or all examples are
+            equal.
         LinearAlgebraError
-            If gram is not finite, symmetric and positive semi-definite, but for rounding.
+            If gram is not finite, symmetric and positive semi-definite up to rounding.
         """
         xp = xp_of(gram)
         gram = floating(xp, gram)
-        slack = float(xp.finfo(gram.dtype).eps) ** 0.5
+        tolerance = float(xp.finfo(gram.dtype).eps) ** 0.5
         targets = _targets(gram, labels)
-        n, gram = len(gram), gram.astype("float64", copy=False)
+        gram = gram.astype("float64", copy=False)
+        n = len(gram)
         size = float(xp.abs(gram).max())
-        if not (size < math.inf and float(xp.abs(gram - gram.T).max()) <= slack * size):
+        if not (size < math.inf and float(xp.abs(gram - gram.T).max()) <= tolerance * size):
             raise LinearAlgebraError(
                 f"{_FIT}: argument gram expected a finite symmetric matrix, got another"
             )
-        means, residuals = gram.mean(axis=0), targets - targets.mean(axis=0)
+        means = gram.mean(axis=0)
+        residuals = targets - targets.mean(axis=0)
         centred = gram - means - means[:, None] + means.mean()
         scale = float(xp.trace(centred)) / n
-        if not scale > slack * size:
+        if not scale > tolerance * size:
             raise DataError(f"{_FIT}: argument gram expected examples that differ, got equal ones")
-        with backend_of(gram).strict_linalg():
-            w, v = xp.linalg.eigh(centred / scale + 1)
-        if w[0] < -slack * w[-1]:
-            raise LinearAlgebraError(
-                f"{_FIT}: argument gram expected a positive semi-definite matrix, got smallest eigenvalue "
-                f"{float(w[0]) * scale:.3g}; pass a kernel's values as they are"
-            )
-        w, rotated, squares = xp.maximum(w, 0), v.T @ residuals, v * v
+        w, v = _eigh(centred / scale + 1, scale, tolerance)
+        rotated = v.T @ residuals
+        squares = v * v
         self.errors_ = {}
         for l2 in L2_GRID if self.l2 is None else (self.l2,):
             c = n * l2 / (w + n * l2)
@@ -128,15 +134,15 @@ class KernelRidgeClassifier:
         self.intercept_ = targets.mean(axis=0) - means @ self.dual_coef_
         return self
 
-    def scores(self, gram: Any) -> Any:
-        """Return class scores (m, k) of a Gram matrix (m, n) of other examples with those of the fit.
+    def scores(self, gram: NDArray[Any]) -> NDArray[Any]:
+        """Return class scores (m, k) from a Gram matrix (m, n) with the fitted examples.
 
         Raises
         ------
         ConfigError
             If the classifier is not fitted.
         ShapeError
-            If the matrix is not of n columns.
+            If the matrix does not have n columns.
         """
         if not hasattr(self, "dual_coef_"):
             raise ConfigError(
@@ -145,31 +151,55 @@ class KernelRidgeClassifier:
         n = len(self.dual_coef_)
         if gram.ndim != 2 or gram.shape[1] != n:
             raise ShapeError(
-                f"KernelRidgeClassifier: argument gram expected shape (m, {n}), a column for each example of the fit, "
-                f"got {gram.shape}"
+                f"KernelRidgeClassifier: argument gram expected shape (m, {n}), one column for "
+                f"each fitted example, got {gram.shape}"
             )
         return gram @ self.dual_coef_ + self.intercept_
 
-    def predict(self, gram: Any) -> Any:
-        """Return the class of each row of a Gram matrix (m, n): integers (m,); errors as for `scores`."""
+    def predict(self, gram: NDArray[Any]) -> NDArray[Any]:
+        """Return class numbers (m,) from a Gram matrix (m, n); errors as for `scores`."""
         return self.scores(gram).argmax(axis=1)
 
 
-def _targets(gram: Any, labels: Any) -> Any:
-    """Return (n, k) of 1 at an example's class and -1 elsewhere, once the shape of gram and the labels are checked."""
+def _eigh(
+    matrix: NDArray[Any], scale: float, tolerance: float
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return eigenvalues, clipped to >= 0, and eigenvectors of a symmetric matrix.
+
+    Raises
+    ------
+    LinearAlgebraError
+        If an eigenvalue is negative by more than rounding; `scale` converts it to that of
+        the Gram matrix.
+    """
+    xp = xp_of(matrix)
+    with backend_of(matrix).strict_linalg():
+        w, v = xp.linalg.eigh(matrix)
+    if w[0] < -tolerance * w[-1]:
+        raise LinearAlgebraError(
+            f"{_FIT}: argument gram expected a positive semi-definite matrix, got smallest "
+            f"eigenvalue {float(w[0]) * scale:.3g}; pass the kernel's values unchanged"
+        )
+    return xp.maximum(w, 0), v
+
+
+def _targets(gram: NDArray[Any], labels: Labels) -> NDArray[Any]:
+    """Return targets (n, k), 1 at an example's class and -1 elsewhere, after checks."""
     if gram.ndim != 2 or gram.shape[0] != gram.shape[1]:
         raise ShapeError(f"{_FIT}: argument gram expected shape (n, n), got {gram.shape}")
-    backend, n = backend_of(gram), len(gram)
-    array = labels if is_array(labels) else asarray(labels, device=backend.device)
+    backend = backend_of(gram)
+    n = len(gram)
+    array: Any = labels if is_array(labels) else asarray(labels, device=backend.device)
     check_device(_FIT, "labels", array, backend.device)
     if array.shape != (n,) or array.dtype.kind not in "iu":
         raise DataError(
-            f"{_FIT}: argument labels expected {n} integers, one for each row of gram, got {array.dtype} of shape "
-            f"{array.shape}"
+            f"{_FIT}: argument labels expected {n} integers, one for each row of gram, "
+            f"got {array.dtype} of shape {array.shape}"
         )
     classes = set(to_numpy(array).tolist())
     if len(classes) < 2 or min(classes) < 0:
         raise DataError(
-            f"{_FIT}: argument labels expected class numbers >= 0 of at least two classes, got {sorted(classes)}"
+            f"{_FIT}: argument labels expected class numbers >= 0 of at least two classes, "
+            f"got {sorted(classes)}"
         )
     return backend.xp.where(array[:, None] == backend.xp.arange(max(classes) + 1), 1.0, -1.0)

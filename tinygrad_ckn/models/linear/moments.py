@@ -1,82 +1,106 @@
-"""Number, mean and spread of examples, by which the classifier centres and scales them."""
+"""Number, mean and spread of examples, by which features are centred and scaled."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_ckn.backend import CPU, to_numpy, xp_of
+import numpy as np
+
+from tinygrad_ckn.backend import NDArray, to_numpy, xp_of
 from tinygrad_ckn.block_sums import blocks_of, sum_over
 from tinygrad_ckn.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Number n, mean (D,) and sum of squared distances from the mean, of examples, in float64 on the host."""
+    """Moments of n examples, in float64 on the host.
+
+    Attributes
+    ----------
+    n : int
+        Number of examples.
+    mean : array
+        (D,).
+    spread : float
+        Sum of squared distances from the mean.
+    """
 
     n: int
-    mean: Any
+    mean: NDArray[np.float64]
     spread: float
 
     @property
     def scale(self) -> float:
-        """The root mean squared distance from the mean; 1 where there is none."""
+        """The root mean squared distance from the mean; 1 if that is 0."""
         return math.sqrt(self.spread / self.n) or 1.0
 
     @classmethod
-    def of(cls, features: Any) -> Moments:
+    def of(cls, features: NDArray[Any]) -> Moments:
         """Return the moments of features (n, D).
 
         Raises
         ------
         DataError
-            If they are not finite, or their squares are not.
+            If they or their squares are not finite.
         """
-        mean = _sum(features, None, lambda x: x.sum(axis=0, dtype="float64")) / len(features)
-        if not bool(CPU.xp.isfinite(mean).all()):
+        mean = _sum(features, None, _column_sums) / len(features)
+        if not bool(np.isfinite(mean).all()):
             raise DataError(
-                "fit_linear: argument features expected finite numbers, got NaN or infinity; look at the images"
+                "fit_linear: argument features expected finite numbers, got NaN or infinity; "
+                "check the images"
             )
         spread = float(_sum(features, None, _squares_about(features, mean)).sum())
-        if not CPU.xp.isfinite(spread):
+        if not np.isfinite(spread):
             raise DataError(
-                "fit_linear: argument features expected squares that do not overflow, got others; scale them"
+                "fit_linear: argument features expected squares that do not overflow, got larger "
+                "numbers; scale them"
             )
         return cls(len(features), mean, spread)
 
-    def without(self, features: Any, aside: Any) -> Moments:
-        """Return the moments of all examples but those of which the numbers are given."""
-        xp = CPU.xp
-        n = self.n - len(aside)
-        total = _sum(features, aside, lambda x: x.sum(axis=0, dtype="float64"))
-        mean = (self.n * self.mean - total) / n
-        theirs = float(_sum(features, aside, _squares_about(features, self.mean)).sum())
-        spread = self.spread - theirs - n * float(((mean - self.mean) ** 2).sum())
-        if spread <= self.n * xp.finfo("float64").eps * self.spread:
-            # they are all alike: what is left is rounding
+    def without(self, features: NDArray[Any], held_out: NDArray[Any]) -> Moments:
+        """Return the moments of all examples except those with the given indices."""
+        n = self.n - len(held_out)
+        mean = (self.n * self.mean - _sum(features, held_out, _column_sums)) / n
+        removed = float(_sum(features, held_out, _squares_about(features, self.mean)).sum())
+        spread = self.spread - removed - n * float(((mean - self.mean) ** 2).sum())
+        if spread <= self.n * np.finfo("float64").eps * self.spread:
+            # The remaining examples are equal; what is left is rounding.
             spread = 0.0
         return Moments(n, mean, spread)
 
 
-def _squares_about(features: Any, origin: Any) -> Any:
-    """Return what sums the squares of a block's distances from a point, a column by itself.
+def _column_sums(x: NDArray[Any]) -> NDArray[Any]:
+    return x.sum(axis=0, dtype="float64")
 
-    They are squared in float64: in float32 those of small and of large features
-    underflow and overflow.
+
+def _squares_about(
+    features: NDArray[Any], origin: NDArray[np.float64]
+) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Return a function of a block: sums over rows of squared distances from a point, (D,).
+
+    They are squared in float64, because in float32 the squares of small and large
+    features underflow and overflow.
     """
-    centre = xp_of(features).asarray(origin, dtype=features.dtype)
-    return lambda x: ((x - centre).astype("float64", copy=False) ** 2).sum(axis=0)
+    center = xp_of(features).asarray(origin, dtype=features.dtype)
+    return lambda x: ((x - center).astype("float64", copy=False) ** 2).sum(axis=0)
 
 
-def _sum(features: Any, chosen: Any, of_block: Any) -> Any:
-    """Return the sum over blocks of examples, all or those of which the numbers are given, as (D,) on the host."""
+def _sum(
+    features: NDArray[Any],
+    chosen: NDArray[Any] | None,
+    function: Callable[[NDArray[Any]], NDArray[Any]],
+) -> NDArray[Any]:
+    """Return the sum of a function over blocks of examples, (D,) on the host.
 
-    def add(rows: slice, total: Any) -> None:
-        total += of_block(features[rows if chosen is None else chosen[rows]])
+    `chosen` None: all examples; otherwise those with the given indices.
+    """
+    xp = xp_of(features)
 
-    blocks, xp = (
-        blocks_of(features, len(features) if chosen is None else len(chosen)),
-        xp_of(features),
-    )
+    def add(rows: slice, total: NDArray[Any]) -> None:
+        total += function(features[rows if chosen is None else chosen[rows]])
+
+    blocks = blocks_of(features, len(features) if chosen is None else len(chosen))
     return to_numpy(sum_over(features, add, blocks, lambda: xp.zeros(features.shape[1])))

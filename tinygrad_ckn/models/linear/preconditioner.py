@@ -1,157 +1,180 @@
-"""What makes the classifier's problem nearly round: V = W R^T with R^T R = X^T X / n + shift I.
+"""Preconditioner of the classifier: V = W R^T with R^T R = X^T X / n + shift I.
 
-X (n, D) are the features, centred and scaled to mean squared norm 1. R may be that of a
-shift a decade off.
+X (n, D) are the features, centred and scaled to mean squared norm 1. An R whose shift is
+up to a factor of 10 off will do.
 
-- `Whole`: R is the Cholesky factor of a (D, D) matrix.
-- `Sampled`, where that matrix would be too large: with P (m, D), some of the examples over sqrt(m shift), for all, and
-  L L^T = I + P P^T (m, m),  R = sqrt(shift) (I + P^T (I + L^T)^-1 P)  is a root, as one sees by multiplying it out, and
-  R^-1 = (I - P^T L^-T (I + L)^-1 P) / sqrt(shift). For directions that no example of the sample has, shift stands.
+- `FullRoot`: R is the Cholesky factor of a (D, D) matrix.
+- `SampledRoot`, if that matrix would be too large: with P (m, D), a sample of the
+  examples divided by sqrt(m shift), and L L^T = I + P P^T (m, m),
+      R = sqrt(shift) (I + P^T (I + L^T)^-1 P)
+  is a root, as multiplying it out shows, and
+      R^-1 = (I - P^T L^-T (I + L)^-1 P) / sqrt(shift).
+  Directions orthogonal to the sample have the eigenvalue shift.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from tinygrad_ckn.backend import CPU, to_numpy, xp_of
+import numpy as np
+
+from tinygrad_ckn.backend import NDArray, to_numpy, xp_of
 from tinygrad_ckn.block_sums import scatter_of
 from tinygrad_ckn.models.linear.moments import Moments
 from tinygrad_ckn.profiling import record_function
 
-# features for which X^T X is used: a matrix of 1.2 GB, and 20 s for its factor
-_WIDEST = 12_288
-# examples
+# Maximum number of features for a full root: 1.2 GB, and 20 s for its Cholesky factor.
+_MAX_FULL = 12_288
+# Examples of a sample.
 _SAMPLE = 4096
-_LEAST_SHIFT = 1e-9
-# and a margin, for l2 is rounded
+_MIN_SHIFT = 1e-9
+# A factor of 10, with a margin because l2 is rounded.
 _DECADE = 11
+# Rows (k, D) or matrices, in float64 on the host.
+Matrix = NDArray[np.float64]
 
 
 class Root(Protocol):
     """R as a map of rows (k, D), in float64 on the host."""
 
-    def times(self, w: Any) -> Any:
+    def times(self, w: Matrix) -> Matrix:
         """Return w R^T."""
+        ...
 
-    def solve(self, v: Any) -> Any:
-        """Return w of w R^T = v."""
+    def solve(self, v: Matrix) -> Matrix:
+        """Return the solution w of w R^T = v."""
+        ...
 
-    def solve_transposed(self, g: Any) -> Any:
-        """Return h of h R = g: the gradient in V of that in W."""
+    def solve_transposed(self, g: Matrix) -> Matrix:
+        """Return the solution h of h R = g: the gradient in V from that in W."""
+        ...
 
 
 class Preconditioner:
-    """R for an l2; that of one serves others that are at most a decade off, for it is costly."""
+    """Computes R for an l2, and reuses it for values of l2 up to a factor of 10 off."""
 
     @record_function("classifier, preconditioner")
-    def __init__(self, features: Any, moments: Moments) -> None:
+    def __init__(self, features: NDArray[Any], moments: Moments) -> None:
         scale = moments.scale
-        centre = xp_of(features).asarray(moments.mean, dtype=features.dtype)
-        self._root: tuple[float, Root] | None = None
-        if features.shape[1] <= _WIDEST:
+        xp = xp_of(features)
+        center = xp.asarray(moments.mean, dtype=features.dtype)
+        self._cached: tuple[float, Root] | None = None
+        self._make: Callable[[float], Root]
+        if features.shape[1] <= _MAX_FULL:
             gram = scatter_of(
                 features,
                 moments.n,
-                lambda rows: (features[rows] - centre) / features.dtype.type(scale),
+                lambda rows: (features[rows] - center) / features.dtype.type(scale),
             )
             gram /= moments.n
-            self._make: Any = lambda shift: Whole(gram, shift)
+            self._make = lambda shift: FullRoot(gram, shift)
         else:
             m = min(moments.n, _SAMPLE)
-            sample = features[xp_of(features).asarray(CPU.xp.arange(m) * moments.n // m)] - centre
+            sample = features[xp.asarray(np.arange(m) * moments.n // m)] - center
             sample /= scale * math.sqrt(m)
             products = to_numpy(sample @ sample.T).astype("float64")
-            self._make = lambda shift: Sampled(sample, products, shift)
+            self._make = lambda shift: SampledRoot(sample, products, shift)
 
     @record_function("classifier, preconditioner")
     def root(self, l2: float) -> Root:
-        """Return R for an l2, or for one that is near enough."""
-        shift = max(2 * l2, _LEAST_SHIFT)
-        if self._root is None or not 1 / _DECADE < self._root[0] / shift < _DECADE:
-            # before there are two
-            self._root = None
-            self._root = shift, self._make(shift)
-        return self._root[1]
+        """Return R for an l2, or for one close enough."""
+        shift = max(2 * l2, _MIN_SHIFT)
+        if self._cached is None or not 1 / _DECADE < self._cached[0] / shift < _DECADE:
+            # Free the old root before the new one is made.
+            self._cached = None
+            self._cached = shift, self._make(shift)
+        return self._cached[1]
 
 
-class Whole:
-    """R of all of X^T X / n, of which the upper triangle counts; shift grows where rounding left it indefinite."""
+class FullRoot:
+    """R from the upper triangle of X^T X / n (D, D).
 
-    def __init__(self, gram: Any, shift: float) -> None:
+    The shift grows until rounding leaves the matrix positive definite.
+    """
+
+    def __init__(self, gram: Matrix, shift: float) -> None:
         from scipy.linalg import LinAlgError, cholesky
 
         while True:
             shifted = gram.T.copy(order="F")
-            shifted[CPU.xp.diag_indices(len(gram))] += shift
+            shifted[np.diag_indices(len(gram))] += shift
             try:
-                self.lower = cholesky(
-                    shifted, lower=True, overwrite_a=True, check_finite=False
-                )  # R^T
+                # R^T
+                self.lower = cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
                 return
             except LinAlgError:
                 shift *= 10
 
-    def times(self, w: Any) -> Any:
+    def times(self, w: Matrix) -> Matrix:
         """Return w R^T."""
-        return w @ self.lower
+        product: Matrix = w @ self.lower
+        return product
 
-    def solve(self, v: Any) -> Any:
-        """Return w of w R^T = v."""
+    def solve(self, v: Matrix) -> Matrix:
+        """Return the solution w of w R^T = v."""
         return _solve(self.lower, v, transposed=True)
 
-    def solve_transposed(self, g: Any) -> Any:
-        """Return h of h R = g."""
+    def solve_transposed(self, g: Matrix) -> Matrix:
+        """Return the solution h of h R = g."""
         return _solve(self.lower, g)
 
 
-class Sampled:
-    """R of some examples, given as rows over sqrt(m), and of their products (m, m); the head of this file has it."""
+class SampledRoot:
+    """R from a sample of m examples as rows over sqrt(m), and their products (m, m).
 
-    def __init__(self, sample: Any, products: Any, shift: float) -> None:
+    The head of this file derives it.
+    """
+
+    def __init__(self, sample: NDArray[Any], products: Matrix, shift: float) -> None:
         from scipy.linalg import cholesky
 
-        self.sample, self.shift = sample, shift
+        self.sample = sample
+        self.shift = shift
         shifted = products / shift
-        diagonal = CPU.xp.diag_indices(len(shifted))
+        diagonal = np.diag_indices(len(shifted))
         shifted[diagonal] += 1
         self.lower = cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
         # I + L
-        self.more = self.lower.copy(order="F")
-        self.more[diagonal] += 1
+        self.lower_plus_identity = self.lower.copy(order="F")
+        self.lower_plus_identity[diagonal] += 1
 
-    def times(self, w: Any) -> Any:
+    def times(self, w: Matrix) -> Matrix:
         """Return w R^T."""
-        return math.sqrt(self.shift) * (
-            w + self._back(_solve(self.more, self._into(w), transposed=True))
-        )
+        inner = _solve(self.lower_plus_identity, self._times_sample(w), transposed=True)
+        return math.sqrt(self.shift) * (w + self._from_sample(inner))
 
-    def solve(self, v: Any) -> Any:
-        """Return w of w R^T = v."""
-        inner = _solve(self.lower, _solve(self.more, self._into(v)), transposed=True)
-        return (v - self._back(inner)) / math.sqrt(self.shift)
+    def solve(self, v: Matrix) -> Matrix:
+        """Return the solution w of w R^T = v."""
+        inner = _solve(self.lower_plus_identity, self._times_sample(v))
+        inner = _solve(self.lower, inner, transposed=True)
+        return (v - self._from_sample(inner)) / math.sqrt(self.shift)
 
-    def solve_transposed(self, g: Any) -> Any:
-        """Return h of h R = g."""
-        inner = _solve(self.more, _solve(self.lower, self._into(g)), transposed=True)
-        return (g - self._back(inner)) / math.sqrt(self.shift)
+    def solve_transposed(self, g: Matrix) -> Matrix:
+        """Return the solution h of h R = g."""
+        inner = _solve(self.lower, self._times_sample(g))
+        inner = _solve(self.lower_plus_identity, inner, transposed=True)
+        return (g - self._from_sample(inner)) / math.sqrt(self.shift)
 
-    def _into(self, rows: Any) -> Any:
+    def _times_sample(self, rows: Matrix) -> Matrix:
         """Return rows (k, D) times P^T."""
         return to_numpy(self._cast(rows) @ self.sample.T).astype("float64") / math.sqrt(self.shift)
 
-    def _back(self, rows: Any) -> Any:
+    def _from_sample(self, rows: Matrix) -> Matrix:
         """Return rows (k, m) times P."""
         return to_numpy(self._cast(rows) @ self.sample).astype("float64") / math.sqrt(self.shift)
 
-    def _cast(self, rows: Any) -> Any:
+    def _cast(self, rows: Matrix) -> NDArray[Any]:
         return xp_of(self.sample).asarray(rows, dtype=self.sample.dtype)
 
 
-def _solve(lower: Any, rows: Any, transposed: bool = False) -> Any:
-    """Return the rows (k, n) of x with lower x = row, or lower^T x = row."""
+def _solve(lower: Matrix, rows: Matrix, transposed: bool = False) -> Matrix:
+    """Return rows x (k, n) that solve lower x = row, or lower^T x = row."""
     from scipy.linalg import solve_triangular
 
-    return solve_triangular(
+    solution: Any = solve_triangular(
         lower, rows.T, lower=True, trans=1 if transposed else 0, check_finite=False
-    ).T
+    )
+    transposed_solution: Matrix = solution.T
+    return transposed_solution

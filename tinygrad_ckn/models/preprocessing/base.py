@@ -1,4 +1,4 @@
-"""What images go through before the first layer: the interface, and what its implementations share."""
+"""The interface of preprocessors, and what its implementations share."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
-from tinygrad_ckn.backend import Shape, is_whole, xp_of
+from tinygrad_ckn import checks
+from tinygrad_ckn.backend import DTypeLike, Images, NDArray, Shape, xp_of
 from tinygrad_ckn.block_sums import map_blocks
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.grad_mode import modes
 from tinygrad_ckn.graph import unwrap
-from tinygrad_ckn.models.checks import check_floating
-from tinygrad_ckn.models.learning.patches import blocks
+from tinygrad_ckn.models import checks as image_checks
+from tinygrad_ckn.models.batched import image_blocks
 from tinygrad_ckn.nn import Module, init
 from tinygrad_ckn.tensor import Tensor
-from tinygrad_ckn.windows import image_shape as shape_of
+from tinygrad_ckn.windows import image_shape as shape_of_images
 
-# numbers in a block of training images
+# Elements of a block of training images.
 _BLOCK = 2**20
 
 
 class Preprocessor(Module):
-    """A map of images (N, C, H, W) to images (N, C', H', W'), which may learn from the training images.
+    """A map of images (N, C, H, W) to images (N, C', H', W'), possibly fitted to data.
 
     Examples
     --------
@@ -39,17 +40,17 @@ class Preprocessor(Module):
 
     name: ClassVar[str]
 
-    def fit(self, images: Any) -> Self:
-        """Learn from training images (N, C, H, W), where there is something to learn; return self."""
+    def fit(self, images: Images) -> Self:
+        """Fit to training images (N, C, H, W), if there is anything to fit; return self."""
         return self
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Return (C', H', W') of an image of shape (C, H, W)."""
+        """Return (C', H', W') for an image of shape (C, H, W)."""
         return tuple(shape)
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
-        """Return the name and the constructor's arguments, as JSON takes them."""
+        """Return the name and the constructor's arguments as JSON values."""
 
     def extra_repr(self) -> str:
         """Return the constructor's arguments."""
@@ -58,46 +59,46 @@ class Preprocessor(Module):
         )
 
 
-def image_shape(owner: str, x: Any) -> tuple[int, int, int, int]:
+def image_shape(owner: str, x: Images) -> tuple[int, int, int, int]:
     """Return the shape (N, C, H, W) of images.
 
     Raises
     ------
     ShapeError, DTypeError
-        If they have not such a shape, or are not floating.
+        If they do not have four axes, or are not floating.
     """
-    check_floating(owner, x)
-    return shape_of(owner, "x", x)
+    image_checks.check_floating(owner, x)
+    return shape_of_images(owner, "x", x)
 
 
-class Learned(Preprocessor):
-    """A preprocessor that learns buffers, of float64, from images of `in_channels` channels."""
+class FittedPreprocessor(Preprocessor):
+    """A preprocessor with float64 buffers fitted to images of `in_channels` channels.
+
+    Until they are fitted or loaded they contain NaN, or with `in_channels` None do not
+    exist.
+    """
 
     in_channels: int | None = None
 
     def __init__(self, in_channels: int | None) -> None:
-        if in_channels is not None:
-            if not is_whole(in_channels, 1):
-                owner = type(self).__name__
-                raise ConfigError(
-                    f"{owner}: argument in_channels expected an integer >= 1, got {in_channels!r}"
-                )
-            for name, shape in self.buffer_shapes(int(in_channels)).items():
-                # Until they are learned or loaded.
-                setattr(self, name, Tensor(init.constant(shape, math.nan, dtype="float64")))
-            self.in_channels = int(in_channels)
+        checks.integers(type(self).__name__, or_none=True, in_channels=in_channels)
+        if in_channels is None:
+            return
+        for name, shape in self._buffer_shapes(int(in_channels)).items():
+            setattr(self, name, Tensor(init.constant(shape, math.nan, dtype="float64")))
+        self.in_channels = int(in_channels)
 
     @abstractmethod
-    def buffer_shapes(self, in_channels: int) -> dict[str, Shape]:
+    def _buffer_shapes(self, in_channels: int) -> dict[str, Shape]:
         """Return the shape of each buffer by name."""
 
-    def check(self, x: Any) -> tuple[int, int, int, int]:
+    def _check(self, x: Images) -> tuple[int, int, int, int]:
         """Return the shape (N, C, H, W) of images.
 
         Raises
         ------
         ShapeError, DTypeError
-            If they have not this shape, not `in_channels` channels, or are not floating.
+            If they do not have four axes and `in_channels` channels, or are not floating.
         """
         owner = type(self).__name__
         shape = image_shape(owner, x)
@@ -107,58 +108,66 @@ class Learned(Preprocessor):
             )
         return shape
 
-    def training_images(self, images: Any) -> tuple[Any, list[slice]]:
-        """Return training images as an array, and the blocks in which sums over them are taken.
+    def _training_images(self, images: Images) -> tuple[NDArray[Any], list[slice]]:
+        """Return training images as an array, and blocks of them to sum over.
 
         Raises
         ------
         ShapeError, DTypeError
-            As for `check`.
+            As for `_check`.
         DataError
             If there are none, or a pixel is NaN or infinite.
         """
-        owner, array = type(self).__name__, unwrap(images)
-        n, *shape = self.check(array)
-        cuts = list(blocks(n, math.prod(shape), limit=_BLOCK))
+        owner = type(self).__name__
+        array = unwrap(images)
+        n, *shape = self._check(array)
+        blocks = list(image_blocks(n, math.prod(shape), limit=_BLOCK))
         if not n:
             raise DataError(f"{owner}.fit: argument images expected at least one image, got none")
-        if not all(bool(xp_of(array).isfinite(array[cut]).all()) for cut in cuts):
+        if not all(bool(xp_of(array).isfinite(array[block]).all()) for block in blocks):
             raise DataError(
                 f"{owner}.fit: argument images expected finite numbers, got NaN or infinity"
             )
-        return array, cuts
+        return array, blocks
 
-    def learn(self, in_channels: int, **buffers: Any) -> Self:
-        """Keep what was learned, arrays by the buffers' names; return self."""
+    def _set_buffers(self, in_channels: int, **buffers: NDArray[Any]) -> Self:
+        """Set the fitted buffers by name; return self."""
         for name, array in buffers.items():
             setattr(self, name, Tensor.wrap(array))
         self.in_channels = in_channels
         return self
 
-    def learned(self, name: str, dtype: Any) -> Any:
+    def _buffer(self, name: str, dtype: DTypeLike) -> NDArray[Any]:
         """Return a buffer as an array of a dtype.
 
         Raises
         ------
         ConfigError
-            If it is neither learned nor loaded.
+            If it is neither fitted nor loaded.
         """
         buffer = getattr(self, name, None)
         if buffer is None or bool(xp_of(buffer.data).isnan(buffer.data).any()):
             raise ConfigError(
-                f"{type(self).__name__}: expected to be fitted before use, got no {name}; call fit(images)"
+                f"{type(self).__name__}: expected to be fitted before use, got no {name}; "
+                "call fit(images)"
             )
-        return buffer.data.astype(dtype)
+        array: NDArray[Any] = buffer.data.astype(dtype)
+        return array
 
 
-def applied(function: Callable[[Any], Any], x: Any, shape: Shape, size: float) -> Any:
-    """Return function(x), of a shape, for images x (N, C, H, W): an array for an array, a Tensor for a Tensor.
+def apply_in_blocks(function: Callable[[Any], Any], x: Images, shape: Shape, size: float) -> Tensor:
+    """Return function(x), of a shape, for images x (N, C, H, W).
 
-    A Tensor of which gradients may be asked for is given to the function itself. Other
-    images are given as arrays, in blocks, on all threads; on the way the function takes
-    `size` bytes for each.
+    The result is an array for an array and a Tensor for a Tensor. A Tensor that may be
+    differentiated is passed to the function as a whole. Other images are passed as arrays,
+    in blocks, on all threads; `size` is the number of bytes the function needs for one
+    image.
     """
+    y: Any
     if isinstance(x, Tensor) and modes.recording and x.requires_grad:
-        return function(x)
-    y = map_blocks(function, unwrap(x), shape, size)
-    return Tensor.wrap(y) if isinstance(x, Tensor) else y
+        y = function(x)
+    else:
+        y = map_blocks(function, unwrap(x), shape, size)
+        y = Tensor.wrap(y) if isinstance(x, Tensor) else y
+    # To type checkers a Tensor, as the result of an operation is.
+    return y

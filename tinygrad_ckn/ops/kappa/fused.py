@@ -101,6 +101,8 @@ def _value_and_slope(
     with enable_grad():
         y = function(u)
     xp.copyto(values, unwrap(y))
-    depends = isinstance(y, Variable) and y._requires_grad
-    slopes.fill(1 if depends else 0)
-    return unwrap(grad(y, u, gradient=slopes)[0]) if depends else slopes
+    if not isinstance(y, Variable) or not y._requires_grad:
+        slopes.fill(0)
+        return slopes
+    slopes.fill(1)
+    return unwrap(grad(y, u, gradient=slopes)[0])

@@ -76,14 +76,14 @@ def kappa_arccos0(xp: Namespace, u: Array) -> Array:
     return 1 - xp.arccos(xp.clip(u, -1, 1)) / math.pi
 
 
+kappa_arccos0.vjp(u=lambda g, u: g * _arccos0_slope(u))
+
+
 def _arccos0_slope(u: Array) -> Array:
     """Return the derivative of `kappa_arccos0`: 0 where |u| >= 1."""
     inside = abs(unwrap(u)) < 1
     safe = where(inside, (1 - u) * (1 + u), 1)
     return where(inside, 1 / (math.pi * sqrt(safe)), 0)
-
-
-kappa_arccos0.vjp(u=lambda g, u: g * _arccos0_slope(u))
 
 
 @primitive()
@@ -133,6 +133,9 @@ def kappa_matern(xp: Namespace, u: Array, rate: float, order: int) -> Array:
     return decay * _horner(xp, s, _MATERN[order]) if order else decay
 
 
+kappa_matern.vjp(u=lambda g, u, rate, order: g * _matern_slope(u, rate, order))
+
+
 # Coefficients of the polynomial in s, by order.
 _MATERN = ((1.0,), (1.0, 1.0), (1.0, 1.0, 1 / 3))
 
@@ -144,9 +147,6 @@ def _matern_slope(u: Array, rate: float, order: int) -> Array:
     inside = unwrap(u) < 1
     distance = sqrt(where(inside, 2 - 2 * u, 1))
     return where(inside, rate * kappa_matern(u, rate, 0) / distance, 0)
-
-
-kappa_matern.vjp(u=lambda g, u, rate, order: g * _matern_slope(u, rate, order))
 
 
 @primitive()
@@ -172,6 +172,11 @@ def kappa_power_series(xp: Namespace, u: Array, coefficients: tuple[float, ...])
     return _horner(xp, floating(xp, u), coefficients)
 
 
+kappa_power_series.vjp(
+    u=lambda g, u, coefficients: g * kappa_power_series(u, _derivative(coefficients))
+)
+
+
 def _horner(xp: Namespace, u: Array, coefficients: tuple[float, ...]) -> Array:
     """Evaluate a polynomial, lowest power first, in new memory."""
     y = xp.full_like(u, coefficients[-1])
@@ -184,8 +189,3 @@ def _horner(xp: Namespace, u: Array, coefficients: tuple[float, ...]) -> Array:
 def _derivative(coefficients: tuple[float, ...]) -> tuple[float, ...]:
     """Return the coefficients of a polynomial's derivative."""
     return tuple(k * coefficient for k, coefficient in enumerate(coefficients) if k) or (0.0,)
-
-
-kappa_power_series.vjp(
-    u=lambda g, u, coefficients: g * kappa_power_series(u, _derivative(coefficients))
-)

@@ -1,4 +1,4 @@
-"""An interpreter for PTX on NumPy that checks every access; see tools/gpu_emulator/README.md."""
+"""An interpreter for PTX on NumPy that checks every access; see ../README.md."""
 
 from tools.gpu_emulator.ptx.errors import (
     BadLaunch,

@@ -44,13 +44,15 @@ def memory_step(ins: Instruction, used: frozenset[int]) -> Callable:
 
 def _shape(ins: Instruction, operand) -> tuple[np.dtype, int, tuple]:
     """Return the element type, number of elements and registers of a load or store."""
-    dtype, count = dtype_of(ins.type), next((LENGTHS[m] for m in ins.modifiers if m in LENGTHS), 1)
+    dtype = dtype_of(ins.type)
+    count = next((LENGTHS[m] for m in ins.modifiers if m in LENGTHS), 1)
     return dtype, count, operand.items if isinstance(operand, Vector) else (operand,)
 
 
 def _load(ins: Instruction) -> Callable:
     dtype, count, targets = _shape(ins, ins.operands[0])
-    address, size = address_of(ins.operands[1]), dtype.itemsize * count
+    address = address_of(ins.operands[1])
+    size = dtype.itemsize * count
     writes = [writer(target, dtype) for target in targets]
     kind = (
         CONSTANT
@@ -65,14 +67,14 @@ def _load(ins: Instruction) -> Callable:
         return lambda m: _read_parameter(m, offset - PARAMETERS, dtype, writes)
 
     def load(m):
-        found = []
+        columns_of_parts = []
         for part in placed(m, ins, address(m), size):
             if part.window.shadow is not None:
                 part.window.shadow.access(kind, part.words, size, part.stamps, part.lanes)
             elements, index = part.elements(dtype)
-            found.append((part.at, [elements[index + i] for i in range(count)]))
+            columns_of_parts.append((part.at, [elements[index + i] for i in range(count)]))
         for i, write in enumerate(writes):
-            write(m, m.spread(_joined([(at, columns[i]) for at, columns in found])))
+            write(m, m.spread(_joined([(at, columns[i]) for at, columns in columns_of_parts])))
 
     return load
 
@@ -95,7 +97,8 @@ def _read_parameter(m, offset: int, dtype: np.dtype, writes: list[Callable]) -> 
 
 def _store(ins: Instruction) -> Callable:
     dtype, count, sources = _shape(ins, ins.operands[1])
-    address, size = address_of(ins.operands[0]), dtype.itemsize * count
+    address = address_of(ins.operands[0])
+    size = dtype.itemsize * count
     reads = [reader(source, dtype) for source in sources]
     ordered = not ORDERED.isdisjoint(ins.modifiers)
 
@@ -129,13 +132,14 @@ def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _atomic(ins: Instruction, used: frozenset[int]) -> Callable:
     dtype = dtype_of(ins.type)
     operands = ins.operands if ins.root == "atom" else (Register(-1, 0, "_"), *ins.operands)
-    target, address = operands[0], address_of(operands[1])
+    target = operands[0]
+    address = address_of(operands[1])
     name = next((m for m in ins.modifiers if m in (*ATOMICS, "exch", "cas", "inc", "dec")), None)
     if name is None or isinstance(operands[2], Vector):
         raise NotKnown("the atomic")
     reads = [reader(operand, dtype) for operand in operands[2:]]
     write = writer(target, dtype)
-    wanted = target.slot in used
+    result_used = target.slot in used
 
     def atomic(m):
         where = address(m)
@@ -148,12 +152,12 @@ def _atomic(ins: Instruction, used: frozenset[int]) -> Callable:
                 "changed atomically", part.words, dtype.itemsize, part.stamps, part.lanes
             )
             elements, index = part.elements(dtype)
-            given = [value[part.at] for value in values]
-            if not wanted and name in ATOMICS:
-                ATOMICS[name].at(elements, index, given[0])
+            arguments = [value[part.at] for value in values]
+            if not result_used and name in ATOMICS:
+                ATOMICS[name].at(elements, index, arguments[0])
             else:
-                old[part.at] = _one_by_one(name, elements, index, given)
-        if wanted:
+                old[part.at] = _one_by_one(name, elements, index, arguments)
+        if result_used:
             write(m, m.spread(old))
 
     return atomic
@@ -171,19 +175,21 @@ def _one_by_one(
     # Within one turn, no two lanes share an element.
     for turn in range(int(turns.max()) + 1):
         lanes = order[turns == turn]
-        found = old[lanes] = elements[index[lanes]]
-        given = [value[lanes] for value in values]
-        elements[index[lanes]] = _changed(name, found, given)
+        before = old[lanes] = elements[index[lanes]]
+        arguments = [value[lanes] for value in values]
+        elements[index[lanes]] = _changed(name, before, arguments)
     return old
 
 
-def _changed(name: str, found: np.ndarray, given: list[np.ndarray]) -> np.ndarray:
+def _changed(name: str, before: np.ndarray, arguments: list[np.ndarray]) -> np.ndarray:
     if name in ATOMICS:
-        return ATOMICS[name](found, given[0])
+        return ATOMICS[name](before, arguments[0])
     if name == "exch":
-        return given[0]
+        return arguments[0]
     if name == "cas":
-        return np.where(found == given[0], given[1], found)
+        return np.where(before == arguments[0], arguments[1], before)
     if name == "inc":
-        return np.where(found >= given[0], 0, found + 1).astype(found.dtype)
-    return np.where((found == 0) | (found > given[0]), given[0], found - 1).astype(found.dtype)
+        return np.where(before >= arguments[0], 0, before + 1).astype(before.dtype)
+    return np.where((before == 0) | (before > arguments[0]), arguments[0], before - 1).astype(
+        before.dtype
+    )

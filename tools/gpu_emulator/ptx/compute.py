@@ -87,7 +87,8 @@ def _reads(
 
 
 def _compare(ins: Instruction, clean: frozenset[int]) -> Callable:
-    name, dtype = ins.modifiers[0], dtype_of(ins.type)
+    name = ins.modifiers[0]
+    dtype = dtype_of(ins.type)
     base = UNORDERED.get(name) or UNSIGNED.get(name) or name
     function = np.not_equal if base == "ne" and dtype.kind != "f" else ORDERED[base]
     a, b = _reads(ins, ins.operands[1:3], [dtype, dtype], clean)
@@ -115,7 +116,8 @@ def _repack(ins: Instruction) -> Callable:
     part = dtype_of(f"b{8 * whole.itemsize // len(parts)}")
     width = whole.type(8 * part.itemsize)
     if isinstance(target, Vector):
-        read, writes = reader(source, whole), [writer(item, part) for item in parts]
+        read = reader(source, whole)
+        writes = [writer(item, part) for item in parts]
 
         def unpack(m):
             value = read(m)
@@ -123,7 +125,8 @@ def _repack(ins: Instruction) -> Callable:
                 write(m, (value >> whole.type(i) * width).astype(part))
 
         return unpack
-    reads, write = [reader(item, part) for item in parts], writer(target, whole)
+    reads = [reader(item, part) for item in parts]
+    write = writer(target, whole)
 
     def pack(m):
         value = whole.type(0)
@@ -140,7 +143,9 @@ def _carrying(ins: Instruction) -> Callable:
         raise NotKnown("its carry")
     word = dtype_of("u32")
     write = writer(ins.operands[0], word)
-    root, keeps, takes = ins.root[:3], "cc" in ins.modifiers, ins.root.endswith("c")
+    root = ins.root[:3]
+    keeps = "cc" in ins.modifiers
+    takes = ins.root.endswith("c")
     reads = [reader(operand, word) for operand in ins.operands[1:]]
     high = np.uint64(32)
 

@@ -32,7 +32,10 @@ class PTXError(Exception):
 
     def at(self, kernel: str, instruction: str, line: int, source: int | None) -> "PTXError":
         """Set the location of the mistake and return the error."""
-        self.kernel, self.instruction, self.line, self.source = kernel, instruction, line, source
+        self.kernel = kernel
+        self.instruction = instruction
+        self.line = line
+        self.source = source
         return self
 
     def __str__(self) -> str:

@@ -34,17 +34,22 @@ def two_product(a, b):
     """Return a * b rounded, and the rounding error (Dekker); float64."""
     p = a * b
     # 2**27 + 1
-    x, y = a * 134217729.0, b * 134217729.0
-    a_high, b_high = x - (x - a), y - (y - b)
-    a_low, b_low = a - a_high, b - b_high
+    x = a * 134217729.0
+    y = b * 134217729.0
+    a_high = x - (x - a)
+    b_high = y - (y - b)
+    a_low = a - a_high
+    b_low = b - b_high
     return p, ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
 
 
 def directed(y, rest, rounding):
     """Return y + rest rounded to a neighbour of y: to zero (rz), down (rm) or up (rp)."""
-    above, below = rest < 0, rest > 0
+    above = rest < 0
+    below = rest > 0
     if rounding == "rz":
-        above, below = above & (y > 0), below & (y < 0)
+        above = above & (y > 0)
+        below = below & (y < 0)
     if rounding != "rp":
         y = np.where(above, np.nextafter(y, y.dtype.type(-np.inf)), y)
     return np.where(below, np.nextafter(y, y.dtype.type(np.inf)), y) if rounding != "rm" else y
@@ -93,7 +98,8 @@ def maximum(a, b):
 
 def _chosen(function, of_zeros, a, b):
     """Return `function` with PTX's results for signed zeros and NaN, which NumPy leaves open."""
-    chosen, zeros = function(a, b), (a == 0) & (b == 0)
+    chosen = function(a, b)
+    zeros = (a == 0) & (b == 0)
     if zeros.any():
         word = np.dtype(f"u{a.dtype.itemsize}")
         chosen = np.where(zeros, of_zeros(a.view(word), b.view(word)).view(a.dtype), chosen)
@@ -103,7 +109,10 @@ def _chosen(function, of_zeros, a, b):
 
 
 def to_integer(x, dtype, rounding):
-    """Return floats as integers, rounded (rni, rzi, rmi, rpi) and clipped; NaN as the hardware."""
+    """Return floats as integers, rounded (rni, rzi, rmi, rpi) and clipped to the range.
+
+    NaN is converted as on the hardware.
+    """
     rounded = {"rni": np.rint, "rzi": np.trunc, "rmi": np.floor, "rpi": np.ceil}[rounding](x)
     limits = np.iinfo(dtype)
     inside = (rounded >= float(limits.min)) & (rounded < float(limits.max) + (dtype.itemsize < 8))

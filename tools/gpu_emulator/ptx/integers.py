@@ -37,9 +37,14 @@ def high_product(a, b):
     if size < 8:
         wide = np.dtype(f"{a.dtype.kind}{2 * size}")
         return (a.astype(wide) * b.astype(wide) >> wide.type(8 * size)).astype(a.dtype)
-    x, y, half = a.view(np.uint64), b.view(np.uint64), np.uint64(32)
+    x = a.view(np.uint64)
+    y = b.view(np.uint64)
+    half = np.uint64(32)
     low = np.uint64(0xFFFFFFFF)
-    x0, x1, y0, y1 = x & low, x >> half, y & low, y >> half
+    x0 = x & low
+    x1 = x >> half
+    y0 = y & low
+    y1 = y >> half
     middle = x1 * y0 + (x0 * y0 >> half)
     other = x0 * y1 + (middle & low)
     high = (x1 * y1 + (middle >> half) + (other >> half)).view(a.dtype)
@@ -64,9 +69,10 @@ def remainder(a, b):
 
 
 def extract_bits(a, start, length):
-    """Return `length` bits of `a` from bit `start` on, as bfe does."""
+    """Return bits `start` to `start + length` of `a`: bfe."""
     width = 8 * a.dtype.itemsize
-    start, length = np.minimum(start & 255, width), length & 255
+    start = np.minimum(start & 255, width)
+    length = length & 255
     unsigned = a.view(bits(a.dtype.itemsize))
     field = shift_right(unsigned, start) & low_ones(length, unsigned.dtype)
     if a.dtype.kind == "u":
@@ -84,14 +90,15 @@ def extract_bits(a, start, length):
 
 
 def insert_bits(a, b, start, length):
-    """Return `b` with `length` bits from `start` on replaced by the lowest of `a`, as bfi does."""
-    start, length = start & 255, length & 255
+    """Return `b` with bits `start` to `start + length` replaced by the lowest of `a`: bfi."""
+    start = start & 255
+    length = length & 255
     mask = shift_left(low_ones(length, a.dtype), start)
     return (b & ~mask) | (shift_left(a, start) & mask)
 
 
 def low_ones(count, dtype):
-    """Return a word with the `count` lowest bits set; all bits if `count` is the width or more."""
+    """Return a word with the `count` lowest bits set, all if `count` exceeds the width."""
     return shift_left(dtype.type(1), count) - dtype.type(1)
 
 
@@ -149,6 +156,7 @@ def highest_bit(a, from_top):
 def convert(x, dtype, saturating):
     """Return integers as another type: their low bits, or the nearest value if saturating."""
     if saturating:
-        source, target = np.iinfo(x.dtype), np.iinfo(dtype)
+        source = np.iinfo(x.dtype)
+        target = np.iinfo(dtype)
         x = np.clip(x, max(source.min, target.min), min(source.max, target.max))
     return x.astype(dtype)

@@ -1,4 +1,4 @@
-"""An executable kernel: its instructions, with registers as slots and variables as addresses."""
+"""An executable kernel: instructions with registers as slots and variables as addresses."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -7,14 +7,12 @@ from tools.gpu_emulator.ptx.syntax import Variable
 
 # Start of each kind of memory; arrays follow from ARRAYS on. None of them is at 0,
 # the null pointer.
-SHARED, DYNAMIC, LOCAL, PARAMETERS, VARIABLES, ARRAYS = (
-    1 << 24,
-    1 << 25,
-    1 << 26,
-    1 << 27,
-    1 << 28,
-    1 << 32,
-)
+SHARED = 1 << 24
+DYNAMIC = 1 << 25
+LOCAL = 1 << 26
+PARAMETERS = 1 << 27
+VARIABLES = 1 << 28
+ARRAYS = 1 << 32
 # slot of the carry flag
 CARRY = 0
 
@@ -77,14 +75,17 @@ class Instruction(NamedTuple):
 
     @property
     def root(self) -> str:
+        """First word of the opcode."""
         return self.word.split(".", 1)[0]
 
     @property
     def modifiers(self) -> list[str]:
+        """Other words of the opcode."""
         return self.word.split(".")[1:]
 
     @property
     def type(self) -> str:
+        """Last word of the opcode."""
         return self.word.rsplit(".", 1)[-1]
 
 

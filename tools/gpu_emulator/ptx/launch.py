@@ -1,6 +1,7 @@
 """Launch a kernel: check its arguments and execute its blocks in batches."""
 
 import math
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -16,11 +17,14 @@ from tools.gpu_emulator.ptx.shadow import MAX_BLOCKS
 from tools.gpu_emulator.ptx.steps import Compiled, compiled
 from tools.gpu_emulator.ptx.syntax import Module, Variable, parse
 from tools.gpu_emulator.ptx.types import constant, dtype_of
+from tools.tracing import coverage_trace, resume
 
 # limits of a block, compute capability 9.0
-MAX_THREADS, MAX_SHARED = 1024, 227 * 1024
+MAX_THREADS = 1024
+MAX_SHARED = 227 * 1024
 # limits of a batch: registers of this many lanes stay in the cache
-LANES, BATCH_MEMORY = 1 << 14, 1 << 24
+LANES = 1 << 14
+BATCH_MEMORY = 1 << 24
 
 
 def launch(
@@ -62,22 +66,30 @@ def launch(
     PTXError
         If the kernel makes a mistake; the subclass names the kind.
     """
-    with np.errstate(all="ignore"):
-        # Integers wrap around and floats overflow, as on the hardware.
-        return _launch(_compiled(ptx, name), grid, block, args, shared, budget)
+    trace = coverage_trace()
+    if trace:
+        # The interpreter runs no code of the package, so coverage need not follow it.
+        sys.settrace(None)
+    try:
+        with np.errstate(all="ignore"):
+            # Integers wrap around and floats overflow, as on the hardware.
+            return _launch(_compiled(ptx, name), grid, block, args, shared, budget)
+    finally:
+        if trace:
+            resume(trace)
 
 
 def _launch(code: Compiled, grid, block, args, shared: int, budget: int) -> Report:
     kernel = code.kernel
-    grid, block = _extents(grid, "grid"), _extents(block, "block")
-    most, memory = (
-        min(MAX_THREADS, kernel.max_threads or MAX_THREADS),
-        kernel.shared_size + shared,
-    )
-    if math.prod(block) > most or memory > MAX_SHARED or math.prod(grid) >= MAX_BLOCKS:
-        asked = f"{grid} blocks of {block} threads with {memory} bytes of shared memory"
+    grid = _extents(grid, "grid")
+    block = _extents(block, "block")
+    max_threads = min(MAX_THREADS, kernel.max_threads or MAX_THREADS)
+    memory = kernel.shared_size + shared
+    if math.prod(block) > max_threads or memory > MAX_SHARED or math.prod(grid) >= MAX_BLOCKS:
         raise BadLaunch(
-            f"{kernel.name}: {asked}; at most {most} threads, {MOST_SHARED} bytes, {MOST_BLOCKS - 1} blocks"
+            f"{kernel.name}: expected at most {MAX_BLOCKS - 1} blocks of {max_threads} threads "
+            f"with {MAX_SHARED} bytes of shared memory, got {grid} blocks of {block} threads "
+            f"with {memory} bytes"
         )
     windows, parameters = _arguments(kernel, args, code.grain["global"])
     windows += _variables(kernel)
@@ -101,10 +113,10 @@ def _compiled(ptx: str, name: str) -> Compiled:
     return compiled(link(_module(ptx), name))
 
 
-def _extents(given: int | Sequence[int], what: str) -> tuple[int, int, int]:
-    extents = (given,) if isinstance(given, int | np.integer) else tuple(given)
+def _extents(value: int | Sequence[int], argument: str) -> tuple[int, int, int]:
+    extents = (value,) if isinstance(value, int | np.integer) else tuple(value)
     if not 1 <= len(extents) <= 3 or min(extents) < 1:
-        raise BadLaunch(f"the {what} {given} is not one to three positive extents")
+        raise BadLaunch(f"argument {argument} expected one to three positive extents, got {value}")
     x, y, z = (*map(int, extents), 1, 1)[:3]
     return x, y, z
 
@@ -113,7 +125,7 @@ def _arguments(kernel: Kernel, args: Sequence, grain: int) -> tuple[list[Window]
     """Return windows onto the arrays, and the bytes of the parameters."""
     if len(args) != len(kernel.parameters):
         raise BadLaunch(
-            f"{kernel.name} has {len(kernel.parameters)} parameters, and {len(args)} arguments are given"
+            f"{kernel.name}: expected {len(kernel.parameters)} arguments, got {len(args)}"
         )
     arrays = {}
     for i, arg in enumerate(args):
@@ -131,17 +143,18 @@ def _arguments(kernel: Kernel, args: Sequence, grain: int) -> tuple[list[Window]
 
 
 def _bytes(value: np.generic, number: int, variable: Variable) -> np.ndarray:
-    expected, size = dtype_of(variable.type), size_of(variable)
+    expected = dtype_of(variable.type)
+    size = size_of(variable)
     if not isinstance(value, np.generic):
         raise BadLaunch(
-            f"argument {number} is a {type(value).__name__}, not an array or a NumPy scalar"
+            f"argument {number} expected an array or a NumPy scalar, got {type(value).__name__}"
         )
     array = variable.count > 1 or variable.type == "b8"
     if value.dtype.itemsize != size or not (
         array or (value.dtype.kind == "f") == (expected.kind == "f")
     ):
         raise BadLaunch(
-            f"argument {number} is a {value.dtype}, and the parameter is .{variable.type} of {size} bytes"
+            f"argument {number} expected a .{variable.type} of {size} bytes, got {value.dtype}"
         )
     return np.frombuffer(value.tobytes(), np.uint8)
 

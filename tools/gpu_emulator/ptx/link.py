@@ -1,6 +1,7 @@
-"""Link statements into a kernel: registers become slots, variables addresses, labels positions.
+"""Link statements into a kernel.
 
-Called functions are inlined, so the machine needs no stack.
+Registers become slots, variables addresses, labels positions. Called functions are
+inlined, so the machine needs no stack.
 """
 
 from tools.gpu_emulator.ptx.errors import NotKnown
@@ -61,7 +62,8 @@ class Layout:
     """The addresses of one kernel's variables."""
 
     def __init__(self, module: Module, kernel: Kernel) -> None:
-        self.module, self.kernel = module, kernel
+        self.module = module
+        self.kernel = kernel
         self.calls = 0
         # module-wide ones, placed at their first use
         self._shared: Names = {}
@@ -118,14 +120,17 @@ class Body:
     ) -> None:
         if function.name in callers:
             raise NotKnown(f"the recursive function {function.name}")
-        self.layout, self.function, self.callers = layout, function, (*callers, function.name)
+        self.layout = layout
+        self.function = function
+        self.callers = (*callers, function.name)
         layout.calls += 1
         self.number = layout.calls
         self.scopes = [names]
 
     def write(self) -> None:
         """Append the function's instructions to the kernel."""
-        code, labels = self.layout.kernel.code, self.layout.kernel.labels
+        code = self.layout.kernel.code
+        labels = self.layout.kernel.labels
         end = self._label("end")
         for statement in self.function.body:
             if statement.word == "{":
@@ -155,7 +160,8 @@ class Body:
             guard = self._name(statement.guard[-1])._replace(
                 negated=(statement.guard[0] == "!") != inverted
             )
-        text = f"{statement.word} {', '.join(''.join(tokens) for tokens in statement.operands)}".strip()
+        operand_text = ", ".join("".join(tokens) for tokens in statement.operands)
+        text = f"{statement.word} {operand_text}".strip()
         ins = Instruction(word, operands, guard, statement.line, statement.source, text)
         self.layout.kernel.code.append(ins)
 

@@ -79,22 +79,22 @@ class Machine:
         traffic: dict[tuple[int, str], Traffic],
         budget: int,
     ) -> None:
-        self.compiled, self.kernel, self.blocks = compiled, compiled.kernel, blocks
-        self.grid, self.block = grid, block
+        self.compiled = compiled
+        self.kernel = compiled.kernel
+        self.blocks = blocks
+        self.grid = grid
+        self.block = block
         self.threads = block[0] * block[1] * block[2]
-        self.block_lanes = (
-            -(-self.threads // 32) * 32
-        )  # the last warp of a block may have lanes without a thread
+        # The last warp of a block may have lanes without a thread.
+        self.block_lanes = -(-self.threads // 32) * 32
         self.size = self.block_lanes * len(blocks)
         self.numbers = np.arange(self.size)
         self.thread = self.numbers % self.block_lanes
         self.alive = self.thread < self.threads
-        self.parameters, self.report, self.traffic, self.budget = (
-            parameters,
-            report,
-            traffic,
-            budget,
-        )
+        self.parameters = parameters
+        self.report = report
+        self.traffic = traffic
+        self.budget = budget
         self.registers: list = [UNWRITTEN] * self.kernel.slots
         self.special = self._special()
         self.stamps = shadow.stamp(np.repeat(blocks, self.block_lanes), self.thread)
@@ -106,17 +106,21 @@ class Machine:
 
     def _special(self) -> dict[str, np.ndarray]:
         values: dict[str, np.ndarray] = {"WARP_SZ": np.uint32(32)}
-        position, number = np.minimum(self.thread, self.threads - 1), self.blocks
+        position = np.minimum(self.thread, self.threads - 1)
+        number = self.blocks
         for axis, width, count in zip("xyz", self.block, self.grid, strict=True):
             values[f"%tid.{axis}"] = (
                 (position % width).astype(np.uint32) if width > 1 else np.uint32(0)
             )
             block = np.repeat(number % count, self.block_lanes).astype(np.uint32)
             values[f"%ctaid.{axis}"] = block if len(self.blocks) > 1 else block[0]
-            values[f"%ntid.{axis}"], values[f"%nctaid.{axis}"] = np.uint32(width), np.uint32(count)
-            position, number = position // width, number // count
+            values[f"%ntid.{axis}"] = np.uint32(width)
+            values[f"%nctaid.{axis}"] = np.uint32(count)
+            position = position // width
+            number = number // count
         lane = (self.thread % 32).astype(np.uint32)
-        values["%laneid"], values["%warpid"] = lane, (self.thread // 32).astype(np.uint32)
+        values["%laneid"] = lane
+        values["%warpid"] = (self.thread // 32).astype(np.uint32)
         bit = np.uint32(1) << lane
         values |= {"%lanemask_eq": bit, "%lanemask_lt": bit - 1, "%lanemask_le": bit | (bit - 1)}
         values |= {"%lanemask_ge": ~(bit - 1), "%lanemask_gt": ~(bit | (bit - 1))}
@@ -127,7 +131,8 @@ class Machine:
 
         They read as NaN, should a check miss a read.
         """
-        kernel, grain = self.kernel, self.compiled.grain
+        kernel = self.kernel
+        grain = self.compiled.grain
         kinds = (
             (SHARED, kernel.shared_size, "shared", "static shared memory", len(self.blocks)),
             (DYNAMIC, shared, "shared", "dynamic shared memory", len(self.blocks)),
@@ -200,18 +205,17 @@ class Machine:
 
     def run(self) -> None:
         """Execute until all lanes have ended; a PTXError tells where it arose."""
-        steps, flops, last = (
-            self.compiled.steps,
-            self.compiled.flops,
-            self.report.steps + self.budget,
-        )
+        steps = self.compiled.steps
+        flops = self.compiled.flops
+        last = self.report.steps + self.budget
         self.groups = {0: self.alive}
         try:
             while self.groups:
                 at = min(self.groups)
                 self.lanes = Lanes(self.groups.pop(at), self.alive)
                 stop = min(self.groups, default=len(steps))
-                active, warps = len(self.lanes.index), self.lanes.warps
+                active = len(self.lanes.index)
+                warps = self.lanes.warps
                 while True:
                     self.at = at
                     self.report.steps += 1

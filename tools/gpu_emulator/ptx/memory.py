@@ -47,7 +47,7 @@ class Window:
     _views: dict[np.dtype, tuple[int, np.ndarray]] = field(default_factory=dict)
 
     def elements(self, dtype: np.dtype) -> tuple[int, np.ndarray]:
-        """Return the window's aligned elements of `dtype`, and the number of bytes before the first."""
+        """Return the window's aligned elements of `dtype`, and the bytes before the first."""
         if dtype not in self._views:
             first = -self.start % dtype.itemsize
             end = first + max(0, len(self.data) - first) // dtype.itemsize * dtype.itemsize
@@ -75,12 +75,18 @@ class Memory:
         if window is None or address >= window.start + window.size + GUARD:
             after = next((w for w in self.windows if 0 < w.start - address <= GUARD), None)
             if after is not None:
-                return f"address {address:#x}, {after.start - address} bytes before {after.name} ({after.size} bytes)"
+                return (
+                    f"address {address:#x}, {after.start - address} bytes before {after.name} "
+                    f"({after.size} bytes)"
+                )
             return f"address {address:#x}, far from all memory"
         offset = address - window.start
         if offset < window.size:
             return f"byte {offset} of {window.name} ({window.size} bytes)"
-        return f"address {address:#x}, {offset - window.size} bytes past the end of {window.name} ({window.size} bytes)"
+        return (
+            f"address {address:#x}, {offset - window.size} bytes past the end of {window.name} "
+            f"({window.size} bytes)"
+        )
 
 
 def array_windows(arrays: dict[str, np.ndarray], grain: int) -> tuple[list[Window], dict[str, int]]:

@@ -111,10 +111,8 @@ def _rounded(function: Callable) -> Callable[[Instruction], Callable]:
 
 def _convert(ins: Instruction) -> Callable:
     *_, to, source = ins.modifiers
-    target, integral = (
-        dtype_of(to),
-        next((m for m in ins.modifiers if m in INTEGER_ROUNDINGS), None),
-    )
+    target = dtype_of(to)
+    integral = next((m for m in ins.modifiers if m in INTEGER_ROUNDINGS), None)
     rounding = _rounding(ins)
     if source[0] != "f" and to[0] != "f":
         return lambda x: integers.convert(x, target, "sat" in ins.modifiers)
@@ -136,7 +134,8 @@ def _test(ins: Instruction) -> Callable:
 
 
 def _funnel(ins: Instruction) -> Callable:
-    right, clamp = "r" in ins.modifiers, "clamp" in ins.modifiers
+    right = "r" in ins.modifiers
+    clamp = "clamp" in ins.modifiers
     return lambda a, b, amount: integers.funnel(a, b, amount, right, clamp)
 
 

@@ -61,11 +61,13 @@ def _reader(operand: Operand, dtype: np.dtype) -> Callable:
         raise NotKnown(f"the name {operand.name.split(':')[1]}")
     if not isinstance(operand, Register):
         raise NotKnown(f"the operand {operand}")
-    slot, size = operand.slot, operand.size
+    slot = operand.slot
+    size = operand.size
     if operand.negated:
         return lambda m: ~m.registers[slot]
     if size > dtype.itemsize:
-        held, part = bits(size), bits(dtype.itemsize)
+        held = bits(size)
+        part = bits(dtype.itemsize)
         return lambda m: m.registers[slot].view(held).astype(part).view(dtype)
     if size and size < dtype.itemsize:
         raise NotKnown(f"the register {operand.name} of {size} bytes read as {dtype}")
@@ -81,7 +83,8 @@ def writer(operand: Operand, dtype: np.dtype) -> Callable:
     """Return a function of the machine and a value that writes it for the active lanes."""
     if not isinstance(operand, Register):
         raise NotKnown(f"the result {operand}")
-    slot, size = operand.slot, operand.size
+    slot = operand.slot
+    size = operand.size
     if slot < 0:
         return lambda m, value: None
 

@@ -40,7 +40,7 @@ class Part(NamedTuple):
 
     @property
     def words(self) -> np.ndarray:
-        """Return the indices into the window's shadow, which tells copies of shared memory apart."""
+        """Return the indices into the window's shadow, one range per copy of the memory."""
         return self.places if self.window.pitch else self.addresses
 
 

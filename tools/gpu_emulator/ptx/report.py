@@ -1,4 +1,4 @@
-"""Counters of a launch: instructions, memory traffic, bank conflicts, floating-point operations."""
+"""Counters of a launch: instructions, memory traffic, bank conflicts, flops."""
 
 from dataclasses import dataclass, field
 
@@ -136,7 +136,8 @@ def count_banks(traffic: Traffic, lanes: np.ndarray, addresses: np.ndarray, size
     width = 32 // words
     change = lanes[1:] ^ lanes[:-1]
     traffic.requests += 1 + int(np.count_nonzero(change >= 32))
-    rows, next_phase = addresses >> 7, change >= width
+    rows = addresses >> 7
+    next_phase = change >= width
     if (next_phase | (rows[1:] == rows[:-1])).all():
         # A phase within 128 contiguous bytes uses each bank once.
         traffic.cycles += 1 + int(np.count_nonzero(next_phase))

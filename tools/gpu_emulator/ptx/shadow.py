@@ -3,7 +3,7 @@
 Lock-step execution hides a missing barrier, so each word stores its last writer and its
 last readers as stamps. A stamp has four fields, highest first:
 
-    block (22 bits) | barriers passed by the block (17) | __syncwarp's passed by the warp (12) | thread (12)
+    block (22 bits) | barriers of the block (17) | __syncwarp's of the warp (12) | thread (12)
 
 The thread is a warp (five bits above SEVERAL) and a lane (five bits below it). SEVERAL
 stands for more than one lane of the warp, MANY for more than one warp of the block,
@@ -16,11 +16,17 @@ import numpy as np
 
 from tools.gpu_emulator.ptx.errors import Race, Uninitialised
 
-LANE, SEVERAL, WARP, MANY = 0x1F, 1 << 5, 0x1F << 6, 1 << 11
+LANE = 0x1F
+SEVERAL = 1 << 5
+WARP = 0x1F << 6
+MANY = 1 << 11
 # one unit of each field
-SYNC, INTERVAL, BLOCK = 1 << 12, 1 << 24, 1 << 41
+SYNC = 1 << 12
+INTERVAL = 1 << 24
+BLOCK = 1 << 41
 # masks of the fields
-WHO, SYNCS = SYNC - 1, INTERVAL - SYNC
+WHO = SYNC - 1
+SYNCS = INTERVAL - SYNC
 MAX_BLOCKS = (1 << 22) - 1
 EVERYONE = np.int64(MAX_BLOCKS * BLOCK | MANY)
 NEVER = np.int64(-1)
@@ -88,9 +94,8 @@ class Shadow:
         self.words = -(-(start + size) // grain) - self.first if size else 0
         self.grain = grain
         self.known = np.zeros(self.words, bool) if private else None
-        self.stores: dict[
-            str, np.ndarray
-        ] = {}  # made when first needed: arrays are large, and many are only read
+        # Filled on first use, because arrays are large and many are only read.
+        self.stores: dict[str, np.ndarray] = {}
 
     def _store(self, kind: str) -> np.ndarray:
         if kind not in self.stores:
@@ -100,7 +105,7 @@ class Shadow:
     def _covered(
         self, addresses: np.ndarray, size: int, *columns: np.ndarray
     ) -> tuple[np.ndarray, ...]:
-        """Return the words covered by accesses of `size` bytes, and the columns repeated to match."""
+        """Return the words that accesses of `size` bytes cover; repeat columns to match."""
         words = addresses // self.grain - self.first
         count = size // self.grain
         if count == 1:
@@ -114,7 +119,8 @@ class Shadow:
         doing, others = KINDS[kind]
         for other in others:
             if other in self.stores:
-                old, constant = self.stores[other][words], CONSTANT in (kind, other)
+                old = self.stores[other][words]
+                constant = CONSTANT in (kind, other)
                 hit = old != NEVER if constant else concurrent(old, stamps)
                 if hit.any():
                     at = int(np.argmax(hit))
@@ -174,6 +180,7 @@ class Shadow:
 def _name(stamp: np.int64) -> str:
     if stamp == EVERYONE:
         return "several blocks"
-    warp, lane = int(stamp & WARP) >> 6, int(stamp & LANE)
+    warp = int(stamp & WARP) >> 6
+    lane = int(stamp & LANE)
     thread = "several threads" if stamp & (SEVERAL | MANY) else f"thread {32 * warp + lane}"
     return f"{thread} of block {int(stamp // BLOCK)}"

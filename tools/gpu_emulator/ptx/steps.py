@@ -16,12 +16,8 @@ from tools.gpu_emulator.ptx.places import space_of
 # result of a step after which the machine must choose the active lanes again
 SWITCH = -1
 MEMORY = ("ld", "st", "atom", "red")
-NOTHING = (
-    "membar",
-    "fence",
-    "prefetch",
-    "nanosleep",
-)  # order and speed, which the machine does not model
+# instructions about ordering and speed, which the machine does not model
+NOTHING = ("membar", "fence", "prefetch", "nanosleep")
 
 
 class Compiled(NamedTuple):
@@ -75,13 +71,15 @@ def compiled(kernel: Kernel) -> Compiled:
 
 def _guarded(step: Callable, guard: Register) -> Callable:
     """Return the step restricted to the lanes whose predicate holds."""
-    slot, negated = guard.slot, guard.negated
+    slot = guard.slot
+    negated = guard.negated
 
     def guarded(m):
         flags = m.registers[slot] ^ negated
         if flags.ndim == 0:
             return step(m) if flags else None
-        everyone, mask = m.lanes, m.lanes.mask & flags
+        everyone = m.lanes
+        mask = m.lanes.mask & flags
         if not mask.any():
             return None
         m.narrow(mask)
@@ -101,7 +99,8 @@ def _branch(ins: Instruction, labels: dict[str, int]) -> Callable:
     target = labels[ins.operands[0].name]
     if ins.guard is None:
         return lambda m: target
-    slot, negated = ins.guard.slot, ins.guard.negated
+    slot = ins.guard.slot
+    negated = ins.guard.negated
 
     def branch(m):
         flags = m.registers[slot] ^ negated
@@ -142,9 +141,8 @@ def _barrier(ins: Instruction) -> Callable:
 def _warp_barrier(m, mask) -> None:
     warp.check_mask(m, mask)
     lanes = m.lanes.index
-    full = warp.words(m.alive) == warp.words(
-        m.lanes.mask
-    )  # part of a warp orders nothing that the shadow could tell
+    # The shadow cannot represent an ordering among part of a warp.
+    full = warp.words(m.alive) == warp.words(m.lanes.mask)
     m.stamps[lanes[full[lanes >> 5]]] += shadow.SYNC
 
 

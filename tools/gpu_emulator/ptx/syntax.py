@@ -92,13 +92,16 @@ class Tokens:
 
     @property
     def word(self) -> str:
+        """The current word."""
         return self.words[self.at]
 
     @property
     def line(self) -> int:
+        """Line of the current word."""
         return self.lines[self.at]
 
     def take(self) -> str:
+        """Return the current word and advance."""
         self.at += 1
         return self.words[self.at - 1]
 
@@ -108,12 +111,15 @@ class Tokens:
             yield word
 
     def rest_of_line(self) -> list[str]:
-        line, words = self.line, []
+        """Return the remaining words of the line and advance past them."""
+        line = self.line
+        words = []
         while self and self.line == line:
             words.append(self.take())
         return words
 
     def skip_braces(self) -> None:
+        """Advance past the matching closing brace."""
         depth = 0
         while True:
             word = self.take()
@@ -124,7 +130,8 @@ class Tokens:
 
 def parse(text: str) -> Module:
     """Return the functions and variables of a PTX text."""
-    tokens, module = Tokens(text), Module()
+    tokens = Tokens(text)
+    module = Module()
     while tokens:
         word = tokens.word
         if word in (".version", ".target", ".address_size", ".file", ".loc"):
@@ -150,15 +157,22 @@ def declaration(words: tuple[str, ...]) -> Variable:
 
     Parameters have the same form.
     """
-    space, align, kind, name, count, values = words[0][1:], 0, "", "", 1, ()
+    space = words[0][1:]
+    align = 0
+    kind = ""
+    name = ""
+    count = 1
+    values = ()
     at = 1
     while at < len(words):
         word = words[at]
         if word == ".align":
-            align, at = int(words[at + 1]), at + 1
+            align = int(words[at + 1])
+            at = at + 1
         elif word == "[":
             end = words.index("]", at)
-            count, at = (int(words[at + 1]) if end > at + 1 else 0), end
+            count = int(words[at + 1]) if end > at + 1 else 0
+            at = end
         elif word == "=":
             values = tuple(w for w in words[at + 1 :] if w not in "{},")
             break
@@ -195,9 +209,11 @@ def _function(tokens: Tokens) -> Function:
 
 def _body(tokens: Tokens) -> list[Statement]:
     body: list[Statement] = []
-    depth, source = 1, None
+    depth = 1
+    source = None
     while True:
-        line, word = tokens.line, tokens.take()
+        line = tokens.line
+        word = tokens.take()
         if word in ("{", "}"):
             depth += 1 if word == "{" else -1
             if depth == 0:

@@ -15,7 +15,8 @@ from tools.gpu_emulator.ptx.types import dtype_of
 LANES = np.arange(32, dtype=np.int64)
 REDUCTIONS = {"add": np.add, "min": np.minimum, "max": np.maximum}
 REDUCTIONS |= {"and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor}
-U32, PRED = dtype_of("u32"), dtype_of("pred")
+U32 = dtype_of("u32")
+PRED = dtype_of("pred")
 
 
 def words(flags: np.ndarray) -> np.ndarray:
@@ -26,14 +27,17 @@ def words(flags: np.ndarray) -> np.ndarray:
 
 
 def check_mask(m, mask) -> None:
-    """Raise BadShuffle unless `mask` names exactly the executing lanes; exited ones are ignored."""
+    """Raise BadShuffle unless `mask` names exactly the executing lanes.
+
+    Lanes that have exited may be named.
+    """
     mask = np.broadcast_to(mask, m.size)
     if m.lanes.all and (mask == 0xFFFFFFFF).all():
         return
     lanes = m.lanes.index
-    own = (mask[lanes] >> (lanes & 31).astype(np.uint32)) & 1 == 0
-    if own.any():
-        lane = int(lanes[np.argmax(own)])
+    excluded = (mask[lanes] >> (lanes & 31).astype(np.uint32)) & 1 == 0
+    if excluded.any():
+        lane = int(lanes[np.argmax(excluded)])
         raise BadShuffle(
             f"the mask {int(mask[lane]):#010x} leaves out lane {lane % 32}, which executes", lane
         )
@@ -55,20 +59,24 @@ def shuffle(ins: Instruction) -> Callable:
     value, lane, clamp, mask = [reader(operand, U32) for operand in ins.operands[1:]]
 
     def step(m):
-        names, own = mask(m), m.special["%laneid"].astype(np.int64)
+        names = mask(m)
+        lane_index = m.special["%laneid"].astype(np.int64)
         check_mask(m, names)
-        b, c = lane(m).astype(np.int64) & 31, clamp(m).astype(np.int64)
+        b = lane(m).astype(np.int64) & 31
+        c = clamp(m).astype(np.int64)
         segment = c >> 8 & 31
-        last = (own & segment) | (c & 31 & ~segment)
+        last = (lane_index & segment) | (c & 31 & ~segment)
         if mode == "up":
-            source = own - b
+            source = lane_index - b
             valid = source >= last
         else:
-            source = {"down": own + b, "bfly": own ^ b, "idx": (own & segment) | (b & ~segment)}[
-                mode
-            ]
+            source = {
+                "down": lane_index + b,
+                "bfly": lane_index ^ b,
+                "idx": (lane_index & segment) | (b & ~segment),
+            }[mode]
             valid = source <= last
-        source = np.where(valid, source, own) + m.numbers // 32 * 32
+        source = np.where(valid, source, lane_index) + m.numbers // 32 * 32
         _check_sources(m, source, names)
         results = np.broadcast_to(value(m), m.size)[source], valid
         for write, result in zip(writes, results, strict=False):
@@ -85,7 +93,9 @@ def _check_sources(m, source: np.ndarray, mask) -> None:
     idle = ~m.lanes.mask[source[lanes]] | (named == 0)
     if idle.any():
         lane = int(lanes[np.argmax(idle)])
-        message = f"reads from lane {source[lane] % 32}, which has exited, does not exist or takes no part"
+        message = (
+            f"reads from lane {source[lane] % 32}, which has exited, does not exist or is inactive"
+        )
         raise BadShuffle(message, lane)
 
 
@@ -93,11 +103,13 @@ def vote(ins: Instruction) -> Callable:
     """Return the step of vote.sync."""
     mode = ins.modifiers[1]
     write = writer(ins.operands[0], U32 if mode == "ballot" else PRED)
-    value, mask = reader(ins.operands[1], PRED), reader(ins.operands[2], U32)
+    value = reader(ins.operands[1], PRED)
+    mask = reader(ins.operands[2], U32)
 
     def step(m):
         check_mask(m, mask(m))
-        flags, names = np.broadcast_to(value(m), m.size), mask(m)
+        flags = np.broadcast_to(value(m), m.size)
+        names = mask(m)
         yes, no = (np.repeat(words(each & m.lanes.mask), 32) & names for each in (flags, ~flags))
         write(
             m, {"ballot": yes, "any": yes != 0, "all": no == 0, "uni": (yes == 0) | (no == 0)}[mode]
@@ -117,7 +129,8 @@ def match(ins: Instruction) -> Callable:
     if ins.modifiers[0] != "any":
         raise NotKnown("its mode")
     write = writer(ins.operands[0], U32)
-    value, mask = reader(ins.operands[1], dtype_of(ins.type)), reader(ins.operands[2], U32)
+    value = reader(ins.operands[1], dtype_of(ins.type))
+    mask = reader(ins.operands[2], U32)
 
     def step(m):
         check_mask(m, mask(m))
@@ -132,12 +145,11 @@ def reduction(ins: Instruction) -> Callable:
     """Return the step of redux.sync."""
     if ins.modifiers[1] not in REDUCTIONS:
         raise NotKnown("its operation")
-    function, dtype = REDUCTIONS[ins.modifiers[1]], dtype_of(ins.type)
-    write, value, mask = (
-        writer(ins.operands[0], dtype),
-        reader(ins.operands[1], dtype),
-        reader(ins.operands[2], U32),
-    )
+    function = REDUCTIONS[ins.modifiers[1]]
+    dtype = dtype_of(ins.type)
+    write = writer(ins.operands[0], dtype)
+    value = reader(ins.operands[1], dtype)
+    mask = reader(ins.operands[2], U32)
 
     def step(m):
         check_mask(m, mask(m))

@@ -1,4 +1,6 @@
-"""A CuPy for machines without a GPU: it computes with NumPy and accepts only what CuPy 14 does.
+"""A CuPy for machines without a GPU, which computes with NumPy.
+
+It accepts only what CuPy 14 accepts.
 
 `CUPY` stands for the module `cupy`, `CUPYX` for `cupyx`; `modules()` returns all for
 `sys.modules`, where the fixtures `standin` and `plain` of
@@ -6,10 +8,12 @@
 installed CuPy, or of the recorded table (`surface.py`). Further behaviour of CuPy that
 is modelled:
 
-- arrays on the host and on the device do not mix, except for scalars; `np.asarray(x)` and `np.exp(x)` raise
+- arrays on the host and on the device do not mix; `np.asarray(x)` and `np.exp(x)` raise
 - every result is an array, also a 0-d one
-- ufuncs take `out`, `dtype` and `casting`; only addition and multiplication reduce, and `add.at` has few dtypes
-- an index out of range raises (CuPy wraps it), and so does `x[i] = v` with repeated positions (CuPy: undefined)
+- ufuncs take `out`, `dtype` and `casting`; only addition and multiplication reduce
+- `add.at` has few dtypes
+- an index out of range raises (CuPy wraps it)
+- `x[i] = v` with repeated positions raises (CuPy: undefined)
 - nothing warns of an overflow or a division by zero
 - uninitialised memory is filled with NaN
 - linear algebra that fails gives NaN, unless `cupyx.errstate(linalg="raise")`

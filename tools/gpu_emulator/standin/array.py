@@ -18,9 +18,9 @@ from tools.gpu_emulator.standin.surface import check_call, check_values, entry
 silent = np.errstate(all="ignore")
 Scalar = int | float | complex | np.generic
 # Methods implemented by NumPy's, with CuPy's arguments.
-_PLAIN = "all any argmax argmin argpartition argsort astype clip conj conjugate copy cumprod cumsum diagonal dot "
-_PLAIN += "flatten max mean min partition prod ravel repeat reshape round searchsorted sort squeeze std sum swapaxes "
-_PLAIN += "take trace transpose var view nonzero fill"
+_PLAIN = "all any argmax argmin argpartition argsort astype clip conj conjugate copy cumprod "
+_PLAIN += "cumsum diagonal dot flatten max mean min partition prod ravel repeat reshape round "
+_PLAIN += "searchsorted sort squeeze std sum swapaxes take trace transpose var view nonzero fill"
 
 
 class ndarray:
@@ -39,55 +39,67 @@ class ndarray:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
         return self._host.shape
 
     @property
     def dtype(self) -> np.dtype:
+        """Type of the elements."""
         return self._host.dtype
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return self._host.ndim
 
     @property
     def size(self) -> int:
+        """Number of elements."""
         return self._host.size
 
     @property
     def itemsize(self) -> int:
+        """Bytes of an element."""
         return self._host.itemsize
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all elements."""
         return self._host.nbytes
 
     @property
     def strides(self) -> tuple[int, ...]:
+        """Distances between elements along each axis, in bytes."""
         return self._host.strides
 
     @property
     def flags(self) -> SimpleNamespace:
-        mine = self._host.flags
+        """Layout of the memory."""
+        flags = self._host.flags
         return SimpleNamespace(
-            c_contiguous=mine.c_contiguous,
-            f_contiguous=mine.f_contiguous,
+            c_contiguous=flags.c_contiguous,
+            f_contiguous=flags.f_contiguous,
             owndata=self.base is None,
         )
 
     @property
     def data(self) -> SimpleNamespace:
+        """Pointer to the first element, as `ptr`."""
         return SimpleNamespace(ptr=self._host.ctypes.data)
 
     @property
     def device(self) -> SimpleNamespace:
+        """The only device, number 0."""
         return SimpleNamespace(id=0)
 
     @property
     def T(self) -> "ndarray":
+        """The transpose, a view."""
         return wrap(self._host.T, (self,))
 
     @property
     def real(self) -> "ndarray":
+        """The array itself, whose elements are real."""
         return wrap(self._host.real, (self,))
 
     def __len__(self) -> int:
@@ -112,7 +124,7 @@ class ndarray:
             places = np.arange(self.size).reshape(self.shape)[host]
             if len(np.unique(places)) < places.size:
                 raise IndexError(
-                    "x[i] = v: expected each place once, got one twice: which value it has is not defined"
+                    "x[i] = v: expected distinct positions, got one twice, whose value is undefined"
                 )
         self._host[host] = unwrap(value)
 
@@ -142,7 +154,7 @@ class ndarray:
     def _number(self, kind: Callable[[Any], Any]) -> Any:
         synchronised(f"{kind.__name__}(x)")
         if self.size != 1:
-            raise ValueError("the truth of an array is ambiguous, and a number is of one element")
+            raise ValueError("expected an array of one element as a number or truth value")
         return kind(self._host.item())
 
     def __bool__(self) -> bool:
@@ -174,7 +186,8 @@ class ndarray:
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         raise TypeError(
-            "implicit conversion to a NumPy array is not allowed; use .get() to construct one explicitly"
+            "implicit conversion to a NumPy array is not allowed; "
+            "use .get() to construct one explicitly"
         )
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
@@ -205,10 +218,10 @@ def _method(name: str) -> Callable[..., Any]:
             synchronised(f"x.{name}()")
         if name not in _OF_SHAPE:
             called(name)
-        given = [unwrap(a) for a in args], {key: unwrap(value) for key, value in options.items()}
-        return wrap(
-            getattr(self._host, name)(*given[0], **given[1]), (self, *args, *options.values())
-        )
+        host_args = [unwrap(a) for a in args]
+        host_options = {key: unwrap(value) for key, value in options.items()}
+        result = getattr(self._host, name)(*host_args, **host_options)
+        return wrap(result, (self, *args, *options.values()))
 
     return method
 
@@ -238,7 +251,8 @@ def wrap(result: Any, sources: Sequence[Any] = ()) -> Any:
             if base is None and host.base is not None and np.may_share_memory(host, source._host):
                 base = source if source.base is None else source.base
     made = object.__new__(ndarray)
-    made._host, made.base = host, base
+    made._host = host
+    made.base = base
     return made
 
 
@@ -262,7 +276,8 @@ def unwrap(value: Any) -> Any:
         return value._host
     if isinstance(value, np.ndarray):
         raise TypeError(
-            "Unsupported type <class 'numpy.ndarray'>: the array is on the host, others on the device"
+            "Unsupported type <class 'numpy.ndarray'>: "
+            "the array is on the host, others on the device"
         )
     if isinstance(value, tuple | list):
         parts = [unwrap(part) for part in value]
@@ -271,7 +286,7 @@ def unwrap(value: Any) -> Any:
 
 
 def unwritten(host: np.ndarray) -> np.ndarray:
-    """Fill uninitialised memory with NaN, or the largest integer, which no test mistakes for a result."""
+    """Fill uninitialised memory with conspicuous values: NaN, or the largest integer."""
     host.reshape(-1).view("uint8")[...] = 0x7F if host.dtype.kind in "iub" else 0xFF
     return host
 

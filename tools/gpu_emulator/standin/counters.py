@@ -1,10 +1,11 @@
-"""Counters of the stand-in: waits for the device, copies between host and device, launches.
+"""Counters of the stand-in: waits for the device, copies, launches.
 
 The host waits
-- for a value: `float(x)`, `int(x)`, `bool(x)` and so `if x`, `x.item()`, `x.tolist()`, `x.get()`, `asnumpy(x)`, the
-  text of an array;
-- for a size: a boolean mask as an index, `nonzero` and `where(condition)`, `argwhere`, `unique`, `bincount`, and
-  other functions that may synchronize the device according to CuPy's documentation (`surface.json` lists them);
+- for a value: `float(x)`, `int(x)`, `bool(x)` and so `if x`, `x.item()`, `x.tolist()`,
+  `x.get()`, `asnumpy(x)`, the text of an array;
+- for a size: a boolean mask as an index, `nonzero` and `where(condition)`, `argwhere`,
+  `unique`, `bincount`, and other functions that may synchronize the device according to
+  CuPy's documentation (`surface.json` lists them);
 - for the status of a linear algebra routine, once per call, under `cupyx.errstate(linalg="raise")`;
 - on request: `synchronize()` of a stream, an event or a device.
 

@@ -12,9 +12,8 @@ CAPABILITY = 90
 LIMITS = SimpleNamespace(
     threads=1024, block=(1024, 1024, 64), grid=(2**31 - 1, 65535, 65535), shared=227 * 1024
 )
-SHARED_UNASKED = (
-    48 * 1024
-)  # a kernel that wants more has to say so by max_dynamic_shared_size_bytes
+# A kernel that uses more must set max_dynamic_shared_size_bytes.
+SHARED_UNASKED = 48 * 1024
 
 
 class Stream:

@@ -1,4 +1,7 @@
-"""The functions of the namespaces: NumPy's, with CuPy's restrictions, on arrays of the device."""
+"""The functions of the namespaces: NumPy's, with CuPy's restrictions.
+
+They take arrays on the device only.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -67,7 +70,8 @@ def from_numpy(module: str, name: str, host: Callable[..., Any]) -> Callable[...
         for label, value in check_call(module, name, args, options).items():
             if label in _ARRAYS and name not in _ALSO_NUMBERS and not isinstance(value, ndarray):
                 raise TypeError(
-                    f"{module}.{name}: {label} expected an array on the device, got {type(value).__name__}"
+                    f"{module}.{name}: {label} expected an array on the device, "
+                    f"got {type(value).__name__}"
                 )
         check_values(module, name, args, options)
         if synchronizes:
@@ -83,10 +87,10 @@ def from_numpy(module: str, name: str, host: Callable[..., Any]) -> Callable[...
 
 def _sources(args: tuple[Any, ...], options: dict[str, Any]) -> list[Any]:
     """Return the arguments that a result may share memory with."""
-    found: list[Any] = []
+    sources: list[Any] = []
     for value in (*args, *options.values()):
-        found += value if isinstance(value, tuple | list) else [value]
-    return found
+        sources += value if isinstance(value, tuple | list) else [value]
+    return sources
 
 
 def array(

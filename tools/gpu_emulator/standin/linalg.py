@@ -11,21 +11,14 @@ from tools.gpu_emulator.standin.counters import called, synchronised
 from tools.gpu_emulator.standin.functions import from_numpy
 from tools.gpu_emulator.standin.surface import check_call
 
-REPORTING = (
-    "cholesky",
-    "eigh",
-    "eigvalsh",
-    "inv",
-    "qr",
-    "solve",
-    "svd",
-)  # routines that look at their own report
+# routines that check their own status
+REPORTING = ("cholesky", "eigh", "eigvalsh", "inv", "qr", "solve", "svd")
 _raises = False
 
 
 @contextmanager
 def errstate(*, linalg: str | None = None) -> Iterator[None]:
-    """Set within a block whether routines wait for their status and raise ("raise") or not ("ignore")."""
+    """Set whether routines wait for their status and raise ("raise") or not ("ignore")."""
     global _raises  # noqa: PLW0603  # as in CuPy it is a state of the thread
     if linalg not in (None, "raise", "ignore"):
         raise ValueError(f"errstate: linalg expected 'raise' or 'ignore', got {linalg!r}")
@@ -56,7 +49,8 @@ def _reporting(name: str) -> Callable[..., Any]:
         for matrix in matrices:
             if not isinstance(matrix, ndarray):
                 raise TypeError(
-                    f"cupy.linalg.{name}: expected arrays on the device, got {type(matrix).__name__}"
+                    f"cupy.linalg.{name}: expected arrays on the device, "
+                    f"got {type(matrix).__name__}"
                 )
             if matrix.dtype.char not in "fd" and matrix.dtype.kind not in "iub":
                 raise TypeError(f"cupy.linalg.{name}: unsupported dtype {matrix.dtype}")

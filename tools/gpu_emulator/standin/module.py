@@ -43,16 +43,17 @@ class Function:
 
         threads = math.prod(block)
         if (
-            not all(1 <= n <= most for n, most in zip(block, LIMITS.block, strict=False))
+            not all(1 <= n <= limit for n, limit in zip(block, LIMITS.block, strict=False))
             or threads > LIMITS.threads
         ):
             raise CUDADriverError(f"CUDA_ERROR_INVALID_VALUE: {self.name}: block {tuple(block)}")
-        if not all(1 <= n <= most for n, most in zip(grid, LIMITS.grid, strict=False)):
+        if not all(1 <= n <= limit for n, limit in zip(grid, LIMITS.grid, strict=False)):
             raise CUDADriverError(f"CUDA_ERROR_INVALID_VALUE: {self.name}: grid {tuple(grid)}")
         if shared_mem > min(self.max_dynamic_shared_size_bytes, LIMITS.shared):
             raise CUDADriverError(
-                f"CUDA_ERROR_INVALID_VALUE: {self.name}: {shared_mem} bytes of shared memory, of at most "
-                f"{self.max_dynamic_shared_size_bytes}; set max_dynamic_shared_size_bytes"
+                f"CUDA_ERROR_INVALID_VALUE: {self.name}: expected at most "
+                f"{self.max_dynamic_shared_size_bytes} bytes of shared memory, got {shared_mem}; "
+                "set max_dynamic_shared_size_bytes"
             )
         launched(self.name)
         lowered = self._program.names.get(self.name, self.name)
@@ -100,7 +101,8 @@ class RawModule:
                 "need a C++ compiler: name_expressions need an option such as -std=c++17"
             )
         self.code = code if code is not None else Path(path or "").read_text()
-        self.options, self.name_expressions = tuple(options), tuple(name_expressions or ())
+        self.options = tuple(options)
+        self.name_expressions = tuple(name_expressions or ())
 
     @cached_property
     def _program(self) -> nvrtc.Program:

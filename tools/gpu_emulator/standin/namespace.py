@@ -17,11 +17,11 @@ from tools.gpu_emulator.standin.ufunc import FUNCTIONS, ufunc
 class Namespace(ModuleType):
     """A module with the contents of CuPy's module of the same name."""
 
-    def __init__(self, name: str, make: Callable[[str], Any], **given: Any) -> None:
+    def __init__(self, name: str, make: Callable[[str], Any], **contents: Any) -> None:
         super().__init__(name)
         # Marks a package: its submodules are found in sys.modules.
         self.__path__: list[str] = []
-        self.__dict__.update(given)
+        self.__dict__.update(contents)
         self._make = make
 
     def __getattr__(self, name: str) -> Any:
@@ -43,9 +43,8 @@ def _of_cupy(name: str) -> Any:
         # The only modules are the ones below; random is not among them.
         raise AttributeError(f"the stand-in has no cupy.{name} yet, which CuPy has: see {__file__}")
     host = getattr(np, name)
-    return (
-        from_numpy("cupy", name, host) if kind == "function" else host
-    )  # dtypes, finfo, newaxis, pi
+    # The others are dtypes, finfo, newaxis, pi.
+    return from_numpy("cupy", name, host) if kind == "function" else host
 
 
 def _of_linalg(name: str) -> Any:

@@ -53,9 +53,8 @@ def _entry(value: Any, *, bound: bool = False) -> dict[str, Any]:
     if isinstance(value, cupy.ufunc):
         methods = [name for name in ("at",) if value._scatter_op is not None]
         methods += ["accumulate", "reduce"] if value.name in ("cupy_add", "cupy_multiply") else []
-        loops = (
-            loop for loop in value.types if "E" not in loop
-        )  # bfloat16, which is there beside ml_dtypes only
+        # E is bfloat16, which exists only if ml_dtypes is installed.
+        loops = (loop for loop in value.types if "E" not in loop)
         return {"kind": "ufunc", "types": " ".join(loops), "methods": " ".join(methods)}
     if isinstance(value, type):
         return {"kind": "type"}
@@ -81,7 +80,8 @@ def _parameters(function: Any) -> list[str]:
             if found
             else ["*args", "**kwargs"]
         )
-    parameters, starred = [], False
+    parameters = []
+    starred = False
     for p in signature.parameters.values():
         if p.kind is p.KEYWORD_ONLY and not starred:
             parameters.append("*")

@@ -32,10 +32,10 @@ def entry(module: str, name: str) -> dict[str, Any]:
         If CuPy has no such name.
     """
     try:
-        found: dict[str, Any] = table()[module][name]
+        known: dict[str, Any] = table()[module][name]
     except KeyError:
         raise AttributeError(f"CuPy has no {module}.{name}") from None
-    return found
+    return known
 
 
 def check_call(
@@ -56,10 +56,10 @@ def check_call(
 
 def check_values(module: str, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> None:
     """Raise CuPy's errors for values of arguments that only NumPy accepts."""
-    given = check_call(module, name, args, options)
-    if name in ("sort", "argsort") and given.get("kind") not in (None, "stable"):
+    arguments = check_call(module, name, args, options)
+    if name in ("sort", "argsort") and arguments.get("kind") not in (None, "stable"):
         raise ValueError(
-            f"{module}.{name}: kind can only be None or 'stable', got {given['kind']!r}"
+            f"{module}.{name}: kind can only be None or 'stable', got {arguments['kind']!r}"
         )
     if name == "lexsort" and getattr(args[0], "ndim", 2) > 2:
         raise NotImplementedError("Keys with the rank of three or more is not supported in lexsort")
@@ -69,14 +69,15 @@ def check_values(module: str, name: str, args: tuple[Any, ...], options: dict[st
 
 @cache
 def _signature(module: str, name: str) -> inspect.Signature:
-    parameters, kind = [], inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = []
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     for text in filter(None, entry(module, name)["parameters"].split(", ")):
         label = text.strip("*=")
         default = None if text.endswith("=") else inspect.Parameter.empty
         stars = text[: len(text) - len(text.lstrip("*"))]
         if label:
-            mine = _KINDS.get(stars, kind)
-            parameters.append(inspect.Parameter(label, mine, default=default))
+            parameter_kind = _KINDS.get(stars, kind)
+            parameters.append(inspect.Parameter(label, parameter_kind, default=default))
         if stars == "*":
             kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Signature(parameters)

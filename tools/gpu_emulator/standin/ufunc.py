@@ -10,27 +10,30 @@ from tools.gpu_emulator.standin.array import Scalar, ndarray, silent, unwrap, wr
 from tools.gpu_emulator.standin.counters import called
 from tools.gpu_emulator.standin.surface import entry, table
 
+# dtypes that a Python number adapts to
 _KIND = {
     bool: "?bBhHiIlLqQefdFD",
     int: "bBhHiIlLqQefdFD",
     float: "efdFD",
     complex: "FD",
-}  # what a Python number may be
+}
 # dtypes of atomicAdd; CuPy adds int64 as uint64
 _ATOMIC = "iILqQlefd"
 
 
 class ufunc:
-    """An elementwise function of arrays on the device and scalars; returns an array on the device."""
+    """An elementwise function of arrays on the device and scalars.
+
+    The result is an array on the device.
+    """
 
     def __init__(self, name: str) -> None:
-        mine = entry("cupy", name)
+        known = entry("cupy", name)
         self.__name__ = self.name = name
         self._host: np.ufunc = getattr(np, name)
-        self._methods: list[str] = mine["methods"].split()
-        self.types: list[str] = [
-            loop for loop in mine["types"].split() if "E" not in loop
-        ]  # NumPy has no complex32
+        self._methods: list[str] = known["methods"].split()
+        # NumPy has no complex32.
+        self.types: list[str] = [loop for loop in known["types"].split() if "E" not in loop]
         self.nin, self.nout = (len(side) for side in self.types[0].split("->"))
 
     def __repr__(self) -> str:
@@ -74,10 +77,10 @@ class ufunc:
         if method not in self._methods:
             raise NotImplementedError(f"`cupy_{self.name}.{method}` is not supported yet")
         called(f"{self.name}.{method}")
-        found = getattr(self._host, method)(
+        result = getattr(self._host, method)(
             _of_device(array), axis=axis, dtype=dtype, out=unwrap(out), **options
         )
-        return wrap(found, (out,))
+        return wrap(result, (out,))
 
     def reduce(
         self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False
@@ -96,7 +99,8 @@ class ufunc:
             raise NotImplementedError(f"`cupy_{self.name}.at` is not supported yet")
         if self.name == "add" and _of_device(a).dtype.char not in _ATOMIC:
             raise TypeError(
-                f"cupy.add.at has no {a.dtype}: expected int32, int64, uint32, uint64 or a floating dtype"
+                "cupy.add.at: expected int32, int64, uint32, uint64 or a floating dtype, "
+                f"got {a.dtype}"
             )
         called(f"{self.name}.at")
         parts = indices if isinstance(indices, tuple) else (indices,)
@@ -141,14 +145,16 @@ def _operators(function: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
 
 def _defers(other: Any) -> bool:
     """Return whether CuPy leaves an operator to the other operand."""
-    mine = isinstance(other, ndarray | Scalar)
-    return not mine and getattr(other, "__array_priority__", 0) > ndarray.__array_priority__
+    operand = isinstance(other, ndarray | Scalar)
+    return not operand and getattr(other, "__array_priority__", 0) > ndarray.__array_priority__
 
 
 def _attach(functions: dict[str, Callable[..., Any]]) -> None:
     """Set the operators of arrays."""
-    arithmetic = "add:add sub:subtract mul:multiply truediv:true_divide floordiv:floor_divide mod:remainder pow:power "
-    arithmetic += "and:bitwise_and or:bitwise_or xor:bitwise_xor matmul:matmul"
+    arithmetic = "add:add sub:subtract mul:multiply truediv:true_divide floordiv:floor_divide "
+    arithmetic += (
+        "mod:remainder pow:power and:bitwise_and or:bitwise_or xor:bitwise_xor matmul:matmul"
+    )
     for pair in arithmetic.split():
         operator, name = pair.split(":")
         left, right, in_place = _operators(functions[name])
@@ -189,8 +195,8 @@ def matmul(a: Any, b: Any, *, out: Any = None) -> Any:
 
 FUNCTIONS: dict[str, Any] = {
     name: ufunc(name)
-    for name, mine in table()["cupy"].items()
-    if mine["kind"] == "ufunc" and isinstance(getattr(np, name, None), np.ufunc)
+    for name, known in table()["cupy"].items()
+    if known["kind"] == "ufunc" and isinstance(getattr(np, name, None), np.ufunc)
 } | {"matmul": matmul}
 ndarray.__array_ufunc__ = _array_ufunc  # type: ignore[attr-defined]
 _attach(FUNCTIONS)

@@ -210,7 +210,7 @@ def test_filters_are_set_from_plain_arrays_and_scaled() -> None:
         )
         assert rows.dtype == "float32"
     with pytest.raises(
-        ShapeError, match=r"expected filters of shape \(3, 2, 2, 1\) or as rows, got \(4, 3\)"
+        ShapeError, match=r"argument filters expected shape \(3, 2, 2, 1\), or rows, got \(4, 3\)"
     ):
         layer.set_filters(z.reshape(4, 3))
     with pytest.raises(LinearAlgebraError, match="a zero one at index 1"):
@@ -238,12 +238,12 @@ def test_every_option_is_in_the_config() -> None:
     [
         (
             {"groups": 3},
-            "argument groups expected a divisor of in_channels 2 and n_filters 4, got 3",
+            "argument groups expected a divisor of in_channels 2, got 3",
         ),
         ({"groups": 0}, "argument groups expected an integer >= 1, got 0"),
         (
             {"pooling": "mean"},
-            "argument pooling expected one of gaussian, average, max, strided, none, got 'mean'",
+            "argument pooling expected 'gaussian', 'average', 'max', 'strided' or 'none', got 'mean'",
         ),
         (
             {"pooling": "none", "subsampling": 2},
@@ -255,7 +255,7 @@ def test_every_option_is_in_the_config() -> None:
         ),
         (
             {"eps_convention": "both"},
-            "argument eps_convention expected one of inside, outside, got 'both'",
+            "argument eps_convention expected 'inside' or 'outside', got 'both'",
         ),
         ({"dilation": 0}, "argument dilation expected an integer >= 1 or two of them, got 0"),
     ],

@@ -7,7 +7,7 @@ import pytest
 
 from tinygrad_ckn import Tensor, enable_grad, grad, no_grad, ops
 from tinygrad_ckn.models import CKNLayer
-from tinygrad_ckn.models.layers import nystrom
+from tinygrad_ckn.models.layers import factors
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
                 counted.append(1)
             return getattr(ops, name)
 
-    monkeypatch.setattr(nystrom, "ops", Counting())
+    monkeypatch.setattr(factors, "ops", Counting())
     return counted
 
 

@@ -1,4 +1,4 @@
-"""Changes of files for scripts/fuzz.py: each takes bytes and a generator, and returns other bytes."""
+"""Mutations of files for scripts/fuzz.py: each maps bytes and a generator to other bytes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import json
 import random
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-# sound files of other kinds
+# valid files of other kinds
 OTHERS: list[bytes] = []
 
 
@@ -79,9 +79,10 @@ def _zeros(b: bytearray, r: random.Random) -> bytes:
 
 
 def _large_length(b: bytearray, r: random.Random) -> bytes:
-    """Write a large whole number where a length may be, in either order of bytes."""
+    """Write a large integer where a length may be, in either byte order."""
     value = r.choice((2**31 - 1, 2**31, 2**32 - 1, 10**6, 10**9))
-    size, start = r.choice((4, 8)), r.randrange(min(len(b), 128))
+    size = r.choice((4, 8))
+    start = r.randrange(min(len(b), 128))
     b[start : start + size] = value.to_bytes(8, r.choice(("big", "little")))[:size]
     return bytes(b)
 
@@ -115,7 +116,7 @@ def _number(b: bytearray, r: random.Random) -> bytes:
 
 
 def _word(b: bytearray, r: random.Random) -> bytes:
-    """Replace a word by another one."""
+    """Replace a word by another."""
     words = (
         b"label",
         b"images",
@@ -130,15 +131,13 @@ def _word(b: bytearray, r: random.Random) -> bytes:
         b"F32",
         b"id",
     )
-    old, new = (
-        r.choice(words),
-        r.choice((*words, b"|O", b"", b"\xc3\xa9", b"\x1b[31m", b"F64", b"<f8", b">i2", b"<U9")),
-    )
+    old = r.choice(words)
+    new = r.choice((*words, b"|O", b"", b"\xc3\xa9", b"\x1b[31m", b"F64", b"<f8", b">i2", b"<U9"))
     return bytes(b).replace(old, new, r.choice((1, -1)))
 
 
 def _deep(b: bytearray, r: random.Random) -> bytes:
-    """Put deep nesting somewhere."""
+    """Insert deep nesting."""
     place = r.randrange(len(b))
     b[place:place] = r.choice((b"[", b"(", b'{"a":')) * r.choice((50, 3000, 100_000))
     return bytes(b)
@@ -184,7 +183,7 @@ def _lines(b: bytearray, r: random.Random) -> bytes:
 
 
 def _json(b: bytearray, r: random.Random) -> bytes:
-    """Replace a value somewhere in JSON, also in the header of a model's file."""
+    """Replace a value in JSON, or in the JSON header of a model file."""
     head = len(b) - len(bytes(b).lstrip(b" ")) if b[:1] in (b"{", b"[") else 8
     try:
         length = int.from_bytes(b[:8], "little") if head == 8 else len(b)
@@ -196,18 +195,39 @@ def _json(b: bytearray, r: random.Random) -> bytes:
     return text if head != 8 else len(text).to_bytes(8, "little") + text + bytes(b[8 + length :])
 
 
+# replacements for values in JSON
+VALUES = (
+    None,
+    True,
+    -1,
+    0,
+    10**9,
+    10**30,
+    0.5,
+    float("nan"),
+    "",
+    "x",
+    "\x1b[31m",
+    [],
+    {},
+    [1, 2],
+    [[]] * 9,
+)
+
+
+def _keys(node: Any) -> Sequence[Any]:
+    """Return the keys of a dict, the indices of a list, or nothing for a leaf."""
+    if isinstance(node, dict):
+        return list(node)
+    return range(len(node)) if isinstance(node, list) else ()
+
+
 def _replace_somewhere(tree: Any, r: random.Random) -> None:
     places: list[tuple[Any, Any]] = []
     stack = [tree]
     while stack:
         node = stack.pop()
-        keys = (
-            list(node)
-            if isinstance(node, dict)
-            else range(len(node))
-            if isinstance(node, list)
-            else ()
-        )
+        keys = _keys(node)
         places += [(node, key) for key in keys]
         stack += [node[key] for key in keys]
     if not places:
@@ -222,28 +242,11 @@ def _replace_somewhere(tree: Any, r: random.Random) -> None:
     elif isinstance(node, dict) and r.random() < 0.2:
         del node[key]
     else:
-        values = (
-            None,
-            True,
-            -1,
-            0,
-            10**9,
-            10**30,
-            0.5,
-            float("nan"),
-            "",
-            "x",
-            "\x1b[31m",
-            [],
-            {},
-            [1, 2],
-            [[]] * 9,
-        )
-        node[key] = r.choice(values)
+        node[key] = r.choice(VALUES)
 
 
 def _members(b: bytearray, r: random.Random) -> bytes:
-    """Write an archive again with a member damaged, renamed, twice or left out."""
+    """Rewrite an archive with a member damaged, renamed, duplicated or omitted."""
     try:
         with zipfile.ZipFile(io.BytesIO(bytes(b))) as archive:
             members = [(info.filename, archive.read(info)) for info in archive.infolist()]
@@ -267,7 +270,7 @@ def _members(b: bytearray, r: random.Random) -> bytes:
         warnings.catch_warnings(),
         zipfile.ZipFile(stream, "w", r.choice((0, 8, 12, 14))) as archive,
     ):
-        # of names that stand twice
+        # warnings about duplicate names
         warnings.simplefilter("ignore")
         for name, content in members:
             archive.writestr(name or "x", content)
@@ -275,7 +278,7 @@ def _members(b: bytearray, r: random.Random) -> bytes:
 
 
 def _gzip(b: bytearray, r: random.Random) -> bytes:
-    """Change what is inside a gzip file, or zip what was not."""
+    """Mutate the content of a gzip file, or compress other content."""
     try:
         inner = gzip.decompress(bytes(b)) or b"\0"
     except Exception:

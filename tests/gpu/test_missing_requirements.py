@@ -1,4 +1,7 @@
-"""device="cuda" where something is missing: one sentence, the right one. In processes of their own."""
+"""device="cuda" with a missing requirement gives one fitting sentence.
+
+Each test runs a separate process.
+"""
 
 import os
 import subprocess
@@ -32,7 +35,7 @@ def run(code: str, cwd: Path = Path("/")) -> subprocess.CompletedProcess[str]:
 
 
 def sentence(code: str, cwd: Path = Path("/")) -> str:
-    """Return the last line of a program that fails."""
+    """Return the last line of a failing program."""
     done = run(code, cwd)
     assert done.returncode == 1
     return done.stderr.splitlines()[-1].removeprefix("tinygrad_ckn.errors.BackendError: ")
@@ -47,7 +50,8 @@ def cupy_here():
 
 def test_without_cupy():
     assert sentence(BLOCKED + TENSOR) == (
-        "device 'cuda' needs CuPy, which does not import; pip install -e '.[cuda13]' in a checkout of "
+        "device 'cuda' needs CuPy, which does not import; "
+        "pip install -e '.[cuda13]' in a checkout of "
         "tinygrad-ckn ([cuda12] for older drivers) (No module named 'cupy')"
     )
 
@@ -94,7 +98,8 @@ print(len(SOURCES))
 )
 def test_commands_end_with_the_sentence(command):
     done = run(
-        f"import sys; from tinygrad_ckn.cli import main; sys.argv = 'tinygrad-ckn {command}'.split(); main()"
+        f"import sys; from tinygrad_ckn.cli import main; "
+        f"sys.argv = 'tinygrad-ckn {command}'.split(); main()"
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(
@@ -103,7 +108,7 @@ def test_commands_end_with_the_sentence(command):
 
 
 @pytest.mark.usefixtures("cupy_here")
-def test_info_says_what_is_missing():
+def test_info_names_what_is_missing():
     done = run(
         "import sys; from tinygrad_ckn.cli import main; sys.argv = ['tinygrad-ckn', 'info']; main()"
     )

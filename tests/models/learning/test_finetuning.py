@@ -92,7 +92,7 @@ def right_after_epoch(epoch: int, model: CKN, data: Data) -> Callable[[], Linear
         labels = data[1] if calls[-1] == epoch else (data[1] + 1) % 10
         return fitting.fit_classifier(
             model,
-            model.images(data[0]),
+            model._check_images(data[0]),
             labels,
             loss="cross_entropy",
             l2=1e-3,

@@ -1,4 +1,4 @@
-"""Helpers for tests of kernels: random geometries and arrays, runs on the device, comparisons."""
+"""Helpers for tests of kernels: random geometries and arrays, runs, comparisons."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -47,7 +47,9 @@ class Geometry:
 
     def windows(self, x: np.ndarray) -> np.ndarray:
         """Return the windows of images, cut out by NumPy: (n, c, ho, wo, kh, kw)."""
-        (top, left), (sh, sw), (dh, dw) = self.padding, self.stride, self.dilation
+        top, left = self.padding
+        sh, sw = self.stride
+        dh, dw = self.dilation
         padded = np.pad(x, ((0, 0), (0, 0), (top, top), (left, left)))
         return np.lib.stride_tricks.sliding_window_view(padded, self.span, axis=(2, 3))[
             :, :, ::sh, ::sw, ::dh, ::dw

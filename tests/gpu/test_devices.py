@@ -1,4 +1,4 @@
-"""What is kept for a device is kept for that device."""
+"""Caches for one device are not used for another."""
 
 from types import SimpleNamespace
 

@@ -1,9 +1,9 @@
-"""How far off each algorithm of correlate2d may be, whatever else an image has beside a window.
+"""Errors of each algorithm of correlate2d, with outliers anywhere outside of a window.
 
-The reference is a sum over windows in float64, tap by tap. What is measured are
+The reference is a sum over windows in float64, tap by tap. Errors are measured in
 roundings of
-
-- the window's own sum |x| |w|, for sums over windows ("unfold", "direct", "toeplitz") and for gradients of filters;
+- the window's own sum |x| |w|, for sums over windows ("unfold", "direct", "toeplitz") and
+  for gradients of filters;
 - the largest pixel of the window times sum |w|, for "winograd" and "fft".
 """
 
@@ -18,13 +18,13 @@ from tinygrad_ckn import ops
 from tinygrad_ckn.cpu.correlate.dispatch import algorithms_for
 
 MIXING = ("winograd", "fft")
-# roundings
+# maximum errors, in roundings
 PLAIN, MIXED, FILTERS = 32, 256, 4096
 
 
 @np.errstate(all="ignore")
 def forward(x, w, padding, stride=1):
-    """Return the correlation of x (N, C, H, W) with w (O, C, kh, kw) in float64, one tap after another."""
+    """Return the correlation of x (N, C, H, W) with w (O, C, kh, kw) in float64, tap by tap."""
     x = np.pad(x.astype("float64"), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
     o, _, kh, kw = w.shape
     high, wide = (x.shape[2] - kh) // stride + 1, (x.shape[3] - kw) // stride + 1
@@ -79,7 +79,7 @@ def weight_adjoint(x, g, kernel, padding, stride=1):
 
 
 def same(found, exact, size, bound):
-    """Compare, NaN with NaN and infinity with infinity; finite ones to so many roundings of size."""
+    """Compare finite values up to `roundings` of size, NaN with NaN, infinity with infinity."""
     assert found.dtype in (np.float32, np.float64)
     finite = np.isfinite(exact)
     assert np.array_equal(np.isnan(found), np.isnan(exact))
@@ -89,7 +89,7 @@ def same(found, exact, size, bound):
 
 
 class Problem(NamedTuple):
-    """An algorithm, images, filters and gradients, with something wrong in one of the arrays."""
+    """An algorithm, images, filters and gradients, with an outlier in one of the arrays."""
 
     algorithm: str
     x: np.ndarray
@@ -113,7 +113,7 @@ class Problem(NamedTuple):
 
 @st.composite
 def problems(draw, kinds=("pixel", "corner", "pixels", "row", "block")):
-    """Draw a problem; a pixel may be anything beside its neighbours, and a row or a block of them."""
+    """Draw a problem; pixels, rows and blocks of them may differ arbitrarily from the rest."""
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     dtype = draw(st.sampled_from(["float32", "float64"]))
     kernel = draw(st.sampled_from([(1, 1), (3, 3), (3, 3), (2, 5), (7, 7), (12, 9)]))
@@ -156,7 +156,7 @@ def seen(x, kernel, padding):
 
 
 @given(problems())
-def test_outputs_have_the_rounding_of_their_own_window_and_only_its_nan(p):
+def test_outputs_have_only_the_rounding_and_nan_of_their_window(p):
     exact = forward(p.x, p.w, *p.geometry)
     if p.algorithm in MIXING:
         size = seen(p.x, p.w.shape[2:], (p.padding, p.padding))
@@ -168,7 +168,7 @@ def test_outputs_have_the_rounding_of_their_own_window_and_only_its_nan(p):
 
 
 @given(problems())
-def test_gradients_of_images_have_the_rounding_of_what_reaches_them_and_only_its_nan(p):
+def test_gradients_of_images_have_only_the_rounding_and_nan_of_their_terms(p):
     shape = p.x.shape[2:]
     exact = input_adjoint(p.g, p.w, shape, *p.geometry)
     if p.algorithm in MIXING:
@@ -183,7 +183,7 @@ def test_gradients_of_images_have_the_rounding_of_what_reaches_them_and_only_its
 
 
 @given(problems(kinds=("pixel", "corner", "pixels")))
-def test_gradients_of_filters_have_the_rounding_of_their_own_sums_and_only_its_nan(p):
+def test_gradients_of_filters_have_only_the_rounding_and_nan_of_their_sums(p):
     shape = p.w.shape[2:]
     size = weight_adjoint(np.abs(p.x), np.abs(p.g), shape, *p.geometry)
     bound = FILTERS if p.algorithm in MIXING else PLAIN
@@ -193,7 +193,7 @@ def test_gradients_of_filters_have_the_rounding_of_their_own_sums_and_only_its_n
 
 
 @pytest.mark.parametrize("algorithm", ["fft", "winograd"])
-def test_windows_of_zeros_give_zeros_beside_whatever(algorithm):
+def test_windows_of_zeros_give_zeros_next_to_anything(algorithm):
     x = np.zeros((1, 16, 40, 40), "float32")
     x[:, :, 20:, 25:] = np.random.default_rng(0).standard_normal((1, 16, 20, 15))
     w = np.random.default_rng(1).standard_normal((4, 16, 3, 3)).astype("float32")
@@ -209,7 +209,7 @@ def test_windows_of_zeros_give_zeros_beside_whatever(algorithm):
 @pytest.mark.parametrize("algorithm", ["unfold", "direct", "toeplitz", "winograd", "fft"])
 @pytest.mark.parametrize("value", [1e6, 1e12, np.nan, np.inf])
 @pytest.mark.parametrize("padding", [0, 1])
-def test_a_pixel_in_a_corner_is_seen_by_few_taps(algorithm, value, padding):
+def test_a_pixel_in_a_corner_reaches_few_taps(algorithm, value, padding):
     random = np.random.default_rng(0)
     x = random.standard_normal((3, 4, 18, 14)).astype("float32")
     x[0, 1, 0, 0] = x[2, 3, -1, -1] = value
