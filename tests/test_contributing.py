@@ -83,7 +83,7 @@ assert "arctan" in ops.__all__
 x = np.array([0.5, -2.0])
 assert np.array_equal(ops.arctan(x), np.arctan(x))
 assert testing.gradcheck(ops.arctan, x, order=2)
-contract.check_hygiene(ops.arctan, [x])
+contract.check_contract(ops.arctan, [x])
 """
 
 

@@ -1,8 +1,10 @@
-"""The shape of the repository: what is imported when, and what a wheel and a checkout contain."""
+"""The layout of the repository: imports, tests, the wheel, the links."""
 
 import ast
+import graphlib
 import importlib
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -15,84 +17,197 @@ import tinygrad_ckn
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinygrad_ckn"
 # Each may import those before it, and its own files.
-ORDER = "errors files backend chunks checks memory plain parallel grad_mode drawing ownership registry".split()
-ORDER += "scattered signature hooks plan refusals primitive graph accumulation backward tensor interchange functional profiling".split()
-ORDER += "windows ops cpu cuda block_sums labels fingerprints data_format nn optim".split()
-ORDER += "models sklearn data plots training testing cli".split()
+ORDER = """
+    errors files backend chunks checks memory plain parallel grad_mode drawing ownership registry
+    scattered signature refusals hooks plan primitive graph accumulation backward tensor
+    interchange functional profiling windows ops cpu cuda block_sums labels fingerprints
+    data_format nn optim models sklearn data plots training testing cli
+""".split()
+# The same inside models/.
+MODELS = """
+    registry checks batched kernels training_record preprocessing presets clustering linear layers
+    network_base learning network ckn cnn exact factory
+""".split()
+# Computed on whatever device its operands are on: NumPy is a backend there, not a name.
+DEVICE_CODE = """
+    primitive graph backward tensor functional scattered ownership signature registry drawing
+    grad_mode windows interchange profiling ops nn optim cuda models/kernels models/clustering
+    models/layers/conv_layer models/layers/pooling models/ckn models/cnn models/exact
+""".split()
 
 
 def sources():
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def part_of(module):
-    """Return the name in ORDER that a dotted module below tinygrad_ckn belongs to."""
-    return module.split(".")[1] if "." in module else ""
+def name_of(path):
+    """Return the dotted name of a module."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
 
 
-def imports(path):
-    """Yield the modules of the package that a file imports at run time, with the line."""
-    tree = ast.parse(path.read_text())
-    typing_only = {
+SOURCES = sources()
+NAMES = {name_of(path) for path in SOURCES}
+# The face of a package: what imports through it is its user, not a part of a circle.
+FACES = {name_of(path) for path in SOURCES if path.name == "__init__.py"}
+
+
+def typing_only(tree):
+    """Return the ids of the nodes below `if TYPE_CHECKING`."""
+    return {
         id(node)
         for block in ast.walk(tree)
         if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
         for node in ast.walk(block)
     }
+
+
+def imports(path, *, types=False):
+    """Yield the modules of the package that a file imports, with the line.
+
+    Imports within functions count; those for types alone only where `types` says so.
+    """
+    tree = ast.parse(path.read_text())
+    skipped = set() if types else typing_only(tree)
     for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
-        if (
-            isinstance(node, ast.ImportFrom)
-            and node.module
-            and node.module.split(".")[0] == "tinygrad_ckn"
-        ):
-            names = (
-                [node.module]
-                if node.module != "tinygrad_ckn"
-                else [f"tinygrad_ckn.{a.name}" for a in node.names]
-            )
-            yield from ((name, node.lineno) for name in names)
+        if isinstance(node, ast.Import) and id(node) not in skipped:
+            yield from ((a.name, node.lineno) for a in node.names if a.name in NAMES)
+        if isinstance(node, ast.ImportFrom) and id(node) not in skipped and node.module in NAMES:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield (inner if inner in NAMES else node.module), node.lineno
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_go_one_way(path):
-    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    if own in ("__init__", "__main__"):
-        return
-    for module, line in imports(path):
-        other = part_of(module)
-        if other in ORDER:
-            assert ORDER.index(other) <= ORDER.index(own), f"{path}:{line} imports {module}"
-
-
-@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_only_the_seam_and_the_host_side_name_numpy(path):
-    # Threads, files, tables and labels live on the host.
-    host = {
-        "backend.py",
-        "memory.py",
-        "parallel.py",
-        "labels.py",
-        "fingerprints.py",
-        "data_format.py",
-        "data",
-        "training",
-        "cli",
+def test_no_modules_import_each_other():
+    graph = {
+        name_of(path): {name for name, _ in imports(path, types=True)} - FACES
+        for path in SOURCES
+        if name_of(path) not in FACES
     }
-    if path.relative_to(PACKAGE).parts[0] in host:
-        return
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        assert not any(name.split(".")[0] in ("numpy", "cupy") for name in names), (
-            f"{path}:{node.lineno}"
-        )
+    # CycleError names the circle
+    graphlib.TopologicalSorter(graph).prepare()
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "models").glob("*.py")), ids=lambda p: p.name)
-def test_models_know_nothing_of_threads(path):
-    assert not [line for module, line in imports(path) if module == "tinygrad_ckn.parallel"]
+def against_the_order(order, root, *, types):
+    """Return the imports that lead from a part of a package to one that stands below it."""
+    depth = len(name_of(root).split("."))
+    wrong = []
+    for path in SOURCES:
+        if not path.is_relative_to(root) or (path.parent == root and path.name.startswith("__")):
+            continue
+        part = name_of(path).split(".")[depth]
+        for module, line in imports(path, types=types):
+            if module.startswith(name_of(root) + "."):
+                other = module.split(".")[depth]
+                if order.index(other) > order.index(part):
+                    wrong.append(f"{path}:{line} imports {module}")
+    return wrong
+
+
+def test_imports_go_one_way():
+    assert against_the_order(ORDER, PACKAGE, types=False) == []
+
+
+def test_imports_go_one_way_inside_models():
+    assert against_the_order(MODELS, PACKAGE / "models", types=True) == []
+
+
+def test_device_code_does_not_name_numpy_and_nothing_names_cupy():
+    wrong = []
+    for path in SOURCES:
+        inside = path.relative_to(PACKAGE).with_suffix("").as_posix()
+        forbidden = {"cupy"} if inside != "backend" else set()
+        if any(inside == part or inside.startswith(part + "/") for part in DEVICE_CODE):
+            forbidden.add("numpy")
+        tree = ast.parse(path.read_text())
+        skipped = typing_only(tree)
+        for node in ast.walk(tree):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if id(node) not in skipped and {n.split(".")[0] for n in names} & forbidden:
+                wrong.append(f"{path}:{node.lineno}")
+    assert wrong == []
+
+
+def test_models_know_nothing_of_threads():
+    assert not [
+        f"{path}:{line}"
+        for path in (PACKAGE / "models").rglob("*.py")
+        for module, line in imports(path)
+        if module == "tinygrad_ckn.parallel"
+    ]
+
+
+def test_module_names_have_no_leading_underscore():
+    # public is what the `__all__` of a package names
+    assert [path for path in SOURCES if re.match(r"_(?!_)", path.name)] == []
+
+
+# Modules without a test file of their own, by the reason; each names where they are tested.
+TESTED_ELSEWHERE = {
+    "an operation: its cases check values, derivatives, dtypes and errors "
+    "(tests/ops/test_cases.py, tests/ops/test_degenerate.py)": """
+        ops/ckn_map ops/conversion ops/methods
+    """,
+    "one algorithm of correlate2d: all are compared with each other and with the reference "
+    "(tests/cpu/correlate/test_dispatch.py)": """
+        cpu/correlate/direct cpu/correlate/fft cpu/correlate/toeplitz cpu/correlate/unfold
+        cpu/correlate/winograd
+    """,
+    "the stacks of inverse roots (tests/ops/test_linalg.py)": "cpu/linalg",
+    "a kernel for GPUs: compiled with NVRTC and executed by an interpreter "
+    "(tests/gpu/test_kernels_compile.py, tests/gpu/test_kernels_ckn_map.py)": """
+        cuda/ckn_map cuda/correlate cuda/direct cuda/kernels cuda/kmeans cuda/launch cuda/linalg
+        cuda/pool cuda/window
+    """,
+    "an estimator: scikit-learn's checks run on all of them (tests/test_sklearn.py)": """
+        sklearn/base sklearn/classifier sklearn/nystroem sklearn/regressor sklearn/transformer
+    """,
+    "a part of gradcheck, whose verdicts are tested on planted errors "
+    "(tests/testing/test_gradcheck.py, tests/testing/test_trial.py)": """
+        testing/arguments testing/examine testing/first_order testing/lines testing/point
+        testing/problem testing/products testing/second_culprit testing/second_order
+        testing/verdict
+    """,
+    "the cases of operations, one at least for each (tests/ops/test_cases.py)": """
+        testing/cases testing/strategies testing/op_cases/elementwise testing/op_cases/inputs
+        testing/op_cases/kernels testing/op_cases/linalg testing/op_cases/losses
+        testing/op_cases/pooling testing/op_cases/products testing/op_cases/reductions
+        testing/op_cases/shape testing/op_cases/windows
+    """,
+    "a part of recording a graph and walking back through it (tests/test_primitive.py, "
+    "tests/test_backward.py, tests/test_retention.py)": "graph plan accumulation refusals registry",
+    "hooks of the engine, used by profiling (tests/test_profiling.py)": "hooks",
+    "the text of a Tensor and its graph (tests/test_tensor.py)": "drawing interchange",
+    "classes without behaviour (tests/test_install_sentences.py)": "errors",
+    "the one slicer (tests/test_block_sums.py)": "chunks",
+}
+
+
+def test_each_module_has_its_test_file():
+    elsewhere = {module for modules in TESTED_ELSEWHERE.values() for module in modules.split()}
+    missing, stale = [], []
+    for path in SOURCES:
+        module = path.relative_to(PACKAGE).with_suffix("")
+        test = Path("tests") / module.parent / f"test_{module.name}.py"
+        if module.name.startswith("__"):
+            continue
+        if (ROOT / test).exists():
+            stale += [str(module)] if str(module) in elsewhere else []
+        elif str(module) not in elsewhere:
+            missing.append(str(test))
+    assert missing == []
+    # tested at the mirrored place by now: to be taken from the table
+    assert stale == []
+
+
+@pytest.mark.parametrize("why", TESTED_ELSEWHERE)
+def test_what_is_tested_elsewhere_is_tested_there(why):
+    files = re.findall(r"tests/[\w/]+\.py", why)
+    assert files
+    assert all((ROOT / file).exists() for file in files)
+    for module in TESTED_ELSEWHERE[why].split():
+        assert (PACKAGE / f"{module}.py").exists(), f"{module}: TESTED_ELSEWHERE is stale"
 
 
 def run(code, cwd=None):
@@ -126,9 +241,7 @@ def test_importing_the_package_imports_nothing_heavy():
 
 def test_subpackages_are_imported_when_first_used():
     assert (
-        run(
-            "import tinygrad_ckn; print(tinygrad_ckn.models.CKN.__name__, tinygrad_ckn.nn.Linear.__name__)"
-        )
+        run("import tinygrad_ckn as t; print(t.models.CKN.__name__, t.nn.Linear.__name__)")
         == "CKN Linear"
     )
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
@@ -140,17 +253,17 @@ def test_links_lead_to_the_same_classes():
     for name in ("ops", "models", "cuda"):
         assert (ROOT / name).is_symlink()
         assert (ROOT / name).resolve() == PACKAGE / name
-    code = "import tinygrad_ckn.models, models; from models import CKN; print(CKN is tinygrad_ckn.models.CKN)"
+    code = "import tinygrad_ckn.models as m, models; print(models.CKN is m.CKN)"
     assert run(code, cwd=ROOT) == "True"
 
 
 def test_the_root_on_the_path_does_not_hide_nvidias_cuda(tmp_path):
-    pathfinder = (
-        tmp_path / "cuda" / "pathfinder"
-    )  # NVIDIA's namespace package, as its wheels lay it out
+    # NVIDIA's namespace package, as its wheels lay it out
+    pathfinder = tmp_path / "cuda" / "pathfinder"
     pathfinder.mkdir(parents=True)
     (pathfinder / "__init__.py").write_text("found = True\n")
-    code = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(tmp_path)!r}]; import cuda.pathfinder as p; print(p.found)"
+    code = f"import sys; sys.path[:0] = {[str(ROOT), str(tmp_path)]!r}; "
+    code += "import cuda.pathfinder as p; print(p.found)"
     assert run(code, cwd=ROOT) == "True"
     assert not (PACKAGE / "cuda" / "__init__.py").exists()
 
@@ -158,19 +271,17 @@ def test_the_root_on_the_path_does_not_hide_nvidias_cuda(tmp_path):
 def test_the_wheel_contains_the_package_only(tmp_path):
     pytest.importorskip("build", reason="building a wheel needs the extra [dev]")
     pytest.importorskip("hatchling", reason="building without isolation needs hatchling")
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "build",
-            "--no-isolation",
-            "--outdir",
-            str(tmp_path),
-            str(ROOT),
-        ],  # sdist, then wheel
-        check=True,
-        capture_output=True,
-    )
+    # sdist, then wheel
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -178,12 +289,12 @@ def test_the_wheel_contains_the_package_only(tmp_path):
     assert tops == {"tinygrad_ckn", f"tinygrad_ckn-{tinygrad_ckn.__version__}.dist-info"}
     for needed in ("py.typed", "data/digits.npz", "data/ATTRIBUTION.md", "cuda/README.md"):
         assert f"tinygrad_ckn/{needed}" in names
-    modules = {str(path.relative_to(ROOT)) for path in [*sources(), *PACKAGE.rglob("*.cu")]}
+    modules = {str(path.relative_to(ROOT)) for path in [*SOURCES, *PACKAGE.rglob("*.cu")]}
     assert modules <= set(names)
 
 
 def test_no_file_is_longer_than_400_lines():
-    long = [str(path) for path in sources() if len(path.read_text().splitlines()) > 400]
+    long = [str(path) for path in SOURCES if len(path.read_text().splitlines()) > 400]
     assert long == []
 
 

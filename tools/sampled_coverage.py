@@ -10,7 +10,7 @@ coverage trace
   `PATIENCE` runs in a row have shown no line that was new to the process.
 
 The engine of Hypothesis, pytest itself and tests marked `untraced`, which repeat one
-thing thousands of times, are not traced. What is measured is therefore
+thing hundreds of times, are not traced. What is measured is therefore
 a lower bound: a line that only the tenth draw reaches may be missed, and a line that is
 reported as covered was executed. Without a trace function (no `--cov`, or coverage.py
 on `sys.monitoring`, its default from Python 3.14) the plugin does nothing.

@@ -85,3 +85,16 @@ def trained(
 @pytest.fixture(scope="session")
 def run_folder(trained: subprocess.CompletedProcess[str]) -> Path:
     return Path(trained.args[trained.args.index("--out") + 1])
+
+
+@pytest.fixture
+def info_lines(invoke: Callable[..., Result]) -> Callable[[], list[tuple[str, str]]]:
+    """A function that returns the names and values that `info` prints."""
+
+    def lines() -> list[tuple[str, str]]:
+        result = invoke("info")
+        assert result.exit_code == 0
+        split = (line.split(maxsplit=1) for line in result.stdout.splitlines())
+        return [(name, value) for name, value in split]
+
+    return lines

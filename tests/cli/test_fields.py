@@ -1,17 +1,11 @@
-import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-import tinygrad_ckn
 from tinygrad_ckn.cli.fields import Given, OptionsOf, options_from_fields, with_option_names
 from tinygrad_ckn.cli.help import Command
 
@@ -78,31 +72,3 @@ def test_arguments_are_named_as_options():
     assert with_option_names(message, {"n_patches", "seed"}) == (
         "fit: --n-patches expected 3, got 2; leave out --seed or argument other"
     )
-
-
-def test_adding_an_option_to_the_training_is_one_edit(tmp_path: Path):
-    """The walk in CONTRIBUTING.md: a field of FineTuning, and nothing else."""
-    package = Path(tinygrad_ckn.__file__).parent
-    shutil.copytree(package, tmp_path / package.name, ignore=shutil.ignore_patterns("__pycache__"))
-    source = tmp_path / package.name / "models" / "learning" / "finetuning_options.py"
-    text = source.read_text()
-    field = '    label_smoothing: Annotated[float, "Weight of the uniform distribution."] = 0.0\n'
-    assert text.count("    def __post_init__") == 1
-    source.write_text(text.replace("    def __post_init__", f"{field}\n    def __post_init__"))
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "tinygrad_ckn", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-
-    for command in ("train", "compare"):
-        lines = " ".join(run(command, "--help").stdout.split())
-        assert (
-            "--label-smoothing <float> Weight of the uniform distribution. [default: 0.0]" in lines
-        )
-    fast = ("--n-patches", "500", "--iterations", "1", "--epochs", "0", "--threads", "1")
-    finished = run(
-        *("train", "--mode", "supervised", "--label-smoothing", "0.25", "--out", "run"), *fast
-    )
-    assert finished.returncode == 0, finished.stderr
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert config["options"]["descent"]["label_smoothing"] == 0.25

@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from threadpoolctl import threadpool_info
 from typer.testing import Result
 
-from tinygrad_ckn import get_num_threads
-from tinygrad_ckn.cli import common as _common
 from tinygrad_ckn.cli import train as _train
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import FineTuning
@@ -149,37 +146,6 @@ def test_options_that_are_not_given_are_left_to_the_training(
     invoke("train")
     assert resolve("digits", **seen) == resolve("digits")
     assert resolve("cifar10", **seen) == resolve("cifar10")
-
-
-def test_paths_are_kept_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.chdir(tmp_path)
-    assert _common.source_of("x.npz", None) == {"data": f"{tmp_path}/x.npz", "data_dir": None}
-    assert _common.source_of("cifar10", Path("c")) == {
-        "data": "cifar10",
-        "data_dir": f"{tmp_path}/c",
-    }
-
-
-def test_threads_limit_the_blas_and_the_pool(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
-    seen = []
-
-    def look(*args: Any, **options: Any) -> None:
-        seen.extend(
-            library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"
-        )
-        seen.append(get_num_threads())
-        raise ConfigError("seen")
-
-    monkeypatch.setattr(_train.loop, "train", look)
-    before = get_num_threads()
-    # One of them is not the default.
-    for threads in (1, 2):
-        seen.clear()
-        assert invoke("train", "--threads", threads).exit_code == 1
-        assert len(seen) > 1
-        assert seen[-1] == threads
-        assert max(seen) == threads
-        assert get_num_threads() == before
 
 
 def test_unknown_memory(
@@ -328,45 +294,5 @@ def test_an_existing_run_is_not_touched(invoke: Invoke, run_folder: Path):
     assert {path: path.read_bytes() for path in run_folder.iterdir()} == before
 
 
-def test_a_profile_is_shown_and_its_trace_kept(
-    tinygrad_ckn: Callable[..., subprocess.CompletedProcess[str]], archive: Path, tmp_path: Path
-):
-    options = (
-        "--data",
-        archive,
-        "--model",
-        "unsup-32-64",
-        "--mode",
-        "supervised",
-        "--epochs",
-        1,
-        "--n-patches",
-        500,
-    )
-    finished = tinygrad_ckn("train", *options, "--profile", "--out", tmp_path / "run")
-    assert (finished.returncode, finished.stderr) == (0, "")
-    lines = [line.strip() for line in finished.stdout.splitlines()]
-    phases = {
-        found[1] for line in lines if (found := re.fullmatch(r"(\w+) +\d+\.\d{3} +\d+\.\d%", line))
-    }
-    assert {"preparation", "filters", "batch", "epoch", "classifier", "save", "evaluate"} <= phases
-    assert any(
-        re.fullmatch(r"batch +\w+ +backward +\d+ +\d+\.\d{3} +\d+\.\d% +\d+\.\d", line)
-        for line in lines
-    )
-    assert any(
-        re.fullmatch(r"k-means +k-means, assignment +\d+ +\d+\.\d{3} +\d+\.\d% +0\.0", line)
-        for line in lines
-    )
-    assert any(re.fullmatch(r"outside of them +\d+\.\d{3} +\d+\.\d%", line) for line in lines)
-    events = json.loads((tmp_path / "run" / "trace.json").read_text())["traceEvents"]
-    assert {event["cat"] for event in events} == {"forward", "backward", "function", "phase"}
-    assert Run.open(tmp_path / "run").load()
-
-
 def test_the_help_says_what_a_failed_training_leaves(invoke: Invoke):
     assert "checkpoint.safetensors" in invoke("train", "--help").stdout
-
-
-def test_without_profile_there_is_no_trace(run_folder: Path):
-    assert not (run_folder / "trace.json").exists()

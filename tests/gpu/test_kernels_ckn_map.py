@@ -94,6 +94,7 @@ def cases(draw):
     return dtype, seed, x, z, given_transform, padding, s
 
 
+@pytest.mark.untraced
 def test_the_map_and_its_gradient():
     @examples
     @given(cases(), st.sampled_from(sorted(PAIRS)))

@@ -79,6 +79,7 @@ def cases(draw):
     return geometry, draw(st.integers(1, 3)), 1
 
 
+@pytest.mark.untraced
 def test_correlate2d_and_its_adjoints():
     # some use matrix products
     @settings(examples, max_examples=EXAMPLES * 3 // 2)

@@ -30,6 +30,7 @@ def unit(rows):
     return rows / np.sqrt((rows**2).sum(axis=1, keepdims=True))
 
 
+@pytest.mark.untraced
 def test_a_pass():
     @examples
     @given(st.integers(1, 180), st.integers(1, 140), st.integers(1, 70), dtypes, seeds)

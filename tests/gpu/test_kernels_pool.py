@@ -34,6 +34,7 @@ def matrix(length, s):
     return (weights / weights.sum(axis=1, keepdims=True))[:, (z >= 0) & (z < length)]
 
 
+@pytest.mark.untraced
 def test_pooling_and_its_adjoint():
     @examples
     @given(

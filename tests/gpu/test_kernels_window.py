@@ -19,6 +19,7 @@ from tools.gpu_emulator.kernel_testing import (
 pytestmark = pytest.mark.usefixtures("compiler", "standin")
 
 
+@pytest.mark.untraced
 def test_unfold():
     @examples
     @given(geometries(), dtypes, seeds)
@@ -35,6 +36,7 @@ def test_unfold():
     launched_often("unfold")
 
 
+@pytest.mark.untraced
 def test_fold():
     @examples
     @given(geometries(), dtypes, seeds)

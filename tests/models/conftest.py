@@ -1,4 +1,4 @@
-"""The kernels of the library, each with kappa written out again for `math` and `mpmath`; networks that learn digits."""
+"""Kernels with kappa written out for `math` and `mpmath`, and networks that learn digits."""
 
 import math
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def _arccos1(m: Any, u: Any) -> Any:
 
 
 def _matern(p: int, rate: float) -> Callable[[Any, Any], Any]:
-    """Return the Matern function of nu = p + 1/2 by its sum (Rasmussen and Williams 2006, equation 4.16)."""
+    """Return the Matern function of nu = p + 1/2 (Rasmussen and Williams 2006, eq. 4.16)."""
 
     def function(m: Any, u: Any) -> Any:
         s = rate * m.sqrt(2 - 2 * u)
@@ -134,7 +134,7 @@ def new_network() -> Callable[..., CKN]:
 
 @pytest.fixture(scope="session")
 def started(new_network: Callable[..., CKN], digits: Data) -> Callable[..., CKN]:
-    """A function that makes such a network with filters and classifier as a descent may start from."""
+    """A function that makes such a network with fitted filters and classifier."""
 
     def start(dtype: str = "float32", **options: Any) -> CKN:
         model = new_network(dtype, **options).fit_unsupervised(digits[0], n_patches=2000, rng=0)
@@ -146,7 +146,9 @@ def started(new_network: Callable[..., CKN], digits: Data) -> Callable[..., CKN]
 
 @pytest.fixture(scope="session")
 def run_descent(digits: Data) -> Callable[..., list[Progress]]:
-    """A function that lets a network descend, and returns what was reported of steps and epochs, or the whole of it.
+    """A function that fine-tunes a network and returns its progress events.
+
+    They are those of steps and epochs, or with `whole` all.
 
     Its solver leaves the classifier as it is.
     """

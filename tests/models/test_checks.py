@@ -47,7 +47,7 @@ def test_the_first_row_that_is_not_finite_is_named(check, bad: float) -> None:
     x = np.zeros((5, 1, 2, 2))
     check("f", x)
     x[3, 0, 1, 1] = x[4, 0, 0, 0] = bad
-    with pytest.raises(DataError, match="got NaN or infinity (in|for) image 103; "):
+    with pytest.raises(DataError, match=r"got NaN or infinity (in|for) image 103; "):
         check("f", x, 100)
 
 

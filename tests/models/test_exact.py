@@ -1,4 +1,4 @@
-"""The exact kernel, against loops over all pairs of positions and against features that can be written down."""
+"""The exact kernel against loops over pairs of positions and against explicit features."""
 
 import itertools
 import math
@@ -35,7 +35,7 @@ def borders(padding: object, kernel: tuple[int, int]) -> list[tuple[int, int]]:
 
 
 def weights(length: int, s: float) -> list[dict[int, float]]:
-    """Return for each centre i s the positions within s of it, on or off the image, with weights that sum to 1."""
+    """Return the positions within s of each centre i s, with weights that sum to 1."""
     found = []
     for i in range(math.floor((length - 1) / s + 1e-9) + 1):
         near = {
@@ -53,7 +53,7 @@ def positions(size) -> list[tuple[int, int]]:
 
 
 def patches(k: dict, size, layer) -> tuple[dict, tuple[int, int]]:
-    """Return the inner products of all pairs of patches, given those of positions, and the number of patches."""
+    """Return inner products of pairs of patches from those of positions, and their number."""
     kh, kw = layer.kernel_size
     (top, bottom), (left, right) = borders(layer.padding, (kh, kw))
     out = size[0] + top + bottom - kh + 1, size[1] + left + right - kw + 1
@@ -69,7 +69,7 @@ def patches(k: dict, size, layer) -> tuple[dict, tuple[int, int]]:
 
 
 def brute_force(kappa, layers, x: np.ndarray, y: np.ndarray) -> float:
-    """Return the kernel of two images (C, H, W) by its definition, one pair of positions after the other."""
+    """Return the kernel of two images (C, H, W) by its definition, pair by pair."""
 
     def inner(a: np.ndarray, b: np.ndarray) -> dict:
         return {

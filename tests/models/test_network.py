@@ -1,3 +1,5 @@
+"""The learning half of networks: labels, recorded formats, splits and interrupted training."""
+
 from copy import deepcopy
 
 import numpy as np
@@ -113,7 +115,7 @@ def test_scores_have_a_temperature_unless_nothing_was_held_out(loss: str, l2: fl
 
 
 def test_copies_of_an_image_are_held_out_together() -> None:
-    """A model of images that stand several times is judged as one of each image: l2 is not chosen on copies."""
+    """Repeated images do not change the choice of l2, which would be made on copies."""
     rng = np.random.default_rng(0)
     images = np.clip(DIGITS.images[:150] + rng.normal(0, 0.6, (150, 1, 8, 8)), 0, 1).astype(
         np.float32

@@ -1,4 +1,4 @@
-"""What networks share: preprocessing, mirror images, blocks of images."""
+"""The computing half of networks: preprocessing, mirror images, batches of images."""
 
 import copy
 import functools
@@ -334,8 +334,9 @@ def test_a_random_classifier_is_not_used_before_somebody_says_so(way: str) -> No
     uses = {"predict": (x,), "scores": (x,), "accuracy": (x, labels)}
     for name, arguments in uses.items():
         message = (
-            rf"^CKN\.{name}: expected a classifier that was fitted, loaded or assigned, got the initial "
-            r"random one; call fit\(images, labels\) first, or eval\(\) to use the model anyway$"
+            rf"^CKN\.{name}: expected a classifier that was fitted, loaded or assigned, "
+            r"got the initial random one; call fit\(images, labels\) first, "
+            r"or eval\(\) to use the model anyway$"
         )
         for made in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
             assert not made.is_fitted

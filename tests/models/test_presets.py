@@ -12,7 +12,7 @@ R = math.sqrt(2)
 
 
 def after(size: int, name: str) -> int:
-    """Return the side of the last map: padding keeps it; Gaussian pooling has centres at i s, means have s x s."""
+    """Return the side of the last map; padding keeps it, pooling divides it by s."""
     subsamplings = PUBLISHED[name][2].values()
     for s in subsamplings:
         size = size // 2 if name.startswith("lenet") else math.floor((size - 1) / s) + 1

@@ -65,7 +65,7 @@ def test_the_format_of_other_images_is_refused() -> None:
 
 def test_scale_is_compared_only_with_a_known_format() -> None:
     model, images = fitted(), np.full((20, 1, 6, 6), 200.0, "float32")
-    with pytest.raises(DataError, match="^source: "):
+    with pytest.raises(DataError, match=r"^source: "):
         check_scale(model, images, "source")
     model.data_format = None
     check_scale(model, images, "source")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tinygrad_ckn import ops
 from tinygrad_ckn.primitive import REGISTRY
 from tinygrad_ckn.testing.cases import CASES
-from tinygrad_ckn.testing.contract import check_hygiene
+from tinygrad_ckn.testing.contract import check_contract
 from tinygrad_ckn.testing.gradcheck import check_adjoint, check_jvp, gradcheck
 from tinygrad_ckn.testing.op_cases import CHECKED
 
@@ -62,7 +62,7 @@ def test_adjoint_identity(case, data):
 @given(data=st.data())
 def test_manners(case, data):
     drawn = case.draw(data)
-    check_hygiene(case.call(drawn.options), drawn.args)
+    check_contract(case.call(drawn.options), drawn.args)
 
 
 @each

@@ -64,6 +64,7 @@ def test_any_rule_spoiled_by_a_thousandth_is_caught_at_order_1_and_2(plant, name
         assert caught > 0, f"{check.__name__} missed the rule of {operand}"
 
 
+@pytest.mark.untraced
 def test_at_least_60_primitives_within_their_tolerances():
     results = run_cases(examples=3)
     assert len(results) >= 60

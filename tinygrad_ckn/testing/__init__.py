@@ -1,6 +1,6 @@
-"""Checks of derivatives, for your own functions as for this library's; the strategies need the extra `[test]`."""
+"""Gradient checks for your own functions; the strategies need the extra `[test]`."""
 
-from tinygrad_ckn.testing.contract import check_hygiene
+from tinygrad_ckn.testing.contract import check_contract
 from tinygrad_ckn.testing.gradcheck import (
     Comparison,
     Report,
@@ -15,7 +15,7 @@ __all__ = [
     "Comparison",
     "Report",
     "check_adjoint",
-    "check_hygiene",
+    "check_contract",
     "check_jvp",
     "check_module",
     "gradcheck",

@@ -1,4 +1,4 @@
-"""Which of a function's arguments are checked: these become float64 leaves, the others are passed as they are."""
+"""Arguments of a checked function: float64 leaves, and those passed through unchanged."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def problem_of(
     checked = [key for key, p in points.items() if _floating(p) and not (chosen and _left_out(p))]
     if not checked:
         raise DTypeError(
-            f"{name}: expected at least one floating array among the inputs, got none; pass float64 arrays"
+            f"{name}: expected at least one floating array among the inputs, got none; pass "
+            "float64 arrays"
         )
 
     def of_leaves(*leaves: Any) -> Any:
@@ -54,7 +55,7 @@ def problem_of(
 
 
 def _array(point: Any) -> Any:
-    """Return a NumPy scalar as an array of no axes; anything else as it is."""
+    """Return a NumPy scalar as a 0-d array; anything else unchanged."""
     return (
         asarray(point)
         if hasattr(point, "dtype") and not isinstance(point, Variable) and not is_array(point)
@@ -71,7 +72,7 @@ def _left_out(point: Any) -> bool:
 
 
 def _leaf(point: Any) -> Any:
-    """Return a leaf in memory of its own with the values and the layout of an argument."""
+    """Return a leaf that copies the values and the memory layout of an argument."""
     x = unwrap(point)
     return Variable.leaf(
         with_layout_of(x, x.astype("float64", order="C", copy=True), broadcast=True)
@@ -81,7 +82,7 @@ def _leaf(point: Any) -> Any:
 def module_problem(
     module: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any] | None
 ) -> Problem:
-    """Wrap a float64 copy of a module; its parameters that require grad are leaves beside its inputs."""
+    """Wrap a float64 copy of a module; inputs and trained parameters are the leaves."""
     twin = copy.deepcopy(module)
     for _, tensor in twin.named_tensors():
         if tensor.dtype.kind == "f":
@@ -90,7 +91,7 @@ def module_problem(
     try:
         at_inputs = problem_of(twin, inputs, kwargs)
     except DTypeError:
-        # of integers, as an embedding is
+        # a module of integers, such as an embedding
         at_inputs = Problem("", lambda: twin(*inputs, **(kwargs or {})), [], [])
         if not trained:
             raise

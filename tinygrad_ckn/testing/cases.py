@@ -1,4 +1,4 @@
-"""A case: one line that says on which inputs an operation is to be checked, from which all its checks follow.
+"""A case is one line per operation, from which all of its checks follow.
 
     case(ops.unfold, arrays(2, 3, 6, 5), kernel_size=st.integers(1, 3), linear=True)
 
@@ -19,7 +19,7 @@ CASES: dict[str, list[Case]] = {}
 
 
 class Bad(NamedTuple):
-    """A call that must fail: arguments, options, the error's class, and a regular expression of its message."""
+    """A call that must fail: its arguments, the error's class and a regex for its message."""
 
     args: tuple[Any, ...]
     options: dict[str, Any]
@@ -28,12 +28,12 @@ class Bad(NamedTuple):
 
 
 def bad(*args: Any, error: type[Exception], match: str, **options: Any) -> Bad:
-    """Describe a call that must fail with a message that says how to mend it."""
+    """Describe a call that must fail, and the message expected of it."""
     return Bad(args, options, error, match)
 
 
 class Draw(NamedTuple):
-    """Arguments drawn for a case: raw arrays as they came, and the function of the floating ones."""
+    """Arguments and options drawn for a case."""
 
     args: list[Any]
     options: dict[str, Any]
@@ -41,7 +41,7 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """An operation, and strategies of its arguments."""
+    """An operation with strategies for its arguments."""
 
     name: str
     function: Callable[..., Any]
@@ -51,14 +51,14 @@ class Case:
     errors: Sequence[Bad]
 
     def draw(self, data: Any) -> Draw:
-        """Draw arguments; `data` is what `hypothesis.strategies.data()` gives a test."""
+        """Draw arguments; `data` comes from `hypothesis.strategies.data()`."""
         args = [data.draw(s) if isinstance(s, st.SearchStrategy) else s for s in self.inputs]
         options = {
             k: data.draw(s) if isinstance(s, st.SearchStrategy) else s
             for k, s in self.options.items()
         }
         if len(args) == 1 and isinstance(args[0], tuple):
-            # a strategy that draws everything together
+            # one strategy for all arguments and options
             *args, together = args[0]
             options |= together
         return Draw(args, options)
@@ -81,24 +81,24 @@ def case(
     errors: Sequence[Bad] = (),
     **options: Any,
 ) -> Case:
-    """Enter an operation in the table of cases; several cases may share a name.
+    """Add a case to the table; an operation may have several.
 
     Parameters
     ----------
     function
         A primitive or a function of Tensors.
     inputs
-        Strategies (or fixed values) of the positional arguments; or one strategy of a
-        tuple (*arguments, options).
+        Strategies or fixed values of the positional arguments; or one strategy that draws
+        a tuple (*arguments, options).
     name
-        Default: that of the function.
+        Name of the operation; default: that of the function.
     linear
-        Whether it is linear in each floating input by itself, so that the adjoint
-        identity holds to rounding.
+        Whether the operation is linear in each floating input, so that the adjoint
+        identity holds up to rounding; default False.
     errors
         Calls that must fail, made with `bad`.
     options
-        Strategies (or fixed values) of the keyword arguments.
+        Strategies or fixed values of the keyword arguments.
 
     Examples
     --------
@@ -113,5 +113,5 @@ def case(
 
 
 def on_device(args: Sequence[Any], device: str) -> list[Any]:
-    """Return the arrays among arguments as Tensors on a device."""
+    """Return arguments with arrays replaced by Tensors on a device."""
     return [Tensor(a, device=device) if hasattr(a, "dtype") else a for a in args]

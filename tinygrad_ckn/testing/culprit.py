@@ -1,4 +1,4 @@
-"""The element at fault, found by halving, and the sentence that names it."""
+"""The element with the wrong gradient, found by bisection, and the error that names it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEXT_TO_IT = 2.0**-24
 def raise_wrong(
     problem: Problem, point: Point, i: int, direction: Arrays, outcome: Outcome
 ) -> NoReturn:
-    """Raise the error of a wrong gradient of argument i, which shows along a direction."""
+    """Raise the error of a wrong gradient of argument i, detected along a direction."""
     step = outcome.numeric.step
 
     def off(start: int, stop: int) -> float:
@@ -51,7 +51,7 @@ def raise_wrong(
 def raise_not_differentiable(
     problem: Problem, point: Point, direction: Arrays, outcome: Outcome
 ) -> NoReturn:
-    """Raise the error of a kink, a jump or an edge of the domain, which shows along a direction."""
+    """Raise the error of a kink, a jump or a domain edge, detected along a direction."""
 
     def strength(start: int, stop: int) -> float:
         line = Line(problem, point.upstream, point.values, masked(direction, start, stop))
@@ -76,13 +76,14 @@ def raise_not_differentiable(
     if outcome.finding == "edge" and error is not None:
         told += f" ({type(error).__name__}: {error})"
     raise NotDifferentiableError(
-        f"{problem.name}: gradient of argument {problem.names[i]}: the function is not differentiable here "
+        f"{problem.name}: gradient of argument {problem.names[i]}: the function is not "
+        "differentiable here "
         f"({told}, at {element(k, direction[i].shape)}); move the input away from there"
     )
 
 
 def raise_undecided(problem: Problem, what: str, outcome: Outcome) -> NoReturn:
-    """Raise the error of a comparison that differences are too uncertain for."""
+    """Raise the error of a comparison that the uncertainty of differences leaves open."""
     claim, numeric = outcome.claim, outcome.numeric
     if not math.isfinite(numeric.uncertainty):
         told = "differences do not settle, with whatever step"
@@ -92,13 +93,14 @@ def raise_undecided(problem: Problem, what: str, outcome: Outcome) -> NoReturn:
         told += f" where the rule gives {got}" if expected != got else ", as the rule does"
     raise UndecidedError(
         f"{problem.name}: {what}: cannot decide, {told}, which is too uncertain for the tolerance "
-        f"{claim.tolerance:.0e} (the function is too noisy, or too steep); compute it more exactly, move the input, or "
+        f"{claim.tolerance:.0e} (the function is too noisy, or too steep); compute it more "
+        "exactly, move the input, or "
         "pass a larger tolerance="
     )
 
 
 def two(a: float, b: float) -> tuple[str, str]:
-    """Return two numbers with as many digits as it takes to tell them apart, and two more."""
+    """Return two numbers with two digits more than it takes to distinguish them."""
     digits = next((p for p in range(4, 16) if f"{a:.{p}g}" != f"{b:.{p}g}"), 15) + 2
     return f"{a:.{digits}g}", f"{b:.{digits}g}"
 
@@ -109,7 +111,8 @@ def _sentence(what: str, how: str, claim: Claim, numeric: Estimate, unit: float)
         math.fabs(claim.analytic), math.fabs(numeric.value)
     )
     return (
-        f"{what} {expected} +- {numeric.uncertainty / abs(unit):.1g} ({how}, step {numeric.step * abs(unit):.1g}), got "
+        f"{what} {expected} +- {numeric.uncertainty / abs(unit):.1g} ({how}, step "
+        f"{numeric.step * abs(unit):.1g}), got "
         f"{got}; relative error {error:.1e} is over the tolerance {claim.tolerance:.0e}"
     )
 
@@ -119,7 +122,7 @@ def _or_infinite(x: float) -> float:
 
 
 def strength_of(phi: Callable[[float], float], finding: str) -> float:
-    """Return how strongly a kink, a jump or an edge at 0 shows along a line, in steps next to it."""
+    """Return the strength of a kink, a jump or an edge at 0, from steps next to it."""
     ends = phi(_NEXT_TO_IT), phi(-_NEXT_TO_IT)
     outside = sum(not math.isfinite(end) for end in ends)
     if finding == "edge" or outside:
@@ -128,7 +131,7 @@ def strength_of(phi: Callable[[float], float], finding: str) -> float:
 
 
 def single(problem: Problem, i: int, k: int) -> tuple[list[Any], float]:
-    """Return the direction of the k-th element of leaf i alone, and the unit of its steps."""
+    """Return the direction along the k-th element of leaf i, and the unit of its steps."""
     x = problem.origin[i]
     xp = xp_of(x)
     one = (xp.arange(x.size) == k).reshape(x.shape).astype("float64")
@@ -137,12 +140,15 @@ def single(problem: Problem, i: int, k: int) -> tuple[list[Any], float]:
 
 
 def one_hot(arrays: Arrays, o: int) -> list[Any]:
-    """Return arrays of zeros with a one at the o-th of all elements."""
+    """Return arrays of zeros with a one at element o, counted through all arrays."""
     return masked([xp_of(y).ones_like(y) for y in arrays], o, o + 1)
 
 
 def masked(arrays: Arrays, start: int, stop: int) -> list[Any]:
-    """Return arrays with zeros but for the elements from start to before stop, of all together; None stays None."""
+    """Return arrays with elements start to stop - 1 kept, counted through all arrays.
+
+    The other elements become zero; None stays None.
+    """
     result: list[Any] = []
     for y in arrays:
         if y is None:
@@ -155,7 +161,7 @@ def masked(arrays: Arrays, start: int, stop: int) -> list[Any]:
 
 
 def leaf_of(arrays: Arrays, place: int) -> tuple[int, int]:
-    """Return the number of the array, and of the element in it, that an element of all together is."""
+    """Return the array and the element in it that a place counted through all means."""
     for j, d in enumerate(arrays):
         size = 0 if d is None else int(d.size)
         if place < size:
@@ -176,7 +182,7 @@ def _output_name(arrays: Arrays, place: int) -> str:
 def _at_output(
     problem: Problem, point: Point, i: int, part: Arrays, outcome: Outcome
 ) -> tuple[str, Point] | None:
-    """Return the output whose derivative in one input element is most off, and the point seen from it alone."""
+    """Return the output whose derivative is furthest off, and the point with it alone."""
     count = sum(int(y.size) for y in point.values)
     if count == 1:
         return None
@@ -206,7 +212,7 @@ def _at_output(
 
 
 def _kinked_output(problem: Problem, point: Point, part: Arrays) -> list[Any]:
-    """Return an upstream gradient that sees only the output whose slopes on the two sides differ most."""
+    """Return an upstream gradient of the one output whose one-sided slopes differ most."""
     ends = [problem.moved_values((s, part)) for s in (_NEXT_TO_IT, -_NEXT_TO_IT)]
     if ends[0] is None or ends[1] is None:
         return point.upstream

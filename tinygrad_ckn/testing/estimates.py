@@ -1,9 +1,9 @@
-"""Derivatives at 0 by differences, each with an estimate of its uncertainty.
+"""Numeric derivatives at 0, each with an estimate of its uncertainty.
 
 Steps are powers of two, each half the one before. Neville's scheme removes one power of
 the step after another, and the entry that changes least is the estimate (Richardson's
 extrapolation as Ridders and Numerical Recipes use it). Its uncertainty is that change
-plus what the noise of the function, measured by itself, makes of it.
+plus the effect of the function's noise, which is measured separately.
 
 Sources: C. J. F. Ridders, "Accurate computation of F'(x) and F'(x) F''(x)", Adv. Eng.
 Software 4 (1982); Press et al., Numerical Recipes, 3rd edition, section 5.7 (the error
@@ -25,7 +25,7 @@ QUICK_STEPS = (
 )  # the first balances h^4 with EPS / h, the second avoids a kink that is near
 # h^4 with EPS / h^2
 QUICK_MIXED_STEPS = (2.0**-8, 2.0**-12)
-# exponents of the steps that are tried when those do not settle it
+# exponents of the steps tried if those leave it open
 _LARGEST, _SMALLEST = 0, -44
 # powers of the step in the error of a central difference
 _CENTRAL = (2, 4, 6, 8, 10)
@@ -37,7 +37,7 @@ _SAFETY = 4.0
 
 
 class Estimate(NamedTuple):
-    """A derivative, how far it can be trusted, and the step it was taken with (in units of the data's scale)."""
+    """A derivative, its uncertainty, and its step in units of the data's scale."""
 
     value: float
     uncertainty: float
@@ -45,11 +45,11 @@ class Estimate(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """The best of the estimates with all steps, and all of them.
+    """The best estimate, and those of all steps.
 
-    `rough` tells that estimates contradict each other: there is a kink between their
-    steps, or rounding in steps wider than those that noise is measured with. The others
-    then may be as right as the best.
+    `rough` means that estimates contradict each other, through a kink between their
+    steps or rounding in steps wider than those that noise is measured with. Any of them
+    may then be the right one.
     """
 
     best: Estimate
@@ -57,7 +57,7 @@ class Settled(NamedTuple):
     rough: bool
 
     def allows(self, value: float, limit: float) -> bool:
-        """Tell whether a value may be the derivative: by the best estimate, or where rough, by any other."""
+        """Return whether a value may be the derivative: by the best estimate or, if rough, any."""
         off = math.fabs(value - self.best.value)
         if not off > limit + 10 * self.best.uncertainty:
             return True
@@ -66,10 +66,9 @@ class Settled(NamedTuple):
 
 
 class Sides(NamedTuple):
-    """The derivative at 0 from both sides together and from each.
+    """The derivative at 0: two-sided, from the left and from the right.
 
-    `gap` is a jump of the function itself at 0, `largest` the largest of the values on
-    the way.
+    `gap` is a jump of the function itself at 0, `largest` the largest value evaluated.
     """
 
     central: Settled
@@ -80,18 +79,18 @@ class Sides(NamedTuple):
 
     @property
     def edge(self) -> bool:
-        """Whether the function is not finite on one side of 0, however near."""
+        """Whether the function is not finite on one side of 0 at any step."""
         return not (self.left.all and self.right.all)
 
     @property
     def kink(self) -> float:
-        """Difference of the slopes on the two sides; 0 where it is within the uncertainty."""
+        """Difference of the one-sided slopes; 0 within the uncertainty."""
         left, right = self.left.best, self.right.best
         difference = math.fabs(right.value - left.value)
         return 0.0 if difference <= 10 * (right.uncertainty + left.uncertainty) else difference
 
     def meet(self, value: float, limit: float) -> bool:
-        """Tell whether a value may be the derivative on both sides, and of both together."""
+        """Return whether a value may be the derivative, two-sided and on either side."""
         return all(side.allows(value, limit) for side in (self.central, self.left, self.right))
 
 
@@ -109,11 +108,11 @@ class _Neville:
         self.noise, self.order = noise, order
         self.row: list[float] = []
         self.best = _NOTHING
-        # the best of each row, its uncertainty without noise
+        # the best entry of each row, with its uncertainty before noise
         self.entries: list[Estimate] = []
 
     def add(self, value: float, step: float) -> None:
-        """Add a difference quotient taken with a step; one that is not finite starts the tableau anew."""
+        """Add the difference quotient of a step; one that is not finite resets the tableau."""
         if not math.isfinite(value):
             self.row = []
             return
@@ -133,7 +132,7 @@ class _Neville:
 
     @property
     def size(self) -> float:
-        """Size of the best and of the last entry."""
+        """Magnitude of the best and of the last entry."""
         return (
             max(math.fabs(self.best.value), math.fabs(self.entries[-1].value))
             if self.entries
@@ -141,14 +140,14 @@ class _Neville:
         )
 
     def finest(self, step: float, size: float) -> bool:
-        """Tell whether smaller steps show nothing more: their noise is above the uncertainty and 1e-3 of a size."""
+        """Return whether smaller steps are useless: noise above uncertainty and 1e-3 of size."""
         noise = _SAFETY * self.noise / step**self.order
         return (
             noise > max(self.best.uncertainty, 1e-3 * size) and step < self.best.step / _LOOK_BEYOND
         )
 
     def settled(self) -> Settled:
-        """Return the estimates, and as the best the least uncertain, with the noise that smaller steps show of it."""
+        """Return the estimates; the best is the least uncertain, noise of its step included."""
         best = _NOTHING
         for i, entry in enumerate(self.entries):
             later = self.entries[i + 1 :]
@@ -169,7 +168,7 @@ class _Neville:
 
 
 def quick(phi: Callable[[float], float], step: float) -> tuple[float, float]:
-    """Return phi'(0) by two central differences, and how far the slopes on the two sides seem to differ.
+    """Return phi'(0) by two central differences, and the difference of one-sided slopes.
 
     phi(0) is 0. Both are extrapolated from the steps h and 2 h: the first is off by
     O(h^4), the second by O(h^3).
@@ -181,14 +180,14 @@ def quick(phi: Callable[[float], float], step: float) -> tuple[float, float]:
 
 
 def settle(phi: Callable[[float], float], size: float) -> Sides:
-    """Return phi'(0) with smaller and smaller steps, until rounding wins; phi(0) is 0.
+    """Return phi'(0), with steps halved until rounding dominates; phi(0) is 0.
 
     Parameters
     ----------
     phi
-        A function of one number; what is not finite counts as outside its domain.
+        A function of one number; a value that is not finite is outside its domain.
     size
-        Of the values whose difference phi is: it cannot be more exact than their rounding.
+        Size of the values whose difference phi is: their rounding limits its accuracy.
     """
     noise = noise_of(phi, size)
     central, left, right = (
@@ -215,7 +214,7 @@ def _steps() -> Iterator[float]:
 
 
 def _gap(rises: Sequence[tuple[float, float]], noise: float) -> float:
-    """Return how far the function jumps at 0: what is left of a rise when its step is a thousandth."""
+    """Return the jump of the function at 0: the rise that remains with a thousandth step."""
     if len(rises) < 12:
         return 0.0
     gaps = [
@@ -227,19 +226,19 @@ def _gap(rises: Sequence[tuple[float, float]], noise: float) -> float:
 
 
 def noise_of(phi: Callable[[float], float], size: float) -> float:
-    """Return the standard deviation of the error of phi's values near 0, by differences in tiny steps.
+    """Return the standard deviation of phi's noise near 0, by differences in tiny steps.
 
-    It is at least half a unit in the last place of `size`. Rounding on the way, at
-    values that phi has but a unit step away (1 - p where p is near 1), may come in
-    steps so wide that tiny ones do not see it: it is looked for with wider spacings,
-    and counts as far as such values explain it.
+    It is at least half a unit in the last place of `size`. Rounding of intermediate
+    values that are large a unit step away (1 - p with p near 1) may be too coarse for
+    tiny steps to detect: wider spacings detect it, and it counts as far as such values
+    explain it.
     """
     away = [phi(s * h) for h in (1.0, 0.5, 0.25, 0.125) for s in (1, -1)]
     widest = max((math.fabs(y) for y in away if math.isfinite(y)), default=0.0)
     noise = max(0.5 * EPS * size, *_deviations(phi, 2.0**-40, (3, 4, 5)))
     for spacing in _SPACINGS:
         third, _, fifth = _deviations(phi, spacing, (3, 4, 5))
-        # of a smooth function it is far smaller
+        # for a smooth function it is far smaller
         if fifth > third / 8:
             noise = max(noise, min(fifth, 0.5 * EPS * widest))
     return noise
@@ -248,9 +247,9 @@ def noise_of(phi: Callable[[float], float], size: float) -> float:
 def _deviations(
     phi: Callable[[float], float], spacing: float, orders: Sequence[int]
 ) -> list[float]:
-    """Return the standard deviation of independent errors as differences of each order have it; the larger side's.
+    """Return the noise estimated by differences of each order, of the noisier side.
 
-    The two sides are apart, for a kink or a jump at 0 is no noise.
+    The two sides are separate, since a kink or a jump at 0 is not noise.
     """
     sides = [[phi(s * i * spacing) for i in range(1, 7)] for s in (1, -1)]
     deviations = []
@@ -271,7 +270,7 @@ def quick_mixed(phi: Callable[[float, float], float], step: float) -> float:
 
 
 def settle_mixed(phi: Callable[[float, float], float], noise: float) -> Settled:
-    """Return d^2 phi / ds dt at 0 with smaller and smaller steps, until rounding wins."""
+    """Return d^2 phi / ds dt at 0, with steps halved until rounding dominates."""
     tableau = _Neville(_CENTRAL, 0.5 * noise, order=2)
     for h in _steps():
         tableau.add(_mixed(phi, h), h)

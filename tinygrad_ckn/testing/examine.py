@@ -1,4 +1,4 @@
-"""What can be wrong with gradients before any difference is taken: chance, precision, layout in memory."""
+"""Checks before any difference is taken: determinism, precision, memory layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ALIKE = 1e-6
 
 
 def examine(problem: Problem, point: Point, nondet_tol: float = 0.0) -> None:
-    """Look for what can be wrong with the gradients before any difference is taken.
+    """Check that gradients are deterministic, in float64 and independent of layouts.
 
     Raises
     ------
@@ -40,13 +40,15 @@ def _check_repeated(problem: Problem, point: Point, nondet_tol: float) -> None:
         point.values, again
     ) > nondet_tol:
         raise GradientError(
-            f"{problem.name}: expected the same result twice, got two; fix the function's random seed, or allow the "
+            f"{problem.name}: expected the same result twice, got two; fix the function's random "
+            "seed, or allow the "
             "difference with nondet_tol="
         )
     k = _apart_at(point.gradients, problem.pull(outputs, point.upstream), nondet_tol)
     if k is not None:
         raise GradientError(
-            f"{problem.name}: gradient of argument {problem.names[k]} expected the same values twice, got two; fix the "
+            f"{problem.name}: gradient of argument {problem.names[k]} expected the same values "
+            "twice, got two; fix the "
             "random seed of the rule, or allow the difference with nondet_tol="
         )
 
@@ -56,7 +58,10 @@ def _apart(a: Arrays, b: Arrays) -> float:
 
 
 def _apart_at(a: Arrays, b: Arrays, limit: float) -> int | None:
-    """Return the number of the first pair of arrays (None: zeros) that differ by more than a limit."""
+    """Return the index of the first pair of arrays that differ by more than a limit.
+
+    None counts as zeros.
+    """
     for k, (x, y) in enumerate(zip(a, b, strict=True)):
         if (x is None) != (y is None) or (x is not None and _apart([x], [y]) > limit):
             return k
@@ -64,19 +69,20 @@ def _apart_at(a: Arrays, b: Arrays, limit: float) -> int | None:
 
 
 def _check_precision(problem: Problem, point: Point) -> None:
-    """Refuse gradients whose every element is a float32: upstream gradients are random in all 53 bits."""
+    """Raise if every element of a gradient is a float32: upstream gradients have 53 bits."""
     for name, gradient in zip(problem.names, point.gradients, strict=True):
         if gradient is None or not gradient.any() or float(abs(gradient).max()) > _LARGEST_SINGLE:
             continue
         if bool((gradient.astype("float32").astype("float64") == gradient).all()):
             raise GradientError(
-                f"{problem.name}: gradient of argument {name} expected the precision of float64, got float32 numbers "
+                f"{problem.name}: gradient of argument {name} expected the precision of float64, "
+                "got float32 numbers "
                 "in every element; keep the dtype of the upstream gradient in the rule"
             )
 
 
 def _check_layouts(problem: Problem, point: Point, nondet_tol: float) -> None:
-    """Compare gradients with those for the same numbers in strided memory, and for an expanded upstream gradient."""
+    """Compare gradients with those of strided inputs and of strided upstream gradients."""
     outputs = problem.outputs()
     cases = [("a strided upstream gradient", point.gradients, [strided(g) for g in point.upstream])]
     if all(g.size for g in point.upstream):
@@ -96,7 +102,7 @@ def _check_layouts(problem: Problem, point: Point, nondet_tol: float) -> None:
         try:
             there = problem.pull(problem.outputs(), point.upstream)
         except (TypeError, ValueError):
-            # refused: that is no wrong gradient
+            # an error of the function is not a wrong gradient
             return
     _check_alike(
         problem, point, "inputs that are strided in memory", point.gradients, there, nondet_tol
@@ -118,14 +124,16 @@ def _check_alike(
             continue
         told = [0.0 if g is None else float(g.reshape(-1)[k]) for g in (a, b)]
         raise GradientError(
-            f"{problem.name}: gradient of argument {problem.names[i]}: {element(k, difference.shape)} expected "
-            f"{told[0]:.9g} as for contiguous arrays, got {told[1]:.9g} with {what}; a rule must not depend on the "
+            f"{problem.name}: gradient of argument {problem.names[i]}: "
+            f"{element(k, difference.shape)} expected "
+            f"{told[0]:.9g} as for contiguous arrays, got {told[1]:.9g} with {what}; a rule must "
+            "not depend on the "
             "layout in memory"
         )
 
 
 def _stands_out(problem: Problem, point: Point, i: int, difference: Any) -> bool:
-    """Tell whether gradients on two layouts differ by more than can be told by differences of an ill-conditioned f."""
+    """Return whether gradients on two layouts differ beyond the rounding of f."""
     direction = [
         None if k != i else difference / norm([difference]) for k in range(len(problem.leaves))
     ]

@@ -1,4 +1,4 @@
-"""First derivatives: along random directions, and element by element where one direction cannot decide."""
+"""First derivatives along random directions, and by parts if one is undecided."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinygrad_ckn.testing.point import Point, claim_of, typical_size, weighed
 from tinygrad_ckn.testing.problem import Arrays, Problem, dot, norm, random_like, restricted
 from tinygrad_ckn.testing.verdict import Claim, Comparison, Outcome, compare, repeated
 
-# into so many an argument is divided where one direction cannot decide
+# number of parts of an argument if one direction is undecided
 _PARTS = 64
 
 
@@ -24,8 +24,8 @@ def first_order(
     Raises
     ------
     GradientError
-        If one is wrong; NotDifferentiableError at a kink, a jump or an edge,
-        UndecidedError where differences are too uncertain.
+        If one is wrong; NotDifferentiableError at a kink, a jump or a domain edge,
+        UndecidedError if differences are too uncertain.
     """
     return [
         check_argument(problem, point, generator, i, tolerance, atol)
@@ -45,8 +45,8 @@ def check_argument(
         ), direction
 
     outcome, direction = repeated(once)
-    # An absolute error that is granted to each element may hide a larger one in a
-    # single element.
+    # The absolute error allowed per element may hide a larger one in a single
+    # element.
     if outcome.finding == "undecided" or (outcome.finding == "right" and atol):
         outcome, direction = _by_parts(problem, point, i, direction, tolerance, atol)
     if outcome.finding == "undecided":
@@ -65,7 +65,7 @@ def _compare(problem: Problem, point: Point, claim: Claim, direction: Arrays) ->
 def telling(
     problem: Problem, gradients: Arrays, generator: Generator, only: int | None = None
 ) -> list[Any]:
-    """Draw a direction along which the derivative is not small by chance: an error shows in proportion to it."""
+    """Draw a direction along which the derivative is not small by chance."""
     for _ in range(20):
         direction = problem.direction(generator, only)
         along = problem.displacement(direction)
@@ -86,10 +86,10 @@ def telling_upstream(values: Arrays, pushed: Arrays, generator: Generator) -> li
 def _by_parts(
     problem: Problem, point: Point, i: int, direction: Arrays, tolerance: float, atol: float
 ) -> tuple[Outcome, list[Any]]:
-    """Judge parts of an argument one by one, each with its own steps; return the first that is not right, or the worst.
+    """Check the parts of an argument one by one, each with its own steps.
 
-    A part is a direction; what came of it is returned with it. Errors are relative to
-    the derivative along the whole.
+    Return the first part that is not right, or the worst, with its outcome. A part is a
+    direction. Errors are relative to the derivative along the whole direction.
     """
     whole = claim_of(problem, point, direction, tolerance, atol).typical
     judged: list[tuple[Outcome, list[Any]]] = []
@@ -103,7 +103,7 @@ def _by_parts(
 
 
 def parts_of(direction: Arrays, i: int, count: int) -> list[list[Any]]:
-    """Return a direction of leaf i in parts that have elements of their own."""
+    """Return a direction of leaf i, split into parts with disjoint elements."""
     flat = direction[i].reshape(-1)
     size = max(1, -(-flat.size // count))
     return [restricted(direction, i, start, start + size) for start in range(0, flat.size, size)]

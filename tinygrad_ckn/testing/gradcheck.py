@@ -1,4 +1,4 @@
-"""Checks of derivatives against finite differences, along random directions with random upstream gradients.
+"""Gradient checks against differences along random directions.
 
 Order 1 compares <J^T g, v> with the derivative of <g, f(x + s v)>. Order 2 takes the
 derivatives of <J(x)^T g, u> in g, along w, and in x, along v, and compares them with
@@ -63,63 +63,62 @@ def gradcheck(
     raise_exception: bool = True,
     kwargs: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Check the gradient of a function, and for order=2 the gradient of that too.
+    """Check the gradient of a function and, with order=2, its second derivatives.
 
-    Each argument is checked along a random direction, with steps that follow from the
-    gradient and from the estimated error; where that disagrees, the element at fault is
-    looked for by halving. The verdict weighs the difference with the uncertainty of the
-    numeric derivative, so that a kink near the point, a steep function or rounding is
-    not taken for a wrong gradient. Upstream gradients and inputs that are strided in
-    memory are tried too.
+    Each argument is checked along a random direction, with steps chosen from the gradient
+    and the estimated error; on disagreement, the wrong element is found by bisection. The
+    verdict compares the error with the uncertainty of the numeric derivative, so that a
+    kink nearby, a steep function or rounding is not mistaken for a wrong gradient.
+    Strided inputs and upstream gradients are tried as well.
 
     Parameters
     ----------
     function
-        Of Tensors, returning a Tensor or a tuple, list or dict of them; integer outputs
-        are left out. It may itself call `grad`.
+        Takes Tensors and returns a Tensor or a tuple, list or dict of them; integer
+        outputs are ignored. It may itself call `grad`.
     inputs
-        The point: arrays or Tensors, or one of them. Floating ones are checked, in
-        float64; others passed as they are, as are Tensors without `requires_grad`
-        beside one that requires it.
+        The point: a sequence of arrays or Tensors, or a single one. Floating ones are
+        checked in float64, the others passed unchanged. If some Tensors have
+        `requires_grad`, only those are checked.
     order
-        1 or 2 (both orders).
+        1, or 2 for both orders; default 1.
     tolerance, rtol
-        Largest relative error (two names of one option); default 1e-7 at order 1, 1e-6
+        Maximum relative error, two names of one option; default 1e-7 at order 1 and 1e-6
         at order 2.
     seed
-        Of the random upstream gradients and directions.
+        Seed of the random upstream gradients and directions; default 0.
     eps
-        Step to begin with, in the inputs' own unit; default: from the size of data and
+        First step, in the unit of the inputs; default: chosen from the size of data and
         gradient.
     atol
-        Error granted to each element of the gradient besides; default 0.
+        Absolute error allowed per element in addition; default 0.
     nondet_tol
-        Largest difference of two calls' results; default 0.
+        Maximum difference between the results of two calls; default 0.
     raise_exception
-        False: return the report of a gradient that is wrong, too, instead of an error.
+        If False, return a report instead of raising an error; default True.
     kwargs
-        Keyword arguments of the function; floating arrays among them are checked as well.
+        Keyword arguments of the function; floating arrays among them are checked too.
 
     Returns
     -------
     Report
-        True where the gradient is right; with the verdict, every comparison, and the
-        largest `error`.
+        True if the gradient is right; holds the verdict, all comparisons and the largest
+        `error`.
 
     Raises
     ------
     GradientError
-        If a derivative is wrong, naming argument, element, both values and the step;
-        `NotDifferentiableError` at a kink, a jump or the edge of the domain,
-        `UndecidedError` if differences are too uncertain to tell.
+        If a derivative is wrong, with argument, element, both values and the step;
+        `NotDifferentiableError` at a kink, a jump or the edge of the domain;
+        `UndecidedError` if differences are too uncertain.
     DTypeError
-        If no input is floating, or the function returns something else than float64
-        Tensors.
+        If no input is floating, or an output is not a float64 Tensor.
 
     References
     ----------
-    Steps and their errors: C. J. F. Ridders, Adv. Eng. Software 4 (1982), 75; Numerical Recipes, 3rd edition, 5.7.
-    Noise: J. J. More and S. M. Wild, SIAM J. Sci. Comput. 33 (2011), 1292.
+    Steps and their errors: C. J. F. Ridders, Adv. Eng. Software 4 (1982), 75; Numerical
+    Recipes, 3rd edition, 5.7. Noise: J. J. More and S. M. Wild, SIAM J. Sci. Comput. 33
+    (2011), 1292.
 
     Examples
     --------
@@ -147,15 +146,15 @@ def gradgradcheck(
     raise_exception: bool = True,
     kwargs: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Check second derivatives alone, against differences of the function's values; arguments as for `gradcheck`.
+    """Check second derivatives alone; arguments as for `gradcheck`.
 
-    Next to a kink, differences of the gradient decide, after that has been compared
-    with values itself.
+    They are compared with second differences of the function's values. Next to a kink,
+    differences of the gradient decide, once the gradient agrees with the values.
 
     Raises
     ------
     GradientError
-        If a second derivative is off.
+        If a second derivative is wrong.
 
     Examples
     --------
@@ -179,21 +178,21 @@ def check_module(
     raise_exception: bool = True,
     kwargs: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Check the gradients of a module's output in its inputs and in every one of its parameters, on a float64 copy.
+    """Check the gradients of a module in its inputs and parameters, on a float64 copy.
 
     Parameters
     ----------
     module
-        With `named_parameters()`; called with `inputs`. It is left as it is.
+        Has `named_parameters()` and is called with `inputs`; it is not changed.
     inputs
-        Arrays or Tensors; floating ones are checked too.
+        Arrays or Tensors; the floating ones are checked.
     order, tolerance, seed, eps, atol, rtol, nondet_tol, raise_exception, kwargs
         As for `gradcheck`.
 
     Raises
     ------
     GradientError
-        If a derivative is off, naming the parameter.
+        If a derivative is wrong; the message names the parameter.
 
     Examples
     --------

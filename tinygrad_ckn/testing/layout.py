@@ -1,4 +1,4 @@
-"""The layout of arrays in memory: kept where an input has one of its own, and made to try a rule with others."""
+"""Memory layouts of arrays: copied from an input, or made to test rules with."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tinygrad_ckn.backend import xp_of
 
 
 def with_layout_of(like: Any, x: Any, *, broadcast: bool = False) -> Any:
-    """Return the values of x in memory laid out as `like` is: order of axes, gaps, reversed axes.
+    """Return a copy of x with the memory layout of `like`: axis order, gaps, direction.
 
-    Axes of stride 0 stay so only with `broadcast`, for then elements along them are one.
+    Axes of stride 0 keep it only with `broadcast`: their elements are then one.
     """
     if like.flags.c_contiguous or x.shape != like.shape:
         return x
@@ -29,7 +29,7 @@ def with_layout_of(like: Any, x: Any, *, broadcast: bool = False) -> Any:
 
 
 def strided(x: Any) -> Any:
-    """Return the values of x in memory that is neither contiguous nor in order."""
+    """Return a copy of x in memory that is neither contiguous nor in order."""
     xp = xp_of(x)
     memory = xp.zeros((*x.shape[::-1], 2), dtype=x.dtype)[..., 0]
     result = memory.transpose() if x.ndim else memory

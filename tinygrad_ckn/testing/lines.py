@@ -1,4 +1,4 @@
-"""The functions of one or two numbers that differences are taken of: a problem's values or gradients along lines."""
+"""Values or gradients of a problem along lines, as functions of one or two numbers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from tinygrad_ckn.testing.problem import Arrays, Problem, dot, norm, term_size
 
 
 class Line:
-    """The function s -> <upstream, f(origin + s direction) - f(origin)>, with its values remembered."""
+    """The function s -> <upstream, f(origin + s direction) - f(origin)>, cached."""
 
     def __init__(self, problem: Problem, upstream: Arrays, base: Arrays, direction: Arrays) -> None:
-        self.problem, self.upstream, self.base, self.direction = problem, upstream, base, direction
+        self.problem = problem
+        self.upstream = upstream
+        self.base = base
+        self.direction = direction
         self.known: dict[float, float] = {0.0: 0.0}
 
     def __call__(self, s: float) -> float:
+        """Return the value at s; NaN out of the domain."""
         if s not in self.known:
             self.known[s] = _rise(
                 self.upstream, self.base, self.problem.moved_values((s, self.direction))
@@ -24,22 +28,27 @@ class Line:
         return self.known[s]
 
     def size(self) -> float:
-        """Return the size of those terms of <upstream, f> that change along the line."""
+        """Return the norm of the terms of <upstream, f> that change along the line."""
         return _changed_size(
             self.upstream, self.base, self.problem.moved_values((2.0**-5, self.direction))
         )
 
 
 class Plane:
-    """The function s, t -> <upstream, f(origin + s u + t v) - f(origin)>, with its values remembered."""
+    """The function s, t -> <upstream, f(origin + s u + t v) - f(origin)>, cached."""
 
     def __init__(
         self, problem: Problem, upstream: Arrays, base: Arrays, u: Arrays, v: Arrays
     ) -> None:
-        self.problem, self.upstream, self.base, self.u, self.v = problem, upstream, base, u, v
+        self.problem = problem
+        self.upstream = upstream
+        self.base = base
+        self.u = u
+        self.v = v
         self.known: dict[tuple[float, float], float] = {}
 
     def __call__(self, s: float, t: float) -> float:
+        """Return the value at s, t; NaN out of the domain."""
         if (s, t) not in self.known:
             values = self.problem.moved_values((s, self.u), (t, self.v))
             self.known[s, t] = _rise(self.upstream, self.base, values)
@@ -47,12 +56,15 @@ class Plane:
 
 
 class GradientLine:
-    """The function t -> <J(origin + t v)^T upstream - J(origin)^T upstream, u>, with its values remembered."""
+    """The function t -> <(J(origin + t v) - J(origin))^T upstream, u>, cached."""
 
     def __init__(
         self, problem: Problem, upstream: Arrays, pulled: Arrays, u: Arrays, v: Arrays
     ) -> None:
-        self.problem, self.upstream, self.pulled, self.v = problem, upstream, pulled, v
+        self.problem = problem
+        self.upstream = upstream
+        self.pulled = pulled
+        self.v = v
         self.along = problem.displacement(u)
         self.known: dict[float, float] = {0.0: 0.0}
 
@@ -66,6 +78,7 @@ class GradientLine:
             return self.problem.pull(self.problem.outputs(), self.upstream)
 
     def __call__(self, t: float) -> float:
+        """Return the value at t; NaN out of the domain."""
         if t not in self.known:
             try:
                 there = self.gradients(t)
@@ -78,12 +91,12 @@ class GradientLine:
         return self.known[t]
 
     def size(self) -> float:
-        """Return the size of the terms of <J^T upstream, u>."""
+        """Return the norm of the terms of <J^T upstream, u>."""
         return term_size(self.along, self.pulled)
 
 
 def _rise(upstream: Arrays, base: Arrays, values: Arrays | None) -> float:
-    """Return <upstream, values - base>, differences first, so that what has not changed adds no rounding."""
+    """Return <upstream, values - base>; subtracting first keeps rounding small."""
     if values is None or [y.shape for y in values] != [y.shape for y in base]:
         return math.nan
     return math.fsum(
@@ -92,7 +105,7 @@ def _rise(upstream: Arrays, base: Arrays, values: Arrays | None) -> float:
 
 
 def _changed_size(upstream: Arrays, base: Arrays, values: Arrays | None) -> float:
-    """Return the root of the sum of squares of upstream * base, where values differ from base."""
+    """Return the norm of upstream * base over the elements where values differ from base."""
     if values is None or [y.shape for y in values] != [y.shape for y in base]:
         return term_size(upstream, base)
     return norm([g * b * (y != b) for g, y, b in zip(upstream, values, base, strict=True)])

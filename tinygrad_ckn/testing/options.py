@@ -1,4 +1,4 @@
-"""The options that all checks have in common, and the run that ends in a report."""
+"""The options shared by all checks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinygrad_ckn.testing.verdict import TOLERANCE, Report
 
 @dataclass(frozen=True)
 class Options:
-    """What the checks have in common."""
+    """Options of a check; see `gradcheck`."""
 
     tolerance: float | None
     seed: int
@@ -39,13 +39,13 @@ class Options:
                 )
 
     def relative(self, order: int) -> float:
-        """Return the tolerance of an order."""
+        """Return the relative tolerance at an order."""
         given = self.tolerance if self.tolerance is not None else self.rtol
         return TOLERANCE[order] if given is None else given
 
     @contextmanager
     def entering(self, report: Report) -> Iterator[None]:
-        """Enter a GradientError into a report where none is to be raised."""
+        """Record a GradientError in a report if errors are not to be raised."""
         try:
             yield
         except GradientError as error:

@@ -1,4 +1,4 @@
-"""Values and gradients at the point, and the units of the steps that follow from them."""
+"""Values and gradients at the point, and step units chosen from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tinygrad_ckn.testing.verdict import Claim
 
 
 class Point(NamedTuple):
-    """Values, an upstream gradient, and the gradients of the leaves at the origin."""
+    """Values, upstream gradient and gradients of the leaves at the origin."""
 
     values: list[Any]
     upstream: list[Any]
@@ -32,21 +32,21 @@ class Point(NamedTuple):
 
     @property
     def size(self) -> float:
-        """Size of <upstream, values>, to which derivatives that vanish are compared."""
+        """Magnitude of <upstream, values>; zero derivatives are compared with it."""
         return math.hypot(
             *(norm([g]) * norm([y]) for g, y in zip(self.upstream, self.values, strict=True))
         )
 
 
 def evaluated(problem: Problem, generator: Generator, eps: float | None = None) -> Point:
-    """Evaluate function and gradient at the origin, and choose the units of the steps.
+    """Evaluate function and gradient at the origin, and choose the step units.
 
-    `eps` is the step to begin with, in the inputs' own unit.
+    `eps` is the first step, in the unit of the inputs.
 
     Raises
     ------
     GradientError
-        If an input, a value or a gradient is not finite, or inputs or upstream
+        If an input, a value or a gradient is not finite, or if inputs or upstream
         gradients are changed in place.
     """
     _check_finite_inputs(problem)
@@ -60,7 +60,8 @@ def evaluated(problem: Problem, generator: Generator, eps: float | None = None) 
     _check_unchanged(problem, before, "the backward")
     if not all(bool((a == b).all()) for a, b in zip(upstream, kept, strict=True)):
         raise GradientError(
-            f"{problem.name}: the upstream gradient expected to be left as it is, got other values after the backward; "
+            f"{problem.name}: the upstream gradient expected to be left as it is, got other "
+            "values after the backward; "
             "copy it before writing"
         )
     _check_finite(problem, values, gradients)
@@ -73,7 +74,7 @@ def evaluated(problem: Problem, generator: Generator, eps: float | None = None) 
 
 
 def _balanced(problem: Problem, outputs: Arrays, values: Arrays, upstream: Arrays) -> list[Any]:
-    """Return upstream gradients under which each of several outputs adds alike to the gradients."""
+    """Return upstream gradients with which all outputs contribute equally to gradients."""
     if len(values) < 2:
         return list(upstream)
     slopes = [
@@ -84,10 +85,10 @@ def _balanced(problem: Problem, outputs: Arrays, values: Arrays, upstream: Array
 
 
 def weighed(upstream: Arrays, slopes: Sequence[float], values: Arrays) -> list[Any]:
-    """Return upstream gradients times weights that make up for unequal slopes, so that no wrong output is drowned.
+    """Return upstream gradients weighted so that an error in any output is visible.
 
-    An output is never given more weight than makes its values as large as the largest:
-    their rounding is the limit.
+    Weights make up for unequal slopes. None makes an output's values larger than the
+    largest, since their rounding is the limit.
     """
     sizes = [norm([y]) for y in values]
     found = []
@@ -101,7 +102,7 @@ def weighed(upstream: Arrays, slopes: Sequence[float], values: Arrays) -> list[A
 def claim_of(
     problem: Problem, point: Point, direction: Arrays, tolerance: float, atol: float
 ) -> Claim:
-    """Return what the gradients say about <upstream, f> along a direction."""
+    """Return the derivative of <upstream, f> along a direction by the gradients."""
     along = problem.displacement(direction)
     return Claim(
         dot(point.gradients, along),
@@ -114,7 +115,7 @@ def claim_of(
 
 
 def typical_size(gradients: Arrays, along: Arrays) -> float:
-    """Return the size of <gradients, along> if its terms had random signs."""
+    """Return the magnitude of <gradients, along> for terms of random sign."""
     terms = [
         g * d for g, d in zip(gradients, along, strict=True) if g is not None and d is not None
     ]
@@ -122,18 +123,18 @@ def typical_size(gradients: Arrays, along: Arrays) -> float:
 
 
 def choose_units(problem: Problem, point: Point) -> None:
-    """Make units such that all elements change <upstream, f> alike.
+    """Choose step units with which all elements change <upstream, f> equally.
 
-    Steps are relative to the size of the data. They are larger where the function would
-    hardly change by that, and smaller for elements whose gradient is far above the
-    others': near a singularity these are the steep ones.
+    Steps are relative to the size of the data, larger if the function would hardly
+    change, and smaller for elements whose gradient is far above the others', as next to
+    a singularity.
     """
     size = term_size(point.upstream, point.values)
     for i, (x, gradient) in enumerate(zip(problem.origin, point.gradients, strict=True)):
         xp = xp_of(x)
         scale = rms([x]) or 1.0
         slope = rms([gradient])
-        # a step of this size is lost in rounding
+        # a smaller step is lost in rounding
         if scale < 1 and scale * slope < 1e-3 * size:
             scale = min(1.0, 1e-3 * size / slope) if slope else 1.0
         unit = problem.units[i] = power_of_two(scale)
@@ -156,12 +157,12 @@ def position(k: int, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def element(k: int, shape: tuple[int, ...]) -> str:
-    """Name the k-th element of an array; a scalar has but one."""
+    """Return the name of the k-th element of an array in a message."""
     return f"element {position(k, shape)}" if shape else "its one element"
 
 
 def nonfinite(array: Any) -> int | None:
-    """Return the number of the first element that is NaN or infinite."""
+    """Return the index of the first element that is NaN or infinite."""
     if array is None or bool(xp_of(array).isfinite(array).all()):
         return None
     return int((~xp_of(array).isfinite(array)).reshape(-1).argmax())
@@ -177,7 +178,8 @@ def _check_unchanged(problem: Problem, before: Arrays, what: str) -> None:
         problem.origin[i][...] = before[i]
     if changed:
         raise GradientError(
-            f"{problem.name}: {what} expected to leave argument {problem.names[changed[0]]} as it is, got other values "
+            f"{problem.name}: {what} expected to leave argument {problem.names[changed[0]]} as "
+            "it is, got other values "
             "in it afterwards (it writes into its input in place); copy the array before writing"
         )
 
@@ -193,7 +195,8 @@ def _check_finite_inputs(problem: Problem) -> None:
         if k is not None:
             raise GradientError(
                 f"{problem.name}: argument {name} expected finite values, got {value_of(x, k)} at "
-                f"{element(k, x.shape)}; move the input, or leave it unchecked: a Tensor that does not require grad "
+                f"{element(k, x.shape)}; move the input, or leave it unchecked: a Tensor that "
+                "does not require grad "
                 "beside one that does"
             )
 
@@ -211,12 +214,14 @@ def _check_finite(problem: Problem, values: Arrays, gradients: Arrays) -> None:
         k = nonfinite(gradient)
         if k is not None:
             raise GradientError(
-                f"{problem.name}: gradient of argument {name}: {element(k, gradient.shape)} expected a finite number, "
-                f"got {value_of(gradient, k)}, though the function's values are finite; mend the rule, or move the "
+                f"{problem.name}: gradient of argument {name}: {element(k, gradient.shape)} "
+                "expected a finite number, "
+                f"got {value_of(gradient, k)}, though the function's values are finite; mend the "
+                "rule, or move the "
                 "input if the function has no derivative here"
             )
 
 
 def value_of(array: Any, k: int) -> str:
-    """Name the k-th element, which is not finite."""
+    """Return the k-th element, which is not finite, as text."""
     return {"nan": "NaN", "inf": "infinity", "-inf": "-infinity"}[str(float(array.reshape(-1)[k]))]

@@ -1,4 +1,4 @@
-"""The point at which derivatives are checked: leaves that can be moved along directions and put back."""
+"""A function and its leaves, which can be moved along directions and put back."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from tinygrad_ckn.graph import Variable, unwrap
 from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.testing.layout import with_layout_of
 
-# one for each leaf or output; None stands for zeros
+# one per leaf or output; None stands for zeros
 Arrays = Sequence[Any]
 
 
 class Problem:
-    """A function at its leaves, which can be moved along directions and put back.
+    """A checked function with its leaves at a point.
 
-    `units` are the steps of each leaf's elements that count as 1: a number, or an array
-    of the leaf's shape.
+    `units` are the step units of each leaf: a number, or an array of the leaf's shape.
     """
 
     def __init__(
@@ -40,11 +39,11 @@ class Problem:
         self.origin = [leaf.data for leaf in leaves]
         self.function = function
         self.units: list[Any] = [power_of_two(rms([x])) or 1.0 for x in self.origin]
-        # what the function raised away from the point
+        # the last error that the function raised away from the point
         self.step_error: Exception | None = None
 
     def outputs(self) -> list[Tensor]:
-        """Return the floating outputs, recorded: the function may itself ask for gradients."""
+        """Return the floating outputs, recorded; the function may itself call `grad`."""
         for leaf in self.leaves:
             leaf.grad = None
         with enable_grad():
@@ -54,7 +53,8 @@ class Problem:
         outputs = [y for y in found if not _whole(y)]
         if not outputs:
             raise DTypeError(
-                f"{self.name}: expected a function that returns float64 Tensors here, got nothing but integers or "
+                f"{self.name}: expected a function that returns float64 Tensors here, got "
+                "nothing but integers or "
                 "booleans, which have no derivative"
             )
         for y in outputs:
@@ -66,7 +66,7 @@ class Problem:
         return outputs
 
     def values(self, *moves: tuple[float, Arrays]) -> list[Any]:
-        """Return the outputs' arrays at origin + sum of step * direction."""
+        """Return the arrays of the outputs at origin + sum of step * direction."""
         try:
             for i, leaf in enumerate(self.leaves):
                 moved = self.origin[i]
@@ -82,17 +82,17 @@ class Problem:
                     leaf.data = data
 
     def moved_values(self, *moves: tuple[float, Arrays]) -> list[Any] | None:
-        """Return the outputs' arrays at a moved point; None where the function raises there."""
+        """Return the arrays of the outputs at a moved point; None if the function raises."""
         try:
             return self.values(*moves)
         except Exception as error:
-            # a step out of the domain: no use, smaller ones are
+            # out of the domain; a smaller step may not be
             self.step_error = error
             return None
 
     @contextmanager
     def elsewhere(self, arrays: Arrays) -> Iterator[None]:
-        """Put other arrays into the leaves for a block."""
+        """Replace the arrays of the leaves within a block."""
         for leaf, array in zip(self.leaves, arrays, strict=True):
             leaf.data = array
         try:
@@ -103,7 +103,7 @@ class Problem:
 
     @contextmanager
     def moved(self, *moves: tuple[float, Arrays]) -> Iterator[None]:
-        """Make a moved point the origin for a block."""
+        """Move the origin within a block."""
         origin = self.origin
         self.origin = [
             with_layout_of(x, x + sum((s * unit) * d[i] for s, d in moves if d[i] is not None))
@@ -125,7 +125,7 @@ class Problem:
         create_graph: bool = False,
         retain_graph: bool = False,
     ) -> list[Any]:
-        """Return J^T g for every leaf; None where the outputs do not depend on it."""
+        """Return J^T g for each leaf; None if the outputs do not depend on it."""
         roots = [(y.vertex, g) for y, g in zip(outputs, gradients, strict=True) if y.requires_grad]
         results = backpropagate(
             roots, self.leaves, create_graph=create_graph, retain_graph=create_graph or retain_graph
@@ -140,10 +140,10 @@ class Problem:
         ]
 
     def direction(self, generator: Generator, only: int | None = None) -> list[Any]:
-        """Draw a direction of which no element is small; None for the leaves that stay.
+        """Draw a direction without small elements; None for the leaves that stay.
 
-        Its elements are multiples of 2^-8, steps and units powers of two: moved inputs
-        are exact.
+        Elements are multiples of 2^-8, steps and units powers of two, so that moved
+        inputs are exact.
         """
         return [
             xp_of(x).asarray(
@@ -156,7 +156,7 @@ class Problem:
 
 
 def restricted(direction: Arrays, i: int, start: int, stop: int) -> list[Any]:
-    """Return a direction of leaf i with zeros but for the elements from start to before stop."""
+    """Return a direction of leaf i with all but elements start to stop - 1 set to zero."""
     d = direction[i]
     xp = xp_of(d)
     k = xp.arange(d.size).reshape(d.shape)
@@ -164,7 +164,7 @@ def restricted(direction: Arrays, i: int, start: int, stop: int) -> list[Any]:
 
 
 def _tensors(result: Any) -> Iterator[Any]:
-    """Yield what a function returned, out of tuples, lists and dicts."""
+    """Yield the Tensors in nested tuples, lists and dicts."""
     if isinstance(result, tuple | list):
         for part in result:
             yield from _tensors(part)
@@ -176,12 +176,12 @@ def _tensors(result: Any) -> Iterator[Any]:
 
 
 def _whole(y: Any) -> bool:
-    """Tell whether an output is of integers or booleans: an index has no derivative."""
+    """Return whether an output has integers or booleans, which have no derivative."""
     return is_array(unwrap(y)) and unwrap(y).dtype.kind in "iub"
 
 
 def term_size(a: Arrays, b: Arrays) -> float:
-    """Return the root of the sum of squares of the terms of <a, b>."""
+    """Return the norm of the terms of <a, b>."""
     return rms(
         [x * y for x, y in zip(a, b, strict=True) if x is not None and y is not None],
         root_of_sum=True,
@@ -189,14 +189,14 @@ def term_size(a: Arrays, b: Arrays) -> float:
 
 
 def dot(a: Arrays, b: Arrays) -> float:
-    """Return the sum of all products; None counts as zeros."""
+    """Return the inner product; None counts as zeros."""
     return math.fsum(
         float((x * y).sum()) for x, y in zip(a, b, strict=True) if x is not None and y is not None
     )
 
 
 def rms(arrays: Arrays, *, root_of_sum: bool = False) -> float:
-    """Return the root of the mean (or sum) of squares, without overflow; None counts as nothing."""
+    """Return the root of the mean (or sum) of squares, without overflow; None is skipped."""
     given = [a for a in arrays if a is not None and a.size]
     largest = max((float(abs(a).max()) for a in given), default=0.0)
     if not largest or not math.isfinite(largest):
@@ -206,12 +206,12 @@ def rms(arrays: Arrays, *, root_of_sum: bool = False) -> float:
 
 
 def norm(arrays: Arrays) -> float:
-    """Return the root of the sum of squares of all elements."""
+    """Return the Euclidean norm of all elements."""
     return rms(arrays, root_of_sum=True)
 
 
 def sum_of_sizes(arrays: Arrays) -> float:
-    """Return the sum of the sizes of all elements."""
+    """Return the sum of absolute values of all elements."""
     return math.fsum(float(abs(a).sum()) for a in arrays if a is not None)
 
 
@@ -226,7 +226,7 @@ def signs(generator: Generator, shape: tuple[int, ...]) -> Any:
 
 
 def random_like(arrays: Arrays, generator: Generator) -> list[Any]:
-    """Draw gradients of which no element is small: between 0.5 and 1.5 in size, of either sign."""
+    """Draw gradients with absolute values in [0.5, 1.5) and random signs."""
     return [
         xp_of(y).asarray(signs(generator, y.shape) * generator.uniform(0.5, 1.5, y.shape))
         for y in arrays
@@ -235,7 +235,7 @@ def random_like(arrays: Arrays, generator: Generator) -> list[Any]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep still about warnings of steps out of the domain."""
+    """Silence floating-point warnings of steps out of the domain."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

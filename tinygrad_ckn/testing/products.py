@@ -1,4 +1,4 @@
-"""Checks of products with the Jacobian: J v against differences, and the adjoint identity <J u, g> = <u, J^T g>."""
+"""Checks of J v against differences, and of the identity <J u, g> = <u, J^T g>."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def check_jvp(
     raise_exception: bool = True,
     kwargs: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Check `jvp` of a function of floating inputs, returning one Tensor, along a random direction.
+    """Check `jvp` along a random direction, for a function that returns one Tensor.
 
     Raises
     ------
     GradientError
-        If the product is off.
+        If the product is wrong.
 
     Examples
     --------
@@ -79,8 +79,10 @@ def _compare_jvp(problem: Problem, options: Options) -> Comparison:
     if outcome.finding == "wrong":
         expected, got = two(outcome.numeric.value, claim.analytic)
         raise GradientError(
-            f"{problem.name}: jvp along a random direction expected {expected} +- {outcome.numeric.uncertainty:.1g}, "
-            f"got {got}; relative error {claim.error(outcome.numeric):.1e} is over the tolerance {claim.tolerance:.0e}"
+            f"{problem.name}: jvp along a random direction expected {expected} +- "
+            f"{outcome.numeric.uncertainty:.1g}, "
+            f"got {got}; relative error {claim.error(outcome.numeric):.1e} is over the tolerance "
+            f"{claim.tolerance:.0e}"
         )
     if outcome.finding == "undecided":
         raise_undecided(problem, "jvp", outcome)
@@ -94,15 +96,15 @@ def _compare_jvp(problem: Problem, options: Options) -> Comparison:
 def check_adjoint(
     function: Callable[..., Any], inputs: Any, *, tolerance: float = 1e-12, seed: int = 0
 ) -> Report:
-    """Check <J u, g> = <u, J^T g> for a function linear (or affine) in each input, to rounding: no differences.
+    """Check <J u, g> = <u, J^T g> of a function linear or affine in each input.
 
-    J u is the function's own value at u minus that at 0, so that the rule is compared
-    with nothing but the forward.
+    The identity must hold up to rounding. J u is the function's value at u minus that at
+    0, so the rule is compared with the forward alone.
 
     Raises
     ------
     GradientError
-        If the identity fails: the rule is wrong, or the function is not linear in that
+        If the identity fails: the rule is wrong, or the function is not linear in an
         input.
 
     Examples
@@ -133,7 +135,9 @@ def check_adjoint(
         if not error <= tolerance:
             expected, got = two(forward, backward)
             raise GradientError(
-                f"{problem.name}: adjoint identity in argument {name} expected <J u, g> = <u, J^T g>, got "
-                f"{expected} and {got}; relative error {error:.1e} is over the tolerance {tolerance:.0e}"
+                f"{problem.name}: adjoint identity in argument {name} expected <J u, g> = <u, "
+                "J^T g>, got "
+                f"{expected} and {got}; relative error {error:.1e} is over the tolerance "
+                f"{tolerance:.0e}"
             )
     return report

@@ -1,4 +1,4 @@
-"""Runs the cases of all primitives, and says of each how far its derivatives are off."""
+"""Run the cases of all primitives and report the errors of their derivatives."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ assert CHECKED
 
 @dataclass
 class Result:
-    """A primitive's largest errors over all draws; None where there is nothing to check."""
+    """The largest errors of a primitive over all draws; None for checks that do not apply."""
 
     name: str
     order1: float | None = None
@@ -48,7 +48,7 @@ def run_case(
     result: Result,
     check: Callable[..., Any] = _both_orders,
 ) -> None:
-    """Check `examples` draws of a case and enter the errors into the result; the first failure raises GradientError."""
+    """Check draws of a case and record the errors; the first failure raises GradientError."""
 
     @settings(
         max_examples=examples,
@@ -82,25 +82,25 @@ def run_cases(
     device: str = "cpu",
     on_result: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
-    """Check the derivatives of primitives, with the same draws every time.
+    """Check the derivatives of primitives, with the same draws in every run.
 
     Parameters
     ----------
     names
-        Which; None for all.
+        Primitives to check; default None: all.
     examples
-        Draws for each case.
+        Draws per case, >= 1; default 20.
     device
-        "cpu" or "cuda".
+        "cpu" (default) or "cuda".
     on_result
-        Called with each result as it comes.
+        Called with each result as soon as it is known.
 
     Raises
     ------
     ConfigError
-        If a name is unknown.
+        If a name is unknown, or `examples` is not an integer >= 1.
     BackendError
-        If the device is not there.
+        If the device is not available.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def run_cases(
         except GradientError as error:
             result.verdict, result.message = "FAIL", str(error)
         except Exception as error:
-            # a rule may raise anything; the others are still to be checked
+            # a rule may raise anything, and the others are still to be checked
             result.verdict, result.message = "FAIL", f"{name}: {type(error).__name__}: {error}"
         results.append(result)
         on_result(result)

@@ -1,4 +1,4 @@
-"""The elements at fault in a second derivative, found by halving, and the sentence that names them."""
+"""The elements with a wrong second derivative, found by bisection, and their error."""
 
 from __future__ import annotations
 
@@ -22,12 +22,91 @@ class Second(NamedTuple):
     in_upstream: list[Any]
 
 
+Derivatives = Callable[[Problem, Point, int, Arrays], Second]
+
+
 def raise_slope_wrong(problem: Problem, i: int, outcome: Outcome) -> NoReturn:
     """Raise the error of a wrong derivative of the gradient in the upstream gradient."""
-    head = f"{problem.name}: derivative, in the upstream gradient, of the gradient of argument {problem.names[i]} expected"
+    head = (
+        f"{problem.name}: derivative, in the upstream gradient, of the gradient of argument "
+        f"{problem.names[i]} expected"
+    )
     raise GradientError(
         _sentence(head, "differences of the function's values", outcome.claim, outcome.numeric)
     )
+
+
+class _Search:
+    """Bisection for the pair of elements whose second derivative is wrong.
+
+    Parameters
+    ----------
+    problem, point
+        The function and its values and gradients at the point.
+    i
+        Index of the argument whose gradient is differentiated.
+    step
+        Step of the differences.
+    of_values
+        Whether to take second differences of values, or differences of the gradient.
+    derivatives
+        Returns the analytic derivatives of <J^T g, u>.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        point: Point,
+        i: int,
+        step: float,
+        of_values: bool,
+        derivatives: Derivatives,
+    ) -> None:
+        self.problem = problem
+        self.point = point
+        self.i = i
+        self.step = step
+        self.of_values = of_values
+        self.derivatives = derivatives
+
+    def analytic(self, u: Arrays, v: Arrays) -> float:
+        """Return the analytic derivative of <J^T g, u> along v."""
+        return self._along(self.derivatives(self.problem, self.point, self.i, u), v)
+
+    def numeric(self, u: Arrays, v: Arrays) -> float:
+        """Return the derivative of <J^T g, u> along v by differences."""
+        point = self.point
+        if self.of_values:
+            plane = Plane(self.problem, point.upstream, point.values, u, v)
+            return quick_mixed(plane, self.step)
+        line = GradientLine(self.problem, point.upstream, point.gradients, u, v)
+        return quick(line, self.step)[0]
+
+    def inputs_element(self, u: Arrays, v: Arrays) -> tuple[int, int]:
+        """Return the element of v with the largest error, as (leaf, element)."""
+        second = self.derivatives(self.problem, self.point, self.i, u)
+
+        def error(start: int, stop: int) -> float:
+            part = masked(v, start, stop)
+            return _finite_or_infinity(self._along(second, part) - self.numeric(u, part))
+
+        return leaf_of(v, halves(sum(d.size for d in v), error))
+
+    def gradient_element(self, u: Arrays, v: Arrays) -> int:
+        """Return the element of the gradient with the largest error along v."""
+
+        def error(start: int, stop: int) -> float:
+            part = restricted(u, self.i, start, stop)
+            return _finite_or_infinity(self.analytic(part, v) - self.numeric(part, v))
+
+        return halves(u[self.i].size, error)
+
+    def _along(self, second: Second, v: Arrays) -> float:
+        return dot(second.in_inputs, self.problem.displacement(v))
+
+
+def _finite_or_infinity(error: float) -> float:
+    return math.fabs(error) if math.isfinite(error) else math.inf
 
 
 def raise_second_wrong(
@@ -38,53 +117,37 @@ def raise_second_wrong(
     v: Arrays,
     outcome: Outcome,
     of_values: bool,
-    derivatives: Callable[[Problem, Point, int, Arrays], Second],
+    derivatives: Derivatives,
 ) -> NoReturn:
     """Raise the error of a wrong derivative of the gradient of argument i in the inputs."""
-    claim, numeric = outcome.claim, outcome.numeric
-    how = "differences of the function's values" if of_values else "differences of the gradient"
-
-    def measured(a: Arrays, b: Arrays) -> float:
-        if of_values:
-            return quick_mixed(Plane(problem, point.upstream, point.values, a, b), numeric.step)
-        return quick(GradientLine(problem, point.upstream, point.gradients, a, b), numeric.step)[0]
-
-    def off(a: Arrays, b: Arrays, second: Second) -> float:
-        x = math.fabs(dot(second.in_inputs, problem.displacement(b)) - measured(a, b))
-        return x if math.isfinite(x) else math.inf
-
+    claim = outcome.claim
+    numeric = outcome.numeric
+    search = _Search(problem, point, i, numeric.step, of_values, derivatives)
     with quietly():
-        all_of_u = derivatives(problem, point, i, u)
-        place = halves(sum(d.size for d in v), lambda p, q: off(u, masked(v, p, q), all_of_u))
-        j, k = leaf_of(v, place)
-        b, b_unit = single(problem, j, k)
-
-        def off_in_u(p: int, q: int) -> float:
-            part = restricted(u, i, p, q)
-            return off(part, b, derivatives(problem, point, i, part))
-
-        m = halves(u[i].size, off_in_u)
-        a, a_unit = single(problem, i, m)
-        second = derivatives(problem, point, i, a)
-        found = numeric._replace(value=measured(a, b) / (a_unit * b_unit))
-        one = claim._replace(
-            analytic=dot(second.in_inputs, problem.displacement(b)) / (a_unit * b_unit)
-        )
+        j, k = search.inputs_element(u, v)
+        along_input, input_unit = single(problem, j, k)
+        m = search.gradient_element(u, along_input)
+        along_gradient, gradient_unit = single(problem, i, m)
+        unit = gradient_unit * input_unit
+        one = claim._replace(analytic=search.analytic(along_gradient, along_input) / unit)
+        difference = numeric._replace(value=search.numeric(along_gradient, along_input) / unit)
+    how = "differences of the function's values" if of_values else "differences of the gradient"
     head = f"{problem.name}: derivative, in the inputs"
     tail = f"of the gradient of argument {problem.names[i]} expected"
-    if math.fabs(one.analytic - found.value) > claim.tolerance * max(
-        math.fabs(one.analytic), math.fabs(found.value)
-    ):
+    size = max(math.fabs(one.analytic), math.fabs(difference.value))
+    if math.fabs(one.analytic - difference.value) > claim.tolerance * size:
         where = f" ({element(k, v[j].shape)} of argument {problem.names[j]})"
         how += f", at {element(m, u[i].shape)} of the gradient"
-        raise GradientError(_sentence(f"{head}{where}, {tail}", how, one, found, uncertain=False))
+        raise GradientError(
+            _sentence(f"{head}{where}, {tail}", how, one, difference, uncertain=False)
+        )
     raise GradientError(_sentence(f"{head}, {tail}", how, claim, numeric))
 
 
 def raise_second_not_differentiable(
     problem: Problem, point: Point, i: int, u: Arrays, v: Arrays, finding: str
 ) -> NoReturn:
-    """Raise the error of a kink, a jump or an edge of the domain of the gradient of argument i."""
+    """Raise the error of a kink, a jump or a domain edge of the gradient of argument i."""
 
     def strength(p: int, q: int) -> float:
         line = GradientLine(problem, point.upstream, point.gradients, u, masked(v, p, q))
@@ -98,7 +161,8 @@ def raise_second_not_differentiable(
         "edge": "the edge of its domain",
     }[finding]
     raise NotDifferentiableError(
-        f"{problem.name}: the gradient of argument {problem.names[i]} is not differentiable here ({told}, at "
+        f"{problem.name}: the gradient of argument {problem.names[i]} is not differentiable here "
+        f"({told}, at "
         f"{element(k, v[j].shape)} of argument {problem.names[j]}); move the input away from "
         "there, or check order 1 only"
     )
@@ -113,6 +177,7 @@ def _sentence(
         math.fabs(claim.analytic), math.fabs(numeric.value)
     )
     return (
-        f"{head} {expected}{about} ({how}, step {numeric.step:.1g}), got {got}; relative error {error:.1e} is over the "
+        f"{head} {expected}{about} ({how}, step {numeric.step:.1g}), got {got}; relative error "
+        f"{error:.1e} is over the "
         f"tolerance {claim.tolerance:.0e}"
     )

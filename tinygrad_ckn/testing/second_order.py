@@ -1,10 +1,9 @@
-"""Second derivatives: of the gradient in the upstream gradient, and in the inputs.
+"""Derivatives of the gradient: in the upstream gradient and in the inputs.
 
 Both are compared with differences of the function's values only: a wrong first
-derivative cannot vouch for a wrong second one. Where rounding (of order EPS / h^2)
-leaves that undecided, next to a kink say, differences of the gradient decide (EPS / h),
-after the gradient itself has been compared with values at the points where they were
-taken.
+derivative cannot confirm a wrong second one. If rounding, of order EPS / h^2, leaves
+that undecided, for example next to a kink, differences of the gradient decide, with
+rounding EPS / h, once the gradient agrees with values at the points that they use.
 """
 
 from __future__ import annotations
@@ -57,8 +56,8 @@ def second_order(
     Raises
     ------
     GradientError
-        If one is wrong; NotDifferentiableError where the gradient has a kink, a jump or
-        an edge, UndecidedError where differences are too uncertain.
+        If one is wrong; NotDifferentiableError if the gradient has a kink, a jump or a
+        domain edge, UndecidedError if differences are too uncertain.
     """
     comparisons = []
     for i in range(len(problem.leaves)):
@@ -68,7 +67,7 @@ def second_order(
 
 
 def derivatives(problem: Problem, point: Point, i: int, u: Arrays) -> Second:
-    """Return the derivatives of <J^T g, u>, of which u is in argument i, in all inputs and in g."""
+    """Return the derivatives of <J^T g, u> in all inputs and in g, for u in argument i."""
     with enable_grad():
         outputs = problem.outputs()
         upstream = [Variable.leaf(g.copy()) for g in point.upstream]
@@ -90,8 +89,10 @@ def _check_finite(
         k = nonfinite(array)
         if k is not None:
             raise GradientError(
-                f"{problem.name}: derivative, in the {what}, of the gradient of argument {problem.names[i]} expected "
-                f"finite numbers, got {value_of(array, k)} at {element(k, array.shape)} of {name}; mend the rule, or "
+                f"{problem.name}: derivative, in the {what}, of the gradient of argument "
+                f"{problem.names[i]} expected "
+                f"finite numbers, got {value_of(array, k)} at {element(k, array.shape)} of "
+                f"{name}; mend the rule, or "
                 "move the input if there is no second derivative here"
             )
 
@@ -99,7 +100,7 @@ def _check_finite(
 def _in_upstream(
     problem: Problem, point: Point, generator: Generator, i: int, tolerance: float, atol: float
 ) -> Comparison:
-    """Compare J u, which is the derivative of J^T g in g, with differences along u."""
+    """Compare J u, the derivative of J^T g in g, with differences along u."""
 
     def once() -> tuple[Outcome, tuple[list[Any], list[Any]]]:
         u = problem.direction(generator, only=i)
@@ -130,7 +131,7 @@ def _in_upstream(
 def _in_inputs(
     problem: Problem, point: Point, generator: Generator, i: int, tolerance: float, atol: float
 ) -> Comparison:
-    """Compare the derivative of <J^T g, u> along a direction of all inputs with second differences."""
+    """Compare the derivative of <J^T g, u> along a direction with second differences."""
 
     def once() -> tuple[Outcome, tuple[list[Any], list[Any], bool]]:
         u = problem.direction(generator, only=i)
@@ -163,7 +164,10 @@ def _in_inputs(
 def _weigh(
     problem: Problem, point: Point, i: int, u: Arrays, v: Arrays, claim: Claim
 ) -> tuple[Outcome, bool]:
-    """Compare a second derivative with differences, and tell whether the outcome rests on values of the function."""
+    """Compare a second derivative with differences.
+
+    Return the outcome, and whether it rests on values of the function alone.
+    """
     plane = Plane(problem, point.upstream, point.values, u, v)
     with quietly():
         for step in QUICK_MIXED_STEPS:
@@ -193,7 +197,7 @@ def _weigh(
 
 
 def _bent(plane: Plane, step: float, limit: float) -> bool:
-    """Tell whether second differences on the two sides of the point differ, as next to a kink of the gradient."""
+    """Return whether one-sided second differences differ, as next to a kink."""
     right, left = (plane(2 * s, 2 * s) - 2 * plane(s, s) for s in (step, -step))
     return math.fabs(right - left) / step**2 > limit
 
@@ -201,7 +205,7 @@ def _bent(plane: Plane, step: float, limit: float) -> bool:
 def _gradient_holds(
     problem: Problem, point: Point, i: int, u: Arrays, v: Arrays, step: float
 ) -> bool:
-    """Tell whether the gradient agrees with differences of values where differences of it were taken."""
+    """Return whether the gradient agrees with values where its differences were taken."""
     for t in (step, -step):
         line = GradientLine(problem, point.upstream, point.gradients, u, v)
         with problem.moved((t, v)):

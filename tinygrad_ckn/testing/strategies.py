@@ -1,7 +1,7 @@
-"""Hypothesis strategies for arrays and arguments, with the degenerate cases that break hand-written gradients.
+"""Hypothesis strategies for arrays and arguments, degenerate ones included.
 
-Hypothesis draws shapes, options and a seed, and shrinks them; the values come from that
-seed. Needs the extra `[test]`.
+Hypothesis draws and shrinks shapes, options and a seed, which determines the values.
+Needs the extra `[test]`.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ def arrays(
     shape
         Sizes, or strategies of sizes.
     distinct
-        All elements at least (high - low) / (2 size) apart, for functions with kinks
-        where elements are equal.
+        Keep all elements at least (high - low) / (2 size) apart, for functions with a
+        kink at equal elements; default False.
     gap
-        No element closer than this to 0, for functions with a kink or a pole there.
+        Minimum distance of elements from 0, for functions with a kink or a pole there;
+        default 0.
 
     Examples
     --------
@@ -105,8 +106,8 @@ def spd_matrices(
     Parameters
     ----------
     spectra
-        Of the words "random", "equal" (all eigenvalues alike), "pairs" (each twice),
-        "tiny" (the smallest is `least` times 1e-3). Default: any of them.
+        Some of "random", "equal" (all eigenvalues equal), "pairs" (each twice) and "tiny"
+        (the smallest is `least` times 1e-3); default: all of them.
 
     Examples
     --------
@@ -152,7 +153,7 @@ def unit_sphere(rows: int | Strategy, columns: int | Strategy) -> Strategy:
 
 
 def near_duplicate_filters(rows: int, columns: int, distance: float = 1e-4) -> Strategy:
-    """Draw filters on the sphere of which the last nearly coincides with the first.
+    """Draw filters on the sphere, the last one close to the first.
 
     Examples
     --------
@@ -174,7 +175,7 @@ def near_duplicate_filters(rows: int, columns: int, distance: float = 1e-4) -> S
 
 
 def patches_with_zero_norm(count: int, size: int) -> Strategy:
-    """Draw patches as rows, some of them zero.
+    """Draw patches as rows, some of them zero vectors.
 
     Examples
     --------
@@ -194,7 +195,7 @@ def patches_with_zero_norm(count: int, size: int) -> Strategy:
 
 
 def conv_args(max_size: int = 7) -> Strategy:
-    """Draw (x, w, options) that `ops.correlate2d` takes: non-square, even kernels, stride, padding, dilation, groups.
+    """Draw arguments (x, w, options) of `ops.correlate2d`, all of its options included.
 
     Examples
     --------

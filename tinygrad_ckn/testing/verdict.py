@@ -1,4 +1,4 @@
-"""What a comparison of two derivatives amounts to: right, wrong, not differentiable, or undecided."""
+"""Verdicts on an analytic derivative: right, wrong, not differentiable, undecided."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tinygrad_ckn.testing.estimates import EPS, QUICK_STEPS, Estimate, Settled, 
 from tinygrad_ckn.testing.problem import quietly
 
 TOLERANCE = {1: 1e-7, 2: 1e-6}
-# A derivative may be uncertain by the tolerance times this share of the values, if it
-# is small beside them.
+# Share of the values, times the tolerance, by which a derivative that is small
+# relative to them may be uncertain.
 FLOOR = {1: 1e-4, 2: 1e-3}
 # rounding in the rules, as a share of the values
 _ROUNDING = {1: 64 * EPS, 2: 1e-10}
-# a kink or a jump below this share of the values may be rounding
+# a kink or a jump below this share of the values may be due to rounding
 _VISIBLE = {1: 1e-10, 2: 1e-7}
-# so many uncertainties off still agrees, and disagrees for certain
+# errors in units of the uncertainty: still agreeing, certainly disagreeing
 WITHIN, BEYOND = 3.0, 10.0
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ Finding = Literal["right", "wrong", "undecided", "kink", "gap", "edge"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One derivative, both ways: its order, the argument, both values, and the relative error."""
+    """A derivative computed both ways: order, argument, both values, relative error."""
 
     order: int
     argument: str
@@ -40,10 +40,10 @@ class Comparison:
 
 @dataclass
 class Report:
-    """The outcome of a check: true where the gradient is right.
+    """The outcome of a check; true if the gradient is right.
 
-    `verdict` is "right", "wrong", "not differentiable" or "undecided", `message` the
-    sentence of the error (empty if right), `comparisons` what was compared until then.
+    `verdict` is "right", "wrong", "not differentiable" or "undecided"; `message` is the
+    text of the error, empty if right; `comparisons` holds all comparisons made.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Report:
 
     @property
     def error(self) -> float:
-        """Largest relative error of all comparisons; 0 when there was nothing to compare."""
+        """Largest relative error of all comparisons; 0 without any."""
         return max((c.error for c in self.comparisons), default=0.0)
 
     def fail(self, error: GradientError) -> None:
-        """Enter what an error says."""
+        """Record an error."""
         self.message = str(error)
         self.verdict = (
             "not differentiable"
@@ -68,18 +68,21 @@ class Report:
         )
 
     def __bool__(self) -> bool:
-        """Tell whether the gradient is right."""
+        """Return whether the gradient is right."""
         return self.verdict == "right"
 
     def __str__(self) -> str:
-        """Return one line."""
+        """Return a summary of one line."""
         if self.message:
             return self.message
-        return f"{self.name}: {len(self.comparisons)} derivatives compared, largest relative error {self.error:.1e}"
+        return (
+            f"{self.name}: {len(self.comparisons)} derivatives compared, "
+            f"largest relative error {self.error:.1e}"
+        )
 
 
 class Phi(Protocol):
-    """A function of one number with phi(0) = 0, and the size of the values whose difference it is."""
+    """A function of one number with phi(0) = 0, a difference of values of some size."""
 
     def __call__(self, s: float, /) -> float:
         """Return phi(s)."""
@@ -89,11 +92,11 @@ class Phi(Protocol):
 
 
 class Claim(NamedTuple):
-    """An analytic derivative, and what its error is measured with.
+    """An analytic derivative, and the sizes that its error is relative to.
 
-    `typical` is its size along other directions, `values` that of the function's values
-    here, `around` that of the values within a unit step, `allowed` an absolute error
-    that is granted, `tolerance` a relative one.
+    `typical` is its size along other directions, `values` the size of the function's
+    values here, `around` that of the values within a unit step; `allowed` is the absolute
+    and `tolerance` the relative error allowed.
     """
 
     analytic: float
@@ -105,30 +108,30 @@ class Claim(NamedTuple):
     around: float = 0.0
 
     def beside(self, values: float) -> Claim:
-        """Return the claim where the function has values of another size close by."""
+        """Return the claim with another size of the values nearby."""
         return self._replace(around=max(self.around, values))
 
     @property
     def floor(self) -> float:
-        """Size that a derivative is compared with if it is small beside the values."""
+        """Size that a derivative which is small relative to the values is compared with."""
         return FLOOR[self.order] * max(self.values, self.around)
 
     def size(self, numeric: float) -> float:
-        """Return what an error is relative to."""
+        """Return the size that an error is relative to."""
         return max(math.fabs(self.analytic), math.fabs(numeric), self.typical)
 
     def limit(self, numeric: float) -> float:
-        """Return the largest difference that is within the tolerance, or that rounding in the rule explains."""
+        """Return the largest difference within the tolerance or explained by rounding."""
         return (
             self.tolerance * self.size(numeric) + self.allowed + _ROUNDING[self.order] * self.values
         )
 
     def fine(self, numeric: float) -> float:
-        """Return the largest uncertainty with which a difference within the limit means that the claim is right."""
+        """Return the largest uncertainty that a confirming estimate may have."""
         return max(self.limit(numeric), self.tolerance * self.floor)
 
     def error(self, numeric: Estimate) -> float:
-        """Return the relative error: at most the tolerance where the claim is right, for what explains more counts."""
+        """Return the relative error, at most the tolerance for a claim that is right."""
         explained = WITHIN * numeric.uncertainty + _ROUNDING[self.order] * self.values
         size = max(self.size(numeric.value), self.floor) + (
             explained / self.tolerance if self.tolerance else 0.0
@@ -140,14 +143,14 @@ class Claim(NamedTuple):
         )
 
     def agrees(self, numeric: Estimate) -> bool:
-        """Tell whether the claim is right, by an estimate that is fine enough."""
+        """Return whether an estimate that is precise enough confirms the claim."""
         off = math.fabs(self.analytic - numeric.value)
         return numeric.uncertainty <= self.fine(numeric.value) and off <= (
             self.limit(numeric.value) + WITHIN * numeric.uncertainty
         )
 
     def judge(self, numeric: Settled) -> tuple[Finding, Estimate]:
-        """Weigh the difference with the uncertainty of the numeric derivative; return the estimate that decides."""
+        """Return the verdict on the claim, and the estimate that decides it."""
         for estimate in (numeric.best, *(numeric.all if numeric.rough else ())):
             if self.agrees(estimate):
                 return "right", estimate
@@ -165,7 +168,7 @@ class Claim(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """A finding about a claim, with the derivative by differences that it rests on."""
+    """A verdict on a claim, with the numeric derivative that it rests on."""
 
     finding: Finding
     claim: Claim
@@ -178,14 +181,14 @@ class Outcome(NamedTuple):
 
     @property
     def near(self) -> bool:
-        """Whether the values agree within the tolerance, though one may be more uncertain than that."""
+        """Whether both values agree within the tolerance, however uncertain the numeric one is."""
         off = math.fabs(self.claim.analytic - self.numeric.value)
         limit = self.claim.limit(self.numeric.value)
         return off <= limit and self.numeric.uncertainty <= 100 * limit
 
 
 def compare(claim: Claim, phi: Phi) -> Outcome:
-    """Compare an analytic derivative with differences: four values if they agree, else as many as it takes."""
+    """Compare an analytic derivative with differences; four values suffice to agree."""
     with quietly():
         for step in QUICK_STEPS:
             value, kink = quick(phi, step)
@@ -198,11 +201,11 @@ def compare(claim: Claim, phi: Phi) -> Outcome:
 
 
 def outcome_of(claim: Claim, sides: Sides) -> Outcome:
-    """Return what derivatives from both sides say about a claim."""
+    """Return the verdict of one-sided derivatives on a claim."""
     visible = _VISIBLE[claim.order] * max(claim.values, claim.around)
     finding, numeric = claim.judge(sides.central)
     if finding == "undecided":
-        # a kink or an edge may leave room for larger steps on the other side only
+        # a kink or an edge may allow larger steps on the other side only
         for one, other in ((sides.left, sides.right), (sides.right, sides.left)):
             if claim.agrees(one.best) and other.allows(
                 claim.analytic, claim.limit(other.best.value)
@@ -225,9 +228,11 @@ def outcome_of(claim: Claim, sides: Sides) -> Outcome:
 
 
 def repeated(once: Callable[[], tuple[Outcome, T]]) -> tuple[Outcome, T]:
-    """Compare along up to three directions, until one decides; what agrees within the tolerance thrice is right.
+    """Compare along up to three directions until one decides.
 
-    `once` draws a direction, and returns what came of it with anything that describes it.
+    Three agreements within the tolerance count as right, though each is uncertain.
+
+    `once` draws a direction and returns the outcome with a description of it.
     """
     near = 0
     for _ in range(_TRIES):
@@ -241,14 +246,14 @@ def repeated(once: Callable[[], tuple[Outcome, T]]) -> tuple[Outcome, T]:
 
 
 def halves(count: int, strength: Callable[[int, int], float]) -> int:
-    """Return an element whose part is strong, by always looking into the stronger half.
+    """Return an element of large strength, found by bisection into the stronger half.
 
     Parameters
     ----------
     count
-        Of elements.
+        Number of elements.
     strength
-        Of the elements from `start` to before `stop`, all together.
+        Called with (start, stop): the strength of these elements together.
     """
     start, stop = 0, count
     while stop - start > 1:

@@ -37,7 +37,7 @@ def clustered(n: int, d: int, clusters: int, seed: int) -> np.ndarray:
 def sculley(
     x: np.ndarray, start: np.ndarray, batch_size: int, passes: int, seed: int
 ) -> tuple[np.ndarray, list[float]]:
-    """Return centroids and mean cosines by a loop over points, each with its centroid's own learning rate."""
+    """Return centroids and mean cosines by a loop over points, one learning rate per centroid."""
     rng = np.random.default_rng(seed)
     points = [(i, p / math.hypot(*p)) for i, p in enumerate(x) if p.any()]
     means = unit(start)

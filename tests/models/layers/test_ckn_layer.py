@@ -37,7 +37,7 @@ def borders(padding: object, kernel: tuple[int, int]) -> list[tuple[int, int]]:
 
 
 def pooled(maps: np.ndarray, s: float) -> np.ndarray:
-    """Pool (N, p, H, W) by the definition: centres i s, weights exp(-(z - i s)^2 / s^2) over |z - i s| <= s."""
+    """Pool (N, p, H, W) by the definition: weights exp(-(z - i s)^2 / s^2) at |z - i s| <= s."""
     if s == 1:
         return maps
     height, width = maps.shape[2:]
@@ -58,7 +58,7 @@ def pooled(maps: np.ndarray, s: float) -> np.ndarray:
 
 
 def psi(case, patch: np.ndarray, z: np.ndarray, eps: float) -> np.ndarray:
-    """Return (kappa(Z Z^T) + eps I)^(-1/2) |x| kappa(Z x / |x|) of one patch, for filters as unit rows."""
+    """Return (kappa(Z Z^T) + eps I)^(-1/2) |x| kappa(Z x / |x|) of a patch; z has unit rows."""
     gram = [
         [case.kappa(1.0 if i == j else float(a @ b)) for j, b in enumerate(z)]
         for i, a in enumerate(z)
@@ -247,7 +247,7 @@ def tangent(z: np.ndarray, g: np.ndarray) -> np.ndarray:
 
 
 def precise_gradient(case, z: np.ndarray, x: np.ndarray, g: np.ndarray, eps: float) -> np.ndarray:
-    """Return the derivative of <g, psi(x)> in each element of Z, rows normalised, by differences with 60 digits."""
+    """Return the derivative of <g, psi(x)> in Z, rows normalised, by 60-digit differences."""
 
     def value(rows: list[list[mpmath.mpf]]) -> mpmath.mpf:
         rows = [[v / mpmath.sqrt(mpmath.fsum(u * u for u in row)) for v in row] for row in rows]

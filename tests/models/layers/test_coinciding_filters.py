@@ -1,4 +1,4 @@
-"""Filters that coincide: a Nystrom factor takes numbers of 1 / sqrt(eps) from each other; float32 has to stand that."""
+"""Coinciding filters, whose Nystrom factor subtracts numbers of size 1 / sqrt(eps)."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The factors of a layer: computed once while they stay what they are, and not a time less."""
+"""Nystrom factors are cached until a parameter changes, and never used afterwards."""
 
 import copy
 

@@ -40,13 +40,13 @@ def test_gaussian_pooling_takes_fractions() -> None:
         (
             "mean",
             1,
-            "^Layer: argument pooling expected 'gaussian', 'average', 'max', 'strided' or 'none', got 'mean'$",
+            "^Layer: argument pooling expected 'gaussian', 'average', 'max', .*'none', got 'mean'$",
         ),
         ("none", 2, "^Layer: argument subsampling expected 1 with pooling 'none', got 2$"),
         (
             "max",
             1.5,
-            "^Layer: argument subsampling expected integers with pooling 'max', got 1.5; only Gaussian",
+            "^Layer: argument subsampling expected integers with pooling 'max', got 1.5; only",
         ),
         ("gaussian", 0.5, "^Layer: argument subsampling expected a number >= 1"),
     ],

@@ -16,12 +16,12 @@ Run = Callable[..., list[Progress]]
 
 
 def parts(digits: Data, model: CKN) -> dict[str, Data]:
-    """Return images to train on, and 50 that are held out, with the labels that the model gives them."""
+    """Return training images, and 50 validation images labelled with the model's predictions."""
     return {"seen": digits, "unseen": (digits[0][:50], model.predict(digits[0][:50]))}
 
 
 def with_accuracies(model: CKN, accuracies: list[float]) -> Callable[[], LinearFit]:
-    """Return a solver after which so many of the 50 images held out are right, at the start and after each epoch."""
+    """Return a solver after which given shares of the validation images are right."""
     rights = iter(accuracies)
     weight, bias = (p.data.copy() for p in model.classifier.parameters())
 
@@ -84,7 +84,8 @@ def test_each_fall_below_the_best_by_more_than_two_points_is_told_once(
         best = max(accuracies[:epoch])
         which = "the start" if accuracies.index(best) == 0 else f"epoch {accuracies.index(best)}"
         assert message == (
-            f"fit: expected a rising validation accuracy, got {accuracies[epoch]:.4f} in epoch {epoch} after "
+            "fit: expected a rising validation accuracy, "
+            f"got {accuracies[epoch]:.4f} in epoch {epoch} after "
             f"{best:.4f} of {which}, which is kept unless a later epoch is better; lower lr (1e-06)"
         )
 

@@ -31,7 +31,7 @@ def test_of_a_quadratic_it_is_the_largest_eigenvalue(dtype: str, sign: int) -> N
 
 
 def test_on_a_sphere_it_is_that_of_the_manifold() -> None:
-    """Of <a, z> on the sphere, at z and along a unit tangent: the second derivative of cos t <a, z> is -<a, z>."""
+    """Along a unit tangent at z, cos t <a, z> has the second derivative -<a, z>."""
     z = Parameter(np.array([[0.6, 0.8]]), constraint=Sphere())
 
     def objective() -> Tensor:

@@ -23,7 +23,7 @@ def batch(value: float = 1.0) -> np.ndarray:
 
 def test_the_first_array_is_named() -> None:
     arrays = [("a", np.zeros(2)), ("b", Tensor(np.array([1.0, np.nan]))), ("c", np.array([np.inf]))]
-    with pytest.raises(GradientError, match="^first in b$"):
+    with pytest.raises(GradientError, match=r"^first in b$"):
         check_finite_arrays(arrays)
     check_finite_arrays(arrays[:1])
 

@@ -187,7 +187,7 @@ def test_a_reservoir_keeps_the_last_for_each_place(
 
 
 def flat_and_not() -> np.ndarray:
-    """Return two-channel images of which the left half is one colour, and the channels of which differ."""
+    """Return two-channel images with a left half of one colour and different channels."""
     images = numbered(3, 2, 5, 8)
     images[:, 0, :, :4], images[:, 1, :, :4] = 0.3, 0.7
     return images

@@ -1,4 +1,4 @@
-"""What a training reports: no phase ever says that more is done than its total."""
+"""Progress events: in no phase is more done than its total."""
 
 import numpy as np
 import pytest

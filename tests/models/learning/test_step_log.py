@@ -24,7 +24,7 @@ def test_means_count_each_image_once() -> None:
 def test_the_first_batch_with_a_loss_that_is_not_finite_is_named() -> None:
     epoch = log()
     epoch.record(0, np.array(1.0), np.array(1))
-    with pytest.raises(GradientError, match="^first in the loss of batch 2$"):
+    with pytest.raises(GradientError, match=r"^first in the loss of batch 2$"):
         epoch.record(1, np.array(np.nan), np.array(1))
 
 
@@ -41,5 +41,5 @@ def test_a_read_finds_parameters_that_are_not_finite() -> None:
     epoch.read_every = 2
     parameter.data = np.array([1.0, np.inf])
     assert epoch.record(0, np.array(1.0), np.array(1)) is None
-    with pytest.raises(GradientError, match="^first in a parameter, by batch 2$"):
+    with pytest.raises(GradientError, match=r"^first in a parameter, by batch 2$"):
         epoch.record(1, np.array(1.0), np.array(1))

@@ -14,7 +14,7 @@ from tinygrad_ckn.models.linear.l2_search import (
 
 
 def climb(error_of):
-    """Return what choose_l2 finds where the solution for an l2 is the l2 itself, the l2 that were tried, the starts."""
+    """Return the result of choose_l2 if each l2 is its own solution, the l2 tried, the starts."""
     starts: dict[float, object] = {}
     told: list[tuple[float, HeldOut]] = []
 

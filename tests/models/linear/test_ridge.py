@@ -30,7 +30,7 @@ def scale_of(x: np.ndarray) -> float:
 def objective(
     x: np.ndarray, t: np.ndarray, weight: np.ndarray, bias: np.ndarray, l2: float
 ) -> float:
-    """Return the stated objective, of features that are centred and scaled, one example at a time."""
+    """Return the objective of centred and scaled features, one example at a time."""
     errors = sum(((weight @ a + bias - b) ** 2).sum() for a, b in zip(x, t, strict=True))
     return errors / (2 * len(x)) + l2 / 2 * (weight**2).sum()
 

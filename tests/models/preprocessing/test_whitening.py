@@ -31,7 +31,7 @@ def overlapped(patches: list[np.ndarray], where: list, shape: tuple[int, ...]) -
 
 
 def locally_whitened(image: np.ndarray, kernel: tuple[int, int], floor: float = 0.0) -> np.ndarray:
-    """Whiten an image (C, H, W) as the recipe says; eigenvalues of at most `floor` of the largest count as it."""
+    """Whiten an image (C, H, W); eigenvalues are at least `floor` times the largest."""
     where = places(image, kernel)
     centred = [image[place] - image[place].mean(axis=(1, 2), keepdims=True) for place in where]
     y = overlapped(centred, where, image.shape)
@@ -57,7 +57,7 @@ def test_local_whitening_is_the_recipe(seed: int, channels: int, size, kernel) -
 
 
 def smooth(shape: tuple[int, ...]) -> np.ndarray:
-    """Return images in [0, 1] of which neighbouring pixels and channels are alike, as those of photographs are."""
+    """Return images in [0, 1] with similar neighbouring pixels and channels, as photographs."""
     rng = np.random.default_rng(3)
     x = rng.normal(size=shape)
     for axis in (2, 3, 2, 3):

@@ -326,7 +326,7 @@ class CKNLayer(Module):
             )
         self.weight.data = Sphere().retract(array).reshape(shape).astype(self.weight.dtype)
 
-    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+    def output_size(self, size: Sequence[int]) -> tuple[int, int]:
         """Return (Ho, Wo) for images of size (H, W).
 
         Raises

@@ -5,7 +5,7 @@ N batch, C channels, H x W image, p filters of kh x kw.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from tinygrad_ckn import checks, ops
@@ -106,7 +106,7 @@ class ConvLayer(Module):
         self.output_size((x.shape[2], x.shape[3]))
         return self.pooling(ACTIVATIONS[self.activation](self.convolution(x)))
 
-    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+    def output_size(self, size: Sequence[int]) -> tuple[int, int]:
         """Return (Ho, Wo) for images of size (H, W).
 
         Raises

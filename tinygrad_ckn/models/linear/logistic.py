@@ -21,7 +21,6 @@ import numpy as np
 from tinygrad_ckn import checks, ops
 from tinygrad_ckn.backend import Array, Generator, NDArray, default_rng, to_numpy, xp_of
 from tinygrad_ckn.backward import grad
-from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.block_sums import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models.linear.calibration import fit_temperature
@@ -189,8 +188,8 @@ def _loss_and_slopes(
     """Return the sum over examples of a loss that is a mean, and its gradient in the scores."""
     leaf = Tensor.leaf(scores)
     mean: Any = loss(leaf, labels)
-    (gradient,) = grad(mean, leaf)
-    return mean.data.astype("float64") * len(scores), unwrap(gradient) * len(scores)
+    gradient: Any = grad(mean, leaf)[0]
+    return mean.data.astype("float64") * len(scores), gradient.data * len(scores)
 
 
 @record_function("classifier, other")

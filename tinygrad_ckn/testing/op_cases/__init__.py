@@ -1,4 +1,4 @@
-"""The cases of all operations in `tinygrad_ckn.ops`, a topic a file."""
+"""The cases of all operations in `tinygrad_ckn.ops`, one topic per file."""
 
 from tinygrad_ckn.testing.cases import CASES
 from tinygrad_ckn.testing.op_cases import (
