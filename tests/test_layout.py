@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import importlib
 import os
 import re
 import subprocess
@@ -295,3 +296,21 @@ def test_the_wheel_contains_the_package_only(tmp_path):
 def test_no_file_is_longer_than_400_lines():
     long = [str(path) for path in SOURCES if len(path.read_text().splitlines()) > 400]
     assert long == []
+
+
+def packages():
+    return [path.parent for path in PACKAGE.rglob("__init__.py") if "__all__" in path.read_text()]
+
+
+@pytest.mark.parametrize("folder", packages(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_dir_shows_what_all_names_and_nothing_else(folder):
+    name = ".".join(folder.relative_to(ROOT).parts)
+    module = importlib.import_module(name)
+    assert dir(module) == sorted(module.__all__)
+    assert all(hasattr(module, public) for public in module.__all__)
+
+
+def test_modules_are_attributes_and_sklearn_is_imported_when_first_used():
+    code = "import sys, tinygrad_ckn as t; print(t.errors.CKNError.__name__, t.profiling.profile.__name__, "
+    code += "t.functional.vjp is t.vjp, 'sklearn' in sys.modules, t.sklearn.CKNClassifier.__name__)"
+    assert run(code) == "CKNError profile True False CKNClassifier"

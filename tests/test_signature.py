@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tinygrad_ckn import Tensor
-from tinygrad_ckn.errors import DTypeError
+from tinygrad_ckn import Tensor, ops
+from tinygrad_ckn.backend import special
+from tinygrad_ckn.errors import DTypeError, ShapeError
 from tinygrad_ckn.primitive import REGISTRY, Array, primitive
+from tinygrad_ckn.testing import gradcheck
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +106,59 @@ def test_a_rule_may_bind_values_by_defaults():
     t.grad = None
     planted(t).backward()
     assert t.grad.item() == 6
+
+
+def test_an_attribute_error_of_the_forward_stays_one():
+    @primitive
+    def planted(xp, x: Array):
+        return xp.erf(x)
+
+    for x in (np.ones(2), Tensor([1.0])):
+        with pytest.raises(AttributeError, match=r"^module 'numpy' has no attribute 'erf'"):
+            planted(x)
+
+
+def test_an_attribute_that_an_argument_lacks_is_the_callers_mistake():
+    @primitive
+    def planted(xp, x: Array, kappa=None):
+        return kappa.scale * x
+
+    with pytest.raises(DTypeError, match="planted: 'str' object has no attribute 'scale'; got x: "):
+        planted(np.ones(2), "exponential")
+
+
+def test_other_errors_of_the_forward_keep_their_kind_and_cause():
+    @primitive
+    def planted(xp, x: Array):
+        return x.reshape(7)
+
+    with pytest.raises(ShapeError, match="planted: cannot reshape") as caught:
+        planted(np.ones(2))
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_special_functions_that_numpy_lacks():
+    @primitive
+    def planted(xp, x: Array):
+        return special(xp).erf(x)
+
+    planted.vjp(x=lambda g, x: g * 2 / np.sqrt(np.pi) * ops.exp(-x * x))
+    gradcheck(planted, [np.array([0.3, -1.0])], order=2)
+
+
+def test_a_rule_may_name_all_options_as_one_mapping():
+    seen = []
+
+    def rule(g, options, x_shape):
+        seen.append(options)
+        return g * options["scale"]
+
+    @primitive
+    def planted(xp, x: Array, scale: float = 2.0, *, saving=False, name: str = "a"):
+        return scale * x
+
+    planted.vjp(x=rule)
+    t = Tensor([1.0, 2.0], requires_grad=True)
+    planted(t, name="b").sum().backward()
+    assert seen == [{"scale": 2.0, "name": "b"}]
+    assert t.grad.tolist() == [2.0, 2.0]

@@ -1,9 +1,10 @@
-"""Convolutional kernel networks with exact gradients, on an autodiff engine small enough to read in an evening."""
+"""Convolutional kernel networks with exact gradients, on a small autodiff engine."""
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from tinygrad_ckn import cpu, graph, ops
+from tinygrad_ckn import cpu, errors, functional, graph, ops, profiling
 from tinygrad_ckn.backend import manual_seed
 from tinygrad_ckn.backward import grad
 from tinygrad_ckn.functional import checkpoint, hessian, hvp, jacobian, jvp, vjp
@@ -18,23 +19,20 @@ __version__ = "0.1.0"
 importlib.import_module("tinygrad_ckn.cuda.kernels")
 
 if TYPE_CHECKING:
-    from tinygrad_ckn import data, models, nn, optim, plots, testing, training
+    from tinygrad_ckn import data, models, nn, optim, plots, sklearn, testing, training
 
-_SUBPACKAGES = (
-    "data",
-    "models",
-    "nn",
-    "optim",
-    "plots",
-    "testing",
-    "training",
-)  # imported when first used
+# imported when first used
+_LAZY = ("data", "models", "nn", "optim", "plots", "sklearn", "testing", "training")
 
 
-def __getattr__(name: str) -> Any:
-    if name in _SUBPACKAGES:
+def __getattr__(name: str) -> ModuleType:
+    if name in _LAZY:
         return importlib.import_module(f"tinygrad_ckn.{name}")
     raise AttributeError(f"module 'tinygrad_ckn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 __all__ = [
@@ -45,7 +43,9 @@ __all__ = [
     "data",
     "detect_anomaly",
     "enable_grad",
+    "errors",
     "from_dlpack",
+    "functional",
     "get_num_threads",
     "grad",
     "graph",
@@ -60,7 +60,9 @@ __all__ = [
     "ops",
     "optim",
     "plots",
+    "profiling",
     "set_num_threads",
+    "sklearn",
     "testing",
     "training",
     "vjp",

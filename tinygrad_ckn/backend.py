@@ -58,6 +58,7 @@ __all__ = [
     "manual_seed",
     "place_of",
     "register",
+    "special",
     "synchronize",
     "to_numpy",
     "use",
@@ -90,11 +91,11 @@ Generator: TypeAlias = np.random.Generator
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Backend:
-    """An array library on a device: its name for users, its namespace, and the few things libraries do differently.
+    """An array library on a device, and the few things in which libraries differ.
 
-    `ahead` tells whether calls return before the device has done what they ask for. To
-    look at a value is then to wait, so that inside a training step nobody looks: what a
-    value rules out makes the result NaN, where the CPU raises.
+    `asynchronous` tells whether calls return before the device is done. Reading a value
+    then blocks, so no step of a training reads one: an invalid value makes the result
+    NaN, where the CPU raises.
     """
 
     device: str
@@ -114,17 +115,17 @@ _NEUTRAL: set[type] = {int, float, bool, type(None)}
 
 
 def register(backend: Backend) -> None:
-    """Make a backend known by the type of its arrays; the last one registered answers for its device."""
+    """Register a backend by the type of its arrays; the last one serves its device."""
     _BY_TYPE[backend.array_type] = backend
 
 
 def is_array(value: Any) -> bool:
-    """Tell whether `value` is an array of a known backend; scalars are not."""
+    """Return whether `value` is an array of a known backend; scalars are not."""
     return type(value) in _BY_TYPE
 
 
 def backend_of(*arrays: Any) -> Backend:
-    """Return the backend whose arrays these are; Python and NumPy scalars go with any (the CPU, when alone).
+    """Return the backend of arrays; scalars go with any, alone with the CPU.
 
     Raises
     ------
@@ -133,20 +134,20 @@ def backend_of(*arrays: Any) -> Backend:
     DTypeError
         If something is not an array of a known backend.
     """
-    found: Backend | None = None
+    common: Backend | None = None
     for array in arrays:
         kind = type(array)
         if kind in _NEUTRAL:
             continue
         backend = _BY_TYPE.get(kind) or _identify(kind)
-        if found is None:
-            found = backend
-        elif backend is not None and backend is not found:
+        if common is None:
+            common = backend
+        elif backend is not None and backend is not common:
             raise BackendError(
-                f"expected arrays on one device, got {found.device!r} and {backend.device!r}; "
-                f"move one with .to({found.device!r})"
+                f"expected arrays on one device, got {common.device!r} and {backend.device!r}; "
+                f"move one with .to({common.device!r})"
             )
-    return found or CPU
+    return common or CPU
 
 
 def xp_of(*arrays: Any) -> Namespace:
@@ -154,8 +155,22 @@ def xp_of(*arrays: Any) -> Namespace:
     return backend_of(*arrays).xp
 
 
+def special(xp: Namespace) -> Namespace:
+    """Return the special functions that NumPy and CuPy lack, such as `erf`.
+
+    They are those of `scipy.special` or `cupyx.scipy.special`, imported when first used.
+
+    Examples
+    --------
+    >>> float(special(np).erf(0.0))
+    0.0
+    """
+    name = "scipy.special" if xp is np else "cupyx.scipy.special"
+    return importlib.import_module(name)
+
+
 def place_of(array: Any) -> int:
-    """Return the number of the device that an array lies on, -1 for the host: what is kept for it is of no other."""
+    """Return the number of the device of an array, -1 for the host."""
     place: int = getattr(getattr(array, "device", None), "id", -1)
     return place
 
@@ -175,7 +190,8 @@ def _identify(kind: type) -> Backend | None:
         return CPU
     if issubclass(kind, np.ndarray):
         raise DTypeError(
-            f"expected a plain numpy.ndarray, got its subclass {kind.__name__}; pass numpy.asarray(x)"
+            f"expected a plain numpy.ndarray, got its subclass {kind.__name__}; pass "
+            "numpy.asarray(x)"
         )
     cupy = sys.modules.get("cupy")
     if cupy is not None and issubclass(kind, cupy.ndarray):
@@ -203,7 +219,7 @@ def _cupy_backend(cupy: Any) -> Backend:
 
 
 def use(device: str) -> Backend:
-    """Return the backend of a device, importing its library if need be.
+    """Return the backend of a device, importing its library if needed.
 
     Raises
     ------
@@ -237,9 +253,9 @@ def use(device: str) -> Backend:
 
 
 def asarray(data: Any, *, dtype: Any = None, device: str | None = None) -> Any:
-    """Return a new array on a device with the values of `data` (numbers, nested lists, arrays of any backend).
+    """Return a new array of `data`: numbers, nested lists or arrays of any backend.
 
-    None is the device where the data are, of numbers and lists the CPU.
+    Default device: that of the data, the CPU for numbers and lists.
 
     Raises
     ------
@@ -268,10 +284,11 @@ def asarray(data: Any, *, dtype: Any = None, device: str | None = None) -> Any:
 
 
 def _foreign(data: Any) -> Any:
-    """Return the array of another library (PyTorch, JAX, pandas, h5py, PIL ...) as one of NumPy, or of CuPy on a GPU.
+    """Return the array of another library as one of NumPy, or of CuPy on a GPU.
 
-    Arrays of subclasses of NumPy's that mean more than their numbers (masks, units)
-    come back as they are.
+    Such as PyTorch, JAX, pandas, h5py or PIL.
+
+    Subclasses of NumPy's array (masks, units) are returned unchanged, and refused later.
     """
     if isinstance(data, np.ndarray):
         return data
@@ -294,7 +311,7 @@ def _foreign(data: Any) -> Any:
 
 
 def check_real(op: str, argument: str, array: Any) -> Any:
-    """Return `array` unless its dtype is not a real number or bool, in which case raise a DTypeError."""
+    """Return `array`; raise a DTypeError unless it is of real numbers or booleans."""
     if array.dtype.kind not in "fiub":
         raise DTypeError(
             f"{op}: argument {argument} expected a real dtype, got {array.dtype}; "
@@ -306,7 +323,7 @@ def check_real(op: str, argument: str, array: Any) -> Any:
 
 
 def floating(xp: Namespace, x: Any) -> Any:
-    """Return x as a floating array; integers and booleans become float64, as in NumPy's own functions."""
+    """Return x as a floating array; integers and booleans become float64, as in NumPy."""
     x = xp.asarray(x)
     return x if x.dtype.kind == "f" else x.astype("float64")
 
@@ -317,7 +334,7 @@ def is_whole(value: object, minimum: int) -> bool:
 
 
 def axes_of(op: str, axis: Any, ndim: int, *, scalars: bool = False) -> tuple[int, ...]:
-    """Return the axes that NumPy's argument `axis` means (None: all), counted from 0.
+    """Return the axes of NumPy's argument `axis` (None: all), counted from 0.
 
     With `scalars` an array of no axis has, as for NumPy's reductions, an axis 0 (or -1)
     that is not there.
@@ -342,7 +359,7 @@ def axes_of(op: str, axis: Any, ndim: int, *, scalars: bool = False) -> tuple[in
 
 
 def axis_tuple(axis: Any) -> Axis:
-    """Return axes as arrays' own methods take them: those in a list or an array as a tuple, one or None as it is."""
+    """Return `axis` with a list or an array of axes as a tuple."""
     if axis is None or type(axis) is int or type(axis) is tuple:
         return axis
     if isinstance(axis, np.ndarray):
@@ -356,12 +373,12 @@ def to_numpy(array: Any) -> np.ndarray:
 
 
 def synchronize(device: str) -> None:
-    """Wait until the device has done everything asked of it; nothing to wait for on the CPU."""
+    """Wait until the device is done; returns at once on the CPU."""
     use(device).synchronize()
 
 
 class _PackageGenerator:
-    """The source of all randomness for which no `rng` was passed: a new generator for each request."""
+    """The source of randomness without `rng=`: a new generator for each request."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -381,7 +398,7 @@ _package_generator = _PackageGenerator()
 
 
 def manual_seed(seed: int) -> None:
-    """Seed the package generator, from which everything draws that is called without `rng=`.
+    """Seed the package generator, the default of every `rng=`.
 
     At first the seed is 0, so a script without any seed gives the same numbers each
     time it runs. Each module, fit or other call that is random takes the next generator
@@ -393,12 +410,12 @@ def manual_seed(seed: int) -> None:
     Parameters
     ----------
     seed
-        A whole number >= 0.
+        An integer >= 0.
 
     Raises
     ------
     ConfigError
-        If it is none.
+        If it is not.
 
     Examples
     --------
@@ -417,7 +434,7 @@ def manual_seed(seed: int) -> None:
 
 
 def default_rng(seed: int | Generator | None = None) -> Generator:
-    """Return the generator given, a new one from a seed, or for None the next of the package (see `manual_seed`).
+    """Return a generator: `seed` itself, one made from it, or the package's next.
 
     All randomness of the library comes from here, and is drawn on the host.
     """
@@ -427,5 +444,6 @@ def default_rng(seed: int | Generator | None = None) -> Generator:
         return np.random.default_rng(seed)
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"argument rng expected a seed >= 0, a numpy.random.Generator or None, got {seed!r} ({error})"
+            "argument rng expected a seed >= 0, a numpy.random.Generator or None, got "
+            f"{seed!r} ({error})"
         ) from error

@@ -83,8 +83,9 @@ def backpropagate(
 def _toposort(
     roots: Sequence[Node], inputs: Sequence[Vertex] | None, ends: Collection[Vertex]
 ) -> tuple[list[Node], set[Any] | None]:
-    """Return the nodes from the roots to the ends, newest first, and the vertices among them
-    through which an input is reached (None: all).
+    """Return the nodes from the roots to the ends, newest first, and the needed vertices.
+
+    Needed are inputs, and nodes through which one is reached; None: all.
     """
     seen = set(roots)
     stack = list(roots)
@@ -136,7 +137,7 @@ def _propagate(node: Node, g: Any, needed: set[Any] | None, gradients: Gradients
 
 
 def _unbroadcast(gradient: Any, node: Node, number: int, parent: Vertex) -> Any:
-    """Return a gradient in its operand's shape and dtype; the only place that undoes broadcasting."""
+    """Return a gradient in its operand's shape and dtype; the only place to undo broadcasting."""
     shape = parent.shape
     if not hasattr(gradient, "shape") or not hasattr(gradient, "dtype"):
         raise refusals.kind_of_gradient(node.primitive, number, shape, gradient)
@@ -165,7 +166,7 @@ def grad(
     create_graph: bool = False,
     retain_graph: bool | None = None,
 ) -> tuple[Tensor | None, ...]:
-    """Return the gradients of `output` with respect to each of `inputs`, without touching any `.grad`.
+    """Return the gradients of `output` with respect to `inputs`; changes no `.grad`.
 
     Parameters
     ----------

@@ -41,7 +41,8 @@ def integers(
     --------
     >>> integers("CKNLayer", n_filters=64, groups=0)
     Traceback (most recent call last):
-    tinygrad_ckn.errors.ConfigError: CKNLayer: argument groups expected an integer >= 1, got 0
+    tinygrad_ckn.errors.ConfigError: CKNLayer: argument groups expected an integer >=
+        1, got 0
     """
     for name, value in arguments.items():
         if not is_whole(value, minimum) and not (or_none and value is None):
@@ -56,7 +57,8 @@ def positive(owner: str, *, hint: str = "", **arguments: Any) -> None:
     --------
     >>> positive("Exponential", sigma=-1.0)
     Traceback (most recent call last):
-    tinygrad_ckn.errors.ConfigError: Exponential: argument sigma expected a finite number > 0, got -1.0
+    tinygrad_ckn.errors.ConfigError: Exponential: argument sigma expected a finite
+        number > 0, got -1.0
     """
     for name, value in arguments.items():
         number(owner, name, value, "a finite number > 0", lambda x: 0 < x < float("inf"), hint)
@@ -69,7 +71,8 @@ def nonnegative(owner: str, *, hint: str = "", **arguments: Any) -> None:
     --------
     >>> nonnegative("SGD", weight_decay=-1.0)
     Traceback (most recent call last):
-    tinygrad_ckn.errors.ConfigError: SGD: argument weight_decay expected a finite number >= 0, got -1.0
+    tinygrad_ckn.errors.ConfigError: SGD: argument weight_decay expected a finite
+        number >= 0, got -1.0
     """
     for name, value in arguments.items():
         number(owner, name, value, "a finite number >= 0", lambda x: 0 <= x < float("inf"), hint)
@@ -107,7 +110,8 @@ def number(
     --------
     >>> number("SGD", "momentum", 1.5, "a number in [0, 1)", lambda m: 0 <= m < 1)
     Traceback (most recent call last):
-    tinygrad_ckn.errors.ConfigError: SGD: argument momentum expected a number in [0, 1), got 1.5
+    tinygrad_ckn.errors.ConfigError: SGD: argument momentum expected a number in [0,
+        1), got 1.5
     """
     if not isinstance(value, Real) or not accepts(value):
         _refuse(owner, argument, expected, value, hint)
@@ -121,7 +125,8 @@ def one_of(owner: str, choices: Collection[Any], *, hint: str = "", **arguments:
     --------
     >>> one_of("ConvLayer", ("relu", "none"), activation="tanh")
     Traceback (most recent call last):
-    tinygrad_ckn.errors.ConfigError: ConvLayer: argument activation expected 'relu' or 'none', got 'tanh'
+    tinygrad_ckn.errors.ConfigError: ConvLayer: argument activation expected 'relu' or
+        'none', got 'tanh'
     """
     for name, value in arguments.items():
         # Not `value in choices`, which an array makes an array and a list cannot be hashed for.
@@ -136,7 +141,8 @@ def divisible(owner: str, by: str, divisor: int, **arguments: int) -> None:
     --------
     >>> divisible("CKNLayer", "groups", 2, in_channels=3)
     Traceback (most recent call last):
-    tinygrad_ckn.errors.ConfigError: CKNLayer: argument groups expected a divisor of in_channels 3, got 2
+    tinygrad_ckn.errors.ConfigError: CKNLayer: argument groups expected a divisor of
+        in_channels 3, got 2
     """
     for name, value in arguments.items():
         if value % divisor:
@@ -152,7 +158,8 @@ def array(owner: str, **arguments: Any) -> None:
     --------
     >>> array("Linear", x=[1.0])
     Traceback (most recent call last):
-    tinygrad_ckn.errors.DTypeError: Linear: argument x expected an array or a Tensor, got list; pass numpy.asarray(x)
+    tinygrad_ckn.errors.DTypeError: Linear: argument x expected an array or a Tensor,
+        got list; pass numpy.asarray(x)
     """
     for name, value in arguments.items():
         if not hasattr(value, "shape") or not hasattr(value, "dtype"):
@@ -171,7 +178,8 @@ def finite(
     --------
     >>> finite("fit_ridge", features=np.array([1.0, np.nan]), hint="leave them out")
     Traceback (most recent call last):
-    tinygrad_ckn.errors.DataError: fit_ridge: argument features expected finite numbers, got NaN or infinity; leave them out
+    tinygrad_ckn.errors.DataError: fit_ridge: argument features expected finite
+        numbers, got NaN or infinity; leave them out
     """
     for name, value in arguments.items():
         if not bool(xp_of(value).isfinite(value).all()):

@@ -1,4 +1,4 @@
-"""A Tensor as text, and pictures of its graph: DOT for Graphviz, and a tree. Imports nothing of the engine."""
+"""A Tensor as text, and its graph as DOT for Graphviz or as a tree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MAX_IN_LINE = 12
 
 
 def summary(tensor: Any) -> str:
-    """Return a Tensor's shape, dtype, device, the operation that made it or that it requires grad, and its values.
+    """Return a Tensor's shape, dtype, device, operation or requires_grad, and values.
 
     More than 12 values start on a line of their own, as NumPy prints them: more than
     1,000 are summarised, which `numpy.set_printoptions` changes.
@@ -50,7 +50,9 @@ def _root(tensor: Any) -> Any:
 
 
 def to_dot(tensor: Any) -> str:
-    """Return the graph that made a Tensor as DOT text (`dot -Tsvg` draws it); arrows point from operand to result.
+    """Return the graph of a Tensor as DOT text; arrows point from operand to result.
+
+    `dot -Tsvg` draws it.
 
     Examples
     --------
@@ -89,7 +91,7 @@ def to_dot(tensor: Any) -> str:
 
 
 def to_text(tensor: Any) -> str:
-    """Return the graph that made a Tensor as an indented tree; what appears twice is written out once.
+    """Return the graph of a Tensor as an indented tree; shared parts are written once.
 
     Examples
     --------

@@ -5,7 +5,7 @@ Each message is one sentence: operation, argument, expected, got, how to mend it
 
 
 def printable(text: str) -> str:
-    """Return text, which may quote a file, with escapes for what controls a terminal but ends of lines."""
+    """Return text with control characters escaped, except ends of lines."""
     return (
         text
         if text.isprintable()
@@ -32,11 +32,11 @@ class CKNError(Exception):
 
 
 class ShapeError(CKNError, ValueError):
-    """Arrays of shapes, or options of sizes, that do not go together."""
+    """Shapes of arrays, or sizes in options, that do not match."""
 
 
 class DTypeError(CKNError, TypeError):
-    """An array of a dtype, or an argument of a type, that the operation does not take."""
+    """An array of a wrong dtype, or an argument of a wrong type."""
 
 
 class OpIndexError(CKNError, IndexError):
@@ -44,19 +44,19 @@ class OpIndexError(CKNError, IndexError):
 
 
 class LinearAlgebraError(CKNError, ValueError):
-    """A matrix without the property that an operation needs: symmetric, positive definite, invertible."""
+    """A matrix that is not symmetric, positive definite or invertible as required."""
 
 
 class GradientError(CKNError, RuntimeError):
-    """A derivative that does not exist, cannot be taken any more, or failed its check."""
+    """A derivative that does not exist, is no longer available, or failed its check."""
 
 
 class NotDifferentiableError(GradientError):
-    """A point at which a gradient check finds no derivative: a kink, a jump, or the edge of the domain."""
+    """A gradient check at a point without a derivative: a kink, jump or end of domain."""
 
 
 class UndecidedError(GradientError):
-    """A gradient check whose differences are too uncertain to call the gradient right or wrong."""
+    """A gradient check whose differences are too uncertain to decide."""
 
 
 class BackendError(CKNError, RuntimeError):
@@ -64,7 +64,7 @@ class BackendError(CKNError, RuntimeError):
 
 
 class DataError(CKNError, ValueError):
-    """Data, files or labels that are not what they should be; names the file and the byte offset where it applies."""
+    """Invalid data, files or labels; names the file and byte offset if there is one."""
 
 
 class TooFewPointsError(DataError):
@@ -80,7 +80,7 @@ class ConfigError(CKNError, ValueError):
 
 
 class NotFittedError(CKNError, ValueError, AttributeError):
-    """A model that is used before it was fitted; of the kinds that scikit-learn's error of this name is."""
+    """A model used before it was fitted; also an error of scikit-learn's kinds."""
 
 
 class MissingPackageError(CKNError, ImportError):
@@ -92,8 +92,8 @@ class CKNWarning(UserWarning):
 
 
 class DataWarning(CKNWarning):
-    """Data that can be used, but of which a part is probably not what it should be."""
+    """Usable data with a part that is probably wrong."""
 
 
 class TrainingWarning(CKNWarning):
-    """A training that goes on, but not as it should: it gets worse, or something beside the model was not written."""
+    """A training that continues but gets worse, or could not write an extra file."""

@@ -1,4 +1,4 @@
-"""Derivatives of functions of Tensors: vjp, jvp, hvp, jacobian, hessian; and checkpoint, time for memory."""
+"""Derivatives of functions of Tensors, and checkpointing, which trades time for memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def _leaves(primals: Any) -> list[Tensor]:
     for array in arrays:
         if array.dtype.kind != "f":
             raise DTypeError(
-                f"expected floating arrays to differentiate at, got {array.dtype}; use .astype('float64')"
+                f"expected floating arrays to differentiate at, got {array.dtype}; use "
+                ".astype('float64')"
             )
     return [Variable.leaf(array.copy()) for array in arrays]
 
@@ -39,7 +40,7 @@ def _recorded(op: str, function: Callable[..., Tensor], leaves: Sequence[Tensor]
 
 
 def _check_arity(op: str, function: Callable[..., Any], count: int) -> None:
-    """Raise a DTypeError if a function does not take so many arguments."""
+    """Raise a DTypeError if a function does not take `count` arguments."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -51,10 +52,12 @@ def _check_arity(op: str, function: Callable[..., Any], count: int) -> None:
         mend = (
             f"bind the others, as in {op}(lambda x: f(x, y), x)"
             if op in ("jacobian", "hessian")
-            else "pass a list of one array for each argument, and a vector as an array, not a list of numbers"
+            else "pass a list of one array for each argument, and a vector as an array, "
+            "not a list of numbers"
         )
         raise DTypeError(
-            f"{op}: expected a function of {count} argument{'s' * (count != 1)}, one for each point, got one of "
+            f"{op}: expected a function of {count} argument{'s' * (count != 1)}, one for each "
+            "point, got one of "
             f"{signature} ({error}); {mend}"
         ) from error
 
@@ -63,7 +66,8 @@ def _check_number(op: str, output: Tensor, instead: str) -> None:
     """Raise a GradientError if a function's value is not one number."""
     if output.size != 1:
         raise GradientError(
-            f"{op}: expected a function that returns one number, got shape {output.shape}; take its .sum(), or use "
+            f"{op}: expected a function that returns one number, got shape {output.shape}; "
+            "take its .sum(), or use "
             f"{instead}"
         )
 
@@ -78,16 +82,19 @@ def _one_tensor(output: Any) -> Tensor:
 
 def _like(op: str, argument: str, vectors: Any, leaves: Sequence[Tensor]) -> list[Any]:
     """Return one raw vector for each leaf, of its shape."""
-    given = (
+    sequence = (
         [vectors] if isinstance(vectors, Variable) or not isinstance(vectors, Sequence) else vectors
     )
     arrays = [
-        xp_of(p.data).asarray(unwrap(v), dtype=p.dtype) for v, p in zip(given, leaves, strict=False)
+        xp_of(p.data).asarray(unwrap(v), dtype=p.dtype)
+        for v, p in zip(sequence, leaves, strict=False)
     ]
-    wanted, got = [p.shape for p in leaves], [v.shape for v in arrays]
-    if len(given) != len(leaves) or wanted != got:
+    expected = [p.shape for p in leaves]
+    got = [v.shape for v in arrays]
+    if len(sequence) != len(leaves) or expected != got:
         raise ShapeError(
-            f"{op}: argument {argument} expected {len(leaves)} arrays of shapes {wanted}, got {got}"
+            f"{op}: argument {argument} expected {len(leaves)} arrays of shapes {expected}, "
+            f"got {got}"
         )
     return arrays
 
@@ -109,7 +116,7 @@ def _gradients(
 def vjp(
     function: Callable[..., Tensor], primals: Any, gradient: Any = None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Return function(*primals) and the vector-Jacobian products gradient^T J, one for each of primals.
+    """Return function(*primals) and the products gradient^T J, one per primal.
 
     Parameters
     ----------
@@ -123,7 +130,7 @@ def vjp(
     Raises
     ------
     GradientError
-        If the output is no scalar and `gradient` is missing or of another shape.
+        If the output is not a scalar and `gradient` is missing or of another shape.
 
     Examples
     --------
@@ -145,7 +152,7 @@ def jvp(function: Callable[..., Tensor], primals: Any, tangents: Any) -> tuple[T
     Raises
     ------
     ShapeError
-        If the tangents have not the shapes of the primals.
+        If the tangents do not have the shapes of the primals.
 
     Examples
     --------
@@ -167,14 +174,14 @@ def jvp(function: Callable[..., Tensor], primals: Any, tangents: Any) -> tuple[T
 def hvp(
     function: Callable[..., Tensor], primals: Any, vectors: Any
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Return a scalar function's value and its Hessian times `vectors`, one product for each of primals.
+    """Return a scalar function's value and its Hessian times `vectors`, one per primal.
 
     Raises
     ------
     ShapeError
-        If the vectors have not the shapes of the primals.
+        If the vectors do not have the shapes of the primals.
     GradientError
-        If the output is no scalar.
+        If the output is not a scalar.
 
     Examples
     --------
@@ -197,7 +204,9 @@ def hvp(
 
 
 def jacobian(function: Callable[[Tensor], Tensor], primal: Any, *others: Any) -> Tensor:
-    """Return all first derivatives: an array of shape output.shape + primal.shape, by one backward per output element.
+    """Return all first derivatives, of shape output.shape + primal.shape.
+
+    Takes one backward per element of the output.
 
     Examples
     --------
@@ -209,12 +218,12 @@ def jacobian(function: Callable[[Tensor], Tensor], primal: Any, *others: Any) ->
 
 
 def hessian(function: Callable[[Tensor], Tensor], primal: Any, *others: Any) -> Tensor:
-    """Return all second derivatives of a scalar function: an array of shape primal.shape + primal.shape.
+    """Return all second derivatives of a scalar function: primal.shape + primal.shape.
 
     Raises
     ------
     GradientError
-        If the output is no scalar.
+        If the output is not a scalar.
 
     Examples
     --------
@@ -230,14 +239,15 @@ def hessian(function: Callable[[Tensor], Tensor], primal: Any, *others: Any) -> 
 
 
 def _one_leaf(op: str, primal: Any, others: Sequence[Any]) -> Tensor:
-    """Return a copy of the one point to differentiate at; an array of numbers may be nested lists."""
+    """Return a copy of the point to differentiate at; nested lists count as one array."""
     if others or (
         isinstance(primal, list | tuple)
         and any(isinstance(unwrap(p), CPU.array_type) for p in primal)
     ):
         count = 1 + len(others) if others else len(primal)
         raise DTypeError(
-            f"{op}: expected one array to differentiate at, got {count} arguments; bind the others, as in "
+            f"{op}: expected one array to differentiate at, got {count} arguments; bind the "
+            "others, as in "
             f"{op}(lambda x: f(x, y), x), or join them in one array"
         )
     (leaf,) = _leaves([primal])
@@ -270,7 +280,7 @@ class _Checkpoint:
 
 
 class _CheckpointNode(Node):
-    """A function's result, of which nothing but what it reads is kept."""
+    """The result of a checkpointed function: saves only what the function reads."""
 
     __slots__ = ("function",)
 
@@ -286,7 +296,7 @@ class _CheckpointNode(Node):
         self.versions = [(i, tensor._version, tensor._version[0]) for i, tensor in enumerate(read)]
 
     def vjp(self, g: Any, needed: set[Vertex] | None, differentiable: bool) -> Sequence[Any]:
-        """Run the function again, recorded, and go back through that as far as what it reads."""
+        """Run the function again, recorded, and differentiate that run."""
         with enable_grad():
             output = self.function()
         root = (output.vertex, g)
@@ -297,16 +307,15 @@ class _CheckpointNode(Node):
         return [results.get(parent) for parent in parents]
 
     def release(self) -> None:
-        """Drop the function, and with it what it closes over."""
+        """Drop the function and what it closes over."""
         super().release()
         del self.function
 
 
 def checkpoint(function: Callable[..., Tensor], *args: Any) -> Tensor:
-    """Return function(*args), keeping nothing of what it computes on the way: backward runs it again.
+    """Return function(*args) without saving intermediate arrays: backward runs it again.
 
-    Memory for time: of a chain of checkpointed blocks only the results of the blocks
-    are kept. Gradients of any order flow to `args` and to every tensor the function
+    Of a chain of checkpointed blocks only the results of the blocks are kept. Gradients of any order flow to `args` and to every tensor the function
     closes over (weights). It must give the same result both times: that data of `args`
     and of leaves were assigned in between is noticed, and arrays among `args` are
     copied; other changes of what it reads, such as arrays that it closes over, are not
@@ -315,7 +324,7 @@ def checkpoint(function: Callable[..., Tensor], *args: Any) -> Tensor:
     Raises
     ------
     GradientError
-        If the function returns something else than one Tensor.
+        If the function does not return one Tensor.
 
     Examples
     --------

@@ -26,12 +26,12 @@ is_recording: ContextVar[bool] = ContextVar("is_recording", default=True)
 is_searching_nan: ContextVar[bool] = ContextVar("is_searching_nan", default=False)
 is_evaluating: ContextVar[bool] = ContextVar("is_evaluating", default=False)
 
-# What each block that was entered in this context found, to be set again when it ends.
+# Values to restore when the blocks entered in this context end.
 _entered: ContextVar[tuple[tuple[Switch, bool], ...]] = ContextVar("_entered", default=())
 
 
 class Modes:
-    """The switches as attributes, to be read; hot paths read the context variables themselves."""
+    """The switches as read-only attributes; hot paths read the context variables."""
 
     @property
     def recording(self) -> bool:
@@ -96,7 +96,7 @@ class Switch:
                 else type(function).__name__
             )
             raise DTypeError(
-                f"no_grad and its like: expected a function to decorate, got {got}; decorate its methods"
+                f"no_grad: expected a function to decorate, got {got}; decorate its methods"
             )
         variable, value = self._variable, self._value
         if inspect.isgeneratorfunction(function):
@@ -184,7 +184,7 @@ def recording(switch: bool) -> Switch:
 
 
 def evaluation() -> Switch:
-    """Let all modules compute as in eval mode for a block, in this thread or task, without changing any of them."""
+    """Run all modules in eval mode for a block, in this thread or task, without changing them."""
     return Switch(is_evaluating, True)
 
 
@@ -193,7 +193,7 @@ def no_grad() -> Switch: ...
 @overload
 def no_grad(function: Callable[P, T], /) -> Callable[P, T]: ...
 def no_grad(function: Any = None, /) -> Any:
-    """Record nothing within the block (or the decorated function): faster, and nothing is retained.
+    """Record nothing within the block or the decorated function: faster, and saves memory.
 
     `with no_grad():`, `@no_grad()` and `@no_grad` all work. Only this thread or asyncio
     task is concerned.
@@ -236,9 +236,11 @@ def detect_anomaly() -> Switch: ...
 @overload
 def detect_anomaly(function: Callable[P, T], /) -> Callable[P, T]: ...
 def detect_anomaly(function: Any = None, /) -> Any:
-    """Raise a GradientError at the first NaN or infinity, naming the operation and the line of yours that called it.
+    """Raise a GradientError at the first NaN or infinity.
 
-    Slow: every result is looked at. The forward must run inside the block for the lines
+    It names the operation and the line of your code that called it.
+
+    Slow: every result is checked. The forward must run inside the block for the lines
     to be known in backward.
 
     Examples

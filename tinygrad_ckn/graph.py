@@ -86,9 +86,13 @@ class Variable:
     if TYPE_CHECKING:
 
         @property
-        def shape(self) -> Shape: ...
+        def shape(self) -> Shape:
+            """Size along each axis."""
+
         @property
-        def dtype(self) -> DType: ...
+        def dtype(self) -> DType:
+            """Type of the elements."""
+
     else:
         shape = property(attrgetter("_data.shape"), doc="Size along each axis.")
         dtype = property(attrgetter("_data.dtype"), doc="Type of the elements.")
@@ -286,7 +290,7 @@ def apply(
 def _own_operands(
     primitive: Primitive[Any], needs_grad: int, operands: Sequence[Any], arrays: list[Any]
 ) -> None:
-    """Replace raw arrays that a rule will read by copies, before the forward takes views of them."""
+    """Replace raw arrays that a rule will read by copies, before the forward sees them."""
     try:
         plan = primitive.plan(needs_grad, len(arrays))
     except GradientError:

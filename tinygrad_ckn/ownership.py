@@ -1,4 +1,4 @@
-"""Copies of what a user may write into before a backward reads it: NumPy has no versions to look at."""
+"""Copies of arrays that a user may write into before backward; NumPy has no versions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FIXED = frozenset({int, float, bool, str, type(None), slice, type(Ellipsis)})
 
 
 def own(array: Any) -> Any:
-    """Return an array that nobody else writes into: a copy, or itself if its memory is read-only.
+    """Return an array that nothing else writes into: a copy, or itself if read-only.
 
     A broadcast array is copied without its repetitions. In time a copy costs less than
     a checksum now and another one in backward; in memory it costs what a Tensor or a
@@ -29,7 +29,7 @@ def own(array: Any) -> Any:
 
 
 def _is_writeable(array: Any) -> bool:
-    """Tell whether anything may write into an array's memory: through it, or what it is a view of."""
+    """Return whether an array's memory can be written through it or through a base."""
     memory = array
     while isinstance(memory, _HOST):
         if memory.flags.writeable:
@@ -38,15 +38,15 @@ def _is_writeable(array: Any) -> bool:
     return not (memory is None or isinstance(memory, bytes | mmap.mmap))
 
 
-def own_operands(operands: list[Any], given: Sequence[Any], numbers: Sequence[int] | None) -> None:
-    """Replace those of the operands at these numbers (None: all) that were given as arrays by their own copies."""
+def own_operands(operands: list[Any], passed: Sequence[Any], numbers: Sequence[int] | None) -> None:
+    """Replace the raw arrays at these numbers (default: all) by copies."""
     for i in range(len(operands)) if numbers is None else numbers:
-        if i < len(operands) and operands[i] is given[i] and is_array(given[i]):
-            operands[i] = own(given[i])
+        if i < len(operands) and operands[i] is passed[i] and is_array(passed[i]):
+            operands[i] = own(passed[i])
 
 
 def own_option(value: Any) -> Any:
-    """Return an option such as an index with copies of the arrays and lists in it."""
+    """Return an option, such as an index, with copies of its arrays and lists."""
     kind = type(value)
     if kind in FIXED:
         return value

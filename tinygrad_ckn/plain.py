@@ -1,4 +1,4 @@
-"""Hyper-parameters are Python numbers: NumPy's scalars have a dtype, which would spread to a model of another one.
+"""Hyper-parameters as Python numbers: NumPy's scalars would spread their dtype.
 
 `np.float64(0.5) * x` is float64 for x in float32 (NEP 50), and so it is for Tensors. An
 option such as a kernel's sigma has no dtype: whatever it was written as, the model's
@@ -25,7 +25,7 @@ PLAIN = frozenset(
 
 
 def plain(value: Any) -> Any:
-    """Return NumPy's scalars and 0-d arrays as Python numbers, in tuples, lists and dicts too; all else as it is.
+    """Return NumPy's scalars and 0-d arrays as Python numbers, also in containers.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def plain(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """Return a scalar of any kind as Python's int, float, bool or str; what is no scalar as it is."""
+    """Return a scalar as Python's int, float, bool or str; anything else unchanged."""
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):
@@ -56,7 +56,7 @@ def _number(value: Any) -> Any:
 
 
 def plain_array(value: Any) -> Any:
-    """Return what `plain` does, and arrays of any number of axes as nested lists: for options that are sequences."""
+    """Return `plain(value)`, and arrays as nested lists: for options that are sequences."""
     array: Any = value
     return array.tolist() if type(value) is CPU.array_type else plain(value)
 
@@ -66,7 +66,7 @@ def plain_arguments(function: type[T]) -> type[T]: ...
 @overload
 def plain_arguments(function: Callable[P, T]) -> Callable[P, T]: ...
 def plain_arguments(function: Any) -> Any:
-    """Decorate a function, a constructor or a dataclass whose options are numbers: they arrive as `plain` makes them.
+    """Decorate a function or class: its arguments are converted by `plain`.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def plain_arguments(function: Any) -> Any:
 
 
 class PlainArguments(ABCMeta):
-    """The metaclass of classes whose subclasses too, users' own among them, are made of plain arguments."""
+    """Metaclass of classes that, like their subclasses, take plain arguments."""
 
     @property
     def __signature__(cls) -> inspect.Signature:

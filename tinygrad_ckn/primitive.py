@@ -9,20 +9,20 @@
 *Operands* are the parameters annotated `Array`; the others are static options. A rule
 gets the gradient `g` of the output and returns that of its operand. Its parameter names
 say what it needs, and so what is saved until then: `y` (the output), any operand, any
-option, `options` (all of them, by name), `<operand>_shape` (costs nothing), and `saved`: what a forward declared with
-`saves=True` returned beside its output, for a rule to reuse. `saved` is None while the
-rule itself is differentiated. A forward to which saving is not free has a keyword
-option `saving=False`, which is True where a rule will ask for it. Rules are written
-with public operations, which take arrays and Tensors alike, so they can be
-differentiated again.
+option, `options` (all of them, as one mapping), `<operand>_shape` (costs nothing), and
+`saved`: what a forward declared with `saves=True` returned with its output, for a rule
+to reuse. `saved` is None while the rule itself is differentiated. A forward for which
+saving is not free has a keyword option `saving=False`, which is True if a rule will ask
+for it. Rules are written with public operations, which take arrays and Tensors alike,
+so they can be differentiated again.
 
-Where the gradients of several operands share most of their work, one rule returns them
-all, in a list in the order of the operands, with None where `needs_grad` (a bool for each
-operand) says that nobody asks:
+If the gradients of several operands share most of their work, one rule returns them
+all, in a list in the order of the operands, with None where `needs_grad` (a bool per
+operand) is False:
 
     fused.vjp_jointly(lambda g, x, z, saved, needs_grad: [...])
 
-Primitives of any number of operands (`*arrays: Array`) have such a rule always.
+Primitives of any number of operands (`*arrays: Array`) always have such a rule.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ class Primitive(Generic[P]):
         return bool(self.rules or self.joint)
 
     def kernel(self, device: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Register a forward for one device, with the signature and the results of the plain one."""
+        """Register a forward for one device, with the signature and results of the plain one."""
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
             self.kernels[device] = function
@@ -232,7 +232,8 @@ class Primitive(Generic[P]):
         try:
             self.__signature__.bind(*args, **options)
         except TypeError as error:
-            raise refusals.of_forward(self, error, args[: len(self.operands)], options) from error
+            shown = args[: len(self.operands)]
+            raise refusals.of_forward(self, error, shown, options, self.__signature__) from error
         raise AssertionError(self)
 
     def backend_of(self, operands: Sequence[Any]) -> Backend:
@@ -273,7 +274,7 @@ class Primitive(Generic[P]):
                     backend.xp, **dict(zip(self.operands, operands, strict=True)), **options
                 )
         except refusals.OF_FORWARDS as error:
-            restated = refusals.of_forward(self, error, operands, options)
+            restated = refusals.of_forward(self, error, operands, options, self.__signature__)
             if restated is error:
                 raise
             raise restated from error
@@ -346,7 +347,7 @@ def primitive(
     broadcasts: bool = False,
     saves: bool = False,
 ) -> Any:
-    """Make a primitive of a pure function of raw arrays, and enter it in the registry under its name.
+    """Make a primitive of a pure function of raw arrays, and register it by name.
 
     A definition replaces an earlier one of the same module and name, as when a
     notebook's cell runs again.

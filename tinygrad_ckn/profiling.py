@@ -1,4 +1,4 @@
-"""Where the time goes: seconds, calls and bytes of each operation, forward and backward apart, phase by phase.
+"""Profiles: seconds, calls and bytes of each operation and direction, by phase.
 
 A profile is a hook (`hooks.py`) around every forward and every rule. Other functions,
 such as a pass of k-means, are timed where `@record_function` names them. Without a
@@ -36,7 +36,7 @@ _switch = threading.Lock()
 
 @dataclass
 class Row:
-    """What one operation cost in one phase.
+    """Cost of one operation in one phase.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class _Frame:
 
 
 class Profile:
-    """What `profile()` measures; rows and phases can be read at any time, the trace be saved."""
+    """Result of `profile()`; rows and phases can be read at any time, the trace saved."""
 
     def __init__(self) -> None:
         # seconds
@@ -113,7 +113,7 @@ class Profile:
             self._open.clear()
 
     def trace(self) -> dict[str, Any]:
-        """Return the events in the format of chrome://tracing and ui.perfetto.dev, times in microseconds.
+        """Return the events for chrome://tracing and ui.perfetto.dev, in microseconds.
 
         Source: Trace Event Format, Google; complete events ("ph": "X"), of which those
         of a thread are nested.
@@ -132,7 +132,7 @@ class Profile:
         call: Callable[[], R],
         size: Callable[[R], int] | None = None,
     ) -> R:
-        """Return call(), and enter what it cost; `size` is given for an operation, of which the result has bytes."""
+        """Return call() and record its cost; `size` counts the bytes of an operation's result."""
         stack: list[_Frame] = self._own.__dict__.setdefault("stack", [])
         outer = stack[-1] if stack else _Frame(operation=False)
         frame = _Frame(
@@ -156,7 +156,7 @@ class Profile:
             self._enter(name, shown, start, seconds, seconds - frame.children, n_bytes)
 
     def operation(self, name: str, direction: Direction, call: Callable[[], Any]) -> Any:
-        """Return call(), a forward or a rule, and enter what it cost; the engine's hook."""
+        """Return call(), a forward or a rule, and record its cost: the engine's hook."""
         return self.timed(name, direction, call, _SIZES[direction])
 
     def _enter(
@@ -182,7 +182,7 @@ class Profile:
 
 @contextmanager
 def profile() -> Iterator[Profile]:
-    """Measure what the operations within the block cost, in all threads.
+    """Measure the cost of the operations in the block, in all threads.
 
     Raises
     ------
@@ -195,14 +195,16 @@ def profile() -> Iterator[Profile]:
     >>> x = Tensor([1.0, 2.0], requires_grad=True)
     >>> with profiling.profile() as profiled:
     ...     (x * x).sum().backward()
-    >>> sorted((row.name, row.direction, row.calls, row.bytes) for row in profiled.rows() if row.name == "multiply")
-    [('multiply', 'backward', 1, 32), ('multiply', 'forward', 1, 16)]
+    >>> rows = [row for row in profiled.rows() if row.name == "multiply"]
+    >>> sorted((row.direction, row.calls, row.bytes) for row in rows)
+    [('backward', 1, 32), ('forward', 1, 16)]
     """
     global _on  # noqa: PLW0603  # one profile for the process
     with _switch:
         if _on is not None:
             raise ConfigError(
-                "profile: expected that no profile is being taken, got one inside another; leave one out"
+                "profile: expected that no profile is being taken, got one inside another; "
+                "leave one out"
             )
         _on = current = Profile()
     HOOKS.append(current.operation)
@@ -214,13 +216,15 @@ def profile() -> Iterator[Profile]:
 
 
 def lap(name: str) -> None:
-    """Name the time since the last lap of the profile that is being taken, if there is one."""
+    """Name the time since the last lap of the current profile, if any."""
     if _on is not None:
         _on.lap(name)
 
 
 def record_function(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator that gives a function a row of its own in profiles, as PyTorch's `record_function`.
+    """Return a decorator that gives a function its own row in profiles.
+
+    Named after PyTorch's `record_function`.
 
     Examples
     --------

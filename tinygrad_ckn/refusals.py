@@ -9,7 +9,8 @@ mistake in the forward, and passes through unchanged.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from inspect import Signature
+from typing import Any, Protocol
 
 from tinygrad_ckn.backend import Shape, backend_of, is_array
 from tinygrad_ckn.errors import (
@@ -21,19 +22,34 @@ from tinygrad_ckn.errors import (
     ShapeError,
 )
 
-if TYPE_CHECKING:
-    from tinygrad_ckn.primitive import Primitive
-
 # What a forward raises for arguments that do not fit.
 OF_FORWARDS = (ValueError, TypeError, IndexError, AttributeError, ArithmeticError)
+
+
+class Operation(Protocol):
+    """What a sentence says of a primitive."""
+
+    @property
+    def name(self) -> str:
+        """Name of the operation."""
+
+    @property
+    def operands(self) -> Sequence[str]:
+        """Names of the operands."""
+
+    def label(self, number: int) -> str:
+        """Name an operand: `x`, or `arrays[2]`."""
+
+
 _KINDS = ((ValueError, ShapeError), (IndexError, OpIndexError))
 
 
 def of_forward(
-    primitive: Primitive[Any],
+    primitive: Operation,
     error: Exception,
     operands: Sequence[Any],
     options: Mapping[str, Any],
+    signature: Signature,
 ) -> Exception:
     """Return the error of a forward or of a call, restated; itself if it is the forward's own."""
     if isinstance(error, CKNError):
@@ -43,7 +59,7 @@ def of_forward(
     got = ", ".join(f"{primitive.label(i)}: {_describe(x)}" for i, x in enumerate(operands))
     text = str(error).removeprefix(f"{primitive.name}: ").rstrip(". ")
     if "argument" in text and isinstance(error, TypeError):
-        text += f"; the call is {primitive.name}{primitive.__signature__}"
+        text += f"; the call is {primitive.name}{signature}"
     kind = next((ours for python, ours in _KINDS if isinstance(error, python)), DTypeError)
     return kind(f"{primitive.name}: {text}; got {got}")
 
@@ -61,7 +77,7 @@ def _describe(operand: Any) -> str:
     return f"{type(operand).__name__} {operand!r}"
 
 
-def of_backends(primitive: Primitive[Any], error: CKNError, operands: Sequence[Any]) -> CKNError:
+def of_backends(primitive: Operation, error: CKNError, operands: Sequence[Any]) -> CKNError:
     """Return the error for operands on two devices, which it names, or for one that is no array."""
     if not isinstance(error, BackendError):
         return type(error)(f"{primitive.name}: {error}")
@@ -72,14 +88,14 @@ def of_backends(primitive: Primitive[Any], error: CKNError, operands: Sequence[A
     return BackendError(f"{primitive.name}: arguments {labels}: {error}")
 
 
-def complex_result(primitive: Primitive[Any], dtype: object) -> CKNError:
+def complex_result(primitive: Operation, dtype: object) -> CKNError:
     """Return the error for a forward whose result is not of real numbers."""
     return DTypeError(
         f"{primitive.name}: expected a result of real numbers, got {dtype}; check the dtypes"
     )
 
 
-def tensor_option(primitive: Primitive[Any], name: str) -> CKNError:
+def tensor_option(primitive: Operation, name: str) -> CKNError:
     """Return the error for a Tensor passed as a static option."""
     return DTypeError(
         f"{primitive.name}: argument {name} expected a plain option, got a Tensor; "
@@ -87,7 +103,7 @@ def tensor_option(primitive: Primitive[Any], name: str) -> CKNError:
     )
 
 
-def unknown_operand(primitive: Primitive[Any], name: str) -> CKNError:
+def unknown_operand(primitive: Operation, name: str) -> CKNError:
     """Return the error for a rule of something that is not an operand."""
     return DTypeError(
         f"{primitive.name}: the rule of {name!r} names no operand; known are {primitive.operands}"
@@ -95,13 +111,13 @@ def unknown_operand(primitive: Primitive[Any], name: str) -> CKNError:
 
 
 def unknown_names(
-    primitive: Primitive[Any], rule: str, names: Sequence[str], known: Collection[str]
+    primitive: Operation, rule: str, names: Sequence[str], known: Collection[str]
 ) -> CKNError:
     """Return the error for a rule with a parameter that it cannot be given."""
     return DTypeError(f"{primitive.name}: {rule} names {names}; known are {sorted(known)}")
 
 
-def two_kinds_of_rules(primitive: Primitive[Any]) -> CKNError:
+def two_kinds_of_rules(primitive: Operation) -> CKNError:
     """Return the error for a primitive with a joint rule and rules per operand."""
     return DTypeError(
         f"{primitive.name}: expected one joint rule or a rule for each operand, got both; "
@@ -109,7 +125,7 @@ def two_kinds_of_rules(primitive: Primitive[Any]) -> CKNError:
     )
 
 
-def no_rule(primitive: Primitive[Any], operand: str) -> CKNError:
+def no_rule(primitive: Operation, operand: str) -> CKNError:
     """Return the error for a gradient asked of an operand without a rule."""
     return GradientError(
         f"{primitive.name}: argument {operand} has no derivative, "
@@ -134,7 +150,7 @@ def data_assigned(name: str, argument: str, shape: Shape) -> CKNError:
     )
 
 
-def count_of_gradients(primitive: Primitive[Any], expected: int, got: int) -> CKNError:
+def count_of_gradients(primitive: Operation, expected: int, got: int) -> CKNError:
     """Return the error for a joint rule that returned too few or too many gradients."""
     return GradientError(
         f"{primitive.name}: the rule of {', '.join(primitive.operands)} "
@@ -142,7 +158,7 @@ def count_of_gradients(primitive: Primitive[Any], expected: int, got: int) -> CK
     )
 
 
-def shape_of_gradient(primitive: Any, number: int, expected: Shape, got: Shape) -> CKNError:
+def shape_of_gradient(primitive: Operation, number: int, expected: Shape, got: Shape) -> CKNError:
     """Return the error for a rule whose gradient does not have its operand's shape."""
     return GradientError(
         f"{primitive.name}: the rule of argument {primitive.label(number)} expected "
@@ -150,7 +166,7 @@ def shape_of_gradient(primitive: Any, number: int, expected: Shape, got: Shape) 
     )
 
 
-def kind_of_gradient(primitive: Any, number: int, expected: Shape, got: object) -> CKNError:
+def kind_of_gradient(primitive: Operation, number: int, expected: Shape, got: object) -> CKNError:
     """Return the error for a rule that returned something other than an array."""
     return GradientError(
         f"{primitive.name}: the rule of argument {primitive.label(number)} expected to return "

@@ -1,7 +1,7 @@
-"""Gradients that are zero but at some indices: rows of one array, added up in one buffer however many there are.
+"""Gradients that are zero except at an index, summed in one buffer.
 
-Each row of `for row in x` has a gradient of the size of x, of which all but a row is
-zero. To make these arrays and to add them up would be quadratic in the number of rows.
+Each row of `for row in x` has a gradient of the size of x that is zero outside the row.
+Allocating and adding these arrays would be quadratic in the number of rows.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from tinygrad_ckn.backend import Shape
 
 
 class Scattered:
-    """What a rule may return instead of an array that is `values` at an index, and zero elsewhere.
+    """A gradient that is `values` at an index and zero elsewhere; a rule may return one.
 
-    No abstract base class: to ask whether a gradient is one costs each backward ten
-    times as much then.
+    Not an abstract base class: isinstance would take ten times as long in each backward.
     """
 
     def __init__(self, shape: Shape, index: Any, values: Any) -> None:
@@ -40,12 +39,12 @@ class Scattered:
         raise NotImplementedError
 
     def dense(self, parts: Sequence[Scattered]) -> Any:
-        """Return the sum of several of this kind, of one shape, as one Tensor."""
+        """Return the sum of several parts of one shape as one Tensor."""
         raise NotImplementedError
 
 
 class Pending:
-    """The gradient at an edge while rules are differentiated: a Tensor, and scattered parts yet to be added to it.
+    """A gradient while rules are differentiated: a Tensor and scattered parts to be added.
 
     Parts wait until they have as many elements as the whole, so that time and memory
     stay linear in what is added.

@@ -1,4 +1,4 @@
-"""What the signature of a primitive's forward says: the namespace first, then operands and options."""
+"""Signatures of forwards: the namespace first, then operands and options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WORDS = ("Array", "ndarray", "Tensor")
 def operands_of(
     forward: Callable[..., Any], name: str, classes: tuple[type, ...]
 ) -> tuple[str, ...]:
-    """Return the names of the operands: the parameters annotated Array, or with one of the classes; or None beside it.
+    """Return the names of the operands: parameters annotated Array or with one of the classes.
 
     Raises
     ------
@@ -32,13 +32,15 @@ def operands_of(
     shown = ", ".join(f"{p.name}: Array" if p.name in operands else p.name for p in parameters)
     if not parameters or parameters[0].name in operands:
         raise DTypeError(
-            f"primitive {name}: expected the array namespace as the forward's first parameter, got ({shown}); write "
+            f"primitive {name}: expected the array namespace as the forward's first "
+            f"parameter, got ({shown}); write "
             f"def {name}(xp, {shown or 'x: Array'}) and compute with xp, which is numpy or cupy"
         )
     if not operands:
         first = parameters[1].name if len(parameters) > 1 else "x"
         raise DTypeError(
-            f"primitive {name}: expected at least one parameter annotated Array, as all are that it can be "
+            f"primitive {name}: expected at least one parameter annotated Array, as all are "
+            "that it can be "
             f"differentiated in, got ({shown}); write {first}: Array, of tinygrad_ckn.primitive"
         )
     return operands

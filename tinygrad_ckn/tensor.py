@@ -1,4 +1,4 @@
-"""Tensor: an array, its gradient, and where it came from. Its operators are attached by `ops`; no mathematics here."""
+"""Tensor: an array, its gradient, and its history; `ops` attaches the operators."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class Tensor(Variable):
         Whether operations on it are recorded, so that `backward()` fills `.grad`.
         Floating dtypes only.
     dtype
-        As for NumPy; default: that of `data` (Python floats make float64).
+        As for NumPy; default: that of `data` (Python floats become float64).
     device
-        "cpu" (NumPy) or "cuda" (CuPy); None: where the data are, of numbers and lists
-        the CPU.
+        "cpu" (NumPy) or "cuda" (CuPy); default: the device of the data, the CPU for
+        numbers and lists.
 
     Raises
     ------
     DTypeError
-        If the data are no real numbers, or integers or booleans are to require grad.
+        If the data are not real numbers, or integers or booleans are to require grad.
     BackendError
-        If the device is unknown or not there.
+        If the device is unknown or unavailable.
 
     Examples
     --------
@@ -95,32 +95,35 @@ class Tensor(Variable):
         if value is self._data:
             self._version[0] += 1
             return
-        mine = backend_of(self._data)
+        backend = backend_of(self._data)
         array: Any = value._data if isinstance(value, Variable) else value
-        same = type(array) is mine.array_type
+        same = type(array) is backend.array_type
         self.set_data(
-            array.copy("K") if same else asarray(array, dtype=self.dtype, device=mine.device)
+            array.copy("K") if same else asarray(array, dtype=self.dtype, device=backend.device)
         )
 
     def set_data(self, value: Any) -> None:
-        """Assign `data` without a copy: for an array of the same backend that nobody else will write into.
+        """Assign `data` without a copy.
+
+        For an array of the same backend that nothing else will write into.
 
         Raises
         ------
         ShapeError
             If it has another shape or dtype.
         """
-        mine = backend_of(self._data)
+        backend = backend_of(self._data)
         value = (
-            value if type(value) is mine.array_type else mine.xp.asarray(value)
+            value if type(value) is backend.array_type else backend.xp.asarray(value)
         )  # NumPy's scalars
         if value.shape != self.shape or value.dtype != self.dtype:
             raise ShapeError(
                 f"Tensor.data: expected an array of shape {self.shape} and dtype {self.dtype}, "
-                f"got shape {value.shape} and dtype {value.dtype}; make a new Tensor for another shape or dtype"
+                f"got shape {value.shape} and dtype {value.dtype}; make a new Tensor for "
+                "another shape or dtype"
             )
         self._version[0] += 1
-        if not mine.xp.may_share_memory(value, self._data):
+        if not backend.xp.may_share_memory(value, self._data):
             # views of the old memory go their own way
             self._version = self._version[:]
         self._data = value
@@ -139,17 +142,19 @@ class Tensor(Variable):
     def requires_grad(self, value: bool) -> None:
         if value and self.dtype.kind != "f":
             raise DTypeError(
-                f"Tensor: requires_grad expected a floating dtype, got {self.dtype}; pass dtype='float64' or 'float32'"
+                f"Tensor: requires_grad expected a floating dtype, got {self.dtype}; pass "
+                "dtype='float64' or 'float32'"
             )
         if self._node is not None and not value:
             raise GradientError(
-                f"Tensor: requires_grad is fixed for the result of {self._node.name!r}; use .detach()"
+                f"Tensor: requires_grad is fixed for the result of {self._node.name!r}; use "
+                ".detach()"
             )
         self._requires_grad = bool(value)
 
     @property
     def grad(self) -> Tensor | None:
-        """What `backward()` has accumulated here; None before, and always for results that are no leaves."""
+        """Gradient accumulated by `backward()`; None before, and always for results."""
         return self._grad
 
     @grad.setter
@@ -234,7 +239,7 @@ class Tensor(Variable):
         return Variable.wrap(self._data, None, self._version)
 
     def numpy(self) -> NDArray[Any]:
-        """Return the values as a NumPy array: a read-only view on the CPU, a copy from a GPU; `.copy()` to write."""
+        """Return the values as a NumPy array: a read-only view on the CPU, a copy from a GPU."""
         array = to_numpy(self._data).view()
         array.flags.writeable = False
         return array
@@ -243,7 +248,8 @@ class Tensor(Variable):
         """Return one element as a Python number: the only one, or that at `index`."""
         if not index and self.size != 1:
             raise ShapeError(
-                f"Tensor.item: expected a tensor of one element, got shape {self.shape}; pass an index"
+                f"Tensor.item: expected a tensor of one element, got shape {self.shape}; pass "
+                "an index"
             )
         try:
             flat = self._data.reshape(-1) if len(index) <= 1 else self._data
@@ -259,14 +265,14 @@ class Tensor(Variable):
         return self._data.tolist()
 
     def to(self, device: str) -> Tensor:
-        """Return this tensor on a device: itself if it is there, else a copy through which gradients flow back."""
+        """Return this tensor on a device: itself, or a copy through which gradients flow back."""
         if device == self.device:
             return self
         moved: Tensor = REGISTRY["to_device"](self, device=device, source=self.device)
         return moved
 
     def __repr__(self) -> str:
-        """Show shape, dtype, device, the operation that made it or that it requires grad, and the values.
+        """Show shape, dtype, device, operation or requires_grad, and the values.
 
         Examples
         --------
@@ -284,7 +290,7 @@ class Tensor(Variable):
         return int(self.shape[0])
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Go over the rows along the first axis."""
+        """Iterate over the rows along the first axis."""
         return (self[i] for i in range(len(self)))
 
     def __index__(self) -> int:
@@ -296,14 +302,15 @@ class Tensor(Variable):
         return int(self.item())
 
     def __format__(self, spec: str) -> str:
-        """Format the only element (`f"{loss:.3f}"`), or show the tensor when there is no format."""
+        """Format the only element (`f"{loss:.3f}"`), or show the tensor without a format."""
         return format(self.item(), spec) if spec else repr(self)
 
     def __bool__(self) -> bool:
         """Return the truth of the only element."""
         if self.size != 1:
             raise ShapeError(
-                f"bool(t): expected a tensor of one element, got shape {self.shape}; use (t > 0).any() or .all()"
+                f"bool(t): expected a tensor of one element, got shape {self.shape}; use (t > "
+                "0).any() or .all()"
             )
         return bool(self.item())
 
@@ -316,7 +323,7 @@ class Tensor(Variable):
         return int(self._without_graph("int(t)").item())
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        """Return the values for NumPy; refused where that would drop the graph, or copy from a GPU unasked."""
+        """Return the values for NumPy; refused if that drops the graph or copies from a GPU."""
         if self.device != "cpu":
             raise GradientError(
                 "np.asarray(t): the tensor is on a GPU; use t.numpy(), which copies it to the host"
@@ -326,7 +333,8 @@ class Tensor(Variable):
             return array.copy() if copy else array
         if copy is False:
             raise ShapeError(
-                f"np.array(t, dtype={dtype}, copy=False): expected the tensor's dtype {array.dtype}, for another one "
+                f"np.array(t, dtype={dtype}, copy=False): expected the tensor's dtype "
+                f"{array.dtype}, for another one "
                 "needs a copy; use np.asarray(t, dtype=...)"
             )
         return array.astype(dtype)
@@ -342,7 +350,8 @@ class Tensor(Variable):
     def __setitem__(self, index: Index, value: object) -> None:
         """Refuse: values that a gradient may need are not overwritten."""
         raise GradientError(
-            "t[i] = v: tensors are not written into; use ops.where(mask, v, t) or ops.index_add(t, i, v), "
+            "t[i] = v: tensors are not written into; use ops.where(mask, v, t) or "
+            "ops.index_add(t, i, v), "
             "or assign t.data as a whole"
         )
 
@@ -351,7 +360,7 @@ class Tensor(Variable):
         return self._without_graph("from_dlpack(t)")._data.__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
-        """Tell where the memory is (DLPack)."""
+        """Return the device of the memory (DLPack)."""
         return self._data.__dlpack_device__()
 
     def __reduce__(self) -> Any:

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from tools.gpu_emulator.standin import COUNTERS, CUPY, CUPYX, record, surface
+from tools.gpu_emulator.standin import COUNTERS, CUPY, CUPYX, cupy_names, surface
 from tools.gpu_emulator.standin.array import ndarray
 
 xp = CUPY
@@ -299,13 +299,13 @@ def test_the_recorded_table_is_that_of_the_installed_cupy():
         "cupy",
         reason="the table is compared with CuPy, which is not installed: pip install cupy-cuda13x",
     )
-    recorded, installed = json.loads(record.FILE.read_text()), record.surface()
+    recorded, installed = json.loads(cupy_names.FILE.read_text()), cupy_names.surface()
     assert recorded.pop("version").keys() == installed.pop("version").keys()
     assert recorded == installed
 
 
 def test_the_stand_in_works_from_the_recorded_table(monkeypatch):
-    monkeypatch.setattr(surface, "table", lambda: json.loads(record.FILE.read_text()))
+    monkeypatch.setattr(surface, "table", lambda: json.loads(cupy_names.FILE.read_text()))
     assert surface.check_call("cupy", "sum", (MINE,), {"axis": 0}) == {"a": MINE, "axis": 0}
 
 

@@ -1,6 +1,6 @@
 """A user's program, checked by tests/test_types.py: the type checkers see no Any in it."""
 
-from typing import Any, assert_type
+from typing import Any, assert_type, reveal_type
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,16 +59,16 @@ assert_type(grad(cube(t).sum(), t), tuple[Tensor | None, ...])
 gradcheck(cube, [np.array([1.0, 2.0])])
 
 digits = load_digits()
-images, labels = digits.train.images[:200], digits.train.labels[:200]
-network = CKN.preset("ckn1", in_channels=1, image_size=(8, 8), n_classes=10)
+images, labels = digits.train.images[:60], digits.train.labels[:60]
+network = CKN.preset("unsup-32-64", in_channels=1, image_size=(8, 8), n_classes=10)
 network.fit(images, labels)
 features = network.features(images)
 classes = network.predict(images)
-estimator = CKNClassifier().fit(images.reshape(200, -1), labels)
-predicted = estimator.predict(images.reshape(200, -1))
+estimator = CKNClassifier().fit(images.reshape(60, -1), labels)
+predicted = estimator.predict(images.reshape(60, -1))
 reveal_type(features)
 reveal_type(classes)
 reveal_type(estimator)
-reveal_type(predicted)
 reveal_type(images)
-reveal_type(digits.train)
+reveal_type(grad(cube(t).sum(), t)[0])
+reveal_type(cube(np.ones(3)) * 2)

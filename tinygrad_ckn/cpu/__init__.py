@@ -8,3 +8,7 @@ from tinygrad_ckn.cpu.ckn_map import fused
 from tinygrad_ckn.cpu.correlate import dispatch
 
 __all__ = ["dispatch", "fused", "gemm", "linalg"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

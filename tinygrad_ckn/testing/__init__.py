@@ -21,3 +21,7 @@ __all__ = [
     "gradcheck",
     "gradgradcheck",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -111,27 +111,31 @@ def uses_flipped_filters(shapes: Correlation) -> bool:
 
 
 def input_adjoint(g: NDArray[Any], w: NDArray[Any], shapes: Correlation) -> NDArray[Any]:
-    """Return the gradient (N, C, H, W) of the images.
-
-    Each tile of them is computed from the windows that overlap it.
-    """
+    """Return the gradient (N, C, H, W) of the images."""
     if uses_flipped_filters(shapes):
         return forward(*adjoint_arguments(g, w, shapes))
-    windows = shapes.windows
-    height, width = shapes.size
     groups = shapes.groups
     # (G, K, O/G)
     rows_of_w = w.reshape(groups, shapes.filters // groups, -1).swapaxes(1, 2)
     if _pointwise(shapes):
-        flat = g.reshape(*g.shape[:2], height * width)
+        flat = g.reshape(*g.shape[:2], shapes.size[0] * shapes.size[1])
         products: NDArray[Any] = threaded_matmul(np, rows_of_w, flat)
-        return products.reshape(shapes.n, shapes.channels, height, width)
+        return products.reshape(shapes.n, shapes.channels, *shapes.size)
+    return _input_adjoint_by_folding(g, rows_of_w, shapes)
+
+
+def _input_adjoint_by_folding(
+    g: NDArray[Any], rows_of_w: NDArray[Any], shapes: Correlation
+) -> NDArray[Any]:
+    """Compute each tile of the images' gradient from the windows that overlap it."""
+    windows = shapes.windows
+    groups = shapes.groups
     kh, kw = windows.kernel
     ho, wo = shapes.out
     sh = windows.stride[0]
     span = windows.span[0]
-    top = windows.padding[0][0]
-    x = parallel.empty((shapes.n, shapes.channels, height, width), g.dtype)
+    (top, _), (left, _) = windows.padding
+    x = parallel.empty((shapes.n, shapes.channels, *shapes.size), g.dtype)
 
     def tile(at: Region) -> None:
         images, rows = at
@@ -146,17 +150,14 @@ def input_adjoint(g: NDArray[Any], w: NDArray[Any], shapes: Correlation) -> NDAr
             out[...] = 0
             return
         maps = _maps(g[images], shapes, slice(first, last))
-        columns = parallel.scratch(
-            "unfolded columns",
-            (shapes.channels, kh, kw, len(out), last - first, wo),
-            x.dtype,
-        )
+        shape = (shapes.channels, kh, kw, len(out), last - first, wo)
+        columns = parallel.scratch("unfolded columns", shape, x.dtype)
         np.matmul(rows_of_w, maps, out=columns.reshape(groups, -1, maps.shape[2]))
-        padded = _fold(columns, shapes)
-        crop_with_zeros(padded.swapaxes(0, 1), start - first * sh, windows.padding[1][0], out)
+        crop_with_zeros(_fold(columns, shapes).swapaxes(0, 1), start - first * sh, left, out)
 
-    row_bytes = shapes.channels * kh * kw * wo * ho / height * x.itemsize
-    parallel.for_each(tile, regions(shapes.n, height, row_bytes, _TILE_BYTES, minimum=4 * span))
+    row_bytes = shapes.channels * kh * kw * wo * ho / shapes.size[0] * x.itemsize
+    tiles = regions(shapes.n, shapes.size[0], row_bytes, _TILE_BYTES, minimum=4 * span)
+    parallel.for_each(tile, tiles)
     return x
 
 

@@ -159,7 +159,7 @@ class CKNLayer(Module):
         `factors` are those of `factors()`; None: computed or taken from the cache.
         """
         check_maps("CKNLayer", x, self.in_channels)
-        self.output_size(x.shape[2:])
+        self.output_size((x.shape[2], x.shape[3]))
         if self._unfolds:
             columns = ops.unfold(
                 x,
@@ -326,7 +326,7 @@ class CKNLayer(Module):
             )
         self.weight.data = Sphere().retract(array).reshape(shape).astype(self.weight.dtype)
 
-    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+    def output_size(self, size: Sequence[int]) -> tuple[int, int]:
         """Return (Ho, Wo) for images of size (H, W).
 
         Raises

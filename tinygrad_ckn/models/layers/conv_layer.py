@@ -5,7 +5,7 @@ N batch, C channels, H x W image, p filters of kh x kw.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from tinygrad_ckn import checks, ops
@@ -103,10 +103,10 @@ class ConvLayer(Module):
     def forward(self, x: Images) -> Tensor:
         """Return the maps (N, p, Ho, Wo) of images (N, C, H, W)."""
         check_maps("ConvLayer", x, self.in_channels)
-        self.output_size(x.shape[2:])
+        self.output_size((x.shape[2], x.shape[3]))
         return self.pooling(ACTIVATIONS[self.activation](self.convolution(x)))
 
-    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+    def output_size(self, size: Sequence[int]) -> tuple[int, int]:
         """Return (Ho, Wo) for images of size (H, W).
 
         Raises

@@ -188,7 +188,7 @@ def _loss_and_slopes(
     """Return the sum over examples of a loss that is a mean, and its gradient in the scores."""
     leaf = Tensor.leaf(scores)
     mean: Any = loss(leaf, labels)
-    (gradient,) = grad(mean, leaf)
+    gradient: Any = grad(mean, leaf)[0]
     return mean.data.astype("float64") * len(scores), gradient.data * len(scores)
 
 

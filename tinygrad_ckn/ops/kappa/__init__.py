@@ -24,3 +24,7 @@ __all__ = [
     "kappa_polynomial",
     "kappa_power_series",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

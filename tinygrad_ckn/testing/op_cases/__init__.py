@@ -19,3 +19,7 @@ __all__ = ["CHECKED"]
 assert all((elementwise, kernels, linalg, losses, pooling, products, reductions, shape, windows))
 
 CHECKED = tuple(CASES)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,6 +1,6 @@
 """The table of names that the stand-in may offer, and checks of calls against it.
 
-The table comes from the installed CuPy, or from the recorded file; see `record.py`.
+The table comes from the installed CuPy, or from the recorded file; see `cupy_names.py`.
 """
 
 import inspect
@@ -8,7 +8,7 @@ import json
 from functools import cache
 from typing import Any
 
-from tools.gpu_emulator.standin.record import FILE, Table, surface
+from tools.gpu_emulator.standin.cupy_names import FILE, Table, surface
 
 _KINDS = {"*": inspect.Parameter.VAR_POSITIONAL, "**": inspect.Parameter.VAR_KEYWORD}
 
