@@ -176,8 +176,7 @@ TESTED_ELSEWHERE = {
         testing/op_cases/shape testing/op_cases/windows
     """,
     "a part of recording a graph and walking back through it (tests/test_primitive.py, "
-    "tests/test_backward.py, tests/test_retention.py)": "graph plan accumulation refusals registry",
-    "hooks of the engine, used by profiling (tests/test_profiling.py)": "hooks",
+    "tests/test_backward.py, tests/test_retention.py)": "graph refusals registry",
     "the text of a Tensor and its graph (tests/test_tensor.py)": "drawing interchange",
     "classes without behaviour (tests/test_install_sentences.py)": "errors",
     "the one slicer (tests/test_block_sums.py)": "chunks",

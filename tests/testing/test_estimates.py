@@ -1,4 +1,4 @@
-"""Estimates by differences: the uncertainty covers the error, and kinks, jumps and edges are told apart."""
+"""Numeric derivatives: uncertainties cover errors; kinks, jumps and edges are recognised."""
 
 import math
 

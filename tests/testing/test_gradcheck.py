@@ -1,4 +1,4 @@
-"""The checkers are themselves checked: what is wrong must be caught, and the report must name it."""
+"""The gradient checkers catch planted errors, and their messages name them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Options of PyTorch's checker: reports, tolerances, chance, keyword arguments, inputs left unchecked."""
+"""Options of gradcheck: reports, tolerances, determinism, keyword and unchecked arguments."""
 
 import numpy as np
 import pytest

@@ -41,7 +41,7 @@ def spoiled(primitive, operand):
 
 @pytest.fixture
 def plant(monkeypatch):
-    """Return what puts other rules into a primitive; the plans made with its own ones are set aside meanwhile."""
+    """Return a function that replaces rules of a primitive, and forgets its cached plans."""
 
     def put(name, attribute, rules):
         monkeypatch.setattr(REGISTRY[name], attribute, rules)
@@ -54,14 +54,17 @@ def plant(monkeypatch):
 def test_any_rule_spoiled_by_a_thousandth_is_caught_at_order_1_and_2(plant, name, operand):
     plant(name, *spoiled(REGISTRY[name], operand))
     for check in (gradcheck, gradgradcheck):
-        caught = 0
-        for one in CASES[name]:
-            result = Result(name)
-            try:
-                run_case(one, examples=4, device="cpu", result=result, check=check)
-            except GradientError:
-                caught += 1
-        assert caught > 0, f"{check.__name__} missed the rule of {operand}"
+        # one case that catches it is enough: some do not use the operand
+        assert any(fails(one, check) for one in CASES[name]), f"{check.__name__} missed {operand}"
+
+
+def fails(one, check):
+    """Return whether a check finds an error in a case."""
+    try:
+        run_case(one, examples=4, device="cpu", result=Result(one.name), check=check)
+    except GradientError:
+        return True
+    return False
 
 
 @pytest.mark.untraced

@@ -1,4 +1,4 @@
-"""A small share of scripts/gradcheck_trial.py: no right gradient is called wrong, no planted fault is missed."""
+"""A part of scripts/gradcheck_trial.py: no right gradient is refused, no fault is missed."""
 
 import importlib.util
 import sys
