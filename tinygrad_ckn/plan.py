@@ -107,4 +107,7 @@ class _Layout:
         places = [self._places[name] for name in names]
         if len(places) > 1:
             return operator.itemgetter(*places)
+        if len(places) == 1 and isinstance(places[0], int):
+            # a tuple of one
+            return operator.itemgetter(slice(places[0], places[0] + 1))
         return lambda values: tuple([values[place] for place in places])
