@@ -36,6 +36,8 @@ class Plan:
     # one per operand, or the joint rule
     rules: tuple[tuple[Callable[..., Any], Selector] | None, ...]
     joint: bool
+    # whether anything is saved
+    saves: bool
 
     @property
     def reads(self) -> Sequence[int] | None:
@@ -86,6 +88,7 @@ def make_plan(
         saved="saved" in needs,
         rules=tuple(rule and (rule.function, layout.selector(rule.needs)) for rule in rules),
         joint=joint,
+        saves=bool(numbers or shapes or named or last),
     )
 
 

@@ -54,7 +54,16 @@ _REAL = "fiub"
 class Primitive(CallSignature, Generic[P]):
     """A differentiable operation: call it on arrays or Tensors; made by `@primitive`."""
 
-    __slots__ = ("__dict__", "_plans", "broadcasts", "forward", "joint", "kernels", "rules", "saves")
+    __slots__ = (
+        "__dict__",
+        "_plans",
+        "broadcasts",
+        "forward",
+        "joint",
+        "kernels",
+        "rules",
+        "saves",
+    )
     # set by graph.py: a call with Tensors, and their type
     dispatch: Callable[[Primitive[Any], Sequence[Any], Mapping[str, Any]], Any]
     variable_type: type = type(None)
@@ -76,7 +85,7 @@ class Primitive(CallSignature, Generic[P]):
         # instead of all others
         self.joint: Rule | None = None
         self.kernels: dict[str, Callable[..., Any]] = {}
-        self._plans: dict[tuple[int, int], Plan] = {}
+        self._plans: dict[int, Plan] = {}
 
     def __repr__(self) -> str:
         """Name the primitive and its signature."""
@@ -232,7 +241,7 @@ class Primitive(CallSignature, Generic[P]):
         GradientError
             If one of them has no rule.
         """
-        key = (count, 0 if self.joint else needs_grad)
+        key = count if self.variadic else needs_grad
         plan = self._plans.get(key)
         if plan is None:
             plan = self._plans[key] = make_plan(

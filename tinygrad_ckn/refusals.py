@@ -174,11 +174,6 @@ def kind_of_gradient(primitive: Operation, number: int, expected: Shape, got: ob
     )
 
 
-def nonfinite(source: str) -> CKNError:
-    """Return the error of `detect_anomaly`."""
-    return GradientError(f"detect_anomaly: {source} made the first NaN or infinity")
-
-
 def no_graph(output: object) -> CKNError:
     """Return the error for a backward from something that does not require grad."""
     return GradientError(

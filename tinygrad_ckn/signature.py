@@ -32,6 +32,7 @@ class CallSignature:
         "count",
         "defaults",
         "indices",
+        "left_out",
         "name",
         "operands",
         "operands_first",
@@ -59,22 +60,26 @@ class CallSignature:
         self.operands_first = len(list(first)) == len(self.operands)
         # a call with this many arguments, by position, passes all operands and nothing else
         self.count = len(self.operands) if self.operands_first and not self.variadic else -1
+        # the defaults of the operands after the first n, by n
+        self.left_out: dict[int, list[Any]] = {}
+        for n in range(self.count + 1):
+            if self.defaults.keys() >= set(self.operands[n:]):
+                self.left_out[n] = [self.defaults[name] for name in self.operands[n:]]
 
     def label(self, number: int) -> str:
         """Name an operand for messages: `x`, or `arrays[2]`."""
         return f"{self.operands[0]}[{number}]" if self.variadic else self.operands[number]
 
     def bind(
-        self, args: Sequence[Any], options: Mapping[str, Any]
+        self, args: Sequence[Any], options: dict[str, Any]
     ) -> tuple[Sequence[Any], dict[str, Any]]:
         """Return all operands, with the defaults of those left out, and the options by name."""
-        named = dict(options)
-        complete = self.variadic or len(args) == self.count
-        if complete and named.keys().isdisjoint(self.operands):
-            return args, named
+        left_out = [] if self.variadic else self.left_out.get(len(args))
+        if left_out is not None and (not options or options.keys().isdisjoint(self.operands)):
+            return (*args, *left_out), options
         if len(args) > len(self.positional):
             self._refuse(args, options)
-        named.update(zip(self.positional, args, strict=False))
+        named = {**options, **dict(zip(self.positional, args, strict=False))}
         if len(named) < len(args) + len(options):
             # an argument by position and by name
             self._refuse(args, options)

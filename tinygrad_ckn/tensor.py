@@ -16,9 +16,10 @@ from tinygrad_ckn.backend import (
     backend_of,
     to_numpy,
 )
-from tinygrad_ckn.backward import as_tensor, backpropagate, initial_gradient
+from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.drawing import summary
 from tinygrad_ckn.errors import DTypeError, GradientError, OpIndexError, ShapeError
+from tinygrad_ckn.gradient import as_tensor, initial_gradient
 from tinygrad_ckn.graph import Variable
 from tinygrad_ckn.primitive import REGISTRY
 
