@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection
 from numbers import Real
 from typing import Any
 
-from tinygrad_ckn.backend import is_whole, xp_of
+from tinygrad_ckn.backend import xp_of
 from tinygrad_ckn.errors import CKNError, ConfigError, DataError, DTypeError
+from tinygrad_ckn.integers import is_whole
 
 
 def integers(

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array, Axis, Namespace, axes_of
+from tinygrad_ckn.backend import Array, Axis, Namespace
 from tinygrad_ckn.backward import sum_to as _sum_to
 from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.integers import axes_of
 from tinygrad_ckn.plain import plain_array
 from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.tensor import Tensor
