@@ -36,7 +36,7 @@ class Reading:
     ] = None
     channels_last: Annotated[
         bool | None,
-        "Order of the pixels in .npz, .npy and .csv files: (H, W, C), not (C, H, W). Default: "
+        "Order of the pixels in .npz, .npy and .csv files: (H, W, C) or (C, H, W). Default: "
         "detected in arrays, (C, H, W) in .csv files.",
     ] = None
     header: Annotated[
