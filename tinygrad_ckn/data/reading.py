@@ -14,7 +14,7 @@ from tinygrad_ckn.errors import ConfigError, DataError
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read images: as the user says, else as the training images.
+    """How to read images: as the user says, otherwise like the training images.
 
     Parameters
     ----------
@@ -41,7 +41,8 @@ class Reading:
     ] = None
     header: Annotated[
         bool | None,
-        "Whether .csv files begin with a header. Default: detected, unless it consists of numbers.",
+        "Whether .csv files begin with a header. Default: detected, unless the header is all "
+        "numbers.",
     ] = None
     scale: Annotated[
         float | None, "Divisor of the pixels. Default: 255 for integers, 1 for floats."
