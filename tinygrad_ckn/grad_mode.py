@@ -197,7 +197,7 @@ def no_grad(function: Any = None, /) -> Any:
     """Record nothing within the block or the decorated function: faster, and saves memory.
 
     `with no_grad():`, `@no_grad()` and `@no_grad` all work. Only this thread or asyncio
-    task is concerned.
+    task is affected.
 
     Examples
     --------
