@@ -87,10 +87,12 @@ class Variable:
         @property
         def shape(self) -> Shape:
             """Size along each axis."""
+            ...
 
         @property
         def dtype(self) -> DType:
             """Type of the elements."""
+            ...
 
     else:
         shape = property(attrgetter("_data.shape"), doc="Size along each axis.")
@@ -124,7 +126,7 @@ class Node:
         self.shape: Shape = y.shape
         self.dtype: DType = y.dtype
         # one per operand; None: no gradient goes there
-        self.parents = parents
+        self.parents: Sequence[Vertex | None] = parents
         self.plan: Any = plan
         # None: freed
         self.residuals: list[Any] | None = []

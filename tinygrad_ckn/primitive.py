@@ -65,7 +65,7 @@ class Primitive(CallSignature, Generic[P]):
         "saves",
     )
     # set by graph.py: a call with Tensors, and their type
-    dispatch: Callable[[Primitive[Any], Sequence[Any], Mapping[str, Any]], Any]
+    dispatch: Callable[..., Any]
     variable_type: type = type(None)
 
     def __init__(
@@ -105,8 +105,9 @@ class Primitive(CallSignature, Generic[P]):
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> Tensor:
         """Run the forward on raw arrays; record it in the graph if an operand is a Tensor."""
-        operands: Sequence[Any] = args
-        named: Mapping[str, Any] = options
+        operands: Any = args
+        named: Any = options
+        operand: Any
         if options or len(args) != self.count:
             operands, named = self.bind(args, options)
             if named:

@@ -32,13 +32,16 @@ class Operation(Protocol):
     @property
     def name(self) -> str:
         """Name of the operation."""
+        ...
 
     @property
     def operands(self) -> Sequence[str]:
         """Names of the operands."""
+        ...
 
     def label(self, number: int) -> str:
         """Name an operand: `x`, or `arrays[2]`."""
+        ...
 
 
 _KINDS = ((ValueError, ShapeError), (IndexError, OpIndexError))
