@@ -1,4 +1,4 @@
-"""Kill trainings and fill their disks, and check that no good file was lost.
+"""Kill training runs and fill their disks, and check that no good file was lost.
 
     python scripts/crash.py                       # 30 kills, 9 disks that are too small
     python scripts/crash.py --kills 300 --seed 1
@@ -7,7 +7,7 @@ A kill is SIGKILL, at a random moment or within a write: before or after one of 
 calls that sync, rename or remove a file, or after half of a file's bytes. A small disk
 is a tmpfs, which needs root and Linux. After each, the files of finished epochs must
 exist and be readable: checkpoint.safetensors (the best epoch), last.safetensors,
-metrics.jsonl. A new training in the folder must start, or be refused without touching
+metrics.jsonl. A new run in the folder must start, or be refused without touching
 anything.
 """
 
@@ -84,7 +84,7 @@ class Outcome:
 def train(
     out: Path, *options: str, before: Sequence[str] = ("-m", "tinygrad_ckn")
 ) -> subprocess.Popen[str]:
-    """Start a training."""
+    """Start a training run."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
     return subprocess.Popen(
         [sys.executable, *before, "train", *FAST, *options, "--out", str(out)],
@@ -96,8 +96,8 @@ def train(
 
 
 def kill_in_write(out: Path, rng: random.Random, epochs: int = 8) -> Outcome:
-    """Kill a training within a write."""
-    # No more calls of each function than a training makes.
+    """Kill a training run within a write."""
+    # No more calls of each function than a training run makes.
     function, max_calls = rng.choice(
         [("fsync", 3 * epochs), ("replace", epochs + 4), ("write", epochs + 4), ("unlink", 4)]
     )
@@ -106,7 +106,7 @@ def kill_in_write(out: Path, rng: random.Random, epochs: int = 8) -> Outcome:
 
 
 def kill_at_call(out: Path, function: str, count: int, where: str, epochs: int) -> Outcome:
-    """Kill a training at the count-th call of a function of `os`, or at its last call."""
+    """Kill a training run at the count-th call of a function of `os`, or at its last call."""
     while True:
         process = train(
             out, "--epochs", str(epochs), before=("-c", KILLER, function, str(count), where)
@@ -122,7 +122,7 @@ def kill_at_call(out: Path, function: str, count: int, where: str, epochs: int) 
 
 
 def kill_at_any_time(out: Path, rng: random.Random, longest: float = 4.0) -> Outcome:
-    """Kill a training at a random moment."""
+    """Kill a training run at a random moment."""
     process = train(out, "--epochs", "400")
     seconds = rng.uniform(0.5, longest)
     time.sleep(seconds)
@@ -170,7 +170,7 @@ def can_mount() -> bool:
 
 
 def examined(out: Path, said: str, how: str, *, again: bool = True) -> Outcome:
-    """Return the files that a training left, and the problems with them."""
+    """Return the files that a training run left, and the problems with them."""
     epochs = max(
         (int(number) for number in re.findall(r"^epoch (\d+) of", said, re.MULTILINE)), default=0
     )
@@ -201,7 +201,7 @@ def examined(out: Path, said: str, how: str, *, again: bool = True) -> Outcome:
 
 
 def started_again(out: Path, left: list[str]) -> list[str]:
-    """Return the problems of another training in the same folder.
+    """Return the problems of another run in the same folder.
 
     It must neither lose files nor be blocked by them.
     """

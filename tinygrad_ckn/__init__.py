@@ -15,7 +15,7 @@ from tinygrad_ckn.tensor import Tensor
 
 __version__ = "0.1.0"
 
-# they register themselves
+# the kernels register themselves
 importlib.import_module("tinygrad_ckn.cuda.kernels")
 
 if TYPE_CHECKING:

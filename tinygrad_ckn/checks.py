@@ -28,7 +28,7 @@ def integers(
     or_none
         Allow None as well.
     hint
-        How to mend it; appended after a semicolon.
+        How to fix it; appended after a semicolon.
     **arguments
         Values by name of argument.
 
@@ -99,7 +99,7 @@ def number(
     accepts
         Called with real numbers only.
     hint
-        How to mend it; appended after a semicolon.
+        How to fix it; appended after a semicolon.
 
     Raises
     ------

@@ -145,7 +145,7 @@ class PixelRange:
 
 @dataclass(frozen=True)
 class DataFormat:
-    """Format of the images and labels of a training.
+    """Format of the images and labels that a model is trained on.
 
     Parameters
     ----------

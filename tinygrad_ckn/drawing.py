@@ -8,15 +8,15 @@ if TYPE_CHECKING:
     # through the package's face: tensor.py itself imports this module
     from tinygrad_ckn import Tensor
 
-# values that stand in one line with a Tensor's shape
+# maximum number of values on the line of a Tensor's shape
 MAX_IN_LINE = 12
 
 
 def summary(tensor: Tensor) -> str:
     """Return a Tensor's shape, dtype, device, operation or requires_grad, and values.
 
-    More than 12 values start on a line of their own, as NumPy prints them: more than
-    1,000 are summarised, which `numpy.set_printoptions` changes.
+    More than 12 values start on a line of their own, as NumPy prints them: it summarises
+    more than 1,000, a limit that `numpy.set_printoptions` changes.
 
     Examples
     --------

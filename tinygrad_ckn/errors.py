@@ -1,6 +1,6 @@
 """The errors and warnings of the library.
 
-Each message is one sentence: operation, argument, expected, got, how to mend it.
+Each message is one sentence: operation, argument, expected, got, how to fix it.
 """
 
 
@@ -96,4 +96,4 @@ class DataWarning(CKNWarning):
 
 
 class TrainingWarning(CKNWarning):
-    """A training that continues but gets worse, or could not write an extra file."""
+    """A training run that continues but gets worse, or could not write an extra file."""

@@ -195,7 +195,7 @@ def no_grad(function: Callable[P, T] | None = None, /) -> Switch | Callable[P, T
     """Record nothing within the block or the decorated function: faster, and saves memory.
 
     `with no_grad():`, `@no_grad()` and `@no_grad` all work. Only this thread or asyncio
-    task is concerned.
+    task is affected.
 
     Examples
     --------

@@ -15,8 +15,8 @@ FIXED = frozenset({int, float, bool, str, type(None), slice, type(Ellipsis)})
 def own(array: NDArray[Any]) -> NDArray[Any]:
     """Return an array that nothing else writes into: a copy, or itself if read-only.
 
-    A broadcast array is copied without its repetitions. In time a copy costs less than
-    a checksum now and another one in backward; in memory it costs what a Tensor or a
+    A broadcast array is copied without its repetitions. A copy takes less time
+    than a checksum now and another one in backward. It takes memory, which a Tensor or a
     read-only array does not.
     """
     result: NDArray[Any] = array
@@ -42,7 +42,7 @@ def _is_writeable(array: Any) -> bool:
 
 
 def own_operands(operands: list[Any], passed: Sequence[Any], numbers: Sequence[int] | None) -> None:
-    """Replace the raw arrays at these numbers (default: all) by copies."""
+    """Replace the raw arrays at these positions (None: all) with copies."""
     for i in range(len(operands)) if numbers is None else numbers:
         if i < len(operands) and operands[i] is passed[i] and is_array(passed[i]):
             operands[i] = own(passed[i])

@@ -1,7 +1,7 @@
 """CPU threads and memory: a thread pool over tiles, single-threaded BLAS, reused buffers.
 
-NumPy's ufuncs use one thread and release the GIL, as BLAS does. So work is cut into
-tiles that fit a core's cache, and `for_each` distributes them over the threads. BLAS is
+NumPy's ufuncs use one thread; like BLAS, they release the GIL. So work is cut into tiles
+that fit a core's cache, and `for_each` distributes them over the threads. BLAS is
 held at one thread meanwhile, because its own threads would wait for each other,
 spinning, on cores that other tiles need. The calling thread works too, so a call from
 within a tile, or from another Python thread while all workers are busy, makes progress
@@ -37,7 +37,7 @@ T = TypeVar("T")
 # anything with `+=` in place
 Total = TypeVar("Total")
 
-# cache of one core that the arrays of a tile should fit in
+# cache of one core, which the arrays of a tile should fit in
 CACHE_BYTES = 2**20
 # partial sums of a reduction over tiles, for any number of threads
 GROUPS = 8
@@ -238,7 +238,8 @@ def sum_of(
     """Sum over items, on all threads.
 
     Items are cut into runs of consecutive ones, each with a total of its own, and the
-    totals are added in order: the same bits for any number of threads.
+    totals are added in order, so the result is the same, bit for bit, for any number of
+    threads.
 
     Parameters
     ----------
@@ -277,7 +278,7 @@ def tiles(n: int, bytes_each: float, limit: float = CACHE_BYTES, minimum: int = 
 
 
 def scratch(name: str, shape: Shape, dtype: DTypeLike) -> NDArray[Any]:
-    """Return an uninitialised array of this thread, valid until the name is used again."""
+    """Return an uninitialised array for this thread, valid until the name is used again."""
     key = name, shape, dtype
     cached = _scratch.arrays.get(key)
     if cached is not None:

@@ -1,4 +1,4 @@
-"""Pictures of networks and trainings as PNG files, drawn by matplotlib."""
+"""Pictures of networks and training runs as PNG files, drawn by matplotlib."""
 
 from __future__ import annotations
 
@@ -158,11 +158,11 @@ def nystrom_errors(
 
 
 def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike) -> None:
-    """Draw trainings side by side: accuracy by epoch, test error, time.
+    """Draw training runs side by side: accuracy by epoch, test error, time.
 
     After its last epoch a model's classifier is fitted again, on all training images.
-    The test accuracy is that of the new classifier, and may differ much from the end of
-    the curves: it is drawn as a star after them, joined by a dotted line.
+    The test accuracy is that of the new classifier, and may differ considerably from
+    the end of the curves: it is drawn as a star after them, joined by a dotted line.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
 """Profiles: seconds, calls and bytes of each operation and direction, by phase.
 
 A profile is a hook (`hooks.py`) around every forward and every rule. Other functions,
-such as a pass of k-means, are timed where `@record_function` names them. Without a
-profile that costs reading a variable, and nothing else of this file runs.
+such as a pass of k-means, are timed where `@record_function` names them. While no
+profile is being taken, that costs one look at a variable, and nothing else in this file
+runs.
 """
 
 from __future__ import annotations
@@ -22,10 +23,9 @@ from tinygrad_ckn.files import PathLike, atomic_write
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.hooks import HOOKS, Direction
 
-MOST_EVENTS = (
-    # of a trace, for one of a long training would fit no viewer; totals count all
-    200_000
-)
+# Maximum number of events in a trace: that of a long training run would be too large for
+# any viewer. The totals count every call.
+MOST_EVENTS = 200_000
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,16 +43,16 @@ class Row:
     phase
         The name that `lap` gave to the time it ran in; "" for what came after the last lap.
     name, direction
-        Of the operation; "forward", or "backward": in its rules, and what these call in
-        their turn. Of a function that `record_function` names; "".
+        Name of an operation, and "forward" or "backward", which is the time in its rules
+        and in what they call. For a function named by `record_function`: its name and "".
     calls
         How often it ran.
     seconds
-        Its own: without the operations and named functions that it calls in its thread,
-        which have rows of their own.
+        Its own time, without the operations and named functions that it calls in the same
+        thread: they have rows of their own.
     bytes
-        Of its results, or of the gradients that its rules returned; only where no other
-        operation called it.
+        Size of its results, or of the gradients that its rules returned; counted only
+        where no other operation called it.
     """
 
     phase: str
@@ -65,25 +65,24 @@ class Row:
 
 @dataclass
 class _Frame:
-    """An operation or named function that is under way in a thread."""
+    """An operation or named function that is running in a thread."""
 
-    # or within one
+    # whether it is an operation, or runs within one
     operation: bool
     backward: bool = False
-    # seconds
+    # seconds spent in the operations and functions that it called
     children: float = 0.0
 
 
 class Profile:
-    """Result of `profile()`; rows and phases can be read at any time, the trace saved."""
+    """Result of `profile()`: rows, phases and the trace can be read at any time."""
 
     def __init__(self) -> None:
-        # seconds
+        # seconds, by name
         self.phases: dict[str, float] = {}
         self._done: dict[tuple[str, str, str], Row] = {}
-        self._open: dict[
-            tuple[str, str], Row
-        ] = {}  # since the last lap, of a phase that has no name yet
+        # since the last lap: the phase has no name yet
+        self._open: dict[tuple[str, str], Row] = {}
         self._events: list[dict[str, Any]] = []
         self._start = self._lap = time.perf_counter()
         # a thread's stack of frames
@@ -97,7 +96,7 @@ class Profile:
         return sorted(rows, key=lambda row: row.seconds, reverse=True)
 
     def lap(self, name: str) -> None:
-        """Name the time since the last lap; phases of one name are added up."""
+        """Name the time since the last lap; phases with the same name are added up."""
         now = time.perf_counter()
         with self._lock:
             since, self._lap = self._lap, now
@@ -115,8 +114,8 @@ class Profile:
     def trace(self) -> dict[str, Any]:
         """Return the events for chrome://tracing and ui.perfetto.dev, in microseconds.
 
-        Source: Trace Event Format, Google; complete events ("ph": "X"), of which those
-        of a thread are nested.
+        Source: Trace Event Format, Google; complete events ("ph": "X"), nested within
+        each thread.
         """
         with self._lock:
             return {"traceEvents": list(self._events), "displayTimeUnit": "ms"}
@@ -205,7 +204,7 @@ def profile() -> Iterator[Profile]:
     with _switch:
         if _on is not None:
             raise ConfigError(
-                "profile: expected that no profile is being taken, got one inside another; "
+                "profile: expected no other profile to be under way, got one inside another; "
                 "leave one out"
             )
         _on = current = Profile()

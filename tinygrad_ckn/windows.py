@@ -52,7 +52,7 @@ class Windows:
     op
         Operation that error messages name.
     kernel, stride, dilation
-        Pairs of numbers of at least 1.
+        Pairs of integers >= 1.
     padding
         ((top, bottom), (left, right)).
     """
@@ -71,9 +71,9 @@ class Windows:
 
         Padding is a number, a pair, or a word with SciPy's meaning for a correlation:
         "valid" (none), "full" (every window that touches the image), "same" (the middle
-        of "full", of the image's size when the stride is 1). If the zeros of "same" are
-        odd in number, the odd one comes after the image, as in
-        `scipy.signal.correlate2d` and PyTorch.
+        of "full", of the image's size when the stride is 1). If "same" needs an odd number
+        of zeros, the extra one comes after the image, as in `scipy.signal.correlate2d`
+        and PyTorch.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class Windows:
         return (padded[0] - span[0]) // sh + 1, (padded[1] - span[1]) // sw + 1
 
     def pad(self, xp: Namespace, x: Array, value: float = 0.0) -> Array:
-        """Return images (N, C, H, W) with a border of `value`, or x itself without one."""
+        """Return images (N, C, H, W) with a border of `value`, or x itself if there is none."""
         (top, bottom), (left, right) = self.padding
         if not (top or bottom or left or right):
             return x
@@ -188,7 +188,7 @@ class Correlation:
     n
         Number of images.
     channels
-        Channels C of each.
+        Channels C of each image.
     size
         (H, W).
     filters

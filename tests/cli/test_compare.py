@@ -296,7 +296,7 @@ def test_a_folder_that_another_comparison_writes_to_is_refused(
         result = invoke("compare", "unsup-32-64", "lenet", "--data", archive, "--out", out)
         assert result.exit_code == 1
         assert result.stderr.startswith(
-            f"error: {out}: expected a folder that no other training writes to, got one that"
+            f"error: {out}: expected a folder that no other run writes to, got one that"
         )
         assert [path.name for path in out.iterdir()] == ["training.lock"]
 

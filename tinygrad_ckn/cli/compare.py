@@ -62,8 +62,8 @@ def compare(
     soon as it is trained) and, when all are trained, comparison.png.
 
     After the last epoch of fine-tuning the classifier is fitted again, on all training
-    images: the test accuracy is that of the new classifier, and may differ much from the
-    accuracy of the last epoch.
+    images: the test accuracy is that of the new classifier, and may differ considerably
+    from the accuracy of the last epoch.
 
     For example:
 
@@ -127,7 +127,7 @@ def _descents(models: Sequence[str], descent: Given) -> dict[str, Given]:
 
 
 def _record(result: Result) -> dict[str, Any]:
-    """Return the entry of comparison.json on a training."""
+    """Return the entry of comparison.json on a training run."""
     epochs = [record for record in result.run.records() if record["phase"] == "epoch"]
     return {
         "accuracy": result.accuracy,

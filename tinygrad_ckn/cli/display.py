@@ -1,4 +1,4 @@
-"""Progress of a training: a bar and lines on a terminal, lines elsewhere."""
+"""Progress of a training run: a bar and lines on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def _option(name: str, kind: Any, default: Any, text: str, group: str) -> inspec
     flag = option_name(name)
     annotation: Any = kind
     if kind is bool:
-        flag += f"/{option_name(f'no_{name}')}"
+        flag += f"/{option_name(_opposite(name))}"
     elif get_origin(kind) is tuple:
         annotation = Any
         settings |= {"parser": _sizes, "metavar": "C,H,W"}
@@ -134,7 +134,7 @@ def _option(name: str, kind: Any, default: Any, text: str, group: str) -> inspec
         choices = get_args(kind) if get_origin(kind) is Literal else ("NAME",)
         settings["metavar"] = "|".join(choices)
     if default not in (None, MISSING):
-        shown = f"no-{name.replace('_', '-')}" if default is False else default
+        shown = option_name(_opposite(name))[2:] if default is False else default
         settings["help"] += f"  [default: {shown}]"
     return inspect.Parameter(
         name,
@@ -142,6 +142,11 @@ def _option(name: str, kind: Any, default: Any, text: str, group: str) -> inspec
         default=None,
         annotation=Annotated[annotation | None, typer.Option(flag, **settings)],
     )
+
+
+def _opposite(name: str) -> str:
+    """Return the name of the option that sets a flag to False: channels_first, no_header."""
+    return name.replace("_last", "_first") if name.endswith("_last") else f"no_{name}"
 
 
 def _sizes(text: str) -> tuple[int, ...]:

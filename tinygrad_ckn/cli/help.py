@@ -11,7 +11,7 @@ from tinygrad_ckn.cli.console import help_width
 # Classes of Click, which typer moves from version to version.
 Context: TypeAlias = Any
 Formatter: TypeAlias = Any
-# Groups of options after all others.
+# Groups of options that come after all others.
 LAST = ("Computation", "Output", "Options")
 
 

@@ -109,10 +109,10 @@ def predict(
 ) -> None:
     """Print the class of each image in some files, with the model's probability for it.
 
-    A line has five columns: file, index of the image in it from 0, label, class name,
-    probability. They are separated by tabs, without a header, unless the output is a
-    terminal. A model fitted with squared_hinge and a given l2 has scores instead of
-    probabilities.
+    Each line has five columns: file, index of the image in the file, counted from 0,
+    label, class name, probability. They are separated by tabs, without a header, unless
+    the output is a terminal. A model fitted with squared_hinge and a given l2 has scores
+    instead of probabilities.
 
     Images are read as the training images were, and refused if that is impossible.
     """

@@ -57,7 +57,7 @@ def train(
     The folder of the run holds config.json (all options and versions), metrics.jsonl (a
     line for each phase and epoch, as it happens), model.safetensors and filters.png (the
     filters of the first layer); with --profile, trace.json too. Files in a folder are
-    never overwritten, except those of a training that had not learned anything yet.
+    never overwritten, except those of a run that had not learned anything yet.
     During fine-tuning checkpoint.safetensors holds the best epoch so far, and
     last.safetensors the last one; if the training fails or is interrupted, both stay.
 
@@ -93,7 +93,7 @@ def train(
 
 
 def _echo_cost(result: loop.Result) -> None:
-    """Print the time and the memory that a training took."""
+    """Print the time and the memory that a training run took."""
     memory = ""
     if result.peak_memory is not None:
         memory = f", at most {result.peak_memory / 2**20:,.0f} MiB of memory"

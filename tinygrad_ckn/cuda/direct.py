@@ -28,13 +28,13 @@ class Tiles:
     Parameters
     ----------
     wide, high
-        Threads of a block.
+        Threads of a block, across and down.
     rows
         Outputs per thread.
     span
         Size of a tile's input.
     pitch
-        Distance of its rows in shared memory, in elements.
+        Distance between its rows in shared memory, in elements.
     shared
         Bytes of shared memory.
     """

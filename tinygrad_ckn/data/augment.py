@@ -23,7 +23,7 @@ def crop_flip(images: NDArray[Any], rng: Generator, *, padding: int = 4) -> NDAr
     images : array, shape (n, C, H, W)
         Of any dtype, on any device; not changed.
     rng : numpy.random.Generator
-        Draws two offsets and a mirroring per image, independently of its pixels.
+        Draws two offsets per image, and whether to mirror it, independently of its pixels.
     padding : int
         Maximum shift in each direction in pixels, smaller than H and W.
 

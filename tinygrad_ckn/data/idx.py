@@ -125,8 +125,8 @@ def _read_header(
     if head[:2] != b"\0\0":
         raise DataError(
             f"{path}: expected 0x0000 at byte 0, where an IDX file starts, got "
-            f"0x{head[:2].hex()}; is it an IDX file (or one zipped with gzip, which starts with "
-            "0x1f8b)?"
+            f"0x{head[:2].hex()}; is it an IDX file (or one compressed with gzip, which starts "
+            "with 0x1f8b)?"
         )
     code, rank = head[2:]
     if code not in DTYPES:

@@ -1,4 +1,4 @@
-"""Loading by the name of a data set or by a path."""
+"""Loading data sets, by name or from a path."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def load(
     Raises
     ------
     DataError
-        For another kind of file, for an argument that has no meaning for it, and as the
-        loaders.
+        For another kind of file, for an argument that has no meaning for it, and whatever
+        the loaders raise.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def load_images(
     path : str or PathLike
         An .npz file with an array `images`, an .npy file, a .csv file of pixels (a
         column that the header names `label` is left out), or an IDX file of images under
-        any name, zipped with gzip or not.
+        any name, compressed with gzip or not.
     image_shape, channels_last, header, scale
         As for `load_npz` and `load_csv`.
     data_format : DataFormat, optional
@@ -180,8 +180,8 @@ def load_images(
     Raises
     ------
     DataError
-        For another kind of file, for another shape or scale than that of the training
-        images, and as the loaders.
+        For another kind of file, for a shape or scale other than that of the training
+        images, and whatever the loaders raise.
     """
     reading = Reading.of(image_shape, channels_last, header, scale, data_format)
     path = existing_file(path, "a file of images (.npz, .npy, .csv or IDX)")
@@ -196,8 +196,8 @@ def load_images(
         array = read_idx(path)
         return as_images(array, str(path), reading, len(array))[0]
     raise DataError(
-        f"{path}: expected an .npz, .npy or .csv file, or an IDX file (zipped with gzip or not), "
-        "got another kind"
+        f"{path}: expected an .npz, .npy or .csv file, or an IDX file (compressed with gzip or "
+        "not), got another kind"
     )
 
 

@@ -14,7 +14,7 @@ from tinygrad_ckn.errors import ConfigError, DataError
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read images: as the user says, else as the training images.
+    """How to read images: as the user says, otherwise like the training images.
 
     Parameters
     ----------
@@ -36,12 +36,13 @@ class Reading:
     ] = None
     channels_last: Annotated[
         bool | None,
-        "Order of the pixels in .npz, .npy and .csv files: (H, W, C), not (C, H, W). Default: "
+        "Order of the pixels in .npz, .npy and .csv files: (H, W, C) or (C, H, W). Default: "
         "detected in arrays, (C, H, W) in .csv files.",
     ] = None
     header: Annotated[
         bool | None,
-        "Whether .csv files begin with a header. Default: detected, unless it consists of numbers.",
+        "Whether .csv files begin with a header. Default: detected, unless the header is all "
+        "numbers.",
     ] = None
     scale: Annotated[
         float | None, "Divisor of the pixels. Default: 255 for integers, 1 for floats."

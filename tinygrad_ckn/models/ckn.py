@@ -104,7 +104,8 @@ class CKN(Network):
         batch_size, init
             Of k-means, as for `models.spherical_kmeans`.
         memory : int, default 8 GiB
-            Patches of more bytes are kept in a temporary file while they are clustered.
+            Patches that take more bytes than this are kept in a temporary file while they
+            are clustered.
         rng : Generator, int or None, default None
             Generator or seed. None: the package's generator, see `manual_seed`.
         report : callable, optional

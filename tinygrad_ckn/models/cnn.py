@@ -74,9 +74,9 @@ class CNN(Network):
     ) -> Self:
         """Learn all layers by stochastic gradient descent, then refit the classifier.
 
-        The refit is by L-BFGS. Unless alternating, the descent starts from a classifier of
-        zeros: one fitted to random filters has weights so large that the first steps would
-        ruin the filters.
+        The refit is by L-BFGS. Unless alternating, the descent starts from a classifier
+        whose weights are zero: one fitted to random filters has weights so large that the
+        first steps would ruin the filters.
 
         Parameters
         ----------
@@ -86,8 +86,8 @@ class CNN(Network):
         labels : array or sequence
             (N,), as for `CKN.fit`.
         descent : FineTuning or None, default None
-            How to train. None: `FineTuning()`, because a CNN learns its filters in no
-            other way.
+            How to train. None: `FineTuning()`, because a CNN has no other way to learn
+            its filters.
         loss, l2
             As for `models.fit_linear`.
         data_format

@@ -1,6 +1,6 @@
 """The half of a network that computes: preprocessing, layers and a linear classifier.
 
-`network.py` adds what learns. The two are separate files because the functions of
+`network.py` adds what users call on data. The two are separate because the functions of
 `learning/` work on a `NetworkBase` and the methods of `Network` call them.
 """
 

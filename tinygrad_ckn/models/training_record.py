@@ -115,8 +115,8 @@ class TrainingRecord(Module):
     def _mark_unfitted(self) -> None:
         """Declare the classifier unfitted until it gets new weights.
 
-        Called before the filters change, so that an interrupted training does not leave a
-        classifier of the old features in use.
+        Called before the filters change, so that a training run that is interrupted does
+        not leave a classifier of the old features in use.
         """
         self._outdated |= self.is_fitted
         self._initial_version = self.classifier.weight.version

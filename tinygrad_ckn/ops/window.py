@@ -1,4 +1,4 @@
-"""unfold and fold: images to columns of patches, and its adjoint.
+"""unfold and fold: images to columns of patches, and the adjoint.
 
 N batch, C channels, H x W image, kh x kw kernel, L = Ho*Wo patches.
 """

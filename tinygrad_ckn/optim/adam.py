@@ -33,7 +33,8 @@ class Adam(Optimizer):
     betas
         (b1, b2), both in [0, 1); default (0.9, 0.999).
     eps
-        Bound of the step where the gradient is nearly 0, > 0; default 1e-8.
+        Added to the denominator, so that the step stays bounded where the gradient is
+        nearly 0; > 0, default 1e-8.
     weight_decay
         Weight of |x|^2 / 2 in the loss, >= 0; default 0.
 

@@ -152,7 +152,7 @@ class Optimizer(ABC):
         Parameters
         ----------
         state
-            As from `state_dict`.
+            As returned by `state_dict`.
 
         Raises
         ------

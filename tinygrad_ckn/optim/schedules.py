@@ -106,7 +106,7 @@ class LinearWarmup:
     Parameters
     ----------
     steps
-        Length of the warmup, at least 1.
+        Length of the warm-up, at least 1.
     then
         Schedule to follow, whose steps count from 0; None (default): the factor stays 1.
 
@@ -185,7 +185,7 @@ class Scheduler:
         Parameters
         ----------
         state
-            As from `state_dict`.
+            As returned by `state_dict`.
 
         Raises
         ------

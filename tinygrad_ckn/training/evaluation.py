@@ -20,7 +20,7 @@ from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.models.training_record import check_scale
 from tinygrad_ckn.training.metrics import Confusion, confusion_matrix
 
-# Number of images on the device at a time.
+# Number of images copied to the device at a time.
 BLOCK = 1024
 
 
@@ -42,7 +42,8 @@ def evaluate(
     source
         Name of the images in messages.
     report
-        Called after each block with the number of images done, phase "evaluate".
+        Called at the start and after each block with the number of images done so far;
+        the phase is "evaluate".
 
     Returns
     -------
@@ -99,7 +100,7 @@ def probabilities(
     ConfigError
         If the model has no temperature.
     ShapeError, DataError
-        As `model.predict`.
+        As for `model.predict`.
 
     Examples
     --------
@@ -125,7 +126,7 @@ def scores(
 ) -> NDArray[Any]:
     """Return the scores of images (n, C, H, W) on the host, shape (n, k).
 
-    Parameters and errors are those of `probabilities`.
+    Parameters and errors are those of `probabilities`; the model needs no temperature.
     """
     result = np.empty((len(images), model.n_classes), dtype=model.dtype)
     for block, values in _scores(model, images, source):

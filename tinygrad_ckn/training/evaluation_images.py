@@ -1,4 +1,4 @@
-"""Images to measure a trained model on, never those that it learned from."""
+"""Images to measure a trained model on, without those that its run trained on."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def open_model(path: PathLike) -> tuple[Run | None, CKN | CNN]:
     Raises
     ------
     DataError
-        If there is no model, the training was not finished, or a file is damaged.
+        If there is no model, training was not finished, or a file is damaged.
     """
     path = Path(path)
     alone = path.is_file() or (not (path / "config.json").exists() and (path / MODEL).exists())
@@ -109,7 +109,7 @@ def evaluation_images(
     if seen.all():
         raise DataError(
             f"{data}: expected images that the model was not trained on, got {len(seen):,} that it "
-            "was; choose others"
+            "was trained on; choose others"
         )
     if not seen.any():
         return EvaluationImages(split, _described(len(split), whole, data))
@@ -149,7 +149,7 @@ def _held_out(run: Run, split: Split, data: str) -> EvaluationImages:
         raise DataError(
             f"{data}: expected the {len(held_out):,} images that the run held out, got "
             f"{len(chosen):,} of them: the images are not those of the training, or are read "
-            "differently; pass other images as argument data, those that the model was trained on "
+            "differently; pass other images as argument data: those that the model was trained on "
             "are left out"
         )
     rest = split if len(chosen) == len(split) else split.take(np.array(chosen))

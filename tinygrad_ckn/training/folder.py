@@ -1,4 +1,4 @@
-"""The folder of a run, which only one training writes to."""
+"""The folder of a run, which no other run writes to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODEL = "model.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 LAST = "last.safetensors"
 METRICS = "metrics.jsonl"
-# Files that a training writes before it has learned anything, while it learns, and after.
+# Files that a run writes before it has learned anything, while it learns, and after.
 WORTHLESS = (CONFIG, METRICS)
 TRAINED = (CHECKPOINT, LAST)
 FINISHED = (MODEL, "filters.png", "trace.json", "comparison.json", "comparison.png")
@@ -66,7 +66,7 @@ class Claim:
 
 
 def claim(out: PathLike | None, name: str) -> Claim:
-    """Return a folder that only this training writes to, made if it does not exist.
+    """Return a folder that only this run writes to, made if it does not exist.
 
     Parameters
     ----------
@@ -74,13 +74,12 @@ def claim(out: PathLike | None, name: str) -> Claim:
         The folder: new, empty, or with nothing but a run that was interrupted before it
         had learned anything, which is removed; None: runs/<timestamp>-<name>.
     name
-        Name of the training if `out` is None.
+        Name of the run if `out` is None.
 
     Raises
     ------
     ConfigError
-        If the folder holds other files, such as a checkpoint, or another training writes
-        to it.
+        If the folder holds other files, such as a checkpoint, or another run writes to it.
     OSError
         If it cannot be made.
 
@@ -114,7 +113,7 @@ def claim(out: PathLike | None, name: str) -> Claim:
             claimed = Claim(folder, made, FolderLock.acquire(folder))
             break
         except FileNotFoundError:
-            # Another training, which failed, has just removed the folder.
+            # Another run, which failed, has just removed the folder.
             continue
         except BaseException:
             if made:
@@ -145,7 +144,7 @@ def _check(folder: Path) -> None:
         checkpoints = " and ".join(name for name in TRAINED if name in names)
         raise ConfigError(
             f"{folder}: expected a new or empty folder for the run, got one with {checkpoints} of "
-            f"an interrupted training; choose another with argument out, or remove {checkpoints} "
+            f"an interrupted run; choose another with argument out, or remove {checkpoints} "
             "if no longer needed"
         )
     if not is_run or not names <= {*WORTHLESS}:

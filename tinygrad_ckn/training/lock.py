@@ -83,7 +83,7 @@ class Holder:
         return self.host != socket.gethostname()
 
     def is_running(self) -> bool:
-        """Return whether this very process, of this host, is still running."""
+        """Return whether exactly this process is still running, on this host."""
         now = started(self.pid)
         return now is not None and (not now or not self.started or now == self.started)
 
@@ -258,6 +258,6 @@ def _refused(path: Path, holder: Holder | None, how: str) -> ConfigError:
     else:
         who = f"process {holder.pid}, since {holder.since!r}"
     return ConfigError(
-        f"{path.parent}: expected a folder that no other training writes to, got one that {how} "
+        f"{path.parent}: expected a folder that no other run writes to, got one that {how} "
         f"{who}; {hint}, or choose another folder with argument out"
     )

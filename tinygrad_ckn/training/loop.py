@@ -1,4 +1,4 @@
-"""A training from data set to run folder: fit, save, measure once on the test images."""
+"""A training run, from data set to run folder: fit, save, measure once on the test images."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def train(
         From `tinygrad_ckn.data.load`, or made of two Splits.
     out
         The folder of the run: new, empty, or with nothing but a run that had not learned
-        anything yet; None: runs/<timestamp>-<data>-<model>. No other training may write
+        anything yet; None: runs/<timestamp>-<data>-<model>. No other run may write
         to it at the same time. During fine-tuning checkpoint.safetensors holds the best
         epoch so far and last.safetensors the last one; if the training fails or is
         interrupted, both stay, and a note of the error names them.
@@ -108,7 +108,7 @@ def train(
     ------
     ConfigError
         If an option is unknown or out of its range, the folder holds other files, or
-        another training writes to it.
+        another run writes to it.
     BackendError
         If the device is not available.
     DataError

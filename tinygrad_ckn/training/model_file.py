@@ -57,7 +57,7 @@ class ModelFile:
     file: Any
 
     def state(self) -> dict[str, Any]:
-        """Return the record of an unfinished fine-tuning, empty if finished."""
+        """Return the record of fine-tuning that is not finished; empty if it is."""
         text = self.metadata.get("training", "{}")
         with self.refusing("a record of the training", text):
             record = json.loads(text)

@@ -1,4 +1,4 @@
-"""The options of a training, with defaults that depend on the data."""
+"""The options of a training run, with defaults that depend on the data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PHOTOGRAPHS = ("cifar10",)
 @plain_arguments
 @dataclass(frozen=True)
 class Options:
-    """Options of a training, as config.json holds them.
+    """Options of a training run, as config.json holds them.
 
     `train` takes each field as an argument, and those of `models.FineTuning`; see
     `resolve` for the defaults that depend on the data and on the model.
@@ -105,7 +105,7 @@ class Options:
 
 
 def resolve(data: str, **options: Any) -> Options:
-    """Return the options of a training, checked, with all defaults filled in.
+    """Return the options of a training run, checked, with all defaults filled in.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ class Run:
         ------
         ConfigError
             If the folder holds other files (no model, no checkpoint and no other file is
-            ever overwritten), or another training writes to it.
+            ever overwritten), or another run writes to it.
         DataError
             If a field of config has the wrong type.
         OSError
@@ -201,7 +201,7 @@ class Run:
                 )
 
     def kept(self) -> str | None:
-        """Return a sentence on the files that a training left; None if there are none.
+        """Return a sentence on the files that a run left; None if there are none.
 
         Examples
         --------
@@ -234,7 +234,7 @@ class Run:
         Raises
         ------
         DataError
-            If the training was not finished, or the file is damaged.
+            If training was not finished, or the file is damaged.
         """
         if not self.model_path.exists():
             raise DataError(

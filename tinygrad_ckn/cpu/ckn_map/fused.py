@@ -10,8 +10,8 @@ Let g be the gradient of T y and G = P^T T^T g. Then
 
 A zero patch has y = 0 and no derivative; 0 is returned. The forward saves v, and y if it
 is pooled. It does not save v if the patches are so small that computing v again is
-faster than memory. Pooling is one banded matrix per axis; the one along rows includes
-the norms |x|, so that these cost nothing.
+faster than reading it. Pooling is one banded matrix per axis; the one along rows includes
+the norms |x|, which therefore cost nothing.
 
 b images of a tile, H x W image, C channels, Ho x Wo map, p filters, h x w pooled;
 arrays are channels last. The results are views of such memory in the shapes of the API,

@@ -35,7 +35,7 @@ class Pooling:
         self.columns_adjoint = bands(columns.T)
 
     def weights(self, norms: NDArray[Any]) -> list[NDArray[Any]]:
-        """Return C |x| per row of the map, in scratch; norms (b, Ho, Wo)."""
+        """Return C |x| per row of the map, in scratch memory, for norms (b, Ho, Wo)."""
         weights = []
         for i, (_, columns, block) in enumerate(self.columns):
             shape = (*norms.shape[:2], *block.shape)

@@ -32,7 +32,7 @@ from tinygrad_ckn.cpu.correlate.regions import (
 from tinygrad_ckn.cpu.winograd_filter import Winograd
 from tinygrad_ckn.windows import Correlation
 
-# bytes of a region's transforms
+# maximum bytes of a region's transforms
 _TILE_BYTES = 2**21
 # zeros between channels, in elements
 _GAP = 16
@@ -115,10 +115,10 @@ def _over_channels(images: NDArray[Any]) -> NDArray[Any]:
 
 
 def _uneven(images: NDArray[Any], flat: NDArray[Any], winograd: Winograd) -> Positions | None:
-    """Return the outputs whose window is much darker than its Winograd tile; None: none.
+    """Return the outputs whose window is much darker than its Winograd tile, or None.
 
-    So the error of any other output is at most UNEVEN_RATIO times the rounding error of
-    its own window. `images` and `flat` come from `_padded`.
+    The error of every other output is at most UNEVEN_RATIO times the rounding error of its
+    own window. `images` and `flat` come from `_padded`.
     """
     height, width = winograd.size
     m = winograd.m

@@ -118,7 +118,7 @@ class ConvLayer(Module):
         return self.pooling.output_size(self.windows.output_size(size))
 
     def largest_intermediate(self, size: tuple[int, int]) -> int:
-        """Return the elements per image, of size (H, W), of the largest intermediate array."""
+        """Return the number of elements per (H, W) image in the largest intermediate array."""
         height, width = self.windows.output_size(size)
         return self.n_filters * height * width
 

@@ -1,4 +1,4 @@
-"""The steps of a training on preprocessed images.
+"""The steps of training on preprocessed images.
 
 Filters are learned without labels, then the classifier, then everything end to end.
 """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """A progress event of a training.
+    """A progress event of a training run.
 
     Attributes
     ----------

@@ -30,7 +30,7 @@ def kappa_exponential(xp: Namespace, u: Array, alpha: Array | float) -> Array:
     Tensor((2,), float64, cpu) [1.         0.36787944]
     """
     exponent = alpha * (floating(xp, u) - 1)
-    # In place where it can be, to save an array; 0-d results are scalars.
+    # In place, to save an array; 0-d results are scalars and cannot be written into.
     return xp.exp(exponent, out=exponent) if exponent.ndim else xp.exp(exponent)
 
 
@@ -65,8 +65,7 @@ def kappa_arccos0(xp: Namespace, u: Array) -> Array:
     """Return 1 - arccos(u)/pi, with u clipped to [-1, 1].
 
     The derivative 1/(pi sqrt(1 - u^2)) is infinite at u = +-1 and is defined as 0
-    there. On the diagonal of a Gram matrix that is its true value: u = 1 for every
-    patch.
+    there. On the diagonal of a Gram matrix 0 is right: u = 1 whatever the patch.
 
     Examples
     --------
@@ -90,8 +89,8 @@ def _arccos0_slope(u: Array) -> Array:
 def kappa_arccos1(xp: Namespace, u: Array) -> Array:
     """Return (u (pi - arccos u) + sqrt(1 - u^2)) / pi, with u clipped to [-1, 1].
 
-    Its derivative is `kappa_arccos0`: 1 at u = 1 and beyond, so the rounding of a
-    cosine makes no difference.
+    Its derivative is `kappa_arccos0`: 1 at u = 1 and beyond, so it does not matter
+    that cosines are rounded.
 
     Examples
     --------
