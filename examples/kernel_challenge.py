@@ -1,6 +1,7 @@
-"""The kernel challenge of a course: classify images without a deep-learning library.
+r"""The kernel challenge of a course: classify images without a deep-learning library.
 
-    python examples/kernel_challenge.py --train Xtr.csv --labels Ytr.csv --test Xte.csv --out Yte.csv
+    python examples/kernel_challenge.py --train Xtr.csv --labels Ytr.csv \
+        --test Xte.csv --out Yte.csv
 
 docs/challenge.md explains it step by step.
 """

@@ -14,7 +14,7 @@ x, z, shift = np.array([0.5, -1.0, 2.0]), np.array([1.5, 0.3, -0.7]), np.array([
 
 @pytest.fixture
 def fused():
-    """Return a maker of x exp(z) + shift with a joint rule given, and of what its rule was called with."""
+    """Return a maker of x exp(z) + shift with a joint rule, and the list of its rule's calls."""
     made = []
 
     def make(rule):

@@ -313,6 +313,7 @@ def test_dir_shows_what_all_names_and_nothing_else(folder):
 
 
 def test_modules_are_attributes_and_sklearn_is_imported_when_first_used():
-    code = "import sys, tinygrad_ckn as t; print(t.errors.CKNError.__name__, t.profiling.profile.__name__, "
+    code = "import sys, tinygrad_ckn as t; "
+    code += "print(t.errors.CKNError.__name__, t.profiling.profile.__name__, "
     code += "t.functional.vjp is t.vjp, 'sklearn' in sys.modules, t.sklearn.CKNClassifier.__name__)"
     assert run(code) == "CKNError profile True False CKNClassifier"

@@ -1,4 +1,7 @@
-"""Arrays that a user writes into between forward and backward: a gradient is that of the values the forward saw."""
+"""Arrays that a user writes into between forward and backward.
+
+A gradient is that of the values the forward saw.
+"""
 
 import mmap
 
@@ -41,7 +44,7 @@ def copied(value):
 
 
 def gradients(case, drawn, leaf, order, change):
-    """Return gradients in one operand, all others being raw arrays, written into (or not) after the forward."""
+    """Return gradients in one operand; the others are raw arrays, changed after the forward."""
     args, options = (
         [copied(a) for a in drawn.args],
         {k: copied(v) for k, v in drawn.options.items()},

@@ -1,4 +1,7 @@
-"""What the library makes can be pickled and copied: primitives by name, all else by value, with the same bits after."""
+"""Objects of the library can be pickled and copied, with the same bits after.
+
+Primitives are pickled by name, all others by value.
+"""
 
 import copy
 import inspect

@@ -1,4 +1,7 @@
-"""Options may be NumPy's numbers: models have the bits, the dtype and the file that Python's numbers give."""
+"""Options may be NumPy's numbers.
+
+Models have the bits, the dtype and the file that Python's numbers give.
+"""
 
 import inspect
 import json
@@ -46,7 +49,7 @@ def numpy_kinds(value):
 
 
 def variants(options):
-    """Yield the options with one of them at a time as one of NumPy's kinds, and with all of them."""
+    """Yield the options with one at a time as a NumPy number, and with all of them."""
     for name, value in options.items():
         for other in numpy_kinds(value):
             yield {**options, name: other}

@@ -1,4 +1,7 @@
-"""One rule for all that is random: what is passed decides; else the package generator, drawn on from call to call."""
+"""Random numbers come from the generator that is passed, else from the package's.
+
+The package's generator goes on from call to call.
+"""
 
 import itertools
 import os

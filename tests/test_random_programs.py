@@ -1,4 +1,7 @@
-"""Random graphs of operations, with sharing, broadcasting and branches; the whole gradient is checked."""
+"""Random graphs of operations, with sharing, broadcasting and branches.
+
+The whole gradient is checked.
+"""
 
 import numpy as np
 from hypothesis import given
@@ -48,7 +51,7 @@ steps = st.lists(
 
 
 def program(plan):
-    """Return the function that a plan describes: each step takes earlier values, as often as it likes."""
+    """Return the function of a plan, whose steps take any earlier values, even twice."""
 
     def run(*inputs):
         values = list(inputs)

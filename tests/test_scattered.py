@@ -1,4 +1,7 @@
-"""Rows of one array: backward is linear in their number, to any order, and right however they mix with other uses."""
+"""Rows of one array: backward takes time linear in their number, at any order.
+
+Gradients are right however rows mix with other uses of the array.
+"""
 
 import numpy as np
 import pytest

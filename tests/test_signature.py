@@ -1,4 +1,4 @@
-"""What a writer of primitives of their own meets: what works, and one sentence for what does not."""
+"""Signatures of users' own primitives: those that work, and one sentence for the others."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,8 @@ def test_with_and_without_parentheses():
     [
         (
             "def f(x: Array): ...",
-            r"namespace as the forward's first parameter, got \(x: Array\); write def f\(xp, x: Array\)",
+            r"namespace as the forward's first parameter, got \(x: Array\); "
+            r"write def f\(xp, x: Array\)",
         ),
         (
             "def f(): ...",

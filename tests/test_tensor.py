@@ -28,7 +28,8 @@ def test_data_are_copied_in():
         ([[1.0], [1.0, 2.0]], "expected numbers in a regular grid, got list"),
         (
             object(),
-            r"nested lists, or an array of any library, got builtins.object; pass numpy.asarray\(x\)",
+            r"nested lists, or an array of any library, got builtins.object; "
+            r"pass numpy.asarray\(x\)",
         ),
         (np.ma.array([1.0]), "got its subclass MaskedArray"),
     ],

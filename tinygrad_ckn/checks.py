@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from numbers import Real
-from typing import Any
+from typing import Any, NoReturn
 
-from tinygrad_ckn.backend import xp_of
+from tinygrad_ckn.backend import Array, xp_of
 from tinygrad_ckn.errors import CKNError, ConfigError, DataError, DTypeError
 from tinygrad_ckn.integers import is_whole
 
 
 def integers(
-    owner: str, minimum: int = 1, *, or_none: bool = False, hint: str = "", **arguments: Any
+    owner: str, minimum: int = 1, *, or_none: bool = False, hint: str = "", **arguments: object
 ) -> None:
     """Raise a ConfigError unless all arguments are integers of at least `minimum`.
 
@@ -51,7 +51,7 @@ def integers(
             _refuse(owner, name, f"an integer >= {minimum}{none}", value, hint)
 
 
-def positive(owner: str, *, hint: str = "", **arguments: Any) -> None:
+def positive(owner: str, *, hint: str = "", **arguments: object) -> None:
     """Raise a ConfigError unless all arguments are finite numbers > 0.
 
     Examples
@@ -65,7 +65,7 @@ def positive(owner: str, *, hint: str = "", **arguments: Any) -> None:
         number(owner, name, value, "a finite number > 0", lambda x: 0 < x < float("inf"), hint)
 
 
-def nonnegative(owner: str, *, hint: str = "", **arguments: Any) -> None:
+def nonnegative(owner: str, *, hint: str = "", **arguments: object) -> None:
     """Raise a ConfigError unless all arguments are finite numbers >= 0.
 
     Examples
@@ -82,7 +82,7 @@ def nonnegative(owner: str, *, hint: str = "", **arguments: Any) -> None:
 def number(
     owner: str,
     argument: str,
-    value: Any,
+    value: object,
     expected: str,
     accepts: Callable[[Any], bool],
     hint: str = "",
@@ -119,7 +119,7 @@ def number(
     return float(value)
 
 
-def one_of(owner: str, choices: Collection[Any], *, hint: str = "", **arguments: Any) -> None:
+def one_of(owner: str, choices: Collection[Any], *, hint: str = "", **arguments: object) -> None:
     """Raise a ConfigError unless all arguments are among the choices.
 
     Examples
@@ -152,7 +152,7 @@ def divisible(owner: str, by: str, divisor: int, **arguments: int) -> None:
             )
 
 
-def array(owner: str, **arguments: Any) -> None:
+def array(owner: str, **arguments: object) -> None:
     """Raise a DTypeError unless all arguments are arrays or Tensors.
 
     Examples
@@ -171,7 +171,7 @@ def array(owner: str, **arguments: Any) -> None:
 
 
 def finite(
-    owner: str, *, hint: str = "", error: type[CKNError] = DataError, **arguments: Any
+    owner: str, *, hint: str = "", error: type[CKNError] = DataError, **arguments: Array
 ) -> None:
     """Raise a DataError unless all arguments, arrays of one backend, are finite.
 
@@ -202,6 +202,6 @@ def listed(choices: Collection[Any]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def _refuse(owner: str, argument: str, expected: str, value: object, hint: str) -> None:
+def _refuse(owner: str, argument: str, expected: str, value: object, hint: str) -> NoReturn:
     mend = f"; {hint}" * bool(hint)
     raise ConfigError(f"{owner}: argument {argument} expected {expected}, got {value!r}{mend}")

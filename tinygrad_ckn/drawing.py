@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # through the package's face: tensor.py itself imports this module
+    from tinygrad_ckn import Tensor
 
 # maximum number of values on the line of a Tensor's shape
 MAX_IN_LINE = 12
 
 
-def summary(tensor: Any) -> str:
+def summary(tensor: Tensor) -> str:
     """Return a Tensor's shape, dtype, device, operation or requires_grad, and values.
 
     More than 12 values start on a line of their own, as NumPy prints them: it summarises
@@ -45,11 +49,11 @@ def _label(edge: Any) -> str:
     return f"{name} {edge.shape} {edge.dtype}"
 
 
-def _root(tensor: Any) -> Any:
+def _root(tensor: Tensor) -> Any:
     return tensor.vertex
 
 
-def to_dot(tensor: Any) -> str:
+def to_dot(tensor: Tensor) -> str:
     """Return the graph of a Tensor as DOT text; arrows point from operand to result.
 
     `dot -Tsvg` draws it.
@@ -90,7 +94,7 @@ def to_dot(tensor: Any) -> str:
     return "\n".join(["digraph {", *lines, "}"])
 
 
-def to_text(tensor: Any) -> str:
+def to_text(tensor: Tensor) -> str:
     """Return the graph of a Tensor as an indented tree; shared parts are written once.
 
     Examples

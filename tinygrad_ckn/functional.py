@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-from tinygrad_ckn.backend import CPU, Shape, asarray, is_array, xp_of
+from tinygrad_ckn.backend import CPU, Array, NDArray, Shape, asarray, is_array, xp_of
 from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_ckn.grad_mode import enable_grad
@@ -16,8 +16,11 @@ from tinygrad_ckn.graph import Node, Variable, Vertex, next_sequence, parents_si
 from tinygrad_ckn.ownership import own_option
 from tinygrad_ckn.tensor import Tensor
 
+# One point or vector, or one per argument of a function; nested lists count as one array.
+Points: TypeAlias = Array | float | Sequence[Any]
 
-def _leaves(primals: Any) -> list[Tensor]:
+
+def _leaves(primals: Points) -> list[Tensor]:
     """Return copies of the points, to differentiate at."""
     points = (
         [primals] if isinstance(primals, Variable) or not isinstance(primals, Sequence) else primals
@@ -81,7 +84,7 @@ def _one_tensor(output: Any) -> Tensor:
     return output
 
 
-def _like(op: str, argument: str, vectors: Any, leaves: Sequence[Tensor]) -> list[Any]:
+def _like(op: str, argument: str, vectors: Points, leaves: Sequence[Tensor]) -> list[Any]:
     """Return one raw vector for each leaf, of its shape."""
     sequence = (
         [vectors] if isinstance(vectors, Variable) or not isinstance(vectors, Sequence) else vectors
@@ -115,7 +118,7 @@ def _gradients(
 
 
 def vjp(
-    function: Callable[..., Tensor], primals: Any, gradient: Any = None
+    function: Callable[..., Tensor], primals: Points, gradient: Array | float | None = None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Return function(*primals) and the products gradient^T J, one per primal.
 
@@ -144,7 +147,9 @@ def vjp(
     return output.detach(), tuple(_gradients(output, leaves, gradient, create_graph=False))
 
 
-def jvp(function: Callable[..., Tensor], primals: Any, tangents: Any) -> tuple[Tensor, Tensor]:
+def jvp(
+    function: Callable[..., Tensor], primals: Points, tangents: Points
+) -> tuple[Tensor, Tensor]:
     """Return function(*primals) and the Jacobian-vector product J tangents.
 
     J v is the gradient, in u, of <J^T u, v>: no second set of rules is needed (J.
@@ -173,7 +178,7 @@ def jvp(function: Callable[..., Tensor], primals: Any, tangents: Any) -> tuple[T
 
 
 def hvp(
-    function: Callable[..., Tensor], primals: Any, vectors: Any
+    function: Callable[..., Tensor], primals: Points, vectors: Points
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Return a scalar function's value and its Hessian times `vectors`, one per primal.
 
@@ -204,7 +209,7 @@ def hvp(
     )
 
 
-def jacobian(function: Callable[[Tensor], Tensor], primal: Any, *others: Any) -> Tensor:
+def jacobian(function: Callable[[Tensor], Tensor], primal: Points, *others: object) -> Tensor:
     """Return all first derivatives, of shape output.shape + primal.shape.
 
     Takes one backward per element of the output.
@@ -218,7 +223,7 @@ def jacobian(function: Callable[[Tensor], Tensor], primal: Any, *others: Any) ->
     return _rows(_recorded("jacobian", function, [leaf]), leaf)
 
 
-def hessian(function: Callable[[Tensor], Tensor], primal: Any, *others: Any) -> Tensor:
+def hessian(function: Callable[[Tensor], Tensor], primal: Points, *others: object) -> Tensor:
     """Return all second derivatives of a scalar function: primal.shape + primal.shape.
 
     Raises
@@ -239,7 +244,7 @@ def hessian(function: Callable[[Tensor], Tensor], primal: Any, *others: Any) -> 
     return _rows(slope, leaf)
 
 
-def _one_leaf(op: str, primal: Any, others: Sequence[Any]) -> Tensor:
+def _one_leaf(op: str, primal: Any, others: Sequence[object]) -> Tensor:
     """Return a copy of the point to differentiate at; nested lists count as one array."""
     if others or (
         isinstance(primal, list | tuple)
@@ -286,7 +291,11 @@ class _CheckpointNode(Node):
     __slots__ = ("function",)
 
     def __init__(
-        self, function: Callable[[], Tensor], y: Any, parents: Sequence[Vertex], args: Sequence[Any]
+        self,
+        function: Callable[[], Tensor],
+        y: NDArray[Any],
+        parents: Sequence[Vertex],
+        args: Sequence[Any],
     ) -> None:
         super().__init__(_Checkpoint(), y, parents, None)
         self.function = function
@@ -296,7 +305,7 @@ class _CheckpointNode(Node):
         ]
         self.versions = [(i, tensor._version, tensor._version[0]) for i, tensor in enumerate(read)]
 
-    def vjp(self, g: Any, needed: set[Vertex] | None, differentiable: bool) -> Sequence[Any]:
+    def vjp(self, g: Array, needed: set[Vertex] | None, differentiable: bool) -> Sequence[Any]:
         """Run the function again, recorded, and differentiate that run."""
         with enable_grad():
             output = self.function()
@@ -313,14 +322,14 @@ class _CheckpointNode(Node):
         del self.function
 
 
-def checkpoint(function: Callable[..., Tensor], *args: Any) -> Tensor:
+def checkpoint(function: Callable[..., Tensor], *args: object) -> Tensor:
     """Return function(*args) without saving intermediate arrays: backward runs it again.
 
-    Of a chain of checkpointed blocks only the results of the blocks are kept. Gradients of any order flow to `args` and to every tensor the function
-    closes over (weights). It must give the same result both times: that data of `args`
-    and of leaves were assigned in between is noticed, and arrays among `args` are
-    copied; other changes of what it reads, such as arrays that it closes over, are not
-    noticed.
+    A chain of checkpointed blocks keeps only the results of the blocks. Gradients of
+    any order flow to `args` and to every tensor that the function closes over, such as
+    weights. The function must give the same result both times. Data assigned in between
+    to `args` or to leaves are noticed, and arrays among `args` are copied; other
+    changes, such as those of arrays that it closes over, go unnoticed.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The switches of a context: recording of the graph, the search for NaN, evaluation of modules.
+"""Switches of a context: recording the graph, searching for NaN, evaluating modules.
 
 Each is a context variable, so that threads and asyncio tasks do not see each other's: a
 `no_grad` block held across an `await` is that task's alone.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
@@ -49,10 +49,10 @@ modes = Modes()
 
 
 class Switch:
-    """Set a context variable for a block; also a decorator of functions, generators and coroutines.
+    """Set a context variable for a block, or for a decorated function.
 
-    A decorated generator has its own setting while it runs, and its caller's between
-    two values.
+    It decorates functions, generator functions and coroutine functions. A decorated
+    generator has its own setting while it runs, and its caller's between two values.
     """
 
     def __init__(self, variable: ContextVar[bool], value: bool) -> None:
@@ -111,10 +111,8 @@ class Switch:
         return cast("Callable[P, T]", functools.wraps(function)(wrapped))
 
 
-def _function(
-    function: Callable[..., Any], variable: ContextVar[bool], value: bool
-) -> Callable[..., Any]:
-    def wrapped(*args: Any, **options: Any) -> Any:
+def _function(function: Callable[P, T], variable: ContextVar[bool], value: bool) -> Callable[P, T]:
+    def wrapped(*args: P.args, **options: P.kwargs) -> T:
         with Switch(variable, value):
             return function(*args, **options)
 
@@ -122,9 +120,9 @@ def _function(
 
 
 def _generator(
-    function: Callable[..., Any], variable: ContextVar[bool], value: bool
-) -> Callable[..., Any]:
-    def wrapped(*args: Any, **options: Any) -> Any:
+    function: Callable[P, Generator[Any, Any, T]], variable: ContextVar[bool], value: bool
+) -> Callable[P, Generator[Any, Any, T]]:
+    def wrapped(*args: P.args, **options: P.kwargs) -> Generator[Any, Any, T]:
         generator = function(*args, **options)
         step: Callable[[], Any] = functools.partial(next, generator)
         try:
@@ -133,7 +131,8 @@ def _generator(
                     try:
                         item = step()
                     except StopIteration as end:
-                        return end.value
+                        result: T = end.value
+                        return result
                 try:
                     sent = yield item
                 except GeneratorExit:
@@ -150,9 +149,9 @@ def _generator(
 
 
 def _async_generator(
-    function: Callable[..., Any], variable: ContextVar[bool], value: bool
-) -> Callable[..., Any]:
-    async def wrapped(*args: Any, **options: Any) -> Any:
+    function: Callable[P, AsyncGenerator[T, Any]], variable: ContextVar[bool], value: bool
+) -> Callable[P, AsyncGenerator[T, Any]]:
+    async def wrapped(*args: P.args, **options: P.kwargs) -> AsyncGenerator[T, Any]:
         generator = function(*args, **options)
         try:
             while True:
@@ -170,9 +169,9 @@ def _async_generator(
 
 
 def _coroutine(
-    function: Callable[..., Any], variable: ContextVar[bool], value: bool
-) -> Callable[..., Any]:
-    async def wrapped(*args: Any, **options: Any) -> Any:
+    function: Callable[P, Awaitable[T]], variable: ContextVar[bool], value: bool
+) -> Callable[P, Awaitable[T]]:
+    async def wrapped(*args: P.args, **options: P.kwargs) -> T:
         with Switch(variable, value):
             return await function(*args, **options)
 
@@ -193,7 +192,7 @@ def evaluation() -> Switch:
 def no_grad() -> Switch: ...
 @overload
 def no_grad(function: Callable[P, T], /) -> Callable[P, T]: ...
-def no_grad(function: Any = None, /) -> Any:
+def no_grad(function: Callable[P, T] | None = None, /) -> Switch | Callable[P, T]:
     """Record nothing within the block or the decorated function: faster, and saves memory.
 
     `with no_grad():`, `@no_grad()` and `@no_grad` all work. Only this thread or asyncio
@@ -216,7 +215,7 @@ def no_grad(function: Any = None, /) -> Any:
 def enable_grad() -> Switch: ...
 @overload
 def enable_grad(function: Callable[P, T], /) -> Callable[P, T]: ...
-def enable_grad(function: Any = None, /) -> Any:
+def enable_grad(function: Callable[P, T] | None = None, /) -> Switch | Callable[P, T]:
     """Record again, within a `no_grad` block.
 
     Examples
@@ -236,7 +235,7 @@ def enable_grad(function: Any = None, /) -> Any:
 def detect_anomaly() -> Switch: ...
 @overload
 def detect_anomaly(function: Callable[P, T], /) -> Callable[P, T]: ...
-def detect_anomaly(function: Any = None, /) -> Any:
+def detect_anomaly(function: Callable[P, T] | None = None, /) -> Switch | Callable[P, T]:
     """Raise a GradientError at the first NaN or infinity.
 
     It names the operation and the line of your code that called it.

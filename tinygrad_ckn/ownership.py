@@ -6,26 +6,29 @@ import mmap
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import CPU, is_array
+from tinygrad_ckn.backend import CPU, NDArray, is_array
 
 _HOST: Any = CPU.array_type
 FIXED = frozenset({int, float, bool, str, type(None), slice, type(Ellipsis)})
 
 
-def own(array: Any) -> Any:
+def own(array: NDArray[Any]) -> NDArray[Any]:
     """Return an array that nothing else writes into: a copy, or itself if read-only.
 
     A broadcast array is copied without its repetitions. A copy takes less time
     than a checksum now and another one in backward. It takes memory, which a Tensor or a
     read-only array does not.
     """
+    result: NDArray[Any] = array
     if isinstance(array, _HOST) and not array.flags.writeable:
         if not _is_writeable(array):
-            return array
+            return result
         if 0 in array.strides and array.size:
             once = array[tuple(slice(0, 1) if step == 0 else slice(None) for step in array.strides)]
-            return CPU.xp.broadcast_to(once.copy(), array.shape)
-    return array.copy("K")
+            result = CPU.xp.broadcast_to(once.copy(), array.shape)
+            return result
+    result = array.copy("K")
+    return result
 
 
 def _is_writeable(array: Any) -> bool:

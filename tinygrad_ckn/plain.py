@@ -19,9 +19,8 @@ from tinygrad_ckn.backend import CPU
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PLAIN = frozenset(
-    {int, float, bool, str, bytes, type(None)}
-)  # types that `plain` leaves as they are
+# types that `plain` returns unchanged
+PLAIN = frozenset({int, float, bool, str, bytes, type(None)})
 
 
 def plain(value: Any) -> Any:
@@ -55,7 +54,7 @@ def _number(value: Any) -> Any:
     return value.item() if isinstance(value, CPU.xp.generic) else value
 
 
-def plain_array(value: Any) -> Any:
+def plain_array(value: object) -> Any:
     """Return `plain(value)`, and arrays as nested lists: for options that are sequences."""
     array: Any = value
     return array.tolist() if type(value) is CPU.array_type else plain(value)
@@ -81,7 +80,7 @@ def plain_arguments(function: Any) -> Any:
         return function
 
     @functools.wraps(function)
-    def call(*args: Any, **options: Any) -> Any:
+    def call(*args: object, **options: object) -> object:
         return function(
             *map(plain, args), **{name: plain(value) for name, value in options.items()}
         )
@@ -98,7 +97,7 @@ class PlainArguments(ABCMeta):
         signature = inspect.signature(cls.__init__)  # type: ignore[misc]
         return signature.replace(parameters=list(signature.parameters.values())[1:])
 
-    def __call__(cls, *args: Any, **options: Any) -> Any:
+    def __call__(cls, *args: object, **options: object) -> Any:
         """Make an instance."""
         return super().__call__(
             *map(plain, args), **{name: plain(value) for name, value in options.items()}

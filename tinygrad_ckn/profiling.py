@@ -139,6 +139,7 @@ class Profile:
         )
         stack.append(frame)
         n_bytes = 0
+        seconds = 0.0
         start = time.perf_counter()
         try:
             result = call()
@@ -154,9 +155,10 @@ class Profile:
             shown = "backward" if frame.backward and size is not None else direction
             self._enter(name, shown, start, seconds, seconds - frame.children, n_bytes)
 
-    def operation(self, name: str, direction: Direction, call: Callable[[], Any]) -> Any:
+    def operation(self, name: str, direction: Direction, call: Callable[[], R]) -> R:
         """Return call(), a forward or a rule, and record its cost: the engine's hook."""
-        return self.timed(name, direction, call, _SIZES[direction])
+        result: R = self.timed(name, direction, call, _SIZES[direction])
+        return result
 
     def _enter(
         self, name: str, direction: str, start: float, seconds: float, own: float, n_bytes: int

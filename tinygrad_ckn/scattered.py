@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_ckn.backend import Shape
+from tinygrad_ckn.backend import Array, Index, NDArray, Shape
 
 
 class Scattered:
@@ -19,7 +19,7 @@ class Scattered:
     Not an abstract base class: isinstance would take ten times as long in each backward.
     """
 
-    def __init__(self, shape: Shape, index: Any, values: Any) -> None:
+    def __init__(self, shape: Shape, index: Index, values: Array) -> None:
         self.shape = shape
         self.index = index
         # an array, or a Tensor where rules are differentiated
@@ -28,17 +28,18 @@ class Scattered:
     @property
     def nbytes(self) -> int:
         """Size of the values."""
-        return int(getattr(self.values, "_data", self.values).nbytes)
+        raw: Any = getattr(self.values, "_data", self.values)
+        return int(raw.nbytes)
 
-    def __rmul__(self, factor: Any) -> Scattered:
+    def __rmul__(self, factor: float) -> Scattered:
         """Scale the values by a number."""
         return type(self)(self.shape, self.index, factor * self.values)
 
-    def add_to(self, buffer: Any) -> None:
+    def add_to(self, buffer: NDArray[Any]) -> None:
         """Add the values to a raw array of the whole shape, in place."""
         raise NotImplementedError
 
-    def dense(self, parts: Sequence[Scattered]) -> Any:
+    def dense(self, parts: Sequence[Scattered]) -> Array:
         """Return the sum of several parts of one shape as one Tensor."""
         raise NotImplementedError
 
@@ -52,12 +53,12 @@ class Pending:
 
     __slots__ = ("_elements", "_parts", "_total")
 
-    def __init__(self, total: Any = None) -> None:
+    def __init__(self, total: Array | None = None) -> None:
         self._total = total
         self._parts: list[Scattered] = []
         self._elements = 0
 
-    def add(self, gradient: Any) -> None:
+    def add(self, gradient: Array | Scattered) -> None:
         """Add a Tensor or a scattered part."""
         if not isinstance(gradient, Scattered):
             self._total = gradient if self._total is None else self._total + gradient
@@ -67,7 +68,7 @@ class Pending:
         if self._elements >= math.prod(gradient.shape):
             self._total, self._parts, self._elements = self.sum(), [], 0
 
-    def sum(self) -> Any:
+    def sum(self) -> Array | None:
         """Return everything as one Tensor."""
         if not self._parts:
             return self._total

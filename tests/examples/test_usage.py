@@ -11,10 +11,12 @@ import pytest
 from tools import warm_python
 
 ROOT = Path(__file__).parents[2]
+# Not scripts/fuzz_mutators.py, a module of fuzz.py.
 SCRIPTS = sorted(
     path.relative_to(ROOT)
     for folder in ("examples", "scripts")
     for path in (ROOT / folder).glob("[!_]*.py")
+    if "__main__" in path.read_text()
 )
 # Not benchmarks/worker.py, the other end of a pipe.
 MODULES = [
@@ -45,6 +47,7 @@ def state() -> dict[Path, int]:
 
 def test_all_are_found():
     assert len(COMMANDS) >= 9
+    assert {path.name for path in SCRIPTS} >= {"kernel_trick.py", "fuzz.py", "make_digits.py"}
 
 
 @commands

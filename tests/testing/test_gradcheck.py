@@ -81,7 +81,8 @@ def test_a_missing_dependence_is_caught(op):
 def test_a_kink_is_called_a_kink():
     with pytest.raises(
         GradientError,
-        match=r"is not differentiable here .a kink: slope -1 on one side, 7 on the other, at element \(0,\)",
+        match=r"is not differentiable here .a kink: slope -1 on one side, 7 on the other, "
+        r"at element \(0,\)",
     ):
         gradcheck(lambda x: ops.maximum(x, 1.0) ** 2 * 3 + ops.abs(x - 1), np.array([1.0]))
 

@@ -95,5 +95,6 @@ def help_width() -> int:
 def escape_unencodable() -> None:
     r"""Print characters that an encoding lacks as \x and \u."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")

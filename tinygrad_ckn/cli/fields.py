@@ -80,7 +80,7 @@ def options_from_fields(command: Callable[..., None]) -> Callable[..., None]:
         names |= {parameter.name: [option.name for option in options]} if sources else {}
 
     @functools.wraps(command)
-    def call(*arguments: Any, **values: Any) -> None:
+    def call(*arguments: object, **values: object) -> None:
         for parameter, of_parameter in names.items():
             given = {name: values.pop(name, None) for name in of_parameter}
             values[parameter] = {n: value for n, value in given.items() if value is not None}

@@ -19,7 +19,7 @@ class Command(TyperCommand):
     """A command whose help shows its options in groups."""
 
     def make_context(
-        self, info_name: str | None, args: list[str], parent: Context | None = None, **extra: Any
+        self, info_name: str | None, args: list[str], parent: Context | None = None, **extra: object
     ) -> Context:
         """Return the context of a call of the command."""
         return super().make_context(
@@ -35,7 +35,7 @@ class Group(TyperGroup):
     """A group of commands whose help shows its options in groups."""
 
     def make_context(
-        self, info_name: str | None, args: list[str], parent: Context | None = None, **extra: Any
+        self, info_name: str | None, args: list[str], parent: Context | None = None, **extra: object
     ) -> Context:
         """Return the context of a call of a command of the group."""
         return super().make_context(

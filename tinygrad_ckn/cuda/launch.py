@@ -12,11 +12,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tinygrad_ckn.backend import Array, Namespace
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.errors import ShapeError
+
+if TYPE_CHECKING:
+    from cupy import RawModule
 
 OPTIONS = ("-std=c++17",)
 # supported dtypes and their names in C++
@@ -54,7 +57,7 @@ class Source:
         return (Path(__file__).parent / f"{self.name}.cu").read_text()
 
     @functools.cache  # noqa: B019 (sources live as long as the process)
-    def module(self, xp: Namespace) -> Any:
+    def module(self, xp: Namespace) -> RawModule:
         """Return the compiled module, a `cupy.RawModule`."""
         return xp.RawModule(code=self.text, options=OPTIONS, name_expressions=self.expressions)
 

@@ -103,7 +103,7 @@ def _shape(image_shape: Sequence[int]) -> ImageShape:
         raise ConfigError(
             f"load: argument image_shape expected (C, H, W) or (H, W), got {image_shape!r}"
         )
-    channels, height, width = (1, *sizes) if len(sizes) == 2 else sizes
+    channels, height, width = [1, *sizes][-3:]
     return int(channels), int(height), int(width)
 
 

@@ -21,9 +21,11 @@ class Constraint(Protocol):
 
     def tangent(self, data: Array, gradient: Array) -> Array:
         """Return the projection of `gradient` onto the tangent space at `data`."""
+        ...
 
     def retract(self, data: Array) -> Array:
         """Return a point of the set near `data`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Module(ABC):
 
     @training.setter
     def training(self, mode: bool) -> None:
-        self.__dict__["training"] = bool(mode)
+        vars(self)["training"] = bool(mode)
 
     @abstractmethod
     def forward(self, *args: Any, **options: Any) -> Tensor:

@@ -49,7 +49,7 @@ class Parameter(Tensor):
 
     def __init__(
         self,
-        data: Any,
+        data: object,
         *,
         constraint: Constraint | None = None,
         dtype: DTypeLike | None = None,

@@ -1,4 +1,4 @@
-"""The same numbers in another dtype, or on another device."""
+"""Conversion of the dtype, and copies to another device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinygrad_ckn.tensor import Tensor
 
 @primitive()
 def astype(xp: Namespace, x: Array, dtype: DTypeLike) -> Array:
-    """Return x in another dtype; its gradient has the dtype of x.
+    """Return x converted to a dtype; its gradient is converted back.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ _to_device.vjp(x=lambda g, source: to_device(g, source))
 
 
 def to_device(x: Array, device: str) -> Tensor:
-    """Return a copy of x on a device; its gradient is on the device of x.
+    """Return a copy of x on a device; its gradient is copied back.
 
     Parameters
     ----------

@@ -11,9 +11,9 @@ algorithms that the CPU chooses from, with the same checks and results.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
-from tinygrad_ckn.backend import Array, Namespace, Shape
+from tinygrad_ckn.backend import Array, Namespace, NDArray, Shape
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.primitive import primitive
@@ -21,6 +21,8 @@ from tinygrad_ckn.windows import Correlation, Padding, Pair, Windows, image_shap
 
 Algorithm: TypeAlias = Literal["auto", "unfold", "winograd", "toeplitz", "fft", "direct"]
 
+# Raw arrays, or operands of an op.
+A = TypeVar("A", NDArray[Any], Array)
 # Bytes of unfolded patches held at a time.
 _BLOCK_BYTES = 2**23
 
@@ -278,7 +280,7 @@ def _image_blocks(shapes: Correlation, itemsize: int) -> Iterator[slice]:
     return slices(shapes.n, max(1, _BLOCK_BYTES // max(1, image_bytes)))
 
 
-def as_batch(x: Any) -> Any:
+def as_batch(x: A) -> A:
     """Return a 2-D array as a batch of one image with one channel."""
     return x.reshape(1, 1, *x.shape) if x.ndim == 2 else x
 

@@ -148,7 +148,7 @@ def _wrapped(x: Array, index: Any) -> tuple[Any, Array | None]:
     ellipsis_axes = x.ndim - sum(map(_indexed_axes, parts))
     for i, part in enumerate(parts):
         if axis < x.ndim and (is_array(part) or isinstance(part, list)):
-            array = part if is_array(part) else CPU.xp.asarray(part)
+            array: Any = part if is_array(part) else CPU.xp.asarray(part)
             if array.size and array.dtype.kind in "iu":
                 length = x.shape[axis]
                 numbers = array.astype("int64")

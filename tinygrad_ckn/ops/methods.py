@@ -1,10 +1,11 @@
-"""The one table of Tensor's operators and methods."""
+"""The table of Tensor's operators and methods, all defined here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from tinygrad_ckn.backend import Array
 from tinygrad_ckn.graph import apply
 from tinygrad_ckn.ops import (
     arithmetic,
@@ -12,43 +13,46 @@ from tinygrad_ckn.ops import (
     elementwise,
     index,
     logic,
-    matmul,
-    norm,
     numpy_calls,
     reduce,
     rounding,
     shape,
 )
+from tinygrad_ckn.ops.matmul import matmul
+from tinygrad_ckn.ops.norm import norm
 from tinygrad_ckn.primitive import Primitive
-from tinygrad_ckn.tensor import methods
+from tinygrad_ckn.tensor import Tensor, methods
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
-def _method(function: Primitive[Any] | Callable[..., Any]) -> Callable[..., Any]:
-    """Make a function of a callable, for Python binds `self` to functions only."""
+def _method(function: Primitive[...] | Callable[..., Any]) -> Callable[..., Any]:
+    """Return a callable as a function, because Python binds `self` to functions only."""
 
-    def method(self: Any, *args: Any, **options: Any) -> Any:
+    def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
         return function(self, *args, **options)
 
     method.__doc__ = function.__doc__
     return method
 
 
-def _binary(function: Primitive[Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Return the operator and its reflection."""
+def _binary(function: Primitive[...]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return a binary operator and its reflection, such as __sub__ and __rsub__."""
 
-    def forward(self: Any, other: Any) -> Any:
+    def forward(self: Tensor, other: Array | float) -> Tensor:
         return apply(function, (self, other))
 
-    def reflected(self: Any, other: Any) -> Any:
+    def reflected(self: Tensor, other: Array | float) -> Tensor:
         return apply(function, (other, self))
 
     return forward, reflected
 
 
-def _reduction(function: Primitive[Any]) -> Callable[..., Any]:
-    """Make a method that `np.sum(t)` and its like can call: they pass dtype=None and out=None along."""
+def _reduction(function: Primitive[...]) -> Callable[..., Any]:
+    """Make a method that NumPy's reductions can call, with dtype=None and out=None."""
 
-    def method(self: Any, *args: Any, **options: Any) -> Any:
+    def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
         for name in ("dtype", "out"):
             if name in options and options[name] is None:
                 del options[name]
@@ -58,10 +62,10 @@ def _reduction(function: Primitive[Any]) -> Callable[..., Any]:
     return method
 
 
-def _variadic(function: Primitive[Any], option: str) -> Callable[..., Any]:
-    """Let reshape and transpose take their tuple spread out, as arrays do."""
+def _variadic(function: Primitive[...], option: str) -> Callable[..., Any]:
+    """Make a method that takes a tuple or its elements, as reshape and transpose do."""
 
-    def method(self: Any, *sizes: Any) -> Any:
+    def method(self: Tensor, *sizes: int | Sequence[int]) -> Tensor:
         return apply(
             function,
             (self,),
@@ -72,10 +76,14 @@ def _variadic(function: Primitive[Any], option: str) -> Callable[..., Any]:
     return method
 
 
-def _transposed(self: Any, *axes: Any) -> Any:
-    return (
-        _variadic(shape.transpose, "axes")(self, *axes) if axes else apply(shape.transpose, (self,))
-    )
+_transpose: Primitive[...] = shape.transpose
+
+
+def _transposed(self: Tensor, *axes: int | Sequence[int]) -> Tensor:
+    if not axes:
+        return apply(_transpose, (self,))
+    result: Tensor = _variadic(_transpose, "axes")(self, *axes)
+    return result
 
 
 _table: dict[str, Any] = {
@@ -89,7 +97,7 @@ _table: dict[str, Any] = {
     "__round__": lambda self, decimals=0: rounding.round(self, decimals or 0),
     "mT": property(
         lambda self: shape.swapaxes(self, -1, -2),
-        doc="The matrices transposed: the last two axes exchanged.",
+        doc="The matrices transposed, with the last two axes exchanged.",
     ),
     "__abs__": _method(elementwise.abs),
     "__getitem__": _method(index.getitem),
@@ -97,13 +105,13 @@ _table: dict[str, Any] = {
     "transpose": _transposed,
     "T": property(_transposed, doc="The tensor with its axes reversed."),
 }
-_operators: dict[str, Primitive[Any]] = {
+_operators: dict[str, Primitive[...]] = {
     "add": arithmetic.add,
     "sub": arithmetic.subtract,
     "mul": arithmetic.multiply,
     "truediv": arithmetic.divide,
     "pow": arithmetic.power,
-    "matmul": matmul.matmul,
+    "matmul": matmul,
     "floordiv": rounding.floor_divide,
     "mod": rounding.remainder,
     "and": logic.bitwise_and,
@@ -146,7 +154,7 @@ for _name, _callable in {
     "copy": rounding.positive,
     "round": rounding.round,
     "dot": numpy_calls.dot,
-    "norm": norm.norm,
+    "norm": norm,
     "flatten": numpy_calls.flatten,
     "ravel": numpy_calls.flatten,
 }.items():
@@ -155,16 +163,16 @@ methods(_table)
 
 
 class _Missing:
-    """An attribute that arrays of other libraries have and a Tensor has not: it says what to use.
+    """An attribute that a Tensor lacks and arrays of other libraries have.
 
-    `Tensor.__getattr__` would say it of every name, and make each access to an
-    attribute slower.
+    Reading it raises an error that names the replacement. `Tensor.__getattr__` would
+    cover every name, but slow down each access to an attribute.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, tensor: Any, kind: type | None = None) -> Any:
+    def __get__(self, tensor: object, kind: type | None = None) -> NoReturn:
         raise AttributeError(
             f"Tensor has no attribute {self.name!r}; {numpy_calls.hint(self.name, [])}"
         )
@@ -173,12 +181,20 @@ class _Missing:
 def attach_numpy_functions(
     functions: Mapping[Any, Callable[..., Any]], known: Sequence[str]
 ) -> None:
-    """Let NumPy's functions run ours on Tensors, or say what to use instead; called once, by `ops`."""
+    """Let NumPy's functions run the ops on Tensors; `ops` calls it once."""
 
-    def __array_function__(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:
+    def __array_function__(
+        self: Tensor,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any],
+        options: Mapping[str, Any],
+    ) -> object:
         return numpy_calls.call(functions, known, function, args, options)
 
-    def __array_ufunc__(self: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    def __array_ufunc__(
+        self: Tensor, ufunc: np.ufunc, method: str, *inputs: object, **options: object
+    ) -> Tensor:
         return numpy_calls.call_ufunc(known, ufunc, method, inputs, options)
 
     missing: dict[str, Any] = {name: _Missing(name) for name in numpy_calls.ATTRIBUTES}

@@ -1,8 +1,8 @@
-"""What NumPy's functions do with Tensors: `np.concatenate([t, t])` and `np.exp(t)` run the ops of these names.
+"""NumPy's functions on Tensors: `np.concatenate([t, t])` and `np.exp(t)` run the ops.
 
-Functions whose result has no derivative (`np.shape`, `np.allclose`) see the values.
-Others see them only of Tensors that do not require grad, for the graph would be lost;
-of those that do they are refused, with what to use instead. Sources: NEP 13
+Functions whose result has no derivative (`np.shape`, `np.allclose`) get the values.
+Other functions without an op get the values too, unless a Tensor requires grad: the
+graph would be lost, so an error says which op to use instead. Sources: NEP 13
 (`__array_ufunc__`) and NEP 18 (`__array_function__`).
 """
 
@@ -12,24 +12,28 @@ import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tinygrad_ckn.backend import CPU
+from tinygrad_ckn.backend import CPU, Array
 from tinygrad_ckn.errors import CKNError, DTypeError
 from tinygrad_ckn.graph import Variable
 from tinygrad_ckn.ops import elementwise, shape
-from tinygrad_ckn.ops import matmul as matmul_
+from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.primitive import REGISTRY
+from tinygrad_ckn.tensor import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _NUMPY = CPU.xp
-# NumPy's names of functions whose op has another one.
+# NumPy's names of ufuncs and functions whose op has another name.
 UFUNCS: Mapping[str, str] = MappingProxyType(
     {"absolute": "abs", "true_divide": "divide", "rint": "round"}
 )
 ALIASES: Mapping[str, str] = MappingProxyType(
     {"amax": "max", "amin": "min", "around": "round", "copy": "positive", "concat": "concatenate"}
 )
-# What to use for functions that no op has.
+# Replacements for functions without an op.
 INSTEAD: Mapping[str, str] = MappingProxyType(
     {
         "outer": 'ops.einsum("i,j->ij", a, b)',
@@ -79,23 +83,29 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
         "clone": "t.copy",
     }
 )
-# Those among them that are attributes of arrays of NumPy or PyTorch.
-ATTRIBUTES = "trace diagonal repeat take prod cumsum nbytes unsqueeze view permute numel cpu cuda double float clone".split()
-# Functions that look at values or shapes, and return nothing that has a derivative.
+# Names in INSTEAD that are attributes of NumPy's arrays or PyTorch's tensors.
+ATTRIBUTES = (
+    "trace diagonal repeat take prod cumsum nbytes unsqueeze view permute numel cpu cuda "
+    "double float clone"
+).split()
+# Functions of values or shapes whose result has no derivative.
 VALUES = frozenset(
-    "shape ndim size result_type can_cast zeros_like ones_like empty_like full_like array_equal array_equiv allclose "
-    "isclose nonzero argwhere flatnonzero count_nonzero argsort shares_memory may_share_memory array_repr array_str "
-    "array2string iscomplexobj isrealobj".split()
+    (
+        "shape ndim size result_type can_cast zeros_like ones_like empty_like full_like "
+        "array_equal array_equiv allclose isclose nonzero argwhere flatnonzero count_nonzero "
+        "argsort shares_memory may_share_memory array_repr array_str array2string "
+        "iscomplexobj isrealobj"
+    ).split()
 )
 
 
-# Options that say how to compute, not what. `order` is none of them: reshape and ravel
-# read elements in that order.
+# Options that change how a result is computed, not the result. `order` is not one of
+# them: reshape and ravel read elements in that order.
 HOW = frozenset({"optimize", "casting", "subok"})
 
 
-def dot(a: Any, b: Any) -> Any:
-    """Return the product of two vectors or matrices, as `numpy.dot`; of two numbers of no axis theirs.
+def dot(a: Array | float, b: Array | float) -> Tensor:
+    """Return the product of vectors, matrices or numbers, as `numpy.dot` does.
 
     Raises
     ------
@@ -109,17 +119,21 @@ def dot(a: Any, b: Any) -> Any:
     >>> dot(Tensor([1.0, 2.0]), Tensor([3.0, 4.0])).item()
     11.0
     """
+    left: Any = a
+    right: Any = b
     ndims = [len(getattr(x, "shape", ())) for x in (a, b)]
     if 0 in ndims:
-        return a * b
+        product: Tensor = left * right
+        return product
     if max(ndims) > 2:
         raise DTypeError(
-            f"dot: expected at most two axes, got {ndims[0]} and {ndims[1]}; use ops.matmul or ops.einsum"
+            f"dot: expected at most two axes, got {ndims[0]} and {ndims[1]}; use ops.matmul or "
+            "ops.einsum"
         )
-    return matmul_.matmul(a, b)
+    return matmul(left, right)
 
 
-def flatten(x: Any) -> Any:
+def flatten(x: Array) -> Tensor:
     """Return x as a vector, in C order.
 
     Examples
@@ -130,8 +144,8 @@ def flatten(x: Any) -> Any:
     return shape.reshape(x, (-1,))
 
 
-def where(condition: Any, x: Any, y: Any) -> Any:
-    """Return x where a condition holds, else y: `ops.where` with the names that NumPy gives its arguments.
+def where(condition: Array, x: Array | float, y: Array | float) -> Tensor:
+    """Return `ops.where(condition, x, y)`; the names of its arguments are NumPy's.
 
     Examples
     --------
@@ -142,7 +156,7 @@ def where(condition: Any, x: Any, y: Any) -> Any:
 
 
 def hint(name: str, known: Sequence[str]) -> str:
-    """Return what to use for a name that Tensors do not have, as the end of a sentence."""
+    """Return the advice for a name that Tensors lack, as the end of a sentence."""
     if name in INSTEAD:
         return f"use {INSTEAD[name]}"
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
@@ -154,93 +168,93 @@ def hint(name: str, known: Sequence[str]) -> str:
 
 
 def table(ops: Mapping[str, Callable[..., Any]]) -> dict[Any, Callable[..., Any]]:
-    """Return our function for each of NumPy's that has the name of one of ours."""
-    found: dict[Any, Callable[..., Any]] = {}
+    """Return the op for each function of NumPy that has an op's name or an alias."""
+    replacements: dict[Any, Callable[..., Any]] = {}
     for module in (_NUMPY, _NUMPY.linalg):
         names = {name: name for name in ops if hasattr(module, name)} | dict(ALIASES)
-        for theirs, ours in names.items():
-            function = getattr(module, theirs, None)
-            if (
-                function is not None
-                and not isinstance(function, _NUMPY.ufunc | type)
-                and ours in ops
-            ):
-                found[function] = ops[ours]
-    found[_NUMPY.ravel] = flatten
-    found[_NUMPY.where] = where
-    found[_NUMPY.dot] = dot
-    return found
+        for name, op in names.items():
+            function = getattr(module, name, None)
+            if function is not None and not isinstance(function, _NUMPY.ufunc | type) and op in ops:
+                replacements[function] = ops[op]
+    replacements[_NUMPY.ravel] = flatten
+    replacements[_NUMPY.where] = where
+    replacements[_NUMPY.dot] = dot
+    return replacements
 
 
 def call(
     functions: Mapping[Any, Callable[..., Any]],
     known: Sequence[str],
     function: Any,
-    args: Any,
+    args: Sequence[Any],
     options: Mapping[str, Any],
-) -> Any:
-    """Return what a function of NumPy's gives for arguments with Tensors among them.
+) -> object:
+    """Return the result of a NumPy function with Tensors among its arguments.
 
     Raises
     ------
     DTypeError
-        If there is no op for it, or it takes an option of NumPy's not, and a Tensor
-        requires grad.
+        If the function has no op and a Tensor requires grad, or if the op lacks an
+        option.
     """
     name = getattr(function, "__name__", str(function))
     prefix = "np.linalg." if "linalg" in getattr(function, "__module__", "") else "np."
-    ours = functions.get(function)
-    if ours is not None:
-        positional, named = _given(function, args, options)
-        taken = [
-            parameter for parameter in inspect.signature(ours).parameters if parameter != "saving"
-        ]
-        unknown = [option for option in named if option not in taken]
+    op = functions.get(function)
+    if op is not None:
+        positional, named = _arguments(function, args, options)
+        accepted = [name for name in inspect.signature(op).parameters if name != "saving"]
+        unknown = [option for option in named if option not in accepted]
         if unknown:
             raise DTypeError(
-                f"{prefix}{name}: of tensors expected the arguments {', '.join(taken)}, got {unknown[0]}=; "
-                "leave it out, or pass t.detach().numpy() for the values"
+                f"{prefix}{name}: of tensors expected the arguments {', '.join(accepted)}, "
+                f"got {unknown[0]}=; leave it out, or pass t.detach().numpy() for the values"
             )
         try:
-            return ours(*positional, **named)
+            return op(*positional, **named)
         except CKNError as error:
             if isinstance(error.__cause__, TypeError):
                 raise DTypeError(f"{prefix}{name}: {error}") from error
             raise
         except TypeError as error:
             raise DTypeError(
-                f"{prefix}{name}: of tensors expected the arguments {', '.join(taken)}, {error}"
+                f"{prefix}{name}: of tensors expected the arguments {', '.join(accepted)}, {error}"
             ) from error
     if name not in VALUES and any_requires_grad([args, options]):
         raise DTypeError(
-            f"{prefix}{name}: not an operation on tensors that require grad, for the result would have no graph; "
-            f"{hint(name, known)}"
+            f"{prefix}{name}: not an operation on tensors that require grad, for the result "
+            f"would have no graph; {hint(name, known)}"
         )
     return function(*_values(args), **_values(options))
 
 
 def call_ufunc(
-    known: Sequence[str], ufunc: Any, method: str, inputs: Any, options: Mapping[str, Any]
-) -> Any:
-    """Return what a ufunc of NumPy's gives for inputs with Tensors among them: the op of that name.
+    known: Sequence[str],
+    ufunc: np.ufunc,
+    method: str,
+    inputs: Sequence[Any],
+    options: Mapping[str, Any],
+) -> Tensor:
+    """Return the result of the op for a ufunc with Tensors among its inputs.
 
     Raises
     ------
     DTypeError
-        If there is none, or it is called with options, or as `reduce` and its like.
+        If the ufunc has no op, or is called with options or by a method such as
+        `reduce`.
     """
     name = UFUNCS.get(ufunc.__name__, ufunc.__name__)
     if method == "__call__" and not options and name in REGISTRY:
-        return REGISTRY[name](*inputs)
+        result: Tensor = REGISTRY[name](*inputs)
+        return result
     text = f"np.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
     extra = f" with {', '.join(options)}=" if options else ""
     raise DTypeError(f"{text}{extra}: not an operation on tensors; {hint(name, known)}")
 
 
-def _given(
+def _arguments(
     function: Any, args: Sequence[Any], options: Mapping[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Return the arguments, by name where NumPy has a default, without those that equal it (`out=None`)."""
+    """Return positional and named arguments; those with NumPy's default are left out."""
     try:
         signature = inspect.signature(function)
         bound = signature.bind(*args, **options)
@@ -272,8 +286,8 @@ def _is_default(value: Any, default: Any) -> bool:
     )
 
 
-def any_requires_grad(value: Any) -> bool:
-    """Tell whether a Tensor that requires grad is among arguments, however nested."""
+def any_requires_grad(value: object) -> bool:
+    """Return whether a Tensor that requires grad is among (nested) arguments."""
     if isinstance(value, Variable):
         return value._requires_grad
     parts = (
@@ -287,7 +301,7 @@ def any_requires_grad(value: Any) -> bool:
 
 
 def _values(value: Any) -> Any:
-    """Return arguments with the read-only values of Tensors."""
+    """Return arguments with Tensors replaced by their values, read-only."""
     if isinstance(value, Variable):
         tensor: Any = value
         return tensor.detach().numpy()

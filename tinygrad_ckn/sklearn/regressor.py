@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
+from sklearn.utils import Tags
 
 from tinygrad_ckn.backend import NDArray
 from tinygrad_ckn.models.kernels import Kernel
@@ -125,7 +126,7 @@ class CKNRegressor(RegressorMixin, CKNEstimator):
         predictions: NDArray[np.float64] = features @ self.head_.weight.T + self.head_.bias
         return predictions[:, 0] if self._flat else predictions
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
 
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import NDArray
@@ -184,7 +185,7 @@ class CKNTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CKNEstim
         images = self._fitted(X)
         return self._scaled(self.model_.encode(images))
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = (
             [self.dtype] if self.dtype else ["float64", "float32"]

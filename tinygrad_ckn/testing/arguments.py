@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
-from tinygrad_ckn.backend import asarray, is_array
+from tinygrad_ckn.backend import Array, asarray, is_array
 from tinygrad_ckn.errors import DTypeError
 from tinygrad_ckn.graph import Variable, unwrap
+from tinygrad_ckn.nn import Module
 from tinygrad_ckn.testing.layout import with_layout_of
 from tinygrad_ckn.testing.problem import Problem
 
+# The point of a check: one array or number, or one per argument.
+Inputs: TypeAlias = Array | float | Sequence[Any]
+
 
 def problem_of(
-    function: Callable[..., Any], inputs: Any, kwargs: Mapping[str, Any] | None = None
+    function: Callable[..., Any], inputs: Inputs, kwargs: Mapping[str, Any] | None = None
 ) -> Problem:
     """Wrap a function and the point at which it is checked.
 
@@ -31,7 +35,8 @@ def problem_of(
         getattr(function, "name", None) or getattr(function, "__name__", type(function).__name__)
     )
     single = isinstance(inputs, Variable | int | float) or hasattr(inputs, "dtype")
-    points: dict[Any, Any] = dict(enumerate(map(_array, [inputs] if single else inputs)))
+    passed: Any = [inputs] if single else inputs
+    points: dict[Any, Any] = dict(enumerate(map(_array, passed)))
     count = len(points)
     points.update(kwargs or {})
     chosen = any(isinstance(p, Variable) and p._requires_grad for p in points.values())
@@ -42,11 +47,11 @@ def problem_of(
             "float64 arrays"
         )
 
-    def of_leaves(*leaves: Any) -> Any:
-        given = points | dict(zip(checked, leaves, strict=True))
+    def of_leaves(*leaves: Array) -> object:
+        arguments = points | dict(zip(checked, leaves, strict=True))
         return function(
-            *[given[i] for i in range(count)],
-            **{k: p for k, p in given.items() if isinstance(k, str)},
+            *[arguments[i] for i in range(count)],
+            **{k: p for k, p in arguments.items() if isinstance(k, str)},
         )
 
     return Problem(
@@ -80,7 +85,7 @@ def _leaf(point: Any) -> Any:
 
 
 def module_problem(
-    module: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any] | None
+    module: Module, inputs: tuple[Any, ...], kwargs: Mapping[str, Any] | None
 ) -> Problem:
     """Wrap a float64 copy of a module; inputs and trained parameters are the leaves."""
     twin = copy.deepcopy(module)

@@ -27,7 +27,7 @@ class Bad(NamedTuple):
     match: str
 
 
-def bad(*args: Any, error: type[Exception], match: str, **options: Any) -> Bad:
+def bad(*args: object, error: type[Exception], match: str, **options: object) -> Bad:
     """Describe a call that must fail, and the message expected of it."""
     return Bad(args, options, error, match)
 
@@ -50,7 +50,7 @@ class Case:
     linear: bool
     errors: Sequence[Bad]
 
-    def draw(self, data: Any) -> Draw:
+    def draw(self, data: st.DataObject) -> Draw:
         """Draw arguments; `data` comes from `hypothesis.strategies.data()`."""
         args = [data.draw(s) if isinstance(s, st.SearchStrategy) else s for s in self.inputs]
         options = {
@@ -66,7 +66,7 @@ class Case:
     def call(self, options: dict[str, Any]) -> Callable[..., Any]:
         """Return the operation with its options bound."""
 
-        def call(*args: Any) -> Any:
+        def call(*args: object) -> object:
             return self.function(*args, **options)
 
         call.__name__ = self.name
@@ -75,11 +75,11 @@ class Case:
 
 def case(
     function: Callable[..., Any],
-    *inputs: Any,
+    *inputs: object,
     name: str | None = None,
     linear: bool = False,
     errors: Sequence[Bad] = (),
-    **options: Any,
+    **options: object,
 ) -> Case:
     """Add a case to the table; an operation may have several.
 

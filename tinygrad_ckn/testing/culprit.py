@@ -84,7 +84,8 @@ def raise_not_differentiable(
 
 def raise_undecided(problem: Problem, what: str, outcome: Outcome) -> NoReturn:
     """Raise the error of a comparison that the uncertainty of differences leaves open."""
-    claim, numeric = outcome.claim, outcome.numeric
+    claim = outcome.claim
+    numeric = outcome.numeric
     if not math.isfinite(numeric.uncertainty):
         told = "differences do not settle, with whatever step"
     else:
@@ -156,7 +157,8 @@ def masked(arrays: Arrays, start: int, stop: int) -> list[Any]:
             continue
         k = xp_of(y).arange(y.size).reshape(y.shape)
         result.append(y * ((k >= start) & (k < stop)))
-        start, stop = start - y.size, stop - y.size
+        start -= y.size
+        stop -= y.size
     return result
 
 

@@ -26,7 +26,8 @@ QUICK_STEPS = (
 # h^4 with EPS / h^2
 QUICK_MIXED_STEPS = (2.0**-8, 2.0**-12)
 # exponents of the steps tried if those leave it open
-_LARGEST, _SMALLEST = 0, -44
+_LARGEST = 0
+_SMALLEST = -44
 # powers of the step in the error of a central difference
 _CENTRAL = (2, 4, 6, 8, 10)
 _ONE_SIDED = (1, 2, 3, 4, 5)
@@ -57,7 +58,7 @@ class Settled(NamedTuple):
     rough: bool
 
     def allows(self, value: float, limit: float) -> bool:
-        """Return whether a value may be the derivative: by the best estimate or, if rough, any."""
+        """Return whether a value may be the derivative by the best estimate, or any if rough."""
         off = math.fabs(value - self.best.value)
         if not off > limit + 10 * self.best.uncertainty:
             return True
@@ -85,7 +86,8 @@ class Sides(NamedTuple):
     @property
     def kink(self) -> float:
         """Difference of the one-sided slopes; 0 within the uncertainty."""
-        left, right = self.left.best, self.right.best
+        left = self.left.best
+        right = self.right.best
         difference = math.fabs(right.value - left.value)
         return 0.0 if difference <= 10 * (right.uncertainty + left.uncertainty) else difference
 
@@ -105,7 +107,8 @@ class _Neville:
 
     def __init__(self, powers: Sequence[int], noise: float, order: int = 1) -> None:
         self.factors = [2.0**p - 1 for p in powers]
-        self.noise, self.order = noise, order
+        self.noise = noise
+        self.order = order
         self.row: list[float] = []
         self.best = _NOTHING
         # the best entry of each row, with its uncertainty before noise
@@ -116,7 +119,8 @@ class _Neville:
         if not math.isfinite(value):
             self.row = []
             return
-        row, entry = [value], _NOTHING
+        row = [value]
+        entry = _NOTHING
         for before, factor in zip(self.row, self.factors, strict=False):
             change = (row[-1] - before) / factor
             row.append(row[-1] + change)
@@ -173,7 +177,8 @@ def quick(phi: Callable[[float], float], step: float) -> tuple[float, float]:
     phi(0) is 0. Both are extrapolated from the steps h and 2 h: the first is off by
     O(h^4), the second by O(h^3).
     """
-    near, far = (phi(step), phi(-step)), (phi(2 * step), phi(-2 * step))
+    near = phi(step), phi(-step)
+    far = phi(2 * step), phi(-2 * step)
     slope = (4 * (near[0] - near[1]) - 0.5 * (far[0] - far[1])) / (6 * step)
     kink = (2 * (near[0] + near[1]) - 0.5 * (far[0] + far[1])) / step
     return slope, kink
@@ -190,14 +195,13 @@ def settle(phi: Callable[[float], float], size: float) -> Sides:
         Size of the values whose difference phi is: their rounding limits its accuracy.
     """
     noise = noise_of(phi, size)
-    central, left, right = (
-        _Neville(_CENTRAL, noise),
-        _Neville(_ONE_SIDED, noise),
-        _Neville(_ONE_SIDED, noise),
-    )
+    central = _Neville(_CENTRAL, noise)
+    left = _Neville(_ONE_SIDED, noise)
+    right = _Neville(_ONE_SIDED, noise)
     rises: list[tuple[float, float]] = []
     for h in _steps():
-        above, below = phi(h), phi(-h)
+        above = phi(h)
+        below = phi(-h)
         rises.append((below, above))
         central.add((above - below) / (2 * h), h)
         right.add(above / h, h)

@@ -66,6 +66,7 @@ def telling(
     problem: Problem, gradients: Arrays, generator: Generator, only: int | None = None
 ) -> list[Any]:
     """Draw a direction along which the derivative is not small by chance."""
+    direction: list[Any] = []
     for _ in range(20):
         direction = problem.direction(generator, only)
         along = problem.displacement(direction)
@@ -76,6 +77,7 @@ def telling(
 
 def telling_upstream(values: Arrays, pushed: Arrays, generator: Generator) -> list[Any]:
     """Draw an upstream gradient with which J v is not small by chance."""
+    upstream: list[Any] = []
     for _ in range(20):
         upstream = weighed(random_like(values, generator), [norm([p]) for p in pushed], values)
         if math.fabs(dot(upstream, pushed)) >= 0.5 * typical_size(upstream, pushed):

@@ -14,7 +14,8 @@ from typing import Any
 
 from tinygrad_ckn.backend import default_rng
 from tinygrad_ckn.errors import GradientError
-from tinygrad_ckn.testing.arguments import module_problem, problem_of
+from tinygrad_ckn.nn import Module
+from tinygrad_ckn.testing.arguments import Inputs, module_problem, problem_of
 from tinygrad_ckn.testing.examine import examine
 from tinygrad_ckn.testing.first_order import first_order
 from tinygrad_ckn.testing.options import Options
@@ -51,7 +52,7 @@ def _run(problem: Problem, orders: Sequence[int], options: Options) -> Report:
 
 def gradcheck(
     function: Callable[..., Any],
-    inputs: Any,
+    inputs: Inputs,
     *,
     order: int = 1,
     tolerance: float | None = None,
@@ -135,7 +136,7 @@ def gradcheck(
 
 def gradgradcheck(
     function: Callable[..., Any],
-    inputs: Any,
+    inputs: Inputs,
     *,
     tolerance: float | None = None,
     seed: int = 0,
@@ -166,8 +167,8 @@ def gradgradcheck(
 
 
 def check_module(
-    module: Any,
-    *inputs: Any,
+    module: Module,
+    *inputs: object,
     order: int = 1,
     tolerance: float | None = None,
     seed: int = 0,

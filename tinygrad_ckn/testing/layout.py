@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_ckn.backend import xp_of
+from tinygrad_ckn.backend import NDArray, xp_of
 
 
-def with_layout_of(like: Any, x: Any, *, broadcast: bool = False) -> Any:
+def with_layout_of(like: NDArray[Any], x: NDArray[Any], *, broadcast: bool = False) -> NDArray[Any]:
     """Return a copy of x with the memory layout of `like`: axis order, gaps, direction.
 
     Axes of stride 0 keep it only with `broadcast`: their elements are then one.
@@ -23,16 +23,20 @@ def with_layout_of(like: Any, x: Any, *, broadcast: bool = False) -> Any:
     sizes = [1 if alike[i] else like.shape[i] for i in order]
     memory = xp.zeros((*sizes, 2 if gap > like.dtype.itemsize else 1), dtype=x.dtype)[..., 0]
     turned = memory.transpose([order.index(i) for i in range(x.ndim)])
-    result = turned[tuple(slice(None, None, -1 if s < 0 else 1) for s in like.strides)]
+    result: NDArray[Any] = turned[
+        tuple(slice(None, None, -1 if s < 0 else 1) for s in like.strides)
+    ]
     result[...] = x[tuple(slice(0, 1) if one else slice(None) for one in alike)]
-    return xp.broadcast_to(result, x.shape) if any(alike) else result
+    if any(alike):
+        result = xp.broadcast_to(result, x.shape)
+    return result
 
 
-def strided(x: Any) -> Any:
+def strided(x: NDArray[Any]) -> NDArray[Any]:
     """Return a copy of x in memory that is neither contiguous nor in order."""
     xp = xp_of(x)
     memory = xp.zeros((*x.shape[::-1], 2), dtype=x.dtype)[..., 0]
-    result = memory.transpose() if x.ndim else memory
-    result = result[(..., *[slice(None, None, -1)] * x.ndim)]
+    turned = memory.transpose() if x.ndim else memory
+    result: NDArray[Any] = turned[(..., *[slice(None, None, -1)] * x.ndim)]
     result[...] = x
     return result

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from tinygrad_ckn.backend import Generator, xp_of
+from tinygrad_ckn.backend import Generator, NDArray, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.testing.estimates import QUICK_STEPS
 from tinygrad_ckn.testing.problem import (
@@ -161,7 +161,7 @@ def element(k: int, shape: tuple[int, ...]) -> str:
     return f"element {position(k, shape)}" if shape else "its one element"
 
 
-def nonfinite(array: Any) -> int | None:
+def nonfinite(array: NDArray[Any] | None) -> int | None:
     """Return the index of the first element that is NaN or infinite."""
     if array is None or bool(xp_of(array).isfinite(array).all()):
         return None
@@ -222,6 +222,6 @@ def _check_finite(problem: Problem, values: Arrays, gradients: Arrays) -> None:
             )
 
 
-def value_of(array: Any, k: int) -> str:
+def value_of(array: NDArray[Any], k: int) -> str:
     """Return the k-th element, which is not finite, as text."""
     return {"nan": "NaN", "inf": "infinity", "-inf": "-infinity"}[str(float(array.reshape(-1)[k]))]

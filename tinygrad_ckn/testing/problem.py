@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tinygrad_ckn.backend import Generator, is_array, xp_of
+from tinygrad_ckn.backend import Generator, NDArray, Shape, is_array, xp_of
 from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.errors import DTypeError
 from tinygrad_ckn.grad_mode import enable_grad
@@ -220,7 +220,7 @@ def power_of_two(x: float) -> float:
     return math.ldexp(0.5, math.frexp(x)[1]) if x and math.isfinite(x) else 0.0
 
 
-def signs(generator: Generator, shape: tuple[int, ...]) -> Any:
+def signs(generator: Generator, shape: Shape) -> NDArray[Any]:
     """Draw -1 or 1."""
     return 2.0 * generator.integers(0, 2, shape) - 1.0
 

@@ -10,7 +10,7 @@ from tinygrad_ckn.backend import default_rng
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.functional import jvp
 from tinygrad_ckn.graph import Variable
-from tinygrad_ckn.testing.arguments import problem_of
+from tinygrad_ckn.testing.arguments import Inputs, problem_of
 from tinygrad_ckn.testing.culprit import raise_not_differentiable, raise_undecided, two
 from tinygrad_ckn.testing.estimates import Estimate
 from tinygrad_ckn.testing.first_order import telling_upstream
@@ -23,7 +23,7 @@ from tinygrad_ckn.testing.verdict import Claim, Comparison, Outcome, Report, com
 
 def check_jvp(
     function: Callable[..., Any],
-    inputs: Any,
+    inputs: Inputs,
     *,
     tolerance: float | None = None,
     seed: int = 0,
@@ -65,7 +65,8 @@ def _compare_jvp(problem: Problem, options: Options) -> Comparison:
             1
         ].data
         upstream = telling_upstream(point.values, [product], generator)
-        typical, allowed = typical_size(upstream, [product]), options.atol * sum_of_sizes(tangents)
+        typical = typical_size(upstream, [product])
+        allowed = options.atol * sum_of_sizes(tangents)
         claim = Claim(
             dot(upstream, [product]), typical, point.size, allowed, options.relative(1), 1
         )
@@ -94,7 +95,7 @@ def _compare_jvp(problem: Problem, options: Options) -> Comparison:
 
 
 def check_adjoint(
-    function: Callable[..., Any], inputs: Any, *, tolerance: float = 1e-12, seed: int = 0
+    function: Callable[..., Any], inputs: Inputs, *, tolerance: float = 1e-12, seed: int = 0
 ) -> Report:
     """Check <J u, g> = <u, J^T g> of a function linear or affine in each input.
 
@@ -128,7 +129,8 @@ def check_adjoint(
                 problem.values((1, away), (1, direction)), problem.values((1, away)), strict=True
             )
         ]
-        forward, backward = dot(upstream, pushed), dot([pulled[i]], [direction[i]])
+        forward = dot(upstream, pushed)
+        backward = dot([pulled[i]], [direction[i]])
         size = norm(upstream) * norm(pushed) + norm([direction[i]]) * norm([pulled[i]])
         error = math.fabs(forward - backward) / size if size else 0.0
         report.comparisons.append(Comparison(1, name, backward, Estimate(forward, 0.0, 1.0), error))

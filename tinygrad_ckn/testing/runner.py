@@ -19,6 +19,9 @@ from tinygrad_ckn.testing.op_cases import CHECKED
 # imported for its cases
 assert CHECKED
 
+# all of them, which Hypothesis lists by a metaclass that type checkers do not follow
+_HEALTH_CHECKS: Any = list(HealthCheck)
+
 
 @dataclass
 class Result:
@@ -57,12 +60,13 @@ def run_case(
         deadline=None,
         phases=[Phase.generate],
         verbosity=Verbosity.quiet,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=_HEALTH_CHECKS,
     )
     @given(st.data())
-    def run(data: Any) -> None:
+    def run(data: st.DataObject) -> None:
         drawn = case.draw(data)
-        function, args = case.call(drawn.options), on_device(drawn.args, device)
+        function = case.call(drawn.options)
+        args = on_device(drawn.args, device)
         for comparison in getattr(check(function, args), "comparisons", ()):
             if comparison.order == 1:
                 result.order1 = _larger(result.order1, comparison.error)
@@ -124,10 +128,12 @@ def run_cases(
             for case in CASES[name]:
                 run_case(case, examples=examples, device=device, result=result)
         except GradientError as error:
-            result.verdict, result.message = "FAIL", str(error)
+            result.verdict = "FAIL"
+            result.message = str(error)
         except Exception as error:
             # a rule may raise anything, and the others are still to be checked
-            result.verdict, result.message = "FAIL", f"{name}: {type(error).__name__}: {error}"
+            result.verdict = "FAIL"
+            result.message = f"{name}: {type(error).__name__}: {error}"
         results.append(result)
         on_result(result)
     return results

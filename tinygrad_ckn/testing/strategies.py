@@ -6,22 +6,25 @@ Needs the extra `[test]`.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+import numpy as np
 from hypothesis import strategies as st
 
-from tinygrad_ckn.backend import CPU, Generator, default_rng
+from tinygrad_ckn.backend import Generator, NDArray, default_rng
 from tinygrad_ckn.tensor import Tensor
 
+T = TypeVar("T")
 Strategy = st.SearchStrategy[Any]
 _seeds = st.integers(0, 2**32 - 1)
 
 
-def _drawn(make: Any) -> Strategy:
+def _drawn(make: Callable[[st.DrawFn, Generator], T]) -> Strategy:
     """Return a strategy of make(draw, generator)."""
 
     @st.composite
-    def strategy(draw: st.DrawFn) -> Any:
+    def strategy(draw: st.DrawFn) -> T:
         return make(draw, default_rng(draw(_seeds)))
 
     return strategy()
@@ -58,15 +61,15 @@ def arrays(
     (2, 3)
     """
 
-    def make(draw: st.DrawFn, random: Generator) -> Any:
+    def make(draw: st.DrawFn, random: Generator) -> NDArray[Any]:
         sizes = _sizes(draw, shape)
         if not distinct:
             x = random.uniform(low, high, sizes)
         else:
-            count = CPU.xp.prod(sizes, dtype=int)
+            count = np.prod(sizes, dtype=int)
             places = random.permutation(count) + random.uniform(0.25, 0.75, count)
             x = low + (high - low) * (places / max(1, count)).reshape(sizes)
-        return CPU.xp.where(abs(x) < gap, CPU.xp.where(x < 0, -gap, gap) + x, x)
+        return np.where(abs(x) < gap, np.where(x < 0, -gap, gap) + x, x)
 
     return _drawn(make)
 
@@ -98,16 +101,16 @@ def tensors(*shape: int | Strategy, **options: Any) -> Strategy:
 def spd_matrices(
     *batch: int | Strategy,
     n: int | Strategy = 4,
-    least: float = 0.1,
+    minimum: float = 0.1,
     spectra: Strategy | None = None,
 ) -> Strategy:
-    """Draw symmetric positive definite matrices (*batch, n, n) with chosen spectra in [least, 2].
+    """Draw symmetric positive definite matrices (*batch, n, n), spectra in [minimum, 2].
 
     Parameters
     ----------
     spectra
         Some of "random", "equal" (all eigenvalues equal), "pairs" (each twice) and "tiny"
-        (the smallest is `least` times 1e-3); default: all of them.
+        (the smallest is `minimum` times 1e-3); default: all of them.
 
     Examples
     --------
@@ -117,20 +120,21 @@ def spd_matrices(
     """
     kinds = st.sampled_from(["random", "equal", "pairs", "tiny"]) if spectra is None else spectra
 
-    def make(draw: st.DrawFn, random: Generator) -> Any:
+    def make(draw: st.DrawFn, random: Generator) -> NDArray[Any]:
         size = n if isinstance(n, int) else draw(n)
         shape = _sizes(draw, batch)
         kind = draw(kinds)
-        w = random.uniform(least, 2.0, (*shape, size))
+        w = random.uniform(minimum, 2.0, (*shape, size))
         if kind == "equal":
-            w = w[..., :1] + CPU.xp.zeros(size)
+            w = w[..., :1] + np.zeros(size)
         elif kind == "pairs":
-            w = CPU.xp.repeat(w, 2, axis=-1)[..., :size]
+            w = np.repeat(w, 2, axis=-1)[..., :size]
         elif kind == "tiny":
-            w[..., 0] = least * 1e-3
-        q = CPU.xp.linalg.qr(random.standard_normal((*shape, size, size)))[0]
+            w[..., 0] = minimum * 1e-3
+        q = np.linalg.qr(random.standard_normal((*shape, size, size)))[0]
         a = (q * w[..., None, :]) @ q.swapaxes(-1, -2)
-        return 0.5 * (a + a.swapaxes(-1, -2))
+        symmetric: NDArray[Any] = 0.5 * (a + a.swapaxes(-1, -2))
+        return symmetric
 
     return _drawn(make)
 
@@ -145,9 +149,10 @@ def unit_sphere(rows: int | Strategy, columns: int | Strategy) -> Strategy:
     True
     """
 
-    def make(draw: st.DrawFn, random: Generator) -> Any:
+    def make(draw: st.DrawFn, random: Generator) -> NDArray[Any]:
         z = random.standard_normal(_sizes(draw, (rows, columns)))
-        return z / CPU.xp.linalg.norm(z, axis=1, keepdims=True)
+        rows_of_norm_1: NDArray[Any] = z / np.linalg.norm(z, axis=1, keepdims=True)
+        return rows_of_norm_1
 
     return _drawn(make)
 
@@ -163,12 +168,13 @@ def near_duplicate_filters(rows: int, columns: int, distance: float = 1e-4) -> S
     True
     """
 
-    def make(draw: st.DrawFn, random: Generator) -> Any:
-        *z, aside = random.standard_normal((rows + 1, columns))
-        z = CPU.xp.asarray(z) / CPU.xp.linalg.norm(z, axis=1, keepdims=True)
-        aside -= (aside @ z[0]) * z[0]
-        z[-1] = z[0] + distance * aside / CPU.xp.linalg.norm(aside)
-        z[-1] /= CPU.xp.linalg.norm(z[-1])
+    def make(draw: st.DrawFn, random: Generator) -> NDArray[Any]:
+        *rows_drawn, step = random.standard_normal((rows + 1, columns))
+        z: NDArray[Any] = np.asarray(rows_drawn)
+        z = z / np.linalg.norm(z, axis=1, keepdims=True)
+        step -= (step @ z[0]) * z[0]
+        z[-1] = z[0] + distance * step / np.linalg.norm(step)
+        z[-1] /= np.linalg.norm(z[-1])
         return z
 
     return _drawn(make)
@@ -185,7 +191,7 @@ def patches_with_zero_norm(count: int, size: int) -> Strategy:
     True
     """
 
-    def make(draw: st.DrawFn, random: Generator) -> Any:
+    def make(draw: st.DrawFn, random: Generator) -> NDArray[Any]:
         x = random.uniform(-2, 2, (count, size))
         x[random.integers(0, count)] = 0
         x[random.random(count) < 0.25] = 0
@@ -205,16 +211,20 @@ def conv_args(max_size: int = 7) -> Strategy:
     True
     """
 
-    def make(draw: st.DrawFn, random: Generator) -> Any:
+    def make(
+        draw: st.DrawFn, random: Generator
+    ) -> tuple[NDArray[Any], NDArray[Any], dict[str, Any]]:
         pairs = st.tuples(st.integers(1, 2), st.integers(1, 2))
-        groups, dilation, stride = draw(st.integers(1, 2)), draw(pairs), draw(pairs)
+        groups = draw(st.integers(1, 2))
+        dilation = draw(pairs)
+        stride = draw(pairs)
         kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
         words = st.sampled_from(["valid", "same", "full"])
         padding = draw(
             st.one_of(words, st.integers(0, 2), st.tuples(st.integers(0, 2), st.integers(0, 2)))
         )
-        least = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-        size = [draw(st.integers(n, max(n, max_size))) for n in least]
+        minimum = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+        size = [draw(st.integers(n, max(n, max_size))) for n in minimum]
         channels = draw(st.integers(1, 2))
         x = random.standard_normal((draw(st.integers(1, 2)), channels * groups, *size))
         w = random.standard_normal((groups * draw(st.integers(1, 2)), channels, *kernel))

@@ -20,7 +20,8 @@ _ROUNDING = {1: 64 * EPS, 2: 1e-10}
 # a kink or a jump below this share of the values may be due to rounding
 _VISIBLE = {1: 1e-10, 2: 1e-7}
 # errors in units of the uncertainty: still agreeing, certainly disagreeing
-WITHIN, BEYOND = 3.0, 10.0
+WITHIN = 3.0
+BEYOND = 10.0
 
 T = TypeVar("T")
 _TRIES = 3
@@ -86,9 +87,11 @@ class Phi(Protocol):
 
     def __call__(self, s: float, /) -> float:
         """Return phi(s)."""
+        ...
 
     def size(self) -> float:
         """Return the size of the values."""
+        ...
 
 
 class Claim(NamedTuple):
@@ -181,7 +184,7 @@ class Outcome(NamedTuple):
 
     @property
     def near(self) -> bool:
-        """Whether both values agree within the tolerance, however uncertain the numeric one is."""
+        """Whether both values agree within the tolerance, certain or not."""
         off = math.fabs(self.claim.analytic - self.numeric.value)
         limit = self.claim.limit(self.numeric.value)
         return off <= limit and self.numeric.uncertainty <= 100 * limit
@@ -210,7 +213,8 @@ def outcome_of(claim: Claim, sides: Sides) -> Outcome:
             if claim.agrees(one.best) and other.allows(
                 claim.analytic, claim.limit(other.best.value)
             ):
-                finding, numeric = "right", one.best
+                finding = "right"
+                numeric = one.best
     if sides.edge:
         finding = "edge"
     elif sides.gap > visible:
@@ -234,13 +238,14 @@ def repeated(once: Callable[[], tuple[Outcome, T]]) -> tuple[Outcome, T]:
 
     `once` draws a direction and returns the outcome with a description of it.
     """
-    near = 0
-    for _ in range(_TRIES):
-        outcome, drawn = once()
+    outcome, drawn = once()
+    near = outcome.near
+    for _ in range(_TRIES - 1):
         if outcome.finding != "undecided":
             break
-        near += outcome.near
-    if near == _TRIES:
+        outcome, drawn = once()
+        near = near and outcome.near
+    if near and outcome.finding == "undecided":
         outcome = outcome._replace(finding="right")
     return outcome, drawn
 
@@ -255,7 +260,8 @@ def halves(count: int, strength: Callable[[int, int], float]) -> int:
     strength
         Called with (start, stop): the strength of these elements together.
     """
-    start, stop = 0, count
+    start = 0
+    stop = count
     while stop - start > 1:
         middle = (start + stop) // 2
         if strength(start, middle) >= strength(middle, stop):

@@ -258,7 +258,7 @@ class Map:
             ds[tile.nonfinite] = np.nan
         outlying = single_patches.outlying_gradients(g) if self.products.step else None
         if outlying is None and not all_finite(g):
-            outlying = ~np.isfinite(g).all(axis=3)
+            outlying = np.logical_not(np.isfinite(g).all(axis=3))
         if outlying is None:
             return tile.single
         if self.pooling is not None:

@@ -9,7 +9,7 @@ which unfolding copies in longer runs if they stand first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,11 @@ _FEW_CHANNELS = 8
 _WINOGRAD_CHANNELS = 16
 
 
-class PatchProducts(Protocol):
+# A sum of filter gradients, in an algorithm's own form.
+Total = TypeVar("Total")
+
+
+class PatchProducts(Protocol[Total]):
     """Interface of both algorithms; returned arrays are scratch, unless passed in."""
 
     # Of the filters, (p, C, kh, kw).
@@ -44,39 +48,48 @@ class PatchProducts(Protocol):
 
     def pad(self, x: NDArray[Any]) -> NDArray[Any]:
         """Return images (b, H, W, C) with their border, in the algorithm's layout."""
+        ...
 
     def pixel_squares(self, padded: NDArray[Any]) -> NDArray[Any]:
         """Return the squared norm of each pixel with the border: (b, Hp, Wp)."""
+        ...
 
     def nonzero_pixels(self, padded: NDArray[Any]) -> NDArray[Any]:
         """Return the mask of pixels that are not zero: (b, Hp, Wp)."""
+        ...
 
     def patch_sums(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Return the sum over the pixels (b, Hp, Wp) of each patch: (b, Ho, Wo)."""
+        ...
 
     def without(self, padded: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
         """Return a copy of padded images with masked pixels (b, Hp, Wp) set to 0."""
+        ...
 
     def channels_first(self, padded: NDArray[Any]) -> NDArray[Any]:
         """Return a view of padded images as (b, C, Hp, Wp)."""
+        ...
 
     def prepare(self, padded: NDArray[Any], inverses: NDArray[Any]) -> NDArray[Any]:
         """Return the argument of `multiply`; inverses (b, Ho, Wo) are 1 / |x|."""
+        ...
 
     def multiply(
         self, prepared: NDArray[Any], inverses: NDArray[Any], i: int, out: NDArray[Any]
     ) -> None:
         """Write <z, x> / |x| + shift, for filters z of block i, to out (b, Ho, Wo, o)."""
+        ...
 
     def prepare_backward(self) -> None:
         """Lay out the filters for gradients of images, before threads need them."""
+        ...
 
     def vjp(
         self,
         padded: NDArray[Any],
         ds: NDArray[Any],
         dsquares: NDArray[Any] | None,
-        total: Any,
+        total: Total | None,
         out: NDArray[Any] | None,
     ) -> None:
         """Add the gradient of the filters to total, write that of the images to out.
@@ -94,17 +107,20 @@ class PatchProducts(Protocol):
         out
             (b, H, W, C); None: not needed.
         """
+        ...
 
-    def zero_gradient(self) -> Any:
+    def zero_gradient(self) -> Total:
         """Return a zero gradient of the filters, in the form that `vjp` adds to."""
+        ...
 
-    def filters_gradient(self, total: Any) -> NDArray[Any]:
+    def filters_gradient(self, total: Total) -> NDArray[Any]:
         """Return the gradient (p, C, kh, kw) of the filters from a total."""
+        ...
 
 
 def products_of(
     z: NDArray[Any], shift: float, windows: Windows, size: Sequence[int]
-) -> PatchProducts:
+) -> PatchProducts[Any]:
     """Choose the algorithm for images of size (H, W) and filters z (p, C, kh, kw)."""
     p, c, *kernel = z.shape
     if kernel == [3, 3] and min(c, p) >= _WINOGRAD_CHANNELS and min(windows.output_size(size)) >= 4:

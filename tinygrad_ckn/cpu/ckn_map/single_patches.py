@@ -63,7 +63,7 @@ class Tile:
     cached: tuple[Index, NDArray[Any]] | None = None
 
 
-def measure_tile(x: NDArray[Any], products: PatchProducts) -> Tile:
+def measure_tile(x: NDArray[Any], products: PatchProducts[Any]) -> Tile:
     """Return the tile of images (b, H, W, C) with the norms of its patches."""
     padded = products.pad(x)
     pixels = products.pixel_squares(padded)
@@ -88,7 +88,7 @@ def measure_tile(x: NDArray[Any], products: PatchProducts) -> Tile:
 
 
 def _find_single(
-    products: PatchProducts,
+    products: PatchProducts[Any],
     original: NDArray[Any],
     pixels: NDArray[Any],
     squares: NDArray[Any],
@@ -114,7 +114,7 @@ def _find_single(
 
 
 def _find_uneven(
-    products: PatchProducts,
+    products: PatchProducts[Any],
     pixels: NDArray[Any],
     squares: NDArray[Any],
     too_large: NDArray[Any] | None,
@@ -130,7 +130,7 @@ def _find_uneven(
     return uneven
 
 
-def _measure_single(tile: Tile, single: NDArray[Any], products: PatchProducts) -> None:
+def _measure_single(tile: Tile, single: NDArray[Any], products: PatchProducts[Any]) -> None:
     """Set the norms of single patches."""
     tile.single = single
     parts = list(_parts(single, products))
@@ -146,7 +146,7 @@ def _measure_single(tile: Tile, single: NDArray[Any], products: PatchProducts) -
         tile.norms[nonfinite] = 0
 
 
-def _parts(single: NDArray[Any], products: PatchProducts) -> Iterator[Index]:
+def _parts(single: NDArray[Any], products: PatchProducts[Any]) -> Iterator[Index]:
     """Yield the indices of single patches, as many at a time as may be copied."""
     images, rows, columns = np.nonzero(single)
     elements = products.shape[1] * products.kernel[0] * products.kernel[1]
@@ -178,7 +178,7 @@ def unit_rows(
 
 
 def write_cosines(
-    tile: Tile, products: PatchProducts, z: NDArray[Any], shift: float, out: NDArray[Any]
+    tile: Tile, products: PatchProducts[Any], z: NDArray[Any], shift: float, out: NDArray[Any]
 ) -> None:
     """Write <z, x> / |x| + shift of single patches to out; 0 for nonfinite ones.
 
@@ -209,7 +209,7 @@ def outlying_gradients(g: NDArray[Any]) -> NDArray[Any] | None:
 
 def vjp(
     tile: Tile,
-    products: PatchProducts,
+    products: PatchProducts[Any],
     single: NDArray[Any],
     z: NDArray[Any],
     ds: NDArray[Any],
@@ -255,7 +255,7 @@ def vjp(
 
 
 def _add_patches(
-    dpatches: NDArray[Any], at: Index, products: PatchProducts, dx: NDArray[Any]
+    dpatches: NDArray[Any], at: Index, products: PatchProducts[Any], dx: NDArray[Any]
 ) -> None:
     """Add patches (P, K) to images (b, H, W, C) at their positions, without the border."""
     (top, left), (kh, kw) = products.before, products.kernel

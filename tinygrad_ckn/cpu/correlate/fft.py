@@ -71,12 +71,17 @@ def outputs_per_tile(shapes: Correlation) -> tuple[int, int]:
     return height - high + 1, width - wide + 1
 
 
+def _scipy_fft() -> Any:
+    """Return scipy.fft, which is untyped; its import takes time, so it waits for a use."""
+    import scipy.fft
+
+    return scipy.fft
+
+
 def _spectra(w: NDArray[Any], shapes: Correlation, size: tuple[int, int]) -> NDArray[Any]:
     """Return the conjugate transforms of filters: (O, C/G, F)."""
-    from scipy.fft import rfft2
-
     dilated = insert_zeros(w, shapes.windows.dilation, np.zeros((*w.shape[:2], *size), w.dtype))
-    spectra: NDArray[Any] = np.conj(rfft2(dilated))
+    spectra: NDArray[Any] = np.conj(_scipy_fft().rfft2(dilated))
     return spectra
 
 
@@ -143,7 +148,7 @@ def _recompute(
 
 def forward(x: NDArray[Any], w: NDArray[Any], shapes: Correlation) -> NDArray[Any]:
     """Return the correlation (N, O, Ho, Wo) of images with filters."""
-    from scipy.fft import irfft2, rfft2
+    fft = _scipy_fft()
 
     size = tile_size(shapes)
     per_group = shapes.w_shape[1]
@@ -156,13 +161,13 @@ def forward(x: NDArray[Any], w: NDArray[Any], shapes: Correlation) -> NDArray[An
         outs = [y[image, :, row : row + high, column : column + wide] for column in columns]
         parts = _crops(x, at, size, shapes)
         recomputed, zeros = _recompute(parts, outs, w, shapes)
-        transforms = rfft2(parts)
+        transforms = fft.rfft2(parts)
         for o, spectrum in enumerate(spectra):
             group = o * shapes.groups // shapes.filters
             product = transforms[:, group * per_group] * spectrum[0]
             for c in range(1, per_group):
                 product += transforms[:, group * per_group + c] * spectrum[c]
-            maps = irfft2(product, size, overwrite_x=True)
+            maps = fft.irfft2(product, size, overwrite_x=True)
             for i, out in enumerate(outs):
                 part = maps[i, : out.shape[1], : out.shape[2]]
                 if i in zeros:
@@ -181,7 +186,7 @@ def input_adjoint(g: NDArray[Any], w: NDArray[Any], shapes: Correlation) -> NDAr
 
 def weight_adjoint(x: NDArray[Any], g: NDArray[Any], shapes: Correlation) -> NDArray[Any]:
     """Return the gradient (O, C/G, kh, kw) of the filters."""
-    from scipy.fft import irfft2, rfft2
+    fft = _scipy_fft()
 
     size = tile_size(shapes)
     o, per_group, *_ = shapes.w_shape
@@ -196,8 +201,8 @@ def weight_adjoint(x: NDArray[Any], g: NDArray[Any], shapes: Correlation) -> NDA
             part[...] = 0
             part[:, : crop.shape[1], : crop.shape[2]] = crop
         _recompute_gradients(parts, maps, crops, _areas(at, size, shapes), shapes, total)
-        transforms = rfft2(parts)
-        gradients = np.conj(rfft2(maps))
+        transforms = fft.rfft2(parts)
+        gradients = np.conj(fft.rfft2(maps))
         for i, sums in enumerate(total.transformed):
             first = i * shapes.groups // o * per_group
             for c in range(per_group):
@@ -211,7 +216,7 @@ def weight_adjoint(x: NDArray[Any], g: NDArray[Any], shapes: Correlation) -> NDA
     )
     height, width = shapes.windows.span
     dh, dw = shapes.windows.dilation
-    gradient = irfft2(total.transformed, size, overwrite_x=True)
+    gradient = fft.irfft2(total.transformed, size, overwrite_x=True)
     return total.value(gradient[..., :height:dh, :width:dw])
 
 

@@ -164,7 +164,7 @@ def _json(value: Any) -> Any:
 def register(name: str) -> Callable[[type[K]], type[K]]: ...
 @overload
 def register(name: str, kind: type[K]) -> type[K]: ...
-def register(name: str, kind: type[K] | None = None) -> Any:
+def register(name: str, kind: type[K] | None = None) -> type[K] | Callable[[type[K]], type[K]]:
     """Register a kernel class under a name, by which saved models refer to it.
 
     Parameters
@@ -325,7 +325,7 @@ class Sum(_Combination):
         total = math.fsum(self.weights)
         return tuple(weight / total for weight in self.weights)
 
-    def kappa(self, u: Array, **parameters: Any) -> Array:
+    def kappa(self, u: Array, **parameters: Array | float) -> Array:
         """Return the weighted mean of the members' kappa."""
         return reduce(operator.add, map(operator.mul, self.shares(), self._kappas(u, parameters)))
 
@@ -351,7 +351,7 @@ class Product(_Combination):
     array([1.   , 0.125])
     """
 
-    def kappa(self, u: Array, **parameters: Any) -> Array:
+    def kappa(self, u: Array, **parameters: Array | float) -> Array:
         """Return the product of the members' kappa."""
         return reduce(operator.mul, self._kappas(u, parameters))
 

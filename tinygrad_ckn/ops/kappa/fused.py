@@ -57,7 +57,7 @@ class Kappa:
 
     function: Callable[[Array], Array]
     value: Callable[[Namespace, Array, Array], None]
-    value_and_slope: Callable[[Namespace, Array, Array, Array], Array]
+    value_and_slope: Callable[[Namespace, Array, NDArray[Any], NDArray[Any]], Array]
     scale: float = 1.0
     shift: float = 0.0
     device: DeviceFunction | None = None

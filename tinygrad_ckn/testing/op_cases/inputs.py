@@ -13,9 +13,11 @@ n = st.integers(1, 4)
 axes = st.sampled_from([None, 0, 1, -1, (0, 2), (1, -1)])
 flags = st.booleans()
 maybe_none = st.integers(0, 3)
-cube, solid = arrays(maybe_none, n, n), arrays(n, n, n)
+cube = arrays(maybe_none, n, n)
+solid = arrays(n, n, n)
 # Two shapes that broadcast.
-one, two = arrays(2, 3), arrays(maybe_none, 1, 3)
+one = arrays(2, 3)
+two = arrays(maybe_none, 1, 3)
 mixed = bad(np.ones(2), np.ones(3), error=ShapeError, match=r"broadcast.*\(2,\).*\(3,\)")
 complex_x = bad(
     np.ones(2) * 1j,

@@ -23,7 +23,7 @@ negative = bad(
     -np.eye(2), error=LinearAlgebraError, match="smallest eigenvalue -1 with eps=0; add eps > 1"
 )
 mild = st.sampled_from(["random", "equal", "pairs"])
-spd = spd_matrices(st.integers(1, 2), n=n, least=0.3, spectra=mild)
+spd = spd_matrices(st.integers(1, 2), n=n, minimum=0.3, spectra=mild)
 conventions = st.sampled_from(["inside", "outside"])
 case(
     ops.inverse_sqrt,
@@ -52,7 +52,7 @@ case(
 )
 case(
     ops.lyapunov,
-    spd_matrices(n=3, least=0.3, spectra=mild),
+    spd_matrices(n=3, minimum=0.3, spectra=mild),
     arrays(n, 3, 3),
     errors=[bad(np.eye(2), np.ones(2), error=ShapeError, match="argument q")],
 )
@@ -62,8 +62,8 @@ singular = bad(
 case(ops.inv, spd, errors=[tall, singular])
 case(
     ops.solve,
-    spd_matrices(n=3, least=0.3, spectra=mild),
+    spd_matrices(n=3, minimum=0.3, spectra=mild),
     arrays(3),
     errors=[bad(np.ones((2, 2)), np.ones(2), error=LinearAlgebraError, match="singular")],
 )
-case(ops.solve, spd_matrices(2, n=3, least=0.3, spectra=mild), arrays(3, n))
+case(ops.solve, spd_matrices(2, n=3, minimum=0.3, spectra=mild), arrays(3, n))
