@@ -8,6 +8,7 @@ import pytest
 
 from tinygrad_ckn import Tensor, grad, ops
 from tinygrad_ckn.errors import GradientError
+from tinygrad_ckn.primitive import Array, primitive
 
 
 def leaf(*values):
@@ -150,6 +151,38 @@ def test_whatever_shares_memory_shares_the_version(shares):
     except GradientError:
         return
     assert after == before == 8
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_forward_that_returns_an_operand_shares_its_version(number):
+    @primitive
+    def chosen_operand(xp, a: Array, b: Array, c: Array) -> Array:
+        return (a, b, c)[number]
+
+    t = Tensor(np.array([3.0]))
+    w = leaf(2.0)
+    operands = [Tensor(np.array([1.0])) for _ in range(3)]
+    operands[number] = t
+    y = (chosen_operand(*operands) * w).sum()
+    t.data -= 1
+    with pytest.raises(GradientError, match="expected the data it was computed with"):
+        y.backward()
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_a_forward_of_two_operands_that_returns_one_shares_its_version(number):
+    @primitive
+    def one_of_two(xp, a: Array, b: Array) -> Array:
+        return (a, b)[number]
+
+    t = Tensor(np.array([3.0]))
+    w = leaf(2.0)
+    operands = [Tensor(np.array([1.0]))] * 2
+    operands[number] = t
+    y = (one_of_two(*operands) * w).sum()
+    t.data -= 1
+    with pytest.raises(GradientError, match="expected the data it was computed with"):
+        y.backward()
 
 
 def test_an_index_that_was_assigned_is_noticed():

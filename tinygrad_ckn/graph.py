@@ -280,7 +280,8 @@ def apply(
     site = users_line() if is_searching_nan.get() else ""
     if site:
         check_finite(y, f"the forward of {primitive.name!r}, called at {site},")
-    version = [0] if y.base is None and y is not arrays[0] else _version_of(y, operands, arrays)
+    is_new = y.base is None and y is not arrays[0] and y is not arrays[-1] and len(arrays) < 3
+    version = [0] if is_new else _version_of(y, operands, arrays)
     if not needs_grad or y.dtype.kind != "f":
         return Variable.wrap(y, None, version)
     plan = primitive.plan(needs_grad, len(arrays))
@@ -304,6 +305,8 @@ def _own_operands(
 
 def _version_of(y: Any, operands: Sequence[Any], arrays: Sequence[Any]) -> list[int]:
     """Return the version of the operand whose memory a result shares, or a new one."""
+    if y.base is None and all(y is not array for array in arrays):
+        return [0]
     for operand, array in zip(operands, arrays, strict=True):
         if isinstance(operand, Variable) and xp_of(y).may_share_memory(y, array):
             return operand._version

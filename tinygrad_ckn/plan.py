@@ -1,4 +1,4 @@
-"""What a node saves for the rules of its operands, and how these are called with it."""
+"""Plans: which values a node saves, and how its rules are called with them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to save if certain operands need a gradient, and how to call their rules.
+    """Values to save if certain operands need a gradient, and how to call their rules.
 
     The residuals are one list: operands, shapes of operands, options, a mapping of all
     options, the output, `saved`.

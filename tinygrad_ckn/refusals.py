@@ -27,7 +27,7 @@ OF_FORWARDS = (ValueError, TypeError, IndexError, AttributeError, ArithmeticErro
 
 
 class Operation(Protocol):
-    """What a sentence says of a primitive."""
+    """The parts of a primitive that error texts name."""
 
     @property
     def name(self) -> str:
