@@ -250,10 +250,12 @@ def unwrap(value: Any) -> Any:
 def apply(
     primitive: Primitive[Any], operands: Sequence[Any], options: Mapping[str, Any] = NO_OPTIONS
 ) -> Tensor:
-    """Run a primitive of which an operand is a Tensor; record it if an operand requires grad."""
+    """Run a primitive of which an operand is a Tensor; record it if an operand requires grad.
+
+    `needs_grad` has one bit per operand, as in `Primitive.plan`.
+    """
     arrays: list[Any] = []
     parents: list[Vertex | None] = []
-    # one bit per operand
     needs_grad = 0
     on_host = True
     any_raw = False
