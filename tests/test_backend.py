@@ -132,9 +132,3 @@ def test_what_is_no_array_is_refused():
         DTypeError, match="expected an array or a number, got list; wrap it in Tensor"
     ):
         ops.exp([1.0])
-
-
-def test_none_is_the_packages_generator_and_generators_pass_through():
-    assert backend.default_rng().random() != backend.default_rng(0).random()
-    generator = backend.default_rng(5)
-    assert backend.default_rng(generator) is generator

@@ -48,7 +48,9 @@ def test_one_of_refuses_the_rest(value: object) -> None:
 
 def test_divisible_names_what_is_not() -> None:
     checks.divisible("F", "groups", 2, a=4, b=0)
-    with pytest.raises(ConfigError, match=r"^F: argument groups expected a divisor of b 5, got 2$"):
+    with pytest.raises(
+        ConfigError, match=r"^F: argument groups expected a divisor of a 4 and b 5, got 2$"
+    ):
         checks.divisible("F", "groups", 2, a=4, b=5)
 
 

@@ -18,10 +18,11 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinygrad_ckn"
 # Each may import those before it, and its own files.
 ORDER = """
-    errors files backend chunks checks memory plain parallel grad_mode drawing ownership registry
-    scattered signature refusals hooks plan primitive graph accumulation backward tensor
-    interchange functional profiling windows ops cpu cuda block_sums labels fingerprints
-    data_format nn optim models sklearn data plots training testing cli
+    errors files array_types integers random_numbers backend chunks checks memory plain parallel
+    grad_mode drawing ownership registry scattered refusals signature hooks plan primitive graph
+    accumulation backward gradient tensor_operators tensor_values tensor interchange functional
+    profiling windows ops cpu cuda block_sums labels fingerprints data_format nn optim models
+    sklearn data plots training testing cli
 """.split()
 # The same inside models/.
 MODELS = """
@@ -30,9 +31,10 @@ MODELS = """
 """.split()
 # Computed on whatever device its operands are on: NumPy is a backend there, not a name.
 DEVICE_CODE = """
-    primitive graph backward tensor functional scattered ownership signature registry drawing
-    grad_mode windows interchange profiling ops nn optim cuda models/kernels models/clustering
-    models/layers/conv_layer models/layers/pooling models/ckn models/cnn models/exact
+    primitive graph backward gradient tensor tensor_operators tensor_values functional scattered
+    ownership signature registry drawing grad_mode windows interchange profiling ops nn optim
+    cuda models/kernels models/clustering models/layers/conv_layer models/layers/pooling models/ckn
+    models/cnn models/exact
 """.split()
 
 
@@ -176,9 +178,10 @@ TESTED_ELSEWHERE = {
         testing/op_cases/shape testing/op_cases/windows
     """,
     "a part of recording a graph and walking back through it (tests/test_primitive.py, "
-    "tests/test_backward.py, tests/test_retention.py)": "graph refusals registry",
+    "tests/test_backward.py, tests/test_retention.py)": "graph registry",
     "the text of a Tensor and its graph (tests/test_tensor.py)": "drawing interchange",
     "classes without behaviour (tests/test_install_sentences.py)": "errors",
+    "types in annotations (tests/test_types.py, tests/test_signature.py)": "array_types",
     "the one slicer (tests/test_block_sums.py)": "chunks",
 }
 

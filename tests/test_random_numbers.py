@@ -15,10 +15,10 @@ import pytest
 
 import tinygrad_ckn
 from tinygrad_ckn import Tensor, manual_seed, models, nn, ops, optim
-from tinygrad_ckn.backend import default_rng
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, build, from_config
 from tinygrad_ckn.nn import init
+from tinygrad_ckn.random_numbers import default_rng
 from tinygrad_ckn.training import load_model, save_model
 
 x = np.random.default_rng(0).random((60, 1, 6, 6), dtype="float32")
@@ -187,3 +187,9 @@ def test_a_bad_rng_gets_a_sentence(seed):
         match=r"argument rng expected a seed >= 0, a numpy.random.Generator or None, got",
     ):
         nn.Linear(2, 2, rng=seed)
+
+
+def test_none_is_the_packages_generator_and_generators_pass_through():
+    assert default_rng().random() != default_rng(0).random()
+    generator = default_rng(5)
+    assert default_rng(generator) is generator

@@ -5,12 +5,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tinygrad_ckn import cpu, errors, functional, graph, ops, profiling
-from tinygrad_ckn.backend import manual_seed
-from tinygrad_ckn.backward import grad
 from tinygrad_ckn.functional import checkpoint, hessian, hvp, jacobian, jvp, vjp
 from tinygrad_ckn.grad_mode import detect_anomaly, enable_grad, no_grad
+from tinygrad_ckn.gradient import grad
 from tinygrad_ckn.interchange import from_dlpack
 from tinygrad_ckn.parallel import get_num_threads, set_num_threads
+from tinygrad_ckn.random_numbers import manual_seed
 from tinygrad_ckn.tensor import Tensor
 
 __version__ = "0.1.0"

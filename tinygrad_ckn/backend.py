@@ -9,27 +9,30 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import operator
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from numbers import Integral
-from types import EllipsisType
-from typing import TYPE_CHECKING, Annotated, Any, SupportsIndex, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
-from tinygrad_ckn.errors import (
-    BackendError,
-    ConfigError,
-    DTypeError,
-    GradientError,
-    ShapeError,
-    how_to_install,
+from tinygrad_ckn.array_types import (
+    Array,
+    Axis,
+    DType,
+    DTypeLike,
+    Generator,
+    Images,
+    Index,
+    Labels,
+    Namespace,
+    NDArray,
+    Shape,
+    Vectors,
 )
+from tinygrad_ckn.errors import BackendError, DTypeError, GradientError, how_to_install
+from tinygrad_ckn.random_numbers import default_rng, manual_seed
 
 __all__ = [
     "CPU",
@@ -47,14 +50,11 @@ __all__ = [
     "Shape",
     "Vectors",
     "asarray",
-    "axes_of",
-    "axis_tuple",
     "backend_of",
     "check_real",
     "default_rng",
     "floating",
     "is_array",
-    "is_whole",
     "manual_seed",
     "place_of",
     "register",
@@ -64,29 +64,6 @@ __all__ = [
     "use",
     "xp_of",
 ]
-
-if TYPE_CHECKING:
-    # through the package's face: backend.py itself depends on nothing above it
-    from tinygrad_ckn import Tensor
-
-    Array: TypeAlias = NDArray[Any] | Tensor
-    IndexPart: TypeAlias = SupportsIndex | slice | EllipsisType | Array | list[Any] | None
-    Index: TypeAlias = IndexPart | tuple[IndexPart, ...]
-else:
-    # what `signature.py` recognises operands and indices by
-    Array = Annotated[Any, "an array of any backend, or a Tensor"]
-    Index = Annotated[Any, "an index as in NumPy, in which arrays may be Tensors"]
-
-# Arrays of any backend, or Tensors: (N, C, H, W), (N,) and (N, d).
-Images: TypeAlias = Array
-Vectors: TypeAlias = Array
-Labels: TypeAlias = Array | Sequence[int] | Sequence[str]
-# numpy or cupy
-Namespace: TypeAlias = Any
-Shape: TypeAlias = tuple[int, ...]
-Axis: TypeAlias = int | tuple[int, ...] | None
-DType: TypeAlias = np.dtype[Any]
-Generator: TypeAlias = np.random.Generator
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -328,45 +305,6 @@ def floating(xp: Namespace, x: Any) -> Any:
     return x if x.dtype.kind == "f" else x.astype("float64")
 
 
-def is_whole(value: object, minimum: int) -> bool:
-    """Return whether a value is an integer, Python's or NumPy's, of at least `minimum`."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= minimum
-
-
-def axes_of(op: str, axis: Any, ndim: int, *, scalars: bool = False) -> tuple[int, ...]:
-    """Return the axes of NumPy's argument `axis` (None: all), counted from 0.
-
-    With `scalars` an array of no axis has, as for NumPy's reductions, an axis 0 (or -1)
-    that is not there.
-
-    Raises
-    ------
-    ShapeError
-        If one is no integer, out of range, or named twice.
-    """
-    if type(axis) is np.ndarray:
-        axis = axis.tolist()
-    if scalars and ndim == 0 and axis in (0, -1):
-        return ()
-    given = range(ndim) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
-    try:
-        axes = tuple(operator.index(a) for a in given)
-    except TypeError:
-        axes = (ndim,)
-    if any(not -ndim <= a < ndim for a in axes) or len({a % ndim for a in axes}) < len(axes):
-        raise ShapeError(f"{op}: argument axis expected distinct axes of {ndim}, got {axis}")
-    return tuple(a % ndim for a in axes)
-
-
-def axis_tuple(axis: Any) -> Axis:
-    """Return `axis` with a list or an array of axes as a tuple."""
-    if axis is None or type(axis) is int or type(axis) is tuple:
-        return axis
-    if isinstance(axis, np.ndarray):
-        axis = axis.tolist()
-    return tuple(axis) if isinstance(axis, Sequence) else axis
-
-
 def to_numpy(array: Any) -> np.ndarray:
     """Return the array in host memory: itself on the CPU, a copy from a GPU."""
     return backend_of(array).to_numpy(array)
@@ -375,75 +313,3 @@ def to_numpy(array: Any) -> np.ndarray:
 def synchronize(device: str) -> None:
     """Wait until the device is done; returns at once on the CPU."""
     use(device).synchronize()
-
-
-class _PackageGenerator:
-    """The source of randomness without `rng=`: a new generator for each request."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._root = np.random.SeedSequence(0)
-
-    def seed(self, seed: int) -> None:
-        with self._lock:
-            self._root = np.random.SeedSequence(seed)
-
-    def next(self) -> Generator:
-        with self._lock:
-            (child,) = self._root.spawn(1)
-        return np.random.default_rng(child)
-
-
-_package_generator = _PackageGenerator()
-
-
-def manual_seed(seed: int) -> None:
-    """Seed the package generator, the default of every `rng=`.
-
-    At first the seed is 0, so a script without any seed gives the same numbers each
-    time it runs. Each module, fit or other call that is random takes the next generator
-    of the sequence, so that two layers of one shape differ; the same calls after the
-    same seed give the same numbers. An explicit `rng=0` neither reads nor moves the
-    sequence. Threads share it and take turns as they come: pass `rng` where several
-    threads make models at once.
-
-    Parameters
-    ----------
-    seed
-        An integer >= 0.
-
-    Raises
-    ------
-    ConfigError
-        If it is not.
-
-    Examples
-    --------
-    >>> from tinygrad_ckn import manual_seed, nn
-    >>> manual_seed(1)
-    >>> first, second = nn.Linear(2, 2), nn.Linear(2, 2)
-    >>> bool((first.weight.data == second.weight.data).any())
-    False
-    >>> manual_seed(1)
-    >>> bool((nn.Linear(2, 2).weight.data == first.weight.data).all())
-    True
-    """
-    if isinstance(seed, bool) or not is_whole(seed, 0):
-        raise ConfigError(f"manual_seed: argument seed expected an integer >= 0, got {seed!r}")
-    _package_generator.seed(int(seed))
-
-
-def default_rng(seed: int | Generator | None = None) -> Generator:
-    """Return a generator: `seed` itself, one made from it, or the package's next.
-
-    All randomness of the library comes from here, and is drawn on the host.
-    """
-    if seed is None:
-        return _package_generator.next()
-    try:
-        return np.random.default_rng(seed)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            "argument rng expected a seed >= 0, a numpy.random.Generator or None, got "
-            f"{seed!r} ({error})"
-        ) from error

@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection
 from numbers import Real
 from typing import Any, NoReturn
 
-from tinygrad_ckn.backend import Array, is_whole, xp_of
+from tinygrad_ckn.backend import Array, xp_of
 from tinygrad_ckn.errors import CKNError, ConfigError, DataError, DTypeError
+from tinygrad_ckn.integers import is_whole
 
 
 def integers(
@@ -139,16 +140,14 @@ def divisible(owner: str, by: str, divisor: int, **arguments: int) -> None:
 
     Examples
     --------
-    >>> divisible("CKNLayer", "groups", 2, in_channels=3)
+    >>> divisible("CKNLayer", "groups", 2, in_channels=3, n_filters=4)
     Traceback (most recent call last):
     tinygrad_ckn.errors.ConfigError: CKNLayer: argument groups expected a divisor of
-        in_channels 3, got 2
+        in_channels 3 and n_filters 4, got 2
     """
-    for name, value in arguments.items():
-        if value % divisor:
-            raise ConfigError(
-                f"{owner}: argument {by} expected a divisor of {name} {value}, got {divisor}"
-            )
+    if any(value % divisor for value in arguments.values()):
+        of = " and ".join(f"{name} {value}" for name, value in arguments.items())
+        raise ConfigError(f"{owner}: argument {by} expected a divisor of {of}, got {divisor}")
 
 
 def array(owner: str, **arguments: object) -> None:

@@ -18,9 +18,10 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import Images, is_whole, to_numpy
+from tinygrad_ckn.backend import Images, to_numpy
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.errors import ConfigError, DataError, DataWarning
+from tinygrad_ckn.integers import is_whole
 from tinygrad_ckn.labels import Label, is_name
 
 ImageShape: TypeAlias = tuple[int, int, int]

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from tinygrad_ckn.backend import CPU, Array, NDArray, Shape, asarray, is_array, xp_of
-from tinygrad_ckn.backward import as_tensor, backpropagate, grad
+from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_ckn.grad_mode import enable_grad
+from tinygrad_ckn.gradient import as_tensor, grad
 from tinygrad_ckn.graph import Node, Variable, Vertex, next_sequence, parents_since, unwrap
 from tinygrad_ckn.ownership import own_option
 from tinygrad_ckn.tensor import Tensor

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
-from tinygrad_ckn.errors import DTypeError
+from tinygrad_ckn.backend import xp_of
+from tinygrad_ckn.errors import DTypeError, GradientError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -259,3 +260,9 @@ def users_line() -> str:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def check_finite(array: Any, source: str) -> None:
+    """Raise a GradientError that names the source of a NaN or infinity in an array."""
+    if array.dtype.kind == "f" and not xp_of(array).isfinite(array).all():
+        raise GradientError(f"detect_anomaly: {source} made the first NaN or infinity")

@@ -16,7 +16,7 @@ from tinygrad_ckn import refusals
 from tinygrad_ckn.backend import CPU, DType, Shape, xp_of
 from tinygrad_ckn.drawing import to_dot, to_text
 from tinygrad_ckn.errors import GradientError
-from tinygrad_ckn.grad_mode import is_recording, is_searching_nan, users_line
+from tinygrad_ckn.grad_mode import check_finite, is_recording, is_searching_nan, users_line
 from tinygrad_ckn.ownership import FIXED, own_operands, own_option
 from tinygrad_ckn.plan import Plan
 from tinygrad_ckn.primitive import Primitive
@@ -29,7 +29,6 @@ __all__ = [
     "Variable",
     "Vertex",
     "apply",
-    "check_finite",
     "next_sequence",
     "parents_since",
     "to_dot",
@@ -88,10 +87,12 @@ class Variable:
         @property
         def shape(self) -> Shape:
             """Size along each axis."""
+            ...
 
         @property
         def dtype(self) -> DType:
             """Type of the elements."""
+            ...
 
     else:
         shape = property(attrgetter("_data.shape"), doc="Size along each axis.")
@@ -114,21 +115,26 @@ class Node:
     )
 
     def __init__(
-        self, primitive: Any, y: Any, parents: Sequence[Vertex | None], plan: Plan | None
+        self,
+        primitive: Any,
+        y: Any,
+        parents: Sequence[Vertex | None],
+        plan: Plan | None,
+        site: str = "",
     ) -> None:
         self.primitive = primitive
         self.shape: Shape = y.shape
         self.dtype: DType = y.dtype
         # one per operand; None: no gradient goes there
-        self.parents = parents
+        self.parents: Sequence[Vertex | None] = parents
         self.plan: Any = plan
         # None: freed
-        self.residuals: Sequence[Any] | None = ()
+        self.residuals: list[Any] | None = []
         # of the Tensors among them: operand's number or argument's name, version, its value
         self.versions: list[tuple[int | str, list[int], int]] = []
         self.sequence = next(_count)
         # the user's line, in the search for NaN
-        self.site = users_line() if is_searching_nan.get() else ""
+        self.site = site
 
     @property
     def name(self) -> str:
@@ -145,7 +151,7 @@ class Node:
     ) -> None:
         """Save what the rules name, and the versions of the Tensors among it."""
         plan = self.plan
-        residuals: list[Any] = []
+        residuals = self.residuals = []
         versions = self.versions
         for i in plan.operands:
             residuals.append(arrays[i])
@@ -169,7 +175,6 @@ class Node:
             versions.append(("y", version, version[0]))
         if plan.saved:
             residuals.append(saved)
-        self.residuals = residuals
 
     def _watch_index(self, name: str, index: Any) -> None:
         """Save the versions of the Tensors in an index."""
@@ -248,39 +253,40 @@ def apply(
     """Run a primitive of which an operand is a Tensor; record it if an operand requires grad."""
     arrays: list[Any] = []
     parents: list[Vertex | None] = []
+    # one bit per operand
     needs_grad = 0
-    bit = 1
     on_host = True
     any_raw = False
     recording = is_recording.get()
-    for operand in operands:
+    for i, operand in enumerate(operands):
+        array = operand
         parent: Vertex | None = None
         if isinstance(operand, Variable):
             array = operand._data
-            on_host = on_host and type(array) is _HOST
             if recording and operand._requires_grad:
                 parent = operand._node or operand
-                needs_grad |= bit
-        else:
-            array = operand
-            on_host = False
-            any_raw = any_raw or type(operand) not in FIXED
+                needs_grad |= 1 << i
+        elif type(operand) not in FIXED:
+            any_raw = True
+        on_host = on_host and type(array) is _HOST
         arrays.append(array)
         parents.append(parent)
-        bit <<= 1
     backend = CPU if on_host else primitive.backend_of(arrays)
     if needs_grad:
         if any_raw:
             _own_operands(primitive, needs_grad, operands, arrays)
         options = {**options, "saving": True} if primitive.saves_on_demand else options
     y, saved = primitive.compute(backend, arrays, options)
-    if is_searching_nan.get():
-        check_finite(y, f"the forward of {primitive.name!r}, called at {users_line()},")
+    site = users_line() if is_searching_nan.get() else ""
+    if site:
+        check_finite(y, f"the forward of {primitive.name!r}, called at {site},")
     version = [0] if y.base is None and y is not arrays[0] else _version_of(y, operands, arrays)
     if not needs_grad or y.dtype.kind != "f":
         return Variable.wrap(y, None, version)
-    node = Node(primitive, y, parents, primitive.plan(needs_grad, len(arrays)))
-    node.save(operands, arrays, options, (y, version, saved))
+    plan = primitive.plan(needs_grad, len(arrays))
+    node = Node(primitive, y, parents, plan, site)
+    if plan.saves:
+        node.save(operands, arrays, options, (y, version, saved))
     return Variable.wrap(y, node, version)
 
 
@@ -302,12 +308,6 @@ def _version_of(y: Any, operands: Sequence[Any], arrays: Sequence[Any]) -> list[
         if isinstance(operand, Variable) and xp_of(y).may_share_memory(y, array):
             return operand._version
     return [0]
-
-
-def check_finite(array: Any, source: str) -> None:
-    """Raise a GradientError that names the source of a NaN or infinity in an array."""
-    if array.dtype.kind == "f" and not xp_of(array).isfinite(array).all():
-        raise refusals.nonfinite(source)
 
 
 def next_sequence() -> int:

@@ -14,9 +14,16 @@ Hook: TypeAlias = Callable[[str, Direction, Callable[[], Any]], Any]
 HOOKS: list[Hook] = []
 
 
-def call_hooked(name: str, direction: Direction, function: Callable[..., Any], *args: Any) -> Any:
-    """Return function(*args), called by the innermost hook; the last hook added is outermost."""
-    call: Callable[[], Any] = partial(function, *args)
+def call_hooked(
+    name: str,
+    direction: Direction,
+    function: Callable[..., Any],
+    /,
+    *args: Any,
+    **options: Any,
+) -> Any:
+    """Return function(*args, **options), called within all hooks; the last one is outermost."""
+    call: Callable[[], Any] = partial(function, *args, **options)
     for hook in HOOKS:
         call = partial(hook, name, direction, call)
     return call()

@@ -36,6 +36,8 @@ class Plan:
     # one per operand, or the joint rule
     rules: tuple[tuple[Callable[..., Any], Selector] | None, ...]
     joint: bool
+    # whether anything is saved
+    saves: bool
 
     @property
     def reads(self) -> Sequence[int] | None:
@@ -86,6 +88,7 @@ def make_plan(
         saved="saved" in needs,
         rules=tuple(rule and (rule.function, layout.selector(rule.needs)) for rule in rules),
         joint=joint,
+        saves=bool(numbers or shapes or named or last),
     )
 
 
@@ -107,4 +110,7 @@ class _Layout:
         places = [self._places[name] for name in names]
         if len(places) > 1:
             return operator.itemgetter(*places)
+        if len(places) == 1 and isinstance(places[0], int):
+            # a tuple of one
+            return operator.itemgetter(slice(places[0], places[0] + 1))
         return lambda values: tuple([values[place] for place in places])

@@ -29,9 +29,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, overload
 
 from tinygrad_ckn import refusals
 from tinygrad_ckn.backend import CPU, Array, Backend, Namespace, backend_of, check_real, is_array
@@ -40,7 +39,7 @@ from tinygrad_ckn.hooks import HOOKS, call_hooked
 from tinygrad_ckn.plain import PLAIN, plain
 from tinygrad_ckn.plan import Plan, Rule, make_plan
 from tinygrad_ckn.registry import REGISTRY, enter, registered
-from tinygrad_ckn.signature import indices_of, operands_of
+from tinygrad_ckn.signature import CallSignature
 
 if TYPE_CHECKING:
     from tinygrad_ckn import Tensor
@@ -52,32 +51,21 @@ _HOST: Any = CPU.array_type
 _REAL = "fiub"
 
 
-class Primitive(Generic[P]):
+class Primitive(CallSignature, Generic[P]):
     """A differentiable operation: call it on arrays or Tensors; made by `@primitive`."""
 
     __slots__ = (
         "__dict__",
-        "__signature__",
         "_plans",
         "broadcasts",
-        "count",
-        "defaults",
         "forward",
-        "indices",
         "joint",
         "kernels",
-        "name",
-        "operands",
-        "operands_first",
-        "options",
-        "positional",
         "rules",
         "saves",
-        "saves_on_demand",
-        "variadic",
     )
     # set by graph.py: a call with Tensors, and their type
-    dispatch: Callable[[Primitive[Any], Sequence[Any], Mapping[str, Any]], Any]
+    dispatch: Callable[..., Any]
     variable_type: type = type(None)
 
     def __init__(
@@ -89,30 +77,15 @@ class Primitive(Generic[P]):
         saves: bool,
     ) -> None:
         functools.update_wrapper(self, forward)
-        parameters = list(inspect.signature(forward).parameters.values())
-        self.operands = operands_of(forward, name, (_HOST, Primitive.variable_type))
-        self.indices = indices_of(forward)
-        del parameters[0]
-        self.__signature__ = inspect.Signature(parameters)
-        self.name = name
+        super().__init__(forward, name, (_HOST, Primitive.variable_type))
         self.forward = forward
         self.broadcasts = broadcasts
         self.saves = saves
-        names = [p.name for p in parameters]
-        self.saves_on_demand = "saving" in names
-        self.options = tuple(n for n in names if n not in (*self.operands, "saving"))
-        self.positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
-        self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-        self.variadic = parameters[0].kind is inspect.Parameter.VAR_POSITIONAL
-        first = itertools.takewhile(self.operands.__contains__, self.positional)
-        self.operands_first = len(list(first)) == len(self.operands)
-        # a call with this many arguments, by position, passes all operands and nothing else
-        self.count = len(self.operands) if self.operands_first and not self.variadic else -1
         self.rules: dict[str, Rule] = {}
         # instead of all others
         self.joint: Rule | None = None
         self.kernels: dict[str, Callable[..., Any]] = {}
-        self._plans: dict[tuple[int, int], Plan] = {}
+        self._plans: dict[int, Plan] = {}
 
     def __repr__(self) -> str:
         """Name the primitive and its signature."""
@@ -132,24 +105,38 @@ class Primitive(Generic[P]):
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> Tensor:
         """Run the forward on raw arrays; record it in the graph if an operand is a Tensor."""
-        variable = Primitive.variable_type
-        operands: Sequence[Any] = args
-        named: Mapping[str, Any] = options
+        operands: Any = args
+        named: Any = options
+        operand: Any
         if options or len(args) != self.count:
             operands, named = self.bind(args, options)
+            if named:
+                self._make_plain(named)
         for operand in operands:
-            if type(operand) is _HOST and operand.dtype.kind in _REAL:
+            if (type(operand) is _HOST and operand.dtype.kind in _REAL) or operand is None:
                 continue
-            if isinstance(operand, variable) or any(isinstance(x, variable) for x in operands):
+            if isinstance(operand, Primitive.variable_type):
                 return Primitive.dispatch(self, operands, named)
-            self._check_real(operands)
-            if not any(map(is_array, operands)):
-                # numbers beside an array follow its dtype
-                operands = [
-                    CPU.xp.asarray(x) if isinstance(x, int | float) else x for x in operands
-                ]
-            return self.compute(self.backend_of(operands), operands, named)[0]
+            return self._call_mixed(operands, named)
         return self.compute(CPU, operands, named)[0]
+
+    def _call_mixed(self, operands: Sequence[Any], options: Mapping[str, Any]) -> Any:
+        """Run the forward if some operands are numbers, of another device or no arrays."""
+        if any(isinstance(operand, Primitive.variable_type) for operand in operands):
+            return Primitive.dispatch(self, operands, options)
+        self._check_real(operands)
+        if not any(map(is_array, operands)):
+            # numbers beside an array follow its dtype
+            operands = [CPU.xp.asarray(x) if isinstance(x, int | float) else x for x in operands]
+        return self.compute(self.backend_of(operands), operands, options)[0]
+
+    def _make_plain(self, options: dict[str, Any]) -> None:
+        """Replace NumPy's scalars among the options by Python numbers; refuse Tensors."""
+        for name, value in options.items():
+            if type(value) not in PLAIN and name not in self.indices and not _is_shape(value):
+                if isinstance(value, Primitive.variable_type):
+                    raise refusals.tensor_option(self, name)
+                options[name] = plain(value)
 
     def vjp(self, **rules: Callable[..., Any]) -> None:
         """Set the rule of each operand; unknown names are an error right here."""
@@ -195,47 +182,6 @@ class Primitive(Generic[P]):
 
         return register
 
-    def bind(
-        self, args: Sequence[Any], options: Mapping[str, Any]
-    ) -> tuple[Sequence[Any], dict[str, Any]]:
-        """Return all operands, with the defaults of those left out, and the options by name.
-
-        NumPy's scalars among the options become Python numbers.
-        """
-        operands, named = args, dict(options)
-        complete = self.variadic or len(args) == self.count
-        if not complete or not named.keys().isdisjoint(self.operands):
-            operands, named = self._bind_by_name(args, options)
-        for name, value in named.items():
-            if type(value) not in PLAIN and name not in self.indices and not _is_shape(value):
-                if isinstance(value, Primitive.variable_type):
-                    raise refusals.tensor_option(self, name)
-                named[name] = plain(value)
-        return operands, named
-
-    def _bind_by_name(
-        self, args: Sequence[Any], options: Mapping[str, Any]
-    ) -> tuple[list[Any], dict[str, Any]]:
-        named = dict(zip(self.positional, args, strict=False))
-        if len(args) > len(self.positional) or not named.keys().isdisjoint(options):
-            self._refuse_call(args, options)
-        named.update(options)
-        defaults = self.defaults
-        try:
-            operands = [named.pop(n) if n in named else defaults[n] for n in self.operands]
-        except KeyError:
-            self._refuse_call(args, options)
-        return operands, named
-
-    def _refuse_call(self, args: Sequence[Any], options: Mapping[str, Any]) -> NoReturn:
-        """Raise the error of a call that the signature does not allow, as Python words it."""
-        try:
-            self.__signature__.bind(*args, **options)
-        except TypeError as error:
-            shown = args[: len(self.operands)]
-            raise refusals.of_forward(self, error, shown, options, self.__signature__) from error
-        raise AssertionError(self)
-
     def backend_of(self, operands: Sequence[Any]) -> Backend:
         """Return the backend of the operands.
 
@@ -252,27 +198,20 @@ class Primitive(Generic[P]):
             raise refusals.of_backends(self, error, operands) from None
 
     def compute(
-        self,
-        backend: Backend,
-        operands: Sequence[Any],
-        options: Mapping[str, Any],
-        hooked: bool = False,
+        self, backend: Backend, operands: Sequence[Any], options: Mapping[str, Any]
     ) -> tuple[Any, Any]:
         """Return the output as an array, and what the forward saved for its rules (else None)."""
-        if HOOKS and not hooked:
-            return call_hooked(self.name, "forward", self.compute, backend, operands, options, True)
         forward: Callable[..., Any] = self.forward
         if self.kernels:
             forward = self.kernels.get(backend.device, forward)
+        if HOOKS:
+            forward = functools.partial(call_hooked, self.name, "forward", forward)
         try:
-            if not options:
-                y = forward(backend.xp, *operands)
-            elif self.operands_first:
+            if self.operands_first:
                 y = forward(backend.xp, *operands, **options)
             else:
-                y = forward(
-                    backend.xp, **dict(zip(self.operands, operands, strict=True)), **options
-                )
+                named = dict(zip(self.operands, operands, strict=True))
+                y = forward(backend.xp, **named, **options)
         except refusals.OF_FORWARDS as error:
             restated = refusals.of_forward(self, error, operands, options, self.__signature__)
             if restated is error:
@@ -281,7 +220,7 @@ class Primitive(Generic[P]):
         saved = None
         if self.saves:
             y, saved = y
-        if not is_array(y):
+        if type(y) is not _HOST and not is_array(y):
             # NumPy's reductions return scalars, CuPy's 0-d arrays
             y = backend.xp.asarray(y)
         if y.dtype.kind not in _REAL:
@@ -295,10 +234,6 @@ class Primitive(Generic[P]):
             if is_array(operand):
                 check_real(self.name, self.label(i), operand)
 
-    def label(self, number: int) -> str:
-        """Name an operand for messages: `x`, or `arrays[2]`."""
-        return f"{self.operands[0]}[{number}]" if self.variadic else self.operands[number]
-
     def plan(self, needs_grad: int, count: int) -> Plan:
         """Return the plan for `count` operands of which those whose bits are set need a gradient.
 
@@ -307,7 +242,7 @@ class Primitive(Generic[P]):
         GradientError
             If one of them has no rule.
         """
-        key = (count, 0 if self.joint else needs_grad)
+        key = count if self.variadic else needs_grad
         plan = self._plans.get(key)
         if plan is None:
             plan = self._plans[key] = make_plan(

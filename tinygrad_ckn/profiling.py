@@ -251,8 +251,10 @@ def record_function(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-def _size_of_result(result: tuple[Any, Any]) -> int:
-    return int(result[0].nbytes)
+def _size_of_result(result: Any) -> int:
+    # with what the forward saved
+    output = result[0] if isinstance(result, tuple) else result
+    return int(output.nbytes)
 
 
 def _size_of_gradients(gradients: Sequence[Any]) -> int:

@@ -32,13 +32,16 @@ class Operation(Protocol):
     @property
     def name(self) -> str:
         """Name of the operation."""
+        ...
 
     @property
     def operands(self) -> Sequence[str]:
         """Names of the operands."""
+        ...
 
     def label(self, number: int) -> str:
         """Name an operand: `x`, or `arrays[2]`."""
+        ...
 
 
 _KINDS = ((ValueError, ShapeError), (IndexError, OpIndexError))
@@ -172,11 +175,6 @@ def kind_of_gradient(primitive: Operation, number: int, expected: Shape, got: ob
         f"{primitive.name}: the rule of argument {primitive.label(number)} expected to return "
         f"an array or a Tensor of shape {expected}, got a {type(got).__name__}; return an array"
     )
-
-
-def nonfinite(source: str) -> CKNError:
-    """Return the error of `detect_anomaly`."""
-    return GradientError(f"detect_anomaly: {source} made the first NaN or infinity")
 
 
 def no_graph(output: object) -> CKNError:

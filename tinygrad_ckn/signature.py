@@ -1,18 +1,106 @@
-"""Signatures of forwards: the namespace first, then operands and options."""
+"""Signatures of forwards: the namespace first, then operands and options.
+
+A call's arguments are bound to them as Python binds them, only faster.
+"""
 
 from __future__ import annotations
 
 import inspect
+import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
+from tinygrad_ckn import refusals
 from tinygrad_ckn.backend import Array, Index
 from tinygrad_ckn.errors import DTypeError
 
 # in an annotation that cannot be evaluated
 _WORDS = ("Array", "ndarray", "Tensor")
+
+
+class CallSignature:
+    """Name, operands and options of an operation, read from its forward.
+
+    `operands` and `options` are names in order; `indices` are those of options that may
+    hold arrays and Tensors; `saving` is none of them.
+    """
+
+    __slots__ = (
+        "__signature__",
+        "count",
+        "defaults",
+        "indices",
+        "left_out",
+        "name",
+        "operands",
+        "operands_first",
+        "options",
+        "positional",
+        "saves_on_demand",
+        "variadic",
+    )
+
+    def __init__(
+        self, forward: Callable[..., Any], name: str, operand_types: tuple[type, ...]
+    ) -> None:
+        self.name = name
+        self.operands = operands_of(forward, name, operand_types)
+        self.indices = indices_of(forward)
+        parameters = list(inspect.signature(forward).parameters.values())[1:]
+        self.__signature__ = inspect.Signature(parameters)
+        names = [p.name for p in parameters]
+        self.saves_on_demand = "saving" in names
+        self.options = tuple(n for n in names if n not in (*self.operands, "saving"))
+        self.positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        self.variadic = parameters[0].kind is inspect.Parameter.VAR_POSITIONAL
+        first = itertools.takewhile(self.operands.__contains__, self.positional)
+        self.operands_first = len(list(first)) == len(self.operands)
+        # a call with this many arguments, by position, passes all operands and nothing else
+        self.count = len(self.operands) if self.operands_first and not self.variadic else -1
+        # the defaults of the operands after the first n, by n
+        self.left_out: dict[int, list[Any]] = {}
+        for n in range(self.count + 1):
+            if self.defaults.keys() >= set(self.operands[n:]):
+                self.left_out[n] = [self.defaults[name] for name in self.operands[n:]]
+
+    def label(self, number: int) -> str:
+        """Name an operand for messages: `x`, or `arrays[2]`."""
+        return f"{self.operands[0]}[{number}]" if self.variadic else self.operands[number]
+
+    def bind(
+        self, args: Sequence[Any], options: dict[str, Any]
+    ) -> tuple[Sequence[Any], dict[str, Any]]:
+        """Return all operands, with the defaults of those left out, and the options by name."""
+        left_out = [] if self.variadic else self.left_out.get(len(args))
+        if left_out is not None and (not options or options.keys().isdisjoint(self.operands)):
+            return (*args, *left_out), options
+        if len(args) > len(self.positional):
+            self._refuse(args, options)
+        named = {**options, **dict(zip(self.positional, args, strict=False))}
+        if len(named) < len(args) + len(options):
+            # an argument by position and by name
+            self._refuse(args, options)
+        operands = []
+        for name in self.operands:
+            if name in named:
+                operands.append(named.pop(name))
+            elif name in self.defaults:
+                operands.append(self.defaults[name])
+            else:
+                self._refuse(args, options)
+        return operands, named
+
+    def _refuse(self, args: Sequence[Any], options: Mapping[str, Any]) -> NoReturn:
+        """Raise the error of a call that the signature does not allow, as Python words it."""
+        try:
+            self.__signature__.bind(*args, **options)
+        except TypeError as error:
+            shown = args[: len(self.operands)]
+            raise refusals.of_forward(self, error, shown, options, self.__signature__) from error
+        raise AssertionError(self)
 
 
 def operands_of(

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from tinygrad_ckn.backend import (
     Array,
-    Axis,
     DTypeLike,
     Index,
-    NDArray,
     asarray,
     backend_of,
-    to_numpy,
 )
-from tinygrad_ckn.backward import as_tensor, backpropagate, initial_gradient
+from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.drawing import summary
-from tinygrad_ckn.errors import DTypeError, GradientError, OpIndexError, ShapeError
+from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
+from tinygrad_ckn.gradient import as_tensor, initial_gradient
 from tinygrad_ckn.graph import Variable
 from tinygrad_ckn.primitive import REGISTRY
+from tinygrad_ckn.tensor_operators import TensorOperators
+from tinygrad_ckn.tensor_values import TensorValues
 
 # several threads may share a leaf
 _accumulating = threading.Lock()
 
 
-class Tensor(Variable):
+class Tensor(TensorValues, TensorOperators):
     """An n-dimensional array that remembers how it was computed.
 
     Parameters
@@ -171,21 +171,6 @@ class Tensor(Variable):
         """Whether no recorded operation made this tensor."""
         return self._node is None
 
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(self._data.size)
-
-    @property
-    def device(self) -> str:
-        """Where the array is: "cpu" or "cuda"."""
-        return backend_of(self._data).device
-
     def backward(
         self,
         gradient: Array | float | None = None,
@@ -238,32 +223,6 @@ class Tensor(Variable):
         """Return a tensor with the same memory and no history."""
         return Variable.wrap(self._data, None, self._version)
 
-    def numpy(self) -> NDArray[Any]:
-        """Return the values as a NumPy array: a read-only view on the CPU, a copy from a GPU."""
-        array = to_numpy(self._data).view()
-        array.flags.writeable = False
-        return array
-
-    def item(self, *index: int) -> float:
-        """Return one element as a Python number: the only one, or that at `index`."""
-        if not index and self.size != 1:
-            raise ShapeError(
-                f"Tensor.item: expected a tensor of one element, got shape {self.shape}; pass "
-                "an index"
-            )
-        try:
-            flat = self._data.reshape(-1) if len(index) <= 1 else self._data
-            value: float = flat[index or 0].item()
-            return value
-        except (IndexError, ValueError) as error:
-            raise OpIndexError(
-                f"Tensor.item: expected an index into shape {self.shape}, got {index}"
-            ) from error
-
-    def tolist(self) -> Any:
-        """Return the values as nested Python lists."""
-        return self._data.tolist()
-
     def to(self, device: str) -> Tensor:
         """Return this tensor on a device: itself, or a copy through which gradients flow back."""
         if device == self.device:
@@ -293,60 +252,6 @@ class Tensor(Variable):
         """Iterate over the rows along the first axis."""
         return (self[i] for i in range(len(self)))
 
-    def __index__(self) -> int:
-        """Return the only element of an integer tensor, for use as an index."""
-        if self.dtype.kind not in "iu":
-            raise DTypeError(
-                f"index: expected an integer tensor, got {self.dtype}; use .astype('int64')"
-            )
-        return int(self.item())
-
-    def __format__(self, spec: str) -> str:
-        """Format the only element (`f"{loss:.3f}"`), or show the tensor without a format."""
-        return format(self.item(), spec) if spec else repr(self)
-
-    def __bool__(self) -> bool:
-        """Return the truth of the only element."""
-        if self.size != 1:
-            raise ShapeError(
-                f"bool(t): expected a tensor of one element, got shape {self.shape}; use (t > "
-                "0).any() or .all()"
-            )
-        return bool(self.item())
-
-    def __float__(self) -> float:
-        """Return the only element; refused where that would drop the graph."""
-        return float(self._without_graph("float(t)").item())
-
-    def __int__(self) -> int:
-        """Return the only element; refused where that would drop the graph."""
-        return int(self._without_graph("int(t)").item())
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        """Return the values for NumPy; refused if that drops the graph or copies from a GPU."""
-        if self.device != "cpu":
-            raise GradientError(
-                "np.asarray(t): the tensor is on a GPU; use t.numpy(), which copies it to the host"
-            )
-        array = self._without_graph("np.asarray(t)").numpy()
-        if dtype is None or dtype == array.dtype:
-            return array.copy() if copy else array
-        if copy is False:
-            raise ShapeError(
-                f"np.array(t, dtype={dtype}, copy=False): expected the tensor's dtype "
-                f"{array.dtype}, for another one "
-                "needs a copy; use np.asarray(t, dtype=...)"
-            )
-        return array.astype(dtype)
-
-    def _without_graph(self, operation: str) -> Tensor:
-        if self._requires_grad:
-            raise GradientError(
-                f"{operation}: the tensor requires grad, and a number has no graph; "
-                "use t.item() or t.numpy() for the value, or t.detach() first"
-            )
-        return self
-
     def __setitem__(self, index: Index, value: object) -> None:
         """Refuse: values that a gradient may need are not overwritten."""
         raise GradientError(
@@ -354,14 +259,6 @@ class Tensor(Variable):
             "ops.index_add(t, i, v), "
             "or assign t.data as a whole"
         )
-
-    def __dlpack__(self, **options: Any) -> Any:
-        """Export the memory (DLPack); refused where that would drop the graph."""
-        return self._without_graph("from_dlpack(t)")._data.__dlpack__(**options)
-
-    def __dlpack_device__(self) -> Any:
-        """Return the device of the memory (DLPack)."""
-        return self._data.__dlpack_device__()
 
     def __reduce__(self) -> Any:
         """Pickle and copy by value: data and requires_grad, without graph and gradient."""
@@ -371,82 +268,6 @@ class Tensor(Variable):
             self._requires_grad and self.is_leaf,
             self.device,
         )
-
-    # by identity: `==` compares elementwise
-    __hash__ = object.__hash__
-
-    # attached by tinygrad_ckn/ops/methods.py
-    if TYPE_CHECKING:
-        T: Tensor
-        mT: Tensor
-
-        def __add__(self, other: Array | float) -> Tensor: ...
-        def __radd__(self, other: Array | float) -> Tensor: ...
-        def __sub__(self, other: Array | float) -> Tensor: ...
-        def __rsub__(self, other: Array | float) -> Tensor: ...
-        def __mul__(self, other: Array | float) -> Tensor: ...
-        def __rmul__(self, other: Array | float) -> Tensor: ...
-        def __truediv__(self, other: Array | float) -> Tensor: ...
-        def __rtruediv__(self, other: Array | float) -> Tensor: ...
-        def __pow__(self, other: Array | float) -> Tensor: ...
-        def __rpow__(self, other: Array | float) -> Tensor: ...
-        def __matmul__(self, other: Array | float) -> Tensor: ...
-        def __rmatmul__(self, other: Array | float) -> Tensor: ...
-        def __floordiv__(self, other: Array | float) -> Tensor: ...
-        def __rfloordiv__(self, other: Array | float) -> Tensor: ...
-        def __mod__(self, other: Array | float) -> Tensor: ...
-        def __rmod__(self, other: Array | float) -> Tensor: ...
-        def __and__(self, other: Array | float) -> Tensor: ...
-        def __rand__(self, other: Array | float) -> Tensor: ...
-        def __or__(self, other: Array | float) -> Tensor: ...
-        def __ror__(self, other: Array | float) -> Tensor: ...
-        def __xor__(self, other: Array | float) -> Tensor: ...
-        def __rxor__(self, other: Array | float) -> Tensor: ...
-        def __invert__(self) -> Tensor: ...
-        def __pos__(self) -> Tensor: ...
-        def __round__(self, decimals: int | None = None) -> Tensor: ...
-        def __neg__(self) -> Tensor: ...
-        def __abs__(self) -> Tensor: ...
-        def __getitem__(self, index: Index) -> Tensor: ...
-        def __eq__(self, other: object) -> Tensor: ...  # type: ignore[override]  # elementwise, as NumPy's
-        def __ne__(self, other: object) -> Tensor: ...  # type: ignore[override]  # elementwise, as NumPy's
-        def __lt__(self, other: Array | float) -> Tensor: ...  # type: ignore[misc]
-        def __le__(self, other: Array | float) -> Tensor: ...  # type: ignore[misc]
-        def __gt__(self, other: Array | float) -> Tensor: ...  # type: ignore[misc]
-        def __ge__(self, other: Array | float) -> Tensor: ...  # type: ignore[misc]
-        def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
-        def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
-        def var(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor: ...
-        def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
-        def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
-        def argmax(self, axis: int | None = None) -> Tensor: ...
-        def argmin(self, axis: int | None = None) -> Tensor: ...
-        def reshape(self, *shape: SupportsIndex | Sequence[SupportsIndex]) -> Tensor: ...
-        def transpose(self, *axes: int | Sequence[int] | None) -> Tensor: ...
-        def swapaxes(self, axis1: int, axis2: int) -> Tensor: ...
-        def squeeze(self, axis: Axis = None) -> Tensor: ...
-        def astype(self, dtype: DTypeLike) -> Tensor: ...
-        def std(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor: ...
-        def norm(self, *, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
-        def any(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
-        def all(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
-        def round(self, decimals: int = 0) -> Tensor: ...
-        def dot(self, other: Array | float) -> Tensor: ...
-        def flatten(self) -> Tensor: ...
-        def ravel(self) -> Tensor: ...
-        def copy(self) -> Tensor: ...
-        def exp(self) -> Tensor: ...
-        def log(self) -> Tensor: ...
-        def sqrt(self) -> Tensor: ...
-        def square(self) -> Tensor: ...
-        def abs(self) -> Tensor: ...
-        def sign(self) -> Tensor: ...
-        def sin(self) -> Tensor: ...
-        def cos(self) -> Tensor: ...
-        def tanh(self) -> Tensor: ...
-        def sigmoid(self) -> Tensor: ...
-        def relu(self) -> Tensor: ...
-        def clip(self, a_min: float | None = None, a_max: float | None = None) -> Tensor: ...
 
 
 def _own(gradient: Tensor) -> Tensor:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal, TypeAlias
 
-from tinygrad_ckn.backend import Array, Namespace, is_whole
+from tinygrad_ckn.backend import Array, Namespace
 from tinygrad_ckn.errors import DTypeError, ShapeError
+from tinygrad_ckn.integers import is_whole
 from tinygrad_ckn.plain import plain_array
 
 Pair: TypeAlias = int | Sequence[int]

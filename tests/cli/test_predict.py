@@ -239,7 +239,7 @@ def test_messages_name_options_as_the_command_line_does(
     )
     (tmp_path / "numbered.csv").write_text("0,1,2,3,4\n0,0,7,0,0\n")
     result = invoke("predict", run_folder, tmp_path / "numbered.csv")
-    assert "which can be both; say which with --header\n" in result.stderr
+    assert "which can be both; say which with --header or --no-header\n" in result.stderr
     assert (
         "load: --data-dir expected None with 'digits',"
         in invoke("train", "--data-dir", tmp_path).stderr

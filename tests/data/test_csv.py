@@ -152,7 +152,7 @@ def test_floats_survive_the_round_trip(tmp_path: Path, pixels: np.ndarray) -> No
         (
             "1,2,3\n",
             "images.csv: expected rows of H*H pixels, which are read as grey squares, got 2; "
-            "pass argument image_shape",
+            "pass their shape (C, H, W) as argument image_shape",
         ),
     ],
 )

@@ -112,7 +112,7 @@ def test_a_single_image_is_read_if_the_shape_is_known() -> None:
     for stored in (image, np.moveaxis(image, 0, 2)):
         with pytest.raises(
             DataError,
-            match=r"which can be \d grey images and one in colour; pass argument image_shape",
+            match=r"which can be \d grey images and one in colour; pass their shape \(C, H, W\)",
         ):
             arrange(stored, Reading(), "a")
     for reading in (trained_on(3, 4, 4), Reading(image_shape=(3, 4, 4))):

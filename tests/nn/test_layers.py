@@ -166,12 +166,12 @@ def test_conv2d_names_itself_when_the_image_is_too_small() -> None:
         (
             lambda: Conv2d(2, 3, 3, groups=2),
             ConfigError,
-            "Conv2d: argument groups expected a divisor of out_channels 3, got 2",
+            "Conv2d: argument groups expected a divisor of in_channels 2 and out_channels 3, got 2",
         ),
         (
             lambda: Conv2d(3, 2, 3, groups=2),
             ConfigError,
-            "Conv2d: argument groups expected a divisor of in_channels 3, got 2",
+            "Conv2d: argument groups expected a divisor of in_channels 3 and out_channels 2, got 2",
         ),
         (
             lambda: Conv2d(2, 2, 0),

@@ -109,12 +109,18 @@ def with_option_names(message: str, options: Collection[str]) -> str:
     --------
     >>> with_option_names("fit: argument n_patches expected an integer", ["n_patches"])
     'fit: --n-patches expected an integer'
+    >>> with_option_names("say which with argument header", ["header"])
+    'say which with --header or --no-header'
     """
-    return re.sub(
-        r"\bargument (\w+)",
-        lambda match: option_name(match[1]) if match[1] in options else match[0],
-        message,
-    )
+
+    def named(match: re.Match[str]) -> str:
+        which, argument = match.groups(default="")
+        if argument not in options:
+            return match[0]
+        option = option_name(argument)
+        return f"{which}{option} or {option_name(f'no_{argument}')}" if which else option
+
+    return re.sub(r"\b(say which with )?argument (\w+)", named, message)
 
 
 def _option(name: str, kind: Any, default: Any, text: str, group: str) -> inspect.Parameter:

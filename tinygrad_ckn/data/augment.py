@@ -7,8 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tinygrad_ckn.backend import Generator, is_whole, xp_of
+from tinygrad_ckn.backend import Generator, xp_of
 from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.integers import is_whole
 from tinygrad_ckn.plain import plain_arguments
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Self
 
-from tinygrad_ckn.backend import is_whole
 from tinygrad_ckn.checks import positive
 from tinygrad_ckn.data_format import DataFormat, ImageShape
 from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.integers import is_whole
 
 
 @dataclass(frozen=True)

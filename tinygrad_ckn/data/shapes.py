@@ -88,7 +88,8 @@ def arrange(
     if array.ndim not in (3, 4) or array.size == 0:
         raise DataError(
             f"{source}: expected at least one image, as an array (n, H, W) or (n, C, H, W), got "
-            f"shape {array.shape}; for rows of pixels pass argument image_shape"
+            f"shape {array.shape}; for rows of pixels pass their shape (C, H, W) as argument "
+            "image_shape"
         )
     if array.ndim == 3:
         if (
@@ -98,8 +99,8 @@ def arrange(
         ):
             raise DataError(
                 f"{source}: expected images (n, H, W) or (n, C, H, W), got shape {array.shape}, "
-                f"which can be {len(array)} grey images and one in colour; pass argument "
-                "image_shape"
+                f"which can be {len(array)} grey images and one in colour; pass their shape "
+                "(C, H, W) as argument image_shape"
             )
         last = False
         images = array[:, np.newaxis]
@@ -200,8 +201,8 @@ def _square(width: int, source: str) -> Order:
         )
         raise DataError(
             f"{source}: expected rows of H*H pixels, which are read as grey squares, got {width}"
-            f"{readings}; pass argument image_shape, or, if the first column holds labels, add a "
-            "header that names it 'label'"
+            f"{readings}; pass their shape (C, H, W) as argument image_shape, or, if the first "
+            "column holds labels, add a header that names it 'label'"
         )
     return Order((1, side, side), False)
 

@@ -20,20 +20,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import (
-    Images,
-    Namespace,
-    NDArray,
-    asarray,
-    backend_of,
-    is_array,
-    is_whole,
-    xp_of,
-)
+from tinygrad_ckn.backend import Images, Namespace, NDArray, asarray, backend_of, is_array, xp_of
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.graph import unwrap
+from tinygrad_ckn.integers import is_whole
 from tinygrad_ckn.models.checks import check_device, check_floating
 from tinygrad_ckn.models.ckn import CKN
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer

@@ -8,9 +8,10 @@ from numbers import Real
 from typing import Any
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array, Namespace, Shape, axes_of, is_array, is_whole, xp_of
+from tinygrad_ckn.backend import Array, Namespace, Shape, is_array, xp_of
 from tinygrad_ckn.errors import DTypeError, ShapeError
 from tinygrad_ckn.graph import unwrap
+from tinygrad_ckn.integers import axes_of, is_whole
 from tinygrad_ckn.ops.index import getitem
 from tinygrad_ckn.ops.shape import expand_dims, reshape
 from tinygrad_ckn.plain import plain_array

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tinygrad_ckn.backend import Array, Axis, Namespace, axis_tuple
+from tinygrad_ckn.backend import Array, Axis, Namespace
+from tinygrad_ckn.integers import axis_tuple
 from tinygrad_ckn.primitive import primitive
 
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_ckn.backend import Array, Axis, Namespace, axis_tuple, backend_of, floating, xp_of
+from tinygrad_ckn.backend import Array, Axis, Namespace, backend_of, floating, xp_of
 from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.graph import Variable, unwrap
+from tinygrad_ckn.integers import axis_tuple
 from tinygrad_ckn.ops.elementwise import where
 from tinygrad_ckn.ops.reduce import restore_axes
 from tinygrad_ckn.primitive import primitive

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, axes_of, axis_tuple
+from tinygrad_ckn.backend import Array, Axis, Namespace, Shape
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.graph import unwrap
+from tinygrad_ckn.integers import axes_of, axis_tuple
 from tinygrad_ckn.ops.elementwise import sqrt
 from tinygrad_ckn.ops.shape import broadcast_to
 from tinygrad_ckn.primitive import primitive

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array, Axis, Namespace, axes_of
+from tinygrad_ckn.backend import Array, Axis, Namespace
 from tinygrad_ckn.backward import sum_to as _sum_to
 from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.integers import axes_of
 from tinygrad_ckn.plain import plain_array
 from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.tensor import Tensor
@@ -62,7 +63,7 @@ def transpose(xp: Namespace, x: Array, axes: Sequence[int] | None = None) -> Arr
     >>> transpose(Tensor([[1.0, 2.0, 3.0]])).shape
     (3, 1)
     """
-    return xp.transpose(x, axes)
+    return x.transpose(axes)
 
 
 transpose.vjp(x=lambda g, axes: transpose(g, _inverse(axes)))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 
-from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, axes_of, axis_tuple, floating
+from tinygrad_ckn.backend import Array, Axis, Namespace, Shape, floating
 from tinygrad_ckn.graph import unwrap
+from tinygrad_ckn.integers import axes_of, axis_tuple
 from tinygrad_ckn.ops.elementwise import exp, where
 from tinygrad_ckn.ops.reduce import restore_axes
 from tinygrad_ckn.primitive import primitive

@@ -20,8 +20,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Generator, NDArray, default_rng, is_whole
+from tinygrad_ckn.backend import Generator, NDArray, default_rng
 from tinygrad_ckn.errors import ConfigError, ShapeError, TooFewPointsError
+from tinygrad_ckn.integers import is_whole
 from tinygrad_ckn.models import CKN, CKNLayer, Progress
 from tinygrad_ckn.models.kernels import Exponential, Kernel
 from tinygrad_ckn.models.network_base import MirrorAverage

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tinygrad_ckn.backend import is_whole
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.integers import is_whole
 
 CONFIG = "config.json"
 FORMAT = "tinygrad-ckn run"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_ckn import ops
-from tinygrad_ckn.backward import grad
+from tinygrad_ckn.gradient import grad
 from tinygrad_ckn.models import kernels
 from tinygrad_ckn.ops.ckn_map import reference_map
 from tinygrad_ckn.ops.pool import gaussian_pool2d

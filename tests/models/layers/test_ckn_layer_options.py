@@ -238,7 +238,7 @@ def test_every_option_is_in_the_config() -> None:
     [
         (
             {"groups": 3},
-            "argument groups expected a divisor of in_channels 2, got 3",
+            "argument groups expected a divisor of in_channels 2 and n_filters 4, got 3",
         ),
         ({"groups": 0}, "argument groups expected an integer >= 1, got 0"),
         (

@@ -20,9 +20,9 @@ import numpy as np
 
 from tinygrad_ckn import checks, ops
 from tinygrad_ckn.backend import Array, Generator, NDArray, default_rng, to_numpy, xp_of
-from tinygrad_ckn.backward import grad
 from tinygrad_ckn.block_sums import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.gradient import grad
 from tinygrad_ckn.models.linear.calibration import fit_temperature
 from tinygrad_ckn.models.linear.l2_search import HeldOut, choose_l2, held_out_indices
 from tinygrad_ckn.models.linear.moments import Moments

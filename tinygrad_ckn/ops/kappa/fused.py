@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from tinygrad_ckn.backend import Array, Namespace, NDArray
-from tinygrad_ckn.backward import grad
 from tinygrad_ckn.grad_mode import enable_grad
+from tinygrad_ckn.gradient import grad
 from tinygrad_ckn.graph import Variable, unwrap
 
 
