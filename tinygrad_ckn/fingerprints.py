@@ -1,4 +1,4 @@
-"""Fingerprints of images, to recognise equal images and those that a training run has seen.
+"""Fingerprints of images, to recognise equal images and those seen in training.
 
 A fingerprint is the first six bytes of BLAKE2b of an image's bytes: among 100,000
 different images two have the same fingerprint with probability 2e-5. Files keep them as
