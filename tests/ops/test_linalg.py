@@ -106,7 +106,7 @@ def test_the_comparison_with_60_digits_can_fail(wrong):
     assert np.abs(ours.numpy() - exact).max() > 1e-8 * np.abs(exact).max()
 
 
-@given(spd_matrices(st.integers(1, 2), n=st.integers(1, 5), least=0.3))
+@given(spd_matrices(st.integers(1, 2), n=st.integers(1, 5), minimum=0.3))
 def test_values_agree_with_scipy(a):
     for matrix, ours, root in zip(a, ops.inverse_sqrt(a), ops.sqrtm(a), strict=True):
         expected = scipy.linalg.sqrtm(matrix)
@@ -114,7 +114,7 @@ def test_values_agree_with_scipy(a):
         assert np.allclose(ours @ expected, np.eye(len(matrix)), atol=1e-8)
 
 
-@given(spd_matrices(n=4, least=0.3), st.integers(0, 9))
+@given(spd_matrices(n=4, minimum=0.3), st.integers(0, 9))
 def test_lyapunov_agrees_with_scipy(a, seed):
     q = np.random.default_rng(seed).standard_normal((4, 4))
     assert np.allclose(ops.lyapunov(a, q), scipy.linalg.solve_continuous_lyapunov(a, q))
