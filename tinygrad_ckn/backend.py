@@ -249,13 +249,13 @@ def asarray(data: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     try:
         array = target.xp.array(data, dtype=dtype)
     except (ValueError, TypeError, GradientError) as error:
-        mend = (
+        hint = (
             "; join Tensors with ops.stack, which records it"
             if isinstance(error, GradientError)
             else ""
         )
         raise DTypeError(
-            f"Tensor: expected numbers in a regular grid, got {type(data).__name__} ({error}){mend}"
+            f"Tensor: expected numbers in a regular grid, got {type(data).__name__} ({error}){hint}"
         ) from error
     return check_real("Tensor", "data", array)
 

@@ -182,9 +182,9 @@ def finite(
     """
     for name, value in arguments.items():
         if not bool(xp_of(value).isfinite(value).all()):
-            mend = f"; {hint}" * bool(hint)
+            suffix = f"; {hint}" * bool(hint)
             raise error(
-                f"{owner}: argument {name} expected finite numbers, got NaN or infinity{mend}"
+                f"{owner}: argument {name} expected finite numbers, got NaN or infinity{suffix}"
             )
 
 
@@ -201,5 +201,5 @@ def listed(choices: Collection[Any]) -> str:
 
 
 def _refuse(owner: str, argument: str, expected: str, value: object, hint: str) -> NoReturn:
-    mend = f"; {hint}" * bool(hint)
-    raise ConfigError(f"{owner}: argument {argument} expected {expected}, got {value!r}{mend}")
+    suffix = f"; {hint}" * bool(hint)
+    raise ConfigError(f"{owner}: argument {argument} expected {expected}, got {value!r}{suffix}")

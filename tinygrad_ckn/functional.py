@@ -53,7 +53,7 @@ def _check_arity(op: str, function: Callable[..., Any], count: int) -> None:
     try:
         signature.bind(*range(count))
     except TypeError as error:
-        mend = (
+        hint = (
             f"bind the others, as in {op}(lambda x: f(x, y), x)"
             if op in ("jacobian", "hessian")
             else "pass a list of one array for each argument, and a vector as an array, "
@@ -62,7 +62,7 @@ def _check_arity(op: str, function: Callable[..., Any], count: int) -> None:
         raise DTypeError(
             f"{op}: expected a function of {count} argument{'s' * (count != 1)}, one for each "
             "point, got one of "
-            f"{signature} ({error}); {mend}"
+            f"{signature} ({error}); {hint}"
         ) from error
 
 

@@ -48,7 +48,7 @@ def grad(
     Raises
     ------
     GradientError
-        If the output does not require grad, is no scalar and comes without `gradient`,
+        If the output does not require grad, is not a scalar and comes without `gradient`,
         or its graph was freed.
 
     Examples

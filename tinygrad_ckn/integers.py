@@ -27,7 +27,7 @@ def axes_of(op: str, axis: Any, ndim: int, *, scalars: bool = False) -> tuple[in
     Raises
     ------
     ShapeError
-        If one is no integer, out of range, or named twice.
+        If one is not an integer, out of range, or named twice.
     """
     if type(axis) is np.ndarray:
         axis = axis.tolist()

@@ -81,7 +81,7 @@ def _describe(operand: Any) -> str:
 
 
 def of_backends(primitive: Operation, error: CKNError, operands: Sequence[Any]) -> CKNError:
-    """Return the error for operands on two devices, which it names, or for one that is no array."""
+    """Return the error for operands on two devices, which it names, or for a non-array."""
     if not isinstance(error, BackendError):
         return type(error)(f"{primitive.name}: {error}")
     arrays = [i for i, operand in enumerate(operands) if is_array(operand)]

@@ -195,7 +195,7 @@ class Tensor(TensorValues, TensorOperators):
         Raises
         ------
         GradientError
-            If nothing here requires grad, this is no scalar and `gradient` is missing,
+            If nothing here requires grad, this is not a scalar and `gradient` is missing,
             the graph was freed, or a tensor that a rule needs was assigned new data in
             between.
         """

@@ -176,5 +176,5 @@ def check_scale(model: TrainingRecord, images: Images, source: str) -> None:
         If some of them are.
     """
     if model.data_format is not None and len(images):
-        mend = "scale them as those were, or set the model's data_format to None if they are right"
-        model.data_format.pixels.check(unwrap(images), source, mend)
+        hint = "scale them as those were, or set the model's data_format to None if they are right"
+        model.data_format.pixels.check(unwrap(images), source, hint)
