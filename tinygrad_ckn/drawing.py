@@ -50,7 +50,7 @@ def _label(edge: Any) -> str:
 
 
 def _root(tensor: Tensor) -> Any:
-    return tensor.vertex
+    return tensor._vertex
 
 
 def to_dot(tensor: Tensor) -> str:

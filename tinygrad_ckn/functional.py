@@ -171,7 +171,7 @@ def jvp(
     with enable_grad():
         dummy = Variable.leaf(xp_of(output.data).zeros_like(output.data))
         pulled = _gradients(output, leaves, dummy, create_graph=True)
-    roots = [(p.vertex, v) for p, v in zip(pulled, vectors, strict=True) if p.requires_grad]
+    roots = [(p._vertex, v) for p, v in zip(pulled, vectors, strict=True) if p.requires_grad]
     result = backpropagate(roots, [dummy]).get(dummy)
     zeros = xp_of(output.data).zeros_like(output.data)
     return output.detach(), as_tensor(zeros if result is None else result)
@@ -200,7 +200,7 @@ def hvp(
     _check_number("hvp", output, "vjp and jvp")
     with enable_grad():
         slopes = _gradients(output, leaves, None, create_graph=True)
-    roots = [(s.vertex, v) for s, v in zip(slopes, arrays, strict=True) if s.requires_grad]
+    roots = [(s._vertex, v) for s, v in zip(slopes, arrays, strict=True) if s.requires_grad]
     results = backpropagate(roots, leaves)
     products = [results.get(p) for p in leaves]
     zeros = [xp_of(p.data).zeros_like(p.data) for p in leaves]
@@ -309,7 +309,7 @@ class _CheckpointNode(Node):
         """Run the function again, recorded, and differentiate that run."""
         with enable_grad():
             output = self.function()
-        root = (output.vertex, g)
+        root = (output._vertex, g)
         parents = [parent for parent in self.parents if parent is not None]
         results = backpropagate(
             [root], parents, create_graph=differentiable, retain_graph=differentiable, partial=True

@@ -66,9 +66,9 @@ def grad(
     for i, tensor in enumerate(tensors):
         if not isinstance(tensor, Variable) or not tensor._requires_grad:
             raise refusals.not_differentiable_input(i, tensor)
-    vertices = [tensor.vertex for tensor in tensors]
+    vertices = [tensor._vertex for tensor in tensors]
     results = backpropagate(
-        [(output.vertex, start)],
+        [(output._vertex, start)],
         vertices,
         create_graph=create_graph,
         retain_graph=create_graph if retain_graph is None else retain_graph,

@@ -39,7 +39,7 @@ __all__ = [
 Vertex: TypeAlias = "Node | Variable"
 NO_OPTIONS: Mapping[str, Any] = {}
 _HOST: Any = CPU.array_type
-# later nodes have larger numbers, which makes an order of the graph
+# Later nodes have larger numbers, so numbers order the graph.
 _count = itertools.count()
 
 
@@ -78,7 +78,7 @@ class Variable:
         return tensor
 
     @property
-    def vertex(self) -> Vertex:
+    def _vertex(self) -> Vertex:
         """The Node that made it; of a leaf, itself."""
         return self._node or self
 
@@ -130,7 +130,7 @@ class Node:
         self.plan: Any = plan
         # None: freed
         self.residuals: list[Any] | None = []
-        # of the Tensors among them: operand's number or argument's name, version, its value
+        # Per Tensor saved: operand number or argument name, shared version, its value when saved.
         self.versions: list[tuple[int | str, list[int], int]] = []
         self.sequence = next(_count)
         # the user's line, in the search for NaN
@@ -185,7 +185,8 @@ class Node:
     def vjp(self, g: Any, needed: set[Vertex] | None, differentiable: bool) -> Sequence[Any]:
         """Return the gradient of each operand, given that of the output.
 
-        None for an operand without one, or not among the `needed` vertices (None: all).
+        It is None for an operand that needs none. `needed` are the vertices whose gradient
+        is asked for; None: all.
         """
         values = (g, *(self.as_tensors() if differentiable else self.residuals or ()))
         if self.plan.joint:
@@ -250,7 +251,7 @@ def unwrap(value: Any) -> Any:
 def apply(
     primitive: Primitive[Any], operands: Sequence[Any], options: Mapping[str, Any] = NO_OPTIONS
 ) -> Tensor:
-    """Run a primitive of which an operand is a Tensor; record it if an operand requires grad.
+    """Run a primitive on Tensors, and record it if an operand requires grad.
 
     `needs_grad` has one bit per operand, as in `Primitive.plan`.
     """

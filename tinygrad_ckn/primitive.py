@@ -13,7 +13,7 @@ option, `options` (all of them, as one mapping), `<operand>_shape` (costs nothin
 `saved`: what a forward declared with `saves=True` returned with its output, for a rule
 to reuse. `saved` is None while the rule itself is differentiated. A forward for which
 saving is not free has a keyword option `saving=False`, which is True if a rule will ask
-for it. Rules are written with public operations, which take arrays and Tensors alike,
+for `saved`. Rules are written with public operations, which take arrays and Tensors alike,
 so they can be differentiated again.
 
 If the gradients of several operands share most of their work, one rule returns them
@@ -82,7 +82,7 @@ class Primitive(CallSignature, Generic[P]):
         self.broadcasts = broadcasts
         self.saves = saves
         self.rules: dict[str, Rule] = {}
-        # instead of all others
+        # one rule for all operands, instead of `rules`
         self.joint: Rule | None = None
         self.kernels: dict[str, Callable[..., Any]] = {}
         self._plans: dict[int, Plan] = {}
@@ -112,6 +112,7 @@ class Primitive(CallSignature, Generic[P]):
             operands, named = self.bind(args, options)
             if named:
                 self._make_plain(named)
+        # The first operand that is not an array in host memory decides how to go on.
         for operand in operands:
             if (type(operand) is _HOST and operand.dtype.kind in _REAL) or operand is None:
                 continue
@@ -125,8 +126,8 @@ class Primitive(CallSignature, Generic[P]):
         if any(isinstance(operand, Primitive.variable_type) for operand in operands):
             return Primitive.dispatch(self, operands, options)
         self._check_real(operands)
+        # Numbers alone become arrays; next to an array they follow its dtype.
         if not any(map(is_array, operands)):
-            # numbers beside an array follow its dtype
             operands = [CPU.xp.asarray(x) if isinstance(x, int | float) else x for x in operands]
         return self.compute(self.backend_of(operands), operands, options)[0]
 
@@ -188,7 +189,7 @@ class Primitive(CallSignature, Generic[P]):
         Raises
         ------
         BackendError
-            If they are of two, naming the operands.
+            If they are on two devices, naming the operands.
         DTypeError
             If one is not an array.
         """
@@ -213,7 +214,9 @@ class Primitive(CallSignature, Generic[P]):
                 named = dict(zip(self.operands, operands, strict=True))
                 y = forward(backend.xp, **named, **options)
         except refusals.OF_FORWARDS as error:
-            restated = refusals.of_forward(self, error, operands, options, self.__signature__)
+            if isinstance(error, TypeError):
+                self.check_call(operands, options)
+            restated = refusals.of_forward(self, error, operands, options)
             if restated is error:
                 raise
             raise restated from error
@@ -235,7 +238,7 @@ class Primitive(CallSignature, Generic[P]):
                 check_real(self.name, self.label(i), operand)
 
     def plan(self, needs_grad: int, count: int) -> Plan:
-        """Return the plan for `count` operands of which those whose bits are set need a gradient.
+        """Return the plan for `count` operands; bit i of needs_grad says whether operand i does.
 
         Raises
         ------
@@ -264,7 +267,7 @@ class Primitive(CallSignature, Generic[P]):
 
 
 def _is_shape(value: Any) -> bool:
-    """Return whether an option is a tuple that begins with an integer: frequent, and plain."""
+    """Return whether an option is a tuple that begins with an integer: a shape, already plain."""
     return type(value) is tuple and (not value or type(value[0]) is int)
 
 

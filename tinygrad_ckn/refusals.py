@@ -9,7 +9,6 @@ mistake in the forward, and passes through unchanged.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from inspect import Signature
 from typing import Any, Protocol
 
 from tinygrad_ckn.backend import Shape, backend_of, is_array
@@ -52,17 +51,18 @@ def of_forward(
     error: Exception,
     operands: Sequence[Any],
     options: Mapping[str, Any],
-    signature: Signature,
 ) -> Exception:
-    """Return the error of a forward or of a call, restated; itself if it is the forward's own."""
+    """Return the error of a forward or of a call, restated, or as it is.
+
+    It is as it is if the forward raised it on purpose or by a mistake of its own.
+    """
     if isinstance(error, CKNError):
         return error
     if isinstance(error, AttributeError) and not _lacks(error, [*operands, *options.values()]):
         return error
-    got = ", ".join(f"{primitive.label(i)}: {_describe(x)}" for i, x in enumerate(operands))
+    labelled = (f"{primitive.label(i)}: {_describe(x)}" for i, x in enumerate(operands))
+    got = ", ".join(labelled) or "no operands"
     text = str(error).removeprefix(f"{primitive.name}: ").rstrip(". ")
-    if "argument" in text and isinstance(error, TypeError):
-        text += f"; the call is {primitive.name}{signature}"
     kind = next((ours for python, ours in _KINDS if isinstance(error, python)), DTypeError)
     return kind(f"{primitive.name}: {text}; got {got}")
 
@@ -109,7 +109,8 @@ def tensor_option(primitive: Operation, name: str) -> CKNError:
 def unknown_operand(primitive: Operation, name: str) -> CKNError:
     """Return the error for a rule of something that is not an operand."""
     return DTypeError(
-        f"{primitive.name}: the rule of {name!r} names no operand; known are {primitive.operands}"
+        f"{primitive.name}: the rule of {name!r} is for something that is not an operand; "
+        f"the operands are {primitive.operands}"
     )
 
 

@@ -95,12 +95,25 @@ class CallSignature:
 
     def _refuse(self, args: Sequence[Any], options: Mapping[str, Any]) -> NoReturn:
         """Raise the error of a call that the signature does not allow, as Python words it."""
+        self._check_binds(args, options, args[: len(self.operands)])
+        raise AssertionError(self)
+
+    def check_call(self, operands: Sequence[Any], options: Mapping[str, Any]) -> None:
+        """Raise the error of bound operands with an option unknown or missing, if one is."""
+        if self.operands_first:
+            self._check_binds(operands, options, operands)
+        else:
+            named = dict(zip(self.operands, operands, strict=True))
+            self._check_binds((), {**named, **options}, operands)
+
+    def _check_binds(
+        self, args: Sequence[Any], options: Mapping[str, Any], operands: Sequence[Any]
+    ) -> None:
         try:
             self.__signature__.bind(*args, **options)
         except TypeError as error:
-            shown = args[: len(self.operands)]
-            raise refusals.of_forward(self, error, shown, options, self.__signature__) from error
-        raise AssertionError(self)
+            told = TypeError(f"{error}; the call is {self.name}{self.__signature__}")
+            raise refusals.of_forward(self, told, operands, options) from error
 
 
 def operands_of(

@@ -201,7 +201,7 @@ class Tensor(TensorValues, TensorOperators):
         """
         start = initial_gradient(self, gradient, create_graph)
         results = backpropagate(
-            [(self.vertex, start)],
+            [(self._vertex, start)],
             create_graph=create_graph,
             retain_graph=retain_graph or create_graph,
         )

@@ -148,9 +148,9 @@ def _vjp(
     with recording(True):
         y: Any = reference_map(x, z, kappa, transform, padding, subsampling)
     pairs = zip(operands, needs_grad, strict=True)
-    edges = [operand.vertex for operand, needed in pairs if needed]
+    edges = [operand._vertex for operand, needed in pairs if needed]
     by_edge = backpropagate(
-        [(y.vertex, g)],
+        [(y._vertex, g)],
         edges,
         create_graph=create_graph,
         retain_graph=create_graph,

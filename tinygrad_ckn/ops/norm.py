@@ -83,10 +83,10 @@ def _limit(g: Any, x: Any, y: Any) -> tuple[Array, Array]:
         # A constant.
         return xp.zeros_like(unwrap(g)), known
     arbitrary = xp.cos(xp.arange(1.0, y._data.size + 1)).reshape(y.shape).astype(y.dtype)
-    ends = [y._node, x.vertex]
+    ends = [y._node, x._vertex]
     derivatives = [
         backpropagate(
-            [(g.vertex, Variable.wrap(v))],
+            [(g._vertex, Variable.wrap(v))],
             ends,
             create_graph=True,
             retain_graph=True,

@@ -50,7 +50,7 @@ class _Call:
                 for y in outputs
             ]
         pairs = zip(outputs, upstream, strict=True)
-        results = backpropagate([(y.vertex, g) for y, g in pairs if y.requires_grad])
+        results = backpropagate([(y._vertex, g) for y, g in pairs if y.requires_grad])
         leaves = [points[i] for i in self.places]
         return _Result(
             [y.data for y in outputs],

@@ -126,7 +126,7 @@ class Problem:
         retain_graph: bool = False,
     ) -> list[Any]:
         """Return J^T g for each leaf; None if the outputs do not depend on it."""
-        roots = [(y.vertex, g) for y, g in zip(outputs, gradients, strict=True) if y.requires_grad]
+        roots = [(y._vertex, g) for y, g in zip(outputs, gradients, strict=True) if y.requires_grad]
         results = backpropagate(
             roots, self.leaves, create_graph=create_graph, retain_graph=create_graph or retain_graph
         )

@@ -74,7 +74,7 @@ def derivatives(problem: Problem, point: Point, i: int, u: Arrays) -> Second:
         pulled = problem.pull(outputs, upstream, create_graph=True)[i]
     results: dict[Any, Any] = {}
     if pulled is not None and pulled.requires_grad:
-        root = (pulled.vertex, problem.displacement(u)[i])
+        root = (pulled._vertex, problem.displacement(u)[i])
         results = backpropagate([root], [*problem.leaves, *upstream])
     return Second(
         [unwrap(results.get(leaf)) for leaf in problem.leaves],
