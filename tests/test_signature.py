@@ -128,6 +128,16 @@ def test_an_attribute_that_an_argument_lacks_is_the_callers_mistake():
         planted(np.ones(2), "exponential")
 
 
+def test_a_number_where_an_array_is_needed_is_named():
+    x = Tensor(np.ones((2, 2)))
+    for call in (lambda: ops.matmul(2, x), lambda: 2 @ x, lambda: np.matmul(2, x)):
+        with pytest.raises(
+            DTypeError,
+            match=r"^matmul: argument a expected an array or a Tensor; got a: int 2, b: ",
+        ):
+            call()
+
+
 def test_other_errors_of_the_forward_keep_their_kind_and_cause():
     @primitive
     def planted(xp, x: Array):

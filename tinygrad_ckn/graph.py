@@ -192,8 +192,8 @@ class Node:
         if self.plan.joint:
             return self._vjp_jointly(values, needed)
         gradients: list[Any] = []
-        for rule, parent in zip(self.plan.rules, self.parents):  # noqa: B905  # hot
-            if rule is None or (needed is not None and parent not in needed):
+        for rule in self.plan.rules:
+            if rule is None or (needed is not None and self.parents[len(gradients)] not in needed):
                 gradients.append(None)
             else:
                 function, select = rule
@@ -261,19 +261,22 @@ def apply(
     on_host = True
     any_raw = False
     recording = is_recording.get()
-    for i, operand in enumerate(operands):
+    bit = 1
+    for operand in operands:
         array = operand
         parent: Vertex | None = None
         if isinstance(operand, Variable):
             array = operand._data
             if recording and operand._requires_grad:
                 parent = operand._node or operand
-                needs_grad |= 1 << i
+                needs_grad |= bit
         elif type(operand) not in FIXED:
             any_raw = True
-        on_host = on_host and type(array) is _HOST
+        if type(array) is not _HOST:
+            on_host = False
         arrays.append(array)
         parents.append(parent)
+        bit <<= 1
     backend = CPU if on_host else primitive.backend_of(arrays)
     if needs_grad:
         if any_raw:

@@ -208,7 +208,9 @@ class Primitive(CallSignature, Generic[P]):
         if HOOKS:
             forward = functools.partial(call_hooked, self.name, "forward", forward)
         try:
-            if self.operands_first:
+            if not options:
+                y = forward(backend.xp, *operands)
+            elif self.operands_first:
                 y = forward(backend.xp, *operands, **options)
             else:
                 named = dict(zip(self.operands, operands, strict=True))

@@ -58,11 +58,15 @@ def of_forward(
     """
     if isinstance(error, CKNError):
         return error
-    if isinstance(error, AttributeError) and not _lacks(error, [*operands, *options.values()]):
-        return error
+    text = str(error).removeprefix(f"{primitive.name}: ").rstrip(". ")
+    if isinstance(error, AttributeError):
+        if not _lacks(error, [*operands, *options.values()]):
+            return error
+        for i, operand in enumerate(operands):
+            if operand is error.obj:
+                text = f"argument {primitive.label(i)} expected an array or a Tensor"
     labelled = (f"{primitive.label(i)}: {_describe(x)}" for i, x in enumerate(operands))
     got = ", ".join(labelled) or "no operands"
-    text = str(error).removeprefix(f"{primitive.name}: ").rstrip(". ")
     kind = next((ours for python, ours in _KINDS if isinstance(error, python)), DTypeError)
     return kind(f"{primitive.name}: {text}; got {got}")
 
