@@ -173,3 +173,25 @@ def test_a_rule_may_name_all_options_as_one_mapping():
     planted(t, name="b").sum().backward()
     assert seen == [{"scale": 2.0, "name": "b"}]
     assert t.grad.tolist() == [2.0, 2.0]
+
+
+def test_a_rule_cannot_name_an_argument_that_is_also_a_name_of_the_engine():
+    @primitive
+    def planted(xp, x: Array, y: Array):
+        return x + y
+
+    planted.vjp(x=lambda g: g)
+    with pytest.raises(DTypeError, match="names 'y', which is the output and an argument"):
+        planted.vjp(y=lambda g, y: g)
+
+
+def test_a_rule_takes_what_it_needs_by_position():
+    @primitive
+    def planted(xp, x: Array):
+        return 2 * x
+
+    planted.vjp(x=lambda g, x, k=2: k * g)
+    assert gradcheck(planted, Tensor([1.0, 2.0], requires_grad=True))
+    for rule in (lambda g, k=2, x=None: k * g, lambda g, *, x: 2 * g):
+        with pytest.raises(DTypeError, match="expected g, x as its first parameters, by position"):
+            planted.vjp(x=rule)

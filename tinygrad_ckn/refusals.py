@@ -125,6 +125,23 @@ def unknown_names(
     return DTypeError(f"{primitive.name}: {rule} names {names}; known are {sorted(known)}")
 
 
+def two_meanings(primitive: Operation, rule: str, name: str) -> CKNError:
+    """Return the error for a rule that names both an argument and something of the engine."""
+    meaning = "the output" if name == "y" else "a name of the engine"
+    return DTypeError(
+        f"{primitive.name}: {rule} names {name!r}, which is {meaning} and an argument of the "
+        "forward; rename the argument"
+    )
+
+
+def order_of_parameters(primitive: Operation, rule: str, names: Sequence[str]) -> CKNError:
+    """Return the error for a rule whose parameters cannot be passed by position."""
+    return DTypeError(
+        f"{primitive.name}: {rule} expected {', '.join(names)} as its first parameters, by "
+        "position; move parameters with a default of your own to the end"
+    )
+
+
 def two_kinds_of_rules(primitive: Operation) -> CKNError:
     """Return the error for a primitive with a joint rule and rules per operand."""
     return DTypeError(
