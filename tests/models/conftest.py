@@ -175,8 +175,8 @@ def run_descent(digits: Data) -> Callable[..., list[Progress]]:
         defaults = {"epochs": 2, "batch_size": 50, "lr": 0.05, "l2": 0.0, "warmup": 0}
         fine_tune(
             model,
-            LabelledImages(model._check_images(seen[0]), seen[1]),
-            LabelledImages(model._check_images(unseen[0]), unseen[1]),
+            LabelledImages(model._check_images(seen[0]), *seen[1:]),
+            LabelledImages(model._check_images(unseen[0]), *unseen[1:]),
             FineTuning(**defaults | options),
             loss=loss,
             solve=solve or (lambda: LinearFit(None, None, l2=0.0, scale=1.0)),

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
-from tinygrad_ckn.backend import Generator, Images, Labels, default_rng
+from tinygrad_ckn.backend import Array, Generator, Images, Labels, default_rng
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.models.batched import MEMORY
 from tinygrad_ckn.models.clustering.seeding import Init
+from tinygrad_ckn.models.example_weights import ClassWeight
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.models.layers.nystrom import stacked_factors
 from tinygrad_ckn.models.learning import fit as fitting
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.progress import Progress, no_report
-from tinygrad_ckn.models.linear.logistic import Loss
+from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network import Network
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
@@ -143,6 +144,8 @@ class CKN(Network):
         descent: FineTuning | None = None,
         loss: Loss = "cross_entropy",
         l2: float | None = None,
+        class_weight: ClassWeight | None = None,
+        sample_weight: Array | Sequence[float] | None = None,
         n_patches: int = 100_000,
         iterations: int = 10,
         data_format: DataFormat | None = None,
@@ -166,6 +169,14 @@ class CKN(Network):
             How to fine-tune the filters on the labels. None: not at all.
         loss, l2
             As for `models.fit_linear`.
+        class_weight : "balanced", mapping or None, default None
+            Weights of classes in the losses of fine-tuning and classifier, and in the
+            accuracies and errors by which epoch and l2 are chosen: numbers >= 0 by label,
+            1 for labels left out, or "balanced": n / (k count). None: images of all
+            classes count the same.
+        sample_weight : array or None, default None
+            Weights of images there, (N,), >= 0, times those of their classes. K-means
+            takes all images of weight > 0 alike. None: all images count the same.
         n_patches, iterations
             As for `fit_unsupervised`.
         data_format : DataFormat or None, default None
@@ -187,12 +198,14 @@ class CKN(Network):
             epoch before.
         """
         generator = default_rng(rng)
-        fitting.check_fit(descent, loss, l2)
+        fitting.check_fit(descent, loss, l2, class_weight)
         fitting.check_kmeans(n_patches, iterations)
-        prepared, y, groups = self._begin_training(images, labels, data_format)
+        training, groups = self._begin_training(
+            images, labels, data_format, class_weight, sample_weight
+        )
         fitting.fit_filters(
             self,
-            prepared,
+            training.images,
             n_patches=n_patches,
             iterations=iterations,
             rng=generator,
@@ -200,8 +213,7 @@ class CKN(Network):
         )
         fitting.fit_with_labels(
             self,
-            prepared,
-            y,
+            training,
             descent=descent,
             loss=loss,
             l2=l2,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
-from tinygrad_ckn.backend import Generator, Images, Labels, default_rng
+from tinygrad_ckn.backend import Array, Generator, Images, Labels, default_rng
 from tinygrad_ckn.data_format import DataFormat
+from tinygrad_ckn.models.example_weights import ClassWeight
 from tinygrad_ckn.models.layers.conv_layer import ConvLayer
 from tinygrad_ckn.models.learning import fit as fitting
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.progress import Progress, no_report
-from tinygrad_ckn.models.linear.logistic import Loss
+from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network import Network
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
@@ -68,6 +69,8 @@ class CNN(Network):
         descent: FineTuning | None = None,
         loss: Loss = "cross_entropy",
         l2: float | None = None,
+        class_weight: ClassWeight | None = None,
+        sample_weight: Array | Sequence[float] | None = None,
         data_format: DataFormat | None = None,
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = no_report,
@@ -90,7 +93,7 @@ class CNN(Network):
             its filters.
         loss, l2
             As for `models.fit_linear`.
-        data_format
+        class_weight, sample_weight, data_format
             As for `CKN.fit`.
         rng : Generator, int or None, default None
             Generator or seed. None: the package's generator, see `manual_seed`.
@@ -107,12 +110,13 @@ class CNN(Network):
             If the loss becomes NaN or infinite; the parameters are then those of the best
             epoch before.
         """
-        fitting.check_fit(descent, loss, l2)
-        prepared, y, groups = self._begin_training(images, labels, data_format)
+        fitting.check_fit(descent, loss, l2, class_weight)
+        training, groups = self._begin_training(
+            images, labels, data_format, class_weight, sample_weight
+        )
         fitting.fit_with_labels(
             self,
-            prepared,
-            y,
+            training,
             descent=FineTuning() if descent is None else descent,
             loss=loss,
             l2=l2,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tinygrad_ckn.backend import (
+    Array,
     Generator,
     Images,
     Labels,
@@ -24,9 +27,12 @@ from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.labels import Label, class_numbers, classes_of, label_values
 from tinygrad_ckn.models.batched import MEMORY
 from tinygrad_ckn.models.checks import host_labels
+from tinygrad_ckn.models.example_weights import ClassWeight, example_weights
 from tinygrad_ckn.models.learning import fit as fitting
+from tinygrad_ckn.models.learning.finetuning import LabelledImages
 from tinygrad_ckn.models.learning.progress import Progress, no_report
-from tinygrad_ckn.models.linear.logistic import LinearFit, Loss
+from tinygrad_ckn.models.linear.logistic import LinearFit
+from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network_base import NetworkBase
 from tinygrad_ckn.plain import plain_arguments
 
@@ -143,6 +149,8 @@ class Network(NetworkBase):
         loss: Loss = "cross_entropy",
         l2: float | None = None,
         iterations: int = 30,
+        class_weight: ClassWeight | None = None,
+        sample_weight: Array | Sequence[float] | None = None,
         memory: int = MEMORY,
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = no_report,
@@ -157,6 +165,8 @@ class Network(NetworkBase):
             (N,): integers, strings or booleans.
         loss, l2, iterations, rng
             As for `models.fit_linear`.
+        class_weight, sample_weight
+            As for `CKN.fit`.
         memory : int, default 8 GiB
             Features of more bytes are kept in a temporary file while the classifier is
             fitted.
@@ -176,10 +186,12 @@ class Network(NetworkBase):
         array, y, classes = self._check_training_set(images, labels)
         if self.data_format is not None:
             self._check_scale(array)
+        weights = self._weights_of(y, classes, class_weight, sample_weight)
         fit = fitting.fit_classifier(
             self,
             self.preprocess(array),
             y,
+            weights=weights,
             loss=loss,
             l2=l2,
             iterations=iterations,
@@ -192,22 +204,48 @@ class Network(NetworkBase):
         return fit
 
     def _begin_training(
-        self, images: Images, labels: Labels, data_format: DataFormat | None
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+        self,
+        images: Images,
+        labels: Labels,
+        data_format: DataFormat | None,
+        class_weight: ClassWeight | None = None,
+        sample_weight: Array | Sequence[float] | None = None,
+    ) -> tuple[LabelledImages, NDArray[Any] | None]:
         """Check a training set, record its format and fit the preprocessing.
+
+        Images of weight 0 are left out.
 
         Returns
         -------
-        images, labels
-            After preprocessing, and class numbers.
+        training
+            Images after preprocessing, class numbers and weights of mean 1.
         groups
             (N,) on the host: equal images have equal numbers; None if all images differ.
         """
         known = data_format.classes if data_format else ()
         array, y, classes = self._check_training_set(images, labels, known)
+        training = LabelledImages(array, y)
+        weights = self._weights_of(y, classes, class_weight, sample_weight)
+        if weights is not None:
+            training = _counted(LabelledImages(array, y, weights))
         self._mark_unfitted()
-        self._record_format(array, classes, data_format)
-        return self._fit_preprocessing(array), y, groups_of_equal(array)
+        self._record_format(training.images, classes, data_format)
+        groups = groups_of_equal(training.images)
+        return training._replace(images=self._fit_preprocessing(training.images)), groups
+
+    def _weights_of(
+        self,
+        numbers: NDArray[Any],
+        classes: Sequence[Label],
+        class_weight: ClassWeight | None,
+        sample_weight: Array | Sequence[float] | None,
+    ) -> NDArray[Any] | None:
+        """Return the weight of each image (N,), where its class number is; None: all equal."""
+        if class_weight is None and sample_weight is None:
+            return None
+        owner = type(self).__name__
+        weights = example_weights(owner, to_numpy(numbers), classes, class_weight, sample_weight)
+        return None if weights is None else asarray(weights, device=backend_of(numbers).device)
 
     def _check_training_images(self, images: Images) -> NDArray[Any]:
         """Return images as an array after checking them; at least one is needed.
@@ -260,3 +298,12 @@ class Network(NetworkBase):
         if self.preprocessing is not None:
             self.preprocessing.fit(array)
         return self.preprocess(array)
+
+
+def _counted(training: LabelledImages) -> LabelledImages:
+    """Return the images of weight > 0, with weights of mean 1, or None if they are equal."""
+    rows = np.flatnonzero(to_numpy(training.weights))
+    counted = training if len(rows) == len(training.labels) else training.take(rows)
+    weights: Any = counted.weights
+    equal = bool((weights == weights[0]).all())
+    return counted._replace(weights=None if equal else weights / weights.mean())

@@ -15,7 +15,7 @@ from tinygrad_ckn.backend import Generator, NDArray
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.models import CKN, FineTuning
 from tinygrad_ckn.models.kernels import Kernel
-from tinygrad_ckn.models.linear.logistic import Loss
+from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network_base import MirrorAverage
 from tinygrad_ckn.models.preprocessing.chain import PreprocessorSpec
 from tinygrad_ckn.ops.pool_matrices import Subsampling

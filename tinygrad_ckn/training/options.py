@@ -11,7 +11,7 @@ from tinygrad_ckn.checks import integers, one_of
 from tinygrad_ckn.data import AUGMENTATIONS
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import PRESETS, FineTuning
-from tinygrad_ckn.models.linear.logistic import Loss
+from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network_base import MirrorAverage
 from tinygrad_ckn.models.preprocessing.chain import NAMES
 from tinygrad_ckn.plain import plain_arguments

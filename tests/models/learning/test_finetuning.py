@@ -346,3 +346,44 @@ def test_a_width_of_a_kernel_that_overflows_is_named_with_its_layer(
     ):
         run_descent(model, batch_size=150, report=widen)
     assert_same(model, before)
+
+
+@pytest.mark.parametrize("loss", [ops.cross_entropy, ops.squared_hinge])
+def test_weights_count_in_the_loss_of_a_step_and_in_the_validation(
+    started: Start, run_descent: Run, digits: Data, loss: Callable
+) -> None:
+    model = started("float64")
+    parted = parts(digits, model)
+    weights = np.random.default_rng(0).uniform(0.1, 2, 150)
+    parted["seen"] += (weights[:120] / weights[:120].mean(),)
+    parted["unseen"] += (weights[120:],)
+    images, labels, of_seen = parted["seen"]
+    expected = float(loss(model.scores(images), labels, of_seen))
+    events = run_descent(
+        model, **parted, loss=loss.__name__, epochs=1, batch_size=120, lr=1e-12, l2=0.0
+    )
+    step, epoch = events
+    assert step.values["loss"] == pytest.approx(expected, rel=1e-9)
+    images, labels, of_unseen = parted["unseen"]
+    hits = model.predict(images) == labels
+    assert epoch.values["validation_accuracy"] == pytest.approx(
+        np.average(hits, weights=of_unseen), rel=1e-12
+    )
+    assert epoch.values["validation_loss"] == pytest.approx(
+        float(loss(model.scores(images), labels, of_unseen)), rel=1e-6
+    )
+    hits = model.predict(parted["seen"][0]) == parted["seen"][1]
+    assert epoch.values["train_accuracy"] == pytest.approx(np.average(hits, weights=of_seen))
+
+
+def test_a_step_of_part_of_the_images_is_unbiased(
+    started: Start, run_descent: Run, digits: Data
+) -> None:
+    model = started("float64")
+    images, labels = digits
+    weights = np.random.default_rng(0).uniform(0.1, 2, 150)
+    weights /= weights.mean()
+    expected = float(ops.cross_entropy(model.scores(images), labels, weights))
+    events = run_descent(model, seen=(images, labels, weights), epochs=1, batch_size=50, lr=1e-12)
+    steps = [e.values["loss"] for e in events if e.phase == "batch"]
+    assert np.mean(steps) == pytest.approx(expected, rel=1e-9)

@@ -1,8 +1,9 @@
 """Training end to end by stochastic gradient descent, filters on their spheres.
 
-It minimises (1/n) sum L(y_i, <W, features_i>) + l2/2 |W|^2 (Mairal 2016, arXiv 1605.06265,
-section 3.2) over augmented images; mirror images are averaged only where accuracy is
-measured.
+It minimises (1/n) sum w_i L(y_i, <W, features_i>) + l2/2 |W|^2 (Mairal 2016, arXiv
+1605.06265, section 3.2) over augmented images; mirror images are averaged only where
+accuracy is measured. The weights w_i have mean 1 over all images; a step takes the mean
+over its batch, so that its gradient is unbiased.
 
 On a GPU no step waits: values are checked when `step_log.py` reads them.
 """
@@ -25,7 +26,8 @@ from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.nonfinite import check_finite_arrays, raise_first_nonfinite
 from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.models.learning.step_log import StepLog
-from tinygrad_ckn.models.linear.logistic import LOSSES, LinearFit, Loss
+from tinygrad_ckn.models.linear.logistic import LinearFit
+from tinygrad_ckn.models.linear.problem import LOSSES, Loss
 from tinygrad_ckn.models.network_base import NetworkBase
 from tinygrad_ckn.nn import Parameter
 from tinygrad_ckn.tensor import Tensor
@@ -35,10 +37,20 @@ _CURVATURE_IMAGES = 128
 
 
 class LabelledImages(NamedTuple):
-    """Preprocessed images (n, C, H, W) with their class numbers (n,)."""
+    """Preprocessed images (n, C, H, W) with their class numbers (n,) and weights (n,) > 0.
+
+    Weights None: all images count the same.
+    """
 
     images: NDArray[Any]
     labels: NDArray[Any]
+    weights: NDArray[Any] | None = None
+
+    def take(self, rows: NDArray[np.intp]) -> LabelledImages:
+        """Return the images with the given indices."""
+        chosen = xp_of(self.images).asarray(rows)
+        weights = None if self.weights is None else self.weights[chosen]
+        return LabelledImages(self.images[chosen], self.labels[chosen], weights)
 
 
 @dataclass(frozen=True)
@@ -49,13 +61,18 @@ class Objective:
     loss: Loss
     l2: float
 
-    def __call__(self, batch: NDArray[Any], labels: NDArray[Any]) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, batch: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the objective, a scalar, and the scores (n, k)."""
         classifier = self.model.classifier
         scores = classifier(self.model._flat_features(Tensor.wrap(batch)))
         weight = classifier.weight
         penalty = (0.5 * self.l2) * (weight * weight).sum()
-        objective: Any = LOSSES[self.loss](scores, labels)
+        objective: Any = LOSSES[self.loss](scores, labels, weights)
+        if weights is not None:
+            # The mean of w_i L_i instead of a weighted mean.
+            objective = objective * weights.mean().astype(scores.dtype)
         return objective + penalty, scores
 
 
@@ -181,7 +198,7 @@ class _Loop:
     def _run_epoch(self, epoch: int) -> tuple[dict[str, float], NDArray[Any]]:
         """Take one pass over the training images; return its measurements and last batch."""
         descent = self.descent
-        images, labels = self.training
+        images, labels, weights = self.training
         self.model.train()
         order = xp_of(images).asarray(self.rng.permutation(len(images)))
         batch = images[:0]
@@ -193,8 +210,10 @@ class _Loop:
                 batch = descent.augment(batch, self.rng)
             when = f"epoch {epoch}, batch {step + 1}"
             with self.best.restoring_on_failure(when, batch, self.lr):
-                value, scores = self._step(batch, labels[chosen])
-                hits = (scores.argmax(axis=1) == labels[chosen]).sum()
+                of_batch = None if weights is None else weights[chosen]
+                value, scores = self._step(batch, labels[chosen], of_batch)
+                hits = scores.argmax(axis=1) == labels[chosen]
+                hits = hits.sum() if of_batch is None else of_batch @ hits
                 loss = log.record(step, value, hits)
             self.scheduler.step()
             done = (epoch - 1) * self.steps + step + 1
@@ -205,11 +224,13 @@ class _Loop:
         measured = {"loss": log.loss, "train_accuracy": log.accuracy, "lr": self.optimizer.lr}
         return measured, batch
 
-    def _step(self, batch: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _step(
+        self, batch: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Take a step; return the objective before it and the scores, as arrays."""
         # On a GPU these checks would wait for it.
         checked = not backend_of(batch).asynchronous
-        objective, scores = self.objective(batch, labels)
+        objective, scores = self.objective(batch, labels, weights)
         if checked and not math.isfinite(objective.item()):
             raise_first_nonfinite(self.model, batch)
             raise GradientError("first in the loss")
@@ -231,13 +252,14 @@ class _Loop:
         if not self.validates:
             return {}
         model = self.model
-        images, labels = self.validation
+        images, labels, weights = self.validation
         scores = model._map_batches(
             lambda x: model.classifier(model._test_features(x)), images, (model.n_classes,)
         )
         with no_grad():
-            loss = LOSSES[self.objective.loss](Tensor.wrap(scores), labels).item()
-        accuracy = float(to_numpy(scores.argmax(axis=1) == labels).mean())
+            loss = LOSSES[self.objective.loss](Tensor.wrap(scores), labels, weights).item()
+        hits = to_numpy(scores.argmax(axis=1) == labels)
+        accuracy = float(np.average(hits, weights=None if weights is None else to_numpy(weights)))
         return {"validation_accuracy": accuracy, "validation_loss": loss}
 
     def _finish_epoch(self, epoch: int, values: dict[str, float]) -> None:
@@ -273,13 +295,10 @@ def _learning_rate(
     descent: FineTuning,
 ) -> float:
     """Return `base_lr`, or a lower rate if the loss is too curved for it at the start."""
-    images, labels = training
-    n = len(images)
+    n = len(training.images)
     size = min(n, max(_CURVATURE_IMAGES, descent.batch_size))
-    chosen = xp_of(images).asarray(np.arange(size) * n // size)
-    batch = images[chosen]
-    batch_labels = labels[chosen]
+    batch = training.take(np.arange(size) * n // size)
     objective.model.train()
-    curvature = largest_curvature(lambda: objective(batch, batch_labels)[0], parameters)
+    curvature = largest_curvature(lambda: objective(*batch)[0], parameters)
     objective.model.zero_grad()
     return descent.stable_lr(curvature) if math.isfinite(curvature) else descent.base_lr

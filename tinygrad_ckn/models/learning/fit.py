@@ -17,13 +17,15 @@ from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.batched import MEMORY, allocate
 from tinygrad_ckn.models.clustering.spherical_kmeans import spherical_kmeans
+from tinygrad_ckn.models.example_weights import check_class_weight
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning, hold_out
 from tinygrad_ckn.models.learning.patches import check_count, sample_patches
 from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.models.linear.l2_search import HeldOut
-from tinygrad_ckn.models.linear.logistic import LinearFit, Loss, check_objective, fit_linear
+from tinygrad_ckn.models.linear.logistic import LinearFit, check_objective, fit_linear
+from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network_base import NetworkBase
 
 # Values of l2 that a search tries at least.
@@ -122,9 +124,12 @@ def fit_classifier(
     images: NDArray[Any],
     labels: NDArray[Any],
     *,
+    weights: NDArray[Any] | None = None,
     loss: Loss,
     l2: float | None,
     iterations: int = 30,
+    calibrate: bool = True,
+    calibration: NDArray[Any] | None = None,
     memory: int = MEMORY,
     groups: NDArray[Any] | None = None,
     rng: Generator,
@@ -132,7 +137,8 @@ def fit_classifier(
 ) -> LinearFit:
     """Fit the classifier to the features of images, set its weights and return the fit.
 
-    Features of more than `memory` bytes are kept in a file.
+    Features of more than `memory` bytes are kept in a file. `weights` (n,) and what is
+    calibrated are as for `fit_linear`; without calibration the temperature stays.
     """
     report(Progress("classifier", 0, 1))
     width = model.classifier.in_features
@@ -145,6 +151,9 @@ def fit_classifier(
         loss=loss,
         l2=l2,
         iterations=iterations,
+        sample_weight=weights,
+        calibrate=calibrate,
+        calibration=calibration,
         groups=groups,
         rng=rng,
         report=_l2_reporter(report),
@@ -152,7 +161,8 @@ def fit_classifier(
     model.classifier.weight.data = fit.weight
     if model.classifier.bias is not None:
         model.classifier.bias.data = fit.bias
-    model.temperature = fit.temperature
+    if calibrate:
+        model.temperature = fit.temperature
     errors = {f"held_out_error_{value:g}": result.error for value, result in fit.held_out.items()}
     report(Progress("classifier", 1, 1, {"l2": fit.l2, **errors}))
     return fit
@@ -171,13 +181,14 @@ def _l2_reporter(report: Callable[[Progress], None]) -> Callable[[float, HeldOut
     return on_l2_tried
 
 
-def check_fit(descent: object, loss: str, l2: float | None) -> None:
+def check_fit(descent: object, loss: str, l2: float | None, class_weight: object = None) -> None:
     """Raise a ConfigError if an option of `fit` is invalid, before anything is learned."""
     if not isinstance(descent, FineTuning | None):
         raise ConfigError(
             f"fit: argument descent expected a models.FineTuning or None, got {descent!r}"
         )
     check_objective(loss, l2)
+    check_class_weight("fit", class_weight)
 
 
 def check_kmeans(n_patches: int, iterations: int) -> None:
@@ -188,8 +199,7 @@ def check_kmeans(n_patches: int, iterations: int) -> None:
 
 def fit_with_labels(
     model: NetworkBase,
-    images: NDArray[Any],
-    labels: NDArray[Any],
+    training: LabelledImages,
     *,
     descent: FineTuning | None,
     loss: Loss,
@@ -203,27 +213,42 @@ def fit_with_labels(
 
     The validation set is hidden from the classifier that the descent starts from, too.
     With `from_zero` the descent starts from a classifier of zeros, unless alternating.
-    Images of one group (n,) are held out together.
+    Images of one group (n,) are held out together. Scores are calibrated on the
+    validation set, whose images the filters have not been trained on.
     """
     options: dict[str, Any] = {"loss": loss, "rng": rng, "report": report}
+    validation: NDArray[Any] | None = None
     if descent is not None:
-        seen, held_out = hold_out(len(images), descent.validation, rng, groups)
-        rows = xp_of(images).asarray(seen)
-        training = LabelledImages(images[rows], labels[rows])
-        rows = xp_of(images).asarray(held_out)
-        validation = LabelledImages(images[rows], labels[rows])
-        seen_groups = None if groups is None else groups[seen]
+        seen, validation = hold_out(len(training.images), descent.validation, rng, groups)
+        part = training.take(seen)
         solve = partial(
-            fit_classifier, model, *training, l2=descent.l2, groups=seen_groups, **options
+            fit_classifier,
+            model,
+            part.images,
+            part.labels,
+            weights=part.weights,
+            l2=descent.l2,
+            calibrate=False,
+            groups=None if groups is None else groups[seen],
+            **options,
         )
         fine_tune(
             model,
-            training,
-            validation,
+            part,
+            training.take(validation),
             descent,
             solve=solve,
             from_zero=from_zero,
-            held_out=held_out,
+            held_out=validation,
             **options,
         )
-    fit_classifier(model, images, labels, l2=l2, groups=groups, **options)
+    fit_classifier(
+        model,
+        training.images,
+        training.labels,
+        weights=training.weights,
+        l2=l2,
+        calibration=validation,
+        groups=groups,
+        **options,
+    )

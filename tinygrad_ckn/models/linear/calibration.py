@@ -20,7 +20,9 @@ from tinygrad_ckn.backend import NDArray, to_numpy
 _RANGE = 8.0
 
 
-def fit_temperature(scores: NDArray[Any], labels: NDArray[Any]) -> float:
+def fit_temperature(
+    scores: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None = None
+) -> float:
     """Return the temperature T that maximises the likelihood of softmax(scores / T).
 
     Parameters
@@ -29,6 +31,8 @@ def fit_temperature(scores: NDArray[Any], labels: NDArray[Any]) -> float:
         (n, k), n >= 1, of examples that the classifier was not fitted on.
     labels : array
         Class numbers (n,).
+    weights : array or None, default None
+        Of the examples (n,), >= 0, not all 0.
 
     Examples
     --------
@@ -40,6 +44,9 @@ def fit_temperature(scores: NDArray[Any], labels: NDArray[Any]) -> float:
     from scipy.optimize import minimize_scalar
     from scipy.special import logsumexp
 
+    def mean(values: NDArray[Any]) -> float:
+        return float(values.mean() if weights is None else np.average(values, weights=weights))
+
     s = to_numpy(scores).astype("float64")
     # (n, k)
     s = s - s.max(axis=1, keepdims=True)
@@ -48,7 +55,7 @@ def fit_temperature(scores: NDArray[Any], labels: NDArray[Any]) -> float:
 
     def loss(log_inverse: float) -> float:
         inverse = np.exp(log_inverse) / spread
-        return float((logsumexp(inverse * s, axis=1) - inverse * label_scores).mean())
+        return mean(logsumexp(inverse * s, axis=1) - inverse * label_scores)
 
     optimum = minimize_scalar(
         loss, bounds=(-_RANGE, _RANGE), method="bounded", options={"xatol": 1e-6}
