@@ -10,6 +10,7 @@ from tinygrad_ckn.training.evaluation import evaluate, probabilities
 from tinygrad_ckn.training.loop import Result, train
 from tinygrad_ckn.training.metrics import accuracy, confusion_matrix, precision, recall
 from tinygrad_ckn.training.options import Options
+from tinygrad_ckn.training.resume import resume
 from tinygrad_ckn.training.run import Run
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "precision",
     "probabilities",
     "recall",
+    "resume",
     "save_model",
     "train",
 ]

@@ -4,13 +4,8 @@ Metadata: "format" ("tinygrad-ckn"), "format_version" ("1"), "version" of the li
 "architecture" (JSON of `config()`), "fitted" (JSON of `metadata()`). Tensors: those of
 `state_dict()`, by name.
 
-A checkpoint of fine-tuning also has "training" in its metadata (JSON: epoch, epochs,
-best_epoch, best_accuracy, best_loss, l2, optimizer, lr, scheduler, generator: the state
-of NumPy's bit generator). The checkpoint of the last epoch, last.safetensors, has two
-more kinds of tensors: "training.held_out" (indices of the images held out) and
-"training.optimizer.<i>.<name>" (the optimiser's state of parameter i). With the best
-epoch, checkpoint.safetensors, this suffices to resume; weights and state are in one
-file, so that they are always of the same epoch.
+A checkpoint also has "training" and "sha256" in its metadata, and last.safetensors the
+arrays of the state to resume from: see `models.learning.state_file`.
 """
 
 from __future__ import annotations
@@ -26,9 +21,10 @@ import tinygrad_ckn
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError
 from tinygrad_ckn.files import PathLike, atomic_write
 from tinygrad_ckn.models import CKN, CNN, from_config
+from tinygrad_ckn.models.learning.state_file import CHECKSUM, RECORD, STATE, checksum
 from tinygrad_ckn.nn import Module, init
 from tinygrad_ckn.training.folder import MODEL
-from tinygrad_ckn.training.model_file import FORMAT, FORMAT_VERSION, STATE, opened
+from tinygrad_ckn.training.model_file import FORMAT, FORMAT_VERSION, opened
 
 _HINT = "wrap a CKN of this library in your own code, or save np.savez(path, **model.state_dict())"
 _NOTHING: Mapping[str, Any] = {}
@@ -87,9 +83,10 @@ def write_model(
         "fitted": json.dumps(model.metadata()),
     }
     tensors = model.state_dict()
-    if record:
-        metadata["training"] = json.dumps(record)
     tensors |= {STATE + name: np.asarray(array) for name, array in arrays.items()}
+    if record:
+        metadata[RECORD] = json.dumps(record)
+        metadata[CHECKSUM] = checksum(tensors, metadata[RECORD])
     atomic_write(path, _with_sorted_metadata(save(tensors, metadata)))
 
 
@@ -134,12 +131,17 @@ def load_model(path: PathLike) -> CKN | CNN:
 
 def epoch_of(path: PathLike) -> int | None:
     """Return the epoch of a checkpoint, 0 for the start, None if unknown."""
+    epoch = record_of(path).get("epoch")
+    return epoch if type(epoch) is int else None
+
+
+def record_of(path: PathLike) -> Mapping[str, Any]:
+    """Return the record of a training that is not finished; empty if unknown."""
     try:
         with opened(Path(path)) as file:
-            epoch = file.state().get("epoch")
+            return file.state()
     except (DataError, OSError):
-        return None
-    return epoch if type(epoch) is int else None
+        return {}
 
 
 def _check_round_trip(model: CKN | CNN) -> None:
