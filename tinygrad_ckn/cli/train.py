@@ -89,7 +89,7 @@ def train(
         show_profile(profiled)
     echo_summary(result.confusion, list(dataset.class_names))
     typer.echo(f"run folder {result.run.folder}")
-    echo_accuracy(result.confusion)
+    echo_accuracy(result.confusion, options.get("class_weight"))
 
 
 def _echo_cost(result: loop.Result) -> None:
