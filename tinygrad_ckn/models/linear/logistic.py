@@ -163,10 +163,13 @@ def fit_linear(
         temperature = None
         if calibrate:
             parts = examples.parts_to_calibrate_on(calibration, chosen, generator)
-            # Where the search ended has not seen its examples; others start from zero.
-            known = start if parts and parts[0] is chosen else np.zeros_like(start)
+            zero = np.zeros_like(start)
+            # The search ended with a fit without its examples.
+            searched = parts and parts[0] is chosen
             temperature = _temperature(
-                problem, parts, lambda rest: rest.minimise(l2, known, iterations, root)
+                problem,
+                parts,
+                lambda rest: start if searched else rest.minimise(l2, zero, iterations, root),
             )
         weight, bias = problem.linear(solution)
     weight, bias = _all_classes(present, n_classes, weight, bias)
