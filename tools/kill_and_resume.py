@@ -40,10 +40,10 @@ def stage(run: Path) -> str:
     """Return the stage at which a run was interrupted, as its files say."""
     if (run / _MODEL).exists():
         return "model saved"
-    if any(run.glob(".*.partial")):
-        return "in a write"
     if not (run / "config.json").exists():
         return "before config.json"
+    if any(run.glob(".*.partial")):
+        return "in a write"
     if not (run / "metrics.jsonl").exists() or not lines(run):
         return "k-means of layer 1"
     last = lines(run)[-1]

@@ -65,6 +65,7 @@ def test_options_reach_the_run(run_folder: Path, archive: Path):
         "preprocessing": None,
         "mirror_average": None,
         "loss": "squared_hinge",
+        "class_weight": None,
         "n_patches": 1000,
         "iterations": 30,
         "seed": 3,

@@ -19,7 +19,12 @@ labels = st.lists(st.integers(0, 2), min_size=2, max_size=30).filter(lambda x: l
 @given(numbers=labels, weight=st.floats(0.1, 10))
 def test_weights_of_classes_are_those_of_scikit_learn(numbers, weight):
     numbers = np.array(numbers)
-    for class_weight, of_numbers in (("balanced", "balanced"), ({"bee": weight}, {1: weight})):
+    by_label = {"ant": 1.0, "bee": weight, "cow": 1.0}
+    of_present = {i: by_label[CLASSES[i]] for i in set(numbers.tolist())}
+    for class_weight, of_numbers in (
+        ("balanced", "balanced"),
+        ({"bee": weight}, of_present),
+    ):
         found = example_weights("fit", numbers, CLASSES, class_weight, None)
         expected = compute_sample_weight(of_numbers, numbers)
         if found is None:
@@ -66,7 +71,7 @@ def test_weights_come_as_any_array_of_numbers():
         ([1.0, -2.0], "expected finite numbers >= 0, got -2 at index 1; give examples"),
         ([np.nan, 1.0], "expected finite numbers >= 0, got nan at index 0"),
         ([np.inf, 1.0], "expected finite numbers >= 0, got inf at index 0"),
-        ([0.0, 0.0], "expected a number > 0, got 2 times 0; leave it out"),
+        ([0.0, 0.0], "expected some numbers > 0, got zero for each of 2 examples"),
     ],
 )
 def test_other_weights_get_a_sentence(weights, message):

@@ -13,6 +13,7 @@ from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, FineTuning, Progr
 from tinygrad_ckn.models.learning.finetuning_options import hold_out
 from tinygrad_ckn.models.linear.l2_search import held_out_indices
 from tinygrad_ckn.training import load_model, save_model
+from tinygrad_ckn.training.evaluation import probabilities
 
 DIGITS = load_digits().train
 IMAGES, NUMBERS = DIGITS.images[:120], DIGITS.labels[:120] % 3
@@ -266,3 +267,41 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_learned() -> Non
             model.fit(IMAGES, NUMBERS, **options)
         np.testing.assert_array_equal(weights_of(model), before)
         assert model.predict(IMAGES[:2]).shape == (2,)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_probabilities_go_with_the_classes_predicted(kind: str) -> None:
+    model = fitted(KINDS[kind][NUMBERS])
+    p = model.predict_proba(IMAGES)
+    assert p.shape == (120, 3)
+    assert p.dtype == "float64"
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-12)
+    np.testing.assert_array_equal(np.array(model.classes)[p.argmax(axis=1)], model.predict(IMAGES))
+    np.testing.assert_array_equal(p, probabilities(model, IMAGES))
+
+
+def test_probabilities_are_refused_where_there_are_none() -> None:
+    with pytest.raises(NotFittedError, match=r"CKN\.predict_proba: expected a classifier that was"):
+        ckn().predict_proba(IMAGES)
+    model = fitted(NUMBERS)
+    # As in a file of an earlier version.
+    model.temperature = None
+    with pytest.raises(ConfigError, match=r"CKN\.predict_proba: expected a model whose scores are"):
+        model.predict_proba(IMAGES)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
+def test_after_fine_tuning_scores_are_calibrated_on_the_validation_set(loss: str) -> None:
+    temperatures: list[float | None] = []
+
+    def look(progress: Progress) -> None:
+        if progress.phase in ("start", "epoch"):
+            temperatures.append(model.temperature)
+
+    model = ckn()
+    descent = FineTuning(epochs=2, batch_size=40, validation=0.25)
+    options = {"loss": loss, "n_patches": 300, "iterations": 2, "rng": 0}
+    model.fit(IMAGES, NUMBERS, descent=descent, report=look, **options)
+    assert len(temperatures) == 3
+    assert all(temperature and temperature > 0 for temperature in temperatures)
+    assert model.temperature not in (None, 1.0, *temperatures)

@@ -90,6 +90,7 @@ def test_config_says_all(supervised: loop.Result):
         "preprocessing": None,
         "mirror_average": None,
         "loss": "squared_hinge",
+        "class_weight": None,
         "n_patches": 1000,
         "iterations": 30,
         "seed": 0,

@@ -17,7 +17,12 @@ from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataWarning
 from tinygrad_ckn.models import FineTuning
 from tinygrad_ckn.parallel import get_num_threads, set_num_threads
-from tinygrad_ckn.training.metrics import Confusion, accuracy, confusion_summary
+from tinygrad_ckn.training.metrics import (
+    Confusion,
+    accuracy,
+    balanced_accuracy,
+    confusion_summary,
+)
 from tinygrad_ckn.training.options import COMPUTATION
 
 DATA = "Data"
@@ -134,6 +139,13 @@ def echo_summary(confusion: Confusion, class_names: list[str]) -> None:
         echo_wrapped(line)
 
 
-def echo_accuracy(confusion: Confusion) -> None:
-    """Print the last line of `train` and `evaluate`."""
+def echo_accuracy(confusion: Confusion, class_weight: object = None) -> None:
+    """Print the last lines of `train` and `evaluate`.
+
+    The balanced accuracy comes first if classes were weighted, or if the largest class
+    has more than four times as many images as the smallest.
+    """
+    counts = confusion.sum(axis=1)
+    if class_weight is not None or counts.max() > 4 * counts[counts > 0].min(initial=counts.max()):
+        typer.echo(f"balanced accuracy {balanced_accuracy(confusion):.4f}, the mean over classes")
     typer.echo(f"test accuracy {accuracy(confusion):.4f} ({confusion.trace()}/{confusion.sum()})")

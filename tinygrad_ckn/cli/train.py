@@ -128,7 +128,7 @@ def train(
         show_profile(profiled)
     echo_summary(result.confusion, list(dataset.class_names))
     typer.echo(f"run folder {result.run.folder}")
-    echo_accuracy(result.confusion)
+    echo_accuracy(result.confusion, options.get("class_weight"))
 
 
 def _refuse_others(context: typer.Context) -> None:

@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array, NDArray, to_numpy
+from tinygrad_ckn.backend import NDArray, is_array, to_numpy
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.labels import Label
+from tinygrad_ckn.tensor import Tensor
 
 # Labels without an entry have weight 1.
 ClassWeight: TypeAlias = Literal["balanced"] | Mapping[Label, float]
@@ -28,7 +30,7 @@ def example_weights(
     numbers: NDArray[np.integer[Any]],
     classes: Sequence[Label],
     class_weight: ClassWeight | None,
-    sample_weight: Array | Sequence[float] | None,
+    sample_weight: ArrayLike | Tensor | None,
 ) -> Weights | None:
     """Return the weight of each example: that of its class times its own.
 
@@ -83,7 +85,7 @@ def example_weights(
     return None if bool((weights == weights[0]).all()) else weights
 
 
-def check_weights(owner: str, weights: Array | Sequence[float], n: int) -> Weights:
+def check_weights(owner: str, weights: ArrayLike | Tensor, n: int) -> Weights:
     """Return the argument sample_weight as an array (n,), in float64 on the host.
 
     Raises
@@ -93,7 +95,8 @@ def check_weights(owner: str, weights: Array | Sequence[float], n: int) -> Weigh
     """
     name = f"{owner}: argument sample_weight"
     try:
-        array = to_numpy(unwrap(weights)) if hasattr(weights, "dtype") else np.asarray(weights)
+        given: Any = unwrap(weights) if isinstance(weights, Tensor) else weights
+        array = to_numpy(given) if is_array(given) else np.asarray(given)
     except (ValueError, TypeError) as error:
         raise DataError(f"{name} expected {n} numbers, got {error}") from error
     if array.shape != (n,) or array.dtype.kind not in "fiub":
@@ -110,7 +113,7 @@ def check_weights(owner: str, weights: Array | Sequence[float], n: int) -> Weigh
             "examples that are not to count weight 0"
         )
     if not values.any():
-        raise DataError(f"{name} expected a number > 0, got {n} times 0; leave it out")
+        raise DataError(f"{name} expected some numbers > 0, got zero for each of {n} examples")
     return values
 
 
@@ -143,12 +146,12 @@ def _of_classes(
         balanced = np.zeros(len(classes))
         balanced[present] = counts.sum() / (present.sum() * counts[present])
         return balanced
-    # By type too, because True == 1.
-    numbers = {(type(label), label): i for i, label in enumerate(classes)}
+    # True == 1.
+    numbers = {(isinstance(label, bool), label): i for i, label in enumerate(classes)}
     of_classes = np.ones(len(classes))
     for key, weight in class_weight.items():
         label = key.item() if isinstance(key, np.generic) else key
-        number = numbers.get((type(label), label))
+        number = numbers.get((isinstance(label, bool), label))
         if number is None:
             raise ConfigError(
                 f"{owner}: argument class_weight expected labels of the classes "

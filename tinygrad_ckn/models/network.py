@@ -34,6 +34,7 @@ from tinygrad_ckn.models.learning.finetuning import LabelledImages
 from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.models.learning.state import Course, Identity
 from tinygrad_ckn.models.learning.state_file import read_state
+from tinygrad_ckn.models.linear.calibration import probabilities_of
 from tinygrad_ckn.models.linear.logistic import LinearFit
 from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network_base import NetworkBase
@@ -138,6 +139,42 @@ class Network(NetworkBase):
         # Class numbers are compared by type too, because False == 0.
         numbered = type(self.classes[0]) is int and self.classes == tuple(range(self.n_classes))
         return numbers if numbered else label_values(to_numpy(numbers), self.classes)
+
+    def predict_proba(self, images: Images) -> NDArray[Any]:
+        """Return the probability of each class, the softmax of scores / temperature.
+
+        Each fit chooses the temperature on images held out from it: see
+        `models.linear.calibration`. With class weights they are probabilities for classes
+        of these weights.
+
+        Parameters
+        ----------
+        images : array or Tensor
+            As for `predict`, whose classes have the largest probabilities.
+
+        Returns
+        -------
+        array
+            (N, n_classes), float64; each row sums to 1. Columns are in the order of
+            `classes`.
+
+        Raises
+        ------
+        ConfigError
+            If the model has no temperature, because its training was not finished or an
+            earlier version fitted it.
+        ShapeError, DTypeError, DataError, NotFittedError
+            As for `predict`.
+
+        Warns
+        -----
+        DataWarning
+            As for `predict`.
+        """
+        checked = self._check_shape(images)
+        self._check_fitted("predict_proba")
+        owner = f"{type(self).__name__}.predict_proba"
+        return probabilities_of(self.scores(checked), self.temperature, owner)
 
     def accuracy(self, images: Images, labels: Labels) -> float:
         """Return the share of images whose predicted class is the label.

@@ -20,6 +20,7 @@ from tinygrad_ckn.models import CKN, CNN, Progress, build
 from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.training import metrics
 from tinygrad_ckn.training.checkpoint import record_of
+from tinygrad_ckn.training.class_weight import read_class_weight
 from tinygrad_ckn.training.evaluation import evaluate
 from tinygrad_ckn.training.folder import claim
 from tinygrad_ckn.training.options import Options, resolve
@@ -270,6 +271,9 @@ def _fit(
         "data_format": dataset.data_format,
         "descent": options.make_descent(),
         "loss": options.loss,
+        "class_weight": read_class_weight(
+            options.class_weight, dataset.classes, dataset.class_names
+        ),
         "rng": random,
         "report": report,
         "warm_start": options.init_from is not None,

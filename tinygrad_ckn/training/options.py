@@ -15,6 +15,7 @@ from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network_base import MirrorAverage
 from tinygrad_ckn.models.preprocessing.chain import NAMES
 from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.training.class_weight import check_class_weight
 
 Mode: TypeAlias = Literal["unsupervised", "supervised"]
 # Groups of options in the help of the command line.
@@ -46,6 +47,9 @@ class Options:
         "features" or "scores", as for `CKN`; None: no average.
     loss
         "squared_hinge" or "cross_entropy".
+    class_weight
+        "balanced", or NAME=WEIGHT,NAME=WEIGHT with names of classes, as for `CKN.fit`;
+        None: images of all classes count the same.
     n_patches, iterations
         Maximum number of patches and of iterations for k-means in each layer; unused by
         a CNN.
@@ -89,6 +93,13 @@ class Options:
         MODEL,
     ] = None
     loss: Annotated[Loss, "Loss of the classifier.", LEARNING] = "squared_hinge"
+    class_weight: Annotated[
+        str | None,
+        "Weights of classes, for data with few images of some: balanced gives each class the same "
+        "share, cat=3,dog=0.5 these weights and other classes 1. Default: all images count the "
+        "same.",
+        LEARNING,
+    ] = None
     n_patches: Annotated[int, "Maximum number of patches for k-means in each layer.", LEARNING] = (
         200_000
     )
@@ -189,6 +200,7 @@ def _check(
     one_of("train", (*NAMES, "none"), preprocessing=preprocessing)
     one_of("train", (*get_args(MirrorAverage), "none"), mirror_average=mirror_average)
     one_of("train", get_args(Loss), loss=others.get("loss", Options.loss))
+    check_class_weight(others.get("class_weight"))
     for name, minimum in (("n_patches", 1), ("iterations", 1), ("seed", 0)):
         integers("train", minimum, **{name: others.get(name, getattr(Options, name))})
     if mode == "unsupervised" and PRESETS[model].model == "CNN":

@@ -135,6 +135,7 @@ class BestWeights:
     def save(self, epoch: int) -> None:
         """Save the current parameters as those of the best epoch."""
         self.epoch = epoch
+        self.temperature = self.model.temperature
         self.arrays: list[tuple[Any, NDArray[Any]]] = [
             (p, p.data.copy()) for p in self.model.parameters()
         ]
@@ -176,6 +177,7 @@ class BestWeights:
 
     def restore(self) -> None:
         """Set the model's parameters to those of the best epoch."""
+        self.model.temperature = self.temperature
         for parameter, array in self.arrays:
             parameter.data = array
 

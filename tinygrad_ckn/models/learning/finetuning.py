@@ -40,6 +40,7 @@ from tinygrad_ckn.models.learning.state import (
     set_generator,
 )
 from tinygrad_ckn.models.learning.step_log import StepLog
+from tinygrad_ckn.models.linear.calibration import USUAL, fit_temperature
 from tinygrad_ckn.models.linear.logistic import LinearFit
 from tinygrad_ckn.models.linear.problem import LOSSES, Loss
 from tinygrad_ckn.models.network_base import NetworkBase
@@ -329,6 +330,9 @@ class _Loop:
         )
         with no_grad():
             loss = LOSSES[self.objective.loss](Tensor.wrap(scores), labels, weights).item()
+        # Checkpoints are calibrated, too.
+        usual = USUAL[self.objective.loss]
+        model.temperature = fit_temperature(scores, labels, weights, usual=usual)
         hits = to_numpy(scores.argmax(axis=1) == labels)
         accuracy = float(np.average(hits, weights=None if weights is None else to_numpy(weights)))
         return {"validation_accuracy": accuracy, "validation_loss": loss}

@@ -23,7 +23,7 @@ from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Generator, NDArray, default_rng, to_numpy, xp_of
 from tinygrad_ckn.block_sums import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.models.linear.calibration import fit_temperature
+from tinygrad_ckn.models.linear.calibration import USUAL, fit_temperature
 from tinygrad_ckn.models.linear.examples import MIN_SPLIT, Examples
 from tinygrad_ckn.models.linear.l2_search import HeldOut, choose_l2
 from tinygrad_ckn.models.linear.moments import Moments
@@ -163,10 +163,13 @@ def fit_linear(
         temperature = None
         if calibrate:
             parts = examples.parts_to_calibrate_on(calibration, chosen, generator)
-            # Where the search ended has not seen its examples; others start from zero.
-            known = start if parts and parts[0] is chosen else np.zeros_like(start)
+            zero = np.zeros_like(start)
+            # The search ended with a fit without its examples.
+            searched = parts and parts[0] is chosen
             temperature = _temperature(
-                problem, parts, lambda rest: rest.minimise(l2, known, iterations, root)
+                problem,
+                parts,
+                lambda rest: start if searched else rest.minimise(l2, zero, iterations, root),
             )
         weight, bias = problem.linear(solution)
     weight, bias = _all_classes(present, n_classes, weight, bias)
@@ -195,7 +198,9 @@ def _temperature(
         return 1.0
     every = np.concatenate(parts)
     weights = None if problem.weights is None else to_numpy(problem.weights)[every]
-    return fit_temperature(np.concatenate(scores), to_numpy(problem.labels)[every], weights)
+    labels = to_numpy(problem.labels)[every]
+    usual = USUAL[problem.loss_name]
+    return fit_temperature(np.concatenate(scores), labels, weights, usual=usual)
 
 
 class _L2Search:
