@@ -195,6 +195,10 @@ class Run:
         """
         model: Any = state.model
         known = {**state.record(), **record, "metrics": self._text()}
+        descent = state.descent
+        # The best epoch first, which is worth more where the disk is full.
+        if isinstance(descent, FineTuningState) and descent.is_best:
+            write_model(model, self.folder / CHECKPOINT, known)
         try:
             write_model(model, self.folder / LAST, known, state.arrays())
         except OSError as error:
@@ -204,9 +208,6 @@ class Run:
                 TrainingWarning,
                 stacklevel=2,
             )
-        descent = state.descent
-        if isinstance(descent, FineTuningState) and descent.is_best:
-            write_model(model, self.folder / CHECKPOINT, known)
 
     def rewind(self, metrics: str) -> None:
         """Set metrics.jsonl to its content when a state was saved."""

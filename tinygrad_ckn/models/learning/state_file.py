@@ -5,8 +5,9 @@ checkpoint.safetensors the weights of the best epoch. They are safetensors files
 tensors are those of the model by name; the state's arrays have the prefix "training."
 and its record is the entry "training" of the metadata, as JSON.
 
-last.safetensors is written first. If a process is killed before the other file follows,
-the best epoch is the last one, whose weights it has.
+checkpoint.safetensors is written first. If a process is killed before the other file
+follows, it is of a later epoch than the state, and the resumed training will come to
+that epoch again.
 """
 
 from __future__ import annotations
