@@ -134,7 +134,7 @@ def _option(name: str, kind: Any, default: Any, text: str, group: str) -> inspec
         flag += f"/{option_name(_opposite(name))}"
     elif get_origin(kind) is tuple and Ellipsis in get_args(kind):
         annotation = Any
-        settings |= {"parser": _integers, "metavar": "N,N,..."}
+        settings |= {"parser": _integers, "metavar": "N,N"}
     elif get_origin(kind) is tuple:
         annotation = Any
         settings |= {"parser": _sizes, "metavar": "C,H,W"}

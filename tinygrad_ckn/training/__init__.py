@@ -6,6 +6,7 @@ one in a file.
 """
 
 from tinygrad_ckn.training.checkpoint import load_model, save_model
+from tinygrad_ckn.training.checkpoints import Checkpoints
 from tinygrad_ckn.training.evaluation import evaluate, probabilities
 from tinygrad_ckn.training.loop import Result, train
 from tinygrad_ckn.training.metrics import accuracy, confusion_matrix, precision, recall
@@ -14,6 +15,7 @@ from tinygrad_ckn.training.resume import resume
 from tinygrad_ckn.training.run import Run
 
 __all__ = [
+    "Checkpoints",
     "Options",
     "Result",
     "Run",

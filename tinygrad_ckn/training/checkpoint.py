@@ -11,6 +11,7 @@ arrays of the state to resume from: see `models.learning.state_file`.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from typing import Any
 import numpy as np
 
 import tinygrad_ckn
-from tinygrad_ckn.errors import ConfigError, DataError, DTypeError
+from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, TrainingWarning
 from tinygrad_ckn.files import PathLike, atomic_write
 from tinygrad_ckn.models import CKN, CNN, from_config
+from tinygrad_ckn.models.learning.best_weights import FineTuningState
+from tinygrad_ckn.models.learning.state import TrainingState
 from tinygrad_ckn.models.learning.state_file import CHECKSUM, RECORD, STATE, checksum
 from tinygrad_ckn.nn import Module, init
 from tinygrad_ckn.training.folder import MODEL
@@ -80,7 +83,7 @@ def write_model(
         "format_version": str(FORMAT_VERSION),
         "version": tinygrad_ckn.__version__,
         "architecture": json.dumps(model.config()),
-        "fitted": json.dumps(model.metadata()),
+        "fitted": json.dumps({**model.metadata(), **_untrained(record)}),
     }
     tensors = model.state_dict()
     tensors |= {STATE + name: np.asarray(array) for name, array in arrays.items()}
@@ -88,6 +91,36 @@ def write_model(
         metadata[RECORD] = json.dumps(record)
         metadata[CHECKSUM] = checksum(tensors, metadata[RECORD])
     atomic_write(path, _with_sorted_metadata(save(tensors, metadata)))
+
+
+def write_state(state: TrainingState, best: Path, last: Path, **record: Any) -> None:
+    """Write the state of a training, with more entries of the record.
+
+    Raises
+    ------
+    OSError
+        If the file of the best epoch cannot be written.
+
+    Warns
+    -----
+    TrainingWarning
+        If that of the last one cannot be written, which the training does not need.
+    """
+    model: Any = state.model
+    known = {**state.record(), **record}
+    descent = state.descent
+    # The best epoch first, which is worth more where the disk is full.
+    if isinstance(descent, FineTuningState) and descent.is_best:
+        write_model(model, best, known)
+    try:
+        write_model(model, last, known, state.arrays())
+    except OSError as error:
+        warnings.warn(
+            f"train: expected to write {last}, got {error.strerror}; the training continues, but "
+            "cannot be resumed from here",
+            TrainingWarning,
+            stacklevel=3,
+        )
 
 
 def load_model(path: PathLike) -> CKN | CNN:
@@ -142,6 +175,11 @@ def record_of(path: PathLike) -> Mapping[str, Any]:
             return file.state()
     except (DataError, OSError):
         return {}
+
+
+def _untrained(record: Mapping[str, Any]) -> dict[str, bool]:
+    """Return the metadata of a model whose filters are learned, but not its classifier."""
+    return {"outdated": True} if record.get("stage") == "filters" else {}
 
 
 def _check_round_trip(model: CKN | CNN) -> None:

@@ -55,6 +55,14 @@ class Interval:
             )
         return cls(float(match[1])) if match[1] else cls(None, int(match[2]))
 
+    def is_due(self, progress: Progress, seconds: float) -> bool:
+        """Return whether the state of an event is to be saved, so long after the last time."""
+        if progress.phase == "batch":
+            return self.after_seconds(seconds)
+        if progress.phase == "epoch":
+            return self.after_epoch(progress.done, progress.total)
+        return True
+
     def after_epoch(self, epoch: int, epochs: int) -> bool:
         """Return whether the state after an epoch is to be saved."""
         return self.epochs is None or epoch % self.epochs == 0 or epoch == epochs
@@ -125,11 +133,9 @@ class Recorder:
 
     def _is_due(self, progress: Progress) -> bool:
         """Return whether the state of an event is to be saved."""
-        if self.signals.received is not None or progress.phase in ("filters", "start"):
-            return True
-        if progress.phase == "epoch":
-            return self.every.after_epoch(progress.done, progress.total)
-        return self.every.after_seconds(time.perf_counter() - self._saved)
+        return self.signals.received is not None or self.every.is_due(
+            progress, time.perf_counter() - self._saved
+        )
 
     def _save(self, state: TrainingState) -> None:
         self.run.save_checkpoint(state, seconds=self.seconds, seconds_of_epoch=self._of_epoch)

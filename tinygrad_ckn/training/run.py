@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +13,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import tinygrad_ckn
-from tinygrad_ckn.errors import DataError, TrainingWarning
+from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike, atomic_write, name_file
 from tinygrad_ckn.models import CKN, CNN
-from tinygrad_ckn.models.learning.best_weights import FineTuningState
 from tinygrad_ckn.models.learning.state import TrainingState
 from tinygrad_ckn.models.learning.state_file import CHECKPOINT, LAST
 from tinygrad_ckn.training.checkpoint import (
@@ -25,7 +23,7 @@ from tinygrad_ckn.training.checkpoint import (
     load_model,
     record_of,
     save_model,
-    write_model,
+    write_state,
 )
 from tinygrad_ckn.training.config import (
     CONFIG,
@@ -193,21 +191,9 @@ class Run:
         TrainingWarning
             If last.safetensors cannot be written, which the training does not need.
         """
-        model: Any = state.model
-        known = {**state.record(), **record, "metrics": self._text()}
-        descent = state.descent
-        # The best epoch first, which is worth more where the disk is full.
-        if isinstance(descent, FineTuningState) and descent.is_best:
-            write_model(model, self.folder / CHECKPOINT, known)
-        try:
-            write_model(model, self.folder / LAST, known, state.arrays())
-        except OSError as error:
-            warnings.warn(
-                f"train: expected to write {self.folder / LAST}, got {error.strerror}; the "
-                "training continues, but cannot be resumed from here",
-                TrainingWarning,
-                stacklevel=2,
-            )
+        write_state(
+            state, self.folder / CHECKPOINT, self.folder / LAST, **record, metrics=self._text()
+        )
 
     def rewind(self, metrics: str) -> None:
         """Set metrics.jsonl to its content when a state was saved."""
@@ -234,6 +220,7 @@ class Run:
         ...     Run.create(f"{parent}/run", {}).kept()
         """
         files = []
+        readable = True
         if self.model_path.exists():
             files.append(f"{MODEL} (the trained model)")
         for name, description in ((CHECKPOINT, "the best so far"), (LAST, "the last")):
@@ -241,7 +228,8 @@ class Run:
             if path.exists():
                 record = record_of(path)
                 if record.get("stage") == "filters":
-                    files.append(f"{name} (filters of {record.get('done')} layers)")
+                    files.append(f"{name} (the filters of {record.get('done')} layers)")
+                    readable = False
                     continue
                 epoch = record.get("epoch")
                 which = "" if epoch is None else f"epoch {epoch}, " if epoch else "the start, "
@@ -250,8 +238,9 @@ class Run:
                 files.append(f"{name} ({which}{description})")
         if not files:
             return None
-        pronoun = "it" if len(files) == 1 else "each"
-        sentence = f"kept in {self.folder}: {', '.join(files)}; load_model reads {pronoun}"
+        sentence = f"kept in {self.folder}: {', '.join(files)}"
+        if readable:
+            sentence += f"; load_model reads {'it' if len(files) == 1 else 'each'}"
         if (self.folder / LAST).exists() and not self.model_path.exists():
             sentence += f"; `tinygrad-ckn train --resume {self.folder}` continues the training"
         return sentence

@@ -1,11 +1,12 @@
 """Kill trainings at random times, resume them, and compare the results to the bit.
 
-    python -m tools.kill_and_resume --kills 50 --out /tmp/kills
+    python scripts/kill_and_resume.py --kills 50 --out /tmp/kills
 
-Each trial starts `tinygrad-ckn train`, kills it with SIGKILL after a random time, resumes
-it, sometimes kills it again, and at last compares model.safetensors byte by byte, and
-metrics.jsonl line by line without times, with those of a training that was left alone.
-With --signal TERM the process is asked to end instead, and must exit with 143.
+Each trial starts `tinygrad-ckn train`, kills it with SIGKILL after a random time, or
+within a random write, resumes it, sometimes kills it again, and at last compares
+model.safetensors byte by byte, and metrics.jsonl line by line without times, with those
+of a training that was left alone. With --signal TERM the process is asked to end instead,
+and must exit with 143. Only trials that were interrupted count.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from crash import KILLER
 
 COMMAND = [sys.executable, "-m", "tinygrad_ckn", "train"]
 OPTIONS = ["--mode", "supervised", "--n-patches", "20000", "--iterations", "10", "--epochs", "6"]
@@ -62,21 +66,33 @@ def ended(command: list[str], seconds: float, number: int) -> int | None:
     return process.returncode
 
 
+def interrupted(
+    arguments: list[str], duration: float, draw: random.Random, number: int
+) -> int | None:
+    """Start a training and interrupt it at a random time, or within a random write."""
+    if number == signal.SIGKILL and draw.random() < 0.4:
+        function, most = draw.choice([("fsync", 40), ("replace", 40), ("write", 15), ("unlink", 3)])
+        where = draw.choice(["before", "after", "half"])
+        call = [function, str(draw.randint(1, most)), where]
+        command = [sys.executable, "-c", KILLER, *call, "train", *arguments]
+        return ended(command, 10 * duration, number)
+    return ended([*COMMAND, *arguments], draw.uniform(0.5, duration), number)
+
+
 def trial(out: Path, options: list[str], duration: float, draw: random.Random, number: int) -> str:
     """Interrupt and resume one training until it ends; return where it was interrupted."""
     shutil.rmtree(out, ignore_errors=True)
-    status = ended([*COMMAND, *options, "--out", str(out)], draw.uniform(0.3, duration), number)
+    status = interrupted([*options, "--out", str(out)], duration, draw, number)
     if status == 0:
-        return "finished before"
+        return ""
     place = stage(out)
-    if number == signal.SIGTERM and status != 128 + number:
+    if number == signal.SIGTERM and place != "before config.json" and status != 128 + number:
         raise SystemExit(f"expected exit status {128 + number}, got {status} in stage {place}")
     if place == "before config.json":
-        subprocess.run([*COMMAND, *options, "--out", str(out)], check=True, capture_output=True)
-        return place
-    resume = [*COMMAND, "--resume", str(out)]
+        return ""
     if draw.random() < 0.3:
-        ended(resume, draw.uniform(0.3, duration), number)
+        interrupted(["--resume", str(out)], duration, draw, number)
+    resume = [*COMMAND, "--resume", str(out)]
     result = subprocess.run(resume, capture_output=True, text=True, check=False)
     if result.returncode and "finished one" not in result.stderr:
         raise SystemExit(f"resuming after {place} failed: {result.stderr}")
@@ -104,9 +120,11 @@ def main() -> None:
     places: Counter[str] = Counter()
     same = 0
     number = getattr(signal, f"SIG{arguments.signal}")
-    for i in range(arguments.kills):
+    while (i := places.total()) < arguments.kills:
         run = arguments.out / "interrupted"
         place = trial(run, options, duration, draw, number)
+        if not place:
+            continue
         places[place] += 1
         equal = (run / _MODEL).read_bytes() == (whole / _MODEL).read_bytes()
         equal = equal and lines(run) == lines(whole)
