@@ -11,6 +11,7 @@ from typing import Any
 
 from tinygrad_ckn.backend import Generator, NDArray, to_numpy
 from tinygrad_ckn.errors import DataError, GradientError, LinearAlgebraError, TrainingWarning
+from tinygrad_ckn.models.learning.moving_average import MovingAverage
 from tinygrad_ckn.models.learning.nonfinite import describe_first_nonfinite
 from tinygrad_ckn.models.network_base import NetworkBase
 from tinygrad_ckn.optim import Optimizer, Scheduler
@@ -38,6 +39,8 @@ class FineTuningState:
         Their state after the epoch.
     held_out : array
         Indices of the validation images, ascending.
+    average : MovingAverage or None
+        If the weights are averages, these and what the descent goes on from.
     """
 
     epoch: int
@@ -50,6 +53,7 @@ class FineTuningState:
     scheduler: Scheduler
     rng: Generator
     held_out: NDArray[Any]
+    average: MovingAverage | None = None
 
     def record(self) -> dict[str, Any]:
         """Return the numbers as JSON values."""
@@ -68,12 +72,14 @@ class FineTuningState:
         }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays on the host: "held_out", and the optimiser's for each parameter."""
+        """Return arrays on the host: "held_out", the optimiser's and those of the average."""
         buffers: dict[str, Any] = {
             f"optimizer.{name}": value
             for name, value in self.optimizer.state_dict().items()
             if name != "lr"
         }
+        averages: dict[str, Any] = {} if self.average is None else self.average.state_dict()
+        buffers |= {f"average.{name}": value for name, value in averages.items()}
         return {"held_out": to_numpy(self.held_out), **buffers}
 
 
