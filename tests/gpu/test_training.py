@@ -12,6 +12,7 @@ from tinygrad_ckn.errors import BackendError, GradientError
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, FineTuning, LinearFit, Progress
 from tinygrad_ckn.models.learning import step_log as measured
 from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
+from tinygrad_ckn.models.learning.state import Course
 from tinygrad_ckn.training import Run, load_model, save_model, train
 from tools.gpu_emulator.standin import COUNTERS
 
@@ -79,7 +80,7 @@ def test_two_epochs_in_float32_are_those_of_the_cpu(optimizer, lr):
             FineTuning(epochs=2, batch_size=50, optimizer=optimizer, lr=lr, validation=0),
             loss="cross_entropy",
             solve=lambda: LinearFit(None, None, l2=0.0, scale=1.0),
-            rng=np.random.default_rng(0),
+            course=Course.of(model, np.random.default_rng(0)),
         )
         learned[device] = model.state_dict()
     moved = network("float32").state_dict()
@@ -196,15 +197,16 @@ def test_a_parameter_that_breaks_in_the_last_step_is_found():
         descent, "make_optimizer", lambda parameters, steps: (Breaking(parameters, lr=0.1), Still())
     )
     images, labels = data_on("cuda")
+    model = network().to("cuda")
     with pytest.raises(GradientError, match="first in a parameter, by batch 1"):
         fine_tune(
-            network().to("cuda"),
+            model,
             LabelledImages(images, labels),
             LabelledImages(images[:0], labels[:0]),
             descent,
             loss="cross_entropy",
             solve=lambda: LinearFit(None, None, l2=0.0, scale=1.0),
-            rng=np.random.default_rng(0),
+            course=Course.of(model, np.random.default_rng(0)),
         )
 
 

@@ -95,6 +95,8 @@ def test_config_says_all(supervised: loop.Result):
         "iterations": 30,
         "seed": 0,
         "device": "cpu",
+        "checkpoint_every": "5m",
+        "init_from": None,
         "descent": {
             "epochs": 2,
             "batch_size": 50,
@@ -111,6 +113,7 @@ def test_config_says_all(supervised: loop.Result):
             "clip_norm": None,
             "ema": None,
             "augment": "crop-flip",
+            "freeze": [],
             "validation": 0.1,
             "patience": None,
         },

@@ -60,6 +60,8 @@ def test_given_options_are_kept():
         "iterations": 6,
         "seed": 9,
         "device": "cpu",
+        "checkpoint_every": "2e",
+        "init_from": "runs/other",
     }
     descent: dict[str, Any] = {
         "epochs": 3,
@@ -78,6 +80,7 @@ def test_given_options_are_kept():
         "ema": 0.99,
         "augment": "crop-flip",
         "validation": 0.3,
+        "freeze": (1,),
         "patience": 4,
     }
     assert set(descent) == {field.name for field in fields(FineTuning)}
@@ -134,8 +137,8 @@ def test_none_stands_for_the_default():
         ),
         (
             {"colour": 1},
-            "'model', .*, 'n_patches', .*, 'seed', 'device', 'epochs', .* or 'patience', got "
-            "'colour'",
+            "'model', .*, 'n_patches', .*, 'seed', 'device', 'checkpoint_every', 'init_from', "
+            "'epochs', .* or 'patience', got 'colour'",
         ),
         ({"colour": None}, "argument options expected .*, got 'colour'"),
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -13,6 +13,7 @@ from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Generator, NDArray
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.fingerprints import whole_groups
+from tinygrad_ckn.integers import is_whole
 from tinygrad_ckn.nn import Parameter
 from tinygrad_ckn.optim import (
     SGD,
@@ -90,6 +91,8 @@ class FineTuning:
         Share of the images held out as a validation set. Its accuracy is measured at the
         start and after each epoch, and the parameters of the best are kept. 0: no
         validation set; the last parameters are kept.
+    freeze : tuple of int, default ()
+        Layers whose filters fine-tuning leaves, counted from 1.
     patience : int or None, default None
         Stop after this many epochs without improvement of the validation accuracy (ties:
         loss). None: never stop early.
@@ -149,6 +152,10 @@ class FineTuning:
     validation: Annotated[
         float, "Fraction of the training images held out to choose the best epoch."
     ] = 0.1
+    freeze: Annotated[
+        tuple[int, ...],
+        "Layers whose filters fine-tuning leaves, counted from 1, such as 1,2. Default: none.",
+    ] = ()
     patience: Annotated[
         int | None,
         "Stop after this many epochs without improvement on the validation set. Default: never.",
@@ -183,7 +190,12 @@ class FineTuning:
         self._check_combinations()
 
     def _check_combinations(self) -> None:
-        """Check `augment`, and options that exclude each other."""
+        """Check `augment` and `freeze`, and options that exclude each other."""
+        if not (isinstance(self.freeze, tuple | list) and all(is_whole(i, 1) for i in self.freeze)):
+            raise ConfigError(
+                "FineTuning: argument freeze expected numbers of layers, from 1, such as (1, 2), "
+                f"got {self.freeze!r}"
+            )
         if not (self.augment is None or callable(self.augment)):
             raise ConfigError(
                 "FineTuning: argument augment expected a function of images and a generator or "
@@ -205,6 +217,15 @@ class FineTuning:
                 "FineTuning: argument patience expected None without a validation set, "
                 f"got {self.patience}; set validation > 0"
             )
+
+    def config(self) -> dict[str, Any]:
+        """Return the options as JSON values; of `augment` the name of the function."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.augment is not None:
+            kind = type(self.augment)
+            name = getattr(self.augment, "__qualname__", f"{kind.__module__}.{kind.__qualname__}")
+            values["augment"] = name
+        return values
 
     def check_loss(self, loss: str) -> None:
         """Raise a ConfigError if an option does not go with a loss."""
