@@ -26,8 +26,8 @@ ORDER = """
 """.split()
 # The same inside models/.
 MODELS = """
-    registry checks batched kernels training_record preprocessing presets clustering linear layers
-    network_base learning network ckn cnn exact factory
+    registry checks batched example_weights kernels training_record preprocessing presets
+    clustering linear layers network_base learning network ckn cnn exact factory
 """.split()
 # Computed on whatever device its operands are on: NumPy is a backend there, not a name.
 DEVICE_CODE = """
@@ -180,6 +180,8 @@ TESTED_ELSEWHERE = {
     "a part of recording a graph and walking back through it (tests/test_primitive.py, "
     "tests/test_backward.py, tests/test_retention.py)": "graph registry",
     "the text of a Tensor and its graph (tests/test_tensor.py)": "drawing interchange",
+    "a part of fit_linear, whose solutions are compared with SciPy's "
+    "(tests/models/linear/test_logistic.py)": "models/linear/problem",
     "classes without behaviour (tests/test_install_sentences.py)": "errors",
     "types in annotations (tests/test_types.py, tests/test_signature.py)": "array_types",
     "the one slicer (tests/test_block_sums.py)": "chunks",

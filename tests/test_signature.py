@@ -128,6 +128,16 @@ def test_an_attribute_that_an_argument_lacks_is_the_callers_mistake():
         planted(np.ones(2), "exponential")
 
 
+def test_a_number_where_an_array_is_needed_is_named():
+    x = Tensor(np.ones((2, 2)))
+    for call in (lambda: ops.matmul(2, x), lambda: 2 @ x, lambda: np.matmul(2, x)):
+        with pytest.raises(
+            DTypeError,
+            match=r"^matmul: argument a expected an array or a Tensor; got a: int 2, b: ",
+        ):
+            call()
+
+
 def test_other_errors_of_the_forward_keep_their_kind_and_cause():
     @primitive
     def planted(xp, x: Array):
@@ -163,3 +173,25 @@ def test_a_rule_may_name_all_options_as_one_mapping():
     planted(t, name="b").sum().backward()
     assert seen == [{"scale": 2.0, "name": "b"}]
     assert t.grad.tolist() == [2.0, 2.0]
+
+
+def test_a_rule_cannot_name_an_argument_that_is_also_a_name_of_the_engine():
+    @primitive
+    def planted(xp, x: Array, y: Array):
+        return x + y
+
+    planted.vjp(x=lambda g: g)
+    with pytest.raises(DTypeError, match="names 'y', which is the output and an argument"):
+        planted.vjp(y=lambda g, y: g)
+
+
+def test_a_rule_takes_what_it_needs_by_position():
+    @primitive
+    def planted(xp, x: Array):
+        return 2 * x
+
+    planted.vjp(x=lambda g, x, k=2: k * g)
+    assert gradcheck(planted, Tensor([1.0, 2.0], requires_grad=True))
+    for rule in (lambda g, k=2, x=None: k * g, lambda g, *, x: 2 * g):
+        with pytest.raises(DTypeError, match="expected g, x as its first parameters, by position"):
+            planted.vjp(x=rule)

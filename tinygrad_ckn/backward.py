@@ -115,7 +115,8 @@ def _propagate(node: Node, g: Any, needed: set[Any] | None, gradients: Gradients
         parent = parents[number]
         if gradient is None or parent is None or (needed is not None and parent not in needed):
             continue
-        if isinstance(gradient, Scattered):
+        # the type first, which is faster to compare
+        if type(gradient) is not _HOST and isinstance(gradient, Scattered):
             gradients.add_scattered(parent, gradient)
             values = gradient.values
         else:

@@ -130,7 +130,7 @@ class Node:
         self.plan: Any = plan
         # None: freed
         self.residuals: list[Any] | None = []
-        # Per Tensor saved: operand number or argument name, shared version, its value when saved.
+        # Per Tensor saved: operand number or argument name, shared version, its value then.
         self.versions: list[tuple[int | str, list[int], int]] = []
         self.sequence = next(_count)
         # the user's line, in the search for NaN
@@ -192,8 +192,8 @@ class Node:
         if self.plan.joint:
             return self._vjp_jointly(values, needed)
         gradients: list[Any] = []
-        for rule, parent in zip(self.plan.rules, self.parents):  # noqa: B905  # hot
-            if rule is None or (needed is not None and parent not in needed):
+        for rule in self.plan.rules:
+            if rule is None or (needed is not None and self.parents[len(gradients)] not in needed):
                 gradients.append(None)
             else:
                 function, select = rule
@@ -212,8 +212,8 @@ class Node:
         """Raise a GradientError if what was saved was freed, or assigned since."""
         if self.residuals is None:
             raise refusals.graph_freed(self.name)
-        for source, version, saved in self.versions:
-            if version[0] != saved:
+        for source, version, then in self.versions:
+            if version[0] != then:
                 name = source if isinstance(source, str) else self.primitive.label(source)
                 what = "the result" if source == "y" else f"argument {name}"
                 raise refusals.data_assigned(self.name, what, self.shape)
@@ -226,8 +226,10 @@ class Node:
         for place, i in enumerate(plan.operands):
             parent, version = self.parents[i], versions.get(i)
             if isinstance(parent, Variable):
+                # a leaf
                 residuals[place] = parent
             elif parent is not None or version is not None:
+                # the result of a node, or a Tensor without gradient, watched for changes
                 residuals[place] = Variable.wrap(residuals[place], parent, version)
         if plan.output:
             place = -2 if plan.saved else -1
@@ -251,29 +253,30 @@ def unwrap(value: Any) -> Any:
 def apply(
     primitive: Primitive[Any], operands: Sequence[Any], options: Mapping[str, Any] = NO_OPTIONS
 ) -> Tensor:
-    """Run a primitive on Tensors, and record it if an operand requires grad.
-
-    `needs_grad` has one bit per operand, as in `Primitive.plan`.
-    """
+    """Run a primitive on Tensors, and record it if an operand requires grad."""
     arrays: list[Any] = []
     parents: list[Vertex | None] = []
+    # one bit per operand
     needs_grad = 0
     on_host = True
     any_raw = False
     recording = is_recording.get()
-    for i, operand in enumerate(operands):
+    bit = 1
+    for operand in operands:
         array = operand
         parent: Vertex | None = None
         if isinstance(operand, Variable):
             array = operand._data
             if recording and operand._requires_grad:
                 parent = operand._node or operand
-                needs_grad |= 1 << i
+                needs_grad |= bit
         elif type(operand) not in FIXED:
             any_raw = True
-        on_host = on_host and type(array) is _HOST
+        if type(array) is not _HOST:
+            on_host = False
         arrays.append(array)
         parents.append(parent)
+        bit <<= 1
     backend = CPU if on_host else primitive.backend_of(arrays)
     if needs_grad:
         if any_raw:
@@ -283,6 +286,7 @@ def apply(
     site = users_line() if is_searching_nan.get() else ""
     if site:
         check_finite(y, f"the forward of {primitive.name!r}, called at {site},")
+    # `_version_of` begins with the same question; a call costs more.
     is_new = y.base is None and y is not arrays[0] and y is not arrays[-1] and len(arrays) < 3
     version = [0] if is_new else _version_of(y, operands, arrays)
     if not needs_grad or y.dtype.kind != "f":
@@ -301,7 +305,7 @@ def _own_operands(
     try:
         plan = primitive.plan(needs_grad, len(arrays))
     except GradientError:
-        # raised by `apply` if the result turns out to be differentiable
+        # `apply` asks for the plan again if the result is floating.
         return
     own_operands(arrays, operands, plan.reads)
 
@@ -323,7 +327,10 @@ def next_sequence() -> int:
 
 def parents_since(node: Node, start: int) -> list[Vertex]:
     """Return the leaves and older nodes read by the part of a graph made after `start`."""
-    inner, stack, outer = {node}, [node], dict[Vertex, None]()
+    inner = {node}
+    stack = [node]
+    # in the order in which they are met
+    outer: dict[Vertex, None] = {}
     while stack:
         for parent in stack.pop().parents:
             if isinstance(parent, Node) and parent.sequence > start:
@@ -335,5 +342,6 @@ def parents_since(node: Node, start: int) -> list[Vertex]:
     return list(outer)
 
 
+# A call of a primitive on Tensors comes here.
 Primitive.dispatch = staticmethod(apply)
 Primitive.variable_type = Variable

@@ -1,4 +1,6 @@
-"""Primitives: a forward on raw arrays, and beside it a rule per operand. Knows no Tensor.
+"""Primitives: a forward on raw arrays, and below it a rule per operand.
+
+Tensor is not imported: `graph.py` sets `Primitive.dispatch` and `Primitive.variable_type`.
 
     @primitive(broadcasts=True)
     def multiply(xp, a: Array, b: Array) -> Array:
@@ -22,7 +24,8 @@ operand) is False:
 
     fused.vjp_jointly(lambda g, x, z, saved, needs_grad: [...])
 
-Primitives of any number of operands (`*arrays: Array`) always have such a rule.
+Primitives of any number of operands (`*arrays: Array`) always have such a rule, set by
+`.vjp(arrays=...)` too.
 """
 
 from __future__ import annotations
@@ -112,7 +115,7 @@ class Primitive(CallSignature, Generic[P]):
             operands, named = self.bind(args, options)
             if named:
                 self._make_plain(named)
-        # The first operand that is not an array in host memory decides how to go on.
+        # The first operand that is neither None nor an array in host memory decides.
         for operand in operands:
             if (type(operand) is _HOST and operand.dtype.kind in _REAL) or operand is None:
                 continue
@@ -122,7 +125,7 @@ class Primitive(CallSignature, Generic[P]):
         return self.compute(CPU, operands, named)[0]
 
     def _call_mixed(self, operands: Sequence[Any], options: Mapping[str, Any]) -> Any:
-        """Run the forward if some operands are numbers, of another device or no arrays."""
+        """Run the forward on operands of which some are numbers or arrays of a GPU."""
         if any(isinstance(operand, Primitive.variable_type) for operand in operands):
             return Primitive.dispatch(self, operands, options)
         self._check_real(operands)
@@ -160,13 +163,20 @@ class Primitive(CallSignature, Generic[P]):
         self._plans.clear()
 
     def _rule(self, title: str, function: Callable[..., Any], *more: str) -> Rule:
-        known = {"g", "y", "options", *self.operands, *self.options, *more}
-        known |= {f"{name}_shape" for name in self.operands}
-        known |= {"saved"} if self.saves else set()
-        parameters = inspect.signature(function).parameters
-        needs = tuple(n for n, p in parameters.items() if p.default is p.empty or n in known)
+        """Return a rule with the names it needs; other parameters keep their defaults."""
+        engine = {"g", "y", "options", *more, *(f"{name}_shape" for name in self.operands)}
+        engine |= {"saved"} if self.saves else set()
+        known = {*engine, *self.operands, *self.options}
+        parameters = inspect.signature(function).parameters.values()
+        needs = tuple(p.name for p in parameters if p.default is p.empty or p.name in known)
         if not known.issuperset(needs):
             raise refusals.unknown_names(self, title, needs, known)
+        for name in needs:
+            if name in engine and name in {*self.operands, *self.options}:
+                raise refusals.two_meanings(self, title, name)
+        # What a rule needs is passed by position.
+        if needs != tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)[: len(needs)]:
+            raise refusals.order_of_parameters(self, title, needs)
         return Rule(function, needs)
 
     @property
@@ -208,7 +218,9 @@ class Primitive(CallSignature, Generic[P]):
         if HOOKS:
             forward = functools.partial(call_hooked, self.name, "forward", forward)
         try:
-            if self.operands_first:
+            if not options:
+                y = forward(backend.xp, *operands)
+            elif self.operands_first:
                 y = forward(backend.xp, *operands, **options)
             else:
                 named = dict(zip(self.operands, operands, strict=True))
@@ -238,13 +250,14 @@ class Primitive(CallSignature, Generic[P]):
                 check_real(self.name, self.label(i), operand)
 
     def plan(self, needs_grad: int, count: int) -> Plan:
-        """Return the plan for `count` operands; bit i of needs_grad says whether operand i does.
+        """Return the plan for `count` operands; bit i of `needs_grad`: operand i needs a gradient.
 
         Raises
         ------
         GradientError
             If one of them has no rule.
         """
+        # The one rule of a variadic primitive returns all gradients, whichever are needed.
         key = count if self.variadic else needs_grad
         plan = self._plans.get(key)
         if plan is None:
@@ -267,7 +280,7 @@ class Primitive(CallSignature, Generic[P]):
 
 
 def _is_shape(value: Any) -> bool:
-    """Return whether an option is a tuple that begins with an integer: a shape, already plain."""
+    """Return whether an option is empty or begins with an integer: nearly always a shape."""
     return type(value) is tuple and (not value or type(value[0]) is int)
 
 

@@ -58,11 +58,15 @@ def of_forward(
     """
     if isinstance(error, CKNError):
         return error
-    if isinstance(error, AttributeError) and not _lacks(error, [*operands, *options.values()]):
-        return error
+    text = str(error).removeprefix(f"{primitive.name}: ").rstrip(". ")
+    if isinstance(error, AttributeError):
+        if not _lacks(error, [*operands, *options.values()]):
+            return error
+        for i, operand in enumerate(operands):
+            if operand is error.obj:
+                text = f"argument {primitive.label(i)} expected an array or a Tensor"
     labelled = (f"{primitive.label(i)}: {_describe(x)}" for i, x in enumerate(operands))
     got = ", ".join(labelled) or "no operands"
-    text = str(error).removeprefix(f"{primitive.name}: ").rstrip(". ")
     kind = next((ours for python, ours in _KINDS if isinstance(error, python)), DTypeError)
     return kind(f"{primitive.name}: {text}; got {got}")
 
@@ -119,6 +123,23 @@ def unknown_names(
 ) -> CKNError:
     """Return the error for a rule with a parameter that it cannot be given."""
     return DTypeError(f"{primitive.name}: {rule} names {names}; known are {sorted(known)}")
+
+
+def two_meanings(primitive: Operation, rule: str, name: str) -> CKNError:
+    """Return the error for a rule that names both an argument and something of the engine."""
+    meaning = "the output" if name == "y" else "a name of the engine"
+    return DTypeError(
+        f"{primitive.name}: {rule} names {name!r}, which is {meaning} and an argument of the "
+        "forward; rename the argument"
+    )
+
+
+def order_of_parameters(primitive: Operation, rule: str, names: Sequence[str]) -> CKNError:
+    """Return the error for a rule whose parameters cannot be passed by position."""
+    return DTypeError(
+        f"{primitive.name}: {rule} expected {', '.join(names)} as its first parameters, by "
+        "position; move parameters with a default of your own to the end"
+    )
 
 
 def two_kinds_of_rules(primitive: Operation) -> CKNError:

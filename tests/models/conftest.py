@@ -23,6 +23,7 @@ from tinygrad_ckn.models.kernels import (
     PowerSeries,
 )
 from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
+from tinygrad_ckn.models.learning.state import Course
 
 
 def _arccos0(m: Any, u: Any) -> Any:
@@ -175,12 +176,12 @@ def run_descent(digits: Data) -> Callable[..., list[Progress]]:
         defaults = {"epochs": 2, "batch_size": 50, "lr": 0.05, "l2": 0.0, "warmup": 0}
         fine_tune(
             model,
-            LabelledImages(model._check_images(seen[0]), seen[1]),
-            LabelledImages(model._check_images(unseen[0]), unseen[1]),
+            LabelledImages(model._check_images(seen[0]), *seen[1:]),
+            LabelledImages(model._check_images(unseen[0]), *unseen[1:]),
             FineTuning(**defaults | options),
             loss=loss,
             solve=solve or (lambda: LinearFit(None, None, l2=0.0, scale=1.0)),
-            rng=np.random.default_rng(seed),
+            course=Course.of(model, np.random.default_rng(seed)),
             report=told,
         )
         return events

@@ -13,6 +13,7 @@ from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, FineTuning, Progr
 from tinygrad_ckn.models.learning.finetuning_options import hold_out
 from tinygrad_ckn.models.linear.l2_search import held_out_indices
 from tinygrad_ckn.training import load_model, save_model
+from tinygrad_ckn.training.evaluation import probabilities
 
 DIGITS = load_digits().train
 IMAGES, NUMBERS = DIGITS.images[:120], DIGITS.labels[:120] % 3
@@ -103,15 +104,14 @@ def test_a_second_fit_describes_its_own_images() -> None:
     assert model.predict(255 * IMAGES[:3]).dtype.kind == "U"
 
 
-@pytest.mark.parametrize(
-    ("loss", "l2"), [("cross_entropy", None), ("cross_entropy", 1e-4), ("squared_hinge", None)]
-)
-def test_scores_have_a_temperature_unless_nothing_was_held_out(loss: str, l2: float | None) -> None:
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
+@pytest.mark.parametrize("l2", [None, 1e-4])
+def test_scores_have_a_temperature_after_every_fit(loss: str, l2: float | None) -> None:
     model = ckn().fit(IMAGES, NUMBERS, loss=loss, l2=l2, n_patches=300, iterations=2, rng=0)
-    assert model.temperature is not None
-    assert (model.temperature == 1.0) == (loss == "cross_entropy")
-    model.fit(IMAGES, NUMBERS, loss="squared_hinge", l2=1e-4, n_patches=300, iterations=2, rng=0)
-    assert model.temperature is None
+    assert model.temperature not in (None, 1.0)
+    with_labels = model.temperature
+    model.fit_classifier(IMAGES[:9], NUMBERS[:9], loss=loss, l2=l2)
+    assert model.temperature not in (None, 1.0, with_labels)
 
 
 def test_copies_of_an_image_are_held_out_together() -> None:
@@ -217,3 +217,91 @@ def test_a_classifier_of_other_features_is_none_after_loading_either(tmp_path) -
     model.fit_classifier(IMAGES, NUMBERS, l2=1e-4)
     save_model(model, tmp_path / "m.safetensors")
     assert load_model(tmp_path / "m.safetensors").predict(IMAGES).shape == (120,)
+
+
+def weights_of(model: CKN) -> np.ndarray:
+    return model.classifier.weight.numpy()
+
+
+@pytest.mark.parametrize("descent", [None, FineTuning(epochs=1, batch_size=40)])
+def test_images_of_weight_0_are_as_if_they_were_not_there(descent: FineTuning | None) -> None:
+    kept = np.arange(120) % 4 > 0
+    options = {"descent": descent, "n_patches": 300, "iterations": 2}
+    without = ckn().fit(IMAGES[kept], NUMBERS[kept], rng=0, **options)
+    weighted = ckn().fit(IMAGES, NUMBERS, sample_weight=kept, rng=0, **options)
+    np.testing.assert_array_equal(weights_of(weighted), weights_of(without))
+    assert weighted.temperature == pytest.approx(without.temperature, rel=1e-6)
+    # A class of weight 0 is left out, too.
+    two = ckn().fit(IMAGES, NUMBERS, class_weight={2: 0}, rng=0, **options)
+    assert set(two.predict(IMAGES).tolist()) <= {0, 1}
+
+
+def test_equal_weights_change_no_bit() -> None:
+    plain = ckn().fit(IMAGES, NUMBERS, n_patches=300, iterations=2, rng=0)
+    options = {"sample_weight": np.full(120, 2.0), "class_weight": {0: 3, 1: 3, 2: 3}}
+    weighted = ckn().fit(IMAGES, NUMBERS, n_patches=300, iterations=2, rng=0, **options)
+    np.testing.assert_array_equal(weights_of(weighted), weights_of(plain))
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
+def test_weights_of_classes_go_by_label_and_favour_the_class(loss: str) -> None:
+    words = KINDS["words"][NUMBERS]
+    model = ckn().fit(IMAGES, words, n_patches=300, iterations=2, rng=0)
+    plain = (model.predict(IMAGES) == "bee").mean()
+    model.fit_classifier(IMAGES, words, loss=loss, l2=1e-4, class_weight={"bee": 50.0})
+    assert (model.predict(IMAGES) == "bee").mean() > plain + 0.05
+    model.fit_classifier(IMAGES, words, loss=loss, l2=1e-4, class_weight={"bee": 0.02})
+    assert (model.predict(IMAGES) == "bee").mean() < plain
+
+
+def test_weights_that_do_not_fit_are_refused_before_anything_is_learned() -> None:
+    model = fitted(NUMBERS)
+    before = weights_of(model).copy()
+    for options, error, message in (
+        ({"class_weight": "even"}, ConfigError, "fit: argument class_weight expected 'balanced'"),
+        ({"class_weight": {"ant": 1}}, ConfigError, "CKN: argument class_weight expected labels"),
+        ({"sample_weight": np.ones(3)}, DataError, "CKN: argument sample_weight expected 120"),
+        ({"sample_weight": NUMBERS == 1}, DataError, "of two classes or more, got them for 1"),
+    ):
+        with pytest.raises(error, match=message):
+            model.fit(IMAGES, NUMBERS, **options)
+        np.testing.assert_array_equal(weights_of(model), before)
+        assert model.predict(IMAGES[:2]).shape == (2,)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_probabilities_go_with_the_classes_predicted(kind: str) -> None:
+    model = fitted(KINDS[kind][NUMBERS])
+    p = model.predict_proba(IMAGES)
+    assert p.shape == (120, 3)
+    assert p.dtype == "float64"
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-12)
+    np.testing.assert_array_equal(np.array(model.classes)[p.argmax(axis=1)], model.predict(IMAGES))
+    np.testing.assert_array_equal(p, probabilities(model, IMAGES))
+
+
+def test_probabilities_are_refused_where_there_are_none() -> None:
+    with pytest.raises(NotFittedError, match=r"CKN\.predict_proba: expected a classifier that was"):
+        ckn().predict_proba(IMAGES)
+    model = fitted(NUMBERS)
+    # As in a file of an earlier version.
+    model.temperature = None
+    with pytest.raises(ConfigError, match=r"CKN\.predict_proba: expected a model whose scores are"):
+        model.predict_proba(IMAGES)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
+def test_after_fine_tuning_scores_are_calibrated_on_the_validation_set(loss: str) -> None:
+    temperatures: list[float | None] = []
+
+    def look(progress: Progress) -> None:
+        if progress.phase in ("start", "epoch"):
+            temperatures.append(model.temperature)
+
+    model = ckn()
+    descent = FineTuning(epochs=2, batch_size=40, validation=0.25)
+    options = {"loss": loss, "n_patches": 300, "iterations": 2, "rng": 0}
+    model.fit(IMAGES, NUMBERS, descent=descent, report=look, **options)
+    assert len(temperatures) == 3
+    assert all(temperature and temperature > 0 for temperature in temperatures)
+    assert model.temperature not in (None, 1.0, *temperatures)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -17,7 +17,12 @@ from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataWarning
 from tinygrad_ckn.models import FineTuning
 from tinygrad_ckn.parallel import get_num_threads, set_num_threads
-from tinygrad_ckn.training.metrics import Confusion, accuracy, confusion_summary
+from tinygrad_ckn.training.metrics import (
+    Confusion,
+    accuracy,
+    balanced_accuracy,
+    confusion_summary,
+)
 from tinygrad_ckn.training.options import COMPUTATION
 
 DATA = "Data"
@@ -93,9 +98,10 @@ def load_data(data: str, data_dir: Path | str | None, reading: Given) -> Dataset
     return dataset
 
 
-def source_of(data: str, data_dir: Path | None) -> dict[str, str | None]:
-    """Return the arguments data and data_dir of `load`, with absolute paths."""
+def source_of(data: str, data_dir: Path | None, reading: Given) -> dict[str, Any]:
+    """Return the arguments of `load`, with absolute paths."""
     return {
+        "reading": reading,
         "data": data if data in DATA_NAMES else str(Path(data).resolve()),
         "data_dir": None if data_dir is None else str(data_dir.resolve()),
     }
@@ -133,6 +139,13 @@ def echo_summary(confusion: Confusion, class_names: list[str]) -> None:
         echo_wrapped(line)
 
 
-def echo_accuracy(confusion: Confusion) -> None:
-    """Print the last line of `train` and `evaluate`."""
+def echo_accuracy(confusion: Confusion, class_weight: object = None) -> None:
+    """Print the last lines of `train` and `evaluate`.
+
+    The balanced accuracy comes first if classes were weighted, or if the largest class
+    has more than four times as many images as the smallest.
+    """
+    counts = confusion.sum(axis=1)
+    if class_weight is not None or counts.max() > 4 * counts[counts > 0].min(initial=counts.max()):
+        typer.echo(f"balanced accuracy {balanced_accuracy(confusion):.4f}, the mean over classes")
     typer.echo(f"test accuracy {accuracy(confusion):.4f} ({confusion.trace()}/{confusion.sum()})")

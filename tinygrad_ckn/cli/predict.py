@@ -80,7 +80,8 @@ def evaluate(
     with limited_to(threads):
         confusion = evaluation.evaluate(model.to(device), chosen.split, source=chosen.description)
     echo_summary(confusion, list(_class_names(model)))
-    echo_accuracy(confusion)
+    trained_with = {} if opened is None else opened.config.get("options", {})
+    echo_accuracy(confusion, trained_with.get("class_weight"))
 
 
 @options_from_fields
@@ -111,8 +112,8 @@ def predict(
 
     Each line has five columns: file, index of the image in the file, counted from 0,
     label, class name, probability. They are separated by tabs, without a header, unless
-    the output is a terminal. A model fitted with squared_hinge and a given l2 has scores
-    instead of probabilities.
+    the output is a terminal. Models of earlier versions that were fitted with
+    squared_hinge and a given l2 have scores instead of probabilities.
 
     Images are read as the training images were, and refused if that is impossible.
     """

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from tinygrad_ckn.backend import (
+    Array,
     Generator,
     Images,
     Labels,
@@ -19,16 +23,40 @@ from tinygrad_ckn.backend import (
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
-from tinygrad_ckn.fingerprints import groups_of_equal
+from tinygrad_ckn.fingerprints import equal_numbers, fingerprints_of, groups_of_equal
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.labels import Label, class_numbers, classes_of, label_values
 from tinygrad_ckn.models.batched import MEMORY
 from tinygrad_ckn.models.checks import host_labels
+from tinygrad_ckn.models.example_weights import ClassWeight, example_weights
 from tinygrad_ckn.models.learning import fit as fitting
+from tinygrad_ckn.models.learning.finetuning import LabelledImages
 from tinygrad_ckn.models.learning.progress import Progress, no_report
-from tinygrad_ckn.models.linear.logistic import LinearFit, Loss
+from tinygrad_ckn.models.learning.state import Course, Identity
+from tinygrad_ckn.models.learning.state_file import read_state
+from tinygrad_ckn.models.linear.calibration import probabilities_of
+from tinygrad_ckn.models.linear.logistic import LinearFit
+from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network_base import NetworkBase
 from tinygrad_ckn.plain import plain_arguments
+
+
+class TrainingSet(NamedTuple):
+    """Images to train on, preprocessed, and what is known of them.
+
+    Attributes
+    ----------
+    labelled : LabelledImages
+        Images after preprocessing, class numbers, and weights of mean 1 or None.
+    groups : array or None
+        (N,) on the host: equal images have equal numbers. None: all images differ.
+    fingerprints : array
+        Of the images before preprocessing, (N,).
+    """
+
+    labelled: LabelledImages
+    groups: NDArray[Any] | None
+    fingerprints: NDArray[np.int64]
 
 
 class Network(NetworkBase):
@@ -112,6 +140,42 @@ class Network(NetworkBase):
         numbered = type(self.classes[0]) is int and self.classes == tuple(range(self.n_classes))
         return numbers if numbered else label_values(to_numpy(numbers), self.classes)
 
+    def predict_proba(self, images: Images) -> NDArray[Any]:
+        """Return the probability of each class, the softmax of scores / temperature.
+
+        Each fit chooses the temperature on images held out from it: see
+        `models.linear.calibration`. With class weights they are probabilities for classes
+        of these weights.
+
+        Parameters
+        ----------
+        images : array or Tensor
+            As for `predict`, whose classes have the largest probabilities.
+
+        Returns
+        -------
+        array
+            (N, n_classes), float64; each row sums to 1. Columns are in the order of
+            `classes`.
+
+        Raises
+        ------
+        ConfigError
+            If the model has no temperature, because its training was not finished or an
+            earlier version fitted it.
+        ShapeError, DTypeError, DataError, NotFittedError
+            As for `predict`.
+
+        Warns
+        -----
+        DataWarning
+            As for `predict`.
+        """
+        checked = self._check_shape(images)
+        self._check_fitted("predict_proba")
+        owner = f"{type(self).__name__}.predict_proba"
+        return probabilities_of(self.scores(checked), self.temperature, owner)
+
     def accuracy(self, images: Images, labels: Labels) -> float:
         """Return the share of images whose predicted class is the label.
 
@@ -143,6 +207,8 @@ class Network(NetworkBase):
         loss: Loss = "cross_entropy",
         l2: float | None = None,
         iterations: int = 30,
+        class_weight: ClassWeight | None = None,
+        sample_weight: Array | Sequence[float] | None = None,
         memory: int = MEMORY,
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = no_report,
@@ -157,6 +223,8 @@ class Network(NetworkBase):
             (N,): integers, strings or booleans.
         loss, l2, iterations, rng
             As for `models.fit_linear`.
+        class_weight, sample_weight
+            As for `CKN.fit`.
         memory : int, default 8 GiB
             Features of more bytes are kept in a temporary file while the classifier is
             fitted.
@@ -176,10 +244,12 @@ class Network(NetworkBase):
         array, y, classes = self._check_training_set(images, labels)
         if self.data_format is not None:
             self._check_scale(array)
+        weights = self._weights_of(y, classes, class_weight, sample_weight)
         fit = fitting.fit_classifier(
             self,
             self.preprocess(array),
             y,
+            weights=weights,
             loss=loss,
             l2=l2,
             iterations=iterations,
@@ -192,22 +262,71 @@ class Network(NetworkBase):
         return fit
 
     def _begin_training(
-        self, images: Images, labels: Labels, data_format: DataFormat | None
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+        self,
+        images: Images,
+        labels: Labels,
+        data_format: DataFormat | None,
+        class_weight: ClassWeight | None = None,
+        sample_weight: Array | Sequence[float] | None = None,
+        *,
+        warm_start: bool = False,
+    ) -> TrainingSet:
         """Check a training set, record its format and fit the preprocessing.
 
-        Returns
-        -------
-        images, labels
-            After preprocessing, and class numbers.
-        groups
-            (N,) on the host: equal images have equal numbers; None if all images differ.
+        Images of weight 0 are left out. With `warm_start` the preprocessing stays.
         """
         known = data_format.classes if data_format else ()
         array, y, classes = self._check_training_set(images, labels, known)
+        training = LabelledImages(array, y)
+        weights = self._weights_of(y, classes, class_weight, sample_weight)
+        if weights is not None:
+            training = _counted(LabelledImages(array, y, weights))
         self._mark_unfitted()
-        self._record_format(array, classes, data_format)
-        return self._fit_preprocessing(array), y, groups_of_equal(array)
+        self._record_format(training.images, classes, data_format)
+        fingerprints = fingerprints_of(to_numpy(training.images))
+        if warm_start:
+            prepared = self.preprocess(training.images)
+        else:
+            prepared = self._fit_preprocessing(training.images)
+        return TrainingSet(
+            training._replace(images=prepared), equal_numbers(fingerprints), fingerprints
+        )
+
+    def _course(
+        self,
+        training: TrainingSet,
+        options: Mapping[str, Any],
+        rng: Generator,
+        resume: PathLike | None,
+    ) -> Course:
+        """Return the course of a training, from its beginning or from a saved state.
+
+        `options` are the arguments of `fit` that change its result.
+        """
+        known = {"model": self.config(), **options}
+        if known["descent"] is not None:
+            known["descent"] = known["descent"].config()
+        images = training.labelled
+        identity = Identity(
+            training.fingerprints, images.labels, images.weights, json.loads(json.dumps(known))
+        )
+        if resume is None:
+            return Course(self, identity, rng)
+        return Course.resumed(self, identity, rng, read_state(resume))
+
+    def _weights_of(
+        self,
+        numbers: NDArray[Any],
+        classes: Sequence[Label],
+        class_weight: ClassWeight | None,
+        sample_weight: Array | Sequence[float] | None,
+    ) -> NDArray[Any] | None:
+        """Return the weight of each image (N,), where its class number is; None: all equal."""
+        if class_weight is None and sample_weight is None:
+            return None
+        owner = type(self).__name__
+        weights = example_weights(owner, to_numpy(numbers), classes, class_weight, sample_weight)
+        return None if weights is None else asarray(weights, device=backend_of(numbers).device)
 
     def _check_training_images(self, images: Images) -> NDArray[Any]:
         """Return images as an array after checking them; at least one is needed.
@@ -260,3 +379,12 @@ class Network(NetworkBase):
         if self.preprocessing is not None:
             self.preprocessing.fit(array)
         return self.preprocess(array)
+
+
+def _counted(training: LabelledImages) -> LabelledImages:
+    """Return the images of weight > 0, with weights of mean 1, or None if they are equal."""
+    rows = np.flatnonzero(to_numpy(training.weights))
+    counted = training if len(rows) == len(training.labels) else training.take(rows)
+    weights: Any = counted.weights
+    equal = bool((weights == weights[0]).all())
+    return counted._replace(weights=None if equal else weights / weights.mean())

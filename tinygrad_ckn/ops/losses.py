@@ -60,7 +60,14 @@ def _one_hot(labels: Array, n_classes: int, dtype: DTypeLike) -> Array:
 
 
 @primitive(saves=True)
-def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> tuple[Array, Any]:
+def cross_entropy(
+    xp: Namespace,
+    logits: Array,
+    labels: Array,
+    weights: Array | None = None,
+    *,
+    label_smoothing: float = 0.0,
+) -> tuple[Array, Any]:
     """Return the mean over the examples of -log softmax(logits)[label].
 
     Parameters
@@ -69,6 +76,13 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> tuple[Array, A
         Scores (n, k), n and k at least 1; integers become float64.
     labels
         Integers (n,).
+    weights
+        Numbers (n,) >= 0, not all 0: the mean is sum w_i L_i / sum w_i. It has no
+        derivative in them. None: all examples count the same.
+    label_smoothing
+        In [0, 1): the loss is the cross-entropy with 1 - label_smoothing at the label
+        plus label_smoothing / k at every class (C. Szegedy et al., Rethinking the
+        Inception architecture, CVPR 2016, arXiv 1512.00567, section 7); default 0.
 
     Raises
     ------
@@ -77,7 +91,10 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> tuple[Array, A
     DTypeError
         If the labels are not integers.
     DataError
-        If a label is not a class number. On a GPU labels are not read: the loss is NaN.
+        If a label is not a class number, or a weight is negative or not finite, or all
+        are 0. On a GPU labels and weights are not read: the loss is NaN.
+    ConfigError
+        If label_smoothing is not in [0, 1).
 
     Examples
     --------
@@ -85,38 +102,64 @@ def cross_entropy(xp: Namespace, logits: Array, labels: Array) -> tuple[Array, A
     0.6931471805599453
     """
     _check_labels("cross_entropy", "logits", logits, labels)
+    if label_smoothing:
+        checks.number(
+            "cross_entropy",
+            "label_smoothing",
+            label_smoothing,
+            "a number in [0, 1)",
+            lambda x: 0 <= x < 1,
+        )
     logits = floating(xp, logits)
+    shares = _shares("cross_entropy", weights, labels, logits.dtype)
     shifted = logits - logits.max(axis=1, keepdims=True)
-    weights = xp.exp(shifted)
-    total = weights.sum(axis=1, keepdims=True)
+    p = xp.exp(shifted)
+    total = p.sum(axis=1, keepdims=True)
     columns = (
         labels.astype("int64") % logits.shape[1] if backend_of(labels).asynchronous else labels
     )
     at_labels = xp.arange(len(labels)), columns
     losses = xp.log(total[:, 0]) - shifted[at_labels]
-    weights /= total
-    weights[at_labels] -= 1
-    loss = losses.sum() / len(labels)
+    p /= total
     k = logits.shape[1]
-    return _nan_if_invalid(loss, labels, k), _nan_if_invalid(weights, labels, k)
+    if label_smoothing:
+        # The mean of all scores in place of a part of that of the label.
+        losses += label_smoothing * (shifted[at_labels] - shifted.mean(axis=1))
+        p -= label_smoothing / k
+    p[at_labels] -= 1 - label_smoothing
+    loss = losses.sum() / len(labels) if shares is None else (losses * shares).sum()
+    return _nan_if_invalid(loss, labels, k), _nan_if_invalid(p, labels, k)
 
 
 cross_entropy.vjp(
-    logits=lambda g, logits, labels, saved: _cross_entropy_rule(g, logits, labels, saved)
+    logits=lambda g, logits, labels, weights, label_smoothing, saved: _cross_entropy_rule(
+        g, logits, labels, weights, label_smoothing, saved
+    )
 )
 
 
-def _cross_entropy_rule(g: Array, logits: Array, labels: Array, saved: Array | None) -> Array:
-    # `saved` is softmax(logits) - one_hot(labels).
+def _cross_entropy_rule(
+    g: Array,
+    logits: Array,
+    labels: Array,
+    weights: Array | None,
+    label_smoothing: float,
+    saved: Array | None,
+) -> Array:
+    # `saved` is softmax(logits) - (1 - label_smoothing) one_hot(labels) - label_smoothing / k.
     if saved is None:
         k = logits.shape[1]
-        labels = unwrap(labels)
-        saved = softmax(logits) - _nan_if_invalid(_one_hot(labels, k, logits.dtype), labels, k)
-    return saved * (g / len(labels))
+        target = _one_hot(unwrap(labels), k, logits.dtype)
+        if label_smoothing:
+            target = (1 - label_smoothing) * target + label_smoothing / k
+        saved = softmax(logits) - _nan_if_invalid(target, unwrap(labels), k)
+    return saved * _factors("cross_entropy", g, labels, weights, logits.dtype)
 
 
 @primitive()
-def squared_hinge(xp: Namespace, scores: Array, labels: Array) -> Array:
+def squared_hinge(
+    xp: Namespace, scores: Array, labels: Array, weights: Array | None = None
+) -> Array:
     """Return the mean over the examples of sum max(0, 1 - t s)^2 / 2 over the classes.
 
     t is +1 for the label and -1 for every other class.
@@ -127,6 +170,8 @@ def squared_hinge(xp: Namespace, scores: Array, labels: Array) -> Array:
         s, (n, k), n and k at least 1; integers become float64.
     labels
         Integers (n,).
+    weights
+        As for `cross_entropy`.
 
     Raises
     ------
@@ -135,7 +180,7 @@ def squared_hinge(xp: Namespace, scores: Array, labels: Array) -> Array:
     DTypeError
         If the labels are not integers.
     DataError
-        If a label is not a class number. On a GPU labels are not read: the loss is NaN.
+        As for `cross_entropy`.
 
     Examples
     --------
@@ -144,20 +189,60 @@ def squared_hinge(xp: Namespace, scores: Array, labels: Array) -> Array:
     """
     _check_labels("squared_hinge", "scores", scores, labels)
     scores = floating(xp, scores)
-    return 0.5 * xp.square(xp.maximum(1 - _signs(labels, scores) * scores, 0)).sum() / len(scores)
+    shares = _shares("squared_hinge", weights, labels, scores.dtype)
+    squares = xp.square(xp.maximum(1 - _signs(labels, scores) * scores, 0))
+    if shares is None:
+        return 0.5 * squares.sum() / len(scores)
+    return 0.5 * (squares.sum(axis=1) * shares).sum()
 
 
-squared_hinge.vjp(scores=lambda g, scores, labels: _squared_hinge_rule(g, scores, labels))
+squared_hinge.vjp(
+    scores=lambda g, scores, labels, weights: _squared_hinge_rule(g, scores, labels, weights)
+)
 
 
-def _squared_hinge_rule(g: Array, scores: Array, labels: Array) -> Array:
+def _squared_hinge_rule(g: Array, scores: Array, labels: Array, weights: Array | None) -> Array:
     signs = _signs(unwrap(labels), scores)
-    return -signs * relu(1 - signs * scores) * (g * (1 / len(scores)))
+    slopes = -signs * relu(1 - signs * scores)
+    if weights is None:
+        return slopes * (g * (1 / len(scores)))
+    return slopes * _factors("squared_hinge", g, labels, weights, scores.dtype)
 
 
 def _signs(labels: Array, scores: Array) -> Array:
     k = scores.shape[1]
     return _nan_if_invalid(2 * _one_hot(labels, k, scores.dtype) - 1, labels, k)
+
+
+def _factors(op: str, g: Array, labels: Array, weights: Array | None, dtype: DTypeLike) -> Array:
+    """Return g times the share of each example in the mean: 0-d, or with weights (n, 1)."""
+    if weights is None:
+        return g / len(labels)
+    shares: Any = _shares(op, unwrap(weights), unwrap(labels), dtype)
+    return g * shares[:, None]
+
+
+def _shares(op: str, weights: Array | None, labels: Array, dtype: DTypeLike) -> Array | None:
+    """Return the weights over their sum, (n,); None without weights."""
+    if weights is None:
+        return None
+    if weights.shape != labels.shape:
+        raise ShapeError(
+            f"{op}: argument weights expected shape {labels.shape}, one for each example, "
+            f"got {weights.shape}"
+        )
+    w = weights.astype("float64")
+    backend = backend_of(w)
+    total = w.sum()
+    if backend.asynchronous:
+        # Reading them would block.
+        total = backend.xp.where((w >= 0).all(), total, math.nan)
+    elif not (bool((w >= 0).all()) and 0 < float(total) < math.inf):
+        raise DataError(
+            f"{op}: argument weights expected finite numbers >= 0, not all 0, got numbers from "
+            f"{w.min():g} to {w.max():g}; leave out examples that are not to count"
+        )
+    return (w / total).astype(dtype)
 
 
 def mse(prediction: Array, target: Array) -> Tensor:

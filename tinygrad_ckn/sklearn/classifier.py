@@ -8,14 +8,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from tinygrad_ckn.backend import Generator, NDArray
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.models import CKN, FineTuning
+from tinygrad_ckn.models.example_weights import ClassWeight, example_weights
 from tinygrad_ckn.models.kernels import Kernel
-from tinygrad_ckn.models.linear.logistic import Loss
+from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network_base import MirrorAverage
 from tinygrad_ckn.models.preprocessing.chain import PreprocessorSpec
 from tinygrad_ckn.ops.pool_matrices import Subsampling
@@ -23,23 +23,21 @@ from tinygrad_ckn.sklearn.base import CKNEstimator, Dtype, PerLayer, RandomState
 from tinygrad_ckn.windows import Padding, Pair
 
 
-def _is_probabilistic(estimator: Any) -> bool:
-    """Return whether scores are log-probabilities up to a constant for each row."""
-    return bool(estimator.loss == "cross_entropy")
-
-
 class CKNClassifier(ClassifierMixin, CKNEstimator):
     """A convolutional kernel network with a linear classifier on its features.
 
-    There is no `sample_weight`, because k-means draws patches at random and a row's weight
-    would have no exact meaning.
+    Weights of rows count in everything learned from labels, and rows of weight 0 not at
+    all; but k-means draws patches from all other rows alike and at random, so that a row
+    of weight 2 is not exactly the row twice.
 
     Parameters
     ----------
     loss : "cross_entropy" or "squared_hinge", default "cross_entropy"
-        The latter has no `predict_proba`.
+        As for `models.fit_linear`.
     l2 : float or None, default None
         As for `models.fit_linear`. None: the best one on held-out rows.
+    class_weight : "balanced", dict or None, default None
+        Weights of classes, as for `CKN.fit`: by label, 1 for labels left out.
     supervised : bool, default False
         Whether to fine-tune the filters on the labels (`models.FineTuning`).
     epochs, lr, batch_size, validation
@@ -77,6 +75,7 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
         *,
         loss: Loss = "cross_entropy",
         l2: float | None = None,
+        class_weight: ClassWeight | None = None,
         supervised: bool = False,
         epochs: int = 10,
         lr: float | None = None,
@@ -119,13 +118,14 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
         )
         self.loss: Loss = loss
         self.l2 = l2
+        self.class_weight = class_weight
         self.supervised = supervised
         self.epochs = epochs
         self.lr = lr
         self.batch_size = batch_size
         self.validation = validation
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the filters and the classifier.
 
         Parameters
@@ -134,6 +134,8 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
             (n, columns), numbers.
         y : array-like
             Labels (n,) of any sortable type, of at least two classes.
+        sample_weight : array-like or None, default None
+            Weights (n,) >= 0 of the rows, times those of their classes.
 
         Raises
         ------
@@ -147,6 +149,12 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
             raise DataError(
                 "CKNClassifier: argument y expected labels of 2 classes or more, got 1 class, "
                 f"{self.classes_.tolist()[0]!r}; add rows of others"
+            )
+
+        weights = None
+        if self.class_weight is not None or sample_weight is not None:
+            weights = example_weights(
+                self._name, labels, self.classes_.tolist(), self.class_weight, sample_weight
             )
 
         def learn(model: CKN, images: NDArray[Any], rng: Generator, report: Report) -> None:
@@ -164,6 +172,7 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
                 descent=descent,
                 loss=self.loss,
                 l2=self.l2,
+                sample_weight=weights,
                 n_patches=self._enough_patches(images),
                 iterations=self.iterations,
                 rng=rng,
@@ -184,13 +193,10 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
         labels: NDArray[Any] = self.classes_[best]
         return labels
 
-    @available_if(_is_probabilistic)
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return probabilities (n, classes); only with the loss "cross_entropy"."""
-        from scipy.special import softmax
-
-        probabilities: NDArray[np.float64] = softmax(self._scores(X).astype("float64"), axis=1)
-        return probabilities
+        """Return probabilities (n, classes), calibrated as for `CKN.predict_proba`."""
+        images = self._fitted(X)
+        return self.model_.predict_proba(images)
 
     def _scores(self, X: ArrayLike) -> NDArray[Any]:
         images = self._fitted(X)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from tinygrad_ckn.backend import asarray, to_numpy
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.data import Split
-from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.labels import class_numbers
 from tinygrad_ckn.models import Network, Progress
 from tinygrad_ckn.models.learning.progress import no_report
+from tinygrad_ckn.models.linear.calibration import probabilities_of
 from tinygrad_ckn.models.training_record import check_scale
 from tinygrad_ckn.training.metrics import Confusion, confusion_matrix
 
@@ -78,14 +78,12 @@ def evaluate(
 def probabilities(
     model: Network, images: NDArray[np.float32], *, source: str = "probabilities: images"
 ) -> NDArray[np.float64]:
-    """Return the probability of each class, the softmax of scores / temperature.
+    """Return the probability of each class, as `model.predict_proba` but block by block.
 
     Parameters
     ----------
     model
-        On any device. A classifier fitted with the squared hinge has a temperature if
-        its l2 was chosen on held-out images (`models.linear.calibration`); one fitted
-        with cross-entropy has temperature 1.
+        On any device.
     images
         (n, C, H, W), on the host.
     source
@@ -109,16 +107,9 @@ def probabilities(
     >>> probabilities(model, np.ones((2, 1, 8, 8), np.float32)).sum(axis=1).round(6)
     array([1., 1.])
     """
-    if model.temperature is None:
-        raise ConfigError(
-            "probabilities: expected a model whose scores are calibrated, got one fitted with "
-            "squared_hinge and a given l2; fit with l2=None or loss='cross_entropy', or use "
-            "model.scores"
-        )
-    from scipy.special import softmax
-
-    logits = scores(model, images, source=source).astype(np.float64) / model.temperature
-    return np.asarray(softmax(logits, axis=1))
+    return probabilities_of(
+        scores(model, images, source=source), model.temperature, "probabilities"
+    )
 
 
 def scores(

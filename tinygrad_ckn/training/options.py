@@ -11,10 +11,11 @@ from tinygrad_ckn.checks import integers, one_of
 from tinygrad_ckn.data import AUGMENTATIONS
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import PRESETS, FineTuning
-from tinygrad_ckn.models.linear.logistic import Loss
+from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network_base import MirrorAverage
 from tinygrad_ckn.models.preprocessing.chain import NAMES
 from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.training.class_weight import check_class_weight
 
 Mode: TypeAlias = Literal["unsupervised", "supervised"]
 # Groups of options in the help of the command line.
@@ -46,6 +47,9 @@ class Options:
         "features" or "scores", as for `CKN`; None: no average.
     loss
         "squared_hinge" or "cross_entropy".
+    class_weight
+        "balanced", or NAME=WEIGHT,NAME=WEIGHT with names of classes, as for `CKN.fit`;
+        None: images of all classes count the same.
     n_patches, iterations
         Maximum number of patches and of iterations for k-means in each layer; unused by
         a CNN.
@@ -53,6 +57,13 @@ class Options:
         Of all random numbers.
     device
         "cpu" or "cuda".
+    checkpoint_every
+        When the state of fine-tuning is saved to resume from: "10m": after each epoch,
+        and within one 10 minutes after the last time; "2e": after every second epoch. It
+        is always saved after the filters of a layer.
+    init_from
+        The run or model file whose filters and preprocessing the model begins with,
+        instead of learning filters from patches; None: it begins anew.
     descent
         The fields of `models.FineTuning`, with `augment` by name; None if unsupervised.
     """
@@ -82,6 +93,13 @@ class Options:
         MODEL,
     ] = None
     loss: Annotated[Loss, "Loss of the classifier.", LEARNING] = "squared_hinge"
+    class_weight: Annotated[
+        str | None,
+        "Weights of classes, for data with few images of some: balanced gives each class the same "
+        "share, cat=3,dog=0.5 these weights and other classes 1. Default: all images count the "
+        "same.",
+        LEARNING,
+    ] = None
     n_patches: Annotated[int, "Maximum number of patches for k-means in each layer.", LEARNING] = (
         200_000
     )
@@ -92,6 +110,13 @@ class Options:
     device: Annotated[
         Literal["cpu", "cuda"], "Device to compute on; cuda needs CuPy.", COMPUTATION
     ] = "cpu"
+    checkpoint_every: Annotated[
+        str,
+        "Save the state for --resume within an epoch after this time, 10m, or only after every "
+        "second epoch, 2e.",
+        COMPUTATION,
+    ] = "5m"
+    init_from: str | None = None
     descent: Mapping[str, Any] | None = None
 
     def make_descent(self) -> FineTuning | None:
@@ -146,7 +171,11 @@ def resolve(data: str, **options: Any) -> Options:
     use(chosen.get("device", Options.device))
     for name in ("preprocessing", "mirror_average"):
         chosen[name] = None if chosen[name] == "none" else chosen[name]
-    return Options(**chosen, descent=_descent(chosen["mode"], descent))
+    resolved = Options(**chosen, descent=_descent(chosen["mode"], descent))
+    finetuning = resolved.make_descent()
+    if finetuning is not None:
+        finetuning.check_loss(resolved.loss)
+    return resolved
 
 
 def default_mode(model: str) -> Mode:
@@ -175,6 +204,7 @@ def _check(
     one_of("train", (*NAMES, "none"), preprocessing=preprocessing)
     one_of("train", (*get_args(MirrorAverage), "none"), mirror_average=mirror_average)
     one_of("train", get_args(Loss), loss=others.get("loss", Options.loss))
+    check_class_weight(others.get("class_weight"))
     for name, minimum in (("n_patches", 1), ("iterations", 1), ("seed", 0)):
         integers("train", minimum, **{name: others.get(name, getattr(Options, name))})
     if mode == "unsupervised" and PRESETS[model].model == "CNN":

@@ -12,8 +12,9 @@ from scipy.special import logsumexp, softmax
 
 from tinygrad_ckn import block_sums, parallel
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.models.linear import logistic as classifier
 from tinygrad_ckn.models.linear import preconditioner as preconditioning
+from tinygrad_ckn.models.linear import problem as problem_of
+from tinygrad_ckn.models.linear.calibration import fit_temperature
 from tinygrad_ckn.models.linear.l2_search import HeldOut, held_out_indices
 from tinygrad_ckn.models.linear.logistic import DEFAULT_L2, LinearFit, fit_linear
 
@@ -319,7 +320,7 @@ def test_a_fit_ends_where_rounding_hides_what_is_gained(
         lambda *a, options, **k: asked.append(options["ftol"]) or minimize(*a, **k),
     )
     features, labels = problem(19)
-    fit_linear(features.astype(dtype), labels, 3, l2=1e-3)
+    fit_linear(features.astype(dtype), labels, 3, l2=1e-3, calibrate=False)
     assert asked == [least]
 
 
@@ -438,12 +439,12 @@ def test_classes_without_examples_are_never_taken_and_change_nothing(loss):
 def test_what_a_fit_takes_does_not_grow_with_classes_without_examples(monkeypatch):
     sizes = []
     monkeypatch.setattr(
-        classifier._Problem,
+        problem_of.Problem,
         "minimise",
         lambda self, l2, start, iterations, root: sizes.append(start.shape) or start,
     )
     x = np.random.default_rng(0).standard_normal((40, 6))
-    fit_linear(x, np.arange(40) % 4 * 20_000, 100_000, l2=1e-3)
+    fit_linear(x, np.arange(40) % 4 * 20_000, 100_000, l2=1e-3, calibrate=False)
     assert sizes == [(4, 7)]
 
 
@@ -465,3 +466,74 @@ def test_a_fit_does_not_depend_on_the_scale_of_features(scale, loss):
         scaled.weight * scale, plain.weight, rtol=2e-2, atol=2e-2 * np.abs(plain.weight).max()
     )
     assert scaled.scale == pytest.approx(plain.scale * scale, rel=1e-5)
+
+
+@losses
+def test_a_weight_of_two_is_an_example_twice_and_one_of_zero_none(loss: str) -> None:
+    features, labels = problem(21, n=80)
+    counts = np.random.default_rng(0).integers(0, 4, 80)
+    # Labels of examples that do not count may be of classes without others.
+    labels[counts == 0] = 3
+    rows = np.repeat(np.arange(80), counts)
+    options = {"loss": loss, "l2": 1e-2, "iterations": 1000, "calibrate": False}
+    weighted = fit_linear(features, labels, 4, sample_weight=counts, **options)
+    repeated = fit_linear(features[rows], labels[rows], 4, **options)
+    assert weighted.scale == pytest.approx(repeated.scale, rel=1e-12)
+    np.testing.assert_allclose(weighted.weight, repeated.weight, atol=2e-4, rtol=2e-4)
+    np.testing.assert_allclose(weighted.bias, repeated.bias, atol=2e-4, rtol=2e-4)
+
+
+def test_held_out_results_and_temperature_are_weighted() -> None:
+    features, labels = problem(22, n=100)
+    weights = np.random.default_rng(1).uniform(0.1, 3, 100)
+    fit = fit_linear(features, labels, 3, sample_weight=weights, iterations=500, rng=9)
+    held_out = held_out_indices(100, np.random.default_rng(9))
+    kept = np.setdiff1d(np.arange(100), held_out)
+    options = {"sample_weight": weights[kept], "iterations": 1000, "calibrate": False}
+    for l2 in list(fit.held_out)[:2]:
+        alone = fit_linear(features[kept], labels[kept], 3, l2=l2, **options)
+        scores = features[held_out] @ alone.weight.T + alone.bias
+        wrong = np.average(scores.argmax(axis=1) != labels[held_out], weights=weights[held_out])
+        assert fit.held_out[l2].error == pytest.approx(wrong, abs=0.08)
+    alone = fit_linear(features[kept], labels[kept], 3, l2=fit.l2, **options)
+    scores = features[held_out] @ alone.weight.T + alone.bias
+    expected = fit_temperature(scores, labels[held_out], weights[held_out], usual=1.0)
+    assert fit.temperature == pytest.approx(expected, rel=0.05)
+
+
+@losses
+def test_equal_weights_change_nothing(loss: str) -> None:
+    features, labels = problem(23)
+    plain, weighted = (
+        fit_linear(features, labels, 3, loss=loss, l2=0.1, sample_weight=weight, rng=0)
+        for weight in (None, np.full(len(labels), 7.0))
+    )
+    np.testing.assert_allclose(weighted.weight, plain.weight, rtol=1e-3, atol=1e-3)
+    assert weighted.temperature == pytest.approx(plain.temperature, rel=1e-3)
+
+
+@losses
+@pytest.mark.parametrize("n", [1, 2, 9, 40])
+@pytest.mark.parametrize("l2", [1e-3, None])
+def test_every_fit_has_a_temperature(loss: str, n: int, l2: float | None) -> None:
+    features, labels = (part[:n] for part in problem(24, n=40))
+    fit = fit_linear(features, labels, 3, loss=loss, l2=l2, rng=0)
+    assert fit.temperature > 0
+    assert (fit.temperature == 1) == (n == 1)
+    plain = fit_linear(features, labels, 3, loss=loss, l2=l2, calibrate=False, rng=0)
+    np.testing.assert_array_equal(plain.weight, fit.weight)
+    assert plain.temperature is None
+
+
+def test_scores_are_calibrated_on_the_examples_said_by_a_fit_without_them() -> None:
+    features, labels = problem(25, n=200)
+    calibration = np.arange(0, 200, 4)
+    kept = np.setdiff1d(np.arange(200), calibration)
+    fit = fit_linear(features, labels, 3, calibration=calibration, iterations=500, rng=0)
+    alone = fit_linear(features[kept], labels[kept], 3, l2=fit.l2, iterations=500)
+    scores = features[calibration] @ alone.weight.T + alone.bias
+    expected = fit_temperature(scores, labels[calibration], usual=1.0)
+    assert fit.temperature == pytest.approx(expected, rel=0.02)
+    other = fit_linear(features, labels, 3, iterations=500, rng=0)
+    np.testing.assert_array_equal(other.weight, fit.weight)
+    assert other.temperature != fit.temperature

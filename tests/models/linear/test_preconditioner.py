@@ -20,15 +20,17 @@ def standardised(x: np.ndarray) -> np.ndarray:
     return centred / np.sqrt((centred**2).sum() / len(x))
 
 
-@pytest.fixture(params=["whole", "sampled"])
+@pytest.fixture(params=["whole", "sampled", "whole, weighted", "sampled, weighted"])
 def root_and_square(request, monkeypatch):
     """Return R for 12 features, and what R^T R is to be."""
     x = features(30, 12)
-    if request.param == "sampled":
+    if "sampled" in request.param:
         monkeypatch.setattr(preconditioning, "_MAX_FULL", 11)
-    root = Preconditioner(x, Moments.of(x)).root(SHIFT / 2)
-    assert isinstance(root, FullRoot if request.param == "whole" else SampledRoot)
-    z = standardised(x)
+    counts = RANDOM.integers(1, 4, 30) if "weighted" in request.param else np.ones(30, int)
+    weights = counts.astype("float64") if "weighted" in request.param else None
+    root = Preconditioner(x, Moments.of(x, weights), weights).root(SHIFT / 2)
+    assert isinstance(root, FullRoot if "whole" in request.param else SampledRoot)
+    z = standardised(np.repeat(x, counts, axis=0))
     return root, z.T @ z / len(z) + SHIFT * np.eye(12)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Generator, NDArray, xp_of
 from tinygrad_ckn.errors import ConfigError, TooFewPointsError
@@ -17,13 +19,17 @@ from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models.batched import MEMORY, allocate
 from tinygrad_ckn.models.clustering.spherical_kmeans import spherical_kmeans
+from tinygrad_ckn.models.example_weights import check_class_weight
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
+from tinygrad_ckn.models.learning.best_weights import HELD_OUT
 from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning, hold_out
 from tinygrad_ckn.models.learning.patches import check_count, sample_patches
 from tinygrad_ckn.models.learning.progress import Progress, no_report
+from tinygrad_ckn.models.learning.state import Course
 from tinygrad_ckn.models.linear.l2_search import HeldOut
-from tinygrad_ckn.models.linear.logistic import LinearFit, Loss, check_objective, fit_linear
+from tinygrad_ckn.models.linear.logistic import LinearFit, check_objective, fit_linear
+from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network_base import NetworkBase
 
 # Values of l2 that a search tries at least.
@@ -37,21 +43,23 @@ def fit_filters(
     n_patches: int,
     iterations: int,
     memory: int = MEMORY,
-    rng: Generator,
+    course: Course,
     report: Callable[[Progress], None] = no_report,
     **options: Any,
 ) -> None:
     """Set the filters of each `CKNLayer` to centroids of patches of its input.
 
     Patches of more than `memory` bytes are kept in a file; options are those of
-    `spherical_kmeans`.
+    `spherical_kmeans`. Layers that a resumed training has learned already are left.
     """
     layers = [layer for layer in model.layers if isinstance(layer, CKNLayer)]
+    rng = course.rng
+    n_learned = len(layers) if course.n_layers is None else course.n_layers
     training = model.training
     # In eval mode the factors of the layers below are computed once.
     model.eval()
     try:
-        for i, layer in enumerate(layers):
+        for i, layer in list(enumerate(layers))[n_learned:]:
 
             def on_iteration(iteration: int, cosine: float, number: int = i + 1) -> None:
                 values = {"layer": number, "mean_cosine": cosine}
@@ -68,7 +76,8 @@ def fit_filters(
                 raise TooFewPointsError(
                     f"layers[{i}], n_filters={layer.n_filters}: {error}", error.found
                 ) from error
-            report(Progress("filters", i + 1, len(layers), {"mean_cosine": cosine}))
+            state = course.state("filters", i + 1)
+            report(Progress("filters", i + 1, len(layers), {"mean_cosine": cosine}, state))
     finally:
         model.train(training)
 
@@ -122,9 +131,12 @@ def fit_classifier(
     images: NDArray[Any],
     labels: NDArray[Any],
     *,
+    weights: NDArray[Any] | None = None,
     loss: Loss,
     l2: float | None,
     iterations: int = 30,
+    calibrate: bool = True,
+    calibration: NDArray[Any] | None = None,
     memory: int = MEMORY,
     groups: NDArray[Any] | None = None,
     rng: Generator,
@@ -132,7 +144,8 @@ def fit_classifier(
 ) -> LinearFit:
     """Fit the classifier to the features of images, set its weights and return the fit.
 
-    Features of more than `memory` bytes are kept in a file.
+    Features of more than `memory` bytes are kept in a file. `weights` (n,) and what is
+    calibrated are as for `fit_linear`; without calibration the temperature stays.
     """
     report(Progress("classifier", 0, 1))
     width = model.classifier.in_features
@@ -145,6 +158,9 @@ def fit_classifier(
         loss=loss,
         l2=l2,
         iterations=iterations,
+        sample_weight=weights,
+        calibrate=calibrate,
+        calibration=calibration,
         groups=groups,
         rng=rng,
         report=_l2_reporter(report),
@@ -152,7 +168,8 @@ def fit_classifier(
     model.classifier.weight.data = fit.weight
     if model.classifier.bias is not None:
         model.classifier.bias.data = fit.bias
-    model.temperature = fit.temperature
+    if calibrate:
+        model.temperature = fit.temperature
     errors = {f"held_out_error_{value:g}": result.error for value, result in fit.held_out.items()}
     report(Progress("classifier", 1, 1, {"l2": fit.l2, **errors}))
     return fit
@@ -171,13 +188,31 @@ def _l2_reporter(report: Callable[[Progress], None]) -> Callable[[float, HeldOut
     return on_l2_tried
 
 
-def check_fit(descent: object, loss: str, l2: float | None) -> None:
+def check_fit(descent: object, loss: str, l2: float | None, class_weight: object = None) -> None:
     """Raise a ConfigError if an option of `fit` is invalid, before anything is learned."""
     if not isinstance(descent, FineTuning | None):
         raise ConfigError(
             f"fit: argument descent expected a models.FineTuning or None, got {descent!r}"
         )
     check_objective(loss, l2)
+    if descent is not None:
+        descent.check_loss(loss)
+    check_class_weight("fit", class_weight)
+
+
+def check_frozen(model: NetworkBase, descent: FineTuning | None) -> None:
+    """Raise a ConfigError if a layer to freeze does not exist, or nothing is left to train."""
+    frozen = set() if descent is None else set(descent.freeze)
+    n_layers = len(model.layers)
+    if frozen and max(frozen) > n_layers:
+        raise ConfigError(
+            f"fit: argument freeze expected layers from 1 to {n_layers}, got {max(frozen)}"
+        )
+    if descent is not None and descent.alternating and len(frozen) == n_layers:
+        raise ConfigError(
+            "fit: argument freeze expected a layer that alternating=True can train, got all "
+            f"{n_layers} layers; leave one out, or set alternating=False"
+        )
 
 
 def check_kmeans(n_patches: int, iterations: int) -> None:
@@ -188,42 +223,65 @@ def check_kmeans(n_patches: int, iterations: int) -> None:
 
 def fit_with_labels(
     model: NetworkBase,
-    images: NDArray[Any],
-    labels: NDArray[Any],
+    training: LabelledImages,
     *,
     descent: FineTuning | None,
     loss: Loss,
     l2: float | None,
     from_zero: bool = False,
     groups: NDArray[Any] | None = None,
-    rng: Generator,
+    course: Course,
     report: Callable[[Progress], None] = no_report,
 ) -> None:
     """Fit the classifier; with a descent, then train end to end and fit it again.
 
     The validation set is hidden from the classifier that the descent starts from, too.
     With `from_zero` the descent starts from a classifier of zeros, unless alternating.
-    Images of one group (n,) are held out together.
+    Images of one group (n,) are held out together. Scores are calibrated on the
+    validation set, whose images the filters have not been trained on.
     """
+    rng = course.rng
     options: dict[str, Any] = {"loss": loss, "rng": rng, "report": report}
+    check_frozen(model, descent)
+    validation: NDArray[Any] | None = None
     if descent is not None:
-        seen, held_out = hold_out(len(images), descent.validation, rng, groups)
-        rows = xp_of(images).asarray(seen)
-        training = LabelledImages(images[rows], labels[rows])
-        rows = xp_of(images).asarray(held_out)
-        validation = LabelledImages(images[rows], labels[rows])
-        seen_groups = None if groups is None else groups[seen]
+        n = len(training.images)
+        if course.descent is None:
+            seen, validation = hold_out(n, descent.validation, rng, groups)
+        else:
+            validation = course.descent.arrays[HELD_OUT]
+            seen = np.setdiff1d(np.arange(n), validation)
+        part = training.take(seen)
         solve = partial(
-            fit_classifier, model, *training, l2=descent.l2, groups=seen_groups, **options
+            fit_classifier,
+            model,
+            part.images,
+            part.labels,
+            weights=part.weights,
+            l2=descent.l2,
+            calibrate=False,
+            groups=None if groups is None else groups[seen],
+            **options,
         )
         fine_tune(
             model,
-            training,
-            validation,
+            part,
+            training.take(validation),
             descent,
             solve=solve,
             from_zero=from_zero,
-            held_out=held_out,
-            **options,
+            held_out=validation,
+            loss=loss,
+            course=course,
+            report=report,
         )
-    fit_classifier(model, images, labels, l2=l2, groups=groups, **options)
+    fit_classifier(
+        model,
+        training.images,
+        training.labels,
+        weights=training.weights,
+        l2=l2,
+        calibration=validation,
+        groups=groups,
+        **options,
+    )

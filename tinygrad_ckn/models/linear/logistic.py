@@ -1,10 +1,11 @@
 """A linear classifier on given features, fitted by preconditioned L-BFGS.
 
 n examples, D features, k classes, X (n, D) centred and scaled to mean squared norm 1.
-Minimises (1/n) sum L(y_i, W x_i + b) + l2/2 |W|^2 over W and b (Mairal 2016). Plain
-L-BFGS is slow on CKN features, whose covariance is badly conditioned. In V = W R^T with
-R^T R = X^T X / n + 2 l2 I (`preconditioner.py`) the problem is well conditioned, because
-the Hessian of the loss is at most a multiple of X^T X / n.
+Minimises (1/n) sum L(y_i, W x_i + b) + l2/2 |W|^2 over W and b (Mairal 2016); with
+weights w_i the mean is sum w_i L_i / sum w_i, and so are those of X. Plain L-BFGS is slow
+on CKN features, whose covariance is badly conditioned. In V = W R^T with R^T R = X^T X /
+n + 2 l2 I (`preconditioner.py`) the problem is well conditioned, because the Hessian of
+the loss is at most a multiple of X^T X / n.
 
 Features are read in blocks of examples, once for each value and gradient: they may lie in
 a file (numpy.memmap). Products are in the features' dtype, sums over blocks in float64.
@@ -14,38 +15,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from tinygrad_ckn import checks, ops
-from tinygrad_ckn.backend import Array, Generator, NDArray, default_rng, to_numpy, xp_of
+from tinygrad_ckn import checks
+from tinygrad_ckn.backend import Generator, NDArray, default_rng, to_numpy, xp_of
 from tinygrad_ckn.block_sums import blocks_of, scores_of, small_matrices, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError
-from tinygrad_ckn.gradient import grad
-from tinygrad_ckn.models.linear.calibration import fit_temperature
-from tinygrad_ckn.models.linear.l2_search import HeldOut, choose_l2, held_out_indices
+from tinygrad_ckn.models.linear.calibration import USUAL, fit_temperature
+from tinygrad_ckn.models.linear.examples import MIN_SPLIT, Examples
+from tinygrad_ckn.models.linear.l2_search import HeldOut, choose_l2
 from tinygrad_ckn.models.linear.moments import Moments
-from tinygrad_ckn.models.linear.preconditioner import Preconditioner, Root
+from tinygrad_ckn.models.linear.preconditioner import Preconditioner
+from tinygrad_ckn.models.linear.problem import LOSSES, Loss, Point, Problem
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.profiling import record_function
-from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import is_finite
 
-Loss = Literal["cross_entropy", "squared_hinge"]
-LOSSES: dict[str, Callable[[Array, Array], Array]] = {
-    "cross_entropy": ops.cross_entropy,
-    "squared_hinge": ops.squared_hinge,
-}
 # The l2 for fewer examples than can be split.
 DEFAULT_L2 = 1e-4
-_MIN_SPLIT = 10
-# L-BFGS stops at a smaller gain per iteration, relative to the objective.
-_MIN_GAIN = 2.2e-9
 # The score of a class without examples lies this far below the mean score.
 _BELOW = 16.0
-# [W | b] (k, D + 1), in float64 on the host.
-Point = NDArray[np.float64]
 
 
 @dataclass
@@ -64,8 +55,8 @@ class LinearFit:
         For each l2 tried the results on held-out examples: a `HeldOut`, or for ridge
         regression the loss.
     temperature : float or None
-        Probabilities are the softmax of scores / temperature; None: this fit does not
-        give probabilities.
+        Probabilities are the softmax of scores / temperature; None: this fit was not
+        calibrated, or is one of ridge regression.
     """
 
     weight: NDArray[Any]
@@ -74,122 +65,6 @@ class LinearFit:
     scale: float
     held_out: dict[float, Any] = field(default_factory=dict)
     temperature: float | None = None
-
-
-class _Problem:
-    """The objective on given data, as a function of a point [W | b].
-
-    `included` (n,) are booleans: False for held-out examples, which do not count. None:
-    all count.
-    """
-
-    def __init__(
-        self,
-        features: NDArray[Any],
-        labels: NDArray[Any],
-        n_classes: int,
-        loss: Loss,
-        moments: Moments,
-        included: NDArray[Any] | None = None,
-    ) -> None:
-        self.x = features
-        self.labels = labels
-        self.k = n_classes
-        self.included = included
-        self.loss_name: Loss = loss
-        self.loss = LOSSES[loss]
-        self.moments = moments
-        self.n = moments.n
-        self.mean = moments.mean
-        self.scale = moments.scale
-
-    def without(self, held_out: NDArray[Any]) -> _Problem:
-        """Return the problem of all examples except those with the given indices."""
-        included = xp_of(self.x).ones(len(self.x), "bool")
-        included[held_out] = False
-        moments = self.moments.without(self.x, held_out)
-        return _Problem(self.x, self.labels, self.k, self.loss_name, moments, included)
-
-    def linear(self, point: Point) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return weight and bias for features that are neither centred nor scaled."""
-        xp = xp_of(self.x)
-        weight = point[:, :-1] / self.scale
-        bias = point[:, -1] - weight @ self.mean
-        return xp.asarray(weight, dtype=self.x.dtype), xp.asarray(bias, dtype=self.x.dtype)
-
-    @record_function("classifier, gradient")
-    def value_and_gradient(self, point: Point, l2: float) -> tuple[float, Point]:
-        """Return the objective and its gradient (k, D + 1)."""
-        weight, bias = self.linear(point)
-        d = self.x.shape[1]
-        xp = xp_of(self.x)
-
-        def add(rows: slice, total: NDArray[Any]) -> None:
-            x = self.x[rows]
-            value, slopes = self._loss(scores_of(x, weight) + bias, rows)
-            total[0, -1] += value
-            total[1:, :d] += slopes.T @ x
-            total[1:, d] += slopes.sum(axis=0, dtype="float64")
-
-        blocks = blocks_of(self.x, len(self.x))
-        sums = sum_over(self.x, add, blocks, lambda: xp.zeros((1 + self.k, d + 1)))
-        total = to_numpy(sums) / self.n
-        value = float(total[0, -1])
-        gradient = total[1:]
-        weights = gradient[:, :-1]
-        gradient[:, :-1] = (weights - np.outer(gradient[:, -1], self.mean)) / self.scale
-        gradient[:, :-1] += l2 * point[:, :-1]
-        return value + 0.5 * l2 * float((point[:, :-1] ** 2).sum()), gradient
-
-    def _loss(self, scores: NDArray[Any], rows: slice) -> tuple[Any, NDArray[Any]]:
-        """Return the sum of a block's losses and its gradient (rows, k) in the scores."""
-        labels = self.labels[rows]
-        if self.included is None:
-            return _loss_and_slopes(self.loss, scores, labels)
-        included = self.included[rows]
-        slopes = xp_of(scores).zeros_like(scores)
-        value: Any = 0.0
-        if bool(included.any()):
-            value, slopes[included] = _loss_and_slopes(
-                self.loss, scores[included], labels[included]
-            )
-        return value, slopes
-
-    @record_function("classifier, L-BFGS")
-    def minimise(self, l2: float, start: Point, iterations: int, root: Root) -> Point:
-        """Return the point that L-BFGS reaches from `start`."""
-        from scipy.optimize import minimize
-
-        def to_point(v: Point) -> Point:
-            point = v.reshape(start.shape).copy()
-            point[:, :-1] = root.solve(point[:, :-1])
-            return point
-
-        def function(v: Point) -> tuple[float, Point]:
-            value, gradient = self.value_and_gradient(to_point(v), l2)
-            gradient[:, :-1] = root.solve_transposed(gradient[:, :-1])
-            return value, gradient.reshape(-1)
-
-        v = start.copy()
-        v[:, :-1] = root.times(start[:, :-1])
-        # Below the rounding of products in the features' dtype a line search would not
-        # find a descent.
-        tolerance = max(_MIN_GAIN, float(np.finfo(self.x.dtype).eps))
-        options = {"maxiter": iterations, "ftol": tolerance}
-        result = minimize(function, v.reshape(-1), jac=True, method="L-BFGS-B", options=options)
-        return to_point(result.x)
-
-
-def _loss_and_slopes(
-    loss: Callable[[Array, Array], Array],
-    scores: NDArray[Any],
-    labels: NDArray[Any],
-) -> tuple[Any, NDArray[Any]]:
-    """Return the sum over examples of a loss that is a mean, and its gradient in the scores."""
-    leaf = Tensor.leaf(scores)
-    mean: Any = loss(leaf, labels)
-    gradient: Any = grad(mean, leaf)[0]
-    return mean.data.astype("float64") * len(scores), gradient.data * len(scores)
 
 
 @record_function("classifier, other")
@@ -202,6 +77,9 @@ def fit_linear(
     loss: Loss = "cross_entropy",
     l2: float | None = None,
     iterations: int = 30,
+    sample_weight: NDArray[Any] | None = None,
+    calibrate: bool = True,
+    calibration: NDArray[np.intp] | None = None,
     groups: NDArray[Any] | None = None,
     rng: Generator | int | None = None,
     report: Callable[[float, HeldOut], None] = lambda l2, result: None,
@@ -226,6 +104,17 @@ def fit_linear(
     iterations : int, default 30
         Maximum number of L-BFGS iterations of the final fit; half as many for each l2
         tried, starting from the solution for another.
+    sample_weight : array or None, default None
+        Numbers (n,) >= 0, not all 0: an example of weight 2 counts as two, one of weight
+        0 not at all, in the fit, in the held-out error and in the calibration. None: all
+        count the same.
+    calibrate : bool, default True
+        Whether to fit a temperature (`linear/calibration.py`) to scores of held-out
+        examples. If l2 is given, this takes another fit, without them.
+    calibration : array or None, default None
+        Indices of the examples to calibrate on, by another fit without them; for
+        features that were learned from the other examples. None: those held out for the
+        choice of l2, or as many.
     groups : array or None, default None
         (n,) on the host: examples of one group are held out together.
     rng : Generator, int or None, default None
@@ -237,7 +126,7 @@ def fit_linear(
     Raises
     ------
     DataError
-        If there are no examples, lengths differ, or features are not finite.
+        If there are no examples, lengths differ, or features or weights are not finite.
     ConfigError
         If the loss is unknown, l2 is not a number >= 0, or iterations is not an integer
         >= 1.
@@ -251,31 +140,67 @@ def fit_linear(
     """
     check_objective(loss, l2)
     checks.integers("fit_linear", iterations=iterations)
+    _check_lengths(features, labels)
+    examples = Examples(len(features), sample_weight, groups)
+    present, labels = _present(labels, n_classes, examples.counted)
+    results: dict[float, HeldOut] = {}
+    generator = default_rng(rng)
+    chosen: NDArray[np.intp] | None = None
+    with small_matrices():
+        weights = None if examples.weights is None else xp_of(features).asarray(examples.weights)
+        moments = Moments.of(features, weights)
+        problem = Problem(features, labels, len(present), loss, moments, weights=weights)
+        preconditioner = Preconditioner(features, moments, weights)
+        start = np.zeros((len(present), features.shape[1] + 1))
+        if l2 is None and examples.n < MIN_SPLIT:
+            l2 = DEFAULT_L2
+        elif l2 is None:
+            chosen = examples.hold_out(generator)
+            search = _L2Search(problem, preconditioner, chosen, iterations)
+            l2, start, results = choose_l2(search.solve, search.measure, start, report)
+        root = preconditioner.root(l2)
+        solution = problem.minimise(l2, start, iterations, root)
+        temperature = None
+        if calibrate:
+            parts = examples.parts_to_calibrate_on(calibration, chosen, generator)
+            zero = np.zeros_like(start)
+            # The search ended with a fit without its examples.
+            searched = parts and parts[0] is chosen
+            temperature = _temperature(
+                problem,
+                parts,
+                lambda rest: start if searched else rest.minimise(l2, zero, iterations, root),
+            )
+        weight, bias = problem.linear(solution)
+    weight, bias = _all_classes(present, n_classes, weight, bias)
+    return LinearFit(weight, bias, l2, problem.scale, results, temperature)
+
+
+def _check_lengths(features: NDArray[Any], labels: NDArray[Any]) -> None:
+    """Raise a DataError unless there are features (n, D), n >= 1, and n labels."""
     if features.ndim != 2 or not len(features) or len(features) != len(labels):
         raise DataError(
             "fit_linear: expected features (n, D), n >= 1, and n labels, "
             f"got {features.shape}, {len(labels)}"
         )
-    present, labels = _present(labels, n_classes)
-    results: dict[float, HeldOut] = {}
-    temperature = 1.0 if loss == "cross_entropy" else None
-    with small_matrices():
-        moments = Moments.of(features)
-        problem = _Problem(features, labels, len(present), loss, moments)
-        preconditioner = Preconditioner(features, moments)
-        start = np.zeros((len(present), features.shape[1] + 1))
-        if l2 is None and len(features) < _MIN_SPLIT:
-            l2 = DEFAULT_L2
-        elif l2 is None:
-            chosen = held_out_indices(len(features), default_rng(rng), groups)
-            search = _L2Search(problem, preconditioner, chosen, iterations)
-            l2, start, results = choose_l2(search.solve, search.measure, start, report)
-            if temperature is None:
-                temperature = search.temperature(start)
-        root = preconditioner.root(l2)
-        weight, bias = problem.linear(problem.minimise(l2, start, iterations, root))
-    weight, bias = _all_classes(present, n_classes, weight, bias)
-    return LinearFit(weight, bias, l2, problem.scale, results, temperature)
+
+
+def _temperature(
+    problem: Problem, parts: list[NDArray[np.intp]], solve: Callable[[Problem], Point]
+) -> float:
+    """Return the temperature of scores of each part by the fit without it; 1 without parts."""
+    scores = []
+    for part in parts:
+        held_out = xp_of(problem.x).asarray(part)
+        rest = problem.without(held_out)
+        scores.append(rest.scores_at(solve(rest), held_out))
+    if not parts:
+        return 1.0
+    every = np.concatenate(parts)
+    weights = None if problem.weights is None else to_numpy(problem.weights)[every]
+    labels = to_numpy(problem.labels)[every]
+    usual = USUAL[problem.loss_name]
+    return fit_temperature(np.concatenate(scores), labels, weights, usual=usual)
 
 
 class _L2Search:
@@ -283,12 +208,13 @@ class _L2Search:
 
     def __init__(
         self,
-        problem: _Problem,
+        problem: Problem,
         preconditioner: Preconditioner,
         held_out: NDArray[np.intp],
         iterations: int,
     ) -> None:
         self.held_out = xp_of(problem.x).asarray(held_out)
+        self.weights = problem.weights
         self.rest = problem.without(self.held_out)
         self.preconditioner = preconditioner
         self.iterations = max(1, iterations // 2)
@@ -310,34 +236,37 @@ class _L2Search:
             chosen = self.held_out[rows]
             y = labels[chosen]
             scores = scores_of(features[chosen], weight) + bias
-            total[0] += (scores.argmax(axis=1) != y).sum()
-            total[1] += loss(scores, y).astype("float64") * len(y)
+            wrong = scores.argmax(axis=1) != y
+            if self.weights is None:
+                total[0] += wrong.sum()
+                total[1] += loss(scores, y).astype("float64") * len(y)
+                total[2] += len(y)
+            else:
+                w = self.weights[chosen]
+                total[0] += w @ wrong
+                total[1] += loss(scores, y, w).astype("float64") * w.sum()
+                total[2] += w.sum()
 
-        sums = sum_over(features, add, blocks_of(features, n), lambda: xp.zeros(2))
-        errors, losses = to_numpy(sums) / n
+        sums = to_numpy(sum_over(features, add, blocks_of(features, n), lambda: xp.zeros(3)))
+        errors, losses = sums[:2] / sums[2]
         return HeldOut(float(errors), float(losses))
 
-    def temperature(self, point: Point) -> float:
-        """Return the temperature of a solution's scores on the held-out examples."""
-        features = self.rest.x
-        weight, bias = self.rest.linear(point)
-        scores = [
-            to_numpy(scores_of(features[self.held_out[rows]], weight) + bias)
-            for rows in blocks_of(features, len(self.held_out))
-        ]
-        return fit_temperature(np.concatenate(scores), self.rest.labels[self.held_out])
 
-
-def _present(labels: NDArray[Any], n_classes: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def _present(
+    labels: NDArray[Any], n_classes: int, counted: NDArray[np.intp] | None
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the classes that occur, ascending, and labels as indices into them.
 
     Costs then do not grow with classes that do not occur. Labels that are not classes are
-    returned unchanged, with all classes, for the loss to refuse.
+    returned unchanged, with all classes, for the loss to refuse. Those of examples that
+    are not `counted` do not matter; None: all are.
     """
-    present = np.unique(to_numpy(labels))
+    host = to_numpy(labels)
+    present = np.unique(host if counted is None else host[counted])
     if len(present) == n_classes or present[0] < 0 or present[-1] >= n_classes:
         return np.arange(n_classes), labels
-    return present, xp_of(labels).asarray(np.searchsorted(present, to_numpy(labels)))
+    numbers = np.searchsorted(present, host).clip(max=len(present) - 1)
+    return present, xp_of(labels).asarray(numbers)
 
 
 def _all_classes(

@@ -1,7 +1,7 @@
 """Preconditioner of the classifier: V = W R^T with R^T R = X^T X / n + shift I.
 
-X (n, D) are the features, centred and scaled to mean squared norm 1. An R whose shift is
-up to a factor of 10 off will do.
+X (n, D) are the features, centred and scaled to mean squared norm 1, with weights times
+the roots of those. An R whose shift is up to a factor of 10 off will do.
 
 - `FullRoot`: R is the Cholesky factor of a (D, D) matrix.
 - `SampledRoot`, if that matrix would be too large: with P (m, D), a sample of the
@@ -56,24 +56,31 @@ class Preconditioner:
     """Computes R for an l2, and reuses it for values of l2 up to a factor of 10 off."""
 
     @record_function("classifier, preconditioner")
-    def __init__(self, features: NDArray[Any], moments: Moments) -> None:
+    def __init__(
+        self, features: NDArray[Any], moments: Moments, weights: NDArray[Any] | None = None
+    ) -> None:
         scale = moments.scale
         xp = xp_of(features)
         center = xp.asarray(moments.mean, dtype=features.dtype)
         self._cached: tuple[float, Root] | None = None
         self._make: Callable[[float], Root]
         if features.shape[1] <= _MAX_FULL:
-            gram = scatter_of(
-                features,
-                moments.n,
-                lambda rows: (features[rows] - center) / features.dtype.type(scale),
-            )
+
+            def block(rows: slice) -> NDArray[Any]:
+                x = (features[rows] - center) / features.dtype.type(scale)
+                return x if weights is None else x * xp.sqrt(weights[rows, None]).astype(x.dtype)
+
+            gram = scatter_of(features, len(features), block)
             gram /= moments.n
             self._make = lambda shift: FullRoot(gram, shift)
         else:
-            m = min(moments.n, _SAMPLE)
-            sample = features[xp.asarray(np.arange(m) * moments.n // m)] - center
+            n = len(features)
+            m = min(n, _SAMPLE)
+            chosen = xp.asarray(np.arange(m) * n // m)
+            sample = features[chosen] - center
             sample /= scale * math.sqrt(m)
+            if weights is not None:
+                sample *= xp.sqrt(weights[chosen, None] * (n / moments.n)).astype(sample.dtype)
             products = to_numpy(sample @ sample.T).astype("float64")
             self._make = lambda shift: SampledRoot(sample, products, shift)
 
