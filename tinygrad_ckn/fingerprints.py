@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_ckn.backend import Images, to_numpy
+from tinygrad_ckn.lazy_images import is_lazy
 
 # Bytes of a fingerprint.
 SIZE = 6
@@ -29,6 +30,8 @@ def fingerprints_of(images: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     >>> bool(numbers[0] == numbers[1])
     True
     """
+    if is_lazy(images):
+        return images.of_each(fingerprints_of)
     rows = (np.ascontiguousarray(image).data for image in images)
     digests = b"".join(hashlib.blake2b(row, digest_size=SIZE).digest() for row in rows)
     return _numbers(digests)
@@ -42,9 +45,8 @@ def groups_of_equal(images: Images) -> NDArray[np.int64] | None:
     >>> groups_of_equal(np.array([1.0, 2.0, 1.0]).reshape(3, 1, 1, 1))
     array([0, 1, 0])
     """
-    _, first, group = np.unique(
-        fingerprints_of(to_numpy(images)), return_index=True, return_inverse=True
-    )
+    on_host: Any = images if is_lazy(images) else to_numpy(images)
+    _, first, group = np.unique(fingerprints_of(on_host), return_index=True, return_inverse=True)
     return None if len(first) == len(group) else first[group]
 
 

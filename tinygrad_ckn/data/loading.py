@@ -19,7 +19,7 @@ from tinygrad_ckn.data.idx import (
     idx_parts,
     load_fashion_mnist,
     load_idx,
-    read_idx,
+    open_idx,
     starts_as_idx,
 )
 from tinygrad_ckn.data.npz_csv import csv_parts, npz_parts, read_npy_images, read_npz_images
@@ -43,6 +43,7 @@ def load(
     channels_last: bool | None = None,
     header: bool | None = None,
     scale: float | None = None,
+    memory: int | str | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Load a data set by its name or from a path.
@@ -59,6 +60,10 @@ def load(
     image_shape, channels_last, header, scale
         How to read an .npz or .csv file, as for `load_npz` and `load_csv`; for IDX files
         only scale.
+    memory : int or str, optional
+        Bytes, such as 2**30 or "2GiB", that all images may take in memory, and what is
+        computed of them; None: a quarter of what the process may use. More are read when
+        needed, in blocks, from IDX, CIFAR-10 and .npy files, as `LazyImages`.
     seed : int
         Chooses the test part of an .npz or .csv file without one.
 
@@ -78,7 +83,7 @@ def load(
     >>> load("digits").train
     Split(1437 images of 1x8x8)
     """
-    reading = Reading.of(image_shape, channels_last, header, scale)
+    reading = Reading.of(image_shape, channels_last, header, scale, memory=memory)
     return load_parts(name_or_path, data_dir, reading).dataset(seed)
 
 
@@ -90,13 +95,14 @@ def load_test(
     channels_last: bool | None = None,
     header: bool | None = None,
     scale: float | None = None,
+    memory: int | str | None = None,
     data_format: DataFormat | None = None,
 ) -> tuple[Split, bool]:
     """Load labelled images to measure a model on.
 
     Parameters
     ----------
-    name_or_path, data_dir, image_shape, channels_last, header, scale
+    name_or_path, data_dir, image_shape, channels_last, header, scale, memory
         As for `load`.
     data_format : DataFormat, optional
         The format of the training images, `model.data_format`: these images are read in
@@ -119,9 +125,8 @@ def load_test(
     >>> load_test("digits")
     (Split(360 images of 1x8x8), False)
     """
-    parts = load_parts(
-        name_or_path, data_dir, Reading.of(image_shape, channels_last, header, scale, data_format)
-    )
+    reading = Reading.of(image_shape, channels_last, header, scale, data_format, memory=memory)
+    parts = load_parts(name_or_path, data_dir, reading)
     return (parts.train, True) if parts.test is None else (parts.test, False)
 
 
@@ -155,6 +160,7 @@ def load_images(
     channels_last: bool | None = None,
     header: bool | None = None,
     scale: float | None = None,
+    memory: int | str | None = None,
     data_format: DataFormat | None = None,
 ) -> NDArray[np.float32]:
     """Load images without labels, for prediction.
@@ -167,6 +173,8 @@ def load_images(
         any name, compressed with gzip or not.
     image_shape, channels_last, header, scale
         As for `load_npz` and `load_csv`.
+    memory
+        As for `load`.
     data_format : DataFormat, optional
         The format of the training images, `model.data_format`: these images are read in
         the same way, or refused.
@@ -183,7 +191,7 @@ def load_images(
         For another kind of file, for a shape or scale other than that of the training
         images, and whatever the loaders raise.
     """
-    reading = Reading.of(image_shape, channels_last, header, scale, data_format)
+    reading = Reading.of(image_shape, channels_last, header, scale, data_format, memory=memory)
     path = existing_file(path, "a file of images (.npz, .npy, .csv or IDX)")
     suffix = path.suffix.lower()
     if suffix == ".npz":
@@ -193,7 +201,7 @@ def load_images(
     if suffix == ".csv":
         return read_csv(path, labelled=False, reading=reading)[0]
     if path.name.endswith((".idx", "-ubyte")) or starts_as_idx(path):
-        array = read_idx(path)
+        array = open_idx(path, reading)
         return as_images(array, str(path), reading, len(array))[0]
     raise DataError(
         f"{path}: expected an .npz, .npy or .csv file, or an IDX file (compressed with gzip or "
