@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +20,10 @@ from tinygrad_ckn.lazy_images import is_lazy
 SIZE = 6
 
 
-def fingerprints_of(images: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+def fingerprints_of(images: Images) -> NDArray[np.int64]:
     """Return a number per image (n, C, H, W), (n,); equal images have equal numbers.
+
+    The images may be on any device, or lazy.
 
     Examples
     --------
@@ -32,7 +33,7 @@ def fingerprints_of(images: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     """
     if is_lazy(images):
         return images.of_each(fingerprints_of)
-    rows = (np.ascontiguousarray(image).data for image in images)
+    rows = (np.ascontiguousarray(image).data for image in to_numpy(images))
     digests = b"".join(hashlib.blake2b(row, digest_size=SIZE).digest() for row in rows)
     return _numbers(digests)
 
@@ -45,8 +46,12 @@ def groups_of_equal(images: Images) -> NDArray[np.int64] | None:
     >>> groups_of_equal(np.array([1.0, 2.0, 1.0]).reshape(3, 1, 1, 1))
     array([0, 1, 0])
     """
-    on_host: Any = images if is_lazy(images) else to_numpy(images)
-    _, first, group = np.unique(fingerprints_of(on_host), return_index=True, return_inverse=True)
+    return equal_numbers(fingerprints_of(images))
+
+
+def equal_numbers(fingerprints: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Return for each number the index of the first equal one, (n,); None if all differ."""
+    _, first, group = np.unique(fingerprints, return_index=True, return_inverse=True)
     return None if len(first) == len(group) else first[group]
 
 
