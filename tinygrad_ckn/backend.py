@@ -170,7 +170,7 @@ def _identify(kind: type) -> Backend | None:
     if issubclass(kind, int | float | np.integer | np.floating | np.bool_):
         _NEUTRAL.add(kind)
         return None
-    if kind in _HOST:
+    if issubclass(kind, tuple(_HOST)):
         return CPU
     if issubclass(kind, np.memmap):
         _BY_TYPE[kind] = CPU

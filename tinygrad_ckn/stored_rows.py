@@ -191,12 +191,12 @@ def indices_of(rows: slice | NDArray[Any], n: int) -> NDArray[np.intp]:
         return np.arange(*rows.indices(n))
     if rows.dtype.kind == "b" and rows.shape == (n,):
         return np.flatnonzero(rows)
-    indices = rows.astype(np.intp, casting="same_kind", copy=False)
-    if rows.ndim != 1 or rows.dtype.kind == "b" or ((rows < -n) | (rows >= n)).any():
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or ((rows < -n) | (rows >= n)).any():
         raise OpIndexError(
-            f"expected a slice, or indices or booleans (n,) of n = {n} rows, got {rows.dtype} of "
-            f"shape {rows.shape}" + (f" up to {rows.max()}" if rows.dtype.kind in "iu" else "")
+            f"expected a slice, or indices or booleans (n,) of n = {n} rows, got "
+            f"{str(rows.tolist())[:60]}"
         )
+    indices = rows.astype(np.intp, copy=False)
     return np.where(indices < 0, indices + n, indices)
 
 

@@ -120,18 +120,19 @@ def _parse(
     n_bytes = math.prod(shape) * dtype.itemsize
     end = start + n_bytes
     large = reading is not None and reading.is_large(shape)
+    in_place = large and not zipped and end == max_bytes
     rows: StoredRows | None = None
     content = b""
     if large and zipped and end <= max_bytes:
         rows = StoredRows.temporary(shape, dtype, str(path))
         count = _unzip(read, rows)
-    elif large and end == max_bytes:
+    elif in_place:
         rows = StoredRows.of_file(path, shape, dtype, start)
         count = n_bytes
     else:
         content = read(n_bytes) if end <= max_bytes else b""
         count = len(content)
-    if count != n_bytes or (not (large and not zipped) and read(1)):
+    if count != n_bytes or (not in_place and read(1)):
         if not zipped:
             got = f"ends at byte {max_bytes}"
         elif end > max_bytes:

@@ -5,6 +5,7 @@ n images, C channels, H rows, W columns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,19 +20,22 @@ from tinygrad_ckn.lazy_images import LazyImages, Source
 
 def arrange_lazy(
     raw: LazyImages, reading: Reading, source: str, count: int | None = None
-) -> tuple[LazyImages, bool]:
+) -> tuple[LazyImages | NDArray[Any], bool]:
     """Return lazy images as (n, C, H, W), and whether they had the channels last.
 
     Parameters, results and errors are those of `shapes.arrange`, which decides by the
-    shape, and for rows of pixels by the same sample of them.
+    shape, and for rows of pixels by the same sample of them. A single image is read.
     """
-    if raw.ndim == 2:
+    shape = reading.expected_shape
+    if raw.ndim == 2 and shape is not None and raw.shape[1] == math.prod(shape):
         images, last = from_rows(sample_of(raw), reading, source)
-        order = Order(images.shape[1:], last)
-        return raw.map(lambda rows, _: order.arrange(rows), order.shape, raw.dtype), last
+        order = Order(shape, last)
+        return raw.map(lambda rows, _: order.arrange(rows), shape, raw.dtype), last
     # An array of this shape that takes no memory.
     alike = np.broadcast_to(np.zeros((), raw.dtype), raw.shape)
     images, last = arrange(alike, reading, source, count)
+    if len(images) != len(raw):
+        return arrange(raw[:], reading, source, count)
 
     def to_images(block: NDArray[Any], _: NDArray[np.integer[Any]]) -> NDArray[Any]:
         return block[:, np.newaxis] if raw.ndim == 3 else block.transpose(0, 3, 1, 2)
