@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tinygrad_ckn import block_sums, lazy_images
-from tinygrad_ckn.data import DataFormat, Split, load, load_idx, load_images, split_off
+from tinygrad_ckn.data import DataFormat, Split, cifar, load, load_idx, load_images, split_off
 from tinygrad_ckn.data.arrays import as_images
 from tinygrad_ckn.data.reading import Reading, byte_count
 from tinygrad_ckn.errors import CKNError, ConfigError, DataError
@@ -155,6 +156,40 @@ def test_npy_files_are_read_in_blocks(fortran: bool, tmp_path: Path) -> None:
     (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-1])
     expected = outcome(lambda: load_images(tmp_path / "a.npy"))
     assert outcome(lambda: load_images(tmp_path / "a.npy", memory="1B")) == expected
+
+
+def test_cifar_files_are_read_in_blocks(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name in (*cifar.TRAIN_FILES, *cifar.TEST_FILES):
+        records = random.integers(0, 10, (4, cifar.RECORD)).astype("u1")
+        records[:, 1:] += 100
+        (tmp_path / name).write_bytes(records.tobytes())
+    whole, blocks = load(tmp_path), load(tmp_path, memory="1B")
+    assert is_lazy(blocks.train.images)
+    chosen = np.array([19, 0, 7, 8])
+    np.testing.assert_array_equal(blocks.train.images[chosen], whole.train.images[chosen])
+    np.testing.assert_array_equal(blocks.test.images[:], whole.test.images)
+    np.testing.assert_array_equal(blocks.train.labels, whole.train.labels)
+    assert blocks.data_format == whole.data_format
+
+
+def test_pictures_are_decoded_in_blocks(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (tmp_path / label).mkdir()
+        for i in range(8):
+            pixels = random.integers(0, 256, (5, 6, 3)).astype("u1")
+            Image.fromarray(pixels).save(tmp_path / label / f"{i}.png")
+    whole, blocks = load(tmp_path), load(tmp_path, memory="1B")
+    assert is_lazy(blocks.train.images)
+    for part in ("train", "test"):
+        expected, found = getattr(whole, part), getattr(blocks, part)
+        np.testing.assert_array_equal(found.images[:], expected.images)
+        np.testing.assert_array_equal(found.labels, expected.labels)
+    assert blocks.data_format == whole.data_format
+    images = load_images(tmp_path / "cat", memory="1B")
+    assert is_lazy(images)
+    np.testing.assert_array_equal(images[:], load_images(tmp_path / "cat"))
 
 
 def test_a_split_takes_lazy_images_without_reading_them() -> None:

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, NewType, Self
+from typing import Annotated, NewType, Self, TypeAlias
 
 from tinygrad_ckn.backend import Shape
 from tinygrad_ckn.checks import positive
@@ -16,6 +16,9 @@ from tinygrad_ckn.integers import is_whole
 from tinygrad_ckn.lazy_images import default_memory
 
 ByteCount = NewType("ByteCount", int)
+Size: TypeAlias = tuple[int, int]
+# Options that have a meaning for pictures only.
+OF_PICTURES = ("resize", "crop", "grey", "rgb", "skip_broken")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,14 @@ class Reading:
         Whether CSV files begin with a header.
     scale : float or None
         Divisor of the pixels.
+    resize : tuple[int, int] or None
+        (H, W) that pictures are resized to.
+    crop : bool or None
+        Whether pictures are cropped to the aspect ratio of `resize` first.
+    grey, rgb : bool or None
+        Whether pictures are converted to grey, or to RGB.
+    skip_broken : bool or None
+        Whether pictures that cannot be read are left out.
     memory : int or None
         Bytes that all images may take in memory, and the features computed of them; None:
         a quarter of what the process may use. More are read in blocks, as `LazyImages`.
@@ -56,6 +67,21 @@ class Reading:
     scale: Annotated[
         float | None, "Divisor of the pixels. Default: 255 for integers, 1 for floats."
     ] = None
+    resize: Annotated[
+        Size | None,
+        "Height and width of pictures (.png, .jpg, ...): averaged over areas to make them smaller, "
+        "interpolated by Lanczos' filter to make them larger, distorted unless --crop is given.",
+    ] = None
+    crop: Annotated[
+        bool | None, "Crop pictures around their centre to the aspect ratio of --resize first."
+    ] = None
+    grey: Annotated[
+        bool | None, "Read pictures as grey: 0.299 red + 0.587 green + 0.114 blue (ITU-R 601)."
+    ] = None
+    rgb: Annotated[bool | None, "Read pictures as RGB: grey ones get three equal channels."] = None
+    skip_broken: Annotated[
+        bool | None, "Leave out pictures that cannot be read, with a warning that names them."
+    ] = None
     memory: Annotated[
         ByteCount | None,
         "Memory that all images may take, and what is computed of them, such as 500MB or 2GiB; "
@@ -72,6 +98,11 @@ class Reading:
         scale: float | None = None,
         data_format: DataFormat | None = None,
         *,
+        resize: Sequence[int] | None = None,
+        crop: bool | None = None,
+        grey: bool | None = None,
+        rgb: bool | None = None,
+        skip_broken: bool | None = None,
         memory: int | str | None = None,
     ) -> Self:
         """Check the arguments of a loader; an image_shape (H, W) has one channel.
@@ -86,7 +117,29 @@ class Reading:
             scale = float(scale)
         shape = None if image_shape is None else _shape(image_shape)
         limit = None if memory is None else byte_count("load", memory)
-        return cls(shape, channels_last, header, scale, limit, data_format)
+        size = None if resize is None else _size(resize)
+        if crop and size is None and (data_format is None or data_format.resize is None):
+            raise ConfigError(
+                "load: argument crop expected a size to crop to the aspect ratio of, got none; "
+                "pass it as argument resize"
+            )
+        if grey and rgb:
+            raise ConfigError(
+                "load: argument grey expected False with argument rgb, got both; choose one"
+            )
+        return cls(
+            shape,
+            channels_last,
+            header,
+            scale,
+            size,
+            crop,
+            grey,
+            rgb,
+            skip_broken,
+            limit,
+            data_format,
+        )
 
     @property
     def expected_shape(self) -> ImageShape | None:
@@ -142,6 +195,14 @@ def byte_count(owner: str, memory: int | str) -> ByteCount:
             f"{memory!r}"
         )
     return ByteCount(count)
+
+
+def _size(resize: Sequence[int]) -> Size:
+    """Return (H, W) for an argument resize."""
+    sizes = tuple(resize) if isinstance(resize, Sequence) else ()
+    if len(sizes) != 2 or not all(is_whole(size, 1) for size in sizes):
+        raise ConfigError(f"load: argument resize expected (H, W), got {resize!r}")
+    return int(sizes[0]), int(sizes[1])
 
 
 def _shape(image_shape: Sequence[int]) -> ImageShape:
