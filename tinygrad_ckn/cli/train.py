@@ -29,6 +29,7 @@ from tinygrad_ckn.cli.fields import Given, OptionsOf, options_from_fields
 from tinygrad_ckn.cli.profile import show_profile
 from tinygrad_ckn.training import loop
 from tinygrad_ckn.training.options import LEARNING, Options, resolve
+from tinygrad_ckn.training.report.page import REPORT
 
 Profile: TypeAlias = Annotated[
     bool,
@@ -55,9 +56,11 @@ def train(
     """Train a network, save it, and measure it on the test images.
 
     The folder of the run holds config.json (all options and versions), metrics.jsonl (a
-    line for each phase and epoch, as it happens), model.safetensors and filters.png (the
-    filters of the first layer); with --profile, trace.json too. Files in a folder are
-    never overwritten, except those of a run that had not learned anything yet.
+    line for each phase and epoch, as it happens), model.safetensors, report.html (all
+    results on one page), test.json (what the page shows of the test images), filters.png
+    (the filters of the first layer) and README.txt; with --profile, trace.json too. Files
+    in a folder are never overwritten, except those of a run that had not learned anything
+    yet.
     During fine-tuning checkpoint.safetensors holds the best epoch so far, and
     last.safetensors the last one; if the training fails or is interrupted, both stay.
 
@@ -88,6 +91,9 @@ def train(
         profiled.save(result.run.folder / "trace.json")
         show_profile(profiled)
     echo_summary(result.confusion, list(dataset.class_names))
+    page = result.run.folder / REPORT
+    if page.is_file():
+        typer.echo(f"report {page}")
     typer.echo(f"run folder {result.run.folder}")
     echo_accuracy(result.confusion, options.get("class_weight"))
 

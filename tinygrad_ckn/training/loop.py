@@ -21,9 +21,12 @@ from tinygrad_ckn.models.learning.finetuning_options import n_held_out
 from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.training import metrics
 from tinygrad_ckn.training.class_weight import read_class_weight
-from tinygrad_ckn.training.evaluation import evaluate
+from tinygrad_ckn.training.evaluation import predict
 from tinygrad_ckn.training.folder import claim
 from tinygrad_ckn.training.options import Options, resolve
+from tinygrad_ckn.training.readme import write_readme
+from tinygrad_ckn.training.report.page import write_report
+from tinygrad_ckn.training.report.summary import summarise, write_summary
 from tinygrad_ckn.training.run import Run
 
 
@@ -123,7 +126,8 @@ def train(
     Warns
     -----
     TrainingWarning
-        If filters.png or the last line of metrics.jsonl cannot be written.
+        If the last line of metrics.jsonl, filters.png, test.json, README.txt or
+        report.html cannot be written.
 
     Examples
     --------
@@ -131,8 +135,8 @@ def train(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as parent:
     ...     result = train(load_digits(), n_patches=2000, out=f"{parent}/run")
-    ...     result.accuracy > 0.9, sorted(path.name for path in result.run.folder.iterdir())
-    (True, ['config.json', 'filters.png', 'metrics.jsonl', 'model.safetensors'])
+    ...     result.accuracy > 0.9, (result.run.folder / "README.txt").is_file()
+    (True, True)
     """
     chosen = resolve(dataset.name, **options)
     if dataset.n_classes < 2:
@@ -175,7 +179,8 @@ def _train(
     run.save(model)
     recorder.measure("save")
     profiling.lap("save")
-    confusion = evaluate(model.eval(), dataset.test, report=report)
+    predictions = predict(model.eval(), dataset.test, report=report)
+    confusion = metrics.confusion_matrix(predictions.labels, predictions.predicted, model.n_classes)
     recorder.measure("evaluate")
     profiling.lap("evaluate")
     result = Result(run, model, confusion, recorder.seconds, peak_memory())
@@ -187,6 +192,7 @@ def _train(
         "confusion": confusion.tolist(),
         "seconds": result.seconds,
         "peak_memory": result.peak_memory,
+        "peak_memory_by_phase": recorder.peaks,
     }
     # The model is saved and measured: if the other files cannot be written, the result is
     # still returned.
@@ -194,6 +200,12 @@ def _train(
         run.log(record)
     with _warning_instead(run, "filters.png"):
         plots.filters(model, run.folder / "filters.png")
+    with _warning_instead(run, "test.json"):
+        write_summary(run.folder, summarise(model, dataset.test, predictions))
+    with _warning_instead(run, "README.txt"):
+        write_readme(run.folder)
+    with _warning_instead(run, "report.html"):
+        write_report([run], model=model)
     return result
 
 
@@ -277,6 +289,8 @@ class _Recorder:
         self.n_images = n_images
         self.descent = options.descent
         self.seconds: dict[str, float] = {}
+        # Peak memory by the end of each phase.
+        self.peaks: dict[str, int | None] = {}
         # Seconds of the present epoch.
         self._of_epoch = 0.0
         self._since = time.perf_counter()
@@ -310,6 +324,7 @@ class _Recorder:
         seconds = now - self._since
         self._since = now
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+        self.peaks[phase] = peak_memory()
         return seconds
 
     def _rate(self, progress: Progress) -> float:
