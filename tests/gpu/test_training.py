@@ -241,10 +241,13 @@ def test_a_run_on_the_gpu_is_read_on_either_device(tmp_path):
     assert result.model.device == "cuda"
     assert result.run.config["options"]["device"] == "cuda"
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "README.txt",
         "config.json",
         "filters.png",
         "metrics.jsonl",
         "model.safetensors",
+        "report.html",
+        "test.json",
     ]
     on_cpu = load_model(tmp_path / "run")
     assert on_cpu.device == "cpu"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,10 +21,13 @@ from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.training import metrics
 from tinygrad_ckn.training.checkpoint import record_of
 from tinygrad_ckn.training.class_weight import read_class_weight
-from tinygrad_ckn.training.evaluation import evaluate
+from tinygrad_ckn.training.evaluation import predict
 from tinygrad_ckn.training.folder import claim
 from tinygrad_ckn.training.options import Options, resolve
-from tinygrad_ckn.training.recorder import Recorder
+from tinygrad_ckn.training.readme import write_readme
+from tinygrad_ckn.training.recorder import Recorder, peak_memory
+from tinygrad_ckn.training.report.page import write_report
+from tinygrad_ckn.training.report.summary import summarise, write_summary
 from tinygrad_ckn.training.run import Run
 from tinygrad_ckn.training.signals import signals_caught
 from tinygrad_ckn.training.transfer import transferred, with_source
@@ -127,7 +129,8 @@ def train(
     Warns
     -----
     TrainingWarning
-        If filters.png or the last line of metrics.jsonl cannot be written.
+        If the last line of metrics.jsonl, filters.png, test.json, README.txt or
+        report.html cannot be written.
 
     Examples
     --------
@@ -135,8 +138,8 @@ def train(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as parent:
     ...     result = train(load_digits(), n_patches=2000, out=f"{parent}/run")
-    ...     result.accuracy > 0.9, sorted(path.name for path in result.run.folder.iterdir())
-    (True, ['config.json', 'filters.png', 'metrics.jsonl', 'model.safetensors'])
+    ...     result.accuracy > 0.9, (result.run.folder / "README.txt").is_file()
+    (True, True)
     """
     chosen = resolve(dataset.name, **with_source(options))
     if dataset.n_classes < 2:
@@ -197,14 +200,23 @@ def complete(
         run.save(model)
         recorder.measure("save")
         profiling.lap("save")
-        confusion = evaluate(model.eval(), dataset.test, report=report)
+        predictions = predict(model.eval(), dataset.test, report=report)
+        confusion = metrics.confusion_matrix(
+            predictions.labels, predictions.predicted, model.n_classes
+        )
         recorder.measure("evaluate")
         profiling.lap("evaluate")
-        return _finish(run, Result(run, model, confusion, recorder.seconds, peak_memory()))
+        result = Result(run, model, confusion, recorder.seconds, peak_memory())
+        # The model is saved and measured: if the other files cannot be written, the
+        # result is still returned.
+        with _warning_instead(run, "test.json"):
+            write_summary(run.folder, summarise(model, dataset.test, predictions))
+        _finish(run, result, recorder.peaks)
+        return result
 
 
-def _finish(run: Run, result: Result) -> Result:
-    """Write what a run has besides its model."""
+def _finish(run: Run, result: Result, peaks: Mapping[str, int | None]) -> None:
+    """Write what a run has besides its model; the line of the test marks it as finished."""
     record = {
         "phase": "test",
         "accuracy": result.accuracy,
@@ -213,14 +225,16 @@ def _finish(run: Run, result: Result) -> Result:
         "confusion": result.confusion.tolist(),
         "seconds": result.seconds,
         "peak_memory": result.peak_memory,
+        "peak_memory_by_phase": dict(peaks),
     }
-    # The model is saved and measured: if the other files cannot be written, the result is
-    # still returned.
     with _warning_instead(run, "filters.png"):
         plots.filters(result.model, run.folder / "filters.png")
     with _warning_instead(run, "the line of the test in metrics.jsonl"):
         run.log(record)
-    return result
+    with _warning_instead(run, "README.txt"):
+        write_readme(run.folder)
+    with _warning_instead(run, "report.html"):
+        write_report([run], model=result.model)
 
 
 @contextmanager
@@ -288,18 +302,6 @@ def _fit(
         model.fit(
             images, labels, n_patches=options.n_patches, iterations=options.iterations, **shared
         )
-
-
-def peak_memory() -> int | None:
-    """Return the maximum host memory of this process in bytes, None if unknown."""
-    try:
-        import resource
-    except ImportError:
-        # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # In kilobytes, but on macOS in bytes.
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def description_of(dataset: Dataset) -> dict[str, Any]:
