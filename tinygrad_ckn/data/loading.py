@@ -24,9 +24,8 @@ from tinygrad_ckn.data.idx import (
 )
 from tinygrad_ckn.data.npz_csv import csv_parts, npz_parts, read_npy_images, read_npz_images
 from tinygrad_ckn.data.parts import Parts
-from tinygrad_ckn.data.picture_folder import picture_parts, read_pictures
+from tinygrad_ckn.data.picture_folder import holds_pictures, picture_parts, read_pictures
 from tinygrad_ckn.data.picture_paths import has_pictures
-from tinygrad_ckn.data.pictures import SUFFIXES, is_picture
 from tinygrad_ckn.data.reading import OF_PICTURES, Reading
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
@@ -259,13 +258,10 @@ def load_images(
         skip_broken=skip_broken,
         memory=memory,
     )
-    if Path(path).is_dir():
+    if holds_pictures(Path(path)):
         return read_pictures(Path(path), reading)
     path = existing_file(path, "a picture, or a file of images (.npz, .npy, .csv or IDX)")
     suffix = path.suffix.lower()
-    is_array = suffix in (".npz", ".npy", ".csv")
-    if suffix in SUFFIXES or (not is_array and is_picture(path)):
-        return read_pictures(path, reading)
     _refuse_options_of_pictures(str(path), reading)
     if suffix == ".npz":
         return read_npz_images(path, reading)

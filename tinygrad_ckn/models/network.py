@@ -249,7 +249,7 @@ class Network(NetworkBase):
             self,
             self.preprocess(array),
             y,
-            weights=weights,
+            sample_weight=weights,
             loss=loss,
             l2=l2,
             iterations=iterations,
