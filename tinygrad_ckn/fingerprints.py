@@ -42,9 +42,12 @@ def groups_of_equal(images: Images) -> NDArray[np.int64] | None:
     >>> groups_of_equal(np.array([1.0, 2.0, 1.0]).reshape(3, 1, 1, 1))
     array([0, 1, 0])
     """
-    _, first, group = np.unique(
-        fingerprints_of(to_numpy(images)), return_index=True, return_inverse=True
-    )
+    return equal_numbers(fingerprints_of(to_numpy(images)))
+
+
+def equal_numbers(fingerprints: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Return for each number the index of the first equal one, (n,); None if all differ."""
+    _, first, group = np.unique(fingerprints, return_index=True, return_inverse=True)
     return None if len(first) == len(group) else first[group]
 
 

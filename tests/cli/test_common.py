@@ -17,8 +17,13 @@ Invoke = Callable[..., Result]
 
 def test_paths_are_kept_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.chdir(tmp_path)
-    assert _common.source_of("x.npz", None) == {"data": f"{tmp_path}/x.npz", "data_dir": None}
-    assert _common.source_of("cifar10", Path("c")) == {
+    assert _common.source_of("x.npz", None, {"scale": 2.0}) == {
+        "data": f"{tmp_path}/x.npz",
+        "data_dir": None,
+        "reading": {"scale": 2.0},
+    }
+    assert _common.source_of("cifar10", Path("c"), {}) == {
+        "reading": {},
         "data": "cifar10",
         "data_dir": f"{tmp_path}/c",
     }

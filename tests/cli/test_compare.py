@@ -70,7 +70,12 @@ def test_each_model_has_a_run(compared, folder: Path):
 
 def test_the_file_agrees_with_the_runs(compared, folder: Path, archive: Path):
     content = json.loads((folder / "comparison.json").read_text())
-    assert content["data"] == {"name": "some", "data": str(archive), "data_dir": None}
+    assert content["data"] == {
+        "name": "some",
+        "data": str(archive),
+        "data_dir": None,
+        "reading": {},
+    }
     assert list(content["models"]) == list(MODELS)
     for name, found in content["models"].items():
         records = Run.open(folder / name).records()

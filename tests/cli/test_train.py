@@ -71,7 +71,15 @@ def test_options_reach_the_run(run_folder: Path, archive: Path):
         "iterations": 30,
         "seed": 3,
         "device": "cpu",
-        "descent": {**asdict(FineTuning()), "epochs": 2, "lr": 0.001, "augment": "crop-flip"},
+        "checkpoint_every": "5m",
+        "init_from": None,
+        "descent": {
+            **asdict(FineTuning()),
+            "epochs": 2,
+            "lr": 0.001,
+            "augment": "crop-flip",
+            "freeze": [],
+        },
     }
     assert (config["data"]["data"], config["data"]["data_dir"]) == (str(archive), None)
 
@@ -95,6 +103,7 @@ ALL_OPTIONS = {
     "--patience": (4, "patience"),
     "--augment": ("crop-flip", "augment"),
     "--seed": (5, "seed"),
+    "--checkpoint-every": ("2e", "checkpoint_every"),
 }
 
 
@@ -275,7 +284,8 @@ def test_nan_is_one_sentence_and_leaves_the_checkpoint(
         "error: fit: expected a finite loss and gradient, got NaN or infinity in epoch 1, batch 1 "
         "(first in the images of the batch); lower lr (0.02); the parameters are those of epoch "
         f"0\nkept in {tmp_path / 'run'}: checkpoint.safetensors (the start, the best so far), "
-        "last.safetensors (the start, the last); load_model reads each\n"
+        "last.safetensors (the start, the last); load_model reads each; `tinygrad-ckn train "
+        f"--resume {tmp_path / 'run'}` continues the training\n"
     )
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         "config.json",
@@ -290,8 +300,8 @@ def test_an_existing_run_is_not_touched(invoke: Invoke, run_folder: Path):
     result = invoke("train", "--out", run_folder)
     assert result.exit_code == 1
     assert result.stderr == (
-        f"error: {run_folder}: expected a new or empty folder for the run, got one that holds "
-        "files; choose another with --out\n"
+        f"error: {run_folder}: expected a new or empty folder for the run, got one with a "
+        "finished run; choose another with --out\n"
     )
     assert {path: path.read_bytes() for path in run_folder.iterdir()} == before
 

@@ -12,6 +12,7 @@ from tinygrad_ckn.errors import BackendError, GradientError
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, FineTuning, LinearFit, Progress
 from tinygrad_ckn.models.learning import step_log as measured
 from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
+from tinygrad_ckn.models.learning.state import Course
 from tinygrad_ckn.training import Run, load_model, save_model, train
 from tools.gpu_emulator.standin import COUNTERS
 
@@ -79,7 +80,7 @@ def test_two_epochs_in_float32_are_those_of_the_cpu(optimizer, lr):
             FineTuning(epochs=2, batch_size=50, optimizer=optimizer, lr=lr, validation=0),
             loss="cross_entropy",
             solve=lambda: LinearFit(None, None, l2=0.0, scale=1.0),
-            rng=np.random.default_rng(0),
+            course=Course.of(model, np.random.default_rng(0)),
         )
         learned[device] = model.state_dict()
     moved = network("float32").state_dict()
@@ -116,13 +117,24 @@ class Steps:
         COUNTERS.clear()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_step_waits_for_the_device_at_most_once(optimizer, monkeypatch):
+@pytest.mark.parametrize(
+    ("optimizer", "weighted"), [("sgd", None), ("adam", None), ("sgd", "balanced")]
+)
+def test_a_step_waits_for_the_device_at_most_once(optimizer, weighted, monkeypatch):
     monkeypatch.setattr(measured, "READ_EVERY", 3)
     steps = Steps()
     network().to("cuda").fit(
         *data_on("cuda"),
-        descent=FineTuning(epochs=2, batch_size=25, optimizer=optimizer, lr=1e-3, validation=0),
+        descent=FineTuning(
+            epochs=2,
+            batch_size=25,
+            optimizer=optimizer,
+            lr=1e-3,
+            clip_norm=1.0 if weighted else None,
+            ema=0.9 if weighted else None,
+            validation=0,
+        ),
+        class_weight=weighted,
         l2=1e-3,
         n_patches=500,
         iterations=2,
@@ -185,15 +197,16 @@ def test_a_parameter_that_breaks_in_the_last_step_is_found():
         descent, "make_optimizer", lambda parameters, steps: (Breaking(parameters, lr=0.1), Still())
     )
     images, labels = data_on("cuda")
+    model = network().to("cuda")
     with pytest.raises(GradientError, match="first in a parameter, by batch 1"):
         fine_tune(
-            network().to("cuda"),
+            model,
             LabelledImages(images, labels),
             LabelledImages(images[:0], labels[:0]),
             descent,
             loss="cross_entropy",
             solve=lambda: LinearFit(None, None, l2=0.0, scale=1.0),
-            rng=np.random.default_rng(0),
+            course=Course.of(model, np.random.default_rng(0)),
         )
 
 
@@ -314,3 +327,37 @@ def test_lbfgs_minimises_on_the_device():
 
     for mine, reference in zip(minimised("cuda"), minimised("cpu"), strict=True):
         assert_near(mine, reference, 1e-11)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
+def test_weights_and_options_of_a_descent_are_those_of_the_cpu(loss):
+    weights = np.linspace(0, 2, 200)
+    learned, temperatures = {}, {}
+    for device in ("cpu", "cuda"):
+        model = network().to(device)
+        model.fit(
+            *data_on(device),
+            descent=FineTuning(
+                epochs=1,
+                batch_size=50,
+                lr=0.01,
+                label_smoothing=0.1 * (loss == "cross_entropy"),
+                mixup=0.3,
+                clip_norm=0.1,
+                ema=0.9,
+            ),
+            loss=loss,
+            l2=1e-3,
+            class_weight={3: 2.0},
+            sample_weight=asarray(weights, device=device),
+            n_patches=500,
+            iterations=3,
+            rng=0,
+        )
+        learned[device] = model.state_dict()
+        temperatures[device] = model.temperature
+        p = model.predict_proba(data_on(device)[0])
+        np.testing.assert_allclose(to_numpy(p.sum(axis=1)), 1, rtol=1e-12)
+    for name, array in learned["cpu"].items():
+        assert_near(learned["cuda"][name], array, 1e-6)
+    assert temperatures["cuda"] == pytest.approx(temperatures["cpu"], rel=1e-4)

@@ -7,6 +7,7 @@ from tinygrad_ckn.backend import asarray
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, LinearFit
 from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
+from tinygrad_ckn.models.learning.state import Course
 from tools.gpu_emulator.standin import COUNTERS
 
 DIGITS = load_digits()
@@ -41,7 +42,7 @@ def test_a_training_with_kernels_is_that_of_the_cpu(dtype):
             FineTuning(epochs=2, batch_size=10, lr=0.05, validation=0),
             loss="squared_hinge",
             solve=lambda: LinearFit(None, None, l2=0.0, scale=1.0),
-            rng=np.random.default_rng(0),
+            course=Course.of(model, np.random.default_rng(0)),
             report=report,
         )
         learned[device] = model.state_dict()

@@ -23,6 +23,7 @@ from tinygrad_ckn.models.kernels import (
     PowerSeries,
 )
 from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
+from tinygrad_ckn.models.learning.state import Course
 
 
 def _arccos0(m: Any, u: Any) -> Any:
@@ -180,7 +181,7 @@ def run_descent(digits: Data) -> Callable[..., list[Progress]]:
             FineTuning(**defaults | options),
             loss=loss,
             solve=solve or (lambda: LinearFit(None, None, l2=0.0, scale=1.0)),
-            rng=np.random.default_rng(seed),
+            course=Course.of(model, np.random.default_rng(seed)),
             report=told,
         )
         return events

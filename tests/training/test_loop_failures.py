@@ -9,7 +9,7 @@ from tinygrad_ckn import plots
 from tinygrad_ckn.data import Dataset, Split
 from tinygrad_ckn.errors import ConfigError, DataError, TrainingWarning
 from tinygrad_ckn.models import Progress
-from tinygrad_ckn.training import Run, load_model, train
+from tinygrad_ckn.training import Run, checkpoint, load_model, resume, train
 from tinygrad_ckn.training import run as run_module
 
 FAST = {"n_patches": 1000}
@@ -47,7 +47,7 @@ def test_a_failed_training_leaves_nothing(few_digits: Dataset, tmp_path: Path, t
 
 
 @pytest.mark.parametrize("error", [MemoryError, OSError, ZeroDivisionError])
-def test_a_training_that_fails_otherwise_leaves_nothing_either(
+def test_a_training_that_fails_later_leaves_its_filters(
     few_digits: Dataset, tmp_path: Path, error: type[Exception]
 ):
     def fail(progress: Progress) -> None:
@@ -56,7 +56,8 @@ def test_a_training_that_fails_otherwise_leaves_nothing_either(
 
     with pytest.raises(error):
         train(few_digits, **FAST, out=tmp_path / "run", report=fail)
-    assert list(tmp_path.iterdir()) == []
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert left == {"config.json", "last.safetensors", "metrics.jsonl"}
 
 
 def test_a_failed_training_removes_only_its_own_files(few_digits: Dataset, tmp_path: Path):
@@ -68,22 +69,27 @@ def test_a_failed_training_removes_only_its_own_files(few_digits: Dataset, tmp_p
     assert list((tmp_path / "run").iterdir()) == [tmp_path / "run" / "notes.txt"]
 
 
-def test_a_training_broken_off_can_be_started_again(few_digits: Dataset, tmp_path: Path):
+def test_a_training_broken_off_can_be_resumed_but_not_started_again(
+    few_digits: Dataset, tmp_path: Path
+):
     def stop(progress: Progress) -> None:
         if progress.phase == "filters" and progress.done == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train(few_digits, **FAST, out=tmp_path, report=stop)
-    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "metrics.jsonl"}
-    result = train(few_digits, **FAST, seed=1, out=tmp_path)
+    left = {"config.json", "last.safetensors", "metrics.jsonl"}
+    assert {path.name for path in tmp_path.iterdir()} == left
+    with pytest.raises(ConfigError, match="an interrupted run; go on with argument resume"):
+        train(few_digits, **FAST, seed=1, out=tmp_path)
+    result = resume(tmp_path, dataset=few_digits)
     assert [record["phase"] for record in result.run.records()] == [
         "filters",
         "filters",
         "classifier",
         "test",
     ]
-    assert Run.open(tmp_path).config["options"]["seed"] == 1
+    assert Run.open(tmp_path).config["options"]["seed"] == 0
 
 
 @pytest.mark.parametrize(
@@ -137,14 +143,14 @@ def test_a_last_line_that_cannot_be_written_is_a_warning_and_the_result_is_there
 def test_a_last_epoch_that_cannot_be_written_is_a_warning_and_the_training_goes_on(
     few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    write = run_module.write_model
+    write = checkpoint.write_model
 
     def full(model: object, path: Path, *rest: object) -> None:
         if path.name == "last.safetensors":
             raise OSError(28, "No space left on device")
         write(model, path, *rest)
 
-    monkeypatch.setattr(run_module, "write_model", full)
+    monkeypatch.setattr(checkpoint, "write_model", full)
     options = {**FAST, "mode": "supervised", "epochs": 1, "lr": 1e-5}
     with pytest.warns(
         TrainingWarning, match=r"expected to write .*last\.safetensors, got No space left on"
@@ -182,5 +188,5 @@ def test_two_trainings_do_not_share_a_folder(few_digits: Dataset, tmp_path: Path
     train(few_digits, **FAST, seed=1, out=tmp_path / "run", report=another)
     assert len(refused) == 1
     assert Run.open(tmp_path / "run").config["options"]["seed"] == 1
-    with pytest.raises(ConfigError, match="got one that holds files"):
+    with pytest.raises(ConfigError, match="got one with a finished run"):
         train(few_digits, **FAST, out=tmp_path / "run")

@@ -56,7 +56,7 @@ def test_an_existing_folder_is_taken_only_when_empty(tmp_path: Path):
     (tmp_path / "empty" / "model.safetensors").touch()
     before = (tmp_path / "empty" / "config.json").read_bytes()
     with pytest.raises(
-        ConfigError, match="expected a new or empty folder for the run, got one that holds files"
+        ConfigError, match="expected a new or empty folder for the run, got one with a finished run"
     ):
         Run.create(tmp_path / "empty", {"other": 1})
     assert (tmp_path / "empty" / "config.json").read_bytes() == before

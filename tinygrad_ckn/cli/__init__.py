@@ -1,12 +1,13 @@
 """The command line `tinygrad-ckn`, with a module for each command.
 
 Results go to stdout, errors to stderr as one sentence. Exit status: 0 done, 1 an error
-of the library, 2 wrong usage, 130 interrupted with Ctrl-C.
+of the library, 2 wrong usage, 130 interrupted with Ctrl-C, 143 terminated (SIGTERM).
 """
 
 from __future__ import annotations
 
 from functools import partial
+from signal import SIGINT
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from tinygrad_ckn.cli.fields import with_option_names
 from tinygrad_ckn.cli.help import Command, Context, Group
 from tinygrad_ckn.cli.warnings import warnings_shown
 from tinygrad_ckn.errors import CKNError
+from tinygrad_ckn.training.signals import Interrupted
 
 
 class _Commands(Group):
@@ -36,9 +38,10 @@ class _Commands(Group):
             with warnings_shown(worded):
                 return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
-            typer.echo("interrupted", err=True)
+            number = interrupt.signal if isinstance(interrupt, Interrupted) else SIGINT
+            typer.echo("interrupted" if number == SIGINT else "terminated", err=True)
             _echo_notes(interrupt)
-            raise typer.Exit(130) from interrupt
+            raise typer.Exit(128 + number) from interrupt
         except BrokenPipeError:
             # The reader of the output, `head` for instance, has gone: typer ends quietly.
             raise

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -31,7 +31,7 @@ DATA_NAMES = ("digits", "fashion-mnist", "mnist", "cifar10")
 DATA_HELP = (
     "digits (embedded), fashion-mnist, mnist or cifar10; or the path of an .npz file (arrays "
     "images and labels), of a .csv file (a label, then the pixels, in each row), or of a folder "
-    "with IDX or CIFAR-10 binary files"
+    "with IDX or CIFAR-10 binary files, or with a folder of pictures for each class"
 )
 
 Data: TypeAlias = Annotated[
@@ -98,9 +98,10 @@ def load_data(data: str, data_dir: Path | str | None, reading: Given) -> Dataset
     return dataset
 
 
-def source_of(data: str, data_dir: Path | None) -> dict[str, str | None]:
-    """Return the arguments data and data_dir of `load`, with absolute paths."""
+def source_of(data: str, data_dir: Path | None, reading: Given) -> dict[str, Any]:
+    """Return the arguments of `load`, with absolute paths."""
     return {
+        "reading": reading,
         "data": data if data in DATA_NAMES else str(Path(data).resolve()),
         "data_dir": None if data_dir is None else str(data_dir.resolve()),
     }

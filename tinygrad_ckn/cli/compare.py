@@ -83,7 +83,7 @@ def compare(
     dataset = load_data(data, data_dir, reading)
     echo_dataset(dataset)
     with claim(out, f"{dataset.name}-compare") as claimed, limited_to(threads):
-        results = _train_all(dataset, by_model, claimed.folder, source_of(data, data_dir))
+        results = _train_all(dataset, by_model, claimed.folder, source_of(data, data_dir, reading))
     _show(results)
     files = "runs and comparison.json"
     try:

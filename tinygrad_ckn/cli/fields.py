@@ -132,6 +132,11 @@ def _option(name: str, kind: Any, default: Any, text: str, group: str) -> inspec
     annotation: Any = kind
     if kind is bool:
         flag += f"/{option_name(_opposite(name))}"
+    elif get_args(kind) == (int, int):
+        settings["metavar"] = "H W"
+    elif get_origin(kind) is tuple and Ellipsis in get_args(kind):
+        annotation = Any
+        settings |= {"parser": _integers, "metavar": "N,N"}
     elif get_origin(kind) is tuple:
         annotation = Any
         settings |= {"parser": _sizes, "metavar": "C,H,W"}
@@ -139,7 +144,7 @@ def _option(name: str, kind: Any, default: Any, text: str, group: str) -> inspec
         annotation = str
         choices = get_args(kind) if get_origin(kind) is Literal else ("NAME",)
         settings["metavar"] = "|".join(choices)
-    if default not in (None, MISSING):
+    if default not in (None, (), MISSING):
         shown = option_name(_opposite(name))[2:] if default is False else default
         settings["help"] += f"  [default: {shown}]"
     return inspect.Parameter(
@@ -160,3 +165,10 @@ def _sizes(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"[0-9]+([x,][0-9]+){1,2}", text):
         raise typer.BadParameter(f"expected C,H,W or H,W, got {text!r}")
     return tuple(int(size) for size in re.split("[x,]", text))
+
+
+def _integers(text: str) -> tuple[int, ...]:
+    """Return the integers in a text, 1,2,3."""
+    if not re.fullmatch(r"[0-9]+(,[0-9]+)*", text):
+        raise typer.BadParameter(f"expected integers separated by commas, got {text!r}")
+    return tuple(int(number) for number in text.split(","))

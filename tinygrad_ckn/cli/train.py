@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from tinygrad_ckn import profiling
+from tinygrad_ckn import profiling, training
 from tinygrad_ckn.cli.common import (
     OUTPUT,
     Data,
@@ -27,9 +27,12 @@ from tinygrad_ckn.cli.common import (
 from tinygrad_ckn.cli.display import Display
 from tinygrad_ckn.cli.fields import Given, OptionsOf, options_from_fields
 from tinygrad_ckn.cli.profile import show_profile
-from tinygrad_ckn.training import loop
-from tinygrad_ckn.training.options import LEARNING, Options, resolve
+from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.training import Run, loop
+from tinygrad_ckn.training.options import LEARNING, MODEL, Options, resolve
 from tinygrad_ckn.training.report.page import REPORT
+from tinygrad_ckn.training.resume import dataset_of
+from tinygrad_ckn.training.transfer import with_source
 
 Profile: TypeAlias = Annotated[
     bool,
@@ -41,8 +44,33 @@ Profile: TypeAlias = Annotated[
 ]
 
 
+Resume: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="Continue an interrupted training in its folder, with its data and options; all "
+        "other options except --threads and --profile are refused.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+From: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="Begin with the filters and the preprocessing of another run, which are kept, or "
+        "fine-tuned in mode supervised, except those of --freeze; the data may have other "
+        "classes.",
+        rich_help_panel=MODEL,
+    ),
+]
+# Options that may be given with --resume.
+_WITH_RESUME = ("resume", "threads", "profile")
+
+
 @options_from_fields
 def train(
+    context: typer.Context,
     *,
     data: Data = "digits",
     data_dir: DataDir = None,
@@ -50,6 +78,8 @@ def train(
     options: Annotated[Given, OptionsOf(Options, LEARNING)],
     descent: FineTuningOptions,
     threads: Threads = None,
+    init_from: From = None,
+    resume: Resume = None,
     out: Out = None,
     profile: Profile = False,
 ) -> None:
@@ -61,8 +91,9 @@ def train(
     (the filters of the first layer) and README.txt; with --profile, trace.json too. Files
     in a folder are never overwritten, except those of a run that had not learned anything
     yet.
-    During fine-tuning checkpoint.safetensors holds the best epoch so far, and
-    last.safetensors the last one; if the training fails or is interrupted, both stay.
+    Until the training ends last.safetensors holds its state, and checkpoint.safetensors
+    the best epoch of fine-tuning so far. If it fails, is interrupted or killed, both
+    stay, and --resume continues to the same model, to the bit.
 
     The last line of output is the accuracy on the test images: test accuracy 0.9944
     (358/360)
@@ -75,17 +106,25 @@ def train(
 
     tinygrad-ckn train --data cifar10 --data-dir ~/cifar --model ckn5 --epochs 50
     --device cuda
+
+    tinygrad-ckn train --resume runs/fashion
     """
-    chosen = {**options, **descent}
-    # Refuse wrong options before the data are read.
-    resolve(Path(data).stem, **chosen)
-    dataset = load_data(data, data_dir, reading)
+    if resume is not None:
+        _refuse_others(context)
+        dataset = dataset_of(Run.open(resume))
+    else:
+        chosen = {**options, **descent, "init_from": init_from}
+        # Refuse wrong options before the data are read.
+        resolve(Path(data).stem, **with_source(chosen))
+        dataset = load_data(data, data_dir, reading)
     echo_dataset(dataset)
     measuring = profiling.profile() if profile else nullcontext()
     with limited_to(threads), measuring as profiled, Display() as display:
-        result = loop.train(
-            dataset, **chosen, out=out, source=source_of(data, data_dir), report=display
-        )
+        if resume is not None:
+            result = training.resume(resume, dataset=dataset, report=display)
+        else:
+            source = source_of(data, data_dir, reading)
+            result = loop.train(dataset, **chosen, out=out, source=source, report=display)
     _echo_cost(result)
     if profiled is not None:
         profiled.save(result.run.folder / "trace.json")
@@ -96,6 +135,17 @@ def train(
         typer.echo(f"report {page}")
     typer.echo(f"run folder {result.run.folder}")
     echo_accuracy(result.confusion, options.get("class_weight"))
+
+
+def _refuse_others(context: typer.Context) -> None:
+    """Raise a ConfigError if an option is given that the resumed run has already."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in _WITH_RESUME and source is not None and source.name == "COMMANDLINE":
+            raise ConfigError(
+                f"train: argument {name} expected to be left out with --resume, which continues "
+                "with the options of the run; start another run to change it"
+            )
 
 
 def _echo_cost(result: loop.Result) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from tinygrad_ckn.backend import Array, Generator, Images, Labels, default_rng
 from tinygrad_ckn.data_format import DataFormat
+from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.models.batched import MEMORY
 from tinygrad_ckn.models.clustering.seeding import Init
 from tinygrad_ckn.models.example_weights import ClassWeight
@@ -15,6 +16,7 @@ from tinygrad_ckn.models.layers.nystrom import stacked_factors
 from tinygrad_ckn.models.learning import fit as fitting
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.progress import Progress, no_report
+from tinygrad_ckn.models.learning.state import Course
 from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network import Network
 from tinygrad_ckn.plain import plain_arguments
@@ -117,7 +119,7 @@ class CKN(Network):
         DataError
             If there are no images, or fewer distinct patches than filters.
         """
-        generator = default_rng(rng)
+        course = Course.of(self, default_rng(rng))
         fitting.check_kmeans(n_patches, iterations)
         array = self._check_training_images(images)
         self._mark_unfitted()
@@ -130,7 +132,7 @@ class CKN(Network):
             batch_size=batch_size,
             init=init,
             memory=memory,
-            rng=generator,
+            course=course,
             report=report,
         )
         return self
@@ -149,6 +151,8 @@ class CKN(Network):
         n_patches: int = 100_000,
         iterations: int = 10,
         data_format: DataFormat | None = None,
+        warm_start: bool = False,
+        resume: PathLike | None = None,
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = no_report,
     ) -> Self:
@@ -182,6 +186,13 @@ class CKN(Network):
         data_format : DataFormat or None, default None
             How the images were read, `Dataset.data_format`, recorded in the model. None:
             as arrays.
+        warm_start : bool, default False
+            Keep the present filters and preprocessing, of another training for example,
+            instead of learning them from patches; `descent` may still change the filters.
+        resume : str, PathLike or None, default None
+            Continue an interrupted training from its file last.safetensors, or the folder
+            with it, as `training.Checkpoints` writes it: the result has the same bits as
+            without the interruption. Images, labels and options must be the same.
         rng : Generator, int or None, default None
             Generator or seed. None: the package's generator, see `manual_seed`.
         report : callable, optional
@@ -192,7 +203,7 @@ class CKN(Network):
         ConfigError
             If an option is out of range.
         ShapeError, DTypeError, DataError
-            If images or labels are not valid.
+            If images or labels are not valid, or not those of the training to resume.
         GradientError
             If the loss becomes NaN or infinite; the parameters are then those of the best
             epoch before.
@@ -200,25 +211,35 @@ class CKN(Network):
         generator = default_rng(rng)
         fitting.check_fit(descent, loss, l2, class_weight)
         fitting.check_kmeans(n_patches, iterations)
-        training, groups = self._begin_training(
-            images, labels, data_format, class_weight, sample_weight
+        training = self._begin_training(
+            images, labels, data_format, class_weight, sample_weight, warm_start=warm_start
         )
-        fitting.fit_filters(
-            self,
-            training.images,
-            n_patches=n_patches,
-            iterations=iterations,
-            rng=generator,
-            report=report,
-        )
+        options = {
+            "descent": descent,
+            "loss": loss,
+            "l2": l2,
+            "n_patches": n_patches,
+            "iterations": iterations,
+            "warm_start": warm_start,
+        }
+        course = self._course(training, options, generator, resume)
+        if not warm_start:
+            fitting.fit_filters(
+                self,
+                training.labelled.images,
+                n_patches=n_patches,
+                iterations=iterations,
+                course=course,
+                report=report,
+            )
         fitting.fit_with_labels(
             self,
-            training,
+            training.labelled,
             descent=descent,
             loss=loss,
             l2=l2,
-            groups=groups,
-            rng=generator,
+            groups=training.groups,
+            course=course,
             report=report,
         )
         return self

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from tinygrad_ckn.backend import Array, Generator, Images, Labels, default_rng
 from tinygrad_ckn.data_format import DataFormat
+from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.models.example_weights import ClassWeight
 from tinygrad_ckn.models.layers.conv_layer import ConvLayer
 from tinygrad_ckn.models.learning import fit as fitting
@@ -72,6 +73,8 @@ class CNN(Network):
         class_weight: ClassWeight | None = None,
         sample_weight: Array | Sequence[float] | None = None,
         data_format: DataFormat | None = None,
+        warm_start: bool = False,
+        resume: PathLike | None = None,
         rng: Generator | int | None = None,
         report: Callable[[Progress], None] = no_report,
     ) -> Self:
@@ -93,8 +96,11 @@ class CNN(Network):
             its filters.
         loss, l2
             As for `models.fit_linear`.
-        class_weight, sample_weight, data_format
+        class_weight, sample_weight, data_format, resume
             As for `CKN.fit`.
+        warm_start : bool, default False
+            Descend from the present filters, with a classifier fitted to them, and keep
+            the preprocessing.
         rng : Generator, int or None, default None
             Generator or seed. None: the package's generator, see `manual_seed`.
         report : callable, optional
@@ -111,18 +117,20 @@ class CNN(Network):
             epoch before.
         """
         fitting.check_fit(descent, loss, l2, class_weight)
-        training, groups = self._begin_training(
-            images, labels, data_format, class_weight, sample_weight
+        descent = FineTuning() if descent is None else descent
+        training = self._begin_training(
+            images, labels, data_format, class_weight, sample_weight, warm_start=warm_start
         )
+        options = {"descent": descent, "loss": loss, "l2": l2, "warm_start": warm_start}
         fitting.fit_with_labels(
             self,
-            training,
-            descent=FineTuning() if descent is None else descent,
+            training.labelled,
+            descent=descent,
             loss=loss,
             l2=l2,
-            from_zero=True,
-            groups=groups,
-            rng=default_rng(rng),
+            from_zero=not warm_start,
+            groups=training.groups,
+            course=self._course(training, options, default_rng(rng), resume),
             report=report,
         )
         return self

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from tinygrad_ckn.backend import (
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
-from tinygrad_ckn.fingerprints import groups_of_equal
+from tinygrad_ckn.fingerprints import equal_numbers, fingerprints_of, groups_of_equal
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.labels import Label, class_numbers, classes_of, label_values
 from tinygrad_ckn.models.batched import MEMORY
@@ -31,11 +32,31 @@ from tinygrad_ckn.models.example_weights import ClassWeight, example_weights
 from tinygrad_ckn.models.learning import fit as fitting
 from tinygrad_ckn.models.learning.finetuning import LabelledImages
 from tinygrad_ckn.models.learning.progress import Progress, no_report
+from tinygrad_ckn.models.learning.state import Course, Identity
+from tinygrad_ckn.models.learning.state_file import read_state
 from tinygrad_ckn.models.linear.calibration import probabilities_of
 from tinygrad_ckn.models.linear.logistic import LinearFit
 from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network_base import NetworkBase
 from tinygrad_ckn.plain import plain_arguments
+
+
+class TrainingSet(NamedTuple):
+    """Images to train on, preprocessed, and what is known of them.
+
+    Attributes
+    ----------
+    labelled : LabelledImages
+        Images after preprocessing, class numbers, and weights of mean 1 or None.
+    groups : array or None
+        (N,) on the host: equal images have equal numbers. None: all images differ.
+    fingerprints : array
+        Of the images before preprocessing, (N,).
+    """
+
+    labelled: LabelledImages
+    groups: NDArray[Any] | None
+    fingerprints: NDArray[np.int64]
 
 
 class Network(NetworkBase):
@@ -247,17 +268,12 @@ class Network(NetworkBase):
         data_format: DataFormat | None,
         class_weight: ClassWeight | None = None,
         sample_weight: Array | Sequence[float] | None = None,
-    ) -> tuple[LabelledImages, NDArray[Any] | None]:
+        *,
+        warm_start: bool = False,
+    ) -> TrainingSet:
         """Check a training set, record its format and fit the preprocessing.
 
-        Images of weight 0 are left out.
-
-        Returns
-        -------
-        training
-            Images after preprocessing, class numbers and weights of mean 1.
-        groups
-            (N,) on the host: equal images have equal numbers; None if all images differ.
+        Images of weight 0 are left out. With `warm_start` the preprocessing stays.
         """
         known = data_format.classes if data_format else ()
         array, y, classes = self._check_training_set(images, labels, known)
@@ -267,8 +283,36 @@ class Network(NetworkBase):
             training = _counted(LabelledImages(array, y, weights))
         self._mark_unfitted()
         self._record_format(training.images, classes, data_format)
-        groups = groups_of_equal(training.images)
-        return training._replace(images=self._fit_preprocessing(training.images)), groups
+        fingerprints = fingerprints_of(to_numpy(training.images))
+        if warm_start:
+            prepared = self.preprocess(training.images)
+        else:
+            prepared = self._fit_preprocessing(training.images)
+        return TrainingSet(
+            training._replace(images=prepared), equal_numbers(fingerprints), fingerprints
+        )
+
+    def _course(
+        self,
+        training: TrainingSet,
+        options: Mapping[str, Any],
+        rng: Generator,
+        resume: PathLike | None,
+    ) -> Course:
+        """Return the course of a training, from its beginning or from a saved state.
+
+        `options` are the arguments of `fit` that change its result.
+        """
+        known = {"model": self.config(), **options}
+        if known["descent"] is not None:
+            known["descent"] = known["descent"].config()
+        images = training.labelled
+        identity = Identity(
+            training.fingerprints, images.labels, images.weights, json.loads(json.dumps(known))
+        )
+        if resume is None:
+            return Course(self, identity, rng)
+        return Course.resumed(self, identity, rng, read_state(resume))
 
     def _weights_of(
         self,

@@ -6,13 +6,16 @@ one in a file.
 """
 
 from tinygrad_ckn.training.checkpoint import load_model, save_model
+from tinygrad_ckn.training.checkpoints import Checkpoints
 from tinygrad_ckn.training.evaluation import evaluate, probabilities
 from tinygrad_ckn.training.loop import Result, train
 from tinygrad_ckn.training.metrics import accuracy, confusion_matrix, precision, recall
 from tinygrad_ckn.training.options import Options
+from tinygrad_ckn.training.resume import resume
 from tinygrad_ckn.training.run import Run
 
 __all__ = [
+    "Checkpoints",
     "Options",
     "Result",
     "Run",
@@ -23,6 +26,7 @@ __all__ = [
     "precision",
     "probabilities",
     "recall",
+    "resume",
     "save_model",
     "train",
 ]

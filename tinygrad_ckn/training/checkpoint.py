@@ -4,18 +4,14 @@ Metadata: "format" ("tinygrad-ckn"), "format_version" ("1"), "version" of the li
 "architecture" (JSON of `config()`), "fitted" (JSON of `metadata()`). Tensors: those of
 `state_dict()`, by name.
 
-A checkpoint of fine-tuning also has "training" in its metadata (JSON: epoch, epochs,
-best_epoch, best_accuracy, best_loss, l2, optimizer, lr, scheduler, generator: the state
-of NumPy's bit generator). The checkpoint of the last epoch, last.safetensors, has two
-more kinds of tensors: "training.held_out" (indices of the images held out) and
-"training.optimizer.<i>.<name>" (the optimiser's state of parameter i). With the best
-epoch, checkpoint.safetensors, this suffices to resume; weights and state are in one
-file, so that they are always of the same epoch.
+A checkpoint also has "training" and "sha256" in its metadata, and last.safetensors the
+arrays of the state to resume from: see `models.learning.state_file`.
 """
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,12 +19,15 @@ from typing import Any
 import numpy as np
 
 import tinygrad_ckn
-from tinygrad_ckn.errors import ConfigError, DataError, DTypeError
+from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, TrainingWarning
 from tinygrad_ckn.files import PathLike, atomic_write
 from tinygrad_ckn.models import CKN, CNN, from_config
+from tinygrad_ckn.models.learning.best_weights import FineTuningState
+from tinygrad_ckn.models.learning.state import TrainingState
+from tinygrad_ckn.models.learning.state_file import CHECKSUM, RECORD, STATE, checksum
 from tinygrad_ckn.nn import Module, init
 from tinygrad_ckn.training.folder import MODEL
-from tinygrad_ckn.training.model_file import FORMAT, FORMAT_VERSION, STATE, opened
+from tinygrad_ckn.training.model_file import FORMAT, FORMAT_VERSION, opened
 
 _HINT = "wrap a CKN of this library in your own code, or save np.savez(path, **model.state_dict())"
 _NOTHING: Mapping[str, Any] = {}
@@ -84,13 +83,44 @@ def write_model(
         "format_version": str(FORMAT_VERSION),
         "version": tinygrad_ckn.__version__,
         "architecture": json.dumps(model.config()),
-        "fitted": json.dumps(model.metadata()),
+        "fitted": json.dumps({**model.metadata(), **_untrained(record)}),
     }
     tensors = model.state_dict()
-    if record:
-        metadata["training"] = json.dumps(record)
     tensors |= {STATE + name: np.asarray(array) for name, array in arrays.items()}
+    if record:
+        metadata[RECORD] = json.dumps(record)
+        metadata[CHECKSUM] = checksum(tensors, metadata[RECORD])
     atomic_write(path, _with_sorted_metadata(save(tensors, metadata)))
+
+
+def write_state(state: TrainingState, best: Path, last: Path, **record: Any) -> None:
+    """Write the state of a training, with more entries of the record.
+
+    Raises
+    ------
+    OSError
+        If the file of the best epoch cannot be written.
+
+    Warns
+    -----
+    TrainingWarning
+        If that of the last one cannot be written, which the training does not need.
+    """
+    model: Any = state.model
+    known = {**state.record(), **record}
+    descent = state.descent
+    # The best epoch first, which is worth more where the disk is full.
+    if isinstance(descent, FineTuningState) and descent.is_best:
+        write_model(model, best, known)
+    try:
+        write_model(model, last, known, state.arrays())
+    except OSError as error:
+        warnings.warn(
+            f"train: expected to write {last}, got {error.strerror}; the training continues, but "
+            "cannot be resumed from here",
+            TrainingWarning,
+            stacklevel=3,
+        )
 
 
 def load_model(path: PathLike) -> CKN | CNN:
@@ -134,12 +164,22 @@ def load_model(path: PathLike) -> CKN | CNN:
 
 def epoch_of(path: PathLike) -> int | None:
     """Return the epoch of a checkpoint, 0 for the start, None if unknown."""
+    epoch = record_of(path).get("epoch")
+    return epoch if type(epoch) is int else None
+
+
+def record_of(path: PathLike) -> Mapping[str, Any]:
+    """Return the record of a training that is not finished; empty if unknown."""
     try:
         with opened(Path(path)) as file:
-            epoch = file.state().get("epoch")
+            return file.state()
     except (DataError, OSError):
-        return None
-    return epoch if type(epoch) is int else None
+        return {}
+
+
+def _untrained(record: Mapping[str, Any]) -> dict[str, bool]:
+    """Return the metadata of a model whose filters are learned, but not its classifier."""
+    return {"outdated": True} if record.get("stage") == "filters" else {}
 
 
 def _check_round_trip(model: CKN | CNN) -> None:

@@ -12,13 +12,12 @@ from typing import Self
 
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.files import PathLike, is_partial, remove_abandoned
+from tinygrad_ckn.models.learning.state_file import CHECKPOINT, LAST
 from tinygrad_ckn.training.config import CONFIG, read_config
 from tinygrad_ckn.training.lock import LOCK, FolderLock
 
 PARENT = Path("runs")
 MODEL = "model.safetensors"
-CHECKPOINT = "checkpoint.safetensors"
-LAST = "last.safetensors"
 METRICS = "metrics.jsonl"
 # Files that a run writes before it has learned anything, while it learns, and after.
 WORTHLESS = (CONFIG, METRICS)
@@ -141,6 +140,23 @@ def claim(out: PathLike | None, name: str) -> Claim:
     return claimed
 
 
+def reclaim(folder: PathLike) -> Claim:
+    """Return the folder of a run that is resumed, which only this process writes to.
+
+    Raises
+    ------
+    ConfigError
+        If another run writes to it.
+    DataError
+        If it is not the folder of a run.
+    """
+    folder = Path(folder)
+    read_config(folder)
+    claimed = Claim(folder, False, FolderLock.acquire(folder))
+    remove_abandoned(folder, *WORTHLESS, *TRAINED, *FINISHED)
+    return claimed
+
+
 def _check(folder: Path) -> None:
     """Raise a ConfigError if a folder holds more than a run that learned nothing."""
     known = {*WORTHLESS, *TRAINED, *FINISHED}
@@ -153,8 +169,13 @@ def _check(folder: Path) -> None:
         checkpoints = " and ".join(name for name in TRAINED if name in names)
         raise ConfigError(
             f"{folder}: expected a new or empty folder for the run, got one with {checkpoints} of "
-            f"an interrupted run; choose another with argument out, or remove {checkpoints} "
-            "if no longer needed"
+            f"an interrupted run; go on with argument resume (`tinygrad-ckn train --resume "
+            f"{folder}`), or choose another with argument out"
+        )
+    if is_run and MODEL in names:
+        raise ConfigError(
+            f"{folder}: expected a new or empty folder for the run, got one with a finished run; "
+            "choose another with argument out"
         )
     if not is_run or not names <= {*WORTHLESS}:
         raise ConfigError(

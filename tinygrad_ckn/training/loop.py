@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tinygrad_ckn import plots, profiling
 from tinygrad_ckn.backend import Generator, asarray, default_rng
-from tinygrad_ckn.data import Dataset
+from tinygrad_ckn.data import Dataset, Split
 from tinygrad_ckn.errors import DataError, MissingPackageError, TrainingWarning
 from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.fingerprints import as_text
 from tinygrad_ckn.models import CKN, CNN, Progress, build
-from tinygrad_ckn.models.learning.finetuning_options import n_held_out
 from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.training import metrics
+from tinygrad_ckn.training.checkpoint import record_of
 from tinygrad_ckn.training.class_weight import read_class_weight
-from tinygrad_ckn.training.evaluation import predict
+from tinygrad_ckn.training.evaluation import Predictions, predict
 from tinygrad_ckn.training.folder import claim
 from tinygrad_ckn.training.options import Options, resolve
 from tinygrad_ckn.training.readme import write_readme
+from tinygrad_ckn.training.recorder import Recorder, peak_memory
 from tinygrad_ckn.training.report.page import write_report
 from tinygrad_ckn.training.report.summary import summarise, write_summary
 from tinygrad_ckn.training.run import Run
+from tinygrad_ckn.training.signals import signals_caught
+from tinygrad_ckn.training.transfer import transferred, with_source
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +77,7 @@ def train(
     dataset: Dataset,
     *,
     out: PathLike | None = None,
-    source: Mapping[str, str | None] | None = None,
+    source: Mapping[str, Any] | None = None,
     report: Callable[[Progress], None] = no_report,
     **options: Any,
 ) -> Result:
@@ -95,8 +97,8 @@ def train(
         epoch so far and last.safetensors the last one; if the training fails or is
         interrupted, both stay, and a note of the error names them.
     source
-        The arguments "data" and "data_dir" of `load`, kept in config.json so that the
-        run can be evaluated again.
+        The arguments "data" and "data_dir" of `load`, and the others as a dictionary
+        "reading", kept in config.json so that the run can be resumed and evaluated.
     report
         Called with `done` = 0 when a phase begins, then after each step; `values` hold
         the measurements, "seconds" of the step or "images_per_second".
@@ -138,84 +140,109 @@ def train(
     ...     result.accuracy > 0.9, (result.run.folder / "README.txt").is_file()
     (True, True)
     """
-    chosen = resolve(dataset.name, **options)
+    chosen = resolve(dataset.name, **with_source(options))
     if dataset.n_classes < 2:
         raise DataError(
             f"{dataset.name}: expected images of two classes or more, got only class "
             f"{dataset.class_names[0]!r}; add images of others"
         )
     random = default_rng(chosen.seed)
-    model = build(
-        chosen.model,
-        in_channels=dataset.in_channels,
-        image_size=dataset.image_size,
-        n_classes=dataset.n_classes,
-        preprocessing=chosen.preprocessing,
-        mirror_average=chosen.mirror_average,
-        rng=random,
-    ).to(chosen.device)
+    model = new_model(chosen, dataset, random)
     config = {
-        "data": {**(source or {}), **_description(dataset)},
+        "data": {**(source or {}), **description_of(dataset)},
         "options": asdict(chosen),
         "model": model.config(),
     }
     with claim(out, f"{dataset.name}-{chosen.model}") as claimed:
         run = Run.start(claimed.folder, config)
-        with _noting_kept_files(run):
-            return _train(run, model, dataset, chosen, random, report)
+        with noting_kept_files(run):
+            return complete(run, model, dataset, chosen, random, report)
 
 
-def _train(
+def new_model(options: Options, dataset: Dataset, random: Generator) -> CKN | CNN:
+    """Return the model that a training begins with, on its device.
+
+    Its weights are drawn from `random`; those of `init_from` are taken from that run.
+    """
+    if options.init_from is not None:
+        return transferred(options, dataset, random).to(options.device)
+    return build(
+        options.model,
+        in_channels=dataset.in_channels,
+        image_size=dataset.image_size,
+        n_classes=dataset.n_classes,
+        preprocessing=options.preprocessing,
+        mirror_average=options.mirror_average,
+        rng=random,
+    ).to(options.device)
+
+
+def complete(
     run: Run,
     model: CKN | CNN,
     dataset: Dataset,
     options: Options,
     random: Generator,
     report: Callable[[Progress], None],
+    resume: Path | None = None,
 ) -> Result:
-    """Fit, save, measure and draw in a claimed folder."""
-    recorder = _Recorder(run, model, report, len(dataset.train), options)
-    _fit(model, dataset, options, random, recorder)
-    run.save(model)
-    recorder.measure("save")
-    profiling.lap("save")
-    predictions = predict(model.eval(), dataset.test, report=report)
+    """Fit, save, measure and draw in a claimed folder; from a saved state, if there is one."""
+    with signals_caught() as signals:
+        recorder = Recorder(run, report, len(dataset.train), options, signals)
+        if resume is not None:
+            recorder.resume(record_of(resume))
+        if run.model_path.exists():
+            # The process was killed before the model was measured.
+            model = run.load()
+        else:
+            _fit(model, dataset, options, random, recorder, resume)
+        run.save(model)
+        recorder.measure("save")
+        profiling.lap("save")
+        predictions = predict(model.eval(), dataset.test, report=report)
+        recorder.measure("evaluate")
+        profiling.lap("evaluate")
+        return _finish(run, model, dataset.test, predictions, recorder)
+
+
+def _finish(
+    run: Run, model: CKN | CNN, test: Split, predictions: Predictions, recorder: Recorder
+) -> Result:
+    """Write what a run has besides its model; the line of the test last."""
     confusion = metrics.confusion_matrix(predictions.labels, predictions.predicted, model.n_classes)
-    recorder.measure("evaluate")
-    profiling.lap("evaluate")
     result = Result(run, model, confusion, recorder.seconds, peak_memory())
     record = {
         "phase": "test",
         "accuracy": result.accuracy,
         "correct": result.correct,
         "total": result.total,
-        "confusion": confusion.tolist(),
+        "confusion": result.confusion.tolist(),
         "seconds": result.seconds,
         "peak_memory": result.peak_memory,
-        "peak_memory_by_phase": recorder.peaks,
     }
     # The model is saved and measured: if the other files cannot be written, the result is
     # still returned.
-    with _warning_instead(run, "the line of the test in metrics.jsonl"):
-        run.log(record)
     with _warning_instead(run, "filters.png"):
-        plots.filters(model, run.folder / "filters.png")
+        plots.filters(result.model, run.folder / "filters.png")
     with _warning_instead(run, "test.json"):
-        write_summary(run.folder, summarise(model, dataset.test, predictions))
+        summary = summarise(model, test, predictions)
+        write_summary(run.folder, {**summary, "peak_memory": recorder.peaks})
     with _warning_instead(run, "README.txt"):
         write_readme(run.folder)
     with _warning_instead(run, "report.html"):
-        write_report([run], model=model)
+        write_report([run], model=model, test=record)
+    with _warning_instead(run, "the line of the test in metrics.jsonl"):
+        run.log(record)
     return result
 
 
 @contextmanager
-def _noting_kept_files(run: Run) -> Iterator[None]:
-    """Note the files of a failed training; remove a run without a model."""
+def noting_kept_files(run: Run, *, resuming: bool = False) -> Iterator[None]:
+    """Note the files of a failed training; remove a new run without a model."""
     try:
         yield
     except BaseException as error:
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and not resuming:
             # After Ctrl-C the measurements stay. The first error is the one to report.
             with suppress(OSError):
                 run.discard()
@@ -247,6 +274,7 @@ def _fit(
     options: Options,
     random: Generator,
     report: Callable[[Progress], None],
+    resume: Path | None,
 ) -> None:
     """Fit the model to the training images, copied to the device at once."""
     images = dataset.train.images
@@ -262,103 +290,20 @@ def _fit(
         ),
         "rng": random,
         "report": report,
+        "warm_start": options.init_from is not None,
+        "resume": resume,
     }
     if isinstance(model, CNN):
         model.fit(images, labels, **shared)
     else:
-        report(Progress("filters", 0, len(model.layers)))
+        if options.init_from is None:
+            report(Progress("filters", 0, len(model.layers)))
         model.fit(
             images, labels, n_patches=options.n_patches, iterations=options.iterations, **shared
         )
 
 
-class _Recorder:
-    """Adds times and rates to progress events, and writes metrics.jsonl."""
-
-    def __init__(
-        self,
-        run: Run,
-        model: CKN | CNN,
-        report: Callable[[Progress], None],
-        n_images: int,
-        options: Options,
-    ) -> None:
-        self.run = run
-        self.model = model
-        self.report = report
-        self.n_images = n_images
-        self.descent = options.descent
-        self.seconds: dict[str, float] = {}
-        # Peak memory by the end of each phase.
-        self.peaks: dict[str, int | None] = {}
-        # Seconds of the present epoch.
-        self._of_epoch = 0.0
-        self._since = time.perf_counter()
-
-    def __call__(self, progress: Progress) -> None:
-        profiling.lap(progress.phase if progress.done else "preparation")
-        if progress.phase == "batch":
-            self._of_epoch += self.measure("epoch")
-            self.report(self._with(progress, {"images_per_second": self._rate(progress)}))
-        elif progress.phase == "kept":
-            self._log(progress)
-            self.report(progress)
-        elif progress.phase in ("k-means", "l2") or progress.done == 0:
-            # Not logged: the phase that they are part of has a line.
-            if progress.state is not None:
-                self.run.save_checkpoint(self.model, progress.state)
-            self.report(progress)
-        else:
-            seconds = self.measure(progress.phase)
-            if progress.phase == "epoch":
-                seconds += self._of_epoch
-                self._of_epoch = 0.0
-                self.run.save_checkpoint(self.model, progress.state)
-            progress = self._with(progress, {"seconds": round(seconds, 3)})
-            self._log(progress)
-            self.report(progress)
-
-    def measure(self, phase: str) -> float:
-        """Return the seconds since the last call, and add them to the phase."""
-        now = time.perf_counter()
-        seconds = now - self._since
-        self._since = now
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
-        self.peaks[phase] = peak_memory()
-        return seconds
-
-    def _rate(self, progress: Progress) -> float:
-        """Return the images per second of the present epoch."""
-        # Not None, because batches are reported during fine-tuning only.
-        descent: Any = self.descent
-        batch_size = int(descent["batch_size"])
-        seen = self.n_images - n_held_out(self.n_images, descent["validation"])
-        batches = -(-seen // batch_size)
-        return min(((progress.done - 1) % batches + 1) * batch_size, seen) / self._of_epoch
-
-    def _log(self, progress: Progress) -> None:
-        """Write a line to metrics.jsonl."""
-        counts = {"phase": progress.phase, "done": progress.done, "total": progress.total}
-        self.run.log({**counts, **progress.values})
-
-    @staticmethod
-    def _with(progress: Progress, values: Mapping[str, float]) -> Progress:
-        return replace(progress, values={**progress.values, **values})
-
-
-def peak_memory() -> int | None:
-    """Return the maximum host memory of this process in bytes, None if unknown."""
-    try:
-        import resource
-    except ImportError:
-        # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # In kilobytes, but on macOS in bytes.
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _description(dataset: Dataset) -> dict[str, Any]:
+def description_of(dataset: Dataset) -> dict[str, Any]:
     """Return the entry of config.json on the data: their format and fingerprints."""
     return {
         "name": dataset.name,

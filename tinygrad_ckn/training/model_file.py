@@ -13,14 +13,12 @@ from typing import Any, Never, TypeAlias
 from tinygrad_ckn.backend import Shape, xp_of
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.models import CKN, CNN, from_config
+from tinygrad_ckn.models.learning.state_file import CHECKPOINT, RECORD, STATE
 from tinygrad_ckn.nn import Parameter, Sphere, init
 from tinygrad_ckn.training.config import shown
-from tinygrad_ckn.training.folder import CHECKPOINT
 
 FORMAT = "tinygrad-ckn"
 FORMAT_VERSION = 1
-# Prefix of tensors that belong to fine-tuning, not to the model.
-STATE = "training."
 _DTYPES = {"F32": "float32", "F64": "float64", "I64": "int64"}
 # Tolerance of the norm of a filter, in units of eps times the root of its size.
 _ROUNDINGS = 100
@@ -58,7 +56,7 @@ class ModelFile:
 
     def state(self) -> dict[str, Any]:
         """Return the record of fine-tuning that is not finished; empty if it is."""
-        text = self.metadata.get("training", "{}")
+        text = self.metadata.get(RECORD, "{}")
         with self.refusing("a record of the training", text):
             record = json.loads(text)
             if not isinstance(record, dict):

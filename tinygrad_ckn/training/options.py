@@ -57,6 +57,13 @@ class Options:
         Of all random numbers.
     device
         "cpu" or "cuda".
+    checkpoint_every
+        When the state of fine-tuning is saved to resume from: "10m": after each epoch,
+        and within one 10 minutes after the last time; "2e": after every second epoch. It
+        is always saved after the filters of a layer.
+    init_from
+        The run or model file whose filters and preprocessing the model begins with,
+        instead of learning filters from patches; None: it begins anew.
     descent
         The fields of `models.FineTuning`, with `augment` by name; None if unsupervised.
     """
@@ -103,6 +110,13 @@ class Options:
     device: Annotated[
         Literal["cpu", "cuda"], "Device to compute on; cuda needs CuPy.", COMPUTATION
     ] = "cpu"
+    checkpoint_every: Annotated[
+        str,
+        "Save the state for --resume within an epoch after this time, 10m, or only after every "
+        "second epoch, 2e.",
+        COMPUTATION,
+    ] = "5m"
+    init_from: str | None = None
     descent: Mapping[str, Any] | None = None
 
     def make_descent(self) -> FineTuning | None:
@@ -157,7 +171,11 @@ def resolve(data: str, **options: Any) -> Options:
     use(chosen.get("device", Options.device))
     for name in ("preprocessing", "mirror_average"):
         chosen[name] = None if chosen[name] == "none" else chosen[name]
-    return Options(**chosen, descent=_descent(chosen["mode"], descent))
+    resolved = Options(**chosen, descent=_descent(chosen["mode"], descent))
+    finetuning = resolved.make_descent()
+    if finetuning is not None:
+        finetuning.check_loss(resolved.loss)
+    return resolved
 
 
 def default_mode(model: str) -> Mode:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,11 +13,18 @@ from pathlib import Path
 from typing import Any, Self
 
 import tinygrad_ckn
-from tinygrad_ckn.errors import DataError, TrainingWarning
+from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike, atomic_write, name_file
 from tinygrad_ckn.models import CKN, CNN
-from tinygrad_ckn.models.learning.best_weights import FineTuningState
-from tinygrad_ckn.training.checkpoint import epoch_of, load_model, save_model, write_model
+from tinygrad_ckn.models.learning.state import TrainingState
+from tinygrad_ckn.models.learning.state_file import CHECKPOINT, LAST
+from tinygrad_ckn.training.checkpoint import (
+    epoch_of,
+    load_model,
+    record_of,
+    save_model,
+    write_state,
+)
 from tinygrad_ckn.training.config import (
     CONFIG,
     FORMAT,
@@ -27,7 +33,7 @@ from tinygrad_ckn.training.config import (
     read_config,
     shown,
 )
-from tinygrad_ckn.training.folder import CHECKPOINT, LAST, METRICS, MODEL, TRAINED, WORTHLESS, claim
+from tinygrad_ckn.training.folder import METRICS, MODEL, TRAINED, WORTHLESS, claim
 
 
 @dataclass(frozen=True)
@@ -168,13 +174,12 @@ class Run:
         for name in TRAINED:
             (self.folder / name).unlink(missing_ok=True)
 
-    def save_checkpoint(self, model: CKN | CNN, state: FineTuningState | None = None) -> None:
-        """Write a model whose training is not finished.
+    def save_checkpoint(self, state: TrainingState, **record: Any) -> None:
+        """Write the model of a training that is not finished, and its state.
 
-        A model with the state of an epoch goes to checkpoint.safetensors if it is the
-        best so far, and to last.safetensors with the state that fine-tuning needs to
-        resume. A model without a state goes to checkpoint.safetensors. `load_model`
-        reads both.
+        The model goes to last.safetensors, with the state and the `record` that resuming
+        needs, and after the best epoch so far to checkpoint.safetensors as well.
+        `load_model` reads both.
 
         Raises
         ------
@@ -186,19 +191,24 @@ class Run:
         TrainingWarning
             If last.safetensors cannot be written, which the training does not need.
         """
-        record = {} if state is None else state.record()
-        if state is None or state.epoch == state.best_epoch:
-            write_model(model, self.folder / CHECKPOINT, record)
-        if state is not None:
-            try:
-                write_model(model, self.folder / LAST, record, state.arrays())
-            except OSError as error:
-                warnings.warn(
-                    f"train: expected to write {self.folder / LAST}, got {error.strerror}; the "
-                    "training continues, but cannot be resumed after this epoch",
-                    TrainingWarning,
-                    stacklevel=2,
-                )
+        write_state(
+            state, self.folder / CHECKPOINT, self.folder / LAST, **record, metrics=self._text()
+        )
+
+    def rewind(self, metrics: str) -> None:
+        """Set metrics.jsonl to its content when a state was saved."""
+        atomic_write(self._metrics, metrics.encode())
+
+    def _text(self) -> str:
+        """Return the content of metrics.jsonl."""
+        return self._metrics.read_bytes().decode() if self._metrics.is_file() else ""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the model is saved and measured."""
+        return self.model_path.exists() and any(
+            record.get("phase") == "test" for record in self.records()
+        )
 
     def kept(self) -> str | None:
         """Return a sentence on the files that a run left; None if there are none.
@@ -210,17 +220,30 @@ class Run:
         ...     Run.create(f"{parent}/run", {}).kept()
         """
         files = []
+        readable = True
         if self.model_path.exists():
             files.append(f"{MODEL} (the trained model)")
         for name, description in ((CHECKPOINT, "the best so far"), (LAST, "the last")):
-            if (self.folder / name).exists():
-                epoch = epoch_of(self.folder / name)
-                which = "" if epoch is None else "the start, " if epoch == 0 else f"epoch {epoch}, "
+            path = self.folder / name
+            if path.exists():
+                record = record_of(path)
+                if record.get("stage") == "filters":
+                    files.append(f"{name} (the filters of {record.get('done')} layers)")
+                    readable = False
+                    continue
+                epoch = record.get("epoch")
+                which = "" if epoch is None else f"epoch {epoch}, " if epoch else "the start, "
+                if record.get("stage") == "batch":
+                    which = f"epoch {record['epoch'] + 1}, after {record['done']} batches, "
                 files.append(f"{name} ({which}{description})")
         if not files:
             return None
-        pronoun = "it" if len(files) == 1 else "each"
-        return f"kept in {self.folder}: {', '.join(files)}; load_model reads {pronoun}"
+        sentence = f"kept in {self.folder}: {', '.join(files)}"
+        if readable:
+            sentence += f"; load_model reads {'it' if len(files) == 1 else 'each'}"
+        if (self.folder / LAST).exists() and not self.model_path.exists():
+            sentence += f"; `tinygrad-ckn train --resume {self.folder}` continues the training"
+        return sentence
 
     def discard(self) -> None:
         """Remove config.json and metrics.jsonl unless a model or a checkpoint exists."""

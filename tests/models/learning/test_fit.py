@@ -23,6 +23,7 @@ from tinygrad_ckn.models import (
 from tinygrad_ckn.models.learning import fit as fitting
 from tinygrad_ckn.models.learning.finetuning import LabelledImages
 from tinygrad_ckn.models.learning.finetuning_options import hold_out
+from tinygrad_ckn.models.learning.state import Course
 
 digits = load_digits()
 images, labels = digits.train.images[:150], digits.train.labels[:150]
@@ -319,7 +320,7 @@ def test_what_is_held_out_has_no_part_in_the_descent(alternating: bool) -> None:
             "descent": descent,
             "loss": "cross_entropy",
             "l2": 1e-3,
-            "rng": np.random.default_rng(3),
+            "course": Course.of(model, np.random.default_rng(3)),
         }
         fitting.fit_with_labels(model, LabelledImages(x, y), **options, report=events.append)
         told.append([e.values["loss"] for e in events if e.phase == "batch"])

@@ -1,80 +1,126 @@
-"""The best epoch of fine-tuning so far, and the state needed to resume."""
+"""The best epoch of fine-tuning so far, and the state of a descent."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_ckn.backend import Generator, NDArray, to_numpy
+import numpy as np
+
+from tinygrad_ckn.backend import NDArray, asarray, to_numpy
 from tinygrad_ckn.errors import DataError, GradientError, LinearAlgebraError, TrainingWarning
+from tinygrad_ckn.models.learning.moving_average import MovingAverage
 from tinygrad_ckn.models.learning.nonfinite import describe_first_nonfinite
+from tinygrad_ckn.models.learning.state import SavedState
 from tinygrad_ckn.models.network_base import NetworkBase
 from tinygrad_ckn.optim import Optimizer, Scheduler
 
 # A validation accuracy that falls by more than this below the best gives a warning.
 FALL = 0.02
+# Names of arrays of a saved descent.
+OPTIMIZER = "optimizer."
+AVERAGE = "average."
+HELD_OUT = "held_out"
+STEPS = "steps"
 
 
 @dataclass(frozen=True, eq=False)
 class FineTuningState:
-    """The state, besides the weights, that resuming fine-tuning after an epoch needs.
+    """The state of a descent, besides the weights and the generator.
 
     Attributes
     ----------
     epoch, epochs : int
         Epochs done, 0 at the start, and in total.
-    best_epoch : int
-        The epoch with the best validation accuracy (ties: loss); without a validation set
-        the last one.
-    best_accuracy, best_loss : float
-        Of that epoch on the validation set; minus infinity and infinity without one.
+    best : BestWeights
+        The best epoch; without a validation set the last one.
     l2 : float
         Factor of |W|^2 / 2 in the loss, W the classifier's weights.
-    optimizer, scheduler, rng
-        Their state after the epoch.
+    lr : float
+        Learning rate after the warm-up.
+    optimizer, scheduler
+        Their state.
     held_out : array
         Indices of the validation images, ascending.
+    batches : BatchState or None
+        Within an epoch: what was done of it.
+    average : MovingAverage or None
+        If the weights are averages, these and what the descent goes on from.
     """
 
     epoch: int
     epochs: int
-    best_epoch: int
-    best_accuracy: float
-    best_loss: float
+    best: BestWeights
     l2: float
+    lr: float
     optimizer: Optimizer
     scheduler: Scheduler
-    rng: Generator
     held_out: NDArray[Any]
+    batches: BatchState | None = None
+    average: MovingAverage | None = None
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the present weights are those of the best epoch."""
+        return self.batches is None and self.epoch == self.best.epoch
 
     def record(self) -> dict[str, Any]:
         """Return the numbers as JSON values."""
-        measured = math.isfinite(self.best_loss)
+        best = self.best
+        measured = math.isfinite(best.loss)
         return {
             "epoch": self.epoch,
             "epochs": self.epochs,
-            "best_epoch": self.best_epoch,
-            "best_accuracy": self.best_accuracy if measured else None,
-            "best_loss": self.best_loss if measured else None,
+            "best_epoch": best.epoch,
+            "best_accuracy": best.accuracy if measured else None,
+            "best_loss": best.loss if measured else None,
+            "has_fallen": best.has_fallen,
             "l2": self.l2,
+            "base_lr": self.lr,
             "optimizer": type(self.optimizer).__name__,
             "lr": self.optimizer.lr,
             "scheduler": self.scheduler.state_dict(),
-            "generator": self.rng.bit_generator.state,
+            **({} if self.batches is None else {"epoch_generator": self.batches.generator}),
         }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays on the host: "held_out", and the optimiser's for each parameter."""
-        buffers: dict[str, Any] = {
-            f"optimizer.{name}": value
+        """Return the arrays on the host.
+
+        They are "held_out", those of the optimiser and of the average for each parameter,
+        and within an epoch "steps", the objective and hits of its batches.
+        """
+        arrays: dict[str, Any] = {
+            f"{OPTIMIZER}{name}": value
             for name, value in self.optimizer.state_dict().items()
             if name != "lr"
         }
-        return {"held_out": to_numpy(self.held_out), **buffers}
+        averages: dict[str, Any] = {} if self.average is None else self.average.state_dict()
+        arrays |= {f"{AVERAGE}{name}": value for name, value in averages.items()}
+        arrays[HELD_OUT] = to_numpy(self.held_out)
+        if self.batches is not None:
+            arrays[STEPS] = self.batches.steps()
+        return arrays
+
+
+@dataclass(frozen=True, eq=False)
+class BatchState:
+    """What was done of an epoch.
+
+    Attributes
+    ----------
+    generator : Mapping
+        State of the generator at the start of the epoch, from which the order of the
+        images is drawn.
+    steps : callable
+        Returns the objective and the hits of the batches done, (3, batches) on the host.
+    """
+
+    generator: Mapping[str, Any]
+    steps: Callable[[], NDArray[np.float64]]
 
 
 class BestWeights:
@@ -90,7 +136,7 @@ class BestWeights:
         self.model = model
         self.accuracy = -math.inf
         self.loss = math.inf
-        self._has_fallen = False
+        self.has_fallen = False
         self.save(0)
 
     def save(self, epoch: int) -> None:
@@ -99,6 +145,20 @@ class BestWeights:
         self.temperature = self.model.temperature
         self.arrays: list[tuple[Any, NDArray[Any]]] = [
             (p, p.data.copy()) for p in self.model.parameters()
+        ]
+
+    def resume(self, saved: SavedState) -> None:
+        """Continue from a saved descent, whose best weights may be of an earlier epoch."""
+        record = saved.record
+        if record["best_loss"] is not None:
+            self.accuracy = float(record["best_accuracy"])
+            self.loss = float(record["best_loss"])
+        self.has_fallen = bool(record["has_fallen"])
+        self.epoch = int(record["best_epoch"])
+        weights = saved.best_weights or saved.weights
+        self.arrays = [
+            (p, asarray(weights[name], device=p.device))
+            for name, p in self.model.named_parameters()
         ]
 
     def update(self, epoch: int, accuracy: float, loss: float) -> None:
@@ -111,7 +171,7 @@ class BestWeights:
     def warn_of_fall(self, epoch: int, accuracy: float, lr: float) -> None:
         """Warn, once for each fall, if an accuracy is more than FALL below the best."""
         falls = accuracy < self.accuracy - FALL
-        if falls and not self._has_fallen:
+        if falls and not self.has_fallen:
             best = f"epoch {self.epoch}" if self.epoch else "the start"
             warnings.warn(
                 f"fit: expected a rising validation accuracy, got {accuracy:.4f} in epoch {epoch} "
@@ -120,7 +180,7 @@ class BestWeights:
                 TrainingWarning,
                 stacklevel=3,
             )
-        self._has_fallen = falls
+        self.has_fallen = falls
 
     def restore(self) -> None:
         """Set the model's parameters to those of the best epoch."""

@@ -11,26 +11,45 @@ On a GPU no step waits: values are checked when `step_log.py` reads them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from tinygrad_ckn.backend import Generator, NDArray, backend_of, to_numpy, xp_of
+from tinygrad_ckn.backend import NDArray, backend_of, to_numpy, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.grad_mode import no_grad
-from tinygrad_ckn.models.learning.best_weights import BestWeights, FineTuningState
+from tinygrad_ckn.models.learning.best_weights import (
+    AVERAGE,
+    OPTIMIZER,
+    STEPS,
+    BatchState,
+    BestWeights,
+    FineTuningState,
+)
 from tinygrad_ckn.models.learning.curvature import largest_curvature
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
+from tinygrad_ckn.models.learning.mixup import mix
+from tinygrad_ckn.models.learning.moving_average import MovingAverage
 from tinygrad_ckn.models.learning.nonfinite import check_finite_arrays, raise_first_nonfinite
+from tinygrad_ckn.models.learning.objective import Objective, Target
 from tinygrad_ckn.models.learning.progress import Progress, no_report
+from tinygrad_ckn.models.learning.state import (
+    Course,
+    SavedState,
+    Stage,
+    TrainingState,
+    set_generator,
+)
 from tinygrad_ckn.models.learning.step_log import StepLog
 from tinygrad_ckn.models.linear.calibration import USUAL, fit_temperature
 from tinygrad_ckn.models.linear.logistic import LinearFit
 from tinygrad_ckn.models.linear.problem import LOSSES, Loss
 from tinygrad_ckn.models.network_base import NetworkBase
 from tinygrad_ckn.nn import Parameter
+from tinygrad_ckn.optim import clip_grad_norm
 from tinygrad_ckn.tensor import Tensor
 
 # Images, evenly spaced, from which the curvature of the loss is estimated.
@@ -54,29 +73,6 @@ class LabelledImages(NamedTuple):
         return LabelledImages(self.images[chosen], self.labels[chosen], weights)
 
 
-@dataclass(frozen=True)
-class Objective:
-    """The loss of a network on a batch plus l2/2 |W|^2, W the classifier's weights."""
-
-    model: NetworkBase
-    loss: Loss
-    l2: float
-
-    def __call__(
-        self, batch: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return the objective, a scalar, and the scores (n, k)."""
-        classifier = self.model.classifier
-        scores = classifier(self.model._flat_features(Tensor.wrap(batch)))
-        weight = classifier.weight
-        penalty = (0.5 * self.l2) * (weight * weight).sum()
-        objective: Any = LOSSES[self.loss](scores, labels, weights)
-        if weights is not None:
-            # The mean of w_i L_i instead of a weighted mean.
-            objective = objective * weights.mean().astype(scores.dtype)
-        return objective + penalty, scores
-
-
 def fine_tune(
     model: NetworkBase,
     training: LabelledImages,
@@ -87,7 +83,7 @@ def fine_tune(
     solve: Callable[[], LinearFit],
     from_zero: bool = False,
     held_out: NDArray[Any] | None = None,
-    rng: Generator,
+    course: Course,
     report: Callable[[Progress], None] = no_report,
 ) -> None:
     """Train all parameters that require grad, each constrained one on its sphere.
@@ -109,8 +105,9 @@ def fine_tune(
         Set the classifier to zero after the first fit, unless alternating.
     held_out : array
         Indices of the validation images, recorded for resuming.
-    rng : Generator
-        Of the order of the images and of augmentation.
+    course : Course
+        With the generator of the order of the images and of augmentation, and the state
+        to resume from, if any.
     report : callable, optional
         Called with each `Progress` event.
 
@@ -125,16 +122,23 @@ def fine_tune(
     TrainingWarning
         If the validation accuracy falls by more than 2 points below the best.
     """
-    # The l2 for features of mean squared norm 1, converted to the actual features.
-    l2 = descent.l2 * solve().scale ** 2
-    if from_zero and not descent.alternating:
-        for parameter in model.classifier.parameters():
-            parameter.data = parameter.data * 0
-        # At a classifier of zeros the loss is flat in the filters, so its curvature does
-        # not tell which rate they will bear.
-        descent = replace(descent, lr=descent.base_lr)
-    objective = Objective(model, loss, l2)
-    loop = _Loop(objective, training, validation, descent, from_zero, held_out, rng, report)
+    saved = course.descent
+    if saved is None:
+        # The l2 for features of mean squared norm 1, converted to the actual features.
+        l2 = descent.l2 * solve().scale ** 2
+        if from_zero and not descent.alternating:
+            for parameter in model.classifier.parameters():
+                parameter.data = parameter.data * 0
+            # At a classifier of zeros the loss is flat in the filters, so its curvature
+            # does not tell which rate they will bear.
+            descent = replace(descent, lr=descent.base_lr)
+    else:
+        l2 = float(saved.record["l2"])
+        descent = replace(descent, lr=float(saved.record["base_lr"]))
+    objective = Objective(model, loss, l2, descent.label_smoothing)
+    loop = _Loop(objective, training, validation, descent, from_zero, held_out, course, report)
+    if saved is not None:
+        loop.resume(saved)
     loop.run(solve)
 
 
@@ -149,7 +153,7 @@ class _Loop:
         descent: FineTuning,
         from_zero: bool,
         held_out: NDArray[Any] | None,
-        rng: Generator,
+        course: Course,
         report: Callable[[Progress], None],
     ) -> None:
         self.objective = objective
@@ -159,26 +163,45 @@ class _Loop:
         self.descent = descent
         self.from_zero = from_zero
         self.held_out = np.arange(0) if held_out is None else held_out
-        self.rng = rng
+        self.course = course
+        self.rng = course.rng
         self.report = report
         self.steps = math.ceil(len(training.images) / descent.batch_size)
-        fixed = {id(p) for p in model.classifier.parameters()} if descent.alternating else set()
+        fixed = {id(p) for i in descent.freeze for p in model.layers[i - 1].parameters()}
+        if descent.alternating:
+            fixed |= {id(p) for p in model.classifier.parameters()}
         parameters = [p for p in model.parameters() if p.requires_grad and id(p) not in fixed]
         if descent.lr is None:
             lr = _learning_rate(objective, parameters, training, descent)
             descent = replace(descent, lr=lr)
         self.lr = descent.base_lr
         self.optimizer, self.scheduler = descent.make_optimizer(parameters, self.steps)
+        self.average = None if descent.ema is None else MovingAverage(parameters, descent.ema)
         self.validates = len(validation.images) > 0
         self.best = BestWeights(model)
+        # Epochs done, None before the start, and the state of an interrupted one.
+        self.epoch: int | None = None
+        self.interrupted: SavedState | None = None
+
+    def resume(self, saved: SavedState) -> None:
+        """Continue from a saved state."""
+        self.optimizer.load_state_dict({"lr": saved.record["lr"], **saved.named(OPTIMIZER)})
+        self.scheduler.load_state_dict(saved.record["scheduler"])
+        self.best.resume(saved)
+        if self.average is not None:
+            self.average.load_state_dict(saved.named(AVERAGE))
+        self.epoch = int(saved.record["epoch"])
+        self.interrupted = saved if saved.stage == "batch" else None
 
     def run(self, solve: Callable[[], LinearFit]) -> None:
         """Train until the last epoch or early stopping, then restore the best parameters."""
         descent = self.descent
         refit_every = 1 if descent.alternating else descent.refit_classifier_every
-        self._finish_epoch(0, {"lr": self.lr} | self._validate())
-        epoch = 0
-        for epoch in range(1, descent.epochs + 1):
+        if self.epoch is None:
+            self._finish_epoch(0, {"lr": self.lr} | self._validate())
+        epoch = self.epoch or 0
+        while epoch < descent.epochs and not self._is_stale(epoch):
+            epoch += 1
             values, batch = self._run_epoch(epoch)
             with self.best.restoring_on_failure(f"epoch {epoch}", batch, self.lr):
                 # After the last epoch a refit only matters for the validation.
@@ -187,51 +210,87 @@ class _Loop:
                     solve()
                 if not self.validates:
                     raise_first_nonfinite(self.model, batch)
-                values |= self._validate()
-            self._finish_epoch(epoch, values)
-            if descent.patience is not None and epoch - self.best.epoch >= descent.patience:
-                break
+            with self._averaged():
+                with self.best.restoring_on_failure(f"epoch {epoch}", batch, self.lr):
+                    values |= self._validate()
+                self._finish_epoch(epoch, values)
         self.best.restore()
         if epoch:
             accuracy = {"validation_accuracy": self.best.accuracy} if self.validates else {}
             self.report(Progress("kept", self.best.epoch, epoch, accuracy))
 
+    def _is_stale(self, epoch: int) -> bool:
+        """Return whether the last epochs, as many as `patience` says, were no better."""
+        patience = self.descent.patience
+        return patience is not None and epoch - self.best.epoch >= patience
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Give the model the moving average of its parameters, if there is one."""
+        return nullcontext() if self.average is None else self.average.applied()
+
     def _run_epoch(self, epoch: int) -> tuple[dict[str, float], NDArray[Any]]:
         """Take one pass over the training images; return its measurements and last batch."""
         descent = self.descent
-        images, labels, weights = self.training
+        images = self.training.images
         self.model.train()
-        order = xp_of(images).asarray(self.rng.permutation(len(images)))
-        batch = images[:0]
         log = StepLog(list(self.model.parameters()), images, descent.batch_size)
-        for step in range(self.steps):
+        order, generator, first = self._order(log)
+        batch = images[:0]
+        for step in range(first, self.steps):
             chosen = order[step * descent.batch_size : (step + 1) * descent.batch_size]
-            batch = images[chosen]
-            if descent.augment is not None:
-                batch = descent.augment(batch, self.rng)
-            when = f"epoch {epoch}, batch {step + 1}"
-            with self.best.restoring_on_failure(when, batch, self.lr):
-                of_batch = None if weights is None else weights[chosen]
-                value, scores = self._step(batch, labels[chosen], of_batch)
-                hits = scores.argmax(axis=1) == labels[chosen]
-                hits = hits.sum() if of_batch is None else of_batch @ hits
-                loss = log.record(step, value, hits)
+            batch, loss = self._take_batch(epoch, step, chosen, log)
             self.scheduler.step()
             done = (epoch - 1) * self.steps + step + 1
             values: dict[str, float] = {"epoch": epoch}
             if loss is not None:
                 values["loss"] = loss
-            self.report(Progress("batch", done, descent.epochs * self.steps, values))
+            state = self._state("batch", epoch - 1, step + 1, BatchState(generator, log.steps))
+            self.report(Progress("batch", done, descent.epochs * self.steps, values, state))
+        if not len(batch):
+            # The epoch was interrupted after its last batch.
+            batch = images[order[(self.steps - 1) * descent.batch_size :]]
         measured = {"loss": log.loss, "train_accuracy": log.accuracy, "lr": self.optimizer.lr}
         return measured, batch
 
-    def _step(
-        self, batch: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Take a step; return the objective before it and the scores, as arrays."""
+    def _order(self, log: StepLog) -> tuple[NDArray[Any], Mapping[str, Any], int]:
+        """Return the order of the images in an epoch, and the number of batches done.
+
+        Between them is the state of the generator from which the order was drawn.
+        """
+        images = self.training.images
+        saved = self.interrupted
+        self.interrupted = None
+        if saved is not None:
+            set_generator(self.rng, saved.record["epoch_generator"], saved.source)
+        generator = self.rng.bit_generator.state
+        order = xp_of(images).asarray(self.rng.permutation(len(images)))
+        if saved is None:
+            return order, generator, 0
+        set_generator(self.rng, saved.record["generator"], saved.source)
+        log.resume(saved.arrays[STEPS])
+        return order, generator, int(saved.record["done"])
+
+    def _take_batch(
+        self, epoch: int, step: int, chosen: NDArray[Any], log: StepLog
+    ) -> tuple[NDArray[Any], float | None]:
+        """Take a step on the chosen images; return them, augmented, and the objective."""
+        images, labels, weights = self.training
+        batch = images[chosen]
+        if self.descent.augment is not None:
+            batch = self.descent.augment(batch, self.rng)
+        target = Target(labels[chosen], None if weights is None else weights[chosen])
+        targets: tuple[Target, ...] = (target,)
+        if self.descent.mixup is not None:
+            batch, targets = mix(batch, target, self.descent.mixup, self.rng)
+        with self.best.restoring_on_failure(f"epoch {epoch}, batch {step + 1}", batch, self.lr):
+            value, hits = self._step(batch, *targets)
+            return batch, log.record(step, value, hits)
+
+    def _step(self, batch: NDArray[Any], *targets: Target) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Take a step; return the objective before it and the number of hits, as arrays."""
         # On a GPU these checks would wait for it.
         checked = not backend_of(batch).asynchronous
-        objective, scores = self.objective(batch, labels, weights)
+        objective, scores = self.objective(batch, *targets)
         if checked and not math.isfinite(objective.item()):
             raise_first_nonfinite(self.model, batch)
             raise GradientError("first in the loss")
@@ -243,10 +302,17 @@ class _Loop:
                 for name, p in self.model.named_parameters()
                 if p.grad is not None
             )
+        if self.descent.clip_norm is not None:
+            clip_grad_norm(self.optimizer.params, self.descent.clip_norm)
         self.optimizer.step()
         if checked:
             check_finite_arrays(self.model.named_parameters())
-        return objective.data, scores.data
+        if self.average is not None:
+            self.average.update()
+        hits = targets[0].hits(scores.data)
+        for target in targets[1:]:
+            hits = hits + target.hits(scores.data)
+        return objective.data, hits
 
     def _validate(self) -> dict[str, float]:
         """Return accuracy and loss on the validation set, if there is one."""
@@ -273,23 +339,30 @@ class _Loop:
             best.update(epoch, values["validation_accuracy"], values["validation_loss"])
         else:
             best.save(epoch)
-        state = FineTuningState(
-            epoch=epoch,
-            epochs=self.descent.epochs,
-            best_epoch=best.epoch,
-            best_accuracy=best.accuracy,
-            best_loss=best.loss,
-            l2=self.objective.l2,
-            optimizer=self.optimizer,
-            scheduler=self.scheduler,
-            rng=self.rng,
-            held_out=self.held_out,
-        )
-        phase = "epoch" if epoch else "start"
+        phase: Literal["epoch", "start"] = "epoch" if epoch else "start"
+        state = self._state(phase, epoch, epoch)
         self.report(Progress(phase, epoch, self.descent.epochs, values, state))
         # A classifier of zeros predicts class 0 for all images, which may often be right.
         if self.validates and not (self.from_zero and best.epoch == 0):
             best.warn_of_fall(epoch, values["validation_accuracy"], self.lr)
+
+    def _state(
+        self, stage: Stage, epoch: int, done: int, batches: BatchState | None = None
+    ) -> TrainingState:
+        """Return the state after some epochs, and some batches of the next one."""
+        descent = FineTuningState(
+            epoch=epoch,
+            epochs=self.descent.epochs,
+            best=self.best,
+            l2=self.objective.l2,
+            lr=self.lr,
+            optimizer=self.optimizer,
+            scheduler=self.scheduler,
+            held_out=self.held_out,
+            batches=batches,
+            average=self.average,
+        )
+        return self.course.state(stage, done, descent)
 
 
 def _learning_rate(
@@ -303,6 +376,7 @@ def _learning_rate(
     size = min(n, max(_CURVATURE_IMAGES, descent.batch_size))
     batch = training.take(np.arange(size) * n // size)
     objective.model.train()
-    curvature = largest_curvature(lambda: objective(*batch)[0], parameters)
+    target = Target(batch.labels, batch.weights)
+    curvature = largest_curvature(lambda: objective(batch.images, target)[0], parameters)
     objective.model.zero_grad()
     return descent.stable_lr(curvature) if math.isfinite(curvature) else descent.base_lr

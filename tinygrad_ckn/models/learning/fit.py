@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Generator, NDArray, xp_of
 from tinygrad_ckn.errors import ConfigError, TooFewPointsError
@@ -19,10 +21,12 @@ from tinygrad_ckn.models.batched import MEMORY, allocate
 from tinygrad_ckn.models.clustering.spherical_kmeans import spherical_kmeans
 from tinygrad_ckn.models.example_weights import check_class_weight
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
+from tinygrad_ckn.models.learning.best_weights import HELD_OUT
 from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning, hold_out
 from tinygrad_ckn.models.learning.patches import check_count, sample_patches
 from tinygrad_ckn.models.learning.progress import Progress, no_report
+from tinygrad_ckn.models.learning.state import Course
 from tinygrad_ckn.models.linear.l2_search import HeldOut
 from tinygrad_ckn.models.linear.logistic import LinearFit, check_objective, fit_linear
 from tinygrad_ckn.models.linear.problem import Loss
@@ -39,21 +43,23 @@ def fit_filters(
     n_patches: int,
     iterations: int,
     memory: int = MEMORY,
-    rng: Generator,
+    course: Course,
     report: Callable[[Progress], None] = no_report,
     **options: Any,
 ) -> None:
     """Set the filters of each `CKNLayer` to centroids of patches of its input.
 
     Patches of more than `memory` bytes are kept in a file; options are those of
-    `spherical_kmeans`.
+    `spherical_kmeans`. Layers that a resumed training has learned already are left.
     """
     layers = [layer for layer in model.layers if isinstance(layer, CKNLayer)]
+    rng = course.rng
+    n_learned = len(layers) if course.n_layers is None else course.n_layers
     training = model.training
     # In eval mode the factors of the layers below are computed once.
     model.eval()
     try:
-        for i, layer in enumerate(layers):
+        for i, layer in list(enumerate(layers))[n_learned:]:
 
             def on_iteration(iteration: int, cosine: float, number: int = i + 1) -> None:
                 values = {"layer": number, "mean_cosine": cosine}
@@ -70,7 +76,8 @@ def fit_filters(
                 raise TooFewPointsError(
                     f"layers[{i}], n_filters={layer.n_filters}: {error}", error.found
                 ) from error
-            report(Progress("filters", i + 1, len(layers), {"mean_cosine": cosine}))
+            state = course.state("filters", i + 1)
+            report(Progress("filters", i + 1, len(layers), {"mean_cosine": cosine}, state))
     finally:
         model.train(training)
 
@@ -188,7 +195,24 @@ def check_fit(descent: object, loss: str, l2: float | None, class_weight: object
             f"fit: argument descent expected a models.FineTuning or None, got {descent!r}"
         )
     check_objective(loss, l2)
+    if descent is not None:
+        descent.check_loss(loss)
     check_class_weight("fit", class_weight)
+
+
+def check_frozen(model: NetworkBase, descent: FineTuning | None) -> None:
+    """Raise a ConfigError if a layer to freeze does not exist, or nothing is left to train."""
+    frozen = set() if descent is None else set(descent.freeze)
+    n_layers = len(model.layers)
+    if frozen and max(frozen) > n_layers:
+        raise ConfigError(
+            f"fit: argument freeze expected layers from 1 to {n_layers}, got {max(frozen)}"
+        )
+    if descent is not None and descent.alternating and len(frozen) == n_layers:
+        raise ConfigError(
+            "fit: argument freeze expected a layer that alternating=True can train, got all "
+            f"{n_layers} layers; leave one out, or set alternating=False"
+        )
 
 
 def check_kmeans(n_patches: int, iterations: int) -> None:
@@ -206,7 +230,7 @@ def fit_with_labels(
     l2: float | None,
     from_zero: bool = False,
     groups: NDArray[Any] | None = None,
-    rng: Generator,
+    course: Course,
     report: Callable[[Progress], None] = no_report,
 ) -> None:
     """Fit the classifier; with a descent, then train end to end and fit it again.
@@ -216,10 +240,17 @@ def fit_with_labels(
     Images of one group (n,) are held out together. Scores are calibrated on the
     validation set, whose images the filters have not been trained on.
     """
+    rng = course.rng
     options: dict[str, Any] = {"loss": loss, "rng": rng, "report": report}
+    check_frozen(model, descent)
     validation: NDArray[Any] | None = None
     if descent is not None:
-        seen, validation = hold_out(len(training.images), descent.validation, rng, groups)
+        n = len(training.images)
+        if course.descent is None:
+            seen, validation = hold_out(n, descent.validation, rng, groups)
+        else:
+            validation = course.descent.arrays[HELD_OUT]
+            seen = np.setdiff1d(np.arange(n), validation)
         part = training.take(seen)
         solve = partial(
             fit_classifier,
@@ -240,7 +271,9 @@ def fit_with_labels(
             solve=solve,
             from_zero=from_zero,
             held_out=validation,
-            **options,
+            loss=loss,
+            course=course,
+            report=report,
         )
     fit_classifier(
         model,

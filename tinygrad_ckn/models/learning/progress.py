@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tinygrad_ckn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tinygrad_ckn.models.learning.best_weights import FineTuningState
+    from tinygrad_ckn.models.learning.state import TrainingState
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Progress:
     values : dict[str, float]
         Measurements by name. On a GPU only every 100th "batch" has a "loss", so that steps
         do not wait.
-    state : FineTuningState or None
-        With "start" and "epoch": what is needed to resume from there.
+    state : TrainingState or None
+        With "filters", "start", "batch" and "epoch": what is needed to resume from there.
 
     Raises
     ------
@@ -45,7 +45,7 @@ class Progress:
     done: int
     total: int
     values: dict[str, float] = field(default_factory=dict)
-    state: FineTuningState | None = field(default=None, compare=False, repr=False)
+    state: TrainingState | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.done <= self.total:

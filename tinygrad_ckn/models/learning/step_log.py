@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_ckn.backend import NDArray, backend_of, to_numpy
+from tinygrad_ckn.backend import NDArray, asarray, backend_of, to_numpy
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.tensor import Tensor
 
@@ -38,6 +38,15 @@ class StepLog:
         # Rows: objective, hits, number of parameters that are not finite.
         self._table = backend.xp.zeros((3, len(self.sizes)))
         self._host_table: NDArray[np.float64] = np.zeros((3, len(self.sizes)))
+
+    def steps(self) -> NDArray[np.float64]:
+        """Return objective, hits and broken parameters of all steps so far, (3, steps)."""
+        return to_numpy(self._table)
+
+    def resume(self, steps: NDArray[np.float64]) -> None:
+        """Continue from what `steps` returned."""
+        self._table = asarray(steps, device=backend_of(self._table).device)
+        self._host_table = to_numpy(self._table)
 
     def record(self, step: int, objective: NDArray[Any], hits: NDArray[Any]) -> float | None:
         """Record the results of a step; return its objective, or None if not read yet.

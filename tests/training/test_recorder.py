@@ -5,21 +5,23 @@ from pathlib import Path
 import pytest
 
 from tinygrad_ckn.data import Dataset
-from tinygrad_ckn.models import CKN, Progress
-from tinygrad_ckn.training import Run, loop, train
+from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.models import Progress
+from tinygrad_ckn.training import Run, train
+from tinygrad_ckn.training import recorder as module
 from tinygrad_ckn.training.options import resolve
+from tinygrad_ckn.training.recorder import Interval, Recorder
+from tinygrad_ckn.training.signals import Signals
 
 FAST = {"n_patches": 1000}
 
 
-def test_rate_counts_the_images_of_this_epoch(
-    tmp_path: Path, model: CKN, monkeypatch: pytest.MonkeyPatch
-):
+def test_rate_counts_the_images_of_this_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     clock = [0.0]
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
     told: list[Progress] = []
     options = resolve("digits", mode="supervised", batch_size=50, validation=0.1)
-    recorder = loop._Recorder(Run.create(tmp_path / "run", {}), model, told.append, 160, options)
+    recorder = Recorder(Run.create(tmp_path / "run", {}), told.append, 160, options, Signals())
     for done in range(1, 7):
         clock[0] += 2
         recorder(Progress("batch", done, 6, {"loss": 1.0}))
@@ -32,15 +34,15 @@ def test_rate_counts_the_images_of_this_epoch(
 
 @pytest.mark.parametrize("alternating", [False, True])
 def test_the_time_of_a_descent_is_booked_to_its_epoch(
-    tmp_path: Path, model: CKN, monkeypatch: pytest.MonkeyPatch, alternating: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alternating: bool
 ):
     clock = [0.0]
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
     options = resolve(
         "digits", mode="supervised", batch_size=80, validation=0, alternating=alternating
     )
-    recorder = loop._Recorder(
-        Run.create(tmp_path / "run", {}), model, lambda progress: None, 160, options
+    recorder = Recorder(
+        Run.create(tmp_path / "run", {}), lambda progress: None, 160, options, Signals()
     )
 
     def report(phase: str, done: int, total: int, after: float) -> None:
@@ -85,3 +87,21 @@ def test_the_last_classifier_is_announced_after_early_stopping_too(
         ("classifier", 0, 1),
         ("classifier", 1, 1),
     ]
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "-1m", "0e", "1.5e", "5 m", "nanm"])
+def test_an_interval_is_minutes_or_epochs(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"argument checkpoint_every expected a time such as 10m"):
+        Interval.parse(text)
+
+
+def test_an_interval_of_epochs_counts_them_and_the_last() -> None:
+    every = Interval.parse("3e")
+    assert [epoch for epoch in range(1, 9) if every.after_epoch(epoch, 8)] == [3, 6, 8]
+    assert not every.after_seconds(1e9)
+
+
+def test_an_interval_of_minutes_is_of_each_epoch_and_of_time() -> None:
+    every = Interval.parse("2.5m")
+    assert all(every.after_epoch(epoch, 8) for epoch in range(1, 9))
+    assert [every.after_seconds(seconds) for seconds in (149, 150)] == [False, True]

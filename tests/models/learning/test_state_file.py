@@ -1,0 +1,72 @@
+"""Files with the state of a training, as `fit(resume=...)` takes them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinygrad_ckn.data import load_digits
+from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, Progress
+from tinygrad_ckn.models.learning.state_file import read_state
+from tinygrad_ckn.training import Checkpoints, save_model
+
+IMAGES = load_digits().train.images[:200]
+LABELS = load_digits().train.labels[:200]
+
+
+def small() -> CKN:
+    layers = [CKNLayer(1, 4, 3, subsampling=2, rng=0), CKNLayer(4, 6, 3, subsampling=2, rng=1)]
+    return CKN(1, 8, 10, layers, rng=0)
+
+
+def fit(model: CKN, resume: Path | None = None, report=lambda progress: None, **others) -> CKN:
+    options = {"descent": FineTuning(epochs=2, batch_size=64), "n_patches": 300, "iterations": 2}
+    return model.fit(IMAGES, LABELS, **{**options, **others}, rng=3, resume=resume, report=report)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("state")
+    save = Checkpoints(folder)
+
+    def report(progress: Progress) -> None:
+        save(progress)
+        if progress.phase == "epoch":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(small(), report=report)
+    return folder
+
+
+def test_a_fit_goes_on_from_its_files_to_the_same_bits(folder: Path) -> None:
+    whole, resumed = fit(small()), fit(small(), folder)
+    for name, array in whole.state_dict().items():
+        np.testing.assert_array_equal(resumed.state_dict()[name], array)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"n_patches": 301}, "n_patches"),
+        ({"descent": FineTuning(epochs=3, batch_size=64)}, "descent"),
+    ],
+)
+def test_other_options_are_named(folder: Path, options: dict[str, object], name: str) -> None:
+    with pytest.raises(DataError, match=f"argument {name} expected .*, as in the training"):
+        fit(small(), folder, **options)
+
+
+def test_other_models_are_refused(folder: Path) -> None:
+    layers = [CKNLayer(1, 4, 3, subsampling=2), CKNLayer(4, 6, 3, subsampling=2, eps=0.01)]
+    with pytest.raises(DataError, match="argument model expected"):
+        fit(CKN(1, 8, 10, layers), folder)
+
+
+def test_a_model_without_a_state_is_refused(folder: Path, tmp_path: Path) -> None:
+    save_model(small(), tmp_path / "last.safetensors")
+    with pytest.raises(DataError, match="expected"):
+        read_state(tmp_path)
+    with pytest.raises(DataError, match="got nothing"):
+        read_state(tmp_path / "none.safetensors")

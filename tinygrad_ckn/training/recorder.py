@@ -1,0 +1,184 @@
+"""Recording of a training: times, lines of metrics.jsonl, checkpoints, signals."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from tinygrad_ckn import profiling
+from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.models import Progress
+from tinygrad_ckn.models.learning.finetuning_options import n_held_out
+from tinygrad_ckn.models.learning.state import TrainingState
+from tinygrad_ckn.training.options import Options
+from tinygrad_ckn.training.run import Run
+from tinygrad_ckn.training.signals import Signals
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How often the state of a descent is saved.
+
+    Attributes
+    ----------
+    minutes : float or None
+        After each epoch, and this long after the last time within one.
+    epochs : int or None
+        After this many epochs, and after the last one.
+
+    Examples
+    --------
+    >>> Interval.parse("10m"), Interval.parse("2e")
+    (Interval(minutes=10.0, epochs=None), Interval(minutes=None, epochs=2))
+    """
+
+    minutes: float | None = None
+    epochs: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the interval of a text: a number with m for minutes or e for epochs.
+
+        Raises
+        ------
+        ConfigError
+            If it is something else.
+        """
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)m|([1-9]\d*)e", str(text))
+        if match is None:
+            raise ConfigError(
+                "train: argument checkpoint_every expected a time such as 10m or a number of "
+                f"epochs such as 2e, got {text!r}"
+            )
+        return cls(float(match[1])) if match[1] else cls(None, int(match[2]))
+
+    def is_due(self, progress: Progress, seconds: float) -> bool:
+        """Return whether the state of an event is to be saved, so long after the last time."""
+        if progress.phase == "batch":
+            return self.after_seconds(seconds)
+        if progress.phase == "epoch":
+            return self.after_epoch(progress.done, progress.total)
+        return True
+
+    def after_epoch(self, epoch: int, epochs: int) -> bool:
+        """Return whether the state after an epoch is to be saved."""
+        return self.epochs is None or epoch % self.epochs == 0 or epoch == epochs
+
+    def after_seconds(self, seconds: float) -> bool:
+        """Return whether the state within an epoch is, so long after the last time."""
+        return self.minutes is not None and seconds >= 60 * self.minutes
+
+
+class Recorder:
+    """Adds times and rates to progress events, writes metrics.jsonl and checkpoints.
+
+    A line of metrics.jsonl is written before the checkpoint that counts it, so that a
+    resumed training has each line once. A signal ends the training after a batch, whose
+    state is saved.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        report: Callable[[Progress], None],
+        n_images: int,
+        options: Options,
+        signals: Signals,
+    ) -> None:
+        self.run = run
+        self.report = report
+        self.n_images = n_images
+        self.descent = options.descent
+        self.every = Interval.parse(options.checkpoint_every)
+        self.signals = signals
+        self.seconds: dict[str, float] = {}
+        # Peak memory by the end of each phase.
+        self.peaks: dict[str, int | None] = {}
+        # Seconds of the present epoch.
+        self._of_epoch = 0.0
+        self._since = time.perf_counter()
+        self._saved = self._since
+
+    def resume(self, record: Mapping[str, Any]) -> None:
+        """Continue the files and the times of a saved state."""
+        self.run.rewind(record["metrics"])
+        self.seconds = dict(record["seconds"])
+        self._of_epoch = float(record["seconds_of_epoch"])
+        self.signals.deferred = record["stage"] != "filters"
+
+    def __call__(self, progress: Progress) -> None:
+        """Record an event, and report it."""
+        profiling.lap(progress.phase if progress.done else "preparation")
+        if progress.phase == "batch":
+            self._of_epoch += self.measure("epoch")
+            progress = self._with(progress, {"images_per_second": self._rate(progress)})
+        elif progress.phase == "kept":
+            self._log(progress)
+        elif progress.phase not in ("k-means", "l2") and progress.done:
+            # The phase that k-means and l2 are part of has a line.
+            seconds = self.measure(progress.phase)
+            if progress.phase == "epoch":
+                seconds += self._of_epoch
+                self._of_epoch = 0.0
+            progress = self._with(progress, {"seconds": round(seconds, 3)})
+            self._log(progress)
+        # A descent takes signals between its steps.
+        if progress.phase in ("start", "kept"):
+            self.signals.deferred = progress.phase == "start"
+        if progress.state is not None and self._is_due(progress):
+            self._save(progress.state)
+        self.report(progress)
+        self.signals.check()
+
+    def _is_due(self, progress: Progress) -> bool:
+        """Return whether the state of an event is to be saved."""
+        return self.signals.received is not None or self.every.is_due(
+            progress, time.perf_counter() - self._saved
+        )
+
+    def _save(self, state: TrainingState) -> None:
+        self.run.save_checkpoint(state, seconds=self.seconds, seconds_of_epoch=self._of_epoch)
+        self._saved = time.perf_counter()
+
+    def measure(self, phase: str) -> float:
+        """Return the seconds since the last call, and add them to the phase."""
+        now = time.perf_counter()
+        seconds = now - self._since
+        self._since = now
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+        self.peaks[phase] = peak_memory()
+        return seconds
+
+    def _rate(self, progress: Progress) -> float:
+        """Return the images per second of the present epoch."""
+        # Not None, because batches are reported during fine-tuning only.
+        descent: Any = self.descent
+        batch_size = int(descent["batch_size"])
+        seen = self.n_images - n_held_out(self.n_images, descent["validation"])
+        batches = -(-seen // batch_size)
+        return min(((progress.done - 1) % batches + 1) * batch_size, seen) / self._of_epoch
+
+    def _log(self, progress: Progress) -> None:
+        """Write a line to metrics.jsonl."""
+        counts = {"phase": progress.phase, "done": progress.done, "total": progress.total}
+        self.run.log({**counts, **progress.values})
+
+    @staticmethod
+    def _with(progress: Progress, values: Mapping[str, float]) -> Progress:
+        return replace(progress, values={**progress.values, **values})
+
+
+def peak_memory() -> int | None:
+    """Return the maximum host memory of this process in bytes, None if unknown."""
+    try:
+        import resource
+    except ImportError:
+        # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # In kilobytes, but on macOS in bytes.
+    return peak if sys.platform == "darwin" else peak * 1024
