@@ -25,6 +25,7 @@ from tinygrad_ckn.backend import (
 from tinygrad_ckn.errors import BackendError, ConfigError, DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.labels import as_labels
+from tinygrad_ckn.lazy_images import is_lazy
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -94,6 +95,9 @@ def _first_nonfinite(array: Array) -> int | None:
 
 def check_finite(owner: str, images: Images, start: int = 0) -> None:
     """Raise a DataError if images (N, ...), numbered from `start`, are not finite."""
+    if is_lazy(images):
+        # Each block is checked when it is read.
+        return
     bad = _first_nonfinite(unwrap(images))
     if bad is not None:
         raise DataError(
@@ -123,7 +127,7 @@ def check_images(owner: str, x: Images, expected: Shape) -> Images:
     DTypeError
         If they are not floating.
     """
-    if not (isinstance(x, Tensor | np.ndarray) or is_array(x)):
+    if not (isinstance(x, Tensor | np.ndarray) or is_array(x) or is_lazy(x)):
         x = asarray(x)
     if len(x.shape) != 4 or x.shape[1:] != expected:
         shape = ", ".join(map(str, expected))

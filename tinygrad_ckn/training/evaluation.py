@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from copy import copy
@@ -23,6 +24,8 @@ from tinygrad_ckn.training.metrics import Confusion, confusion_matrix
 
 # Number of images copied to the device at a time.
 BLOCK = 1024
+# Number of pixels of a block at most, if it has several images.
+_MAX_PIXELS = 2**25
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,5 +183,6 @@ def _scores(
     # The scale of all images has been checked; blocks are not checked again.
     unchecked = copy(model)
     unchecked.data_format = None
-    for block in slices(len(images), BLOCK):
+    size = max(1, min(BLOCK, _MAX_PIXELS // max(1, math.prod(images.shape[1:]))))
+    for block in slices(len(images), size):
         yield block, to_numpy(unchecked.scores(asarray(images[block], device=model.device)))

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_ckn import plots, profiling
-from tinygrad_ckn.backend import Generator, asarray, default_rng
+from tinygrad_ckn.backend import Generator, default_rng
 from tinygrad_ckn.data import Dataset, Split
 from tinygrad_ckn.errors import DataError, MissingPackageError, TrainingWarning
 from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.fingerprints import as_text
 from tinygrad_ckn.models import CKN, CNN, Progress, build
+from tinygrad_ckn.models.batched import on_device
 from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.training import metrics
 from tinygrad_ckn.training.checkpoint import record_of
@@ -280,7 +281,7 @@ def _fit(
     images = dataset.train.images
     labels = dataset.train.labels
     if options.device != "cpu":
-        images = asarray(images, device=options.device)
+        images = on_device(images, options.device)
     shared: dict[str, Any] = {
         "data_format": dataset.data_format,
         "descent": options.make_descent(),
