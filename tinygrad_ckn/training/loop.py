@@ -11,7 +11,7 @@ from typing import Any
 
 from tinygrad_ckn import plots, profiling
 from tinygrad_ckn.backend import Generator, default_rng
-from tinygrad_ckn.data import Dataset
+from tinygrad_ckn.data import Dataset, Split
 from tinygrad_ckn.errors import DataError, MissingPackageError, TrainingWarning
 from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.fingerprints import as_text
@@ -21,7 +21,7 @@ from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.training import metrics
 from tinygrad_ckn.training.checkpoint import record_of
 from tinygrad_ckn.training.class_weight import read_class_weight
-from tinygrad_ckn.training.evaluation import predict
+from tinygrad_ckn.training.evaluation import Predictions, predict
 from tinygrad_ckn.training.folder import claim
 from tinygrad_ckn.training.options import Options, resolve
 from tinygrad_ckn.training.readme import write_readme
@@ -201,22 +201,17 @@ def complete(
         recorder.measure("save")
         profiling.lap("save")
         predictions = predict(model.eval(), dataset.test, report=report)
-        confusion = metrics.confusion_matrix(
-            predictions.labels, predictions.predicted, model.n_classes
-        )
         recorder.measure("evaluate")
         profiling.lap("evaluate")
-        result = Result(run, model, confusion, recorder.seconds, peak_memory())
-        # The model is saved and measured: if the other files cannot be written, the
-        # result is still returned.
-        with _warning_instead(run, "test.json"):
-            write_summary(run.folder, summarise(model, dataset.test, predictions))
-        _finish(run, result, recorder.peaks)
-        return result
+        return _finish(run, model, dataset.test, predictions, recorder)
 
 
-def _finish(run: Run, result: Result, peaks: Mapping[str, int | None]) -> None:
-    """Write what a run has besides its model; the line of the test marks it as finished."""
+def _finish(
+    run: Run, model: CKN | CNN, test: Split, predictions: Predictions, recorder: Recorder
+) -> Result:
+    """Write what a run has besides its model; the line of the test last."""
+    confusion = metrics.confusion_matrix(predictions.labels, predictions.predicted, model.n_classes)
+    result = Result(run, model, confusion, recorder.seconds, peak_memory())
     record = {
         "phase": "test",
         "accuracy": result.accuracy,
@@ -225,16 +220,21 @@ def _finish(run: Run, result: Result, peaks: Mapping[str, int | None]) -> None:
         "confusion": result.confusion.tolist(),
         "seconds": result.seconds,
         "peak_memory": result.peak_memory,
-        "peak_memory_by_phase": dict(peaks),
     }
+    # The model is saved and measured: if the other files cannot be written, the result is
+    # still returned.
     with _warning_instead(run, "filters.png"):
         plots.filters(result.model, run.folder / "filters.png")
-    with _warning_instead(run, "the line of the test in metrics.jsonl"):
-        run.log(record)
+    with _warning_instead(run, "test.json"):
+        summary = summarise(model, test, predictions)
+        write_summary(run.folder, {**summary, "peak_memory": recorder.peaks})
     with _warning_instead(run, "README.txt"):
         write_readme(run.folder)
     with _warning_instead(run, "report.html"):
-        write_report([run], model=result.model)
+        write_report([run], model=model, test=record)
+    with _warning_instead(run, "the line of the test in metrics.jsonl"):
+        run.log(record)
+    return result
 
 
 @contextmanager
