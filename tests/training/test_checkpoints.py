@@ -238,7 +238,7 @@ def test_the_only_trained_weights_are_not_removed_by_another_training(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     with pytest.raises(
         DataError,
-        match=r"interrupted or is still running, load_model\('.*checkpoint.safetensors'\) reads",
+        match=r"interrupted or is still running; .*, load_model\('.*checkpoint.safetensors'\) reads",
     ):
         Run.open(tmp_path).load()
     for name in ("checkpoint.safetensors", "last.safetensors"):

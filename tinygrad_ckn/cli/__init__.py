@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 import tinygrad_ckn
-from tinygrad_ckn.cli import bench, compare, gradcheck, info, predict, train
+from tinygrad_ckn.cli import bench, compare, features, gradcheck, info, predict, train
 from tinygrad_ckn.cli.console import echo, escape_unencodable, style
 from tinygrad_ckn.cli.fields import with_option_names
 from tinygrad_ckn.cli.help import Command, Context, Group
@@ -86,6 +86,7 @@ COMMANDS = (
     compare.compare,
     predict.evaluate,
     predict.predict,
+    features.features,
     info.info,
     gradcheck.gradcheck,
     bench.bench,

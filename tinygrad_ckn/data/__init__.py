@@ -1,4 +1,4 @@
-"""Data sets: embedded digits, MNIST, Fashion-MNIST, CIFAR-10, .npz and CSV."""
+"""Data sets: embedded digits, MNIST, Fashion-MNIST, CIFAR-10, .npz, CSV and pictures."""
 
 from tinygrad_ckn.data.augment import AUGMENTATIONS, crop_flip
 from tinygrad_ckn.data.cifar import load_cifar10
