@@ -11,6 +11,7 @@ from typing import Any, Self
 from tinygrad_ckn import profiling
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import Progress
+from tinygrad_ckn.models.learning.best_weights import FineTuningState
 from tinygrad_ckn.models.learning.finetuning_options import n_held_out
 from tinygrad_ckn.models.learning.state import TrainingState
 from tinygrad_ckn.training.options import Options
@@ -27,7 +28,7 @@ class Interval:
     minutes : float or None
         After each epoch, and this long after the last time within one.
     epochs : int or None
-        After this many epochs, and after the last one.
+        After this many epochs, after the last one, and after each that is the best so far.
 
     Examples
     --------
@@ -60,7 +61,8 @@ class Interval:
         if progress.phase == "batch":
             return self.after_seconds(seconds)
         if progress.phase == "epoch":
-            return self.after_epoch(progress.done, progress.total)
+            # checkpoint.safetensors has the best epoch at any time.
+            return is_best(progress) or self.after_epoch(progress.done, progress.total)
         return True
 
     def after_epoch(self, epoch: int, epochs: int) -> bool:
@@ -70,6 +72,12 @@ class Interval:
     def after_seconds(self, seconds: float) -> bool:
         """Return whether the state within an epoch is, so long after the last time."""
         return self.minutes is not None and seconds >= 60 * self.minutes
+
+
+def is_best(progress: Progress) -> bool:
+    """Return whether the weights at an event of fine-tuning are the best so far."""
+    descent = None if progress.state is None else progress.state.descent
+    return isinstance(descent, FineTuningState) and descent.is_best
 
 
 class Recorder:
@@ -126,9 +134,14 @@ class Recorder:
         # A descent takes signals between its steps.
         if progress.phase in ("start", "kept"):
             self.signals.deferred = progress.phase == "start"
-        if progress.state is not None and self._is_due(progress):
-            self._save(progress.state)
+        state = progress.state
+        saved = state is not None and self._is_due(progress)
+        if state is not None and saved:
+            self._save(state)
         self.report(progress)
+        if state is not None and not saved and self.signals.received is not None:
+            # The signal came while the event was reported.
+            self._save(state)
         self.signals.check()
 
     def _is_due(self, progress: Progress) -> bool:
