@@ -177,3 +177,18 @@ def test_other_types_than_mappings_are_refused(config: object) -> None:
         ConfigError, match=r"^DataFormat.from_config: expected what config\(\) returns, got"
     ):
         DataFormat.from_config(config)
+
+
+def test_what_was_done_to_pictures_is_saved_where_something_was() -> None:
+    """Models saved before there were pictures load, and are saved as they were."""
+    plain = DataFormat.of_arrays(IMAGES)
+    assert not {"resize", "crop", "grey", "rgb"} & set(plain.config())
+    resized = replace(plain, resize=(4, 4), crop=True, grey=True)
+    config = json.loads(json.dumps(resized.config()))
+    assert (config["resize"], config["crop"], config["grey"]) == ([4, 4], True, True)
+    assert DataFormat.from_config(config) == resized
+    # as the options that a config.json does not have
+    assert DataFormat.from_config({**plain.config(), "resize": None, "crop": None}) == plain
+    for wrong in ({"resize": [4]}, {"resize": [0, 4]}, {"resize": 4}, {"crop": 1}, {"grey": "no"}):
+        with pytest.raises(ConfigError, match=r"DataFormat.from_config: expected what config\(\)"):
+            DataFormat.from_config({**config, **wrong})

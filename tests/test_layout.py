@@ -181,7 +181,7 @@ TESTED_ELSEWHERE = {
     "tests/test_backward.py, tests/test_retention.py)": "graph registry",
     "the text of a Tensor and its graph (tests/test_tensor.py)": "drawing interchange",
     "a part of fit_linear, whose solutions are compared with SciPy's "
-    "(tests/models/linear/test_logistic.py)": "models/linear/problem",
+    "(tests/models/linear/test_logistic.py)": "models/linear/folds models/linear/problem",
     "classes without behaviour (tests/test_install_sentences.py)": "errors",
     "types in annotations (tests/test_types.py, tests/test_signature.py)": "array_types",
     "the one slicer (tests/test_block_sums.py)": "chunks",

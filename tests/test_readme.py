@@ -33,7 +33,7 @@ def test_examples_print_what_they_say(code, output):
 
 
 @pytest.mark.parametrize(
-    ("tutorial", "count"), [("data.md", 2), ("sklearn.md", 4), ("challenge.md", 6)]
+    ("tutorial", "count"), [("data.md", 2), ("sklearn.md", 4), ("challenge.md", 6), ("runs.md", 1)]
 )
 def test_a_tutorial_prints_what_it_says_from_beginning_to_end(
     tutorial, count, tmp_path, monkeypatch

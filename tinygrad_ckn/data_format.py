@@ -33,6 +33,8 @@ FACTOR = 10
 _BLOCK = 1024
 # Number of images that may be exceptions.
 _FEW = 5
+# Fields that models saved before there were pictures do not have, with their defaults.
+_OF_PICTURES: dict[str, Any] = {"resize": None, "crop": False, "grey": False, "rgb": False}
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,12 @@ class DataFormat:
         Whether the file had them in the order (H, W, C).
     header : bool or None
         Whether the CSV file began with a header; None: it was not a CSV file.
+    resize : tuple[int, int] or None
+        (H, W) that pictures were resized to; None: they were not resized.
+    crop : bool
+        Whether pictures were cropped to the aspect ratio of `resize` first.
+    grey, rgb : bool
+        Whether pictures were converted to grey, or to RGB.
     """
 
     image_shape: ImageShape
@@ -176,6 +184,10 @@ class DataFormat:
     stored: Stored = "floats"
     channels_last: bool = False
     header: bool | None = None
+    resize: tuple[int, int] | None = None
+    crop: bool = False
+    grey: bool = False
+    rgb: bool = False
 
     @classmethod
     def of_arrays(cls, images: Images, classes: tuple[Label, ...] = ()) -> Self:
@@ -185,8 +197,11 @@ class DataFormat:
         return cls((channels, height, width), PixelRange.of(images), classes, names)
 
     def config(self) -> dict[str, Any]:
-        """Return the format as a dictionary for JSON."""
-        return asdict(self)
+        """Return the format as a dictionary for JSON.
+
+        What was done to pictures is left out where nothing was done.
+        """
+        return {k: v for k, v in asdict(self).items() if k not in _OF_PICTURES or v}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -208,6 +223,9 @@ class DataFormat:
     @classmethod
     def _of(cls, config: dict[str, Any]) -> Self:
         """Return the format of a checked dictionary; raise built-in errors."""
+        given = {key: value for key, value in config.items() if value is not None}
+        config = {**config, **{key: given.get(key, _OF_PICTURES[key]) for key in _OF_PICTURES}}
+        resize = None if config["resize"] is None else _tuple(config["resize"])
         pixels = PixelRange(
             **_numbers(config["pixels"], ("low", "high", "faint", "bright", "shallow"))
         )
@@ -227,11 +245,20 @@ class DataFormat:
             "scale": config["scale"] > 0,
             "pixels": pixels.low <= pixels.shallow <= pixels.high
             and 0 <= pixels.faint <= pixels.bright,
+            "resize": resize is None
+            or (len(resize) == 2 and all(is_whole(size, 1) for size in resize)),
+            **{flag: isinstance(config[flag], bool) for flag in ("crop", "grey", "rgb")},
         }
         for name, sound in known.items():
             if not sound:
                 raise ValueError(f"{name}: {str(config[name])[:40]}")
-        parsed = {"pixels": pixels, "classes": classes, "class_names": names, "image_shape": shape}
+        parsed = {
+            "pixels": pixels,
+            "classes": classes,
+            "class_names": names,
+            "image_shape": shape,
+            "resize": resize,
+        }
         return cls(**{**config, **parsed, **_numbers(config, ("scale",))})
 
 

@@ -64,7 +64,8 @@ def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
         load(tmp_path / "absent.npz")
     with pytest.raises(
         DataError,
-        match=r"expected a folder with IDX files .* or CIFAR-10 binary files .*, got neither",
+        match=r"expected a folder with IDX files .*, CIFAR-10 binary files .*, or a folder of "
+        "pictures for each class, got none of these",
     ):
         load(tmp_path)
 
@@ -109,15 +110,15 @@ def test_images_alone(tmp_path: Path, idx_bytes: Callable[[np.ndarray], bytes]) 
 def test_images_of_an_unknown_kind_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError,
-        match=r"absent: expected a file of images \(\.npz, \.npy, \.csv or IDX\), got nothing",
+        match=r"absent: expected a picture, or a file of images \(\.npz, \.npy, \.csv or IDX\)",
     ):
         load_images(tmp_path / "absent")
-    (tmp_path / "a.png").touch()
+    (tmp_path / "a.pkl").touch()
     with pytest.raises(
         DataError,
-        match=r"a\.png: expected an \.npz, \.npy or \.csv file, or an IDX file .*, got another",
+        match=r"a\.pkl: expected an \.npz, \.npy or \.csv file, a picture, or an IDX file .*",
     ):
-        load_images(tmp_path / "a.png")
+        load_images(tmp_path / "a.pkl")
 
 
 def test_all_images_of_a_file_are_for_measuring_unless_it_has_a_test_part(

@@ -22,6 +22,11 @@ def test_a_shape_without_channels_has_one() -> None:
         ({"scale": 0}, "load: argument scale expected a finite number > 0, got 0"),
         ({"scale": float("nan")}, "load: argument scale expected a finite number > 0, got nan"),
         ({"scale": "255"}, "load: argument scale expected a finite number > 0, got '255'"),
+        ({"resize": (4,)}, r"load: argument resize expected \(H, W\), got \(4,\)"),
+        ({"resize": 32}, "load: argument resize expected"),
+        ({"resize": (4, 0)}, "load: argument resize expected"),
+        ({"crop": True}, "load: argument crop expected a size .*; pass it as argument resize"),
+        ({"grey": True, "rgb": True}, "load: argument grey expected False with argument rgb"),
     ],
 )
 def test_arguments_out_of_range(arguments: dict[str, object], message: str) -> None:

@@ -195,6 +195,8 @@ def test_invalid_input_gives_the_error_of_the_cpu(plain, case, wrong):
         lambda on: ops.cross_entropy(on(np.ones((2, 3))), on([0, 3])),
         lambda on: ops.cross_entropy(on(np.ones((2, 3))), on([0, -1])),
         lambda on: ops.squared_hinge(on(np.ones((2, 3))), on([0, 3])),
+        lambda on: ops.cross_entropy(on(np.ones((2, 3))), on([0, 1]), on([2.0, -1.0])),
+        lambda on: ops.squared_hinge(on(np.ones((2, 3))), on([0, 1]), on([0.0, 0.0])),
         lambda on: Sphere().retract(on([[0.0, 0.0], [3.0, 4.0]]).data),
         lambda on: Sphere().retract(on([[np.inf, 0.0], [3.0, 4.0]]).data),
     ],

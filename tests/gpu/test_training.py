@@ -117,13 +117,24 @@ class Steps:
         COUNTERS.clear()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_step_waits_for_the_device_at_most_once(optimizer, monkeypatch):
+@pytest.mark.parametrize(
+    ("optimizer", "weighted"), [("sgd", None), ("adam", None), ("sgd", "balanced")]
+)
+def test_a_step_waits_for_the_device_at_most_once(optimizer, weighted, monkeypatch):
     monkeypatch.setattr(measured, "READ_EVERY", 3)
     steps = Steps()
     network().to("cuda").fit(
         *data_on("cuda"),
-        descent=FineTuning(epochs=2, batch_size=25, optimizer=optimizer, lr=1e-3, validation=0),
+        descent=FineTuning(
+            epochs=2,
+            batch_size=25,
+            optimizer=optimizer,
+            lr=1e-3,
+            clip_norm=1.0 if weighted else None,
+            ema=0.9 if weighted else None,
+            validation=0,
+        ),
+        class_weight=weighted,
         l2=1e-3,
         n_patches=500,
         iterations=2,
@@ -313,3 +324,37 @@ def test_lbfgs_minimises_on_the_device():
 
     for mine, reference in zip(minimised("cuda"), minimised("cpu"), strict=True):
         assert_near(mine, reference, 1e-11)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
+def test_weights_and_options_of_a_descent_are_those_of_the_cpu(loss):
+    weights = np.linspace(0, 2, 200)
+    learned, temperatures = {}, {}
+    for device in ("cpu", "cuda"):
+        model = network().to(device)
+        model.fit(
+            *data_on(device),
+            descent=FineTuning(
+                epochs=1,
+                batch_size=50,
+                lr=0.01,
+                label_smoothing=0.1 * (loss == "cross_entropy"),
+                mixup=0.3,
+                clip_norm=0.1,
+                ema=0.9,
+            ),
+            loss=loss,
+            l2=1e-3,
+            class_weight={3: 2.0},
+            sample_weight=asarray(weights, device=device),
+            n_patches=500,
+            iterations=3,
+            rng=0,
+        )
+        learned[device] = model.state_dict()
+        temperatures[device] = model.temperature
+        p = model.predict_proba(data_on(device)[0])
+        np.testing.assert_allclose(to_numpy(p.sum(axis=1)), 1, rtol=1e-12)
+    for name, array in learned["cpu"].items():
+        assert_near(learned["cuda"][name], array, 1e-6)
+    assert temperatures["cuda"] == pytest.approx(temperatures["cpu"], rel=1e-4)

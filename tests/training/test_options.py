@@ -72,8 +72,12 @@ def test_given_options_are_kept():
         "warmup": 2,
         "schedule": "step",
         "alternating": False,
-        "refit_classifier_every": 2,
+        "refit_classifier_every": None,
         "l2": 1e-3,
+        "label_smoothing": 0.1,
+        "mixup": 0.2,
+        "clip_norm": 1,
+        "ema": 0.99,
         "augment": "crop-flip",
         "validation": 0.3,
         "freeze": (1,),
@@ -180,3 +184,12 @@ def test_options_out_of_range(given: dict[str, Any], message: str):
 def test_unknown_device():
     with pytest.raises(BackendError, match="expected 'cpu' or 'cuda', got 'tpu'"):
         options.resolve("digits", device="tpu")
+
+
+def test_smoothing_is_refused_with_the_default_loss_before_data_are_read():
+    with pytest.raises(ConfigError, match="argument label_smoothing expected 0 with the loss 'squ"):
+        options.resolve("digits", mode="supervised", label_smoothing=0.1)
+    resolved = options.resolve(
+        "digits", mode="supervised", label_smoothing=0.1, loss="cross_entropy"
+    )
+    assert resolved.descent["label_smoothing"] == 0.1

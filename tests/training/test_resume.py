@@ -31,6 +31,14 @@ KINDS: dict[str, dict[str, Any]] = {
         "patience": 1,
     },
     "unsupervised": {"n_patches": 500, "iterations": 2},
+    "average and mixup": {
+        **SUPERVISED,
+        "loss": "cross_entropy",
+        "ema": 0.9,
+        "mixup": 0.3,
+        "label_smoothing": 0.1,
+        "clip_norm": 1.0,
+    },
     "cnn": {**SUPERVISED, "model": "lenet", "refit_classifier_every": 1},
 }
 

@@ -31,7 +31,7 @@ DATA_NAMES = ("digits", "fashion-mnist", "mnist", "cifar10")
 DATA_HELP = (
     "digits (embedded), fashion-mnist, mnist or cifar10; or the path of an .npz file (arrays "
     "images and labels), of a .csv file (a label, then the pixels, in each row), or of a folder "
-    "with IDX or CIFAR-10 binary files"
+    "with IDX or CIFAR-10 binary files, or with a folder of pictures for each class"
 )
 
 Data: TypeAlias = Annotated[

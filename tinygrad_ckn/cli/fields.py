@@ -132,6 +132,8 @@ def _option(name: str, kind: Any, default: Any, text: str, group: str) -> inspec
     annotation: Any = kind
     if kind is bool:
         flag += f"/{option_name(_opposite(name))}"
+    elif get_args(kind) == (int, int):
+        settings["metavar"] = "H W"
     elif get_origin(kind) is tuple and Ellipsis in get_args(kind):
         annotation = Any
         settings |= {"parser": _integers, "metavar": "N,N"}

@@ -24,14 +24,18 @@ from tinygrad_ckn.data.idx import (
 )
 from tinygrad_ckn.data.npz_csv import csv_parts, npz_parts, read_npy_images, read_npz_images
 from tinygrad_ckn.data.parts import Parts
-from tinygrad_ckn.data.reading import Reading
+from tinygrad_ckn.data.picture_folder import picture_parts, read_pictures
+from tinygrad_ckn.data.picture_paths import has_pictures
+from tinygrad_ckn.data.pictures import SUFFIXES, is_picture
+from tinygrad_ckn.data.reading import OF_PICTURES, Reading
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
 
 ACCEPTED = (
     "the name 'digits', 'fashion-mnist', 'mnist' or 'cifar10', "
-    "an .npz file, a .csv file, or a folder that holds IDX or CIFAR-10 binary files"
+    "an .npz file, a .csv file, or a folder that holds IDX or CIFAR-10 binary files, or a folder "
+    "of pictures for each class"
 )
 
 
@@ -43,6 +47,11 @@ def load(
     channels_last: bool | None = None,
     header: bool | None = None,
     scale: float | None = None,
+    resize: Sequence[int] | None = None,
+    crop: bool | None = None,
+    grey: bool | None = None,
+    rgb: bool | None = None,
+    skip_broken: bool | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Load a data set by its name or from a path.
@@ -51,16 +60,27 @@ def load(
     ----------
     name_or_path : str or PathLike
         "digits" (embedded), "fashion-mnist", "mnist", "cifar10"; or the path of an .npz
-        file, a .csv file, or a folder with IDX or CIFAR-10 files. Write "./mnist" for a
-        folder with the name of a data set.
+        file, a .csv file, or a folder with IDX or CIFAR-10 files, or with a folder of
+        pictures for each class, itself or in folders train, val and test. Write
+        "./mnist" for a folder with the name of a data set.
     data_dir : str or PathLike, optional
         The folder of the files of a data set given by name; needed for "mnist" and
         "cifar10". None: "fashion-mnist" is read from Debian's package.
     image_shape, channels_last, header, scale
         How to read an .npz or .csv file, as for `load_npz` and `load_csv`; for IDX files
-        only scale.
+        only scale, for pictures only scale and image_shape.
+    resize : tuple[int, int], optional
+        (H, W): pictures are averaged over areas to make them smaller, and interpolated
+        by Lanczos' filter to make them larger, along each axis. Their aspect ratio
+        changes, unless they are cropped.
+    crop : bool, optional
+        Crop pictures around their centre to the aspect ratio of `resize` first.
+    grey, rgb : bool, optional
+        Convert pictures to grey (ITU-R 601 luma), or to RGB (equal channels of grey).
+    skip_broken : bool, optional
+        Leave out pictures that cannot be read, with a warning.
     seed : int
-        Chooses the test part of an .npz or .csv file without one.
+        Chooses the test part of data without one.
 
     Returns
     -------
@@ -78,7 +98,17 @@ def load(
     >>> load("digits").train
     Split(1437 images of 1x8x8)
     """
-    reading = Reading.of(image_shape, channels_last, header, scale)
+    reading = Reading.of(
+        image_shape,
+        channels_last,
+        header,
+        scale,
+        resize=resize,
+        crop=crop,
+        grey=grey,
+        rgb=rgb,
+        skip_broken=skip_broken,
+    )
     return load_parts(name_or_path, data_dir, reading).dataset(seed)
 
 
@@ -90,13 +120,19 @@ def load_test(
     channels_last: bool | None = None,
     header: bool | None = None,
     scale: float | None = None,
+    resize: Sequence[int] | None = None,
+    crop: bool | None = None,
+    grey: bool | None = None,
+    rgb: bool | None = None,
+    skip_broken: bool | None = None,
     data_format: DataFormat | None = None,
 ) -> tuple[Split, bool]:
     """Load labelled images to measure a model on.
 
     Parameters
     ----------
-    name_or_path, data_dir, image_shape, channels_last, header, scale
+    name_or_path, data_dir, image_shape, channels_last, header, scale, resize, crop, grey, rgb, \
+    skip_broken
         As for `load`.
     data_format : DataFormat, optional
         The format of the training images, `model.data_format`: these images are read in
@@ -119,9 +155,19 @@ def load_test(
     >>> load_test("digits")
     (Split(360 images of 1x8x8), False)
     """
-    parts = load_parts(
-        name_or_path, data_dir, Reading.of(image_shape, channels_last, header, scale, data_format)
+    reading = Reading.of(
+        image_shape,
+        channels_last,
+        header,
+        scale,
+        data_format,
+        resize=resize,
+        crop=crop,
+        grey=grey,
+        rgb=rgb,
+        skip_broken=skip_broken,
     )
+    parts = load_parts(name_or_path, data_dir, reading)
     return (parts.train, True) if parts.test is None else (parts.test, False)
 
 
@@ -139,6 +185,7 @@ def load_parts(name_or_path: PathLike, data_dir: PathLike | None, reading: Readi
     suffix = path.suffix.lower()
     if path.is_dir():
         return _folder_parts(path, reading)
+    _refuse_options_of_pictures(str(path), reading)
     if suffix == ".npz":
         return npz_parts(path, reading)
     if suffix == ".csv":
@@ -155,6 +202,11 @@ def load_images(
     channels_last: bool | None = None,
     header: bool | None = None,
     scale: float | None = None,
+    resize: Sequence[int] | None = None,
+    crop: bool | None = None,
+    grey: bool | None = None,
+    rgb: bool | None = None,
+    skip_broken: bool | None = None,
     data_format: DataFormat | None = None,
 ) -> NDArray[np.float32]:
     """Load images without labels, for prediction.
@@ -162,11 +214,12 @@ def load_images(
     Parameters
     ----------
     path : str or PathLike
-        An .npz file with an array `images`, an .npy file, a .csv file of pixels (a
-        column that the header names `label` is left out), or an IDX file of images under
-        any name, compressed with gzip or not.
-    image_shape, channels_last, header, scale
-        As for `load_npz` and `load_csv`.
+        A picture, or a folder of pictures in natural order, folders inside included; an
+        .npz file with an array `images`, an .npy file, a .csv file of pixels (a column
+        that the header names `label` is left out), or an IDX file of images under any
+        name, compressed with gzip or not.
+    image_shape, channels_last, header, scale, resize, crop, grey, rgb, skip_broken
+        As for `load`.
     data_format : DataFormat, optional
         The format of the training images, `model.data_format`: these images are read in
         the same way, or refused.
@@ -183,9 +236,26 @@ def load_images(
         For another kind of file, for a shape or scale other than that of the training
         images, and whatever the loaders raise.
     """
-    reading = Reading.of(image_shape, channels_last, header, scale, data_format)
-    path = existing_file(path, "a file of images (.npz, .npy, .csv or IDX)")
+    reading = Reading.of(
+        image_shape,
+        channels_last,
+        header,
+        scale,
+        data_format,
+        resize=resize,
+        crop=crop,
+        grey=grey,
+        rgb=rgb,
+        skip_broken=skip_broken,
+    )
+    if Path(path).is_dir():
+        return read_pictures(Path(path), reading)
+    path = existing_file(path, "a picture, or a file of images (.npz, .npy, .csv or IDX)")
     suffix = path.suffix.lower()
+    is_array = suffix in (".npz", ".npy", ".csv")
+    if suffix in SUFFIXES or (not is_array and is_picture(path)):
+        return read_pictures(path, reading)
+    _refuse_options_of_pictures(str(path), reading)
     if suffix == ".npz":
         return read_npz_images(path, reading)
     if suffix == ".npy":
@@ -196,32 +266,45 @@ def load_images(
         array = read_idx(path)
         return as_images(array, str(path), reading, len(array))[0]
     raise DataError(
-        f"{path}: expected an .npz, .npy or .csv file, or an IDX file (compressed with gzip or "
-        "not), got another kind"
+        f"{path}: expected an .npz, .npy or .csv file, a picture, or an IDX file (compressed with "
+        "gzip or not), got another kind"
     )
 
 
 def _folder_parts(folder: Path, reading: Reading) -> Parts:
-    """Return the labelled images of a folder with IDX or CIFAR-10 files."""
+    """Return the labelled images of a folder with IDX or CIFAR-10 files, or pictures."""
+    if not has_idx_files(folder) and not has_cifar_files(folder) and has_pictures(folder):
+        return picture_parts(folder, reading)
+    _refuse_options_of_pictures(str(folder), reading)
     if has_idx_files(folder):
         return idx_parts(folder, reading)
     if has_cifar_files(folder):
         _refuse_options(str(folder), reading)
         return Parts.of(load_cifar10(folder))
     raise DataError(
-        f"{folder}: expected a folder with IDX files (train-images-idx3-ubyte ...) or CIFAR-10 "
-        "binary files (data_batch_1.bin ...), got neither; give the folder that holds the files "
-        "themselves"
+        f"{folder}: expected a folder with IDX files (train-images-idx3-ubyte ...), CIFAR-10 "
+        "binary files (data_batch_1.bin ...), or a folder of pictures for each class, got none of "
+        "these; give the folder that holds the files or the folders of classes themselves"
     )
 
 
 def _refuse_options(name: str, reading: Reading) -> None:
     """Raise a DataError for a reading option of a data set whose format is fixed."""
-    for option in ("image_shape", "channels_last", "header", "scale"):
+    for option in ("image_shape", "channels_last", "header", "scale", *OF_PICTURES):
         if getattr(reading, option) is not None:
             raise DataError(
                 f"load: argument {option} expected None with {name}, whose format is fixed, got "
                 f"{getattr(reading, option)}; leave it out"
+            )
+
+
+def _refuse_options_of_pictures(source: str, reading: Reading) -> None:
+    """Raise a DataError for an option of pictures with other images."""
+    for option in OF_PICTURES:
+        if getattr(reading, option) is not None:
+            raise DataError(
+                f"load: argument {option} expected None with {source}, which is no picture or "
+                f"folder of pictures, got {getattr(reading, option)}; leave it out"
             )
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeAlias
 
 from tinygrad_ckn.checks import positive
 from tinygrad_ckn.data_format import DataFormat, ImageShape
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.integers import is_whole
+
+Size: TypeAlias = tuple[int, int]
+# Options that have a meaning for pictures only.
+OF_PICTURES = ("resize", "crop", "grey", "rgb", "skip_broken")
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,14 @@ class Reading:
         Whether CSV files begin with a header.
     scale : float or None
         Divisor of the pixels.
+    resize : tuple[int, int] or None
+        (H, W) that pictures are resized to.
+    crop : bool or None
+        Whether pictures are cropped to the aspect ratio of `resize` first.
+    grey, rgb : bool or None
+        Whether pictures are converted to grey, or to RGB.
+    skip_broken : bool or None
+        Whether pictures that cannot be read are left out.
     like : DataFormat or None
         The format of the training images of the model that reads these.
     """
@@ -47,6 +59,21 @@ class Reading:
     scale: Annotated[
         float | None, "Divisor of the pixels. Default: 255 for integers, 1 for floats."
     ] = None
+    resize: Annotated[
+        Size | None,
+        "Height and width of pictures (.png, .jpg, ...): averaged over areas to make them smaller, "
+        "interpolated by Lanczos' filter to make them larger, distorted unless --crop is given.",
+    ] = None
+    crop: Annotated[
+        bool | None, "Crop pictures around their centre to the aspect ratio of --resize first."
+    ] = None
+    grey: Annotated[
+        bool | None, "Read pictures as grey: 0.299 red + 0.587 green + 0.114 blue (ITU-R 601)."
+    ] = None
+    rgb: Annotated[bool | None, "Read pictures as RGB: grey ones get three equal channels."] = None
+    skip_broken: Annotated[
+        bool | None, "Leave out pictures that cannot be read, with a warning that names them."
+    ] = None
     like: DataFormat | None = None
 
     @classmethod
@@ -57,6 +84,12 @@ class Reading:
         header: bool | None = None,
         scale: float | None = None,
         data_format: DataFormat | None = None,
+        *,
+        resize: Sequence[int] | None = None,
+        crop: bool | None = None,
+        grey: bool | None = None,
+        rgb: bool | None = None,
+        skip_broken: bool | None = None,
     ) -> Self:
         """Check the arguments of a loader; an image_shape (H, W) has one channel.
 
@@ -69,7 +102,19 @@ class Reading:
             positive("load", scale=scale)
             scale = float(scale)
         shape = None if image_shape is None else _shape(image_shape)
-        return cls(shape, channels_last, header, scale, data_format)
+        size = None if resize is None else _size(resize)
+        if crop and size is None and (data_format is None or data_format.resize is None):
+            raise ConfigError(
+                "load: argument crop expected a size to crop to the aspect ratio of, got none; "
+                "pass it as argument resize"
+            )
+        if grey and rgb:
+            raise ConfigError(
+                "load: argument grey expected False with argument rgb, got both; choose one"
+            )
+        return cls(
+            shape, channels_last, header, scale, size, crop, grey, rgb, skip_broken, data_format
+        )
 
     @property
     def expected_shape(self) -> ImageShape | None:
@@ -90,6 +135,14 @@ class Reading:
                 f"{source}: expected images {_text(self.expected_shape)} {whose}, got "
                 f"{_text(shape)}; bring them to that size"
             )
+
+
+def _size(resize: Sequence[int]) -> Size:
+    """Return (H, W) for an argument resize."""
+    sizes = tuple(resize) if isinstance(resize, Sequence) else ()
+    if len(sizes) != 2 or not all(is_whole(size, 1) for size in sizes):
+        raise ConfigError(f"load: argument resize expected (H, W), got {resize!r}")
+    return int(sizes[0]), int(sizes[1])
 
 
 def _shape(image_shape: Sequence[int]) -> ImageShape:

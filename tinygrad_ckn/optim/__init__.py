@@ -1,6 +1,7 @@
-"""Optimisers, and schedules of their learning rate."""
+"""Optimisers, schedules of their learning rate, and clipping of gradients."""
 
 from tinygrad_ckn.optim.adam import Adam, AdamW
+from tinygrad_ckn.optim.clipping import clip_grad_norm
 from tinygrad_ckn.optim.lbfgs import LBFGS, LBFGSResult
 from tinygrad_ckn.optim.optimizer import Optimizer
 from tinygrad_ckn.optim.schedules import CosineDecay, LinearWarmup, Schedule, Scheduler, StepDecay
@@ -18,6 +19,7 @@ __all__ = [
     "Schedule",
     "Scheduler",
     "StepDecay",
+    "clip_grad_norm",
 ]
 
 

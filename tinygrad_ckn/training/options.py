@@ -172,7 +172,11 @@ def resolve(data: str, **options: Any) -> Options:
     use(chosen.get("device", Options.device))
     for name in ("preprocessing", "mirror_average"):
         chosen[name] = None if chosen[name] == "none" else chosen[name]
-    return Options(**chosen, descent=_descent(chosen["mode"], descent))
+    resolved = Options(**chosen, descent=_descent(chosen["mode"], descent))
+    finetuning = resolved.make_descent()
+    if finetuning is not None:
+        finetuning.check_loss(resolved.loss)
+    return resolved
 
 
 def default_mode(model: str) -> Mode:

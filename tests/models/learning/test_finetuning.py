@@ -387,3 +387,84 @@ def test_a_step_of_part_of_the_images_is_unbiased(
     events = run_descent(model, seen=(images, labels, weights), epochs=1, batch_size=50, lr=1e-12)
     steps = [e.values["loss"] for e in events if e.phase == "batch"]
     assert np.mean(steps) == pytest.approx(expected, rel=1e-9)
+
+
+def test_smoothing_changes_the_loss_of_steps_but_not_of_the_validation(
+    started: Start, run_descent: Run, digits: Data
+) -> None:
+    model = started("float64")
+    images, labels = digits
+    expected = float(ops.cross_entropy(model.scores(images), labels, label_smoothing=0.2))
+    step, epoch = run_descent(
+        model, unseen=digits, epochs=1, batch_size=150, lr=1e-12, label_smoothing=0.2
+    )
+    assert step.values["loss"] == pytest.approx(expected, rel=1e-9)
+    plain = float(ops.cross_entropy(model.scores(images), labels))
+    assert epoch.values["validation_loss"] == pytest.approx(plain, rel=1e-6)
+
+
+def test_steps_are_no_longer_than_the_clipped_gradient_allows(
+    started: Start, run_descent: Run
+) -> None:
+    moves = {}
+    for clip_norm in (None, 1e-3, 1e6):
+        model = started("float64")
+        before = [p.numpy().copy() for p in model.parameters()]
+        run_descent(model, epochs=1, batch_size=150, lr=0.1, momentum=0.0, clip_norm=clip_norm)
+        after = [p.numpy() for p in model.parameters()]
+        pairs = zip(before, after, strict=True)
+        moves[clip_norm] = math.sqrt(sum(((b - a) ** 2).sum() for a, b in pairs))
+    assert moves[1e-3] == pytest.approx(1e-4, rel=1e-3)
+    assert moves[None] == moves[1e6] > 10 * moves[1e-3]
+
+
+def test_the_average_is_validated_and_kept(started: Start, run_descent: Run, digits: Data) -> None:
+    model = started()
+    data = parts(digits, model)
+    options = {"epochs": 3, "lr": 0.3, "ema": 0.7, "momentum": 0.0}
+    start = model.state_dict()
+    reported: list[tuple[float, float, State, State]] = []
+
+    def look(progress: Progress) -> None:
+        if progress.phase == "epoch":
+            accuracy = model.accuracy(*data["unseen"])
+            told = progress.values["validation_accuracy"]
+            arrays = progress.state.arrays()
+            reported.append((accuracy, told, model.state_dict(), arrays))
+
+    run_descent(model, report=look, **data, **options)
+    assert [accuracy for accuracy, *_ in reported] == [told for _, told, *_ in reported]
+    kept = model.state_dict()
+    states = [start, *(state for *_, state, _ in reported)]
+    assert any(all((kept[name] == state[name]).all() for name in kept) for state in states)
+    *_, state, arrays = reported[-1]
+    for name, array in state.items():
+        if name == "layers.0.weight":
+            np.testing.assert_array_equal(arrays["average.0.average"], array)
+            assert (arrays["average.0.parameter"] != array).any()
+            norms = np.linalg.norm(array.reshape(len(array), -1), axis=1)
+            np.testing.assert_allclose(norms, 1, rtol=1e-6)
+
+
+def test_an_average_does_not_change_the_descent(started: Start, run_descent: Run) -> None:
+    losses = []
+    for ema in (None, 0.9):
+        events = run_descent(started(), epochs=2, ema=ema)
+        losses.append([e.values["loss"] for e in events if e.phase == "batch"])
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
+def test_mixtures_are_drawn_by_the_generator_and_learned_from(
+    started: Start, run_descent: Run, digits: Data, loss: str
+) -> None:
+    weights = np.linspace(0.5, 1.5, 150)
+    losses = []
+    for seed in (0, 0, 1):
+        model = started()
+        events = run_descent(
+            model, seen=(*digits, weights), loss=loss, epochs=4, mixup=0.4, seed=seed
+        )
+        losses.append([e.values["loss"] for e in events if e.phase == "epoch"])
+    assert losses[0] == losses[1] != losses[2]
+    assert losses[0][-1] < losses[0][0]

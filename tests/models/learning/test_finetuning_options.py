@@ -351,6 +351,12 @@ def test_the_seed_fixes_what_is_held_out() -> None:
         ),
         ({"validation": 1}, r"validation expected a number in \[0, 1\), got 1"),
         ({"validation": math.nan}, r"validation expected a number in \[0, 1\), got nan"),
+        ({"label_smoothing": 1}, r"label_smoothing expected a number in \[0, 1\), got 1"),
+        ({"mixup": 0}, "mixup expected a finite number > 0, got 0"),
+        ({"clip_norm": -1}, "clip_norm expected a finite number > 0, got -1"),
+        ({"ema": 1.0}, r"ema expected a number in \(0, 1\) or None, got 1\.0"),
+        ({"ema": 0.9, "alternating": True}, "ema expected None where the classifier is refitted"),
+        ({"ema": 0.9, "refit_classifier_every": 2}, r"ema expected None where .*, got 0\.9"),
         ({"patience": 0}, "patience expected an integer >= 1 or None, got 0"),
         (
             {"patience": 3, "validation": 0},
@@ -367,3 +373,10 @@ def test_fields_out_of_range_are_refused(options: dict[str, Any], message: str) 
 def test_fields_may_be_numpys() -> None:
     found = FineTuning(epochs=np.int64(3), lr=np.float32(0.5), validation=np.float64(0.25))
     assert (found.epochs, found.lr, found.validation) == (3, 0.5, 0.25)
+
+
+def test_labels_are_smoothed_for_cross_entropy_only() -> None:
+    FineTuning(label_smoothing=0.1).check_loss("cross_entropy")
+    FineTuning().check_loss("squared_hinge")
+    with pytest.raises(ConfigError, match="argument label_smoothing expected 0 with the loss 'squ"):
+        FineTuning(label_smoothing=0.1).check_loss("squared_hinge")

@@ -76,7 +76,7 @@ def test_with_an_interval_of_epochs_the_best_epoch_is_saved_at_once(tmp_path: Pa
             record = record_of(tmp_path / "checkpoint.safetensors")
             saved.append((progress.done, record["epoch"], progress.state.record()["best_epoch"]))
 
-    descent = FineTuning(epochs=6, batch_size=64, lr=0.01)
+    descent = FineTuning(epochs=4, batch_size=64, lr=0.003, validation=0.3)
     with warnings.catch_warnings():
         # Some epochs are much worse than the best.
         warnings.simplefilter("ignore", TrainingWarning)

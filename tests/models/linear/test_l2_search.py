@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from tinygrad_ckn.models.linear.l2_search import (
     MIDDLE,
     SCALE,
+    WEIGHTED_SCALE,
     HeldOut,
     choose_l2,
+    choose_l2_by_loss,
     held_out_indices,
     l2_at,
 )
@@ -65,3 +67,28 @@ def test_a_tenth_but_of_small_sets_up_to_a_fifth_is_held_out(n: int, count: int)
     assert chosen.max() < n
     np.testing.assert_array_equal(chosen, held_out_indices(n, np.random.default_rng(0)))
     assert (chosen != held_out_indices(n, np.random.default_rng(1))).any()
+
+
+@given(st.sampled_from(WEIGHTED_SCALE), st.floats(0.1, 3), st.floats(0.1, 3))
+def test_with_weights_the_lowest_loss_is_found_from_the_strongest_l2_down(
+    bottom: int, left: float, right: float
+) -> None:
+    starts: list[object] = []
+    told: list[tuple[float, HeldOut]] = []
+
+    def solve(l2: float, start: object) -> object:
+        starts.append(start)
+        return l2
+
+    def results_of(l2: float) -> HeldOut:
+        k = -2 * np.log10(l2)
+        return HeldOut(k, max(left * (bottom - k), right * (k - bottom)))
+
+    l2, solution, held_out = choose_l2_by_loss(
+        solve, results_of, "start", lambda l2, measured: told.append((l2, measured))
+    )
+    assert l2 == solution == l2_at(bottom)
+    assert list(held_out.items()) == told
+    # Each starts from the one before; two more are tried than needed.
+    assert starts == ["start", *held_out][:-1]
+    assert min(held_out) >= l2_at(bottom + 4)

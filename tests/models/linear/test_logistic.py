@@ -15,6 +15,7 @@ from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models.linear import preconditioner as preconditioning
 from tinygrad_ckn.models.linear import problem as problem_of
 from tinygrad_ckn.models.linear.calibration import fit_temperature
+from tinygrad_ckn.models.linear.examples import Examples
 from tinygrad_ckn.models.linear.l2_search import HeldOut, held_out_indices
 from tinygrad_ckn.models.linear.logistic import DEFAULT_L2, LinearFit, fit_linear
 
@@ -484,20 +485,32 @@ def test_a_weight_of_two_is_an_example_twice_and_one_of_zero_none(loss: str) -> 
 
 
 def test_held_out_results_and_temperature_are_weighted() -> None:
-    features, labels = problem(22, n=100)
-    weights = np.random.default_rng(1).uniform(0.1, 3, 100)
+    features, _ = problem(22, n=100)
+    random = np.random.default_rng(1)
+    # So that each class is in each fold.
+    labels = (features[:, 0] + random.normal(size=100)).argsort().argsort() * 3 // 100
+    weights = random.uniform(0.1, 3, 100)
     fit = fit_linear(features, labels, 3, sample_weight=weights, iterations=500, rng=9)
-    held_out = held_out_indices(100, np.random.default_rng(9))
-    kept = np.setdiff1d(np.arange(100), held_out)
-    options = {"sample_weight": weights[kept], "iterations": 1000, "calibrate": False}
-    for l2 in list(fit.held_out)[:2]:
-        alone = fit_linear(features[kept], labels[kept], 3, l2=l2, **options)
-        scores = features[held_out] @ alone.weight.T + alone.bias
-        wrong = np.average(scores.argmax(axis=1) != labels[held_out], weights=weights[held_out])
-        assert fit.held_out[l2].error == pytest.approx(wrong, abs=0.08)
-    alone = fit_linear(features[kept], labels[kept], 3, l2=fit.l2, **options)
-    scores = features[held_out] @ alone.weight.T + alone.bias
-    expected = fit_temperature(scores, labels[held_out], weights[held_out], usual=1.0)
+    parts = Examples(100, weights, None).held_out_parts(labels, np.random.default_rng(9))
+
+    def held_out_scores(l2: float) -> np.ndarray:
+        scores = np.empty((100, 3))
+        for part in parts:
+            kept = np.setdiff1d(np.arange(100), part)
+            options = {"sample_weight": weights[kept], "iterations": 1000, "calibrate": False}
+            alone = fit_linear(features[kept], labels[kept], 3, l2=l2, **options)
+            scores[part] = features[part] @ alone.weight.T + alone.bias
+        return scores
+
+    # Where the solution is well determined.
+    strongest = max(fit.held_out)
+    scores = held_out_scores(strongest)
+    wrong = np.average(scores.argmax(axis=1) != labels, weights=weights)
+    assert fit.held_out[strongest].error == pytest.approx(wrong, rel=1e-9)
+    losses = logsumexp(scores, axis=1) - scores[np.arange(100), labels]
+    loss = np.average(losses, weights=weights)
+    assert fit.held_out[strongest].loss == pytest.approx(loss, rel=1e-3)
+    expected = fit_temperature(held_out_scores(fit.l2), labels, weights, usual=1.0)
     assert fit.temperature == pytest.approx(expected, rel=0.05)
 
 

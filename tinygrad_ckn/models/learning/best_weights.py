@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_ckn.backend import NDArray, asarray, to_numpy
 from tinygrad_ckn.errors import DataError, GradientError, LinearAlgebraError, TrainingWarning
+from tinygrad_ckn.models.learning.moving_average import MovingAverage
 from tinygrad_ckn.models.learning.nonfinite import describe_first_nonfinite
 from tinygrad_ckn.models.learning.state import SavedState
 from tinygrad_ckn.models.network_base import NetworkBase
@@ -22,6 +23,7 @@ from tinygrad_ckn.optim import Optimizer, Scheduler
 FALL = 0.02
 # Names of arrays of a saved descent.
 OPTIMIZER = "optimizer."
+AVERAGE = "average."
 HELD_OUT = "held_out"
 STEPS = "steps"
 
@@ -46,6 +48,8 @@ class FineTuningState:
         Indices of the validation images, ascending.
     batches : BatchState or None
         Within an epoch: what was done of it.
+    average : MovingAverage or None
+        If the weights are averages, these and what the descent goes on from.
     """
 
     epoch: int
@@ -57,6 +61,7 @@ class FineTuningState:
     scheduler: Scheduler
     held_out: NDArray[Any]
     batches: BatchState | None = None
+    average: MovingAverage | None = None
 
     @property
     def is_best(self) -> bool:
@@ -87,14 +92,16 @@ class FineTuningState:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays on the host.
 
-        They are "held_out", those of the optimiser for each parameter, and within an
-        epoch "steps", the objective and hits of its batches.
+        They are "held_out", those of the optimiser and of the average for each parameter,
+        and within an epoch "steps", the objective and hits of its batches.
         """
         arrays: dict[str, Any] = {
             f"{OPTIMIZER}{name}": value
             for name, value in self.optimizer.state_dict().items()
             if name != "lr"
         }
+        averages: dict[str, Any] = {} if self.average is None else self.average.state_dict()
+        arrays |= {f"{AVERAGE}{name}": value for name, value in averages.items()}
         arrays[HELD_OUT] = to_numpy(self.held_out)
         if self.batches is not None:
             arrays[STEPS] = self.batches.steps()

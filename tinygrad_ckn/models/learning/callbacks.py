@@ -32,7 +32,7 @@ class Callback:
     >>> from tinygrad_ckn.models import Callback, FineTuning, StopTraining, build
     >>> class StopWhenGood(Callback):
     ...     def epoch(self, progress):
-    ...         if progress.values["validation_accuracy"] >= 0.9:
+    ...         if progress.values["validation_accuracy"] >= 0.8:
     ...             raise StopTraining
     >>> from tinygrad_ckn.data import load_digits
     >>> digits = load_digits().train.take(np.arange(300))

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from tinygrad_ckn.backend import NDArray, backend_of, to_numpy, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.models.learning.best_weights import (
-    HELD_OUT,
+    AVERAGE,
     OPTIMIZER,
     STEPS,
     BatchState,
@@ -32,7 +32,10 @@ from tinygrad_ckn.models.learning.best_weights import (
 from tinygrad_ckn.models.learning.callbacks import StopTraining
 from tinygrad_ckn.models.learning.curvature import largest_curvature
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
+from tinygrad_ckn.models.learning.mixup import mix
+from tinygrad_ckn.models.learning.moving_average import MovingAverage
 from tinygrad_ckn.models.learning.nonfinite import check_finite_arrays, raise_first_nonfinite
+from tinygrad_ckn.models.learning.objective import Objective, Target
 from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.models.learning.state import (
     Course,
@@ -48,6 +51,7 @@ from tinygrad_ckn.models.linear.logistic import LinearFit
 from tinygrad_ckn.models.linear.problem import LOSSES, Loss
 from tinygrad_ckn.models.network_base import NetworkBase
 from tinygrad_ckn.nn import Parameter
+from tinygrad_ckn.optim import clip_grad_norm
 from tinygrad_ckn.tensor import Tensor
 
 # Images, evenly spaced, from which the curvature of the loss is estimated.
@@ -69,29 +73,6 @@ class LabelledImages(NamedTuple):
         chosen = xp_of(self.images).asarray(rows)
         weights = None if self.weights is None else self.weights[chosen]
         return LabelledImages(self.images[chosen], self.labels[chosen], weights)
-
-
-@dataclass(frozen=True)
-class Objective:
-    """The loss of a network on a batch plus l2/2 |W|^2, W the classifier's weights."""
-
-    model: NetworkBase
-    loss: Loss
-    l2: float
-
-    def __call__(
-        self, batch: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return the objective, a scalar, and the scores (n, k)."""
-        classifier = self.model.classifier
-        scores = classifier(self.model._flat_features(Tensor.wrap(batch)))
-        weight = classifier.weight
-        penalty = (0.5 * self.l2) * (weight * weight).sum()
-        objective: Any = LOSSES[self.loss](scores, labels, weights)
-        if weights is not None:
-            # The mean of w_i L_i instead of a weighted mean.
-            objective = objective * weights.mean().astype(scores.dtype)
-        return objective + penalty, scores
 
 
 def fine_tune(
@@ -156,7 +137,7 @@ def fine_tune(
     else:
         l2 = float(saved.record["l2"])
         descent = replace(descent, lr=float(saved.record["base_lr"]))
-    objective = Objective(model, loss, l2)
+    objective = Objective(model, loss, l2, descent.label_smoothing)
     loop = _Loop(objective, training, validation, descent, from_zero, held_out, course, report)
     if saved is not None:
         loop.resume(saved)
@@ -197,6 +178,7 @@ class _Loop:
             descent = replace(descent, lr=lr)
         self.lr = descent.base_lr
         self.optimizer, self.scheduler = descent.make_optimizer(parameters, self.steps)
+        self.average = None if descent.ema is None else MovingAverage(parameters, descent.ema)
         self.validates = len(validation.images) > 0
         self.best = BestWeights(model)
         # Epochs done, None before the start, and the state of an interrupted one.
@@ -205,11 +187,11 @@ class _Loop:
 
     def resume(self, saved: SavedState) -> None:
         """Continue from a saved state."""
-        arrays = {name.removeprefix(OPTIMIZER): x for name, x in saved.arrays.items()}
-        moments = {name: x for name, x in arrays.items() if name not in (HELD_OUT, STEPS)}
-        self.optimizer.load_state_dict({"lr": saved.record["lr"], **moments})
+        self.optimizer.load_state_dict({"lr": saved.record["lr"], **saved.named(OPTIMIZER)})
         self.scheduler.load_state_dict(saved.record["scheduler"])
         self.best.resume(saved)
+        if self.average is not None:
+            self.average.load_state_dict(saved.named(AVERAGE))
         self.epoch = int(saved.record["epoch"])
         self.interrupted = saved if saved.stage == "batch" else None
 
@@ -243,13 +225,19 @@ class _Loop:
                     solve()
                 if not self.validates:
                     raise_first_nonfinite(self.model, batch)
-                values |= self._validate()
-            self._finish_epoch(epoch, values)
+            with self._averaged():
+                with self.best.restoring_on_failure(f"epoch {epoch}", batch, self.lr):
+                    values |= self._validate()
+                self._finish_epoch(epoch, values)
 
     def _is_stale(self, epoch: int) -> bool:
         """Return whether the last epochs, as many as `patience` says, were no better."""
         patience = self.descent.patience
         return patience is not None and epoch - self.best.epoch >= patience
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Give the model the moving average of its parameters, if there is one."""
+        return nullcontext() if self.average is None else self.average.applied()
 
     def _run_epoch(self, epoch: int) -> tuple[dict[str, float], NDArray[Any]]:
         """Take one pass over the training images; return its measurements and last batch."""
@@ -301,20 +289,19 @@ class _Loop:
         batch = images[chosen]
         if self.descent.augment is not None:
             batch = self.descent.augment(batch, self.rng)
+        target = Target(labels[chosen], None if weights is None else weights[chosen])
+        targets: tuple[Target, ...] = (target,)
+        if self.descent.mixup is not None:
+            batch, targets = mix(batch, target, self.descent.mixup, self.rng)
         with self.best.restoring_on_failure(f"epoch {epoch}, batch {step + 1}", batch, self.lr):
-            of_batch = None if weights is None else weights[chosen]
-            value, scores = self._step(batch, labels[chosen], of_batch)
-            hits = scores.argmax(axis=1) == labels[chosen]
-            hits = hits.sum() if of_batch is None else of_batch @ hits
+            value, hits = self._step(batch, *targets)
             return batch, log.record(step, value, hits)
 
-    def _step(
-        self, batch: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Take a step; return the objective before it and the scores, as arrays."""
+    def _step(self, batch: NDArray[Any], *targets: Target) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Take a step; return the objective before it and the number of hits, as arrays."""
         # On a GPU these checks would wait for it.
         checked = not backend_of(batch).asynchronous
-        objective, scores = self.objective(batch, labels, weights)
+        objective, scores = self.objective(batch, *targets)
         if checked and not math.isfinite(objective.item()):
             raise_first_nonfinite(self.model, batch)
             raise GradientError("first in the loss")
@@ -326,10 +313,17 @@ class _Loop:
                 for name, p in self.model.named_parameters()
                 if p.grad is not None
             )
+        if self.descent.clip_norm is not None:
+            clip_grad_norm(self.optimizer.params, self.descent.clip_norm)
         self.optimizer.step()
         if checked:
             check_finite_arrays(self.model.named_parameters())
-        return objective.data, scores.data
+        if self.average is not None:
+            self.average.update()
+        hits = targets[0].hits(scores.data)
+        for target in targets[1:]:
+            hits = hits + target.hits(scores.data)
+        return objective.data, hits
 
     def _validate(self) -> dict[str, float]:
         """Return accuracy and loss on the validation set, if there is one."""
@@ -382,6 +376,7 @@ class _Loop:
             scheduler=self.scheduler,
             held_out=self.held_out,
             batches=batches,
+            average=self.average,
         )
         return self.course.state(stage, done, descent)
 
@@ -397,6 +392,7 @@ def _learning_rate(
     size = min(n, max(_CURVATURE_IMAGES, descent.batch_size))
     batch = training.take(np.arange(size) * n // size)
     objective.model.train()
-    curvature = largest_curvature(lambda: objective(*batch)[0], parameters)
+    target = Target(batch.labels, batch.weights)
+    curvature = largest_curvature(lambda: objective(batch.images, target)[0], parameters)
     objective.model.zero_grad()
     return descent.stable_lr(curvature) if math.isfinite(curvature) else descent.base_lr

@@ -67,6 +67,23 @@ class FineTuning:
     l2 : float >= 0, default 1e-5
         Regularisation of the classifier for features of mean squared norm 1, as for
         `fit_linear`.
+    label_smoothing : float in [0, 1), default 0
+        Of the loss "cross_entropy": 1 - label_smoothing at the label plus label_smoothing
+        / k at each of the k classes (C. Szegedy et al. 2016, arXiv 1512.00567, section
+        7). The validation loss is not smoothed.
+    mixup : float > 0 or None, default None
+        Train on mixtures of two images and their labels, in proportions from Beta(mixup,
+        mixup) (H. Zhang et al. 2018, arXiv 1710.09412); 0.2 is usual. None: on images as
+        they are.
+    clip_norm : float > 0 or None, default None
+        Scale the gradient of all parameters together, for filters that on their spheres,
+        to at most this norm (R. Pascanu, T. Mikolov and Y. Bengio 2013, arXiv 1211.5063).
+        None: never.
+    ema : float in (0, 1) or None, default None
+        Decay per step of an exponential moving average of the parameters, filters put
+        back onto their spheres, which is validated and kept in place of the parameters
+        (B. Polyak and A. Juditsky 1992); about 1 / (1 - ema) steps count. Not with refits
+        of the classifier. None: no average.
     augment : callable or None, default None
         Augmentation, called as augment(batch, rng), such as
         `tinygrad_ckn.data.crop_flip`.
@@ -111,6 +128,22 @@ class FineTuning:
         int | None, "Epochs between two refits of the classifier. Default: never."
     ] = None
     l2: float = 1e-5
+    label_smoothing: Annotated[
+        float, "Fraction of each label that is spread over all classes; for cross_entropy."
+    ] = 0.0
+    mixup: Annotated[
+        float | None,
+        "Train on mixtures of two images, in proportions from Beta(mixup, mixup); 0.2 is usual. "
+        "Default: no mixtures.",
+    ] = None
+    clip_norm: Annotated[
+        float | None, "Largest norm of the gradient, which is scaled down to it. Default: none."
+    ] = None
+    ema: Annotated[
+        float | None,
+        "Decay of a moving average of the parameters over the steps, such as 0.99, which is "
+        "validated and kept. Default: no average.",
+    ] = None
     augment: Annotated[
         Callable[[Any, Generator], Any] | None,
         "Data augmentation: crop-flip shifts each image by up to 4 pixels and mirrors it with "
@@ -146,7 +179,12 @@ class FineTuning:
         for option in ("warmup", "l2"):
             value = getattr(self, option)
             checks.number(name, option, value, "a finite number >= 0", lambda x: 0 <= x < math.inf)
-        for option in ("momentum", "validation"):
+        for option in ("mixup", "clip_norm"):
+            if getattr(self, option) is not None:
+                checks.positive(name, **{option: getattr(self, option)})
+        if self.ema is not None:
+            checks.number(name, "ema", self.ema, "a number in (0, 1) or None", lambda x: 0 < x < 1)
+        for option in ("momentum", "label_smoothing", "validation"):
             value = getattr(self, option)
             checks.number(name, option, value, "a number in [0, 1)", lambda x: 0 <= x < 1)
         self._check_combinations()
@@ -168,6 +206,12 @@ class FineTuning:
                 "FineTuning: argument refit_classifier_every expected None with alternating=True, "
                 f"which refits before each epoch, got {self.refit_classifier_every}"
             )
+        if self.ema is not None and (self.alternating or self.refit_classifier_every is not None):
+            raise ConfigError(
+                "FineTuning: argument ema expected None where the classifier is refitted, because "
+                f"it would not fit the averaged filters, got {self.ema!r}; leave out alternating "
+                "and refit_classifier_every"
+            )
         if self.patience is not None and not self.validation:
             raise ConfigError(
                 "FineTuning: argument patience expected None without a validation set, "
@@ -182,6 +226,15 @@ class FineTuning:
             name = getattr(self.augment, "__qualname__", f"{kind.__module__}.{kind.__qualname__}")
             values["augment"] = name
         return values
+
+    def check_loss(self, loss: str) -> None:
+        """Raise a ConfigError if an option does not go with a loss."""
+        if self.label_smoothing and loss != "cross_entropy":
+            raise ConfigError(
+                "FineTuning: argument label_smoothing expected 0 with the loss "
+                f"{loss!r}, which has no probabilities to smooth, got {self.label_smoothing!r}; "
+                "choose cross_entropy"
+            )
 
     @property
     def base_lr(self) -> float:

@@ -195,6 +195,8 @@ def check_fit(descent: object, loss: str, l2: float | None, class_weight: object
             f"fit: argument descent expected a models.FineTuning or None, got {descent!r}"
         )
     check_objective(loss, l2)
+    if descent is not None:
+        descent.check_loss(loss)
     check_class_weight("fit", class_weight)
 
 

@@ -142,6 +142,14 @@ class SavedState:
         stage: Stage = self.record["stage"]
         return stage
 
+    def named(self, prefix: str) -> dict[str, NDArray[Any]]:
+        """Return the arrays whose names begin with a prefix, without it."""
+        return {
+            name.removeprefix(prefix): array
+            for name, array in self.arrays.items()
+            if name.startswith(prefix)
+        }
+
     @property
     def n_layers(self) -> int | None:
         """The number of layers whose filters were learned; None: all."""

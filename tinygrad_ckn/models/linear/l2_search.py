@@ -1,4 +1,4 @@
-"""The choice of l2 for a linear classifier: hill climbing on held-out error."""
+"""The choice of l2 for a linear classifier by results on held-out examples."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ Solution = TypeVar("Solution")
 # Values of k for l2 = 10^(-k/2), from 1e-2 to 1e-11.
 SCALE = range(4, 23)
 MIDDLE = 12
+# The same for weighted examples, 1e-1 to 1e-11.
+WEIGHTED_SCALE = range(2, 23, 2)
+# The search for weighted examples ends after so many values that did not lower the loss by
+# more than that.
+_PATIENCE = 2
+_MIN_GAIN = 1e-4
 
 
 class HeldOut(NamedTuple):
@@ -88,3 +94,35 @@ def choose_l2(
                 break
             best = nearest
     return l2_at(best), solutions[best], {l2_at(k): results[k] for k in results}
+
+
+def choose_l2_by_loss(
+    solve: Callable[[float, Solution], Solution],
+    measure: Callable[[Solution], HeldOut],
+    start: Solution,
+    on_l2_tried: Callable[[float, HeldOut], None],
+) -> tuple[float, Solution, dict[float, HeldOut]]:
+    """Find the l2 with the lowest held-out loss, for weighted examples.
+
+    Where a few examples have most of the weight the error rate has only a few values; the
+    loss tells more. It goes down from the strongest regularisation by decades until two
+    values have not lowered the loss.
+
+    Parameters and returns are those of `choose_l2`.
+    """
+    best = start
+    chosen = l2_at(WEIGHTED_SCALE[0])
+    results: dict[float, HeldOut] = {}
+    solution = start
+    since_best = 0
+    for k in WEIGHTED_SCALE:
+        l2 = l2_at(k)
+        solution = solve(l2, solution)
+        results[l2] = measure(solution)
+        on_l2_tried(l2, results[l2])
+        since_best += 1
+        if len(results) == 1 or results[l2].loss < results[chosen].loss - _MIN_GAIN:
+            chosen, best, since_best = l2, solution, 0
+        if since_best == _PATIENCE:
+            break
+    return chosen, best, results

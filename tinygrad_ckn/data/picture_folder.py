@@ -1,0 +1,274 @@
+"""Pictures of files as images: all at once, or the ones that are asked for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_ckn.chunks import slices
+from tinygrad_ckn.data.dataset import Split
+from tinygrad_ckn.data.parts import Parts
+from tinygrad_ckn.data.picture_kinds import common_decoding, format_of
+from tinygrad_ckn.data.picture_paths import (
+    ClassPictures,
+    class_labels,
+    find_classes,
+    find_pictures,
+)
+from tinygrad_ckn.data.pictures import Decoding, check_readable, decode, read_header
+from tinygrad_ckn.data.reading import Reading
+from tinygrad_ckn.data_format import DataFormat, warn_of_two_scales
+from tinygrad_ckn.errors import DataError, DataWarning
+from tinygrad_ckn.labels import Label
+from tinygrad_ckn.parallel import for_each
+
+# Number of pictures that a thread decodes at a time.
+_PIECE = 16
+# Number of broken files that a warning names.
+_NAMED = 5
+
+
+class PictureFiles:
+    """Pictures of files as images of one shape, decoded when they are read.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The n pictures.
+    decoding : Decoding
+        From `common_decoding`.
+    labels : NDArray, optional
+        The label of each, (n,).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("L", (3, 2), 51).save(f"{folder}/a.png")
+    ...     files = PictureFiles.of([Path(folder, "a.png")], "pictures", Reading())
+    ...     files.shape, files.read([0])[0, 0, 0, 0].item()
+    ((1, 1, 2, 3), 0.20000000298023224)
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], decoding: Decoding, labels: NDArray[Any] | None = None
+    ) -> None:
+        self.paths = tuple(paths)
+        self.decoding = decoding
+        self.labels = labels
+
+    @classmethod
+    def of(cls, paths: Sequence[Path], source: str, reading: Reading) -> PictureFiles:
+        """Return pictures without labels, whose headers are read to find their shape.
+
+        Raises
+        ------
+        DataError
+            For pictures that cannot be read, and for mixed kinds or sizes.
+        """
+        paths = _readable(paths, source, reading)
+        headers = [read_header(path) for path in paths]
+        return cls(paths, common_decoding(paths, headers, source, reading))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(n, C, H, W)."""
+        return len(self), *self.decoding.shape
+
+    def read(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+        """Return the images at some indices, (len(indices), C, H, W), in their order.
+
+        Raises
+        ------
+        DataError
+            For a picture that is broken, or was replaced by one of another size.
+        """
+        images = np.empty((len(indices), *self.decoding.shape), dtype=np.float32)
+
+        def fill(piece: slice) -> None:
+            for i in range(piece.start, piece.stop):
+                decode(self.paths[int(indices[i])], self.decoding, images[i])
+
+        for_each(fill, list(slices(len(indices), _PIECE)))
+        return images
+
+    def read_all(self) -> NDArray[np.float32]:
+        """Return all images, (n, C, H, W)."""
+        return self.read(range(len(self)))
+
+
+def read_pictures(path: Path, reading: Reading) -> NDArray[np.float32]:
+    """Return the images (n, C, H, W) of a picture, or of a folder in natural order.
+
+    Raises
+    ------
+    DataError
+        As `find_pictures` and `PictureFiles.of`; for pixels on another scale than those
+        of the training.
+    """
+    paths = find_pictures(path) if path.is_dir() else [path]
+    refuse_options(str(path), reading)
+    files = PictureFiles.of(paths, str(path), reading)
+    images = files.read_all()
+    check_scale(images, str(path), reading)
+    return images
+
+
+class LabelledPictures(NamedTuple):
+    """The parts of a data set in a folder; the label of each class, by its name."""
+
+    train: PictureFiles
+    validation: PictureFiles | None
+    test: PictureFiles | None
+    classes: dict[str, Label]
+
+
+def labelled_pictures(folder: Path, reading: Reading) -> LabelledPictures:
+    """Return the pictures of a folder with a folder for each class, not yet decoded.
+
+    All parts are decoded to one kind and size.
+
+    Raises
+    ------
+    DataError
+        As `find_classes` and `PictureFiles.of`.
+    """
+    source = str(folder)
+    parts = [
+        None if part is None else _readable_classes(part, source, reading)
+        for part in find_classes(folder)
+    ]
+    paths = [path for part in parts if part is not None for path in part.paths]
+    headers = [read_header(path) for path in paths]
+    decoding = common_decoding(paths, headers, source, reading)
+    assert parts[0] is not None
+    classes = class_labels(parts[0].names)
+    if reading.like is not None and any(isinstance(label, str) for label in reading.like.classes):
+        classes = {name: name for name in classes}
+    train, validation, test = (
+        None
+        if part is None
+        else PictureFiles(part.paths, decoding, np.array([classes[name] for name in part.names]))
+        for part in parts
+    )
+    assert train is not None
+    return LabelledPictures(train, validation, test, classes)
+
+
+def picture_parts(folder: Path, reading: Reading) -> Parts:
+    """Return the labelled images of a folder with a folder of pictures for each class.
+
+    The validation part is the test part if there is no other; otherwise it is not used.
+
+    Raises
+    ------
+    DataError
+        As `labelled_pictures`; for pixels on another scale than those of the training.
+    """
+    source = str(folder)
+    refuse_options(source, reading)
+    train, validation, test, classes = labelled_pictures(folder, reading)
+    split = _split(train, source, reading)
+    read_as = replace(
+        format_of(train.decoding, DataFormat.of_arrays(split.images), reading),
+        classes=tuple(classes.values()),
+        class_names=tuple(classes),
+    )
+    held_out = validation if test is None else test
+    if test is not None and validation is not None:
+        warnings.warn(
+            f"{source}: the {len(validation):,} pictures of the validation part are not used, "
+            "because there is a test part",
+            DataWarning,
+            stacklevel=2,
+        )
+    return Parts(
+        folder.resolve().name,
+        source,
+        split,
+        None if held_out is None else _split(held_out, source, reading),
+        read_as,
+        tuple(classes),
+    )
+
+
+def refuse_options(source: str, reading: Reading) -> None:
+    """Raise a DataError for options that have no meaning for pictures."""
+    for option in ("channels_last", "header"):
+        if getattr(reading, option) is not None:
+            raise DataError(
+                f"{source}: argument {option} expected None with pictures, whose format says it, "
+                f"got {getattr(reading, option)}; leave it out"
+            )
+
+
+def _split(files: PictureFiles, source: str, reading: Reading) -> Split:
+    """Return the images of pictures with their labels."""
+    assert files.labels is not None
+    images = files.read_all()
+    check_scale(images, source, reading)
+    return Split(images, files.labels)
+
+
+def check_scale(images: NDArray[np.float32], source: str, reading: Reading) -> None:
+    """Compare images with those of the training, or warn of two scales."""
+    if reading.like is None:
+        warn_of_two_scales(images, source)
+    elif reading.scale is None:
+        hint = "pass the divisor of its pixels as argument scale"
+        reading.like.pixels.check(images, source, hint, warn=False)
+
+
+def _readable_classes(part: ClassPictures, source: str, reading: Reading) -> ClassPictures:
+    """Return pictures with the names of their classes, without broken ones if asked for."""
+    kept = set(_readable(part.paths, source, reading))
+    pairs = [pair for pair in zip(*part, strict=True) if pair[0] in kept]
+    return ClassPictures([path for path, _ in pairs], [name for _, name in pairs])
+
+
+def _readable(paths: Sequence[Path], source: str, reading: Reading) -> list[Path]:
+    """Return the pictures that can be read, if the others are to be left out.
+
+    Raises
+    ------
+    DataError
+        If none can be read.
+
+    Warns
+    -----
+    DataWarning
+        That counts and names those left out.
+    """
+    if not reading.skip_broken:
+        return list(paths)
+    broken: dict[Path, str] = {}
+    for path in paths:
+        try:
+            check_readable(path)
+        except DataError as error:
+            broken[path] = str(error)
+    if len(broken) == len(paths):
+        raise DataError(
+            f"{source}: expected a picture that can be read, got {len(broken):,} that cannot, the "
+            f"first: {next(iter(broken.values()))}"
+        )
+    if broken:
+        names = ", ".join(map(str, list(broken)[:_NAMED]))
+        more = f" and {len(broken) - _NAMED:,} more" if len(broken) > _NAMED else ""
+        warnings.warn(
+            f"{source}: left out {len(broken):,} of {len(paths):,} pictures, which cannot be read: "
+            f"{names}{more}",
+            DataWarning,
+            stacklevel=2,
+        )
+    return [path for path in paths if path not in broken]
