@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors.numpy import load_file, save_file
 from typer.testing import Result
 
@@ -409,3 +409,31 @@ def test_predict_for_kaggle(
     wrong = invoke("predict", run_folder, pictures / "2.png", "--format", "kaggle")
     assert "got " in wrong.stderr
     assert "2.png as number 1; give them in that order, or rename them" in wrong.stderr
+
+
+def test_pictures_are_read_as_those_of_the_training(invoke: Invoke, tmp_path: Path):
+    digits = load_digits().train
+    for i, (image, label) in enumerate(zip(digits.images[:200], digits.labels, strict=False)):
+        folder = tmp_path / "set" / f"n{label}"
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(np.round(image[0] * 255).astype(np.uint8))
+        # Of two sizes, and some with margins that the crop removes.
+        picture = picture.resize((16, 16) if i % 2 else (8, 8)).convert("RGB" if i % 3 else "L")
+        if i % 5 == 0:
+            picture = ImageOps.expand(picture, (4, 0))
+        picture.save(folder / f"{i}.png")
+    options = ["--model", "unsup-32-64", "--n-patches", 500, "--out", tmp_path / "run"]
+    mixed = invoke("train", "--data", tmp_path / "set", *options)
+    assert mixed.exit_code == 1
+    assert "pass --grey or --rgb and pass a height and a width as --resize\n" in mixed.stderr
+    reading = ["--grey", "--resize", 8, 8, "--crop"]
+    trained = invoke("train", "--data", tmp_path / "set", *reading, *options)
+    assert trained.exit_code == 0, trained.stderr
+    evaluated = invoke("evaluate", tmp_path / "run")
+    assert evaluated.stdout.splitlines()[-1] == trained.stdout.splitlines()[-1]
+    for path in (tmp_path / "set", tmp_path / "set" / "n3"):
+        plain = invoke("predict", tmp_path / "run", path)
+        assert plain.exit_code == 0, plain.stderr
+        assert plain.stdout == invoke("predict", tmp_path / "run", path, *reading).stdout
+    found = [row["class"] for row in csv.DictReader(io.StringIO(plain.stdout))]
+    assert found.count("n3") >= 0.8 * len(found)

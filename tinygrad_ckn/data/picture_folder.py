@@ -34,6 +34,7 @@ from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data_format import DataFormat, warn_of_two_scales
 from tinygrad_ckn.errors import DataError, DataWarning
 from tinygrad_ckn.labels import Label
+from tinygrad_ckn.lazy_images import LazyImages
 from tinygrad_ckn.parallel import for_each
 
 # Number of pictures that a thread decodes at a time.
@@ -69,7 +70,6 @@ class PictureFiles:
         self, paths: Sequence[Path], decoding: Decoding, labels: NDArray[Any] | None = None
     ) -> None:
         self.paths = tuple(paths)
-        self.dtype = np.dtype(np.float32)
         self.decoding = decoding
         self.labels = labels
 
@@ -88,6 +88,11 @@ class PictureFiles:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32."""
+        return np.dtype(np.float32)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -111,9 +116,15 @@ class PictureFiles:
         for_each(fill, list(slices(len(indices), _PIECE)))
         return images
 
-    def read_all(self) -> NDArray[np.float32]:
-        """Return all images, (n, C, H, W)."""
-        return self.read(range(len(self)))
+    def images(self, reading: Reading) -> NDArray[np.float32]:
+        """Return all images, (n, C, H, W); if they take too much memory, as LazyImages.
+
+        To type checkers they are an array.
+        """
+        if not reading.is_large(self.shape):
+            return self.read(range(len(self)))
+        lazy: Any = LazyImages(self, reading.memory_limit)
+        return lazy
 
 
 def holds_pictures(path: Path) -> bool:
@@ -151,7 +162,7 @@ def read_pictures(path: Path, reading: Reading) -> NDArray[np.float32]:
     DataError
         As `open_pictures`; for pixels on another scale than those of the training.
     """
-    images = open_pictures([path], reading).read_all()
+    images = open_pictures([path], reading).images(reading)
     check_scale(images, str(path), reading)
     return images
 
@@ -247,7 +258,7 @@ def refuse_options(source: str, reading: Reading) -> None:
 def _split(files: PictureFiles, source: str, reading: Reading) -> Split:
     """Return the images of pictures with their labels."""
     assert files.labels is not None
-    images = files.read_all()
+    images = files.images(reading)
     check_scale(images, source, reading)
     return Split(images, files.labels)
 

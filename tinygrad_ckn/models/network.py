@@ -283,7 +283,7 @@ class Network(NetworkBase):
             training = _counted(LabelledImages(array, y, weights))
         self._mark_unfitted()
         self._record_format(training.images, classes, data_format)
-        fingerprints = fingerprints_of(to_numpy(training.images))
+        fingerprints = fingerprints_of(training.images)
         if warm_start:
             prepared = self.preprocess(training.images)
         else:

@@ -22,7 +22,16 @@ METRICS = "metrics.jsonl"
 # Files that a run writes before it has learned anything, while it learns, and after.
 WORTHLESS = (CONFIG, METRICS)
 TRAINED = (CHECKPOINT, LAST)
-FINISHED = (MODEL, "filters.png", "trace.json", "comparison.json", "comparison.png")
+FINISHED = (
+    MODEL,
+    "filters.png",
+    "test.json",
+    "report.html",
+    "README.txt",
+    "trace.json",
+    "comparison.json",
+    "comparison.png",
+)
 
 
 @dataclass(eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -40,6 +41,8 @@ class Recorder:
         self.every = Interval.parse(options.checkpoint_every)
         self.signals = signals
         self.seconds: dict[str, float] = {}
+        # Peak memory by the end of each phase.
+        self.peaks: dict[str, int | None] = {}
         # Seconds of the present epoch.
         self._of_epoch = 0.0
         self._since = time.perf_counter()
@@ -92,6 +95,7 @@ class Recorder:
         seconds = now - self._since
         self._since = now
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+        self.peaks[phase] = peak_memory()
         return seconds
 
     def _rate(self, progress: Progress) -> float:
@@ -111,3 +115,15 @@ class Recorder:
     @staticmethod
     def _with(progress: Progress, values: Mapping[str, float]) -> Progress:
         return replace(progress, values={**progress.values, **values})
+
+
+def peak_memory() -> int | None:
+    """Return the maximum host memory of this process in bytes, None if unknown."""
+    try:
+        import resource
+    except ImportError:
+        # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # In kilobytes, but on macOS in bytes.
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -17,7 +17,7 @@ from tinygrad_ckn.backend import Generator, NDArray, xp_of
 from tinygrad_ckn.errors import ConfigError, TooFewPointsError
 from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.graph import unwrap
-from tinygrad_ckn.models.batched import MEMORY, allocate
+from tinygrad_ckn.models.batched import MEMORY, allocate, allocate_rows
 from tinygrad_ckn.models.clustering.spherical_kmeans import spherical_kmeans
 from tinygrad_ckn.models.example_weights import check_class_weight
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
@@ -142,7 +142,7 @@ def fit_classifier(
     """
     report(Progress("classifier", 0, 1))
     width = model.classifier.in_features
-    features = allocate((len(images), width), model.dtype, memory, images)
+    features = allocate_rows((len(images), width), model.dtype, memory, images)
     model._map_batches(model._training_features, images, (width,), features)
     fit = fit_linear(features, labels, model.n_classes, report=_l2_reporter(report), **options)
     model.classifier.weight.data = fit.weight
