@@ -204,7 +204,7 @@ def test_a_model_of_an_earlier_version_without_a_temperature_has_scores(
     save_model(model, tmp_path / "old.safetensors")
     output = tmp_path / "found.csv"
     invoke("predict", tmp_path / "old.safetensors", idx_file, "--output", output)
-    header, *rows = csv.reader(output.open(newline=""))
+    header, *rows = csv.reader(output.read_text().splitlines())
     assert header[-1] == "score"
     np.testing.assert_allclose([float(row[-1]) for row in rows], expected, atol=1e-4)
 
