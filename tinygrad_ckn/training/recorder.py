@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from tinygrad_ckn import profiling
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.models import Progress
+from tinygrad_ckn.models import Callback, Progress
 from tinygrad_ckn.models.learning.best_weights import FineTuningState
 from tinygrad_ckn.models.learning.finetuning_options import n_held_out
 from tinygrad_ckn.models.learning.state import TrainingState
@@ -80,7 +80,7 @@ def is_best(progress: Progress) -> bool:
     return isinstance(descent, FineTuningState) and descent.is_best
 
 
-class Recorder:
+class Recorder(Callback):
     """Adds times and rates to progress events, writes metrics.jsonl and checkpoints.
 
     A line of metrics.jsonl is written before the checkpoint that counts it, so that a
@@ -115,7 +115,7 @@ class Recorder:
         self._of_epoch = float(record["seconds_of_epoch"])
         self.signals.deferred = record["stage"] != "filters"
 
-    def __call__(self, progress: Progress) -> None:
+    def event(self, progress: Progress) -> None:
         """Record an event, and report it."""
         profiling.lap(progress.phase if progress.done else "preparation")
         if progress.phase == "batch":
