@@ -58,6 +58,7 @@ __all__ = [
     "manual_seed",
     "place_of",
     "register",
+    "register_host",
     "special",
     "synchronize",
     "to_numpy",
@@ -87,6 +88,8 @@ class Backend:
 CPU = Backend("cpu", np, np.ndarray, np.asarray, lambda: None, contextlib.nullcontext)
 
 _BY_TYPE: dict[type, Backend] = {np.ndarray: CPU}
+# types that are no arrays, but give NumPy's when indexed
+_HOST: set[type] = set()
 # scalars go with any backend
 _NEUTRAL: set[type] = {int, float, bool, type(None)}
 
@@ -94,6 +97,11 @@ _NEUTRAL: set[type] = {int, float, bool, type(None)}
 def register(backend: Backend) -> None:
     """Register a backend by the type of its arrays; the last one serves its device."""
     _BY_TYPE[backend.array_type] = backend
+
+
+def register_host(kind: type) -> None:
+    """Register a type that is read like an array in host memory, and gives such when indexed."""
+    _HOST.add(kind)
 
 
 def is_array(value: Any) -> bool:
@@ -162,6 +170,8 @@ def _identify(kind: type) -> Backend | None:
     if issubclass(kind, int | float | np.integer | np.floating | np.bool_):
         _NEUTRAL.add(kind)
         return None
+    if issubclass(kind, tuple(_HOST)):
+        return CPU
     if issubclass(kind, np.memmap):
         _BY_TYPE[kind] = CPU
         return CPU

@@ -13,6 +13,7 @@ from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import CPU, Shape, backend_of, to_numpy, xp_of
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.cpu import linear
+from tinygrad_ckn.lazy_images import as_lazy, is_lazy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,14 +59,19 @@ def map_blocks(
     function
         Maps a block (n, ...) to n results.
     images
-        (N, ...).
+        (N, ...). If they are lazy and the result is large, it lies in a file and is lazy
+        too.
     shape
         (N, ...), shape of the result, which has the dtype of the images.
     size
         Bytes of intermediate arrays per image.
     """
     on_host = backend_of(images) is CPU
-    y: NDArray[Any] = (parallel if on_host else xp_of(images)).empty(shape, images.dtype)
+    y: NDArray[Any]
+    if is_lazy(images):
+        y = images.room(shape, images.dtype, "preprocessing")
+    else:
+        y = (parallel if on_host else xp_of(images)).empty(shape, images.dtype)
 
     def fill(block: slice) -> None:
         y[block] = function(images[block])
@@ -76,7 +82,7 @@ def map_blocks(
     else:
         for block in blocks:
             fill(block)
-    return y
+    return as_lazy(y, images.memory) if is_lazy(images) else y
 
 
 def sum_over(

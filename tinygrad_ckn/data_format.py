@@ -23,6 +23,7 @@ from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.errors import ConfigError, DataError, DataWarning
 from tinygrad_ckn.integers import is_whole
 from tinygrad_ckn.labels import Label, is_name
+from tinygrad_ckn.lazy_images import is_lazy
 
 ImageShape: TypeAlias = tuple[int, int, int]
 Stored: TypeAlias = Literal["integers", "floats", "booleans"]
@@ -284,12 +285,20 @@ def warn_of_two_scales(images: Images, source: str) -> None:
 
 def extremes_of(images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the smallest and largest pixels of images (n, C, H, W), (n,) each."""
+    if is_lazy(images):
+        extremes = images.of_each(_extremes)
+        return extremes[:, 0], extremes[:, 1]
     lowest = np.empty(len(images))
     highest = np.empty(len(images))
     for block in slices(len(images), _BLOCK):
         lowest[block] = to_numpy(images[block].min(axis=(1, 2, 3)))
         highest[block] = to_numpy(images[block].max(axis=(1, 2, 3)))
     return lowest, highest
+
+
+def _extremes(images: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the smallest and largest pixels of images (n, C, H, W): (n, 2)."""
+    return np.stack(extremes_of(images), axis=1)
 
 
 def _tuple(value: object) -> tuple[Any, ...]:

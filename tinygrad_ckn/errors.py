@@ -67,6 +67,10 @@ class DataError(CKNError, ValueError):
     """Invalid data, files or labels; names the file and byte offset if there is one."""
 
 
+class StorageError(CKNError, OSError):
+    """A disk without room for a file."""
+
+
 class TooFewPointsError(DataError):
     """Fewer distinct points than clusters are asked for: `found` of them."""
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_ckn.backend import Images, to_numpy
+from tinygrad_ckn.lazy_images import is_lazy
 
 # Bytes of a fingerprint.
 SIZE = 6
 
 
-def fingerprints_of(images: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+def fingerprints_of(images: Images) -> NDArray[np.int64]:
     """Return a number per image (n, C, H, W), (n,); equal images have equal numbers.
+
+    The images may be on any device, or lazy.
 
     Examples
     --------
@@ -29,7 +31,9 @@ def fingerprints_of(images: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     >>> bool(numbers[0] == numbers[1])
     True
     """
-    rows = (np.ascontiguousarray(image).data for image in images)
+    if is_lazy(images):
+        return images.of_each(fingerprints_of)
+    rows = (np.ascontiguousarray(image).data for image in to_numpy(images))
     digests = b"".join(hashlib.blake2b(row, digest_size=SIZE).digest() for row in rows)
     return _numbers(digests)
 
@@ -42,7 +46,7 @@ def groups_of_equal(images: Images) -> NDArray[np.int64] | None:
     >>> groups_of_equal(np.array([1.0, 2.0, 1.0]).reshape(3, 1, 1, 1))
     array([0, 1, 0])
     """
-    return equal_numbers(fingerprints_of(to_numpy(images)))
+    return equal_numbers(fingerprints_of(images))
 
 
 def equal_numbers(fingerprints: NDArray[np.int64]) -> NDArray[np.int64] | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 from safetensors.numpy import load_file, save_file
 from typer.testing import Result
 
@@ -327,3 +328,97 @@ def test_output_replaces_nothing_but_predictions(
     for _ in range(2):
         assert invoke("predict", damaged, idx_file, "--output", out).exit_code == 0
     assert len(out.read_text().splitlines()) == 6
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Twelve digits as pictures 1 .. 12 in a folder, one of them with colours."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for i, image in enumerate(load_digits().test.images[:12], 1):
+        picture = Image.fromarray(np.round(image[0] * 255).astype(np.uint8))
+        picture.convert("RGB" if i == 3 else "L").save(folder / f"{i}.png")
+    return folder
+
+
+def test_predict_of_pictures_prints_csv(invoke: Invoke, run_folder: Path, pictures: Path):
+    wrong = invoke("predict", run_folder, pictures)
+    assert (wrong.exit_code, wrong.stdout) == (1, "")
+    assert "one kind, got 11 grey and 1 RGB, the first RGB one" in wrong.stderr
+    assert wrong.stderr.endswith("scans/3.png; pass --grey or --rgb\n")
+    result = invoke("predict", run_folder, pictures / "9.png", pictures, "--grey")
+    header, *rows = csv.reader(io.StringIO(result.stdout))
+    assert header == ["path", "class", "name", "probability"]
+    order = [9, *range(1, 13)]
+    assert [row[0] for row in rows] == [str(pictures / f"{i}.png") for i in order]
+    images = load_digits().test.images[np.array(order) - 1]
+    expected = probabilities(Run.open(run_folder).load(), images)
+    assert [row[1] for row in rows] == [str(label) for label in expected.argmax(axis=1)]
+    np.testing.assert_allclose([float(row[3]) for row in rows], expected.max(axis=1), atol=0.05)
+
+
+def test_predict_of_several_or_all_classes(
+    invoke: Invoke, run_folder: Path, pictures: Path, idx_file: Path
+):
+    lines = invoke("predict", run_folder, pictures, "--grey", "--top", 3).stdout.splitlines()
+    assert lines[0] == "path,rank,class,name,probability"
+    assert [line.split(",")[1] for line in lines[1:]] == ["1", "2", "3"] * 12
+    best = invoke("predict", run_folder, pictures, "--grey").stdout.splitlines()
+    assert [line.replace(",1,", ",", 1) for line in lines[1::3]] == best[1:]
+    columns = invoke("predict", run_folder, idx_file, "--all").stdout.splitlines()
+    assert columns[0] == "file,index,class,0,1,2,3,4,5,6,7,8,9"
+    for line in columns[1:]:
+        _, _, label, *values = line.split(",")
+        assert sum(map(float, values)) == pytest.approx(1, abs=1e-5)
+        assert int(label) == np.argmax([float(value) for value in values])
+
+
+def test_predict_for_kaggle(
+    invoke: Invoke, run_folder: Path, pictures: Path, idx_file: Path, tmp_path: Path
+):
+    out = tmp_path / "submission.csv"
+    labels = [
+        row.split("\t")[2] for row in invoke("predict", run_folder, idx_file).stdout.split("\n")[:5]
+    ]
+    invoke("predict", run_folder, idx_file, "--format", "kaggle", "-o", out)
+    lines = [f"{i},{label}" for i, label in enumerate(labels, 1)]
+    assert out.read_text().splitlines() == ["ImageId,Label", *lines]
+    printed = invoke(
+        "predict", run_folder, pictures, "--grey", "--format", "kaggle-prediction"
+    ).stdout.splitlines()
+    assert printed[:6] == ["Id,Prediction", *lines]
+    assert len(printed) == 13
+    # An existing submission may be the one that came from Kaggle.
+    again = invoke("predict", run_folder, idx_file, "--format", "kaggle", "-o", out)
+    assert "choose another with --output" in again.stderr
+    wrong = invoke("predict", run_folder, pictures / "2.png", "--format", "kaggle")
+    assert "got " in wrong.stderr
+    assert "2.png as number 1; give them in that order, or rename them" in wrong.stderr
+
+
+def test_pictures_are_read_as_those_of_the_training(invoke: Invoke, tmp_path: Path):
+    digits = load_digits().train
+    for i, (image, label) in enumerate(zip(digits.images[:200], digits.labels, strict=False)):
+        folder = tmp_path / "set" / f"n{label}"
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(np.round(image[0] * 255).astype(np.uint8))
+        # Of two sizes, and some with margins that the crop removes.
+        picture = picture.resize((16, 16) if i % 2 else (8, 8)).convert("RGB" if i % 3 else "L")
+        if i % 5 == 0:
+            picture = ImageOps.expand(picture, (4, 0))
+        picture.save(folder / f"{i}.png")
+    options = ["--model", "unsup-32-64", "--n-patches", 500, "--out", tmp_path / "run"]
+    mixed = invoke("train", "--data", tmp_path / "set", *options)
+    assert mixed.exit_code == 1
+    assert "pass --grey or --rgb and pass a height and a width as --resize\n" in mixed.stderr
+    reading = ["--grey", "--resize", 8, 8, "--crop"]
+    trained = invoke("train", "--data", tmp_path / "set", *reading, *options)
+    assert trained.exit_code == 0, trained.stderr
+    evaluated = invoke("evaluate", tmp_path / "run")
+    assert evaluated.stdout.splitlines()[-1] == trained.stdout.splitlines()[-1]
+    for path in (tmp_path / "set", tmp_path / "set" / "n3"):
+        plain = invoke("predict", tmp_path / "run", path)
+        assert plain.exit_code == 0, plain.stderr
+        assert plain.stdout == invoke("predict", tmp_path / "run", path, *reading).stdout
+    found = [row["class"] for row in csv.DictReader(io.StringIO(plain.stdout))]
+    assert found.count("n3") >= 0.8 * len(found)

@@ -74,7 +74,7 @@ def test_parts_of_a_data_set(tmp_path: Path):
 def test_pictures_are_decoded_when_they_are_read(folder: Path):
     files = labelled_pictures(folder, Reading()).train
     assert (files.shape, len(files)) == ((20, 1, 3, 4), 20)
-    images = files.read_all()
+    images = files.images(Reading())
     np.testing.assert_array_equal(files.read([3, 17, 3]), images[[3, 17, 3]])
     np.testing.assert_array_equal(files.read(np.arange(5)), images[:5])
     assert files.labels is not None

@@ -7,7 +7,7 @@ import pytest
 
 from tinygrad_ckn.data import Dataset
 from tinygrad_ckn.models import CKN, FineTuning, Progress
-from tinygrad_ckn.training import Run, evaluate, loop, train
+from tinygrad_ckn.training import Run, evaluate, loop, recorder, train
 from tinygrad_ckn.training.options import AUGMENTATIONS
 
 FAST = {"n_patches": 1000}
@@ -267,6 +267,6 @@ def test_peak_memory_where_the_system_does_not_say(monkeypatch: pytest.MonkeyPat
 
 def test_peak_memory_is_in_bytes_on_macos_already(monkeypatch: pytest.MonkeyPatch):
     elsewhere = loop.peak_memory()
-    monkeypatch.setattr(loop.sys, "platform", "darwin")
+    monkeypatch.setattr(recorder.sys, "platform", "darwin")
     assert elsewhere is not None
     assert loop.peak_memory() == pytest.approx(elsewhere / 1024, rel=0.1)

@@ -44,6 +44,10 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+# Times and memory.
+VARYING = ("seconds", "peak_memory", "peak_memory_by_phase")
+
+
 class Stopped(BaseException):
     """Stands for the end of the process."""
 
@@ -51,7 +55,11 @@ class Stopped(BaseException):
 def lines(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of metrics.jsonl without times."""
     return [
-        {name: value for name, value in record.items() if name not in ("seconds", "peak_memory")}
+        {
+            name: value
+            for name, value in record.items()
+            if name not in ("seconds", "peak_memory", "peak_memory_by_phase")
+        }
         for record in Run.open(folder).records()
     ]
 

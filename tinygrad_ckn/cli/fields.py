@@ -17,6 +17,8 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get
 
 import typer
 
+from tinygrad_ckn.data.reading import ByteCount
+
 # Values of the options on the command line, by name of field.
 Given: TypeAlias = dict[str, Any]
 
@@ -140,6 +142,9 @@ def _option(name: str, kind: Any, default: Any, text: str, group: str) -> inspec
     elif get_origin(kind) is tuple:
         annotation = Any
         settings |= {"parser": _sizes, "metavar": "C,H,W"}
+    elif kind is ByteCount:
+        annotation = str
+        settings["metavar"] = "SIZE"
     elif kind not in (int, float):
         annotation = str
         choices = get_args(kind) if get_origin(kind) is Literal else ("NAME",)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -26,15 +24,15 @@ from tinygrad_ckn.cli.common import (
     limited_to,
 )
 from tinygrad_ckn.cli.console import console, is_terminal
-from tinygrad_ckn.cli.fields import Given, options_from_fields
-from tinygrad_ckn.data import load_images
-from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.files import atomic_write, is_special
+from tinygrad_ckn.cli.fields import options_from_fields
+from tinygrad_ckn.cli.inputs import open_inputs
+from tinygrad_ckn.cli.predictions import Form, Row, check_numbers, separated
+from tinygrad_ckn.data.picture_folder import holds_pictures
+from tinygrad_ckn.files import atomic_write
 from tinygrad_ckn.models import Network
 from tinygrad_ckn.training import evaluation
 from tinygrad_ckn.training.evaluation_images import evaluation_images, open_model
 
-COLUMNS = ("file", "index", "class", "name")
 Folder: TypeAlias = Annotated[
     Path,
     typer.Argument(
@@ -42,7 +40,15 @@ Folder: TypeAlias = Annotated[
         help="Folder of a run of `tinygrad-ckn train`, or the .safetensors file of a model.",
     ),
 ]
-Row: TypeAlias = tuple[str, ...]
+Images: TypeAlias = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILES",
+        help="Images: pictures (.png, .jpg, ...), folders of pictures (in natural order, folders "
+        "inside included), .npz (array images), .npy, .csv (pixels; a column named label is left "
+        "out) or IDX files.",
+    ),
+]
 
 
 @options_from_fields
@@ -79,7 +85,8 @@ def evaluate(
     typer.echo(chosen.description)
     with limited_to(threads):
         confusion = evaluation.evaluate(model.to(device), chosen.split, source=chosen.description)
-    echo_summary(confusion, list(_class_names(model)))
+    names = () if model.data_format is None else model.data_format.class_names
+    echo_summary(confusion, list(names) or [str(label) for label in model.classes])
     trained_with = {} if opened is None else opened.config.get("options", {})
     echo_accuracy(confusion, trained_with.get("class_weight"))
 
@@ -87,21 +94,42 @@ def evaluate(
 @options_from_fields
 def predict(
     run: Folder,
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILES",
-            help="Images: .npz (array images), .npy, .csv (pixels; a column named label is left "
-            "out) or IDX files.",
-        ),
-    ],
+    files: Images,
     *,
     reading: ReadingOptions,
     device: Device = "cpu",
     threads: Threads = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="Print the K most probable classes of each image, a row for each.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    all: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Print a column for each class, with its probability.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="kaggle|kaggle-prediction",
+            help="Print a submission to Kaggle: kaggle has the columns ImageId,Label, "
+            "kaggle-prediction the columns Id,Prediction. Both number the images from 1 in the "
+            "order given.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
+            "--output",
+            "-o",
             metavar="FILE.csv",
             help="Write a CSV file with a header instead of printing.",
             rich_help_panel=OUTPUT,
@@ -110,55 +138,44 @@ def predict(
 ) -> None:
     """Print the class of each image in some files, with the model's probability for it.
 
-    Each line has five columns: file, index of the image in the file, counted from 0,
-    label, class name, probability. They are separated by tabs, without a header, unless
-    the output is a terminal. Models of earlier versions that were fitted with
-    squared_hinge and a given l2 have scores instead of probabilities.
+    For pictures and folders of pictures, the output is CSV with a header and the columns
+    path, class, name, probability. If FILES has other files, it has five columns: file,
+    index of the image in the file, counted from 0, class, name, probability; without
+    --top, --all and --format they are separated by tabs, without a header. A terminal
+    gets a table. Models of earlier versions that were fitted with squared_hinge and a
+    given l2 have scores instead of probabilities.
 
     Images are read as the training images were, and refused if that is impossible.
+
+    For example:
+
+    tinygrad-ckn predict runs/digits photo.png scans/ --top 3
     """
-    if output is not None:
-        _check_output(output)
     _, model = open_model(run)
-    columns = (*COLUMNS, "score" if model.temperature is None else "probability")
-    with limited_to(threads):
-        rows = _rows(model.to(device), files, reading)
+    are_pictures = _are_pictures(files)
+    form = Form.of(model, are_pictures, top, all, format)
     if output is not None:
-        table = _separated([columns, *rows], ",")
-        atomic_write(output, table.encode(errors="surrogateescape"))
-        typer.echo(f"wrote the classes of {len(rows):,} images to {output}")
-    elif is_terminal(sys.stdout):
-        _print_table(rows, columns)
-    else:
-        typer.echo(_separated(rows, "\t"), nl=False)
-
-
-def _rows(model: Network, files: Iterable[Path], reading: Given) -> list[Row]:
-    """Return file, index, label, class name and probability of each image."""
-    names = _class_names(model)
+        form.check_output(output)
     rows: list[Row] = []
-    for file in files:
-        images = load_images(file, data_format=model.data_format, **reading)
-        for index, values in enumerate(_values(model, images, str(file))):
-            best = int(values.argmax())
-            probability = f"{values[best]:.4f}"
-            label = str(model.classes[best])
-            rows.append((str(file), str(index), label, names[best], probability))
-    return rows
-
-
-def _check_output(path: Path) -> None:
-    """Raise a ConfigError if the file exists and was not written by `predict`."""
-    if path.is_dir():
-        raise ConfigError(f"{path}: expected a file to write to, got a folder; give a file in it")
-    if path.is_file() and not is_special(path) and path.stat().st_size:
-        with path.open("rb") as stream:
-            if stream.readline(200).startswith(",".join(COLUMNS).encode()):
-                return
-        raise ConfigError(
-            f"{path}: expected a new file, or one that predict wrote, got another file, which "
-            "would be overwritten; choose another with argument output"
-        )
+    n_images = 0
+    with limited_to(threads):
+        for images in open_inputs(files, model.to(device).data_format, reading):
+            if form.kaggle is not None and are_pictures:
+                check_numbers([Path(path) for path, _ in images.keys])
+            for block in images.blocks():
+                values = _values(model, images.read(block), images.source)
+                rows += form.rows(images.keys[block], values, n_images + block.start)
+            n_images += len(images)
+    if output is not None:
+        table = separated([form.header, *rows], ",")
+        atomic_write(output, table.encode(errors="surrogateescape"))
+        typer.echo(f"wrote the classes of {n_images:,} images to {output}")
+    elif is_terminal(sys.stdout) and form.kaggle is None:
+        _print_table(rows, form.header)
+    elif are_pictures or top is not None or all or format is not None:
+        typer.echo(separated([form.header, *rows], ","), nl=False)
+    else:
+        typer.echo(separated(rows, "\t"), nl=False)
 
 
 def _values(model: Network, images: NDArray[np.float32], source: str) -> NDArray[Any]:
@@ -167,17 +184,9 @@ def _values(model: Network, images: NDArray[np.float32], source: str) -> NDArray
     return values(model, images, source=source)
 
 
-def _class_names(model: Network) -> tuple[str, ...]:
-    """Return the names of the model's classes."""
-    names = () if model.data_format is None else model.data_format.class_names
-    return names or tuple(str(label) for label in model.classes)
-
-
-def _separated(rows: Iterable[Sequence[object]], delimiter: str) -> str:
-    """Return rows as lines; cells that contain the delimiter are quoted."""
-    text = io.StringIO()
-    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+def _are_pictures(files: Iterable[Path]) -> bool:
+    """Return whether all files are pictures, or folders of them."""
+    return all(holds_pictures(file) for file in files)
 
 
 def _print_table(rows: list[Row], columns: Sequence[str]) -> None:

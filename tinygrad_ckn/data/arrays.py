@@ -10,13 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_ckn.chunks import slices
+from tinygrad_ckn.data.lazy import arrange_lazy
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data.shapes import arrange
 from tinygrad_ckn.data_format import DataFormat, PixelRange, Stored, warn_of_two_scales
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.lazy_images import is_lazy
 
 # Largest integer pixel, unless the user says otherwise.
 BYTES = 255
+# Number of images in which a wrong pixel is looked for at a time.
+_BLOCK = 1024
 _STORED: dict[str, Stored] = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats"}
 
 
@@ -32,14 +37,23 @@ def format_of_bytes(images: NDArray[np.float32], top: int = BYTES) -> DataFormat
     return replace(DataFormat.of_arrays(images), stored="integers", scale=float(top))
 
 
-def check_finite(images: NDArray[np.floating[Any]], source: str) -> None:
-    """Raise a DataError that names the first NaN or infinity of a non-empty array."""
+def check_finite(
+    images: NDArray[np.floating[Any]], source: str, numbers: NDArray[np.integer[Any]] | None = None
+) -> None:
+    """Raise a DataError that names the first NaN or infinity of an array.
+
+    `numbers` (n,) are the indices of the images; None: 0 .. n - 1. Lazy images are checked
+    when they are read.
+    """
+    if is_lazy(images) or not images.size:
+        return
     # The minimum and maximum of NaN are NaN; no array of the size of the images is made.
     if np.isfinite(images.min()) and np.isfinite(images.max()):
         return
     first = tuple(int(i) for i in np.argwhere(~np.isfinite(images))[0])
+    index = first if numbers is None else (int(numbers[first[0]]), *first[1:])
     raise DataError(
-        f"{source}: expected finite pixels, got {images[first]} at index {first}; remove or repair "
+        f"{source}: expected finite pixels, got {images[first]} at index {index}; remove or repair "
         "that image"
     )
 
@@ -53,7 +67,7 @@ def as_images(
     ----------
     array : NDArray, shape (n, H, W), (n, C, H, W) or (n, H, W, C)
         Integers, booleans or finite floats; if the shape is known also rows (n, C H W),
-        or a single image.
+        or a single image. Lazy ones give lazy images.
     source : str
         Name of the array in error messages.
     reading : Reading
@@ -74,7 +88,11 @@ def as_images(
         For an empty array, another dtype, NaN or infinity; for an unexpected or
         ambiguous shape or scale.
     """
-    images, channels_last = arrange(array, reading, source, count)
+    images: Any
+    if is_lazy(array):
+        images, channels_last = arrange_lazy(array, reading, source, count)
+    else:
+        images, channels_last = arrange(array, reading, source, count)
     if images.dtype.kind not in _STORED:
         raise DataError(
             f"{source}: expected pixels of dtype uint8 or float32, got {images.dtype}; store one "
@@ -95,14 +113,16 @@ def scaled(
     DataError
         For NaN or infinity, and for pixels on another scale than expected.
     """
-    with np.errstate(over="ignore"):
-        # A float64 beyond float32 becomes an infinity, which is refused by its index.
-        floats = np.ascontiguousarray(images, dtype=np.float32)
-    if stored == "floats":
-        check_finite(floats, source)
+    floats: Any = None if is_lazy(images) else _as_floats(images, stored, source)
     scale = _scale(images, stored, source, reading)
-    if scale != 1:
-        floats = np.divide(floats, np.float32(scale), out=None if floats is images else floats)
+
+    def convert(block: NDArray[Any], numbers: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+        return _divided(_as_floats(block, stored, source, numbers), scale, block)
+
+    if is_lazy(images):
+        floats = images.map(convert, images.shape[1:], np.float32)
+    else:
+        floats = _divided(floats, scale, images)
     channels, height, width = floats.shape[1:]
     data_format = DataFormat(
         (channels, height, width),
@@ -121,6 +141,30 @@ def scaled(
         hint = "pass the divisor of its pixels, or 1, as argument scale"
         like.pixels.check(floats, source, hint, warn=False)
     return floats, data_format
+
+
+def _as_floats(
+    images: NDArray[Any],
+    stored: Stored,
+    source: str,
+    numbers: NDArray[np.integer[Any]] | None = None,
+) -> NDArray[np.float32]:
+    """Return pixels as float32, C-contiguous, after checking them."""
+    with np.errstate(over="ignore"):
+        # A float64 beyond float32 becomes an infinity, which is refused by its index.
+        floats = np.ascontiguousarray(images, dtype=np.float32)
+    if stored == "floats":
+        check_finite(floats, source, numbers)
+    return floats
+
+
+def _divided(
+    floats: NDArray[np.float32], scale: float, images: NDArray[Any]
+) -> NDArray[np.float32]:
+    """Return pixels divided by the scale, in place unless they are the images themselves."""
+    if scale == 1:
+        return floats
+    return np.divide(floats, np.float32(scale), out=None if floats is images else floats)
 
 
 def _scale(images: NDArray[Any], stored: Stored, source: str, reading: Reading) -> float:
@@ -167,10 +211,16 @@ def _scale_of_others(images: NDArray[Any], stored: Stored, source: str, like: Da
 
 def _of_bytes(images: NDArray[Any], source: str) -> float:
     """Return 255, or raise a DataError that names the first integer outside 0..255."""
-    if images.min() >= 0 and images.max() <= BYTES:
+    if images.dtype == np.uint8 or (images.min() >= 0 and images.max() <= BYTES):
         return float(BYTES)
-    first = tuple(int(i) for i in np.argwhere((images < 0) | (images > BYTES))[0])
+    for rows in slices(len(images), _BLOCK):
+        block = images[rows]
+        wrong = np.argwhere((block < 0) | (block > BYTES))
+        if len(wrong):
+            break
+    number, *position = wrong[0].tolist()
     raise DataError(
-        f"{source}: expected integer pixels 0 .. {BYTES}, got {images[first]:g} at index {first}; "
-        "pass the divisor of the pixels as argument scale, or store floats"
+        f"{source}: expected integer pixels 0 .. {BYTES}, got {block[(number, *position)]:g} at "
+        f"index {(rows.start + number, *position)}; pass the divisor of the pixels as argument "
+        "scale, or store floats"
     )

@@ -6,15 +6,20 @@ https://www.cs.toronto.edu/~kriz/cifar.html ("Binary version").
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.data.arrays import format_of_bytes
+from tinygrad_ckn.data.arrays import format_of_bytes, scale_bytes
 from tinygrad_ckn.data.dataset import Dataset, Split
 from tinygrad_ckn.data.files import existing_folder
+from tinygrad_ckn.data.lazy import Joined
+from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
+from tinygrad_ckn.lazy_images import LazyImages
+from tinygrad_ckn.stored_rows import StoredRows
 
 SHAPE = (3, 32, 32)
 RECORD = 1 + 3 * 32 * 32
@@ -24,7 +29,7 @@ TEST_FILES = ("test_batch.bin",)
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-def load_cifar10(folder: PathLike) -> Dataset:
+def load_cifar10(folder: PathLike, *, memory: int | str | None = None) -> Dataset:
     """Read CIFAR-10 from its six binary files.
 
     Parameters
@@ -32,6 +37,8 @@ def load_cifar10(folder: PathLike) -> Dataset:
     folder : str or PathLike
         Holds data_batch_1.bin .. data_batch_5.bin and test_batch.bin, itself or in a
         subfolder cifar-10-batches-bin.
+    memory : int or str, optional
+        As for `load`.
 
     Returns
     -------
@@ -48,7 +55,9 @@ def load_cifar10(folder: PathLike) -> Dataset:
     folder = existing_folder(folder, "the CIFAR-10 binary files")
     if (folder / SUBFOLDER).is_dir():
         folder = folder / SUBFOLDER
-    train, test = _read_split(folder, TRAIN_FILES), _read_split(folder, TEST_FILES)
+    reading = Reading.of(memory=memory)
+    train = _read_split(folder, TRAIN_FILES, reading)
+    test = _read_split(folder, TEST_FILES, reading)
     return Dataset("cifar10", train, test, len(CLASSES), CLASSES, format_of_bytes(train.images))
 
 
@@ -59,20 +68,44 @@ def has_cifar_files(folder: Path) -> bool:
     )
 
 
-def _read_split(folder: Path, names: tuple[str, ...]) -> Split:
-    """Read files into one array, which is allocated once, one file at a time."""
-    counts = [_count_records(folder / name) for name in names]
-    images = np.empty((sum(counts), *SHAPE), dtype=np.float32)
+def _read_split(folder: Path, names: tuple[str, ...], reading: Reading) -> Split:
+    """Read files into one array, which is allocated once, one file at a time.
+
+    Images that take too much memory are left in the files.
+    """
+    paths = [folder / name for name in names]
+    counts = [_count_records(path) for path in paths]
+    shape = (sum(counts), *SHAPE)
+    lazy = reading.is_large(shape)
+    images = np.empty((0, *SHAPE) if lazy else shape, dtype=np.float32)
     labels = np.empty(sum(counts), dtype=np.int64)
     start = 0
-    for name, count in zip(names, counts, strict=True):
+    for path, count in zip(paths, counts, strict=True):
         # (count, RECORD)
-        records = _read_records(folder / name)
+        records = _read_records(path)
         labels[start : start + count] = records[:, 0]
-        images[start : start + count] = records[:, 1:].reshape(count, *SHAPE)
+        if not lazy:
+            images[start : start + count] = records[:, 1:].reshape(count, *SHAPE)
         start += count
+    if lazy:
+        return Split(_in_files(paths, counts, reading), labels)
     images /= 255
     return Split(images, labels)
+
+
+def _in_files(paths: list[Path], counts: list[int], reading: Reading) -> NDArray[np.float32]:
+    """Return the images of files as LazyImages, to type checkers an array."""
+    sources = [
+        StoredRows.of_file(path, (count, RECORD), np.uint8, 0)
+        for path, count in zip(paths, counts, strict=True)
+    ]
+
+    def convert(records: NDArray[Any], _: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+        return scale_bytes(records[:, 1:].reshape(-1, *SHAPE))
+
+    records = LazyImages(Joined(sources), reading.memory_limit)
+    images: Any = records.map(convert, SHAPE, np.float32)
+    return images
 
 
 def _count_records(path: Path) -> int:

@@ -17,6 +17,7 @@ from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.fingerprints import fingerprints_of
 from tinygrad_ckn.labels import Label, class_numbers, classes_of
+from tinygrad_ckn.lazy_images import is_lazy, some_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,7 +27,8 @@ class Split:
     Parameters
     ----------
     images : NDArray[np.float32], shape (n, C, H, W)
-        C-contiguous and finite, n >= 1; in [0, 1] if the file held bytes.
+        C-contiguous and finite, n >= 1; in [0, 1] if the file held bytes. Instead of an
+        array they may be `LazyImages`, which are read and checked when indexed.
     labels : NDArray, shape (n,)
         int64, bool or str: the original labels, not class numbers (see
         `tinygrad_ckn.labels`).
@@ -54,8 +56,9 @@ class Split:
             raise DataError(
                 f"Split: expected at least one image, shape (n, C, H, W), got shape {images.shape}"
             )
-        if images.dtype != np.float32 or not images.flags.c_contiguous:
-            layout = "" if images.flags.c_contiguous else " not C-contiguous"
+        contiguous = is_lazy(images) or images.flags.c_contiguous
+        if images.dtype != np.float32 or not contiguous:
+            layout = "" if contiguous else " not C-contiguous"
             raise DataError(
                 "Split: expected images of dtype float32, C-contiguous, got "
                 f"{images.dtype}{layout}; use np.ascontiguousarray(images, dtype=np.float32)"
@@ -85,8 +88,11 @@ class Split:
         return fingerprints_of(self.images)
 
     def take(self, indices: NDArray[np.integer]) -> "Split":
-        """Return a copy of the images and labels at integer indices, in their order."""
-        return Split(self.images[indices], self.labels[indices])
+        """Return the images and labels at integer indices, in their order.
+
+        Lazy images are not read; others are copied.
+        """
+        return Split(some_of(self.images, indices), self.labels[indices])
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,12 @@ import math
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.data.arrays import as_images
 from tinygrad_ckn.data.dataset import Dataset, Split
 from tinygrad_ckn.data.files import existing_file, existing_folder
@@ -24,11 +26,15 @@ from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.labels import as_labels
+from tinygrad_ckn.lazy_images import LazyImages
+from tinygrad_ckn.stored_rows import StoredRows
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
 # Maximum number of axes of a NumPy array.
 MAX_RANK = 64
+# Bytes that are unzipped at a time.
+_BLOCK_BYTES = 2**22
 
 # As listed by `dpkg -L dataset-fashion-mnist`.
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
@@ -67,15 +73,29 @@ def read_idx(path: PathLike) -> NDArray[np.generic]:
         length of 0, a header or data that end early, or bytes after the data. Offsets
         count the bytes of the unzipped file.
     """
-    path = existing_file(path, "an IDX file")
+    return _read(existing_file(path, "an IDX file"), None)
+
+
+def open_idx(path: PathLike, reading: Reading) -> NDArray[np.generic]:
+    """Read an IDX file of images; one that takes too much memory becomes LazyImages.
+
+    A zipped one is unzipped into a temporary file then. To type checkers the result is an
+    array. Errors are those of `read_idx`; a file that changes later is refused then.
+    """
+    return _read(existing_file(path, "an IDX file"), reading)
+
+
+def _read(path: Path, reading: Reading | None) -> NDArray[np.generic]:
+    """Return the array of an IDX file, lazily if it is large; without a reading it is not."""
     size = path.stat().st_size
     with path.open("rb") as raw:
         zipped = raw.read(2) == GZIP_MAGIC
         raw.seek(0)
         if not zipped:
-            return _parse(raw.read, path, size, zipped)
+            return _parse(raw.read, path, size, zipped, reading)
         try:
-            return _parse(gzip.GzipFile(fileobj=raw).read, path, MAX_INFLATION * size, zipped)
+            unzipped = gzip.GzipFile(fileobj=raw)
+            return _parse(unzipped.read, path, MAX_INFLATION * size, zipped, reading)
         except EOFError as error:
             raise DataError(
                 f"{path}: expected a whole gzip stream, got one that is cut off where the file "
@@ -89,27 +109,59 @@ def read_idx(path: PathLike) -> NDArray[np.generic]:
 
 
 def _parse(
-    read: Callable[[int], bytes], path: Path, max_bytes: int, zipped: bool
+    read: Callable[[int], bytes],
+    path: Path,
+    max_bytes: int,
+    zipped: bool,
+    reading: Reading | None,
 ) -> NDArray[np.generic]:
     """Return the array of an IDX file of at most `max_bytes` bytes."""
     dtype, shape, start = _read_header(read, path)
     n_bytes = math.prod(shape) * dtype.itemsize
     end = start + n_bytes
-    content = read(n_bytes) if end <= max_bytes else b""
-    if len(content) != n_bytes or read(1):
+    large = reading is not None and reading.is_large(shape)
+    in_place = large and not zipped and end == max_bytes
+    rows: StoredRows | None = None
+    content = b""
+    if large and zipped and end <= max_bytes:
+        rows = StoredRows.temporary(shape, dtype, str(path))
+        count = _unzip(read, rows)
+    elif in_place:
+        rows = StoredRows.of_file(path, shape, dtype, start)
+        count = n_bytes
+    else:
+        content = read(n_bytes) if end <= max_bytes else b""
+        count = len(content)
+    if count != n_bytes or (not in_place and read(1)):
         if not zipped:
             got = f"ends at byte {max_bytes}"
         elif end > max_bytes:
             got = f"unzips to {max_bytes} bytes at most"
         else:
-            got = "goes on" if len(content) == n_bytes else f"ends at byte {start + len(content)}"
+            got = "goes on" if count == n_bytes else f"ends at byte {start + count}"
         raise DataError(
             f"{path}: expected data of shape {shape} from byte {start} to byte {end}, got a file "
             f"that {got}; copy or download it again"
         )
+    if rows is not None and reading is not None:
+        lazy: Any = LazyImages(rows, reading.memory_limit)
+        return lazy
     array = np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
     array.flags.writeable = False
     return array
+
+
+def _unzip(read: Callable[[int], bytes], rows: StoredRows) -> int:
+    """Write the content of a zipped file into rows; return the number of bytes that came."""
+    count = 0
+    for block in slices(len(rows), max(1, _BLOCK_BYTES // rows.row_bytes)):
+        size = (block.stop - block.start) * rows.row_bytes
+        content = read(size)
+        count += len(content)
+        if len(content) < size:
+            break
+        rows[block] = np.frombuffer(content, rows.dtype).reshape(-1, *rows.shape[1:])
+    return count
 
 
 def _read_header(
@@ -159,6 +211,7 @@ def load_idx(
     name: str | None = None,
     class_names: tuple[str, ...] | None = None,
     scale: float | None = None,
+    memory: int | str | None = None,
 ) -> Dataset:
     """Read the four IDX files of a data set in the layout of MNIST.
 
@@ -174,6 +227,8 @@ def load_idx(
         One name per class; None: the labels themselves.
     scale : float, optional
         Divisor of the pixels; None: 255 for integers, 1 for floats.
+    memory : int or str, optional
+        As for `load`.
 
     Returns
     -------
@@ -186,7 +241,9 @@ def load_idx(
         For a missing or damaged file, files of different lengths, or labels without a
         class name.
     """
-    return idx_parts(folder, Reading.of(scale=scale), name, class_names).dataset(seed=0)
+    return idx_parts(folder, Reading.of(scale=scale, memory=memory), name, class_names).dataset(
+        seed=0
+    )
 
 
 def idx_parts(
@@ -252,7 +309,7 @@ def _read_split(folder: Path, part: str, reading: Reading) -> tuple[Split, DataF
         _required(folder, part, kind) for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
     )
     labels = as_labels(read_idx(labels_path), str(labels_path))
-    array = read_idx(images_path)
+    array = open_idx(images_path, reading)
     images, read_as = as_images(array, str(images_path), reading, len(array))
     if len(images) != len(labels):
         raise DataError(

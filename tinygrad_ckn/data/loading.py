@@ -19,14 +19,13 @@ from tinygrad_ckn.data.idx import (
     idx_parts,
     load_fashion_mnist,
     load_idx,
-    read_idx,
+    open_idx,
     starts_as_idx,
 )
 from tinygrad_ckn.data.npz_csv import csv_parts, npz_parts, read_npy_images, read_npz_images
 from tinygrad_ckn.data.parts import Parts
-from tinygrad_ckn.data.picture_folder import picture_parts, read_pictures
+from tinygrad_ckn.data.picture_folder import holds_pictures, picture_parts, read_pictures
 from tinygrad_ckn.data.picture_paths import has_pictures
-from tinygrad_ckn.data.pictures import SUFFIXES, is_picture
 from tinygrad_ckn.data.reading import OF_PICTURES, Reading
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
@@ -52,6 +51,7 @@ def load(
     grey: bool | None = None,
     rgb: bool | None = None,
     skip_broken: bool | None = None,
+    memory: int | str | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Load a data set by its name or from a path.
@@ -79,6 +79,11 @@ def load(
         Convert pictures to grey (ITU-R 601 luma), or to RGB (equal channels of grey).
     skip_broken : bool, optional
         Leave out pictures that cannot be read, with a warning.
+    memory : int or str, optional
+        Bytes, such as 2**30 or "2GiB", that all images may take in memory; None: a quarter
+        of what the process may use. More pictures, and images in IDX, CIFAR-10 and .npy
+        files, are read when needed, in blocks, as `LazyImages`; what is computed of all
+        of them, such as features, then lies in temporary files (in TMPDIR).
     seed : int
         Chooses the test part of data without one.
 
@@ -108,6 +113,7 @@ def load(
         grey=grey,
         rgb=rgb,
         skip_broken=skip_broken,
+        memory=memory,
     )
     return load_parts(name_or_path, data_dir, reading).dataset(seed)
 
@@ -125,6 +131,7 @@ def load_test(
     grey: bool | None = None,
     rgb: bool | None = None,
     skip_broken: bool | None = None,
+    memory: int | str | None = None,
     data_format: DataFormat | None = None,
 ) -> tuple[Split, bool]:
     """Load labelled images to measure a model on.
@@ -132,7 +139,7 @@ def load_test(
     Parameters
     ----------
     name_or_path, data_dir, image_shape, channels_last, header, scale, resize, crop, grey, rgb, \
-    skip_broken
+    skip_broken, memory
         As for `load`.
     data_format : DataFormat, optional
         The format of the training images, `model.data_format`: these images are read in
@@ -166,6 +173,7 @@ def load_test(
         grey=grey,
         rgb=rgb,
         skip_broken=skip_broken,
+        memory=memory,
     )
     parts = load_parts(name_or_path, data_dir, reading)
     return (parts.train, True) if parts.test is None else (parts.test, False)
@@ -207,6 +215,7 @@ def load_images(
     grey: bool | None = None,
     rgb: bool | None = None,
     skip_broken: bool | None = None,
+    memory: int | str | None = None,
     data_format: DataFormat | None = None,
 ) -> NDArray[np.float32]:
     """Load images without labels, for prediction.
@@ -218,7 +227,7 @@ def load_images(
         .npz file with an array `images`, an .npy file, a .csv file of pixels (a column
         that the header names `label` is left out), or an IDX file of images under any
         name, compressed with gzip or not.
-    image_shape, channels_last, header, scale, resize, crop, grey, rgb, skip_broken
+    image_shape, channels_last, header, scale, resize, crop, grey, rgb, skip_broken, memory
         As for `load`.
     data_format : DataFormat, optional
         The format of the training images, `model.data_format`: these images are read in
@@ -247,14 +256,12 @@ def load_images(
         grey=grey,
         rgb=rgb,
         skip_broken=skip_broken,
+        memory=memory,
     )
-    if Path(path).is_dir():
+    if holds_pictures(Path(path)):
         return read_pictures(Path(path), reading)
     path = existing_file(path, "a picture, or a file of images (.npz, .npy, .csv or IDX)")
     suffix = path.suffix.lower()
-    is_array = suffix in (".npz", ".npy", ".csv")
-    if suffix in SUFFIXES or (not is_array and is_picture(path)):
-        return read_pictures(path, reading)
     _refuse_options_of_pictures(str(path), reading)
     if suffix == ".npz":
         return read_npz_images(path, reading)
@@ -263,7 +270,7 @@ def load_images(
     if suffix == ".csv":
         return read_csv(path, labelled=False, reading=reading)[0]
     if path.name.endswith((".idx", "-ubyte")) or starts_as_idx(path):
-        array = read_idx(path)
+        array = open_idx(path, reading)
         return as_images(array, str(path), reading, len(array))[0]
     raise DataError(
         f"{path}: expected an .npz, .npy or .csv file, a picture, or an IDX file (compressed with "
@@ -280,7 +287,7 @@ def _folder_parts(folder: Path, reading: Reading) -> Parts:
         return idx_parts(folder, reading)
     if has_cifar_files(folder):
         _refuse_options(str(folder), reading)
-        return Parts.of(load_cifar10(folder))
+        return Parts.of(load_cifar10(folder, memory=reading.memory))
     raise DataError(
         f"{folder}: expected a folder with IDX files (train-images-idx3-ubyte ...), CIFAR-10 "
         "binary files (data_batch_1.bin ...), or a folder of pictures for each class, got none of "

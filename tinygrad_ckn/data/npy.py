@@ -18,7 +18,11 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from tinygrad_ckn.backend import Shape
+from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.lazy_images import LazyImages
+from tinygrad_ckn.stored_rows import StoredRows
 
 # Maximum number of bytes that deflate can make of one.
 MAX_INFLATION = 1032
@@ -28,8 +32,12 @@ _HEADER_SIZE = 16_384
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def read_npy(path: Path) -> NDArray[Any]:
-    """Return the array of an .npy file; errors are those of `read_npz`."""
+def read_npy(path: Path, reading: Reading | None = None) -> NDArray[Any]:
+    """Return the array of an .npy file; errors are those of `read_npz`.
+
+    With a reading, images that take too much memory are returned as LazyImages, unless
+    they are in Fortran order. To type checkers the result is an array.
+    """
     with path.open("rb") as stream:
         try:
             if zipfile.is_zipfile(stream):
@@ -38,7 +46,13 @@ def read_npy(path: Path) -> NDArray[Any]:
                     "it .npz"
                 )
             stream.seek(0)
-            return _array(stream, path.stat().st_size)
+            size = path.stat().st_size
+            if reading is not None:
+                lazy = _lazy(path, size, stream, reading)
+                if lazy is not None:
+                    return lazy
+                stream.seek(0)
+            return _array(stream, size)
         except (DataError, MemoryError):
             raise
         except Exception as error:
@@ -94,9 +108,18 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> NDArr
         return _array(stream, max_bytes)
 
 
-def _array(stream: io.BufferedIOBase, max_bytes: int) -> NDArray[Any]:
-    """Return the array of a stream of at most `max_bytes` bytes."""
+def _lazy(path: Path, size: int, stream: io.BufferedIOBase, reading: Reading) -> Any:
+    """Return the LazyImages of a file, None if they are to be read into memory."""
     head = io.BytesIO(stream.read(_HEADER_SIZE))
+    shape, fortran_order, dtype = _header(head, size)
+    rows = len(shape) in (2, 3, 4) and not fortran_order and reading.is_large(shape)
+    if not rows or head.tell() + math.prod(shape) * dtype.itemsize != size:
+        return None
+    return LazyImages(StoredRows.of_file(path, shape, dtype, head.tell()), reading.memory_limit)
+
+
+def _header(head: io.BytesIO, max_bytes: int) -> tuple[Shape, bool, np.dtype[Any]]:
+    """Return shape, order and dtype of an array of at most `max_bytes` bytes."""
     version = npy.read_magic(head)
     if version not in _HEADERS:
         raise ValueError(f"format version {version} is for arrays with named fields")
@@ -110,6 +133,14 @@ def _array(stream: io.BufferedIOBase, max_bytes: int) -> NDArray[Any]:
         raise ValueError(
             f"it says {count:,} bytes of shape {shape} and has no more than {max_bytes:,}"
         )
+    return shape, fortran_order, dtype
+
+
+def _array(stream: io.BufferedIOBase, max_bytes: int) -> NDArray[Any]:
+    """Return the array of a stream of at most `max_bytes` bytes."""
+    head = io.BytesIO(stream.read(_HEADER_SIZE))
+    shape, fortran_order, dtype = _header(head, max_bytes)
+    count = math.prod(shape) * dtype.itemsize
     content = np.empty(count, np.uint8)
     filled = head.readinto(content.data)
     while filled < count:

@@ -146,7 +146,7 @@ def read_npz_images(path: PathLike, reading: Reading) -> NDArray[np.float32]:
 def read_npy_images(path: PathLike, reading: Reading) -> NDArray[np.float32]:
     """Return the images of an .npy file as float32 (n, C, H, W)."""
     path = existing_file(path, "an .npy file")
-    array = read_npy(path)
+    array = read_npy(path, reading)
     return as_images(array, str(path), reading)[0]
 
 

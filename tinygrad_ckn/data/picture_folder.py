@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.data.dataset import Split
+from tinygrad_ckn.data.files import existing_file
 from tinygrad_ckn.data.parts import Parts
 from tinygrad_ckn.data.picture_kinds import common_decoding, format_of
 from tinygrad_ckn.data.picture_paths import (
@@ -21,11 +22,19 @@ from tinygrad_ckn.data.picture_paths import (
     find_classes,
     find_pictures,
 )
-from tinygrad_ckn.data.pictures import Decoding, check_readable, decode, read_header
+from tinygrad_ckn.data.pictures import (
+    SUFFIXES,
+    Decoding,
+    check_readable,
+    decode,
+    is_picture,
+    read_header,
+)
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data_format import DataFormat, warn_of_two_scales
 from tinygrad_ckn.errors import DataError, DataWarning
 from tinygrad_ckn.labels import Label
+from tinygrad_ckn.lazy_images import LazyImages
 from tinygrad_ckn.parallel import for_each
 
 # Number of pictures that a thread decodes at a time.
@@ -81,6 +90,11 @@ class PictureFiles:
         return len(self.paths)
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32."""
+        return np.dtype(np.float32)
+
+    @property
     def shape(self) -> tuple[int, int, int, int]:
         """(n, C, H, W)."""
         return len(self), *self.decoding.shape
@@ -102,9 +116,42 @@ class PictureFiles:
         for_each(fill, list(slices(len(indices), _PIECE)))
         return images
 
-    def read_all(self) -> NDArray[np.float32]:
-        """Return all images, (n, C, H, W)."""
-        return self.read(range(len(self)))
+    def images(self, reading: Reading) -> NDArray[np.float32]:
+        """Return all images, (n, C, H, W); if they take too much memory, as LazyImages.
+
+        To type checkers they are an array.
+        """
+        if not reading.is_large(self.shape):
+            return self.read(range(len(self)))
+        lazy: Any = LazyImages(self, reading.memory_limit)
+        return lazy
+
+
+def holds_pictures(path: Path) -> bool:
+    """Return whether a path is to be read as pictures: a folder, or a file of a picture.
+
+    Files are told by their suffix, those without a suffix known here by their content.
+    """
+    suffix = path.suffix.lower()
+    if path.is_dir() or suffix in SUFFIXES:
+        return True
+    return suffix not in (".npz", ".npy", ".csv") and path.is_file() and is_picture(path)
+
+
+def open_pictures(paths: Sequence[Path], reading: Reading) -> PictureFiles:
+    """Return pictures without labels: files, and those of folders in natural order.
+
+    Raises
+    ------
+    DataError
+        As `find_pictures` and `PictureFiles.of`.
+    """
+    source = str(paths[0]) if len(paths) == 1 else f"{paths[0]} .. {paths[-1]}"
+    refuse_options(source, reading)
+    files: list[Path] = []
+    for path in paths:
+        files += find_pictures(path) if path.is_dir() else [existing_file(path, "a picture")]
+    return PictureFiles.of(files, source, reading)
 
 
 def read_pictures(path: Path, reading: Reading) -> NDArray[np.float32]:
@@ -113,13 +160,9 @@ def read_pictures(path: Path, reading: Reading) -> NDArray[np.float32]:
     Raises
     ------
     DataError
-        As `find_pictures` and `PictureFiles.of`; for pixels on another scale than those
-        of the training.
+        As `open_pictures`; for pixels on another scale than those of the training.
     """
-    paths = find_pictures(path) if path.is_dir() else [path]
-    refuse_options(str(path), reading)
-    files = PictureFiles.of(paths, str(path), reading)
-    images = files.read_all()
+    images = open_pictures([path], reading).images(reading)
     check_scale(images, str(path), reading)
     return images
 
@@ -215,7 +258,7 @@ def refuse_options(source: str, reading: Reading) -> None:
 def _split(files: PictureFiles, source: str, reading: Reading) -> Split:
     """Return the images of pictures with their labels."""
     assert files.labels is not None
-    images = files.read_all()
+    images = files.images(reading)
     check_scale(images, source, reading)
     return Split(images, files.labels)
 

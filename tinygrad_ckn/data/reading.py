@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Self, TypeAlias
+from typing import Annotated, NewType, Self, TypeAlias
 
+from tinygrad_ckn.backend import Shape
 from tinygrad_ckn.checks import positive
 from tinygrad_ckn.data_format import DataFormat, ImageShape
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.integers import is_whole
+from tinygrad_ckn.lazy_images import default_memory
 
+ByteCount = NewType("ByteCount", int)
 Size: TypeAlias = tuple[int, int]
 # Options that have a meaning for pictures only.
 OF_PICTURES = ("resize", "crop", "grey", "rgb", "skip_broken")
@@ -38,6 +43,9 @@ class Reading:
         Whether pictures are converted to grey, or to RGB.
     skip_broken : bool or None
         Whether pictures that cannot be read are left out.
+    memory : int or None
+        Bytes that all images may take in memory; None: a quarter of what the process may
+        use. More are read in blocks, as `LazyImages`.
     like : DataFormat or None
         The format of the training images of the model that reads these.
     """
@@ -74,6 +82,12 @@ class Reading:
     skip_broken: Annotated[
         bool | None, "Leave out pictures that cannot be read, with a warning that names them."
     ] = None
+    memory: Annotated[
+        ByteCount | None,
+        "Memory that all images may take, such as 500MB or 2GiB. More are read from files in "
+        "blocks, and what is computed of all is kept in temporary files. Default: a quarter of "
+        "the memory.",
+    ] = None
     like: DataFormat | None = None
 
     @classmethod
@@ -90,6 +104,7 @@ class Reading:
         grey: bool | None = None,
         rgb: bool | None = None,
         skip_broken: bool | None = None,
+        memory: int | str | None = None,
     ) -> Self:
         """Check the arguments of a loader; an image_shape (H, W) has one channel.
 
@@ -102,6 +117,7 @@ class Reading:
             positive("load", scale=scale)
             scale = float(scale)
         shape = None if image_shape is None else _shape(image_shape)
+        limit = None if memory is None else byte_count("load", memory)
         size = None if resize is None else _size(resize)
         if crop and size is None and (data_format is None or data_format.resize is None):
             raise ConfigError(
@@ -113,13 +129,32 @@ class Reading:
                 "load: argument grey expected False with argument rgb, got both; choose one"
             )
         return cls(
-            shape, channels_last, header, scale, size, crop, grey, rgb, skip_broken, data_format
+            shape,
+            channels_last,
+            header,
+            scale,
+            size,
+            crop,
+            grey,
+            rgb,
+            skip_broken,
+            limit,
+            data_format,
         )
 
     @property
     def expected_shape(self) -> ImageShape | None:
         """The shape (C, H, W) that images must have, if known."""
         return self.image_shape or (None if self.like is None else self.like.image_shape)
+
+    @property
+    def memory_limit(self) -> int:
+        """The bytes that all images may take in memory."""
+        return default_memory() if self.memory is None else self.memory
+
+    def is_large(self, shape: Shape) -> bool:
+        """Return whether images of a shape (n, ...) would take more memory, as float32."""
+        return 4 * math.prod(shape) > self.memory_limit
 
     def with_format(self, data_format: DataFormat) -> Self:
         """Return how to read more images of the data set with the given format."""
@@ -135,6 +170,32 @@ class Reading:
                 f"{source}: expected images {_text(self.expected_shape)} {whose}, got "
                 f"{_text(shape)}; bring them to that size"
             )
+
+
+def byte_count(owner: str, memory: int | str) -> ByteCount:
+    """Return a number of bytes, such as 500000000, "500MB" or "2 GiB".
+
+    Raises
+    ------
+    ConfigError
+        If it is something else, or less than 1.
+
+    Examples
+    --------
+    >>> byte_count("load", "1.5 kB"), byte_count("load", "2GiB") == 2**31
+    (1500, True)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) *([kmgt]?)(i?)b?", str(memory).strip().lower())
+    count = 0
+    if match is not None and (match[2] or not match[3]):
+        base = 1024 if match[3] else 1000
+        count = int(float(match[1]) * base ** " kmgt".index(match[2] or " "))
+    if count < 1:
+        raise ConfigError(
+            f"{owner}: argument memory expected a number of bytes such as 500MB or 2GiB, got "
+            f"{memory!r}"
+        )
+    return ByteCount(count)
 
 
 def _size(resize: Sequence[int]) -> Size:

@@ -139,6 +139,12 @@ def from_rows(rows: NDArray[Any], reading: Reading, source: str) -> tuple[NDArra
     return order.arrange(rows), order.channels_last
 
 
+def sample_of(rows: Any) -> NDArray[Any]:
+    """Return every so manieth row, by which a shape is judged; a sample of itself."""
+    sample: NDArray[Any] = rows[:: max(1, len(rows) // _SAMPLE)]
+    return sample
+
+
 def _possible_orders(width: int, reading: Reading, source: str) -> tuple[Order, list[Order]]:
     """Return the order of rows of `width` pixels, and others to compare it with."""
     shape = reading.expected_shape
@@ -225,7 +231,7 @@ def _smoother(rows: NDArray[Any], order: Order, others: list[Order]) -> Order | 
     """Return an order in which neighbouring pixels are distinctly more alike, or None."""
     if len(rows) < _MIN_IMAGES or not others:
         return None
-    sample = rows[:: max(1, len(rows) // _SAMPLE)].astype(np.float32)
+    sample = sample_of(rows).astype(np.float32)
     roughness = _roughness(sample, order)
     best = None
     best_ratio = _MAX_ROUGHNESS

@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +23,14 @@ from tinygrad_ckn.backend import (
     asarray,
     backend_of,
     is_array,
+    use,
     xp_of,
 )
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.files import PathLike, replacing
+from tinygrad_ckn.lazy_images import is_lazy, room
+from tinygrad_ckn.stored_rows import StoredRows, reserve, reserve_temporary
 
 # Bytes of features or patches held in memory; more go to a file.
 MEMORY = 2**33
@@ -78,7 +81,11 @@ def map_batches(
     if isinstance(out, str | os.PathLike):
         return _fill_file(compute, batches, shape, dtype, Path(out))
     y = xp.empty(shape, dtype=dtype) if out is None else out
-    if not (is_array(y) or isinstance(y, np.ndarray)) or y.shape != shape or y.dtype != dtype:
+    if (
+        not (is_array(y) or isinstance(y, np.ndarray | StoredRows))
+        or y.shape != shape
+        or y.dtype != dtype
+    ):
         got = f"{y.dtype} of shape {y.shape}" if hasattr(y, "dtype") else type(y).__name__
         raise ShapeError(
             f"encode: argument out expected a path or an array of shape {shape}, {dtype}, got {got}"
@@ -110,22 +117,26 @@ def _fill_file(
     header = {"descr": npy.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     with replacing(path) as stream:
         npy.write_array_header_1_0(stream, header)
-        y = _memory_map(stream, dtype, shape, stream.tell())
+        stream.flush()
+        offset = stream.tell()
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        reserve(stream.fileno(), offset + size)
+        y: Any = StoredRows(os.dup(stream.fileno()), shape, dtype, offset)
         _fill(y, compute, batches)
-        y.flush()
-        # Some systems do not rename a file that is mapped.
+        # Some systems do not rename a file that is open.
         del y
     return npy.open_memmap(path, mode="r+")
 
 
-def _memory_map(
-    stream: IO[bytes], dtype: str, shape: Shape, offset: int = 0
-) -> np.memmap[Any, Any]:
-    """Return an array in a file, reserving its space so that a full disk fails here."""
-    stream.flush()
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(stream.fileno(), 0, offset + math.prod(shape) * np.dtype(dtype).itemsize)
-    return np.memmap(stream, dtype=dtype, mode="r+", offset=offset, shape=shape)
+def on_device(images: NDArray[Any], device: str) -> NDArray[Any]:
+    """Return a copy of images (n, C, H, W) on a device; lazy ones are copied in blocks."""
+    if not is_lazy(images):
+        copy: NDArray[Any] = asarray(images, device=device)
+        return copy
+    y: NDArray[Any] = use(device).xp.empty(images.shape, dtype=images.dtype)
+    for block in images.blocks():
+        y[block] = asarray(images[block], device=device)
+    return y
 
 
 def allocate(shape: Shape, dtype: str, memory: int, images: Images) -> NDArray[Any]:
@@ -134,7 +145,21 @@ def allocate(shape: Shape, dtype: str, memory: int, images: Images) -> NDArray[A
     Beyond `memory` bytes an array on the host is mapped from a temporary file, which lies
     in `tempfile.gettempdir()` and vanishes with the array.
     """
-    if backend_of(images) is not CPU or math.prod(shape) * np.dtype(dtype).itemsize <= memory:
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if backend_of(images) is not CPU or size <= memory:
         return xp_of(images).empty(shape, dtype=dtype)
     with tempfile.TemporaryFile() as file:
-        return _memory_map(file, dtype, shape)
+        reserve_temporary(file.fileno(), size, "allocate")
+        return np.memmap(file, dtype=dtype, mode="r+", shape=shape)
+
+
+def allocate_rows(shape: Shape, dtype: str, memory: int, images: Images) -> NDArray[Any]:
+    """Return an uninitialised array for results of images, on their device.
+
+    Beyond `memory` bytes, or the memory that lazy images allow, one on the host lies in a
+    temporary file as StoredRows, of which only what is asked for is read into memory.
+    """
+    if backend_of(images) is not CPU:
+        return xp_of(images).empty(shape, dtype=dtype)
+    limit = min(memory, images.memory) if is_lazy(images) else memory
+    return room(shape, dtype, limit, "features")

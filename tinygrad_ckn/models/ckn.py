@@ -178,7 +178,7 @@ class CKN(Network):
             As for `models.fit_linear`.
         class_weight : "balanced", mapping or None, default None
             Weights of classes in the losses of fine-tuning and classifier, and in the
-            accuracies and errors by which epoch and l2 are chosen: numbers >= 0 by label,
+            accuracies and losses by which epoch and l2 are chosen: numbers >= 0 by label,
             1 for labels left out, or "balanced": n / (k count). None: images of all
             classes count the same.
         sample_weight : array or None, default None

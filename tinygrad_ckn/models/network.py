@@ -249,7 +249,7 @@ class Network(NetworkBase):
             self,
             self.preprocess(array),
             y,
-            weights=weights,
+            sample_weight=weights,
             loss=loss,
             l2=l2,
             iterations=iterations,
@@ -283,7 +283,7 @@ class Network(NetworkBase):
             training = _counted(LabelledImages(array, y, weights))
         self._mark_unfitted()
         self._record_format(training.images, classes, data_format)
-        fingerprints = fingerprints_of(to_numpy(training.images))
+        fingerprints = fingerprints_of(training.images)
         if warm_start:
             prepared = self.preprocess(training.images)
         else:

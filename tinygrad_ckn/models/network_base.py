@@ -30,6 +30,7 @@ from tinygrad_ckn.errors import CKNError, ConfigError
 from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.grad_mode import evaluation, modes, no_grad
 from tinygrad_ckn.graph import unwrap
+from tinygrad_ckn.lazy_images import as_lazy, is_lazy
 from tinygrad_ckn.models import batched
 from tinygrad_ckn.models.checks import (
     check_device,
@@ -243,12 +244,19 @@ class NetworkBase(TrainingRecord):
     def preprocess(self, images: Images) -> NDArray[Any]:
         """Return images (N, C, H, W) after preprocessing, as an array.
 
-        Without preprocessing the images themselves are returned.
+        Without preprocessing the images themselves are returned. Of lazy images the result
+        is lazy too, in a temporary file, if it takes more memory than they allow.
         """
         if self.preprocessing is None:
             array: NDArray[Any] = unwrap(images)
             return array
-        return self._map_batches(self.preprocessing, images, self._prepared_shape)
+        shape = self._prepared_shape
+        if not is_lazy(images):
+            return self._map_batches(self.preprocessing, images, shape)
+        memory = images.memory
+        rows = images.room((len(images), *shape), self.dtype, "preprocessing")
+        lazy: Any = images
+        return as_lazy(self._map_batches(self.preprocessing, lazy, shape, rows), memory)
 
     def _preprocess(self, x: Images) -> Images:
         """Return one batch after preprocessing."""
@@ -325,6 +333,7 @@ class NetworkBase(TrainingRecord):
         )
         x = self._check_images(x, finite=not (recorded and use(self.device).asynchronous))
         if recorded:
+            x = x[:] if is_lazy(x) else x
             return self._test_features(self._preprocess(x))
         array = unwrap(x)
         y = xp_of(array).empty((len(array), self.classifier.in_features), dtype=self.dtype)

@@ -118,7 +118,7 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
         )
         self.loss: Loss = loss
         self.l2 = l2
-        self.class_weight = class_weight
+        self.class_weight: ClassWeight | None = class_weight
         self.supervised = supervised
         self.epochs = epochs
         self.lr = lr

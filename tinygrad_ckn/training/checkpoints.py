@@ -10,7 +10,7 @@ from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.models import Callback, Progress
 from tinygrad_ckn.models.learning.state_file import CHECKPOINT, LAST
 from tinygrad_ckn.training.checkpoint import write_state
-from tinygrad_ckn.training.recorder import Interval
+from tinygrad_ckn.training.interval import Interval
 
 
 class Checkpoints(Callback):

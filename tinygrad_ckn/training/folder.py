@@ -26,7 +26,16 @@ TRAINED = (CHECKPOINT, LAST)
 EPOCHS_CSV = "metrics.csv"
 EPOCHS_TENSORBOARD = "tensorboard"
 EXTRA = (EPOCHS_CSV, EPOCHS_TENSORBOARD)
-FINISHED = (MODEL, "filters.png", "trace.json", "comparison.json", "comparison.png")
+FINISHED = (
+    MODEL,
+    "filters.png",
+    "test.json",
+    "report.html",
+    "README.txt",
+    "trace.json",
+    "comparison.json",
+    "comparison.png",
+)
 
 
 @dataclass(eq=False)

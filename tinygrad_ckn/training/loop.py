@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -11,22 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_ckn import plots, profiling
-from tinygrad_ckn.backend import Generator, asarray, default_rng
-from tinygrad_ckn.data import Dataset
+from tinygrad_ckn.backend import Generator, default_rng
+from tinygrad_ckn.data import Dataset, Split
 from tinygrad_ckn.errors import DataError, MissingPackageError, TrainingWarning
 from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.fingerprints import as_text
 from tinygrad_ckn.models import CKN, CNN, Callback, Progress, build
+from tinygrad_ckn.models.batched import on_device
 from tinygrad_ckn.models.learning.callbacks import Report, combined
 from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.training import metrics
 from tinygrad_ckn.training.checkpoint import record_of
 from tinygrad_ckn.training.class_weight import read_class_weight
 from tinygrad_ckn.training.csv_log import CSVLog
-from tinygrad_ckn.training.evaluation import evaluate
+from tinygrad_ckn.training.evaluation import Predictions, predict
 from tinygrad_ckn.training.folder import EPOCHS_CSV, EPOCHS_TENSORBOARD, claim
 from tinygrad_ckn.training.options import Options, resolve
-from tinygrad_ckn.training.recorder import Recorder
+from tinygrad_ckn.training.readme import write_readme
+from tinygrad_ckn.training.recorder import Recorder, peak_memory
+from tinygrad_ckn.training.report.page import write_report
+from tinygrad_ckn.training.report.summary import summarise, write_summary
 from tinygrad_ckn.training.run import Run
 from tinygrad_ckn.training.signals import signals_caught
 from tinygrad_ckn.training.tensorboard import TensorBoard
@@ -130,7 +133,8 @@ def train(
     Warns
     -----
     TrainingWarning
-        If filters.png or the last line of metrics.jsonl cannot be written.
+        If the last line of metrics.jsonl, filters.png, test.json, README.txt or
+        report.html cannot be written.
 
     Examples
     --------
@@ -138,8 +142,8 @@ def train(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as parent:
     ...     result = train(load_digits(), n_patches=2000, out=f"{parent}/run")
-    ...     result.accuracy > 0.9, sorted(path.name for path in result.run.folder.iterdir())
-    (True, ['config.json', 'filters.png', 'metrics.jsonl', 'model.safetensors'])
+    ...     result.accuracy > 0.9, (result.run.folder / "README.txt").is_file()
+    (True, True)
     """
     chosen = resolve(dataset.name, **with_source(options))
     if dataset.n_classes < 2:
@@ -204,10 +208,10 @@ def complete(
         run.save(model)
         recorder.measure("save")
         profiling.lap("save")
-        confusion = evaluate(model.eval(), dataset.test, report=report)
+        predictions = predict(model.eval(), dataset.test, report=report)
         recorder.measure("evaluate")
         profiling.lap("evaluate")
-        return _finish(run, Result(run, model, confusion, recorder.seconds, peak_memory()))
+        return _finish(run, model, dataset.test, predictions, recorder)
 
 
 def _extra_reports(run: Run, options: Options) -> list[Callback]:
@@ -231,8 +235,12 @@ def _repeat(run: Run, extra: Sequence[Callback]) -> None:
             report(Progress(phase, done, total, record))
 
 
-def _finish(run: Run, result: Result) -> Result:
-    """Write what a run has besides its model."""
+def _finish(
+    run: Run, model: CKN | CNN, test: Split, predictions: Predictions, recorder: Recorder
+) -> Result:
+    """Write what a run has besides its model; the line of the test last."""
+    confusion = metrics.confusion_matrix(predictions.labels, predictions.predicted, model.n_classes)
+    result = Result(run, model, confusion, recorder.seconds, peak_memory())
     record = {
         "phase": "test",
         "accuracy": result.accuracy,
@@ -246,6 +254,13 @@ def _finish(run: Run, result: Result) -> Result:
     # still returned.
     with _warning_instead(run, "filters.png"):
         plots.filters(result.model, run.folder / "filters.png")
+    with _warning_instead(run, "test.json"):
+        summary = summarise(model, test, predictions)
+        write_summary(run.folder, {**summary, "peak_memory": recorder.peaks})
+    with _warning_instead(run, "README.txt"):
+        write_readme(run.folder)
+    with _warning_instead(run, "report.html"):
+        write_report([run], model=model, test=record)
     with _warning_instead(run, "the line of the test in metrics.jsonl"):
         run.log(record)
     return result
@@ -295,7 +310,7 @@ def _fit(
     images = dataset.train.images
     labels = dataset.train.labels
     if options.device != "cpu":
-        images = asarray(images, device=options.device)
+        images = on_device(images, options.device)
     shared: dict[str, Any] = {
         "data_format": dataset.data_format,
         "descent": options.make_descent(),
@@ -316,18 +331,6 @@ def _fit(
         model.fit(
             images, labels, n_patches=options.n_patches, iterations=options.iterations, **shared
         )
-
-
-def peak_memory() -> int | None:
-    """Return the maximum host memory of this process in bytes, None if unknown."""
-    try:
-        import resource
-    except ImportError:
-        # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # In kilobytes, but on macOS in bytes.
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def description_of(dataset: Dataset) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tinygrad_ckn.models.network_base import MirrorAverage
 from tinygrad_ckn.models.preprocessing.chain import NAMES
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.training.class_weight import check_class_weight
+from tinygrad_ckn.training.interval import Interval
 from tinygrad_ckn.training.tensorboard import check_installed
 
 Mode: TypeAlias = Literal["unsupervised", "supervised"]
@@ -213,6 +214,7 @@ def _check(
     one_of("train", get_args(Mode), mode=mode)
     one_of("train", (*NAMES, "none"), preprocessing=preprocessing)
     one_of("train", (*get_args(MirrorAverage), "none"), mirror_average=mirror_average)
+    Interval.parse(others.get("checkpoint_every", Options.checkpoint_every))
     one_of("train", get_args(Loss), loss=others.get("loss", Options.loss))
     check_class_weight(others.get("class_weight"))
     for name, minimum in (("n_patches", 1), ("iterations", 1), ("seed", 0)):

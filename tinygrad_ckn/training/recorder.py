@@ -2,82 +2,20 @@
 
 from __future__ import annotations
 
-import re
+import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any
 
 from tinygrad_ckn import profiling
-from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import Callback, Progress
-from tinygrad_ckn.models.learning.best_weights import FineTuningState
 from tinygrad_ckn.models.learning.finetuning_options import n_held_out
 from tinygrad_ckn.models.learning.state import TrainingState
+from tinygrad_ckn.training.interval import Interval
 from tinygrad_ckn.training.options import Options
 from tinygrad_ckn.training.run import Run
 from tinygrad_ckn.training.signals import Signals
-
-
-@dataclass(frozen=True)
-class Interval:
-    """How often the state of a descent is saved.
-
-    Attributes
-    ----------
-    minutes : float or None
-        After each epoch, and this long after the last time within one.
-    epochs : int or None
-        After this many epochs, after the last one, and after each that is the best so far.
-
-    Examples
-    --------
-    >>> Interval.parse("10m"), Interval.parse("2e")
-    (Interval(minutes=10.0, epochs=None), Interval(minutes=None, epochs=2))
-    """
-
-    minutes: float | None = None
-    epochs: int | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return the interval of a text: a number with m for minutes or e for epochs.
-
-        Raises
-        ------
-        ConfigError
-            If it is something else.
-        """
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)m|([1-9]\d*)e", str(text))
-        if match is None:
-            raise ConfigError(
-                "train: argument checkpoint_every expected a time such as 10m or a number of "
-                f"epochs such as 2e, got {text!r}"
-            )
-        return cls(float(match[1])) if match[1] else cls(None, int(match[2]))
-
-    def is_due(self, progress: Progress, seconds: float) -> bool:
-        """Return whether the state of an event is to be saved, so long after the last time."""
-        if progress.phase == "batch":
-            return self.after_seconds(seconds)
-        if progress.phase == "epoch":
-            # checkpoint.safetensors has the best epoch at any time.
-            return is_best(progress) or self.after_epoch(progress.done, progress.total)
-        return True
-
-    def after_epoch(self, epoch: int, epochs: int) -> bool:
-        """Return whether the state after an epoch is to be saved."""
-        return self.epochs is None or epoch % self.epochs == 0 or epoch == epochs
-
-    def after_seconds(self, seconds: float) -> bool:
-        """Return whether the state within an epoch is, so long after the last time."""
-        return self.minutes is not None and seconds >= 60 * self.minutes
-
-
-def is_best(progress: Progress) -> bool:
-    """Return whether the weights at an event of fine-tuning are the best so far."""
-    descent = None if progress.state is None else progress.state.descent
-    return isinstance(descent, FineTuningState) and descent.is_best
 
 
 class Recorder(Callback):
@@ -103,6 +41,8 @@ class Recorder(Callback):
         self.every = Interval.parse(options.checkpoint_every)
         self.signals = signals
         self.seconds: dict[str, float] = {}
+        # Peak memory by the end of each phase.
+        self.peaks: dict[str, int | None] = {}
         # Seconds of the present epoch.
         self._of_epoch = 0.0
         self._since = time.perf_counter()
@@ -160,6 +100,7 @@ class Recorder(Callback):
         seconds = now - self._since
         self._since = now
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+        self.peaks[phase] = peak_memory()
         return seconds
 
     def _rate(self, progress: Progress) -> float:
@@ -179,3 +120,15 @@ class Recorder(Callback):
     @staticmethod
     def _with(progress: Progress, values: Mapping[str, float]) -> Progress:
         return replace(progress, values={**progress.values, **values})
+
+
+def peak_memory() -> int | None:
+    """Return the maximum host memory of this process in bytes, None if unknown."""
+    try:
+        import resource
+    except ImportError:
+        # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # In kilobytes, but on macOS in bytes.
+    return peak if sys.platform == "darwin" else peak * 1024

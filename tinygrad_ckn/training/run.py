@@ -262,20 +262,21 @@ class Run:
         if not self.model_path.exists():
             raise DataError(
                 f"{self.folder}: expected model.safetensors in a finished run, got none; the "
-                f"training was interrupted or is still running, {self._instead()}"
+                f"training was interrupted or is still running; {self._instead()}"
             )
         return load_model(self.model_path)
 
     def _instead(self) -> str:
         """Return a hint for a run without a model."""
         path = self.folder / CHECKPOINT
+        resume = f"`tinygrad-ckn train --resume {self.folder}` continues it"
         if not path.exists():
-            return "start it again"
+            return resume
         epoch = epoch_of(path)
         which = (
             "its start" if epoch == 0 else "the best epoch so far" + (f", {epoch}" if epoch else "")
         )
-        return f"load_model({str(path)!r}) reads {which}"
+        return f"{resume}, load_model({str(path)!r}) reads {which}"
 
     @property
     def _metrics(self) -> Path:

@@ -51,8 +51,8 @@ class TensorBoard(Callback):
 
         if self._file is None:
             self._file = _new_file(self.folder, progress.done)
-            # Also if the training is interrupted.
-            weakref.finalize(self, self._file.close)
+            # The file is closed also if the training is interrupted.
+            self._close = weakref.finalize(self, self._file.close)
         for name, value in progress.values.items():
             event = Event(summary=scalar(name, value), step=progress.done, wall_time=time.time())
             self._file.write_event(event)
@@ -62,7 +62,7 @@ class TensorBoard(Callback):
     def end(self, progress: Progress) -> None:
         """Close the file."""
         if self._file is not None:
-            self._file.close()
+            self._close()
             self._file = None
 
 

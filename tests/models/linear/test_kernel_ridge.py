@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.preprocessing import KernelCenterer
+from sklearn.utils.class_weight import compute_sample_weight
 
 from tinygrad_ckn import data
 from tinygrad_ckn.errors import ConfigError, DataError, LinearAlgebraError, ShapeError
@@ -183,3 +184,58 @@ def test_scores_need_a_fit_and_a_column_for_each_of_its_examples() -> None:
     fitted = KernelRidgeClassifier().fit(np.eye(3), np.array([0, 1, 1]))
     with pytest.raises(ShapeError, match=r"argument gram expected shape \(m, 3\), .* got \(3, 2\)"):
         fitted.predict(np.ones((3, 2)))
+
+
+@seeds
+@few
+def test_weights_are_those_of_scikit_learn(seed: int, l2: float) -> None:
+    x, labels = problem(seed)
+    others = np.random.default_rng(seed + 1).normal(size=(7, 5))
+    weights = np.random.default_rng(seed + 2).uniform(0, 3, 30) * (np.arange(30) % 7 > 0)
+    weights[:3] = 1
+    mean = np.average(x, axis=0, weights=weights)
+    spread = float((weights[:, None] * (x - mean) ** 2).sum())
+    # The sum of weights in place of their mean.
+    ridge = Ridge(alpha=l2 * spread).fit(x, signs(labels), sample_weight=weights)
+    fitted = KernelRidgeClassifier(l2).fit(x @ x.T, labels, sample_weight=weights)
+    np.testing.assert_allclose(
+        fitted.scores(others @ x.T), ridge.predict(others), rtol=1e-6, atol=1e-6
+    )
+    balanced = RidgeClassifier(alpha=1.0, class_weight="balanced").fit(x, labels)
+    of_classes = compute_sample_weight("balanced", labels)
+    mean = np.average(x, axis=0, weights=of_classes)
+    spread = float((of_classes[:, None] * (x - mean) ** 2).sum())
+    fitted = KernelRidgeClassifier(1 / spread).fit(x @ x.T, labels, class_weight="balanced")
+    np.testing.assert_array_equal(fitted.predict(others @ x.T), balanced.predict(others))
+
+
+@given(seed=st.integers(0, 2**32), l2=st.sampled_from(L2_GRID), d=st.sampled_from([2, 5, 40]))
+@few
+def test_weighted_errors_are_those_of_fits_without_each_example(
+    seed: int, l2: float, d: int
+) -> None:
+    x, labels = problem(seed, n=12, d=d)
+    targets = signs(labels)
+    weights = np.random.default_rng(seed).uniform(0.2, 3, 12)
+    mean = np.average(x, axis=0, weights=weights)
+    alpha = l2 * float((weights[:, None] * (x - mean) ** 2).sum())
+    left_out = []
+    for i in range(len(x)):
+        rest = np.arange(len(x)) != i
+        ridge = Ridge(alpha=alpha, solver="svd")
+        ridge.fit(x[rest], targets[rest], sample_weight=weights[rest])
+        left_out.append(targets[i] - ridge.predict(x[i : i + 1])[0])
+    expected = np.average(np.square(left_out).mean(axis=1), weights=weights)
+    found = KernelRidgeClassifier(l2).fit(x @ x.T, labels, sample_weight=weights).errors_
+    assert found == {l2: pytest.approx(expected, rel=1e-5)}
+
+
+def test_equal_weights_change_no_bit_and_wrong_ones_are_refused() -> None:
+    x, labels = problem(3)
+    plain = KernelRidgeClassifier().fit(x @ x.T, labels)
+    same = KernelRidgeClassifier().fit(x @ x.T, labels, sample_weight=np.full(30, 2.0))
+    np.testing.assert_array_equal(same.dual_coef_, plain.dual_coef_)
+    with pytest.raises(DataError, match="fit: argument sample_weight expected 30 numbers"):
+        KernelRidgeClassifier().fit(x @ x.T, labels, sample_weight=np.ones(3))
+    with pytest.raises(ConfigError, match=r"argument class_weight expected labels .* got 5"):
+        KernelRidgeClassifier().fit(x @ x.T, labels, class_weight={5: 1.0})

@@ -21,6 +21,7 @@ import numpy as np
 from tinygrad_ckn.backend import NDArray, backend_of, to_numpy, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.grad_mode import no_grad
+from tinygrad_ckn.lazy_images import some_of
 from tinygrad_ckn.models.learning.best_weights import (
     AVERAGE,
     OPTIMIZER,
@@ -69,10 +70,10 @@ class LabelledImages(NamedTuple):
     weights: NDArray[Any] | None = None
 
     def take(self, rows: NDArray[np.intp]) -> LabelledImages:
-        """Return the images with the given indices."""
+        """Return the images with the given indices; lazy ones are not read."""
         chosen = xp_of(self.images).asarray(rows)
         weights = None if self.weights is None else self.weights[chosen]
-        return LabelledImages(self.images[chosen], self.labels[chosen], weights)
+        return LabelledImages(some_of(self.images, chosen), self.labels[chosen], weights)
 
 
 def fine_tune(
@@ -197,13 +198,10 @@ class _Loop:
 
     def run(self, solve: Callable[[], LinearFit]) -> None:
         """Train until the last epoch or early stopping, then restore the best parameters."""
-        stopped = False
-        try:
+        with suppress(StopTraining):
             self._run_epochs(solve)
-        except StopTraining:
-            stopped = True
         self.best.restore()
-        if self.epoch or stopped:
+        if self.descent.epochs:
             accuracy = {"validation_accuracy": self.best.accuracy} if self.validates else {}
             # Nothing is left to stop.
             with suppress(StopTraining):
@@ -391,6 +389,8 @@ def _learning_rate(
     n = len(training.images)
     size = min(n, max(_CURVATURE_IMAGES, descent.batch_size))
     batch = training.take(np.arange(size) * n // size)
+    # Reads lazy images.
+    batch = batch._replace(images=batch.images[:])
     objective.model.train()
     target = Target(batch.labels, batch.weights)
     curvature = largest_curvature(lambda: objective(batch.images, target)[0], parameters)

@@ -17,7 +17,7 @@ from tinygrad_ckn.backend import Generator, NDArray, xp_of
 from tinygrad_ckn.errors import ConfigError, TooFewPointsError
 from tinygrad_ckn.grad_mode import no_grad
 from tinygrad_ckn.graph import unwrap
-from tinygrad_ckn.models.batched import MEMORY, allocate
+from tinygrad_ckn.models.batched import MEMORY, allocate, allocate_rows
 from tinygrad_ckn.models.clustering.spherical_kmeans import spherical_kmeans
 from tinygrad_ckn.models.example_weights import check_class_weight
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
@@ -131,44 +131,24 @@ def fit_classifier(
     images: NDArray[Any],
     labels: NDArray[Any],
     *,
-    weights: NDArray[Any] | None = None,
-    loss: Loss,
-    l2: float | None,
-    iterations: int = 30,
-    calibrate: bool = True,
-    calibration: NDArray[Any] | None = None,
     memory: int = MEMORY,
-    groups: NDArray[Any] | None = None,
-    rng: Generator,
     report: Callable[[Progress], None] = no_report,
+    **options: Any,
 ) -> LinearFit:
     """Fit the classifier to the features of images, set its weights and return the fit.
 
-    Features of more than `memory` bytes are kept in a file. `weights` (n,) and what is
-    calibrated are as for `fit_linear`; without calibration the temperature stays.
+    Features of more than `memory` bytes are kept in a file. Options are those of
+    `fit_linear`; without calibration the temperature stays.
     """
     report(Progress("classifier", 0, 1))
     width = model.classifier.in_features
-    features = allocate((len(images), width), model.dtype, memory, images)
+    features = allocate_rows((len(images), width), model.dtype, memory, images)
     model._map_batches(model._training_features, images, (width,), features)
-    fit = fit_linear(
-        features,
-        labels,
-        model.n_classes,
-        loss=loss,
-        l2=l2,
-        iterations=iterations,
-        sample_weight=weights,
-        calibrate=calibrate,
-        calibration=calibration,
-        groups=groups,
-        rng=rng,
-        report=_l2_reporter(report),
-    )
+    fit = fit_linear(features, labels, model.n_classes, report=_l2_reporter(report), **options)
     model.classifier.weight.data = fit.weight
     if model.classifier.bias is not None:
         model.classifier.bias.data = fit.bias
-    if calibrate:
+    if fit.temperature is not None:
         model.temperature = fit.temperature
     errors = {f"held_out_error_{value:g}": result.error for value, result in fit.held_out.items()}
     report(Progress("classifier", 1, 1, {"l2": fit.l2, **errors}))
@@ -240,24 +220,16 @@ def fit_with_labels(
     Images of one group (n,) are held out together. Scores are calibrated on the
     validation set, whose images the filters have not been trained on.
     """
-    rng = course.rng
-    options: dict[str, Any] = {"loss": loss, "rng": rng, "report": report}
+    options: dict[str, Any] = {"loss": loss, "rng": course.rng, "report": report}
     check_frozen(model, descent)
     validation: NDArray[Any] | None = None
     if descent is not None:
-        n = len(training.images)
-        if course.descent is None:
-            seen, validation = hold_out(n, descent.validation, rng, groups)
-        else:
-            validation = course.descent.arrays[HELD_OUT]
-            seen = np.setdiff1d(np.arange(n), validation)
+        seen, validation = _split(len(training.images), descent, groups, course)
         part = training.take(seen)
         solve = partial(
-            fit_classifier,
+            _fit_to,
+            part,
             model,
-            part.images,
-            part.labels,
-            weights=part.weights,
             l2=descent.l2,
             calibrate=False,
             groups=None if groups is None else groups[seen],
@@ -275,13 +247,20 @@ def fit_with_labels(
             course=course,
             report=report,
         )
-    fit_classifier(
-        model,
-        training.images,
-        training.labels,
-        weights=training.weights,
-        l2=l2,
-        calibration=validation,
-        groups=groups,
-        **options,
-    )
+    _fit_to(training, model, l2=l2, calibration=validation, groups=groups, **options)
+
+
+def _fit_to(training: LabelledImages, model: NetworkBase, **options: Any) -> LinearFit:
+    """Fit the classifier to labelled images with their weights."""
+    images, labels, weights = training
+    return fit_classifier(model, images, labels, sample_weight=weights, **options)
+
+
+def _split(
+    n: int, descent: FineTuning, groups: NDArray[Any] | None, course: Course
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the indices of n images to train on and of those for validation."""
+    if course.descent is None:
+        return hold_out(n, descent.validation, course.rng, groups)
+    validation = course.descent.arrays[HELD_OUT]
+    return np.setdiff1d(np.arange(n), validation), validation

@@ -55,11 +55,6 @@ class Folds:
             for rest, start in zip(self.rests, starts, strict=True)
         ]
 
-    @staticmethod
-    def start(points: list[Point]) -> Point:
-        """Return a point for all examples near the solutions of the folds."""
-        return points[0] if len(points) == 1 else np.mean(points, axis=0)
-
     def measure(self, points: list[Point]) -> HeldOut:
         """Return error rate and loss of the solutions on the examples that they have not seen."""
         sums = np.zeros(3)

@@ -9,12 +9,18 @@ residuals of the centred Y are A Y, and the leave-one-out residual of example i 
 / (A_ii - a), where a = l2 / (n + n l2) is due to the ones. Source: Golub, Heath and
 Wahba, Generalized Cross-Validation (1979), for the residuals; Saunders, Gammerman and
 Vovk, Ridge Regression in Dual Variables (1998).
+
+With weights u_i of mean 1 the sum is (1/n) sum u_i |y_i - f(x_i) - b|^2, and all means
+are weighted. Multiplying rows and columns of K, the rows of Y and the ones by sqrt(u_i)
+leaves the problem above, with u_i a in place of a.
 """
 
 from __future__ import annotations
 
 import math
 from typing import Any, Self
+
+from numpy.typing import ArrayLike
 
 from tinygrad_ckn.backend import (
     Labels,
@@ -28,7 +34,9 @@ from tinygrad_ckn.backend import (
 )
 from tinygrad_ckn.errors import ConfigError, DataError, LinearAlgebraError, ShapeError
 from tinygrad_ckn.models.checks import check_device
+from tinygrad_ckn.models.example_weights import ClassWeight, example_weights
 from tinygrad_ckn.plain import plain_arguments
+from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import is_finite
 
 L2_GRID = tuple(10.0**-k for k in range(1, 11))
@@ -84,7 +92,14 @@ class KernelRidgeClassifier:
             )
         self.l2 = l2
 
-    def fit(self, gram: NDArray[Any], labels: Labels) -> Self:
+    def fit(
+        self,
+        gram: NDArray[Any],
+        labels: Labels,
+        *,
+        class_weight: ClassWeight | None = None,
+        sample_weight: ArrayLike | Tensor | None = None,
+    ) -> Self:
         """Fit the classifier.
 
         Parameters
@@ -93,6 +108,11 @@ class KernelRidgeClassifier:
             (n, n), symmetric positive semi-definite, floating.
         labels : array
             Integers (n,), 0 .. k - 1.
+        class_weight : "balanced", mapping or None, default None
+            Weights >= 0 by class number, 1 for those left out, or n / (k count). None: 1.
+        sample_weight : array or None, default None
+            Weights (n,) >= 0 of the examples, times those of their classes: in the fit
+            and in the leave-one-out error. None: 1.
 
         Raises
         ------
@@ -100,7 +120,9 @@ class KernelRidgeClassifier:
             If gram is not square.
         DataError
             If labels are not n class numbers of at least two classes, or all examples are
-            equal.
+            equal; if weights are not n finite numbers >= 0.
+        ConfigError
+            If class_weight is something else.
         LinearAlgebraError
             If gram is not finite, symmetric and positive semi-definite up to rounding.
         """
@@ -108,6 +130,7 @@ class KernelRidgeClassifier:
         gram = floating(xp, gram)
         tolerance = float(xp.finfo(gram.dtype).eps) ** 0.5
         targets = _targets(gram, labels)
+        weights = _weights(targets, class_weight, sample_weight)
         gram = gram.astype("float64", copy=False)
         n = len(gram)
         size = float(xp.abs(gram).max())
@@ -115,23 +138,22 @@ class KernelRidgeClassifier:
             raise LinearAlgebraError(
                 f"{_FIT}: argument gram expected a finite symmetric matrix, got another"
             )
-        means = gram.mean(axis=0)
-        residuals = targets - targets.mean(axis=0)
-        centred = gram - means - means[:, None] + means.mean()
+        root = xp.ones(n) if weights is None else xp.sqrt(weights)
+        means = _mean(gram, weights)
+        mean_target = _mean(targets, weights)
+        centred = gram - means - means[:, None] + _mean(means, weights)
+        if weights is not None:
+            centred = root[:, None] * centred * root
         scale = float(xp.trace(centred)) / n
         if not scale > tolerance * size:
             raise DataError(f"{_FIT}: argument gram expected examples that differ, got equal ones")
-        w, v = _eigh(centred / scale + 1, scale, tolerance)
-        rotated = v.T @ residuals
-        squares = v * v
-        self.errors_ = {}
-        for l2 in L2_GRID if self.l2 is None else (self.l2,):
-            c = n * l2 / (w + n * l2)
-            left_out = (v @ (c[:, None] * rotated)) / (squares @ c - l2 / (n + n * l2))[:, None]
-            self.errors_[l2] = float((left_out**2).mean())
+        w, v = _eigh(centred / scale + root[:, None] * root, scale, tolerance)
+        rotated = v.T @ (root[:, None] * (targets - mean_target))
+        grid = L2_GRID if self.l2 is None else (self.l2,)
+        self.errors_ = {l2: _leave_one_out_error(w, v, rotated, root, l2) for l2 in grid}
         self.l2_ = min(self.errors_, key=self.errors_.__getitem__)
-        self.dual_coef_ = (v @ (rotated / (w + n * self.l2_)[:, None])) / scale
-        self.intercept_ = targets.mean(axis=0) - means @ self.dual_coef_
+        self.dual_coef_ = root[:, None] * (v @ (rotated / (w + n * self.l2_)[:, None])) / scale
+        self.intercept_ = mean_target - means @ self.dual_coef_
         return self
 
     def scores(self, gram: NDArray[Any]) -> NDArray[Any]:
@@ -159,6 +181,34 @@ class KernelRidgeClassifier:
     def predict(self, gram: NDArray[Any]) -> NDArray[Any]:
         """Return class numbers (m,) from a Gram matrix (m, n); errors as for `scores`."""
         return self.scores(gram).argmax(axis=1)
+
+
+def _leave_one_out_error(
+    w: NDArray[Any], v: NDArray[Any], rotated: NDArray[Any], root: NDArray[Any], l2: float
+) -> float:
+    """Return the mean squared leave-one-out error; the head of this file derives it."""
+    n = len(w)
+    c = n * l2 / (w + n * l2)
+    rest = (v * v) @ c - root * root * (l2 / (n + n * l2))
+    left_out = (v @ (c[:, None] * rotated)) / rest[:, None]
+    return float((left_out**2).mean())
+
+
+def _mean(x: NDArray[Any], weights: NDArray[Any] | None) -> Any:
+    """Return the mean over rows (n, ...) with weights (n,) of mean 1."""
+    return x.mean(axis=0) if weights is None else weights @ x / len(x)
+
+
+def _weights(
+    targets: NDArray[Any],
+    class_weight: ClassWeight | None,
+    sample_weight: ArrayLike | Tensor | None,
+) -> NDArray[Any] | None:
+    """Return the weights (n,) of examples with targets (n, k), of mean 1; None: all equal."""
+    numbers = to_numpy(targets.argmax(axis=1))
+    classes = range(targets.shape[1])
+    weights = example_weights(_FIT, numbers, classes, class_weight, sample_weight)
+    return None if weights is None else xp_of(targets).asarray(weights / weights.mean())
 
 
 def _eigh(

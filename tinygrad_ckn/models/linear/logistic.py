@@ -145,35 +145,66 @@ def fit_linear(
     _check_lengths(features, labels)
     examples = Examples(len(features), sample_weight, groups)
     present, labels = _present(labels, n_classes, examples.counted)
-    results: dict[float, HeldOut] = {}
     generator = default_rng(rng)
-    parts: list[NDArray[np.intp]] = []
     with small_matrices():
-        weights = None if examples.weights is None else xp_of(features).asarray(examples.weights)
-        moments = Moments.of(features, weights)
-        problem = Problem(features, labels, len(present), loss, moments, weights=weights)
-        preconditioner = Preconditioner(features, moments, weights)
-        start = np.zeros((len(present), features.shape[1] + 1))
-        points: list[Point] = []
-        if l2 is None and examples.n < MIN_SPLIT:
-            l2 = DEFAULT_L2
-        elif l2 is None:
+        problem, preconditioner = _prepare(features, labels, len(present), loss, examples)
+        search = _Search(DEFAULT_L2 if l2 is None else l2)
+        if l2 is None and examples.n >= MIN_SPLIT:
             parts = examples.held_out_parts(to_numpy(labels), generator)
             folds = Folds(problem, preconditioner, parts, max(1, iterations // 2))
-            choose = choose_l2 if weights is None else choose_l2_by_loss
-            l2, points, results = choose(folds.solve, folds.measure, folds.zeros(), report)
-            start = folds.start(points)
-        root = preconditioner.root(l2)
-        solution = problem.minimise(l2, start, iterations, root)
+            search = _Search(*_choose(folds, report), parts)
+        start = search.start(len(present), features.shape[1])
+        root = preconditioner.root(search.l2)
+        weight, bias = problem.linear(problem.minimise(search.l2, start, iterations, root))
         temperature = None
         if calibrate:
-            others = examples.parts_to_calibrate_on(calibration, parts, generator)
-            folds = Folds(problem, preconditioner, others or parts, iterations)
-            # The search ended with fits without its examples.
-            temperature = folds.temperature(folds.solve(l2, folds.zeros()) if others else points)
-        weight, bias = problem.linear(solution)
+            others = examples.parts_to_calibrate_on(calibration, search.parts, generator)
+            folds = Folds(problem, preconditioner, others or search.parts, iterations)
+            temperature = search.temperature(folds, others)
     weight, bias = _all_classes(present, n_classes, weight, bias)
-    return LinearFit(weight, bias, l2, problem.scale, results, temperature)
+    return LinearFit(weight, bias, search.l2, problem.scale, search.results, temperature)
+
+
+def _prepare(
+    features: NDArray[Any], labels: NDArray[Any], n_classes: int, loss: Loss, examples: Examples
+) -> tuple[Problem, Preconditioner]:
+    """Return the problem of all examples and its preconditioner."""
+    weights = None if examples.weights is None else xp_of(features).asarray(examples.weights)
+    moments = Moments.of(features, weights)
+    problem = Problem(features, labels, n_classes, loss, moments, weights=weights)
+    return problem, Preconditioner(features, moments, weights)
+
+
+def _choose(
+    folds: Folds, report: Callable[[float, HeldOut], None]
+) -> tuple[float, list[Point], dict[float, HeldOut]]:
+    """Return the best l2 with the solutions of the folds, and the results of all tried."""
+    choose = choose_l2 if folds.problem.weights is None else choose_l2_by_loss
+    return choose(folds.solve, folds.measure, folds.zeros(), report)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """The l2 to use and, if it was searched for, the solutions of the folds and their results.
+
+    `parts` are the indices that each fold held out.
+    """
+
+    l2: float
+    points: list[Point] = field(default_factory=list)
+    results: dict[float, HeldOut] = field(default_factory=dict)
+    parts: list[NDArray[np.intp]] = field(default_factory=list)
+
+    def start(self, n_classes: int, n_features: int) -> Point:
+        """Return a point near the solution for all examples."""
+        if not self.points:
+            return np.zeros((n_classes, n_features + 1))
+        return self.points[0] if len(self.points) == 1 else np.mean(self.points, axis=0)
+
+    def temperature(self, folds: Folds, others: list[NDArray[np.intp]]) -> float:
+        """Return the temperature on the examples held out by folds: `others` or of the search."""
+        # The search ended with fits without its examples.
+        return folds.temperature(folds.solve(self.l2, folds.zeros()) if others else self.points)
 
 
 def _check_lengths(features: NDArray[Any], labels: NDArray[Any]) -> None:

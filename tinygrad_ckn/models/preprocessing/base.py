@@ -13,6 +13,7 @@ from tinygrad_ckn.block_sums import map_blocks
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
 from tinygrad_ckn.grad_mode import modes
 from tinygrad_ckn.graph import unwrap
+from tinygrad_ckn.lazy_images import is_lazy
 from tinygrad_ckn.models import checks as image_checks
 from tinygrad_ckn.models.batched import image_blocks
 from tinygrad_ckn.nn import Module, init
@@ -124,7 +125,10 @@ class FittedPreprocessor(Preprocessor):
         blocks = list(image_blocks(n, math.prod(shape), limit=_BLOCK))
         if not n:
             raise DataError(f"{owner}.fit: argument images expected at least one image, got none")
-        if not all(bool(xp_of(array).isfinite(array[block]).all()) for block in blocks):
+        # Lazy images are checked when they are read.
+        if not is_lazy(array) and not all(
+            bool(xp_of(array).isfinite(array[block]).all()) for block in blocks
+        ):
             raise DataError(
                 f"{owner}.fit: argument images expected finite numbers, got NaN or infinity"
             )

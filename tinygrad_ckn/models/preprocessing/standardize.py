@@ -61,7 +61,7 @@ class Standardize(FittedPreprocessor):
         xp = xp_of(array)
         n, channels, height, width = array.shape
         # Deviations are taken from a pixel, so those of a constant channel are exactly 0.
-        origin = array[0, :, 0, 0].astype("float64")
+        origin = array[:1][0, :, 0, 0].astype("float64")
 
         def add(rows: slice, sums: NDArray[Any]) -> None:
             deviations = array[rows] - origin[:, None, None]
