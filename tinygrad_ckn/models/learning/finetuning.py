@@ -176,13 +176,10 @@ class _Loop:
 
     def run(self, solve: Callable[[], LinearFit]) -> None:
         """Train until the last epoch or early stopping, then restore the best parameters."""
-        stopped = False
-        try:
+        with suppress(StopTraining):
             self._run_epochs(solve)
-        except StopTraining:
-            stopped = True
         self.best.restore()
-        if self.epoch or stopped:
+        if self.descent.epochs:
             accuracy = {"validation_accuracy": self.best.accuracy} if self.validates else {}
             # Nothing is left to stop.
             with suppress(StopTraining):
