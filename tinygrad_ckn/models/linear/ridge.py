@@ -158,21 +158,15 @@ def fit_ridge(
     n, d = features.shape
     root = _roots(sample_weight, n)
     centred = _Centred(features, None if root is None else xp_of(features).asarray(root))
-    origin = t.mean(axis=0) if root is None else root**2 @ t / n
-    t -= origin
-    if root is not None:
-        t *= root[:, None]
+    origin = _centre(t, root)
     dual = n <= d
     gram, scale = _gram(centred, dual)
     right = t if dual else centred.times(t)
     held_out: dict[float, float] = {}
     if l2 is None and n > 1:
         unit = n * scale**2
-        losses, solve = (
-            _leave_one_out_dual(t, gram, unit)
-            if dual
-            else _leave_one_out(centred, t, gram, right, unit)
-        )
+        primal = _leave_one_out(centred, t, gram, right, unit) if not dual else None
+        losses, solve = primal or _leave_one_out_dual(t, gram, unit)
         best = int(losses.argmin())
         l2 = L2_GRID[best]
         solution = solve(best)
@@ -182,14 +176,9 @@ def fit_ridge(
         solution = _solve(gram, right, n * l2 * scale**2, max(n, d))
     weight = (centred.times(solution) if dual else solution).T
     bias = origin - weight @ centred.mean
-    as_features = xp_of(features).asarray
-    return LinearFit(
-        as_features(weight, dtype=features.dtype),
-        as_features(bias, dtype=features.dtype),
-        l2,
-        scale,
-        held_out,
-    )
+    xp = xp_of(features)
+    weight, bias = (xp.asarray(array, dtype=features.dtype) for array in (weight, bias))
+    return LinearFit(weight, bias, l2, scale, held_out)
 
 
 def _gram(centred: _Centred, dual: bool) -> tuple[Matrix, float]:
@@ -237,6 +226,15 @@ def _targets(features: NDArray[Any], targets: NDArray[Any]) -> Matrix:
         raise DataError("fit_ridge: argument targets expected finite numbers, got NaN or infinity")
     reshaped: Matrix = t.reshape(len(t), -1)
     return reshaped
+
+
+def _centre(t: Matrix, root: Matrix | None) -> Matrix:
+    """Subtract the mean from targets (n, k), multiply rows by `root`, and return the mean."""
+    mean: Matrix = t.mean(axis=0) if root is None else root**2 @ t / len(t)
+    t -= mean
+    if root is not None:
+        t *= root[:, None]
+    return mean
 
 
 def _solve(gram: Matrix, right: Matrix, shift: float, terms: int) -> Matrix:
