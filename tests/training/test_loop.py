@@ -260,11 +260,11 @@ def test_folder_is_named_by_data_and_model(
 
 def test_peak_memory_where_the_system_does_not_say(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "resource", None)
-    assert loop.peak_memory() is None
+    assert recorder.peak_memory() is None
 
 
 def test_peak_memory_is_in_bytes_on_macos_already(monkeypatch: pytest.MonkeyPatch):
-    elsewhere = loop.peak_memory()
+    elsewhere = recorder.peak_memory()
     monkeypatch.setattr(recorder.sys, "platform", "darwin")
     assert elsewhere is not None
-    assert loop.peak_memory() == pytest.approx(elsewhere / 1024, rel=0.1)
+    assert recorder.peak_memory() == pytest.approx(elsewhere / 1024, rel=0.1)

@@ -17,6 +17,7 @@ from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.fingerprints import as_text
 from tinygrad_ckn.models import CKN, CNN, Progress, build
 from tinygrad_ckn.models.batched import on_device
+from tinygrad_ckn.models.learning.callbacks import Report, combined
 from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.training import metrics
 from tinygrad_ckn.training.checkpoint import record_of
@@ -79,7 +80,7 @@ def train(
     *,
     out: PathLike | None = None,
     source: Mapping[str, Any] | None = None,
-    report: Callable[[Progress], None] = no_report,
+    report: Report = no_report,
     **options: Any,
 ) -> Result:
     """Train a preset on a data set, save it, and measure it once on the test images.
@@ -101,8 +102,9 @@ def train(
         The arguments "data" and "data_dir" of `load`, and the others as a dictionary
         "reading", kept in config.json so that the run can be resumed and evaluated.
     report
-        Called with `done` = 0 when a phase begins, then after each step; `values` hold
-        the measurements, "seconds" of the step or "images_per_second".
+        A callback or several, called with `done` = 0 when a phase begins, then after each
+        step; `values` hold the measurements, "seconds" of the step or
+        "images_per_second".
     **options
         Fields of `Options` and of `models.FineTuning`; see `training.options.resolve`.
 
@@ -157,7 +159,7 @@ def train(
     with claim(out, f"{dataset.name}-{chosen.model}") as claimed:
         run = Run.start(claimed.folder, config)
         with noting_kept_files(run):
-            return complete(run, model, dataset, chosen, random, report)
+            return complete(run, model, dataset, chosen, random, combined(report))
 
 
 def new_model(options: Options, dataset: Dataset, random: Generator) -> CKN | CNN:
@@ -197,6 +199,8 @@ def complete(
             model = run.load()
         else:
             _fit(model, dataset, options, random, recorder, resume)
+            signals.deferred = False
+            signals.check()
         run.save(model)
         recorder.measure("save")
         profiling.lap("save")

@@ -60,8 +60,9 @@ class Options:
         "cpu" or "cuda".
     checkpoint_every
         When the state of fine-tuning is saved to resume from: "10m": after each epoch,
-        and within one 10 minutes after the last time; "2e": after every second epoch. It
-        is always saved after the filters of a layer.
+        and within one 10 minutes after the last time; "2e": after every second epoch, and
+        after each that is the best so far. It is always saved after the filters of a
+        layer.
     init_from
         The run or model file whose filters and preprocessing the model begins with,
         instead of learning filters from patches; None: it begins anew.
@@ -114,7 +115,7 @@ class Options:
     checkpoint_every: Annotated[
         str,
         "Save the state for --resume within an epoch after this time, 10m, or only after every "
-        "second epoch, 2e.",
+        "second epoch and each that is the best so far, 2e.",
         COMPUTATION,
     ] = "5m"
     init_from: str | None = None

@@ -74,9 +74,14 @@ class Recorder:
         # A descent takes signals between its steps.
         if progress.phase in ("start", "kept"):
             self.signals.deferred = progress.phase == "start"
-        if progress.state is not None and self._is_due(progress):
-            self._save(progress.state)
+        state = progress.state
+        saved = state is not None and self._is_due(progress)
+        if state is not None and saved:
+            self._save(state)
         self.report(progress)
+        if state is not None and not saved and self.signals.received is not None:
+            # The signal came while the event was reported.
+            self._save(state)
         self.signals.check()
 
     def _is_due(self, progress: Progress) -> bool:

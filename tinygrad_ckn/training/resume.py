@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tinygrad_ckn.backend import default_rng
 from tinygrad_ckn.data import Dataset, load
 from tinygrad_ckn.errors import CKNError, ConfigError, DataError
 from tinygrad_ckn.files import PathLike
-from tinygrad_ckn.models import Progress
+from tinygrad_ckn.models.learning.callbacks import Report, combined
 from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.models.learning.state_file import LAST
 from tinygrad_ckn.training.config import CONFIG, shown
@@ -30,7 +30,7 @@ def resume(
     folder: PathLike,
     *,
     dataset: Dataset | None = None,
-    report: Callable[[Progress], None] = no_report,
+    report: Report = no_report,
 ) -> Result:
     """Continue an interrupted training in its folder, to the same bits.
 
@@ -76,7 +76,7 @@ def resume(
             saved = state
         else:
             run.rewind("")
-        return complete(run, model, dataset, options, random, report, saved)
+        return complete(run, model, dataset, options, random, combined(report), saved)
 
 
 def options_of(run: Run) -> Options:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -30,6 +30,7 @@ from tinygrad_ckn.models.learning.best_weights import (
     BestWeights,
     FineTuningState,
 )
+from tinygrad_ckn.models.learning.callbacks import StopTraining
 from tinygrad_ckn.models.learning.curvature import largest_curvature
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.mixup import mix
@@ -42,6 +43,7 @@ from tinygrad_ckn.models.learning.state import (
     SavedState,
     Stage,
     TrainingState,
+    generator_state,
     set_generator,
 )
 from tinygrad_ckn.models.learning.step_log import StepLog
@@ -196,13 +198,26 @@ class _Loop:
 
     def run(self, solve: Callable[[], LinearFit]) -> None:
         """Train until the last epoch or early stopping, then restore the best parameters."""
+        stopped = False
+        try:
+            self._run_epochs(solve)
+        except StopTraining:
+            stopped = True
+        self.best.restore()
+        if self.epoch or stopped:
+            accuracy = {"validation_accuracy": self.best.accuracy} if self.validates else {}
+            # Nothing is left to stop.
+            with suppress(StopTraining):
+                self.report(Progress("kept", self.best.epoch, self.epoch or 0, accuracy))
+
+    def _run_epochs(self, solve: Callable[[], LinearFit]) -> None:
+        """Train until the last epoch, or until one is not better than those before."""
         descent = self.descent
         refit_every = 1 if descent.alternating else descent.refit_classifier_every
         if self.epoch is None:
             self._finish_epoch(0, {"lr": self.lr} | self._validate())
-        epoch = self.epoch or 0
-        while epoch < descent.epochs and not self._is_stale(epoch):
-            epoch += 1
+        while (done := self.epoch or 0) < descent.epochs and not self._is_stale(done):
+            epoch = done + 1
             values, batch = self._run_epoch(epoch)
             with self.best.restoring_on_failure(f"epoch {epoch}", batch, self.lr):
                 # After the last epoch a refit only matters for the validation.
@@ -215,10 +230,6 @@ class _Loop:
                 with self.best.restoring_on_failure(f"epoch {epoch}", batch, self.lr):
                     values |= self._validate()
                 self._finish_epoch(epoch, values)
-        self.best.restore()
-        if epoch:
-            accuracy = {"validation_accuracy": self.best.accuracy} if self.validates else {}
-            self.report(Progress("kept", self.best.epoch, epoch, accuracy))
 
     def _is_stale(self, epoch: int) -> bool:
         """Return whether the last epochs, as many as `patience` says, were no better."""
@@ -263,7 +274,7 @@ class _Loop:
         self.interrupted = None
         if saved is not None:
             set_generator(self.rng, saved.record["epoch_generator"], saved.source)
-        generator = self.rng.bit_generator.state
+        generator = generator_state(self.rng)
         order = xp_of(images).asarray(self.rng.permutation(len(images)))
         if saved is None:
             return order, generator, 0
@@ -335,16 +346,21 @@ class _Loop:
 
     def _finish_epoch(self, epoch: int, values: dict[str, float]) -> None:
         """Update the best weights after an epoch (0: the start), report, and warn of a fall."""
+        self.epoch = epoch
         best = self.best
+        falls = False
         if self.validates:
-            best.update(epoch, values["validation_accuracy"], values["validation_loss"])
+            accuracy = values["validation_accuracy"]
+            best.update(epoch, accuracy, values["validation_loss"])
+            # A classifier of zeros predicts class 0 for all images, which may often be right.
+            if not (self.from_zero and best.epoch == 0):
+                falls = best.begins_to_fall(accuracy)
         else:
             best.save(epoch)
         phase: Literal["epoch", "start"] = "epoch" if epoch else "start"
         state = self._state(phase, epoch, epoch)
         self.report(Progress(phase, epoch, self.descent.epochs, values, state))
-        # A classifier of zeros predicts class 0 for all images, which may often be right.
-        if self.validates and not (self.from_zero and best.epoch == 0):
+        if falls:
             best.warn_of_fall(epoch, values["validation_accuracy"], self.lr)
 
     def _state(
