@@ -210,7 +210,15 @@ def started_again(out: Path, left: list[str]) -> list[str]:
     process = train(out, "--epochs", "0")
     _, errors = process.communicate()
     if not keeps:
-        expected = {"config.json", "metrics.jsonl", "model.safetensors", "filters.png"}
+        expected = {
+            "config.json",
+            "metrics.jsonl",
+            "model.safetensors",
+            "filters.png",
+            "test.json",
+            "report.html",
+            "README.txt",
+        }
         extra = sorted(set(files(out)) - expected)
         return [f"{name} stayed" for name in extra] + (
             [errors.strip()] if process.returncode else []

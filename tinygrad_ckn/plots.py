@@ -52,14 +52,9 @@ def filters(model: Network, path: PathLike) -> None:
     ...     Path(folder, "filters.png").read_bytes()[1:4]
     b'PNG'
     """
-    weight = to_numpy(unwrap(model.layers[0].weight))
-    p, c, kh, kw = weight.shape
+    mosaic = filter_mosaic(model)
+    p, c, kh, kw = model.layers[0].weight.shape
     by_channel = c not in (_GREY, _RGB)
-    scaled = _scaled(weight, axis=(2, 3) if by_channel else (1, 2, 3))
-    if by_channel:
-        mosaic = _mosaic(scaled.swapaxes(0, 1).reshape(c * p, kh, kw, _GREY), p)
-    else:
-        mosaic = _mosaic(scaled.transpose(0, 2, 3, 1), min(p, 16 if p <= 256 else 32))
     height, width = mosaic.shape[:2]
     columns = (width - 1) // (kw + 1)
     inches = min(10.0, max(4.5, 0.4 * columns))
@@ -75,6 +70,20 @@ def filters(model: Network, path: PathLike) -> None:
         axes.set_xlabel("filter")
         axes.set_ylabel("channel")
     _save(figure, path)
+
+
+def filter_mosaic(model: Network) -> NDArray[Any]:
+    """Return the filters of the first layer as one picture (H, W, 3), 0 .. 1.
+
+    The tiles are those of `filters`; matplotlib is not needed.
+    """
+    weight = to_numpy(unwrap(model.layers[0].weight))
+    p, c, kh, kw = weight.shape
+    by_channel = c not in (_GREY, _RGB)
+    scaled = _scaled(weight, axis=(2, 3) if by_channel else (1, 2, 3))
+    if by_channel:
+        return _mosaic(scaled.swapaxes(0, 1).reshape(c * p, kh, kw, _GREY), p)
+    return _mosaic(scaled.transpose(0, 2, 3, 1), min(p, 16 if p <= 256 else 32))
 
 
 def nystrom_errors(

@@ -18,7 +18,7 @@ from typer.testing import Result
 
 from tinygrad_ckn.cli.predict import predict
 from tinygrad_ckn.data import load_digits, load_images
-from tinygrad_ckn.training import Run, probabilities
+from tinygrad_ckn.training import Run, probabilities, save_model
 
 Invoke = Callable[..., Result]
 
@@ -63,7 +63,7 @@ def test_evaluate_ends_as_train_did(
     wanted = trained.stdout.splitlines()
     assert finished.stdout.splitlines() == [
         "the 80 test images of some.npz",
-        *wanted[-12:-2],
+        *wanted[-13:-3],
         wanted[-1],
     ]
 
@@ -192,6 +192,21 @@ def test_predict_writes_csv(invoke: Invoke, run_folder: Path, idx_file: Path, tm
         header, *rows = csv.reader(stream)
     assert header == ["file", "index", "class", "name", "probability"]
     assert rows == [line.split("\t") for line in printed.splitlines()]
+
+
+def test_a_model_of_an_earlier_version_without_a_temperature_has_scores(
+    invoke: Invoke, run_folder: Path, idx_file: Path, tmp_path: Path
+):
+    model = Run.open(run_folder).load()
+    images = load_images(idx_file)
+    expected = model.scores(images).max(axis=1)
+    model.temperature = None
+    save_model(model, tmp_path / "old.safetensors")
+    output = tmp_path / "found.csv"
+    invoke("predict", tmp_path / "old.safetensors", idx_file, "--output", output)
+    header, *rows = csv.reader(output.read_text().splitlines())
+    assert header[-1] == "score"
+    np.testing.assert_allclose([float(row[-1]) for row in rows], expected, atol=1e-4)
 
 
 def test_predict_prints_a_table_on_a_terminal(

@@ -44,6 +44,7 @@ def test_output_in_a_pipe(trained: subprocess.CompletedProcess[str], run_folder:
         rf"classifier: l2 \S+, held-out accuracy {number}, {number} s",
         rf"{number} s in all, at most [\d,]+ MiB of memory",
         *(rf"{digit}  +\d+ of +\d+ correct(, mistaken for \d \d+ times?)?" for digit in range(10)),
+        rf"report {re.escape(str(run_folder))}/report\.html",
         rf"run folder {re.escape(str(run_folder))}",
         rf"test accuracy {number} \(\d+/80\)",
     ]
@@ -71,6 +72,8 @@ def test_options_reach_the_run(run_folder: Path, archive: Path):
         "seed": 3,
         "device": "cpu",
         "checkpoint_every": "5m",
+        "csv": False,
+        "tensorboard": False,
         "init_from": None,
         "descent": {
             **asdict(FineTuning()),

@@ -96,7 +96,15 @@ def test_the_best_and_the_last_epoch_are_kept_on_the_way_and_removed_at_the_end(
     assert len(measured) == 4
     # Otherwise the two files would be the same throughout.
     assert measured.index(max(measured)) < 3
-    assert names(tmp_path) == {"config.json", "metrics.jsonl", "model.safetensors", "filters.png"}
+    assert names(tmp_path) == {
+        "config.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "filters.png",
+        "test.json",
+        "report.html",
+        "README.txt",
+    }
 
 
 def test_a_checkpoint_holds_the_state_to_resume_fine_tuning(
@@ -244,7 +252,15 @@ def test_the_only_trained_weights_are_not_removed_by_another_training(
     for name in ("checkpoint.safetensors", "last.safetensors"):
         (tmp_path / name).unlink()
     train(few_digits, **FAST, epochs=1, out=tmp_path)
-    assert names(tmp_path) == {"config.json", "metrics.jsonl", "model.safetensors", "filters.png"}
+    assert names(tmp_path) == {
+        "config.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "filters.png",
+        "test.json",
+        "report.html",
+        "README.txt",
+    }
 
 
 @pytest.mark.parametrize("alternating", [False, True])

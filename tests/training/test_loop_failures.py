@@ -112,9 +112,12 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning_and_the_result_is_there(
         == result.accuracy
     )
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "README.txt",
         "config.json",
         "metrics.jsonl",
         "model.safetensors",
+        "report.html",
+        "test.json",
     }
 
 

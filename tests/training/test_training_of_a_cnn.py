@@ -46,4 +46,12 @@ def test_a_run_of_a_cnn(few_digits: Dataset, tmp_path: Path):
     assert isinstance(again, CNN)
     np.testing.assert_array_equal(evaluate(again, few_digits.test), result.confusion)
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names == {"config.json", "metrics.jsonl", "model.safetensors", "filters.png"}
+    assert names == {
+        "config.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "filters.png",
+        "test.json",
+        "report.html",
+        "README.txt",
+    }

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 import tinygrad_ckn
-from tinygrad_ckn.cli import bench, compare, features, gradcheck, info, predict, train
+from tinygrad_ckn.cli import bench, compare, features, gradcheck, info, predict, report, train
 from tinygrad_ckn.cli.console import echo, escape_unencodable, style
 from tinygrad_ckn.cli.fields import with_option_names
 from tinygrad_ckn.cli.help import Command, Context, Group
@@ -87,6 +87,7 @@ COMMANDS = (
     predict.evaluate,
     predict.predict,
     features.features,
+    report.report,
     info.info,
     gradcheck.gradcheck,
     bench.bench,
@@ -116,8 +117,8 @@ def options(
 
     Start with `tinygrad-ckn train`: it trains a small network on the embedded
     handwritten digits in seconds, without a download, and leaves the model, its options
-    and its measurements in a folder `runs/TIME-DATA-MODEL`, which `evaluate` and
-    `predict` take.
+    and its measurements in a folder `runs/TIME-DATA-MODEL`, which `evaluate`, `predict`
+    and `report` take.
 
     `tinygrad-ckn COMMAND --help` explains a command.
     """

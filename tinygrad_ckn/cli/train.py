@@ -30,6 +30,7 @@ from tinygrad_ckn.cli.profile import show_profile
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.training import Run, loop
 from tinygrad_ckn.training.options import LEARNING, MODEL, Options, resolve
+from tinygrad_ckn.training.report.page import REPORT
 from tinygrad_ckn.training.resume import dataset_of
 from tinygrad_ckn.training.transfer import with_source
 
@@ -85,9 +86,11 @@ def train(
     """Train a network, save it, and measure it on the test images.
 
     The folder of the run holds config.json (all options and versions), metrics.jsonl (a
-    line for each phase and epoch, as it happens), model.safetensors and filters.png (the
-    filters of the first layer); with --profile, trace.json too. Files in a folder are
-    never overwritten, except those of a run that had not learned anything yet.
+    line for each phase and epoch, as it happens), model.safetensors, report.html (all
+    results on one page), test.json (what the page shows of the test images), filters.png
+    (the filters of the first layer) and README.txt; with --profile, trace.json too. Files
+    in a folder are never overwritten, except those of a run that had not learned anything
+    yet.
     Until the training ends last.safetensors holds its state, and checkpoint.safetensors
     the best epoch of fine-tuning so far. If it fails, is interrupted or killed, both
     stay, and --resume continues to the same model, to the bit.
@@ -127,6 +130,9 @@ def train(
         profiled.save(result.run.folder / "trace.json")
         show_profile(profiled)
     echo_summary(result.confusion, list(dataset.class_names))
+    page = result.run.folder / REPORT
+    if page.is_file():
+        typer.echo(f"report {page}")
     typer.echo(f"run folder {result.run.folder}")
     echo_accuracy(result.confusion, options.get("class_weight"))
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,23 @@ from tinygrad_ckn.training.metrics import Confusion, confusion_matrix
 BLOCK = 1024
 # Number of pixels of a block at most, if it has several images.
 _MAX_PIXELS = 2**25
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The predictions of a model for n labelled images.
+
+    Attributes
+    ----------
+    labels, predicted
+        True and predicted class numbers (n,), int64.
+    probability
+        Of the predicted classes (n,), float32; None if the model has no temperature.
+    """
+
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    probability: NDArray[np.float32] | None
 
 
 def evaluate(
@@ -67,15 +85,44 @@ def evaluate(
     >>> int(evaluate(model, load_digits().test).sum())
     360
     """
+    predictions = predict(model, split, source=source, report=report)
+    return confusion_matrix(predictions.labels, predictions.predicted, model.n_classes)
+
+
+def predict(
+    model: Network,
+    split: Split,
+    *,
+    source: str = "evaluate: images",
+    report: Callable[[Progress], None] = no_report,
+) -> Predictions:
+    """Return the predicted class of labelled images, and its probability.
+
+    Parameters and errors are those of `evaluate`.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn.data import load_digits
+    >>> from tinygrad_ckn.models import build
+    >>> model = build("unsup-32-64", in_channels=1, image_size=8, n_classes=10).eval()
+    >>> predictions = predict(model, load_digits().test)
+    >>> predictions.labels.shape, predictions.predicted.shape, predictions.probability.shape
+    ((360,), (360,), (360,))
+    """
     start = time.perf_counter()
     report(Progress("evaluate", 0, len(split)))
     predicted = np.empty(len(split), dtype=np.int64)
+    calibrated = model.temperature is not None
+    probability = np.empty(len(split), dtype=np.float32) if calibrated else None
     for block, scores in _scores(model, split.images, source):
         predicted[block] = scores.argmax(axis=1)
+        if probability is not None:
+            of_classes = probabilities_of(scores, model.temperature, "evaluate")
+            probability[block] = of_classes.max(axis=1)
         rate = block.stop / (time.perf_counter() - start)
         report(Progress("evaluate", block.stop, len(split), {"images_per_second": rate}))
-    expected = class_numbers(split.labels, model.classes, "evaluate: labels")
-    return confusion_matrix(expected, predicted, model.n_classes)
+    labels = class_numbers(split.labels, model.classes, "evaluate: labels")
+    return Predictions(labels, predicted, probability)
 
 
 def probabilities(

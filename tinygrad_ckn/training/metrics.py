@@ -241,13 +241,26 @@ def reliability_bins(
     """
     checks.integers("reliability_bins", n_bins=n_bins)
     _check_probabilities(probabilities, labels)
+    confidence = probabilities.max(axis=1)
+    return bins_of_confidence(confidence, probabilities.argmax(axis=1) == labels, n_bins)
+
+
+def bins_of_confidence(
+    confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], n_bins: int = 15
+) -> list[ReliabilityBin]:
+    """Return `reliability_bins` of images (n,) of known largest probability.
+
+    Examples
+    --------
+    >>> bins_of_confidence(np.array([0.9, 0.9]), np.array([True, False]), 1)
+    [ReliabilityBin(low=0.0, high=1.0, count=2, confidence=0.9, accuracy=0.5)]
+    """
     # In float64: otherwise 0.2 in float32 lies above the edge 0.2.
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    correct = probabilities.argmax(axis=1) == labels
+    values = confidence.astype(np.float64)
     edges = np.linspace(0, 1, n_bins + 1)
-    number = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, n_bins - 1)
+    number = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, n_bins - 1)
     counts = np.bincount(number, minlength=n_bins)
-    confidences = _ratio(np.bincount(number, confidence, n_bins), counts)
+    confidences = _ratio(np.bincount(number, values, n_bins), counts)
     accuracies = _ratio(np.bincount(number, correct, n_bins), counts)
     columns = (edges[:-1], edges[1:], counts, confidences, accuracies)
     return [
@@ -278,8 +291,20 @@ def expected_calibration_error(
     0.25
     """
     bins = reliability_bins(probabilities, labels, n_bins=n_bins)
+    return calibration_error(bins)
+
+
+def calibration_error(bins: Sequence[ReliabilityBin]) -> float:
+    """Return the expected calibration error of `reliability_bins`; NaN without images.
+
+    Examples
+    --------
+    >>> calibration_error([ReliabilityBin(0.5, 1.0, 4, 0.75, 0.5)])
+    0.25
+    """
     gaps = [part.count * abs(part.accuracy - part.confidence) for part in bins if part.count]
-    return sum(gaps) / len(labels) if len(labels) else math.nan
+    total = sum(part.count for part in bins)
+    return sum(gaps) / total if total else math.nan
 
 
 def _check_probabilities(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from tinygrad_ckn import profiling
-from tinygrad_ckn.models import Progress
+from tinygrad_ckn.models import Callback, Progress
 from tinygrad_ckn.models.learning.finetuning_options import n_held_out
 from tinygrad_ckn.models.learning.state import TrainingState
 from tinygrad_ckn.training.interval import Interval
@@ -17,7 +18,7 @@ from tinygrad_ckn.training.run import Run
 from tinygrad_ckn.training.signals import Signals
 
 
-class Recorder:
+class Recorder(Callback):
     """Adds times and rates to progress events, writes metrics.jsonl and checkpoints.
 
     A line of metrics.jsonl is written before the checkpoint that counts it, so that a
@@ -40,6 +41,8 @@ class Recorder:
         self.every = Interval.parse(options.checkpoint_every)
         self.signals = signals
         self.seconds: dict[str, float] = {}
+        # Peak memory by the end of each phase.
+        self.peaks: dict[str, int | None] = {}
         # Seconds of the present epoch.
         self._of_epoch = 0.0
         self._since = time.perf_counter()
@@ -52,7 +55,7 @@ class Recorder:
         self._of_epoch = float(record["seconds_of_epoch"])
         self.signals.deferred = record["stage"] != "filters"
 
-    def __call__(self, progress: Progress) -> None:
+    def event(self, progress: Progress) -> None:
         """Record an event, and report it."""
         profiling.lap(progress.phase if progress.done else "preparation")
         if progress.phase == "batch":
@@ -71,9 +74,14 @@ class Recorder:
         # A descent takes signals between its steps.
         if progress.phase in ("start", "kept"):
             self.signals.deferred = progress.phase == "start"
-        if progress.state is not None and self._is_due(progress):
-            self._save(progress.state)
+        state = progress.state
+        saved = state is not None and self._is_due(progress)
+        if state is not None and saved:
+            self._save(state)
         self.report(progress)
+        if state is not None and not saved and self.signals.received is not None:
+            # The signal came while the event was reported.
+            self._save(state)
         self.signals.check()
 
     def _is_due(self, progress: Progress) -> bool:
@@ -92,6 +100,7 @@ class Recorder:
         seconds = now - self._since
         self._since = now
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+        self.peaks[phase] = peak_memory()
         return seconds
 
     def _rate(self, progress: Progress) -> float:
@@ -111,3 +120,15 @@ class Recorder:
     @staticmethod
     def _with(progress: Progress, values: Mapping[str, float]) -> Progress:
         return replace(progress, values={**progress.values, **values})
+
+
+def peak_memory() -> int | None:
+    """Return the maximum host memory of this process in bytes, None if unknown."""
+    try:
+        import resource
+    except ImportError:
+        # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # In kilobytes, but on macOS in bytes.
+    return peak if sys.platform == "darwin" else peak * 1024
