@@ -13,7 +13,8 @@ from tinygrad_ckn.lazy_images import LazyImages
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, FineTuning, LinearFit, Progress
 from tinygrad_ckn.models.batched import on_device
 from tinygrad_ckn.models.learning import step_log as measured
-from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
+from tinygrad_ckn.models.learning.finetuning import fine_tune
+from tinygrad_ckn.models.learning.objective import LabelledImages
 from tinygrad_ckn.models.learning.state import Course
 from tinygrad_ckn.stored_rows import StoredRows
 from tinygrad_ckn.training import Run, load_model, save_model, train
