@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -129,6 +130,11 @@ class Run:
         """The file of the model."""
         return self.folder / MODEL
 
+    @property
+    def config_digest(self) -> str:
+        """SHA-256 of the content of config.json, in hexadecimal digits."""
+        return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()
+
     def log(self, record: Mapping[str, Any]) -> None:
         """Append a line to metrics.jsonl: the whole line, or, if this raises, nothing."""
         line = (json.dumps(record) + "\n").encode()
@@ -202,7 +208,12 @@ class Run:
             If last.safetensors cannot be written, which the training does not need.
         """
         write_state(
-            state, self.folder / CHECKPOINT, self.folder / LAST, **record, metrics=self._text()
+            state,
+            self.folder / CHECKPOINT,
+            self.folder / LAST,
+            **record,
+            config=self.config_digest,
+            metrics=self._text(),
         )
 
     def rewind(self, metrics: str) -> None:
