@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -375,3 +376,18 @@ parallel.for_each(lambda _: seen.append(bits()), range(3))
 print(len(found | set(seen)))
 """
     assert python(code, OMP_NUM_THREADS="", OPENBLAS_NUM_THREADS="") == "1"
+
+
+def test_nested_calls_leave_no_arrays_in_the_queue_of_busy_workers():
+    alive: list[int] = []
+    references: list[weakref.ref[np.ndarray]] = []
+
+    def outer(_: int) -> None:
+        array = np.zeros(10)
+        references.append(weakref.ref(array))
+        parallel.for_each(lambda i: array.__setitem__(i, i), range(10))
+        alive.append(sum(reference() is not None for reference in references))
+
+    parallel.for_each(outer, range(50))
+    # One in each thread, and one that a thread is about to leave.
+    assert max(alive) <= 4

@@ -215,7 +215,15 @@ def for_each(function: Callable[[T], object], items: Sequence[T]) -> None:
                     failed.set()
                     raise
 
-        futures = _submit(helpers, work)
+        # A helper that no worker has time for stays in the queue of the pool: there it
+        # must not hold the work, nor the arrays of that, after this call.
+        shared = [work]
+
+        def help_out() -> None:
+            for task in shared[:]:
+                task()
+
+        futures = _submit(helpers, help_out)
         try:
             work()
         finally:
@@ -223,6 +231,7 @@ def for_each(function: Callable[[T], object], items: Sequence[T]) -> None:
                 if not future.cancel():
                     # Wait without raising.
                     future.exception()
+            shared.clear()
         for future in futures:
             if not future.cancelled():
                 future.result()

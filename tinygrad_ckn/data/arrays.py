@@ -113,14 +113,16 @@ def scaled(
     DataError
         For NaN or infinity, and for pixels on another scale than expected.
     """
-    floats: Any = None if is_lazy(images) else _as_floats(images, stored, source)
+    lazy: Any = images
+    in_blocks = bool(is_lazy(images))
+    floats: Any = None if in_blocks else _as_floats(images, stored, source)
     scale = _scale(images, stored, source, reading)
 
     def convert(block: NDArray[Any], numbers: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         return _divided(_as_floats(block, stored, source, numbers), scale, block)
 
-    if is_lazy(images):
-        floats = images.map(convert, images.shape[1:], np.float32)
+    if in_blocks:
+        floats = lazy.map(convert, images.shape[1:], np.float32)
     else:
         floats = _divided(floats, scale, images)
     channels, height, width = floats.shape[1:]

@@ -56,7 +56,7 @@ class Split:
             raise DataError(
                 f"Split: expected at least one image, shape (n, C, H, W), got shape {images.shape}"
             )
-        contiguous = is_lazy(images) or images.flags.c_contiguous
+        contiguous = bool(is_lazy(images)) or images.flags.c_contiguous
         if images.dtype != np.float32 or not contiguous:
             layout = "" if contiguous else " not C-contiguous"
             raise DataError(

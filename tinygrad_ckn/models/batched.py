@@ -80,18 +80,19 @@ def map_batches(
     """
     if isinstance(out, str | os.PathLike):
         return _fill_file(compute, batches, shape, dtype, Path(out))
-    y = xp.empty(shape, dtype=dtype) if out is None else out
-    if (
-        not (is_array(y) or isinstance(y, np.ndarray | StoredRows))
-        or y.shape != shape
-        or y.dtype != dtype
-    ):
+    y: Any = xp.empty(shape, dtype=dtype) if out is None else out
+    if not _holds_rows(y) or y.shape != shape or y.dtype != dtype:
         got = f"{y.dtype} of shape {y.shape}" if hasattr(y, "dtype") else type(y).__name__
         raise ShapeError(
             f"encode: argument out expected a path or an array of shape {shape}, {dtype}, got {got}"
         )
     _fill(y, compute, batches)
     return y
+
+
+def _holds_rows(y: object) -> bool:
+    """Return whether results can be written into something by slices of rows."""
+    return is_array(y) or isinstance(y, np.ndarray | StoredRows)
 
 
 def _fill(

@@ -136,7 +136,7 @@ def check_images(owner: str, x: Images, expected: Shape) -> Images:
     DTypeError
         If they are not floating.
     """
-    if not (isinstance(x, Tensor | np.ndarray) or is_array(x) or is_lazy(x)):
+    if not (isinstance(x, Tensor | np.ndarray) or is_array(x) or bool(is_lazy(x))):
         x = asarray(x)
     if len(x.shape) != 4 or x.shape[1:] != expected:
         shape = ", ".join(map(str, expected))

@@ -120,13 +120,13 @@ class FittedPreprocessor(Preprocessor):
             If there are none, or a pixel is NaN or infinite.
         """
         owner = type(self).__name__
-        array = unwrap(images)
+        array: NDArray[Any] = unwrap(images)
         n, *shape = self._check(array)
         blocks = list(image_blocks(n, math.prod(shape), limit=_BLOCK))
         if not n:
             raise DataError(f"{owner}.fit: argument images expected at least one image, got none")
         # Lazy images are checked when they are read.
-        if not is_lazy(array) and not all(
+        if not bool(is_lazy(array)) and not all(
             bool(xp_of(array).isfinite(array[block]).all()) for block in blocks
         ):
             raise DataError(
