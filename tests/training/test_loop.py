@@ -96,6 +96,8 @@ def test_config_says_all(supervised: loop.Result):
         "seed": 0,
         "device": "cpu",
         "checkpoint_every": "5m",
+        "csv": False,
+        "tensorboard": False,
         "init_from": None,
         "descent": {
             "epochs": 2,

@@ -31,7 +31,7 @@ from tinygrad_ckn.models.checks import host_labels
 from tinygrad_ckn.models.example_weights import ClassWeight, example_weights
 from tinygrad_ckn.models.learning import fit as fitting
 from tinygrad_ckn.models.learning.callbacks import Report, combined
-from tinygrad_ckn.models.learning.finetuning import LabelledImages
+from tinygrad_ckn.models.learning.objective import LabelledImages
 from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.models.learning.state import Course, Identity, SavedState
 from tinygrad_ckn.models.linear.calibration import probabilities_of

@@ -54,7 +54,7 @@ class Interval:
             return self.after_seconds(seconds)
         if progress.phase == "epoch":
             # checkpoint.safetensors has the best epoch at any time.
-            return is_best(progress) or self.after_epoch(progress.done, progress.total)
+            return _is_best(progress) or self.after_epoch(progress.done, progress.total)
         return True
 
     def after_epoch(self, epoch: int, epochs: int) -> bool:
@@ -66,7 +66,7 @@ class Interval:
         return self.minutes is not None and seconds >= 60 * self.minutes
 
 
-def is_best(progress: Progress) -> bool:
-    """Return whether the weights at an event of fine-tuning are the best so far."""
+def _is_best(progress: Progress) -> bool:
+    """Return whether the weights after an epoch are the best so far."""
     descent = None if progress.state is None else progress.state.descent
     return isinstance(descent, FineTuningState) and descent.is_best

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,15 +15,16 @@ from tinygrad_ckn.data import Dataset, Split
 from tinygrad_ckn.errors import DataError, MissingPackageError, TrainingWarning
 from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.fingerprints import as_text
-from tinygrad_ckn.models import CKN, CNN, Progress, build
+from tinygrad_ckn.models import CKN, CNN, Callback, Progress, build
 from tinygrad_ckn.models.batched import on_device
 from tinygrad_ckn.models.learning.callbacks import Report, combined
 from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.training import metrics
 from tinygrad_ckn.training.checkpoint import record_of
 from tinygrad_ckn.training.class_weight import read_class_weight
+from tinygrad_ckn.training.csv_log import CSVLog
 from tinygrad_ckn.training.evaluation import Predictions, predict
-from tinygrad_ckn.training.folder import claim
+from tinygrad_ckn.training.folder import EPOCHS_CSV, EPOCHS_TENSORBOARD, claim
 from tinygrad_ckn.training.options import Options, resolve
 from tinygrad_ckn.training.readme import write_readme
 from tinygrad_ckn.training.recorder import Recorder, peak_memory
@@ -31,6 +32,7 @@ from tinygrad_ckn.training.report.page import write_report
 from tinygrad_ckn.training.report.summary import summarise, write_summary
 from tinygrad_ckn.training.run import Run
 from tinygrad_ckn.training.signals import signals_caught
+from tinygrad_ckn.training.tensorboard import TensorBoard
 from tinygrad_ckn.training.transfer import transferred, with_source
 
 
@@ -191,9 +193,11 @@ def complete(
 ) -> Result:
     """Fit, save, measure and draw in a claimed folder; from a saved state, if there is one."""
     with signals_caught() as signals:
-        recorder = Recorder(run, report, len(dataset.train), options, signals)
+        extra = _extra_reports(run, options)
+        recorder = Recorder(run, combined([report, *extra]), len(dataset.train), options, signals)
         if resume is not None:
             recorder.resume(record_of(resume))
+            _repeat(run, extra)
         if run.model_path.exists():
             # The process was killed before the model was measured.
             model = run.load()
@@ -208,6 +212,27 @@ def complete(
         recorder.measure("evaluate")
         profiling.lap("evaluate")
         return _finish(run, model, dataset.test, predictions, recorder)
+
+
+def _extra_reports(run: Run, options: Options) -> list[Callback]:
+    """Return the callbacks that write the epochs to extra files, as the options say."""
+    reports: list[Callback] = []
+    if options.csv:
+        reports.append(CSVLog(run.folder / EPOCHS_CSV))
+    if options.tensorboard:
+        reports.append(TensorBoard(run.folder / EPOCHS_TENSORBOARD))
+    return reports
+
+
+def _repeat(run: Run, extra: Sequence[Callback]) -> None:
+    """Report the epochs in metrics.jsonl to the callbacks of extra files.
+
+    These were written after the state, so that a killed training may lack the last one.
+    """
+    for record in run.records():
+        phase, done, total = (record.pop(name) for name in ("phase", "done", "total"))
+        for report in extra if phase == "epoch" else ():
+            report(Progress(phase, done, total, record))
 
 
 def _finish(

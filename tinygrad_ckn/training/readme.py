@@ -24,13 +24,15 @@ test.json          What the report shows of the test images: "reliability", a ro
                    64 x 64 pixels (bytes in base64, rows of pixels); "nystrom_errors", the share
                    of the kernel that each layer's filters miss on patches of test images;
                    "peak_memory", bytes by the end of each phase.
+metrics.csv        With --csv: a row for each epoch.
+tensorboard        With --tensorboard: the same for `tensorboard --logdir tensorboard`.
 filters.png        The filters of the first layer, each scaled to the range of its values.
 trace.json         With --profile: the time of each operation, for chrome://tracing.
 
 Files that are not here were not asked for, or a package that draws them was missing.
 While a training runs, or if it was interrupted:
 checkpoint.safetensors  The best epoch so far; load_model reads it.
-last.safetensors        The last epoch, with the state of the optimiser.
+last.safetensors        The last state, from which `tinygrad-ckn train --resume FOLDER` goes on.
 
 tinygrad-ckn evaluate FOLDER       measures the model again
 tinygrad-ckn predict FOLDER FILES  predicts the classes of images

@@ -11,17 +11,16 @@ On a GPU no step waits: values are checked when `step_log.py` reads them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from tinygrad_ckn.backend import NDArray, backend_of, to_numpy, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.grad_mode import no_grad
-from tinygrad_ckn.lazy_images import some_of
 from tinygrad_ckn.models.learning.best_weights import (
     AVERAGE,
     OPTIMIZER,
@@ -31,12 +30,12 @@ from tinygrad_ckn.models.learning.best_weights import (
     FineTuningState,
 )
 from tinygrad_ckn.models.learning.callbacks import StopTraining
-from tinygrad_ckn.models.learning.curvature import largest_curvature
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
+from tinygrad_ckn.models.learning.learning_rate import learning_rate
 from tinygrad_ckn.models.learning.mixup import mix
 from tinygrad_ckn.models.learning.moving_average import MovingAverage
 from tinygrad_ckn.models.learning.nonfinite import check_finite_arrays, raise_first_nonfinite
-from tinygrad_ckn.models.learning.objective import Objective, Target
+from tinygrad_ckn.models.learning.objective import LabelledImages, Objective, Target
 from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.models.learning.state import (
     Course,
@@ -51,29 +50,8 @@ from tinygrad_ckn.models.linear.calibration import USUAL, fit_temperature
 from tinygrad_ckn.models.linear.logistic import LinearFit
 from tinygrad_ckn.models.linear.problem import LOSSES, Loss
 from tinygrad_ckn.models.network_base import NetworkBase
-from tinygrad_ckn.nn import Parameter
 from tinygrad_ckn.optim import clip_grad_norm
 from tinygrad_ckn.tensor import Tensor
-
-# Images, evenly spaced, from which the curvature of the loss is estimated.
-_CURVATURE_IMAGES = 128
-
-
-class LabelledImages(NamedTuple):
-    """Preprocessed images (n, C, H, W) with their class numbers (n,) and weights (n,) > 0.
-
-    Weights None: all images count the same.
-    """
-
-    images: NDArray[Any]
-    labels: NDArray[Any]
-    weights: NDArray[Any] | None = None
-
-    def take(self, rows: NDArray[np.intp]) -> LabelledImages:
-        """Return the images with the given indices; lazy ones are not read."""
-        chosen = xp_of(self.images).asarray(rows)
-        weights = None if self.weights is None else self.weights[chosen]
-        return LabelledImages(some_of(self.images, chosen), self.labels[chosen], weights)
 
 
 def fine_tune(
@@ -175,7 +153,7 @@ class _Loop:
             fixed |= {id(p) for p in model.classifier.parameters()}
         parameters = [p for p in model.parameters() if p.requires_grad and id(p) not in fixed]
         if descent.lr is None:
-            lr = _learning_rate(objective, parameters, training, descent)
+            lr = learning_rate(objective, parameters, training, descent)
             descent = replace(descent, lr=lr)
         self.lr = descent.base_lr
         self.optimizer, self.scheduler = descent.make_optimizer(parameters, self.steps)
@@ -198,13 +176,10 @@ class _Loop:
 
     def run(self, solve: Callable[[], LinearFit]) -> None:
         """Train until the last epoch or early stopping, then restore the best parameters."""
-        stopped = False
-        try:
+        with suppress(StopTraining):
             self._run_epochs(solve)
-        except StopTraining:
-            stopped = True
         self.best.restore()
-        if self.epoch or stopped:
+        if self.descent.epochs:
             accuracy = {"validation_accuracy": self.best.accuracy} if self.validates else {}
             # Nothing is left to stop.
             with suppress(StopTraining):
@@ -380,22 +355,3 @@ class _Loop:
             average=self.average,
         )
         return self.course.state(stage, done, descent)
-
-
-def _learning_rate(
-    objective: Objective,
-    parameters: Sequence[Parameter],
-    training: LabelledImages,
-    descent: FineTuning,
-) -> float:
-    """Return `base_lr`, or a lower rate if the loss is too curved for it at the start."""
-    n = len(training.images)
-    size = min(n, max(_CURVATURE_IMAGES, descent.batch_size))
-    batch = training.take(np.arange(size) * n // size)
-    # Reads lazy images.
-    batch = batch._replace(images=batch.images[:])
-    objective.model.train()
-    target = Target(batch.labels, batch.weights)
-    curvature = largest_curvature(lambda: objective(batch.images, target)[0], parameters)
-    objective.model.zero_grad()
-    return descent.stable_lr(curvature) if math.isfinite(curvature) else descent.base_lr
