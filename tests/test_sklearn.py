@@ -19,7 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.errors import ConfigError, DataError, ShapeError
-from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, fit_linear
+from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, fit_linear, fit_ridge
 from tinygrad_ckn.models.kernels import ArcCosine1, Exponential, Polynomial
 from tinygrad_ckn.models.preprocessing.chain import PatchZCA
 from tinygrad_ckn.sklearn import CKNClassifier, CKNRegressor, CKNTransformer, KernelNystroem
@@ -508,6 +508,20 @@ def test_the_regression_is_scikit_learns_ridge_on_the_features(columns: int | No
     np.testing.assert_allclose(
         found, expected.predict(features).reshape(y.shape), rtol=1e-8, atol=1e-8
     )
+
+
+def test_weights_of_rows_are_those_of_the_regression():
+    ckn = CKNRegressor(**SMALL, l2=1e-3, dtype="float64")
+    targets, weights = LABELS.astype("float64"), np.arange(200) % 7
+    ckn.fit(IMAGES, targets, sample_weight=weights)
+    rows = weights > 0
+    unweighted = clone(ckn).fit(IMAGES[rows], targets[rows])
+    for layer, other in zip(ckn.model_.layers, unweighted.model_.layers, strict=True):
+        np.testing.assert_array_equal(layer.weight.data, other.weight.data)
+    features = ckn.model_.encode(IMAGES.reshape(-1, 1, 8, 8).astype("float64"))
+    fit = fit_ridge(features, targets, l2=1e-3, sample_weight=weights)
+    np.testing.assert_allclose(ckn.head_.weight, fit.weight, rtol=1e-8, atol=1e-8)
+    assert np.abs(ckn.head_.weight - unweighted.head_.weight).max() > 1e-3
 
 
 def test_the_regression_chooses_its_l2():

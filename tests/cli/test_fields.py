@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from tinygrad_ckn.cli.fields import Given, OptionsOf, options_from_fields, with_option_names
 from tinygrad_ckn.cli.help import Command
+from tinygrad_ckn.data.reading import ByteCount
 
 
 @dataclass
@@ -19,6 +20,7 @@ class Baking:
     covered: Annotated[bool, "Cover the tin."] = False
     flour: Annotated[Literal["wheat", "rye"], "Kind of flour.", "Ingredients"] = "rye"
     tin_shape: Annotated[tuple[int, int, int] | None, "Size of the tin."] = None
+    weight: Annotated[ByteCount | None, "Of the dough."] = None
     rack: Annotated[tuple[int, int] | None, "Rows and columns of tins."] = None
     finish: Annotated[Callable[[int], int] | None, "Name of a glaze."] = None
     secret: int = 3
@@ -42,9 +44,9 @@ def bake() -> Callable[..., object]:
 def test_only_the_options_that_were_given_reach_the_command(bake):
     assert bake("loaf").stdout == "loaf {}\n"
     given = ("--minutes", 0, "--oven-heat", "1.5", "--no-covered", "--tin-shape", "3x4x5")
-    given += ("--rack", 2, 3)
+    given += ("--rack", 2, 3, "--weight", "2kB")
     expected = {"minutes": 0, "oven_heat": 1.5, "covered": False, "tin_shape": (3, 4, 5)}
-    expected["rack"] = (2, 3)
+    expected |= {"weight": "2kB", "rack": (2, 3)}
     assert bake("loaf", *given).stdout == f"loaf {expected}\n"
 
 
@@ -63,6 +65,7 @@ def test_the_help_groups_options_and_shows_defaults(bake):
         "--oven-heat <float> Temperature in °C.",
         "--covered / --no-covered Cover the tin. [default: no-covered]",
         "--tin-shape C,H,W Size of the tin.",
+        "--weight SIZE Of the dough.",
         "--rack H W Rows and columns of tins.",
         "",
         "Ingredients:",

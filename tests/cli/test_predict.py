@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors.numpy import load_file, save_file
 from typer.testing import Result
 
 from tinygrad_ckn.cli.predict import predict
 from tinygrad_ckn.data import load_digits, load_images
-from tinygrad_ckn.training import Run, probabilities
+from tinygrad_ckn.training import Run, probabilities, save_model
 
 Invoke = Callable[..., Result]
 
@@ -63,7 +63,7 @@ def test_evaluate_ends_as_train_did(
     wanted = trained.stdout.splitlines()
     assert finished.stdout.splitlines() == [
         "the 80 test images of some.npz",
-        *wanted[-12:-2],
+        *wanted[-13:-3],
         wanted[-1],
     ]
 
@@ -192,6 +192,21 @@ def test_predict_writes_csv(invoke: Invoke, run_folder: Path, idx_file: Path, tm
         header, *rows = csv.reader(stream)
     assert header == ["file", "index", "class", "name", "probability"]
     assert rows == [line.split("\t") for line in printed.splitlines()]
+
+
+def test_a_model_of_an_earlier_version_without_a_temperature_has_scores(
+    invoke: Invoke, run_folder: Path, idx_file: Path, tmp_path: Path
+):
+    model = Run.open(run_folder).load()
+    images = load_images(idx_file)
+    expected = model.scores(images).max(axis=1)
+    model.temperature = None
+    save_model(model, tmp_path / "old.safetensors")
+    output = tmp_path / "found.csv"
+    invoke("predict", tmp_path / "old.safetensors", idx_file, "--output", output)
+    header, *rows = csv.reader(output.read_text().splitlines())
+    assert header[-1] == "score"
+    np.testing.assert_allclose([float(row[-1]) for row in rows], expected, atol=1e-4)
 
 
 def test_predict_prints_a_table_on_a_terminal(
@@ -394,3 +409,31 @@ def test_predict_for_kaggle(
     wrong = invoke("predict", run_folder, pictures / "2.png", "--format", "kaggle")
     assert "got " in wrong.stderr
     assert "2.png as number 1; give them in that order, or rename them" in wrong.stderr
+
+
+def test_pictures_are_read_as_those_of_the_training(invoke: Invoke, tmp_path: Path):
+    digits = load_digits().train
+    for i, (image, label) in enumerate(zip(digits.images[:200], digits.labels, strict=False)):
+        folder = tmp_path / "set" / f"n{label}"
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(np.round(image[0] * 255).astype(np.uint8))
+        # Of two sizes, and some with margins that the crop removes.
+        picture = picture.resize((16, 16) if i % 2 else (8, 8)).convert("RGB" if i % 3 else "L")
+        if i % 5 == 0:
+            picture = ImageOps.expand(picture, (4, 0))
+        picture.save(folder / f"{i}.png")
+    options = ["--model", "unsup-32-64", "--n-patches", 500, "--out", tmp_path / "run"]
+    mixed = invoke("train", "--data", tmp_path / "set", *options)
+    assert mixed.exit_code == 1
+    assert "pass --grey or --rgb and pass a height and a width as --resize\n" in mixed.stderr
+    reading = ["--grey", "--resize", 8, 8, "--crop"]
+    trained = invoke("train", "--data", tmp_path / "set", *reading, *options)
+    assert trained.exit_code == 0, trained.stderr
+    evaluated = invoke("evaluate", tmp_path / "run")
+    assert evaluated.stdout.splitlines()[-1] == trained.stdout.splitlines()[-1]
+    for path in (tmp_path / "set", tmp_path / "set" / "n3"):
+        plain = invoke("predict", tmp_path / "run", path)
+        assert plain.exit_code == 0, plain.stderr
+        assert plain.stdout == invoke("predict", tmp_path / "run", path, *reading).stdout
+    found = [row["class"] for row in csv.DictReader(io.StringIO(plain.stdout))]
+    assert found.count("n3") >= 0.8 * len(found)

@@ -72,6 +72,8 @@ def test_options_reach_the_run(run_folder: Path, archive: Path):
         "seed": 3,
         "device": "cpu",
         "checkpoint_every": "5m",
+        "csv": False,
+        "tensorboard": False,
         "init_from": None,
         "descent": {
             **asdict(FineTuning()),

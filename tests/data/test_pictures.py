@@ -1,12 +1,14 @@
 """One picture file of each kind, written by Pillow."""
 
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from tinygrad_ckn.data import pictures
 from tinygrad_ckn.data.pictures import Decoding, Header, check_readable, is_opaque, is_picture
-from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.errors import DataError, MissingPackageError
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(0, 256, (4, 5), dtype=np.uint8)
@@ -166,6 +168,13 @@ def saved_text(tmp_path):
     path = tmp_path / "text"
     path.write_text("1,2,3\n")
     return path
+
+
+def test_without_pillow(tmp_path, monkeypatch):
+    path = saved(tmp_path, Image.fromarray(BYTES))
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(MissingPackageError, match=r"picture.png: expected Pillow .*\[images\]"):
+        pictures.read_header(path)
 
 
 def test_kinds_without_one_reading_are_refused(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinygrad_ckn.data import resizing
 from tinygrad_ckn.data.resizing import centre_crop, resized
 
 SIDES = st.integers(1, 9)
@@ -26,6 +27,14 @@ def test_smaller_pictures_are_means_over_areas(h, w, new_h, new_w, seed):
     fine = pixels.astype(float).repeat(new_h, axis=0).repeat(new_w, axis=1)
     expected = fine.reshape(new_h, h, new_w, w, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(resized(pixels, (new_h, new_w), 255), expected, atol=2e-4)
+
+
+def test_large_pictures_are_averaged_in_parts(monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 40, 2), dtype=np.uint8)
+    whole = resized(pixels[..., :1], (7, 13), 255)
+    for limit in (1, 100, 700):
+        monkeypatch.setattr(resizing, "_MAX_ELEMENTS", limit)
+        np.testing.assert_array_equal(resized(pixels[..., :1], (7, 13), 255), whole)
 
 
 @given(SIDES, SIDES, SIDES, SIDES, st.sampled_from([255, 65535]))

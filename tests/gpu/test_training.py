@@ -5,14 +5,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_ckn import Tensor, nn, ops, optim
-from tinygrad_ckn.backend import asarray, to_numpy
+from tinygrad_ckn import Tensor, lazy_images, nn, ops, optim
+from tinygrad_ckn.backend import asarray, backend_of, to_numpy
 from tinygrad_ckn.data import Dataset, Split, crop_flip, load_digits
 from tinygrad_ckn.errors import BackendError, GradientError
+from tinygrad_ckn.lazy_images import LazyImages
 from tinygrad_ckn.models import CKN, CNN, CKNLayer, ConvLayer, FineTuning, LinearFit, Progress
+from tinygrad_ckn.models.batched import on_device
 from tinygrad_ckn.models.learning import step_log as measured
-from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
+from tinygrad_ckn.models.learning.finetuning import fine_tune
+from tinygrad_ckn.models.learning.objective import LabelledImages
 from tinygrad_ckn.models.learning.state import Course
+from tinygrad_ckn.stored_rows import StoredRows
 from tinygrad_ckn.training import Run, load_model, save_model, train
 from tools.gpu_emulator.standin import COUNTERS
 
@@ -327,6 +331,18 @@ def test_lbfgs_minimises_on_the_device():
 
     for mine, reference in zip(minimised("cuda"), minimised("cpu"), strict=True):
         assert_near(mine, reference, 1e-11)
+
+
+def test_lazy_images_are_copied_to_the_device_and_encoded_in_blocks(monkeypatch):
+    monkeypatch.setattr(lazy_images, "_BLOCK_BYTES", 2**14)
+    rows = StoredRows.temporary(IMAGES.shape, "float32", "a test")
+    rows[:] = IMAGES
+    lazy = LazyImages(rows, memory=1)
+    copy = on_device(lazy, "cuda")
+    assert backend_of(copy).device == "cuda"
+    np.testing.assert_array_equal(to_numpy(copy), IMAGES)
+    model = network("float32").to("cuda")
+    np.testing.assert_array_equal(model.encode(lazy), model.encode(IMAGES))
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])

@@ -6,7 +6,8 @@ import pytest
 from tinygrad_ckn.backend import asarray
 from tinygrad_ckn.data import load_digits
 from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, LinearFit
-from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
+from tinygrad_ckn.models.learning.finetuning import fine_tune
+from tinygrad_ckn.models.learning.objective import LabelledImages
 from tinygrad_ckn.models.learning.state import Course
 from tools.gpu_emulator.standin import COUNTERS
 

@@ -22,7 +22,8 @@ from tinygrad_ckn.models.kernels import (
     Polynomial,
     PowerSeries,
 )
-from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
+from tinygrad_ckn.models.learning.finetuning import fine_tune
+from tinygrad_ckn.models.learning.objective import LabelledImages
 from tinygrad_ckn.models.learning.state import Course
 
 

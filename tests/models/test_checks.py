@@ -51,6 +51,15 @@ def test_the_first_row_that_is_not_finite_is_named(check, bad: float) -> None:
         check("f", x, 100)
 
 
+def test_images_are_checked_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "_BLOCK", 2)
+    x = np.zeros((5, 1, 2, 2))
+    checks.check_finite("f", x)
+    x[3:] = np.nan
+    with pytest.raises(DataError, match="in image 103; "):
+        checks.check_finite("f", x, 100)
+
+
 def test_images_are_not_copied() -> None:
     x = np.zeros((2, 1, 3, 4), "float32")
     t = Tensor(x)

@@ -7,7 +7,7 @@ import pytest
 
 from tinygrad_ckn.data import Dataset
 from tinygrad_ckn.models import CKN, FineTuning, Progress
-from tinygrad_ckn.training import Run, evaluate, loop, train
+from tinygrad_ckn.training import Run, evaluate, loop, recorder, train
 from tinygrad_ckn.training.options import AUGMENTATIONS
 
 FAST = {"n_patches": 1000}
@@ -96,6 +96,8 @@ def test_config_says_all(supervised: loop.Result):
         "seed": 0,
         "device": "cpu",
         "checkpoint_every": "5m",
+        "csv": False,
+        "tensorboard": False,
         "init_from": None,
         "descent": {
             "epochs": 2,
@@ -260,11 +262,11 @@ def test_folder_is_named_by_data_and_model(
 
 def test_peak_memory_where_the_system_does_not_say(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "resource", None)
-    assert loop.peak_memory() is None
+    assert recorder.peak_memory() is None
 
 
 def test_peak_memory_is_in_bytes_on_macos_already(monkeypatch: pytest.MonkeyPatch):
-    elsewhere = loop.peak_memory()
-    monkeypatch.setattr(loop.sys, "platform", "darwin")
+    elsewhere = recorder.peak_memory()
+    monkeypatch.setattr(recorder.sys, "platform", "darwin")
     assert elsewhere is not None
-    assert loop.peak_memory() == pytest.approx(elsewhere / 1024, rel=0.1)
+    assert recorder.peak_memory() == pytest.approx(elsewhere / 1024, rel=0.1)

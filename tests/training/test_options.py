@@ -61,6 +61,8 @@ def test_given_options_are_kept():
         "seed": 9,
         "device": "cpu",
         "checkpoint_every": "2e",
+        "csv": True,
+        "tensorboard": True,
         "init_from": "runs/other",
     }
     descent: dict[str, Any] = {
@@ -119,6 +121,8 @@ def test_none_stands_for_the_default():
             "argument epochs expected None in mode 'unsupervised', .* got 3; leave it out",
         ),
         ({"batch_size": 3}, "argument batch_size expected None"),
+        ({"csv": True}, "argument csv expected False in mode 'unsupervised', .* no epochs"),
+        ({"tensorboard": 1, "mode": "supervised"}, "argument tensorboard expected True or False"),
         ({"lr": 0.1}, "argument lr expected None"),
         ({"augment": "crop-flip"}, "argument augment expected None"),
         ({"alternating": True}, "argument alternating expected None in mode 'unsupervised'"),
@@ -137,8 +141,8 @@ def test_none_stands_for_the_default():
         ),
         (
             {"colour": 1},
-            "'model', .*, 'n_patches', .*, 'seed', 'device', 'checkpoint_every', 'init_from', "
-            "'epochs', .* or 'patience', got 'colour'",
+            "'model', .*, 'n_patches', .*, 'seed', 'device', 'checkpoint_every', 'csv', "
+            "'tensorboard', 'init_from', 'epochs', .* or 'patience', got 'colour'",
         ),
         ({"colour": None}, "argument options expected .*, got 'colour'"),
         (

@@ -1,5 +1,6 @@
 """Interrupted trainings end with the same bits as those left alone."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -22,7 +23,7 @@ SUPERVISED: dict[str, Any] = {
     "augment": "crop-flip",
 }
 KINDS: dict[str, dict[str, Any]] = {
-    "supervised": SUPERVISED,
+    "supervised": {**SUPERVISED, "csv": True},
     "without validation set": {**SUPERVISED, "validation": 0, "class_weight": "balanced"},
     "adam, alternating, patience": {
         **SUPERVISED,
@@ -63,6 +64,15 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+def table(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of metrics.csv without times, if there is one."""
+    path = folder / "metrics.csv"
+    if not path.exists():
+        return []
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    return [{**row, "seconds": ""} for row in rows]
+
+
 def stop_at(event: int) -> Any:
     """Return a callback that ends the training at an event, counted from 0."""
     seen: list[Progress] = []
@@ -94,6 +104,7 @@ def test_a_training_stopped_at_any_event_ends_with_the_same_bits(
         resume(out, dataset=few_digits)
         assert (out / "model.safetensors").read_bytes() == expected, events[event]
         assert lines(out) == lines(tmp_path / "whole"), events[event]
+        assert table(out) == table(tmp_path / "whole"), events[event]
         shutil.rmtree(out)
 
 

@@ -35,6 +35,8 @@ from tinygrad_ckn.training import Result, loop
 from tinygrad_ckn.training.folder import claim
 from tinygrad_ckn.training.options import LEARNING, Options, default_mode, resolve
 
+# Options of `train` that a comparison does not have.
+WITHOUT = ("model", "mode", "csv", "tensorboard")
 REFIT = "at the end of the last epoch, before the classifier was fitted again"
 
 
@@ -47,7 +49,7 @@ def compare(
     data: Data = "digits",
     data_dir: DataDir = None,
     reading: ReadingOptions,
-    options: Annotated[Given, OptionsOf(Options, LEARNING, without=("model", "mode"))],
+    options: Annotated[Given, OptionsOf(Options, LEARNING, without=WITHOUT)],
     descent: FineTuningOptions,
     threads: Threads = None,
     out: Out = None,

@@ -9,7 +9,7 @@ from typing import Any, Self
 import typer
 
 from tinygrad_ckn.cli.console import console, has_cursor, wrapped
-from tinygrad_ckn.models import Progress
+from tinygrad_ckn.models import Callback, Progress
 
 # Columns of a terminal below which the bar shows neither rate nor times.
 NARROW = 70
@@ -51,7 +51,7 @@ def line_of(progress: Progress) -> str | None:
     return f"{line}, {values['seconds']:.1f} s"
 
 
-class Display:
+class Display(Callback):
     """Shows the progress that it is called with, until the end of its `with` block.
 
     On a terminal: a bar with the steps done, the rate and the remaining time, and above
@@ -79,7 +79,7 @@ class Display:
         if self._bar is not None:
             self._bar.stop()
 
-    def __call__(self, progress: Progress) -> None:
+    def event(self, progress: Progress) -> None:
         """Show a step."""
         line = line_of(progress)
         if self._bar is None:

@@ -10,11 +10,13 @@ from tinygrad_ckn.data.kaggle import load_labels, load_pixels, save_labels
 from tinygrad_ckn.data.loading import load, load_images, load_test
 from tinygrad_ckn.data.npz_csv import load_csv, load_npz
 from tinygrad_ckn.data_format import DataFormat
+from tinygrad_ckn.lazy_images import LazyImages
 
 __all__ = [
     "AUGMENTATIONS",
     "DataFormat",
     "Dataset",
+    "LazyImages",
     "Split",
     "batches",
     "crop_flip",

@@ -80,9 +80,10 @@ def load(
     skip_broken : bool, optional
         Leave out pictures that cannot be read, with a warning.
     memory : int or str, optional
-        Bytes, such as 2**30 or "2GiB", that all images may take in memory, and what is
-        computed of them; None: a quarter of what the process may use. More are read when
-        needed, in blocks, from pictures, IDX, CIFAR-10 and .npy files, as `LazyImages`.
+        Bytes, such as 2**30 or "2GiB", that all images may take in memory; None: a quarter
+        of what the process may use. More pictures, and images in IDX, CIFAR-10 and .npy
+        files, are read when needed, in blocks, as `LazyImages`; what is computed of all
+        of them, such as features, then lies in temporary files (in TMPDIR).
     seed : int
         Chooses the test part of data without one.
 

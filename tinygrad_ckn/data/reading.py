@@ -44,8 +44,8 @@ class Reading:
     skip_broken : bool or None
         Whether pictures that cannot be read are left out.
     memory : int or None
-        Bytes that all images may take in memory, and the features computed of them; None:
-        a quarter of what the process may use. More are read in blocks, as `LazyImages`.
+        Bytes that all images may take in memory; None: a quarter of what the process may
+        use. More are read in blocks, as `LazyImages`.
     like : DataFormat or None
         The format of the training images of the model that reads these.
     """
@@ -84,8 +84,9 @@ class Reading:
     ] = None
     memory: Annotated[
         ByteCount | None,
-        "Memory that all images may take, and what is computed of them, such as 500MB or 2GiB; "
-        "more is read from files in blocks. Default: a quarter of the memory.",
+        "Memory that all images may take, such as 500MB or 2GiB. More are read from files in "
+        "blocks, and what is computed of all is kept in temporary files. Default: a quarter of "
+        "the memory.",
     ] = None
     like: DataFormat | None = None
 

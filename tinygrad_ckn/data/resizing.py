@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.data.reading import Size
+
+# Number of pixels that are summed at a time.
+_MAX_ELEMENTS = 2**20
 
 
 def centre_crop(pixels: NDArray[Any], size: Size) -> NDArray[Any]:
@@ -85,8 +89,13 @@ def _area_means(y: NDArray[Any], axis: int, size: int) -> NDArray[np.float32]:
     n = len(y)
     edges = [divmod(i * n, size) for i in range(size + 1)]
     # Old pixels from the one that holds an edge to the one before the next edge's.
-    starts = np.array([whole for whole, _ in edges[:-1]])
-    sums: NDArray[np.float32] = np.add.reduceat(y, starts, axis=0, dtype=np.float32)
+    starts = np.array([whole for whole, _ in edges])
+    sums = np.empty((size, *y.shape[1:]), np.float32)
+    # NumPy sums a copy in float32, so a part at a time.
+    for rows in slices(size, max(1, _MAX_ELEMENTS * size // y.size)):
+        first = starts[rows.start]
+        part = y[first : starts[rows.stop]]
+        np.add.reduceat(part, starts[rows] - first, axis=0, dtype=np.float32, out=sums[rows])
     for i, (whole, rest) in enumerate(edges):
         # An edge within a pixel gives its first part to the interval that ends there.
         if rest:

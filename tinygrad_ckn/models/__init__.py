@@ -9,6 +9,7 @@ from tinygrad_ckn.models.factory import build, from_config
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.models.layers.conv_layer import ConvLayer
 from tinygrad_ckn.models.layers.nystrom import nystrom_error
+from tinygrad_ckn.models.learning.callbacks import Callback, StopTraining
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.patches import sample_patches
 from tinygrad_ckn.models.learning.progress import Progress
@@ -23,6 +24,7 @@ __all__ = [
     "CNN",
     "PRESETS",
     "CKNLayer",
+    "Callback",
     "Clustering",
     "ConvLayer",
     "FineTuning",
@@ -31,6 +33,7 @@ __all__ = [
     "Network",
     "Preset",
     "Progress",
+    "StopTraining",
     "build",
     "exact_kernel",
     "fit_linear",

@@ -22,11 +22,15 @@ from tinygrad_ckn.backend import (
     to_numpy,
     xp_of,
 )
+from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.errors import BackendError, ConfigError, DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.labels import as_labels
 from tinygrad_ckn.lazy_images import is_lazy
 from tinygrad_ckn.tensor import Tensor
+
+# Number of images that are checked at a time.
+_BLOCK = 1024
 
 
 def check_floating(owner: str, images: Images) -> None:
@@ -98,8 +102,13 @@ def check_finite(owner: str, images: Images, start: int = 0) -> None:
     if is_lazy(images):
         # Each block is checked when it is read.
         return
-    bad = _first_nonfinite(unwrap(images))
-    if bad is not None:
+    array = unwrap(images)
+    # In blocks, because of the arrays of booleans.
+    for rows in slices(len(array), _BLOCK if backend_of(array) is CPU else max(1, len(array))):
+        bad = _first_nonfinite(array[rows])
+        if bad is None:
+            continue
+        bad += rows.start
         raise DataError(
             f"{owner}: expected images of finite numbers, got NaN or infinity in image "
             f"{start + bad}; leave it out"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 from tinygrad_ckn.backend import Array, Generator, Images, Labels, default_rng
@@ -14,9 +14,11 @@ from tinygrad_ckn.models.example_weights import ClassWeight
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.models.layers.nystrom import stacked_factors
 from tinygrad_ckn.models.learning import fit as fitting
+from tinygrad_ckn.models.learning.callbacks import Report, combined
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
-from tinygrad_ckn.models.learning.progress import Progress, no_report
+from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.models.learning.state import Course
+from tinygrad_ckn.models.learning.state_file import read_state
 from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network import Network
 from tinygrad_ckn.plain import plain_arguments
@@ -86,7 +88,7 @@ class CKN(Network):
         init: Init = "k-means++",
         memory: int = MEMORY,
         rng: Generator | int | None = None,
-        report: Callable[[Progress], None] = no_report,
+        report: Report = no_report,
     ) -> Self:
         """Learn the filters of each layer, without labels, by spherical k-means on patches.
 
@@ -111,14 +113,15 @@ class CKN(Network):
             are clustered.
         rng : Generator, int or None, default None
             Generator or seed. None: the package's generator, see `manual_seed`.
-        report : callable, optional
-            Called with each `Progress` event.
+        report : callable or sequence of callables, optional
+            Called with each `Progress` event; see `Callback`.
 
         Raises
         ------
         DataError
             If there are no images, or fewer distinct patches than filters.
         """
+        report = combined(report)
         course = Course.of(self, default_rng(rng))
         fitting.check_kmeans(n_patches, iterations)
         array = self._check_training_images(images)
@@ -154,7 +157,7 @@ class CKN(Network):
         warm_start: bool = False,
         resume: PathLike | None = None,
         rng: Generator | int | None = None,
-        report: Callable[[Progress], None] = no_report,
+        report: Report = no_report,
     ) -> Self:
         """Learn filters by k-means and a classifier by L-BFGS, then optionally fine-tune.
 
@@ -195,8 +198,8 @@ class CKN(Network):
             without the interruption. Images, labels and options must be the same.
         rng : Generator, int or None, default None
             Generator or seed. None: the package's generator, see `manual_seed`.
-        report : callable, optional
-            Called with each `Progress` event.
+        report : callable or sequence of callables, optional
+            Called with each `Progress` event; see `Callback`.
 
         Raises
         ------
@@ -208,7 +211,9 @@ class CKN(Network):
             If the loss becomes NaN or infinite; the parameters are then those of the best
             epoch before.
         """
+        report = combined(report)
         generator = default_rng(rng)
+        saved = None if resume is None else read_state(resume)
         fitting.check_fit(descent, loss, l2, class_weight)
         fitting.check_kmeans(n_patches, iterations)
         training = self._begin_training(
@@ -222,7 +227,7 @@ class CKN(Network):
             "iterations": iterations,
             "warm_start": warm_start,
         }
-        course = self._course(training, options, generator, resume)
+        course = self._course(training, options, generator, saved)
         if not warm_start:
             fitting.fit_filters(
                 self,

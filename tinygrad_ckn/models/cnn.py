@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 from tinygrad_ckn.backend import Array, Generator, Images, Labels, default_rng
@@ -11,8 +11,10 @@ from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.models.example_weights import ClassWeight
 from tinygrad_ckn.models.layers.conv_layer import ConvLayer
 from tinygrad_ckn.models.learning import fit as fitting
+from tinygrad_ckn.models.learning.callbacks import Report, combined
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
-from tinygrad_ckn.models.learning.progress import Progress, no_report
+from tinygrad_ckn.models.learning.progress import no_report
+from tinygrad_ckn.models.learning.state_file import read_state
 from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network import Network
 from tinygrad_ckn.plain import plain_arguments
@@ -76,7 +78,7 @@ class CNN(Network):
         warm_start: bool = False,
         resume: PathLike | None = None,
         rng: Generator | int | None = None,
-        report: Callable[[Progress], None] = no_report,
+        report: Report = no_report,
     ) -> Self:
         """Learn all layers by stochastic gradient descent, then refit the classifier.
 
@@ -103,8 +105,8 @@ class CNN(Network):
             the preprocessing.
         rng : Generator, int or None, default None
             Generator or seed. None: the package's generator, see `manual_seed`.
-        report : callable, optional
-            Called with each `Progress` event.
+        report : callable or sequence of callables, optional
+            Called with each `Progress` event; see `Callback`.
 
         Raises
         ------
@@ -116,6 +118,8 @@ class CNN(Network):
             If the loss becomes NaN or infinite; the parameters are then those of the best
             epoch before.
         """
+        report = combined(report)
+        saved = None if resume is None else read_state(resume)
         fitting.check_fit(descent, loss, l2, class_weight)
         descent = FineTuning() if descent is None else descent
         training = self._begin_training(
@@ -130,7 +134,7 @@ class CNN(Network):
             l2=l2,
             from_zero=not warm_start,
             groups=training.groups,
-            course=self._course(training, options, default_rng(rng), resume),
+            course=self._course(training, options, default_rng(rng), saved),
             report=report,
         )
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,10 +30,10 @@ from tinygrad_ckn.models.batched import MEMORY
 from tinygrad_ckn.models.checks import host_labels
 from tinygrad_ckn.models.example_weights import ClassWeight, example_weights
 from tinygrad_ckn.models.learning import fit as fitting
-from tinygrad_ckn.models.learning.finetuning import LabelledImages
-from tinygrad_ckn.models.learning.progress import Progress, no_report
-from tinygrad_ckn.models.learning.state import Course, Identity
-from tinygrad_ckn.models.learning.state_file import read_state
+from tinygrad_ckn.models.learning.callbacks import Report, combined
+from tinygrad_ckn.models.learning.objective import LabelledImages
+from tinygrad_ckn.models.learning.progress import no_report
+from tinygrad_ckn.models.learning.state import Course, Identity, SavedState
 from tinygrad_ckn.models.linear.calibration import probabilities_of
 from tinygrad_ckn.models.linear.logistic import LinearFit
 from tinygrad_ckn.models.linear.problem import Loss
@@ -211,7 +211,7 @@ class Network(NetworkBase):
         sample_weight: Array | Sequence[float] | None = None,
         memory: int = MEMORY,
         rng: Generator | int | None = None,
-        report: Callable[[Progress], None] = no_report,
+        report: Report = no_report,
     ) -> LinearFit:
         """Fit the linear classifier on the features of images.
 
@@ -228,7 +228,7 @@ class Network(NetworkBase):
         memory : int, default 8 GiB
             Features of more bytes are kept in a temporary file while the classifier is
             fitted.
-        report : callable, optional
+        report : callable or sequence of callables, optional
             Called with each `Progress` event.
 
         Returns
@@ -256,7 +256,7 @@ class Network(NetworkBase):
             memory=memory,
             groups=groups_of_equal(array),
             rng=default_rng(rng),
-            report=report,
+            report=combined(report),
         )
         self._record_format(array, classes, self.data_format)
         return fit
@@ -297,7 +297,7 @@ class Network(NetworkBase):
         training: TrainingSet,
         options: Mapping[str, Any],
         rng: Generator,
-        resume: PathLike | None,
+        saved: SavedState | None,
     ) -> Course:
         """Return the course of a training, from its beginning or from a saved state.
 
@@ -310,9 +310,9 @@ class Network(NetworkBase):
         identity = Identity(
             training.fingerprints, images.labels, images.weights, json.loads(json.dumps(known))
         )
-        if resume is None:
+        if saved is None:
             return Course(self, identity, rng)
-        return Course.resumed(self, identity, rng, read_state(resume))
+        return Course.resumed(self, identity, rng, saved)
 
     def _weights_of(
         self,

@@ -11,6 +11,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 
 from tinygrad_ckn.backend import NDArray
+from tinygrad_ckn.models.example_weights import check_weights
 from tinygrad_ckn.models.kernels import Kernel
 from tinygrad_ckn.models.linear.ridge import fit_ridge
 from tinygrad_ckn.models.network_base import MirrorAverage
@@ -97,7 +98,7 @@ class CKNRegressor(RegressorMixin, CKNEstimator):
         )
         self.l2 = l2
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the filters, then the regression.
 
         Parameters
@@ -106,6 +107,9 @@ class CKNRegressor(RegressorMixin, CKNEstimator):
             (n, columns), numbers.
         y : array-like
             Numbers (n,) or (n, k).
+        sample_weight : array-like or None, default None
+            Weights (n,) >= 0 of the rows in the regression. The filters are learned from
+            all rows of weight > 0 alike.
 
         Raises
         ------
@@ -114,8 +118,14 @@ class CKNRegressor(RegressorMixin, CKNEstimator):
         """
         x, targets = self._read(X, y, multi_output=True, y_numeric=True)
         images = self._images(x)
+        weights = None
+        if sample_weight is not None:
+            weights = check_weights(self._name, sample_weight, len(images))
+            counted = weights > 0
+            images, targets, weights = images[counted], targets[counted], weights[counted]
         self.model_ = self._fit_model(images, 2, self._learn_filters)
-        self.head_ = fit_ridge(self.model_.encode(images), targets, l2=self.l2)
+        features = self.model_.encode(images)
+        self.head_ = fit_ridge(features, targets, l2=self.l2, sample_weight=weights)
         self._flat = targets.ndim == 1
         return self
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.files import PathLike
-from tinygrad_ckn.models import Progress
+from tinygrad_ckn.models import Callback, Progress
 from tinygrad_ckn.models.learning.state_file import CHECKPOINT, LAST
 from tinygrad_ckn.training.checkpoint import write_state
 from tinygrad_ckn.training.interval import Interval
 
 
-class Checkpoints:
+class Checkpoints(Callback):
     """A `report` callback that saves the state of a fit, to resume from.
 
     It writes last.safetensors, which `fit(resume=folder)` continues from, and
@@ -54,7 +54,7 @@ class Checkpoints:
         self.every = Interval.parse(every)
         self._saved = time.perf_counter()
 
-    def __call__(self, progress: Progress) -> None:
+    def event(self, progress: Progress) -> None:
         """Save the state of an event, if it has one and it is time."""
         state = progress.state
         if state is None or not self.every.is_due(progress, time.perf_counter() - self._saved):

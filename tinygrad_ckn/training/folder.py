@@ -22,6 +22,10 @@ METRICS = "metrics.jsonl"
 # Files that a run writes before it has learned anything, while it learns, and after.
 WORTHLESS = (CONFIG, METRICS)
 TRAINED = (CHECKPOINT, LAST)
+# Extra files on the epochs.
+EPOCHS_CSV = "metrics.csv"
+EPOCHS_TENSORBOARD = "tensorboard"
+EXTRA = (EPOCHS_CSV, EPOCHS_TENSORBOARD)
 FINISHED = (
     MODEL,
     "filters.png",
@@ -133,7 +137,7 @@ def claim(out: PathLike | None, name: str) -> Claim:
         _check(folder)
         for worthless in WORTHLESS:
             (folder / worthless).unlink(missing_ok=True)
-        remove_abandoned(folder, *WORTHLESS, *TRAINED, *FINISHED)
+        remove_abandoned(folder, *WORTHLESS, *TRAINED, *FINISHED, *EXTRA)
     except BaseException:
         claimed.release()
         raise
@@ -153,19 +157,19 @@ def reclaim(folder: PathLike) -> Claim:
     folder = Path(folder)
     read_config(folder)
     claimed = Claim(folder, False, FolderLock.acquire(folder))
-    remove_abandoned(folder, *WORTHLESS, *TRAINED, *FINISHED)
+    remove_abandoned(folder, *WORTHLESS, *TRAINED, *FINISHED, *EXTRA)
     return claimed
 
 
 def _check(folder: Path) -> None:
     """Raise a ConfigError if a folder holds more than a run that learned nothing."""
-    known = {*WORTHLESS, *TRAINED, *FINISHED}
+    known = {*WORTHLESS, *TRAINED, *FINISHED, *EXTRA}
     names = {path.name for path in folder.iterdir()}
     names = {name for name in names if name != LOCK and not is_partial(name, *known)}
     if not names:
         return
     is_run = _is_run(folder)
-    if is_run and names <= {*WORTHLESS, *TRAINED} and names & {*TRAINED}:
+    if is_run and names <= {*WORTHLESS, *TRAINED, *EXTRA} and names & {*TRAINED}:
         checkpoints = " and ".join(name for name in TRAINED if name in names)
         raise ConfigError(
             f"{folder}: expected a new or empty folder for the run, got one with {checkpoints} of "

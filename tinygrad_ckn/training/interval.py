@@ -8,6 +8,7 @@ from typing import Self
 
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import Progress
+from tinygrad_ckn.models.learning.best_weights import FineTuningState
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Interval:
     minutes : float or None
         After each epoch, and this long after the last time within one.
     epochs : int or None
-        After this many epochs, and after the last one.
+        After this many epochs, after the last one, and after each that is the best so far.
 
     Examples
     --------
@@ -52,7 +53,8 @@ class Interval:
         if progress.phase == "batch":
             return self.after_seconds(seconds)
         if progress.phase == "epoch":
-            return self.after_epoch(progress.done, progress.total)
+            # checkpoint.safetensors has the best epoch at any time.
+            return _is_best(progress) or self.after_epoch(progress.done, progress.total)
         return True
 
     def after_epoch(self, epoch: int, epochs: int) -> bool:
@@ -62,3 +64,9 @@ class Interval:
     def after_seconds(self, seconds: float) -> bool:
         """Return whether the state within an epoch is, so long after the last time."""
         return self.minutes is not None and seconds >= 60 * self.minutes
+
+
+def _is_best(progress: Progress) -> bool:
+    """Return whether the weights after an epoch are the best so far."""
+    descent = None if progress.state is None else progress.state.descent
+    return isinstance(descent, FineTuningState) and descent.is_best

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,18 +11,20 @@ from typing import Any
 
 from tinygrad_ckn import plots, profiling
 from tinygrad_ckn.backend import Generator, default_rng
-from tinygrad_ckn.data import Dataset
+from tinygrad_ckn.data import Dataset, Split
 from tinygrad_ckn.errors import DataError, MissingPackageError, TrainingWarning
 from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.fingerprints import as_text
-from tinygrad_ckn.models import CKN, CNN, Progress, build
+from tinygrad_ckn.models import CKN, CNN, Callback, Progress, build
 from tinygrad_ckn.models.batched import on_device
+from tinygrad_ckn.models.learning.callbacks import Report, combined
 from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.training import metrics
 from tinygrad_ckn.training.checkpoint import record_of
 from tinygrad_ckn.training.class_weight import read_class_weight
-from tinygrad_ckn.training.evaluation import predict
-from tinygrad_ckn.training.folder import claim
+from tinygrad_ckn.training.csv_log import CSVLog
+from tinygrad_ckn.training.evaluation import Predictions, predict
+from tinygrad_ckn.training.folder import EPOCHS_CSV, EPOCHS_TENSORBOARD, claim
 from tinygrad_ckn.training.options import Options, resolve
 from tinygrad_ckn.training.readme import write_readme
 from tinygrad_ckn.training.recorder import Recorder, peak_memory
@@ -30,6 +32,7 @@ from tinygrad_ckn.training.report.page import write_report
 from tinygrad_ckn.training.report.summary import summarise, write_summary
 from tinygrad_ckn.training.run import Run
 from tinygrad_ckn.training.signals import signals_caught
+from tinygrad_ckn.training.tensorboard import TensorBoard
 from tinygrad_ckn.training.transfer import transferred, with_source
 
 
@@ -79,7 +82,7 @@ def train(
     *,
     out: PathLike | None = None,
     source: Mapping[str, Any] | None = None,
-    report: Callable[[Progress], None] = no_report,
+    report: Report = no_report,
     **options: Any,
 ) -> Result:
     """Train a preset on a data set, save it, and measure it once on the test images.
@@ -101,8 +104,9 @@ def train(
         The arguments "data" and "data_dir" of `load`, and the others as a dictionary
         "reading", kept in config.json so that the run can be resumed and evaluated.
     report
-        Called with `done` = 0 when a phase begins, then after each step; `values` hold
-        the measurements, "seconds" of the step or "images_per_second".
+        A callback or several, called with `done` = 0 when a phase begins, then after each
+        step; `values` hold the measurements, "seconds" of the step or
+        "images_per_second".
     **options
         Fields of `Options` and of `models.FineTuning`; see `training.options.resolve`.
 
@@ -157,7 +161,7 @@ def train(
     with claim(out, f"{dataset.name}-{chosen.model}") as claimed:
         run = Run.start(claimed.folder, config)
         with noting_kept_files(run):
-            return complete(run, model, dataset, chosen, random, report)
+            return complete(run, model, dataset, chosen, random, combined(report))
 
 
 def new_model(options: Options, dataset: Dataset, random: Generator) -> CKN | CNN:
@@ -189,34 +193,54 @@ def complete(
 ) -> Result:
     """Fit, save, measure and draw in a claimed folder; from a saved state, if there is one."""
     with signals_caught() as signals:
-        recorder = Recorder(run, report, len(dataset.train), options, signals)
+        extra = _extra_reports(run, options)
+        recorder = Recorder(run, combined([report, *extra]), len(dataset.train), options, signals)
         if resume is not None:
             recorder.resume(record_of(resume))
+            _repeat(run, extra)
         if run.model_path.exists():
             # The process was killed before the model was measured.
             model = run.load()
         else:
             _fit(model, dataset, options, random, recorder, resume)
+            signals.deferred = False
+            signals.check()
         run.save(model)
         recorder.measure("save")
         profiling.lap("save")
         predictions = predict(model.eval(), dataset.test, report=report)
-        confusion = metrics.confusion_matrix(
-            predictions.labels, predictions.predicted, model.n_classes
-        )
         recorder.measure("evaluate")
         profiling.lap("evaluate")
-        result = Result(run, model, confusion, recorder.seconds, peak_memory())
-        # The model is saved and measured: if the other files cannot be written, the
-        # result is still returned.
-        with _warning_instead(run, "test.json"):
-            write_summary(run.folder, summarise(model, dataset.test, predictions))
-        _finish(run, result, recorder.peaks)
-        return result
+        return _finish(run, model, dataset.test, predictions, recorder)
 
 
-def _finish(run: Run, result: Result, peaks: Mapping[str, int | None]) -> None:
-    """Write what a run has besides its model; the line of the test marks it as finished."""
+def _extra_reports(run: Run, options: Options) -> list[Callback]:
+    """Return the callbacks that write the epochs to extra files, as the options say."""
+    reports: list[Callback] = []
+    if options.csv:
+        reports.append(CSVLog(run.folder / EPOCHS_CSV))
+    if options.tensorboard:
+        reports.append(TensorBoard(run.folder / EPOCHS_TENSORBOARD))
+    return reports
+
+
+def _repeat(run: Run, extra: Sequence[Callback]) -> None:
+    """Report the epochs in metrics.jsonl to the callbacks of extra files.
+
+    These were written after the state, so that a killed training may lack the last one.
+    """
+    for record in run.records():
+        phase, done, total = (record.pop(name) for name in ("phase", "done", "total"))
+        for report in extra if phase == "epoch" else ():
+            report(Progress(phase, done, total, record))
+
+
+def _finish(
+    run: Run, model: CKN | CNN, test: Split, predictions: Predictions, recorder: Recorder
+) -> Result:
+    """Write what a run has besides its model; the line of the test last."""
+    confusion = metrics.confusion_matrix(predictions.labels, predictions.predicted, model.n_classes)
+    result = Result(run, model, confusion, recorder.seconds, peak_memory())
     record = {
         "phase": "test",
         "accuracy": result.accuracy,
@@ -225,16 +249,21 @@ def _finish(run: Run, result: Result, peaks: Mapping[str, int | None]) -> None:
         "confusion": result.confusion.tolist(),
         "seconds": result.seconds,
         "peak_memory": result.peak_memory,
-        "peak_memory_by_phase": dict(peaks),
     }
+    # The model is saved and measured: if the other files cannot be written, the result is
+    # still returned.
     with _warning_instead(run, "filters.png"):
         plots.filters(result.model, run.folder / "filters.png")
-    with _warning_instead(run, "the line of the test in metrics.jsonl"):
-        run.log(record)
+    with _warning_instead(run, "test.json"):
+        summary = summarise(model, test, predictions)
+        write_summary(run.folder, {**summary, "peak_memory": recorder.peaks})
     with _warning_instead(run, "README.txt"):
         write_readme(run.folder)
     with _warning_instead(run, "report.html"):
-        write_report([run], model=result.model)
+        write_report([run], model=model, test=record)
+    with _warning_instead(run, "the line of the test in metrics.jsonl"):
+        run.log(record)
+    return result
 
 
 @contextmanager

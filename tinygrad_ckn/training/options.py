@@ -17,12 +17,14 @@ from tinygrad_ckn.models.preprocessing.chain import NAMES
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.training.class_weight import check_class_weight
 from tinygrad_ckn.training.interval import Interval
+from tinygrad_ckn.training.tensorboard import check_installed
 
 Mode: TypeAlias = Literal["unsupervised", "supervised"]
 # Groups of options in the help of the command line.
 MODEL = "Model"
 LEARNING = "Learning"
 COMPUTATION = "Computation"
+OUTPUT = "Output"
 # Data sets that are whitened and averaged over mirror images by default.
 PHOTOGRAPHS = ("cifar10",)
 
@@ -60,8 +62,12 @@ class Options:
         "cpu" or "cuda".
     checkpoint_every
         When the state of fine-tuning is saved to resume from: "10m": after each epoch,
-        and within one 10 minutes after the last time; "2e": after every second epoch. It
-        is always saved after the filters of a layer.
+        and within one 10 minutes after the last time; "2e": after every second epoch, and
+        after each that is the best so far. It is always saved after the filters of a
+        layer.
+    csv, tensorboard
+        Whether to write the measurements of epochs to metrics.csv and, as event files, to
+        the folder tensorboard too.
     init_from
         The run or model file whose filters and preprocessing the model begins with,
         instead of learning filters from patches; None: it begins anew.
@@ -114,9 +120,13 @@ class Options:
     checkpoint_every: Annotated[
         str,
         "Save the state for --resume within an epoch after this time, 10m, or only after every "
-        "second epoch, 2e.",
+        "second epoch and each that is the best so far, 2e.",
         COMPUTATION,
     ] = "5m"
+    csv: Annotated[bool, "Write metrics.csv too, a table of the epochs.", OUTPUT] = False
+    tensorboard: Annotated[
+        bool, "Write the measurements of epochs for TensorBoard, to tensorboard/.", OUTPUT
+    ] = False
     init_from: str | None = None
     descent: Mapping[str, Any] | None = None
 
@@ -209,6 +219,16 @@ def _check(
     check_class_weight(others.get("class_weight"))
     for name, minimum in (("n_patches", 1), ("iterations", 1), ("seed", 0)):
         integers("train", minimum, **{name: others.get(name, getattr(Options, name))})
+    for name in ("csv", "tensorboard"):
+        chosen = others.get(name, False)
+        one_of("train", (True, False), **{name: chosen})
+        if chosen and mode == "unsupervised":
+            raise ConfigError(
+                f"train: argument {name} expected False in mode 'unsupervised', which has no "
+                "epochs, got True; leave it out or choose mode 'supervised'"
+            )
+    if others.get("tensorboard"):
+        check_installed()
     if mode == "unsupervised" and PRESETS[model].model == "CNN":
         raise ConfigError(
             f"train: argument mode expected 'supervised' for {model}, a CNN, which learns "

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from tinygrad_ckn import profiling
-from tinygrad_ckn.models import Progress
+from tinygrad_ckn.models import Callback, Progress
 from tinygrad_ckn.models.learning.finetuning_options import n_held_out
 from tinygrad_ckn.models.learning.state import TrainingState
 from tinygrad_ckn.training.interval import Interval
@@ -18,7 +18,7 @@ from tinygrad_ckn.training.run import Run
 from tinygrad_ckn.training.signals import Signals
 
 
-class Recorder:
+class Recorder(Callback):
     """Adds times and rates to progress events, writes metrics.jsonl and checkpoints.
 
     A line of metrics.jsonl is written before the checkpoint that counts it, so that a
@@ -55,7 +55,7 @@ class Recorder:
         self._of_epoch = float(record["seconds_of_epoch"])
         self.signals.deferred = record["stage"] != "filters"
 
-    def __call__(self, progress: Progress) -> None:
+    def event(self, progress: Progress) -> None:
         """Record an event, and report it."""
         profiling.lap(progress.phase if progress.done else "preparation")
         if progress.phase == "batch":
@@ -74,9 +74,14 @@ class Recorder:
         # A descent takes signals between its steps.
         if progress.phase in ("start", "kept"):
             self.signals.deferred = progress.phase == "start"
-        if progress.state is not None and self._is_due(progress):
-            self._save(progress.state)
+        state = progress.state
+        saved = state is not None and self._is_due(progress)
+        if state is not None and saved:
+            self._save(state)
         self.report(progress)
+        if state is not None and not saved and self.signals.received is not None:
+            # The signal came while the event was reported.
+            self._save(state)
         self.signals.check()
 
     def _is_due(self, progress: Progress) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from tinygrad_ckn.backend import default_rng
+from tinygrad_ckn.backend import Generator, default_rng
 from tinygrad_ckn.data import Dataset, load
 from tinygrad_ckn.errors import CKNError, ConfigError, DataError
 from tinygrad_ckn.files import PathLike
-from tinygrad_ckn.models import Progress
+from tinygrad_ckn.models import CKN, CNN, from_config
+from tinygrad_ckn.models.learning.callbacks import Report, combined
 from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.models.learning.state_file import LAST
 from tinygrad_ckn.training.config import CONFIG, shown
@@ -30,7 +31,7 @@ def resume(
     folder: PathLike,
     *,
     dataset: Dataset | None = None,
-    report: Callable[[Progress], None] = no_report,
+    report: Report = no_report,
 ) -> Result:
     """Continue an interrupted training in its folder, to the same bits.
 
@@ -65,7 +66,11 @@ def resume(
     dataset = dataset_of(run) if dataset is None else dataset
     _check_data(run, dataset)
     random = default_rng(options.seed)
-    model = new_model(options, dataset, random)
+    if options.init_from is not None and (run.folder / LAST).exists():
+        # All weights are in the state: the run that they began with may be gone.
+        model = _recorded_model(run, random).to(options.device)
+    else:
+        model = new_model(options, dataset, random)
     with reclaim(run.folder), noting_kept_files(run, resuming=True):
         state = run.folder / LAST
         saved = None
@@ -76,7 +81,7 @@ def resume(
             saved = state
         else:
             run.rewind("")
-        return complete(run, model, dataset, options, random, report, saved)
+        return complete(run, model, dataset, options, random, combined(report), saved)
 
 
 def options_of(run: Run) -> Options:
@@ -97,6 +102,18 @@ def options_of(run: Run) -> Options:
     except (CKNError, TypeError, KeyError, ValueError) as error:
         raise DataError(
             f"{run.folder}/{CONFIG}: expected the options of a training, got {shown(recorded)} "
+            f"({shown(error)}); start the training again"
+        ) from error
+
+
+def _recorded_model(run: Run, random: Generator) -> CKN | CNN:
+    """Return a new model of the architecture in config.json."""
+    recorded: Any = run.config.get("model")
+    try:
+        return from_config(recorded, rng=random)
+    except (CKNError, TypeError, KeyError, ValueError) as error:
+        raise DataError(
+            f"{run.folder}/{CONFIG}: expected the architecture of a model, got {shown(recorded)} "
             f"({shown(error)}); start the training again"
         ) from error
 

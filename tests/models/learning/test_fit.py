@@ -21,8 +21,8 @@ from tinygrad_ckn.models import (
     spherical_kmeans,
 )
 from tinygrad_ckn.models.learning import fit as fitting
-from tinygrad_ckn.models.learning.finetuning import LabelledImages
 from tinygrad_ckn.models.learning.finetuning_options import hold_out
+from tinygrad_ckn.models.learning.objective import LabelledImages
 from tinygrad_ckn.models.learning.state import Course
 
 digits = load_digits()

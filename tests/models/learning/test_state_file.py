@@ -1,15 +1,17 @@
 """Files with the state of a training, as `fit(resume=...)` takes them."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tinygrad_ckn.data import load_digits
-from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.errors import DataError, TrainingWarning
 from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, Progress
 from tinygrad_ckn.models.learning.state_file import read_state
 from tinygrad_ckn.training import Checkpoints, save_model
+from tinygrad_ckn.training.checkpoint import record_of
 
 IMAGES = load_digits().train.images[:200]
 LABELS = load_digits().train.labels[:200]
@@ -62,6 +64,59 @@ def test_other_models_are_refused(folder: Path) -> None:
     layers = [CKNLayer(1, 4, 3, subsampling=2), CKNLayer(4, 6, 3, subsampling=2, eps=0.01)]
     with pytest.raises(DataError, match="argument model expected"):
         fit(CKN(1, 8, 10, layers), folder)
+
+
+def test_with_an_interval_of_epochs_the_best_epoch_is_saved_at_once(tmp_path: Path) -> None:
+    save = Checkpoints(tmp_path, every="9e")
+    saved = []
+
+    def report(progress: Progress) -> None:
+        save(progress)
+        if progress.phase == "epoch":
+            record = record_of(tmp_path / "checkpoint.safetensors")
+            saved.append((progress.done, record["epoch"], progress.state.record()["best_epoch"]))
+
+    descent = FineTuning(epochs=4, batch_size=64, lr=0.003, validation=0.3)
+    with warnings.catch_warnings():
+        # Some epochs are much worse than the best.
+        warnings.simplefilter("ignore", TrainingWarning)
+        fit(small(), descent=descent, report=report)
+    assert all(epoch == best for _, epoch, best in saved)
+    # Some epoch is the best, and some is not.
+    assert {done == best for done, _, best in saved} == {True, False}
+
+
+def test_the_best_epoch_of_another_training_is_refused(folder: Path, tmp_path: Path) -> None:
+    def save_at(progress: Progress) -> None:
+        save(progress)
+        if progress.phase == "batch":
+            raise KeyboardInterrupt
+
+    for name, options in (("one", {}), ("other", {"n_patches": 301})):
+        (tmp_path / name).mkdir()
+        save = Checkpoints(tmp_path / name, every="0m")
+        with pytest.raises(KeyboardInterrupt):
+            fit(small(), report=save_at, **options)
+    best = "checkpoint.safetensors"
+    (tmp_path / "one" / best).write_bytes((tmp_path / "other" / best).read_bytes())
+    model = small()
+    before = {name: array.copy() for name, array in model.state_dict().items()}
+    with pytest.raises(DataError, match=r"checkpoint\.safetensors: expected the best epoch of the"):
+        fit(model, tmp_path / "one")
+    for name, array in before.items():
+        np.testing.assert_array_equal(model.state_dict()[name], array)
+
+
+def test_the_temperature_goes_on(folder: Path) -> None:
+    seen: list[dict[str, object]] = []
+
+    def report(progress: Progress) -> None:
+        if progress.state is not None and progress.phase == "batch" and progress.done == 4:
+            seen.append(progress.state.record())
+
+    fit(small(), report=report)
+    fit(small(), folder, report=report)
+    assert seen[0] == seen[1]
 
 
 def test_a_model_without_a_state_is_refused(folder: Path, tmp_path: Path) -> None:

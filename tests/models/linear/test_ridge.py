@@ -259,3 +259,50 @@ def test_whole_numbers_as_features_and_words_as_targets_are_refused() -> None:
         fit_ridge(np.eye(3, dtype="int64"), np.arange(3))
     with pytest.raises(DTypeError, match="argument targets expected numbers, got dtype <U1"):
         fit_ridge(np.eye(3), np.array(["a", "b", "c"]))
+
+
+def weights_for(n: int) -> np.ndarray:
+    return np.random.default_rng(5).uniform(0.1, 3, n)
+
+
+def weighted_scale(x: np.ndarray, weights: np.ndarray) -> float:
+    mean = np.average(x, axis=0, weights=weights)
+    return math.sqrt(np.average(((x - mean) ** 2).sum(axis=1), weights=weights))
+
+
+@shapes
+@pytest.mark.parametrize("l2", [1.0, 1e-3])
+def test_weights_are_those_of_scikit_learns_ridge(n: int, d: int, l2: float) -> None:
+    x, t = problem(n, d)
+    weights = weights_for(n) * (np.arange(n) % 5 > 0)
+    fit = fit_ridge(x, t, l2=l2, sample_weight=weights)
+    scale = weighted_scale(x, weights)
+    ridge = Ridge(alpha=l2 * scale**2 * weights.sum(), solver="svd")
+    ridge.fit(x, t, sample_weight=weights)
+    np.testing.assert_allclose(fit.weight, ridge.coef_, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(fit.bias, ridge.intercept_, rtol=1e-7, atol=1e-7)
+    assert fit.scale == pytest.approx(scale, rel=1e-12)
+
+
+@shapes
+def test_weighted_losses_left_out_are_those_of_fits_without(n: int, d: int) -> None:
+    x, t = problem(n, d)
+    weights = weights_for(n)
+    fit = fit_ridge(x, t, sample_weight=weights)
+    for l2 in (1.0, 1e-4):
+        alpha = l2 * weighted_scale(x, weights) ** 2 * weights.sum()
+        errors = []
+        for i in range(n):
+            rest = np.arange(n) != i
+            ridge = Ridge(alpha=alpha, solver="svd")
+            ridge.fit(x[rest], t[rest], sample_weight=weights[rest])
+            errors.append(((ridge.predict(x[i : i + 1])[0] - t[i]) ** 2).sum())
+        assert fit.held_out[l2] == pytest.approx(np.average(errors, weights=weights) / 2, rel=1e-5)
+
+
+def test_equal_weights_change_no_bit_and_wrong_ones_are_refused() -> None:
+    x, t = problem(20, 45)
+    same = fit_ridge(x, t, sample_weight=np.full(20, 0.5))
+    np.testing.assert_array_equal(same.weight, fit_ridge(x, t).weight)
+    with pytest.raises(DataError, match="fit_ridge: argument sample_weight expected finite"):
+        fit_ridge(x, t, sample_weight=np.full(20, -1.0))

@@ -8,6 +8,7 @@ import pytest
 
 from tinygrad_ckn.errors import MissingPackageError
 from tinygrad_ckn.training import Run, loop
+from tinygrad_ckn.training.report import page as page_module
 from tinygrad_ckn.training.report.facts import facts_of
 from tinygrad_ckn.training.report.page import MADE_BY, REPORT, render, write_report
 
@@ -118,6 +119,7 @@ def test_without_jinja2_the_extra_is_named(
 ):
     run = copied(REPORT)
     monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.setattr(page_module, "_environment", page_module._environment.__wrapped__)
     with pytest.raises(MissingPackageError, match=r"report: expected Jinja2.*\[report\]"):
         write_report([run])
     assert not (run.folder / REPORT).exists()

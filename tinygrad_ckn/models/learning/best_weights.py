@@ -78,6 +78,8 @@ class FineTuningState:
             "best_epoch": best.epoch,
             "best_accuracy": best.accuracy if measured else None,
             "best_loss": best.loss if measured else None,
+            "best_temperature": best.temperature,
+            "temperature": best.model.temperature,
             "has_fallen": best.has_fallen,
             "l2": self.l2,
             "base_lr": self.lr,
@@ -155,6 +157,8 @@ class BestWeights:
             self.loss = float(record["best_loss"])
         self.has_fallen = bool(record["has_fallen"])
         self.epoch = int(record["best_epoch"])
+        self.temperature = record["best_temperature"]
+        self.model.temperature = record["temperature"]
         weights = saved.best_weights or saved.weights
         self.arrays = [
             (p, asarray(weights[name], device=p.device))
@@ -168,19 +172,22 @@ class BestWeights:
             self.loss = loss
             self.save(epoch)
 
+    def begins_to_fall(self, accuracy: float) -> bool:
+        """Return whether an accuracy, other than the last, is more than FALL below the best."""
+        had_fallen = self.has_fallen
+        self.has_fallen = accuracy < self.accuracy - FALL
+        return self.has_fallen and not had_fallen
+
     def warn_of_fall(self, epoch: int, accuracy: float, lr: float) -> None:
-        """Warn, once for each fall, if an accuracy is more than FALL below the best."""
-        falls = accuracy < self.accuracy - FALL
-        if falls and not self.has_fallen:
-            best = f"epoch {self.epoch}" if self.epoch else "the start"
-            warnings.warn(
-                f"fit: expected a rising validation accuracy, got {accuracy:.4f} in epoch {epoch} "
-                f"after {self.accuracy:.4f} of {best}, which is kept unless a later epoch is "
-                f"better; lower lr ({lr:g})",
-                TrainingWarning,
-                stacklevel=3,
-            )
-        self.has_fallen = falls
+        """Warn of an accuracy below the best."""
+        best = f"epoch {self.epoch}" if self.epoch else "the start"
+        warnings.warn(
+            f"fit: expected a rising validation accuracy, got {accuracy:.4f} in epoch {epoch} "
+            f"after {self.accuracy:.4f} of {best}, which is kept unless a later epoch is "
+            f"better; lower lr ({lr:g})",
+            TrainingWarning,
+            stacklevel=3,
+        )
 
     def restore(self) -> None:
         """Set the model's parameters to those of the best epoch."""

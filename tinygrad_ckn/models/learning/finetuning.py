@@ -11,17 +11,16 @@ On a GPU no step waits: values are checked when `step_log.py` reads them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from tinygrad_ckn.backend import NDArray, backend_of, to_numpy, xp_of
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.grad_mode import no_grad
-from tinygrad_ckn.lazy_images import some_of
 from tinygrad_ckn.models.learning.best_weights import (
     AVERAGE,
     OPTIMIZER,
@@ -30,18 +29,20 @@ from tinygrad_ckn.models.learning.best_weights import (
     BestWeights,
     FineTuningState,
 )
-from tinygrad_ckn.models.learning.curvature import largest_curvature
+from tinygrad_ckn.models.learning.callbacks import StopTraining
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
+from tinygrad_ckn.models.learning.learning_rate import learning_rate
 from tinygrad_ckn.models.learning.mixup import mix
 from tinygrad_ckn.models.learning.moving_average import MovingAverage
 from tinygrad_ckn.models.learning.nonfinite import check_finite_arrays, raise_first_nonfinite
-from tinygrad_ckn.models.learning.objective import Objective, Target
+from tinygrad_ckn.models.learning.objective import LabelledImages, Objective, Target
 from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.models.learning.state import (
     Course,
     SavedState,
     Stage,
     TrainingState,
+    generator_state,
     set_generator,
 )
 from tinygrad_ckn.models.learning.step_log import StepLog
@@ -49,29 +50,8 @@ from tinygrad_ckn.models.linear.calibration import USUAL, fit_temperature
 from tinygrad_ckn.models.linear.logistic import LinearFit
 from tinygrad_ckn.models.linear.problem import LOSSES, Loss
 from tinygrad_ckn.models.network_base import NetworkBase
-from tinygrad_ckn.nn import Parameter
 from tinygrad_ckn.optim import clip_grad_norm
 from tinygrad_ckn.tensor import Tensor
-
-# Images, evenly spaced, from which the curvature of the loss is estimated.
-_CURVATURE_IMAGES = 128
-
-
-class LabelledImages(NamedTuple):
-    """Preprocessed images (n, C, H, W) with their class numbers (n,) and weights (n,) > 0.
-
-    Weights None: all images count the same.
-    """
-
-    images: NDArray[Any]
-    labels: NDArray[Any]
-    weights: NDArray[Any] | None = None
-
-    def take(self, rows: NDArray[np.intp]) -> LabelledImages:
-        """Return the images with the given indices; lazy ones are not read."""
-        chosen = xp_of(self.images).asarray(rows)
-        weights = None if self.weights is None else self.weights[chosen]
-        return LabelledImages(some_of(self.images, chosen), self.labels[chosen], weights)
 
 
 def fine_tune(
@@ -173,7 +153,7 @@ class _Loop:
             fixed |= {id(p) for p in model.classifier.parameters()}
         parameters = [p for p in model.parameters() if p.requires_grad and id(p) not in fixed]
         if descent.lr is None:
-            lr = _learning_rate(objective, parameters, training, descent)
+            lr = learning_rate(objective, parameters, training, descent)
             descent = replace(descent, lr=lr)
         self.lr = descent.base_lr
         self.optimizer, self.scheduler = descent.make_optimizer(parameters, self.steps)
@@ -196,13 +176,23 @@ class _Loop:
 
     def run(self, solve: Callable[[], LinearFit]) -> None:
         """Train until the last epoch or early stopping, then restore the best parameters."""
+        with suppress(StopTraining):
+            self._run_epochs(solve)
+        self.best.restore()
+        if self.descent.epochs:
+            accuracy = {"validation_accuracy": self.best.accuracy} if self.validates else {}
+            # Nothing is left to stop.
+            with suppress(StopTraining):
+                self.report(Progress("kept", self.best.epoch, self.epoch or 0, accuracy))
+
+    def _run_epochs(self, solve: Callable[[], LinearFit]) -> None:
+        """Train until the last epoch, or until one is not better than those before."""
         descent = self.descent
         refit_every = 1 if descent.alternating else descent.refit_classifier_every
         if self.epoch is None:
             self._finish_epoch(0, {"lr": self.lr} | self._validate())
-        epoch = self.epoch or 0
-        while epoch < descent.epochs and not self._is_stale(epoch):
-            epoch += 1
+        while (done := self.epoch or 0) < descent.epochs and not self._is_stale(done):
+            epoch = done + 1
             values, batch = self._run_epoch(epoch)
             with self.best.restoring_on_failure(f"epoch {epoch}", batch, self.lr):
                 # After the last epoch a refit only matters for the validation.
@@ -215,10 +205,6 @@ class _Loop:
                 with self.best.restoring_on_failure(f"epoch {epoch}", batch, self.lr):
                     values |= self._validate()
                 self._finish_epoch(epoch, values)
-        self.best.restore()
-        if epoch:
-            accuracy = {"validation_accuracy": self.best.accuracy} if self.validates else {}
-            self.report(Progress("kept", self.best.epoch, epoch, accuracy))
 
     def _is_stale(self, epoch: int) -> bool:
         """Return whether the last epochs, as many as `patience` says, were no better."""
@@ -263,7 +249,7 @@ class _Loop:
         self.interrupted = None
         if saved is not None:
             set_generator(self.rng, saved.record["epoch_generator"], saved.source)
-        generator = self.rng.bit_generator.state
+        generator = generator_state(self.rng)
         order = xp_of(images).asarray(self.rng.permutation(len(images)))
         if saved is None:
             return order, generator, 0
@@ -335,16 +321,21 @@ class _Loop:
 
     def _finish_epoch(self, epoch: int, values: dict[str, float]) -> None:
         """Update the best weights after an epoch (0: the start), report, and warn of a fall."""
+        self.epoch = epoch
         best = self.best
+        falls = False
         if self.validates:
-            best.update(epoch, values["validation_accuracy"], values["validation_loss"])
+            accuracy = values["validation_accuracy"]
+            best.update(epoch, accuracy, values["validation_loss"])
+            # A classifier of zeros predicts class 0 for all images, which may often be right.
+            if not (self.from_zero and best.epoch == 0):
+                falls = best.begins_to_fall(accuracy)
         else:
             best.save(epoch)
         phase: Literal["epoch", "start"] = "epoch" if epoch else "start"
         state = self._state(phase, epoch, epoch)
         self.report(Progress(phase, epoch, self.descent.epochs, values, state))
-        # A classifier of zeros predicts class 0 for all images, which may often be right.
-        if self.validates and not (self.from_zero and best.epoch == 0):
+        if falls:
             best.warn_of_fall(epoch, values["validation_accuracy"], self.lr)
 
     def _state(
@@ -364,22 +355,3 @@ class _Loop:
             average=self.average,
         )
         return self.course.state(stage, done, descent)
-
-
-def _learning_rate(
-    objective: Objective,
-    parameters: Sequence[Parameter],
-    training: LabelledImages,
-    descent: FineTuning,
-) -> float:
-    """Return `base_lr`, or a lower rate if the loss is too curved for it at the start."""
-    n = len(training.images)
-    size = min(n, max(_CURVATURE_IMAGES, descent.batch_size))
-    batch = training.take(np.arange(size) * n // size)
-    # Reads lazy images.
-    batch = batch._replace(images=batch.images[:])
-    objective.model.train()
-    target = Target(batch.labels, batch.weights)
-    curvature = largest_curvature(lambda: objective(batch.images, target)[0], parameters)
-    objective.model.zero_grad()
-    return descent.stable_lr(curvature) if math.isfinite(curvature) else descent.base_lr

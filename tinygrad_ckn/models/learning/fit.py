@@ -22,8 +22,9 @@ from tinygrad_ckn.models.clustering.spherical_kmeans import spherical_kmeans
 from tinygrad_ckn.models.example_weights import check_class_weight
 from tinygrad_ckn.models.layers.ckn_layer import CKNLayer
 from tinygrad_ckn.models.learning.best_weights import HELD_OUT
-from tinygrad_ckn.models.learning.finetuning import LabelledImages, fine_tune
+from tinygrad_ckn.models.learning.finetuning import fine_tune
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning, hold_out
+from tinygrad_ckn.models.learning.objective import LabelledImages
 from tinygrad_ckn.models.learning.patches import check_count, sample_patches
 from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.models.learning.state import Course

@@ -1,14 +1,34 @@
-"""The loss that fine-tuning minimises, on a batch."""
+"""Labelled images, and the loss that fine-tuning minimises on a batch of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tinygrad_ckn.backend import NDArray
+import numpy as np
+
+from tinygrad_ckn.backend import NDArray, xp_of
+from tinygrad_ckn.lazy_images import some_of
 from tinygrad_ckn.models.linear.problem import LOSSES, Loss
 from tinygrad_ckn.models.network_base import NetworkBase
 from tinygrad_ckn.tensor import Tensor
+
+
+class LabelledImages(NamedTuple):
+    """Preprocessed images (n, C, H, W) with their class numbers (n,) and weights (n,) > 0.
+
+    Weights None: all images count the same.
+    """
+
+    images: NDArray[Any]
+    labels: NDArray[Any]
+    weights: NDArray[Any] | None = None
+
+    def take(self, rows: NDArray[np.intp]) -> LabelledImages:
+        """Return the images with the given indices; lazy ones are not read."""
+        chosen = xp_of(self.images).asarray(rows)
+        weights = None if self.weights is None else self.weights[chosen]
+        return LabelledImages(some_of(self.images, chosen), self.labels[chosen], weights)
 
 
 class Target(NamedTuple):

@@ -74,7 +74,7 @@ class TrainingState:
             "state_version": FORMAT_VERSION,
             "stage": self.stage,
             "done": self.done,
-            "generator": self.rng.bit_generator.state,
+            "generator": generator_state(self.rng),
             "images": self.identity.digest,
             "options": dict(self.identity.options),
             **({} if self.descent is None else self.descent.record()),
@@ -252,6 +252,24 @@ class Course:
     def state(self, stage: Stage, done: int, descent: DescentState | None = None) -> TrainingState:
         """Return the present state."""
         return TrainingState(stage, done, self.model, self.rng, self.identity, descent)
+
+
+def generator_state(rng: Generator) -> dict[str, Any]:
+    """Return the state of a generator as JSON values.
+
+    Examples
+    --------
+    >>> generator_state(np.random.default_rng(0))["bit_generator"]
+    'PCG64'
+    """
+    return {name: _as_json(value) for name, value in rng.bit_generator.state.items()}
+
+
+def _as_json(value: Any) -> Any:
+    """Return lists in place of arrays, at any depth."""
+    if isinstance(value, Mapping):
+        return {name: _as_json(part) for name, part in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def set_generator(rng: Generator, state: Mapping[str, Any], source: str) -> None:

@@ -75,14 +75,23 @@ def read_state(path: PathLike) -> SavedState:
     )
     if not is_best:
         best_record, best = _read(path.with_name(CHECKPOINT))
-        # A later epoch may be there, which the resumed training comes to as well.
-        if best_record.get("epoch", -1) < record["best_epoch"]:
-            raise DataError(
-                f"{path.with_name(CHECKPOINT)}: expected the weights of epoch "
-                f"{record['best_epoch']}, the best so far, got those of epoch "
-                f"{best_record.get('epoch')}; start the training again"
-            )
+        _check_best(path.with_name(CHECKPOINT), best_record, record)
     return SavedState(str(path), record, arrays, weights, best)
+
+
+def _check_best(path: Path, best: Mapping[str, Any], last: Mapping[str, Any]) -> None:
+    """Raise a DataError unless one record is of the best epoch of the other's training."""
+    if any(best.get(name) != last.get(name) for name in ("images", "options")):
+        raise DataError(
+            f"{path}: expected the best epoch of the training in {LAST}, got that of another "
+            "training; restore the file, or start the training again"
+        )
+    # A later epoch may be there, which the resumed training comes to as well.
+    if best.get("epoch", -1) < last["best_epoch"]:
+        raise DataError(
+            f"{path}: expected the weights of epoch {last['best_epoch']}, the best so far, got "
+            f"those of epoch {best.get('epoch')}; start the training again"
+        )
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

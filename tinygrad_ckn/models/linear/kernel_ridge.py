@@ -149,13 +149,8 @@ class KernelRidgeClassifier:
             raise DataError(f"{_FIT}: argument gram expected examples that differ, got equal ones")
         w, v = _eigh(centred / scale + root[:, None] * root, scale, tolerance)
         rotated = v.T @ (root[:, None] * (targets - mean_target))
-        squares = v * v
-        self.errors_ = {}
-        for l2 in L2_GRID if self.l2 is None else (self.l2,):
-            c = n * l2 / (w + n * l2)
-            rest = squares @ c - root * root * (l2 / (n + n * l2))
-            left_out = (v @ (c[:, None] * rotated)) / rest[:, None]
-            self.errors_[l2] = float((left_out**2).mean())
+        grid = L2_GRID if self.l2 is None else (self.l2,)
+        self.errors_ = {l2: _leave_one_out_error(w, v, rotated, root, l2) for l2 in grid}
         self.l2_ = min(self.errors_, key=self.errors_.__getitem__)
         self.dual_coef_ = root[:, None] * (v @ (rotated / (w + n * self.l2_)[:, None])) / scale
         self.intercept_ = mean_target - means @ self.dual_coef_
@@ -186,6 +181,17 @@ class KernelRidgeClassifier:
     def predict(self, gram: NDArray[Any]) -> NDArray[Any]:
         """Return class numbers (m,) from a Gram matrix (m, n); errors as for `scores`."""
         return self.scores(gram).argmax(axis=1)
+
+
+def _leave_one_out_error(
+    w: NDArray[Any], v: NDArray[Any], rotated: NDArray[Any], root: NDArray[Any], l2: float
+) -> float:
+    """Return the mean squared leave-one-out error; the head of this file derives it."""
+    n = len(w)
+    c = n * l2 / (w + n * l2)
+    rest = (v * v) @ c - root * root * (l2 / (n + n * l2))
+    left_out = (v @ (c[:, None] * rotated)) / rest[:, None]
+    return float((left_out**2).mean())
 
 
 def _mean(x: NDArray[Any], weights: NDArray[Any] | None) -> Any:

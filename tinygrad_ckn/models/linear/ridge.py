@@ -11,6 +11,10 @@ i in a fit to all others, with the same a, is r_i / (1 - h_i), where r_i is its 
 in the fit to all and h_i = 1/n + x_i^T (X^T X + a I)^-1 x_i (Allen 1974, The relationship
 between variable selection and data augmentation; Golub, Heath and Wahba 1979).
 
+With weights u_i of mean 1 the sum is (1/n) sum u_i |W x_i + b - t_i|^2 / 2, and X and T
+are centred by their weighted means. Multiplying their rows by sqrt(u_i) leaves the
+problem above, with u_i / n in place of 1/n in h_i.
+
 Features are read in blocks and may lie in a file (numpy.memmap). Sums and products are in
 float64.
 """
@@ -22,13 +26,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tinygrad_ckn.backend import NDArray, Shape, check_real, to_numpy, xp_of
 from tinygrad_ckn.block_sums import blocks_of, scatter_of, sum_over
 from tinygrad_ckn.errors import ConfigError, DataError, DTypeError, LinearAlgebraError
+from tinygrad_ckn.models.example_weights import check_weights
 from tinygrad_ckn.models.linear.logistic import LinearFit
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.profiling import record_function
+from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import is_finite
 
 L2_GRID = tuple(10.0**-i for i in range(-1, 11))
@@ -38,13 +45,21 @@ LeaveOneOut = tuple[Matrix, Callable[[int], Matrix]]
 
 
 class _Centred:
-    """Features (n, D) minus their mean, block by block in float64."""
+    """Features (n, D) minus their mean, block by block in float64.
 
-    def __init__(self, features: NDArray[Any]) -> None:
+    `root` (n,) are the roots of weights of mean 1, by which examples are multiplied; None:
+    all count the same.
+    """
+
+    def __init__(self, features: NDArray[Any], root: NDArray[Any] | None) -> None:
         self.features = features
+        self.root = root
         self.blocks = blocks_of(features, len(features))
         self.mean: Matrix = np.zeros(features.shape[1])
-        self.mean = self.sum(lambda x, rows: x.sum(axis=0), self.mean.shape) / len(features)
+        total = self.sum(
+            lambda x, rows: x.sum(axis=0) if root is None else root[rows] @ x, self.mean.shape
+        )
+        self.mean = total / len(features)
         if not bool(np.isfinite(self.mean).all()):
             raise DataError(
                 "fit_ridge: argument features expected finite numbers, got NaN or infinity; "
@@ -55,12 +70,16 @@ class _Centred:
         """Return some examples, (rows, D)."""
         x = self.features[rows].astype("float64")
         x -= xp_of(x).asarray(self.mean)
+        if self.root is not None:
+            x *= self.root[rows, None]
         return x
 
     def columns(self, columns: slice) -> NDArray[Any]:
         """Return some features of all examples, (columns, n)."""
         x = self.features.T[columns].astype("float64")
         x -= xp_of(x).asarray(self.mean[columns, None])
+        if self.root is not None:
+            x *= self.root
         return x
 
     def sum(self, term: Callable[[NDArray[Any], slice], NDArray[Any]], shape: Shape) -> Matrix:
@@ -81,7 +100,11 @@ class _Centred:
 @record_function("ridge regression")
 @plain_arguments
 def fit_ridge(
-    features: NDArray[Any], targets: NDArray[Any], *, l2: float | None = None
+    features: NDArray[Any],
+    targets: NDArray[Any],
+    *,
+    l2: float | None = None,
+    sample_weight: ArrayLike | Tensor | None = None,
 ) -> LinearFit:
     """Fit a linear regression with a penalty on the weights.
 
@@ -98,6 +121,9 @@ def fit_ridge(
         scale^2. None: the value of `L2_GRID` with the lowest leave-one-out loss; 10, the
         largest, for a single example. 0 gives least squares, for n <= D the solution of
         minimum norm.
+    sample_weight : array or None, default None
+        Numbers (n,) >= 0, not all 0: an example of weight 2 counts as two, in the fit and
+        in the leave-one-out loss. None: all count the same.
 
     Returns
     -------
@@ -109,7 +135,8 @@ def fit_ridge(
     Raises
     ------
     DataError
-        If there are no examples, lengths differ, or numbers are not finite.
+        If there are no examples, lengths differ, or numbers are not finite; if weights
+        are not n finite numbers >= 0.
     DTypeError
         If features are not floating, or targets are not numbers.
     ConfigError
@@ -128,21 +155,18 @@ def fit_ridge(
     if l2 is not None and not (is_finite(l2) and l2 >= 0):
         raise ConfigError(f"fit_ridge: argument l2 expected a number >= 0 or None, got {l2!r}")
     t = _targets(features, targets)
-    centred = _Centred(features)
-    origin = t.mean(axis=0)
-    t -= origin
     n, d = features.shape
+    root = _roots(sample_weight, n)
+    centred = _Centred(features, None if root is None else xp_of(features).asarray(root))
+    origin = _centre(t, root)
     dual = n <= d
     gram, scale = _gram(centred, dual)
     right = t if dual else centred.times(t)
     held_out: dict[float, float] = {}
     if l2 is None and n > 1:
         unit = n * scale**2
-        losses, solve = (
-            _leave_one_out_dual(t, gram, unit)
-            if dual
-            else _leave_one_out(centred, t, gram, right, unit)
-        )
+        primal = _leave_one_out(centred, t, gram, right, unit) if not dual else None
+        losses, solve = primal or _leave_one_out_dual(t, gram, unit)
         best = int(losses.argmin())
         l2 = L2_GRID[best]
         solution = solve(best)
@@ -152,14 +176,9 @@ def fit_ridge(
         solution = _solve(gram, right, n * l2 * scale**2, max(n, d))
     weight = (centred.times(solution) if dual else solution).T
     bias = origin - weight @ centred.mean
-    as_features = xp_of(features).asarray
-    return LinearFit(
-        as_features(weight, dtype=features.dtype),
-        as_features(bias, dtype=features.dtype),
-        l2,
-        scale,
-        held_out,
-    )
+    xp = xp_of(features)
+    weight, bias = (xp.asarray(array, dtype=features.dtype) for array in (weight, bias))
+    return LinearFit(weight, bias, l2, scale, held_out)
 
 
 def _gram(centred: _Centred, dual: bool) -> tuple[Matrix, float]:
@@ -171,9 +190,23 @@ def _gram(centred: _Centred, dual: bool) -> tuple[Matrix, float]:
         return gram, math.sqrt(np.trace(gram) / n) or 1.0
     gram = scatter_of(features.T, d, centred.columns)
     scale = math.sqrt(np.trace(gram) / n) or 1.0
-    # The constant vector, of eigenvalue 0 and orthogonal to the targets, gets the largest.
-    gram += 2 * scale**2
+    # The constant vector (with weights that of their roots), of eigenvalue 0 and orthogonal
+    # to the targets, gets the largest.
+    if centred.root is None:
+        gram += 2 * scale**2
+    else:
+        root = to_numpy(centred.root)
+        gram += 2 * scale**2 * np.outer(root, root)
     return gram, scale
+
+
+def _roots(sample_weight: ArrayLike | Tensor | None, n: int) -> Matrix | None:
+    """Return the roots (n,) of weights of mean 1; None if all are equal."""
+    if sample_weight is None:
+        return None
+    weights = check_weights("fit_ridge", sample_weight, n)
+    equal = bool((weights == weights[0]).all())
+    return None if equal else np.sqrt(weights / weights.mean())
 
 
 def _targets(features: NDArray[Any], targets: NDArray[Any]) -> Matrix:
@@ -193,6 +226,15 @@ def _targets(features: NDArray[Any], targets: NDArray[Any]) -> Matrix:
         raise DataError("fit_ridge: argument targets expected finite numbers, got NaN or infinity")
     reshaped: Matrix = t.reshape(len(t), -1)
     return reshaped
+
+
+def _centre(t: Matrix, root: Matrix | None) -> Matrix:
+    """Subtract the mean from targets (n, k), multiply rows by `root`, and return the mean."""
+    mean: Matrix = t.mean(axis=0) if root is None else root**2 @ t / len(t)
+    t -= mean
+    if root is not None:
+        t *= root[:, None]
+    return mean
 
 
 def _solve(gram: Matrix, right: Matrix, shift: float, terms: int) -> Matrix:
@@ -232,7 +274,8 @@ def _leave_one_out(
     def losses(x: NDArray[Any], rows: slice) -> NDArray[Any]:
         components = x @ basis
         # 1 - h_i, (rows, l2)
-        rest = 1 - 1 / len(t) - components**2 @ factors
+        share: Any = 1.0 if centred.root is None else centred.root[rows, None] ** 2
+        rest = 1 - share / len(t) - components**2 @ factors
         block_losses = xp.empty(len(L2_GRID))
         for i in range(len(L2_GRID)):
             residuals = goals[rows] - components @ (coefficients * factors[:, i : i + 1])

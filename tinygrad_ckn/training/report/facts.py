@@ -161,7 +161,9 @@ class Facts:
         return sum(row.seconds for row in self.phases) if self.phases else None
 
 
-def facts_of(run: Run, model: CKN | CNN | None = None) -> Facts:
+def facts_of(
+    run: Run, model: CKN | CNN | None = None, test: Mapping[str, Any] | None = None
+) -> Facts:
     """Collect what is known of a run, finished or not.
 
     Parameters
@@ -170,6 +172,8 @@ def facts_of(run: Run, model: CKN | CNN | None = None) -> Facts:
         The run; its files are read.
     model
         Its model, if it is in memory; None: it is read from the folder.
+    test
+        The line of the test, if metrics.jsonl does not have it yet.
 
     Raises
     ------
@@ -178,7 +182,7 @@ def facts_of(run: Run, model: CKN | CNN | None = None) -> Facts:
     MissingPackageError
         If Pillow is not installed.
     """
-    records = run.records()
+    records = [*run.records(), *([] if test is None else [dict(test)])]
     summary = read_summary(run.folder)
     notes: list[str] = []
     model = model if model is not None else _model(run, notes)
@@ -206,7 +210,7 @@ def facts_of(run: Run, model: CKN | CNN | None = None) -> Facts:
             l2=l2_chart(records),
             reliability=None if summary is None else reliability_chart(summary["reliability"]),
             layers=[] if model is None else _layers(model, summary),
-            phases=_phases(records, test),
+            phases=_phases(records, test, summary),
             options=option_rows(run.config),
             data=_data(run.config),
             mistakes=[] if summary is None else _mistakes(summary, names),
@@ -275,7 +279,9 @@ def _shape(sizes: tuple[int, ...]) -> str:
     return " x ".join(map(str, sizes))
 
 
-def _phases(records: list[dict[str, Any]], test: Record | None) -> list[PhaseRow]:
+def _phases(
+    records: list[dict[str, Any]], test: Record | None, summary: Record | None
+) -> list[PhaseRow]:
     """Return the seconds by phase; of a training that is not finished, those logged."""
     seconds: dict[str, float] = {}
     if test is not None:
@@ -285,7 +291,7 @@ def _phases(records: list[dict[str, Any]], test: Record | None) -> list[PhaseRow
             if "seconds" in record:
                 name = str(record.get("phase"))
                 seconds[name] = seconds.get(name, 0.0) + float(record["seconds"])
-    peaks = {} if test is None else test.get("peak_memory_by_phase", {})
+    peaks = {} if summary is None else summary["peak_memory"]
     total = sum(seconds.values()) or 1.0
     return [
         PhaseRow(_PHASES.get(name, name), value, value / total, peaks.get(name))

@@ -46,6 +46,8 @@ def option_rows(config: Mapping[str, Any]) -> list[OptionRow]:
 
 def _text(value: Any) -> str:
     """Return a value for readers."""
+    if isinstance(value, list | tuple):
+        value = ", ".join(map(_text, value)) or None
     if value is None:
         return "none"
     if isinstance(value, bool):

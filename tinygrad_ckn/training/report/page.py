@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,11 @@ def render(runs: Sequence[Facts]) -> str:
 
 
 def write_report(
-    runs: Sequence[Run], path: PathLike | None = None, *, model: CKN | CNN | None = None
+    runs: Sequence[Run],
+    path: PathLike | None = None,
+    *,
+    model: CKN | CNN | None = None,
+    test: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the report of one or more runs, and return its path.
 
@@ -48,6 +53,8 @@ def write_report(
         The HTML file, written or replaced; None: report.html in the folder of the first.
     model
         The model of the only run, if it is in memory; None: it is read.
+    test
+        The line of the test of the only run, if metrics.jsonl does not have it yet.
 
     Raises
     ------
@@ -65,14 +72,15 @@ def write_report(
     True
     """
     path = runs[0].folder / REPORT if path is None else Path(path)
-    facts = [facts_of(run, model if len(runs) == 1 else None) for run in runs]
+    facts = [facts_of(run, model, test) for run in runs]
     # Paths may have bytes that are no UTF-8.
     atomic_write(path, render(facts).encode(errors="replace"))
     return path
 
 
+@functools.cache
 def _environment() -> Any:
-    """Return Jinja2's environment, which escapes all texts."""
+    """Return Jinja2's environment, which escapes all texts; it keeps compiled templates."""
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ModuleNotFoundError as error:

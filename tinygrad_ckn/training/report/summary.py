@@ -1,7 +1,7 @@
 """test.json of a run: what its report shows of the test images, without the images.
 
 Its size is bounded: bins of probabilities, the most confident mistakes with a small
-picture each, and the Nystrom error of each layer.
+picture each, the Nystrom error of each layer, and the peak memory by phase.
 """
 
 from __future__ import annotations
@@ -107,8 +107,20 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
             "calibrated": "reliability" in summary,
             "mistakes": [_mistake(mistake) for mistake in summary["mistakes"]],
             "nystrom_errors": [float(error) for error in summary.get("nystrom_errors", [])],
+            "peak_memory": {
+                str(phase): int(peak)
+                for phase, peak in summary.get("peak_memory", {}).items()
+                if peak is not None
+            },
         }
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ) as error:
         raise DataError(
             f"{path}: expected what train wrote, in format_version {FORMAT_VERSION}, got something "
             f"else ({str(error)[:80]}); remove the file to make a report without it"
