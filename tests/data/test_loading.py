@@ -50,8 +50,8 @@ def test_files_are_known_by_their_ending(tmp_path: Path) -> None:
 
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     accepted = (
-        "expected the name 'digits', 'fashion-mnist', 'mnist' or 'cifar10', an .npz file, a .csv "
-        "file, or a folder"
+        "expected the name 'digits', 'fashion-mnist', 'mnist', 'kmnist', 'cifar10', 'cifar100', "
+        "'stl10' or 'svhn', an .npz file, a .csv file, a .mat file of SVHN, or a folder"
     )
     with pytest.raises(
         DataError, match=re.escape(f"imagenet: {accepted}") + ".*, got none of these"

@@ -8,7 +8,7 @@ import pytest
 from tinygrad_ckn.data import load_csv, load_npz
 from tinygrad_ckn.data.npz_csv import read_npy_images, read_npz_images
 from tinygrad_ckn.data.reading import Reading
-from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.errors import DataError, DataWarning
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 3, 4, 5), dtype=np.uint8)
 LABELS = np.arange(20) % 2
@@ -279,3 +279,32 @@ def test_a_bad_npy_file_is_refused(tmp_path: Path) -> None:
         DataError, match=r"mine\.npy: expected at least one image, .* got shape \(20,\)"
     ):
         read_npy_images(path, Reading())
+
+
+def test_archives_of_keras_and_medmnist(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 28, 28), dtype=np.uint8)
+    numbers = np.arange(6, dtype=np.uint8) % 3
+    np.savez(
+        tmp_path / "mnist.npz", x_train=pixels, y_train=numbers, x_test=pixels[:3], y_test=[2, 1, 0]
+    )
+    keras = load_npz(tmp_path / "mnist.npz")
+    np.testing.assert_array_equal(
+        keras.train.images[:, 0], pixels.astype(np.float32) / np.float32(255)
+    )
+    assert (keras.train.labels.tolist(), keras.test.labels.tolist()) == ([0, 1, 2] * 2, [2, 1, 0])
+    parts = {
+        f"{part}_{kind}": values
+        for part in ("train", "val", "test")
+        for kind, values in (("images", pixels), ("labels", numbers[:, np.newaxis]))
+    }
+    np.savez(tmp_path / "medical.npz", **parts)
+    with pytest.warns(DataWarning, match="got a validation part, val_images, too; it is left out"):
+        medical = load_npz(tmp_path / "medical.npz")
+    assert (len(medical.train), len(medical.test)) == (6, 6)
+    assert medical.train.labels.tolist() == [0, 1, 2] * 2
+    np.savez(tmp_path / "chest.npz", **{**parts, "train_labels": np.zeros((6, 14), np.uint8)})
+    with pytest.warns(DataWarning), pytest.raises(DataError, match="train_labels: expected labels"):
+        load_npz(tmp_path / "chest.npz")
+    np.savez(tmp_path / "half.npz", x_train=pixels, y_train=numbers, x_test=pixels)
+    with pytest.raises(DataError, match="expected both x_test and y_test, got no y_test"):
+        load_npz(tmp_path / "half.npz")

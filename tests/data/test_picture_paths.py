@@ -103,3 +103,12 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     assert relative(found.paths, tmp_path) == [
         *("data/a/1.png", "data/b/2.png", "data/b/again/a/1.png")
     ]
+
+
+def test_links_among_many_folders_are_followed_once(tmp_path):
+    names = [f"f{i}" for i in range(12)]
+    make(tmp_path, *(f"class/{name}/1.png" for name in names))
+    for name in names:
+        for other in names:
+            (tmp_path / "class" / name / f"to-{other}").symlink_to(tmp_path / "class" / other)
+    assert len(find_classes(tmp_path).train.paths) == 12

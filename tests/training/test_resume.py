@@ -173,6 +173,17 @@ def test_a_damaged_byte_is_noticed(
         resume(out, dataset=few_digits)
 
 
+def test_a_changed_configuration_is_refused(
+    few_digits: Dataset, stopped: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(stopped, tmp_path / "run")
+    config = json.loads((out / "config.json").read_text())
+    config["options"]["seed"] += 1
+    (out / "config.json").write_text(json.dumps(config))
+    with pytest.raises(DataError, match=r"config\.json: expected the file as the training that"):
+        resume(out, dataset=few_digits)
+
+
 def test_a_finished_run_is_not_resumed(few_digits: Dataset, tmp_path: Path) -> None:
     train(few_digits, n_patches=500, iterations=1, out=tmp_path / "run")
     with pytest.raises(ConfigError, match="a run that was interrupted, got a finished one"):

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 import tinygrad_ckn
-from tinygrad_ckn.cli import bench, compare, features, gradcheck, info, predict, report, train
+from tinygrad_ckn.cli import bench, compare, data, features, gradcheck, info, predict, report, train
 from tinygrad_ckn.cli.console import echo, escape_unencodable, style
 from tinygrad_ckn.cli.fields import with_option_names
 from tinygrad_ckn.cli.help import Command, Context, Group
@@ -88,6 +88,7 @@ COMMANDS = (
     predict.predict,
     features.features,
     report.report,
+    data.data,
     info.info,
     gradcheck.gradcheck,
     bench.bench,

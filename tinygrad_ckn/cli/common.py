@@ -13,6 +13,7 @@ import typer
 from tinygrad_ckn.cli.console import echo_wrapped
 from tinygrad_ckn.cli.fields import Given, OptionsOf
 from tinygrad_ckn.data import Dataset, load
+from tinygrad_ckn.data.known import KNOWN
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataWarning
 from tinygrad_ckn.models import FineTuning
@@ -27,11 +28,11 @@ from tinygrad_ckn.training.options import COMPUTATION
 
 DATA = "Data"
 OUTPUT = "Output"
-DATA_NAMES = ("digits", "fashion-mnist", "mnist", "cifar10")
+DATA_NAMES = tuple(known.name for known in KNOWN)
 DATA_HELP = (
-    "digits (embedded), fashion-mnist, mnist or cifar10; or the path of an .npz file (arrays "
+    f"{', '.join(DATA_NAMES)} (see `tinygrad-ckn data`); or the path of an .npz file (arrays "
     "images and labels), of a .csv file (a label, then the pixels, in each row), or of a folder "
-    "with IDX or CIFAR-10 binary files, or with a folder of pictures for each class"
+    "with IDX, CIFAR, STL-10 or SVHN files, or with a folder of pictures for each class"
 )
 
 Data: TypeAlias = Annotated[
@@ -43,7 +44,7 @@ Data: TypeAlias = Annotated[
 DataDir: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the files of fashion-mnist, mnist or cifar10; fashion-mnist is found "
+        help="Folder of the files of a data set given by name; fashion-mnist is found "
         "without it if Debian's dataset-fashion-mnist is installed.",
         rich_help_panel=DATA,
     ),

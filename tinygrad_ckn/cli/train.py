@@ -32,6 +32,7 @@ from tinygrad_ckn.training import Run, loop
 from tinygrad_ckn.training.options import LEARNING, MODEL, Options, resolve
 from tinygrad_ckn.training.report.page import REPORT
 from tinygrad_ckn.training.resume import dataset_of
+from tinygrad_ckn.training.signals import signals_caught
 from tinygrad_ckn.training.transfer import with_source
 
 Profile: TypeAlias = Annotated[
@@ -119,7 +120,7 @@ def train(
         dataset = load_data(data, data_dir, reading)
     echo_dataset(dataset)
     measuring = profiling.profile() if profile else nullcontext()
-    with limited_to(threads), measuring as profiled, Display() as display:
+    with signals_caught(), limited_to(threads), measuring as profiled, Display() as display:
         if resume is not None:
             result = training.resume(resume, dataset=dataset, report=display)
         else:

@@ -1,10 +1,11 @@
-"""Data sets: embedded digits, MNIST, Fashion-MNIST, CIFAR-10, .npz, CSV and pictures."""
+"""Data sets: embedded digits, published ones, .npz, CSV, pictures and arrays."""
 
 from tinygrad_ckn.data.augment import AUGMENTATIONS, crop_flip
 from tinygrad_ckn.data.cifar import load_cifar10
 from tinygrad_ckn.data.dataset import Dataset, Split, batches, split_off
 from tinygrad_ckn.data.digits import load_digits
 from tinygrad_ckn.data.idx import load_fashion_mnist, load_idx, read_idx
+from tinygrad_ckn.data.in_memory import from_arrays
 from tinygrad_ckn.data.kaggle import load_labels, load_pixels, save_labels
 from tinygrad_ckn.data.loading import load, load_images, load_test
 from tinygrad_ckn.data.npz_csv import load_csv, load_npz
@@ -19,6 +20,7 @@ __all__ = [
     "Split",
     "batches",
     "crop_flip",
+    "from_arrays",
     "load",
     "load_cifar10",
     "load_csv",

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_ckn.data.arrays import as_images
+from tinygrad_ckn.data.by_name import BY_NAME, load_known
 from tinygrad_ckn.data.cifar import has_cifar_files, load_cifar10
 from tinygrad_ckn.data.csv import read_csv
 from tinygrad_ckn.data.dataset import Dataset, Split
-from tinygrad_ckn.data.digits import load_digits
 from tinygrad_ckn.data.files import existing_file
 from tinygrad_ckn.data.idx import (
     has_idx_files,
     idx_parts,
-    load_fashion_mnist,
-    load_idx,
     open_idx,
     starts_as_idx,
 )
@@ -27,14 +25,15 @@ from tinygrad_ckn.data.parts import Parts
 from tinygrad_ckn.data.picture_folder import holds_pictures, picture_parts, read_pictures
 from tinygrad_ckn.data.picture_paths import has_pictures
 from tinygrad_ckn.data.reading import OF_PICTURES, Reading
+from tinygrad_ckn.data.svhn import starts_as_matlab, svhn_parts
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
 
 ACCEPTED = (
-    "the name 'digits', 'fashion-mnist', 'mnist' or 'cifar10', "
-    "an .npz file, a .csv file, or a folder that holds IDX or CIFAR-10 binary files, or a folder "
-    "of pictures for each class"
+    "the name 'digits', 'fashion-mnist', 'mnist', 'kmnist', 'cifar10', 'cifar100', 'stl10' or "
+    "'svhn', an .npz file, a .csv file, a .mat file of SVHN, or a folder that holds IDX, CIFAR-10, "
+    "CIFAR-100 (Python version), STL-10 or SVHN files, or a folder of pictures for each class"
 )
 
 
@@ -59,13 +58,14 @@ def load(
     Parameters
     ----------
     name_or_path : str or PathLike
-        "digits" (embedded), "fashion-mnist", "mnist", "cifar10"; or the path of an .npz
-        file, a .csv file, or a folder with IDX or CIFAR-10 files, or with a folder of
-        pictures for each class, itself or in folders train, val and test. Write
-        "./mnist" for a folder with the name of a data set.
+        "digits" (embedded), "fashion-mnist", "mnist", "kmnist", "cifar10", "cifar100",
+        "stl10", "svhn"; or the path of an .npz file, a .csv file, a .mat file of SVHN,
+        or a folder with IDX, CIFAR-10, CIFAR-100 (Python version, fine labels), STL-10
+        or SVHN files, or with a folder of pictures for each class, itself or in folders
+        train, val and test. Write "./mnist" for a folder with the name of a data set.
     data_dir : str or PathLike, optional
-        The folder of the files of a data set given by name; needed for "mnist" and
-        "cifar10". None: "fashion-mnist" is read from Debian's package.
+        The folder of the files of a data set given by name; needed for all but "digits"
+        and "fashion-mnist", which without it is read from Debian's package.
     image_shape, channels_last, header, scale
         How to read an .npz or .csv file, as for `load_npz` and `load_csv`; for IDX files
         only scale, for pictures only scale and image_shape.
@@ -181,13 +181,15 @@ def load_test(
 
 def load_parts(name_or_path: PathLike, data_dir: PathLike | None, reading: Reading) -> Parts:
     """Return the labelled images of a data set, divided as in its files."""
-    if isinstance(name_or_path, str) and name_or_path in _BY_NAME:
+    if isinstance(name_or_path, str) and name_or_path in BY_NAME:
         _refuse_options(name_or_path, reading)
-        return Parts.of(_BY_NAME[name_or_path](data_dir))
+        return Parts.of(BY_NAME[name_or_path](data_dir))
     if data_dir is not None:
+        *others, last = (repr(name) for name in BY_NAME if name != "digits")
+        named = f"{', '.join(others)} or {last}"
         raise DataError(
-            "load: argument data_dir expected None unless the data set is 'fashion-mnist', "
-            f"'mnist' or 'cifar10', got {data_dir} with {name_or_path}"
+            f"load: argument data_dir expected None unless the data set is {named}, got {data_dir} "
+            f"with {name_or_path}"
         )
     path = Path(name_or_path)
     suffix = path.suffix.lower()
@@ -198,6 +200,9 @@ def load_parts(name_or_path: PathLike, data_dir: PathLike | None, reading: Readi
         return npz_parts(path, reading)
     if suffix == ".csv":
         return csv_parts(path, reading)
+    if starts_as_matlab(path):
+        _refuse_options(str(path), reading)
+        return svhn_parts(path)
     raise DataError(
         f"{path}: expected {ACCEPTED}, got {'another file' if path.exists() else 'none of these'}"
     )
@@ -279,8 +284,14 @@ def load_images(
 
 
 def _folder_parts(folder: Path, reading: Reading) -> Parts:
-    """Return the labelled images of a folder with IDX or CIFAR-10 files, or pictures."""
-    if not has_idx_files(folder) and not has_cifar_files(folder) and has_pictures(folder):
+    """Return the labelled images of a folder of data files or pictures."""
+    known = load_known(folder)
+    if (
+        not has_idx_files(folder)
+        and not has_cifar_files(folder)
+        and known is None
+        and has_pictures(folder)
+    ):
         return picture_parts(folder, reading)
     _refuse_options_of_pictures(str(folder), reading)
     if has_idx_files(folder):
@@ -288,10 +299,15 @@ def _folder_parts(folder: Path, reading: Reading) -> Parts:
     if has_cifar_files(folder):
         _refuse_options(str(folder), reading)
         return Parts.of(load_cifar10(folder, memory=reading.memory))
+    if known is not None:
+        _refuse_options(str(folder), reading)
+        return Parts.of(known(folder))
     raise DataError(
         f"{folder}: expected a folder with IDX files (train-images-idx3-ubyte ...), CIFAR-10 "
-        "binary files (data_batch_1.bin ...), or a folder of pictures for each class, got none of "
-        "these; give the folder that holds the files or the folders of classes themselves"
+        "binary files (data_batch_1.bin ...), the Python version of CIFAR-10 or CIFAR-100, STL-10 "
+        "(train_X.bin ...) or SVHN (train_32x32.mat ...), or a folder of pictures for each class, "
+        "got none of these; give the folder that holds the files or the folders of classes "
+        "themselves"
     )
 
 
@@ -313,44 +329,3 @@ def _refuse_options_of_pictures(source: str, reading: Reading) -> None:
                 f"load: argument {option} expected None with {source}, which is no picture or "
                 f"folder of pictures, got {getattr(reading, option)}; leave it out"
             )
-
-
-def _digits(data_dir: PathLike | None) -> Dataset:
-    """Load the embedded digits."""
-    if data_dir is not None:
-        raise DataError(
-            "load: argument data_dir expected None with 'digits', whose images are embedded, got "
-            f"{data_dir}; leave it out"
-        )
-    return load_digits()
-
-
-def _mnist(data_dir: PathLike | None) -> Dataset:
-    """Load MNIST."""
-    return load_idx(
-        _required("mnist", data_dir, "the four IDX files"),
-        name="mnist",
-        class_names=tuple("0123456789"),
-    )
-
-
-def _cifar10(data_dir: PathLike | None) -> Dataset:
-    """Load CIFAR-10."""
-    return load_cifar10(_required("cifar10", data_dir, "the six .bin files"))
-
-
-def _required(name: str, data_dir: PathLike | None, files: str) -> PathLike:
-    """Return data_dir, or raise a DataError if it is None."""
-    if data_dir is None:
-        raise DataError(
-            f"{name}: expected the folder of {files}, got none; pass it as argument data_dir"
-        )
-    return data_dir
-
-
-_BY_NAME: dict[str, Callable[[PathLike | None], Dataset]] = {
-    "digits": _digits,
-    "fashion-mnist": load_fashion_mnist,
-    "mnist": _mnist,
-    "cifar10": _cifar10,
-}

@@ -98,6 +98,16 @@ def read_npz(
     return arrays
 
 
+def names_in(path: Path) -> set[str]:
+    """Return the names of the arrays of an archive; none if it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy") for name in archive.namelist()}
+    except Exception:
+        # `read_npz` says what is wrong.
+        return set()
+
+
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> NDArray[Any]:
     """Return the array of a member of an archive of `size` bytes."""
     if info.compress_type not in _COMPRESSION:

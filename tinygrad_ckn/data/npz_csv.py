@@ -7,6 +7,7 @@ https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html and
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,20 @@ from tinygrad_ckn.data.arrays import as_images
 from tinygrad_ckn.data.csv import read_csv
 from tinygrad_ckn.data.dataset import Dataset, Split
 from tinygrad_ckn.data.files import existing_file
-from tinygrad_ckn.data.npy import read_npy, read_npz
+from tinygrad_ckn.data.npy import names_in, read_npy, read_npz
 from tinygrad_ckn.data.parts import Parts
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data_format import DataFormat
-from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.errors import DataError, DataWarning
 from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.labels import as_labels, is_name
+
+# Names of the arrays: ours, those of Keras' data sets, those of MedMNIST.
+_KEYS = (
+    ("images", "labels", "test_images", "test_labels"),
+    ("x_train", "y_train", "x_test", "y_test"),
+    ("train_images", "train_labels", "test_images", "test_labels"),
+)
 
 
 def load_npz(
@@ -44,7 +52,8 @@ def load_npz(
         integers 0..255, which are divided by 255, booleans, or finite floats, which are
         not changed. `labels` is (n,): integers, strings or booleans. `test_images` and
         `test_labels`, read in the same way, are the test part; `class_names` has a name
-        for each class.
+        for each class. The names of Keras (x_train, y_train, x_test, y_test) and of
+        MedMNIST (train_images, train_labels, ...) stand for these.
     image_shape : tuple of int, optional
         (C, H, W) or (H, W); needed for rows of pixels (n, C H W).
     channels_last : bool, optional
@@ -114,18 +123,27 @@ def load_csv(
 def npz_parts(path: PathLike, reading: Reading) -> Parts:
     """Return the labelled images of an archive, with its test part if any."""
     path = existing_file(path, "an .npz file")
-    arrays = read_npz(path, ("images", "labels"), ("test_images", "test_labels", "class_names"))
-    train, read_as = _labelled(path, arrays, "images", "labels", reading)
+    names = names_in(path)
+    images, labels, *of_test = next((keys for keys in _KEYS if keys[0] in names), _KEYS[0])
+    arrays = read_npz(path, (images, labels), (*of_test, "class_names"))
+    if images == "train_images" and "val_images" in names:
+        warnings.warn(
+            f"{path}: expected a training and a test part, got a validation part, val_images, too; "
+            "it is left out",
+            DataWarning,
+            stacklevel=2,
+        )
+    train, read_as = _labelled(path, arrays, images, labels, reading)
     test = None
-    if "test_images" in arrays or "test_labels" in arrays:
-        for key in ("test_images", "test_labels"):
+    if any(key in arrays for key in of_test):
+        for key in of_test:
             if key not in arrays:
                 raise DataError(
-                    f"{path}: expected both test_images and test_labels, got no {key}; store both "
-                    "or neither"
+                    f"{path}: expected both {' and '.join(of_test)}, got no {key}; store both or "
+                    "neither"
                 )
         as_train = reading if reading.like is not None else reading.with_format(read_as)
-        test, _ = _labelled(path, arrays, "test_images", "test_labels", as_train)
+        test, _ = _labelled(path, arrays, of_test[0], of_test[1], as_train)
     return Parts(path.stem, str(path), train, test, read_as, _class_names(path, arrays))
 
 

@@ -57,7 +57,8 @@ class Parts(NamedTuple):
                 f"{train.labels.dtype} and {test.labels.dtype}; store one kind"
             )
         n_classes = None if self.class_names is None else len(self.class_names)
-        classes = classes_of(
+        # A published set may have classes that do not occur in these files.
+        classes = self.read_as.classes or classes_of(
             np.concatenate([train.labels, test.labels]), f"{self.source}, labels", n_classes
         )
         names = self.class_names or tuple(str(label) for label in classes)

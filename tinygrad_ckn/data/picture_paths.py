@@ -172,19 +172,21 @@ def _pictures(folder: Path) -> list[Path]:
     return files
 
 
-def _files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+def _files(folder: Path, seen: set[str] | None = None) -> Iterator[Path]:
     """Yield the files of a folder, then those of its folders, in natural order.
 
-    A link that leads to a folder above is not followed.
+    A folder that links lead to again is read once.
     """
+    seen = set() if seen is None else seen
     real = os.path.realpath(folder)
-    if real in above:
+    if real in seen:
         return
+    seen.add(real)
     entries = _entries(folder)
     yield from (path for path in entries if not path.is_dir())
     for path in entries:
         if path.is_dir():
-            yield from _files(path, above | {real})
+            yield from _files(path, seen)
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -269,9 +269,6 @@ def _pixels(image: Image, kind: Kind, path: Path) -> NDArray[Any]:
                 f"{path}: expected a picture without transparent pixels, got some; lay it on a "
                 "background first"
             )
-    if kind == "grey" and given in ("RGB", "RGBA"):
-        # A palette or CMYK becomes grey by way of RGB, as everything else.
-        image = image.convert("RGB")
     return np.asarray(image.convert(_MODES[kind]))
 
 

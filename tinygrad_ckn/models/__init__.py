@@ -13,6 +13,7 @@ from tinygrad_ckn.models.learning.callbacks import Callback, StopTraining
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.patches import sample_patches
 from tinygrad_ckn.models.learning.progress import Progress
+from tinygrad_ckn.models.learning.progress_bar import ProgressBar
 from tinygrad_ckn.models.linear.kernel_ridge import KernelRidgeClassifier
 from tinygrad_ckn.models.linear.logistic import LinearFit, fit_linear
 from tinygrad_ckn.models.linear.ridge import fit_ridge
@@ -33,6 +34,7 @@ __all__ = [
     "Network",
     "Preset",
     "Progress",
+    "ProgressBar",
     "StopTraining",
     "build",
     "exact_kernel",

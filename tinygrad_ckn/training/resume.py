@@ -14,6 +14,7 @@ from tinygrad_ckn.models import CKN, CNN, from_config
 from tinygrad_ckn.models.learning.callbacks import Report, combined
 from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.models.learning.state_file import LAST
+from tinygrad_ckn.training.checkpoint import record_of
 from tinygrad_ckn.training.config import CONFIG, shown
 from tinygrad_ckn.training.folder import reclaim
 from tinygrad_ckn.training.loop import (
@@ -78,6 +79,7 @@ def resume(
             # All but the test was done; a line that was cut off is dropped.
             run.rewind("".join(json.dumps(record) + "\n" for record in run.records()))
         elif state.exists():
+            _check_config(run)
             saved = state
         else:
             run.rewind("")
@@ -133,6 +135,16 @@ def dataset_of(run: Run) -> Dataset:
             "was trained on arrays; pass them as argument dataset"
         )
     return load(data["data"], data_dir=data.get("data_dir"), **data.get("reading", {}))
+
+
+def _check_config(run: Run) -> None:
+    """Raise a DataError if config.json was changed since the state was saved."""
+    saved = record_of(run.folder / LAST).get("config")
+    if saved is not None and saved != run.config_digest:
+        raise DataError(
+            f"{run.folder}/{CONFIG}: expected the file as the training that is resumed wrote it, "
+            "got a changed one; restore it, or start a new training"
+        )
 
 
 def _check_data(run: Run, dataset: Dataset) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -13,11 +14,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import tinygrad_ckn
-from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.errors import DataError, MissingPackageError
 from tinygrad_ckn.files import PathLike, atomic_write, name_file
 from tinygrad_ckn.models import CKN, CNN
 from tinygrad_ckn.models.learning.state import TrainingState
 from tinygrad_ckn.models.learning.state_file import CHECKPOINT, LAST
+from tinygrad_ckn.notebook import html_table
 from tinygrad_ckn.training.checkpoint import (
     epoch_of,
     load_model,
@@ -114,10 +116,24 @@ class Run:
         """
         return cls(Path(folder), read_config(Path(folder)))
 
+    def _repr_html_(self) -> str:
+        """Return the report that a notebook shows; a sentence without Jinja2."""
+        from tinygrad_ckn.training.report import framed
+
+        try:
+            return framed(self)
+        except MissingPackageError as error:
+            return html_table(repr(self.folder), [], [], str(error))
+
     @property
     def model_path(self) -> Path:
         """The file of the model."""
         return self.folder / MODEL
+
+    @property
+    def config_digest(self) -> str:
+        """SHA-256 of the content of config.json, in hexadecimal digits."""
+        return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append a line to metrics.jsonl: the whole line, or, if this raises, nothing."""
@@ -192,7 +208,12 @@ class Run:
             If last.safetensors cannot be written, which the training does not need.
         """
         write_state(
-            state, self.folder / CHECKPOINT, self.folder / LAST, **record, metrics=self._text()
+            state,
+            self.folder / CHECKPOINT,
+            self.folder / LAST,
+            **record,
+            config=self.config_digest,
+            metrics=self._text(),
         )
 
     def rewind(self, metrics: str) -> None:

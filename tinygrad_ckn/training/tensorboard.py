@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,6 @@ class TensorBoard(Callback):
 
     def epoch(self, progress: Progress) -> None:
         """Write the measurements of an epoch, which is the step."""
-        from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
 
         if self._file is None:
@@ -54,7 +54,9 @@ class TensorBoard(Callback):
             # The file is closed also if the training is interrupted.
             self._close = weakref.finalize(self, self._file.close)
         for name, value in progress.values.items():
-            event = Event(summary=scalar(name, value), step=progress.done, wall_time=time.time())
+            event = _protocol().Event(
+                summary=scalar(name, value), step=progress.done, wall_time=time.time()
+            )
             self._file.write_event(event)
         # A training that is killed has the epochs until then.
         self._file.flush()
@@ -84,12 +86,17 @@ def _new_file(folder: Path, step: int) -> Any:
     process is interrupted.
     """
     from tensorboardX.event_file_writer import EventsWriter
-    from tensorboardX.proto.event_pb2 import Event, SessionLog
 
     folder.mkdir(parents=True, exist_ok=True)
     # File names have whole seconds: the suffix tells files of one second apart, and keeps
     # their order.
     file = EventsWriter(str(folder / "events"), f".{time.time_ns()}")
-    log = SessionLog(status=SessionLog.START)
-    file.write_event(Event(session_log=log, step=step, wall_time=time.time()))
+    protocol = _protocol()
+    log = protocol.SessionLog(status=protocol.SessionLog.START)
+    file.write_event(protocol.Event(session_log=log, step=step, wall_time=time.time()))
     return file
+
+
+def _protocol() -> Any:
+    """Return the module with the classes of events, which are made when it is imported."""
+    return import_module("tensorboardX.proto.event_pb2")

@@ -60,6 +60,11 @@ def test_other_options_are_named(folder: Path, options: dict[str, object], name:
         fit(small(), folder, **options)
 
 
+def test_the_entry_that_differs_is_named(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"argument descent expected epochs 2, as .* got epochs 3;"):
+        fit(small(), folder, descent=FineTuning(epochs=3, batch_size=64))
+
+
 def test_other_models_are_refused(folder: Path) -> None:
     layers = [CKNLayer(1, 4, 3, subsampling=2), CKNLayer(4, 6, 3, subsampling=2, eps=0.01)]
     with pytest.raises(DataError, match="argument model expected"):

@@ -196,10 +196,10 @@ class SavedState:
         saved = record.get("options", {})
         for name, value in identity.options.items():
             if saved.get(name) != value:
+                expected, got = _difference(saved.get(name), value)
                 raise DataError(
-                    f"{self.source}: argument {name} expected {saved.get(name)!r}, as in the "
-                    f"training that is resumed, got {value!r}; pass the same options, or start a "
-                    "new training"
+                    f"{self.source}: argument {name} expected {expected}, as in the training that "
+                    f"is resumed, got {got}; pass the same options, or start a new training"
                 )
 
 
@@ -252,6 +252,15 @@ class Course:
     def state(self, stage: Stage, done: int, descent: DescentState | None = None) -> TrainingState:
         """Return the present state."""
         return TrainingState(stage, done, self.model, self.rng, self.identity, descent)
+
+
+def _difference(expected: Any, got: Any) -> tuple[str, str]:
+    """Return two values as text; of two mappings the first entry that differs."""
+    if isinstance(expected, Mapping) and isinstance(got, Mapping):
+        for name in (*expected, *got):
+            if expected.get(name) != got.get(name):
+                return f"{name} {expected.get(name)!r}", f"{name} {got.get(name)!r}"
+    return repr(expected), repr(got)
 
 
 def generator_state(rng: Generator) -> dict[str, Any]:
