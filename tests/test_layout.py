@@ -18,7 +18,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinygrad_ckn"
 # Each may import those before it, and its own files.
 ORDER = """
-    errors files array_types integers random_numbers backend chunks checks memory plain parallel
+    errors files notebook array_types integers random_numbers backend chunks checks memory plain
+    parallel
     stored_rows lazy_images grad_mode drawing ownership registry scattered refusals signature hooks
     plan primitive graph accumulation backward gradient tensor_operators tensor_values tensor
     interchange functional profiling windows ops cpu cuda block_sums labels fingerprints data_format

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_ckn.notebook import html_table
+
 if TYPE_CHECKING:
     # through the package's face: tensor.py itself imports this module
     from tinygrad_ckn import Tensor
 
 # maximum number of values on the line of a Tensor's shape
 MAX_IN_LINE = 12
+# maximum number of rows and columns in a notebook
+MAX_SIDE = 10
 
 
 def summary(tensor: Tensor) -> str:
@@ -42,6 +46,35 @@ def summary(tensor: Tensor) -> str:
     return (
         f"{type(tensor).__name__}({tensor.shape}, {tensor.dtype}, {tensor.device}{origin}){values}"
     )
+
+
+def to_html(tensor: Tensor) -> str:
+    """Return a Tensor as an HTML table for notebooks: at most 10 rows and 10 columns.
+
+    Examples
+    --------
+    >>> from tinygrad_ckn import Tensor
+    >>> to_html(Tensor([1.5, 2.0]))[:59]
+    '<table><caption>Tensor, shape (2,), float64, cpu</caption><'
+    """
+    node = tensor._node
+    origin = f", made by {node.name}" if node else ", requires grad" * tensor.requires_grad
+    if not node and tensor.requires_grad:
+        origin += ", no gradient yet" if tensor.grad is None else ", has a gradient"
+    caption = f"{type(tensor).__name__}, shape {tensor.shape}, {tensor.dtype}, {tensor.device}"
+    if not tensor.size:
+        return html_table(caption + origin, [], [["no values"]])
+    # The first matrix; a vector is one row.
+    matrix = tensor.data.reshape((-1, *tensor.shape[-2:]) if tensor.ndim > 1 else (1, 1, -1))[0]
+    shown = matrix[:MAX_SIDE, :MAX_SIDE].tolist()
+    more = ["…"] if matrix.shape[1] > MAX_SIDE else []
+    rows = [
+        [f"{value:.4g}" if isinstance(value, float) else str(value) for value in row] + more
+        for row in shown
+    ]
+    rows += [["…"] * len(rows[0])] if matrix.shape[0] > MAX_SIDE else []
+    of = f"The first of {tensor.size // matrix.size:,} matrices."
+    return html_table(caption + origin, [], rows, of if tensor.size > matrix.size else "")
 
 
 def _label(edge: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.models import CKN, CKNLayer, Network, nystrom_error
 from tinygrad_ckn.models.learning.fit import fit_layer_filters, layer_patches
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 DPI = 120
 # Numbers of channels that can be shown as one picture.
 _GREY, _RGB = 1, 3
@@ -24,8 +27,8 @@ _GREY, _RGB = 1, 3
 _FRAME = (0.75, 0.85, 1.0)
 
 
-def filters(model: Network, path: PathLike) -> None:
-    """Draw the filters of the first layer as patches, each scaled to its range.
+def filters(model: Network, path: PathLike | None = None) -> Figure:
+    """Draw and return the filters of the first layer as patches, each scaled to its range.
 
     Parameters
     ----------
@@ -34,7 +37,12 @@ def filters(model: Network, path: PathLike) -> None:
         coloured tiles, one per filter; otherwise each channel is a grey tile, and each
         filter a column of them.
     path
-        The PNG file, written or replaced.
+        The PNG file, written or replaced; None: no file.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A notebook shows it.
 
     Raises
     ------
@@ -48,7 +56,7 @@ def filters(model: Network, path: PathLike) -> None:
     >>> from tinygrad_ckn.models import build
     >>> model = build("unsup-32-64", in_channels=1, image_size=8, n_classes=10)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     filters(model, f"{folder}/filters.png")
+    ...     figure = filters(model, f"{folder}/filters.png")
     ...     Path(folder, "filters.png").read_bytes()[1:4]
     b'PNG'
     """
@@ -69,7 +77,7 @@ def filters(model: Network, path: PathLike) -> None:
     if by_channel:
         axes.set_xlabel("filter")
         axes.set_ylabel("channel")
-    _save(figure, path)
+    return _saved(figure, path)
 
 
 def filter_mosaic(model: Network) -> NDArray[Any]:
@@ -162,12 +170,12 @@ def nystrom_errors(
             [_error(layer, size, training.copy(), test, iterations, random) for size in sizes]
         )
     _draw_errors(figure.subplots(), model, sizes, errors)
-    _save(figure, path)
+    _saved(figure, path)
     return errors
 
 
-def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike) -> None:
-    """Draw training runs side by side: accuracy by epoch, test error, time.
+def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike | None = None) -> Figure:
+    """Draw and return training runs side by side: accuracy by epoch, test error, time.
 
     After its last epoch a model's classifier is fitted again, on all training images.
     The test accuracy is that of the new classifier, and may differ considerably from
@@ -180,7 +188,12 @@ def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike) -> None
         records with "train_accuracy" and, if there was a validation set,
         "validation_accuracy".
     path
-        The PNG file, written or replaced.
+        The PNG file, written or replaced; None: no file.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A notebook shows it.
 
     Raises
     ------
@@ -189,11 +202,10 @@ def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike) -> None
 
     Examples
     --------
-    >>> import tempfile
     >>> epochs = [{"train_accuracy": 0.5, "validation_accuracy": 0.4}, {"train_accuracy": 0.9}]
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     results = {"ckn5": {"accuracy": 0.9, "seconds": 3.0, "epochs": epochs}}
-    ...     comparison(results, f"{folder}/comparison.png")
+    >>> results = {"ckn5": {"accuracy": 0.9, "seconds": 3.0, "epochs": epochs}}
+    >>> len(comparison(results).axes)
+    3
     """
     figure = _figure(11, max(4.0, 2.5 + 0.35 * len(results)))
     curves, errors, seconds = figure.subplots(1, 3, width_ratios=[2, 1, 1])
@@ -220,7 +232,7 @@ def comparison(results: Mapping[str, Mapping[str, Any]], path: PathLike) -> None
     _draw_bars(seconds, times, [f"{t:.1f}" for t in times.values()], list(colours.values()))
     seconds.set_title("Time in seconds", fontsize="medium")
     seconds.set_yticks([])
-    _save(figure, path)
+    return _saved(figure, path)
 
 
 def last_epoch(epochs: Sequence[Mapping[str, Any]]) -> float | None:
@@ -312,20 +324,22 @@ def _mosaic(tiles: NDArray[Any], columns: int) -> NDArray[Any]:
     return image
 
 
-def _figure(width: float, height: float) -> Any:
+def _figure(width: float, height: float) -> Figure:
     """Return an empty matplotlib figure; sizes in inches."""
     try:
-        from matplotlib.figure import Figure
+        from matplotlib.figure import Figure as Drawn
     except ModuleNotFoundError as error:
         raise MissingPackageError(
             f"plots: expected matplotlib to draw a picture, got no such package; "
             f"{how_to_install('plots')}"
         ) from error
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    return Drawn(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
-def _save(figure: Any, path: PathLike) -> None:
-    """Write a figure as a PNG file; equal pictures give equal bytes."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})
-    atomic_write(path, content.getvalue())
+def _saved(figure: Figure, path: PathLike | None) -> Figure:
+    """Return a figure, written as a PNG file; equal pictures give equal bytes."""
+    if path is not None:
+        content = io.BytesIO()
+        figure.savefig(content, format="png", metadata={"Software": None})
+        atomic_write(path, content.getvalue())
+    return figure

@@ -14,7 +14,7 @@ from tinygrad_ckn.backend import (
     backend_of,
 )
 from tinygrad_ckn.backward import backpropagate
-from tinygrad_ckn.drawing import summary
+from tinygrad_ckn.drawing import summary, to_html
 from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_ckn.gradient import as_tensor, initial_gradient
 from tinygrad_ckn.graph import Variable
@@ -229,6 +229,10 @@ class Tensor(TensorValues, TensorOperators):
             return self
         moved: Tensor = REGISTRY["to_device"](self, device=device, source=self.device)
         return moved
+
+    def _repr_html_(self) -> str:
+        """Return the table that a notebook shows."""
+        return to_html(self)
 
     def __repr__(self) -> str:
         """Show shape, dtype, device, operation or requires_grad, and the values.

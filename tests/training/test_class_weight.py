@@ -34,11 +34,8 @@ def test_a_training_weights_its_classes(tmp_path):
     digits = load_digits()
     names = tuple("zero one two three four five six seven eight nine".split())
     few = Dataset("few", digits.train.take(range(200)), digits.test.take(range(100)), 10, names)
-    predicted = {}
-    for weight in (None, "three=1e-4"):
-        result = train(
-            few, out=tmp_path / str(weight), class_weight=weight, n_patches=2000, iterations=2
-        )
-        predicted[weight] = result.confusion[:, 3].sum()
-        assert result.run.config["options"]["class_weight"] == weight
-    assert predicted["three=1e-4"] < predicted[None]
+    weight = "three=1e-4"
+    result = train(few, out=tmp_path / "run", class_weight=weight, n_patches=2000, iterations=2)
+    assert result.run.config["options"]["class_weight"] == weight
+    # Without weights about as many are predicted as there are.
+    assert result.confusion[:, 3].sum() < result.confusion[3].sum() - 2

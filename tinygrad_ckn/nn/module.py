@@ -11,6 +11,7 @@ from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.grad_mode import is_evaluating
 from tinygrad_ckn.nn.parameter import Parameter
 from tinygrad_ckn.nn.state_dict import checked_state
+from tinygrad_ckn.notebook import html_table
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -202,6 +203,16 @@ class Module(ABC):
     def extra_repr(self) -> str:
         """Return the options of this module to show in its `repr`."""
         return ""
+
+    def _repr_html_(self) -> str:
+        """Return the table that a notebook shows: each parameter and buffer."""
+        rows = [
+            (name, str(t.shape), str(t.dtype), t.size if isinstance(t, Parameter) else "buffer")
+            for name, t in self.named_tensors()
+        ]
+        total = sum(parameter.size for parameter in self.parameters())
+        title = f"{type(self).__name__}, {total:,} parameters, {self.extra_repr()}".rstrip(", ")
+        return html_table(title, ["name", "shape", "dtype", "parameters"], rows)
 
     def __repr__(self) -> str:
         """Return the tree of modules with options, parameter shapes and counts."""

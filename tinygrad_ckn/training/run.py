@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import tinygrad_ckn
-from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.errors import DataError, MissingPackageError
 from tinygrad_ckn.files import PathLike, atomic_write, name_file
 from tinygrad_ckn.models import CKN, CNN
 from tinygrad_ckn.models.learning.state import TrainingState
 from tinygrad_ckn.models.learning.state_file import CHECKPOINT, LAST
+from tinygrad_ckn.notebook import html_table
 from tinygrad_ckn.training.checkpoint import (
     epoch_of,
     load_model,
@@ -113,6 +114,15 @@ class Run:
             another program or of a newer format, or a field has the wrong type.
         """
         return cls(Path(folder), read_config(Path(folder)))
+
+    def _repr_html_(self) -> str:
+        """Return the report that a notebook shows; a sentence without Jinja2."""
+        from tinygrad_ckn.training.report import framed
+
+        try:
+            return framed(self)
+        except MissingPackageError as error:
+            return html_table(repr(self.folder), [], [], str(error))
 
     @property
     def model_path(self) -> Path:

@@ -454,17 +454,14 @@ def test_an_average_does_not_change_the_descent(started: Start, run_descent: Run
     assert losses[0] == losses[1]
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
 def test_mixtures_are_drawn_by_the_generator_and_learned_from(
-    started: Start, run_descent: Run, digits: Data, loss: str
+    started: Start, run_descent: Run, digits: Data
 ) -> None:
     weights = np.linspace(0.5, 1.5, 150)
     losses = []
     for seed in (0, 0, 1):
         model = started()
-        events = run_descent(
-            model, seen=(*digits, weights), loss=loss, epochs=4, mixup=0.4, seed=seed
-        )
+        events = run_descent(model, seen=(*digits, weights), epochs=2, mixup=0.4, seed=seed)
         losses.append([e.values["loss"] for e in events if e.phase == "epoch"])
     assert losses[0] == losses[1] != losses[2]
     assert losses[0][-1] < losses[0][0]

@@ -148,3 +148,14 @@ def test_colours_have_contrast(page: str):
         for front, back in pairs:
             low, high = sorted(luminance(colours[name]) for name in (front, back))
             assert (high + 0.05) / (low + 0.05) >= 4.5, (front, back, colours)
+
+
+def test_a_notebook_shows_the_report_in_a_frame(
+    reported: loop.Result, monkeypatch: pytest.MonkeyPatch
+):
+    shown = reported.run._repr_html_()
+    assert shown.startswith('<iframe sandbox srcdoc="&lt;!DOCTYPE html&gt;')
+    assert shown.count("<") == 2
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.setattr(page_module, "_environment", page_module._environment.__wrapped__)
+    assert "expected Jinja2" in reported.run._repr_html_()

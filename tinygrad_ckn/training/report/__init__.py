@@ -3,3 +3,11 @@
 `summary` is test.json; `facts` collects what is known of a run; `charts` computes
 curves; `page` fills the templates.
 """
+
+from tinygrad_ckn.training.report.page import framed
+
+__all__ = ["framed"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -40,7 +40,7 @@ def curves(records: Records) -> list[Chart]:
         words = f" Kept {which}."
     star = None
     result = ""
-    if test is not None:
+    if test is not None and test.get("accuracy") is not None:
         star = (float(end), float(test["accuracy"]), "test, classifier fitted again")
         result = f" With the classifier fitted again, the test accuracy is {test['accuracy']:.4g}."
     charts = []

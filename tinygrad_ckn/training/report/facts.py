@@ -199,6 +199,8 @@ def facts_of(
             )
         names = [str(name) for name in run.config.get("data", {}).get("class_names", [])]
         numbers = None if test is None else measured(test, summary, names)
+        if test is not None and numbers is None:
+            notes.insert(0, "There were no test images.")
         filters = None if model is None else _filters(model)
         return Facts(
             name=run.folder.resolve().name,

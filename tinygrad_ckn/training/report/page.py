@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,12 @@ def write_report(
     # Paths may have bytes that are no UTF-8.
     atomic_write(path, render(facts).encode(errors="replace"))
     return path
+
+
+def framed(run: Run) -> str:
+    """Return the report of a run in a frame for a notebook, whose styles it leaves alone."""
+    page = escape(render([facts_of(run)]))
+    return f'<iframe sandbox srcdoc="{page}" title="report" width="100%" height="640"></iframe>'
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,7 @@ def _mistakes(
     probability = predictions.probability
     if probability is not None:
         indices = indices[np.argsort(-probability[indices], kind="stable")]
-    paths = getattr(split, "paths", None)
+    paths = _paths(split)
     # Ascending, as files are read.
     chosen = np.sort(indices[:MAX_MISTAKES])
     pictures = dict(zip(chosen.tolist(), split.images[chosen], strict=True)) if len(chosen) else {}
@@ -151,6 +151,16 @@ def _mistakes(
         }
         for i in indices[:MAX_MISTAKES].tolist()
     ]
+
+
+def _paths(split: Split) -> Sequence[object] | None:
+    """Return the files of images that are read one by one, None for others."""
+    # Perhaps LazyImages, which stand in for an array.
+    images: Any = split.images
+    paths: Sequence[object] | None = getattr(getattr(images, "source", None), "paths", None)
+    if paths is None or images.indices is None:
+        return paths
+    return [paths[i] for i in images.indices]
 
 
 def _range(model: Network, pictures: Mapping[int, NDArray[Any]]) -> tuple[float, float]:
