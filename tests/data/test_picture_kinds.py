@@ -130,6 +130,7 @@ def test_pictures_are_read_as_those_of_the_training(decoding):
             {},
             "divided by 255 .*, got pixels of 0 to 65535; pass their divisor as argume",
         ),
+        ("clearRGBA", 3, {}, "pictures without transparent pixels, got 1 RGBA"),
         ("L", 1, {"scale": 65535.0}, "divided by 65535 and are 1 to 1, got pixels of 0 to 255"),
     ],
 )

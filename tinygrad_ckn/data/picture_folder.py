@@ -197,7 +197,7 @@ def labelled_pictures(folder: Path, reading: Reading) -> LabelledPictures:
     assert parts[0] is not None
     classes = class_labels(parts[0].names)
     if reading.like is not None and any(isinstance(label, str) for label in reading.like.classes):
-        classes = {name: name for name in classes}
+        classes = dict[str, Label](zip(classes, classes, strict=True))
     train, validation, test = (
         None
         if part is None

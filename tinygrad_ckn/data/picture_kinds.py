@@ -51,8 +51,8 @@ def common_decoding(
         model was trained on.
     """
     reading = _as_trained(reading)
-    kinds = _without_full_opacity(paths, headers, source, reading)
-    kinds = [_converted(kind, reading) for kind in kinds]
+    visible = _without_full_opacity(paths, headers, source, reading)
+    kinds: list[Kind] = [_converted(kind, reading) for kind in visible]
     sizes = [(header.height, header.width) for header in headers]
     _check_mix(paths, kinds, sizes, source, reading)
     kind, size = kinds[0], reading.resize or sizes[0]
@@ -103,7 +103,7 @@ def _without_full_opacity(
     Pictures that all have opacity keep it if one is transparent, or if the images must
     have 2 or 4 channels.
     """
-    kinds = [header.kind for header in headers]
+    kinds: list[Kind] = [header.kind for header in headers]
     with_opacity = [i for i, kind in enumerate(kinds) if kind in WITHOUT_OPACITY]
     expected = reading.expected_shape
     keeps = expected is not None and expected[0] in (2, 4)
