@@ -12,7 +12,7 @@ import pytest
 from tinygrad_ckn.data import Dataset
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models import Progress
-from tinygrad_ckn.training import Run, load_model, resume, train
+from tinygrad_ckn.training import Run, load_model, loop, resume, train
 
 SUPERVISED: dict[str, Any] = {
     "mode": "supervised",
@@ -45,21 +45,24 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 # Times and memory.
-VARYING = ("seconds", "peak_memory", "peak_memory_by_phase")
+VARYING = ("seconds", "peak_memory")
 
 
 class Stopped(BaseException):
     """Stands for the end of the process."""
 
 
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the picture and the page of a run, which take most of the time here."""
+    monkeypatch.setattr(loop.plots, "filters", lambda *args: None)
+    monkeypatch.setattr(loop, "write_report", lambda *args, **options: None)
+
+
 def lines(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of metrics.jsonl without times."""
     return [
-        {
-            name: value
-            for name, value in record.items()
-            if name not in ("seconds", "peak_memory", "peak_memory_by_phase")
-        }
+        {name: value for name, value in record.items() if name not in VARYING}
         for record in Run.open(folder).records()
     ]
 
