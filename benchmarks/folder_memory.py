@@ -2,14 +2,15 @@
 
 Two folders of pictures in colour, 3 GB and 0.3 GB of pixels as float32, are made in a
 temporary folder; `tinygrad-ckn train` learns unsup-64-256 from each in a process of its
-own, whose maximum resident memory the system reports (getrusage(2), ru_maxrss). With
---memory both are read in blocks; without it the smaller one may fit into memory.
+own, whose maximum resident memory the system reports (getrusage(2), ru_maxrss). Both are
+read in blocks, because they take more than --memory.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -70,7 +71,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Peak memory of training on folders.")
     parser.add_argument("--gb", type=float, nargs="+", default=[0.3, 3.0])
     parser.add_argument("--size", type=int, default=48)
-    options, others = parser.parse_known_args(arguments)
+    parser.add_argument("--memory", default="100MB")
+    parser.add_argument("--options", default="", help="more options of train, in quotes")
+    options = parser.parse_args(arguments)
+    others = ["--memory", options.memory, *shlex.split(options.options)]
     bytes_each = 4 * 3 * options.size**2
     peaks = []
     with tempfile.TemporaryDirectory() as parent:

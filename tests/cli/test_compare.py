@@ -321,7 +321,10 @@ def test_without_matplotlib_everything_except_pictures_is_written(
     assert result.stdout.splitlines()[-1] == f"runs and comparison.json in {out}"
     assert {path.name for path in out.iterdir()} == {"lenet", "unsup-32-64", "comparison.json"}
     assert {path.name for path in (out / "lenet").iterdir()} == {
+        "README.txt",
         "config.json",
         "metrics.jsonl",
         "model.safetensors",
+        "report.html",
+        "test.json",
     }
