@@ -34,8 +34,15 @@ FACTOR = 10
 _BLOCK = 1024
 # Number of images that may be exceptions.
 _FEW = 5
-# Fields that models saved before there were pictures do not have, with their defaults.
-_OF_PICTURES: dict[str, Any] = {"resize": None, "crop": False, "grey": False, "rgb": False}
+# Fields that models saved earlier do not have, with their defaults: what is done to
+# pictures, and the column of the labels.
+_LATER: dict[str, Any] = {
+    "resize": None,
+    "crop": False,
+    "grey": False,
+    "rgb": False,
+    "label": None,
+}
 
 
 @dataclass(frozen=True)
@@ -169,6 +176,9 @@ class DataFormat:
         Whether the file had them in the order (H, W, C).
     header : bool or None
         Whether the CSV file began with a header; None: it was not a CSV file.
+    label : str or None
+        Which column of the CSV file held the labels: "last", or its name in the header in
+        lower case; None: the first.
     resize : tuple[int, int] or None
         (H, W) that pictures were resized to; None: they were not resized.
     crop : bool
@@ -189,6 +199,7 @@ class DataFormat:
     crop: bool = False
     grey: bool = False
     rgb: bool = False
+    label: str | None = None
 
     @classmethod
     def of_arrays(cls, images: Images, classes: tuple[Label, ...] = ()) -> Self:
@@ -200,9 +211,10 @@ class DataFormat:
     def config(self) -> dict[str, Any]:
         """Return the format as a dictionary for JSON.
 
-        What was done to pictures is left out where nothing was done.
+        What was done to pictures is left out where nothing was done, and the column of the
+        labels if it is the first.
         """
-        return {k: v for k, v in asdict(self).items() if k not in _OF_PICTURES or v}
+        return {k: v for k, v in asdict(self).items() if k not in _LATER or v}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -225,7 +237,7 @@ class DataFormat:
     def _of(cls, config: dict[str, Any]) -> Self:
         """Return the format of a checked dictionary; raise built-in errors."""
         given = {key: value for key, value in config.items() if value is not None}
-        config = {**config, **{key: given.get(key, _OF_PICTURES[key]) for key in _OF_PICTURES}}
+        config = {**config, **{key: given.get(key, _LATER[key]) for key in _LATER}}
         resize = None if config["resize"] is None else _tuple(config["resize"])
         pixels = PixelRange(
             **_numbers(config["pixels"], ("low", "high", "faint", "bright", "shallow"))
@@ -243,6 +255,7 @@ class DataFormat:
             "stored": config["stored"] in get_args(Stored),
             "channels_last": isinstance(config["channels_last"], bool),
             "header": isinstance(config["header"], bool | None),
+            "label": isinstance(config["label"], str | None),
             "scale": config["scale"] > 0,
             "pixels": pixels.low <= pixels.shallow <= pixels.high
             and 0 <= pixels.faint <= pixels.bright,

@@ -26,6 +26,7 @@ from tinygrad_ckn.data.picture_folder import holds_pictures, picture_parts, read
 from tinygrad_ckn.data.picture_paths import has_pictures
 from tinygrad_ckn.data.reading import OF_PICTURES, Reading
 from tinygrad_ckn.data.svhn import starts_as_matlab, svhn_parts
+from tinygrad_ckn.data.table_text import is_table
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
@@ -50,6 +51,7 @@ def load(
     grey: bool | None = None,
     rgb: bool | None = None,
     skip_broken: bool | None = None,
+    label: str | None = None,
     memory: int | str | None = None,
     seed: int = 0,
 ) -> Dataset:
@@ -79,6 +81,9 @@ def load(
         Convert pictures to grey (ITU-R 601 luma), or to RGB (equal channels of grey).
     skip_broken : bool, optional
         Leave out pictures that cannot be read, with a warning.
+    label : str, optional
+        "first", "last" or the name of the column of labels in a .csv file, as for
+        `load_csv`.
     memory : int or str, optional
         Bytes, such as 2**30 or "2GiB", that all images may take in memory; None: a quarter
         of what the process may use. More pictures, and images in IDX, CIFAR-10 and .npy
@@ -113,6 +118,7 @@ def load(
         grey=grey,
         rgb=rgb,
         skip_broken=skip_broken,
+        label=label,
         memory=memory,
     )
     return load_parts(name_or_path, data_dir, reading).dataset(seed)
@@ -131,6 +137,7 @@ def load_test(
     grey: bool | None = None,
     rgb: bool | None = None,
     skip_broken: bool | None = None,
+    label: str | None = None,
     memory: int | str | None = None,
     data_format: DataFormat | None = None,
 ) -> tuple[Split, bool]:
@@ -139,7 +146,7 @@ def load_test(
     Parameters
     ----------
     name_or_path, data_dir, image_shape, channels_last, header, scale, resize, crop, grey, rgb, \
-    skip_broken, memory
+    skip_broken, label, memory
         As for `load`.
     data_format : DataFormat, optional
         The format of the training images, `model.data_format`: these images are read in
@@ -173,6 +180,7 @@ def load_test(
         grey=grey,
         rgb=rgb,
         skip_broken=skip_broken,
+        label=label,
         memory=memory,
     )
     parts = load_parts(name_or_path, data_dir, reading)
@@ -197,9 +205,11 @@ def load_parts(name_or_path: PathLike, data_dir: PathLike | None, reading: Readi
         return _folder_parts(path, reading)
     _refuse_options_of_pictures(str(path), reading)
     if suffix == ".npz":
+        _refuse_label(str(path), reading)
         return npz_parts(path, reading)
-    if suffix == ".csv":
+    if is_table(path):
         return csv_parts(path, reading)
+    _refuse_label(str(path), reading)
     if starts_as_matlab(path):
         _refuse_options(str(path), reading)
         return svhn_parts(path)
@@ -220,6 +230,7 @@ def load_images(
     grey: bool | None = None,
     rgb: bool | None = None,
     skip_broken: bool | None = None,
+    label: str | None = None,
     memory: int | str | None = None,
     data_format: DataFormat | None = None,
 ) -> NDArray[np.float32]:
@@ -232,7 +243,7 @@ def load_images(
         .npz file with an array `images`, an .npy file, a .csv file of pixels (a column
         that the header names `label` is left out), or an IDX file of images under any
         name, compressed with gzip or not.
-    image_shape, channels_last, header, scale, resize, crop, grey, rgb, skip_broken, memory
+    image_shape, channels_last, header, scale, resize, crop, grey, rgb, skip_broken, label, memory
         As for `load`.
     data_format : DataFormat, optional
         The format of the training images, `model.data_format`: these images are read in
@@ -261,6 +272,7 @@ def load_images(
         grey=grey,
         rgb=rgb,
         skip_broken=skip_broken,
+        label=label,
         memory=memory,
     )
     if holds_pictures(Path(path)):
@@ -272,7 +284,7 @@ def load_images(
         return read_npz_images(path, reading)
     if suffix == ".npy":
         return read_npy_images(path, reading)
-    if suffix == ".csv":
+    if is_table(path):
         return read_csv(path, labelled=False, reading=reading)[0]
     if path.name.endswith((".idx", "-ubyte")) or starts_as_idx(path):
         array = open_idx(path, reading)
@@ -292,8 +304,10 @@ def _folder_parts(folder: Path, reading: Reading) -> Parts:
         and known is None
         and has_pictures(folder)
     ):
+        _refuse_label(str(folder), reading)
         return picture_parts(folder, reading)
     _refuse_options_of_pictures(str(folder), reading)
+    _refuse_label(str(folder), reading)
     if has_idx_files(folder):
         return idx_parts(folder, reading)
     if has_cifar_files(folder):
@@ -311,9 +325,18 @@ def _folder_parts(folder: Path, reading: Reading) -> Parts:
     )
 
 
+def _refuse_label(source: str, reading: Reading) -> None:
+    """Raise a DataError for the column of labels of data that is no table."""
+    if reading.label is not None:
+        raise DataError(
+            f"load: argument label expected None with {source}, which is no table, got "
+            f"{reading.label!r}; leave it out"
+        )
+
+
 def _refuse_options(name: str, reading: Reading) -> None:
     """Raise a DataError for a reading option of a data set whose format is fixed."""
-    for option in ("image_shape", "channels_last", "header", "scale", *OF_PICTURES):
+    for option in ("image_shape", "channels_last", "header", "label", "scale", *OF_PICTURES):
         if getattr(reading, option) is not None:
             raise DataError(
                 f"load: argument {option} expected None with {name}, whose format is fixed, got "

@@ -83,6 +83,7 @@ def load_csv(
     image_shape: Sequence[int] | None = None,
     channels_last: bool | None = None,
     header: bool | None = None,
+    label: str | None = None,
     scale: float | None = None,
     seed: int = 0,
 ) -> Dataset:
@@ -91,8 +92,9 @@ def load_csv(
     Parameters
     ----------
     path : str or PathLike
-        The first column holds labels: integers, strings or booleans; a header, if there
-        is one, names it `label`. Integer pixels are 0..255 and are divided by 255; if any
+        Cells are separated by commas, semicolons, tabs or spaces, the file is compressed
+        with gzip or zip, or not. A column holds labels: integers, strings or booleans.
+        Integer pixels are 0..255 and are divided by 255; if any
         pixel has a decimal point or an exponent, none is changed.
     image_shape : tuple of int, optional
         (C, H, W) or (H, W); None: a grey square.
@@ -100,6 +102,10 @@ def load_csv(
         Whether pixels are in the order (H, W, C); None: (C, H, W).
     header : bool, optional
         Whether the first row is a header; needed if it consists of numbers 0, 1, 2, ...
+    label : str, optional
+        "first", "last", or the name of the column of the labels; None: that which the
+        header names label, class, target or y; without a header the first or the last,
+        where only one of them can be meant.
     scale : float, optional
         Divisor of the pixels.
     seed : int
@@ -117,7 +123,8 @@ def load_csv(
         for ambiguous widths and headers, and for pixels that look like those of another
         shape.
     """
-    return csv_parts(path, Reading.of(image_shape, channels_last, header, scale)).dataset(seed)
+    reading = Reading.of(image_shape, channels_last, header, scale, label=label)
+    return csv_parts(path, reading).dataset(seed)
 
 
 def npz_parts(path: PathLike, reading: Reading) -> Parts:

@@ -33,6 +33,8 @@ class Reading:
         Whether pixels are stored in the order (H, W, C).
     header : bool or None
         Whether CSV files begin with a header.
+    label : str or None
+        "first", "last", or the name of the column of labels in CSV files.
     scale : float or None
         Divisor of the pixels.
     resize : tuple[int, int] or None
@@ -82,6 +84,12 @@ class Reading:
     skip_broken: Annotated[
         bool | None, "Leave out pictures that cannot be read, with a warning that names them."
     ] = None
+    label: Annotated[
+        str | None,
+        "Column of the labels in .csv files: first, last, or its name in the header. Default: the "
+        "one named label, class, target or y; without a header detected, unless both the first "
+        "and the last can be labels.",
+    ] = None
     memory: Annotated[
         ByteCount | None,
         "Memory that all images may take, such as 500MB or 2GiB. More are read from files in "
@@ -104,6 +112,7 @@ class Reading:
         grey: bool | None = None,
         rgb: bool | None = None,
         skip_broken: bool | None = None,
+        label: str | None = None,
         memory: int | str | None = None,
     ) -> Self:
         """Check the arguments of a loader; an image_shape (H, W) has one channel.
@@ -124,6 +133,10 @@ class Reading:
                 "load: argument crop expected a size to crop to the aspect ratio of, got none; "
                 "pass it as argument resize"
             )
+        if label is not None and not (isinstance(label, str) and label.strip()):
+            raise ConfigError(
+                f"load: argument label expected first, last or the name of a column, got {label!r}"
+            )
         if grey and rgb:
             raise ConfigError(
                 "load: argument grey expected False with argument rgb, got both; choose one"
@@ -138,6 +151,7 @@ class Reading:
             grey,
             rgb,
             skip_broken,
+            label,
             limit,
             data_format,
         )
