@@ -99,8 +99,8 @@ def test_a_model_remembers_the_column(tmp_path: Path) -> None:
     like = load(path, label="last").data_format
     assert like.label == "last"
     assert type(like).from_config(like.config()) == like
-    # of one class, which by itself says nothing
-    other.write_text(table(pixels, np.ones(40, int), "last", header=False))
+    # Of one class, which by itself says nothing.
+    other.write_text(table(3 * pixels, np.ones(40, int), "last", header=False))
     split, _ = load_test(other, data_format=like)
     assert split.labels.tolist() == [1] * 40
     other.write_text(table(pixels, np.arange(40) % 2, "middle", header=True, name="kind"))
@@ -114,16 +114,18 @@ def test_a_model_remembers_the_column(tmp_path: Path) -> None:
         load_test(path, data_format=like)
 
 
-def test_a_model_of_labels_first_reads_no_file_with_labels_last_silently(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("place", "other"), [("first", "last"), ("last", "first")])
+def test_a_file_with_the_labels_elsewhere_than_in_training_is_refused(
+    tmp_path: Path, place: str, other: str
+) -> None:
     path = tmp_path / "digits.csv"
-    path.write_text(table(PIXELS, LABELS, "first", header=False))
+    path.write_text(table(PIXELS, LABELS, place, header=False))
     like = load(path).data_format
-    assert like.label is None
-    assert "label" not in like.config()
-    path.write_text(table(PIXELS, LABELS, "last", header=False))
+    assert like.config().get("label", "first") == place
+    path.write_text(table(PIXELS, LABELS, other, header=False))
     with pytest.raises(DataError, match="pass first or last as argument label"):
         load_test(path, data_format=like)
-    assert load_test(path, data_format=like, label="last")[0].labels.tolist() == LABELS.tolist()
+    assert load_test(path, data_format=like, label=other)[0].labels.tolist() == LABELS.tolist()
 
 
 @pytest.mark.parametrize("label", ["kind", "pixel0 "])

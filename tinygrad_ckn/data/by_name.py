@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tinygrad_ckn.data.cifar import has_cifar_files, load_cifar10
+from tinygrad_ckn.data.cifar100 import has_cifar100_files, load_cifar100
 from tinygrad_ckn.data.cifar_batches import CIFAR100, batches_of, load_batches
 from tinygrad_ckn.data.dataset import Dataset
 from tinygrad_ckn.data.digits import load_digits
@@ -23,6 +24,8 @@ def load_known(folder: Path) -> Callable[[Path], Dataset] | None:
     batches = batches_of(folder)
     if batches is not None:
         return partial(load_batches, batches=batches)
+    if has_cifar100_files(folder):
+        return load_cifar100
     if has_stl10_files(folder):
         return load_stl10
     return load_svhn if has_svhn_files(folder) else None
@@ -59,9 +62,12 @@ def _cifar10(data_dir: PathLike | None) -> Dataset:
 
 
 def _cifar100(data_dir: PathLike | None) -> Dataset:
-    """Load CIFAR-100's Python version."""
-    files = "the files train, test and meta of the Python version"
-    return load_batches(existing_folder(_required("cifar100", data_dir, files), files), CIFAR100)
+    """Load CIFAR-100, in either version."""
+    files = "train.bin and test.bin, or train, test and meta of the Python version"
+    folder = existing_folder(_required("cifar100", data_dir, files), files)
+    if has_cifar100_files(folder):
+        return load_cifar100(folder)
+    return load_batches(folder, CIFAR100)
 
 
 def _stl10(data_dir: PathLike | None) -> Dataset:

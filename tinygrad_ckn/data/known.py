@@ -124,8 +124,11 @@ KNOWN = (
         "3x32x32",
         100,
         "https://www.cs.toronto.edu/~kriz/cifar.html",
-        (Download("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"),),
-        "unpacked; the labels are the fine ones",
+        (
+            Download("cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"),
+            Download("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"),
+        ),
+        "either, unpacked; the labels are the fine ones",
     ),
     Known(
         "stl10",

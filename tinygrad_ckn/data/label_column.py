@@ -98,7 +98,7 @@ def label_column(
         return named
     if reading.label is not None:
         return LabelColumn(_index(reading.label, width), reading.label)
-    found = _by_cells(rows)
+    found, sure = _by_cells(rows)
     like = reading.like
     if like is None or like.header is None:
         return LabelColumn(_index(found or FIRST, width), found or FIRST, found is None)
@@ -107,7 +107,8 @@ def label_column(
     unknown = like.label not in (None, FIRST, LAST)
     if unknown:
         said = found or FIRST
-    doubt = (unknown and found is None) or (said == FIRST and found == LAST)
+    contradicted = sure and found not in (None, said)
+    doubt = (unknown and found is None) or contradicted
     return LabelColumn(_index(said, width), said, doubt)
 
 
@@ -142,19 +143,19 @@ def _index(said: str, width: int) -> int:
     return width - 1 if said == LAST else 0
 
 
-def _by_cells(rows: dict[int, str]) -> str | None:
-    """Return where labels without a header are, None if in doubt."""
+def _by_cells(rows: dict[int, str]) -> tuple[str | None, bool]:
+    """Return where labels without a header are, None if in doubt, and whether that is sure."""
     first = _column([row.partition(",")[0] for row in rows.values()])
     last = _column([row.rpartition(",")[2] for row in rows.values()])
     if first.words or last.words:
-        return FIRST if first.words else LAST
+        return (FIRST if first.words else LAST), True
     if not last.can_be_labels:
-        return FIRST
+        return FIRST, first.looks_like_labels
     if not first.can_be_labels:
-        return LAST if first.pixels_only and last.consecutive else None
+        return (LAST if first.pixels_only and last.consecutive else None), True
     if first.looks_like_labels and last.is_border(first):
-        return FIRST
-    return LAST if last.looks_like_labels and first.is_border(last) else None
+        return FIRST, True
+    return (LAST if last.looks_like_labels and first.is_border(last) else None), True
 
 
 def _column(cells: list[str]) -> _Column:

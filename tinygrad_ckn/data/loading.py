@@ -34,7 +34,7 @@ from tinygrad_ckn.files import PathLike
 ACCEPTED = (
     "the name 'digits', 'fashion-mnist', 'mnist', 'kmnist', 'cifar10', 'cifar100', 'stl10' or "
     "'svhn', an .npz file, a .csv file, a .mat file of SVHN, or a folder that holds IDX, CIFAR-10, "
-    "CIFAR-100 (Python version), STL-10 or SVHN files, or a folder of pictures for each class"
+    "CIFAR-100, STL-10 or SVHN files, or a folder of pictures for each class"
 )
 
 
@@ -62,7 +62,7 @@ def load(
     name_or_path : str or PathLike
         "digits" (embedded), "fashion-mnist", "mnist", "kmnist", "cifar10", "cifar100",
         "stl10", "svhn"; or the path of an .npz file, a .csv file, a .mat file of SVHN,
-        or a folder with IDX, CIFAR-10, CIFAR-100 (Python version, fine labels), STL-10
+        or a folder with IDX, CIFAR-10, CIFAR-100 (fine labels), STL-10
         or SVHN files, or with a folder of pictures for each class, itself or in folders
         train, val and test. Write "./mnist" for a folder with the name of a data set.
     data_dir : str or PathLike, optional
@@ -318,10 +318,10 @@ def _folder_parts(folder: Path, reading: Reading) -> Parts:
         return Parts.of(known(folder))
     raise DataError(
         f"{folder}: expected a folder with IDX files (train-images-idx3-ubyte ...), CIFAR-10 "
-        "binary files (data_batch_1.bin ...), the Python version of CIFAR-10 or CIFAR-100, STL-10 "
-        "(train_X.bin ...) or SVHN (train_32x32.mat ...), or a folder of pictures for each class, "
-        "got none of these; give the folder that holds the files or the folders of classes "
-        "themselves"
+        "binary files (data_batch_1.bin ...), CIFAR-100 (train.bin ...), the Python version of "
+        "either, STL-10 (train_X.bin ...) or SVHN (train_32x32.mat ...), or a folder of pictures "
+        "for each class, got none of these; give the folder that holds the files or the folders "
+        "of classes themselves"
     )
 
 
