@@ -92,9 +92,13 @@ def _npz_says(content: bytes) -> np.ndarray:
 
 def _csv_says(labelled: bool, divided: bool) -> Callable[[bytes], np.ndarray]:
     def says(content: bytes) -> np.ndarray:
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
         text = content.decode("utf-8").removeprefix("\ufeff")
-        lines = [line.strip().removesuffix(",") for line in text.split("\n") if line.strip()]
-        rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
+        # The separator of most lines; a decimal comma is not expected.
+        mark = max(",;\t ", key=lambda mark: (text.count(mark), mark == ","))
+        lines = [line.strip().removesuffix(mark) for line in text.split("\n") if line.strip()]
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=mark)]
         named = rows[0][0].strip("'\"").lower() == "label"
         rows = (
             rows[1:]
