@@ -22,7 +22,7 @@ _SHARE = 4
 
 
 class Source(Protocol):
-    """What reads images by their numbers: a file, a folder of pictures, a computation."""
+    """A reader of images by their numbers: a file, a folder of pictures, a computation."""
 
     @property
     def shape(self) -> Shape:

@@ -189,6 +189,13 @@ def _submit(helpers: int, work: Callable[[], None]) -> list[Future[None]]:
     return futures
 
 
+def _cancel_or_wait(futures: list[Future[None]]) -> None:
+    """Cancel what has not started, and wait for the rest, without raising its errors."""
+    for future in futures:
+        if not future.cancel():
+            future.exception()
+
+
 def for_each(function: Callable[[T], object], items: Sequence[T]) -> None:
     """Call a function with each item, on the threads of the pool and this one.
 
@@ -227,10 +234,7 @@ def for_each(function: Callable[[T], object], items: Sequence[T]) -> None:
         try:
             work()
         finally:
-            for future in futures:
-                if not future.cancel():
-                    # Wait without raising.
-                    future.exception()
+            _cancel_or_wait(futures)
             shared.clear()
         for future in futures:
             if not future.cancelled():

@@ -125,7 +125,7 @@ class Primitive(CallSignature, Generic[P]):
         return self.compute(CPU, operands, named)[0]
 
     def _call_mixed(self, operands: Sequence[Any], options: Mapping[str, Any]) -> Any:
-        """Run the forward on operands of which some are numbers or arrays of a GPU."""
+        """Run the forward where some operands are numbers or arrays of a GPU."""
         if any(isinstance(operand, Primitive.variable_type) for operand in operands):
             return Primitive.dispatch(self, operands, options)
         self._check_real(operands)

@@ -1,4 +1,4 @@
-"""Arrays in files, of which memory holds only the rows that are read.
+"""Arrays in files, whose rows are in memory only while they are used.
 
 The pages of a mapped file count as memory of the process until the system takes them
 back. So rows are read and written by system calls, each into memory of its own.

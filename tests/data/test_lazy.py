@@ -131,6 +131,18 @@ def test_idx_files_are_read_in_blocks(folder: Path, zipped: bool) -> None:
     assert not is_lazy(load(folder, memory=60 * 64 * 4).train.images)
 
 
+@pytest.mark.parametrize("name", ["mnist", "kmnist", "fashion-mnist", "cifar10"])
+def test_published_sets_are_read_in_blocks_too(folder: Path, name: str) -> None:
+    for part in (*cifar.TRAIN_FILES, *cifar.TEST_FILES) if name == "cifar10" else ():
+        (folder / part).write_bytes(bytes(2 * cifar.RECORD))
+    if name.endswith("mnist"):
+        # Their classes have names, ten of them.
+        for part, n in (("train", 60), ("t10k", 20)):
+            idx(folder / f"{part}-labels-idx1-ubyte", (np.arange(n) % 10).astype("u1"))
+    assert is_lazy(load(name, data_dir=folder, memory="1B").train.images)
+    assert not is_lazy(load(name, data_dir=folder).train.images)
+
+
 @pytest.mark.parametrize("name", ["a-ubyte", "a-ubyte.gz"])
 @pytest.mark.parametrize("change", [b"more", b""])
 def test_an_idx_file_of_another_length_is_refused_as_in_memory(

@@ -260,7 +260,9 @@ def idx_parts(
     return Parts(name or folder.resolve().name, str(folder), train, test, read_as, class_names)
 
 
-def load_fashion_mnist(folder: PathLike | None = None) -> Dataset:
+def load_fashion_mnist(
+    folder: PathLike | None = None, *, memory: int | str | None = None
+) -> Dataset:
     """Read Fashion-MNIST: 70,000 images of clothes, 10,000 of them test images.
 
     Images have shape (1, 28, 28), in 10 classes.
@@ -272,6 +274,8 @@ def load_fashion_mnist(folder: PathLike | None = None) -> Dataset:
     folder : str or PathLike, optional
         Holds the four IDX files; None: the folder of Debian's package
         dataset-fashion-mnist.
+    memory : int or str, optional
+        As for `load`.
 
     Raises
     ------
@@ -284,7 +288,10 @@ def load_fashion_mnist(folder: PathLike | None = None) -> Dataset:
             "run `apt-get install dataset-fashion-mnist`, or pass their folder as argument data_dir"
         )
     return load_idx(
-        folder or DEBIAN_FASHION_MNIST, name="fashion-mnist", class_names=FASHION_CLASSES
+        folder or DEBIAN_FASHION_MNIST,
+        name="fashion-mnist",
+        class_names=FASHION_CLASSES,
+        memory=memory,
     )
 
 

@@ -1,14 +1,13 @@
 """Which column of a table of images holds the labels.
 
 What the user says takes precedence, then a header that names the column. Without both,
-the labels are the first column or the last. They are where the words are. Otherwise a
-column can hold labels if it has whole numbers, at least two different ones, and each
+the labels are the first column or the last: the one that holds words, if one does. A
+column can also hold labels if it has whole numbers, at least two different ones, and each
 occurs twice on average; the first is taken, as the format is described, if the last
 cannot. If the last can, one of them is taken only where the other is clearly a pixel of
 the border: always one value, or in 50 images or more mostly one value or one of many,
 while the labels are 0, 1, 2, ... or 1, 2, 3, ..., and no value makes up most of them.
-Otherwise the model that
-reads the file decides, whose training file was read one way; or the user is asked.
+Otherwise the column is that of the training file of the model, or the user is asked.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class LabelColumn(NamedTuple):
 
 
 class _Column(NamedTuple):
-    """What the cells of a column are."""
+    """A summary of the cells of a column."""
 
     words: bool
     pixels_only: bool
@@ -61,7 +60,7 @@ class _Column(NamedTuple):
 
     @property
     def looks_like_labels(self) -> bool:
-        """Whether these are class numbers, none of which makes up most of them."""
+        """Whether these are class numbers, and no class has most of the images."""
         return self.can_be_labels and self.consecutive and self.share <= _MAX_LABEL_SHARE
 
     def is_border(self, labels: _Column) -> bool:

@@ -191,7 +191,7 @@ def load_parts(name_or_path: PathLike, data_dir: PathLike | None, reading: Readi
     """Return the labelled images of a data set, divided as in its files."""
     if isinstance(name_or_path, str) and name_or_path in BY_NAME:
         _refuse_options(name_or_path, reading)
-        return Parts.of(BY_NAME[name_or_path](data_dir))
+        return Parts.of(BY_NAME[name_or_path](data_dir, reading.memory))
     if data_dir is not None:
         *others, last = (repr(name) for name in BY_NAME if name != "digits")
         named = f"{', '.join(others)} or {last}"

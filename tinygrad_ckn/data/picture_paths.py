@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures, and of which class and part of the data set.
+"""The pictures in a folder, with their classes and parts of the data set.
 
 A data set is DIR/CLASS/PICTURE, or DIR/train, DIR/val and DIR/test with a folder for
 each class inside. Pictures may lie in folders inside a class's folder. Hidden files,

@@ -2,8 +2,7 @@
 
 Cells are separated by commas, semicolons, tabs or spaces: by what leaves at most one cell
 of a row near the end that is not a number. If that holds for two of them, the file is
-refused.
-Cells may be in double quotes, but hold no comma. Source:
+refused. Cells may be in double quotes, but hold no comma. Source:
 https://www.rfc-editor.org/rfc/rfc4180.
 """
 

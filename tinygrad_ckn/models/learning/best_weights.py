@@ -110,7 +110,7 @@ class FineTuningState:
 
 @dataclass(frozen=True, eq=False)
 class BatchState:
-    """What was done of an epoch.
+    """The part of an epoch that is done.
 
     Attributes
     ----------

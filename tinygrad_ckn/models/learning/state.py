@@ -87,7 +87,7 @@ class TrainingState:
 
 @dataclass(frozen=True, eq=False)
 class Identity:
-    """What must be the same for a training to be resumed: images, labels and options.
+    """The images, labels and options that a resumed training must have in common.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ class SavedState:
 
     @property
     def stage(self) -> Stage:
-        """What was done last."""
+        """The stage that was completed last."""
         stage: Stage = self.record["stage"]
         return stage
 

@@ -1,4 +1,4 @@
-"""What a report says about a run: numbers, charts and pictures from the run's files."""
+"""The content of a report on a run: numbers, charts and pictures from the run's files."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class Facts:
 def facts_of(
     run: Run, model: CKN | CNN | None = None, test: Mapping[str, Any] | None = None
 ) -> Facts:
-    """Collect what is known of a run, finished or not.
+    """Collect the facts of a run, finished or not.
 
     Parameters
     ----------
@@ -188,19 +188,9 @@ def facts_of(
     model = model if model is not None else _model(run, notes)
     try:
         test = next((r for r in reversed(records) if r.get("phase") == "test"), None)
-        if test is None and run.model_path.exists():
-            notes.insert(0, "metrics.jsonl has no line of the test: accuracies are not known.")
-        elif test is None:
-            notes.insert(0, "This training is not finished: the curves so far are shown.")
-        if summary is None and test is not None:
-            notes.append(
-                "The run has no test.json, because an earlier version made it: calibration, "
-                "mistakes and Nystrom errors are not known."
-            )
         names = [str(name) for name in run.config.get("data", {}).get("class_names", [])]
         numbers = None if test is None else measured(test, summary, names)
-        if test is not None and numbers is None:
-            notes.insert(0, "There were no test images.")
+        notes = _notes_on_test(run, test, summary, numbers) + notes
         filters = None if model is None else _filters(model)
         return Facts(
             name=run.folder.resolve().name,
@@ -228,6 +218,26 @@ def facts_of(
             f"{run.folder / METRICS}: expected the lines that train wrote, got others "
             f"({type(error).__name__}: {str(error)[:80]}); restore the file"
         ) from error
+
+
+def _notes_on_test(
+    run: Run,
+    test: Mapping[str, Any] | None,
+    summary: Mapping[str, Any] | None,
+    numbers: Measured | None,
+) -> list[str]:
+    """Return sentences on what is not known of the test images."""
+    if test is None and run.model_path.exists():
+        return ["metrics.jsonl has no line of the test: accuracies are not known."]
+    if test is None:
+        return ["This training is not finished: the curves so far are shown."]
+    notes = ["There were no test images."] if numbers is None else []
+    if summary is None:
+        notes.append(
+            "The run has no test.json, because an earlier version made it: calibration, mistakes "
+            "and Nystrom errors are not known."
+        )
+    return notes
 
 
 def _model(run: Run, notes: list[str]) -> CKN | CNN | None:

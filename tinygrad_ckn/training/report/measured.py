@@ -1,4 +1,4 @@
-"""What a report says about the test images: accuracies, classes, confusions."""
+"""The part of a report on the test images: accuracies, classes, confusions."""
 
 from __future__ import annotations
 
