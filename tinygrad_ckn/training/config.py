@@ -101,9 +101,32 @@ def _is_text(value: object) -> bool:
 _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "data": ("a text or null", lambda value: value is None or isinstance(value, str)),
     "data_dir": ("a text or null", lambda value: value is None or isinstance(value, str)),
+    "reading": ("an object", lambda value: isinstance(value, Mapping)),
+    "division": (
+        "an object with test_data, validation_data and holdout at most",
+        lambda value: (
+            isinstance(value, Mapping)
+            and value.keys() <= {"test_data", "validation_data", "holdout"}
+            and all(
+                isinstance(x, int | float) if name == "holdout" else isinstance(x, str)
+                for name, x in value.items()
+            )
+        ),
+    ),
     "name": ("a text that can be printed", _is_text),
     "train": ("an integer >= 0", lambda value: is_whole(value, 0)),
     "test": ("an integer >= 0", lambda value: is_whole(value, 0)),
+    "validation": ("an integer >= 0", lambda value: is_whole(value, 0)),
+    "conflicting_labels": ("an integer >= 0", lambda value: is_whole(value, 0)),
+    **{
+        name: (
+            "an object of integers >= 0",
+            lambda value: (
+                isinstance(value, Mapping) and all(is_whole(x, 0) for x in value.values())
+            ),
+        )
+        for name in ("copies", "shared_groups")
+    },
     "image_shape": (
         "three integers",
         lambda value: (
