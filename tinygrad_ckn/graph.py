@@ -283,9 +283,7 @@ def apply(
             _own_operands(primitive, needs_grad, operands, arrays)
         options = {**options, "saving": True} if primitive.saves_on_demand else options
     y, saved = primitive.compute(backend, arrays, options)
-    site = users_line() if is_searching_nan.get() else ""
-    if site:
-        check_finite(y, f"the forward of {primitive.name!r}, called at {site},")
+    site = _checked_site(primitive, y) if is_searching_nan.get() else ""
     # `_version_of` begins with the same question; a call costs more.
     is_new = y.base is None and y is not arrays[0] and y is not arrays[-1] and len(arrays) < 3
     version = [0] if is_new else _version_of(y, operands, arrays)
@@ -296,6 +294,13 @@ def apply(
     if plan.saves:
         node.save(operands, arrays, options, (y, version, saved))
     return Variable.wrap(y, node, version)
+
+
+def _checked_site(primitive: Primitive[Any], y: Any) -> str:
+    """Return the user's line that called a primitive, after looking for NaN in the result."""
+    site = users_line()
+    check_finite(y, f"the forward of {primitive.name!r}, called at {site},")
+    return site
 
 
 def _own_operands(

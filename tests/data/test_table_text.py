@@ -39,7 +39,7 @@ def test_compressed_tables(tmp_path: Path, suffix: str) -> None:
     text = TEXT.encode()
     path = tmp_path / f"train{suffix}"
     if suffix.endswith("gz"):
-        path.write_bytes(gzip.compress(text))
+        path.write_bytes(gzip.compress(text, mtime=0))
     else:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("train.csv", text)
@@ -99,7 +99,7 @@ def test_a_table_that_can_be_read_two_ways_is_refused(
         ("optdigits.tra", b"0,1,6,15,0\n0,0,10,16,7\n", True),
         ("notes.txt", b"one, two, three, four, five\n", False),
         ("a.bin", b"\x00\x01,2,3,4,5\n", False),
-        ("cut.gz", gzip.compress(b"0,1,6,15,0\n")[:-9], False),
+        ("cut.gz", gzip.compress(b"0,1,6,15,0\n", mtime=0)[:-9], False),
         ("empty", b"", False),
     ],
 )
@@ -109,5 +109,5 @@ def test_tables_are_known_by_name_or_content(
     path = tmp_path / name
     path.write_bytes(content)
     assert is_table(path) == expected
-    path.write_bytes(gzip.compress(content))
+    path.write_bytes(gzip.compress(content, mtime=0))
     assert is_table(path) == expected or name == "cut.gz"
