@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.integers import is_whole
 
@@ -98,10 +100,14 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and value.isprintable()
 
 
+_READING = {field.name for field in fields(Reading)} - {"like"}
 _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "data": ("a text or null", lambda value: value is None or isinstance(value, str)),
     "data_dir": ("a text or null", lambda value: value is None or isinstance(value, str)),
-    "reading": ("an object", lambda value: isinstance(value, Mapping)),
+    "reading": (
+        "an object with options of load",
+        lambda value: isinstance(value, Mapping) and value.keys() <= _READING,
+    ),
     "division": (
         "an object with test_data, validation_data and holdout at most",
         lambda value: (

@@ -119,3 +119,13 @@ def test_copies_may_join_all_groups():
     images = np.concatenate([X[:20], X[:20]])
     with pytest.raises(DataError, match="got groups that are all joined by copies"):
         new_model().fit(images, np.tile(Y[:20], 2), groups=np.arange(40) // 20, **SMALL)
+
+
+def test_groups_of_images_without_weight_are_left_out():
+    weights = np.ones(160)
+    weights[:80:2] = 0
+    kept = weights > 0
+    groups = np.arange(160) // 8
+    model = new_model().fit(X, Y, groups=groups, sample_weight=weights, **SMALL)
+    alone = new_model().fit(X[kept], Y[kept], groups=groups[kept], **SMALL)
+    np.testing.assert_array_equal(model.classifier.weight.data, alone.classifier.weight.data)
