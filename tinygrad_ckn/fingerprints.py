@@ -55,25 +55,6 @@ def equal_numbers(fingerprints: NDArray[np.int64]) -> NDArray[np.int64] | None:
     return None if len(first) == len(group) else first[group]
 
 
-def whole_groups(
-    held_out: NDArray[np.bool_], groups: NDArray[np.int64] | None
-) -> NDArray[np.bool_]:
-    """Return which examples are held out, (n,), if each follows the first of its group.
-
-    If that would hold out all or none, `held_out` is returned.
-
-    Examples
-    --------
-    >>> whole_groups(np.array([True, False, False]), np.array([0, 1, 0]))
-    array([ True, False,  True])
-    """
-    if groups is None:
-        return held_out
-    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    together = held_out[first][group]
-    return held_out if together.all() or not together.any() else together
-
-
 def as_text(fingerprints: NDArray[np.int64]) -> str:
     """Return fingerprints as a string of eight characters each."""
     numbers = fingerprints.astype(">i8").view(np.uint8).reshape(-1, 8)

@@ -79,3 +79,16 @@ def test_a_test_part_is_held_out():
 def test_wrong_arrays(arguments, message):
     with pytest.raises(DataError, match=message):
         from_arrays(*arguments)
+
+
+def test_groups_and_the_share_held_out():
+    images, labels = np.arange(1600).reshape(40, 40) % 251, np.arange(40) % 2
+    dataset = from_arrays(
+        images, labels, groups=[f"s{i // 4}" for i in range(40)], holdout=0.4, image_shape=(5, 8)
+    )
+    assert dataset.test is not None
+    assert not set(dataset.train.groups) & set(dataset.test.groups)
+    assert (len(dataset.train), len(dataset.test)) == (24, 16)
+    assert from_arrays(images, labels, holdout=0, image_shape=(5, 8)).test is None
+    with pytest.raises(DataError, match=r"expected groups of shape \(40,\), one per image, got"):
+        from_arrays(images, labels, groups=[1, 2], image_shape=(5, 8))

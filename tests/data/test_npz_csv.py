@@ -8,7 +8,7 @@ import pytest
 from tinygrad_ckn.data import load_csv, load_npz
 from tinygrad_ckn.data.npz_csv import read_npy_images, read_npz_images
 from tinygrad_ckn.data.reading import Reading
-from tinygrad_ckn.errors import DataError, DataWarning
+from tinygrad_ckn.errors import DataError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 3, 4, 5), dtype=np.uint8)
 LABELS = np.arange(20) % 2
@@ -159,7 +159,7 @@ OBJECTS = np.array([None, 1], dtype=object)
                 "test_images": IMAGES,
                 "test_labels": LABELS.astype(str),
             },
-            "mine.npz: expected labels of one kind in both parts, got int64 and <U",
+            "mine.npz: expected labels of one kind in all parts, got int64 and <U",
         ),
         (
             {"images": IMAGES, "labels": LABELS[1:]},
@@ -298,12 +298,15 @@ def test_archives_of_keras_and_medmnist(tmp_path: Path) -> None:
         for kind, values in (("images", pixels), ("labels", numbers[:, np.newaxis]))
     }
     np.savez(tmp_path / "medical.npz", **parts)
-    with pytest.warns(DataWarning, match="got a validation part, val_images, too; it is left out"):
-        medical = load_npz(tmp_path / "medical.npz")
-    assert (len(medical.train), len(medical.test)) == (6, 6)
+    medical = load_npz(tmp_path / "medical.npz")
+    assert {part: len(split) for part, split in medical.parts.items()} == {
+        "training": 6,
+        "test": 6,
+        "validation": 6,
+    }
     assert medical.train.labels.tolist() == [0, 1, 2] * 2
     np.savez(tmp_path / "chest.npz", **{**parts, "train_labels": np.zeros((6, 14), np.uint8)})
-    with pytest.warns(DataWarning), pytest.raises(DataError, match="train_labels: expected labels"):
+    with pytest.raises(DataError, match="train_labels: expected labels"):
         load_npz(tmp_path / "chest.npz")
     np.savez(tmp_path / "half.npz", x_train=pixels, y_train=numbers, x_test=pixels)
     with pytest.raises(DataError, match="expected both x_test and y_test, got no y_test"):

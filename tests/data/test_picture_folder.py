@@ -59,13 +59,16 @@ def test_parts_of_a_data_set(tmp_path: Path):
         for i in range(n):
             for name in "ab":
                 write(tmp_path / part / name / f"{i}.png", np.full((2, 2), 99, "u1"))
-    with pytest.warns(DataWarning, match="the 4 pictures of the validation part are not used"):
-        dataset = load(tmp_path)
-    assert (len(dataset.train), len(dataset.test)) == (8, 6)
+    sizes = {part: len(split) for part, split in load(tmp_path).parts.items()}
+    assert sizes == {"training": 8, "test": 6, "validation": 4}
     for path in sorted((tmp_path / "test").rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     (tmp_path / "test").rmdir()
-    assert len(load(tmp_path).test) == 4
+    # Without a test part the validation part is one, unless a share is held out.
+    sizes = {part: len(split) for part, split in load(tmp_path).parts.items()}
+    assert sizes == {"training": 8, "test": 4}
+    sizes = {part: len(split) for part, split in load(tmp_path, holdout=0.0).parts.items()}
+    assert sizes == {"training": 8, "validation": 4}
     write(tmp_path / "val" / "a" / "x.png", np.zeros((9, 9), "u1"))
     with pytest.raises(DataError, match=r"one size, got 12 of 2x2 and 1 of 9x9 \(height x width\)"):
         load(tmp_path)

@@ -26,3 +26,20 @@ def test_other_folders_are_refused(tmp_path: Path, content: bytes | None, messag
         (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(DataError, match=message):
         Run.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("reading", []),
+        ("reading", {"color": True}),
+        ("division", {"holdout": "0.2"}),
+        ("division", {"train_data": "x"}),
+        ("copies", {"test in training": -1}),
+        ("conflicting_labels", 0.5),
+        ("validation", "many"),
+    ],
+)
+def test_fields_on_the_parts_are_checked(tmp_path: Path, name: str, value: object):
+    with pytest.raises(DataError, match=rf"expected data\.{name} to be an"):
+        Run.create(tmp_path / "run", {"data": {name: value}})

@@ -20,7 +20,7 @@ def test_rate_counts_the_images_of_this_epoch(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
     told: list[Progress] = []
     options = resolve("digits", mode="supervised", batch_size=50, validation=0.1)
-    recorder = Recorder(Run.create(tmp_path / "run", {}), told.append, 160, options, Signals())
+    recorder = Recorder(Run.create(tmp_path / "run", {}), told.append, 144, options, Signals())
     for done in range(1, 7):
         clock[0] += 2
         recorder(Progress("batch", done, 6, {"loss": 1.0}))

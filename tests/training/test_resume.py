@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_ckn.data import Dataset
+from tinygrad_ckn.data import Dataset, load
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models import Progress
 from tinygrad_ckn.training import Run, load_model, loop, resume, train
@@ -216,3 +216,30 @@ def test_a_model_without_a_classifier_does_not_predict(few_digits: Dataset, tmp_
 
     with pytest.raises(NotFittedError):
         model.predict(few_digits.test.images)
+
+
+def test_parts_and_groups_are_read_and_used_again(few_digits: Dataset, tmp_path: Path) -> None:
+    digits, n = few_digits.train, len(few_digits.train)
+    assert few_digits.test is not None
+    path, other = str(tmp_path / "a.npz"), str(tmp_path / "v.npz")
+    np.savez(path, images=digits.images, labels=digits.labels, who=np.arange(n) // 4)
+    np.savez(other, images=few_digits.test.images, labels=few_digits.test.labels)
+    division = {"validation_data": other, "holdout": 0.3}
+    source = {"data": path, "data_dir": None, "reading": {"group": "who"}, "division": division}
+    dataset = load(path, group="who", validation_data=other, holdout=0.3)
+    whole = train(dataset, out=tmp_path / "whole", source=source, **SUPERVISED)
+    run = tmp_path / "run"
+    with pytest.raises(Stopped):
+        train(dataset, out=run, source=source, report=stop_at(13), **SUPERVISED)
+    shutil.copytree(run, tmp_path / "copy")
+    resumed = resume(run)
+    assert lines(run) == lines(tmp_path / "whole")
+    for name, array in load_model(whole.run.model_path).state_dict().items():
+        np.testing.assert_array_equal(load_model(run).state_dict()[name], array)
+    assert resumed.model.temperature == whole.model.temperature
+    # Other validation images are noticed.
+    np.savez(other, images=few_digits.test.images[1:], labels=few_digits.test.labels[1:])
+    with pytest.raises(
+        DataError, match=r"expected the data of the training .* \(validation differ"
+    ):
+        resume(tmp_path / "copy")

@@ -13,6 +13,7 @@ import typer
 from tinygrad_ckn.cli.console import echo_wrapped
 from tinygrad_ckn.cli.fields import Given, OptionsOf
 from tinygrad_ckn.data import Dataset, load
+from tinygrad_ckn.data.division import Division
 from tinygrad_ckn.data.known import KNOWN
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataWarning
@@ -50,6 +51,7 @@ DataDir: TypeAlias = Annotated[
     ),
 ]
 ReadingOptions: TypeAlias = Annotated[Given, OptionsOf(Reading, DATA)]
+DivisionOptions: TypeAlias = Annotated[Given, OptionsOf(Division, DATA)]
 FineTuningOptions: TypeAlias = Annotated[
     Given, OptionsOf(FineTuning, "Learning: fine-tuning (mode supervised)")
 ]
@@ -83,26 +85,51 @@ Threads: TypeAlias = Annotated[
 ]
 
 
-def load_data(data: str, data_dir: Path | str | None, reading: Given) -> Dataset:
-    """Load a data set, and warn if test images are copies of training images.
+def load_data(
+    data: str, data_dir: Path | str | None, reading: Given, division: Given | None = None
+) -> Dataset:
+    """Load a data set, and warn if its parts have images or groups in common.
 
     A data set without a test part is always divided in the same way, whatever the seed.
     """
-    dataset = load(data, data_dir=data_dir, **reading)
-    if dataset.n_copies:
-        warnings.warn(
-            f"{dataset.name}: {dataset.n_copies:,} of {len(dataset.test):,} test images are copies "
-            "of training images, so that the test accuracy is too high; remove them",
-            DataWarning,
-            stacklevel=2,
-        )
+    dataset = load(data, data_dir=data_dir, **reading, **(division or {}))
+    for remark in _remarks(dataset):
+        warnings.warn(f"{dataset.name}: {remark}", DataWarning, stacklevel=2)
     return dataset
 
 
-def source_of(data: str, data_dir: Path | None, reading: Given) -> dict[str, Any]:
+def _remarks(dataset: Dataset) -> Iterator[str]:
+    """Yield a sentence on each kind of images that make a measurement doubtful."""
+    for pair, count in dataset.copies.items():
+        part, _, other = pair.partition(" in ")
+        yield (
+            f"{count:,} of {len(dataset.parts[part]):,} {part} images are copies of {other} "
+            f"images, so that the {part} accuracy is too high; remove them"
+        )
+    for pair, count in dataset.shared_groups.items():
+        part, _, other = pair.partition(" in ")
+        yield (
+            f"{count:,} of {len(dataset.parts[part]):,} {part} images are of groups that {other} "
+            f"images are of, so that the {part} accuracy may be too high; divide the groups"
+        )
+    if dataset.n_conflicting:
+        yield (
+            f"{dataset.n_conflicting:,} images have an equal image with another label; correct the "
+            "labels, or remove them"
+        )
+
+
+def source_of(
+    data: str, data_dir: Path | None, reading: Given, division: Given | None = None
+) -> dict[str, Any]:
     """Return the arguments of `load`, with absolute paths."""
+    paths = {
+        name: str(Path(value).resolve()) if name.endswith("_data") else value
+        for name, value in (division or {}).items()
+    }
     return {
         "reading": reading,
+        **({"division": paths} if paths else {}),
         "data": data if data in DATA_NAMES else str(Path(data).resolve()),
         "data_dir": None if data_dir is None else str(data_dir.resolve()),
     }
@@ -127,8 +154,13 @@ def limited_to(threads: int | None) -> Iterator[None]:
 
 def echo_dataset(dataset: Dataset) -> None:
     """Print the first line of `train` and `compare`."""
+    others = ("validation", "test")
+    counts = [f"{len(dataset.train):,} training"]
+    counts += [f"{len(dataset.parts[x]):,} {x}" for x in others if x in dataset.parts]
+    *rest, last = counts
+    listed = f"{', '.join(rest)} and {last}" if rest else last
     echo_wrapped(
-        f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images of "
+        f"{dataset.name}: {listed} images of "
         f"{'x'.join(map(str, (dataset.in_channels, *dataset.image_size)))}, {dataset.n_classes} "
         "classes"
     )

@@ -15,6 +15,7 @@ from tinygrad_ckn import plots
 from tinygrad_ckn.cli.common import (
     Data,
     DataDir,
+    DivisionOptions,
     FineTuningOptions,
     Out,
     ReadingOptions,
@@ -49,6 +50,7 @@ def compare(
     data: Data = "digits",
     data_dir: DataDir = None,
     reading: ReadingOptions,
+    division: DivisionOptions,
     options: Annotated[Given, OptionsOf(Options, LEARNING, without=WITHOUT)],
     descent: FineTuningOptions,
     threads: Threads = None,
@@ -82,10 +84,17 @@ def compare(
     for of_model in by_model.values():
         # Refuse wrong options before the data are read.
         resolve(Path(data).stem, **of_model)
-    dataset = load_data(data, data_dir, reading)
+    dataset = load_data(data, data_dir, reading, division)
+    if dataset.test is None:
+        raise ConfigError(
+            "compare: argument holdout expected a share > 0, because networks are compared on test "
+            "images, got 0"
+        )
     echo_dataset(dataset)
     with claim(out, f"{dataset.name}-compare") as claimed, limited_to(threads):
-        results = _train_all(dataset, by_model, claimed.folder, source_of(data, data_dir, reading))
+        results = _train_all(
+            dataset, by_model, claimed.folder, source_of(data, data_dir, reading, division)
+        )
     _show(results)
     files = "runs and comparison.json"
     try:

@@ -58,7 +58,9 @@ def _describe(path: str, reading: Given) -> None:
     dataset = load_data(path, None, reading)
     echo_wrapped(f"{path}: read as data set {dataset.name}")
     echo_wrapped(f"  training images  {len(dataset.train):,}")
-    echo_wrapped(f"  test images      {len(dataset.test):,}")
+    for part in ("validation", "test"):
+        if part in dataset.parts:
+            echo_wrapped(f"  {part + ' images':<15}  {len(dataset.parts[part]):,}")
     shape = "x".join(map(str, (dataset.in_channels, *dataset.image_size)))
     echo_wrapped(f"  images           {shape}, {_pixels(dataset.data_format)}")
     shown = ", ".join(dataset.class_names[:12]) + (", ..." if dataset.n_classes > 12 else "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import MISSING, dataclass, fields
@@ -127,6 +128,7 @@ def with_option_names(message: str, options: Collection[str]) -> str:
 
 def _option(name: str, kind: Any, default: Any, text: str, group: str) -> inspect.Parameter:
     """Return the option for a field; its default is None."""
+    is_path = os.PathLike[str] in get_args(kind)
     if NoneType in get_args(kind):
         kind = next(part for part in get_args(kind) if part is not NoneType)
     settings: dict[str, Any] = {"help": text, "rich_help_panel": group}
@@ -145,6 +147,9 @@ def _option(name: str, kind: Any, default: Any, text: str, group: str) -> inspec
     elif kind is ByteCount:
         annotation = str
         settings["metavar"] = "SIZE"
+    elif is_path:
+        annotation = str
+        settings["metavar"] = "PATH"
     elif kind not in (int, float):
         annotation = str
         choices = get_args(kind) if get_origin(kind) is Literal else ("NAME",)

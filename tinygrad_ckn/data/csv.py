@@ -5,6 +5,7 @@
 * The first row is a header or not, as `csv_header` finds.
 * Labels are the first column, the last one or one that the user or the header names, as
   `label_column` finds, of any kind that `tinygrad_ckn.labels` accepts.
+* A column that the user names says which images belong together.
 * The others are pixels. They are integers if all are written as integers, and floats if one of
   them has a decimal point or an exponent.
 
@@ -14,10 +15,10 @@ spreadsheet counts them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,10 +46,24 @@ from tinygrad_ckn.labels import as_labels, check_lengths
 NOT_PIXELS = ("", "id", "imageid", "index", "unnamed: 0", *LABEL_NAMES)
 
 
+class Table(NamedTuple):
+    """The images (n, C, H, W) of a file, their labels and groups (n,), and their format."""
+
+    images: NDArray[np.float32]
+    labels: NDArray[Any] | None
+    data_format: DataFormat
+    groups: NDArray[Any] | None
+
+
 def read_csv(
     path: Path, *, labelled: bool, reading: Reading
 ) -> tuple[NDArray[np.float32], NDArray[Any] | None, DataFormat]:
-    """Read images, and labels if there are any.
+    """Return the images of a file, labels if there are any, and the format, as `read_table`."""
+    return read_table(path, labelled=labelled, reading=reading)[:3]
+
+
+def read_table(path: Path, *, labelled: bool, reading: Reading) -> Table:
+    """Read images, and labels and groups if there are any.
 
     Parameters
     ----------
@@ -61,11 +76,9 @@ def read_csv(
 
     Returns
     -------
-    images : NDArray[np.float32], shape (n, C, H, W)
-    labels : NDArray, shape (n,), or None
-        int64, bool or str.
-    data_format : DataFormat
-        How the images were read, without classes.
+    Table
+        Labels are int64, bool or str, or None; groups str, or None. The format has no
+        classes.
 
     Raises
     ------
@@ -81,7 +94,8 @@ def read_csv(
     first, row = next(iter(rows.items()))
     width = len(row.split(","))
     place = _place(header, rows, width, path, labelled, reading)
-    _check_names(header, path, place)
+    group = _group_column(header, path, place, reading)
+    _check_names(header, path, place, group)
     if header and len(header) != width:
         raise DataError(
             f"{path}, row {first}: expected {len(header)} columns as in the header, got {width}"
@@ -90,8 +104,8 @@ def read_csv(
     if place is not None and width < 2:
         raise DataError(f"{path}, row {first}: expected a label and pixels, got 1 column")
     column = None if place is None else place.column
-    pixels = _without(rows, column, width)
-    columns = [i for i in range(width) if i != column]
+    pixels = _without(rows, {column, group} - {None}, width)
+    columns = [i for i in range(width) if i not in (column, group)]
     # (n, D)
     values = _parse(pixels, path, columns)
     _check_cells(~np.isfinite(values), columns, rows, path, "a finite number")
@@ -102,7 +116,8 @@ def read_csv(
     said = None if place is None or place.said == FIRST else place.said
     if place is not None and place.doubt:
         _refuse_doubt(path, rows)
-    return floats, labels, replace(data_format, header=bool(header), label=said)
+    data_format = replace(data_format, header=bool(header), label=said)
+    return Table(floats, labels, data_format, None if group is None else _texts(rows, group, path))
 
 
 def read_numbered_labels(path: Path) -> NDArray[Any]:
@@ -164,16 +179,36 @@ def _place(
     return place
 
 
-def _without(rows: dict[int, str], column: int | None, width: int) -> dict[int, str]:
-    """Return rows without a column."""
-    if column is None:
+def _group_column(
+    header: list[str], path: Path, place: LabelColumn | None, reading: Reading
+) -> int | None:
+    """Return the column that the user names as that of the groups, None if there is none."""
+    if reading.group is None:
+        return None
+    wanted = reading.group.strip().lower()
+    if wanted not in header and reading.like is not None:
+        return None
+    column = header.index(wanted) if header.count(wanted) == 1 else None
+    if column is None or (place is not None and place.column == column):
+        got = ", ".join(header)[:60] if header else "no header"
+        raise DataError(
+            f"{path}: expected a header with one column {reading.group!r} besides the labels, got "
+            f"{got}; pass the name of the column of the groups as argument group"
+        )
+    return column
+
+
+def _without(rows: dict[int, str], dropped: Set[int | None], width: int) -> dict[int, str]:
+    """Return rows without some columns."""
+    if not dropped:
         return rows
-    if column == 0:
+    if dropped == {0}:
         return {number: row.partition(",")[2] for number, row in rows.items()}
-    if column == width - 1:
+    if dropped == {width - 1}:
         return {number: row.rpartition(",")[0] for number, row in rows.items()}
+    kept = [column for column in range(width) if column not in dropped]
     cells = {number: row.split(",") for number, row in rows.items()}
-    return {number: ",".join(row[:column] + row[column + 1 :]) for number, row in cells.items()}
+    return {number: ",".join([row[i] for i in kept]) for number, row in cells.items()}
 
 
 def _refuse_doubt(path: Path, rows: dict[int, str]) -> None:
@@ -186,10 +221,13 @@ def _refuse_doubt(path: Path, rows: dict[int, str]) -> None:
     )
 
 
-def _check_names(header: list[str], path: Path, place: LabelColumn | None) -> None:
+def _check_names(
+    header: list[str], path: Path, place: LabelColumn | None, group: int | None
+) -> None:
     """Raise a DataError for a column that the header says holds no pixels."""
     for column, name in enumerate(header):
-        if name in NOT_PIXELS and (place is None or column != place.column):
+        is_known = column == group or (place is not None and column == place.column)
+        if name in NOT_PIXELS and not is_known:
             raise DataError(
                 f"{path}, column {column + 1}: expected pixels, got {name!r} in the header; leave "
                 "that column out, or put the labels in the first column and name it 'label'"
@@ -236,12 +274,21 @@ def _cell(row: str, column: int) -> str:
     return row.split(",", column + 1)[column]
 
 
-def _labels(rows: dict[int, str], column: int, path: Path, reading: Reading) -> NDArray[Any]:
-    """Return a column as labels: integers, booleans or strings."""
+def _texts(
+    rows: dict[int, str], column: int, path: Path, expected: str = "a group"
+) -> NDArray[np.str_]:
+    """Return a column as text, without quotes; empty cells are refused."""
     texts = [_cell(row, column).strip().strip("\"'") for row in rows.values()]
     check_lengths(texts, str(path))
     cells = np.array(texts)
-    _check_cells((cells == "")[:, np.newaxis], [column], rows, path, "a label")
+    _check_cells((cells == "")[:, np.newaxis], [column], rows, path, expected)
+    return cells
+
+
+def _labels(rows: dict[int, str], column: int, path: Path, reading: Reading) -> NDArray[Any]:
+    """Return a column as labels: integers, booleans or strings."""
+    cells = _texts(rows, column, path, "a label")
+    texts = cells.tolist()
     if reading.like is not None and any(isinstance(label, str) for label in reading.like.classes):
         return as_labels(cells, str(path))
     numeric = np.array([is_number(cell) for cell in cells.tolist()])

@@ -3,7 +3,7 @@
 Axes: n images, C channels, H rows, W columns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.data.arrays import check_finite
+from tinygrad_ckn.data.group_split import hold_out_groups
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.fingerprints import fingerprints_of
+from tinygrad_ckn.groups import joined
 from tinygrad_ckn.labels import Label, class_numbers, classes_of
 from tinygrad_ckn.lazy_images import is_lazy, some_of
 
@@ -32,6 +34,9 @@ class Split:
     labels : NDArray, shape (n,)
         int64, bool or str: the original labels, not class numbers (see
         `tinygrad_ckn.labels`).
+    groups : NDArray, shape (n,), optional
+        int64, bool or str: images of one group, such as those of a subject, stay on one
+        side of every split.
 
     Raises
     ------
@@ -48,6 +53,7 @@ class Split:
 
     images: NDArray[np.float32]
     labels: NDArray[Any]
+    groups: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         images = self.images
@@ -72,6 +78,12 @@ class Split:
                 f"per image, got {labels.dtype} of shape {labels.shape}; use "
                 "tinygrad_ckn.labels.as_labels(labels, 'labels')"
             )
+        groups = self.groups
+        if groups is not None and groups.shape != labels.shape:
+            raise DataError(
+                f"Split: expected groups of shape {labels.shape}, one per image, got "
+                f"{groups.shape}; name the group of each image"
+            )
         check_finite(images, "Split")
 
     def __len__(self) -> int:
@@ -92,19 +104,22 @@ class Split:
 
         Lazy images are not read; others are copied.
         """
-        return Split(some_of(self.images, indices), self.labels[indices])
+        groups = None if self.groups is None else self.groups[indices]
+        return Split(some_of(self.images, indices), self.labels[indices], groups)
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A training and a test Split of equal image size, and the names of the classes.
+    """Training, test and validation images of equal size, and the names of the classes.
 
     Parameters
     ----------
     name : str
         Name of the data set in reports.
-    train, test : Split
-        The images to learn from and the images to measure on.
+    train : Split
+        The images to learn from.
+    test : Split or None
+        The images to measure on; None: there are none.
     n_classes : int
         The number of classes.
     class_names : tuple[str, ...]
@@ -112,6 +127,8 @@ class Dataset:
     read_as : DataFormat, optional
         How the images were read, by default as arrays. If it has no classes, they are
         the sorted distinct labels, or 0 .. n_classes - 1 if the labels are such numbers.
+    validation : Split, optional
+        The images to choose the best epoch on, and to calibrate probabilities.
 
     Raises
     ------
@@ -129,17 +146,19 @@ class Dataset:
 
     name: str
     train: Split
-    test: Split
+    test: Split | None
     n_classes: int
     class_names: tuple[str, ...]
     read_as: DataFormat | None = None
+    validation: Split | None = None
 
     def __post_init__(self) -> None:
-        if self.train.images.shape[1:] != self.test.images.shape[1:]:
-            raise DataError(
-                f"{self.name}: expected test images of the training images' shape (C, H, W) "
-                f"{self.train.images.shape[1:]}, got {self.test.images.shape[1:]}"
-            )
+        for part, split in self.parts.items():
+            if self.train.images.shape[1:] != split.images.shape[1:]:
+                raise DataError(
+                    f"{self.name}: expected {part} images of the training images' shape (C, H, W) "
+                    f"{self.train.images.shape[1:]}, got {split.images.shape[1:]}"
+                )
         if len(self.class_names) != self.n_classes:
             raise DataError(
                 f"{self.name}: expected {self.n_classes} class names, one per class, got "
@@ -149,7 +168,7 @@ class Dataset:
             raise DataError(
                 f"{self.name}: expected {self.n_classes} classes, got {len(self.classes)}"
             )
-        for part, split in (("training", self.train), ("test", self.test)):
+        for part, split in self.parts.items():
             class_numbers(split.labels, self.classes, f"{self.name}, {part} labels")
 
     @cached_property
@@ -162,24 +181,71 @@ class Dataset:
         return replace(data_format, classes=classes, class_names=tuple(self.class_names))
 
     @property
+    def parts(self) -> dict[str, Split]:
+        """The parts that there are: "training", "test", "validation"."""
+        parts = {"training": self.train, "test": self.test, "validation": self.validation}
+        return {name: split for name, split in parts.items() if split is not None}
+
+    @property
     def classes(self) -> tuple[Label, ...]:
         """The label of each class, by class number."""
         return self.data_format.classes
 
     def _labels(self) -> NDArray[Any]:
-        """Return the labels of both parts, which must be of one type."""
-        parts = self.train.labels, self.test.labels
+        """Return the labels of all parts, which must be of one type."""
+        parts = [split.labels for split in self.parts.values()]
         kinds = sorted({str(labels.dtype.type.__name__) for labels in parts})
         if len(kinds) > 1:
             raise DataError(
-                f"{self.name}: expected labels of one kind in both parts, got {' and '.join(kinds)}"
+                f"{self.name}: expected labels of one kind in all parts, got {' and '.join(kinds)}"
             )
         return np.concatenate(parts)
 
     @property
     def n_copies(self) -> int:
         """The number of test images that equal a training image."""
-        return int(np.isin(self.test.fingerprints, self.train.fingerprints).sum())
+        return self.copies.get("test in training", 0)
+
+    @cached_property
+    def copies(self) -> dict[str, int]:
+        """How many images of a part equal one of another, by their names; none are left out.
+
+        Keys are "test in training", "validation in training" and "test in validation".
+        """
+        pairs = (("test", "training"), ("validation", "training"), ("test", "validation"))
+        return self._shared(pairs, lambda split: split.fingerprints)
+
+    @cached_property
+    def shared_groups(self) -> dict[str, int]:
+        """The same for images whose group is in another part, by given groups."""
+        pairs = (("test", "training"), ("validation", "training"), ("test", "validation"))
+        return self._shared(pairs, lambda split: split.groups)
+
+    def _shared(
+        self,
+        pairs: tuple[tuple[str, str], ...],
+        numbers: Callable[[Split], NDArray[Any] | None],
+    ) -> dict[str, int]:
+        """Return how many numbers of a part are in another, where there are any."""
+        counts = {}
+        for part, other in pairs:
+            own, others = (
+                None if name not in self.parts else numbers(self.parts[name])
+                for name in (part, other)
+            )
+            if own is not None and others is not None and own.dtype.kind == others.dtype.kind:
+                counts[f"{part} in {other}"] = int(np.isin(own, others).sum())
+        return {name: count for name, count in counts.items() if count}
+
+    @cached_property
+    def n_conflicting(self) -> int:
+        """The number of images, in all parts, of which an equal one has another label."""
+        parts = self.parts.values()
+        images = np.concatenate([split.fingerprints for split in parts])
+        labels = np.unique(np.concatenate([x.labels for x in parts]), return_inverse=True)[1]
+        _, first, image = np.unique(images, return_index=True, return_inverse=True)
+        conflicting = np.bincount(image, labels != labels[first][image]) > 0
+        return int(conflicting[image].sum())
 
     @property
     def in_channels(self) -> int:
@@ -238,6 +304,10 @@ def split_off(split: Split, fraction: float, rng: np.random.Generator) -> tuple[
     out. A class never gives its last image. Both parts keep the order of `split`. Equal
     images count as one, and stay together.
 
+    With `split.groups` whole groups are held out, so that the numbers of images come as
+    close to `fraction` as a random order of the groups allows. Groups that have an image
+    in common stay together, too.
+
     Parameters
     ----------
     split : Split
@@ -255,7 +325,8 @@ def split_off(split: Split, fraction: float, rng: np.random.Generator) -> tuple[
     Raises
     ------
     DataError
-        For a fraction out of range, or so small that nothing would be held out.
+        For a fraction out of range, or so small that nothing would be held out; for
+        groups that cannot be divided.
 
     Examples
     --------
@@ -266,6 +337,23 @@ def split_off(split: Split, fraction: float, rng: np.random.Generator) -> tuple[
     """
     if not 0 < fraction < 1:
         raise DataError(f"split_off: expected a fraction strictly between 0 and 1, got {fraction}")
+    if split.groups is not None:
+        together = joined(split.groups, split.fingerprints)
+        held_out = hold_out_groups(split.labels, together, fraction, rng)
+    else:
+        held_out = _hold_out(split, fraction, rng)
+    if not held_out.any():
+        groups = "" if split.groups is None else f" in {len(np.unique(split.groups))} groups"
+        raise DataError(
+            "split_off: expected at least one image to hold out, got none from fraction "
+            f"{fraction} of {len(split)} images{groups}; raise the fraction or give more images of "
+            "each class"
+        )
+    return split.take(np.flatnonzero(~held_out)), split.take(np.flatnonzero(held_out))
+
+
+def _hold_out(split: Split, fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return which images (n,) to hold out, of each class a fraction."""
     _, first, group = np.unique(split.fingerprints, return_index=True, return_inverse=True)
     # The first of each group of equal images.
     different = np.sort(first)
@@ -281,11 +369,5 @@ def split_off(split: Split, fraction: float, rng: np.random.Generator) -> tuple[
     held_out = np.zeros(len(split), dtype=np.bool_)
     for number, quota in enumerate(quotas):
         held_out[different[rng.permutation(np.flatnonzero(numbers == number))[:quota]]] = True
-    held_out = held_out[first][group]
-    if not held_out.any():
-        raise DataError(
-            "split_off: expected at least one image to hold out, got none from fraction "
-            f"{fraction} of {len(split)} images; raise the fraction or give more images of each "
-            "class"
-        )
-    return split.take(np.flatnonzero(~held_out)), split.take(np.flatnonzero(held_out))
+    together: NDArray[np.bool_] = held_out[first][group]
+    return together

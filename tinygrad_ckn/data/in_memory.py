@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn.data.arrays import as_images
 from tinygrad_ckn.data.dataset import Dataset, Split
+from tinygrad_ckn.data.division import Division
 from tinygrad_ckn.data.parts import Parts
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data_format import DataFormat
@@ -28,6 +30,8 @@ def from_arrays(
     image_shape: Sequence[int] | None = None,
     channels_last: bool | None = None,
     scale: float | None = None,
+    groups: Any = None,
+    holdout: float | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Make a data set of arrays in memory.
@@ -47,8 +51,14 @@ def from_arrays(
         A name for each class.
     image_shape, channels_last, scale
         As for `load_npz`; image_shape is needed for rows of pixels.
+    groups : array-like, shape (n,), optional
+        The group of each of `images`, such as its subject; a group stays on one side of
+        every split.
+    holdout : float, optional
+        Share in [0, 1) of the images that becomes the test part if none is given, a
+        fifth by default; 0: there is no test part.
     seed : int
-        Chooses the test part, a stratified fifth of the images, if none is given.
+        Chooses the test part if none is given.
 
     Returns
     -------
@@ -69,6 +79,9 @@ def from_arrays(
     """
     reading = Reading.of(image_shape, channels_last, None, scale)
     train, read_as = _split(images, labels, "", reading)
+    if groups is not None:
+        source = "from_arrays: argument groups"
+        train = replace(train, groups=as_labels(_on_host(groups, source), source))
     test = None
     if (test_images is None) != (test_labels is None):
         missing = "test_images" if test_images is None else "test_labels"
@@ -79,7 +92,8 @@ def from_arrays(
     if test_images is not None:
         test, _ = _split(test_images, test_labels, "test_", reading.with_format(read_as))
     names = None if class_names is None else tuple(class_names)
-    return Parts(name, "from_arrays", train, test, read_as, names).dataset(seed)
+    division = Division(holdout=holdout)
+    return Parts(name, "from_arrays", train, test, read_as, names).dataset(seed, division)
 
 
 def _split(images: Any, labels: Any, part: str, reading: Reading) -> tuple[Split, DataFormat]:

@@ -9,33 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_ckn.data.arrays import as_images
-from tinygrad_ckn.data.by_name import BY_NAME, load_known
-from tinygrad_ckn.data.cifar import has_cifar_files, load_cifar10
 from tinygrad_ckn.data.csv import read_csv
 from tinygrad_ckn.data.dataset import Dataset, Split
+from tinygrad_ckn.data.division import Division
 from tinygrad_ckn.data.files import existing_file
 from tinygrad_ckn.data.idx import (
-    has_idx_files,
-    idx_parts,
     open_idx,
     starts_as_idx,
 )
-from tinygrad_ckn.data.npz_csv import csv_parts, npz_parts, read_npy_images, read_npz_images
-from tinygrad_ckn.data.parts import Parts
-from tinygrad_ckn.data.picture_folder import holds_pictures, picture_parts, read_pictures
-from tinygrad_ckn.data.picture_paths import has_pictures
-from tinygrad_ckn.data.reading import OF_PICTURES, Reading
-from tinygrad_ckn.data.svhn import starts_as_matlab, svhn_parts
+from tinygrad_ckn.data.npz_csv import read_npy_images, read_npz_images
+from tinygrad_ckn.data.part_files import load_divided, load_parts
+from tinygrad_ckn.data.picture_folder import holds_pictures, read_pictures
+from tinygrad_ckn.data.reading import Reading
+from tinygrad_ckn.data.refused_options import (
+    refuse_options_of_pictures,
+)
 from tinygrad_ckn.data.table_text import is_table
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
-
-ACCEPTED = (
-    "the name 'digits', 'fashion-mnist', 'mnist', 'kmnist', 'cifar10', 'cifar100', 'stl10' or "
-    "'svhn', an .npz file, a .csv file, a .mat file of SVHN, or a folder that holds IDX, CIFAR-10, "
-    "CIFAR-100, STL-10 or SVHN files, or a folder of pictures for each class"
-)
 
 
 def load(
@@ -53,6 +45,10 @@ def load(
     skip_broken: bool | None = None,
     label: str | None = None,
     memory: int | str | None = None,
+    group: str | None = None,
+    test_data: PathLike | None = None,
+    validation_data: PathLike | None = None,
+    holdout: float | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Load a data set by its name or from a path.
@@ -89,6 +85,18 @@ def load(
         of what the process may use. More pictures, and images in IDX, CIFAR-10 and .npy
         files, are read when needed, in blocks, as `LazyImages`; what is computed of all
         of them, such as features, then lies in temporary files (in TMPDIR).
+    group : str, optional
+        What says which images belong together, such as those of one subject: the column
+        of a .csv file, the array of an .npz file (of its other parts test_NAME and
+        val_NAME), or for pictures "folder" (inside that of the class) or "prefix" (of the
+        file's name, to the first _ or -). A group stays on one side of every split.
+    test_data, validation_data : str or PathLike, optional
+        Another file or folder, all of whose images are the test or the validation part,
+        read as the training images are.
+    holdout : float, optional
+        Share in [0, 1) of the images that becomes the test part of data without one,
+        a fifth by default; 0: there is no test part. A validation part is the test
+        part of data that have no other, unless a share is given.
     seed : int
         Chooses the test part of data without one.
 
@@ -120,8 +128,10 @@ def load(
         skip_broken=skip_broken,
         label=label,
         memory=memory,
+        group=group,
     )
-    return load_parts(name_or_path, data_dir, reading).dataset(seed)
+    division = Division(test_data, validation_data, holdout)
+    return load_divided(name_or_path, data_dir, reading, division).dataset(seed, division)
 
 
 def load_test(
@@ -139,6 +149,8 @@ def load_test(
     skip_broken: bool | None = None,
     label: str | None = None,
     memory: int | str | None = None,
+    group: str | None = None,
+    holdout: float | None = None,
     data_format: DataFormat | None = None,
 ) -> tuple[Split, bool]:
     """Load labelled images to measure a model on.
@@ -146,7 +158,7 @@ def load_test(
     Parameters
     ----------
     name_or_path, data_dir, image_shape, channels_last, header, scale, resize, crop, grey, rgb, \
-    skip_broken, label, memory
+    skip_broken, label, memory, group, holdout
         As for `load`.
     data_format : DataFormat, optional
         The format of the training images, `model.data_format`: these images are read in
@@ -155,7 +167,7 @@ def load_test(
     Returns
     -------
     split : Split
-        The test part, or all images of an .npz or .csv file without one.
+        The test part, or all images of data without one.
     whole : bool
         Whether these are all labelled images of the data set.
 
@@ -182,40 +194,10 @@ def load_test(
         skip_broken=skip_broken,
         label=label,
         memory=memory,
+        group=group,
     )
-    parts = load_parts(name_or_path, data_dir, reading)
+    parts = load_parts(name_or_path, data_dir, reading).divided(Division(holdout=holdout))
     return (parts.train, True) if parts.test is None else (parts.test, False)
-
-
-def load_parts(name_or_path: PathLike, data_dir: PathLike | None, reading: Reading) -> Parts:
-    """Return the labelled images of a data set, divided as in its files."""
-    if isinstance(name_or_path, str) and name_or_path in BY_NAME:
-        _refuse_options(name_or_path, reading)
-        return Parts.of(BY_NAME[name_or_path](data_dir, reading.memory))
-    if data_dir is not None:
-        *others, last = (repr(name) for name in BY_NAME if name != "digits")
-        named = f"{', '.join(others)} or {last}"
-        raise DataError(
-            f"load: argument data_dir expected None unless the data set is {named}, got {data_dir} "
-            f"with {name_or_path}"
-        )
-    path = Path(name_or_path)
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        return _folder_parts(path, reading)
-    _refuse_options_of_pictures(str(path), reading)
-    if suffix == ".npz":
-        _refuse_label(str(path), reading)
-        return npz_parts(path, reading)
-    if is_table(path):
-        return csv_parts(path, reading)
-    _refuse_label(str(path), reading)
-    if starts_as_matlab(path):
-        _refuse_options(str(path), reading)
-        return svhn_parts(path)
-    raise DataError(
-        f"{path}: expected {ACCEPTED}, got {'another file' if path.exists() else 'none of these'}"
-    )
 
 
 def load_images(
@@ -232,6 +214,7 @@ def load_images(
     skip_broken: bool | None = None,
     label: str | None = None,
     memory: int | str | None = None,
+    group: str | None = None,
     data_format: DataFormat | None = None,
 ) -> NDArray[np.float32]:
     """Load images without labels, for prediction.
@@ -243,8 +226,11 @@ def load_images(
         .npz file with an array `images`, an .npy file, a .csv file of pixels (a column
         that the header names `label` is left out), or an IDX file of images under any
         name, compressed with gzip or not.
-    image_shape, channels_last, header, scale, resize, crop, grey, rgb, skip_broken, label, memory
+    image_shape, channels_last, header, scale, resize, crop, grey, rgb, skip_broken, label, \
+    memory
         As for `load`.
+    group : str, optional
+        The column of groups in a .csv file, which is left out.
     data_format : DataFormat, optional
         The format of the training images, `model.data_format`: these images are read in
         the same way, or refused.
@@ -274,12 +260,13 @@ def load_images(
         skip_broken=skip_broken,
         label=label,
         memory=memory,
+        group=group,
     )
     if holds_pictures(Path(path)):
         return read_pictures(Path(path), reading)
     path = existing_file(path, "a picture, or a file of images (.npz, .npy, .csv or IDX)")
     suffix = path.suffix.lower()
-    _refuse_options_of_pictures(str(path), reading)
+    refuse_options_of_pictures(str(path), reading)
     if suffix == ".npz":
         return read_npz_images(path, reading)
     if suffix == ".npy":
@@ -293,62 +280,3 @@ def load_images(
         f"{path}: expected an .npz, .npy or .csv file, a picture, or an IDX file (compressed with "
         "gzip or not), got another kind"
     )
-
-
-def _folder_parts(folder: Path, reading: Reading) -> Parts:
-    """Return the labelled images of a folder of data files or pictures."""
-    known = load_known(folder)
-    if (
-        not has_idx_files(folder)
-        and not has_cifar_files(folder)
-        and known is None
-        and has_pictures(folder)
-    ):
-        _refuse_label(str(folder), reading)
-        return picture_parts(folder, reading)
-    _refuse_options_of_pictures(str(folder), reading)
-    _refuse_label(str(folder), reading)
-    if has_idx_files(folder):
-        return idx_parts(folder, reading)
-    if has_cifar_files(folder):
-        _refuse_options(str(folder), reading)
-        return Parts.of(load_cifar10(folder, memory=reading.memory))
-    if known is not None:
-        _refuse_options(str(folder), reading)
-        return Parts.of(known(folder))
-    raise DataError(
-        f"{folder}: expected a folder with IDX files (train-images-idx3-ubyte ...), CIFAR-10 "
-        "binary files (data_batch_1.bin ...), CIFAR-100 (train.bin ...), the Python version of "
-        "either, STL-10 (train_X.bin ...) or SVHN (train_32x32.mat ...), or a folder of pictures "
-        "for each class, got none of these; give the folder that holds the files or the folders "
-        "of classes themselves"
-    )
-
-
-def _refuse_label(source: str, reading: Reading) -> None:
-    """Raise a DataError for the column of labels of data that is no table."""
-    if reading.label is not None:
-        raise DataError(
-            f"load: argument label expected None with {source}, which is no table, got "
-            f"{reading.label!r}; leave it out"
-        )
-
-
-def _refuse_options(name: str, reading: Reading) -> None:
-    """Raise a DataError for a reading option of a data set whose format is fixed."""
-    for option in ("image_shape", "channels_last", "header", "label", "scale", *OF_PICTURES):
-        if getattr(reading, option) is not None:
-            raise DataError(
-                f"load: argument {option} expected None with {name}, whose format is fixed, got "
-                f"{getattr(reading, option)}; leave it out"
-            )
-
-
-def _refuse_options_of_pictures(source: str, reading: Reading) -> None:
-    """Raise a DataError for an option of pictures with other images."""
-    for option in OF_PICTURES:
-        if getattr(reading, option) is not None:
-            raise DataError(
-                f"load: argument {option} expected None with {source}, which is no picture or "
-                f"folder of pictures, got {getattr(reading, option)}; leave it out"
-            )

@@ -7,7 +7,6 @@ https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html and
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_ckn.data.arrays import as_images
-from tinygrad_ckn.data.csv import read_csv
+from tinygrad_ckn.data.csv import read_table
 from tinygrad_ckn.data.dataset import Dataset, Split
 from tinygrad_ckn.data.files import existing_file
 from tinygrad_ckn.data.npy import names_in, read_npy, read_npz
 from tinygrad_ckn.data.parts import Parts
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data_format import DataFormat
-from tinygrad_ckn.errors import DataError, DataWarning
+from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.labels import as_labels, is_name
 
@@ -33,6 +32,8 @@ _KEYS = (
     ("x_train", "y_train", "x_test", "y_test"),
     ("train_images", "train_labels", "test_images", "test_labels"),
 )
+# The validation part of each, as MedMNIST names it.
+_VALIDATION = ("val_images", "val_labels")
 
 
 def load_npz(
@@ -51,9 +52,10 @@ def load_npz(
         `images` is (n, H, W), (n, C, H, W) or, with channels_last, (n, H, W, C):
         integers 0..255, which are divided by 255, booleans, or finite floats, which are
         not changed. `labels` is (n,): integers, strings or booleans. `test_images` and
-        `test_labels`, read in the same way, are the test part; `class_names` has a name
-        for each class. The names of Keras (x_train, y_train, x_test, y_test) and of
-        MedMNIST (train_images, train_labels, ...) stand for these.
+        `test_labels`, read in the same way, are the test part, `val_images` and
+        `val_labels` the validation part; `class_names` has a name for each class. The
+        names of Keras (x_train, y_train, x_test, y_test) and of MedMNIST (train_images,
+        train_labels, ...) stand for these.
     image_shape : tuple of int, optional
         (C, H, W) or (H, W); needed for rows of pixels (n, C H W).
     channels_last : bool, optional
@@ -128,38 +130,32 @@ def load_csv(
 
 
 def npz_parts(path: PathLike, reading: Reading) -> Parts:
-    """Return the labelled images of an archive, with its test part if any."""
+    """Return the labelled images of an archive, with its other parts if any."""
     path = existing_file(path, "an .npz file")
     names = names_in(path)
     images, labels, *of_test = next((keys for keys in _KEYS if keys[0] in names), _KEYS[0])
-    arrays = read_npz(path, (images, labels), (*of_test, "class_names"))
-    if images == "train_images" and "val_images" in names:
-        warnings.warn(
-            f"{path}: expected a training and a test part, got a validation part, val_images, too; "
-            "it is left out",
-            DataWarning,
-            stacklevel=2,
-        )
-    train, read_as = _labelled(path, arrays, images, labels, reading)
-    test = None
-    if any(key in arrays for key in of_test):
-        for key in of_test:
-            if key not in arrays:
-                raise DataError(
-                    f"{path}: expected both {' and '.join(of_test)}, got no {key}; store both or "
-                    "neither"
-                )
-        as_train = reading if reading.like is not None else reading.with_format(read_as)
-        test, _ = _labelled(path, arrays, of_test[0], of_test[1], as_train)
-    return Parts(path.stem, str(path), train, test, read_as, _class_names(path, arrays))
+    group = reading.group
+    of_group = () if group is None else (group, f"test_{group}", f"val_{group}")
+    required = (
+        (images, labels) if group is None or reading.like is not None else (images, labels, group)
+    )
+    arrays = read_npz(path, required, (*of_test, *_VALIDATION, *of_group, "class_names"))
+    train, read_as = _labelled(path, arrays, (images, labels, group), reading)
+    as_train = reading if reading.like is not None else reading.with_format(read_as)
+    test, validation = (
+        _other_part(path, arrays, keys, prefix, as_train)
+        for keys, prefix in ((of_test, "test_"), (_VALIDATION, "val_"))
+    )
+    names_of_classes = _class_names(path, arrays)
+    return Parts(path.stem, str(path), train, test, read_as, names_of_classes, validation)
 
 
 def csv_parts(path: PathLike, reading: Reading) -> Parts:
     """Return all labelled images of a CSV file."""
     path = existing_file(path, "a CSV file")
-    images, labels, read_as = read_csv(path, labelled=True, reading=reading)
+    images, labels, read_as, groups = read_table(path, labelled=True, reading=reading)
     assert labels is not None
-    return Parts(path.stem, str(path), Split(images, labels), None, read_as)
+    return Parts(path.stem, str(path), Split(images, labels, groups), None, read_as)
 
 
 def read_npz_images(path: PathLike, reading: Reading) -> NDArray[np.float32]:
@@ -175,17 +171,48 @@ def read_npy_images(path: PathLike, reading: Reading) -> NDArray[np.float32]:
     return as_images(array, str(path), reading)[0]
 
 
+def _other_part(
+    path: Path,
+    arrays: dict[str, NDArray[Any]],
+    keys: Sequence[str],
+    prefix: str,
+    reading: Reading,
+) -> Split | None:
+    """Return the test or the validation part of an archive, None if it has none."""
+    missing = [key for key in keys if key not in arrays]
+    if len(missing) == len(keys):
+        return None
+    if missing:
+        raise DataError(
+            f"{path}: expected both {' and '.join(keys)}, got no {missing[0]}; store both or "
+            "neither"
+        )
+    group = None if reading.group is None else f"{prefix}{reading.group}"
+    return _labelled(path, arrays, (keys[0], keys[1], group), reading)[0]
+
+
 def _labelled(
-    path: Path, arrays: dict[str, NDArray[Any]], images_key: str, labels_key: str, reading: Reading
+    path: Path,
+    arrays: dict[str, NDArray[Any]],
+    keys: tuple[str, str, str | None],
+    reading: Reading,
 ) -> tuple[Split, DataFormat]:
-    """Return the images and labels of one part of an archive, and their format."""
+    """Return images, labels and groups of one part of an archive, and their format."""
+    images_key, labels_key, group = keys
     labels = as_labels(arrays[labels_key], f"{path}, {labels_key}")
     images, read_as = as_images(arrays[images_key], f"{path}, {images_key}", reading, len(labels))
     if len(images) != len(labels):
         raise DataError(
             f"{path}, {labels_key}: expected {len(images)} labels, one per image, got {len(labels)}"
         )
-    return Split(images, labels), read_as
+    groups = None
+    if group is not None and group in arrays:
+        groups = as_labels(arrays[group], f"{path}, {group}")
+        if len(groups) != len(labels):
+            raise DataError(
+                f"{path}, {group}: expected {len(labels)} groups, one per image, got {len(groups)}"
+            )
+    return Split(images, labels, groups), read_as
 
 
 def _class_names(path: Path, arrays: dict[str, NDArray[Any]]) -> tuple[str, ...] | None:

@@ -7,15 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_ckn.data.dataset import Dataset, Split, split_off
+from tinygrad_ckn.data.division import Division
 from tinygrad_ckn.data_format import DataFormat
-from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.labels import classes_of
-
-TEST_FRACTION = 0.2
 
 
 class Parts(NamedTuple):
-    """Labelled images of a data set: training part, and test part if any."""
+    """Labelled images of a data set: training part, and other parts if any."""
 
     name: str
     source: str
@@ -23,6 +22,7 @@ class Parts(NamedTuple):
     test: Split | None
     read_as: DataFormat
     class_names: tuple[str, ...] | None = None
+    validation: Split | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> Parts:
@@ -34,43 +34,68 @@ class Parts(NamedTuple):
             dataset.test,
             dataset.data_format,
             dataset.class_names,
+            dataset.validation,
         )
 
-    def dataset(self, seed: int) -> Dataset:
+    def divided(self, division: Division) -> Parts:
+        """Return the parts without a test part that is not meant to be one.
+
+        A validation part is the test part if there is no other, unless it comes from
+        another file, or a share for testing is given.
+        """
+        is_meant = division.validation_data is not None or division.holdout is not None
+        if self.test is None and self.validation is not None and not is_meant:
+            return self._replace(test=self.validation, validation=None)
+        return self
+
+    def dataset(self, seed: int, division: Division | None = None) -> Dataset:
         """Return a Dataset.
 
-        Without a test part, a stratified fifth of the images, chosen by the seed, becomes
-        the test part.
+        Without a test part, a stratified share of the images, by default a fifth, chosen
+        by the seed, becomes the test part.
 
         Raises
         ------
+        ConfigError
+            For a share to hold out of data that have a test part.
         DataError
             For too few images, or another number of class names than of classes.
         """
-        if self.test is None:
-            train, test = self._divided(seed)
-        else:
-            train, test = self.train, self.test
-        if train.labels.dtype.kind != test.labels.dtype.kind:
+        division = division or Division()
+        parts = self.divided(division)
+        if parts.test is not None and division.holdout is not None:
+            raise ConfigError(
+                f"load: argument holdout expected None with {self.source}, which has test images, "
+                f"got {division.holdout:g}; leave it out"
+            )
+        if parts.test is None and division.fraction:
+            parts = parts._held_out(division.fraction, seed)
+        train, test, validation = parts.train, parts.test, parts.validation
+        splits = [split for split in (train, test, validation) if split is not None]
+        kinds = [split.labels.dtype for split in splits]
+        if len({dtype.kind for dtype in kinds}) > 1:
             raise DataError(
-                f"{self.source}: expected labels of one kind in both parts, got "
-                f"{train.labels.dtype} and {test.labels.dtype}; store one kind"
+                f"{self.source}: expected labels of one kind in all parts, got "
+                f"{' and '.join(map(str, kinds))}; store one kind"
             )
         n_classes = None if self.class_names is None else len(self.class_names)
         # A published set may have classes that do not occur in these files.
         classes = self.read_as.classes or classes_of(
-            np.concatenate([train.labels, test.labels]), f"{self.source}, labels", n_classes
+            np.concatenate([split.labels for split in splits]), f"{self.source}, labels", n_classes
         )
         names = self.class_names or tuple(str(label) for label in classes)
-        return Dataset(self.name, train, test, len(classes), names, self.read_as)
+        return Dataset(self.name, train, test, len(classes), names, self.read_as, validation)
 
-    def _divided(self, seed: int) -> tuple[Split, Split]:
-        """Return a training and a test part of the images."""
+    def _held_out(self, fraction: float, seed: int) -> Parts:
+        """Return the parts with a share of the training images as the test part."""
         try:
-            return split_off(self.train, TEST_FRACTION, np.random.default_rng(seed))
+            train, test = split_off(self.train, fraction, np.random.default_rng(seed))
         except DataError as error:
+            names = self.train.groups
+            groups = "" if names is None else f" and {len(np.unique(names))} groups"
             raise DataError(
-                f"{self.source}: expected enough images to hold out {TEST_FRACTION:.0%} of them "
+                f"{self.source}: expected enough images to hold out {fraction:.0%} of them "
                 f"for testing, got {len(self.train)} images of {len(np.unique(self.train.labels))} "
-                "classes; add images, or use an .npz file with test_images and test_labels"
+                f"classes{groups}; add images, or use an .npz file with test_images and test_labels"
             ) from error
+        return self._replace(train=train, test=test)

@@ -15,6 +15,7 @@ from tinygrad_ckn.chunks import slices
 from tinygrad_ckn.data.dataset import Split
 from tinygrad_ckn.data.files import existing_file
 from tinygrad_ckn.data.parts import Parts
+from tinygrad_ckn.data.picture_groups import groups_of
 from tinygrad_ckn.data.picture_kinds import common_decoding, format_of
 from tinygrad_ckn.data.picture_paths import (
     ClassPictures,
@@ -211,7 +212,7 @@ def labelled_pictures(folder: Path, reading: Reading) -> LabelledPictures:
 def picture_parts(folder: Path, reading: Reading) -> Parts:
     """Return the labelled images of a folder with a folder of pictures for each class.
 
-    The validation part is the test part if there is no other; otherwise it is not used.
+    Without a test part `Parts.dataset` makes the validation part the test part.
 
     Raises
     ------
@@ -221,27 +222,17 @@ def picture_parts(folder: Path, reading: Reading) -> Parts:
     source = str(folder)
     refuse_options(source, reading)
     train, validation, test, classes = labelled_pictures(folder, reading)
-    split = _split(train, source, reading)
+    split = _split(train, folder, reading)
     read_as = replace(
         format_of(train.decoding, DataFormat.of_arrays(split.images), reading),
         classes=tuple(classes.values()),
         class_names=tuple(classes),
     )
-    held_out = validation if test is None else test
-    if test is not None and validation is not None:
-        warnings.warn(
-            f"{source}: the {len(validation):,} pictures of the validation part are not used, "
-            "because there is a test part",
-            DataWarning,
-            stacklevel=2,
-        )
+    others = [
+        None if part is None else _split(part, folder, reading) for part in (test, validation)
+    ]
     return Parts(
-        folder.resolve().name,
-        source,
-        split,
-        None if held_out is None else _split(held_out, source, reading),
-        read_as,
-        tuple(classes),
+        folder.resolve().name, source, split, others[0], read_as, tuple(classes), others[1]
     )
 
 
@@ -255,12 +246,14 @@ def refuse_options(source: str, reading: Reading) -> None:
             )
 
 
-def _split(files: PictureFiles, source: str, reading: Reading) -> Split:
-    """Return the images of pictures with their labels."""
+def _split(files: PictureFiles, folder: Path, reading: Reading) -> Split:
+    """Return the images of pictures with their labels and groups."""
     assert files.labels is not None
+    # A wrong option is told before all pictures are read.
+    groups = None if reading.group is None else groups_of(files.paths, folder, reading)
     images = files.images(reading)
-    check_scale(images, source, reading)
-    return Split(images, files.labels)
+    check_scale(images, str(folder), reading)
+    return Split(images, files.labels, groups)
 
 
 def check_scale(images: NDArray[np.float32], source: str, reading: Reading) -> None:

@@ -50,6 +50,10 @@ class Reading:
         use. More are read in blocks, as `LazyImages`.
     like : DataFormat or None
         The format of the training images of the model that reads these.
+    group : str or None
+        What says which images are of one group: the column of a table, the array of an
+        .npz file, "folder" or "prefix" for pictures. Images read like those of a training
+        may lack it.
     """
 
     image_shape: Annotated[
@@ -97,6 +101,13 @@ class Reading:
         "the memory.",
     ] = None
     like: DataFormat | None = None
+    group: Annotated[
+        str | None,
+        "What says which images belong together, such as those of one subject: the column of a "
+        ".csv file, the array of an .npz file, or for pictures folder (the folder inside that of "
+        "the class) or prefix (of the file's name, to the first _ or -). They stay on one side of "
+        "every split.",
+    ] = None
 
     @classmethod
     def of(
@@ -114,6 +125,7 @@ class Reading:
         skip_broken: bool | None = None,
         label: str | None = None,
         memory: int | str | None = None,
+        group: str | None = None,
     ) -> Self:
         """Check the arguments of a loader; an image_shape (H, W) has one channel.
 
@@ -137,6 +149,11 @@ class Reading:
             raise ConfigError(
                 f"load: argument label expected first, last or the name of a column, got {label!r}"
             )
+        if group is not None and not (isinstance(group, str) and group.strip()):
+            raise ConfigError(
+                "load: argument group expected the name of a column or of an array, folder or "
+                f"prefix, got {group!r}"
+            )
         if grey and rgb:
             raise ConfigError(
                 "load: argument grey expected False with argument rgb, got both; choose one"
@@ -154,6 +171,7 @@ class Reading:
             label,
             limit,
             data_format,
+            group,
         )
 
     @property

@@ -19,6 +19,7 @@ from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.models.learning.state import Course
 from tinygrad_ckn.models.learning.state_file import read_state
+from tinygrad_ckn.models.learning.training_set import Groups, ValidationData, course_of
 from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network import Network
 from tinygrad_ckn.plain import plain_arguments
@@ -151,6 +152,8 @@ class CKN(Network):
         l2: float | None = None,
         class_weight: ClassWeight | None = None,
         sample_weight: Array | Sequence[float] | None = None,
+        groups: Groups | None = None,
+        validation_data: ValidationData | None = None,
         n_patches: int = 100_000,
         iterations: int = 10,
         data_format: DataFormat | None = None,
@@ -184,6 +187,15 @@ class CKN(Network):
         sample_weight : array or None, default None
             Weights of images there, (N,), >= 0, times those of their classes. K-means
             takes all images of weight > 0 alike. None: all images count the same.
+        groups : array or None, default None
+            (N,), integers, strings or booleans: images of one group, such as those of one
+            subject, are held out together, for validation and for the choice of l2. Equal
+            images always are.
+        validation_data : (array, array) or None, default None
+            Images and labels that choose the best epoch of fine-tuning, in place of a
+            share of `images`, and the temperature of probabilities. Nothing is fitted to
+            them; l2 is still chosen on a held-out share of `images`. None: as `descent`
+            and `models.fit_linear` say.
         n_patches, iterations
             As for `fit_unsupervised`.
         data_format : DataFormat or None, default None
@@ -217,7 +229,14 @@ class CKN(Network):
         fitting.check_fit(descent, loss, l2, class_weight)
         fitting.check_kmeans(n_patches, iterations)
         training = self._begin_training(
-            images, labels, data_format, class_weight, sample_weight, warm_start=warm_start
+            images,
+            labels,
+            data_format,
+            class_weight,
+            sample_weight,
+            groups=groups,
+            validation_data=validation_data,
+            warm_start=warm_start,
         )
         options = {
             "descent": descent,
@@ -227,7 +246,7 @@ class CKN(Network):
             "iterations": iterations,
             "warm_start": warm_start,
         }
-        course = self._course(training, options, generator, saved)
+        course = course_of(self, training, options, generator, saved)
         if not warm_start:
             fitting.fit_filters(
                 self,
@@ -244,6 +263,7 @@ class CKN(Network):
             loss=loss,
             l2=l2,
             groups=training.groups,
+            validation=training.validation,
             course=course,
             report=report,
         )

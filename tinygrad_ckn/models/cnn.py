@@ -15,6 +15,7 @@ from tinygrad_ckn.models.learning.callbacks import Report, combined
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.models.learning.state_file import read_state
+from tinygrad_ckn.models.learning.training_set import Groups, ValidationData, course_of
 from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network import Network
 from tinygrad_ckn.plain import plain_arguments
@@ -74,6 +75,8 @@ class CNN(Network):
         l2: float | None = None,
         class_weight: ClassWeight | None = None,
         sample_weight: Array | Sequence[float] | None = None,
+        groups: Groups | None = None,
+        validation_data: ValidationData | None = None,
         data_format: DataFormat | None = None,
         warm_start: bool = False,
         resume: PathLike | None = None,
@@ -98,7 +101,7 @@ class CNN(Network):
             its filters.
         loss, l2
             As for `models.fit_linear`.
-        class_weight, sample_weight, data_format, resume
+        class_weight, sample_weight, groups, validation_data, data_format, resume
             As for `CKN.fit`.
         warm_start : bool, default False
             Descend from the present filters, with a classifier fitted to them, and keep
@@ -123,7 +126,14 @@ class CNN(Network):
         fitting.check_fit(descent, loss, l2, class_weight)
         descent = FineTuning() if descent is None else descent
         training = self._begin_training(
-            images, labels, data_format, class_weight, sample_weight, warm_start=warm_start
+            images,
+            labels,
+            data_format,
+            class_weight,
+            sample_weight,
+            groups=groups,
+            validation_data=validation_data,
+            warm_start=warm_start,
         )
         options = {"descent": descent, "loss": loss, "l2": l2, "warm_start": warm_start}
         fitting.fit_with_labels(
@@ -134,7 +144,8 @@ class CNN(Network):
             l2=l2,
             from_zero=not warm_start,
             groups=training.groups,
-            course=self._course(training, options, default_rng(rng), saved),
+            validation=training.validation,
+            course=course_of(self, training, options, default_rng(rng), saved),
             report=report,
         )
         return self

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
+from collections.abc import Sequence
+from typing import Any
 
 from tinygrad_ckn.backend import (
     Array,
@@ -23,40 +20,31 @@ from tinygrad_ckn.backend import (
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
-from tinygrad_ckn.fingerprints import equal_numbers, fingerprints_of, groups_of_equal
+from tinygrad_ckn.fingerprints import fingerprints_of, groups_of_equal
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.labels import Label, class_numbers, classes_of, label_values
-from tinygrad_ckn.models.batched import MEMORY
+from tinygrad_ckn.models.batched import MEMORY, on_device
 from tinygrad_ckn.models.checks import host_labels
 from tinygrad_ckn.models.example_weights import ClassWeight, example_weights
 from tinygrad_ckn.models.learning import fit as fitting
 from tinygrad_ckn.models.learning.callbacks import Report, combined
 from tinygrad_ckn.models.learning.objective import LabelledImages
 from tinygrad_ckn.models.learning.progress import no_report
-from tinygrad_ckn.models.learning.state import Course, Identity, SavedState
+from tinygrad_ckn.models.learning.training_set import (
+    Groups,
+    TrainingSet,
+    ValidationData,
+    check_groups,
+    counted,
+    digests_of,
+    together,
+)
 from tinygrad_ckn.models.linear.calibration import probabilities_of
 from tinygrad_ckn.models.linear.logistic import LinearFit
 from tinygrad_ckn.models.linear.problem import Loss
 from tinygrad_ckn.models.network_base import NetworkBase
+from tinygrad_ckn.models.training_record import check_scale
 from tinygrad_ckn.plain import plain_arguments
-
-
-class TrainingSet(NamedTuple):
-    """Images to train on, preprocessed, and what is known of them.
-
-    Attributes
-    ----------
-    labelled : LabelledImages
-        Images after preprocessing, class numbers, and weights of mean 1 or None.
-    groups : array or None
-        (N,) on the host: equal images have equal numbers. None: all images differ.
-    fingerprints : array
-        Of the images before preprocessing, (N,).
-    """
-
-    labelled: LabelledImages
-    groups: NDArray[Any] | None
-    fingerprints: NDArray[np.int64]
 
 
 class Network(NetworkBase):
@@ -269,50 +257,71 @@ class Network(NetworkBase):
         class_weight: ClassWeight | None = None,
         sample_weight: Array | Sequence[float] | None = None,
         *,
+        groups: Groups | None = None,
+        validation_data: ValidationData | None = None,
         warm_start: bool = False,
     ) -> TrainingSet:
         """Check a training set, record its format and fit the preprocessing.
 
         Images of weight 0 are left out. With `warm_start` the preprocessing stays.
         """
+        owner = type(self).__name__
         known = data_format.classes if data_format else ()
         array, y, classes = self._check_training_set(images, labels, known)
         training = LabelledImages(array, y)
+        given = None if groups is None else check_groups(owner, groups, len(array))
         weights = self._weights_of(y, classes, class_weight, sample_weight)
         if weights is not None:
-            training = _counted(LabelledImages(array, y, weights))
+            training = counted(LabelledImages(array, y, weights))
+            given = None if given is None else given[to_numpy(weights) > 0]
         self._mark_unfitted()
         self._record_format(training.images, classes, data_format)
         fingerprints = fingerprints_of(training.images)
+        numbers = together(owner, given, fingerprints)
+        validation = None
+        if validation_data is not None:
+            validation = self._validation_set(validation_data, array, classes, class_weight)
+        digests = digests_of(given, None if validation is None else validation[:2])
         if warm_start:
             prepared = self.preprocess(training.images)
         else:
             prepared = self._fit_preprocessing(training.images)
+        if validation is not None:
+            validation = validation._replace(images=self.preprocess(validation.images))
         return TrainingSet(
-            training._replace(images=prepared), equal_numbers(fingerprints), fingerprints
+            training._replace(images=prepared), numbers, fingerprints, validation, digests
         )
 
-    def _course(
+    def _validation_set(
         self,
-        training: TrainingSet,
-        options: Mapping[str, Any],
-        rng: Generator,
-        saved: SavedState | None,
-    ) -> Course:
-        """Return the course of a training, from its beginning or from a saved state.
+        data: ValidationData,
+        training: NDArray[Any],
+        classes: Sequence[Label],
+        class_weight: ClassWeight | None,
+    ) -> LabelledImages:
+        """Return the images and class numbers of a validation set, beside those trained on.
 
-        `options` are the arguments of `fit` that change its result.
+        Raises
+        ------
+        ShapeError, DTypeError, DataError
+            If they are not images and labels like those of the training.
         """
-        known = {"model": self.config(), **options}
-        if known["descent"] is not None:
-            known["descent"] = known["descent"].config()
-        images = training.labelled
-        identity = Identity(
-            training.fingerprints, images.labels, images.weights, json.loads(json.dumps(known))
-        )
-        if saved is None:
-            return Course(self, identity, rng)
-        return Course.resumed(self, identity, rng, saved)
+        owner = type(self).__name__
+        if not isinstance(data, tuple | list) or len(data) != 2:
+            raise DataError(
+                f"{owner}: argument validation_data expected (images, labels), got "
+                f"{type(data).__name__}; pass both in a tuple"
+            )
+        source = f"{owner}: argument validation_data"
+        array = self._check_training_images(data[0])
+        check_scale(self, array, source)
+        device = backend_of(training).device
+        array = array if backend_of(array).device == device else on_device(array, device)
+        values = host_labels(owner, data[1], len(array), device)
+        numbers = asarray(class_numbers(values, classes, f"{source}, labels"), device=device)
+        weights = self._weights_of(numbers, classes, class_weight, None)
+        validation = LabelledImages(array, numbers, weights)
+        return validation if weights is None else counted(validation)
 
     def _weights_of(
         self,
@@ -379,12 +388,3 @@ class Network(NetworkBase):
         if self.preprocessing is not None:
             self.preprocessing.fit(array)
         return self.preprocess(array)
-
-
-def _counted(training: LabelledImages) -> LabelledImages:
-    """Return the images of weight > 0, with weights of mean 1, or None if they are equal."""
-    rows = np.flatnonzero(to_numpy(training.weights))
-    counted = training if len(rows) == len(training.labels) else training.take(rows)
-    weights: Any = counted.weights
-    equal = bool((weights == weights[0]).all())
-    return counted._replace(weights=None if equal else weights / weights.mean())

@@ -206,6 +206,11 @@ class NetworkBase(TrainingRecord):
         """Return the features (N, D) of preprocessed images that scores are computed from."""
         return self._mirror_mean(x) if self.mirror_average else self._flat_features(x)
 
+    def _test_scores(self, x: Images) -> NDArray[Any]:
+        """Return the scores (N, n_classes) of preprocessed images, in batches."""
+        shape = (self.n_classes,)
+        return self._map_batches(lambda y: self.classifier(self._test_features(y)), x, shape)
+
     def _mirror_mean(self, x: Images) -> Tensor:
         """Return the mean features (N, D) of preprocessed images and their mirror images."""
         return 0.5 * (self._flat_features(x) + self._flat_features(x[:, :, :, ::-1]))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.integers import is_whole
 
@@ -98,12 +100,39 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and value.isprintable()
 
 
+_READING = {field.name for field in fields(Reading)} - {"like"}
 _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "data": ("a text or null", lambda value: value is None or isinstance(value, str)),
     "data_dir": ("a text or null", lambda value: value is None or isinstance(value, str)),
+    "reading": (
+        "an object with options of load",
+        lambda value: isinstance(value, Mapping) and value.keys() <= _READING,
+    ),
+    "division": (
+        "an object with test_data, validation_data and holdout at most",
+        lambda value: (
+            isinstance(value, Mapping)
+            and value.keys() <= {"test_data", "validation_data", "holdout"}
+            and all(
+                isinstance(x, int | float) if name == "holdout" else isinstance(x, str)
+                for name, x in value.items()
+            )
+        ),
+    ),
     "name": ("a text that can be printed", _is_text),
     "train": ("an integer >= 0", lambda value: is_whole(value, 0)),
     "test": ("an integer >= 0", lambda value: is_whole(value, 0)),
+    "validation": ("an integer >= 0", lambda value: is_whole(value, 0)),
+    "conflicting_labels": ("an integer >= 0", lambda value: is_whole(value, 0)),
+    **{
+        name: (
+            "an object of integers >= 0",
+            lambda value: (
+                isinstance(value, Mapping) and all(is_whole(x, 0) for x in value.values())
+            ),
+        )
+        for name in ("copies", "shared_groups")
+    },
     "image_shape": (
         "three integers",
         lambda value: (

@@ -92,6 +92,7 @@ def evaluation_images(
     if run is None:
         return _without_run(model, data, data_dir, **reading)
     source = _recorded(run, "data")
+    division: dict[str, Any] = {}
     is_own = data is None or data == source or str(Path(data).resolve()) == source
     if is_own:
         if not isinstance(source, str):
@@ -99,23 +100,51 @@ def evaluation_images(
                 f"{run.folder}/config.json: expected the source of the data, got none, because the "
                 "run was trained on arrays; pass its images as argument data"
             )
+        if not _recorded(run, "test"):
+            raise DataError(
+                f"{run.folder}: expected a run with test images, got one trained on all its "
+                "images; pass other images as argument data: those that the model was trained on "
+                "are left out"
+            )
         data = source
         data_dir = data_dir or _recorded(run, "data_dir")
+        division = dict(_recorded(run, "division") or {})
+        reading = {**_own_reading(run), **reading}
     assert data is not None
+    if "test_data" in division:
+        data, data_dir = str(division["test_data"]), None
+        if not Path(data).is_dir():
+            reading.pop("skip_broken", None)
+    elif "holdout" in division:
+        reading["holdout"] = division["holdout"]
     split, whole = load_test(data, data_dir=data_dir, data_format=model.data_format, **reading)
     if is_own:
         return _held_out(run, split, data)
-    seen = np.isin(split.fingerprints, _fingerprints(run, "train"))
+    known = _fingerprints(run, "train")
+    word = "trained"
+    if _recorded(run, "validation"):
+        known = np.concatenate([known, _fingerprints(run, "validation")])
+        word = "trained or validated"
+    seen = np.isin(split.fingerprints, known)
     if seen.all():
         raise DataError(
-            f"{data}: expected images that the model was not trained on, got {len(seen):,} that it "
-            "was trained on; choose others"
+            f"{data}: expected images that the model was not {word} on, got {len(seen):,} that it "
+            f"was {word} on; choose others"
         )
     if not seen.any():
         return EvaluationImages(split, _described(len(split), whole, data))
     unseen = split.take(np.flatnonzero(~seen))
     line = _described(len(unseen), False, data)
-    return EvaluationImages(unseen, f"{line}, without {seen.sum():,} that the model was trained on")
+    return EvaluationImages(unseen, f"{line}, without {seen.sum():,} that the model was {word} on")
+
+
+def _own_reading(run: Run) -> dict[str, Any]:
+    """Return the options of reading that the data of a run need again.
+
+    The others are in the format that the model has.
+    """
+    reading = _recorded(run, "reading") or {}
+    return {name: reading[name] for name in ("group", "skip_broken", "memory") if name in reading}
 
 
 def _without_run(

@@ -18,6 +18,7 @@ from tinygrad_ckn.fingerprints import as_text
 from tinygrad_ckn.models import CKN, CNN, Callback, Progress, build
 from tinygrad_ckn.models.batched import on_device
 from tinygrad_ckn.models.learning.callbacks import Report, combined
+from tinygrad_ckn.models.learning.finetuning_options import n_held_out
 from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.training import metrics
 from tinygrad_ckn.training.checkpoint import record_of
@@ -48,7 +49,7 @@ class Result:
         The trained model, in eval mode, on the device it was trained on.
     confusion
         Confusion matrix of the test images, (k, k); row: true class, column: predicted
-        class.
+        class. None: the data set has no test images.
     seconds
         Time by phase: "filters", "classifier", "epoch" (all epochs), "save", "evaluate".
     peak_memory
@@ -57,24 +58,24 @@ class Result:
 
     run: Run
     model: CKN | CNN
-    confusion: metrics.Confusion
+    confusion: metrics.Confusion | None
     seconds: dict[str, float]
     peak_memory: int | None
 
     @property
     def total(self) -> int:
         """The number of test images."""
-        return int(self.confusion.sum())
+        return 0 if self.confusion is None else int(self.confusion.sum())
 
     @property
     def correct(self) -> int:
         """The number of test images classified correctly."""
-        return int(self.confusion.trace())
+        return 0 if self.confusion is None else int(self.confusion.trace())
 
     @property
-    def accuracy(self) -> float:
-        """The fraction of test images classified correctly."""
-        return metrics.accuracy(self.confusion)
+    def accuracy(self) -> float | None:
+        """The fraction of test images classified correctly; None without test images."""
+        return None if self.confusion is None else metrics.accuracy(self.confusion)
 
 
 def train(
@@ -93,7 +94,9 @@ def train(
     Parameters
     ----------
     dataset
-        From `tinygrad_ckn.data.load`, or made of two Splits.
+        From `tinygrad_ckn.data.load`, or made of Splits. Its validation part chooses the
+        best epoch of fine-tuning and the temperature of probabilities, and groups of its
+        images stay together, as for `CKN.fit`.
     out
         The folder of the run: new, empty, or with nothing but a run that had not learned
         anything yet; None: runs/<timestamp>-<data>-<model>. No other run may write
@@ -101,8 +104,9 @@ def train(
         epoch so far and last.safetensors the last one; if the training fails or is
         interrupted, both stay, and a note of the error names them.
     source
-        The arguments "data" and "data_dir" of `load`, and the others as a dictionary
-        "reading", kept in config.json so that the run can be resumed and evaluated.
+        The arguments "data" and "data_dir" of `load`, those on its parts as a dictionary
+        "division", and the others as a dictionary "reading", kept in config.json so that
+        the run can be resumed and evaluated.
     report
         A callback or several, called with `done` = 0 when a phase begins, then after each
         step; `values` hold the measurements, "seconds" of the step or
@@ -194,7 +198,9 @@ def complete(
     """Fit, save, measure and draw in a claimed folder; from a saved state, if there is one."""
     with signals_caught() as signals:
         extra = _extra_reports(run, options)
-        recorder = Recorder(run, combined([report, *extra]), len(dataset.train), options, signals)
+        recorder = Recorder(
+            run, combined([report, *extra]), _n_descended(dataset, options), options, signals
+        )
         if resume is not None:
             recorder.resume(record_of(resume))
             _repeat(run, extra)
@@ -208,7 +214,10 @@ def complete(
         run.save(model)
         recorder.measure("save")
         profiling.lap("save")
-        predictions = predict(model.eval(), dataset.test, report=report)
+        model.eval()
+        predictions = None
+        if dataset.test is not None:
+            predictions = predict(model, dataset.test, report=report)
         recorder.measure("evaluate")
         profiling.lap("evaluate")
         return _finish(run, model, dataset.test, predictions, recorder)
@@ -236,17 +245,25 @@ def _repeat(run: Run, extra: Sequence[Callback]) -> None:
 
 
 def _finish(
-    run: Run, model: CKN | CNN, test: Split, predictions: Predictions, recorder: Recorder
+    run: Run,
+    model: CKN | CNN,
+    test: Split | None,
+    predictions: Predictions | None,
+    recorder: Recorder,
 ) -> Result:
     """Write what a run has besides its model; the line of the test last."""
-    confusion = metrics.confusion_matrix(predictions.labels, predictions.predicted, model.n_classes)
+    confusion = None
+    if predictions is not None:
+        confusion = metrics.confusion_matrix(
+            predictions.labels, predictions.predicted, model.n_classes
+        )
     result = Result(run, model, confusion, recorder.seconds, peak_memory())
     record = {
         "phase": "test",
         "accuracy": result.accuracy,
         "correct": result.correct,
         "total": result.total,
-        "confusion": result.confusion.tolist(),
+        "confusion": None if confusion is None else confusion.tolist(),
         "seconds": result.seconds,
         "peak_memory": result.peak_memory,
     }
@@ -254,9 +271,8 @@ def _finish(
     # still returned.
     with _warning_instead(run, "filters.png"):
         plots.filters(result.model, run.folder / "filters.png")
-    with _warning_instead(run, "test.json"):
-        summary = summarise(model, test, predictions)
-        write_summary(run.folder, {**summary, "peak_memory": recorder.peaks})
+    if test is not None and predictions is not None:
+        _write_test(run, model, test, predictions, recorder)
     with _warning_instead(run, "README.txt"):
         write_readme(run.folder)
     with _warning_instead(run, "report.html"):
@@ -264,6 +280,22 @@ def _finish(
     with _warning_instead(run, "the line of the test in metrics.jsonl"):
         run.log(record)
     return result
+
+
+def _write_test(
+    run: Run, model: CKN | CNN, test: Split, predictions: Predictions, recorder: Recorder
+) -> None:
+    """Write test.json."""
+    with _warning_instead(run, "test.json"):
+        summary = summarise(model, test, predictions)
+        write_summary(run.folder, {**summary, "peak_memory": recorder.peaks})
+
+
+def _n_descended(dataset: Dataset, options: Options) -> int:
+    """Return the number of images of an epoch of fine-tuning."""
+    n = len(dataset.train)
+    share = 0.0 if options.descent is None else options.descent["validation"]
+    return n if dataset.validation is not None else n - n_held_out(n, share)
 
 
 @contextmanager
@@ -309,6 +341,7 @@ def _fit(
     """Fit the model to the training images, copied to the device at once."""
     images = dataset.train.images
     labels = dataset.train.labels
+    validation = dataset.validation
     if options.device != "cpu":
         images = on_device(images, options.device)
     shared: dict[str, Any] = {
@@ -318,6 +351,8 @@ def _fit(
         "class_weight": read_class_weight(
             options.class_weight, dataset.classes, dataset.class_names
         ),
+        "groups": dataset.train.groups,
+        "validation_data": None if validation is None else (validation.images, validation.labels),
         "rng": random,
         "report": report,
         "warm_start": options.init_from is not None,
@@ -334,15 +369,28 @@ def _fit(
 
 
 def description_of(dataset: Dataset) -> dict[str, Any]:
-    """Return the entry of config.json on the data: their format and fingerprints."""
+    """Return the entry of config.json on the data: their format and fingerprints.
+
+    Counts of copies, of labels that contradict each other, and of images whose group is
+    in another part, are there if they are not 0.
+    """
+    parts = {"train": dataset.train, "test": dataset.test, "validation": dataset.validation}
+    present = {name: split for name, split in parts.items() if split is not None}
+    remarks = {
+        "copies": dataset.copies,
+        "shared_groups": dataset.shared_groups,
+        "conflicting_labels": dataset.n_conflicting,
+    }
     return {
         "name": dataset.name,
         "train": len(dataset.train),
-        "test": len(dataset.test),
+        "test": 0,
+        **{name: len(split) for name, split in present.items()},
+        **{name: remark for name, remark in remarks.items() if remark},
         "n_classes": dataset.n_classes,
         **dataset.data_format.config(),
         "fingerprints": {
-            "train": as_text(dataset.train.fingerprints),
-            "test": as_text(dataset.test.fingerprints),
+            "test": "",
+            **{name: as_text(split.fingerprints) for name, split in present.items()},
         },
     }

@@ -10,7 +10,6 @@ from typing import Any
 
 from tinygrad_ckn import profiling
 from tinygrad_ckn.models import Callback, Progress
-from tinygrad_ckn.models.learning.finetuning_options import n_held_out
 from tinygrad_ckn.models.learning.state import TrainingState
 from tinygrad_ckn.training.interval import Interval
 from tinygrad_ckn.training.options import Options
@@ -23,7 +22,7 @@ class Recorder(Callback):
 
     A line of metrics.jsonl is written before the checkpoint that counts it, so that a
     resumed training has each line once. A signal ends the training after a batch, whose
-    state is saved.
+    state is saved. `n_images` are those of an epoch of fine-tuning.
     """
 
     def __init__(
@@ -108,9 +107,9 @@ class Recorder(Callback):
         # Not None, because batches are reported during fine-tuning only.
         descent: Any = self.descent
         batch_size = int(descent["batch_size"])
-        seen = self.n_images - n_held_out(self.n_images, descent["validation"])
-        batches = -(-seen // batch_size)
-        return min(((progress.done - 1) % batches + 1) * batch_size, seen) / self._of_epoch
+        batches = -(-self.n_images // batch_size)
+        done = min(((progress.done - 1) % batches + 1) * batch_size, self.n_images)
+        return done / self._of_epoch
 
     def _log(self, progress: Progress) -> None:
         """Write a line to metrics.jsonl."""

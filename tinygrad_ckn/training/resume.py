@@ -134,7 +134,12 @@ def dataset_of(run: Run) -> Dataset:
             f"{run.folder}/{CONFIG}: expected the source of the data, got none, because the run "
             "was trained on arrays; pass them as argument dataset"
         )
-    return load(data["data"], data_dir=data.get("data_dir"), **data.get("reading", {}))
+    return load(
+        data["data"],
+        data_dir=data.get("data_dir"),
+        **data.get("reading", {}),
+        **data.get("division", {}),
+    )
 
 
 def _check_config(run: Run) -> None:

@@ -307,9 +307,7 @@ class _Loop:
             return {}
         model = self.model
         images, labels, weights = self.validation
-        scores = model._map_batches(
-            lambda x: model.classifier(model._test_features(x)), images, (model.n_classes,)
-        )
+        scores = model._test_scores(images)
         with no_grad():
             loss = LOSSES[self.objective.loss](Tensor.wrap(scores), labels, weights).item()
         # Checkpoints are calibrated, too.

@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Generator, NDArray
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.fingerprints import whole_groups
+from tinygrad_ckn.groups import whole_groups
 from tinygrad_ckn.integers import is_whole
 from tinygrad_ckn.nn import Parameter
 from tinygrad_ckn.optim import (

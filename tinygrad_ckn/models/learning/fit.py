@@ -28,6 +28,7 @@ from tinygrad_ckn.models.learning.objective import LabelledImages
 from tinygrad_ckn.models.learning.patches import check_count, sample_patches
 from tinygrad_ckn.models.learning.progress import Progress, no_report
 from tinygrad_ckn.models.learning.state import Course
+from tinygrad_ckn.models.linear.calibration import USUAL, fit_temperature
 from tinygrad_ckn.models.linear.l2_search import HeldOut
 from tinygrad_ckn.models.linear.logistic import LinearFit, check_objective, fit_linear
 from tinygrad_ckn.models.linear.problem import Loss
@@ -211,44 +212,59 @@ def fit_with_labels(
     l2: float | None,
     from_zero: bool = False,
     groups: NDArray[Any] | None = None,
+    validation: LabelledImages | None = None,
     course: Course,
     report: Callable[[Progress], None] = no_report,
 ) -> None:
     """Fit the classifier; with a descent, then train end to end and fit it again.
 
-    The validation set is hidden from the classifier that the descent starts from, too.
+    The validation set, a share of the images unless it is given, is hidden from the
+    classifier that the descent starts from, too.
     With `from_zero` the descent starts from a classifier of zeros, unless alternating.
     Images of one group (n,) are held out together. Scores are calibrated on the
     validation set, whose images the filters have not been trained on.
     """
     options: dict[str, Any] = {"loss": loss, "rng": course.rng, "report": report}
     check_frozen(model, descent)
-    validation: NDArray[Any] | None = None
+    held_out: NDArray[Any] | None = None
     if descent is not None:
-        seen, validation = _split(len(training.images), descent, groups, course)
-        part = training.take(seen)
+        part, tuned_on, chosen_on = training, groups, validation
+        held_out = np.arange(0)
+        if chosen_on is None:
+            seen, held_out = _split(len(training.images), descent, groups, course)
+            part, chosen_on = training.take(seen), training.take(held_out)
+            tuned_on = None if groups is None else groups[seen]
         solve = partial(
             _fit_to,
             part,
             model,
             l2=descent.l2,
             calibrate=False,
-            groups=None if groups is None else groups[seen],
+            groups=tuned_on,
             **options,
         )
         fine_tune(
             model,
             part,
-            training.take(validation),
+            chosen_on,
             descent,
             solve=solve,
             from_zero=from_zero,
-            held_out=validation,
+            held_out=held_out,
             loss=loss,
             course=course,
             report=report,
         )
-    _fit_to(training, model, l2=l2, calibration=validation, groups=groups, **options)
+    if validation is None:
+        _fit_to(training, model, l2=l2, calibration=held_out, groups=groups, **options)
+        return
+    _fit_to(training, model, l2=l2, calibrate=False, groups=groups, **options)
+    model.temperature = fit_temperature(
+        model._test_scores(validation.images),
+        validation.labels,
+        validation.weights,
+        usual=USUAL[loss],
+    )
 
 
 def _fit_to(training: LabelledImages, model: NetworkBase, **options: Any) -> LinearFit:

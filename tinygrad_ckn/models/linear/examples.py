@@ -75,7 +75,9 @@ class Examples:
             held_out = held_out_indices(self.n, deepcopy(rng), self.groups)
             return [held_out if self.counted is None else self.counted[held_out]]
         every = np.arange(self.n) if self.counted is None else self.counted
-        return [every[i : i + 1] for i in range(self.n if self.n > 1 else 0)]
+        numbers = np.arange(self.n) if self.groups is None else self.groups
+        folds = [every[numbers == number] for number in np.unique(numbers)]
+        return folds if len(folds) > 1 else []
 
 
 def _stratified(
@@ -90,6 +92,8 @@ def _stratified(
     if groups is not None:
         _, first, group = np.unique(groups, return_index=True, return_inverse=True)
         together = folds[first][group]
-        if len(np.unique(together)) > 1:
+        if len(np.unique(together)) == 1 and len(first) > 1:
+            together = group % N_FOLDS
+        if len(first) > 1:
             folds = together
     return folds

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from tinygrad_ckn.backend import Generator, NDArray
-from tinygrad_ckn.fingerprints import whole_groups
+from tinygrad_ckn.groups import whole_groups
 
 Solution = TypeVar("Solution")
 # Values of k for l2 = 10^(-k/2), from 1e-2 to 1e-11.
