@@ -42,6 +42,14 @@ from tinygrad_ckn.ops.elementwise import sqrt as sqrt
 from tinygrad_ckn.ops.elementwise import square as square
 from tinygrad_ckn.ops.elementwise import tanh as tanh
 from tinygrad_ckn.ops.elementwise import where as where
+from tinygrad_ckn.ops.exponents import exp2 as exp2
+from tinygrad_ckn.ops.exponents import log2 as log2
+from tinygrad_ckn.ops.exponents import log10 as log10
+from tinygrad_ckn.ops.exponents import logaddexp as logaddexp
+from tinygrad_ckn.ops.exponents import reciprocal as reciprocal
+from tinygrad_ckn.ops.floats import copysign as copysign
+from tinygrad_ckn.ops.floats import nextafter as nextafter
+from tinygrad_ckn.ops.floats import signbit as signbit
 from tinygrad_ckn.ops.index import getitem as getitem
 from tinygrad_ckn.ops.index import index_add as index_add
 from tinygrad_ckn.ops.join import concatenate as concatenate
@@ -62,7 +70,9 @@ from tinygrad_ckn.ops.linalg import sqrtm as sqrtm
 from tinygrad_ckn.ops.logic import all as all
 from tinygrad_ckn.ops.logic import any as any
 from tinygrad_ckn.ops.logic import bitwise_and as bitwise_and
+from tinygrad_ckn.ops.logic import bitwise_left_shift as bitwise_left_shift
 from tinygrad_ckn.ops.logic import bitwise_or as bitwise_or
+from tinygrad_ckn.ops.logic import bitwise_right_shift as bitwise_right_shift
 from tinygrad_ckn.ops.logic import bitwise_xor as bitwise_xor
 from tinygrad_ckn.ops.logic import invert as invert
 from tinygrad_ckn.ops.logic import isfinite as isfinite
@@ -71,6 +81,7 @@ from tinygrad_ckn.ops.logic import isnan as isnan
 from tinygrad_ckn.ops.logic import logical_and as logical_and
 from tinygrad_ckn.ops.logic import logical_not as logical_not
 from tinygrad_ckn.ops.logic import logical_or as logical_or
+from tinygrad_ckn.ops.logic import logical_xor as logical_xor
 from tinygrad_ckn.ops.losses import cross_entropy as cross_entropy
 from tinygrad_ckn.ops.losses import mse as mse
 from tinygrad_ckn.ops.losses import one_hot as one_hot
@@ -97,6 +108,7 @@ from tinygrad_ckn.ops.rounding import floor_divide as floor_divide
 from tinygrad_ckn.ops.rounding import positive as positive
 from tinygrad_ckn.ops.rounding import remainder as remainder
 from tinygrad_ckn.ops.rounding import round as round
+from tinygrad_ckn.ops.rounding import trunc as trunc
 from tinygrad_ckn.ops.shape import broadcast_to as broadcast_to
 from tinygrad_ckn.ops.shape import expand_dims as expand_dims
 from tinygrad_ckn.ops.shape import flip as flip
@@ -109,11 +121,50 @@ from tinygrad_ckn.ops.shape import transpose as transpose
 from tinygrad_ckn.ops.softmax import log_softmax as log_softmax
 from tinygrad_ckn.ops.softmax import logsumexp as logsumexp
 from tinygrad_ckn.ops.softmax import softmax as softmax
+from tinygrad_ckn.ops.special import digamma as digamma
+from tinygrad_ckn.ops.special import erf as erf
+from tinygrad_ckn.ops.special import erfc as erfc
+from tinygrad_ckn.ops.special import erfinv as erfinv
+from tinygrad_ckn.ops.special import gammaln as gammaln
+from tinygrad_ckn.ops.special import i0e as i0e
+from tinygrad_ckn.ops.special import ive as ive
+from tinygrad_ckn.ops.special import logit as logit
+from tinygrad_ckn.ops.special import ndtr as ndtr
+from tinygrad_ckn.ops.special import polygamma as polygamma
+from tinygrad_ckn.ops.special import xlogy as xlogy
+from tinygrad_ckn.ops.trigonometry import acos as acos
+from tinygrad_ckn.ops.trigonometry import acosh as acosh
+from tinygrad_ckn.ops.trigonometry import asin as asin
+from tinygrad_ckn.ops.trigonometry import asinh as asinh
+from tinygrad_ckn.ops.trigonometry import atan as atan
+from tinygrad_ckn.ops.trigonometry import atan2 as atan2
+from tinygrad_ckn.ops.trigonometry import atanh as atanh
+from tinygrad_ckn.ops.trigonometry import cosh as cosh
+from tinygrad_ckn.ops.trigonometry import hypot as hypot
+from tinygrad_ckn.ops.trigonometry import sinh as sinh
+from tinygrad_ckn.ops.trigonometry import tan as tan
 from tinygrad_ckn.ops.window import fold as fold
 from tinygrad_ckn.ops.window import unfold as unfold
 
 # PyTorch's short names for NumPy's long ones.
 sub, mul, div, neg, pow = subtract, multiply, divide, negative, power
+# NumPy's names for those of the Array API standard, and the standard's for NumPy's.
+arccos = acos
+arccosh = acosh
+arcsin = asin
+arcsinh = asinh
+arctan = atan
+arctan2 = atan2
+arctanh = atanh
+absolute = abs
+amax = max
+amin = min
+bitwise_invert = bitwise_not = invert
+concat = concatenate
+left_shift = bitwise_left_shift
+permute_dims = transpose
+right_shift = bitwise_right_shift
+true_divide = divide
 
 _functions = {
     name: value for name, value in globals().items() if callable(value) and name[0] != "_"

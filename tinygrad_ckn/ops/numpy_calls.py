@@ -28,11 +28,22 @@ if TYPE_CHECKING:
 _NUMPY = CPU.xp
 # NumPy's names of ufuncs and functions whose op has another name.
 UFUNCS: Mapping[str, str] = MappingProxyType(
-    {"absolute": "abs", "true_divide": "divide", "rint": "round"}
+    {
+        "absolute": "abs",
+        "arccos": "acos",
+        "arccosh": "acosh",
+        "arcsin": "asin",
+        "arcsinh": "asinh",
+        "arctan": "atan",
+        "arctan2": "atan2",
+        "arctanh": "atanh",
+        "left_shift": "bitwise_left_shift",
+        "right_shift": "bitwise_right_shift",
+        "rint": "round",
+        "true_divide": "divide",
+    }
 )
-ALIASES: Mapping[str, str] = MappingProxyType(
-    {"amax": "max", "amin": "min", "around": "round", "copy": "positive", "concat": "concatenate"}
-)
+ALIASES: Mapping[str, str] = MappingProxyType({"around": "round", "copy": "positive"})
 # Replacements for functions without an op.
 INSTEAD: Mapping[str, str] = MappingProxyType(
     {
@@ -56,16 +67,7 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
         "cumsum": "ops.matmul with a triangle of ones",
         "nansum": "ops.where(ops.isnan(t), 0, t).sum()",
         "nan_to_num": "ops.where(ops.isnan(t), 0, t)",
-        "log2": "ops.log(t) / math.log(2)",
-        "log10": "ops.log(t) / math.log(10)",
-        "exp2": "2**t",
-        "tan": "ops.sin(t) / ops.cos(t)",
-        "sinh": "(ops.exp(t) - ops.exp(-t)) / 2",
-        "cosh": "(ops.exp(t) + ops.exp(-t)) / 2",
-        "reciprocal": "1 / t",
         "cbrt": "t ** (1 / 3) of positive numbers",
-        "hypot": "ops.sqrt(a**2 + b**2)",
-        "logaddexp": "ops.logsumexp(ops.stack([a, b]), axis=0)",
         "fabs": "ops.abs",
         "fmax": "ops.maximum",
         "fmin": "ops.minimum",
