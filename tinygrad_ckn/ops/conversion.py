@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_ckn.backend import Array, DTypeLike, Namespace, asarray, backend_of
+from tinygrad_ckn.errors import BackendError
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.tensor import Tensor
 
 
 @primitive()
-def astype(xp: Namespace, x: Array, dtype: DTypeLike) -> Array:
+def astype(
+    xp: Namespace, x: Array, dtype: DTypeLike, *, copy: bool = False, device: str | None = None
+) -> Array:
     """Return x converted to a dtype; its gradient is converted back.
 
     Parameters
@@ -20,6 +23,16 @@ def astype(xp: Namespace, x: Array, dtype: DTypeLike) -> Array:
         Any shape.
     dtype
         As for NumPy, such as "float32".
+    copy
+        Copy where x has that dtype already; default False, since Tensors are not
+        written into.
+    device
+        That of x, or None (default); `to_device` copies to another.
+
+    Raises
+    ------
+    BackendError
+        If the device is not that of x.
 
     Examples
     --------
@@ -27,7 +40,12 @@ def astype(xp: Namespace, x: Array, dtype: DTypeLike) -> Array:
     'float32'
     """
     array: Any = x
-    return array.astype(dtype, copy=False)
+    if device is not None and device != backend_of(array).device:
+        raise BackendError(
+            f"astype: argument device expected {backend_of(array).device!r}, where the array is, "
+            f"got {device!r}; use to_device"
+        )
+    return array.astype(dtype, copy=copy)
 
 
 astype.vjp(x=lambda g: g)

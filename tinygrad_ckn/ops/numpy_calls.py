@@ -53,18 +53,11 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
         "tensordot": "ops.einsum",
         "trace": 'ops.einsum("ii", t)',
         "diagonal": 'ops.einsum("ii->i", t)',
-        "diag": 'ops.einsum("ii->i", t)',
         "vstack": "ops.concatenate",
         "hstack": "ops.concatenate(..., axis=1)",
         "column_stack": "ops.stack(..., axis=1)",
         "append": "ops.concatenate",
-        "tile": "ops.concatenate",
-        "repeat": "t[numpy.repeat(...)]",
-        "take": "t[indices]",
-        "roll": "ops.concatenate",
         "average": "ops.mean",
-        "prod": "ops.exp(ops.log(t).sum()) of positive numbers",
-        "cumsum": "ops.matmul with a triangle of ones",
         "nansum": "ops.where(ops.isnan(t), 0, t).sum()",
         "nan_to_num": "ops.where(ops.isnan(t), 0, t)",
         "cbrt": "t ** (1 / 3) of positive numbers",
@@ -77,33 +70,26 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
         "unsqueeze": "ops.expand_dims",
         "view": "t.reshape",
         "permute": "t.transpose",
-        "numel": "t.size",
-        "cpu": 't.to("cpu")',
-        "cuda": 't.to("cuda")',
         "double": 't.astype("float64")',
         "float": 't.astype("float32")',
         "clone": "t.copy",
     }
 )
 # Names in INSTEAD that are attributes of NumPy's arrays or PyTorch's tensors.
-ATTRIBUTES = (
-    "trace diagonal repeat take prod cumsum nbytes unsqueeze view permute numel cpu cuda "
-    "double float clone"
-).split()
+ATTRIBUTES = "trace diagonal nbytes unsqueeze view permute double float clone".split()
 # Functions of values or shapes whose result has no derivative.
 VALUES = frozenset(
     (
-        "shape ndim size result_type can_cast zeros_like ones_like empty_like full_like "
-        "array_equal array_equiv allclose isclose nonzero argwhere flatnonzero count_nonzero "
-        "argsort shares_memory may_share_memory array_repr array_str array2string "
+        "shape ndim size array_equal array_equiv allclose isclose argwhere flatnonzero "
+        "shares_memory may_share_memory array_repr array_str array2string "
         "iscomplexobj isrealobj"
     ).split()
 )
 
 
 # Options that change how a result is computed, not the result. `order` is not one of
-# them: reshape and ravel read elements in that order.
-HOW = frozenset({"optimize", "casting", "subok"})
+# them: reshape and ravel read elements in that order. Sorting is stable of any kind.
+HOW = frozenset({"optimize", "casting", "subok", "kind"})
 
 
 def dot(a: Array | float, b: Array | float) -> Tensor:

@@ -56,6 +56,20 @@ case(
     a_max=st.sampled_from([None, 1]),
     errors=[bad(np.ones(2), 2, 1, error=ShapeError, match="a_min <= a_max, got 2 and 1")],
 )
+case(
+    ops.clip,
+    cube,
+    errors=[bad(np.ones(2), 2, 1, error=ShapeError, match="a_min <= a_max, got 2 and 1")],
+)
+case(
+    ops.clip,
+    arrays(n, 3),
+    arrays(3, low=-1.0, high=-0.5),
+    arrays(1, 3, low=0.5, high=1.0),
+    errors=[
+        bad(np.ones(3), np.ones((2, 3)), error=ShapeError, match="broadcast to the shape .3,. of x")
+    ],
+)
 
 # Angles and hyperbolic functions
 inside = arrays(maybe_none, n, low=-0.8, high=0.8)
