@@ -115,11 +115,11 @@ class TensorOperators:
         def relu(self) -> Tensor: ...
         def clip(
             self,
-            a_min: Array | float | None = None,
-            a_max: Array | float | None = None,
-            *,
             min: Array | float | None = None,
             max: Array | float | None = None,
+            *,
+            a_min: Array | float | None = None,
+            a_max: Array | float | None = None,
         ) -> Tensor: ...
         def cumsum(self, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor: ...
         def cumprod(self, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor: ...

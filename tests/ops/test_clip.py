@@ -32,7 +32,7 @@ def test_values_agree_with_numpy(bounds, dtype):
     found = ops.clip(Tensor(x, dtype=dtype), *bounds)
     assert found.dtype == dtype
     assert np.allclose(found.numpy(), np.clip(x, *bounds), equal_nan=True)
-    for a, b in ((ops.clip(x, min=bounds[0], max=bounds[1]), ops.clip(x, *bounds)),):
+    for a, b in ((ops.clip(x, a_min=bounds[0], a_max=bounds[1]), ops.clip(x, *bounds)),):
         assert np.array_equal(a, b, equal_nan=True)
 
 
@@ -47,7 +47,7 @@ def test_bounds_beyond_which_x_lies_receive_the_gradient():
     ("call", "error", "match"),
     [
         (lambda: ops.clip(x, 1, 0), ShapeError, "a_min <= a_max, got 1 and 0"),
-        (lambda: ops.clip(x, 0, min=0), ConfigError, "a_min or min, got both"),
+        (lambda: ops.clip(x, 0, a_min=0), ConfigError, "a_min or min, got both"),
         (lambda: ops.clip(x, "0"), DTypeError, "numbers or arrays as bounds"),
         (lambda: ops.clip(x[0], high), ShapeError, "broadcast to the shape"),
     ],

@@ -35,13 +35,13 @@ def _inside(x: Array, a_min: Any, a_max: Any) -> Array:
 
 def clip(
     x: Array | float,
-    a_min: Array | float | None = None,
-    a_max: Array | float | None = None,
-    *,
     min: Array | float | None = None,
     max: Array | float | None = None,
+    *,
+    a_min: Array | float | None = None,
+    a_max: Array | float | None = None,
 ) -> Tensor:
-    """Return x limited to [a_min, a_max], in the dtype of x.
+    """Return x limited to [min, max], in the dtype of x.
 
     The derivative is 1 on the closed interval and 0 outside, where a bound that is a
     Tensor receives the gradient.
@@ -50,19 +50,19 @@ def clip(
     ----------
     x
         Any shape.
-    a_min, a_max
+    min, max
         Numbers, arrays that broadcast to the shape of x, or None for no bound (the
         default). Whether they are in order is checked of numbers only, because reading
-        arrays would block a GPU; elsewhere a_max wins.
-    min, max
-        The same, by the names of the Array API standard.
+        arrays would block a GPU; elsewhere max wins.
+    a_min, a_max
+        The same, by NumPy's names.
 
     Raises
     ------
     DTypeError
         If a bound is something else.
     ShapeError
-        If a_min > a_max, or an array does not broadcast to the shape of x.
+        If min > max, or an array does not broadcast to the shape of x.
     ConfigError
         If a bound is given under both names.
 

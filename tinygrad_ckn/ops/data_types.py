@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from tinygrad_ckn.backend import CPU, Array, DType, DTypeLike
+from tinygrad_ckn.backend import CPU, Array, DType, DTypeLike, is_number
 from tinygrad_ckn.errors import DTypeError
 from tinygrad_ckn.graph import unwrap
+from tinygrad_ckn.plain import plain
 
 _NUMPY = CPU.xp
 # by name, as the Array API standard has them
@@ -26,6 +27,26 @@ DTYPES: dict[str, DType] = {
         "float64",
     )
 }
+
+
+class FloatInfo(NamedTuple):
+    """The limits of a floating dtype, as Python numbers."""
+
+    bits: int
+    eps: float
+    max: float
+    min: float
+    smallest_normal: float
+    dtype: DType
+
+
+class IntegerInfo(NamedTuple):
+    """The limits of an integer dtype."""
+
+    bits: int
+    max: int
+    min: int
+    dtype: DType
 
 
 def can_cast(from_: Array | DTypeLike, to: DTypeLike) -> bool:
@@ -63,7 +84,7 @@ def result_type(*arrays_and_dtypes: Array | DTypeLike | float) -> DType:
     'float32'
     """
     values = [unwrap(value) for value in arrays_and_dtypes]
-    weak = [value.item() if isinstance(value, _NUMPY.generic) else value for value in values]
+    weak = [plain(value) if is_number(value) else value for value in values]
     only_numbers = all(isinstance(value, int | float) for value in weak)
     try:
         # numbers alone have their own dtypes
@@ -108,7 +129,7 @@ def isdtype(dtype: DTypeLike, kind: DTypeLike | str | tuple[DTypeLike | str, ...
     return found
 
 
-def finfo(type: Array | DTypeLike) -> Any:
+def finfo(type: Array | DTypeLike) -> FloatInfo:
     """Return the limits of a floating dtype: `bits`, `eps`, `max`, `min`, `smallest_normal`.
 
     Parameters
@@ -127,12 +148,20 @@ def finfo(type: Array | DTypeLike) -> Any:
     32
     """
     try:
-        return _NUMPY.finfo(_dtype_of(type))
+        found = _NUMPY.finfo(_dtype_of(type))
     except (TypeError, ValueError) as error:
         raise DTypeError(f"finfo: {error}") from error
+    return FloatInfo(
+        int(found.bits),
+        float(found.eps),
+        float(found.max),
+        float(found.min),
+        float(found.smallest_normal),
+        found.dtype,
+    )
 
 
-def iinfo(type: Array | DTypeLike) -> Any:
+def iinfo(type: Array | DTypeLike) -> IntegerInfo:
     """Return the limits of an integer dtype: `bits`, `max`, `min`.
 
     Parameters
@@ -151,6 +180,7 @@ def iinfo(type: Array | DTypeLike) -> Any:
     127
     """
     try:
-        return _NUMPY.iinfo(_dtype_of(type))
+        found = _NUMPY.iinfo(_dtype_of(type))
     except (TypeError, ValueError) as error:
         raise DTypeError(f"iinfo: {error}") from error
+    return IntegerInfo(int(found.bits), int(found.max), int(found.min), found.dtype)

@@ -158,6 +158,7 @@ for _name, _function in {
     _table[f"__{_name}__"] = _binary(_function)[0]
 for _name in ("sum", "mean", "var", "std", "max", "min", "argmax", "argmin"):
     _table[_name] = _reduction(getattr(reduce, _name))
+_table["to_device"] = _to_device
 _table["prod"] = _reduction(products.prod)
 for _name in ("any", "all"):
     _table[_name] = _reduction(getattr(logic, _name))
@@ -186,7 +187,6 @@ for _name, _callable in {
     "searchsorted": sorting.searchsorted,
     "repeat": positions.repeat,
     "take": positions.take,
-    "to_device": _to_device,
     "cpu": lambda self: self.to("cpu"),
     "cuda": lambda self: self.to("cuda"),
     "numel": lambda self: self.size,
