@@ -4,7 +4,7 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from tinygrad_ckn import cpu, errors, functional, graph, ops, profiling
+from tinygrad_ckn import cpu, einops_backend, errors, functional, graph, ops, profiling
 from tinygrad_ckn.functional import checkpoint, hessian, hvp, jacobian, jvp, vjp
 from tinygrad_ckn.grad_mode import detect_anomaly, enable_grad, no_grad
 from tinygrad_ckn.gradient import grad
@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 # the kernels register themselves
 importlib.import_module("tinygrad_ckn.cuda.kernels")
+einops_backend.register()
 
 if TYPE_CHECKING:
     from tinygrad_ckn import data, models, nn, optim, plots, sklearn, testing, training

@@ -71,6 +71,7 @@ def test_asarray_copies_arrays_unless_they_are_to_be_shared():
         (lambda: ops.eye(2, dtype="complex64"), DTypeError, "eye: .*real dtype, got complex64"),
         (lambda: ops.arange(0, 1, 0), ShapeError, "arange: "),
         (lambda: ops.linspace(0, 1, -1), ShapeError, "linspace: "),
+        (lambda: np.linspace(Tensor(0.0), 1, 3), DTypeError, "linspace: expected numbers, got a T"),
         (lambda: ops.full((2,), np.ones(3)), ShapeError, "broadcast_to: "),
         (lambda: ops.asarray([1.0], copy=False), ShapeError, "asarray: copy=False .* got list"),
         (lambda: ops.asarray(Tensor(1.0), dtype="int8", copy=False), ShapeError, "copy=False"),

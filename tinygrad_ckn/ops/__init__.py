@@ -29,13 +29,13 @@ from tinygrad_ckn.ops.arithmetic import power as power
 from tinygrad_ckn.ops.arithmetic import subtract as subtract
 from tinygrad_ckn.ops.ckn_map import ckn_map as ckn_map
 from tinygrad_ckn.ops.clip import clip as clip
+from tinygrad_ckn.ops.conversion import asarray as asarray
 from tinygrad_ckn.ops.conversion import astype as astype
 from tinygrad_ckn.ops.conversion import to_device as to_device
 from tinygrad_ckn.ops.correlate import correlate2d as correlate2d
 from tinygrad_ckn.ops.correlate import correlate2d_input as correlate2d_input
 from tinygrad_ckn.ops.correlate import correlate2d_weight as correlate2d_weight
 from tinygrad_ckn.ops.creation import arange as arange
-from tinygrad_ckn.ops.creation import asarray as asarray
 from tinygrad_ckn.ops.creation import empty as empty
 from tinygrad_ckn.ops.creation import empty_like as empty_like
 from tinygrad_ckn.ops.creation import eye as eye

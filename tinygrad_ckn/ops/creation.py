@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinygrad_ckn.backend import Array, DTypeLike, Namespace, backend_of, check_real, use
-from tinygrad_ckn.backend import asarray as new_array
 from tinygrad_ckn.errors import CKNError, DTypeError, ShapeError
 from tinygrad_ckn.graph import Variable, unwrap
-from tinygrad_ckn.ops.conversion import astype, to_device
+from tinygrad_ckn.ops.conversion import asarray
 from tinygrad_ckn.ops.rounding import positive
 from tinygrad_ckn.ops.shape import broadcast_to
 from tinygrad_ckn.plain import plain
@@ -272,7 +271,7 @@ def arange(
     >>> arange(1, 7, 2).tolist()
     [1, 3, 5]
     """
-    numbers = plain((start, stop, step))
+    numbers = _numbers("arange", start, stop, step)
     first, end, by = numbers if stop is not None else (0, numbers[0], numbers[2])
     try:
         return _made("arange", device, lambda xp: xp.arange(first, end, by, dtype=dtype))
@@ -314,85 +313,20 @@ def linspace(
     >>> linspace(0, 1, 3)
     Tensor((3,), float64, cpu) [0.  0.5 1. ]
     """
+    numbers = _numbers("linspace", start, stop, num)
     return _made(
         "linspace",
         device,
-        lambda xp: xp.linspace(
-            plain(start), plain(stop), plain(num), dtype=dtype or "float64", endpoint=endpoint
-        ),
+        lambda xp: xp.linspace(*numbers, dtype=dtype or "float64", endpoint=endpoint),
     )
 
 
-def asarray(
-    obj: Any,
-    *,
-    dtype: DTypeLike | None = None,
-    device: str | None = None,
-    copy: bool | None = None,
-) -> Tensor:
-    """Return numbers, nested lists, or an array of any library as a Tensor.
-
-    Parameters
-    ----------
-    obj
-        The numbers. A Tensor is returned as it is if nothing is to be changed, and keeps
-        its graph.
-    dtype
-        Default: that of the numbers; Python's are float64, int64 and bool.
-    device
-        "cpu" or "cuda"; default: that of the numbers, the CPU for lists.
-    copy
-        True copies, False shares the memory of an array or raises; None (default) copies
-        all but Tensors.
-
-    Raises
-    ------
-    DTypeError
-        If the values are not real numbers or booleans.
-    ShapeError
-        If copy=False and sharing is impossible.
-
-    Examples
-    --------
-    >>> asarray([[1.0, 2.0]])
-    Tensor((1, 2), float64, cpu) [[1. 2.]]
-    """
-    if isinstance(obj, Variable):
-        return _as_tensor(obj, dtype, device, copy)
-    if copy is False:
-        return _shared(obj, dtype, device)
-    tensor: Tensor = Variable.wrap(new_array(obj, dtype=dtype, device=device))
-    return tensor
-
-
-def _as_tensor(obj: Any, dtype: DTypeLike | None, device: str | None, copy: bool | None) -> Tensor:
-    """Return a Tensor in another dtype or place, with its graph."""
-    tensor: Any = obj
-    if device is not None and device != tensor.device:
-        tensor = to_device(tensor, device)
-    if dtype is not None and tensor.dtype != dtype:
-        tensor = astype(tensor, dtype)
-    if copy is False and tensor is not obj:
-        raise ShapeError(
-            "asarray: copy=False expected the dtype and device of the Tensor, "
-            f"{obj.dtype} and {obj.device!r}, got {dtype} and {device!r}"
-        )
-    result: Tensor = positive(tensor) if copy and tensor is obj else tensor
-    return result
-
-
-def _shared(obj: Any, dtype: DTypeLike | None, device: str | None) -> Tensor:
-    """Return a Tensor on the memory of an array."""
-    kind = f"{type(obj).__name__}"
-    try:
-        backend = backend_of(obj)
-        fits = hasattr(obj, "dtype") and (dtype is None or obj.dtype == dtype)
-    except CKNError:
-        fits = False
-    if not fits or (device is not None and device != backend.device):
-        raise ShapeError(
-            f"asarray: copy=False expected an array of the dtype and device asked for, got {kind}; "
-            "leave copy out"
-        )
-    tensor: Tensor = Variable.wrap(check_real("asarray", "obj", obj))
-    return tensor
+def _numbers(op: str, *arguments: Any) -> tuple[Any, ...]:
+    """Return arguments as Python numbers."""
+    for argument in arguments:
+        if isinstance(argument, Variable):
+            raise DTypeError(
+                f"{op}: expected numbers, got a Tensor; no gradient goes there: pass its .item()"
+            )
+    numbers: tuple[Any, ...] = plain(arguments)
+    return numbers

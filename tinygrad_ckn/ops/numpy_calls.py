@@ -57,6 +57,7 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
         "hstack": "ops.concatenate(..., axis=1)",
         "column_stack": "ops.stack(..., axis=1)",
         "append": "ops.concatenate",
+        "unique": "ops.unique_values, unique_counts, unique_inverse or unique_all",
         "average": "ops.mean",
         "nansum": "ops.where(ops.isnan(t), 0, t).sum()",
         "nan_to_num": "ops.where(ops.isnan(t), 0, t)",
@@ -147,12 +148,12 @@ def hint(name: str, known: Sequence[str]) -> str:
     """Return the advice for a name that Tensors lack, as the end of a sentence."""
     if name in INSTEAD:
         return f"use {INSTEAD[name]}"
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
-    return (
-        f"use ops.{near[0]}"
-        if near
-        else "use another of tinygrad_ckn.ops, or t.detach().numpy() for the values"
-    )
+    if near := difflib.get_close_matches(name, known, n=1, cutoff=0.85):
+        return f"use ops.{near[0]}"
+    # another function perhaps, as ops.mean is for np.median
+    far = difflib.get_close_matches(name, known, n=1)
+    nearest = f" (the nearest name is ops.{far[0]})" if far else ""
+    return f"use another of tinygrad_ckn.ops{nearest}, or t.detach().numpy() for the values"
 
 
 def table(ops: Mapping[str, Callable[..., Any]]) -> dict[Any, Callable[..., Any]]:
