@@ -121,7 +121,7 @@ def read_table(path: Path, *, labelled: bool, reading: Reading) -> Table:
 
 
 def read_numbered_labels(path: Path) -> NDArray[Any]:
-    """Return the labels (n,) of a file with rows of an Id, 1, 2, ..., and a label.
+    """Return the labels (n,) of rows of an Id, which counts from 1 or from 0, and a label.
 
     A header is left out.
 
@@ -144,9 +144,9 @@ def read_numbered_labels(path: Path) -> NDArray[Any]:
     _check_widths(rows, 2, path)
     # (n, 1)
     ids = _parse({number: row.partition(",")[0] for number, row in rows.items()}, path, [0])
-    _check_cells(
-        ids != np.arange(1, len(rows) + 1)[:, np.newaxis], [0], rows, path, "the Ids 1, 2, 3, ..."
-    )
+    start = 0 if ids[0, 0] == 0 else 1
+    wrong = ids != np.arange(start, start + len(rows))[:, np.newaxis]
+    _check_cells(wrong, [0], rows, path, f"the Ids {start}, {start + 1}, {start + 2}, ...")
     return _labels(rows, 1, path, Reading())
 
 

@@ -8,17 +8,19 @@ https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_ckn.backend import Shape
 from tinygrad_ckn.data.arrays import as_images
 from tinygrad_ckn.data.csv import read_table
 from tinygrad_ckn.data.dataset import Dataset, Split
 from tinygrad_ckn.data.files import existing_file
-from tinygrad_ckn.data.npy import names_in, read_npy, read_npz
+from tinygrad_ckn.data.npy import names_in, read_npz
 from tinygrad_ckn.data.parts import Parts
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data_format import DataFormat
@@ -26,11 +28,12 @@ from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.labels import as_labels, is_name
 
+_MEDMNIST = "train_images"
 # Names of the arrays: ours, those of Keras' data sets, those of MedMNIST.
 _KEYS = (
     ("images", "labels", "test_images", "test_labels"),
     ("x_train", "y_train", "x_test", "y_test"),
-    ("train_images", "train_labels", "test_images", "test_labels"),
+    (_MEDMNIST, "train_labels", "test_images", "test_labels"),
 )
 # The validation part of each, as MedMNIST names it.
 _VALIDATION = ("val_images", "val_labels")
@@ -140,6 +143,8 @@ def npz_parts(path: PathLike, reading: Reading) -> Parts:
         (images, labels) if group is None or reading.like is not None else (images, labels, group)
     )
     arrays = read_npz(path, required, (*of_test, *_VALIDATION, *of_group, "class_names"))
+    if images == _MEDMNIST and reading.channels_last is None and _is_rgb(arrays[images].shape):
+        reading = replace(reading, channels_last=True)
     train, read_as = _labelled(path, arrays, (images, labels, group), reading)
     as_train = reading if reading.like is not None else reading.with_format(read_as)
     test, validation = (
@@ -162,13 +167,6 @@ def read_npz_images(path: PathLike, reading: Reading) -> NDArray[np.float32]:
     """Return the images of an archive as float32 (n, C, H, W)."""
     path = existing_file(path, "an .npz file")
     return as_images(read_npz(path, ("images",), ())["images"], f"{path}, images", reading)[0]
-
-
-def read_npy_images(path: PathLike, reading: Reading) -> NDArray[np.float32]:
-    """Return the images of an .npy file as float32 (n, C, H, W)."""
-    path = existing_file(path, "an .npy file")
-    array = read_npy(path, reading)
-    return as_images(array, str(path), reading)[0]
 
 
 def _other_part(
@@ -213,6 +211,11 @@ def _labelled(
                 f"{path}, {group}: expected {len(labels)} groups, one per image, got {len(groups)}"
             )
     return Split(images, labels, groups), read_as
+
+
+def _is_rgb(shape: Shape) -> bool:
+    """Return whether an array can be MedMNIST's images (n, H, H, 3) only."""
+    return len(shape) == 4 and shape[3] == 3 and shape[1] == shape[2] > 3
 
 
 def _class_names(path: Path, arrays: dict[str, NDArray[Any]]) -> tuple[str, ...] | None:
