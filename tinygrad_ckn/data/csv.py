@@ -116,7 +116,8 @@ def read_table(path: Path, *, labelled: bool, reading: Reading) -> Table:
     said = None if place is None or place.said == FIRST else place.said
     if place is not None and place.doubt:
         _refuse_doubt(path, rows)
-    data_format = replace(data_format, header=bool(header), label=said)
+    of_group = None if group is None else header[group]
+    data_format = replace(data_format, header=bool(header), label=said, group=of_group)
     return Table(floats, labels, data_format, None if group is None else _texts(rows, group, path))
 
 
@@ -182,10 +183,11 @@ def _place(
 def _group_column(
     header: list[str], path: Path, place: LabelColumn | None, reading: Reading
 ) -> int | None:
-    """Return the column that the user names as that of the groups, None if there is none."""
-    if reading.group is None:
+    """Return the column of the groups, by the user or as in training, None if there is none."""
+    like = None if reading.like is None else reading.like.group
+    if reading.group is None and like is None:
         return None
-    wanted = reading.group.strip().lower()
+    wanted = str(reading.group or like).strip().lower()
     if wanted not in header and reading.like is not None:
         return None
     column = header.index(wanted) if header.count(wanted) == 1 else None
