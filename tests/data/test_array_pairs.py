@@ -76,6 +76,9 @@ def test_an_archive_of_one_array_is_like_a_file_of_it(tmp_path: Path):
     np.savez(tmp_path / "digits_labels.npz", LABELS)
     np.testing.assert_array_equal(load(tmp_path, holdout=0).train.images, FLOATS)
     np.testing.assert_array_equal(load_images(tmp_path / "digits_images.npz"), FLOATS)
+    (tmp_path / "digits_images.npz").write_bytes(b"PK\3\4 cut off")
+    with pytest.raises(DataError, match=r"digits_images\.npz: expected an \.npz archive of num"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(

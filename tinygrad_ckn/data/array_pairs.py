@@ -121,8 +121,13 @@ def _array_files(folder: Path, words: Collection[str]) -> list[Path]:
     return [
         path
         for path in _visible(folder)
-        if any(word in words for word in _words(path)) and path.is_file() and is_array_file(path)
+        if any(word in words for word in _words(path)) and path.is_file() and _may_be_array(path)
     ]
+
+
+def _may_be_array(path: Path) -> bool:
+    """Return whether a file is one of a single array, or damaged, which reading it says."""
+    return is_array_file(path) or (path.suffix.lower() == ".npz" and not names_in(path))
 
 
 def _visible(folder: Path) -> list[Path]:
