@@ -46,6 +46,18 @@ def test_names_say_the_parts(tmp_path: Path):
     assert len(load(tmp_path / "X_test.npy", holdout=0).train) == 6
 
 
+def test_hidden_files_are_ignored_and_dev_is_validation(tmp_path: Path):
+    write(tmp_path, X_train=IMAGES, y_train=LABELS, X_dev=IMAGES[:6], y_dev=LABELS[:6])
+    for name in ("._X_train.npy", "._y_train.npy"):
+        # As macOS leaves them on other disks.
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    data = load(tmp_path, holdout=0)
+    assert {part: len(split) for part, split in data.parts.items()} == {
+        "training": 24,
+        "validation": 6,
+    }
+
+
 def test_other_parts_are_read_as_the_training_images(tmp_path: Path):
     # Bytes for training, a sixteenth of them as floats for testing: 0..1 is on that scale.
     write(tmp_path, X_train=IMAGES, y_train=LABELS, X_test=FLOATS[:6, 0], y_test=LABELS[:6])
@@ -64,6 +76,9 @@ def test_an_archive_of_one_array_is_like_a_file_of_it(tmp_path: Path):
     np.savez(tmp_path / "digits_labels.npz", LABELS)
     np.testing.assert_array_equal(load(tmp_path, holdout=0).train.images, FLOATS)
     np.testing.assert_array_equal(load_images(tmp_path / "digits_images.npz"), FLOATS)
+    (tmp_path / "digits_images.npz").write_bytes(b"PK\3\4 cut off")
+    with pytest.raises(DataError, match=r"digits_images\.npz: expected an \.npz archive of num"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +92,13 @@ def test_an_archive_of_one_array_is_like_a_file_of_it(tmp_path: Path):
             "X-a.npy",
             r"beside it, got y-a\.npy and y_a",
         ),
+        (
+            ["X_train", "y_train"],
+            "y_train.npy",
+            r"expected images, got a file named as the labels of X_train\.npy; give the file of",
+        ),
+        (["X"], "Z/X.npy", r"expected an array file with its labels beside it, got nothing"),
+        (["X", "y"], "x_train.npy", r"x_train\.npy: expected an array file .*, got nothing"),
         (
             ["faces", "y"],
             "faces.npy",

@@ -305,14 +305,18 @@ def test_medmnist_in_colour_has_the_channels_last(tmp_path: Path) -> None:
 def test_archives_of_keras_and_medmnist(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (6, 28, 28), dtype=np.uint8)
     numbers = np.arange(6, dtype=np.uint8) % 3
-    np.savez(
-        tmp_path / "mnist.npz", x_train=pixels, y_train=numbers, x_test=pixels[:3], y_test=[2, 1, 0]
-    )
+    arrays = {"x_train": pixels, "y_train": numbers, "x_test": pixels[:3], "y_test": [2, 1, 0]}
+    np.savez(tmp_path / "mnist.npz", **arrays, x_val=pixels[:2], y_val=[1, 2])
     keras = load_npz(tmp_path / "mnist.npz")
     np.testing.assert_array_equal(
         keras.train.images[:, 0], pixels.astype(np.float32) / np.float32(255)
     )
     assert (keras.train.labels.tolist(), keras.test.labels.tolist()) == ([0, 1, 2] * 2, [2, 1, 0])
+    assert keras.validation is not None
+    assert keras.validation.labels.tolist() == [1, 2]
+    np.savez(tmp_path / "two.npz", **arrays, images=pixels, labels=numbers)
+    with pytest.raises(DataError, match="one array of training images, got images and x_train; st"):
+        load_npz(tmp_path / "two.npz")
     parts = {
         f"{part}_{kind}": values
         for part in ("train", "val", "test")

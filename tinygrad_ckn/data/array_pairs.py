@@ -3,8 +3,8 @@
 The file of labels has the name of that of the images with another word: X.npy and y.npy,
 X_train.npy and y_train.npy, images.npy and labels.npy, or, as Kuzushiji-MNIST is
 published, kmnist-train-imgs.npz and kmnist-train-labels.npz. Words are separated by _
-or -, in any case; `train`, `test` and `val` among them say which part it is. An .npz file
-of a pair has one array without a name, which NumPy calls arr_0. Source:
+or -, in any case; `train`, `test` and `val` among them say which part it is. Hidden files
+are ignored. An .npz file of a pair has one array without a name, which NumPy calls arr_0. Source:
 http://codh.rois.ac.jp/kmnist/dataset/kmnist/.
 """
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn.data.arrays import as_images
 from tinygrad_ckn.data.dataset import Split
+from tinygrad_ckn.data.files import existing_file
 from tinygrad_ckn.data.npy import names_in, read_npy, read_npz
 from tinygrad_ckn.data.parts import Parts
 from tinygrad_ckn.data.reading import Reading
@@ -35,6 +36,7 @@ _PARTS = {
     "test": "test",
     "val": "validation",
     "valid": "validation",
+    "dev": "validation",
     "validation": "validation",
 }
 _UNNAMED = "arr_0"
@@ -62,9 +64,10 @@ def pair_parts(path: Path, reading: Reading) -> Parts:
     Raises
     ------
     DataError
-        For a name without one of the words, without a file of labels, and for arrays that
-        do not fit each other.
+        For a missing file, a name without one of the words, without a file of labels, and
+        for arrays that do not fit each other.
     """
+    path = existing_file(path, "an array file with its labels beside it")
     split, read_as = _read_pair(path, reading)
     return Parts(path.stem, str(path), split, None, read_as)
 
@@ -115,11 +118,21 @@ def _words(path: Path) -> list[str]:
 
 def _array_files(folder: Path, words: Collection[str]) -> list[Path]:
     """Return the array files in a folder whose name has one of some words."""
-    return sorted(
+    return [
         path
-        for path in folder.iterdir()
-        if any(word in words for word in _words(path)) and path.is_file() and is_array_file(path)
-    )
+        for path in _visible(folder)
+        if any(word in words for word in _words(path)) and path.is_file() and _may_be_array(path)
+    ]
+
+
+def _may_be_array(path: Path) -> bool:
+    """Return whether a file is one of a single array, or damaged, which reading it says."""
+    return is_array_file(path) or (path.suffix.lower() == ".npz" and not names_in(path))
+
+
+def _visible(folder: Path) -> list[Path]:
+    """Return what a folder holds, without hidden files such as macOS's copies ._X.npy."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _part(path: Path) -> str:
@@ -130,31 +143,50 @@ def _part(path: Path) -> str:
 def _labels_beside(path: Path) -> Path:
     """Return the file of the labels of images, or raise a DataError."""
     words = _words(path)
-    of_images = [i for i, word in enumerate(words) if word in _WORDS]
+    of_images = [word for word in words if word in _WORDS]
     if len(of_images) != 1:
-        raise DataError(
-            f"{path}: expected a name that says where the labels are, such as X.npy beside y.npy, "
-            "or images_train.npy beside labels_train.npy, got another; rename both files, or "
-            "store them in an .npz file with images and labels"
-        )
-    (place,) = of_images
-    wanted = [*words[:place], _WORDS[words[place]], *words[place + 1 :]]
-    suffix = path.suffix.lower()
-    found = [
-        other
-        for other in sorted(path.parent.iterdir())
-        if other.suffix.lower() == suffix and _words(other) == wanted
-    ]
+        raise _unnamed(path)
+    word = of_images[0]
+    found = _beside(path, word, _WORDS[word])
     if len(found) != 1:
         got = " and ".join(other.name for other in found) or "none"
-        name = re.sub(
-            rf"(?<![a-z]){words[place]}(?![a-z])", _WORDS[words[place]], path.name, flags=re.I
-        )
+        name = re.sub(rf"(?<![a-z]){word}(?![a-z])", _WORDS[word], path.name, flags=re.I)
         raise DataError(
             f"{path}: expected the labels of these images in one file, {name}, beside it, got "
             f"{got}; add or rename it, or give only files that have labels"
         )
     return found[0]
+
+
+def _beside(path: Path, word: str, other: str) -> list[Path]:
+    """Return the files beside one that have another word in place of one in its name."""
+    wanted = [other if mine == word else mine for mine in _words(path)]
+    suffix = path.suffix.lower()
+    return [
+        found
+        for found in _visible(path.parent)
+        if found.suffix.lower() == suffix and _words(found) == wanted
+    ]
+
+
+def _unnamed(path: Path) -> DataError:
+    """Return the error for a name that does not say where the labels are."""
+    images = [
+        found.name
+        for word, other in _WORDS.items()
+        if other in _words(path)
+        for found in _beside(path, other, word)
+    ]
+    if images:
+        return DataError(
+            f"{path}: expected images, got a file named as the labels of {' and '.join(images)}; "
+            "give the file of the images"
+        )
+    return DataError(
+        f"{path}: expected a name that says where the labels are, such as X.npy beside y.npy, "
+        "or images_train.npy beside labels_train.npy, got another; rename both files, or "
+        "store them in an .npz file with images and labels"
+    )
 
 
 def _array(path: Path, reading: Reading | None = None) -> NDArray[Any]:

@@ -36,7 +36,7 @@ from tinygrad_ckn.data.label_column import (
 )
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data.shapes import from_rows
-from tinygrad_ckn.data.table_text import has_integers, is_number, table_rows
+from tinygrad_ckn.data.table_text import has_integers, is_number, table_rows, without_quotes
 from tinygrad_ckn.data_format import DataFormat, Stored
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.labels import as_labels, check_lengths
@@ -279,8 +279,8 @@ def _cell(row: str, column: int) -> str:
 def _texts(
     rows: dict[int, str], column: int, path: Path, expected: str = "a group"
 ) -> NDArray[np.str_]:
-    """Return a column as text, without quotes; empty cells are refused."""
-    texts = [_cell(row, column).strip().strip("\"'") for row in rows.values()]
+    """Return a column as text, without single quotes around it; empty cells are refused."""
+    texts = [without_quotes(_cell(row, column)) for row in rows.values()]
     check_lengths(texts, str(path))
     cells = np.array(texts)
     _check_cells((cells == "")[:, np.newaxis], [column], rows, path, expected)
