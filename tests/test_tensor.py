@@ -52,10 +52,11 @@ def test_memory_mapped_arrays_are_read(tmp_path):
     assert ops.exp(mapped).shape == (3,)
 
 
-def test_dtype_option_and_python_scalars_follow_nep_50():
+def test_dtype_option_and_numbers_keep_the_dtype():
     t = Tensor([1, 2], dtype="float32", requires_grad=True)
     assert (t * 2.0 + 1).dtype == "float32"
-    assert (t * np.float64(2)).dtype == "float64"
+    assert (t * np.float64(2)).dtype == "float32"
+    assert (t * np.array(2.0)).dtype == "float64"
     assert Tensor([1, 2]).mean().dtype == "float64"
 
 

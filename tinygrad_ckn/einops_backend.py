@@ -12,7 +12,7 @@ from tinygrad_ckn.tensor import Tensor
 
 
 class _Functions:
-    """What einops asks of a library: its `AbstractBackend`."""
+    """The functions of a library that einops calls: its `AbstractBackend`."""
 
     framework_name = "tinygrad_ckn"
 

@@ -31,8 +31,11 @@ def broadcast_arrays(*arrays: Array | float) -> list[Tensor]:
     [(2, 2), (2, 2)]
     """
     shape = _common_shape("broadcast_arrays", arrays)
-    listed: Sequence[Any] = arrays
-    return [broadcast_to(array, shape) for array in listed]
+    results: list[Tensor] = []
+    operand: Any
+    for operand in arrays:
+        results.append(broadcast_to(operand, shape))
+    return results
 
 
 def meshgrid(*arrays: Array, indexing: Literal["xy", "ij"] = "xy") -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""What the namespace can do, as the Array API standard asks for it."""
+"""Devices, dtypes and capabilities of the namespace, as the Array API standard asks."""
 
 from __future__ import annotations
 

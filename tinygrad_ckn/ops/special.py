@@ -25,7 +25,7 @@ def _special(xp: Namespace, name: str, x: Array | float) -> Array:
 
 @primitive()
 def erf(xp: Namespace, x: Array | float) -> Array:
-    """Return the error function, 2/sqrt(pi) times the integral of e**-t**2 from 0 to x.
+    """Return the error function: 2/sqrt(pi) times the integral of e**-t**2 up to x.
 
     Parameters
     ----------
