@@ -1,4 +1,4 @@
-"""Tensors in einops: `rearrange`, `reduce`, `repeat`, `einsum`, `pack` where it is installed."""
+"""Tensors for the functions of einops, if it is installed."""
 
 from __future__ import annotations
 

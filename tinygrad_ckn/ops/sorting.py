@@ -160,7 +160,7 @@ def count_nonzero(xp: Namespace, x: Array, axis: Axis = None, *, keepdims: bool 
 
 
 def nonzero(x: Array) -> tuple[Array, ...]:
-    """Return the positions of the elements that are not 0: a vector of integers for each axis.
+    """Return the positions of the elements that are not 0, a vector for each axis.
 
     Parameters
     ----------
