@@ -244,7 +244,7 @@ def _split(files: PictureFiles, folder: Path, reading: Reading) -> Split:
     groups = None if reading.group is None else groups_of(files.paths, folder, reading)
     images = files.images(reading)
     check_scale(images, str(folder), reading)
-    return Split(images, files.labels, groups)
+    return Split(images, files.labels, groups, files.paths)
 
 
 def check_scale(images: NDArray[np.float32], source: str, reading: Reading) -> None:
