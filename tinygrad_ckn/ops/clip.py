@@ -11,6 +11,7 @@ from tinygrad_ckn.errors import ConfigError, DTypeError, ShapeError
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.ops.conversion import astype
 from tinygrad_ckn.ops.elementwise import where
+from tinygrad_ckn.ops.grids import common_shape
 from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.tensor import Tensor
 
@@ -51,9 +52,9 @@ def clip(
     x
         Any shape.
     min, max
-        Numbers, arrays that broadcast to the shape of x, or None for no bound (the
-        default). Whether they are in order is checked of numbers only, because reading
-        arrays would block a GPU; elsewhere max wins.
+        Numbers, arrays that broadcast with x, or None for no bound (the default). Whether
+        they are in order is checked of numbers only, because reading arrays would block a
+        GPU; elsewhere max wins.
     a_min, a_max
         The same, by NumPy's names.
 
@@ -62,7 +63,7 @@ def clip(
     DTypeError
         If a bound is something else.
     ShapeError
-        If min > max, or an array does not broadcast to the shape of x.
+        If min > max, or an array does not broadcast with x.
     ConfigError
         If a bound is given under both names.
 
@@ -75,6 +76,7 @@ def clip(
     high = _one("max", a_max, max)
     if not _is_array(low) and not _is_array(high):
         return _clip(x, low, high)
+    common_shape("clip", [bound for bound in (x, low, high) if bound is not None])
     limited: Any = x
     if low is not None:
         limited = _limit(limited, low, unwrap(limited) < unwrap(low))
@@ -105,13 +107,7 @@ def _is_array(bound: Any) -> bool:
 def _limit(x: Any, bound: Any, beyond: Array) -> Any:
     """Return the bound where x is beyond it or the bound is NaN, else x."""
     other: Any = unwrap(bound)
-    shape = getattr(x, "shape", ())
     invalid: Any = xp_of(other).isnan(other)
     limited: Any = where(beyond | invalid, bound, x)
-    if limited.shape != shape:
-        raise ShapeError(
-            f"clip: expected bounds that broadcast to the shape {shape} of x, got "
-            f"{getattr(other, 'shape', ())}"
-        )
     dtype = getattr(x, "dtype", limited.dtype)
     return limited if limited.dtype == dtype else astype(limited, dtype)

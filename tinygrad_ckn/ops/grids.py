@@ -30,7 +30,7 @@ def broadcast_arrays(*arrays: Array | float) -> list[Tensor]:
     >>> [a.shape for a in broadcast_arrays(Tensor([1.0, 2.0]), Tensor([[1.0], [2.0]]))]
     [(2, 2), (2, 2)]
     """
-    shape = _common_shape("broadcast_arrays", arrays)
+    shape = common_shape("broadcast_arrays", arrays)
     results: list[Tensor] = []
     operand: Any
     for operand in arrays:
@@ -75,8 +75,14 @@ def meshgrid(*arrays: Array, indexing: Literal["xy", "ij"] = "xy") -> list[Tenso
     return broadcast_arrays(*columns)
 
 
-def _common_shape(op: str, arrays: Sequence[Any]) -> Shape:
-    """Return the shape to which arrays broadcast together."""
+def common_shape(op: str, arrays: Sequence[Any]) -> Shape:
+    """Return the shape to which arrays and numbers broadcast together.
+
+    Raises
+    ------
+    ShapeError
+        If there is none.
+    """
     shapes = [tuple(getattr(array, "shape", ())) for array in arrays]
     ndim = max(map(len, shapes), default=0)
     padded = [(1,) * (ndim - len(shape)) + shape for shape in shapes]

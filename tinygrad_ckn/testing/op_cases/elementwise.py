@@ -66,9 +66,7 @@ case(
     arrays(n, 3),
     arrays(3, low=-1.0, high=-0.5),
     arrays(1, 3, low=0.5, high=1.0),
-    errors=[
-        bad(np.ones(3), np.ones((2, 3)), error=ShapeError, match="broadcast to the shape .3,. of x")
-    ],
+    errors=[bad(np.ones(3), np.ones(2), error=ShapeError, match="broadcast")],
 )
 
 # Angles and hyperbolic functions
