@@ -158,7 +158,7 @@ TESTED_ELSEWHERE = {
         cpu/correlate/direct cpu/correlate/fft cpu/correlate/toeplitz cpu/correlate/unfold
         cpu/correlate/winograd
     """,
-    "the stacks of inverse roots (tests/ops/test_linalg.py)": "cpu/linalg",
+    "the stacks of inverse roots (tests/ops/linalg/test_roots.py)": "cpu/linalg",
     "a kernel for GPUs: compiled with NVRTC and executed by an interpreter "
     "(tests/gpu/test_kernels_compile.py, tests/gpu/test_kernels_ckn_map.py)": """
         cuda/ckn_map cuda/correlate cuda/direct cuda/kernels cuda/kmeans cuda/launch cuda/linalg
@@ -174,7 +174,8 @@ TESTED_ELSEWHERE = {
         testing/verdict
     """,
     "the cases of operations, one at least for each (tests/ops/test_cases.py)": """
-        testing/cases testing/strategies testing/op_cases/elementwise testing/op_cases/inputs
+        testing/cases testing/strategies testing/op_cases/decompositions
+        testing/op_cases/elementwise testing/op_cases/inputs
         testing/op_cases/kernels testing/op_cases/linalg testing/op_cases/losses
         testing/op_cases/pooling testing/op_cases/products testing/op_cases/reductions
         testing/op_cases/shape testing/op_cases/windows

@@ -9,6 +9,7 @@ from tinygrad_ckn.functional import checkpoint, hessian, hvp, jacobian, jvp, vjp
 from tinygrad_ckn.grad_mode import detect_anomaly, enable_grad, no_grad
 from tinygrad_ckn.gradient import grad
 from tinygrad_ckn.interchange import from_dlpack
+from tinygrad_ckn.ops import linalg
 from tinygrad_ckn.parallel import get_num_threads, set_num_threads
 from tinygrad_ckn.random_numbers import manual_seed
 from tinygrad_ckn.tensor import Tensor
@@ -53,6 +54,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "linalg",
     "manual_seed",
     "models",
     "nn",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn import parallel
 from tinygrad_ckn.backend import Namespace
-from tinygrad_ckn.ops.linalg import plain_inverse_sqrt
+from tinygrad_ckn.ops.linalg.roots import plain_inverse_sqrt
 
 
 @plain_inverse_sqrt.kernel("cpu")
