@@ -93,7 +93,8 @@ def _left_vectors_rule(g: Array, a: Array, y: Array, parts: _Parts) -> Array:
 
 def _right_vectors(a: Array, parts: _Parts) -> Array:
     """Return the right singular vectors (..., n, k): the left ones of the transpose."""
-    return left_vectors(transposed(a), parts=parts[::-1])
+    u, s, v = parts
+    return left_vectors(transposed(a), parts=(v, s, u))
 
 
 @primitive()
