@@ -2,9 +2,12 @@
 
 import gc
 import os
+import sys
 
 # Arrays are small and tests run in two processes: BLAS threads would only interfere.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# The package and the tests are compiled once, not by each process that a test starts.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ import tinygrad_ckn
 from tinygrad_ckn import backend, ops
 from tinygrad_ckn.errors import BackendError
 
+sys.dont_write_bytecode = False
 pytest_plugins = ["tools.sampled_coverage"]
 
 try:

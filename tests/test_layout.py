@@ -159,6 +159,9 @@ TESTED_ELSEWHERE = {
         cpu/correlate/winograd
     """,
     "the stacks of inverse roots (tests/ops/linalg/test_roots.py)": "cpu/linalg",
+    "records of labels and pixels (tests/data/test_cifar.py, tests/data/test_cifar100.py)": """
+        data/cifar_records
+    """,
     "a kernel for GPUs: compiled with NVRTC and executed by an interpreter "
     "(tests/gpu/test_kernels_compile.py, tests/gpu/test_kernels_ckn_map.py)": """
         cuda/ckn_map cuda/correlate cuda/direct cuda/kernels cuda/kmeans cuda/launch cuda/linalg

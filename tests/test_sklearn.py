@@ -459,9 +459,12 @@ def test_filters_learn_from_labels_where_that_is_said():
 @pytest.mark.parametrize(("loss", "l2"), [("cross_entropy", None), ("squared_hinge", 1e-2)])
 @pytest.mark.filterwarnings("ignore::tinygrad_ckn.errors.TrainingWarning")
 def test_supervised_learning_is_that_of_the_network(loss: str, l2: float | None):
-    options = {"epochs": 1, "batch_size": 50, "lr": 0.1}
+    options = {"epochs": 1, "batch_size": 50, "lr": 0.1, "clip_norm": 1.0, "ema": 0.5, "mixup": 0.2}
+    if loss == "cross_entropy":
+        options["label_smoothing"] = 0.1
+    groups = np.arange(200) // 4
     ckn = CKNClassifier(**SMALL, supervised=True, loss=loss, l2=l2, random_state=7, **options).fit(
-        IMAGES, LABELS
+        IMAGES, LABELS, groups=[f"subject {i:02}" for i in groups]
     )
     seed = np.random.RandomState(7).randint(2**31 - 1)
     model = CKN(1, 8, 10, [CKNLayer(1, 6, 3, subsampling=2), CKNLayer(6, 10, 3, subsampling=2)])
@@ -472,11 +475,13 @@ def test_supervised_learning_is_that_of_the_network(loss: str, l2: float | None)
         descent=descent,
         loss=loss,
         l2=l2,
+        groups=groups,
         n_patches=2000,
         rng=seed,
     )
     for layer, learned in zip(model.layers, ckn.model_.layers, strict=True):
         np.testing.assert_array_equal(learned.weight.data, layer.weight.data)
+    np.testing.assert_array_equal(model.classifier.weight.data, ckn.model_.classifier.weight.data)
 
 
 def test_the_l2_that_is_said_is_that_of_the_classifier_at_the_end():

@@ -35,13 +35,14 @@ _BLOCK = 1024
 # Number of images that may be exceptions.
 _FEW = 5
 # Fields that models saved earlier do not have, with their defaults: what is done to
-# pictures, and the column of the labels.
+# pictures, and the columns of the labels and the groups.
 _LATER: dict[str, Any] = {
     "resize": None,
     "crop": False,
     "grey": False,
     "rgb": False,
     "label": None,
+    "group": None,
 }
 
 
@@ -178,7 +179,9 @@ class DataFormat:
         Whether the CSV file began with a header; None: it was not a CSV file.
     label : str or None
         Which column of the CSV file held the labels: "last", or its name in the header in
-        lower case; None: the first.
+        lower case; None: the first. For CIFAR-100 "coarse"; None: fine.
+    group : str or None
+        The column of the CSV file that held the groups, by its name in lower case.
     resize : tuple[int, int] or None
         (H, W) that pictures were resized to; None: they were not resized.
     crop : bool
@@ -200,6 +203,7 @@ class DataFormat:
     grey: bool = False
     rgb: bool = False
     label: str | None = None
+    group: str | None = None
 
     @classmethod
     def of_arrays(cls, images: Images, classes: tuple[Label, ...] = ()) -> Self:
@@ -256,6 +260,7 @@ class DataFormat:
             "channels_last": isinstance(config["channels_last"], bool),
             "header": isinstance(config["header"], bool | None),
             "label": isinstance(config["label"], str | None),
+            "group": isinstance(config["group"], str | None),
             "scale": config["scale"] > 0,
             "pixels": pixels.low <= pixels.shallow <= pixels.high
             and 0 <= pixels.faint <= pixels.bright,

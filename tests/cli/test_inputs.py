@@ -42,7 +42,7 @@ def test_images_are_in_the_order_given(folder: Path, monkeypatch: pytest.MonkeyP
 def test_wrong_files_are_named(folder: Path):
     for path, message in (
         (folder / "absent.png", r"absent.png: expected a picture, got nothing; check the path"),
-        (folder / "absent", r"absent: expected a picture, or a file of images"),
+        (folder / "absent", r"absent: expected a file of images: a picture"),
         (folder.parent / "empty", r"empty: expected a folder with pictures, got none"),
     ):
         (folder.parent / "empty").mkdir(exist_ok=True)

@@ -234,7 +234,7 @@ def test_files_that_are_not_images(invoke: Invoke, run_folder: Path, tmp_path: P
     result = invoke("predict", run_folder, tmp_path / "notes.txt")
     assert result.exit_code == 1
     assert result.stderr.startswith(
-        f"error: {tmp_path}/notes.txt: expected an .npz, .npy or .csv file"
+        f"error: {tmp_path}/notes.txt: expected a picture, an .npy file, an .npz file"
     )
     np.save(tmp_path / "large.npy", np.zeros((2, 9, 9), np.float32))
     result = invoke("predict", run_folder, tmp_path / "large.npy")

@@ -236,11 +236,12 @@ def test_unknown_memory(
         (["--device", "tpu"], "device: expected 'cpu' or 'cuda', got 'tpu'"),
         (
             ["--data", "cifar10"],
-            "cifar10: expected the folder of the six .bin files, got none; pass it as --data-dir",
+            "cifar10: expected the folder of the six .bin files, or the Python version, got none; "
+            "pass it as --data-dir",
         ),
         (
             ["--data", "cifar10", "--data-dir", "nowhere"],
-            "nowhere: expected a folder with the CIFAR-10 binary files",
+            "nowhere: expected a folder with the six .bin files",
         ),
         (
             ["--data", "nothing.npz"],

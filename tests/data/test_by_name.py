@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn.data import load
-from tinygrad_ckn.data.by_name import BY_NAME, load_known
-from tinygrad_ckn.data.stl10 import load_stl10
+from tinygrad_ckn.data.by_name import BY_NAME
 from tinygrad_ckn.errors import DataError
 
 
@@ -23,11 +22,16 @@ def test_kmnist_has_the_names_of_its_characters(mnist_folder: Path):
     assert (data.name, data.class_names[:3]) == ("kmnist", ("o", "ki", "su"))
 
 
-def test_folders_are_told_apart_by_their_files(tmp_path: Path):
-    assert load_known(tmp_path) is None
-    # Folders of pictures have these names too.
-    (tmp_path / "train").mkdir()
-    (tmp_path / "test").mkdir()
-    assert load_known(tmp_path) is None
-    np.zeros(3, np.uint8).tofile(tmp_path / "train_X.bin")
-    assert load_known(tmp_path) is load_stl10
+def test_kmnist_is_read_from_its_npz_files(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    images = {part: rng.integers(0, 256, (12, 28, 28), np.uint8) for part in ("train", "test")}
+    for part, stored in images.items():
+        np.savez_compressed(tmp_path / f"kmnist-{part}-imgs.npz", stored)
+        np.savez_compressed(tmp_path / f"kmnist-{part}-labels.npz", np.arange(12, dtype="u1") % 9)
+    for data in (load("kmnist", data_dir=tmp_path), load(tmp_path)):
+        np.testing.assert_array_equal(
+            data.test.images[:, 0], images["test"].astype(np.float32) / 255
+        )
+        assert data.train.labels.tolist() == [*range(9), 0, 1, 2]
+    # Ten classes, though the last does not occur.
+    assert load("kmnist", data_dir=tmp_path).class_names[9] == "wo"

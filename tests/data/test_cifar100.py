@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygrad_ckn.data import load
-from tinygrad_ckn.data.cifar100 import RECORD, has_cifar100_files
-from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.data import load, load_test
+from tinygrad_ckn.data.cifar100 import has_cifar100_files
+from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.lazy_images import is_lazy
 
 
 @pytest.fixture
@@ -34,6 +35,26 @@ def test_fine_labels_and_planes_are_read(folder: Path) -> None:
     assert load(folder).class_names[99] == "name_99"
 
 
+def test_coarse_labels_and_their_names(folder: Path) -> None:
+    data = load(folder, label="coarse")
+    assert (data.n_classes, data.train.labels.tolist()) == (20, [0, 1, 2, 3, 4])
+    # What a model was trained on is what it is measured on.
+    assert data.data_format.label == "coarse"
+    assert load_test(folder, data_format=data.data_format)[0].labels.tolist() == [0, 1, 2]
+    assert load(folder, label="fine").n_classes == 100
+    (folder / "coarse_label_names.txt").write_text("\n".join(f"kind_{i}" for i in range(20)))
+    assert load("cifar100", data_dir=folder, label="coarse").class_names[19] == "kind_19"
+    with pytest.raises(ConfigError, match="argument label expected fine or coarse with CIFAR-100"):
+        load(folder, label="last")
+
+
+def test_images_are_read_in_blocks(folder: Path) -> None:
+    whole, lazy = load(folder), load(folder, memory=20_000)
+    assert is_lazy(lazy.train.images)
+    np.testing.assert_array_equal(lazy.train.images[:], whole.train.images)
+    assert lazy.train.labels.tolist() == whole.train.labels.tolist()
+
+
 def test_the_published_subfolder_is_found(folder: Path) -> None:
     inner = folder / "cifar-100-binary"
     inner.mkdir()
@@ -47,7 +68,7 @@ def test_the_published_subfolder_is_found(folder: Path) -> None:
     ("at", "value", "message"),
     [
         (0, 20, "expected a coarse label 0 .. 19 at byte 0, in record 0, got 20"),
-        (RECORD + 1, 100, "expected a fine label 0 .. 99 at byte 3075, in record 1, got 100"),
+        (3075, 100, "expected a fine label 0 .. 99 at byte 3075, in record 1, got 100"),
         (None, 10, "expected records of 3074 bytes, got 10 bytes in the last one, at byte 0"),
         (None, 0, "expected records of 3074 bytes, got an empty file, at byte 0"),
     ],

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn.data import load
-from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.errors import DataError, DataWarning
 
 RNG = np.random.default_rng(0)
 
@@ -55,6 +55,24 @@ def test_cifar100_has_its_fine_labels_and_their_names(cifar100: Path):
     assert (data.train.labels.tolist(), data.test.labels.tolist()) == ([0, 1, 2], [97, 98, 99])
     assert data.class_names[99] == "thing 99"
     assert load("cifar100", data_dir=cifar100).train.labels.tolist() == [0, 1, 2]
+
+
+def test_cifar100_has_coarse_labels_too(cifar100: Path):
+    names = [f"kind {i}" for i in range(20)]
+    dump(cifar100 / "meta", {"fine_label_names": ["x"] * 100, "coarse_label_names": names})
+    data = load(cifar100, label="coarse")
+    assert (data.n_classes, data.class_names[19], data.data_format.label) == (
+        20,
+        "kind 19",
+        "coarse",
+    )
+    assert data.test.labels.tolist() == [0, 1, 2]
+
+
+def test_a_set_that_is_read_whole_warns_of_its_memory(cifar10: Path):
+    with pytest.warns(DataWarning, match=r"at most 1,000 bytes of memory, got 147,456; CIFAR-10's"):
+        load(cifar10, memory=1000)
+    assert len(load(cifar10, memory="1MB").train) == 10
 
 
 def test_a_missing_batch_is_named(cifar10: Path):

@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,10 +26,14 @@ def test_split_keeps_its_arrays() -> None:
     assert split.labels is labels
     assert len(split) == 2
     assert repr(split) == "Split(2 images of 3x4x5)"
+    with pytest.raises(DataError, match="expected 2 paths, one per image, got 1"):
+        Split(images, labels, paths=[Path("a.png")])
 
 
 def test_take_follows_the_order_of_the_indices() -> None:
-    taken = split_of([5, 6, 7]).take(np.array([2, 0]))
+    paths = [Path(f"{i}.png") for i in range(3)]
+    taken = replace(split_of([5, 6, 7]), paths=paths).take(np.array([2, 0]))
+    assert taken.paths == [paths[2], paths[0]]
     assert taken.labels.tolist() == [7, 5]
     assert taken.images[:, 0, 0, 0].tolist() == [2, 0]
 

@@ -91,7 +91,13 @@ def test_labels_survive_the_round_trip(tmp_path: Path, labels: np.ndarray) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["1,3\n2,0\n", '"Id","Prediction"\r\n1,3,\r\n2,0,\r\n', "Id,Prediction\n1,3\n\n2,0.0"]
+    "text",
+    [
+        "1,3\n2,0\n",
+        '"Id","Prediction"\r\n1,3,\r\n2,0,\r\n',
+        "Id,Prediction\n1,3\n\n2,0.0",
+        "0,3\n1,0",
+    ],
 )
 def test_labels_are_the_second_column(tmp_path: Path, text: str) -> None:
     assert load_labels(write(tmp_path, text)).tolist() == [3, 0]
@@ -116,7 +122,8 @@ def test_predictions_are_written_as_kaggle_wants_them(tmp_path: Path) -> None:
         ),
         ("1,cat\n2, ,\n", "file.csv, row 2, column 2: expected a label, got ''"),
         ("1,2\n\n3,2\n", "file.csv, row 3, column 1: expected the Ids 1, 2, 3, ..., got '3'"),
-        ("0,2\n1,2\n", "file.csv, row 1, column 1: expected the Ids 1, 2, 3, ..., got '0'"),
+        ("0,2\n2,2\n", "file.csv, row 2, column 1: expected the Ids 0, 1, 2, ..., got '2'"),
+        ("2,2\n3,2\n", "file.csv, row 1, column 1: expected the Ids 1, 2, 3, ..., got '2'"),
         (
             "1,2\n2,1.5\n",
             "file.csv, row 2, column 2: expected a label that is an integer, got '1.5'",

@@ -11,4 +11,4 @@ def test_the_known_sets_are_those_loaded_by_name():
 def test_checksums_are_md5_and_different():
     checksums = [file.md5 for known in KNOWN for file in known.files]
     assert all(re.fullmatch("[0-9a-f]{32}", md5) for md5 in checksums)
-    assert len(set(checksums)) == len(checksums) == 19
+    assert len(set(checksums)) == len(checksums) == 21

@@ -134,7 +134,7 @@ def test_idx_files_are_read_in_blocks(folder: Path, zipped: bool) -> None:
 @pytest.mark.parametrize("name", ["mnist", "kmnist", "fashion-mnist", "cifar10"])
 def test_published_sets_are_read_in_blocks_too(folder: Path, name: str) -> None:
     for part in (*cifar.TRAIN_FILES, *cifar.TEST_FILES) if name == "cifar10" else ():
-        (folder / part).write_bytes(bytes(2 * cifar.RECORD))
+        (folder / part).write_bytes(bytes(2 * 3073))
     if name.endswith("mnist"):
         # Their classes have names, ten of them.
         for part, n in (("train", 60), ("t10k", 20)):
@@ -173,7 +173,7 @@ def test_npy_files_are_read_in_blocks(fortran: bool, tmp_path: Path) -> None:
 def test_cifar_files_are_read_in_blocks(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for name in (*cifar.TRAIN_FILES, *cifar.TEST_FILES):
-        records = random.integers(0, 10, (4, cifar.RECORD)).astype("u1")
+        records = random.integers(0, 10, (4, 3073)).astype("u1")
         records[:, 1:] += 100
         (tmp_path / name).write_bytes(records.tobytes())
     whole, blocks = load(tmp_path), load(tmp_path, memory="1B")

@@ -50,8 +50,9 @@ def test_files_are_known_by_their_ending(tmp_path: Path) -> None:
 
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     accepted = (
-        "expected the name 'digits', 'fashion-mnist', 'mnist', 'kmnist', 'cifar10', 'cifar100', "
-        "'stl10' or 'svhn', an .npz file, a .csv file, a .mat file of SVHN, or a folder"
+        "expected the name 'digits', 'fashion-mnist', 'mnist', 'kmnist', 'usps', 'cifar10', "
+        "'cifar100', 'stl10' or 'svhn', an .npy file, an .npz file, a table (.csv, .tsv or .txt, "
+        "zipped or not), a .mat file of SVHN, or a folder"
     )
     with pytest.raises(
         DataError, match=re.escape(f"imagenet: {accepted}") + ".*, got none of these"
@@ -64,7 +65,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
         load(tmp_path / "absent.npz")
     with pytest.raises(
         DataError,
-        match=r"expected a folder with IDX files .*, CIFAR-10 binary files .*, or a folder of "
+        match=r"expected a folder with IDX files .*, CIFAR-10's binary files .*, or a folder of "
         "pictures for each class, got none of these",
     ):
         load(tmp_path)
@@ -78,7 +79,7 @@ def test_data_dir_is_required_or_refused(tmp_path: Path) -> None:
         load("mnist")
     with pytest.raises(
         DataError,
-        match=r"cifar10: expected the folder of the six \.bin files, got none; .* data_dir",
+        match=r"cifar10: expected the folder of the six \.bin files, or .*, got none; .* data_dir",
     ):
         load("cifar10")
     with pytest.raises(
@@ -110,13 +111,13 @@ def test_images_alone(tmp_path: Path, idx_bytes: Callable[[np.ndarray], bytes]) 
 def test_images_of_an_unknown_kind_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError,
-        match=r"absent: expected a picture, or a file of images \(\.npz, \.npy, \.csv or IDX\)",
+        match=r"absent: expected a file of images: a picture, an \.npy file, an \.npz file,",
     ):
         load_images(tmp_path / "absent")
     (tmp_path / "a.pkl").touch()
     with pytest.raises(
         DataError,
-        match=r"a\.pkl: expected an \.npz, \.npy or \.csv file, a picture, or an IDX file .*",
+        match=r"a\.pkl: expected a picture, an \.npy file, .* or an IDX file, got another kind",
     ):
         load_images(tmp_path / "a.pkl")
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn.data import load_csv, load_npz
-from tinygrad_ckn.data.npz_csv import read_npy_images, read_npz_images
+from tinygrad_ckn.data.array_pairs import read_array_file
+from tinygrad_ckn.data.npz_csv import read_npz_images
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataError
 
@@ -261,7 +262,7 @@ def test_images_alone_are_read(tmp_path: Path) -> None:
         read_npz_images(write(tmp_path, images=IMAGES, labels=OBJECTS), Reading()), expected
     )
     np.save(tmp_path / "mine.npy", IMAGES)
-    np.testing.assert_array_equal(read_npy_images(tmp_path / "mine.npy", Reading()), expected)
+    np.testing.assert_array_equal(read_array_file(tmp_path / "mine.npy", Reading()), expected)
 
 
 def test_a_bad_npy_file_is_refused(tmp_path: Path) -> None:
@@ -270,28 +271,52 @@ def test_a_bad_npy_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"mine\.npy: expected a numeric array .* damaged or needs pickle"
     ):
-        read_npy_images(path, Reading())
+        read_array_file(path, Reading())
     write(tmp_path, images=IMAGES).rename(path)
     with pytest.raises(DataError, match=r"mine\.npy: expected a single array .* got an archive"):
-        read_npy_images(path, Reading())
+        read_array_file(path, Reading())
     np.save(path, LABELS)
     with pytest.raises(
         DataError, match=r"mine\.npy: expected at least one image, .* got shape \(20,\)"
     ):
-        read_npy_images(path, Reading())
+        read_array_file(path, Reading())
+
+
+def test_medmnist_in_colour_has_the_channels_last(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 28, 28, 3), dtype=np.uint8)
+    arrays = {}
+    for part, rows in (("train", slice(5)), ("val", slice(5, 7)), ("test", slice(7, 9))):
+        arrays[f"{part}_images"] = pixels[rows]
+        arrays[f"{part}_labels"] = (np.arange(9) % 2)[rows, np.newaxis]
+    np.savez(tmp_path / "pathmnist.npz", **arrays)
+    data = load_npz(tmp_path / "pathmnist.npz")
+    expected = pixels.transpose(0, 3, 1, 2) / np.float32(255)
+    for split, rows in ((data.train, slice(5)), (data.validation, slice(5, 7))):
+        np.testing.assert_array_equal(split.images, expected[rows])
+    assert data.data_format.channels_last
+    # The user's word, and images of another kind, are not read so.
+    with pytest.raises(DataError, match=r"expected images|channels"):
+        load_npz(tmp_path / "pathmnist.npz", channels_last=False, image_shape=(3, 28, 28))
+    np.savez(tmp_path / "mine.npz", images=pixels, labels=np.arange(9) % 2)
+    with pytest.raises(DataError, match="which looks like channels last; say which"):
+        load_npz(tmp_path / "mine.npz")
 
 
 def test_archives_of_keras_and_medmnist(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (6, 28, 28), dtype=np.uint8)
     numbers = np.arange(6, dtype=np.uint8) % 3
-    np.savez(
-        tmp_path / "mnist.npz", x_train=pixels, y_train=numbers, x_test=pixels[:3], y_test=[2, 1, 0]
-    )
+    arrays = {"x_train": pixels, "y_train": numbers, "x_test": pixels[:3], "y_test": [2, 1, 0]}
+    np.savez(tmp_path / "mnist.npz", **arrays, x_val=pixels[:2], y_val=[1, 2])
     keras = load_npz(tmp_path / "mnist.npz")
     np.testing.assert_array_equal(
         keras.train.images[:, 0], pixels.astype(np.float32) / np.float32(255)
     )
     assert (keras.train.labels.tolist(), keras.test.labels.tolist()) == ([0, 1, 2] * 2, [2, 1, 0])
+    assert keras.validation is not None
+    assert keras.validation.labels.tolist() == [1, 2]
+    np.savez(tmp_path / "two.npz", **arrays, images=pixels, labels=numbers)
+    with pytest.raises(DataError, match="one array of training images, got images and x_train; st"):
+        load_npz(tmp_path / "two.npz")
     parts = {
         f"{part}_{kind}": values
         for part in ("train", "val", "test")

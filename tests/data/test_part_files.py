@@ -115,6 +115,13 @@ def test_groups_of_a_table_and_of_an_archive(train: Path, tmp_path: Path):
     assert dataset.train.images.shape[1:] == (1, 8, 8)
     assert not set(dataset.train.groups) & set(dataset.test.groups)
     assert load_images(path, group="subject").shape == (60, 1, 8, 8)
+    # A model knows the column: it is no pixel of later files, which may lack it.
+    assert dataset.data_format.group == "subject"
+    np.testing.assert_array_equal(
+        load_images(path, data_format=dataset.data_format), load_images(path, group="subject")
+    )
+    without = table(tmp_path / "without.csv", slice(60))
+    assert load_images(without, data_format=dataset.data_format).shape == (60, 1, 8, 8)
     with pytest.raises(DataError, match="expected a header with one column 'patient' besides"):
         load(path, group="patient")
     np.savez(tmp_path / "b.npz", images=BYTES, labels=DIGITS.labels, who=np.arange(60) // 5)

@@ -5,6 +5,7 @@ import pytest
 
 from tinygrad_ckn.data import load
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.lazy_images import is_lazy
 
 
 @pytest.fixture
@@ -29,6 +30,12 @@ def test_columns_come_first_and_labels_are_those_published(folder: Path):
     assert data.classes == tuple(range(1, 11))
     assert (data.class_names[0], data.class_names[9]) == ("airplane", "truck")
     assert load("stl10", data_dir=folder).test.labels.tolist() == [3, 1]
+
+
+def test_images_are_read_in_blocks(folder: Path):
+    whole, lazy = load(folder), load(folder, memory=200_000)
+    assert is_lazy(lazy.train.images)
+    np.testing.assert_array_equal(lazy.train.images[:], whole.train.images)
 
 
 def test_names_of_classes_are_those_of_the_file(folder: Path):

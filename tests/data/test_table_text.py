@@ -34,6 +34,22 @@ def test_quoted_cells(tmp_path: Path) -> None:
     assert read(path) == (pixels, ["big cat"] * 4)
 
 
+def test_quotes_that_belong_to_a_label_stay(tmp_path: Path) -> None:
+    path = tmp_path / "pipes.csv"
+    written = ['"3"" pipe"', "boys", "boys'", "'big cat'", '"a ""b"""', "'"]
+    path.write_text("".join(f"{label},{i},2,3,4\n" for i, label in enumerate(written)))
+    pixels, labels = read(path)
+    assert labels == ['3" pipe', "boys", "boys'", "big cat", 'a "b"', "'"]
+    assert [row[0] for row in pixels] == list(range(6))
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_lines_end_as_on_any_system(tmp_path: Path, end: str) -> None:
+    (tmp_path / "unix.csv").write_text(TEXT)
+    (tmp_path / "other.csv").write_bytes(TEXT.replace("\n", end).encode())
+    assert read(tmp_path / "other.csv") == read(tmp_path / "unix.csv")
+
+
 @pytest.mark.parametrize("suffix", [".csv.gz", ".csv.zip"])
 def test_compressed_tables(tmp_path: Path, suffix: str) -> None:
     text = TEXT.encode()

@@ -1,120 +1,125 @@
-"""Published data sets, by name or from the folder of their files."""
+"""Published data sets by name, read from the folder of their files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple
 
+from tinygrad_ckn.data.array_pairs import folder_of_pairs, has_array_pairs
 from tinygrad_ckn.data.cifar import has_cifar_files, load_cifar10
 from tinygrad_ckn.data.cifar100 import has_cifar100_files, load_cifar100
-from tinygrad_ckn.data.cifar_batches import CIFAR100, batches_of, load_batches
-from tinygrad_ckn.data.dataset import Dataset
+from tinygrad_ckn.data.cifar_batches import has_batches, load_batches, load_cifar100_batches
 from tinygrad_ckn.data.digits import load_digits
 from tinygrad_ckn.data.files import existing_folder
-from tinygrad_ckn.data.idx import load_fashion_mnist, load_idx
-from tinygrad_ckn.data.stl10 import has_stl10_files, load_stl10
-from tinygrad_ckn.data.svhn import has_svhn_files, load_svhn
+from tinygrad_ckn.data.idx import has_idx_files, idx_parts, load_fashion_mnist
+from tinygrad_ckn.data.parts import Parts
+from tinygrad_ckn.data.reading import Reading
+from tinygrad_ckn.data.refused_options import refuse_options
+from tinygrad_ckn.data.stl10 import load_stl10
+from tinygrad_ckn.data.svhn import load_svhn
+from tinygrad_ckn.data.usps import usps_parts
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
 
-# The argument `memory` of `load`, which IDX and CIFAR-10's binary files honour.
-Memory: TypeAlias = int | str | None
+KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 
-def load_known(folder: Path) -> Callable[[Path], Dataset] | None:
-    """Return the loader of a folder of another published set, None if it is none."""
-    batches = batches_of(folder)
-    if batches is not None:
-        return partial(load_batches, batches=batches)
-    if has_cifar100_files(folder):
-        return load_cifar100
-    if has_stl10_files(folder):
-        return load_stl10
-    return load_svhn if has_svhn_files(folder) else None
+class Named(NamedTuple):
+    """A published set: its files in words, how to read their folder, and its options.
+
+    `at_hand` reads it without a folder, if that is possible.
+    """
+
+    files: str
+    read: Callable[[Path, Reading], Parts]
+    options: frozenset[str] = frozenset()
+    at_hand: Callable[[Reading], Parts] | None = None
 
 
-def _digits(data_dir: PathLike | None, memory: Memory) -> Dataset:
-    """Load the embedded digits."""
+def read_named(name: str, data_dir: PathLike | None, reading: Reading) -> Parts:
+    """Return the parts of a published set.
+
+    Raises
+    ------
+    DataError
+        For an option that has no meaning for it, a folder that is missing, or that
+        "digits" does not need; and whatever its reader raises.
+    """
+    named = BY_NAME[name]
+    refuse_options(name, reading, named.options)
     if data_dir is not None:
+        return named.read(existing_folder(data_dir, named.files), reading)
+    if named.at_hand is None:
         raise DataError(
-            "load: argument data_dir expected None with 'digits', whose images are embedded, got "
-            f"{data_dir}; leave it out"
+            f"{name}: expected the folder of {named.files}, got none; pass it as argument data_dir"
         )
-    return load_digits()
+    return named.at_hand(reading)
 
 
-def _mnist(data_dir: PathLike | None, memory: Memory) -> Dataset:
-    """Load MNIST."""
-    return load_idx(
-        _required("mnist", data_dir, "the four IDX files"),
-        name="mnist",
-        class_names=tuple("0123456789"),
-        memory=memory,
+def _no_digits(folder: Path, _: Reading) -> Parts:
+    """Raise a DataError for a folder of the embedded digits."""
+    raise DataError(
+        "load: argument data_dir expected None with 'digits', whose images are embedded, got "
+        f"{folder}; leave it out"
     )
 
 
-def _cifar10(data_dir: PathLike | None, memory: Memory) -> Dataset:
-    """Load CIFAR-10, in either version."""
-    folder = existing_folder(
-        _required("cifar10", data_dir, "the six .bin files"), "the CIFAR-10 binary files"
-    )
-    batches = None if has_cifar_files(folder) else batches_of(folder)
-    if batches is not None and batches is not CIFAR100:
-        return load_batches(folder, batches)
-    return load_cifar10(folder, memory=memory)
+def _fashion_mnist(folder: Path | None, reading: Reading) -> Parts:
+    """Read Fashion-MNIST, without a folder from Debian's package."""
+    return Parts.of(load_fashion_mnist(folder, memory=reading.memory))
 
 
-def _cifar100(data_dir: PathLike | None, memory: Memory) -> Dataset:
-    """Load CIFAR-100, in either version."""
-    files = "train.bin and test.bin, or train, test and meta of the Python version"
-    folder = existing_folder(_required("cifar100", data_dir, files), files)
-    if has_cifar100_files(folder):
-        return load_cifar100(folder)
-    return load_batches(folder, CIFAR100)
+def _mnist(folder: Path, reading: Reading) -> Parts:
+    """Read MNIST."""
+    return idx_parts(folder, reading, "mnist", tuple("0123456789"))
 
 
-def _stl10(data_dir: PathLike | None, memory: Memory) -> Dataset:
-    """Load STL-10."""
-    files = "train_X.bin, train_y.bin, test_X.bin and test_y.bin"
-    return load_stl10(existing_folder(_required("stl10", data_dir, files), files))
+def _kmnist(folder: Path, reading: Reading) -> Parts:
+    """Read Kuzushiji-MNIST, in either version."""
+    if has_idx_files(folder) or not has_array_pairs(folder):
+        return idx_parts(folder, reading, "kmnist", KANA)
+    parts = folder_of_pairs(folder, reading)
+    read_as = replace(parts.read_as, classes=tuple(range(len(KANA))))
+    return parts._replace(name="kmnist", read_as=read_as, class_names=KANA)
 
 
-def _svhn(data_dir: PathLike | None, memory: Memory) -> Dataset:
-    """Load SVHN."""
-    files = "train_32x32.mat and test_32x32.mat"
-    return load_svhn(existing_folder(_required("svhn", data_dir, files), files))
+def _cifar10(folder: Path, reading: Reading) -> Parts:
+    """Read CIFAR-10, in either version."""
+    if has_batches(folder) and not has_cifar_files(folder):
+        return Parts.of(load_batches(folder))
+    return Parts.of(load_cifar10(folder, memory=reading.memory))
 
 
-def _kmnist(data_dir: PathLike | None, memory: Memory) -> Dataset:
-    """Load Kuzushiji-MNIST."""
-    names = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
-    folder = _required("kmnist", data_dir, "the four IDX files")
-    return load_idx(folder, name="kmnist", class_names=names, memory=memory)
+def _cifar100(folder: Path, reading: Reading) -> Parts:
+    """Read CIFAR-100, in either version."""
+    load = load_cifar100 if has_cifar100_files(folder) else load_cifar100_batches
+    return Parts.of(load(folder, reading))
 
 
-def _fashion_mnist(data_dir: PathLike | None, memory: Memory) -> Dataset:
-    """Load Fashion-MNIST."""
-    return load_fashion_mnist(data_dir, memory=memory)
-
-
-def _required(name: str, data_dir: PathLike | None, files: str) -> PathLike:
-    """Return data_dir, or raise a DataError if it is None."""
-    if data_dir is None:
-        raise DataError(
-            f"{name}: expected the folder of {files}, got none; pass it as argument data_dir"
-        )
-    return data_dir
-
-
-BY_NAME: dict[str, Callable[[PathLike | None, Memory], Dataset]] = {
-    "digits": _digits,
-    "fashion-mnist": _fashion_mnist,
-    "mnist": _mnist,
-    "kmnist": _kmnist,
-    "cifar10": _cifar10,
-    "cifar100": _cifar100,
-    "stl10": _stl10,
-    "svhn": _svhn,
+BY_NAME = {
+    "digits": Named("no files", _no_digits, at_hand=lambda _: Parts.of(load_digits())),
+    "fashion-mnist": Named(
+        "the four IDX files", _fashion_mnist, at_hand=lambda reading: _fashion_mnist(None, reading)
+    ),
+    "mnist": Named("the four IDX files", _mnist),
+    "kmnist": Named("the four IDX files, or the four .npz files", _kmnist),
+    "usps": Named(
+        "zip.train and zip.test, or usps and usps.t of LIBSVM, zipped or not",
+        lambda folder, _: usps_parts(folder),
+    ),
+    "cifar10": Named("the six .bin files, or the Python version", _cifar10),
+    "cifar100": Named(
+        "train.bin and test.bin, or train, test and meta of the Python version",
+        _cifar100,
+        frozenset({"label"}),
+    ),
+    "stl10": Named(
+        "train_X.bin, train_y.bin, test_X.bin and test_y.bin",
+        lambda folder, reading: Parts.of(load_stl10(folder, reading)),
+    ),
+    "svhn": Named(
+        "train_32x32.mat and test_32x32.mat", lambda folder, _: Parts.of(load_svhn(folder))
+    ),
 }

@@ -1,26 +1,46 @@
-"""The binary version of CIFAR-100.
+"""CIFAR-100: which of its labels, and its binary version.
 
-A file is a sequence of records of 3,074 bytes: the coarse label 0..19, the fine label
-0..99, then the red, green and blue planes of 32x32 bytes in row-major order. Source:
-A. Krizhevsky, https://www.cs.toronto.edu/~kriz/cifar.html ("Binary version").
+That is two files of `cifar_records`, with a coarse label 0..19 and a fine label 0..99.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from tinygrad_ckn.data.arrays import format_of_bytes, scale_bytes
-from tinygrad_ckn.data.cifar import SHAPE
-from tinygrad_ckn.data.dataset import Dataset, Split
-from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.data.arrays import format_of_bytes
+from tinygrad_ckn.data.cifar_records import Layout, read_split
+from tinygrad_ckn.data.dataset import Dataset
+from tinygrad_ckn.data.reading import Reading
+from tinygrad_ckn.errors import ConfigError, DataError
 
 SUBFOLDER = "cifar-100-binary"
-RECORD = 2 + 3 * 32 * 32
-N_COARSE, N_FINE = 20, 100
 FILES = ("train.bin", "test.bin")
-_NAMES = "fine_label_names.txt"
+# Number of classes by the kind of label, in the order of a record.
+KINDS = {"coarse": 20, "fine": 100}
+_LAYOUT = Layout("CIFAR-100", ("coarse label", "fine label"), tuple(KINDS.values()))
+
+
+def kind_of_labels(reading: Reading) -> str:
+    """Return "coarse" or "fine": as the user says, as in training, or fine.
+
+    Raises
+    ------
+    ConfigError
+        For another argument label.
+    """
+    like = None if reading.like is None else reading.like.label
+    kind = reading.label or (like if like in KINDS else "fine")
+    if kind not in KINDS:
+        raise ConfigError(
+            f"load: argument label expected fine or coarse with CIFAR-100, got {reading.label!r}"
+        )
+    return kind
+
+
+def said(kind: str) -> str | None:
+    """Return the field label of the format of images with such labels."""
+    return None if kind == "fine" else kind
 
 
 def has_cifar100_files(folder: Path) -> bool:
@@ -28,10 +48,11 @@ def has_cifar100_files(folder: Path) -> bool:
     return (folder / SUBFOLDER).is_dir() or any((folder / name).is_file() for name in FILES)
 
 
-def load_cifar100(folder: Path) -> Dataset:
-    """Read CIFAR-100 from train.bin and test.bin, with its 100 fine labels.
+def load_cifar100(folder: Path, reading: Reading) -> Dataset:
+    """Read CIFAR-100 from train.bin and test.bin.
 
-    Names of classes are those in fine_label_names.txt beside them, or numbers.
+    Names of classes are those in fine_label_names.txt or coarse_label_names.txt beside
+    them, or numbers.
 
     Raises
     ------
@@ -40,46 +61,21 @@ def load_cifar100(folder: Path) -> Dataset:
         byte offset.
     """
     folder = folder / SUBFOLDER if (folder / SUBFOLDER).is_dir() else folder
-    train, test = (_read_split(folder / name) for name in FILES)
-    names = _class_names(folder / _NAMES)
-    return Dataset("cifar100", train, test, N_FINE, names, format_of_bytes(train.images))
+    kind = kind_of_labels(reading)
+    column = list(KINDS).index(kind)
+    train, test = (read_split([folder / name], _LAYOUT, column, reading) for name in FILES)
+    names = _class_names(folder / f"{kind}_label_names.txt", KINDS[kind])
+    data_format = replace(format_of_bytes(train.images), label=said(kind))
+    return Dataset("cifar100", train, test, KINDS[kind], names, data_format)
 
 
-def _read_split(path: Path) -> Split:
-    """Return the images and fine labels of a file."""
+def _class_names(path: Path, count: int) -> tuple[str, ...]:
+    """Return the names of the classes."""
     if not path.is_file():
-        raise DataError(
-            f"{path}: expected this file of CIFAR-100's binary version, got nothing; add it there"
-        )
-    size = path.stat().st_size
-    count, extra = divmod(size, RECORD)
-    if extra or not count:
-        got = f"{extra} bytes in the last one" if extra else "an empty file"
-        raise DataError(
-            f"{path}: expected records of {RECORD} bytes, got {got}, at byte {count * RECORD}; is "
-            "it CIFAR-100's binary version, copied whole?"
-        )
-    records = np.fromfile(path, dtype=np.uint8).reshape(-1, RECORD)
-    for column, (kind, n) in enumerate((("coarse", N_COARSE), ("fine", N_FINE))):
-        wrong = records[:, column] >= n
-        if wrong.any():
-            first = int(wrong.argmax())
-            raise DataError(
-                f"{path}: expected a {kind} label 0 .. {n - 1} at byte {first * RECORD + column}, "
-                f"in record {first}, got {records[first, column]}; is it CIFAR-100's binary "
-                "version?"
-            )
-    images = scale_bytes(np.ascontiguousarray(records[:, 2:]).reshape(-1, *SHAPE))
-    return Split(images, records[:, 1].astype(np.int64))
-
-
-def _class_names(path: Path) -> tuple[str, ...]:
-    """Return the names of the fine classes."""
-    if not path.is_file():
-        return tuple(str(number) for number in range(N_FINE))
+        return tuple(str(number) for number in range(count))
     names = tuple(path.read_text("utf-8", errors="replace").split())
-    if len(names) != N_FINE:
+    if len(names) != count:
         raise DataError(
-            f"{path}: expected {N_FINE} names, one a line, got {len(names)}; mend or move it"
+            f"{path}: expected {count} names, one a line, got {len(names)}; mend or move it"
         )
     return names

@@ -8,7 +8,7 @@ https://www.cs.toronto.edu/~kriz/cifar.html ("Python version").
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_ckn.data.arrays import format_of_bytes, scale_bytes
-from tinygrad_ckn.data.cifar import CLASSES, SHAPE
+from tinygrad_ckn.data.cifar import CLASSES
+from tinygrad_ckn.data.cifar100 import KINDS, kind_of_labels, said
+from tinygrad_ckn.data.cifar_records import SHAPE
 from tinygrad_ckn.data.dataset import Dataset, Split
+from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data.unpickle import read_pickle, starts_as_pickle
 from tinygrad_ckn.errors import DataError
 
@@ -58,21 +61,27 @@ CIFAR100 = Batches(
 )
 
 
-def batches_of(folder: Path) -> Batches | None:
-    """Return which set a folder holds, itself or in its published subfolder, if any."""
-    for batches in (CIFAR10, CIFAR100):
-        inside = _inside(folder, batches)
-        files = (*batches.train, *batches.test)
-        if inside != folder or any(starts_as_pickle(inside / name) for name in files):
-            return batches
-    return None
+def has_batches(folder: Path, batches: Batches = CIFAR10) -> bool:
+    """Return whether a folder holds such files, itself or in its published subfolder."""
+    inside = _inside(folder, batches)
+    files = (*batches.train, *batches.test)
+    return inside != folder or any(starts_as_pickle(inside / name) for name in files)
 
 
-def load_batches(folder: Path, batches: Batches) -> Dataset:
+def load_cifar100_batches(folder: Path, reading: Reading) -> Dataset:
+    """Read the batches of CIFAR-100, with its fine or its coarse labels."""
+    kind = kind_of_labels(reading)
+    batches = replace(
+        CIFAR100, labels=f"{kind}_labels", names=f"{kind}_label_names", n_classes=KINDS[kind]
+    )
+    return load_batches(folder, batches, said(kind))
+
+
+def load_batches(folder: Path, batches: Batches = CIFAR10, label: str | None = None) -> Dataset:
     """Read the batches of a folder.
 
-    Labels are class numbers; those of CIFAR-100 are its 100 fine ones. Names of classes
-    are those of the file beside the batches, or, without it, CIFAR-10's or numbers.
+    Labels are class numbers; `label` is kept in the format. Names of classes are those of
+    the file beside the batches, or, without it, CIFAR-10's or numbers.
 
     Raises
     ------
@@ -83,9 +92,8 @@ def load_batches(folder: Path, batches: Batches) -> Dataset:
     train = _read_split(folder, batches.train, batches)
     test = _read_split(folder, batches.test, batches)
     names = _class_names(folder, batches)
-    return Dataset(
-        batches.name, train, test, batches.n_classes, names, format_of_bytes(train.images)
-    )
+    data_format = replace(format_of_bytes(train.images), label=label)
+    return Dataset(batches.name, train, test, batches.n_classes, names, data_format)
 
 
 def _inside(folder: Path, batches: Batches) -> Path:

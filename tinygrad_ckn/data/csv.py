@@ -36,7 +36,7 @@ from tinygrad_ckn.data.label_column import (
 )
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data.shapes import from_rows
-from tinygrad_ckn.data.table_text import has_integers, is_number, table_rows
+from tinygrad_ckn.data.table_text import has_integers, is_number, table_rows, without_quotes
 from tinygrad_ckn.data_format import DataFormat, Stored
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.labels import as_labels, check_lengths
@@ -116,12 +116,13 @@ def read_table(path: Path, *, labelled: bool, reading: Reading) -> Table:
     said = None if place is None or place.said == FIRST else place.said
     if place is not None and place.doubt:
         _refuse_doubt(path, rows)
-    data_format = replace(data_format, header=bool(header), label=said)
+    of_group = None if group is None else header[group]
+    data_format = replace(data_format, header=bool(header), label=said, group=of_group)
     return Table(floats, labels, data_format, None if group is None else _texts(rows, group, path))
 
 
 def read_numbered_labels(path: Path) -> NDArray[Any]:
-    """Return the labels (n,) of a file with rows of an Id, 1, 2, ..., and a label.
+    """Return the labels (n,) of rows of an Id, which counts from 1 or from 0, and a label.
 
     A header is left out.
 
@@ -144,9 +145,9 @@ def read_numbered_labels(path: Path) -> NDArray[Any]:
     _check_widths(rows, 2, path)
     # (n, 1)
     ids = _parse({number: row.partition(",")[0] for number, row in rows.items()}, path, [0])
-    _check_cells(
-        ids != np.arange(1, len(rows) + 1)[:, np.newaxis], [0], rows, path, "the Ids 1, 2, 3, ..."
-    )
+    start = 0 if ids[0, 0] == 0 else 1
+    wrong = ids != np.arange(start, start + len(rows))[:, np.newaxis]
+    _check_cells(wrong, [0], rows, path, f"the Ids {start}, {start + 1}, {start + 2}, ...")
     return _labels(rows, 1, path, Reading())
 
 
@@ -182,10 +183,11 @@ def _place(
 def _group_column(
     header: list[str], path: Path, place: LabelColumn | None, reading: Reading
 ) -> int | None:
-    """Return the column that the user names as that of the groups, None if there is none."""
-    if reading.group is None:
+    """Return the column of the groups, by the user or as in training, None if there is none."""
+    like = None if reading.like is None else reading.like.group
+    if reading.group is None and like is None:
         return None
-    wanted = reading.group.strip().lower()
+    wanted = str(reading.group or like).strip().lower()
     if wanted not in header and reading.like is not None:
         return None
     column = header.index(wanted) if header.count(wanted) == 1 else None
@@ -277,8 +279,8 @@ def _cell(row: str, column: int) -> str:
 def _texts(
     rows: dict[int, str], column: int, path: Path, expected: str = "a group"
 ) -> NDArray[np.str_]:
-    """Return a column as text, without quotes; empty cells are refused."""
-    texts = [_cell(row, column).strip().strip("\"'") for row in rows.values()]
+    """Return a column as text, without single quotes around it; empty cells are refused."""
+    texts = [without_quotes(_cell(row, column)) for row in rows.values()]
     check_lengths(texts, str(path))
     cells = np.array(texts)
     _check_cells((cells == "")[:, np.newaxis], [column], rows, path, expected)

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygrad_ckn.data.label_column import LABEL, LABEL_NAMES
 from tinygrad_ckn.data.reading import Reading
-from tinygrad_ckn.data.table_text import has_integers, is_number
+from tinygrad_ckn.data.table_text import has_integers, is_number, without_quotes
 from tinygrad_ckn.errors import DataError
 
 # Minimum number of cells of a numbered row.
@@ -33,7 +33,7 @@ def take_header(rows: dict[int, str], path: Path, labelled: bool, reading: Readi
     first = next(iter(rows), None)
     if first is None:
         return []
-    cells = [cell.strip().strip("\"'").strip() for cell in rows[first].split(",")]
+    cells = [without_quotes(cell).strip() for cell in rows[first].split(",")]
     if not _is_header(cells, rows, first, path, labelled, reading):
         return []
     rows.pop(first)

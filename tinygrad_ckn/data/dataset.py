@@ -3,9 +3,10 @@
 Axes: n images, C channels, H rows, W columns.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ class Split:
     groups : NDArray, shape (n,), optional
         int64, bool or str: images of one group, such as those of a subject, stay on one
         side of every split.
+    paths : sequence of Path, optional
+        The file of each image, where each has one of its own.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class Split:
     images: NDArray[np.float32]
     labels: NDArray[Any]
     groups: NDArray[Any] | None = None
+    paths: Sequence[Path] | None = None
 
     def __post_init__(self) -> None:
         images = self.images
@@ -84,6 +88,10 @@ class Split:
                 f"Split: expected groups of shape {labels.shape}, one per image, got "
                 f"{groups.shape}; name the group of each image"
             )
+        if self.paths is not None and len(self.paths) != len(labels):
+            raise DataError(
+                f"Split: expected {len(labels)} paths, one per image, got {len(self.paths)}"
+            )
         check_finite(images, "Split")
 
     def __len__(self) -> int:
@@ -105,7 +113,8 @@ class Split:
         Lazy images are not read; others are copied.
         """
         groups = None if self.groups is None else self.groups[indices]
-        return Split(some_of(self.images, indices), self.labels[indices], groups)
+        paths = None if self.paths is None else [self.paths[i] for i in indices.tolist()]
+        return Split(some_of(self.images, indices), self.labels[indices], groups, paths)
 
 
 @dataclass(frozen=True, eq=False)

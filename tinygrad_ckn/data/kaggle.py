@@ -75,12 +75,12 @@ def load_pixels(
 
 
 def load_labels(path: PathLike) -> NDArray[Any]:
-    """Read a CSV file of labels: rows of an Id, 1, 2, ... in order, and a label.
+    """Read a CSV file of labels: rows of an Id and a label, in the order of the images.
 
     Parameters
     ----------
     path : str or PathLike
-        With or without a header.
+        With or without a header. The Ids are 1, 2, 3, ... or 0, 1, 2, ....
 
     Returns
     -------

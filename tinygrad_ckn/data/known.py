@@ -100,7 +100,22 @@ KNOWN = (
             "5c965bf0a639b31b8f53240b1b52f4d7",
             "7320c461ea6c1c855c0b718fb2a4b134",
         ),
-        "as they are, or unpacked",
+        "as they are, or unpacked; or kmnist-train-imgs.npz and the three others",
+    ),
+    Known(
+        "usps",
+        "USPS, postal digits",
+        7_291,
+        2_007,
+        "1x16x16",
+        10,
+        "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass.html#usps",
+        (
+            Download("usps.bz2", "ec16c51db3855ca6c91edd34d0e9b197"),
+            Download("usps.t.bz2", "8ea070ee2aca1ac39742fdd1ef5ed118"),
+        ),
+        "as they are, or unpacked; or zip.train.gz and zip.test.gz of "
+        "https://hastie.su.domains/ElemStatLearn",
     ),
     Known(
         "cifar10",
@@ -128,7 +143,7 @@ KNOWN = (
             Download("cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"),
             Download("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"),
         ),
-        "either, unpacked; the labels are the fine ones",
+        "either, unpacked; the labels are the fine ones, or with --label coarse the coarse ones",
     ),
     Known(
         "stl10",

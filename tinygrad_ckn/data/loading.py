@@ -8,25 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_ckn.data.arrays import as_images
-from tinygrad_ckn.data.csv import read_csv
 from tinygrad_ckn.data.dataset import Dataset, Split
 from tinygrad_ckn.data.division import Division
-from tinygrad_ckn.data.files import existing_file
-from tinygrad_ckn.data.idx import (
-    open_idx,
-    starts_as_idx,
-)
-from tinygrad_ckn.data.npz_csv import read_npy_images, read_npz_images
+from tinygrad_ckn.data.formats import read_images
 from tinygrad_ckn.data.part_files import load_divided, load_parts
 from tinygrad_ckn.data.picture_folder import holds_pictures, read_pictures
 from tinygrad_ckn.data.reading import Reading
-from tinygrad_ckn.data.refused_options import (
-    refuse_options_of_pictures,
-)
-from tinygrad_ckn.data.table_text import is_table
 from tinygrad_ckn.data_format import DataFormat
-from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
 
 
@@ -56,11 +44,12 @@ def load(
     Parameters
     ----------
     name_or_path : str or PathLike
-        "digits" (embedded), "fashion-mnist", "mnist", "kmnist", "cifar10", "cifar100",
-        "stl10", "svhn"; or the path of an .npz file, a .csv file, a .mat file of SVHN,
-        or a folder with IDX, CIFAR-10, CIFAR-100 (fine labels), STL-10
-        or SVHN files, or with a folder of pictures for each class, itself or in folders
-        train, val and test. Write "./mnist" for a folder with the name of a data set.
+        "digits" (embedded), "fashion-mnist", "mnist", "kmnist", "usps", "cifar10",
+        "cifar100", "stl10", "svhn"; or the path of an .npz file, a table (.csv, .tsv, .txt,
+        also zipped), an .npy file with its labels beside it, a .mat file of SVHN, or a
+        folder with the files of one of these sets, with pairs of .npy files, or with a
+        folder of pictures for each class, itself or in folders train, val and test (see
+        docs/data.md). Write "./mnist" for a folder with the name of a data set.
     data_dir : str or PathLike, optional
         The folder of the files of a data set given by name; needed for all but "digits"
         and "fashion-mnist", which without it is read from Debian's package.
@@ -79,12 +68,13 @@ def load(
         Leave out pictures that cannot be read, with a warning.
     label : str, optional
         "first", "last" or the name of the column of labels in a .csv file, as for
-        `load_csv`.
+        `load_csv`; for CIFAR-100 "fine" (the default) or "coarse".
     memory : int or str, optional
         Bytes, such as 2**30 or "2GiB", that all images may take in memory; None: a quarter
-        of what the process may use. More pictures, and images in IDX, CIFAR-10 and .npy
-        files, are read when needed, in blocks, as `LazyImages`; what is computed of all
-        of them, such as features, then lies in temporary files (in TMPDIR).
+        of what the process may use. More pictures, and images in IDX, CIFAR, STL-10 and
+        .npy files, are read when needed, in blocks, as `LazyImages`; what is computed of
+        all of them, such as features, then lies in temporary files (in TMPDIR). Other
+        files are read whole, with a warning if that takes more.
     group : str, optional
         What says which images belong together, such as those of one subject: the column
         of a .csv file, the array of an .npz file (of its other parts test_NAME and
@@ -223,9 +213,9 @@ def load_images(
     ----------
     path : str or PathLike
         A picture, or a folder of pictures in natural order, folders inside included; an
-        .npz file with an array `images`, an .npy file, a .csv file of pixels (a column
-        that the header names `label` is left out), or an IDX file of images under any
-        name, compressed with gzip or not.
+        .npz file with an array `images`, or with a single array without a name, an .npy
+        file, a table of pixels (a column that the header names `label` is left out), or an
+        IDX file of images under any name, compressed with gzip or not.
     image_shape, channels_last, header, scale, resize, crop, grey, rgb, skip_broken, label, \
     memory
         As for `load`.
@@ -264,19 +254,4 @@ def load_images(
     )
     if holds_pictures(Path(path)):
         return read_pictures(Path(path), reading)
-    path = existing_file(path, "a picture, or a file of images (.npz, .npy, .csv or IDX)")
-    suffix = path.suffix.lower()
-    refuse_options_of_pictures(str(path), reading)
-    if suffix == ".npz":
-        return read_npz_images(path, reading)
-    if suffix == ".npy":
-        return read_npy_images(path, reading)
-    if is_table(path):
-        return read_csv(path, labelled=False, reading=reading)[0]
-    if path.name.endswith((".idx", "-ubyte")) or starts_as_idx(path):
-        array = open_idx(path, reading)
-        return as_images(array, str(path), reading, len(array))[0]
-    raise DataError(
-        f"{path}: expected an .npz, .npy or .csv file, a picture, or an IDX file (compressed with "
-        "gzip or not), got another kind"
-    )
+    return read_images(Path(path), reading)

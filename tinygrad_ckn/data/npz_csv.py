@@ -8,17 +8,19 @@ https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_ckn.backend import Shape
 from tinygrad_ckn.data.arrays import as_images
 from tinygrad_ckn.data.csv import read_table
 from tinygrad_ckn.data.dataset import Dataset, Split
 from tinygrad_ckn.data.files import existing_file
-from tinygrad_ckn.data.npy import names_in, read_npy, read_npz
+from tinygrad_ckn.data.npy import names_in, read_npz
 from tinygrad_ckn.data.parts import Parts
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data_format import DataFormat
@@ -26,14 +28,18 @@ from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
 from tinygrad_ckn.labels import as_labels, is_name
 
-# Names of the arrays: ours, those of Keras' data sets, those of MedMNIST.
-_KEYS = (
-    ("images", "labels", "test_images", "test_labels"),
-    ("x_train", "y_train", "x_test", "y_test"),
-    ("train_images", "train_labels", "test_images", "test_labels"),
-)
-# The validation part of each, as MedMNIST names it.
-_VALIDATION = ("val_images", "val_labels")
+
+class _Names(NamedTuple):
+    """Names of the arrays of images and labels, by part; test and validation are optional."""
+
+    train: tuple[str, str]
+    test: tuple[str, str]
+    validation: tuple[str, str]
+
+
+_OURS = _Names(("images", "labels"), ("test_images", "test_labels"), ("val_images", "val_labels"))
+_KERAS = _Names(("x_train", "y_train"), ("x_test", "y_test"), ("x_val", "y_val"))
+_MEDMNIST = _Names(("train_images", "train_labels"), *_OURS[1:])
 
 
 def load_npz(
@@ -54,8 +60,8 @@ def load_npz(
         not changed. `labels` is (n,): integers, strings or booleans. `test_images` and
         `test_labels`, read in the same way, are the test part, `val_images` and
         `val_labels` the validation part; `class_names` has a name for each class. The
-        names of Keras (x_train, y_train, x_test, y_test) and of MedMNIST (train_images,
-        train_labels, ...) stand for these.
+        names of Keras (x_train, y_train, x_test, y_test, x_val, y_val) and of MedMNIST
+        (train_images, train_labels, ...) stand for these.
     image_shape : tuple of int, optional
         (C, H, W) or (H, W); needed for rows of pixels (n, C H W).
     channels_last : bool, optional
@@ -132,19 +138,19 @@ def load_csv(
 def npz_parts(path: PathLike, reading: Reading) -> Parts:
     """Return the labelled images of an archive, with its other parts if any."""
     path = existing_file(path, "an .npz file")
-    names = names_in(path)
-    images, labels, *of_test = next((keys for keys in _KEYS if keys[0] in names), _KEYS[0])
+    names = _names_of(path)
     group = reading.group
     of_group = () if group is None else (group, f"test_{group}", f"val_{group}")
-    required = (
-        (images, labels) if group is None or reading.like is not None else (images, labels, group)
-    )
-    arrays = read_npz(path, required, (*of_test, *_VALIDATION, *of_group, "class_names"))
+    required = names.train if group is None or reading.like is not None else (*names.train, group)
+    arrays = read_npz(path, required, (*names.test, *names.validation, *of_group, "class_names"))
+    images, labels = names.train
+    if names is _MEDMNIST and reading.channels_last is None and _is_rgb(arrays[images].shape):
+        reading = replace(reading, channels_last=True)
     train, read_as = _labelled(path, arrays, (images, labels, group), reading)
     as_train = reading if reading.like is not None else reading.with_format(read_as)
     test, validation = (
         _other_part(path, arrays, keys, prefix, as_train)
-        for keys, prefix in ((of_test, "test_"), (_VALIDATION, "val_"))
+        for keys, prefix in ((names.test, "test_"), (names.validation, "val_"))
     )
     names_of_classes = _class_names(path, arrays)
     return Parts(path.stem, str(path), train, test, read_as, names_of_classes, validation)
@@ -164,11 +170,16 @@ def read_npz_images(path: PathLike, reading: Reading) -> NDArray[np.float32]:
     return as_images(read_npz(path, ("images",), ())["images"], f"{path}, images", reading)[0]
 
 
-def read_npy_images(path: PathLike, reading: Reading) -> NDArray[np.float32]:
-    """Return the images of an .npy file as float32 (n, C, H, W)."""
-    path = existing_file(path, "an .npy file")
-    array = read_npy(path, reading)
-    return as_images(array, str(path), reading)[0]
+def _names_of(path: Path) -> _Names:
+    """Return the names of the arrays of an archive, ours if there are none of the others."""
+    stored = names_in(path)
+    found = [names for names in (_OURS, _KERAS, _MEDMNIST) if names.train[0] in stored]
+    if len(found) > 1:
+        got = " and ".join(names.train[0] for names in found)
+        raise DataError(
+            f"{path}: expected one array of training images, got {got}; store them in two archives"
+        )
+    return found[0] if found else _OURS
 
 
 def _other_part(
@@ -213,6 +224,11 @@ def _labelled(
                 f"{path}, {group}: expected {len(labels)} groups, one per image, got {len(groups)}"
             )
     return Split(images, labels, groups), read_as
+
+
+def _is_rgb(shape: Shape) -> bool:
+    """Return whether an array can be MedMNIST's images (n, H, H, 3) only."""
+    return len(shape) == 4 and shape[3] == 3 and shape[1] == shape[2] > 3
 
 
 def _class_names(path: Path, arrays: dict[str, NDArray[Any]]) -> tuple[str, ...] | None:

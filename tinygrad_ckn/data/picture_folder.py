@@ -32,6 +32,7 @@ from tinygrad_ckn.data.pictures import (
     read_header,
 )
 from tinygrad_ckn.data.reading import Reading
+from tinygrad_ckn.data.refused_options import OF_PICTURES, refuse_options
 from tinygrad_ckn.data_format import DataFormat, warn_of_two_scales
 from tinygrad_ckn.errors import DataError, DataWarning
 from tinygrad_ckn.labels import Label
@@ -148,7 +149,7 @@ def open_pictures(paths: Sequence[Path], reading: Reading) -> PictureFiles:
         As `find_pictures` and `PictureFiles.of`.
     """
     source = str(paths[0]) if len(paths) == 1 else f"{paths[0]} .. {paths[-1]}"
-    refuse_options(source, reading)
+    refuse_options(source, reading, OF_PICTURES)
     files: list[Path] = []
     for path in paths:
         files += find_pictures(path) if path.is_dir() else [existing_file(path, "a picture")]
@@ -220,7 +221,7 @@ def picture_parts(folder: Path, reading: Reading) -> Parts:
         As `labelled_pictures`; for pixels on another scale than those of the training.
     """
     source = str(folder)
-    refuse_options(source, reading)
+    refuse_options(source, reading, OF_PICTURES)
     train, validation, test, classes = labelled_pictures(folder, reading)
     split = _split(train, folder, reading)
     read_as = replace(
@@ -236,16 +237,6 @@ def picture_parts(folder: Path, reading: Reading) -> Parts:
     )
 
 
-def refuse_options(source: str, reading: Reading) -> None:
-    """Raise a DataError for options that have no meaning for pictures."""
-    for option in ("channels_last", "header"):
-        if getattr(reading, option) is not None:
-            raise DataError(
-                f"{source}: argument {option} expected None with pictures, whose format says it, "
-                f"got {getattr(reading, option)}; leave it out"
-            )
-
-
 def _split(files: PictureFiles, folder: Path, reading: Reading) -> Split:
     """Return the images of pictures with their labels and groups."""
     assert files.labels is not None
@@ -253,7 +244,7 @@ def _split(files: PictureFiles, folder: Path, reading: Reading) -> Split:
     groups = None if reading.group is None else groups_of(files.paths, folder, reading)
     images = files.images(reading)
     check_scale(images, str(folder), reading)
-    return Split(images, files.labels, groups)
+    return Split(images, files.labels, groups, files.paths)
 
 
 def check_scale(images: NDArray[np.float32], source: str, reading: Reading) -> None:

@@ -17,8 +17,6 @@ from tinygrad_ckn.lazy_images import default_memory
 
 ByteCount = NewType("ByteCount", int)
 Size: TypeAlias = tuple[int, int]
-# Options that have a meaning for pictures only.
-OF_PICTURES = ("resize", "crop", "grey", "rgb", "skip_broken")
 
 
 @dataclass(frozen=True)

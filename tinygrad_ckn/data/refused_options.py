@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-from tinygrad_ckn.data.reading import OF_PICTURES, Reading
+from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataError
 
+# Options that have a meaning for arrays, for tables, and for pictures.
+OF_ARRAYS = frozenset({"image_shape", "channels_last", "scale"})
+OF_TABLES = OF_ARRAYS | {"header", "label", "group"}
+_ONLY_OF_PICTURES = ("resize", "crop", "grey", "rgb", "skip_broken")
+OF_PICTURES = frozenset({*_ONLY_OF_PICTURES, "image_shape", "scale", "group"})
+_REASONS = {
+    "label": "which is no table",
+    "header": "which is no table",
+    "group": "whose format has no groups",
+    **dict.fromkeys(_ONLY_OF_PICTURES, "which is no picture or folder of pictures"),
+}
 
-def refuse_label(source: str, reading: Reading) -> None:
-    """Raise a DataError for the column of labels of data that is no table."""
-    if reading.label is not None:
+
+def refuse_options(source: str, reading: Reading, allowed: frozenset[str]) -> None:
+    """Raise a DataError for an option that is given and not allowed.
+
+    Groups are refused only where they would be used: not of images read like a training.
+    """
+    for option in (*sorted(OF_TABLES), *_ONLY_OF_PICTURES):
+        value = getattr(reading, option)
+        if value is None or option in allowed or (option == "group" and reading.like is not None):
+            continue
+        reason = _REASONS.get(option, "whose format says it")
+        if not allowed and option != "group":
+            reason = "whose format is fixed"
         raise DataError(
-            f"load: argument label expected None with {source}, which is no table, got "
-            f"{reading.label!r}; leave it out"
+            f"load: argument {option} expected None with {source}, {reason}, got {value!r}; leave "
+            "it out"
         )
-
-
-def refuse_group(source: str, reading: Reading) -> None:
-    """Raise a DataError for groups of data that have none, unless read like a training."""
-    if reading.group is not None and reading.like is None:
-        raise DataError(
-            f"load: argument group expected None with {source}, whose format has no groups, got "
-            f"{reading.group!r}; leave it out"
-        )
-
-
-def refuse_options(name: str, reading: Reading) -> None:
-    """Raise a DataError for a reading option of a data set whose format is fixed."""
-    refuse_group(name, reading)
-    for option in ("image_shape", "channels_last", "header", "label", "scale", *OF_PICTURES):
-        if getattr(reading, option) is not None:
-            raise DataError(
-                f"load: argument {option} expected None with {name}, whose format is fixed, got "
-                f"{getattr(reading, option)}; leave it out"
-            )
-
-
-def refuse_options_of_pictures(source: str, reading: Reading) -> None:
-    """Raise a DataError for an option of pictures with other images."""
-    for option in OF_PICTURES:
-        if getattr(reading, option) is not None:
-            raise DataError(
-                f"load: argument {option} expected None with {source}, which is no picture or "
-                f"folder of pictures, got {getattr(reading, option)}; leave it out"
-            )

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinygrad_ckn.data.arrays import format_of_bytes, scale_bytes
 from tinygrad_ckn.data.dataset import Dataset, Split
+from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.lazy_images import LazyImages
+from tinygrad_ckn.stored_rows import StoredRows
 
 SUBFOLDER = "stl10_binary"
 SIZE = 96
 RECORD = 3 * SIZE * SIZE
+_SHAPE = (3, SIZE, SIZE)
 CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
 _FILES = ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin")
 
@@ -28,8 +34,10 @@ def has_stl10_files(folder: Path) -> bool:
     return (folder / SUBFOLDER).is_dir() or any((folder / name).is_file() for name in _FILES)
 
 
-def load_stl10(folder: Path) -> Dataset:
+def load_stl10(folder: Path, reading: Reading) -> Dataset:
     """Read the labelled images of STL-10; labels are 1 .. 10, as published.
+
+    Images that take too much memory are left in the files.
 
     Raises
     ------
@@ -38,13 +46,13 @@ def load_stl10(folder: Path) -> Dataset:
         or a label that is not 1 .. 10.
     """
     folder = folder / SUBFOLDER if (folder / SUBFOLDER).is_dir() else folder
-    train = _read_split(folder, "train")
-    test = _read_split(folder, "test")
+    train = _read_split(folder, "train", reading)
+    test = _read_split(folder, "test", reading)
     data_format = replace(format_of_bytes(train.images), classes=tuple(range(1, 11)))
     return Dataset("stl10", train, test, len(CLASSES), _class_names(folder), data_format)
 
 
-def _read_split(folder: Path, part: str) -> Split:
+def _read_split(folder: Path, part: str, reading: Reading) -> Split:
     """Read the images and labels of a part."""
     images_path, labels_path = folder / f"{part}_X.bin", folder / f"{part}_y.bin"
     for path in (images_path, labels_path):
@@ -69,9 +77,20 @@ def _read_split(folder: Path, part: str) -> Split:
             f"{labels_path}: expected labels 1 .. {len(CLASSES)}, got {labels[first]} at byte "
             f"{first}; is it STL-10's binary version?"
         )
-    # Columns come first in the file.
-    columns = np.fromfile(images_path, np.uint8).reshape(count, 3, SIZE, SIZE)
-    return Split(scale_bytes(columns.swapaxes(2, 3)), labels.astype(np.int64))
+    images: Any
+    if reading.is_large((count, *_SHAPE)):
+        rows = StoredRows.of_file(images_path, (count, *_SHAPE), np.uint8, 0)
+        images = LazyImages(rows, reading.memory_limit).map(
+            lambda columns, _: _upright(columns), _SHAPE, np.float32
+        )
+    else:
+        images = _upright(np.fromfile(images_path, np.uint8).reshape(count, *_SHAPE))
+    return Split(images, labels.astype(np.int64))
+
+
+def _upright(columns: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return images whose columns come first in the file."""
+    return scale_bytes(columns.swapaxes(2, 3))
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:

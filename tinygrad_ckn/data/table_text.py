@@ -42,6 +42,19 @@ def has_integers(row: str) -> bool:
     return "." not in row and "e" not in row and "E" not in row
 
 
+def without_quotes(cell: str) -> str:
+    """Return a cell without spaces, and one pair of single quotes, around it.
+
+    Examples
+    --------
+    >>> without_quotes(" 'big cat'"), without_quotes("boys'")
+    ('big cat', "boys'")
+    """
+    cell = cell.strip()
+    quoted = len(cell) > 1 and cell[0] == cell[-1] == "'"
+    return cell[1:-1] if quoted else cell
+
+
 def is_table(path: Path) -> bool:
     """Return whether a file is a table, by its name or by its first rows.
 
@@ -85,8 +98,11 @@ def table_rows(path: Path) -> dict[int, str]:
         that is not closed, and a comma in a cell.
     """
     text = _text(path)
+    if "\r" in text:
+        # Lines end with \r\n on Windows, and with \r where spreadsheets write "CSV (Macintosh)".
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     # Tabs separate cells: they are kept at both ends of a line.
-    lines = ((i, line.strip(" \r\f\v")) for i, line in enumerate(text.split("\n"), start=1))
+    lines = ((i, line.strip(" \f\v")) for i, line in enumerate(text.split("\n"), start=1))
     rows = {number: line for number, line in lines if line.strip()}
     if not rows:
         return {}
@@ -171,7 +187,7 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}: expected text in UTF-8, got the byte 0x{error.object[error.start]:02x} at "
-            f"byte {error.start}; is it a CSV file?"
+            f"byte {error.start}; is it a CSV file? If so, save it as UTF-8"
         ) from error
 
 

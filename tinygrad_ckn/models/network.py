@@ -20,7 +20,7 @@ from tinygrad_ckn.backend import (
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
-from tinygrad_ckn.fingerprints import fingerprints_of, groups_of_equal
+from tinygrad_ckn.fingerprints import fingerprints_of
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.labels import Label, class_numbers, classes_of, label_values
 from tinygrad_ckn.models.batched import MEMORY, on_device
@@ -197,6 +197,7 @@ class Network(NetworkBase):
         iterations: int = 30,
         class_weight: ClassWeight | None = None,
         sample_weight: Array | Sequence[float] | None = None,
+        groups: Groups | None = None,
         memory: int = MEMORY,
         rng: Generator | int | None = None,
         report: Report = no_report,
@@ -211,7 +212,7 @@ class Network(NetworkBase):
             (N,): integers, strings or booleans.
         loss, l2, iterations, rng
             As for `models.fit_linear`.
-        class_weight, sample_weight
+        class_weight, sample_weight, groups
             As for `CKN.fit`.
         memory : int, default 8 GiB
             Features of more bytes are kept in a temporary file while the classifier is
@@ -233,6 +234,8 @@ class Network(NetworkBase):
         if self.data_format is not None:
             self._check_scale(array)
         weights = self._weights_of(y, classes, class_weight, sample_weight)
+        owner = type(self).__name__
+        given = None if groups is None else check_groups(owner, groups, len(array))
         fit = fitting.fit_classifier(
             self,
             self.preprocess(array),
@@ -242,7 +245,7 @@ class Network(NetworkBase):
             l2=l2,
             iterations=iterations,
             memory=memory,
-            groups=groups_of_equal(array),
+            groups=together(owner, given, fingerprints_of(array)),
             rng=default_rng(rng),
             report=combined(report),
         )

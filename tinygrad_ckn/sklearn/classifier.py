@@ -22,6 +22,18 @@ from tinygrad_ckn.ops.pool_matrices import Subsampling
 from tinygrad_ckn.sklearn.base import CKNEstimator, Dtype, PerLayer, RandomState, Report
 from tinygrad_ckn.windows import Padding, Pair
 
+# The parameters that are options of fine-tuning.
+_FINE_TUNING = (
+    "epochs",
+    "batch_size",
+    "lr",
+    "validation",
+    "label_smoothing",
+    "mixup",
+    "clip_norm",
+    "ema",
+)
+
 
 class CKNClassifier(ClassifierMixin, CKNEstimator):
     """A convolutional kernel network with a linear classifier on its features.
@@ -40,8 +52,8 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
         Weights of classes, as for `CKN.fit`: by label, 1 for labels left out.
     supervised : bool, default False
         Whether to fine-tune the filters on the labels (`models.FineTuning`).
-    epochs, lr, batch_size, validation
-        Options of the fine-tuning.
+    epochs, lr, batch_size, validation, label_smoothing, mixup, clip_norm, ema
+        Options of the fine-tuning, as for `models.FineTuning`.
     image_shape, channels_last, preprocessing, mirror_average, preset
         As for `CKNTransformer`.
     n_filters, kernel_size, subsampling, kernel, sigma, padding, eps
@@ -81,6 +93,10 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
         lr: float | None = None,
         batch_size: int = 128,
         validation: float = 0.1,
+        label_smoothing: float = 0.0,
+        mixup: float | None = None,
+        clip_norm: float | None = None,
+        ema: float | None = None,
         image_shape: Sequence[int] | None = None,
         channels_last: bool | None = None,
         preprocessing: PreprocessorSpec = None,
@@ -124,8 +140,18 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
         self.lr = lr
         self.batch_size = batch_size
         self.validation = validation
+        self.label_smoothing = label_smoothing
+        self.mixup = mixup
+        self.clip_norm = clip_norm
+        self.ema = ema
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Learn the filters and the classifier.
 
         Parameters
@@ -136,6 +162,9 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
             Labels (n,) of any sortable type, of at least two classes.
         sample_weight : array-like or None, default None
             Weights (n,) >= 0 of the rows, times those of their classes.
+        groups : array-like or None, default None
+            Labels (n,) of rows that belong together, such as those of one subject: they
+            are held out together, to choose l2, to calibrate and in fine-tuning.
 
         Raises
         ------
@@ -160,12 +189,7 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
         def learn(model: CKN, images: NDArray[Any], rng: Generator, report: Report) -> None:
             descent = None
             if self.supervised:
-                descent = FineTuning(
-                    epochs=self.epochs,
-                    batch_size=self.batch_size,
-                    lr=self.lr,
-                    validation=self.validation,
-                )
+                descent = FineTuning(**{name: getattr(self, name) for name in _FINE_TUNING})
             model.fit(
                 images,
                 labels,
@@ -173,6 +197,7 @@ class CKNClassifier(ClassifierMixin, CKNEstimator):
                 loss=self.loss,
                 l2=self.l2,
                 sample_weight=weights,
+                groups=None if groups is None else np.asarray(groups),
                 n_patches=self._enough_patches(images),
                 iterations=self.iterations,
                 rng=rng,

@@ -46,6 +46,23 @@ def test_groups_stay_on_one_side_of_validation_and_of_the_choice_of_l2(monkeypat
         assert (len(numbers), len(set(numbers.tolist()))) == (n, n // 8)
 
 
+def test_groups_stay_together_where_a_classifier_is_fitted(monkeypatch):
+    groups = np.arange(160) // 8
+    seen = []
+    fit_linear = fitting.fit_linear
+
+    def recorded(*args, **options):
+        seen.append(options["groups"])
+        return fit_linear(*args, **options)
+
+    monkeypatch.setattr(fitting, "fit_linear", recorded)
+    model = new_model().fit_unsupervised(X, **SMALL)
+    model.fit_classifier(X, Y, groups=groups, rng=0)
+    np.testing.assert_array_equal(seen[0], groups)
+    with pytest.raises(DataError, match="argument groups expected 160 groups, one per image"):
+        model.fit_classifier(X, Y, groups=groups[1:], rng=0)
+
+
 def test_validation_images_choose_the_epoch_and_are_not_trained_on():
     events: list[Progress] = []
     descent = FineTuning(epochs=2, lr=0.01, batch_size=40)

@@ -1,6 +1,7 @@
 import base64
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,9 +58,13 @@ def test_the_file_is_bounded_and_the_most_confident_mistakes_are_in_it():
 def test_without_probabilities_nothing_is_said_of_calibration():
     images = np.ones((3, 1, 8, 8), np.float32)
     labels = np.array([0, 1, 2])
-    summary = summarise(cnn(), Split(images, labels), Predictions(labels, labels[::-1], None))
+    paths = [Path("a.png"), Path("b.png"), Path("c.png")]
+    summary = summarise(
+        cnn(), Split(images, labels, paths=paths), Predictions(labels, labels[::-1], None)
+    )
     assert "reliability" not in summary
     assert [mistake["probability"] for mistake in summary["mistakes"]] == [None, None]
+    assert [mistake["path"] for mistake in summary["mistakes"]] == ["a.png", "c.png"]
 
 
 @pytest.mark.parametrize(

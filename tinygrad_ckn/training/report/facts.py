@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from tinygrad_ckn.training.checkpoint import load_model
 from tinygrad_ckn.training.folder import METRICS
 from tinygrad_ckn.training.report.charts import Chart
 from tinygrad_ckn.training.report.curves import curves, l2_chart, reliability_chart
+from tinygrad_ckn.training.report.data_rows import data_rows, doubts
 from tinygrad_ckn.training.report.measured import Measured, measured
 from tinygrad_ckn.training.report.options import OptionRow, option_rows
 from tinygrad_ckn.training.report.pictures import png_address
@@ -190,7 +190,7 @@ def facts_of(
         test = next((r for r in reversed(records) if r.get("phase") == "test"), None)
         names = [str(name) for name in run.config.get("data", {}).get("class_names", [])]
         numbers = None if test is None else measured(test, summary, names)
-        notes = _notes_on_test(run, test, summary, numbers) + notes
+        notes = _notes_on_test(run, test, summary, numbers) + notes + doubts(run.config)
         filters = None if model is None else _filters(model)
         return Facts(
             name=run.folder.resolve().name,
@@ -204,7 +204,7 @@ def facts_of(
             layers=[] if model is None else _layers(model, summary),
             phases=_phases(records, test, summary),
             options=option_rows(run.config),
-            data=_data(run.config),
+            data=data_rows(run.config),
             mistakes=[] if summary is None else _mistakes(summary, names),
             filters=None if filters is None else filters[0],
             filter_size=(0, 0) if filters is None else filters[1:],
@@ -309,29 +309,6 @@ def _phases(
         PhaseRow(_PHASES.get(name, name), value, value / total, peaks.get(name))
         for name, value in seconds.items()
     ]
-
-
-def _data(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what config.json says about the data."""
-    data = config.get("data", {})
-    rows = [("name", str(data.get("name", "unknown")))]
-    if data.get("data") not in (None, data.get("name")):
-        rows.append(("file or folder", str(data["data"])))
-    if data.get("data_dir"):
-        rows.append(("folder", str(data["data_dir"])))
-    titles = {"train": "training images", "test": "test images"}
-    for part, title in titles.items():
-        if part in data:
-            rows.append((title, f"{int(data[part]):,}"))
-    if "image_shape" in data:
-        rows.append(("shape of an image", _shape(tuple(data["image_shape"]))))
-    if "n_classes" in data:
-        rows.append(("classes", f"{int(data['n_classes']):,}"))
-    for part, text in dict(data.get("fingerprints") or {}).items():
-        if isinstance(text, str):
-            digest = sha256(text.encode()).hexdigest()[:16]
-            rows.append((f"fingerprint of all {titles.get(part, part)}", digest))
-    return rows
 
 
 def _mistakes(summary: Mapping[str, Any], names: list[str]) -> list[Mistake]:

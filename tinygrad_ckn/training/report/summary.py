@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,6 @@ def _mistakes(
     probability = predictions.probability
     if probability is not None:
         indices = indices[np.argsort(-probability[indices], kind="stable")]
-    paths = _paths(split)
     # Ascending, as files are read.
     chosen = np.sort(indices[:MAX_MISTAKES])
     pictures = dict(zip(chosen.tolist(), split.images[chosen], strict=True)) if len(chosen) else {}
@@ -143,7 +142,7 @@ def _mistakes(
     return [
         {
             "index": i,
-            "path": None if paths is None else str(paths[i])[-MAX_TEXT:],
+            "path": None if split.paths is None else str(split.paths[i])[-MAX_TEXT:],
             "true": int(predictions.labels[i]),
             "predicted": int(predictions.predicted[i]),
             "probability": None if probability is None else float(probability[i]),
@@ -151,16 +150,6 @@ def _mistakes(
         }
         for i in indices[:MAX_MISTAKES].tolist()
     ]
-
-
-def _paths(split: Split) -> Sequence[object] | None:
-    """Return the files of images that are read one by one, None for others."""
-    # Perhaps LazyImages, which stand in for an array.
-    images: Any = split.images
-    paths: Sequence[object] | None = getattr(getattr(images, "source", None), "paths", None)
-    if paths is None or images.indices is None:
-        return paths
-    return [paths[i] for i in images.indices]
 
 
 def _range(model: Network, pictures: Mapping[int, NDArray[Any]]) -> tuple[float, float]:
