@@ -158,7 +158,8 @@ TESTED_ELSEWHERE = {
         cpu/correlate/direct cpu/correlate/fft cpu/correlate/toeplitz cpu/correlate/unfold
         cpu/correlate/winograd
     """,
-    "the stacks of inverse roots (tests/ops/linalg/test_roots.py)": "cpu/linalg",
+    "stacks of inverse roots, and substitution (tests/ops/linalg/test_roots.py, "
+    "tests/ops/linalg/test_solve.py)": "cpu/linalg",
     "records of labels and pixels (tests/data/test_cifar.py, tests/data/test_cifar100.py)": """
         data/cifar_records
     """,

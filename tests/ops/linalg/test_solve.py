@@ -20,6 +20,9 @@ def test_solutions_are_scipys(lower, unit, shape):
     expected = scipy.linalg.solve_triangular(a, b, lower=lower, unit_diagonal=unit)
     found = linalg.solve_triangular(full, b, lower=lower, unit_diagonal=unit)
     assert np.allclose(found, expected, rtol=1e-13)
+    # that of batches and of a GPU
+    plain = linalg.solve_triangular.forward(np, full, b, lower=lower, unit_diagonal=unit)
+    assert np.allclose(plain, expected, rtol=1e-13)
 
 
 def test_the_other_triangle_has_gradient_0():
@@ -45,7 +48,7 @@ def test_an_ill_conditioned_triangle_is_solved_as_accurately_as_by_substitution(
     x = random.normal(size=n)
     b = a @ x
     expected = scipy.linalg.solve_triangular(a, b, lower=True)
-    found = linalg.solve_triangular(a, b, lower=True)
+    found = linalg.solve_triangular(a[None], b[:, None], lower=True)[0, :, 0]
     assert np.abs(a @ found - b).max() <= 4 * max(np.abs(a @ expected - b).max(), 1e-15)
 
 

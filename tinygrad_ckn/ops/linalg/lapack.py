@@ -80,7 +80,12 @@ def call_lapack(
         with backend_of(*matrices).strict_linalg(), one_blas_thread():
             return function(*matrices, **options)
     except xp.linalg.LinAlgError as error:
-        raise LinearAlgebraError(f"{op}: argument a expected {expected} ({error})") from error
+        raise refused(op, error, expected) from error
+
+
+def refused(op: str, error: Exception, expected: str = _INVERTIBLE) -> LinearAlgebraError:
+    """Return the error for a matrix that LAPACK refused."""
+    return LinearAlgebraError(f"{op}: argument a expected {expected} ({error})")
 
 
 def decompose(xp: Namespace, op: str, name: str, a: Array, **options: Any) -> Any:

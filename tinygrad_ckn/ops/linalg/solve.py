@@ -153,10 +153,8 @@ def _triangular_b(g: Array, a: Array, b: Array, lower: bool, unit: bool) -> Arra
     return x if b.ndim > 1 else x.reshape(x.shape[:-1])
 
 
-def _triangular_system(
-    xp: Namespace, a: Array, b: Array, *, lower: bool, unit_diagonal: bool
-) -> tuple[Array, Array]:
-    """Return checked a and b with common leading axes, the other triangle of a as zeros."""
+def check_triangular_system(a: Array, b: Array) -> None:
+    """Raise unless a is square matrices, and b has as many rows."""
     check_square("solve_triangular", "a", a)
     if b.ndim > 1:
         check_matrices("solve_triangular", b=b)
@@ -165,6 +163,13 @@ def _triangular_system(
             f"solve_triangular: argument b expected {a.shape[-1]} rows as a has, "
             f"got shape {b.shape}"
         )
+
+
+def _triangular_system(
+    xp: Namespace, a: Array, b: Array, *, lower: bool, unit_diagonal: bool
+) -> tuple[Array, Array]:
+    """Return checked a and b with common leading axes, the other triangle of a as zeros."""
+    check_triangular_system(a, b)
     a = xp.tril(a) if lower else xp.triu(a)
     if unit_diagonal:
         identity = xp.eye(a.shape[-1], dtype=a.dtype)
