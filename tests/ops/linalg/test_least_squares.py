@@ -22,7 +22,10 @@ def test_the_tolerance_of_ranks():
         assert linalg.matrix_rank(a, rtol=rtol) == rank
         assert np.linalg.matrix_rank(linalg.pinv(a, rtol=rtol)) == rank
     both = np.stack([a, a])
-    assert linalg.matrix_rank(both, rtol=np.array([1e-6, 1e-2])).tolist() == [2, 1]
+    for rtol in ([1e-6, 1e-2], np.array([1e-6, 1e-2]), Tensor([1e-6, 1e-2])):
+        assert linalg.matrix_rank(both, rtol=rtol).tolist() == [2, 1]
+        ranks = np.linalg.matrix_rank(linalg.pinv(both, rtol=rtol))
+        assert ranks.tolist() == [2, 1]
     assert linalg.matrix_rank(np.zeros((2, 2))) == 0
     assert linalg.matrix_rank(np.ones(3)) == 1
 

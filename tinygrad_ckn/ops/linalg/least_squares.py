@@ -11,7 +11,7 @@ problems whose variables separate, 1973).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, Namespace
@@ -24,9 +24,31 @@ from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.tensor import Tensor
 
+# a number, or one for each matrix
+Tolerance: TypeAlias = "float | Sequence[float] | None"
 
-@primitive()
-def pinv(xp: Namespace, a: Array, *, rtol: float | Sequence[float] | None = None) -> Array:
+
+@primitive(name="pinv")
+def _pinv(xp: Namespace, a: Array, *, rtol: Tolerance = None) -> Array:
+    """Return `pinv`, with a tolerance that is no Tensor."""
+    u, s, vt = decompose(xp, "pinv", "svd", a, full_matrices=False)
+    kept = s > _cutoff(xp, a, s, rtol)
+    inverse = xp.where(kept, 1 / xp.where(kept, s, 1), 0)
+    return transposed(vt) @ (inverse[..., None] * transposed(u))
+
+
+_pinv.vjp(a=lambda g, a, y: _pinv_rule(g, a, y))
+
+
+def _pinv_rule(g: Array, a: Array, y: Array) -> Array:
+    yt, gt = transposed(y), transposed(g)
+    right = matmul(gt, matmul(y, yt))
+    left = matmul(matmul(yt, y), gt)
+    change = right - matmul(a, matmul(y, right)) + left - matmul(matmul(left, y), a)
+    return change - matmul(yt, matmul(g, yt))
+
+
+def pinv(a: Array, /, *, rtol: Array | float | None = None) -> Tensor:
     """Return the Moore-Penrose pseudo-inverse.
 
     Derivatives of any order are those among matrices of the same rank. Where the rank
@@ -54,21 +76,8 @@ def pinv(xp: Namespace, a: Array, *, rtol: float | Sequence[float] | None = None
     >>> pinv(Tensor([[2.0, 0.0], [0.0, 0.0]]))
     Tensor((2, 2), float64, cpu) [[0.5 0. ] [0.  0. ]]
     """
-    u, s, vt = decompose(xp, "pinv", "svd", a, full_matrices=False)
-    kept = s > _cutoff(xp, a, s, rtol)
-    inverse = xp.where(kept, 1 / xp.where(kept, s, 1), 0)
-    return transposed(vt) @ (inverse[..., None] * transposed(u))
-
-
-pinv.vjp(a=lambda g, a, y: _pinv_rule(g, a, y))
-
-
-def _pinv_rule(g: Array, a: Array, y: Array) -> Array:
-    yt, gt = transposed(y), transposed(g)
-    right = matmul(gt, matmul(y, yt))
-    left = matmul(matmul(yt, y), gt)
-    change = right - matmul(a, matmul(y, right)) + left - matmul(matmul(left, y), a)
-    return change - matmul(yt, matmul(g, yt))
+    checks.array("pinv", a=a)
+    return _pinv(a, rtol=unwrap(rtol))
 
 
 def _cutoff(xp: Namespace, a: Array, s: Array, rtol: Any) -> Array:
@@ -80,8 +89,17 @@ def _cutoff(xp: Namespace, a: Array, s: Array, rtol: Any) -> Array:
     return cutoff
 
 
-@primitive()
-def matrix_rank(xp: Namespace, a: Array, *, rtol: float | Sequence[float] | None = None) -> Array:
+@primitive(name="matrix_rank")
+def _matrix_rank(xp: Namespace, a: Array, *, rtol: Tolerance = None) -> Array:
+    """Return `matrix_rank`, with a tolerance that is no Tensor."""
+    if a.ndim < 2:
+        # as NumPy has it, of a vector or number
+        return xp.asarray((a != 0).any()).astype("int64")
+    s = decompose(xp, "matrix_rank", "svd", a, compute_uv=False)
+    return (s > _cutoff(xp, a, s, rtol)).sum(axis=-1)
+
+
+def matrix_rank(a: Array, /, *, rtol: Array | float | None = None) -> Tensor:
     """Return the ranks of matrices, as integers.
 
     Parameters
@@ -104,11 +122,8 @@ def matrix_rank(xp: Namespace, a: Array, *, rtol: float | Sequence[float] | None
     >>> matrix_rank(Tensor([[1.0, 2.0], [2.0, 4.0]])).item()
     1
     """
-    if a.ndim < 2:
-        # as NumPy has it, of a vector or number
-        return xp.asarray((a != 0).any()).astype("int64")
-    s = decompose(xp, "matrix_rank", "svd", a, compute_uv=False)
-    return (s > _cutoff(xp, a, s, rtol)).sum(axis=-1)
+    checks.array("matrix_rank", a=a)
+    return _matrix_rank(a, rtol=unwrap(rtol))
 
 
 class LstsqResult(NamedTuple):
@@ -120,7 +135,7 @@ class LstsqResult(NamedTuple):
     singular_values: Tensor
 
 
-def lstsq(a: Array, b: Array, /, *, rtol: float | None = None) -> LstsqResult:
+def lstsq(a: Array, b: Array, /, *, rtol: Array | float | None = None) -> LstsqResult:
     """Return the x of least norm among those with the least |a x - b|^2.
 
     It is `pinv(a)` times b, and has its derivatives: of any order, among matrices of the

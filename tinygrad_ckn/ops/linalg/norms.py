@@ -80,7 +80,7 @@ def vector_norm(
 
 
 @plain_arguments
-def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: float | str = "fro") -> Tensor:
+def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: float | str | None = "fro") -> Tensor:
     """Return the norms of matrices.
 
     Parameters
@@ -90,7 +90,7 @@ def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: float | str = "fro"
     keepdims
         Keep the last two axes with size 1; default False.
     ord
-        "fro" (default): the root of the sum of squares. "nuc": the sum of the singular
+        "fro" (default) and None: the root of the sum of squares. "nuc": the sum of the singular
         values; 2 and -2: the largest and the smallest, whose derivatives are those of
         `svdvals`. 1 and -1: the largest and the smallest sum of absolute values of a
         column; `math.inf` and `-math.inf`: of a row.
@@ -111,6 +111,7 @@ def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: float | str = "fro"
     """
     checks.array("matrix_norm", x=x)
     check_matrices("matrix_norm", x=unwrap(x))
+    ord = "fro" if ord is None else ord
     if not any(ord == choice for choice in _MATRIX_ORDERS):
         checks.one_of("matrix_norm", _MATRIX_ORDERS, ord=ord)
     result: Any

@@ -189,7 +189,7 @@ def cross(x1: Array, x2: Array, /, *, axis: int = -1) -> Tensor:
 
 
 def tensordot(
-    x1: Array, x2: Array, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2
+    x1: Array, x2: Array, /, axes: int | tuple[Sequence[int], Sequence[int]] = 2
 ) -> Tensor:
     """Return sums of products over some axes of two arrays.
 

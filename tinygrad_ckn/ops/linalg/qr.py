@@ -65,7 +65,7 @@ def _orthonormal_rule(g: Array, a: Array, y: Array) -> Array:
     return transposed(solve_triangular(r, transposed(g - matmul(y, symmetric))))
 
 
-def qr(a: Array, /, *, mode: Literal["reduced", "complete"] = "reduced") -> QRResult:
+def qr(a: Array, /, mode: Literal["reduced", "complete"] = "reduced") -> QRResult:
     """Return the decomposition a = Q R into orthonormal columns and an upper triangle.
 
     Parameters

@@ -146,7 +146,7 @@ def _decomposition(op: str, a: Array) -> _Parts:
     return u, s, transposed(vt)
 
 
-def svd(a: Array, /, *, full_matrices: bool = True) -> SVDResult:
+def svd(a: Array, /, full_matrices: bool = True) -> SVDResult:
     """Return the singular value decomposition a = U diag(S) Vh.
 
     Parameters
