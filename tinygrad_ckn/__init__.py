@@ -1,6 +1,7 @@
 """Convolutional kernel networks with exact gradients, on a small autodiff engine."""
 
 import importlib
+import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from tinygrad_ckn.random_numbers import manual_seed
 from tinygrad_ckn.tensor import Tensor
 
 __version__ = "0.1.0"
+
+# `from tinygrad_ckn.linalg import det` works as well
+sys.modules[f"{__name__}.linalg"] = linalg
 
 # the kernels register themselves
 importlib.import_module("tinygrad_ckn.cuda.kernels")

@@ -322,3 +322,20 @@ def test_derivatives_of_functions_on_the_gpu(plain):
         return [t.numpy() for t in found]
 
     assert_near(on("cuda"), on("cpu"), "float64")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a: (ops.linalg.eigvalsh(a) ** 3).sum(),
+        lambda a: (ops.linalg.svdvals(a[:, :2]) ** 2).sum() ** 2,
+        lambda a: ops.linalg.svdvals(a).sum(),
+        lambda a: (ops.linalg.det(a) + 1) ** 2,
+        lambda a: (ops.linalg.svd(a[:2]).Vh ** 2).sum(),
+    ],
+)
+@pytest.mark.parametrize("point", [np.eye(3), np.diag([2.0, 0.0, 0.0])], ids=["equal", "rank 1"])
+def test_second_derivatives_at_equal_and_zero_values_are_those_of_the_cpu(plain, function, point):
+    mine = hessian(function, Tensor(point, device="cuda"))
+    assert mine.device == "cuda"
+    np.testing.assert_allclose(to_numpy(mine.data), hessian(function, point).numpy(), atol=1e-12)
