@@ -158,7 +158,8 @@ TESTED_ELSEWHERE = {
         cpu/correlate/direct cpu/correlate/fft cpu/correlate/toeplitz cpu/correlate/unfold
         cpu/correlate/winograd
     """,
-    "the stacks of inverse roots (tests/ops/test_linalg.py)": "cpu/linalg",
+    "stacks of inverse roots, and substitution (tests/ops/linalg/test_roots.py, "
+    "tests/ops/linalg/test_solve.py)": "cpu/linalg",
     "records of labels and pixels (tests/data/test_cifar.py, tests/data/test_cifar100.py)": """
         data/cifar_records
     """,
@@ -177,7 +178,8 @@ TESTED_ELSEWHERE = {
         testing/verdict
     """,
     "the cases of operations, one at least for each (tests/ops/test_cases.py)": """
-        testing/cases testing/strategies testing/op_cases/elementwise testing/op_cases/inputs
+        testing/cases testing/strategies testing/op_cases/decompositions
+        testing/op_cases/elementwise testing/op_cases/inputs
         testing/op_cases/kernels testing/op_cases/linalg testing/op_cases/losses
         testing/op_cases/pooling testing/op_cases/products testing/op_cases/reductions
         testing/op_cases/shape testing/op_cases/windows
