@@ -116,8 +116,8 @@ UNARY = {
     """,
     NUMBERS: """
         abs ceil conj floor isfinite isinf isnan negative positive round sign square trunc argmax
-        argmin argsort max min sort prod sum cumulative_sum cumulative_prod diff unique_all unique_counts
-        unique_inverse unique_values
+        argmin argsort max min sort prod sum cumulative_sum cumulative_prod diff unique_all
+        unique_counts unique_inverse unique_values
     """,
     (*INTEGERS, "bool"): "bitwise_invert",
     ("bool",): "logical_not",
