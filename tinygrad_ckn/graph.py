@@ -272,7 +272,7 @@ def apply(
                 parent = operand._node or operand
                 needs_grad |= bit
         elif type(operand) not in FIXED:
-            if is_number(operand):
+            if is_number(operand) and primitive.takes_numbers:
                 # counts as a Python number: it keeps the dtype of what is beside it
                 array = plain(operand)
             else:

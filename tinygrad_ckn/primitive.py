@@ -140,7 +140,8 @@ class Primitive(CallSignature, Generic[P]):
         self._check_real(operands)
         # Numbers alone become arrays; next to an array they follow its dtype, NumPy's too.
         if any(map(is_array, operands)):
-            operands = [plain(x) if is_number(x) else x for x in operands]
+            if self.takes_numbers:
+                operands = [plain(x) if is_number(x) else x for x in operands]
         else:
             operands = [CPU.xp.asarray(x) if isinstance(x, int | float) else x for x in operands]
         return self.compute(self.backend_of(operands), operands, options)[0]
@@ -189,6 +190,14 @@ class Primitive(CallSignature, Generic[P]):
         if needs != tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)[: len(needs)]:
             raise refusals.order_of_parameters(self, title, needs)
         return Rule(function, needs)
+
+    @property
+    def takes_numbers(self) -> bool:
+        """Whether an operand may be a number beside arrays, as those of sums and products may.
+
+        Operands of einsum may not: its rules pass NumPy's scalars where axes are summed away.
+        """
+        return self.broadcasts and not self.variadic
 
     @property
     def differentiable(self) -> bool:

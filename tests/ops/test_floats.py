@@ -20,6 +20,14 @@ def test_values_agree_with_numpy(dtype):
         assert np.array_equal(np.signbit(found), np.signbit(expected))
 
 
+def test_real_numbers_have_real_parts_and_are_their_own_conjugates():
+    t = Tensor(x, requires_grad=True)
+    for function in (np.real, np.conj, ops.real, ops.conj):
+        assert np.array_equal(function(t).numpy(), x, equal_nan=True)
+        assert function(t).requires_grad
+    assert np.array_equal(np.imag(t).numpy(), np.zeros(7))
+
+
 def test_gradient_of_copysign_follows_the_signs():
     a = Tensor([-2.0, -2.0, 0.0, 2.0], requires_grad=True)
     b = np.array([1.0, -0.0, -1.0, -1.0])

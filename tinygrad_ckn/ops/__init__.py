@@ -80,6 +80,7 @@ from tinygrad_ckn.ops.exponents import log10 as log10
 from tinygrad_ckn.ops.exponents import logaddexp as logaddexp
 from tinygrad_ckn.ops.exponents import reciprocal as reciprocal
 from tinygrad_ckn.ops.floats import copysign as copysign
+from tinygrad_ckn.ops.floats import imag as imag
 from tinygrad_ckn.ops.floats import nextafter as nextafter
 from tinygrad_ckn.ops.floats import signbit as signbit
 from tinygrad_ckn.ops.grids import broadcast_arrays as broadcast_arrays
@@ -223,6 +224,7 @@ amax = max
 amin = min
 bitwise_invert = bitwise_not = invert
 concat = concatenate
+conj = conjugate = real = positive
 left_shift = bitwise_left_shift
 permute_dims = transpose
 right_shift = bitwise_right_shift

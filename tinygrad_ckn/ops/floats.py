@@ -1,4 +1,4 @@
-"""Sign bits and neighbours of floating numbers."""
+"""Sign bits, imaginary parts and neighbours of real numbers."""
 
 from __future__ import annotations
 
@@ -23,6 +23,26 @@ def signbit(xp: Namespace, x: Array | float) -> Array:
     [False, True]
     """
     return xp.signbit(x)
+
+
+@primitive()
+def imag(xp: Namespace, x: Array | float) -> Array:
+    """Return the imaginary part of x, which is real: zeros, with the derivative 0.
+
+    Parameters
+    ----------
+    x
+        Any shape; the dtype is kept.
+
+    Examples
+    --------
+    >>> imag(Tensor([1.0, 2.0]))
+    Tensor((2,), float64, cpu) [0. 0.]
+    """
+    return xp.zeros_like(x)
+
+
+imag.vjp(x=lambda: None)
 
 
 @primitive(broadcasts=True)

@@ -37,6 +37,7 @@ UFUNCS: Mapping[str, str] = MappingProxyType(
         "arctan": "atan",
         "arctan2": "atan2",
         "arctanh": "atanh",
+        "conjugate": "positive",
         "left_shift": "bitwise_left_shift",
         "right_shift": "bitwise_right_shift",
         "rint": "round",

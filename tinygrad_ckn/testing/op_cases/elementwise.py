@@ -37,6 +37,7 @@ case(ops.log, arrays(maybe_none, n, low=0.3), errors=[complex_x])
 case(ops.log1p, arrays(maybe_none, n, low=-0.5), errors=[complex_x])
 case(ops.expm1, cube, errors=[complex_x])
 case(ops.positive, cube, linear=True, errors=[complex_x])
+case(ops.imag, cube, linear=True, errors=[complex_x])
 between = arrays(n, n, gap=0.2).map(lambda x: np.floor(x) + 0.2 + 0.25 * (x - np.floor(x)))
 for stepped in (ops.floor, ops.ceil, ops.round, ops.trunc):
     case(stepped, between, errors=[complex_x])
