@@ -22,8 +22,8 @@ ORDER = """
     parallel
     stored_rows lazy_images grad_mode drawing ownership registry scattered refusals signature hooks
     plan primitive graph accumulation backward gradient tensor_operators tensor_values tensor
-    interchange functional profiling windows ops cpu cuda block_sums labels fingerprints groups
-    data_format
+    interchange functional profiling windows ops derivatives cpu cuda block_sums labels fingerprints
+    groups data_format
     nn optim models sklearn data plots training testing cli
 """.split()
 # The same inside models/.
@@ -33,10 +33,10 @@ MODELS = """
 """.split()
 # Computed on whatever device its operands are on: NumPy is a backend there, not a name.
 DEVICE_CODE = """
-    primitive graph backward gradient tensor tensor_operators tensor_values functional scattered
-    ownership signature registry drawing grad_mode windows interchange profiling ops nn optim
-    cuda models/kernels models/clustering models/layers/conv_layer models/layers/pooling models/ckn
-    models/cnn models/exact
+    primitive graph backward gradient tensor tensor_operators tensor_values functional derivatives
+    scattered ownership signature registry drawing grad_mode windows interchange profiling ops nn
+    optim cuda models/kernels models/clustering models/layers/conv_layer models/layers/pooling
+    models/ckn models/cnn models/exact
 """.split()
 
 

@@ -6,7 +6,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tinygrad_ckn import cpu, errors, functional, graph, ops, profiling
-from tinygrad_ckn.functional import checkpoint, hessian, hvp, jacobian, jvp, vjp
+from tinygrad_ckn.derivatives import hessian, jacobian, value_and_grad
+from tinygrad_ckn.functional import checkpoint, hvp, jvp, vjp
 from tinygrad_ckn.grad_mode import detect_anomaly, enable_grad, no_grad
 from tinygrad_ckn.gradient import grad
 from tinygrad_ckn.interchange import from_dlpack
@@ -71,5 +72,6 @@ __all__ = [
     "sklearn",
     "testing",
     "training",
+    "value_and_grad",
     "vjp",
 ]
