@@ -10,10 +10,22 @@ from benchmarks.suites import (
     kmeans,
     memory,
     mlp,
+    programs,
     scaling,
 )
 
 SUITES: dict[str, Suite] = {
     module.SUITE.name: module.SUITE
-    for module in (ckn5, ckn14, features, kmeans, correlate2d, mlp, scaling, memory, kernels)
+    for module in (
+        ckn5,
+        ckn14,
+        features,
+        kmeans,
+        correlate2d,
+        mlp,
+        programs,
+        scaling,
+        memory,
+        kernels,
+    )
 }
