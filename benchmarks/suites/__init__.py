@@ -10,22 +10,22 @@ from benchmarks.suites import (
     kmeans,
     memory,
     mlp,
+    operations,
     programs,
     scaling,
 )
 
-SUITES: dict[str, Suite] = {
-    module.SUITE.name: module.SUITE
-    for module in (
-        ckn5,
-        ckn14,
-        features,
-        kmeans,
-        correlate2d,
-        mlp,
-        programs,
-        scaling,
-        memory,
-        kernels,
-    )
-}
+_MODULES = (
+    ckn5,
+    ckn14,
+    features,
+    kmeans,
+    correlate2d,
+    operations,
+    programs,
+    mlp,
+    scaling,
+    memory,
+    kernels,
+)
+SUITES: dict[str, Suite] = {module.SUITE.name: module.SUITE for module in _MODULES}

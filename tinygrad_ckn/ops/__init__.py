@@ -77,12 +77,12 @@ from tinygrad_ckn.ops.losses import one_hot as one_hot
 from tinygrad_ckn.ops.losses import squared_hinge as squared_hinge
 from tinygrad_ckn.ops.matmul import einsum as einsum
 from tinygrad_ckn.ops.matmul import matmul as matmul
+from tinygrad_ckn.ops.max_pool import max_pool2d as max_pool2d
 from tinygrad_ckn.ops.norm import norm as norm
 from tinygrad_ckn.ops.pool import avg_pool2d as avg_pool2d
 from tinygrad_ckn.ops.pool import avg_unpool2d as avg_unpool2d
 from tinygrad_ckn.ops.pool import gaussian_pool2d as gaussian_pool2d
 from tinygrad_ckn.ops.pool import gaussian_unpool2d as gaussian_unpool2d
-from tinygrad_ckn.ops.pool import max_pool2d as max_pool2d
 from tinygrad_ckn.ops.reduce import argmax as argmax
 from tinygrad_ckn.ops.reduce import argmin as argmin
 from tinygrad_ckn.ops.reduce import max as max
