@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.suite import Inputs, Work
-from tinygrad_ckn import Tensor, grad, ops, optim
+from tinygrad_ckn import Tensor, grad, linalg, ops, optim
 
 Data = Mapping[str, Any]
 Weights = list[Any]
@@ -157,8 +157,6 @@ def maml(data: Data, weights: Weights) -> Any:
 
 
 def gaussian_process(data: Data, weights: Weights) -> Any:
-    from tinygrad_ckn import linalg
-
     log_width, log_height, log_noise = weights
     kernel = ops.exp(2 * log_height - 0.5 * data["squared_distances"] * ops.exp(-2 * log_width))
     lower = linalg.cholesky(kernel + ops.exp(2 * log_noise) * data["identity"])

@@ -130,6 +130,14 @@ PROGRAMS = (
     Program("rnn", "RNN, 200 steps", _waves, [*_layers(1, 32), (32, 32), *_layers(32, 1)]),
     Program("lstm", "LSTM, 50 steps", _letters, [(22, 256), (64, 256), (256,), *_layers(64, 22)]),
     Program("maml", "MAML 4x3", _tasks, _layers(1, 40, 40, 1), "float64"),
+    Program(
+        "gaussian_process",
+        "Gaussian-process likelihood, n = 300",
+        functools.partial(_kernel, n=300),
+        # logarithms of the kernel's width and height, and of the noise
+        [(), (), ()],
+        "float64",
+    ),
 )
 
 
