@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -113,10 +114,29 @@ def group_table(results: Sequence[Result]) -> Table:
     table.add_column("case")
     for name in names:
         table.add_column(name, justify="right")
+    peers = list(dict.fromkeys(name for result in results for name in result.case.targets))
+    for name in peers:
+        table.add_column(f"ours / {name}", justify="right")
     for result in results:
         medians = {side.name: digits(side.time.median * scale) for side in result.sides}
-        table.add_row(result.case.name, *(medians.get(name, "-") for name in names))
+        sides = {side.name: side for side in result.sides}
+        ratios = [compared(result, sides[name]) if name in sides else "-" for name in peers]
+        table.add_row(result.case.name, *(medians.get(name, "-") for name in names), *ratios)
+    if peers:
+        means = [f"{ratio:.2f}" if (ratio := mean_ratio(results, name)) else "-" for name in peers]
+        table.add_row("geometric mean", *("" for _ in names), *means)
     return table
+
+
+def mean_ratio(results: Sequence[Result], peer: str) -> float | None:
+    """Return the geometric mean of our median times over those of a peer; None without it."""
+    ratios = [
+        ratio
+        for result in results
+        for side in result.sides
+        if side.name == peer and (ratio := result.ratio(side))
+    ]
+    return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None
 
 
 def grouped(results: Sequence[Result]) -> Iterator[tuple[str, list[Result]]]:

@@ -10,10 +10,20 @@ from benchmarks.suites import (
     kmeans,
     memory,
     mlp,
+    operations,
     scaling,
 )
 
-SUITES: dict[str, Suite] = {
-    module.SUITE.name: module.SUITE
-    for module in (ckn5, ckn14, features, kmeans, correlate2d, mlp, scaling, memory, kernels)
-}
+_MODULES = (
+    ckn5,
+    ckn14,
+    features,
+    kmeans,
+    correlate2d,
+    operations,
+    mlp,
+    scaling,
+    memory,
+    kernels,
+)
+SUITES: dict[str, Suite] = {module.SUITE.name: module.SUITE for module in _MODULES}

@@ -70,7 +70,7 @@ def test_cifar100_has_coarse_labels_too(cifar100: Path):
 
 
 def test_a_set_that_is_read_whole_warns_of_its_memory(cifar10: Path):
-    with pytest.warns(DataWarning, match=r"at most 1,000 bytes of memory, got 147,456; CIFAR-10's"):
+    with pytest.warns(DataWarning, match=r"at most 1,000 bytes of memory, got 147,456 in parts"):
         load(cifar10, memory=1000)
     assert len(load(cifar10, memory="1MB").train) == 10
 

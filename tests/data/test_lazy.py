@@ -4,6 +4,7 @@ import gzip
 import struct
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from tinygrad_ckn import block_sums, lazy_images
 from tinygrad_ckn.data import DataFormat, Split, cifar, load, load_idx, load_images, split_off
 from tinygrad_ckn.data.arrays import as_images
 from tinygrad_ckn.data.reading import Reading, byte_count
-from tinygrad_ckn.errors import CKNError, ConfigError, DataError
+from tinygrad_ckn.errors import CKNError, ConfigError, DataError, DataWarning
 from tinygrad_ckn.lazy_images import LazyImages, is_lazy
 from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, batched
 from tinygrad_ckn.models.preprocessing import Chain, base
@@ -128,7 +129,9 @@ def test_idx_files_are_read_in_blocks(folder: Path, zipped: bool) -> None:
     assert not is_lazy(blocks.test.images)
     np.testing.assert_array_equal(blocks.train.images[:], whole.train.images)
     assert blocks.data_format == whole.data_format
-    assert not is_lazy(load(folder, memory=60 * 64 * 4).train.images)
+    # Both parts fit, but not together.
+    with pytest.warns(DataWarning, match=r"at most 15,360 bytes of memory, got 20,480 in parts"):
+        assert not is_lazy(load(folder, memory=60 * 64 * 4).train.images)
 
 
 @pytest.mark.parametrize("name", ["mnist", "kmnist", "fashion-mnist", "cifar10"])
@@ -161,8 +164,10 @@ def test_an_idx_file_of_another_length_is_refused_as_in_memory(
 def test_npy_files_are_read_in_blocks(fortran: bool, tmp_path: Path) -> None:
     array = np.random.default_rng(0).integers(0, 256, (9, 5, 5)).astype("u1")
     np.save(tmp_path / "a.npy", np.asfortranarray(array) if fortran else array)
-    images = load_images(tmp_path / "a.npy", memory="1B")
     # Rows in Fortran order are nowhere together.
+    warning = pytest.warns(DataWarning, match=r"at most 1 bytes of memory, got 900 in parts that")
+    with warning if fortran else nullcontext():
+        images = load_images(tmp_path / "a.npy", memory="1B")
     assert is_lazy(images) is not fortran
     np.testing.assert_array_equal(images[:], load_images(tmp_path / "a.npy"))
     (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-1])

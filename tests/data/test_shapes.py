@@ -223,3 +223,5 @@ def test_an_order_of_colours_that_pixels_contradict_gives_a_warning() -> None:
     np.testing.assert_array_equal(from_rows(interleaved.reshape(200, -1), told, "a")[0], planes)
     with pytest.raises(DataError, match="a: expected 432 pixels a row for images 3x12x12, got 431"):
         from_rows(np.zeros((2, 431)), shape, "a")
+    with pytest.raises(DataError, match="got 433; if a column holds labels, say which as argument"):
+        from_rows(np.zeros((2, 433)), shape, "a")

@@ -71,6 +71,19 @@ def test_version_7_3_and_damaged_files(folder: Path):
             load(folder)
 
 
+def test_no_byte_ends_the_process(folder: Path):
+    path = folder / "test_32x32.mat"
+    content = path.read_bytes()
+    # The tags of X; SciPy alone ends at three of these.
+    for position in range(136, 192):
+        for value in (0, 1, 8):
+            path.write_bytes(content[:position] + bytes([value]) + content[position + 1 :])
+            try:
+                load(path, holdout=0)
+            except DataError as error:
+                assert str(error).startswith(str(path))
+
+
 def test_a_missing_file_is_named(folder: Path):
     (folder / "test_32x32.mat").unlink()
     with pytest.raises(DataError, match=r"test_32x32\.mat: expected this file of SVHN"):

@@ -23,6 +23,7 @@ from tinygrad_ckn.data.dataset import Split
 from tinygrad_ckn.data.files import existing_file
 from tinygrad_ckn.data.npy import names_in, read_npy, read_npz
 from tinygrad_ckn.data.parts import Parts
+from tinygrad_ckn.data.picture_paths import has_pictures
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.errors import DataError
@@ -78,8 +79,15 @@ def folder_of_pairs(folder: Path, reading: Reading) -> Parts:
     Raises
     ------
     DataError
-        As `pair_parts`; for two pairs of one part, and without one of training images.
+        As `pair_parts`; for two pairs of one part, without one of training images, and for
+        folders of pictures inside.
     """
+    pictures = next((p for p in _visible(folder) if p.is_dir() and has_pictures(p)), None)
+    if pictures is not None:
+        raise DataError(
+            f"{folder}: expected array files alone, got pictures in {pictures.name}, too; move "
+            "either to another folder"
+        )
     found: dict[str, Path] = {}
     images = _array_files(folder, _WORDS)
     paired = {_labels_beside(path) for path in images}

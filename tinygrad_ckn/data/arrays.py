@@ -4,6 +4,8 @@ Axes: n images, C channels, H rows, W columns. `source` begins the error message
 file, and the key or part of it.
 """
 
+import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +17,7 @@ from tinygrad_ckn.data.lazy import arrange_lazy
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data.shapes import arrange
 from tinygrad_ckn.data_format import DataFormat, PixelRange, Stored, warn_of_two_scales
-from tinygrad_ckn.errors import DataError
+from tinygrad_ckn.errors import DataError, DataWarning
 from tinygrad_ckn.lazy_images import is_lazy
 
 # Largest integer pixel, unless the user says otherwise.
@@ -143,6 +145,20 @@ def scaled(
         hint = "pass the divisor of its pixels, or 1, as argument scale"
         like.pixels.check(floats, source, hint, warn=False)
     return floats, data_format
+
+
+def warn_of_memory(images: Iterable[NDArray[Any]], source: str, reading: Reading) -> None:
+    """Warn of parts that are in memory, and take more of it than the user says."""
+    count = sum(array.nbytes for array in images if not is_lazy(array))
+    if reading.memory is None or count <= reading.memory:
+        return
+    warnings.warn(
+        f"{source}: expected images that take at most {reading.memory:,} bytes of memory, got "
+        f"{count:,} in parts that are read whole; in blocks are read larger parts alone, of IDX, "
+        "CIFAR and STL-10 files, pictures, and .npy files in C order",
+        DataWarning,
+        stacklevel=3,
+    )
 
 
 def _as_floats(

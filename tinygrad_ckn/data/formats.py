@@ -1,12 +1,12 @@
 """The formats of images, told apart by content, and how each is read.
 
-The first entry of `FOLDERS` or `FILES` that recognises a path reads it. An entry says
-which options of reading have a meaning for it: the others are refused.
+The first entry of `FILES` that recognises a file reads it, the only one of `SETS` a folder
+of files, `PICTURES` a folder of none of these. An entry says which options of reading have
+a meaning for it: the others are refused.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -31,7 +31,6 @@ from tinygrad_ckn.data.cifar_batches import (
     load_cifar100_batches,
 )
 from tinygrad_ckn.data.csv import read_csv
-from tinygrad_ckn.data.files import existing_file
 from tinygrad_ckn.data.idx import has_idx_files, idx_parts, open_idx, starts_as_idx
 from tinygrad_ckn.data.npz_csv import csv_parts, npz_parts, read_npz_images
 from tinygrad_ckn.data.parts import Parts
@@ -43,7 +42,6 @@ from tinygrad_ckn.data.stl10 import has_stl10_files, load_stl10
 from tinygrad_ckn.data.svhn import has_svhn_files, load_svhn, starts_as_matlab, svhn_parts
 from tinygrad_ckn.data.table_text import is_table
 from tinygrad_ckn.data.usps import has_usps_files, usps_parts
-from tinygrad_ckn.errors import DataError, DataWarning
 
 ReadParts: TypeAlias = Callable[[Path, Reading], Parts]
 ReadImages: TypeAlias = Callable[[Path, Reading], NDArray[np.float32]]
@@ -64,8 +62,6 @@ class Format(NamedTuple):
         Read images without labels.
     options : frozenset of str
         The options of reading, besides memory, that have a meaning.
-    in_blocks : bool
-        Whether images that take too much memory are left in the files.
     """
 
     words: str
@@ -73,22 +69,10 @@ class Format(NamedTuple):
     parts: ReadParts | None
     images: ReadImages | None = None
     options: frozenset[str] = frozenset()
-    in_blocks: bool = True
 
     def check(self, source: str, reading: Reading) -> None:
         """Raise a DataError for an option that has no meaning here."""
         refuse_options(source, reading, self.options)
-
-    def warn_of_memory(self, source: str, reading: Reading, count: int) -> None:
-        """Warn of images that take more bytes than the user says, and are in memory."""
-        if self.in_blocks or reading.memory is None or count <= reading.memory:
-            return
-        warnings.warn(
-            f"{source}: expected images that take at most {reading.memory:,} bytes of memory, got "
-            f"{count:,}; {self.words} is read whole, an .npy file, IDX files or pictures in blocks",
-            DataWarning,
-            stacklevel=3,
-        )
 
 
 def _idx_images(path: Path, reading: Reading) -> NDArray[np.float32]:
@@ -121,7 +105,6 @@ FILES = (
         npz_parts,
         read_npz_images,
         OF_ARRAYS | {"group"},
-        in_blocks=False,
     ),
     Format(
         "a table (.csv, .tsv or .txt, zipped or not)",
@@ -129,17 +112,15 @@ FILES = (
         csv_parts,
         lambda path, reading: read_csv(path, labelled=False, reading=reading)[0],
         OF_TABLES,
-        in_blocks=False,
     ),
     Format(
         "a .mat file of SVHN",
         starts_as_matlab,
         lambda path, _: svhn_parts(path),
-        in_blocks=False,
     ),
     Format("an IDX file", _is_idx, None, _idx_images, OF_ARRAYS),
 )
-FOLDERS = (
+SETS = (
     Format(
         "IDX files (train-images-idx3-ubyte ...)",
         has_idx_files,
@@ -155,14 +136,12 @@ FOLDERS = (
         "CIFAR-10's Python version (data_batch_1 ...)",
         has_batches,
         lambda folder, _: Parts.of(load_batches(folder)),
-        in_blocks=False,
     ),
     Format(
         "CIFAR-100's Python version (train, test, meta)",
         lambda folder: has_batches(folder, CIFAR100),
         lambda folder, reading: Parts.of(load_cifar100_batches(folder, reading)),
         options=frozenset({"label"}),
-        in_blocks=False,
     ),
     Format(
         "CIFAR-100's binary files (train.bin ...)",
@@ -179,13 +158,11 @@ FOLDERS = (
         "SVHN's files (train_32x32.mat ...)",
         has_svhn_files,
         lambda folder, _: Parts.of(load_svhn(folder)),
-        in_blocks=False,
     ),
     Format(
         "USPS's files (zip.train ... or usps.bz2 ...)",
         has_usps_files,
         lambda folder, _: usps_parts(folder),
-        in_blocks=False,
     ),
     Format(
         "pairs of array files (X_train.npy and y_train.npy ...)",
@@ -193,66 +170,8 @@ FOLDERS = (
         folder_of_pairs,
         options=OF_ARRAYS,
     ),
-    Format(
-        "a folder of pictures for each class",
-        has_pictures,
-        picture_parts,
-        options=OF_PICTURES,
-    ),
 )
-
-
-def read_parts(path: Path, reading: Reading, names: str) -> Parts:
-    """Return the labelled images of a file or folder; `names` are those of known sets.
-
-    Raises
-    ------
-    DataError
-        For another kind of file, an option that has no meaning for it, and whatever its
-        reader raises.
-
-    Warns
-    -----
-    DataWarning
-        If images that are read whole take more memory than the user says.
-    """
-    table = FOLDERS if path.is_dir() else FILES
-    found = next((known for known in table if known.parts and known.holds(path)), None)
-    if found is None or found.parts is None:
-        raise _unknown(path, names)
-    found.check(str(path), reading)
-    parts = found.parts(path, reading)
-    splits = (parts.train, parts.test, parts.validation)
-    count = sum(split.images.nbytes for split in splits if split is not None)
-    found.warn_of_memory(str(path), reading, count)
-    return parts
-
-
-def read_images(path: Path, reading: Reading) -> NDArray[np.float32]:
-    """Return the images of a file that is no picture; errors are those of `read_parts`."""
-    kinds = [known.words for known in FILES if known.images]
-    expected = f"a picture, {', '.join(kinds[:-1])} or {kinds[-1]}"
-    path = existing_file(path, f"a file of images: {expected}")
-    found = next((known for known in FILES if known.images and known.holds(path)), None)
-    if found is None or found.images is None:
-        raise DataError(f"{path}: expected {expected}, got another kind of file")
-    found.check(str(path), reading)
-    images = found.images(path, reading)
-    found.warn_of_memory(str(path), reading, images.nbytes)
-    return images
-
-
-def _unknown(path: Path, names: str) -> DataError:
-    """Return the error for a path that is no labelled images."""
-    folders = ", ".join(known.words for known in FOLDERS[:-1])
-    inside = f"a folder with {folders}, or {FOLDERS[-1].words}"
-    if path.is_dir():
-        return DataError(
-            f"{path}: expected {inside}, got none of these; give the folder that holds the files "
-            "or the folders of classes themselves"
-        )
-    files = ", ".join(known.words for known in FILES if known.parts)
-    return DataError(
-        f"{path}: expected the name {names}, {files}, or {inside}, got "
-        f"{'another file' if path.exists() else 'none of these'}"
-    )
+PICTURES = Format(
+    "a folder of pictures for each class", has_pictures, picture_parts, options=OF_PICTURES
+)
+FOLDERS = (*SETS, PICTURES)

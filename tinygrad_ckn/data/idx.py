@@ -305,9 +305,17 @@ def has_idx_files(folder: Path) -> bool:
 
 
 def starts_as_idx(path: Path) -> bool:
-    """Return whether a file starts as an IDX file or a gzip file does."""
+    """Return whether a file starts as an IDX file does, unzipped if it is a gzip stream."""
     with path.open("rb") as stream:
-        return stream.read(2) in (b"\0\0", GZIP_MAGIC)
+        start = stream.read(2)
+        if start == GZIP_MAGIC:
+            stream.seek(0)
+            try:
+                start = gzip.GzipFile(fileobj=stream).read(2)
+            except (OSError, EOFError, zlib.error):
+                # Reading it says what is wrong.
+                return True
+    return start == b"\0\0"
 
 
 def _read_split(folder: Path, part: str, reading: Reading) -> tuple[Split, DataFormat]:

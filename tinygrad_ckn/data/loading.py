@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_ckn.data.by_path import read_images
 from tinygrad_ckn.data.dataset import Dataset, Split
 from tinygrad_ckn.data.division import Division
-from tinygrad_ckn.data.formats import read_images
 from tinygrad_ckn.data.part_files import load_divided, load_parts
 from tinygrad_ckn.data.picture_folder import holds_pictures, read_pictures
 from tinygrad_ckn.data.reading import Reading

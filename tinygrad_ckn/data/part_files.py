@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from tinygrad_ckn.data.arrays import warn_of_memory
 from tinygrad_ckn.data.by_name import BY_NAME, read_named
+from tinygrad_ckn.data.by_path import either, read_parts
 from tinygrad_ckn.data.division import Division
-from tinygrad_ckn.data.formats import read_parts
 from tinygrad_ckn.data.parts import Parts
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import ConfigError, DataError
@@ -61,18 +62,28 @@ def load_divided(
 
 
 def load_parts(name_or_path: PathLike, data_dir: PathLike | None, reading: Reading) -> Parts:
-    """Return the labelled images of a data set, divided as in its files."""
+    """Return the labelled images of a data set, divided as in its files.
+
+    Warns
+    -----
+    DataWarning
+        If images that are read whole take more memory than the user says.
+    """
+    parts = _read(name_or_path, data_dir, reading)
+    splits = (parts.train, parts.test, parts.validation)
+    images = [split.images for split in splits if split is not None]
+    warn_of_memory(images, str(name_or_path), reading)
+    return parts
+
+
+def _read(name_or_path: PathLike, data_dir: PathLike | None, reading: Reading) -> Parts:
+    """Return the parts of a published set, or of a file or folder."""
     if isinstance(name_or_path, str) and name_or_path in BY_NAME:
         return read_named(name_or_path, data_dir, reading)
     names = [repr(name) for name in BY_NAME]
     if data_dir is not None:
         raise DataError(
-            f"load: argument data_dir expected None unless the data set is {_either(names[1:])}, "
+            f"load: argument data_dir expected None unless the data set is {either(names[1:])}, "
             f"got {data_dir} with {name_or_path}"
         )
-    return read_parts(Path(name_or_path), reading, _either(names))
-
-
-def _either(names: list[str]) -> str:
-    """Return names as "a, b or c"."""
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+    return read_parts(Path(name_or_path), reading, either(names))

@@ -150,10 +150,13 @@ def _possible_orders(width: int, reading: Reading, source: str) -> tuple[Order, 
     shape = reading.expected_shape
     if shape is None:
         return _square(width, source), _orders(width)
-    if math.prod(shape) != width:
+    count = math.prod(shape)
+    if count != width:
+        labels = "if a column holds labels, say which as argument label; otherwise "
         raise DataError(
-            f"{source}: expected {math.prod(shape)} pixels a row for images {_text(shape)}, got "
-            f"{width}; pass their shape (C, H, W) as argument image_shape"
+            f"{source}: expected {count} pixels a row for images {_text(shape)}, got {width}; "
+            f"{labels if width == count + 1 else ''}pass their shape (C, H, W) as argument "
+            "image_shape"
         )
     if reading.channels_last is not None:
         return Order(shape, reading.channels_last), []
@@ -207,8 +210,8 @@ def _square(width: int, source: str) -> Order:
         )
         raise DataError(
             f"{source}: expected rows of H*H pixels, which are read as grey squares, got {width}"
-            f"{readings}; pass their shape (C, H, W) as argument image_shape, or, if the first "
-            "column holds labels, add a header that names it 'label'"
+            f"{readings}; pass their shape (C, H, W) as argument image_shape, or, if a column "
+            "holds labels, name it 'label' in a header, or say first or last as argument label"
         )
     return Order((1, side, side), False)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tinygrad_ckn.data.arrays import format_of_bytes, scale_bytes
 from tinygrad_ckn.data.dataset import Dataset, Split
+from tinygrad_ckn.data.matlab_tags import check_numbers
 from tinygrad_ckn.data.parts import Parts
 from tinygrad_ckn.errors import DataError
 
@@ -82,6 +83,7 @@ def _read_matlab(path: Path) -> dict[str, NDArray[Any]]:
     try:
         found = {name: (shape, kind) for name, shape, kind in whosmat(str(path))}
         _check_declared(path, found)
+        check_numbers(path, ("X", "y"))
         arrays = loadmat(str(path), variable_names=["X", "y"])
         return {name: np.asarray(arrays[name]).reshape(found[name][0]) for name in ("X", "y")}
     except DataError:

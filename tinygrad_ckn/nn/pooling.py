@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tinygrad_ckn.backend import Array
 from tinygrad_ckn.nn.module import Module
-from tinygrad_ckn.ops.pool import avg_pool2d, gaussian_pool2d, max_pool2d
+from tinygrad_ckn.ops.max_pool import max_pool2d
+from tinygrad_ckn.ops.pool import avg_pool2d, gaussian_pool2d
 from tinygrad_ckn.ops.pool_matrices import Subsampling, check_subsampling
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor

@@ -1,16 +1,12 @@
-"""Pooling of images: Gaussian, average and maximum.
+"""Pooling of images: Gaussian and average.
 
 N batch, C channels, H x W image, kh x kw kernel, Ho x Wo output.
 """
 
 from __future__ import annotations
 
-import math
-
-from tinygrad_ckn.backend import CPU, Array, Namespace, backend_of, place_of, xp_of
+from tinygrad_ckn.backend import CPU, Array, Namespace, backend_of, place_of
 from tinygrad_ckn.errors import ShapeError
-from tinygrad_ckn.graph import unwrap
-from tinygrad_ckn.ops.elementwise import where
 from tinygrad_ckn.ops.pool_matrices import (
     Subsampling,
     box_matrices,
@@ -19,7 +15,6 @@ from tinygrad_ckn.ops.pool_matrices import (
     gaussian_size,
     separable,
 )
-from tinygrad_ckn.ops.window import fold
 from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.windows import Pair, Windows, image_shape, pair
 
@@ -147,7 +142,7 @@ def avg_pool2d(
     4.0
     """
     size = image_shape("avg_pool2d", "x", x)[2:]
-    windows = _pooling_windows("avg_pool2d", kernel_size, stride, padding)
+    windows = pooling_windows("avg_pool2d", kernel_size, stride, padding)
     windows.output_size(size)
     if backend_of(x) is CPU:
         return separable(xp, x, *box_matrices(size, windows, x.dtype))
@@ -193,7 +188,7 @@ def avg_unpool2d(
     >>> avg_unpool2d(Tensor([[[[4.0]]]]), (2, 2), 2)
     Tensor((1, 1, 2, 2), float64, cpu) [[[[1. 1.] [1. 1.]]]]
     """
-    windows = _pooling_windows("avg_unpool2d", kernel_size, stride, padding)
+    windows = pooling_windows("avg_unpool2d", kernel_size, stride, padding)
     size = pair("avg_unpool2d", "size", size, 1)
     expected = windows.output_size(size)
     if image_shape("avg_unpool2d", "y", y)[2:] != expected:
@@ -214,71 +209,7 @@ avg_unpool2d.vjp(
 )
 
 
-@primitive()
-def max_pool2d(
-    xp: Namespace, x: Array, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
-) -> Array:
-    """Return the maximum of each window: (N, C, H, W) -> (N, C, Ho, Wo).
-
-    Padding is never the maximum. Of equal maxima the first in reading order receives the
-    gradient.
-
-    Parameters
-    ----------
-    x
-        Images (N, C, H, W), floating; the dtype is kept.
-    kernel_size
-        (kh, kw), or one number for both.
-    stride
-        Distance between windows, in pixels: number or (vertical, horizontal); default
-        `kernel_size`.
-    padding
-        Border on each side: number or (vertical, horizontal), at most half of
-        `kernel_size`; default 0.
-
-    Raises
-    ------
-    ShapeError
-        If x does not have four axes, an option is out of range, or the window is larger
-        than the padded image.
-    DTypeError
-        If x is not floating.
-
-    Examples
-    --------
-    >>> max_pool2d(Tensor([[[[1.0, 3.0], [5.0, 7.0]]]]), 2).item()
-    7.0
-    """
-    size = image_shape("max_pool2d", "x", x)[2:]
-    windows = _pooling_windows("max_pool2d", kernel_size, stride, padding)
-    windows.output_size(size)
-    return windows.view(xp, windows.pad(xp, x, -math.inf)).max(axis=(4, 5))
-
-
-max_pool2d.vjp(
-    x=lambda g, x, kernel_size, stride, padding: _max_pool2d_rule(
-        g, unwrap(x), kernel_size, stride, padding
-    )
-)
-
-
-def _max_pool2d_rule(
-    g: Array, x: Array, kernel_size: Pair, stride: Pair | None, padding: Pair
-) -> Array:
-    """Put g at the maximum of each window, and 0 at its other pixels even if g is NaN."""
-    windows = _pooling_windows("max_pool2d", kernel_size, stride, padding)
-    n, c, ho, wo = g.shape
-    kh, kw = windows.kernel
-    xp = xp_of(x)
-    taps = windows.view(xp, windows.pad(xp, x, -math.inf)).reshape(n, c, ho * wo, kh * kw)
-    # (N, C, kh*kw, L)
-    is_maximum = taps.argmax(axis=3)[:, :, None] == xp.arange(kh * kw)[:, None]
-    columns = where(is_maximum, g.reshape((n, c, 1, ho * wo)), 0)
-    columns = columns.reshape((n, c * kh * kw, ho * wo))
-    return fold(columns, x.shape[2:], kernel_size, stride=windows.stride, padding=padding)
-
-
-def _pooling_windows(op: str, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Windows:
+def pooling_windows(op: str, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Windows:
     """Return the windows of a pooling; its padding is numbers, at most half a kernel."""
     # "same" is refused here, because it is not symmetric.
     both = pair(op, "padding", padding, 0)
