@@ -166,3 +166,12 @@ def nan_if_invalid(x: Array, labels: Array, n_classes: int) -> Array:
     # n_classes may not fit into a smaller dtype; labels beyond int64 become negative.
     labels = labels.astype("int64")
     return backend.xp.where(((labels >= 0) & (labels < n_classes)).all(), x, math.nan)
+
+
+def in_range(labels: Any, n_classes: int) -> Any:
+    """Return labels as an index that, on a GPU, is out of range where they are wrong."""
+    backend = backend_of(labels)
+    if not backend.asynchronous:
+        return labels
+    numbers = labels.astype("int64")
+    return backend.xp.where((numbers >= 0) & (numbers < n_classes), numbers, n_classes)

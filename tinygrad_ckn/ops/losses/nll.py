@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array, backend_of, xp_of
+from tinygrad_ckn.backend import Array, xp_of
 from tinygrad_ckn.errors import DTypeError, ShapeError
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.ops.index import getitem
-from tinygrad_ckn.ops.losses.labels import check_labels, plain_weights
+from tinygrad_ckn.ops.losses.labels import check_labels, in_range, plain_weights
 from tinygrad_ckn.ops.losses.reduction import Reduction, check_reduction, weighted
 from tinygrad_ckn.ops.reduce import sum
 from tinygrad_ckn.tensor import Tensor
@@ -78,7 +78,7 @@ def of_labels(
     """
     k = log_p.shape[1]
     rows = xp_of(unwrap(log_p)).arange(len(log_p))
-    columns = _in_range(unwrap(labels), k)
+    columns = in_range(unwrap(labels), k)
     losses: Any = -getitem(log_p, (rows, columns))
     of_class: Any = of_classes(op, log_p, weight)
     counts = None
@@ -110,12 +110,3 @@ def of_classes(op: str, log_p: Any, weight: Array | None) -> Any:
             f"got {of_class.shape}"
         )
     return of_class
-
-
-def _in_range(labels: Any, n_classes: int) -> Any:
-    """Return labels as an index that, on a GPU, is out of range where they are wrong."""
-    backend = backend_of(labels)
-    if not backend.asynchronous:
-        return labels
-    numbers = labels.astype("int64")
-    return backend.xp.where((numbers >= 0) & (numbers < n_classes), numbers, n_classes)
