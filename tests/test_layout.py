@@ -181,6 +181,7 @@ TESTED_ELSEWHERE = {
         testing/cases testing/strategies testing/op_cases/decompositions
         testing/op_cases/elementwise testing/op_cases/inputs
         testing/op_cases/kernels testing/op_cases/linalg testing/op_cases/losses
+        testing/op_cases/modules
         testing/op_cases/pooling testing/op_cases/products testing/op_cases/reductions
         testing/op_cases/shape testing/op_cases/windows
     """,
