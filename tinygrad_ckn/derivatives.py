@@ -21,6 +21,7 @@ class Parametrised(Protocol):
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the parameters with their names."""
+        ...
 
 
 # Where to differentiate: arrays, or the parameters of a module.
