@@ -18,6 +18,7 @@ from tinygrad_ckn.models import CKN, CNN
 from tinygrad_ckn.training.checkpoint import load_model
 from tinygrad_ckn.training.folder import MODEL
 from tinygrad_ckn.training.run import Run
+from tinygrad_ckn.training.transfer import seen_before
 
 
 class EvaluationImages(NamedTuple):
@@ -125,7 +126,8 @@ def evaluation_images(
     if _recorded(run, "validation"):
         known = np.concatenate([known, _fingerprints(run, "validation")])
         word = "trained or validated"
-    seen = np.isin(split.fingerprints, known)
+    before = seen_before(run.config.get("options", {}))
+    seen = np.isin(split.fingerprints, np.concatenate([known, before]))
     if seen.all():
         raise DataError(
             f"{data}: expected images that the model was not {word} on, got {len(seen):,} that it "

@@ -34,7 +34,7 @@ from tinygrad_ckn.training.report.summary import summarise, write_summary
 from tinygrad_ckn.training.run import Run
 from tinygrad_ckn.training.signals import signals_caught
 from tinygrad_ckn.training.tensorboard import TensorBoard
-from tinygrad_ckn.training.transfer import transferred, with_source
+from tinygrad_ckn.training.transfer import seen_parts, transferred, with_source
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +136,9 @@ def train(
 
     Warns
     -----
+    DataWarning
+        If the run that this one begins with has seen images of the test or the validation
+        part.
     TrainingWarning
         If the last line of metrics.jsonl, filters.png, test.json, README.txt or
         report.html cannot be written.
@@ -157,8 +160,13 @@ def train(
         )
     random = default_rng(chosen.seed)
     model = new_model(chosen, dataset, random)
+    seen = seen_parts(chosen, dataset)
     config = {
-        "data": {**(source or {}), **description_of(dataset)},
+        "data": {
+            **(source or {}),
+            **description_of(dataset),
+            **({"seen_before": seen} if seen else {}),
+        },
         "options": asdict(chosen),
         "model": model.config(),
     }
