@@ -22,8 +22,8 @@ ORDER = """
     parallel
     stored_rows lazy_images grad_mode drawing ownership registry scattered refusals signature hooks
     plan primitive graph accumulation backward gradient tensor_operators tensor_values tensor
-    interchange functional profiling windows ops cpu cuda block_sums labels fingerprints groups
-    data_format
+    interchange functional profiling windows ops derivatives cpu cuda block_sums labels fingerprints
+    groups data_format
     nn optim models sklearn data plots training testing cli
 """.split()
 # The same inside models/.
@@ -33,9 +33,9 @@ MODELS = """
 """.split()
 # Computed on whatever device its operands are on: NumPy is a backend there, not a name.
 DEVICE_CODE = """
-    primitive graph backward gradient tensor tensor_operators tensor_values functional scattered
-    ownership signature registry drawing grad_mode windows interchange profiling ops nn optim
-    cuda models/kernels models/clustering models/layers/conv_layer models/layers/pooling models/ckn
+    primitive graph backward gradient tensor tensor_operators tensor_values functional derivatives
+    scattered ownership signature registry drawing grad_mode windows interchange profiling ops nn
+    optim cuda models/kernels models/clustering models/layers/conv_layer models/layers/pooling models/ckn
     models/cnn models/exact
 """.split()
 
@@ -158,7 +158,8 @@ TESTED_ELSEWHERE = {
         cpu/correlate/direct cpu/correlate/fft cpu/correlate/toeplitz cpu/correlate/unfold
         cpu/correlate/winograd
     """,
-    "the stacks of inverse roots (tests/ops/test_linalg.py)": "cpu/linalg",
+    "stacks of inverse roots, and substitution (tests/ops/linalg/test_roots.py, "
+    "tests/ops/linalg/test_solve.py)": "cpu/linalg",
     "records of labels and pixels (tests/data/test_cifar.py, tests/data/test_cifar100.py)": """
         data/cifar_records
     """,
@@ -177,7 +178,8 @@ TESTED_ELSEWHERE = {
         testing/verdict
     """,
     "the cases of operations, one at least for each (tests/ops/test_cases.py)": """
-        testing/cases testing/strategies testing/op_cases/elementwise testing/op_cases/inputs
+        testing/cases testing/strategies testing/op_cases/decompositions
+        testing/op_cases/elementwise testing/op_cases/inputs
         testing/op_cases/kernels testing/op_cases/linalg testing/op_cases/losses
         testing/op_cases/pooling testing/op_cases/products testing/op_cases/reductions
         testing/op_cases/shape testing/op_cases/windows

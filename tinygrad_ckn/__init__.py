@@ -1,19 +1,25 @@
 """Convolutional kernel networks with exact gradients, on a small autodiff engine."""
 
 import importlib
+import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tinygrad_ckn import cpu, errors, functional, graph, ops, profiling
-from tinygrad_ckn.functional import checkpoint, hessian, hvp, jacobian, jvp, vjp
+from tinygrad_ckn.derivatives import hessian, jacobian, value_and_grad
+from tinygrad_ckn.functional import checkpoint, hvp, jvp, vjp
 from tinygrad_ckn.grad_mode import detect_anomaly, enable_grad, no_grad
 from tinygrad_ckn.gradient import grad
 from tinygrad_ckn.interchange import from_dlpack
+from tinygrad_ckn.ops import linalg
 from tinygrad_ckn.parallel import get_num_threads, set_num_threads
 from tinygrad_ckn.random_numbers import manual_seed
 from tinygrad_ckn.tensor import Tensor
 
 __version__ = "0.1.0"
+
+# `from tinygrad_ckn.linalg import det` works as well
+sys.modules[f"{__name__}.linalg"] = linalg
 
 # the kernels register themselves
 importlib.import_module("tinygrad_ckn.cuda.kernels")
@@ -53,6 +59,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "linalg",
     "manual_seed",
     "models",
     "nn",
@@ -65,5 +72,6 @@ __all__ = [
     "sklearn",
     "testing",
     "training",
+    "value_and_grad",
     "vjp",
 ]

@@ -1,13 +1,12 @@
-"""Derivatives of functions of Tensors, and checkpointing, which trades time for memory."""
+"""Products with Jacobians and Hessians, and checkpointing, which trades time for memory."""
 
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from tinygrad_ckn.backend import CPU, Array, NDArray, Shape, asarray, is_array, xp_of
+from tinygrad_ckn.backend import Array, NDArray, asarray, is_array, xp_of
 from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_ckn.grad_mode import enable_grad
@@ -20,7 +19,7 @@ from tinygrad_ckn.tensor import Tensor
 Points: TypeAlias = Array | float | Sequence[Any]
 
 
-def _leaves(primals: Points) -> list[Tensor]:
+def leaves_of(primals: Points) -> list[Tensor]:
     """Return copies of the points, to differentiate at."""
     points = (
         [primals] if isinstance(primals, Variable) or not isinstance(primals, Sequence) else primals
@@ -35,7 +34,7 @@ def _leaves(primals: Points) -> list[Tensor]:
     return [Variable.leaf(array.copy()) for array in arrays]
 
 
-def _recorded(op: str, function: Callable[..., Tensor], leaves: Sequence[Tensor]) -> Tensor:
+def recorded(op: str, function: Callable[..., Tensor], leaves: Sequence[Tensor]) -> Tensor:
     """Return the function's value, recorded."""
     _check_arity(op, function, len(leaves))
     with enable_grad():
@@ -54,10 +53,8 @@ def _check_arity(op: str, function: Callable[..., Any], count: int) -> None:
         signature.bind(*range(count))
     except TypeError as error:
         hint = (
-            f"bind the others, as in {op}(lambda x: f(x, y), x)"
-            if op in ("jacobian", "hessian")
-            else "pass a list of one array for each argument, and a vector as an array, "
-            "not a list of numbers"
+            "pass a list of one array for each argument, and a vector as an array, not a list of "
+            "numbers"
         )
         raise DTypeError(
             f"{op}: expected a function of {count} argument{'s' * (count != 1)}, one for each "
@@ -66,7 +63,7 @@ def _check_arity(op: str, function: Callable[..., Any], count: int) -> None:
         ) from error
 
 
-def _check_number(op: str, output: Tensor, instead: str) -> None:
+def check_number(op: str, output: Tensor, instead: str) -> None:
     """Raise a GradientError if a function's value is not one number."""
     if output.size != 1:
         raise GradientError(
@@ -142,8 +139,8 @@ def vjp(
     >>> g
     Tensor((2,), float64, cpu) [ 2. 40.]
     """
-    leaves = _leaves(primals)
-    output = _recorded("vjp", function, leaves)
+    leaves = leaves_of(primals)
+    output = recorded("vjp", function, leaves)
     return output.detach(), tuple(_gradients(output, leaves, gradient, create_graph=False))
 
 
@@ -165,9 +162,9 @@ def jvp(
     >>> jvp(ops.square, Tensor([1.0, 2.0]), Tensor([1.0, 10.0]))[1]
     Tensor((2,), float64, cpu) [ 2. 40.]
     """
-    leaves = _leaves(primals)
+    leaves = leaves_of(primals)
     vectors = _like("jvp", "tangents", tangents, leaves)
-    output = _recorded("jvp", function, leaves)
+    output = recorded("jvp", function, leaves)
     with enable_grad():
         dummy = Variable.leaf(xp_of(output.data).zeros_like(output.data))
         pulled = _gradients(output, leaves, dummy, create_graph=True)
@@ -194,10 +191,10 @@ def hvp(
     >>> hvp(lambda x: (x**3).sum(), Tensor([1.0, 2.0]), Tensor([1.0, 1.0]))[1][0]
     Tensor((2,), float64, cpu) [ 6. 12.]
     """
-    leaves = _leaves(primals)
+    leaves = leaves_of(primals)
     arrays = _like("hvp", "vectors", vectors, leaves)
-    output = _recorded("hvp", function, leaves)
-    _check_number("hvp", output, "vjp and jvp")
+    output = recorded("hvp", function, leaves)
+    check_number("hvp", output, "vjp and jvp")
     with enable_grad():
         slopes = _gradients(output, leaves, None, create_graph=True)
     roots = [(s._vertex, v) for s, v in zip(slopes, arrays, strict=True) if s.requires_grad]
@@ -207,72 +204,6 @@ def hvp(
     return output.detach(), tuple(
         as_tensor(z if h is None else h) for h, z in zip(products, zeros, strict=True)
     )
-
-
-def jacobian(function: Callable[[Tensor], Tensor], primal: Points, *others: object) -> Tensor:
-    """Return all first derivatives, of shape output.shape + primal.shape.
-
-    Takes one backward per element of the output.
-
-    Examples
-    --------
-    >>> jacobian(ops.square, Tensor([1.0, 2.0]))
-    Tensor((2, 2), float64, cpu) [[2. 0.] [0. 4.]]
-    """
-    leaf = _one_leaf("jacobian", primal, others)
-    return _rows(_recorded("jacobian", function, [leaf]), leaf)
-
-
-def hessian(function: Callable[[Tensor], Tensor], primal: Points, *others: object) -> Tensor:
-    """Return all second derivatives of a scalar function: primal.shape + primal.shape.
-
-    Raises
-    ------
-    GradientError
-        If the output is not a scalar.
-
-    Examples
-    --------
-    >>> hessian(lambda x: (x**3).sum(), Tensor([1.0, 2.0]))
-    Tensor((2, 2), float64, cpu) [[ 6.  0.] [ 0. 12.]]
-    """
-    leaf = _one_leaf("hessian", primal, others)
-    output = _recorded("hessian", function, [leaf])
-    _check_number("hessian", output, "jacobian")
-    with enable_grad():
-        (slope,) = _gradients(output, [leaf], None, create_graph=True)
-    return _rows(slope, leaf)
-
-
-def _one_leaf(op: str, primal: Any, others: Sequence[object]) -> Tensor:
-    """Return a copy of the point to differentiate at; nested lists count as one array."""
-    if others or (
-        isinstance(primal, list | tuple)
-        and any(isinstance(unwrap(p), CPU.array_type) for p in primal)
-    ):
-        count = 1 + len(others) if others else len(primal)
-        raise DTypeError(
-            f"{op}: expected one array to differentiate at, got {count} arguments; bind the "
-            "others, as in "
-            f"{op}(lambda x: f(x, y), x), or join them in one array"
-        )
-    (leaf,) = _leaves([primal])
-    return leaf
-
-
-def _rows(output: Tensor, leaf: Tensor) -> Tensor:
-    """Return the Jacobian of a recorded output, row by row."""
-    xp = xp_of(leaf.data)
-    shape: Shape = (*output.shape, *leaf.shape)
-    rows = xp.zeros((output.size, math.prod(leaf.shape)), dtype=leaf.dtype)
-    if output.requires_grad:
-        basis = xp.eye(output.size, dtype=output.dtype)
-        for row, unit in zip(rows, basis, strict=True):
-            (g,) = grad(output, leaf, gradient=unit.reshape(output.shape), retain_graph=True)
-            if g is not None:
-                row[:] = g.data.reshape(-1)
-    result: Tensor = Variable.wrap(rows.reshape(shape))
-    return result
 
 
 class _Checkpoint:

@@ -31,6 +31,14 @@ from tools.gpu_emulator.standin import COUNTERS
 
 # relative to the largest value
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
+# those that wait for the report of a routine of linear algebra, so that they can raise
+REPORTING = set(
+    """
+    inv solve solve_triangular cholesky det cofactors slogdet eigh eigenvectors svd svdvals
+    singular_values left_vectors qr orthonormal_factor pinv lstsq expm matrix_power
+    matrix_norm cond
+    """.split()
+)
 cases = [case for name in CHECKED for case in CASES[name]]
 each = pytest.mark.parametrize("case", cases, ids=[f"{c.name}-{i}" for i, c in enumerate(cases)])
 
@@ -154,9 +162,7 @@ def test_only_some_operations_wait_for_the_device(plain, case):
             masked = any("mask" in wait for wait in COUNTERS.synchronisations)
             # inverts a root
             outside = options.get("convention") == "outside"
-            assert (
-                not COUNTERS.synchronisations or masked or outside or case.name in ("inv", "solve")
-            )
+            assert not COUNTERS.synchronisations or masked or outside or case.name in REPORTING
 
     run()
 
@@ -316,3 +322,20 @@ def test_derivatives_of_functions_on_the_gpu(plain):
         return [t.numpy() for t in found]
 
     assert_near(on("cuda"), on("cpu"), "float64")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a: (ops.linalg.eigvalsh(a) ** 3).sum(),
+        lambda a: (ops.linalg.svdvals(a[:, :2]) ** 2).sum() ** 2,
+        lambda a: ops.linalg.svdvals(a).sum(),
+        lambda a: (ops.linalg.det(a) + 1) ** 2,
+        lambda a: (ops.linalg.svd(a[:2]).Vh ** 2).sum(),
+    ],
+)
+@pytest.mark.parametrize("point", [np.eye(3), np.diag([2.0, 0.0, 0.0])], ids=["equal", "rank 1"])
+def test_second_derivatives_at_equal_and_zero_values_are_those_of_the_cpu(plain, function, point):
+    mine = hessian(function, Tensor(point, device="cuda"))
+    assert mine.device == "cuda"
+    np.testing.assert_allclose(to_numpy(mine.data), hessian(function, point).numpy(), atol=1e-12)

@@ -14,7 +14,7 @@ eigenvalues.
 from __future__ import annotations
 
 from tinygrad_ckn.backend import Array, Namespace
-from tinygrad_ckn.ops.linalg import plain_inverse_sqrt
+from tinygrad_ckn.ops.linalg.roots import plain_inverse_sqrt
 
 # maximum number of rows of matrices that are handled as one stack
 _BATCHED = 32

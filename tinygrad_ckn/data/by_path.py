@@ -18,7 +18,7 @@ from tinygrad_ckn.errors import DataError
 
 _ARCHIVES = (".tar", ".tgz", ".zip", ".rar", ".7z", ".tar.gz", ".tar.bz2", ".tar.xz")
 # Files of a folder, and folders inside it, that are looked at for a hint.
-_FEW = 100
+_FEW = 30
 _DEPTH = 2
 
 
@@ -93,7 +93,10 @@ def _unknown_file(path: Path, names: str) -> DataError:
     )
     if not path.exists():
         return DataError(f"{path}: expected {expected}, got none of these; check the path")
-    beside = next((known for known in SETS if known.holds(path.parent)), None)
+    beside = None
+    with suppress(OSError):
+        # A folder whose files may be read, but not listed, gives no hint.
+        beside = next((known for known in SETS if known.holds(path.parent)), None)
     alone = next((known for known in FILES if known.holds(path)), None)
     if path.name.lower().endswith(_ARCHIVES):
         got = "an archive; unpack it, and give what it holds"

@@ -32,7 +32,8 @@ class Reading:
     header : bool or None
         Whether CSV files begin with a header.
     label : str or None
-        "first", "last", or the name of the column of labels in CSV files.
+        "first", "last", or the name of the column of labels in CSV files; "fine" or "coarse"
+        for CIFAR-100.
     scale : float or None
         Divisor of the pixels.
     resize : tuple[int, int] or None
@@ -90,13 +91,14 @@ class Reading:
         str | None,
         "Column of the labels in .csv files: first, last, or its name in the header. Default: the "
         "one named label, class, target or y; without a header detected, unless both the first "
-        "and the last can be labels.",
+        "and the last can be labels. For CIFAR-100: fine (the default) or coarse.",
     ] = None
     memory: Annotated[
         ByteCount | None,
-        "Memory that all images may take, such as 500MB or 2GiB. More are read from files in "
-        "blocks, and what is computed of all is kept in temporary files. Default: a quarter of "
-        "the memory.",
+        "Memory that all images may take, such as 500MB or 2GiB. More are read from IDX, CIFAR, "
+        "STL-10 and .npy files and pictures in blocks, and what is computed of all is kept in "
+        "temporary files; other files are read whole, with a warning. Default: a quarter of the "
+        "memory.",
     ] = None
     like: DataFormat | None = None
     group: Annotated[

@@ -1,10 +1,12 @@
 """The differentiable operations: Tensors in, Tensor out; arrays in, array out.
 
 Each public operation is named once, where it is imported as itself. `ops.kappa` has the
-kernel functions that `ckn_map` takes.
+kernel functions that `ckn_map` takes, `ops.linalg` (`tinygrad_ckn.linalg`) the functions
+of matrices.
 """
 
 from tinygrad_ckn.ops import kappa as kappa
+from tinygrad_ckn.ops import linalg as linalg
 from tinygrad_ckn.ops import methods, numpy_calls
 from tinygrad_ckn.ops.arithmetic import add as add
 from tinygrad_ckn.ops.arithmetic import divide as divide
@@ -56,9 +58,13 @@ from tinygrad_ckn.ops.kappa import kappa_polynomial as kappa_polynomial
 from tinygrad_ckn.ops.kappa import kappa_power_series as kappa_power_series
 from tinygrad_ckn.ops.linalg import inv as inv
 from tinygrad_ckn.ops.linalg import inverse_sqrt as inverse_sqrt
+from tinygrad_ckn.ops.linalg import kron as kron
 from tinygrad_ckn.ops.linalg import lyapunov as lyapunov
+from tinygrad_ckn.ops.linalg import matrix_transpose as matrix_transpose
 from tinygrad_ckn.ops.linalg import solve as solve
 from tinygrad_ckn.ops.linalg import sqrtm as sqrtm
+from tinygrad_ckn.ops.linalg import tensordot as tensordot
+from tinygrad_ckn.ops.linalg import vecdot as vecdot
 from tinygrad_ckn.ops.logic import all as all
 from tinygrad_ckn.ops.logic import any as any
 from tinygrad_ckn.ops.logic import bitwise_and as bitwise_and
@@ -127,4 +133,5 @@ def __dir__() -> list[str]:
     return sorted(_functions)
 
 
-methods.attach_numpy_functions(numpy_calls.table(_functions), list(_functions))
+_matrices = {name: getattr(linalg, name) for name in linalg.__all__}
+methods.attach_numpy_functions(numpy_calls.table(_functions, _matrices), list(_functions))

@@ -84,6 +84,13 @@ def scatter_to_maxima(
     )
 
 
+scatter_to_maxima.vjp(
+    values=lambda g, x, tops, kernel_size, stride, padding: gather_at_maxima(
+        g, unwrap(x), unwrap(tops), kernel_size, stride, padding
+    )
+)
+
+
 @primitive()
 def gather_at_maxima(
     xp: Namespace,
@@ -100,11 +107,6 @@ def gather_at_maxima(
     )
 
 
-scatter_to_maxima.vjp(
-    values=lambda g, x, tops, kernel_size, stride, padding: gather_at_maxima(
-        g, unwrap(x), unwrap(tops), kernel_size, stride, padding
-    )
-)
 gather_at_maxima.vjp(
     values=lambda g, x, tops, kernel_size, stride, padding: scatter_to_maxima(
         g, unwrap(x), unwrap(tops), kernel_size, stride, padding

@@ -67,7 +67,7 @@ def _norm_rule(g: Array, x: Array, y: Any, axis: Axis) -> Array:
         ratio = where(zero & known, limit, ratio)
         smooth |= known
     gradient = x * restore_axes(ratio, x.shape, axis)
-    return where(restore_axes(smooth, x.shape, axis), gradient, _kink(x, axis))
+    return where(restore_axes(smooth, x.shape, axis), gradient, kink(x, axis))
 
 
 def _limit(g: Any, x: Any, y: Any) -> tuple[Array, Array]:
@@ -106,12 +106,12 @@ def _limit(g: Any, x: Any, y: Any) -> tuple[Array, Array]:
 
 
 @primitive()
-def _kink(xp: Namespace, x: Array, axis: Axis) -> Array:
+def kink(xp: Namespace, x: Array, axis: Axis) -> Array:
     """Return zeros whose gradient is NaN for each vector that a gradient reaches."""
     return xp.zeros_like(x)
 
 
-_kink.vjp(x=lambda g, axis: _kink_rule(g, axis))
+kink.vjp(x=lambda g, axis: _kink_rule(g, axis))
 
 
 def _kink_rule(g: Array, axis: Axis) -> Array:

@@ -39,7 +39,6 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
         "outer": 'ops.einsum("i,j->ij", a, b)',
         "inner": 'ops.einsum("...i,...i->...", a, b)',
         "vdot": "(a * b).sum()",
-        "tensordot": "ops.einsum",
         "trace": 'ops.einsum("ii", t)',
         "diagonal": 'ops.einsum("ii->i", t)',
         "diag": 'ops.einsum("ii->i", t)',
@@ -69,8 +68,6 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
         "fabs": "ops.abs",
         "fmax": "ops.maximum",
         "fmin": "ops.minimum",
-        "det": "numpy.linalg.det(t.numpy())",
-        "pinv": "ops.inv",
         "nbytes": "t.data.nbytes",
         "unsqueeze": "ops.expand_dims",
         "view": "t.reshape",
@@ -167,15 +164,21 @@ def hint(name: str, known: Sequence[str]) -> str:
     )
 
 
-def table(ops: Mapping[str, Callable[..., Any]]) -> dict[Any, Callable[..., Any]]:
-    """Return the op for each function of NumPy that has an op's name or an alias."""
+def table(
+    ops: Mapping[str, Callable[..., Any]], linalg: Mapping[str, Callable[..., Any]]
+) -> dict[Any, Callable[..., Any]]:
+    """Return the op for each function of NumPy that has an op's name or an alias.
+
+    `linalg` has those of `numpy.linalg`, some of which differ from NumPy's of that name.
+    """
     replacements: dict[Any, Callable[..., Any]] = {}
-    for module in (_NUMPY, _NUMPY.linalg):
-        names = {name: name for name in ops if hasattr(module, name)} | dict(ALIASES)
+    for module, known in ((_NUMPY, ops), (_NUMPY.linalg, linalg)):
+        names = {name: name for name in known if hasattr(module, name)} | dict(ALIASES)
         for name, op in names.items():
             function = getattr(module, name, None)
-            if function is not None and not isinstance(function, _NUMPY.ufunc | type) and op in ops:
-                replacements[function] = ops[op]
+            replaced = not isinstance(function, _NUMPY.ufunc | type)
+            if function is not None and replaced and op in known:
+                replacements[function] = known[op]
     replacements[_NUMPY.ravel] = flatten
     replacements[_NUMPY.where] = where
     replacements[_NUMPY.dot] = dot

@@ -139,6 +139,31 @@ def spd_matrices(
     return _drawn(make)
 
 
+def spread_matrices(rows: int | Strategy, columns: int | None = None, *batch: int) -> Strategy:
+    """Draw matrices (*batch, rows, columns) whose singular values are 0.5 or more apart.
+
+    Without `columns` they are symmetric positive definite.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(spread_matrices(3, 2), lambda a: True).shape
+    (3, 2)
+    """
+
+    def make(draw: st.DrawFn, random: Generator) -> NDArray[Any]:
+        m = rows if isinstance(rows, int) else draw(rows)
+        n = m if columns is None else columns
+        u, v = (np.linalg.qr(random.standard_normal((*batch, k, k)))[0] for k in (m, n))
+        k = min(m, n)
+        s = np.arange(1.0, k + 1) + random.uniform(-0.25, 0.25, (*batch, k))
+        other = u if columns is None else v
+        a: NDArray[Any] = (u[..., :k] * s[..., None, :]) @ other[..., :k].swapaxes(-1, -2)
+        return 0.5 * (a + a.swapaxes(-1, -2)) if columns is None else a
+
+    return _drawn(make)
+
+
 def unit_sphere(rows: int | Strategy, columns: int | Strategy) -> Strategy:
     """Draw matrices with rows of norm 1.
 

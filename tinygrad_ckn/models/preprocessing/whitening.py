@@ -21,7 +21,7 @@ from tinygrad_ckn.models.preprocessing.base import (
     apply_in_blocks,
     image_shape,
 )
-from tinygrad_ckn.ops.linalg import symmetric_eigen
+from tinygrad_ckn.ops.linalg.lapack import symmetric_eigen
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 from tinygrad_ckn.windows import Pair, Windows, pair

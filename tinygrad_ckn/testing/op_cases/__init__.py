@@ -2,6 +2,7 @@
 
 from tinygrad_ckn.testing.cases import CASES
 from tinygrad_ckn.testing.op_cases import (
+    decompositions,
     elementwise,
     kernels,
     linalg,
@@ -16,7 +17,20 @@ from tinygrad_ckn.testing.op_cases import (
 __all__ = ["CHECKED"]
 
 # imported for their cases
-assert all((elementwise, kernels, linalg, losses, pooling, products, reductions, shape, windows))
+assert all(
+    (
+        decompositions,
+        elementwise,
+        kernels,
+        linalg,
+        losses,
+        pooling,
+        products,
+        reductions,
+        shape,
+        windows,
+    )
+)
 
 CHECKED = tuple(CASES)
 

@@ -1,4 +1,4 @@
-"""Cases of functions of matrices."""
+"""Cases of roots of matrices and linear systems."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from hypothesis import strategies as st
 
 from tinygrad_ckn import ops
 from tinygrad_ckn.errors import ConfigError, LinearAlgebraError, ShapeError
+from tinygrad_ckn.ops import linalg
 from tinygrad_ckn.testing.cases import bad, case
-from tinygrad_ckn.testing.op_cases.inputs import n
-from tinygrad_ckn.testing.strategies import arrays, near_duplicate_filters, spd_matrices
+from tinygrad_ckn.testing.op_cases.inputs import flags, n
+from tinygrad_ckn.testing.strategies import (
+    arrays,
+    near_duplicate_filters,
+    spd_matrices,
+    spread_matrices,
+)
 
 skew = bad(
     np.array([[1.0, 2.0], [-2.0, 1.0]]),
@@ -67,3 +73,17 @@ case(
     errors=[bad(np.ones((2, 2)), np.ones(2), error=LinearAlgebraError, match="singular")],
 )
 case(ops.solve, spd_matrices(2, n=3, minimum=0.3, spectra=mild), arrays(3, n))
+rows = bad(np.eye(2), np.ones(3), error=ShapeError, match="b expected 2 rows as a has")
+case(
+    linalg.solve_triangular,
+    spread_matrices(3, None, 2),
+    arrays(3, n),
+    lower=flags,
+    unit_diagonal=flags,
+    errors=[
+        rows,
+        bad(np.ones((2, 3)), np.ones(2), error=ShapeError, match="square matrices"),
+        bad(np.zeros((2, 2)), np.ones(2), error=LinearAlgebraError, match="got a singular one"),
+    ],
+)
+case(linalg.solve_triangular, spread_matrices(3), arrays(3), lower=flags)

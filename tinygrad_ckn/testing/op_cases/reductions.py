@@ -31,5 +31,5 @@ case(ops.max, arrays(n, n, n, distinct=True), axis=axes, keepdims=flags)
 case(ops.min, arrays(n, n, n, distinct=True), axis=axes, keepdims=flags)
 case(ops.logsumexp, solid, axis=axes, keepdims=flags, errors=[complex_x])
 # The kink where it is not asked for.
-case(lambda x: x + 0 * REGISTRY["_kink"](x, None), cube, name="_kink")
+case(lambda x: x + 0 * REGISTRY["kink"](x, None), cube, name="kink")
 case(ops.norm, arrays(n, n, n, gap=0.2), axis=axes, keepdims=flags, errors=[complex_x])
