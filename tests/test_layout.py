@@ -35,8 +35,8 @@ MODELS = """
 DEVICE_CODE = """
     primitive graph backward gradient tensor tensor_operators tensor_values functional derivatives
     scattered ownership signature registry drawing grad_mode windows interchange profiling ops nn
-    optim cuda models/kernels models/clustering models/layers/conv_layer models/layers/pooling models/ckn
-    models/cnn models/exact
+    optim cuda models/kernels models/clustering models/layers/conv_layer models/layers/pooling
+    models/ckn models/cnn models/exact
 """.split()
 
 
