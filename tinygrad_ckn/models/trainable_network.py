@@ -51,11 +51,10 @@ class TrainableNetwork(NetworkBase):
         known = data_format.classes if data_format else ()
         array, y, classes = self._check_training_set(images, labels, known)
         training = LabelledImages(array, y)
-        given = None if groups is None else check_groups(owner, groups, len(array))
         weights = self._weights_of(y, classes, class_weight, sample_weight)
+        given = None if groups is None else check_groups(owner, groups, len(array), weights)
         if weights is not None:
             training = counted(LabelledImages(array, y, weights))
-            given = None if given is None else given[to_numpy(weights) > 0]
         self._mark_unfitted()
         self._record_format(training.images, classes, data_format)
         fingerprints = fingerprints_of(training.images)
