@@ -51,7 +51,7 @@ def test_a_preprocessing_that_changes_the_channels_is_counted_in() -> None:
 
 
 @pytest.mark.parametrize("channels", [0, 1.5, "1", None])
-def test_channels_are_a_whole_number(channels: object) -> None:
+def test_channels_are_a_whole_number(channels: Any) -> None:
     with pytest.raises(
         ConfigError,
         match=f"^CKN: argument in_channels expected an integer >= 1, got {channels!r}$",

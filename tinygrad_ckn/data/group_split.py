@@ -60,7 +60,7 @@ class _Choice:
 
         ones = np.ones(len(numbers), np.int64)
         # How many images of each class a group has, (groups, classes).
-        self.table = coo_array((ones, (groups, numbers))).tocsr()
+        self.table: Any = coo_array((ones, (groups, numbers))).tocsr()
         # Images that are not held out, by class.
         self.left = np.bincount(numbers)
         self.missing = fraction * self.left
@@ -110,7 +110,7 @@ class _Choice:
         found: list[int] = ranked[: 1 if n_held_out < 2 else max(1, share)].tolist()
         return found
 
-    def _row(self, group: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    def _row(self, group: int) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
         """Return the classes of a group, and how many images it has of each."""
         place = slice(*self.table.indptr[group : group + 2])
         return self.table.indices[place], self.table.data[place]
