@@ -22,8 +22,8 @@ ORDER = """
     parallel
     stored_rows lazy_images grad_mode drawing ownership registry scattered refusals signature hooks
     plan primitive graph accumulation backward gradient tensor_operators tensor_values tensor
-    interchange functional profiling windows ops derivatives cpu cuda block_sums labels fingerprints
-    groups data_format
+    interchange functional profiling windows ops einops_backend derivatives cpu cuda block_sums
+    labels fingerprints groups data_format
     nn optim models sklearn data plots training testing cli
 """.split()
 # The same inside models/.
