@@ -29,7 +29,8 @@ ORDER = """
 # The same inside models/.
 MODELS = """
     registry checks batched example_weights kernels training_record preprocessing presets
-    clustering linear layers network_base learning network ckn cnn exact factory
+    clustering linear layers network_structure network_base learning
+    trainable_network network ckn cnn exact factory
 """.split()
 # Computed on whatever device its operands are on: NumPy is a backend there, not a name.
 DEVICE_CODE = """

@@ -24,10 +24,16 @@ def load_divided(
     Raises
     ------
     ConfigError
-        For another file in place of a part that the data set has.
+        For another file in place of a part that the data set has, and for test images and
+        a share to hold out.
     DataError
         For another file that has parts itself; and as `load`.
     """
+    if division.test_data is not None and division.holdout is not None:
+        raise ConfigError(
+            "load: argument holdout expected None with argument test_data, got "
+            f"{division.holdout:g}; leave one out"
+        )
     parts = load_parts(name_or_path, data_dir, reading)
     of_training = parts.read_as.classes or classes_of(parts.train.labels, parts.source)
     like = reading.like or replace(parts.read_as, classes=of_training)
