@@ -29,7 +29,8 @@ ORDER = """
 # The same inside models/.
 MODELS = """
     registry checks batched example_weights kernels training_record preprocessing presets
-    clustering linear layers network_base learning network ckn cnn exact factory
+    clustering linear layers network_structure network_base learning
+    trainable_network network ckn cnn exact factory
 """.split()
 # Computed on whatever device its operands are on: NumPy is a backend there, not a name.
 DEVICE_CODE = """
@@ -181,6 +182,7 @@ TESTED_ELSEWHERE = {
         testing/cases testing/strategies testing/op_cases/decompositions
         testing/op_cases/elementwise testing/op_cases/inputs
         testing/op_cases/kernels testing/op_cases/linalg testing/op_cases/losses
+        testing/op_cases/modules
         testing/op_cases/pooling testing/op_cases/products testing/op_cases/reductions
         testing/op_cases/shape testing/op_cases/windows
     """,

@@ -13,6 +13,7 @@ from tinygrad_ckn.grad_mode import enable_grad
 from tinygrad_ckn.gradient import as_tensor, grad
 from tinygrad_ckn.graph import Node, Variable, Vertex, next_sequence, parents_since, unwrap
 from tinygrad_ckn.ownership import own_option
+from tinygrad_ckn.random_numbers import Tape
 from tinygrad_ckn.tensor import Tensor
 
 # One point or vector, or one per argument of a function; nested lists count as one array.
@@ -219,7 +220,7 @@ class _Checkpoint:
 class _CheckpointNode(Node):
     """The result of a checkpointed function: saves only what the function reads."""
 
-    __slots__ = ("function",)
+    __slots__ = ("function", "tape")
 
     def __init__(
         self,
@@ -227,9 +228,11 @@ class _CheckpointNode(Node):
         y: NDArray[Any],
         parents: Sequence[Vertex],
         args: Sequence[Any],
+        tape: Tape,
     ) -> None:
         super().__init__(_Checkpoint(), y, parents, None)
         self.function = function
+        self.tape = tape
         read = [
             *(a for a in args if isinstance(a, Variable)),
             *(p for p in parents if isinstance(p, Variable)),
@@ -238,7 +241,7 @@ class _CheckpointNode(Node):
 
     def vjp(self, g: Array, needed: set[Vertex] | None, differentiable: bool) -> Sequence[Any]:
         """Run the function again, recorded, and differentiate that run."""
-        with enable_grad():
+        with enable_grad(), self.tape.rewind():
             output = self.function()
         root = (output._vertex, g)
         parents = [parent for parent in self.parents if parent is not None]
@@ -258,7 +261,8 @@ def checkpoint(function: Callable[..., Tensor], *args: object) -> Tensor:
 
     A chain of checkpointed blocks keeps only the results of the blocks. Gradients of
     any order flow to `args` and to every tensor that the function closes over, such as
-    weights. The function must give the same result both times. Data assigned in between
+    weights. The function must give the same result both times; `nn.Dropout` draws
+    the same numbers again. Data assigned in between
     to `args` or to leaves are noticed, and arrays among `args` are copied; other
     changes, such as those of arrays that it closes over, go unnoticed.
 
@@ -276,11 +280,14 @@ def checkpoint(function: Callable[..., Tensor], *args: object) -> Tensor:
     """
     start = next_sequence()
     args = tuple(map(own_option, args))
-    output = _one_tensor(function(*args))
+    tape = Tape()
+    with tape:
+        output = _one_tensor(function(*args))
     made = output._node
     if made is None or made.sequence < start:
         # nothing was recorded in between
         return output
-    node = _CheckpointNode(lambda: function(*args), output._data, parents_since(made, start), args)
+    parents = parents_since(made, start)
+    node = _CheckpointNode(lambda: function(*args), output._data, parents, args, tape)
     result: Tensor = Variable.wrap(output._data, node)
     return result

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import threading
+from collections.abc import Iterator
+from contextvars import ContextVar, Token
 
 import numpy as np
 
@@ -81,3 +84,59 @@ def default_rng(seed: int | Generator | None = None) -> Generator:
             "argument rng expected a seed >= 0, a numpy.random.Generator or None, got "
             f"{seed!r} ({error})"
         ) from error
+
+
+class Tape:
+    """The states of the generators that were drawn from in one run, for another run.
+
+    Within `with tape:` each `repeatable(rng)` is recorded; after `tape.rewind()`, it
+    returns a generator with the recorded state instead.
+    """
+
+    def __init__(self) -> None:
+        self._states: list[Generator] = []
+        self._next: Iterator[Generator] | None = None
+        self._token: Token[tuple[Tape, ...]] | None = None
+
+    @property
+    def repeats(self) -> bool:
+        """Whether this is not the first run."""
+        return self._next is not None
+
+    def rewind(self) -> Tape:
+        """Begin again; return self."""
+        self._next = iter(self._states)
+        return self
+
+    def take(self, rng: Generator) -> Generator:
+        """Record a generator, or return the next of those recorded."""
+        if self._next is None:
+            self._states.append(copy.deepcopy(rng))
+            return rng
+        return copy.deepcopy(next(self._next, rng))
+
+    def __enter__(self) -> None:
+        self._token = _tapes.set((*_tapes.get(), self))
+
+    def __exit__(self, *error: object) -> None:
+        if self._token is not None:
+            _tapes.reset(self._token)
+
+
+# those of the runs entered in this context, the outermost first
+_tapes: ContextVar[tuple[Tape, ...]] = ContextVar("_tapes", default=())
+
+
+def repeatable(rng: Generator) -> Generator:
+    """Return the generator to draw from: `rng`, or where a run is repeated one in its state then.
+
+    Layers that are random in each call draw through this.
+    """
+    for tape in _tapes.get():
+        rng = tape.take(rng)
+    return rng
+
+
+def is_repeating() -> bool:
+    """Return whether a run is being repeated, so that layers are not to count it again."""
+    return any(tape.repeats for tape in _tapes.get())

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn import Tensor
-from tinygrad_ckn.nn import Module, ReLU, Sigmoid, Softplus, Tanh
+from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.nn import LeakyReLU, Module, ReLU, Sigmoid, Softplus, Tanh
 
 X = np.array([[-3.0, -0.5], [0.25, 2.0]])
 
@@ -24,3 +25,15 @@ def test_values_and_gradients(module: Module, expected: np.ndarray) -> None:
     assert x.grad is not None
     assert not list(module.parameters())
     assert repr(module) == type(module).__name__
+
+
+def test_leaky_relu_has_the_slope_of_the_left_at_zero() -> None:
+    x = Tensor([-2.0, 0.0, 3.0], requires_grad=True)
+    y = LeakyReLU(0.1)(x)
+    np.testing.assert_allclose(y.numpy(), [-0.2, 0.0, 3.0], rtol=1e-15)
+    y.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [0.1, 0.1, 1.0]
+    assert repr(LeakyReLU()) == "LeakyReLU(0.01)"
+    with pytest.raises(ConfigError, match="LeakyReLU: argument negative_slope expected a finite"):
+        LeakyReLU(np.inf)

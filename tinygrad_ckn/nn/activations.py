@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
+from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array
+from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.nn.module import Module
-from tinygrad_ckn.ops.elementwise import relu, sigmoid, softplus, tanh
+from tinygrad_ckn.ops.elementwise import relu, sigmoid, softplus, tanh, where
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -62,3 +67,38 @@ class Softplus(Module):
     def forward(self, x: Array) -> Tensor:
         """Return log(1 + e**x)."""
         return softplus(x)
+
+
+class LeakyReLU(Module):
+    """x where x > 0, else negative_slope x; any shape, the dtype is kept.
+
+    Parameters
+    ----------
+    negative_slope
+        Any number; default 0.01, as in PyTorch.
+
+    Raises
+    ------
+    ConfigError
+        If it is not a finite number.
+
+    Examples
+    --------
+    >>> LeakyReLU(0.5)(Tensor([-1.0, 2.0])).tolist()
+    [-0.5, 2.0]
+    """
+
+    @plain_arguments
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = checks.number(
+            "LeakyReLU", "negative_slope", negative_slope, "a finite number", math.isfinite
+        )
+
+    def forward(self, x: Array) -> Tensor:
+        """Return x or its multiple; the derivative at 0 is negative_slope, as in PyTorch."""
+        checks.array(f"LeakyReLU({self.extra_repr()})", x=x)
+        return where(unwrap(x) > 0, x, x * self.negative_slope)
+
+    def extra_repr(self) -> str:
+        """Return the slope."""
+        return f"{self.negative_slope:g}"

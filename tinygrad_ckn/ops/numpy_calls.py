@@ -48,11 +48,8 @@ ALIASES: Mapping[str, str] = MappingProxyType({"around": "round", "copy": "posit
 # Replacements for functions without an op.
 INSTEAD: Mapping[str, str] = MappingProxyType(
     {
-        "outer": 'ops.einsum("i,j->ij", a, b)',
         "inner": 'ops.einsum("...i,...i->...", a, b)',
         "vdot": "(a * b).sum()",
-        "trace": 'ops.einsum("ii", t)',
-        "diagonal": 'ops.einsum("ii->i", t)',
         "vstack": "ops.concatenate",
         "hstack": "ops.concatenate(..., axis=1)",
         "column_stack": "ops.stack(..., axis=1)",
@@ -75,7 +72,7 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
     }
 )
 # Names in INSTEAD that are attributes of NumPy's arrays or PyTorch's tensors.
-ATTRIBUTES = "trace diagonal nbytes unsqueeze view permute double float clone".split()
+ATTRIBUTES = "nbytes unsqueeze view permute double float clone".split()
 # Functions of values or shapes whose result has no derivative.
 VALUES = frozenset(
     (

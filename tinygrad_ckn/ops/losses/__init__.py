@@ -1,0 +1,1 @@
+"""Losses, one topic per file; `ops` has those that are public."""
