@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_ckn.backend import CPU, Array
 from tinygrad_ckn.errors import CKNError, DTypeError
 from tinygrad_ckn.graph import Variable
-from tinygrad_ckn.ops import elementwise, shape
+from tinygrad_ckn.ops import elementwise, numpy_products, shape
 from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.primitive import REGISTRY
 from tinygrad_ckn.tensor import Tensor
@@ -48,20 +48,14 @@ ALIASES: Mapping[str, str] = MappingProxyType({"around": "round", "copy": "posit
 # Replacements for functions without an op.
 INSTEAD: Mapping[str, str] = MappingProxyType(
     {
-        "inner": 'ops.einsum("...i,...i->...", a, b)',
-        "vdot": "(a * b).sum()",
-        "vstack": "ops.concatenate",
-        "hstack": "ops.concatenate(..., axis=1)",
-        "column_stack": "ops.stack(..., axis=1)",
-        "append": "ops.concatenate",
         "unique": "ops.unique_values, unique_counts, unique_inverse or unique_all",
-        "average": "ops.mean",
         "nansum": "ops.where(ops.isnan(t), 0, t).sum()",
-        "nan_to_num": "ops.where(ops.isnan(t), 0, t)",
         "cbrt": "t ** (1 / 3) of positive numbers",
         "fabs": "ops.abs",
         "fmax": "ops.maximum",
         "fmin": "ops.minimum",
+        "trace": "ops.trace",
+        "diagonal": "ops.diagonal",
         "nbytes": "t.data.nbytes",
         "unsqueeze": "ops.expand_dims",
         "view": "t.reshape",
@@ -72,7 +66,7 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
     }
 )
 # Names in INSTEAD that are attributes of NumPy's arrays or PyTorch's tensors.
-ATTRIBUTES = "nbytes unsqueeze view permute double float clone".split()
+ATTRIBUTES = "trace diagonal nbytes unsqueeze view permute double float clone".split()
 # Functions of values or shapes whose result has no derivative.
 VALUES = frozenset(
     (
@@ -117,12 +111,12 @@ def dot(a: Array | float, b: Array | float) -> Tensor:
     return matmul(left, right)
 
 
-def flatten(x: Array) -> Tensor:
+def ravel(x: Array) -> Tensor:
     """Return x as a vector, in C order.
 
     Examples
     --------
-    >>> flatten(Tensor([[1.0, 2.0]])).shape
+    >>> ravel(Tensor([[1.0, 2.0]])).shape
     (2,)
     """
     return shape.reshape(x, (-1,))
@@ -163,12 +157,14 @@ def table(
         names = {name: name for name in known if hasattr(module, name)} | dict(ALIASES)
         for name, op in names.items():
             function = getattr(module, name, None)
-            replaced = not isinstance(function, _NUMPY.ufunc | type)
+            replaced = not isinstance(function, _NUMPY.ufunc | type) and name not in VALUES
             if function is not None and replaced and op in known:
                 replacements[function] = known[op]
-    replacements[_NUMPY.ravel] = flatten
+    # those of the standard take the last two axes, and vectors only
+    replacements[_NUMPY.trace] = numpy_products.trace
+    replacements[_NUMPY.diagonal] = numpy_products.diagonal
+    replacements[_NUMPY.outer] = numpy_products.outer
     replacements[_NUMPY.where] = where
-    replacements[_NUMPY.dot] = dot
     return replacements
 
 
