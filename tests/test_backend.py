@@ -63,7 +63,7 @@ def test_moving_to_a_device_copies_and_the_gradient_comes_back(cuda, monkeypatch
     moved = []
     real = backend.asarray
     monkeypatch.setattr(
-        "tinygrad_ckn.ops.conversion.asarray", lambda x, device: moved.append(device) or real(x)
+        "tinygrad_ckn.ops.conversion.new_array", lambda x, device: moved.append(device) or real(x)
     )
     x = Tensor([1.0, 2.0], requires_grad=True)
     x.to("cuda").sum().backward()

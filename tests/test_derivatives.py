@@ -97,7 +97,7 @@ def test_a_batch_whose_examples_meet_is_refused():
 
 @pytest.mark.parametrize("function", [jacobian, hessian])
 def test_inputs_that_are_not_in_a_list_are_refused(function):
-    with pytest.raises(GradientError, match=r"expected one input, or a list of them, got 2 arg"):
+    with pytest.raises(DTypeError, match=r"expected one input, or a list of them, got 2 arg"):
         function(lambda x, y: (x * y).sum(), A, A)
     with pytest.raises(DTypeError, match=r"expected a function of 2 arguments, one for each point"):
         function(lambda x: x.sum(), [A, A])

@@ -26,6 +26,10 @@ def test_labels_are_numbered_in_sorted_order_and_come_back(labels: list[int | st
     assert label_values(numbers, classes).tolist() == labels
 
 
+def test_labels_in_half_precision_give_no_warning() -> None:
+    assert as_labels(np.arange(3, dtype=np.float16), "labels").tolist() == [0, 1, 2]
+
+
 @given(
     labels=st.lists(st.integers(-99, 99), min_size=1, max_size=20),
     dtype=st.sampled_from(["i1", "i8", ">i4", "f4", "f8"]),

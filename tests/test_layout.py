@@ -22,14 +22,15 @@ ORDER = """
     parallel
     stored_rows lazy_images grad_mode drawing ownership registry scattered refusals signature hooks
     plan primitive graph accumulation backward gradient tensor_operators tensor_values tensor
-    interchange functional profiling windows ops derivatives cpu cuda block_sums labels fingerprints
-    groups data_format
+    interchange functional profiling windows ops einops_backend derivatives cpu cuda block_sums
+    labels fingerprints groups data_format
     nn optim models sklearn data plots training testing cli
 """.split()
 # The same inside models/.
 MODELS = """
     registry checks batched example_weights kernels training_record preprocessing presets
-    clustering linear layers network_base learning network ckn cnn exact factory
+    clustering linear layers network_structure network_base learning
+    trainable_network network ckn cnn exact factory
 """.split()
 # Computed on whatever device its operands are on: NumPy is a backend there, not a name.
 DEVICE_CODE = """

@@ -31,7 +31,7 @@ x = np.random.default_rng(0).random((3, 1, 6, 6), dtype="float32")
 
 
 @each_way
-@pytest.mark.parametrize("name", ops.__all__)
+@pytest.mark.parametrize("name", [n for n in ops.__all__ if callable(getattr(ops, n))])
 def test_every_operation_is_itself_again(name, way):
     assert way(getattr(ops, name)) is getattr(ops, name)
 

@@ -93,7 +93,9 @@ def test_errors_from_below_name_operation_and_operands(call, error, match):
 
 def test_every_documented_primitive_has_an_example():
     for name in ops.__all__:
-        assert doctest.DocTestParser().get_examples(getattr(ops, name).__doc__), name
+        operation = getattr(ops, name)
+        if callable(operation):
+            assert doctest.DocTestParser().get_examples(operation.__doc__), name
 
 
 def test_unused_operands_are_not_retained():

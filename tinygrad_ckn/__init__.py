@@ -5,7 +5,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from tinygrad_ckn import cpu, errors, functional, graph, ops, profiling
+from tinygrad_ckn import cpu, einops_backend, errors, functional, graph, ops, profiling
 from tinygrad_ckn.derivatives import hessian, jacobian, value_and_grad
 from tinygrad_ckn.functional import checkpoint, hvp, jvp, vjp
 from tinygrad_ckn.grad_mode import detect_anomaly, enable_grad, no_grad
@@ -23,6 +23,7 @@ sys.modules[f"{__name__}.linalg"] = linalg
 
 # the kernels register themselves
 importlib.import_module("tinygrad_ckn.cuda.kernels")
+einops_backend.register()
 
 if TYPE_CHECKING:
     from tinygrad_ckn import data, models, nn, optim, plots, sklearn, testing, training

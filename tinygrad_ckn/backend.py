@@ -55,6 +55,7 @@ __all__ = [
     "default_rng",
     "floating",
     "is_array",
+    "is_number",
     "manual_seed",
     "place_of",
     "register",
@@ -92,6 +93,7 @@ _BY_TYPE: dict[type, Backend] = {np.ndarray: CPU}
 _HOST: set[type] = set()
 # scalars go with any backend
 _NEUTRAL: set[type] = {int, float, bool, type(None)}
+_SCALARS = (np.integer, np.floating, np.bool_)
 
 
 def register(backend: Backend) -> None:
@@ -133,6 +135,19 @@ def backend_of(*arrays: Any) -> Backend:
                 f"move one with .to({common.device!r})"
             )
     return common or CPU
+
+
+def is_number(value: Any) -> bool:
+    """Return whether `value` is a scalar of NumPy: a real number or a boolean.
+
+    Next to an array it counts as a Python number, so that it keeps the array's dtype.
+
+    Examples
+    --------
+    >>> is_number(np.float64(2.0)), is_number(np.array(2.0)), is_number(2.0)
+    (True, False, False)
+    """
+    return isinstance(value, _SCALARS)
 
 
 def xp_of(*arrays: Any) -> Namespace:

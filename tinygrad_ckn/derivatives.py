@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from tinygrad_ckn import ops
 from tinygrad_ckn.backend import Array, Shape, is_array, xp_of
-from tinygrad_ckn.errors import GradientError, ShapeError
+from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_ckn.functional import Points, check_number, leaves_of, recorded
 from tinygrad_ckn.gradient import grad
 from tinygrad_ckn.graph import Variable, unwrap
@@ -21,6 +21,7 @@ class Parametrised(Protocol):
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the parameters with their names."""
+        ...
 
 
 # Where to differentiate: arrays, or the parameters of a module.
@@ -175,9 +176,9 @@ def _inputs_of(at: At, keep: bool) -> _Inputs:
 
 
 def _refuse_others(op: str, others: Sequence[object]) -> None:
-    """Raise a GradientError for inputs that are not in a list."""
+    """Raise a DTypeError for inputs that are not in a list."""
     if others:
-        raise GradientError(
+        raise DTypeError(
             f"{op}: expected one input, or a list of them, got {1 + len(others)} arguments; pass "
             f"{op}(f, [x, y]), or bind the others, as in {op}(lambda x: f(x, y), x)"
         )

@@ -43,6 +43,10 @@ class OpIndexError(CKNError, IndexError):
     """An index outside the array it indexes."""
 
 
+class AxisError(ShapeError, OpIndexError):
+    """An axis that an array does not have, or named twice; as NumPy's, of both kinds."""
+
+
 class LinearAlgebraError(CKNError, ValueError):
     """A matrix that is not symmetric, positive definite or invertible as required."""
 

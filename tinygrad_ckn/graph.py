@@ -13,11 +13,12 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tinygrad_ckn import refusals
-from tinygrad_ckn.backend import CPU, DType, Shape, xp_of
+from tinygrad_ckn.backend import CPU, DType, Shape, is_number, xp_of
 from tinygrad_ckn.drawing import to_dot, to_text
 from tinygrad_ckn.errors import GradientError
 from tinygrad_ckn.grad_mode import check_finite, is_recording, is_searching_nan, users_line
 from tinygrad_ckn.ownership import FIXED, own_operands, own_option
+from tinygrad_ckn.plain import plain
 from tinygrad_ckn.plan import Plan
 from tinygrad_ckn.primitive import Primitive
 
@@ -271,7 +272,11 @@ def apply(
                 parent = operand._node or operand
                 needs_grad |= bit
         elif type(operand) not in FIXED:
-            any_raw = True
+            if is_number(operand) and primitive.takes_numbers:
+                # counts as a Python number: it keeps the dtype of what is beside it
+                array = plain(operand)
+            else:
+                any_raw = True
         if type(array) is not _HOST:
             on_host = False
         arrays.append(array)

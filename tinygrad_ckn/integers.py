@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_ckn.array_types import Axis
-from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.errors import AxisError
 
 
 def is_whole(value: object, minimum: int) -> bool:
@@ -26,7 +26,7 @@ def axes_of(op: str, axis: Any, ndim: int, *, scalars: bool = False) -> tuple[in
 
     Raises
     ------
-    ShapeError
+    AxisError
         If one is not an integer, out of range, or named twice.
     """
     if type(axis) is np.ndarray:
@@ -39,7 +39,7 @@ def axes_of(op: str, axis: Any, ndim: int, *, scalars: bool = False) -> tuple[in
     except TypeError:
         axes = (ndim,)
     if any(not -ndim <= a < ndim for a in axes) or len({a % ndim for a in axes}) < len(axes):
-        raise ShapeError(f"{op}: argument axis expected distinct axes of {ndim}, got {axis}")
+        raise AxisError(f"{op}: argument axis expected distinct axes of {ndim}, got {axis}")
     return tuple(a % ndim for a in axes)
 
 

@@ -224,6 +224,8 @@ def _kind(label: object) -> type[Label] | None:
 def _is_whole(array: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which numbers are integers of 64 bits, elementwise; False for NaN."""
     if array.dtype.kind == "f":
+        # float16 cannot hold the limit.
+        array = array.astype(np.float64, copy=False)
         whole: NDArray[np.bool_] = (array == np.floor(array)) & (np.abs(array) < 2**53)
         return whole
     return array <= np.iinfo(np.int64).max

@@ -1,8 +1,9 @@
 """Hyper-parameters as Python numbers: NumPy's scalars would spread their dtype.
 
-`np.float64(0.5) * x` is float64 for x in float32 (NEP 50), and so it is for Tensors. An
-option such as a kernel's sigma has no dtype: whatever it was written as, the model's
-bits are those of the Python number of the same value.
+`np.float64(0.5) * x` is float64 for an array x in float32 (NEP 50); operations take the
+scalar as the Python number 0.5 and keep float32. So do options: one such as a kernel's
+sigma has no dtype, and whatever it was written as, the model's bits are those of the
+Python number of the same value.
 """
 
 from __future__ import annotations

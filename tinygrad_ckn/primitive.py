@@ -36,7 +36,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, overload
 
 from tinygrad_ckn import refusals
-from tinygrad_ckn.backend import CPU, Array, Backend, Namespace, backend_of, check_real, is_array
+from tinygrad_ckn.backend import (
+    CPU,
+    Array,
+    Backend,
+    Namespace,
+    backend_of,
+    check_real,
+    is_array,
+    is_number,
+)
 from tinygrad_ckn.errors import CKNError
 from tinygrad_ckn.hooks import HOOKS, call_hooked
 from tinygrad_ckn.plain import PLAIN, plain
@@ -129,8 +138,11 @@ class Primitive(CallSignature, Generic[P]):
         if any(isinstance(operand, Primitive.variable_type) for operand in operands):
             return Primitive.dispatch(self, operands, options)
         self._check_real(operands)
-        # Numbers alone become arrays; next to an array they follow its dtype.
-        if not any(map(is_array, operands)):
+        # Numbers alone become arrays; next to an array they follow its dtype, NumPy's too.
+        if any(map(is_array, operands)):
+            if self.takes_numbers:
+                operands = [plain(x) if is_number(x) else x for x in operands]
+        else:
             operands = [CPU.xp.asarray(x) if isinstance(x, int | float) else x for x in operands]
         return self.compute(self.backend_of(operands), operands, options)[0]
 
@@ -178,6 +190,14 @@ class Primitive(CallSignature, Generic[P]):
         if needs != tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)[: len(needs)]:
             raise refusals.order_of_parameters(self, title, needs)
         return Rule(function, needs)
+
+    @property
+    def takes_numbers(self) -> bool:
+        """Whether an operand may be a number beside arrays, as those of sums and products may.
+
+        Operands of einsum may not: its rules pass NumPy's scalars where axes are summed away.
+        """
+        return self.broadcasts and not self.variadic
 
     @property
     def differentiable(self) -> bool:

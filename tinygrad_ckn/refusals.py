@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from tinygrad_ckn.backend import Shape, backend_of, is_array
 from tinygrad_ckn.errors import (
+    AxisError,
     BackendError,
     CKNError,
     DTypeError,
@@ -43,7 +44,12 @@ class Operation(Protocol):
         ...
 
 
-_KINDS = ((ValueError, ShapeError), (IndexError, OpIndexError))
+_KINDS = (
+    # as NumPy's AxisError
+    ((ValueError, IndexError), AxisError),
+    ((ValueError,), ShapeError),
+    ((IndexError,), OpIndexError),
+)
 
 
 def of_forward(
@@ -67,7 +73,11 @@ def of_forward(
                 text = f"argument {primitive.label(i)} expected an array or a Tensor"
     labelled = (f"{primitive.label(i)}: {_describe(x)}" for i, x in enumerate(operands))
     got = ", ".join(labelled) or "no operands"
-    kind = next((ours for python, ours in _KINDS if isinstance(error, python)), DTypeError)
+    kind: type[CKNError] = DTypeError
+    for pythons, ours in _KINDS:
+        if all(isinstance(error, python) for python in pythons):
+            kind = ours
+            break
     return kind(f"{primitive.name}: {text}; got {got}")
 
 

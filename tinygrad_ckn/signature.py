@@ -91,6 +91,9 @@ class CallSignature:
                 operands.append(self.defaults[name])
             else:
                 self._refuse(args, options)
+        if not named and not self.operands_first:
+            # an option before an operand goes by name, its default too
+            named = {name: self.defaults[name] for name in self.options if name in self.defaults}
         return operands, named
 
     def _refuse(self, args: Sequence[Any], options: Mapping[str, Any]) -> NoReturn:

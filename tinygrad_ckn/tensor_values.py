@@ -109,9 +109,23 @@ class TensorValues(Variable):
             )
         return self
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __complex__(self) -> complex:
+        """Return the only element; refused where that would drop the graph."""
+        return complex(self._without_graph("complex(t)").item())
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
         """Export the memory (DLPack); refused where that would drop the graph."""
-        return self._without_graph("from_dlpack(t)")._data.__dlpack__(**options)
+        options = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
+        given = {name: value for name, value in options.items() if value is not None}
+        array = self._without_graph("from_dlpack(t)")._data
+        return array.__dlpack__(stream=stream, **given)
 
     def __dlpack_device__(self) -> Any:
         """Return the device of the memory (DLPack)."""

@@ -11,6 +11,7 @@ from benchmarks.suites import (
     memory,
     mlp,
     operations,
+    programs,
     scaling,
 )
 
@@ -21,6 +22,7 @@ _MODULES = (
     kmeans,
     correlate2d,
     operations,
+    programs,
     mlp,
     scaling,
     memory,

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks import report
-from benchmarks.report import as_json, digits, grouped, scale_of, verdict, write_json
+from benchmarks.report import as_json, digits, grouped, mean_ratio, scale_of, verdict, write_json
 
 
 def printed(results) -> str:
@@ -84,8 +84,19 @@ def test_a_group_is_one_table(made_up):
     ]
     text = printed(results)
     assert "by shape, median ms, 2 threads" in text
-    assert row(text, "3x3") == ["3x3", "2.00", "4.00", "1.00"]
-    assert row(text, "5x5") == ["5x5", "2.00", "4.00", "-"]
+    met, missed = "0.50 (at most 0.6: met)", "2.00 (at most 0.6: MISSED)"
+    assert row(text, "3x3") == ["3x3", "2.00", "4.00", "1.00", met, missed]
+    assert row(text, "5x5") == ["5x5", "2.00", "4.00", "-", met, "-"]
+    assert row(text, "geometric mean") == ["geometric mean", "", "", "", "0.50", "2.00"]
+
+
+def test_the_mean_of_ratios_is_geometric_and_over_the_cases_with_that_peer(made_up):
+    first, second = made_up("first"), made_up("second")
+    second.sides[0].seconds = [0.032]
+    assert mean_ratio([first, second], "slow") == pytest.approx(2.0)
+    del second.sides[1:]
+    assert mean_ratio([first, second], "slow") == pytest.approx(0.5)
+    assert mean_ratio([second], "slow") is None
 
 
 def test_json(made_up, tmp_path):

@@ -177,3 +177,9 @@ def test_balanced_accuracy_is_told_before_the_last_line(counts, class_weight, ba
     assert last.startswith("test accuracy 0.")
     mean = (1 + (second - 1) / second) / 2
     assert before == [f"balanced accuracy {mean:.4f}, the mean over classes"] * balanced
+
+
+def test_parts_whose_groups_are_not_known_are_told(invoke: Invoke, files):
+    arguments = ("--data", "a.npz", *SMALL, "--group", "who", "--test-data", "t.npz", "--out", "r")
+    trained = invoke("train", *arguments)
+    assert "a: the groups of the 40 test images are not known, so that images of" in trained.stderr

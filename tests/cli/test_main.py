@@ -49,11 +49,20 @@ def test_the_module_is_the_command():
     script = Path(sys.executable).with_name("tinygrad-ckn")
     if not script.exists():
         pytest.skip("the package is not installed as a command")
+
+    def anew(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(arguments, capture_output=True, text=True, check=False)
+
+    starts = ["-m", "tinygrad_ckn"], [str(script)]
     for arguments in (["--help"], ["train", "--model", "x"], ["nonsense"]):
-        module, command = (
-            subprocess.run([*start, *arguments], capture_output=True, text=True, check=False)
-            for start in ([sys.executable, "-m", "tinygrad_ckn"], [script])
-        )
+        if arguments == ["nonsense"]:
+            # in processes that start anew, so that the system runs the command
+            module, command = (
+                anew([sys.executable, *starts[0], *arguments]),
+                anew([*starts[1], *arguments]),
+            )
+        else:
+            module, command = (warm_python.run([*start, *arguments]) for start in starts)
         assert (command.returncode, command.stdout, command.stderr) == (
             module.returncode,
             module.stdout,

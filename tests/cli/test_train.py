@@ -13,6 +13,7 @@ from tinygrad_ckn.cli import train as _train
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import FineTuning
 from tinygrad_ckn.training import Run
+from tinygrad_ckn.training import result as finishing
 from tinygrad_ckn.training.options import AUGMENTATIONS, resolve
 
 Invoke = Callable[..., Result]
@@ -164,7 +165,7 @@ def test_options_that_are_not_given_are_left_to_the_training(
 def test_unknown_memory(
     invoke: Invoke, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_train.loop, "peak_memory", lambda: None)
+    monkeypatch.setattr(finishing, "peak_memory", lambda: None)
     fast = ("--model", "unsup-32-64", "--n-patches", 500, "--threads", 1)
     result = invoke("train", "--data", archive, *fast, "--out", tmp_path / "run")
     assert result.exit_code == 0

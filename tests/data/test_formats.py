@@ -277,6 +277,7 @@ ROWS = {
     "spaces": Row(TABLE, table("mine.txt", label=None, delimiter=" "), GREY),
     "table, gzip": Row(TABLE, table("mine.csv.gz"), GREY),
     "table, zip": Row(TABLE, table("mine.csv.zip", WORDS), GREY, WORDS),
+    "spaces, zip": Row(TABLE, table("mine.txt.zip", label=None, delimiter=" "), GREY),
     "pandas": Row(TABLE, data_frame, GREY, WORDS),
     "USPS, one file": Row(TABLE, usps_file, USPS, divisor=1),
     "SVHN, one file": Row(MATLAB, matlab, SMALL),

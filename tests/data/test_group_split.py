@@ -81,3 +81,20 @@ def test_one_group_cannot_be_divided():
         split_off(split, 0.5, np.random.default_rng(0))
     with pytest.raises(DataError, match=r"Split: expected groups of shape \(4,\), one per image"):
         Split(split.images, split.labels, np.zeros(3, int))
+
+
+def test_other_classes_give_the_share_of_a_class_that_is_in_one_group():
+    groups = np.concatenate([np.zeros(2000, np.int64), 1 + np.arange(3000) // 2])
+    labels = np.where(groups == 0, 0, 1 + groups % 3)
+    held_out = hold_out_groups(labels, groups, 0.2, np.random.default_rng(0))
+    assert held_out.sum() == 1000
+    counts = np.bincount(labels[held_out], minlength=4)
+    assert counts[0] == 0
+    assert np.ptp(counts[1:]) <= 2
+
+
+def test_each_class_keeps_an_image_if_many_small_groups_are_held_out_at_a_time():
+    labels = np.arange(2000) // 2
+    held_out = hold_out_groups(labels, np.arange(2000), 0.2, np.random.default_rng(0))
+    assert held_out.sum() == 400
+    assert set(labels[~held_out].tolist()) == set(range(1000))

@@ -54,6 +54,19 @@ def test_a_data_frame_and_a_series():
     assert data.class_names == tuple("abcd")
 
 
+@pytest.mark.parametrize("of", ["labels", "groups"])
+def test_rows_of_pandas_objects_in_another_order_are_refused(of: str):
+    frame = pd.DataFrame(PIXELS.reshape(20, -1))
+    given = {"labels": pd.Series(LABELS), "groups": pd.Series(LABELS // 2)}
+    shuffled = given | {of: given[of].sample(frac=1, random_state=0)}
+    with pytest.raises(DataError, match=f"argument {of} expected the order of the images, got th"):
+        from_arrays(frame, **shuffled, image_shape=(8, 8))
+    # A column of its own has an index of its own.
+    for index in (range(20, 40), list("abcdefghijklmnopqrst")):
+        given[of].index = pd.Index(index)
+        assert len(from_arrays(frame, **given, image_shape=(8, 8), holdout=0).train) == 20
+
+
 def test_a_tensor_is_not_shared():
     images = Tensor(EXPECTED)
     data = from_arrays(images, LABELS, images, LABELS, name="mine", class_names=list("wxyz"))

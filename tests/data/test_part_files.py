@@ -133,3 +133,34 @@ def test_groups_of_a_table_and_of_an_archive(train: Path, tmp_path: Path):
     np.savez(tmp_path / "c.npz", images=BYTES, labels=DIGITS.labels, who=np.arange(59))
     with pytest.raises(DataError, match=r"c\.npz, who: expected 60 groups, one per image, got 59"):
         load(tmp_path / "c.npz", group="who")
+
+
+def test_groups_are_compared_whatever_their_type_in_files(tmp_path: Path):
+    subjects = np.arange(60) // 10
+    for name, rows, groups in (
+        ("a", slice(30), subjects),
+        ("b", slice(25, 60), subjects.astype(str)),
+    ):
+        np.savez(
+            tmp_path / f"{name}.npz",
+            images=BYTES[rows],
+            labels=DIGITS.labels[rows],
+            subject=groups[rows],
+        )
+    dataset = load(tmp_path / "a.npz", test_data=tmp_path / "b.npz", group="subject")
+    assert dataset.shared_groups == {"test in training": 5}
+
+
+def test_test_images_and_a_share_to_hold_out_exclude_each_other(train: Path):
+    message = "argument holdout expected None with argument test_data, got 0.1; leave one out"
+    with pytest.raises(ConfigError, match=message):
+        load(train, test_data=train, holdout=0.1)
+
+
+def test_a_column_of_groups_that_is_there_twice_is_refused_by_its_name(tmp_path: Path):
+    groups = [str(i % 5) for i in range(30)]
+    trained = load(table(tmp_path / "a.csv", slice(30), extra=groups), group="subject")
+    twice = table(tmp_path / "b.csv", slice(30), extra=[f"{g},{g}" for g in groups])
+    twice.write_text(twice.read_text().replace("subject", "subject,subject", 1))
+    with pytest.raises(DataError, match="expected a header with one column 'subject' besides"):
+        load_images(twice, data_format=trained.data_format)

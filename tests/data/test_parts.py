@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tinygrad_ckn.data import load_digits, split_off
+from tinygrad_ckn.data import Split, load_digits, split_off
 from tinygrad_ckn.data.parts import Parts
 from tinygrad_ckn.errors import DataError
 
@@ -27,4 +27,15 @@ def test_too_few_images_are_refused() -> None:
     one = digits.train.take(np.array([0]))
     parts = Parts("few", "few.csv", one, None, digits.data_format)
     with pytest.raises(DataError, match=r"^few.csv: expected enough images to hold out 20% of"):
+        parts.dataset(seed=0)
+
+
+def test_groups_that_cannot_be_divided_are_refused() -> None:
+    digits = load_digits()
+    few = digits.train.take(np.arange(40))
+    # Each class is one group.
+    split = Split(few.images, few.labels, few.labels)
+    parts = Parts("few", "few.csv", split, None, digits.data_format)
+    message = r"^few.csv: expected groups of which one can be held out .* got 10 of 40 images of 10"
+    with pytest.raises(DataError, match=message):
         parts.dataset(seed=0)

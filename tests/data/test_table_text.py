@@ -1,16 +1,20 @@
+import csv
 import gzip
 import io
+import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tinygrad_ckn.data import load, load_images
 from tinygrad_ckn.data.csv import read_csv
 from tinygrad_ckn.data.reading import Reading
-from tinygrad_ckn.data.table_text import is_table
+from tinygrad_ckn.data.table_text import is_table, without_quotes
 from tinygrad_ckn.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -41,6 +45,29 @@ def test_quotes_that_belong_to_a_label_stay(tmp_path: Path) -> None:
     pixels, labels = read(path)
     assert labels == ['3" pipe', "boys", "boys'", "big cat", 'a "b"', "'"]
     assert [row[0] for row in pixels] == list(range(6))
+
+
+@given(
+    labels=st.lists(st.text("ab;'\" |\t", min_size=1, max_size=5), min_size=1, max_size=4),
+    delimiter=st.sampled_from(",;\t"),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+)
+@settings(max_examples=60)
+def test_labels_that_python_writes_come_back_or_are_refused(
+    labels: list[str], delimiter: str, quoting: Literal[0, 1]
+) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, quoting=quoting)
+    writer.writerows([label, i, 2, 3, 4] for i, label in enumerate(labels))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "any.csv")
+        path.write_text(text.getvalue(), newline="")
+        try:
+            _, read_labels, _ = read_csv(path, labelled=True, reading=Reading(label="first"))
+        except DataError:
+            return
+    assert read_labels is not None
+    assert read_labels.tolist() == [without_quotes(label) for label in labels]
 
 
 @pytest.mark.parametrize("end", ["\r", "\r\n"])

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 # Not scripts/fuzz_mutators.py, a module of fuzz.py.
 SCRIPTS = sorted(
     path.relative_to(ROOT)
-    for folder in ("examples", "scripts")
+    for folder in ("examples", "examples/models", "scripts")
     for path in (ROOT / folder).glob("[!_]*.py")
     if "__main__" in path.read_text()
 )

@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import json
 import pickle
 import tracemalloc
 from typing import Any
@@ -16,7 +15,6 @@ from tinygrad_ckn.models import CKN, CKNLayer, FineTuning, batched, fit_linear
 from tinygrad_ckn.models.batched import image_blocks
 from tinygrad_ckn.models.kernels import Exponential, Polynomial
 from tinygrad_ckn.models.preprocessing.chain import (
-    GradientMap,
     LocalWhitening,
     Standardize,
     make_preprocessor,
@@ -112,55 +110,6 @@ def test_gradients_in_images_go_through_the_preprocessing() -> None:
     np.testing.assert_allclose(whole.numpy(), part.numpy() / std, rtol=1e-9, atol=1e-12)
 
 
-def test_a_preprocessing_that_changes_the_channels_is_counted_in() -> None:
-    layers = [CKNLayer(4, 3, 3)]
-    assert CKN(1, 6, 2, layers, preprocessing=GradientMap(4))._prepared_shape == (4, 6, 6)
-    with pytest.raises(
-        ConfigError,
-        match=r"^CKN: layers\[0\] expected in_channels = 1, the channels before it, got 4$",
-    ):
-        CKN(1, 6, 2, layers)
-    with pytest.raises(
-        ShapeError, match=r"argument images expected shape \(N, 1, 6, 6\), got \(1, 4, 6, 6\)"
-    ):
-        CKN(1, 6, 2, layers, preprocessing=GradientMap(4)).predict(np.ones((1, 4, 6, 6)))
-
-
-@pytest.mark.parametrize("channels", [0, 1.5, "1", None])
-def test_channels_are_a_whole_number(channels: object) -> None:
-    with pytest.raises(
-        ConfigError,
-        match=f"^CKN: argument in_channels expected an integer >= 1, got {channels!r}$",
-    ):
-        CKN(channels, 6, 2, [CKNLayer(1, 3, 3)])
-
-
-def test_an_unknown_preprocessing_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"one of the names gradient_map, .*, got 'whiten'"):
-        small(preprocessing="whiten")
-
-
-@pytest.mark.parametrize("spec", [*SPECS, None], ids=str)
-@pytest.mark.parametrize("mirror_average", [None, "scores", "features"])
-def test_config_and_state_hold_preprocessing_and_mirroring(
-    spec: Any, mirror_average: str | None
-) -> None:
-    x = images(20, dtype="float64")
-    model = small("float64", preprocessing=spec, mirror_average=mirror_average)
-    model.fit(x, np.arange(20) % 3, n_patches=300, rng=0)
-    twin = CKN.from_config(json.loads(json.dumps(model.config())))
-    assert (twin.config(), twin.mirror_average) == (model.config(), mirror_average)
-    twin.load_state_dict(model.state_dict())
-    np.testing.assert_array_equal(twin.scores(x), model.scores(x))
-
-
-def test_a_config_from_before_preprocessing_is_read() -> None:
-    config = small().config()
-    del config["preprocessing"], config["mirror_average"]
-    model = CKN.from_config(config)
-    assert model.config() == small().config()
-
-
 @pytest.mark.parametrize("mirror_average", ["scores", "features"])
 def test_mirrored_features_and_scores_are_the_means_of_both(mirror_average: str) -> None:
     model, plain, x = (
@@ -207,14 +156,6 @@ def test_the_classifier_is_fitted_on_images_as_they_are_or_on_the_means(
     np.testing.assert_allclose(found.weight, fit.weight, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(model.classifier.weight.numpy(), fit.weight, rtol=1e-6, atol=1e-9)
     assert found.held_out == fit.held_out
-
-
-def test_another_word_for_mirrored_is_refused() -> None:
-    with pytest.raises(
-        ConfigError,
-        match="CKN: argument mirror_average expected 'features', 'scores' or None, got True",
-    ):
-        small(mirror_average=True)
 
 
 @pytest.mark.parametrize("per_block", [1, 2, 5, 100])

@@ -1,8 +1,10 @@
 """Reading and adding by index."""
 
 import numpy as np
+import pytest
 
 from tinygrad_ckn import Tensor, grad, ops
+from tinygrad_ckn.errors import OpIndexError
 
 x23 = np.array([[1.0, -2.0, 0.5], [3.0, 0.25, -1.0]])
 
@@ -36,3 +38,28 @@ def test_index_add_counts_repeated_positions():
     x = np.zeros((2, 2))
     ops.index_add(x, (0, slice(None)), 1.0)
     assert not x.any()
+
+
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray, lambda x: x[:, ::-1]])
+@pytest.mark.parametrize("numbers", ["int64", "int8", "uint8"])
+def test_rows_are_added_in_numpys_order(numbers: str, layout):
+    rng = np.random.default_rng(0)
+    x = layout(rng.standard_normal((7, 3, 5)).astype("float32"))
+    rows = rng.integers(0, 7, (4, 40)).astype(numbers)
+    if numbers != "uint8":
+        rows[0, :5] -= 7
+    for values in (rng.standard_normal((4, 40, 3, 5)).astype("float32"), np.float32(0.1)):
+        expected = x.copy()
+        np.add.at(expected, rows, values)
+        np.testing.assert_array_equal(ops.index_add(x, rows, values), expected)
+
+
+def test_no_rows_and_rows_without_elements():
+    assert ops.index_add(np.ones((2, 3)), np.zeros(0, int), 1.0).tolist() == [[1.0] * 3] * 2
+    assert ops.index_add(np.ones((2, 0)), np.array([1, 1]), 1.0).shape == (2, 0)
+
+
+@pytest.mark.parametrize("row", [2, -3])
+def test_a_row_out_of_range_is_named(row: int):
+    with pytest.raises(OpIndexError, match=f"index {row} is out of bounds for axis 0 with size 2"):
+        ops.index_add(np.ones((2, 3)), np.array([0, row]), 1.0)

@@ -22,10 +22,16 @@ def test_bits_agree_with_numpy(name, a, b):
     assert np.array_equal(ops.invert(a), np.invert(a))
 
 
-@pytest.mark.parametrize("name", ["logical_and", "logical_or"])
+@pytest.mark.parametrize("name", ["logical_and", "logical_or", "logical_xor"])
 def test_truth_values_agree_with_numpy(name):
     assert np.array_equal(getattr(ops, name)(x, x[::-1]), getattr(np, name)(x, x[::-1]))
 
 
 def test_results_have_no_gradient():
     assert not ops.isnan(Tensor(x, requires_grad=True)).requires_grad
+
+
+def test_shifts_agree_with_numpy():
+    places = np.arange(8) % 3
+    assert np.array_equal(ops.bitwise_left_shift(integers, places), integers << places)
+    assert np.array_equal(ops.bitwise_right_shift(integers, places), integers >> places)

@@ -136,20 +136,20 @@ def test_gradients_flow_through_numpys_functions():
     ("call", "match"),
     [
         (
-            np.prod,
-            r"np.prod: not an operation on tensors that require grad, .* use ops.exp\(ops.log",
+            np.cov,
+            "np.cov: not an operation on tensors that require grad, .* no graph; ",
         ),
         (lambda t: np.outer(t, t), r"np.outer: .*use ops.einsum\(\"i,j->ij\", a, b\)"),
         (lambda t: np.vstack([t, t]), "np.vstack: .*use ops.concatenate"),
         (np.linalg.eigvals, r"np.linalg.eigvals: .*use another of tinygrad_ckn.ops"),
-        (np.median, "np.median: .*use another of tinygrad_ckn.ops"),
-        (np.tan, r"np.tan: not an operation on tensors; use ops.sin\(t\) / ops.cos\(t\)"),
+        (np.median, "np.median: .*use another of .* nearest name is ops.mean.*, or t.detach"),
+        (np.cbrt, r"np.cbrt: not an operation on tensors; use t \*\* \(1 / 3\) of positive"),
         (
             lambda t: np.add(t, t, dtype="float32"),
             "np.add with dtype=: not an operation on tensors",
         ),
         (np.add.reduce, "np.add.reduce: not an operation on tensors"),
-        (lambda t: np.sum(t, dtype="float32"), "np.sum: .* got dtype="),
+        (lambda t: np.mean(t, dtype="float32"), "np.mean: .* got dtype="),
         (
             lambda t: np.linalg.pinv(t, hermitian=True),
             "np.linalg.pinv: of tensors expected the arguments a, rtol, got hermitian=",
@@ -201,9 +201,8 @@ def test_what_is_refused_says_what_to_use(call, match):
     ("name", "match"),
     [
         ("view", "t.reshape"),
-        ("numel", "t.size"),
         ("unsqueeze", "ops.expand_dims"),
-        ("prod", "ops.exp"),
+        ("nbytes", "t.data.nbytes"),
     ],
 )
 def test_attributes_of_others_name_ours(name, match):
@@ -312,16 +311,6 @@ def test_arrays_of_other_libraries_with_a_graph_get_the_sentence():
             lambda: hessian(ops.tanh, vector),
             GradientError,
             r"hessian: .* one number, got shape \(3,\); take its .sum",
-        ),
-        (
-            lambda: hessian(lambda a, b: (a * b).sum(), vector, vector),
-            DTypeError,
-            "hessian: expected one array .*got 2",
-        ),
-        (
-            lambda: jacobian(lambda a, b: a * b, [vector, vector]),
-            DTypeError,
-            "jacobian: expected one array .*got 2",
         ),
         (
             lambda: jacobian(lambda a, b: a * b, vector),

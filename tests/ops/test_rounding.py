@@ -8,7 +8,7 @@ from tinygrad_ckn import Tensor, grad, ops
 x = np.array([-2.5, -1.2, -0.5, 0.0, 0.5, 1.5, 2.7])
 
 
-@pytest.mark.parametrize("name", ["floor", "ceil", "round", "positive"])
+@pytest.mark.parametrize("name", ["floor", "ceil", "round", "trunc", "positive"])
 def test_values_agree_with_numpy(name):
     assert np.array_equal(getattr(ops, name)(x), getattr(np, name)(x))
 
@@ -24,7 +24,7 @@ def test_round_takes_decimals():
     assert ops.round(np.array([15.0, 25.0]), -1).tolist() == [20.0, 20.0]
 
 
-@pytest.mark.parametrize("function", [ops.floor, ops.ceil, ops.round])
+@pytest.mark.parametrize("function", [ops.floor, ops.ceil, ops.round, ops.trunc])
 def test_steps_have_the_derivative_0_at_their_edges_too(function):
     t = Tensor([0.5, 1.0], requires_grad=True)
     assert grad((function(t) + t).sum(), t)[0].tolist() == [1.0, 1.0]

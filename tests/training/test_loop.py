@@ -7,7 +7,7 @@ import pytest
 
 from tinygrad_ckn.data import Dataset
 from tinygrad_ckn.models import CKN, FineTuning, Progress
-from tinygrad_ckn.training import Run, evaluate, loop, recorder, train
+from tinygrad_ckn.training import Result, Run, evaluate, recorder, train
 from tinygrad_ckn.training.options import AUGMENTATIONS
 
 FAST = {"n_patches": 1000}
@@ -23,7 +23,7 @@ def told() -> list[Progress]:
 @pytest.fixture(scope="module")
 def supervised(
     few_digits: Dataset, tmp_path_factory: pytest.TempPathFactory, told: list[Progress]
-) -> loop.Result:
+) -> Result:
     """A short training of every kind of phase."""
     return train(
         few_digits,
@@ -39,7 +39,7 @@ def supervised(
     )
 
 
-def test_the_result_is_that_of_the_saved_model(supervised: loop.Result, few_digits: Dataset):
+def test_the_result_is_that_of_the_saved_model(supervised: Result, few_digits: Dataset):
     assert supervised.total == len(few_digits.test) == 72
     assert supervised.correct == supervised.confusion.trace()
     assert supervised.accuracy == supervised.correct / 72 > 0.8
@@ -48,14 +48,14 @@ def test_the_result_is_that_of_the_saved_model(supervised: loop.Result, few_digi
     assert not supervised.model.training
 
 
-def test_times_and_memory(supervised: loop.Result):
+def test_times_and_memory(supervised: Result):
     assert list(supervised.seconds) == ["filters", "classifier", "epoch", "save", "evaluate"]
     assert all(seconds > 0 for seconds in supervised.seconds.values())
     assert supervised.peak_memory is not None
     assert 2**24 < supervised.peak_memory < 2**36
 
 
-def test_config_says_all(supervised: loop.Result):
+def test_config_says_all(supervised: Result):
     config = json.loads((supervised.run.folder / "config.json").read_text())
     fingerprints = config["data"].pop("fingerprints")
     assert {part: len(text) for part, text in fingerprints.items()} == {
@@ -179,7 +179,7 @@ def test_options_of_the_fit_reach_it(
     assert (given["loss"], given["iterations"]) == ("squared_hinge", 30)
 
 
-def test_metrics_have_a_line_for_each_phase_and_epoch(supervised: loop.Result):
+def test_metrics_have_a_line_for_each_phase_and_epoch(supervised: Result):
     records = supervised.run.records()
     accuracies = [record["validation_accuracy"] for record in records[3:5]]
     kept = records[5]["done"]
@@ -210,7 +210,7 @@ def test_metrics_have_a_line_for_each_phase_and_epoch(supervised: loop.Result):
 
 
 def test_report_says_when_phases_begin_and_how_fast_they_are(
-    supervised: loop.Result, told: list[Progress]
+    supervised: Result, told: list[Progress]
 ):
     steps = [(progress.phase, progress.done, progress.total) for progress in told]
     assert ("l2", 1, 5) in steps

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinygrad_ckn import plots
 from tinygrad_ckn.data import Dataset, load
 from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.models import Progress
-from tinygrad_ckn.training import Run, load_model, loop, resume, train
+from tinygrad_ckn.training import Run, load_model, resume, train
+from tinygrad_ckn.training import result as finishing
 
 SUPERVISED: dict[str, Any] = {
     "mode": "supervised",
@@ -55,8 +57,8 @@ class Stopped(BaseException):
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the picture and the page of a run, which take most of the time here."""
-    monkeypatch.setattr(loop.plots, "filters", lambda *args: None)
-    monkeypatch.setattr(loop, "write_report", lambda *args, **options: None)
+    monkeypatch.setattr(plots, "filters", lambda *args: None)
+    monkeypatch.setattr(finishing, "write_report", lambda *args, **options: None)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:

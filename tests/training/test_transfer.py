@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn.data import Dataset, Split
-from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.errors import ConfigError, DataError, DataWarning
 from tinygrad_ckn.training import load_model, train
+from tinygrad_ckn.training.evaluation_images import evaluation_images, open_model
+from tinygrad_ckn.training.report.data_rows import doubts
+from tinygrad_ckn.training.transfer import seen_before
 
 FAST: dict[str, Any] = {"n_patches": 500, "iterations": 2}
 
@@ -70,3 +73,31 @@ def test_what_does_not_fit_is_one_sentence(
         train(
             few_digits, init_from=str(source), mode="supervised", freeze=(3,), out=tmp_path / "run"
         )
+
+
+def test_images_that_an_earlier_run_has_seen_are_counted_and_left_out(
+    few_digits: Dataset, source: Path, tmp_path: Path
+) -> None:
+    # Test images are 20 that the first run was trained on, and 10 that it was not.
+    first, second = few_digits.train.take(np.arange(20)), few_digits.test.take(np.arange(10))
+    test = Split(
+        np.concatenate([first.images, second.images]),
+        np.concatenate([first.labels, second.labels]),
+    )
+    training = few_digits.test.take(np.arange(10, len(few_digits.test)))
+    others = Dataset("others", training, test, 10, few_digits.class_names)
+    with pytest.warns(DataWarning, match=r"others: 20 of 30 test images were seen by the run"):
+        result = train(others, init_from=str(source), out=tmp_path / "run")
+    data = result.run.config["data"]
+    assert data["seen_before"] == {"test": 20}
+    assert doubts(result.run.config)[0].startswith("20 of 30 test images were seen by the run")
+    # The run is trained with others, but began with filters of the first one's images.
+    np.savez(tmp_path / "test.npz", images=test.images, labels=test.labels)
+    found = evaluation_images(*open_model(tmp_path / "run"), str(tmp_path / "test.npz"), None)
+    assert len(found.split) == 10
+    # A third run knows both.
+    chain = {"init_from": str(tmp_path / "run")}
+    assert np.isin(few_digits.train.fingerprints, seen_before(chain)).all()
+    assert np.isin(training.fingerprints, seen_before(chain)).all()
+    assert not np.isin(second.fingerprints, seen_before(chain)).any()
+    assert not len(seen_before({"init_from": str(tmp_path / "none")}))

@@ -112,6 +112,12 @@ def _remarks(dataset: Dataset) -> Iterator[str]:
             f"{count:,} of {len(dataset.parts[part]):,} {part} images are of groups that {other} "
             f"images are of, so that the {part} accuracy may be too high; divide the groups"
         )
+    for part, split in dataset.parts.items():
+        if dataset.train.groups is not None and split.groups is None:
+            yield (
+                f"the groups of the {len(split):,} {part} images are not known, so that images of "
+                "one group may be in two parts; add their groups"
+            )
     if dataset.n_conflicting:
         yield (
             f"{dataset.n_conflicting:,} images have an equal image with another label; correct the "

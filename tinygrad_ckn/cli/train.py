@@ -29,7 +29,7 @@ from tinygrad_ckn.cli.display import Display
 from tinygrad_ckn.cli.fields import Given, OptionsOf, options_from_fields
 from tinygrad_ckn.cli.profile import show_profile
 from tinygrad_ckn.errors import ConfigError
-from tinygrad_ckn.training import Run, loop
+from tinygrad_ckn.training import Result, Run, loop
 from tinygrad_ckn.training.options import LEARNING, MODEL, Options, resolve
 from tinygrad_ckn.training.report.page import REPORT
 from tinygrad_ckn.training.resume import dataset_of
@@ -155,7 +155,7 @@ def _refuse_others(context: typer.Context) -> None:
             )
 
 
-def _echo_cost(result: loop.Result) -> None:
+def _echo_cost(result: Result) -> None:
     """Print the time and the memory that a training run took."""
     memory = ""
     if result.peak_memory is not None:

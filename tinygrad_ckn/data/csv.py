@@ -194,7 +194,7 @@ def _group_column(
     if column is None or (place is not None and place.column == column):
         got = ", ".join(header)[:60] if header else "no header"
         raise DataError(
-            f"{path}: expected a header with one column {reading.group!r} besides the labels, got "
+            f"{path}: expected a header with one column {wanted!r} besides the labels, got "
             f"{got}; pass the name of the column of the groups as argument group"
         )
     return column

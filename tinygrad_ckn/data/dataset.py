@@ -242,7 +242,10 @@ class Dataset:
                 None if name not in self.parts else numbers(self.parts[name])
                 for name in (part, other)
             )
-            if own is not None and others is not None and own.dtype.kind == others.dtype.kind:
+            if own is not None and others is not None:
+                if own.dtype.kind != others.dtype.kind:
+                    # Numbers in one file may be words in another.
+                    own, others = own.astype(str), others.astype(str)
                 counts[f"{part} in {other}"] = int(np.isin(own, others).sum())
         return {name: count for name, count in counts.items() if count}
 

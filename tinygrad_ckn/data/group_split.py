@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# The share of the missing images for which small groups are exchanged at a time.
+_SHARE = 1 / 16
+
 
 def hold_out_groups(
     labels: NDArray[Any], groups: NDArray[np.int64], fraction: float, rng: np.random.Generator
@@ -17,11 +20,12 @@ def hold_out_groups(
     out images of each class closer to `fraction` of all (the sum of squared differences),
     and every class keeps an image. Then groups are exchanged one by one, those that do the
     classes least harm, while that brings the number of all images closer to `fraction`.
+    A class that is in one group only stays on the other side.
 
     Parameters
     ----------
     labels, groups
-        (n,); groups are numbered from 0.
+        (n,); groups are numbered from 0, without gaps.
     fraction
         Strictly between 0 and 1.
     rng
@@ -34,12 +38,14 @@ def hold_out_groups(
     4
     """
     chosen = _Choice(np.unique(labels, return_inverse=True)[1], groups, fraction)
-    order: list[int] = rng.permutation(len(chosen.held_out)).tolist()
-    for group in order:
+    order = rng.permutation(len(chosen.held_out))
+    for group in order.tolist():
         if chosen.gain(group) > 0:
             chosen.exchange(group)
-    while (found := chosen.nearer(order)) is not None:
-        chosen.exchange(found)
+    while found := chosen.nearer(order):
+        for group in found:
+            if chosen.held_out[group] or chosen.gain(group) > -np.inf:
+                chosen.exchange(group)
     held_out: NDArray[np.bool_] = chosen.held_out[groups]
     return held_out
 
@@ -50,45 +56,61 @@ class _Choice:
     def __init__(
         self, numbers: NDArray[np.intp], groups: NDArray[np.int64], fraction: float
     ) -> None:
-        counts = np.bincount(numbers)
-        self.missing = fraction * counts
-        # Images that are not held out.
-        self.left = counts
-        ends = np.cumsum(np.bincount(groups))[:-1]
-        by_group = np.split(numbers[np.argsort(groups, kind="stable")], ends)
-        # Class numbers of each group, and how many images it has of each.
-        self.members = [np.unique(part, return_counts=True) for part in by_group]
-        self.sizes = [int(sizes.sum()) for _, sizes in self.members]
-        self.held_out = np.zeros(len(by_group), np.bool_)
+        from scipy.sparse import coo_array
+
+        ones = np.ones(len(numbers), np.int64)
+        # How many images of each class a group has, (groups, classes).
+        self.table: Any = coo_array((ones, (groups, numbers))).tocsr()
+        # Images that are not held out, by class.
+        self.left = np.bincount(numbers)
+        self.missing = fraction * self.left
+        self.sizes = np.bincount(groups)
+        self.squares = self.table.power(2).sum(axis=1)
+        self.held_out = np.zeros(len(self.sizes), np.bool_)
 
     def gain(self, group: int) -> float:
-        """Return by how much the sum of squares falls if a group changes sides."""
-        classes, sizes = self.members[group]
-        sign = -1 if self.held_out[group] else 1
-        if sign > 0 and (self.left[classes] <= sizes).any():
+        """Return by how much the sum of squares falls if a group is held out.
+
+        It is -inf if a class would keep no image.
+        """
+        classes, sizes = self._row(group)
+        if (self.left[classes] <= sizes).any():
             return -np.inf
-        return float(sizes @ (sign * 2 * self.missing[classes] - sizes))
+        return float(2 * sizes @ self.missing[classes] - self.squares[group])
 
     def exchange(self, group: int) -> None:
         """Move a group to the other side."""
-        classes, sizes = self.members[group]
+        classes, sizes = self._row(group)
         sign = -1 if self.held_out[group] else 1
         self.missing[classes] -= sign * sizes
         self.left[classes] -= sign * sizes
         self.held_out[group] = sign > 0
 
-    def nearer(self, order: list[int]) -> int | None:
-        """Return the best group whose exchange brings the number of images closer.
+    def nearer(self, order: NDArray[np.intp]) -> list[int]:
+        """Return the best groups whose exchange brings the number of images closer.
 
-        None: there is none. The first group may leave too many, rather than none.
+        Many small ones, for a share of the images that are missing; none: there is none. The
+        first group may leave too many, rather than none; the last one stays.
         """
-        missing = float(self.missing.sum())
-        empty = not self.held_out.any()
-        best, best_gain = None, -np.inf
-        for group in order:
-            size = -self.sizes[group] if self.held_out[group] else self.sizes[group]
-            is_nearer = abs(missing - size) < abs(missing) - 1e-9
-            if (empty or is_nearer) and (gain := self.gain(group)) > best_gain:
-                is_last = self.held_out[group] and self.held_out.sum() == 1
-                best, best_gain = (best, best_gain) if is_last else (group, gain)
-        return best
+        missing = self.missing.sum()
+        signs = np.where(self.held_out, -1, 1)
+        allowed = abs(missing - signs * self.sizes) < abs(missing) - 1e-9
+        n_held_out = self.held_out.sum()
+        if n_held_out < 2:
+            allowed = ~self.held_out & (allowed | (n_held_out == 0))
+        # Groups without which a class would keep no image.
+        needed = np.logical_or.reduceat(
+            self.left[self.table.indices] <= self.table.data, self.table.indptr[:-1]
+        )
+        allowed &= self.held_out | ~needed
+        gains = 2 * signs * (self.table @ self.missing) - self.squares
+        candidates = order[allowed[order]]
+        ranked = candidates[np.argsort(-gains[candidates], kind="stable")]
+        share = np.searchsorted(np.cumsum(self.sizes[ranked]), _SHARE * abs(missing), "right")
+        found: list[int] = ranked[: 1 if n_held_out < 2 else max(1, share)].tolist()
+        return found
+
+    def _row(self, group: int) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
+        """Return the classes of a group, and how many images it has of each."""
+        place = slice(*self.table.indptr[group : group + 2])
+        return self.table.indices[place], self.table.data[place]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -41,6 +42,7 @@ def from_arrays(
     images : array-like
         A NumPy array, pandas DataFrame (a row for each image), list, or an object with
         `__array__` or `__dlpack__`, in host memory; shapes and dtypes as for `load_npz`.
+        Rows of pandas objects are in one order, as their indices must be.
     labels : array-like, shape (n,) or (n, 1)
         Integers, strings or booleans.
     test_images, test_labels : array-like, optional
@@ -81,6 +83,7 @@ def from_arrays(
     train, read_as = _split(images, labels, "", reading)
     if groups is not None:
         source = "from_arrays: argument groups"
+        _check_order(images, groups, source)
         train = replace(train, groups=as_labels(_on_host(groups, source), source))
     test = None
     if (test_images is None) != (test_labels is None):
@@ -99,6 +102,7 @@ def from_arrays(
 def _split(images: Any, labels: Any, part: str, reading: Reading) -> tuple[Split, DataFormat]:
     """Return the images and labels of a part, and their format."""
     source = f"from_arrays: argument {part}images"
+    _check_order(images, labels, f"from_arrays: argument {part}labels")
     array = _on_host(images, source)
     found = as_labels(
         _on_host(labels, f"from_arrays: argument {part}labels"),
@@ -113,6 +117,18 @@ def _split(images: Any, labels: Any, part: str, reading: Reading) -> tuple[Split
     if np.may_share_memory(split_images, array):
         split_images = split_images.copy()
     return Split(split_images, found), read_as
+
+
+def _check_order(images: Any, values: Any, source: str) -> None:
+    """Raise a DataError for pandas objects that have the same index in another order."""
+    if not (hasattr(images, "iloc") and hasattr(values, "iloc")):
+        return
+    index = values.index
+    if not images.index.equals(index) and Counter(images.index) == Counter(index):
+        raise DataError(
+            f"{source} expected the order of the images, got the same index in another order; pass "
+            "values.loc[images.index], or, if they are in order, reset the index of both"
+        )
 
 
 def _on_host(values: Any, source: str) -> NDArray[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from tinygrad_ckn.data.by_path import read_images
 from tinygrad_ckn.data.dataset import Dataset, Split
 from tinygrad_ckn.data.division import Division
+from tinygrad_ckn.data.files import given_path
 from tinygrad_ckn.data.part_files import load_divided, load_parts
 from tinygrad_ckn.data.picture_folder import holds_pictures, read_pictures
 from tinygrad_ckn.data.reading import Reading
@@ -252,6 +252,7 @@ def load_images(
         memory=memory,
         group=group,
     )
-    if holds_pictures(Path(path)):
-        return read_pictures(Path(path), reading)
-    return read_images(Path(path), reading)
+    path = given_path(path)
+    if holds_pictures(path):
+        return read_pictures(path, reading)
+    return read_images(path, reading)

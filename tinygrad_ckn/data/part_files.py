@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from tinygrad_ckn.data.arrays import warn_of_memory
 from tinygrad_ckn.data.by_name import BY_NAME, read_named
 from tinygrad_ckn.data.by_path import either, read_parts
 from tinygrad_ckn.data.division import Division
+from tinygrad_ckn.data.files import given_path
 from tinygrad_ckn.data.parts import Parts
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import ConfigError, DataError
@@ -24,10 +24,16 @@ def load_divided(
     Raises
     ------
     ConfigError
-        For another file in place of a part that the data set has.
+        For another file in place of a part that the data set has, and for test images and
+        a share to hold out.
     DataError
         For another file that has parts itself; and as `load`.
     """
+    if division.test_data is not None and division.holdout is not None:
+        raise ConfigError(
+            "load: argument holdout expected None with argument test_data, got "
+            f"{division.holdout:g}; leave one out"
+        )
     parts = load_parts(name_or_path, data_dir, reading)
     of_training = parts.read_as.classes or classes_of(parts.train.labels, parts.source)
     like = reading.like or replace(parts.read_as, classes=of_training)
@@ -46,7 +52,7 @@ def load_divided(
                 like=like,
                 memory=reading.memory,
                 group=reading.group,
-                skip_broken=reading.skip_broken if Path(path).is_dir() else None,
+                skip_broken=reading.skip_broken if given_path(path).is_dir() else None,
             ),
         )
         if others.test is not None or others.validation is not None:
@@ -86,4 +92,4 @@ def _read(name_or_path: PathLike, data_dir: PathLike | None, reading: Reading) -
             f"load: argument data_dir expected None unless the data set is {either(names[1:])}, "
             f"got {data_dir} with {name_or_path}"
         )
-    return read_parts(Path(name_or_path), reading, either(names))
+    return read_parts(given_path(name_or_path), reading, either(names))

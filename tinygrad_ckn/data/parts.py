@@ -91,11 +91,17 @@ class Parts(NamedTuple):
         try:
             train, test = split_off(self.train, fraction, np.random.default_rng(seed))
         except DataError as error:
-            names = self.train.groups
-            groups = "" if names is None else f" and {len(np.unique(names))} groups"
+            n, n_classes = len(self.train), len(np.unique(self.train.labels))
+            if self.train.groups is None:
+                raise DataError(
+                    f"{self.source}: expected enough images to hold out {fraction:.0%} of them for "
+                    f"testing, got {n} images of {n_classes} classes; add images, or use an .npz "
+                    "file with test_images and test_labels"
+                ) from error
             raise DataError(
-                f"{self.source}: expected enough images to hold out {fraction:.0%} of them "
-                f"for testing, got {len(self.train)} images of {len(np.unique(self.train.labels))} "
-                f"classes{groups}; add images, or use an .npz file with test_images and test_labels"
+                f"{self.source}: expected groups of which one can be held out for testing while "
+                f"each class keeps an image, got {len(np.unique(self.train.groups))} of {n} images "
+                f"of {n_classes} classes; pass test images as argument test_data, or other groups "
+                "as argument group"
             ) from error
         return self._replace(train=train, test=test)

@@ -61,7 +61,7 @@ def is_table(path: Path) -> bool:
     They are text with numbers, but for one cell, between separators; a file named as a
     table is one, whatever it holds.
     """
-    if re.search(r"\.(csv|tsv)(\.gz|\.zip)?$", path.name, re.IGNORECASE):
+    if re.search(r"\.((csv|tsv)(\.gz|\.zip)?|txt\.zip)$", path.name, re.IGNORECASE):
         return True
     if not path.is_file():
         return False

@@ -9,7 +9,7 @@ from tinygrad_ckn.backend import Generator
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models.ckn import CKN
 from tinygrad_ckn.models.cnn import CNN
-from tinygrad_ckn.models.network_base import MirrorAverage
+from tinygrad_ckn.models.network_structure import MirrorAverage
 from tinygrad_ckn.models.preprocessing.chain import PreprocessorSpec
 from tinygrad_ckn.models.presets import get_preset
 from tinygrad_ckn.plain import plain_arguments

@@ -1,6 +1,7 @@
 """Arithmetic of two operands, and comparisons; both broadcast as in NumPy.
 
-Dtypes promote as in NumPy 2: a Python number takes the dtype of the array beside it.
+Dtypes promote as in NumPy 2: a Python number takes the dtype of the array beside it, and
+so does a scalar of NumPy. Arrays, 0-d ones too, have dtypes of their own.
 """
 
 from __future__ import annotations

@@ -15,8 +15,9 @@ from tinygrad_ckn.backward import backpropagate
 from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.grad_mode import recording
 from tinygrad_ckn.graph import Variable, unwrap
+from tinygrad_ckn.ops.clip import clip
 from tinygrad_ckn.ops.correlate import correlate2d
-from tinygrad_ckn.ops.elementwise import clip, sqrt, square, where
+from tinygrad_ckn.ops.elementwise import sqrt, square, where
 from tinygrad_ckn.ops.kappa import Kappa
 from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.ops.pool import gaussian_pool2d

@@ -6,12 +6,7 @@ become floating where NumPy makes them so.
 
 from __future__ import annotations
 
-import math
-from numbers import Real
-from typing import Any, SupportsFloat
-
-from tinygrad_ckn.backend import Array, Namespace, floating, is_array
-from tinygrad_ckn.errors import DTypeError, ShapeError
+from tinygrad_ckn.backend import Array, Namespace, floating
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.primitive import primitive
 
@@ -322,54 +317,3 @@ where.vjp(
     a=lambda g, condition: where(condition, g, 0),
     b=lambda g, condition: where(condition, 0, g),
 )
-
-
-@primitive()
-def clip(
-    xp: Namespace,
-    x: Array | float,
-    a_min: SupportsFloat | None = None,
-    a_max: SupportsFloat | None = None,
-) -> Array:
-    """Return x limited to [a_min, a_max].
-
-    The derivative is 1 on the closed interval and 0 outside.
-
-    Parameters
-    ----------
-    x
-        Any shape.
-    a_min, a_max
-        Numbers, 0-d arrays on the device of x, or None for no bound (the default). The
-        order of 0-d arrays is not checked, because reading them would block a GPU.
-
-    Raises
-    ------
-    DTypeError
-        If a bound is an array with axes.
-    ShapeError
-        If a_min > a_max.
-
-    Examples
-    --------
-    >>> clip(Tensor([0.5, -3.0]), 0, 1)
-    Tensor((2,), float64, cpu) [0.5 0. ]
-    """
-    bounds: list[Any] = [bound for bound in (a_min, a_max) if bound is not None]
-    if any(bound.ndim if is_array(bound) else not isinstance(bound, Real) for bound in bounds):
-        raise DTypeError(
-            f"clip: expected numbers as bounds, got {a_min!r} and {a_max!r}; "
-            "use minimum and maximum"
-        )
-    if len(bounds) == 2 and not any(map(is_array, bounds)) and bounds[0] > bounds[1]:
-        raise ShapeError(f"clip: expected a_min <= a_max, got {a_min} and {a_max}; swap them")
-    return xp.clip(x, a_min, a_max)
-
-
-clip.vjp(x=lambda g, x, a_min, a_max: g * _inside(unwrap(x), a_min, a_max))
-
-
-def _inside(x: Array, a_min: Any, a_max: Any) -> Array:
-    low = -math.inf if a_min is None else a_min
-    high = math.inf if a_max is None else a_max
-    return (x >= low) & (x <= high)

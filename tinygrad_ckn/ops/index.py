@@ -122,8 +122,26 @@ def _add_at(xp: Namespace, y: Any, index: Any, values: Array | float) -> None:
         part is None or part is Ellipsis or isinstance(part, int | slice) for part in _parts(index)
     ):
         y[index] += values
+    elif _names_rows(y, index):
+        # In a flat array NumPy adds in the same order, and five times as fast.
+        size = math.prod(y.shape[1:])
+        places = index.astype("int64")[..., None] * size + xp.arange(size)
+        added = xp.broadcast_to(values, index.shape + y.shape[1:])
+        xp.add.at(y.reshape(-1), places.reshape(-1), added.reshape(-1))
     else:
         xp.add.at(y, index, values)
+
+
+def _names_rows(y: Any, index: Any) -> bool:
+    """Return whether an index is an array of numbers of rows, and y one block of memory.
+
+    Numbers out of range are none; on a GPU they are not read.
+    """
+    if not is_array(index) or index.dtype.kind not in "iu" or backend_of(y).asynchronous:
+        return False
+    if y.ndim < 2 or not index.size or not y.flags.c_contiguous:
+        return False
+    return bool(index.min() >= -len(y) and index.max() < len(y))
 
 
 def _parts(index: Any) -> tuple[Any, ...]:

@@ -77,6 +77,40 @@ def invert(xp: Namespace, x: Array | float) -> Array:
 
 
 @primitive(broadcasts=True)
+def bitwise_left_shift(xp: Namespace, a: Array | float, b: Array | float) -> Array:
+    """Return a << b: the bits of integers shifted, which multiplies a by 2**b.
+
+    Parameters
+    ----------
+    a, b
+        Integer arrays or integers that broadcast; b >= 0.
+
+    Examples
+    --------
+    >>> bitwise_left_shift(Tensor([1, 3]), 2).tolist()
+    [4, 12]
+    """
+    return xp.left_shift(a, b)
+
+
+@primitive(broadcasts=True)
+def bitwise_right_shift(xp: Namespace, a: Array | float, b: Array | float) -> Array:
+    """Return a >> b: the bits of integers shifted, which divides a by 2**b, rounded down.
+
+    Parameters
+    ----------
+    a, b
+        Integer arrays or integers that broadcast; b >= 0.
+
+    Examples
+    --------
+    >>> bitwise_right_shift(Tensor([4, -3]), 1).tolist()
+    [2, -2]
+    """
+    return xp.right_shift(a, b)
+
+
+@primitive(broadcasts=True)
 def logical_and(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     """Return whether both a and b are nonzero, elementwise.
 
@@ -108,6 +142,23 @@ def logical_or(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     [True, False]
     """
     return xp.logical_or(a, b)
+
+
+@primitive(broadcasts=True)
+def logical_xor(xp: Namespace, a: Array | float, b: Array | float) -> Array:
+    """Return whether exactly one of a and b is nonzero, elementwise.
+
+    Parameters
+    ----------
+    a, b
+        Arrays or numbers that broadcast.
+
+    Examples
+    --------
+    >>> logical_xor(Tensor([1.0, 0.0]), 2).tolist()
+    [False, True]
+    """
+    return xp.logical_xor(a, b)
 
 
 @primitive()

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array
+from tinygrad_ckn.errors import BackendError, ConfigError
 from tinygrad_ckn.graph import apply
 from tinygrad_ckn.ops import (
     arithmetic,
     conversion,
+    cumulative,
     elementwise,
     index,
     logic,
     numpy_calls,
+    positions,
+    products,
     reduce,
     rounding,
     shape,
+    sorting,
 )
+from tinygrad_ckn.ops.clip import clip
 from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.ops.norm import norm
 from tinygrad_ckn.primitive import Primitive
@@ -25,6 +33,10 @@ from tinygrad_ckn.tensor import Tensor, methods
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+# of the Array API standard: the last one, and those that it contains
+VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
 
 
 def _method(function: Primitive[...] | Callable[..., Any]) -> Callable[..., Any]:
@@ -86,6 +98,19 @@ def _transposed(self: Tensor, *axes: int | Sequence[int]) -> Tensor:
     return result
 
 
+def _to_device(self: Tensor, device: str, /, *, stream: object = None) -> Tensor:
+    """Return the tensor on a device, as the Array API standard spells `to`.
+
+    Raises
+    ------
+    BackendError
+        If a stream is given: copies are in order without one.
+    """
+    if stream is not None:
+        raise BackendError("Tensor.to_device: argument stream expected None, got a stream")
+    return self.to(device)
+
+
 _table: dict[str, Any] = {
     "__neg__": _method(arithmetic.negative),
     "__pos__": _method(rounding.positive),
@@ -117,6 +142,8 @@ _operators: dict[str, Primitive[...]] = {
     "and": logic.bitwise_and,
     "or": logic.bitwise_or,
     "xor": logic.bitwise_xor,
+    "lshift": logic.bitwise_left_shift,
+    "rshift": logic.bitwise_right_shift,
 }
 for _name, _function in _operators.items():
     _table[f"__{_name}__"], _table[f"__r{_name}__"] = _binary(_function)
@@ -131,6 +158,8 @@ for _name, _function in {
     _table[f"__{_name}__"] = _binary(_function)[0]
 for _name in ("sum", "mean", "var", "std", "max", "min", "argmax", "argmin"):
     _table[_name] = _reduction(getattr(reduce, _name))
+_table["to_device"] = _to_device
+_table["prod"] = _reduction(products.prod)
 for _name in ("any", "all"):
     _table[_name] = _reduction(getattr(logic, _name))
 for _name in (
@@ -150,7 +179,17 @@ for _name in (
 for _name, _callable in {
     **{name: getattr(shape, name) for name in ("swapaxes", "squeeze")},
     "astype": conversion.astype,
-    "clip": elementwise.clip,
+    "clip": clip,
+    "cumsum": cumulative.cumsum,
+    "cumprod": cumulative.cumprod,
+    "argsort": sorting.argsort,
+    "nonzero": sorting.nonzero,
+    "searchsorted": sorting.searchsorted,
+    "repeat": positions.repeat,
+    "take": positions.take,
+    "cpu": lambda self: self.to("cpu"),
+    "cuda": lambda self: self.to("cuda"),
+    "numel": lambda self: self.size,
     "copy": rounding.positive,
     "round": rounding.round,
     "dot": numpy_calls.dot,
@@ -200,3 +239,18 @@ def attach_numpy_functions(
     missing: dict[str, Any] = {name: _Missing(name) for name in numpy_calls.ATTRIBUTES}
     methods(missing)
     methods({"__array_ufunc__": __array_ufunc__, "__array_function__": __array_function__})
+
+
+def attach_namespace(namespace: ModuleType) -> None:
+    """Let Tensors name the module of their operations; `ops` calls it once."""
+
+    def __array_namespace__(self: Tensor, *, api_version: str | None = None) -> ModuleType:
+        """Return `tinygrad_ckn.ops`, the namespace of the Array API standard."""
+        if api_version not in (None, *VERSIONS):
+            raise ConfigError(
+                f"__array_namespace__: argument api_version expected {checks.listed(VERSIONS)}, "
+                f"got {api_version!r}"
+            )
+        return namespace
+
+    methods({"__array_namespace__": __array_namespace__})

@@ -28,43 +28,37 @@ if TYPE_CHECKING:
 _NUMPY = CPU.xp
 # NumPy's names of ufuncs and functions whose op has another name.
 UFUNCS: Mapping[str, str] = MappingProxyType(
-    {"absolute": "abs", "true_divide": "divide", "rint": "round"}
+    {
+        "absolute": "abs",
+        "arccos": "acos",
+        "arccosh": "acosh",
+        "arcsin": "asin",
+        "arcsinh": "asinh",
+        "arctan": "atan",
+        "arctan2": "atan2",
+        "arctanh": "atanh",
+        "conjugate": "positive",
+        "left_shift": "bitwise_left_shift",
+        "right_shift": "bitwise_right_shift",
+        "rint": "round",
+        "true_divide": "divide",
+    }
 )
-ALIASES: Mapping[str, str] = MappingProxyType(
-    {"amax": "max", "amin": "min", "around": "round", "copy": "positive", "concat": "concatenate"}
-)
+ALIASES: Mapping[str, str] = MappingProxyType({"around": "round", "copy": "positive"})
 # Replacements for functions without an op.
 INSTEAD: Mapping[str, str] = MappingProxyType(
     {
-        "outer": 'ops.einsum("i,j->ij", a, b)',
         "inner": 'ops.einsum("...i,...i->...", a, b)',
         "vdot": "(a * b).sum()",
-        "trace": 'ops.einsum("ii", t)',
-        "diagonal": 'ops.einsum("ii->i", t)',
-        "diag": 'ops.einsum("ii->i", t)',
         "vstack": "ops.concatenate",
         "hstack": "ops.concatenate(..., axis=1)",
         "column_stack": "ops.stack(..., axis=1)",
         "append": "ops.concatenate",
-        "tile": "ops.concatenate",
-        "repeat": "t[numpy.repeat(...)]",
-        "take": "t[indices]",
-        "roll": "ops.concatenate",
+        "unique": "ops.unique_values, unique_counts, unique_inverse or unique_all",
         "average": "ops.mean",
-        "prod": "ops.exp(ops.log(t).sum()) of positive numbers",
-        "cumsum": "ops.matmul with a triangle of ones",
         "nansum": "ops.where(ops.isnan(t), 0, t).sum()",
         "nan_to_num": "ops.where(ops.isnan(t), 0, t)",
-        "log2": "ops.log(t) / math.log(2)",
-        "log10": "ops.log(t) / math.log(10)",
-        "exp2": "2**t",
-        "tan": "ops.sin(t) / ops.cos(t)",
-        "sinh": "(ops.exp(t) - ops.exp(-t)) / 2",
-        "cosh": "(ops.exp(t) + ops.exp(-t)) / 2",
-        "reciprocal": "1 / t",
         "cbrt": "t ** (1 / 3) of positive numbers",
-        "hypot": "ops.sqrt(a**2 + b**2)",
-        "logaddexp": "ops.logsumexp(ops.stack([a, b]), axis=0)",
         "fabs": "ops.abs",
         "fmax": "ops.maximum",
         "fmin": "ops.minimum",
@@ -72,33 +66,26 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
         "unsqueeze": "ops.expand_dims",
         "view": "t.reshape",
         "permute": "t.transpose",
-        "numel": "t.size",
-        "cpu": 't.to("cpu")',
-        "cuda": 't.to("cuda")',
         "double": 't.astype("float64")',
         "float": 't.astype("float32")',
         "clone": "t.copy",
     }
 )
 # Names in INSTEAD that are attributes of NumPy's arrays or PyTorch's tensors.
-ATTRIBUTES = (
-    "trace diagonal repeat take prod cumsum nbytes unsqueeze view permute numel cpu cuda "
-    "double float clone"
-).split()
+ATTRIBUTES = "nbytes unsqueeze view permute double float clone".split()
 # Functions of values or shapes whose result has no derivative.
 VALUES = frozenset(
     (
-        "shape ndim size result_type can_cast zeros_like ones_like empty_like full_like "
-        "array_equal array_equiv allclose isclose nonzero argwhere flatnonzero count_nonzero "
-        "argsort shares_memory may_share_memory array_repr array_str array2string "
+        "shape ndim size array_equal array_equiv allclose isclose argwhere flatnonzero "
+        "shares_memory may_share_memory array_repr array_str array2string "
         "iscomplexobj isrealobj"
     ).split()
 )
 
 
 # Options that change how a result is computed, not the result. `order` is not one of
-# them: reshape and ravel read elements in that order.
-HOW = frozenset({"optimize", "casting", "subok"})
+# them: reshape and ravel read elements in that order. Sorting is stable of any kind.
+HOW = frozenset({"optimize", "casting", "subok", "kind"})
 
 
 def dot(a: Array | float, b: Array | float) -> Tensor:
@@ -156,12 +143,12 @@ def hint(name: str, known: Sequence[str]) -> str:
     """Return the advice for a name that Tensors lack, as the end of a sentence."""
     if name in INSTEAD:
         return f"use {INSTEAD[name]}"
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
-    return (
-        f"use ops.{near[0]}"
-        if near
-        else "use another of tinygrad_ckn.ops, or t.detach().numpy() for the values"
-    )
+    if near := difflib.get_close_matches(name, known, n=1, cutoff=0.85):
+        return f"use ops.{near[0]}"
+    # another function perhaps, as ops.mean is for np.median
+    far = difflib.get_close_matches(name, known, n=1)
+    nearest = f" (the nearest name is ops.{far[0]})" if far else ""
+    return f"use another of tinygrad_ckn.ops{nearest}, or t.detach().numpy() for the values"
 
 
 def table(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from tinygrad_ckn.backend import Array, Axis, Namespace, Shape
-from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.backend import Array, Axis, DTypeLike, Namespace, Shape
+from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.integers import axes_of, axis_tuple
 from tinygrad_ckn.ops.elementwise import sqrt
@@ -15,7 +15,14 @@ from tinygrad_ckn.tensor import Tensor
 
 
 @primitive()
-def sum(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def sum(
+    xp: Namespace,
+    x: Array,
+    axis: Axis = None,
+    keepdims: bool = False,
+    *,
+    dtype: DTypeLike | None = None,
+) -> Array:
     """Return the sum along an axis, several, or all; 0 of no elements.
 
     Parameters
@@ -26,6 +33,8 @@ def sum(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> A
         Axis, tuple of axes, or None (default) for all.
     keepdims
         Keep reduced axes with size 1; default False.
+    dtype
+        Of the sums and the result; default: that of x, at least int64 of integers.
 
     Raises
     ------
@@ -37,7 +46,7 @@ def sum(xp: Namespace, x: Array, axis: Axis = None, keepdims: bool = False) -> A
     >>> sum(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor((2,), float64, cpu) [4. 6.]
     """
-    return x.sum(axis=axis_tuple(axis), keepdims=keepdims)
+    return x.sum(axis=axis_tuple(axis), dtype=dtype, keepdims=keepdims)
 
 
 sum.vjp(x=lambda g, x_shape, axis: broadcast_to(restore_axes(g, x_shape, axis), x_shape))
@@ -78,7 +87,15 @@ mean.vjp(
 
 
 @primitive()
-def var(xp: Namespace, x: Array, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Array:
+def var(
+    xp: Namespace,
+    x: Array,
+    axis: Axis = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    correction: float | None = None,
+) -> Array:
     """Return the variance along an axis, several, or all.
 
     It is the sum of the squared deviations from the mean, divided by n - ddof for n
@@ -94,36 +111,58 @@ def var(xp: Namespace, x: Array, axis: Axis = None, ddof: int = 0, keepdims: boo
         Degrees of freedom subtracted from n; default 0, 1 for the unbiased estimate.
     keepdims
         Keep reduced axes with size 1; default False.
+    correction
+        The same as `ddof`, by the name of the Array API standard.
 
     Raises
     ------
     ShapeError
-        If fewer than ddof + 1 elements are reduced, or an axis is out of range or named
-        twice.
+        If at most ddof elements are reduced, or an axis is out of range or named twice.
+    ConfigError
+        If `ddof` and `correction` are both given.
 
     Examples
     --------
     >>> var(Tensor([1.0, 2.0, 3.0, 4.0]), ddof=0).item()
     1.25
     """
-    if _count("var", x.shape, axis) <= ddof:
+    freedom = _subtracted(ddof, correction)
+    if _count("var", x.shape, axis) <= freedom:
         raise ShapeError(
-            f"var: expected more than ddof={ddof} elements to reduce, got shape {x.shape}, "
+            f"var: expected more than ddof={freedom} elements to reduce, got shape {x.shape}, "
             f"axis {axis}"
         )
-    return x.var(axis=axis_tuple(axis), ddof=ddof, keepdims=keepdims)
+    return x.var(axis=axis_tuple(axis), ddof=freedom, keepdims=keepdims)
 
 
 var.vjp(
-    x=lambda g, x, axis, ddof: (
+    x=lambda g, x, axis, ddof, correction: (
         restore_axes(g, x.shape, axis)
         * (x - x.mean(axis=axis_tuple(axis), keepdims=True))
-        * (2 / (_count("var", x.shape, axis) - ddof))
+        * (2 / (_count("var", x.shape, axis) - _subtracted(ddof, correction)))
     )
 )
 
 
-def std(x: Array, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+def _subtracted(ddof: float, correction: float | None) -> float:
+    """Return the degrees of freedom to subtract, from either of two arguments."""
+    if correction is None:
+        return ddof
+    if ddof:
+        raise ConfigError(
+            f"var: expected ddof or correction, got both, {ddof} and {correction}; leave one out"
+        )
+    return correction
+
+
+def std(
+    x: Array,
+    axis: Axis = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
     """Return the standard deviation along an axis, several, or all: the root of `var`.
 
     Where it is 0 it has no derivative: the gradient is NaN. For a single element it is
@@ -139,19 +178,22 @@ def std(x: Array, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> T
         Degrees of freedom subtracted from n; default 0.
     keepdims
         Keep reduced axes with size 1; default False.
+    correction
+        The same as `ddof`, by the name of the Array API standard.
 
     Raises
     ------
     ShapeError
-        If fewer than ddof + 1 elements are reduced, or an axis is out of range or named
-        twice.
+        If at most ddof elements are reduced, or an axis is out of range or named twice.
+    ConfigError
+        If `ddof` and `correction` are both given.
 
     Examples
     --------
     >>> std(Tensor([1.0, 3.0])).item()
     1.0
     """
-    variance = var(x, axis=axis, ddof=ddof, keepdims=keepdims)
+    variance = var(x, axis=axis, ddof=ddof, keepdims=keepdims, correction=correction)
     return variance if _count("std", getattr(x, "shape", ()), axis) == 1 else sqrt(variance)
 
 

@@ -68,6 +68,26 @@ ceil.vjp(x=lambda: None)
 
 
 @primitive()
+def trunc(xp: Namespace, x: Array | float) -> Array:
+    """Return x rounded towards 0; the derivative is 0 everywhere.
+
+    Parameters
+    ----------
+    x
+        Any shape; the dtype is kept.
+
+    Examples
+    --------
+    >>> trunc(Tensor([1.5, -1.5]))
+    Tensor((2,), float64, cpu) [ 1. -1.]
+    """
+    return xp.trunc(x)
+
+
+trunc.vjp(x=lambda: None)
+
+
+@primitive()
 def round(xp: Namespace, x: Array | float, decimals: int = 0) -> Array:
     """Return x rounded, halves to even; the derivative is 0 everywhere.
 

@@ -16,7 +16,9 @@ from tinygrad_ckn.tensor import Tensor
 
 
 @primitive()
-def reshape(xp: Namespace, x: Array, shape: int | Sequence[int]) -> Array:
+def reshape(
+    xp: Namespace, x: Array, shape: int | Sequence[int], *, copy: bool | None = None
+) -> Array:
     """Return the elements in another shape, in C order.
 
     Parameters
@@ -25,18 +27,31 @@ def reshape(xp: Namespace, x: Array, shape: int | Sequence[int]) -> Array:
         Any shape.
     shape
         A size or sizes; one of them may be -1, for the size that fits.
+    copy
+        True copies, False shares the memory of x or raises; None (default) shares it
+        where its layout allows.
 
     Raises
     ------
     ShapeError
-        If the sizes do not multiply to the number of elements.
+        If the sizes do not multiply to the number of elements, or copy=False and a copy
+        is needed.
 
     Examples
     --------
     >>> reshape(Tensor([1.0, 2.0, 3.0, 4.0]), (2, -1)).shape
     (2, 2)
     """
-    return x.reshape(shape)
+    y: Array = x.reshape(shape)
+    if copy is None:
+        return y
+    shared = xp.may_share_memory(x, y)
+    if not copy and not shared and y.size:
+        raise ShapeError(
+            f"reshape: copy=False expected a layout that allows the shape {shape} without a copy; "
+            "leave copy out"
+        )
+    return xp.array(y) if copy and shared else y
 
 
 reshape.vjp(x=lambda g, x_shape: g.reshape(x_shape))
@@ -218,7 +233,7 @@ def flip(xp: Namespace, x: Array, axis: Axis = None) -> Array:
 flip.vjp(x=lambda g, axis: flip(g, axis))
 
 
-def expand_dims(x: Array, axis: int | Sequence[int]) -> Tensor:
+def expand_dims(x: Array, axis: int | Sequence[int] = 0) -> Tensor:
     """Return x with new axes of size 1.
 
     Parameters
@@ -226,7 +241,7 @@ def expand_dims(x: Array, axis: int | Sequence[int]) -> Tensor:
     x
         Any shape.
     axis
-        Position or positions of the new axes in the result.
+        Position or positions of the new axes in the result; default 0.
 
     Raises
     ------

@@ -25,7 +25,7 @@ from tinygrad_ckn.errors import ConfigError, ShapeError, TooFewPointsError
 from tinygrad_ckn.integers import is_whole
 from tinygrad_ckn.models import CKN, CKNLayer, Progress
 from tinygrad_ckn.models.kernels import Exponential, Kernel
-from tinygrad_ckn.models.network_base import MirrorAverage
+from tinygrad_ckn.models.network_structure import MirrorAverage
 from tinygrad_ckn.models.preprocessing.chain import PreprocessorSpec, make_preprocessor
 from tinygrad_ckn.models.presets import get_preset
 from tinygrad_ckn.ops.pool_matrices import Subsampling

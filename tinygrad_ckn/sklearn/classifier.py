@@ -16,7 +16,7 @@ from tinygrad_ckn.models import CKN, FineTuning
 from tinygrad_ckn.models.example_weights import ClassWeight, example_weights
 from tinygrad_ckn.models.kernels import Kernel
 from tinygrad_ckn.models.linear.problem import Loss
-from tinygrad_ckn.models.network_base import MirrorAverage
+from tinygrad_ckn.models.network_structure import MirrorAverage
 from tinygrad_ckn.models.preprocessing.chain import PreprocessorSpec
 from tinygrad_ckn.ops.pool_matrices import Subsampling
 from tinygrad_ckn.sklearn.base import CKNEstimator, Dtype, PerLayer, RandomState, Report

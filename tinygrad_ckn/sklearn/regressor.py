@@ -14,7 +14,7 @@ from tinygrad_ckn.backend import NDArray
 from tinygrad_ckn.models.example_weights import check_weights
 from tinygrad_ckn.models.kernels import Kernel
 from tinygrad_ckn.models.linear.ridge import fit_ridge
-from tinygrad_ckn.models.network_base import MirrorAverage
+from tinygrad_ckn.models.network_structure import MirrorAverage
 from tinygrad_ckn.models.preprocessing.chain import PreprocessorSpec
 from tinygrad_ckn.ops.pool_matrices import Subsampling
 from tinygrad_ckn.sklearn.base import CKNEstimator, Dtype, PerLayer, RandomState

@@ -15,7 +15,7 @@ from tinygrad_ckn import checks
 from tinygrad_ckn.backend import NDArray
 from tinygrad_ckn.models.kernels import Kernel
 from tinygrad_ckn.models.linear.moments import Moments
-from tinygrad_ckn.models.network_base import MirrorAverage
+from tinygrad_ckn.models.network_structure import MirrorAverage
 from tinygrad_ckn.models.preprocessing.chain import PreprocessorSpec
 from tinygrad_ckn.ops.pool_matrices import Subsampling
 from tinygrad_ckn.plain import plain

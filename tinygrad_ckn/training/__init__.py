@@ -9,9 +9,10 @@ from tinygrad_ckn.training.checkpoint import load_model, save_model
 from tinygrad_ckn.training.checkpoints import Checkpoints
 from tinygrad_ckn.training.csv_log import CSVLog
 from tinygrad_ckn.training.evaluation import evaluate, probabilities
-from tinygrad_ckn.training.loop import Result, train
+from tinygrad_ckn.training.loop import train
 from tinygrad_ckn.training.metrics import accuracy, confusion_matrix, precision, recall
 from tinygrad_ckn.training.options import Options
+from tinygrad_ckn.training.result import Result
 from tinygrad_ckn.training.resume import resume
 from tinygrad_ckn.training.run import Run
 from tinygrad_ckn.training.tensorboard import TensorBoard

@@ -18,6 +18,7 @@ from tinygrad_ckn.models import CKN, CNN
 from tinygrad_ckn.training.checkpoint import load_model
 from tinygrad_ckn.training.folder import MODEL
 from tinygrad_ckn.training.run import Run
+from tinygrad_ckn.training.transfer import seen_before
 
 
 class EvaluationImages(NamedTuple):
@@ -92,39 +93,14 @@ def evaluation_images(
     if run is None:
         return _without_run(model, data, data_dir, **reading)
     source = _recorded(run, "data")
-    division: dict[str, Any] = {}
     is_own = data is None or data == source or str(Path(data).resolve()) == source
     if is_own:
-        if not isinstance(source, str):
-            raise DataError(
-                f"{run.folder}/config.json: expected the source of the data, got none, because the "
-                "run was trained on arrays; pass its images as argument data"
-            )
-        if not _recorded(run, "test"):
-            raise DataError(
-                f"{run.folder}: expected a run with test images, got one trained on all its "
-                "images; pass other images as argument data: those that the model was trained on "
-                "are left out"
-            )
-        data = source
-        data_dir = data_dir or _recorded(run, "data_dir")
-        division = dict(_recorded(run, "division") or {})
-        reading = {**_own_reading(run), **reading}
+        data, data_dir, reading = _own_data(run, data_dir, reading)
     assert data is not None
-    if "test_data" in division:
-        data, data_dir = str(division["test_data"]), None
-        if not Path(data).is_dir():
-            reading.pop("skip_broken", None)
-    elif "holdout" in division:
-        reading["holdout"] = division["holdout"]
     split, whole = load_test(data, data_dir=data_dir, data_format=model.data_format, **reading)
     if is_own:
         return _held_out(run, split, data)
-    known = _fingerprints(run, "train")
-    word = "trained"
-    if _recorded(run, "validation"):
-        known = np.concatenate([known, _fingerprints(run, "validation")])
-        word = "trained or validated"
+    word, known = _seen(run)
     seen = np.isin(split.fingerprints, known)
     if seen.all():
         raise DataError(
@@ -136,6 +112,43 @@ def evaluation_images(
     unseen = split.take(np.flatnonzero(~seen))
     line = _described(len(unseen), False, data)
     return EvaluationImages(unseen, f"{line}, without {seen.sum():,} that the model was {word} on")
+
+
+def _seen(run: Run) -> tuple[str, NDArray[np.int64]]:
+    """Return what a run, or one before it, did with images, and their fingerprints."""
+    before = seen_before(run.config.get("options", {}))
+    known = [_fingerprints(run, "train"), before]
+    if not _recorded(run, "validation"):
+        return "trained", np.concatenate(known)
+    return "trained or validated", np.concatenate([*known, _fingerprints(run, "validation")])
+
+
+def _own_data(
+    run: Run, data_dir: PathLike | None, reading: dict[str, Any]
+) -> tuple[str, PathLike | None, dict[str, Any]]:
+    """Return where the test images of a run are, and how to read them."""
+    source = _recorded(run, "data")
+    if not isinstance(source, str):
+        raise DataError(
+            f"{run.folder}/config.json: expected the source of the data, got none, because the "
+            "run was trained on arrays; pass its images as argument data"
+        )
+    if not _recorded(run, "test"):
+        raise DataError(
+            f"{run.folder}: expected a run with test images, got one trained on all its "
+            "images; pass other images as argument data: those that the model was trained on "
+            "are left out"
+        )
+    reading = {**_own_reading(run), **reading}
+    division = _recorded(run, "division") or {}
+    if "test_data" in division:
+        path = str(division["test_data"])
+        if not Path(path).is_dir():
+            reading.pop("skip_broken", None)
+        return path, None, reading
+    if "holdout" in division:
+        reading["holdout"] = division["holdout"]
+    return source, data_dir or _recorded(run, "data_dir"), reading
 
 
 def _own_reading(run: Run) -> dict[str, Any]:

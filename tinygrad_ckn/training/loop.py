@@ -2,80 +2,35 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tinygrad_ckn import plots, profiling
+from tinygrad_ckn import profiling
 from tinygrad_ckn.backend import Generator, default_rng
-from tinygrad_ckn.data import Dataset, Split
-from tinygrad_ckn.errors import DataError, MissingPackageError, TrainingWarning
+from tinygrad_ckn.data import Dataset
+from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.files import PathLike
-from tinygrad_ckn.fingerprints import as_text
 from tinygrad_ckn.models import CKN, CNN, Callback, Progress, build
 from tinygrad_ckn.models.batched import on_device
 from tinygrad_ckn.models.learning.callbacks import Report, combined
 from tinygrad_ckn.models.learning.finetuning_options import n_held_out
 from tinygrad_ckn.models.learning.progress import no_report
-from tinygrad_ckn.training import metrics
 from tinygrad_ckn.training.checkpoint import record_of
 from tinygrad_ckn.training.class_weight import read_class_weight
 from tinygrad_ckn.training.csv_log import CSVLog
-from tinygrad_ckn.training.evaluation import Predictions, predict
+from tinygrad_ckn.training.description import description_of
+from tinygrad_ckn.training.evaluation import predict
 from tinygrad_ckn.training.folder import EPOCHS_CSV, EPOCHS_TENSORBOARD, claim
 from tinygrad_ckn.training.options import Options, resolve
-from tinygrad_ckn.training.readme import write_readme
-from tinygrad_ckn.training.recorder import Recorder, peak_memory
-from tinygrad_ckn.training.report.page import write_report
-from tinygrad_ckn.training.report.summary import summarise, write_summary
+from tinygrad_ckn.training.recorder import Recorder
+from tinygrad_ckn.training.result import Result, finish
 from tinygrad_ckn.training.run import Run
 from tinygrad_ckn.training.signals import signals_caught
 from tinygrad_ckn.training.tensorboard import TensorBoard
-from tinygrad_ckn.training.transfer import transferred, with_source
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """Result of a training.
-
-    Attributes
-    ----------
-    run
-        The folder with its files.
-    model
-        The trained model, in eval mode, on the device it was trained on.
-    confusion
-        Confusion matrix of the test images, (k, k); row: true class, column: predicted
-        class. None: the data set has no test images.
-    seconds
-        Time by phase: "filters", "classifier", "epoch" (all epochs), "save", "evaluate".
-    peak_memory
-        Maximum host memory of this process in bytes; None if the system does not say.
-    """
-
-    run: Run
-    model: CKN | CNN
-    confusion: metrics.Confusion | None
-    seconds: dict[str, float]
-    peak_memory: int | None
-
-    @property
-    def total(self) -> int:
-        """The number of test images."""
-        return 0 if self.confusion is None else int(self.confusion.sum())
-
-    @property
-    def correct(self) -> int:
-        """The number of test images classified correctly."""
-        return 0 if self.confusion is None else int(self.confusion.trace())
-
-    @property
-    def accuracy(self) -> float | None:
-        """The fraction of test images classified correctly; None without test images."""
-        return None if self.confusion is None else metrics.accuracy(self.confusion)
+from tinygrad_ckn.training.transfer import seen_parts, transferred, with_source
 
 
 def train(
@@ -136,6 +91,9 @@ def train(
 
     Warns
     -----
+    DataWarning
+        If the run that this one begins with has seen images of the test or the validation
+        part.
     TrainingWarning
         If the last line of metrics.jsonl, filters.png, test.json, README.txt or
         report.html cannot be written.
@@ -157,8 +115,13 @@ def train(
         )
     random = default_rng(chosen.seed)
     model = new_model(chosen, dataset, random)
+    seen = seen_parts(chosen, dataset)
     config = {
-        "data": {**(source or {}), **description_of(dataset)},
+        "data": {
+            **(source or {}),
+            **description_of(dataset),
+            **({"seen_before": seen} if seen else {}),
+        },
         "options": asdict(chosen),
         "model": model.config(),
     }
@@ -220,7 +183,7 @@ def complete(
             predictions = predict(model, dataset.test, report=report)
         recorder.measure("evaluate")
         profiling.lap("evaluate")
-        return _finish(run, model, dataset.test, predictions, recorder)
+        return finish(run, model, dataset.test, predictions, recorder)
 
 
 def _extra_reports(run: Run, options: Options) -> list[Callback]:
@@ -244,53 +207,6 @@ def _repeat(run: Run, extra: Sequence[Callback]) -> None:
             report(Progress(phase, done, total, record))
 
 
-def _finish(
-    run: Run,
-    model: CKN | CNN,
-    test: Split | None,
-    predictions: Predictions | None,
-    recorder: Recorder,
-) -> Result:
-    """Write what a run has besides its model; the line of the test last."""
-    confusion = None
-    if predictions is not None:
-        confusion = metrics.confusion_matrix(
-            predictions.labels, predictions.predicted, model.n_classes
-        )
-    result = Result(run, model, confusion, recorder.seconds, peak_memory())
-    record = {
-        "phase": "test",
-        "accuracy": result.accuracy,
-        "correct": result.correct,
-        "total": result.total,
-        "confusion": None if confusion is None else confusion.tolist(),
-        "seconds": result.seconds,
-        "peak_memory": result.peak_memory,
-    }
-    # The model is saved and measured: if the other files cannot be written, the result is
-    # still returned.
-    with _warning_instead(run, "filters.png"):
-        plots.filters(result.model, run.folder / "filters.png")
-    if test is not None and predictions is not None:
-        _write_test(run, model, test, predictions, recorder)
-    with _warning_instead(run, "README.txt"):
-        write_readme(run.folder)
-    with _warning_instead(run, "report.html"):
-        write_report([run], model=model, test=record)
-    with _warning_instead(run, "the line of the test in metrics.jsonl"):
-        run.log(record)
-    return result
-
-
-def _write_test(
-    run: Run, model: CKN | CNN, test: Split, predictions: Predictions, recorder: Recorder
-) -> None:
-    """Write test.json."""
-    with _warning_instead(run, "test.json"):
-        summary = summarise(model, test, predictions)
-        write_summary(run.folder, {**summary, "peak_memory": recorder.peaks})
-
-
 def _n_descended(dataset: Dataset, options: Options) -> int:
     """Return the number of images of an epoch of fine-tuning."""
     n = len(dataset.train)
@@ -312,22 +228,6 @@ def noting_kept_files(run: Run, *, resuming: bool = False) -> Iterator[None]:
         if kept is not None:
             error.add_note(kept)
         raise
-
-
-@contextmanager
-def _warning_instead(run: Run, file: str) -> Iterator[None]:
-    """Warn if a file that is not part of the result cannot be written."""
-    try:
-        yield
-    except MissingPackageError as error:
-        warnings.warn(str(error), TrainingWarning, stacklevel=4)
-    except Exception as error:
-        warnings.warn(
-            f"train: expected to write {file} in {run.folder}, got "
-            f"{str(error) or type(error).__name__}; the model is saved nevertheless",
-            TrainingWarning,
-            stacklevel=4,
-        )
 
 
 def _fit(
@@ -366,31 +266,3 @@ def _fit(
         model.fit(
             images, labels, n_patches=options.n_patches, iterations=options.iterations, **shared
         )
-
-
-def description_of(dataset: Dataset) -> dict[str, Any]:
-    """Return the entry of config.json on the data: their format and fingerprints.
-
-    Counts of copies, of labels that contradict each other, and of images whose group is
-    in another part, are there if they are not 0.
-    """
-    parts = {"train": dataset.train, "test": dataset.test, "validation": dataset.validation}
-    present = {name: split for name, split in parts.items() if split is not None}
-    remarks = {
-        "copies": dataset.copies,
-        "shared_groups": dataset.shared_groups,
-        "conflicting_labels": dataset.n_conflicting,
-    }
-    return {
-        "name": dataset.name,
-        "train": len(dataset.train),
-        "test": 0,
-        **{name: len(split) for name, split in present.items()},
-        **{name: remark for name, remark in remarks.items() if remark},
-        "n_classes": dataset.n_classes,
-        **dataset.data_format.config(),
-        "fingerprints": {
-            "test": "",
-            **{name: as_text(split.fingerprints) for name, split in present.items()},
-        },
-    }

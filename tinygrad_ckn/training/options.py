@@ -12,7 +12,7 @@ from tinygrad_ckn.data import AUGMENTATIONS
 from tinygrad_ckn.errors import ConfigError
 from tinygrad_ckn.models import PRESETS, FineTuning
 from tinygrad_ckn.models.linear.problem import Loss
-from tinygrad_ckn.models.network_base import MirrorAverage
+from tinygrad_ckn.models.network_structure import MirrorAverage
 from tinygrad_ckn.models.preprocessing.chain import NAMES
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.training.class_weight import check_class_weight

@@ -16,15 +16,11 @@ from tinygrad_ckn.models.learning.progress import no_report
 from tinygrad_ckn.models.learning.state_file import LAST
 from tinygrad_ckn.training.checkpoint import record_of
 from tinygrad_ckn.training.config import CONFIG, shown
+from tinygrad_ckn.training.description import description_of
 from tinygrad_ckn.training.folder import reclaim
-from tinygrad_ckn.training.loop import (
-    Result,
-    complete,
-    description_of,
-    new_model,
-    noting_kept_files,
-)
+from tinygrad_ckn.training.loop import complete, new_model, noting_kept_files
 from tinygrad_ckn.training.options import Options, resolve
+from tinygrad_ckn.training.result import Result
 from tinygrad_ckn.training.run import Run
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinygrad_ckn.backend import Generator
+import numpy as np
+
+from tinygrad_ckn.backend import Generator, NDArray
 from tinygrad_ckn.data import Dataset
-from tinygrad_ckn.errors import ConfigError, DataError
+from tinygrad_ckn.errors import CKNError, ConfigError, DataError, DataWarning
+from tinygrad_ckn.fingerprints import from_text
 from tinygrad_ckn.models import CKN, CNN, from_config
 from tinygrad_ckn.training.checkpoint import load_model
 from tinygrad_ckn.training.config import CONFIG, read_config
@@ -50,6 +54,54 @@ def with_source(options: Mapping[str, Any]) -> dict[str, Any]:
             )
         inherited[name] = value
     return {**options, **inherited, "init_from": str(folder.resolve())}
+
+
+def seen_before(options: Mapping[str, Any]) -> NDArray[np.int64]:
+    """Return the fingerprints of images that the run that another began with has seen.
+
+    It was trained or validated on them, or the run that it began with was. Those of runs
+    that are gone, or do not say, are left out.
+    """
+    seen = [np.zeros(0, np.int64)]
+    folders: list[str] = []
+    while (path := options.get("init_from")) is not None and path not in folders:
+        folders.append(path)
+        try:
+            config = read_config(Path(path))
+            recorded = config["data"]["fingerprints"]
+            texts = [recorded[part] for part in ("train", "validation") if part in recorded]
+            seen += [from_text(text) for text in texts]
+            options = config.get("options", {})
+        except (CKNError, OSError, KeyError, TypeError, ValueError):
+            break
+    return np.unique(np.concatenate(seen))
+
+
+def seen_parts(options: Options, dataset: Dataset) -> dict[str, int]:
+    """Return how many images of the test and the validation part are among them.
+
+    Parts without any are left out.
+
+    Warns
+    -----
+    DataWarning
+        If there are some.
+    """
+    seen = seen_before({"init_from": options.init_from})
+    counts = {
+        name: int(np.isin(split.fingerprints, seen).sum()) if len(seen) else 0
+        for name, split in dataset.parts.items()
+        if name != "training"
+    }
+    counts = {name: count for name, count in counts.items() if count}
+    for name, count in counts.items():
+        message = (
+            f"{dataset.name}: {count:,} of {len(dataset.parts[name]):,} {name} images were seen by "
+            f"the run {options.init_from}, or one before it, so that the {name} accuracy may be "
+            "too high; hold out the images that it held out"
+        )
+        warnings.warn(message, DataWarning, stacklevel=3)
+    return counts
 
 
 def transferred(options: Options, dataset: Dataset, random: Generator) -> CKN | CNN:

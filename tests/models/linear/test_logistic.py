@@ -285,7 +285,7 @@ def test_blocks_do_not_change_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 @losses
 def test_the_number_of_threads_changes_no_bit(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block_sums, "_BLOCK", 32)
-    features, labels = problem(15, n=1000)
+    features, labels = problem(15, n=320)
     before = parallel.get_num_threads()
     fits = []
     for n in (1, 2, 5):

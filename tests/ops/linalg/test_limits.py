@@ -42,6 +42,8 @@ def test_without_a_limit_it_is_nan():
     assert np.isfinite(found[0, 2])
     s = np.array([2.0, 1.0, 0.0])
     assert np.isnan(quotient_of_each(np.ones(3), s, slopes(np.zeros((3, 3))))[2])
+    found = Slopes(np.eye(3), all_alike, np.array([True, True, False]))
+    assert np.isnan(quotient_of_each(np.zeros(3), s, found)).tolist() == [False, False, True]
     # the kink of a single value
     assert np.isnan(quotient_of_pairs(np.ones(3), s, slopes(np.zeros((3, 3))), 1)[2, 2])
 

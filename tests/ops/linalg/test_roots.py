@@ -40,25 +40,15 @@ def precise_outside(a, eps):
 def precise_gradient(function, a, eps, g):
     """Return the gradient of <g, function(a)> with respect to symmetric a.
 
-    It is computed by differences of 1e-20 in 60 digits.
+    The derivative of a function of eigenvalues is self-adjoint (Daleckii and Krein), so the
+    gradient is the derivative in direction g, made symmetric: a difference of 1e-20 in 60
+    digits.
     """
     with mpmath.workdps(60):
-        n, step = len(a), mpmath.mpf(10) ** -20
-        base, weights = mpmath.matrix(a.tolist()), mpmath.matrix(g.tolist())
-        gradient = np.zeros((n, n))
-        for i in range(n):
-            for j in range(i, n):
-                direction = mpmath.zeros(n)
-                direction[i, j] += mpmath.mpf(1) / 2
-                direction[j, i] += mpmath.mpf(1) / 2
-                change = function(base + step * direction, eps) - function(
-                    base - step * direction, eps
-                )
-                total = mpmath.fsum(
-                    weights[r, c] * change[r, c] for r in range(n) for c in range(n)
-                )
-                gradient[i, j] = gradient[j, i] = float(total / (2 * step))
-        return gradient
+        base, step = mpmath.matrix(a.tolist()), mpmath.mpf(10) ** -20
+        move = step * mpmath.matrix(((g + g.T) / 2).tolist())
+        change = (function(base + move, eps) - function(base - move, eps)) / (2 * step)
+        return np.array(change.tolist(), dtype="float64")
 
 
 matrices = {

@@ -24,6 +24,8 @@ VALUES = {
     "no rank": (0.0, 0.0, 0.0),
     "nearly": (1.0, 1.0 + 1e-7, 1e-9),
 }
+POINTS = [((3, 3), name) for name in VALUES]
+POINTS += [(shape, name) for shape in SHAPES[1:] for name in ("pair", "two zeros", "nearly")]
 EVEN = {
     "squares": lambda s: (s**2).sum(),
     "cosines": lambda s: ops.cos(s).sum(),
@@ -31,8 +33,7 @@ EVEN = {
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("values", VALUES)
+@pytest.mark.parametrize(("shape", "values"), POINTS, ids=str)
 @pytest.mark.parametrize("name", EVEN)
 def test_even_functions_are_right_at_equal_and_zero_singular_values(name, values, shape):
     a = matrix(*shape, *VALUES[values])

@@ -8,13 +8,13 @@ import pytest
 
 from tinygrad_ckn.data import Dataset, Split, load_digits
 from tinygrad_ckn.errors import TrainingWarning
-from tinygrad_ckn.training import Run, loop, train
+from tinygrad_ckn.training import Result, Run, train
 
 HOSTILE = "<script>alert(1)</script> & \"quoted\" 'cat'"
 
 
 @pytest.fixture(scope="session")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> loop.Result:
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Result:
     """A short training whose classes have hostile names."""
     digits = load_digits()
     chosen = np.arange(120)
@@ -42,7 +42,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> loop.Result:
 
 
 @pytest.fixture
-def copied(reported: loop.Result, tmp_path: Path) -> Callable[..., Run]:
+def copied(reported: Result, tmp_path: Path) -> Callable[..., Run]:
     """A function that copies the run without some files."""
 
     def copy(*without: str) -> Run:

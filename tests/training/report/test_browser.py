@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tinygrad_ckn.training import loop
+from tinygrad_ckn.training import Result
 from tinygrad_ckn.training.report.page import REPORT
 
 selenium = pytest.importorskip(
@@ -43,7 +43,7 @@ def browser() -> Iterator[Any]:
         driver.quit()
 
 
-def test_the_page_in_a_browser(browser: Any, reported: loop.Result):
+def test_the_page_in_a_browser(browser: Any, reported: Result):
     address = (reported.run.folder / REPORT).as_uri()
     browser.get(address)
     backgrounds = {}

@@ -3,11 +3,11 @@ from collections.abc import Callable
 import pytest
 
 from tinygrad_ckn.errors import DataError
-from tinygrad_ckn.training import Run, loop
+from tinygrad_ckn.training import Result, Run
 from tinygrad_ckn.training.report.facts import facts_of
 
 
-def test_a_finished_run(reported: loop.Result):
+def test_a_finished_run(reported: Result):
     facts = facts_of(reported.run)
     assert facts.notes == []
     assert facts.measured is not None
@@ -25,7 +25,7 @@ def test_a_finished_run(reported: loop.Result):
     assert facts.filters is not None
 
 
-def test_the_model_in_memory_gives_the_same(reported: loop.Result):
+def test_the_model_in_memory_gives_the_same(reported: Result):
     assert facts_of(reported.run, reported.model).layers == facts_of(reported.run).layers
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tinygrad_ckn.errors import MissingPackageError
-from tinygrad_ckn.training import Run, loop
+from tinygrad_ckn.training import Result, Run
 from tinygrad_ckn.training.report import page as page_module
 from tinygrad_ckn.training.report.facts import facts_of
 from tinygrad_ckn.training.report.page import MADE_BY, REPORT, render, write_report
@@ -56,7 +56,7 @@ def outline(page: str) -> Outline:
 
 
 @pytest.fixture(scope="module")
-def page(reported: loop.Result) -> str:
+def page(reported: Result) -> str:
     return (reported.run.folder / REPORT).read_text(encoding="utf-8")
 
 
@@ -86,14 +86,14 @@ def test_every_picture_and_chart_is_described(page: str):
     assert all('scope="' in tag for tag in re.findall(r"<th\b[^>]*>", page))
 
 
-def test_it_says_what_was_measured(page: str, reported: loop.Result):
+def test_it_says_what_was_measured(page: str, reported: Result):
     assert f"{100 * reported.accuracy:.2f} %" in page
     assert f"{reported.correct} of {reported.total} images; 95 % interval" in page
     for words in ("kept: ", "test, classifier fitted again", "chosen: ", "Nyström error", "lr"):
         assert words in page
 
 
-def test_several_runs_are_side_by_side(reported: loop.Result, copied: Callable[..., Run]):
+def test_several_runs_are_side_by_side(reported: Result, copied: Callable[..., Run]):
     old = copied("test.json")
     page = render([facts_of(reported.run), facts_of(old)])
     found = outline(page)
@@ -102,7 +102,7 @@ def test_several_runs_are_side_by_side(reported: loop.Result, copied: Callable[.
     assert all(a[1:] in found.ids for a in found.addresses if a.startswith("#"))
 
 
-def test_a_hostile_path_is_a_text(reported: loop.Result, tmp_path: Path):
+def test_a_hostile_path_is_a_text(reported: Result, tmp_path: Path):
     folder = tmp_path / "<img src=x onerror=alert(1)>"
     folder.mkdir()
     for path in reported.run.folder.iterdir():
@@ -150,9 +150,7 @@ def test_colours_have_contrast(page: str):
             assert (high + 0.05) / (low + 0.05) >= 4.5, (front, back, colours)
 
 
-def test_a_notebook_shows_the_report_in_a_frame(
-    reported: loop.Result, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_notebook_shows_the_report_in_a_frame(reported: Result, monkeypatch: pytest.MonkeyPatch):
     shown = reported.run._repr_html_()
     assert shown.startswith('<iframe sandbox srcdoc="&lt;!DOCTYPE html&gt;')
     assert shown.count("<") == 2

@@ -9,7 +9,7 @@ import pytest
 from tinygrad_ckn.data import Split
 from tinygrad_ckn.errors import DataError
 from tinygrad_ckn.models import CNN, ConvLayer
-from tinygrad_ckn.training import Run, loop
+from tinygrad_ckn.training import Result, Run
 from tinygrad_ckn.training.evaluation import Predictions
 from tinygrad_ckn.training.report.summary import (
     MAX_MISTAKES,
@@ -20,7 +20,7 @@ from tinygrad_ckn.training.report.summary import (
 )
 
 
-def test_what_is_stored_is_read_back(reported: loop.Result):
+def test_what_is_stored_is_read_back(reported: Result):
     summary = read_summary(reported.run.folder)
     assert summary is not None
     wrong = reported.total - reported.correct

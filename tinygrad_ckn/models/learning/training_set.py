@@ -81,8 +81,10 @@ def counted(training: LabelledImages) -> LabelledImages:
     return positive._replace(weights=None if equal else weights / weights.mean())
 
 
-def check_groups(owner: str, groups: Groups, n: int) -> NDArray[Any]:
-    """Return the groups (n,) of images on the host: integers, strings or booleans.
+def check_groups(
+    owner: str, groups: Groups, n: int, weights: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """Return the groups of n images of weight > 0, on the host: integers, strings or booleans.
 
     Raises
     ------
@@ -93,6 +95,8 @@ def check_groups(owner: str, groups: Groups, n: int) -> NDArray[Any]:
     values = as_labels(groups, source)
     if len(values) != n:
         raise DataError(f"{source} expected {n} groups, one per image, got {len(values)}")
+    if weights is not None:
+        values = values[to_numpy(weights) > 0]
     if len(np.unique(values)) < 2:
         raise DataError(
             f"{source} expected two groups or more, got only {values[0]!r}; leave it out"

@@ -50,7 +50,7 @@ class EighResult(NamedTuple):
     eigenvectors: Tensor
 
 
-@primitive()
+@primitive(name="eigvalsh")
 def eigenvalues(xp: Namespace, a: Array, *, eigen: _Eigen) -> Array:
     """Return the eigenvalues that a decomposition of a found, as a function of a."""
     return eigen[0]
@@ -59,7 +59,7 @@ def eigenvalues(xp: Namespace, a: Array, *, eigen: _Eigen) -> Array:
 eigenvalues.vjp(a=lambda g, a, y, eigen: spectral_matrix(a, g, eigen=eigen, slopes=slopes_of(g, y)))
 
 
-@primitive()
+@primitive(name="eigh")
 def eigenvectors(xp: Namespace, a: Array, *, eigen: _Eigen) -> Array:
     """Return the eigenvectors that a decomposition of a found, as a function of a."""
     return eigen[1]

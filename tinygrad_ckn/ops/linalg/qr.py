@@ -39,7 +39,7 @@ class QRResult(NamedTuple):
     R: Tensor
 
 
-@primitive()
+@primitive(name="qr")
 def orthonormal_factor(xp: Namespace, a: Array) -> Array:
     """Return Q (..., m, n) of the decomposition a = Q R of matrices with m >= n.
 

@@ -54,7 +54,7 @@ class SVDResult(NamedTuple):
     Vh: Tensor
 
 
-@primitive()
+@primitive(name="svdvals")
 def singular_values(xp: Namespace, a: Array, *, parts: _Parts) -> Array:
     """Return the singular values that a decomposition of a found, as a function of a."""
     return parts[1]
@@ -65,7 +65,7 @@ singular_values.vjp(
 )
 
 
-@primitive()
+@primitive(name="svd")
 def left_vectors(xp: Namespace, a: Array, *, parts: _Parts) -> Array:
     """Return the left singular vectors that a decomposition of a found, as a function of a."""
     return parts[0]

@@ -8,7 +8,8 @@ from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array
 from tinygrad_ckn.errors import DTypeError, ShapeError
 from tinygrad_ckn.graph import unwrap
-from tinygrad_ckn.ops.elementwise import clip, square
+from tinygrad_ckn.ops.clip import clip
+from tinygrad_ckn.ops.elementwise import square
 from tinygrad_ckn.ops.losses.reduction import Reduction, check_reduction, reduced
 from tinygrad_ckn.plain import plain
 from tinygrad_ckn.tensor import Tensor

@@ -10,7 +10,7 @@ from tinygrad_ckn.errors import OpIndexError, ShapeError
 from tinygrad_ckn.primitive import REGISTRY
 from tinygrad_ckn.testing.cases import bad, case
 from tinygrad_ckn.testing.op_cases.inputs import axes, cube, n
-from tinygrad_ckn.testing.strategies import arrays
+from tinygrad_ckn.testing.strategies import arrays, integers_in
 
 case(
     ops.reshape,
@@ -62,6 +62,63 @@ case(lambda a, b: ops.stack([a, b], axis=1), arrays(2, 3), arrays(2, 3), name="s
 case(lambda x: ops.split(x, [1, 2], axis=1)[1:], arrays(n, 4), name="split", linear=True)
 case(ops.expand_dims, cube, axis=st.sampled_from([0, -1, (0, 2)]), linear=True)
 case(ops.squeeze, arrays(1, n, 1), axis=st.sampled_from([None, 0, (0, 2)]), linear=True)
+
+# Elements moved, taken and repeated
+case(
+    ops.roll,
+    cube,
+    shift=st.integers(-4, 4),
+    axis=st.sampled_from([None, 0, -1]),
+    linear=True,
+)
+case(lambda x: ops.roll(x, (1, -2), axis=(0, 1)), cube, name="roll", linear=True)
+not_matrices = bad(np.ones(3), error=ShapeError, match="expected matrices .*got shape .3,.")
+case(ops.tril, cube, k=st.integers(-2, 2), linear=True, errors=[not_matrices])
+case(ops.triu, cube, k=st.integers(-2, 2), linear=True, errors=[not_matrices])
+case(ops.diag, arrays(n), k=st.integers(-2, 2), linear=True)
+case(ops.diag, arrays(n, 3), k=st.integers(-2, 2), linear=True)
+case(
+    ops.tile,
+    arrays(2, n),
+    repetitions=st.sampled_from([2, (3,), (2, 1), (2, 1, 3)]),
+    linear=True,
+)
+case(
+    ops.repeat,
+    arrays(2, 3),
+    repeats=st.integers(0, 3),
+    axis=st.sampled_from([None, 0, -1]),
+    linear=True,
+)
+case(lambda x: ops.repeat(x, [2, 0, 1], axis=1), arrays(2, 3), name="repeat", linear=True)
+case(
+    ops.take,
+    arrays(3, 4),
+    indices=integers_in(2, n, below=3),
+    axis=st.sampled_from([None, 0, -1]),
+    linear=True,
+)
+case(
+    lambda x: ops.take_along_axis(x, np.array([[0, 2], [1, 1], [2, 0]]), axis=1),
+    arrays(3, 3),
+    name="take_along_axis",
+    linear=True,
+)
+case(ops.unstack, arrays(2, n), axis=st.sampled_from([0, -1]), linear=True)
+case(
+    ops.broadcast_arrays,
+    arrays(2, 1),
+    arrays(1, n),
+    linear=True,
+)
+case(
+    lambda a, b, indexing: ops.meshgrid(a, b, indexing=indexing),
+    arrays(n),
+    arrays(3),
+    indexing=st.sampled_from(["xy", "ij"]),
+    name="meshgrid",
+    linear=True,
+)
 
 # Indices
 indices = st.sampled_from(

@@ -74,6 +74,12 @@ def _doubts(data: Mapping[str, Any]) -> Iterator[str]:
             total = f" of {int(data[part]):,}" if part in data else ""
             found = f"{int(count):,}{total} {part} images are {what.format(other)}"
             yield f"{found}: the accuracy {verb} too high."
+    for part, count in data.get("seen_before", {}).items():
+        total = f" of {int(data[part]):,}" if part in data else ""
+        yield (
+            f"{int(count):,}{total} {part} images were seen by the run that this one began with: "
+            "the accuracy may be too high."
+        )
     if data.get("conflicting_labels"):
         yield (
             f"{int(data['conflicting_labels']):,} images have an equal image with another label."

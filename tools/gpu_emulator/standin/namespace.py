@@ -1,5 +1,6 @@
 """The modules `cupy`, its submodules and `cupyx`; their contents are made on first use."""
 
+import importlib
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tools.gpu_emulator.standin import cuda, linalg
-from tools.gpu_emulator.standin.array import ndarray
+from tools.gpu_emulator.standin.array import ndarray, silent, unwrap, wrap
+from tools.gpu_emulator.standin.counters import called
 from tools.gpu_emulator.standin.functions import OWN, from_numpy
 from tools.gpu_emulator.standin.module import RawKernel, RawModule
 from tools.gpu_emulator.standin.surface import entry, table
@@ -52,6 +54,25 @@ def _of_linalg(name: str) -> Any:
     return linalg.function(name) if kind == "function" else getattr(np.linalg, name)
 
 
+# of the functions that CuPy has, those that operations use
+_SPECIAL = "digamma erf erfc erfinv gammaln i0e i1e logit ndtr polygamma xlogy".split()
+
+
+def _of_special(name: str) -> Any:
+    if name not in _SPECIAL:
+        raise AttributeError(f"the stand-in has no cupyx.scipy.special.{name}; see {__file__}")
+    host = getattr(importlib.import_module("scipy.special"), name)
+
+    @silent
+    def function(*args: Any) -> Any:
+        called(name)
+        if not any(isinstance(arg, ndarray) for arg in args):
+            raise TypeError(f"cupyx.scipy.special.{name}: expected an array on the device")
+        return wrap(np.asarray(host(*map(unwrap, args))), args)
+
+    return function
+
+
 def _of_stride_tricks(name: str) -> Any:
     return from_numpy("cupy.lib.stride_tricks", name, getattr(np.lib.stride_tricks, name))
 
@@ -76,12 +97,12 @@ CUPY = Namespace(
     RawModule=RawModule,
     RawKernel=RawKernel,
 )
-CUPYX = Namespace("cupyx", _nothing_more, errstate=linalg.errstate)
+_SPECIAL_FUNCTIONS = Namespace("cupyx.scipy.special", _of_special)
+_SCIPY = Namespace("cupyx.scipy", _nothing_more, special=_SPECIAL_FUNCTIONS)
+CUPYX = Namespace("cupyx", _nothing_more, errstate=linalg.errstate, scipy=_SCIPY)
 
 
 def modules() -> dict[str, ModuleType]:
     """Return the modules by name, for `sys.modules`."""
-    return {
-        module.__name__: module
-        for module in (CUPY, CUPYX, _CUDA, _CUDA.runtime, _LINALG, _LIB, _TRICKS)
-    }
+    cupy = (CUPY, _CUDA, _CUDA.runtime, _LINALG, _LIB, _TRICKS)
+    return {module.__name__: module for module in (*cupy, CUPYX, _SCIPY, _SPECIAL_FUNCTIONS)}
