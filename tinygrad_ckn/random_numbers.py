@@ -128,7 +128,7 @@ _tapes: ContextVar[tuple[Tape, ...]] = ContextVar("_tapes", default=())
 
 
 def repeatable(rng: Generator) -> Generator:
-    """Return the generator to draw from: `rng`, or where a run is repeated one in its state then.
+    """Return `rng`, or where a run is repeated a generator in the state of its first run.
 
     Layers that are random in each call draw through this.
     """

@@ -298,3 +298,20 @@ def test_parameters_that_cannot_be_trained(make: Make) -> None:
 def test_a_generator_of_parameters_is_accepted(make: Make) -> None:
     layer = Linear(2, 1, rng=0)
     assert make(layer.parameters()).params == [layer.weight, layer.bias]
+
+
+def test_k_batches_of_one_size_are_one_batch(make: Make) -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(12, 3)), rng.normal(size=12)
+    x, y = leaf(3), leaf(3)
+    one, other = make([x]), make([y])
+    for _ in range(3):
+        one.zero_grad()
+        for rows in np.split(np.arange(12), 4):
+            loss = ((Tensor(a[rows]) @ x - b[rows]) ** 2).mean()
+            (loss / 4).backward()
+        one.step()
+        other.zero_grad()
+        ((Tensor(a) @ y - b) ** 2).mean().backward()
+        other.step()
+    np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=1e-9)

@@ -1,7 +1,7 @@
 """Modules, layers, parameters with their constraints, initial values, and files of them."""
 
 from tinygrad_ckn.nn import init
-from tinygrad_ckn.nn.activations import LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from tinygrad_ckn.nn.activations import GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from tinygrad_ckn.nn.constraint import Constraint, Sphere
 from tinygrad_ckn.nn.dropout import Dropout
 from tinygrad_ckn.nn.embedding import Embedding
@@ -17,6 +17,7 @@ from tinygrad_ckn.nn.storage import load, save
 from tinygrad_ckn.nn.transposed import ConvTranspose2d
 
 __all__ = [
+    "GELU",
     "LSTM",
     "AvgPool2d",
     "BatchNorm1d",

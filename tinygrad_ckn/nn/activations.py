@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.nn.module import Module
 from tinygrad_ckn.ops.elementwise import relu, sigmoid, softplus, tanh, where
+from tinygrad_ckn.ops.special import ndtr
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
@@ -102,3 +104,42 @@ class LeakyReLU(Module):
     def extra_repr(self) -> str:
         """Return the slope."""
         return f"{self.negative_slope:g}"
+
+
+class GELU(Module):
+    """Gaussian error linear unit, x P(X <= x) for a standard normal X; any shape.
+
+    Source: D. Hendrycks and K. Gimpel, Gaussian error linear units (arXiv 1606.08415).
+
+    Parameters
+    ----------
+    approximate
+        "none" (default), or "tanh" for x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+
+    Examples
+    --------
+    >>> GELU()(Tensor([0.0, 1.0])).numpy().round(4).tolist()
+    [0.0, 0.8413]
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        checks.one_of("GELU", ("none", "tanh"), approximate=approximate)
+        self.approximate = approximate
+
+    def forward(self, x: Array) -> Tensor:
+        """Return x times the normal distribution function."""
+        checks.array("GELU", x=x)
+        value: Any = x
+        if self.approximate == "none":
+            return value * ndtr(x)  # type: ignore[no-any-return]
+        inner = math.sqrt(2 / math.pi) * (value + 0.044715 * value * value * value)
+        return 0.5 * value * (1 + tanh(inner))  # type: ignore[no-any-return]
+
+    def extra_repr(self) -> str:
+        """Return the approximation, if there is one."""
+        return "" if self.approximate == "none" else self.approximate

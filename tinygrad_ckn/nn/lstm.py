@@ -51,8 +51,15 @@ def lstm_step(xp: Namespace, inputs: Array, state: Array, w: Array) -> tuple[Arr
     return y, (gates, tanh_c)
 
 
+lstm_step.vjp_jointly(
+    lambda g, inputs, state, w, y, saved, needs_grad: _lstm_rule(
+        g, saved, inputs, state, w, y, needs_grad
+    )
+)
+
+
 def _lstm_rule(
-    g: Any, inputs: Any, state: Any, w: Any, y: Any, saved: Any, needs_grad: tuple[bool, ...]
+    g: Any, saved: Any, inputs: Any, state: Any, w: Any, y: Any, needs_grad: tuple[bool, ...]
 ) -> list[Any]:
     units = w.shape[1]
     if saved is None:
@@ -79,9 +86,6 @@ def _lstm_rule(
         concatenate([matmul(slopes, w), gc * f], axis=1) if needs_grad[1] else None,
         matmul(slopes.T, state[:, :units]) if needs_grad[2] else None,
     ]
-
-
-lstm_step.vjp_jointly(_lstm_rule)
 
 
 class LSTM(Module):

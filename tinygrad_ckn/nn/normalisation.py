@@ -45,16 +45,16 @@ def normalise(
     return y, scale
 
 
+normalise.vjp(x=lambda g, x, y, axis, eps, saved: _normalise_rule(g, saved, x, y, axis, eps))
+
+
 def _normalise_rule(
-    g: Array, x: Array, y: Array, axis: tuple[int, ...], eps: float, saved: Any
+    g: Array, saved: Any, x: Array, y: Array, axis: tuple[int, ...], eps: float
 ) -> Array:
     # `saved` is 1 / sqrt(variance + eps).
     scale = (var(x, axis=axis, keepdims=True) + eps) ** -0.5 if saved is None else saved
     along_y = mean(g * y, axis=axis, keepdims=True)
     return scale * (g - mean(g, axis=axis, keepdims=True) - y * along_y)
-
-
-normalise.vjp(x=_normalise_rule)
 
 
 def moments_of(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
@@ -66,7 +66,7 @@ def moments_of(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
 
 
 class _BatchNorm(Module):
-    """What BatchNorm1d and BatchNorm2d share: all but the shapes they take."""
+    """Batch normalisation for any number of axes; subclasses say which."""
 
     # (C,); None without `affine`
     weight: Parameter | None

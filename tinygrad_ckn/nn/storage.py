@@ -55,7 +55,7 @@ def save(module: Module, path: PathLike) -> None:
 
 
 def load(module: M, path: PathLike, *, strict: bool = True) -> M:
-    """Read the parameters and buffers of a module from a safetensors file; return the module.
+    """Read the parameters and buffers of a module from a file; return the module.
 
     On an error nothing is changed.
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, xp_of
 from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.optim.groups import Parameters
 from tinygrad_ckn.optim.optimizer import Optimizer, ParameterState
 from tinygrad_ckn.plain import plain_arguments
-from tinygrad_ckn.tensor import Tensor
 
 
 class Adam(Optimizer):
@@ -27,7 +25,8 @@ class Adam(Optimizer):
     Parameters
     ----------
     params
-        Tensors that require grad; those with a constraint stay on it.
+        Tensors that require grad, or groups of them as for `Optimizer`; those with a
+        constraint stay on it.
     lr
         Learning rate > 0, default 1e-3; can be assigned.
     betas
@@ -61,7 +60,7 @@ class Adam(Optimizer):
     @plain_arguments
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Parameters,
         *,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
@@ -139,7 +138,7 @@ class AdamW(Adam):
     @plain_arguments
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Parameters,
         *,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),

@@ -8,7 +8,7 @@ from typing import Any
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import NDArray, backend_of
 from tinygrad_ckn.nn.constraint import Constraint
-from tinygrad_ckn.optim.optimizer import trainable
+from tinygrad_ckn.optim.groups import trainable
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 

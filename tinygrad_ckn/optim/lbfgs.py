@@ -10,7 +10,7 @@ from typing import Any
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import CPU, Array, NDArray, asarray, to_numpy, xp_of
 from tinygrad_ckn.errors import ConfigError, GradientError
-from tinygrad_ckn.optim.optimizer import trainable
+from tinygrad_ckn.optim.groups import trainable
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, NDArray, to_numpy, xp_of
-from tinygrad_ckn.errors import BackendError, ConfigError, DTypeError
+from tinygrad_ckn.errors import BackendError
 from tinygrad_ckn.nn.constraint import Constraint
 from tinygrad_ckn.nn.state_dict import checked_state
+from tinygrad_ckn.optim.groups import Group, Parameters, split_groups, trainable
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.profiling import record_function
 from tinygrad_ckn.tensor import Tensor
@@ -31,10 +32,15 @@ class Optimizer(ABC):
     A parameter whose `grad` is None is skipped. Parameters are assigned new arrays:
     nothing that shares memory with the old ones, or with the gradients, changes.
 
+    Gradients of several batches add up until `zero_grad`. To take a step for k batches as
+    for one that has all of them, call `(loss / k).backward()` for each, then `step()`.
+
     Parameters
     ----------
     params
-        Leaf tensors that require grad.
+        Leaf tensors that require grad. Or groups of them, each a mapping with the tensors
+        as "params" and its own "lr", "weight_decay" or both; where `lr` is assigned, by a
+        schedule for instance, that of a group stays the same multiple of it.
     lr
         Learning rate > 0; can be assigned.
     weight_decay
@@ -54,11 +60,12 @@ class Optimizer(ABC):
     # Those of them that are combinations of gradients.
     tangents: tuple[str, ...] = ()
 
-    def __init__(self, params: Iterable[Tensor], *, lr: float, weight_decay: float = 0.0) -> None:
+    def __init__(self, params: Parameters, *, lr: float, weight_decay: float = 0.0) -> None:
         owner = type(self).__name__
-        self.params = trainable(owner, params)
         checks.positive(owner, lr=lr)
         checks.nonnegative(owner, weight_decay=weight_decay)
+        self.groups = split_groups(owner, params, float(lr))
+        self.params = trainable(owner, [p for group in self.groups for p in group.params])
         self._lr = float(lr)
         self.weight_decay = float(weight_decay)
         self.state: list[ParameterState] = [
@@ -97,11 +104,15 @@ class Optimizer(ABC):
         BackendError
             If a parameter was moved to another device after the optimiser was created.
         """
-        for parameter, state in zip(self.params, self.state, strict=True):
-            if parameter.grad is not None:
-                self._step(parameter, parameter.grad.data, state)
+        states = iter(self.state)
+        for group in self.groups:
+            for parameter, state in zip(group.params, states, strict=False):
+                if parameter.grad is not None:
+                    self._step(group, parameter, parameter.grad.data, state)
 
-    def _step(self, parameter: Tensor, gradient: Array, state: ParameterState) -> None:
+    def _step(
+        self, group: Group, parameter: Tensor, gradient: Array, state: ParameterState
+    ) -> None:
         data = parameter.data
         if any(type(state[name]) is not type(data) for name in self.moments):
             raise BackendError(
@@ -110,12 +121,13 @@ class Optimizer(ABC):
                 f"make the optimiser after module.to({parameter.device!r})"
             )
         constraint: Constraint | None = getattr(parameter, "constraint", None)
-        decay = self.weight_decay * data if self.weight_decay else None
+        weight_decay = self.weight_decay if group.weight_decay is None else group.weight_decay
+        decay = weight_decay * data if weight_decay else None
         if constraint is not None:
             gradient = constraint.tangent(data, gradient)
             decay = None if decay is None else constraint.tangent(data, decay)
         state["steps"] += 1
-        moved = data - self.lr * self._direction(gradient, decay, state)
+        moved = data - self.lr * group.lr_factor * self._direction(gradient, decay, state)
         parameter.set_data(moved if constraint is None else constraint.retract(moved))
         if constraint is not None:
             for name in self.tangents:
@@ -172,55 +184,3 @@ class Optimizer(ABC):
             for name in parameter_state:
                 array = arrays[f"{i}.{name}"]
                 parameter_state[name] = array.item() if name == "steps" else array
-
-
-def trainable(owner: str, params: Iterable[Tensor]) -> list[Tensor]:
-    """Check parameters, and return them as a list.
-
-    Raises
-    ------
-    DTypeError
-        If they are not tensors, or a single tensor.
-    ConfigError
-        If there are none, or one occurs twice, is not a leaf, or does not require grad.
-
-    Examples
-    --------
-    >>> len(trainable("SGD", [Tensor([1.0], requires_grad=True)]))
-    1
-    """
-    if isinstance(params, Tensor) or not isinstance(params, Iterable):
-        raise DTypeError(
-            f"{owner}: argument params expected an iterable of tensors, "
-            f"got {type(params).__name__}; pass module.parameters() or a list"
-        )
-    tensors = list(params)
-    if not tensors:
-        raise ConfigError(
-            f"{owner}: argument params expected at least one tensor, got none; "
-            "pass module.parameters()"
-        )
-    seen: dict[int, int] = {}
-    for i, tensor in enumerate(tensors):
-        subject = f"{owner}: argument params[{i}] expected"
-        if not isinstance(tensor, Tensor):
-            raise DTypeError(
-                f"{subject} a Tensor, got {type(tensor).__name__}; "
-                "pass module.parameters() or a list"
-            )
-        if not tensor.is_leaf:
-            raise ConfigError(
-                f"{subject} a leaf, got the result of an operation; "
-                "pass the tensor it was computed from"
-            )
-        if not tensor.requires_grad:
-            raise ConfigError(
-                f"{subject} requires_grad=True, got False; set it, or leave the tensor out"
-            )
-        if id(tensor) in seen:
-            raise ConfigError(
-                f"{subject} each tensor once, got that of params[{seen[id(tensor)]}] again; "
-                "leave it out"
-            )
-        seen[id(tensor)] = i
-    return tensors

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array
 from tinygrad_ckn.errors import ConfigError
+from tinygrad_ckn.optim.groups import Parameters
 from tinygrad_ckn.optim.optimizer import Optimizer, ParameterState
 from tinygrad_ckn.plain import plain_arguments
-from tinygrad_ckn.tensor import Tensor
 
 
 class SGD(Optimizer):
@@ -28,7 +26,8 @@ class SGD(Optimizer):
     Parameters
     ----------
     params
-        Tensors that require grad; those with a constraint stay on it.
+        Tensors that require grad, or groups of them as for `Optimizer`; those with a
+        constraint stay on it.
     lr
         Learning rate > 0; can be assigned.
     momentum
@@ -58,7 +57,7 @@ class SGD(Optimizer):
     @plain_arguments
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Parameters,
         *,
         lr: float,
         momentum: float = 0.0,

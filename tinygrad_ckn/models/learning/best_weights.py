@@ -13,11 +13,10 @@ import numpy as np
 
 from tinygrad_ckn.backend import NDArray, asarray, to_numpy
 from tinygrad_ckn.errors import DataError, GradientError, LinearAlgebraError, TrainingWarning
-from tinygrad_ckn.models.learning.moving_average import MovingAverage
 from tinygrad_ckn.models.learning.nonfinite import describe_first_nonfinite
 from tinygrad_ckn.models.learning.state import SavedState
 from tinygrad_ckn.models.network_base import NetworkBase
-from tinygrad_ckn.optim import Optimizer, Scheduler
+from tinygrad_ckn.optim import MovingAverage, Optimizer, Scheduler
 
 # A validation accuracy that falls by more than this below the best gives a warning.
 FALL = 0.02

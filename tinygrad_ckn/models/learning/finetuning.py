@@ -33,7 +33,6 @@ from tinygrad_ckn.models.learning.callbacks import StopTraining
 from tinygrad_ckn.models.learning.finetuning_options import FineTuning
 from tinygrad_ckn.models.learning.learning_rate import learning_rate
 from tinygrad_ckn.models.learning.mixup import mix
-from tinygrad_ckn.models.learning.moving_average import MovingAverage
 from tinygrad_ckn.models.learning.nonfinite import check_finite_arrays, raise_first_nonfinite
 from tinygrad_ckn.models.learning.objective import LabelledImages, Objective, Target
 from tinygrad_ckn.models.learning.progress import Progress, no_report
@@ -50,7 +49,7 @@ from tinygrad_ckn.models.linear.calibration import USUAL, fit_temperature
 from tinygrad_ckn.models.linear.logistic import LinearFit
 from tinygrad_ckn.models.linear.problem import LOSSES, Loss
 from tinygrad_ckn.models.network_base import NetworkBase
-from tinygrad_ckn.optim import clip_grad_norm
+from tinygrad_ckn.optim import MovingAverage, clip_grad_norm
 from tinygrad_ckn.tensor import Tensor
 
 

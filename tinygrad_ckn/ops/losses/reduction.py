@@ -1,4 +1,4 @@
-"""What becomes of the losses of single examples: their mean, their sum, or nothing."""
+"""The mean or the sum of the losses of single examples, or all of them."""
 
 from __future__ import annotations
 

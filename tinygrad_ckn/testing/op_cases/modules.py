@@ -85,6 +85,12 @@ case(
     linear=True,
     errors=[bad(np.ones(2, int), error=DTypeError, match="a floating dtype, got int64")],
 )
+case(
+    function_of(nn.GELU),
+    arrays(st.integers(0, 3), 4),
+    name="GELU",
+    approximate=st.sampled_from(["none", "tanh"]),
+)
 case(function_of(nn.LeakyReLU), arrays(3, 4, gap=0.2), name="LeakyReLU", negative_slope=0.3)
 case(
     lambda weight, indices: function_of(lambda: nn.Embedding(4, 2), "weight")(indices, weight),

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn import Tensor
-from tinygrad_ckn.errors import DataError
-from tinygrad_ckn.models.learning.moving_average import MovingAverage
+from tinygrad_ckn.errors import ConfigError, DataError
 from tinygrad_ckn.nn import Parameter, Sphere
+from tinygrad_ckn.optim import MovingAverage
 
 DECAY = 0.8
 
@@ -96,3 +96,9 @@ def test_the_state_of_other_parameters_is_refused():
     ):
         with pytest.raises(DataError, match="MovingAverage"):
             average.load_state_dict(wrong)
+
+
+@pytest.mark.parametrize("decay", [0, 1, 1.5, "0.5"])
+def test_decay_is_between_0_and_1(decay):
+    with pytest.raises(ConfigError, match=r"MovingAverage: argument decay expected a number in"):
+        MovingAverage(parameters(), decay)

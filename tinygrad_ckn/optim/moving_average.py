@@ -8,14 +8,17 @@ exponential average forgets the early ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, NDArray, to_numpy
 from tinygrad_ckn.graph import unwrap
-from tinygrad_ckn.nn import Constraint
+from tinygrad_ckn.nn.constraint import Constraint
 from tinygrad_ckn.nn.state_dict import checked_state
+from tinygrad_ckn.optim.groups import trainable
+from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
 
 
@@ -27,10 +30,18 @@ class MovingAverage:
 
     Parameters
     ----------
-    parameters : sequence of Tensor
+    parameters
         Leaves, each on its constraint if it has one; their values are the first averages.
-    decay : float
+    decay
         In (0, 1); about 1 / (1 - decay) steps count.
+
+    Raises
+    ------
+    ConfigError
+        If decay is not in (0, 1), or `parameters` is empty, has a tensor twice, or one that
+        is not a leaf or does not require grad.
+    DTypeError
+        If they are not tensors.
 
     Examples
     --------
@@ -46,9 +57,12 @@ class MovingAverage:
     Tensor((1,), float64, cpu, requires_grad=True) [2.]
     """
 
-    def __init__(self, parameters: Sequence[Tensor], decay: float) -> None:
-        self.parameters = list(parameters)
-        self.decay = decay
+    @plain_arguments
+    def __init__(self, parameters: Iterable[Tensor], decay: float) -> None:
+        self.parameters = trainable("MovingAverage", parameters, "parameters")
+        self.decay = checks.number(
+            "MovingAverage", "decay", decay, "a number in (0, 1)", lambda d: 0 < d < 1
+        )
         self.steps = 0
         self.averages: list[NDArray[Any]] = [p.data.copy() for p in self.parameters]
         # What the descent goes on from, while the averages are applied.
