@@ -192,6 +192,7 @@ from tinygrad_ckn.ops.softmax import logsumexp as logsumexp
 from tinygrad_ckn.ops.softmax import softmax as softmax
 from tinygrad_ckn.ops.sorting import argsort as argsort
 from tinygrad_ckn.ops.sorting import count_nonzero as count_nonzero
+from tinygrad_ckn.ops.sorting import isin as isin
 from tinygrad_ckn.ops.sorting import nonzero as nonzero
 from tinygrad_ckn.ops.sorting import searchsorted as searchsorted
 from tinygrad_ckn.ops.sorting import sort as sort

@@ -19,6 +19,7 @@ from tinygrad_ckn.errors import CKNError, DTypeError
 from tinygrad_ckn.graph import Variable
 from tinygrad_ckn.ops import elementwise, numpy_products, shape
 from tinygrad_ckn.ops.matmul import matmul
+from tinygrad_ckn.ops.sorting import nonzero
 from tinygrad_ckn.primitive import REGISTRY
 from tinygrad_ckn.tensor import Tensor
 
@@ -122,14 +123,25 @@ def ravel(x: Array) -> Tensor:
     return shape.reshape(x, (-1,))
 
 
-def where(condition: Array, x: Array | float, y: Array | float) -> Tensor:
-    """Return `ops.where(condition, x, y)`; the names of its arguments are NumPy's.
+def where(
+    condition: Array, x: Array | float | None = None, y: Array | float | None = None
+) -> Tensor | tuple[Array, ...]:
+    """Return `ops.where(condition, x, y)`, and `ops.nonzero` of a condition alone.
+
+    Raises
+    ------
+    DTypeError
+        If one of x and y is left out.
 
     Examples
     --------
     >>> where(np.array([True, False]), Tensor([1.0, 2.0]), 0.0)
     Tensor((2,), float64, cpu) [1. 0.]
     """
+    if x is None and y is None:
+        return nonzero(condition)
+    if x is None or y is None:
+        raise DTypeError("where: expected both x and y, or neither of them, got one")
     return elementwise.where(condition, x, y)
 
 
@@ -137,11 +149,9 @@ def hint(name: str, known: Sequence[str]) -> str:
     """Return the advice for a name that Tensors lack, as the end of a sentence."""
     if name in INSTEAD:
         return f"use {INSTEAD[name]}"
-    if near := difflib.get_close_matches(name, known, n=1, cutoff=0.85):
-        return f"use ops.{near[0]}"
     # another function perhaps, as ops.mean is for np.median
-    far = difflib.get_close_matches(name, known, n=1)
-    nearest = f" (the nearest name is ops.{far[0]})" if far else ""
+    near = difflib.get_close_matches(name, known, n=1)
+    nearest = f" (the nearest name is ops.{near[0]})" if near else ""
     return f"use another of tinygrad_ckn.ops{nearest}, or t.detach().numpy() for the values"
 
 
