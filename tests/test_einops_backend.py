@@ -45,9 +45,8 @@ def test_sizes_parse_and_the_backend_makes_arrays():
     assert np.array_equal(backend.to_numpy(backend.from_numpy(x)), x)
 
 
-@pytest.mark.parametrize("order", ["einops, tinygrad_ckn", "tinygrad_ckn, einops"])
-def test_either_may_be_imported_first(order):
-    code = f"import {order}; t = tinygrad_ckn.Tensor([[1.0, 2.0]]); "
+def test_einops_may_be_imported_after_us():
+    code = "import tinygrad_ckn, einops; t = tinygrad_ckn.Tensor([[1.0, 2.0]]); "
     code += "print(einops.rearrange(t, 'a b -> b a').shape)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "(2, 1)"
