@@ -34,6 +34,14 @@ def test_values_and_gradients(name):
     gradcheck(CALLS[name], x[:1, :2, :2, :3] if name not in ("mean",) else x[:1], order=2)
 
 
+def test_unpacked_tensors_keep_their_graph():
+    t = Tensor(x, requires_grad=True)
+    packed, shapes = einops.pack([t, t[:, 0]], "b * w")
+    parts = einops.unpack(packed, shapes, "b * w")
+    assert [part.shape for part in parts] == [t.shape, t[:, 0].shape]
+    assert all(part.requires_grad for part in parts)
+
+
 def test_parameters_are_tensors_too():
     assert einops.rearrange(nn.Parameter(x), "b c h w -> w h c b").shape == (6, 4, 3, 2)
 
