@@ -60,7 +60,8 @@ def test_no_operation_of_two_leaves_float32_beside_a_number():
     single = Tensor(np.full((2, 2), 0.5, "float32"))
     kept = []
     for name, primitive in REGISTRY.items():
-        if not primitive.takes_numbers or len(primitive.operands) != 2:
+        # a kernel's cosine is an array, its parameter a number
+        if not primitive.takes_numbers or len(primitive.operands) != 2 or "kappa" in name:
             continue
         for args in ((single, 0.25), (0.25, single), (single, np.float64(0.25))):
             try:
