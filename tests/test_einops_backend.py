@@ -9,7 +9,7 @@ import pytest
 from tinygrad_ckn import Tensor, einops_backend, nn
 from tinygrad_ckn.testing import gradcheck
 
-einops = pytest.importorskip("einops", reason="einops is not installed (pip install einops)")
+einops = pytest.importorskip("einops", reason="einops is not installed (pip install -e '.[test]')")
 
 x = np.random.default_rng(0).normal(size=(2, 3, 4, 6))
 CALLS = {
