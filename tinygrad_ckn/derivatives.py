@@ -17,7 +17,7 @@ from tinygrad_ckn.tensor import Tensor
 
 @runtime_checkable
 class Parametrised(Protocol):
-    """What has named parameters, such as `nn.Module`."""
+    """An object with named parameters, such as `nn.Module`."""
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the parameters with their names."""

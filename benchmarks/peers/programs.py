@@ -6,12 +6,13 @@ Each function takes data by name and a list of weights, and returns a loss. PyTo
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.suite import Inputs, Work
-from tinygrad_ckn import Tensor, grad, linalg, ops, optim
+from tinygrad_ckn import Tensor, grad, linalg, nn, ops, optim
 
 Data = Mapping[str, Any]
 Weights = list[Any]
@@ -138,6 +139,20 @@ def lstm(data: Data, weights: Weights) -> Any:
         outputs.append(h)
     scores = (ops.stack(outputs) @ w + b).reshape(-1, len(b))
     return ops.cross_entropy(scores, data["next"])
+
+
+def lstm_layer(data: Data, weights: Weights) -> Any:
+    gates, inputs = weights[0].shape
+    layer = _layer(inputs, gates // 4)
+    for name, w in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), weights, strict=True):
+        setattr(layer, f"{name}_l0", w)
+    hidden, _ = layer(data["x"])
+    return ops.mse(hidden, data["y"])
+
+
+@functools.cache
+def _layer(inputs: int, units: int) -> nn.LSTM:
+    return nn.LSTM(inputs, units, rng=0)
 
 
 def maml(data: Data, weights: Weights) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import autograd.numpy as anp
@@ -140,15 +141,27 @@ def rnn(data: Data, weights: Weights) -> Any:
 
 def lstm(data: Data, weights: Weights) -> Any:
     embedding, recur, bias, w, b = weights
-    h = c = data["state"]
-    outputs = []
-    for letters in data["letters"]:
-        i, f, g, o = anp.split(embedding[letters] + anp.dot(h, recur) + bias, 4, axis=1)
+    inputs = (embedding[letters] + bias for letters in data["letters"])
+    states = hidden_states(inputs, recur, data["state"])
+    return cross_entropy(anp.dot(anp.concatenate(states), w) + b, data["next"])
+
+
+def lstm_layer(data: Data, weights: Weights) -> Any:
+    w_inputs, w_hidden, b_inputs, b_hidden = weights
+    inputs = (anp.dot(x, w_inputs.T) + (b_inputs + b_hidden) for x in data["x"])
+    return mse(anp.stack(hidden_states(inputs, w_hidden.T, data["state"])), data["y"])
+
+
+def hidden_states(inputs: Iterable[Any], recur: Any, state: Any) -> list[Any]:
+    """Return the state of an LSTM after each of its inputs."""
+    h = c = state
+    states = []
+    for x in inputs:
+        i, f, g, o = anp.split(x + anp.dot(h, recur), 4, axis=1)
         c = sigmoid(f) * c + sigmoid(i) * anp.tanh(g)
         h = sigmoid(o) * anp.tanh(c)
-        outputs.append(h)
-    scores = anp.dot(anp.concatenate(outputs), w) + b
-    return cross_entropy(scores, data["next"])
+        states.append(h)
+    return states
 
 
 def maml(data: Data, weights: Weights) -> Any:

@@ -124,6 +124,13 @@ def lstm(data: Data, weights: Weights) -> Any:
     return functional.cross_entropy(scores, data["next"])
 
 
+def lstm_layer(data: Data, weights: Weights) -> Any:
+    # what torch.nn.LSTM calls: with biases, one layer, no dropout, training
+    start = 2 * [data["state"][None]]
+    hidden, _, _ = torch.lstm(data["x"], start, weights, True, 1, 0.0, True, False, False)
+    return functional.mse_loss(hidden, data["y"])
+
+
 def maml(data: Data, weights: Weights) -> Any:
     def predict(weights: Weights, x: Any) -> Any:
         w1, b1, w2, b2, w3, b3 = weights

@@ -1,6 +1,7 @@
 """A training step of whole programs against PyTorch eager and HIPS autograd.
 
-They are those of examples/models: data, sizes and precision are the same, the weights random.
+They are those of examples/models: sizes and precision are the same, data and weights random.
+The LSTM is there twice, written with basic operations and as the layer of each library.
 """
 
 from __future__ import annotations
@@ -97,6 +98,11 @@ def _letters(rng: Rng) -> Arrays:
     return {"letters": letters[:-1], "next": letters[1:].ravel(), "state": np.zeros((16, 64))}
 
 
+def _sequences(rng: Rng) -> Arrays:
+    x, y = rng.standard_normal((50, 16, 32)), rng.uniform(-0.5, 0.5, (50, 16, 64))
+    return {"x": x, "y": y, "state": np.zeros((16, 64))}
+
+
 def _tasks(rng: Rng) -> Arrays:
     x, new_x = rng.uniform(-5, 5, (2, 4, 10, 1))
     phases = rng.uniform(0, math.pi, (4, 1, 1))
@@ -129,6 +135,12 @@ PROGRAMS = (
     Program("vae", "VAE", _noisy_images, [*_layers(64, 128, 16), *_layers(8, 128, 64)]),
     Program("rnn", "RNN, 200 steps", _waves, [*_layers(1, 32), (32, 32), *_layers(32, 1)]),
     Program("lstm", "LSTM, 50 steps", _letters, [(22, 256), (64, 256), (256,), *_layers(64, 22)]),
+    Program(
+        "lstm_layer",
+        "LSTM, 50 steps, the layer",
+        _sequences,
+        [(256, 32), (256, 64), (256,), (256,)],
+    ),
     Program("maml", "MAML 4x3", _tasks, _layers(1, 40, 40, 1), "float64"),
     Program(
         "gaussian_process",

@@ -29,7 +29,7 @@ MirrorAverage = Literal["features", "scores"]
 
 
 class NetworkStructure(TrainingRecord):
-    """What a network consists of; parameters as for `CKN`.
+    """The parts of a network; parameters as for `CKN`.
 
     `CKN` and `CNN` choose the kind of layers.
     """

@@ -1,4 +1,4 @@
-"""What config.json says about the data of a run."""
+"""The description of a run's data in config.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the functions of matrices share: checks, calls of LAPACK, parts of matrices."""
+"""Checks, calls of LAPACK and parts of matrices that the functions of matrices share."""
 
 from __future__ import annotations
 
