@@ -104,6 +104,7 @@ class Node:
     """One application of a primitive: its parents in the graph, and what its rules need."""
 
     __slots__ = (
+        "__weakref__",
         "dtype",
         "parents",
         "plan",

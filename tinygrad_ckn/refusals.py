@@ -238,3 +238,25 @@ def not_differentiable_input(number: int, got: object) -> CKNError:
     return GradientError(
         f"grad: inputs[{number}] expected a Tensor with requires_grad=True, got {got!r}"
     )
+
+
+def hooked_gradient(shape: Shape, dtype: object, new: object) -> CKNError:
+    """Return the error for a hook that returns something else than a gradient."""
+    got = f"{getattr(new, 'dtype', type(new).__name__)} {getattr(new, 'shape', '')}".rstrip()
+    return ShapeError(
+        f"Tensor.register_hook: expected a function that returns None or a gradient {dtype} "
+        f"{shape}, got {got}"
+    )
+
+
+def no_hook(function: object, requires_grad: bool) -> CKNError:
+    """Return the error for a hook that is no function, or on a tensor without gradient."""
+    if not callable(function):
+        return DTypeError(
+            "Tensor.register_hook: argument function expected a function of the gradient, "
+            f"got {type(function).__name__}"
+        )
+    return GradientError(
+        "Tensor.register_hook: expected a tensor that requires grad, got one with "
+        f"requires_grad={requires_grad}; set it, or hook the result it was detached from"
+    )

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tinygrad_ckn import refusals
 from tinygrad_ckn.backend import (
     Array,
     DTypeLike,
@@ -18,6 +19,7 @@ from tinygrad_ckn.drawing import summary, to_html
 from tinygrad_ckn.errors import DTypeError, GradientError, ShapeError
 from tinygrad_ckn.gradient import as_tensor, initial_gradient
 from tinygrad_ckn.graph import Variable
+from tinygrad_ckn.hooks import HookHandle, add_gradient_hook
 from tinygrad_ckn.primitive import REGISTRY
 from tinygrad_ckn.tensor_operators import TensorOperators
 from tinygrad_ckn.tensor_values import TensorValues
@@ -218,6 +220,44 @@ class Tensor(TensorValues, TensorOperators):
                         if create_graph
                         else as_tensor(leaf._grad._data + new._data)
                     )
+
+    def register_hook(self, function: Callable[[Tensor], Array | None]) -> HookHandle:
+        """Call a function with the gradient of this tensor, in each backward that reaches it.
+
+        It gets the whole gradient, once for each backward, before it is passed on or, for a
+        leaf, added to `.grad`. It may return another one to take its place, or None.
+        Functions are called in the order they were registered. They belong to this result,
+        not to its views or copies, and end with it.
+
+        Parameters
+        ----------
+        function
+            Of a Tensor; returns None, or an array or Tensor of its shape and dtype.
+
+        Returns
+        -------
+        HookHandle
+            Its `remove()` takes the function away.
+
+        Raises
+        ------
+        GradientError
+            If this tensor does not require grad.
+        DTypeError
+            If it is not a function.
+
+        Examples
+        --------
+        >>> x = Tensor([1.0, 2.0], requires_grad=True)
+        >>> y = x * x
+        >>> handle = y.register_hook(lambda g: 10 * g)
+        >>> y.sum().backward()
+        >>> x.grad.tolist()
+        [20.0, 40.0]
+        """
+        if not callable(function) or not self._requires_grad:
+            raise refusals.no_hook(function, self._requires_grad)
+        return add_gradient_hook(self._vertex, function)
 
     def detach(self) -> Tensor:
         """Return a tensor with the same memory and no history."""

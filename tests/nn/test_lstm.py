@@ -56,7 +56,7 @@ def test_a_sequence_in_two_pieces_is_the_sequence() -> None:
 def test_large_gates_do_not_overflow_and_float32_stays() -> None:
     state = np.ones((1, 2), np.float32)
     w = np.zeros((4, 1), np.float32)
-    with np.errstate(all="raise"):
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
         y = lstm_step(np.array([[1e4, -1e4, 1e4, 1e4]], np.float32), state, w)
     np.testing.assert_allclose(y, [[np.tanh(1.0), 1.0]], rtol=1e-6)
     assert y.dtype == np.float32

@@ -8,6 +8,7 @@ from tinygrad_ckn.data.idx import load_fashion_mnist, load_idx, read_idx
 from tinygrad_ckn.data.in_memory import from_arrays
 from tinygrad_ckn.data.kaggle import load_labels, load_pixels, save_labels
 from tinygrad_ckn.data.loading import load, load_images, load_test
+from tinygrad_ckn.data.minibatches import minibatches
 from tinygrad_ckn.data.npz_csv import load_csv, load_npz
 from tinygrad_ckn.data_format import DataFormat
 from tinygrad_ckn.lazy_images import LazyImages
@@ -32,6 +33,7 @@ __all__ = [
     "load_npz",
     "load_pixels",
     "load_test",
+    "minibatches",
     "read_idx",
     "save_labels",
     "split_off",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array
-from tinygrad_ckn.graph import unwrap
+from tinygrad_ckn.backend import Array, xp_of
+from tinygrad_ckn.graph import Variable, unwrap
 from tinygrad_ckn.nn.module import Module
-from tinygrad_ckn.ops.elementwise import relu, sigmoid, softplus, tanh, where
+from tinygrad_ckn.ops.elementwise import relu, sigmoid, softplus, tanh
 from tinygrad_ckn.ops.special import ndtr
 from tinygrad_ckn.plain import plain_arguments
 from tinygrad_ckn.tensor import Tensor
@@ -99,7 +99,10 @@ class LeakyReLU(Module):
     def forward(self, x: Array) -> Tensor:
         """Return x or its multiple; the derivative at 0 is negative_slope, as in PyTorch."""
         checks.array(f"LeakyReLU({self.extra_repr()})", x=x)
-        return where(unwrap(x) > 0, x, x * self.negative_slope)
+        array: Any = unwrap(x)
+        kind = array.dtype.type if array.dtype.kind == "f" else float
+        slopes = xp_of(array).where(array > 0, kind(1), kind(self.negative_slope))
+        return cast(Tensor, x * Variable.wrap(slopes))
 
     def extra_repr(self) -> str:
         """Return the slope."""

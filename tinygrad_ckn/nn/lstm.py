@@ -33,14 +33,15 @@ def lstm_step(xp: Namespace, inputs: Array, state: Array, w: Array) -> tuple[Arr
     """
     units = w.shape[1]
     gates = inputs + xp.matmul(state[:, :units], w.T)
-    logistic = (slice(0, 2 * units), slice(3 * units, None))
-    # s(x) = (1 + tanh(x / 2)) / 2, which does not overflow; all gates are then one tanh.
-    for part in logistic:
-        gates[:, part] *= 0.5
-    gates = xp.tanh(gates)
-    for part in logistic:
-        gates[:, part] += 1
-        gates[:, part] *= 0.5
+    candidate = slice(2 * units, 3 * units)
+    z = xp.tanh(gates[:, candidate])
+    # 1 / (1 + e^-x), where e^-x would overflow with the smallest result there is.
+    xp.negative(gates, out=gates)
+    xp.minimum(gates, math.log(xp.finfo(gates.dtype).max) - 1, out=gates)
+    xp.exp(gates, out=gates)
+    gates += 1
+    xp.reciprocal(gates, out=gates)
+    gates[:, candidate] = z
     i, f, z, o = (gates[:, k * units : (k + 1) * units] for k in range(4))
     y = xp.empty((len(gates), 2 * units), dtype=gates.dtype)
     c = y[:, units:]

@@ -20,7 +20,8 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> NDArray[Any]:
     The norm is that of the step: of a parameter with a constraint, such as filters on the
     sphere, only the part of the gradient in the tangent space counts. Source: R. Pascanu,
     T. Mikolov and Y. Bengio, On the difficulty of training recurrent neural networks,
-    ICML 2013, arXiv 1211.5063, section 3.2.
+    ICML 2013, arXiv 1211.5063, section 3.2. (PyTorch adds 1e-6 to the norm it divides by,
+    so that its gradients are shorter by as much.)
 
     Parameters
     ----------
