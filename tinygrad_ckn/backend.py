@@ -93,7 +93,9 @@ _BY_TYPE: dict[type, Backend] = {np.ndarray: CPU}
 _HOST: set[type] = set()
 # scalars go with any backend
 _NEUTRAL: set[type] = {int, float, bool, type(None)}
-_SCALARS = (np.integer, np.floating, np.bool_)
+_SCALARS = frozenset(
+    kind for kind in np.sctypeDict.values() if issubclass(kind, np.integer | np.floating | np.bool_)
+)
 
 
 def register(backend: Backend) -> None:
@@ -147,7 +149,7 @@ def is_number(value: Any) -> bool:
     >>> is_number(np.float64(2.0)), is_number(np.array(2.0)), is_number(2.0)
     (True, False, False)
     """
-    return isinstance(value, _SCALARS)
+    return type(value) in _SCALARS
 
 
 def xp_of(*arrays: Any) -> Namespace:

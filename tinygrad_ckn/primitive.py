@@ -75,6 +75,7 @@ class Primitive(CallSignature, Generic[P]):
         "kernels",
         "rules",
         "saves",
+        "takes_numbers",
     )
     # set by graph.py: a call with Tensors, and their type
     dispatch: Callable[..., Any]
@@ -93,6 +94,9 @@ class Primitive(CallSignature, Generic[P]):
         self.forward = forward
         self.broadcasts = broadcasts
         self.saves = saves
+        # Whether an operand may be a number beside arrays, as those of a sum may. Those of
+        # einsum may not: its rules pass NumPy's scalars where axes are summed away.
+        self.takes_numbers = broadcasts and not self.variadic
         self.rules: dict[str, Rule] = {}
         # one rule for all operands, instead of `rules`
         self.joint: Rule | None = None
@@ -190,14 +194,6 @@ class Primitive(CallSignature, Generic[P]):
         if needs != tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)[: len(needs)]:
             raise refusals.order_of_parameters(self, title, needs)
         return Rule(function, needs)
-
-    @property
-    def takes_numbers(self) -> bool:
-        """Whether an operand may be a number beside arrays, as those of sums and products may.
-
-        Operands of einsum may not: its rules pass NumPy's scalars where axes are summed away.
-        """
-        return self.broadcasts and not self.variadic
 
     @property
     def differentiable(self) -> bool:
