@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn import Tensor, grad, ops
-from tinygrad_ckn.errors import ConfigError, ShapeError
+from tinygrad_ckn.errors import ConfigError, DTypeError, ShapeError
 
 x = np.array([[1.0, 2.0, 0.0], [0.0, -3.0, 0.5]])
 
@@ -48,3 +48,6 @@ def test_differences():
     assert np.array_equal(np.diff(Tensor(x), append=x), np.diff(x, append=x))
     with pytest.raises(ConfigError, match="diff: argument n expected an integer >= 0, got -1"):
         ops.diff(x, -1)
+    assert ops.diff(np.array([1, 2]), prepend=0.5).tolist() == [0.5, 1.0]
+    with pytest.raises(DTypeError, match="diff: argument prepend or append expected an array"):
+        ops.diff(x, append=[1.0])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array, DTypeLike, Namespace, Shape, xp_of
+from tinygrad_ckn.backend import Array, DTypeLike, Namespace, Shape, is_array, xp_of
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.integers import axes_of
@@ -14,6 +15,7 @@ from tinygrad_ckn.ops.index import getitem
 from tinygrad_ckn.ops.join import concatenate
 from tinygrad_ckn.ops.products import plain_cumprod
 from tinygrad_ckn.ops.shape import broadcast_to, flip, reshape
+from tinygrad_ckn.plain import plain
 from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.tensor import Tensor
 
@@ -195,7 +197,7 @@ def diff(
     checks.integers("diff", 0, n=n)
     (axis,) = axes_of("diff", axis, len(x.shape))
     edge = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
-    pieces = [_edge(prepend, edge), x, _edge(append, edge)]
+    pieces = [_edge(prepend, x, edge), x, _edge(append, x, edge)]
     given = [piece for piece in pieces if piece is not None]
     result: Any = concatenate(given, axis=axis) if len(given) > 1 else x
     before = (slice(None),) * axis
@@ -206,13 +208,19 @@ def diff(
     return result
 
 
-def _edge(value: Any, shape: Shape) -> Any:
-    """Return what `diff` puts beside an array; a number is repeated."""
-    return broadcast_to(value, shape) if value is not None and not _has_axes(value) else value
-
-
-def _has_axes(value: Any) -> bool:
-    return bool(getattr(value, "shape", ()))
+def _edge(value: Any, x: Array, shape: Shape) -> Any:
+    """Return what `diff` puts beside x; a number is repeated, on the device of x."""
+    if value is None:
+        return None
+    given = unwrap(value)
+    if is_array(given):
+        return value if given.ndim else broadcast_to(value, shape)
+    number = plain(value)
+    if not isinstance(number, Real):
+        checks.array("diff", **{"prepend or append": value})
+    array: Any = unwrap(x)
+    xp = xp_of(array)
+    return xp.full(shape, number, dtype=xp.result_type(array, number))
 
 
 def _along(op: str, x: Array, axis: int | None) -> tuple[Array, int]:

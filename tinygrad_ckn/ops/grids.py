@@ -8,6 +8,7 @@ from typing import Any, Literal
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, Shape
 from tinygrad_ckn.errors import ShapeError
+from tinygrad_ckn.ops.join import as_arrays
 from tinygrad_ckn.ops.shape import broadcast_to, reshape
 from tinygrad_ckn.tensor import Tensor
 
@@ -18,12 +19,14 @@ def broadcast_arrays(*arrays: Array | float) -> list[Tensor]:
     Parameters
     ----------
     arrays
-        Arrays or numbers that broadcast.
+        Arrays or numbers that broadcast; numbers take the dtype and device of the others.
 
     Raises
     ------
     ShapeError
         If they do not broadcast.
+    DTypeError
+        If one is not an array or a number.
 
     Examples
     --------
@@ -31,11 +34,8 @@ def broadcast_arrays(*arrays: Array | float) -> list[Tensor]:
     [(2, 2), (2, 2)]
     """
     shape = common_shape("broadcast_arrays", arrays)
-    results: list[Tensor] = []
-    operand: Any
-    for operand in arrays:
-        results.append(broadcast_to(operand, shape))
-    return results
+    listed: Any = arrays
+    return [broadcast_to(array, shape) for array in as_arrays("broadcast_arrays", listed)]
 
 
 def meshgrid(*arrays: Array, indexing: Literal["xy", "ij"] = "xy") -> list[Tensor]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array, Axis, Namespace, xp_of
+from tinygrad_ckn.backend import Array, Axis, Namespace, is_array, xp_of
 from tinygrad_ckn.graph import Variable, unwrap
 from tinygrad_ckn.integers import axes_of, axis_tuple
 from tinygrad_ckn.ops.positions import take_along_axis
@@ -129,7 +129,9 @@ def searchsorted(
     >>> searchsorted(Tensor([1.0, 2.0, 3.0]), Tensor([0.5, 2.0])).tolist()
     [0, 1]
     """
-    return xp.searchsorted(a, v, side=side, sorter=sorter)
+    # CuPy takes no numbers
+    values = v if is_array(v) else xp.asarray(v)
+    return xp.searchsorted(a, values, side=side, sorter=sorter)
 
 
 @primitive()
