@@ -102,6 +102,10 @@ def test_neither_tensor_of_a_hook_shares_memory_with_the_gradient():
     (2 * x).sum().backward()
     mine[:] = 7
     assert x.grad.tolist() == [5.0, 5.0]
+    other = leaf()
+    other.register_hook(lambda g: g.data.fill(0))
+    (2 * other).sum().backward()
+    assert other.grad.tolist() == [2.0, 2.0]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -1,7 +1,8 @@
 """Gradients on their way back: how those that meet at a node or a leaf are summed.
 
 In an ordinary backward they are raw arrays, summed in place in buffers that the engine
-owns. While rules are differentiated they are Tensors, and their sums are recorded.
+owns. While rules are differentiated they are Tensors, and their sums are recorded. A sum
+that is complete goes through the hooks on its tensor.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from tinygrad_ckn import refusals
 from tinygrad_ckn.backend import is_array, xp_of
-from tinygrad_ckn.graph import Node, Variable, Vertex
+from tinygrad_ckn.graph import Node, Variable, Vertex, unwrap
+from tinygrad_ckn.hooks import GRADIENT_HOOKS
 from tinygrad_ckn.scattered import Pending, Scattered
 
 
@@ -56,11 +59,14 @@ class Gradients:
 
     def pop(self, node: Node) -> Any:
         """Remove and return the sum at a node; None if nothing arrived there."""
-        return self._sums.pop(node, None)
+        g = self._sums.pop(node, None)
+        return g if g is None or not GRADIENT_HOOKS else _hooked(node, g)
 
     def remaining(self) -> dict[Vertex, Any]:
         """Return the sums that were not removed."""
-        return self._sums
+        if not GRADIENT_HOOKS:
+            return self._sums
+        return {vertex: _hooked(vertex, g) for vertex, g in self._sums.items()}
 
 
 class RecordedGradients(Gradients):
@@ -87,11 +93,14 @@ class RecordedGradients(Gradients):
 
     def pop(self, node: Node) -> Any:
         """Remove and return the sum at a node; None if nothing arrived there."""
-        return _total(super().pop(node))
+        if node in self._sums:
+            self._sums[node] = _total(self._sums[node])
+        return super().pop(node)
 
     def remaining(self) -> dict[Vertex, Any]:
         """Return the sums that were not removed."""
-        return {vertex: _total(gradient) for vertex, gradient in self._sums.items()}
+        self._sums = {vertex: _total(gradient) for vertex, gradient in self._sums.items()}
+        return super().remaining()
 
 
 def _total(gradient: Any) -> Any:
@@ -106,3 +115,23 @@ def _may_alias(gradient: Any, g: Any, residuals: Sequence[Any] | None) -> bool:
         if value is gradient:
             return True
     return False
+
+
+def _hooked(vertex: Vertex, g: Any) -> Any:
+    """Return what the hooks on a tensor make of its gradient, an array or a Tensor."""
+    hooks = GRADIENT_HOOKS.get(id(vertex))
+    recorded = isinstance(g, Variable)
+    for function in list(hooks.functions.values()) if hooks is not None else ():
+        # Arrays are copied: the user may keep or write into either tensor.
+        new = function(g if recorded else Variable.wrap(xp_of(g).array(g)))
+        if new is None:
+            continue
+        array = unwrap(new)
+        if getattr(array, "shape", None) != vertex.shape or array.dtype != vertex.dtype:
+            raise refusals.hooked_gradient(vertex.shape, vertex.dtype, new)
+        own = xp_of(array).array(array)
+        if not recorded:
+            g = own
+        else:
+            g = new if isinstance(new, Variable) else Variable.wrap(own)
+    return g

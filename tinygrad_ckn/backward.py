@@ -8,10 +8,10 @@ from typing import Any
 
 from tinygrad_ckn import refusals
 from tinygrad_ckn.accumulation import Gradients, RecordedGradients
-from tinygrad_ckn.backend import CPU, Shape, xp_of
+from tinygrad_ckn.backend import CPU, Shape
 from tinygrad_ckn.grad_mode import check_finite, is_recording, is_searching_nan
-from tinygrad_ckn.graph import Node, Variable, Vertex, unwrap
-from tinygrad_ckn.hooks import GRADIENT_HOOKS, HOOKS, call_hooked
+from tinygrad_ckn.graph import Node, Vertex, unwrap
+from tinygrad_ckn.hooks import HOOKS, call_hooked
 from tinygrad_ckn.scattered import Scattered
 
 _sequence = attrgetter("sequence")
@@ -64,8 +64,6 @@ def backpropagate(
             g = gradients.pop(node)
             if g is None:
                 continue
-            if GRADIENT_HOOKS:
-                g = _hooked(node, g)
             if node in targets:
                 results[node] = g
             # a node whose parents no input is reached through keeps its residuals
@@ -74,31 +72,9 @@ def backpropagate(
                 if not retain_graph:
                     node.release()
         remaining = gradients.remaining()
-        if GRADIENT_HOOKS:
-            remaining = {vertex: _hooked(vertex, g) for vertex, g in remaining.items()}
         return results | remaining if results else remaining
     finally:
         is_recording.set(recording)
-
-
-def _hooked(vertex: Vertex, g: Any) -> Any:
-    """Return what the hooks on a tensor make of its gradient, an array or a Tensor."""
-    hooks = GRADIENT_HOOKS.get(id(vertex))
-    for function in list(hooks.functions.values()) if hooks is not None else ():
-        recorded = isinstance(g, Variable)
-        # Arrays are copied: the user may keep or write into either tensor.
-        new: Any = function(g if recorded else Variable.wrap(xp_of(g).array(g)))
-        if new is None:
-            continue
-        array = unwrap(new)
-        if getattr(array, "shape", None) != vertex.shape or array.dtype != vertex.dtype:
-            raise refusals.hooked_gradient(vertex.shape, vertex.dtype, new)
-        g = (
-            (new if isinstance(new, Variable) else Variable.wrap(array))
-            if recorded
-            else xp_of(array).array(array)
-        )
-    return g
 
 
 def _toposort(

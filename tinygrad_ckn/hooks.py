@@ -1,4 +1,4 @@
-"""Functions called around every forward and rule, and with the gradients of single tensors."""
+"""Functions called around forwards and rules, and with the gradients of single tensors."""
 
 from __future__ import annotations
 
