@@ -43,6 +43,19 @@ def axes_of(op: str, axis: Any, ndim: int, *, scalars: bool = False) -> tuple[in
     return tuple(a % ndim for a in axes)
 
 
+def axis_of(op: str, axis: Any, ndim: int) -> int:
+    """Return one axis, counted from 0.
+
+    Raises
+    ------
+    AxisError
+        If it is not one integer, or out of range.
+    """
+    if axis is None or isinstance(axis, Sequence):
+        raise AxisError(f"{op}: argument axis expected one axis of {ndim}, got {axis}")
+    return axes_of(op, axis, ndim)[0]
+
+
 def axis_tuple(axis: Any) -> Axis:
     """Return `axis` with a list or an array of axes as a tuple."""
     if axis is None or type(axis) is int or type(axis) is tuple:

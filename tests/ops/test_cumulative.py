@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn import Tensor, grad, ops
-from tinygrad_ckn.errors import ConfigError, DTypeError, ShapeError
+from tinygrad_ckn.errors import AxisError, ConfigError, DTypeError, ShapeError
 
 x = np.array([[1.0, 2.0, 0.0], [0.0, -3.0, 0.5]])
 
@@ -30,6 +30,27 @@ def test_the_standards_functions(name, initial):
         assert np.array_equal(found, expected)
     with pytest.raises(ShapeError, match=f"{name}: argument axis expected an axis of 2, got None"):
         getattr(ops, name)(x)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda axis: ops.cumsum(x, axis),
+        lambda axis: ops.cumulative_prod(x, axis=axis),
+        lambda axis: ops.diff(x, axis=axis),
+        lambda axis: ops.sort(x, axis),
+        lambda axis: ops.argsort(x, axis),
+        lambda axis: ops.take(x, [0], axis),
+        lambda axis: ops.take_along_axis(x, np.zeros((2, 3), int), axis),
+        lambda axis: ops.repeat(x, 2, axis),
+        lambda axis: ops.unstack(x, axis=axis),
+    ],
+)
+def test_functions_along_one_axis_take_one(call):
+    with pytest.raises(AxisError, match=r"argument axis expected one axis of 2, got \(0, 1\)"):
+        call((0, 1))
+    with pytest.raises(IndexError, match="argument axis"):
+        call(2)
 
 
 def test_second_derivatives_of_cumulative_products_at_zeros():

@@ -30,6 +30,10 @@ def _made(op: str, device: str | None, make: Callable[[Namespace], Any]) -> Tens
     return tensor
 
 
+def _floating(dtype: DTypeLike | None) -> DTypeLike:
+    return "float64" if dtype is None else dtype
+
+
 def _sizes(shape: Any) -> Any:
     """Return a shape, an array or a Tensor perhaps, as integers."""
     return plain(unwrap(shape).tolist() if hasattr(shape, "tolist") else shape)
@@ -59,7 +63,7 @@ def empty(
     >>> empty((2, 3)).shape
     (2, 3)
     """
-    return _made("empty", device, lambda xp: xp.empty(_sizes(shape), dtype=dtype or "float64"))
+    return _made("empty", device, lambda xp: xp.empty(_sizes(shape), dtype=_floating(dtype)))
 
 
 def zeros(
@@ -86,7 +90,7 @@ def zeros(
     >>> zeros(2)
     Tensor((2,), float64, cpu) [0. 0.]
     """
-    return _made("zeros", device, lambda xp: xp.zeros(_sizes(shape), dtype=dtype or "float64"))
+    return _made("zeros", device, lambda xp: xp.zeros(_sizes(shape), dtype=_floating(dtype)))
 
 
 def ones(
@@ -113,7 +117,7 @@ def ones(
     >>> ones(2, dtype="int64").tolist()
     [1, 1]
     """
-    return _made("ones", device, lambda xp: xp.ones(_sizes(shape), dtype=dtype or "float64"))
+    return _made("ones", device, lambda xp: xp.ones(_sizes(shape), dtype=_floating(dtype)))
 
 
 def full(
@@ -239,7 +243,7 @@ def eye(
     >>> eye(2)
     Tensor((2, 2), float64, cpu) [[1. 0.] [0. 1.]]
     """
-    return _made("eye", device, lambda xp: xp.eye(n_rows, n_cols, k=k, dtype=dtype or "float64"))
+    return _made("eye", device, lambda xp: xp.eye(n_rows, n_cols, k=k, dtype=_floating(dtype)))
 
 
 def identity(n: int, *, dtype: DTypeLike | None = None, device: str | None = None) -> Tensor:
@@ -328,7 +332,7 @@ def linspace(
     return _made(
         "linspace",
         device,
-        lambda xp: xp.linspace(*numbers, dtype=dtype or "float64", endpoint=endpoint),
+        lambda xp: xp.linspace(*numbers, dtype=_floating(dtype), endpoint=endpoint),
     )
 
 

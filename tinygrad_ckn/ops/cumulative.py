@@ -10,7 +10,7 @@ from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, DTypeLike, Namespace, Shape, is_array, xp_of
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.graph import unwrap
-from tinygrad_ckn.integers import axes_of
+from tinygrad_ckn.integers import axis_of
 from tinygrad_ckn.ops.index import getitem
 from tinygrad_ckn.ops.join import concatenate
 from tinygrad_ckn.ops.products import plain_cumprod
@@ -195,7 +195,7 @@ def diff(
     """
     checks.array("diff", x=x)
     checks.integers("diff", 0, n=n)
-    (axis,) = axes_of("diff", axis, len(x.shape))
+    axis = axis_of("diff", axis, len(x.shape))
     edge = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
     pieces = [_edge(prepend, x, edge), x, _edge(append, x, edge)]
     given = [piece for piece in pieces if piece is not None]
@@ -228,7 +228,7 @@ def _along(op: str, x: Array, axis: int | None) -> tuple[Array, int]:
     checks.array(op, x=x)
     if axis is None:
         return reshape(x, (-1,)), 0
-    return x, axes_of(op, axis, len(x.shape))[0]
+    return x, axis_of(op, axis, len(x.shape))
 
 
 def _named_axis(op: str, x: Array, axis: int | None) -> int:
@@ -238,7 +238,7 @@ def _named_axis(op: str, x: Array, axis: int | None) -> int:
             f"{op}: argument axis expected an axis of {len(x.shape)}, got None, which is for "
             "vectors; name one"
         )
-    return axes_of(op, 0 if axis is None else axis, len(x.shape))[0]
+    return axis_of(op, 0 if axis is None else axis, len(x.shape))
 
 
 def _with_initial(x: Tensor, value: float, axis: int) -> Tensor:

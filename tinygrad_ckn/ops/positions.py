@@ -9,7 +9,7 @@ from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, xp_of
 from tinygrad_ckn.errors import DTypeError, ShapeError
 from tinygrad_ckn.graph import unwrap
-from tinygrad_ckn.integers import axes_of
+from tinygrad_ckn.integers import axis_of
 from tinygrad_ckn.ops.index import getitem
 from tinygrad_ckn.ops.shape import reshape
 from tinygrad_ckn.tensor import Tensor
@@ -43,7 +43,7 @@ def take(x: Array, indices: Array | Sequence[int] | int, axis: int | None = None
     """
     checks.array("take", x=x)
     x = reshape(x, (-1,)) if axis is None else x
-    (along,) = axes_of("take", 0 if axis is None else axis, len(x.shape))
+    along = axis_of("take", 0 if axis is None else axis, len(x.shape))
     return getitem(x, (*(slice(None),) * along, _positions("take", x, indices)))
 
 
@@ -76,7 +76,7 @@ def take_along_axis(x: Array, indices: Array, axis: int | None = -1) -> Tensor:
     """
     checks.array("take_along_axis", x=x, indices=indices)
     x = reshape(x, (-1,)) if axis is None else x
-    (along,) = axes_of("take_along_axis", 0 if axis is None else axis, len(x.shape))
+    along = axis_of("take_along_axis", 0 if axis is None else axis, len(x.shape))
     positions = _positions("take_along_axis", x, indices)
     if positions.ndim != len(x.shape):
         raise ShapeError(
@@ -117,7 +117,7 @@ def repeat(x: Array, repeats: int | Sequence[int] | Array, axis: int | None = No
     """
     checks.array("repeat", x=x)
     x = reshape(x, (-1,)) if axis is None else x
-    (along,) = axes_of("repeat", 0 if axis is None else axis, len(x.shape))
+    along = axis_of("repeat", 0 if axis is None else axis, len(x.shape))
     counts = _positions("repeat", x, repeats)
     xp = xp_of(unwrap(x))
     try:

@@ -9,7 +9,7 @@ from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, Namespace, xp_of
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.graph import unwrap
-from tinygrad_ckn.integers import axes_of, is_whole
+from tinygrad_ckn.integers import axis_of, is_whole
 from tinygrad_ckn.ops.index import getitem, index_add
 from tinygrad_ckn.ops.shape import broadcast_to, reshape
 from tinygrad_ckn.plain import plain_array
@@ -216,6 +216,6 @@ def unstack(x: Array, *, axis: int = 0) -> tuple[Tensor, ...]:
     Tensor((2,), float64, cpu) [3. 4.]
     """
     checks.array("unstack", x=x)
-    (along,) = axes_of("unstack", axis, len(x.shape))
+    along = axis_of("unstack", axis, len(x.shape))
     before = (slice(None),) * along
     return tuple(getitem(x, (*before, i)) for i in range(x.shape[along]))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, Axis, Namespace, is_array, xp_of
 from tinygrad_ckn.graph import Variable, unwrap
-from tinygrad_ckn.integers import axes_of, axis_tuple
+from tinygrad_ckn.integers import axis_of, axis_tuple
 from tinygrad_ckn.ops.positions import take_along_axis
 from tinygrad_ckn.ops.shape import reshape
 from tinygrad_ckn.primitive import primitive
@@ -53,7 +53,7 @@ def argsort(
     [1, 2, 0]
     """
     values: Any = x.reshape(-1) if axis is None else x
-    (along,) = axes_of("argsort", 0 if axis is None else axis, values.ndim)
+    along = axis_of("argsort", 0 if axis is None else axis, values.ndim)
     if not descending:
         return xp.argsort(values, axis=along, kind="stable")
     backwards = xp.argsort(xp.flip(values, along), axis=along, kind="stable")
@@ -93,7 +93,7 @@ def sort(
     """
     checks.array("sort", x=x)
     flat = reshape(x, (-1,)) if axis is None else x
-    (along,) = axes_of("sort", 0 if axis is None else axis, len(flat.shape))
+    along = axis_of("sort", 0 if axis is None else axis, len(flat.shape))
     order = argsort(unwrap(flat), along, descending=descending, stable=stable)
     return take_along_axis(flat, order, along)
 
@@ -201,7 +201,7 @@ def nonzero(x: Array) -> tuple[Array, ...]:
     [[0, 1], [1, 0]]
     """
     checks.array("nonzero", x=x)
-    axes_of("nonzero", 0, len(x.shape))
+    axis_of("nonzero", 0, len(x.shape))
     array = unwrap(x)
     found = xp_of(array).nonzero(array)
     return tuple(Variable.wrap(part) for part in found) if isinstance(x, Variable) else found
