@@ -124,7 +124,8 @@ def diagonal(x: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tenso
     checks.array("diagonal", x=x)
     axes = axes_of("diagonal", (axis1, axis2), len(x.shape))
     matrices: Any = moveaxis(x, axes, (-2, -1))
-    below, above = max(-offset, 0), max(offset, 0)
+    below = max(-offset, 0)
+    above = max(offset, 0)
     rows, columns = matrices.shape[-2:]
     steps = xp_of(unwrap(x)).arange(max(0, min(rows - below, columns - above)))
     return getitem(matrices, (..., steps + below, steps + above))

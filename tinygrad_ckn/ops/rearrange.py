@@ -146,7 +146,8 @@ def diag(x: Array, k: int = 0) -> Tensor:
     if array.ndim not in (1, 2):
         raise ShapeError(f"diag: expected a vector or a matrix, got shape {array.shape}")
     xp = xp_of(array)
-    below, above = max(-k, 0), max(k, 0)
+    below = max(-k, 0)
+    above = max(k, 0)
     if array.ndim == 1:
         steps = xp.arange(len(array))
         size = len(array) + abs(k)
