@@ -12,8 +12,8 @@ from tinygrad_ckn import nn
 from tinygrad_ckn.backend import backend_of
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import unwrap
-from tinygrad_ckn.nn.lstm import lstm_step
 from tinygrad_ckn.nn.normalisation import normalise
+from tinygrad_ckn.nn.recurrence import lstm_sequence, lstm_step
 from tinygrad_ckn.testing.cases import bad, case
 from tinygrad_ckn.testing.strategies import arrays, integers_in
 
@@ -128,6 +128,7 @@ case(
 )
 for n in (0, 2):
     case(lstm_step, arrays(n, 8), arrays(n, 4), arrays(8, 2))
+    case(lstm_sequence, arrays(st.integers(1, 3), n, 8), arrays(n, 4), arrays(8, 2))
 case(
     lambda x, *p: function_of(
         lambda: nn.LSTM(3, 2),
