@@ -26,7 +26,7 @@ from tinygrad_ckn.cpu.ckn_map import banded, pooling
 from tinygrad_ckn.cpu.ckn_map import fused as ckn_map
 from tinygrad_ckn.cpu.ckn_map import patch_products as products
 from tinygrad_ckn.models import CKN, PRESETS
-from tinygrad_ckn.ops import linalg
+from tinygrad_ckn.ops.linalg import roots
 from tinygrad_ckn.optim import SGD
 
 STEPS = 5
@@ -49,7 +49,7 @@ CLOCKS = [
     (products, ("_normalize",), "scaling"),
     (pooling.Pooling, ("weights", "pool", "unpool"), "pooling but for its products"),
     (ckn_map.Map, ("_kappa_vjp",), "scaling"),
-    (linalg, ("symmetric_eigen", "_rotate"), "inverse square root"),
+    (roots, ("symmetric_eigen", "rotate"), "inverse square root"),
 ]
 PRODUCTS = {
     ckn_map: "transform, pooling",

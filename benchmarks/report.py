@@ -123,7 +123,8 @@ def group_table(results: Sequence[Result]) -> Table:
         ratios = [compared(result, sides[name]) if name in sides else "-" for name in peers]
         table.add_row(result.case.name, *(medians.get(name, "-") for name in names), *ratios)
     if peers:
-        means = [f"{ratio:.2f}" if (ratio := mean_ratio(results, name)) else "-" for name in peers]
+        targets = results[0].case.mean_targets
+        means = [verdict(mean_ratio(results, name), targets.get(name)) or "-" for name in peers]
         table.add_row("geometric mean", *("" for _ in names), *means)
     return table
 
@@ -190,6 +191,7 @@ def _case_json(result: Result) -> dict[str, Any]:
             "summary": asdict(side.time),
             "ratio": result.ratio(side),
             "target": case.targets.get(side.name),
+            "mean_target": case.mean_targets.get(side.name),
             "memory_ratio": result.memory_ratio(side),
             "memory_target": case.memory_targets.get(side.name),
         }

@@ -95,6 +95,8 @@ class Case:
         side does.
     targets, memory_targets
         Maximum ratio of our median time (or peak memory) to that of a peer, by name.
+    mean_targets
+        Maximum geometric mean of the ratios of times in its group, by name of the peer.
     rounds, steps, warm_up
         Turns of each side, timed steps per turn, and steps before the first turn.
     unit
@@ -113,6 +115,7 @@ class Case:
     reference: Side | None = None
     targets: Mapping[str, float] = field(default_factory=dict)
     memory_targets: Mapping[str, float] = field(default_factory=dict)
+    mean_targets: Mapping[str, float] = field(default_factory=dict)
     rounds: int = 10
     steps: int = 2
     warm_up: int = 2

@@ -9,6 +9,7 @@ have.
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 import warnings
@@ -211,6 +212,12 @@ def compare_groups(dtype: str) -> float:
 def main() -> int:
     """Print the table; return 1 if a row does not agree."""
     global torch  # noqa: PLW0603
+    options = argparse.ArgumentParser(
+        "python -m benchmarks.torch_values",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.parse_args()
     torch = importlib.import_module("torch")
     print(f"PyTorch {torch.__version__}, NumPy {np.__version__}; largest relative differences")
     failed = 0

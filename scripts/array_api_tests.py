@@ -2,7 +2,7 @@
 
     git clone --recurse-submodules https://github.com/data-apis/array-api-tests DIR
     pip install pytest-json-report ndindex
-    ARRAY_API_TESTS=DIR python scripts/array_api_tests.py [arguments of pytest]
+    ARRAY_API_TESTS=DIR python scripts/array_api_tests.py [-k EXPRESSION]
 
 Without the variable it does nothing, and says so. Tests named in array_api_skips.txt are
 left out; each line there has its reason, and a line that names no test is an error.
@@ -10,6 +10,7 @@ left out; each line there has its reason, and a line that names no test is an er
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import sys
@@ -70,6 +71,10 @@ class Skips:
 
 def main() -> int:
     """Run the suite; return pytest's exit status, 1 where a line of the list names no test."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("-k", metavar="EXPRESSION", help="run tests of these names, as pytest does")
+    parser.add_argument("--max-examples", metavar="N", type=int, help="examples of each test")
+    options = parser.parse_args()
     source = os.environ.get("ARRAY_API_TESTS")
     if not source:
         print("ARRAY_API_TESTS is not set: the standard's own tests are not run")
@@ -84,13 +89,17 @@ def main() -> int:
         os.environ.update(ENVIRONMENT)
         sys.path[:0] = [str(HERE.parent), str(copy)]
         os.chdir(copy)
-        arguments = ["-q", "-p", "no:cacheprovider", "-W", "ignore", "--tb=short", *sys.argv[1:]]
+        arguments = ["-q", "-p", "no:cacheprovider", "-W", "ignore", "--tb=short"]
+        if options.k is not None:
+            arguments += ["-k", options.k]
+        if options.max_examples is not None:
+            arguments += ["--max-examples", str(options.max_examples)]
         try:
             status = int(pytest.main([*arguments, "array_api_tests"], plugins=[plugin]))
         finally:
             os.chdir(HERE)
     whole = plugin.report(reasons)
-    return status or int(not whole and len(sys.argv) == 1)
+    return status or int(not whole and options.k is None)
 
 
 if __name__ == "__main__":

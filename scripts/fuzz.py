@@ -185,7 +185,8 @@ def _in_folder(name: str, read: Callable[[Path], Any]) -> Callable[[Path], Any]:
     """Return a reader of a folder that holds the file under a given name among valid ones."""
 
     def reader(path: Path) -> Any:
-        folder = path.parent / "folder"
+        # A folder holds the files of one format.
+        folder = path.parent / f"folder of {read.__name__}"
         for other, content in FOLDERS[read].items():
             folder.mkdir(exist_ok=True)
             (folder / other).write_bytes(content)

@@ -41,6 +41,7 @@ def made_up(name: str = "a step", group: str = "", unit: str = "") -> Result:
         tolerances={"map": 1e-4},
         targets={"slow": 0.6, "fast": 0.6},
         memory_targets={"slow": 0.4},
+        mean_targets={"slow": 0.4},
         group=group,
         unit=unit,
     )

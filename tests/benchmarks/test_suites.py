@@ -19,6 +19,7 @@ def test_targets_are_those_of_peers(name: str, case: Case):
     names = [side.name for side in case.sides]
     assert len(set(names)) == len(names)
     assert set(case.targets) | set(case.memory_targets) <= set(names[1:])
+    assert set(case.mean_targets) <= set(case.targets)
     assert names[0] == OURS or case.group or case.unit
     assert not any(side.tuned_malloc for side in case.sides if side.name == OURS)
 

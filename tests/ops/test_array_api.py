@@ -22,7 +22,7 @@ VERSION = "2024.12"
 
 NOT_THERE = {
     "complex numbers": "complex64 complex128 fft",
-    "of a later version": "broadcast_shapes isin",
+    "of a later version": "broadcast_shapes",
     "of array-api-strict itself": """
         ArrayAPIStrictFlags Device __version__ get_array_api_strict_flags
         reset_array_api_strict_flags set_array_api_strict_flags
@@ -197,7 +197,7 @@ TABLE = [
 OF_NUMBERS = {
     "imag", "real",
     "arange", "empty", "eye", "from_dlpack", "full", "linspace", "ones", "zeros",
-    "__array_namespace_info__", "can_cast", "finfo", "iinfo", "isdtype", "result_type",
+    "__array_namespace_info__", "isin", "can_cast", "finfo", "iinfo", "isdtype", "result_type",
 }  # fmt: skip
 
 

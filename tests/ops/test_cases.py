@@ -16,8 +16,9 @@ cases = [case for name in CHECKED for case in CASES[name]]
 # Tensors made of shapes and numbers, positions, and questions about dtypes.
 WITHOUT_ARGUMENTS_TO_DIFFERENTIATE = set(
     """
-    arange array_namespace_info asarray can_cast empty empty_like eye finfo from_dlpack full
-    full_like iinfo isdtype linspace nonzero one_hot ones ones_like result_type zeros zeros_like
+    allclose arange array_equal array_namespace_info asarray can_cast empty empty_like eye finfo
+    from_dlpack full full_like identity iinfo isdtype linspace nonzero one_hot ones ones_like
+    result_type zeros zeros_like
     """.split()
 )
 RETURN_SEVERAL = ("broadcast_arrays", "meshgrid", "split", "unstack")

@@ -82,3 +82,15 @@ def test_asarray_copies_arrays_unless_they_are_to_be_shared():
 def test_bad_arguments_get_a_sentence(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+def test_arrays_of_tensors_keep_the_graph_of_each():
+    a, b = Tensor(2.0, requires_grad=True), Tensor([3.0, 4.0], requires_grad=True)
+    for make in (ops.array, ops.asarray):
+        y = make([[a, 1.0], [b[0], b[1]]])
+        assert y.tolist() == [[2.0, 1.0], [3.0, 4.0]]
+        slopes = grad((y * np.array([[10.0, 20.0], [30.0, 40.0]])).sum(), [a, b])
+        assert [g.tolist() for g in slopes] == [10.0, [30.0, 40.0]]
+    assert ops.array([Tensor(1.0), 2], dtype="float32").dtype == "float32"
+    assert ops.array(b) is not b
+    assert ops.array(b, copy=False) is b

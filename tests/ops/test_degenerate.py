@@ -170,6 +170,12 @@ def _plus(a, b, sign):
     )
 
 
+def _weights_of(state):
+    """Return weights of an LSTM's hidden units, from the shape of its state."""
+    units = state.shape[1] // 2
+    return np.full((4 * units, units), 0.3)
+
+
 def calls_of_two():
     """Yield name, function of two arrays, and pairs of shapes."""
     pairs = PAIRS
@@ -213,6 +219,8 @@ def calls_of_two():
         list(itertools.product(few, few)),
     )
     kappa = kernels.Exponential(0.5).fused()
+    states = [((rows, 4 * n), (rows, 2 * n)) for rows in (0, 1, 2) for n in (0, 1, 2)]
+    yield "lstm_step", lambda a, b: REGISTRY["lstm_step"](a, b, _weights_of(b)), states
     yield "ckn_map", lambda a, b: ops.ckn_map(a, b, kappa), images
     yield "ckn_map pooled", lambda a, b: ops.ckn_map(a, b, kappa, subsampling=2), images
 

@@ -1,5 +1,10 @@
 """The namespace of Tensors, as the Array API standard asks for it."""
 
+import contextlib
+import io
+import re
+from pathlib import Path
+
 import pytest
 
 from tinygrad_ckn import Tensor, ops
@@ -26,3 +31,12 @@ def test_info_tells_devices_and_defaults():
         "data-dependent shapes",
         "max dimensions",
     }
+
+
+def test_the_program_of_the_page_prints_what_the_page_shows():
+    page = (Path(__file__).parents[2] / "docs" / "array-api.md").read_text()
+    program, shown = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", page, re.S).groups()
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(program, {})
+    assert printed.getvalue() == shown

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tinygrad_ckn import Tensor, grad, ops
-from tinygrad_ckn.errors import DTypeError
+from tinygrad_ckn.errors import CKNError, DTypeError
+from tinygrad_ckn.primitive import REGISTRY
 
 # the dtype of an array, a number, the dtype of their sum
 TABLE = [
@@ -53,6 +54,24 @@ def test_operators_follow_the_table(dtype, other, expected):
     for operation in (operator.add, operator.mul):
         assert operation(t, other).dtype == expected
         assert operation(other, t).dtype == expected
+
+
+def test_no_operation_of_two_leaves_float32_beside_a_number():
+    single = Tensor(np.full((2, 2), 0.5, "float32"))
+    kept = []
+    for name, primitive in REGISTRY.items():
+        # a kernel's cosine is an array, its parameter a number
+        if not primitive.takes_numbers or len(primitive.operands) != 2 or "kappa" in name:
+            continue
+        for args in ((single, 0.25), (0.25, single), (single, np.float64(0.25))):
+            try:
+                result = primitive(*args)
+            except CKNError:
+                # of integers, or of matrices
+                continue
+            kept += [name]
+            assert result.dtype in ("float32", "bool"), name
+    assert len(set(kept)) > 20
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -54,6 +54,12 @@ def test_counts_and_places_of_nonzeros():
         ops.nonzero(Tensor(1.0))
 
 
+def test_elements_among_others():
+    for invert in (False, True):
+        expected = np.isin(x, [1.0, 5.0], invert=invert)
+        assert np.array_equal(ops.isin(Tensor(x), np.array([1.0, 5.0]), invert=invert), expected)
+
+
 def test_results_have_no_gradient():
     t = Tensor(x, requires_grad=True)
     for result in (ops.argsort(t), ops.count_nonzero(t), *ops.nonzero(t)):

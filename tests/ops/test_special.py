@@ -48,4 +48,6 @@ def test_xlogy_is_0_at_0():
     a = Tensor([0.0, 0.0, 2.0], requires_grad=True)
     assert np.allclose(ops.xlogy(a, np.array([0.0, 3.0, 3.0])).numpy(), [0, 0, 2 * np.log(3)])
     slope = grad(ops.xlogy(a, 3.0).sum(), a)[0]
+    assert ops.xlogy(Tensor([1.0], dtype="float32"), 3.0).dtype == "float32"
+    assert ops.xlogy(2, 3).dtype == "float64"
     assert np.allclose(slope.numpy(), np.log(3))

@@ -29,8 +29,14 @@ from tinygrad_ckn.ops.arithmetic import negative as negative
 from tinygrad_ckn.ops.arithmetic import not_equal as not_equal
 from tinygrad_ckn.ops.arithmetic import power as power
 from tinygrad_ckn.ops.arithmetic import subtract as subtract
+from tinygrad_ckn.ops.averages import allclose as allclose
+from tinygrad_ckn.ops.averages import array_equal as array_equal
+from tinygrad_ckn.ops.averages import average as average
+from tinygrad_ckn.ops.averages import isclose as isclose
+from tinygrad_ckn.ops.averages import nan_to_num as nan_to_num
 from tinygrad_ckn.ops.ckn_map import ckn_map as ckn_map
 from tinygrad_ckn.ops.clip import clip as clip
+from tinygrad_ckn.ops.conversion import array as array
 from tinygrad_ckn.ops.conversion import asarray as asarray
 from tinygrad_ckn.ops.conversion import astype as astype
 from tinygrad_ckn.ops.conversion import to_device as to_device
@@ -43,6 +49,7 @@ from tinygrad_ckn.ops.creation import empty_like as empty_like
 from tinygrad_ckn.ops.creation import eye as eye
 from tinygrad_ckn.ops.creation import full as full
 from tinygrad_ckn.ops.creation import full_like as full_like
+from tinygrad_ckn.ops.creation import identity as identity
 from tinygrad_ckn.ops.creation import linspace as linspace
 from tinygrad_ckn.ops.creation import ones as ones
 from tinygrad_ckn.ops.creation import ones_like as ones_like
@@ -138,6 +145,10 @@ from tinygrad_ckn.ops.matmul import einsum as einsum
 from tinygrad_ckn.ops.matmul import matmul as matmul
 from tinygrad_ckn.ops.max_pool import max_pool2d as max_pool2d
 from tinygrad_ckn.ops.norm import norm as norm
+from tinygrad_ckn.ops.numpy_calls import dot as dot
+from tinygrad_ckn.ops.numpy_calls import ravel as ravel
+from tinygrad_ckn.ops.numpy_products import inner as inner
+from tinygrad_ckn.ops.numpy_products import vdot as vdot
 from tinygrad_ckn.ops.pool import avg_pool2d as avg_pool2d
 from tinygrad_ckn.ops.pool import avg_unpool2d as avg_unpool2d
 from tinygrad_ckn.ops.pool import gaussian_pool2d as gaussian_pool2d
@@ -181,6 +192,7 @@ from tinygrad_ckn.ops.softmax import logsumexp as logsumexp
 from tinygrad_ckn.ops.softmax import softmax as softmax
 from tinygrad_ckn.ops.sorting import argsort as argsort
 from tinygrad_ckn.ops.sorting import count_nonzero as count_nonzero
+from tinygrad_ckn.ops.sorting import isin as isin
 from tinygrad_ckn.ops.sorting import nonzero as nonzero
 from tinygrad_ckn.ops.sorting import searchsorted as searchsorted
 from tinygrad_ckn.ops.sorting import sort as sort
@@ -195,6 +207,12 @@ from tinygrad_ckn.ops.special import logit as logit
 from tinygrad_ckn.ops.special import ndtr as ndtr
 from tinygrad_ckn.ops.special import polygamma as polygamma
 from tinygrad_ckn.ops.special import xlogy as xlogy
+from tinygrad_ckn.ops.stacking import append as append
+from tinygrad_ckn.ops.stacking import atleast_1d as atleast_1d
+from tinygrad_ckn.ops.stacking import atleast_2d as atleast_2d
+from tinygrad_ckn.ops.stacking import column_stack as column_stack
+from tinygrad_ckn.ops.stacking import hstack as hstack
+from tinygrad_ckn.ops.stacking import vstack as vstack
 from tinygrad_ckn.ops.trigonometry import acos as acos
 from tinygrad_ckn.ops.trigonometry import acosh as acosh
 from tinygrad_ckn.ops.trigonometry import asin as asin
@@ -230,6 +248,7 @@ bitwise_invert = bitwise_not = invert
 concat = concatenate
 conj = conjugate = real = positive
 left_shift = bitwise_left_shift
+mod = remainder
 permute_dims = transpose
 right_shift = bitwise_right_shift
 true_divide = divide

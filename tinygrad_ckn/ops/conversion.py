@@ -8,6 +8,7 @@ from tinygrad_ckn.backend import Array, DTypeLike, Namespace, backend_of, check_
 from tinygrad_ckn.backend import asarray as new_array
 from tinygrad_ckn.errors import BackendError, CKNError, ShapeError
 from tinygrad_ckn.graph import Variable, unwrap
+from tinygrad_ckn.ops.join import stack
 from tinygrad_ckn.ops.rounding import positive
 from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.tensor import Tensor
@@ -96,8 +97,8 @@ def asarray(
     Parameters
     ----------
     obj
-        The numbers. A Tensor is returned as it is if nothing is to be changed, and keeps
-        its graph.
+        The numbers. A Tensor is returned as it is if nothing is to be changed; Tensors,
+        also in nested lists, keep their graph.
     dtype
         Default: that of the numbers; Python's are float64, int64 and bool.
     device
@@ -118,12 +119,58 @@ def asarray(
     >>> asarray([[1.0, 2.0]])
     Tensor((1, 2), float64, cpu) [[1. 2.]]
     """
+    if _holds_tensors(obj):
+        obj = _joined(obj)
     if isinstance(obj, Variable):
         return _as_tensor(obj, dtype, device, copy)
     if copy is False:
         return _shared(obj, dtype, device)
     tensor: Tensor = Variable.wrap(new_array(obj, dtype=dtype, device=device))
     return tensor
+
+
+def array(
+    obj: Any, dtype: DTypeLike | None = None, *, copy: bool = True, device: str | None = None
+) -> Tensor:
+    """Return a copy of numbers, nested lists, or an array of any library, as a Tensor.
+
+    Tensors, also in nested lists, keep their graph.
+
+    Parameters
+    ----------
+    obj
+        The numbers.
+    dtype
+        Default: that of the numbers; Python's are float64, int64 and bool.
+    copy
+        Whether Tensors are copied too; default True.
+    device
+        "cpu" or "cuda"; default: that of the numbers, the CPU for lists.
+
+    Raises
+    ------
+    DTypeError
+        If the values are not real numbers or booleans.
+
+    Examples
+    --------
+    >>> t = Tensor(2.0, requires_grad=True)
+    >>> array([[t, 1.0], [0.0, t]]).requires_grad
+    True
+    """
+    return asarray(obj, dtype=dtype, device=device, copy=copy or None)
+
+
+def _holds_tensors(obj: Any) -> bool:
+    """Return whether a Tensor is among (nested) lists."""
+    return isinstance(obj, list | tuple) and any(
+        isinstance(part, Variable) or _holds_tensors(part) for part in obj
+    )
+
+
+def _joined(obj: Any) -> Any:
+    """Return nested lists with Tensors as one Tensor, so that gradients flow to each."""
+    return stack([_joined(part) if isinstance(part, list | tuple) else part for part in obj])
 
 
 def _as_tensor(obj: Any, dtype: DTypeLike | None, device: str | None, copy: bool | None) -> Tensor:

@@ -242,6 +242,17 @@ def eye(
     return _made("eye", device, lambda xp: xp.eye(n_rows, n_cols, k=k, dtype=dtype or "float64"))
 
 
+def identity(n: int, *, dtype: DTypeLike | None = None, device: str | None = None) -> Tensor:
+    """Return a square matrix with ones on its diagonal: `eye` of n rows.
+
+    Examples
+    --------
+    >>> identity(2)
+    Tensor((2, 2), float64, cpu) [[1. 0.] [0. 1.]]
+    """
+    return eye(n, dtype=dtype, device=device)
+
+
 def arange(
     start: float,
     stop: float | None = None,

@@ -108,7 +108,7 @@ def concatenate(arrays: Iterable[Array | float], axis: int | None = 0) -> Tensor
     >>> concatenate([Tensor([1.0, 2.0]), Tensor([3.0])])
     Tensor((3,), float64, cpu) [1. 2. 3.]
     """
-    joined = _as_arrays("concatenate", arrays)
+    joined = as_arrays("concatenate", arrays)
     if axis is None:
         return _concatenate(*[reshape(array, (-1,)) for array in joined])
     return _concatenate(*joined, axis=axis)
@@ -136,12 +136,18 @@ def stack(arrays: Iterable[Array | float], axis: int = 0) -> Tensor:
     >>> stack([Tensor([1.0, 2.0]), Tensor([3.0, 4.0])])
     Tensor((2, 2), float64, cpu) [[1. 2.] [3. 4.]]
     """
-    expanded = [expand_dims(array, axis) for array in _as_arrays("stack", arrays)]
+    expanded = [expand_dims(array, axis) for array in as_arrays("stack", arrays)]
     return _concatenate(*expanded, axis=axis)
 
 
-def _as_arrays(op: str, arrays: Iterable[Array | float]) -> list[Array]:
-    """Return an iterable of arrays as a list, numbers as arrays of the others' dtype."""
+def as_arrays(op: str, arrays: Iterable[Array | float]) -> list[Array]:
+    """Return an iterable of arrays as a list, numbers as arrays of the others' dtype.
+
+    Raises
+    ------
+    DTypeError
+        If it is not iterable, or one is not an array or a number.
+    """
     if not isinstance(arrays, Iterable):
         raise DTypeError(
             f"{op}: expected a sequence of arrays, got {type(arrays).__name__}; put them in a list"

@@ -194,8 +194,8 @@ for _name, _callable in {
     "round": rounding.round,
     "dot": numpy_calls.dot,
     "norm": norm,
-    "flatten": numpy_calls.flatten,
-    "ravel": numpy_calls.flatten,
+    "flatten": numpy_calls.ravel,
+    "ravel": numpy_calls.ravel,
 }.items():
     _table[_name] = _method(_callable)
 methods(_table)

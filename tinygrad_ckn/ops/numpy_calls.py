@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_ckn.backend import CPU, Array
 from tinygrad_ckn.errors import CKNError, DTypeError
 from tinygrad_ckn.graph import Variable
-from tinygrad_ckn.ops import elementwise, shape
+from tinygrad_ckn.ops import elementwise, numpy_products, shape
 from tinygrad_ckn.ops.matmul import matmul
+from tinygrad_ckn.ops.sorting import nonzero
 from tinygrad_ckn.primitive import REGISTRY
 from tinygrad_ckn.tensor import Tensor
 
@@ -48,20 +49,14 @@ ALIASES: Mapping[str, str] = MappingProxyType({"around": "round", "copy": "posit
 # Replacements for functions without an op.
 INSTEAD: Mapping[str, str] = MappingProxyType(
     {
-        "inner": 'ops.einsum("...i,...i->...", a, b)',
-        "vdot": "(a * b).sum()",
-        "vstack": "ops.concatenate",
-        "hstack": "ops.concatenate(..., axis=1)",
-        "column_stack": "ops.stack(..., axis=1)",
-        "append": "ops.concatenate",
         "unique": "ops.unique_values, unique_counts, unique_inverse or unique_all",
-        "average": "ops.mean",
         "nansum": "ops.where(ops.isnan(t), 0, t).sum()",
-        "nan_to_num": "ops.where(ops.isnan(t), 0, t)",
         "cbrt": "t ** (1 / 3) of positive numbers",
         "fabs": "ops.abs",
         "fmax": "ops.maximum",
         "fmin": "ops.minimum",
+        "trace": "ops.trace",
+        "diagonal": "ops.diagonal",
         "nbytes": "t.data.nbytes",
         "unsqueeze": "ops.expand_dims",
         "view": "t.reshape",
@@ -72,7 +67,7 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
     }
 )
 # Names in INSTEAD that are attributes of NumPy's arrays or PyTorch's tensors.
-ATTRIBUTES = "nbytes unsqueeze view permute double float clone".split()
+ATTRIBUTES = "trace diagonal nbytes unsqueeze view permute double float clone".split()
 # Functions of values or shapes whose result has no derivative.
 VALUES = frozenset(
     (
@@ -117,25 +112,36 @@ def dot(a: Array | float, b: Array | float) -> Tensor:
     return matmul(left, right)
 
 
-def flatten(x: Array) -> Tensor:
+def ravel(x: Array) -> Tensor:
     """Return x as a vector, in C order.
 
     Examples
     --------
-    >>> flatten(Tensor([[1.0, 2.0]])).shape
+    >>> ravel(Tensor([[1.0, 2.0]])).shape
     (2,)
     """
     return shape.reshape(x, (-1,))
 
 
-def where(condition: Array, x: Array | float, y: Array | float) -> Tensor:
-    """Return `ops.where(condition, x, y)`; the names of its arguments are NumPy's.
+def where(
+    condition: Array, x: Array | float | None = None, y: Array | float | None = None
+) -> Tensor | tuple[Array, ...]:
+    """Return `ops.where(condition, x, y)`, and `ops.nonzero` of a condition alone.
+
+    Raises
+    ------
+    DTypeError
+        If one of x and y is left out.
 
     Examples
     --------
     >>> where(np.array([True, False]), Tensor([1.0, 2.0]), 0.0)
     Tensor((2,), float64, cpu) [1. 0.]
     """
+    if x is None and y is None:
+        return nonzero(condition)
+    if x is None or y is None:
+        raise DTypeError("where: expected both x and y, or neither of them, got one")
     return elementwise.where(condition, x, y)
 
 
@@ -143,11 +149,9 @@ def hint(name: str, known: Sequence[str]) -> str:
     """Return the advice for a name that Tensors lack, as the end of a sentence."""
     if name in INSTEAD:
         return f"use {INSTEAD[name]}"
-    if near := difflib.get_close_matches(name, known, n=1, cutoff=0.85):
-        return f"use ops.{near[0]}"
     # another function perhaps, as ops.mean is for np.median
-    far = difflib.get_close_matches(name, known, n=1)
-    nearest = f" (the nearest name is ops.{far[0]})" if far else ""
+    near = difflib.get_close_matches(name, known, n=1)
+    nearest = f" (the nearest name is ops.{near[0]})" if near else ""
     return f"use another of tinygrad_ckn.ops{nearest}, or t.detach().numpy() for the values"
 
 
@@ -163,12 +167,14 @@ def table(
         names = {name: name for name in known if hasattr(module, name)} | dict(ALIASES)
         for name, op in names.items():
             function = getattr(module, name, None)
-            replaced = not isinstance(function, _NUMPY.ufunc | type)
+            replaced = not isinstance(function, _NUMPY.ufunc | type) and name not in VALUES
             if function is not None and replaced and op in known:
                 replacements[function] = known[op]
-    replacements[_NUMPY.ravel] = flatten
+    # those of the standard take the last two axes, and vectors only
+    replacements[_NUMPY.trace] = numpy_products.trace
+    replacements[_NUMPY.diagonal] = numpy_products.diagonal
+    replacements[_NUMPY.outer] = numpy_products.outer
     replacements[_NUMPY.where] = where
-    replacements[_NUMPY.dot] = dot
     return replacements
 
 

@@ -133,6 +133,25 @@ def searchsorted(
 
 
 @primitive()
+def isin(xp: Namespace, a: Array | float, b: Array | float, *, invert: bool = False) -> Array:
+    """Return whether each element of a is among the elements of b.
+
+    Parameters
+    ----------
+    a, b
+        Any shapes.
+    invert
+        Whether it is not among them instead; default False.
+
+    Examples
+    --------
+    >>> isin(Tensor([1.0, 5.0]), Tensor([5.0, 7.0])).tolist()
+    [False, True]
+    """
+    return xp.isin(a, b, invert=invert)
+
+
+@primitive()
 def count_nonzero(xp: Namespace, x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """Return the number of elements that are not 0, along an axis, several, or all.
 

@@ -208,7 +208,10 @@ def xlogy(xp: Namespace, a: Array | float, b: Array | float) -> Array:
     >>> xlogy(Tensor([0.0, 2.0]), Tensor([0.0, 1.0]))
     Tensor((2,), float64, cpu) [0. 0.]
     """
-    return special(xp).xlogy(a, b)
+    # SciPy's is float64 beside a number
+    common = xp.result_type(a, b)
+    dtype = common if common.kind == "f" else "float64"
+    return xp.asarray(special(xp).xlogy(a, b), dtype=dtype)
 
 
 xlogy.vjp(a=lambda g, b: g * log(b), b=lambda g, a, b: g * a / b)

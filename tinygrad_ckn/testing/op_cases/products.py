@@ -22,6 +22,9 @@ for left, right in (
 ):
     case(ops.matmul, arrays(*left), arrays(*right), linear=True, errors=[inner])
 case(ops.matmul, arrays(3), arrays(3), linear=True)
+case(ops.inner, arrays(2, n, 3), arrays(4, 3), linear=True)
+case(ops.vdot, arrays(2, 3), arrays(6), linear=True)
+case(ops.dot, arrays(2, 3), arrays(3), linear=True)
 for subscripts, shapes in {
     "ij,jk->ik": ((2, 3), (3, 2)),
     "...ij,kj->...ki": ((2, 1, 2, 3), (2, 3)),

@@ -50,6 +50,10 @@ case(
     linear=True,
 )
 
+case(ops.average, solid, axis=st.sampled_from([None, 0, -1]), linear=True)
+case(lambda x, w: ops.average(x, 1, w), arrays(2, 3), arrays(3, low=0.5), name="average")
+case(ops.nan_to_num, cube, linear=True)
+
 # Order
 case(
     ops.sort,

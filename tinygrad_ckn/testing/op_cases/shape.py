@@ -120,6 +120,26 @@ case(
     linear=True,
 )
 
+# NumPy's ways of joining
+for joining in (ops.vstack, ops.hstack, ops.column_stack):
+    case(
+        lambda a, b, joining=joining: joining([a, b]),
+        arrays(3),
+        arrays(3),
+        name=joining.__name__,
+        linear=True,
+    )
+case(ops.append, arrays(2, n), arrays(3), linear=True)
+for least in (ops.atleast_1d, ops.atleast_2d):
+    case(least, arrays(n), linear=True)
+case(ops.ravel, arrays(2, n), linear=True)
+case(
+    lambda a, b: ops.array([[a, b], [b, 1.0]]),
+    arrays(),
+    arrays(),
+    name="array",
+)
+
 # Indices
 indices = st.sampled_from(
     [
