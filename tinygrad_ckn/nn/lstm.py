@@ -127,10 +127,10 @@ class LSTM(Module):
         ShapeError
             If a shape is not as above.
         DTypeError
-            If x is not an array.
+            If x is not a floating array.
         """
         owner = f"LSTM({self.extra_repr()})"
-        checks.array(owner, x=x)
+        checks.floating(owner, x=x)
         first = "N, T" if self.batch_first else "T, N"
         if len(x.shape) != 3 or x.shape[2] != self.input_size or not x.shape[self.batch_first]:
             raise ShapeError(

@@ -11,7 +11,7 @@ from typing import Any
 
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, DTypeLike, Namespace, xp_of
-from tinygrad_ckn.errors import ConfigError, DTypeError, ShapeError
+from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.integers import is_whole
 from tinygrad_ckn.nn import init
@@ -115,7 +115,7 @@ class _BatchNorm(Module):
             If x is not a floating array.
         """
         owner = f"{type(self).__name__}({self.extra_repr()})"
-        _check_floating(owner, x)
+        checks.floating(owner, x=x)
         if len(x.shape) not in self._axes or x.shape[1] != self.num_features:
             shapes = self._shapes.format(self.num_features)
             raise ShapeError(f"{owner}: argument x expected shape {shapes}, got {x.shape}")
@@ -298,7 +298,7 @@ class LayerNorm(Module):
             If x is not a floating array.
         """
         owner = f"LayerNorm({self.extra_repr()})"
-        _check_floating(owner, x)
+        checks.floating(owner, x=x)
         count = len(self.normalized_shape)
         if x.shape[-count:] != self.normalized_shape:
             sizes = ", ".join(map(str, self.normalized_shape))
@@ -311,12 +311,3 @@ class LayerNorm(Module):
         eps = f", eps={self.eps:g}" if self.eps != 1e-5 else ""
         affine = "" if self.weight is not None else ", elementwise_affine=False"
         return f"{'x'.join(map(str, self.normalized_shape))}{eps}{affine}"
-
-
-def _check_floating(owner: str, x: Array) -> None:
-    """Raise a DTypeError unless x is a floating array or Tensor."""
-    checks.array(owner, x=x)
-    if unwrap(x).dtype.kind != "f":
-        raise DTypeError(
-            f"{owner}: argument x expected a floating dtype, got {x.dtype}; use .astype('float32')"
-        )

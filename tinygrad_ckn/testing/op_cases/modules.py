@@ -118,6 +118,7 @@ case(
     groups=2,
     errors=[
         bad(np.ones((1, 3, 2, 2)), error=ShapeError, match=r"expected shape \(N, 4, H, W\), got"),
+        bad(np.ones((1, 4, 2, 2), int), error=DTypeError, match="x expected a floating dtype, got"),
         bad(
             np.ones((1, 4, 1, 1)),
             error=ShapeError,
@@ -142,6 +143,7 @@ case(
     name="LSTM",
     errors=[
         bad(np.ones((2, 3)), error=ShapeError, match=r"\(T, N, 3\) with T >= 1, got \(2, 3\)"),
+        bad(np.ones((2, 1, 3), int), error=DTypeError, match="x expected a floating dtype, got"),
         bad(np.ones((0, 2, 3)), error=ShapeError, match=r"with T >= 1, got \(0, 2, 3\)"),
     ],
 )
