@@ -168,6 +168,26 @@ def array(owner: str, **arguments: object) -> None:
             )
 
 
+def floating(owner: str, **arguments: object) -> None:
+    """Raise a DTypeError unless all arguments are floating arrays or Tensors.
+
+    Examples
+    --------
+    >>> floating("LayerNorm", x=np.array([1]))
+    Traceback (most recent call last):
+    tinygrad_ckn.errors.DTypeError: LayerNorm: argument x expected a floating dtype,
+        got int64; use .astype('float32')
+    """
+    array(owner, **arguments)
+    for name, value in arguments.items():
+        given: Any = value
+        if given.dtype.kind != "f":
+            raise DTypeError(
+                f"{owner}: argument {name} expected a floating dtype, got {given.dtype}; "
+                "use .astype('float32')"
+            )
+
+
 def finite(
     owner: str, *, hint: str = "", error: type[CKNError] = DataError, **arguments: Array
 ) -> None:

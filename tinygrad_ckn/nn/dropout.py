@@ -6,7 +6,6 @@ from typing import Any, cast
 
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, asarray, backend_of
-from tinygrad_ckn.errors import DTypeError
 from tinygrad_ckn.graph import Variable, unwrap
 from tinygrad_ckn.nn.init import Seed
 from tinygrad_ckn.nn.module import Module
@@ -57,15 +56,10 @@ class Dropout(Module):
         DTypeError
             If x is not a floating array.
         """
-        checks.array(f"Dropout({self.extra_repr()})", x=x)
-        array = unwrap(x)
-        if array.dtype.kind != "f":
-            raise DTypeError(
-                f"Dropout({self.extra_repr()}): argument x expected a floating dtype, got "
-                f"{array.dtype}; use .astype('float32')"
-            )
+        checks.floating(f"Dropout({self.extra_repr()})", x=x)
         if not self.training or self.p == 0:
             return cast(Tensor, x)
+        array = unwrap(x)
         # Drawn on the host, in one dtype: the places do not depend on device and dtype.
         kept: Any = repeatable(self.rng).random(array.shape, dtype="float32") >= self.p
         factors = kept * (1 / (1 - self.p) if self.p < 1 else 0.0)

@@ -6,87 +6,20 @@ import math
 from typing import Any
 
 from tinygrad_ckn import checks
-from tinygrad_ckn.backend import Array, DTypeLike, Namespace, Shape, xp_of
+from tinygrad_ckn.backend import Array, DTypeLike, Shape, xp_of
 from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.graph import Variable, unwrap
 from tinygrad_ckn.nn import init
 from tinygrad_ckn.nn.init import Seed
 from tinygrad_ckn.nn.module import Module
 from tinygrad_ckn.nn.parameter import Parameter
-from tinygrad_ckn.ops.elementwise import sigmoid, tanh
+from tinygrad_ckn.nn.recurrence import lstm_sequence
 from tinygrad_ckn.ops.join import concatenate, stack
 from tinygrad_ckn.ops.matmul import matmul
 from tinygrad_ckn.ops.shape import swapaxes
 from tinygrad_ckn.plain import plain_arguments
-from tinygrad_ckn.primitive import primitive
 from tinygrad_ckn.random_numbers import default_rng
 from tinygrad_ckn.tensor import Tensor
-
-
-@primitive(saves=True)
-def lstm_step(xp: Namespace, inputs: Array, state: Array, w: Array) -> tuple[Array, Any]:
-    """Return the state after a step: h and c side by side, (N, 2H), from the one before.
-
-    `inputs` (N, 4H) are the contributions of the step's input and of the biases to the
-    input gate, forget gate, candidate and output gate, in this order; `w` (4H, H) has the
-    weights of h.
-    """
-    units = w.shape[1]
-    gates = inputs + xp.matmul(state[:, :units], w.T)
-    candidate = slice(2 * units, 3 * units)
-    z = xp.tanh(gates[:, candidate])
-    # 1 / (1 + e^-x), where e^-x would overflow with the smallest result there is.
-    xp.negative(gates, out=gates)
-    xp.minimum(gates, math.log(xp.finfo(gates.dtype).max) - 1, out=gates)
-    xp.exp(gates, out=gates)
-    gates += 1
-    xp.reciprocal(gates, out=gates)
-    gates[:, candidate] = z
-    i, f, z, o = (gates[:, k * units : (k + 1) * units] for k in range(4))
-    y = xp.empty((len(gates), 2 * units), dtype=gates.dtype)
-    c = y[:, units:]
-    xp.multiply(f, state[:, units:], out=c)
-    c += i * z
-    tanh_c = xp.tanh(c)
-    xp.multiply(o, tanh_c, out=y[:, :units])
-    return y, (gates, tanh_c)
-
-
-lstm_step.vjp_jointly(
-    lambda g, inputs, state, w, y, saved, needs_grad: _lstm_rule(
-        g, saved, inputs, state, w, y, needs_grad
-    )
-)
-
-
-def _lstm_rule(
-    g: Any, saved: Any, inputs: Any, state: Any, w: Any, y: Any, needs_grad: tuple[bool, ...]
-) -> list[Any]:
-    units = w.shape[1]
-    if saved is None:
-        before = inputs + matmul(state[:, :units], w.T)
-        parts = [before[:, k * units : (k + 1) * units] for k in range(4)]
-        i, f, z, o = (tanh(part) if k == 2 else sigmoid(part) for k, part in enumerate(parts))
-        tanh_c = tanh(y[:, units:])
-    else:
-        gates, tanh_c = saved
-        i, f, z, o = (gates[:, k * units : (k + 1) * units] for k in range(4))
-    gh = g[:, :units]
-    gc = g[:, units:] + gh * o * (1 - tanh_c * tanh_c)
-    slopes = concatenate(
-        [
-            gc * z * i * (1 - i),
-            gc * state[:, units:] * f * (1 - f),
-            gc * i * (1 - z * z),
-            gh * tanh_c * o * (1 - o),
-        ],
-        axis=1,
-    )
-    return [
-        slopes,
-        concatenate([matmul(slopes, w), gc * f], axis=1) if needs_grad[1] else None,
-        matmul(slopes.T, state[:, :units]) if needs_grad[2] else None,
-    ]
 
 
 class LSTM(Module):
@@ -194,10 +127,10 @@ class LSTM(Module):
         ShapeError
             If a shape is not as above.
         DTypeError
-            If x is not an array.
+            If x is not a floating array.
         """
         owner = f"LSTM({self.extra_repr()})"
-        checks.array(owner, x=x)
+        checks.floating(owner, x=x)
         first = "N, T" if self.batch_first else "T, N"
         if len(x.shape) != 3 or x.shape[2] != self.input_size or not x.shape[self.batch_first]:
             raise ShapeError(
@@ -240,11 +173,8 @@ class LSTM(Module):
         inputs = matmul(steps, own["weight_ih"].T)
         if self.bias:
             inputs = inputs + (own["bias_ih"] + own["bias_hh"])
-        outputs = []
-        for t in range(len(steps)):
-            state = lstm_step(inputs[t], state, own["weight_hh"])
-            outputs.append(state[:, : self.hidden_size])
-        return stack(outputs, axis=0), state
+        states = lstm_sequence(inputs, state, own["weight_hh"])
+        return states[:, :, : self.hidden_size], states[-1]
 
     def extra_repr(self) -> str:
         """Return the sizes, and the options that differ from their defaults."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, DTypeLike, Namespace, xp_of
-from tinygrad_ckn.errors import ConfigError, DTypeError, ShapeError
+from tinygrad_ckn.errors import ConfigError, ShapeError
 from tinygrad_ckn.graph import unwrap
 from tinygrad_ckn.integers import is_whole
 from tinygrad_ckn.nn import init
@@ -32,17 +32,15 @@ def normalise(
     *,
     axis: tuple[int, ...],
     eps: float,
-    moments: tuple[Array, Array] | None = None,
+    moments: tuple[Array, Array, Array] | None = None,
 ) -> tuple[Array, Any]:
     """Return (x - mean) / sqrt(variance + eps), both over some axes.
 
-    `moments` are mean and variance of x with keepdims=True, where they are known.
+    `moments` are what `moments_of(x)` returns, where it is known.
     """
-    center, variance = moments or moments_of(x, axis)
+    _, deviations, variance = moments or moments_of(x, axis)
     scale = 1 / xp.sqrt(variance + eps)
-    y = x - center
-    y *= scale
-    return y, scale
+    return deviations * scale, scale
 
 
 normalise.vjp(x=lambda g, x, y, axis, eps, saved: _normalise_rule(g, saved, x, y, axis, eps))
@@ -50,19 +48,29 @@ normalise.vjp(x=lambda g, x, y, axis, eps, saved: _normalise_rule(g, saved, x, y
 
 def _normalise_rule(
     g: Array, saved: Any, x: Array, y: Array, axis: tuple[int, ...], eps: float
-) -> Array:
+) -> Any:
     # `saved` is 1 / sqrt(variance + eps).
-    scale = (var(x, axis=axis, keepdims=True) + eps) ** -0.5 if saved is None else saved
-    along_y = mean(g * y, axis=axis, keepdims=True)
-    return scale * (g - mean(g, axis=axis, keepdims=True) - y * along_y)
+    if saved is None:
+        scale = (var(x, axis=axis, keepdims=True) + eps) ** -0.5
+        along_y = mean(g * y, axis=axis, keepdims=True)
+        return scale * (g - mean(g, axis=axis, keepdims=True) - y * along_y)
+    product: Any = g * y
+    along_y = product.mean(axis=axis, keepdims=True)
+    slope = xp_of(product).multiply(y, along_y, out=product)
+    slope += g.mean(axis=axis, keepdims=True)
+    xp_of(product).subtract(g, slope, out=slope)
+    slope *= saved
+    return slope
 
 
-def moments_of(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
-    """Return the mean and the variance of a raw array over axes, with keepdims=True."""
+def moments_of(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any, Any]:
+    """Return the mean over axes of a raw array, the deviations from it, and the variance.
+
+    Mean and variance are with keepdims=True.
+    """
     center = x.mean(axis=axis, keepdims=True)
     deviations = x - center
-    deviations *= deviations
-    return center, deviations.mean(axis=axis, keepdims=True)
+    return center, deviations, (deviations * deviations).mean(axis=axis, keepdims=True)
 
 
 class _BatchNorm(Module):
@@ -115,7 +123,7 @@ class _BatchNorm(Module):
             If x is not a floating array.
         """
         owner = f"{type(self).__name__}({self.extra_repr()})"
-        _check_floating(owner, x)
+        checks.floating(owner, x=x)
         if len(x.shape) not in self._axes or x.shape[1] != self.num_features:
             shapes = self._shapes.format(self.num_features)
             raise ShapeError(f"{owner}: argument x expected shape {shapes}, got {x.shape}")
@@ -134,11 +142,11 @@ class _BatchNorm(Module):
                 f"got shape {x.shape}; pass a larger batch, or call eval() first"
             )
         axis = (0, *range(2, len(x.shape)))
-        center, variance = moments_of(unwrap(x), axis)
+        moments = center, _, variance = moments_of(unwrap(x), axis)
         if not is_repeating():
             self._update(self.running_mean, center)
             self._update(self.running_var, variance * (count / (count - 1)))
-        return normalise(x, axis=axis, eps=self.eps, moments=(center, variance))
+        return normalise(x, axis=axis, eps=self.eps, moments=moments)
 
     def _update(self, running: Tensor, batch: Any) -> None:
         old = running.data
@@ -298,7 +306,7 @@ class LayerNorm(Module):
             If x is not a floating array.
         """
         owner = f"LayerNorm({self.extra_repr()})"
-        _check_floating(owner, x)
+        checks.floating(owner, x=x)
         count = len(self.normalized_shape)
         if x.shape[-count:] != self.normalized_shape:
             sizes = ", ".join(map(str, self.normalized_shape))
@@ -311,12 +319,3 @@ class LayerNorm(Module):
         eps = f", eps={self.eps:g}" if self.eps != 1e-5 else ""
         affine = "" if self.weight is not None else ", elementwise_affine=False"
         return f"{'x'.join(map(str, self.normalized_shape))}{eps}{affine}"
-
-
-def _check_floating(owner: str, x: Array) -> None:
-    """Raise a DTypeError unless x is a floating array or Tensor."""
-    checks.array(owner, x=x)
-    if unwrap(x).dtype.kind != "f":
-        raise DTypeError(
-            f"{owner}: argument x expected a floating dtype, got {x.dtype}; use .astype('float32')"
-        )

@@ -126,7 +126,7 @@ class ConvTranspose2d(Module):
             If x is not a floating array.
         """
         owner = f"ConvTranspose2d({self.extra_repr()})"
-        checks.array(owner, x=x)
+        checks.floating(owner, x=x)
         if len(x.shape) != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(
                 f"{owner}: argument x expected shape (N, {self.in_channels}, H, W), got {x.shape}"

@@ -12,8 +12,8 @@ from tinygrad_ckn import nn
 from tinygrad_ckn.backend import backend_of
 from tinygrad_ckn.errors import DataError, DTypeError, ShapeError
 from tinygrad_ckn.graph import unwrap
-from tinygrad_ckn.nn.lstm import lstm_step
 from tinygrad_ckn.nn.normalisation import normalise
+from tinygrad_ckn.nn.recurrence import lstm_sequence, lstm_step
 from tinygrad_ckn.testing.cases import bad, case
 from tinygrad_ckn.testing.strategies import arrays, integers_in
 
@@ -62,7 +62,7 @@ case(
 )
 case(
     function_of(lambda: nn.BatchNorm2d(2, eps=0.1), *affine),
-    st.one_of(arrays(2, 2, 2, 3), arrays(1, 2, 1, 2)),
+    st.one_of(arrays(2, 2, 1, 2), arrays(1, 2, 2, 1)),
     arrays(2),
     arrays(2),
     name="BatchNorm2d",
@@ -118,6 +118,7 @@ case(
     groups=2,
     errors=[
         bad(np.ones((1, 3, 2, 2)), error=ShapeError, match=r"expected shape \(N, 4, H, W\), got"),
+        bad(np.ones((1, 4, 2, 2), int), error=DTypeError, match="x expected a floating dtype, got"),
         bad(
             np.ones((1, 4, 1, 1)),
             error=ShapeError,
@@ -128,19 +129,21 @@ case(
 )
 for n in (0, 2):
     case(lstm_step, arrays(n, 8), arrays(n, 4), arrays(8, 2))
+    case(lstm_sequence, arrays(st.integers(1, 3), n, 8), arrays(n, 4), arrays(8, 2))
 case(
     lambda x, *p: function_of(
-        lambda: nn.LSTM(3, 2),
+        lambda: nn.LSTM(2, 1),
         *(f"{name}_l0" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")),
     )(x, *p)[0],
-    arrays(2, st.integers(0, 2), 3),
-    arrays(8, 3),
-    arrays(8, 2),
-    arrays(8),
-    arrays(8),
+    arrays(2, st.integers(0, 2), 2),
+    arrays(4, 2),
+    arrays(4, 1),
+    arrays(4),
+    arrays(4),
     name="LSTM",
     errors=[
-        bad(np.ones((2, 3)), error=ShapeError, match=r"\(T, N, 3\) with T >= 1, got \(2, 3\)"),
-        bad(np.ones((0, 2, 3)), error=ShapeError, match=r"with T >= 1, got \(0, 2, 3\)"),
+        bad(np.ones((2, 3)), error=ShapeError, match=r"\(T, N, 2\) with T >= 1, got \(2, 3\)"),
+        bad(np.ones((2, 1, 2), int), error=DTypeError, match="x expected a floating dtype, got"),
+        bad(np.ones((0, 2, 2)), error=ShapeError, match=r"with T >= 1, got \(0, 2, 2\)"),
     ],
 )
