@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_ckn import ops
@@ -24,6 +24,8 @@ WITHOUT_ARGUMENTS_TO_DIFFERENTIATE = set(
 RETURN_SEVERAL = ("broadcast_arrays", "meshgrid", "split", "unstack")
 each = pytest.mark.parametrize("case", cases, ids=[f"{c.name}-{i}" for i, c in enumerate(cases)])
 linear = pytest.mark.parametrize("case", [c for c in cases if c.linear], ids=lambda c: c.name)
+# The rules are those of the gradients, which are checked on more examples.
+FEW = settings(max_examples=max(6, settings.default.max_examples // 4))
 errors = [(case, wrong) for case in cases for wrong in case.errors]
 
 
@@ -58,6 +60,7 @@ def test_primitives_without_a_rule_return_no_floats():
 
 
 @each
+@settings(max_examples=max(6, settings.default.max_examples // 2))
 @given(data=st.data())
 def test_gradients_of_order_1_and_2(case, data):
     drawn = case.draw(data)
@@ -65,6 +68,7 @@ def test_gradients_of_order_1_and_2(case, data):
 
 
 @linear
+@FEW
 @given(data=st.data())
 def test_adjoint_identity(case, data):
     drawn = case.draw(data)
@@ -72,6 +76,7 @@ def test_adjoint_identity(case, data):
 
 
 @each
+@FEW
 @given(data=st.data())
 def test_manners(case, data):
     drawn = case.draw(data)
@@ -79,6 +84,7 @@ def test_manners(case, data):
 
 
 @each
+@FEW
 @given(data=st.data())
 def test_jvp_agrees_with_differences(case, data):
     drawn = case.draw(data)
