@@ -1,6 +1,7 @@
 """The layout of the repository: imports, tests, the wheel, the links."""
 
 import ast
+import functools
 import graphlib
 import importlib
 import os
@@ -57,14 +58,21 @@ NAMES = {name_of(path) for path in SOURCES}
 FACES = {name_of(path) for path in SOURCES if path.name == "__init__.py"}
 
 
-def typing_only(tree):
-    """Return the ids of the nodes below `if TYPE_CHECKING`."""
-    return {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
-        for node in ast.walk(block)
-    }
+@functools.cache
+def import_statements(path):
+    """Return the import statements of a file, with whether they are for types alone."""
+    found = []
+
+    def visit(node, typing_only):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.append((node, typing_only))
+        is_typing = isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+                visit(child, typing_only or is_typing)
+
+    visit(ast.parse(path.read_text()), False)
+    return found
 
 
 def imports(path, *, types=False):
@@ -72,12 +80,12 @@ def imports(path, *, types=False):
 
     Imports within functions count; those for types alone only where `types` says so.
     """
-    tree = ast.parse(path.read_text())
-    skipped = set() if types else typing_only(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import) and id(node) not in skipped:
+    for node, typing_only in import_statements(path):
+        if typing_only and not types:
+            continue
+        if isinstance(node, ast.Import):
             yield from ((a.name, node.lineno) for a in node.names if a.name in NAMES)
-        if isinstance(node, ast.ImportFrom) and id(node) not in skipped and node.module in NAMES:
+        elif node.module in NAMES:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
                 yield (inner if inner in NAMES else node.module), node.lineno
@@ -124,12 +132,10 @@ def test_device_code_does_not_name_numpy_and_nothing_names_cupy():
         forbidden = {"cupy"} if inside != "backend" else set()
         if any(inside == part or inside.startswith(part + "/") for part in DEVICE_CODE):
             forbidden.add("numpy")
-        tree = ast.parse(path.read_text())
-        skipped = typing_only(tree)
-        for node in ast.walk(tree):
+        for node, typing_only in import_statements(path):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            if id(node) not in skipped and {n.split(".")[0] for n in names} & forbidden:
+            if not typing_only and {n.split(".")[0] for n in names} & forbidden:
                 wrong.append(f"{path}:{node.lineno}")
     assert wrong == []
 

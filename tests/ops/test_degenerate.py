@@ -221,6 +221,11 @@ def calls_of_two():
     kappa = kernels.Exponential(0.5).fused()
     states = [((rows, 4 * n), (rows, 2 * n)) for rows in (0, 1, 2) for n in (0, 1, 2)]
     yield "lstm_step", lambda a, b: REGISTRY["lstm_step"](a, b, _weights_of(b)), states
+    sequences = [
+        ((t, rows, 4 * n), (rows, 2 * n)) for t in (0, 1, 2) for rows, n in [(0, 1), (1, 2)]
+    ]
+    run = REGISTRY["lstm_sequence"]
+    yield "lstm_sequence", lambda a, b: run(a, b, _weights_of(b)), sequences
     yield "ckn_map", lambda a, b: ops.ckn_map(a, b, kappa), images
     yield "ckn_map pooled", lambda a, b: ops.ckn_map(a, b, kappa, subsampling=2), images
 

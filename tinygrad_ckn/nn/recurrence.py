@@ -11,6 +11,7 @@ from typing import Any
 
 from tinygrad_ckn.backend import Array, Namespace, xp_of
 from tinygrad_ckn.backward import backpropagate
+from tinygrad_ckn.errors import ShapeError
 from tinygrad_ckn.ops.elementwise import sigmoid, tanh
 from tinygrad_ckn.ops.join import concatenate, stack
 from tinygrad_ckn.ops.matmul import matmul
@@ -96,6 +97,8 @@ def lstm_sequence(xp: Namespace, inputs: Array, start: Array, w: Array) -> tuple
     As T times `lstm_step`, of inputs (T, N, 4H).
     """
     steps, n = inputs.shape[:2]
+    if not steps:
+        raise ShapeError("LSTM: expected a sequence of at least one step, got one of length 0")
     units = w.shape[1]
     gates = xp.array(inputs, dtype=xp.result_type(inputs, start, w))
     states = xp.empty((steps, n, 2 * units), dtype=gates.dtype)
