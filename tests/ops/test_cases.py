@@ -25,7 +25,7 @@ RETURN_SEVERAL = ("broadcast_arrays", "meshgrid", "split", "unstack")
 each = pytest.mark.parametrize("case", cases, ids=[f"{c.name}-{i}" for i, c in enumerate(cases)])
 linear = pytest.mark.parametrize("case", [c for c in cases if c.linear], ids=lambda c: c.name)
 # The rules are those of the gradients, which are checked on more examples.
-FEW = settings(max_examples=max(6, settings.default.max_examples // 4))
+FEW = settings(max_examples=max(4, settings.default.max_examples // 4))
 errors = [(case, wrong) for case in cases for wrong in case.errors]
 
 
