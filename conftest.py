@@ -30,7 +30,7 @@ else:
         "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
     }
     settings.register_profile("dev", max_examples=10, **shared)
-    settings.register_profile("ci", max_examples=12, derandomize=True, print_blob=True, **shared)
+    settings.register_profile("ci", max_examples=10, derandomize=True, print_blob=True, **shared)
     settings.register_profile("thorough", max_examples=300, **shared)
     settings.load_profile(
         os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev")

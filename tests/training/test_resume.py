@@ -99,10 +99,10 @@ def test_a_training_stopped_at_any_event_ends_with_the_same_bits(
     train(few_digits, **options, out=tmp_path / "whole", report=events.append)
     expected = (tmp_path / "whole" / "model.safetensors").read_bytes()
     out = tmp_path / "run"
-    # Of events within k-means and the search for l2 a few; of the rest each second to ninth.
+    # Of events within k-means and the search for l2 a few; of the rest each third to ninth.
     within = ("k-means", "l2", "evaluate")
     stops = [i for i, e in enumerate(events) if e.phase not in within or i % 7 == 0]
-    step = {"supervised": 3, "unsupervised": 2, "without validation set": 9}.get(kind, 5)
+    step = {"supervised": 4, "unsupervised": 3, "without validation set": 9}.get(kind, 7)
     for event in stops[list(KINDS).index(kind) % step :: step]:
         with pytest.raises(Stopped):
             train(few_digits, **options, out=out, report=stop_at(event))
