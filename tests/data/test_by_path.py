@@ -82,7 +82,12 @@ def test_a_folder_of_nothing_is_refused(tmp_path: Path):
         ("data_batch_1.bin", b"\7\0", "data_batch_2.bin", "which holds CIFAR-10's binary files"),
         ("usps", b"1 1:0 2:0", "", "which holds USPS's files"),
         ("emnist-train-images-idx3-ubyte", b"\0\0\x08\3", "", "an IDX file, which has no labels;"),
-        ("mnist.pkl.gz", gzip.compress(b"\x80\4"), "", "got another file; store the images and"),
+        (
+            "mnist.pkl.gz",
+            gzip.compress(b"\x80\4", mtime=0),
+            "",
+            "got another file; store the images and",
+        ),
         ("usps.h5", b"\x89HDF", "", "got another file; store the images and labels in one of"),
     ],
 )
@@ -99,9 +104,9 @@ def test_what_a_file_is_instead(
 
 def test_images_alone_of_another_kind(tmp_path: Path):
     (tmp_path / "a.h5").write_bytes(b"\x89HDF")
-    (tmp_path / "a.npy.gz").write_bytes(gzip.compress(b"\x93NUMPY"))
+    (tmp_path / "a.npy.gz").write_bytes(gzip.compress(b"\x93NUMPY", mtime=0))
     assert "got another kind of file" in refusal(tmp_path / "a.npy.gz", load_images)
-    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"\0\0\x08\1\0\0\0\1\0")[:-12])
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"\0\0\x08\1\0\0\0\1\0", mtime=0)[:-12])
     assert "expected a whole gzip stream" in refusal(tmp_path / "cut.gz", load_images)
     expected = r"a\.h5: expected a picture, an \.npy file, .* or an IDX file, got another kind of"
     assert re.search(expected, refusal(tmp_path / "a.h5", load_images))
