@@ -38,17 +38,6 @@ def fingerprints_of(images: Images) -> NDArray[np.int64]:
     return _numbers(digests)
 
 
-def groups_of_equal(images: Images) -> NDArray[np.int64] | None:
-    """Return for each image the index of the first equal one, (n,); None if all differ.
-
-    Examples
-    --------
-    >>> groups_of_equal(np.array([1.0, 2.0, 1.0]).reshape(3, 1, 1, 1))
-    array([0, 1, 0])
-    """
-    return equal_numbers(fingerprints_of(images))
-
-
 def equal_numbers(fingerprints: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """Return for each number the index of the first equal one, (n,); None if all differ."""
     _, first, group = np.unique(fingerprints, return_index=True, return_inverse=True)

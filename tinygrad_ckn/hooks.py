@@ -49,7 +49,7 @@ class GradientHooks:
 
 
 class HookHandle:
-    """What `Tensor.register_hook` returns: its `remove()` takes the function away again."""
+    """The handle of a hook: `remove()` takes the function away from its Tensor again."""
 
     def __init__(self, hooks: GradientHooks, number: int) -> None:
         self._hooks = ref(hooks)

@@ -7,7 +7,7 @@ N batch, C channels, H x W image, kh x kw kernel, Ho x Wo windows; every pair is
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal, TypeAlias
@@ -146,6 +146,17 @@ class Windows:
         dh, dw = self.dilation
         return windows[:, :, ::sh, ::sw, ::dh, ::dw]
 
+    def taps(self, padded: Array, size: Sequence[int]) -> Iterator[Array]:
+        """Yield the pixels at each place of all windows, (N, C, Ho, Wo), as views.
+
+        Places are in reading order; `size` is (Ho, Wo).
+        """
+        (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation
+        for i in range(kh):
+            rows = slice(i * dh, i * dh + (size[0] - 1) * sh + 1, sh)
+            for j in range(kw):
+                yield padded[:, :, rows, j * dw : j * dw + (size[1] - 1) * sw + 1 : sw]
+
     def columns(self, xp: Namespace, x: Array) -> Array:
         """Return the windows of images (N, C, H, W) as columns: (N, C*kh*kw, Ho*Wo)."""
         # (N, C, kh, kw, Ho, Wo)
@@ -163,18 +174,13 @@ class Windows:
         size
             (H, W).
         """
-        kh, kw = self.kernel
-        sh, sw = self.stride
-        dh, dw = self.dilation
-        ho, wo = self.output_size(size)
+        places = math.prod(self.kernel)
+        out = self.output_size(size)
         n = len(columns)
-        parts = columns.reshape(n, columns.shape[1] // (kh * kw), kh, kw, ho, wo)
+        parts = columns.reshape(n, columns.shape[1] // places, places, *out)
         y = xp.zeros((n, parts.shape[1], *self.padded(size)), dtype=columns.dtype)
-        for i in range(kh):
-            for j in range(kw):
-                rows = slice(i * dh, i * dh + (ho - 1) * sh + 1, sh)
-                cols = slice(j * dw, j * dw + (wo - 1) * sw + 1, sw)
-                y[:, :, rows, cols] += parts[:, :, i, j]
+        for k, tap in enumerate(self.taps(y, out)):
+            xp.add(tap, parts[:, :, k], out=tap)
         top = self.padding[0][0]
         left = self.padding[1][0]
         return y[:, :, top : top + size[0], left : left + size[1]]

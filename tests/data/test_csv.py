@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_ckn.data.csv import read_csv
+from tinygrad_ckn.data.csv import read_table
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataError
 
@@ -15,7 +15,7 @@ from tinygrad_ckn.errors import DataError
 def read(
     path: Path, *, labelled: bool = False, reading: Reading | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    return read_csv(path, labelled=labelled, reading=reading or Reading())[:2]
+    return read_table(path, labelled=labelled, reading=reading or Reading())[:2]
 
 
 def write(folder: Path, text: str) -> Path:

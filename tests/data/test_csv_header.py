@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygrad_ckn.data.csv import read_csv
+from tinygrad_ckn.data.csv import read_table
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import DataError
 
@@ -11,7 +11,7 @@ from tinygrad_ckn.errors import DataError
 def read(
     path: Path, *, labelled: bool = False, reading: Reading | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    return read_csv(path, labelled=labelled, reading=reading or Reading())[:2]
+    return read_table(path, labelled=labelled, reading=reading or Reading())[:2]
 
 
 def write(folder: Path, text: str) -> Path:
@@ -60,7 +60,7 @@ def test_the_training_file_decides_on_a_first_row_of_numbers_later(tmp_path: Pat
         train = (f"label,{NUMBERED}\n" if header else "") + "".join(
             f"{i % 2}," + ",".join(str((i * j) % 256) for j in range(16)) + "\n" for i in range(16)
         )
-        like = read_csv(write(tmp_path, train), labelled=True, reading=Reading())[2]
+        like = read_table(write(tmp_path, train), labelled=True, reading=Reading())[2]
         assert like.header == header
         assert len(read(write(tmp_path, later), reading=Reading(like=like))[0]) == 2 - header
 

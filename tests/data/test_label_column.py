@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tinygrad_ckn.data import load, load_csv, load_digits, load_images, load_test
-from tinygrad_ckn.data.csv import read_csv
+from tinygrad_ckn.data.csv import read_table
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.errors import ConfigError, DataError
 
@@ -33,7 +33,7 @@ def table(
 
 
 def read(path: Path, **reading: Any) -> tuple[list[list[int]], list[Any]]:
-    images, labels, _ = read_csv(path, labelled=True, reading=Reading(**reading))
+    images, labels, _, _ = read_table(path, labelled=True, reading=Reading(**reading))
     assert labels is not None
     pixels = np.rint(images.reshape(len(images), -1) * 255).astype(int)
     return pixels.tolist(), labels.tolist()

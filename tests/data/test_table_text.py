@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_ckn.data import load, load_images
-from tinygrad_ckn.data.csv import read_csv
+from tinygrad_ckn.data.csv import read_table
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.data.table_text import is_table, without_quotes
 from tinygrad_ckn.errors import DataError
@@ -25,7 +25,7 @@ TEXT = "p0,p1,p2,p3,class\n" + "".join(
 
 
 def read(path: Path) -> tuple[list[list[int]], list[Any]]:
-    images, labels, _ = read_csv(path, labelled=True, reading=Reading())
+    images, labels, _, _ = read_table(path, labelled=True, reading=Reading())
     assert labels is not None
     return np.rint(images.reshape(len(images), -1) * 255).astype(int).tolist(), labels.tolist()
 
@@ -63,7 +63,7 @@ def test_labels_that_python_writes_come_back_or_are_refused(
         path = Path(folder, "any.csv")
         path.write_text(text.getvalue(), newline="")
         try:
-            _, read_labels, _ = read_csv(path, labelled=True, reading=Reading(label="first"))
+            _, read_labels, _, _ = read_table(path, labelled=True, reading=Reading(label="first"))
         except DataError:
             return
     assert read_labels is not None

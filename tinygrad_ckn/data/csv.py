@@ -55,13 +55,6 @@ class Table(NamedTuple):
     groups: NDArray[Any] | None
 
 
-def read_csv(
-    path: Path, *, labelled: bool, reading: Reading
-) -> tuple[NDArray[np.float32], NDArray[Any] | None, DataFormat]:
-    """Return the images of a file, labels if there are any, and the format, as `read_table`."""
-    return read_table(path, labelled=labelled, reading=reading)[:3]
-
-
 def read_table(path: Path, *, labelled: bool, reading: Reading) -> Table:
     """Read images, and labels and groups if there are any.
 

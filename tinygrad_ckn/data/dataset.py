@@ -251,7 +251,7 @@ class Dataset:
 
     @cached_property
     def n_conflicting(self) -> int:
-        """The number of images, in all parts, of which an equal one has another label."""
+        """The number of images that equal an image with another label, in any part."""
         parts = self.parts.values()
         images = np.concatenate([split.fingerprints for split in parts])
         labels = np.unique(np.concatenate([x.labels for x in parts]), return_inverse=True)[1]

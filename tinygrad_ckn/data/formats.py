@@ -30,7 +30,7 @@ from tinygrad_ckn.data.cifar_batches import (
     load_batches,
     load_cifar100_batches,
 )
-from tinygrad_ckn.data.csv import read_csv
+from tinygrad_ckn.data.csv import read_table
 from tinygrad_ckn.data.idx import has_idx_files, idx_parts, open_idx, starts_as_idx
 from tinygrad_ckn.data.npz_csv import csv_parts, npz_parts, read_npz_images
 from tinygrad_ckn.data.parts import Parts
@@ -110,7 +110,7 @@ FILES = (
         "a table (.csv, .tsv or .txt, zipped or not)",
         is_table,
         csv_parts,
-        lambda path, reading: read_csv(path, labelled=False, reading=reading)[0],
+        lambda path, reading: read_table(path, labelled=False, reading=reading).images,
         OF_TABLES,
     ),
     Format(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_ckn.backend import Labels
-from tinygrad_ckn.data.csv import read_csv, read_numbered_labels
+from tinygrad_ckn.data.csv import read_numbered_labels, read_table
 from tinygrad_ckn.data.files import existing_file
 from tinygrad_ckn.data.reading import Reading
 from tinygrad_ckn.files import PathLike, atomic_write
@@ -71,7 +71,8 @@ def load_pixels(
     [[[[-1.0, 0.0], [3.0, 300.0]]]]
     """
     reading = Reading.of(image_shape, channels_last, header, scale=1)
-    return read_csv(existing_file(path, "a CSV file of pixels"), labelled=False, reading=reading)[0]
+    path = existing_file(path, "a CSV file of pixels")
+    return read_table(path, labelled=False, reading=reading).images
 
 
 def load_labels(path: PathLike) -> NDArray[Any]:

@@ -7,7 +7,7 @@ place of every window: (N, C, Ho, Wo), a view of the padded images.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tinygrad_ckn.backend import CPU, Array, Namespace, backend_of
 from tinygrad_ckn.graph import unwrap
@@ -131,7 +131,7 @@ def scattered(xp: Namespace, g: Array, x: Array, y: Array, windows: Windows) -> 
     size = x.shape[2:]
     padded = xp.zeros((*g.shape[:2], *windows.padded(size)), dtype=g.dtype)
     disjoint = all(s >= k for s, k in zip(windows.stride, windows.kernel, strict=True))
-    places = taps(padded, windows, y.shape[2:])
+    places = windows.taps(padded, y.shape[2:])
     for place, is_first in zip(places, _firsts(xp, x, y, windows), strict=True):
         chosen = xp.where(is_first, g, 0)
         xp.add(0 if disjoint else place, chosen, out=place)
@@ -143,16 +143,10 @@ def gathered(xp: Namespace, v: Array, x: Array, y: Array, windows: Windows) -> A
     """Compute `gather_at_maxima` for windows."""
     padded = windows.pad(xp, v)
     found = xp.zeros(y.shape, dtype=v.dtype)
-    places = taps(padded, windows, y.shape[2:])
+    places = windows.taps(padded, y.shape[2:])
     for place, is_first in zip(places, _firsts(xp, x, y, windows), strict=True):
         xp.copyto(found, place, where=is_first)
     return found
-
-
-def taps(padded: Array, windows: Windows, size: Sequence[int]) -> Iterator[Array]:
-    """Yield the taps of padded images in reading order."""
-    for rows in _along(padded, 2, windows, size[0]):
-        yield from _along(rows, 3, windows, size[1])
 
 
 def _along(x: Array, axis: int, windows: Windows, length: int) -> Iterator[Array]:
@@ -168,7 +162,7 @@ def _firsts(xp: Namespace, x: Array, y: Array, windows: Windows) -> Iterator[Arr
     # On a GPU the question would make the host wait.
     may_be_nan = backend_of(y) is not CPU or bool(xp.isnan(y).any())
     left = xp.ones(y.shape, dtype=bool)
-    for tap in taps(windows.pad(xp, x, -math.inf), windows, y.shape[2:]):
+    for tap in windows.taps(windows.pad(xp, x, -math.inf), y.shape[2:]):
         is_first = tap == y
         if may_be_nan:
             is_first |= tap != tap  # noqa: PLR0124  # NaN

@@ -109,7 +109,7 @@ def quotient_of_pairs(g: Array, w: Array, slopes: Slopes | None, sign: int) -> A
 def _limits(
     slopes: Slopes, numerator: Array, denominator: Array, g: Array, w: Array, sign: int
 ) -> tuple[Array, Array]:
-    """Return where the limits of `quotient_of_pairs` are taken, and them: NaN if there is none."""
+    """Return where `quotient_of_pairs` takes limits, and the limits: NaN if there is none."""
     above, below, sizes, values = (unwrap(x) for x in (numerator, denominator, abs(g), w))
     xp: Namespace = xp_of(values)
     h = slopes.derivative

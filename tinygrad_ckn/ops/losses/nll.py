@@ -69,7 +69,7 @@ def nll(
 
 
 def of_labels(
-    op: str, log_p: Any, labels: Array, weight: Array | None, label_smoothing: float
+    op: str, log_p: Array, labels: Array, weight: Array | None, label_smoothing: float
 ) -> tuple[Tensor, Any]:
     """Return the loss of each example, (n,), and how much each counts in the mean.
 
@@ -91,7 +91,7 @@ def of_labels(
     return losses, counts
 
 
-def of_classes(op: str, log_p: Any, weight: Array | None) -> Any:
+def of_classes(op: str, log_p: Array, weight: Array | None) -> Any:
     """Return the weights of the classes, (k,), in the dtype of log_p; None without.
 
     Raises

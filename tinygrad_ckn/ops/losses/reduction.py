@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from tinygrad_ckn import checks
 from tinygrad_ckn.backend import Array, backend_of
@@ -20,7 +20,7 @@ def check_reduction(op: str, reduction: str, *more: str) -> None:
     checks.one_of(op, ("mean", "sum", "none", *more), reduction=reduction)
 
 
-def reduced(op: str, losses: Any, reduction: str) -> Tensor:
+def reduced(op: str, losses: Tensor, reduction: str) -> Tensor:
     """Return the mean or the sum of losses, or the losses themselves."""
     if reduction == "none":
         return losses
@@ -34,7 +34,9 @@ def reduced(op: str, losses: Any, reduction: str) -> Tensor:
     return mean(losses)
 
 
-def weighted(op: str, losses: Any, counts: Any, weights: Array | None, reduction: str) -> Tensor:
+def weighted(
+    op: str, losses: Tensor, counts: Array | None, weights: Array | None, reduction: str
+) -> Tensor:
     """Return losses multiplied by the weights of their examples, and reduced.
 
     Parameters
